@@ -1,35 +1,49 @@
 """The seam: every byte between ranks passes through these few calls.
 
-An engine (threads, mpi, solo) writes `isend`, `irecv`, `wait`, `test`, `split` and nothing else; the blocking calls are made of
+An engine (threads, mpi, solo) writes `isend`, `irecv`, `wait`, `test`, `subgroup` and `shared`; the blocking calls are made of
 them here, once. Collectives are functions over this class, and wrappers (counting, tracing, checking, the clock, faults) are
-Communicators that hold another Communicator.
+Communicators that hold another Communicator (`minipar.comm.wrapper`).
 
 The rules of the seam:
-* Arrays are C-contiguous NumPy arrays of float32, float64, int64 (and the small integer types); anything else raises CommError.
+* Arrays are C-contiguous NumPy arrays of one of the DTYPES; anything else raises CommError.
 * `isend` takes the array as it is: it must not change until the request is waited for. `irecv` fills `out`, whose shape and dtype
   are what the receiver expects; a message of another size or dtype raises CommError, it never delivers garbage.
 * Two messages from one rank to another with the same tag arrive in the order in which they were sent.
+* A request is waited for once, or tested until it is done; what is left over is reported at the end.
 * `why` is a short label ("gradients", "pipeline forward 3"): the key of counters, traces and error messages.
+* A collective says `tag = comm.entering(...)` first and sends its messages with that tag.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from minipar.errors import CommError
 
-@dataclass(eq=False)
+# What may travel. A dtype's place in the list is its code on the wire, so the list only ever grows at its end.
+DTYPES = [np.dtype(name) for name in ("f4", "f8", "i8", "i4", "u1", "i1", "i2", "u2", "u4", "u8", "f2", "?")]
+CODES = {dtype: code for code, dtype in enumerate(DTYPES)}
+
+# Programs use tags 0 to TAGS - 1. The tags above are ours, so that no message of a program is taken for one of a collective.
+TAGS = 1 << 14
+COLLECTIVE_TAGS = range(TAGS, TAGS + (1 << 13))
+BARRIER_TAG, AGREE_TAG = 2 * TAGS - 1, 2 * TAGS - 2
+
+
+@dataclass(eq=False, slots=True)
 class Request:
-    """A message on its way. `array` is the one sent or the one to fill; `handle` is the engine's own."""
+    """A message on its way. `array` is the one sent or the one to fill; `handle` is the engine's own. Hashes by identity."""
 
     kind: str                                                       # "send" or "recv"
     peer: int
     tag: int
     array: np.ndarray
     why: str
-    handle: object = None
+    handle: Any = None
     done: bool = False
 
 
@@ -38,6 +52,11 @@ class Communicator(ABC):
 
     rank: int
     size: int
+    name: str = "world"                                             # the `why` of the split that made the group
+    members: tuple[int, ...]                                        # the world rank of each rank of this group
+    nodes: tuple[int, ...]                                          # the node (host) of each rank of this group
+    native: Any = None                                              # the MPI library's own communicator, where there is one
+    collectives: int = 0                                            # how many collectives this rank has entered
 
     @abstractmethod
     def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
@@ -56,8 +75,15 @@ class Communicator(ABC):
         """Whether the request is done, without waiting; raises as `wait` does."""
 
     @abstractmethod
-    def split(self, color: int | None, key: int = 0, *, why: str) -> Communicator | None:
-        """One new communicator per color, ranks ordered by (key, old rank); None for the ranks whose color is None."""
+    def subgroup(self, ranks: list[int], *, why: str) -> Communicator | None:
+        """The group of these ranks in this order. All ranks of this group call it, each with its own group's list, or []."""
+
+    @abstractmethod
+    def shared(self, nbytes: int, *, why: str) -> np.ndarray:
+        """One block of memory, uint8 [nbytes], zeroed, that every rank of this group reads and writes. All ranks call it.
+
+        Raises CommError where the group spans several nodes.
+        """
 
     def send(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> None:
         self.wait(self.isend(array, dest, why=why, tag=tag))
@@ -80,5 +106,59 @@ class Communicator(ABC):
         distance = 1
         while distance < self.size:
             dest, source = (self.rank + distance) % self.size, (self.rank - distance) % self.size
-            self.sendrecv(nothing, dest, ignored, source, why=why)
+            self.sendrecv(nothing, dest, ignored, source, why=why, tag=BARRIER_TAG)
             distance *= 2
+
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, root: int | None = None) -> int:
+        """Each collective calls this once, first, on every rank of the group; returns the tag for the messages of this call.
+
+        `op` names what must agree ("all_reduce sum"); `shape` and `dtype` are of the array whose element count all ranks share
+        (None where they may differ, as in a gather of unequal parts). Here it only counts, so that each call has its own tag and
+        two of them can be under way at once; Checking compares what the ranks say and raises CommError if they differ.
+        """
+        self.collectives += 1
+        return COLLECTIVE_TAGS[self.collectives % len(COLLECTIVE_TAGS)]
+
+    def split(self, color: int | None, key: int = 0, *, why: str) -> Communicator | None:
+        """One new communicator per color, ranks ordered by (key, old rank); None for the ranks whose color is None."""
+        mine = np.array([color is not None, color or 0, key], np.int64)
+        table = exchange(self, mine, why=why)                       # [size, 3]
+        alike = [rank for rank in range(self.size) if color is not None and table[rank, 0] and table[rank, 1] == color]
+        return self.subgroup(sorted(alike, key=lambda rank: (table[rank, 2], rank)), why=why)
+
+
+def exchange(comm: Communicator, mine: np.ndarray, *, why: str) -> np.ndarray:
+    """Every rank's small array, [size, *mine.shape], on every rank, in ceil(log2(size)) rounds (Bruck et al. 1997).
+
+    For the protocol's own agreements (split, checking), which come before the collectives.
+    """
+    blocks = np.empty((comm.size, *mine.shape), mine.dtype)         # blocks[i] comes from rank + i
+    blocks[0] = mine
+    have = 1
+    while have < comm.size:
+        take = min(have, comm.size - have)
+        dest, source = (comm.rank - have) % comm.size, (comm.rank + have) % comm.size
+        comm.sendrecv(blocks[:take], dest, blocks[have:have + take], source, why=why, tag=AGREE_TAG)
+        have += take
+    return np.roll(blocks, comm.rank, axis=0)
+
+
+def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, why: str, tag: int) -> int:
+    """The wire code of the array's dtype. Raises CommError, in one line, for what cannot travel."""
+    code = CODES.get(array.dtype) if isinstance(array, np.ndarray) else None
+    if code is not None and array.flags.c_contiguous and 0 <= peer < comm.size and 0 <= tag < 2 * TAGS \
+            and (kind == "send" or array.flags.writeable):
+        return code
+    if not isinstance(array, np.ndarray):
+        wrong = f"needs a NumPy array, not {type(array).__name__}"
+    elif code is None:
+        wrong = f"cannot carry dtype {array.dtype}; use one of {', '.join(str(dtype) for dtype in DTYPES)}"
+    elif not array.flags.c_contiguous:
+        wrong = f"got a non-contiguous array of shape {array.shape}; pass np.ascontiguousarray(...)"
+    elif not 0 <= peer < comm.size:
+        wrong = f"names rank {peer}, but the group has ranks 0 to {comm.size - 1}"
+    elif not 0 <= tag < 2 * TAGS:
+        wrong = f"has tag {tag}; use 0 to {TAGS - 1}"
+    else:
+        wrong = "cannot fill a read-only array"
+    raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: {kind} '{why}' {wrong}")

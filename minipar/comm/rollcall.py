@@ -1,0 +1,87 @@
+"""The roll call: what every rank is doing, in words, and which ranks can never go on.
+
+A rank waits for one partner at a time, so the ranks form a graph with at most one arrow leaving each. A rank can never go on
+if its arrow leads to a rank that has left, or into a cycle (Knapp 1987, "Deadlock detection in distributed databases": the
+single-resource model). Engines collect the `State` of each rank in their own way; what follows from them is worked out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LEFT = {"finished": "has finished", "failed": "has raised an error", "gone": "is gone (killed, or left without a word)"}
+SEEN = LEFT | {"running": "is computing", "stopped": "is stopped", "unknown": "is on another host, out of sight"}
+
+
+@dataclass(frozen=True)
+class State:
+    """What one rank is doing. `peer` is the world rank it waits for, where it waits."""
+
+    doing: str = "running"                                          # a key of SEEN, or "waiting"
+    peer: int | None = None
+    kind: str = ""                                                  # the message it waits for: "recv" or "send"
+    tag: int | None = None                                          # of a program's own message, not of a collective
+    operation: str = ""                                             # what the program called: "recv", "all_reduce", "barrier"
+    why: str = ""
+    place: str = ""                                                 # "train.py:88"
+    detail: str = ""                                                # what else is known: "kill -CONT 1234 lets it go on"
+
+
+def say(rank: int, state: State) -> str:
+    """One rank in words: "rank 2 waits in recv(source=1) 'pipeline forward 3' at train.py:88"."""
+    detail = f" ({state.detail})" if state.detail else ""
+    if state.doing != "waiting":
+        return f"rank {rank} {SEEN[state.doing]}{detail}"
+    ours = f"{'source' if state.kind == 'recv' else 'dest'}={state.peer}" + (f", tag={state.tag}" if state.tag else "")
+    what = f"'{state.why}' at {state.place}{detail}"
+    if state.operation in ("send", "recv"):
+        return f"rank {rank} waits in {state.operation}({ours}) {what}"
+    return f"rank {rank} is in {state.operation} {what}, in its {state.kind}({ours})"
+
+
+def stuck(states: Sequence[State]) -> set[int]:
+    """The ranks that can never go on: those whose chain of partners ends in a cycle or at a rank that has left."""
+    return {rank for rank in range(len(states)) if states[rank].doing == "waiting" and _end(states, rank) != "alive"}
+
+
+def _end(states: Sequence[State], rank: int) -> str:
+    seen: set[int] = set()
+    while states[rank].doing == "waiting" and rank not in seen:
+        seen.add(rank)
+        peer = states[rank].peer
+        assert peer is not None, "a waiting rank waits for someone"
+        rank = peer
+    return "cycle" if rank in seen else "left" if states[rank].doing in LEFT else "alive"
+
+
+def cycle(states: Sequence[State]) -> list[int]:
+    """The ranks that wait for one another in a ring, [] if there is none: [0, 1] says 0 waits for 1 and 1 for 0."""
+    for start in range(len(states)):
+        path: list[int] = []
+        rank: int | None = start
+        while rank is not None and states[rank].doing == "waiting" and rank not in path:
+            path.append(rank)
+            rank = states[rank].peer
+        if rank in path:
+            return path[path.index(rank):]
+    return []
+
+
+def roll_call(states: Sequence[State]) -> str:
+    """The diagnosis and then every rank, in one line."""
+    everyone = "; ".join(say(rank, state) for rank, state in enumerate(states))
+    if ring := cycle(states):
+        if len(ring) == 1:
+            return f"deadlock, rank {ring[0]} waits for itself: {everyone}"
+        return f"deadlock, a cycle of waiting {' -> '.join(str(rank) for rank in [*ring, ring[0]])}: {everyone}"
+    away = sorted({rank for start in stuck(states) for rank in [_last(states, start)]})
+    if away:
+        return f"the partner has left, rank {', '.join(map(str, away))}: {everyone}"
+    return everyone
+
+
+def _last(states: Sequence[State], rank: int) -> int:
+    while states[rank].doing == "waiting":
+        rank = states[rank].peer  # type: ignore[assignment]
+    return rank

@@ -1,0 +1,57 @@
+"""A Communicator that holds another one: what counting, tracing, checking, the clock and planted faults have in common.
+
+A subclass overrides the calls it cares about and hands them on to `self.inner`. The blocking calls (send, recv, sendrecv,
+barrier) are made of isend, irecv and wait in the base class, so they pass through the overridden ones too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.protocol import Communicator, Request
+
+
+class Wrapper(Communicator):
+    """Hands everything on to `inner`, unchanged."""
+
+    def __init__(self, inner: Communicator) -> None:
+        self.inner = inner
+        self.rank, self.size, self.name = inner.rank, inner.size, inner.name
+        self.members, self.nodes = inner.members, inner.nodes
+
+    @property
+    def native(self) -> Any:  # type: ignore[override]
+        return self.inner.native
+
+    def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
+        return self.inner.isend(array, dest, why=why, tag=tag)
+
+    def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
+        return self.inner.irecv(out, source, why=why, tag=tag)
+
+    def wait(self, request: Request) -> np.ndarray:
+        return self.inner.wait(request)
+
+    def test(self, request: Request) -> bool:
+        return self.inner.test(request)
+
+    def shared(self, nbytes: int, *, why: str) -> np.ndarray:
+        return self.inner.shared(nbytes, why=why)
+
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, root: int | None = None) -> int:
+        return self.inner.entering(op, shape, dtype, why=why, root=root)
+
+    def split(self, color: int | None, key: int = 0, *, why: str) -> Communicator | None:
+        """Splits the inner communicator (its few messages are not seen by this wrapper) and wraps the part."""
+        part = self.inner.split(color, key, why=why)
+        return None if part is None else self.wrap(part)
+
+    def subgroup(self, ranks: list[int], *, why: str) -> Communicator | None:
+        part = self.inner.subgroup(ranks, why=why)
+        return None if part is None else self.wrap(part)
+
+    def wrap(self, part: Communicator) -> Communicator:
+        """The same wrapper, with the same options and books, around a part of the group."""
+        return type(self)(part)
