@@ -1,0 +1,42 @@
+"""Automatic differentiation on NumPy arrays: a tape, its ops, and the checks that its gradients are right.
+
+Read tensor.py, then engine.py, then functions.py; then one fused op, and its plain form beside it.
+"""
+
+from minipar.autograd.engine import Deferred, backward
+from minipar.autograd.fused import (
+    add_bias,
+    causal_attention,
+    cross_entropy,
+    embedding,
+    gelu,
+    layernorm,
+    linear,
+    unembedding,
+)
+from minipar.autograd.fused.cross_entropy import IGNORE
+from minipar.autograd.functions import (
+    absolute,
+    dropout,
+    exp,
+    log,
+    maximum,
+    plain_gelu,
+    relu,
+    sigmoid,
+    sqrt,
+    tanh,
+    where,
+)
+from minipar.autograd.gradcheck import GradientCheck, gradcheck
+from minipar.autograd.hessian import hessian_vector_product
+from minipar.autograd.reductions import log_softmax, max, mean, softmax, sum
+from minipar.autograd.shapes import broadcast_to, concatenate, reshape, split, swapaxes, transpose
+from minipar.autograd.tensor import Tensor, matmul, no_grad, record
+
+__all__ = [
+    "IGNORE", "Deferred", "GradientCheck", "Tensor", "absolute", "add_bias", "backward", "broadcast_to", "causal_attention",
+    "concatenate", "cross_entropy", "dropout", "embedding", "exp", "gelu", "gradcheck", "hessian_vector_product", "layernorm",
+    "linear", "log", "log_softmax", "matmul", "max", "maximum", "mean", "no_grad", "plain_gelu", "record", "relu", "reshape",
+    "sigmoid", "softmax", "split", "sqrt", "sum", "swapaxes", "tanh", "transpose", "unembedding", "where",
+]

@@ -1,0 +1,104 @@
+"""Backward: walk the tape from the newest op to the oldest and hand every gradient on.
+
+Reverse creation order is a topological order (an op is younger than its inputs), it needs no recursion, and it is the same on
+every run: additions happen in the same order, so gradients repeat to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from minipar.autograd.tensor import Contribution, Node, Tensor
+from minipar.errors import GraphError, ShapeError
+
+
+class Deferred:
+    """Weight gradients put off until later: backward's second half (W), apart from its first (B).
+
+    Pass one to `backward` and it computes the gradients of activations alone; `run()` then computes those of the weights. Zero-bubble
+    pipelines (Qi et al. 2023) fill their idle time so. The arrays that the weight gradients need are held until then.
+    """
+
+    def __init__(self) -> None:
+        self._work: list[tuple[_Leaves, Tensor, Contribution]] = []
+
+    def __len__(self) -> int:
+        return len(self._work)
+
+    def add(self, leaves: _Leaves, leaf: Tensor, contribution: Contribution) -> None:
+        self._work.append((leaves, leaf, contribution))
+
+    def run(self) -> None:
+        """Compute everything that was put off, in the order in which backward met it."""
+        work, self._work = self._work, []
+        for leaves, leaf, contribution in work:
+            leaves.deliver(leaf, contribution)
+
+
+class _Leaves:
+    """Counts how often each leaf is used, so that its hooks fire when its last contribution has arrived."""
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self._missing = Counter(id(p) for node in nodes for p in node.parents if isinstance(p, Tensor))
+
+    def deliver(self, leaf: Tensor, contribution: Contribution) -> None:
+        leaf.accumulate(contribution)
+        self._missing[id(leaf)] -= 1
+        if not self._missing[id(leaf)]:
+            for hook in leaf.hooks:
+                assert leaf.grad is not None
+                hook(leaf.grad)
+
+
+def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferred | None = None) -> None:
+    """Add d(output . grad)/d(leaf) to the gradient of every leaf that `output` depends on, and use the tape up.
+
+    grad: the gradient of `output`, of its shape and dtype; may be left out for a scalar. deferred: see Deferred.
+    Raises GraphError where there is no tape, or where an earlier backward has used it up; ShapeError for a grad that does not fit.
+    """
+    if output.node is None:
+        raise GraphError("backward: this tensor was not made by an op on a tensor that requires a gradient (or inside no_grad)")
+    gradients: dict[Node, np.ndarray] = {output.node: _seed(output, grad)}
+    nodes = _reachable(output.node)
+    leaves = _Leaves(nodes)
+    while nodes:
+        node = nodes.pop()                                          # the youngest left; popping lets its memory go
+        assert node.vjp is not None, "checked by _reachable"
+        g = gradients.pop(node)
+        for hook in node.hooks:
+            hook(g)
+        for parent, contribution in zip(node.parents, node.vjp(g), strict=True):
+            if isinstance(parent, Tensor):
+                if deferred is not None and callable(contribution):
+                    deferred.add(leaves, parent, contribution)
+                else:
+                    leaves.deliver(parent, contribution)
+            elif parent is not None:
+                value = contribution(None) if callable(contribution) else contribution
+                gradients[parent] = gradients[parent] + value if parent in gradients else value
+        node.vjp, node.parents = None, ()                           # free what the formula kept
+
+
+def _seed(output: Tensor, grad: np.ndarray | None) -> np.ndarray:
+    if grad is None:
+        if output.data.size != 1:
+            raise ShapeError(f"backward: an output of shape {output.shape} is no scalar; pass grad, an array of that shape")
+        return np.ones_like(output.data)
+    if grad.shape != output.shape:
+        raise ShapeError(f"backward: grad has shape {grad.shape}, the output {output.shape}")
+    return grad.astype(output.dtype, copy=False)
+
+
+def _reachable(root: Node) -> list[Node]:
+    """All nodes that `root` depends on, oldest first. Raises GraphError where one of them is used up."""
+    seen, stack = {root}, [root]
+    while stack:
+        for parent in stack.pop().parents:
+            if isinstance(parent, Node) and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    if any(node.vjp is None for node in seen):
+        raise GraphError("backward: an earlier backward has used this tape up; run the forward pass again")
+    return sorted(seen, key=lambda node: node.order)

@@ -1,0 +1,95 @@
+"""Causal attention: each token takes a weighted mean of the values at its own and all earlier places.
+
+    S = q k^T / sqrt(K)        P = softmax of S over the keys not later than the query        o = P v
+
+With E = exp(S - max) unnormalised and l its sum over keys, P = E / l, and for the gradient g of o (Dao et al. 2022, appendix B):
+
+    dv = P^T g        dP = g v^T        dS = P (dP - delta),  delta = sum over keys of P dP = g . o        dq = dS k        dk = dS^T q
+
+Four things make it fast. Scores are kept as [keys, queries], so the reductions of the softmax run along the slow axis, where NumPy
+works on whole rows at once. 1 / l scales the output [T, K] and never the weights [T, T]. Heads are strided views, nothing is copied
+to bring them together. And queries go in blocks that meet only the keys they may see, which saves nearly half the work on long texts.
+"""
+
+# B batch, T tokens, h heads of this rank, K head width
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from minipar.autograd.fused.kernels import row_dot
+from minipar.autograd.reductions import softmax
+from minipar.autograd.shapes import reshape, split, swapaxes, transpose
+from minipar.autograd.tensor import Tensor, record
+from minipar.errors import ShapeError
+
+QUERIES = 64                                                        # queries in one block
+
+
+def plain_causal_attention(qkv: Tensor, heads: int) -> Tensor:
+    B, T, width = qkv.shape
+    K = width // 3 // heads
+    q, k, v = (transpose(reshape(part, (B, T, heads, K)), (0, 2, 1, 3)) for part in split(qkv, [heads * K] * 3, axis=-1))
+    scores = q @ swapaxes(k, -1, -2) * (1 / math.sqrt(K))           # [B, h, T, T]
+    later = np.triu(np.full((T, T), -np.inf, qkv.dtype), 1)
+    out = softmax(scores + later) @ v                               # [B, h, T, K]
+    return reshape(transpose(out, (0, 2, 1, 3)), (B, T, heads * K))
+
+
+def causal_attention(qkv: Tensor, heads: int) -> Tensor:
+    """qkv [B, T, 3 h K]: queries, keys and values side by side, each of them h heads of width K -> [B, T, h K]."""
+    B, T, width = qkv.shape
+    if width % (3 * heads):
+        raise ShapeError(f"attention: {width} columns of q, k and v do not split into {heads} heads")
+    K = width // 3 // heads
+    scale = 1 / math.sqrt(K)
+    q, k, v = qkv.data.reshape(B, T, 3, heads, K).transpose(2, 0, 3, 1, 4)    # each [B, h, T, K], a view
+    q = q * scale
+    out = np.empty((B, T, heads, K), qkv.dtype)
+    saved = []
+    for start in range(0, T, QUERIES):
+        end = min(start + QUERIES, T)
+        e = k[:, :, :end] @ q[:, :, start:end].swapaxes(-1, -2)     # [B, h, keys, queries]
+        e[:, :, start:] += _later_keys(end - start, e.dtype)
+        e -= e.max(axis=-2, keepdims=True)
+        np.exp(e, out=e)
+        inverse = (1 / e.sum(axis=-2)).transpose(0, 2, 1)[..., None]          # [B, queries, h, 1]
+        block = out[:, start:end]
+        np.matmul(e.swapaxes(-1, -2), v[:, :, :end], out=block.transpose(0, 2, 1, 3))
+        block *= inverse
+        saved.append((start, end, e, inverse))
+
+    def vjp(g: np.ndarray):
+        g = g.reshape(out.shape)
+        dqkv = np.empty((B, T, 3, heads, K), qkv_dtype)
+        dq, dk, dv = dqkv.transpose(2, 0, 3, 1, 4)
+        for start, end, e, inverse in reversed(saved):
+            scaled = g[:, start:end] * inverse                      # g / l, so that E stands for P below
+            delta = row_dot(scaled, out[:, start:end]).transpose(0, 2, 1)[:, :, None, :]    # [B, h, 1, queries]
+            scaled = scaled.transpose(0, 2, 1, 3)                   # [B, h, queries, K]
+            ds = v[:, :, :end] @ scaled.swapaxes(-1, -2)            # [B, h, keys, queries]
+            ds -= delta
+            ds *= e
+            np.matmul(ds.swapaxes(-1, -2), k[:, :, :end], out=dq[:, :, start:end])
+            if end == T:                                            # the last queries see every key: they come first and overwrite
+                np.matmul(e, scaled, out=dv)
+                np.matmul(ds, q[:, :, start:end], out=dk)
+            else:
+                dv[:, :, :end] += e @ scaled
+                dk[:, :, :end] += ds @ q[:, :, start:end]
+        dq *= scale
+        return (dqkv.reshape(B, T, width),)
+
+    qkv_dtype = qkv.dtype
+    return record(out.reshape(B, T, heads * K), (qkv,), vjp)
+
+
+@lru_cache
+def _later_keys(n: int, dtype: np.dtype) -> np.ndarray:
+    """[keys, queries]: -inf where the key comes after the query, else 0."""
+    mask = np.tril(np.full((n, n), -np.inf, dtype), -1)
+    mask.setflags(write=False)
+    return mask

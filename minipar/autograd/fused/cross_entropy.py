@@ -1,0 +1,53 @@
+"""Softmax and cross-entropy in one: -log softmax(z)[target], summed over tokens.
+
+The gradient of the sum with respect to the logits is softmax(z) - one_hot(target), so the forward pass turns the exponentials into
+the gradient in place and keeps nothing else.
+"""
+
+# V vocabulary
+
+from __future__ import annotations
+
+import numpy as np
+
+from minipar.autograd.reductions import log_softmax, sum
+from minipar.autograd.fused.kernels import filled
+from minipar.autograd.tensor import Tensor, record
+from minipar.errors import DataError
+
+IGNORE = -1                                                         # a target that is no target, e.g. padding
+
+
+def plain_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None) -> Tensor:
+    counted = np.flatnonzero(targets.reshape(-1) != IGNORE)
+    rows = log_softmax(logits)[tuple(np.unravel_index(counted, targets.shape))]
+    picked = rows[np.arange(len(counted)), targets.reshape(-1)[counted]]
+    return sum(picked) * (-1 / (tokens or len(counted)))
+
+
+def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None) -> Tensor:
+    """Sum of the losses of all tokens that are not ignored, divided by `tokens` -> a scalar, in nats per token.
+
+    logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `tokens` is the number of tokens of the whole global batch; when
+    a batch is cut into micro-batches or over ranks, every piece divides by the same number and the pieces add up to the loss. Left
+    out, it is the number of targets here that count. Raises DataError for a target outside the vocabulary, or where no target counts.
+    """
+    V, shape = logits.shape[-1], logits.shape
+    flat = targets.reshape(-1)
+    counts = flat != IGNORE
+    tokens = int(counts.sum()) if tokens is None else tokens
+    if not tokens:
+        raise DataError("cross-entropy: not one target counts, so there is no mean; give at least one that is not to be ignored")
+    if flat.size and (flat.max() >= V or flat.min() < min(IGNORE, 0)):
+        raise DataError(f"cross-entropy: targets run from {flat.min()} to {flat.max()}, the vocabulary has {V}")
+    rows, picked = np.arange(len(flat)), np.where(counts, flat, 0)
+
+    z = logits.data.reshape(-1, V)
+    z = z - z.max(axis=-1, keepdims=True)                           # [n, V]
+    at_target = z[rows, picked]                                     # a copy: z becomes the gradient
+    np.exp(z, out=z)
+    total = z @ filled(V, 1.0, z.dtype)                             # [n]
+    loss = ((np.log(total) - at_target) * counts).sum() / tokens
+    z *= (counts / (total * tokens))[:, None].astype(z.dtype, copy=False)
+    z[rows, picked] -= (counts / tokens).astype(z.dtype)
+    return record(np.asarray(loss, z.dtype), (logits,), lambda g: ((z if g == 1 else z * g).reshape(shape),))

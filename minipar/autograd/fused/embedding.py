@@ -1,0 +1,55 @@
+"""Rows of a table by token, and the way back from activations to logits with the same table.
+
+The gradient of a look-up is a scatter-add: row t of the table gets the sum of the gradients of all places that hold token t. Sorted
+by token, those places lie side by side, and one pass sums each run. The order within a run is that of the text, so the sum repeats
+to the last bit.
+"""
+
+# V vocabulary, D model width
+
+from __future__ import annotations
+
+import numpy as np
+
+from minipar.autograd.shapes import transpose
+from minipar.autograd.tensor import Tensor, record
+from minipar.errors import DataError
+
+
+def plain_embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
+    """A one-hot vector per token, times the table."""
+    one_hot = (tokens[..., None] == np.arange(len(table.data))).astype(table.dtype)         # [..., V]
+    return Tensor(one_hot.reshape(-1, len(table.data))) @ table
+
+
+def embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
+    """table [V, D] at tokens [...] (integers from 0 to V - 1) -> [..., D]. Raises DataError for a token outside the table."""
+    rows = table.data
+    if tokens.size and (tokens.min() < 0 or tokens.max() >= len(rows)):
+        raise DataError(f"token {tokens.min() if tokens.min() < 0 else tokens.max()} is outside the vocabulary of {len(rows)}")
+
+    def scatter(g: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        out = np.empty_like(rows) if out is None else out
+        out[...] = 0
+        order = np.argsort(tokens, axis=None, kind="stable")
+        present, starts = np.unique(tokens.reshape(-1)[order], return_index=True)
+        out[present] = np.add.reduceat(g.reshape(-1, rows.shape[1])[order], starts, axis=0)
+        return out
+
+    return record(rows[tokens], (table,), lambda g: (lambda out: scatter(g, out),))
+
+
+def plain_unembedding(x: Tensor, table: Tensor) -> Tensor:
+    return x @ transpose(table, (1, 0))
+
+
+def unembedding(x: Tensor, table: Tensor) -> Tensor:
+    """Logits: x [..., D] @ table [V, D] transposed -> [..., V] (tied embeddings: Press and Wolf 2017)."""
+    x_shape, rows = x.shape, table.data
+    flat = x.data.reshape(-1, rows.shape[1])                        # [n, D]
+
+    def vjp(g: np.ndarray):
+        g = g.reshape(-1, len(rows))                                # [n, V]
+        return (g @ rows).reshape(x_shape), lambda out: np.matmul(g.T, flat, out=out)
+
+    return record((flat @ rows.T).reshape(*x_shape[:-1], -1), (x, table), vjp)

@@ -1,0 +1,51 @@
+"""LayerNorm (Ba, Kiros and Hinton 2016): each row to mean 0 and variance 1, then a learned scale and shift.
+
+With n = (x - mean) / sqrt(var + eps), y = scale n + shift, and h = scale g the gradient of n, all per row of D elements:
+
+    dx = (h - mean(h) - n mean(h n)) / sqrt(var + eps)
+
+since moving x along 1 or along n leaves the output where it is. Means over rows are matrix-vector products.
+"""
+
+# D model width
+
+from __future__ import annotations
+
+import numpy as np
+
+from minipar.autograd.fused.kernels import column_sum, row_dot, row_mean
+from minipar.autograd.functions import sqrt
+from minipar.autograd.reductions import mean
+from minipar.autograd.tensor import Tensor, record
+
+
+def plain_layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+    centred = x - mean(x, -1, keepdims=True)
+    normal = centred / sqrt(mean(centred * centred, -1, keepdims=True) + eps)
+    return normal * scale if shift is None else normal * scale + shift
+
+
+def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+    """x [..., D], scale [D], shift [D] or None -> [..., D]."""
+    shape, weight = x.shape, scale.data
+    rows = x.data.reshape(-1, shape[-1])                            # [n, D]
+    normal = rows - row_mean(rows)[:, None]
+    inverse = 1 / np.sqrt(row_dot(normal, normal) / shape[-1] + eps)          # [n]
+    normal *= inverse[:, None]
+    y = normal * weight
+    if shift is not None:
+        y += shift.data
+
+    def vjp(g: np.ndarray):
+        g = g.reshape(normal.shape)
+        g_normal = g * normal
+        averaging = weight / weight.dtype.type(len(weight))         # g @ averaging is mean(h), without forming h
+        mean_h, mean_h_normal = g @ averaging, g_normal @ averaging
+        dx = g * weight
+        dx -= mean_h[:, None]
+        dx -= normal * mean_h_normal[:, None]
+        dx *= inverse[:, None]
+        gradients = (dx.reshape(shape), lambda out: column_sum(g_normal, out), lambda out: column_sum(g, out))
+        return gradients if shift is not None else gradients[:2]
+
+    return record(y.reshape(shape), (x, scale) if shift is None else (x, scale, shift), vjp)

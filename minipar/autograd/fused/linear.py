@@ -1,0 +1,57 @@
+"""y = x W + b.
+
+With g the gradient of y, and rows of x, y and g for all leading axes together:
+
+    dx = g W^T        dW = x^T g        db = column sums of g
+
+Both weight gradients are functions of `out`: backward lets them write into the gradient buffer, or puts them off.
+"""
+
+# I inputs, O outputs
+
+from __future__ import annotations
+
+import numpy as np
+
+from minipar.autograd.fused.kernels import column_sum
+from minipar.autograd.tensor import Tensor, record
+from minipar.errors import ShapeError
+
+
+def plain_linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
+    y = x @ w
+    return y if b is None else y + b
+
+
+def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
+    """x [..., I] @ w [I, O] + b [O] -> [..., O], as one two-dimensional product. Raises ShapeError where I differs."""
+    if x.shape[-1] != w.shape[0]:
+        raise ShapeError(f"linear: the last axis of x {x.shape} must be the first of the weight {w.shape}")
+    x_shape, weight = x.shape, w.data
+    rows = x.data.reshape(-1, weight.shape[0])                      # [n, I]
+    y = rows @ weight                                               # [n, O]
+    if b is not None:
+        y += b.data
+
+    def vjp(g: np.ndarray):
+        g = g.reshape(-1, weight.shape[1])                          # [n, O]
+        dx = (g @ weight.T).reshape(x_shape)
+        dw = lambda out: np.matmul(rows.T, g, out=out)              # noqa: E731
+        return (dx, dw) if b is None else (dx, dw, lambda out: column_sum(g, out))
+
+    return record(y.reshape(*x_shape[:-1], -1), (x, w) if b is None else (x, w, b), vjp)
+
+
+def add_bias(x: Tensor, b: Tensor | None, residual: Tensor | None = None) -> Tensor:
+    """x [..., O] + b [O] + residual [..., O], in one new array: what follows a row-parallel product."""
+    if b is None:
+        return x if residual is None else x + residual
+    y = x.data + b.data
+    if residual is not None:
+        y += residual.data
+
+    def vjp(g: np.ndarray):
+        db = lambda out: column_sum(g.reshape(-1, g.shape[-1]), out)        # noqa: E731
+        return (g, db) if residual is None else (g, db, g)
+
+    return record(y, (x, b) if residual is None else (x, b, residual), vjp)

@@ -1,0 +1,53 @@
+"""Sums and what is made of them. `axis` is an int, a tuple or None for all axes; `keepdims` keeps them with length 1."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minipar.autograd.functions import exp, log
+from minipar.autograd.tensor import Tensor, record
+
+Axis = int | tuple[int, ...] | None
+
+
+def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
+    axes = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return tuple(a % ndim for a in axes)
+
+
+def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    axes, shape = _axes(axis, x.ndim), x.shape
+    kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
+    return record(x.data.sum(axis=axes, keepdims=keepdims), (x,), lambda g: (np.broadcast_to(g.reshape(kept), shape),))
+
+
+def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    return sum(x, axis, keepdims) * (1 / math.prod(x.shape[a] for a in _axes(axis, x.ndim)))
+
+
+def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest value; elements that share it share its gradient."""
+    axes = _axes(axis, x.ndim)
+    largest = x.data.max(axis=axes, keepdims=True)
+    share = (x.data == largest).astype(x.dtype)
+    share /= share.sum(axis=axes, keepdims=True)
+    data = largest if keepdims else largest.squeeze(axes)
+    return record(data, (x,), lambda g: (g.reshape(largest.shape) * share,))
+
+
+def _shifted(x: Tensor, axis: int) -> Tensor:
+    """x less its largest value along the axis. A softmax is the same for any shift, so the shift is a constant."""
+    return x - Tensor(x.data.max(axis=axis, keepdims=True))
+
+
+def softmax(x: Tensor, axis: int = -1) -> Tensor:
+    """exp(x) / sum exp(x) along the axis, safe for large values."""
+    e = exp(_shifted(x, axis))
+    return e / sum(e, axis, keepdims=True)
+
+
+def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
+    shifted = _shifted(x, axis)
+    return shifted - log(sum(exp(shifted), axis, keepdims=True))

@@ -1,0 +1,44 @@
+"""Ops that move values without changing them. Their gradients move the same way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minipar.autograd.tensor import Tensor, record, take, unbroadcast
+from minipar.errors import ShapeError
+
+
+def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
+    before = x.shape
+    return record(x.data.reshape(shape), (x,), lambda g: (g.reshape(before),))
+
+
+def transpose(x: Tensor, axes: Sequence[int]) -> Tensor:
+    """Axis i of the result is axis axes[i] of x."""
+    inverse = np.argsort(axes)
+    return record(x.data.transpose(axes), (x,), lambda g: (g.transpose(inverse),))
+
+
+def swapaxes(x: Tensor, a: int, b: int) -> Tensor:
+    return record(x.data.swapaxes(a, b), (x,), lambda g: (g.swapaxes(a, b),))
+
+
+def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
+    before = x.shape
+    return record(np.broadcast_to(x.data, shape), (x,), lambda g: (unbroadcast(g, before),))
+
+
+def concatenate(parts: Sequence[Tensor], axis: int = 0) -> Tensor:
+    ends = np.cumsum([part.shape[axis] for part in parts])[:-1]
+    return record(np.concatenate([part.data for part in parts], axis), parts, lambda g: np.split(g, ends, axis))
+
+
+def split(x: Tensor, sizes: Sequence[int], axis: int = 0) -> list[Tensor]:
+    """Cut x along an axis into pieces of the given sizes, which must add up. Raises ShapeError where they do not."""
+    if sum(sizes) != x.shape[axis]:
+        raise ShapeError(f"split: sizes {list(sizes)} add up to {sum(sizes)}, axis {axis} of {x.shape} has {x.shape[axis]}")
+    before = (slice(None),) * (axis % x.ndim)
+    ends = np.cumsum(sizes)
+    return [take(x, (*before, slice(end - size, end))) for size, end in zip(sizes, ends, strict=True)]

@@ -1,0 +1,260 @@
+"""A Tensor is an array and the tape that made it.
+
+Every op computes its result with NumPy and records one Node: the nodes of its inputs, and a `vjp` (vector-Jacobian product) that
+turns the gradient of the output into the gradients of the inputs. `minipar.autograd.backward` walks the tape.
+
+Three decisions keep memory honest:
+* The tape links nodes, never arrays. A vjp closes over just the arrays that its formula needs, so an activation that no formula
+  needs is freed at once, and its memory is used again while it is still in the cache.
+* No node points to its own output. There are no reference cycles: memory is freed without the garbage collector.
+* A leaf (a parameter) is its own place on the tape, so its gradient is written once, straight to where it belongs.
+
+Any float dtype goes through. Complex ones do too: every formula here is analytic and takes no conjugate, which is what
+`minipar.autograd.hessian` needs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from minipar.errors import GraphError, ShapeError
+
+# What a vjp returns for each parent: the gradient, or a function that computes it (into `out`, where that is not None).
+# Weight gradients come as functions: they go into the gradient buffer without a copy, and can be put off until later.
+Contribution = np.ndarray | Callable[[np.ndarray | None], np.ndarray]
+Vjp = Callable[[np.ndarray], Sequence[Contribution]]
+Hook = Callable[[np.ndarray], None]
+
+_creation = itertools.count()
+
+
+class _Mode(threading.local):                                       # per thread: ranks may be threads of one process
+    recording = True
+
+
+_mode = _Mode()
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Inside, ops record nothing: for evaluation and generation."""
+    before, _mode.recording = _mode.recording, False
+    try:
+        yield
+    finally:
+        _mode.recording = before
+
+
+class Node:
+    """One op call on the tape. `order` counts creations, so that backward runs in one fixed order on every run."""
+
+    __slots__ = ("order", "parents", "vjp", "hooks")
+
+    def __init__(self, parents: tuple[Node | Tensor | None, ...], vjp: Vjp):
+        self.order = next(_creation)
+        self.parents = parents
+        self.vjp: Vjp | None = vjp
+        self.hooks: list[Hook] = []
+
+
+class Tensor:
+    """An n-dimensional array with a gradient.
+
+    data           the values, any float dtype
+    node           the op that made it; None for a leaf
+    requires_grad  of a leaf: whether backward brings it a gradient
+    grad           of a leaf: the gradient, accumulated over calls of backward; None stands for zero
+    grad_buffer    of a leaf: where the gradient is to be kept (a view into a flat buffer), or None for a new array
+    """
+
+    __slots__ = ("data", "node", "requires_grad", "grad", "grad_buffer", "hooks")
+    __array_ufunc__ = None                                          # array * tensor asks the tensor, not NumPy
+
+    def __init__(self, data: Any, *, requires_grad: bool = False):
+        self.data = np.asarray(data)
+        self.node: Node | None = None
+        self.requires_grad = requires_grad
+        self.grad: np.ndarray | None = None
+        self.grad_buffer: np.ndarray | None = None
+        self.hooks: list[Hook] = []
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    def item(self) -> float:
+        return self.data.item()
+
+    def __repr__(self) -> str:
+        kind = "op result" if self.node else "leaf" if self.requires_grad else "constant"
+        return f"Tensor({kind}, shape={self.shape}, dtype={self.dtype})"
+
+    def on_grad(self, hook: Hook) -> None:
+        """Call `hook(gradient)` once per backward, when this tensor's gradient is complete. The gradient may not be changed."""
+        if self.node is None and not self.requires_grad:
+            raise GraphError("on_grad: this tensor is a constant, no gradient will ever reach it")
+        (self.node or self).hooks.append(hook)
+
+    def zero_grad(self) -> None:
+        self.grad = None
+
+    def accumulate(self, contribution: Contribution) -> None:
+        """Add to the gradient of a leaf. The first contribution is written in place of the old values, later ones are added."""
+        if self.grad is not None:
+            self.grad += contribution(None) if callable(contribution) else contribution
+            return
+        if callable(contribution):
+            self.grad = contribution(self.grad_buffer)
+        elif self.grad_buffer is None:
+            self.grad = np.array(contribution)                      # a copy: the array may belong to other tensors too
+        else:
+            self.grad_buffer[...] = contribution
+            self.grad = self.grad_buffer
+        assert self.grad.shape == self.data.shape, f"gradient {self.grad.shape} for a leaf of shape {self.data.shape}"
+
+    def __add__(self, other: Any) -> Tensor:
+        return add(self, other)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return sub(self, other)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return mul(self, other)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return div(self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return sub(other, self)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return div(other, self)
+
+    def __pow__(self, exponent: float) -> Tensor:
+        return power(self, exponent)
+
+    def __neg__(self) -> Tensor:
+        return mul(self, -1.0)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return matmul(self, other)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return take(self, index)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+
+def record(data: np.ndarray, parents: Sequence[Tensor], vjp: Vjp) -> Tensor:
+    """The result of an op. `vjp(g)` returns one Contribution per parent and never writes into `g`, which others may hold."""
+    out = Tensor(data)
+    if _mode.recording:
+        places = tuple(p.node or (p if p.requires_grad else None) for p in parents)
+        if any(place is not None for place in places):
+            out.node = Node(places, vjp)
+    return out
+
+
+def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
+    """`value` if it is a Tensor, else a constant; a Python number takes the dtype of `like`, so float32 stays float32."""
+    if isinstance(value, Tensor):
+        return value
+    return Tensor(np.asarray(value, like.dtype if like is not None and isinstance(value, int | float) else None))
+
+
+def _pair(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    a, b = as_tensor(a, b if isinstance(b, Tensor) else None), as_tensor(b, a if isinstance(a, Tensor) else None)
+    try:
+        np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        raise ShapeError(f"shapes {a.shape} and {b.shape} do not broadcast: their last axes must be equal or 1") from None
+    return a, b
+
+
+def unbroadcast(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Sum `g` over the axes that broadcasting added or stretched: the transpose of broadcasting."""
+    if g.shape == shape:
+        return g
+    g = g.sum(axis=tuple(range(g.ndim - len(shape))))
+    stretched = tuple(axis for axis, n in enumerate(shape) if n == 1 and g.shape[axis] != 1)
+    return g.sum(axis=stretched, keepdims=True) if stretched else g
+
+
+# The arithmetic that operators stand for. g is the gradient of the result.
+
+def add(a: Any, b: Any) -> Tensor:
+    a, b = _pair(a, b)
+    a_shape, b_shape = a.shape, b.shape
+    return record(a.data + b.data, (a, b), lambda g: (unbroadcast(g, a_shape), unbroadcast(g, b_shape)))
+
+
+def sub(a: Any, b: Any) -> Tensor:
+    a, b = _pair(a, b)
+    a_shape, b_shape = a.shape, b.shape
+    return record(a.data - b.data, (a, b), lambda g: (unbroadcast(g, a_shape), unbroadcast(-g, b_shape)))
+
+
+def mul(a: Any, b: Any) -> Tensor:
+    a, b = _pair(a, b)
+    x, y = a.data, b.data
+    return record(x * y, (a, b), lambda g: (unbroadcast(g * y, x.shape), unbroadcast(g * x, y.shape)))
+
+
+def div(a: Any, b: Any) -> Tensor:
+    a, b = _pair(a, b)
+    x, y = a.data, b.data
+    return record(x / y, (a, b), lambda g: (unbroadcast(g / y, x.shape), unbroadcast(-g * x / (y * y), y.shape)))
+
+
+def power(a: Tensor, exponent: float) -> Tensor:
+    """a ** exponent for a constant exponent."""
+    x = a.data
+    return record(x**exponent, (a,), lambda g: (g * exponent * x ** (exponent - 1),))
+
+
+def matmul(a: Any, b: Any) -> Tensor:
+    """Matrix product over the last two axes [..., n, k] @ [..., k, m], leading axes broadcast. Both need at least two axes."""
+    a, b = as_tensor(a), as_tensor(b)
+    x, y = a.data, b.data
+    if x.ndim < 2 or y.ndim < 2 or x.shape[-1] != y.shape[-2]:
+        raise ShapeError(f"matmul of {x.shape} and {y.shape}: needs [..., n, k] @ [..., k, m]")
+
+    def vjp(g: np.ndarray) -> tuple[Contribution, ...]:
+        return unbroadcast(g @ y.swapaxes(-1, -2), x.shape), unbroadcast(x.swapaxes(-1, -2) @ g, y.shape)
+
+    return record(x @ y, (a, b), vjp)
+
+
+def take(a: Tensor, index: Any) -> Tensor:
+    """a[index], basic or advanced indexing. Places that are taken twice get both gradients."""
+    shape, dtype = a.shape, a.dtype
+
+    def vjp(g: np.ndarray) -> tuple[Contribution, ...]:
+        full = np.zeros(shape, dtype)
+        if _is_basic(index):
+            full[index] = g                                         # every place at most once: no need for the slow add.at
+        else:
+            np.add.at(full, index, g)
+        return (full,)
+
+    return record(a.data[index], (a,), vjp)
+
+
+def _is_basic(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(part is None or part is Ellipsis or isinstance(part, int | slice) for part in parts)
