@@ -1,0 +1,79 @@
+"""The checkpoints of a run: the last few and the best, without ever a moment in which none is good.
+
+The files are the truth; no index can disagree with them. A step's number is its name, its validation loss is in its metadata.
+"""
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minipar.checkpoint.archive import load_meta, save
+from minipar.checkpoint.atomic import refusals_named, remove_leftovers
+from minipar.errors import CheckpointError, ConfigError
+
+_NAME = re.compile(r"step-(\d{8,})\.npz")
+
+
+class Checkpoints:
+    """The folder of one run, with one writer and any number of readers."""
+
+    def __init__(self, folder: str | os.PathLike[str], keep: int = 2) -> None:
+        """keep: how many of the last checkpoints stay, besides the best."""
+        if keep < 1:
+            raise ConfigError(f"a run keeps at least 1 checkpoint, not {keep}")
+        self.folder = Path(folder)
+        self.keep = keep
+
+    def path(self, step: int) -> Path:
+        return self.folder / f"step-{step:08d}.npz"
+
+    def save(self, step: int, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], loss: float | None = None) -> Path:
+        """Save the state after `step` steps, then remove what is neither among the last `keep` nor the best.
+
+        loss: the validation loss, by which `best` chooses. The metadata gains "step" and "loss".
+        Raises CheckpointError if the system refuses to write, or if the folder holds a later step: that is another run.
+        """
+        path = self.path(step)
+        if later := [number for number in self._steps() if number > step]:
+            raise CheckpointError(f"{self.folder} holds a checkpoint of step {later[-1]}, later than step {step}; "
+                                  f"resume from that, or choose another folder")
+        with refusals_named(path):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self.folder)       # first, since a full disk may need their room
+            save(path, arrays, {**meta, "step": step, "loss": loss})
+            self._prune()
+        return path
+
+    def latest(self) -> Path | None:
+        """The checkpoint of the last step, or None if there is none."""
+        steps = self._steps()
+        return self.path(steps[-1]) if steps else None
+
+    def best(self) -> Path | None:
+        """The checkpoint with the lowest validation loss (the later of equals), or None if none has one."""
+        losses = {}
+        for step in self._steps():
+            try:
+                loss = load_meta(self.path(step)).get("loss")
+            except CheckpointError:             # damaged: it cannot be the best, and others may be
+                continue
+            if loss is not None and math.isfinite(loss):
+                losses[step] = loss
+        return self.path(min(losses, key=lambda step: (losses[step], -step))) if losses else None
+
+    def _steps(self) -> list[int]:
+        """The steps that have a checkpoint, in order. Temporary files have other names."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(int(match[1]) for path in self.folder.iterdir() if (match := _NAME.fullmatch(path.name)))
+
+    def _prune(self) -> None:
+        best = self.best()
+        for path in map(self.path, self._steps()[:-self.keep]):
+            if path != best:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,31 @@
+"""Does a checkpoint fit this model? Asked before any weight is touched, and answered by name."""
+
+from collections.abc import Mapping
+
+from minipar.errors import CheckpointError
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_SHOWN = 3
+
+
+def differences(wanted: Shapes, found: Shapes) -> list[str]:
+    """What the checkpoint lacks, has in another shape, or has too much: one phrase for each, in the model's order."""
+    phrases = []
+    for name, shape in wanted.items():
+        if name not in found:
+            phrases.append(f"{name} is missing")
+        elif tuple(found[name]) != tuple(shape):
+            phrases.append(f"{name} has shape {tuple(found[name])} where the model has {tuple(shape)}")
+    return phrases + [f"{name} is not in the model" for name in found if name not in wanted]
+
+
+def require_match(wanted: Shapes, found: Shapes, where: object) -> None:
+    """Raise CheckpointError, which names the first differences, unless both have the same names and shapes.
+
+    wanted: name -> shape, what the model has; found: name -> shape, what the checkpoint has; where: the checkpoint's path.
+    """
+    if phrases := differences(wanted, found):
+        more = f", and {len(phrases) - _SHOWN} more" if len(phrases) > _SHOWN else ""
+        raise CheckpointError(f"{where} is of another model: {'; '.join(phrases[:_SHOWN])}{more}; "
+                              f"resume with the sizes it was trained with, or start a new run")

@@ -1,0 +1,81 @@
+"""Which tokens a step sees: a function of (seed, step), and of nothing else.
+
+Any layout draws the same global batch and takes its rows of it, so that data parallelism trains on the same data in the same
+order as one process; and a resumed run needs no more than the number of the next step.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from minipar.errors import ConfigError, DataError
+from minipar.rng import stream
+
+Tokens = NDArray[np.integer]
+Batch = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def split(tokens: Tokens, fraction: float = 0.9) -> tuple[Tokens, Tokens]:
+    """Training and validation tokens: the first 90 % and the rest, by position, as nanoGPT cuts its characters."""
+    cut = int(len(tokens) * fraction)
+    return tokens[:cut], tokens[cut:]
+
+
+class Batches:
+    """Training batches: windows that start anywhere in the text (with replacement, as nanoGPT draws them)."""
+
+    def __init__(self, tokens: Tokens, context: int, batch: int, seed: int) -> None:
+        """tokens: [N] integers; context T, batch B. Raises DataError unless N > T."""
+        self._windows = _windows(tokens, context, batch, "training text")                 # [N - T, T + 1]
+        self._batch = batch
+        self._seed = seed
+
+    def get(self, step: int) -> Batch:
+        """The global batch of this step: inputs [B, T] and targets [B, T], the inputs moved on by one token; int64."""
+        starts = stream(self._seed, "batch", step).integers(len(self._windows), size=self._batch)
+        return _inputs_and_targets(self._windows[starts])
+
+
+class EvaluationBatches:
+    """The same windows at every evaluation, so that losses can be compared from one to the next.
+
+    With `windows` given, that many windows spread evenly over the text; without, all: end to end, each target once (the
+    tokens that fill no last window are left out). The last batch may have fewer rows; average by tokens, not by batches.
+    """
+
+    def __init__(self, tokens: Tokens, context: int, batch: int, windows: int | None = None) -> None:
+        """tokens: [N] integers; context T, at most `batch` rows at a time. Raises DataError unless N > T."""
+        self._windows = _windows(tokens, context, batch, "validation text")               # [N - T, T + 1]
+        last = len(self._windows) - 1
+        if windows is None:
+            self.starts = np.arange(0, last + 1, context)
+        elif windows > 0:
+            self.starts = np.linspace(0, last, windows).astype(np.int64)
+        else:
+            raise ConfigError(f"validation needs at least 1 window, not {windows}")
+        self._batch = batch
+
+    def __len__(self) -> int:
+        """The number of batches."""
+        return -(-len(self.starts) // self._batch)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Inputs [b, T] and targets [b, T], int64, b <= batch."""
+        for first in range(0, len(self.starts), self._batch):
+            yield _inputs_and_targets(self._windows[self.starts[first:first + self._batch]])
+
+
+def _windows(tokens: Tokens, context: int, batch: int, what: str) -> Tokens:
+    """Every window of T inputs and the target after the last of them: [N - T, T + 1], a view."""
+    if context < 1 or batch < 1:
+        raise ConfigError(f"context and batch must be at least 1; got context {context} and batch {batch}")
+    if len(tokens) <= context:
+        raise DataError(f"the {what} has {len(tokens)} tokens, but a context of {context} needs {context + 1}; "
+                        f"choose a shorter context or give more text")
+    return sliding_window_view(tokens, context + 1)
+
+
+def _inputs_and_targets(windows: Tokens) -> Batch:
+    return windows[:, :-1].astype(np.int64), windows[:, 1:].astype(np.int64)

@@ -1,0 +1,67 @@
+"""Where training text comes from: a file, a folder, or the documentation that every Python brings along.
+
+Bad text must be found here, before a model trains on it for an hour: each problem is one DataError that names the file.
+"""
+
+import importlib
+import os
+from pathlib import Path
+
+from minipar.errors import DataError
+
+_HEAD = 8192                                    # git's rule: a NUL among the first bytes makes a file binary
+
+
+def load_text(path: str | os.PathLike[str] | None = None) -> str:
+    """The text of a UTF-8 file, or of all text files in a folder, joined in sorted order; by default Python's documentation.
+
+    Characters stay as they are, line ends too; only a byte-order mark at the start of a file is dropped.
+    Raises DataError if the text is missing, unreadable, binary, not UTF-8, or empty.
+    """
+    if path is None:
+        return python_documentation()
+    place = Path(path)
+    try:
+        if not place.exists():
+            raise DataError(f"{place} does not exist; give a UTF-8 text file or a folder of them")
+        if not (place.is_file() or place.is_dir()):
+            raise DataError(f"{place} is neither a file nor a folder; give a UTF-8 text file or a folder of them")
+        text = _folder_text(place) if place.is_dir() else _decode(place, place.read_bytes())
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename or place}: {error.strerror}") from error
+    if not text.strip():
+        raise DataError(f"{place} is empty; give a file with text to learn from")
+    return text
+
+
+def python_documentation() -> str:
+    """The language reference behind `help("if")`: about 460 kB of English, the same for everyone with this version of Python."""
+    try:
+        topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
+    except ImportError as error:                # some systems package it apart from Python
+        raise DataError("this Python comes without its documentation (pydoc_data); give a text file or folder") from error
+    return "\n".join(topics[name] for name in sorted(topics))
+
+
+def _folder_text(folder: Path) -> str:
+    """All text files below the folder. Hidden and binary ones (pictures, archives) are no text, and are left out."""
+    texts = []
+    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).parts):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file() and not hidden:
+            data = path.read_bytes()
+            if b"\0" not in data[:_HEAD]:
+                texts.append(_decode(path, data))
+    if not texts:
+        raise DataError(f"{folder} holds no text files; give a folder with UTF-8 text")
+    return "\n".join(texts)
+
+
+def _decode(path: Path, data: bytes) -> str:
+    if (nul := data.find(b"\0")) >= 0:
+        raise DataError(f"{path} is binary, not text: byte {nul} is NUL; give UTF-8 text")
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8: byte {error.start} is 0x{data[error.start]:02x} ({error.reason}); "
+                        f"convert it to UTF-8 first") from error

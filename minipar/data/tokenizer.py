@@ -1,0 +1,115 @@
+"""Text to numbers and back, the two simplest ways: one token per byte, one token per character.
+
+Neither has to be trained, and both turn any training text into tokens and back without loss. Bytes know every text there is;
+characters make shorter sequences and need only as many embeddings as the text has different ones.
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minipar.errors import DataError
+
+
+class Tokenizer(Protocol):
+    """What the rest of minipar asks of a tokenizer."""
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    def encode(self, text: str) -> NDArray[np.int32]:
+        """Tokens [N], each in 0 .. vocab_size - 1. Raises DataError, which names the character that has no token."""
+
+    def decode(self, tokens: ArrayLike) -> str:
+        """The text of tokens [N], any integer dtype. Raises DataError for a token outside the vocabulary."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a checkpoint's metadata; `tokenizer_from_dict` reads them."""
+
+
+class ByteTokenizer:
+    """The 256 bytes of UTF-8. A model may write bytes that are no UTF-8; `decode` shows the replacement character for those."""
+
+    vocab_size = 256
+
+    def encode(self, text: str) -> NDArray[np.int32]:
+        try:
+            data = text.encode("utf-8")
+        except UnicodeEncodeError as error:     # half of a surrogate pair, as from a prompt in another encoding
+            raise _unknown(text, error.start, "it is no UTF-8") from error
+        return np.frombuffer(data, np.uint8).astype(np.int32)
+
+    def decode(self, tokens: ArrayLike) -> str:
+        return _checked(tokens, self.vocab_size).astype(np.uint8).tobytes().decode("utf-8", errors="replace")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": "byte"}
+
+
+class CharTokenizer:
+    """One token per character of the training text, numbered in the order of their code points (as nanoGPT does)."""
+
+    def __init__(self, characters: str) -> None:
+        """characters: each character once, in the order of their tokens."""
+        if not characters or len(set(characters)) != len(characters):
+            raise DataError(f"a character tokenizer needs each character exactly once; got {characters[:40]!r}")
+        self.characters = characters
+        self.vocab_size = len(characters)
+        self._points = _code_points(characters)                                           # token -> code point
+        self._tokens = np.full(self._points.max() + 1, -1, np.int32)                      # code point -> token, or -1
+        self._tokens[self._points] = np.arange(self.vocab_size)
+
+    @classmethod
+    def from_text(cls, text: str) -> "CharTokenizer":
+        return cls("".join(sorted(set(text))))
+
+    def encode(self, text: str) -> NDArray[np.int32]:
+        points = _code_points(text)
+        known = points < len(self._tokens)
+        tokens = np.where(known, self._tokens[np.where(known, points, 0)], np.int32(-1))
+        if (unknown := np.flatnonzero(tokens < 0)).size:
+            raise _unknown(text, int(unknown[0]), f"it is not among the {self.vocab_size} of the training text")
+        return tokens
+
+    def decode(self, tokens: ArrayLike) -> str:
+        return self._points[_checked(tokens, self.vocab_size)].tobytes().decode("utf-32-le", "surrogatepass")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": "char", "characters": self.characters}
+
+
+def make_tokenizer(kind: str, text: str) -> Tokenizer:
+    """The tokenizer of that kind, "byte" or "char", for this training text."""
+    if kind == "byte":
+        return ByteTokenizer()
+    if kind == "char":
+        return CharTokenizer.from_text(text)
+    raise DataError(f"there is no tokenizer {kind!r}; choose byte or char")
+
+
+def tokenizer_from_dict(values: dict[str, Any]) -> Tokenizer:
+    """The tokenizer that `to_dict` described. Raises DataError if it described none."""
+    match values:
+        case {"kind": "byte"}:
+            return ByteTokenizer()
+        case {"kind": "char", "characters": str(characters)}:
+            return CharTokenizer(characters)
+    raise DataError(f"no tokenizer is described by {str(values)[:80]}")
+
+
+def _code_points(text: str) -> NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
+def _checked(tokens: ArrayLike, vocab_size: int) -> NDArray[np.integer]:
+    array = np.asarray(tokens, dtype=np.int64)
+    if (wrong := array[(array < 0) | (array >= vocab_size)]).size:
+        raise DataError(f"token {wrong[0]} is outside the vocabulary of {vocab_size}")
+    return array
+
+
+def _unknown(text: str, position: int, why: str) -> DataError:
+    character = text[position]
+    return DataError(f"the tokenizer does not know the character {character!r} (U+{ord(character):04X}, at position {position}): "
+                     f"{why}")
