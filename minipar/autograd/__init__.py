@@ -4,17 +4,6 @@ Read tensor.py, then engine.py, then functions.py; then one fused op, and its pl
 """
 
 from minipar.autograd.engine import Deferred, backward
-from minipar.autograd.fused import (
-    add_bias,
-    causal_attention,
-    cross_entropy,
-    embedding,
-    gelu,
-    layernorm,
-    linear,
-    unembedding,
-)
-from minipar.autograd.fused.cross_entropy import IGNORE
 from minipar.autograd.functions import (
     absolute,
     dropout,
@@ -28,10 +17,28 @@ from minipar.autograd.functions import (
     tanh,
     where,
 )
+from minipar.autograd.fused import (
+    add_bias,
+    causal_attention,
+    cross_entropy,
+    embedding,
+    gelu,
+    layernorm,
+    linear,
+    unembedding,
+)
+from minipar.autograd.fused.cross_entropy import IGNORE
 from minipar.autograd.gradcheck import GradientCheck, gradcheck
 from minipar.autograd.hessian import hessian_vector_product
 from minipar.autograd.reductions import log_softmax, max, mean, softmax, sum
-from minipar.autograd.shapes import broadcast_to, concatenate, reshape, split, swapaxes, transpose
+from minipar.autograd.shapes import (
+    broadcast_to,
+    concatenate,
+    reshape,
+    split,
+    swapaxes,
+    transpose,
+)
 from minipar.autograd.tensor import Tensor, matmul, no_grad, record
 
 __all__ = [

@@ -17,8 +17,9 @@ from minipar.errors import GraphError, ShapeError
 class Deferred:
     """Weight gradients put off until later: backward's second half (W), apart from its first (B).
 
-    Pass one to `backward` and it computes the gradients of activations alone; `run()` then computes those of the weights. Zero-bubble
-    pipelines (Qi et al. 2023) fill their idle time so. The arrays that the weight gradients need are held until then.
+    Pass one to `backward` and it computes the gradients of activations alone; `run()` then computes those of the weights.
+    Zero-bubble pipelines (Qi et al. 2023) fill their idle time so. The arrays that the weight gradients need are held until
+    then.
     """
 
     def __init__(self) -> None:
@@ -56,7 +57,8 @@ def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferr
     """Add d(output . grad)/d(leaf) to the gradient of every leaf that `output` depends on, and use the tape up.
 
     grad: the gradient of `output`, of its shape and dtype; may be left out for a scalar. deferred: see Deferred.
-    Raises GraphError where there is no tape, or where an earlier backward has used it up; ShapeError for a grad that does not fit.
+    Raises GraphError where there is no tape, or where an earlier backward has used it up; ShapeError for a grad that does
+    not fit.
     """
     if output.node is None:
         raise GraphError("backward: this tensor was not made by an op on a tensor that requires a gradient (or inside no_grad)")

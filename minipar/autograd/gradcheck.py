@@ -4,8 +4,9 @@ The derivative along a direction d is compared with central differences of fourt
 
     (8 [f(x + h d) - f(x - h d)] - [f(x + 2h d) - f(x - 2h d)]) / 12 h  =  f'(x) d + O(h^4),
 
-once for every element of every input (d a unit vector), and once for a random direction through all inputs together, which catches
-what a forgotten element would hide. In float64 with h = 1e-3 the formula is right to about 1e-11 of the function's scale.
+once for every element of every input (d a unit vector), and once for a random direction through all inputs together, which
+catches what a forgotten element would hide. In float64 with h = 1e-3 the formula is right to about 1e-11 of the function's
+scale.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ class GradientCheck:
 
 
 def gradcheck(function: Callable[[], Tensor], inputs: Mapping[str, Tensor], seed: int = 0) -> list[GradientCheck]:
-    """One GradientCheck per input, for its worst element, then one for a random direction; sort by `error` to find the worst of all.
+    """One GradientCheck per input, for its worst element, then one for a random direction; the largest `error` is the worst.
 
-    function: takes nothing, uses the inputs, returns a scalar Tensor. inputs: leaves of dtype float64 by name; they end as they began, their
-    gradients cleared. Costs four calls of the function per element. Raises ShapeError for an input that is not float64.
+    function: takes nothing, uses the inputs, returns a scalar Tensor. inputs: leaves of dtype float64 by name; they end as
+    they began, their gradients cleared. Costs four calls of the function per element. Raises ShapeError for an input that
+    is not float64.
     """
     for name, leaf in inputs.items():
         if leaf.dtype != np.float64:

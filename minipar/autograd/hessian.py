@@ -1,8 +1,9 @@
 """Products of the Hessian with a vector, exact to rounding, from one backward pass.
 
-An analytic gradient can be asked for at a complex point: grad f(x + i h v) = grad f(x) + i h H v + O(h^2). The imaginary part, divided
-by h, is H v; no difference is taken, so h may be 1e-20 and the error term vanishes below rounding (the complex step: Squire and
-Trapp 1998). All ops of this package are analytic and take complex arrays, so it needs no code of its own for second derivatives.
+An analytic gradient can be asked for at a complex point: grad f(x + i h v) = grad f(x) + i h H v + O(h^2). The imaginary
+part, divided by h, is H v; no difference is taken, so h may be 1e-20 and the error term vanishes below rounding (the
+complex step: Squire and Trapp 1998). All ops of this package are analytic and take complex arrays, so it needs no code of
+its own for second derivatives.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from minipar.errors import ShapeError
 STEP = 1e-20
 
 
-def hessian_vector_product(function: Callable[[], Tensor], leaves: Sequence[Tensor], vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
+def hessian_vector_product(function: Callable[[], Tensor], leaves: Sequence[Tensor],
+                           vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
     """H v for the Hessian of a scalar function of the leaves (float64) and one vector per leaf, of its shape.
 
     function: takes nothing, uses the leaves, returns a scalar Tensor. The leaves end as they began. Raises ShapeError where a
@@ -34,5 +36,5 @@ def hessian_vector_product(function: Callable[[], Tensor], leaves: Sequence[Tens
         backward(function())
         return [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.imag / STEP for leaf in leaves]
     finally:
-        for leaf, (leaf.data, leaf.grad, leaf.grad_buffer) in zip(leaves, before, strict=True):
-            pass
+        for leaf, (data, grad, buffer) in zip(leaves, before, strict=True):
+            leaf.data, leaf.grad, leaf.grad_buffer = data, grad, buffer

@@ -1,11 +1,11 @@
 """A Tensor is an array and the tape that made it.
 
-Every op computes its result with NumPy and records one Node: the nodes of its inputs, and a `vjp` (vector-Jacobian product) that
-turns the gradient of the output into the gradients of the inputs. `minipar.autograd.backward` walks the tape.
+Every op computes its result with NumPy and records one Node: the nodes of its inputs, and a `vjp` (vector-Jacobian product)
+that turns the gradient of the output into the gradients of the inputs. `minipar.autograd.backward` walks the tape.
 
 Three decisions keep memory honest:
-* The tape links nodes, never arrays. A vjp closes over just the arrays that its formula needs, so an activation that no formula
-  needs is freed at once, and its memory is used again while it is still in the cache.
+* The tape links nodes, never arrays. A vjp closes over just the arrays that its formula needs, so an activation that
+  no formula needs is freed at once, and its memory is used again while it is still in the cache.
 * No node points to its own output. There are no reference cycles: memory is freed without the garbage collector.
 * A leaf (a parameter) is its own place on the tape, so its gradient is written once, straight to where it belongs.
 

@@ -1,14 +1,19 @@
 """Ops that a transformer spends its time in, each one node with a backward written by hand.
 
-Every file holds an op twice: the plain composition of small ops, which is its definition and its test, and the fused form with the
-derivation of its gradient. What makes the fused forms fast, in the order of effect: every product is one two-dimensional matrix
-product on reshaped arrays; chains of elementwise work go in blocks that stay in the cache; sums over rows or columns are
-matrix-vector products; weight gradients are written straight into their buffer.
+Every file holds an op twice: the plain composition of small ops, which is its definition and its test, and the fused form
+with the derivation of its gradient. What makes the fused forms fast, in the order of effect: every product is one
+two-dimensional matrix product on reshaped arrays; chains of elementwise work go in blocks that stay in the cache; sums over
+rows or columns are matrix-vector products; weight gradients are written straight into their buffer.
 """
 
 from minipar.autograd.fused.attention import causal_attention, plain_causal_attention
 from minipar.autograd.fused.cross_entropy import cross_entropy, plain_cross_entropy
-from minipar.autograd.fused.embedding import embedding, plain_embedding, plain_unembedding, unembedding
+from minipar.autograd.fused.embedding import (
+    embedding,
+    plain_embedding,
+    plain_unembedding,
+    unembedding,
+)
 from minipar.autograd.fused.gelu import gelu
 from minipar.autograd.fused.layernorm import layernorm, plain_layernorm
 from minipar.autograd.fused.linear import add_bias, linear, plain_linear

@@ -2,13 +2,15 @@
 
     S = q k^T / sqrt(K)        P = softmax of S over the keys not later than the query        o = P v
 
-With E = exp(S - max) unnormalised and l its sum over keys, P = E / l, and for the gradient g of o (Dao et al. 2022, appendix B):
+With E = exp(S - max) unnormalised and l its sum over keys, P = E / l, and for the gradient g of o (Dao et al. 2022,
+appendix B):
 
-    dv = P^T g        dP = g v^T        dS = P (dP - delta),  delta = sum over keys of P dP = g . o        dq = dS k        dk = dS^T q
+    dv = P^T g      dP = g v^T      delta = sum over keys of P dP = g . o      dS = P (dP - delta)      dq = dS k      dk = dS^T q
 
-Four things make it fast. Scores are kept as [keys, queries], so the reductions of the softmax run along the slow axis, where NumPy
-works on whole rows at once. 1 / l scales the output [T, K] and never the weights [T, T]. Heads are strided views, nothing is copied
-to bring them together. And queries go in blocks that meet only the keys they may see, which saves nearly half the work on long texts.
+Four things make it fast. Scores are kept as [keys, queries], so the reductions of the softmax run along the slow axis,
+where NumPy works on whole rows at once. 1 / l scales the output [T, K] and never the weights [T, T]. Heads are strided
+views, nothing is copied to bring them together. And queries go in blocks that meet only the keys they may see, which saves
+nearly half the work on long texts.
 """
 
 # B batch, T tokens, h heads of this rank, K head width

@@ -1,7 +1,7 @@
 """Softmax and cross-entropy in one: -log softmax(z)[target], summed over tokens.
 
-The gradient of the sum with respect to the logits is softmax(z) - one_hot(target), so the forward pass turns the exponentials into
-the gradient in place and keeps nothing else.
+The gradient of the sum with respect to the logits is softmax(z) - one_hot(target), so the forward pass turns the
+exponentials into the gradient in place and keeps nothing else.
 """
 
 # V vocabulary
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minipar.autograd.reductions import log_softmax, sum
 from minipar.autograd.fused.kernels import filled
+from minipar.autograd.reductions import log_softmax, sum
 from minipar.autograd.tensor import Tensor, record
 from minipar.errors import DataError
 
@@ -28,16 +28,17 @@ def plain_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None 
 def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None) -> Tensor:
     """Sum of the losses of all tokens that are not ignored, divided by `tokens` -> a scalar, in nats per token.
 
-    logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `tokens` is the number of tokens of the whole global batch; when
-    a batch is cut into micro-batches or over ranks, every piece divides by the same number and the pieces add up to the loss. Left
-    out, it is the number of targets here that count. Raises DataError for a target outside the vocabulary, or where no target counts.
+    logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `tokens` is the number of tokens of the whole global
+    batch; when a batch is cut into micro-batches or over ranks, every piece divides by the same number and the pieces add
+    up to the loss. Left out, it is the number of targets here that count. Raises DataError for a target outside the
+    vocabulary, or where no target counts.
     """
     V, shape = logits.shape[-1], logits.shape
     flat = targets.reshape(-1)
     counts = flat != IGNORE
     tokens = int(counts.sum()) if tokens is None else tokens
     if not tokens:
-        raise DataError("cross-entropy: not one target counts, so there is no mean; give at least one that is not to be ignored")
+        raise DataError(f"cross-entropy: all {flat.size} targets are to be ignored, so there is no mean; give at least one")
     if flat.size and (flat.max() >= V or flat.min() < min(IGNORE, 0)):
         raise DataError(f"cross-entropy: targets run from {flat.min()} to {flat.max()}, the vocabulary has {V}")
     rows, picked = np.arange(len(flat)), np.where(counts, flat, 0)

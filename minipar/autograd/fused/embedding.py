@@ -1,8 +1,8 @@
 """Rows of a table by token, and the way back from activations to logits with the same table.
 
-The gradient of a look-up is a scatter-add: row t of the table gets the sum of the gradients of all places that hold token t. Sorted
-by token, those places lie side by side, and one pass sums each run. The order within a run is that of the text, so the sum repeats
-to the last bit.
+The gradient of a look-up is a scatter-add: row t of the table gets the sum of the gradients of all places that hold token
+t. Sorted by token, those places lie side by side, and one pass sums each run. The order within a run is that of the text,
+so the sum repeats to the last bit.
 """
 
 # V vocabulary, D model width

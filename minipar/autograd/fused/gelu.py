@@ -4,8 +4,8 @@ With u = c (x + a x^3), t = tanh u and s = (1 + t) / 2 (c, a: GELU_SCALE, GELU_C
 
     y = x s        dy/dx = s + x/2 (1 - t^2) c (1 + 3 a x^2) = s + y (1 - t) c (1 + 3 a x^2)
 
-(1 - t^2 = 2 s (1 - t)). A dozen passes over an array are slow where it does not fit into the cache, so the chain runs on one block
-of rows after the other. Saving the slope rather than x makes backward a single multiplication.
+(1 - t^2 = 2 s (1 - t)). A dozen passes over an array are slow where it does not fit into the cache, so the chain runs on
+one block of rows after the other. Saving the slope rather than x makes backward a single multiplication.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from minipar.autograd.functions import GELU_CUBIC, GELU_SCALE
 from minipar.autograd.tensor import Tensor, record
 
-BLOCK = 48 * 1024                                                   # elements: five float32 arrays of it stay in 1 MiB of cache
+BLOCK = 48 * 1024                                                   # elements: five float32 arrays fit in 1 MiB of cache
 
 
 def gelu(x: Tensor) -> Tensor:

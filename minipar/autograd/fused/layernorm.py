@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minipar.autograd.fused.kernels import column_sum, row_dot, row_mean
 from minipar.autograd.functions import sqrt
+from minipar.autograd.fused.kernels import column_sum, row_dot, row_mean
 from minipar.autograd.reductions import mean
 from minipar.autograd.tensor import Tensor, record
 

@@ -1,0 +1,101 @@
+"""GPT-2 (Radford et al. 2019): the whole model on one screen.
+
+Pre-LayerNorm blocks, tanh-GELU, learned positions, a head that may share the token embedding. One class serves every
+layout: the region says how layers are spread over ranks, and the attention core and the token table are arguments.
+"""
+
+# B batch, T tokens, D model width, H heads, K head width, F hidden width, V vocabulary; h, f: this rank's share of H, F
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minipar.autograd import Tensor, causal_attention, cross_entropy, gelu
+from minipar.config import ModelConfig
+from minipar.errors import ShapeError
+from minipar.nn.layers import NORMAL, ColumnParallelLinear, Embedding, LayerNorm, RowParallelLinear
+from minipar.nn.module import Module
+from minipar.nn.noise import SILENCE, Noise
+from minipar.nn.parameter import Parameter, Start
+from minipar.nn.region import SERIAL, Serial
+
+Attend = Callable[[Tensor, int], Tensor]                            # (qkv [B, T, 3 h K], h) -> [B, T, h K]
+
+
+class Attention(Module):
+    def __init__(self, name: str, config: ModelConfig, out: Start, region: Serial = SERIAL):
+        super().__init__(name)
+        D, H, K = config.width, config.heads, config.head_width
+        mine = region.cut(H)
+        self.heads = mine.stop - mine.start
+        self.qkv = ColumnParallelLinear(f"{name}.qkv", D, 3 * D, region, parts=3, unit=K, bias=config.bias)
+        self.out = RowParallelLinear(f"{name}.out", D, D, region, unit=K, bias=config.bias, start=out)
+
+    def forward(self, x: Tensor, attend: Attend, residual: Tensor | None = None) -> Tensor:
+        return self.out(attend(self.qkv(x), self.heads), residual)  # [B, T, D]
+
+
+class MLP(Module):
+    def __init__(self, name: str, config: ModelConfig, out: Start, region: Serial = SERIAL):
+        super().__init__(name)
+        self.up = ColumnParallelLinear(f"{name}.up", config.width, config.mlp_width, region, bias=config.bias)
+        self.down = RowParallelLinear(f"{name}.down", config.mlp_width, config.width, region, bias=config.bias, start=out)
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        return self.down(gelu(self.up(x)), residual)                # [B, T, D]
+
+
+class Block(Module):
+    """x + attention(norm(x)), then the same with the MLP. What is added goes through dropout first."""
+
+    def __init__(self, name: str, config: ModelConfig, region: Serial = SERIAL):
+        super().__init__(name)
+        out = Start(std=NORMAL.std / math.sqrt(2 * config.layers))  # 2 L additions keep the residual's variance (GPT-2)
+        self.norm1 = LayerNorm(f"{name}.norm1", config.width, region, bias=config.bias)
+        self.attention = Attention(f"{name}.attention", config, out, region)
+        self.norm2 = LayerNorm(f"{name}.norm2", config.width, region, bias=config.bias)
+        self.mlp = MLP(f"{name}.mlp", config, out, region)
+
+    def forward(self, x: Tensor, attend: Attend = causal_attention, noise: Noise = SILENCE) -> Tensor:
+        if not noise.rate:                                          # adding the residual where the bias is added saves a pass
+            x = self.attention(self.norm1(x), attend, residual=x)
+            return self.mlp(self.norm2(x), residual=x)
+        x = x + noise.drop(self.attention(self.norm1(x), attend), self.attention.name)
+        return x + noise.drop(self.mlp(self.norm2(x)), self.mlp.name)
+
+
+class GPT(Module):
+    """tokens [B, T] -> logits [B, T, V]; `loss` also takes the targets."""
+
+    def __init__(self, config: ModelConfig, *, seed: int = 0, dtype: DTypeLike = np.float32, region: Serial = SERIAL):
+        super().__init__("gpt")
+        self.config = config
+        self.tokens = Embedding("tokens", config.vocabulary, config.width)
+        self.positions = Parameter("positions.weight", (config.context, config.width), NORMAL)
+        self.blocks = [Block(f"blocks.{layer}", config, region) for layer in range(config.layers)]
+        self.norm = LayerNorm("norm", config.width, region, bias=config.bias)
+        self.head = self.tokens if config.tied else Embedding("head", config.vocabulary, config.width)
+        self.initialise(seed, dtype)
+
+    def forward(self, tokens: np.ndarray, *, attend: Callable[[int], Attend] = lambda layer: causal_attention, start: int = 0,
+                noise: Noise = SILENCE) -> Tensor:
+        """Logits [B, T, V] for tokens [B, T] that stand at places start to start + T - 1.
+
+        attend(layer) is the attention core of a layer. Raises ShapeError where the places reach beyond the context.
+        """
+        T = tokens.shape[1]
+        if start + T > self.config.context:
+            raise ShapeError(f"{start + T} tokens are more than the context of {self.config.context}")
+        x = self.tokens.look_up(tokens) + self.positions[start : start + T]                     # [B, T, D]
+        x = noise.drop(x, "embedding")
+        for layer, block in enumerate(self.blocks):
+            x = block(x, attend(layer), noise)
+        return self.head.logits(self.norm(x))                       # [B, T, V]
+
+    def loss(self, tokens: np.ndarray, targets: np.ndarray, *, count: int | None = None, noise: Noise = SILENCE) -> Tensor:
+        """Cross-entropy in nats, summed over targets and divided by `count` (left out: their number), see cross_entropy."""
+        return cross_entropy(self.forward(tokens, noise=noise), targets, count)

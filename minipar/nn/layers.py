@@ -1,0 +1,99 @@
+"""The layers with weights: linear layers, LayerNorm, the table of the vocabulary.
+
+The documents write y = W x with columns; code holds rows, y = x W. What they call a split of W by rows (each rank computes
+some outputs) is column-parallel here, their split by columns (each rank takes some inputs, results are summed) is
+row-parallel.
+"""
+
+# B batch, T tokens, I inputs, O outputs, D model width, V vocabulary; i, o, v: this rank's share of I, O, V
+
+from __future__ import annotations
+
+import numpy as np
+
+from minipar.autograd import Tensor, add_bias, embedding, layernorm, linear, unembedding
+from minipar.nn.module import Module
+from minipar.nn.parameter import ONES, ZEROS, Cut, Parameter, Start
+from minipar.nn.region import SERIAL, Serial
+
+NORMAL = Start(std=0.02)                                            # GPT-2's initialisation
+
+
+class Linear(Module):
+    """y = x W + b on one rank: x [..., I] -> [..., O]."""
+
+    def __init__(self, name: str, inputs: int, outputs: int, *, bias: bool = True, start: Start = NORMAL):
+        super().__init__(name)
+        self.weight = Parameter(f"{name}.weight", (inputs, outputs), start)                     # [I, O]
+        self.bias = Parameter(f"{name}.bias", (outputs,), ZEROS) if bias else None              # [O]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight, self.bias)
+
+
+class ColumnParallelLinear(Module):
+    """Each rank computes some of the outputs: x [B, T, I] -> [B, T, o]. The first of a pair; its columns stay apart.
+
+    Outputs are `parts` blocks side by side (3 for q, k and v), each of units of `unit` columns (a head) that stay together.
+    """
+
+    def __init__(self, name: str, inputs: int, outputs: int, region: Serial = SERIAL, *, parts: int = 1, unit: int = 1,
+                 bias: bool = True, start: Start = NORMAL):
+        super().__init__(name)
+        block = outputs // parts
+        mine = region.cut(block // unit)
+        columns = tuple(slice(part * block + mine.start * unit, part * block + mine.stop * unit) for part in range(parts))
+        self.region = region
+        self.weight = Parameter(f"{name}.weight", (inputs, outputs), start, Cut(1, columns))    # [I, o]
+        self.bias = Parameter(f"{name}.bias", (outputs,), ZEROS, Cut(0, columns)) if bias else None          # [o]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(self.region.enter(x), self.weight, self.bias)
+
+
+class RowParallelLinear(Module):
+    """Each rank takes some of the inputs, and the results are summed: x [B, T, i] -> [B, T, O]. The second of a pair.
+
+    The bias and the residual are added once, to the whole sum.
+    """
+
+    def __init__(self, name: str, inputs: int, outputs: int, region: Serial = SERIAL, *, unit: int = 1, bias: bool = True,
+                 start: Start = NORMAL):
+        super().__init__(name)
+        mine = region.cut(inputs // unit)
+        rows = (slice(mine.start * unit, mine.stop * unit),)
+        self.region = region
+        self.weight = Parameter(f"{name}.weight", (inputs, outputs), start, Cut(0, rows))       # [i, O]
+        self.bias = Parameter(f"{name}.bias", (outputs,), ZEROS) if bias else None              # [O]
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        y = self.region.leave(linear(x, self.weight))               # [B, T, O]
+        return add_bias(y, self.region.shared(self.bias) if self.bias else None, residual)
+
+
+class LayerNorm(Module):
+    """x [..., D] -> [..., D], each row to mean 0 and variance 1, then scaled and shifted."""
+
+    def __init__(self, name: str, width: int, region: Serial = SERIAL, *, bias: bool = True):
+        super().__init__(name)
+        self.region = region
+        self.weight = Parameter(f"{name}.weight", (width,), ONES)                               # [D]
+        self.bias = Parameter(f"{name}.bias", (width,), ZEROS) if bias else None                # [D]
+
+    def forward(self, x: Tensor) -> Tensor:
+        shared = self.region.shared
+        return layernorm(x, shared(self.weight), shared(self.bias) if self.bias else None)
+
+
+class Embedding(Module):
+    """One row per token of the vocabulary: tokens [B, T] -> `look_up` -> [B, T, D] -> `logits` -> [B, T, V]."""
+
+    def __init__(self, name: str, vocabulary: int, width: int):
+        super().__init__(name)
+        self.weight = Parameter(f"{name}.weight", (vocabulary, width), NORMAL)                  # [V, D]
+
+    def look_up(self, tokens: np.ndarray) -> Tensor:
+        return embedding(tokens, self.weight)
+
+    def logits(self, x: Tensor) -> Tensor:
+        return unembedding(x, self.weight)

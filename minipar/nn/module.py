@@ -1,0 +1,62 @@
+"""A Module is a named piece of a model: parameters, smaller modules, and a forward. It holds nothing of any run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minipar.errors import ShapeError
+from minipar.nn.parameter import Parameter
+
+
+class Module:
+    """Subclasses call super().__init__(name), set parameters, modules or lists of modules as attributes, write `forward`."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(f"{type(self).__name__} has no forward; write one")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.forward(*args, **kwargs)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all within it, in the order in which they were set."""
+        yield self
+        for value in vars(self).values():
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, Module):
+                    yield from item.modules()
+
+    def parameters(self) -> list[Parameter]:
+        """Every parameter once, in the order in which it was set; a shared one counts at its first place."""
+        found = (value for module in self.modules() for value in vars(module).values() if isinstance(value, Parameter))
+        return list({id(p): p for p in found}.values())
+
+    def initialise(self, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
+        """Give every parameter its first value, which depends on its name, its whole shape and the seed alone."""
+        for p in self.parameters():
+            p.initialise(seed, np.dtype(dtype))
+
+    def zero_grad(self) -> None:
+        for p in self.parameters():
+            p.zero_grad()
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Name -> a copy of this rank's values."""
+        return {p.name: p.data.copy() for p in self.parameters()}
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Copy values into the arrays that are there. Raises ShapeError, and changes nothing, where names or shapes differ."""
+        parameters = self.parameters()
+        if wrong := set(state) ^ {p.name for p in parameters}:
+            raise ShapeError(f"load_state_dict: only one side has {', '.join(sorted(wrong)[:3])} ({len(wrong)} names differ)")
+        for p in parameters:
+            if state[p.name].shape != p.shape:
+                raise ShapeError(f"load_state_dict: {p.name} has shape {state[p.name].shape}, the model wants {p.shape}")
+        for p in parameters:
+            p.data[...] = state[p.name]

@@ -1,0 +1,76 @@
+"""A Parameter: a leaf of the tape that knows its name, its whole shape, and which part of the whole this rank holds.
+
+Counting, clipping, checkpoints and resharding all read these facts. The first value depends on the name, the whole shape
+and the seed alone: the whole is drawn and the part is kept, so every layout starts from the same model.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from minipar.autograd import Tensor
+from minipar.rng import stream
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The part of a whole array that a rank holds: slices along one axis, side by side."""
+
+    axis: int
+    slices: tuple[slice, ...]
+
+    def take(self, whole: np.ndarray) -> np.ndarray:
+        before = (slice(None),) * self.axis
+        return np.concatenate([whole[before + (part,)] for part in self.slices], self.axis)
+
+    def shape(self, whole: tuple[int, ...]) -> tuple[int, ...]:
+        length = sum(part.stop - part.start for part in self.slices)
+        return whole[: self.axis] + (length,) + whole[self.axis + 1 :]
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a parameter begins: normal with mean `mean` and standard deviation `std`."""
+
+    mean: float = 0.0
+    std: float = 0.0
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        return np.full(shape, self.mean) if not self.std else rng.normal(self.mean, self.std, shape)
+
+
+ZEROS, ONES = Start(), Start(mean=1.0)
+
+
+class Parameter(Tensor):
+    """name    stable and absolute, e.g. "blocks.3.mlp.up.weight"
+    whole   the shape of the whole parameter over all ranks
+    cut     the part that this rank holds, or None for all of it
+    start   how it begins; until `initialise` it is zero
+
+    `data` is float32 until `initialise` gives another dtype.
+    """
+
+    __slots__ = ("name", "whole", "cut", "start")
+
+    def __init__(self, name: str, whole: tuple[int, ...], start: Start, cut: Cut | None = None):
+        super().__init__(np.zeros(cut.shape(whole) if cut else whole, np.float32), requires_grad=True)
+        self.name, self.whole, self.cut, self.start = name, whole, cut, start
+
+    @property
+    def size(self) -> int:
+        """Elements of the whole."""
+        return math.prod(self.whole)
+
+    def own(self, whole: np.ndarray) -> np.ndarray:
+        """This rank's part of a whole array of this parameter's shape."""
+        return self.cut.take(whole) if self.cut else whole
+
+    def initialise(self, seed: int, dtype: np.dtype) -> None:
+        self.data = self.own(self.start.draw(stream(seed, "init", self.name), self.whole)).astype(dtype)
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.name}, {self.shape} of {self.whole}, {self.dtype})"
