@@ -162,3 +162,10 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, w
     else:
         wrong = "cannot fill a read-only array"
     raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: {kind} '{why}' {wrong}")
+
+
+def one_node(comm: Communicator, why: str) -> None:
+    """Raises CommError for a group that spans nodes, which share no memory."""
+    if len(set(comm.nodes)) > 1:
+        raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: shared '{why}' spans nodes {sorted(set(comm.nodes))}; "
+                        "split the group by comm.nodes first")

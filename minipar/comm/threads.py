@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minipar.comm.caller import caller
-from minipar.comm.protocol import TAGS, Communicator, Request, check_message
+from minipar.comm.protocol import TAGS, Communicator, Request, check_message, one_node
 from minipar.comm.rollcall import State, roll_call, stuck
 from minipar.errors import CommError
 
@@ -133,9 +133,9 @@ class ThreadComm(Communicator):
         with world.lock:
             if not self.settled(request):
                 operation, place = caller()
-                tag = request.tag if request.tag < TAGS else None
+                peer, tag = self.members[request.peer], request.tag if request.tag < TAGS else None
                 world.waited[self.me] = request
-                world.states[self.me] = State("waiting", self.members[request.peer], request.kind, tag, operation, request.why, place)
+                world.states[self.me] = State("waiting", peer, request.kind, tag, operation, request.why, place)
                 world.find_deadlock()
                 while not self.settled(request):
                     self.stop_if_over()
@@ -159,9 +159,7 @@ class ThreadComm(Communicator):
         return ThreadComm(self.world, ranks.index(self.rank), [self.members[rank] for rank in ranks], group, why)
 
     def shared(self, nbytes: int, *, why: str) -> np.ndarray:
-        if len(set(self.nodes)) > 1:
-            raise CommError(f"rank {self.rank} of {self.size} in {self.name}: shared '{why}' spans nodes {sorted(set(self.nodes))}; "
-                            "split by comm.nodes first")
+        one_node(self, why)
         self.agreements += 1
         with self.world.lock:
             block = self.world.blocks.setdefault((self.group, self.agreements), np.zeros(nbytes, np.uint8))

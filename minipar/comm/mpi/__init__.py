@@ -1,0 +1,5 @@
+"""The only package that imports mpi4py. Import it only where MPI is wanted; `minipar.comm.start` does."""
+
+from minipar.comm.mpi.engine import MpiComm, world
+
+__all__ = ["MpiComm", "world"]

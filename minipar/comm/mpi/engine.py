@@ -1,0 +1,121 @@
+"""The engine over MPI: one process per rank, started by mpirun.
+
+Plain MPI delivers 8 float32 into a buffer of 4 float64 without a word. Here the dtype travels in the MPI tag (tag * 16 + code), so
+a message of another dtype never matches, at no cost; a receiver that waits in vain probes for such a message and says so.
+Only the buffer calls (Isend, Irecv) are used, and never a blocking one, because those cannot be given a limit.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Set before MPI starts: MPICH would add a line of its own to the message that a failing job ends with.
+os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")
+
+import mpi4py  # noqa: E402
+import numpy as np  # noqa: E402
+
+mpi4py.rc.thread_level = "funneled"                                 # only the main thread calls MPI: no locks inside MPI
+
+from mpi4py import MPI  # noqa: E402
+
+from minipar.comm.caller import caller  # noqa: E402
+from minipar.comm.protocol import DTYPES, TAGS, Communicator, Request, check_message, one_node  # noqa: E402
+from minipar.comm.waiting import Patience  # noqa: E402
+from minipar.errors import CommError  # noqa: E402
+
+WIRE = 16                                                           # room for the dtype's code below the tag
+FLOAT16 = np.dtype(np.float16)
+
+
+class MpiComm(Communicator):
+    """One rank's end of an MPI communicator, `native`."""
+
+    def __init__(self, native: MPI.Intracomm, nodes: dict[int, int], limit: float, synchronous: bool,
+                 members: tuple[int, ...], name: str = "world") -> None:
+        self.native, self.limit, self.synchronous, self.name = native, limit, synchronous, name
+        self.rank, self.size, self.members = native.rank, native.size, members
+        self.node_of = nodes
+        self.nodes = tuple(nodes[member] for member in members)
+        self.patience = Patience(list(nodes.values()).count(self.nodes[self.rank]))
+        self.start_send = native.Issend if synchronous else native.Isend
+        self.status = MPI.Status()
+        self.windows: list[MPI.Win] = []                            # shared memory lives as long as its window
+
+    def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
+        code = check_message(self, "send", array, dest, why, tag)
+        return Request("send", dest, tag, array, why, self.start_send(plain(array), dest, tag * WIRE + code))
+
+    def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
+        code = check_message(self, "recv", out, source, why, tag)
+        return Request("recv", source, tag, out, why, self.native.Irecv(plain(out), source, tag * WIRE + code))
+
+    def test(self, request: Request) -> bool:
+        if not request.done:
+            try:
+                request.done = request.handle.Test(self.status)
+            except MPI.Exception as error:
+                request.done = True
+                raise self.wrong(request, f"got a message that MPI refused: {error.Get_error_string()}") from error
+            if request.done and request.kind == "recv" and self.status.count != request.array.nbytes:
+                size = request.array.itemsize
+                raise self.wrong(request, f"which sent {self.status.count // size} elements")
+        return request.done
+
+    def wait(self, request: Request) -> np.ndarray:
+        if not self.test(request):
+            self.patience.wait(lambda: self.test(request), lambda waited: self.look(request, waited))
+        return request.array
+
+    def look(self, request: Request, waited: float) -> None:
+        """A rank that has waited for a while looks for what might be wrong."""
+        if request.kind == "recv":
+            for code, dtype in enumerate(DTYPES):
+                if dtype != request.array.dtype and self.native.Iprobe(request.peer, request.tag * WIRE + code, self.status):
+                    raise self.wrong(request, f"which sent {self.status.count // dtype.itemsize} elements of {dtype}")
+        if waited > self.limit:
+            operation, place = caller()
+            raise CommError(f"rank {self.members[self.rank]} waited {self.limit:g} s in {operation} '{request.why}' at {place}")
+
+    def wrong(self, request: Request, sent: str) -> CommError:
+        _, place = caller()
+        tag = f" tag {request.tag}" if request.tag < TAGS else ""
+        return CommError(f"rank {self.rank} of {self.size} in {self.name}: recv '{request.why}'{tag} at {place} expects "
+                         f"{request.array.shape} {request.array.dtype} from rank {request.peer}, {sent}")
+
+    def subgroup(self, ranks: list[int], *, why: str) -> Communicator | None:
+        color = min(ranks) if ranks else MPI.UNDEFINED
+        part = self.native.Split(color, ranks.index(self.rank) if ranks else 0)
+        if not ranks:
+            return None
+        return MpiComm(part, self.node_of, self.limit, self.synchronous, tuple(self.members[rank] for rank in ranks), why)
+
+    def shared(self, nbytes: int, *, why: str) -> np.ndarray:
+        one_node(self, why)
+        self.barrier(why=why)                                       # ours first: MPI's own calls below wait without a limit
+        window = MPI.Win.Allocate_shared(nbytes if self.rank == 0 else 0, 1, comm=self.native)
+        self.windows.append(window)
+        memory, _ = window.Shared_query(0)
+        block = np.asarray(memory, np.uint8)
+        if self.rank == 0:
+            block[:] = 0
+        self.barrier(why=why)
+        return block
+
+
+def plain(array: np.ndarray) -> np.ndarray:
+    """The array as MPI knows it: MPI has no half precision, so float16 travels as uint16."""
+    return array.view(np.uint16) if array.dtype == FLOAT16 else array
+
+
+def world(*, limit: float = 30.0, synchronous: bool = False) -> Communicator:
+    """All ranks that mpirun started. `limit`: the longest wait, in seconds."""
+    everyone = MPI.COMM_WORLD
+    here = everyone.Split_type(MPI.COMM_TYPE_SHARED)
+    first = np.array([everyone.rank])                               # a node is known by its lowest rank
+    here.Bcast(first)
+    firsts = np.empty(everyone.size, np.int64)
+    everyone.Allgather(first, firsts)
+    order = sorted(set(firsts.tolist()))
+    nodes = {rank: order.index(first) for rank, first in enumerate(firsts.tolist())}
+    return MpiComm(everyone.Dup(), nodes, limit, synchronous, tuple(range(everyone.size)))

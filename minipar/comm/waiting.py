@@ -1,0 +1,39 @@
+"""Waiting is ours, not MPI's: MPI_Wait spins for ever and cannot be given a limit.
+
+A waiting rank tests again and again. At first it spins, and yields the core each time: nothing is faster while messages are on
+their way. Then it sleeps between tests, so that ranks that compute get the cores; the price is some latency, so the sleep is
+short, and longer only where ranks outnumber cores. From time to time it looks around (`look`): the place for a limit or a roll call.
+"""
+
+import os
+import time
+from collections.abc import Callable
+
+SPINS = 60                  # tests before the first sleep: some tens of microseconds
+PAUSE = 20e-6               # seconds of sleep between tests, times the number of ranks per core
+FIRST_LOOK, EVERY_LOOK = 0.02, 0.05             # seconds of waiting before the first look, and between looks
+
+
+class Patience:
+    """How one rank waits. `ranks` share this node's cores."""
+
+    def __init__(self, ranks: int) -> None:
+        self.pause = PAUSE * max(1.0, ranks / len(os.sched_getaffinity(0)))
+
+    def wait(self, test: Callable[[], bool], look: Callable[[float], None]) -> None:
+        """Return once test() is true. Calls look(seconds waited) now and then, which may raise.
+
+        A rank that was stopped and goes on must not take its absence for waiting: a sleep counts for what a sleep may last.
+        """
+        for _ in range(SPINS):
+            if test():
+                return
+            os.sched_yield()
+        waited, next_look, now = 0.0, FIRST_LOOK, time.monotonic()
+        while not test():
+            time.sleep(self.pause)
+            before, now = now, time.monotonic()
+            waited += min(now - before, EVERY_LOOK)
+            if waited >= next_look:
+                next_look = waited + EVERY_LOOK
+                look(waited)
