@@ -31,7 +31,8 @@ class MarkovSource:
         _check(self.transition)
         self.vocab_size = len(self.transition)
         self.stationary = _stationary(self.transition)
-        self.entropy_rate = float(-self.stationary @ (self.transition * _log(self.transition)).sum(1))
+        logs = np.log(np.where(self.transition > 0, self.transition, 1))                  # p log p -> 0 as p -> 0
+        self.entropy_rate = float(-self.stationary @ (self.transition * logs).sum(1))
 
     @classmethod
     def random(cls, vocab_size: int, seed: int, concentration: float = 0.1) -> "MarkovSource":
@@ -55,8 +56,12 @@ class MarkovSource:
         return tokens
 
     def cross_entropy(self, tokens: NDArray[np.integer]) -> float:
-        """The mean loss in nats of the perfect model, P itself, on these tokens [N]: the floor for this very sample."""
-        return float(-_log(self.transition)[tokens[:-1], tokens[1:]].mean())
+        """The mean loss in nats of the perfect model, P itself, on these tokens [N]: the floor for this very sample.
+
+        Infinite if the tokens hold a pair that the source never writes.
+        """
+        with np.errstate(divide="ignore"):
+            return float(-np.log(self.transition[tokens[:-1], tokens[1:]]).mean())
 
 
 def _check(transition: NDArray[np.float64]) -> None:
@@ -84,8 +89,3 @@ def _cumulative(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Running sums that end at exactly 1, so that no uniform number in [0, 1) falls off the end."""
     sums = probabilities.cumsum(-1)
     return sums / sums[..., -1:]
-
-
-def _log(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log p, with 0 for p = 0: such a pair has weight p log p -> 0, and never comes up."""
-    return np.log(np.where(probabilities > 0, probabilities, 1))
