@@ -1,0 +1,54 @@
+"""All parameters in one buffer, all gradients in another.
+
+An optimiser step is a dozen memory-bound passes over every parameter. On one long buffer they run in blocks that stay in
+the cache, whatever the number and shapes of the parameters; backward writes weight gradients straight into their place; and
+data parallelism can reduce the whole gradient as one message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minipar.errors import ShapeError
+from minipar.nn import Parameter
+
+
+class Flat:
+    """Moves the parameters, all of one dtype, into a buffer `data` [n] and their gradients into `grad` [n].
+
+    Matrices come first and vectors (biases, LayerNorm) after `decayed` elements, so that weight decay, which is for
+    matrices alone, concerns a prefix. Each parameter's `data` becomes a view. Raises ShapeError where dtypes differ.
+    """
+
+    def __init__(self, parameters: Sequence[Parameter]):
+        if len({p.dtype for p in parameters}) != 1:
+            raise ShapeError(f"Flat: parameters of one dtype are needed, got {sorted({str(p.dtype) for p in parameters}) or 'none'}")
+        self.parameters = sorted(parameters, key=lambda p: p.ndim < 2)          # stable: the model's order within both kinds
+        ends = np.cumsum([p.data.size for p in self.parameters])
+        self.places = [slice(int(end) - p.data.size, int(end)) for p, end in zip(self.parameters, ends, strict=True)]
+        self.decayed = sum(p.data.size for p in parameters if p.ndim >= 2)
+        self.data = np.concatenate([p.data.reshape(-1) for p in self.parameters])
+        self.grad = np.zeros_like(self.data)
+        for p, place in zip(self.parameters, self.places, strict=True):
+            p.data = self.data[place].reshape(p.shape)
+            p.grad, p.grad_buffer = None, self.grad[place].reshape(p.shape)
+
+    def gradient(self) -> np.ndarray:
+        """The whole gradient [n]. A parameter that backward did not reach has gradient zero."""
+        for p in self.parameters:
+            assert p.grad_buffer is not None
+            if p.grad is None:
+                p.grad_buffer[...] = 0
+            else:
+                assert p.grad is p.grad_buffer, f"the gradient of {p.name} is not in its place in the flat buffer"
+        return self.grad
+
+    def zero_grad(self) -> None:
+        for p in self.parameters:
+            p.grad = None
+
+    def by_name(self, buffer: np.ndarray) -> dict[str, np.ndarray]:
+        """Views into a buffer of this layout [n] as arrays of the parameters' shapes."""
+        return {p.name: buffer[place].reshape(p.shape) for p, place in zip(self.parameters, self.places, strict=True)}

@@ -1,0 +1,135 @@
+"""SGD, Adagrad, Adam and AdamW over flat buffers.
+
+Each is one `update`: what happens to a block of parameters, given their gradient and state, all in place. `Optimizer.step`
+runs it over blocks that stay in the cache, so a dozen passes cost little more than one.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minipar.optim.flat import Flat
+
+BLOCK = 32 * 1024                                                   # elements; five float32 arrays of it fit in 1 MiB of
+cache
+
+
+class Optimizer:
+    """`slots` names the arrays of state per parameter; `steps` counts the steps taken. weight_decay is for matrices alone."""
+
+    slots: tuple[str, ...] = ()
+
+    def __init__(self, flat: Flat, *, weight_decay: float = 0.0):
+        self.flat, self.weight_decay, self.steps = flat, weight_decay, 0
+        self.state = {slot: np.zeros_like(flat.data) for slot in self.slots}
+        self._room = np.empty_like(flat.data[:BLOCK])
+
+    def update(self, p: np.ndarray, g: np.ndarray, room: np.ndarray, lr: float, decay: float, *state: np.ndarray) -> None:
+        """Change the block p [k] and its state in place; g is its gradient, which may be changed; room [k] is scratch space."""
+        raise TypeError(f"{type(self).__name__} has no update; write one")
+
+    def step(self, lr: float) -> None:
+        """One step with learning rate `lr` along the gradients that are there."""
+        self.steps += 1
+        gradient, parts = self.flat.gradient(), self.state.values()
+        border, end = self.flat.decayed, len(self.flat.data)
+        for start, stop, decay in ((0, border, self.weight_decay), (border, end, 0.0)):
+            for i in range(start, stop, BLOCK):
+                block = slice(i, min(i + BLOCK, stop))
+                room = self._room[: block.stop - i]
+                self.update(self.flat.data[block], gradient[block], room, lr, decay, *(part[block] for part in parts))
+
+    def named_state(self) -> dict[str, np.ndarray]:
+        """Views of the state by "slot/parameter", for checkpoints: writing into them changes the state."""
+        return {f"{slot}/{name}": view for slot, buffer in self.state.items() for name, view in self.flat.by_name(buffer).items()}
+
+
+class SGD(Optimizer):
+    """p -= lr v with v = momentum v + g; without momentum v = g. Weight decay adds decay p to g."""
+
+    def __init__(self, flat: Flat, *, momentum: float = 0.0, weight_decay: float = 0.0):
+        self.momentum, self.slots = momentum, ("velocity",) if momentum else ()
+        super().__init__(flat, weight_decay=weight_decay)
+
+    def update(self, p, g, room, lr, decay, *state):
+        _add_decay(p, g, room, decay)
+        for velocity in state:
+            velocity *= self.momentum
+            velocity += g
+            g = velocity
+        p -= np.multiply(g, lr, out=room)
+
+
+class Adagrad(Optimizer):
+    """p -= lr g / (sqrt(s) + eps) with s the sum of all g^2 so far (Duchi, Hazan and Singer 2011)."""
+
+    slots = ("squares",)
+
+    def __init__(self, flat: Flat, *, eps: float = 1e-10, weight_decay: float = 0.0):
+        self.eps = eps
+        super().__init__(flat, weight_decay=weight_decay)
+
+    def update(self, p, g, room, lr, decay, *state):
+        (squares,) = state
+        _add_decay(p, g, room, decay)
+        squares += np.multiply(g, g, out=room)
+        np.sqrt(squares, out=room)
+        room += self.eps
+        np.divide(g, room, out=room)
+        room *= lr
+        p -= room
+
+
+class Adam(Optimizer):
+    """p -= lr m' / (sqrt(v') + eps), m' and v' the bias-corrected decayed means of g and g^2 (Kingma and Ba 2015).
+
+    With M = sum of beta1^i g and V = sum of beta2^i g^2 the means are m' = M (1 - beta1) / (1 - beta1^t), likewise v'.
+    Keeping M and V, all four factors fold into two numbers per step: rate = lr c1 / c2 and eps / c2, and p -= rate M /
+    (sqrt(V) + eps / c2).
+    """
+
+    slots = ("gradients", "squares")                                # M and V
+
+    def __init__(self, flat: Flat, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0):
+        self.betas, self.eps = betas, eps
+        super().__init__(flat, weight_decay=weight_decay)
+
+    def update(self, p, g, room, lr, decay, *state):
+        _add_decay(p, g, room, decay)
+        self._move(p, g, room, lr, *state)
+
+    def _move(self, p, g, room, lr, gradients, squares):
+        beta1, beta2 = self.betas
+        c1 = (1 - beta1) / (1 - beta1**self.steps)
+        c2 = math.sqrt((1 - beta2) / (1 - beta2**self.steps))
+        gradients *= beta1
+        gradients += g
+        squares *= beta2
+        squares += np.multiply(g, g, out=room)
+        np.sqrt(squares, out=room)
+        room += self.eps / c2
+        np.divide(gradients, room, out=room)
+        room *= lr * c1 / c2
+        p -= room
+
+
+class AdamW(Adam):
+    """Adam, with p *= 1 - lr decay in place of decay in the gradient (Loshchilov and Hutter 2019)."""
+
+    def __init__(self, flat: Flat, *, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8, weight_decay: float = 0.1):
+        super().__init__(flat, betas=betas, eps=eps, weight_decay=weight_decay)
+
+    def update(self, p, g, room, lr, decay, *state):
+        if decay:
+            p *= 1 - lr * decay
+        self._move(p, g, room, lr, *state)
+
+
+def _add_decay(p: np.ndarray, g: np.ndarray, room: np.ndarray, decay: float) -> None:
+    if decay:
+        g += np.multiply(p, decay, out=room)
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adagrad": Adagrad, "adam": Adam, "adamw": AdamW}
