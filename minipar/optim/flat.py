@@ -23,8 +23,8 @@ class Flat:
     """
 
     def __init__(self, parameters: Sequence[Parameter]):
-        if len({p.dtype for p in parameters}) != 1:
-            raise ShapeError(f"Flat: parameters of one dtype are needed, got {sorted({str(p.dtype) for p in parameters}) or 'none'}")
+        if len(dtypes := sorted({str(p.dtype) for p in parameters})) != 1:
+            raise ShapeError(f"Flat: parameters of one dtype are needed, got {' and '.join(dtypes) or 'no parameters'}")
         self.parameters = sorted(parameters, key=lambda p: p.ndim < 2)          # stable: the model's order within both kinds
         ends = np.cumsum([p.data.size for p in self.parameters])
         self.places = [slice(int(end) - p.data.size, int(end)) for p, end in zip(self.parameters, ends, strict=True)]

@@ -12,8 +12,7 @@ import numpy as np
 
 from minipar.optim.flat import Flat
 
-BLOCK = 32 * 1024                                                   # elements; five float32 arrays of it fit in 1 MiB of
-cache
+BLOCK = 32 * 1024                                                   # elements; five float32 arrays of it fit in 1 MiB of cache
 
 
 class Optimizer:
@@ -43,7 +42,8 @@ class Optimizer:
 
     def named_state(self) -> dict[str, np.ndarray]:
         """Views of the state by "slot/parameter", for checkpoints: writing into them changes the state."""
-        return {f"{slot}/{name}": view for slot, buffer in self.state.items() for name, view in self.flat.by_name(buffer).items()}
+        views = {slot: self.flat.by_name(buffer) for slot, buffer in self.state.items()}
+        return {f"{slot}/{name}": view for slot, named in views.items() for name, view in named.items()}
 
 
 class SGD(Optimizer):
