@@ -2,7 +2,7 @@
 
 A waiting rank tests again and again. At first it spins, and yields the core each time: nothing is faster while messages are on
 their way. Then it sleeps between tests, so that ranks that compute get the cores; the price is some latency, so the sleep is
-short, and longer only where ranks outnumber cores. From time to time it looks around (`look`): the place for a limit or a roll call.
+short, and longer only where ranks outnumber cores. From time to time it looks around: the place for a limit or a roll call.
 """
 
 import os

@@ -22,7 +22,7 @@ class Wrapper(Communicator):
         self.members, self.nodes = inner.members, inner.nodes
 
     @property
-    def native(self) -> Any:  # type: ignore[override]
+    def native(self) -> Any:
         return self.inner.native
 
     def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:

@@ -1,0 +1,154 @@
+"""One body of assertions, run by several ranks: as threads, and under a real mpirun.
+
+    from tests.ranks import ranks
+
+    @ranks(2, 3, 5)
+    def test_ring(comm):
+        out = comm.sendrecv(...)
+        assert ...                                  # every rank asserts; the first failure of any rank fails the test
+
+gives the tests test_ring[threads-2] ... test_ring[mpi-5]. Other parameters stack as usual (`@pytest.mark.parametrize` below it);
+under mpirun they travel by pickle. `@ranks(2, engines=["mpi"])` runs on one engine only; `options` go to `run` or `world`.
+
+All tests of one module that want n ranks under mpirun share one job, since starting it costs half a second. Its ranks run the tests
+one after the other, each on a communicator of its own; what each rank found is reported per test. A job that hangs ends within a
+minute and shows every rank's stack. Nothing is skipped: without mpirun the test fails and says what to install.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib
+import inspect
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minipar.comm.launch import find_launcher, launch_command, rank_environment
+from minipar.comm.protocol import Communicator
+from minipar.comm.threads import run
+
+ROOT = Path(__file__).parent.parent
+HANG = 50                                                           # seconds without progress until the ranks show their stacks
+
+Outcomes = list[list[str]]                                          # per test, what went wrong, a text per rank that failed
+
+
+def ranks(*counts: int, engines: Iterable[str] = ("threads", "mpi"), **options: Any) -> Callable[[Callable], Callable]:
+    """Run the decorated function(comm, ...) on each of these numbers of ranks, on each engine."""
+    places = [pytest.param((engine, count), marks=pytest.mark.mpi if engine == "mpi" else (), id=f"{engine}-{count}")
+              for engine in engines for count in counts]
+
+    def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
+        def test(request: pytest.FixtureRequest, place: tuple[str, int], **parameters: Any) -> None:
+            engine, count = place
+            if engine == "threads":
+                run(count, lambda comm: body(comm, **parameters), **options)
+            elif wrong := outcome(request.node):
+                pytest.fail(wrong, pytrace=False)
+
+        test.__name__, test.__doc__, test.__module__ = body.__name__, body.__doc__, body.__module__
+        others = [p for name, p in inspect.signature(body).parameters.items() if name != "comm"]
+        here = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("request", "place")]
+        test.__signature__ = inspect.Signature(here + others)  # type: ignore[attr-defined]
+        test.body, test.options = body, options  # type: ignore[attr-defined]
+        test.pytestmark = list(getattr(body, "pytestmark", []))  # type: ignore[attr-defined]
+        return pytest.mark.parametrize("place", places)(test)
+
+    return decorate
+
+
+# In the process of pytest: start a job, remember what it found.
+
+_jobs: dict[tuple[str, int], tuple[list[str], Outcomes, str]] = {}  # (module, ranks) -> tests in order, outcomes, what it printed
+
+
+def outcome(item: pytest.Item) -> str:
+    """What went wrong with this test under mpirun, "" for nothing. The first test of a module and rank count starts the job."""
+    module, count = item.module.__name__, item.callspec.params["place"][1]  # type: ignore[attr-defined]
+    if (module, count) not in _jobs:
+        mates = [mate for mate in item.session.items if mate.get_closest_marker("mpi")
+                 and mate.module.__name__ == module and mate.callspec.params["place"] == ("mpi", count)]  # type: ignore[attr-defined]
+        _jobs[module, count] = ([mate.nodeid for mate in mates], *start(module, count, [work(mate) for mate in mates]))
+    names, outcomes, printed = _jobs[module, count]
+    number = names.index(item.nodeid)
+    if number >= len(outcomes):
+        return f"this test did not come to its end under mpirun -n {count}, which said:\n{printed}"
+    return "\n".join(outcomes[number])
+
+
+def work(item: Any) -> tuple[str, dict[str, Any]]:
+    return item.function.__name__, {name: value for name, value in item.callspec.params.items() if name != "place"}
+
+
+def start(module: str, count: int, tests: list[tuple[str, dict[str, Any]]]) -> tuple[Outcomes, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        todo, found = Path(folder, "todo"), Path(folder, "found")
+        todo.write_bytes(pickle.dumps((module, tests)))
+        command = [sys.executable, "-W", "error", "-m", "tests.ranks", str(todo), str(found)]
+        finished = mpirun(count, command, limit=HANG + 10 * len(tests))
+        lines = found.read_text().splitlines() if found.exists() else []
+        return [json.loads(line) for line in lines], finished.stdout
+
+
+def mpirun(count: int, command: list[str], *, limit: float) -> subprocess.CompletedProcess[str]:
+    """Run the command on `count` ranks; returns its exit status and all that it printed. Fails where there is no launcher."""
+    environment = rank_environment(os.environ)
+    launcher = find_launcher(environment["PATH"])
+    if launcher is None:
+        pytest.fail(f"no mpiexec or mpirun: {sys.executable} -m pip install mpich mpi4py", pytrace=False)
+    line = launch_command(launcher, count, command, root=os.geteuid() == 0)
+    job = subprocess.Popen(line, env=environment, cwd=ROOT, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        printed, _ = job.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        job.terminate()
+        printed, _ = job.communicate()
+        printed += f"\nstopped: not done after {limit:g} s"
+    return subprocess.CompletedProcess(line, job.returncode, printed)
+
+
+# In the ranks: `python -m tests.ranks TODO FOUND`.
+
+def main(todo: str, found: str) -> None:
+    from minipar.comm.mpi import world
+    module, tests = pickle.loads(Path(todo).read_bytes())
+    sys.modules["tests.ranks"] = sys.modules["__main__"]            # the module under test imports this file under its name
+    bodies = vars(importlib.import_module(module))
+    comm = world(limit=HANG / 2)
+    for name, parameters in tests:
+        faulthandler.dump_traceback_later(HANG, exit=True)
+        wrong = attempt(comm, bodies[name].body, parameters)
+        texts = gather(comm, wrong)
+        if comm.rank == 0:
+            with open(found, "a", encoding="utf-8") as file:
+                file.write(json.dumps([text for text in texts if text]) + "\n")
+    faulthandler.cancel_dump_traceback_later()
+
+
+def attempt(comm: Communicator, body: Callable[..., Any], parameters: dict[str, Any]) -> str:
+    """What went wrong on this rank; the test has a communicator of its own, so that its left-over messages harm no other test."""
+    try:
+        body(comm.split(0, why="world"), **parameters)
+    except BaseException:
+        return f"rank {comm.rank} of {comm.size}:\n{traceback.format_exc()}"
+    return ""
+
+
+def gather(comm: Communicator, text: str) -> list[str]:
+    """Every rank's text on every rank. Not through our own collectives: they may be what is being tested."""
+    return comm.native.allgather(text)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
