@@ -1,0 +1,28 @@
+"""Which operation a message belongs to: what counting, tracing, the clock and planted faults all ask.
+
+A collective announces itself with `entering` and gets a tag of its own; so the tag of a message leads back to the operation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minipar.comm.protocol import AGREE_TAG, BARRIER_TAG, Communicator
+from minipar.comm.wrapper import Wrapper
+
+
+class Labelled(Wrapper):
+    """A wrapper that remembers the operation behind each tag."""
+
+    def __init__(self, inner: Communicator) -> None:
+        super().__init__(inner)
+        self._ops = {BARRIER_TAG: "barrier", AGREE_TAG: "agreement"}
+
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, root: int | None = None) -> int:
+        tag = super().entering(op, shape, dtype, why=why, root=root)
+        self._ops[tag] = op
+        return tag
+
+    def op_of(self, kind: str, tag: int) -> str:
+        """The collective that owns this tag ("all_reduce sum", "barrier"); for a program's own message its kind, "send" or "recv"."""
+        return self._ops.get(tag, kind)
