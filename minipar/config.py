@@ -51,3 +51,56 @@ class ModelConfig:
 
 
 GPT2 = ModelConfig(vocabulary=50257, context=1024, layers=12, heads=12, width=768)      # 124M (Radford et al. 2019)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained. The defaults are nanoGPT's recipe for one CPU (Karpathy 2022).
+
+    data: a path, or "" for the documentation of Python itself. batch: samples per step, over all ranks, in `micro_batches`
+    pieces. schedule: "cosine" warms up and falls to a tenth of the rate by the last step; "constant" warms up and stays.
+    clip: the largest norm of the gradient, 0 for no limit. validate_every, save_every: in steps.
+    """
+
+    data: str = ""
+    tokenizer: str = "char"
+    batch: int = 12
+    micro_batches: int = 1
+    steps: int = 2000
+    lr: float = 1e-3
+    schedule: str = "cosine"
+    warm_up: int = 100
+    optimizer: str = "adamw"
+    weight_decay: float = 0.1
+    clip: float = 1.0
+    dtype: str = "float32"
+    seed: int = 0
+    validate_every: int = 250
+    validation_windows: int = 256
+    save_every: int = 250
+
+    def __post_init__(self) -> None:
+        least = {"batch": 1, "micro_batches": 1, "steps": 1, "warm_up": 0, "validate_every": 1, "validation_windows": 1,
+                 "save_every": 1, "weight_decay": 0, "clip": 0, "seed": 0}
+        for name, smallest in least.items():
+            if not getattr(self, name) >= smallest:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {smallest}")
+        if not 0 < self.lr < float("inf"):
+            raise ConfigError(f"lr is {self.lr}; it must be a positive number")
+        if self.micro_batches > self.batch:
+            raise ConfigError(f"{self.micro_batches} micro-batches of a batch of {self.batch} leave some empty; "
+                              f"choose at most {self.batch}")
+        choices = {"tokenizer": ("byte", "char"), "schedule": ("constant", "cosine"), "dtype": ("float32", "float64"),
+                   "optimizer": ("sgd", "adagrad", "adam", "adamw")}
+        for name, names in choices.items():
+            if getattr(self, name) not in names:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; choose {', '.join(names)}")
+
+
+# What --preset stands for: values for ModelConfig and TrainConfig, which options on the command line overrule.
+PRESETS: dict[str, dict[str, object]] = {
+    "tiny": dict(layers=3, heads=4, width=96, context=64, batch=12, steps=800, lr=2e-3, warm_up=50, validate_every=100,
+                 save_every=200),
+    "nanogpt-cpu": dict(layers=4, heads=4, width=128, context=64, batch=12, steps=2000, lr=1e-3, bias=False),
+    "gpt2": dict(layers=12, heads=12, width=768, context=1024, batch=8, micro_batches=8, steps=1000, lr=6e-4, tokenizer="byte"),
+}

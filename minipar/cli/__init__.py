@@ -1,0 +1,42 @@
+"""The command line: `minipar COMMAND`. Each command is a module here with `add_parser` and `run`.
+
+A user's mistake ends as one line on stderr and exit status 2. Results go to stdout, progress to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from minipar.cli import generate, gradcheck, train
+from minipar.errors import MiniparError
+from minipar.memory import keep_freed_memory
+
+COMMANDS = (train, generate, gradcheck)
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 2 a mistake of the user, 130 interrupted."""
+    parser = Parser(prog="minipar", description="Learn, and trust, how large models are trained in parallel.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    options = parser.parse_args(arguments)
+    keep_freed_memory()
+    try:
+        return options.run(options)
+    except MiniparError as error:
+        print(f"minipar {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"minipar {options.command}: interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,28 @@
+"""`minipar generate`: text from a trained model."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+
+from minipar.generate import generate
+from minipar.runs import Run
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser("generate", help="let a trained model write", description=__doc__)
+    parser.add_argument("--run", required=True, dest="folder", metavar="DIR", help="folder of the run, as given to train --out")
+    parser.add_argument("--prompt", required=True, metavar="TEXT", help="what the model continues")
+    parser.add_argument("--tokens", type=int, default=400, help="how many tokens to write (default 400)")
+    parser.add_argument("--temperature", type=float, default=0.8, help="0 takes the likeliest always (default 0.8)")
+    parser.add_argument("--top-k", type=int, default=0, help="choose among the k likeliest only; 0 for all (default)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, another text (default 0)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    model, tokenizer = Run(options.folder).model()
+    prompt = tokenizer.encode(options.prompt).tolist()
+    tokens = generate(model, prompt, temperature=options.temperature, top_k=options.top_k, seed=options.seed)
+    print(options.prompt + tokenizer.decode(list(itertools.islice(tokens, options.tokens))))
+    return 0

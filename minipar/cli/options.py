@@ -1,0 +1,58 @@
+"""Options that several commands share, as tables: a flag, the field that it sets, what it means."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from typing import Any
+
+from minipar.config import PRESETS, ModelConfig, TrainConfig
+
+# flag: (field of ModelConfig, help)
+MODEL = {
+    "--layers": ("layers", "blocks of attention and MLP"),
+    "--heads": ("heads", "attention heads; must divide the width"),
+    "--width": ("width", "model width"),
+    "--hidden": ("hidden", "width inside the MLP; 0 for four times the width"),
+    "--context": ("context", "tokens that the model sees at once"),
+    "--dropout": ("dropout", "rate of dropout"),
+}
+TRAIN = {
+    "--data": ("data", "a UTF-8 file or a folder of them (default: the documentation that comes with Python)"),
+    "--tokenizer": ("tokenizer", "char or byte"),
+    "--batch": ("batch", "samples per step"),
+    "--micro-batches": ("micro_batches", "pieces that a batch is computed in"),
+    "--steps": ("steps", "steps in all"),
+    "--lr": ("lr", "peak learning rate"),
+    "--schedule": ("schedule", "cosine or constant"),
+    "--warm-up": ("warm_up", "steps until the peak"),
+    "--optimizer": ("optimizer", "sgd, adagrad, adam or adamw"),
+    "--weight-decay": ("weight_decay", "of the matrices"),
+    "--clip": ("clip", "largest norm of the gradient; 0 for no limit"),
+    "--dtype": ("dtype", "float32 or float64"),
+    "--seed": ("seed", "of weights, batches and dropout"),
+    "--validate-every": ("validate_every", "steps between validations"),
+    "--save-every": ("save_every", "steps between checkpoints"),
+}
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add all options of TRAIN and MODEL. One that is not given is absent from the result, so that a preset can give it."""
+    for title, table, config in (("training", TRAIN, TrainConfig), ("model", MODEL, ModelConfig)):
+        group = parser.add_argument_group(title)
+        defaults = {field.name: field.default for field in fields(config)}
+        for flag, (name, text) in table.items():
+            default: Any = defaults[name]
+            note = "" if default == "" else f" (default {default})"
+            group.add_argument(flag, dest=name, type=type(default), default=argparse.SUPPRESS, metavar=name.upper(),
+                               help=text + note)
+        if config is ModelConfig:
+            for flag in ("tied", "bias"):
+                group.add_argument(f"--{flag}", action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS)
+    parser.add_argument("--preset", choices=sorted(PRESETS), help="sizes and options to start from; other options overrule it")
+
+
+def given(options: argparse.Namespace, config: type) -> dict[str, Any]:
+    """The fields of a config that the preset or the command line gives, the command line first."""
+    values = {**PRESETS.get(options.preset or "", {}), **vars(options)}
+    return {field.name: values[field.name] for field in fields(config) if field.name in values}

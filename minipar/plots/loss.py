@@ -1,0 +1,43 @@
+"""Loss over steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+def draw_loss(metrics: Iterable[Mapping[str, float]], path: Path) -> None:
+    """Draw the training loss of every step, its running mean, and the validation loss, in nats per token, to a picture file.
+
+    metrics: lines with "step" and "loss" or "validation", as in metrics.jsonl.
+    """
+    lines = list(metrics)
+    training = [(line["step"], line["loss"]) for line in lines if "loss" in line]
+    validation = [(line["step"] + 1, line["validation"]) for line in lines if "validation" in line]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    if training:
+        steps, losses = zip(*training, strict=True)
+        axes.plot(steps, losses, color="tab:blue", alpha=0.25, linewidth=0.8, label="training, each step")
+        axes.plot(steps, _running_mean(losses), color="tab:blue", label="training, running mean")
+    if validation:
+        steps, losses = zip(*validation, strict=True)
+        axes.plot(steps, losses, "o-", color="tab:orange", label="validation")
+        axes.annotate(f"{losses[-1]:.3f}", (steps[-1], losses[-1]), textcoords="offset points", xytext=(-4, 8), ha="right")
+    axes.set(xlabel="step", ylabel="loss (nats per token)")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def _running_mean(values: Iterable[float], keep: float = 0.95) -> list[float]:
+    """Exponentially decayed mean, corrected for its start at zero."""
+    means, total, weight = [], 0.0, 0.0
+    for value in values:
+        total, weight = keep * total + (1 - keep) * value, keep * weight + (1 - keep)
+        means.append(total / weight)
+    return means
