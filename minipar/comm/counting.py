@@ -121,9 +121,5 @@ class Counting(Labelled):
         self.traffic.at(Key(why, op, self.name, self._me, -1)).calls += 1
         return super().entering(op, shape, dtype, why=why, root=root)
 
-    def barrier(self, *, why: str) -> None:
-        self.traffic.at(Key(why, "barrier", self.name, self._me, -1)).calls += 1
-        super().barrier(why=why)
-
     def wrap(self, part: Communicator) -> Communicator:
         return Counting(part, self.traffic)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minipar.comm.protocol import AGREE_TAG, BARRIER_TAG, Communicator
+from minipar.comm.protocol import Communicator
 from minipar.comm.wrapper import Wrapper
 
 
@@ -16,7 +16,7 @@ class Labelled(Wrapper):
 
     def __init__(self, inner: Communicator) -> None:
         super().__init__(inner)
-        self._ops = {BARRIER_TAG: "barrier", AGREE_TAG: "agreement"}
+        self._ops: dict[int, str] = {}
 
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, root: int | None = None) -> int:
         tag = super().entering(op, shape, dtype, why=why, root=root)
@@ -24,5 +24,5 @@ class Labelled(Wrapper):
         return tag
 
     def op_of(self, kind: str, tag: int) -> str:
-        """The collective that owns this tag ("all_reduce sum", "barrier"); for a program's own message its kind, "send" or "recv"."""
+        """The collective that owns this tag ("all_reduce sum", "barrier"); for a program's own message its kind, send or recv."""
         return self._ops.get(tag, kind)

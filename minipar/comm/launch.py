@@ -4,9 +4,9 @@
 one thread per core, so that 8 ranks on 8 cores run 64 threads; a launcher of one MPI starts ranks that load another's library, and
 each of them believes that it is alone. `minipar launch` is the one command that avoids them all.
 
-mpi4py's wheel chooses its MPI library when it is imported: the file in MPI4PY_LIBMPI if that is set, else libmpi.so in the
-lib folder of this Python's environment, else wherever the system's loader finds it. It then loads the extension module for that
-library's ABI, MPICH's or Open MPI's. So the launcher beside this Python comes before the one on the PATH: it belongs to that library.
+mpi4py's wheel chooses its MPI library when it is imported: the file in MPI4PY_LIBMPI if that is set, else libmpi.so in the lib
+folder of this Python's environment, else wherever the system's loader finds one. It then loads its extension module for that
+library's ABI, MPICH's or Open MPI's. So the launcher beside this Python comes before the one on the PATH: it fits that library.
 """
 
 from __future__ import annotations

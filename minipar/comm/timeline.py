@@ -1,7 +1,7 @@
 """What happened when, as plain data, and as a file that ui.perfetto.dev (or chrome://tracing) draws.
 
 One process per rank, one line in it for the program and one for its link to the network, and an arrow from each message's
-sending to its receiving. The file is Chrome's JSON trace format ("Trace Event Format", 2016): complete events "X", flows "s" -> "f".
+sending to its receiving. The file is in Chrome's JSON trace format ("Trace Event Format", 2016): complete events "X", flows "s", "f".
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Event:
 
 
 class Flows:
-    """Names messages so that both ends give one message one name, without a word exchanged: messages of one tag keep their order."""
+    """Names messages. Both ends give one message one name without a word exchanged, since messages of one tag keep their order."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, int, int, int]] = Counter()
@@ -82,20 +82,19 @@ def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:
     complete = (ends[0] & ends[1]) - {""}
     rows: list[dict[str, Any]] = []
     for rank in sorted({event.rank for event in events}):
-        rows.append({"ph": "M", "name": "process_name", "pid": rank, "tid": 0, "args": {"name": f"rank {rank}"}})
-        rows.append({"ph": "M", "name": "process_sort_index", "pid": rank, "tid": 0, "args": {"sort_index": rank}})
-        rows += [{"ph": "M", "name": "thread_name", "pid": rank, "tid": tid, "args": {"name": track}} for tid, track in enumerate(TRACKS)]
+        about = [("process_name", 0, {"name": f"rank {rank}"}), ("process_sort_index", 0, {"sort_index": rank}),
+                 *(("thread_name", tid, {"name": track}) for tid, track in enumerate(TRACKS))]
+        rows += [{"ph": "M", "name": name, "pid": rank, "tid": tid, "args": args} for name, tid, args in about]
     for event in events:
         place = {"pid": event.rank, "tid": TRACKS.index(event.track)}
         begin, duration = float(event.begin) * 1e6, float(event.duration) * 1e6
-        about = {name: value for name, value in (("op", event.op), ("peer", event.peer), ("bytes", event.bytes))
-                 if value not in ("", None, 0) or name == "peer" and value == 0}
-        rows.append({"ph": "X", "name": event.why or event.kind, "cat": event.kind, "ts": begin, "dur": duration, **place, "args": about})
+        args = {"op": event.op, "peer": event.peer, "bytes": event.bytes} if event.peer is not None else {}
+        rows.append({"ph": "X", "name": event.why or event.kind, "cat": event.kind, "ts": begin, "dur": duration, **place, "args": args})
         if event.flow in complete:
             arrow = {"name": "message", "cat": "message", "id": event.flow, **place}
             if event.kind == "send":
                 rows.append({"ph": "s", "ts": begin, **arrow})
-            elif event.kind == "recv":                              # "e": ends at the slice around ts, so just before its end
+            else:                                                   # "e": ends at the slice around ts, so just before its end
                 rows.append({"ph": "f", "bp": "e", "ts": begin + 0.99 * duration, **arrow})
     return {"traceEvents": rows, "displayTimeUnit": "ms"}
 
