@@ -121,7 +121,10 @@ def _read_header(archive: zipfile.ZipFile, path: str | os.PathLike[str]) -> dict
 
 def _read_array(archive: zipfile.ZipFile, name: str, entry: Mapping[str, Any], path: str | os.PathLike[str]) -> np.ndarray:
     data = _verified(archive, name + ".npy", entry["blake2b"], path)
-    return np.load(io.BytesIO(data), allow_pickle=False)
+    try:
+        return np.load(io.BytesIO(data), allow_pickle=False)
+    except ValueError as error:                 # objects: we never saved that
+        raise _damaged(path, name + ".npy") from error
 
 
 def _verified(archive: zipfile.ZipFile, member: str, checksum: str, path: str | os.PathLike[str]) -> bytes:

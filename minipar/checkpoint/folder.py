@@ -68,9 +68,12 @@ class Checkpoints:
 
     def _steps(self) -> list[int]:
         """The steps that have a checkpoint, in order. Temporary files have other names."""
-        if not self.folder.is_dir():
+        try:
+            return sorted(int(match[1]) for name in os.listdir(self.folder) if (match := _NAME.fullmatch(name)))
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(int(match[1]) for path in self.folder.iterdir() if (match := _NAME.fullmatch(path.name)))
+        except OSError as error:
+            raise CheckpointError(f"cannot read {self.folder}: {error.strerror}") from error
 
     def _prune(self) -> None:
         best = self.best()

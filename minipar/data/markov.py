@@ -3,7 +3,7 @@
 On real text nobody knows how low the loss can go. In a Markov chain the next token depends on the last one alone, by a
 matrix P of probabilities, so the best predictor is P itself, and its mean loss is the chain's entropy rate (Shannon 1948)
 
-    h = - sum_i pi_i sum_j P_ij log P_ij                nats per token,
+    h = sum_i pi_i sum_j P_ij log(1 / P_ij)                nats per token,
 
 where pi, the stationary distribution (pi P = pi), says how often token i comes up. A model that sees at least one token of
 context can reach h; none can pass it. What the model loses above h is the distance from its predictions to P.
@@ -31,8 +31,8 @@ class MarkovSource:
         _check(self.transition)
         self.vocab_size = len(self.transition)
         self.stationary = _stationary(self.transition)
-        logs = np.log(np.where(self.transition > 0, self.transition, 1))                  # p log p -> 0 as p -> 0
-        self.entropy_rate = float(-self.stationary @ (self.transition * logs).sum(1))
+        surprise = np.log(1 / np.where(self.transition > 0, self.transition, 1))          # p log 1/p -> 0 as p -> 0
+        self.entropy_rate = float(self.stationary @ (self.transition * surprise).sum(1))
 
     @classmethod
     def random(cls, vocab_size: int, seed: int, concentration: float = 0.1) -> "MarkovSource":

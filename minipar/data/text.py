@@ -5,6 +5,7 @@ Bad text must be found here, before a model trains on it for an hour: each probl
 
 import importlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from minipar.errors import DataError
@@ -22,11 +23,13 @@ def load_text(path: str | os.PathLike[str] | None = None) -> str:
         return python_documentation()
     place = Path(path)
     try:
-        if not place.exists():
-            raise DataError(f"{place} does not exist; give a UTF-8 text file or a folder of them")
-        if not (place.is_file() or place.is_dir()):
-            raise DataError(f"{place} is neither a file nor a folder; give a UTF-8 text file or a folder of them")
-        text = _folder_text(place) if place.is_dir() else _decode(place, place.read_bytes())
+        if place.is_dir():
+            text = _folder_text(place)
+        elif place.is_file():
+            text = _decode(place, place.read_bytes())
+        else:
+            what = "is neither a file nor a folder" if place.exists() else "does not exist"
+            raise DataError(f"{place} {what}; give a UTF-8 text file or a folder of them")
     except OSError as error:
         raise DataError(f"cannot read {error.filename or place}: {error.strerror}") from error
     if not text.strip():
@@ -35,7 +38,7 @@ def load_text(path: str | os.PathLike[str] | None = None) -> str:
 
 
 def python_documentation() -> str:
-    """The language reference behind `help("if")`: about 460 kB of English, the same for everyone with this version of Python."""
+    """The language reference behind `help("if")`: about 460 kB of English, the same for all who run this version."""
     try:
         topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
     except ImportError as error:                # some systems package it apart from Python
@@ -45,16 +48,22 @@ def python_documentation() -> str:
 
 def _folder_text(folder: Path) -> str:
     """All text files below the folder. Hidden and binary ones (pictures, archives) are no text, and are left out."""
-    texts = []
-    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).parts):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and not hidden:
-            data = path.read_bytes()
-            if b"\0" not in data[:_HEAD]:
-                texts.append(_decode(path, data))
+    texts = [_decode(path, data) for path in _files(folder) if b"\0" not in (data := path.read_bytes())[:_HEAD]]
     if not texts:
         raise DataError(f"{folder} holds no text files; give a folder with UTF-8 text")
     return "\n".join(texts)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files by name, then what is in the folders, by name."""
+    for place, folders, files in os.walk(folder, onerror=_refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))         # os.walk goes on into these
+        paths = (Path(place, name) for name in sorted(files) if not name.startswith("."))
+        yield from (path for path in paths if path.is_file())
+
+
+def _refuse(error: OSError) -> None:
+    raise error                                 # os.walk would pass over a folder that it may not read
 
 
 def _decode(path: Path, data: bytes) -> str:

@@ -111,5 +111,5 @@ def _checked(tokens: ArrayLike, vocab_size: int) -> NDArray[np.integer]:
 
 def _unknown(text: str, position: int, why: str) -> DataError:
     character = text[position]
-    return DataError(f"the tokenizer does not know the character {character!r} (U+{ord(character):04X}, at position {position}): "
-                     f"{why}")
+    return DataError(f"the tokenizer does not know the character {character!r} "
+                     f"(U+{ord(character):04X}, at position {position}): {why}")

@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,11 +40,12 @@ def test_byte_order_mark_is_no_text(tmp_path: Path) -> None:
 
 
 def test_folder_is_read_in_sorted_order_without_hidden_and_binary_files(tmp_path: Path) -> None:
-    for name, text in {"b.txt": "2", "a/z.md": "1", "a.txt": "0", "c": "3", ".hidden": "x", ".git/config": "x"}.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    texts = {"b.txt": "2", "a/z.md": "4", "a.txt": "1", "c": "3", "a/b/c": "5", ".hidden": "x", ".git/config": "x"}
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
-    assert load_text(tmp_path) == "1\n0\n2\n3"                       # folder by folder: a/z.md, a.txt, b.txt, c
+    assert load_text(tmp_path) == "1\n2\n3\n4\n5"
 
 
 @pytest.mark.parametrize("name, data, said", [
@@ -71,7 +73,7 @@ def test_bad_text_is_one_line(tmp_path: Path, name: str, data: bytes, said: str)
 @pytest.mark.parametrize("path, said", [
     ("no/such/file", "no/such/file does not exist"),
     (os.devnull, f"{os.devnull} is neither a file nor a folder"),
-    ("x" * 5000, "cannot read xxx"),
+    ("x" * 5000, "xxx"),
 ])
 def test_bad_paths(path: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
@@ -86,6 +88,21 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     for given in (tmp_path, tmp_path / "a.txt"):
         with pytest.raises(DataError, match="cannot read .*a.txt: Permission denied"):
             load_text(given)
+
+
+def test_unreadable_folder_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "secret").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> Iterator[os.DirEntry]:
+        if str(path).endswith("secret"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match="cannot read .*secret: Permission denied"):
+        load_text(tmp_path)
 
 
 def test_python_without_its_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
