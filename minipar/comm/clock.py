@@ -1,23 +1,28 @@
-"""What would this run take on a cluster? Each rank carries a clock, and eight ranks on two cores tell the time of eight machines.
+"""What would this run take on a cluster? Each rank carries a clock, and eight ranks on two cores tell the time of eight
+machines.
 
     clock = Clock(comm, Network(alpha=5e-6, beta=1e-10), flops_per_second=1e13)
     clock.compute(2 * m * n * k, "forward")
     all_reduce(gradient, clock, why="gradients")
     float(clock.now)                                                # seconds of virtual time on this rank
 
-Computing advances the clock, in one of two ways. With `flops_per_second` by what `compute` is told, over that rate: exact, and the
-same on every run and every engine. Without it by the CPU time of this rank's thread; time spent within `comm/` engines does not count.
+Computing advances the clock, in one of two ways. With `flops_per_second` by what `compute` is told, over that rate: exact,
+and the same on every run and every engine. Without it by the CPU time of this rank's thread; time spent within `comm/`
+engines does not count.
 
-A message of n bytes, sent at t, arrives at t + alpha + n beta (`minipar.comm.network`). Until then it keeps the sender's outgoing port
-busy, and the receiver's incoming port for the last alpha + n beta seconds; where a port is taken, the message waits for the first
-gap that fits. The receiver does not hold the sender up: a message that finds the incoming port taken queues in front of it. To wait
-for a receive is to wait for its arrival; to wait for a send is to wait until the port is free of it. A message to oneself is free.
+A message of n bytes, sent at t, arrives at t + alpha + n beta (`minipar.comm.network`). Until then it keeps the sender's
+outgoing port busy, and the receiver's incoming port for the last alpha + n beta seconds; where a port is taken, the message
+waits for the first gap that fits. The receiver does not hold the sender up: a message that finds the incoming port taken
+queues in front of it. To wait for a receive is to wait for its arrival; to wait for a send is to wait until the port is
+free of it. A message to oneself is free.
 
-Collectives cost what their messages cost. Each runs on a timeline of its own that begins where it is entered, as if a network card
-drove it, and `wait` makes the rank catch up. So a non-blocking one overlaps with computing, whatever `test` is called in between.
+Collectives cost what their messages cost. Each runs on a timeline of its own that begins where it is entered, as if a
+network card drove it, and `wait` makes the rank catch up. So a non-blocking one overlaps with computing, whatever `test` is
+called in between.
 
-Each message travels with a stamp, a second small message (64 bytes, unsigned integers) that says when it arrives. So wrappers
-within the clock see two messages for one. Stack them as Counting(Tracing(Faults(Clock(Checking(engine))))): outside, nothing changes.
+Each message travels with a stamp, a second small message (64 bytes, unsigned integers) that says when it arrives. So
+wrappers within the clock see two messages for one. Stack them as Counting(Tracing(Faults(Clock(Checking(engine))))):
+outside, nothing changes.
 """
 
 from __future__ import annotations
@@ -107,7 +112,10 @@ class Clock(Labelled):
         return self._time.timeline
 
     def compute(self, flops: float, why: str) -> None:
-        """Say that this rank has just computed so many FLOPs. By CPU time, the time since the last call counts, whatever `flops`."""
+        """Say that this rank has just computed so many FLOPs.
+
+        By CPU time, the time since the last call counts, whatever `flops`.
+        """
         if flops < 0:
             raise ConfigError(f"rank {self._me}: compute '{why}' of {flops} FLOPs; give 0 or more")
         with self._inside(why=why):
@@ -149,8 +157,8 @@ class Clock(Labelled):
     def test(self, request: Request) -> bool:
         """Whether the message is there by this rank's clock.
 
-        With FLOPs as time, the answer must not depend on how fast this machine is just now. So the message is not there when it
-        is first asked for; who asks again with no time in between has nothing else to do, and waits for it.
+        With FLOPs as time, the answer must not depend on how fast this machine is just now. So the message is not there
+        when it is first asked for; who asks again with no time in between has nothing else to do, and waits for it.
         """
         passage = self._passing.get(request)
         if passage is None:

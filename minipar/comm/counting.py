@@ -5,10 +5,10 @@
     print(comm.traffic.table())
     assert comm.traffic.total().bytes == ...
 
-What is counted is what this rank sends: a message counts once, at its sender, so the traffic of several ranks can be added. A
-message of a collective is booked under that collective's name, any other one as "send". Setting up (split) and the checks of
-an inner Checking pass below the counter. The MPI library's own collectives and shared memory move no messages that it could see:
-they show up as calls alone.
+What is counted is what this rank sends: a message counts once, at its sender, so the traffic of several ranks can be added.
+A message of a collective is booked under that collective's name, any other one as "send". Setting up (split) and the checks
+of an inner Checking pass below the counter. The MPI library's own collectives and shared memory move no messages that it
+could see: they show up as calls alone.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class Tally:
     bytes: int = 0
 
     def add(self, other: Tally) -> None:
-        self.calls, self.messages, self.bytes = self.calls + other.calls, self.messages + other.messages, self.bytes + other.bytes
+        self.calls += other.calls
+        self.messages += other.messages
+        self.bytes += other.bytes
 
 
 class Traffic:
@@ -117,7 +119,8 @@ class Counting(Labelled):
         tally.bytes += array.nbytes
         return request
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, root: int | None = None) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *,
+                 why: str, root: int | None = None) -> int:
         self.traffic.at(Key(why, op, self.name, self._me, -1)).calls += 1
         return super().entering(op, shape, dtype, why=why, root=root)
 

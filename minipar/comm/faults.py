@@ -1,6 +1,7 @@
 """What if the network loses a message, or a rank dies? Plants faults on purpose, for lessons and for tests of the checks.
 
-    comm = Faults(comm, Fault("drop", rank=1, op="send", why="gradients", nth=2))       # rank 1's third message for the gradients
+    comm = Faults(comm, Fault("drop", rank=1, op="send", why="gradients", nth=2))       # rank 1's third message for the
+    gradients
 
 What can be planted:
 
@@ -38,8 +39,9 @@ TO_CALLS = ("slow", "kill")
 class Fault:
     """What goes wrong (`action`), and where. A field that is None fits any call.
 
-    rank, peer: world ranks. op: "send" or "recv" for a program's own messages, else the collective ("all_reduce sum"); entering
-    a collective and each of its messages are calls of that op. nth: which of the calls that fit, from 0; None: all of them.
+    rank, peer: world ranks. op: "send" or "recv" for a program's own messages, else the collective ("all_reduce sum");
+    entering a collective and each of its messages are calls of that op. nth: which of the calls that fit, from 0; None: all
+    of them.
     """
 
     action: str
@@ -78,7 +80,8 @@ class Plan:
 class Faults(Labelled):
     """A communicator on which the given faults happen. Groups split off from this one share them.
 
-    seed: of the bits that "corrupt" flips. sleep: how a rank is held up; pass a Clock's `sleep` to hold it up in virtual time.
+    seed: of the bits that "corrupt" flips. sleep: how a rank is held up; pass a Clock's `sleep` to hold it up in virtual
+    time.
     """
 
     def __init__(self, inner: Communicator, *faults: Fault, seed: int = 0, sleep: Callable[[float], object] = time.sleep,

@@ -18,11 +18,12 @@ class Labelled(Wrapper):
         super().__init__(inner)
         self._ops: dict[int, str] = {}
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, root: int | None = None) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *,
+                 why: str, root: int | None = None) -> int:
         tag = super().entering(op, shape, dtype, why=why, root=root)
         self._ops[tag] = op
         return tag
 
     def op_of(self, kind: str, tag: int) -> str:
-        """The collective that owns this tag ("all_reduce sum", "barrier"); for a program's own message its kind, send or recv."""
+        """The collective that owns this tag ("all_reduce sum", "barrier"); for a program's own message its kind."""
         return self._ops.get(tag, kind)

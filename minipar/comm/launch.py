@@ -1,12 +1,13 @@
 """Start n ranks: find the launcher of the MPI at hand and give it the flags it needs.
 
-`mpirun` has a trap for each occasion. Open MPI refuses to run as root and refuses more ranks than cores; every rank's BLAS starts
-one thread per core, so that 8 ranks on 8 cores run 64 threads; a launcher of one MPI starts ranks that load another's library, and
-each of them believes that it is alone. `minipar launch` is the one command that avoids them all.
+`mpirun` has a trap for each occasion. Open MPI refuses to run as root and refuses more ranks than cores; every rank's BLAS
+starts one thread per core, so that 8 ranks on 8 cores run 64 threads; a launcher of one MPI starts ranks that load
+another's library, and each of them believes that it is alone. `minipar launch` is the one command that avoids them all.
 
-mpi4py's wheel chooses its MPI library when it is imported: the file in MPI4PY_LIBMPI if that is set, else libmpi.so in the lib
-folder of this Python's environment, else wherever the system's loader finds one. It then loads its extension module for that
-library's ABI, MPICH's or Open MPI's. So the launcher beside this Python comes before the one on the PATH: it fits that library.
+mpi4py's wheel chooses its MPI library when it is imported: the file in MPI4PY_LIBMPI if that is set, else libmpi.so in the
+lib folder of this Python's environment, else wherever the system's loader finds one. It then loads its extension module for
+that library's ABI, MPICH's or Open MPI's. So the launcher beside this Python comes before the one on the PATH: it fits that
+library.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from minipar.errors import ConfigError
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 GRACE = 5.0                                                         # seconds between asking ranks to end and making them
-# What a launcher prints when asked for its version -> whose it is. Intel MPI's launcher is Hydra too and takes the same flags.
+# What a launcher prints when asked for its version -> whose it is. Intel MPI's launcher is Hydra too and takes the same
+# flags.
 _KINDS = {"HYDRA": "MPICH", "Intel(R) MPI": "MPICH", "Open MPI": "Open MPI", "OpenRTE": "Open MPI", "prterun": "Open MPI"}
 
 
@@ -59,8 +61,8 @@ def find_launcher(folders: str) -> Launcher | None:
 def launch_command(launcher: Launcher, ranks: int, command: Sequence[str], *, root: bool, hostfile: str | None = None) -> list[str]:
     """The whole line that starts `command` on `ranks` ranks, as an argument list.
 
-    root: whether the user is root, whom Open MPI refuses without a flag. hostfile: in the launcher's own format (comm/HOSTS.md).
-    Raises ConfigError for a launcher whose flags are not known here.
+    root: whether the user is root, whom Open MPI refuses without a flag. hostfile: in the launcher's own format
+    (comm/HOSTS.md). Raises ConfigError for a launcher whose flags are not known here.
     """
     if launcher.kind == "MPICH":                                    # takes any number of ranks and passes the environment on
         flags = ["-f", hostfile] if hostfile else []
@@ -82,7 +84,8 @@ def rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
 def launch(ranks: int, command: Sequence[str], environ: Mapping[str, str], hostfile: str | None = None) -> int:
     """Run `command` on `ranks` ranks and return the job's exit status; 130 after Ctrl-C, once all ranks have ended.
 
-    A command that is a Python file is run by this Python. Raises ConfigError where there is nothing to launch or to launch with.
+    A command that is a Python file is run by this Python. Raises ConfigError where there is nothing to launch or to launch
+    with.
     """
     if ranks < 1:
         raise ConfigError(f"cannot launch {ranks} ranks; -n takes 1 or more")
@@ -104,8 +107,8 @@ def launch(ranks: int, command: Sequence[str], environ: Mapping[str, str], hostf
 def _run(line: list[str], environ: Mapping[str, str]) -> int:
     """Wait for the launcher; on Ctrl-C (or SIGTERM, SIGHUP) end it and every rank.
 
-    The launcher gets a session of its own, so that Ctrl-C reaches only us. Left to itself, Hydra passes the first Ctrl-C on to
-    the ranks, and a rank that waits inside the MPI library never notices. SIGTERM ends the job under both MPIs.
+    The launcher gets a session of its own, so that Ctrl-C reaches only us. Left to itself, Hydra passes the first Ctrl-C on
+    to the ranks, and a rank that waits inside the MPI library never notices. SIGTERM ends the job under both MPIs.
     """
     keyboard = sys.stdin is not None and sys.stdin.isatty()         # another session may not read this terminal
     job = subprocess.Popen(line, env=environ, start_new_session=True, stdin=subprocess.DEVNULL if keyboard else None)

@@ -1,9 +1,9 @@
 """A model of a network: what a message costs, and that a link carries one message at a time.
 
-A message of n bytes takes alpha + n beta seconds: the latency and the time per byte (Hockney 1994, "The communication challenge for
-MPP"). Ranks are single-ported and full-duplex, as in Thakur, Rabenseifner and Gropp 2005, section 3: a rank sends one message
-at a time and receives one at a time, and does both at once. So a root that takes in p - 1 messages needs p - 1 times as long,
-however many ranks send to it together, and the closed forms of the collectives hold.
+A message of n bytes takes alpha + n beta seconds: the latency and the time per byte (Hockney 1994, "The communication
+challenge for MPP"). Ranks are single-ported and full-duplex, as in Thakur, Rabenseifner and Gropp 2005, section 3: a rank
+sends one message at a time and receives one at a time, and does both at once. So a root that takes in p - 1 messages needs
+p - 1 times as long, however many ranks send to it together, and the closed forms of the collectives hold.
 
 Times are fractions of a second, exact: their sums do not depend on the order of adding, and equality with a formula is `==`.
 """

@@ -1,7 +1,8 @@
 """What happened when, as plain data, and as a file that ui.perfetto.dev (or chrome://tracing) draws.
 
 One process per rank, one line in it for the program and one for its link to the network, and an arrow from each message's
-sending to its receiving. The file is in Chrome's JSON trace format ("Trace Event Format", 2016): complete events "X", flows "s", "f".
+sending to its receiving. The file is in Chrome's JSON trace format ("Trace Event Format", 2016): complete events "X", flows
+"s", "f".
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ TRACKS = ("program", "link")                                        # what the r
 class Event:
     """One interval on one rank's timeline.
 
-    rank, peer: world ranks. kind: "compute", "wait", "send" or "recv". begin, duration: seconds. flow: equal on a message's two
-    ends and on no others.
+    rank, peer: world ranks. kind: "compute", "wait", "send" or "recv". begin, duration: seconds. flow: equal on a message's
+    two ends and on no others.
     """
 
     rank: int
@@ -46,7 +47,10 @@ class Event:
 
 
 class Flows:
-    """Names messages. Both ends give one message one name without a word exchanged, since messages of one tag keep their order."""
+    """Names messages.
+
+    Both ends give one message one name without a word exchanged, since messages of one tag keep their order.
+    """
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, int, int, int]] = Counter()
@@ -60,7 +64,10 @@ class Flows:
 
 
 def gather_events(comm: Communicator, events: Iterable[Event]) -> list[Event] | None:
-    """All ranks' events on rank 0, their times as floats; None on the others. Pass a communicator that is not traced itself."""
+    """All ranks' events on rank 0, their times as floats;
+
+    None on the others. Pass a communicator that is not traced itself.
+    """
     why = "gather events"
     plain = [asdict(replace(event, begin=float(event.begin), duration=float(event.duration))) for event in events]
     mine = np.frombuffer(json.dumps(plain).encode(), np.uint8)

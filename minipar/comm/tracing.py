@@ -28,8 +28,8 @@ from minipar.comm.timeline import Event, Flows
 class Tracing(Labelled):
     """Keeps a list of events. Groups split off from this one write into the same list.
 
-    now: the time in seconds. The default is this host's monotonic clock, which all ranks of one host share; for virtual time pass
-    `lambda: clock.now` of a Clock within this wrapper.
+    now: the time in seconds. The default is this host's monotonic clock, which all ranks of one host share; for virtual
+    time pass `lambda: clock.now` of a Clock within this wrapper.
     """
 
     def __init__(self, inner: Communicator, now: Callable[[], float | Fraction] = time.perf_counter,
