@@ -1,5 +1,4 @@
-"""What would this run take on a cluster? Each rank carries a clock, and eight ranks on two cores tell the time of eight
-machines.
+"""What would this run take on a cluster? Each rank carries a clock: eight ranks on two cores tell the time of eight machines.
 
     clock = Clock(comm, Network(alpha=5e-6, beta=1e-10), flops_per_second=1e13)
     clock.compute(2 * m * n * k, "forward")
@@ -32,6 +31,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -57,9 +57,9 @@ class RankTime:
     cpu: int = field(default_factory=time.thread_time_ns)           # this thread's CPU time when it last left the clock
     owner: tuple[object, int] | None = None                         # whose work it does since: a collective's, or the program's
 
-    def advance(self, rank: int, until: Fraction, kind: str, why: str, **about: object) -> None:
+    def advance(self, rank: int, until: Fraction, kind: str, why: str, **about: Any) -> None:
         if until > self.now:
-            self.timeline.append(Event(rank, kind, self.now, until - self.now, why, **about))  # type: ignore[arg-type]
+            self.timeline.append(Event(rank, kind, self.now, until - self.now, why, **about))
             self.now = until
 
 
@@ -89,7 +89,8 @@ class Clock(Labelled):
         if nodes is not None and len(nodes) != inner.size:
             raise ConfigError(f"{len(nodes)} nodes given for {inner.size} ranks; name the node of each rank")
         if shared is None:
-            shared = RankTime(network, None if flops_per_second is None else exact(flops_per_second), tuple(nodes or inner.nodes))
+            rate = None if flops_per_second is None else exact(flops_per_second)
+            shared = RankTime(network, rate, tuple(inner.nodes if nodes is None else nodes))
         self._time = shared
         self._me = self.members[self.rank]
         self.nodes = tuple(shared.nodes[member] for member in self.members)
@@ -112,10 +113,7 @@ class Clock(Labelled):
         return self._time.timeline
 
     def compute(self, flops: float, why: str) -> None:
-        """Say that this rank has just computed so many FLOPs.
-
-        By CPU time, the time since the last call counts, whatever `flops`.
-        """
+        """Say that this rank has just computed so many FLOPs. By CPU time, what counts is the time since the last call."""
         if flops < 0:
             raise ConfigError(f"rank {self._me}: compute '{why}' of {flops} FLOPs; give 0 or more")
         with self._inside(why=why):
@@ -135,8 +133,8 @@ class Clock(Labelled):
             request = super().isend(array, dest, why=why, tag=tag)
             flow = self._time.flows.name(self, "send", dest, tag)
             self._passing[request] = Passage(stamp, end, flow)
-            self._time.timeline.append(Event(self._me, "send", end - cost, cost, why, self.op_of("send", tag), self.members[dest],
-                                             array.nbytes, flow, "link"))
+            self._time.timeline.append(Event(self._me, "send", end - cost, cost, why, self.op_of("send", tag),
+                                             self.members[dest], array.nbytes, flow, "link"))
             return request
 
     def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
@@ -175,14 +173,15 @@ class Clock(Labelled):
             self._pass(request, self._passing.pop(request))
             return True
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, root: int | None = None) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *,
+                 why: str, root: int | None = None) -> int:
         with self._inside():
             tag = super().entering(op, shape, dtype, why=why, root=root)
             self._lines[tag] = self._time.now
             return tag
 
     def shared(self, nbytes: int, *, why: str) -> np.ndarray:
-        raise CommError(f"rank {self._me}: shared memory '{why}' has no messages that a clock could time; choose another algorithm")
+        raise CommError(f"rank {self._me}: a clock times messages, and shared memory '{why}' has none; choose another algorithm")
 
     def wrap(self, part: Communicator) -> Communicator:
         return Clock(part, self._time.network, shared=self._time)

@@ -1,7 +1,6 @@
 """What if the network loses a message, or a rank dies? Plants faults on purpose, for lessons and for tests of the checks.
 
-    comm = Faults(comm, Fault("drop", rank=1, op="send", why="gradients", nth=2))       # rank 1's third message for the
-    gradients
+    comm = Faults(comm, Fault("drop", rank=1, op="send", nth=2))    # rank 1's third message is lost
 
 What can be planted:
 
@@ -69,8 +68,8 @@ class Plan:
     def due(self, actions: tuple[str, ...], rank: int, op: str, peer: int | None, why: str) -> list[Fault]:
         found = []
         for number, fault in enumerate(self.faults):
-            asked = (fault.rank, fault.op, fault.peer, fault.why)
-            if fault.action in actions and all(want in (None, given) for want, given in zip(asked, (rank, op, peer, why), strict=True)):
+            wanted = zip((fault.rank, fault.op, fault.peer, fault.why), (rank, op, peer, why), strict=True)
+            if fault.action in actions and all(want in (None, given) for want, given in wanted):
                 if fault.nth in (None, self.seen[number]):
                     found.append(fault)
                 self.seen[number] += 1
@@ -127,7 +126,8 @@ class Faults(Labelled):
     def test(self, request: Request) -> bool:
         return request in self._lost or super().test(request)
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, root: int | None = None) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *,
+                 why: str, root: int | None = None) -> int:
         self._calls(op, None, why)
         return super().entering(op, shape, dtype, why=why, root=root)
 

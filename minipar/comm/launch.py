@@ -6,8 +6,7 @@ another's library, and each of them believes that it is alone. `minipar launch` 
 
 mpi4py's wheel chooses its MPI library when it is imported: the file in MPI4PY_LIBMPI if that is set, else libmpi.so in the
 lib folder of this Python's environment, else wherever the system's loader finds one. It then loads its extension module for
-that library's ABI, MPICH's or Open MPI's. So the launcher beside this Python comes before the one on the PATH: it fits that
-library.
+that library's ABI, MPICH's or Open MPI's. So the launcher beside this Python comes before the one on the PATH: it fits.
 """
 
 from __future__ import annotations
@@ -27,8 +26,7 @@ from minipar.errors import ConfigError
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 GRACE = 5.0                                                         # seconds between asking ranks to end and making them
-# What a launcher prints when asked for its version -> whose it is. Intel MPI's launcher is Hydra too and takes the same
-# flags.
+# What a launcher prints when asked for its version -> whose it is. Intel MPI's launcher is Hydra too, with the same flags.
 _KINDS = {"HYDRA": "MPICH", "Intel(R) MPI": "MPICH", "Open MPI": "Open MPI", "OpenRTE": "Open MPI", "prterun": "Open MPI"}
 
 
@@ -58,7 +56,8 @@ def find_launcher(folders: str) -> Launcher | None:
     return Launcher(path, next((kind for word, kind in _KINDS.items() if word in said), "unknown"))
 
 
-def launch_command(launcher: Launcher, ranks: int, command: Sequence[str], *, root: bool, hostfile: str | None = None) -> list[str]:
+def launch_command(launcher: Launcher, ranks: int, command: Sequence[str], *,
+                   root: bool, hostfile: str | None = None) -> list[str]:
     """The whole line that starts `command` on `ranks` ranks, as an argument list.
 
     root: whether the user is root, whom Open MPI refuses without a flag. hostfile: in the launcher's own format
@@ -68,7 +67,7 @@ def launch_command(launcher: Launcher, ranks: int, command: Sequence[str], *, ro
         flags = ["-f", hostfile] if hostfile else []
     elif launcher.kind == "Open MPI":
         flags = ["--oversubscribe", *(["--allow-run-as-root"] if root else []), *(["--hostfile", hostfile] if hostfile else [])]
-        for name in BLAS_THREADS:                                   # Open MPI takes no environment to other hosts unless asked to
+        for name in BLAS_THREADS:                                   # Open MPI takes to other hosts only what it is told to
             flags += ["-x", name]
     else:
         raise ConfigError(f"{launcher.path} is neither MPICH's nor Open MPI's launcher; start the ranks with it yourself, "
@@ -100,7 +99,8 @@ def launch(ranks: int, command: Sequence[str], environ: Mapping[str, str], hostf
         raise ConfigError(f"cannot launch {words[0]}: there is no such command in this environment or on the PATH")
     launcher = find_launcher(inherited["PATH"])
     if launcher is None:
-        raise ConfigError(f"no mpiexec beside {sys.executable} or on the PATH; install one: {sys.executable} -m pip install mpich")
+        raise ConfigError("no mpiexec beside this Python or on the PATH; install one: "
+                          f"{sys.executable} -m pip install mpich mpi4py")
     return _run(launch_command(launcher, ranks, words, root=os.geteuid() == 0, hostfile=hostfile), inherited)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from minipar.errors import ConfigError
 
-WORDS = 5, 3                                                        # of a time's numerator and denominator on the wire, 64 bits each
+WORDS = 5, 3                                                        # 64-bit words of a time's numerator and denominator
 
 
 def exact(number: float | Fraction) -> Fraction:
@@ -81,8 +81,8 @@ class Port:
 
 def pack_time(time: Fraction) -> np.ndarray:
     """A time as it travels beside a message: uint64 [8]."""
-    parts = (number.to_bytes(8 * words, "little") for number, words in zip((time.numerator, time.denominator), WORDS, strict=True))
-    return np.frombuffer(b"".join(parts), "<u8").astype(np.uint64)
+    raw = time.numerator.to_bytes(8 * WORDS[0], "little") + time.denominator.to_bytes(8 * WORDS[1], "little")
+    return np.frombuffer(raw, "<u8").astype(np.uint64)
 
 
 def unpack_time(words: np.ndarray) -> Fraction:

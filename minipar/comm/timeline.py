@@ -1,8 +1,7 @@
 """What happened when, as plain data, and as a file that ui.perfetto.dev (or chrome://tracing) draws.
 
 One process per rank, one line in it for the program and one for its link to the network, and an arrow from each message's
-sending to its receiving. The file is in Chrome's JSON trace format ("Trace Event Format", 2016): complete events "X", flows
-"s", "f".
+sending to its receiving. The format is Chrome's ("Trace Event Format", 2016): complete events "X", flows from "s" to "f".
 """
 
 from __future__ import annotations
@@ -47,10 +46,7 @@ class Event:
 
 
 class Flows:
-    """Names messages.
-
-    Both ends give one message one name without a word exchanged, since messages of one tag keep their order.
-    """
+    """Gives a message the same name at both ends without a word exchanged, since messages of one tag keep their order."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, int, int, int]] = Counter()
@@ -64,10 +60,7 @@ class Flows:
 
 
 def gather_events(comm: Communicator, events: Iterable[Event]) -> list[Event] | None:
-    """All ranks' events on rank 0, their times as floats;
-
-    None on the others. Pass a communicator that is not traced itself.
-    """
+    """All ranks' events on rank 0, times as floats; None on the others. Pass a communicator that is not traced itself."""
     why = "gather events"
     plain = [asdict(replace(event, begin=float(event.begin), duration=float(event.duration))) for event in events]
     mine = np.frombuffer(json.dumps(plain).encode(), np.uint8)
@@ -96,7 +89,8 @@ def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:
         place = {"pid": event.rank, "tid": TRACKS.index(event.track)}
         begin, duration = float(event.begin) * 1e6, float(event.duration) * 1e6
         args = {"op": event.op, "peer": event.peer, "bytes": event.bytes} if event.peer is not None else {}
-        rows.append({"ph": "X", "name": event.why or event.kind, "cat": event.kind, "ts": begin, "dur": duration, **place, "args": args})
+        rows.append({"ph": "X", "name": event.why or event.kind, "cat": event.kind, "ts": begin, "dur": duration,
+                     **place, "args": args})
         if event.flow in complete:
             arrow = {"name": "message", "cat": "message", "id": event.flow, **place}
             if event.kind == "send":
