@@ -1,0 +1,77 @@
+"""How many parameters a GPT has, and how many floating-point operations its matrix products take: exact, from sizes alone.
+
+A product [n, k] @ [k, m] is n k m multiply-adds, and a multiply-add counts as 2 FLOPs: so do Kaplan et al. 2020 ("Scaling
+laws for neural language models", table 1) and the PaLM paper (Chowdhery et al. 2022, appendix B). Everything else that a
+model computes (softmax, GELU, LayerNorm, additions, look-ups) is left out there and here.
+
+Attention is where counts differ, since a causal mask throws away half of the T x T scores. `every_pair` counts them all, as
+PaLM's 6 N + 12 L H K T per token does, and is what model FLOPs utilisation usually means. `causal_pairs` counts those that
+matter. `computed_pairs` counts those that this code really computes: `causal_attention` takes queries in blocks.
+(Kaplan's context term, 2 L T D per token forward, is about `causal_pairs`.)
+"""
+
+# B sequences, T tokens each, L layers, D model width, H heads, K head width, F hidden width, V vocabulary
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from minipar.autograd.fused.attention import QUERIES
+from minipar.config import ModelConfig
+
+Pairs = Callable[[int], int]                                        # T -> pairs of a query and a key per head and sequence
+
+
+def parameter_counts(config: ModelConfig) -> dict[str, int]:
+    """Elements by kind, over all layers; their sum is the size of the model. A tied head counts as tokens alone."""
+    L, D, F, V = config.layers, config.width, config.mlp_width, config.vocabulary
+    bias = int(config.bias)
+    return {
+        "tokens": V * D,
+        "positions": config.context * D,
+        "norms": (2 * L + 1) * (1 + bias) * D,
+        "qkv": L * (D + bias) * 3 * D,
+        "out": L * (D + bias) * D,
+        "up": L * (D + bias) * F,
+        "down": L * (F + bias) * D,
+        "head": 0 if config.tied else V * D,
+    }
+
+
+def parameter_count(config: ModelConfig) -> int:
+    return sum(parameter_counts(config).values())
+
+
+def every_pair(T: int) -> int:
+    return T * T
+
+
+def causal_pairs(T: int) -> int:
+    """Each token with itself and all earlier ones."""
+    return T * (T + 1) // 2
+
+
+def computed_pairs(T: int) -> int:
+    """Each block of queries with all keys up to the block's end."""
+    return sum((min(start + QUERIES, T) - start) * min(start + QUERIES, T) for start in range(0, T, QUERIES))
+
+
+def forward_flops(config: ModelConfig, batch: int, tokens: int, pairs: Pairs = every_pair) -> dict[str, int]:
+    """FLOPs of one forward pass over `batch` sequences of `tokens` tokens, by kind of product, over all layers."""
+    L, D, F, V = config.layers, config.width, config.mlp_width, config.vocabulary
+    n = batch * tokens
+    attention = 2 * L * batch * pairs(tokens) * D                   # per head K, and H K = D
+    return {
+        "qkv": 2 * L * n * D * 3 * D,
+        "scores": attention,
+        "weighted values": attention,
+        "out": 2 * L * n * D * D,
+        "up": 2 * L * n * D * F,
+        "down": 2 * L * n * F * D,
+        "head": 2 * n * D * V,
+    }
+
+
+def training_flops(config: ModelConfig, batch: int, tokens: int, pairs: Pairs = every_pair) -> dict[str, int]:
+    """FLOPs of forward and backward together: y = x w has two products more, for the gradients of x and of w."""
+    return {kind: 3 * flops for kind, flops in forward_flops(config, batch, tokens, pairs).items()}
