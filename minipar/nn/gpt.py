@@ -4,7 +4,8 @@ Pre-LayerNorm blocks, tanh-GELU, learned positions, a head that may share the to
 layout: the region says how layers are spread over ranks, and the attention core and the token table are arguments.
 """
 
-# B batch, T tokens, D model width, H heads, K head width, F hidden width, V vocabulary; h, f: this rank's share of H, F
+# B batch, T tokens, D model width, H heads, K head width, F hidden width, V vocabulary; t, h, f, v: this
+# rank's share of T, H, F, V
 
 from __future__ import annotations
 
@@ -14,10 +15,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minipar.autograd import Tensor, causal_attention, cross_entropy, gelu
+from minipar.autograd import Tensor, causal_attention, gelu
 from minipar.config import ModelConfig
 from minipar.errors import ShapeError
-from minipar.nn.layers import NORMAL, ColumnParallelLinear, Embedding, LayerNorm, RowParallelLinear
+from minipar.nn.layers import NORMAL, ColumnParallelLinear, LayerNorm, RowParallelLinear, VocabParallelEmbedding
 from minipar.nn.module import Module
 from minipar.nn.noise import SILENCE, Noise
 from minipar.nn.parameter import Parameter, Start
@@ -30,10 +31,10 @@ class Attention(Module):
     def __init__(self, name: str, config: ModelConfig, out: Start, region: Serial = SERIAL):
         super().__init__(name)
         D, H, K = config.width, config.heads, config.head_width
-        mine = region.cut(H)
+        mine = region.cut(H, "heads")
         self.heads = mine.stop - mine.start
-        self.qkv = ColumnParallelLinear(f"{name}.qkv", D, 3 * D, region, parts=3, unit=K, bias=config.bias)
-        self.out = RowParallelLinear(f"{name}.out", D, D, region, unit=K, bias=config.bias, start=out)
+        self.qkv = ColumnParallelLinear(f"{name}.qkv", D, 3 * D, region, parts=3, unit=K, what="heads", bias=config.bias)
+        self.out = RowParallelLinear(f"{name}.out", D, D, region, unit=K, what="heads", bias=config.bias, start=out)
 
     def forward(self, x: Tensor, attend: Attend, residual: Tensor | None = None) -> Tensor:
         return self.out(attend(self.qkv(x), self.heads), residual)  # [B, T, D]
@@ -42,8 +43,9 @@ class Attention(Module):
 class MLP(Module):
     def __init__(self, name: str, config: ModelConfig, out: Start, region: Serial = SERIAL):
         super().__init__(name)
-        self.up = ColumnParallelLinear(f"{name}.up", config.width, config.mlp_width, region, bias=config.bias)
-        self.down = RowParallelLinear(f"{name}.down", config.mlp_width, config.width, region, bias=config.bias, start=out)
+        D, F, bias = config.width, config.mlp_width, config.bias
+        self.up = ColumnParallelLinear(f"{name}.up", D, F, region, what="hidden units", bias=bias)
+        self.down = RowParallelLinear(f"{name}.down", F, D, region, what="hidden units", bias=bias, start=out)
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         return self.down(gelu(self.up(x)), residual)                # [B, T, D]
@@ -69,33 +71,36 @@ class Block(Module):
 
 
 class GPT(Module):
-    """tokens [B, T] -> logits [B, T, V]; `loss` also takes the targets."""
+    """tokens [B, T] -> logits [B, T, v], this rank's share of the vocabulary; `loss` also takes the targets."""
 
     def __init__(self, config: ModelConfig, *, seed: int = 0, dtype: DTypeLike = np.float32, region: Serial = SERIAL):
         super().__init__("gpt")
         self.config = config
-        self.tokens = Embedding("tokens", config.vocabulary, config.width)
+        self.region = region
+        self.tokens = VocabParallelEmbedding("tokens", config.vocabulary, config.width, region)
         self.positions = Parameter("positions.weight", (config.context, config.width), NORMAL)
         self.blocks = [Block(f"blocks.{layer}", config, region) for layer in range(config.layers)]
         self.norm = LayerNorm("norm", config.width, region, bias=config.bias)
-        self.head = self.tokens if config.tied else Embedding("head", config.vocabulary, config.width)
+        self.head = self.tokens if config.tied else VocabParallelEmbedding("head", config.vocabulary, config.width, region)
         self.initialise(seed, dtype)
 
     def forward(self, tokens: np.ndarray, *, attend: Callable[[int], Attend] = lambda layer: causal_attention, start: int = 0,
                 noise: Noise = SILENCE) -> Tensor:
-        """Logits [B, T, V] for tokens [B, T] that stand at places start to start + T - 1.
+        """Logits [B, T, v] for tokens [B, T] that stand at places start to start + T - 1.
 
         attend(layer) is the attention core of a layer. Raises ShapeError where the places reach beyond the context.
         """
         T = tokens.shape[1]
         if start + T > self.config.context:
             raise ShapeError(f"{start + T} tokens are more than the context of {self.config.context}")
-        x = self.tokens.look_up(tokens) + self.positions[start : start + T]                     # [B, T, D]
-        x = noise.drop(x, "embedding")
+        mine = self.region.places(T)
+        noise = noise.on(mine, T)
+        positions = self.region.shared(self.positions, "positions")[start + mine.start : start + mine.stop]
+        x = noise.drop(self.tokens.look_up(tokens) + positions, "embedding")                    # [B, t, D]
         for layer, block in enumerate(self.blocks):
             x = block(x, attend(layer), noise)
-        return self.head.logits(self.norm(x))                       # [B, T, V]
+        return self.head.logits(self.norm(x))                       # [B, T, v]
 
     def loss(self, tokens: np.ndarray, targets: np.ndarray, *, count: int | None = None, noise: Noise = SILENCE) -> Tensor:
         """Cross-entropy in nats, summed over targets and divided by `count` (left out: their number), see cross_entropy."""
-        return cross_entropy(self.forward(tokens, noise=noise), targets, count)
+        return self.region.cross_entropy(self.forward(tokens, noise=noise), targets, count)

@@ -5,13 +5,14 @@ some outputs) is column-parallel here, their split by columns (each rank takes s
 row-parallel.
 """
 
-# B batch, T tokens, I inputs, O outputs, D model width, V vocabulary; i, o, v: this rank's share of I, O, V
+# B batch, T tokens, I inputs, O outputs, D model width, V vocabulary; t, i, o, v: this rank's share of T, I, O, V
 
 from __future__ import annotations
 
 import numpy as np
 
 from minipar.autograd import Tensor, add_bias, embedding, layernorm, linear, unembedding
+from minipar.errors import DataError
 from minipar.nn.module import Module
 from minipar.nn.parameter import ONES, ZEROS, Cut, Parameter, Start
 from minipar.nn.region import SERIAL, Serial
@@ -32,43 +33,44 @@ class Linear(Module):
 
 
 class ColumnParallelLinear(Module):
-    """Each rank computes some of the outputs: x [B, T, I] -> [B, T, o]. The first of a pair; its columns stay apart.
+    """Each rank computes some of the outputs: x [B, t, I] -> [B, T, o]. The first of a pair; its columns stay apart.
 
-    Outputs are `parts` blocks side by side (3 for q, k and v), each of units of `unit` columns (a head) that stay together.
+    Outputs are `parts` blocks side by side (3 for q, k and v), each of units of `unit` columns (a head) that stay together;
+    `what` names the units in errors.
     """
 
     def __init__(self, name: str, inputs: int, outputs: int, region: Serial = SERIAL, *, parts: int = 1, unit: int = 1,
-                 bias: bool = True, start: Start = NORMAL):
+                 what: str = "columns", bias: bool = True, start: Start = NORMAL):
         super().__init__(name)
         block = outputs // parts
-        mine = region.cut(block // unit)
+        mine = region.cut(block // unit, what)
         columns = tuple(slice(part * block + mine.start * unit, part * block + mine.stop * unit) for part in range(parts))
         self.region = region
         self.weight = Parameter(f"{name}.weight", (inputs, outputs), start, Cut(1, columns))    # [I, o]
         self.bias = Parameter(f"{name}.bias", (outputs,), ZEROS, Cut(0, columns)) if bias else None          # [o]
 
     def forward(self, x: Tensor) -> Tensor:
-        return linear(self.region.enter(x), self.weight, self.bias)
+        return linear(self.region.enter(x, self.name), self.weight, self.bias)
 
 
 class RowParallelLinear(Module):
-    """Each rank takes some of the inputs, and the results are summed: x [B, T, i] -> [B, T, O]. The second of a pair.
+    """Each rank takes some of the inputs, and the results are summed: x [B, T, i] -> [B, t, O]. The second of a pair.
 
     The bias and the residual are added once, to the whole sum.
     """
 
-    def __init__(self, name: str, inputs: int, outputs: int, region: Serial = SERIAL, *, unit: int = 1, bias: bool = True,
-                 start: Start = NORMAL):
+    def __init__(self, name: str, inputs: int, outputs: int, region: Serial = SERIAL, *, unit: int = 1, what: str = "rows",
+                 bias: bool = True, start: Start = NORMAL):
         super().__init__(name)
-        mine = region.cut(inputs // unit)
+        mine = region.cut(inputs // unit, what)
         rows = (slice(mine.start * unit, mine.stop * unit),)
         self.region = region
         self.weight = Parameter(f"{name}.weight", (inputs, outputs), start, Cut(0, rows))       # [i, O]
         self.bias = Parameter(f"{name}.bias", (outputs,), ZEROS) if bias else None              # [O]
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        y = self.region.leave(linear(x, self.weight))               # [B, T, O]
-        return add_bias(y, self.region.shared(self.bias) if self.bias else None, residual)
+        y = self.region.leave(linear(x, self.weight), self.name)    # [B, t, O]
+        return add_bias(y, self.region.shared(self.bias, self.name) if self.bias else None, residual)
 
 
 class LayerNorm(Module):
@@ -81,19 +83,33 @@ class LayerNorm(Module):
         self.bias = Parameter(f"{name}.bias", (width,), ZEROS) if bias else None                # [D]
 
     def forward(self, x: Tensor) -> Tensor:
-        shared = self.region.shared
-        return layernorm(x, shared(self.weight), shared(self.bias) if self.bias else None)
+        bias = self.region.shared(self.bias, self.name) if self.bias else None
+        return layernorm(x, self.region.shared(self.weight, self.name), bias)
 
 
-class Embedding(Module):
-    """One row per token of the vocabulary: tokens [B, T] -> `look_up` -> [B, T, D] -> `logits` -> [B, T, V]."""
+class VocabParallelEmbedding(Module):
+    """One row per token of the vocabulary; each rank holds some of the rows.
 
-    def __init__(self, name: str, vocabulary: int, width: int):
+    tokens [B, T] -> `look_up` -> [B, t, D], and at the other end of the model [B, t, D] -> `logits` -> [B, T, v].
+    """
+
+    def __init__(self, name: str, vocabulary: int, width: int, region: Serial = SERIAL):
         super().__init__(name)
-        self.weight = Parameter(f"{name}.weight", (vocabulary, width), NORMAL)                  # [V, D]
+        self.region, self.vocabulary = region, vocabulary
+        self.rows = region.cut(vocabulary, "rows of the vocabulary")
+        self.weight = Parameter(f"{name}.weight", (vocabulary, width), NORMAL, Cut(0, (self.rows,)))       # [v, D]
 
     def look_up(self, tokens: np.ndarray) -> Tensor:
-        return embedding(tokens, self.weight)
+        """Raises DataError for a token outside the vocabulary."""
+        if tokens.size and not 0 <= tokens.min() <= tokens.max() < self.vocabulary:
+            raise DataError(f"tokens run from {tokens.min()} to {tokens.max()}, the vocabulary has {self.vocabulary}")
+        row = tokens - self.rows.start
+        here = (row >= 0) & (row < len(self.weight.data))
+        x = embedding(np.where(here, row, 0), self.weight)          # [B, T, D]
+        if not here.all():                                          # the other rows come from the ranks that hold them
+            x = x * here[..., None].astype(x.dtype)
+        return self.region.leave(x, self.name)
 
     def logits(self, x: Tensor) -> Tensor:
-        return unembedding(x, self.weight)
+        """Scores of the rows of the vocabulary that this rank holds."""
+        return unembedding(self.region.enter(x, self.name), self.weight)

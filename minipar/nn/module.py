@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,13 +24,14 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)
 
-    def modules(self) -> Iterator[Module]:
-        """This module and all within it, in the order in which they were set."""
-        yield self
+    def modules(self) -> list[Module]:
+        """This module and all within it once, in the order in which they were set."""
+        found = [self]
         for value in vars(self).values():
             for item in value if isinstance(value, list) else [value]:
                 if isinstance(item, Module):
-                    yield from item.modules()
+                    found += item.modules()
+        return list(dict.fromkeys(found))
 
     def parameters(self) -> list[Parameter]:
         """Every parameter once, in the order in which it was set; a shared one counts at its first place."""

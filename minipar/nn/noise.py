@@ -1,12 +1,13 @@
 """Dropout that every layout repeats.
 
-A mask is drawn for one sample at a time, from a stream that is keyed by the seed, the layer's name, the step and the
-sample's number in the global batch. So it does not matter which rank computes a sample, nor in which micro-batch.
+A mask is drawn for one whole sample at a time, from a stream that is keyed by the seed, the layer's name, the step and the
+sample's number in the global batch. So it does not matter which rank computes a sample, in which micro-batch, or which ranks
+share its tokens.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,19 +17,29 @@ from minipar.rng import stream
 
 @dataclass(frozen=True)
 class Noise:
-    """Which masks to draw: for `rate`, in one step, for the samples of the global batch whose numbers are `rows` [B]."""
+    """Which masks to draw: for `rate`, in one step, for the samples of the global batch whose numbers are `rows` [B].
+
+    `on` adds which tokens of each sample a rank holds.
+    """
 
     rate: float
     seed: int
     step: int
     rows: np.ndarray
+    places: slice = field(default_factory=lambda: slice(0, 0))
+    tokens: int = 0
+
+    def on(self, places: slice, tokens: int) -> Noise:
+        """The same masks for a rank that holds `places` of `tokens` tokens."""
+        return replace(self, places=places, tokens=tokens)
 
     def drop(self, x: Tensor, name: str) -> Tensor:
-        """Dropout on x [B, T, D] as the layer `name` does it."""
+        """Dropout on x [B, t, D] as the layer `name` does it."""
         if not self.rate:
             return x
         streams = (stream(self.seed, "dropout", name, self.step, row) for row in self.rows.tolist())
-        return dropout(x, np.stack([rng.random(x.shape[1:]) >= self.rate for rng in streams]), self.rate)
+        whole = np.stack([rng.random((self.tokens, x.shape[-1])) for rng in streams])           # [B, T, D]
+        return dropout(x, whole[:, self.places] >= self.rate, self.rate)
 
 
 SILENCE = Noise(0.0, 0, 0, np.empty(0, np.int64))                   # no dropout: evaluation and generation

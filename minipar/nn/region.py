@@ -1,32 +1,45 @@
 """A region says how a layer's work is spread over ranks. The layers know nothing else of ranks.
 
-A tensor-parallel layer pair cuts its weights and needs help at four places: `enter`, before the columns are cut; `leave`,
-after the rows were, where each rank has a part of the sum; `shared`, for a parameter that every rank holds whole but uses
-on a share of the tokens; and `cut`, this rank's share of n heads, columns or rows. Here is the region of one process, where
-nothing is to be done; `minipar.parallel` has the others.
+A tensor-parallel pair of layers cuts its weights and needs help in a few places: `enter`, before the columns are cut;
+`leave`, after the rows were, where each rank has a part of the sum; `shared`, for a parameter that every rank holds whole
+but may use on a share of the tokens; `cut` and `places`, this rank's share of the weights and of the tokens; and the loss,
+since the logits are cut too. Here is the region of one process, where nothing is to be done; `minipar.parallel` has the
+others.
 """
 
 from __future__ import annotations
 
-from minipar.autograd import Tensor
+import numpy as np
+
+from minipar.autograd import Tensor, cross_entropy
 
 
 class Serial:
-    def enter(self, x: Tensor) -> Tensor:
-        """x as the column-parallel layer needs it: all tokens, on every rank."""
+    """One process. `why` is the name of the layer that asks: it labels messages and errors."""
+
+    def enter(self, x: Tensor, why: str) -> Tensor:
+        """x [B, t, D] as a column-parallel layer needs it: all tokens, on every rank -> [B, T, D]."""
         return x
 
-    def leave(self, x: Tensor) -> Tensor:
-        """The whole sum, of which x is this rank's part."""
+    def leave(self, x: Tensor, why: str) -> Tensor:
+        """The sum over ranks, of which x [B, T, D] is this rank's part, for this rank's tokens -> [B, t, D]."""
         return x
 
-    def shared(self, w: Tensor) -> Tensor:
-        """A replicated parameter, about to be used on this rank's share of the tokens."""
+    def shared(self, w: Tensor, why: str) -> Tensor:
+        """A replicated parameter, about to be used on this rank's tokens."""
         return w
 
-    def cut(self, n: int) -> slice:
-        """Which of n units (heads, columns, rows of the vocabulary) this rank holds."""
+    def cut(self, n: int, what: str) -> slice:
+        """Which of n units (`what`: heads, hidden units, rows of the vocabulary) this rank holds."""
         return slice(0, n)
+
+    def places(self, T: int) -> slice:
+        """Which of T tokens this rank holds between the layer pairs."""
+        return slice(0, T)
+
+    def cross_entropy(self, logits: Tensor, targets: np.ndarray, tokens: int | None = None) -> Tensor:
+        """The loss (see autograd's cross_entropy) from this rank's columns of the logits [B, T, v]; the same on every rank."""
+        return cross_entropy(logits, targets, tokens)
 
 
 SERIAL = Serial()
