@@ -181,7 +181,7 @@ class Clock(Labelled):
             return tag
 
     def shared(self, nbytes: int, *, why: str) -> np.ndarray:
-        raise CommError(f"rank {self._me}: a clock times messages, and shared memory '{why}' has none; choose another algorithm")
+        raise CommError(f"rank {self._me}: a clock times messages, and shared memory '{why}' has none; choose another way")
 
     def wrap(self, part: Communicator) -> Communicator:
         return Clock(part, self._time.network, shared=self._time)
