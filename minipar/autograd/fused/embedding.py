@@ -19,7 +19,7 @@ from minipar.errors import DataError
 def plain_embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
     """A one-hot vector per token, times the table."""
     one_hot = (tokens[..., None] == np.arange(len(table.data))).astype(table.dtype)         # [..., V]
-    return Tensor(one_hot.reshape(-1, len(table.data))) @ table
+    return Tensor(one_hot) @ table
 
 
 def embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
