@@ -30,8 +30,8 @@ CODES = {dtype: code for code, dtype in enumerate(DTYPES)}
 
 # Programs use tags 0 to TAGS - 1. The tags above are ours, so that no message of a program is taken for one of a collective.
 TAGS = 1 << 14
-COLLECTIVE_TAGS = range(TAGS, TAGS + (1 << 13))
-BARRIER_TAG, AGREE_TAG = 2 * TAGS - 1, 2 * TAGS - 2
+COLLECTIVE_TAGS = range(TAGS, 2 * TAGS - 2)
+CHECK_TAG, FINISH_TAG = 2 * TAGS - 2, 2 * TAGS - 1
 
 
 @dataclass(eq=False, slots=True)
@@ -57,6 +57,7 @@ class Communicator(ABC):
     nodes: tuple[int, ...]                                          # the node (host) of each rank of this group
     native: Any = None                                              # the MPI library's own communicator, where there is one
     collectives: int = 0                                            # how many collectives this rank has entered
+    staging: Any = None                                             # shared memory that the collectives keep for the next call
 
     @abstractmethod
     def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
@@ -102,35 +103,36 @@ class Communicator(ABC):
 
     def barrier(self, *, why: str) -> None:
         """No rank leaves before every rank has entered: ceil(log2(size)) rounds (dissemination; Hensgen, Finkel, Manber 1988)."""
+        tag = self.entering("barrier", None, None, why=why)
         nothing, ignored = np.empty(0, np.int64), np.empty(0, np.int64)
         distance = 1
         while distance < self.size:
             dest, source = (self.rank + distance) % self.size, (self.rank - distance) % self.size
-            self.sendrecv(nothing, dest, ignored, source, why=why, tag=BARRIER_TAG)
+            self.sendrecv(nothing, dest, ignored, source, why=why, tag=tag)
             distance *= 2
 
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, root: int | None = None) -> int:
         """Each collective calls this once, first, on every rank of the group; returns the tag for the messages of this call.
 
-        `op` names what must agree ("all_reduce sum"); `shape` and `dtype` are of the array whose element count all ranks share
-        (None where they may differ, as in a gather of unequal parts). Here it only counts, so that each call has its own tag and
-        two of them can be under way at once; Checking compares what the ranks say and raises CommError if they differ.
+        `op` names what must agree ("all_reduce sum"), and so must `why`; `shape` and `dtype` are of the array whose element count
+        all ranks share (None where they may differ, as in a gather of unequal parts). Here it only counts, so that each call has
+        its own tag and two can be under way at once; Checking compares what the ranks say and raises CommError if they differ.
         """
         self.collectives += 1
         return COLLECTIVE_TAGS[self.collectives % len(COLLECTIVE_TAGS)]
 
     def split(self, color: int | None, key: int = 0, *, why: str) -> Communicator | None:
         """One new communicator per color, ranks ordered by (key, old rank); None for the ranks whose color is None."""
-        mine = np.array([color is not None, color or 0, key], np.int64)
-        table = exchange(self, mine, why=why)                       # [size, 3]
+        tag = self.entering("split", None, None, why=why)
+        table = exchange(self, np.array([color is not None, color or 0, key]), why=why, tag=tag)    # [size, 3]
         alike = [rank for rank in range(self.size) if color is not None and table[rank, 0] and table[rank, 1] == color]
         return self.subgroup(sorted(alike, key=lambda rank: (table[rank, 2], rank)), why=why)
 
 
-def exchange(comm: Communicator, mine: np.ndarray, *, why: str) -> np.ndarray:
+def exchange(comm: Communicator, mine: np.ndarray, *, why: str, tag: int) -> np.ndarray:
     """Every rank's small array, [size, *mine.shape], on every rank, in ceil(log2(size)) rounds (Bruck et al. 1997).
 
-    For the protocol's own agreements (split, checking), which come before the collectives.
+    For the protocol's own agreements (split, checking), which the collectives stand on.
     """
     blocks = np.empty((comm.size, *mine.shape), mine.dtype)         # blocks[i] comes from rank + i
     blocks[0] = mine
@@ -138,7 +140,7 @@ def exchange(comm: Communicator, mine: np.ndarray, *, why: str) -> np.ndarray:
     while have < comm.size:
         take = min(have, comm.size - have)
         dest, source = (comm.rank - have) % comm.size, (comm.rank + have) % comm.size
-        comm.sendrecv(blocks[:take], dest, blocks[have:have + take], source, why=why, tag=AGREE_TAG)
+        comm.sendrecv(blocks[:take], dest, blocks[have:have + take], source, why=why, tag=tag)
         have += take
     return np.roll(blocks, comm.rank, axis=0)
 

@@ -1,0 +1,23 @@
+"""Collectives: what a group of ranks does together, written by hand over the protocol.
+
+Read naive.py first, then climb: tree.py, ring.py, recursive_doubling.py, halving_doubling.py, then segmented.py,
+hierarchical.py and shared.py, which are about the machine. Every algorithm is a generator (channel.py), so that it
+can wait or be stepped.
+
+    total = all_reduce(comm, gradient, why="gradients")                             # a new array; the fastest algorithm
+    all_reduce(comm, gradient, "mean", why="gradients", out=gradient, algorithm="ring")     # in place, on a ring
+    handle = start_all_reduce(comm, gradient, why="gradients", out=gradient)        # handle.test(), handle.wait()
+"""
+
+from minipar.comm.collectives.channel import Handle
+from minipar.comm.collectives.chunks import even_counts
+from minipar.comm.collectives.movements import all_gather, all_to_all, broadcast, gather, scatter
+from minipar.comm.collectives.reductions import all_reduce, reduce, reduce_scatter, start_all_reduce, start_reduce_scatter
+from minipar.comm.collectives.select import select
+from minipar.comm.collectives.shared import SharedArray, shared_array
+from minipar.comm.collectives.table import ALGORITHMS
+
+__all__ = [
+    "ALGORITHMS", "Handle", "SharedArray", "all_gather", "all_reduce", "all_to_all", "broadcast", "even_counts", "gather",
+    "reduce", "reduce_scatter", "scatter", "select", "shared_array", "start_all_reduce", "start_reduce_scatter",
+]

@@ -1,0 +1,97 @@
+"""What the public collectives ask of their arguments, and what they say when it is not given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minipar.comm.collectives.chunks import even_counts
+from minipar.comm.protocol import Communicator
+from minipar.errors import CommError
+
+REDUCTIONS = {"sum": np.add, "mean": np.add, "max": np.maximum, "min": np.minimum}      # a mean is a sum, divided at the end
+
+
+class Call:
+    """One call of a collective: who calls what, for its error messages."""
+
+    def __init__(self, comm: Communicator, operation: str, why: str) -> None:
+        self.comm, self.operation, self.why = comm, operation, why
+
+    def wrong(self, text: str) -> CommError:
+        comm = self.comm
+        return CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: {self.operation} '{self.why}' {text}")
+
+    def reduction(self, op: str) -> np.ufunc:
+        if op not in REDUCTIONS:
+            raise self.wrong(f"has no reduction '{op}'; choose {', '.join(REDUCTIONS)}")
+        return REDUCTIONS[op]
+
+    def root(self, root: int) -> int:
+        if not 0 <= root < self.comm.size:
+            raise self.wrong(f"names root {root}, but the group has ranks 0 to {self.comm.size - 1}")
+        return root
+
+    def source(self, array: np.ndarray, op: str = "") -> np.ndarray:
+        """The input, contiguous; integers as float64 where their mean is asked for."""
+        if not isinstance(array, np.ndarray):
+            raise self.wrong(f"needs a NumPy array, not {type(array).__name__}")
+        if op == "mean" and array.dtype.kind != "f":
+            return array.astype(np.float64)
+        return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+    def result(self, out: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """`out` if the result fits into it, else an error; a new array where there is no `out`."""
+        if out is None:
+            return np.empty(shape, dtype)
+        if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
+            given = f"{out.shape} {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
+            raise self.wrong(f"gives {shape} {dtype}, which does not fit into out: {given}")
+        if not (out.flags.c_contiguous and out.flags.writeable):
+            raise self.wrong("cannot write into out, which must be contiguous and writeable")
+        return out
+
+    def keep_apart(self, one: np.ndarray, other: np.ndarray, allowed: np.ndarray | None = None) -> None:
+        """Input and output may not overlap, unless `one` starts where `allowed` does."""
+        if np.may_share_memory(one, other) and (allowed is None or address(one) != address(allowed)):
+            raise self.wrong("cannot read its input from memory that it writes its result into; give it another out")
+
+    def rows(self, array: np.ndarray) -> int:
+        """How many rows the array has: the things that ranks share out, along its first axis."""
+        if array.ndim == 0:
+            raise self.wrong("cuts its array along the first axis, and a scalar has none")
+        return array.shape[0]
+
+    def split(self, rows: int, counts: Sequence[int] | None) -> list[int]:
+        """The rows of each rank, as even as can be unless `counts` says otherwise."""
+        if counts is None:
+            return even_counts(rows, self.comm.size)
+        if sum(self.one_each(counts)) != rows:
+            raise self.wrong(f"has {rows} rows, but counts={list(counts)} are {sum(counts)}")
+        return list(counts)
+
+    def gathered(self, array: np.ndarray, counts: Sequence[int] | None) -> list[int]:
+        """The rows that each rank brings, as many as this rank's unless `counts` says otherwise."""
+        rows = self.rows(array)
+        if counts is None:
+            return [rows] * self.comm.size
+        if self.one_each(counts)[self.comm.rank] != rows:
+            raise self.wrong(f"brings {rows} rows, but counts={list(counts)} has {counts[self.comm.rank]} for this rank")
+        return list(counts)
+
+    def one_each(self, counts: Sequence[int]) -> Sequence[int]:
+        if len(counts) != self.comm.size or min(counts) < 0:
+            raise self.wrong(f"needs one count of rows per rank, none below 0, not {list(counts)}")
+        return counts
+
+
+def elements(counts: Sequence[int], row: tuple[int, ...]) -> list[int]:
+    """Counts of rows as counts of elements. row: the shape of one row."""
+    length = int(np.prod(row, dtype=np.int64))
+    return [count * length for count in counts]
+
+
+def address(array: np.ndarray) -> int:
+    """Where the array starts in memory."""
+    return array.__array_interface__["data"][0]

@@ -1,0 +1,91 @@
+"""What an algorithm is, and what it sends on.
+
+An algorithm is a generator. It starts messages, and it yields a message at the point where it cannot go on before
+that message is done. So each algorithm is written once and driven in two ways: `finish` waits for one message after
+the other (the blocking collective); a `Handle` only tests them, whenever its owner finds time (the non-blocking one).
+A lesson can step through it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+import numpy as np
+
+from minipar.comm.protocol import Communicator, Request
+
+Steps = Generator[Request, None, None]
+
+
+class Channel:
+    """Some ranks of a communicator, with the label and the tag of one running collective. Making one sends nothing.
+
+    Ranks count from 0 to size - 1 within the channel; `ranks` holds their numbers in the communicator.
+    """
+
+    def __init__(self, comm: Communicator, why: str, tag: int, ranks: Sequence[int] | None = None) -> None:
+        self.comm, self.why, self.tag = comm, why, tag
+        self.ranks = range(comm.size) if ranks is None else ranks
+        self.rank, self.size = self.ranks.index(comm.rank), len(self.ranks)
+
+    def among(self, members: Sequence[int]) -> Channel:
+        """The same channel for some of its ranks, in this order; this rank must be one of them."""
+        return Channel(self.comm, self.why, self.tag, [self.ranks[member] for member in members])
+
+    def send(self, array: np.ndarray, dest: int) -> Request:
+        """Start to send; the array must stay as it is until the request is done."""
+        return self.comm.isend(array, self.ranks[dest], why=self.why, tag=self.tag)
+
+    def receive(self, out: np.ndarray, source: int) -> Request:
+        """Start to receive into `out`."""
+        return self.comm.irecv(out, self.ranks[source], why=self.why, tag=self.tag)
+
+
+def exchange(channel: Channel, gift: np.ndarray, dest: int, out: np.ndarray, source: int) -> Steps:
+    """Send and receive at once. The receive is posted first, so that the message finds its place waiting."""
+    receiving = channel.receive(out, source)
+    sending = channel.send(gift, dest)
+    yield receiving
+    yield sending
+
+
+def meet(channel: Channel) -> Steps:
+    """A barrier: no rank goes on before every rank has come. ceil(log2 p) rounds (Hensgen, Finkel, Manber 1988)."""
+    nothing, ignored = np.empty(0, np.uint8), np.empty(0, np.uint8)
+    distance = 1
+    while distance < channel.size:
+        yield from exchange(channel, nothing, (channel.rank + distance) % channel.size,
+                            ignored, (channel.rank - distance) % channel.size)
+        distance *= 2
+
+
+def finish(comm: Communicator, steps: Steps) -> None:
+    """Drive an algorithm to its end."""
+    for request in steps:
+        comm.wait(request)
+
+
+class Handle:
+    """A collective on its way. `wait` returns its result; until then nobody may touch the arrays that take part in it.
+
+    Nothing moves behind the caller's back: a step is taken only within `test` and `wait`, so call `test` now and then while
+    computing.
+    """
+
+    def __init__(self, comm: Communicator, steps: Steps, result: np.ndarray) -> None:
+        self._comm, self._steps, self._result = comm, steps, result
+        self._pending = next(steps, None)
+
+    def test(self) -> bool:
+        """Go as far as possible without waiting; returns whether the collective is done."""
+        while self._pending is not None:
+            if not self._comm.test(self._pending):
+                return False
+            self._pending = next(self._steps, None)
+        return True
+
+    def wait(self) -> np.ndarray:
+        while self._pending is not None:
+            self._comm.wait(self._pending)
+            self._pending = next(self._steps, None)
+        return self._result

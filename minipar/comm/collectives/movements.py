@@ -1,0 +1,123 @@
+"""The collectives that only move arrays: broadcast, gather, scatter, all_gather, all_to_all.
+
+What holds for all of them: the input is never written to; without `out` the result is a new array, with it the result
+is written there and `out` is returned. Ranks share out rows, along the first axis. `algorithm` is a name from
+`minipar.comm.collectives.table`, or "auto": the fastest by the cost model (select.py). All ranks must agree on shape,
+dtype, root, counts and algorithm. Errors are CommError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minipar.comm.collectives.arguments import Call, elements
+from minipar.comm.collectives.channel import Channel, finish
+from minipar.comm.collectives.select import choose
+from minipar.comm.collectives.table import find
+from minipar.comm.protocol import Communicator
+
+
+def broadcast(comm: Communicator, array: np.ndarray, *, root: int = 0, why: str, out: np.ndarray | None = None,
+              algorithm: str = "auto") -> np.ndarray:
+    """The root's array, on every rank. `out` may be `array`.
+
+    On the other ranks `array` only tells shape and dtype, so np.empty will do.
+    """
+    call = Call(comm, "broadcast", why)
+    root, source = call.root(root), call.source(array)
+    copy = call.result(out, source.shape, source.dtype)
+    call.keep_apart(copy, source, allowed=source)
+    run = find("broadcast", choose("broadcast", algorithm, comm, source.nbytes))
+    channel = Channel(comm, why, comm.entering("broadcast", source.shape, source.dtype, why=why, root=root))
+    if comm.rank == root and copy is not source:
+        np.copyto(copy, source)
+    finish(comm, run(channel, copy.reshape(-1), root))
+    return copy
+
+
+def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None, why: str,
+           out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray | None:
+    """All ranks' rows one behind the other, [sum of counts, ...], on the root; None on the others.
+
+    array: [counts[rank], ...]. counts: the rows of each rank; by default as many on each as here. `out`: on the root only.
+    """
+    call = Call(comm, "gather", why)
+    root, source = call.root(root), call.source(array)
+    counts = call.gathered(source, counts)
+    shape = (sum(counts), *source.shape[1:])
+    everything = call.result(out, shape, source.dtype) if comm.rank == root else np.empty(0, source.dtype)
+    call.keep_apart(source, everything, allowed=everything[sum(counts[:root]):])
+    run = find("gather", choose("gather", algorithm, comm, sum(elements(counts, shape[1:])) * source.itemsize))
+    channel = Channel(comm, why, comm.entering("gather", shape, source.dtype, why=why, root=root))
+    finish(comm, run(channel, source.reshape(-1), everything.reshape(-1), elements(counts, shape[1:]), root))
+    return everything if comm.rank == root else None
+
+
+def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None, why: str,
+            out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
+    """This rank's rows of the root's array, [counts[rank], ...].
+
+    array: [N, ...]; on the other ranks it only tells shape and dtype. counts: the rows of each rank, by default as even as
+    can be.
+    """
+    call = Call(comm, "scatter", why)
+    root, source = call.root(root), call.source(array)
+    counts = call.split(call.rows(source), counts)
+    own = call.result(out, (counts[comm.rank], *source.shape[1:]), source.dtype)
+    call.keep_apart(own, source, allowed=source[sum(counts[:comm.rank]):])
+    run = find("scatter", choose("scatter", algorithm, comm, source.nbytes))
+    channel = Channel(comm, why, comm.entering("scatter", source.shape, source.dtype, why=why, root=root))
+    finish(comm, run(channel, source.reshape(-1), own.reshape(-1), elements(counts, source.shape[1:]), root))
+    return own
+
+
+def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] | None = None, why: str,
+               out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
+    """All ranks' rows one behind the other, [sum of counts, ...], on every rank.
+
+    array: [counts[rank], ...]; it may be this rank's own rows of `out`. counts: the rows of each rank; by default as many on
+    each as here.
+    """
+    call = Call(comm, "all_gather", why)
+    source = call.source(array)
+    counts = call.gathered(source, counts)
+    shape = (sum(counts), *source.shape[1:])
+    everything = call.result(out, shape, source.dtype)
+    place = everything[sum(counts[:comm.rank]):][:source.shape[0]]
+    call.keep_apart(source, everything, allowed=place)
+    run = find("all_gather", choose("all_gather", algorithm, comm, everything.nbytes))
+    channel = Channel(comm, why, comm.entering("all_gather", shape, source.dtype, why=why))
+    np.copyto(place, source)
+    finish(comm, run(channel, everything.reshape(-1), elements(counts, shape[1:])))
+    return everything
+
+
+def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[int] | None = None,
+               receive_counts: Sequence[int] | None = None, why: str, out: np.ndarray | None = None,
+               algorithm: str = "auto") -> np.ndarray:
+    """Rank r gets everyone's r-th block: the transpose of a matrix of blocks. Result: [sum of receive_counts, ...].
+
+    array: [N, ...], its blocks one behind the other. send_counts: the rows for each rank, receive_counts: the rows from each
+    rank; by default all blocks have N / size rows. A rank that does not know what it will receive asks first:
+    `receive_counts = all_to_all(comm, np.array(send_counts), why="counts")`.
+    """
+    call = Call(comm, "all_to_all", why)
+    source = call.source(array)
+    rows, even = call.rows(source), send_counts is None and receive_counts is None
+    if even and rows % comm.size:
+        raise call.wrong(f"cannot cut {rows} rows into {comm.size} equal blocks; give send_counts and receive_counts")
+    if not even and (send_counts is None or receive_counts is None):
+        raise call.wrong("needs send_counts and receive_counts, or neither")
+    gives = call.split(rows, send_counts)
+    takes = gives if receive_counts is None else call.one_each(receive_counts)
+    shape = (sum(takes), *source.shape[1:])
+    blocks = call.result(out, shape, source.dtype)
+    call.keep_apart(blocks, source)
+    if algorithm == "auto" and not even:                            # each rank knows its own sizes only; this one suits all
+        algorithm = "pairwise"
+    run = find("all_to_all", choose("all_to_all", algorithm, comm, source.nbytes))
+    channel = Channel(comm, why, comm.entering("all_to_all", source.shape if even else None, source.dtype, why=why))
+    finish(comm, run(channel, source.reshape(-1), blocks.reshape(-1), elements(gives, shape[1:]), elements(takes, shape[1:])))
+    return blocks

@@ -1,0 +1,112 @@
+"""The collectives that add up: reduce, all_reduce, reduce_scatter, and the two that do not wait.
+
+What holds for all of them:
+* op is "sum", "mean", "max" or "min". The mean of integers is float64.
+* `algorithm` is a name from `minipar.comm.collectives.table`, or "auto": the fastest by the cost model (select.py).
+* All ranks get the same bits, whatever the algorithm. Two algorithms may differ in the last bit: they add in different orders.
+* The input is never written to. Without `out` the result is a new array; with it, the result is written there and `out` is
+  returned. Only where `out` is the input itself, the input is overwritten.
+* All ranks must agree on shape, dtype, op and algorithm. Errors are CommError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minipar.comm.collectives.arguments import Call, elements
+from minipar.comm.collectives.channel import Channel, Handle, Steps, finish
+from minipar.comm.collectives.select import choose
+from minipar.comm.collectives.table import find
+from minipar.comm.protocol import Communicator
+
+
+def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int = 0, why: str, out: np.ndarray | None = None,
+           algorithm: str = "auto") -> np.ndarray | None:
+    """The reduction of all arrays, on the root; None on the others. `out` matters on the root only; it may be `array`."""
+    call = Call(comm, "reduce", why)
+    combine, root, source = call.reduction(op), call.root(root), call.source(array, op)
+    total = call.result(out if comm.rank == root else None, source.shape, source.dtype)
+    call.keep_apart(total, source, allowed=source)
+    run = find("reduce", choose("reduce", algorithm, comm, source.nbytes))
+    channel = Channel(comm, why, comm.entering(f"reduce {op}", source.shape, source.dtype, why=why, root=root))
+    finish(comm, run(channel, *flat(source, total), combine, root))
+    if comm.rank != root:
+        return None
+    if op == "mean":
+        np.divide(total, comm.size, out=total)
+    return total
+
+
+def all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, why: str, out: np.ndarray | None = None,
+               algorithm: str = "auto") -> np.ndarray:
+    """The reduction of all ranks' arrays, on every rank. `out` may be `array`: the ring then needs no memory but a chunk."""
+    steps, total = _all_reduce(comm, array, op, why, out, algorithm)
+    finish(comm, steps)
+    return total
+
+
+def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, why: str, out: np.ndarray | None = None,
+                     algorithm: str = "auto") -> Handle:
+    """An all_reduce on its way; `handle.wait()` returns what all_reduce returns.
+
+    Several may be under way at once, if all ranks start them in the same order. Not for algorithm="native".
+    """
+    return Handle(comm, *_all_reduce(comm, array, op, why, out, algorithm))
+
+
+def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *, counts: Sequence[int] | None = None, why: str,
+                   out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
+    """This rank's rows of the reduction of all ranks' arrays.
+
+    array: [N, ...] on every rank. Result: [counts[rank], ...], the rows behind those of the ranks before this one.
+    counts: the rows of each rank, as even as can be by default (the first N % size ranks get one more). `out` may be this
+    rank's own rows of `array`.
+    """
+    steps, own = _reduce_scatter(comm, array, op, counts, why, out, algorithm)
+    finish(comm, steps)
+    return own
+
+
+def start_reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *, counts: Sequence[int] | None = None,
+                         why: str, out: np.ndarray | None = None, algorithm: str = "auto") -> Handle:
+    """A reduce_scatter on its way; see start_all_reduce."""
+    return Handle(comm, *_reduce_scatter(comm, array, op, counts, why, out, algorithm))
+
+
+def _all_reduce(comm: Communicator, array: np.ndarray, op: str, why: str, out: np.ndarray | None,
+                algorithm: str) -> tuple[Steps, np.ndarray]:
+    call = Call(comm, "all_reduce", why)
+    combine, source = call.reduction(op), call.source(array, op)
+    total = call.result(out, source.shape, source.dtype)
+    call.keep_apart(total, source, allowed=source)
+    run = find("all_reduce", choose("all_reduce", algorithm, comm, source.nbytes, total))
+    channel = Channel(comm, why, comm.entering(f"all_reduce {op}", source.shape, source.dtype, why=why))
+    steps = run(channel, *flat(source, total), combine)
+    return divided(steps, total, comm.size) if op == "mean" else steps, total
+
+
+def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequence[int] | None, why: str,
+                    out: np.ndarray | None, algorithm: str) -> tuple[Steps, np.ndarray]:
+    call = Call(comm, "reduce_scatter", why)
+    combine, source = call.reduction(op), call.source(array, op)
+    counts = call.split(call.rows(source), counts)
+    own = call.result(out, (counts[comm.rank], *source.shape[1:]), source.dtype)
+    call.keep_apart(own, source, allowed=source[sum(counts[:comm.rank]):])
+    run = find("reduce_scatter", choose("reduce_scatter", algorithm, comm, source.nbytes))
+    channel = Channel(comm, why, comm.entering(f"reduce_scatter {op}", source.shape, source.dtype, why=why))
+    steps = run(channel, source.reshape(-1), own.reshape(-1), elements(counts, source.shape[1:]), combine)
+    return divided(steps, own, comm.size) if op == "mean" else steps, own
+
+
+def flat(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as one row; the same object where they are the same memory, so that algorithms see that they work in place."""
+    row = out.reshape(-1)
+    return (row if np.may_share_memory(source, out) else source.reshape(-1)), row
+
+
+def divided(steps: Steps, total: np.ndarray, ranks: int) -> Steps:
+    """A sum that ends as a mean."""
+    yield from steps
+    np.divide(total, ranks, out=total)

@@ -1,0 +1,38 @@
+"""Which algorithm is the fastest? A tree for few bytes, a ring for many; where they cross depends on alpha and beta.
+
+`select` asks the cost model (`minipar.plan.collective_times`). The links are those of a laptop and of a plain
+network; who has measured better ones passes them and gives the name that comes back as `algorithm`.
+"""
+
+import numpy as np
+
+from minipar.comm.collectives.shared import seen_by_all
+from minipar.comm.protocol import Communicator
+from minipar.plan.collective_times import TIMES, Links, hierarchical_all_reduce
+
+# Between processes of one machine, through this protocol, as lessons/collectives.py fits them; and over 10 Gbit/s Ethernet.
+WITHIN_NODE = Links(alpha=10e-6, beta=0.15e-9, gamma=0.05e-9)
+BETWEEN_NODES = Links(alpha=40e-6, beta=0.8e-9, gamma=0.05e-9)
+
+
+def select(operation: str, nbytes: int, ranks: int, *, nodes: int = 1, within: Links = WITHIN_NODE,
+           between: Links = BETWEEN_NODES) -> str:
+    """The name of the fastest algorithm by the cost model.
+
+    nbytes: of the whole array, as in `minipar.plan.collective_times`. With several nodes, all but the hierarchical one are as
+    slow as their slowest links.
+    """
+    links = within if nodes == 1 else between
+    times = {name: time(ranks, nbytes, links) for name, time in TIMES[operation].items()}
+    if operation == "all_reduce" and 1 < nodes < ranks:
+        times["hierarchical"] = hierarchical_all_reduce(nodes, ranks // nodes, nbytes, within, between)
+    return min(times, key=times.__getitem__)
+
+
+def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out: np.ndarray | None = None) -> str:
+    """`algorithm` itself, unless it is "auto"; shared memory then comes before all that sends messages."""
+    if algorithm != "auto":
+        return algorithm
+    if out is not None and seen_by_all(comm, out) is not None:
+        return "shared"
+    return select(operation, nbytes, comm.size, nodes=len(set(comm.nodes)))

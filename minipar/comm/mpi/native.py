@@ -1,0 +1,44 @@
+"""The MPI library's own collectives, in the argument order of the hand-written ones (`minipar.comm.collectives`).
+
+All arrays are flat and contiguous; counts are elements per rank. These calls wait inside the MPI library, without a
+limit.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from mpi4py import MPI
+
+OPERATIONS: dict[np.ufunc, MPI.Op] = {np.add: MPI.SUM, np.maximum: MPI.MAX, np.minimum: MPI.MIN}
+
+
+def broadcast(comm: MPI.Intracomm, buffer: np.ndarray, root: int) -> None:
+    comm.Bcast(buffer, root)
+
+
+def reduce(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, combine: np.ufunc, root: int) -> None:
+    comm.Reduce(MPI.IN_PLACE if source is out and comm.rank == root else source, out, OPERATIONS[combine], root)
+
+
+def all_reduce(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> None:
+    comm.Allreduce(MPI.IN_PLACE if source is out else source, out, OPERATIONS[combine])
+
+
+def reduce_scatter(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, counts: Sequence[int], combine: np.ufunc) -> None:
+    comm.Reduce_scatter(source, out, list(counts), OPERATIONS[combine])
+
+
+def all_gather(comm: MPI.Intracomm, out: np.ndarray, counts: Sequence[int]) -> None:
+    comm.Allgatherv(MPI.IN_PLACE, [out, list(counts)])
+
+
+def gather(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, counts: Sequence[int], root: int) -> None:
+    comm.Gatherv(source, [out, list(counts)] if comm.rank == root else None, root)
+
+
+def scatter(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, counts: Sequence[int], root: int) -> None:
+    comm.Scatterv([source, list(counts)] if comm.rank == root else None, out, root)
+
+
+def all_to_all(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, gives: Sequence[int], takes: Sequence[int]) -> None:
+    comm.Alltoallv([source, list(gives)], [out, list(takes)])

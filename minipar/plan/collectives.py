@@ -1,0 +1,264 @@
+"""What each collective sends: messages and elements per rank, as closed forms.
+
+They come from the papers' formulas, made exact for lengths that do not divide, and not from the code that sends;
+`Counting` counts what is really sent, and a test holds one against the other. An element count times the item size
+gives bytes.
+
+The conventions they rest on: n elements are cut into p pieces as np.array_split does; rank r owns piece r; an empty
+piece is still sent, as an empty message. Ranks of a tree count from the root. q is the largest power of two that is
+at most p, and e = p - q.
+
+Sources: Thakur, Rabenseifner, Gropp 2005, "Optimization of collective communication operations in MPICH"; Patarasuk
+and Yuan 2009 for the ring; Bruck et al. 1997.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Traffic(NamedTuple):
+    """What one rank sends."""
+
+    messages: int
+    elements: int
+
+    def __add__(self, other: Traffic) -> Traffic:  # type: ignore[override]
+        return Traffic(self.messages + other.messages, self.elements + other.elements)
+
+
+NOTHING = Traffic(0, 0)
+
+
+def piece(n: int, p: int, r: int) -> int:
+    """Elements of piece r of p: n/p, rounded up for the first n mod p pieces and down for the others."""
+    return (n + p - 1 - r % p) // p
+
+
+def pieces_before(n: int, p: int, r: int) -> int:
+    """Elements of all pieces before piece r."""
+    return r * (n // p) + min(r, n % p)
+
+
+def log2_up(p: int) -> int:
+    """Rounds in which 1 becomes at least p by doubling: ceil(log2 p)."""
+    return (p - 1).bit_length()
+
+
+def tree_children(v: int, p: int) -> int:
+    """Children of place v in a binomial tree: the powers of two below v's lowest set bit that lead to a place below p."""
+    return min((v & -v).bit_length() - 1, log2_up(p - v)) if v else log2_up(p)
+
+
+def tree_size(v: int, p: int) -> int:
+    """Places in the subtree of place v."""
+    return min(v & -v, p - v) if v else p
+
+
+# Broadcast and reduce: n elements, all of them to every rank or from every rank.
+
+def naive_broadcast(p: int, rank: int, n: int, root: int = 0) -> Traffic:
+    """(p - 1) n from the root."""
+    return Traffic(p - 1, (p - 1) * n) if rank == root else NOTHING
+
+
+def tree_broadcast(p: int, rank: int, n: int, root: int = 0) -> Traffic:
+    """n to each child: ceil(log2 p) messages from the root. Thakur et al., section 4.1 (short messages)."""
+    children = tree_children((rank - root) % p, p)
+    return Traffic(children, children * n)
+
+
+def ring_broadcast(p: int, rank: int, n: int, root: int = 0) -> Traffic:
+    """Scatter and all-gather: about 2 (p - 1)/p n from the root. Thakur et al., section 4.1 (long messages, van de Geijn)."""
+    counts = [piece(n, p, r) for r in range(p)]
+    return tree_scatter(p, rank, counts, root) + ring_all_gather(p, rank, counts)
+
+
+def direct_reduce(p: int, rank: int, n: int, root: int = 0) -> Traffic:
+    """n once from every rank but the root, through a tree or not: the tree only changes who receives."""
+    return NOTHING if rank == root else Traffic(1, n)
+
+
+def ring_reduce(p: int, rank: int, n: int, root: int = 0) -> Traffic:
+    """Reduce-scatter and gather: about 2 (p - 1)/p n. Thakur et al., section 4.3, with a ring as the first half."""
+    counts = [piece(n, p, r) for r in range(p)]
+    return ring_reduce_scatter(p, rank, counts) + tree_gather(p, rank, counts, root)
+
+
+# Gather and scatter: counts[r] elements from or to rank r.
+
+def naive_gather(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Traffic:
+    return NOTHING if rank == root else Traffic(1, counts[rank])
+
+
+def naive_scatter(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Traffic:
+    return Traffic(p - 1, sum(counts) - counts[root]) if rank == root else NOTHING
+
+
+def tree_gather(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Traffic:
+    """One message with the pieces of the whole subtree."""
+    if rank == root:
+        return NOTHING
+    v = (rank - root) % p
+    return Traffic(1, sum(counts[(root + place) % p] for place in range(v, v + tree_size(v, p))))
+
+
+def tree_scatter(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Traffic:
+    """Each child gets the pieces of its subtree, so all pieces of a rank's subtree but its own are sent on."""
+    v = (rank - root) % p
+    passed = sum(counts[(root + place) % p] for place in range(v + 1, v + tree_size(v, p)))
+    return Traffic(tree_children(v, p), passed)
+
+
+# Reduce-scatter and all-gather: rank r ends or starts with counts[r] of n elements.
+
+def ring_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> Traffic:
+    """Every piece but its own: (p - 1)/p n. Patarasuk and Yuan, section 3."""
+    return Traffic(p - 1, sum(counts) - counts[rank])
+
+
+def ring_all_gather(p: int, rank: int, counts: Sequence[int]) -> Traffic:
+    """Every piece but that of its right-hand neighbour, which has it already: (p - 1)/p n. Thakur et al., section 3.1."""
+    return Traffic(p - 1, sum(counts) - counts[(rank + 1) % p])
+
+
+def segmented_reduce_scatter(p: int, rank: int, counts: Sequence[int], segment: int) -> Traffic:
+    """As on the ring, in messages of at most `segment` elements: sum over pieces of ceil(piece/segment)."""
+    messages = sum(max(1, -(-count // segment)) for r, count in enumerate(counts) if r != rank)
+    return Traffic(messages, sum(counts) - counts[rank])
+
+
+def naive_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> Traffic:
+    return direct_reduce(p, rank, sum(counts)) + naive_scatter(p, rank, counts)
+
+
+def naive_all_gather(p: int, rank: int, counts: Sequence[int]) -> Traffic:
+    return naive_gather(p, rank, counts) + naive_broadcast(p, rank, sum(counts))
+
+
+def bruck_all_gather(p: int, rank: int, counts: Sequence[int]) -> Traffic:
+    """Round k: min(2**k, p - 2**k) pieces, its own first. (p - 1)/p n in ceil(log2 p) messages. Bruck et al.; Thakur, 3.1."""
+    sent = (min(1 << k, p - (1 << k)) for k in range(log2_up(p)))
+    return Traffic(log2_up(p), sum(counts[(rank + i) % p] for take in sent for i in range(take)))
+
+
+# Algorithms on pairs of ranks: q ranks are the core; the first 2e ranks fold into e of them.
+
+def core(p: int) -> tuple[int, int, int]:
+    """q, log2 q and e."""
+    rounds = p.bit_length() - 1
+    return 1 << rounds, rounds, p - (1 << rounds)
+
+
+def core_place(p: int, rank: int) -> int | None:
+    """This rank's number in the core; None for a rank that folds away (even, among the first 2e)."""
+    _, _, e = core(p)
+    if rank >= 2 * e:
+        return rank - e
+    return rank // 2 if rank % 2 else None
+
+
+def core_counts(p: int, counts: Sequence[int]) -> list[int]:
+    """The pieces of the core: those of a folded pair are one."""
+    q, _, e = core(p)
+    return [counts[2 * v] + counts[2 * v + 1] if v < e else counts[v + e] for v in range(q)]
+
+
+def blocks_sent(q: int, v: int, counts: Sequence[int]) -> int:
+    """Recursive doubling: in round k, the aligned block of 2**k pieces around v; (q - 1)/q n if all are equal. Thakur, 3.1."""
+    aligned = ((v >> k << k, 1 << k) for k in range(q.bit_length() - 1))
+    return sum(sum(counts[first:first + size]) for first, size in aligned)
+
+
+def recursive_doubling_all_reduce(p: int, rank: int, n: int) -> Traffic:
+    """log2 q messages of n; folding adds one to hand over or to hand back. Thakur et al., section 4.5."""
+    _, rounds, e = core(p)
+    if core_place(p, rank) is None:
+        return Traffic(1, n)
+    messages = rounds + (rank < 2 * e)
+    return Traffic(messages, messages * n)
+
+
+def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> Traffic:
+    """log2 q messages with the blocks of the core; folding adds one with the own piece, or one with everything."""
+    q, rounds, e = core(p)
+    v = core_place(p, rank)
+    if v is None:
+        return Traffic(1, counts[rank])
+    swapped = Traffic(rounds, blocks_sent(q, v, core_counts(p, counts)))
+    return swapped + Traffic(1, sum(counts)) if rank < 2 * e else swapped
+
+
+def halving_doubling_all_reduce(p: int, rank: int, n: int) -> Traffic:
+    """Rabenseifner: 2 log2 q messages; halving sends all but the own piece of q, doubling the blocks. Thakur et al., 4.5."""
+    q, rounds, e = core(p)
+    v = core_place(p, rank)
+    if v is None:
+        return Traffic(1, n)
+    counts = [piece(n, q, place) for place in range(q)]
+    swapped = Traffic(2 * rounds, n - counts[v] + blocks_sent(q, v, counts))
+    return swapped + Traffic(1, n) if rank < 2 * e else swapped
+
+
+def halving_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> Traffic:
+    """log2 q messages with all but the own piece of the core; folding adds one with everything, or the partner's piece."""
+    _, rounds, e = core(p)
+    v, n = core_place(p, rank), sum(counts)
+    if v is None:
+        return Traffic(1, n)
+    halved = Traffic(rounds, n - core_counts(p, counts)[v])
+    return halved + Traffic(1, counts[rank - 1]) if rank < 2 * e else halved
+
+
+# All-reduce of n elements.
+
+def naive_all_reduce(p: int, rank: int, n: int) -> Traffic:
+    return direct_reduce(p, rank, n) + naive_broadcast(p, rank, n)
+
+
+def tree_all_reduce(p: int, rank: int, n: int) -> Traffic:
+    return direct_reduce(p, rank, n) + tree_broadcast(p, rank, n)
+
+
+def ring_all_reduce(p: int, rank: int, n: int) -> Traffic:
+    """2 (p - 1)/p n, in 2 (p - 1) messages. Patarasuk and Yuan 2009, which also shows that no algorithm sends less."""
+    return Traffic(2 * (p - 1), 2 * n - piece(n, p, rank) - piece(n, p, rank + 1)) if p > 1 else NOTHING
+
+
+def segmented_all_reduce(p: int, rank: int, n: int, segment: int) -> Traffic:
+    counts = [piece(n, p, r) for r in range(p)]
+    return segmented_reduce_scatter(p, rank, counts, segment) + ring_all_gather(p, rank, counts)
+
+
+def hierarchical_all_reduce(nodes: Sequence[int], rank: int, n: int) -> Traffic:
+    """Ring within the node, ring along the lane, ring within the node. nodes: the node of each rank.
+
+    With m nodes of w ranks: 2 (w - 1)/w n within, 2 (m - 1)/m n/w between nodes. Thakur et al., section 6.
+    """
+    mates = [r for r, node in enumerate(nodes) if node == nodes[rank]]
+    width = min(list(nodes).count(node) for node in nodes)
+    place, w, m = mates.index(rank), len(mates), len(set(nodes))
+    counts = [piece(n, width, r) if r < width else 0 for r in range(w)]
+    within = ring_reduce_scatter(w, place, counts) + ring_all_gather(w, place, counts)
+    if place >= width:
+        return within
+    lane = list(dict.fromkeys(nodes)).index(nodes[rank])
+    return within + ring_all_reduce(m, lane, counts[place])
+
+
+def shared_all_reduce(p: int, rank: int, n: int, stages: int = 1) -> Traffic:
+    """Three barriers, and no element in a message; as often as an array that is not shared must pass through the stage."""
+    return Traffic(3 * log2_up(p) * stages, 0)
+
+
+# All-to-all: gives[r] elements for rank r.
+
+def direct_all_to_all(p: int, rank: int, gives: Sequence[int]) -> Traffic:
+    """Every block once, pairwise or all at once: (p - 1)/p n. Thakur et al., section 3.2."""
+    return Traffic(p - 1, sum(gives) - gives[rank])
+
+
+def bruck_all_to_all(p: int, rank: int, block: int) -> Traffic:
+    """A block for rank + d is sent once per set bit of d: n/2 ceil(log2 p) in all if p is a power of two. Bruck et al."""
+    return Traffic(log2_up(p), block * sum(d.bit_count() for d in range(p)))
