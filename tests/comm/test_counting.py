@@ -16,7 +16,8 @@ def test_a_collective_is_booked_under_its_own_name_and_why(comm: Communicator) -
     comm.barrier(why="end")
     rounds = (p - 1).bit_length()
     assert comm.traffic.by("why", "op", "group") == {
-        ("gradients", "all_reduce sum", "world"): Tally(1, 2 * (p - 1), 2 * (p - 1) * 16), ("end", "barrier", "world"): Tally(1, rounds, 0)}
+        ("gradients", "all_reduce sum", "world"): Tally(1, 2 * (p - 1), 2 * (p - 1) * 16),
+        ("end", "barrier", "world"): Tally(1, rounds, 0)}
 
 
 @ranks(2, 3)

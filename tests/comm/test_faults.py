@@ -98,7 +98,7 @@ KILLED = """
 import numpy as np
 from minipar.comm.faults import Fault, Faults
 from minipar.comm.mpi import world
-comm = Faults(world(limit=5.0), Fault("kill", rank=1, op="send", nth=1))
+comm = Faults(world(timeout=5.0), Fault("kill", rank=1, op="send", nth=1))
 for number in range(3):
     print(comm.rank, "begins", number, flush=True)
     comm.sendrecv(np.zeros(1), 1 - comm.rank, np.empty(1), 1 - comm.rank, why="swap")

@@ -57,8 +57,9 @@ def test_events_of_all_ranks_come_together(comm: Communicator) -> None:
         p = comm.size
         kinds = Counter((event.kind, event.op) for event in events)
         steps = 2 * (p - 1) * p
-        assert kinds == {("send", "all_reduce sum"): steps, ("recv", "all_reduce sum"): steps, ("wait", "all_reduce sum"): steps,
-                         ("send", "send"): p, ("recv", "recv"): p, ("wait", "send"): p, ("compute", ""): p}
+        assert kinds == {
+            ("send", "all_reduce sum"): steps, ("recv", "all_reduce sum"): steps, ("wait", "all_reduce sum"): steps,
+            ("send", "send"): p, ("recv", "recv"): p, ("wait", "send"): p, ("compute", ""): p}
         assert {event.rank for event in events} == set(range(p)) and all(event.duration >= 0 for event in events)
         assert {event.bytes for event in events if event.op == "send"} == {16}
         arrows = Counter(row["ph"] for row in chrome_trace(events)["traceEvents"])
@@ -97,8 +98,10 @@ def slice_at(begin: float, duration: float, **more: Any) -> Event:
 
 
 @pytest.mark.parametrize("spoil, complaint", [
-    (lambda rows: rows[-1].pop("pid"), "no pid"), (lambda rows: rows[-1].update(ph="?"), "no a known ph"),
-    (lambda rows: rows.append(dict(rows[-1], ts=0.5e6)), "overlaps"), (lambda rows: rows.append(dict(rows[-1], ph="s", id="m")), "one end")])
+    (lambda rows: rows[-1].pop("pid"), "no pid"),
+    (lambda rows: rows[-1].update(ph="?"), "no a known ph"),
+    (lambda rows: rows.append(dict(rows[-1], ts=0.5e6)), "overlaps"),
+    (lambda rows: rows.append(dict(rows[-1], ph="s", id="m")), "one end")])
 def test_the_check_of_the_file_can_fail(spoil: Any, complaint: str) -> None:
     document = chrome_trace([slice_at(0.0, 1.0)])
     assert malformed(document) == []
