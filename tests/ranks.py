@@ -121,18 +121,18 @@ def mpirun(count: int, command: list[str], *, limit: float) -> subprocess.Comple
 # In the ranks: `python -m tests.ranks TODO FOUND`.
 
 def main(todo: str, found: str) -> None:
-    from minipar.comm.mpi import world
+    from minipar.comm.mpi.job import mpi_job
+    faulthandler.enable()
     module, tests = pickle.loads(Path(todo).read_bytes())
     sys.modules["tests.ranks"] = sys.modules["__main__"]            # the module under test imports this file under its name
     bodies = vars(importlib.import_module(module))
-    comm = world(limit=HANG / 2)
-    for name, parameters in tests:
-        faulthandler.dump_traceback_later(HANG, exit=True)
-        wrong = attempt(comm, bodies[name].body, parameters)
-        texts = gather(comm, wrong)
-        if comm.rank == 0:
-            with open(found, "a", encoding="utf-8") as file:
-                file.write(json.dumps([text for text in texts if text]) + "\n")
+    with mpi_job(timeout=HANG / 2, checked=True, synchronous=False) as comm:
+        for name, parameters in tests:
+            faulthandler.dump_traceback_later(HANG, exit=True)
+            texts = gather(comm, attempt(comm, bodies[name].body, parameters))
+            if comm.rank == 0:
+                with open(found, "a", encoding="utf-8") as file:
+                    file.write(json.dumps([text for text in texts if text]) + "\n")
     faulthandler.cancel_dump_traceback_later()
 
 

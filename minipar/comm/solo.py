@@ -8,6 +8,6 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.threads import ThreadComm, World
 
 
-def solo() -> Communicator:
+def solo(*, synchronous: bool = False) -> Communicator:
     """A group of one rank."""
-    return ThreadComm(World(1), rank=0)
+    return ThreadComm(World(1, synchronous=synchronous), rank=0)

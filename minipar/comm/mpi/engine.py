@@ -7,19 +7,15 @@ Only the buffer calls (Isend, Irecv) are used, and never a blocking one, because
 
 from __future__ import annotations
 
-import os
-
-# Set before MPI starts: MPICH would add a line of its own to the message that a failing job ends with.
-os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")
-
-import mpi4py  # noqa: E402
-import numpy as np  # noqa: E402
+import mpi4py
+import numpy as np
 
 mpi4py.rc.thread_level = "funneled"                                 # only the main thread calls MPI: no locks inside MPI
 
 from mpi4py import MPI  # noqa: E402
 
 from minipar.comm.caller import caller  # noqa: E402
+from minipar.comm.lookout import Lookout  # noqa: E402
 from minipar.comm.protocol import DTYPES, TAGS, Communicator, Request, check_message, one_node  # noqa: E402
 from minipar.comm.waiting import Patience  # noqa: E402
 from minipar.errors import CommError  # noqa: E402
@@ -31,9 +27,9 @@ FLOAT16 = np.dtype(np.float16)
 class MpiComm(Communicator):
     """One rank's end of an MPI communicator, `native`."""
 
-    def __init__(self, native: MPI.Intracomm, nodes: dict[int, int], limit: float, synchronous: bool,
+    def __init__(self, native: MPI.Intracomm, nodes: dict[int, int], lookout: Lookout, synchronous: bool,
                  members: tuple[int, ...], name: str = "world") -> None:
-        self.native, self.limit, self.synchronous, self.name = native, limit, synchronous, name
+        self.native, self.lookout, self.synchronous, self.name = native, lookout, synchronous, name
         self.rank, self.size, self.members = native.rank, native.size, members
         self.node_of = nodes
         self.nodes = tuple(nodes[member] for member in members)
@@ -65,6 +61,7 @@ class MpiComm(Communicator):
     def wait(self, request: Request) -> np.ndarray:
         if not self.test(request):
             self.patience.wait(lambda: self.test(request), lambda waited: self.look(request, waited))
+            self.lookout.resume()
         return request.array
 
     def look(self, request: Request, waited: float) -> None:
@@ -73,9 +70,7 @@ class MpiComm(Communicator):
             for code, dtype in enumerate(DTYPES):
                 if dtype != request.array.dtype and self.native.Iprobe(request.peer, request.tag * WIRE + code, self.status):
                     raise self.wrong(request, f"which sent {self.status.count // dtype.itemsize} elements of {dtype}")
-        if waited > self.limit:
-            operation, place = caller()
-            raise CommError(f"rank {self.members[self.rank]} waited {self.limit:g} s in {operation} '{request.why}' at {place}")
+        self.lookout.look(self, request, waited)
 
     def wrong(self, request: Request, sent: str) -> CommError:
         _, place = caller()
@@ -88,7 +83,8 @@ class MpiComm(Communicator):
         part = self.native.Split(color, ranks.index(self.rank) if ranks else 0)
         if not ranks:
             return None
-        return MpiComm(part, self.node_of, self.limit, self.synchronous, tuple(self.members[rank] for rank in ranks), why)
+        members = tuple(self.members[rank] for rank in ranks)
+        return MpiComm(part, self.node_of, self.lookout, self.synchronous, members, why)
 
     def shared(self, nbytes: int, *, why: str) -> np.ndarray:
         one_node(self, why)
@@ -106,16 +102,3 @@ class MpiComm(Communicator):
 def plain(array: np.ndarray) -> np.ndarray:
     """The array as MPI knows it: MPI has no half precision, so float16 travels as uint16."""
     return array.view(np.uint16) if array.dtype == FLOAT16 else array
-
-
-def world(*, limit: float = 30.0, synchronous: bool = False) -> Communicator:
-    """All ranks that mpirun started. `limit`: the longest wait, in seconds."""
-    everyone = MPI.COMM_WORLD
-    here = everyone.Split_type(MPI.COMM_TYPE_SHARED)
-    first = np.array([everyone.rank])                               # a node is known by its lowest rank
-    here.Bcast(first)
-    firsts = np.empty(everyone.size, np.int64)
-    everyone.Allgather(first, firsts)
-    order = sorted(set(firsts.tolist()))
-    nodes = {rank: order.index(first) for rank, first in enumerate(firsts.tolist())}
-    return MpiComm(everyone.Dup(), nodes, limit, synchronous, tuple(range(everyone.size)))

@@ -1,0 +1,107 @@
+"""A notice board for the ranks of one node: each writes what it waits for, and any process can read it.
+
+It is a small file, mapped by all ranks of the node, with one slot per rank. A rank writes only once it has waited for a while, so
+the board costs nothing on the way; and what a rank wrote stays readable when that rank is stopped or dead. The file has no name
+any more once every rank has opened it: nothing is left behind, however the job ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import mmap
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+from minipar.comm.rollcall import State
+
+SLOT = 1024
+HEAD = struct.Struct("=IIII")                                       # version (odd while being written), looks, pid, text length
+CLAIM = struct.Struct("=I")                                         # in the first slot: 1 once a rank has reported the job's error
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One rank's slot. `version` counts its notices; `looks`, how often it has looked around in vain since it wrote this one."""
+
+    state: State
+    version: int
+    looks: int
+
+
+class Board:
+    """The board behind file descriptor `file`. The job has `size` ranks; those in `slots` (rank -> slot) run on this node."""
+
+    def __init__(self, file: int, size: int, slots: Mapping[int, int]) -> None:
+        self.file, self.size, self.slots = file, size, dict(slots)
+        self.memory = mmap.mmap(file, board_bytes(len(slots)))
+
+    def sign_in(self, rank: int) -> None:
+        HEAD.pack_into(self.memory, self._at(rank), 0, 0, os.getpid(), 0)
+        self.write(rank, State())
+
+    def write(self, rank: int, state: State) -> None:
+        at = self._at(rank)
+        version, _, pid, _ = HEAD.unpack_from(self.memory, at)
+        state = replace(state, why=state.why[:120], place=state.place[-80:])    # so that any label and path fit a slot
+        said = {field: value for field, value in asdict(state).items() if value not in ("", None)}
+        text = json.dumps(said, ensure_ascii=False).encode()
+        HEAD.pack_into(self.memory, at, version + 1, 0, pid, len(text))
+        self.memory[at + HEAD.size:at + HEAD.size + len(text)] = text
+        HEAD.pack_into(self.memory, at, version + 2, 0, pid, len(text))
+
+    def looked(self, rank: int, times: int = 1) -> None:
+        """This rank has looked around once more and still waits."""
+        version, looks, pid, length = HEAD.unpack_from(self.memory, self._at(rank))
+        HEAD.pack_into(self.memory, self._at(rank), version, looks + times, pid, length)
+
+    def read(self, rank: int) -> Notice:
+        """What rank says of itself, and what its process says of it: a rank that is stopped or gone cannot say so."""
+        if rank not in self.slots:
+            return Notice(State("unknown"), 0, 0)
+        at = self._at(rank)
+        while True:
+            version, looks, pid, length = HEAD.unpack_from(self.memory, at)
+            text = self.memory[at + HEAD.size:at + HEAD.size + length]
+            alive = process(pid)
+            whole = version % 2 == 0 and HEAD.unpack_from(self.memory, at)[0] == version
+            if whole or alive != "alive":                           # one that ended while it wrote never completes its notice
+                break
+        state = State(**json.loads(text)) if whole else State()
+        if alive == "stopped":
+            state = State("stopped", detail=f"kill -CONT {pid} lets it go on")
+        elif alive == "gone" and state.doing not in ("finished", "failed"):
+            state = State("gone")
+        return Notice(state, version, looks)
+
+    def everyone(self) -> list[Notice]:
+        return [self.read(rank) for rank in range(self.size)]
+
+    def claim(self) -> bool:
+        """True for the first rank of the node that asks: the one that reports the job's error."""
+        fcntl.lockf(self.file, fcntl.LOCK_EX)
+        try:
+            first = CLAIM.unpack_from(self.memory, 0)[0] == 0
+            CLAIM.pack_into(self.memory, 0, 1)
+        finally:
+            fcntl.lockf(self.file, fcntl.LOCK_UN)
+        return first
+
+    def _at(self, rank: int) -> int:
+        return (1 + self.slots[rank]) * SLOT
+
+
+def board_bytes(ranks: int) -> int:
+    return (1 + ranks) * SLOT
+
+
+def process(pid: int) -> str:
+    """ "alive", "stopped" or "gone", from the process table (proc(5): the state follows the name in brackets)."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            letter = file.read().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
+    return {"Z": "gone", "X": "gone", "T": "stopped", "t": "stopped"}.get(letter, "alive")

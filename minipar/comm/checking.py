@@ -1,0 +1,97 @@
+"""Checks that the ranks agree: the wrapper that is on by default in `run` and in every minipar command.
+
+Before a collective moves data, the ranks exchange a fingerprint of what each of them is about to do: ceil(log2(size)) messages of
+8 bytes and more. Only if the fingerprints differ do they exchange the full texts, so that each rank can raise one CommError that
+names all sides. Messages and requests are entered in a ledger, which is read when the job ends.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+
+import numpy as np
+
+from minipar.comm.caller import caller
+from minipar.comm.ledger import Ledger
+from minipar.comm.protocol import CHECK_TAG, Communicator, Request, exchange
+from minipar.comm.wrapper import Wrapper
+from minipar.errors import CommError
+
+TEXT = 1024                                                         # bytes for one rank's account of a call
+FIELDS = {"op": "operation", "count": "number of elements", "dtype": "dtype", "root": "root", "why": "order of calls (label)",
+          "number": "number of collectives so far"}
+
+
+class Checking(Wrapper):
+    """Compares every collective across the group before it starts; keeps the books for the end of the job."""
+
+    def __init__(self, inner: Communicator, ledger: Ledger | None = None) -> None:
+        super().__init__(inner)
+        self.ledger = ledger or Ledger(inner.members[inner.rank])
+
+    def wrap(self, part: Communicator) -> Communicator:
+        return Checking(part, self.ledger)
+
+    def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
+        request = self.inner.isend(array, dest, why=why, tag=tag)
+        self.ledger.start(self, request)
+        return request
+
+    def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
+        request = self.inner.irecv(out, source, why=why, tag=tag)
+        self.ledger.start(self, request)
+        return request
+
+    def wait(self, request: Request) -> np.ndarray:
+        self.ledger.settle(request)
+        return self.inner.wait(request)
+
+    def test(self, request: Request) -> bool:
+        done = self.inner.test(request)
+        if done:
+            self.ledger.settle(request)
+        return done
+
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, root: int | None = None) -> int:
+        self.compare(op, shape, dtype, why, root)
+        return self.inner.entering(op, shape, dtype, why=why, root=root)
+
+    def split(self, color: int | None, key: int = 0, *, why: str) -> Communicator | None:
+        self.compare("split", None, None, why, None)
+        return super().split(color, key, why=why)
+
+    def shared(self, nbytes: int, *, why: str) -> np.ndarray:
+        self.compare("shared", (nbytes,), np.dtype(np.uint8), why, None)
+        return self.inner.shared(nbytes, why=why)
+
+    def compare(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, why: str, root: int | None) -> None:
+        """Raises the same CommError on every rank of the group unless all of them are about to do the same."""
+        if self.size == 1:
+            return
+        agreed = {"op": op, "count": None if shape is None else math.prod(shape), "dtype": dtype and str(dtype), "root": root,
+                  "why": why, "number": self.inner.collectives}
+        fingerprint = np.array([zlib.crc32(repr(agreed).encode())])
+        if (exchange(self.inner, fingerprint, why=why, tag=CHECK_TAG) == fingerprint).all():
+            return
+        account = json.dumps({**agreed, "shape": shape, "place": caller()[1]}).encode()[:TEXT].ljust(TEXT)
+        table = exchange(self.inner, np.frombuffer(account, np.uint8), why=why, tag=CHECK_TAG)
+        raise CommError(disagreement(self, [json.loads(row.tobytes()) for row in table]))
+
+
+def disagreement(comm: Communicator, accounts: list[dict]) -> str:
+    """All sides in one line: what differs, and who says what, with ranks that say the same taken together."""
+    differs = [name for field, name in FIELDS.items() if len({account[field] for account in accounts}) > 1]
+    sides: dict[str, list[str]] = {}
+    for rank, account in enumerate(accounts):
+        sides.setdefault(describe(account), []).append(str(comm.members[rank]))
+    said = "; ".join(f"rank{'s' * (len(ranks) > 1)} {', '.join(ranks)}: {text}" for text, ranks in sides.items())
+    return f"the ranks of {comm.name} do not agree on {' and '.join(differs)}: {said}"
+
+
+def describe(account: dict) -> str:
+    """ "all_reduce sum of (4, 3) float64 'gradients' at data.py:41"."""
+    array = "" if account["shape"] is None else f" of {tuple(account['shape'])} {account['dtype'] or ''}".rstrip()
+    root = "" if account["root"] is None else f" with root {account['root']}"
+    return f"{account['op']}{array}{root} '{account['why']}' at {account['place']} (after {account['number']} others)"

@@ -1,0 +1,36 @@
+"""What a program says when it ends badly: one line for a user's mistake, a traceback for a bug, and a list of loose ends."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+
+from minipar.comm.caller import outside
+from minipar.comm.ledger import loose_ends
+from minipar.errors import CommError, MiniparError
+
+SHOWN = 4                                                           # loose ends told in full
+
+
+def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
+    """(text for stderr, exit status) of an error that ends the job."""
+    who = f"rank {rank} of {size}"
+    if isinstance(error, MiniparError):
+        text = str(error)
+        return f"{type(error).__name__}: {text if size == 1 or isinstance(error, CommError) else f'{who}: {text}'}", 2
+    if isinstance(error, KeyboardInterrupt):
+        return f"{who} was interrupted", 130
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else 1
+        return f"{who} left with status {code}" + ("" if isinstance(error.code, int) else f": {error.code}"), code
+    trace = error.__traceback__
+    while trace and trace.tb_next and not outside(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next                                       # begin where the program begins
+    return f"{who} raised:\n" + "".join(traceback.format_exception(type(error), error, trace)).rstrip(), 1
+
+
+def raise_loose_ends(pages: Sequence[dict[str, list]]) -> None:
+    """Raises CommError where the ledgers' pages show messages never received, or requests never waited for."""
+    if found := loose_ends(pages):
+        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise CommError(f"the program has ended, but {'; '.join(found[:SHOWN])}{more}")

@@ -1,0 +1,106 @@
+"""What a rank does while it waits in vain under MPI, where nobody sees all ranks: it looks around, and knows when to give up.
+
+Each rank that has waited for a moment writes so on the board of its node and reads what the others wrote. If the arrows "waits for"
+end in a cycle or at a rank that has left, and stay so while every rank on the way looks around again and again in vain, no message
+can be on its way between them: the rank raises the roll call at once. Whatever is not certain (a rank that computes, or is stopped,
+or runs on another host) is given until the time limit.
+"""
+
+from __future__ import annotations
+
+import math
+import subprocess
+
+from minipar.comm.board import Board, Notice
+from minipar.comm.caller import waiting
+from minipar.comm.protocol import Communicator, Request
+from minipar.comm.rollcall import State, roll_call, say, stuck
+from minipar.errors import CommError
+
+GRACE = 0.25                # seconds that a deadlock must last unchanged: far longer than a message takes to be noticed
+LOOKS = 3                   # times that each rank concerned must have looked in vain meanwhile
+
+
+class Lookout:
+    """The part without a board: a limit, in seconds, on any wait."""
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+
+    def look(self, comm: Communicator, request: Request, waited: float) -> None:
+        """Called now and then by a rank that has waited in vain for `waited` seconds. Raises CommError to end the wait."""
+        if waited > self.timeout:
+            rank = comm.members[comm.rank]
+            raise CommError(f"rank {rank} gave up after {self.timeout:g} s: {say(rank, waiting(comm, request))}")
+
+    def resume(self) -> None:
+        """The wait is over; the rank computes again."""
+
+    def leave(self, doing: str) -> None:
+        """This rank has come to its end ("finished" or "failed")."""
+
+    def claim(self) -> bool:
+        """Whether it falls to this rank to report the error that ends the job."""
+        return True
+
+    def close(self) -> None:
+        """The job is over on every rank."""
+
+
+class BoardLookout(Lookout):
+    """The part with a board: the roll call of all ranks of this node."""
+
+    def __init__(self, timeout: float, board: Board, rank: int) -> None:
+        super().__init__(timeout)
+        self.board, self.rank = board, rank
+        self.request: Request | None = None                         # the one that the notice on the board is about
+        self.suspects: dict[int, Notice] = {}                       # ranks that seemed unable to go on, as they were then
+        self.since = math.inf                                       # when they first seemed so
+        self.leaving = False
+        self.watcher: subprocess.Popen | None = None                # on the node's lowest rank
+        board.sign_in(rank)
+
+    def look(self, comm: Communicator, request: Request, waited: float) -> None:
+        if self.leaving:
+            return self.look_back(waited)
+        if self.request is not request:
+            self.request, self.suspects = request, {}
+            self.board.write(self.rank, waiting(comm, request))
+        else:
+            self.board.looked(self.rank)
+        notices = self.board.everyone()
+        states = [notice.state for notice in notices]
+        if self.rank not in (lost := stuck(states)):
+            self.suspects = {}
+        elif {rank: notices[rank].version for rank in lost} != {rank: notice.version for rank, notice in self.suspects.items()}:
+            self.suspects, self.since = {rank: notices[rank] for rank in lost}, waited
+        elif waited - self.since > GRACE and all(notices[rank].looks >= self.suspects[rank].looks + LOOKS for rank in lost):
+            self.board.looked(self.rank, times=LOOKS)               # the others concerned may give up at once, too
+            raise CommError(f"rank {self.rank} of {self.board.size}: {roll_call(states)}")
+        if waited > self.timeout:
+            raise CommError(f"rank {self.rank} of {self.board.size} gave up after {self.timeout:g} s: {roll_call(states)}")
+
+    def resume(self) -> None:
+        if self.request is not None and not self.leaving:
+            self.request = None
+            self.board.write(self.rank, State())
+
+    def leave(self, doing: str) -> None:
+        self.leaving = True
+        self.board.write(self.rank, State(doing))
+
+    def claim(self) -> bool:
+        return self.board.claim()
+
+    def close(self) -> None:
+        if self.watcher is not None:
+            self.watcher.terminate()
+            self.watcher.wait()
+
+    def look_back(self, waited: float) -> None:
+        """A rank that has finished waits for the others as long as they work, but not for one that is gone or stays stopped."""
+        states = [notice.state for notice in self.board.everyone()]
+        if any(state.doing == "gone" for state in states) and waited > GRACE:
+            raise CommError(f"rank {self.rank} has finished, but not every rank can: {roll_call(states)}")
+        if any(state.doing == "stopped" for state in states) and waited > self.timeout:
+            raise CommError(f"rank {self.rank} finished more than {self.timeout:g} s ago: {roll_call(states)}")

@@ -1,0 +1,66 @@
+"""The end of a job under mpirun: an orderly one, or one error told once that ends all ranks."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import numpy as np
+
+from minipar.comm.checking import Checking
+from minipar.comm.endings import last_words, raise_loose_ends
+from minipar.comm.ledger import Ledger
+from minipar.comm.mpi.engine import MPI, MpiComm
+from minipar.comm.mpi.world import world
+from minipar.comm.protocol import FINISH_TAG, Communicator, exchange
+
+OTHER_NODE, OTHER_RANK = 0.3, 1.0       # seconds to leave the word to the first node, and to the rank that speaks for its node
+
+
+@contextmanager
+def mpi_job(*, timeout: float, checked: bool, synchronous: bool) -> Iterator[Communicator]:
+    """The ranks that mpirun started; see `minipar.comm.start.job`."""
+    engine = world(timeout=timeout, board=checked, synchronous=synchronous)
+    ledger = Ledger(engine.rank)
+    try:
+        yield Checking(engine, ledger) if checked else engine
+        if checked:
+            engine.lookout.leave("finished")
+            compare_ledgers(engine, ledger)
+            engine.lookout.close()
+    except SystemExit as leaving:
+        if leaving.code:
+            end_job(engine, leaving)
+        engine.lookout.leave("finished")
+        raise
+    except BaseException as error:
+        end_job(engine, error)
+
+
+def compare_ledgers(engine: MpiComm, ledger: Ledger) -> None:
+    """Every rank has come to its end and says what it leaves behind. Raises CommError on every rank if there is anything."""
+    page = json.dumps(ledger.page()).encode()
+    longest = int(exchange(engine, np.array([len(page)]), why="end of the job", tag=FINISH_TAG).max())
+    mine = np.frombuffer(page.ljust(longest), np.uint8)
+    raise_loose_ends([json.loads(row.tobytes()) for row in exchange(engine, mine, why="end of the job", tag=FINISH_TAG)])
+
+
+def end_job(engine: MpiComm, error: BaseException) -> NoReturn:
+    """Tell the error once for the whole job, then end all ranks; mpirun exits with the error's status."""
+    engine.lookout.leave("failed")
+    text, status = last_words(error, engine.rank, engine.size)
+    if engine.nodes[engine.rank] > 0:
+        time.sleep(OTHER_NODE)
+    if engine.lookout.claim():
+        sys.stdout.flush()
+        print(text, file=sys.stderr, flush=True)
+    else:
+        time.sleep(OTHER_RANK)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)                    # the library would add a line of its own, which says less
+    MPI.COMM_WORLD.Abort(status)
+    raise SystemExit(status)

@@ -1,0 +1,89 @@
+"""The one place that chooses the engine. A program, and every minipar command, is
+
+    with job() as comm:
+        train(comm)
+
+Under mpirun `comm` is the MPI world, otherwise one rank. If a rank raises, the whole job ends within seconds, with that rank's
+traceback once (a MiniparError: one line) and a non-zero exit status; if ranks wait for one another, with the roll call.
+
+This is the one file besides the command line that reads the environment, because the launcher says nothing in any other way, and
+because a program that knows no command line still needs MINIPAR_TIMEOUT.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+
+from minipar.comm.checking import Checking
+from minipar.comm.endings import last_words, raise_loose_ends
+from minipar.comm.protocol import Communicator
+from minipar.comm.solo import solo
+from minipar.errors import CommError, MiniparError
+
+TIMEOUT = 30.0
+# What launchers tell each rank about the size of the job: Hydra (MPICH, Intel MPI) and Slurm's PMI; Open MPI's mpirun.
+SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
+
+
+def ranks_started(environ: Mapping[str, str]) -> int | None:
+    """How many ranks the launcher says it has started; None where there is no launcher."""
+    return next((int(environ[name]) for name in SIZES if name in environ), None)
+
+
+def timeout_from(environ: Mapping[str, str]) -> float:
+    """MINIPAR_TIMEOUT in seconds, default 30. Raises CommError for what is not a positive number ("inf" is one)."""
+    text = environ.get("MINIPAR_TIMEOUT", str(TIMEOUT))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise CommError(f"MINIPAR_TIMEOUT is '{text}'; give the longest wait in seconds, as in MINIPAR_TIMEOUT=60, or inf")
+    return seconds
+
+
+@contextmanager
+def job(*, timeout: float | None = None, checked: bool = True, synchronous: bool = False) -> Iterator[Communicator]:
+    """The ranks of this program. On an error it ends the program: see the module.
+
+    timeout: the longest that a rank may wait, in seconds (default MINIPAR_TIMEOUT, or 30). checked: compare collectives before data
+    moves, find deadlocks, report loose ends; switch it off only to measure. synchronous: a send is done once its receive has begun.
+    """
+    started = ranks_started(os.environ)
+    if started is not None:
+        with told_in_one_line():
+            mpi_job, limit = import_mpi(started), timeout or timeout_from(os.environ)
+        with mpi_job(timeout=limit, checked=checked, synchronous=synchronous) as comm:
+            yield comm
+        return
+    with told_in_one_line():
+        alone = Checking(solo(synchronous=synchronous))
+        yield alone if checked else alone.inner
+        raise_loose_ends([alone.ledger.page()])
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """A user's mistake ends the program with its one line and status 2; a bug keeps its traceback."""
+    try:
+        yield
+    except MiniparError as error:
+        text, status = last_words(error, 0, 1)
+        print(text, file=sys.stderr)
+        raise SystemExit(status) from None
+
+
+def import_mpi(started: int) -> Callable[..., AbstractContextManager[Communicator]]:
+    """The job over MPI. Raises CommError where mpi4py is missing, or belongs to another MPI than the launcher."""
+    try:
+        from minipar.comm.mpi.job import MPI, mpi_job
+    except (ImportError, RuntimeError) as error:                    # RuntimeError: mpi4py finds no MPI library
+        remedy = f"{sys.executable} -m pip install mpi4py mpich"
+        raise CommError(f"started by mpirun, but mpi4py cannot be used ({error}); {remedy}") from error
+    if MPI.COMM_WORLD.size != started:
+        raise CommError(f"the launcher started {started} ranks, but MPI sees {MPI.COMM_WORLD.size}: mpirun and mpi4py belong to "
+                        f"different MPIs ({MPI.Get_library_version().splitlines()[0].strip()}); `minipar doctor` says what to do")
+    return mpi_job
