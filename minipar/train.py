@@ -58,6 +58,7 @@ class Trainer:
         self.schedule = _schedule(train)
         self.done = 0
 
+    @np.errstate(all="ignore")                                      # NaN and infinity are looked for below, and traced
     def step(self) -> Step:
         """One optimiser step. Raises DivergenceError, and changes no weight, where loss or gradient are not finite."""
         began, number = time.perf_counter(), self.done
@@ -66,38 +67,54 @@ class Trainer:
         loss = sum(self._micro_batch(inputs, targets, rows) for rows in self._micro_batches())
         gradient = self.flat.gradient()
         norm = clip_by_global_norm(gradient, self.config.clip or math.inf)
-        self._require_finite(loss, norm, inputs)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise self._diverged(f"step {number}: loss {loss:g}, gradient norm {norm:g}", inputs)
         lr = self.schedule(number)
         self.optimizer.step(lr)
         self.done += 1
         return Step(number, loss, norm, lr, time.perf_counter() - began, targets.size)
 
+    @np.errstate(all="ignore")
     def validate(self) -> float:
-        """Mean loss over the validation windows, in nats per token."""
+        """Mean loss over the validation windows, in nats per token. Raises DivergenceError where it is not finite."""
         total, count = 0.0, 0
         with no_grad():
             for inputs, targets in self.validation:
-                total += self.model.loss(inputs, targets, count=1).item()
-                count += targets.size
+                loss = self.model.loss(inputs, targets, count=1).item()
+                if not math.isfinite(loss):
+                    raise self._diverged(f"validation before step {self.done}: loss {loss:g}", inputs)
+                total, count = total + loss, count + targets.size
         return total / count
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Arrays and metadata for a checkpoint. Random numbers are keyed by seed and step, so these two are all their state."""
-        arrays = {f"weights/{name}": array for name, array in self.flat.by_name(self.flat.data).items()}
-        arrays |= {f"optimizer/{name}": array for name, array in self.optimizer.named_state().items()}
+        """Views of the arrays, and metadata, for a checkpoint. Random numbers need none: they are keyed by seed and step.
+
+        Raises DivergenceError where a weight is not finite: that checkpoint would be no good, and would push out one that is.
+        """
+        if not np.isfinite(self.flat.data).all():
+            raise self._diverged(f"before step {self.done}: spoilt weights", self.batches.get(self.done)[0])
         meta = {"model": asdict(self.model.config), "train": asdict(self.config), "tokenizer": self.tokenizer.to_dict(),
                 "text": self.text, "done": self.done, "optimizer_steps": self.optimizer.steps}
-        return arrays, meta
+        return self._arrays(), meta
 
     def restore(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], where: object) -> None:
-        """Go on from a checkpoint at `where`. Raises CheckpointError, and changes nothing, where it is of another model or text."""
-        own, _ = self.state()
+        """Go on from a checkpoint at `where`; dropout and all of the training's configuration may be others than there.
+
+        Raises CheckpointError, and changes nothing, where it is of another model, optimiser or text.
+        """
+        own = self._arrays()
+        _require_same_model(asdict(self.model.config), meta["model"], where)
         require_match(_shapes(own), _shapes(arrays), where)
         if meta["text"] != self.text:
             raise CheckpointError(f"{where} was trained on another text; give the same --data, or start a new run")
         for name, array in own.items():
             array[...] = arrays[name]
         self.done, self.optimizer.steps = meta["done"], meta["optimizer_steps"]
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Views of all that a step changes, by stable names."""
+        weights = {f"weights/{name}": array for name, array in self.flat.by_name(self.flat.data).items()}
+        return weights | {f"optimizer/{name}": array for name, array in self.optimizer.named_state().items()}
 
     def _micro_batches(self) -> list[np.ndarray]:
         return np.array_split(np.arange(self.config.batch), self.config.micro_batches)
@@ -111,14 +128,21 @@ class Trainer:
         backward(loss)
         return value
 
-    def _require_finite(self, loss: float, norm: float, inputs: np.ndarray) -> None:
-        if math.isfinite(loss) and math.isfinite(norm):
-            return
+    def _diverged(self, what: str, inputs: np.ndarray) -> DivergenceError:
+        """The error that says where in the model a NaN or an infinity came up first, on these inputs [B, T]."""
         place = first_nonfinite(self.model, lambda: self.model(inputs))
         spoilt = [p.name for p in reversed(self.model.parameters()) if p.grad is not None and not np.isfinite(p.grad).all()]
-        place = place or (f"the gradient of {spoilt[0]}" if spoilt else "the loss")
-        what = f"loss {loss}" if not math.isfinite(loss) else f"gradient norm {norm}"
-        raise DivergenceError(f"step {self.done}: {what}; it arose first in {place}; try a lower --lr")
+        place = place or (f"the gradient of {spoilt[0]}" if spoilt else "a sum, of losses or of the gradient's squares")
+        return DivergenceError(f"{what}; it arose first in {place}; try a lower --lr")
+
+
+def _require_same_model(own: Mapping[str, Any], saved: Mapping[str, Any], where: object) -> None:
+    """Shapes alone would not do: another number of heads is another model with weights of the same shapes."""
+    wrong = [f"{name} {saved.get(name)}, not {value}" for name, value in own.items()
+             if name != "dropout" and saved.get(name) != value]
+    if wrong:
+        raise CheckpointError(f"{where} is of another model: it has {', '.join(wrong)}; "
+                              f"resume with the sizes it was trained with, or start a new run")
 
 
 def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:

@@ -9,6 +9,8 @@ import numpy as np
 from minipar.autograd import Tensor, no_grad
 from minipar.nn.module import Module
 
+METHODS = ("forward", "logits")                                     # of modules, that return a Tensor
+
 
 def first_nonfinite(model: Module, run: Callable[[], object]) -> str | None:
     """The first place where a NaN or an infinity shows when `run()` calls the model, in words; None where there is none.
@@ -20,23 +22,23 @@ def first_nonfinite(model: Module, run: Callable[[], object]) -> str | None:
             return f"the weights {p.name}"
     seen: list[str] = []
 
-    def watched(module: Module) -> Callable[..., object]:
-        forward = module.forward
+    def watched(module: Module, method: str) -> Callable[..., object]:
+        original = getattr(module, method)
 
         def call(*args: object, **kwargs: object) -> object:
-            out = forward(*args, **kwargs)
+            out = original(*args, **kwargs)
             if isinstance(out, Tensor) and not np.isfinite(out.data).all():
                 seen.append(module.name)
             return out
         return call
 
-    modules = list(model.modules())
-    for module in modules:
-        vars(module)["forward"] = watched(module)                   # shadows the method on this one object
+    places = [(module, method) for module in dict.fromkeys(model.modules()) for method in METHODS if hasattr(module, method)]
+    for module, method in places:
+        vars(module)[method] = watched(module, method)              # shadows the method on this one object
     try:
         with no_grad(), np.errstate(all="ignore"):
             run()
     finally:
-        for module in modules:
-            del vars(module)["forward"]
+        for module, method in places:
+            del vars(module)[method]
     return f"the output of {seen[0]}" if seen else None
