@@ -52,4 +52,4 @@ def unembedding(x: Tensor, table: Tensor) -> Tensor:
         g = g.reshape(-1, len(rows))                                # [n, V]
         return (g @ rows).reshape(x_shape), lambda out: np.matmul(g.T, flat, out=out)
 
-    return record((flat @ rows.T).reshape(*x_shape[:-1], -1), (x, table), vjp)
+    return record((flat @ rows.T).reshape(*x_shape[:-1], len(rows)), (x, table), vjp)

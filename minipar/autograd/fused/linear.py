@@ -39,7 +39,7 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
         dw = lambda out: np.matmul(rows.T, g, out=out)              # noqa: E731
         return (dx, dw) if b is None else (dx, dw, lambda out: column_sum(g, out))
 
-    return record(y.reshape(*x_shape[:-1], -1), (x, w) if b is None else (x, w, b), vjp)
+    return record(y.reshape(*x_shape[:-1], weight.shape[1]), (x, w) if b is None else (x, w, b), vjp)
 
 
 def add_bias(x: Tensor, b: Tensor | None, residual: Tensor | None = None) -> Tensor:
