@@ -54,15 +54,15 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     Raises CheckpointError if it is missing, unreadable, truncated, damaged, foreign, or in another version of the format.
     """
     with _opened(path) as archive:
-        header = _read_header(archive, path)
-        arrays = {name: _read_array(archive, name, entry, path) for name, entry in header["arrays"].items()}
+        header = _read_header(archive)
+        arrays = {name: _read_array(archive, name, entry) for name, entry in header["arrays"].items()}
     return arrays, header["meta"]
 
 
 def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The metadata alone, without reading the arrays. Raises as `load` does."""
     with _opened(path) as archive:
-        return _read_header(archive, path)["meta"]
+        return _read_header(archive)["meta"]
 
 
 class _Checked:
@@ -109,34 +109,35 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _read_header(archive: zipfile.ZipFile, path: str | os.PathLike[str]) -> dict[str, Any]:
+def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
     if _HEADER not in archive.namelist():
-        raise CheckpointError(f"{path} is no minipar checkpoint: it holds no {_HEADER}; give one that minipar wrote")
-    header = json.loads(_verified(archive, _HEADER, archive.comment.decode("ascii", "replace"), path))
+        raise CheckpointError(f"{archive.filename} is no minipar checkpoint: it holds no {_HEADER}; "
+                              f"give one that minipar wrote")
+    header = json.loads(_verified(archive, _HEADER, archive.comment.decode("ascii", "replace")))
     if header["format"] != _FORMAT:
-        raise CheckpointError(f"{path} has the format {header['format']!r}, this minipar reads {_FORMAT!r}; "
+        raise CheckpointError(f"{archive.filename} has the format {header['format']!r}, this minipar reads {_FORMAT!r}; "
                               f"use the version of minipar that wrote it")
     return header
 
 
-def _read_array(archive: zipfile.ZipFile, name: str, entry: Mapping[str, Any], path: str | os.PathLike[str]) -> np.ndarray:
-    data = _verified(archive, name + ".npy", entry["blake2b"], path)
+def _read_array(archive: zipfile.ZipFile, name: str, entry: Mapping[str, Any]) -> np.ndarray:
+    data = _verified(archive, name + ".npy", entry["blake2b"])
     try:
         return np.load(io.BytesIO(data), allow_pickle=False)
     except ValueError as error:                 # objects: we never saved that
-        raise _damaged(path, name + ".npy") from error
+        raise _damaged(archive, name + ".npy") from error
 
 
-def _verified(archive: zipfile.ZipFile, member: str, checksum: str, path: str | os.PathLike[str]) -> bytes:
+def _verified(archive: zipfile.ZipFile, member: str, checksum: str) -> bytes:
     """The bytes of a member, if they have this checksum."""
     try:
         data = archive.read(member)
     except Exception as error:                  # as above: BadZipFile, KeyError, zlib.error, RuntimeError, MemoryError, ...
-        raise _damaged(path, member) from error
+        raise _damaged(archive, member) from error
     if _checksum(data) != checksum:
-        raise _damaged(path, member)
+        raise _damaged(archive, member)
     return data
 
 
-def _damaged(path: str | os.PathLike[str], member: str) -> CheckpointError:
-    return CheckpointError(f"{path} is damaged: {member} is not what was saved; use an older checkpoint")
+def _damaged(archive: zipfile.ZipFile, member: str) -> CheckpointError:
+    return CheckpointError(f"{archive.filename} is damaged: {member} is not what was saved; use an older checkpoint")

@@ -23,7 +23,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises CheckpointError if the system refuses: no room, no permission, no such folder.
     """
     path = Path(path)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")                 # same folder, same file system
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")                 # beside it, on the same disk
     with refusals_named(path):
         try:
             with open(temporary, "xb") as file:
@@ -49,7 +49,7 @@ def refusals_named(path: Path) -> Iterator[None]:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of writers that were killed. Only for the one process that writes into this folder."""
-    for leftover in folder.glob("*.tmp"):
+    for leftover in folder.glob(f"*.{'[0-9a-f]' * 8}.tmp"):
         leftover.unlink(missing_ok=True)
 
 

@@ -63,12 +63,13 @@ def test_any_memory_order(tmp_path: Path) -> None:
         assert loaded[name].flags.writeable
 
 
-def test_plain_numpy_opens_it(saved: Path) -> None:
+def test_plain_numpy_and_unzip_open_it(saved: Path) -> None:
     with np.load(saved, allow_pickle=False) as opened:
         assert opened.files == [*ARRAYS, "checkpoint.json"]
         for name, array in ARRAYS.items():
             np.testing.assert_array_equal(opened[name], array)
-        assert json.loads(opened["checkpoint.json"])["meta"] == META
+    with zipfile.ZipFile(saved) as unzipped:
+        assert json.loads(unzipped.read("checkpoint.json"))["meta"] == META
 
 
 def test_equal_contents_are_equal_files(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
