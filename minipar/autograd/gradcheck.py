@@ -85,10 +85,10 @@ def _worst_element(function: Callable[[], Tensor], name: str, leaf: Tensor, exac
         numeric[index] = _difference(function, [leaf], [unit])
     typical = np.sqrt(np.mean(numeric**2)) if numeric.size else 0.0
     scale = np.maximum(np.maximum(abs(exact), abs(numeric)), max(typical, np.finfo(float).tiny))
-    errors = abs(exact - numeric) / scale
+    errors = _nan_is_worst(abs(exact - numeric) / scale)
     if not errors.size:
         return GradientCheck(name, None, 0.0, 0.0, 0.0)
-    worst = np.unravel_index(np.argmax(np.where(np.isnan(errors), np.inf, errors)), leaf.shape)
+    worst = np.unravel_index(np.argmax(errors), leaf.shape)
     index = tuple(int(i) for i in worst)
     return GradientCheck(name, index, float(exact[worst]), float(numeric[worst]), float(errors[worst]))
 
@@ -101,4 +101,9 @@ def _random_direction(function: Callable[[], Tensor], inputs: Mapping[str, Tenso
     said = sum(float((gradient * d).sum()) for gradient, d in zip(exact.values(), directions, strict=True))
     found = _difference(function, list(inputs.values()), directions)
     scale = max(abs(said), abs(found), np.finfo(float).tiny)
-    return GradientCheck("random direction", None, said, found, abs(said - found) / scale)
+    return GradientCheck("random direction", None, said, found, float(_nan_is_worst(abs(said - found) / scale)))
+
+
+def _nan_is_worst(errors: np.ndarray | float) -> np.ndarray:
+    """NaN as infinity: it compares as larger than any bound, where NaN would compare as nothing at all."""
+    return np.where(np.isnan(errors), np.inf, errors)

@@ -153,6 +153,9 @@ class Tensor:
     def __matmul__(self, other: Any) -> Tensor:
         return matmul(self, other)
 
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return matmul(other, self)
+
     def __getitem__(self, index: Any) -> Tensor:
         return take(self, index)
 

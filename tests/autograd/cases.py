@@ -68,6 +68,7 @@ CASES: list[Case] = [
     ("matmul",      matmul,                                    ((5, 2, 3), (5, 3, 4))),
     ("matmul",      matmul,                                    ((5, 2, 3), (3, 4))),
     ("matmul",      matmul,                                    ((2, 1, 3, 2), (4, 2, 3))),
+    ("matmul",      lambda a: np.arange(6.0).reshape(3, 2).astype(a.dtype) @ a,   ((2, 3),)),
     ("matmul",      lambda a: a @ swapaxes(a, 0, 1),           ((2, 3),)),
     ("exp",         exp,                                       ((2, 3),)),
     ("log",         lambda a: log(a * a),                      ((2, 3),)),
