@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from minipar.errors import ConfigError
+from minipar.errors import ConfigError, LayoutError
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,34 @@ class ModelConfig:
 
 
 GPT2 = ModelConfig(vocabulary=50257, context=1024, layers=12, heads=12, width=768)      # 124M (Radford et al. 2019)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many ranks share the work along each axis: data, pipeline, context and tensor parallel.
+
+    sequence_parallel: the ranks of tp share the tokens of what lies between the layer pairs. gradients: how data parallelism
+    sums gradients over dp: "parameter" (one message per parameter), "flat" (one in all), "buckets" (while backward still
+    runs), or "bitwise" (sample by sample in one fixed tree: the same bits for every dp and any number of micro-batches).
+    """
+
+    dp: int = 1
+    pp: int = 1
+    cp: int = 1
+    tp: int = 1
+    sequence_parallel: bool = False
+    gradients: str = "flat"
+
+    def __post_init__(self) -> None:
+        for axis in ("dp", "pp", "cp", "tp"):
+            if getattr(self, axis) < 1:
+                raise LayoutError(f"{axis} is {getattr(self, axis)}; it must be at least 1")
+        if self.gradients not in ("parameter", "flat", "buckets", "bitwise"):
+            raise LayoutError(f"gradients is {self.gradients!r}; choose parameter, flat, buckets or bitwise")
+
+    @property
+    def ranks(self) -> int:
+        return self.dp * self.pp * self.cp * self.tp
 
 
 @dataclass(frozen=True)

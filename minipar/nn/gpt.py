@@ -103,4 +103,4 @@ class GPT(Module):
 
     def loss(self, tokens: np.ndarray, targets: np.ndarray, *, count: int | None = None, noise: Noise = SILENCE) -> Tensor:
         """Cross-entropy in nats, summed over targets and divided by `count` (left out: their number), see cross_entropy."""
-        return self.region.cross_entropy(self.forward(tokens, noise=noise), targets, count)
+        return self.head.cross_entropy(self.forward(tokens, noise=noise), targets, count)

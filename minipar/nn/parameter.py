@@ -26,6 +26,15 @@ class Cut:
         before = (slice(None),) * self.axis
         return np.concatenate([whole[before + (part,)] for part in self.slices], self.axis)
 
+    def put(self, whole: np.ndarray, part: np.ndarray) -> None:
+        """Write a part into its place in a whole array: the inverse of `take`."""
+        before = (slice(None),) * self.axis
+        at = 0
+        for place in self.slices:
+            length = place.stop - place.start
+            whole[before + (place,)] = part[before + (slice(at, at + length),)]
+            at += length
+
     def shape(self, whole: tuple[int, ...]) -> tuple[int, ...]:
         length = sum(part.stop - part.start for part in self.slices)
         return whole[: self.axis] + (length,) + whole[self.axis + 1 :]
@@ -64,6 +73,11 @@ class Parameter(Tensor):
     def size(self) -> int:
         """Elements of the whole."""
         return math.prod(self.whole)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether other ranks hold other parts. If not, this rank holds all of it."""
+        return self.shape != self.whole
 
     def own(self, whole: np.ndarray) -> np.ndarray:
         """This rank's part of a whole array of this parameter's shape."""

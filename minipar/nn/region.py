@@ -37,8 +37,11 @@ class Serial:
         """Which of T tokens this rank holds between the layer pairs."""
         return slice(0, T)
 
-    def cross_entropy(self, logits: Tensor, targets: np.ndarray, tokens: int | None = None) -> Tensor:
-        """The loss (see autograd's cross_entropy) from this rank's columns of the logits [B, T, v]; the same on every rank."""
+    def cross_entropy(self, logits: Tensor, targets: np.ndarray, tokens: int | None, rows: slice, vocabulary: int) -> Tensor:
+        """The loss (see autograd's cross_entropy), the same on every rank, from this rank's part of the logits [B, T, v].
+
+        rows: which of the vocabulary's entries the part is for.
+        """
         return cross_entropy(logits, targets, tokens)
 
 

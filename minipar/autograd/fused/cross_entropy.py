@@ -35,12 +35,7 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None
     """
     V, shape = logits.shape[-1], logits.shape
     flat = targets.reshape(-1)
-    counts = flat != IGNORE
-    tokens = int(counts.sum()) if tokens is None else tokens
-    if not tokens:
-        raise DataError(f"cross-entropy: all {flat.size} targets are to be ignored, so there is no mean; give at least one")
-    if flat.size and (flat.max() >= V or flat.min() < min(IGNORE, 0)):
-        raise DataError(f"cross-entropy: targets run from {flat.min()} to {flat.max()}, the vocabulary has {V}")
+    counts, tokens = count_targets(targets, V, tokens)
     rows, picked = np.arange(len(flat)), np.where(counts, flat, 0)
 
     z = logits.data.reshape(-1, V)
@@ -52,3 +47,14 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None
     z *= (counts / (total * tokens))[:, None].astype(z.dtype, copy=False)
     z[rows, picked] -= (counts / tokens).astype(z.dtype)
     return record(np.asarray(loss, z.dtype), (logits,), lambda g: ((z if g == 1 else z * g).reshape(shape),))
+
+
+def count_targets(targets: np.ndarray, vocabulary: int, tokens: int | None) -> tuple[np.ndarray, int]:
+    """Which targets count, bool [n], and by how many tokens to divide. Raises DataError as cross_entropy does."""
+    counts = targets.reshape(-1) != IGNORE
+    tokens = int(counts.sum()) if tokens is None else tokens
+    if not tokens:
+        raise DataError(f"cross-entropy: all {targets.size} targets are to be ignored, so there is no mean; give at least one")
+    if targets.size and not min(IGNORE, 0) <= targets.min() <= targets.max() < vocabulary:
+        raise DataError(f"cross-entropy: targets run from {targets.min()} to {targets.max()}, the vocabulary has {vocabulary}")
+    return counts, tokens

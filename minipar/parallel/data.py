@@ -1,0 +1,105 @@
+"""Data parallelism: each rank of `dp` has the gradient of its own samples; the step needs the sum.
+
+The loss divides by the tokens of the global batch, so gradients of shards of any sizes add up, and no mean is to be taken.
+The sum is written three ways: the definition (one message per parameter), one flat buffer, and buckets that travel while
+backward still runs (Li et al. 2020, "PyTorch Distributed: experiences on accelerating data parallel training").
+`bitwise.py` has a fourth.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from minipar.comm.collectives import Handle, all_reduce, start_all_reduce
+from minipar.comm.protocol import Communicator
+from minipar.nn import Parameter
+from minipar.optim import Flat
+
+BUCKET = 1 << 20                                                    # bytes of gradient in one message
+
+
+class PerParameter:
+    """The definition: one all-reduce per parameter, after backward."""
+
+    def __init__(self, flat: Flat, dp: Communicator, algorithm: str = "auto"):
+        self.flat, self.dp, self.algorithm = flat, dp, algorithm
+
+    def expect(self) -> None:
+        """Called before the last backward of a step."""
+
+    def finish(self) -> None:
+        """Called after the last backward; it leaves the sum over dp in the flat gradient, in the same bits on all ranks."""
+        for name, gradient in self.flat.by_name(self.flat.gradient()).items():
+            all_reduce(self.dp, gradient, why=f"gradient {name}", out=gradient, algorithm=self.algorithm)
+
+
+class Whole(PerParameter):
+    """One all-reduce of the whole flat gradient, after backward."""
+
+    def finish(self) -> None:
+        gradient = self.flat.gradient()
+        all_reduce(self.dp, gradient, why="gradients", out=gradient, algorithm=self.algorithm)
+
+
+class Buckets(PerParameter):
+    """The flat gradient in buckets; each starts to travel as soon as backward has completed all of its parameters.
+
+    Backward completes parameters from the last layer to the first, so buckets are filled, and numbered, from the end. All
+    ranks must start them in the same order: a bucket that is complete waits for those before it.
+    """
+
+    def __init__(self, flat: Flat, dp: Communicator, algorithm: str = "auto", size: int = BUCKET):
+        super().__init__(flat, dp, algorithm)
+        self.buckets = _cut(flat, size)
+        self._missing: list[int] = []                               # per bucket, how many parameters are not complete
+        self._handles: list[Handle] = []                            # of the buckets that have started
+        self._expecting = False
+        for number, (_, parameters) in enumerate(self.buckets):
+            for p in parameters:
+                p.on_grad(partial(self._complete, number))
+
+    def expect(self) -> None:
+        self._expecting, self._handles = True, []
+        self._missing = [len(parameters) for _, parameters in self.buckets]
+
+    def finish(self) -> None:
+        gradient = self.flat.gradient()                             # parameters that backward did not reach are zero now
+        self._expecting = False
+        while len(self._handles) < len(self.buckets):
+            self._start()
+        for handle in self._handles:
+            handle.wait()
+        assert gradient is self.flat.grad
+
+    def _complete(self, number: int, gradient: np.ndarray) -> None:
+        if not self._expecting:                                     # an earlier micro-batch: more is to come
+            return
+        self._missing[number] -= 1
+        while len(self._handles) < len(self.buckets) and not self._missing[len(self._handles)]:
+            self._start()
+        for handle in self._handles:                                # messages move only when asked to
+            handle.test()
+
+    def _start(self) -> None:
+        number = len(self._handles)
+        place, _ = self.buckets[number]
+        part = self.flat.grad[place]
+        handle = start_all_reduce(self.dp, part, why=f"gradients {number}", out=part, algorithm=self.algorithm)
+        self._handles.append(handle)
+
+
+def _cut(flat: Flat, size: int) -> list[tuple[slice, list[Parameter]]]:
+    """Runs of parameters of about `size` bytes of gradient, from the end of the buffer to its start."""
+    buckets: list[tuple[slice, list[Parameter]]] = []
+    for p, place in reversed(list(zip(flat.parameters, flat.places, strict=True))):
+        if buckets and (buckets[-1][0].stop - place.start) * flat.grad.itemsize <= size:
+            last, parameters = buckets[-1]
+            buckets[-1] = (slice(place.start, last.stop), [*parameters, p])
+        else:
+            buckets.append((place, [p]))
+    return buckets
+
+
+REDUCERS: dict[str, type[PerParameter]] = {"parameter": PerParameter, "flat": Whole, "buckets": Buckets}

@@ -1,0 +1,27 @@
+"""The norm of a gradient that is spread over ranks.
+
+Every parameter counts once: one that is cut over tp is a sum over its parts, one that every rank of tp holds whole is taken
+from one of them. Adding up the squares of all ranks would count the replicas tp times, and clip too early.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minipar.comm.collectives import all_reduce
+from minipar.comm.protocol import Communicator
+from minipar.optim import Flat, squared_norm
+
+
+def global_norm(flat: Flat, tp: Communicator) -> float:
+    """The norm of the whole gradient, the same number on all ranks. The flat gradient must be complete (summed over dp)."""
+    gradient = flat.gradient()
+    if tp.size == 1:
+        return math.sqrt(squared_norm(gradient))
+    squares = {True: 0.0, False: 0.0}                               # of parameters that are cut, and of those that are whole
+    for p, place in zip(flat.parameters, flat.places, strict=True):
+        squares[p.is_cut] += squared_norm(gradient[place])
+    cut = all_reduce(tp, np.array([squares[True]]), why="gradient norm")
+    return math.sqrt(cut.item() + squares[False])

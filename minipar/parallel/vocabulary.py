@@ -1,0 +1,46 @@
+"""Softmax and cross-entropy over logits that nobody holds whole.
+
+Each rank has the columns of some rows of the vocabulary. Two small messages per token stand in for V logits: the largest
+logit, and then together the sum of exponentials and the logit of the target (which one rank has, the others add zero):
+
+    loss = log(sum over ranks of sum exp(z - m)) - (z_target - m),        m = max over ranks of max z
+
+The gradient, softmax - one_hot, needs only this rank's columns and the sum, so backward communicates nothing.
+"""
+
+# V vocabulary, v this rank's share of it, n tokens (all leading axes together)
+
+from __future__ import annotations
+
+import numpy as np
+
+from minipar.autograd import Tensor, record
+from minipar.autograd.fused.cross_entropy import count_targets
+from minipar.comm.collectives import all_reduce
+from minipar.comm.protocol import Communicator
+
+
+def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None, tp: Communicator, rows: slice,
+                                 vocabulary: int) -> Tensor:
+    """V -> I: this rank's columns of the logits to the loss, the same on every rank; two all-reduces forward, none backward.
+
+    logits [..., v]: the columns `rows` of the whole logits [..., vocabulary]. targets and tokens as in autograd's
+    cross_entropy, and alike on all ranks. Raises DataError for a target outside the vocabulary, or where no target counts.
+    """
+    shape, flat = logits.shape, targets.reshape(-1)
+    counts, tokens = count_targets(targets, vocabulary, tokens)
+    here = np.flatnonzero(counts & (flat >= rows.start) & (flat < rows.stop))       # tokens whose target this rank holds
+    columns = flat[here] - rows.start
+
+    z = logits.data.reshape(-1, shape[-1])                          # [n, v]
+    largest = all_reduce(tp, z.max(axis=-1), "max", why="loss max")
+    z = z - largest[:, None]
+    sums = np.zeros((2, len(flat)), z.dtype)                        # of exponentials, and of the target's logit
+    sums[1, here] = z[here, columns]
+    np.exp(z, out=z)
+    np.sum(z, axis=-1, out=sums[0])
+    total, at_target = all_reduce(tp, sums, why="loss sums")
+    loss = ((np.log(total) - at_target) * counts).sum() / tokens
+    z *= (counts / (total * tokens))[:, None]
+    z[here, columns] -= z.dtype.type(1 / tokens)
+    return record(np.asarray(loss, z.dtype), (logits,), lambda g: ((z * g).reshape(shape),))
