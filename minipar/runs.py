@@ -10,63 +10,69 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from minipar.checkpoint.archive import load
+from minipar.checkpoint.atomic import refusals_named, remove_leftovers, replacing
 from minipar.checkpoint.folder import Checkpoints
 from minipar.config import ModelConfig
 from minipar.data.tokenizer import Tokenizer, tokenizer_from_dict
 from minipar.errors import CheckpointError
 from minipar.nn import GPT
 
+META = {"model", "train", "tokenizer", "text", "done", "optimizer_steps"}       # what the checkpoint of a run tells
+
 
 class Run:
-    """A run's folder. Nothing is written before `create` or `go_on`."""
+    """A run's folder. Nothing is written before `create` or `go_on`; what cannot be written raises CheckpointError."""
 
     def __init__(self, folder: str | os.PathLike[str]):
         self.folder = Path(folder)
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
         self.metrics = self.folder / "metrics.jsonl"
-        self._log: IO[str] | None = None
 
     def create(self, config: dict[str, Any]) -> None:
-        """Make the folder of a new run. Raises CheckpointError where one is there already, or where it cannot be written."""
-        if (self.folder / "config.json").exists():
+        """Make the folder of a new run. Raises CheckpointError where one is there already."""
+        if self.checkpoints.latest() or any(read_metrics(self.metrics)):
             raise CheckpointError(f"{self.folder} holds a run; go on with --resume {self.folder}, or choose another --out")
-        try:
+        with refusals_named(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-            self._log = self.metrics.open("w", encoding="utf-8", buffering=1)
-        except OSError as error:
-            raise self._refused(error) from error
+        self._write("config.json", json.dumps(config, indent=2) + "\n")
 
-    def go_on(self, done: int) -> None:
+    def go_on(self, config: dict[str, Any], done: int) -> None:
         """Open a run that has `done` steps in its checkpoint. Lines of later steps, which will be done again, are dropped."""
+        with refusals_named(self.folder):
+            remove_leftovers(self.folder)
         kept = [json.dumps(line) + "\n" for line in read_metrics(self.metrics) if line["step"] < done]
-        try:
-            self.metrics.write_text("".join(kept), encoding="utf-8")
-            self._log = self.metrics.open("a", encoding="utf-8", buffering=1)
-        except OSError as error:
-            raise self._refused(error) from error
+        self._write("metrics.jsonl", "".join(kept))
+        self._write("config.json", json.dumps(config, indent=2) + "\n")
 
     def log(self, **values: Any) -> None:
         """Add one line to metrics.jsonl; it is in the file when this returns."""
-        assert self._log is not None, "create or go_on first"
-        try:
-            self._log.write(json.dumps(values) + "\n")
-        except OSError as error:
-            raise self._refused(error) from error
+        with refusals_named(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
 
     def latest(self) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
-        """The last checkpoint: its path, arrays and metadata. Raises CheckpointError where there is none, or a damaged one."""
+        """The last checkpoint: its path, arrays and metadata.
+
+        Raises CheckpointError where there is none, or where it is damaged or not of a run. An older one is not taken
+        silently: its steps would be lost without a word.
+        """
         path = self.checkpoints.latest()
         if path is None:
             raise CheckpointError(f"{self.folder} holds no checkpoint; train one with: minipar train --out {self.folder}")
-        return path, *load(path)
+        try:
+            arrays, meta = load(path)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error} (move this one away, and the one before it counts)") from error
+        if lacking := sorted(META - meta.keys()):
+            raise CheckpointError(f"{path} is no checkpoint of minipar train: it does not tell {', '.join(lacking)}; "
+                                  f"choose another folder")
+        return path, arrays, meta
 
     def model(self) -> tuple[GPT, Tokenizer]:
         """The model of the last checkpoint, and its tokenizer."""
@@ -75,16 +81,19 @@ class Run:
         model.load_state_dict({name.removeprefix("weights/"): a for name, a in arrays.items() if name.startswith("weights/")})
         return model, tokenizer_from_dict(meta["tokenizer"])
 
-    def _refused(self, error: OSError) -> CheckpointError:
-        return CheckpointError(f"cannot write to {error.filename or self.folder}: {error.strerror}; choose another --out")
+    def _write(self, name: str, text: str) -> None:
+        with replacing(self.folder / name) as file:
+            file.write(text.encode())
 
 
-def read_metrics(path: Path) -> Iterable[dict[str, Any]]:
-    """The lines of a metrics.jsonl. A last line that a kill cut short is left out."""
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a metrics.jsonl, in order. A line that a kill or a full disk cut short is left out."""
     if not path.exists():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            return
+            values = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(values, dict) and "step" in values:
+            yield values

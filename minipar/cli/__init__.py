@@ -37,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MiniparError as error:
         print(f"minipar {options.command}: {error}", file=sys.stderr)
         return 2
+    except MemoryError as error:
+        print(f"minipar {options.command}: not enough memory: {error}; choose smaller sizes", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"minipar {options.command}: interrupted", file=sys.stderr)
         return 130

@@ -15,7 +15,7 @@ from minipar.cli.options import add_config_options, given
 from minipar.config import ModelConfig, TrainConfig
 from minipar.data.text import load_text
 from minipar.data.tokenizer import make_tokenizer, tokenizer_from_dict
-from minipar.errors import CheckpointError, DivergenceError
+from minipar.errors import CheckpointError, DataError, DivergenceError
 from minipar.generate import generate
 from minipar.plots.loss import draw_loss
 from minipar.runs import Run, read_metrics
@@ -40,8 +40,7 @@ def run(options: argparse.Namespace) -> int:
         try:
             _train(trainer, folder, interruption)
         except DivergenceError as error:
-            kept = folder.checkpoints.latest()
-            raise DivergenceError(f"{error}; the last good checkpoint is {kept or 'none yet'}") from None
+            raise DivergenceError(f"{error}; the last good checkpoint is {folder.checkpoints.latest()}") from None
     draw_loss(read_metrics(folder.metrics), folder.folder / "loss.png")
     if trainer.done < trainer.config.steps:
         print(f"minipar train: stopped by {interruption.name} after step {trainer.done} of {trainer.config.steps}, saved; "
@@ -58,6 +57,7 @@ def _new(folder: Run, options: argparse.Namespace) -> Trainer:
     model = ModelConfig(**{**given(options, ModelConfig), "vocabulary": tokenizer.vocab_size})
     trainer = Trainer(model, train, tokenizer, tokenizer.encode(text))
     folder.create({"model": asdict(model), "train": asdict(train)})
+    folder.checkpoints.save(0, *trainer.state())                    # from here on there is always one to go on from
     return trainer
 
 
@@ -68,17 +68,22 @@ def _resumed(folder: Run, options: argparse.Namespace) -> Trainer:
     tokenizer = tokenizer_from_dict(meta["tokenizer"])
     if train.tokenizer != meta["train"]["tokenizer"]:
         raise CheckpointError(f"{path} was trained with the {meta['train']['tokenizer']} tokenizer; leave --tokenizer out")
-    trainer = Trainer(model, train, tokenizer, tokenizer.encode(load_text(train.data or None)))
+    text = load_text(train.data or None)
+    try:
+        tokens = tokenizer.encode(text)
+    except DataError as error:
+        raise CheckpointError(f"{path} was trained on another text: {error}; give the same --data") from error
+    trainer = Trainer(model, train, tokenizer, tokens)
     trainer.restore(arrays, meta, path)
     if trainer.done >= train.steps:
         raise CheckpointError(f"{path} has done all {train.steps} steps; give more with --steps")
-    folder.go_on(trainer.done)
+    folder.go_on({"model": asdict(model), "train": asdict(train)}, trainer.done)
     return trainer
 
 
 def _train(trainer: Trainer, folder: Run, interruption: Interruption) -> None:
     """Steps until the last one or an interruption, with metrics, validations and checkpoints."""
-    config, shown = trainer.config, ""
+    config, shown, saved = trainer.config, "", trainer.done
     with tqdm(total=config.steps, initial=trainer.done, unit="step", dynamic_ncols=True, desc="training") as bar:
         while trainer.done < config.steps and not interruption.number:
             step = trainer.step()
@@ -89,10 +94,13 @@ def _train(trainer: Trainer, folder: Run, interruption: Interruption) -> None:
                 validation = trainer.validate()
                 folder.log(step=step.step, validation=validation)
                 shown = f", validation {validation:.3f}"
-            if last or interruption.number or trainer.done % config.save_every == 0:
+            if last or trainer.done % config.save_every == 0:
                 folder.checkpoints.save(trainer.done, *trainer.state(), loss=validation)
+                saved = trainer.done
             bar.set_postfix_str(f"loss {step.loss:.3f}{shown}, {step.tokens / step.seconds:,.0f} tokens/s", refresh=False)
             bar.update()
+    if trainer.done != saved:                                       # after the loop: no moment to interrupt in is missed
+        folder.checkpoints.save(trainer.done, *trainer.state())
 
 
 def _summary(trainer: Trainer, folder: Run) -> None:
