@@ -19,8 +19,8 @@ def generate(model: GPT, prompt: Sequence[int], *, temperature: float = 1.0, top
     all. Where the context is full, the newer half of it is read again and generation goes on from there. Raises ConfigError
     for options that mean nothing and for an empty prompt.
     """
-    if temperature < 0 or top_k < 0:
-        raise ConfigError(f"temperature {temperature} and top-k {top_k} must not be negative")
+    if not temperature >= 0 or top_k < 0:                           # NaN is no temperature either
+        raise ConfigError(f"temperature {temperature} and top-k {top_k} must be numbers that are not negative")
     if not len(prompt):
         raise ConfigError("an empty prompt gives the model nothing to continue; give at least one character")
     context, rng = model.config.context, stream(seed, "generate")
@@ -38,9 +38,12 @@ def generate(model: GPT, prompt: Sequence[int], *, temperature: float = 1.0, top
 
 
 def _choose(logits: np.ndarray, temperature: float, top_k: int, rng: np.random.Generator) -> int:
+    """A token by softmax(logits / temperature) over the `top_k` largest logits. Changes logits [V], float64."""
     if temperature == 0:
         return int(np.argmax(logits))
-    if 0 < top_k < len(logits):
-        logits = np.where(logits >= np.sort(logits)[-top_k], logits, -np.inf)
-    weights = np.exp((logits - logits.max()) / temperature)
-    return int(np.searchsorted(np.cumsum(weights), rng.random() * weights.sum(), side="right"))
+    if top_k:
+        logits[np.argsort(-logits, kind="stable")[top_k:]] = -np.inf             # of equals the first stays, as with argmax
+    with np.errstate(over="ignore"):                                # next to zero, a temperature makes -inf of differences
+        weights = np.exp((logits - logits.max()) / temperature)
+    sums = np.cumsum(weights)
+    return int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 
+from minipar.errors import ConfigError
 from minipar.generate import generate
 from minipar.runs import Run
 
@@ -21,6 +22,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.tokens < 0:
+        raise ConfigError(f"--tokens is {options.tokens}; it must not be negative")
     model, tokenizer = Run(options.folder).model()
     prompt = tokenizer.encode(options.prompt).tolist()
     tokens = generate(model, prompt, temperature=options.temperature, top_k=options.top_k, seed=options.seed)
