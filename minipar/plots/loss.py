@@ -8,11 +8,14 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from minipar.checkpoint.atomic import replacing
+
 
 def draw_loss(metrics: Iterable[Mapping[str, float]], path: Path) -> None:
-    """Draw the training loss of every step, its running mean, and the validation loss, in nats per token, to a picture file.
+    """Draw the training loss of every step, its running mean, and the validation loss, in nats per token, to a PNG file.
 
-    metrics: lines with "step" and "loss" or "validation", as in metrics.jsonl.
+    metrics: lines with "step" and "loss" or "validation", as in metrics.jsonl. Raises CheckpointError where the file cannot
+    be written.
     """
     lines = list(metrics)
     training = [(line["step"], line["loss"]) for line in lines if "loss" in line]
@@ -30,8 +33,10 @@ def draw_loss(metrics: Iterable[Mapping[str, float]], path: Path) -> None:
         axes.annotate(f"{losses[-1]:.3f}", (steps[-1], losses[-1]), textcoords="offset points", xytext=(-4, 8), ha="right")
     axes.set(xlabel="step", ylabel="loss (nats per token)")
     axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=120)
+    if lines:
+        axes.legend()
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=120)
 
 
 def _running_mean(values: Iterable[float], keep: float = 0.95) -> list[float]:
