@@ -73,7 +73,7 @@ def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferr
             hook(g)
         for parent, contribution in zip(node.parents, node.vjp(g), strict=True):
             if isinstance(parent, Tensor):
-                if deferred is not None and callable(contribution):
+                if deferred is not None:                            # all of them, so that they add up in the same order
                     deferred.add(leaves, parent, contribution)
                 else:
                     leaves.deliver(parent, contribution)
