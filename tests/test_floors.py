@@ -13,7 +13,7 @@ ROOT = Path(minipar.__file__).parent
 FLOORS: list[set[str]] = [
     {"errors", "rng", "memory", "config"},
     {"autograd", "comm", "schedule", "plan"},
-    {"nn", "optim", "data", "precision", "compress"},
+    {"nn", "optim", "data", "precision", "compress", "doctor"},
     {"parallel", "checkpoint"},
     {"train", "generate", "verify", "plots", "runs"},
     {"cli", "__main__", "__init__"},

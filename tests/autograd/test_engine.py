@@ -126,7 +126,7 @@ def test_hooks_fire_once_when_the_gradient_is_complete() -> None:
     seen: list[tuple[str, np.ndarray]] = []
     table.on_grad(lambda g: seen.append(("table", g.copy())))
     w.on_grad(lambda g: seen.append(("w", g.copy())))
-    for times in (1, 2):                                            # the second time, on top of what is there
+    for _ in range(2):                                            # the second time, on top of what is there
         seen.clear()
         backward(tied(table, w))
         assert sorted(name for name, _ in seen) == ["table", "w"]

@@ -8,8 +8,7 @@ import pytest
 from minipar.autograd import IGNORE, Tensor, backward, fused, gelu, gradcheck, plain_gelu
 from minipar.autograd.fused import attention
 from minipar.autograd.fused.gelu import BLOCK
-
-from .cases import Case, leaves, scalar
+from tests.autograd.cases import Case, leaves, scalar
 
 rng = np.random.default_rng(0)
 MANY = rng.integers(0, 7, (3, 50))
@@ -39,10 +38,9 @@ PAIRS = [
     ("unembedding, no rows", fused.unembedding, fused.plain_unembedding, ((3, 0, 4), (7, 4))),
     ("add_bias",      fused.add_bias,      lambda x, b: x + b,        ((3, 5, 4), (4,))),
     ("add_bias",      fused.add_bias,      lambda x, b, r: x + b + r, ((3, 5, 4), (4,), (3, 5, 4))),
-    *[(f"attention, {T} tokens, {heads} heads", lambda x, heads=heads: fused.causal_attention(x, heads),
-       lambda x, heads=heads: fused.plain_causal_attention(x, heads), ((2, T, 12 * heads),))
-      for T, heads in [(1, 3), (2, 1), (63, 1), (64, 2), (65, 1), (128, 1), (150, 2)]],
-    ("attention, no sequences", lambda x: fused.causal_attention(x, 2), lambda x: fused.plain_causal_attention(x, 2), ((0, 3, 12),)),
+    *[(f"attention, {B} sequences of {T}, {heads} heads", lambda x, heads=heads: fused.causal_attention(x, heads),
+       lambda x, heads=heads: fused.plain_causal_attention(x, heads), ((B, T, 12 * heads),))
+      for B, T, heads in [(2, 1, 3), (3, 2, 1), (1, 63, 1), (2, 64, 2), (1, 65, 1), (2, 128, 1), (2, 150, 2), (0, 3, 2)]],
 ]
 TOLERANCE = {np.float32: 5e-6, np.float64: 1e-13}                   # relative to the largest value: a few roundings
 

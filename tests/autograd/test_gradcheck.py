@@ -17,7 +17,7 @@ def product(a: Tensor, b: Tensor, change: Callable[[np.ndarray], np.ndarray]) ->
 
 def leaves() -> dict[str, Tensor]:
     rng = np.random.default_rng(0)
-    return {"a": Tensor(rng.standard_normal((3, 4)), requires_grad=True), "b": Tensor(rng.standard_normal((4, 5)), requires_grad=True)}
+    return {name: Tensor(rng.standard_normal(shape), requires_grad=True) for name, shape in (("a", (3, 4)), ("b", (4, 5)))}
 
 
 def one_element_off(g: np.ndarray) -> np.ndarray:

@@ -5,8 +5,7 @@ import pytest
 
 from minipar.autograd import Tensor, backward, hessian_vector_product, sum
 from minipar.errors import ShapeError
-
-from .cases import CASES, IDS, Op, leaves, scalar
+from tests.autograd.cases import CASES, IDS, Op, leaves, scalar
 
 STEP = 1e-3
 

@@ -6,8 +6,7 @@ import pytest
 import minipar.autograd as autograd
 from minipar.autograd import Tensor, backward, gradcheck, no_grad
 from minipar.errors import DataError, ShapeError
-
-from .cases import CASES, IDS, Op, leaves, scalar
+from tests.autograd.cases import CASES, IDS, Op, leaves, scalar
 
 NOT_OPS = {"IGNORE", "Deferred", "GradientCheck", "Tensor", "backward", "gradcheck", "hessian_vector_product", "no_grad", "record"}
 

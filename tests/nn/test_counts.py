@@ -104,6 +104,7 @@ def test_palm_and_kaplan() -> None:
     per_token = sum(counts.training_flops(config, 1, T).values()) // T
     assert per_token == 6 * sum(weights.values()) + 12 * L * H * K * T
 
+    # Kaplan has T^2 / 2 pairs where T (T + 1) / 2 are exact
     causal = counts.forward_flops(config, 1, T, counts.causal_pairs)
     kaplan = 2 * (sum(weights.values()) - weights["head"]) + 2 * L * T * config.width
-    assert (sum(causal.values()) - causal["head"]) / T == pytest.approx(kaplan + 2 * L * config.width)     # T (T + 1) / 2, not T^2 / 2
+    assert (sum(causal.values()) - causal["head"]) / T == pytest.approx(kaplan + 2 * L * config.width)
