@@ -1,0 +1,25 @@
+"""`minipar doctor`: is this machine fit to run ranks, and which command mends it if not?"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from minipar.doctor.checkup import Machine, check_up
+from minipar.doctor.findings import broken
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser("doctor", help="check the MPI installation and measure its links", description=__doc__)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Exit status 1 if ranks do not run."""
+    findings = []
+    for finding in check_up(Machine.here(os.environ)):
+        findings.append(finding)
+        print(f"{finding.status:8}{finding.name:16}{finding.text}", flush=True)
+        if finding.remedy:
+            print(f"{'':24}to mend it: {finding.remedy}", flush=True)
+    return int(broken(findings))

@@ -1,0 +1,22 @@
+"""`minipar launch`: start a command on several ranks, with the launcher and the flags that fit this machine."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from minipar.comm.launch import launch
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser("launch", help="start a command on several ranks", description=__doc__)
+    parser.add_argument("-n", type=int, required=True, dest="ranks", metavar="RANKS", help="how many ranks")
+    parser.add_argument("--hostfile", metavar="FILE", help="the hosts to use, in the launcher's own format")
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="what each rank runs")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """The exit status is the job's."""
+    words = options.words[1:] if options.words[:1] == ["--"] else options.words
+    return launch(options.ranks, words, os.environ, options.hostfile)

@@ -1,0 +1,92 @@
+"""The program that the doctor lets ranks run: `python -m minipar.doctor.smoke hello|links|crossing`.
+
+Rank 0 prints one line of JSON. Where launcher and library do not belong together, every rank takes itself for rank 0 of 1,
+and several lines of size 1 come out.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+
+from minipar.comm.collectives.reductions import all_reduce
+from minipar.comm.protocol import Communicator
+
+SIZES = [8 << (2 * step) for step in range(10)]                     # bytes: 8, 32, ... 2 MiB
+RACED = [1 << step for step in range(8, 22)]                        # bytes: 256 to 2 MiB
+
+
+def ping_pong(comm: Communicator, nbytes: int, rounds: int) -> float:
+    """Seconds that one message of this size takes between ranks 0 and 1: half of a median round trip."""
+    array, times = np.zeros(nbytes, np.uint8), []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        if comm.rank == 0:
+            comm.send(array, 1, why="ping")
+            comm.recv(array, 1, why="pong")
+        else:
+            comm.recv(array, 0, why="ping")
+            comm.send(array, 0, why="pong")
+        times.append(time.perf_counter() - begin)
+    return median(times) / 2
+
+
+def fit(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
+    """alpha and beta of seconds = alpha + n beta, with the least squares of relative errors, so that small messages count
+    too.
+    """
+    weight = 1 / np.array(seconds)
+    (alpha, beta), *_ = np.linalg.lstsq(np.stack([weight, np.array(sizes) * weight], axis=1), np.ones(len(sizes)), rcond=None)
+    return float(alpha), float(beta)
+
+
+def measure_links(comm: Communicator) -> dict[str, float]:
+    """alpha, beta and gamma (seconds per byte of adding) between ranks 0 and 1 of this machine."""
+    alpha, beta = fit(SIZES, [ping_pong(comm, size, rounds=20 if size > 1 << 16 else 200) for size in SIZES])
+    left, right, times = np.ones(1 << 18, np.float32), np.ones(1 << 18, np.float32), []
+    for _ in range(20):
+        begin = time.perf_counter()
+        np.add(left, right, out=left)
+        times.append(time.perf_counter() - begin)
+    return {"alpha": alpha, "beta": beta, "gamma": median(times) / left.nbytes}
+
+
+def race(comm: Communicator) -> dict[str, int | None]:
+    """The size from which on the ring is faster than the tree, measured in turns; None if it never is."""
+    ring_wins = []
+    for nbytes in RACED:
+        array = np.ones(nbytes // 4, np.float32)
+        times: dict[str, list[float]] = {"tree": [], "ring": []}
+        for _ in range(7):
+            for algorithm, taken in times.items():
+                comm.barrier(why="start")
+                begin = time.perf_counter()
+                all_reduce(comm, array, why="race", algorithm=algorithm)
+                taken.append(time.perf_counter() - begin)
+        ring_wins.append(median(times["ring"]) < median(times["tree"]))
+    losses = [place for place, won in enumerate(ring_wins) if not won]
+    start = losses[-1] + 1 if losses else 0
+    return {"crossing": RACED[start] if start < len(RACED) else None}
+
+
+TASKS: dict[str, Callable[[Communicator], dict]] = {"hello": lambda comm: {}, "links": measure_links, "crossing": race}
+
+
+def main(task: str) -> None:
+    # Here, because importing it starts MPI.
+    from minipar.comm.mpi import world
+
+    comm = world(timeout=20.0, board=False)
+    comm.barrier(why="hello")
+    result = TASKS[task](comm) if comm.size > 1 else {}
+    if comm.rank == 0:
+        print(json.dumps({"size": comm.size, **result}), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
