@@ -23,6 +23,7 @@ from minipar.config import ModelConfig
 from minipar.data.tokenizer import Tokenizer, tokenizer_from_dict
 from minipar.errors import CheckpointError
 from minipar.nn import GPT
+from minipar.train import Trainer
 
 META = {"model", "train", "tokenizer", "text", "done", "optimizer_steps"}       # what the checkpoint of a run tells
 
@@ -30,13 +31,16 @@ META = {"model", "train", "tokenizer", "text", "done", "optimizer_steps"}       
 class Run:
     """A run's folder. Nothing is written before `create` or `go_on`; what cannot be written raises CheckpointError."""
 
-    def __init__(self, folder: str | os.PathLike[str]):
-        self.folder = Path(folder)
+    def __init__(self, folder: str | os.PathLike[str], writes: bool = True):
+        """writes: whether this process may. Of the ranks of a job, rank 0 does; on the others what would write does nothing."""
+        self.folder, self.writes = Path(folder), writes
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
         self.metrics = self.folder / "metrics.jsonl"
 
     def create(self, config: dict[str, Any]) -> None:
         """Make the folder of a new run. Raises CheckpointError where one is there already."""
+        if not self.writes:
+            return
         if self.checkpoints.latest() or any(read_metrics(self.metrics)):
             raise CheckpointError(f"{self.folder} holds a run; go on with --resume {self.folder}, or choose another --out")
         with refusals_named(self.folder):
@@ -45,6 +49,8 @@ class Run:
 
     def go_on(self, config: dict[str, Any], done: int) -> None:
         """Open a run that has `done` steps in its checkpoint. Lines of later steps, which will be done again, are dropped."""
+        if not self.writes:
+            return
         with refusals_named(self.folder):
             remove_leftovers(self.folder)
         kept = [json.dumps(line) + "\n" for line in read_metrics(self.metrics) if line["step"] < done]
@@ -53,8 +59,16 @@ class Run:
 
     def log(self, **values: Any) -> None:
         """Add one line to metrics.jsonl; it is in the file when this returns."""
+        if not self.writes:
+            return
         with refusals_named(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
+
+    def save(self, trainer: Trainer, loss: float | None = None) -> None:
+        """Save the trainer's state as a checkpoint, with the validation loss if it is known. All ranks call it."""
+        arrays, meta = trainer.state()
+        if self.writes:
+            self.checkpoints.save(trainer.done, arrays, meta, loss)
 
     def latest(self) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
         """The last checkpoint: its path, arrays and metadata.

@@ -1,7 +1,7 @@
-"""Training: a global batch, its micro-batches, backward for each, one step of the optimiser.
+"""Training: a global batch, its shares and micro-batches, backward for each, one step of the optimiser.
 
-The loss is (sum over all tokens of the global batch) / (number of those tokens). Every micro-batch divides by the same
-number, so gradients of micro-batches of any sizes add up to the gradient of the batch, with no factor to correct
+The loss is (sum over all tokens of the global batch) / (number of those tokens). Every micro-batch on every rank divides by
+the same number, so gradients of pieces of any sizes add up to the gradient of the batch, with no factor to correct
 afterwards.
 """
 
@@ -16,15 +16,22 @@ from typing import Any
 
 import numpy as np
 
-from minipar.autograd import backward, cross_entropy, no_grad
+from minipar.autograd import backward, no_grad
 from minipar.checkpoint.match import require_match
+from minipar.comm.collectives import all_reduce, even_counts
 from minipar.config import ModelConfig, TrainConfig
 from minipar.data.batches import Batches, EvaluationBatches, split
 from minipar.data.tokenizer import Tokenizer
-from minipar.errors import CheckpointError, DivergenceError
-from minipar.nn import GPT, SILENCE, Noise
+from minipar.errors import CheckpointError, DivergenceError, LayoutError
+from minipar.nn import GPT, SILENCE, Noise, Serial
 from minipar.nn.diagnosis import first_nonfinite
-from minipar.optim import OPTIMIZERS, Flat, Schedule, clip_by_global_norm, constant, cosine, warm_up
+from minipar.optim import OPTIMIZERS, Flat, Schedule, constant, cosine, warm_up
+from minipar.parallel.bitwise import tree_sum
+from minipar.parallel.data import REDUCERS
+from minipar.parallel.grid import Grid
+from minipar.parallel.norm import global_norm
+from minipar.parallel.tensor import region_of
+from minipar.parallel.whole import gather_whole
 
 
 @dataclass(frozen=True)
@@ -40,20 +47,33 @@ class Step:
 
 
 class Trainer:
-    """A model, its data and its optimiser, and the number of steps done.
+    """One rank's part of a training: its share of the model, of every batch and of the optimiser, and the number of steps done.
 
-    Raises DataError where the text is too short for the context. Everything a step does depends on (seed, step) and on the
-    state that `state` returns, so a run that is restored goes on to the same bits.
+    All ranks of the grid make one and call the same methods in the same order. What a step does depends on (seed, step) and
+    on what `state` returns, so a restored run goes on to the same bits. region: how the model's layers are spread (default:
+    over grid.tp). Raises DataError where the text is too short for the context, LayoutError where ranks would be left
+    without work.
     """
 
-    def __init__(self, model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer, tokens: np.ndarray):
-        self.config, self.tokenizer = train, tokenizer
+    def __init__(self, model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer, tokens: np.ndarray, grid: Grid,
+                 region: Serial | None = None):
+        layout = grid.layout
+        if layout.pp > 1 or layout.cp > 1:
+            raise LayoutError("training runs over dp and tp; leave --pp and --cp at 1")
+        if layout.dp > train.batch:
+            raise LayoutError(f"a batch of {train.batch} over dp={layout.dp} leaves ranks without samples; choose a larger --batch")
+        self.config, self.tokenizer, self.grid = train, tokenizer, grid
         self.text = hashlib.blake2b(tokens.tobytes(), digest_size=16).hexdigest()
         training, validation = split(tokens)
         self.batches = Batches(training, model.context, train.batch, train.seed)
         self.validation = EvaluationBatches(validation, model.context, train.batch, train.validation_windows)
-        self.model = GPT(model, seed=train.seed, dtype=train.dtype)
+        self.shares = even_counts(train.batch, layout.dp)           # samples per rank of dp
+        first = sum(self.shares[: grid.dp.rank])
+        self.rows = np.arange(first, first + self.shares[grid.dp.rank])
+        region = region or region_of(grid.tp, model.context, layout.sequence_parallel)
+        self.model = GPT(model, seed=train.seed, dtype=train.dtype, region=region)
         self.flat = Flat(self.model.parameters())
+        self.reducer = None if layout.gradients == "bitwise" else REDUCERS[layout.gradients](self.flat, grid.dp)
         self.optimizer = OPTIMIZERS[train.optimizer](self.flat, weight_decay=train.weight_decay)
         self.schedule = _schedule(train)
         self.done = 0
@@ -62,13 +82,13 @@ class Trainer:
     def step(self) -> Step:
         """One optimiser step. Raises DivergenceError, and changes no weight, where loss or gradient are not finite."""
         began, number = time.perf_counter(), self.done
-        inputs, targets = self.batches.get(number)                  # [B, T]
-        self.flat.zero_grad()
-        loss = sum(self._micro_batch(inputs, targets, rows) for rows in self._micro_batches())
-        gradient = self.flat.gradient()
-        norm = clip_by_global_norm(gradient, self.config.clip or math.inf)
+        inputs, targets = self.batches.get(number)                  # [B, T], the global batch
+        loss = self._gradient_in_a_tree(inputs, targets) if self.reducer is None else self._gradient(inputs, targets)
+        norm = global_norm(self.flat, self.grid.tp)
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise self._diverged(f"step {number}: loss {loss:g}, gradient norm {norm:g}", inputs)
+            raise self._diverged(f"step {number}: loss {loss:g}, gradient norm {norm:g}", inputs[self.rows])
+        if 0 < self.config.clip < norm:
+            self.flat.grad *= self.config.clip / norm
         lr = self.schedule(number)
         self.optimizer.step(lr)
         self.done += 1
@@ -76,54 +96,91 @@ class Trainer:
 
     @np.errstate(all="ignore")
     def validate(self) -> float:
-        """Mean loss over the validation windows, in nats per token. Raises DivergenceError where it is not finite."""
-        total, count = 0.0, 0
+        """Mean loss over the validation windows, in nats per token. Ranks of dp share the batches; every layout adds alike.
+
+        Raises DivergenceError where it is not finite.
+        """
+        batches = list(self.validation)
+        sums = np.zeros(len(batches))
         with no_grad():
-            for inputs, targets in self.validation:
-                loss = self.model.loss(inputs, targets, count=1).item()
-                if not math.isfinite(loss):
-                    raise self._diverged(f"validation before step {self.done}: loss {loss:g}", inputs)
-                total, count = total + loss, count + targets.size
-        return total / count
+            for number in range(self.grid.dp.rank, len(batches), self.grid.dp.size):
+                sums[number] = self.model.loss(*batches[number], count=1).item()
+        sums = all_reduce(self.grid.dp, sums, why="validation")
+        if not np.isfinite(sums).all():
+            first = int(np.argmin(np.isfinite(sums)))
+            raise self._diverged(f"validation before step {self.done}: loss {sums[first]:g}", batches[first][0])
+        return math.fsum(sums) / sum(targets.size for _, targets in batches)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Views of the arrays, and metadata, for a checkpoint. Random numbers need none: they are keyed by seed and step.
+        """Arrays and metadata for a checkpoint: whole arrays on rank 0, none elsewhere. All ranks call it.
 
-        Raises DivergenceError where a weight is not finite: that checkpoint would be no good, and would push out one that is.
+        Random numbers need none: they are keyed by seed and step. Raises DivergenceError where a weight is not finite: that
+        checkpoint would be no good, and would push out one that is.
         """
         if not np.isfinite(self.flat.data).all():
-            raise self._diverged(f"before step {self.done}: spoilt weights", self.batches.get(self.done)[0])
+            raise self._diverged(f"before step {self.done}: spoilt weights", self.batches.get(self.done)[0][self.rows])
         meta = {"model": asdict(self.model.config), "train": asdict(self.config), "tokenizer": self.tokenizer.to_dict(),
                 "text": self.text, "done": self.done, "optimizer_steps": self.optimizer.steps}
-        return self._arrays(), meta
+        if self.grid.at["dp"] > 0:                                  # a replica of rank 0's
+            return {}, meta
+        arrays = {}
+        for kind, p, part in self._parts():
+            whole = gather_whole(p, part, self.grid.tp)
+            if whole is not None:
+                arrays[f"{kind}/{p.name}"] = whole
+        return arrays, meta
 
     def restore(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], where: object) -> None:
-        """Go on from a checkpoint at `where`; dropout and all of the training's configuration may be others than there.
+        """Go on from a checkpoint at `where`, whatever layout wrote it; dropout and the training's options may be others.
 
-        Raises CheckpointError, and changes nothing, where it is of another model, optimiser or text.
+        Raises CheckpointError, and changes nothing, where it is of another model, optimiser, dtype or text.
         """
-        own = self._arrays()
         _require_same_model(asdict(self.model.config), meta["model"], where)
-        require_match(_shapes(own), _shapes(arrays), where)
+        require_match({f"{kind}/{p.name}": p.whole for kind, p, _ in self._parts()},
+                      {name: array.shape for name, array in arrays.items()}, where)
+        if meta["train"]["dtype"] != self.config.dtype:
+            raise CheckpointError(f"{where} holds {meta['train']['dtype']}; leave --dtype out, or start a new run")
         if meta["text"] != self.text:
             raise CheckpointError(f"{where} was trained on another text; give the same --data, or start a new run")
-        for name, array in own.items():
-            array[...] = arrays[name]
+        for kind, p, part in self._parts():
+            part[...] = p.own(arrays[f"{kind}/{p.name}"])
         self.done, self.optimizer.steps = meta["done"], meta["optimizer_steps"]
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        """Views of all that a step changes, by stable names."""
-        weights = {f"weights/{name}": array for name, array in self.flat.by_name(self.flat.data).items()}
-        return weights | {f"optimizer/{name}": array for name, array in self.optimizer.named_state().items()}
+    def _parts(self) -> list[tuple[str, Any, np.ndarray]]:
+        """(kind, parameter, this rank's array) of all that a checkpoint holds: weights and each slot of the optimiser."""
+        buffers = {"weights": self.flat.data} | {f"optimizer/{slot}": a for slot, a in self.optimizer.state.items()}
+        views = {kind: self.flat.by_name(buffer) for kind, buffer in buffers.items()}
+        return [(kind, p, views[kind][p.name]) for kind in buffers for p in self.flat.parameters]
 
-    def _micro_batches(self) -> list[np.ndarray]:
-        return np.array_split(np.arange(self.config.batch), self.config.micro_batches)
+    def _gradient(self, inputs: np.ndarray, targets: np.ndarray) -> float:
+        """Fill the flat gradient with that of the global batch; returns the loss."""
+        assert self.reducer is not None
+        self.flat.zero_grad()
+        pieces = [rows for rows in np.array_split(self.rows, self.config.micro_batches) if len(rows)]
+        loss = 0.0
+        for number, rows in enumerate(pieces):
+            if number == len(pieces) - 1:
+                self.reducer.expect()
+            loss += self._backward(inputs, targets, rows)
+        self.reducer.finish()
+        return all_reduce(self.grid.dp, np.array([loss]), why="loss").item()
 
-    def _micro_batch(self, inputs: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> float:
+    def _gradient_in_a_tree(self, inputs: np.ndarray, targets: np.ndarray) -> float:
+        """The same, sample by sample in a fixed order of additions: see parallel/bitwise.py."""
+        def leaf(sample: int) -> np.ndarray:
+            self.flat.zero_grad()
+            loss = self._backward(inputs, targets, np.array([sample]))
+            return np.append(self.flat.gradient(), self.flat.grad.dtype.type(loss))
+
+        total = tree_sum(leaf, self.shares, self.grid.dp)           # [n + 1], the loss last
+        self.flat.grad[...] = total[:-1]
+        return float(total[-1])
+
+    def _backward(self, inputs: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> float:
+        """Add the gradient of some samples of the global batch; returns their part of the loss."""
         rate = self.model.config.dropout
         noise = Noise(rate, self.config.seed, self.done, rows) if rate else SILENCE
-        logits = self.model(inputs[rows], noise=noise)
-        loss = cross_entropy(logits, targets[rows], tokens=targets.size)
+        loss = self.model.loss(inputs[rows], targets[rows], count=targets.size, noise=noise)
         value = loss.item()
         backward(loss)
         return value
@@ -143,10 +200,6 @@ def _require_same_model(own: Mapping[str, Any], saved: Mapping[str, Any], where:
     if wrong:
         raise CheckpointError(f"{where} is of another model: it has {', '.join(wrong)}; "
                               f"resume with the sizes it was trained with, or start a new run")
-
-
-def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
-    return {name: array.shape for name, array in arrays.items()}
 
 
 def _schedule(config: TrainConfig) -> Schedule:

@@ -22,7 +22,7 @@ FLOORS: list[set[str]] = [
 NEIGHBOURS = {
     "config": {"errors"}, "comm": {"plan"}, "plan": {"schedule"},
     "optim": {"nn"}, "precision": {"nn", "optim"}, "compress": {"nn", "optim"},
-    "train": {"runs", "plots", "generate"}, "generate": {"runs"}, "verify": {"train"}, "__main__": {"cli"},
+    "runs": {"train"}, "verify": {"train"}, "__main__": {"cli"},
 }
 FORBIDDEN = {("nn", "comm"), ("autograd", "comm"), ("data", "autograd"), ("optim", "comm")}
 ONLY_IN = {"mpi4py": r"comm/mpi(/|\.py)", "matplotlib": r"plots/", "tqdm": r"cli(/|\.py)", "torch": r"$^",

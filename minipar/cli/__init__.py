@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from minipar.cli import generate, gradcheck, train
+from minipar.cli import doctor, generate, gradcheck, launch, train
 from minipar.errors import MiniparError
 from minipar.memory import keep_freed_memory
 
-COMMANDS = (train, generate, gradcheck)
+COMMANDS = (train, generate, gradcheck, doctor, launch)
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,22 +1,31 @@
-"""`minipar train`: train a GPT on text, into a run's folder, from the start or on from its last checkpoint."""
+"""`minipar train`: train a GPT on text, into a run's folder, from the start or on from its last checkpoint.
+
+Every rank does the same; rank 0 alone writes files, shows the progress and prints the summary.
+"""
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import signal
 import sys
 from dataclasses import asdict
-from types import FrameType
 
+import numpy as np
 from tqdm import tqdm
 
+from minipar.cli.interruption import Interruption
 from minipar.cli.options import add_config_options, given
+from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
+from minipar.cli.summary import costs_per_rank
+from minipar.comm.collectives import all_reduce
+from minipar.comm.counting import Counting
+from minipar.comm.protocol import Communicator
 from minipar.config import ModelConfig, TrainConfig
 from minipar.data.text import load_text
 from minipar.data.tokenizer import make_tokenizer, tokenizer_from_dict
 from minipar.errors import CheckpointError, DataError, DivergenceError
 from minipar.generate import generate
+from minipar.parallel.grid import Grid
 from minipar.plots.loss import draw_loss
 from minipar.runs import Run, read_metrics
 from minipar.train import Trainer
@@ -30,38 +39,46 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     place.add_argument("--out", default="runs/train", metavar="DIR", help="folder of the new run (default runs/train)")
     place.add_argument("--resume", metavar="DIR", help="go on with the run in this folder; other options overrule its own")
     add_config_options(parser)
+    add_layout_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    folder = Run(options.resume or options.out)
-    trainer = _resumed(folder, options) if options.resume else _new(folder, options)
     with Interruption() as interruption:
-        try:
-            _train(trainer, folder, interruption)
-        except DivergenceError as error:
-            raise DivergenceError(f"{error}; the last good checkpoint is {folder.checkpoints.latest()}") from None
-    draw_loss(read_metrics(folder.metrics), folder.folder / "loss.png")
-    if trainer.done < trainer.config.steps:
-        print(f"minipar train: stopped by {interruption.name} after step {trainer.done} of {trainer.config.steps}, saved; "
-              f"go on with: minipar train --resume {folder.folder}", file=sys.stderr)
-        return 128 + interruption.number
-    _summary(trainer, folder)
-    return 0
+        return on_ranks(options, lambda world: _run_on(Counting(world), options, interruption))
 
 
-def _new(folder: Run, options: argparse.Namespace) -> Trainer:
+def _run_on(world: Counting, options: argparse.Namespace, interruption: Interruption) -> int:
+    folder = Run(options.resume or options.out, writes=world.rank == 0)
+    grid = Grid(world, layout_of(options))
+    trainer = _resumed(folder, options, grid) if options.resume else _new(folder, options, grid)
+    try:
+        stopped = _train(trainer, folder, interruption)
+    except DivergenceError as error:
+        raise DivergenceError(f"{error}; the last good checkpoint is {folder.checkpoints.latest()}") from None
+    costs = costs_per_rank(trainer, world)
+    if world.rank == 0:
+        draw_loss(read_metrics(folder.metrics), folder.folder / "loss.png")
+        if stopped:
+            print(f"minipar train: stopped by {interruption.name} after step {trainer.done} of {trainer.config.steps}, saved; "
+                  f"go on with: minipar train --resume {folder.folder}", file=sys.stderr)
+        else:
+            _summary(trainer, folder, costs)
+    return stopped and 128 + stopped
+
+
+def _new(folder: Run, options: argparse.Namespace, grid: Grid) -> Trainer:
     train = TrainConfig(**given(options, TrainConfig))
     text = load_text(train.data or None)
     tokenizer = make_tokenizer(train.tokenizer, text)
     model = ModelConfig(**{**given(options, ModelConfig), "vocabulary": tokenizer.vocab_size})
-    trainer = Trainer(model, train, tokenizer, tokenizer.encode(text))
-    folder.create({"model": asdict(model), "train": asdict(train)})
-    folder.checkpoints.save(0, *trainer.state())                    # from here on there is always one to go on from
+    trainer = Trainer(model, train, tokenizer, tokenizer.encode(text), grid)
+    folder.create(_asked(trainer))
+    folder.save(trainer)                                            # from here on there is always one to go on from
     return trainer
 
 
-def _resumed(folder: Run, options: argparse.Namespace) -> Trainer:
+def _resumed(folder: Run, options: argparse.Namespace, grid: Grid) -> Trainer:
     path, arrays, meta = folder.latest()
     model = ModelConfig(**{**meta["model"], **given(options, ModelConfig)})
     train = TrainConfig(**{**meta["train"], **given(options, TrainConfig)})
@@ -73,19 +90,28 @@ def _resumed(folder: Run, options: argparse.Namespace) -> Trainer:
         tokens = tokenizer.encode(text)
     except DataError as error:
         raise CheckpointError(f"{path} was trained on another text: {error}; give the same --data") from error
-    trainer = Trainer(model, train, tokenizer, tokens)
+    trainer = Trainer(model, train, tokenizer, tokens, grid)
     trainer.restore(arrays, meta, path)
     if trainer.done >= train.steps:
         raise CheckpointError(f"{path} has done all {train.steps} steps; give more with --steps")
-    folder.go_on({"model": asdict(model), "train": asdict(train)}, trainer.done)
+    folder.go_on(_asked(trainer), trainer.done)
     return trainer
 
 
-def _train(trainer: Trainer, folder: Run, interruption: Interruption) -> None:
-    """Steps until the last one or an interruption, with metrics, validations and checkpoints."""
-    config, shown, saved = trainer.config, "", trainer.done
-    with tqdm(total=config.steps, initial=trainer.done, unit="step", dynamic_ncols=True, desc="training") as bar:
-        while trainer.done < config.steps and not interruption.number:
+def _asked(trainer: Trainer) -> dict[str, dict]:
+    """What was asked for, as config.json tells it."""
+    return {"model": asdict(trainer.model.config), "train": asdict(trainer.config), "layout": asdict(trainer.grid.layout)}
+
+
+def _train(trainer: Trainer, folder: Run, interruption: Interruption) -> int:
+    """Steps until the last one, with metrics, validations and checkpoints; returns the signal that stopped it, or 0."""
+    config, shown, saved, stopped = trainer.config, "", trainer.done, 0
+    with tqdm(total=config.steps, initial=trainer.done, unit="step", dynamic_ncols=True, desc="training",
+              disable=not folder.writes) as bar:
+        while trainer.done < config.steps:
+            stopped = _agree(interruption.number, trainer.grid.world)
+            if stopped:
+                break
             step = trainer.step()
             folder.log(step=step.step, loss=step.loss, norm=step.norm, lr=step.lr, seconds=round(step.seconds, 6))
             last = trainer.done == config.steps
@@ -95,48 +121,27 @@ def _train(trainer: Trainer, folder: Run, interruption: Interruption) -> None:
                 folder.log(step=step.step, validation=validation)
                 shown = f", validation {validation:.3f}"
             if last or trainer.done % config.save_every == 0:
-                folder.checkpoints.save(trainer.done, *trainer.state(), loss=validation)
+                folder.save(trainer, validation)
                 saved = trainer.done
             bar.set_postfix_str(f"loss {step.loss:.3f}{shown}, {step.tokens / step.seconds:,.0f} tokens/s", refresh=False)
             bar.update()
     if trainer.done != saved:                                       # after the loop: no moment to interrupt in is missed
-        folder.checkpoints.save(trainer.done, *trainer.state())
+        folder.save(trainer)
+    return stopped
 
 
-def _summary(trainer: Trainer, folder: Run) -> None:
-    parameters = sum(p.size for p in trainer.model.parameters())
+def _agree(number: int, world: Communicator) -> int:
+    """The largest of all ranks' numbers: one rank's signal stops all of them before the same step."""
+    return all_reduce(world, np.array([number]), "max", why="signal").item()
+
+
+def _summary(trainer: Trainer, folder: Run, costs: str) -> None:
+    model, tokenizer = folder.model()
+    parameters = sum(p.size for p in model.parameters())
     validation = [line["validation"] for line in read_metrics(folder.metrics) if "validation" in line]
     print(f"{parameters:,} parameters, {trainer.done} steps, validation loss {validation[-1]:.4f} nats per token")
+    print(costs)
     print(f"pictures, metrics and checkpoints: {folder.folder}")
-    start = trainer.tokenizer.decode([int(trainer.batches.get(0)[0][0, 0])])
-    prompt = trainer.tokenizer.encode(start).tolist()
-    tokens = list(itertools.islice(generate(trainer.model, prompt, temperature=0.8, seed=trainer.config.seed), SAMPLE))
-    print(f"a sample:\n{'-' * 72}\n{start}{trainer.tokenizer.decode(tokens)}\n{'-' * 72}")
-
-
-class Interruption:
-    """While it is entered, Ctrl-C and SIGTERM do not end the process but are noted: the step ends, the state is saved.
-
-    A second Ctrl-C ends it at once. number: of the signal, 0 for none.
-    """
-
-    def __init__(self) -> None:
-        self.number = 0
-        self._before: dict[int, object] = {}
-
-    @property
-    def name(self) -> str:
-        return signal.Signals(self.number).name
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.number:
-            raise KeyboardInterrupt
-        self.number = number
-
-    def __enter__(self) -> Interruption:
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)                          # type: ignore[arg-type]
+    start = tokenizer.decode([int(trainer.batches.get(0)[0][0, 0])])
+    tokens = generate(model, tokenizer.encode(start).tolist(), temperature=0.8, seed=trainer.config.seed)
+    print(f"a sample:\n{'-' * 72}\n{start}{tokenizer.decode(list(itertools.islice(tokens, SAMPLE)))}\n{'-' * 72}")

@@ -1,0 +1,48 @@
+"""Run a command on the ranks that its layout asks for: those that mpirun started, or threads of this process."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import fields
+
+from minipar.comm.protocol import Communicator
+from minipar.comm.solo import solo
+from minipar.comm.start import job, ranks_started
+from minipar.comm.threads import run
+from minipar.config import Layout
+from minipar.errors import LayoutError
+
+
+def add_layout_options(parser: argparse.ArgumentParser) -> None:
+    """--dp, --tp and what belongs to them, and --engine."""
+    group = parser.add_argument_group("layout", "how the ranks share the work; needs dp * tp ranks, from mpirun or as threads")
+    group.add_argument("--dp", type=int, default=1, help="ranks that share the batch (default 1)")
+    group.add_argument("--tp", type=int, default=1, help="ranks that share each layer (default 1)")
+    group.add_argument("--sequence-parallel", action="store_true", help="ranks of tp share the tokens between layers too")
+    group.add_argument("--gradients", default="flat", help="sum over dp: parameter, flat, buckets or bitwise (default flat)")
+    group.add_argument("--engine", choices=("auto", "threads"), default="auto",
+                       help="threads: all ranks as threads of this process; auto: the ranks of mpirun, or one")
+    group.add_argument("--timeout", type=float, help="longest wait for another rank in seconds (default 30, or MINIPAR_TIMEOUT)")
+
+
+def layout_of(options: argparse.Namespace) -> Layout:
+    given = {field.name: getattr(options, field.name) for field in fields(Layout) if hasattr(options, field.name)}
+    return Layout(**given)
+
+
+def on_ranks(options: argparse.Namespace, function: Callable[[Communicator], int]) -> int:
+    """Call the function on every rank; returns rank 0's exit status, or this rank's under mpirun.
+
+    Raises LayoutError where the layout needs more ranks than there are.
+    """
+    ranks = layout_of(options).ranks
+    if options.engine == "threads":
+        return run(ranks, function)[0]
+    if ranks_started(os.environ) is not None:
+        with job(timeout=options.timeout) as world:
+            return function(world)
+    if ranks > 1:
+        raise LayoutError(f"this layout needs {ranks} ranks: run mpirun -n {ranks} minipar ..., or add --engine threads")
+    return function(solo())
