@@ -7,10 +7,11 @@ appendix B):
 
     dv = P^T g      dP = g v^T      delta = sum over keys of P dP = g . o      dS = P (dP - delta)      dq = dS k      dk = dS^T q
 
-Four things make it fast. Scores are kept as [keys, queries], so the reductions of the softmax run along the slow axis,
-where NumPy works on whole rows at once. 1 / l scales the output [T, K] and never the weights [T, T]. Heads are strided
-views, nothing is copied to bring them together. And queries go in blocks that meet only the keys they may see, which saves
-nearly half the work on long texts.
+Four things make it fast. Scores are kept as [keys, queries], so the largest is sought along the slow axis, where NumPy works
+on whole rows at once, and the sum is a product with a row of ones. 1 / l and the scale go onto arrays [T, K], never onto the
+weights [T, T]. Heads are strided views; only q and g are brought into the layout [K, T], in the pass that scales them,
+because BLAS is up to twice as fast on small matrices when the second one need not be read across. And queries go in blocks
+that meet only the keys they may see, which saves nearly half the work on long texts.
 """
 
 # B batch, T tokens, h heads of this rank, K head width
@@ -22,7 +23,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from minipar.autograd.fused.kernels import row_dot
+from minipar.autograd.fused.kernels import filled, row_dot
 from minipar.autograd.reductions import softmax
 from minipar.autograd.shapes import reshape, split, swapaxes, transpose
 from minipar.autograd.tensor import Tensor, record
@@ -49,16 +50,17 @@ def causal_attention(qkv: Tensor, heads: int) -> Tensor:
     K = width // 3 // heads
     scale = 1 / math.sqrt(K)
     q, k, v = qkv.data.reshape(B, T, 3, heads, K).transpose(2, 0, 3, 1, 4)    # each [B, h, T, K], a view
-    q = q * scale
+    scaled_q = _transposed(q, scale)                                # [B, h, K, T]
     out = np.empty((B, T, heads, K), qkv.dtype)
     saved = []
     for start in range(0, T, QUERIES):
         end = min(start + QUERIES, T)
-        e = k[:, :, :end] @ q[:, :, start:end].swapaxes(-1, -2)     # [B, h, keys, queries]
+        e = k[:, :, :end] @ scaled_q[..., start:end]                # [B, h, keys, queries]
         e[:, :, start:] += _later_keys(end - start, e.dtype)
         e -= e.max(axis=-2, keepdims=True)
         np.exp(e, out=e)
-        inverse = (1 / e.sum(axis=-2)).transpose(0, 2, 1)[..., None]          # [B, queries, h, 1]
+        inverse = 1 / (filled(end, 1.0, e.dtype) @ e)               # [B, h, queries]
+        inverse = inverse.transpose(0, 2, 1)[..., None]             # [B, queries, h, 1]
         block = out[:, start:end]
         np.matmul(e.swapaxes(-1, -2), v[:, :, :end], out=block.transpose(0, 2, 1, 3))
         block *= inverse
@@ -66,27 +68,31 @@ def causal_attention(qkv: Tensor, heads: int) -> Tensor:
 
     def vjp(g: np.ndarray):
         g = g.reshape(out.shape)
-        dqkv = np.empty((B, T, 3, heads, K), qkv_dtype)
+        dqkv = np.empty((B, T, 3, heads, K), out.dtype)
         dq, dk, dv = dqkv.transpose(2, 0, 3, 1, 4)
         for start, end, e, inverse in reversed(saved):
-            scaled = g[:, start:end] * inverse                      # g / l, so that E stands for P below
-            delta = row_dot(scaled, out[:, start:end]).transpose(0, 2, 1)[:, :, None, :]    # [B, h, 1, queries]
-            scaled = scaled.transpose(0, 2, 1, 3)                   # [B, h, queries, K]
-            ds = v[:, :, :end] @ scaled.swapaxes(-1, -2)            # [B, h, keys, queries]
-            ds -= delta
+            g_block = g[:, start:end] * inverse                     # g / l, so that E stands for P below
+            delta = row_dot(g_block, out[:, start:end]).transpose(0, 2, 1)[:, :, None]      # [B, h, 1, queries]
+            g_block = g_block.transpose(0, 2, 1, 3)                 # [B, h, queries, K]
+            ds = v[:, :, :end] @ _transposed(g_block, scale)        # [B, h, keys, queries]
+            ds -= delta * scale
             ds *= e
             np.matmul(ds.swapaxes(-1, -2), k[:, :, :end], out=dq[:, :, start:end])
             if end == T:                                            # the last queries see every key: they come first and overwrite
-                np.matmul(e, scaled, out=dv)
+                np.matmul(e, g_block, out=dv)
                 np.matmul(ds, q[:, :, start:end], out=dk)
             else:
-                dv[:, :, :end] += e @ scaled
+                dv[:, :, :end] += e @ g_block
                 dk[:, :, :end] += ds @ q[:, :, start:end]
-        dq *= scale
         return (dqkv.reshape(B, T, width),)
 
-    qkv_dtype = qkv.dtype
     return record(out.reshape(B, T, heads * K), (qkv,), vjp)
+
+
+def _transposed(a: np.ndarray, scale: float) -> np.ndarray:
+    """scale a, for a [B, h, T, K] with any strides, as a new array [B, h, K, T]."""
+    a = a.swapaxes(-1, -2)
+    return np.multiply(a, scale, out=np.empty(a.shape, a.dtype))
 
 
 @lru_cache
