@@ -1,0 +1,70 @@
+"""Amounts of traffic, line by line: what a formula predicts, held against what a counter has counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Protocol
+
+
+class Line(NamedTuple):
+    """What an amount is about: the axis ("dp", "tp"), the operation ("all_reduce sum", "send") and its label."""
+
+    axis: str
+    op: str
+    why: str
+
+
+class Sent(NamedTuple):
+    """What one rank sends. calls: collectives entered, or messages of no collective; bytes: of arrays, without envelopes."""
+
+    calls: int = 0
+    messages: int = 0
+    bytes: int = 0
+
+    def plus(self, other: Amount) -> Sent:
+        return Sent(self.calls + other.calls, self.messages + other.messages, self.bytes + other.bytes)
+
+
+class Amount(Protocol):
+    """Anything that tells calls, messages and bytes: Sent, and the counters' Tally."""
+
+    @property
+    def calls(self) -> int: ...
+    @property
+    def messages(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+
+
+def added_up(lines: Iterable[tuple[Line, Sent]]) -> dict[Line, Sent]:
+    total: dict[Line, Sent] = {}
+    for line, sent in lines:
+        total[line] = total.get(line, Sent()).plus(sent)
+    return total
+
+
+def by_axis(lines: Mapping[Line, Amount]) -> dict[str, Sent]:
+    """The sum of each axis."""
+    total: dict[str, Sent] = {}
+    for line, sent in lines.items():
+        total[line.axis] = total.get(line.axis, Sent()).plus(sent)
+    return total
+
+
+def differences(predicted: Mapping[Line, Sent], counted: Mapping[tuple, Amount]) -> list[str]:
+    """One text for each line in which the two differ; none if the formulas are right.
+
+    counted: `traffic.by("group", "op", "why")` of a Counting communicator, for the same steps. A call that sends nothing, as
+    on a group of one rank, need not be predicted.
+    """
+    lines = {Line(*key): Sent().plus(amount) for key, amount in counted.items()}
+    texts = []
+    for line in sorted(predicted.keys() | lines.keys()):
+        want, got = predicted.get(line, Sent()), lines.get(line, Sent())
+        if want != got and (line in predicted or got.messages):
+            texts.append(f"{line.axis}, {line.op}, {line.why}: predicted {_text(want)}, counted {_text(got)}")
+    return texts
+
+
+def _text(sent: Sent) -> str:
+    return f"{sent.calls} call(s), {sent.messages} message(s), {sent.bytes} bytes"

@@ -1,0 +1,81 @@
+"""What one rank sends in one collective along an axis of the grid: the closed form of the algorithm that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from minipar.errors import LayoutError
+from minipar.plan import collectives as forms
+from minipar.plan.amounts import Line, Sent
+from minipar.plan.collective_times import SEGMENT_BYTES
+from minipar.plan.collectives import Traffic, piece
+
+
+class Pick(Protocol):
+    """Which algorithm a collective takes; `minipar.comm.collectives.select` is what "auto" stands for."""
+
+    def __call__(self, operation: str, nbytes: int, ranks: int, *, nodes: int) -> str: ...
+
+
+# Operation -> algorithm -> closed form, of (ranks, rank, elements) for those that every rank has all elements of, and of
+# (ranks, rank, elements of each rank) for the others.
+FORMS: dict[str, dict[str, Callable[..., Traffic]]] = {
+    "broadcast": {"naive": forms.naive_broadcast, "tree": forms.tree_broadcast, "ring": forms.ring_broadcast},
+    "all_reduce": {
+        "naive": forms.naive_all_reduce, "tree": forms.tree_all_reduce, "ring": forms.ring_all_reduce,
+        "segmented": forms.segmented_all_reduce, "recursive_doubling": forms.recursive_doubling_all_reduce,
+        "halving_doubling": forms.halving_doubling_all_reduce,
+    },
+    "reduce_scatter": {
+        "naive": forms.naive_reduce_scatter, "ring": forms.ring_reduce_scatter,
+        "segmented": forms.segmented_reduce_scatter, "halving_doubling": forms.halving_reduce_scatter,
+    },
+    "all_gather": {
+        "naive": forms.naive_all_gather, "ring": forms.ring_all_gather, "bruck": forms.bruck_all_gather,
+        "recursive_doubling": forms.recursive_doubling_all_gather,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One rank's place in its group along an axis. nodes: the node of each rank of the group."""
+
+    name: str
+    rank: int
+    nodes: tuple[int, ...]
+    pick: Pick
+
+    @property
+    def size(self) -> int:
+        return len(self.nodes)
+
+    def shares(self, n: int) -> list[int]:
+        return [piece(n, self.size, rank) for rank in range(self.size)]
+
+    def all_reduce(self, elements: int, itemsize: int, why: str, op: str = "sum") -> tuple[Line, Sent]:
+        return self._call("all_reduce", f"all_reduce {op}", elements, elements, itemsize, why)
+
+    def broadcast(self, elements: int, itemsize: int, why: str) -> tuple[Line, Sent]:
+        return self._call("broadcast", "broadcast", elements, elements, itemsize, why)
+
+    def reduce_scatter(self, counts: list[int], itemsize: int, why: str) -> tuple[Line, Sent]:
+        return self._call("reduce_scatter", "reduce_scatter sum", counts, sum(counts), itemsize, why)
+
+    def all_gather(self, counts: list[int], itemsize: int, why: str) -> tuple[Line, Sent]:
+        return self._call("all_gather", "all_gather", counts, sum(counts), itemsize, why)
+
+    def _call(self, operation: str, op: str, what: int | list[int], elements: int, itemsize: int,
+              why: str) -> tuple[Line, Sent]:
+        algorithm = self.pick(operation, elements * itemsize, self.size, nodes=len(set(self.nodes)))
+        if algorithm == "hierarchical":
+            sent = forms.hierarchical_all_reduce(self.nodes, self.rank, elements)
+        elif algorithm in FORMS[operation]:
+            segment = [max(1, SEGMENT_BYTES // itemsize)] if algorithm == "segmented" else []
+            sent = FORMS[operation][algorithm](self.size, self.rank, what, *segment)
+        else:
+            raise LayoutError(f"there is no formula for what {operation} sends by the algorithm '{algorithm}'; "
+                              f"choose {', '.join(FORMS[operation])}")
+        return Line(self.name, op, why), Sent(1, sent.messages, sent.elements * itemsize)

@@ -1,0 +1,43 @@
+"""The parameters of one rank of a tensor-parallel group: names and shapes, from the model's sizes alone.
+
+Heads, hidden units and rows of the vocabulary are shared out as evenly as can be, the first ranks one more; everything
+else every rank holds whole.
+"""
+
+# V vocabulary, D model width, H heads, K head width, F hidden width; v, h, f: this rank's share of V, H, F
+
+from __future__ import annotations
+
+from minipar.config import ModelConfig
+from minipar.plan.collectives import piece
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def rank_shapes(model: ModelConfig, tp: int = 1, rank: int = 0) -> Shapes:
+    """Name -> shape of each parameter that rank `rank` of `tp` holds, in the model's order."""
+    D, K = model.width, model.head_width
+    v, h, f = piece(model.vocabulary, tp, rank), piece(model.heads, tp, rank), piece(model.mlp_width, tp, rank)
+    shapes: Shapes = {"positions.weight": (model.context, D), "tokens.weight": (v, D)}
+    for layer in range(model.layers):
+        block = f"blocks.{layer}"
+        shapes |= _norm(f"{block}.norm1", model)
+        shapes |= _linear(f"{block}.attention.qkv", D, 3 * h * K, model)
+        shapes |= _linear(f"{block}.attention.out", h * K, D, model)
+        shapes |= _norm(f"{block}.norm2", model)
+        shapes |= _linear(f"{block}.mlp.up", D, f, model)
+        shapes |= _linear(f"{block}.mlp.down", f, D, model)
+    shapes |= _norm("norm", model)
+    return shapes if model.tied else {**shapes, "head.weight": (v, D)}
+
+
+def _norm(name: str, model: ModelConfig) -> Shapes:
+    return _with_bias({f"{name}.weight": (model.width,)}, name, model.width, model)
+
+
+def _linear(name: str, inputs: int, outputs: int, model: ModelConfig) -> Shapes:
+    return _with_bias({f"{name}.weight": (inputs, outputs)}, name, outputs, model)
+
+
+def _with_bias(shapes: Shapes, name: str, width: int, model: ModelConfig) -> Shapes:
+    return {**shapes, f"{name}.bias": (width,)} if model.bias else shapes

@@ -1,0 +1,154 @@
+"""What one training step sends, known before it is run: calls, messages and bytes of each rank, for every layout.
+
+Derived from the model's sizes, the layout and the closed forms of the collectives, not from the code that sends; `Counting`
+counts what is really sent, and `plan.amounts` holds one against the other, line by line.
+
+For each micro-batch of b samples of T tokens, p ranks of tp exchange
+
+    tensor parallel     b T D elements: one all-reduce forward (leave) and one backward (enter) for each attention and each
+                        MLP, one forward for the token embedding, one backward for the head
+    sequence parallel   the same places, but each all-reduce is taken apart: a reduce-scatter in its direction, an
+                        all-gather in the other one; and for each parameter that is used on shares of the tokens, an
+                        all-reduce of its gradient
+    loss                b T maxima, then 2 b T sums
+
+No line has the size of a weight that is cut: no weight, and no gradient of one, travels along tp. After the micro-batches
+comes the gradient over dp, as the layout says, the loss over dp, and one number over tp for the gradient's norm.
+
+Sources: Shoeybi et al. 2019, section 3 (f and g); Korthikanti et al. 2022, section 4.2.2; the closed forms' own.
+"""
+
+# B batch, b samples of a micro-batch, T tokens, D model width
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.errors import LayoutError
+from minipar.plan.amounts import Line, Sent, added_up
+from minipar.plan.axis import Axis, Pick
+from minipar.plan.collectives import piece
+from minipar.plan.parameters import Shapes, rank_shapes
+
+BUCKET_BYTES = 1 << 20                                              # of gradient in one bucket
+
+
+def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: int, pick: Pick, *,
+                 bucket_bytes: int = BUCKET_BYTES, nodes: tuple[int, ...] | None = None) -> dict[Line, Sent]:
+    """What world rank `rank` sends in one training step, by line; groups of one rank send nothing and have no lines.
+
+    pick: see Pick. nodes: the node of each world rank, by default one node. Raises LayoutError for a layout with pp or cp,
+    and for an algorithm without a formula.
+    """
+    if layout.pp > 1 or layout.cp > 1:
+        raise LayoutError(f"the formulas for a step's traffic know dp and tp; "
+                          f"choose pp=1 and cp=1, not {layout.pp} and {layout.cp}")
+    nodes = nodes or (0,) * layout.ranks
+    dp_rank, tp_rank = divmod(rank, layout.tp)                      # tp is the fastest axis of the grid
+    dp = Axis("dp", dp_rank, nodes[tp_rank::layout.tp], pick)
+    tp = Axis("tp", tp_rank, nodes[dp_rank * layout.tp:][:layout.tp], pick)
+    shapes, itemsize = rank_shapes(model, tp.size, tp.rank), {"float32": 4, "float64": 8}[train.dtype]
+
+    share = piece(train.batch, dp.size, dp.rank)
+    samples = [1] * share if layout.gradients == "bitwise" else [piece(share, train.micro_batches, m)
+                                                                 for m in range(train.micro_batches)]
+    lines: list[tuple[Line, Sent]] = []
+    if tp.size > 1:
+        for b in filter(None, samples):
+            lines += _pass(model, tp, b, itemsize, layout.sequence_parallel)
+        lines.append(tp.all_reduce(1, 8, "gradient norm"))
+    if dp.size > 1:
+        lines += _gradient(shapes, dp, train.batch, layout.gradients, itemsize, bucket_bytes)
+    return added_up(lines)
+
+
+def _pass(model: ModelConfig, tp: Axis, b: int, itemsize: int, sequence: bool) -> Iterator[tuple[Line, Sent]]:
+    """Forward and backward of a micro-batch of b samples."""
+    T, D = model.context, model.width
+    enter, leave = (_sequence_enter, _sequence_leave) if sequence else (_tensor_enter, _tensor_leave)
+    columns = [f"blocks.{n}.{layer}" for n in range(model.layers) for layer in ("attention.qkv", "mlp.up")]
+    rows = [f"blocks.{n}.{layer}" for n in range(model.layers) for layer in ("attention.out", "mlp.down")]
+    for layer in [*columns, "tokens" if model.tied else "head"]:
+        yield from enter(tp, T, b * D, itemsize, layer)
+    for layer in ["tokens", *rows]:
+        yield from leave(tp, T, b * D, itemsize, layer)
+    if sequence:
+        yield from _shared(model, tp, itemsize, rows)
+    yield tp.all_reduce(b * T, itemsize, "loss max", "max")
+    yield tp.all_reduce(2 * b * T, itemsize, "loss sums")
+
+
+def _tensor_enter(tp: Axis, tokens: int, row: int, itemsize: int, layer: str) -> Iterator[tuple[Line, Sent]]:
+    yield tp.all_reduce(tokens * row, itemsize, f"{layer} backward")
+
+
+def _tensor_leave(tp: Axis, tokens: int, row: int, itemsize: int, layer: str) -> Iterator[tuple[Line, Sent]]:
+    yield tp.all_reduce(tokens * row, itemsize, f"{layer} forward")
+
+
+def _sequence_enter(tp: Axis, tokens: int, row: int, itemsize: int, layer: str) -> Iterator[tuple[Line, Sent]]:
+    counts = [share * row for share in tp.shares(tokens)]
+    yield tp.all_gather(counts, itemsize, f"{layer} forward")
+    yield tp.reduce_scatter(counts, itemsize, f"{layer} backward")
+
+
+def _sequence_leave(tp: Axis, tokens: int, row: int, itemsize: int, layer: str) -> Iterator[tuple[Line, Sent]]:
+    counts = [share * row for share in tp.shares(tokens)]
+    yield tp.reduce_scatter(counts, itemsize, f"{layer} forward")
+    yield tp.all_gather(counts, itemsize, f"{layer} backward")
+
+
+def _shared(model: ModelConfig, tp: Axis, itemsize: int, rows: list[str]) -> Iterator[tuple[Line, Sent]]:
+    """The gradients of replicated parameters that see only a share of the tokens: positions, LayerNorms, row biases."""
+    norms = [f"blocks.{n}.{norm}" for n in range(model.layers) for norm in ("norm1", "norm2")]
+    vectors = [*norms, "norm"] + [*norms, "norm", *rows] * model.bias       # weights, and biases
+    yield tp.all_reduce(model.context * model.width, itemsize, "positions backward")
+    for layer in vectors:
+        yield tp.all_reduce(model.width, itemsize, f"{layer} backward")
+
+
+def _gradient(shapes: Shapes, dp: Axis, batch: int, how: str, itemsize: int, bucket: int) -> Iterator[tuple[Line, Sent]]:
+    """The sum of gradients over dp, and of the losses."""
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    if how == "bitwise":
+        yield from _tree(dp, batch, sum(sizes.values()) + 1, itemsize)       # the loss is the last element
+        return
+    yield dp.all_reduce(1, 8, "loss")
+    if how == "flat":
+        yield dp.all_reduce(sum(sizes.values()), itemsize, "gradients")
+    elif how == "parameter":
+        for name, size in sizes.items():
+            yield dp.all_reduce(size, itemsize, f"gradient {name}")
+    else:
+        for number, size in enumerate(_buckets(shapes, bucket // itemsize)):
+            yield dp.all_reduce(size, itemsize, f"gradients {number}")
+
+
+def _buckets(shapes: Shapes, limit: int) -> list[int]:
+    """Elements per bucket: matrices in the model's order, then vectors, filled from the end to at most `limit` elements."""
+    in_order = sorted(shapes.values(), key=lambda shape: len(shape) < 2)
+    sizes: list[int] = []
+    for size in (math.prod(shape) for shape in reversed(in_order)):
+        if sizes and sizes[-1] + size <= limit:
+            sizes[-1] += size
+        else:
+            sizes.append(size)
+    return sizes
+
+
+def _tree(dp: Axis, batch: int, elements: int, itemsize: int) -> Iterator[tuple[Line, Sent]]:
+    """The bitwise sum: a binary tree over the samples, which halves every range, then a broadcast from rank 0.
+
+    Each sample but the first is the start of one range's right half. A rank sends where the left half starts before its
+    own samples.
+    """
+    first = sum(dp.shares(batch)[:dp.rank])
+    for sample in range(max(first, 1), first + dp.shares(batch)[dp.rank]):
+        low, high = 0, batch
+        while (middle := low + (high - low + 1) // 2) != sample:
+            low, high = (low, middle) if sample < middle else (middle, high)
+        if low < first:
+            yield Line("dp", "send", f"gradient tree {low}+{high - low}"), Sent(1, 1, elements * itemsize)
+    yield dp.broadcast(elements, itemsize, "gradient tree result")
