@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from minipar.comm.rollcall import State
 
 SLOT = 1024
-HEAD = struct.Struct("=IIII")                                       # version (odd while being written), looks, pid, text length
+HEAD = struct.Struct("=IIIII")      # version (odd while being written), looks, pid, where it answers (whereabouts.py), text length
 CLAIM = struct.Struct("=I")                                         # in the first slot: 1 once a rank has reported the job's error
 
 
@@ -38,24 +38,24 @@ class Board:
         self.file, self.size, self.slots = file, size, dict(slots)
         self.memory = mmap.mmap(file, board_bytes(len(slots)))
 
-    def sign_in(self, rank: int) -> None:
-        HEAD.pack_into(self.memory, self._at(rank), 0, 0, os.getpid(), 0)
+    def sign_in(self, rank: int, answers: int) -> None:
+        HEAD.pack_into(self.memory, self._at(rank), 0, 0, os.getpid(), answers, 0)
         self.write(rank, State())
 
     def write(self, rank: int, state: State) -> None:
         at = self._at(rank)
-        version, _, pid, _ = HEAD.unpack_from(self.memory, at)
+        version, _, pid, answers, _ = HEAD.unpack_from(self.memory, at)
         state = replace(state, why=state.why[:120], place=state.place[-80:])    # so that any label and path fit a slot
         said = {field: value for field, value in asdict(state).items() if value not in ("", None)}
         text = json.dumps(said, ensure_ascii=False).encode()
-        HEAD.pack_into(self.memory, at, version + 1, 0, pid, len(text))
+        HEAD.pack_into(self.memory, at, version + 1, 0, pid, answers, len(text))
         self.memory[at + HEAD.size:at + HEAD.size + len(text)] = text
-        HEAD.pack_into(self.memory, at, version + 2, 0, pid, len(text))
+        HEAD.pack_into(self.memory, at, version + 2, 0, pid, answers, len(text))
 
     def looked(self, rank: int, times: int = 1) -> None:
         """This rank has looked around once more and still waits."""
-        version, looks, pid, length = HEAD.unpack_from(self.memory, self._at(rank))
-        HEAD.pack_into(self.memory, self._at(rank), version, looks + times, pid, length)
+        version, looks, pid, answers, length = HEAD.unpack_from(self.memory, self._at(rank))
+        HEAD.pack_into(self.memory, self._at(rank), version, looks + times, pid, answers, length)
 
     def read(self, rank: int) -> Notice:
         """What rank says of itself, and what its process says of it: a rank that is stopped or gone cannot say so."""
@@ -63,9 +63,9 @@ class Board:
             return Notice(State("unknown"), 0, 0)
         at = self._at(rank)
         while True:
-            version, looks, pid, length = HEAD.unpack_from(self.memory, at)
+            version, looks, pid, _, length = HEAD.unpack_from(self.memory, at)
             text = self.memory[at + HEAD.size:at + HEAD.size + length]
-            alive = process(pid)
+            alive = life_of(pid)
             whole = version % 2 == 0 and HEAD.unpack_from(self.memory, at)[0] == version
             if whole or alive != "alive":                           # one that ended while it wrote never completes its notice
                 break
@@ -78,6 +78,11 @@ class Board:
 
     def everyone(self) -> list[Notice]:
         return [self.read(rank) for rank in range(self.size)]
+
+    def process(self, rank: int) -> tuple[int, int]:
+        """(pid, where it answers) of a rank of this node."""
+        _, _, pid, answers, _ = HEAD.unpack_from(self.memory, self._at(rank))
+        return pid, answers
 
     def claim(self) -> bool:
         """True for the first rank of the node that asks: the one that reports the job's error."""
@@ -97,7 +102,7 @@ def board_bytes(ranks: int) -> int:
     return (1 + ranks) * SLOT
 
 
-def process(pid: int) -> str:
+def life_of(pid: int) -> str:
     """ "alive", "stopped" or "gone", from the process table (proc(5): the state follows the name in brackets)."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:

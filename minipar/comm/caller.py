@@ -6,12 +6,16 @@ all_reduce, barrier) says what the rank is doing, with no bookkeeping on the way
 
 import os
 import sys
+import sysconfig
 from functools import cache
+from types import FrameType
 
 from minipar.comm.protocol import TAGS, Communicator, Request
 from minipar.comm.rollcall import State
+from minipar.errors import CommError
 
 INSIDE = os.path.dirname(__file__) + os.sep
+LIBRARIES = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
 def caller() -> tuple[str, str]:
@@ -24,11 +28,26 @@ def caller() -> tuple[str, str]:
     return code.co_name, f"{name}:{frame.f_lineno}"
 
 
-def waiting(comm: Communicator, request: Request) -> State:
+def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
     """This rank waits for this request of `comm`, in the call of the program that is under way."""
     operation, place = caller()
     tag = request.tag if request.tag < TAGS else None               # the tag of a collective tells a reader nothing
-    return State("waiting", comm.members[request.peer], request.kind, tag, operation, request.why, place)
+    return State("waiting", comm.members[request.peer], request.kind, tag, operation, request.why, place, detail)
+
+
+def unfit(comm: Communicator, request: Request, came: str) -> CommError:
+    """The error of a receive whose message does not fit; `came` says what was sent."""
+    _, place = caller()
+    tag = f" with tag {request.tag}" if 0 < request.tag < TAGS else ""
+    return CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: recv '{request.why}'{tag} at {place} expects "
+                     f"{request.array.shape} {request.array.dtype} from rank {request.peer}, which sent {came}")
+
+
+def place_of(frame: FrameType | None) -> str:
+    """ "file.py:88": the innermost line of a stack that is not a library's."""
+    while frame is not None and frame.f_back is not None and frame.f_code.co_filename.startswith(LIBRARIES):
+        frame = frame.f_back
+    return "" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 @cache

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 import subprocess
+from dataclasses import replace
 
 from minipar.comm.board import Board, Notice
 from minipar.comm.caller import waiting
 from minipar.comm.protocol import Communicator, Request
 from minipar.comm.rollcall import State, roll_call, say, stuck
+from minipar.comm.whereabouts import be_findable, find
 from minipar.errors import CommError
 
 GRACE = 0.25                # seconds that a deadlock must last unchanged: far longer than a message takes to be noticed
@@ -27,11 +29,14 @@ class Lookout:
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
 
-    def look(self, comm: Communicator, request: Request, waited: float) -> None:
-        """Called now and then by a rank that has waited in vain for `waited` seconds. Raises CommError to end the wait."""
+    def look(self, comm: Communicator, request: Request, waited: float, strays: str) -> None:
+        """Called now and then by a rank that has waited in vain for `waited` seconds. Raises CommError to end the wait.
+
+        strays: what has come from the same rank with another tag, in words.
+        """
         if waited > self.timeout:
             rank = comm.members[comm.rank]
-            raise CommError(f"rank {rank} gave up after {self.timeout:g} s: {say(rank, waiting(comm, request))}")
+            raise CommError(f"rank {rank} gave up after {self.timeout:g} s: {say(rank, waiting(comm, request, strays))}")
 
     def resume(self) -> None:
         """The wait is over; the rank computes again."""
@@ -54,18 +59,19 @@ class BoardLookout(Lookout):
         super().__init__(timeout)
         self.board, self.rank = board, rank
         self.request: Request | None = None                         # the one that the notice on the board is about
+        self.strays = ""
         self.suspects: dict[int, Notice] = {}                       # ranks that seemed unable to go on, as they were then
         self.since = math.inf                                       # when they first seemed so
         self.leaving = False
         self.watcher: subprocess.Popen | None = None                # on the node's lowest rank
-        board.sign_in(rank)
+        board.sign_in(rank, be_findable())
 
-    def look(self, comm: Communicator, request: Request, waited: float) -> None:
+    def look(self, comm: Communicator, request: Request, waited: float, strays: str) -> None:
         if self.leaving:
             return self.look_back(waited)
-        if self.request is not request:
-            self.request, self.suspects = request, {}
-            self.board.write(self.rank, waiting(comm, request))
+        if self.request is not request or self.strays != strays:
+            self.request, self.strays, self.suspects = request, strays, {}
+            self.board.write(self.rank, waiting(comm, request, strays))
         else:
             self.board.looked(self.rank)
         notices = self.board.everyone()
@@ -78,6 +84,7 @@ class BoardLookout(Lookout):
             self.board.looked(self.rank, times=LOOKS)               # the others concerned may give up at once, too
             raise CommError(f"rank {self.rank} of {self.board.size}: {roll_call(states)}")
         if waited > self.timeout:
+            states = self.located(states)
             raise CommError(f"rank {self.rank} of {self.board.size} gave up after {self.timeout:g} s: {roll_call(states)}")
 
     def resume(self) -> None:
@@ -96,6 +103,11 @@ class BoardLookout(Lookout):
         if self.watcher is not None:
             self.watcher.terminate()
             self.watcher.wait()
+
+    def located(self, states: list[State]) -> list[State]:
+        """The same, with the line that each computing rank of this node is on."""
+        return [replace(state, place=find(*self.board.process(rank))) if state.doing == "running" else state
+                for rank, state in enumerate(states)]
 
     def look_back(self, waited: float) -> None:
         """A rank that has finished waits for the others as long as they work, but not for one that is gone or stays stopped."""

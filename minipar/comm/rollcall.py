@@ -32,7 +32,7 @@ def say(rank: int, state: State) -> str:
     """One rank in words: "rank 2 waits in recv(source=1) 'pipeline forward 3' at train.py:88"."""
     detail = f" ({state.detail})" if state.detail else ""
     if state.doing != "waiting":
-        return f"rank {rank} {SEEN[state.doing]}{detail}"
+        return f"rank {rank} {SEEN[state.doing]}{' at ' * bool(state.place)}{state.place}{detail}"
     ours = f"{'source' if state.kind == 'recv' else 'dest'}={state.peer}" + (f", tag={state.tag}" if state.tag else "")
     what = f"'{state.why}' at {state.place}{detail}"
     if state.operation in ("send", "recv"):

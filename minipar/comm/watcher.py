@@ -1,20 +1,24 @@
 """A small process beside each node's ranks that outlives them: `python -m minipar.comm.watcher FILE SIZE RANK...`.
 
-When a rank is killed, the launcher kills the others a moment later, so no rank is left to say what happened. The watcher reads
-their board all the while. It is in a session of its own, so it survives, and it prints the last roll call.
+When a rank is killed, the launcher kills the others a moment later, so no rank is left to say what happened. The watcher sleeps
+until one of their processes ends and reads their board at that moment. It is in a session of its own, so it survives, and it
+prints the last roll call.
 """
 
+import os
+import select
 import sys
 import time
 
 from minipar.comm.board import Board
 from minipar.comm.rollcall import roll_call
 
-INTERVAL = 0.02             # seconds between looks
+INTERVAL = 0.02             # seconds between looks where the system cannot wake us
 
 
 def watch(board: Board) -> str:
-    """Returns the roll call once a rank of this node has left without a word; "" once all have ended in order, or told their error."""
+    """Returns the roll call once a rank of this node has left without a word; "" once all have ended in order or told their error."""
+    alarm = Alarm([board.process(rank)[0] for rank in board.slots])
     while True:
         states = [notice.state for notice in board.everyone()]
         lost = [rank for rank in board.slots if states[rank].doing == "gone"]
@@ -24,7 +28,26 @@ def watch(board: Board) -> str:
             return story if board.claim() else ""
         if all(states[rank].doing in ("finished", "failed") for rank in board.slots):
             return ""
-        time.sleep(INTERVAL)
+        alarm.wait()
+
+
+class Alarm:
+    """Wakes its owner when one of these processes ends (pidfd_open(2), Linux 5.3); elsewhere, after an interval."""
+
+    def __init__(self, pids: list[int]) -> None:
+        self.files = select.poll() if hasattr(os, "pidfd_open") else None
+        try:
+            for pid in pids if self.files else ():
+                self.files.register(os.pidfd_open(pid), select.POLLIN)
+        except OSError:                                             # one has ended already
+            self.files = None
+
+    def wait(self) -> None:
+        if self.files is None:
+            time.sleep(INTERVAL)
+            return
+        for file, _ in self.files.poll():
+            self.files.unregister(file)
 
 
 def main(file: int, size: int, *ranks: int) -> None:

@@ -14,7 +14,7 @@ mpi4py.rc.thread_level = "funneled"                                 # only the m
 
 from mpi4py import MPI  # noqa: E402
 
-from minipar.comm.caller import caller  # noqa: E402
+from minipar.comm.caller import unfit  # noqa: E402
 from minipar.comm.lookout import Lookout  # noqa: E402
 from minipar.comm.protocol import DTYPES, TAGS, Communicator, Request, check_message, one_node  # noqa: E402
 from minipar.comm.waiting import Patience  # noqa: E402
@@ -52,10 +52,9 @@ class MpiComm(Communicator):
                 request.done = request.handle.Test(self.status)
             except MPI.Exception as error:
                 request.done = True
-                raise self.wrong(request, f"got a message that MPI refused: {error.Get_error_string()}") from error
+                raise self.refused(request, error) from None
             if request.done and request.kind == "recv" and self.status.count != request.array.nbytes:
-                size = request.array.itemsize
-                raise self.wrong(request, f"which sent {self.status.count // size} elements")
+                raise unfit(self, request, elements(self.status, request.array.dtype))
         return request.done
 
     def wait(self, request: Request) -> np.ndarray:
@@ -66,17 +65,21 @@ class MpiComm(Communicator):
 
     def look(self, request: Request, waited: float) -> None:
         """A rank that has waited for a while looks for what might be wrong."""
+        strays = ""
         if request.kind == "recv":
             for code, dtype in enumerate(DTYPES):
                 if dtype != request.array.dtype and self.native.Iprobe(request.peer, request.tag * WIRE + code, self.status):
-                    raise self.wrong(request, f"which sent {self.status.count // dtype.itemsize} elements of {dtype}")
-        self.lookout.look(self, request, waited)
+                    raise unfit(self, request, elements(self.status, dtype))
+            if self.native.Iprobe(request.peer, MPI.ANY_TAG, self.status) and (tag := self.status.tag // WIRE) < TAGS:
+                strays = f"a message came with tag {tag}"
+        self.lookout.look(self, request, waited, strays)
 
-    def wrong(self, request: Request, sent: str) -> CommError:
-        _, place = caller()
-        tag = f" tag {request.tag}" if request.tag < TAGS else ""
-        return CommError(f"rank {self.rank} of {self.size} in {self.name}: recv '{request.why}'{tag} at {place} expects "
-                         f"{request.array.shape} {request.array.dtype} from rank {request.peer}, {sent}")
+    def refused(self, request: Request, error: MPI.Exception) -> CommError:
+        """MPI cuts a message short that is longer than its receive; it does not say how long the message was."""
+        if error.Get_error_class() != MPI.ERR_TRUNCATE:
+            where = f"rank {self.rank} of {self.size} in {self.name}"
+            return CommError(f"{where}: {request.kind} '{request.why}': {error.Get_error_string()}")
+        return unfit(self, request, f"more elements of {request.array.dtype}")
 
     def subgroup(self, ranks: list[int], *, why: str) -> Communicator | None:
         color = min(ranks) if ranks else MPI.UNDEFINED
@@ -97,6 +100,10 @@ class MpiComm(Communicator):
             block[:] = 0
         self.barrier(why=why)
         return block
+
+
+def elements(status: MPI.Status, dtype: np.dtype) -> str:
+    return f"{status.count // dtype.itemsize} elements of {dtype}"
 
 
 def plain(array: np.ndarray) -> np.ndarray:

@@ -1,0 +1,97 @@
+"""One rank's end of a group of threads: the protocol, over the mailboxes of a `World`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from minipar.comm.caller import unfit, waiting
+from minipar.comm.protocol import Communicator, Request, check_message, one_node
+from minipar.comm.threads.world import Channel, Slip, Unwound, World
+
+
+class ThreadComm(Communicator):
+    """`members` are the world ranks of the group (default: all); `group` tells its messages from those of other groups."""
+
+    def __init__(self, world: World, rank: int, members: Sequence[int] | None = None, group: tuple = (),
+                 name: str = "world") -> None:
+        self.world, self.rank, self.group, self.name = world, rank, group, name
+        self.members = tuple(range(world.size) if members is None else members)
+        self.nodes = tuple(world.nodes[member] for member in self.members)
+        self.size, self.me = len(self.members), self.members[rank]
+        self.agreements = 0                                         # how many subgroups and blocks this group has made
+
+    def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
+        check_message(self, "send", array, dest, why, tag)
+        channel, world = Channel(self.group, self.rank, dest, tag), self.world
+        request = Request("send", dest, tag, array, why, Slip(self.me, channel))
+        message = Request("send", dest, tag, array.copy(), why, Slip(self.me, channel, request))
+        with world.lock:
+            self.stop_if_over()
+            request.done = not world.synchronous
+            if posted := world.posted[channel]:
+                world.match(posted.popleft(), message)
+            else:
+                world.sent[channel].append(message)
+        return request
+
+    def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
+        check_message(self, "recv", out, source, why, tag)
+        channel, world = Channel(self.group, source, self.rank, tag), self.world
+        request = Request("recv", source, tag, out, why, Slip(self.me, channel))
+        with world.lock:
+            self.stop_if_over()
+            if sent := world.sent[channel]:
+                world.match(request, sent.popleft())
+            else:
+                world.posted[channel].append(request)
+        return request
+
+    def test(self, request: Request) -> bool:
+        with self.world.lock:
+            self.stop_if_over()
+            return self.settled(request)
+
+    def wait(self, request: Request) -> np.ndarray:
+        world = self.world
+        with world.lock:
+            if self.settled(request):
+                return request.array
+            world.waited[self.me], world.states[self.me] = request, waiting(self, request)
+            world.find_deadlock()
+            start = time.monotonic()
+            while not self.settled(request):
+                self.stop_if_over()
+                left = start + world.timeout - time.monotonic()
+                if left <= 0:
+                    raise world.give_up(self.me)
+                world.wakes[self.me].wait(min(left, 3600.0))        # a condition takes no infinite limit
+        return request.array
+
+    def settled(self, request: Request) -> bool:
+        if request.handle.error is not None:
+            raise request.handle.error
+        if request.handle.misfit:
+            raise unfit(self, request, request.handle.misfit)
+        return request.done
+
+    def stop_if_over(self) -> None:
+        if self.world.over:
+            raise Unwound
+
+    def subgroup(self, ranks: list[int], *, why: str) -> Communicator | None:
+        self.agreements += 1
+        if not ranks:
+            return None
+        group = (self.group, self.agreements, tuple(ranks))
+        return ThreadComm(self.world, ranks.index(self.rank), [self.members[rank] for rank in ranks], group, why)
+
+    def shared(self, nbytes: int, *, why: str) -> np.ndarray:
+        one_node(self, why)
+        self.agreements += 1
+        with self.world.lock:
+            block = self.world.blocks.setdefault((self.group, self.agreements), np.zeros(nbytes, np.uint8))
+        self.barrier(why=why)
+        return block

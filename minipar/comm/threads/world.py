@@ -1,0 +1,125 @@
+"""What ranks that are threads share: mailboxes, who waits for whom, and one lock for all of it.
+
+The world sees every rank, so it knows a deadlock the moment it arises: each time a rank begins to wait, or leaves, it follows the
+arrows "waits for" (`minipar.comm.rollcall`). No time limit is needed for that.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from minipar.comm.caller import place_of
+from minipar.comm.protocol import TAGS, Request
+from minipar.comm.rollcall import State, roll_call, stuck
+from minipar.errors import CommError
+
+
+class Channel(NamedTuple):
+    """Where a message travels: the group, ranks within it, the tag."""
+
+    group: tuple
+    source: int
+    dest: int
+    tag: int
+
+
+@dataclass(eq=False, slots=True)
+class Slip:
+    """The engine's part of a request: whose it is (a world rank), where it travels, and what went wrong with it."""
+
+    owner: int
+    channel: Channel
+    original: Request | None = None                                 # of a message: the request of its sender
+    misfit: str = ""                                                # what came instead, in words
+    error: CommError | None = None
+
+
+class Unwound(BaseException):
+    """Ends a rank silently because another rank has failed. No program should catch it, hence no Exception."""
+
+
+class World:
+    """`nodes` gives the node of each rank. In a synchronous world a send is done only once its receive has begun."""
+
+    def __init__(self, size: int, *, nodes: Sequence[int] | None = None, synchronous: bool = False, timeout: float = 30.0) -> None:
+        self.size, self.synchronous, self.timeout = size, synchronous, timeout
+        self.nodes = tuple(nodes or [0] * size)
+        self.lock = threading.Lock()
+        self.wakes = [threading.Condition(self.lock) for _ in range(size)]
+        self.threads: list[threading.Thread | None] = [None] * size
+        self.states = [State() for _ in range(size)]
+        self.waited: list[Request | None] = [None] * size           # the request that each rank is blocked in
+        self.sent: dict[Channel, deque[Request]] = defaultdict(deque)       # messages that nobody has asked for yet
+        self.posted: dict[Channel, deque[Request]] = defaultdict(deque)     # receives that nothing has come for yet
+        self.blocks: dict[tuple, np.ndarray] = {}                   # shared memory
+        self.over = False                                           # a rank has failed: the others stop at their next call
+
+    # All that follows is called with the lock held, except `leave`.
+
+    def match(self, receive: Request, message: Request) -> None:
+        """A message meets its receive: copy it, or note on the receive what does not fit."""
+        want, got = receive.array, message.array
+        if want.dtype == got.dtype and want.size == got.size:
+            np.copyto(want, got.reshape(want.shape))
+        else:
+            receive.handle.misfit = f"{got.size} elements of {got.dtype} for '{message.why}'"
+        for request in (receive, message.handle.original):
+            request.done = True
+            self.wake(request)
+
+    def wake(self, request: Request) -> None:
+        rank = request.handle.owner
+        if self.waited[rank] is request:
+            self.waited[rank], self.states[rank] = None, State()
+            self.wakes[rank].notify()
+
+    def find_deadlock(self) -> None:
+        """Wake every rank that can never go on, with the roll call as its error."""
+        if lost := stuck(self.states):
+            story = roll_call(self.everyone())
+            for rank in lost:
+                request = self.waited[rank]
+                assert request is not None, "a rank that is stuck waits for a request"
+                request.handle.error = CommError(f"rank {rank} of {self.size}: {story}")
+                self.wake(request)
+
+    def give_up(self, rank: int) -> CommError:
+        """The error of a rank that has waited beyond the limit."""
+        story = roll_call(self.everyone())
+        self.waited[rank], self.states[rank] = None, State()
+        return CommError(f"rank {rank} of {self.size} gave up after {self.timeout:g} s: {story}")
+
+    def everyone(self) -> list[State]:
+        """All states, with what only matters in a message: where a rank computes, and what came under another tag."""
+        frames = sys._current_frames()
+        found = []
+        for state, request, thread in zip(self.states, self.waited, self.threads, strict=True):
+            if state.doing == "running" and thread is not None and thread.ident in frames:
+                state = replace(state, place=place_of(frames[thread.ident]))
+            elif request is not None and request.kind == "recv":
+                state = replace(state, detail=self.strays(request.handle.channel))
+            found.append(state)
+        return found
+
+    def strays(self, channel: Channel) -> str:
+        """What has come on the same way with another tag, in words."""
+        tags = sorted(other.tag for other, queue in self.sent.items() if queue and other[:3] == channel[:3] and other.tag < TAGS)
+        return f"a message came with tag {tags[0]}" if tags else ""
+
+    def leave(self, rank: int, doing: str) -> None:
+        """A rank has come to its end ("finished" or "failed")."""
+        with self.lock:
+            self.states[rank] = State(doing)
+            if doing == "failed":
+                self.over = True
+                for condition in self.wakes:
+                    condition.notify_all()
+            elif not self.over:
+                self.find_deadlock()

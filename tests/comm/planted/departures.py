@@ -1,0 +1,163 @@
+"""Ranks that leave: by return, by exit, by an error, by a signal; and ranks that stay away."""
+
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+
+from minipar.comm import collectives as c
+from minipar.comm.protocol import Communicator
+from minipar.errors import DataError
+from tests.comm.planted.table import planted
+
+WAITS = "all_reduce 'gradients' at departures.py:"
+SETTLE = 0.5                                                        # seconds until the others are surely waiting
+
+
+def reduce_gradients(comm: Communicator) -> None:
+    c.all_reduce(comm, np.ones(4), why="gradients")
+
+
+@planted(3, "rank 1 has finished", WAITS)
+def early_return(comm: Communicator) -> None:
+    """One rank returns before the others are done."""
+    if comm.rank != 1:
+        reduce_gradients(comm)
+
+
+@planted(3, "rank 0 has finished", WAITS)
+def early_exit(comm: Communicator) -> None:
+    """One rank calls sys.exit(0)."""
+    if comm.rank == 0:
+        sys.exit(0)
+    reduce_gradients(comm)
+
+
+@planted(2, "rank 1 of 2 left with status 3")
+def early_exit_with_status(comm: Communicator) -> None:
+    """One rank calls sys.exit(3)."""
+    if comm.rank == 1:
+        sys.exit(3)
+    reduce_gradients(comm)
+
+
+@planted(3, "rank 2 of 3", "ValueError: the loss is not a number")
+def exception_while_others_reduce(comm: Communicator) -> None:
+    """An exception on one rank, while the others all-reduce."""
+    if comm.rank == 2:
+        raise ValueError("the loss is not a number")
+    reduce_gradients(comm)
+
+
+@planted(2, "rank 0 of 2", "KeyError: 'weights'")
+def exception_while_others_compute(comm: Communicator) -> None:
+    """An exception on one rank, while another computes and will not communicate for long."""
+    if comm.rank == 0:
+        {}["weights"]
+    time.sleep(30)
+
+
+@planted(5, "rank 4 of 5", "ZeroDivisionError: division by zero")
+def exception_in_the_middle(comm: Communicator) -> None:
+    """An exception on the last of five ranks, after some steps."""
+    for step in range(3):
+        reduce_gradients(comm)
+        if comm.rank == 4 and step == 1:
+            print(step / 0)
+
+
+@planted(3, "RuntimeError: out of luck")
+def exception_on_all(comm: Communicator) -> None:
+    """The same exception on every rank: told once."""
+    raise RuntimeError("out of luck")
+
+
+@planted(3, "rank 1 of 3", "DataError", "no text in corpus.txt")
+def exception_of_a_user(comm: Communicator) -> None:
+    """A user's mistake found by one rank: one line, no traceback."""
+    if comm.rank == 1:
+        raise DataError("no text in corpus.txt; name a file with some")
+    reduce_gradients(comm)
+
+
+@planted(3, "rank 0 of 3", "OSError: disk full")
+def exception_after_all_is_done(comm: Communicator) -> None:
+    """An exception after the last message, when the others have finished."""
+    reduce_gradients(comm)
+    if comm.rank == 0:
+        time.sleep(SETTLE)
+        raise OSError("disk full")
+
+
+@planted(3, "rank 1 of 3", "was killed", mpi=("rank 1 left without a word", "rank 1 is gone", WAITS))
+def killed_while_others_wait(comm: Communicator) -> None:
+    """One rank is killed (kill -9) while the others wait for it."""
+    if comm.rank == 1:
+        time.sleep(SETTLE)
+        die(comm)
+    reduce_gradients(comm)
+
+
+@planted(2, "rank 0 of 2", "was killed", mpi=("rank 0 left without a word", "rank 0 is gone", "rank 1 is computing"))
+def killed_while_others_compute(comm: Communicator) -> None:
+    """One rank is killed while the other computes: out of memory, for instance."""
+    if comm.rank == 0:
+        time.sleep(SETTLE)
+        die(comm)
+    time.sleep(20)
+
+
+@planted(3, "rank 2 of 3", "was killed", mpi=("rank 2 is gone",))
+def gone_without_a_word(comm: Communicator) -> None:
+    """One rank leaves through os._exit(1), as a crashing library does."""
+    if comm.rank == 2:
+        time.sleep(SETTLE)
+        die(comm, status=1)
+    reduce_gradients(comm)
+
+
+@planted(2, "gave up after 1 s", "rank 1 is computing", mpi=("gave up after 1 s", "rank 1 is stopped (kill -CONT"), timeout=1.0)
+def stopped_while_another_waits(comm: Communicator) -> None:
+    """One rank is stopped (SIGSTOP); a thread, which cannot be, sleeps."""
+    if comm.rank == 1:
+        rest(comm)
+    reduce_gradients(comm)
+
+
+@planted(3, "gave up after 1 s", "rank 0 is computing", mpi=("gave up after 1 s", "rank 0 is stopped (kill -CONT"), timeout=1.0)
+def stopped_in_a_chain(comm: Communicator) -> None:
+    """One rank is stopped; the second waits for it, the third for the second."""
+    if comm.rank == 0:
+        rest(comm)
+    else:
+        comm.recv(np.ones(1), comm.rank - 1, why="forward")
+
+
+@planted(3, "gave up after 1 s", "rank 1 is computing at departures.py:", WAITS, timeout=1.0)
+def busy_beyond_the_limit(comm: Communicator) -> None:
+    """One rank computes for longer than the others are willing to wait."""
+    if comm.rank == 1:
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            pass
+    reduce_gradients(comm)
+
+
+class Killed(BaseException):
+    """A thread cannot be killed; this is the nearest to it."""
+
+
+def die(comm: Communicator, status: int | None = None) -> None:
+    if comm.native is None:
+        raise Killed("was killed")
+    if status is not None:
+        os._exit(status)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def rest(comm: Communicator) -> None:
+    if comm.native is not None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(20)
