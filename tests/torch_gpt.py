@@ -1,11 +1,9 @@
-"""A GPT-2 in plain PyTorch, written for this comparison: every gradient and the optimiser's steps are PyTorch's own.
+"""A GPT-2 in plain PyTorch, to compare gradients and speed with: every gradient and the optimiser's steps are PyTorch's own.
 
 Parameters are named, and matrices lie, as in nanoGPT ([outputs, inputs]), so that a comparison also proves the import of names.
 """
 
 # B batch, T tokens, D model width, H heads, K head width, V vocabulary
-
-import math
 
 import torch
 from torch import Tensor, nn
@@ -24,10 +22,8 @@ class CausalSelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         B, T, D = x.shape
         q, k, v = (part.view(B, T, self.heads, -1).transpose(1, 2) for part in self.c_attn(x).split(D, dim=2))    # [B, H, T, K]
-        scores = q @ k.transpose(2, 3) / math.sqrt(k.shape[-1])     # [B, H, T, T]
-        later = torch.ones(T, T, dtype=torch.bool).triu(1)
-        weights = scores.masked_fill(later, -math.inf).softmax(dim=-1)
-        return self.c_proj((weights @ v).transpose(1, 2).reshape(B, T, D))
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.c_proj(out.transpose(1, 2).reshape(B, T, D))
 
 
 class MLP(nn.Module):
@@ -79,9 +75,9 @@ class TorchGPT(nn.Module):
         """Mean over the targets that are not -1."""
         return F.cross_entropy(self(tokens).flatten(0, 1), targets.flatten(), ignore_index=-1)
 
-    def adamw(self, rate: float, decay: float) -> torch.optim.AdamW:
-        """Weight decay for matrices alone."""
+    def adamw(self, rate: float, decay: float, **form: bool) -> torch.optim.AdamW:
+        """Weight decay for matrices alone. form: foreach=True or fused=True."""
         matrices = [p for p in self.parameters() if p.ndim >= 2]
         vectors = [p for p in self.parameters() if p.ndim < 2]
         groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
-        return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99), eps=1e-8)
+        return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99), eps=1e-8, **form)
