@@ -60,6 +60,7 @@ class Layout:
     sequence_parallel: the ranks of tp share the tokens of what lies between the layer pairs. gradients: how data parallelism
     sums gradients over dp: "parameter" (one message per parameter), "flat" (one in all), "buckets" (while backward still
     runs), or "bitwise" (sample by sample in one fixed tree: the same bits for every dp and any number of micro-batches).
+    bucket_bytes: of gradient in one bucket.
     """
 
     dp: int = 1
@@ -68,11 +69,12 @@ class Layout:
     tp: int = 1
     sequence_parallel: bool = False
     gradients: str = "flat"
+    bucket_bytes: int = 1 << 20
 
     def __post_init__(self) -> None:
-        for axis in ("dp", "pp", "cp", "tp"):
-            if getattr(self, axis) < 1:
-                raise LayoutError(f"{axis} is {getattr(self, axis)}; it must be at least 1")
+        for name in ("dp", "pp", "cp", "tp", "bucket_bytes"):
+            if getattr(self, name) < 1:
+                raise LayoutError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.gradients not in ("parameter", "flat", "buckets", "bitwise"):
             raise LayoutError(f"gradients is {self.gradients!r}; choose parameter, flat, buckets or bitwise")
 

@@ -27,7 +27,7 @@ from minipar.nn import GPT, SILENCE, Noise, Serial
 from minipar.nn.diagnosis import first_nonfinite
 from minipar.optim import OPTIMIZERS, Flat, Schedule, constant, cosine, warm_up
 from minipar.parallel.bitwise import tree_sum
-from minipar.parallel.data import REDUCERS
+from minipar.parallel.data import make_reducer
 from minipar.parallel.grid import Grid
 from minipar.parallel.norm import global_norm
 from minipar.parallel.tensor import region_of
@@ -73,7 +73,7 @@ class Trainer:
         region = region or region_of(grid.tp, model.context, layout.sequence_parallel)
         self.model = GPT(model, seed=train.seed, dtype=train.dtype, region=region)
         self.flat = Flat(self.model.parameters())
-        self.reducer = None if layout.gradients == "bitwise" else REDUCERS[layout.gradients](self.flat, grid.dp)
+        self.reducer = None if layout.gradients == "bitwise" else make_reducer(layout, self.flat, grid.dp)
         self.optimizer = OPTIMIZERS[train.optimizer](self.flat, weight_decay=train.weight_decay)
         self.schedule = _schedule(train)
         self.done = 0

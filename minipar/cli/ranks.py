@@ -22,6 +22,8 @@ def add_layout_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--tp", type=int, default=1, help="ranks that share each layer (default 1)")
     group.add_argument("--sequence-parallel", action="store_true", help="ranks of tp share the tokens between layers too")
     group.add_argument("--gradients", default="flat", help="sum over dp: parameter, flat, buckets or bitwise (default flat)")
+    group.add_argument("--bucket-bytes", type=int, default=Layout.bucket_bytes,
+                       help=f"of gradient in one bucket (default {Layout.bucket_bytes})")
     group.add_argument("--engine", choices=("auto", "threads"), default="auto",
                        help="threads: all ranks as threads of this process; auto: the ranks of mpirun, or one")
     group.add_argument("--timeout", type=float, help="longest wait for another rank in seconds (default 30, or MINIPAR_TIMEOUT)")

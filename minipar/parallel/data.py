@@ -14,10 +14,11 @@ import numpy as np
 
 from minipar.comm.collectives import Handle, all_reduce, start_all_reduce
 from minipar.comm.protocol import Communicator
+from minipar.config import Layout
 from minipar.nn import Parameter
 from minipar.optim import Flat
 
-BUCKET = 1 << 20                                                    # bytes of gradient in one message
+BUCKET = Layout.bucket_bytes                                        # the default
 
 
 class PerParameter:
@@ -102,4 +103,8 @@ def _cut(flat: Flat, size: int) -> list[tuple[slice, list[Parameter]]]:
     return buckets
 
 
-REDUCERS: dict[str, type[PerParameter]] = {"parameter": PerParameter, "flat": Whole, "buckets": Buckets}
+def make_reducer(layout: Layout, flat: Flat, dp: Communicator) -> PerParameter:
+    """What sums gradients over dp in this layout (all but the bitwise one)."""
+    if layout.gradients == "buckets":
+        return Buckets(flat, dp, size=layout.bucket_bytes)
+    return {"parameter": PerParameter, "flat": Whole}[layout.gradients](flat, dp)
