@@ -30,10 +30,16 @@ class Flat:
         self.places = [slice(int(end) - p.data.size, int(end)) for p, end in zip(self.parameters, ends, strict=True)]
         self.decayed = sum(p.data.size for p in parameters if p.ndim >= 2)
         self.data = np.concatenate([p.data.reshape(-1) for p in self.parameters])
-        self.grad = np.zeros_like(self.data)
         for p, place in zip(self.parameters, self.places, strict=True):
             p.data = self.data[place].reshape(p.shape)
-            p.grad, p.grad_buffer = None, self.grad[place].reshape(p.shape)
+        self.keep_gradient_in(np.zeros_like(self.data))
+
+    def keep_gradient_in(self, buffer: np.ndarray) -> None:
+        """Use this buffer [n] for the gradient from now on; the gradient that was there is forgotten."""
+        assert buffer.shape == self.data.shape and buffer.dtype == self.data.dtype, "a buffer of the same length and dtype"
+        self.grad = buffer
+        for p, place in zip(self.parameters, self.places, strict=True):
+            p.grad, p.grad_buffer = None, buffer[place].reshape(p.shape).view(np.ndarray)
 
     def gradient(self) -> np.ndarray:
         """The whole gradient [n]. A parameter that backward did not reach has gradient zero."""
