@@ -8,16 +8,15 @@ prints the last roll call.
 import os
 import select
 import sys
-import time
 
 from minipar.comm.board import Board
 from minipar.comm.rollcall import roll_call
 
-INTERVAL = 0.02             # seconds between looks where the system cannot wake us
+INTERVAL = 0.02             # seconds between looks where the system cannot wake the watcher
 
 
 def watch(board: Board) -> str:
-    """Returns the roll call once a rank of this node has left without a word; "" once all have ended in order or told their error."""
+    """Returns the roll call once a rank of this node has left without a word; "" once all have ended in some other way."""
     alarm = Alarm([board.process(rank)[0] for rank in board.slots])
     while True:
         states = [notice.state for notice in board.everyone()]
@@ -35,19 +34,17 @@ class Alarm:
     """Wakes its owner when one of these processes ends (pidfd_open(2), Linux 5.3); elsewhere, after an interval."""
 
     def __init__(self, pids: list[int]) -> None:
-        self.files = select.poll() if hasattr(os, "pidfd_open") else None
+        self.endings = select.poll()
         try:
-            for pid in pids if self.files else ():
-                self.files.register(os.pidfd_open(pid), select.POLLIN)
-        except OSError:                                             # one has ended already
-            self.files = None
+            for pid in pids:
+                self.endings.register(os.pidfd_open(pid), select.POLLIN)
+            self.longest = 1.0
+        except (AttributeError, OSError):                           # an older system, or one of them has ended already
+            self.longest = INTERVAL
 
     def wait(self) -> None:
-        if self.files is None:
-            time.sleep(INTERVAL)
-            return
-        for file, _ in self.files.poll():
-            self.files.unregister(file)
+        for ended, _ in self.endings.poll(1000 * self.longest):
+            self.endings.unregister(ended)
 
 
 def main(file: int, size: int, *ranks: int) -> None:

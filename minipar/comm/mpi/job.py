@@ -19,7 +19,8 @@ from minipar.comm.mpi.engine import MPI, MpiComm
 from minipar.comm.mpi.world import world
 from minipar.comm.protocol import FINISH_TAG, Communicator, exchange
 
-OTHER_NODE, OTHER_RANK = 0.3, 1.0       # seconds to leave the word to the first node, and to the rank that speaks for its node
+OTHER_NODE, OTHER_RANK = 0.3, 3.0       # seconds to leave the word to the first node, and to the rank that speaks for its node
+FORWARD = 0.1                           # seconds for the launcher to forward what was said, before it ends the job
 
 
 @contextmanager
@@ -59,6 +60,7 @@ def end_job(engine: MpiComm, error: BaseException) -> NoReturn:
     if engine.lookout.claim():
         sys.stdout.flush()
         print(text, file=sys.stderr, flush=True)
+        time.sleep(FORWARD)
     else:
         time.sleep(OTHER_RANK)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)                    # the library would add a line of its own, which says less

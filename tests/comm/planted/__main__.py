@@ -9,8 +9,9 @@ from tests.comm.planted.play import PLANTED, play, wrong
 TABLE = Path(__file__).parents[3] / "minipar" / "comm" / "FAULTS.md"
 HEADING = """# Planted faults
 
-Programs with one mistake each, run on purpose, as threads of one process and under mpirun. Each must end by itself, fail, and say
-what is wrong. Seconds are from start to end; under mpirun they include the start of the job. Made by `python -m tests.comm.planted`.
+Programs with one mistake each, run on purpose, as threads of one process and under mpirun. Each must end by itself, fail, and
+say what is wrong. Seconds are from start to end; under mpirun they include the start of the job. Written by
+`python -m tests.comm.planted`.
 
 """
 

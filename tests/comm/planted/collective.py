@@ -91,8 +91,8 @@ def root_broadcast(comm: Communicator) -> None:
     c.broadcast(comm, ones(4), root=2 if comm.rank == 2 else 0, why="weights")
 
 
-@planted(2, "do not agree on root", "rank 0: reduce sum of (4,) float64 with root 0", "rank 1: reduce sum of (4,) float64 with root 1",
-         HERE)
+@planted(2, "do not agree on root", "rank 0: reduce sum of (4,) float64 with root 0",
+         "rank 1: reduce sum of (4,) float64 with root 1", HERE)
 def root_reduce_to_myself(comm: Communicator) -> None:
     """Each rank reduces to itself."""
     c.reduce(comm, ones(4), root=comm.rank, why="loss")
