@@ -53,13 +53,17 @@ class ModelConfig:
 GPT2 = ModelConfig(vocabulary=50257, context=1024, layers=12, heads=12, width=768)      # 124M (Radford et al. 2019)
 
 
+GRADIENTS = ("parameter", "flat", "shared", "buckets", "bitwise")
+
+
 @dataclass(frozen=True)
 class Layout:
     """How many ranks share the work along each axis: data, pipeline, context and tensor parallel.
 
     sequence_parallel: the ranks of tp share the tokens of what lies between the layer pairs. gradients: how data parallelism
-    sums gradients over dp: "parameter" (one message per parameter), "flat" (one in all), "buckets" (while backward still
-    runs), or "bitwise" (sample by sample in one fixed tree: the same bits for every dp and any number of micro-batches).
+    sums gradients over dp: "parameter" (one message per parameter), "flat" (one in all), "shared" (one, in memory that
+    the ranks of a node share), "buckets" (while backward still runs), or "bitwise" (sample by sample in one fixed tree: the
+    same bits for every dp and any number of micro-batches).
     bucket_bytes: of gradient in one bucket.
     """
 
@@ -75,8 +79,8 @@ class Layout:
         for name in ("dp", "pp", "cp", "tp", "bucket_bytes"):
             if getattr(self, name) < 1:
                 raise LayoutError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.gradients not in ("parameter", "flat", "buckets", "bitwise"):
-            raise LayoutError(f"gradients is {self.gradients!r}; choose parameter, flat, buckets or bitwise")
+        if self.gradients not in GRADIENTS:
+            raise LayoutError(f"gradients is {self.gradients!r}; choose {', '.join(GRADIENTS)}")
 
     @property
     def ranks(self) -> int:

@@ -11,7 +11,7 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
 from minipar.comm.start import job, ranks_started
 from minipar.comm.threads import run
-from minipar.config import Layout
+from minipar.config import GRADIENTS, Layout
 from minipar.errors import LayoutError
 
 
@@ -21,7 +21,7 @@ def add_layout_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dp", type=int, default=1, help="ranks that share the batch (default 1)")
     group.add_argument("--tp", type=int, default=1, help="ranks that share each layer (default 1)")
     group.add_argument("--sequence-parallel", action="store_true", help="ranks of tp share the tokens between layers too")
-    group.add_argument("--gradients", default="flat", help="sum over dp: parameter, flat, buckets or bitwise (default flat)")
+    group.add_argument("--gradients", default="flat", help=f"how dp sums: {', '.join(GRADIENTS)} (default flat)")
     group.add_argument("--bucket-bytes", type=int, default=Layout.bucket_bytes,
                        help=f"of gradient in one bucket (default {Layout.bucket_bytes})")
     group.add_argument("--engine", choices=("auto", "threads"), default="auto",

@@ -1,9 +1,9 @@
 """Data parallelism: each rank of `dp` has the gradient of its own samples; the step needs the sum.
 
 The loss divides by the tokens of the global batch, so gradients of shards of any sizes add up, and no mean is to be taken.
-The sum is written three ways: the definition (one message per parameter), one flat buffer, and buckets that travel while
-backward still runs (Li et al. 2020, "PyTorch Distributed: experiences on accelerating data parallel training").
-`bitwise.py` has a fourth.
+The sum is written four ways: the definition (one message per parameter), one flat buffer, the same in memory that ranks
+share, and buckets that travel while backward still runs (Li et al. 2020, "PyTorch Distributed: experiences on accelerating
+data parallel training"). `bitwise.py` has a fifth.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from minipar.comm.collectives import Handle, all_reduce, start_all_reduce
+from minipar.comm.collectives import Handle, all_reduce, shared_array, start_all_reduce
 from minipar.comm.protocol import Communicator
 from minipar.config import Layout
 from minipar.nn import Parameter
@@ -42,6 +42,17 @@ class Whole(PerParameter):
     def finish(self) -> None:
         gradient = self.flat.gradient()
         all_reduce(self.dp, gradient, why="gradients", out=gradient, algorithm=self.algorithm)
+
+
+class Shared(Whole):
+    """One all-reduce of the whole flat gradient, which lies in memory that all ranks of dp see: no message carries it.
+
+    For ranks of one node. Raises CommError where dp spans several.
+    """
+
+    def __init__(self, flat: Flat, dp: Communicator):
+        super().__init__(flat, dp, algorithm="shared")
+        flat.keep_gradient_in(shared_array(dp, flat.grad.shape, flat.grad.dtype, why="gradients"))
 
 
 class Buckets(PerParameter):
@@ -107,4 +118,4 @@ def make_reducer(layout: Layout, flat: Flat, dp: Communicator) -> PerParameter:
     """What sums gradients over dp in this layout (all but the bitwise one)."""
     if layout.gradients == "buckets":
         return Buckets(flat, dp, size=layout.bucket_bytes)
-    return {"parameter": PerParameter, "flat": Whole}[layout.gradients](flat, dp)
+    return {"parameter": PerParameter, "flat": Whole, "shared": Shared}[layout.gradients](flat, dp)
