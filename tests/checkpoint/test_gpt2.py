@@ -1,0 +1,133 @@
+"""Files of GPT-2 weights: both formats go round, and a file that will not do is named in one line."""
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from minipar.checkpoint import archive
+from minipar.checkpoint.gpt2 import load_gpt2, save_gpt2
+from minipar.config import ModelConfig
+from minipar.errors import CheckpointError
+from minipar.nn import GPT
+from minipar.nn.gpt2_names import DIALECTS, to_gpt2
+
+CONFIG = ModelConfig(vocabulary=13, context=9, layers=2, heads=2, width=8)
+STATE = GPT(CONFIG).state_dict()
+SUFFIXES = [".npz", ".safetensors"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_files_go_round(suffix: str, dialect: str, dtype: type, tmp_path: Path) -> None:
+    path, state = tmp_path / f"model{suffix}", {name: array.astype(dtype) for name, array in STATE.items()}
+    save_gpt2(path, CONFIG, state, dialect)
+    config, found = load_gpt2(path, heads=2)
+    assert config == CONFIG and found.keys() == state.keys()
+    for name, array in state.items():
+        np.testing.assert_array_equal(found[name], array, strict=True)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_other_programs_can_read_the_files(tmp_path: Path) -> None:
+    """Plain NumPy, and the safetensors package, which hands Hugging Face's loader the mark that it asks for."""
+    expected = to_gpt2(CONFIG, STATE, "huggingface")
+    save_gpt2(tmp_path / "a.npz", CONFIG, STATE)
+    save_gpt2(tmp_path / "a.safetensors", CONFIG, STATE)
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as plain:
+        by_numpy = dict(plain)
+    with safetensors.safe_open(tmp_path / "a.safetensors", "np") as file:
+        assert file.metadata() == {"format": "pt"}
+        by_package = {name: file.get_tensor(name) for name in file.keys()}                      # noqa: SIM118
+    for found in (by_numpy, by_package):
+        assert found.keys() == expected.keys()
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name], array)
+
+
+def damaged(suffix: str, folder: Path, bytes_kept: float) -> Path:
+    path = folder / f"damaged{suffix}"
+    save_gpt2(path, CONFIG, STATE)
+    contents = path.read_bytes()
+    path.write_bytes(contents[: int(len(contents) * bytes_kept)])
+    return path
+
+
+def objects(folder: Path) -> Path:
+    np.savez(folder / "objects.npz", **{"wte.weight": np.array([{}], object)})
+    return folder / "objects.npz"
+
+
+def single_array(folder: Path) -> Path:
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(3))
+    (folder / "single.npz").write_bytes(buffer.getvalue())
+    return folder / "single.npz"
+
+
+def half_precision(folder: Path) -> Path:
+    """bfloat16, which NumPy lacks: by hand, as the format is a length, a JSON header and the bytes."""
+    header = b'{"wte.weight":{"dtype":"BF16","shape":[1,1],"data_offsets":[0,2]}}'
+    (folder / "bf16.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0\0")
+    return folder / "bf16.safetensors"
+
+
+def own_checkpoint(folder: Path) -> Path:
+    archive.save(folder / "step.npz", STATE, {"step": 1})
+    return folder / "step.npz"
+
+
+def another_shape(folder: Path) -> Path:
+    arrays = to_gpt2(CONFIG, STATE)
+    arrays["transformer.h.1.ln_1.bias"] = np.zeros(9, np.float32)
+    np.savez(folder / "shape.npz", **arrays)
+    return folder / "shape.npz"
+
+
+def a_folder(folder: Path) -> Path:
+    (folder / "model.npz").mkdir()
+    return folder / "model.npz"
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda folder: folder / "none.npz",                    "there is no file"),
+    (lambda folder: folder / "none.safetensors",            "there is no file"),
+    (lambda folder: folder / "pytorch_model.bin",           "come as .safetensors or .npz"),
+    (lambda folder: damaged(".npz", folder, 0.0),           "damaged"),
+    (lambda folder: damaged(".npz", folder, 0.9),           "damaged"),
+    (lambda folder: damaged(".safetensors", folder, 0.0),   "damaged"),
+    (lambda folder: damaged(".safetensors", folder, 0.9),   "damaged"),
+    (a_folder,                                              "cannot read"),
+    (objects,                                               "damaged, or no .npz file of numbers"),
+    (single_array,                                          "damaged, or no .npz file of numbers"),
+    (half_precision,                                        "holds BF16 numbers"),
+    (own_checkpoint,                                        "no matrix wte.weight among the"),
+    (another_shape,                                         r"h.1.ln_1.bias is \(9,\), not \(8,\)"),
+])
+def test_a_file_that_will_not_do_is_named(make, message: str, tmp_path: Path) -> None:
+    path = make(tmp_path)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_gpt2(path, heads=2)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_saving_where_it_cannot_be_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none" / "a.npz", tmp_path / "none" / "a.safetensors", tmp_path / "a.pt"):
+        with pytest.raises(CheckpointError, match=str(path)):
+            save_gpt2(path, CONFIG, STATE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_package_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_gpt2(tmp_path / "a.safetensors", CONFIG, STATE)
+    monkeypatch.setitem(sys.modules, "safetensors", None)           # what Python takes for a package that is not there
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    for act in (lambda path: load_gpt2(path, 2), lambda path: save_gpt2(path, CONFIG, STATE)):
+        with pytest.raises(CheckpointError, match="pip install safetensors; or use .npz"):
+            act(tmp_path / "a.safetensors")
+    save_gpt2(tmp_path / "a.npz", CONFIG, STATE)                    # the other format needs nothing
+    assert load_gpt2(tmp_path / "a.npz", 2)[0] == CONFIG
