@@ -43,10 +43,12 @@ HANG = 50                                                           # seconds wi
 Outcomes = list[list[str]]                                          # per test, what went wrong, a text per rank that failed
 
 
-def ranks(*counts: int, engines: Iterable[str] = ("threads", "mpi"), **options: Any) -> Callable[[Callable], Callable]:
-    """Run the decorated function(comm, ...) on each of these numbers of ranks, on each engine."""
+def ranks(*counts: int, mpi: Iterable[int] | None = None, engines: Iterable[str] = ("threads", "mpi"),
+          **options: Any) -> Callable[[Callable], Callable]:
+    """Run the decorated function(comm, ...) on each of these numbers of ranks, on each engine; `mpi`: on these under mpirun."""
+    numbers = {"threads": counts, "mpi": counts if mpi is None else tuple(mpi)}
     places = [pytest.param((engine, count), marks=pytest.mark.mpi if engine == "mpi" else (), id=f"{engine}-{count}")
-              for engine in engines for count in counts]
+              for engine in engines for count in numbers[engine]]
 
     def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
         def test(request: pytest.FixtureRequest, place: tuple[str, int], **parameters: Any) -> None:

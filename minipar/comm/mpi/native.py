@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from mpi4py import MPI
 
+from minipar.comm.collectives.arguments import address
+
 OPERATIONS: dict[np.ufunc, MPI.Op] = {np.add: MPI.SUM, np.maximum: MPI.MAX, np.minimum: MPI.MIN}
 
 
@@ -25,7 +27,7 @@ def all_reduce(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, combine
 
 
 def reduce_scatter(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, counts: Sequence[int], combine: np.ufunc) -> None:
-    comm.Reduce_scatter(source, out, list(counts), OPERATIONS[combine])
+    comm.Reduce_scatter(apart(source, out), out, list(counts), OPERATIONS[combine])
 
 
 def all_gather(comm: MPI.Intracomm, out: np.ndarray, counts: Sequence[int]) -> None:
@@ -33,12 +35,18 @@ def all_gather(comm: MPI.Intracomm, out: np.ndarray, counts: Sequence[int]) -> N
 
 
 def gather(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, counts: Sequence[int], root: int) -> None:
-    comm.Gatherv(source, [out, list(counts)] if comm.rank == root else None, root)
+    comm.Gatherv(apart(source, out), [out, list(counts)] if comm.rank == root else None, root)
 
 
 def scatter(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, counts: Sequence[int], root: int) -> None:
-    comm.Scatterv([source, list(counts)] if comm.rank == root else None, out, root)
+    comm.Scatterv([apart(source, out), list(counts)] if comm.rank == root else None, out, root)
 
 
 def all_to_all(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, gives: Sequence[int], takes: Sequence[int]) -> None:
     comm.Alltoallv([source, list(gives)], [out, list(takes)])
+
+
+def apart(source: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """MPI refuses a source that overlaps its result, or only touches it where one of the two is empty."""
+    distance = address(out) - address(source)
+    return source.copy() if -out.nbytes <= distance <= source.nbytes else source

@@ -1,0 +1,210 @@
+"""What is sent equals what the closed forms say: messages and bytes of every rank, exactly, for every algorithm, 1 to 9 ranks."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from minipar.comm.collectives import (
+    ALGORITHMS,
+    all_gather,
+    all_reduce,
+    all_to_all,
+    broadcast,
+    even_counts,
+    gather,
+    reduce,
+    reduce_scatter,
+    scatter,
+    shared_array,
+)
+from minipar.comm.counting import Counting
+from minipar.comm.protocol import Communicator
+from minipar.comm.threads import run
+from minipar.plan import collectives as plan
+from minipar.plan.collective_times import SEGMENT_BYTES
+from tests.comm.collectives.cases import uneven
+from tests.ranks import ranks
+
+LENGTHS = (0, 1, 5, 24, 37)
+RANKS = range(1, 10)
+Formula = Callable[..., plan.Traffic]
+
+SEGMENT = SEGMENT_BYTES // 8                                        # float64 elements
+ROOTED: dict[str, dict[str, Formula]] = {
+    "broadcast": {"naive": plan.naive_broadcast, "tree": plan.tree_broadcast, "ring": plan.ring_broadcast},
+    "reduce": {"naive": plan.direct_reduce, "tree": plan.direct_reduce, "ring": plan.ring_reduce},
+    "gather": {"naive": plan.naive_gather, "tree": plan.tree_gather},
+    "scatter": {"naive": plan.naive_scatter, "tree": plan.tree_scatter},
+}
+SYMMETRIC: dict[str, dict[str, Formula]] = {
+    "all_reduce": {
+        "naive": plan.naive_all_reduce, "tree": plan.tree_all_reduce, "ring": plan.ring_all_reduce,
+        "segmented": lambda p, rank, n: plan.segmented_all_reduce(p, rank, n, SEGMENT),
+        "recursive_doubling": plan.recursive_doubling_all_reduce, "halving_doubling": plan.halving_doubling_all_reduce,
+        "hierarchical": lambda p, rank, n: plan.hierarchical_all_reduce([0] * p, rank, n), "shared": plan.shared_all_reduce,
+    },
+    "reduce_scatter": {
+        "naive": plan.naive_reduce_scatter, "ring": plan.ring_reduce_scatter,
+        "segmented": lambda p, rank, counts: plan.segmented_reduce_scatter(p, rank, counts, SEGMENT),
+        "halving_doubling": plan.halving_reduce_scatter,
+    },
+    "all_gather": {
+        "naive": plan.naive_all_gather, "ring": plan.ring_all_gather, "bruck": plan.bruck_all_gather,
+        "recursive_doubling": plan.recursive_doubling_all_gather,
+    },
+}
+
+
+def sent(comm: Communicator, collective: Callable[[Communicator], object]) -> plan.Traffic:
+    """Messages and float64 elements that this rank sends in the collective."""
+    counting = Counting(comm)
+    collective(counting)
+    total = counting.traffic.total()
+    assert total.bytes % 8 == 0
+    return plan.Traffic(total.messages, total.bytes // 8)
+
+
+def check(comm: Communicator, formula: plan.Traffic, about: str, collective: Callable[[Communicator], object]) -> None:
+    counted = sent(comm, collective)
+    assert counted == formula, f"{about} on {comm.size} ranks: rank {comm.rank} sent {counted}, the formula says {formula}"
+
+
+def check_all_reduce(comm: Communicator, algorithm: str, length: int, formula: Formula) -> None:
+    if algorithm == "shared":
+        array = shared_array(comm, length, np.float64, why="test")
+    else:
+        array = np.ones(length)
+    check(comm, formula(comm.size, comm.rank, length), f"all_reduce by {algorithm} of {length}",
+          lambda counting: all_reduce(counting, array, why="test", algorithm=algorithm, out=array))
+
+
+def test_every_algorithm_has_a_formula() -> None:
+    for operation, formulas in {**ROOTED, **SYMMETRIC}.items():
+        assert {*formulas, "native"} == set(ALGORITHMS[operation])
+
+
+@ranks(*RANKS, mpi=(3, 4))
+def test_all_reduce(comm: Communicator) -> None:
+    for algorithm, formula in SYMMETRIC["all_reduce"].items():
+        for length in LENGTHS:
+            check_all_reduce(comm, algorithm, length, formula)
+
+
+@ranks(*RANKS, mpi=(3, 4))
+def test_reduce_scatter_and_all_gather(comm: Communicator) -> None:
+    p, rank = comm.size, comm.rank
+    for counts in [uneven(p), *(even_counts(length, p) for length in LENGTHS)]:
+        whole, own = np.ones(sum(counts)), np.ones(counts[rank])
+        for name, formula in SYMMETRIC["reduce_scatter"].items():
+            check(comm, formula(p, rank, counts), f"reduce_scatter by {name} of {counts}", lambda counting, name=name, counts=counts,
+                  whole=whole: reduce_scatter(counting, whole, counts=counts, why="test", algorithm=name))
+        for name, formula in SYMMETRIC["all_gather"].items():
+            check(comm, formula(p, rank, counts), f"all_gather by {name} of {counts}", lambda counting, name=name, counts=counts,
+                  own=own: all_gather(counting, own, counts=counts, why="test", algorithm=name))
+
+
+@ranks(*RANKS, engines=["threads"])
+def test_broadcast_reduce_gather_and_scatter(comm: Communicator) -> None:
+    p, rank = comm.size, comm.rank
+    for root in range(p):
+        for length in (0, 1, 24, 37):
+            array = np.ones(length)
+            for name, formula in ROOTED["broadcast"].items():
+                check(comm, formula(p, rank, length, root), f"broadcast by {name} of {length} from {root}",
+                      lambda counting, name=name, array=array: broadcast(counting, array, root=root, why="test", algorithm=name))
+            for name, formula in ROOTED["reduce"].items():
+                check(comm, formula(p, rank, length, root), f"reduce by {name} of {length} to {root}",
+                      lambda counting, name=name, array=array: reduce(counting, array, root=root, why="test", algorithm=name))
+        counts = uneven(p)
+        whole, own = np.ones(sum(counts)), np.ones(counts[rank])
+        for name, formula in ROOTED["gather"].items():
+            check(comm, formula(p, rank, counts, root), f"gather by {name} to {root}", lambda counting, name=name, own=own,
+                  counts=counts: gather(counting, own, counts=counts, root=root, why="test", algorithm=name))
+        for name, formula in ROOTED["scatter"].items():
+            check(comm, formula(p, rank, counts, root), f"scatter by {name} from {root}", lambda counting, name=name, whole=whole,
+                  counts=counts: scatter(counting, whole, counts=counts, root=root, why="test", algorithm=name))
+
+
+@ranks(*RANKS, engines=["threads"])
+def test_all_to_all(comm: Communicator) -> None:
+    p, rank = comm.size, comm.rank
+    table = np.random.default_rng(7).integers(0, 4, (p, p))
+    gives, takes = table[rank].tolist(), table[:, rank].tolist()
+    for name in ("naive", "pairwise"):
+        check(comm, plan.direct_all_to_all(p, rank, gives), f"all_to_all by {name}", lambda counting, name=name: all_to_all(
+            counting, np.ones(sum(gives)), send_counts=gives, receive_counts=takes, why="test", algorithm=name))
+    check(comm, plan.bruck_all_to_all(p, rank, 3), "all_to_all by bruck",
+          lambda counting: all_to_all(counting, np.ones(3 * p), why="test", algorithm="bruck"))
+
+
+@ranks(6, 7, 9, engines=["threads"])
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_hierarchical_over_nodes(comm: Communicator, width: int) -> None:
+    """Nodes of equal and of unequal size, ranks in blocks and in turns; and what crosses between the nodes."""
+    for nodes in ([rank // width for rank in range(comm.size)], [rank % width for rank in range(comm.size)]):
+        comm.nodes = tuple(nodes)
+        for length in LENGTHS:
+            check_all_reduce(comm, "hierarchical", length, lambda p, rank, n, nodes=nodes: plan.hierarchical_all_reduce(nodes, rank, n))
+
+
+def test_what_crosses_between_two_nodes() -> None:
+    """Two nodes of two ranks, 40 elements: each rank sends 2 (m - 1)/m n/w = 20 of them to the other node."""
+    def body(comm: Communicator) -> dict:
+        counting = Counting(comm)
+        all_reduce(counting, np.ones(40), why="test", algorithm="hierarchical")
+        return {ends: tally.bytes for ends, tally in counting.traffic.between(comm.nodes).items()}
+
+    assert [books[rank // 2, 1 - rank // 2] for rank, books in enumerate(run(4, body, nodes=[0, 0, 1, 1]))] == [20 * 8] * 4
+
+
+@ranks(2, 3, engines=["threads"])
+def test_long_arrays_in_segments_and_stages(comm: Communicator) -> None:
+    length = 5 * SEGMENT + 3
+    for name in ("segmented", "ring"):
+        check_all_reduce(comm, name, length, SYMMETRIC["all_reduce"][name])
+    all_reduce(comm, np.ones(1), why="test", algorithm="shared")    # makes the stage
+    stages = -(-length // (2 * SEGMENT))
+    array = np.ones(length)
+    counting = Counting(comm)
+    counting.staging = comm.staging
+    all_reduce(counting, array, why="test", algorithm="shared")
+    assert counting.traffic.total().messages == plan.shared_all_reduce(comm.size, comm.rank, length, stages).messages
+
+
+@pytest.mark.parametrize("p", [2, 4, 8])
+def test_the_formulas_are_the_textbook_s_where_everything_divides(p: int) -> None:
+    n, log = 8 * 9 * 5, p.bit_length() - 1
+    for rank in range(p):
+        assert plan.ring_all_reduce(p, rank, n) == (2 * (p - 1), 2 * (p - 1) * n // p)
+        assert plan.recursive_doubling_all_reduce(p, rank, n) == (log, log * n)
+        assert plan.halving_doubling_all_reduce(p, rank, n) == (2 * log, 2 * (p - 1) * n // p)
+        assert plan.bruck_all_to_all(p, rank, n // p) == (log, n * log // 2)
+
+
+@pytest.mark.parametrize("p", RANKS)
+def test_the_pieces_are_those_of_array_split(p: int) -> None:
+    for n in LENGTHS:
+        parts = [len(part) for part in np.array_split(np.empty(n), p)]
+        assert [plan.piece(n, p, r) for r in range(p)] == parts == even_counts(n, p)
+
+
+def test_a_wrong_formula_is_noticed() -> None:
+    """The formula of a ring whose ranks send all p pieces, and of one that forgets that the lengths do not divide."""
+    for wrong in (lambda p, rank, n: plan.Traffic(2 * p, 2 * n), lambda p, rank, n: plan.Traffic(2 * (p - 1), 2 * (p - 1) * n // p)):
+        with pytest.raises(AssertionError, match="the formula says"):
+            run(3, check_all_reduce, "ring", 37, wrong)
+
+
+def test_a_ring_that_sends_too_much_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chatty(*arguments: object):                                 # noqa: ANN202
+        channel = arguments[0]
+        yield channel.comm.isend(np.ones(1), 0, why="chat", tag=channel.tag)
+        if channel.rank == 0:
+            for source in range(channel.size):
+                yield channel.comm.irecv(np.ones(1), source, why="chat", tag=channel.tag)
+        yield from ALGORITHMS["all_reduce"]["ring"](*arguments)
+
+    monkeypatch.setitem(ALGORITHMS["all_reduce"], "chatty", chatty)
+    with pytest.raises(AssertionError, match="the formula says"):
+        run(3, check_all_reduce, "chatty", 37, plan.ring_all_reduce)
