@@ -1,4 +1,4 @@
-"""Three sums that BLAS does faster than NumPy's reductions."""
+"""Sums over rows and columns in one pass, faster than NumPy's reductions."""
 
 from functools import lru_cache
 
@@ -16,6 +16,11 @@ def filled(n: int, value: float, dtype: np.dtype) -> np.ndarray:
 def column_sum(a: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """a.sum(axis=0) for a [n, m], as the product of a row of ones with a."""
     return np.dot(filled(len(a), 1.0, a.dtype), a, out=out)
+
+
+def column_dot(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """(a * b).sum(axis=0) for a and b [n, m], without an array for the products."""
+    return np.einsum("nm,nm->m", a, b, out=out)
 
 
 def row_mean(a: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ With n = (x - mean) / sqrt(var + eps), y = scale n + shift, and h = scale g the 
 
     dx = (h - mean(h) - n mean(h n)) / sqrt(var + eps)
 
-since moving x along 1 or along n leaves the output where it is. Means over rows are matrix-vector products.
+since moving x along 1 or along n leaves the output where it is. No sum makes an array of products first.
 """
 
 # D model width
@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from minipar.autograd.functions import sqrt
-from minipar.autograd.fused.kernels import column_sum, row_dot, row_mean
+from minipar.autograd.fused.kernels import column_dot, column_sum, row_dot, row_mean
 from minipar.autograd.reductions import mean
 from minipar.autograd.tensor import Tensor, record
 
@@ -38,14 +38,12 @@ def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float 
 
     def vjp(g: np.ndarray):
         g = g.reshape(normal.shape)
-        g_normal = g * normal
-        averaging = weight / weight.dtype.type(len(weight))         # g @ averaging is mean(h), without forming h
-        mean_h, mean_h_normal = g @ averaging, g_normal @ averaging
-        dx = g * weight
+        dx = g * weight                                             # h
+        mean_h, mean_hn = row_mean(dx), row_dot(dx, normal) / weight.dtype.type(len(weight))
         dx -= mean_h[:, None]
-        dx -= normal * mean_h_normal[:, None]
+        dx -= normal * mean_hn[:, None]
         dx *= inverse[:, None]
-        gradients = (dx.reshape(shape), lambda out: column_sum(g_normal, out), lambda out: column_sum(g, out))
+        gradients = (dx.reshape(shape), lambda out: column_dot(g, normal, out), lambda out: column_sum(g, out))
         return gradients if shift is not None else gradients[:2]
 
     return record(y.reshape(shape), (x, scale) if shift is None else (x, scale, shift), vjp)
