@@ -1,0 +1,176 @@
+"""What a user can get wrong: one clear line, exit status 2, nothing written, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minipar.checkpoint.archive import load, save
+from tests.commands import call, finished, refused
+from tests.tiny import TEXT, contents, options
+
+
+def last(run: Path) -> Path:
+    return run / "checkpoints" / "step-00000020.npz"
+
+
+@pytest.mark.parametrize("content, said", [
+    (None, "text.txt does not exist"),
+    (b"", "text.txt is empty"),
+    (b" \n", "text.txt is empty"),
+    (b"\x89PNG\0\x01", "text.txt is binary, not text: byte 4 is NUL"),
+    (b"caf\xe9 " * 50, "text.txt is not UTF-8: byte 3 is 0xe9"),
+    (b"abc", "the training text has 2 tokens, but a context of 8 needs 9; choose a shorter context or give more text"),
+    (TEXT[:80].encode(), "the validation text has 8 tokens, but a context of 8 needs 9"),
+])
+def test_text(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, said: str) -> None:
+    words = options(tmp_path)
+    (tmp_path / "text.txt").unlink() if content is None else (tmp_path / "text.txt").write_bytes(content)
+    before = contents(tmp_path)
+    assert said in refused(capsys, "train", *words, "--out", tmp_path / "run")
+    assert contents(tmp_path) == before and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("words, said", [
+    ("--heads 3", "3 heads do not divide the width 8; choose 2, 4, 1, 8 heads or another width"),
+    ("--context 100000", "tokens, but a context of 100000 needs 100001; choose a shorter context or give more text"),
+    ("--context 0", "context is 0; it must be at least 1"),
+    ("--width -8", "width is -8"),
+    ("--hidden -1", "hidden is -1"),
+    ("--layers 0", "layers is 0"),
+    ("--dropout 1", "dropout is 1.0; it must be at least 0 and less than 1"),
+    ("--dropout nan", "dropout is nan"),
+    ("--steps 0", "steps is 0; it must be at least 1"),
+    ("--batch 0", "batch is 0"),
+    ("--micro-batches 6", "6 micro-batches of a batch of 5 leave some empty; choose at most 5"),
+    ("--lr 0", "lr is 0.0; it must be a positive number"),
+    ("--lr nan", "lr is nan"),
+    ("--lr inf", "lr is inf"),
+    ("--clip nan", "clip is nan"),
+    ("--warm-up -1", "warm_up is -1"),
+    ("--seed -1", "seed is -1"),
+    ("--save-every 0", "save_every is 0"),
+    ("--validate-every 0", "validate_every is 0"),
+    ("--tokenizer bpe", "tokenizer is 'bpe'; choose byte, char"),
+    ("--optimizer adamax", "optimizer is 'adamax'; choose sgd, adagrad, adam, adamw"),
+    ("--schedule linear", "schedule is 'linear'; choose constant, cosine"),
+    ("--dtype float16", "dtype is 'float16'; choose float32, float64"),
+    ("--width 100000000", "not enough memory: Unable to allocate"),
+])
+def test_sizes_and_options(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
+    assert said in refused(capsys, "train", *options(tmp_path), "--out", tmp_path / "run", *words.split())
+    assert list(contents(tmp_path)) == ["text.txt"] and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("place, said", [
+    ("text.txt", "cannot write {place}: File exists"),
+    ("text.txt/run", "cannot write {place}: Not a directory"),
+    ("/proc/run", "cannot write /proc/run: "),                         # refused to root, too
+])
+def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str, said: str) -> None:
+    words = options(tmp_path)
+    before = contents(tmp_path)
+    assert said.format(place=tmp_path / place) in refused(capsys, "train", *words, "--out", tmp_path / place)
+    assert contents(tmp_path) == before
+
+
+def test_a_folder_that_holds_a_run(done: Path, pristine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(done)
+    said = refused(capsys, "train", *options(pristine), "--out", done)
+    assert f"{done} holds a run; go on with --resume {done}, or choose another --out" in said
+    assert contents(done) == before
+    shutil.rmtree(done / "checkpoints")                              # to save room, say: what happened is still worth keeping
+    assert "holds a run" in refused(capsys, "train", *options(pristine), "--out", done)
+
+
+@pytest.mark.parametrize("words, said", [
+    ("", "has done all 20 steps; give more with --steps"),
+    ("--steps 40 --width 16", "is of another model: it has width 8, not 16; resume with the sizes it was trained with"),
+    ("--steps 40 --heads 4", "is of another model: it has heads 2, not 4"),
+    ("--steps 40 --context 4", "is of another model: it has context 8, not 4"),
+    ("--steps 40 --optimizer sgd", "is of another model: optimizer/"),
+    ("--steps 40 --dtype float64", "holds float32; leave --dtype out"),
+    ("--steps 40 --tokenizer byte", "was trained with the char tokenizer; leave --tokenizer out"),
+    ("--steps 40 --heads 3", "3 heads do not divide the width 8"),
+    ("--steps 40 --data {folder}/other.txt", "was trained on another text; give the same --data"),
+    ("--steps 40 --data {folder}/greek.txt", "was trained on another text: the tokenizer does not know the character 'α'"),
+    ("--steps 40 --data {folder}/none.txt", "none.txt does not exist"),
+])
+def test_resume_with_what_does_not_fit(done: Path, capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
+    (done.parent / "other.txt").write_text(TEXT[::-1])
+    (done.parent / "greek.txt").write_text(TEXT + "α")
+    before = contents(done)
+    assert said in refused(capsys, "train", "--resume", done, *words.format(folder=done.parent).split())
+    assert contents(done) == before
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+
+
+def foreign_archive(path: Path) -> None:
+    np.savez(path, wte=np.ones(3))
+
+
+def foreign_text(path: Path) -> None:
+    path.write_text("not a checkpoint")
+
+
+def foreign_state(path: Path) -> None:
+    save(path, {"a": np.ones(3)}, {"model": {"layers": 3}})
+
+
+@pytest.mark.parametrize("spoil, said", [
+    (truncate, "is no checkpoint, or a truncated one"), (flip, "is damaged"), (foreign_archive, "is no minipar checkpoint"),
+    (foreign_text, "is no checkpoint"), (foreign_state, "is no checkpoint of minipar train"),
+    (os.unlink, "holds no checkpoint"),
+])
+def test_resume_and_generate_from_a_spoilt_checkpoint(done: Path, capsys: pytest.CaptureFixture[str],
+                                                      spoil: Callable[[Path], None], said: str) -> None:
+    for path in (done / "checkpoints").iterdir():
+        if path != last(done):
+            path.unlink()
+    spoil(last(done))
+    before = contents(done)
+    assert said in refused(capsys, "train", "--resume", done, "--steps", "40")
+    assert said in refused(capsys, "generate", "--run", done, "--prompt", "the")
+    assert contents(done) == before
+
+
+def test_the_way_out_that_a_damaged_checkpoint_names(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flip(last(done))
+    assert "move this one away, and the one before it counts" in refused(capsys, "train", "--resume", done)
+    last(done).rename(done / "damaged.npz")
+    assert call("train", "--resume", done) == 0
+    assert load(last(done))[1]["done"] == 20
+
+
+@pytest.mark.parametrize("words, said", [
+    ("--run {run} --prompt α", "the tokenizer does not know the character 'α' (U+03B1, at position 0)"),
+    ("--run {run} --prompt=", "an empty prompt gives the model nothing to continue"),
+    ("--run {run}/none --prompt x", "none holds no checkpoint; train one with: minipar train --out"),
+    ("--run {run} --prompt a --temperature -1", "temperature -1.0"),
+    ("--run {run} --prompt a --temperature nan", "temperature nan"),
+    ("--run {run} --prompt a --top-k -1", "top-k -1"),
+    ("--run {run} --prompt a --tokens -1", "--tokens is -1; it must not be negative"),
+])
+def test_generate(pristine: Path, capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
+    assert said in refused(capsys, "generate", *words.format(run=pristine / "run").split())
+
+
+def test_the_same_in_a_process_of_its_own(tmp_path: Path) -> None:
+    """Nothing that capsys does not see, such as a complaint at the end of the interpreter."""
+    shown = finished("train", *options(tmp_path), "--heads", "3", "--out", tmp_path / "run")
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert shown.stderr == "minipar train: 3 heads do not divide the width 8; choose 2, 4, 1, 8 heads or another width\n"

@@ -1,0 +1,102 @@
+"""What `minipar train` writes and shows, and that a run goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from minipar.checkpoint.archive import load
+from minipar.checkpoint.folder import Checkpoints
+from tests.commands import call, finished
+from tests.tiny import MODEL, TRAIN, contents, losses, options
+
+
+def test_a_run_and_what_it_leaves(tmp_path: Path) -> None:
+    """Through a process of its own, so that all of stderr is seen."""
+    shown = finished("train", *options(tmp_path), "--out", tmp_path / "run")
+    assert shown.returncode == 0
+    bar = shown.stderr.split("\r")[-1]
+    assert re.search(r"100%.* 20/20 \[\d\d:\d\d<\d\d:\d\d, ", bar)      # steps, time gone, time left
+    assert re.search(r"loss \d\.\d{3}, validation \d\.\d{3}, [\d,]+ tokens/s\]\n$", bar)
+    assert "Warning" not in shown.stderr
+
+    summary, *more = shown.stdout.splitlines()
+    assert re.fullmatch(r"[\d,]+ parameters, 20 steps, validation loss \d\.\d{4} nats per token", summary)
+    assert f"pictures, metrics and checkpoints: {tmp_path / 'run'}" in more
+    assert len("\n".join(more[more.index("a sample:") + 2:-1])) == 1 + 400
+    assert {name.split("/")[0] for name in contents(tmp_path / "run")} == {
+        "config.json", "metrics.jsonl", "loss.png", "checkpoints"}
+
+
+def test_config_json_says_what_was_asked_for(pristine: Path) -> None:
+    config = json.loads((pristine / "run" / "config.json").read_text())
+    asked = {**MODEL, **TRAIN, "data": str(pristine / "text.txt")}
+    asked.pop("validation_windows")
+    assert asked.items() <= {**config["model"], **config["train"]}.items()
+    assert config["model"]["vocabulary"] == len(set((pristine / "text.txt").read_text()))
+
+
+def test_metrics_have_every_step_and_validation(pristine: Path) -> None:
+    lines = [json.loads(line) for line in (pristine / "run" / "metrics.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if "loss" in line]
+    assert [line["step"] for line in steps] == list(range(20))
+    assert all(line.keys() == {"step", "loss", "norm", "lr", "seconds"} and line["seconds"] > 0 for line in steps)
+    assert [line["step"] for line in lines if "validation" in line] == [3, 7, 11, 15, 19]
+    rates = [line["lr"] for line in steps]
+    assert rates[:4] == pytest.approx([0.0025, 0.005, 0.0075, 0.01]) and 0.001 < rates[-1] < 0.0012 and rates[3:] == sorted(
+        rates[3:], reverse=True)
+    assert steps[-1]["loss"] < steps[0]["loss"] - 0.1
+
+
+def test_checkpoints_are_the_last_two_and_the_best(pristine: Path) -> None:
+    kept = Checkpoints(pristine / "run" / "checkpoints")
+    assert {path.name for path in kept.folder.iterdir()} == {"step-00000018.npz", "step-00000020.npz", "step-00000012.npz"} or (
+        kept.best() == kept.latest() and len(list(kept.folder.iterdir())) == 2)
+    arrays, meta = load(kept.folder / "step-00000020.npz")
+    assert meta["done"] == meta["step"] == 20 and {name.split("/")[0] for name in arrays} == {"weights", "optimizer"}
+
+
+@pytest.mark.parametrize("words", [[], ["--dropout", "0.2", "--micro-batches", "3"]])
+def test_ten_and_ten_steps_leave_the_files_of_twenty(tmp_path: Path, words: list[str]) -> None:
+    """Byte for byte: checkpoints with weights, optimiser and metadata; metrics but for the times."""
+    words = [*options(tmp_path, schedule="constant"), *words]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert call("train", *words, "--out", whole) == 0
+    assert call("train", *words, "--out", parts, "--steps", 10) == 0
+    assert call("train", "--resume", parts, "--steps", 20) == 0
+    name = "checkpoints/step-00000020.npz"
+    assert contents(parts)[name] == contents(whole)[name]
+    assert contents(parts)["config.json"] == contents(whole)["config.json"]
+    extra = [line for line in losses(parts) if line not in losses(whole)]
+    assert len(extra) == 1 and extra[0]["step"] == 9 and "validation" in extra[0]                # that of its last step
+    assert [line for line in losses(parts) if line not in extra] == losses(whole)
+
+
+def test_another_seed_is_another_run(tmp_path: Path, pristine: Path) -> None:
+    assert call("train", *options(tmp_path), "--out", tmp_path / "run", "--seed", 1) == 0
+    assert losses(tmp_path / "run")[0]["loss"] != losses(pristine / "run")[0]["loss"]
+
+
+def test_without_data_python_brings_the_text(tmp_path: Path) -> None:
+    assert call("train", "--preset", "tiny", "--layers", 1, "--width", 8, "--context", 8, "--batch", 2, "--steps", 1,
+                "--out", tmp_path / "run") == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["train"]["data"] == "" and config["train"]["lr"] == 2e-3 and config["model"]["heads"] == 4  # of the preset
+    assert config["model"]["layers"] == 1 and config["model"]["vocabulary"] > 80
+
+
+def test_metrics_that_end_in_half_a_line(done: Path) -> None:
+    """As a kill or a full disk leaves them: resume drops the half and what is to be done again, and keeps the rest."""
+    expected = losses(done)
+    for path in (done / "checkpoints").iterdir():
+        if path.name != "step-00000018.npz":
+            path.unlink()
+    with (done / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 20, "lo')
+    (done / "metrics.jsonl.0123abcd.tmp").write_text("left over by a kill")
+    assert call("train", "--resume", done) == 0
+    assert losses(done) == expected
+    assert (done / "metrics.jsonl").read_text().count("\n") == len(expected) and not list(done.glob("*.tmp"))
