@@ -32,11 +32,9 @@ from minipar.plan.axis import Axis, Pick
 from minipar.plan.collectives import piece
 from minipar.plan.parameters import Shapes, rank_shapes
 
-BUCKET_BYTES = 1 << 20                                              # of gradient in one bucket
-
 
 def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: int, pick: Pick, *,
-                 bucket_bytes: int = BUCKET_BYTES, nodes: tuple[int, ...] | None = None) -> dict[Line, Sent]:
+                 nodes: tuple[int, ...] | None = None) -> dict[Line, Sent]:
     """What world rank `rank` sends in one training step, by line; groups of one rank send nothing and have no lines.
 
     pick: see Pick. nodes: the node of each world rank, by default one node. Raises LayoutError for a layout with pp or cp,
@@ -60,7 +58,7 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
             lines += _pass(model, tp, b, itemsize, layout.sequence_parallel)
         lines.append(tp.all_reduce(1, 8, "gradient norm"))
     if dp.size > 1:
-        lines += _gradient(shapes, dp, train.batch, layout.gradients, itemsize, bucket_bytes)
+        lines += _gradient(shapes, dp, train.batch, layout, itemsize)
     return added_up(lines)
 
 
@@ -109,20 +107,23 @@ def _shared(model: ModelConfig, tp: Axis, itemsize: int, rows: list[str]) -> Ite
         yield tp.all_reduce(model.width, itemsize, f"{layer} backward")
 
 
-def _gradient(shapes: Shapes, dp: Axis, batch: int, how: str, itemsize: int, bucket: int) -> Iterator[tuple[Line, Sent]]:
+def _gradient(shapes: Shapes, dp: Axis, batch: int, layout: Layout, itemsize: int) -> Iterator[tuple[Line, Sent]]:
     """The sum of gradients over dp, and of the losses."""
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
-    if how == "bitwise":
-        yield from _tree(dp, batch, sum(sizes.values()) + 1, itemsize)       # the loss is the last element
+    total = sum(sizes.values())
+    if layout.gradients == "bitwise":
+        yield from _tree(dp, batch, total + 1, itemsize)            # the loss is the last element
         return
     yield dp.all_reduce(1, 8, "loss")
-    if how == "flat":
-        yield dp.all_reduce(sum(sizes.values()), itemsize, "gradients")
-    elif how == "parameter":
+    if layout.gradients == "shared":
+        yield dp.all_reduce_in_shared_memory(total, "gradients")
+    elif layout.gradients == "flat":
+        yield dp.all_reduce(total, itemsize, "gradients")
+    elif layout.gradients == "parameter":
         for name, size in sizes.items():
             yield dp.all_reduce(size, itemsize, f"gradient {name}")
     else:
-        for number, size in enumerate(_buckets(shapes, bucket // itemsize)):
+        for number, size in enumerate(_buckets(shapes, layout.bucket_bytes // itemsize)):
             yield dp.all_reduce(size, itemsize, f"gradients {number}")
 
 
