@@ -55,7 +55,8 @@ def test_flags() -> None:
 def test_ranks_get_one_blas_thread_unless_told_otherwise() -> None:
     inherited = rank_environment({"PATH": "/usr/bin", "OMP_NUM_THREADS": "3", "X": "y"})
     assert inherited["OPENBLAS_NUM_THREADS"] == "1" and inherited["OMP_NUM_THREADS"] == "3" and inherited["X"] == "y"
-    assert inherited["PATH"].split(os.pathsep)[-1] == "/usr/bin" and Path(inherited["PATH"].split(os.pathsep)[0], "python").exists()
+    first, *_, last = inherited["PATH"].split(os.pathsep)
+    assert Path(first, "python").exists() and last == "/usr/bin"
 
 
 def test_ranks_run_and_their_status_comes_back(tmp_path: Path) -> None:
@@ -70,8 +71,9 @@ def test_ranks_run_and_their_status_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ranks, command, hostfile, complaint", [
-    (0, ["python"], None, "cannot launch 0 ranks"), (2, [], None, "nothing to launch"), (2, ["gone.py"], None, "no file gone.py"),
-    (2, ["python"], "gone", "no file gone"), (2, ["no-such-command"], None, "no such command")])
+    (0, ["python"], None, "cannot launch 0 ranks"), (2, [], None, "nothing to launch"),
+    (2, ["gone.py"], None, "no file gone.py"), (2, ["python"], "gone", "no file gone"),
+    (2, ["no-such-command"], None, "no such command")])
 def test_what_cannot_be_launched(ranks: int, command: list[str], hostfile: str | None, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         launch(ranks, command, os.environ, hostfile)
@@ -100,7 +102,8 @@ def test_an_interrupted_launch_leaves_no_rank_behind(tmp_path: Path, number: sig
     pids.mkdir()
     start = ("import os, sys; from minipar.comm import launch; launch.GRACE = 1.0\n"
              "raise SystemExit(launch.launch(2, sys.argv[1:], os.environ))")
-    job = subprocess.Popen([sys.executable, "-c", start, str(program), str(pids)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    line = [sys.executable, "-c", start, str(program), str(pids)]
+    job = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     deadline = time.monotonic() + 30
     while len(list(pids.iterdir())) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)

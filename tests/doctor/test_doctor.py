@@ -1,6 +1,8 @@
 """The doctor: a healthy machine passes, and each planted failure gets the command that mends it."""
 
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from minipar.cli import doctor as command
-from minipar.comm.launch import find_launcher, launcher_folders
+from minipar.comm.launch import launcher_folders
 from minipar.comm.protocol import Communicator
 from minipar.doctor import checkup
 from minipar.doctor.checkup import Machine, check_up, crossing, find_library
@@ -35,39 +37,33 @@ def test_this_machine_is_fit() -> None:
 
 
 @pytest.fixture
-def fake(tmp_path: Path) -> Callable[[str, str], str]:
-    """Makes a folder whose mpiexec says it is of this version, and otherwise runs the given shell lines. $REAL is the real one."""
-    def make(version: str, lines: str) -> str:
-        real = find_launcher(FOLDERS)
-        assert real is not None
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Makes a folder whose mpiexec is of this version and runs the given lines; mpi4py's library is said to be `on`."""
+    def make(version: str, lines: str, on: str) -> str:
+        monkeypatch.setattr(checkup, "find_library", lambda machine: Finding("mpi4py", "ok", f"4.1.2, on {on}"))
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
         path = tmp_path / "mpiexec"
-        path.write_text(f"#!/bin/sh\nREAL='{real.path}'\n[ \"$1\" = --version ] && echo '{version}' && exit\n{lines}\n")
+        path.write_text(f"#!/bin/sh\n[ \"$1\" = --version ] && echo '{version}' && exit\n{lines}\n")
         path.chmod(0o755)
         return str(tmp_path)
     return make
 
 
-def plain_fails(words: str, flag: str) -> str:
-    """A launcher that refuses unless the flag is given; with it, it drops Open MPI's flags and starts the ranks for real."""
+def refuses(words: str, flag: str) -> str:
+    """A launcher that fails with these words unless it is given the flag; otherwise it answers as a good job does."""
     return (f"case \"$*\" in *{flag}*) ;; *) echo '{words}' >&2; exit 1;; esac\n"
-            "ranks=$2; shift 2; while [ \"${1#-}\" != \"$1\" ]; do [ \"$1\" = -x ] && shift; shift; done\n"
-            "exec $REAL -n $ranks \"$@\"")
-
-
-@pytest.fixture
-def says_open_mpi(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkup, "find_library", lambda machine: Finding("mpi4py", "ok", "4.1.2, on Open MPI 5.0.11"))
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
+            "echo '{\"size\":' $2 ', \"alpha\": 1e-6, \"beta\": 1e-9, \"gamma\": 1e-10}'")
 
 
 @pytest.mark.parametrize("words, flag, remedy", [
     ("There are not enough slots available in the system", "--oversubscribe", "mpirun --oversubscribe -n 3 COMMAND"),
     ("prterun has detected an attempt to run as root.", "--allow-run-as-root", "export OMPI_ALLOW_RUN_AS_ROOT=1")])
-def test_open_mpi_refuses(fake: Callable[[str, str], str], says_open_mpi: None, words: str, flag: str, remedy: str) -> None:
-    found = report(folders=fake(OPENMPI, plain_fails(words, flag)))
-    assert found["mpirun"].status == "note" and remedy in found["mpirun"].remedy and "minipar launch -n 3" in found["mpirun"].remedy
-    assert found["minipar launch"].status == "ok"                   # it gives the flag
-    found = report(folders=fake(OPENMPI, plain_fails(words, "--no-such-flag")))
+def test_open_mpi_refuses(fake: Callable[..., str], words: str, flag: str, remedy: str) -> None:
+    found = report(folders=fake(OPENMPI, refuses(words, flag), on="Open MPI 5.0.11"))
+    assert found["launcher"].status == "ok" and found["mpirun"].status == "note"
+    assert remedy in found["mpirun"].remedy and "minipar launch -n 3 COMMAND" in found["mpirun"].remedy
+    assert found["minipar launch"].status == found["links"].status == "ok"  # it gives the flag
+    found = report(folders=fake(OPENMPI, refuses(words, "--no-such-flag"), on="Open MPI 5.0.11"))
     assert found["mpirun"].status == found["minipar launch"].status == "broken" and remedy in found["mpirun"].remedy
 
 
@@ -78,28 +74,34 @@ def test_no_launcher(tmp_path: Path) -> None:
     assert "mpirun" not in found
 
 
-def test_each_rank_is_alone(fake: Callable[[str, str], str]) -> None:
-    """The launcher of another MPI: it starts the ranks, and none of them hears of the others."""
-    alone = "ranks=$2; shift 2; while [ $ranks -gt 0 ]; do ranks=$((ranks - 1)); env -u PMI_SIZE \"$@\"; done"
-    found = report(folders=fake(MPICH, alone))
-    for name in ("mpirun", "minipar launch"):
-        assert found[name].status == "broken" and "different MPIs" in found[name].text
-        assert found[name].remedy.endswith("-m pip install mpich mpi4py")
-    found = report(folders=fake(OPENMPI, "echo 'check_MPIR_CVAR_PMI_VERSION: uses unsupported PMI version PMIx' >&2; exit 16"))
-    assert found["launcher"].status == found["mpirun"].status == "broken" and "different MPIs" in found["launcher"].text
+def test_the_launcher_belongs_to_another_mpi(fake: Callable[..., str]) -> None:
+    """Either the ranks start and none of them hears of the others, or the library refuses to start."""
+    alone = "ranks=$2; while [ $ranks -gt 0 ]; do ranks=$((ranks - 1)); echo '{\"size\": 1}'; done"
+    refused = "echo 'check_MPIR_CVAR_PMI_VERSION: Runtime environment uses unsupported PMI version PMIx' >&2; exit 16"
+    for version, lines, library in ((MPICH, alone, "Open MPI 5.0.11"), (OPENMPI, refused, "MPICH 5.0.2")):
+        found = report(folders=fake(version, lines, on=library))
+        for name in ("launcher", "mpirun", "minipar launch"):
+            assert found[name].status == "broken" and "different MPIs" in found[name].text
+            assert found[name].remedy.endswith("-m pip install mpich mpi4py")
 
 
-def test_a_job_that_hangs(fake: Callable[[str, str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_hangs(fake: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkup, "LIMIT", 0.3)
-    found = report(folders=fake(MPICH, "sleep 60"))
+    found = report(folders=fake(MPICH, "sleep 60", on="MPICH 5.0.2"))
     assert found["minipar launch"].status == "broken" and "did not end within 0.3 s" in found["minipar launch"].text
     assert "minipar.doctor.smoke" in found["minipar launch"].remedy # the command to try by hand
 
 
-def test_a_failure_that_nobody_knows(fake: Callable[[str, str], str]) -> None:
-    found = report(folders=fake("mpiexec by somebody else", "echo 'the licence has run out' >&2; exit 3"))
+def test_a_failure_that_nobody_knows(fake: Callable[..., str]) -> None:
+    found = report(folders=fake("mpiexec by somebody else", "echo 'the licence has run out' >&2; exit 3", on="MPICH 5.0.2"))
     assert found["mpirun"].status == "broken" and found["mpirun"].text.endswith("it ended with: the licence has run out")
     assert "minipar launch" not in found                            # its flags are not known
+
+
+def test_a_rank_that_is_alone_says_so() -> None:
+    """What the fake launchers above stand for: the smoke test under a launcher that tells it nothing."""
+    alone = subprocess.run([sys.executable, "-m", "minipar.doctor.smoke", "links"], capture_output=True, text=True)
+    assert json.loads(alone.stdout) == {"size": 1}
 
 
 @pytest.mark.parametrize("error, text, remedy", [

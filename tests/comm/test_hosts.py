@@ -1,0 +1,115 @@
+"""Two hosts: ranks in two network namespaces, joined by a virtual cable, started as on a cluster and talking over TCP.
+
+Each namespace is a host with an address and an interface of its own. MPICH's Hydra believes that it starts ranks through
+ssh, or through Slurm's srun; in their place stand scripts that enter the namespaces. All that passes between the hosts
+passes through the cable, whose counters the kernel keeps.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from minipar.comm.launch import find_launcher, launcher_folders
+
+ADDRESSES = "10.213.77.1", "10.213.77.2"                            # within the namespaces, so they clash with nothing
+
+SCRIPTS = {
+    # ssh [-x] HOST COMMAND...
+    "ssh": f'''[ "$1" = -x ] && shift
+[ "$1" = {ADDRESSES[0]} ] && name=$first || name=$second
+shift
+exec ip netns exec $name sh -c "$*"
+''',
+    # srun --nodelist A,B -N 2 -n 2 --input none COMMAND...: once on each node, which is told its number
+    "srun": '''shift 8
+SLURM_NODEID=1 ip netns exec $second "$@" &
+SLURM_NODEID=0 ip netns exec $first "$@" && wait $!
+'''}
+# What makes Hydra use them. In a Slurm job it takes srun of its own accord.
+STARTERS = {"ssh": {"HYDRA_LAUNCHER": "ssh", "HYDRA_LAUNCHER_EXEC": "{folder}/ssh"}, "slurm": {"SLURM_JOB_ID": "1"}}
+
+
+@dataclass
+class Hosts:
+    """Two namespaces. folder: the scripts that Hydra takes for ssh and srun. hostfile: names both hosts, two ranks each."""
+
+    names: tuple[str, str]
+    folder: Path
+    hostfile: Path
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+
+
+def impossible(reason: str) -> NoReturn:
+    """Skips, unless MINIPAR_MUST_RUN says that this machine is known to be able to."""
+    (pytest.fail if "MINIPAR_MUST_RUN" in os.environ else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    if os.geteuid() != 0:
+        impossible("network namespaces need root")
+    names = f"minipar-a-{os.getpid()}", f"minipar-b-{os.getpid()}"
+    try:
+        for name in names:
+            ip("netns", "add", name)
+        ip("link", "add", "cable", "netns", names[0], "type", "veth", "peer", "name", "cable", "netns", names[1])
+        for name, address in zip(names, ADDRESSES, strict=True):
+            ip("-n", name, "addr", "add", f"{address}/24", "dev", "cable")
+            for interface in ("lo", "cable"):
+                ip("-n", name, "link", "set", interface, "up")
+    except FileNotFoundError:
+        impossible("no iproute2: apt-get install iproute2")
+    except subprocess.CalledProcessError as error:
+        for name in names:
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+        impossible(f"this system makes no network namespaces: {error.stderr.strip()}")
+    folder = tmp_path_factory.mktemp("hosts")
+    for script, lines in SCRIPTS.items():
+        (folder / script).write_text(f"#!/bin/sh\nfirst={names[0]} second={names[1]}\n{lines}")
+        (folder / script).chmod(0o755)
+    hostfile = folder / "hosts"
+    hostfile.write_text("".join(f"{address}:2\n" for address in ADDRESSES))
+    yield Hosts(names, folder, hostfile)
+    for name in names:
+        subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+@pytest.fixture(scope="module", params=STARTERS)
+def report(request: pytest.FixtureRequest, hosts: Hosts, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """What the program found on 2 + 2 ranks, started by `minipar launch` on the first host."""
+    launcher = find_launcher(launcher_folders(os.environ))
+    assert launcher is not None and launcher.kind == "MPICH", "needs MPICH's launcher: pip install mpich"
+    found = tmp_path_factory.mktemp("found") / "report.json"
+    tcp = {"UCX_TLS": "tcp,self", "FI_PROVIDER": "tcp"}             # or MPICH sees that both hosts share one memory
+    environ = {**os.environ, **tcp, "HYDRA_IFACE": "cable", "PATH": f"{hosts.folder}:{os.environ['PATH']}"}
+    environ |= {name: value.format(folder=hosts.folder) for name, value in STARTERS[request.param].items()}
+    line = ["ip", "netns", "exec", hosts.names[0], sys.executable, "-m", "minipar", "launch", "-n", "4",
+            "--hostfile", str(hosts.hostfile), str(Path(__file__).with_name("across_hosts.py")), str(found)]
+    job = subprocess.run(line, env=environ, capture_output=True, text=True, timeout=60)
+    assert job.returncode == 0, job.stdout + job.stderr
+    return json.loads(found.read_text())
+
+
+def test_two_nodes_are_seen(report: dict) -> None:
+    assert report["nodes"] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("algorithm, forth, back", [
+    ("hierarchical", 1, 1),                                         # w = 2 lanes of 2 (m - 1)/m n/w each, with m = 2 nodes
+    ("ring", 1.5, 1.5),                                             # 2 (p - 1)/p n over the two links that cross
+    ("naive", 2, 2)])                                               # two ranks of the other node send n and receive n
+def test_the_traffic_between_nodes_is_what_the_formula_says(report: dict, algorithm: str, forth: float, back: float) -> None:
+    nbytes = report["nbytes"]
+    assert report[algorithm]["counted"] == [forth * nbytes, back * nbytes]
+    # On the cable there are headers and acknowledgements as well, a few in a hundred.
+    assert forth * nbytes <= report[algorithm]["cable"] <= 1.2 * forth * nbytes
