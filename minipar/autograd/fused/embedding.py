@@ -1,8 +1,8 @@
 """Rows of a table by token, and the way back from activations to logits with the same table.
 
 The gradient of a look-up is a scatter-add: row t of the table gets the sum of the gradients of all places that hold token
-t. Sorted by token, those places lie side by side, and one pass sums each run. The order within a run is that of the text,
-so the sum repeats to the last bit.
+t. Sorted by token, those places lie side by side, and one matrix-vector product sums each run. The order within a run is that
+of the text, so the sum repeats to the last bit.
 """
 
 # V vocabulary, D model width
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minipar.autograd.fused.kernels import column_sum
 from minipar.autograd.shapes import transpose
 from minipar.autograd.tensor import Tensor, record
 from minipar.errors import DataError
@@ -31,9 +32,11 @@ def embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
     def scatter(g: np.ndarray, out: np.ndarray | None) -> np.ndarray:
         out = np.empty_like(rows) if out is None else out
         out[...] = 0
-        order = np.argsort(tokens, axis=None, kind="stable")
-        present, starts = np.unique(tokens.reshape(-1)[order], return_index=True)
-        out[present] = np.add.reduceat(g.reshape(-1, rows.shape[1])[order], starts, axis=0)
+        by_token = g.reshape(-1, rows.shape[1])[np.argsort(tokens, axis=None, kind="stable")]
+        present, counts = np.unique(tokens, return_counts=True)
+        ends = np.cumsum(counts)
+        for token, start, end in zip(present, ends - counts, ends, strict=True):
+            column_sum(by_token[start:end], out[token])
         return out
 
     return record(rows[tokens], (table,), lambda g: (lambda out: scatter(g, out),))
