@@ -29,6 +29,17 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return err
 
 
+def stopped(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """What `minipar` says when it cannot go on: one line after the progress bar, which is returned; exit status 2."""
+    capsys.readouterr()
+    status = call(*arguments)
+    out, err = capsys.readouterr()
+    *bar, line = err.splitlines()
+    assert status == 2 and out == "", f"exit status {status}, stdout {out!r}, stderr {err!r}"
+    assert line.startswith("minipar") and all(text.startswith("training:") for text in bar if text), f"not one line: {err!r}"
+    return line
+
+
 def command(*arguments: object) -> list[str]:
     """`minipar` with these arguments, as words that start a process."""
     return [sys.executable, "-m", "minipar", *map(str, arguments)]
