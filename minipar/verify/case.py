@@ -1,0 +1,86 @@
+"""What is verified: a model, a batch and a layout, in two short trainings through the very Trainer that `minipar train` uses.
+
+Nothing divides: sizes are such that ranks get uneven shares of the vocabulary, the heads, the hidden width, the tokens and the
+batch. Biases do not begin at zero, where mistakes in them would not show, and some targets do not count, so that ranks and
+micro-batches have uneven numbers of tokens too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from minipar.autograd import IGNORE
+from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.data.batches import Batch, Batches
+from minipar.data.markov import MarkovSource
+from minipar.data.tokenizer import CharTokenizer
+from minipar.errors import ConfigError
+from minipar.nn import Serial
+from minipar.parallel.grid import Grid
+from minipar.rng import stream
+from minipar.train import Trainer
+
+STEPS = 3
+# The proof is plain SGD: Adam forgives a gradient of any wrong scale. AdamW adds its state, decay and clipping to what is compared.
+RUNS: dict[str, dict[str, Any]] = {
+    "SGD": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
+    "AdamW": dict(optimizer="adamw", lr=1e-4, clip=0.1, weight_decay=0.1),
+}
+ALIKE = dict(steps=STEPS, schedule="constant", warm_up=0, validation_windows=9)
+TEXT = 2000                                                         # tokens
+PADDING = 0.2                                                       # of the targets that do not count
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, how it trains (of which RUNS and ALIKE overrule a part), and how ranks share the work."""
+
+    model: ModelConfig
+    train: TrainConfig
+    layout: Layout
+
+    def alone(self) -> Case:
+        """The same on one process, which takes the batch in one piece."""
+        return replace(self, train=replace(self.train, micro_batches=1), layout=Layout(gradients=self.layout.gradients))
+
+
+def uneven_case(layout: Layout, **values: Any) -> Case:
+    """A case of sizes that do not divide by the layout; values: fields of ModelConfig and TrainConfig that replace them.
+
+    Raises ConfigError for a value that no such field has, or that the configs refuse.
+    """
+    heads = values.get("heads", 6 if layout.tp < 6 else layout.tp + 1)
+    values = dict(vocabulary=65, context=max(11, layout.tp + 3), layers=2, heads=heads, width=3 * heads, hidden=37, batch=max(7, layout.dp + 3),
+                  micro_batches=3, dtype="float64") | values
+    model, train = ({field.name: values.pop(field.name) for field in fields(config) if field.name in values}
+                    for config in (ModelConfig, TrainConfig))
+    if values:
+        raise ConfigError(f"there is no size or option {', '.join(values)}")
+    return Case(ModelConfig(**model), TrainConfig(**train), layout)
+
+
+def make_trainer(case: Case, run: str, grid: Grid, region: Serial) -> Trainer:
+    """One rank's part of a run (a key of RUNS). Raises what Trainer raises."""
+    vocabulary, seed = case.model.vocabulary, case.train.seed
+    tokens = MarkovSource.random(vocabulary, seed).sample(TEXT, seed)
+    tokenizer = CharTokenizer("".join(chr(0x100 + token) for token in range(vocabulary)))
+    trainer = Trainer(case.model, replace(case.train, **ALIKE, **RUNS[run]), tokenizer, tokens, grid, region)
+    trainer.batches = Padded(trainer.batches, seed)
+    for p in trainer.flat.parameters:
+        p.data += p.own(0.3 * stream(seed, "verify", p.name).standard_normal(p.whole))
+    return trainer
+
+
+class Padded(Batches):
+    """The same batches, in which some targets do not count, as at the ends of texts of uneven lengths."""
+
+    def __init__(self, batches: Batches, seed: int):
+        self._batches, self._seed = batches, seed
+
+    def get(self, step: int) -> Batch:
+        inputs, targets = self._batches.get(step)
+        padding = stream(self._seed, "padding", step).random(targets.shape) < PADDING
+        return inputs, np.where(padding, IGNORE, targets)

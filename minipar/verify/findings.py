@@ -1,0 +1,86 @@
+"""Is it the same? Arrays against the reference, on one rank and then over all ranks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from minipar.verify.record import Record
+
+# float64: 1e-12, which is 4504 units in the last place; float32 may be off by as many of its own, 5.4e-4.
+UNITS = 1e-12 / float(np.finfo(np.float64).eps)
+EXACT = {"initial weights"}                                         # items that no sum over ranks takes part in
+
+
+def tolerance(dtype: str) -> float:
+    """How far an element may be off, relative to the largest of its array."""
+    return UNITS * float(np.finfo(dtype).eps)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The worst that an item shows. absolute, relative: largest difference; infinite where shapes or places differ.
+
+    place: where the relative one is, with the element and the rank; "" if there is no difference. bits: equal in every bit.
+    """
+
+    item: str
+    absolute: float
+    relative: float
+    place: str
+    bits: bool
+    proven: bool
+
+
+def differences(record: Record, reference: Record, limit: float, exact: bool) -> list[Finding]:
+    """One finding per item of this rank's record. exact: nothing but equal bits will do."""
+    found = []
+    for item, places in record.items():
+        missing = sorted(reference[item].keys() ^ places.keys())
+        if missing:
+            found.append(Finding(item, math.inf, math.inf, missing[0], bits=False, proven=False))
+            continue
+        pairs = {place: (seen.values, seen.own(reference[item][place].values)) for place, seen in places.items()}
+        sizes = {place: difference(*pair) for place, pair in pairs.items()}
+        worst = max(sizes, key=lambda place: sizes[place][1])
+        bits = all(got.tobytes() == want.tobytes() for got, want in pairs.values())
+        absolute, relative = max(size[0] for size in sizes.values()), sizes[worst][1]
+        proven = bits if exact or item in EXACT else relative <= limit
+        found.append(Finding(item, absolute, relative, worst + _element(*pairs[worst]) if relative else "", bits, proven))
+    return found
+
+
+def difference(got: np.ndarray, want: np.ndarray) -> tuple[float, float]:
+    """The largest difference of an element, and the same relative to the largest element of `want`."""
+    if got.shape != want.shape:
+        return math.inf, math.inf
+    if got.tobytes() == want.tobytes():
+        return 0.0, 0.0
+    with np.errstate(all="ignore"):
+        off = float(abs(got - want).max())
+        relative = off / float(abs(want).max()) if off else 0.0
+    return (off, relative) if math.isfinite(relative) else (math.inf, math.inf)
+
+
+
+def _element(got: np.ndarray, want: np.ndarray) -> str:
+    """Where the largest difference is: "[3, 5]"; how the shapes differ: " has shape (2, 5), not (3, 5)"."""
+    if got.shape != want.shape:
+        return f" has shape {got.shape}, not {want.shape}"
+    index = np.unravel_index(int(np.argmax(np.nan_to_num(abs(got - want), nan=np.inf))), got.shape)
+    return f"[{', '.join(map(str, index))}]" if index else ""
+
+
+def over_ranks(findings: Iterable[list[Finding]]) -> list[Finding]:
+    """From every rank's findings, in the order of ranks, the worst of each item. All ranks have the same items."""
+    merged = []
+    for same in zip(*findings, strict=True):
+        rank = max(range(len(same)), key=lambda rank: same[rank].relative)
+        worst = same[rank]
+        place = f"{worst.place} on rank {rank}" if worst.place and len(same) > 1 else worst.place
+        merged.append(Finding(worst.item, max(one.absolute for one in same), worst.relative, place,
+                              all(one.bits for one in same), all(one.proven for one in same)))
+    return merged

@@ -1,0 +1,87 @@
+"""Is it the same training? One process against a layout, and what is said about it. All ranks come to the same report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from minipar.comm.protocol import Communicator
+from minipar.verify.case import RUNS, Case
+from minipar.verify.clues import clues, ratio
+from minipar.verify.explain import explain
+from minipar.verify.findings import Finding, difference, differences, over_ranks, tolerance
+from minipar.verify.gathered import gathered
+from minipar.verify.record import Record, Run, run_alone, run_rank
+from minipar.verify.replicas import digests, fingerprint, replicas
+from minipar.verify.traffic import Traffic, sent_by_rank, traffic_of
+
+
+@dataclass(frozen=True)
+class Report:
+    """tolerance: relative to the largest element of an array. fingerprint: of the whole weights after the steps of SGD, so that
+    two layouts can be compared in bits. explanations: why it is not proven, in words.
+    """
+
+    case: Case
+    tolerance: float
+    exact: bool
+    findings: list[Finding]
+    traffic: list[Traffic]
+    fingerprint: str
+    explanations: list[str]
+
+    @property
+    def lights(self) -> list[str]:
+        """What is wrong, in the order in which a mistake reaches it; none if the layout is proven."""
+        return [one.item for one in self.findings if not one.proven] + [f"traffic {one.axis}" for one in self.traffic if not one.proven]
+
+    @property
+    def proven(self) -> bool:
+        return not self.lights
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return {"proven": self.proven, **asdict(self), "lights": self.lights}
+
+
+def verify(world: Communicator, case: Case, reference: Mapping[str, Record] | None = None) -> Report:
+    """Run the case on the ranks of `world` and hold it against one process. All ranks call it and return the same report.
+
+    reference: `run_alone(case)`, to be given where the code is broken on purpose after it was made; made here by default.
+    Raises what Trainer raises, for sizes that the layout cannot share out.
+    """
+    reference = reference or run_alone(case)
+    runs = {name: run_rank(world, case, name) for name in RUNS}
+    limit = tolerance(case.train.dtype)
+    exact = case.layout.gradients == "bitwise" and case.layout.tp == 1
+    mine = [finding for name, run in runs.items() for finding in differences(run.record, reference[name], limit, exact)]
+    ranks = gathered(world, {"findings": [asdict(finding) for finding in mine], "digests": digests(runs),
+                             "traffic": sent_by_rank(case, runs["SGD"])}, "verify")
+    findings = over_ranks([Finding(**finding) for finding in rank["findings"]] for rank in ranks)
+    findings.append(replicas([rank["digests"] for rank in ranks]))
+    whole = runs["SGD"].trainer.state()[0]                          # on rank 0
+    report = Report(case, limit, exact, findings, traffic_of([rank["traffic"] for rank in ranks]),
+                    gathered(world, fingerprint(*whole.values()), "verify fingerprint")[0], [])
+    if not report.proven:
+        report.explanations.extend(_explanations(world, report, runs["SGD"], reference["SGD"]))
+    return report
+
+
+def _explanations(world: Communicator, report: Report, run: Run, reference: Record) -> list[str]:
+    (loss,) = run.record["loss"].items()
+    mine = {"first": {item: _first_wrong(run.record, reference, item, report.tolerance) for item in ("forward", "backward")},
+            "clues": clues(run, reference, report.tolerance),
+            "loss": ratio(loss[1].values.reshape(1), reference["loss"][loss[0]].values.reshape(1))}
+    ranks = gathered(world, mine, "verify clues of all")
+    first = {item: next((rank["first"][item] for rank in ranks if rank["first"][item]), "") for item in ("forward", "backward")}
+    return explain(report.case, report.findings, first, [rank["clues"] for rank in ranks], [rank["loss"] for rank in ranks])
+
+
+def _first_wrong(record: Record, reference: Record, item: str, limit: float) -> str:
+    """The first place of an item that differs, in the order of computing; "" if none does."""
+    for place, seen in record[item].items():
+        known = reference[item].get(place)
+        if known is None or difference(seen.values, seen.own(known.values))[1] > limit:
+            return place
+    return ""

@@ -1,0 +1,122 @@
+"""One rank's part of a short training, with everything kept that can be compared.
+
+A record is a table: item ("gradients") -> place ("blocks.0.mlp.up.weight") -> what was seen there, with the way to take
+this rank's part of the whole that one process sees. The items stand in the order in which a mistake would reach them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from minipar.comm.collectives import even_counts
+from minipar.comm.counting import Counting
+from minipar.comm.protocol import Communicator
+from minipar.comm.solo import solo
+from minipar.nn import Parameter
+from minipar.parallel.grid import Grid
+from minipar.parallel.tensor import region_of
+from minipar.plan.amounts import Sent
+from minipar.train import Step, Trainer
+from minipar.verify.case import RUNS, STEPS, Case, make_trainer
+from minipar.verify.recording import Recording
+
+
+class Seen(NamedTuple):
+    """own: from the whole array, as one process has it, to the part that `values` should be."""
+
+    values: np.ndarray
+    own: Callable[[np.ndarray], np.ndarray]
+
+
+Record = dict[str, dict[str, Seen]]
+Sending = dict[tuple, Sent]                                         # by (group, operation, label)
+
+
+@dataclass
+class Run:
+    """What a rank has after a run. sent: what it sent in the steps, without what verifying sends."""
+
+    trainer: Trainer
+    grid: Grid
+    record: Record
+    sent: Sending
+
+
+def run_rank(world: Communicator, case: Case, run: str) -> Run:
+    """This rank's part of a run (a key of RUNS); all ranks of the case's layout call it."""
+    counting = Counting(world)
+    grid = Grid(counting, case.layout)
+    region = Recording(region_of(grid.tp, case.model.context, case.layout.sequence_parallel))
+    trainer = make_trainer(case, run, grid, region)
+    start = _named(trainer.flat.parameters, trainer.flat.data.copy(), trainer)
+    steps, gradients = [], []
+    for number in range(STEPS):
+        region.on = number == 0
+        steps.append(trainer.step())
+        gradients.append(trainer.flat.grad.copy())                  # no optimiser of RUNS changes it in its step
+    sent = {key: Sent(tally.calls, tally.messages, tally.bytes) for key, tally in counting.traffic.by("group", "op", "why").items()}
+    table = _sgd(trainer, region, start, steps, gradients) if run == "SGD" else _adamw(trainer, steps)
+    return Run(trainer, grid, table, sent)
+
+
+def run_alone(case: Case) -> dict[str, Record]:
+    """The reference: the case on one process, by run."""
+    return {run: run_rank(solo(), case.alone(), run).record for run in RUNS}
+
+
+def _sgd(trainer: Trainer, region: Recording, start: dict[str, Seen], steps: list[Step], gradients: list[np.ndarray]) -> Record:
+    parameters = trainer.flat.parameters
+    later = {f"step {number}, {name}": seen for number, flat in enumerate(gradients[1:], 2)
+             for name, seen in _named(parameters, flat, trainer).items()}
+    return {
+        "initial weights": start,
+        "forward": _activations(trainer, region.values),
+        "loss": _numbers("step", [steps[0].loss]),
+        "backward": _activations(trainer, region.gradients),
+        "gradients": _named(parameters, gradients[0], trainer),
+        "norm": _numbers("step", [step.norm for step in steps[:1]]),
+        "later gradients": later,
+        "later losses": _numbers("step", [step.loss for step in steps[1:]], first=2),
+        "SGD weights": _named(parameters, trainer.flat.data, trainer),
+        "validation loss": _numbers("after step", [trainer.validate()], first=STEPS),
+    }
+
+
+def _adamw(trainer: Trainer, steps: list[Step]) -> Record:
+    parameters = trainer.flat.parameters
+    state = {f"{slot} of {name}": seen for slot, buffer in trainer.optimizer.state.items()
+             for name, seen in _named(parameters, buffer, trainer).items()}
+    return {
+        "AdamW losses": _numbers("step", [step.loss for step in steps]),
+        "clipped norms": _numbers("step", [step.norm for step in steps]),
+        "AdamW weights": _named(parameters, trainer.flat.data, trainer),
+        "AdamW state": state,
+    }
+
+
+def _named(parameters: Iterable[Parameter], buffer: np.ndarray, trainer: Trainer) -> dict[str, Seen]:
+    arrays = trainer.flat.by_name(buffer)
+    return {p.name: Seen(arrays[p.name], p.own) for p in parameters}
+
+
+def _numbers(what: str, values: list[float], first: int = 1) -> dict[str, Seen]:
+    return {f"{what} {number}": Seen(np.asarray(value), np.asarray) for number, value in enumerate(values, first)}
+
+
+def _activations(trainer: Trainer, seen: dict[str, list[np.ndarray]]) -> dict[str, Seen]:
+    """This rank's samples, and its tokens where it does not have all. What is its own is worked out anew: see the mutants."""
+    layout, T = trainer.grid.layout, trainer.model.config.context
+    counts, at = even_counts(trainer.config.batch, layout.dp), trainer.grid.at["dp"]
+    rows = slice(sum(counts[:at]), sum(counts[: at + 1]))
+    shares, at = even_counts(T, layout.tp), trainer.grid.at["tp"]
+    places = slice(sum(shares[:at]), sum(shares[: at + 1]))
+
+    def own(whole: np.ndarray, tokens: int) -> np.ndarray:
+        return whole[rows] if tokens == T else whole[rows, places]
+
+    arrays = {place: np.concatenate(pieces) for place, pieces in seen.items()}                 # [b, T or t, D]
+    return {place: Seen(array, lambda whole, tokens=array.shape[1]: own(whole, tokens)) for place, array in arrays.items()}

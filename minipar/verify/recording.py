@@ -1,0 +1,51 @@
+"""What passes the ends of a region: the value that each communication hands on in forward, and the gradient in backward.
+
+Forward, `enter` gives the whole of a sequence that was cut and `leave` the sum; backward it is the other way round. So
+what is recorded is equal on all ranks, or each rank's own tokens of what one process has, and can be held against it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from minipar.autograd import Tensor
+from minipar.nn import Serial
+
+
+class Recording(Serial):
+    """Does as `inner` does. While `on`, it keeps copies: place -> one array per micro-batch, in the order of their coming."""
+
+    def __init__(self, inner: Serial):
+        self.inner = inner
+        self.on = False
+        self.values: dict[str, list[np.ndarray]] = {}
+        self.gradients: dict[str, list[np.ndarray]] = {}
+
+    def enter(self, x: Tensor, why: str) -> Tensor:
+        return self._note(f"into {why}", x, self.inner.enter(x, why))
+
+    def leave(self, x: Tensor, why: str) -> Tensor:
+        return self._note(f"out of {why}", x, self.inner.leave(x, why))
+
+    def shared(self, w: Tensor, why: str) -> Tensor:
+        return self.inner.shared(w, why)
+
+    def cut(self, n: int, what: str) -> slice:
+        return self.inner.cut(n, what)
+
+    def places(self, T: int) -> slice:
+        return self.inner.places(T)
+
+    def cross_entropy(self, logits: Tensor, targets: np.ndarray, tokens: int | None, rows: slice, vocabulary: int) -> Tensor:
+        return self.inner.cross_entropy(logits, targets, tokens, rows, vocabulary)
+
+    def _note(self, place: str, x: Tensor, out: Tensor) -> Tensor:
+        if self.on:
+            self.values.setdefault(place, []).append(out.data.copy())
+            x.on_grad(partial(self._note_gradient, place))
+        return out
+
+    def _note_gradient(self, place: str, gradient: np.ndarray) -> None:
+        self.gradients.setdefault(place, []).append(gradient.copy())

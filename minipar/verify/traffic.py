@@ -1,0 +1,53 @@
+"""What the steps of a run sent, held against the formulas of `minipar.plan.traffic`, line by line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from minipar.comm.collectives import select
+from minipar.plan.amounts import Line, Sent, by_axis, differences
+from minipar.plan.traffic import step_traffic
+from minipar.verify.case import STEPS, Case
+from minipar.verify.record import Run
+
+AXES = ("dp", "tp")
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What all ranks sent along an axis in all steps of a run. wrong: the first line in which a rank differs, or ""."""
+
+    axis: str
+    messages: int
+    bytes: int
+    predicted_messages: int
+    predicted_bytes: int
+    wrong: str
+
+    @property
+    def proven(self) -> bool:
+        return not self.wrong
+
+
+def sent_by_rank(case: Case, run: Run) -> dict[str, dict[str, Any]]:
+    """What this rank sent and should have sent, by axis: what `traffic_of` needs of every rank."""
+    layout, world = case.layout, run.grid.world
+    step = step_traffic(case.model, case.train, layout, world.rank, select, nodes=world.nodes)
+    predicted = {line: Sent(*(STEPS * amount for amount in sent)) for line, sent in step.items()}
+    counted = {Line(*key): sent for key, sent in run.sent.items()}
+    wrong = differences(predicted, counted)
+    return {axis: {"counted": by_axis(counted).get(axis, Sent()), "predicted": by_axis(predicted).get(axis, Sent()),
+                   "wrong": next((text for text in wrong if text.startswith(f"{axis},")), "")} for axis in AXES}
+
+
+def traffic_of(ranks: list[dict[str, dict[str, Any]]]) -> list[Traffic]:
+    """The sum over all ranks' `sent_by_rank`, by axis."""
+    return [_sum(axis, [rank[axis] for rank in ranks]) for axis in AXES]
+
+
+def _sum(axis: str, ranks: list[dict[str, Any]]) -> Traffic:
+    counted, predicted = ([sum(amounts) for amounts in zip(*(rank[kind] for rank in ranks), strict=True)]
+                          for kind in ("counted", "predicted"))
+    wrong = [f"{one['wrong']}, on rank {rank}" for rank, one in enumerate(ranks) if one["wrong"]]
+    return Traffic(axis, *counted[1:], *predicted[1:], wrong[0] if wrong else "")
