@@ -44,7 +44,7 @@ def from_gpt2(arrays: Arrays, heads: int | None = None) -> tuple[ModelConfig, di
     """The sizes and the state (for `GPT.load_state_dict`) that a checkpoint in either dialect holds.
 
     arrays: name -> weights; gradients do as well. heads: shapes do not tell it; left out, it is width / 64 as in all models
-    named GPT-2. Arrays of the same layout are not copied. Raises ShapeError, which names the first differences, for arrays
+    named GPT-2. Arrays are not copied. Raises ShapeError, which names the first differences, for arrays
     that are not those of one whole GPT-2; ConfigError where the number of heads does not fit.
     """
     found = {_PREFIXES.sub("", name): array for name, array in arrays.items()}
