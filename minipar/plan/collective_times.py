@@ -124,18 +124,25 @@ def recursive_doubling_all_reduce(p: int, n: Number, net: Links) -> Number:
     return (rounds + 2 * folded(p)) * (net.alpha + n * net.beta) + (rounds + folded(p)) * n * net.gamma
 
 
+def swapped_pieces(p: int) -> int:
+    """How many of p pieces the busiest core rank sends in all rounds: p - 1, or more where pieces are folded in pairs.
+
+    In a round with blocks of b core ranks, the largest block is the first: min(b, e) of its ranks stand for two pieces each.
+    """
+    q = 1 << (p.bit_length() - 1)
+    return sum((1 << k) + min(1 << k, p - q) for k in range(p.bit_length() - 1))
+
+
 def recursive_doubling_all_gather(p: int, n: Number, net: Links) -> Number:
     """T 3.1: log2 p rounds, (p - 1)/p of the array. Folding: one piece to hand over, everything to hand back."""
-    rounds, q = p.bit_length() - 1, 1 << (p.bit_length() - 1)
     fold = 2 * net.alpha + n * net.beta / p + n * net.beta
-    return rounds * net.alpha + n * net.beta * (q - 1) / q + folded(p) * fold
+    return (p.bit_length() - 1) * net.alpha + n * net.beta * swapped_pieces(p) / p + folded(p) * fold
 
 
 def halving_reduce_scatter(p: int, n: Number, net: Links) -> Number:
     """T 4.2 (recursive halving): log2 p rounds, (p - 1)/p of the array. Folding: everything over, one piece back."""
-    rounds, q = p.bit_length() - 1, 1 << (p.bit_length() - 1)
     fold = 2 * net.alpha + n * net.beta + n * net.beta / p + n * net.gamma
-    return rounds * net.alpha + n * (net.beta + net.gamma) * (q - 1) / q + folded(p) * fold
+    return (p.bit_length() - 1) * net.alpha + n * (net.beta + net.gamma) * swapped_pieces(p) / p + folded(p) * fold
 
 
 def halving_doubling_all_reduce(p: int, n: Number, net: Links) -> Number:
@@ -150,9 +157,14 @@ def bruck_all_gather(p: int, n: Number, net: Links) -> Number:
     return log2_up(p) * net.alpha + n * net.beta * (p - 1) / p
 
 
-def direct_all_to_all(p: int, n: Number, net: Links) -> Number:
-    """T 3.2: p - 1 messages of one p-th, pairwise or all at once."""
+def pairwise_all_to_all(p: int, n: Number, net: Links) -> Number:
+    """T 3.2: p - 1 messages of one p-th."""
     return ring_all_gather(p, n, net)
+
+
+def naive_all_to_all(p: int, n: Number, net: Links) -> Number:
+    """Everyone sends to rank p - 1 last, at the same time: there p - 1 messages queue up when p - 2 steps have passed."""
+    return max(0, 2 * p - 3) * (net.alpha + n * net.beta / p)
 
 
 def bruck_all_to_all(p: int, n: Number, net: Links) -> Number:
@@ -188,5 +200,5 @@ TIMES: dict[str, dict[str, Callable[[int, Number, Links], Number]]] = {
     },
     "gather": {"tree": tree_scatter, "naive": naive_scatter},
     "scatter": {"tree": tree_scatter, "naive": naive_scatter},
-    "all_to_all": {"pairwise": direct_all_to_all, "bruck": bruck_all_to_all, "naive": direct_all_to_all},
+    "all_to_all": {"pairwise": pairwise_all_to_all, "bruck": bruck_all_to_all, "naive": naive_all_to_all},
 }

@@ -81,7 +81,10 @@ def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> Step
 
 
 def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Sequence[int], takes: Sequence[int]) -> Steps:
-    """Everyone to everyone at once: p - 1 messages per rank, all in flight together. No rank in the middle knows all sizes."""
+    """Everyone to everyone at once, in the order of the ranks. No rank in the middle could know all sizes.
+
+    All ranks send to rank p - 1 last, so its p - 1 messages come after all others: (2p - 3) (alpha + n/p beta).
+    """
     gifts, places = pieces(source, gives), pieces(out, takes)
     np.copyto(places[channel.rank], gifts[channel.rank])
     others = [rank for rank in range(channel.size) if rank != channel.rank]

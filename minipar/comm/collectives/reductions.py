@@ -18,6 +18,7 @@ import numpy as np
 from minipar.comm.collectives.arguments import Call, elements
 from minipar.comm.collectives.channel import Channel, Handle, Steps, finish
 from minipar.comm.collectives.select import choose
+from minipar.comm.collectives.shared import seen_by_all
 from minipar.comm.collectives.table import find
 from minipar.comm.protocol import Communicator
 
@@ -51,8 +52,12 @@ def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, 
                      algorithm: str = "auto") -> Handle:
     """An all_reduce on its way; `handle.wait()` returns what all_reduce returns.
 
-    Several may be under way at once, if all ranks start them in the same order. Not for algorithm="native".
+    Several may be under way at once, if all ranks start them in the same order. Not for algorithm="native", nor for "shared"
+    unless `out` is in shared memory already: there is but one stage.
     """
+    if algorithm == "native" or (algorithm == "shared" and (out is None or seen_by_all(comm, out) is None)):
+        raise Call(comm, "start_all_reduce", why).wrong(f"cannot start {algorithm}, which waits; choose an algorithm that "
+                                                        "sends messages, or give an out made by shared_array")
     return Handle(comm, *_all_reduce(comm, array, op, why, out, algorithm))
 
 
@@ -72,6 +77,8 @@ def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *, co
 def start_reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *, counts: Sequence[int] | None = None,
                          why: str, out: np.ndarray | None = None, algorithm: str = "auto") -> Handle:
     """A reduce_scatter on its way; see start_all_reduce."""
+    if algorithm == "native":
+        raise Call(comm, "start_reduce_scatter", why).wrong("cannot start native, which waits; choose another algorithm")
     return Handle(comm, *_reduce_scatter(comm, array, op, counts, why, out, algorithm))
 
 

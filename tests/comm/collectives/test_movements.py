@@ -51,7 +51,8 @@ def check_scatter(comm: Communicator, algorithm: str, counts: list[int] | None, 
     given = even_counts(rows, comm.size) if counts is None else counts
     start = sum(given[:comm.rank])
     own = scatter(comm, source, counts=counts, root=root, why="test", algorithm=algorithm)
-    assert np.array_equal(own, share(root, (rows, 2))[start:start + given[comm.rank]]), f"scatter by {algorithm} of {counts} from {root}"
+    expected = share(root, (rows, 2))[start:start + given[comm.rank]]
+    assert np.array_equal(own, expected), f"scatter by {algorithm} of {counts} from {root}"
 
 
 def check_all_to_all(comm: Communicator, algorithm: str, table: np.ndarray | None) -> None:
@@ -66,7 +67,8 @@ def check_all_to_all(comm: Communicator, algorithm: str, table: np.ndarray | Non
     counts = {} if table is None else {"send_counts": table[comm.rank].tolist(), "receive_counts": table[:, comm.rank].tolist()}
     got = all_to_all(comm, mine, why="test", algorithm=algorithm, **counts)
     assert np.array_equal(mine, keep), f"all_to_all by {algorithm} wrote into its input"
-    assert np.array_equal(got, np.concatenate([block(rank, comm.rank) for rank in range(comm.size)])), f"all_to_all by {algorithm}"
+    expected = np.concatenate([block(rank, comm.rank) for rank in range(comm.size)])
+    assert np.array_equal(got, expected), f"all_to_all by {algorithm}"
 
 
 @everywhere
@@ -130,7 +132,8 @@ def test_all_to_all(comm: Communicator) -> None:
 
 def misses_rank_1(channel: Channel, buffer: np.ndarray, root: int) -> Steps:
     if channel.rank != 1:
-        yield from ALGORITHMS["broadcast"]["naive"](channel.among([rank for rank in range(channel.size) if rank != 1]), buffer, 0)
+        others = channel.among([rank for rank in range(channel.size) if rank != 1])
+        yield from ALGORITHMS["broadcast"]["naive"](others, buffer, 0)
 
 
 def turns_the_order(channel: Channel, out: np.ndarray, counts: list[int]) -> Steps:

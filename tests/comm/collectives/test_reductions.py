@@ -1,4 +1,4 @@
-"""The collectives that add up: right values, the same bits on all ranks, inputs left alone; every algorithm, many numbers of ranks."""
+"""The collectives that add up: values, the same bits on all ranks, inputs left alone; every algorithm, 1 to 16 ranks."""
 
 from collections.abc import Callable
 
@@ -30,7 +30,7 @@ everywhere = ranks(1, 2, 3, 4, 5, 6, 7, 8, 9, 16, mpi=(2, 3, 4, 5))
 @everywhere
 def test_all_reduce(comm: Communicator) -> None:
     for algorithm in algorithms(comm, "all_reduce"):
-        for length in (0, 1, 2, 5, 16, 37):
+        for length in (0, 1, 5, 37):
             check_all_reduce(comm, algorithm, "sum", length, "f8")
         for op, dtype in [("sum", "f4"), ("sum", "i8"), ("mean", "f4"), ("mean", "i8"), ("max", "f8"), ("min", "i8")]:
             check_all_reduce(comm, algorithm, op, (3, 5), dtype)
@@ -57,7 +57,8 @@ def test_reduce(comm: Communicator) -> None:
                 assert np.array_equal(mine, share(comm.rank, shape)), algorithm
                 if comm.rank == root:
                     assert total is not None
-                    assert np.allclose(total, EXPECTED[op](shares(comm.size, shape), axis=0), rtol=1e-12, atol=0), (algorithm, root)
+                    expected = EXPECTED[op](shares(comm.size, shape), axis=0)
+                    assert np.allclose(total, expected, rtol=1e-12, atol=0), (algorithm, root)
                     assert reduce(comm, mine, op, root=root, why="test", algorithm=algorithm, out=mine) is mine
                     assert np.array_equal(mine, total)
                 else:
@@ -144,7 +145,8 @@ def adds_mine_and_yours(channel: Channel, source: np.ndarray, out: np.ndarray, c
     combine(source, incoming, out=out)
 
 
-def gives_away_the_wrong_chunk(channel: Channel, source: np.ndarray, out: np.ndarray, counts: list[int], combine: np.ufunc) -> Steps:
+def gives_away_the_wrong_chunk(channel: Channel, source: np.ndarray, out: np.ndarray, counts: list[int],
+                               combine: np.ufunc) -> Steps:
     yield from ALGORITHMS["reduce_scatter"]["naive"](channel, np.roll(source, 1), out, counts, combine)
 
 

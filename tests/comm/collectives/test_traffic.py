@@ -1,6 +1,7 @@
-"""What is sent equals what the closed forms say: messages and bytes of every rank, exactly, for every algorithm, 1 to 9 ranks."""
+"""What is sent equals the closed forms: messages and bytes of every rank, exactly, for every algorithm, 1 to 9 ranks."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from minipar.comm.collectives import (
     scatter,
     shared_array,
 )
+from minipar.comm.collectives.channel import Channel, Steps
 from minipar.comm.counting import Counting
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
@@ -56,27 +58,19 @@ SYMMETRIC: dict[str, dict[str, Formula]] = {
 }
 
 
-def sent(comm: Communicator, collective: Callable[[Communicator], object]) -> plan.Traffic:
-    """Messages and float64 elements that this rank sends in the collective."""
+def check(comm: Communicator, formula: plan.Traffic, collective: Callable, *arrays: np.ndarray, **options: Any) -> None:
+    """Run the collective on this rank and hold what it sent, in messages and float64 elements, against the formula."""
     counting = Counting(comm)
-    collective(counting)
+    collective(counting, *arrays, why="test", **options)
     total = counting.traffic.total()
-    assert total.bytes % 8 == 0
-    return plan.Traffic(total.messages, total.bytes // 8)
-
-
-def check(comm: Communicator, formula: plan.Traffic, about: str, collective: Callable[[Communicator], object]) -> None:
-    counted = sent(comm, collective)
-    assert counted == formula, f"{about} on {comm.size} ranks: rank {comm.rank} sent {counted}, the formula says {formula}"
+    counted = plan.Traffic(total.messages, total.bytes // 8)
+    assert total.bytes % 8 == 0 and counted == formula, \
+        f"{collective.__name__} {options} on {comm.size} ranks: rank {comm.rank} sent {counted}, the formula says {formula}"
 
 
 def check_all_reduce(comm: Communicator, algorithm: str, length: int, formula: Formula) -> None:
-    if algorithm == "shared":
-        array = shared_array(comm, length, np.float64, why="test")
-    else:
-        array = np.ones(length)
-    check(comm, formula(comm.size, comm.rank, length), f"all_reduce by {algorithm} of {length}",
-          lambda counting: all_reduce(counting, array, why="test", algorithm=algorithm, out=array))
+    array = shared_array(comm, length, np.float64, why="test") if algorithm == "shared" else np.ones(length)
+    check(comm, formula(comm.size, comm.rank, length), all_reduce, array, algorithm=algorithm, out=array)
 
 
 def test_every_algorithm_has_a_formula() -> None:
@@ -97,33 +91,25 @@ def test_reduce_scatter_and_all_gather(comm: Communicator) -> None:
     for counts in [uneven(p), *(even_counts(length, p) for length in LENGTHS)]:
         whole, own = np.ones(sum(counts)), np.ones(counts[rank])
         for name, formula in SYMMETRIC["reduce_scatter"].items():
-            check(comm, formula(p, rank, counts), f"reduce_scatter by {name} of {counts}", lambda counting, name=name, counts=counts,
-                  whole=whole: reduce_scatter(counting, whole, counts=counts, why="test", algorithm=name))
+            check(comm, formula(p, rank, counts), reduce_scatter, whole, counts=counts, algorithm=name)
         for name, formula in SYMMETRIC["all_gather"].items():
-            check(comm, formula(p, rank, counts), f"all_gather by {name} of {counts}", lambda counting, name=name, counts=counts,
-                  own=own: all_gather(counting, own, counts=counts, why="test", algorithm=name))
+            check(comm, formula(p, rank, counts), all_gather, own, counts=counts, algorithm=name)
 
 
 @ranks(*RANKS, engines=["threads"])
 def test_broadcast_reduce_gather_and_scatter(comm: Communicator) -> None:
     p, rank = comm.size, comm.rank
+    counts = uneven(p)
+    whole, own = np.ones(sum(counts)), np.ones(counts[rank])
     for root in range(p):
         for length in (0, 1, 24, 37):
-            array = np.ones(length)
-            for name, formula in ROOTED["broadcast"].items():
-                check(comm, formula(p, rank, length, root), f"broadcast by {name} of {length} from {root}",
-                      lambda counting, name=name, array=array: broadcast(counting, array, root=root, why="test", algorithm=name))
-            for name, formula in ROOTED["reduce"].items():
-                check(comm, formula(p, rank, length, root), f"reduce by {name} of {length} to {root}",
-                      lambda counting, name=name, array=array: reduce(counting, array, root=root, why="test", algorithm=name))
-        counts = uneven(p)
-        whole, own = np.ones(sum(counts)), np.ones(counts[rank])
+            for collective in (broadcast, reduce):
+                for name, formula in ROOTED[collective.__name__].items():
+                    check(comm, formula(p, rank, length, root), collective, np.ones(length), root=root, algorithm=name)
         for name, formula in ROOTED["gather"].items():
-            check(comm, formula(p, rank, counts, root), f"gather by {name} to {root}", lambda counting, name=name, own=own,
-                  counts=counts: gather(counting, own, counts=counts, root=root, why="test", algorithm=name))
+            check(comm, formula(p, rank, counts, root), gather, own, counts=counts, root=root, algorithm=name)
         for name, formula in ROOTED["scatter"].items():
-            check(comm, formula(p, rank, counts, root), f"scatter by {name} from {root}", lambda counting, name=name, whole=whole,
-                  counts=counts: scatter(counting, whole, counts=counts, root=root, why="test", algorithm=name))
+            check(comm, formula(p, rank, counts, root), scatter, whole, counts=counts, root=root, algorithm=name)
 
 
 @ranks(*RANKS, engines=["threads"])
@@ -132,10 +118,9 @@ def test_all_to_all(comm: Communicator) -> None:
     table = np.random.default_rng(7).integers(0, 4, (p, p))
     gives, takes = table[rank].tolist(), table[:, rank].tolist()
     for name in ("naive", "pairwise"):
-        check(comm, plan.direct_all_to_all(p, rank, gives), f"all_to_all by {name}", lambda counting, name=name: all_to_all(
-            counting, np.ones(sum(gives)), send_counts=gives, receive_counts=takes, why="test", algorithm=name))
-    check(comm, plan.bruck_all_to_all(p, rank, 3), "all_to_all by bruck",
-          lambda counting: all_to_all(counting, np.ones(3 * p), why="test", algorithm="bruck"))
+        formula = plan.direct_all_to_all(p, rank, gives)
+        check(comm, formula, all_to_all, np.ones(sum(gives)), send_counts=gives, receive_counts=takes, algorithm=name)
+    check(comm, plan.bruck_all_to_all(p, rank, 3), all_to_all, np.ones(3 * p), algorithm="bruck")
 
 
 @ranks(6, 7, 9, engines=["threads"])
@@ -145,7 +130,8 @@ def test_hierarchical_over_nodes(comm: Communicator, width: int) -> None:
     for nodes in ([rank // width for rank in range(comm.size)], [rank % width for rank in range(comm.size)]):
         comm.nodes = tuple(nodes)
         for length in LENGTHS:
-            check_all_reduce(comm, "hierarchical", length, lambda p, rank, n, nodes=nodes: plan.hierarchical_all_reduce(nodes, rank, n))
+            formula = plan.hierarchical_all_reduce(nodes, comm.rank, length)
+            check(comm, formula, all_reduce, np.ones(length), algorithm="hierarchical")
 
 
 def test_what_crosses_between_two_nodes() -> None:
@@ -191,20 +177,21 @@ def test_the_pieces_are_those_of_array_split(p: int) -> None:
 
 def test_a_wrong_formula_is_noticed() -> None:
     """The formula of a ring whose ranks send all p pieces, and of one that forgets that the lengths do not divide."""
-    for wrong in (lambda p, rank, n: plan.Traffic(2 * p, 2 * n), lambda p, rank, n: plan.Traffic(2 * (p - 1), 2 * (p - 1) * n // p)):
+    for wrong in (lambda p, rank, n: plan.Traffic(2 * p, 2 * n),
+                  lambda p, rank, n: plan.Traffic(2 * (p - 1), 2 * (p - 1) * n // p)):
         with pytest.raises(AssertionError, match="the formula says"):
             run(3, check_all_reduce, "ring", 37, wrong)
 
 
-def test_a_ring_that_sends_too_much_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def chatty(*arguments: object):                                 # noqa: ANN202
-        channel = arguments[0]
-        yield channel.comm.isend(np.ones(1), 0, why="chat", tag=channel.tag)
-        if channel.rank == 0:
-            for source in range(channel.size):
-                yield channel.comm.irecv(np.ones(1), source, why="chat", tag=channel.tag)
-        yield from ALGORITHMS["all_reduce"]["ring"](*arguments)
+def tells_rank_0_first(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> Steps:
+    """A ring behind one message too many: every rank reports to rank 0."""
+    words = [channel.receive(np.ones(1), rank) for rank in range(channel.size)] if channel.rank == 0 else []
+    yield channel.send(np.ones(1), 0)
+    yield from words
+    yield from ALGORITHMS["all_reduce"]["ring"](channel, source, out, combine)
 
-    monkeypatch.setitem(ALGORITHMS["all_reduce"], "chatty", chatty)
+
+def test_a_ring_that_sends_too_much_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ALGORITHMS["all_reduce"], "chatty", tells_rank_0_first)
     with pytest.raises(AssertionError, match="the formula says"):
         run(3, check_all_reduce, "chatty", 37, plan.ring_all_reduce)

@@ -1,0 +1,104 @@
+"""Wrong arguments: one clear line each, which says what was given and what to do."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from minipar.comm.collectives import (
+    all_gather,
+    all_reduce,
+    all_to_all,
+    broadcast,
+    gather,
+    reduce,
+    reduce_scatter,
+    scatter,
+    shared_array,
+)
+from minipar.comm.protocol import Communicator
+from minipar.comm.threads import run
+from minipar.errors import CommError
+
+X = np.ones((4, 3))
+
+
+def read_only() -> np.ndarray:
+    array = np.ones((4, 3))
+    array.flags.writeable = False
+    return array
+
+
+def overlapping(comm: Communicator) -> np.ndarray:
+    memory = np.ones(5)
+    return all_reduce(comm, memory[:4], why="w", out=memory[1:])
+
+
+WRONG: list[tuple[Callable[[Communicator], object], str]] = [
+    (lambda c: all_reduce(c, X, "product", why="w"), "all_reduce 'w' has no reduction 'product'; choose sum, mean, max, min"),
+    (lambda c: all_reduce(c, X, why="w", algorithm="rings"), "all_reduce has no algorithm 'rings'; choose auto, naive, tree"),
+    (lambda c: broadcast(c, X, why="w", algorithm="shared"), "broadcast has no algorithm 'shared'"),
+    (lambda c: all_reduce(c, X.tolist(), why="w"), "needs a NumPy array, not list"),          # type: ignore[arg-type]
+    (lambda c: all_reduce(c, X, why="w", out=np.ones(4)), r"\(4, 3\) float64, which does not fit into out: \(4,\)"),
+    (lambda c: all_reduce(c, X.astype(int), "mean", why="w", out=X.astype(int)), "float64, which does not fit into out"),
+    (lambda c: all_reduce(c, X, why="w", out=np.ones((3, 4)).T), "contiguous and writeable"),
+    (lambda c: all_reduce(c, X, why="w", out=read_only()), "contiguous and writeable"),
+    (overlapping, "cannot read its input from memory that it writes"),
+    (lambda c: all_to_all(c, X[:2], why="w", out=X[:2]), "cannot read its input from memory that it writes"),
+    (lambda c: all_reduce(c, X, why="w", algorithm="native"), "algorithm='native' is the MPI library's own"),
+    (lambda c: all_reduce(c, X.astype(complex), why="w"), "cannot carry dtype complex128"),
+    (lambda c: broadcast(c, X, root=2, why="w"), "names root 2, but the group has ranks 0 to 1"),
+    (lambda c: reduce(c, X, root=-1, why="w"), "names root -1"),
+    (lambda c: reduce_scatter(c, X, counts=[2, 3], why="w"), r"has 4 rows, but counts=\[2, 3\] are 5"),
+    (lambda c: reduce_scatter(c, X, counts=[4], why="w"), "needs one count of rows per rank"),
+    (lambda c: scatter(c, X, counts=[5, -1], why="w"), "needs one count of rows per rank, none below 0"),
+    (lambda c: all_gather(c, X, counts=[1, 2], why="w"), r"brings 4 rows, but counts=\[1, 2\] has [12] for this rank"),
+    (lambda c: gather(c, np.array(1.0), why="w"), "a scalar has none"),
+    (lambda c: all_to_all(c, X[:3], why="w"), "cannot cut 3 rows into 2 equal blocks; give send_counts and receive_counts"),
+    (lambda c: all_to_all(c, X, send_counts=[1, 3], why="w"), "needs send_counts and receive_counts, or neither"),
+    (lambda c: all_to_all(c, X, send_counts=[1, 3], receive_counts=[[1, 1], [3, 3]][c.rank], why="w", algorithm="bruck"),
+     "by bruck needs blocks of one size"),
+]
+
+
+@pytest.mark.parametrize(("call", "text"), WRONG, ids=[text[:40] for _, text in WRONG])
+def test_what_is_wrong_is_said(call: Callable[[Communicator], object], text: str) -> None:
+    with pytest.raises(CommError, match=text) as caught:
+        run(2, call)
+    assert "\n" not in str(caught.value)
+
+
+def test_ranks_that_bring_different_numbers_of_rows_without_saying_so() -> None:
+    with pytest.raises(CommError, match="all_gather"):
+        run(2, lambda comm: all_gather(comm, X[comm.rank:], why="test"))
+    with pytest.raises(CommError, match="expects"):
+        run(2, lambda comm: all_gather(comm, X[comm.rank:], why="test"), checked=False)     # type: ignore[call-arg]
+
+
+def test_ranks_that_disagree_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's Checking compares what `entering` says: operation, reduction, count, dtype, root, label."""
+    for body, text in [
+        (lambda c: all_reduce(c, X, ("sum", "max")[c.rank], why="w"), "all_reduce"),
+        (lambda c: all_reduce(c, X[c.rank:], why="w"), "number of elements"),
+        (lambda c: all_reduce(c, X.astype(("f4", "f8")[c.rank]), why="w"), "dtype"),
+        (lambda c: broadcast(c, X, root=c.rank, why="w"), "root"),
+        (lambda c: (broadcast(c, X, why="w") if c.rank else all_reduce(c, X, why="w")), "operation"),
+    ]:
+        with pytest.raises(CommError, match=text):
+            run(2, body)
+
+
+def test_shared_memory_needs_one_node() -> None:
+    with pytest.raises(CommError, match="node"):
+        run(2, lambda comm: shared_array(comm, 3, np.float64, why="test"), nodes=[0, 1])
+
+
+def test_an_array_computed_from_a_shared_one_is_not_shared() -> None:
+    """It still remembers the memory, but its address lies elsewhere; so it passes through the stage and comes out right."""
+    def body(comm: Communicator) -> np.ndarray:
+        array = shared_array(comm, 5, np.float64, why="test")
+        array[:] = comm.rank + 1
+        return all_reduce(comm, array * 2, why="test", algorithm="shared")
+
+    for total in run(3, body):
+        assert np.array_equal(total, np.full(5, 12.0))
