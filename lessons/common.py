@@ -1,0 +1,90 @@
+"""What the lessons share: ranks to run on, and a place for pictures.
+
+A lesson is a script of cells, and one file runs in every way:
+
+    python lessons/13_data_parallel.py [FOLDER]                 its ranks are threads of this process
+    mpirun -n 4 python lessons/13_data_parallel.py [FOLDER]     its ranks are the processes that mpirun started
+    cell by cell in VS Code or Jupyter                          `# %%` begins a cell; the ranks are threads
+
+Outside `lesson.run` all ranks execute the same statements on the same values, so a cell reads like a program of one process.
+Pictures go to FOLDER, by default lessons/pictures.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from minipar.comm.collectives import all_gather
+from minipar.comm.protocol import Communicator
+from minipar.comm.start import job, ranks_started
+from minipar.comm.threads import run
+
+PICTURES = Path(__file__).parent / "pictures"
+
+
+class Lesson:
+    """size: how many ranks there are; rank: which of them this process is (0 where ranks are threads)."""
+
+    def __init__(self, name: str, ranks: int = 4):
+        """name: of the lesson's file, without .py. ranks: how many threads, where mpirun has not started ranks."""
+        started_as_script = Path(sys.argv[0]).stem == name and len(sys.argv) > 1
+        self.folder = Path(sys.argv[1]) if started_as_script else PICTURES
+        self.name, self.rank, self.size = name, 0, ranks
+        self.mpi = ranks_started(os.environ) is not None
+        if self.mpi:
+            with job() as world:
+                self.rank, self.size = world.rank, world.size
+        if self.rank > 0:
+            sys.excepthook = lambda *error: None                    # outside `run` all ranks fail alike: rank 0 tells it for all
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of ranks to try: 1, 2, 4, ... and as many as there are."""
+        return sorted({1 << power for power in range(self.size.bit_length())} | {self.size})
+
+    def run(self, function: Callable[..., Any], *args: Any, ranks: int | None = None) -> list[Any]:
+        """`function(comm, *args)` on the first `ranks` ranks (default: all); what it returned, by rank, on every rank."""
+        ranks = ranks or self.size
+        if not self.mpi:
+            return run(ranks, function, *args)
+        with job() as world:
+            group = world.split(0 if world.rank < ranks else None, why="ranks of this cell")
+            return _everyones(world, function(group, *args) if group else None)[:ranks]
+
+    def say(self, *lines: object) -> None:
+        """Print, once for all ranks."""
+        if self.rank == 0:
+            print(*lines, sep="\n", flush=True)
+
+    def table(self, *rows: tuple[object, ...]) -> None:
+        """Print rows as columns, the first row being their titles."""
+        texts = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+        self.say(*("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in texts), "")
+
+    def picture(self, figure: Figure, name: str = "") -> Figure:
+        """Save the figure as FOLDER/<lesson><name>.png, once for all ranks; returns it, so that a notebook shows it."""
+        def save(comm: Communicator) -> None:
+            if comm.rank == 0:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                figure.savefig(self.folder / f"{self.name}{name}.png", dpi=110)
+
+        self.run(save, ranks=1)
+        self.say(f"picture: {self.folder / f'{self.name}{name}.png'}", "")
+        return figure
+
+
+def _everyones(comm: Communicator, result: Any) -> list[Any]:
+    """Each rank's result, on every rank."""
+    mine = np.frombuffer(pickle.dumps(result), np.uint8)
+    lengths = all_gather(comm, np.array([mine.size]), why="results").tolist()
+    all_of_them = all_gather(comm, mine, counts=lengths, why="results")
+    return [pickle.loads(part.tobytes()) for part in np.split(all_of_them, np.cumsum(lengths)[:-1])]
