@@ -32,6 +32,7 @@ CODES = {dtype: code for code, dtype in enumerate(DTYPES)}
 TAGS = 1 << 14
 COLLECTIVE_TAGS = range(TAGS, 2 * TAGS - 2)
 CHECK_TAG, FINISH_TAG = 2 * TAGS - 2, 2 * TAGS - 1
+ALL_TAGS = 2 * TAGS
 
 
 @dataclass(eq=False, slots=True)
@@ -147,19 +148,21 @@ def exchange(comm: Communicator, mine: np.ndarray, *, why: str, tag: int) -> np.
 
 def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, why: str, tag: int) -> int:
     """The wire code of the array's dtype. Raises CommError, in one line, for what cannot travel."""
-    code = CODES.get(array.dtype) if isinstance(array, np.ndarray) else None
-    if code is not None and array.flags.c_contiguous and 0 <= peer < comm.size and 0 <= tag < 2 * TAGS \
-            and (kind == "send" or array.flags.writeable):
-        return code
+    try:                                                            # once per message, so the good case comes first
+        code, flags = CODES[array.dtype], array.flags
+        if flags.c_contiguous and 0 <= peer < comm.size and 0 <= tag < ALL_TAGS and (flags.writeable or kind == "send"):
+            return code
+    except (AttributeError, KeyError):
+        pass
     if not isinstance(array, np.ndarray):
         wrong = f"needs a NumPy array, not {type(array).__name__}"
-    elif code is None:
+    elif array.dtype not in CODES:
         wrong = f"cannot carry dtype {array.dtype}; use one of {', '.join(str(dtype) for dtype in DTYPES)}"
     elif not array.flags.c_contiguous:
         wrong = f"got a non-contiguous array of shape {array.shape}; pass np.ascontiguousarray(...)"
     elif not 0 <= peer < comm.size:
         wrong = f"names rank {peer}, but the group has ranks 0 to {comm.size - 1}"
-    elif not 0 <= tag < 2 * TAGS:
+    elif not 0 <= tag < ALL_TAGS:
         wrong = f"has tag {tag}; use 0 to {TAGS - 1}"
     else:
         wrong = "cannot fill a read-only array"

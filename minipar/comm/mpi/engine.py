@@ -16,12 +16,12 @@ from mpi4py import MPI  # noqa: E402
 
 from minipar.comm.caller import unfit  # noqa: E402
 from minipar.comm.lookout import Lookout  # noqa: E402
-from minipar.comm.protocol import DTYPES, TAGS, Communicator, Request, check_message, one_node  # noqa: E402
+from minipar.comm.protocol import CODES, DTYPES, TAGS, Communicator, Request, check_message, one_node  # noqa: E402
 from minipar.comm.waiting import Patience  # noqa: E402
 from minipar.errors import CommError  # noqa: E402
 
 WIRE = 16                                                           # room for the dtype's code below the tag
-FLOAT16 = np.dtype(np.float16)
+HALF = CODES[np.dtype(np.float16)]                                 # MPI has no half precision: float16 travels as uint16
 
 
 class MpiComm(Communicator):
@@ -40,22 +40,27 @@ class MpiComm(Communicator):
 
     def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
         code = check_message(self, "send", array, dest, why, tag)
-        return Request("send", dest, tag, array, why, self.start_send(plain(array), dest, tag * WIRE + code))
+        plain = array if code != HALF else array.view(np.uint16)
+        return Request("send", dest, tag, array, why, self.start_send(plain, dest, tag * WIRE + code))
 
     def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
         code = check_message(self, "recv", out, source, why, tag)
-        return Request("recv", source, tag, out, why, self.native.Irecv(plain(out), source, tag * WIRE + code))
+        plain = out if code != HALF else out.view(np.uint16)
+        return Request("recv", source, tag, out, why, self.native.Irecv(plain, source, tag * WIRE + code))
 
     def test(self, request: Request) -> bool:
-        if not request.done:
-            try:
-                request.done = request.handle.Test(self.status)
-            except MPI.Exception as error:
-                request.done = True
-                raise self.refused(request, error) from None
-            if request.done and request.kind == "recv" and self.status.count != request.array.nbytes:
-                raise unfit(self, request, elements(self.status, request.array.dtype))
-        return request.done
+        if request.done:
+            return True
+        try:
+            if not request.handle.Test(self.status):
+                return False
+        except MPI.Exception as error:
+            request.done = True
+            raise self.refused(request, error) from None
+        request.done = True
+        if request.kind == "recv" and self.status.count != request.array.nbytes:
+            raise unfit(self, request, elements(self.status, request.array.dtype))
+        return True
 
     def wait(self, request: Request) -> np.ndarray:
         if not self.test(request):
@@ -104,8 +109,3 @@ class MpiComm(Communicator):
 
 def elements(status: MPI.Status, dtype: np.dtype) -> str:
     return f"{status.count // dtype.itemsize} elements of {dtype}"
-
-
-def plain(array: np.ndarray) -> np.ndarray:
-    """The array as MPI knows it: MPI has no half precision, so float16 travels as uint16."""
-    return array.view(np.uint16) if array.dtype == FLOAT16 else array

@@ -1,0 +1,67 @@
+"""What does the protocol cost on a message of 8 bytes?    minipar launch -n 2 python benchmarks/messages.py
+
+Two ranks send one float64 to and fro: with bare mpi4py calls, through the engine, and through the checks. The three take turns;
+each figure is the median over rounds of the time one way.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from minipar.comm.checking import Checking
+from minipar.comm.mpi import world
+from minipar.comm.protocol import Communicator
+
+ROUNDS, TRIPS = 31, 1000
+
+
+def bare(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[[], None]:
+    native, other = comm.native, 1 - comm.rank
+    if comm.rank == 0:
+        def trip() -> None:
+            native.Send(mine, other)
+            native.Recv(got, other)
+    else:
+        def trip() -> None:
+            native.Recv(got, other)
+            native.Send(mine, other)
+    return trip
+
+
+def protocol(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[[], None]:
+    other = 1 - comm.rank
+    if comm.rank == 0:
+        def trip() -> None:
+            comm.send(mine, other, why="there")
+            comm.recv(got, other, why="back")
+    else:
+        def trip() -> None:
+            comm.recv(got, other, why="there")
+            comm.send(mine, other, why="back")
+    return trip
+
+
+def measure() -> None:
+    comm = world(board=False)
+    mine, got = np.ones(1), np.empty(1)
+    trips = {"bare mpi4py": bare(comm, mine, got), "protocol": protocol(comm, mine, got),
+             "checked": protocol(Checking(comm), mine, got)}
+    times: dict[str, list[float]] = {name: [] for name in trips}
+    for _ in range(ROUNDS):
+        for name, trip in trips.items():
+            comm.barrier(why="start")
+            start = time.perf_counter()
+            for _ in range(TRIPS):
+                trip()
+            times[name].append((time.perf_counter() - start) / TRIPS / 2)
+    if comm.rank == 0:
+        base = statistics.median(times["bare mpi4py"])
+        for name, seconds in times.items():
+            middle = statistics.median(seconds)
+            print(f"{name:12} {middle * 1e6:6.2f} us one way, {middle / base:4.2f} x bare (best round {min(seconds) * 1e6:.2f} us)")
+
+
+if __name__ == "__main__":
+    measure()
