@@ -66,7 +66,9 @@ def launch_command(launcher: Launcher, ranks: int, command: Sequence[str], *,
     if launcher.kind == "MPICH":                                    # takes any number of ranks and passes the environment on
         flags = ["-f", hostfile] if hostfile else []
     elif launcher.kind == "Open MPI":
-        flags = ["--oversubscribe", *(["--allow-run-as-root"] if root else []), *(["--hostfile", hostfile] if hostfile else [])]
+        # The older --oversubscribe puts all ranks on the first host.
+        flags = ["--map-by", "slot:OVERSUBSCRIBE", *(["--allow-run-as-root"] if root else [])]
+        flags += ["--hostfile", hostfile] if hostfile else []
         for name in BLAS_THREADS:                                   # Open MPI takes to other hosts only what it is told to
             flags += ["-x", name]
     else:

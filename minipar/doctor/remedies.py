@@ -25,7 +25,7 @@ class Failure:
 
 JOB_FAILURES = [
     Failure(("not enough slots",), "Open MPI starts no more ranks than there are cores unless it is told to",
-            "minipar launch -n {ranks} COMMAND, or mpirun --oversubscribe -n {ranks} COMMAND"),
+            "minipar launch -n {ranks} COMMAND, or mpirun --map-by slot:OVERSUBSCRIBE -n {ranks} COMMAND"),
     Failure(("attempt to run as root", "Running as root"), "Open MPI starts no ranks for root unless it is told to",
             "minipar launch -n {ranks} COMMAND, or export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"),
     Failure(("unsupported PMI version", "suspicious MPI execution environment"), OTHER_MPI, START_OVER),

@@ -1,8 +1,8 @@
 """Two hosts: ranks in two network namespaces, joined by a virtual cable, started as on a cluster and talking over TCP.
 
-Each namespace is a host with an address and an interface of its own. MPICH's Hydra believes that it starts ranks through
-ssh, or through Slurm's srun; in their place stand scripts that enter the namespaces. All that passes between the hosts
-passes through the cable, whose counters the kernel keeps.
+Each namespace is a host with a name, an address and an interface of its own. The launcher believes that it starts ranks
+through ssh, or through Slurm's srun; in their place stand scripts that enter the namespaces. All that passes between the
+hosts passes through the cable, whose counters the kernel keeps.
 """
 
 import json
@@ -21,24 +21,35 @@ from minipar.comm.launch import find_launcher, launcher_folders
 ADDRESSES = "10.213.77.1", "10.213.77.2"                            # within the namespaces, so they clash with nothing
 
 SCRIPTS = {
-    # ssh [-x] HOST COMMAND...
-    "ssh": f'''[ "$1" = -x ] && shift
-[ "$1" = {ADDRESSES[0]} ] && name=$first || name=$second
+    # on NAMESPACE COMMAND...: runs it there, on a host of that name
+    "on": """host=$1; shift
+exec ip netns exec $host unshare --uts sh -c "hostname $host; exec \\"\\$@\\"" sh "$@"
+""",
+    # ssh [-x] ADDRESS COMMAND...
+    "ssh": f"""[ "$1" = -x ] && shift
+[ "$1" = {ADDRESSES[0]} ] && host=$first || host=$second
 shift
-exec ip netns exec $name sh -c "$*"
-''',
+exec on $host sh -c "$*"
+""",
     # srun --nodelist A,B -N 2 -n 2 --input none COMMAND...: once on each node, which is told its number
-    "srun": '''shift 8
-SLURM_NODEID=1 ip netns exec $second "$@" &
-SLURM_NODEID=0 ip netns exec $first "$@" && wait $!
-'''}
-# What makes Hydra use them. In a Slurm job it takes srun of its own accord.
-STARTERS = {"ssh": {"HYDRA_LAUNCHER": "ssh", "HYDRA_LAUNCHER_EXEC": "{folder}/ssh"}, "slurm": {"SLURM_JOB_ID": "1"}}
+    "srun": """shift 8
+SLURM_NODEID=1 on $second "$@" &
+SLURM_NODEID=0 on $first "$@" && wait $!
+"""}
+LAUNCHER = find_launcher(launcher_folders(os.environ))
+KIND = LAUNCHER.kind if LAUNCHER else "MPICH"
+# What makes the launcher use them. In a Slurm job, Hydra takes srun of its own accord.
+STARTERS = {
+    "MPICH": {"ssh": {"HYDRA_LAUNCHER": "ssh", "HYDRA_IFACE": "cable"}, "slurm": {"SLURM_JOB_ID": "1", "HYDRA_IFACE": "cable"}},
+    "Open MPI": {"ssh": {"OMPI_MCA_btl_tcp_if_include": "cable"}}}[KIND]
+# TCP, or the library sees that both hosts share one memory.
+TCP = {"UCX_TLS": "tcp,self", "FI_PROVIDER": "tcp", "OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "tcp,self"}
+SLOTS = {"MPICH": "{}:2\n", "Open MPI": "{} slots=2\n"}[KIND]        # a line of the host file
 
 
 @dataclass
 class Hosts:
-    """Two namespaces. folder: the scripts that Hydra takes for ssh and srun. hostfile: names both hosts, two ranks each."""
+    """Two namespaces. folder: the scripts. hostfile: names both hosts, two ranks each."""
 
     names: tuple[str, str]
     folder: Path
@@ -78,7 +89,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
         (folder / script).write_text(f"#!/bin/sh\nfirst={names[0]} second={names[1]}\n{lines}")
         (folder / script).chmod(0o755)
     hostfile = folder / "hosts"
-    hostfile.write_text("".join(f"{address}:2\n" for address in ADDRESSES))
+    hostfile.write_text("".join(SLOTS.format(address) for address in ADDRESSES))
     yield Hosts(names, folder, hostfile)
     for name in names:
         subprocess.run(["ip", "netns", "delete", name], check=True)
@@ -87,13 +98,9 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
 @pytest.fixture(scope="module", params=STARTERS)
 def report(request: pytest.FixtureRequest, hosts: Hosts, tmp_path_factory: pytest.TempPathFactory) -> dict:
     """What the program found on 2 + 2 ranks, started by `minipar launch` on the first host."""
-    launcher = find_launcher(launcher_folders(os.environ))
-    assert launcher is not None and launcher.kind == "MPICH", "needs MPICH's launcher: pip install mpich"
     found = tmp_path_factory.mktemp("found") / "report.json"
-    tcp = {"UCX_TLS": "tcp,self", "FI_PROVIDER": "tcp"}             # or MPICH sees that both hosts share one memory
-    environ = {**os.environ, **tcp, "HYDRA_IFACE": "cable", "PATH": f"{hosts.folder}:{os.environ['PATH']}"}
-    environ |= {name: value.format(folder=hosts.folder) for name, value in STARTERS[request.param].items()}
-    line = ["ip", "netns", "exec", hosts.names[0], sys.executable, "-m", "minipar", "launch", "-n", "4",
+    environ = {**os.environ, **TCP, **STARTERS[request.param], "PATH": f"{hosts.folder}:{os.environ['PATH']}"}
+    line = [str(hosts.folder / "on"), hosts.names[0], sys.executable, "-m", "minipar", "launch", "-n", "4",
             "--hostfile", str(hosts.hostfile), str(Path(__file__).with_name("across_hosts.py")), str(found)]
     job = subprocess.run(line, env=environ, capture_output=True, text=True, timeout=60)
     assert job.returncode == 0, job.stdout + job.stderr

@@ -46,7 +46,8 @@ def test_flags() -> None:
     assert launch_command(mpich, 8, ["a"], root=False, hostfile="hosts") == ["m", "-n", "8", "-f", "hosts", "a"]
     for root in (True, False):
         line = launch_command(openmpi, 2, ["a"], root=root, hostfile="hosts")
-        assert line[:4] == ["o", "-n", "2", "--oversubscribe"] and line[-1] == "a" and ("--allow-run-as-root" in line) == root
+        assert line[:5] == ["o", "-n", "2", "--map-by", "slot:OVERSUBSCRIBE"] and line[-1] == "a"
+        assert ("--allow-run-as-root" in line) == root
         assert line[line.index("--hostfile") + 1] == "hosts" and line[line.index("-x") + 1] == "OPENBLAS_NUM_THREADS"
     with pytest.raises(ConfigError, match="s is neither MPICH's nor Open MPI's launcher"):
         launch_command(Launcher("s", "unknown"), 2, ["a"], root=False)

@@ -56,7 +56,8 @@ def refuses(words: str, flag: str) -> str:
 
 
 @pytest.mark.parametrize("words, flag, remedy", [
-    ("There are not enough slots available in the system", "--oversubscribe", "mpirun --oversubscribe -n 3 COMMAND"),
+    ("There are not enough slots available in the system", "OVERSUBSCRIBE",
+     "mpirun --map-by slot:OVERSUBSCRIBE -n 3 COMMAND"),
     ("prterun has detected an attempt to run as root.", "--allow-run-as-root", "export OMPI_ALLOW_RUN_AS_ROOT=1")])
 def test_open_mpi_refuses(fake: Callable[..., str], words: str, flag: str, remedy: str) -> None:
     found = report(folders=fake(OPENMPI, refuses(words, flag), on="Open MPI 5.0.11"))
