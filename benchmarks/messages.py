@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from minipar.comm.checking import Checking
-from minipar.comm.mpi import world
 from minipar.comm.protocol import Communicator
+from minipar.comm.start import job
 
 ROUNDS, TRIPS = 31, 1000
 
@@ -43,8 +43,7 @@ def protocol(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[
     return trip
 
 
-def measure() -> None:
-    comm = world(board=False)
+def measure(comm: Communicator) -> None:
     mine, got = np.ones(1), np.empty(1)
     trips = {"bare mpi4py": bare(comm, mine, got), "protocol": protocol(comm, mine, got),
              "checked": protocol(Checking(comm), mine, got)}
@@ -64,4 +63,5 @@ def measure() -> None:
 
 
 if __name__ == "__main__":
-    measure()
+    with job(checked=False) as comm:
+        measure(comm)

@@ -12,8 +12,8 @@ import time
 import numpy as np
 
 from minipar.comm.collectives import all_reduce
-from minipar.comm.mpi import world
 from minipar.comm.protocol import Communicator, Request
+from minipar.comm.start import job
 from minipar.comm.wrapper import Wrapper
 
 ROUNDS, MICRO_BATCHES = 15, 4
@@ -63,8 +63,7 @@ class Step:
         all_reduce(self.dp, self.up, why="gradients", algorithm="ring")
 
 
-def measure() -> None:
-    comm = world(board=False)
+def measure(comm: Communicator) -> None:
     steps = {"blocking waits (MPI_Wait)": Step(Blocking(comm)), "ours: spin, then sleep": Step(comm)}
     times: dict[str, list[float]] = {name: [] for name in steps}
     processor: dict[str, list[float]] = {name: [] for name in steps}
@@ -85,8 +84,8 @@ def measure() -> None:
         for name in steps:
             print(f"{comm.size} ranks  {name:26} {wall[name] * 1e3:7.1f} ms a step, {wall[first] / wall[name]:4.2f} x as fast; "
                   f"{busy[name] * 1e3:7.1f} ms of processor time, {busy[first] / busy[name]:4.2f} x less")
-        print(f"a waiting rank sleeps {comm.patience.pause * 1e6:.0f} us between tests")
 
 
 if __name__ == "__main__":
-    measure()
+    with job(checked=False) as comm:
+        measure(comm)
