@@ -29,7 +29,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "SGD": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
     "AdamW": dict(optimizer="adamw", lr=1e-4, clip=0.1, weight_decay=0.1),
 }
-ALIKE = dict(steps=STEPS, schedule="constant", warm_up=0, validation_windows=9)
+ALIKE: dict[str, Any] = dict(steps=STEPS, schedule="constant", warm_up=0, validation_windows=9)
 TEXT = 2000                                                         # tokens
 PADDING = 0.2                                                       # of the targets that do not count
 
@@ -53,8 +53,8 @@ def uneven_case(layout: Layout, **values: Any) -> Case:
     Raises ConfigError for a value that no such field has, or that the configs refuse.
     """
     heads = values.get("heads", 6 if layout.tp < 6 else layout.tp + 1)
-    values = dict(vocabulary=65, context=max(11, layout.tp + 3), layers=2, heads=heads, width=3 * heads, hidden=37, batch=max(7, layout.dp + 3),
-                  micro_batches=3, dtype="float64") | values
+    values = dict(vocabulary=65, context=max(11, layout.tp + 3), layers=2, heads=heads, width=3 * heads, hidden=37,
+                  batch=max(7, layout.dp + 3), micro_batches=3, dtype="float64") | values
     model, train = ({field.name: values.pop(field.name) for field in fields(config) if field.name in values}
                     for config in (ModelConfig, TrainConfig))
     if values:

@@ -1,7 +1,8 @@
-"""What kind of wrong is a gradient? A ratio to the right one, or a sum that somebody forgot, gives most bugs away."""
+"""What kind of wrong is an array? A ratio to the right one, or a sum that somebody forgot, gives most bugs away."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,20 +14,27 @@ from minipar.verify.record import Record, Run, Seen
 
 CLEAN = 1e-6                                                        # relative: what is closer than that is taken as meant
 
+Clue = dict[str, Any]       # "ratio": to the right array, None if it is no multiple of it; "sums": axes over which ranks add up to it
 
-def clues(run: Run, reference: Record, limit: float) -> dict[str, dict[str, Any]]:
-    """Of each gradient that is wrong on this rank: {"ratio": r, or None if it is no multiple of the right one, "sums": the
-    axes over which the ranks' gradients add up to the right one}. All ranks call it.
-    """
-    seen, cut = run.record["gradients"], {p.name for p in run.trainer.flat.parameters if p.is_cut}
-    sums = {"dp": _summed(seen, run.grid.dp), "tp": _summed({name: one for name, one in seen.items() if name not in cut}, run.grid.tp)}
-    found = {}
-    for name, one in seen.items():
-        want = one.own(reference["gradients"][name].values)
-        if difference(one.values, want)[1] > limit:
-            axes = [axis for axis, total in sums.items() if name in total and difference(total[name], want)[1] <= CLEAN]
-            found[name] = {"ratio": ratio(one.values, want), "sums": axes}
-    return found
+
+def gradient_clues(run: Run, reference: Record, limit: float) -> dict[str, Clue]:
+    """Of each gradient that is wrong on this rank. All ranks call it."""
+    seen = run.record["gradients"]
+    cut = {p.name for p in run.trainer.flat.parameters if p.is_cut}
+    sums = {"dp": _summed(seen, seen, run.grid.dp), "tp": _summed(seen, seen.keys() - cut, run.grid.tp)}
+    wanted = {name: one.own(reference["gradients"][name].values) for name, one in seen.items()}
+    return {name: _clue(one.values, wanted[name], {axis: total[name] for axis, total in sums.items() if name in total})
+            for name, one in seen.items() if difference(one.values, wanted[name])[1] > limit}
+
+
+def place_clue(run: Run, reference: Record, item: str, place: str) -> Clue:
+    """Of an activation that is wrong on some rank. All ranks call it with the same place."""
+    seen = run.record[item]
+    if place not in seen or place not in reference[item]:
+        return {"ratio": None, "sums": []}
+    whole = seen[place].values.shape[1] == run.trainer.model.config.context        # not a share of the tokens
+    sums = _summed(seen, [place], run.grid.tp) if whole else {}
+    return _clue(seen[place].values, seen[place].own(reference[item][place].values), {"tp": sums[place]} if sums else {})
 
 
 def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
@@ -37,10 +45,15 @@ def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
     return r if abs(got - r * want).max() <= CLEAN * abs(want).max() else None
 
 
-def _summed(seen: dict[str, Seen], group: Communicator) -> dict[str, np.ndarray]:
-    """The sum over a group of more than one rank; nothing for a group of one."""
-    if group.size == 1 or not seen:
+def _clue(got: np.ndarray, want: np.ndarray, sums: dict[str, np.ndarray]) -> Clue:
+    return {"ratio": ratio(got, want), "sums": [axis for axis, total in sums.items() if difference(total, want)[1] <= CLEAN]}
+
+
+def _summed(seen: dict[str, Seen], places: Iterable[str], group: Communicator) -> dict[str, np.ndarray]:
+    """The sums over a group of more than one rank; nothing for a group of one."""
+    arrays = {place: one.values for place, one in seen.items() if place in places}
+    if group.size == 1 or not arrays:
         return {}
-    total = all_reduce(group, np.concatenate([one.values.reshape(-1) for one in seen.values()]), why="verify clues")
-    ends = np.cumsum([one.values.size for one in seen.values()])
-    return {name: part.reshape(one.values.shape) for (name, one), part in zip(seen.items(), np.split(total, ends[:-1]), strict=True)}
+    total = all_reduce(group, np.concatenate([array.reshape(-1) for array in arrays.values()]), why="verify clues")
+    parts = np.split(total, np.cumsum([array.size for array in arrays.values()])[:-1])
+    return {place: part.reshape(array.shape) for (place, array), part in zip(arrays.items(), parts, strict=True)}

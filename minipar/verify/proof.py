@@ -8,8 +8,8 @@ from typing import Any
 
 from minipar.comm.protocol import Communicator
 from minipar.verify.case import RUNS, Case
-from minipar.verify.clues import clues, ratio
-from minipar.verify.explain import explain
+from minipar.verify.clues import gradient_clues, place_clue, ratio
+from minipar.verify.explain import Evidence, explain
 from minipar.verify.findings import Finding, difference, differences, over_ranks, tolerance
 from minipar.verify.gathered import gathered
 from minipar.verify.record import Record, Run, run_alone, run_rank
@@ -34,7 +34,8 @@ class Report:
     @property
     def lights(self) -> list[str]:
         """What is wrong, in the order in which a mistake reaches it; none if the layout is proven."""
-        return [one.item for one in self.findings if not one.proven] + [f"traffic {one.axis}" for one in self.traffic if not one.proven]
+        findings = [one.item for one in self.findings if not one.proven]
+        return findings + [f"traffic {one.axis}" for one in self.traffic if not one.proven]
 
     @property
     def proven(self) -> bool:
@@ -69,13 +70,17 @@ def verify(world: Communicator, case: Case, reference: Mapping[str, Record] | No
 
 
 def _explanations(world: Communicator, report: Report, run: Run, reference: Record) -> list[str]:
-    (loss,) = run.record["loss"].items()
-    mine = {"first": {item: _first_wrong(run.record, reference, item, report.tolerance) for item in ("forward", "backward")},
-            "clues": clues(run, reference, report.tolerance),
-            "loss": ratio(loss[1].values.reshape(1), reference["loss"][loss[0]].values.reshape(1))}
-    ranks = gathered(world, mine, "verify clues of all")
-    first = {item: next((rank["first"][item] for rank in ranks if rank["first"][item]), "") for item in ("forward", "backward")}
-    return explain(report.case, report.findings, first, [rank["clues"] for rank in ranks], [rank["loss"] for rank in ranks])
+    """All ranks gather what each of them knows of the failure."""
+    items, limit = ("forward", "backward"), report.tolerance
+    firsts = gathered(world, {item: _first_wrong(run.record, reference, item, limit) for item in items}, "verify places")
+    place = {item: next((first[item] for first in firsts if first[item]), "") for item in items}
+    (loss,), (right,) = run.record["loss"].values(), reference["loss"].values()
+    ranks = gathered(world, {"activations": {item: place_clue(run, reference, item, place[item]) for item in items},
+                             "gradients": gradient_clues(run, reference, limit),
+                             "loss": ratio(loss.values, right.values)}, "verify clues of all")
+    return explain(report.case, report.findings, Evidence(
+        place, {item: [rank["activations"][item] for rank in ranks] for item in items},
+        [rank["gradients"] for rank in ranks], [rank["loss"] for rank in ranks], len(run.record["gradients"])))
 
 
 def _first_wrong(record: Record, reference: Record, item: str, limit: float) -> str:

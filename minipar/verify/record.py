@@ -6,8 +6,9 @@ this rank's part of the whole that one process sees. The items stand in the orde
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,6 @@ from minipar.comm.collectives import even_counts
 from minipar.comm.counting import Counting
 from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
-from minipar.nn import Parameter
 from minipar.parallel.grid import Grid
 from minipar.parallel.tensor import region_of
 from minipar.plan.amounts import Sent
@@ -52,15 +52,15 @@ def run_rank(world: Communicator, case: Case, run: str) -> Run:
     grid = Grid(counting, case.layout)
     region = Recording(region_of(grid.tp, case.model.context, case.layout.sequence_parallel))
     trainer = make_trainer(case, run, grid, region)
-    start = _named(trainer.flat.parameters, trainer.flat.data.copy(), trainer)
-    steps, gradients = [], []
+    steps, weights, gradients = [], [trainer.flat.data.copy()], []
     for number in range(STEPS):
         region.on = number == 0
         steps.append(trainer.step())
+        weights.append(trainer.flat.data.copy())
         gradients.append(trainer.flat.grad.copy())                  # no optimiser of RUNS changes it in its step
     sent = {key: Sent(tally.calls, tally.messages, tally.bytes) for key, tally in counting.traffic.by("group", "op", "why").items()}
-    table = _sgd(trainer, region, start, steps, gradients) if run == "SGD" else _adamw(trainer, steps)
-    return Run(trainer, grid, table, sent)
+    record = _sgd(trainer, region, steps, weights, gradients) if run == "SGD" else _adamw(trainer, steps, weights)
+    return Run(trainer, grid, record, sent)
 
 
 def run_alone(case: Case) -> dict[str, Record]:
@@ -68,39 +68,38 @@ def run_alone(case: Case) -> dict[str, Record]:
     return {run: run_rank(solo(), case.alone(), run).record for run in RUNS}
 
 
-def _sgd(trainer: Trainer, region: Recording, start: dict[str, Seen], steps: list[Step], gradients: list[np.ndarray]) -> Record:
-    parameters = trainer.flat.parameters
-    later = {f"step {number}, {name}": seen for number, flat in enumerate(gradients[1:], 2)
-             for name, seen in _named(parameters, flat, trainer).items()}
+def _sgd(trainer: Trainer, region: Recording, steps: list[Step], weights: list[np.ndarray],
+         gradients: list[np.ndarray]) -> Record:
     return {
-        "initial weights": start,
+        "initial weights": _named(trainer, weights[0]),
         "forward": _activations(trainer, region.values),
         "loss": _numbers("step", [steps[0].loss]),
         "backward": _activations(trainer, region.gradients),
-        "gradients": _named(parameters, gradients[0], trainer),
-        "norm": _numbers("step", [step.norm for step in steps[:1]]),
-        "later gradients": later,
+        "gradients": _named(trainer, gradients[0]),
+        "norm": _numbers("step", [steps[0].norm]),
+        "first update": _named(trainer, weights[1]),
+        "later gradients": {place: seen for number, flat in enumerate(gradients[1:], 2)
+                            for place, seen in _named(trainer, flat, f"step {number}, ").items()},
         "later losses": _numbers("step", [step.loss for step in steps[1:]], first=2),
-        "SGD weights": _named(parameters, trainer.flat.data, trainer),
+        "SGD weights": _named(trainer, weights[-1]),
         "validation loss": _numbers("after step", [trainer.validate()], first=STEPS),
     }
 
 
-def _adamw(trainer: Trainer, steps: list[Step]) -> Record:
-    parameters = trainer.flat.parameters
-    state = {f"{slot} of {name}": seen for slot, buffer in trainer.optimizer.state.items()
-             for name, seen in _named(parameters, buffer, trainer).items()}
+def _adamw(trainer: Trainer, steps: list[Step], weights: list[np.ndarray]) -> Record:
     return {
         "AdamW losses": _numbers("step", [step.loss for step in steps]),
         "clipped norms": _numbers("step", [step.norm for step in steps]),
-        "AdamW weights": _named(parameters, trainer.flat.data, trainer),
-        "AdamW state": state,
+        "AdamW weights": _named(trainer, weights[-1]),
+        "AdamW state": {place: seen for slot, buffer in trainer.optimizer.state.items()
+                        for place, seen in _named(trainer, buffer, f"{slot} of ").items()},
     }
 
 
-def _named(parameters: Iterable[Parameter], buffer: np.ndarray, trainer: Trainer) -> dict[str, Seen]:
+def _named(trainer: Trainer, buffer: np.ndarray, before: str = "") -> dict[str, Seen]:
+    """The parameters' parts of a flat buffer; `before` stands before their names."""
     arrays = trainer.flat.by_name(buffer)
-    return {p.name: Seen(arrays[p.name], p.own) for p in parameters}
+    return {before + p.name: Seen(arrays[p.name], p.own) for p in trainer.flat.parameters}
 
 
 def _numbers(what: str, values: list[float], first: int = 1) -> dict[str, Seen]:
@@ -115,8 +114,8 @@ def _activations(trainer: Trainer, seen: dict[str, list[np.ndarray]]) -> dict[st
     shares, at = even_counts(T, layout.tp), trainer.grid.at["tp"]
     places = slice(sum(shares[:at]), sum(shares[: at + 1]))
 
-    def own(whole: np.ndarray, tokens: int) -> np.ndarray:
+    def own(tokens: int, whole: np.ndarray) -> np.ndarray:
         return whole[rows] if tokens == T else whole[rows, places]
 
     arrays = {place: np.concatenate(pieces) for place, pieces in seen.items()}                 # [b, T or t, D]
-    return {place: Seen(array, lambda whole, tokens=array.shape[1]: own(whole, tokens)) for place, array in arrays.items()}
+    return {place: Seen(array, partial(own, array.shape[1])) for place, array in arrays.items()}

@@ -36,7 +36,7 @@ def sent_by_rank(case: Case, run: Run) -> dict[str, dict[str, Any]]:
     step = step_traffic(case.model, case.train, layout, world.rank, select, nodes=world.nodes)
     predicted = {line: Sent(*(STEPS * amount for amount in sent)) for line, sent in step.items()}
     counted = {Line(*key): sent for key, sent in run.sent.items()}
-    wrong = differences(predicted, counted)
+    wrong = differences(predicted, run.sent)
     return {axis: {"counted": by_axis(counted).get(axis, Sent()), "predicted": by_axis(predicted).get(axis, Sent()),
                    "wrong": next((text for text in wrong if text.startswith(f"{axis},")), "")} for axis in AXES}
 
@@ -47,7 +47,7 @@ def traffic_of(ranks: list[dict[str, dict[str, Any]]]) -> list[Traffic]:
 
 
 def _sum(axis: str, ranks: list[dict[str, Any]]) -> Traffic:
-    counted, predicted = ([sum(amounts) for amounts in zip(*(rank[kind] for rank in ranks), strict=True)]
-                          for kind in ("counted", "predicted"))
+    (_, *counted), (_, *predicted) = ([sum(amounts) for amounts in zip(*(rank[kind] for rank in ranks), strict=True)]
+                                      for kind in ("counted", "predicted"))
     wrong = [f"{one['wrong']}, on rank {rank}" for rank, one in enumerate(ranks) if one["wrong"]]
-    return Traffic(axis, *counted[1:], *predicted[1:], wrong[0] if wrong else "")
+    return Traffic(axis, counted[0], counted[1], predicted[0], predicted[1], wrong[0] if wrong else "")

@@ -1,0 +1,100 @@
+"""Bugs of the sum over dp: what is left out, sent too early, in another order, or never."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from minipar import train
+from minipar.comm.collectives import all_reduce
+from minipar.comm.protocol import Communicator
+from minipar.optim import Flat
+from minipar.parallel.data import Buckets, Whole
+from minipar.verify.mutants.mutant import Change, mutant
+
+
+@mutant("gradients", dp=2)
+def never_reduced() -> list[Change]:
+    """Each replica steps along the gradient of its own samples."""
+    return [Change(Whole, "finish", lambda reducer: None)]
+
+
+@mutant("gradients", dp=2)
+def one_parameter_forgotten() -> list[Change]:
+    """All gradients are summed but that of the last LayerNorm's bias."""
+    return _only(lambda flat: slice(0, flat.places[-1].start))
+
+
+@mutant("gradients", dp=2)
+def one_parameter_reduced() -> list[Change]:
+    """One gradient is summed, all others are forgotten (numpitron's bug: 1 of 21)."""
+    return _only(lambda flat: flat.places[0])
+
+
+def _only(choose: Callable[[Flat], slice]) -> list[Change]:
+    def finish(reducer: Whole) -> None:
+        part = reducer.flat.gradient()[choose(reducer.flat)]
+        all_reduce(reducer.dp, part, why="gradients", out=part)
+    return [Change(Whole, "finish", finish)]
+
+
+@mutant("gradients", dp=2)
+def sent_in_half_the_bits() -> list[Change]:
+    """Gradients travel as float32, though the training is in float64."""
+    def finish(reducer: Whole) -> None:
+        gradient = reducer.flat.gradient()
+        gradient[...] = all_reduce(reducer.dp, gradient.astype(np.float32), why="gradients")
+    return [Change(Whole, "finish", finish)]
+
+
+@mutant("gradients", dp=2)
+def one_step_late() -> list[Change]:
+    """A step takes the sum that was ready: that of the step before."""
+    original = Whole.finish
+
+    def finish(reducer: Whole) -> None:
+        original(reducer)
+        gradient = reducer.flat.grad
+        ready = vars(reducer).get("ready", np.zeros_like(gradient))
+        vars(reducer)["ready"] = gradient.copy()
+        gradient[...] = ready
+    return [Change(Whole, "finish", finish)]
+
+
+@mutant("gradients", dp=2, gradients="buckets", bucket_bytes=3000)
+def bucket_sent_early() -> list[Change]:
+    """A bucket leaves when the first of its gradients is complete, not the last."""
+    def complete(reducer: Buckets, number: int, gradient: np.ndarray) -> None:
+        if reducer._expecting:
+            while len(reducer._handles) <= number:
+                reducer._start()
+    return [Change(Buckets, "_complete", complete)]
+
+
+@mutant("CommError", dp=2, gradients="buckets", bucket_bytes=3000)
+def buckets_in_another_order() -> list[Change]:
+    """One rank starts its buckets from the other end. The check of collectives stops the job before data is mixed up."""
+    def finish(reducer: Buckets) -> None:
+        gradient = reducer.flat.gradient()
+        for number, (place, _) in list(enumerate(reducer.buckets))[:: 1 - 2 * (reducer.dp.rank % 2)]:
+            all_reduce(reducer.dp, gradient[place], why=f"gradients {number}", out=gradient[place])
+    return [Change(Buckets, "finish", finish), Change(Buckets, "_complete", lambda reducer, number, gradient: None)]
+
+
+@mutant("loss", dp=2)
+def loss_not_reduced() -> list[Change]:
+    """The loss that is told is that of rank 0's samples."""
+    return [_not_reduced("loss")]
+
+
+@mutant("validation loss", dp=2)
+def validation_not_reduced() -> list[Change]:
+    """The validation loss lacks the batches that other ranks computed."""
+    return [_not_reduced("validation")]
+
+
+def _not_reduced(label: str) -> Change:
+    def own(comm: Communicator, array: np.ndarray, *, why: str) -> np.ndarray:
+        return array if why == label else all_reduce(comm, array, why=why)
+    return Change(train, "all_reduce", own)
