@@ -6,12 +6,15 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from minipar.config import ModelConfig
 
+Product = Callable[[], np.ndarray]
 
-def bare_products(config: ModelConfig, batch: int, dtype: np.dtype) -> Callable[[], None]:
-    """A function that computes every product of forward and backward once, into arrays made beforehand.
+
+def bare_products(config: ModelConfig, batch: int, dtype: DTypeLike) -> list[Product]:
+    """Every product of forward and backward as a call, on arrays of its own made beforehand.
 
     Attention's products are batched over samples and heads, with whole [T, T] score matrices.
     """
@@ -19,22 +22,16 @@ def bare_products(config: ModelConfig, batch: int, dtype: np.dtype) -> Callable[
     pairs, K = (batch, config.heads), config.head_width
     rng = np.random.default_rng(0)
 
-    def product(*shapes: tuple[int, ...]) -> Callable[[], np.ndarray]:
+    def product(*shapes: tuple[int, ...]) -> Product:
         a, b = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
         return partial(np.matmul, a, b, out=a @ b)
 
-    def linear(i: int, o: int) -> list[Callable[[], np.ndarray]]:
+    def linear(i: int, o: int) -> list[Product]:
         return [product((n, i), (i, o)), product((n, o), (o, i)), product((i, n), (n, o))]      # y, dx, dw
 
-    def attention() -> list[Callable[[], np.ndarray]]:
+    def attention() -> list[Product]:
         scores, mix = ((*pairs, T, K), (*pairs, K, T)), ((*pairs, T, T), (*pairs, T, K))
-        return [product(*shapes) for shapes in (scores, mix, scores, mix, mix, mix)]      # S, o; dP, dv, dq, dk
+        return [product(*shapes) for shapes in (scores, mix, scores, mix, mix, mix)]            # S, o; dP, dv, dq, dk
 
     layers = [linear(D, 3 * D) + attention() + linear(D, D) + linear(D, F) + linear(F, D) for _ in range(config.layers)]
-    calls = [call for layer in [*layers, linear(D, V)] for call in layer]
-
-    def run() -> None:
-        for call in calls:
-            call()
-
-    return run
+    return [product for layer in [*layers, linear(D, V)] for product in layer]

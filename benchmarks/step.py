@@ -32,7 +32,7 @@ CONFIGS = {                                                         # name -> mo
 RATE, DECAY = 1e-3, 0.1
 OURS = "minipar"
 
-Step = Callable[[], object]
+Step = Callable[[], object]                                         # one step of training; models return the loss before it
 
 
 def text(config: ModelConfig, batch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,10 +48,12 @@ def minipar_step(config: ModelConfig, batch: int, dtype: str) -> Step:
     flat = Flat(model.parameters())
     optimizer = AdamW(flat, weight_decay=DECAY)
 
-    def step() -> None:
+    def step() -> float:
         flat.zero_grad()
-        backward(model.loss(tokens, targets))
+        loss = model.loss(tokens, targets)
+        backward(loss)
         optimizer.step(RATE)
+        return loss.item()
 
     return step
 
@@ -80,18 +82,25 @@ def torch_step(config: ModelConfig, batch: int, dtype: str, **form: bool) -> Ste
     model = TorchGPT(config).to(getattr(torch, dtype))
     optimizer = model.adamw(RATE, DECAY, **form)
 
-    def step() -> None:
+    def step() -> float:
         optimizer.zero_grad()
-        model.loss(tokens, targets).backward()
+        loss = model.loss(tokens, targets)
+        loss.backward()
         optimizer.step()
+        return loss.item()
 
     return step
 
 
+def products_step(config: ModelConfig, batch: int, dtype: str) -> Step:
+    products = bare_products(config, batch, dtype)
+    return lambda: [product() for product in products]
+
+
 def contenders(config: ModelConfig, batch: int, dtype: str) -> dict[str, Step]:
-    plain = minipar_step(config, batch, dtype)
-    steps = {OURS: minipar_step(config, batch, dtype), "plain composition": plain_forms()(plain),
-             "bare products": bare_products(config, batch, np.dtype(dtype))}
+    steps = {OURS: minipar_step(config, batch, dtype),
+             "plain composition": plain_forms()(minipar_step(config, batch, dtype)),
+             "bare products": products_step(config, batch, dtype)}
     if dtype != "float32":
         steps["minipar, float32"] = minipar_step(config, batch, "float32")
     if find_spec("torch"):
