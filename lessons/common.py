@@ -43,7 +43,7 @@ class Lesson:
             with job() as world:
                 self.rank, self.size = world.rank, world.size
         if self.rank > 0:
-            sys.excepthook = lambda *error: None                    # outside `run` all ranks fail alike: rank 0 tells it for all
+            sys.excepthook = lambda *error: None                    # outside `run` all ranks fail alike: rank 0 says it
 
     @property
     def sizes(self) -> list[int]:
@@ -68,7 +68,8 @@ class Lesson:
         """Print rows as columns, the first row being their titles."""
         texts = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-        self.say(*("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in texts), "")
+        lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in texts)
+        self.say(*(f"  {line.rstrip()}" for line in lines), "")
 
     def picture(self, figure: Figure, name: str = "") -> Figure:
         """Save the figure as FOLDER/<lesson><name>.png, once for all ranks; returns it, so that a notebook shows it."""
