@@ -6,6 +6,7 @@ A user's mistake ends as one line on stderr and exit status 2. Results go to std
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -32,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.add_parser(subparsers)
     options = parser.parse_args(arguments)
     keep_freed_memory()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")                    # a text that the terminal cannot show must not end a run
     try:
         return options.run(options)
     except MiniparError as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 
 from tests.commands import call
-from tests.tiny import TEXT, contents
+from tests.tiny import TEXT, contents, options
 
 
 def written(capsys: pytest.CaptureFixture[str], run: Path, *words: object) -> str:
@@ -34,3 +35,13 @@ def test_seed_temperature_and_top_k(pristine: Path, capsys: pytest.CaptureFixtur
     assert usual != written(capsys, *words, "--temperature", 3)
     greedy = written(capsys, *words, "--temperature", 0)
     assert greedy == written(capsys, *words, "--top-k", 1, "--seed", 5) != usual
+
+
+def test_a_terminal_that_lacks_a_character(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = options(tmp_path, tokenizer="byte", steps=1)
+    assert call("train", *words, "--out", tmp_path / "run") == 0
+    with io.TextIOWrapper(io.BytesIO(), encoding="ascii") as terminal:
+        monkeypatch.setattr("sys.stdout", terminal)
+        assert call("generate", "--run", tmp_path / "run", "--prompt", "café", "--tokens", 0) == 0
+        terminal.flush()
+        assert terminal.buffer.getvalue() == b"caf?\n"               # type: ignore[attr-defined]
