@@ -2,7 +2,7 @@
 
     clock = Clock(comm, Network(alpha=5e-6, beta=1e-10), flops_per_second=1e13)
     clock.compute(2 * m * n * k, "forward")
-    all_reduce(gradient, clock, why="gradients")
+    all_reduce(clock, gradient, why="gradients")
     float(clock.now)                                                # seconds of virtual time on this rank
 
 Computing advances the clock, in one of two ways. With `flops_per_second` by what `compute` is told, over that rate: exact,
@@ -21,7 +21,7 @@ called in between.
 
 Each message travels with a stamp, a second small message (64 bytes, unsigned integers) that says when it arrives. So
 wrappers within the clock see two messages for one. Stack them as Counting(Tracing(Faults(Clock(Checking(engine))))):
-outside, nothing changes.
+outside, nothing changes. What passes below the clock takes no time: making groups, and what Checking compares.
 """
 
 from __future__ import annotations

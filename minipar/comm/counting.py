@@ -1,7 +1,7 @@
 """How much do ranks say to one another? Counts every message, so that a formula for traffic can be held against the truth.
 
     comm = Counting(comm)
-    all_reduce(gradient, comm, why="gradients")
+    all_reduce(comm, gradient, why="gradients")
     print(comm.traffic.table())
     assert comm.traffic.total().bytes == ...
 
@@ -94,12 +94,13 @@ class Traffic:
 
     def table(self) -> str:
         """Lines of text, one for each (why, op, group), the most bytes first."""
-        lines = [(*map(str, key), *(f"{number:,}" for number in (tally.calls, tally.messages, tally.bytes)))
-                 for key, tally in sorted(self.by("why", "op", "group").items(), key=lambda entry: (-entry[1].bytes, entry[0]))]
-        lines.insert(0, ("why", "op", "group", "calls", "messages", "bytes"))
-        width = [max(len(line[column]) for line in lines) for column in range(6)]
-        return "\n".join("  ".join([*(word.ljust(w) for word, w in zip(line[:3], width, strict=False)),
-                                    *(word.rjust(w) for word, w in zip(line[3:], width[3:], strict=True))]) for line in lines)
+        sums = sorted(self.by("why", "op", "group").items(), key=lambda entry: (-entry[1].bytes, entry[0]))
+        rows = [("why", "op", "group", "calls", "messages", "bytes")]
+        for (why, op, group), tally in sums:
+            rows.append((str(why), str(op), str(group), f"{tally.calls:,}", f"{tally.messages:,}", f"{tally.bytes:,}"))
+        widths = [max(len(row[column]) for row in rows) for column in range(6)]
+        form = "  ".join(f"{{:{'<' if column < 3 else '>'}{width}}}" for column, width in enumerate(widths))
+        return "\n".join(form.format(*row) for row in rows)
 
 
 class Counting(Labelled):

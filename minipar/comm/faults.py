@@ -28,6 +28,7 @@ import numpy as np
 
 from minipar.comm.labels import Labelled
 from minipar.comm.protocol import Communicator, Request
+from minipar.comm.wrapper import Wrapper
 from minipar.errors import CommError, ConfigError
 
 TO_MESSAGES = ("drop", "truncate", "corrupt", "reorder", "delay")
@@ -138,7 +139,7 @@ class Faults(Labelled):
         for fault in self._plan.due(TO_CALLS, self._me, op, peer, why):
             if fault.action == "slow":
                 self._plan.sleep(fault.seconds)
-            elif self.native is not None:                           # MPI: this rank is a process of its own
+            elif is_process(self):
                 os.kill(os.getpid(), signal.SIGKILL)
             else:
                 raise CommError(f"rank {self._me} was killed in {op} '{why}', as planted")
@@ -148,3 +149,10 @@ class Faults(Labelled):
         if raw:
             raw[self._plan.random.integers(len(raw))] ^= 1 << int(self._plan.random.integers(8))
         return np.frombuffer(raw, array.dtype).reshape(array.shape)
+
+
+def is_process(comm: Communicator) -> bool:
+    """Whether this rank is a process of its own, as under MPI, and not a thread. Asks the engine, since a Clock hides `native`."""
+    while isinstance(comm, Wrapper):
+        comm = comm.inner
+    return comm.native is not None

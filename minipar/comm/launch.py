@@ -85,8 +85,7 @@ def rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
 def launch(ranks: int, command: Sequence[str], environ: Mapping[str, str], hostfile: str | None = None) -> int:
     """Run `command` on `ranks` ranks and return the job's exit status; 130 after Ctrl-C, once all ranks have ended.
 
-    A command that is a Python file is run by this Python. Raises ConfigError where there is nothing to launch or to launch
-    with.
+    A command that is a Python file is run by this Python. Raises ConfigError for a command or a launcher that is not there.
     """
     if ranks < 1:
         raise ConfigError(f"cannot launch {ranks} ranks; -n takes 1 or more")

@@ -25,8 +25,8 @@ TRACKS = ("program", "link")                                        # what the r
 class Event:
     """One interval on one rank's timeline.
 
-    rank, peer: world ranks. kind: "compute", "wait", "send" or "recv". begin, duration: seconds. flow: equal on a message's
-    two ends and on no others.
+    rank, peer: world ranks. kind: "compute", "wait", "send" or "recv". begin, duration: seconds. bytes: of the message.
+    flow: the message's name, the same at both its ends. track: one of TRACKS.
     """
 
     rank: int

@@ -96,9 +96,11 @@ def test_a_killed_thread_says_so() -> None:
 
 KILLED = """
 import numpy as np
+from minipar.comm.clock import Clock
 from minipar.comm.faults import Fault, Faults
 from minipar.comm.mpi import world
-comm = Faults(world(timeout=5.0), Fault("kill", rank=1, op="send", nth=1))
+from minipar.comm.network import Network
+comm = Faults(Clock(world(timeout=5.0), Network(0, 0)), Fault("kill", rank=1, op="send", nth=1))
 for number in range(3):
     print(comm.rank, "begins", number, flush=True)
     comm.sendrecv(np.zeros(1), 1 - comm.rank, np.empty(1), 1 - comm.rank, why="swap")
