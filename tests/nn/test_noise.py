@@ -1,6 +1,7 @@
 """Dropout masks depend on seed, layer, step and sample: not on micro-batches, nor on which ranks hold the tokens."""
 
 import numpy as np
+import pytest
 
 from minipar.autograd import Tensor
 from minipar.config import ModelConfig
@@ -44,3 +45,11 @@ def test_a_model_with_dropout_trains_with_it_and_evaluates_without() -> None:
     assert (still != noisy).any()
     np.testing.assert_array_equal(noisy, model(tokens, noise=noise).data)
     np.testing.assert_array_equal(still, model(tokens, noise=Noise(0.0, 0, 0, np.arange(2))).data)
+
+
+def test_every_place_draws_masks_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two layers with one mask would drop the same units of the residual stream."""
+    names, drop = [], Noise.drop
+    monkeypatch.setattr(Noise, "drop", lambda self, x, name: names.append(name) or drop(self, x, name))
+    GPT(ModelConfig(13, 8, 2, 2, 8))(np.zeros((1, 8), int), noise=Noise(0.5, 0, 0, np.arange(1)))
+    assert names == ["embedding", "blocks.0.attention", "blocks.0.mlp", "blocks.1.attention", "blocks.1.mlp"]
