@@ -98,7 +98,7 @@ class Clock(Labelled):
         self._lines: dict[int, Fraction] = {}                       # tag of a collective -> its own time
 
     @property
-    def native(self) -> None:  # type: ignore[override]
+    def native(self) -> None:
         """The MPI library's own collectives have no messages that a clock could see."""
         return None
 

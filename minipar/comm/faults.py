@@ -152,7 +152,7 @@ class Faults(Labelled):
 
 
 def is_process(comm: Communicator) -> bool:
-    """Whether this rank is a process of its own, as under MPI, and not a thread. Asks the engine, since a Clock hides `native`."""
+    """Whether this rank is a process, as under MPI, and not a thread. Asks the engine itself, since a Clock hides `native`."""
     while isinstance(comm, Wrapper):
         comm = comm.inner
     return comm.native is not None

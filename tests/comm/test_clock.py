@@ -138,7 +138,8 @@ def test_a_loop_of_tests_is_a_wait(comm: Communicator) -> None:
 @ranks(4)
 def test_two_collectives_share_the_link(comm: Communicator) -> None:
     clock = Clock(comm, NETWORK, RATE)
-    handles = [start_all_reduce(clock, np.ones(4000, np.float32), why=f"bucket {bucket}", algorithm="ring") for bucket in (1, 2)]
+    bucket = np.ones(4000, np.float32)
+    handles = [start_all_reduce(clock, bucket, why=f"bucket {number}", algorithm="ring") for number in (1, 2)]
     for handle in handles:
         handle.wait()
     assert clock.now == 12 * message(4000)
