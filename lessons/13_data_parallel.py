@@ -120,7 +120,7 @@ lesson.table(("ranks", "last loss", "weights apart", "weights apart, bitwise mod
                 apart(tree_runs[ranks][0][1], tree_runs[1][0][1])) for ranks in lesson.sizes))
 for ranks in lesson.sizes:
     assert sorted(row for _, _, rows in flat_runs[ranks] for row in rows) == list(range(N)), "each sample on one rank"
-    assert all(np.array_equal(weights, flat_runs[ranks][0][1]) for _, weights, _ in flat_runs[ranks]), "replicas have equal bits"
+    assert all(np.array_equal(weights, flat_runs[ranks][0][1]) for _, weights, _ in flat_runs[ranks]), "replicas are equal"
     assert np.allclose(flat_runs[ranks][0][0], flat_runs[1][0][0], rtol=1e-3)
     assert tree_runs[ranks][0][0] == tree_runs[1][0][0] and np.array_equal(tree_runs[ranks][0][1], tree_runs[1][0][1])
 

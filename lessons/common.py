@@ -12,6 +12,7 @@ Pictures go to FOLDER, by default lessons/pictures.
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import sys
@@ -40,8 +41,10 @@ class Lesson:
         self.name, self.rank, self.size = name, 0, ranks
         self.mpi = ranks_started(os.environ) is not None
         if self.mpi:
-            with job() as world:
-                self.rank, self.size = world.rank, world.size
+            self._job = job()                                       # open until the program ends, since opening takes a moment
+            self._world = self._job.__enter__()
+            atexit.register(self._job.__exit__, None, None, None)
+            self.rank, self.size = self._world.rank, self._world.size
         if self.rank > 0:
             sys.excepthook = lambda *error: None                    # outside `run` all ranks fail alike: rank 0 says it
 
@@ -55,9 +58,12 @@ class Lesson:
         ranks = ranks or self.size
         if not self.mpi:
             return run(ranks, function, *args)
-        with job() as world:
-            group = world.split(0 if world.rank < ranks else None, why="ranks of this cell")
-            return _everyones(world, function(group, *args) if group else None)[:ranks]
+        try:
+            group = self._world.split(0 if self.rank < ranks else None, why="ranks of this cell")
+            return _everyones(self._world, function(group, *args) if group else None)[:ranks]
+        except BaseException:
+            self._job.__exit__(*sys.exc_info())                     # ends the program, on all ranks
+            raise
 
     def say(self, *lines: object) -> None:
         """Print, once for all ranks."""
