@@ -74,7 +74,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
         return package.load(contents)
     except KeyError as error:                                       # a dtype that NumPy does not have
-        raise CheckpointError(f"{path} holds {error.args[0]} numbers, which NumPy lacks; save the weights as float32") from error
+        raise CheckpointError(f"{path} holds {error.args[0]} numbers, which NumPy lacks; save them as float32") from error
     except Exception as error:                                      # the package's own error class is not among its promises
         raise CheckpointError(f"{path} is damaged, or no .safetensors file; get it again") from error
 
@@ -90,5 +90,6 @@ def _safetensors(path: Path):
     try:
         import safetensors.numpy
     except ImportError:
-        raise CheckpointError(f"{path}: this format needs the package safetensors: pip install safetensors; or use .npz") from None
+        raise CheckpointError(f"{path}: this format needs the package safetensors: pip install safetensors; "
+                              f"or use .npz") from None
     return safetensors.numpy

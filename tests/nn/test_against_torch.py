@@ -46,7 +46,7 @@ def compare(config: ModelConfig, torch_said: dict[str, np.ndarray]) -> None:
             assert {p.name for p in model.parameters()} == set(gradients)
             for p in model.parameters():
                 expected = gradients[p.name]
-                np.testing.assert_allclose(p.grad, expected, rtol=0, atol=1e-10 * abs(expected).max(), err_msg=p.name, strict=True)
+                np.testing.assert_allclose(p.grad, expected, rtol=0, atol=1e-10 * abs(expected).max(), err_msg=p.name)
         optimizer.step(RATE)
     np.testing.assert_allclose(losses, torch_said["losses"], rtol=0, atol=1e-9)
     assert losses[-1] < 0.8 * losses[0]                             # the steps did move the weights

@@ -45,7 +45,7 @@ def test_state_goes_round() -> None:
     other.load_state_dict(state)
     for p in other.parameters():
         np.testing.assert_array_equal(p.data, state[p.name])
-        assert p.data is arrays[p.name]                             # copied into what is there: views of a flat buffer stay views
+        assert p.data is arrays[p.name]                             # copied: views of a flat buffer stay views
         state[p.name][...] = 0                                      # a state shares no memory with any model
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
         np.testing.assert_array_equal(a.data, b.data)

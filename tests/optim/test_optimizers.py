@@ -1,4 +1,4 @@
-"""Optimisers against their textbook formulas, one parameter and one line at a time, and against PyTorch's where it is installed."""
+"""Optimisers against their textbook formulas, one parameter at a time, and against PyTorch's where it is installed."""
 
 import math
 from collections.abc import Callable
