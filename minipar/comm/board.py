@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import json
 import mmap
-import os
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -38,8 +37,9 @@ class Board:
         self.file, self.size, self.slots = file, size, dict(slots)
         self.memory = mmap.mmap(file, board_bytes(len(slots)))
 
-    def sign_in(self, rank: int, answers: int) -> None:
-        HEAD.pack_into(self.memory, self._at(rank), 0, 0, os.getpid(), answers, 0)
+    def sign_in(self, rank: int, pid: int, answers: int = 0) -> None:
+        """`answers`: where the process tells where it is (`whereabouts.be_findable`)."""
+        HEAD.pack_into(self.memory, self._at(rank), 0, 0, pid, answers, 0)
         self.write(rank, State())
 
     def write(self, rank: int, state: State) -> None:

@@ -15,11 +15,10 @@ import numpy as np
 
 from minipar.comm.caller import caller
 from minipar.comm.ledger import Ledger
-from minipar.comm.protocol import CHECK_TAG, Communicator, Request, exchange
+from minipar.comm.protocol import CHECK_TAG, Communicator, Request, exchange, exchange_texts
 from minipar.comm.wrapper import Wrapper
 from minipar.errors import CommError
 
-TEXT = 1024                                                         # bytes for one rank's account of a call
 FIELDS = {"op": "operation", "count": "number of elements", "dtype": "dtype", "root": "root", "why": "order of calls (label)",
           "number": "number of collectives so far"}
 
@@ -75,9 +74,9 @@ class Checking(Wrapper):
         fingerprint = np.array([zlib.crc32(repr(agreed).encode())])
         if (exchange(self.inner, fingerprint, why=why, tag=CHECK_TAG) == fingerprint).all():
             return
-        account = json.dumps({**agreed, "shape": shape, "place": caller()[1]}).encode()[:TEXT].ljust(TEXT)
-        table = exchange(self.inner, np.frombuffer(account, np.uint8), why=why, tag=CHECK_TAG)
-        raise CommError(disagreement(self, [json.loads(row.tobytes()) for row in table]))
+        account = json.dumps({**agreed, "shape": shape, "place": caller()[1]})
+        accounts = exchange_texts(self.inner, account, why=why, tag=CHECK_TAG)
+        raise CommError(disagreement(self, [json.loads(text) for text in accounts]))
 
 
 def disagreement(comm: Communicator, accounts: list[dict]) -> str:

@@ -9,18 +9,20 @@ or runs on another host) is given until the time limit.
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 from dataclasses import replace
 
 from minipar.comm.board import Board, Notice
 from minipar.comm.caller import waiting
 from minipar.comm.protocol import Communicator, Request
-from minipar.comm.rollcall import State, roll_call, say, stuck
+from minipar.comm.rollcall import LEFT, State, roll_call, say, stuck
 from minipar.comm.whereabouts import be_findable, find
 from minipar.errors import CommError
 
 GRACE = 0.25                # seconds that a deadlock must last unchanged: far longer than a message takes to be noticed
 LOOKS = 3                   # times that each rank concerned must have looked in vain meanwhile
+SENDS_NO_MORE = {"waiting", *LEFT}      # a rank that waits drives its messages on, so what has not come by now will not come
 
 
 class Lookout:
@@ -29,12 +31,15 @@ class Lookout:
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
 
-    def look(self, comm: Communicator, request: Request, waited: float, strays: str) -> None:
+    def look(self, comm: Communicator, request: Request, waited: float, strays: str, misfit: CommError | None) -> None:
         """Called now and then by a rank that has waited in vain for `waited` seconds. Raises CommError to end the wait.
 
-        strays: what has come from the same rank with another tag, in words.
+        strays: what has come from the same rank with another tag, in words. misfit: the error to raise if a message that has come
+        with this tag and another dtype is the one; it may also be the next one, which overtook a large one that is on its way.
         """
         if waited > self.timeout:
+            if misfit:
+                raise misfit
             rank = comm.members[comm.rank]
             raise CommError(f"rank {rank} gave up after {self.timeout:g} s: {say(rank, waiting(comm, request, strays))}")
 
@@ -59,33 +64,37 @@ class BoardLookout(Lookout):
         super().__init__(timeout)
         self.board, self.rank = board, rank
         self.request: Request | None = None                         # the one that the notice on the board is about
-        self.strays = ""
+        self.strays, self.misfit_since = "", math.inf
         self.suspects: dict[int, Notice] = {}                       # ranks that seemed unable to go on, as they were then
         self.since = math.inf                                       # when they first seemed so
         self.leaving = False
         self.watcher: subprocess.Popen | None = None                # on the node's lowest rank
-        board.sign_in(rank, be_findable())
+        board.sign_in(rank, os.getpid(), be_findable())
 
-    def look(self, comm: Communicator, request: Request, waited: float, strays: str) -> None:
+    def look(self, comm: Communicator, request: Request, waited: float, strays: str, misfit: CommError | None) -> None:
         if self.leaving:
             return self.look_back(waited)
         if self.request is not request or self.strays != strays:
-            self.request, self.strays, self.suspects = request, strays, {}
+            self.request, self.strays, self.suspects, self.misfit_since = request, strays, {}, math.inf
             self.board.write(self.rank, waiting(comm, request, strays))
         else:
             self.board.looked(self.rank)
         notices = self.board.everyone()
         states = [notice.state for notice in notices]
+        if misfit:
+            self.misfit_since = min(self.misfit_since, waited)
+            if waited - self.misfit_since > GRACE and states[comm.members[request.peer]].doing in SENDS_NO_MORE:
+                raise misfit
         if self.rank not in (lost := stuck(states)):
             self.suspects = {}
         elif {rank: notices[rank].version for rank in lost} != {rank: notice.version for rank, notice in self.suspects.items()}:
             self.suspects, self.since = {rank: notices[rank] for rank in lost}, waited
         elif waited - self.since > GRACE and all(notices[rank].looks >= self.suspects[rank].looks + LOOKS for rank in lost):
             self.board.looked(self.rank, times=LOOKS)               # the others concerned may give up at once, too
-            raise CommError(f"rank {self.rank} of {self.board.size}: {roll_call(states)}")
+            raise misfit or CommError(f"rank {self.rank} of {self.board.size}: {roll_call(states)}")
         if waited > self.timeout:
             states = self.located(states)
-            raise CommError(f"rank {self.rank} of {self.board.size} gave up after {self.timeout:g} s: {roll_call(states)}")
+            raise misfit or CommError(f"rank {self.rank} of {self.board.size} gave up after {self.timeout:g} s: {roll_call(states)}")
 
     def resume(self) -> None:
         if self.request is not None and not self.leaving:
@@ -95,6 +104,11 @@ class BoardLookout(Lookout):
     def leave(self, doing: str) -> None:
         self.leaving = True
         self.board.write(self.rank, State(doing))
+
+    def rejoin(self) -> None:
+        """This rank goes on after all, for the next of several programs that run in one job."""
+        self.leaving, self.request = False, None
+        self.board.write(self.rank, State())
 
     def claim(self) -> bool:
         return self.board.claim()

@@ -146,6 +146,15 @@ def exchange(comm: Communicator, mine: np.ndarray, *, why: str, tag: int) -> np.
     return np.roll(blocks, comm.rank, axis=0)
 
 
+def exchange_texts(comm: Communicator, mine: str, *, why: str, tag: int) -> list[str]:
+    """Every rank's text on every rank: first the lengths, then all of them padded to the longest."""
+    encoded = mine.encode()
+    lengths = exchange(comm, np.array([len(encoded)]), why=why, tag=tag)[:, 0]
+    padded = np.frombuffer(encoded.ljust(int(lengths.max())), np.uint8)
+    rows = exchange(comm, padded, why=why, tag=tag)
+    return [row[:length].tobytes().decode() for row, length in zip(rows, lengths, strict=True)]
+
+
 def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, why: str, tag: int) -> int:
     """The wire code of the array's dtype. Raises CommError, in one line, for what cannot travel."""
     try:                                                            # once per message, so the good case comes first

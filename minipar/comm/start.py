@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
@@ -79,7 +80,9 @@ def told_in_one_line() -> Iterator[None]:
 def import_mpi(started: int) -> Callable[..., AbstractContextManager[Communicator]]:
     """The job over MPI. Raises CommError where mpi4py is missing, or belongs to another MPI than the launcher."""
     try:
-        from minipar.comm.mpi.job import MPI, mpi_job
+        with warnings.catch_warnings():                             # mpi4py warns of what is told below in one line
+            warnings.simplefilter("ignore", RuntimeWarning)
+            from minipar.comm.mpi.job import MPI, mpi_job
     except (ImportError, RuntimeError) as error:                    # RuntimeError: mpi4py finds no MPI library
         remedy = f"{sys.executable} -m pip install mpi4py mpich"
         raise CommError(f"started by mpirun, but mpi4py cannot be used ({error}); {remedy}") from error

@@ -14,11 +14,16 @@ PAUSE = 20e-6               # seconds of sleep between tests, times the number o
 FIRST_LOOK, EVERY_LOOK = 0.02, 0.05             # seconds of waiting before the first look, and between looks
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Patience:
     """How one rank waits. `ranks` share this node's cores."""
 
     def __init__(self, ranks: int) -> None:
-        self.pause = PAUSE * max(1.0, ranks / len(os.sched_getaffinity(0)))
+        self.pause = PAUSE * max(1.0, ranks / cores())
 
     def wait(self, test: Callable[[], bool], look: Callable[[float], None]) -> None:
         """Return once test() is true. Calls look(seconds waited) now and then, which may raise.

@@ -22,6 +22,10 @@ class Wrapper(Communicator):
         self.members, self.nodes = inner.members, inner.nodes
 
     @property
+    def collectives(self) -> int:                                   # type: ignore[override]
+        return self.inner.collectives
+
+    @property
     def native(self) -> Any:
         return self.inner.native
 

@@ -70,14 +70,14 @@ class MpiComm(Communicator):
 
     def look(self, request: Request, waited: float) -> None:
         """A rank that has waited for a while looks for what might be wrong."""
-        strays = ""
+        misfit, strays = None, ""
         if request.kind == "recv":
             for code, dtype in enumerate(DTYPES):
                 if dtype != request.array.dtype and self.native.Iprobe(request.peer, request.tag * WIRE + code, self.status):
-                    raise unfit(self, request, elements(self.status, dtype))
+                    misfit = unfit(self, request, elements(self.status, dtype))
             if self.native.Iprobe(request.peer, MPI.ANY_TAG, self.status) and (tag := self.status.tag // WIRE) < TAGS:
                 strays = f"a message came with tag {tag}"
-        self.lookout.look(self, request, waited, strays)
+        self.lookout.look(self, request, waited, strays, misfit)
 
     def refused(self, request: Request, error: MPI.Exception) -> CommError:
         """MPI cuts a message short that is longer than its receive; it does not say how long the message was."""

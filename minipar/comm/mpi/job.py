@@ -10,14 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-import numpy as np
-
 from minipar.comm.checking import Checking
 from minipar.comm.endings import last_words, raise_loose_ends
 from minipar.comm.ledger import Ledger
 from minipar.comm.mpi.engine import MPI, MpiComm
 from minipar.comm.mpi.world import world
-from minipar.comm.protocol import FINISH_TAG, Communicator, exchange
+from minipar.comm.protocol import FINISH_TAG, Communicator, exchange_texts
 
 OTHER_NODE, OTHER_RANK = 0.3, 3.0       # seconds to leave the word to the first node, and to the rank that speaks for its node
 FORWARD = 0.1                           # seconds for the launcher to forward what was said, before it ends the job
@@ -45,10 +43,8 @@ def mpi_job(*, timeout: float, checked: bool, synchronous: bool) -> Iterator[Com
 
 def compare_ledgers(engine: MpiComm, ledger: Ledger) -> None:
     """Every rank has come to its end and says what it leaves behind. Raises CommError on every rank if there is anything."""
-    page = json.dumps(ledger.page()).encode()
-    longest = int(exchange(engine, np.array([len(page)]), why="end of the job", tag=FINISH_TAG).max())
-    mine = np.frombuffer(page.ljust(longest), np.uint8)
-    raise_loose_ends([json.loads(row.tobytes()) for row in exchange(engine, mine, why="end of the job", tag=FINISH_TAG)])
+    pages = exchange_texts(engine, json.dumps(ledger.page()), why="end of the job", tag=FINISH_TAG)
+    raise_loose_ends([json.loads(page) for page in pages])
 
 
 def end_job(engine: MpiComm, error: BaseException) -> NoReturn:

@@ -1,0 +1,39 @@
+"""Tests that must fail, for the test of `tests/ranks.py`. Their names do not begin with test_, so pytest leaves them alone."""
+
+import os
+import signal
+import time
+
+import numpy as np
+
+from minipar.comm.protocol import Communicator
+from tests.ranks import ranks
+
+
+@ranks(2)
+def passes(comm: Communicator) -> None:
+    comm.barrier(why="fine")
+
+
+@ranks(2)
+def fails_on_one_rank(comm: Communicator) -> None:
+    assert comm.rank == 0, "rank 1 sees it"
+
+
+@ranks(2)
+def fails_while_another_waits(comm: Communicator) -> None:
+    assert comm.rank == 0, "rank 1 sees it"
+    comm.recv(np.empty(1), 1, why="never sent")
+
+
+@ranks(2)
+def takes(comm: Communicator, number: int) -> None:
+    assert number == 3
+
+
+@ranks(2)
+def dies(comm: Communicator) -> None:
+    if comm.rank == 1:
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGKILL)
+    comm.barrier(why="never")

@@ -1,0 +1,130 @@
+"""The notice board of a node, and the watcher that reads it."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from minipar.comm.board import HEAD, Board, Notice, board_bytes
+from minipar.comm.rollcall import State
+from minipar.comm.watcher import watch
+from minipar.comm.whereabouts import be_findable, find
+
+WAITING = State("waiting", 1, "recv", 3, "recv", "forward", "train.py:88", "a message came with tag 4")
+
+
+@pytest.fixture
+def board() -> Iterator[Board]:
+    """Of a job of 3 ranks, of which 0 and 2 run on this node."""
+    with tempfile.TemporaryFile() as file:
+        os.ftruncate(file.fileno(), board_bytes(2))
+        yield Board(file.fileno(), 3, {0: 0, 2: 1})
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen]:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "this does not come about"
+        time.sleep(0.01)
+
+
+def test_a_notice_is_read_as_it_was_written(board: Board) -> None:
+    board.sign_in(2, os.getpid())
+    board.write(2, WAITING)
+    board.looked(2)
+    board.looked(2, times=3)
+    assert board.read(2) == Notice(WAITING, version=4, looks=4)
+    board.write(2, State("finished"))
+    assert board.read(2) == Notice(State("finished"), version=6, looks=0)
+
+
+def test_a_rank_of_another_node_is_out_of_sight(board: Board) -> None:
+    for rank in (0, 2):
+        board.sign_in(rank, os.getpid())
+    assert [notice.state.doing for notice in board.everyone()] == ["running", "unknown", "running"]
+
+
+def test_any_label_fits(board: Board) -> None:
+    board.sign_in(0, os.getpid())
+    board.write(0, State("waiting", 2, "recv", 1, "recv", "\N{SNOWMAN}" * 1000, "/".join(["deep"] * 100)))
+    assert board.read(0).state.why == "\N{SNOWMAN}" * 120
+
+
+def test_stopped_and_dead_processes_are_seen(board: Board, child: subprocess.Popen) -> None:
+    board.sign_in(0, child.pid)
+    assert board.read(0).state.doing == "running"
+    os.kill(child.pid, signal.SIGSTOP)
+    until(lambda: board.read(0).state.doing == "stopped")
+    assert board.read(0).state.detail == f"kill -CONT {child.pid} lets it go on"
+    os.kill(child.pid, signal.SIGKILL)
+    until(lambda: board.read(0).state.doing == "gone")              # a zombie counts as gone
+    child.wait()
+    assert board.read(0).state.doing == "gone"
+
+
+def test_a_rank_that_died_while_it_wrote_holds_nobody_up(board: Board, child: subprocess.Popen) -> None:
+    board.sign_in(0, child.pid)
+    HEAD.pack_into(board.memory, board._at(0), 3, 0, child.pid, 0, 17)
+    child.kill()
+    child.wait()
+    assert board.read(0).state.doing == "gone"
+
+
+def test_one_rank_may_report(board: Board) -> None:
+    assert [board.claim() for _ in range(3)] == [True, False, False]
+
+
+def test_the_watcher_tells_of_a_rank_that_left_without_a_word(board: Board, child: subprocess.Popen) -> None:
+    board.sign_in(0, os.getpid())
+    board.write(0, State("waiting", 2, "recv", None, "barrier", "epoch", "train.py:9"))
+    board.sign_in(2, child.pid)
+    child.kill()
+    assert watch(board) == ("rank 2 left without a word (killed, out of memory, or os._exit): the partner has left, rank 2: "
+                            "rank 0 is in barrier 'epoch' at train.py:9, in its recv(source=2); rank 1 is on another host, out of "
+                            "sight; rank 2 is gone (killed, or left without a word)")
+
+
+def test_the_watcher_is_silent_where_all_have_ended_or_the_error_is_told(board: Board, child: subprocess.Popen) -> None:
+    board.sign_in(0, os.getpid())
+    board.sign_in(2, child.pid)
+    child.kill()
+    assert board.claim() and watch(board) == ""                     # another has the word
+    for rank in (0, 2):
+        board.write(rank, State("finished"))
+    assert watch(board) == ""
+
+
+def test_a_busy_process_tells_where_it_is() -> None:
+    code = ("from minipar.comm.whereabouts import be_findable\n"
+            "print(be_findable(), flush=True)\n"
+            "while True:\n"
+            "    sum(range(1000))\n")
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as program:
+        program.write(code)
+        program.flush()
+        with subprocess.Popen([sys.executable, program.name], stdout=subprocess.PIPE, text=True,
+                              env=os.environ | {"PYTHONPATH": os.getcwd()}) as process:
+            assert process.stdout is not None
+            handle = int(process.stdout.readline())
+            places = {find(process.pid, handle) for _ in range(2)}
+            process.kill()
+    assert places <= {f"{os.path.basename(program.name)}:{line}" for line in (3, 4)} and places
+
+
+def test_a_process_that_does_not_answer_is_nowhere(child: subprocess.Popen) -> None:
+    handle = be_findable()
+    assert find(os.getpid(), handle).startswith("whereabouts.py:")  # where it asks itself
+    assert find(2**22 - 1, handle) == ""

@@ -1,0 +1,124 @@
+"""Checks of agreement and of loose ends: what they see, that they see nothing in a right program, what they send."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from minipar.comm.checking import Checking
+from minipar.comm.collectives import all_reduce, broadcast, gather
+from minipar.comm.counting import Counting
+from minipar.comm.protocol import Communicator
+from minipar.comm.threads import run
+from minipar.errors import CommError
+from tests.ranks import ranks
+
+F4, F8 = np.dtype("f4"), np.dtype("f8")
+# What rank 0 announces; the others announce (op "sum", 6 elements of float64, root 0, label "x").
+MISTAKES = {
+    "operation": ("max", (6,), F8, 0, "x"),
+    "number of elements": ("sum", (7,), F8, 0, "x"),
+    "dtype": ("sum", (6,), F4, 0, "x"),
+    "root": ("sum", (6,), F8, 1, "x"),
+    "order of calls (label)": ("sum", (6,), F8, 0, "y"),
+}
+
+
+def announce(comm: Communicator, op: str, shape: tuple[int, ...], dtype: np.dtype, root: int, why: str) -> int:
+    return comm.entering(op, shape, dtype, why=why, root=root)
+
+
+@ranks(2, 3, 5)
+@pytest.mark.parametrize("what", MISTAKES)
+def test_every_rank_hears_both_sides(comm: Communicator, what: str) -> None:
+    with pytest.raises(CommError) as caught:
+        announce(comm, *(MISTAKES[what] if comm.rank == 0 else ("sum", (6,), F8, 0, "x")))
+    text = str(caught.value)
+    assert f"do not agree on {what}: rank 0: " in text and text.count("at test_checking.py:") == 2 and "\n" not in text
+    assert "; rank 1: sum of (6,) float64 with root 0 'x'" in text or "; ranks 1, 2" in text
+
+
+@ranks(2, 3)
+def test_other_shapes_of_one_size_agree(comm: Communicator) -> None:
+    announce(comm, "sum", (2, 3) if comm.rank else (6,), F8, 0, "x")
+
+
+@ranks(3)
+def test_ranks_that_agree_hear_nothing(comm: Communicator) -> None:
+    total = all_reduce(comm, np.full(5, float(comm.rank)), why="sum")
+    broadcast(comm, total, root=1, why="again")
+    gather(comm, total, root=2, why="once more")
+    half = comm.split(comm.rank // 2, why="half")
+    assert half is not None
+    half.barrier(why="meet")
+
+
+def test_the_number_of_collectives_so_far_is_compared() -> None:
+    def program(comm: Communicator) -> None:
+        if comm.rank == 0:
+            comm.entering("hidden", None, None, why="x")            # below the checks: only this rank counts one more
+        Checking(comm).entering("sum", (1,), F8, why="x")
+
+    with pytest.raises(CommError, match="do not agree on number of collectives so far"):
+        run(2, program, checked=False)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8])
+def test_to_check_a_collective_takes_one_small_exchange(size: int) -> None:
+    """ceil(log2 p) messages with the fingerprints, 8 bytes each, of all other ranks."""
+    def program(comm: Communicator) -> tuple[int, int]:
+        counting = Counting(comm)
+        Checking(counting).entering("sum", (6,), F8, why="x")
+        total = counting.traffic.total()
+        return total.messages, total.bytes
+
+    assert run(size, program, checked=False) == [((size - 1).bit_length(), 8 * (size - 1))] * size
+
+
+def left(comm: Communicator) -> None:
+    if comm.rank == 0:
+        comm.send(np.ones(2), 1, why="lost", tag=3)
+        comm.send(np.ones(2), 1, why="lost again", tag=3)
+
+
+def forgotten(comm: Communicator) -> None:
+    if comm.rank == 0:
+        comm.isend(np.ones(2), 1, why="unfinished")
+    else:
+        comm.recv(np.empty(2), 0, why="unfinished")
+
+
+def unmatched(comm: Communicator) -> None:
+    if comm.rank == 1:
+        comm.irecv(np.ones(2), 0, why="hoped for")
+
+
+def in_a_group(comm: Communicator) -> None:
+    pair = comm.split(0, key=-comm.rank, why="pair")
+    assert pair is not None
+    if pair.rank == 0:
+        pair.send(np.ones(2), 1, why="lost")
+
+
+@pytest.mark.parametrize("program, says", [
+    (left, r"rank 1 never received 2 messages, the last from rank 0 'lost again' \(tag 3\) sent at test_checking.py:\d+"),
+    (forgotten, r"rank 0 never waited for its send with rank 1 'unfinished' started at test_checking.py:\d+"),
+    (unmatched, r"rank 1 never waited for its recv with rank 0 'hoped for' started at test_checking.py:\d+"),
+    (in_a_group, r"rank 0 never received a message from rank 1 'lost' sent at test_checking.py:\d+"),
+])
+def test_loose_ends_are_reported_at_the_end(program: Callable[[Communicator], None], says: str) -> None:
+    with pytest.raises(CommError, match="the program has ended, but " + says):
+        run(2, program)
+
+
+def test_many_loose_ends_are_not_all_told() -> None:
+    def program(comm: Communicator) -> None:
+        for tag in range(7):
+            comm.send(np.ones(1), 0, why="lost", tag=tag)
+
+    with pytest.raises(CommError, match="; and 3 more$"):
+        run(1, program)
+
+
+def test_unchecked_nothing_is_compared_or_reported() -> None:
+    run(2, left, checked=False)

@@ -1,0 +1,130 @@
+"""What only threads do: deadlocks found at once, one rank's own exception, ranks that end while others compute."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from minipar.comm.protocol import Communicator
+from minipar.comm.threads import run
+from minipar.errors import CommError, DataError
+
+
+def test_results_come_by_rank() -> None:
+    assert run(4, lambda comm, factor: comm.rank * factor, 10) == [0, 10, 20, 30]
+
+
+def test_a_deadlock_is_found_at_once_although_another_rank_computes() -> None:
+    busy, release = threading.Event(), threading.Event()
+
+    def program(comm: Communicator) -> None:
+        if comm.rank == 2:
+            busy.set()
+            release.wait(20)
+        else:
+            busy.wait(20)
+            comm.recv(np.empty(1), 1 - comm.rank, why="cycle")
+
+    start = time.monotonic()
+    with pytest.raises(CommError, match="0 -> 1 -> 0.*rank 2 is computing at test_threads.py:"):
+        run(3, program)
+    release.set()
+    assert time.monotonic() - start < 5
+
+
+def test_every_rank_of_a_deadlock_raises_and_can_go_on() -> None:
+    def program(comm: Communicator) -> str:
+        with pytest.raises(CommError) as caught:
+            comm.recv(np.empty(1), (comm.rank + 1) % comm.size, why="cycle")
+        comm.barrier(why="after")
+        return str(caught.value)
+
+    texts = run(3, program)
+    assert [text.split(":")[0] for text in texts] == ["rank 0 of 3", "rank 1 of 3", "rank 2 of 3"]
+
+
+def test_an_exception_is_the_rank_s_own_and_names_it() -> None:
+    mistake = DataError("no such file")
+
+    def program(comm: Communicator) -> None:
+        if comm.rank == 1:
+            raise mistake
+        comm.barrier(why="never")
+
+    with pytest.raises(DataError) as caught:
+        run(3, program)
+    assert caught.value is mistake
+    if hasattr(mistake, "__notes__"):
+        assert mistake.__notes__ == ["raised by rank 1 of 3"]
+
+
+def test_the_others_are_unwound_silently_and_clean_up() -> None:
+    cleaned = []
+
+    def program(comm: Communicator) -> None:
+        if comm.rank == 0:
+            raise KeyError("weights")
+        try:
+            comm.recv(np.empty(1), 0, why="never")
+        except Exception:
+            cleaned.append("caught what was not meant for it")
+        finally:
+            cleaned.append(comm.rank)
+
+    with pytest.raises(KeyError):
+        run(3, program)
+    assert sorted(cleaned) == [1, 2]
+
+
+def test_a_send_waits_for_its_receive_in_a_synchronous_world() -> None:
+    def program(comm: Communicator) -> bool:
+        if comm.rank == 1:
+            comm.recv(np.empty(1), 0, why="go", tag=1)
+            comm.recv(np.empty(1), 0, why="late")
+            return True
+        request = comm.isend(np.ones(1), 1, why="late")
+        early = comm.test(request)
+        comm.send(np.ones(1), 1, why="go", tag=1)
+        comm.wait(request)
+        return early
+
+    assert run(2, program)[0] is True
+    assert run(2, program, synchronous=True)[0] is False
+
+
+def test_an_array_may_change_once_it_is_sent() -> None:
+    def program(comm: Communicator) -> float:
+        array = np.ones(1)
+        if comm.rank == 0:
+            comm.send(array, 1, why="copy")
+            array[0] = 5
+            comm.barrier(why="changed")
+        else:
+            comm.barrier(why="changed")
+            comm.recv(array, 0, why="copy")
+        return float(array[0])
+
+    assert run(2, program) == [5, 1]
+
+
+def test_nodes_are_as_given_and_share_no_memory() -> None:
+    def program(comm: Communicator) -> tuple[int, ...]:
+        with pytest.raises(CommError, match=r"shared 'block' spans nodes \[0, 1\]; split the group by comm.nodes first"):
+            comm.shared(8, why="block")
+        here = comm.split(comm.nodes[comm.rank], why="node")
+        assert here is not None
+        here.shared(8, why="block")
+        return here.members
+
+    assert run(4, program, nodes=[0, 0, 1, 1]) == [(0, 1), (0, 1), (2, 3), (2, 3)]
+
+
+def test_the_limit_counts_for_a_rank_that_computes() -> None:
+    def program(comm: Communicator) -> None:
+        if comm.rank == 0:
+            time.sleep(1.5)
+        comm.barrier(why="late")
+
+    with pytest.raises(CommError, match=r"rank 1 of 2 gave up after 0.2 s: rank 0 is computing at test_threads.py:\d+; rank 1 is"):
+        run(2, program, timeout=0.2)
