@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from minipar.cli import doctor, generate, gradcheck, launch, train
+from minipar.cli import doctor, generate, gradcheck, launch, mutants, train, verify
 from minipar.errors import MiniparError
 from minipar.memory import keep_freed_memory
 
-COMMANDS = (train, generate, gradcheck, doctor, launch)
+COMMANDS = (train, generate, verify, mutants, gradcheck, doctor, launch)
 
 
 class Parser(argparse.ArgumentParser):

@@ -38,18 +38,24 @@ TRAIN = {
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Add all options of TRAIN and MODEL. One that is not given is absent from the result, so that a preset can give it."""
-    for title, table, config in (("training", TRAIN, TrainConfig), ("model", MODEL, ModelConfig)):
-        group = parser.add_argument_group(title)
-        defaults = {field.name: field.default for field in fields(config)}
-        for flag, (name, text) in table.items():
-            default: Any = defaults[name]
-            note = "" if default == "" else f" (default {default})"
-            group.add_argument(flag, dest=name, type=type(default), default=argparse.SUPPRESS, metavar=name.upper(),
-                               help=text + note)
-        if config is ModelConfig:
-            for flag in ("tied", "bias"):
-                group.add_argument(f"--{flag}", action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS)
+    add_table(parser, "training", TRAIN, TrainConfig)
+    add_table(parser, "model", MODEL, ModelConfig)
     parser.add_argument("--preset", choices=sorted(PRESETS), help="sizes and options to start from; other options overrule it")
+
+
+def add_table(parser: argparse.ArgumentParser, title: str, table: dict[str, tuple[str, str]], config: type, *,
+              notes: bool = True) -> None:
+    """A group of options for fields of a config, with --tied and --bias for a model. notes: tell the config's defaults."""
+    group = parser.add_argument_group(title)
+    defaults = {field.name: field.default for field in fields(config)}
+    for flag, (name, text) in table.items():
+        default: Any = defaults[name]
+        note = f" (default {default})" if notes and default != "" else ""
+        group.add_argument(flag, dest=name, type=type(default), default=argparse.SUPPRESS, metavar=name.upper(),
+                           help=text + note)
+    if config is ModelConfig:
+        for flag in ("tied", "bias"):
+            group.add_argument(f"--{flag}", action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS)
 
 
 def given(options: argparse.Namespace, config: type) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from minipar.autograd import IGNORE
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.batches import Batch, Batches
 from minipar.data.markov import MarkovSource
-from minipar.data.tokenizer import CharTokenizer
+from minipar.data.tokenizer import CharTokenizer, Tokenizer
 from minipar.errors import ConfigError
 from minipar.nn import Serial
 from minipar.parallel.grid import Grid
@@ -64,14 +64,18 @@ def uneven_case(layout: Layout, **values: Any) -> Case:
 
 def make_trainer(case: Case, run: str, grid: Grid, region: Serial) -> Trainer:
     """One rank's part of a run (a key of RUNS). Raises what Trainer raises."""
-    vocabulary, seed = case.model.vocabulary, case.train.seed
-    tokens = MarkovSource.random(vocabulary, seed).sample(TEXT, seed)
-    tokenizer = CharTokenizer("".join(chr(0x100 + token) for token in range(vocabulary)))
-    trainer = Trainer(case.model, replace(case.train, **ALIKE, **RUNS[run]), tokenizer, tokens, grid, region)
-    trainer.batches = Padded(trainer.batches, seed)
+    trainer = Trainer(case.model, replace(case.train, **ALIKE, **RUNS[run]), *text_of(case), grid, region)
+    trainer.batches = Padded(trainer.batches, case.train.seed)
     for p in trainer.flat.parameters:
-        p.data += p.own(0.3 * stream(seed, "verify", p.name).standard_normal(p.whole))
+        p.data += p.own(0.3 * stream(case.train.seed, "verify", p.name).standard_normal(p.whole))
     return trainer
+
+
+def text_of(case: Case) -> tuple[Tokenizer, np.ndarray]:
+    """A text that can be learnt, of as many different characters as the model's vocabulary has: its tokenizer and tokens."""
+    vocabulary = case.model.vocabulary
+    tokenizer = CharTokenizer("".join(chr(0x100 + token) for token in range(vocabulary)))
+    return tokenizer, MarkovSource.random(vocabulary, seed=0).sample(TEXT, seed=0)
 
 
 class Padded(Batches):

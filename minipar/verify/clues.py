@@ -14,7 +14,9 @@ from minipar.verify.record import Record, Run, Seen
 
 CLEAN = 1e-6                                                        # relative: what is closer than that is taken as meant
 
-Clue = dict[str, Any]       # "ratio": to the right array, None if it is no multiple of it; "sums": axes over which ranks add up to it
+# ratio: to the right array, None if it is no multiple of it. sums: axes over which the ranks' arrays add up to it.
+# shape: whether the shapes are equal.
+Clue = dict[str, Any]
 
 
 def gradient_clues(run: Run, reference: Record, limit: float) -> dict[str, Clue]:
@@ -31,7 +33,7 @@ def place_clue(run: Run, reference: Record, item: str, place: str) -> Clue:
     """Of an activation that is wrong on some rank. All ranks call it with the same place."""
     seen = run.record[item]
     if place not in seen or place not in reference[item]:
-        return {"ratio": None, "sums": []}
+        return {"ratio": None, "sums": [], "shape": False}
     whole = seen[place].values.shape[1] == run.trainer.model.config.context        # not a share of the tokens
     sums = _summed(seen, [place], run.grid.tp) if whole else {}
     return _clue(seen[place].values, seen[place].own(reference[item][place].values), {"tp": sums[place]} if sums else {})
@@ -46,7 +48,8 @@ def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
 
 
 def _clue(got: np.ndarray, want: np.ndarray, sums: dict[str, np.ndarray]) -> Clue:
-    return {"ratio": ratio(got, want), "sums": [axis for axis, total in sums.items() if difference(total, want)[1] <= CLEAN]}
+    axes = [axis for axis, total in sums.items() if difference(total, want)[1] <= CLEAN]
+    return {"ratio": ratio(got, want), "sums": axes, "shape": got.shape == want.shape}
 
 
 def _summed(seen: dict[str, Seen], places: Iterable[str], group: Communicator) -> dict[str, np.ndarray]:

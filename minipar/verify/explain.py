@@ -15,12 +15,16 @@ ROW_BIASES = ("attention.out.bias", "mlp.down.bias")
 
 @dataclass(frozen=True)
 class Evidence:
-    """What every rank knows of a failure. place: the first wrong one of "forward" and of "backward", or "", in the order of
-    computing; activations: the clues to it of every rank. gradients: every rank's clues by parameter. losses: ratios to the
-    right loss. parameters: how many there are.
+    """What every rank knows of a failure.
+
+    place         the last right and the first wrong one of "forward" and of "backward", in the order of computing, or ""
+    activations   every rank's clue to that wrong one
+    gradients     every rank's clues by parameter
+    losses        every rank's ratio of its loss to the right one
+    parameters    how many there are
     """
 
-    place: dict[str, str]
+    place: dict[str, tuple[str, str]]
     activations: dict[str, list[Clue]]
     gradients: list[dict[str, Clue]]
     losses: list[float | None]
@@ -34,7 +38,7 @@ def explain(case: Case, findings: Sequence[Finding], evidence: Evidence) -> list
     if "initial weights" in wrong:
         texts.append("ranks start from another model: a first value is drawn whole, by the parameter's name, and then cut")
     elif "forward" in wrong:
-        texts.append(f"forward goes wrong {_place(case, evidence, 'forward')}")
+        texts.append(f"forward {_place(case, evidence, 'forward')}")
     else:
         texts += _after_forward(case, wrong, evidence)
     if "replicas" in wrong:
@@ -48,7 +52,7 @@ def _after_forward(case: Case, wrong: set[str], evidence: Evidence) -> list[str]
     if "loss" in wrong:
         texts.append("all activations are right, the loss is not" + _loss(case, evidence.losses))
     if "backward" in wrong:
-        texts.append(f"backward, which begins at the loss, goes wrong {_place(case, evidence, 'backward')}")
+        texts.append(f"backward, which begins at the loss, {_place(case, evidence, 'backward')}")
     if "gradients" in wrong:
         texts += _gradients(case, evidence)
     elif "norm" in wrong:
@@ -65,7 +69,9 @@ def _after_forward(case: Case, wrong: set[str], evidence: Evidence) -> list[str]
 
 
 def _place(case: Case, evidence: Evidence, item: str) -> str:
-    return f"{evidence.place[item]}: it is {_kind(case, evidence.activations[item])}"
+    before, place = evidence.place[item]
+    right = f"is right {before} and " if before else ""
+    return f"{right}goes wrong {place}: it is {_kind(case, evidence.activations[item])}"
 
 
 def _loss(case: Case, losses: Sequence[float | None]) -> str:
@@ -84,13 +90,16 @@ def _gradients(case: Case, evidence: Evidence) -> list[str]:
     kinds: dict[str, list[str]] = {}
     for name in names:
         kinds.setdefault(_kind(case, [found[name] for found in ranks if name in found]), []).append(name)
-    only = ", only row biases" if all(name.endswith(ROW_BIASES) for name in names) else ""
+    rows = all(name.endswith(ROW_BIASES) for name in names)
+    only = ", only row biases, which are added once, after the sum over tp" if rows else ""
     return [f"{len(members)} of {evidence.parameters} gradients{only} ({', '.join(members[:3])}{', ...' * (len(members) > 3)}): "
             f"{kind}" for kind, members in kinds.items()]
 
 
 def _kind(case: Case, clues: Sequence[Clue]) -> str:
     """clues: of one array, on the ranks where it is wrong."""
+    if not all(clue["shape"] for clue in clues):
+        return "of another shape: samples, tokens or units are missing, or one too many"
     ratios = [clue["ratio"] for clue in clues]
     if None not in ratios and max(ratios) - min(ratios) <= CLEAN:
         return _multiple(case, ratios[0])

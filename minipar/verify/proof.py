@@ -73,9 +73,9 @@ def _explanations(world: Communicator, report: Report, run: Run, reference: Reco
     """All ranks gather what each of them knows of the failure."""
     items, limit = ("forward", "backward"), report.tolerance
     firsts = gathered(world, {item: _first_wrong(run.record, reference, item, limit) for item in items}, "verify places")
-    place = {item: next((first[item] for first in firsts if first[item]), "") for item in items}
+    place = {item: next((first[item] for first in firsts if first[item][1]), ("", "")) for item in items}
     (loss,), (right,) = run.record["loss"].values(), reference["loss"].values()
-    ranks = gathered(world, {"activations": {item: place_clue(run, reference, item, place[item]) for item in items},
+    ranks = gathered(world, {"activations": {item: place_clue(run, reference, item, place[item][1]) for item in items},
                              "gradients": gradient_clues(run, reference, limit),
                              "loss": ratio(loss.values, right.values)}, "verify clues of all")
     return explain(report.case, report.findings, Evidence(
@@ -83,10 +83,12 @@ def _explanations(world: Communicator, report: Report, run: Run, reference: Reco
         [rank["gradients"] for rank in ranks], [rank["loss"] for rank in ranks], len(run.record["gradients"])))
 
 
-def _first_wrong(record: Record, reference: Record, item: str, limit: float) -> str:
-    """The first place of an item that differs, in the order of computing; "" if none does."""
+def _first_wrong(record: Record, reference: Record, item: str, limit: float) -> tuple[str, str]:
+    """The last right and the first wrong place of an item, in the order of computing; "" where there is none."""
+    before = ""
     for place, seen in record[item].items():
         known = reference[item].get(place)
         if known is None or difference(seen.values, seen.own(known.values))[1] > limit:
-            return place
-    return ""
+            return before, place
+        before = place
+    return before, ""

@@ -1,0 +1,71 @@
+"""`minipar mutants`: each classic bug in turn, which check sees it, and whether a loss curve would have shown it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import tqdm
+
+from minipar.cli.files import write_json
+from minipar.errors import ConfigError
+from minipar.verify.curves import LAST, OPTIMIZERS, SEEDS, STEPS, Curve, Curves
+from minipar.verify.mutants import MUTANTS
+from minipar.verify.zoo import lights_of
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser("mutants", help="plant classic bugs, and see which check finds each", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: all)")
+    parser.add_argument("--list", action="store_true", help="say what each bug is, and run nothing")
+    parser.add_argument("--curves", action=argparse.BooleanOptionalAction, default=True,
+                        help=f"train {STEPS} steps with each bug too (takes minutes)")
+    parser.add_argument("--json", metavar="FILE", help="write the table to this file")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Exit status 1 if a bug is not found, or by another check than is told."""
+    if unknown := [name for name in options.names if name not in MUTANTS]:
+        raise ConfigError(f"there is no mutant {unknown[0]!r}; choose {', '.join(MUTANTS)}")
+    names = options.names or list(MUTANTS)
+    if options.list:
+        print("\n".join(f"{name:38}{MUTANTS[name].story}" for name in names))
+        return 0
+    curves = Curves() if options.curves else None
+    rows = [_try(name, curves) for name in tqdm(names, desc="mutants", unit="bug", dynamic_ncols=True)]
+    if options.json:
+        write_json(options.json, rows)
+    print("\n".join(_table(rows)))
+    return 0 if all(row["found"] for row in rows) else 1
+
+
+def _try(name: str, curves: Curves | None) -> dict[str, Any]:
+    mutant = MUTANTS[name]
+    lights = lights_of(mutant)
+    shown = {optimizer: curves.of(mutant, optimizer) for optimizer in OPTIMIZERS} if curves else {}
+    return {"name": name, "story": mutant.story, "light": mutant.light, "lights": lights, "found": lights[:1] == [mutant.light],
+            "curves": {optimizer: {"off": curve.off, "spread": curve.spread, "shows": curve.shows}
+                       for optimizer, curve in shown.items()}}
+
+
+def _table(rows: list[dict[str, Any]]) -> Iterable[str]:
+    optimizers = list(rows[0]["curves"])
+    heads = "".join(f"{f'{optimizer} curve off by (seeds)':>34}" for optimizer in optimizers)
+    yield f"{'bug':38}{'seen first by':18}{heads}"
+    for row in rows:
+        found = row["light"] if row["found"] else f"{(row['lights'] or ['NOTHING'])[0]}, not {row['light']}"
+        yield f"{row['name']:38}{found:18}" + "".join(_curve(Curve(one["off"], one["spread"])) for one in row["curves"].values())
+    yield f"{sum(row['found'] for row in rows)} of {len(rows)} bugs are found by the check that is told"
+    for optimizer in optimizers:
+        shown = sum(row["curves"][optimizer]["shows"] for row in rows)
+        yield f"{shown} of {len(rows)} would show in a loss curve of {STEPS} steps of {optimizer}"
+    if optimizers:
+        yield (f"(a curve shows a bug if its end, the mean of the last {LAST} losses, is off by more than right programs with "
+               f"{SEEDS} different seeds differ, or if training stops)")
+
+
+def _curve(curve: Curve) -> str:
+    off = "stops" if curve.off is None else f"{curve.off:+.4f} ({curve.spread:.4f})"
+    return f"{off + (' shows' if curve.shows else ' -    '):>34}"

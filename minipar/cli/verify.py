@@ -1,0 +1,107 @@
+"""`minipar verify`: is training on this layout the same as on one process? Every gradient and weight, element by element."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import nullcontext
+from dataclasses import fields
+
+from minipar.cli.files import write_json
+from minipar.cli.options import MODEL, TRAIN, add_table
+from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
+from minipar.comm.protocol import Communicator
+from minipar.config import ModelConfig, TrainConfig
+from minipar.errors import ConfigError
+from minipar.verify import Case, Report, run_alone, uneven_case, verify
+from minipar.verify.findings import Finding
+from minipar.verify.mutants import MUTANTS
+
+SIZES = {"--vocabulary": ("vocabulary", "different tokens"), **MODEL}
+STEPS = {flag: TRAIN[flag] for flag in ("--batch", "--micro-batches", "--dtype", "--seed")}
+MEANING = {
+    "initial weights": "weights before the first step",
+    "forward": "what goes into and out of every region",
+    "loss": "loss of the first step",
+    "backward": "gradients into and out of every region",
+    "gradients": "gradients of the first step",
+    "norm": "norm of the gradient",
+    "first update": "weights after the first step of SGD",
+    "later gradients": "gradients of steps 2 and 3",
+    "later losses": "losses of steps 2 and 3",
+    "SGD weights": "weights after 3 steps of SGD",
+    "validation loss": "validation after them",
+    "AdamW losses": "losses of 3 steps of AdamW",
+    "clipped norms": "norms that AdamW's gradients are clipped by",
+    "AdamW weights": "weights after 3 steps of AdamW",
+    "AdamW state": "both moments of AdamW after them",
+    "replicas": "what several ranks hold, in bits",
+}
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser("verify", help="prove that a layout trains as one process does", description=__doc__)
+    add_layout_options(parser)
+    add_table(parser, "model (default: small, with sizes that do not divide)", SIZES, ModelConfig, notes=False)
+    add_table(parser, "training", STEPS, TrainConfig, notes=False)
+    parser.add_argument("--json", metavar="FILE", help="write all findings to this file")
+    parser.add_argument("--mutant", metavar="NAME", help="plant this bug first (minipar mutants lists them), to see it found")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Exit status 0: proven, 1: not."""
+    if options.mutant and options.mutant not in MUTANTS:
+        raise ConfigError(f"there is no mutant {options.mutant!r}; choose {', '.join(MUTANTS)}")
+    names = {field.name for config in (ModelConfig, TrainConfig) for field in fields(config)}
+    case = uneven_case(layout_of(options), **{name: value for name, value in vars(options).items() if name in names})
+    reference = run_alone(case)                                     # before the mutant is planted
+
+    def on_rank(world: Communicator) -> int:
+        report = verify(world, case, reference)
+        if world.rank == 0:
+            print("\n".join(lines(report)))
+            if options.json:
+                write_json(options.json, report.as_dict())
+        return 0 if report.proven else 1
+
+    with MUTANTS[options.mutant].planted() if options.mutant else nullcontext():
+        return on_ranks(options, on_rank)
+
+
+def lines(report: Report) -> list[str]:
+    """The report as a table, what explains a failure, and the verdict."""
+    said = [_title(report.case), "", f"{'check':16}{'what':45}{'largest':>10}{'relative':>10}  {'bits':6}  worst place"]
+    said += [_row(finding) for finding in report.findings]
+    said += ["", f"{'traffic':16}{'of all ranks, in 3 steps of SGD':35}{'counted':>15}{'predicted':>15}"]
+    for one in report.traffic:
+        mark = "" if one.proven else "  WRONG"
+        said.append(f"{one.axis:16}{'messages':35}{one.messages:>15,}{one.predicted_messages:>15,}{mark}")
+        said.append(f"{one.axis:16}{'bytes':35}{one.bytes:>15,}{one.predicted_bytes:>15,}{mark}")
+    said += ["", *(f"why: {text}" for text in report.explanations)]
+    said += [f"traffic: {one.wrong}" for one in report.traffic if not one.proven]
+    return [*said, _verdict(report)]
+
+
+def _title(case: Case) -> str:
+    model, train = case.model, case.train
+    return (f"{_layout(case)}: {case.layout.ranks} rank(s), {train.dtype}, vocabulary {model.vocabulary}, context {model.context}, "
+            f"{model.layers} layer(s), width {model.width}, {model.heads} heads, hidden {model.mlp_width}, "
+            f"{'tied' if model.tied else 'untied'}, dropout {model.dropout:g}; batch {train.batch} in {train.micro_batches} micro-batch(es)")
+
+
+def _layout(case: Case) -> str:
+    layout = case.layout
+    return f"dp={layout.dp} tp={layout.tp}{' sequence parallel' * layout.sequence_parallel}, gradients {layout.gradients}"
+
+
+def _row(finding: Finding) -> str:
+    bits = "equal" if finding.bits else "differ"
+    return (f"{finding.item:16}{MEANING[finding.item]:45}{finding.absolute:>10.1e}{finding.relative:>10.1e}  {bits:6}  "
+            f"{'' if finding.proven else 'WRONG: '}{finding.place}").rstrip()
+
+
+def _verdict(report: Report) -> str:
+    if not report.proven:
+        return f"NOT PROVEN: {len(report.lights)} checks fail, the first of them: {report.lights[0]}"
+    bound = "in every bit" if report.exact else f"every element within {report.tolerance:.2g} of the largest of its array"
+    return f"PROVEN: {_layout(report.case)}, trains as one process does: {bound}; weights {report.fingerprint}"
