@@ -1,0 +1,124 @@
+"""How much faster is a training step on two ranks? Beside it, where PyTorch is installed, its DDP over gloo on two processes.
+
+    python benchmarks/scaling.py [--config small medium] [--restarts 5]
+
+Weak scaling doubles the batch with the ranks, strong scaling shares the same batch. Rank 0 alone is the base, in turns with the rest
+within one job, while rank 1 sleeps; see README.md beside this file. "2 ranks apart" is two serial trainings at once that never
+talk: what they lose, the machine's shared memory takes, and no communication can win it back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from statistics import median
+
+import numpy as np
+from step import CONFIGS
+from turns import ONE_CORE, ROOT, Times, ratios
+
+from minipar.comm.launch import find_launcher, launch_command, rank_environment
+from minipar.comm.protocol import Communicator
+from minipar.comm.solo import solo
+from minipar.config import Layout, TrainConfig
+from minipar.data.tokenizer import CharTokenizer
+from minipar.memory import keep_freed_memory
+from minipar.parallel import Grid
+from minipar.train import Trainer
+
+BASE, APART = "1 rank", "2 ranks apart"
+# name -> (layout, times the batch): what the ratio to one rank is called, and how it follows from the time
+LAYOUTS = {
+    "dp 2, flat": (Layout(dp=2), 2),
+    "dp 2, shared memory": (Layout(dp=2, gradients="shared"), 2),
+    "dp 2, buckets": (Layout(dp=2, gradients="buckets"), 2),
+    "dp 2, same batch, flat": (Layout(dp=2), 1),
+    "dp 2, same batch, shared memory": (Layout(dp=2, gradients="shared"), 1),
+    "tp 2": (Layout(tp=2), 1),
+    "tp 2, sequence parallel": (Layout(tp=2, sequence_parallel=True), 1),
+}
+
+
+def trainer(name: str, comm: Communicator, layout: Layout, times: int) -> Trainer:
+    model, batch, _ = CONFIGS[name]
+    tokenizer = CharTokenizer("".join(chr(0x100 + token) for token in range(model.vocabulary)))
+    tokens = np.random.default_rng(0).integers(0, model.vocabulary, 50_000).astype(np.int32)
+    return Trainer(model, TrainConfig(batch=batch * times, clip=0), tokenizer, tokens, Grid(comm, layout))
+
+
+def measure(name: str, world: Communicator) -> Times:
+    """Seconds per step and contender, round by round, between two barriers; on every rank."""
+    alone = trainer(name, solo(), Layout(), 1)
+    contenders: dict[str, Callable[[], object]] = {
+        BASE: lambda: world.rank or alone.step(),                   # the other rank waits at the barrier
+        APART: alone.step,
+        **{key: trainer(name, world, *what).step for key, what in LAYOUTS.items()},
+    }
+    times: Times = {key: [] for key in contenders}
+    for number in range(2 + CONFIGS[name][2]):
+        for key, call in contenders.items():
+            world.barrier(why="begin")
+            began = time.perf_counter()
+            call()
+            world.barrier(why="end")
+            if number >= 2:
+                times[key].append(time.perf_counter() - began)
+    return times
+
+
+def run_jobs(command: list[str]) -> Times:
+    """What a job prints as JSON on its last line."""
+    done = subprocess.run(command, env=rank_environment(os.environ) | ONE_CORE | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE,
+                          stdin=subprocess.DEVNULL, text=True)
+    if done.returncode:
+        sys.exit(done.returncode)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def report(name: str, restarts: int) -> None:
+    launcher = find_launcher(rank_environment(os.environ)["PATH"])
+    if launcher is None:
+        sys.exit("no mpiexec: `minipar doctor` says what to do")
+    ours = launch_command(launcher, 2, [sys.executable, __file__, "--once", name], root=os.geteuid() == 0)
+    theirs = [sys.executable, str(ROOT / "benchmarks" / "torch_ddp.py"), name]
+    runs, torch_runs = [], []
+    for _ in range(restarts):
+        runs.append(run_jobs(ours))
+        if find_spec("torch"):
+            torch_runs.append(run_jobs(theirs))
+    print(f"\n{name}: {restarts} jobs of {CONFIGS[name][2]} rounds; one rank takes {1e3 * median(runs[0][BASE]):.1f} ms per step")
+    for who, jobs in (("minipar", runs), ("PyTorch DDP", torch_runs)):
+        for key in (key for key in (jobs[0] if jobs else ()) if key != BASE):
+            slower = ratios(jobs, key, BASE)                        # time relative to one rank, sorted
+            work = 2 if key == APART else LAYOUTS.get(key, (None, 2 if "same batch" not in key else 1))[1]
+            speed = [work / ratio for ratio in reversed(slower)]
+            print(f"  {who:12}{key:34}{median(speed):.3f} times one rank's speed ({speed[0]:.3f} to {speed[-1]:.3f}), "
+                  f"efficiency {median(speed) / 2:.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", nargs="+", choices=CONFIGS, default=list(CONFIGS))
+    parser.add_argument("--restarts", type=int, default=5)
+    parser.add_argument("--once", choices=CONFIGS, help="measure in this job of two ranks and print the times as JSON")
+    arguments = parser.parse_args()
+    if not arguments.once:
+        for name in arguments.config:
+            report(name, arguments.restarts)
+        return
+    from minipar.comm.start import job
+    keep_freed_memory()
+    with job(checked=False) as world:
+        times = measure(arguments.once, world)
+        if world.rank == 0:
+            print(json.dumps(times))
+
+
+if __name__ == "__main__":
+    main()
