@@ -74,27 +74,41 @@ class BoardLookout(Lookout):
     def look(self, comm: Communicator, request: Request, waited: float, strays: str, misfit: CommError | None) -> None:
         if self.leaving:
             return self.look_back(waited)
-        if self.request is not request or self.strays != strays:
-            self.request, self.strays, self.suspects, self.misfit_since = request, strays, {}, math.inf
-            self.board.write(self.rank, waiting(comm, request, strays))
-        else:
-            self.board.looked(self.rank)
+        self.tell(comm, request, strays)
         notices = self.board.everyone()
         states = [notice.state for notice in notices]
-        if misfit:
-            self.misfit_since = min(self.misfit_since, waited)
-            if waited - self.misfit_since > GRACE and states[comm.members[request.peer]].doing in SENDS_NO_MORE:
-                raise misfit
-        if self.rank not in (lost := stuck(states)):
+        who = f"rank {self.rank} of {self.board.size}"
+        if misfit and self.is_final(states[comm.members[request.peer]], waited):
+            raise misfit
+        if self.is_hopeless(stuck(states), notices, waited):
+            self.board.looked(self.rank, times=LOOKS)               # the others concerned may give up at once, too
+            raise misfit or CommError(f"{who}: {roll_call(states)}")
+        if waited > self.timeout:
+            raise misfit or CommError(f"{who} gave up after {self.timeout:g} s: {roll_call(self.located(states))}")
+
+    def tell(self, comm: Communicator, request: Request, strays: str) -> None:
+        """Keep this rank's notice up to date."""
+        if self.request is request and self.strays == strays:
+            self.board.looked(self.rank)
+            return
+        self.request, self.strays, self.suspects, self.misfit_since = request, strays, {}, math.inf
+        self.board.write(self.rank, waiting(comm, request, strays))
+
+    def is_final(self, sender: State, waited: float) -> bool:
+        """Whether the message of another dtype is the one, since nothing can be on its way from its sender any more."""
+        self.misfit_since = min(self.misfit_since, waited)
+        return waited - self.misfit_since > GRACE and sender.doing in SENDS_NO_MORE
+
+    def is_hopeless(self, lost: set[int], notices: list[Notice], waited: float) -> bool:
+        """Whether this rank is among the ranks that can never go on, and all of them have looked in vain for long enough."""
+        if self.rank not in lost:
             self.suspects = {}
         elif {rank: notices[rank].version for rank in lost} != {rank: notice.version for rank, notice in self.suspects.items()}:
             self.suspects, self.since = {rank: notices[rank] for rank in lost}, waited
-        elif waited - self.since > GRACE and all(notices[rank].looks >= self.suspects[rank].looks + LOOKS for rank in lost):
-            self.board.looked(self.rank, times=LOOKS)               # the others concerned may give up at once, too
-            raise misfit or CommError(f"rank {self.rank} of {self.board.size}: {roll_call(states)}")
-        if waited > self.timeout:
-            states = self.located(states)
-            raise misfit or CommError(f"rank {self.rank} of {self.board.size} gave up after {self.timeout:g} s: {roll_call(states)}")
+        else:
+            looks = min(notices[rank].looks - self.suspects[rank].looks for rank in lost)
+            return waited - self.since > GRACE and looks >= LOOKS
+        return False
 
     def resume(self) -> None:
         if self.request is not None and not self.leaving:

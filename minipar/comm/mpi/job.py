@@ -49,11 +49,12 @@ def compare_ledgers(engine: MpiComm, ledger: Ledger) -> None:
 
 def end_job(engine: MpiComm, error: BaseException) -> NoReturn:
     """Tell the error once for the whole job, then end all ranks; mpirun exits with the error's status."""
+    first = engine.lookout.claim()                                  # before the others learn of it and have errors of their own
     engine.lookout.leave("failed")
     text, status = last_words(error, engine.rank, engine.size)
     if engine.nodes[engine.rank] > 0:
         time.sleep(OTHER_NODE)
-    if engine.lookout.claim():
+    if first:
         sys.stdout.flush()
         print(text, file=sys.stderr, flush=True)
         time.sleep(FORWARD)
