@@ -53,8 +53,8 @@ class Call:
         return out
 
     def keep_apart(self, one: np.ndarray, other: np.ndarray, allowed: np.ndarray | None = None) -> None:
-        """Input and output may not overlap, unless `one` starts where `allowed` does."""
-        if np.may_share_memory(one, other) and (allowed is None or address(one) != address(allowed)):
+        """Input and output may not overlap, unless `one` is `allowed` or starts where it does."""
+        if one is not allowed and np.may_share_memory(one, other) and (allowed is None or address(one) != address(allowed)):
             raise self.wrong("cannot read its input from memory that it writes its result into; give it another out")
 
     def rows(self, array: np.ndarray) -> int:

@@ -27,6 +27,8 @@ def pairs(size: int) -> int:
 def core(channel: Channel) -> Channel | None:
     """The ranks that run the algorithm, renumbered from 0; None on a rank that has handed its array over."""
     folded = 2 * pairs(channel.size)
+    if not folded:
+        return channel
     if channel.rank < folded and channel.rank % 2 == 0:
         return None
     return channel.among([*range(1, folded, 2), *range(folded, channel.size)])

@@ -110,7 +110,7 @@ def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequ
 def flat(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both as one row; the same object where they are the same memory, so that algorithms see that they work in place."""
     row = out.reshape(-1)
-    return (row if np.may_share_memory(source, out) else source.reshape(-1)), row
+    return (row if source is out or np.may_share_memory(source, out) else source.reshape(-1)), row
 
 
 def divided(steps: Steps, total: np.ndarray, ranks: int) -> Steps:

@@ -31,6 +31,7 @@ def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray
     """The reduce-scatter: leaves chunk r of the total in sums[r] on rank r.
 
     source, sums: p chunks each. Every chunk of sums is overwritten, in the order in which chunks pass by; sums may be source.
+    Neighbours in sums must not share memory, since one chunk is still on its way out when the next one is added up.
     """
     p, rank = channel.size, channel.rank
     right, left = (rank + 1) % p, (rank - 1) % p
@@ -40,9 +41,11 @@ def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray
     gift = source[left]
     for step in range(p - 1):
         passing = (rank - step - 2) % p
-        arrived = incoming[:source[passing].size]
-        yield from exchange(channel, gift, right, arrived, left)
-        gift = combine(arrived, source[passing], out=sums[passing])
+        receiving = channel.receive(incoming[:source[passing].size], left)
+        sending = channel.send(gift, right)
+        yield receiving
+        gift = combine(receiving.array, source[passing], out=sums[passing])
+        yield sending
 
 
 def pass_around(channel: Channel, chunks: list[np.ndarray]) -> Steps:
@@ -61,11 +64,16 @@ def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: n
 
 
 def reduce_scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequence[int], combine: np.ufunc) -> Steps:
-    """counts: the elements of each rank's chunk; `out` takes this rank's. Partial sums pass through one spare chunk."""
-    spare = np.empty(max(counts), source.dtype)
-    sums = [spare[:count] for count in counts]
+    """counts: the elements of each rank's chunk; `out` takes this rank's."""
+    yield from add_around(channel, pieces(source, counts), passing_sums(channel, out, counts), combine)
+
+
+def passing_sums(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
+    """Places for p partial sums. Only this rank's stays, in `out`; the others pass through two spare chunks in turn."""
+    spares = [np.empty(max(counts), out.dtype) for _ in range(2)]
+    sums = [spares[(rank - channel.rank) % channel.size % 2][:count] for rank, count in enumerate(counts)]
     sums[channel.rank] = out
-    yield from add_around(channel, pieces(source, counts), sums, combine)
+    return sums
 
 
 def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> Steps:

@@ -28,10 +28,7 @@ def cut(chunk: np.ndarray) -> list[np.ndarray]:
 
 
 def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray], combine: np.ufunc) -> Steps:
-    """As ring.add_around, and with the same bits.
-
-    Neighbours in `sums` must not share memory: one of them is still being sent as the next one is written.
-    """
+    """As ring.add_around, and with the same bits."""
     p, rank = channel.size, channel.rank
     right, left = (rank + 1) % p, (rank - 1) % p
     if p == 1:
@@ -61,8 +58,5 @@ def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: n
 
 
 def reduce_scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequence[int], combine: np.ufunc) -> Steps:
-    """As ring.reduce_scatter, with two spare chunks in turn."""
-    spares = [np.empty(max(counts), source.dtype) for _ in range(2)]
-    sums = [spares[(rank - channel.rank) % channel.size % 2][:count] for rank, count in enumerate(counts)]
-    sums[channel.rank] = out
-    yield from add_around(channel, pieces(source, counts), sums, combine)
+    """As ring.reduce_scatter."""
+    yield from add_around(channel, pieces(source, counts), ring.passing_sums(channel, out, counts), combine)

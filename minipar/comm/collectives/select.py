@@ -4,6 +4,8 @@
 network; who has measured better ones passes them and gives the name that comes back as `algorithm`.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from minipar.comm.collectives.shared import seen_by_all
@@ -15,6 +17,7 @@ WITHIN_NODE = Links(alpha=10e-6, beta=0.15e-9, gamma=0.05e-9)
 BETWEEN_NODES = Links(alpha=40e-6, beta=0.8e-9, gamma=0.05e-9)
 
 
+@lru_cache(maxsize=4096)                                            # a training step asks the same questions again and again
 def select(operation: str, nbytes: int, ranks: int, *, nodes: int = 1, within: Links = WITHIN_NODE,
            between: Links = BETWEEN_NODES) -> str:
     """The name of the fastest algorithm by the cost model.

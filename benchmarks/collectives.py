@@ -1,0 +1,90 @@
+"""Hand-written all-reduces against the MPI library's own.    minipar launch -n 2 python benchmarks/collectives.py [BYTES ...]
+
+In place, float32, unchecked. One call of each contender makes a round, in an order that moves on by one each round; a call
+lasts from a barrier until the last rank is done. Each figure is the median over rounds of (time of the library's own / time of
+this one) within a round: 2.0 is twice as fast as the library. Whatever slows the machine for a while slows the contenders of a
+round alike.
+
+`shared` works on an array made by shared_array, `staged` is the same algorithm on a plain one. `copy` is one plain copy of the
+array on every rank: the least that anything could take.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+
+from minipar.comm.collectives import all_reduce, shared_array
+from minipar.comm.mpi import world
+from minipar.comm.protocol import Communicator
+
+SIZES = [8, 4 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20]
+ROUNDS = 31
+SECONDS = 12.0                                                      # for one size: long arrays get fewer rounds, but 7 at least
+ALGORITHMS = ("ring", "segmented", "halving_doubling", "recursive_doubling")
+
+
+def contenders(comm: Communicator, nbytes: int) -> dict[str, Callable[[], object]]:
+    """All on arrays of zeros, which stay zero however often they are added up."""
+    def on(array: np.ndarray, algorithm: str) -> Callable[[], object]:
+        return lambda: all_reduce(comm, array, why="benchmark", out=array, algorithm=algorithm)
+
+    plain, other = np.zeros(nbytes // 4, np.float32), np.zeros(nbytes // 4, np.float32)
+    calls = {name: on(plain, name) for name in ("native", *ALGORITHMS)}
+    calls["shared"] = on(shared_array(comm, plain.size, np.float32, why="benchmark"), "shared")
+    calls["staged"] = on(plain, "shared")
+    calls["copy"] = lambda: np.copyto(other, plain)
+    return calls
+
+
+def timed(comm: Communicator, call: Callable[[], object]) -> float:
+    """Seconds until the slowest rank is done."""
+    comm.barrier(why="start")
+    start = time.perf_counter()
+    call()
+    took = np.array([time.perf_counter() - start])
+    return float(all_reduce(comm, took, "max", why="slowest", algorithm="tree")[0])
+
+
+def rounds(comm: Communicator, nbytes: int) -> dict[str, list[float]]:
+    """Seconds by contender, one per round; the first round warms up and is not counted."""
+    calls = contenders(comm, nbytes)
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    names, spent = list(calls), 0.0
+    for number in range(ROUNDS + 1):
+        for name in names:
+            times[name].append(timed(comm, calls[name]))
+            spent += times[name][-1]                                # the same on all ranks, so all stop together
+        names.append(names.pop(0))
+        if spent > SECONDS and number >= 7:
+            break
+    return {name: seconds[1:] for name, seconds in times.items()}
+
+
+def human(nbytes: int) -> str:
+    return f"{nbytes} B" if nbytes < 1024 else f"{nbytes >> 10} KiB" if nbytes < 1 << 20 else f"{nbytes >> 20} MiB"
+
+
+def main(sizes: list[int]) -> None:
+    comm = world(board=False)
+    if comm.rank == 0:
+        cores = len(os.sched_getaffinity(0))
+        print(f"all-reduce in place, float32, {comm.size} ranks on {cores} cores: times as fast as the MPI library's (native)")
+    for nbytes in sizes:
+        times = rounds(comm, nbytes)
+        if comm.rank == 0:
+            native = times.pop("native")
+            if nbytes == sizes[0]:
+                print(f"{'':>8}  {'native':>10}  rounds  " + "  ".join(times))
+            ratios = {name: median(a / b for a, b in zip(native, mine, strict=True)) for name, mine in times.items()}
+            columns = "  ".join(f"{ratio:>{len(name)}.2f}" for name, ratio in ratios.items())
+            print(f"{human(nbytes):>8}  {median(native) * 1e6:>7.0f} us  {len(native):>6}  {columns}", flush=True)
+
+
+if __name__ == "__main__":
+    main([int(size) for size in sys.argv[1:]] or SIZES)
