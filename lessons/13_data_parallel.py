@@ -7,8 +7,10 @@
 # Document 002 (2.3.1) defines it so; 000, 001 and 004 say other things that sound alike: gradients go to a main node, or
 # parameters are averaged now and then, or the model gets better by it. Here each of them meets a number.
 #
+# 000 (3.2.1) also splits the parameters and then lets every device compute alone, which cannot be. Read it as ZeRO, which cuts
+# the optimiser's state: that, and parameter servers, have lessons of their own later.
+#
 # Run me: `python lessons/13_data_parallel.py` (four threads), under `mpirun -n 4`, or cell by cell in an editor.
-# Parameter servers and ZeRO, which cuts the optimiser's state too, have lessons of their own later.
 
 # %%
 from typing import Any
@@ -103,19 +105,19 @@ assert all(np.array_equal(g, same_count[0]) for g in same_count), "all ranks hol
 STEPS = 60
 
 
-def training(comm: Communicator, gradients: str) -> tuple[list[float], np.ndarray, list[int]]:
+def training(comm: Communicator, gradients: str, steps: int) -> tuple[list[float], np.ndarray, list[int]]:
     """Losses by step, the final weights, and which samples of each batch this rank takes."""
     train = TrainConfig(batch=N, steps=STEPS, lr=1e-2, warm_up=5, clip=0, seed=0)
     trainer = Trainer(MODEL, train, ByteTokenizer(), TEXT, Grid(comm, Layout(dp=comm.size, gradients=gradients)))
-    losses = [trainer.step().loss for _ in range(STEPS)]
+    losses = [trainer.step().loss for _ in range(steps)]
     return losses, trainer.flat.data.copy(), trainer.rows.tolist()
 
 
-flat_runs = {ranks: lesson.run(training, "flat", ranks=ranks) for ranks in lesson.sizes}
-tree_runs = {ranks: lesson.run(training, "bitwise", ranks=ranks) for ranks in lesson.sizes}
+flat_runs = {ranks: lesson.run(training, "flat", STEPS, ranks=ranks) for ranks in lesson.sizes}
+tree_runs = {ranks: lesson.run(training, "bitwise", STEPS // 4, ranks=ranks) for ranks in lesson.sizes}
 curves = {f"{ranks} rank" + "s" * (ranks > 1): runs[0][0] for ranks, runs in flat_runs.items()}
 lesson.say(f"2 · {STEPS} steps in float32; the best possible loss is {SOURCE.entropy_rate:.3f}")
-lesson.table(("ranks", "last loss", "weights apart", "weights apart, bitwise mode"),
+lesson.table(("ranks", "last loss", "weights apart", "after 15 steps in bitwise mode"),
              *((ranks, flat_runs[ranks][0][0][-1], apart(flat_runs[ranks][0][1], flat_runs[1][0][1]),
                 apart(tree_runs[ranks][0][1], tree_runs[1][0][1])) for ranks in lesson.sizes))
 for ranks in lesson.sizes:
@@ -194,8 +196,8 @@ assert steps["shared"][0][1] < 100, "through shared memory only the loss travels
 #
 # 000 (5.2) prints a `train_distributed`. It asks for its rank, prints it, and then: every rank walks through the whole data,
 # and there is no collective in it anywhere (the `DistributedDataParallel` of the text around it is never called). So p ranks
-# read p N samples where N were to be read, and unless they shuffle alike, they end with p different models. It is called with
-# 5 epochs, batch 16 and 4 GPUs; where the batch is shared as it should be, that is a global batch of 64.
+# read p N samples where N were to be read, and unless they shuffle alike, they end with p different models. It is called for
+# 4 GPUs, with batch 16, but without a launcher, so that one process is all there is; with one, the global batch is 64.
 #
 # Four lines repair it: the same shuffle on all ranks, a share of each global batch, and an all-reduce.
 
