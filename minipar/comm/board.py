@@ -18,6 +18,7 @@ from minipar.comm.rollcall import State
 
 SLOT = 1024
 HEAD = struct.Struct("=IIIII")      # version (odd while being written), looks, pid, where it answers (whereabouts.py), text length
+VERSION, LOOKS, _, _, LENGTH = range(5)                             # places of its words
 CLAIM = struct.Struct("=I")                                         # in the first slot: 1 once a rank has reported the job's error
 
 
@@ -36,6 +37,8 @@ class Board:
     def __init__(self, file: int, size: int, slots: Mapping[int, int]) -> None:
         self.file, self.size, self.slots = file, size, dict(slots)
         self.memory = mmap.mmap(file, board_bytes(len(slots)))
+        # Word by word, each in one store: pack_into clears all it is about to write, and a reader may come just then.
+        self.words = memoryview(self.memory).cast("I")
 
     def sign_in(self, rank: int, pid: int, answers: int = 0) -> None:
         """`answers`: where the process tells where it is (`whereabouts.be_findable`)."""
@@ -44,29 +47,30 @@ class Board:
 
     def write(self, rank: int, state: State) -> None:
         at = self._at(rank)
-        version, _, pid, answers, _ = HEAD.unpack_from(self.memory, at)
+        head = self._head(rank)
+        version = head[VERSION]
         state = replace(state, why=state.why[:120], place=state.place[-80:])    # so that any label and path fit a slot
         said = {field: value for field, value in asdict(state).items() if value not in ("", None)}
         text = json.dumps(said, ensure_ascii=False).encode()
-        HEAD.pack_into(self.memory, at, version + 1, 0, pid, answers, len(text))
+        head[VERSION] = version + 1
+        head[LOOKS], head[LENGTH] = 0, len(text)
         self.memory[at + HEAD.size:at + HEAD.size + len(text)] = text
-        HEAD.pack_into(self.memory, at, version + 2, 0, pid, answers, len(text))
+        head[VERSION] = version + 2
 
     def looked(self, rank: int, times: int = 1) -> None:
         """This rank has looked around once more and still waits."""
-        version, looks, pid, answers, length = HEAD.unpack_from(self.memory, self._at(rank))
-        HEAD.pack_into(self.memory, self._at(rank), version, looks + times, pid, answers, length)
+        self._head(rank)[LOOKS] += times
 
     def read(self, rank: int) -> Notice:
         """What rank says of itself, and what its process says of it: a rank that is stopped or gone cannot say so."""
         if rank not in self.slots:
             return Notice(State("unknown"), 0, 0)
-        at = self._at(rank)
+        at, head = self._at(rank), self._head(rank)
         while True:
-            version, looks, pid, _, length = HEAD.unpack_from(self.memory, at)
+            version, looks, pid, _, length = head
             text = self.memory[at + HEAD.size:at + HEAD.size + length]
             alive = life_of(pid)
-            whole = version % 2 == 0 and HEAD.unpack_from(self.memory, at)[0] == version
+            whole = version % 2 == 0 and head[VERSION] == version
             if whole or alive != "alive":                           # one that ended while it wrote never completes its notice
                 break
         state = State(**json.loads(text)) if whole else State()
@@ -81,7 +85,7 @@ class Board:
 
     def process(self, rank: int) -> tuple[int, int]:
         """(pid, where it answers) of a rank of this node."""
-        _, _, pid, answers, _ = HEAD.unpack_from(self.memory, self._at(rank))
+        _, _, pid, answers, _ = self._head(rank)
         return pid, answers
 
     def claim(self) -> bool:
@@ -96,6 +100,9 @@ class Board:
 
     def _at(self, rank: int) -> int:
         return (1 + self.slots[rank]) * SLOT
+
+    def _head(self, rank: int) -> memoryview:
+        return self.words[self._at(rank) // 4:][:5]
 
 
 def board_bytes(ranks: int) -> int:

@@ -51,6 +51,29 @@ def test_a_notice_is_read_as_it_was_written(board: Board) -> None:
     assert board.read(2) == Notice(State("finished"), version=6, looks=0)
 
 
+WRITES = """
+import sys, time
+from minipar.comm.board import Board
+from minipar.comm.rollcall import State
+board, end = Board(int(sys.argv[1]), 3, {0: 0, 2: 1}), time.monotonic() + 1.5
+while time.monotonic() < end:
+    board.write(2, State("waiting", why="w" * 50))
+    board.looked(2)
+"""
+
+
+def test_no_notice_is_read_half_written(board: Board) -> None:
+    """Once a reader could come between a word cleared and the word written: an even version, and no text."""
+    board.sign_in(2, os.getpid())
+    writer = subprocess.Popen([sys.executable, "-c", WRITES, str(board.file)], pass_fds=[board.file])
+    versions = set()
+    while writer.poll() is None:
+        notice = board.read(2)
+        assert notice.version == 2 or notice.state == State("waiting", why="w" * 50)
+        versions.add(notice.version)
+    assert len(versions) > 10 and writer.returncode == 0
+
+
 def test_a_rank_of_another_node_is_out_of_sight(board: Board) -> None:
     for rank in (0, 2):
         board.sign_in(rank, os.getpid())
