@@ -12,8 +12,9 @@ For each micro-batch of b samples of T tokens, p ranks of tp exchange
                         all-reduce of its gradient
     loss                b T maxima, then 2 b T sums
 
-No line has the size of a weight that is cut: no weight, and no gradient of one, travels along tp. After the micro-batches
-comes the gradient over dp, as the layout says, the loss over dp, and one number over tp for the gradient's norm.
+No amount along tp depends on the hidden width or on the vocabulary: no weight that is cut, and no gradient of one, travels.
+After the micro-batches come the gradient over dp, as the layout says, the loss over dp, and one number over tp for the norm of
+the gradient.
 
 Sources: Shoeybi et al. 2019, section 3 (f and g); Korthikanti et al. 2022, section 4.2.2; the closed forms' own.
 """

@@ -61,7 +61,7 @@ def test_a_lesson_that_fails_under_mpirun_says_so_once(tmp_path: Path) -> None:
     script = tmp_path / "wrong.py"
     script.write_text(f"""
 import sys
-sys.path.insert(0, {str(ROOT / "lessons")!r})
+sys.path.insert(0, '{ROOT}/lessons')
 from common import Lesson
 lesson = Lesson("wrong")
 lesson.say(lesson.run(lambda comm: comm.rank))
