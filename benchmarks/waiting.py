@@ -1,13 +1,16 @@
 """What do waiting ranks cost those that compute?    minipar launch -n 8 python benchmarks/waiting.py
 
-A stand-in for a training step on 2 x 2 x 2 ranks (data, tensor, pipeline): two stages pass micro-batches forward and back, each
-stage sums activations over its tensor ranks, and at the end gradients over its data ranks. Most ranks wait most of the time; on
-fewer cores than ranks, how they wait decides how fast the others compute. The ways to wait take turns; each figure is a median.
-On a machine that others use too, the processor time of all ranks is the steadier figure: ranks that spin take it from everyone.
+On fewer cores than ranks, most ranks wait most of the time, and how they wait decides how fast the others compute. Two questions,
+each asked of waits that block inside MPI and of ours, in turns; each figure is a median:
+
+* a stand-in for a training step on 2 x 2 x 2 ranks (data, tensor, pipeline): two stages pass micro-batches forward and back, each
+  sums activations over its tensor ranks, and at the end gradients over its data ranks; for several sizes of the micro-batch;
+* one rank computes while all others wait for it.
 """
 
 import statistics
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,7 +20,7 @@ from minipar.comm.start import job
 from minipar.comm.wrapper import Wrapper
 
 ROUNDS, MICRO_BATCHES = 15, 4
-TOKENS, WIDTH, HIDDEN = 256, 256, 512                               # of one micro-batch on one tensor rank
+WIDTH, HIDDEN = 128, 512                                            # of the model's share on one tensor rank
 
 
 class Blocking(Wrapper):
@@ -30,18 +33,18 @@ class Blocking(Wrapper):
 
 
 class Step:
-    """One rank's part of the step."""
+    """One rank's part of a training step on micro-batches of so many tokens."""
 
-    def __init__(self, comm: Communicator) -> None:
+    def __init__(self, comm: Communicator, tokens: int) -> None:
         rank = comm.rank                                            # the tensor rank runs fastest, then data, then the stage
         self.tp = comm.split(rank // 2, why="tensor")
         self.dp = comm.split(rank % 2 + 2 * (rank // 4), why="data")
         self.pp = comm.split(rank % 4, why="pipeline")
         random = np.random.default_rng(rank)
-        self.x = random.standard_normal((TOKENS, WIDTH)).astype(np.float32)
-        self.up, self.down = (random.standard_normal(shape).astype(np.float32) for shape in ((WIDTH, HIDDEN), (HIDDEN, WIDTH)))
+        self.x, self.up, self.down = (random.standard_normal(shape).astype(np.float32)
+                                      for shape in ((tokens, WIDTH), (WIDTH, HIDDEN), (HIDDEN, WIDTH)))
 
-    def compute(self, x: np.ndarray, layers: int = 2) -> np.ndarray:
+    def compute(self, x: np.ndarray, layers: int) -> np.ndarray:
         for _ in range(layers):
             x = all_reduce(self.tp, x @ self.up @ self.down, why="activations", algorithm="recursive_doubling")
             x /= np.abs(x).max()
@@ -52,9 +55,9 @@ class Step:
         got = np.empty_like(self.x)
         for _ in range(MICRO_BATCHES):
             if first:
-                self.pp.send(self.compute(self.x), other, why="forward")
+                self.pp.send(self.compute(self.x, layers=2), other, why="forward")
             else:
-                self.compute(self.pp.recv(got, other, why="forward"))
+                self.compute(self.pp.recv(got, other, why="forward"), layers=2)
         for _ in range(MICRO_BATCHES):
             if first:
                 self.compute(self.pp.recv(got, other, why="backward"), layers=4)
@@ -63,29 +66,45 @@ class Step:
         all_reduce(self.dp, self.up, why="gradients", algorithm="ring")
 
 
-def measure(comm: Communicator) -> None:
-    steps = {"blocking waits (MPI_Wait)": Step(Blocking(comm)), "ours: spin, then sleep": Step(comm)}
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    processor: dict[str, list[float]] = {name: [] for name in steps}
+class Lone:
+    """Rank 0 computes, the others wait for its word."""
+
+    def __init__(self, comm: Communicator) -> None:
+        self.comm, self.x, self.word = comm, np.ones((400, 400), np.float32), np.empty(1)
+
+    def __call__(self) -> None:
+        if self.comm.rank:
+            self.comm.recv(self.word, 0, why="word")
+            return
+        for _ in range(30):
+            self.x @ self.x
+        for rank in range(1, self.comm.size):
+            self.comm.send(self.word, rank, why="word")
+
+
+def compare(comm: Communicator, what: str, make: Callable[[Communicator], Callable[[], None]]) -> None:
+    ways = {"blocking": make(Blocking(comm)), "ours": make(comm)}
+    times: dict[str, list[float]] = {name: [] for name in ways}
     for round_ in range(ROUNDS + 1):
-        for name, step in steps.items():
+        for name, call in ways.items():
             comm.barrier(why="start")
-            start, busy = time.perf_counter(), time.process_time()
-            step()
+            start = time.perf_counter()
+            call()
             comm.barrier(why="end")
-            taken = time.perf_counter() - start
-            busy_all = all_reduce(comm, np.array([time.process_time() - busy]), why="processor time")
             if round_:                                              # the first round warms up
-                times[name].append(taken)
-                processor[name].append(float(busy_all[0]))
+                times[name].append(time.perf_counter() - start)
     if comm.rank == 0:
-        wall, busy = ({name: statistics.median(seconds) for name, seconds in table.items()} for table in (times, processor))
-        first = next(iter(steps))
-        for name in steps:
-            print(f"{comm.size} ranks  {name:26} {wall[name] * 1e3:7.1f} ms a step, {wall[first] / wall[name]:4.2f} x as fast; "
-                  f"{busy[name] * 1e3:7.1f} ms of processor time, {busy[first] / busy[name]:4.2f} x less")
+        blocking, ours = (1e3 * statistics.median(times[name]) for name in ("blocking", "ours"))
+        print(f"{what:44} blocking {blocking:6.1f} ms   ours {ours:6.1f} ms   {blocking / ours:4.2f} x as fast", flush=True)
+
+
+def main() -> None:
+    with job(checked=False) as comm:
+        for tokens in (64, 128, 256):
+            compare(comm, f"a step on {comm.size} ranks, {tokens} tokens each",
+                    lambda ours, tokens=tokens: Step(ours, tokens))
+        compare(comm, f"1 rank computes, {comm.size - 1} wait", Lone)
 
 
 if __name__ == "__main__":
-    with job(checked=False) as comm:
-        measure(comm)
+    main()

@@ -11,7 +11,7 @@ from minipar.comm.lookout import Lookout
 from minipar.comm.protocol import Request
 from minipar.comm.solo import solo
 from minipar.comm.start import TIMEOUT, job, ranks_started, timeout_from
-from minipar.comm.waiting import EVERY_LOOK, FIRST_LOOK, PAUSE, Patience, cores
+from minipar.comm.waiting import EVERY_LOOK, FIRST_LOOK, LONGEST, PAUSE, Patience, cores
 from minipar.errors import CommError, DataError
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,9 @@ def test_patience_does_not_look_around_for_what_comes_soon() -> None:
 
 
 def test_ranks_that_outnumber_cores_sleep_longer() -> None:
-    assert Patience(1).pause == PAUSE and Patience(4 * cores()).pause == 4 * PAUSE
+    alone, crowded = Patience(1), Patience(4 * cores())
+    assert (alone.pause, alone.longest) == (PAUSE, PAUSE)
+    assert (crowded.pause, crowded.longest) == (4 * PAUSE, LONGEST)
 
 
 def test_without_a_board_there_is_still_a_limit() -> None:
