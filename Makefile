@@ -25,7 +25,7 @@ test: $(VENV)/.dev $(OPEN)/.dev
 	$(OPEN)/bin/python -m pytest $(ON_BOTH)
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check --line-length 132 --select E,F,W,I,B,UP,SIM --ignore SIM108 .
+	$(BIN)/ruff check --line-length 132 --select E,F,W,I,B,UP,SIM --ignore SIM108,SIM300 .
 	$(BIN)/mypy minipar
 
 bench: $(VENV)/.dev

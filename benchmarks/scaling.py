@@ -2,9 +2,9 @@
 
     python benchmarks/scaling.py [--config small medium] [--restarts 5]
 
-Weak scaling doubles the batch with the ranks, strong scaling shares the same batch. Rank 0 alone is the base, in turns with the rest
-within one job, while rank 1 sleeps; see README.md beside this file. "2 ranks apart" is two serial trainings at once that never
-talk: what they lose, the machine's shared memory takes, and no communication can win it back.
+Weak scaling doubles the batch with the ranks, strong scaling shares the same batch. Rank 0 alone is the base, in turns with
+the rest within one job, while rank 1 sleeps; see README.md beside this file. "2 ranks apart" is two serial trainings at once
+that never talk: what they lose, the machine's shared memory takes, and no communication can win it back.
 """
 
 from __future__ import annotations

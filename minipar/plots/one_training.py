@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 
 
 def draw_one_training(losses: Mapping[str, Sequence[float]], gradients: Mapping[str, Sequence[float]]) -> Figure:
-    """losses: layout -> training loss per step, the first layout being the reference; gradients: layout -> for each parameter the largest
-    difference of its gradient from the reference's, relative to the largest element.
+    """Three panels: the curves, how far they are apart, and how far the gradients are.
+
+    losses: layout -> training loss per step in nats per token, the first layout being the reference. gradients: layout -> for
+    each parameter the largest difference of its gradient from the reference's, relative to the largest element.
     """
     figure = Figure(figsize=(11, 4), layout="constrained")
     curves, apart, proof = figure.subplots(1, 3)
