@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from minipar.config import ModelConfig
 
-Product = Callable[[], np.ndarray]
+Product = partial[np.ndarray]                                       # np.matmul of two arrays into out=
 
 
 def bare_products(config: ModelConfig, batch: int, dtype: DTypeLike) -> list[Product]:

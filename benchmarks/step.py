@@ -97,6 +97,15 @@ def products_step(config: ModelConfig, batch: int, dtype: str) -> Step:
     return lambda: [product() for product in products]
 
 
+def torch_products_step(config: ModelConfig, batch: int, dtype: str) -> Step:
+    """The same products on PyTorch's BLAS, which may be faster or slower than NumPy's on this processor."""
+    import torch
+
+    calls = [[torch.from_numpy(array) for array in (*product.args, product.keywords["out"])]
+             for product in bare_products(config, batch, dtype)]
+    return lambda: [torch.matmul(a, b, out=out) for a, b, out in calls]
+
+
 def contenders(config: ModelConfig, batch: int, dtype: str) -> dict[str, Step]:
     steps = {OURS: minipar_step(config, batch, dtype),
              "plain composition": plain_forms()(minipar_step(config, batch, dtype)),
@@ -104,6 +113,7 @@ def contenders(config: ModelConfig, batch: int, dtype: str) -> dict[str, Step]:
     if dtype != "float32":
         steps["minipar, float32"] = minipar_step(config, batch, "float32")
     if find_spec("torch"):
+        steps["bare products, PyTorch"] = torch_products_step(config, batch, dtype)
         steps["PyTorch, foreach AdamW"] = torch_step(config, batch, dtype, foreach=True)
         steps["PyTorch, fused AdamW"] = torch_step(config, batch, dtype, fused=True)
     return steps
