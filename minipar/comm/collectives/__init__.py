@@ -14,7 +14,7 @@ from minipar.comm.collectives.chunks import even_counts
 from minipar.comm.collectives.movements import all_gather, all_to_all, broadcast, gather, scatter
 from minipar.comm.collectives.reductions import all_reduce, reduce, reduce_scatter, start_all_reduce, start_reduce_scatter
 from minipar.comm.collectives.select import select
-from minipar.comm.collectives.shared import SharedArray, shared_array
+from minipar.comm.collectives.shared_memory import SharedArray, shared_array
 from minipar.comm.collectives.table import ALGORITHMS
 
 __all__ = [

@@ -18,7 +18,7 @@ import numpy as np
 from minipar.comm.collectives.arguments import Call, elements
 from minipar.comm.collectives.channel import Channel, Handle, Steps, finish
 from minipar.comm.collectives.select import choose
-from minipar.comm.collectives.shared import seen_by_all
+from minipar.comm.collectives.shared_memory import place_in
 from minipar.comm.collectives.table import find
 from minipar.comm.protocol import Communicator
 
@@ -55,7 +55,7 @@ def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, 
     Several may be under way at once, if all ranks start them in the same order. Not for algorithm="native", nor for "shared"
     unless `out` is in shared memory already: there is but one stage.
     """
-    if algorithm == "native" or (algorithm == "shared" and (out is None or seen_by_all(comm, out) is None)):
+    if algorithm == "native" or (algorithm == "shared" and (out is None or place_in(comm, out) is None)):
         raise Call(comm, "start_all_reduce", why).wrong(f"cannot start {algorithm}, which waits; choose an algorithm that "
                                                         "sends messages, or give an out made by shared_array")
     return Handle(comm, *_all_reduce(comm, array, op, why, out, algorithm))

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from minipar.comm.collectives.shared import seen_by_all
+from minipar.comm.collectives.shared_memory import place_in
 from minipar.comm.protocol import Communicator
 from minipar.plan.collective_times import TIMES, Links, hierarchical_all_reduce
 
@@ -36,6 +36,6 @@ def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out:
     """`algorithm` itself, unless it is "auto"; shared memory then comes before all that sends messages."""
     if algorithm != "auto":
         return algorithm
-    if out is not None and seen_by_all(comm, out) is not None:
+    if out is not None and place_in(comm, out) is not None:
         return "shared"
     return select(operation, nbytes, comm.size, nodes=len(set(comm.nodes)))

@@ -18,86 +18,44 @@ Source: Hoefler, Dinan, Buntinas et al. 2013, "MPI + MPI: a new hybrid approach 
 shared memory".
 """
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
 
-from minipar.comm.collectives.arguments import address
 from minipar.comm.collectives.channel import Channel, Steps, meet
 from minipar.comm.collectives.chunks import copy_unless_same, edges, even_counts
+from minipar.comm.collectives.shared_memory import SharedArray, check_places, place_in, say_place, shared_array
 from minipar.comm.protocol import Communicator
 
-PAGE = 4096                         # bytes; ranks' slots start on their own pages
 BLOCK_BYTES = 1 << 17               # a sum of several arrays is made in blocks that stay in a core's cache
 STAGE_BYTES = 1 << 21               # per rank, for arrays that are not shared
 
 
-class SharedArray(np.ndarray):
-    """One rank's array in memory that every rank of its group sees. Its views are SharedArrays too.
-
-    Computing with it gives arrays that are no longer in that memory; collectives notice this by their address.
-    """
-
-    slots: dict[int, np.ndarray] | None                             # world rank -> that rank's memory, uint8
-
-    def __array_finalize__(self, parent: Any) -> None:
-        self.slots = getattr(parent, "slots", None)
-
-
-def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *, why: str) -> SharedArray:
-    """An array of zeros on each rank, in memory that all ranks of `comm` see. All ranks call it with the same shape and dtype.
-
-    Give it, or the same view of it on every rank, to `all_reduce` as `out`. Raises CommError where `comm` spans several nodes.
-    """
-    shape, dtype = (shape,) if isinstance(shape, int) else tuple(shape), np.dtype(dtype)
-    comm.entering("shared_array", shape, dtype, why=why)
-    nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    stride = -(-nbytes // PAGE) * PAGE
-    block = comm.shared(comm.size * stride, why=why)
-    slots = {member: block[rank * stride:rank * stride + nbytes] for rank, member in enumerate(comm.members)}
-    array = slots[comm.members[comm.rank]].view(dtype).reshape(shape).view(SharedArray)
-    array.slots = slots
-    return array
-
-
-def seen_by_all(comm: Communicator, array: np.ndarray) -> list[np.ndarray] | None:
-    """Every rank's counterpart of this array, flat; None if it is not in shared memory that all ranks of `comm` see."""
-    slots = getattr(array, "slots", None)
-    if slots is None or not all(member in slots for member in comm.members):
-        return None
-    own = slots[comm.members[comm.rank]]
-    offset = address(array) - address(own)
-    if not 0 <= offset <= own.nbytes - array.nbytes:
-        return None
-    return [slots[member][offset:offset + array.nbytes].view(array.dtype) for member in comm.members]
-
-
 def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> Steps:
-    arrays = seen_by_all(channel.comm, out)
-    if arrays is not None:
+    if place_in(channel.comm, out) is not None:
         copy_unless_same(source, out)
-        yield from add_in_place(channel, arrays, combine)
+        yield from add_in_place(channel, out, combine)
         return
     stage = staging(channel.comm).view(out.dtype)
     for start in range(0, max(1, out.size), stage.size):
         part = slice(start, min(start + stage.size, out.size))
         held = stage[:part.stop - part.start]
         held[:] = source[part]
-        arrays = seen_by_all(channel.comm, held)
-        assert arrays is not None, "the staging memory is shared"
-        yield from add_in_place(channel, arrays, combine)
+        yield from add_in_place(channel, held, combine)
         out[part] = held
 
 
-def add_in_place(channel: Channel, arrays: list[np.ndarray], combine: np.ufunc) -> Steps:
-    """arrays: every rank's, flat; each of them holds the total at the end."""
-    rank, mine = channel.rank, arrays[channel.rank]
+def add_in_place(channel: Channel, shared: np.ndarray, combine: np.ufunc) -> Steps:
+    """shared: this rank's, flat, in memory that all ranks see; it holds the total at the end."""
+    comm, rank, mine = channel.comm, channel.rank, shared.view(np.ndarray)
+    place = place_in(comm, shared)
+    assert place is not None, "only called for shared memory"
+    memory, offset = place
+    say_place(channel, memory, offset)
+    yield from meet(channel)
+    check_places(channel, memory, offset)
+    arrays = [memory.bytes[member][offset:offset + mine.nbytes].view(mine.dtype) for member in comm.members]
     others = arrays[rank + 1:] + arrays[:rank]                      # each rank starts with another neighbour
     edge = edges(even_counts(mine.size, channel.size))
     length = BLOCK_BYTES // mine.itemsize
-    yield from meet(channel)
     for start in range(edge[rank], edge[rank + 1], length):
         block = slice(start, min(start + length, edge[rank + 1]))
         for other in others:

@@ -72,10 +72,10 @@ def test_ranks_that_bring_different_numbers_of_rows_without_saying_so() -> None:
     with pytest.raises(CommError, match="all_gather"):
         run(2, lambda comm: all_gather(comm, X[comm.rank:], why="test"))
     with pytest.raises(CommError, match="expects"):
-        run(2, lambda comm: all_gather(comm, X[comm.rank:], why="test"), checked=False)     # type: ignore[call-arg]
+        run(2, lambda comm: all_gather(comm, X[comm.rank:], why="test"), checked=False)
 
 
-def test_ranks_that_disagree_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranks_that_disagree_are_told() -> None:
     """The engine's Checking compares what `entering` says: operation, reduction, count, dtype, root, label."""
     for body, text in [
         (lambda c: all_reduce(c, X, ("sum", "max")[c.rank], why="w"), "all_reduce"),
@@ -102,3 +102,36 @@ def test_an_array_computed_from_a_shared_one_is_not_shared() -> None:
 
     for total in run(3, body):
         assert np.array_equal(total, np.full(5, 12.0))
+
+
+@pytest.mark.parametrize("views", [(slice(0, 4), slice(1, 5)), (slice(4, 8), slice(0, 4))])
+def test_ranks_that_share_different_views(views: tuple[slice, slice]) -> None:
+    """Of the same length, so that nothing else could notice it."""
+    def body(comm: Communicator) -> None:
+        view = shared_array(comm, 8, np.float64, why="test")[views[comm.rank]]
+        all_reduce(comm, view, why="test", out=view, algorithm="shared")
+
+    with pytest.raises(CommError, match="works at byte .* of a shared array, but on rank . at byte .* of it"):
+        run(2, body)
+
+
+def test_ranks_that_share_different_arrays() -> None:
+    def body(comm: Communicator) -> None:
+        arrays = [shared_array(comm, 8, np.float64, why="test") for _ in range(2)]
+        all_reduce(comm, arrays[comm.rank], why="test", out=arrays[comm.rank], algorithm="shared")
+
+    with pytest.raises(CommError, match="but on rank . in another one"):
+        run(2, body)
+
+
+def test_ranks_that_choose_different_algorithms() -> None:
+    with pytest.raises(CommError):
+        run(2, lambda comm: all_reduce(comm, X, why="test", algorithm=("ring", "tree")[comm.rank]))
+
+
+def test_inputs_need_not_be_contiguous() -> None:
+    def body(comm: Communicator) -> np.ndarray:
+        return all_reduce(comm, X.T * (comm.rank + 1), why="test") + all_reduce(comm, X[::2].T, why="test")[:, :1]
+
+    for total in run(3, body):
+        assert np.array_equal(total, np.full((3, 4), 9.0))

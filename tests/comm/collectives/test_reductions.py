@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from minipar.comm.collectives import ALGORITHMS, all_reduce, reduce, reduce_scatter, shared_array
 from minipar.comm.collectives.channel import Channel, Steps, exchange
@@ -120,6 +122,17 @@ def test_hierarchical_over_several_nodes(comm: Communicator, width: int) -> None
                 check_all_reduce(comm, algorithm, "sum", length, "f8")
         noise = np.random.default_rng(comm.rank).standard_normal(67)
         assert same_bits(comm, all_reduce(comm, noise, why="noise", algorithm="hierarchical"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_shape_on_any_number_of_ranks(data: st.DataObject) -> None:
+    size, op = data.draw(st.integers(1, 9), "ranks"), data.draw(st.sampled_from(list(EXPECTED)), "op")
+    shape = tuple(data.draw(st.lists(st.integers(0, 9), max_size=3), "shape"))
+    dtype = data.draw(st.sampled_from(["f4", "f8", "i8"]), "dtype")
+    names = [name for name in ALGORITHMS["all_reduce"] if name != "native"]
+    algorithm = data.draw(st.sampled_from(names), "algorithm")
+    run(size, check_all_reduce, algorithm, op, shape, dtype)
 
 
 # The checks above can fail: algorithms with one bug each.
