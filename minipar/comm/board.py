@@ -49,9 +49,11 @@ class Board:
         at = self._at(rank)
         head = self._head(rank)
         version = head[VERSION]
-        state = replace(state, why=state.why[:120], place=state.place[-80:])    # so that any label and path fit a slot
+        state = replace(state, why=state.why[:80], group=state.group[:40], place=state.place[-80:])     # so that any fit a slot
         said = {field: value for field, value in asdict(state).items() if value not in ("", None)}
         text = json.dumps(said, ensure_ascii=False).encode()
+        if len(text) > SLOT - HEAD.size:                            # control characters take up to six times their length
+            return self.write(rank, replace(state, why="", group="", place="", detail=""))
         head[VERSION] = version + 1
         head[LOOKS], head[LENGTH] = 0, len(text)
         self.memory[at + HEAD.size:at + HEAD.size + len(text)] = text
@@ -65,20 +67,24 @@ class Board:
         """What rank says of itself, and what its process says of it: a rank that is stopped or gone cannot say so."""
         if rank not in self.slots:
             return Notice(State("unknown"), 0, 0)
+        pid, _ = self.process(rank)
+        while (notice := self.last(rank)) is None and life_of(pid) == "alive":
+            continue                                                # it is being written
+        life, notice = life_of(pid), notice or Notice(State(), 0, 0)
+        if life == "stopped":
+            return replace(notice, state=State("stopped", detail=f"kill -CONT {pid} lets it go on"))
+        if life == "gone" and notice.state.doing not in ("finished", "failed"):
+            return replace(notice, state=State("gone"))
+        return notice
+
+    def last(self, rank: int) -> Notice | None:
+        """The last that a rank of this node has written; None if it has not come to the end of it."""
         at, head = self._at(rank), self._head(rank)
-        while True:
-            version, looks, pid, _, length = head
-            text = self.memory[at + HEAD.size:at + HEAD.size + length]
-            alive = life_of(pid)
-            whole = version % 2 == 0 and head[VERSION] == version
-            if whole or alive != "alive":                           # one that ended while it wrote never completes its notice
-                break
-        state = State(**json.loads(text)) if whole else State()
-        if alive == "stopped":
-            state = State("stopped", detail=f"kill -CONT {pid} lets it go on")
-        elif alive == "gone" and state.doing not in ("finished", "failed"):
-            state = State("gone")
-        return Notice(state, version, looks)
+        version, looks, _, _, length = head
+        text = self.memory[at + HEAD.size:at + HEAD.size + length]
+        if version % 2 or head[VERSION] != version:
+            return None
+        return Notice(State(**json.loads(text)), version, looks)
 
     def everyone(self) -> list[Notice]:
         return [self.read(rank) for rank in range(self.size)]

@@ -32,7 +32,8 @@ def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
     """This rank waits for this request of `comm`, in the call of the program that is under way."""
     operation, place = caller()
     tag = request.tag if request.tag < TAGS else None               # the tag of a collective tells a reader nothing
-    return State("waiting", comm.members[request.peer], request.kind, tag, operation, request.why, place, detail)
+    group = "" if comm.name == "world" else comm.name
+    return State("waiting", comm.members[request.peer], group, request.kind, tag, operation, request.why, place, detail)
 
 
 def unfit(comm: Communicator, request: Request, came: str) -> CommError:

@@ -84,7 +84,8 @@ def disagreement(comm: Communicator, accounts: list[dict]) -> str:
     differs = [name for field, name in FIELDS.items() if len({account[field] for account in accounts}) > 1]
     sides: dict[str, list[str]] = {}
     for rank, account in enumerate(accounts):
-        sides.setdefault(describe(account), []).append(str(comm.members[rank]))
+        count = f" (after {account['number']} others)" if FIELDS["number"] in differs else ""
+        sides.setdefault(describe(account) + count, []).append(str(comm.members[rank]))
     said = "; ".join(f"rank{'s' * (len(ranks) > 1)} {', '.join(ranks)}: {text}" for text, ranks in sides.items())
     return f"the ranks of {comm.name} do not agree on {' and '.join(differs)}: {said}"
 
@@ -93,4 +94,4 @@ def describe(account: dict) -> str:
     """ "all_reduce sum of (4, 3) float64 'gradients' at data.py:41"."""
     array = "" if account["shape"] is None else f" of {tuple(account['shape'])} {account['dtype'] or ''}".rstrip()
     root = "" if account["root"] is None else f" with root {account['root']}"
-    return f"{account['op']}{array}{root} '{account['why']}' at {account['place']} (after {account['number']} others)"
+    return f"{account['op']}{array}{root} '{account['why']}' at {account['place']}"

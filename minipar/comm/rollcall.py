@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LEFT = {"finished": "has finished", "failed": "has raised an error", "gone": "is gone (killed, or left without a word)"}
+LEFT = {"finished": "has finished", "failed": "has raised an error", "gone": "is gone"}
 SEEN = LEFT | {"running": "is computing", "stopped": "is stopped", "unknown": "is on another host, out of sight"}
 
 
@@ -20,6 +20,7 @@ class State:
 
     doing: str = "running"                                          # a key of SEEN, or "waiting"
     peer: int | None = None
+    group: str = ""                                                 # of its communicator, unless that is the world
     kind: str = ""                                                  # the message it waits for: "recv" or "send"
     tag: int | None = None                                          # of a program's own message, not of a collective
     operation: str = ""                                             # what the program called: "recv", "all_reduce", "barrier"
@@ -34,7 +35,7 @@ def say(rank: int, state: State) -> str:
     if state.doing != "waiting":
         return f"rank {rank} {SEEN[state.doing]}{' at ' * bool(state.place)}{state.place}{detail}"
     ours = f"{'source' if state.kind == 'recv' else 'dest'}={state.peer}" + (f", tag={state.tag}" if state.tag else "")
-    what = f"'{state.why}' at {state.place}{detail}"
+    what = f"'{state.why}'" + (f" of {state.group}" if state.group else "") + f" at {state.place}{detail}"
     if state.operation in ("send", "recv"):
         return f"rank {rank} waits in {state.operation}({ours}) {what}"
     return f"rank {rank} is in {state.operation} {what}, in its {state.kind}({ours})"

@@ -1,54 +1,79 @@
 """A small process beside each node's ranks that outlives them: `python -m minipar.comm.watcher FILE SIZE RANK...`.
 
 When a rank is killed, the launcher kills the others a moment later, so no rank is left to say what happened. The watcher sleeps
-until one of their processes ends and reads their board at that moment. It is in a session of its own, so it survives, and it
-prints the last roll call.
+until one of their processes ends, and then tells what each rank was doing. It is in a session of its own, so it survives.
 """
 
 import os
 import select
 import sys
+import time
+from collections.abc import Callable
 
-from minipar.comm.board import Board
+from minipar.comm.board import Board, life_of
 from minipar.comm.rollcall import roll_call
 
 INTERVAL = 0.02             # seconds between looks where the system cannot wake the watcher
 
 
-def watch(board: Board) -> str:
-    """Returns the roll call once a rank of this node has left without a word; "" once all have ended in some other way."""
-    alarm = Alarm([board.process(rank)[0] for rank in board.slots])
-    while True:
-        states = [notice.state for notice in board.everyone()]
-        lost = [rank for rank in board.slots if states[rank].doing == "gone"]
-        if lost:
-            names = f"rank {lost[0]}" if len(lost) == 1 else f"ranks {', '.join(map(str, lost))}"
-            story = f"{names} left without a word (killed, out of memory, or os._exit): {roll_call(states)}"
-            return story if board.claim() else ""
-        if all(states[rank].doing in ("finished", "failed") for rank in board.slots):
-            return ""
-        alarm.wait()
+def watch(board: Board, ready: Callable[[], object] = lambda: None) -> str:
+    """Returns the roll call once a rank of this node has left without a word; "" once all have ended in some other way.
+
+    ready: called when nothing can be missed any more.
+    """
+    alarm = Alarm({rank: board.process(rank)[0] for rank in board.slots})
+    ready()
+    while alarm.ended != set(board.slots):
+        for rank in alarm.wait():
+            if board.read(rank).state.doing == "gone":
+                return tell(board, rank) if board.claim() else ""
+    return ""
+
+
+def tell(board: Board, lost: int) -> str:
+    """The roll call at the moment when rank `lost` ended, even if the launcher has killed the others since."""
+    states = [board.read(rank).state for rank in range(board.size)]
+    for rank in board.slots:
+        if rank != lost and (notice := board.last(rank)):
+            states[rank] = notice.state
+    return f"rank {lost} left without a word (killed, out of memory, or os._exit): {roll_call(states)}"
 
 
 class Alarm:
-    """Wakes its owner when one of these processes ends (pidfd_open(2), Linux 5.3); elsewhere, after an interval."""
+    """Wakes its owner when processes end, and tells which, in the order in which they ended.
 
-    def __init__(self, pids: list[int]) -> None:
-        self.endings = select.poll()
+    Linux wakes us (pidfd_open(2), Linux 5.3; epoll(7) keeps the order, however late we are); elsewhere we look now and then.
+    """
+
+    def __init__(self, pids: dict[int, int]) -> None:
+        self.pids, self.ended = pids, set[int]()
+        self.files: dict[int, int] = {}                             # file descriptor -> rank
         try:
-            for pid in pids:
-                self.endings.register(os.pidfd_open(pid), select.POLLIN)
-            self.longest = 1.0
-        except (AttributeError, OSError):                           # an older system, or one of them has ended already
-            self.longest = INTERVAL
+            self.queue = select.epoll()
+            for rank, pid in pids.items():
+                self.files[os.pidfd_open(pid)] = rank
+            for file in self.files:
+                self.queue.register(file, select.EPOLLIN)
+        except (AttributeError, OSError):                           # an older or another system, or one of them has ended already
+            self.files = {}
 
-    def wait(self) -> None:
-        for ended, _ in self.endings.poll(1000 * self.longest):
-            self.endings.unregister(ended)
+    def wait(self) -> list[int]:
+        """The ranks that have ended since."""
+        if self.files:
+            events = self.queue.poll()
+            for file, _ in events:
+                self.queue.unregister(file)
+            found = [self.files[file] for file, _ in events]
+        else:
+            time.sleep(INTERVAL)
+            found = [rank for rank, pid in self.pids.items() if rank not in self.ended and life_of(pid) == "gone"]
+        self.ended.update(found)
+        return found
 
 
 def main(file: int, size: int, *ranks: int) -> None:
-    if story := watch(Board(file, size, {rank: slot for slot, rank in enumerate(ranks)})):
+    board = Board(file, size, {rank: slot for slot, rank in enumerate(ranks)})
+    if story := watch(board, ready=lambda: os.write(1, b"!")):
         print(f"CommError: {story}", file=sys.stderr, flush=True)
 
 

@@ -13,7 +13,7 @@ import time
 
 from minipar.comm.caller import LIBRARIES
 
-ANSWER = 0.3                # seconds that a process gets to answer
+ANSWER = 1.0                # seconds that a process gets to answer
 HEADER = "most recent call first"
 LINE = re.compile(r'File "(.*)", line (\d+) in ')
 

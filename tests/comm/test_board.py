@@ -15,7 +15,7 @@ from minipar.comm.rollcall import State
 from minipar.comm.watcher import watch
 from minipar.comm.whereabouts import be_findable, find
 
-WAITING = State("waiting", 1, "recv", 3, "recv", "forward", "train.py:88", "a message came with tag 4")
+WAITING = State("waiting", 1, "tp", "recv", 3, "recv", "forward", "train.py:88", "a message came with tag 4")
 
 
 @pytest.fixture
@@ -82,8 +82,11 @@ def test_a_rank_of_another_node_is_out_of_sight(board: Board) -> None:
 
 def test_any_label_fits(board: Board) -> None:
     board.sign_in(0, os.getpid())
-    board.write(0, State("waiting", 2, "recv", 1, "recv", "\N{SNOWMAN}" * 1000, "/".join(["deep"] * 100)))
-    assert board.read(0).state.why == "\N{SNOWMAN}" * 120
+    board.sign_in(2, os.getpid())
+    board.write(0, State("waiting", 2, "\N{SNOWMAN}" * 1000, "recv", 1, "recv", "\N{SNOWMAN}" * 1000, "/".join(["deep"] * 100)))
+    assert board.read(0).state.why == "\N{SNOWMAN}" * 80
+    board.write(0, State("waiting", 2, "\0" * 100, "recv", 1, "recv", "\0" * 100, "\0" * 100))
+    assert board.read(0).state == State("waiting", 2, "", "recv", 1, "recv") and board.read(2).version == 2
 
 
 def test_stopped_and_dead_processes_are_seen(board: Board, child: subprocess.Popen) -> None:
@@ -112,18 +115,36 @@ def test_one_rank_may_report(board: Board) -> None:
 
 def test_the_watcher_tells_of_a_rank_that_left_without_a_word(board: Board, child: subprocess.Popen) -> None:
     board.sign_in(0, os.getpid())
-    board.write(0, State("waiting", 2, "recv", None, "barrier", "epoch", "train.py:9"))
+    board.write(0, State("waiting", 2, "", "recv", None, "barrier", "epoch", "train.py:9"))
     board.sign_in(2, child.pid)
     child.kill()
     assert watch(board) == ("rank 2 left without a word (killed, out of memory, or os._exit): the partner has left, rank 2: "
                             "rank 0 is in barrier 'epoch' at train.py:9, in its recv(source=2); rank 1 is on another host, out of "
-                            "sight; rank 2 is gone (killed, or left without a word)")
+                            "sight; rank 2 is gone")
+
+
+def test_the_watcher_knows_who_ended_first(board: Board) -> None:
+    """The launcher kills the other ranks, often before the watcher comes to read the board."""
+    ranks = {rank: subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for rank in (0, 2)}
+    for rank, process in ranks.items():
+        board.sign_in(rank, process.pid)
+        board.write(rank, State("waiting", 1, "", "recv", None, "barrier", "epoch", "train.py:9"))
+
+    def kill_both() -> None:
+        for rank in (2, 0):
+            ranks[rank].kill()
+            ranks[rank].wait()
+
+    story = watch(board, ready=kill_both)
+    assert story.startswith("rank 2 left without a word")
+    assert "rank 0 is in barrier 'epoch'" in story and story.endswith("rank 2 is gone")
 
 
 def test_the_watcher_is_silent_where_all_have_ended_or_the_error_is_told(board: Board, child: subprocess.Popen) -> None:
-    board.sign_in(0, os.getpid())
-    board.sign_in(2, child.pid)
+    for rank in (0, 2):
+        board.sign_in(rank, child.pid)
     child.kill()
+    child.wait()
     assert board.claim() and watch(board) == ""                     # another has the word
     for rank in (0, 2):
         board.write(rank, State("finished"))
@@ -132,9 +153,10 @@ def test_the_watcher_is_silent_where_all_have_ended_or_the_error_is_told(board: 
 
 def test_a_busy_process_tells_where_it_is() -> None:
     code = ("from minipar.comm.whereabouts import be_findable\n"
-            "print(be_findable(), flush=True)\n"
-            "while True:\n"
-            "    sum(range(1000))\n")
+            "handle = be_findable()\n"
+            "for turn in range(10**9):\n"
+            "    if turn == 10:\n"
+            "        print(handle, flush=True)\n")
     with tempfile.NamedTemporaryFile("w", suffix=".py") as program:
         program.write(code)
         program.flush()
@@ -144,7 +166,7 @@ def test_a_busy_process_tells_where_it_is() -> None:
             handle = int(process.stdout.readline())
             places = {find(process.pid, handle) for _ in range(2)}
             process.kill()
-    assert places <= {f"{os.path.basename(program.name)}:{line}" for line in (3, 4)} and places
+    assert places <= {f"{os.path.basename(program.name)}:{line}" for line in (3, 4, 5)} and places
 
 
 def test_a_process_that_does_not_answer_is_nowhere(child: subprocess.Popen) -> None:

@@ -32,7 +32,9 @@ def world(*, timeout: float = 30.0, board: bool = True, synchronous: bool = Fals
     nodes = {rank: order.index(node) for rank, node in enumerate(firsts.tolist())}
     neighbours = [rank for rank in nodes if nodes[rank] == nodes[everyone.rank]]
     lookout = put_up_board(here, neighbours, timeout) if board else Lookout(timeout)
-    return MpiComm(everyone.Dup(), nodes, lookout, synchronous, tuple(range(everyone.size)))
+    comm = MpiComm(everyone.Dup(), nodes, lookout, synchronous, tuple(range(everyone.size)))
+    comm.barrier(why="start of the job")                            # every board is up, and watched
+    return comm
 
 
 def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> BoardLookout:
@@ -52,5 +54,8 @@ def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> Board
         os.unlink(name)
         words = [str(number) for number in (os.dup(file), board.size, *neighbours)]
         lookout.watcher = subprocess.Popen([sys.executable, "-m", "minipar.comm.watcher", *words], pass_fds=[int(words[0])],
-                                           stdin=subprocess.DEVNULL, start_new_session=True)
+                                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
+        assert lookout.watcher.stdout is not None
+        lookout.watcher.stdout.read(1)                              # it says when it is awake
+        lookout.watcher.stdout.close()
     return lookout
