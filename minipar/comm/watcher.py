@@ -2,27 +2,29 @@
 
 When a rank is killed, the launcher kills the others a moment later, so no rank is left to say what happened. The watcher sleeps
 until one of their processes ends, and then tells what each rank was doing. It is in a session of its own, so it survives.
+
+It also clears up: a job that is killed or aborted leaves its MPI library's shared memory behind, some megabytes each time, which
+nobody would ever free.
 """
+
+from __future__ import annotations
 
 import os
 import select
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
+from contextlib import suppress
 
 from minipar.comm.board import Board, life_of
 from minipar.comm.rollcall import roll_call
 
 INTERVAL = 0.02             # seconds between looks where the system cannot wake the watcher
+MPI_MEMORY = ("/dev/shm/mpich_shm_", "/dev/shm/sm_segment.")        # what MPICH and Open MPI call it
 
 
-def watch(board: Board, ready: Callable[[], object] = lambda: None) -> str:
-    """Returns the roll call once a rank of this node has left without a word; "" once all have ended in some other way.
-
-    ready: called when nothing can be missed any more.
-    """
-    alarm = Alarm({rank: board.process(rank)[0] for rank in board.slots})
-    ready()
+def watch(board: Board, alarm: Alarm) -> str:
+    """Returns the roll call once a rank of this node has left without a word; "" once all have ended in some other way."""
     while alarm.ended != set(board.slots):
         for rank in alarm.wait():
             if board.read(rank).state.doing == "gone":
@@ -71,10 +73,30 @@ class Alarm:
         return found
 
 
+def memory_of_mpi(pids: Iterable[int]) -> set[str]:
+    """The files in /dev/shm that the MPI library made for these processes, from their memory maps (proc(5))."""
+    found: set[str] = set()
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as maps:
+                found.update(path for line in maps if (path := line.split()[-1]).startswith(MPI_MEMORY))
+        except OSError:                                             # it has ended already
+            continue
+    return found
+
+
 def main(file: int, size: int, *ranks: int) -> None:
     board = Board(file, size, {rank: slot for slot, rank in enumerate(ranks)})
-    if story := watch(board, ready=lambda: os.write(1, b"!")):
+    pids = {rank: board.process(rank)[0] for rank in ranks}
+    alarm, memory = Alarm(pids), memory_of_mpi(pids.values())
+    os.write(1, b"!")                                               # nothing can be missed any more: let the job begin
+    if story := watch(board, alarm):
         print(f"CommError: {story}", file=sys.stderr, flush=True)
+    while alarm.ended != set(ranks):
+        alarm.wait()
+    for path in memory:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 
 from minipar.comm.board import HEAD, Board, Notice, board_bytes
 from minipar.comm.rollcall import State
-from minipar.comm.watcher import watch
+from minipar.comm.watcher import Alarm, watch
 from minipar.comm.whereabouts import be_findable, find
 
 WAITING = State("waiting", 1, "tp", "recv", 3, "recv", "forward", "train.py:88", "a message came with tag 4")
@@ -39,6 +39,10 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end, "this does not come about"
         time.sleep(0.01)
+
+
+def watched(board: Board) -> str:
+    return watch(board, Alarm({rank: board.process(rank)[0] for rank in board.slots}))
 
 
 def test_a_notice_is_read_as_it_was_written(board: Board) -> None:
@@ -118,7 +122,7 @@ def test_the_watcher_tells_of_a_rank_that_left_without_a_word(board: Board, chil
     board.write(0, State("waiting", 2, "", "recv", None, "barrier", "epoch", "train.py:9"))
     board.sign_in(2, child.pid)
     child.kill()
-    assert watch(board) == ("rank 2 left without a word (killed, out of memory, or os._exit): the partner has left, rank 2: "
+    assert watched(board) == ("rank 2 left without a word (killed, out of memory, or os._exit): the partner has left, rank 2: "
                             "rank 0 is in barrier 'epoch' at train.py:9, in its recv(source=2); rank 1 is on another host, out of "
                             "sight; rank 2 is gone")
 
@@ -130,12 +134,11 @@ def test_the_watcher_knows_who_ended_first(board: Board) -> None:
         board.sign_in(rank, process.pid)
         board.write(rank, State("waiting", 1, "", "recv", None, "barrier", "epoch", "train.py:9"))
 
-    def kill_both() -> None:
-        for rank in (2, 0):
-            ranks[rank].kill()
-            ranks[rank].wait()
-
-    story = watch(board, ready=kill_both)
+    alarm = Alarm({rank: process.pid for rank, process in ranks.items()})
+    for rank in (2, 0):
+        ranks[rank].kill()
+        ranks[rank].wait()
+    story = watch(board, alarm)
     assert story.startswith("rank 2 left without a word")
     assert "rank 0 is in barrier 'epoch'" in story and story.endswith("rank 2 is gone")
 
@@ -145,10 +148,26 @@ def test_the_watcher_is_silent_where_all_have_ended_or_the_error_is_told(board: 
         board.sign_in(rank, child.pid)
     child.kill()
     child.wait()
-    assert board.claim() and watch(board) == ""                     # another has the word
+    assert board.claim() and watched(board) == ""                     # another has the word
     for rank in (0, 2):
         board.write(rank, State("finished"))
-    assert watch(board) == ""
+    assert watched(board) == ""
+
+
+def test_the_watcher_frees_the_mpi_library_s_memory_once_all_have_ended(board: Board) -> None:
+    path = f"/dev/shm/mpich_shm_test_{os.getpid()}"
+    code = (f"import mmap, time\nwith open({path!r}, 'wb+') as file:\n    file.truncate(4096)\n"
+            "    memory = mmap.mmap(file.fileno(), 4096)\nprint('mapped', flush=True)\ntime.sleep(60)\n")
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "mapped\n"
+        board.sign_in(0, process.pid)
+        board.sign_in(2, process.pid)
+        command = [sys.executable, "-m", "minipar.comm.watcher", str(board.file), "3", "0", "2"]
+        with subprocess.Popen(command, pass_fds=[board.file], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watcher:
+            assert watcher.stdout is not None and watcher.stdout.read(1) == "!" and os.path.exists(path)
+            process.kill()
+            _, said = watcher.communicate(timeout=10)
+    assert "left without a word" in said and not os.path.exists(path)
 
 
 def test_a_busy_process_tells_where_it_is() -> None:

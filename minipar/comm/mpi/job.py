@@ -26,19 +26,22 @@ def mpi_job(*, timeout: float, checked: bool, synchronous: bool) -> Iterator[Com
     """The ranks that mpirun started; see `minipar.comm.start.job`."""
     engine = world(timeout=timeout, board=checked, synchronous=synchronous)
     ledger = Ledger(engine.rank)
+    leaving = None
     try:
-        yield Checking(engine, ledger) if checked else engine
+        try:
+            yield Checking(engine, ledger) if checked else engine
+        except SystemExit as early:
+            if early.code:
+                raise
+            leaving = early                                         # sys.exit(0) is an end like any other
         if checked:
             engine.lookout.leave("finished")
             compare_ledgers(engine, ledger)
             engine.lookout.close()
-    except SystemExit as leaving:
-        if leaving.code:
-            end_job(engine, leaving)
-        engine.lookout.leave("finished")
-        raise
     except BaseException as error:
         end_job(engine, error)
+    if leaving is not None:
+        raise leaving
 
 
 def compare_ledgers(engine: MpiComm, ledger: Ledger) -> None:
