@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from tqdm import tqdm
@@ -12,7 +13,7 @@ from minipar.cli.files import write_json
 from minipar.errors import ConfigError
 from minipar.verify.curves import LAST, OPTIMIZERS, SEEDS, STEPS, Curve, Curves
 from minipar.verify.mutants import MUTANTS
-from minipar.verify.zoo import lights_of
+from minipar.verify.zoo import trial
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -28,7 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Exit status 1 if a bug is not found, or by another check than is told."""
     if unknown := [name for name in options.names if name not in MUTANTS]:
-        raise ConfigError(f"there is no mutant {unknown[0]!r}; choose {', '.join(MUTANTS)}")
+        raise ConfigError(f"there is no mutant {unknown[0]!r}; see minipar mutants --list")
     names = options.names or list(MUTANTS)
     if options.list:
         print("\n".join(f"{name:38}{MUTANTS[name].story}" for name in names))
@@ -43,11 +44,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _try(name: str, curves: Curves | None) -> dict[str, Any]:
     mutant = MUTANTS[name]
-    lights = lights_of(mutant)
+    lights, explanations = trial(mutant)
     shown = {optimizer: curves.of(mutant, optimizer) for optimizer in OPTIMIZERS} if curves else {}
-    return {"name": name, "story": mutant.story, "light": mutant.light, "lights": lights, "found": lights[:1] == [mutant.light],
-            "curves": {optimizer: {"off": curve.off, "spread": curve.spread, "shows": curve.shows}
-                       for optimizer, curve in shown.items()}}
+    return {"name": name, "story": mutant.story, "light": mutant.light, "lights": lights, "explanations": explanations,
+            "found": lights[:1] == [mutant.light],
+            "curves": {optimizer: {**asdict(curve), "shows": curve.shows} for optimizer, curve in shown.items()}}
 
 
 def _table(rows: list[dict[str, Any]]) -> Iterable[str]:

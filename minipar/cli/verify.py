@@ -51,7 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Exit status 0: proven, 1: not."""
     if options.mutant and options.mutant not in MUTANTS:
-        raise ConfigError(f"there is no mutant {options.mutant!r}; choose {', '.join(MUTANTS)}")
+        raise ConfigError(f"there is no mutant {options.mutant!r}; see minipar mutants --list")
     names = {field.name for config in (ModelConfig, TrainConfig) for field in fields(config)}
     case = uneven_case(layout_of(options), **{name: value for name, value in vars(options).items() if name in names})
     reference = run_alone(case)                                     # before the mutant is planted
@@ -84,9 +84,10 @@ def lines(report: Report) -> list[str]:
 
 def _title(case: Case) -> str:
     model, train = case.model, case.train
-    return (f"{_layout(case)}: {case.layout.ranks} rank(s), {train.dtype}, vocabulary {model.vocabulary}, context {model.context}, "
+    return (f"{_layout(case)}: {case.layout.ranks} rank(s), {train.dtype}; vocabulary {model.vocabulary}, context {model.context}, "
             f"{model.layers} layer(s), width {model.width}, {model.heads} heads, hidden {model.mlp_width}, "
-            f"{'tied' if model.tied else 'untied'}, dropout {model.dropout:g}; batch {train.batch} in {train.micro_batches} micro-batch(es)")
+            f"{'tied' if model.tied else 'untied'}, dropout {model.dropout:g}; batch {train.batch} in "
+            f"{train.micro_batches} micro-batch(es)")
 
 
 def _layout(case: Case) -> str:

@@ -8,6 +8,7 @@ micro-batches have uneven numbers of tokens too.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -64,18 +65,20 @@ def uneven_case(layout: Layout, **values: Any) -> Case:
 
 def make_trainer(case: Case, run: str, grid: Grid, region: Serial) -> Trainer:
     """One rank's part of a run (a key of RUNS). Raises what Trainer raises."""
-    trainer = Trainer(case.model, replace(case.train, **ALIKE, **RUNS[run]), *text_of(case), grid, region)
+    trainer = Trainer(case.model, replace(case.train, **ALIKE, **RUNS[run]), *text_of(case.model.vocabulary), grid, region)
     trainer.batches = Padded(trainer.batches, case.train.seed)
     for p in trainer.flat.parameters:
         p.data += p.own(0.3 * stream(case.train.seed, "verify", p.name).standard_normal(p.whole))
     return trainer
 
 
-def text_of(case: Case) -> tuple[Tokenizer, np.ndarray]:
-    """A text that can be learnt, of as many different characters as the model's vocabulary has: its tokenizer and tokens."""
-    vocabulary = case.model.vocabulary
+@lru_cache(maxsize=4)                                               # every rank of every run asks for it
+def text_of(vocabulary: int) -> tuple[Tokenizer, np.ndarray]:
+    """A text that can be learnt, of as many different characters as the vocabulary has: its tokenizer and its tokens."""
     tokenizer = CharTokenizer("".join(chr(0x100 + token) for token in range(vocabulary)))
-    return tokenizer, MarkovSource.random(vocabulary, seed=0).sample(TEXT, seed=0)
+    tokens = MarkovSource.random(vocabulary, seed=0).sample(TEXT, seed=0)
+    tokens.setflags(write=False)
+    return tokenizer, tokens
 
 
 class Padded(Batches):

@@ -71,7 +71,7 @@ def end(case: Case, optimizer: str) -> float:
     config = replace(case.train, steps=STEPS, schedule="constant", warm_up=0, **OPTIMIZERS[optimizer])
 
     def train(world: Communicator) -> list[float]:
-        trainer = Trainer(case.model, config, *text_of(case), Grid(world, case.layout))
+        trainer = Trainer(case.model, config, *text_of(case.model.vocabulary), Grid(world, case.layout))
         return [trainer.step().loss for _ in range(STEPS)]
 
     return math.fsum(run(case.layout.ranks, train)[0][-LAST:]) / LAST

@@ -60,9 +60,10 @@ def difference(got: np.ndarray, want: np.ndarray) -> tuple[float, float]:
     if got.tobytes() == want.tobytes():
         return 0.0, 0.0
     with np.errstate(all="ignore"):
-        off = float(abs(got - want).max())
-        relative = off / float(abs(want).max()) if off else 0.0
-    return (off, relative) if math.isfinite(relative) else (math.inf, math.inf)
+        off, scale = float(abs(got - want).max()), float(abs(want).max())
+    if not off:
+        return 0.0, 0.0                                             # zeros of both signs
+    return (off, off / scale) if math.isfinite(off) and scale else (math.inf, math.inf)
 
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from minipar.comm.threads import run
 from minipar.errors import MiniparError
@@ -11,14 +12,21 @@ from minipar.verify.proof import verify
 from minipar.verify.record import Record, run_alone
 
 
-def lights_of(mutant: Mutant, reference: Mapping[str, Record] | None = None) -> list[str]:
-    """The checks that fail with the mutant planted, the first one first, on ranks that are threads; none if it survives.
-
-    A job that stops has one light, the name of its error. reference: see `verify`.
+class Trial(NamedTuple):
+    """lights: the checks that fail, the first one first; none if the bug survives. A job that stops has one light, the name of its
+    error. explanations: what `verify` says about the cause, or the error.
     """
+
+    lights: list[str]
+    explanations: list[str]
+
+
+def trial(mutant: Mutant, reference: Mapping[str, Record] | None = None) -> Trial:
+    """Verify the mutant's case with the bug planted, on ranks that are threads. reference: see `verify`."""
     reference = reference or run_alone(mutant.case)
     try:
         with mutant.planted():
-            return run(mutant.case.layout.ranks, lambda world: verify(world, mutant.case, reference))[0].lights
+            report = run(mutant.case.layout.ranks, lambda world: verify(world, mutant.case, reference))[0]
     except MiniparError as error:
-        return [type(error).__name__]
+        return Trial([type(error).__name__], [str(error)])
+    return Trial(report.lights, report.explanations)

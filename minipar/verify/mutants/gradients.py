@@ -69,6 +69,7 @@ def bucket_sent_early() -> list[Change]:
         if reducer._expecting:
             while len(reducer._handles) <= number:
                 reducer._start()
+                reducer._handles[-1].wait()                         # a fast network: it is there before backward goes on
     return [Change(Buckets, "_complete", complete)]
 
 

@@ -41,10 +41,11 @@ class Mutant:
     def planted(self) -> Iterator[None]:
         """The bug is in every module that uses what is changed. Not for two mutants at a time from several threads."""
         changes = self.changes()
+        for owner, name, _ in changes:
+            assert hasattr(owner, name), f"mutant {self.name} changes {name}, which {owner} does not have"
         before = [(change, vars(change.owner).get(change.name)) for change in changes]
         try:
             for owner, name, new in changes:
-                assert hasattr(owner, name), f"mutant {self.name} changes {name}, which {owner} does not have"
                 setattr(owner, name, new)
             yield
         finally:

@@ -1,0 +1,25 @@
+"""What the tests of `verify` share: a case on ranks that are threads, against a reference that is computed once."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from minipar.comm.threads import run
+from minipar.config import Layout
+from minipar.verify import Case, Report, run_alone, uneven_case, verify
+from minipar.verify.record import Record
+
+SMALL = dict(layers=1, context=9)
+
+
+@lru_cache(maxsize=4)
+def reference(alone: Case) -> dict[str, Record]:
+    return run_alone(alone)
+
+
+def on_threads(layout: Layout, **values: Any) -> Report:
+    """Rank 0's report on an uneven case; values: fields of ModelConfig and TrainConfig that replace SMALL and the defaults."""
+    case = uneven_case(layout, **SMALL | values)
+    known = reference(case.alone())
+    return run(layout.ranks, lambda world: verify(world, case, known))[0]
