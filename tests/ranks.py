@@ -29,13 +29,18 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from minipar.comm.checking import Checking
 from minipar.comm.launch import find_launcher, launch_command, rank_environment
-from minipar.comm.protocol import TAGS, Communicator, exchange_texts
+from minipar.comm.ledger import Ledger, loose_ends
+from minipar.comm.protocol import TAGS, exchange_texts
 from minipar.comm.threads import run
+
+if TYPE_CHECKING:
+    from minipar.comm.mpi import MpiComm
 
 ROOT = Path(__file__).parent.parent
 HANG = 50                                                           # seconds without progress until the ranks show their stacks
@@ -131,23 +136,28 @@ def main(todo: str, found: str) -> None:
     with mpi_job(timeout=HANG / 2, checked=True, synchronous=False) as comm:
         for name, parameters in tests:
             faulthandler.dump_traceback_later(HANG, exit=True)
-            wrong = attempt(comm, bodies[name].body, parameters)
-            comm.inner.lookout.leave("finished")                    # so that a rank that still waits for this one is told so
-            texts = exchange_texts(comm, wrong, why="what each rank found", tag=TAGS - 1)
-            comm.inner.lookout.rejoin()
+            texts = attempt(comm.inner, bodies[name].body, parameters)
             if comm.rank == 0:
                 with open(found, "a", encoding="utf-8") as file:
-                    file.write(json.dumps([text for text in texts if text]) + "\n")
+                    file.write(json.dumps(texts) + "\n")
     faulthandler.cancel_dump_traceback_later()
 
 
-def attempt(comm: Communicator, body: Callable[..., Any], parameters: dict[str, Any]) -> str:
-    """What went wrong on this rank; the test has a communicator of its own, so that its left-over messages harm no other test."""
+def attempt(engine: MpiComm, body: Callable[..., Any], parameters: dict[str, Any]) -> list[str]:
+    """What went wrong on any rank, or was left over. Each test has a communicator of its own, so that it harms no other test."""
+    part, ledger, wrong = engine.split(0, why="world"), Ledger(engine.rank), ""
     try:
-        body(comm.split(0, why="world"), **parameters)
+        body(Checking(part, ledger), **parameters)
     except BaseException:
-        return f"rank {comm.rank} of {comm.size}:\n{traceback.format_exc()}"
-    return ""
+        wrong = f"rank {engine.rank} of {engine.size}:\n{traceback.format_exc()}"
+    engine.lookout.leave("finished")                                # so that a rank that still waits for this one is told so
+    texts = exchange_texts(engine, json.dumps([wrong, ledger.page()]), why="what each rank found", tag=TAGS - 1)
+    engine.lookout.rejoin()
+    reports = [json.loads(text) for text in texts]
+    found = [text for text, _ in reports if text] or loose_ends([page for _, page in reports])
+    if not found:
+        part.native.Free()                                          # an MPI library has some thousands of them, no more
+    return found
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ from tests import ranks
 
 @pytest.mark.mpi
 def test_what_each_rank_finds_is_reported_per_test() -> None:
-    tests = ["passes", "fails_on_one_rank", "fails_while_another_waits", "takes", "takes", "dies", "passes"]
-    values = [{}, {}, {}, {"number": 3}, {"number": 4}, {}, {}]
+    tests = ["passes", "fails_on_one_rank", "fails_while_another_waits", "takes", "takes", "leaves_a_message", "dies", "passes"]
+    values = [{}, {}, {}, {"number": 3}, {"number": 4}, {}, {}, {}]
     found, printed = ranks.start("tests.comm.failing", 2, list(zip(tests, values, strict=True)))
-    assert [len(texts) for texts in found] == [0, 1, 2, 0, 2]       # how many ranks failed; the last two have no outcome
+    assert [len(texts) for texts in found] == [0, 1, 2, 0, 2, 1]    # how many ranks failed; the last two have no outcome
     assert "rank 1 of 2:" in found[1][0] and "AssertionError: rank 1 sees it" in found[1][0]
     assert "CommError: rank 0 of 2: the partner has left, rank 1" in found[2][0] and "AssertionError" in found[2][1]
+    assert "rank 1 never received a message from rank 0 'lost' sent at failing.py:" in found[5][0]
     assert "rank 1 left without a word" in printed
 
 

@@ -27,6 +27,12 @@ def fails_while_another_waits(comm: Communicator) -> None:
 
 
 @ranks(2)
+def leaves_a_message(comm: Communicator) -> None:
+    if comm.rank == 0:
+        comm.send(np.ones(1), 1, why="lost")
+
+
+@ranks(2)
 def takes(comm: Communicator, number: int) -> None:
     assert number == 3
 
