@@ -1,7 +1,7 @@
 """Arrays in memory that all ranks of a node see, and where they lie in it.
 
-An engine hands out one block of bytes (`Communicator.shared`): one piece of memory under MPI, one array under threads. Here each
-rank gets its part of the block, as an array that behaves as any other, and that knows where the others' counterparts are.
+An engine hands out one block of bytes (`Communicator.shared`): one piece of memory under MPI, one array under threads. Here
+each rank gets its part of the block, as an array that behaves as any other, and that knows where the others' counterparts are.
 """
 
 from __future__ import annotations
@@ -80,6 +80,6 @@ def check_places(channel: Channel, memory: Memory, offset: int) -> None:
         words = memory.words[member]
         tag, said = words[channel.tag % len(words)].tolist()
         if (tag, said) != (channel.tag, offset):
-            where = f"at byte {said} of it" if tag == channel.tag else "in another one"
-            raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: all_reduce '{channel.why}' works at byte {offset} of "
-                            f"a shared array, but on rank {rank} {where}; give the same view of the same shared_array everywhere")
+            where = f"at byte {said}" if tag == channel.tag else "in another one"
+            raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: all_reduce '{channel.why}' works at byte {offset} "
+                            f"of a shared array, but on rank {rank} {where}; give the same view of the same array everywhere")
