@@ -3,6 +3,9 @@
 Before a collective moves data, the ranks exchange a fingerprint of what each of them is about to do: ceil(log2(size)) messages of
 8 bytes and more. Only if the fingerprints differ do they exchange the full texts, so that each rank can raise one CommError that
 names all sides. Messages and requests are entered in a ledger, which is read when the job ends.
+
+The exchange makes every collective wait for all ranks to reach it, the start of a non-blocking one too. A program that is right
+only because a rank may go on before the others have started (it sends them what they need to get there) is refused.
 """
 
 from __future__ import annotations
