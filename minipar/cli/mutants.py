@@ -69,4 +69,4 @@ def _table(rows: list[dict[str, Any]]) -> Iterable[str]:
 
 def _curve(curve: Curve) -> str:
     off = "stops" if curve.off is None else f"{curve.off:+.4f} ({curve.spread:.4f})"
-    return f"{off + (' shows' if curve.shows else ' -    '):>34}"
+    return f"{off:>28}{' shows' if curve.shows else '     -'}"

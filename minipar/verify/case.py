@@ -45,7 +45,8 @@ class Case:
 
     def alone(self) -> Case:
         """The same on one process, which takes the batch in one piece."""
-        return replace(self, train=replace(self.train, micro_batches=1), layout=Layout(gradients=self.layout.gradients))
+        gradients = "bitwise" if self.layout.gradients == "bitwise" else "flat"
+        return replace(self, train=replace(self.train, micro_batches=1), layout=Layout(gradients=gradients))
 
 
 def uneven_case(layout: Layout, **values: Any) -> Case:
