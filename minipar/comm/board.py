@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from minipar.comm.rollcall import State
 
 SLOT = 1024
+PROCESS_TABLE = "/proc"                                             # Linux; macOS has none
 HEAD = struct.Struct("=IIIII")      # version (odd while being written), looks, pid, where it answers (whereabouts.py), text length
 VERSION, LOOKS, _, _, LENGTH = range(5)                             # places of its words
 CLAIM = struct.Struct("=I")                                         # in the first slot: 1 once a rank has reported the job's error
@@ -118,8 +119,19 @@ def board_bytes(ranks: int) -> int:
 def life_of(pid: int) -> str:
     """ "alive", "stopped" or "gone", from the process table (proc(5): the state follows the name in brackets)."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        with open(f"{PROCESS_TABLE}/{pid}/stat", encoding="utf-8", errors="replace") as file:
             letter = file.read().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return "gone"
+        return "gone" if os.path.exists(f"{PROCESS_TABLE}/self") or not _answers(pid) else "alive"
     return {"Z": "gone", "X": "gone", "T": "stopped", "t": "stopped"}.get(letter, "alive")
+
+
+def _answers(pid: int) -> bool:
+    """Whether there is such a process: all that can be known where there is no process table to read (macOS)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:                                         # somebody else's, but there
+        pass
+    return True

@@ -15,6 +15,7 @@ import numpy as np
 
 from minipar import __version__
 from minipar.comm.launch import BLAS_THREADS, Launcher, find_launcher, launch_command, launcher_folders, rank_environment
+from minipar.comm.waiting import cores
 from minipar.doctor.findings import Finding
 from minipar.doctor.remedies import CHOICES, OTHER_MPI, PIP, START_OVER, import_failure, job_failure
 from minipar.plan.collective_times import Links, ring_all_reduce, tree_all_reduce
@@ -40,7 +41,7 @@ class Machine:
 
     @classmethod
     def here(cls, environ: Mapping[str, str]) -> Machine:
-        return cls(environ, launcher_folders(environ), len(os.sched_getaffinity(0)))
+        return cls(environ, launcher_folders(environ), cores())
 
 
 def check_up(machine: Machine) -> Iterator[Finding]:

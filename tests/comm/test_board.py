@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from minipar.comm.board import HEAD, Board, Notice, board_bytes
+from minipar.comm import board as board_module
+from minipar.comm.board import HEAD, Board, Notice, board_bytes, life_of
 from minipar.comm.rollcall import State
 from minipar.comm.watcher import Alarm, watch
 from minipar.comm.whereabouts import be_findable, find
@@ -192,3 +193,12 @@ def test_a_process_that_does_not_answer_is_nowhere(child: subprocess.Popen) -> N
     handle = be_findable()
     assert find(os.getpid(), handle).startswith("whereabouts.py:")  # where it asks itself
     assert find(2**22 - 1, handle) == ""
+
+
+def test_life_without_a_process_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """macOS has no /proc: a process that answers is alive, and no rank may look gone just because nothing can be read."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    monkeypatch.setattr(board_module, "PROCESS_TABLE", "/nowhere")
+    assert life_of(os.getpid()) == "alive"
+    assert life_of(ended.pid) == "gone"
