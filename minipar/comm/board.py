@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import mmap
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
