@@ -1,7 +1,7 @@
 """Which algorithm is the fastest? A tree for few bytes, a ring for many; where they cross depends on alpha and beta.
 
-`select` asks the cost model (`minipar.plan.collective_times`). The links are those of a laptop and of a plain
-network; who has measured better ones passes them and gives the name that comes back as `algorithm`.
+`select` asks the cost model (`minipar.plan.collective_times`). Who has measured links passes them, and gives the
+name that comes back as `algorithm`.
 """
 
 from functools import lru_cache
@@ -12,7 +12,7 @@ from minipar.comm.collectives.shared_memory import place_in
 from minipar.comm.protocol import Communicator
 from minipar.plan.collective_times import TIMES, Links, hierarchical_all_reduce
 
-# Between processes of one machine, through this protocol, as lessons/collectives.py fits them; and over 10 Gbit/s Ethernet.
+# The order of what processes on one machine reach through this protocol, and of 10 Gbit/s Ethernet. `minipar doctor` measures.
 WITHIN_NODE = Links(alpha=10e-6, beta=0.15e-9, gamma=0.05e-9)
 BETWEEN_NODES = Links(alpha=40e-6, beta=0.8e-9, gamma=0.05e-9)
 
