@@ -82,4 +82,4 @@ def check_places(channel: Channel, memory: Memory, offset: int) -> None:
         if (tag, said) != (channel.tag, offset):
             where = f"at byte {said}" if tag == channel.tag else "in another one"
             raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: all_reduce '{channel.why}' works at byte "
-                            f"{offset} of a shared array, but on rank {rank} {where}; give the same view of one array everywhere")
+                            f"{offset} of a shared array, but on rank {rank} {where}; give all ranks the same view")
