@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from minipar.cli import doctor, generate, gradcheck, launch, mutants, train, verify
+from minipar.cli.ranks import entered
 from minipar.errors import MiniparError
 from minipar.memory import keep_freed_memory
 
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")                    # a text that the terminal cannot show must not end a run
     try:
-        return options.run(options)
+        with entered(options):
+            return options.run(options)
     except MiniparError as error:
         print(f"minipar {options.command}: {error}", file=sys.stderr)
         return 2

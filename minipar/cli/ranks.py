@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 
 from minipar.comm.protocol import Communicator
@@ -34,17 +35,27 @@ def layout_of(options: argparse.Namespace) -> Layout:
     return Layout(**given)
 
 
+@contextmanager
+def entered(options: argparse.Namespace) -> Iterator[None]:
+    """Under mpirun, join the other ranks before anything can go wrong: then a mistake is told once, and ends all of them."""
+    options.world = None
+    if getattr(options, "engine", "") != "auto" or ranks_started(os.environ) is None:
+        yield
+        return
+    with job(timeout=options.timeout) as options.world:
+        yield
+
+
 def on_ranks(options: argparse.Namespace, function: Callable[[Communicator], int]) -> int:
-    """Call the function on every rank; returns rank 0's exit status, or this rank's under mpirun.
+    """Call the function on every rank; returns rank 0's exit status, or this rank's under mpirun (see `entered`).
 
     Raises LayoutError where the layout needs more ranks than there are.
     """
     ranks = layout_of(options).ranks
     if options.engine == "threads":
         return run(ranks, function)[0]
-    if ranks_started(os.environ) is not None:
-        with job(timeout=options.timeout) as world:
-            return function(world)
+    if options.world is not None:
+        return function(options.world)
     if ranks > 1:
         raise LayoutError(f"this layout needs {ranks} ranks: run mpirun -n {ranks} minipar ..., or add --engine threads")
     return function(solo())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class Line(NamedTuple):
@@ -51,7 +51,7 @@ def by_axis(lines: Mapping[Line, Amount]) -> dict[str, Sent]:
     return total
 
 
-def differences(predicted: Mapping[Line, Sent], counted: Mapping[tuple, Amount]) -> list[str]:
+def differences(predicted: Mapping[Line, Sent], counted: Mapping[Any, Amount]) -> list[str]:
     """One text for each line in which the two differ; none if the formulas are right.
 
     counted: `traffic.by("group", "op", "why")` of a Counting communicator, for the same steps. A call that sends nothing, as

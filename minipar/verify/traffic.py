@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from minipar.comm.collectives import select
-from minipar.plan.amounts import Line, Sent, by_axis, differences
+from minipar.plan.amounts import Line, Sent, added_up, by_axis, differences
 from minipar.plan.traffic import step_traffic
 from minipar.verify.case import STEPS, Case
 from minipar.verify.record import Run
 
-AXES = ("dp", "tp")
+AXES = ("dp", "tp", "other")                                        # other: the world, and axes that training does not use yet
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ def sent_by_rank(case: Case, run: Run) -> dict[str, dict[str, Any]]:
     layout, world = case.layout, run.grid.world
     step = step_traffic(case.model, case.train, layout, world.rank, select, nodes=world.nodes)
     predicted = {line: Sent(*(STEPS * amount for amount in sent)) for line, sent in step.items()}
-    counted = {Line(*key): sent for key, sent in run.sent.items()}
-    wrong = differences(predicted, run.sent)
+    counted = added_up((Line(axis if axis in AXES else "other", op, why), sent) for (axis, op, why), sent in run.sent.items())
+    wrong = differences(predicted, counted)
     return {axis: {"counted": by_axis(counted).get(axis, Sent()), "predicted": by_axis(predicted).get(axis, Sent()),
                    "wrong": next((text for text in wrong if text.startswith(f"{axis},")), "")} for axis in AXES}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.config import Layout
+from minipar.plan.amounts import Sent
 from minipar.verify import uneven_case
 from minipar.verify.case import STEPS
 from minipar.verify.record import run_rank
@@ -34,9 +36,22 @@ def test_one_all_reduce_forward_and_one_backward_per_pair_and_no_weight() -> Non
 def test_a_rank_that_sends_more_than_predicted_is_named() -> None:
     case = uneven_case(Layout(dp=2), **SMALL)
     ranks = run(2, lambda world: sent_by_rank(case, run_rank(world, case, "SGD")))
-    dp, tp = traffic_of(ranks)
+    dp, tp, _ = traffic_of(ranks)
     assert dp.proven and tp.proven and dp.messages == dp.predicted_messages > 0 == tp.messages
     other = uneven_case(Layout(dp=2), **SMALL, hidden=38)             # the formulas are asked about another model
-    dp, _ = traffic_of(run(2, lambda world: sent_by_rank(other, run_rank(world, case, "SGD"))))
+    dp, *_ = traffic_of(run(2, lambda world: sent_by_rank(other, run_rank(world, case, "SGD"))))
     assert not dp.proven and dp.bytes < dp.predicted_bytes
     assert dp.wrong.startswith("dp, all_reduce sum, gradients: predicted 3 call(s)") and dp.wrong.endswith(", on rank 0")
+
+
+def test_a_message_on_no_axis_is_named_too() -> None:
+    case = uneven_case(Layout(dp=2), **SMALL)
+
+    def stray(world: Communicator) -> dict:
+        run_of_rank = run_rank(world, case, "SGD")
+        run_of_rank.sent["world", "all_reduce sum", "stray"] = Sent(1, 1, 8)
+        return sent_by_rank(case, run_of_rank)
+
+    dp, tp, other = traffic_of(run(2, stray))
+    assert dp.proven and tp.proven and not other.proven
+    assert other.wrong.startswith("other, all_reduce sum, stray: predicted 0 call(s)")
