@@ -73,6 +73,7 @@ WITHOUT: dict[str, Undo] = {
     "GELU in one node, but x**3": put("nn.gpt", gelu=cube_gelu),
     "GELU in blocks": put("autograd.fused.gelu", BLOCK=ENDLESS),
     "attention in one node": put("nn.gpt", causal_attention=fused.plain_causal_attention),
+    "q and g lie as [K, T]": put("autograd.fused.attention", _transposed=lambda a, scale: (a * scale).swapaxes(-1, -2)),
     "queries in blocks": put("autograd.fused.attention", QUERIES=ENDLESS),
     "LayerNorm in one node": put("nn.layers", layernorm=fused.plain_layernorm),
     "cross-entropy in one node": put("nn.region", cross_entropy=fused.plain_cross_entropy),
