@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from minipar.errors import ConfigError, LayoutError
 
@@ -45,9 +45,6 @@ class ModelConfig:
     @property
     def head_width(self) -> int:
         return self.width // self.heads
-
-    def as_dict(self) -> dict:
-        return asdict(self)
 
 
 GPT2 = ModelConfig(vocabulary=50257, context=1024, layers=12, heads=12, width=768)      # 124M (Radford et al. 2019)

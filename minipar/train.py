@@ -25,7 +25,7 @@ from minipar.data.tokenizer import Tokenizer
 from minipar.errors import CheckpointError, DivergenceError, LayoutError
 from minipar.nn import GPT, SILENCE, Noise, Serial
 from minipar.nn.diagnosis import first_nonfinite
-from minipar.optim import OPTIMIZERS, Flat, Schedule, constant, cosine, warm_up
+from minipar.optim import OPTIMIZERS, Flat, Schedule, clip, constant, cosine, warm_up
 from minipar.parallel.bitwise import tree_sum
 from minipar.parallel.data import make_reducer
 from minipar.parallel.grid import Grid
@@ -87,8 +87,7 @@ class Trainer:
         norm = global_norm(self.flat, self.grid.tp)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise self._diverged(f"step {number}: loss {loss:g}, gradient norm {norm:g}", inputs[self.rows])
-        if 0 < self.config.clip < norm:
-            self.flat.grad *= self.config.clip / norm
+        clip(self.flat.grad, norm, self.config.clip or math.inf)
         lr = self.schedule(number)
         self.optimizer.step(lr)
         self.done += 1

@@ -1,6 +1,6 @@
 """Sizes that cannot be are refused in one line that says what to choose; those that can be are kept as they are."""
 
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, asdict, replace
 
 import pytest
 
@@ -43,6 +43,6 @@ def test_gpt2() -> None:
 
 
 def test_a_config_is_a_value() -> None:
-    assert ModelConfig(**GPT2.as_dict()) == GPT2 and hash(ModelConfig(**GPT2.as_dict())) == hash(GPT2)
+    assert ModelConfig(**asdict(GPT2)) == GPT2 and hash(ModelConfig(**asdict(GPT2))) == hash(GPT2)
     with pytest.raises(FrozenInstanceError):
         GPT2.layers = 13                                            # type: ignore[misc]

@@ -37,6 +37,7 @@ class Noise:
         """Dropout on x [B, t, D] as the layer `name` does it."""
         if not self.rate:
             return x
+        assert self.tokens, "call on(places, tokens) first: the masks are drawn for whole samples"
         streams = (stream(self.seed, "dropout", name, self.step, row) for row in self.rows.tolist())
         whole = np.stack([rng.random((self.tokens, x.shape[-1])) for rng in streams])           # [B, T, D]
         return dropout(x, whole[:, self.places] >= self.rate, self.rate)
