@@ -2,12 +2,13 @@
 
 A lesson is a script of cells, and one file runs in every way:
 
-    python lessons/13_data_parallel.py [FOLDER]                 its ranks are threads of this process
+    python lessons/13_data_parallel.py [--fast] [FOLDER]        its ranks are threads of this process
     mpirun -n 4 python lessons/13_data_parallel.py [FOLDER]     its ranks are the processes that mpirun started
+    minipar lesson run 13 [--fast] [--out FOLDER]               the first of these, found by its number
     cell by cell in VS Code or Jupyter                          `# %%` begins a cell; the ranks are threads
 
 Outside `lesson.run` all ranks execute the same statements on the same values, so a cell reads like a program of one process.
-Pictures go to FOLDER, by default lessons/pictures.
+Pictures go to FOLDER, by default lessons/pictures. With --fast a lesson trains less; its claims stay the same.
 """
 
 from __future__ import annotations
@@ -27,24 +28,29 @@ from minipar.comm.collectives import all_gather
 from minipar.comm.protocol import Communicator
 from minipar.comm.start import job, ranks_started
 from minipar.comm.threads import run
+from minipar.errors import ConfigError
 
 PICTURES = Path(__file__).parent / "pictures"
 
 
 class Lesson:
-    """size: how many ranks there are; rank: which of them this process is (0 where ranks are threads)."""
+    """size: how many ranks there are; rank: which of them this process is (0 where ranks are threads); fast: train less."""
 
     def __init__(self, name: str, ranks: int = 4):
-        """name: of the lesson's file, without .py. ranks: how many threads, where mpirun has not started ranks."""
-        started_as_script = Path(sys.argv[0]).stem == name and len(sys.argv) > 1
-        self.folder = Path(sys.argv[1]) if started_as_script else PICTURES
-        self.name, self.rank, self.size = name, 0, ranks
-        self.mpi = ranks_started(os.environ) is not None
-        if self.mpi:
-            self._job = job()                                       # open until the program ends, since opening takes a moment
-            self._world = self._job.__enter__()
-            atexit.register(self._job.__exit__, None, None, None)
-            self.rank, self.size = self._world.rank, self._world.size
+        """name: of the lesson's file, without .py. ranks: how many threads, where mpirun has not started ranks; 1 for a
+        lesson of one process, which mpirun may not start several times over.
+        """
+        self.name, self.mpi = name, ranks_started(os.environ) is not None
+        self._job = job()                                           # open until the program ends, since opening takes a moment
+        self._world = self._job.__enter__()
+        atexit.register(self._job.__exit__, None, None, None)
+        self.rank, self.size = (self._world.rank, self._world.size) if self.mpi else (0, ranks)
+        try:
+            self.folder, self.fast = _command_line(name)
+            if self.size > ranks == 1:
+                raise ConfigError(f"lesson {name} runs in one process: start it without mpirun")
+        except ConfigError:
+            self._job.__exit__(*sys.exc_info())                     # ends the program, on all ranks, with one line
         if self.rank > 0:
             sys.excepthook = lambda *error: None                    # outside `run` all ranks fail alike: rank 0 says it
 
@@ -87,6 +93,18 @@ class Lesson:
         self.run(save, ranks=1)
         self.say(f"picture: {self.folder / f'{self.name}{name}.png'}", "")
         return figure
+
+
+def _command_line(name: str) -> tuple[Path, bool]:
+    """The folder for pictures, and whether --fast is given; the defaults where the program is not the lesson itself, as in a
+    notebook. Raises ConfigError for anything else on the line.
+    """
+    words = sys.argv[1:] if Path(sys.argv[0]).stem == name else []
+    folders = [word for word in words if not word.startswith("-")]
+    unknown = [word for word in words if word.startswith("-") and word != "--fast"] + folders[1:]
+    if unknown:
+        raise ConfigError(f"lesson {name} does not know {unknown[0]!r}; it takes [--fast] [FOLDER for the pictures]")
+    return Path(folders[0]) if folders else PICTURES, "--fast" in words
 
 
 def _everyones(comm: Communicator, result: Any) -> list[Any]:

@@ -1,16 +1,16 @@
 """Every lesson runs to its end on threads and under mpirun; what a lesson says to break breaks; its exercises can be solved."""
 
-import os
-import subprocess
-import sys
+import resource
 from pathlib import Path
 
 import pytest
 
+from tests.lessons.running import LESSONS, alone, changed, command, fast, on_threads, solved
 from tests.ranks import ROOT, mpirun
 
-LESSONS = sorted(path.stem for path in (ROOT / "lessons").glob("*.py") if path.stem != "common")
-PLACES = ["threads", pytest.param(2, marks=pytest.mark.mpi), pytest.param(4, marks=pytest.mark.mpi)]
+FAST = 10                                                           # seconds of the processor for a lesson with --fast
+RUNS = [pytest.param(lesson, ranks, marks=pytest.mark.mpi if ranks else (), id=f"{lesson}-{ranks or 'threads'}")
+        for lesson in LESSONS for ranks in ([0] if alone(lesson) else [0, 2, 4])]
 
 # lesson -> what the student changes, into what, and the line that stops the lesson
 BREAKS = {
@@ -19,65 +19,76 @@ BREAKS = {
 }
 
 
-def command(script: Path, folder: Path) -> list[str]:
-    return [sys.executable, "-W", "error", str(script), str(folder)]
-
-
-def on_threads(script: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "lessons")}               # for a changed copy elsewhere
-    return subprocess.run(command(script, folder), capture_output=True, text=True, check=False, timeout=120, env=environment)
-
-
-def changed(lesson: str, old: str, new: str, folder: Path) -> Path:
-    """A copy of the lesson with one thing changed."""
-    source = (ROOT / "lessons" / f"{lesson}.py").read_text(encoding="utf-8")
-    assert source.count(old) == 1, f"lesson {lesson} should contain {old!r} once"
-    copy = folder / f"{lesson}.py"
-    copy.write_text(source.replace(old, new), encoding="utf-8")
-    return copy
-
-
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("lesson", LESSONS)
-def test_a_lesson_runs_to_its_end(lesson: str, place: str | int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lesson, ranks", RUNS)
+def test_a_lesson_runs_to_its_end(lesson: str, ranks: int, tmp_path: Path) -> None:
+    """On threads (0 ranks), and under mpirun. A lesson of one process runs with --fast, and then keeps to its time."""
     script = ROOT / "lessons" / f"{lesson}.py"
-    if isinstance(place, int):
-        job = mpirun(place, command(script, tmp_path), limit=120)
-    else:
-        job = on_threads(script, tmp_path)
+    before = seconds_of_children()
+    job = mpirun(ranks, command(script, tmp_path), limit=120) if ranks else on_threads(script, tmp_path, *fast(lesson))
     assert job.returncode == 0, job.stdout + str(job.stderr)
     assert "picture: " in job.stdout and all(path.stat().st_size > 10_000 for path in tmp_path.glob("*.png"))
     assert len(list(tmp_path.glob(f"{lesson}*.png"))) >= 1
+    assert not alone(lesson) or (took := seconds_of_children() - before) < FAST, f"{took:.1f} s of the processor with --fast"
+
+
+def seconds_of_children() -> float:
+    """Of the processor, which a busy machine does not lengthen as it does the clock's."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.parametrize("lesson", BREAKS)
 def test_what_a_lesson_says_to_break_breaks(lesson: str, tmp_path: Path) -> None:
     old, new, stop = BREAKS[lesson]
-    job = on_threads(changed(lesson, old, new, tmp_path), tmp_path)
+    job = on_threads(changed(lesson, old, new, tmp_path), tmp_path, *fast(lesson))
     assert job.returncode == 1 and job.stderr.rstrip().endswith(f"AssertionError: {stop}"), job.stdout + job.stderr
 
 
-def test_a_lesson_that_fails_under_mpirun_says_so_once(tmp_path: Path) -> None:
-    script = tmp_path / "wrong.py"
+def planted(folder: Path, ranks: int) -> Path:
+    """A lesson that fails on any number of ranks but two."""
+    script = folder / "wrong.py"
     script.write_text(f"""
 import sys
 sys.path.insert(0, '{ROOT}/lessons')
 from common import Lesson
-lesson = Lesson("wrong")
-lesson.say(lesson.run(lambda comm: comm.rank))
+lesson = Lesson("wrong", ranks={ranks})
+lesson.say(f"fast {{lesson.fast}}, pictures in {{lesson.folder}}", lesson.run(lambda comm: comm.rank))
 assert lesson.size == 2, "planted"
 """)
-    job = mpirun(3, command(script, tmp_path), limit=60)
+    return script
+
+
+@pytest.mark.mpi
+def test_a_lesson_that_fails_under_mpirun_says_so_once(tmp_path: Path) -> None:
+    job = mpirun(3, command(planted(tmp_path, ranks=4), tmp_path), limit=60)
     assert job.returncode != 0 and job.stdout.count("AssertionError: planted") == 1 and "[0, 1, 2]" in job.stdout
 
 
 def test_the_exercise_of_lesson_13_can_be_solved(tmp_path: Path) -> None:
     """Buckets of growing, then of falling size beat the best of the equal ones. Only the cells that it needs are run."""
-    cells = (ROOT / "lessons" / "13_data_parallel.py").read_text(encoding="utf-8").split("# %%\n")
-    script = tmp_path / "solution.py"
-    script.write_text("".join([cells[1], *(cell for cell in cells if "def overlapped" in cell), """
+    job = solved("13_data_parallel", ("def overlapped",), """
 sizes = [ELEMENTS * part // 15 for part in (1, 2, 3, 3, 3, 2, 1)]
 assert max(lesson.run(overlapped, sizes)) < 0.99 * bucket_ms[best]
-"""]), encoding="utf-8")
-    job = on_threads(script, tmp_path)
+""", tmp_path)
     assert job.returncode == 0, job.stdout + job.stderr
+
+
+@pytest.mark.parametrize("ranks", [0, pytest.param(3, marks=pytest.mark.mpi)])
+@pytest.mark.parametrize("words, wrong", [(["--fats"], "'--fats'"), (["--fast", "here", "there"], "'there'")])
+def test_a_lesson_says_in_one_line_what_it_does_not_know(words: list[str], wrong: str, ranks: int, tmp_path: Path) -> None:
+    script = planted(tmp_path, ranks=4)
+    job = mpirun(ranks, [*command(script, tmp_path)[:-1], *words], limit=60) if ranks else on_threads(script, tmp_path, *words)
+    said = [line for line in (job.stdout + (job.stderr or "")).splitlines() if "lesson" in line]
+    assert job.returncode == 2 and len(said) == 1 and f"lesson wrong does not know {wrong}; it takes [--fast]" in said[0]
+
+
+@pytest.mark.mpi
+def test_a_lesson_of_one_process_refuses_mpirun(tmp_path: Path) -> None:
+    job = mpirun(2, command(planted(tmp_path, ranks=1), tmp_path), limit=60)
+    assert job.returncode == 2 and job.stdout.count("runs in one process: start it without mpirun") == 1
+
+
+@pytest.mark.parametrize("words, fast", [(["--fast"], True), ([], False)])
+def test_a_lesson_knows_whether_it_is_to_be_fast(words: list[str], fast: bool, tmp_path: Path) -> None:
+    job = on_threads(planted(tmp_path, ranks=2), tmp_path, *words)
+    assert job.stdout.splitlines()[0] == f"fast {fast}, pictures in {tmp_path}"

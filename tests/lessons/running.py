@@ -1,0 +1,58 @@
+"""Running lessons as readers do: in a process of their own, with warnings as errors; whole, changed, or a few cells of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.ranks import ROOT
+
+LESSONS = sorted(path.stem for path in (ROOT / "lessons").glob("*.py") if path.stem != "common")
+
+
+def source_of(lesson: str) -> str:
+    return (ROOT / "lessons" / f"{lesson}.py").read_text(encoding="utf-8")
+
+
+def alone(lesson: str) -> bool:
+    """Whether the lesson runs in one process."""
+    return re.search(r"^lesson = Lesson\(\"[^\"]*\", ranks=1\)", source_of(lesson), re.MULTILINE) is not None
+
+
+def command(script: Path, folder: Path, *options: str) -> list[str]:
+    return [sys.executable, "-W", "error", str(script), *options, str(folder)]
+
+
+def on_threads(script: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "lessons")}               # for a changed copy elsewhere
+    return subprocess.run(command(script, folder, *options), capture_output=True, text=True, check=False, timeout=120,
+                          env=environment)
+
+
+def changed(lesson: str, old: str, new: str, folder: Path) -> Path:
+    """A copy of the lesson with one thing changed."""
+    source = source_of(lesson)
+    assert source.count(old) == 1, f"lesson {lesson} should contain {old!r} once"
+    copy = folder / f"{lesson}.py"
+    copy.write_text(source.replace(old, new), encoding="utf-8")
+    return copy
+
+
+def solved(lesson: str, needed: tuple[str, ...], solution: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run an exercise's solution after the lesson's first code cell and those cells that contain one of the `needed` texts.
+
+    A lesson of one process runs with --fast.
+    """
+    first, *cells = source_of(lesson).split("# %%\n")[1:]
+    script = folder / f"{lesson}.py"
+    script.write_text("".join([first, *(cell for cell in cells if any(text in cell for text in needed)), solution]),
+                      encoding="utf-8")
+    return on_threads(script, folder, *fast(lesson))
+
+
+def fast(lesson: str) -> list[str]:
+    """How the tests run it."""
+    return ["--fast"] if alone(lesson) else []
