@@ -37,5 +37,9 @@ class LayoutError(MiniparError):
     """Ranks and axes that do not multiply, a layer that cannot be cut among so many ranks."""
 
 
+class ScheduleError(MiniparError):
+    """A pipeline schedule that uses a value before it is there, makes one twice, forgets one, or cannot go on."""
+
+
 class CommError(MiniparError):
     """Ranks that do not agree: another operation, another shape, a partner that is gone, a deadlock."""

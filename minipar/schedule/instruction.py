@@ -1,0 +1,57 @@
+"""A pipeline schedule as plain data: which rank computes what, in which order.
+
+The model is cut into stages, the batch into micro-batches. A rank has one stage or several, and a schedule lists, for every
+rank, its instructions in order:
+
+    F   forward of one stage for one micro-batch
+    B   backward of the same: all of it, or the gradient of the stage's input alone where the schedule splits backward
+    W   the gradients of the stage's weights, where the schedule splits backward (Qi et al. 2023, arXiv 2401.10241)
+
+Nothing is said of sends and receives: `lower` derives them. The same lists are linted, simulated, executed and drawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+KINDS = ("F", "B", "W")
+
+
+class Instruction(NamedTuple):
+    """kind: one of KINDS. stage: counted over the whole model. micro: which micro-batch."""
+
+    kind: str
+    stage: int
+    micro: int
+
+    def __str__(self) -> str:
+        """F3 of stage 1 is "F3@1"."""
+        return f"{self.kind}{self.micro}@{self.stage}"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """orders: of each rank, its instructions. homes: of each stage, the rank that has it.
+
+    split: backward is B and W; otherwise B alone is the whole of it. forward_only: an inference, which has no backward.
+    """
+
+    name: str
+    micro_batches: int
+    homes: tuple[int, ...]
+    orders: tuple[tuple[Instruction, ...], ...]
+    split: bool = False
+    forward_only: bool = False
+
+    @property
+    def ranks(self) -> int:
+        return len(self.orders)
+
+    @property
+    def stages(self) -> int:
+        return len(self.homes)
+
+    def stages_of(self, rank: int) -> list[int]:
+        """The stages that a rank has, in the model's order."""
+        return [stage for stage, home in enumerate(self.homes) if home == rank]
