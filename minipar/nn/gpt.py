@@ -1,7 +1,8 @@
 """GPT-2 (Radford et al. 2019): the whole model on one screen.
 
 Pre-LayerNorm blocks, tanh-GELU, learned positions, a head that may share the token embedding. One class serves every
-layout: the region says how layers are spread over ranks, and the attention core and the token table are arguments.
+layout: the region says how layers are spread over ranks, the part which of them a pipeline stage has, and the attention core
+is an argument.
 """
 
 # B batch, T tokens, D model width, H heads, K head width, F hidden width, V vocabulary; t, h, f, v: this
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -70,37 +72,63 @@ class Block(Module):
         return x + noise.drop(self.mlp(self.norm2(x)), self.mlp.name)
 
 
-class GPT(Module):
-    """tokens [B, T] -> logits [B, T, v], this rank's share of the vocabulary; `loss` also takes the targets."""
+@dataclass(frozen=True)
+class Part:
+    """What a pipeline stage has of a GPT: the embedding if it is the first, some of the layers, the head if it is the last."""
 
-    def __init__(self, config: ModelConfig, *, seed: int = 0, dtype: DTypeLike = np.float32, region: Serial = SERIAL):
+    first: bool
+    layers: range
+    last: bool
+
+
+class GPT(Module):
+    """tokens [B, T] -> logits [B, T, v], this rank's share of the vocabulary; `loss` also takes the targets.
+
+    part: of the model, by default all of it. A part that is not the first takes activations [B, t, D], one that is not the last
+    returns them. tokens: the table of the vocabulary, where another part on this rank has it already.
+    """
+
+    def __init__(self, config: ModelConfig, *, seed: int = 0, dtype: DTypeLike = np.float32, region: Serial = SERIAL,
+                 part: Part | None = None, tokens: VocabParallelEmbedding | None = None):
         super().__init__("gpt")
         self.config = config
         self.region = region
-        self.tokens = VocabParallelEmbedding("tokens", config.vocabulary, config.width, region)
-        self.positions = Parameter("positions.weight", (config.context, config.width), NORMAL)
-        self.blocks = [Block(f"blocks.{layer}", config, region) for layer in range(config.layers)]
-        self.norm = LayerNorm("norm", config.width, region, bias=config.bias)
-        self.head = self.tokens if config.tied else VocabParallelEmbedding("head", config.vocabulary, config.width, region)
+        self.part = part = part or Part(True, range(config.layers), True)
+
+        def table(name: str) -> VocabParallelEmbedding:
+            return VocabParallelEmbedding(name, config.vocabulary, config.width, region)
+
+        if part.first:
+            self.tokens = tokens = table("tokens")
+            self.positions = Parameter("positions.weight", (config.context, config.width), NORMAL)
+        self.blocks = [Block(f"blocks.{layer}", config, region) for layer in part.layers]
+        if part.last:
+            self.norm = LayerNorm("norm", config.width, region, bias=config.bias)
+            self.head = (tokens or table("tokens")) if config.tied else table("head")
         self.initialise(seed, dtype)
 
-    def forward(self, tokens: np.ndarray, *, attend: Callable[[int], Attend] = lambda layer: causal_attention, start: int = 0,
+    def forward(self, x: np.ndarray | Tensor, *, attend: Callable[[int], Attend] = lambda layer: causal_attention, start: int = 0,
                 noise: Noise = SILENCE) -> Tensor:
-        """Logits [B, T, v] for tokens [B, T] that stand at places start to start + T - 1.
+        """Logits [B, T, v] for tokens [B, T] that stand at places start to start + T - 1; for a part, see above.
 
         attend(layer) is the attention core of a layer. Raises ShapeError where the places reach beyond the context.
         """
+        if not isinstance(x, Tensor):
+            noise = noise.on(self.region.places(x.shape[1]), x.shape[1])
+            x = self.embed(x, start, noise)
+        for layer, block in zip(self.part.layers, self.blocks, strict=True):
+            x = block(x, attend(layer), noise)                      # [B, t, D]
+        return self.head.logits(self.norm(x)) if self.part.last else x
+
+    def embed(self, tokens: np.ndarray, start: int, noise: Noise) -> Tensor:
+        """tokens [B, T] -> [B, t, D]."""
         T = tokens.shape[1]
         if start + T > self.config.context:
             raise ShapeError(f"{start + T} tokens are more than the context of {self.config.context}")
         mine = self.region.places(T)
-        noise = noise.on(mine, T)
         positions = self.region.shared(self.positions, "positions")[start + mine.start : start + mine.stop]
-        x = noise.drop(self.tokens.look_up(tokens) + positions, "embedding")                    # [B, t, D]
-        for layer, block in enumerate(self.blocks):
-            x = block(x, attend(layer), noise)
-        return self.head.logits(self.norm(x))                       # [B, T, v]
+        return noise.drop(self.tokens.look_up(tokens) + positions, "embedding")
 
-    def loss(self, tokens: np.ndarray, targets: np.ndarray, *, count: int | None = None, noise: Noise = SILENCE) -> Tensor:
+    def loss(self, x: np.ndarray | Tensor, targets: np.ndarray, *, count: int | None = None, noise: Noise = SILENCE) -> Tensor:
         """Cross-entropy in nats, summed over targets and divided by `count` (left out: their number), see cross_entropy."""
-        return self.head.cross_entropy(self.forward(tokens, noise=noise), targets, count)
+        return self.head.cross_entropy(self.forward(x, noise=noise), targets, count)
