@@ -1,0 +1,21 @@
+"""Knowledge distillation: a small model (the student) learns from what a large one (the teacher) says, not from labels alone.
+
+Read losses.py, the four ways to compare two models; then trace.py, what there is to compare; then student.py.
+"""
+
+from minipar.compress.distill.losses import (
+    Reduce,
+    alone,
+    attention_match,
+    hidden_match,
+    logit_match,
+    plain_soft_targets,
+    soft_targets,
+)
+from minipar.compress.distill.student import Distillation, Recipe, take_layers
+from minipar.compress.distill.trace import Trace, attention_scores, trace
+
+__all__ = [
+    "Distillation", "Recipe", "Reduce", "Trace", "alone", "attention_match", "attention_scores", "hidden_match", "logit_match",
+    "plain_soft_targets", "soft_targets", "take_layers", "trace",
+]

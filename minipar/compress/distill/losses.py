@@ -1,0 +1,128 @@
+"""Four ways to say how far a student is from its teacher, each a scalar with a gradient.
+
+    soft targets   T^2 KL(softmax(z_t / T) || softmax(z_s / T))        Hinton, Vinyals and Dean 2015
+    logits         mean over V of (d - mean d)^2 / 2, d = z_s - z_t    Ba and Caruana 2014
+    hidden states  mean over D of (h_s W - h_t)^2                      Romero et al. 2015 (FitNets)
+    attention      KL(P_t || P_s) over the keys, per head and query    Jiao et al. 2020 (TinyBERT), Wang et al. 2020 (MiniLM)
+
+The gradient of the first with respect to z_s is T (softmax(z_s / T) - softmax(z_t / T)). A high temperature makes both
+distributions flat, so their difference shrinks like 1 / T and the gradient without T^2 like 1 / T^2: the factor keeps
+its size, and with it the balance against the labels' loss, whatever T is. For T -> infinity the first becomes the second.
+
+The teacher is a constant: arrays, no tape. Each loss is summed over rows (tokens) and divided by `tokens`, the number of
+rows of the whole global batch, so that pieces of a batch add up, as in autograd's cross_entropy.
+
+Under tensor parallelism the logits are cut over the vocabulary. Three of their sums and two of their maxima per token must
+be reduced over tp, and `reduce` does that: a callable (array, "max" or "sum") -> the same over all ranks, e.g.
+`lambda array, op: all_reduce(tp, array, op, why="distillation")`. All backward passes are local. On one rank it is `alone`.
+"""
+
+# V vocabulary, v this rank's share of it, n rows (all leading axes together)
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from minipar.autograd import Tensor, linear, log_softmax, record, softmax, sum
+from minipar.errors import ConfigError, ShapeError
+
+Reduce = Callable[[np.ndarray, str], np.ndarray]                    # (array, "max" or "sum") -> of all ranks, on every rank
+
+
+def alone(array: np.ndarray, op: str) -> np.ndarray:
+    """The reduction over one rank."""
+    return array
+
+
+def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, tokens: int | None = None) -> Tensor:
+    """The definition of `soft_targets` on one rank, op by op."""
+    p = softmax(Tensor(teacher * (1 / temperature))).data
+    log_p = log_softmax(Tensor(teacher * (1 / temperature))).data
+    gap = Tensor(p) * (Tensor(log_p) - log_softmax(student * (1 / temperature)))
+    return sum(gap) * (temperature**2 / (tokens or math.prod(student.shape[:-1])))
+
+
+def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, tokens: int | None = None,
+                 reduce: Reduce = alone) -> Tensor:
+    """T^2 KL(teacher || student) at temperature T, summed over rows and divided by `tokens` -> a scalar, in nats per token.
+
+    student, teacher: logits [..., v], this rank's columns of [..., V]. V -> I: the result is the same on every rank.
+    `reduce` is called twice: with maxima [2, n] and with sums [3, n]. Raises ShapeError where the shapes differ, ConfigError
+    where T is not positive.
+    """
+    _require_alike("soft targets", student, teacher)
+    if not 0 < temperature < math.inf:
+        raise ConfigError(f"the temperature is {temperature}; it must be a positive number")
+    shape, T = student.shape, temperature
+    s = student.data.reshape(-1, shape[-1]) * (1 / T)               # [n, v]
+    t = teacher.reshape(s.shape).astype(s.dtype) * (1 / T)
+    tokens = tokens or len(s)
+    largest = reduce(np.stack([s.max(axis=-1), t.max(axis=-1)]), "max")             # [2, n]
+    s -= largest[0][:, None]
+    t -= largest[1][:, None]
+    gap = t - s
+    np.exp(s, out=s)
+    np.exp(t, out=t)
+    gap *= t
+    total_s, total_t, weighted = reduce(np.stack([s.sum(axis=-1), t.sum(axis=-1), gap.sum(axis=-1)]), "sum")
+    divergence = weighted / total_t - np.log(total_t) + np.log(total_s)             # [n]
+    s *= (T / tokens / total_s)[:, None]
+    t *= (T / tokens / total_t)[:, None]
+    s -= t                                                          # the gradient
+    return record(np.asarray(divergence.sum() * (T * T / tokens), s.dtype), (student,), lambda g: ((s * g).reshape(shape),))
+
+
+def logit_match(student: Tensor, teacher: np.ndarray, tokens: int | None = None, reduce: Reduce = alone) -> Tensor:
+    """Half the variance over the vocabulary of z_s - z_t, summed over rows and divided by `tokens` -> a scalar.
+
+    A shift of all logits of a row changes no probability, so it costs nothing here either: with that, this is the limit of
+    `soft_targets` for T -> infinity. Shapes, types and errors as there; `reduce` is called twice, with sums [n + 1] and [n].
+    """
+    _require_alike("logits", student, teacher)
+    shape = student.shape
+    d = student.data.reshape(-1, shape[-1]) - teacher.reshape(-1, shape[-1]).astype(student.dtype)      # [n, v]
+    tokens = tokens or len(d)
+    sums = reduce(np.append(d.sum(axis=-1), d.dtype.type(shape[-1])), "sum")
+    V = sums[-1]
+    d -= (sums[:-1] / V)[:, None]
+    squares = reduce(np.einsum("nv,nv->n", d, d), "sum")
+    d *= 1 / (V * tokens)
+    return record(np.asarray(squares.sum() / (2 * V * tokens), d.dtype), (student,), lambda g: ((d * g).reshape(shape),))
+
+
+def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None = None, tokens: int | None = None,
+                 reduce: Reduce = alone) -> Tensor:
+    """Mean square over D of h_s W - h_t, summed over tokens and divided by `tokens` -> a scalar.
+
+    student [B, T, d], teacher [B, T, D], projection W [d, D], learnt with the student; left out where d = D. Between the
+    layer pairs all ranks of tp hold the same, so nothing is to be reduced; with sequence parallelism each holds a share of
+    the tokens, and `reduce` sums the losses (P -> I). Raises ShapeError where d is not D and there is no projection.
+    """
+    if projection is not None:
+        student = linear(student, projection)
+    _require_alike("hidden states", student, teacher)
+    d = student - Tensor(teacher.astype(student.dtype))
+    tokens = tokens or math.prod(student.shape[:-1])
+    return _summed(sum(d * d) * (1 / (student.shape[-1] * tokens)), reduce)
+
+
+def attention_match(student: Tensor, teacher: np.ndarray, rows: int | None = None, reduce: Reduce = alone) -> Tensor:
+    """KL(teacher || student) of the attention weights, summed over heads and queries, divided by `rows` -> a scalar.
+
+    student, teacher: scores [B, h, T, T] before the softmax (see attention_scores), of this rank's heads. Heads are cut over
+    tp, alike for both models: `rows` is B H T for all H heads, and `reduce` sums the ranks' losses (P -> I).
+    """
+    return _summed(soft_targets(student, teacher, tokens=rows), reduce)
+
+
+def _summed(loss: Tensor, reduce: Reduce) -> Tensor:
+    """P -> I: reduced forward, nothing backward."""
+    return record(reduce(loss.data, "sum"), (loss,), lambda g: (g,))
+
+
+def _require_alike(what: str, student: Tensor, teacher: np.ndarray) -> None:
+    if student.shape != teacher.shape:
+        raise ShapeError(f"distillation: {what} of the student {student.shape}, of the teacher {teacher.shape}; they must be alike")

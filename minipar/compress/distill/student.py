@@ -1,0 +1,122 @@
+"""A student GPT and its teacher: where the student starts, and the loss that it learns from.
+
+    loss = (1 - alpha) cross-entropy + alpha T^2 KL + logits L_z + hidden mean L_h + attention mean L_a
+
+The means run over the student's layers. Layer i of l is held against the teacher's layer (i + 1) L / l - 1: the last against
+the last, and evenly in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from minipar.autograd import Tensor, no_grad
+from minipar.compress.distill.losses import Reduce, alone, attention_match, hidden_match, logit_match, soft_targets
+from minipar.compress.distill.trace import trace
+from minipar.errors import ConfigError
+from minipar.nn import GPT, Parameter, Start
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Weights of the parts of the loss. alpha: of soft targets, against the labels' 1 - alpha; temperature: T."""
+
+    temperature: float = 2.0
+    alpha: float = 0.5
+    logits: float = 0.0
+    hidden: float = 0.0
+    attention: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < float("inf"):
+            raise ConfigError(f"the temperature is {self.temperature}; it must be a positive number")
+        if not 0 <= self.alpha <= 1:
+            raise ConfigError(f"alpha is {self.alpha}; it must be from 0 (labels alone) to 1 (the teacher alone)")
+        for name in ("logits", "hidden", "attention"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"the weight of {name} is {getattr(self, name)}; it must be 0 or positive")
+
+
+class Distillation:
+    """The loss of a student beside its teacher. `parameters` are to be trained: the student's, and a projection if there is one.
+
+    Both models read the same vocabulary and hold regions over the same ranks; `reduce` reduces over those (see losses.py).
+    Raises ConfigError where the models cannot be compared as the recipe asks.
+    """
+
+    def __init__(self, student: GPT, teacher: GPT, recipe: Recipe = Recipe(), *, reduce: Reduce = alone, seed: int = 0):
+        _require_comparable(student, teacher, recipe)
+        self.student, self.teacher, self.recipe, self.reduce = student, teacher, recipe, reduce
+        L, layers = teacher.config.layers, student.config.layers
+        self.pairs = {layer: (layer + 1) * L // layers - 1 for layer in range(layers)}
+        d, D = student.config.width, teacher.config.width
+        self.projection = None
+        if recipe.hidden and d != D:
+            self.projection = Parameter("distill.projection", (d, D), Start(std=d**-0.5))
+            self.projection.initialise(seed, student.tokens.weight.dtype)
+
+    def parameters(self) -> list[Parameter]:
+        return self.student.parameters() + ([self.projection] if self.projection else [])
+
+    def loss(self, tokens: np.ndarray, targets: np.ndarray, *, count: int | None = None) -> Tensor:
+        """The loss of tokens [B, T], nats per token, the same on every rank of tp. All tokens count for what the teacher says.
+
+        count: the number of tokens of the whole global batch (left out: of these).
+        """
+        recipe, count = self.recipe, count or targets.size
+        with no_grad():
+            taught = trace(self.teacher, tokens, attention=recipe.attention > 0)
+        learnt = trace(self.student, tokens, attention=recipe.attention > 0)
+        loss = self.student.head.cross_entropy(learnt.logits, targets, count) * (1 - recipe.alpha)
+        if recipe.alpha:
+            loss = loss + recipe.alpha * soft_targets(learnt.logits, taught.logits.data, recipe.temperature, count, self.reduce)
+        if recipe.logits:
+            loss = loss + recipe.logits * logit_match(learnt.logits, taught.logits.data, count, self.reduce)
+        for layer, other in self.pairs.items():
+            if recipe.hidden:
+                loss = loss + recipe.hidden / len(self.pairs) * self._hidden(learnt.hidden[layer], taught.hidden[other].data,
+                                                                           tokens.shape[1], count)
+            if recipe.attention:
+                rows = count * self.student.config.heads
+                match = attention_match(learnt.scores[layer], taught.scores[other].data, rows, self.reduce)
+                loss = loss + recipe.attention / len(self.pairs) * match
+        return loss
+
+    def _hidden(self, student: Tensor, teacher: np.ndarray, T: int, count: int) -> Tensor:
+        whole = student.shape[1] == T                               # or a share of the tokens: sequence parallelism
+        projection = self.projection and self.student.region.shared(self.projection, "projection")
+        return hidden_match(student, teacher, projection, count, alone if whole else self.reduce)
+
+
+def take_layers(teacher: GPT, layers: Sequence[int]) -> GPT:
+    """A student that starts as the teacher with some of its layers alone, e.g. [1, 3] of 4 (Sanh et al. 2019, DistilBERT).
+
+    Its region is the teacher's. Raises ConfigError for a layer that the teacher does not have, or for none.
+    """
+    if not layers or not all(0 <= layer < teacher.config.layers for layer in layers):
+        raise ConfigError(f"layers {list(layers)} of a teacher with {teacher.config.layers}; choose some from 0 to "
+                          f"{teacher.config.layers - 1}")
+    student = GPT(replace(teacher.config, layers=len(layers)), dtype=teacher.tokens.weight.dtype, region=teacher.region)
+    state = teacher.state_dict()
+    source = {f"blocks.{own}.": f"blocks.{layer}." for own, layer in enumerate(layers)}
+
+    def teachers(name: str) -> str:
+        return next((name.replace(own, other, 1) for own, other in source.items() if name.startswith(own)), name)
+
+    student.load_state_dict({p.name: state[teachers(p.name)] for p in student.parameters()})
+    return student
+
+
+def _require_comparable(student: GPT, teacher: GPT, recipe: Recipe) -> None:
+    one, other = student.config, teacher.config
+    if one.vocabulary != other.vocabulary:
+        raise ConfigError(f"the student's vocabulary is {one.vocabulary}, the teacher's {other.vocabulary}; they must be equal")
+    if one.context > other.context:
+        raise ConfigError(f"the student's context is {one.context}, the teacher's only {other.context}")
+    if one.layers > other.layers:
+        raise ConfigError(f"the student has {one.layers} layers, the teacher only {other.layers}")
+    if recipe.attention and one.heads != other.heads:
+        raise ConfigError(f"attention is compared head by head: the student has {one.heads} heads, the teacher {other.heads}")
