@@ -49,9 +49,11 @@ def add_bias(x: Tensor, b: Tensor | None, residual: Tensor | None = None) -> Ten
     y = x.data + b.data
     if residual is not None:
         y += residual.data
+    inputs = (x, b) if residual is None else (x, b, residual)
+    count = len(inputs)                                             # vjp keeps this number, and so none of the arrays
 
     def vjp(g: np.ndarray):
         db = lambda out: column_sum(g.reshape(-1, g.shape[-1]), out)        # noqa: E731
-        return (g, db) if residual is None else (g, db, g)
+        return (g, db, g)[:count]
 
-    return record(y, (x, b) if residual is None else (x, b, residual), vjp)
+    return record(y, inputs, vjp)
