@@ -113,12 +113,14 @@ class GPT(Module):
 
         attend(layer) is the attention core of a layer. Raises ShapeError where the places reach beyond the context.
         """
-        if not isinstance(x, Tensor):
+        if isinstance(x, Tensor):
+            y = x
+        else:
             noise = noise.on(self.region.places(x.shape[1]), x.shape[1])
-            x = self.embed(x, start, noise)
+            y = self.embed(x, start, noise)
         for layer, block in zip(self.part.layers, self.blocks, strict=True):
-            x = block(x, attend(layer), noise)                      # [B, t, D]
-        return self.head.logits(self.norm(x)) if self.part.last else x
+            y = block(y, attend(layer), noise)                      # [B, t, D]
+        return self.head.logits(self.norm(y)) if self.part.last else y
 
     def embed(self, tokens: np.ndarray, start: int, noise: Noise) -> Tensor:
         """tokens [B, T] -> [B, t, D]."""
