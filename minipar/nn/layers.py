@@ -9,6 +9,8 @@ row-parallel.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from minipar.autograd import Tensor, add_bias, embedding, layernorm, linear, unembedding
@@ -19,8 +21,21 @@ from minipar.nn.region import SERIAL, Serial
 
 NORMAL = Start(std=0.02)                                            # GPT-2's initialisation
 
+Product = Callable[[Tensor, Tensor | None], Tensor]                 # (x [..., I], b [O] or None) -> x W + b [..., O]
 
-class Linear(Module):
+
+class LinearLayer(Module):
+    """What linear layers share: a weight, and the product with it, whose place `minipar.compress` can give to another one."""
+
+    weight: Parameter
+    bias: Parameter | None
+    product: Product | None = None                                  # None: the plain one, with the weight
+
+    def multiply(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        return self.product(x, bias) if self.product else linear(x, self.weight, bias)
+
+
+class Linear(LinearLayer):
     """y = x W + b on one rank: x [..., I] -> [..., O]."""
 
     def __init__(self, name: str, inputs: int, outputs: int, *, bias: bool = True, start: Start = NORMAL):
@@ -29,10 +44,10 @@ class Linear(Module):
         self.bias = Parameter(f"{name}.bias", (outputs,), ZEROS) if bias else None              # [O]
 
     def forward(self, x: Tensor) -> Tensor:
-        return linear(x, self.weight, self.bias)
+        return self.multiply(x, self.bias)
 
 
-class ColumnParallelLinear(Module):
+class ColumnParallelLinear(LinearLayer):
     """Each rank computes some of the outputs: x [B, t, I] -> [B, T, o]. The first of a pair; its columns stay apart.
 
     Outputs are `parts` blocks side by side (3 for q, k and v), each of units of `unit` columns (a head) that stay together;
@@ -50,10 +65,10 @@ class ColumnParallelLinear(Module):
         self.bias = Parameter(f"{name}.bias", (outputs,), ZEROS, Cut(0, columns)) if bias else None          # [o]
 
     def forward(self, x: Tensor) -> Tensor:
-        return linear(self.region.enter(x, self.name), self.weight, self.bias)
+        return self.multiply(self.region.enter(x, self.name), self.bias)
 
 
-class RowParallelLinear(Module):
+class RowParallelLinear(LinearLayer):
     """Each rank takes some of the inputs, and the results are summed: x [B, T, i] -> [B, t, O]. The second of a pair.
 
     The bias and the residual are added once, to the whole sum.
@@ -69,7 +84,7 @@ class RowParallelLinear(Module):
         self.bias = Parameter(f"{name}.bias", (outputs,), ZEROS) if bias else None              # [O]
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        y = self.region.leave(linear(x, self.weight), self.name)    # [B, t, O]
+        y = self.region.leave(self.multiply(x), self.name)          # [B, t, O]
         return add_bias(y, self.region.shared(self.bias, self.name) if self.bias else None, residual)
 
 
