@@ -1,0 +1,10 @@
+"""Pipeline schedules, each an order that is written down and not searched for.
+
+Read plain.py first (GPipe, 1F1B), then virtual.py (several stages per rank).
+
+    schedule = make_schedule("1f1b", ranks=4, micro_batches=8)
+"""
+
+from minipar.schedule.generators.table import SCHEDULES, Generator, make_schedule
+
+__all__ = ["SCHEDULES", "Generator", "make_schedule"]
