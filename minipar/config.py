@@ -90,7 +90,8 @@ class TrainConfig:
 
     data: a path, or "" for the documentation of Python itself. batch: samples per step, over all ranks, in `micro_batches`
     pieces. schedule: "cosine" warms up and falls to a tenth of the rate by the last step; "constant" warms up and stays.
-    clip: the largest norm of the gradient, 0 for no limit. validate_every, save_every: in steps.
+    clip: the largest norm of the gradient, 0 for no limit. validate_every, save_every: in steps. precision: what matrix
+    products compute in; "float32" stands for dtype itself. loss_scale: of float16, 0 for a dynamic one (see precision).
     """
 
     data: str = ""
@@ -105,6 +106,8 @@ class TrainConfig:
     weight_decay: float = 0.1
     clip: float = 1.0
     dtype: str = "float32"
+    precision: str = "float32"
+    loss_scale: float = 0.0
     seed: int = 0
     validate_every: int = 250
     validation_windows: int = 256
@@ -112,7 +115,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         least = {"batch": 1, "micro_batches": 1, "steps": 1, "warm_up": 0, "validate_every": 1, "validation_windows": 1,
-                 "save_every": 1, "weight_decay": 0, "clip": 0, "seed": 0}
+                 "save_every": 1, "weight_decay": 0, "clip": 0, "loss_scale": 0, "seed": 0}
         for name, smallest in least.items():
             if not getattr(self, name) >= smallest:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {smallest}")
@@ -122,10 +125,14 @@ class TrainConfig:
             raise ConfigError(f"{self.micro_batches} micro-batches of a batch of {self.batch} leave some empty; "
                               f"choose at most {self.batch}")
         choices = {"tokenizer": ("byte", "char"), "schedule": ("constant", "cosine"), "dtype": ("float32", "float64"),
-                   "optimizer": ("sgd", "adagrad", "adam", "adamw")}
+                   "optimizer": ("sgd", "adagrad", "adam", "adamw"), "precision": ("float32", "float16", "bfloat16")}
         for name, names in choices.items():
             if getattr(self, name) not in names:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; choose {', '.join(names)}")
+        if self.precision != "float32" and self.dtype != "float32":
+            raise ConfigError(f"precision {self.precision} keeps its weights in float32, not {self.dtype}; leave dtype out")
+        if self.loss_scale and self.precision != "float16":
+            raise ConfigError(f"a loss scale is for precision float16, not {self.precision}; leave loss_scale out")
 
 
 # What --preset stands for: values for ModelConfig and TrainConfig, which options on the command line overrule.

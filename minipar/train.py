@@ -32,11 +32,15 @@ from minipar.parallel.grid import Grid
 from minipar.parallel.norm import global_norm
 from minipar.parallel.tensor import region_of
 from minipar.parallel.whole import gather_whole
+from minipar.precision import Autocast, LossScale, format_of, loss_scale_of
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one training step did. loss: nats per token; norm: of the gradient before clipping; seconds: wall-clock time."""
+    """What one training step did. loss: nats per token; norm: of the gradient before clipping; seconds: wall-clock time.
+
+    scale: the loss scale of mixed precision. skipped: the scaled gradient overflowed, and no weight was changed.
+    """
 
     step: int
     loss: float
@@ -44,6 +48,8 @@ class Step:
     lr: float
     seconds: float
     tokens: int
+    scale: float = 1.0
+    skipped: bool = False
 
 
 class Trainer:
@@ -76,22 +82,30 @@ class Trainer:
         self.reducer = None if layout.gradients == "bitwise" else make_reducer(layout, self.flat, grid.dp)
         self.optimizer = OPTIMIZERS[train.optimizer](self.flat, weight_decay=train.weight_decay)
         self.schedule = _schedule(train)
+        format = format_of(train.precision)
+        self.autocast, self.scale = Autocast(format), loss_scale_of(format, train.loss_scale)
         self.done = 0
 
     @np.errstate(all="ignore")                                      # NaN and infinity are looked for below, and traced
     def step(self) -> Step:
-        """One optimiser step. Raises DivergenceError, and changes no weight, where loss or gradient are not finite."""
-        began, number = time.perf_counter(), self.done
+        """One optimiser step. Raises DivergenceError, and changes no weight, where loss or gradient are not finite.
+
+        With a loss scale, a step whose gradient is not finite is skipped on all ranks; too many of them in a row raise.
+        """
+        began, number, scale = time.perf_counter(), self.done, self.scale.scale
         inputs, targets = self.batches.get(number)                  # [B, T], the global batch
         loss = self._gradient_in_a_tree(inputs, targets) if self.reducer is None else self._gradient(inputs, targets)
+        self.scale.unscale(self.flat.gradient())
         norm = global_norm(self.flat, self.grid.tp)
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+        taken = self.scale.update(math.isfinite(norm))              # the norm, and so the answer, is the same on all ranks
+        if not math.isfinite(loss) or self.scale.hopeless:
             raise self._diverged(f"step {number}: loss {loss:g}, gradient norm {norm:g}", inputs[self.rows])
-        clip(self.flat.grad, norm, self.config.clip or math.inf)
         lr = self.schedule(number)
-        self.optimizer.step(lr)
+        if taken:
+            clip(self.flat.grad, norm, self.config.clip or math.inf)
+            self.optimizer.step(lr)
         self.done += 1
-        return Step(number, loss, norm, lr, time.perf_counter() - began, targets.size)
+        return Step(number, loss, norm, lr, time.perf_counter() - began, targets.size, scale, skipped=not taken)
 
     @np.errstate(all="ignore")
     def validate(self) -> float:
@@ -101,7 +115,7 @@ class Trainer:
         """
         batches = list(self.validation)
         sums = np.zeros(len(batches))
-        with no_grad():
+        with no_grad(), self.autocast():
             for number in range(self.grid.dp.rank, len(batches), self.grid.dp.size):
                 sums[number] = self.model.loss(*batches[number], count=1).item()
         sums = all_reduce(self.grid.dp, sums, why="validation")
@@ -119,7 +133,8 @@ class Trainer:
         if not np.isfinite(self.flat.data).all():
             raise self._diverged(f"before step {self.done}: spoilt weights", self.batches.get(self.done)[0][self.rows])
         meta = {"model": asdict(self.model.config), "train": asdict(self.config), "tokenizer": self.tokenizer.to_dict(),
-                "text": self.text, "done": self.done, "optimizer_steps": self.optimizer.steps}
+                "text": self.text, "done": self.done, "optimizer_steps": self.optimizer.steps,
+                "loss_scale": self.scale.state()}
         if self.grid.at["dp"] > 0:                                  # a replica of rank 0's
             return {}, meta
         arrays = {}
@@ -144,6 +159,8 @@ class Trainer:
         for kind, p, part in self._parts():
             part[...] = p.own(arrays[f"{kind}/{p.name}"])
         self.done, self.optimizer.steps = meta["done"], meta["optimizer_steps"]
+        if (meta["train"].get("precision"), meta["train"].get("loss_scale")) == (self.config.precision, self.config.loss_scale):
+            self.scale = LossScale(**meta["loss_scale"])            # another precision, or scale, starts with its own
 
     def _parts(self) -> list[tuple[str, Any, np.ndarray]]:
         """(kind, parameter, this rank's array) of all that a checkpoint holds: weights and each slot of the optimiser."""
@@ -179,14 +196,16 @@ class Trainer:
         """Add the gradient of some samples of the global batch; returns their part of the loss."""
         rate = self.model.config.dropout
         noise = Noise(rate, self.config.seed, self.done, rows) if rate else SILENCE
-        loss = self.model.loss(inputs[rows], targets[rows], count=targets.size, noise=noise)
+        with self.autocast():
+            loss = self.model.loss(inputs[rows], targets[rows], count=targets.size, noise=noise)
         value = loss.item()
-        backward(loss)
+        backward(loss, np.full_like(loss.data, self.scale.scale))
         return value
 
     def _diverged(self, what: str, inputs: np.ndarray) -> DivergenceError:
         """The error that says where in the model a NaN or an infinity came up first, on these inputs [B, T]."""
-        place = first_nonfinite(self.model, lambda: self.model(inputs))
+        with self.autocast():
+            place = first_nonfinite(self.model, lambda: self.model(inputs))
         spoilt = [p.name for p in reversed(self.model.parameters()) if p.grad is not None and not np.isfinite(p.grad).all()]
         place = place or (f"the gradient of {spoilt[0]}" if spoilt else "a sum, of losses or of the gradient's squares")
         return DivergenceError(f"{what}; it arose first in {place}; try a lower --lr")

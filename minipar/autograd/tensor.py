@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from minipar.autograd.castable import castable
 from minipar.errors import GraphError, ShapeError
 
 # What a vjp returns for each parent: the gradient, or a function that computes it (into `out`, where that is not None).
@@ -230,6 +231,7 @@ def power(a: Tensor, exponent: float) -> Tensor:
     return record(x**exponent, (a,), lambda g: (g * exponent * x ** (exponent - 1),))
 
 
+@castable
 def matmul(a: Any, b: Any) -> Tensor:
     """Matrix product over the last two axes [..., n, k] @ [..., k, m], leading axes broadcast. Both need at least two axes."""
     a, b = as_tensor(a), as_tensor(b)

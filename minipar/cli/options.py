@@ -30,6 +30,8 @@ TRAIN = {
     "--weight-decay": ("weight_decay", "of the matrices"),
     "--clip": ("clip", "largest norm of the gradient; 0 for no limit"),
     "--dtype": ("dtype", "float32 or float64"),
+    "--precision": ("precision", "of matrix products: float32, float16 or bfloat16"),
+    "--loss-scale": ("loss_scale", "of float16; 0 for a dynamic one"),
     "--seed": ("seed", "of weights, batches and dropout"),
     "--validate-every": ("validate_every", "steps between validations"),
     "--save-every": ("save_every", "steps between checkpoints"),

@@ -113,7 +113,9 @@ def _train(trainer: Trainer, folder: Run, interruption: Interruption) -> int:
             if stopped:
                 break
             step = trainer.step()
-            folder.log(step=step.step, loss=step.loss, norm=step.norm, lr=step.lr, seconds=round(step.seconds, 6))
+            scaled = {"loss_scale": step.scale, "skipped": step.skipped} if config.precision == "float16" else {}
+            folder.log(step=step.step, loss=step.loss, norm=None if step.skipped else step.norm, lr=step.lr,
+                       seconds=round(step.seconds, 6), **scaled)
             last = trainer.done == config.steps
             validation = None
             if last or trainer.done % config.validate_every == 0:

@@ -23,6 +23,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from minipar.autograd.castable import castable
 from minipar.autograd.fused.kernels import filled, row_dot
 from minipar.autograd.reductions import softmax
 from minipar.autograd.shapes import reshape, split, swapaxes, transpose
@@ -42,6 +43,7 @@ def plain_causal_attention(qkv: Tensor, heads: int) -> Tensor:
     return reshape(transpose(out, (0, 2, 1, 3)), (B, T, heads * K))
 
 
+@castable
 def causal_attention(qkv: Tensor, heads: int) -> Tensor:
     """qkv [B, T, 3 h K]: queries, keys and values side by side, each of them h heads of width K -> [B, T, h K]."""
     B, T, width = qkv.shape

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minipar.autograd.castable import castable
 from minipar.autograd.fused.kernels import filled
 from minipar.autograd.reductions import log_softmax, sum
 from minipar.autograd.tensor import Tensor, record
@@ -25,6 +26,7 @@ def plain_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None 
     return sum(picked) * (-1 / (tokens or len(counted)))
 
 
+@castable
 def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None) -> Tensor:
     """Sum of the losses of all tokens that are not ignored, divided by `tokens` -> a scalar, in nats per token.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minipar.autograd.castable import castable
 from minipar.autograd.fused.kernels import column_sum
 from minipar.autograd.shapes import transpose
 from minipar.autograd.tensor import Tensor, record
@@ -23,6 +24,7 @@ def plain_embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
     return Tensor(one_hot) @ table
 
 
+@castable
 def embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
     """table [V, D] at tokens [...] (integers from 0 to V - 1) -> [..., D]. Raises DataError for a token outside the table."""
     rows = table.data
@@ -46,6 +48,7 @@ def plain_unembedding(x: Tensor, table: Tensor) -> Tensor:
     return x @ transpose(table, (1, 0))
 
 
+@castable
 def unembedding(x: Tensor, table: Tensor) -> Tensor:
     """Logits: x [..., D] @ table [V, D] transposed -> [..., V] (tied embeddings: Press and Wolf 2017)."""
     x_shape, rows = x.shape, table.data

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from minipar.autograd.castable import castable
 from minipar.autograd.functions import GELU_CUBIC, GELU_SCALE
 from minipar.autograd.tensor import Tensor, record
 
 BLOCK = 48 * 1024                                                   # elements: five float32 arrays fit in 1 MiB of cache
 
 
+@castable
 def gelu(x: Tensor) -> Tensor:
     """The tanh form of GELU, any shape. The plain composition is `plain_gelu` in functions.py."""
     flat = np.ascontiguousarray(x.data).reshape(-1)

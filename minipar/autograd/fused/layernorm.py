@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minipar.autograd.castable import castable
 from minipar.autograd.functions import sqrt
 from minipar.autograd.fused.kernels import column_dot, column_sum, row_dot, row_mean
 from minipar.autograd.reductions import mean
@@ -25,6 +26,7 @@ def plain_layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: 
     return normal * scale if shift is None else normal * scale + shift
 
 
+@castable
 def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float = 1e-5) -> Tensor:
     """x [..., D], scale [D], shift [D] or None -> [..., D]."""
     shape, weight = x.shape, scale.data

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minipar.autograd.castable import castable
 from minipar.autograd.fused.kernels import column_sum
 from minipar.autograd.tensor import Tensor, record
 from minipar.errors import ShapeError
@@ -23,6 +24,7 @@ def plain_linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     return y if b is None else y + b
 
 
+@castable
 def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     """x [..., I] @ w [I, O] + b [O] -> [..., O], as one two-dimensional product. Raises ShapeError where I differs."""
     if x.shape[-1] != w.shape[0]:
@@ -42,6 +44,7 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     return record(y.reshape(*x_shape[:-1], weight.shape[1]), (x, w) if b is None else (x, w, b), vjp)
 
 
+@castable
 def add_bias(x: Tensor, b: Tensor | None, residual: Tensor | None = None) -> Tensor:
     """x [..., O] + b [O] + residual [..., O], in one new array: what follows a row-parallel product."""
     if b is None:
