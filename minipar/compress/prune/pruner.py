@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from minipar.compress.prune.mask import Mask, Masked
-from minipar.compress.prune.select import ALONE, Shards, magnitude_mask
+from minipar.compress.prune.order import ALONE, Shards
+from minipar.compress.prune.select import magnitude_mask
 from minipar.errors import ConfigError
 
 

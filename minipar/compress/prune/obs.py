@@ -1,0 +1,96 @@
+"""Optimal Brain Surgeon (Hassibi and Stork 1993): remove a weight, and let the others make up for it.
+
+Around a minimum the loss rises by 1/2 dw^T H dw. The least rise with w_i gone comes from
+
+    dw = -(w_i / [H^-1]_ii) H^-1 e_i          and is          w_i^2 / (2 [H^-1]_ii),
+
+which is never more than OBD's 1/2 H_ii w_i^2, where the others stay. On a quadratic loss both are exact.
+
+A whole network's Hessian is too large. That of one linear layer is not: for y = x W and the squared error of y it is the Gram
+matrix x^T x, the same for every output, and pruning layer by layer keeps each layer's outputs (Frantar and Alistarh 2023,
+SparseGPT). Under tensor parallelism a column-parallel layer sees all inputs, so each rank's part is pruned as it is; of a
+row-parallel layer each rank sees its own inputs, so that only weights of the same rank make up for each other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minipar.compress.prune.select import drop_lowest
+from minipar.errors import ConfigError, ShapeError
+
+BLOCK = 32                                                          # inputs whose weights are ranked against each other
+
+
+def obs(weights: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """w_i^2 / (2 [H^-1]_ii) for weights [n] and the inverse Hessian [n, n]: the rise of the loss when the others adapt."""
+    return weights**2 / (2 * np.diag(inverse))
+
+
+def obs_remove(weights: np.ndarray, inverse: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """(weights [n] without w_index, the others adapted; the inverse Hessian [n, n] of those that are left, zeros elsewhere)."""
+    column = inverse[:, index] / inverse[index, index]
+    adapted = weights - weights[index] * column
+    adapted[index] = 0                                              # to the last bit
+    left = inverse - np.outer(column, inverse[index])
+    left[index], left[:, index] = 0, 0
+    return adapted, left
+
+
+def obs_prune(weights: np.ndarray, hessian: np.ndarray, count: int) -> tuple[np.ndarray, float]:
+    """Remove `count` of n weights one by one, always the one of the lowest score; returns the weights [n] and the rise.
+
+    hessian: [n, n], positive definite. Raises ShapeError for one of another shape, ConfigError for one that is not positive
+    definite, or for a count outside 0 to n.
+    """
+    n = weights.size
+    if hessian.shape != (n, n):
+        raise ShapeError(f"{n} weights need a Hessian of shape {(n, n)}; got {hessian.shape}")
+    if not 0 <= count <= n:
+        raise ConfigError(f"of {n} weights 0 to {n} can be removed, not {count}")
+    inverse, here, rise = _inverse(hessian), np.ones(n, bool), 0.0
+    for _ in range(count):
+        scores = np.full(n, np.inf)
+        scores[here] = weights[here] ** 2 / (2 * np.diag(inverse)[here])
+        index = int(np.argmin(scores))
+        rise += float(scores[index])
+        weights, inverse = obs_remove(weights, inverse, index)
+        here[index] = False
+        weights[~here] = 0
+    return weights, rise
+
+
+def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: float = 0.01) -> np.ndarray:
+    """A linear layer's weight [I, O] with the ratio of it zero and the rest adapted, so that its outputs change little.
+
+    gram      x^T x [I, I] of inputs x [N, I]; add up over batches, and over dp
+    damping   that part of the mean of gram's diagonal is added to it, for inputs that never vary
+
+    One pass over the inputs: the weights of an input, once decided, stay; later ones make up for those that go. Raises
+    ShapeError, ConfigError and DivergenceError as obs_prune and drop_lowest.
+    """
+    inputs = len(weight)
+    if gram.shape != (inputs, inputs):
+        raise ShapeError(f"a layer of {inputs} inputs needs a Gram matrix of shape {(inputs, inputs)}; got {gram.shape}")
+    gram = gram.astype(np.float64) + damping * np.trace(gram) / max(inputs, 1) * np.eye(inputs)
+    upper = np.linalg.cholesky(_inverse(gram)).T                    # upper[i, i]^2 is [H^-1]_ii, only inputs from i on left
+    w = weight.astype(np.float64)
+    for first in range(0, inputs, BLOCK):
+        block = slice(first, min(first + BLOCK, inputs))
+        scores = w[block] ** 2 / np.diag(upper)[block, None] ** 2
+        keep = drop_lowest({"weight": scores}, ratio).keep["weight"]
+        for i, stays in zip(range(block.start, block.stop), keep, strict=True):
+            w[i:] -= np.outer(upper[i, i:] / upper[i, i], np.where(stays, 0, w[i]))
+            w[i, ~stays] = 0
+    return w.astype(weight.dtype)
+
+
+def _inverse(hessian: np.ndarray) -> np.ndarray:
+    try:
+        if not np.isfinite(hessian).all():
+            raise np.linalg.LinAlgError
+        np.linalg.cholesky(hessian)
+    except np.linalg.LinAlgError:
+        raise ConfigError("the Hessian is not positive definite, so the loss has no minimum here; train on, or add to its "
+                          "diagonal") from None
+    return np.linalg.inv(hessian)
