@@ -17,6 +17,10 @@ class ShapeError(MiniparError):
     """Arrays whose shapes or dtypes do not fit together."""
 
 
+class RangeError(MiniparError):
+    """Numbers that a format cannot hold: NaN or infinity to be rounded to an integer, a sum that may outgrow 32 bits."""
+
+
 class GraphError(MiniparError):
     """Backward on something that has no graph, or a second time on a graph that is used up."""
 

@@ -1,0 +1,28 @@
+"""Quantisation: numbers as integers of 2 to 16 bits.
+
+Read scheme.py (what there is to choose), grid.py (the rounding), limits.py (which range to cover), affine.py; then fake.py
+(training), integer.py (products of integers), model.py (a GPT). Nonlinear codes are in codebook.py, files in stored.py.
+"""
+
+from minipar.compress.quantize.affine import Quantized, quantize
+from minipar.compress.quantize.fake import fake_quantize
+from minipar.compress.quantize.grid import Grid, Limits
+from minipar.compress.quantize.integer import integer_linear, integer_matmul
+from minipar.compress.quantize.limits import FindLimits, Reduce, minmax, mse, percentile
+from minipar.compress.quantize.model import (
+    convert,
+    linear_layers,
+    quantize_dynamic,
+    quantize_in_training,
+    quantize_static,
+    quantize_weights,
+    quantized_weight,
+    stored_bytes,
+)
+from minipar.compress.quantize.scheme import Scheme
+
+__all__ = [
+    "FindLimits", "Grid", "Limits", "Quantized", "Reduce", "Scheme", "convert", "fake_quantize", "integer_linear",
+    "integer_matmul", "linear_layers", "minmax", "mse", "percentile", "quantize", "quantize_dynamic", "quantize_in_training",
+    "quantize_static", "quantize_weights", "quantized_weight", "stored_bytes",
+]

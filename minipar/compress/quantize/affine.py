@@ -1,0 +1,75 @@
+"""Numbers to integers and back: linear quantisation, affine and symmetric (Jacob et al. 2018, arXiv:1712.05877).
+
+    q = clip(round(x / s) + z, low, high)           x_hat = s (q - z)
+
+Documents 002 (4.1.1), 004 (4.2) and 000 (4.2) write the first half, each without something: the way back, the clip, or z.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minipar.compress.quantize.grid import Grid, Limits, decode, encode, grid_over
+from minipar.compress.quantize.limits import minmax
+from minipar.compress.quantize.scheme import Scheme
+from minipar.errors import RangeError, ShapeError
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """An array as integers: codes of the array's shape and of dtype `scheme.dtype`, and the grid that gives them a meaning."""
+
+    codes: np.ndarray
+    grid: Grid
+    scheme: Scheme
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.codes.shape
+
+    @property
+    def nbytes(self) -> int:
+        """As packed in a file: see Scheme.packed_bytes."""
+        return self.scheme.packed_bytes(self.shape, self.grid.scale.itemsize)
+
+    def dequantize(self) -> np.ndarray:
+        """The numbers that the codes stand for, of the shape and dtype that were quantised."""
+        return decode(self.codes.reshape(self.scheme.view(self.shape)), self.grid).reshape(self.shape)
+
+    def steps(self) -> np.ndarray:
+        """q - z, whole steps from 0, as integers: what an integer product multiplies."""
+        if self.scheme.symmetric and self.scheme.signed:
+            return self.codes
+        view = self.codes.reshape(self.scheme.view(self.shape))
+        return np.subtract(view, self.grid.zero.astype(np.int32), dtype=np.int32).reshape(self.shape)
+
+
+def quantize(x: np.ndarray, scheme: Scheme, limits: Limits | None = None, *, name: str = "the array") -> Quantized:
+    """x, floats of any shape, as integers; empty arrays too. limits: the range to cover, by default that of x (`minmax`).
+
+    The error of a number inside the range is at most s/2. Computed in x's dtype (float16 in float32). Raises RangeError for NaN
+    and infinity, ShapeError for anything but floats; the messages call x `name`.
+    """
+    x = floats(x, name)
+    if limits is None:
+        limits = minmax(x, scheme)
+    else:
+        require_finite(x, name)
+    grid = grid_over(limits, scheme, name)
+    return Quantized(encode(x.reshape(scheme.view(x.shape)), grid, scheme).reshape(x.shape), grid, scheme)
+
+
+def floats(x: np.ndarray, name: str) -> np.ndarray:
+    """x, in float32 if it is of a narrower float dtype. Raises ShapeError for other dtypes."""
+    if x.dtype.kind != "f":
+        raise ShapeError(f"{name} is {x.dtype}; only floats can be quantised")
+    return x.astype(np.result_type(x, np.float32), copy=False)
+
+
+def require_finite(x: np.ndarray, name: str) -> None:
+    """Raises RangeError where x holds NaN or infinity. Two passes of reading, no temporary."""
+    worst = max(-x.min(initial=0), x.max(initial=0))
+    if not np.isfinite(worst):
+        raise RangeError(f"{name} holds {worst:g}; only finite numbers can be quantised")

@@ -1,0 +1,67 @@
+"""Products of integer matrices, exact, at the speed of floating point.
+
+An int8 product sums K terms of up to 128 x 128 and needs 32 bits for the sum: 16 bits overflow from K = 3 on (127 x 127 x 3 =
+48,387), 32 bits never up to K = 133,144. NumPy has no fast integer product. BLAS has one for floats, and floats add integers
+exactly as long as no partial sum, in whatever order, outgrows the significand:
+
+    K max|a| max|b| <= 2^24  in float32,   <= 2^53  in float64
+
+For int8 codes from -127 to 127 float32 is exact up to K = 1,040. Longer sums are cut into pieces that are exact each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minipar.compress.quantize.affine import Quantized
+from minipar.errors import ConfigError, RangeError, ShapeError
+
+INT32_MAX = 2**31 - 1
+EXACT_FLOAT32 = 2**24
+SHORTEST = 256                                                      # pieces below that are slower than float64 as a whole
+
+
+def integer_matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a [n, K] @ b [K, m], integers of any dtype -> int32 [n, m], exact.
+
+    Raises RangeError where K terms as large as the largest of a and b could overflow 32 bits, ShapeError where K differs.
+    """
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
+        raise ShapeError(f"integer product of {a.shape} and {b.shape}: needs [n, K] @ [K, m]")
+    K, largest = a.shape[1], max(1, _largest(a) * _largest(b))
+    if K * largest > INT32_MAX:
+        raise RangeError(f"a sum of {K} products of up to {largest} may overflow 32 bits; "
+                         f"cut it into sums of at most {INT32_MAX // largest}")
+    piece = EXACT_FLOAT32 // largest
+    if piece < min(K, SHORTEST):
+        return (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int32)
+    total = np.zeros((a.shape[0], b.shape[1]), np.int32)
+    for start in range(0, K, piece):
+        part = slice(start, start + piece)
+        total += (a[:, part].astype(np.float32) @ b[part].astype(np.float32)).astype(np.int32)
+    return total
+
+
+def _largest(x: np.ndarray) -> int:
+    return max(-int(x.min(initial=0)), int(x.max(initial=0)))
+
+
+def integer_linear(x: Quantized, weight: Quantized) -> np.ndarray:
+    """x [n, I] times weight [I, O], multiplied and added as integers -> floats [n, O].
+
+    Scales come in after the sum over inputs, once per group of inputs: x's may differ by row, the weight's by column and group.
+    Raises ConfigError for other scales.
+    """
+    if x.scheme.axis not in (None, 0) or x.scheme.group or weight.scheme.axis not in (None, 1):
+        raise ConfigError("an integer product sums over inputs, which must share their scales: quantise x by rows (axis=0) and "
+                          "the weight by columns (axis=1), or each as a whole")
+    inputs, outputs = weight.shape
+    group = weight.scheme.group or max(inputs, 1)
+    scales = weight.grid.scale.reshape(-1, 1, weight.grid.scale.shape[-1])      # [groups, 1, O or 1]
+    a, b = x.steps(), weight.steps()
+    y = np.zeros((x.shape[0], outputs), weight.grid.scale.dtype)
+    for start, scale in zip(range(0, max(inputs, 1), group), scales, strict=True):
+        part = slice(start, start + group)
+        y += integer_matmul(a[:, part], b[part]) * scale            # [n, O]
+    y *= x.grid.scale
+    return y

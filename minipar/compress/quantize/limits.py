@@ -1,0 +1,87 @@
+"""Which range of numbers the codes are to cover. What lies outside is clipped to its end.
+
+The whole range (`minmax`) clips nothing, but one outlier makes the step large for everybody. `mse` and `percentile` give up
+outliers for a smaller step.
+
+Under tensor parallelism numbers on several ranks may share a scale: those of a whole weight, or of a column of a weight
+whose rows are cut (RowParallelLinear). Pass `reduce` there, and every rank finds the limits of the whole, as one process would:
+
+    lambda array, op: all_reduce(tp, array, op, why="limits")       op is "max" or "sum"
+
+Without it each rank covers its own share, which is right too, and finer: one scale per shard. Columns of a weight whose
+columns are cut, and groups, lie on one rank, and nothing is to be reduced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from minipar.compress.quantize.grid import Limits, grid_over, nearest
+from minipar.compress.quantize.scheme import Scheme
+from minipar.errors import ConfigError
+
+Reduce = Callable[[np.ndarray, str], np.ndarray]
+
+FRACTIONS = 2.0 ** (-np.arange(49) / 6)                             # of the whole range that `mse` tries: 1 down to 1/256
+
+
+class FindLimits(Protocol):
+    """x: floats in any shape that the scheme allows."""
+
+    def __call__(self, x: np.ndarray, scheme: Scheme, reduce: Reduce = ...) -> Limits: ...
+
+
+def alone(array: np.ndarray, op: str) -> np.ndarray:
+    """The reduction over one rank."""
+    return array
+
+
+def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone) -> Limits:
+    """From the smallest to the largest number of x, and 0."""
+    view = x.reshape(scheme.view(x.shape))
+    axes = scheme.shared(view.shape)
+    return _widest(view.min(axes, keepdims=True, initial=0), view.max(axes, keepdims=True, initial=0), reduce)
+
+
+def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, share: float = 99.9) -> Limits:
+    """The range that `share` per cent of the numbers lie in: by size where the scheme is symmetric, else with as many
+    cut off below as above.
+
+    A percentile of the whole is no function of the ranks' percentiles: `reduce` gives the widest range of any rank.
+    Raises ConfigError for a share that is not above 0 and at most 100.
+    """
+    if not 0 < share <= 100:
+        raise ConfigError(f"share is {share}; choose a percentage above 0, at most 100")
+    view = x.reshape(scheme.view(x.shape))
+    if not view.size:
+        return minmax(x, scheme, reduce)
+    axes = scheme.shared(view.shape)
+    if scheme.symmetric:
+        high = np.percentile(abs(view), share, axes, keepdims=True).astype(x.dtype)
+        return _widest(-high, high, reduce)
+    outside = (100 - share) / 2
+    low, high = np.percentile(view, [outside, 100 - outside], axes, keepdims=True).astype(x.dtype)
+    return _widest(np.minimum(low, 0), np.maximum(high, 0), reduce)
+
+
+def mse(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone) -> Limits:
+    """The fraction of the whole range, one of FRACTIONS, that makes the squared error least: for every scale its own.
+
+    Costs a rounding of x per fraction. Raises RangeError for NaN and infinity.
+    """
+    view = x.reshape(scheme.view(x.shape))
+    axes = scheme.shared(view.shape)
+    low, high = minmax(x, scheme, reduce)
+    candidates = [Limits(low * x.dtype.type(f), high * x.dtype.type(f)) for f in FRACTIONS]
+    errors = np.stack([((nearest(view, grid_over(limits, scheme, "the array"), scheme)[0] - view) ** 2).sum(axes, keepdims=True)
+                       for limits in candidates])                   # [fractions, *scales]
+    best = FRACTIONS.astype(x.dtype)[reduce(errors, "sum").argmin(0)]
+    return Limits(low * best, high * best)
+
+
+def _widest(low: np.ndarray, high: np.ndarray, reduce: Reduce) -> Limits:
+    below, above = reduce(np.stack([-low, high]), "max")
+    return Limits(-below, above)

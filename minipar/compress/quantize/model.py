@@ -1,0 +1,148 @@
+"""Quantise the linear layers of a model, in place: of a GPT, of one layer alone, of a rank's share of either.
+
+    quantize_weights       integers in memory, floats in products ("weight only")
+    quantize_dynamic       integer products, activations quantised over the range of each call ("dynamic range")
+    quantize_static        integer products, activations quantised over a range found on calibration data
+    quantize_in_training   float weights, seen through rounding: train on, then `convert` to one of the above
+
+Embeddings, LayerNorms and biases stay floats. Afterwards a layer's product holds its integers, and `layer.weight` is gone; so
+is what document 002 (5.1) trips over, that a bare linear layer comes back as it was: the layer itself is changed, not a child
+of something.
+
+Under tensor parallelism pass `reduce` (see limits.py) for the scales of the undivided model. It is called only where numbers of
+several ranks share a scale: for the weights of row-parallel layers, or of all layers if there is one scale per weight; and
+for the inputs of row-parallel layers. Without it every shard gets scales of its own. All ranks call these functions alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from minipar.autograd import no_grad
+from minipar.compress.quantize.affine import Quantized, quantize
+from minipar.compress.quantize.limits import FindLimits, Reduce, alone, minmax
+from minipar.compress.quantize.products import Fake, Integer, Watch, WeightOnly
+from minipar.compress.quantize.scheme import Scheme
+from minipar.errors import ConfigError
+from minipar.nn import LinearLayer, Module, Parameter, RowParallelLinear
+
+WEIGHTS = Scheme(bits=8, axis=1)                                    # int8, a scale per output
+TOKENS = Scheme(bits=8, symmetric=False, axis=0)                    # int8, a scale per row of activations
+WHOLE = Scheme(bits=8, symmetric=False)                             # int8, one scale for all activations of a layer
+
+
+def linear_layers(model: Module) -> list[LinearLayer]:
+    """The linear layers of a model, itself if it is one. Raises ConfigError where it has none."""
+    layers = [module for module in model.modules() if isinstance(module, LinearLayer)]
+    if not layers:
+        raise ConfigError(f"{model.name} has no linear layer to quantise")
+    return layers
+
+
+def quantize_weights(model: Module, scheme: Scheme = WEIGHTS, *, limits: FindLimits = minmax, reduce: Reduce = alone) -> None:
+    """Turn the weights of all linear layers into integers. Raises ConfigError where they are so already."""
+    for layer in linear_layers(model):
+        _replace(layer, WeightOnly(_rounded(layer, scheme, limits, reduce)))
+
+
+def quantize_dynamic(model: Module, scheme: Scheme = WEIGHTS, activations: Scheme = TOKENS, *, limits: FindLimits = minmax,
+                     reduce: Reduce = alone) -> None:
+    """Integer weights and integer products. For inference alone; integer_linear says which scales it can do."""
+    for layer in linear_layers(model):
+        weight, name = _rounded(layer, scheme, limits, reduce), f"the input of {layer.name}"
+        _replace(layer, Integer(weight, activations, None, name, _over_inputs(layer, reduce)))
+
+
+def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = WEIGHTS, activations: Scheme = WHOLE, *,
+                    limits: FindLimits = minmax, activation_limits: FindLimits = minmax, reduce: Reduce = alone) -> None:
+    """The same, where run(), which puts calibration data through the model, shows what to expect of activations.
+
+    All rows that it shows are held in memory: some batches do. activations: one scale for all rows. Raises ConfigError where
+    a layer sees none.
+    """
+    if activations.axis is not None:
+        raise ConfigError("calibration finds one range for all rows to come; choose activations without an axis")
+    watches = {layer: Watch(_weight(layer)) for layer in linear_layers(model)}
+    try:
+        for layer, watch in watches.items():
+            layer.product = watch
+        with no_grad():
+            run()
+    finally:
+        for layer in watches:
+            layer.product = None
+    for layer, watch in watches.items():
+        if not watch.seen:
+            raise ConfigError(f"no calibration data came through {layer.name}; run() must use the whole model")
+    for layer, watch in watches.items():
+        found = activation_limits(np.concatenate(watch.seen), activations, _over_inputs(layer, reduce))
+        weight = _rounded(layer, scheme, limits, reduce)
+        _replace(layer, Integer(weight, activations, found, f"the input of {layer.name}"))
+
+
+def quantize_in_training(model: Module, scheme: Scheme = WEIGHTS, activations: Scheme | None = None, *,
+                         limits: FindLimits = minmax, reduce: Reduce = alone) -> None:
+    """Let every linear layer compute with rounded weights (and activations), while its float weights learn.
+
+    Limits are found now and kept; call it again to find them anew. The parameters stay, and so do optimisers that hold them.
+    """
+    for layer in linear_layers(model):
+        weight = _weight(layer)
+        found = limits(weight.data, scheme, _over_weight(weight, scheme, reduce))
+        layer.product = Fake(weight, scheme, found, activations, _over_inputs(layer, reduce))
+
+
+def convert(model: Module) -> None:
+    """Make integers of what `quantize_in_training` has prepared; the model computes as before, to the rounding of floats.
+
+    Layers whose activations were rounded get integer products. Raises ConfigError for a layer that was not prepared.
+    """
+    for layer in linear_layers(model):
+        fake = layer.product
+        if not isinstance(fake, Fake):
+            raise ConfigError(f"{layer.name} was not prepared; call quantize_in_training, train, then convert")
+        weight = quantize(fake.weight.data, fake.scheme, fake.limits, name=fake.weight.name)
+        if fake.activations:
+            _replace(layer, Integer(weight, fake.activations, None, f"the input of {layer.name}", fake.reduce))
+        else:
+            _replace(layer, WeightOnly(weight))
+
+
+def quantized_weight(layer: LinearLayer) -> Quantized | None:
+    """The integers of a layer, None where it has a float weight."""
+    return layer.product.weight if isinstance(layer.product, WeightOnly | Integer) else None
+
+
+def stored_bytes(model: Module) -> int:
+    """Bytes of a model in a file, without names: packed integers and scales, and all that is still floats."""
+    integers = (quantized_weight(module) for module in model.modules() if isinstance(module, LinearLayer))
+    return sum(q.nbytes for q in integers if q) + sum(p.data.nbytes for p in model.parameters())
+
+
+def _weight(layer: LinearLayer) -> Parameter:
+    if quantized_weight(layer):
+        raise ConfigError(f"{layer.name} is quantised already; its float weight is gone")
+    return layer.weight
+
+
+def _rounded(layer: LinearLayer, scheme: Scheme, limits: FindLimits, reduce: Reduce) -> Quantized:
+    weight = _weight(layer)
+    return quantize(weight.data, scheme, limits(weight.data, scheme, _over_weight(weight, scheme, reduce)), name=weight.name)
+
+
+def _replace(layer: LinearLayer, product: WeightOnly | Integer) -> None:
+    layer.product = product
+    del layer.weight
+
+
+def _over_weight(weight: Parameter, scheme: Scheme, reduce: Reduce) -> Reduce:
+    """`reduce` where parts of the weight on other ranks share scales with this one, else nothing."""
+    apart = not weight.is_cut or scheme.group or (weight.cut is not None and scheme.axis == weight.cut.axis)
+    return alone if apart else reduce
+
+
+def _over_inputs(layer: LinearLayer, reduce: Reduce) -> Reduce:
+    """`reduce` where a row of the layer's input is spread over ranks, else nothing."""
+    return reduce if isinstance(layer, RowParallelLinear) else alone

@@ -1,0 +1,99 @@
+"""What a quantisation is: how many bits, which integers, and which numbers share a scale.
+
+An affine code stands for the number
+
+    x_hat = s (q - z)           q an integer from `low` to `high`, s the scale (step), z the zero-point, itself a code
+
+so that z stands for 0 exactly: pruned weights and padding stay zero (document 002, 4.1.1, leaves 0 between two codes).
+Symmetric codes have z in the middle, and as many steps below as above (document 004, 4.2, where z is left out).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from minipar.errors import ConfigError, ShapeError
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """bits       2 to 16
+    symmetric  the zero-point is the middle code; then one code is left unused, at 2 bits that is one of four
+    signed     codes lie around 0 (int8: -128 to 127) or start at 0 (uint8: 0 to 255); the numbers they stand for are the same
+    axis       every index along this axis has a scale of its own ("per channel": axis=1 for the outputs of a weight [I, O],
+               axis=0 for the rows of activations [n, I]); None: one scale for all ("per tensor")
+    group      with an axis of a matrix: every run of `group` elements along the other axis has a scale of its own
+
+    Raises ConfigError for sizes that cannot be.
+    """
+
+    bits: int = 8
+    symmetric: bool = True
+    signed: bool = True
+    axis: int | None = None
+    group: int = 0
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.bits <= 16:
+            raise ConfigError(f"bits is {self.bits}; choose 2 to 16")
+        if self.group < 0:
+            raise ConfigError(f"group is {self.group}; choose a number of elements, or 0 for no groups")
+        if self.group and self.axis not in (0, 1):
+            raise ConfigError(f"groups of {self.group} run along a matrix; choose axis=1 (down the columns) or axis=0")
+
+    @property
+    def low(self) -> int:
+        return self.middle - 2 ** (self.bits - 1) + int(self.symmetric)
+
+    @property
+    def high(self) -> int:
+        return self.middle + 2 ** (self.bits - 1) - 1
+
+    @property
+    def middle(self) -> int:
+        """The zero-point of symmetric codes."""
+        return 0 if self.signed else 2 ** (self.bits - 1)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The smallest integers of NumPy that hold the codes; files pack them into `bits` bits each."""
+        return np.dtype(f"{'int' if self.signed else 'uint'}{8 if self.bits <= 8 else 16}")
+
+    def view(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape in which everything that shares a scale lies along whole axes: groups get an axis of their own.
+
+        Raises ShapeError where the axis is missing or the groups do not divide the matrix.
+        """
+        if self.axis is None:
+            return shape
+        if not -len(shape) <= self.axis < len(shape):
+            raise ShapeError(f"a scale per index of axis {self.axis} needs an array with that axis, not one of shape {shape}")
+        if not self.group:
+            return shape
+        if len(shape) != 2 or shape[1 - self.axis] % self.group:
+            raise ShapeError(f"groups of {self.group} along axis {1 - self.axis} do not divide shape {shape}; "
+                             f"choose a divisor, under tensor parallelism of each rank's part")
+        rows, columns = shape
+        return (rows // self.group, self.group, columns) if self.axis == 1 else (rows, columns // self.group, self.group)
+
+    def shared(self, view: tuple[int, ...]) -> tuple[int, ...]:
+        """The axes of a view over which numbers share a scale."""
+        if self.group:
+            return (1,) if self.axis == 1 else (2,)
+        own = None if self.axis is None else self.axis % len(view)
+        return tuple(axis for axis in range(len(view)) if axis != own)
+
+    def scales(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the scales of an array of this shape: that of the view, shared axes of length 1."""
+        view = self.view(shape)
+        shared = self.shared(view)
+        return tuple(1 if axis in shared else length for axis, length in enumerate(view))
+
+    def packed_bytes(self, shape: tuple[int, ...], scale_bytes: int = 4) -> int:
+        """Bytes of the codes, packed, with their scales, and zero-points where these are not all the middle code."""
+        codes, scales = math.prod(shape), math.prod(self.scales(shape))
+        zeros = 0 if self.symmetric else -(-scales * self.bits // 8)
+        return -(-codes * self.bits // 8) + scales * scale_bytes + zeros
