@@ -39,8 +39,8 @@ class Tally:
 
     def add(self, before: np.ndarray, after: np.ndarray) -> None:
         self.numbers += before.size
-        self.overflows += np.count_nonzero(np.isinf(after)) - np.count_nonzero(np.isinf(before))
-        self.underflows += np.count_nonzero(before) - np.count_nonzero(after)
+        self.overflows += int(np.count_nonzero(np.isinf(after)) - np.count_nonzero(np.isinf(before)))
+        self.underflows += int(np.count_nonzero(before) - np.count_nonzero(after))
 
 
 class Autocast:
