@@ -8,10 +8,18 @@ else every rank holds whole.
 
 from __future__ import annotations
 
+import math
+
 from minipar.config import ModelConfig
 from minipar.plan.collectives import piece
 
 Shapes = dict[str, tuple[int, ...]]
+ITEMSIZE = {"float32": 4, "float64": 8}                             # bytes of an element
+
+
+def count(shapes: Shapes) -> int:
+    """Elements of all of them."""
+    return sum(math.prod(shape) for shape in shapes.values())
 
 
 def rank_shapes(model: ModelConfig, tp: int = 1, rank: int = 0) -> Shapes:

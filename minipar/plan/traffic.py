@@ -31,7 +31,7 @@ from minipar.errors import LayoutError
 from minipar.plan.amounts import Line, Sent, added_up
 from minipar.plan.axis import Axis, Pick
 from minipar.plan.collectives import piece
-from minipar.plan.parameters import Shapes, rank_shapes
+from minipar.plan.parameters import ITEMSIZE, Shapes, rank_shapes
 
 
 def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: int, pick: Pick, *,
@@ -48,7 +48,7 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
     dp_rank, tp_rank = divmod(rank, layout.tp)                      # tp is the fastest axis of the grid
     dp = Axis("dp", dp_rank, nodes[tp_rank::layout.tp], pick)
     tp = Axis("tp", tp_rank, nodes[dp_rank * layout.tp:][:layout.tp], pick)
-    shapes, itemsize = rank_shapes(model, tp.size, tp.rank), {"float32": 4, "float64": 8}[train.dtype]
+    shapes, itemsize = rank_shapes(model, tp.size, tp.rank), ITEMSIZE[train.dtype]
 
     share = piece(train.batch, dp.size, dp.rank)
     samples = [1] * share if layout.gradients == "bitwise" else [piece(share, train.micro_batches, m)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from minipar.autograd import Tensor, backward, exp, gelu, hessian_vector_product, linear, no_grad, record, sum, tanh
+from minipar.autograd import Tensor, add_bias, backward, exp, gelu, hessian_vector_product, linear, no_grad, record, sum, tanh
 from tests.autograd.cases import CASES, IDS, Op, leaves, scalar
 
 
@@ -67,6 +67,14 @@ def test_what_no_formula_needs_is_freed_in_the_forward_pass() -> None:
     backward(sum(z))
     del z
     assert kept() is None
+
+
+def test_a_sum_keeps_none_of_its_terms() -> None:
+    product, residual = linear(leaf(50, 4), leaf(4, 4)), gelu(leaf(50, 4))
+    freed = memory(product), memory(residual)
+    y = add_bias(product, leaf(4), residual)
+    del product, residual
+    assert [array() for array in freed] == [None, None] and y.node
 
 
 def test_backward_frees_as_it_goes() -> None:
