@@ -14,6 +14,8 @@ RUNS = [pytest.param(lesson, ranks, marks=pytest.mark.mpi if ranks else (), id=f
 
 # lesson -> what the student changes, into what, and the line that stops the lesson
 BREAKS = {
+    "01_loss_and_gradient": ("(y / p - (1 - y) / (1 - p))[:, None]", "(y / p + (1 - y) / (1 - p))[:, None]",
+                             "F15: the gradient as written is that of differences, sign included"),
     "13_data_parallel": ("clip=0, seed=0)", "clip=0, seed=comm.rank)", "replicas are equal"),
     "14_tensor_parallel": ('copy_to_region(x, comm, "dx")', "x", "y, dW and dx are those of the dense layer"),
 }

@@ -1,0 +1,33 @@
+"""The exercise of lesson 1: F15 for a softmax over nine tags, without a tape, held against differences."""
+
+from pathlib import Path
+
+from tests.lessons.running import solved
+
+
+def test_the_exercise_of_lesson_1_can_be_solved(tmp_path: Path) -> None:
+    """dL/dz = (softmax(z) - one_hot(y)) / N, so for weights dL/dW = x^T (p - one_hot) / N."""
+    job = solved("01_loss_and_gradient", (), """
+x, tags = stream(0, "x").normal(size=(20, 4)), stream(0, "tags").integers(9, size=20)
+W = stream(0, "W").normal(size=(4, 9))
+
+def loss(W):
+    z = x @ W
+    return float(np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(20), tags]))
+
+def gradient(W):
+    e = np.exp(x @ W)
+    p = e / e.sum(axis=1, keepdims=True)
+    return x.T @ (p - np.eye(9)[tags]) / 20
+
+numeric = np.empty_like(W)
+for place in np.ndindex(W.shape):
+    unit = np.zeros_like(W)
+    unit[place] = 1e-3
+    numeric[place] = (8 * (loss(W + unit) - loss(W - unit)) - loss(W + 2 * unit) + loss(W - 2 * unit)) / 12e-3
+assert abs(gradient(W) - numeric).max() < 1e-8
+w = Tensor(W, requires_grad=True)
+backward(ag.cross_entropy(Tensor(x) @ w, tags))
+assert abs(gradient(W) - w.grad).max() < 1e-15
+""", tmp_path)
+    assert job.returncode == 0, job.stdout + job.stderr
