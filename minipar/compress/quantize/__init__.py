@@ -5,6 +5,7 @@ Read scheme.py (what there is to choose), grid.py (the rounding), limits.py (whi
 """
 
 from minipar.compress.quantize.affine import Quantized, quantize
+from minipar.compress.quantize.codebook import Coded, quantile_codes, sigmoid_codes
 from minipar.compress.quantize.fake import fake_quantize
 from minipar.compress.quantize.grid import Grid, Limits
 from minipar.compress.quantize.integer import integer_linear, integer_matmul
@@ -20,9 +21,11 @@ from minipar.compress.quantize.model import (
     stored_bytes,
 )
 from minipar.compress.quantize.scheme import Scheme
+from minipar.compress.quantize.stored import pack, pack_model, unpack, unpack_model
 
 __all__ = [
-    "FindLimits", "Grid", "Limits", "Quantized", "Reduce", "Scheme", "convert", "fake_quantize", "integer_linear",
-    "integer_matmul", "linear_layers", "minmax", "mse", "percentile", "quantize", "quantize_dynamic", "quantize_in_training",
-    "quantize_static", "quantize_weights", "quantized_weight", "stored_bytes",
+    "Coded", "FindLimits", "Grid", "Limits", "Quantized", "Reduce", "Scheme", "convert", "fake_quantize", "integer_linear",
+    "integer_matmul", "linear_layers", "minmax", "mse", "pack", "pack_model", "percentile", "quantile_codes", "quantize",
+    "quantize_dynamic", "quantize_in_training", "quantize_static", "quantize_weights", "quantized_weight", "sigmoid_codes",
+    "stored_bytes", "unpack", "unpack_model",
 ]

@@ -44,7 +44,7 @@ def linear_layers(model: Module) -> list[LinearLayer]:
 def quantize_weights(model: Module, scheme: Scheme = WEIGHTS, *, limits: FindLimits = minmax, reduce: Reduce = alone) -> None:
     """Turn the weights of all linear layers into integers. Raises ConfigError where they are so already."""
     for layer in linear_layers(model):
-        _replace(layer, WeightOnly(_rounded(layer, scheme, limits, reduce)))
+        place_weight(layer, _rounded(layer, scheme, limits, reduce))
 
 
 def quantize_dynamic(model: Module, scheme: Scheme = WEIGHTS, activations: Scheme = TOKENS, *, limits: FindLimits = minmax,
@@ -107,12 +107,17 @@ def convert(model: Module) -> None:
         if fake.activations:
             _replace(layer, Integer(weight, fake.activations, None, f"the input of {layer.name}", fake.reduce))
         else:
-            _replace(layer, WeightOnly(weight))
+            place_weight(layer, weight)
 
 
 def quantized_weight(layer: LinearLayer) -> Quantized | None:
     """The integers of a layer, None where it has a float weight."""
     return layer.product.weight if isinstance(layer.product, WeightOnly | Integer) else None
+
+
+def place_weight(layer: LinearLayer, weight: Quantized) -> None:
+    """Give a layer integers in place of its float weight; it dequantises them in every product."""
+    _replace(layer, WeightOnly(weight))
 
 
 def stored_bytes(model: Module) -> int:

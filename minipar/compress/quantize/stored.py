@@ -1,0 +1,134 @@
+"""Quantised models as few bytes: codes packed into as many bits as they have, and what a file needs to know beside them.
+
+    arrays, meta = pack_model(model)
+    save(path, arrays, meta)                        minipar.checkpoint.archive: checksums, all or nothing
+    ...
+    unpack_model(GPT(config), *load(path))          integers in place of the weights, everything else as it was
+
+All codes lie in one array and all scales in another: a file is as large as `stored_bytes` says and a few kilobytes for names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from minipar.compress.quantize.affine import Quantized
+from minipar.compress.quantize.grid import Grid
+from minipar.compress.quantize.model import linear_layers, place_weight, quantized_weight
+from minipar.compress.quantize.scheme import Scheme
+from minipar.errors import CheckpointError, ConfigError
+from minipar.nn import Module
+
+CHUNK = 1 << 18                                                     # codes at a time, a multiple of 8: whole bytes
+
+
+def pack(codes: np.ndarray, bits: int) -> np.ndarray:
+    """Codes of any shape, signed or unsigned, 1 to 16 bits each -> bytes, uint8 [ceil(size * bits / 8)], high bits first."""
+    flat = codes.reshape(-1)
+    if bits == 8:
+        return flat.view(np.uint8).copy()
+    parts = []
+    for start in range(0, flat.size, CHUNK):
+        pairs = flat[start : start + CHUNK].astype(">u2").view(np.uint8).reshape(-1, 2)     # two's complement, 16 bits
+        parts.append(np.packbits(np.unpackbits(pairs, axis=1)[:, 16 - bits :]))
+    return np.concatenate([*parts, np.empty(0, np.uint8)])
+
+
+def unpack(data: np.ndarray, bits: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """The codes [*shape] of a dtype that `pack` made bytes of. Raises CheckpointError where the bytes are not as many."""
+    size = math.prod(shape)
+    if data.size != -(-size * bits // 8):
+        raise CheckpointError(f"{size} codes of {bits} bits need {-(-size * bits // 8)} bytes, here are {data.size}")
+    if bits == 8:
+        return data.view(dtype).reshape(shape).copy()
+    codes = np.empty(size, dtype)
+    for start in range(0, size, CHUNK):
+        out = codes[start : start + CHUNK]
+        row = np.unpackbits(data[start * bits // 8 :], count=out.size * bits).reshape(-1, bits)
+        pairs = np.zeros((out.size, 16), np.uint8)
+        pairs[:, 16 - bits :] = row
+        if dtype.kind == "i":
+            pairs[:, : 16 - bits] = row[:, :1]                      # the sign fills what is left
+        out[...] = np.packbits(pairs, axis=1).view(">i2" if dtype.kind == "i" else ">u2")[:, 0]
+    return codes.reshape(shape)
+
+
+def pack_model(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """(arrays, meta) of a model, or of a rank's share, after quantize_weights, quantize_dynamic or convert.
+
+    arrays: "codes" and "zeros" (bytes), "scales" and "floats" (the parameters that are left), each in the order that meta
+    tells. How a layer multiplies is not stored: what comes back multiplies weights as `quantize_weights` left them.
+    Raises ConfigError where a linear layer is not quantised.
+    """
+    weights: dict[str, Quantized] = {}
+    for layer in linear_layers(model):
+        weight = quantized_weight(layer)
+        if weight is None:
+            raise ConfigError(f"{layer.name} is not quantised; quantise the model before packing it")
+        weights[layer.name] = weight
+    zeros = [pack(w.grid.zero.astype(w.scheme.dtype), w.scheme.bits) for w in weights.values() if not w.scheme.symmetric]
+    parameters = model.parameters()
+    arrays = {"codes": _joined([pack(w.codes, w.scheme.bits) for w in weights.values()], np.uint8),
+              "zeros": _joined(zeros, np.uint8),
+              "scales": _joined([w.grid.scale.reshape(-1) for w in weights.values()], np.float32),
+              "floats": _joined([p.data.reshape(-1) for p in parameters], np.float32)}
+    meta = {"quantized": {name: {"shape": list(w.shape), "scheme": asdict(w.scheme)} for name, w in weights.items()},
+            "parameters": {p.name: list(p.shape) for p in parameters}}
+    return arrays, meta
+
+
+def unpack_model(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+    """Fill a model of the same sizes with what pack_model took from one: integers, and the parameters that are floats.
+
+    Raises CheckpointError, and changes nothing, where names or shapes differ.
+    """
+    layers = {layer.name: layer for layer in linear_layers(model)}
+    _require_same({name: list(layer.weight.shape) for name, layer in layers.items()},
+                  {name: entry["shape"] for name, entry in meta["quantized"].items()})
+    own = {layer.weight.name for layer in layers.values()}
+    parameters = {p.name: p for p in model.parameters() if p.name not in own}
+    _require_same({name: list(p.shape) for name, p in parameters.items()}, meta["parameters"])
+    codes, zeros, scales, floats = (_Reader(arrays[kind]) for kind in ("codes", "zeros", "scales", "floats"))
+    for name, entry in meta["quantized"].items():
+        place_weight(layers[name], _read_weight(tuple(entry["shape"]), Scheme(**entry["scheme"]), codes, zeros, scales))
+    for name, shape in meta["parameters"].items():
+        parameters[name].data[...] = floats.take(math.prod(shape)).reshape(shape)
+
+
+def _read_weight(shape: tuple[int, ...], scheme: Scheme, codes: _Reader, zeros: _Reader, scales: _Reader) -> Quantized:
+    grid_shape = scheme.scales(shape)
+    count = math.prod(grid_shape)
+    scale = scales.take(count).reshape(grid_shape)
+    if scheme.symmetric:
+        zero = np.full_like(scale, scheme.middle)
+    else:
+        packed = zeros.take(-(-count * scheme.bits // 8))
+        zero = unpack(packed, scheme.bits, grid_shape, scheme.dtype).astype(scale.dtype)
+    packed = codes.take(-(-math.prod(shape) * scheme.bits // 8))
+    return Quantized(unpack(packed, scheme.bits, shape, scheme.dtype), Grid(scale, zero), scheme)
+
+
+class _Reader:
+    """An array that is read piece by piece, from its beginning."""
+
+    def __init__(self, array: np.ndarray):
+        self.array, self.at = array, 0
+
+    def take(self, count: int) -> np.ndarray:
+        self.at += count
+        return self.array[self.at - count : self.at]
+
+
+def _joined(parts: list[np.ndarray], empty: type) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.empty(0, empty)
+
+
+def _require_same(own: Mapping[str, list[int]], stored: Mapping[str, list[int]]) -> None:
+    if wrong := sorted(name for name in own.keys() | stored.keys() if own.get(name) != stored.get(name)):
+        raise CheckpointError(f"this file is of another model: {wrong[0]} has shape {stored.get(wrong[0])} there, "
+                              f"{own.get(wrong[0])} here ({len(wrong)} differ)")
