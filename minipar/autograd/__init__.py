@@ -30,6 +30,8 @@ from minipar.autograd.fused import (
 from minipar.autograd.fused.cross_entropy import IGNORE
 from minipar.autograd.gradcheck import GradientCheck, gradcheck
 from minipar.autograd.hessian import hessian_vector_product
+from minipar.autograd.inlet import inlet
+from minipar.autograd.recompute import recompute
 from minipar.autograd.reductions import log_softmax, max, mean, softmax, sum
 from minipar.autograd.shapes import (
     broadcast_to,
@@ -43,7 +45,8 @@ from minipar.autograd.tensor import Tensor, matmul, no_grad, record
 
 __all__ = [
     "IGNORE", "Deferred", "GradientCheck", "Tensor", "absolute", "add_bias", "backward", "broadcast_to", "causal_attention",
-    "concatenate", "cross_entropy", "dropout", "embedding", "exp", "gelu", "gradcheck", "hessian_vector_product", "layernorm",
-    "linear", "log", "log_softmax", "matmul", "max", "maximum", "mean", "no_grad", "plain_gelu", "record", "relu", "reshape",
-    "sigmoid", "softmax", "split", "sqrt", "sum", "swapaxes", "tanh", "transpose", "unembedding", "where",
+    "concatenate", "cross_entropy", "dropout", "embedding", "exp", "gelu", "gradcheck", "hessian_vector_product", "inlet",
+    "layernorm", "linear", "log", "log_softmax", "matmul", "max", "maximum", "mean", "no_grad", "plain_gelu", "recompute",
+    "record", "relu", "reshape", "sigmoid", "softmax", "split", "sqrt", "sum", "swapaxes", "tanh", "transpose", "unembedding",
+    "where",
 ]

@@ -27,6 +27,11 @@ class _Mode(threading.local):                                       # per thread
 _mode = _Mode()
 
 
+def rule_now() -> Rule | None:
+    """What this thread's calls of castable ops go through."""
+    return _mode.rule
+
+
 @contextmanager
 def casting(rule: Rule | None) -> Iterator[None]:
     """Inside, this thread's calls of castable ops go through `rule`; None: straight to the ops."""

@@ -7,10 +7,11 @@ every run: additions happen in the same order, so gradients repeat to the last b
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 
-from minipar.autograd.tensor import Contribution, Node, Tensor
+from minipar.autograd.tensor import Contribution, Node, Place, Tensor
 from minipar.errors import GraphError, ShapeError
 
 
@@ -62,25 +63,50 @@ def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferr
     """
     if output.node is None:
         raise GraphError("backward: this tensor was not made by an op on a tensor that requires a gradient (or inside no_grad)")
-    gradients: dict[Node, np.ndarray] = {output.node: _seed(output, grad)}
-    nodes = _reachable(output.node)
+    gradient, nodes = _seed(output, grad), reachable(output.node)
+    if any(node.vjp is None for node in nodes):
+        raise GraphError("backward: an earlier backward has used this tape up; run the forward pass again")
     leaves = _Leaves(nodes)
+    for leaf, contribution in walk(nodes, gradient):
+        assert isinstance(leaf, Tensor), "the whole tape is walked: only leaves are outside"
+        if deferred is not None:                                    # all of them, so that they add up in the same order
+            deferred.add(leaves, leaf, contribution)
+        else:
+            leaves.deliver(leaf, contribution)
+
+
+def walk(nodes: list[Node], gradient: np.ndarray, since: int = 0) -> Iterator[tuple[Place, Contribution]]:
+    """Hand `gradient`, that of the last node, on through the nodes (see `reachable`), which are used up and popped.
+
+    Yields (place, contribution) for what goes to a leaf, or to a node that is older than `since`, in the order of backward.
+    """
+    gradients = {nodes[-1]: gradient}
     while nodes:
         node = nodes.pop()                                          # the youngest left; popping lets its memory go
-        assert node.vjp is not None, "checked by _reachable"
+        assert node.vjp is not None, "checked by backward"
         g = gradients.pop(node)
         for hook in node.hooks:
             hook(g)
         for parent, contribution in zip(node.parents, node.vjp(g), strict=True):
-            if isinstance(parent, Tensor):
-                if deferred is not None:                            # all of them, so that they add up in the same order
-                    deferred.add(leaves, parent, contribution)
-                else:
-                    leaves.deliver(parent, contribution)
-            elif parent is not None:
+            if parent is None:
+                continue
+            if isinstance(parent, Tensor) or parent.order < since:
+                yield parent, contribution
+            else:
                 value = contribution(None) if callable(contribution) else contribution
                 gradients[parent] = gradients[parent] + value if parent in gradients else value
         node.vjp, node.parents = None, ()                           # free what the formula kept
+
+
+def reachable(root: Node, since: int = 0) -> list[Node]:
+    """All nodes that `root` depends on and that are not older than `since`, oldest first; `root` is the last."""
+    seen, stack = {root}, [root]
+    while stack:
+        for parent in stack.pop().parents:
+            if isinstance(parent, Node) and parent.order >= since and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return sorted(seen, key=lambda node: node.order)
 
 
 def _seed(output: Tensor, grad: np.ndarray | None) -> np.ndarray:
@@ -91,16 +117,3 @@ def _seed(output: Tensor, grad: np.ndarray | None) -> np.ndarray:
     if grad.shape != output.shape:
         raise ShapeError(f"backward: grad has shape {grad.shape}, the output {output.shape}")
     return grad.astype(output.dtype, copy=False)
-
-
-def _reachable(root: Node) -> list[Node]:
-    """All nodes that `root` depends on, oldest first. Raises GraphError where one of them is used up."""
-    seen, stack = {root}, [root]
-    while stack:
-        for parent in stack.pop().parents:
-            if isinstance(parent, Node) and parent not in seen:
-                seen.add(parent)
-                stack.append(parent)
-    if any(node.vjp is None for node in seen):
-        raise GraphError("backward: an earlier backward has used this tape up; run the forward pass again")
-    return sorted(seen, key=lambda node: node.order)

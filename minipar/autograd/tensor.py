@@ -17,50 +17,79 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from enum import IntEnum
+from typing import Any, Union
 
 import numpy as np
 
 from minipar.autograd.castable import castable
 from minipar.errors import GraphError, ShapeError
 
+# Where on the tape a gradient goes: to the op that made a value, or to a leaf.
+Place = Union["Node", "Tensor"]
 # What a vjp returns for each parent: the gradient, or a function that computes it (into `out`, where that is not None).
 # Weight gradients come as functions: they go into the gradient buffer without a copy, and can be put off until later.
 Contribution = np.ndarray | Callable[[np.ndarray | None], np.ndarray]
-Vjp = Callable[[np.ndarray], Sequence[Contribution]]
+Vjp = Callable[[np.ndarray], Iterable[Contribution]]
 Hook = Callable[[np.ndarray], None]
 
 _creation = itertools.count()
 
 
+def next_order() -> int:
+    """Nodes that are made from now on have a higher `order` than this."""
+    return next(_creation)
+
+
+class Tape(IntEnum):
+    """How much of an op the tape keeps."""
+
+    NOTHING = 0
+    NODES = 1                                                       # which node came from which, and no arrays: see `recompute`
+    FORMULAS = 2
+
+
 class _Mode(threading.local):                                       # per thread: ranks may be threads of one process
-    recording = True
+    tape = Tape.FORMULAS
 
 
 _mode = _Mode()
 
 
+def tape_now() -> Tape:
+    """What ops of this thread record."""
+    return _mode.tape
+
+
 @contextmanager
-def no_grad() -> Iterator[None]:
-    """Inside, ops record nothing: for evaluation and generation."""
-    before, _mode.recording = _mode.recording, False
+def keeping(tape: Tape) -> Iterator[None]:
+    """Inside, ops of this thread record that much."""
+    before, _mode.tape = _mode.tape, tape
     try:
         yield
     finally:
-        _mode.recording = before
+        _mode.tape = before
+
+
+def no_grad() -> AbstractContextManager[None]:
+    """Inside, ops record nothing: for evaluation and generation."""
+    return keeping(Tape.NOTHING)
 
 
 class Node:
-    """One op call on the tape. `order` counts creations, so that backward runs in one fixed order on every run."""
+    """One op call on the tape. `order` counts creations, so that backward runs in one fixed order on every run.
+
+    vjp: None where the tape keeps no formulas, and once backward has used it.
+    """
 
     __slots__ = ("order", "parents", "vjp", "hooks")
 
-    def __init__(self, parents: tuple[Node | Tensor | None, ...], vjp: Vjp):
+    def __init__(self, parents: tuple[Place | None, ...], vjp: Vjp):
         self.order = next(_creation)
         self.parents = parents
-        self.vjp: Vjp | None = vjp
+        self.vjp: Vjp | None = vjp if _mode.tape is Tape.FORMULAS else None
         self.hooks: list[Hook] = []
 
 
@@ -97,6 +126,11 @@ class Tensor:
     def ndim(self) -> int:
         return self.data.ndim
 
+    @property
+    def place(self) -> Place | None:
+        """Where its gradient goes: the node that made it, a leaf itself, nowhere for a constant."""
+        return self.node or (self if self.requires_grad else None)
+
     def item(self) -> float:
         return self.data.item()
 
@@ -106,9 +140,9 @@ class Tensor:
 
     def on_grad(self, hook: Hook) -> None:
         """Call `hook(gradient)` once per backward, when this tensor's gradient is complete. The gradient may not be changed."""
-        if self.node is None and not self.requires_grad:
+        if self.place is None:
             raise GraphError("on_grad: this tensor is a constant, no gradient will ever reach it")
-        (self.node or self).hooks.append(hook)
+        self.place.hooks.append(hook)
 
     def zero_grad(self) -> None:
         self.grad = None
@@ -167,8 +201,8 @@ class Tensor:
 def record(data: np.ndarray, parents: Sequence[Tensor], vjp: Vjp) -> Tensor:
     """The result of an op. `vjp(g)` returns one Contribution per parent and never writes into `g`, which others may hold."""
     out = Tensor(data)
-    if _mode.recording:
-        places = tuple(p.node or (p if p.requires_grad else None) for p in parents)
+    if _mode.tape:
+        places = tuple(p.place for p in parents)
         if any(place is not None for place in places):
             out.node = Node(places, vjp)
     return out

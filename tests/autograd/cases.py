@@ -26,6 +26,7 @@ from minipar.autograd import (
     maximum,
     mean,
     plain_gelu,
+    recompute,
     relu,
     reshape,
     sigmoid,
@@ -129,6 +130,7 @@ CASES: list[Case] = [
     ("cross_entropy", lambda a: cross_entropy(a, TARGETS),     ((2, 3, 5),)),
     ("cross_entropy", lambda a: cross_entropy(a, TARGETS, 9),  ((2, 3, 5),)),
     ("embedding",   lambda a: embedding(TOKENS, a),            ((5, 3),)),
+    ("recompute",   lambda a, b: recompute(lambda a: exp(a * b) * a, a),     ((2, 3), (3,))),
     ("unembedding", unembedding,                               ((2, 4, 3), (5, 3))),
 ]
 IDS = [f"{name}-{'-'.join('x'.join(map(str, shape)) or 'scalar' for shape in shapes)}" for name, _, shapes in CASES]
