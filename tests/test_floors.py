@@ -13,7 +13,7 @@ ROOT = Path(minipar.__file__).parent
 FLOORS: list[set[str]] = [
     {"errors", "rng", "memory", "allocation", "config"},
     {"autograd", "comm", "schedule", "plan"},
-    {"nn", "optim", "data", "precision", "compress", "doctor"},
+    {"nn", "optim", "data", "precision", "metrics", "compress", "doctor"},
     {"parallel", "checkpoint"},
     {"train", "generate", "verify", "plots", "runs"},
     {"cli", "__main__", "__init__"},
