@@ -25,16 +25,16 @@ def gpipe(ranks: int, micro_batches: int) -> Schedule:
 def one_f_one_b(ranks: int, micro_batches: int) -> Schedule:
     """Forwards until the first gradient comes back, then one backward for each forward; stage s keeps p - s micro-batches
     (PipeDream-flush, Narayanan et al. 2021, arXiv 2006.09503)."""
-    return _plain("1f1b", micro_batches, [_one_by_one(stage, micro_batches, ranks - 1 - stage) for stage in range(ranks)])
+    return _plain("1f1b", micro_batches, [_in_turns(stage, micro_batches, ranks - 1 - stage) for stage in range(ranks)])
 
 
 def eager_one_f_one_b(ranks: int, micro_batches: int) -> Schedule:
     """1F1B with twice the warm-up, so that messages have time to travel while ranks compute; stage s keeps 2(p - s) - 1
     (Zhuang et al. 2022, arXiv 2211.05322)."""
-    return _plain("eager-1f1b", micro_batches, [_one_by_one(stage, micro_batches, 2 * (ranks - 1 - stage)) for stage in range(ranks)])
+    return _plain("eager-1f1b", micro_batches, [_in_turns(stage, micro_batches, 2 * (ranks - 1 - stage)) for stage in range(ranks)])
 
 
-def _one_by_one(stage: int, micro_batches: int, warm: int) -> list[Instruction]:
+def _in_turns(stage: int, micro_batches: int, warm: int) -> list[Instruction]:
     return one_by_one(run("F", stage, range(micro_batches)), run("B", stage, range(micro_batches)), warm)
 
 

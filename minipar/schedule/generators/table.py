@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from minipar.errors import LayoutError, ScheduleError
+from minipar.schedule.generators.inference import inference
 from minipar.schedule.generators.plain import eager_one_f_one_b, gpipe, naive, one_f_one_b
-from minipar.schedule.generators.virtual import inference, interleaved, looped_bfs
+from minipar.schedule.generators.v_shaped import dualpipev, zb_v
+from minipar.schedule.generators.virtual import interleaved, looped_bfs
+from minipar.schedule.generators.zero_bubble import zb_h1, zb_h2
 from minipar.schedule.instruction import Schedule
 
 
@@ -29,6 +32,10 @@ SCHEDULES = {
     "eager-1f1b": Generator(eager_one_f_one_b),
     "interleaved": Generator(interleaved, virtual=2, free=True),
     "looped-bfs": Generator(looped_bfs, virtual=2, free=True),
+    "zb-h1": Generator(zb_h1),
+    "zb-h2": Generator(zb_h2),
+    "zb-v": Generator(zb_v, virtual=2),
+    "dualpipev": Generator(dualpipev, virtual=2),
     "inference": Generator(inference, free=True),
 }
 

@@ -5,6 +5,8 @@ A stage is v times shorter, so filling and draining the pipeline takes v times l
 
 from __future__ import annotations
 
+import itertools
+
 from minipar.schedule.generators.orders import one_by_one, round_robin, run
 from minipar.schedule.instruction import Instruction, Schedule
 
@@ -30,29 +32,21 @@ def interleaved(ranks: int, micro_batches: int, virtual: int) -> Schedule:
 def looped_bfs(ranks: int, micro_batches: int, virtual: int) -> Schedule:
     """Breadth first: all micro-batches through a stage, then all through the rank's next one, and back in the same way. The
     bubble of interleaved 1F1B, the memory of GPipe, the fewest changes of stage (Lamy-Poirier 2022, arXiv 2211.05953)."""
-    orders = [_sweep("F", rank, ranks, micro_batches, virtual) + _sweep("B", rank, ranks, micro_batches, virtual)
-              for rank in range(ranks)]
+    orders = []
+    for rank in range(ranks):
+        stages = range(rank, ranks * virtual, ranks)
+        forwards = [step for stage in stages for step in run("F", stage, range(micro_batches))]
+        backwards = [step for stage in reversed(stages) for step in run("B", stage, range(micro_batches))]
+        orders.append(forwards + backwards)
     return _dealt("looped-bfs", micro_batches, virtual, orders)
-
-
-def inference(ranks: int, micro_batches: int, virtual: int) -> Schedule:
-    """Forward only, breadth first."""
-    orders = [_sweep("F", rank, ranks, micro_batches, virtual) for rank in range(ranks)]
-    return _dealt("inference", micro_batches, virtual, orders, forward_only=True)
-
-
-def _sweep(kind: str, rank: int, ranks: int, micro_batches: int, virtual: int) -> list[Instruction]:
-    """All micro-batches through the rank's stages, one stage after the other, in the direction of the kind."""
-    stages = range(rank, ranks * virtual, ranks)
-    return [step for stage in (stages if kind == "F" else reversed(stages)) for step in run(kind, stage, range(micro_batches))]
 
 
 def _groups(micro_batches: int, number: int) -> list[range]:
     """So many groups of consecutive micro-batches, as even as possible, the larger first."""
     size, larger = divmod(micro_batches, number)
     starts = [size * group + min(group, larger) for group in range(number + 1)]
-    return [range(start, stop) for start, stop in zip(starts, starts[1:])]
+    return [range(*bounds) for bounds in itertools.pairwise(starts)]
 
 
-def _dealt(name: str, micro_batches: int, virtual: int, orders: list[list[Instruction]], forward_only: bool = False) -> Schedule:
-    return Schedule(name, micro_batches, round_robin(len(orders), virtual), tuple(map(tuple, orders)), forward_only=forward_only)
+def _dealt(name: str, micro_batches: int, virtual: int, orders: list[list[Instruction]]) -> Schedule:
+    return Schedule(name, micro_batches, round_robin(len(orders), virtual), tuple(map(tuple, orders)))

@@ -1,0 +1,20 @@
+"""Forward only: for evaluation and generation, on whatever ranks a training schedule has put the stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minipar.schedule.generators.orders import round_robin, run
+from minipar.schedule.instruction import Schedule
+
+
+def forward_only(homes: Sequence[int], micro_batches: int) -> Schedule:
+    """Breadth first: all micro-batches through a rank's first stage, then through its next one. homes: the rank of each stage."""
+    orders = tuple(tuple(step for stage, home in enumerate(homes) if home == rank for step in run("F", stage, range(micro_batches)))
+                   for rank in range(max(homes) + 1))
+    return Schedule("inference", micro_batches, tuple(homes), orders, forward_only=True)
+
+
+def inference(ranks: int, micro_batches: int, virtual: int) -> Schedule:
+    """Forward only, of v stages per rank that are dealt out in turns."""
+    return forward_only(round_robin(ranks, virtual), micro_batches)
