@@ -88,11 +88,11 @@ def shrink_to(model: GPT, state: Mapping[str, np.ndarray]) -> None:
 
     Raises ConfigError or ShapeError where the state is of another model.
     """
-    for block in model.blocks:
-        rows = {name: state[f"{name}.weight"].shape[0] for name in (block.mlp.down.name, block.attention.out.name)
-                if f"{name}.weight" in state}
-        shrink_mlp(block.mlp, np.arange(rows.get(block.mlp.down.name, 1)))
-        shrink_attention(block.attention, np.arange(rows.get(block.attention.out.name, 1) // _head_width(block.attention)))
+    if set(state) == {p.name for p in model.parameters()}:          # if not, loading says so
+        for block in model.blocks:
+            mlp, attention = block.mlp, block.attention
+            shrink_mlp(mlp, np.arange(len(state[mlp.down.weight.name])))
+            shrink_attention(attention, np.arange(len(state[attention.out.weight.name]) // _head_width(attention)))
     model.load_state_dict(state)
 
 
