@@ -61,7 +61,8 @@ class Layout:
     sums gradients over dp: "parameter" (one message per parameter), "flat" (one in all), "shared" (one, in memory that
     the ranks of a node share), "buckets" (while backward still runs), or "bitwise" (sample by sample in one fixed tree: the
     same bits for every dp and any number of micro-batches).
-    bucket_bytes: of gradient in one bucket.
+    bucket_bytes: of gradient in one bucket. pipeline: the schedule of the pipeline. virtual: its stages per rank, 0 for what it
+    prescribes. stage_layers: layers of each stage, () for as even as can be.
     """
 
     dp: int = 1
@@ -71,11 +72,16 @@ class Layout:
     sequence_parallel: bool = False
     gradients: str = "flat"
     bucket_bytes: int = 1 << 20
+    pipeline: str = "1f1b"
+    virtual: int = 0
+    stage_layers: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("dp", "pp", "cp", "tp", "bucket_bytes"):
             if getattr(self, name) < 1:
                 raise LayoutError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.virtual < 0:
+            raise LayoutError(f"virtual is {self.virtual}; it must be positive, or 0 for what the schedule prescribes")
         if self.gradients not in GRADIENTS:
             raise LayoutError(f"gradients is {self.gradients!r}; choose {', '.join(GRADIENTS)}")
 

@@ -10,29 +10,32 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from minipar.autograd import backward, no_grad
 from minipar.checkpoint.match import require_match
 from minipar.comm.collectives import all_reduce, even_counts
 from minipar.config import ModelConfig, TrainConfig
 from minipar.data.batches import Batches, EvaluationBatches, split
 from minipar.data.tokenizer import Tokenizer
 from minipar.errors import CheckpointError, DivergenceError, LayoutError
-from minipar.nn import GPT, SILENCE, Noise, Serial
-from minipar.nn.diagnosis import first_nonfinite
-from minipar.optim import OPTIMIZERS, Flat, Schedule, clip, constant, cosine, warm_up
+from minipar.nn import SILENCE, Noise, Parameter, Serial
+from minipar.optim import OPTIMIZERS, Flat, clip, constant, cosine, warm_up
 from minipar.parallel.bitwise import tree_sum
 from minipar.parallel.data import make_reducer
 from minipar.parallel.grid import Grid
 from minipar.parallel.norm import global_norm
+from minipar.parallel.pipeline import MicroBatch, Pipeline, nothing
+from minipar.parallel.stages import Stages, parts_of
 from minipar.parallel.tensor import region_of
-from minipar.parallel.whole import gather_whole
+from minipar.parallel.whole import gather_stages, gather_whole
+from minipar.plan.parameters import rank_shapes
 from minipar.precision import Autocast, LossScale, format_of, loss_scale_of
+from minipar.schedule.generators import forward_only, make_schedule
+from minipar.schedule.instruction import Instruction, Schedule
 
 
 @dataclass(frozen=True)
@@ -57,18 +60,19 @@ class Trainer:
 
     All ranks of the grid make one and call the same methods in the same order. What a step does depends on (seed, step) and
     on what `state` returns, so a restored run goes on to the same bits. region: how the model's layers are spread (default:
-    over grid.tp). Raises DataError where the text is too short for the context, LayoutError where ranks would be left
-    without work.
+    over grid.tp). listen(instruction): called after each computation of a pipeline's program. Raises DataError where the text
+    is too short for the context, LayoutError where ranks would be left without work, ScheduleError for a schedule that
+    cannot be.
     """
 
     def __init__(self, model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer, tokens: np.ndarray, grid: Grid,
-                 region: Serial | None = None):
+                 region: Serial | None = None, listen: Callable[[Instruction], None] = nothing):
         layout = grid.layout
-        if layout.pp > 1 or layout.cp > 1:
-            raise LayoutError("training runs over dp and tp; leave --pp and --cp at 1")
+        if layout.cp > 1:
+            raise LayoutError("training runs over dp, pp and tp; leave --cp at 1")
         if layout.dp > train.batch:
             raise LayoutError(f"a batch of {train.batch} over dp={layout.dp} leaves ranks without samples; choose a larger --batch")
-        self.config, self.tokenizer, self.grid = train, tokenizer, grid
+        self.model, self.config, self.tokenizer, self.grid = model, train, tokenizer, grid
         self.text = hashlib.blake2b(tokens.tobytes(), digest_size=16).hexdigest()
         training, validation = split(tokens)
         self.batches = Batches(training, model.context, train.batch, train.seed)
@@ -77,11 +81,15 @@ class Trainer:
         first = sum(self.shares[: grid.dp.rank])
         self.rows = np.arange(first, first + self.shares[grid.dp.rank])
         region = region or region_of(grid.tp, model.context, layout.sequence_parallel)
-        self.model = GPT(model, seed=train.seed, dtype=train.dtype, region=region)
-        self.flat = Flat(self.model.parameters())
+        homes = self._pipeline(train.micro_batches).homes
+        parts = parts_of(model.layers, len(homes), layout.stage_layers)
+        self.stages = Stages(model, parts, homes, grid.pp, region, seed=train.seed, dtype=train.dtype)
+        self.pipelines: dict[Schedule, Pipeline] = {}
+        self.listen = listen
+        self.flat = Flat(self.stages.parameters())
         self.reducer = None if layout.gradients == "bitwise" else make_reducer(layout, self.flat, grid.dp)
         self.optimizer = OPTIMIZERS[train.optimizer](self.flat, weight_decay=train.weight_decay)
-        self.schedule = _schedule(train)
+        self.rate = _learning_rate(train)
         format = format_of(train.precision)
         self.autocast, self.scale = Autocast(format), loss_scale_of(format, train.loss_scale)
         self.done = 0
@@ -96,11 +104,11 @@ class Trainer:
         inputs, targets = self.batches.get(number)                  # [B, T], the global batch
         loss = self._gradient_in_a_tree(inputs, targets) if self.reducer is None else self._gradient(inputs, targets)
         self.scale.unscale(self.flat.gradient())
-        norm = global_norm(self.flat, self.grid.tp)
+        norm = global_norm(self.flat, self.grid.tp, self.grid.pp, self.stages.copies)
         taken = self.scale.update(math.isfinite(norm))              # the norm, and so the answer, is the same on all ranks
         if not math.isfinite(loss) or self.scale.hopeless:
             raise self._diverged(f"step {number}: loss {loss:g}, gradient norm {norm:g}", inputs[self.rows])
-        lr = self.schedule(number)
+        lr = self.rate(number)
         if taken:
             clip(self.flat.grad, norm, self.config.clip or math.inf)
             self.optimizer.step(lr)
@@ -114,11 +122,12 @@ class Trainer:
         Raises DivergenceError where it is not finite.
         """
         batches = list(self.validation)
+        mine = range(self.grid.dp.rank, len(batches), self.grid.dp.size)
         sums = np.zeros(len(batches))
-        with no_grad(), self.autocast():
-            for number in range(self.grid.dp.rank, len(batches), self.grid.dp.size):
-                sums[number] = self.model.loss(*batches[number], count=1).item()
-        sums = all_reduce(self.grid.dp, sums, why="validation")
+        if mine:
+            schedule = forward_only(self._pipeline(1).homes, len(mine))
+            sums[mine] = self._run(schedule, [MicroBatch(*batches[number], SILENCE) for number in mine], count=1)
+        sums = self._over_dp_and_pp(sums, "validation")
         if not np.isfinite(sums).all():
             first = int(np.argmin(np.isfinite(sums)))
             raise self._diverged(f"validation before step {self.done}: loss {sums[first]:g}", batches[first][0])
@@ -132,25 +141,25 @@ class Trainer:
         """
         if not np.isfinite(self.flat.data).all():
             raise self._diverged(f"before step {self.done}: spoilt weights", self.batches.get(self.done)[0][self.rows])
-        meta = {"model": asdict(self.model.config), "train": asdict(self.config), "tokenizer": self.tokenizer.to_dict(),
+        meta = {"model": asdict(self.model), "train": asdict(self.config), "tokenizer": self.tokenizer.to_dict(),
                 "text": self.text, "done": self.done, "optimizer_steps": self.optimizer.steps,
                 "loss_scale": self.scale.state()}
         if self.grid.at["dp"] > 0:                                  # a replica of rank 0's
             return {}, meta
         arrays = {}
         for kind, p, part in self._parts():
-            whole = gather_whole(p, part, self.grid.tp)
+            whole = None if p.name in self.stages.copies else gather_whole(p, part, self.grid.tp)
             if whole is not None:
                 arrays[f"{kind}/{p.name}"] = whole
-        return arrays, meta
+        return gather_stages(arrays, self.grid.pp), meta
 
     def restore(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], where: object) -> None:
         """Go on from a checkpoint at `where`, whatever layout wrote it; dropout and the training's options may be others.
 
         Raises CheckpointError, and changes nothing, where it is of another model, optimiser, dtype or text.
         """
-        _require_same_model(asdict(self.model.config), meta["model"], where)
-        require_match({f"{kind}/{p.name}": p.whole for kind, p, _ in self._parts()},
+        _require_same_model(asdict(self.model), meta["model"], where)
+        require_match({f"{kind}/{name}": shape for kind in self._buffers() for name, shape in rank_shapes(self.model).items()},
                       {name: array.shape for name, array in arrays.items()}, where)
         if meta["train"]["dtype"] != self.config.dtype:
             raise CheckpointError(f"{where} holds {meta['train']['dtype']}; leave --dtype out, or start a new run")
@@ -162,52 +171,68 @@ class Trainer:
         if (meta["train"].get("precision"), meta["train"].get("loss_scale")) == (self.config.precision, self.config.loss_scale):
             self.scale = LossScale(**meta["loss_scale"])            # another precision, or scale, starts with its own
 
-    def _parts(self) -> list[tuple[str, Any, np.ndarray]]:
-        """(kind, parameter, this rank's array) of all that a checkpoint holds: weights and each slot of the optimiser."""
-        buffers = {"weights": self.flat.data} | {f"optimizer/{slot}": a for slot, a in self.optimizer.state.items()}
-        views = {kind: self.flat.by_name(buffer) for kind, buffer in buffers.items()}
-        return [(kind, p, views[kind][p.name]) for kind in buffers for p in self.flat.parameters]
+    def _buffers(self) -> dict[str, np.ndarray]:
+        """The flat buffers that a checkpoint holds, by kind: weights and each slot of the optimiser."""
+        return {"weights": self.flat.data} | {f"optimizer/{slot}": a for slot, a in self.optimizer.state.items()}
+
+    def _parts(self) -> list[tuple[str, Parameter, np.ndarray]]:
+        """(kind, parameter, this rank's array) of all that a checkpoint holds."""
+        views = {kind: self.flat.by_name(buffer) for kind, buffer in self._buffers().items()}
+        return [(kind, p, arrays[p.name]) for kind, arrays in views.items() for p in self.flat.parameters]
 
     def _gradient(self, inputs: np.ndarray, targets: np.ndarray) -> float:
         """Fill the flat gradient with that of the global batch; returns the loss."""
         assert self.reducer is not None
         self.flat.zero_grad()
         pieces = [rows for rows in np.array_split(self.rows, self.config.micro_batches) if len(rows)]
-        loss = 0.0
-        for number, rows in enumerate(pieces):
-            if number == len(pieces) - 1:
-                self.reducer.expect()
-            loss += self._backward(inputs, targets, rows)
+        loss = self._backward(inputs, targets, pieces, self.reducer.expect)
         self.reducer.finish()
-        return all_reduce(self.grid.dp, np.array([loss]), why="loss").item()
+        self.stages.add_tied(self.flat)
+        return self._over_dp_and_pp(np.array([loss]), "loss").item()
 
     def _gradient_in_a_tree(self, inputs: np.ndarray, targets: np.ndarray) -> float:
         """The same, sample by sample in a fixed order of additions: see parallel/bitwise.py."""
         def leaf(sample: int) -> np.ndarray:
             self.flat.zero_grad()
-            loss = self._backward(inputs, targets, np.array([sample]))
+            loss = self._backward(inputs, targets, [np.array([sample])])
             return np.append(self.flat.gradient(), self.flat.grad.dtype.type(loss))
 
         total = tree_sum(leaf, self.shares, self.grid.dp)           # [n + 1], the loss last
         self.flat.grad[...] = total[:-1]
-        return float(total[-1])
+        self.stages.add_tied(self.flat)
+        return all_reduce(self.grid.pp, total[-1:], why="loss").item()
 
-    def _backward(self, inputs: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> float:
-        """Add the gradient of some samples of the global batch; returns their part of the loss."""
-        rate = self.model.config.dropout
-        noise = Noise(rate, self.config.seed, self.done, rows) if rate else SILENCE
+    def _backward(self, inputs: np.ndarray, targets: np.ndarray, pieces: Sequence[np.ndarray],
+                  expect: Callable[[Iterable[Parameter]], None] = nothing) -> float:
+        """Add the gradient of some samples of the global batch, in micro-batches; returns their part of the loss.
+
+        The loss is 0 on ranks of pp that do not have the last stage.
+        """
+        rate = self.model.dropout
+        batch = [MicroBatch(inputs[rows], targets[rows], Noise(rate, self.config.seed, self.done, rows) if rate else SILENCE)
+                 for rows in pieces]
+        return float(sum(self._run(self._pipeline(len(pieces)), batch, targets.size, expect)))
+
+    def _pipeline(self, micro_batches: int) -> Schedule:
+        layout = self.grid.layout
+        return make_schedule(layout.pipeline, layout.pp, micro_batches, layout.virtual or None)
+
+    def _run(self, schedule: Schedule, batch: Sequence[MicroBatch], count: int,
+             expect: Callable[[Iterable[Parameter]], None] = nothing) -> np.ndarray:
+        """The losses of the micro-batches [m], see Pipeline.run. A schedule is lowered once."""
+        if schedule not in self.pipelines:
+            self.pipelines[schedule] = Pipeline(self.stages, schedule, self.grid.pp, self.listen)
         with self.autocast():
-            loss = self.model.loss(inputs[rows], targets[rows], count=targets.size, noise=noise)
-        value = loss.item()
-        backward(loss, np.full_like(loss.data, self.scale.scale))
-        return value
+            return self.pipelines[schedule].run(batch, count, self.scale.scale, expect)
+
+    def _over_dp_and_pp(self, losses: np.ndarray, why: str) -> np.ndarray:
+        """The sum over ranks that have different samples, and over stages, of which the last alone has losses."""
+        return all_reduce(self.grid.pp, all_reduce(self.grid.dp, losses, why=why), why=why)
 
     def _diverged(self, what: str, inputs: np.ndarray) -> DivergenceError:
         """The error that says where in the model a NaN or an infinity came up first, on these inputs [B, T]."""
-        with self.autocast():
-            place = first_nonfinite(self.model, lambda: self.model(inputs))
-        spoilt = [p.name for p in reversed(self.model.parameters()) if p.grad is not None and not np.isfinite(p.grad).all()]
-        place = place or (f"the gradient of {spoilt[0]}" if spoilt else "a sum, of losses or of the gradient's squares")
+        schedule = forward_only(self._pipeline(1).homes, 1)
+        place = self.stages.first_nonfinite(lambda: self._run(schedule, [MicroBatch(inputs, inputs, SILENCE)], count=1))
         return DivergenceError(f"{what}; it arose first in {place}; try a lower --lr")
 
 
@@ -220,7 +245,7 @@ def _require_same_model(own: Mapping[str, Any], saved: Mapping[str, Any], where:
                               f"resume with the sizes it was trained with, or start a new run")
 
 
-def _schedule(config: TrainConfig) -> Schedule:
+def _learning_rate(config: TrainConfig) -> Callable[[int], float]:
     after = max(config.steps - config.warm_up, 1)
     peak = constant(config.lr) if config.schedule == "constant" else cosine(config.lr, config.lr / 10, after)
     return warm_up(peak, config.warm_up)

@@ -100,7 +100,7 @@ def _resumed(folder: Run, options: argparse.Namespace, grid: Grid) -> Trainer:
 
 def _asked(trainer: Trainer) -> dict[str, dict]:
     """What was asked for, as config.json tells it."""
-    return {"model": asdict(trainer.model.config), "train": asdict(trainer.config), "layout": asdict(trainer.grid.layout)}
+    return {"model": asdict(trainer.model), "train": asdict(trainer.config), "layout": asdict(trainer.grid.layout)}
 
 
 def _train(trainer: Trainer, folder: Run, interruption: Interruption) -> int:

@@ -8,6 +8,7 @@ data parallel training"). `bitwise.py` has a fifth.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -27,8 +28,8 @@ class PerParameter:
     def __init__(self, flat: Flat, dp: Communicator, algorithm: str = "auto"):
         self.flat, self.dp, self.algorithm = flat, dp, algorithm
 
-    def expect(self) -> None:
-        """Called before the last backward of a step."""
+    def expect(self, parameters: Iterable[Parameter]) -> None:
+        """Called before the last backward of a step that reaches these parameters."""
 
     def finish(self) -> None:
         """Called after the last backward; it leaves the sum over dp in the flat gradient, in the same bits on all ranks."""
@@ -65,30 +66,30 @@ class Buckets(PerParameter):
     def __init__(self, flat: Flat, dp: Communicator, algorithm: str = "auto", size: int = BUCKET):
         super().__init__(flat, dp, algorithm)
         self.buckets = _cut(flat, size)
-        self._missing: list[int] = []                               # per bucket, how many parameters are not complete
+        self._missing = [set(parameters) for _, parameters in self.buckets]         # per bucket, what is not complete
+        self._expected: set[Parameter] = set()                      # what the backward under way completes
         self._handles: list[Handle] = []                            # of the buckets that have started
-        self._expecting = False
         for number, (_, parameters) in enumerate(self.buckets):
             for p in parameters:
-                p.on_grad(partial(self._complete, number))
+                p.on_grad(partial(self._complete, number, p))
 
-    def expect(self) -> None:
-        self._expecting, self._handles = True, []
-        self._missing = [len(parameters) for _, parameters in self.buckets]
+    def expect(self, parameters: Iterable[Parameter]) -> None:
+        self._expected.update(parameters)
 
     def finish(self) -> None:
         gradient = self.flat.gradient()                             # parameters that backward did not reach are zero now
-        self._expecting = False
         while len(self._handles) < len(self.buckets):
             self._start()
         for handle in self._handles:
             handle.wait()
         assert gradient is self.flat.grad
+        self._expected, self._handles = set(), []
+        self._missing = [set(parameters) for _, parameters in self.buckets]
 
-    def _complete(self, number: int, gradient: np.ndarray) -> None:
-        if not self._expecting:                                     # an earlier micro-batch: more is to come
+    def _complete(self, number: int, p: Parameter, gradient: np.ndarray) -> None:
+        if p not in self._expected:                                 # an earlier micro-batch: more is to come
             return
-        self._missing[number] -= 1
+        self._missing[number].discard(p)
         while len(self._handles) < len(self.buckets) and not self._missing[len(self._handles)]:
             self._start()
         for handle in self._handles:                                # messages move only when asked to

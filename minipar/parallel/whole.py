@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from minipar.comm.collectives import reduce
-from minipar.comm.protocol import Communicator
+from minipar.comm.protocol import Communicator, exchange_texts
 from minipar.nn import Parameter
 
 
@@ -21,3 +23,17 @@ def gather_whole(p: Parameter, part: np.ndarray, tp: Communicator) -> np.ndarray
     p.cut.put(whole, part)
     bits = whole.view(f"i{part.itemsize}")                          # added as integers: x + 0 is x in every bit, even for -0.0
     return whole if reduce(tp, bits, why=f"whole {p.name}", out=bits if tp.rank == 0 else None) is not None else None
+
+
+def gather_stages(arrays: dict[str, np.ndarray], pp: Communicator) -> dict[str, np.ndarray]:
+    """All ranks' arrays on rank 0 of pp, nothing elsewhere. Names are the ranks' own. All ranks of pp call it."""
+    why = "arrays of stages"
+    about = {name: (array.shape, array.dtype.str) for name, array in arrays.items()}
+    tables = exchange_texts(pp, json.dumps(about), why=why, tag=pp.entering("gather stages", None, None, why=why))
+    if pp.rank > 0:
+        for array in arrays.values():
+            pp.send(np.ascontiguousarray(array), 0, why=why)
+        return {}
+    return arrays | {name: pp.recv(np.empty(shape, dtype), source, why=why)
+                     for source, table in enumerate(tables) if source > 0
+                     for name, (shape, dtype) in json.loads(table).items()}

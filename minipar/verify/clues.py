@@ -34,7 +34,7 @@ def place_clue(run: Run, reference: Record, item: str, place: str) -> Clue:
     seen = run.record[item]
     if place not in seen or place not in reference[item]:
         return {"ratio": None, "sums": [], "shape": False}
-    whole = seen[place].values.shape[1] == run.trainer.model.config.context        # not a share of the tokens
+    whole = seen[place].values.shape[1] == run.trainer.model.context        # not a share of the tokens
     sums = _summed(seen, [place], run.grid.tp) if whole else {}
     return _clue(seen[place].values, seen[place].own(reference[item][place].values), {"tp": sums[place]} if sums else {})
 

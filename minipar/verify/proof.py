@@ -12,7 +12,7 @@ from minipar.verify.clues import gradient_clues, place_clue, ratio
 from minipar.verify.explain import Evidence, explain
 from minipar.verify.findings import Finding, difference, differences, over_ranks, tolerance
 from minipar.verify.gathered import gathered
-from minipar.verify.record import Record, Run, run_alone, run_rank
+from minipar.verify.record import Record, Run, part_of, run_alone, run_rank
 from minipar.verify.replicas import digests, fingerprint, replicas
 from minipar.verify.traffic import Traffic, sent_by_rank, traffic_of
 
@@ -56,14 +56,14 @@ def verify(world: Communicator, case: Case, reference: Mapping[str, Record] | No
     runs = {name: run_rank(world, case, name) for name in RUNS}
     limit = tolerance(case.train.dtype)
     exact = case.layout.gradients == "bitwise" and case.layout.tp == 1
-    mine = [finding for name, run in runs.items() for finding in differences(run.record, reference[name], limit, exact)]
+    mine = [finding for name, run in runs.items() for finding in differences(run.record, part_of(reference[name], run), limit, exact)]
     ranks = gathered(world, {"findings": [asdict(finding) for finding in mine], "digests": digests(runs),
                              "traffic": sent_by_rank(case, runs["SGD"])}, "verify")
     findings = over_ranks([Finding(**finding) for finding in rank["findings"]] for rank in ranks)
     findings.append(replicas([rank["digests"] for rank in ranks]))
     whole = runs["SGD"].trainer.state()[0]                          # on rank 0
     report = Report(case, limit, exact, findings, traffic_of([rank["traffic"] for rank in ranks]),
-                    gathered(world, fingerprint(*whole.values()), "verify fingerprint")[0], [])
+                    gathered(world, fingerprint(*(whole[name] for name in sorted(whole))), "verify fingerprint")[0], [])
     if not report.proven:
         report.explanations.extend(_explanations(world, report, runs["SGD"], reference["SGD"]))
     return report

@@ -63,6 +63,25 @@ def run_rank(world: Communicator, case: Case, run: str) -> Run:
     return Run(trainer, grid, record, sent)
 
 
+def part_of(reference: Record, run: Run) -> Record:
+    """What of the reference a rank should have seen: places of its own stages, and what belongs to no stage."""
+    parts = [model.part for model in run.trainer.stages.models]
+    first, last = any(part.first for part in parts), any(part.last for part in parts)
+    tied = run.trainer.model.tied
+
+    def here(place: str) -> bool:
+        name = place.rpartition(" ")[2]                             # of a layer or a parameter, or a number
+        if name.startswith("blocks."):
+            return any(int(name.split(".")[1]) in part.layers for part in parts)
+        if name == "tokens.weight":
+            return first or last and tied
+        if name == "positions.weight" or place == "out of tokens":
+            return first
+        return last or name.isdigit()
+
+    return {item: {place: seen for place, seen in places.items() if here(place)} for item, places in reference.items()}
+
+
 def run_alone(case: Case) -> dict[str, Record]:
     """The reference: the case on one process, by run."""
     return {run: run_rank(solo(), case.alone(), run).record for run in RUNS}
@@ -108,7 +127,7 @@ def _numbers(what: str, values: list[float], first: int = 1) -> dict[str, Seen]:
 
 def _activations(trainer: Trainer, seen: dict[str, list[np.ndarray]]) -> dict[str, Seen]:
     """This rank's samples, and its tokens where it does not have all. What is its own is worked out anew: see the mutants."""
-    layout, T = trainer.grid.layout, trainer.model.config.context
+    layout, T = trainer.grid.layout, trainer.model.context
     counts, at = even_counts(trainer.config.batch, layout.dp), trainer.grid.at["dp"]
     rows = slice(sum(counts[:at]), sum(counts[: at + 1]))
     shares, at = even_counts(T, layout.tp), trainer.grid.at["tp"]

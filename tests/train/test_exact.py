@@ -106,7 +106,7 @@ def test_a_mean_per_micro_batch_is_seen(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_loss_of_a_step_is_that_of_the_whole_batch() -> None:
     one, cut = trainer(dtype="float64"), trainer(dtype="float64", micro_batches=3)
     inputs, targets = one.batches.get(0)
-    whole = one.model.loss(inputs, targets).item()
+    whole = one.stages.parts[0].loss(inputs, targets).item()
     assert abs(one.step().loss - whole) < 1e-14 and abs(cut.step().loss - whole) < 1e-14
 
 
@@ -118,7 +118,7 @@ def test_validation_knows_no_dropout() -> None:
 
 def test_validation_is_the_mean_over_all_windows() -> None:
     one = trainer(dtype="float64", batch=3)                          # 8 windows in batches of 3, 3 and 2
-    sums = [one.model.loss(inputs, targets).item() * targets.size for inputs, targets in one.validation]
+    sums = [one.stages.parts[0].loss(inputs, targets).item() * targets.size for inputs, targets in one.validation]
     assert len(sums) == 3 and abs(one.validate() - sum(sums) / (8 * 8)) < 1e-14
 
 

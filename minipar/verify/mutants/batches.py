@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from minipar import train
 from minipar.autograd import backward
 from minipar.comm.collectives import all_reduce
 from minipar.nn import GPT
 from minipar.optim import Flat
+from minipar.parallel import pipeline
 from minipar.parallel.data import Whole
 from minipar.train import Trainer
 from minipar.verify.mutants.mutant import Change, after_init, mutant
 
 PIECES = 3                                                          # micro-batches of the cases here
+Pieces = list[np.ndarray]                                           # what Trainer._backward takes: samples per micro-batch,
+Expect = Callable[..., None]                                        # and whom it tells what is complete next
 
 
 @mutant("forward", dp=2)
@@ -53,9 +55,10 @@ def _own_tokens(report: Callable[[Trainer], float]) -> list[Change]:
     """report: what the loss that is told is multiplied by."""
     original = Trainer._backward
 
-    def of_rank(trainer: Trainer, inputs: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> float:
+    def of_rank(trainer: Trainer, inputs: np.ndarray, targets: np.ndarray, pieces: Pieces, expect: Expect) -> float:
         few = targets[trainer.rows]                                 # its size divides
-        return report(trainer) * original(trainer, inputs[trainer.rows], few, rows - trainer.rows[0])
+        moved = [rows - trainer.rows[0] for rows in pieces]
+        return report(trainer) * original(trainer, inputs[trainer.rows], few, moved, expect)
     return [Change(Trainer, "_backward", of_rank)]
 
 
@@ -75,7 +78,7 @@ def averaged_twice() -> list[Change]:
 @mutant("backward", dp=2, micro_batches=PIECES)
 def mean_of_micro_batches_missing() -> list[Change]:
     """Each micro-batch's loss is a mean of its own; the gradients are summed, and grow with their number (picotron's bug)."""
-    return [Change(train, "backward", lambda loss: backward(loss * PIECES))]
+    return [Change(pipeline, "backward", lambda loss, gradient, deferred: backward(loss, gradient * PIECES))]
 
 
 @mutant("loss", dp=2, micro_batches=PIECES)
@@ -105,15 +108,17 @@ def _nothing(trainer: Trainer, last: bool) -> None:
 
 
 def _around_pieces(before: Callable[[Trainer, bool], None] = _nothing, after: Callable[[Trainer, bool], None] = _nothing) -> Change:
+    """Micro-batches one by one, with something before or after each of them."""
     original = Trainer._backward
 
-    def piece(trainer: Trainer, inputs: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> float:
-        last = rows[-1] == trainer.rows[-1]
-        before(trainer, last)
-        loss = original(trainer, inputs, targets, rows)
-        after(trainer, last)
+    def one_by_one(trainer: Trainer, inputs: np.ndarray, targets: np.ndarray, pieces: Pieces, expect: Expect) -> float:
+        loss = 0.0
+        for number, rows in enumerate(pieces, 1):
+            before(trainer, number == len(pieces))
+            loss += original(trainer, inputs, targets, [rows], expect)
+            after(trainer, number == len(pieces))
         return loss
-    return Change(Trainer, "_backward", piece)
+    return Change(Trainer, "_backward", one_by_one)
 
 
 @mutant("forward", micro_batches=PIECES)
@@ -121,9 +126,9 @@ def last_micro_batch_dropped() -> list[Change]:
     """The loop over micro-batches ends one too early."""
     original = Trainer._backward
 
-    def piece(trainer: Trainer, inputs: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> float:
-        return 0.0 if rows[-1] == trainer.rows[-1] else original(trainer, inputs, targets, rows)
-    return [Change(Trainer, "_backward", piece)]
+    def but_one(trainer: Trainer, inputs: np.ndarray, targets: np.ndarray, pieces: Pieces, expect: Expect) -> float:
+        return original(trainer, inputs, targets, pieces[:-1], expect)
+    return [Change(Trainer, "_backward", but_one)]
 
 
 @mutant("later gradients", dp=2)

@@ -9,6 +9,7 @@ import numpy as np
 from minipar import train
 from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
+from minipar.nn import Parameter
 from minipar.optim import Flat
 from minipar.parallel.data import Buckets, Whole
 from minipar.verify.mutants.mutant import Change, mutant
@@ -65,8 +66,8 @@ def one_step_late() -> list[Change]:
 @mutant("gradients", dp=2, gradients="buckets", bucket_bytes=3000)
 def bucket_sent_early() -> list[Change]:
     """A bucket leaves when the first of its gradients is complete, not the last."""
-    def complete(reducer: Buckets, number: int, gradient: np.ndarray) -> None:
-        if reducer._expecting:
+    def complete(reducer: Buckets, number: int, p: Parameter, gradient: np.ndarray) -> None:
+        if p in reducer._expected:
             while len(reducer._handles) <= number:
                 reducer._start()
                 reducer._handles[-1].wait()                         # a fast network: it is there before backward goes on
@@ -80,7 +81,7 @@ def buckets_in_another_order() -> list[Change]:
         gradient = reducer.flat.gradient()
         for number, (place, _) in list(enumerate(reducer.buckets))[:: 1 - 2 * (reducer.dp.rank % 2)]:
             all_reduce(reducer.dp, gradient[place], why=f"gradients {number}", out=gradient[place])
-    return [Change(Buckets, "finish", finish), Change(Buckets, "_complete", lambda reducer, number, gradient: None)]
+    return [Change(Buckets, "finish", finish), Change(Buckets, "_complete", lambda reducer, number, p, gradient: None)]
 
 
 @mutant("loss", dp=2)

@@ -18,7 +18,7 @@ from minipar.verify.mutants.mutant import Change, after_init, mutant
 @mutant("norm", tp=2)
 def norm_counts_replicas() -> list[Change]:
     """The squares of all ranks are added up, and what each rank holds whole counts tp times: clipping sets in too early."""
-    def norm(flat: Flat, tp: Communicator) -> float:
+    def norm(flat: Flat, tp: Communicator, *others: Any) -> float:
         return math.sqrt(all_reduce(tp, np.array([squared_norm(flat.gradient())]), why="gradient norm").item())
     return [Change(train, "global_norm", norm)]
 
@@ -26,15 +26,15 @@ def norm_counts_replicas() -> list[Change]:
 @mutant("norm", tp=2)
 def norm_of_the_own_part() -> list[Change]:
     """Each rank clips by the norm of what it holds itself: another factor on every rank."""
-    return [Change(train, "global_norm", lambda flat, tp: math.sqrt(squared_norm(flat.gradient())))]
+    return [Change(train, "global_norm", lambda flat, *others: math.sqrt(squared_norm(flat.gradient())))]
 
 
 @mutant("first update", dp=2)
 def rate_times_dp() -> list[Change]:
     """The learning rate is multiplied by dp, as if the batch had grown with it."""
     def scale(trainer: Trainer, *arguments: Any) -> None:
-        schedule, dp = trainer.schedule, trainer.grid.dp.size
-        trainer.schedule = lambda step: dp * schedule(step)
+        rate, dp = trainer.rate, trainer.grid.dp.size
+        trainer.rate = lambda step: dp * rate(step)
     return [after_init(Trainer, scale)]
 
 

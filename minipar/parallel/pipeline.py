@@ -1,0 +1,167 @@
+"""The executor of pipeline schedules: one table from a program's steps to what they do. Schedules differ in data alone.
+
+A program (`minipar.schedule.lower`) is a rank's list of computations, sends and receives. Sends do not block, and receives
+are posted ahead: with blocking ones, 1F1B deadlocks as soon as messages outgrow the buffers of the MPI library.
+"""
+
+# b samples of a micro-batch, T tokens, t: this rank's share of them, D model width
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minipar.autograd import Deferred, Tensor, backward, inlet, no_grad
+from minipar.comm.protocol import Communicator, Request
+from minipar.nn import Noise, Parameter
+from minipar.parallel.stages import Stages
+from minipar.schedule.instruction import Instruction, Schedule
+from minipar.schedule.lower import Message, Receive, Send, Sent, Step, lower
+
+AHEAD = 2                                                           # receives that are posted before they are needed
+
+
+class MicroBatch(NamedTuple):
+    """inputs, targets: int [b, T]. noise: which dropout masks to draw for its samples."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    noise: Noise
+
+
+def nothing(*_: Any) -> None:
+    """What an executor calls where nobody listens."""
+
+
+class Pipeline:
+    """Runs a schedule on this rank's stages. All ranks of pp make one, and call `run` together.
+
+    listen(instruction): called after each computation, as the clock wants it.
+    """
+
+    def __init__(self, stages: Stages, schedule: Schedule, pp: Communicator, listen: Callable[[Instruction], None] = nothing):
+        self.stages, self.schedule, self.pp, self.listen = stages, schedule, pp, listen
+        self.program = lower(schedule)[pp.rank]
+        self.completes = _completions(stages, schedule, pp.rank)
+
+    def run(self, batch: Sequence[MicroBatch], count: int, scale: float = 1.0,
+            expect: Callable[[list[Parameter]], None] = nothing) -> np.ndarray:
+        """Add the gradient of the batch to the stages' parameters; returns the loss of each micro-batch, float64 [m].
+
+        The losses are zero on all ranks but the one that has the last stage. count: what the loss is divided by, the tokens of
+        the global batch. scale: what the gradient is multiplied by (mixed precision). expect(parameters): called before the
+        last backward that reaches these parameters.
+        """
+        run = _Run(self, batch, count, scale)
+        for step in self.program:
+            if step in self.completes:
+                expect(self.completes[step])
+            run.do(step)
+            if isinstance(step, Instruction):
+                self.listen(step)
+        run.finish()
+        return run.losses
+
+
+def _completions(stages: Stages, schedule: Schedule, rank: int) -> dict[Step, list[Parameter]]:
+    """Instruction -> the parameters of this rank whose gradient it completes."""
+    last: dict[Parameter, Instruction] = {}
+    for instruction in schedule.orders[rank]:
+        if instruction.kind == ("W" if schedule.split else "B"):
+            last.update(dict.fromkeys(stages.parts[instruction.stage].parameters(), instruction))
+    completes: dict[Step, list[Parameter]] = {}
+    for p, instruction in last.items():
+        completes.setdefault(instruction, []).append(p)
+    return completes
+
+
+class _Run:
+    """One run of a program: what is on its way, what waits to be used, and the tapes between forward and backward."""
+
+    def __init__(self, pipeline: Pipeline, batch: Sequence[MicroBatch], count: int, scale: float):
+        self.stages, self.pp, self.schedule = pipeline.stages, pipeline.pp, pipeline.schedule
+        self.batch, self.count, self.scale = batch, count, scale
+        self.losses = np.zeros(len(batch))
+        self.values: dict[Message, np.ndarray] = {}                 # made or received, and not used yet
+        self.tapes: dict[tuple[int, int], Tensor] = {}              # (stage, micro-batch) -> the stage's output
+        self.deferred: dict[tuple[int, int], Deferred] = {}
+        self.sending: dict[Message, Request] = {}
+        self.receiving: dict[Message, Request] = {}
+        self.coming = deque(step for step in pipeline.program if isinstance(step, Receive))
+        self.table: dict[str | type, Callable[..., None]] = {
+            "F": self.forward, "B": self.backward, "W": self.weights, Send: self.send, Receive: self.receive, Sent: self.sent}
+
+    def do(self, step: Step) -> None:
+        if isinstance(step, Instruction):
+            self.table[step.kind](step.stage, step.micro)
+        else:
+            self.table[type(step)](step.message, step.peer)
+
+    def finish(self) -> None:
+        for request in self.sending.values():
+            self.pp.wait(request)
+
+    def forward(self, stage: int, micro: int) -> None:
+        model, (inputs, targets, noise) = self.stages.parts[stage], self.batch[micro]
+        T = inputs.shape[1]
+        noise = noise.on(self.stages.region.places(T), T)
+        x: np.ndarray | Tensor = inputs
+        if stage > 0:
+            x = inlet(self.values.pop(Message("x", stage - 1, micro)), partial(self._keep, Message("g", stage, micro)))
+        with no_grad() if self.schedule.forward_only else nullcontext():
+            out = model.loss(x, targets, count=self.count, noise=noise) if model.part.last else model(x, noise=noise)
+        if not self.schedule.forward_only:
+            self.tapes[stage, micro] = out
+        if model.part.last:
+            self.losses[micro] = out.item()
+        else:
+            self._keep(Message("x", stage, micro), out.data)
+
+    def backward(self, stage: int, micro: int) -> None:
+        """All of it; where the schedule splits it, the gradient of the stage's input alone."""
+        out, deferred = self.tapes.pop((stage, micro)), None
+        if self.stages.parts[stage].part.last:
+            gradient = np.full_like(out.data, self.scale)
+        else:
+            gradient = self.values.pop(Message("g", stage + 1, micro))
+        if self.schedule.split:
+            deferred = self.deferred[stage, micro] = Deferred()
+        backward(out, gradient, deferred=deferred)
+
+    def weights(self, stage: int, micro: int) -> None:
+        self.deferred.pop((stage, micro)).run()
+
+    def send(self, message: Message, peer: int) -> None:
+        self.sending[message] = self.pp.isend(self.values.pop(message), peer, why=_why(message), tag=_tag(message))
+
+    def sent(self, message: Message, peer: int) -> None:
+        self.pp.wait(self.sending.pop(message))
+
+    def receive(self, message: Message, peer: int) -> None:
+        while self.coming and len(self.receiving) < AHEAD:
+            self._post(*self.coming.popleft())
+        self.values[message] = self.pp.wait(self.receiving.pop(message))
+
+    def _post(self, message: Message, peer: int) -> None:
+        b, T = self.batch[message.micro].inputs.shape
+        places = self.stages.region.places(T)
+        out = np.empty((b, places.stop - places.start, self.stages.config.width), self.stages.dtype)        # [b, t, D]
+        self.receiving[message] = self.pp.irecv(out, peer, why=_why(message), tag=_tag(message))
+
+    def _keep(self, message: Message, array: np.ndarray) -> None:
+        self.values[message] = np.ascontiguousarray(array)
+
+
+def _why(message: Message) -> str:
+    what = "activations" if message.what == "x" else "gradient"
+    return f"{what} {message.micro} of stage {message.source}"
+
+
+def _tag(message: Message) -> int:
+    """One per channel: within one, messages keep their order."""
+    return 2 * message.source + (message.what == "g")

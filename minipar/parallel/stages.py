@@ -1,0 +1,80 @@
+"""The stages of a pipeline that one rank has: parts of the model, and the weight that two of them may share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minipar.comm.collectives import all_reduce, even_counts
+from minipar.comm.protocol import Communicator, exchange_texts
+from minipar.config import ModelConfig
+from minipar.errors import LayoutError
+from minipar.nn import GPT, Module, Part, Serial
+from minipar.nn.diagnosis import first_nonfinite
+from minipar.optim import Flat
+
+
+def parts_of(layers: int, stages: int, counts: Sequence[int] = ()) -> list[Part]:
+    """The part of the model that each stage has. counts: layers per stage, by default as even as can be.
+
+    Raises LayoutError where a stage would get no layer, and for counts that are not of these stages or layers.
+    """
+    if not counts:
+        if layers < stages:
+            raise LayoutError(f"{layers} layer(s) over {stages} pipeline stages leave stages without any; "
+                              f"choose --layers {stages} or more, or fewer stages")
+        counts = even_counts(layers, stages)
+    if len(counts) != stages or sum(counts) != layers or min(counts) < 0:
+        raise LayoutError(f"--stage-layers {','.join(map(str, counts))} should be {stages} numbers, one per stage, that add up "
+                          f"to {layers} layers")
+    bounds = pairwise(accumulate(counts, initial=0))
+    return [Part(stage == 0, range(*bound), stage == stages - 1) for stage, bound in enumerate(bounds)]
+
+
+class Stages(Module):
+    """This rank's stages of a model; `homes` tells the pipeline rank that has each stage. All ranks of pp make one together.
+
+    A tied token table is needed at both ends of the model. Where these are on two ranks, each has the table, and its gradient
+    is the sum of both (`add_tied`); otherwise that copy would drift apart from the other.
+    """
+
+    def __init__(self, config: ModelConfig, parts: Sequence[Part], homes: Sequence[int], pp: Communicator, region: Serial, *,
+                 seed: int, dtype: DTypeLike):
+        super().__init__("stages")
+        self.config, self.region, self.dtype, self.pp = config, region, np.dtype(dtype), pp
+        self.parts: dict[int, GPT] = {}
+        tokens = None
+        for stage, (part, home) in enumerate(zip(parts, homes, strict=True)):
+            if home == pp.rank:
+                model = GPT(config, seed=seed, dtype=dtype, region=region, part=part, tokens=tokens)
+                tokens = model.tokens if part.first else tokens
+                self.parts[stage] = model
+        self.models = list(self.parts.values())
+        ends = [homes[0], homes[-1]]
+        self._tied: Communicator | None = None
+        if config.tied and ends[0] != ends[1]:
+            self._tied = pp.split(0 if pp.rank in ends else None, why="tied")
+        self.copies = {"tokens.weight"} if self._tied is not None and pp.rank == ends[1] else set()     # owned by another rank
+
+    def add_tied(self, flat: Flat) -> None:
+        """The gradient of the tied table, from both ends of the model. All ranks of pp call it, after the sum over dp."""
+        if self._tied is not None:
+            gradient = flat.by_name(flat.gradient())["tokens.weight"]
+            all_reduce(self._tied, gradient, why="tied table", out=gradient)
+
+    def first_nonfinite(self, run: Callable[[], object]) -> str:
+        """Where in the whole model a NaN or an infinity shows first when `run()` calls it, in words. All ranks of pp call it."""
+        found = {}
+        for stage, model in self.parts.items():
+            spoilt = (p.name for p in reversed(model.parameters()) if p.grad is not None and not np.isfinite(p.grad).all())
+            found[stage] = first_nonfinite(model, run) or "", next(spoilt, "")
+        why = "where it diverged"
+        texts = exchange_texts(self.pp, json.dumps(found), why=why, tag=self.pp.entering("where", None, None, why=why))
+        everywhere = sorted((int(stage), *places) for text in texts for stage, places in json.loads(text).items())
+        place = next((place for _, place, _ in everywhere if place), "")
+        gradient = next((name for *_, name in reversed(everywhere) if name), "")
+        return place or (f"the gradient of {gradient}" if gradient else "a sum, of losses or of the gradient's squares")
