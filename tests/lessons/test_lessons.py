@@ -17,6 +17,9 @@ BREAKS = {
     "01_loss_and_gradient": ("(y / p - (1 - y) / (1 - p))[:, None]", "(y / p + (1 - y) / (1 - p))[:, None]",
                              "F15: the gradient as written is that of differences, sign included"),
     "02_adam": ("(m / (1 - beta1**t))", "m", "F11 E7: two steps by hand end at .9 and .8"),
+    "04_memory_ledger": ("TrainConfig(batch=SAMPLES, optimizer=\"adam\"), Layout(), 0, computed_pairs)",
+                         "TrainConfig(batch=SAMPLES, optimizer=\"adam\"), Layout(), 0, lambda T: T * T)",
+                         "N60: weights, gradients, optimiser and activations are what is allocated, to the byte"),
     "13_data_parallel": ("clip=0, seed=0)", "clip=0, seed=comm.rank)", "replicas are equal"),
     "14_tensor_parallel": ('copy_to_region(x, comm, "dx")', "x", "y, dW and dx are those of the dense layer"),
 }
