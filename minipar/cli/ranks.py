@@ -17,17 +17,28 @@ from minipar.errors import LayoutError
 
 
 def add_layout_options(parser: argparse.ArgumentParser) -> None:
-    """--dp, --tp and what belongs to them, and --engine."""
-    group = parser.add_argument_group("layout", "how the ranks share the work; needs dp * tp ranks, from mpirun or as threads")
+    """--dp, --pp, --tp and what belongs to them, and --engine."""
+    group = parser.add_argument_group("layout", "how the ranks share the work; needs dp * pp * tp ranks, from mpirun or as threads")
     group.add_argument("--dp", type=int, default=1, help="ranks that share the batch (default 1)")
+    group.add_argument("--pp", type=int, default=1, help="ranks that share the layers, as a pipeline (default 1)")
     group.add_argument("--tp", type=int, default=1, help="ranks that share each layer (default 1)")
     group.add_argument("--sequence-parallel", action="store_true", help="ranks of tp share the tokens between layers too")
     group.add_argument("--gradients", default="flat", help=f"how dp sums: {', '.join(GRADIENTS)} (default flat)")
     group.add_argument("--bucket-bytes", type=int, default=Layout.bucket_bytes,
                        help=f"of gradient in one bucket (default {Layout.bucket_bytes})")
+    group.add_argument("--pipeline", default=Layout.pipeline, metavar="SCHEDULE",
+                       help=f"the schedule of the pipeline, by name (minipar schedule --help) or a file (default {Layout.pipeline})")
+    group.add_argument("--virtual", type=int, default=Layout.virtual,
+                       help="pipeline stages per rank (default: what the schedule prescribes)")
+    group.add_argument("--stage-layers", type=_numbers, default=(), metavar="N,N,...",
+                       help="layers of each pipeline stage (default: as even as can be)")
     group.add_argument("--engine", choices=("auto", "threads"), default="auto",
                        help="threads: all ranks as threads of this process; auto: the ranks of mpirun, or one")
     group.add_argument("--timeout", type=float, help="longest wait for another rank in seconds (default 30, or MINIPAR_TIMEOUT)")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
 
 
 def layout_of(options: argparse.Namespace) -> Layout:

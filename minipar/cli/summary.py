@@ -13,7 +13,7 @@ from minipar.train import Trainer
 
 MIB = 1 << 20
 COLUMNS = ("weights MiB", "gradients MiB", "optimiser MiB", "process peak MiB",
-           "dp MiB", "dp messages", "tp MiB", "tp messages")
+           "dp MiB", "dp messages", "pp MiB", "pp messages", "tp MiB", "tp messages")
 
 
 def costs_per_rank(trainer: Trainer, world: Counting) -> str:
@@ -23,7 +23,7 @@ def costs_per_rank(trainer: Trainer, world: Counting) -> str:
     state = sum(buffer.nbytes for buffer in trainer.optimizer.state.values())
     mine = [flat.data.nbytes / MIB, flat.grad.nbytes / MIB, state / MIB, peak / MIB]
     sent = world.traffic.by("group")
-    for axis in ("dp", "tp"):
+    for axis in ("dp", "pp", "tp"):
         tally = sent.get((axis,))
         mine += [tally.bytes / MIB, tally.messages] if tally else [0.0, 0.0]
     rows = all_gather(world, np.array([mine]), why="summary")       # [ranks, columns]
