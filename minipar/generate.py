@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from minipar.errors import ConfigError
 from minipar.nn import GPT
 from minipar.nn.cache import KVCache
+from minipar.parallel.serving import StagesCache
+from minipar.parallel.stages import Stages
 from minipar.rng import stream
 
 
-def generate(model: GPT, prompt: Sequence[int], *, temperature: float = 1.0, top_k: int = 0, seed: int = 0) -> Iterator[int]:
+class Cache(Protocol):
+    """What generation asks of a model that remembers the text so far."""
+
+    length: int                                                     # tokens so far
+
+    def logits(self, tokens: np.ndarray) -> np.ndarray:
+        """Logits [B, V] of what follows the tokens [B, T]."""
+
+
+def generate(model: GPT | Stages, prompt: Sequence[int], *, temperature: float = 1.0, top_k: int = 0,
+             seed: int = 0) -> Iterator[int]:
     """Tokens without end that continue the prompt (at least one token; its last `context` tokens count).
+
+    Of a model that is spread over ranks all ranks ask for the same number of tokens, and get the same ones.
 
     temperature: divides the logits; 0 takes the likeliest token always. top_k: only the k likeliest tokens can come; 0 for
     all. Where the context is full, the newer half of it is read again and generation goes on from there. Raises ConfigError
@@ -24,7 +39,7 @@ def generate(model: GPT, prompt: Sequence[int], *, temperature: float = 1.0, top
     if not len(prompt):
         raise ConfigError("an empty prompt gives the model nothing to continue; give at least one character")
     context, rng = model.config.context, stream(seed, "generate")
-    text, cache = list(prompt)[-context:], KVCache(model)
+    text, cache = list(prompt)[-context:], _new_cache(model)
     new = text
     while True:
         logits = cache.logits(np.array([new]))[0]                   # [V]
@@ -33,8 +48,12 @@ def generate(model: GPT, prompt: Sequence[int], *, temperature: float = 1.0, top
         text.append(token)
         new = [token]
         if cache.length == context:
-            text, cache = text[-max(context // 2, 1):], KVCache(model)
+            text, cache = text[-max(context // 2, 1):], _new_cache(model)
             new = text
+
+
+def _new_cache(model: GPT | Stages) -> Cache:
+    return KVCache(model) if isinstance(model, GPT) else StagesCache(model)
 
 
 def _choose(logits: np.ndarray, temperature: float, top_k: int, rng: np.random.Generator) -> int:

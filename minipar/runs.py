@@ -23,6 +23,9 @@ from minipar.config import ModelConfig
 from minipar.data.tokenizer import Tokenizer, tokenizer_from_dict
 from minipar.errors import CheckpointError
 from minipar.nn import GPT
+from minipar.parallel.grid import Grid
+from minipar.parallel.stages import Stages, parts_of, schedule_of
+from minipar.parallel.tensor import region_of
 from minipar.train import Trainer
 
 META = {"model", "train", "tokenizer", "text", "done", "optimizer_steps"}       # what the checkpoint of a run tells
@@ -94,6 +97,16 @@ class Run:
         model = GPT(ModelConfig(**meta["model"]), dtype=meta["train"]["dtype"])
         model.load_state_dict({name.removeprefix("weights/"): a for name, a in arrays.items() if name.startswith("weights/")})
         return model, tokenizer_from_dict(meta["tokenizer"])
+
+    def stages(self, grid: Grid) -> tuple[Stages, Tokenizer]:
+        """This rank's share of the model of the last checkpoint, for generation, and its tokenizer. All ranks call it."""
+        _, arrays, meta = self.latest()
+        model = ModelConfig(**meta["model"])
+        homes = schedule_of(grid.layout, 1).homes
+        stages = Stages(model, parts_of(model.layers, len(homes), grid.layout.stage_layers), homes, grid,
+                        region_of(grid.tp, model.context, sequence_parallel=False), seed=0, dtype=meta["train"]["dtype"])
+        stages.load_state_dict({p.name: p.own(arrays[f"weights/{p.name}"]) for p in stages.parameters()})
+        return stages, tokenizer_from_dict(meta["tokenizer"])
 
     def _write(self, name: str, text: str) -> None:
         with replacing(self.folder / name) as file:

@@ -29,12 +29,12 @@ from minipar.parallel.data import make_reducer
 from minipar.parallel.grid import Grid
 from minipar.parallel.norm import global_norm
 from minipar.parallel.pipeline import MicroBatch, Pipeline, nothing
-from minipar.parallel.stages import Stages, parts_of
+from minipar.parallel.stages import Stages, parts_of, schedule_of
 from minipar.parallel.tensor import region_of
 from minipar.parallel.whole import gather_stages, gather_whole
 from minipar.plan.parameters import rank_shapes
 from minipar.precision import Autocast, LossScale, format_of, loss_scale_of
-from minipar.schedule.generators import forward_only, make_schedule
+from minipar.schedule.generators import forward_only
 from minipar.schedule.instruction import Instruction, Schedule
 
 
@@ -81,9 +81,9 @@ class Trainer:
         first = sum(self.shares[: grid.dp.rank])
         self.rows = np.arange(first, first + self.shares[grid.dp.rank])
         region = region or region_of(grid.tp, model.context, layout.sequence_parallel)
-        homes = self._pipeline(train.micro_batches).homes
+        homes = schedule_of(layout, train.micro_batches).homes
         parts = parts_of(model.layers, len(homes), layout.stage_layers)
-        self.stages = Stages(model, parts, homes, grid.pp, region, seed=train.seed, dtype=train.dtype)
+        self.stages = Stages(model, parts, homes, grid, region, seed=train.seed, dtype=train.dtype)
         self.pipelines: dict[Schedule, Pipeline] = {}
         self.listen = listen
         self.flat = Flat(self.stages.parameters())
@@ -125,7 +125,7 @@ class Trainer:
         mine = range(self.grid.dp.rank, len(batches), self.grid.dp.size)
         sums = np.zeros(len(batches))
         if mine:
-            schedule = forward_only(self._pipeline(1).homes, len(mine))
+            schedule = forward_only(self.stages.homes, len(mine))
             sums[mine] = self._run(schedule, [MicroBatch(*batches[number], SILENCE) for number in mine], count=1)
         sums = self._over_dp_and_pp(sums, "validation")
         if not np.isfinite(sums).all():
@@ -211,11 +211,7 @@ class Trainer:
         rate = self.model.dropout
         batch = [MicroBatch(inputs[rows], targets[rows], Noise(rate, self.config.seed, self.done, rows) if rate else SILENCE)
                  for rows in pieces]
-        return float(sum(self._run(self._pipeline(len(pieces)), batch, targets.size, expect)))
-
-    def _pipeline(self, micro_batches: int) -> Schedule:
-        layout = self.grid.layout
-        return make_schedule(layout.pipeline, layout.pp, micro_batches, layout.virtual or None)
+        return float(sum(self._run(schedule_of(self.grid.layout, len(pieces)), batch, targets.size, expect)))
 
     def _run(self, schedule: Schedule, batch: Sequence[MicroBatch], count: int,
              expect: Callable[[Iterable[Parameter]], None] = nothing) -> np.ndarray:
@@ -231,7 +227,7 @@ class Trainer:
 
     def _diverged(self, what: str, inputs: np.ndarray) -> DivergenceError:
         """The error that says where in the model a NaN or an infinity came up first, on these inputs [B, T]."""
-        schedule = forward_only(self._pipeline(1).homes, 1)
+        schedule = forward_only(self.stages.homes, 1)
         place = self.stages.first_nonfinite(lambda: self._run(schedule, [MicroBatch(inputs, inputs, SILENCE)], count=1))
         return DivergenceError(f"{what}; it arose first in {place}; try a lower --lr")
 

@@ -1,12 +1,15 @@
-"""`minipar generate`: text from a trained model."""
+"""`minipar generate`: text from a trained model, on one process or on ranks that share its layers and weights."""
 
 from __future__ import annotations
 
 import argparse
 import itertools
 
+from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
+from minipar.comm.protocol import Communicator
 from minipar.errors import ConfigError
 from minipar.generate import generate
+from minipar.parallel.grid import Grid
 from minipar.runs import Run
 
 
@@ -18,14 +21,22 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--temperature", type=float, default=0.8, help="0 takes the likeliest always (default 0.8)")
     parser.add_argument("--top-k", type=int, default=0, help="choose among the k likeliest only; 0 for all (default)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, another text (default 0)")
+    add_layout_options(parser, training=False)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     if options.tokens < 0:
         raise ConfigError(f"--tokens is {options.tokens}; it must not be negative")
-    model, tokenizer = Run(options.folder).model()
+    return on_ranks(options, lambda world: _run_on(world, options))
+
+
+def _run_on(world: Communicator, options: argparse.Namespace) -> int:
+    """All ranks come to the same tokens; rank 0 tells them."""
+    stages, tokenizer = Run(options.folder).stages(Grid(world, layout_of(options)))
     prompt = tokenizer.encode(options.prompt).tolist()
-    tokens = generate(model, prompt, temperature=options.temperature, top_k=options.top_k, seed=options.seed)
-    print(options.prompt + tokenizer.decode(list(itertools.islice(tokens, options.tokens))))
+    tokens = generate(stages, prompt, temperature=options.temperature, top_k=options.top_k, seed=options.seed)
+    text = tokenizer.decode(list(itertools.islice(tokens, options.tokens)))
+    if world.rank == 0:
+        print(options.prompt + text)
     return 0

@@ -16,16 +16,17 @@ from minipar.config import GRADIENTS, Layout
 from minipar.errors import LayoutError
 
 
-def add_layout_options(parser: argparse.ArgumentParser) -> None:
-    """--dp, --pp, --tp and what belongs to them, and --engine."""
+def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
+    """--dp, --pp, --tp, what belongs to them, and --engine; what concerns gradients only where there is training."""
     group = parser.add_argument_group("layout", "how the ranks share the work; needs dp * pp * tp ranks, from mpirun or as threads")
     group.add_argument("--dp", type=int, default=1, help="ranks that share the batch (default 1)")
     group.add_argument("--pp", type=int, default=1, help="ranks that share the layers, as a pipeline (default 1)")
     group.add_argument("--tp", type=int, default=1, help="ranks that share each layer (default 1)")
-    group.add_argument("--sequence-parallel", action="store_true", help="ranks of tp share the tokens between layers too")
-    group.add_argument("--gradients", default="flat", help=f"how dp sums: {', '.join(GRADIENTS)} (default flat)")
-    group.add_argument("--bucket-bytes", type=int, default=Layout.bucket_bytes,
-                       help=f"of gradient in one bucket (default {Layout.bucket_bytes})")
+    if training:
+        group.add_argument("--sequence-parallel", action="store_true", help="ranks of tp share the tokens between layers too")
+        group.add_argument("--gradients", default="flat", help=f"how dp sums: {', '.join(GRADIENTS)} (default flat)")
+        group.add_argument("--bucket-bytes", type=int, default=Layout.bucket_bytes,
+                           help=f"of gradient in one bucket (default {Layout.bucket_bytes})")
     group.add_argument("--pipeline", default=Layout.pipeline, metavar="SCHEDULE",
                        help=f"the schedule of the pipeline, by name (minipar schedule --help) or a file (default {Layout.pipeline})")
     group.add_argument("--virtual", type=int, default=Layout.virtual,

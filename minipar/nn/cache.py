@@ -26,10 +26,14 @@ class KVCache:
 
     def logits(self, tokens: np.ndarray) -> np.ndarray:
         """Logits [B, V] of what follows the tokens [B, T]. Raises ShapeError beyond the model's context."""
+        return self.extend(tokens).data[:, -1]
+
+    def extend(self, x: np.ndarray | Tensor) -> Tensor:
+        """What the model, or a part of it, makes of new tokens [B, T], or of activations [B, T, D]."""
         with no_grad():
-            out = self.model(tokens, attend=lambda layer: self._core(layer), start=self.length)
-        self.length += tokens.shape[1]
-        return out.data[:, -1]
+            out = self.model(x, attend=lambda layer: self._core(layer), start=self.length)
+        self.length += x.shape[1]
+        return out
 
     def _core(self, layer: int) -> Attend:
         return partial(self._attend, layer)

@@ -11,11 +11,19 @@ from numpy.typing import DTypeLike
 
 from minipar.comm.collectives import all_reduce, even_counts
 from minipar.comm.protocol import Communicator, exchange_texts
-from minipar.config import ModelConfig
+from minipar.config import Layout, ModelConfig
 from minipar.errors import LayoutError
 from minipar.nn import GPT, Module, Part, Serial
 from minipar.nn.diagnosis import first_nonfinite
 from minipar.optim import Flat
+from minipar.parallel.grid import Grid
+from minipar.schedule.generators import make_schedule
+from minipar.schedule.instruction import Schedule
+
+
+def schedule_of(layout: Layout, micro_batches: int) -> Schedule:
+    """The layout's schedule. Raises ScheduleError or LayoutError where it cannot be."""
+    return make_schedule(layout.pipeline, layout.pp, micro_batches, layout.virtual or None)
 
 
 def parts_of(layers: int, stages: int, counts: Sequence[int] = ()) -> list[Part]:
@@ -42,14 +50,15 @@ class Stages(Module):
     is the sum of both (`add_tied`); otherwise that copy would drift apart from the other.
     """
 
-    def __init__(self, config: ModelConfig, parts: Sequence[Part], homes: Sequence[int], pp: Communicator, region: Serial, *,
+    def __init__(self, config: ModelConfig, parts: Sequence[Part], homes: Sequence[int], grid: Grid, region: Serial, *,
                  seed: int, dtype: DTypeLike):
         super().__init__("stages")
-        self.config, self.region, self.dtype, self.pp = config, region, np.dtype(dtype), pp
+        self.config, self.region, self.dtype = config, region, np.dtype(dtype)
+        self.homes, self.pp, self.tp = tuple(homes), grid.pp, grid.tp
         self.parts: dict[int, GPT] = {}
         tokens = None
         for stage, (part, home) in enumerate(zip(parts, homes, strict=True)):
-            if home == pp.rank:
+            if home == self.pp.rank:
                 model = GPT(config, seed=seed, dtype=dtype, region=region, part=part, tokens=tokens)
                 tokens = model.tokens if part.first else tokens
                 self.parts[stage] = model
@@ -57,8 +66,8 @@ class Stages(Module):
         ends = [homes[0], homes[-1]]
         self._tied: Communicator | None = None
         if config.tied and ends[0] != ends[1]:
-            self._tied = pp.split(0 if pp.rank in ends else None, why="tied")
-        self.copies = {"tokens.weight"} if self._tied is not None and pp.rank == ends[1] else set()     # owned by another rank
+            self._tied = self.pp.split(0 if self.pp.rank in ends else None, why="tied")
+        self.copies = {"tokens.weight"} if self._tied is not None and self.pp.rank == ends[1] else set()     # owned by another rank
 
     def add_tied(self, flat: Flat) -> None:
         """The gradient of the tied table, from both ends of the model. All ranks of pp call it, after the sum over dp."""
