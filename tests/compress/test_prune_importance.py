@@ -185,7 +185,7 @@ def test_lasso_ends_at_a_minimum(n: int, strength: float) -> None:
 
 
 def test_lasso_says_when_it_does_not_arrive() -> None:
-    with pytest.raises(ConfigError, match="not at a minimum after 50 steps with rate 2.5; choose a rate below"):
+    with pytest.raises(ConfigError, match="not at a minimum after 50 steps with rate 2.5; choose one below"):
         lasso(lambda w: w - 3, np.zeros(2), 0.1, 2.5, steps=50)
 
 

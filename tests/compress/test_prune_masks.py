@@ -74,7 +74,8 @@ def test_threshold_and_ratio_are_one_rule() -> None:
         tau = ratio_threshold({"w": PAGE}, ratio)
         assert same(threshold_mask({"w": PAGE}, tau), magnitude_mask({"w": PAGE}, ratio))
     assert ratio_threshold({"w": PAGE}, 0.5) == 0.4 and ratio_threshold({"w": PAGE}, 0.8) == 0.8
-    assert ratio_threshold({"w": PAGE}, 1.0) == np.inf and ratio_threshold({"w": PAGE.astype(np.float32)}, 0.5) == np.float32(0.4)
+    assert ratio_threshold({"w": PAGE}, 1.0) == np.inf
+    assert ratio_threshold({"w": PAGE.astype(np.float32)}, 0.5) == np.float32(0.4)
     assert ratio_threshold({"w": -PAGE}, 0.5) == 0.4
 
 
@@ -105,7 +106,7 @@ def test_a_mask_is_applied_in_place_and_to_what_it_names() -> None:
     weights = {"w": np.array([1.0, np.nan]), "b": np.array([3.0])}
     mask.apply(weights)
     assert weights["w"].tolist() == [1, 0] and weights["b"].tolist() == [3]
-    with pytest.raises(ShapeError, match="the mask is for w, which is not there"):
+    with pytest.raises(ShapeError, match="the mask is for w, which is not among v"):
         mask.apply({"v": np.zeros(2)})
     with pytest.raises(ShapeError, match=r"mask of w has shape \(2,\), the array \(3,\)"):
         mask.apply({"w": np.zeros(3)})
@@ -207,7 +208,8 @@ def test_a_trainer_takes_a_masked_optimiser() -> None:
 @given(st.integers(1, 1000), st.integers(-50, 50), st.floats(0, 1), st.floats(0, 1))
 def test_the_cubic_schedule_rises_from_initial_to_final(steps: int, begin: int, one: float, other: float) -> None:
     initial, final = sorted((one, other))
-    path = [cubic_sparsity(s, final=final, steps=steps, begin=begin, initial=initial) for s in range(begin - 2, begin + steps + 3)]
+    path = [cubic_sparsity(step, final=final, steps=steps, begin=begin, initial=initial)
+            for step in range(begin - 2, begin + steps + 3)]
     assert path[0] == path[2] == pytest.approx(initial) and path[-1] == path[-3] == final
     assert all(a <= b + 1e-15 for a, b in zip(path, path[1:], strict=False))
 

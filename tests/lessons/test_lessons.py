@@ -22,6 +22,8 @@ BREAKS = {
                          "N60: weights, gradients, optimiser and activations are what is allocated, to the byte"),
     "05_gradient_accumulation": ("targets[rows], count=targets.size))", "targets[rows], count=targets[rows].size))",
                                  "E38 A9: the pieces add up to the batch, to 1e-12"),
+    "10_magnitude_pruning": ("optimizer = prune.Masked(Adam(flat), mask)", "optimizer = Adam(flat)",
+                             "A35: the weights that went are gone after 'tuned', too"),
     "13_data_parallel": ("clip=0, seed=0)", "clip=0, seed=comm.rank)", "replicas are equal"),
     "14_tensor_parallel": ('copy_to_region(x, comm, "dx")', "x", "y, dW and dx are those of the dense layer"),
 }

@@ -51,4 +51,4 @@ def lasso(gradient: Callable[[np.ndarray], np.ndarray], start: np.ndarray, stren
         if lasso_gap(w, g, strength) <= tolerance:
             return w
         w = lasso_prox(w - rate * g, rate * strength)
-    raise ConfigError(f"lasso: not at a minimum after {steps} steps with rate {rate}; choose a rate below 2 / largest curvature")
+    raise ConfigError(f"lasso: not at a minimum after {steps} steps with rate {rate}; choose one below 2 / largest curvature")

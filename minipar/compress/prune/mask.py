@@ -48,7 +48,7 @@ class Mask:
         """
         for name, keep in self.keep.items():
             if name not in arrays:
-                raise ShapeError(f"the mask is for {name}, which is not there; it holds {', '.join(list(arrays)[:3]) or 'nothing'}")
+                raise ShapeError(f"the mask is for {name}, which is not among {', '.join(list(arrays)[:3]) or 'nothing'}")
             if arrays[name].shape != keep.shape:
                 raise ShapeError(f"the mask of {name} has shape {keep.shape}, the array {arrays[name].shape}")
         for name, keep in self.keep.items():
