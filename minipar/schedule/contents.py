@@ -57,20 +57,32 @@ def each(steps: Steps) -> Iterator[tuple[Place, Step]]:
             yield Place(rank, number), step
 
 
-def places_of(schedule: Schedule, steps: Steps) -> Places:
-    """Where every step stands.
+def check_steps(schedule: Schedule, steps: Steps, *, messages: bool) -> Places:
+    """Every step belongs where it is, and occurs once; nothing is used that is not there; nothing is missing.
 
-    Raises ScheduleError for a step that is none of this schedule's, that is on another rank than it belongs to, that occurs twice.
+    messages: the steps are programs, in which what another rank makes must have been received; in orders it is enough that
+    the other rank makes it at all. Returns where the steps stand. Raises ScheduleError for the first wrong step of the first
+    rank that has one.
     """
     places: Places = {}
+    for place, step in each(steps):
+        places.setdefault(key(step), place)
     for place, step in each(steps):
         if isinstance(step, Instruction):
             _check_instruction(place, step, schedule)
         else:
             _check_address(place, step, schedule)
-        if key(step) in places:
+        if places[key(step)] < place:
             raise fault(place, step, f"occurs a second time, after step {places[key(step)].step}; drop one of them")
-        places[key(step)] = place
+        if not isinstance(step, Instruction):
+            _check_message(place, step, places)
+            continue
+        if step.kind in BEFORE:
+            _check_own(place, step, places)
+        if (needed := needs(step, schedule)) is not None:
+            _check_needed(place, step, needed, schedule, places, messages)
+    for rank, program in enumerate(steps):
+        _check_complete(Place(rank, len(program)), schedule, places)
     return places
 
 
@@ -105,20 +117,15 @@ def _check_address(place: Place, step: Send | Receive | Sent, schedule: Schedule
         raise fault(place, step, f"names rank {step.peer}; name rank {there}")
 
 
-def check_instructions(schedule: Schedule, steps: Steps, places: Places, *, messages: bool) -> None:
-    """Nothing is used before it is there, and nothing is missing.
-
-    messages: the steps are programs, in which what another rank makes must have been received; in orders it is enough that
-    the other rank makes it at all. Raises ScheduleError.
-    """
-    for place, step in each(steps):
-        if isinstance(step, Instruction):
-            if step.kind in BEFORE:
-                _check_own(place, step, places)
-            if (needed := needs(step, schedule)) is not None:
-                _check_needed(place, step, needed, schedule, places, messages)
-    for rank, program in enumerate(steps):
-        _check_complete(Place(rank, len(program)), schedule, places)
+def _check_message(place: Place, step: Send | Receive | Sent, places: Places) -> None:
+    message, peer = step.message, step.peer
+    maker = Instruction("F" if message.what == "x" else "B", message.source, message.micro)
+    if isinstance(step, Send) and (problem := not_before(place, maker, places)) is not None:
+        raise fault(place, step, f"has nothing to send: {problem}")
+    if isinstance(step, Sent) and (problem := not_before(place, Send(message, peer), places)) is not None:
+        raise fault(place, step, f"comes too early: {problem}")
+    if isinstance(step, Receive) and key(Send(message, place.rank)) not in places:
+        raise fault(place, step, f"waits for ever: rank {peer} never sends it; add the send there, after {maker}")
 
 
 def _check_own(place: Place, step: Instruction, places: Places) -> None:
@@ -129,16 +136,16 @@ def _check_own(place: Place, step: Instruction, places: Places) -> None:
 
 
 def _check_needed(place: Place, step: Instruction, needed: Message, schedule: Schedule, places: Places, messages: bool) -> None:
-    maker, home = Instruction(step.kind, needed.source, needed.micro), schedule.homes[needed.source]
-    problem = None
+    home, problem = schedule.homes[needed.source], None
+    maker, receive = Instruction(step.kind, needed.source, needed.micro), Receive(needed, home)
     if home == place.rank:
         problem = not_before(place, maker, places)
-    elif messages and (sent := places.get(key(Send(needed, place.rank)))) and key(Receive(needed, home)) not in places:
-        problem = f"{needed}, sent by rank {home} in its step {sent.step}, is never received; add the receive before this step"
-    elif messages:
-        problem = not_before(place, Receive(needed, home), places)
-    elif maker not in places:
-        problem = f"rank {home} never computes {maker}; add it there"
+    elif not messages:
+        problem = None if maker in places else f"rank {home} never computes {maker}; add it there"
+    elif key(receive) not in places and (sent := places.get(key(Send(needed, place.rank)))) is not None:
+        problem = f"{needed}, which rank {sent.rank} sends in step {sent.step}, is never received; add the receive before this step"
+    else:
+        problem = not_before(place, receive, places)
     if problem is not None:
         raise fault(place, step, f"has no {WANTS[step.kind]}: {problem}")
 
@@ -147,7 +154,7 @@ def not_before(place: Place, earlier: Step, places: Places) -> str | None:
     """What to say if `earlier` does not stand before this place on the same rank."""
     what = str(earlier) if isinstance(earlier, Instruction) else name(earlier)
     found = places.get(key(earlier))
-    if found is None:
+    if found is None or found.rank != place.rank:
         return f"{what} is missing on this rank; add it before this step"
     return f"{what} comes only in step {found.step}; move it before this step" if found.step > place.step else None
 

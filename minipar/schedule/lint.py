@@ -10,15 +10,16 @@ by hand. What must be right and is not ends in a ScheduleError that points at th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from minipar.errors import ScheduleError
-from minipar.schedule.contents import Steps, check_instructions, places_of
+from minipar.schedule.contents import Steps, check_steps
+from minipar.schedule.footprint import peak_activations
 from minipar.schedule.instruction import Instruction, Schedule
-from minipar.schedule.lower import Send, Step, lower
-from minipar.schedule.messages import check_messages, check_sent
+from minipar.schedule.lower import Send, lower
+from minipar.schedule.messages import check_sent, check_turns
 from minipar.schedule.progress import Wait, deadlock
+from minipar.schedule.times import Number
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,13 @@ class Report:
     """What is proven of a schedule that is right.
 
     ring: the ranks that wait for each other if sends are synchronous; none where the schedule is safe for such sends, too.
-    peaks: of each rank, the largest number of activations that it keeps at once, each of one stage and one micro-batch; a
-    stage's activations are kept from F on, until B, or W where backward is split, is done; in a forward-only schedule only
-    during F.
+    peaks: of each rank, the largest number of activations that it has at once, each of one stage and one micro-batch: from F
+    to the end of B, or of W where backward is split; of F in a forward-only schedule.
     messages: (sender, receiver) -> how many messages.
     """
 
     ring: tuple[Wait, ...]
-    peaks: tuple[int, ...]
+    peaks: tuple[Number, ...]
     messages: dict[tuple[int, int], int]
 
     @property
@@ -62,18 +62,18 @@ def lint(schedule: Schedule, programs: Steps | None = None, *, synchronous: bool
     _check_sizes(schedule, programs)
     orders = programs is None
     if programs is None:
-        check_instructions(schedule, schedule.orders, places_of(schedule, schedule.orders), messages=False)
+        check_steps(schedule, schedule.orders, messages=False)
         programs = lower(schedule)
-    places = places_of(schedule, programs)
-    check_instructions(schedule, programs, places, messages=True)
-    check_messages(programs, places)
+    places = check_steps(schedule, programs, messages=True)
+    check_turns(programs)
     if ring := deadlock(programs, synchronous=False, orders=orders):
         raise ScheduleError(f"deadlock: {_told(ring)}; let one of these ranks do first what the other waits for")
     check_sent(programs, places)
     if (ring := deadlock(programs, synchronous=True, orders=orders)) and synchronous:
         raise ScheduleError(f"deadlock under synchronous sends: {_told(ring)}; send without waiting")
     messages = Counter((rank, step.peer) for rank, program in enumerate(programs) for step in program if isinstance(step, Send))
-    return Report(ring, tuple(_peak(schedule, program) for program in programs), dict(sorted(messages.items())))
+    orders_run = tuple(tuple(step for step in program if isinstance(step, Instruction)) for program in programs)
+    return Report(ring, tuple(peak_activations(replace(schedule, orders=orders_run))), dict(sorted(messages.items())))
 
 
 def _check_sizes(schedule: Schedule, programs: Steps | None) -> None:
@@ -93,13 +93,3 @@ def _check_sizes(schedule: Schedule, programs: Steps | None) -> None:
 def _told(ring: tuple[Wait, ...]) -> str:
     return "; ".join(map(str, ring))
 
-
-def _peak(schedule: Schedule, steps: Sequence[Step]) -> int:
-    last = "F" if schedule.forward_only else "W" if schedule.split else "B"      # after it the activations are not needed
-    kept = peak = 0
-    for step in steps:
-        if isinstance(step, Instruction):
-            kept += step.kind == "F"
-            peak = max(peak, kept)
-            kept -= step.kind == last
-    return peak

@@ -1,34 +1,17 @@
-"""What the ranks' programs must say to each other: no receive without a send, and none out of turn."""
+"""Whether messages arrive as the programs believe: those of a channel in turn, and in time before their arrays go."""
 
 from __future__ import annotations
 
-from minipar.schedule.contents import Place, Places, Steps, each, fault, key, not_before
-from minipar.schedule.instruction import Instruction
+from minipar.schedule.contents import Place, Places, Steps, each, fault, key
 from minipar.schedule.lower import Receive, Send, Sent
 from minipar.schedule.progress import execution
 
 
-def check_messages(programs: Steps, places: Places) -> None:
-    """Every message is made before it is sent, sent if it is received, and received in the order of its channel.
+def check_turns(programs: Steps) -> None:
+    """A channel hands its messages over in the order in which they are sent, whatever the receiver believes to take.
 
-    places: of all steps, after `check_instructions`, by which everything that is needed is received. Raises ScheduleError.
+    The programs have passed `check_steps`, by which what is sent is received and the reverse. Raises ScheduleError.
     """
-    for place, step in each(programs):
-        if isinstance(step, Instruction):
-            continue
-        message, peer = step.message, step.peer
-        maker = Instruction("F" if message.what == "x" else "B", message.source, message.micro)
-        if isinstance(step, Send) and (problem := not_before(place, maker, places)) is not None:
-            raise fault(place, step, f"has nothing to send: {problem}")
-        if isinstance(step, Sent) and (problem := not_before(place, Send(message, peer), places)) is not None:
-            raise fault(place, step, f"comes too early: {problem}")
-        if isinstance(step, Receive) and key(Send(message, place.rank)) not in places:
-            raise fault(place, step, f"waits for ever: rank {peer} never sends it; add the send there, after {maker}")
-    _check_turns(programs)
-
-
-def _check_turns(programs: Steps) -> None:
-    """A channel hands its messages over in the order in which they are sent, whatever the receiver believes to take."""
     sends, receives = (_by_channel(programs, kind) for kind in (Send, Receive))
     for channel, takes in receives.items():
         for (place, receive), (other, send) in zip(takes, sends[channel], strict=True):

@@ -30,8 +30,8 @@ class Wait(NamedTuple):
 def execution(programs: Steps, *, synchronous: bool) -> Iterator[tuple[int, int]]:
     """The steps as (rank, number) in one order in which they can happen, as far as the ranks come.
 
-    With synchronous sends, a send and its receive happen together; the send comes first. The programs must hold what
-    `check_messages` asks for.
+    With synchronous sends, a send and its receive happen together; the send comes first. The programs must have
+    passed `check_turns`.
     """
     at, sent = [0] * len(programs), set[Message]()
     todo = list(range(len(programs)))
@@ -82,11 +82,11 @@ def deadlock(programs: Steps, *, synchronous: bool, orders: bool) -> tuple[Wait,
 
 
 def _wait(rank: int, step: Send | Receive, program: Sequence[Step], number: int, orders: bool) -> Wait:
-    subject, place = name(step), number
-    if orders:                                                      # a send follows its instruction, a receive comes before it
-        ahead = program[number::-1] if isinstance(step, Send) else program[number:]
-        subject = name(next(other for other in ahead if isinstance(other, Instruction)))
-        place = sum(isinstance(other, Instruction) for other in program[:number]) - isinstance(step, Send)
-    text = (f"{subject} waits until rank {step.peer} receives {step.message}" if isinstance(step, Send)
-            else f"{subject} waits for {step.message} from rank {step.peer}")
-    return Wait(rank, stage_of(step), place, text)
+    if not orders:
+        what_for = f"for rank {step.peer}{' to receive it' if isinstance(step, Send) else ''}"
+        return Wait(rank, stage_of(step), number, f"{name(step)} waits {what_for}")
+    ahead = program[number::-1] if isinstance(step, Send) else program[number:]      # a send follows what makes it
+    instruction = next(other for other in ahead if isinstance(other, Instruction))
+    place = sum(isinstance(other, Instruction) for other in program[:number]) - isinstance(step, Send)
+    what_for = f"rank {step.peer} to receive {step.message}" if isinstance(step, Send) else f"{step.message} from rank {step.peer}"
+    return Wait(rank, instruction.stage, place, f"{name(instruction)} waits for {what_for}")
