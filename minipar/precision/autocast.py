@@ -55,7 +55,7 @@ class Autocast:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        with casting(None if self.format is FLOAT32 else self._call):
+        with casting(None if self.format is FLOAT32 else self.call):
             yield
 
     def total(self, kind: str) -> Tally:
@@ -67,7 +67,8 @@ class Autocast:
         """x rounded, and on the way back its gradient rounded."""
         return record(self._round(x.data, op, "values"), (x,), lambda g: (self._round(g, op, "gradients"),))
 
-    def _call(self, op: Any, *args: Any, **kwargs: Any) -> Tensor:
+    def call(self, op: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """What becomes of op(*args, **kwargs), by the table."""
         name = op.__name__
         if not IN_16_BITS.get(name, False):
             return op(*args, **kwargs)
