@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from minipar.compress.quantize import Limits, Scheme, minmax, mse, percentile, quantize
+from minipar.compress.quantize import Scheme, minmax, mse, percentile, quantize
 from minipar.errors import ConfigError, RangeError, ShapeError
 from minipar.rng import stream
 
