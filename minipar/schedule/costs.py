@@ -25,6 +25,10 @@ class Costs:
     message: Number = 0
     sizes: Sequence[Number] | None = None
 
+    def __post_init__(self) -> None:
+        if self.message < 0:
+            raise ScheduleError(f"a message takes {self.message}; it may not be negative")
+
     def per_stage(self, kind: str, stages: int) -> list[Number]:
         """The times of one kind of instruction. ScheduleError where there are not as many as stages, or one is negative."""
         return _checked(getattr(self, kind), stages, f"times of {kind}", "stages")

@@ -75,7 +75,7 @@ def test_pictures_of_one_stage_per_rank() -> None:
 
 
 def test_pictures_of_zero_bubble() -> None:
-    """Figures 2 and 3 of the paper have p = 4 and m = 8; here the same of p = 3 and m = 5."""
+    """The later the rank, the longer W is put off: by one micro-batch per rank in ZB-H1, by two in ZB-H2."""
     h1 = make_schedule("zb-h1", 3, 5)
     assert picture(h1, 0) == "F0 F1 F2 B0 W0 F3 B1 W1 F4 B2 W2 B3 W3 B4 W4"
     assert picture(h1, 2) == "F0 B0 F1 B1 F2 B2 W0 F3 B3 W1 F4 B4 W2 W3 W4"

@@ -57,7 +57,8 @@ def make_schedule(name: str, ranks: int, micro_batches: int, virtual: int | None
         virtual = generator.virtual
     if not generator.free:
         if virtual != generator.virtual:
-            raise LayoutError(f"schedule {name} takes {generator.virtual} stage{'s' * (generator.virtual > 1)} per rank, not {virtual}; "
+            stages = "1 stage" if generator.virtual == 1 else f"{generator.virtual} stages"
+            raise LayoutError(f"schedule {name} takes {stages} per rank, not {virtual}; "
                               f"any number take {', '.join(key for key, other in SCHEDULES.items() if other.free)}")
         return generator.make(ranks, micro_batches)
     if virtual < 1:
