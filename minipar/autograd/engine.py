@@ -73,6 +73,7 @@ def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferr
             deferred.add(leaves, leaf, contribution)
         else:
             leaves.deliver(leaf, contribution)
+        del contribution                                            # see walk
 
 
 def walk(nodes: list[Node], gradient: np.ndarray, since: int = 0) -> Iterator[tuple[Place, Contribution]]:
@@ -87,15 +88,21 @@ def walk(nodes: list[Node], gradient: np.ndarray, since: int = 0) -> Iterator[tu
         g = gradients.pop(node)
         for hook in node.hooks:
             hook(g)
-        for parent, contribution in zip(node.parents, node.vjp(g), strict=True):
-            if parent is None:
-                continue
-            if isinstance(parent, Tensor) or parent.order < since:
+        parents = iter(node.parents)                                # not zip: it keeps hold of what it gave out last
+        for contribution in node.vjp(g):
+            parent = next(parents)
+            if isinstance(parent, Tensor) or (parent is not None and parent.order < since):
                 yield parent, contribution
-            else:
-                value = contribution(None) if callable(contribution) else contribution
-                gradients[parent] = gradients[parent] + value if parent in gradients else value
+            elif parent is not None:
+                gradients[parent] = _plus(gradients.get(parent), contribution)
+            del contribution                                        # it may be the last to hold what its formula kept
+        assert not list(parents), "one contribution per parent"
         node.vjp, node.parents = None, ()                           # free what the formula kept
+
+
+def _plus(gradient: np.ndarray | None, contribution: Contribution) -> np.ndarray:
+    value = contribution(None) if callable(contribution) else contribution
+    return value if gradient is None else gradient + value
 
 
 def reachable(root: Node, since: int = 0) -> list[Node]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         nodes, began, places = _run_again(function, kept, rule)
         if [places.get(end, end) for end in _ends(nodes, began)] != ends:
             raise GraphError("recompute: when it ran again, the function recorded other ops; it must do the same each time")
-        return (contribution for _, contribution in walk(nodes, g, began))
+        return map(itemgetter(1), walk(nodes, g, began))            # lazily: each is delivered before the next is computed
 
     result = Tensor(out.data)
     result.node = Node(tuple(ends), vjp)

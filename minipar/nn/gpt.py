@@ -24,9 +24,8 @@ from minipar.nn.layers import NORMAL, ColumnParallelLinear, LayerNorm, RowParall
 from minipar.nn.module import Module
 from minipar.nn.noise import SILENCE, Noise
 from minipar.nn.parameter import Parameter, Start
+from minipar.nn.recomputation import RECOMPUTATIONS, Attend
 from minipar.nn.region import SERIAL, Serial
-
-Attend = Callable[[Tensor, int], Tensor]                            # (qkv [B, T, 3 h K], h) -> [B, T, h K]
 
 
 class Attention(Module):
@@ -85,14 +84,16 @@ class GPT(Module):
     """tokens [B, T] -> logits [B, T, v], this rank's share of the vocabulary; `loss` also takes the targets.
 
     part: of the model, by default all of it. A part that is not the first takes activations [B, t, D], one that is not the last
-    returns them. tokens: the table of the vocabulary, where another part on this rank has it already.
+    returns them. tokens: the table of the vocabulary, where another part on this rank has it already. recompute: one of
+    RECOMPUTATIONS.
     """
 
     def __init__(self, config: ModelConfig, *, seed: int = 0, dtype: DTypeLike = np.float32, region: Serial = SERIAL,
-                 part: Part | None = None, tokens: VocabParallelEmbedding | None = None):
+                 part: Part | None = None, tokens: VocabParallelEmbedding | None = None, recompute: str = "none"):
         super().__init__("gpt")
         self.config = config
         self.region = region
+        self.through = RECOMPUTATIONS[recompute]                    # how the blocks are called
         self.part = part = part or Part(True, range(config.layers), True)
 
         def table(name: str) -> VocabParallelEmbedding:
@@ -119,7 +120,7 @@ class GPT(Module):
             noise = noise.on(self.region.places(x.shape[1]), x.shape[1])
             y = self.embed(x, start, noise)
         for layer, block in zip(self.part.layers, self.blocks, strict=True):
-            y = block(y, attend(layer), noise)                      # [B, t, D]
+            y = self.through(block, y, attend(layer), noise)        # [B, t, D]
         return self.head.logits(self.norm(y)) if self.part.last else y
 
     def embed(self, tokens: np.ndarray, start: int, noise: Noise) -> Tensor:

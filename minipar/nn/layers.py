@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minipar.autograd import Tensor, add_bias, embedding, layernorm, linear, unembedding
+from minipar.autograd import Tensor, add_bias, embedding, layernorm, linear, unembedding, where
 from minipar.errors import DataError
 from minipar.nn.module import Module
 from minipar.nn.parameter import ONES, ZEROS, Cut, Parameter, Start
@@ -122,7 +122,7 @@ class VocabParallelEmbedding(Module):
         here = (row >= 0) & (row < len(self.weight.data))
         x = embedding(np.where(here, row, 0), self.weight)          # [B, T, D]
         if not here.all():                                          # the other rows come from the ranks that hold them
-            x = x * here[..., None].astype(x.dtype)
+            x = where(here[..., None], x, 0.0)
         return self.region.leave(x, self.name)
 
     def logits(self, x: Tensor) -> Tensor:

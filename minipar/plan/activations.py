@@ -22,7 +22,9 @@ They differ, and each term tells why. Per layer, sample and token, in bytes of D
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 
 from minipar.config import ModelConfig
@@ -33,26 +35,95 @@ TOKEN = 8                                                           # bytes of a
 
 
 def tape(model: ModelConfig, samples: int, itemsize: int, pairs: Callable[[int], int], *, tp: int = 1, rank: int = 0,
-         sequence_parallel: bool = False) -> dict[str, int]:
-    """Bytes that rank `rank` of `tp` holds between forward and backward of `samples` whole samples, by kind.
+         sequence_parallel: bool = False, recompute: str = "none") -> dict[str, int]:
+    """Bytes that rank `rank` of `tp` holds between forward and backward of `samples` whole samples, by kind: see Tape."""
+    return Tape(model, samples, itemsize, pairs, tp, rank, sequence_parallel, recompute).of()
 
-    itemsize: bytes of an element. pairs: T -> how many scores per head and sample are kept: `nn.counts.computed_pairs` here.
-    With tp > 1 it is taken that some token's row of the vocabulary is on another rank.
+
+@dataclass(frozen=True)
+class Tape:
+    """What rank `rank` of `tp` holds between forward and backward of one micro-batch, in bytes by kind.
+
+    samples: whole ones. itemsize: bytes of an element. pairs: T -> how many scores per head and sample are kept, which is
+    `nn.counts.computed_pairs` here. recompute: a name of `nn.recomputation.RECOMPUTATIONS`. With tp > 1 it is taken that
+    some token's row of the vocabulary is on another rank.
     """
-    L, D, T, K, n = model.layers, model.width, model.context, model.head_width, samples * model.context
-    h, f, v = piece(model.heads, tp, rank), piece(model.mlp_width, tp, rank), piece(model.vocabulary, tp, rank)
-    between = samples * piece(T, tp, rank) if sequence_parallel else n          # tokens of what lies between the layer pairs
-    elements = {
-        "norms": (2 * L + 1) * between * (D + 1),                   # normalised rows, and 1 / deviation
-        "inputs": (2 * L + 1) * n * D,                              # of q k v, of up, of the head
-        "qkv": L * 3 * n * h * K,
-        "scores": L * h * (samples * pairs(T) + n),                 # exponentials, and 1 / their sums
-        "attended": L * n * h * K,
-        "hidden": L * 2 * n * f,                                    # GELU and its slope
-        "masks": ((2 * L + 1) * between * D if model.dropout else 0) + (n * (D + 1) if tp > 1 else 0),
-        "logits": n * v + 1,                                        # turned into their gradient, and the loss
-    }
-    return {kind: itemsize * count for kind, count in elements.items()} | {"tokens": TOKEN * n}
+
+    model: ModelConfig
+    samples: int
+    itemsize: int
+    pairs: Callable[[int], int]
+    tp: int = 1
+    rank: int = 0
+    sequence_parallel: bool = False
+    recompute: str = "none"
+
+    @property
+    def n(self) -> int:
+        return self.samples * self.model.context
+
+    @property
+    def between(self) -> int:
+        """Tokens of what lies between the layer pairs: b t."""
+        return self.samples * piece(self.model.context, self.tp, self.rank) if self.sequence_parallel else self.n
+
+    def of(self, layers: int | None = None, first: bool = True, last: bool = True) -> dict[str, int]:
+        """Of a pipeline stage with so many layers (left out: all of the model's), which may be the first or the last."""
+        kinds = Counter({kind: (self.model.layers if layers is None else layers) * size for kind, size in self.block().items()})
+        for part, there in ((self.embedding(), first), (self.head(), last)):
+            kinds.update(part if there else {})
+        return dict(kinds)
+
+    def embedding(self) -> dict[str, int]:
+        masks = self.itemsize * self.between * self.model.width if self.model.dropout else 0
+        return {"tokens": TOKEN * self.n, "masks": masks + (self.n if self.tp > 1 else 0)}     # of tokens on other ranks: a byte
+
+    def block(self) -> dict[str, int]:
+        if self.recompute == "full":
+            return {"block inputs": self.itemsize * self.between * self.model.width}
+        kinds = self.whole_block()
+        return {**kinds, "scores": 0} if self.recompute == "selective" else kinds
+
+    def whole_block(self) -> dict[str, int]:
+        """Of a block of which everything is there: with recomputation, of the one that backward is in."""
+        model, n, between = self.model, self.n, self.between
+        D, K = model.width, model.head_width
+        h, f = piece(model.heads, self.tp, self.rank), piece(model.mlp_width, self.tp, self.rank)
+        elements = {
+            "norms": 2 * between * (D + 1),                         # normalised rows, and 1 / deviation
+            "inputs": 2 * n * D,                                    # of q k v, and of up
+            "qkv": 3 * n * h * K,
+            "scores": h * (self.samples * self.pairs(model.context) + n),           # exponentials, and 1 / their sums
+            "attended": n * h * K,
+            "hidden": 2 * n * f,                                    # GELU and its slope
+            "masks": 2 * between * D if model.dropout else 0,
+        }
+        return {kind: self.itemsize * count for kind, count in elements.items()}
+
+    def head(self) -> dict[str, int]:
+        D, v = self.model.width, piece(self.model.vocabulary, self.tp, self.rank)
+        elements = {"norms": self.between * (D + 1), "inputs": self.n * D, "logits": self.n * v + 1}     # their gradient; the loss
+        return {kind: self.itemsize * count for kind, count in elements.items()}
+
+    def peak(self, in_flight: int, layers: int | None = None, first: bool = True, last: bool = True) -> int:
+        """The most that a stage holds when so many micro-batches are in flight at once (see IN_FLIGHT), in bytes.
+
+        Beside the tapes: what is computed again, of one block at a time (the scores when its MLP is over already); and what is
+        there for a moment at the widest place of a block: GELU's input or its gradient, the residual stream, a gradient that
+        waits.
+        """
+        again, f = self.whole_block(), piece(self.model.mlp_width, self.tp, self.rank)
+        on_top = {"none": 0, "selective": max(again["scores"] - again["hidden"], 0), "full": sum(again.values())}
+        moment = self.itemsize * (self.n * f + 2 * self.between * self.model.width)
+        return in_flight * sum(self.of(layers, first, last).values()) + on_top[self.recompute] + moment
+
+
+# How many micro-batches are in flight at once, at most: (stages, stage, micro-batches) -> their number. Huang et al. 2019
+# (GPipe) run all forwards first; Narayanan et al. 2019 and 2021 (PipeDream, 1F1B) as few as keep all stages busy.
+IN_FLIGHT: dict[str, Callable[[int, int, int], int]] = {
+    "gpipe": lambda stages, stage, micro_batches: micro_batches,
+    "1f1b": lambda stages, stage, micro_batches: min(micro_batches, stages - stage),
+}
 
 
 def published(layers: int, width: int, heads: int, tokens: int, samples: int, *, itemsize: int = 2, tp: int = 1,

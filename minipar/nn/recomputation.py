@@ -1,0 +1,35 @@
+"""How much of a block backward computes again, so that nobody keeps it in between.
+
+    none        everything is kept
+    selective   the attention core alone: its scores grow with T^2 and cost few products (Korthikanti et al. 2022, section 5)
+    full        the whole block, of which only the input is kept: one forward pass more (Chen et al. 2016)
+"""
+
+# B batch, t: this rank's share of T tokens, D model width
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from minipar.autograd import Tensor, recompute
+from minipar.nn.noise import Noise
+
+Attend = Callable[[Tensor, int], Tensor]                            # (qkv [B, T, 3 h K], h) -> [B, T, h K]
+Block = Callable[[Tensor, Attend, Noise], Tensor]                   # (x [B, t, D], attention core, dropout) -> [B, t, D]
+
+
+def keep_all(block: Block, x: Tensor, attend: Attend, noise: Noise) -> Tensor:
+    return block(x, attend, noise)
+
+
+def recompute_attention(block: Block, x: Tensor, attend: Attend, noise: Noise) -> Tensor:
+    return block(x, lambda qkv, heads: recompute(lambda qkv: attend(qkv, heads), qkv), noise)
+
+
+def recompute_block(block: Block, x: Tensor, attend: Attend, noise: Noise) -> Tensor:
+    return recompute(lambda x: block(x, attend, noise), x)
+
+
+RECOMPUTATIONS: dict[str, Callable[[Block, Tensor, Attend, Noise], Tensor]] = {
+    "none": keep_all, "selective": recompute_attention, "full": recompute_block,
+}
