@@ -94,8 +94,8 @@ assert all(np.array_equal(g, same_count[0]) for g in same_count), "all ranks hol
 # %% [markdown]
 # ## 2 · The same gradient is the same training
 #
-# Nothing is learned better on several ranks, and nothing worse (000 promises better generalisation): the global batch is the
-# same, so the model is. Up to rounding, that is: a sum over ranks adds in another order. The *bitwise* mode fixes the order
+# Nothing is learned better on several ranks, and nothing worse (000 promises better generalisation: R27). The global batch is
+# the same, so the model is. Up to rounding, that is: a sum over ranks adds in another order. The *bitwise* mode fixes the order
 # once for all layouts, and then not even the last bit differs.
 #
 # **Break it on purpose:** below, give each rank a seed of its own, `seed=comm.rank`, so that replicas start from different
@@ -130,7 +130,7 @@ for ranks in lesson.sizes:
 # ## 3 · What travels
 #
 # A sum of n numbers over p ranks can go through one rank: it receives p - 1 arrays, adds, and sends p - 1 arrays back. That is
-# the traffic of a parameter server (000, 3.2.1), and of the word "main node". On a ring nobody is main:
+# the traffic of a parameter server (000, 3.2.1), and of the word "main node" (R25). On a ring nobody is main:
 #
 #     main node        (p - 1) n in and (p - 1) n out on one rank, n on each other
 #     ring             2 (p - 1)/p n on every rank: less than 2 n, however many ranks
@@ -194,7 +194,7 @@ assert steps["shared"][0][1] < 100, "through shared memory only the loss travels
 # %% [markdown]
 # ## 4 · "Distributed" training that is not
 #
-# 000 (5.2) prints a `train_distributed`. It asks for its rank, prints it, and then: every rank walks through the whole data,
+# 000 (5.2) prints a `train_distributed` (R16). It asks for its rank, prints it, and every rank walks through the whole data,
 # and there is no collective in it anywhere (the `DistributedDataParallel` of the text around it is never called). So p ranks
 # read p N samples where N were to be read, and unless they shuffle alike, they end with p different models. It is called for
 # 4 GPUs, with batch 16, but without a launcher, so that one process is all there is; with one, the global batch is 64.
@@ -249,7 +249,7 @@ assert models(mended) == (5 * POINTS, 0.0) and np.allclose(mended[0][0], referen
 # %% [markdown]
 # ## 5 · Averaging parameters is another algorithm
 #
-# 004 (3.3.1) and 001 (2.2): each device updates its own parameters, and from time to time they are averaged. That is *local
+# R21, 004 (3.3.1) and 001 (2.2): each device updates its own parameters, and now and then they are averaged. That is *local
 # SGD*. The average of p models after one SGD step each is the model after one step along the average gradient, since the step
 # is linear in the gradient. After two steps it is not: the second gradients were taken at p different places. And for Adam
 # not even after one.

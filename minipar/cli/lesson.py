@@ -1,0 +1,107 @@
+"""`minipar lesson`: the lessons, and one of them run.
+
+Lessons are scripts beside the package, in its source tree: they are there to be read and changed. What is known of each
+stands in the table of lessons/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import runpy
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import minipar
+from minipar.errors import ConfigError
+
+PICTURES = Path("runs/lessons")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the table: which sections of the documents a lesson is about, on how many ranks, and how long it takes."""
+
+    name: str
+    title: str
+    sections: str
+    ranks: str
+    seconds: str
+    fast: str
+
+    @property
+    def number(self) -> str:
+        """What the lesson is called on the command line: 7 for 07_linear, the name where it begins with no number."""
+        number, separator, _ = self.name.partition("_")
+        return str(int(number)) if separator and number.isdigit() else self.name
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser("lesson", help="list the lessons, or run one", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    show = actions.add_parser("list", help="number, title, the documents' sections, ranks, run time")
+    show.set_defaults(run=list_lessons)
+    one = actions.add_parser("run", help="run a lesson; several ranks: mpirun -n 4 minipar lesson run 13")
+    one.add_argument("lesson", help="its number, or its name where it has none")
+    one.add_argument("--fast", action="store_true", help="train less; the claims stay the same")
+    one.add_argument("--out", type=Path, default=PICTURES, metavar="FOLDER", help=f"for pictures (default {PICTURES})")
+    one.set_defaults(run=run_lesson)
+
+
+def list_lessons(options: argparse.Namespace) -> int:
+    rows = [("", "lesson", "documents", "ranks", "seconds", "--fast")]
+    rows += [(entry.number, entry.title, entry.sections, entry.ranks, entry.seconds, entry.fast)
+             for entry in entries(lessons_folder())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def run_lesson(options: argparse.Namespace) -> int:
+    """Run the script in this process, as `python lessons/NAME.py` would, so that a rank of mpirun stays that rank."""
+    folder = lessons_folder()
+    script = folder / f"{find(folder, options.lesson)}.py"
+    sys.argv = [str(script), *(["--fast"] if options.fast else []), str(options.out)]
+    sys.path.insert(0, str(folder))                                 # where lessons find what they share
+    began = time.perf_counter()
+    lesson = runpy.run_path(str(script), run_name="__main__")["lesson"]
+    lesson.say(f"lesson {options.lesson} ran to its end in {time.perf_counter() - began:.1f} s; its pictures are in {options.out}")
+    return 0
+
+
+def lessons_folder() -> Path:
+    """Beside the package, or in the current folder. Raises ConfigError where neither has lessons."""
+    places = [Path(minipar.__file__).resolve().parent.parent / "lessons", Path("lessons").resolve()]
+    for place in places:
+        if (place / "common.py").is_file():
+            return place
+    raise ConfigError(f"there are no lessons in {places[0]}, nor in {places[1]}; run this where the sources are checked out")
+
+
+def find(folder: Path, wanted: str) -> str:
+    """The name of the lesson with this number or name. Raises ConfigError where there is none."""
+    for script in sorted(folder.glob("*.py")):
+        number = script.stem.partition("_")[0]
+        if script.stem != "common" and (wanted == script.stem or number.isdigit() and wanted.lstrip("0") == number.lstrip("0")):
+            return script.stem
+    raise ConfigError(f"there is no lesson {wanted!r}; minipar lesson list shows them all")
+
+
+def entries(folder: Path) -> list[Entry]:
+    """The rows of the table in README.md, in its order. Raises ConfigError where there is no such file."""
+    try:
+        lines = (folder / "README.md").read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError(f"{folder / 'README.md'} cannot be read: {error.strerror}; it holds the table of lessons") from error
+    found = []
+    for lesson, sections, _, _, ranks, seconds, fast in (_cells(line) for line in lines if line.startswith("| [")):
+        title, name = re.fullmatch(r"\[(.*)\]\((.*)\.py\)", lesson).groups()            # type: ignore[union-attr]
+        found.append(Entry(name, title, sections, ranks, seconds, fast))
+    return found
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip("|").split("|")]

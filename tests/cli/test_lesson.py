@@ -1,0 +1,98 @@
+"""`minipar lesson`: the list, a run by number or name, and mistakes as one line."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import minipar
+from minipar.cli.lesson import entries, find, lessons_folder
+from minipar.errors import ConfigError
+from tests.commands import call, command, finished, refused
+from tests.ranks import mpirun
+
+ROW = "| [Sums: of numbers](01_sums.py) | 000: 4.1 | F1 | they add up | 1 | 2.5 | 0.5 |\n"
+SCRIPT = """
+import sys
+class Said:
+    say = staticmethod(print)
+lesson = Said()
+print(sys.argv)
+"""
+
+
+@pytest.fixture
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of lessons beside a package, in place of the real ones."""
+    folder = tmp_path / "lessons"
+    folder.mkdir()
+    for name, text in {"common.py": "", "README.md": ROW, "01_sums.py": SCRIPT, "alone.py": SCRIPT}.items():
+        (folder / name).write_text(text)
+    monkeypatch.setattr(minipar, "__file__", str(tmp_path / "minipar" / "__init__.py"))
+    monkeypatch.setattr(sys, "argv", ["minipar"])
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    return folder
+
+
+def test_the_list_has_every_lesson(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("lesson", "list") == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["lesson", "documents", "ranks", "seconds", "--fast"]
+    assert [row.split()[0] for row in rows] == [entry.number for entry in entries(lessons_folder())]
+    assert {"1", "14", "collectives"} <= {row.split()[0] for row in rows}
+
+
+def test_a_row_of_the_list(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("lesson", "list") == 0
+    row = capsys.readouterr().out.splitlines()[1]
+    assert re.split(" {2,}", row) == ["1", "Sums: of numbers", "000: 4.1", "1", "2.5", "0.5"]
+    assert [entry.number for entry in entries(planted)] == ["1"]
+
+
+@pytest.mark.parametrize("wanted, name", [("1", "01_sums"), ("01", "01_sums"), ("01_sums", "01_sums"), ("alone", "alone")])
+def test_a_lesson_by_number_or_name(wanted: str, name: str, planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert find(planted, wanted) == name
+    assert call("lesson", "run", wanted, "--fast", "--out", "here") == 0
+    said, end = capsys.readouterr().out.splitlines()
+    assert said == str([str(planted / f"{name}.py"), "--fast", "here"])
+    assert end.startswith(f"lesson {wanted} ran to its end in ") and end.endswith("its pictures are in here")
+
+
+@pytest.mark.parametrize("wanted", ["2", "", "0", "common", "../01_sums", "01_sums.py"])
+def test_no_such_lesson(wanted: str, planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"there is no lesson {wanted!r}; minipar lesson list" in refused(capsys, "lesson", "run", wanted)
+
+
+def test_no_lessons_at_all(planted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (planted / "common.py").unlink()
+    monkeypatch.chdir(planted)
+    for action in (["list"], ["run", "1"]):
+        said = refused(capsys, "lesson", *action)
+        assert f"there are no lessons in {planted}, nor in {planted / 'lessons'}; run this where" in said
+
+
+def test_lessons_of_the_current_folder(planted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the package is installed and the sources are not beside it."""
+    monkeypatch.setattr(minipar, "__file__", "/elsewhere/minipar/__init__.py")
+    monkeypatch.chdir(planted.parent)
+    assert lessons_folder() == planted
+    (planted / "README.md").unlink()
+    with pytest.raises(ConfigError, match="README.md cannot be read: No such file"):
+        entries(planted)
+
+
+def test_a_real_lesson_as_a_command(tmp_path: Path) -> None:
+    done = finished("lesson", "run", "4", "--fast", "--out", tmp_path)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert done.stdout.splitlines()[-1].startswith("lesson 4 ran to its end") and str(tmp_path) in done.stdout
+    assert (tmp_path / "04_memory_ledger.png").stat().st_size > 10_000
+
+
+@pytest.mark.mpi
+def test_a_lesson_on_the_ranks_of_mpirun(tmp_path: Path) -> None:
+    job = mpirun(2, command("lesson", "run", "14", "--out", tmp_path), limit=60)
+    assert job.returncode == 0 and job.stdout.count("lesson 14 ran to its end") == 1, job.stdout
+    assert (tmp_path / "14_tensor_parallel.png").exists()
