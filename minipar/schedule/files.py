@@ -1,0 +1,155 @@
+"""A schedule of one's own, from a file.
+
+JSON: an object with "orders", of each rank its instructions in order, as one text or as a list of words.
+
+    {"orders": ["F0 F1 B0 B1", "F0 B0 F1 B1"]}
+
+F0 is the forward of micro-batch 0; B its backward, or the gradient of its input alone in a schedule that has W, the gradient of
+the weights. F0@2 is of stage 2; where a rank has one stage, @ may be left out. Optional: "homes", of each stage its rank (by
+default, where the orders have it; stage s is on rank s unless an @ says otherwise), "micro_batches", how many there are (by
+default, as many as the orders name), and "name". A schedule without B is forward-only.
+
+Python: a file that defines `schedule(ranks, micro_batches)`, which returns such orders, with words or Instructions in them; or a
+Schedule.
+
+    def schedule(ranks, micro_batches):
+        return [[f"F{m}" for m in range(micro_batches)] + [f"B{m}" for m in range(micro_batches)] for _ in range(ranks)]
+
+What a file says is read here; whether it is right is for `lint` to say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from minipar.errors import ScheduleError
+from minipar.schedule.instruction import KINDS, Instruction, Schedule
+
+FIELDS = ("name", "micro_batches", "homes", "orders")
+
+
+def to_json(schedule: Schedule) -> dict[str, Any]:
+    """The schedule as plain values, which `from_json` turns into the same schedule."""
+    short = [len(schedule.stages_of(rank)) == 1 for rank in range(schedule.ranks)]
+    orders = [" ".join(f"{kind}{micro}" if short[rank] else f"{kind}{micro}@{stage}" for kind, stage, micro in order)
+              for rank, order in enumerate(schedule.orders)]
+    return dict(zip(FIELDS, (schedule.name, schedule.micro_batches, list(schedule.homes), orders), strict=True))
+
+
+def from_json(values: Any, source: str) -> Schedule:
+    """A schedule from what a JSON file says. source: the file, for errors; its stem is the default name. Raises ScheduleError."""
+    if not isinstance(values, dict) or "orders" not in values:
+        raise ScheduleError(f'{source}: no orders; write {{"orders": ["F0 B0", ...]}}, one for each rank')
+    if unknown := sorted(set(values) - set(FIELDS)):
+        raise ScheduleError(f"{source}: unknown field {unknown[0]!r}; choose among {', '.join(FIELDS)}")
+    homes, micro_batches, name = (values.get(field) for field in ("homes", "micro_batches", "name"))
+    if homes is not None and not (isinstance(homes, list) and all(type(home) is int for home in homes)):
+        raise ScheduleError(f"{source}: homes is {json.dumps(homes)}; write a list of ranks, one for each stage")
+    if micro_batches is not None and type(micro_batches) is not int:
+        raise ScheduleError(f"{source}: micro_batches is {json.dumps(micro_batches)}; write a whole number")
+    if name is not None and not isinstance(name, str):
+        raise ScheduleError(f"{source}: name is {json.dumps(name)}; write a text")
+    return _schedule(name or Path(source).stem, source, values["orders"], homes, micro_batches)
+
+
+def load_json(path: str | Path) -> Schedule:
+    """The schedule in a JSON file. Raises ScheduleError, which says where the file is wrong."""
+    content = _read(path)
+    try:
+        return from_json(json.loads(content.decode("utf-8")), str(path))
+    except json.JSONDecodeError as error:
+        raise ScheduleError(f"{path}, line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from error
+    except UnicodeDecodeError as error:
+        raise ScheduleError(f"{path}: no UTF-8: byte {error.start}; write JSON as text") from error
+    except (ValueError, RecursionError) as error:
+        raise ScheduleError(f"{path}: no JSON that can be read: {error}") from error
+
+
+def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
+    """What `schedule(ranks, micro_batches)` of a Python file returns. It runs the file, so it must be trusted.
+
+    Raises ScheduleError, which names the line where the file fails.
+    """
+    _read(path)
+    try:
+        function = runpy.run_path(str(path)).get("schedule")
+        made = function(ranks, micro_batches) if callable(function) else None
+    except (Exception, SystemExit) as error:                         # whatever a user's program may raise
+        raise ScheduleError(_told(path, error)) from error
+    if not callable(function):
+        raise ScheduleError(f"{path}: no function schedule(ranks, micro_batches); define one that returns an order for each rank")
+    found = made if isinstance(made, Schedule) else _schedule(Path(path).stem, str(path), made, None, micro_batches)
+    if found.ranks != ranks:
+        raise ScheduleError(f"{path}: schedule({ranks}, {micro_batches}) returns orders for {found.ranks} ranks; return {ranks}")
+    return found
+
+
+def _read(path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ScheduleError(f"{path} cannot be read: {error.strerror}; name another file") from error
+
+
+def _told(path: str | Path, error: BaseException) -> str:
+    """The last line of the file that the error went through, and what it says."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    if isinstance(error, SyntaxError):
+        lines.append(error.lineno)
+    place = f", line {lines[-1]}" if lines else ""
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{path}{place}: {type(error).__name__}: {' '.join(text.split())}"
+
+
+def _schedule(name: str, source: str, given: Any, homes: list[int] | None, micro_batches: int | None) -> Schedule:
+    """homes, micro_batches: None for what the orders say."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise ScheduleError(f"{source}: the orders are of type {type(given).__name__}; give a list with an order for each rank")
+    orders = []
+    for rank, order in enumerate(given):
+        words = order.split() if isinstance(order, str) else order
+        if not isinstance(words, Sequence):
+            raise ScheduleError(f"{source}, rank {rank}: the order is of type {type(order).__name__}; give a text or a list")
+        stages = [rank] if homes is None else [stage for stage, home in enumerate(homes) if home == rank]
+        orders.append(tuple(_instruction(word, stages, f"{source}, rank {rank}, step {step}") for step, word in enumerate(words)))
+    steps = [step for order in orders for step in order]
+    if homes is None:
+        homes = _homes(source, orders)
+    if micro_batches is None:
+        micro_batches = 1 + max((step.micro for step in steps), default=-1)
+    kinds = {step.kind for step in steps}
+    return Schedule(name, micro_batches, tuple(homes), tuple(orders), split="W" in kinds, forward_only=not kinds & {"B", "W"})
+
+
+def _instruction(word: Any, stages: list[int], place: str) -> Instruction:
+    """stages: those of its rank."""
+    if isinstance(word, Instruction):
+        return word
+    parts = re.fullmatch(rf"([{''.join(KINDS)}])(\d{{1,9}})(?:@(\d{{1,9}}))?", word, re.ASCII) if isinstance(word, str) else None
+    if parts is None:
+        raise ScheduleError(f"{place}: {word!r} is no instruction; write F0, B0 or W0 with the micro-batch's number, or F0@2 with "
+                            f"the stage's, too")
+    kind, micro, stage = parts.groups()
+    if stage is None and len(stages) != 1:
+        raise ScheduleError(f"{place}: {word} does not say its stage, and its rank has {len(stages)} of them; write {word}@"
+                            f"{stages[0] if stages else 0}, for example")
+    return Instruction(kind, int(stages[0] if stage is None else stage), int(micro))
+
+
+def _homes(source: str, orders: Sequence[Sequence[Instruction]]) -> list[int]:
+    """Of each stage the first rank that has something of it in its order."""
+    homes: dict[int, int] = {}
+    for rank, order in enumerate(orders):
+        for step in order:
+            homes.setdefault(step.stage, rank)
+    for stage in range(max(homes, default=-1) + 1):
+        if stage not in homes:
+            raise ScheduleError(f"{source}: no rank has stage {stage}, but rank {homes[max(homes)]} has stage {max(homes)}; use "
+                                f"every stage from 0 on")
+    return [homes[stage] for stage in sorted(homes)]

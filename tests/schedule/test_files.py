@@ -1,0 +1,143 @@
+"""Schedules of one's own from JSON and Python files: what they may say, and what is said of their mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from minipar.errors import ScheduleError
+from minipar.schedule.files import from_json, load_json, load_python, to_json
+from minipar.schedule.generators import SCHEDULES, make_schedule
+from minipar.schedule.lint import lint
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("ranks, micro_batches", [(1, 1), (2, 5), (4, 3)])
+def test_there_and_back(tmp_path: Path, name: str, ranks: int, micro_batches: int) -> None:
+    schedule = make_schedule(name, ranks, micro_batches)
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps(to_json(schedule)))
+    assert load_json(path) == schedule
+
+
+def test_json() -> None:
+    assert to_json(make_schedule("1f1b", 2, 2)) == {
+        "name": "1f1b", "micro_batches": 2, "homes": [0, 1], "orders": ["F0 F1 B0 B1", "F0 B0 F1 B1"]}
+    assert to_json(make_schedule("zb-v", 1, 1))["orders"] == ["F0@0 F0@1 B0@1 W0@1 B0@0 W0@0"]
+
+
+def test_what_a_file_need_not_say(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"orders": ["F0 F1 B0 B1", ["F0", "B0", "F1", "B1"]]}')
+    assert to_json(load_json(path)) == {**to_json(make_schedule("1f1b", 2, 2)), "name": "mine"}
+    vee = from_json({"orders": ["F0@0 F0@3", "F0@1 F0@2"]}, "v.json")
+    assert vee.homes == (0, 1, 1, 0) and vee.forward_only and not vee.split and lint(vee).safe_sync
+    assert from_json({"orders": ["F0 B0 W0"]}, "w.json").split
+
+
+def test_what_is_wrong_in_a_file_is_for_lint_to_say(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"orders": ["F0 F1 B0 B1", "F0 B0 F1 B1"], "micro_batches": 3}')
+    with pytest.raises(ScheduleError, match="rank 0, stage 0, step 4: F2 is missing when the rank is done; add it to this rank"):
+        lint(load_json(path))
+
+
+@pytest.mark.parametrize("text, said", [
+    ('{"orders": ["F0"\n"B0"]}', ", line 2, column 1: no JSON: Expecting ',' delimiter"),
+    ("", ", line 1, column 1: no JSON: Expecting value"),
+    ("\xff", ": no UTF-8: byte 0; write JSON as text"),
+    ("[" * 100000, ": no JSON that can be read: maximum recursion depth exceeded"),
+    ("[]", ': no orders; write {"orders": ["F0 B0", ...]}, one for each rank'),
+    ('{"homes": [0]}', ": no orders; write"),
+    ('{"orders": ["F0"], "ranks": 1}', ": unknown field 'ranks'; choose among name, micro_batches, homes, orders"),
+    ('{"orders": ["F0"], "homes": "0"}', ': homes is "0"; write a list of ranks, one for each stage'),
+    ('{"orders": ["F0"], "homes": [true]}', ": homes is [true]; write a list of ranks, one for each stage"),
+    ('{"orders": ["F0"], "micro_batches": 1.5}', ": micro_batches is 1.5; write a whole number"),
+    ('{"orders": ["F0"], "name": 1}', ": name is 1; write a text"),
+    ('{"orders": "F0 B0"}', ": the orders are of type str; give a list with an order for each rank"),
+    ('{"orders": ["F0", 7]}', ", rank 1: the order is of type int; give a text or a list"),
+    ('{"orders": ["F0", "F0 f1"]}', ", rank 1, step 1: 'f1' is no instruction; write F0, B0 or W0 with the micro-batch's number"),
+    ('{"orders": ["F0 B", "F0"]}', ", rank 0, step 1: 'B' is no instruction"),
+    ('{"orders": [["F0", 0]]}', ", rank 0, step 1: 0 is no instruction"),
+    ('{"orders": ["F0", "F0@3"]}', ": no rank has stage 1, but rank 1 has stage 3; use every stage from 0 on"),
+    ('{"orders": ["F0@0 F0"], "homes": [0, 0]}', ", rank 0, step 1: F0 does not say its stage, and its rank has 2 of them; write F0@0"),
+    ('{"orders": ["F0", "F0"], "homes": [0]}', ", rank 1, step 0: F0 does not say its stage, and its rank has 0 of them; write"),
+])
+def test_mistakes_in_json(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "own.json"
+    path.write_bytes(text.encode("latin-1"))
+    assert message(lambda: load_json(path)).startswith(f"{path}{said}")
+
+
+GPIPE = """
+def schedule(ranks, micro_batches):
+    every = range(micro_batches)
+    return [[f"F{m}" for m in every] + [f"B{m}" for m in every] for _ in range(ranks)]
+"""
+INSTRUCTIONS = """
+from __future__ import annotations
+from dataclasses import dataclass
+
+@dataclass
+class Step:
+    kind: str
+    def of(self, stage, micro):
+        return Instruction(self.kind, stage, micro)
+
+def schedule(ranks, micro_batches):
+    every = range(micro_batches)
+    return [[Step("F").of(r, m) for m in every] + [Step("B").of(r, m) for m in every] for r in range(ranks)]
+"""
+GENERATOR = """
+from minipar.schedule.generators import make_schedule
+
+def schedule(ranks, micro_batches):
+    return make_schedule("gpipe", ranks, micro_batches)
+"""
+
+
+@pytest.mark.parametrize("source", [GPIPE, INSTRUCTIONS, GENERATOR])
+def test_python(tmp_path: Path, source: str) -> None:
+    path = tmp_path / "gpipe.py"
+    path.write_text(source)
+    assert load_python(path, 3, 4) == make_schedule("gpipe", 3, 4)
+
+
+def test_python_must_do_all_micro_batches_that_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text("def schedule(ranks, micro_batches): return ['F0 B0'] * ranks")
+    assert load_python(path, 2, 2).micro_batches == 2
+
+
+@pytest.mark.parametrize("source, said", [
+    ("x = (", ", line 1: SyntaxError: '(' was never closed"),
+    ("import nothing.at.all", ", line 1: ModuleNotFoundError: No module named 'nothing'"),
+    ("\ndef schedule(ranks, micro_batches):\n    return 1 / (ranks - 2)", ", line 3: ZeroDivisionError: division by zero"),
+    ("def schedule(ranks, micro_batches):\n    int('7\\n8')", ", line 2: ValueError: invalid literal for int() with base 10: '7\\n8'"),
+    ("open('none')", ", line 1: FileNotFoundError: [Errno 2] No such file or directory: 'none'"),
+    ("import sys\nsys.exit(3)", ", line 2: SystemExit: 3"),
+    ("def schedule(ranks):\n    return []", ": TypeError: schedule() takes 1 positional argument but 2 were given"),
+    ("orders = []", ": no function schedule(ranks, micro_batches); define one that returns an order for each rank"),
+    ("def schedule(ranks, micro_batches):\n    pass", ": the orders are of type NoneType; give a list with an order for each rank"),
+    ("def schedule(ranks, micro_batches): return ['F0 B0'] * 3", ": schedule(2, 1) returns orders for 3 ranks; return 2"),
+    ("def schedule(ranks, micro_batches): return ['F0 B0', 'F0 Q0']", ", rank 1, step 1: 'Q0' is no instruction"),
+])
+def test_mistakes_in_python(tmp_path: Path, source: str, said: str) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(source)
+    assert message(lambda: load_python(path, 2, 1)).startswith(f"{path}{said}")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    for load in (load_json, lambda path: load_python(path, 2, 2)):
+        assert message(lambda load=load: load(tmp_path / "none")).startswith(
+            f"{tmp_path / 'none'} cannot be read: No such file or directory; name another file")
+
+
+def message(load: object) -> str:
+    with pytest.raises(ScheduleError) as caught:
+        load()                                                       # type: ignore[operator]
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
