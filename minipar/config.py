@@ -98,6 +98,7 @@ class TrainConfig:
     pieces. schedule: "cosine" warms up and falls to a tenth of the rate by the last step; "constant" warms up and stays.
     clip: the largest norm of the gradient, 0 for no limit. validate_every, save_every: in steps. precision: what matrix
     products compute in; "float32" stands for dtype itself. loss_scale: of float16, 0 for a dynamic one (see precision).
+    recompute: which activations backward computes again: "none", "selective" (attention's scores), "full" (whole blocks).
     """
 
     data: str = ""
@@ -114,6 +115,7 @@ class TrainConfig:
     dtype: str = "float32"
     precision: str = "float32"
     loss_scale: float = 0.0
+    recompute: str = "none"
     seed: int = 0
     validate_every: int = 250
     validation_windows: int = 256
@@ -131,7 +133,8 @@ class TrainConfig:
             raise ConfigError(f"{self.micro_batches} micro-batches of a batch of {self.batch} leave some empty; "
                               f"choose at most {self.batch}")
         choices = {"tokenizer": ("byte", "char"), "schedule": ("constant", "cosine"), "dtype": ("float32", "float64"),
-                   "optimizer": ("sgd", "adagrad", "adam", "adamw"), "precision": ("float32", "float16", "bfloat16")}
+                   "optimizer": ("sgd", "adagrad", "adam", "adamw"), "precision": ("float32", "float16", "bfloat16"),
+                   "recompute": ("none", "selective", "full")}
         for name, names in choices.items():
             if getattr(self, name) not in names:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; choose {', '.join(names)}")

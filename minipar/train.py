@@ -83,7 +83,8 @@ class Trainer:
         region = region or region_of(grid.tp, model.context, layout.sequence_parallel)
         homes = schedule_of(layout, train.micro_batches).homes
         parts = parts_of(model.layers, len(homes), layout.stage_layers)
-        self.stages = Stages(model, parts, homes, grid, region, seed=train.seed, dtype=train.dtype)
+        self.stages = Stages(model, parts, homes, grid, region, seed=train.seed, dtype=train.dtype,
+                             recompute=train.recompute)
         self.pipelines: dict[Schedule, Pipeline] = {}
         self.listen = listen
         self.flat = Flat(self.stages.parameters())

@@ -29,6 +29,7 @@ TRAIN = {
     "--optimizer": ("optimizer", "sgd, adagrad, adam or adamw"),
     "--weight-decay": ("weight_decay", "of the matrices"),
     "--clip": ("clip", "largest norm of the gradient; 0 for no limit"),
+    "--recompute": ("recompute", "what backward computes again, to keep less: none, selective (attention) or full (blocks)"),
     "--dtype": ("dtype", "float32 or float64"),
     "--precision": ("precision", "of matrix products: float32, float16 or bfloat16"),
     "--loss-scale": ("loss_scale", "of float16; 0 for a dynamic one"),

@@ -17,7 +17,7 @@ from minipar.verify.findings import Finding
 from minipar.verify.mutants import MUTANTS
 
 SIZES = {"--vocabulary": ("vocabulary", "different tokens"), **MODEL}
-STEPS = {flag: TRAIN[flag] for flag in ("--batch", "--micro-batches", "--dtype", "--seed")}
+STEPS = {flag: TRAIN[flag] for flag in ("--batch", "--micro-batches", "--recompute", "--dtype", "--seed")}
 MEANING = {
     "initial weights": "weights before the first step",
     "forward": "what goes into and out of every region",

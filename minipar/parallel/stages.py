@@ -51,7 +51,7 @@ class Stages(Module):
     """
 
     def __init__(self, config: ModelConfig, parts: Sequence[Part], homes: Sequence[int], grid: Grid, region: Serial, *,
-                 seed: int, dtype: DTypeLike):
+                 seed: int, dtype: DTypeLike, recompute: str = "none"):
         super().__init__("stages")
         self.config, self.region, self.dtype = config, region, np.dtype(dtype)
         self.homes, self.pp, self.tp = tuple(homes), grid.pp, grid.tp
@@ -59,7 +59,7 @@ class Stages(Module):
         tokens = None
         for stage, (part, home) in enumerate(zip(parts, homes, strict=True)):
             if home == self.pp.rank:
-                model = GPT(config, seed=seed, dtype=dtype, region=region, part=part, tokens=tokens)
+                model = GPT(config, seed=seed, dtype=dtype, region=region, part=part, tokens=tokens, recompute=recompute)
                 tokens = model.tokens if part.first else tokens
                 self.parts[stage] = model
         self.models = list(self.parts.values())

@@ -11,6 +11,7 @@ For each micro-batch of b samples of T tokens, p ranks of tp exchange
                         all-gather in the other one; and for each parameter that is used on shares of the tokens, an
                         all-reduce of its gradient
     loss                b T maxima, then 2 b T sums
+    full recomputation  what the blocks send forward, once more
 
 No amount along tp depends on the hidden width or on the vocabulary: no weight that is cut, and no gradient of one, travels.
 After the micro-batches come the gradient over dp, as the layout says, the loss over dp, and one number over tp for the norm of
@@ -56,23 +57,26 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
     lines: list[tuple[Line, Sent]] = []
     if tp.size > 1:
         for b in filter(None, samples):
-            lines += _pass(model, tp, b, itemsize, layout.sequence_parallel)
+            lines += _pass(model, tp, b, itemsize, layout.sequence_parallel, again=train.recompute == "full")
         lines.append(tp.all_reduce(1, 8, "gradient norm"))
     if dp.size > 1:
         lines += _gradient(shapes, dp, train.batch, layout, itemsize)
     return added_up(lines)
 
 
-def _pass(model: ModelConfig, tp: Axis, b: int, itemsize: int, sequence: bool) -> Iterator[tuple[Line, Sent]]:
-    """Forward and backward of a micro-batch of b samples."""
+def _pass(model: ModelConfig, tp: Axis, b: int, itemsize: int, sequence: bool, again: bool) -> Iterator[tuple[Line, Sent]]:
+    """Forward and backward of a micro-batch of b samples. again: backward computes the blocks again."""
     T, D = model.context, model.width
     enter, leave = (_sequence_enter, _sequence_leave) if sequence else (_tensor_enter, _tensor_leave)
     columns = [f"blocks.{n}.{layer}" for n in range(model.layers) for layer in ("attention.qkv", "mlp.up")]
     rows = [f"blocks.{n}.{layer}" for n in range(model.layers) for layer in ("attention.out", "mlp.down")]
-    for layer in [*columns, "tokens" if model.tied else "head"]:
-        yield from enter(tp, T, b * D, itemsize, layer)
-    for layer in ["tokens", *rows]:
-        yield from leave(tp, T, b * D, itemsize, layer)
+    blocks = [one for end, layers in ((enter, columns), (leave, rows)) for layer in layers
+              for one in end(tp, T, b * D, itemsize, layer)]
+    yield from blocks
+    if again:
+        yield from (one for one in blocks if one[0].why.endswith(" forward"))
+    yield from leave(tp, T, b * D, itemsize, "tokens")
+    yield from enter(tp, T, b * D, itemsize, "tokens" if model.tied else "head")
     if sequence:
         yield from _shared(model, tp, itemsize, rows)
     yield tp.all_reduce(b * T, itemsize, "loss max", "max")

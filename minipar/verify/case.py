@@ -44,9 +44,9 @@ class Case:
     layout: Layout
 
     def alone(self) -> Case:
-        """The same on one process, which takes the batch in one piece."""
+        """The same on one process, which takes the batch in one piece and keeps what it computes."""
         gradients = "bitwise" if self.layout.gradients == "bitwise" else "flat"
-        return replace(self, train=replace(self.train, micro_batches=1), layout=Layout(gradients=gradients))
+        return replace(self, train=replace(self.train, micro_batches=1, recompute="none"), layout=Layout(gradients=gradients))
 
 
 def uneven_case(layout: Layout, **values: Any) -> Case:

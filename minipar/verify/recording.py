@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from minipar.autograd import Tensor
+from minipar.autograd.recompute import is_second_run
 from minipar.nn import Serial
 
 
@@ -43,7 +44,8 @@ class Recording(Serial):
 
     def _note(self, place: str, x: Tensor, out: Tensor) -> Tensor:
         if self.on:
-            self.values.setdefault(place, []).append(out.data.copy())
+            if not is_second_run():
+                self.values.setdefault(place, []).append(out.data.copy())
             x.on_grad(partial(self._note_gradient, place))
         return out
 
