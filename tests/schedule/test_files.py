@@ -62,8 +62,8 @@ def test_what_is_wrong_in_a_file_is_for_lint_to_say(tmp_path: Path) -> None:
     ('{"orders": ["F0 B", "F0"]}', ", rank 0, step 1: 'B' is no instruction"),
     ('{"orders": [["F0", 0]]}', ", rank 0, step 1: 0 is no instruction"),
     ('{"orders": ["F0", "F0@3"]}', ": no rank has stage 1, but rank 1 has stage 3; use every stage from 0 on"),
-    ('{"orders": ["F0@0 F0"], "homes": [0, 0]}', ", rank 0, step 1: F0 does not say its stage, and its rank has 2 of them; write F0@0"),
-    ('{"orders": ["F0", "F0"], "homes": [0]}', ", rank 1, step 0: F0 does not say its stage, and its rank has 0 of them; write"),
+    ('{"orders": ["F0@0 F0"], "homes": [0, 0]}', ", rank 0, step 1: F0 does not say its stage, and its rank has 2 of them; "),
+    ('{"orders": ["F0", "F0"], "homes": [0]}', ", rank 1, step 0: F0 does not say its stage, and its rank has 0 of them"),
 ])
 def test_mistakes_in_json(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "own.json"
@@ -79,6 +79,7 @@ def schedule(ranks, micro_batches):
 INSTRUCTIONS = """
 from __future__ import annotations
 from dataclasses import dataclass
+from minipar.schedule.instruction import Instruction
 
 @dataclass
 class Step:
@@ -115,7 +116,7 @@ def test_python_must_do_all_micro_batches_that_are_asked_for(tmp_path: Path) -> 
     ("x = (", ", line 1: SyntaxError: '(' was never closed"),
     ("import nothing.at.all", ", line 1: ModuleNotFoundError: No module named 'nothing'"),
     ("\ndef schedule(ranks, micro_batches):\n    return 1 / (ranks - 2)", ", line 3: ZeroDivisionError: division by zero"),
-    ("def schedule(ranks, micro_batches):\n    int('7\\n8')", ", line 2: ValueError: invalid literal for int() with base 10: '7\\n8'"),
+    ("def schedule(ranks, micro_batches):\n    int('7\\n8')", ", line 2: ValueError: invalid literal for int() with base 10"),
     ("open('none')", ", line 1: FileNotFoundError: [Errno 2] No such file or directory: 'none'"),
     ("import sys\nsys.exit(3)", ", line 2: SystemExit: 3"),
     ("def schedule(ranks):\n    return []", ": TypeError: schedule() takes 1 positional argument but 2 were given"),
