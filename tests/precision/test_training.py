@@ -19,6 +19,7 @@ from minipar.comm.threads import run
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.tokenizer import CharTokenizer
 from minipar.errors import ConfigError, DivergenceError
+from minipar.nn import Parameter
 from minipar.optim import squared_norm
 from minipar.parallel.grid import Grid
 from minipar.precision import FLOAT16, LossScale
@@ -102,7 +103,7 @@ def test_a_scale_that_cannot_help_ends_the_training() -> None:
 def test_an_overflow_in_the_forward_pass_is_no_matter_of_the_scale() -> None:
     one = trainer(precision="float16", bias=False)
     one.step()
-    one.model.blocks[0].mlp.up.weight.data *= 1e6                   # 16 bits end at 65504; float32 would bear it
+    up_weight(one).data *= 1e6                                      # 16 bits end at 65504; float32 would bear it
     with pytest.raises(DivergenceError, match="it arose first in the output of blocks.0.mlp.up"):
         one.step()
 
@@ -139,24 +140,29 @@ def test_the_command_and_its_resumption(tmp_path: Path) -> None:
 class Spoilt(Trainer):
     """In step 2, an infinity in the gradient of a cut weight, on the last rank alone, before ranks of dp add theirs."""
 
-    def _backward(self, inputs: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> float:
-        loss = super()._backward(inputs, targets, rows)
+    def _backward(self, *args: Any) -> float:
+        loss = super()._backward(*args)
         if self.done == 2 and self.grid.world.rank == self.grid.world.size - 1:
-            gradient = self.model.blocks[0].mlp.up.weight.grad
+            gradient = up_weight(self).grad
             assert gradient is not None
             gradient[0, 0] = np.inf
         return loss
 
 
+def up_weight(trainer: Trainer) -> Parameter:
+    """The first such weight that this rank has: one that is cut over tp."""
+    return next(p for p in trainer.flat.parameters if p.name.endswith("mlp.up.weight"))
+
+
 def training(comm: Communicator, axis: str, kind: type[Trainer] = Trainer, **values: Any) -> Trainer:
     tokenizer = CharTokenizer.from_text(TEXT)
-    model = ModelConfig(vocabulary=tokenizer.vocab_size, layers=1, heads=3, width=12, context=8)
+    model = ModelConfig(vocabulary=tokenizer.vocab_size, layers=3, heads=3, width=12, context=8)
     train = TrainConfig(**{**TRAIN, "precision": "float16", **values})  # type: ignore[arg-type]
     return kind(model, train, tokenizer, tokenizer.encode(TEXT), Grid(comm, Layout(**{axis: comm.size})))
 
 
 @ranks(2, 3)
-@pytest.mark.parametrize("axis", ["dp", "tp"])
+@pytest.mark.parametrize("axis", ["dp", "tp", "pp"])
 def test_one_rank_overflows_and_all_skip(comm: Communicator, axis: str) -> None:
     one = training(comm, axis, Spoilt)
     assert [one.step().skipped for _ in range(5)] == [False, False, True, False, False]
@@ -166,7 +172,7 @@ def test_one_rank_overflows_and_all_skip(comm: Communicator, axis: str) -> None:
 
 def test_ranks_that_ask_only_themselves_part(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the sum over ranks is for: without it one rank of tp skips the step, and the others take it."""
-    monkeypatch.setattr(minipar.train, "global_norm", lambda flat, tp: math.sqrt(squared_norm(flat.gradient())))
+    monkeypatch.setattr(minipar.train, "global_norm", lambda flat, *axes: math.sqrt(squared_norm(flat.gradient())))
     assert run(2, lambda comm: [step.skipped for step in first_steps(training(comm, "tp", Spoilt))]) == [
         [False, False, False], [False, False, True]]
 
@@ -176,7 +182,7 @@ def first_steps(trainer: Trainer) -> list[Step]:
 
 
 @ranks(2, 3)
-@pytest.mark.parametrize("axis", ["dp", "tp"])
+@pytest.mark.parametrize("axis", ["dp", "tp", "pp"])
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_ranks_train_as_one_process_does(comm: Communicator, axis: str, precision: str) -> None:
     """To rounding: over tp each rank rounds its part of a sum to 16 bits; over dp the parts are added in float32."""
