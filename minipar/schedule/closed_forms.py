@@ -1,7 +1,8 @@
 """What the papers say: bubble and peak activations of every schedule as formulas, for stages that all take equally long.
 
-They come from the publications and not from the orders, and tests hold them against the simulation as exact fractions. Where a
-formula holds for more than its paper says, the tests show that; where nobody states one, nothing is guessed.
+They come from the publications and not from the orders (but for DualPipeV's bubble, see there), and tests hold them against the
+simulation as exact fractions. Two hold for more than is published, for any number of micro-batches: those of interleaved 1F1B
+and of breadth first. Outside of what is known there is an error and no guess.
 
 p ranks, m micro-batches, v stages per rank; F, B, W times of one stage and one micro-batch, where a backward that is not split
 takes B + W. Messages take no time.

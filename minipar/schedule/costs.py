@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from minipar.errors import ScheduleError
@@ -39,9 +39,9 @@ class Costs:
 
 
 def _checked(given: Number | Sequence[Number], number: int, what: str, of_what: str) -> list[Number]:
-    each = list(given) if isinstance(given, Sequence) else [given] * number
+    each = list(given) if isinstance(given, Iterable) else [given] * number
     if len(each) != number:
         raise ScheduleError(f"{len(each)} {what} for {number} {of_what}; give one for each, or one for all")
-    if any(value < 0 for value in each):
-        raise ScheduleError(f"the {what} are {each}; none may be negative")
+    if negative := [value for value in each if value < 0]:
+        raise ScheduleError(f"{negative[0]} is among the {what}; none may be negative")
     return each

@@ -112,7 +112,7 @@ def test_a_long_list_of_who_waits_is_cut() -> None:
 
 @pytest.mark.parametrize("costs, message", [
     ({"F": [1, 2, 3]}, "3 times of F for 2 stages; give one for each, or one for all"),
-    ({"W": -1}, r"the times of W are \[-1, -1\]; none may be negative"),
+    ({"W": -1}, "-1 is among the times of W; none may be negative"),
     ({"sizes": [1]}, "1 sizes for 4 micro-batches; give one for each, or one for all"),
     ({"message": -1}, "a message takes -1; it may not be negative"),
 ])
