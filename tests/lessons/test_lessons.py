@@ -26,6 +26,8 @@ BREAKS = {
     "06_mixed_precision": ("if scale.update(finite):", "if scale.update(finite) or True:",
                            "A10 E37: with master weights and a loss scale, float16 ends where float32 does"),
     "07_linear_quantisation": ("return np.clip(q, -128, 127)", "return q", "F18: 20 is clipped to the largest code"),
+    "08_nonlinear_quantisation": ("return np.log(u / (1 - u)) / k", "return np.log(u) / k",
+                                  "F7: in u the error is half a step, as linear codes have it in x"),
     "10_magnitude_pruning": ("optimizer = prune.Masked(Adam(flat), mask)", "optimizer = Adam(flat)",
                              "A35: the weights that went are gone after 'tuned', too"),
     "13_data_parallel": ("clip=0, seed=0)", "clip=0, seed=comm.rank)", "replicas are equal"),
