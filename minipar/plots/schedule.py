@@ -1,0 +1,91 @@
+"""A schedule's Gantt chart: what every rank computes when, and where it waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from minipar.schedule.footprint import peak_activations
+from minipar.schedule.instruction import Schedule
+from minipar.schedule.simulate import Timeline
+
+# Okabe and Ito's colours, which everybody can tell apart; black numbers are readable on all of them.
+COLORS = {"F": "#56B4E9", "B": "#E69F00", "W": "#009E73"}
+BUBBLE: dict[str, Any] = {"facecolor": "#f2f2f2", "edgecolor": "#c8c8c8", "hatch": "////", "linewidth": 0.0}
+HEIGHT = 0.84                                                        # of a bar, where ranks are 1 apart
+DIGIT, MARGINS, WIDEST = 0.07, 1.6, 22.0                             # inches: of a number's digit, beside the bars, of the picture
+
+
+def draw_schedule(timeline: Timeline) -> Figure:
+    """The simulated schedule: F, B and W of every micro-batch, by rank; what is hatched is bubble.
+
+    Where a rank has several stages, later ones are paler. Numbers of micro-batches are left out where bars are too narrow.
+    """
+    schedule, makespan = timeline.schedule, float(timeline.makespan)
+    shortest = min((float(end - start) for row in zip(timeline.start, timeline.end, strict=True)
+                    for start, end in zip(*row, strict=True) if end > start), default=makespan)
+    width = min(WIDEST, max(8.0, MARGINS + _room_for_number(schedule) * makespan / shortest))
+    figure = Figure(figsize=(width, 1.5 + 0.36 * schedule.ranks), layout="constrained")
+    axes = figure.add_subplot()
+    draw_gantt(axes, timeline, inches=(width - MARGINS) / makespan)
+    axes.set_title(f"{schedule.name}: {schedule.ranks} rank(s), {schedule.micro_batches} micro-batch(es); makespan {makespan:g}, "
+                   f"bubble {100 * float(timeline.bubble()):.1f} % of all time", loc="left")
+    axes.text(1.005, 1.0, "peak\nactivations", transform=axes.transAxes, va="bottom", fontsize=8)
+    for rank, peak in enumerate(peak_activations(schedule)):
+        axes.text(1.005, rank, f"{float(peak):g}", transform=axes.get_yaxis_transform(), va="center", fontsize=9)
+    figure.legend(handles=_legend(schedule), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    return figure
+
+
+def draw_gantt(axes: Axes, timeline: Timeline, inches: float) -> None:
+    """The bars alone, rank 0 on top. inches: that a unit of time is wide; it decides which bars get numbers and seams."""
+    schedule, makespan = timeline.schedule, timeline.makespan
+    shades, room = _shades(schedule), _room_for_number(schedule)
+    for rank, order in enumerate(schedule.orders):
+        axes.broken_barh([(0, float(makespan))], (rank - HEIGHT / 2, HEIGHT), **BUBBLE)
+        by_shade: dict[tuple[float, ...], list[tuple[float, float]]] = {}
+        for (kind, stage, micro), start, end in zip(order, timeline.start[rank], timeline.end[rank], strict=True):
+            by_shade.setdefault(shades[kind, stage], []).append((float(start), float(end - start)))
+            if room <= inches * float(end - start):
+                axes.text(float(start + end) / 2, rank, str(micro), ha="center", va="center_baseline", fontsize=8, clip_on=True)
+        for shade, bars in by_shade.items():
+            seam = min(0.7, 10 * inches * min(duration for _, duration in bars))      # points; a seventh of the bar at most
+            axes.broken_barh(bars, (rank - HEIGHT / 2, HEIGHT), facecolor=shade, edgecolor="white", linewidth=seam)
+    axes.set(xlim=(0, float(makespan)), ylim=(schedule.ranks - 0.5, -0.5), xlabel="time")
+    named = range(0, schedule.ranks, -(-schedule.ranks // 40))      # a name for each rank, or for one in several
+    axes.set_yticks(named, [f"rank {rank}" for rank in named])
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _room_for_number(schedule: Schedule) -> float:
+    """Inches that the number of any micro-batch takes."""
+    return DIGIT * (len(str(schedule.micro_batches - 1)) + 0.4)
+
+
+def _shades(schedule: Schedule) -> dict[tuple[str, int], tuple[float, ...]]:
+    """Of each kind and stage its colour, mixed with white for a rank's later stages."""
+    shades = {}
+    for rank in range(schedule.ranks):
+        stages = schedule.stages_of(rank)
+        for number, stage in enumerate(stages):
+            white = 0.55 * number / max(1, len(stages) - 1)
+            for kind, color in COLORS.items():
+                shades[kind, stage] = tuple(white + (1 - white) * channel for channel in to_rgb(color))
+    return shades
+
+
+def _legend(schedule: Schedule) -> list[Patch]:
+    meaning = {"F": "forward", "B": "backward"}
+    if schedule.split:
+        meaning |= {"B": "backward: gradient of the input", "W": "gradient of the weights"}
+    if schedule.forward_only:
+        del meaning["B"]
+    handles = [Patch(facecolor=COLORS[kind], label=text) for kind, text in meaning.items()]
+    if schedule.stages > schedule.ranks:
+        handles.append(Patch(facecolor="none", label="(paler: a rank's later stages)"))
+    return [*handles, Patch(**BUBBLE, label="bubble")]
