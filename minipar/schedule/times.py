@@ -3,10 +3,10 @@
 Idle time over what? "total", all the time that the ranks have: GPipe's bubble is then (p - 1)/(m + p - 1). Or "ideal", the time
 that they work: (p - 1)/m.
 
-Idle from when to when? Over the "makespan", every rank is waited for from the first start to the last finish. Over the "span",
-each rank's own time counts, from its first instruction to its last, and the longest decides: a rank that starts later may finish
-later, since no rank waits for another between two batches. So the zero-bubble paper counts, where the optimiser does not make
-the ranks wait for each other either (Qi et al. 2023, arXiv 2401.10241).
+Idle from when to when? Over the "makespan", all ranks count from the first start to the last finish. Over the "span", each
+rank counts from its own first instruction to its last, and the longest time decides: a rank that starts later may finish
+later, since none waits for another between two batches. So the zero-bubble paper counts, where not even the optimiser makes
+the ranks wait for each other (Qi et al. 2023, arXiv 2401.10241).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Times:
         return max(finished - started for started, finished in zip(self.started, self.finished, strict=True))
 
     def bubble(self, of: Literal["total", "ideal"] = "total", over: Literal["makespan", "span"] = "makespan") -> Number:
-        """The share of time in which ranks are idle; a Fraction where all times are exact. See above for what the words mean."""
+        """The share of time in which ranks are idle; a Fraction where all times are exact. The words are explained above."""
         work = sum(self.busy)
         total = len(self.busy) * (self.makespan if over == "makespan" else self.span)
         whole = total if of == "total" else work

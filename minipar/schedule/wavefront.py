@@ -113,7 +113,7 @@ def _arrays(times: list[Number], sizes: list[Number], ranks: int) -> tuple[np.nd
     if any(isinstance(value, float) for value in (*times, *sizes)):
         return np.array(times, dtype=float), np.array(sizes, dtype=float), 1
     (whole_times, unit), (whole_sizes, unit_of_sizes) = _exact(times), _exact(sizes)
-    longest = (sum(whole_times) + 2 * ranks * whole_times[-1]) * sum(whole_sizes)        # as if nothing went on at the same time
+    longest = (sum(whole_times) + 2 * ranks * whole_times[-1]) * sum(whole_sizes)        # as if all came one after the other
     if longest > np.iinfo(np.int64).max:
-        raise ScheduleError(f"the times add up to {longest} units of 1/{unit * unit_of_sizes}, beyond 64 bits; give rounder ones")
+        raise ScheduleError(f"the times add up to {longest} units of 1/{unit * unit_of_sizes}, beyond 64 bits; round them")
     return np.array(whole_times), np.array(whole_sizes), unit * unit_of_sizes

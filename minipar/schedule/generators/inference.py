@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minipar.schedule.generators.orders import round_robin, run
-from minipar.schedule.instruction import Schedule
+from minipar.schedule.instruction import Instruction, Schedule
 
 
 def forward_only(homes: Sequence[int], micro_batches: int) -> Schedule:
-    """Breadth first: all micro-batches through a rank's first stage, then through its next one. homes: the rank of each stage."""
-    orders = tuple(tuple(step for stage, home in enumerate(homes) if home == rank for step in run("F", stage, range(micro_batches)))
-                   for rank in range(max(homes) + 1))
-    return Schedule("inference", micro_batches, tuple(homes), orders, forward_only=True)
+    """Breadth first: all micro-batches through a rank's first stage, then through its next one.
+
+    homes: the rank of each stage.
+    """
+    orders: list[list[Instruction]] = [[] for _ in range(max(homes) + 1)]
+    for stage, home in enumerate(homes):
+        orders[home] += run("F", stage, range(micro_batches))
+    return Schedule("inference", micro_batches, tuple(homes), tuple(map(tuple, orders)), forward_only=True)
 
 
 def inference(ranks: int, micro_batches: int, virtual: int) -> Schedule:

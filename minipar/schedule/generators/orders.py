@@ -8,7 +8,7 @@ from minipar.schedule.instruction import Instruction
 
 
 def one_by_one(forwards: Sequence[Instruction], backwards: Sequence[Instruction], warm: int) -> list[Instruction]:
-    """`warm` forwards (all, where there are fewer), then a forward and a backward in turns, then the backwards that are left."""
+    """`warm` forwards (all, if there are fewer), then a forward and a backward in turns, then the backwards that are left."""
     warm = min(warm, len(forwards))
     steady = [step for pair in zip(forwards[warm:], backwards, strict=False) for step in pair]
     return [*forwards[:warm], *steady, *backwards[len(forwards) - warm:]]

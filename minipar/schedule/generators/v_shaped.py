@@ -17,8 +17,8 @@ from minipar.schedule.instruction import Instruction, Schedule
 
 
 def zb_v(ranks: int, micro_batches: int) -> Schedule:
-    """ZB-V: no bubble where F, B and W take equally long; each rank keeps 2p activations of stages that are half as large, which
-    is what 1F1B's first rank keeps (Qi et al. 2023, arXiv 2401.10241)."""
+    """ZB-V: no bubble where F, B and W take equally long; each rank keeps 2p activations of stages that are half as large,
+    which is what 1F1B's first rank keeps (Qi et al. 2023, arXiv 2401.10241)."""
     filled = max(micro_batches, 2 * ranks - 1)
     orders = []
     for rank in range(ranks):
@@ -37,8 +37,8 @@ def zb_v(ranks: int, micro_batches: int) -> Schedule:
 
 
 def dualpipev(ranks: int, micro_batches: int) -> Schedule:
-    """DualPipeV: DualPipe (DeepSeek-AI 2024, arXiv 2412.19437) cut in half. A forward of one of the rank's stages stands next to
-    a backward of the other, so that a machine may overlap the two, computing for one while the messages of the other travel.
+    """DualPipeV: DualPipe (DeepSeek-AI 2024, arXiv 2412.19437) cut in half. A forward of one of the rank's stages stands next
+    to a backward of the other, so that a machine may overlap them, computing for one while the messages of the other travel.
     Each rank keeps 2p + 1 activations of stages that are half as large."""
     filled = max(micro_batches, 2 * ranks)
     orders = []

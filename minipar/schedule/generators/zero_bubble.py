@@ -1,8 +1,9 @@
 """Zero-bubble pipelines of one stage per rank: backward is B, which the stage before waits for, and W, which nobody waits for.
 
-ZB-H1 keeps no more than 1F1B's first rank and waits a third as long; ZB-H2 keeps about twice as much and does not wait at all
-(where F, B and W take equally long). Both are the orders that Qi et al. 2023 (arXiv 2401.10241, section 2) made by hand: 1F1B in
-which later ranks put W off for longer. A rank that has put off W has something to do when it would wait for the end of the batch.
+ZB-H1 keeps no more than 1F1B's first rank and waits a third as long; ZB-H2 keeps about twice as much and does not wait at
+all (where F, B and W take equally long). Both are orders that Qi et al. 2023 (arXiv 2401.10241, section 2) made by hand: 1F1B
+in which later ranks put W off for longer. A rank that has put W off has something to do at the end of the batch, where it would
+wait otherwise.
 """
 
 from __future__ import annotations
