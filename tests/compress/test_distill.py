@@ -30,6 +30,7 @@ from minipar.data.batches import Batches, EvaluationBatches
 from minipar.data.markov import MarkovSource
 from minipar.errors import ConfigError, ShapeError
 from minipar.nn import GPT, SERIAL
+from minipar.optim import AdamW, Flat
 from minipar.parallel.tensor import SequenceRegion, TensorRegion
 from minipar.rng import stream
 from tests.ranks import ranks
@@ -238,7 +239,7 @@ def test_four_layers_distilled_into_two() -> None:
     text, held_out = source.sample(20_000, seed=1), source.sample(2_000, seed=2)
     teacher = GPT(TEACHER, seed=2)
     batches = Batches(text, TEACHER.context, 16, seed=0)
-    fine_tune(teacher.loss, teacher.parameters(), batches.get, 300, 1e-2)
+    fine_tune(teacher.loss, AdamW(Flat(teacher.parameters())), batches.get, 300, 1e-2)
 
     def excess(model: GPT) -> float:
         """Nats per token above what nobody can do better."""
@@ -250,7 +251,7 @@ def test_four_layers_distilled_into_two() -> None:
     for alpha in (0.0, 1.0):
         student = GPT(STUDENT, seed=1)
         loss = Distillation(student, teacher, Recipe(alpha=alpha)).loss
-        fine_tune(loss, student.parameters(), few.get, 200, 1e-2)
+        fine_tune(loss, AdamW(Flat(student.parameters())), few.get, 200, 1e-2)
         ends[alpha] = excess(student)
     assert excess(teacher) < 0.1, "the teacher knows the source"
     assert ends[1.0] < 0.5 * ends[0.0]

@@ -30,6 +30,8 @@ BREAKS = {
                                   "F7: in u the error is half a step, as linear codes have it in x"),
     "10_magnitude_pruning": ("optimizer = prune.Masked(Adam(flat), mask)", "optimizer = Adam(flat)",
                              "A35: the weights that went are gone after 'tuned', too"),
+    "12_distillation": ("return T * (softmax(z_student / T)", "return (softmax(z_student / T)",
+                        "A23: the gradient is T (softmax(z_s/T) - softmax(z_t/T))"),
     "13_data_parallel": ("clip=0, seed=0)", "clip=0, seed=comm.rank)", "replicas are equal"),
     "14_tensor_parallel": ('copy_to_region(x, comm, "dx")', "x", "y, dW and dx are those of the dense layer"),
 }

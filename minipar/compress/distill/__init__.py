@@ -12,10 +12,10 @@ from minipar.compress.distill.losses import (
     plain_soft_targets,
     soft_targets,
 )
-from minipar.compress.distill.student import Distillation, Recipe, take_layers
+from minipar.compress.distill.student import Distillation, Recipe, matching_layers, take_layers
 from minipar.compress.distill.trace import Trace, attention_scores, trace
 
 __all__ = [
     "Distillation", "Recipe", "Reduce", "Trace", "alone", "attention_match", "attention_scores", "hidden_match", "logit_match",
-    "plain_soft_targets", "soft_targets", "take_layers", "trace",
+    "matching_layers", "plain_soft_targets", "soft_targets", "take_layers", "trace",
 ]

@@ -2,8 +2,7 @@
 
     loss = (1 - alpha) cross-entropy + alpha T^2 KL + logits L_z + hidden mean L_h + attention mean L_a
 
-The means run over the student's layers. Layer i of l is held against the teacher's layer (i + 1) L / l - 1: the last against
-the last, and evenly in between.
+The means run over the student's layers. Each is held against one of the teacher's (see matching_layers).
 """
 
 from __future__ import annotations
@@ -50,8 +49,7 @@ class Distillation:
     def __init__(self, student: GPT, teacher: GPT, recipe: Recipe = Recipe(), *, reduce: Reduce = alone, seed: int = 0):
         _require_comparable(student, teacher, recipe)
         self.student, self.teacher, self.recipe, self.reduce = student, teacher, recipe, reduce
-        L, layers = teacher.config.layers, student.config.layers
-        self.pairs = {layer: (layer + 1) * L // layers - 1 for layer in range(layers)}
+        self.pairs = dict(enumerate(matching_layers(student.config.layers, teacher.config.layers)))
         d, D = student.config.width, teacher.config.width
         self.projection = None
         if recipe.hidden and d != D:
@@ -89,6 +87,11 @@ class Distillation:
         whole = student.shape[1] == T                               # or a share of the tokens: sequence parallelism
         projection = self.projection and self.student.region.shared(self.projection, "projection")
         return hidden_match(student, teacher, projection, count, alone if whole else self.reduce)
+
+
+def matching_layers(layers: int, of: int) -> list[int]:
+    """Which of a teacher's `of` layers a student's layers stand for: evenly spread, the last for the last."""
+    return [(layer + 1) * of // layers - 1 for layer in range(layers)]
 
 
 def take_layers(teacher: GPT, layers: Sequence[int]) -> GPT:

@@ -1,0 +1,29 @@
+"""The exercise of lesson 12: a GPT of four layers distilled into one of two."""
+
+from pathlib import Path
+
+from tests.lessons.running import solved
+
+
+def test_the_exercise_of_lesson_12_can_be_solved(tmp_path: Path) -> None:
+    """The start helps more than the teacher's voice, in so few steps; both together beat labels from a random start."""
+    job = solved("12_distillation", ("def validate",), """
+from minipar.compress.distill import Distillation, Recipe, take_layers
+
+gpt = GPT(CONFIG, seed=0)
+fine_tune(gpt.loss, AdamW(Flat(gpt.parameters())), batches.get, TRAINING, 3e-3)
+
+def taught(student, alpha):
+    loss = Distillation(student, gpt, Recipe(temperature=2.0, alpha=alpha)).loss
+    fine_tune(loss, AdamW(Flat(student.parameters())), batches.get, TUNING, 3e-3)
+    return validate(student)
+
+def beginner():
+    return GPT(ModelConfig(**{**vars(CONFIG), "layers": 2}), seed=1)
+
+ends = {(start, alpha): taught(make(), alpha) for alpha in (0.0, 0.9)
+        for start, make in (("random", beginner), ("teacher's", lambda: take_layers(gpt, [1, 3])))}
+assert ends["teacher's", 0.9] < ends["random", 0.0] - 0.1, ends
+assert ends["random", 0.0] - ends["teacher's", 0.0] > ends["random", 0.0] - ends["random", 0.9], ends
+""", tmp_path)
+    assert job.returncode == 0, job.stdout + job.stderr
