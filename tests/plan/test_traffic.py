@@ -70,7 +70,8 @@ def wrong(comm: Communicator, layout: Layout, model: ModelConfig, train: TrainCo
 
 # What varies from one layout to the next, so that each value meets many layouts.
 VARIETY = [dict(layers=1), dict(batch=10, micro_batches=3), dict(layers=1, vocabulary=257, tied=False),
-           dict(layers=1, bias=False, micro_batches=2), dict(dtype="float32", dropout=0.1, tied=False)]
+           dict(layers=1, bias=False, micro_batches=2), dict(dtype="float32", dropout=0.1, tied=False),
+           dict(recompute="full", batch=10, micro_batches=2), dict(layers=1, recompute="selective")]
 
 
 @ranks(1, 2, 3, 4, 6, 8, mpi=(3, 4))
@@ -155,6 +156,16 @@ def test_no_weight_gradient_travels_along_tp(sequence: bool) -> None:
     assert sizes[1] > 1.5 * sizes[0]
 
 
+def test_full_recomputation_sends_half_as_much_again_from_each_block() -> None:
+    """With tensor parallelism: two all-reduces forward, two backward, and the two forward once more."""
+    layout = Layout(tp=3)
+    plain, full = (step_traffic(*configs(layout, recompute=mode), layout, 0, select) for mode in ("none", "full"))
+    of_blocks = [sum(sent.bytes for line, sent in lines.items() if line.why.startswith("blocks")) for lines in (plain, full)]
+    assert 2 * of_blocks[1] == 3 * of_blocks[0] > 0
+    rest = [{line: sent for line, sent in lines.items() if not line.why.startswith("blocks")} for lines in (plain, full)]
+    assert rest[0] == rest[1]
+
+
 def test_sequence_parallelism_moves_the_bytes_of_tensor_parallelism_on_a_ring() -> None:
     """An all-reduce is a reduce-scatter and an all-gather; only the gradients of replicated parameters come on top."""
     def ring(operation: str, nbytes: int, ranks: int, *, nodes: int) -> str:
@@ -185,6 +196,15 @@ class Forgetful(TensorRegion):
 
     def enter(self, x: Tensor, why: str) -> Tensor:
         return x
+
+
+def test_a_second_run_that_was_not_announced_is_seen() -> None:
+    layout = Layout(tp=2)
+    announced, real = (configs(layout, recompute=mode) for mode in ("none", "full"))
+    for rank, lines in enumerate(run(2, lambda comm: counted(comm, layout, *real))):
+        texts = differences(step_traffic(*announced, layout, rank, select), lines)
+        assert [text.split(": ")[0] for text in texts] == [
+            f"tp, all_reduce sum, blocks.{n}.{layer} forward" for n in range(2) for layer in ("attention.out", "mlp.down")]
 
 
 def test_a_planted_message_and_a_missing_one_are_seen() -> None:

@@ -71,6 +71,15 @@ def test_no_biases_and_no_hidden_width() -> None:
     check(Layout(tp=2, sequence_parallel=True), bias=False)
 
 
+@pytest.mark.parametrize("mode", ["selective", "full"])
+@pytest.mark.parametrize("layout", [Layout(dp=2, tp=2), Layout(tp=3, sequence_parallel=True),
+                                    Layout(dp=3, gradients="buckets", bucket_bytes=3000), Layout(dp=2, gradients="bitwise")],
+                         ids=name)
+def test_with_recomputation(layout: Layout, mode: str) -> None:
+    """Against one process without: values, gradients, weights, and what is sent."""
+    check(layout, layers=2, dropout=0.15, recompute=mode)
+
+
 def test_shares_are_uneven() -> None:
     """What the matrix is worth: 6 heads over 4 ranks are 2, 2, 1 and 1, and nothing else divides either."""
     case = uneven_case(Layout(dp=2, tp=4, sequence_parallel=True))
