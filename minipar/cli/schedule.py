@@ -1,0 +1,228 @@
+"""`minipar schedule`: pipeline schedules shown, proven and simulated, minipar's own or one from a file."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from minipar.cli.files import write_json
+from minipar.errors import ConfigError
+from minipar.plots.save import save
+from minipar.plots.schedule import draw_schedule
+from minipar.schedule import files
+from minipar.schedule.costs import Costs
+from minipar.schedule.footprint import peak_activations, traffic
+from minipar.schedule.gantt import gantt
+from minipar.schedule.generators import SCHEDULES, make_schedule
+from minipar.schedule.instruction import Schedule
+from minipar.schedule.lint import lint
+from minipar.schedule.simulate import simulate
+from minipar.schedule.times import Number, Times
+from minipar.schedule.wavefront import simulate_wave
+
+RANKS, MICRO_BATCHES = 4, 8                                         # unless the user, or the file, says otherwise
+MOST = 1_000_000                                                    # instructions that are written down one by one
+ROWS = 40                                                           # of a table
+Links = Mapping[tuple[int, int], int]
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser("schedule", help="show, prove and simulate pipeline schedules", description=__doc__,
+                                   formatter_class=argparse.RawDescriptionHelpFormatter, epilog=files.__doc__)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, run, text in (("show", _show, "draw it: text, a picture, or JSON"),
+                            ("lint", _lint, "prove that it is right, and say for which sends it is safe"),
+                            ("simulate", _simulate, "makespan, bubble, peak activations, traffic")):
+        action = actions.add_parser(name, help=text)
+        action.add_argument("schedule", metavar="NAME|FILE",
+                            help=f"{', '.join(SCHEDULES)}; or a file that ends in .json or .py (see minipar schedule --help)")
+        action.add_argument("--ranks", type=_positive, metavar="P", help=f"pipeline ranks (default {RANKS})")
+        action.add_argument("--micro-batches", type=_positive, metavar="M", help=f"pieces of the batch (default {MICRO_BATCHES})")
+        action.add_argument("--virtual", type=_positive, metavar="V", help="stages per rank (default: the schedule's own)")
+        action.add_argument("--json", metavar="FILE", help="write the schedule to this file, to be read again" if name == "show"
+                            else "write the results to this file")
+        action.set_defaults(run=run)
+        if name == "lint":
+            action.add_argument("--synchronous", action="store_true", help="refuse what is not safe with synchronous sends")
+            continue
+        action.add_argument("--costs", default="F=1,B=1,W=1", metavar="F=1,B=1,W=1",
+                            help="times, one for all stages or one for each (F=1:2:1/2); a backward that is not split takes B + W")
+        action.add_argument("--comm", default="0", metavar="TIME", help="that a message takes (default 0)")
+        if name == "show":
+            action.add_argument("--out", metavar="FILE", help="draw a picture, too: a file that ends in .png or .svg")
+            action.add_argument("--width", type=_positive, help="of the text, in characters (default: the terminal's)")
+
+
+def _positive(text: str) -> int:
+    if re.fullmatch("0*[1-9][0-9]{0,8}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
+def _show(options: argparse.Namespace) -> int:
+    schedule = _proven(options)
+    timeline = simulate(schedule, _costs(options))
+    if not timeline.makespan:
+        raise ConfigError("nothing to draw: all of it takes no time; choose other --costs")
+    if options.json:
+        write_json(options.json, files.to_json(schedule))
+    if options.out:
+        save(draw_schedule(timeline), options.out)
+    print(f"{_title(schedule)}: makespan {_text(timeline.makespan)}, bubble {_percent(timeline.bubble())} of all time")
+    print(*gantt(timeline, options.width or shutil.get_terminal_size((128, 24)).columns), sep="\n")
+    return 0
+
+
+def _lint(options: argparse.Namespace) -> int:
+    schedule = _given(options)
+    report = lint(schedule, synchronous=options.synchronous)
+    if options.json:
+        write_json(options.json, {**_sizes(schedule), "safe_async": report.safe_async, "safe_sync": report.safe_sync,
+                                  "deadlock": report.deadlock, "peaks": list(report.peaks), "messages": _links(report.messages)})
+    print(f"{_title(schedule)}: right")
+    print("every value is made once, on its stage's rank, and used once; nothing is used before it is there")
+    print("every message that is sent is received, in the order of its channel; no rank waits for ever")
+    print("asynchronous sends  safe")
+    print(f"synchronous sends   {'safe' if report.safe_sync else f'deadlock: {report.deadlock}'}\n")
+    rows = zip(schedule.orders, report.peaks, strict=True)
+    _table(("rank", "stages", "instructions", "peak activations"),
+           ((rank, _stages(schedule, rank), len(order), peak) for rank, (order, peak) in enumerate(rows)))
+    _print_links(report.messages)
+    return 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    times, peaks, links, sizes = _simulated(options, _costs(options))
+    bubbles = {(of, over): times.bubble(of, over) for of in ("total", "ideal") for over in ("makespan", "span")}
+    idle = [times.makespan - busy for busy in times.busy]
+    if options.json:
+        named = {f"idle/{of} over the {over}": value for (of, over), value in bubbles.items()}
+        write_json(options.json, {
+            **sizes, "makespan": float(times.makespan), "span": float(times.span),
+            "bubble": {name: float(value) for name, value in named.items()},
+            "bubble_exact": {name: str(value) for name, value in named.items() if not isinstance(value, float)},
+            "busy": list(map(float, times.busy)), "peaks": list(peaks), "messages": _links(links)})
+    print(f"{sizes['name']}: {sizes['ranks']} rank(s), {sizes['micro_batches']} micro-batch(es)\n")
+    print(f"makespan  {_text(times.makespan):<12}from the first start to the last end")
+    print(f"span      {_text(times.span):<12}the longest time from a rank's own first start to its own last end\n")
+    print(f"{'bubble':24}{'over the makespan':28}over the span")
+    for of, words in (("total", "idle/total: of all time"), ("ideal", "idle/ideal: of the work")):
+        print(f"{words:24}" + "".join(f"{_bubble(bubbles[of, over]):28}" for over in ("makespan", "span")).rstrip())
+    print()
+    rows = zip(times.started, times.finished, times.busy, idle, peaks, strict=True)
+    _table(("rank", "starts", "ends", "works", "idle", "peak activations"),
+           ((rank, *map(_text, row)) for rank, row in enumerate(rows)))
+    _print_links(links)
+    return 0
+
+
+def _simulated(options: argparse.Namespace, costs: Costs) -> tuple[Times, Sequence[Number], Links, dict[str, Any]]:
+    """Times, peak activations, messages and sizes; GPipe and 1F1B of one stage per rank at any size."""
+    name, ranks, micro_batches = options.schedule, options.ranks or RANKS, options.micro_batches or MICRO_BATCHES
+    if name in ("gpipe", "1f1b") and options.virtual in (None, 1) and 2 * ranks * micro_batches > MOST:
+        wave = simulate_wave(name, ranks, micro_batches, costs)
+        links = {link: count * micro_batches for link, count in traffic(make_schedule(name, ranks, 1)).items()}
+        return wave, wave.peaks, links, {"name": name, "ranks": ranks, "stages": ranks, "micro_batches": micro_batches}
+    schedule = _proven(options)
+    return simulate(schedule, costs), peak_activations(schedule), traffic(schedule), _sizes(schedule)
+
+
+def _proven(options: argparse.Namespace) -> Schedule:
+    """The schedule; one from a file only if lint finds it right."""
+    schedule = _given(options)
+    if options.schedule not in SCHEDULES:
+        lint(schedule)
+    return schedule
+
+
+def _given(options: argparse.Namespace) -> Schedule:
+    """The schedule that is named. Raises ConfigError for options that do not fit it, ScheduleError for a file that says none."""
+    source, ranks, micro_batches = options.schedule, options.ranks, options.micro_batches
+    if source in SCHEDULES:
+        ranks, micro_batches = ranks or RANKS, micro_batches or MICRO_BATCHES
+        if (size := 3 * ranks * micro_batches * max(1, options.virtual or 1)) > MOST:
+            raise ConfigError(f"up to {size:,} instructions are too many to list; choose fewer ranks or micro-batches (simulate "
+                              f"takes gpipe and 1f1b at any size)")
+        return make_schedule(source, ranks, micro_batches, options.virtual)
+    ending = Path(source).suffix
+    if ending not in (".json", ".py"):
+        raise ConfigError(f"no schedule is called {source!r}; choose one of {', '.join(SCHEDULES)}, or a file that ends in .json "
+                          f"or .py")
+    if options.virtual is not None:
+        raise ConfigError(f"--virtual is for minipar's own schedules; {source} says itself where its stages are")
+    if ending == ".py":
+        return files.load_python(source, ranks or RANKS, micro_batches or MICRO_BATCHES)
+    schedule = files.load_json(source)
+    for flag, value, found in (("--ranks", ranks, schedule.ranks), ("--micro-batches", micro_batches, schedule.micro_batches)):
+        if value not in (None, found):
+            raise ConfigError(f"{flag} is {value}, but {source} is for {found}; leave it out")
+    return schedule
+
+
+def _costs(options: argparse.Namespace) -> Costs:
+    times: dict[str, Any] = {}
+    for part in options.costs.split(","):
+        kind, _, values = part.strip().partition("=")
+        if kind not in ("F", "B", "W"):
+            raise ConfigError(f"--costs {options.costs}: {part!r} says no time; write for example F=1,B=1,W=1/2")
+        numbers = [_number("--costs", value) for value in values.split(":")]
+        times[kind] = numbers if len(numbers) > 1 else numbers[0]
+    return Costs(**times, message=_number("--comm", options.comm))
+
+
+def _number(flag: str, text: str) -> Fraction:
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9}|/0*[1-9]\d{0,8})?", text, re.ASCII) is None:
+        raise ConfigError(f"{flag}: {text!r} is no time; write for example 2, 0.5 or 1/3")
+    return Fraction(text)
+
+
+def _sizes(schedule: Schedule) -> dict[str, Any]:
+    return {"name": schedule.name, "ranks": schedule.ranks, "stages": schedule.stages, "micro_batches": schedule.micro_batches}
+
+
+def _title(schedule: Schedule) -> str:
+    return (f"{schedule.name}: {schedule.ranks} rank(s), {schedule.stages} stage(s), {schedule.micro_batches} micro-batch(es)")
+
+
+def _stages(schedule: Schedule, rank: int) -> str:
+    return ", ".join(map(str, schedule.stages_of(rank))) or "none"
+
+
+def _text(value: Number) -> str:
+    return str(value) if isinstance(value, int | Fraction) and len(str(value)) < 12 else f"{float(value):.6g}"
+
+
+def _percent(share: Number) -> str:
+    return f"{100 * float(share):.1f} %"
+
+
+def _bubble(share: Number) -> str:
+    exact = isinstance(share, int | Fraction) and len(str(share)) < 18
+    return f"{share} = {_percent(share)}" if exact else _percent(share)
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print columns; of many rows the first and the last ones."""
+    lines = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) + 2 for column in zip(titles, *lines, strict=True)]
+    said = ["".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in (titles, *lines)]
+    print(*_shortened(said), sep="\n")
+
+
+def _shortened(lines: list[str]) -> Iterator[str]:
+    yield from lines if len(lines) <= ROWS else (*lines[:ROWS // 2], f"... {len(lines) - ROWS} more", *lines[-ROWS // 2:])
+
+
+def _links(links: Links) -> list[dict[str, int]]:
+    return [{"from": sender, "to": receiver, "messages": count} for (sender, receiver), count in links.items()]
+
+
+def _print_links(links: Links) -> None:
+    if links:
+        lines = [f"rank {sender} to rank {receiver}: {count:,}" for (sender, receiver), count in links.items()]
+        print(f"\n{sum(links.values()):,} messages", *_shortened(lines), sep="\n")
