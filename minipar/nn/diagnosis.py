@@ -15,11 +15,10 @@ METHODS = ("forward", "logits")                                     # of modules
 def first_nonfinite(model: Module, run: Callable[[], object]) -> str | None:
     """The first place where a NaN or an infinity shows when `run()` calls the model, in words; None where there is none.
 
-    Parameters are looked at first: a model whose weights are spoilt cannot compute anything else.
+    Weights count before outputs: a model whose weights are spoilt cannot compute anything else. `run` is called in any case,
+    since on other ranks it may be the outputs that are spoilt, and all of them must call it.
     """
-    for p in model.parameters():
-        if not np.isfinite(p.data).all():
-            return f"the weights {p.name}"
+    weights = next((p.name for p in model.parameters() if not np.isfinite(p.data).all()), None)
     seen: list[str] = []
 
     def watched(module: Module, method: str) -> Callable[..., object]:
@@ -41,4 +40,6 @@ def first_nonfinite(model: Module, run: Callable[[], object]) -> str | None:
     finally:
         for module, method in places:
             del vars(module)[method]
+    if weights:
+        return f"the weights {weights}"
     return f"the output of {seen[0]}" if seen else None

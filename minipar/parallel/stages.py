@@ -29,16 +29,16 @@ def schedule_of(layout: Layout, micro_batches: int) -> Schedule:
 def parts_of(layers: int, stages: int, counts: Sequence[int] = ()) -> list[Part]:
     """The part of the model that each stage has. counts: layers per stage, by default as even as can be.
 
-    Raises LayoutError where a stage would get no layer, and for counts that are not of these stages or layers.
+    Raises LayoutError where a stage would have nothing to do, and for counts that are not of these stages or layers.
     """
     if not counts:
         if layers < stages:
             raise LayoutError(f"{layers} layer(s) over {stages} pipeline stages leave stages without any; "
                               f"choose --layers {stages} or more, or fewer stages")
         counts = even_counts(layers, stages)
-    if len(counts) != stages or sum(counts) != layers or min(counts) < 0:
+    if len(counts) != stages or sum(counts) != layers or min(counts) < 0 or 0 in counts[1:-1]:
         raise LayoutError(f"--stage-layers {','.join(map(str, counts))} should be {stages} numbers, one per stage, that add up "
-                          f"to {layers} layers")
+                          f"to {layers} layers; only the first and the last stage can do without any")
     bounds = pairwise(accumulate(counts, initial=0))
     return [Part(stage == 0, range(*bound), stage == stages - 1) for stage, bound in enumerate(bounds)]
 

@@ -1,0 +1,155 @@
+"""The executor: every schedule gives the gradients of one process that takes the same micro-batches one after the other."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minipar.comm.protocol import Communicator
+from minipar.comm.solo import solo
+from minipar.comm.threads import run
+from minipar.config import Layout
+from minipar.errors import LayoutError, ScheduleError
+from minipar.generate import generate
+from minipar.nn import Part
+from minipar.parallel import Grid
+from minipar.parallel.stages import Stages, parts_of
+from minipar.parallel.tensor import region_of
+from minipar.schedule.generators import SCHEDULES
+from minipar.verify.case import Case, make_trainer, uneven_case
+from minipar.verify.findings import Finding, differences, tolerance
+from minipar.verify.record import Record, part_of, run_rank
+from tests.ranks import ranks
+
+TRAINING = [name for name in SCHEDULES if name != "inference"]
+
+
+def case(layout: Layout, **values: Any) -> Case:
+    return uneven_case(layout, **dict(layers=9, context=5, batch=9, micro_batches=5, dropout=0.1) | values)
+
+
+@cache
+def serial(of: Case) -> dict[str, Record]:
+    """One process that does the same micro-batches in order."""
+    return {name: run_rank(solo(), of, name).record for name in ("SGD", "AdamW")}
+
+
+def findings(comm: Communicator, of: Case) -> list[Finding]:
+    """What this rank has against one process, over two short trainings."""
+    reference = serial(replace(of, layout=Layout()))
+    found = []
+    for name in ("SGD", "AdamW"):
+        mine = run_rank(comm, of, name)
+        found += differences(mine.record, part_of(reference[name], mine), tolerance("float64"), exact=False)
+    return found
+
+
+def require_equal(found: list[Finding], bits: bool = False) -> None:
+    assert [one for one in found if not one.proven] == []
+    if bits:
+        assert [one for one in found if one.item in ("gradients", "first update", "SGD weights") and not one.bits] == []
+
+
+@pytest.mark.parametrize("micro_batches", [1, 2, 5])
+@pytest.mark.parametrize("schedule", TRAINING)
+def test_a_schedule_is_serial_accumulation_in_every_bit(schedule: str, micro_batches: int) -> None:
+    """Where no weight has a copy, no sum over ranks takes place: with micro-batches in order, bits are equal."""
+    for pp in (1, 2, 4):
+        of = case(Layout(pp=pp, pipeline=schedule), micro_batches=micro_batches, tied=False)
+        serial(replace(of, layout=Layout()))
+        for found in run(pp, findings, of):
+            require_equal(found, bits=True)
+
+
+@ranks(2, 3, 4)
+@pytest.mark.parametrize("schedule", TRAINING)
+def test_a_tied_table_gets_the_gradient_of_both_ends(comm: Communicator, schedule: str) -> None:
+    require_equal(findings(comm, case(Layout(pp=comm.size, pipeline=schedule), tied=True)))
+
+
+@ranks(4, 8)
+@pytest.mark.parametrize("values", [
+    dict(dp=2, gradients="buckets", bucket_bytes=3000), dict(tp=2), dict(tp=2, sequence_parallel=True),
+    dict(dp=2, pipeline="zb-v", gradients="buckets", bucket_bytes=3000), dict(tp=2, pipeline="interleaved", virtual=2),
+    dict(dp=2, gradients="bitwise"), dict(dp=2, gradients="shared", pipeline="gpipe"), dict(dp=2, gradients="parameter"),
+], ids=str)
+def test_pipelines_go_with_the_other_axes(comm: Communicator, values: dict[str, Any]) -> None:
+    layout = Layout(**{"pp": comm.size // 2, **values})
+    of = case(layout, heads=5, width=15)
+    reference = of if layout.gradients != "bitwise" else replace(of, train=replace(of.train, micro_batches=1))
+    require_equal(findings(comm, reference))
+
+
+@pytest.mark.parametrize("layers", [(3, 1, 1, 4), (0, 5, 4, 0)])
+@pytest.mark.parametrize("schedule", ["gpipe", "1f1b", "zb-h1"])
+def test_stages_of_any_sizes(schedule: str, layers: tuple[int, ...]) -> None:
+    """Also of no layers: an embedding alone, a head alone."""
+    of = case(Layout(pp=4, pipeline=schedule, stage_layers=layers))
+    for found in run(4, findings, of):
+        require_equal(found)
+
+
+def test_layers_are_shared_out_evenly() -> None:
+    assert parts_of(5, 3) == [Part(True, range(2), False), Part(False, range(2, 4), False), Part(False, range(4, 5), True)]
+    assert parts_of(5, 1) == [Part(True, range(5), True)]
+    for layers, stages, counts, wrong in ((2, 3, (), "2 layer.s. over 3 pipeline stages"), (4, 2, (4,), "2 numbers, one per stage"),
+                                          (4, 2, (1, 2), "add up to 4 layers"), (4, 2, (5, -1), "add up to 4 layers"), (4, 3, (2, 0, 2), "can do without any")):
+        with pytest.raises(LayoutError, match=wrong):
+            parts_of(layers, stages, counts)
+    with pytest.raises(ScheduleError, match="no schedule is called '1b1f'"):
+        make_trainer(case(Layout(pipeline="1b1f")), "SGD", Grid(solo(), Layout(pipeline="1b1f")), region_of(solo(), 5, False))
+
+
+@ranks(1, 2, 3, 4)
+@pytest.mark.parametrize("schedule", ["1f1b", "interleaved", "zb-v"])
+def test_a_checkpoint_goes_on_under_any_layout(comm: Communicator, schedule: str) -> None:
+    """Written under a pipeline, read by one process, and the other way round: the arrays are the same, and so is the next step."""
+    def trained(world: Communicator, layout: Layout) -> Any:
+        return make_trainer(case(layout), "AdamW", Grid(world, layout), region_of(solo(), 5, False))
+
+    pipe = trained(comm, Layout(pp=comm.size, pipeline=schedule))
+    alone = trained(solo(), Layout())
+    arrays, meta = alone.state()
+    pipe.restore(arrays, meta, "alone")
+    back, told = pipe.state()
+    assert (back.keys() == arrays.keys()) if comm.rank == 0 else not back
+    assert told == meta and all(np.array_equal(back[name], arrays[name]) for name in back)
+    one, other = alone.step(), pipe.step()
+    assert abs(one.loss - other.loss) <= 1e-12 * one.loss and abs(one.norm - other.norm) <= 1e-12 * one.norm
+    back, _ = pipe.state()
+    for name, array in alone.state()[0].items() if comm.rank == 0 else ():
+        np.testing.assert_allclose(back[name], array, rtol=0, atol=1e-12 * abs(array).max())
+
+
+@ranks(1, 2, 3, 4)
+@pytest.mark.parametrize("axes", [dict(pipeline="1f1b"), dict(pipeline="interleaved"), dict(pipeline="zb-v"), dict(tp=2)], ids=str)
+def test_every_layout_generates_the_same_text(comm: Communicator, axes: dict[str, Any]) -> None:
+    tp = axes.get("tp", 1) if comm.size % 2 == 0 else 1
+    layout = Layout(**{**axes, "tp": tp, "pp": comm.size // tp})
+    texts = [list(itertools.islice(generate(stages(world, how), [1, 2, 3], seed=3), 12))
+             for world, how in ((comm, layout), (solo(), Layout()))]
+    assert texts[0] == texts[1] and len(set(texts[0])) > 2
+
+
+def stages(world: Communicator, layout: Layout) -> Stages:
+    of, grid = case(layout), Grid(world, layout)
+    return make_trainer(of, "SGD", grid, region_of(grid.tp, 5, False)).stages
+
+
+def test_a_nan_is_found_in_the_stage_where_it_arises() -> None:
+    def body(comm: Communicator) -> str:
+        trainer = make_trainer(case(layout), "SGD", Grid(comm, layout), region_of(solo(), 5, False))
+        for p in trainer.flat.parameters:
+            if p.name == "blocks.4.mlp.up.weight":
+                p.data[0, 0] = np.nan
+        with pytest.raises(Exception, match="the weights blocks.4.mlp.up.weight; try a lower --lr") as caught:
+            trainer.step()
+        return str(caught.value)
+
+    for layout in (Layout(pp=3), Layout(pp=2, pipeline="zb-v")):
+        assert len(set(run(layout.ranks, body))) == 1
