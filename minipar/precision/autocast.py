@@ -39,7 +39,8 @@ class Tally:
 
     def add(self, before: np.ndarray, after: np.ndarray) -> None:
         self.numbers += before.size
-        self.overflows += int(np.count_nonzero(np.isinf(after)) - np.count_nonzero(np.isinf(before)))
+        if infinite := np.count_nonzero(np.isinf(after)):           # some may have been so before; mostly there are none
+            self.overflows += int(infinite - np.count_nonzero(np.isinf(before)))
         self.underflows += int(np.count_nonzero(before) - np.count_nonzero(after))
 
 
@@ -64,8 +65,11 @@ class Autocast:
         return Tally(*(sum(getattr(part, name) for part in parts) for name in ("numbers", "overflows", "underflows")))
 
     def cast(self, x: Tensor, op: str) -> Tensor:
-        """x rounded, and on the way back its gradient rounded."""
-        return record(self._round(x.data, op, "values"), (x,), lambda g: (self._round(g, op, "gradients"),))
+        """x rounded, and on the way back its gradient rounded. What a cast has made is passed on as it is."""
+        made_by = x.node.vjp if x.node else None
+        if isinstance(made_by, _BackwardCast) and made_by.autocast is self:
+            return x
+        return record(self.round(x.data, op, "values"), (x,), _BackwardCast(self, op))
 
     def call(self, op: Any, *args: Any, **kwargs: Any) -> Tensor:
         """What becomes of op(*args, **kwargs), by the table."""
@@ -76,7 +80,19 @@ class Autocast:
         kwargs = {key: self.cast(value, name) if isinstance(value, Tensor) else value for key, value in kwargs.items()}
         return self.cast(op(*args, **kwargs), name)
 
-    def _round(self, x: np.ndarray, op: str, kind: str) -> np.ndarray:
+    def round(self, x: np.ndarray, op: str, kind: str) -> np.ndarray:
+        """x rounded, and counted as the op's "values" or "gradients"."""
         rounded = self.format.round(x)
         self.counts[op, kind].add(x, rounded)
         return rounded
+
+
+@dataclass(frozen=True)
+class _BackwardCast:
+    """The gradient formula of a cast, of a type by which a cast is known."""
+
+    autocast: Autocast
+    op: str
+
+    def __call__(self, g: np.ndarray) -> tuple[np.ndarray]:
+        return (self.autocast.round(g, self.op, "gradients"),)

@@ -112,3 +112,11 @@ def test_overflow_and_underflow_are_counted() -> None:
     assert autocast.counts["here", "gradients"] == Tally(7, overflows=1, underflows=2)
     autocast.cast(x, "there")
     assert autocast.total("values") == Tally(14, 4, 2) and autocast.total("gradients") == autocast.counts["here", "gradients"]
+
+
+def test_what_is_rounded_is_not_rounded_again() -> None:
+    """Between two ops in 16 bits there is one cast, so that numbers are counted once; another format's does not pass for it."""
+    x, autocast = leaf(3, 4), Autocast(BFLOAT16)
+    once = autocast.cast(x, "one")
+    assert autocast.cast(once, "two") is once and list(autocast.counts) == [("one", "values")]
+    assert Autocast(FLOAT16).cast(once, "two") is not once
