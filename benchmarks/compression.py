@@ -6,9 +6,9 @@ First a small GPT is trained, by default on the documentation of Python, or the 
 starts from that model. "fine-tuned", "gradual" and "in training" go on training for the same number of steps on the same
 batches; so does the first row of the pruned ones, which prunes nothing: compare with that, not with the model as it was.
 
-Linear layers are quantised (a scale per output, the clipping that makes the squared error least) and pruned (magnitude, over all
-layers together); embeddings, LayerNorms and biases stay float32. Files are those of minipar.checkpoint: codes packed to their
-bits, pruned weights as a bitmap and what stays.
+Linear layers are quantised (a scale per output, the clipping that makes the squared error least) and pruned (magnitude, over
+all layers together); embeddings, LayerNorms and biases stay float32. Files are those of minipar.checkpoint: codes packed to
+their bits, pruned weights as a bitmap and what stays. It takes some minutes; OPENBLAS_NUM_THREADS=1 makes it faster.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ RATE, TUNING_RATE = 2e-3, 5e-4
 class Effort:
     """Steps of training the model, of every row that is tuned, and of every student; windows to validate on."""
 
-    training: int = 1000
-    tuning: int = 150
-    student: int = 500
+    training: int = 800
+    tuning: int = 100
+    student: int = 400
     windows: int = 256
     batch: int = 12
 
@@ -113,9 +113,10 @@ def train_rounded(subject: Subject, model: GPT, scheme: quantize.Scheme) -> None
 def pruned(subject: Subject) -> Iterator[Row]:
     for sparsity in SPARSITIES:
         for method, pruning in PRUNING.items():
-            model = subject.copy()
-            pruning(subject, model, sparsity)
-            yield subject.row(method, f"{sparsity:.0%}", model, sparse(model))
+            if sparsity or pruning is not gradual:                   # nothing, gradually, is what then_tuned does
+                model = subject.copy()
+                pruning(subject, model, sparsity)
+                yield subject.row(method, f"{sparsity:.0%}", model, sparse(model))
 
 
 def one_shot(subject: Subject, model: GPT, sparsity: float) -> None:
@@ -150,18 +151,18 @@ def combined(subject: Subject) -> Iterator[Row]:
 
 
 def distilled(subject: Subject) -> Iterator[Row]:
-    """Students with half of the layers: from random weights and from every second layer; with labels alone, with the teacher."""
+    """Students with half of the layers: from random weights, and from the teacher's; with labels alone, and with the teacher."""
     layers = subject.model.config.layers
     config = replace(subject.model.config, layers=max(layers // 2, 1))
     matching = matching_layers(config.layers, layers)
-    starts = {"random": lambda: GPT(config, seed=1, dtype=subject.model.tokens.weight.dtype),
+    starts = {"random start": lambda: GPT(config, seed=1, dtype=subject.model.tokens.weight.dtype),
               "teacher's layers": lambda: take_layers(subject.model, matching)}
     for start, make in starts.items():
-        for method, recipe in (("student alone", Recipe(alpha=0.0)), ("student distilled", Recipe(temperature=2.0, alpha=0.7))):
+        for method in ("student alone", "student distilled"):
             student = make()
-            distillation = Distillation(student, subject.model, recipe)
-            fine_tune(distillation.loss, AdamW(Flat(distillation.parameters()), weight_decay=0.1), subject.batches.get,
-                      subject.effort.student, RATE)
+            taught = Distillation(student, subject.model, Recipe(temperature=2.0, alpha=0.7))
+            loss = student.loss if method == "student alone" else taught.loss
+            fine_tune(loss, AdamW(Flat(student.parameters()), weight_decay=0.1), subject.batches.get, subject.effort.student, RATE)
             yield subject.row(method, f"{config.layers} layers, {start}", student, whole(student))
 
 
@@ -217,7 +218,8 @@ def main() -> None:
     print("| method | setting | validation loss | bytes on disk | of float32 |\n|---|---|---|---|---|")
     for row in measure(subject):
         rows.append(row)
-        print(f"| {row.method} | {row.setting} | {row.loss:.3f} | {row.bytes:,} | {row.bytes / rows[0].bytes:.3f} |", flush=True)
+        part = row.bytes / rows[0].bytes
+        print(f"| {row.method} | {row.setting} | {row.loss:.3f} | {row.bytes:,} | {part:.3f} |", flush=True)
     options.picture.parent.mkdir(parents=True, exist_ok=True)
     draw_compression(rows).savefig(options.picture, dpi=110)
     print(f"\n{time.perf_counter() - began:.0f} s; picture: {options.picture}")

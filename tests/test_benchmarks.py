@@ -9,10 +9,15 @@ import pytest
 
 import minipar
 from minipar.config import ModelConfig
+from minipar.errors import CheckpointError
 from minipar.nn import counts
+from minipar.plots.compression import draw_compression
+from tests.commands import call
+from tests.tiny import TEXT, losses, options
 
 sys.path.insert(0, str(Path(minipar.__file__).parents[1] / "benchmarks"))       # a folder of scripts, no package
 
+import compression  # noqa: E402
 import products  # noqa: E402
 import step  # noqa: E402
 import tricks  # noqa: E402
@@ -54,3 +59,31 @@ def test_measure_drops_the_warm_up() -> None:
     times = turns.measure({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=4, warm_up=2)
     assert calls == ["a", "b"] * 6
     assert {name: len(seconds) for name, seconds in times.items()} == {"a": 4, "b": 4}
+
+
+def test_the_table_of_compression() -> None:
+    """A model of a few bytes through every row: sizes fall with bits and sparsity, and what costs, costs more the more is taken."""
+    effort = compression.Effort(training=60, tuning=8, student=8, windows=8)
+    subject = compression.trained(TEXT, effort, 0, layers=2, heads=2, width=16, context=16)
+    rows = list(compression.measure(subject))
+    methods = {row.method: [other for other in rows if other.method == row.method] for row in rows}
+    assert [len(group) for group in methods.values()] == [1, 6, 6, 6, 6, 5, 3, 2, 2]
+    for name in ("quantised after training", "quantised in training", "pruned, one shot", "pruned, fine-tuned", "pruned, gradual"):
+        sizes, losses = [row.bytes for row in methods[name]], [row.loss for row in methods[name]]
+        assert sizes == sorted(sizes, reverse=True) and losses[-1] > losses[0]
+    assert methods["quantised in training"][-1].loss < methods["quantised after training"][-1].loss
+    assert methods["pruned, fine-tuned"][-1].loss < methods["pruned, one shot"][-1].loss
+    figure = draw_compression(rows)
+    assert {text.get_text() for text in figure.axes[0].get_legend().get_texts()} == set(methods)
+
+
+def test_the_table_of_compression_of_a_run(tmp_path: Path) -> None:
+    """The model that a run saved, and the text that it learnt; a folder without one is refused in words."""
+    assert call("train", *options(tmp_path, out=tmp_path / "run", steps=4)) == 0
+    effort = compression.Effort(training=4, tuning=1, student=1, windows=4)
+    subject = compression.of_run(str(tmp_path / "run"), None, effort, 0)
+    assert subject.model.config.width == 8
+    last = [line["validation"] for line in losses(tmp_path / "run") if "validation" in line][-1]
+    assert abs(subject.loss(subject.model) - last) < 0.1
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        compression.of_run(str(tmp_path / "none"), None, effort, 0)

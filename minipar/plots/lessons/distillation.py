@@ -43,8 +43,8 @@ def draw_distillation(gradients: Mapping[float, float], students: Mapping[str, t
     sizes.plot(kib, losses, "o-", color="tab:green", linewidth=2.5, markersize=9)
     for name, x, y, (dx, dy, side) in zip(ledger, kib, losses, LABELS, strict=True):
         sizes.annotate(name, (x, y), textcoords="offset points", xytext=(dx, dy), ha=side, va="center", fontsize=12)
-    spread = max(losses) - min(losses)
-    sizes.set(xscale="log", xlim=(0.6 * min(kib), 1.6 * max(kib)), ylim=(min(losses) - 0.3 * spread, max(losses) + 0.2 * spread))
+    low, high = min(losses), max(losses)
+    sizes.set(xscale="log", xlim=(0.6 * min(kib), 1.6 * max(kib)), ylim=(1.3 * low - 0.3 * high, 1.2 * high - 0.2 * low))
     sizes.xaxis.set_major_locator(FixedLocator(kib))
     sizes.xaxis.set_major_formatter(lambda x, _: f"{x:.0f}")
     sizes.xaxis.set_minor_locator(NullLocator())
