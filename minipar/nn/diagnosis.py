@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from minipar.nn.module import Module
 METHODS = ("forward", "logits")                                     # of modules, that return a Tensor
 
 
-def first_nonfinite(model: Module, run: Callable[[], object]) -> str | None:
+def first_nonfinite(model: Module, run: Callable[[], object], methods: Sequence[str] = METHODS) -> str | None:
     """The first place where a NaN or an infinity shows when `run()` calls the model, in words; None where there is none.
 
     Weights count before outputs: a model whose weights are spoilt cannot compute anything else. `run` is called in any case,
-    since on other ranks it may be the outputs that are spoilt, and all of them must call it.
+    since on other ranks it may be the outputs that are spoilt, and all of them must call it. methods: whose outputs to look at.
     """
     weights = next((p.name for p in model.parameters() if not np.isfinite(p.data).all()), None)
     seen: list[str] = []
@@ -31,7 +31,7 @@ def first_nonfinite(model: Module, run: Callable[[], object]) -> str | None:
             return out
         return call
 
-    places = [(module, method) for module in dict.fromkeys(model.modules()) for method in METHODS if hasattr(module, method)]
+    places = [(module, method) for module in dict.fromkeys(model.modules()) for method in methods if hasattr(module, method)]
     for module, method in places:
         vars(module)[method] = watched(module, method)              # shadows the method on this one object
     try:

@@ -14,7 +14,7 @@ from minipar.comm.protocol import Communicator, exchange_texts
 from minipar.config import Layout, ModelConfig
 from minipar.errors import LayoutError
 from minipar.nn import GPT, Module, Part, Serial
-from minipar.nn.diagnosis import first_nonfinite
+from minipar.nn.diagnosis import METHODS, first_nonfinite
 from minipar.optim import Flat
 from minipar.parallel.grid import Grid
 from minipar.schedule.generators import make_schedule
@@ -80,7 +80,8 @@ class Stages(Module):
         found = {}
         for stage, model in self.parts.items():
             spoilt = (p.name for p in reversed(model.parameters()) if p.grad is not None and not np.isfinite(p.grad).all())
-            found[stage] = first_nonfinite(model, run) or "", next(spoilt, "")
+            methods = METHODS if model.part.last else ("forward",)  # the table may be shared: its logits are the last stage's
+            found[stage] = first_nonfinite(model, run, methods) or "", next(spoilt, "")
         why = "where it diverged"
         texts = exchange_texts(self.pp, json.dumps(found), why=why, tag=self.pp.entering("where", None, None, why=why))
         everywhere = sorted((int(stage), *places) for text in texts for stage, places in json.loads(text).items())
