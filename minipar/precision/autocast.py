@@ -45,7 +45,7 @@ class Tally:
 
 
 class Autocast:
-    """Calls of ops inside `with autocast:` follow the table, on this thread. `counts[op, "values" or "gradients"]` is a Tally.
+    """Calls of ops inside `with autocast():` follow the table, on this thread. `counts[op, "values" or "gradients"]` is a Tally.
 
     The number format may be float32: then nothing is rounded or counted, and ops are called as if this were not there.
     """

@@ -135,6 +135,14 @@ def test_the_command_and_its_resumption(tmp_path: Path) -> None:
     assert [line["step"] for line in lines] == list(range(8)) and all(line["loss_scale"] == 2.0**16 for line in lines)
 
 
+@SHORT
+@pytest.mark.parametrize("recompute", ["selective", "full"])
+def test_what_backward_computes_again_has_the_same_bits(precision: str, recompute: str) -> None:
+    kept, again = (trainer(precision=precision, layers=2, recompute=mode) for mode in ("none", recompute))
+    assert [kept.step().loss for _ in range(4)] == [again.step().loss for _ in range(4)]
+    assert np.array_equal(kept.flat.data, again.flat.data)
+
+
 # Ranks
 
 class Spoilt(Trainer):
