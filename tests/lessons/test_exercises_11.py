@@ -1,0 +1,28 @@
+"""The exercise of lesson 11: the diagonal of the Hessian by Hutchinson's estimate."""
+
+from pathlib import Path
+
+from tests.lessons.running import solved
+
+SOLUTION = """
+def hutchinson(count: int) -> np.ndarray:
+    rng, total = stream(0, "signs"), np.zeros(len(weights))
+    for _ in range(count):
+        z = rng.choice([-1.0, 1.0], len(weights))
+        total += z * row_of_hessian(z)                              # H is symmetric: a row of H times z is H z
+    return total / count
+
+def error(estimate: np.ndarray) -> float:
+    return float(np.linalg.norm(estimate - np.diag(hessian)) / np.linalg.norm(np.diag(hessian)))
+
+few, many = hutchinson(4), hutchinson(100)
+assert error(many) < 0.2 < error(few)
+ranked = agreement(prune.obd({"all": trained}, {"all": many})["all"], actual)
+lesson.say(f"{error(few):.2f} {error(many):.2f} {ranked:.3f}")
+assert ranked > orders["Fisher"] - 0.02
+"""
+
+
+def test_hutchinson_ranks_the_weights_as_the_exact_diagonal_does(tmp_path: Path) -> None:
+    job = solved("11_importance", ("class Net",), SOLUTION, tmp_path)
+    assert job.returncode == 0, job.stdout + job.stderr
