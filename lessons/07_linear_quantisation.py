@@ -3,12 +3,13 @@
 #
 # Covers: F2 F6 F18 F19 A19 C5 N5 N8 N31 N35 N39 N53 E17
 #
-# Quantisation (量化) stores a number as an integer of a few bits. Three documents write a formula for it, and each lacks a part:
+# Quantisation (量化) stores a number as an integer of a few bits. Three documents write a formula for it, and each lacks a
+# part:
 #
 # | | where | as written | what is missing |
 # |---|---|---|---|
 # | F2 | 000, 4.2 | `θ_q = quantize(θ)` | everything: what `quantize` does, and the way back |
-# | F6 | 002, 4.1.1 | `q = round((x − x_min)/(x_max − x_min) × (N − 1))` | the way back; 0 lies between two codes; x_max = x_min (erratum R13) |
+# | F6 | 002, 4.1.1 | `q = round((x − x_min)/(x_max − x_min) × (N − 1))` | the way back; a code for 0 (erratum R13) |
 # | F18 | 004, 4.2 | `x_q = round(x/s)` | the way back, the clip, how to choose s (R13) |
 # | F19, N8 | 000, 4.2; 002, 4.1.1 | 8 bits are the integers [0, 255] | signed codes are [−128, 127] |
 # | N53 | 004, 4.2 | 1.234 at s = 0.1 is 12 | nothing: right |
@@ -16,9 +17,9 @@
 # | C5, E17 | 002, 5.1 | `quantize_dynamic(Linear(10, 5))` | it gives back the same float layer (R17) |
 # | N5, N31, N39 | 000, 2.1; 002, 2.1.1, 8.1 | much less memory, hardly any loss | how many bits? |
 #
-# Both formulas are one: **x̂ = s (q − z)**, with a scale s and a zero-point z (零点). Affine (非对称) codes choose z so that the codes
-# cover x_min to x_max; symmetric (对称) ones fix it in the middle. The claim: the error is at most s/2 inside the range, so all
-# depends on the range, and on how many numbers share it.
+# Both formulas are one: **x̂ = s (q − z)**, with a scale s and a zero-point z (零点). Affine (非对称) codes choose z so that the
+# codes cover x_min to x_max; symmetric (对称) ones fix it in the middle. The claim: the error is at most s/2 inside the range,
+# so all depends on the range, and on how many numbers share it.
 #
 # Run me: `python lessons/07_linear_quantisation.py`, or cell by cell in an editor.
 
@@ -57,8 +58,8 @@ AFFINE, SYMMETRIC = Scheme(8, symmetric=False, signed=False), Scheme(8)
 # %% [markdown]
 # ## 1 · The formulas as written
 #
-# **Predict before you run:** with s = 0.1 in 8 bits, what does F18 make of 20? And which number does F6's code for 0 stand for,
-# when the numbers are −0.9, 0 and 2?
+# **Predict before you run:** with s = 0.1 in 8 bits, what does F18 make of 20? And which number does F6's code for 0 stand
+# for, when the numbers are −0.9, 0 and 2?
 #
 # **Break it on purpose:** below, take the clip out of `f18`: write `q` for `np.clip(q, -128, 127)`. Which line stops you?
 
@@ -186,8 +187,9 @@ assert (ones[0].astype(np.float32) @ ones[1].astype(np.float32)).item() != 127**
 # %% [markdown]
 # ## 5 · One layer
 #
-# Document 002 (5.1) quantises `Linear(10, 5)`, and gets it back as it was: the function looks for linear layers *inside* what it
-# is given, and swaps those. Here the layer itself changes. PyTorch saves 512 × 512 weights in 1,052,453 bytes, quantised in 266,781.
+# Document 002 (5.1) quantises `Linear(10, 5)`, and gets it back as it was: the function looks for linear layers *inside* what
+# it is given, and swaps those. Here the layer itself changes. PyTorch saves 512 × 512 weights in 1,052,453 bytes, quantised
+# in 266,781.
 
 # %%
 bare = Linear("bare", 10, 5)
@@ -203,7 +205,8 @@ large = Linear("large", 512, 512)
 large.initialise()
 floats = stored_bytes(large)
 quantize_dynamic(large)
-lesson.say("5 · 512 x 512 weights", f"  {floats:,} bytes in float32, {stored_bytes(large):,} with int8 codes and a scale per column", "")
+lesson.say("5 · 512 x 512 weights",
+           f"  {floats:,} bytes in float32, {stored_bytes(large):,} with int8 codes and a scale per column", "")
 assert f"{1_052_453 / 266_781:.1f}" == f"{floats / stored_bytes(large):.1f}" == "3.9", "N31 E17: a quarter, and the scales"
 
 # %% [markdown]
@@ -255,9 +258,9 @@ assert 1.5 < full / sizes[16] < 2 < full / sizes[8] < 4, "N31: int8 is a fourth,
 assert sorted(sizes, key=lambda bits: sizes[bits]) == [2, 3, 4, 8, 16], "A19: choose bits, convert, measure: that is the whole list"
 
 # %% [markdown]
-# **Exercise.** `minmax` covers the largest number. Write a function that tries narrower ranges, clips what lies outside, and keeps
-# the one with the smallest mean squared error; compare with `minipar.compress.quantize.mse`. For normal numbers in 4 bits, how
-# much of the range does it keep, and how many dB does that bring?
+# **Exercise.** `minmax` covers the largest number. Write a function that tries narrower ranges, clips what lies outside, and
+# keeps the one with the smallest mean squared error; compare with `minipar.compress.quantize.mse`. For normal numbers in 4
+# bits, how much of the range does it keep, and how many dB does that bring?
 
 # %%
 line = np.linspace(-1.2, 2.4, 1801)

@@ -8,11 +8,11 @@
 #
 # | | where | as written | verdict |
 # |---|---|---|---|
-# | F7 | 002, 4.1.2 | map to [0, 1] with a sigmoid, then quantise linearly: `u = σ(x)`, `q = round(u (N − 1))` | imprecise: no gain, no way back |
+# | F7 | 002, 4.1.2 | a sigmoid, then linear codes: `u = σ(x)`, `q = round(u (N − 1))` | imprecise: no gain, no way back |
 # | A20 | 002, 3.1, 4.1.2 | squash, then linear | useless on weights as they are (erratum R14) |
 #
-# The way back is the logit: `x̂ = ln(û/(1 − û))`. What is missing is a gain k in front: `u = σ(k x)`. A sigmoid bends where its
-# argument is about 1, and weights are about 0.02: for them it is a straight line, of which they use a short piece.
+# The way back is the logit: `x̂ = ln(û/(1 − û))`. What is missing is a gain k in front: `u = σ(k x)`. A sigmoid bends where
+# its argument is about 1, and weights are about 0.02: for them it is a straight line, of which they use a short piece.
 #
 # The claim: as written it is hundreds of times worse than linear codes on weights; with k = 1/std it is better than they are.
 #
@@ -36,8 +36,8 @@ LINEAR = Scheme(8, symmetric=False)
 # %% [markdown]
 # ## 1 · The formula and its way back
 #
-# **Predict before you run:** how many of the 256 codes do numbers between −0.1 and 0.1 use? And from which x on is the code 255,
-# whose û = 1 has no logit?
+# **Predict before you run:** how many of the 256 codes do numbers between −0.1 and 0.1 use? And from which x on is the code
+# 255, whose û = 1 has no logit?
 #
 # **Break it on purpose:** below, in `back`, forget half of the logit: return `np.log(u) / k`. Which line stops you?
 
@@ -73,9 +73,9 @@ assert np.allclose(library.dequantize(), back(f7(spread)), rtol=1e-9), "A20: and
 # %% [markdown]
 # ## 2 · As written, on numbers of several sizes
 #
-# The mean squared error relative to linear codes over the same numbers, for normal numbers of standard deviation 0.02 to 3. `[0, 1]`
-# is the whole range of the sigmoid; `its own` stretches the codes over the range of u that occurs. What decodes to an infinity is
-# counted, and left out of the mean.
+# The mean squared error relative to linear codes over the same numbers, for normal numbers of standard deviation 0.02 to 3.
+# `[0, 1]` is the whole range of the sigmoid; `its own` stretches the codes over the range of u that occurs. What decodes to
+# an infinity is counted, and left out of the mean.
 
 # %%
 SIZES = (0.02, 0.1, 0.33, 1.0, 2.0, 3.0)
@@ -103,7 +103,8 @@ for std in SIZES:
     assert min(own) - 0.005 < OWN[std] < max(own) + 0.005, f"F7: over its own range, std {std}: {OWN[std]} times linear"
 lesson.say(f"2 · squared error relative to linear codes, {DRAWS} draws of 100,000 numbers")
 lesson.table(("std", "sigmoid over [0, 1]", "over its own range"), *rows)
-lesson.say(f"  codes used at std 0.02: {min(levels)} to {max(levels)} of 256", f"  infinite at std 3: {min(infinite)} to {max(infinite)}", "")
+lesson.say(f"  codes used at std 0.02: {min(levels)} to {max(levels)} of 256",
+           f"  infinite at std 3: {min(infinite)} to {max(infinite)}", "")
 assert min(levels) == 12 and max(levels) <= 14, "A20: weights of size .02 use 12 levels of 256, or one or two more"
 assert min(infinite) < 3822 < max(infinite), "F7: at std 3 some 3822 of 100,000 come back infinite"
 
@@ -119,14 +120,15 @@ GAINS = np.array([0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0])
 by_gain = {unit: np.array([[against_linear(x, k, unit) for k in GAINS] for x in NORMAL[:6]]).mean(0) for unit in (True, False)}
 by_draw = {k: [against_linear(0.02 * x, k / 0.02, False) for x in NORMAL] for k in (1.0, 2.0)}
 lesson.say("3 · the same by gain, mean of 6 draws")
-lesson.table(("gain x std", *map(str, GAINS)), ("over [0, 1]", *by_gain[True].tolist()), ("over its own range", *by_gain[False].tolist()))
+lesson.table(("gain x std", *map(str, GAINS)), ("over [0, 1]", *by_gain[True].tolist()),
+             ("over its own range", *by_gain[False].tolist()))
 assert GAINS[by_gain[False].argmin()] == GAINS[by_gain[True].argmin()] == 1, "A20: a gain of about 1/std is best"
 assert min(by_draw[1.0]) < 0.37 < max(by_draw[1.0]) < 0.5, "F7: with k = 1/std the error is .37 times that of linear codes"
 assert min(by_draw[2.0]) < 31 < max(by_draw[2.0]), "F7: at k = 2/std it is 31 times as large: the tails have too few codes"
 
 # %% [markdown]
-# So a sigmoid with the right gain is worth 10 log10(1/0.4), some 4 dB or two thirds of a bit. It has a price: products of such codes are
-# not products of numbers, so each must be decoded first, and 0 has no code of its own.
+# So a sigmoid with the right gain is worth 10 log10(1/0.4), some 4 dB or two thirds of a bit. It has a price: products of
+# such codes are not products of numbers, so each must be decoded first, and 0 has no code of its own.
 
 # %%
 weights = 0.02 * NORMAL[0]
@@ -139,9 +141,9 @@ places = {"linear": np.linspace(weights.min(), weights.max(), 255), "sigmoid, k 
           "quantiles": quantile_codes(weights).levels[1:]}
 
 # %% [markdown]
-# **Exercise.** `quantile_codes` puts its levels so that each code is used equally often. Compare its mean squared error with that of
-# linear codes, for normal numbers in 8 bits and in 3. Then compare what each code tells: the entropy of the codes, in bits. Why do the
-# two rankings differ?
+# **Exercise.** `quantile_codes` puts its levels so that each code is used equally often. Compare its mean squared error with
+# that of linear codes, for normal numbers in 8 bits and in 3. Then compare what each code tells: the entropy of the codes, in
+# bits. Why do the two rankings differ?
 
 # %%
 lesson.picture(draw_nonlinear_quantisation(GAINS, {"over [0, 1]": by_gain[True], "over its own range": by_gain[False]}, weights,
