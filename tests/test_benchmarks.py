@@ -17,6 +17,7 @@ from tests.tiny import TEXT, losses, options
 
 sys.path.insert(0, str(Path(minipar.__file__).parents[1] / "benchmarks"))       # a folder of scripts, no package
 
+import compress  # noqa: E402
 import compression  # noqa: E402
 import products  # noqa: E402
 import step  # noqa: E402
@@ -44,6 +45,23 @@ def test_the_plain_forms_leave_no_trace() -> None:
     before = step.minipar_step(*TASK)()
     step.plain_forms()(step.minipar_step(*TASK))()
     assert step.minipar_step(*TASK)() == before
+
+
+def test_compression_is_measured_on_one_matrix_against_a_copy_of_it() -> None:
+    calls = compress.elementwise(100, 10)
+    assert list(calls)[0] == compress.COPY and calls[compress.COPY]() is None
+    results = {name: call() for name, call in calls.items() if name != compress.COPY}
+    assert {name: result.codes.shape for name, result in results.items() if name.startswith("quantise, ")} == \
+        {name: (100, 10) for name in results if name.startswith("quantise, ")} and len(results) == 12
+    np.testing.assert_array_equal(results["dequantise"], results["quantise and back, in training"].data)
+    times = turns.measure(calls, rounds=1, warm_up=0)
+    assert turns.ratios([times], compress.COPY, compress.COPY) == [1.0] and times.keys() == calls.keys()
+
+
+def test_all_measured_products_of_integers_are_the_same() -> None:
+    results = [call() for call in compress.products(3, 700, 5).values()]
+    for result in results:
+        np.testing.assert_array_equal(result, results[-1])
 
 
 def test_ratios_compare_neighbours_in_a_round() -> None:
