@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 13 · Data parallel: share out the batch, add up the gradients
 #
+# Covers: A24 A37 A43 C2 C3 N4 N7 N13 N14 N47 N55 E2 E12 E30 E31
+#
 # p ranks hold the same weights. Each takes its own part of the batch and computes the gradient of that part. The step needs
 # the sum over the whole batch, and that sum is all that ever travels.
 #
@@ -87,7 +89,7 @@ lesson.say(f"1 · {N} samples over {p} ranks, the gradient against one process")
 lesson.table(("each rank divides by", "and then", "off by"),
              ("the N of all ranks", "sum", apart(same_count[0], alone)),
              ("its own number of samples", "mean", apart(own_mean[0], alone)))
-assert apart(same_count[0], alone) < 1e-12
+assert apart(same_count[0], alone) < 1e-12, "A24 E2 E31: p ranks with a share each have the gradient of one with the batch"
 assert apart(own_mean[0], alone) > 1e-2, "the mean of means counts a sample of a small share for more"
 assert all(np.array_equal(g, same_count[0]) for g in same_count), "all ranks hold the same bits"
 
@@ -121,10 +123,11 @@ lesson.table(("ranks", "last loss", "weights apart", "after 15 steps in bitwise 
              *((ranks, flat_runs[ranks][0][0][-1], apart(flat_runs[ranks][0][1], flat_runs[1][0][1]),
                 apart(tree_runs[ranks][0][1], tree_runs[1][0][1])) for ranks in lesson.sizes))
 for ranks in lesson.sizes:
-    assert sorted(row for _, _, rows in flat_runs[ranks] for row in rows) == list(range(N)), "each sample on one rank"
+    assert sorted(row for _, _, rows in flat_runs[ranks] for row in rows) == list(range(N)), "E12: each sample is on one rank"
     assert all(np.array_equal(weights, flat_runs[ranks][0][1]) for _, weights, _ in flat_runs[ranks]), "replicas are equal"
-    assert np.allclose(flat_runs[ranks][0][0], flat_runs[1][0][0], rtol=1e-3)
-    assert tree_runs[ranks][0][0] == tree_runs[1][0][0] and np.array_equal(tree_runs[ranks][0][1], tree_runs[1][0][1])
+    assert np.allclose(flat_runs[ranks][0][0], flat_runs[1][0][0], rtol=1e-3), "N4: the same batches, the same losses"
+    assert tree_runs[ranks][0][0] == tree_runs[1][0][0] and np.array_equal(tree_runs[ranks][0][1], tree_runs[1][0][1]), \
+        "N4: added in the same order, the model of p ranks is that of one, to the last bit: it cannot generalise better"
 
 # %% [markdown]
 # ## 3 · What travels
@@ -158,12 +161,13 @@ lesson.say(f"3 · bytes sent, in units of the gradient's {4 * n:,}")
 lesson.table(("rank", "ring", "main node", "formulas"),
              *((r, ring / n / 4, main / n / 4, f"{2 * (p - 1) / p:.3g} and {p - 1 if r == 0 else 1}")
                for r, (ring, main) in enumerate(zip(rings, mains, strict=True))))
-assert mains == [naive_all_reduce(p, r, n).elements * 4 for r in range(p)]
+assert mains == [naive_all_reduce(p, r, n).elements * 4 for r in range(p)], "A43: a main node sends p - 1 gradients, others one"
 if n // 64 % p == 0:
-    assert rings == [2 * (p - 1) * n // p * 4] * p
+    assert rings == [2 * (p - 1) * n // p * 4] * p, "A43 E30: on a ring each rank sends 2 (p - 1) / p of the gradient"
 algorithms = ["ring", "naive", "tree", "recursive_doubling", "halving_doubling", "shared"] + ["native"] * lesson.mpi
 sums = {name: lesson.run(through_memory, name)[0] for name in algorithms}       # native: the MPI library's own
-assert all(np.allclose(total, sums["ring"], rtol=1e-12, atol=1e-12) for total in sums.values())
+assert all(np.allclose(total, sums["ring"], rtol=1e-12, atol=1e-12) for total in sums.values()), \
+    "E30 N47: every all-reduce gives one sum, through a main node too: a parameter server is data parallel, not model parallel"
 
 # %% [markdown]
 # minipar sums gradients in five ways. They agree, and differ in how many messages they need, and when these can start. What
@@ -238,13 +242,17 @@ def models(runs: list[tuple[np.ndarray, int]]) -> tuple[int, float]:
 
 
 redundant, diverged, mended = lesson.run(as_printed, False), lesson.run(as_printed, True), lesson.run(repaired, LOCAL * p)
+unlaunched = lesson.run(as_printed, False, ranks=1)
 (reference,) = lesson.run(repaired, LOCAL * p, ranks=1)
 lesson.say(f"4 · five epochs over {POINTS} samples on {p} ranks")
-lesson.table(("program", "samples read", "replicas apart"), ("as printed, one seed", *models(redundant)),
+lesson.table(("program", "samples read", "replicas apart"), ("as printed, no launcher", *models(unlaunched)),
+             ("as printed, one seed", *models(redundant)),
              ("as printed, a seed per rank", *models(diverged)), ("repaired", *models(mended)))
-assert models(redundant) == (5 * p * POINTS, 0.0), "p times the same work"
-assert models(diverged)[0] == 5 * p * POINTS and models(diverged)[1] > 0.01, "p models"
-assert models(mended) == (5 * POINTS, 0.0) and np.allclose(mended[0][0], reference[0], rtol=1e-12, atol=0)
+assert models(unlaunched) == (5 * POINTS, 0.0), "C3: without a launcher there is one process, whatever num_gpus says"
+assert models(redundant) == (5 * p * POINTS, 0.0), "C2 N13: p ranks do p times the same work"
+assert models(diverged)[0] == 5 * p * POINTS and models(diverged)[1] > 0.01, "C2 N14: nothing is wrapped: p ranks, p models"
+assert models(mended) == (5 * POINTS, 0.0) and np.allclose(mended[0][0], reference[0], rtol=1e-12, atol=0), \
+    "C2: with a share each and an all-reduce, it is the training of one process"
 
 # %% [markdown]
 # ## 5 · Averaging parameters is another algorithm
@@ -286,7 +294,9 @@ sgd, sgd_every_10, sgd_never, adam = drift("sgd", 1), drift("sgd", 10), drift("s
 lesson.say("5 · parameters averaged, against gradients averaged in every step: distance after 60 steps")
 lesson.table(("optimizer", "averaged", "apart"), ("SGD", "every step", sgd), ("SGD", "every 10 steps", sgd_every_10),
              ("SGD", "never", sgd_never), ("Adam", "every step", adam))
-assert sgd < 1e-14 and 1e-3 < sgd_every_10 < sgd_never and adam > 1e-3
+assert sgd < 1e-14, "N55 A37: after every step of SGD, averaging parameters is averaging gradients"
+assert 1e-3 < sgd_every_10 < sgd_never, "N55 A37: now and then it is local SGD, and ends elsewhere"
+assert adam > 1e-3, "A37: for Adam it is another algorithm even after every step"
 
 # %% [markdown]
 # ## 6 · Does it pay?
@@ -303,8 +313,8 @@ step_ms = {name: {ranks: C / ranks + 1e3 * float(ring_all_reduce(ranks, GRADIENT
                   for ranks in (1, 2, 4, 8)} for name, rate in BANDWIDTHS.items()}
 lesson.say("6 · milliseconds per step")
 lesson.table(("network", "1 rank", "2", "4", "8"), *((name, *map(float, times.values())) for name, times in step_ms.items()))
-assert list(step_ms["10 Gb/s"].values()) == [100, 370, 505, 572.5], "on a slow network one rank is the fastest"
-assert np.allclose(list(step_ms["100 GB/s"].values()), [100, 54, 31, 19.5])
+assert list(step_ms["10 Gb/s"].values()) == [100, 370, 505, 572.5], "N7: on a slow network one rank is the fastest"
+assert np.allclose(list(step_ms["100 GB/s"].values()), [100, 54, 31, 19.5]), "N7: on a fast one eight ranks are 5 times as fast"
 
 # %% [markdown]
 # ## 7 · Hide it

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 14 · Tensor parallel: share out every weight, add up the activations
 #
+# Covers: F3 F4 F5 A12 A17 N24 N25 N26 E32
+#
 # Data parallelism copies the model. When one layer no longer fits on a rank, its weight W has to be cut, and then the ranks
 # compute *together*: each multiplies by its part, and what travels is activations, never weights and never weight gradients.
 #
@@ -69,9 +71,10 @@ lesson.say("1 · R1",
            f"  side by side (all-gather)           {np.concatenate(blocks)}",
            f"  column blocks W_i x_i               {columns[0]} {columns[1]}",
            f"  their sum (all-reduce)              {sum(columns)}")
-assert y.tolist() == np.concatenate(blocks).tolist() == sum(columns).tolist() == [5, 11, 17, 23]
-assert sum(blocks).tolist() == [22, 34] and sum(row @ x for row in W) == 56
-assert [column.tolist() for column in columns] == [[-1, -1, -1, -1], [6, 12, 18, 24]]
+assert y.tolist() == np.concatenate(blocks).tolist() == sum(columns).tolist() == [5, 11, 17, 23], \
+    "F3 F4: y = W x is its row blocks' results side by side, and the sum over column blocks"
+assert sum(blocks).tolist() == [22, 34] and sum(row @ x for row in W) == 56, "F4: as printed, the sum over row blocks is not y"
+assert [column.tolist() for column in columns] == [[-1, -1, -1, -1], [6, 12, 18, 24]], "F4: the parts of the sum"
 
 # %% [markdown]
 # With 5 rows over 2 devices the pieces of y have 3 and 2 numbers, and there is no sum at all. Here are 2 p + 1 rows over p
@@ -91,7 +94,7 @@ def sum_of_pieces(comm: Communicator) -> str:
 
 refusals = lesson.run(sum_of_pieces)
 lesson.say(fill(refusals[0], 110, initial_indent="  ", subsequent_indent="  "), "")
-assert all("elements" in refusal for refusal in refusals), "every rank is told"
+assert all("elements" in refusal for refusal in refusals), "F4: pieces of unequal size have no sum, and every rank is told"
 
 # %% [markdown]
 # ## 2 · R2: the gradient of a shard has the shape of the shard
@@ -132,7 +135,8 @@ found = {"dW, rows": np.outer(g[:2], x) - dW[:2], "dW, columns": np.outer(g, x[:
 lesson.say("2 · R2", f"  a shard of two rows has shape {W[:2].shape}; as printed its gradient has shape {printed.shape}")
 lesson.table(("corrected formula", "largest difference from finite differences"),
              *((name, float(abs(difference).max())) for name, difference in found.items()))
-assert printed.shape != W[:2].shape and all(abs(difference).max() < 2e-9 for difference in found.values())
+assert printed.shape != W[:2].shape, "F5: as printed, a shard's gradient has the shape of the whole W"
+assert all(abs(difference).max() < 2e-9 for difference in found.values()), "F5: corrected, it is that of finite differences"
 
 # %% [markdown]
 # ## 3 · The two layers on real ranks
@@ -186,7 +190,8 @@ for name, layer in (("outputs (column-parallel)", split_outputs), ("inputs (row-
     rows.append((name, found_on_ranks[0][0], "stays", found_on_ranks[0][1], *worst))
 lesson.table(("split of the", "y", "dW", "dx", "error of y", "of dW", "of dx"), *rows)
 assert all(max(row[4:]) < 1e-13 for row in rows), "y, dW and dx are those of the dense layer"
-assert [row[1:4] for row in rows] == [("all_gather", "stays", "all_reduce"), ("all_reduce", "stays", "all_gather")]
+assert [row[1:4] for row in rows] == [("all_gather", "stays", "all_reduce"), ("all_reduce", "stays", "all_gather")], \
+    "A17: what is communicated is y forward and dx backward, and never dW"
 
 # %% [markdown]
 # ## 4 · A pair needs half
@@ -235,11 +240,11 @@ for kind, (first, last) in {"MLP": ("up", "down"), "attention": ("qkv", "out")}.
                for moved, _ in found_on_ranks), "one all-reduce forward, one backward, and nothing else"
     worst_error = max(value for _, value in found_on_ranks)
     lesson.say(f"  {kind}: one all-reduce after {last} forward, one after {first} backward; largest error {worst_error:.1e}")
-    assert worst_error < 1e-12
+    assert worst_error < 1e-12, "E32: a pair of layers computes what the dense pair does, forward and backward"
 halves = [X0[:, :3] @ W0[:3], X0[:, 3:] @ W0[3:]]
 wrong = error(sum(np.maximum(half, 0) for half in halves), np.maximum(X0 @ W0, 0))
 lesson.say(f"  ReLU on parts of a sum, added afterwards, is off by {wrong:.2f}", "")
-assert wrong > 0.1
+assert wrong > 0.1, "a nonlinearity on parts of a sum is another function"
 
 # %% [markdown]
 # ## 5 · R3: weight gradients stay where they are
@@ -264,8 +269,8 @@ gradient_mib = 4096 * 16384 * 4 / MIB                               # of one mat
 lesson.say("5 · R3")
 lesson.table(("hidden width", "bytes sent by rank 0", "bytes of its dW"), (8 * p, *narrow), (80 * p, *wide))
 lesson.say(f"  gathering the gradient of 4096 x 16384 weights on 8 ranks: {gradient_mib / 8:g} -> {gradient_mib:g} MiB", "")
-assert narrow[0] == wide[0] and wide[1] == 10 * narrow[1]
-assert (gradient_mib / 8, gradient_mib) == (32, 256)
+assert narrow[0] == wide[0] and wide[1] == 10 * narrow[1], "N26: ten times the weight gradients, and not a byte more to send"
+assert (gradient_mib / 8, gradient_mib) == (32, 256), "N26: gathering one gradient would undo the split: 32 -> 256 MiB"
 
 # %% [markdown]
 # ## 6 · R4: a data-parallel wrapper destroys shards
@@ -292,7 +297,8 @@ def wrapped(comm: Communicator) -> tuple[float, float, bool]:
 moves = lesson.run(wrapped)
 lesson.say("6 · R4: after a wrapper for replicas was put around shards")
 lesson.table(("rank", "its shard changed by", "y is wrong by", "shards equal"), *((r, *move) for r, move in enumerate(moves)))
-assert moves[0][0] == 0 and all(change > 0.1 and equal for change, _, equal in moves[1:]) and moves[0][1] > 0.5
+assert moves[0][0] == 0 and all(change > 0.1 and equal for change, _, equal in moves[1:]) and moves[0][1] > 0.5, \
+    "N25: a wrapper for replicas overwrites all shards but the first, and y is wrong"
 
 # %% [markdown]
 # ## 7 · f forgotten: the mistake that no forward pass shows
@@ -328,7 +334,8 @@ for name, region in (("TensorRegion", TensorRegion), ("without f", WithoutF)):
     summary[name] = max(off for off, _ in per_rank), [key for key, value in errors.items() if value < 1e-12], errors
 lesson.table(("region", "loss off by", "right gradients", "of"),
              *((name, off, len(right), len(errors)) for name, (off, right, errors) in summary.items()))
-assert summary["TensorRegion"][0] < 1e-13 and len(summary["TensorRegion"][1]) == len(summary["TensorRegion"][2])
+assert summary["TensorRegion"][0] < 1e-13 and len(summary["TensorRegion"][1]) == len(summary["TensorRegion"][2]), \
+    "A12 E32: a GPT on p ranks has the loss and all the gradients of one process"
 assert summary["without f"][0] < 1e-13, "forward knows nothing of f"
 assert summary["without f"][1] == [], "the head's f is the first of the backward pass: all that it feeds is wrong"
 
@@ -360,7 +367,8 @@ lesson.say("8 · GPT-3, sent by each rank in one step")
 lesson.table(("ranks", "activations, GB", "gathered gradients, GB", "weights held, GB"),
              *((n, tensor_gb(n), gathered_gb(n), LAYERS * 12 * D * D * 2 / 1e9 / n) for n in sizes))
 lesson.say(f"  one pipeline boundary, forward and backward: {boundary_mb:.1f} MB", "")
-assert round(tensor_gb(8), 1) == 33.8 and round(boundary_mb, 1) == 100.7
+assert round(tensor_gb(8), 1) == 33.8 and round(boundary_mb, 1) == 100.7, \
+    "N24: the price of holding 1/8 of GPT-3: 33.8 GB per rank and step, against 100.7 MB at a pipeline's boundary"
 
 # %% [markdown]
 # ## 9 · Exercise: the loss of logits that nobody holds whole
