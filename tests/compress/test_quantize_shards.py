@@ -9,7 +9,6 @@ from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
 from minipar.compress.quantize import (
     FindLimits,
-    Reduce,
     Scheme,
     convert,
     linear_layers,
@@ -22,6 +21,7 @@ from minipar.compress.quantize import (
     quantize_weights,
     quantized_weight,
 )
+from minipar.compress.reduction import Reduce
 from minipar.config import ModelConfig
 from minipar.nn import GPT, SERIAL, Module, RowParallelLinear, Serial
 from minipar.parallel.tensor import SequenceRegion, TensorRegion

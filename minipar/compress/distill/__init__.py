@@ -4,8 +4,6 @@ Read losses.py, the four ways to compare two models; then trace.py, what there i
 """
 
 from minipar.compress.distill.losses import (
-    Reduce,
-    alone,
     attention_match,
     hidden_match,
     logit_match,
@@ -16,6 +14,6 @@ from minipar.compress.distill.student import Distillation, Recipe, matching_laye
 from minipar.compress.distill.trace import Trace, attention_scores, trace
 
 __all__ = [
-    "Distillation", "Recipe", "Reduce", "Trace", "alone", "attention_match", "attention_scores", "hidden_match", "logit_match",
+    "Distillation", "Recipe", "Trace", "attention_match", "attention_scores", "hidden_match", "logit_match",
     "matching_layers", "plain_soft_targets", "soft_targets", "take_layers", "trace",
 ]

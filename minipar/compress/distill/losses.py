@@ -12,9 +12,8 @@ its size, and with it the balance against the labels' loss, whatever T is. For T
 The teacher is a constant: arrays, no tape. Each loss is summed over rows (tokens) and divided by `tokens`, the number of
 rows of the whole global batch, so that pieces of a batch add up, as in autograd's cross_entropy.
 
-Under tensor parallelism the logits are cut over the vocabulary. Three of their sums and two of their maxima per token must
-be reduced over tp, and `reduce` does that: a callable (array, "max" or "sum") -> the same over all ranks, e.g.
-`lambda array, op: all_reduce(tp, array, op, why="distillation")`. All backward passes are local. On one rank it is `alone`.
+Under tensor parallelism the logits are cut over the vocabulary. Then two maxima and three sums per token must be reduced
+over tp, and `reduce` does that (see minipar.compress.reduction). All backward passes are local.
 """
 
 # V vocabulary, v this rank's share of it, n rows (all leading axes together)
@@ -22,19 +21,12 @@ be reduced over tp, and `reduce` does that: a callable (array, "max" or "sum") -
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
 from minipar.autograd import Tensor, linear, log_softmax, record, softmax, sum
+from minipar.compress.reduction import Reduce, alone
 from minipar.errors import ConfigError, ShapeError
-
-Reduce = Callable[[np.ndarray, str], np.ndarray]                    # (array, "max" or "sum") -> of all ranks, on every rank
-
-
-def alone(array: np.ndarray, op: str) -> np.ndarray:
-    """The reduction over one rank."""
-    return array
 
 
 def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, tokens: int | None = None) -> Tensor:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from minipar.autograd import Tensor, no_grad
-from minipar.compress.distill.losses import Reduce, alone, attention_match, hidden_match, logit_match, soft_targets
+from minipar.compress.distill.losses import attention_match, hidden_match, logit_match, soft_targets
 from minipar.compress.distill.trace import trace
+from minipar.compress.reduction import Reduce, alone
 from minipar.errors import ConfigError
 from minipar.nn import GPT, Parameter, Start
 

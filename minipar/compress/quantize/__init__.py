@@ -9,7 +9,7 @@ from minipar.compress.quantize.codebook import Coded, quantile_codes, sigmoid_co
 from minipar.compress.quantize.fake import fake_quantize
 from minipar.compress.quantize.grid import Grid, Limits
 from minipar.compress.quantize.integer import integer_linear, integer_matmul
-from minipar.compress.quantize.limits import FindLimits, Reduce, minmax, mse, percentile
+from minipar.compress.quantize.limits import FindLimits, minmax, mse, percentile
 from minipar.compress.quantize.model import (
     convert,
     linear_layers,
@@ -24,7 +24,7 @@ from minipar.compress.quantize.scheme import Scheme
 from minipar.compress.quantize.stored import pack, pack_model, unpack, unpack_model
 
 __all__ = [
-    "Coded", "FindLimits", "Grid", "Limits", "Quantized", "Reduce", "Scheme", "convert", "fake_quantize", "integer_linear",
+    "Coded", "FindLimits", "Grid", "Limits", "Quantized", "Scheme", "convert", "fake_quantize", "integer_linear",
     "integer_matmul", "linear_layers", "minmax", "mse", "pack", "pack_model", "percentile", "quantile_codes", "quantize",
     "quantize_dynamic", "quantize_in_training", "quantize_static", "quantize_weights", "quantized_weight", "sigmoid_codes",
     "stored_bytes", "unpack", "unpack_model",

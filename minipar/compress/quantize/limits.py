@@ -6,7 +6,7 @@ outliers for a smaller step.
 Under tensor parallelism numbers on several ranks may share a scale: those of a whole weight, or of a column of a weight
 whose rows are cut (RowParallelLinear). Pass `reduce` there, and every rank finds the limits of the whole, as one process would:
 
-    lambda array, op: all_reduce(tp, array, op, why="limits")       op is "max" or "sum"
+    lambda array, op: all_reduce(tp, array, op, why="limits")       see minipar.compress.reduction
 
 Without it each rank covers its own share, which is right too, and finer: one scale per shard. Columns of a weight whose
 columns are cut, and groups, lie on one rank, and nothing is to be reduced.
@@ -14,16 +14,14 @@ columns are cut, and groups, lie on one rank, and nothing is to be reduced.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
 from minipar.compress.quantize.grid import Limits, grid_over, nearest
 from minipar.compress.quantize.scheme import Scheme
+from minipar.compress.reduction import Reduce, alone
 from minipar.errors import ConfigError
-
-Reduce = Callable[[np.ndarray, str], np.ndarray]
 
 FRACTIONS = 2.0 ** (-np.arange(49) / 6)                             # of the whole range that `mse` tries: 1 down to 1/256
 
@@ -32,11 +30,6 @@ class FindLimits(Protocol):
     """x: floats in any shape that the scheme allows."""
 
     def __call__(self, x: np.ndarray, scheme: Scheme, reduce: Reduce = ...) -> Limits: ...
-
-
-def alone(array: np.ndarray, op: str) -> np.ndarray:
-    """The reduction over one rank."""
-    return array
 
 
 def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone) -> Limits:

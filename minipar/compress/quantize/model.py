@@ -22,9 +22,10 @@ import numpy as np
 
 from minipar.autograd import no_grad
 from minipar.compress.quantize.affine import Quantized, quantize
-from minipar.compress.quantize.limits import FindLimits, Reduce, alone, minmax
+from minipar.compress.quantize.limits import FindLimits, minmax
 from minipar.compress.quantize.products import Fake, Integer, Watch, WeightOnly
 from minipar.compress.quantize.scheme import Scheme
+from minipar.compress.reduction import Reduce, alone
 from minipar.errors import ConfigError
 from minipar.nn import LinearLayer, Module, Parameter, RowParallelLinear
 

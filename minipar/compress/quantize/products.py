@@ -16,8 +16,9 @@ from minipar.compress.quantize.affine import Quantized, quantize
 from minipar.compress.quantize.fake import fake_quantize
 from minipar.compress.quantize.grid import Limits
 from minipar.compress.quantize.integer import integer_linear
-from minipar.compress.quantize.limits import Reduce, alone, minmax
+from minipar.compress.quantize.limits import minmax
 from minipar.compress.quantize.scheme import Scheme
+from minipar.compress.reduction import Reduce, alone
 from minipar.nn import Parameter
 
 
