@@ -28,14 +28,14 @@ from minipar.parallel.bitwise import tree_sum
 from minipar.parallel.data import make_reducer
 from minipar.parallel.grid import Grid
 from minipar.parallel.norm import global_norm
-from minipar.parallel.pipeline import MicroBatch, Pipeline, nothing
+from minipar.parallel.pipeline import MicroBatch, Pipeline, Watch, nothing
 from minipar.parallel.stages import Stages, parts_of, schedule_of
 from minipar.parallel.tensor import region_of
 from minipar.parallel.whole import gather_stages, gather_whole
 from minipar.plan.parameters import rank_shapes
 from minipar.precision import Autocast, LossScale, format_of, loss_scale_of
 from minipar.schedule.generators import forward_only
-from minipar.schedule.instruction import Instruction, Schedule
+from minipar.schedule.instruction import Schedule
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,12 @@ class Trainer:
 
     All ranks of the grid make one and call the same methods in the same order. What a step does depends on (seed, step) and
     on what `state` returns, so a restored run goes on to the same bits. region: how the model's layers are spread (default:
-    over grid.tp). listen(instruction): called after each computation of a pipeline's program. Raises DataError where the text
-    is too short for the context, LayoutError where ranks would be left without work, ScheduleError for a schedule that
-    cannot be.
+    over grid.tp). watch: of each computation of a pipeline's program, see Pipeline. Raises DataError where the text is too
+    short for the context, LayoutError where ranks would be left without work, ScheduleError for a schedule that cannot be.
     """
 
     def __init__(self, model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer, tokens: np.ndarray, grid: Grid,
-                 region: Serial | None = None, listen: Callable[[Instruction], None] = nothing):
+                 region: Serial | None = None, watch: Watch = nothing):
         layout = grid.layout
         if layout.cp > 1:
             raise LayoutError("training runs over dp, pp and tp; leave --cp at 1")
@@ -86,7 +85,7 @@ class Trainer:
         self.stages = Stages(model, parts, homes, grid, region, seed=train.seed, dtype=train.dtype,
                              recompute=train.recompute)
         self.pipelines: dict[Schedule, Pipeline] = {}
-        self.listen = listen
+        self.watch = watch
         self.flat = Flat(self.stages.parameters())
         self.reducer = None if layout.gradients == "bitwise" else make_reducer(layout, self.flat, grid.dp)
         self.optimizer = OPTIMIZERS[train.optimizer](self.flat, weight_decay=train.weight_decay)
@@ -204,7 +203,7 @@ class Trainer:
         return all_reduce(self.grid.pp, total[-1:], why="loss").item()
 
     def _backward(self, inputs: np.ndarray, targets: np.ndarray, pieces: Sequence[np.ndarray],
-                  expect: Callable[[Iterable[Parameter]], None] = nothing) -> float:
+                  expect: Callable[[Iterable[Parameter]], object] = nothing) -> float:
         """Add the gradient of some samples of the global batch, in micro-batches; returns their part of the loss.
 
         The loss is 0 on ranks of pp that do not have the last stage.
@@ -215,10 +214,10 @@ class Trainer:
         return float(sum(self._run(schedule_of(self.grid.layout, len(pieces)), batch, targets.size, expect)))
 
     def _run(self, schedule: Schedule, batch: Sequence[MicroBatch], count: int,
-             expect: Callable[[Iterable[Parameter]], None] = nothing) -> np.ndarray:
+             expect: Callable[[Iterable[Parameter]], object] = nothing) -> np.ndarray:
         """The losses of the micro-batches [m], see Pipeline.run. A schedule is lowered once."""
         if schedule not in self.pipelines:
-            self.pipelines[schedule] = Pipeline(self.stages, schedule, self.grid.pp, self.listen)
+            self.pipelines[schedule] = Pipeline(self.stages, schedule, self.grid.pp, self.watch)
         with self.autocast():
             return self.pipelines[schedule].run(batch, count, self.scale.scale, expect)
 

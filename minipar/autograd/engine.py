@@ -32,6 +32,10 @@ class Deferred:
     def add(self, leaves: _Leaves, leaf: Tensor, contribution: Contribution) -> None:
         self._work.append((leaves, leaf, contribution))
 
+    def waiting(self) -> list[tuple[Tensor, Contribution]]:
+        """What is put off: leaves, and what they are to get."""
+        return [(leaf, contribution) for _, leaf, contribution in self._work]
+
     def run(self) -> None:
         """Compute everything that was put off, in the order in which backward met it."""
         work, self._work = self._work, []

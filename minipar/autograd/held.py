@@ -12,23 +12,27 @@ from typing import Any
 
 import numpy as np
 
-from minipar.autograd.engine import reachable
+from minipar.autograd.engine import Deferred, reachable
 from minipar.autograd.tensor import Tensor
 
 
-def held_arrays(*outputs: Tensor) -> list[np.ndarray]:
+def held_arrays(*holders: Tensor | Deferred) -> list[np.ndarray]:
     """The arrays that backward from these outputs needs, each once: the whole one where a formula needs a view of it.
 
-    Without those of leaves (parameters), which are there anyway. Several outputs: the tapes of several micro-batches.
+    Without those of leaves (parameters), which are there anyway. Several outputs: the tapes of several micro-batches. A
+    Deferred holds what the weight gradients that were put off need.
     """
-    nodes = {node for out in outputs if out.node is not None for node in reachable(out.node)}
+    nodes = {node for out in holders if isinstance(out, Tensor) and out.node is not None for node in reachable(out.node)}
+    waiting = [work for late in holders if isinstance(late, Deferred) for work in late.waiting()]
     leaves = {id(_whole(p.data)) for node in nodes for p in node.parents if isinstance(p, Tensor)}
-    arrays = {id(_whole(array)): _whole(array) for node in nodes for array in _inside(node.vjp)}
+    leaves |= {id(_whole(leaf.data)) for leaf, _ in waiting}
+    formulas = [node.vjp for node in nodes] + [contribution for _, contribution in waiting]
+    arrays = {id(_whole(array)): _whole(array) for formula in formulas for array in _inside(formula)}
     return [array for key, array in arrays.items() if key not in leaves]
 
 
-def held_bytes(*outputs: Tensor) -> int:
-    return sum(array.nbytes for array in held_arrays(*outputs))
+def held_bytes(*holders: Tensor | Deferred) -> int:
+    return sum(array.nbytes for array in held_arrays(*holders))
 
 
 def _whole(array: np.ndarray) -> np.ndarray:

@@ -112,6 +112,13 @@ class Clock(Labelled):
     def timeline(self) -> list[Event]:
         return self._time.timeline
 
+    def restart(self) -> None:
+        """Begin at 0 again, with an empty timeline. All ranks call it, and no message may be on its way."""
+        rank = self._time
+        rank.now, rank.outgoing, rank.incoming, rank.owner = Fraction(0), Port(), Port(), None
+        rank.timeline.clear()
+        rank.cpu = time.thread_time_ns()
+
     def compute(self, flops: float, why: str) -> None:
         """Say that this rank has just computed so many FLOPs. By CPU time, what counts is the time since the last call."""
         if flops < 0:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,6 +26,9 @@ from minipar.schedule.lower import Message, Receive, Send, Sent, Step, lower
 AHEAD = 2                                                           # receives that are posted before they are needed
 
 
+Watch = Callable[[Instruction, "Execution"], AbstractContextManager[None]]
+
+
 class MicroBatch(NamedTuple):
     """inputs, targets: int [b, T]. noise: which dropout masks to draw for its samples."""
 
@@ -34,38 +37,37 @@ class MicroBatch(NamedTuple):
     noise: Noise
 
 
-def nothing(*_: Any) -> None:
-    """What an executor calls where nobody listens."""
+def nothing(*_: Any) -> nullcontext[None]:
+    """What an executor calls where nobody wants to know."""
+    return nullcontext()
 
 
 class Pipeline:
     """Runs a schedule on this rank's stages. All ranks of pp make one, and call `run` together.
 
-    listen(instruction): called after each computation, as the clock wants it.
+    watch(instruction, execution): a context in which the instruction is carried out, for whoever wants to measure it.
     """
 
-    def __init__(self, stages: Stages, schedule: Schedule, pp: Communicator, listen: Callable[[Instruction], None] = nothing):
-        self.stages, self.schedule, self.pp, self.listen = stages, schedule, pp, listen
+    def __init__(self, stages: Stages, schedule: Schedule, pp: Communicator, watch: Watch = nothing):
+        self.stages, self.schedule, self.pp, self.watch = stages, schedule, pp, watch
         self.program = lower(schedule)[pp.rank]
         self.completes = _completions(stages, schedule, pp.rank)
 
     def run(self, batch: Sequence[MicroBatch], count: int, scale: float = 1.0,
-            expect: Callable[[list[Parameter]], None] = nothing) -> np.ndarray:
+            expect: Callable[[list[Parameter]], object] = nothing) -> np.ndarray:
         """Add the gradient of the batch to the stages' parameters; returns the loss of each micro-batch, float64 [m].
 
         The losses are zero on all ranks but the one that has the last stage. count: what the loss is divided by, the tokens of
         the global batch. scale: what the gradient is multiplied by (mixed precision). expect(parameters): called before the
         last backward that reaches these parameters.
         """
-        run = _Run(self, batch, count, scale)
+        execution = Execution(self, batch, count, scale)
         for step in self.program:
             if step in self.completes:
                 expect(self.completes[step])
-            run.do(step)
-            if isinstance(step, Instruction):
-                self.listen(step)
-        run.finish()
-        return run.losses
+            execution.do(step)
+        execution.finish()
+        return execution.losses
 
 
 def _completions(stages: Stages, schedule: Schedule, rank: int) -> dict[Step, list[Parameter]]:
@@ -80,11 +82,11 @@ def _completions(stages: Stages, schedule: Schedule, rank: int) -> dict[Step, li
     return completes
 
 
-class _Run:
+class Execution:
     """One run of a program: what is on its way, what waits to be used, and the tapes between forward and backward."""
 
     def __init__(self, pipeline: Pipeline, batch: Sequence[MicroBatch], count: int, scale: float):
-        self.stages, self.pp, self.schedule = pipeline.stages, pipeline.pp, pipeline.schedule
+        self.stages, self.pp, self.schedule, self.watch = pipeline.stages, pipeline.pp, pipeline.schedule, pipeline.watch
         self.batch, self.count, self.scale = batch, count, scale
         self.losses = np.zeros(len(batch))
         self.values: dict[Message, np.ndarray] = {}                 # made or received, and not used yet
@@ -98,7 +100,8 @@ class _Run:
 
     def do(self, step: Step) -> None:
         if isinstance(step, Instruction):
-            self.table[step.kind](step.stage, step.micro)
+            with self.watch(step, self):
+                self.table[step.kind](step.stage, step.micro)
         else:
             self.table[type(step)](step.message, step.peer)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minipar.comm.collectives import all_reduce, even_counts
-from minipar.comm.protocol import Communicator, exchange_texts
+from minipar.comm.gathered import gathered
+from minipar.comm.protocol import Communicator
 from minipar.config import Layout, ModelConfig
 from minipar.errors import LayoutError
 from minipar.nn import GPT, Module, Part, Serial
@@ -77,14 +77,12 @@ class Stages(Module):
 
     def first_nonfinite(self, run: Callable[[], object]) -> str:
         """Where in the whole model a NaN or an infinity shows first when `run()` calls it, in words. All ranks of pp call it."""
-        found = {}
+        found = []
         for stage, model in self.parts.items():
             spoilt = (p.name for p in reversed(model.parameters()) if p.grad is not None and not np.isfinite(p.grad).all())
             methods = METHODS if model.part.last else ("forward",)  # the table may be shared: its logits are the last stage's
-            found[stage] = first_nonfinite(model, run, methods) or "", next(spoilt, "")
-        why = "where it diverged"
-        texts = exchange_texts(self.pp, json.dumps(found), why=why, tag=self.pp.entering("where", None, None, why=why))
-        everywhere = sorted((int(stage), *places) for text in texts for stage, places in json.loads(text).items())
+            found.append((stage, first_nonfinite(model, run, methods) or "", next(spoilt, "")))
+        everywhere = sorted(place for rank in gathered(self.pp, found, "where it diverged") for place in rank)
         place = next((place for _, place, _ in everywhere if place), "")
         gradient = next((name for *_, name in reversed(everywhere) if name), "")
         return place or (f"the gradient of {gradient}" if gradient else "a sum, of losses or of the gradient's squares")

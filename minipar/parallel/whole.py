@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
 from minipar.comm.collectives import reduce
-from minipar.comm.protocol import Communicator, exchange_texts
+from minipar.comm.gathered import gathered
+from minipar.comm.protocol import Communicator
 from minipar.nn import Parameter
 
 
@@ -29,11 +28,11 @@ def gather_stages(arrays: dict[str, np.ndarray], pp: Communicator) -> dict[str, 
     """All ranks' arrays on rank 0 of pp, nothing elsewhere. Names are the ranks' own. All ranks of pp call it."""
     why = "arrays of stages"
     about = {name: (array.shape, array.dtype.str) for name, array in arrays.items()}
-    tables = exchange_texts(pp, json.dumps(about), why=why, tag=pp.entering("gather stages", None, None, why=why))
+    tables = gathered(pp, about, why)
     if pp.rank > 0:
         for array in arrays.values():
             pp.send(np.ascontiguousarray(array), 0, why=why)
         return {}
     return arrays | {name: pp.recv(np.empty(shape, dtype), source, why=why)
                      for source, table in enumerate(tables) if source > 0
-                     for name, (shape, dtype) in json.loads(table).items()}
+                     for name, (shape, dtype) in table.items()}

@@ -11,7 +11,7 @@ from minipar.verify.case import RUNS, Case
 from minipar.verify.clues import gradient_clues, place_clue, ratio
 from minipar.verify.explain import Evidence, explain
 from minipar.verify.findings import Finding, difference, differences, over_ranks, tolerance
-from minipar.verify.gathered import gathered
+from minipar.comm.gathered import gathered
 from minipar.verify.record import Record, Run, part_of, run_alone, run_rank
 from minipar.verify.replicas import digests, fingerprint, replicas
 from minipar.verify.traffic import Traffic, sent_by_rank, traffic_of

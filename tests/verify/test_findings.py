@@ -18,7 +18,7 @@ from minipar.verify import uneven_case
 from minipar.verify.case import RUNS, make_trainer
 from minipar.verify.clues import ratio
 from minipar.verify.findings import Finding, difference, differences, over_ranks
-from minipar.verify.gathered import gathered
+from minipar.comm.gathered import gathered
 from minipar.verify.record import Record, Seen, run_alone
 from minipar.verify.replicas import fingerprint, replicas
 from tests.ranks import ranks

@@ -1,4 +1,4 @@
-"""Small findings of all ranks, on every rank: then every rank comes to the same verdict."""
+"""Small findings of all ranks, on every rank: then every rank comes to the same conclusion."""
 
 from __future__ import annotations
 

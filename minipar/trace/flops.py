@@ -1,0 +1,25 @@
+"""The work of a pipeline's instructions: FLOPs of matrix products, of one rank's share of a stage."""
+
+from __future__ import annotations
+
+from minipar.config import ModelConfig
+from minipar.nn import Part
+from minipar.nn.counts import computed_pairs, forward_flops
+from minipar.plan.collectives import piece
+
+# Of which units a rank of tp has a share, by kind of product.
+UNITS = {"qkv": "heads", "scores": "heads", "weighted values": "heads", "out": "heads",
+         "up": "mlp_width", "down": "mlp_width", "head": "vocabulary"}
+
+
+def part_flops(model: ModelConfig, part: Part, samples: int, tp: int = 1, rank: int = 0) -> int:
+    """FLOPs of one forward of a stage for so many samples, on rank `rank` of `tp`.
+
+    Backward takes as many for the gradient of its inputs (B), and as many again for that of its weights (W).
+    """
+    total = 0
+    for kind, flops in forward_flops(model, samples, model.context, computed_pairs).items():
+        units = getattr(model, UNITS[kind])
+        share = int(part.last) * model.layers if kind == "head" else len(part.layers)
+        total += flops * share // model.layers * piece(units, tp, rank) // units
+    return total

@@ -1,0 +1,45 @@
+"""What one rank saw of a step: every instruction of its program, by its clock, or the memory that was held after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+
+from minipar.autograd.held import held_bytes
+from minipar.comm.clock import Clock
+from minipar.parallel.pipeline import Execution
+from minipar.schedule.instruction import Instruction
+
+
+@dataclass(frozen=True)
+class Interval:
+    """begin, end: seconds since the step began."""
+
+    instruction: Instruction
+    begin: Fraction
+    end: Fraction
+
+
+class Tracer:
+    """Give `watch` to a Trainer, set `on` to "time" or to "memory" before a step, and read what it has found.
+
+    flops(instruction): the work that the clock is told of, where it counts FLOPs.
+    """
+
+    def __init__(self, clock: Clock, flops: Callable[[Instruction], int]):
+        self.clock, self.flops = clock, flops
+        self.on = ""
+        self.intervals: list[Interval] = []
+        self.activations = 0                                        # bytes, the most that was held after an instruction
+
+    @contextmanager
+    def watch(self, instruction: Instruction, execution: Execution) -> Iterator[None]:
+        begin = self.clock.now
+        yield
+        if self.on == "time":
+            self.clock.compute(self.flops(instruction), str(instruction))
+            self.intervals.append(Interval(instruction, begin, self.clock.now))
+        elif self.on == "memory":
+            self.activations = max(self.activations, held_bytes(*execution.tapes.values(), *execution.deferred.values()))
