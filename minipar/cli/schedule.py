@@ -7,7 +7,6 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 from minipar.cli.files import write_json
@@ -16,6 +15,7 @@ from minipar.plots.save import save
 from minipar.plots.schedule import draw_schedule
 from minipar.schedule import files
 from minipar.schedule.costs import Costs
+from minipar.schedule.find import DEFAULT_MICRO_BATCHES, DEFAULT_RANKS, find_schedule
 from minipar.schedule.footprint import peak_activations, traffic
 from minipar.schedule.gantt import gantt
 from minipar.schedule.generators import SCHEDULES, make_schedule
@@ -25,7 +25,6 @@ from minipar.schedule.simulate import simulate
 from minipar.schedule.times import Number, Times
 from minipar.schedule.wavefront import simulate_wave
 
-RANKS, MICRO_BATCHES = 4, 8                                         # unless the user, or the file, says otherwise
 MOST = 1_000_000                                                    # instructions that are written down one by one
 ROWS = 40                                                           # of a table
 Links = Mapping[tuple[int, int], int]
@@ -41,8 +40,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         action = actions.add_parser(name, help=text)
         action.add_argument("schedule", metavar="NAME|FILE",
                             help=f"{', '.join(SCHEDULES)}; or a file that ends in .json or .py (see minipar schedule --help)")
-        action.add_argument("--ranks", type=_positive, metavar="P", help=f"pipeline ranks (default {RANKS})")
-        action.add_argument("--micro-batches", type=_positive, metavar="M", help=f"pieces of the batch (default {MICRO_BATCHES})")
+        action.add_argument("--ranks", type=_positive, metavar="P", help=f"default {DEFAULT_RANKS}")
+        action.add_argument("--micro-batches", type=_positive, metavar="M", help=f"default {DEFAULT_MICRO_BATCHES}")
         action.add_argument("--virtual", type=_positive, metavar="V", help="stages per rank (default: the schedule's own)")
         action.add_argument("--json", metavar="FILE", help="write the schedule to this file, to be read again" if name == "show"
                             else "write the results to this file")
@@ -123,7 +122,7 @@ def _simulate(options: argparse.Namespace) -> int:
 
 def _simulated(options: argparse.Namespace, costs: Costs) -> tuple[Times, Sequence[Number], Links, dict[str, Any]]:
     """Times, peak activations, messages and sizes; GPipe and 1F1B of one stage per rank at any size."""
-    name, ranks, micro_batches = options.schedule, options.ranks or RANKS, options.micro_batches or MICRO_BATCHES
+    name, ranks, micro_batches = options.schedule, options.ranks or DEFAULT_RANKS, options.micro_batches or DEFAULT_MICRO_BATCHES
     if name in ("gpipe", "1f1b") and options.virtual in (None, 1) and 2 * ranks * micro_batches > MOST:
         wave = simulate_wave(name, ranks, micro_batches, costs)
         links = {link: count * micro_batches for link, count in traffic(make_schedule(name, ranks, 1)).items()}
@@ -141,27 +140,12 @@ def _proven(options: argparse.Namespace) -> Schedule:
 
 
 def _given(options: argparse.Namespace) -> Schedule:
-    """The schedule that is named. Raises ConfigError for options that do not fit it, ScheduleError for a file that says none."""
-    source, ranks, micro_batches = options.schedule, options.ranks, options.micro_batches
-    if source in SCHEDULES:
-        ranks, micro_batches = ranks or RANKS, micro_batches or MICRO_BATCHES
-        if (size := 3 * ranks * micro_batches * max(1, options.virtual or 1)) > MOST:
-            raise ConfigError(f"up to {size:,} instructions are too many to list; choose fewer ranks or micro-batches (simulate "
-                              f"takes gpipe and 1f1b at any size)")
-        return make_schedule(source, ranks, micro_batches, options.virtual)
-    ending = Path(source).suffix
-    if ending not in (".json", ".py"):
-        raise ConfigError(f"no schedule is called {source!r}; choose one of {', '.join(SCHEDULES)}, or a file that ends in .json "
-                          f"or .py")
-    if options.virtual is not None:
-        raise ConfigError(f"--virtual is for minipar's own schedules; {source} says itself where its stages are")
-    if ending == ".py":
-        return files.load_python(source, ranks or RANKS, micro_batches or MICRO_BATCHES)
-    schedule = files.load_json(source)
-    for flag, value, found in (("--ranks", ranks, schedule.ranks), ("--micro-batches", micro_batches, schedule.micro_batches)):
-        if value not in (None, found):
-            raise ConfigError(f"{flag} is {value}, but {source} is for {found}; leave it out")
-    return schedule
+    """The schedule that is named. Raises ConfigError if it is too large, otherwise as `find_schedule` does."""
+    ranks, micro_batches = options.ranks or DEFAULT_RANKS, options.micro_batches or DEFAULT_MICRO_BATCHES
+    if (size := 3 * ranks * micro_batches * (options.virtual or 1)) > MOST:
+        raise ConfigError(f"up to {size:,} instructions are too many to list; choose fewer ranks or micro-batches (simulate takes "
+                          f"gpipe and 1f1b at any size)")
+    return find_schedule(options.schedule, options.ranks, options.micro_batches, options.virtual)
 
 
 def _costs(options: argparse.Namespace) -> Costs:
