@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -29,17 +30,21 @@ def draw_compression(rows: Iterable[Row]) -> Figure:
     top = best + CEILING
     figure = Figure(figsize=(11, 6.5), layout="constrained")
     axes = figure.add_subplot()
+    labels: list[tuple[float, float]] = []                          # where there is one
     for number, (method, group) in enumerate(methods.items()):
         sizes, losses = [row.bytes / 1024 for row in group], [min(row.loss, top) for row in group]
         style = dict(marker="*", markersize=18, linestyle="", zorder=3) if len(group) == 1 else dict(
             marker="os^Dv<>p"[number % 8], markersize=8, linewidth=2)
         axes.plot(sizes, losses, color=f"C{number}", label=method, **style)     # type: ignore[arg-type]
         for row, size, loss in zip(group, sizes, losses, strict=True):
-            axes.annotate(row.setting, (size, loss), textcoords="offset points", xytext=(6, 5), fontsize=8, color=f"C{number}")
+            if not any(abs(math.log(size / x)) < 0.1 and abs(loss - y) < 0.03 for x, y in labels):     # it would lie on another
+                labels.append((size, loss))
+                axes.annotate(row.setting, (size, loss), textcoords="offset points", xytext=(6, 6), fontsize=9, color=f"C{number}")
     axes.axhline(top, color="gray", linestyle=":")
-    axes.annotate(f"{CEILING:g} nat above the best, or more", (0.01, top), xycoords=("axes fraction", "data"), color="gray",
-                  textcoords="offset points", xytext=(0, 6))
+    axes.annotate(f"{CEILING:g} nat above the best, or more", (0.99, top), xycoords=("axes fraction", "data"), color="gray",
+                  textcoords="offset points", xytext=(0, 6), ha="right")
     axes.set(xscale="log", ylim=(best - 0.05, top + 0.08))
+    axes.margins(x=0.09)
     axes.set_title("What compression costs", fontsize=16)
     axes.set_xlabel("file (KiB)", fontsize=13)
     axes.set_ylabel("validation loss (nats per token)", fontsize=13)
@@ -47,5 +52,5 @@ def draw_compression(rows: Iterable[Row]) -> Figure:
     axes.xaxis.set_minor_formatter(ScalarFormatter())
     axes.tick_params(axis="x", which="minor", labelsize=8)
     axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=11, loc="center right")
+    axes.legend(fontsize=12, loc="upper right", bbox_to_anchor=(1, 0.93))
     return figure

@@ -30,6 +30,7 @@ from minipar.data.batches import Batches, EvaluationBatches
 from minipar.data.markov import MarkovSource
 from minipar.errors import ConfigError, ShapeError
 from minipar.nn import GPT, SERIAL
+from minipar.nn.gpt import Part
 from minipar.optim import AdamW, Flat
 from minipar.parallel.tensor import SequenceRegion, TensorRegion
 from minipar.rng import stream
@@ -268,6 +269,29 @@ def test_four_layers_distilled_into_two() -> None:
 def test_models_that_cannot_be_compared(changes: dict[str, int], recipe: Recipe, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Distillation(GPT(replace(STUDENT, **changes)), GPT(TEACHER), recipe)
+
+
+def test_models_that_do_not_hold_what_is_compared() -> None:
+    """A pipeline stage has no logits of the whole; blocks that are computed again in backward keep no hidden states."""
+    stage = GPT(TEACHER, part=Part(True, range(2), False))
+    with pytest.raises(ConfigError, match="the teacher is a part of a model, with 2 of 4 layers"):
+        Distillation(GPT(STUDENT), stage)
+    forgetful = GPT(STUDENT, recompute="full")
+    for recipe in (Recipe(hidden=1.0), Recipe(attention=1.0)):
+        with pytest.raises(ConfigError, match="keeps no hidden states or scores"):
+            Distillation(forgetful, GPT(TEACHER), recipe)
+
+
+@pytest.mark.parametrize("recompute", ["selective", "full"])
+def test_a_student_that_recomputes_learns_the_same_from_soft_targets(recompute: str) -> None:
+    gradients = []
+    for how in ("none", recompute):
+        student = GPT(STUDENT, seed=1, dtype=np.float64, recompute=how)
+        teacher = GPT(TEACHER, seed=2, dtype=np.float64, recompute=how)
+        backward(Distillation(student, teacher, Recipe(alpha=0.7)).loss(TOKENS, TARGETS))
+        gradients.append({p.name: p.grad for p in student.parameters()})
+    for name, grad in gradients[0].items():
+        np.testing.assert_array_equal(gradients[1][name], grad, err_msg=name)
 
 
 @pytest.mark.parametrize("values, message", [

@@ -18,6 +18,7 @@ from minipar.compress.distill.trace import trace
 from minipar.compress.reduction import Reduce, alone
 from minipar.errors import ConfigError
 from minipar.nn import GPT, Parameter, Start
+from minipar.nn.recomputation import RECOMPUTATIONS
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,13 @@ def take_layers(teacher: GPT, layers: Sequence[int]) -> GPT:
 
 def _require_comparable(student: GPT, teacher: GPT, recipe: Recipe) -> None:
     one, other = student.config, teacher.config
+    for name, model in (("student", student), ("teacher", teacher)):
+        if len(model.blocks) != model.config.layers:
+            raise ConfigError(f"the {name} is a part of a model, with {len(model.blocks)} of {model.config.layers} layers; "
+                              f"distillation needs all of it: choose pp = 1")
+    if (recipe.hidden or recipe.attention) and student.through is not RECOMPUTATIONS["none"]:
+        raise ConfigError("a student that recomputes its blocks keeps no hidden states or scores to learn from; "
+                          "build it with recompute='none', or give hidden and attention the weight 0")
     if one.vocabulary != other.vocabulary:
         raise ConfigError(f"the student's vocabulary is {one.vocabulary}, the teacher's {other.vocabulary}; they must be equal")
     if one.context > other.context:
