@@ -239,6 +239,8 @@ def train(text: np.ndarray, lr: float, steps: int, start: np.ndarray | None = No
         with autocast():
             loss = model.loss(inputs, targets, count=TOKENS)
         losses.append(loss.item() * TOKENS / targets.size)
+        if np.isnan(losses[-1]):                                    # spoilt weights learn nothing any more
+            break
         backward(loss, np.full_like(loss.data, scale.scale))         # the same as multiplying the loss
         scale.unscale(flat.gradient())
         finite = bool(np.isfinite(flat.grad).all())
