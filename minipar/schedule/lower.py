@@ -97,7 +97,8 @@ def lower(schedule: Schedule) -> list[Program]:
             if made is not None and homes[made.dest] != rank:
                 program.append(Send(made, homes[made.dest]))
         programs.append(program)
-    return [_with_sent(rank, programs) for rank in range(schedule.ranks)]
+    places = [{step: place for place, step in enumerate(program)} for program in programs]
+    return [_with_sent(rank, programs, places) for rank in range(schedule.ranks)]
 
 
 def _channels(schedule: Schedule) -> dict[tuple[str, int], list[Message]]:
@@ -110,9 +111,11 @@ def _channels(schedule: Schedule) -> dict[tuple[str, int], list[Message]]:
     return channels
 
 
-def _with_sent(rank: int, programs: list[Program]) -> Program:
-    """The rank's program with a `Sent` for each of its messages, at the first receive that proves the message received."""
-    places = [{step: place for place, step in enumerate(program)} for program in programs]
+def _with_sent(rank: int, programs: list[Program], places: list[dict[Step, int]]) -> Program:
+    """The rank's program with a `Sent` for each of its messages, at the first receive that proves the message received.
+
+    places: of each rank, where the steps of its program stand.
+    """
     program: Program = []
     open_: dict[int, list[tuple[int, Message]]] = {}                # peer -> where it receives it, the message; oldest first
     for step in programs[rank]:

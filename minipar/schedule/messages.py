@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from minipar.schedule.contents import Place, Places, Steps, each, fault, key
-from minipar.schedule.lower import Receive, Send, Sent
+from minipar.schedule.lower import Message, Receive, Send, Sent
 from minipar.schedule.progress import execution
 
 
@@ -35,15 +37,15 @@ def check_sent(programs: Steps, places: Places) -> None:
     Vector clocks (Fidge 1988, Mattern 1989): each rank knows of each other one how many steps it must have done by now, and
     every message carries the sender's knowledge along. The programs must be able to run to their end. Raises ScheduleError.
     """
-    known = [[0] * len(programs) for _ in programs]
-    carried: dict[object, list[int]] = {}
+    known = np.zeros((len(programs), len(programs)), np.int64)       # known[rank, other]
+    carried: dict[Message, np.ndarray] = {}
     for rank, number in execution(programs, synchronous=False):
         step = programs[rank][number]
-        known[rank][rank] = number + 1
+        known[rank, rank] = number + 1
         if isinstance(step, Send):
             carried[step.message] = known[rank].copy()
         if isinstance(step, Receive):
-            known[rank] = [max(pair) for pair in zip(known[rank], carried.pop(step.message), strict=True)]
-        if isinstance(step, Sent) and known[rank][step.peer] <= places[key(Receive(step.message, rank))].step:
+            np.maximum(known[rank], carried.pop(step.message), out=known[rank])
+        if isinstance(step, Sent) and known[rank, step.peer] <= places[key(Receive(step.message, rank))].step:
             raise fault(Place(rank, number), step, f"comes too early: nothing proves that rank {step.peer} has received it; "
                         f"move it after the receive of something that rank {step.peer} made later")
