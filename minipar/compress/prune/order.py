@@ -42,7 +42,7 @@ class Order:
     """
 
     def __init__(self, scores: Scores, shards: Shards):
-        _require_finite(scores, shards)
+        require_finite(scores, shards)
         known = {p.name: p for p in shards.parameters}
         self.parameters = [known.get(name) for name in scores]
         self.dtype = np.result_type(np.float32, *scores.values())
@@ -107,7 +107,8 @@ def _to_key(score: np.ndarray) -> np.ndarray:
     return np.where(bits & sign, ~bits, bits | sign)
 
 
-def _require_finite(scores: Scores, shards: Shards) -> None:
+def require_finite(scores: Scores, shards: Shards) -> None:
+    """Raises DivergenceError, on all ranks alike, where a score of any of them is NaN or infinite."""
     spoilt = [name for name, s in scores.items() if not np.isfinite(s).all()]
     if shards.add(np.array([len(spoilt)]))[0]:
         where = spoilt[0] if spoilt else "an array of another rank"

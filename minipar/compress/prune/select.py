@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from minipar.compress.prune.mask import Mask
-from minipar.compress.prune.order import ALONE, Order, Scores, Shards
+from minipar.compress.prune.order import ALONE, Order, Scores, Shards, require_finite
 from minipar.errors import ConfigError
 
 
@@ -24,7 +24,7 @@ def threshold_mask(weights: Scores, threshold: float, *, shards: Shards = ALONE)
     """
     if not threshold >= 0:
         raise ConfigError(f"a threshold of magnitudes is at least 0; got {threshold}")
-    Order(weights, shards)
+    require_finite(weights, shards)
     return Mask({name: abs(w) >= threshold for name, w in weights.items()})
 
 
