@@ -9,6 +9,7 @@ import pytest
 
 from minipar.errors import ScheduleError
 from minipar.schedule.files import from_json, load_json, load_python, to_json
+from minipar.schedule.find import find_schedule
 from minipar.schedule.generators import SCHEDULES, make_schedule
 from minipar.schedule.lint import lint
 
@@ -129,6 +130,18 @@ def test_mistakes_in_python(tmp_path: Path, source: str, said: str) -> None:
     path = tmp_path / "own.py"
     path.write_text(source)
     assert message(lambda: load_python(path, 2, 1)).startswith(f"{path}{said}")
+
+
+def test_a_schedule_is_found_by_name_or_file(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(GPIPE)
+    (tmp_path / "own.json").write_text(json.dumps(to_json(make_schedule("gpipe", 2, 3))))
+    assert find_schedule("interleaved", 2, 3, 4) == make_schedule("interleaved", 2, 3, 4)
+    for name in ("own.py", "own.json", "gpipe"):
+        assert find_schedule(str(tmp_path / name) if "." in name else name, 2, 3).orders == make_schedule("gpipe", 2, 3).orders
+    assert find_schedule(str(tmp_path / "own.json")).ranks == 2
+    assert message(lambda: find_schedule(str(tmp_path / "own.json"), 2, 4)) == (
+        f"{tmp_path / 'own.json'} is for 3 micro-batches, not 4; ask for 3, or use another file")
+    assert message(lambda: find_schedule("own.txt")).startswith("no schedule is called 'own.txt'; choose one of naive, gpipe, ")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
