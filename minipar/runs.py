@@ -102,7 +102,7 @@ class Run:
         """This rank's share of the model of the last checkpoint, for generation, and its tokenizer. All ranks call it."""
         _, arrays, meta = self.latest()
         model = ModelConfig(**meta["model"])
-        homes = schedule_of(grid.layout, 1).homes
+        homes = schedule_of(grid.layout).homes
         stages = Stages(model, parts_of(model.layers, len(homes), grid.layout.stage_layers), homes, grid,
                         region_of(grid.tp, model.context, sequence_parallel=False), seed=0, dtype=meta["train"]["dtype"])
         stages.load_state_dict({p.name: p.own(arrays[f"weights/{p.name}"]) for p in stages.parameters()})

@@ -80,7 +80,7 @@ class Trainer:
         first = sum(self.shares[: grid.dp.rank])
         self.rows = np.arange(first, first + self.shares[grid.dp.rank])
         region = region or region_of(grid.tp, model.context, layout.sequence_parallel)
-        homes = schedule_of(layout, train.micro_batches).homes
+        homes = schedule_of(layout).homes
         parts = parts_of(model.layers, len(homes), layout.stage_layers)
         self.stages = Stages(model, parts, homes, grid, region, seed=train.seed, dtype=train.dtype,
                              recompute=train.recompute)

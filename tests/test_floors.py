@@ -15,14 +15,14 @@ FLOORS: list[set[str]] = [
     {"autograd", "comm", "schedule", "plan"},
     {"nn", "optim", "data", "precision", "metrics", "compress", "doctor"},
     {"parallel", "checkpoint"},
-    {"train", "generate", "verify", "plots", "runs"},
+    {"train", "generate", "verify", "plots", "runs", "trace"},
     {"cli", "__main__", "__init__"},
 ]
 # Within a floor, who else may be imported: a package -> its neighbours.
 NEIGHBOURS = {
     "config": {"errors"}, "comm": {"plan"}, "plan": {"schedule"},
     "optim": {"nn"}, "precision": {"nn", "optim"}, "compress": {"nn", "optim"},
-    "runs": {"train"}, "verify": {"train"}, "__main__": {"cli"},
+    "runs": {"train"}, "verify": {"train"}, "trace": {"train"}, "__main__": {"cli"},
 }
 FORBIDDEN = {("nn", "comm"), ("autograd", "comm"), ("data", "autograd"), ("optim", "comm")}
 ONLY_IN = {"mpi4py": r"comm/mpi(/|\.py)", "matplotlib": r"plots/", "tqdm": r"cli(/|\.py)", "torch": r"$^",

@@ -11,12 +11,12 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from minipar.cli import doctor, generate, gradcheck, launch, lesson, mutants, schedule, train, verify
+from minipar.cli import doctor, generate, gradcheck, launch, lesson, mutants, schedule, trace, train, verify
 from minipar.cli.ranks import entered
 from minipar.errors import MiniparError
 from minipar.memory import keep_freed_memory
 
-COMMANDS = (train, generate, verify, mutants, gradcheck, schedule, lesson, doctor, launch)
+COMMANDS = (train, generate, verify, mutants, gradcheck, schedule, trace, lesson, doctor, launch)
 
 
 class Parser(argparse.ArgumentParser):

@@ -28,7 +28,7 @@ def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -
         group.add_argument("--bucket-bytes", type=int, default=Layout.bucket_bytes,
                            help=f"of gradient in one bucket (default {Layout.bucket_bytes})")
     group.add_argument("--pipeline", default=Layout.pipeline, metavar="SCHEDULE",
-                       help=f"the schedule of the pipeline, by name (minipar schedule --help) or a file (default {Layout.pipeline})")
+                       help=f"of the pipeline, by name or as a file, see minipar schedule --help (default {Layout.pipeline})")
     group.add_argument("--virtual", type=int, default=Layout.virtual,
                        help="pipeline stages per rank (default: what the schedule prescribes)")
     group.add_argument("--stage-layers", type=_numbers, default=(), metavar="N,N,...",

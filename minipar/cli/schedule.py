@@ -10,6 +10,9 @@ from fractions import Fraction
 from typing import Any
 
 from minipar.cli.files import write_json
+from minipar.cli.verify import lines
+from minipar.comm.threads import run
+from minipar.config import Layout
 from minipar.errors import ConfigError
 from minipar.plots.save import save
 from minipar.plots.schedule import draw_schedule
@@ -24,6 +27,7 @@ from minipar.schedule.lint import lint
 from minipar.schedule.simulate import simulate
 from minipar.schedule.times import Number, Times
 from minipar.schedule.wavefront import simulate_wave
+from minipar.verify import uneven_case, verify
 
 MOST = 1_000_000                                                    # instructions that are written down one by one
 ROWS = 40                                                           # of a table
@@ -34,18 +38,21 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser("schedule", help="show, prove and simulate pipeline schedules", description=__doc__,
                                    formatter_class=argparse.RawDescriptionHelpFormatter, epilog=files.__doc__)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for name, run, text in (("show", _show, "draw it: text, a picture, or JSON"),
-                            ("lint", _lint, "prove that it is right, and say for which sends it is safe"),
-                            ("simulate", _simulate, "makespan, bubble, peak activations, traffic")):
+    for name, run_it, text in (("show", _show, "draw it: text, a picture, or JSON"),
+                               ("lint", _lint, "prove that it is right, and say for which sends it is safe"),
+                               ("simulate", _simulate, "makespan, bubble, peak activations, traffic"),
+                               ("run", _train, "train a small GPT by it on threads, all gradients held against one process's")):
         action = actions.add_parser(name, help=text)
         action.add_argument("schedule", metavar="NAME|FILE",
                             help=f"{', '.join(SCHEDULES)}; or a file that ends in .json or .py (see minipar schedule --help)")
         action.add_argument("--ranks", type=_positive, metavar="P", help=f"default {DEFAULT_RANKS}")
         action.add_argument("--micro-batches", type=_positive, metavar="M", help=f"default {DEFAULT_MICRO_BATCHES}")
         action.add_argument("--virtual", type=_positive, metavar="V", help="stages per rank (default: the schedule's own)")
+        action.set_defaults(run=run_it)
+        if name == "run":
+            continue
         action.add_argument("--json", metavar="FILE", help="write the schedule to this file, to be read again" if name == "show"
                             else "write the results to this file")
-        action.set_defaults(run=run)
         if name == "lint":
             action.add_argument("--synchronous", action="store_true", help="refuse what is not safe with synchronous sends")
             continue
@@ -93,6 +100,17 @@ def _lint(options: argparse.Namespace) -> int:
            ((rank, _stages(schedule, rank), len(order), peak) for rank, (order, peak) in enumerate(rows)))
     _print_links(report.messages)
     return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    """Exit status 0: the same training as on one process, 1: not."""
+    schedule = _proven(options)
+    layout = Layout(pp=schedule.ranks, pipeline=options.schedule, virtual=options.virtual or 0)
+    case = uneven_case(layout, layers=max(2, schedule.stages), micro_batches=schedule.micro_batches,
+                       batch=max(7, schedule.micro_batches + 1))
+    report = run(schedule.ranks, verify, case)[0]
+    print(*lines(report), sep="\n")
+    return 0 if report.proven else 1
 
 
 def _simulate(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -12,18 +13,29 @@ from minipar.comm.collectives import all_reduce, even_counts
 from minipar.comm.gathered import gathered
 from minipar.comm.protocol import Communicator
 from minipar.config import Layout, ModelConfig
-from minipar.errors import LayoutError
+from minipar.errors import LayoutError, ScheduleError
 from minipar.nn import GPT, Module, Part, Serial
 from minipar.nn.diagnosis import METHODS, first_nonfinite
 from minipar.optim import Flat
 from minipar.parallel.grid import Grid
-from minipar.schedule.generators import make_schedule
+from minipar.schedule.find import find_schedule
+from minipar.schedule.generators import SCHEDULES
 from minipar.schedule.instruction import Schedule
+from minipar.schedule.lint import lint
 
 
-def schedule_of(layout: Layout, micro_batches: int) -> Schedule:
-    """The layout's schedule. Raises ScheduleError or LayoutError where it cannot be."""
-    return make_schedule(layout.pipeline, layout.pp, micro_batches, layout.virtual or None)
+@lru_cache
+def schedule_of(layout: Layout, micro_batches: int | None = None) -> Schedule:
+    """The layout's schedule, proven if it comes from a file. Raises ScheduleError or LayoutError where it cannot be.
+
+    micro_batches: None where only the homes of the stages matter, or other facts that do not depend on it.
+    """
+    schedule = find_schedule(layout.pipeline, layout.pp, micro_batches, layout.virtual or None)
+    if layout.pipeline not in SCHEDULES:
+        lint(schedule)
+    if schedule.forward_only:
+        raise ScheduleError(f"schedule {layout.pipeline} has no backward; choose one that trains")
+    return schedule
 
 
 def parts_of(layers: int, stages: int, counts: Sequence[int] = ()) -> list[Part]:

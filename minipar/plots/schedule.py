@@ -37,25 +37,27 @@ def draw_schedule(timeline: Timeline) -> Figure:
     axes.text(1.005, 1.0, "peak\nactivations", transform=axes.transAxes, va="bottom", fontsize=8)
     for rank, peak in enumerate(peak_activations(schedule)):
         axes.text(1.005, rank, f"{float(peak):g}", transform=axes.get_yaxis_transform(), va="center", fontsize=9)
-    figure.legend(handles=_legend(schedule), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    figure.legend(handles=legend(schedule), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return figure
 
 
-def draw_gantt(axes: Axes, timeline: Timeline, inches: float) -> None:
-    """The bars alone, rank 0 on top. inches: that a unit of time is wide; it decides which bars get numbers and seams."""
-    schedule, makespan = timeline.schedule, timeline.makespan
+def draw_gantt(axes: Axes, timeline: Timeline, inches: float, unit: float = 1.0) -> None:
+    """The bars alone, rank 0 on top. unit: what the timeline's times are multiplied by. inches: that one of the drawn times is
+    wide; it decides which bars get numbers and seams."""
+    schedule, makespan = timeline.schedule, unit * float(timeline.makespan)
     shades, room = _shades(schedule), _room_for_number(schedule)
     for rank, order in enumerate(schedule.orders):
-        axes.broken_barh([(0, float(makespan))], (rank - HEIGHT / 2, HEIGHT), **BUBBLE)
+        axes.broken_barh([(0, makespan)], (rank - HEIGHT / 2, HEIGHT), **BUBBLE)
         by_shade: dict[tuple[float, ...], list[tuple[float, float]]] = {}
-        for (kind, stage, micro), start, end in zip(order, timeline.start[rank], timeline.end[rank], strict=True):
-            by_shade.setdefault(shades[kind, stage], []).append((float(start), float(end - start)))
-            if room <= inches * float(end - start):
-                axes.text(float(start + end) / 2, rank, str(micro), ha="center", va="center_baseline", fontsize=8, clip_on=True)
+        for (kind, stage, micro), *times in zip(order, timeline.start[rank], timeline.end[rank], strict=True):
+            start, end = (unit * float(time) for time in times)
+            by_shade.setdefault(shades[kind, stage], []).append((start, end - start))
+            if room <= inches * (end - start):
+                axes.text((start + end) / 2, rank, str(micro), ha="center", va="center_baseline", fontsize=8, clip_on=True)
         for shade, bars in by_shade.items():
             seam = min(0.7, 10 * inches * min(duration for _, duration in bars))      # points; a seventh of the bar at most
             axes.broken_barh(bars, (rank - HEIGHT / 2, HEIGHT), facecolor=shade, edgecolor="white", linewidth=seam)
-    axes.set(xlim=(0, float(makespan)), ylim=(schedule.ranks - 0.5, -0.5), xlabel="time")
+    axes.set(xlim=(0, makespan), ylim=(schedule.ranks - 0.5, -0.5), xlabel="time")
     named = range(0, schedule.ranks, -(-schedule.ranks // 40))      # a name for each rank, or for one in several
     axes.set_yticks(named, [f"rank {rank}" for rank in named])
     axes.tick_params(axis="y", length=0)
@@ -79,7 +81,7 @@ def _shades(schedule: Schedule) -> dict[tuple[str, int], tuple[float, ...]]:
     return shades
 
 
-def _legend(schedule: Schedule) -> list[Patch]:
+def legend(schedule: Schedule) -> list[Patch]:
     meaning = {"F": "forward", "B": "backward"}
     if schedule.split:
         meaning |= {"B": "backward: gradient of the input", "W": "gradient of the weights"}

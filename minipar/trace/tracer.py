@@ -32,7 +32,7 @@ class Tracer:
         self.clock, self.flops = clock, flops
         self.on = ""
         self.intervals: list[Interval] = []
-        self.activations = 0                                        # bytes, the most that was held after an instruction
+        self.activations = self.messages = 0                        # bytes, the most that was held after an instruction
 
     @contextmanager
     def watch(self, instruction: Instruction, execution: Execution) -> Iterator[None]:
@@ -43,3 +43,5 @@ class Tracer:
             self.intervals.append(Interval(instruction, begin, self.clock.now))
         elif self.on == "memory":
             self.activations = max(self.activations, held_bytes(*execution.tapes.values(), *execution.deferred.values()))
+            waiting = [*execution.values.values(), *(request.array for request in execution.sending.values())]
+            self.messages = max(self.messages, sum(array.nbytes for array in waiting))

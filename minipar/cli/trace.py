@@ -1,0 +1,89 @@
+"""`minipar trace`: a training step under the clock. Ranks tell the time of machines of their own, however few cores there are.
+
+Into the folder go trace.json, for ui.perfetto.dev; timeline.png, the schedule as predicted and as measured; memory.png, what
+each rank held; and summary.json. Without --flops-rate a rank's time is the CPU time that it spends; with it, all is exact and
+repeatable.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from minipar.checkpoint.atomic import refusals_named
+from minipar.cli.files import write_json
+from minipar.cli.options import add_config_options, given
+from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
+from minipar.comm.network import Network
+from minipar.comm.protocol import Communicator
+from minipar.comm.timeline import write_trace
+from minipar.config import ModelConfig, TrainConfig
+from minipar.data.text import load_text
+from minipar.data.tokenizer import make_tokenizer
+from minipar.plan.parameters import ITEMSIZE
+from minipar.plots.save import save
+from minipar.plots.trace import draw_memory, draw_timelines
+from minipar.trace.predict import bytes_per_link, overlap, predicted
+from minipar.trace.step import Trace, trace_step
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser("trace", help="time a training step as on a cluster, and draw it", description=__doc__)
+    parser.add_argument("--out", default="runs/trace", metavar="DIR", help="folder of the results (default runs/trace)")
+    group = parser.add_argument_group("clock")
+    group.add_argument("--alpha", type=float, default=1e-6, help="seconds per message (default 1e-6)")
+    group.add_argument("--beta", type=float, default=1e-10, help="seconds per byte (default 1e-10)")
+    group.add_argument("--flops-rate", type=float, metavar="R", help="FLOPs per second of a rank (default: its CPU time counts)")
+    add_config_options(parser)
+    add_layout_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    return on_ranks(options, lambda world: _run_on(world, options))
+
+
+def _run_on(world: Communicator, options: argparse.Namespace) -> int:
+    train = TrainConfig(**given(options, TrainConfig))
+    text = load_text(train.data or None)
+    tokenizer = make_tokenizer(train.tokenizer, text)
+    model = ModelConfig(**{**given(options, ModelConfig), "vocabulary": tokenizer.vocab_size})
+    network, layout = Network(options.alpha, options.beta), layout_of(options)
+    trace = trace_step(world, layout, model, train, tokenizer, tokenizer.encode(text), network, options.flops_rate)
+    if trace is not None:
+        tokens = -(-model.context // layout.tp) if layout.sequence_parallel else model.context
+        write(Path(options.out), trace, network, tokens * model.width * ITEMSIZE[train.dtype])
+    return 0
+
+
+def write(folder: Path, trace: Trace, network: Network, message: int) -> None:
+    """The results of a trace, as files and as text. message: bytes of one sample between two stages."""
+    with refusals_named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    expected, measured = predicted(trace, network, message), trace.measured
+    write_trace(folder / "trace.json", trace.events)
+    save(draw_timelines(expected, measured, _title(trace)), folder / "timeline.png")
+    save(draw_memory(trace.memory), folder / "memory.png")
+    shares = [overlap(trace.events, rank) for rank in range(trace.layout.ranks)]
+    links = {f"{sender} to {receiver}": n for (sender, receiver), n in bytes_per_link(trace.events).items()}
+    values: dict[str, Any] = {"overlap": shares, "bytes_per_link": links, "memory": trace.memory}
+    for name, timeline in (("predicted", expected), ("measured", measured)):
+        values[name] = {"makespan_seconds": float(timeline.makespan), "bubble_of_total": float(timeline.bubble()),
+                        "bubble_of_ideal": float(timeline.bubble("ideal")),
+                        "bubble_over_spans": float(timeline.bubble(over="span"))}
+    write_json(str(folder / "summary.json"), values)
+    print(_title(trace))
+    for name, timeline in (("predicted", expected), ("measured", measured)):
+        print(f"{name:10} {1e3 * float(timeline.makespan):10.3f} ms, bubble {100 * float(timeline.bubble()):.1f} % of all time")
+    for rank, (share, held) in enumerate(zip(shares, trace.memory, strict=True)):
+        sent = sum(n for (sender, _), n in bytes_per_link(trace.events).items() if sender == rank)
+        hidden = "" if share is None else f", {100 * share:.0f} % of the sending hidden behind computing"
+        print(f"rank {rank}: {sum(held.values()) / 1024:,.0f} KiB at most, sent {sent / 1024:,.0f} KiB{hidden}")
+    print(f"pictures, summary.json, and trace.json for ui.perfetto.dev: {folder}")
+
+
+def _title(trace: Trace) -> str:
+    layout, schedule = trace.layout, trace.schedule
+    return (f"dp={layout.dp} pp={layout.pp} tp={layout.tp}, {schedule.name}: {schedule.stages} stage(s), "
+            f"{schedule.micro_batches} micro-batch(es)")

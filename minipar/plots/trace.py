@@ -1,0 +1,45 @@
+"""A traced step: the schedule as predicted and as measured, and what each rank's memory held."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from minipar.plots.schedule import draw_gantt, legend
+from minipar.schedule.simulate import Timeline
+
+COLORS = {"weights": "#0072B2", "gradients": "#56B4E9", "optimizer": "#009E73", "activations": "#E69F00", "messages": "#CC79A7"}
+KIB = 1 << 10
+
+
+def draw_timelines(predicted: Timeline, measured: Timeline, title: str) -> Figure:
+    """Both on one axis of time, in milliseconds. Timelines in seconds."""
+    ranks, longest = measured.schedule.ranks, 1e3 * float(max(predicted.makespan, measured.makespan))
+    width, margins = 14.0, 2.0
+    figure = Figure(figsize=(width, 2.2 + 0.72 * ranks), layout="constrained")
+    both = (("predicted", predicted), ("measured", measured))
+    for axes, (name, timeline) in zip(figure.subplots(2, 1, sharex=True), both, strict=True):
+        draw_gantt(axes, timeline, inches=(width - margins) / longest, unit=1e3)
+        axes.set(xlim=(0, longest), xlabel="time, ms" if name == "measured" else "")
+        axes.set_title(f"{name}: {1e3 * float(timeline.makespan):,.1f} ms, bubble {100 * float(timeline.bubble()):.1f} %",
+                       loc="left", fontsize=11)
+    figure.suptitle(title, x=0.01, ha="left")
+    figure.legend(handles=legend(measured.schedule), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    return figure
+
+
+def draw_memory(memory: list[dict[str, int]]) -> Figure:
+    """One bar per rank, stacked by what it holds; memory: bytes by line, of each rank."""
+    figure = Figure(figsize=(max(7.0, 0.9 * len(memory) + 3), 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    below = [0.0] * len(memory)
+    for line in memory[0]:
+        sizes = [rank[line] / KIB for rank in memory]
+        axes.bar(range(len(memory)), sizes, bottom=below, color=COLORS[line], label=line, width=0.7)
+        below = [one + other for one, other in zip(below, sizes, strict=True)]
+    for rank, total in enumerate(below):
+        axes.text(rank, total, f"{total:,.0f}", ha="center", va="bottom", fontsize=9)
+    axes.set(xticks=range(len(memory)), xlabel="rank", ylabel="KiB", ylim=(0, 1.1 * max(below)))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title("what each rank's memory held, activations and messages at their peak", loc="left", fontsize=11)
+    figure.legend(loc="outside right upper", reverse=True, frameon=False)
+    return figure

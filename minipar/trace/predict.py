@@ -1,0 +1,52 @@
+"""What the schedule's simulation says of a traced step, and what its messages cost."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from fractions import Fraction
+from statistics import median
+
+from minipar.comm.network import Network
+from minipar.comm.timeline import Event
+from minipar.schedule.costs import Costs
+from minipar.schedule.simulate import Timeline, simulate
+from minipar.schedule.times import Number
+from minipar.trace.step import Trace
+
+
+def predicted(trace: Trace, network: Network, message: int) -> Timeline:
+    """The same schedule simulated, with each stage's own times for F, B and W: the medians of those measured.
+
+    message: bytes of one sample between two stages. Micro-batches' sizes scale all times, the messages' latency too.
+    """
+    schedule, largest = trace.schedule, max(trace.samples)
+    sizes = [Fraction(samples, largest) for samples in trace.samples]
+    times: dict[tuple[str, int], list[Fraction]] = defaultdict(list)
+    for order, starts, ends in zip(schedule.orders, trace.measured.start, trace.measured.end, strict=True):
+        for (kind, stage, micro), start, end in zip(order, starts, ends, strict=True):
+            times[kind, stage].append(Fraction(end - start) / sizes[micro])
+    costs: dict[str, list[Number]] = {
+        kind: [median(times.get((kind, stage), [Fraction(0)])) for stage in range(schedule.stages)] for kind in "FBW"}
+    return simulate(schedule, Costs(**costs, message=network.seconds(message * largest, between=False), sizes=sizes))
+
+
+def bytes_per_link(events: Iterable[Event]) -> dict[tuple[int, int], int]:
+    """(sender, receiver) -> bytes, of all messages of the step."""
+    links: Counter[tuple[int, int]] = Counter()
+    for event in events:
+        if event.kind == "send" and event.peer is not None:
+            links[event.rank, event.peer] += event.bytes
+    return dict(sorted(links.items()))
+
+
+def overlap(events: Iterable[Event], rank: int) -> float | None:
+    """The share of the time in which this rank's link was busy sending that the rank spent computing; None without messages."""
+    mine = [event for event in events if event.rank == rank]
+    computing = [(float(one.begin), float(one.end)) for one in mine if one.kind == "compute"]
+    sending = [(float(one.begin), float(one.end)) for one in mine if one.kind == "send"]
+    total = sum(end - begin for begin, end in sending)
+    if not total:
+        return None
+    return sum(max(0.0, min(ends) - max(begins)) for sent in sending for begins, ends in
+               (zip(sent, busy, strict=True) for busy in computing)) / total
