@@ -1,7 +1,7 @@
-"""The parameters of one rank of a tensor-parallel group: names and shapes, from the model's sizes alone.
+"""The parameters of one rank: names and shapes, from the model's sizes alone.
 
-Heads, hidden units and rows of the vocabulary are shared out as evenly as can be, the first ranks one more; everything
-else every rank holds whole.
+Over tp, heads, hidden units and rows of the vocabulary are shared out as evenly as can be, the first ranks one more; everything
+else every rank holds whole. Over pp, each rank has the parameters of its stages.
 """
 
 # V vocabulary, D model width, H heads, K head width, F hidden width; v, h, f: this rank's share of V, H, F
@@ -12,6 +12,7 @@ import math
 
 from minipar.config import ModelConfig
 from minipar.plan.collectives import piece
+from minipar.plan.stages import Share
 
 Shapes = dict[str, tuple[int, ...]]
 ITEMSIZE = {"float32": 4, "float64": 8}                             # bytes of an element
@@ -22,12 +23,16 @@ def count(shapes: Shapes) -> int:
     return sum(math.prod(shape) for shape in shapes.values())
 
 
-def rank_shapes(model: ModelConfig, tp: int = 1, rank: int = 0) -> Shapes:
-    """Name -> shape of each parameter that rank `rank` of `tp` holds, in the model's order."""
+def rank_shapes(model: ModelConfig, tp: int = 1, rank: int = 0, share: Share | None = None) -> Shapes:
+    """Name -> shape of each parameter that rank `rank` of `tp` holds, in the model's order.
+
+    share: what of the model its rank of pp has, by default all of it.
+    """
+    share = share or Share(True, tuple(range(model.layers)), True)
     D, K = model.width, model.head_width
     v, h, f = piece(model.vocabulary, tp, rank), piece(model.heads, tp, rank), piece(model.mlp_width, tp, rank)
-    shapes: Shapes = {"positions.weight": (model.context, D), "tokens.weight": (v, D)}
-    for layer in range(model.layers):
+    shapes: Shapes = {"positions.weight": (model.context, D), "tokens.weight": (v, D)} if share.first else {}
+    for layer in share.layers:
         block = f"blocks.{layer}"
         shapes |= _norm(f"{block}.norm1", model)
         shapes |= _linear(f"{block}.attention.qkv", D, 3 * h * K, model)
@@ -35,8 +40,10 @@ def rank_shapes(model: ModelConfig, tp: int = 1, rank: int = 0) -> Shapes:
         shapes |= _norm(f"{block}.norm2", model)
         shapes |= _linear(f"{block}.mlp.up", D, f, model)
         shapes |= _linear(f"{block}.mlp.down", f, D, model)
-    shapes |= _norm("norm", model)
-    return shapes if model.tied else {**shapes, "head.weight": (v, D)}
+    if share.last:
+        shapes |= _norm("norm", model)
+        shapes |= {("tokens" if model.tied else "head") + ".weight": (v, D)}       # a tied one that is there keeps its place
+    return shapes
 
 
 def _norm(name: str, model: ModelConfig) -> Shapes:

@@ -3,7 +3,7 @@
 Derived from the model's sizes, the layout and the closed forms of the collectives, not from the code that sends; `Counting`
 counts what is really sent, and `plan.amounts` holds one against the other, line by line.
 
-For each micro-batch of b samples of T tokens, p ranks of tp exchange
+For each micro-batch of b samples of T tokens, a rank of tp sends, for its own layers and ends of the model,
 
     tensor parallel     b T D elements: one all-reduce forward (leave) and one backward (enter) for each attention and each
                         MLP, one forward for the token embedding, one backward for the head
@@ -13,19 +13,28 @@ For each micro-batch of b samples of T tokens, p ranks of tp exchange
     loss                b T maxima, then 2 b T sums
     full recomputation  what the blocks send forward, once more
 
-No amount along tp depends on the hidden width or on the vocabulary: no weight that is cut, and no gradient of one, travels.
-After the micro-batches come the gradient over dp, as the layout says, the loss over dp, and one number over tp for the norm of
-the gradient.
+and a rank of pp, for each of its stages whose neighbour is on another rank,
 
-Sources: Shoeybi et al. 2019, section 3 (f and g); Korthikanti et al. 2022, section 4.2.2; the closed forms' own.
+    b T D elements      activations to the stage behind it, a gradient to the one before it; under sequence parallelism only
+                        its own share of the tokens, b t D
+
+No amount along tp or pp depends on the hidden width or on the vocabulary: no weight that is cut, and no gradient of one,
+travels. The schedule of the pipeline decides on when, never on how much, but for where it puts the stages.
+
+After the micro-batches come the gradient of this rank's parameters over dp, as the layout says; that of a tied table over the
+two ends of the pipeline; the loss over dp and pp; and one number over tp and pp for the norm of the gradient.
+
+Sources: Shoeybi et al. 2019, section 3 (f and g); Korthikanti et al. 2022, section 4.2.2; Narayanan et al. 2021, section 3.2
+(pipelines); the closed forms' own.
 """
 
-# B batch, b samples of a micro-batch, T tokens, D model width
+# B batch, b samples of a micro-batch, T tokens, t: this rank's share of them, D model width, V vocabulary
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.errors import LayoutError
@@ -33,54 +42,83 @@ from minipar.plan.amounts import Line, Sent, added_up
 from minipar.plan.axis import Axis, Pick
 from minipar.plan.collectives import piece
 from minipar.plan.parameters import ITEMSIZE, Shapes, rank_shapes
+from minipar.plan.stages import Share, Stages, stages_of
 
 
 def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: int, pick: Pick, *,
                  nodes: tuple[int, ...] | None = None) -> dict[Line, Sent]:
     """What world rank `rank` sends in one training step, by line; groups of one rank send nothing and have no lines.
 
-    pick: see Pick. nodes: the node of each world rank, by default one node. Raises LayoutError for a layout with pp or cp,
-    and for an algorithm without a formula.
+    pick: see Pick. nodes: the node of each world rank, by default one node. Raises LayoutError for a layout with cp, and for
+    an algorithm without a formula; ScheduleError or LayoutError for a schedule that cannot be.
     """
-    if layout.pp > 1 or layout.cp > 1:
-        raise LayoutError(f"the formulas for a step's traffic know dp and tp; "
-                          f"choose pp=1 and cp=1, not {layout.pp} and {layout.cp}")
-    nodes = nodes or (0,) * layout.ranks
-    dp_rank, tp_rank = divmod(rank, layout.tp)                      # tp is the fastest axis of the grid
-    dp = Axis("dp", dp_rank, nodes[tp_rank::layout.tp], pick)
-    tp = Axis("tp", tp_rank, nodes[dp_rank * layout.tp:][:layout.tp], pick)
-    shapes, itemsize = rank_shapes(model, tp.size, tp.rank), ITEMSIZE[train.dtype]
+    if layout.cp > 1:
+        raise LayoutError(f"the formulas for a step's traffic know dp, pp and tp; choose cp=1, not {layout.cp}")
+    dp, pp, tp = _axes(layout, rank, nodes or (0,) * layout.ranks, pick)
+    stages = stages_of(model, layout, train.micro_batches)
+    mine, itemsize = stages.of_rank(pp.rank), ITEMSIZE[train.dtype]
+    shapes = rank_shapes(model, tp.size, tp.rank, mine)
 
-    share = piece(train.batch, dp.size, dp.rank)
-    samples = [1] * share if layout.gradients == "bitwise" else [piece(share, train.micro_batches, m)
-                                                                 for m in range(train.micro_batches)]
+    share, bitwise = piece(train.batch, dp.size, dp.rank), layout.gradients == "bitwise"
+    samples = [(0, 1)] * share if bitwise else [(number, b) for number in range(train.micro_batches)
+                                                if (b := piece(share, train.micro_batches, number))]
     lines: list[tuple[Line, Sent]] = []
+    for number, b in samples:
+        if tp.size > 1:
+            lines += _pass(model, mine, tp, b, itemsize, layout.sequence_parallel, again=train.recompute == "full")
+        t = piece(model.context, tp.size, tp.rank) if layout.sequence_parallel else model.context
+        lines += _neighbours(stages, pp.rank, number, b * t * model.width * itemsize)
     if tp.size > 1:
-        for b in filter(None, samples):
-            lines += _pass(model, tp, b, itemsize, layout.sequence_parallel, again=train.recompute == "full")
         lines.append(tp.all_reduce(1, 8, "gradient norm"))
     if dp.size > 1:
         lines += _gradient(shapes, dp, train.batch, layout, itemsize)
+    if pp.size > 1:
+        lines += [pp.all_reduce(1, itemsize if bitwise else 8, "loss"), pp.all_reduce(1, 8, "gradient norm")]
+        if model.tied and len(stages.ends) > 1 and pp.rank in stages.ends:
+            tied = Axis("tied", stages.ends.index(pp.rank), tuple(pp.nodes[end] for end in stages.ends), pick)
+            lines.append(tied.all_reduce(math.prod(shapes["tokens.weight"]), itemsize, "tied table"))
     return added_up(lines)
 
 
-def _pass(model: ModelConfig, tp: Axis, b: int, itemsize: int, sequence: bool, again: bool) -> Iterator[tuple[Line, Sent]]:
-    """Forward and backward of a micro-batch of b samples. again: backward computes the blocks again."""
+def _axes(layout: Layout, rank: int, nodes: tuple[int, ...], pick: Pick) -> tuple[Axis, Axis, Axis]:
+    """This rank's place along dp, pp and tp; tp is the fastest axis of the grid, pp the slowest."""
+    pp_rank, in_stage = divmod(rank, layout.dp * layout.tp)
+    dp_rank, tp_rank = divmod(in_stage, layout.tp)
+    of_stage = nodes[rank - in_stage:][:layout.dp * layout.tp]
+    return (Axis("dp", dp_rank, of_stage[tp_rank::layout.tp], pick),
+            Axis("pp", pp_rank, nodes[in_stage::layout.dp * layout.tp], pick),
+            Axis("tp", tp_rank, of_stage[dp_rank * layout.tp:][:layout.tp], pick))
+
+
+def _neighbours(stages: Stages, rank: int, number: int, nbytes: int) -> Iterator[tuple[Line, Sent]]:
+    """Micro-batch `number` at the boundaries between stages of rank `rank` of pp and those of other ranks."""
+    for behind, (home, home_behind) in enumerate(pairwise(stages.homes), 1):
+        if home == rank != home_behind:
+            yield Line("pp", "send", f"activations {number} of stage {behind - 1}"), Sent(1, 1, nbytes)
+        if home != rank == home_behind:
+            yield Line("pp", "send", f"gradient {number} of stage {behind}"), Sent(1, 1, nbytes)
+
+
+def _pass(model: ModelConfig, mine: Share, tp: Axis, b: int, itemsize: int, sequence: bool,
+          again: bool) -> Iterator[tuple[Line, Sent]]:
+    """Forward and backward of b samples through this rank's part of the model. again: backward computes the blocks again."""
     T, D = model.context, model.width
     enter, leave = (_sequence_enter, _sequence_leave) if sequence else (_tensor_enter, _tensor_leave)
-    columns = [f"blocks.{n}.{layer}" for n in range(model.layers) for layer in ("attention.qkv", "mlp.up")]
-    rows = [f"blocks.{n}.{layer}" for n in range(model.layers) for layer in ("attention.out", "mlp.down")]
+    columns = [f"blocks.{n}.{layer}" for n in mine.layers for layer in ("attention.qkv", "mlp.up")]
+    rows = [f"blocks.{n}.{layer}" for n in mine.layers for layer in ("attention.out", "mlp.down")]
     blocks = [one for end, layers in ((enter, columns), (leave, rows)) for layer in layers
               for one in end(tp, T, b * D, itemsize, layer)]
     yield from blocks
     if again:
         yield from (one for one in blocks if one[0].why.endswith(" forward"))
-    yield from leave(tp, T, b * D, itemsize, "tokens")
-    yield from enter(tp, T, b * D, itemsize, "tokens" if model.tied else "head")
+    if mine.first:
+        yield from leave(tp, T, b * D, itemsize, "tokens")
+    if mine.last:
+        yield from enter(tp, T, b * D, itemsize, "tokens" if model.tied else "head")
+        yield tp.all_reduce(b * T, itemsize, "loss max", "max")
+        yield tp.all_reduce(2 * b * T, itemsize, "loss sums")
     if sequence:
-        yield from _shared(model, tp, itemsize, rows)
-    yield tp.all_reduce(b * T, itemsize, "loss max", "max")
-    yield tp.all_reduce(2 * b * T, itemsize, "loss sums")
+        yield from _shared(model, mine, tp, itemsize, rows)
 
 
 def _tensor_enter(tp: Axis, tokens: int, row: int, itemsize: int, layer: str) -> Iterator[tuple[Line, Sent]]:
@@ -103,17 +141,17 @@ def _sequence_leave(tp: Axis, tokens: int, row: int, itemsize: int, layer: str) 
     yield tp.all_gather(counts, itemsize, f"{layer} backward")
 
 
-def _shared(model: ModelConfig, tp: Axis, itemsize: int, rows: list[str]) -> Iterator[tuple[Line, Sent]]:
+def _shared(model: ModelConfig, mine: Share, tp: Axis, itemsize: int, rows: list[str]) -> Iterator[tuple[Line, Sent]]:
     """The gradients of replicated parameters that see only a share of the tokens: positions, LayerNorms, row biases."""
-    norms = [f"blocks.{n}.{norm}" for n in range(model.layers) for norm in ("norm1", "norm2")]
-    vectors = [*norms, "norm"] + [*norms, "norm", *rows] * model.bias       # weights, and biases
-    yield tp.all_reduce(model.context * model.width, itemsize, "positions backward")
-    for layer in vectors:
+    norms = [f"blocks.{n}.{norm}" for n in mine.layers for norm in ("norm1", "norm2")] + ["norm"] * mine.last
+    if mine.first:
+        yield tp.all_reduce(model.context * model.width, itemsize, "positions backward")
+    for layer in norms + [*norms, *rows] * model.bias:              # weights, and biases
         yield tp.all_reduce(model.width, itemsize, f"{layer} backward")
 
 
 def _gradient(shapes: Shapes, dp: Axis, batch: int, layout: Layout, itemsize: int) -> Iterator[tuple[Line, Sent]]:
-    """The sum of gradients over dp, and of the losses."""
+    """The sum over dp of the gradients of this rank's parameters, and of the losses."""
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     total = sum(sizes.values())
     if layout.gradients == "bitwise":

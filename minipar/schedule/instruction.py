@@ -52,6 +52,14 @@ class Schedule:
     def stages(self) -> int:
         return len(self.homes)
 
+    @property
+    def in_order(self) -> bool:
+        """Whether every stage adds up the gradients of its weights in the order of micro-batches, as one process does."""
+        kind = "W" if self.split else "B"
+        steps = [step for order in self.orders for step in order if step.kind == kind]
+        orders = ([step.micro for step in steps if step.stage == stage] for stage in range(self.stages))
+        return all(order == sorted(order) for order in orders)
+
     def stages_of(self, rank: int) -> list[int]:
         """The stages that a rank has, in the model's order."""
         return [stage for stage, home in enumerate(self.homes) if home == rank]

@@ -21,10 +21,13 @@ from minipar.data.tokenizer import CharTokenizer, Tokenizer
 from minipar.errors import ConfigError
 from minipar.nn import Serial
 from minipar.parallel.grid import Grid
+from minipar.parallel.pipeline import Watch, nothing
 from minipar.rng import stream
+from minipar.schedule.find import find_schedule
 from minipar.train import Trainer
 
 STEPS = 3
+PIECES = 3                                                          # micro-batches, unless somebody says otherwise
 # The proof is plain SGD: Adam forgives a gradient of any wrong scale. AdamW adds its state, decay and clipping to what is compared.
 RUNS: dict[str, dict[str, Any]] = {
     "SGD": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
@@ -37,26 +40,33 @@ PADDING = 0.2                                                       # of the tar
 
 @dataclass(frozen=True)
 class Case:
-    """A model, how it trains (of which RUNS and ALIKE overrule a part), and how ranks share the work."""
+    """A model, how it trains (of which RUNS and ALIKE overrule a part), and how ranks share the work.
+
+    serial: hold it against serial accumulation, the same micro-batches one after the other, and not the batch in one piece.
+    """
 
     model: ModelConfig
     train: TrainConfig
     layout: Layout
+    serial: bool = False
 
     def alone(self) -> Case:
-        """The same on one process, which takes the batch in one piece and keeps what it computes."""
+        """The same on one process, which keeps what it computes."""
+        pieces = self.train.micro_batches if self.serial else 1
         gradients = "bitwise" if self.layout.gradients == "bitwise" else "flat"
-        return replace(self, train=replace(self.train, micro_batches=1, recompute="none"), layout=Layout(gradients=gradients))
+        return replace(self, train=replace(self.train, micro_batches=pieces, recompute="none"), layout=Layout(gradients=gradients))
 
 
 def uneven_case(layout: Layout, **values: Any) -> Case:
     """A case of sizes that do not divide by the layout; values: fields of ModelConfig and TrainConfig that replace them.
 
-    Raises ConfigError for a value that no such field has, or that the configs refuse.
+    Raises ConfigError for a value that no such field has, or that the configs refuse; ScheduleError or LayoutError for a
+    schedule that cannot be.
     """
+    stages = len(find_schedule(layout.pipeline, layout.pp, values.get("micro_batches", PIECES), layout.virtual or None).homes)
     heads = values.get("heads", 6 if layout.tp < 6 else layout.tp + 1)
-    values = dict(vocabulary=65, context=max(11, layout.tp + 3), layers=2, heads=heads, width=3 * heads, hidden=37,
-                  batch=max(7, layout.dp + 3), micro_batches=3, dtype="float64") | values
+    values = dict(vocabulary=65, context=max(11, layout.tp + 3), layers=sum(layout.stage_layers) or stages + 1, heads=heads,
+                  width=3 * heads, hidden=37, batch=max(7, layout.dp + 3), micro_batches=PIECES, dtype="float64") | values
     model, train = ({field.name: values.pop(field.name) for field in fields(config) if field.name in values}
                     for config in (ModelConfig, TrainConfig))
     if values:
@@ -64,9 +74,10 @@ def uneven_case(layout: Layout, **values: Any) -> Case:
     return Case(ModelConfig(**model), TrainConfig(**train), layout)
 
 
-def make_trainer(case: Case, run: str, grid: Grid, region: Serial) -> Trainer:
+def make_trainer(case: Case, run: str, grid: Grid, region: Serial, watch: Watch = nothing) -> Trainer:
     """One rank's part of a run (a key of RUNS). Raises what Trainer raises."""
-    trainer = Trainer(case.model, replace(case.train, **ALIKE, **RUNS[run]), *text_of(case.model.vocabulary), grid, region)
+    config = replace(case.train, **ALIKE, **RUNS[run])
+    trainer = Trainer(case.model, config, *text_of(case.model.vocabulary), grid, region, watch)
     trainer.batches = Padded(trainer.batches, case.train.seed)
     for p in trainer.flat.parameters:
         p.data += p.own(0.3 * stream(case.train.seed, "verify", p.name).standard_normal(p.whole))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
+from minipar.plan.parameters import rank_shapes
 from minipar.verify.findings import difference
-from minipar.verify.record import Record, Run, Seen
+from minipar.verify.record import Record, Run
 
 CLEAN = 1e-6                                                        # relative: what is closer than that is taken as meant
 
@@ -19,24 +20,27 @@ CLEAN = 1e-6                                                        # relative: 
 Clue = dict[str, Any]
 
 
-def gradient_clues(run: Run, reference: Record, limit: float) -> dict[str, Clue]:
-    """Of each gradient that is wrong on this rank. All ranks call it."""
+def gradient_clues(run: Run, mine: Record, limit: float) -> dict[str, Clue]:
+    """Of each gradient that is wrong on this rank. All ranks call it. mine: the rank's part of the reference, see `part_of`."""
     seen = run.record["gradients"]
-    cut = {p.name for p in run.trainer.flat.parameters if p.is_cut}
-    sums = {"dp": _summed(seen, seen, run.grid.dp), "tp": _summed(seen, seen.keys() - cut, run.grid.tp)}
-    wanted = {name: one.own(reference["gradients"][name].values) for name, one in seen.items()}
-    return {name: _clue(one.values, wanted[name], {axis: total[name] for axis, total in sums.items() if name in total})
-            for name, one in seen.items() if difference(one.values, wanted[name])[1] > limit}
+    arrays = {name: one.values for name, one in seen.items()}
+    whole = {name: arrays[name] for name in arrays.keys() - {p.name for p in run.trainer.flat.parameters if p.is_cut}}
+    sums = {"dp": _summed(arrays, run.grid.dp), "tp": _summed(whole, run.grid.tp), "pp": _over_both_ends(run, arrays)}
+    wanted = {name: one.own(mine["gradients"][name].values) for name, one in seen.items() if name in mine["gradients"]}
+    return {name: _clue(arrays[name], want, {axis: total[name] for axis, total in sums.items() if name in total})
+            for name, want in wanted.items() if difference(arrays[name], want)[1] > limit}
 
 
-def place_clue(run: Run, reference: Record, item: str, place: str) -> Clue:
-    """Of an activation that is wrong on some rank. All ranks call it with the same place."""
+def place_clue(run: Run, mine: Record, item: str, place: str) -> Clue | None:
+    """Of an activation that is wrong on some rank; None where another stage has it. All ranks call it with the same place."""
     seen = run.record[item]
-    if place not in seen or place not in reference[item]:
+    if place not in seen and place not in mine[item]:
+        return None
+    if place not in seen or place not in mine[item]:
         return {"ratio": None, "sums": [], "shape": False}
     whole = seen[place].values.shape[1] == run.trainer.model.context        # not a share of the tokens
-    sums = _summed(seen, [place], run.grid.tp) if whole else {}
-    return _clue(seen[place].values, seen[place].own(reference[item][place].values), {"tp": sums[place]} if sums else {})
+    sums = _summed({place: seen[place].values}, run.grid.tp) if whole else {}
+    return _clue(seen[place].values, seen[place].own(mine[item][place].values), {"tp": sums[place]} if sums else {})
 
 
 def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
@@ -52,11 +56,19 @@ def _clue(got: np.ndarray, want: np.ndarray, sums: dict[str, np.ndarray]) -> Clu
     return {"ratio": ratio(got, want), "sums": axes, "shape": got.shape == want.shape}
 
 
-def _summed(seen: dict[str, Seen], places: Iterable[str], group: Communicator) -> dict[str, np.ndarray]:
+def _summed(arrays: Mapping[str, np.ndarray], group: Communicator) -> dict[str, np.ndarray]:
     """The sums over a group of more than one rank; nothing for a group of one."""
-    arrays = {place: one.values for place, one in seen.items() if place in places}
     if group.size == 1 or not arrays:
         return {}
     total = all_reduce(group, np.concatenate([array.reshape(-1) for array in arrays.values()]), why="verify clues")
     parts = np.split(total, np.cumsum([array.size for array in arrays.values()])[:-1])
     return {place: part.reshape(array.shape) for (place, array), part in zip(arrays.items(), parts, strict=True)}
+
+
+def _over_both_ends(run: Run, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tied table's gradient, summed over all ranks of pp, of which two at most have one."""
+    name, trainer, tp = "tokens.weight", run.trainer, run.grid.tp
+    if not trainer.model.tied:
+        return {}
+    nothing = np.zeros(rank_shapes(trainer.model, tp.size, tp.rank)[name], trainer.config.dtype)
+    return _summed({name: arrays.get(name, nothing)}, run.grid.pp)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from minipar.verify.case import Case
@@ -18,10 +18,10 @@ class Evidence:
     """What every rank knows of a failure.
 
     place         the last right and the first wrong one of "forward" and of "backward", in the order of computing, or ""
-    activations   every rank's clue to that wrong one
+    activations   the clues to that wrong one, of every rank that has it
     gradients     every rank's clues by parameter
     losses        every rank's ratio of its loss to the right one
-    parameters    how many there are
+    parameters    how many there are, over all stages
     """
 
     place: dict[str, tuple[str, str]]
@@ -33,21 +33,21 @@ class Evidence:
 
 def explain(case: Case, findings: Sequence[Finding], evidence: Evidence) -> list[str]:
     """Sentences, in the order in which the mistake goes through the training; a cause counts, its consequences do not."""
-    wrong = {finding.item for finding in findings if not finding.proven}
+    wrong = {finding.item: finding.place for finding in findings if not finding.proven}
     texts = []
     if "initial weights" in wrong:
-        texts.append("ranks start from another model: a first value is drawn whole, by the parameter's name, and then cut")
+        texts.append(f"ranks start from another model ({wrong['initial weights']}): what a rank has follows from the layout, and a "
+                     f"first value is drawn whole, by the parameter's name, and then cut")
     elif "forward" in wrong:
         texts.append(f"forward {_place(case, evidence, 'forward')}")
     else:
         texts += _after_forward(case, wrong, evidence)
     if "replicas" in wrong:
-        (drift,) = (finding.place for finding in findings if finding.item == "replicas")
-        texts.append(f"replicas drift apart: {drift} differ")
+        texts.append(f"replicas drift apart: {wrong['replicas']} differ")
     return texts
 
 
-def _after_forward(case: Case, wrong: set[str], evidence: Evidence) -> list[str]:
+def _after_forward(case: Case, wrong: Mapping[str, str], evidence: Evidence) -> list[str]:
     texts = []
     if "loss" in wrong:
         texts.append("all activations are right, the loss is not" + _loss(case, evidence.losses))
@@ -56,12 +56,13 @@ def _after_forward(case: Case, wrong: set[str], evidence: Evidence) -> list[str]
     if "gradients" in wrong:
         texts += _gradients(case, evidence)
     elif "norm" in wrong:
-        texts.append("the gradients are right, their norm is not: each parameter counts once, a cut one as the sum of its parts")
+        texts.append("the gradients are right, their norm is not: each parameter of every stage counts once, a cut one as the sum "
+                     "of its parts, a table that both ends of a pipeline have on one of them")
     elif "first update" in wrong:
         texts.append("the gradients are right, the first update of the weights is not: look at the rate and the optimiser")
     elif "later gradients" in wrong:
         texts.append("the first step is right, later ones are not: something is carried over, or should change with the step")
-    elif wrong & {"AdamW losses", "AdamW weights", "AdamW state"} and "loss" not in wrong:
+    elif wrong.keys() & {"AdamW losses", "AdamW weights", "AdamW state"} and "loss" not in wrong:
         texts.append("SGD is right, AdamW is not: look at clipping, weight decay and the optimiser's state")
     elif "validation loss" in wrong and "loss" not in wrong:
         texts.append("training is right, validation is not: look at how its batches are shared out and added up")
@@ -75,8 +76,10 @@ def _place(case: Case, evidence: Evidence, item: str) -> str:
 
 
 def _loss(case: Case, losses: Sequence[float | None]) -> str:
-    known = [loss for loss in losses if loss is not None]
-    if len(known) == len(losses) and case.layout.dp > 1 and math.isclose(sum(known), case.layout.tp, rel_tol=CLEAN):
+    known, layout = [loss for loss in losses if loss is not None], case.layout
+    if len(known) == len(losses) and layout.pp > 1 and min(known) == 0 and math.isclose(max(known), 1, rel_tol=CLEAN):
+        return ": only ranks with the last stage have it, so its sum over pp is missing"
+    if len(known) == len(losses) and layout.dp > 1 and math.isclose(sum(known), layout.tp * layout.pp, rel_tol=CLEAN):
         return ": the ranks of dp have parts of it that add up to it, so its sum over dp is missing"
     if known and max(known) - min(known) <= CLEAN:
         return f": it is {known[0]:.6g} times the right value{_meaning(case, known[0])}"
@@ -90,8 +93,11 @@ def _gradients(case: Case, evidence: Evidence) -> list[str]:
     kinds: dict[str, list[str]] = {}
     for name in names:
         kinds.setdefault(_kind(case, [found[name] for found in ranks if name in found]), []).append(name)
-    rows = all(name.endswith(ROW_BIASES) for name in names)
-    only = ", only row biases, which are added once, after the sum over tp" if rows else ""
+    only = ""
+    if all(name.endswith(ROW_BIASES) for name in names):
+        only = ", only row biases, which are added once, after the sum over tp"
+    elif names == ["tokens.weight"] and case.model.tied and case.layout.pp > 1:
+        only = ", only the tied table, whose gradient is the sum over both ends of the pipeline, taken once"
     return [f"{len(members)} of {evidence.parameters} gradients{only} ({', '.join(members[:3])}{', ...' * (len(members) > 3)}): "
             f"{kind}" for kind, members in kinds.items()]
 
@@ -103,7 +109,7 @@ def _kind(case: Case, clues: Sequence[Clue]) -> str:
     ratios = [clue["ratio"] for clue in clues]
     if None not in ratios and max(ratios) - min(ratios) <= CLEAN:
         return _multiple(case, ratios[0])
-    for axis in ("dp", "tp"):
+    for axis in ("dp", "tp", "pp"):
         if all(axis in clue["sums"] for clue in clues):
             return f"a part on each rank, and the sum over {axis} is right, so a reduce over {axis} is missing"
     if None not in ratios:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,6 @@ from minipar.verify.record import Record
 
 # float64: 1e-12, which is 4504 units in the last place; float32 may be off by as many of its own, 5.4e-4.
 UNITS = 1e-12 / float(np.finfo(np.float64).eps)
-EXACT = {"initial weights"}                                         # items that no sum over ranks takes part in
 
 
 def tolerance(dtype: str) -> float:
@@ -35,20 +34,20 @@ class Finding:
     proven: bool
 
 
-def differences(record: Record, reference: Record, limit: float, exact: bool) -> list[Finding]:
-    """One finding per item of this rank's record. exact: nothing but equal bits will do."""
+def differences(record: Record, reference: Record, limit: float, exact: Container[str]) -> list[Finding]:
+    """One finding per item of this rank's record. reference: this rank's part. exact: items that must be equal in bits."""
     found = []
     for item, places in record.items():
-        missing = sorted(reference[item].keys() ^ places.keys())
-        if missing:
-            found.append(Finding(item, math.inf, math.inf, missing[0], bits=False, proven=False))
+        if astray := sorted(reference[item].keys() ^ places.keys()):
+            place = f"{astray[0]} is {'missing' if astray[0] in reference[item] else 'one too many'}"
+            found.append(Finding(item, math.inf, math.inf, place, bits=False, proven=False))
             continue
         pairs = {place: (seen.values, seen.own(reference[item][place].values)) for place, seen in places.items()}
         sizes = {place: difference(*pair) for place, pair in pairs.items()}
         worst = max(sizes, key=lambda place: sizes[place][1])
         bits = all(got.tobytes() == want.tobytes() for got, want in pairs.values())
         absolute, relative = max(size[0] for size in sizes.values()), sizes[worst][1]
-        proven = bits if exact or item in EXACT else relative <= limit
+        proven = bits if item in exact else relative <= limit
         found.append(Finding(item, absolute, relative, worst + _element(*pairs[worst]) if relative else "", bits, proven))
     return found
 
@@ -64,7 +63,6 @@ def difference(got: np.ndarray, want: np.ndarray) -> tuple[float, float]:
     if not off:
         return 0.0, 0.0                                             # zeros of both signs
     return (off, off / scale) if math.isfinite(off) and scale else (math.inf, math.inf)
-
 
 
 def _element(got: np.ndarray, want: np.ndarray) -> str:

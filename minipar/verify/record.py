@@ -20,9 +20,10 @@ from minipar.comm.solo import solo
 from minipar.parallel.grid import Grid
 from minipar.parallel.tensor import region_of
 from minipar.plan.amounts import Sent
+from minipar.plan.stages import stages_of
 from minipar.train import Step, Trainer
 from minipar.verify.case import RUNS, STEPS, Case, make_trainer
-from minipar.verify.recording import Recording
+from minipar.verify.recording import Pieces, Recording, joined
 
 
 class Seen(NamedTuple):
@@ -51,7 +52,7 @@ def run_rank(world: Communicator, case: Case, run: str) -> Run:
     counting = Counting(world)
     grid = Grid(counting, case.layout)
     region = Recording(region_of(grid.tp, case.model.context, case.layout.sequence_parallel))
-    trainer = make_trainer(case, run, grid, region)
+    trainer = make_trainer(case, run, grid, region, region.watch)
     steps, weights, gradients = [], [trainer.flat.data.copy()], []
     for number in range(STEPS):
         region.on = number == 0
@@ -64,20 +65,23 @@ def run_rank(world: Communicator, case: Case, run: str) -> Run:
 
 
 def part_of(reference: Record, run: Run) -> Record:
-    """What of the reference a rank should have seen: places of its own stages, and what belongs to no stage."""
-    parts = [model.part for model in run.trainer.stages.models]
-    first, last = any(part.first for part in parts), any(part.last for part in parts)
-    tied = run.trainer.model.tied
+    """What of the reference a rank should have seen: places of its own stages, and what belongs to no stage.
+
+    Whose a place is follows from the layout, not from the stages that the rank has made: what nobody has seen is missed by
+    the rank that should have.
+    """
+    model, layout, pieces = run.trainer.model, run.grid.layout, run.trainer.config.micro_batches
+    mine = stages_of(model, layout, pieces).of_rank(run.grid.at["pp"])
 
     def here(place: str) -> bool:
         name = place.rpartition(" ")[2]                             # of a layer or a parameter, or a number
         if name.startswith("blocks."):
-            return any(int(name.split(".")[1]) in part.layers for part in parts)
+            return int(name.split(".")[1]) in mine.layers
         if name == "tokens.weight":
-            return first or last and tied
+            return mine.first or mine.last and model.tied
         if name == "positions.weight" or place == "out of tokens":
-            return first
-        return last or name.isdigit()
+            return mine.first
+        return mine.last or name.isdigit()
 
     return {item: {place: seen for place, seen in places.items() if here(place)} for item, places in reference.items()}
 
@@ -125,7 +129,7 @@ def _numbers(what: str, values: list[float], first: int = 1) -> dict[str, Seen]:
     return {f"{what} {number}": Seen(np.asarray(value), np.asarray) for number, value in enumerate(values, first)}
 
 
-def _activations(trainer: Trainer, seen: dict[str, list[np.ndarray]]) -> dict[str, Seen]:
+def _activations(trainer: Trainer, seen: Pieces) -> dict[str, Seen]:
     """This rank's samples, and its tokens where it does not have all. What is its own is worked out anew: see the mutants."""
     layout, T = trainer.grid.layout, trainer.model.context
     counts, at = even_counts(trainer.config.batch, layout.dp), trainer.grid.at["dp"]
@@ -136,5 +140,4 @@ def _activations(trainer: Trainer, seen: dict[str, list[np.ndarray]]) -> dict[st
     def own(tokens: int, whole: np.ndarray) -> np.ndarray:
         return whole[rows] if tokens == T else whole[rows, places]
 
-    arrays = {place: np.concatenate(pieces) for place, pieces in seen.items()}                 # [b, T or t, D]
-    return {place: Seen(array, partial(own, array.shape[1])) for place, array in arrays.items()}
+    return {place: Seen(array, partial(own, array.shape[1])) for place, array in joined(seen).items()}        # [b, T or t, D]

@@ -1,28 +1,40 @@
 """What passes the ends of a region: the value that each communication hands on in forward, and the gradient in backward.
 
 Forward, `enter` gives the whole of a sequence that was cut and `leave` the sum; backward it is the other way round. So
-what is recorded is equal on all ranks, or each rank's own tokens of what one process has, and can be held against it.
+what is recorded is equal on all ranks, or each rank's own tokens of what one process has, and can be held against it. A
+schedule may take the micro-batches in any order; they are put into their own one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from minipar.autograd import Tensor
 from minipar.autograd.recompute import is_second_run
 from minipar.nn import Serial
+from minipar.schedule.instruction import Instruction
+
+Pieces = dict[str, list[tuple[int, np.ndarray]]]                    # place -> (micro-batch, array), in the order of their coming
 
 
 class Recording(Serial):
-    """Does as `inner` does. While `on`, it keeps copies: place -> one array per micro-batch, in the order of their coming."""
+    """Does as `inner` does. While `on`, it keeps copies of what passes. `watch` is for the Trainer, see there."""
 
     def __init__(self, inner: Serial):
         self.inner = inner
-        self.on = False
-        self.values: dict[str, list[np.ndarray]] = {}
-        self.gradients: dict[str, list[np.ndarray]] = {}
+        self.on, self.micro = False, 0
+        self.values: Pieces = {}
+        self.gradients: Pieces = {}
+
+    @contextmanager
+    def watch(self, instruction: Instruction, execution: Any) -> Iterator[None]:
+        self.micro = instruction.micro
+        yield
 
     def enter(self, x: Tensor, why: str) -> Tensor:
         return self._note(f"into {why}", x, self.inner.enter(x, why))
@@ -45,9 +57,15 @@ class Recording(Serial):
     def _note(self, place: str, x: Tensor, out: Tensor) -> Tensor:
         if self.on:
             if not is_second_run():
-                self.values.setdefault(place, []).append(out.data.copy())
+                self.values.setdefault(place, []).append((self.micro, out.data.copy()))
             x.on_grad(partial(self._note_gradient, place))
         return out
 
     def _note_gradient(self, place: str, gradient: np.ndarray) -> None:
-        self.gradients.setdefault(place, []).append(gradient.copy())
+        self.gradients.setdefault(place, []).append((self.micro, gradient.copy()))
+
+
+def joined(pieces: Pieces) -> dict[str, np.ndarray]:
+    """Place -> the samples of all micro-batches in order."""
+    return {place: np.concatenate([array for _, array in sorted(found, key=lambda piece: piece[0])])
+            for place, found in pieces.items()}

@@ -1,7 +1,7 @@
 """Are what should be copies really copies? Equal in every bit, or they drift apart, and no loss curve says so for long.
 
-Ranks of dp hold the same part of every parameter; a parameter that is not cut is the same on all ranks of tp too, and so
-are losses and norms.
+Ranks of dp hold the same part of every parameter; a parameter that is not cut is the same on all ranks of tp too. A tied table
+may be at both ends of a pipeline. Losses and norms are the same on all ranks.
 """
 
 from __future__ import annotations

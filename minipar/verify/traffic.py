@@ -11,7 +11,7 @@ from minipar.plan.traffic import step_traffic
 from minipar.verify.case import STEPS, Case
 from minipar.verify.record import Run
 
-AXES = ("dp", "tp", "other")                                        # other: the world, and axes that training does not use yet
+AXES = ("dp", "pp", "tp", "tied", "other")                          # other: the world, and axes that training does not use yet
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def findings(comm: Communicator, of: Case) -> list[Finding]:
     found = []
     for name in ("SGD", "AdamW"):
         mine = run_rank(comm, of, name)
-        found += differences(mine.record, part_of(reference[name], mine), tolerance("float64"), exact=False)
+        found += differences(mine.record, part_of(reference[name], mine), tolerance("float64"), exact=())
     return found
 
 

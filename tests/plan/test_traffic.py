@@ -230,7 +230,7 @@ def test_one_call_one_message_or_one_byte_too_many_is_a_difference(spoilt: Sent)
 
 def test_what_has_no_formula_is_refused() -> None:
     model, train = configs(Layout())
-    with pytest.raises(LayoutError, match="pp=1 and cp=1, not 2 and 1"):
-        step_traffic(model, train, Layout(pp=2), 0, select)
+    with pytest.raises(LayoutError, match="know dp, pp and tp; choose cp=1, not 2"):
+        step_traffic(model, train, Layout(cp=2), 0, select)
     with pytest.raises(LayoutError, match="'native'; choose naive, "):
         step_traffic(model, train, Layout(dp=2), 0, lambda operation, nbytes, ranks, *, nodes: "native")

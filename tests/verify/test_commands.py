@@ -25,9 +25,9 @@ def test_a_proof(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     assert main(["verify", "--dp", "2", "--engine", "threads", *SMALL, "--json", str(file)]) == 0
     title, *table, verdict = capsys.readouterr().out.splitlines()
-    assert title.startswith("dp=2 tp=1, gradients flat: 2 rank(s), float64; vocabulary 65")
-    assert verdict.startswith("PROVEN: dp=2 tp=1, gradients flat, trains as one process does: every element within 1e-12 of")
-    assert len(table) == 1 + 1 + 16 + 1 + 1 + 6 + 1 and not any("WRONG" in line for line in table)
+    assert title.startswith("dp=2 pp=1 tp=1, gradients flat: 2 rank(s), float64; vocabulary 65")
+    assert verdict.startswith("PROVEN: dp=2 pp=1 tp=1, gradients flat, trains as one process does: every element within 1e-12 of")
+    assert len(table) == 1 + 1 + 16 + 1 + 1 + 2 + 1 and not any("WRONG" in line for line in table)
     report = json.loads(file.read_text(), parse_constant=no_json)
     assert report["proven"] and report["lights"] == [] and len(report["findings"]) == 16
     assert report["traffic"][0]["messages"] == report["traffic"][0]["predicted_messages"] > 0

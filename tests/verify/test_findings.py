@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from minipar.autograd import IGNORE
+from minipar.comm.gathered import gathered
 from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
 from minipar.config import Layout
@@ -18,7 +19,6 @@ from minipar.verify import uneven_case
 from minipar.verify.case import RUNS, make_trainer
 from minipar.verify.clues import ratio
 from minipar.verify.findings import Finding, difference, differences, over_ranks
-from minipar.comm.gathered import gathered
 from minipar.verify.record import Record, Seen, run_alone
 from minipar.verify.replicas import fingerprint, replicas
 from tests.ranks import ranks
@@ -52,28 +52,29 @@ def test_differences_are_relative_to_the_largest_element(got: np.ndarray, want: 
 def test_a_finding_names_the_worst_element() -> None:
     right = record(a=ONES, b=4 * ONES)
     wrong = record(a=changed(ONES, (1, 2), 1 + 1e-9), b=changed(4 * ONES, (0, 1), 4 + 2e-9))
-    (found,) = differences(wrong, right, 1e-12, exact=False)
+    (found,) = differences(wrong, right, 1e-12, exact=())
     assert found.place == "a[1, 2]" and not found.proven and not found.bits
     assert found.absolute == pytest.approx(2e-9) and found.relative == pytest.approx(1e-9)
-    (found,) = differences(record(a=ONES, b=changed(4 * ONES, (0, 1), np.nan)), right, 1e-12, exact=False)
+    (found,) = differences(record(a=ONES, b=changed(4 * ONES, (0, 1), np.nan)), right, 1e-12, exact=())
     assert found.place == "b[0, 1]" and not found.proven
 
 
 def test_the_limit_and_the_bits() -> None:
     near = record(a=changed(ONES, (0, 0), 1 + 1e-15))
-    (found,) = differences(near, record(a=ONES), 1e-12, exact=False)
+    (found,) = differences(near, record(a=ONES), 1e-12, exact=())
     assert found.proven and not found.bits
-    (found,) = differences(near, record(a=ONES), 1e-12, exact=True)
+    (found,) = differences(near, record(a=ONES), 1e-12, exact=("gradients",))
     assert not found.proven
-    (found,) = differences(record(a=-0.0 * ONES), record(a=0.0 * ONES), 1e-12, exact=True)
+    (found,) = differences(record(a=-0.0 * ONES), record(a=0.0 * ONES), 1e-12, exact=("gradients",))
     assert not found.proven and not found.bits
 
 
 def test_what_is_missing_is_found() -> None:
-    for got, want in ((record(a=ONES), record(a=ONES, b=ONES)), (record(a=ONES, b=ONES), record(a=ONES))):
-        (found,) = differences(got, want, 1e-12, exact=False)
-        assert (found.place, found.relative, found.proven) == ("b", math.inf, False)
-    (found,) = differences(record(a=ONES[:1]), record(a=ONES), 1e-12, exact=False)
+    for got, want, place in ((record(a=ONES), record(a=ONES, b=ONES), "b is missing"),
+                             (record(a=ONES, b=ONES), record(a=ONES), "b is one too many")):
+        (found,) = differences(got, want, 1e-12, exact=())
+        assert (found.place, found.relative, found.proven) == (place, math.inf, False)
+    (found,) = differences(record(a=ONES[:1]), record(a=ONES), 1e-12, exact=())
     assert found.place == "a has shape (1, 3), not (2, 3)"
 
 

@@ -1,0 +1,46 @@
+"""Which part of the model each rank of a pipeline has, known from the layout alone.
+
+Layers are shared out over the stages as evenly as can be, the first stages one more, unless the layout says how many; the
+schedule says which rank has which stage.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import NamedTuple
+
+from minipar.config import Layout, ModelConfig
+from minipar.plan.collectives import piece
+from minipar.schedule.find import find_schedule
+
+
+class Share(NamedTuple):
+    """What of a model one rank has: the embedding or not, some of the layers, the head or not."""
+
+    first: bool
+    layers: tuple[int, ...]
+    last: bool
+
+
+class Stages(NamedTuple):
+    """homes: the rank of pp that has each stage. layers: those of each stage."""
+
+    homes: tuple[int, ...]
+    layers: tuple[range, ...]
+
+    def of_rank(self, rank: int) -> Share:
+        """What rank `rank` of pp has, all its stages together."""
+        mine = [stage for stage, home in enumerate(self.homes) if home == rank]
+        return Share(self.homes[0] == rank, tuple(layer for stage in mine for layer in self.layers[stage]), self.homes[-1] == rank)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The ranks that have the first stage and the last, in order: two of them, or one that has both."""
+        return tuple(sorted({self.homes[0], self.homes[-1]}))
+
+
+def stages_of(model: ModelConfig, layout: Layout, micro_batches: int) -> Stages:
+    """Raises ScheduleError or LayoutError for a schedule that cannot be."""
+    homes = find_schedule(layout.pipeline, layout.pp, micro_batches, layout.virtual or None).homes
+    counts = layout.stage_layers or tuple(piece(model.layers, len(homes), stage) for stage in range(len(homes)))
+    return Stages(homes, tuple(range(end - count, end) for count, end in zip(counts, accumulate(counts), strict=True)))
