@@ -113,7 +113,8 @@ class Tape:
         waits.
         """
         again, f = self.whole_block(), piece(self.model.mlp_width, self.tp, self.rank)
-        on_top = {"none": 0, "selective": max(again["scores"] - again["hidden"], 0), "full": sum(again.values())}
+        over = sum(self.head().values()) if last else 0             # before a block is computed again
+        on_top = {"none": 0, "selective": max(again["scores"] - again["hidden"], 0), "full": max(sum(again.values()) - over, 0)}
         moment = self.itemsize * (self.n * f + 2 * self.between * self.model.width)
         return in_flight * sum(self.of(layers, first, last).values()) + on_top[self.recompute] + moment
 

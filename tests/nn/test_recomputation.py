@@ -40,9 +40,9 @@ def test_gradients_are_those_of_differences(mode: str) -> None:
         assert check.error <= 1e-7, str(check)
 
 
-@pytest.mark.parametrize("values", [dict(optimizer="sgd", lr=0.1), dict(dropout=0.2), dict(dtype="float64", bias=False),
-                                    dict(dropout=0.2, precision="bfloat16"), dict(context=70, optimizer="sgd", precision="float16")],
-                         ids=str)
+@pytest.mark.parametrize("values", [
+    dict(optimizer="sgd", lr=0.1), dict(dropout=0.2), dict(dtype="float64", bias=False), dict(dropout=0.2, precision="bfloat16"),
+    dict(context=70, optimizer="sgd", precision="float16")], ids=str)
 def test_a_training_ends_in_the_same_bits(values: dict[str, Any]) -> None:
     ends = []
     for mode in RECOMPUTATIONS:
