@@ -1,0 +1,78 @@
+"""What the pages of lessons/ promise, held against the lessons themselves. Each function returns what is wrong, in words."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+
+ID = re.compile(r"\b[FACNE]\d+\b")
+ERRATUM = re.compile(r"\bR\d+\b")
+
+
+def index_of(page: str) -> dict[str, str]:
+    """id -> number of its lesson, from the rows of INDEX.md."""
+    rows = re.findall(r"^\| ([FACNE]\d+) \|.*\| (\d\d) \|$", page, re.MULTILINE)
+    twice = {name for name, _ in rows if [other for other, _ in rows].count(name) > 1}
+    assert not twice, f"INDEX.md has two rows for {', '.join(sorted(twice))}"
+    return dict(rows)
+
+
+def covers(source: str) -> list[str]:
+    """The ids in a lesson's `# Covers:` line."""
+    return [name for line in re.findall(r"^# Covers: (.*)$", source, re.MULTILINE) for name in ID.findall(line)]
+
+
+def asserted(source: str) -> set[str]:
+    """The ids in messages of asserts that compute something: an assert whose condition names nothing tests nothing."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Assert) and node.msg and any(isinstance(part, ast.Name) for part in ast.walk(node.test)):
+            texts = [part.value for part in ast.walk(node.msg) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+            found |= {name for text in texts for name in ID.findall(text)}
+    return found
+
+
+def uncovered(index: Mapping[str, str], lessons: Mapping[str, str], last: int = 12) -> list[str]:
+    """Where the lessons 01 to `last` (name -> source) and the index disagree."""
+    wrong = []
+    named = {lesson: covers(source) for lesson, source in lessons.items()}
+    tested = {lesson: asserted(source) for lesson, source in lessons.items()}
+    for name, number in index.items():
+        if int(number) > last:
+            continue
+        where = [lesson for lesson, names in named.items() for one in names if one == name]
+        if len(where) != 1 or not where[0].startswith(f"{number}_"):
+            wrong.append(f"{name} belongs to lesson {number}, and is covered by {' and '.join(where) or 'none'}")
+        elif name not in tested[where[0]]:
+            wrong.append(f"{name}: no assert of {where[0]} names it")
+    return wrong + [f"{name}, covered by {lesson}, is not in the index"
+                    for lesson, names in named.items() for name in names if name not in index]
+
+
+def errata(page: str) -> dict[str, str]:
+    """R-number -> the last cell of its row, which says where it is shown."""
+    return dict(re.findall(r"^\| (R\d+) \|.*\| ([^|]*) \|$", page, re.MULTILINE))
+
+
+def not_shown(page: str, lessons: Mapping[str, str]) -> list[str]:
+    """Errata whose lesson is missing, does not name them, or has come meanwhile."""
+    wrong = []
+    for name, cell in errata(page).items():
+        links = re.findall(r"\]\((\w+)\.py\)", cell)
+        later = re.fullmatch(r"lesson (\d\d), to come", cell)
+        if later and (come := [lesson for lesson in lessons if lesson.startswith(later[1])]):
+            wrong.append(f"{name}: lesson {come[0]} has come, link to it")
+        if not links and not later:
+            wrong.append(f"{name}: no lesson is named")
+        wrong += [f"{name}: there is no lesson {link}" for link in links if link not in lessons]
+        wrong += [f"{name}: lesson {link} does not name it" for link in links
+                  if link in lessons and name not in ERRATUM.findall(lessons[link])]
+    return wrong
+
+
+def title_of(source: str) -> str:
+    """`13 · Data parallel: share out ...` -> `Data parallel`."""
+    heading = re.search(r"^# # (?:\d\d · )?([^:\n]*)", source, re.MULTILINE)
+    assert heading, "a lesson begins with its title"
+    return heading[1].strip()
