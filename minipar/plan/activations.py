@@ -1,7 +1,8 @@
 """How many bytes of activations backward needs: what the tape holds after the forward pass of one micro-batch.
 
-Two answers. `tape` is exact for this GPT as it is written, from its sizes: every array that some formula of backward closes
-over, and no other (a test holds it against what is allocated, to the byte). `published` is the formula of Korthikanti et al.
+Two answers. `Tape` is exact for this GPT as it is written, from its sizes: every array that some formula of backward closes
+over, and no other (tests hold it against what is allocated, to the byte), for a stage of a pipeline and with activations
+computed again, too. `published` is the formula of Korthikanti et al.
 2022 ("Reducing activation recomputation in large transformer models", equations 1, 2 and 4), for a GPT as Megatron-LM computes it.
 
 They differ, and each term tells why. Per layer, sample and token, in bytes of D:
@@ -75,10 +76,12 @@ class Tape:
         return dict(kinds)
 
     def embedding(self) -> dict[str, int]:
+        """Of what the first stage has besides its blocks."""
         masks = self.itemsize * self.between * self.model.width if self.model.dropout else 0
         return {"tokens": TOKEN * self.n, "masks": masks + (self.n if self.tp > 1 else 0)}     # of tokens on other ranks: a byte
 
     def block(self) -> dict[str, int]:
+        """Of a block, between its forward and its backward."""
         if self.recompute == "full":
             return {"block inputs": self.itemsize * self.between * self.model.width}
         kinds = self.whole_block()
@@ -101,14 +104,15 @@ class Tape:
         return {kind: self.itemsize * count for kind, count in elements.items()}
 
     def head(self) -> dict[str, int]:
+        """Of what the last stage has besides its blocks."""
         D, v = self.model.width, piece(self.model.vocabulary, self.tp, self.rank)
         elements = {"norms": self.between * (D + 1), "inputs": self.n * D, "logits": self.n * v + 1}     # their gradient; the loss
         return {kind: self.itemsize * count for kind, count in elements.items()}
 
     def peak(self, in_flight: int, layers: int | None = None, first: bool = True, last: bool = True) -> int:
-        """The most that a stage holds when so many micro-batches are in flight at once (see IN_FLIGHT), in bytes.
+        """The most that a stage holds, in bytes, when at most so many micro-batches are in flight (`schedule.closed_peaks`).
 
-        Beside the tapes: what is computed again, of one block at a time (the scores when its MLP is over already); and what is
+        Beside their tapes: what is computed again, of one block at a time (the scores when its MLP is over already); and what is
         there for a moment at the widest place of a block: GELU's input or its gradient, the residual stream, a gradient that
         waits.
         """
@@ -117,14 +121,6 @@ class Tape:
         on_top = {"none": 0, "selective": max(again["scores"] - again["hidden"], 0), "full": max(sum(again.values()) - over, 0)}
         moment = self.itemsize * (self.n * f + 2 * self.between * self.model.width)
         return in_flight * sum(self.of(layers, first, last).values()) + on_top[self.recompute] + moment
-
-
-# How many micro-batches are in flight at once, at most: (stages, stage, micro-batches) -> their number. Huang et al. 2019
-# (GPipe) run all forwards first; Narayanan et al. 2019 and 2021 (PipeDream, 1F1B) as few as keep all stages busy.
-IN_FLIGHT: dict[str, Callable[[int, int, int], int]] = {
-    "gpipe": lambda stages, stage, micro_batches: micro_batches,
-    "1f1b": lambda stages, stage, micro_batches: min(micro_batches, stages - stage),
-}
 
 
 def published(layers: int, width: int, heads: int, tokens: int, samples: int, *, itemsize: int = 2, tp: int = 1,

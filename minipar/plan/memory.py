@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.errors import LayoutError
-from minipar.plan.activations import tape
+from minipar.plan.activations import Tape
 from minipar.plan.collectives import piece
 from minipar.plan.parameters import ITEMSIZE, count, rank_shapes
 
@@ -73,7 +73,7 @@ def state(parameters: int, recipe: Recipe, *, zero: int = 0, dp: int = 1, parts:
 def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank: int, pairs: Callable[[int], int]) -> Memory:
     """What world rank `rank` of a training with minipar holds when the forward pass of its largest micro-batch is done.
 
-    Exact, to the byte; pairs: see `activations.tape`. Raises LayoutError for a layout with pp or cp.
+    Exact, to the byte; pairs: see `activations.Tape`. Raises LayoutError for a layout with pp or cp.
     """
     if layout.pp > 1 or layout.cp > 1:
         raise LayoutError(f"the ledger of a training knows dp and tp; choose pp=1 and cp=1, not {layout.pp} and {layout.cp}")
@@ -82,5 +82,5 @@ def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank
     lines = state(count(rank_shapes(model, layout.tp, tp_rank)), Recipe(itemsize, itemsize, SLOTS[train.optimizer] * itemsize))
     share = piece(train.batch, layout.dp, dp_rank)
     samples = 1 if layout.gradients == "bitwise" else piece(share, train.micro_batches, 0)
-    kept = tape(model, samples, itemsize, pairs, tp=layout.tp, rank=tp_rank, sequence_parallel=layout.sequence_parallel)
+    kept = Tape(model, samples, itemsize, pairs, layout.tp, tp_rank, layout.sequence_parallel, train.recompute).of()
     return replace(lines, activations=sum(kept.values()))

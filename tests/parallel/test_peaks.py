@@ -17,12 +17,14 @@ from minipar.nn.counts import computed_pairs
 from minipar.nn.recomputation import RECOMPUTATIONS
 from minipar.parallel import Grid
 from minipar.parallel.pipeline import AHEAD, Execution, Watch, nothing
-from minipar.plan.activations import IN_FLIGHT, Tape
+from minipar.plan.activations import Tape
 from minipar.rng import stream
+from minipar.schedule.closed_forms import closed_peaks
 from minipar.schedule.instruction import Instruction
 from minipar.train import Trainer
 from tests.ranks import ranks
 
+SCHEDULES = ("gpipe", "1f1b")
 PIECES = 3                                                          # micro-batches
 
 
@@ -34,7 +36,7 @@ def stage(comm: Communicator, model: ModelConfig, samples: int, schedule: str, m
     trainer = Trainer(model, train, ByteTokenizer(), tokens, Grid(comm, Layout(pp=comm.size, pipeline=schedule)),
                       watch=watch)
     return (trainer, Tape(model, samples, 4, computed_pairs, recompute=mode),
-            IN_FLIGHT[schedule](comm.size, comm.rank, PIECES))
+            closed_peaks(schedule, comm.size, PIECES)[comm.rank])
 
 
 def part(comm: Communicator, model: ModelConfig) -> tuple[int, bool, bool]:
@@ -42,7 +44,7 @@ def part(comm: Communicator, model: ModelConfig) -> tuple[int, bool, bool]:
 
 
 @ranks(2, 3)
-@pytest.mark.parametrize("schedule", IN_FLIGHT)
+@pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("mode", RECOMPUTATIONS)
 def test_tapes_hold_what_is_in_flight_to_the_byte(comm: Communicator, schedule: str, mode: str) -> None:
     seen = []
@@ -67,7 +69,7 @@ def test_the_allocated_peak_follows_the_formula(comm: Communicator) -> None:
     layers, first, last = part(comm, model)
     message = 4 * samples * model.context * model.width
     measured, predicted = {}, {}
-    for case in product(IN_FLIGHT, ("none", "full")):
+    for case in product(SCHEDULES, ("none", "full")):
         trainer, tape, in_flight = stage(comm, model, samples, *case)
         trainer.step()
         with allocation() as used:

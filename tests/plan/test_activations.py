@@ -13,12 +13,13 @@ from minipar.autograd.inlet import inlet
 from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
 from minipar.comm.threads import run
-from minipar.config import ModelConfig
+from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.nn import GPT, SILENCE, Noise, Part
 from minipar.nn.counts import computed_pairs
 from minipar.nn.recomputation import RECOMPUTATIONS
 from minipar.parallel.tensor import region_of
-from minipar.plan.activations import IN_FLIGHT, Tape
+from minipar.plan.activations import Tape
+from minipar.plan.memory import training_memory
 from minipar.rng import stream
 
 MODELS = [ModelConfig(vocabulary=65, context=80, layers=2, heads=3, width=12),      # more tokens than one block of queries
@@ -133,7 +134,8 @@ def test_the_measured_peak_of_a_step_is_the_formula_s(part: dict[str, Any]) -> N
         assert ratio == pytest.approx(peaks[one][1] / peaks[other][1], rel=0.05), (one, other)
 
 
-def test_in_flight() -> None:
-    assert [IN_FLIGHT["gpipe"](4, stage, 6) for stage in range(4)] == [6, 6, 6, 6]
-    assert [IN_FLIGHT["1f1b"](4, stage, 6) for stage in range(4)] == [4, 3, 2, 1]
-    assert [IN_FLIGHT["1f1b"](4, stage, 2) for stage in range(4)] == [2, 2, 2, 1]
+@pytest.mark.parametrize("mode", MODES)
+def test_the_ledger_knows_of_recomputation(mode: str) -> None:
+    layout, train = Layout(tp=2), TrainConfig(batch=5, micro_batches=2, recompute=mode)
+    kept = training_memory(MODELS[3], train, layout, 1, computed_pairs).activations
+    assert kept == total(Tape(MODELS[3], 3, 4, computed_pairs, tp=2, rank=1, recompute=mode).of())

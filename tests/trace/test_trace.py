@@ -18,9 +18,9 @@ from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.nn import Part
 from minipar.nn.counts import computed_pairs, forward_flops
 from minipar.parallel.pipeline import Execution
-from minipar.plan.activations import IN_FLIGHT, Tape
+from minipar.plan.activations import Tape
 from minipar.plan.parameters import count, rank_shapes
-from minipar.schedule.closed_forms import closed_bubble
+from minipar.schedule.closed_forms import closed_bubble, closed_peaks
 from minipar.schedule.instruction import Instruction
 from minipar.schedule.simulate import Timeline
 from minipar.trace.flops import part_flops
@@ -110,7 +110,7 @@ def test_activations_at_their_peak_are_those_in_flight(schedule: str, recompute:
     model = ModelConfig(VOCABULARY, context=5, layers=2 * pp, heads=2, width=8)
     one = Tape(model, 1, 4, computed_pairs, recompute=recompute)
     for stage, held in enumerate(trace.memory):
-        expected = IN_FLIGHT[schedule](pp, stage, micro_batches) * sum(one.of(2, stage == 0, stage == pp - 1).values())
+        expected = closed_peaks(schedule, pp, micro_batches)[stage] * sum(one.of(2, stage == 0, stage == pp - 1).values())
         assert abs(held["activations"] - expected) <= 0.05 * expected, (stage, held, expected)
     if (pp, micro_batches) == (4, 8) and schedule == "1f1b":
         ratio = on_threads(Layout(pp=4, pipeline="gpipe"), 8, recompute=recompute).memory[0]["activations"]
