@@ -72,7 +72,7 @@ forward(GPT(TOY), 1)                                                # what is ma
 with allocation() as used:
     model = GPT(TOY)
     weights = used.now
-    flat = Flat(model.parameters())                                 # moves the weights into one array, and has one for gradients
+    flat = Flat(model.parameters())                                 # the weights move into one array; gradients get another
     gradients = used.now - weights
     optimizer = Adam(flat)
     moments = sum(array.nbytes for array in optimizer.state.values())
@@ -181,9 +181,9 @@ assert whole.weights == 350 * GB and math.ceil(whole.weights / GPU) == 5 and mat
 # %% [markdown]
 # ## 4 · Which technique changes which line
 #
-# 002 (1.3) sorts the ways to save memory into compression (模型压缩), memory management (内存管理: accumulation, mixed precision)
-# and distribution (分布式训练). The ledger shows it better than words. Take a GPT of 6.7e9 weights, 8 samples of 2048 tokens, and
-# 8 devices.
+# 002 (1.3) sorts the ways to save memory into compression (模型压缩), memory management (内存管理: accumulation, mixed
+# precision) and distribution (分布式训练). The ledger shows it better than words. Take a GPT of 6.7e9 weights, 8 samples of 2048
+# tokens, and 8 devices.
 #
 # **Predict:** data parallelism over 8 devices. Which of the four lines gets smaller?
 
@@ -249,8 +249,8 @@ assert f"{grid / GB:.3g}" == "1.88", "N34: 8-way tensor and 8-way pipeline paral
 # %% [markdown]
 # ## 5 · Time and energy
 #
-# 004 (1.2): training takes weeks or months (数周甚至数月). 000 (1.2): energy rises sharply (急剧上升) with the weights. Training
-# takes about 6 FLOPs per weight and token. At 40 % of the peak of an A100 (312e12 per second) and 400 W:
+# 004 (1.2): training takes weeks or months (数周甚至数月). 000 (1.2): energy rises sharply (急剧上升) with the weights.
+# Training takes about 6 FLOPs per weight and token. At 40 % of the peak of an A100 (312e12 per second) and 400 W:
 
 # %%
 

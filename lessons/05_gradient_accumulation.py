@@ -49,8 +49,8 @@ GIB = 2**30
 #
 # F21 divides each piece's own mean by k instead. That is the same thing for pieces of equal size, and another one for others.
 #
-# **Predict before you run:** 16 samples in pieces of 6, 6 and 4. How far off is the mean of the three means: in the last digits,
-# by a percent, or by more?
+# **Predict before you run:** 16 samples in pieces of 6, 6 and 4. How far off is the mean of the three means: in the last
+# digits, by a percent, or by more?
 #
 # **Break it on purpose:** below, let each piece divide by its own tokens: `count=targets[rows].size` for `count=targets.size`.
 # That is F9 as written. Which line stops you, and by which factor is the gradient wrong?
@@ -99,7 +99,7 @@ assert apart(mean_of_means(uneven), batch) > 0.01, "F21: wrong by percents for 6
 # %% [markdown]
 # ## 2 · Sum or mean: a learning rate in disguise
 #
-# F9 adds up (R9). Written with means g_i, its sum is k times the gradient of the batch, so the learning rate is k times what one
+# F9 adds up (R9). With means g_i, its sum is k times the gradient of the batch, so the learning rate is k times what one
 # believes it to be. Gradient descent on a bowl of curvature λ converges for rates below 2/λ. Least squares on 16 samples, whose
 # curvatures are 1.533 and 0.058, in 4 pieces:
 #
@@ -258,8 +258,8 @@ assert [f"{value:.1f}" for value in model_of_r10.values()] == ["222.0", "55.5", 
     "N32: 222, 55.5 and 13.9 GiB of activations at k = 1, 4, 16, and 18 GiB of gradient each time"
 
 # %% [markdown]
-# 002 (6) goes on: so one can process longer texts, and images of higher resolution. Only while there is something to cut. A piece
-# has at least one sample, and its activations know nothing of k: R26.
+# 002 (6) goes on: so one can process longer texts, and images of higher resolution. Only while there is something to cut. A
+# piece has at least one sample, and its activations know nothing of k: R26.
 
 # %%
 try:

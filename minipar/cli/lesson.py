@@ -68,7 +68,8 @@ def run_lesson(options: argparse.Namespace) -> int:
     sys.path.insert(0, str(folder))                                 # where lessons find what they share
     began = time.perf_counter()
     lesson = runpy.run_path(str(script), run_name="__main__")["lesson"]
-    lesson.say(f"lesson {options.lesson} ran to its end in {time.perf_counter() - began:.1f} s; its pictures are in {options.out}")
+    seconds = time.perf_counter() - began
+    lesson.say(f"lesson {options.lesson} ran to its end in {seconds:.1f} s; its pictures are in {options.out}")
     return 0
 
 

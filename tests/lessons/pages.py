@@ -28,8 +28,8 @@ def asserted(source: str) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Assert) and node.msg and any(isinstance(part, ast.Name) for part in ast.walk(node.test)):
-            texts = [part.value for part in ast.walk(node.msg) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
-            found |= {name for text in texts for name in ID.findall(text)}
+            constants = [part.value for part in ast.walk(node.msg) if isinstance(part, ast.Constant)]
+            found |= {name for text in constants if isinstance(text, str) for name in ID.findall(text)}
     return found
 
 

@@ -13,7 +13,9 @@ LINES = {"weights": "tab:blue", "gradients": "tab:orange", "optimizer": "tab:gre
 
 
 def draw_memory_ledger(techniques: Mapping[str, Memory], device: float, shares: Mapping[str, Mapping[int, float]]) -> Figure:
-    """techniques: bytes by line, from top to bottom; device: bytes that there are. shares: technique -> ranks -> bytes of state."""
+    """techniques: bytes by line, from top to bottom; device: how many bytes it has.
+    shares: technique -> ranks -> bytes of state on each.
+    """
     figure = Figure(figsize=(13, 5.6), layout="constrained")
     bars, curves = figure.subplots(1, 2, width_ratios=(3, 2))
     names, left = list(techniques), dict.fromkeys(techniques, 0.0)
