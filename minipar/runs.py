@@ -4,6 +4,8 @@
     metrics.jsonl    one line per step and per validation
     checkpoints/     the last two and the best
     loss.png         training and validation loss
+    summary.txt      one page about a run that is done
+    trace/           a step under the clock, if asked for
 """
 
 from __future__ import annotations
@@ -66,6 +68,11 @@ class Run:
             return
         with refusals_named(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
+
+    def summarise(self, lines: list[str]) -> list[str]:
+        """Write the lines as the run's summary; returns them."""
+        self._write("summary.txt", "\n".join(lines) + "\n")
+        return lines
 
     def save(self, trainer: Trainer, loss: float | None = None) -> None:
         """Save the trainer's state as a checkpoint, with the validation loss if it is known. All ranks call it."""

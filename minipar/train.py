@@ -71,7 +71,7 @@ class Trainer:
             raise LayoutError("training runs over dp, pp and tp; leave --cp at 1")
         if layout.dp > train.batch:
             raise LayoutError(f"a batch of {train.batch} over dp={layout.dp} leaves ranks without samples; choose a larger --batch")
-        self.model, self.config, self.tokenizer, self.grid = model, train, tokenizer, grid
+        self.model, self.config, self.tokenizer, self.tokens, self.grid = model, train, tokenizer, tokens, grid
         self.text = hashlib.blake2b(tokens.tobytes(), digest_size=16).hexdigest()
         training, validation = split(tokens)
         self.batches = Batches(training, model.context, train.batch, train.seed)

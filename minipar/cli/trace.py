@@ -18,7 +18,7 @@ from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.comm.network import Network
 from minipar.comm.protocol import Communicator
 from minipar.comm.timeline import write_trace
-from minipar.config import ModelConfig, TrainConfig
+from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.text import load_text
 from minipar.data.tokenizer import make_tokenizer
 from minipar.plan.parameters import ITEMSIZE
@@ -27,13 +27,15 @@ from minipar.plots.trace import draw_memory, draw_timelines
 from minipar.trace.predict import bytes_per_link, overlap, predicted
 from minipar.trace.step import Trace, trace_step
 
+ALPHA, BETA = 1e-6, 1e-10                                           # seconds per message and per byte
+
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser("trace", help="time a training step as on a cluster, and draw it", description=__doc__)
     parser.add_argument("--out", default="runs/trace", metavar="DIR", help="folder of the results (default runs/trace)")
     group = parser.add_argument_group("clock")
-    group.add_argument("--alpha", type=float, default=1e-6, help="seconds per message (default 1e-6)")
-    group.add_argument("--beta", type=float, default=1e-10, help="seconds per byte (default 1e-10)")
+    group.add_argument("--alpha", type=float, default=ALPHA, help=f"seconds per message (default {ALPHA})")
+    group.add_argument("--beta", type=float, default=BETA, help=f"seconds per byte (default {BETA})")
     group.add_argument("--flops-rate", type=float, metavar="R", help="FLOPs per second of a rank (default: its CPU time counts)")
     add_config_options(parser)
     add_layout_options(parser)
@@ -52,35 +54,40 @@ def _run_on(world: Communicator, options: argparse.Namespace) -> int:
     network, layout = Network(options.alpha, options.beta), layout_of(options)
     trace = trace_step(world, layout, model, train, tokenizer, tokenizer.encode(text), network, options.flops_rate)
     if trace is not None:
-        tokens = -(-model.context // layout.tp) if layout.sequence_parallel else model.context
-        write(Path(options.out), trace, network, tokens * model.width * ITEMSIZE[train.dtype])
+        print(*report(Path(options.out), trace, network, message_bytes(model, train, layout)), sep="\n")
     return 0
 
 
-def write(folder: Path, trace: Trace, network: Network, message: int) -> None:
-    """The results of a trace, as files and as text. message: bytes of one sample between two stages."""
+def message_bytes(model: ModelConfig, train: TrainConfig, layout: Layout) -> int:
+    """Of one sample's activations between two stages."""
+    tokens = -(-model.context // layout.tp) if layout.sequence_parallel else model.context
+    return tokens * model.width * ITEMSIZE[train.dtype]
+
+
+def report(folder: Path, trace: Trace, network: Network, message: int) -> list[str]:
+    """The results of a trace: as files, and as lines of text. message: see `message_bytes`."""
     with refusals_named(folder):
         folder.mkdir(parents=True, exist_ok=True)
     expected, measured = predicted(trace, network, message), trace.measured
     write_trace(folder / "trace.json", trace.events)
     save(draw_timelines(expected, measured, _title(trace)), folder / "timeline.png")
     save(draw_memory(trace.memory), folder / "memory.png")
-    shares = [overlap(trace.events, rank) for rank in range(trace.layout.ranks)]
-    links = {f"{sender} to {receiver}": n for (sender, receiver), n in bytes_per_link(trace.events).items()}
-    values: dict[str, Any] = {"overlap": shares, "bytes_per_link": links, "memory": trace.memory}
+    links, shares = bytes_per_link(trace.events), [overlap(trace.events, rank) for rank in range(trace.layout.ranks)]
+    lines = [_title(trace)]
+    values: dict[str, Any] = {"overlap": shares, "memory": trace.memory,
+                              "bytes_per_link": {f"{sender} to {receiver}": n for (sender, receiver), n in links.items()}}
     for name, timeline in (("predicted", expected), ("measured", measured)):
         values[name] = {"makespan_seconds": float(timeline.makespan), "bubble_of_total": float(timeline.bubble()),
                         "bubble_of_ideal": float(timeline.bubble("ideal")),
                         "bubble_over_spans": float(timeline.bubble(over="span"))}
+        milliseconds, percent = 1e3 * float(timeline.makespan), 100 * float(timeline.bubble())
+        lines.append(f"{name:10} {milliseconds:10.3f} ms, bubble {percent:.1f} % of all time")
     write_json(str(folder / "summary.json"), values)
-    print(_title(trace))
-    for name, timeline in (("predicted", expected), ("measured", measured)):
-        print(f"{name:10} {1e3 * float(timeline.makespan):10.3f} ms, bubble {100 * float(timeline.bubble()):.1f} % of all time")
     for rank, (share, held) in enumerate(zip(shares, trace.memory, strict=True)):
-        sent = sum(n for (sender, _), n in bytes_per_link(trace.events).items() if sender == rank)
+        sent = sum(n for (sender, _), n in links.items() if sender == rank)
         hidden = "" if share is None else f", {100 * share:.0f} % of the sending hidden behind computing"
-        print(f"rank {rank}: {sum(held.values()) / 1024:,.0f} KiB at most, sent {sent / 1024:,.0f} KiB{hidden}")
-    print(f"pictures, summary.json, and trace.json for ui.perfetto.dev: {folder}")
+        lines.append(f"rank {rank}: {sum(held.values()) / 1024:,.0f} KiB at most, sent {sent / 1024:,.0f} KiB{hidden}")
+    return [*lines, f"timeline.png, memory.png, summary.json, and trace.json for ui.perfetto.dev: {folder}"]
 
 
 def _title(trace: Trace) -> str:

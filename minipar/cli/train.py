@@ -17,8 +17,10 @@ from minipar.cli.interruption import Interruption
 from minipar.cli.options import add_config_options, given
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.cli.summary import costs_per_rank
+from minipar.cli.trace import ALPHA, BETA, message_bytes, report
 from minipar.comm.collectives import all_reduce
 from minipar.comm.counting import Counting
+from minipar.comm.network import Network
 from minipar.comm.protocol import Communicator
 from minipar.config import ModelConfig, TrainConfig
 from minipar.data.text import load_text
@@ -28,6 +30,7 @@ from minipar.generate import generate
 from minipar.parallel.grid import Grid
 from minipar.plots.loss import draw_loss
 from minipar.runs import Run, read_metrics
+from minipar.trace.step import trace_step
 from minipar.train import Trainer
 
 SAMPLE = 400                                                        # tokens of generated text at the end
@@ -38,6 +41,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--out", default="runs/train", metavar="DIR", help="folder of the new run (default runs/train)")
     place.add_argument("--resume", metavar="DIR", help="go on with the run in this folder; other options overrule its own")
+    parser.add_argument("--trace", action="store_true",
+                        help="at the end, time a step as minipar trace does, into the run's folder")
     add_config_options(parser)
     add_layout_options(parser)
     parser.set_defaults(run=run)
@@ -57,14 +62,24 @@ def _run_on(world: Counting, options: argparse.Namespace, interruption: Interrup
     except DivergenceError as error:
         raise DivergenceError(f"{error}; the last good checkpoint is {folder.checkpoints.latest()}") from None
     costs = costs_per_rank(trainer, world)
+    traced = [] if stopped or not options.trace else _traced(trainer, folder, world.inner)
     if world.rank == 0:
         draw_loss(read_metrics(folder.metrics), folder.folder / "loss.png")
         if stopped:
             print(f"minipar train: stopped by {interruption.name} after step {trainer.done} of {trainer.config.steps}, saved; "
                   f"go on with: minipar train --resume {folder.folder}", file=sys.stderr)
         else:
-            _summary(trainer, folder, costs)
+            print(*folder.summarise(_summary(trainer, folder, costs, traced)), sep="\n")
     return stopped and 128 + stopped
+
+
+def _traced(trainer: Trainer, folder: Run, world: Communicator) -> list[str]:
+    """What the trace of a step says, on rank 0. All ranks call it."""
+    layout, network = trainer.grid.layout, Network(ALPHA, BETA)
+    trace = trace_step(world, layout, trainer.model, trainer.config, trainer.tokenizer, trainer.tokens, network)
+    if trace is None:
+        return []
+    return report(folder.folder / "trace", trace, network, message_bytes(trainer.model, trainer.config, layout))
 
 
 def _new(folder: Run, options: argparse.Namespace, grid: Grid) -> Trainer:
@@ -137,14 +152,15 @@ def _agree(number: int, world: Communicator) -> int:
     return all_reduce(world, np.array([number]), "max", why="signal").item()
 
 
-def _summary(trainer: Trainer, folder: Run, costs: str) -> None:
+def _summary(trainer: Trainer, folder: Run, costs: str, traced: list[str]) -> list[str]:
+    """One page about a run that is done."""
     model, tokenizer = folder.model()
     parameters = sum(p.size for p in model.parameters())
     validation = [line["validation"] for line in read_metrics(folder.metrics) if "validation" in line]
-    print(f"{parameters:,} parameters, {trainer.done} steps, validation loss {validation[-1]:.4f} nats per token")
-    if trainer.grid.world.size > 1:
-        print(costs)
-    print(f"pictures, metrics and checkpoints: {folder.folder}")
     start = tokenizer.decode([int(trainer.batches.get(0)[0][0, 0])])
     tokens = generate(model, tokenizer.encode(start).tolist(), temperature=0.8, seed=trainer.config.seed)
-    print(f"a sample:\n{'-' * 72}\n{start}{tokenizer.decode(list(itertools.islice(tokens, SAMPLE)))}\n{'-' * 72}")
+    sample = start + tokenizer.decode(list(itertools.islice(tokens, SAMPLE)))
+    return [f"{parameters:,} parameters, {trainer.done} steps, validation loss {validation[-1]:.4f} nats per token",
+            *([costs] if trainer.grid.world.size > 1 else []), *traced,
+            f"summary, pictures, metrics and checkpoints: {folder.folder}",
+            f"a sample:\n{'-' * 72}\n{sample}\n{'-' * 72}"]

@@ -98,7 +98,7 @@ def _title(case: Case) -> str:
 
 def _layout(case: Case) -> str:
     layout = case.layout
-    stages = len(stages_of(case.model, layout, case.train.micro_batches).homes)
+    stages = len(stages_of(case.model, layout).homes)
     pipeline = f", {layout.pipeline} of {stages} stages" if stages > 1 else ""
     return (f"dp={layout.dp} pp={layout.pp} tp={layout.tp}{' sequence parallel' * layout.sequence_parallel}, "
             f"gradients {layout.gradients}{pipeline}")

@@ -20,15 +20,23 @@ def test_a_run_and_what_it_leaves(tmp_path: Path) -> None:
     assert shown.returncode == 0
     bar = shown.stderr.split("\r")[-1]
     assert re.search(r"100%.* 20/20 \[\d\d:\d\d<\d\d:\d\d, ", bar)      # steps, time gone, time left
-    assert re.search(r"loss \d\.\d{3}, validation \d\.\d{3}, [\d,]+ tokens/s\]\n$", bar)
+    assert re.search(r"loss \d\.\d{3}, validation \d\.\d{3}, [\d,]+ tokens/s\] *\n$", bar)
     assert "Warning" not in shown.stderr
 
     summary, *more = shown.stdout.splitlines()
     assert re.fullmatch(r"[\d,]+ parameters, 20 steps, validation loss \d\.\d{4} nats per token", summary)
-    assert f"pictures, metrics and checkpoints: {tmp_path / 'run'}" in more
+    assert f"summary, pictures, metrics and checkpoints: {tmp_path / 'run'}" in more
     assert len("\n".join(more[more.index("a sample:") + 2:-1])) == 1 + 400
     assert {name.split("/")[0] for name in contents(tmp_path / "run")} == {
-        "config.json", "metrics.jsonl", "loss.png", "checkpoints"}
+        "config.json", "metrics.jsonl", "loss.png", "checkpoints", "summary.txt"}
+    assert (tmp_path / "run" / "summary.txt").read_text() == shown.stdout
+
+
+def test_a_traced_run_also_has_the_pictures_of_a_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("train", *options(tmp_path, layers=2), "--pp", 2, "--engine", "threads", "--trace", "--out", tmp_path / "run") == 0
+    assert "rank 1: " in (tmp_path / "run" / "summary.txt").read_text()
+    assert {path.name for path in (tmp_path / "run" / "trace").iterdir()} == {
+        "timeline.png", "memory.png", "summary.json", "trace.json"}
 
 
 def test_config_json_says_what_was_asked_for(pristine: Path) -> None:
