@@ -11,6 +11,7 @@ from minipar.compress.quantize import (
     linear_layers,
     minmax,
     mse,
+    percentile,
     quantize,
     quantize_dynamic,
     quantize_in_training,
@@ -198,14 +199,22 @@ def test_what_cannot_be_quantised_is_refused_and_nothing_is_half_done() -> None:
             again(model)
     with pytest.raises(ConfigError, match="qkv was not prepared"):
         convert(gpt())
-    spoilt = gpt()
-    spoilt.blocks[1].mlp.up.weight.data[3, 2] = np.nan
-    with pytest.raises(RangeError, match="^blocks.1.mlp.up.weight holds nan"):
-        quantize_weights(spoilt)
+    for limits in (minmax, mse, percentile):
+        for way in (quantize_weights, quantize_in_training):
+            spoilt = spoilt_gpt()
+            with pytest.raises(RangeError, match="^blocks.1.mlp.up.weight holds nan"):
+                way(spoilt, limits=limits)
+            assert all(layer.product is None and hasattr(layer, "weight") for layer in linear_layers(spoilt))
     layer = Linear("bare", 6, 4)
     quantize_dynamic(layer)
     with pytest.raises(RangeError, match="^the input of bare holds inf"), no_grad():
         layer(Tensor(np.full((1, 6), np.inf, np.float32)))
+
+
+def spoilt_gpt() -> GPT:
+    model = gpt()
+    model.blocks[1].mlp.up.weight.data[3, 2] = np.nan
+    return model
 
 
 def test_one_layer_by_hand_in_training() -> None:

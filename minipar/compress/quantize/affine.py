@@ -54,7 +54,7 @@ def quantize(x: np.ndarray, scheme: Scheme, limits: Limits | None = None, *, nam
     """
     x = floats(x, name)
     if limits is None:
-        limits = minmax(x, scheme)
+        limits = minmax(x, scheme, name=name)
     else:
         require_finite(x, name)
     grid = grid_over(limits, scheme, name)

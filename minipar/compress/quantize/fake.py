@@ -25,7 +25,7 @@ def fake_quantize(x: Tensor, scheme: Scheme, limits: Limits | None = None, *, na
     """
     data = floats(x.data, name)
     if limits is None:
-        limits = minmax(data, scheme)
+        limits = minmax(data, scheme, name=name)
     else:
         require_finite(data, name)
     numbers, inside = nearest(data.reshape(scheme.view(data.shape)), grid_over(limits, scheme, name), scheme)

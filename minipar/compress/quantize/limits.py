@@ -21,25 +21,31 @@ import numpy as np
 from minipar.compress.quantize.grid import Limits, grid_over, nearest
 from minipar.compress.quantize.scheme import Scheme
 from minipar.compress.reduction import Reduce, alone
-from minipar.errors import ConfigError
+from minipar.errors import ConfigError, RangeError
 
 FRACTIONS = 2.0 ** (-np.arange(49) / 6)                             # of the whole range that `mse` tries: 1 down to 1/256
 
 
 class FindLimits(Protocol):
-    """x: floats in any shape that the scheme allows."""
+    """x: floats in any shape that the scheme allows. Raises RangeError, in which x is called `name`, for NaN and infinity: on
+    all ranks that share the number's scale.
+    """
 
-    def __call__(self, x: np.ndarray, scheme: Scheme, reduce: Reduce = ...) -> Limits: ...
+    def __call__(self, x: np.ndarray, scheme: Scheme, reduce: Reduce = ..., *, name: str = ...) -> Limits: ...
 
 
-def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone) -> Limits:
+def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, name: str = "the array") -> Limits:
     """From the smallest to the largest number of x, and 0."""
     view = x.reshape(scheme.view(x.shape))
     axes = scheme.shared(view.shape)
-    return _widest(view.min(axes, keepdims=True, initial=0), view.max(axes, keepdims=True, initial=0), reduce)
+    low, high = _widest(view.min(axes, keepdims=True, initial=0), view.max(axes, keepdims=True, initial=0), reduce)
+    worst = np.maximum(-low, high).max(initial=0)
+    if not np.isfinite(worst):
+        raise RangeError(f"{name} holds {worst:g}; only finite numbers can be quantised")
+    return Limits(low, high)
 
 
-def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, share: float = 99.9) -> Limits:
+def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, name: str = "the array", share: float = 99.9) -> Limits:
     """The range that `share` per cent of the numbers lie in: by size where the scheme is symmetric, else with as many
     cut off below as above.
 
@@ -49,8 +55,9 @@ def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, share: 
     if not 0 < share <= 100:
         raise ConfigError(f"share is {share}; choose a percentage above 0, at most 100")
     view = x.reshape(scheme.view(x.shape))
+    whole = minmax(x, scheme, reduce, name=name)
     if not view.size:
-        return minmax(x, scheme, reduce)
+        return whole
     axes = scheme.shared(view.shape)
     if scheme.symmetric:
         high = np.percentile(abs(view), share, axes, keepdims=True).astype(x.dtype)
@@ -60,16 +67,16 @@ def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, share: 
     return _widest(np.minimum(low, 0), np.maximum(high, 0), reduce)
 
 
-def mse(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone) -> Limits:
+def mse(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, name: str = "the array") -> Limits:
     """The fraction of the whole range, one of FRACTIONS, that makes the squared error least: for every scale its own.
 
-    Costs a rounding of x per fraction. Raises RangeError for NaN and infinity.
+    Costs a rounding of x per fraction.
     """
     view = x.reshape(scheme.view(x.shape))
     axes = scheme.shared(view.shape)
-    low, high = minmax(x, scheme, reduce)
+    low, high = minmax(x, scheme, reduce, name=name)
     candidates = [Limits(low * x.dtype.type(f), high * x.dtype.type(f)) for f in FRACTIONS]
-    errors = np.stack([((nearest(view, grid_over(limits, scheme, "the array"), scheme)[0] - view) ** 2).sum(axes, keepdims=True)
+    errors = np.stack([((nearest(view, grid_over(limits, scheme, name), scheme)[0] - view) ** 2).sum(axes, keepdims=True)
                        for limits in candidates])                   # [fractions, *scales]
     best = FRACTIONS.astype(x.dtype)[reduce(errors, "sum").argmin(0)]
     return Limits(low * best, high * best)

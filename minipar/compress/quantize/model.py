@@ -22,6 +22,7 @@ import numpy as np
 
 from minipar.autograd import no_grad
 from minipar.compress.quantize.affine import Quantized, quantize
+from minipar.compress.quantize.grid import Limits
 from minipar.compress.quantize.limits import FindLimits, minmax
 from minipar.compress.quantize.products import Fake, Integer, Watch, WeightOnly
 from minipar.compress.quantize.scheme import Scheme
@@ -44,16 +45,15 @@ def linear_layers(model: Module) -> list[LinearLayer]:
 
 def quantize_weights(model: Module, scheme: Scheme = WEIGHTS, *, limits: FindLimits = minmax, reduce: Reduce = alone) -> None:
     """Turn the weights of all linear layers into integers. Raises ConfigError where they are so already."""
-    for layer in linear_layers(model):
-        place_weight(layer, _rounded(layer, scheme, limits, reduce))
+    for layer, weight in _rounded(model, scheme, limits, reduce).items():
+        place_weight(layer, weight)
 
 
 def quantize_dynamic(model: Module, scheme: Scheme = WEIGHTS, activations: Scheme = TOKENS, *, limits: FindLimits = minmax,
                      reduce: Reduce = alone) -> None:
     """Integer weights and integer products. For inference alone; integer_linear says which scales it can do."""
-    for layer in linear_layers(model):
-        weight, name = _rounded(layer, scheme, limits, reduce), f"the input of {layer.name}"
-        _replace(layer, Integer(weight, activations, None, name, _over_inputs(layer, reduce)))
+    for layer, weight in _rounded(model, scheme, limits, reduce).items():
+        _replace(layer, Integer(weight, activations, None, _input(layer), _over_inputs(layer, reduce)))
 
 
 def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = WEIGHTS, activations: Scheme = WHOLE, *,
@@ -77,10 +77,10 @@ def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = W
     for layer, watch in watches.items():
         if not watch.seen:
             raise ConfigError(f"no calibration data came through {layer.name}; run() must use the whole model")
-    for layer, watch in watches.items():
-        found = activation_limits(np.concatenate(watch.seen), activations, _over_inputs(layer, reduce))
-        weight = _rounded(layer, scheme, limits, reduce)
-        _replace(layer, Integer(weight, activations, found, f"the input of {layer.name}"))
+    found = {layer: activation_limits(np.concatenate(watch.seen), activations, _over_inputs(layer, reduce), name=_input(layer))
+             for layer, watch in watches.items()}
+    for layer, weight in _rounded(model, scheme, limits, reduce).items():
+        _replace(layer, Integer(weight, activations, found[layer], _input(layer)))
 
 
 def quantize_in_training(model: Module, scheme: Scheme = WEIGHTS, activations: Scheme | None = None, *,
@@ -89,16 +89,20 @@ def quantize_in_training(model: Module, scheme: Scheme = WEIGHTS, activations: S
 
     Limits are found now and kept; call it again to find them anew. The parameters stay, and so do optimisers that hold them.
     """
+    products = {}
     for layer in linear_layers(model):
         weight = _weight(layer)
-        found = limits(weight.data, scheme, _over_weight(weight, scheme, reduce))
-        layer.product = Fake(weight, scheme, found, activations, _over_inputs(layer, reduce))
+        found = _find(weight, scheme, limits, reduce)
+        products[layer] = Fake(weight, scheme, found, activations, _input(layer), _over_inputs(layer, reduce))
+    for layer, product in products.items():
+        layer.product = product
 
 
 def convert(model: Module) -> None:
-    """Make integers of what `quantize_in_training` has prepared; the model computes as before, to the rounding of floats.
+    """Make integers of what `quantize_in_training` has prepared; the model computes as before, bit for bit.
 
-    Layers whose activations were rounded get integer products. Raises ConfigError for a layer that was not prepared.
+    Layers whose activations were rounded get integer products, which add in another order: there a last bit can differ, and
+    move an activation of the next layer to the neighbouring code. Raises ConfigError for a layer that was not prepared.
     """
     for layer in linear_layers(model):
         fake = layer.product
@@ -106,7 +110,7 @@ def convert(model: Module) -> None:
             raise ConfigError(f"{layer.name} was not prepared; call quantize_in_training, train, then convert")
         weight = quantize(fake.weight.data, fake.scheme, fake.limits, name=fake.weight.name)
         if fake.activations:
-            _replace(layer, Integer(weight, fake.activations, None, f"the input of {layer.name}", fake.reduce))
+            _replace(layer, Integer(weight, fake.activations, None, fake.name, fake.reduce))
         else:
             place_weight(layer, weight)
 
@@ -133,9 +137,18 @@ def _weight(layer: LinearLayer) -> Parameter:
     return layer.weight
 
 
-def _rounded(layer: LinearLayer, scheme: Scheme, limits: FindLimits, reduce: Reduce) -> Quantized:
-    weight = _weight(layer)
-    return quantize(weight.data, scheme, limits(weight.data, scheme, _over_weight(weight, scheme, reduce)), name=weight.name)
+def _rounded(model: Module, scheme: Scheme, limits: FindLimits, reduce: Reduce) -> dict[LinearLayer, Quantized]:
+    """The weights of all layers as integers. None is put in its place before all are there: a refusal changes nothing."""
+    rounded = {}
+    for layer in linear_layers(model):
+        weight = _weight(layer)
+        rounded[layer] = quantize(weight.data, scheme, _find(weight, scheme, limits, reduce), name=weight.name)
+    return rounded
+
+
+def _input(layer: LinearLayer) -> str:
+    """What to call a layer's activations in errors."""
+    return f"the input of {layer.name}"
 
 
 def _replace(layer: LinearLayer, product: WeightOnly | Integer) -> None:
@@ -143,10 +156,10 @@ def _replace(layer: LinearLayer, product: WeightOnly | Integer) -> None:
     del layer.weight
 
 
-def _over_weight(weight: Parameter, scheme: Scheme, reduce: Reduce) -> Reduce:
-    """`reduce` where parts of the weight on other ranks share scales with this one, else nothing."""
+def _find(weight: Parameter, scheme: Scheme, limits: FindLimits, reduce: Reduce) -> Limits:
+    """The limits of a weight; over all ranks where parts on other ranks share scales with this one."""
     apart = not weight.is_cut or scheme.group or (weight.cut is not None and scheme.axis == weight.cut.axis)
-    return alone if apart else reduce
+    return limits(weight.data, scheme, alone if apart else reduce, name=weight.name)
 
 
 def _over_inputs(layer: LinearLayer, reduce: Reduce) -> Reduce:

@@ -43,12 +43,12 @@ class Integer:
     weight: Quantized                                               # [I, O]
     activations: Scheme
     limits: Limits | None
-    name: str
+    name: str                                                       # of x, in errors
     reduce: Reduce = alone
 
     def __call__(self, x: Tensor, bias: Tensor | None) -> Tensor:
         rows = x.data.reshape(-1, x.shape[-1])                      # [n, I]
-        limits = self.limits or minmax(rows, self.activations, self.reduce)
+        limits = self.limits or minmax(rows, self.activations, self.reduce, name=self.name)
         y = integer_linear(quantize(rows, self.activations, limits, name=self.name), self.weight)
         if bias is not None:
             y += bias.data
@@ -65,14 +65,15 @@ class Fake:
     weight: Parameter                                               # [I, O]
     scheme: Scheme
     limits: Limits
-    activations: Scheme | None = None
-    reduce: Reduce = alone
+    activations: Scheme | None
+    name: str
+    reduce: Reduce
 
     def __call__(self, x: Tensor, bias: Tensor | None) -> Tensor:
         rows = reshape(x, (-1, x.shape[-1]))                        # [n, I]
         if self.activations:
-            limits = minmax(rows.data, self.activations, self.reduce)
-            rows = fake_quantize(rows, self.activations, limits, name=f"the input of {self.weight.name}")
+            limits = minmax(rows.data, self.activations, self.reduce, name=self.name)
+            rows = fake_quantize(rows, self.activations, limits, name=self.name)
         y = linear(rows, fake_quantize(self.weight, self.scheme, self.limits, name=self.weight.name), bias)
         return reshape(y, (*x.shape[:-1], y.shape[-1]))
 
