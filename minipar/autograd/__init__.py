@@ -1,6 +1,6 @@
 """Automatic differentiation on NumPy arrays: a tape, its ops, and the checks that its gradients are right.
 
-Read tensor.py, then engine.py, then functions.py; then one fused op, and its plain form beside it.
+Read tensor.py, then engine.py, then functions.py; then one fused op, and its plain form beside it; then recompute.py.
 """
 
 from minipar.autograd.engine import Deferred, backward

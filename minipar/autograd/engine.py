@@ -95,13 +95,18 @@ def walk(nodes: list[Node], gradient: np.ndarray, since: int = 0) -> Iterator[tu
         parents = iter(node.parents)                                # not zip: it keeps hold of what it gave out last
         for contribution in node.vjp(g):
             parent = next(parents)
-            if isinstance(parent, Tensor) or (parent is not None and parent.order < since):
+            if parent is not None and is_outside(parent, since):
                 yield parent, contribution
-            elif parent is not None:
+            elif isinstance(parent, Node):
                 gradients[parent] = _plus(gradients.get(parent), contribution)
             del contribution                                        # it may be the last to hold what its formula kept
         assert not list(parents), "one contribution per parent"
         node.vjp, node.parents = None, ()                           # free what the formula kept
+
+
+def is_outside(place: Place, since: int) -> bool:
+    """Whether it is a leaf, or a node that is older than `since`."""
+    return isinstance(place, Tensor) or place.order < since
 
 
 def _plus(gradient: np.ndarray | None, contribution: Contribution) -> np.ndarray:

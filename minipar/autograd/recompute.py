@@ -20,7 +20,7 @@ from operator import itemgetter
 import numpy as np
 
 from minipar.autograd.castable import Rule, casting, rule_now
-from minipar.autograd.engine import reachable, walk
+from minipar.autograd.engine import is_outside, reachable, walk
 from minipar.autograd.tensor import Contribution, Node, Place, Tape, Tensor, keeping, next_order, tape_now
 from minipar.errors import GraphError
 
@@ -54,10 +54,10 @@ def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     kept = [(x.data, x.place) for x in inputs]
 
     def vjp(g: np.ndarray) -> Iterator[Contribution]:
-        nodes, began, places = _run_again(function, kept, rule)
-        if [places.get(end, end) for end in _ends(nodes, began)] != ends:
+        nodes, since, places = _run_again(function, kept, rule)
+        if [places.get(end, end) for end in _ends(nodes, since)] != ends:
             raise GraphError("recompute: when it ran again, the function recorded other ops; it must do the same each time")
-        return map(itemgetter(1), walk(nodes, g, began))            # lazily: each is delivered before the next is computed
+        return map(itemgetter(1), walk(nodes, g, since))            # lazily: each is delivered before the next is computed
 
     result = Tensor(out.data)
     result.node = Node(tuple(ends), vjp)
@@ -84,8 +84,7 @@ def _inside(out: Tensor, began: int) -> list[Node]:
 
 def _ends(nodes: list[Node], began: int) -> list[Place]:
     """Where gradients go that leave these nodes, in the order of backward: see `walk`."""
-    return [place for node in reversed(nodes) for place in node.parents
-            if isinstance(place, Tensor) or (place is not None and place.order < began)]
+    return [place for node in reversed(nodes) for place in node.parents if place is not None and is_outside(place, began)]
 
 
 @contextmanager
