@@ -160,6 +160,12 @@ def test_nan_and_infinity_are_refused_by_name(case: tuple[np.ndarray, Scheme], b
         quantize(x, scheme, limits, name="the weight up")
 
 
+def test_float16_is_computed_in_float32() -> None:
+    x = stream(0, "half").normal(size=1000).astype(np.float16)
+    q = quantize(x, Scheme(12))
+    assert np.array_equal(q.codes, quantize(x.astype(np.float32), Scheme(12)).codes) and q.dequantize().dtype == np.float32
+
+
 def test_numbers_too_large_for_their_neighbours_are_refused() -> None:
     with pytest.raises(RangeError, match="only finite numbers below 8.5e"):
         quantize(np.array([3e38], np.float32), Scheme())

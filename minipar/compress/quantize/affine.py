@@ -35,7 +35,7 @@ class Quantized:
         return self.scheme.packed_bytes(self.shape, self.grid.scale.itemsize)
 
     def dequantize(self) -> np.ndarray:
-        """The numbers that the codes stand for, of the shape and dtype that were quantised."""
+        """The numbers that the codes stand for, of the shape and dtype that were quantised (float32 for float16)."""
         return decode(self.codes.reshape(self.scheme.view(self.shape)), self.grid).reshape(self.shape)
 
     def steps(self) -> np.ndarray:
