@@ -255,7 +255,7 @@ assert abs(losses[16]) < 1e-4 and abs(losses[8]) < 2e-3, "N35 N39: 16 and 8 bits
 assert abs(losses[4]) < 0.01 < losses[2] and losses[3] < losses[2], "N5: true down to 4 bits here, not at 2"
 assert recovered < losses[2] / 2, "N39: and training that knows of 2 bits wins back more than half"
 assert 1.5 < full / sizes[16] < 2 < full / sizes[8] < 4, "N31: int8 is a fourth, less what stays in floats"
-assert sorted(sizes, key=lambda bits: sizes[bits]) == [2, 3, 4, 8, 16], "A19: choose bits, convert, measure: that is the whole list"
+assert sorted(sizes, key=lambda bits: sizes[bits]) == [2, 3, 4, 8, 16], "A19: fewer bits are smaller; what is lost is measured"
 
 # %% [markdown]
 # **Exercise.** `minmax` covers the largest number. Write a function that tries narrower ranges, clips what lies outside, and

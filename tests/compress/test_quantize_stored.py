@@ -148,7 +148,7 @@ def test_quantile_codes_are_used_equally_often_and_are_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("codes", [sigmoid_codes, quantile_codes])
-@pytest.mark.parametrize("x", [np.zeros(0), np.zeros((2, 3)), np.full(4, 5.0), np.array(1e-300), np.array([1e300, 1.0])], ids=str)
+@pytest.mark.parametrize("x", [np.zeros(0), np.zeros((2, 3)), np.full(4, 5.0), np.array(1e-300), np.array([1e300, 1])], ids=str)
 def test_nonlinear_codes_of_little_and_of_nothing(codes, x: np.ndarray) -> None:
     back = codes(x, 4).dequantize()
     assert back.shape == x.shape and np.isfinite(back).all()

@@ -45,7 +45,8 @@ def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, name: str =
     return Limits(low, high)
 
 
-def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, name: str = "the array", share: float = 99.9) -> Limits:
+def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, name: str = "the array",
+               share: float = 99.9) -> Limits:
     """The range that `share` per cent of the numbers lie in: by size where the scheme is symmetric, else with as many
     cut off below as above.
 

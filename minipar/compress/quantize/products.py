@@ -34,8 +34,8 @@ class WeightOnly:
 
 @dataclass
 class Integer:
-    """An integer product. x is quantised as it comes: over `limits`, found beforehand on calibration data ("static"), or over the
-    range of each call ("dynamic range").
+    """An integer product. x is quantised as it comes: over `limits`, found beforehand on calibration data ("static"), or over
+    the range of each call ("dynamic range").
 
     For inference: no gradient goes through. reduce: over the ranks that share a row of x, see limits.py; dynamic only.
     """
