@@ -38,6 +38,8 @@ BREAKS = {
                       "F20 E27: OBS predicts .02375 and .03420, and that is what the loss rises by"),
     "13_data_parallel": ("clip=0, seed=0)", "clip=0, seed=comm.rank)", "replicas are equal"),
     "14_tensor_parallel": ('copy_to_region(x, comm, "dx")', "x", "y, dW and dx are those of the dense layer"),
+    "15_pipeline_parallel": ('all_reduce(ends, tied.grad, why="tied table")', "tied.grad",
+                             "A13 E33: layers on p ranks have the gradients of one process"),
 }
 
 
