@@ -25,10 +25,12 @@ import numpy as np
 from common import Lesson
 
 from minipar.compress.quantize import Coded, Scheme, quantile_codes, quantize, sigmoid_codes
+from minipar.memory import keep_freed_memory
 from minipar.plots.lessons.nonlinear_quantisation import draw_nonlinear_quantisation
 from minipar.rng import stream
 
 lesson = Lesson("08_nonlinear_quantisation", ranks=1)
+keep_freed_memory()                                                 # many arrays of one size, one after the other
 DRAWS = 30
 NORMAL = [stream(seed, "normal").normal(size=100_000) for seed in range(DRAWS)]
 LINEAR = Scheme(8, symmetric=False)
