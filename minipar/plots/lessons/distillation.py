@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, ScalarFormatter
 
-LABELS = ((0, 16, "center"), (0, 16, "center"), (12, 14, "left"), (0, -18, "center"), (0, 18, "center"))      # one per stage
+LABELS = ((0, -18, "center"), (0, 16, "center"), (12, 14, "left"), (0, -18, "center"), (0, 18, "center"))     # one per stage
 
 
 def draw_distillation(gradients: Mapping[float, float], students: Mapping[str, tuple[float, ...]],
@@ -44,8 +44,8 @@ def draw_distillation(gradients: Mapping[float, float], students: Mapping[str, t
     for name, x, y, (dx, dy, side) in zip(ledger, kib, losses, LABELS, strict=True):
         sizes.annotate(name, (x, y), textcoords="offset points", xytext=(dx, dy), ha=side, va="center", fontsize=12)
     low, high = min(losses), max(losses)
-    sizes.set(xscale="log", xlim=(0.6 * min(kib), 1.6 * max(kib)), ylim=(1.3 * low - 0.3 * high, 1.2 * high - 0.2 * low))
-    sizes.xaxis.set_major_locator(FixedLocator(kib))
+    sizes.set(xscale="log", xlim=(0.5 * min(kib), 1.5 * max(kib)), ylim=(1.3 * low - 0.3 * high, 1.2 * high - 0.2 * low))
+    sizes.xaxis.set_major_locator(LogLocator(base=2))
     sizes.xaxis.set_major_formatter(lambda x, _: f"{x:.0f}")
     sizes.xaxis.set_minor_locator(NullLocator())
     sizes.set_title("A GPT through the pipeline", fontsize=15)
