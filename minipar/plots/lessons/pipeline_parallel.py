@@ -22,7 +22,8 @@ def draw_pipeline_parallel(timelines: Sequence[Timeline], bubbles: Mapping[str, 
     """timelines: of the schedules, from top to bottom. bubbles: schedule -> micro-batches -> share of all time."""
     ranks, longest = timelines[0].schedule.ranks, max(float(timeline.makespan) for timeline in timelines)
     figure = Figure(figsize=(WIDTH, 1.6 + len(timelines) * (0.7 + 0.24 * ranks)), layout="constrained")
-    charts, curves = (figure.add_subfigure(place) for place in figure.add_gridspec(1, 2, width_ratios=(5, 3)))
+    grid = figure.add_gridspec(1, 2, width_ratios=(5, 3))
+    charts, curves = (figure.add_subfigure(grid[column]) for column in range(2))
     for axes, timeline in zip(charts.subplots(len(timelines), 1, sharex=True), timelines, strict=True):
         draw_gantt(axes, timeline, inches=BARS / longest)
         axes.set(xlim=(0, longest), xlabel="")
