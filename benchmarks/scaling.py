@@ -45,23 +45,27 @@ LAYOUTS = {
 }
 
 
-def trainer(name: str, comm: Communicator, layout: Layout, times: int) -> Trainer:
+def trainer(name: str, comm: Communicator, layout: Layout, times: int, micro_batches: int = 1) -> Trainer:
     model, batch, _ = CONFIGS[name]
     tokenizer = CharTokenizer("".join(chr(0x100 + token) for token in range(model.vocabulary)))
     tokens = np.random.default_rng(0).integers(0, model.vocabulary, 50_000).astype(np.int32)
-    return Trainer(model, TrainConfig(batch=batch * times, clip=0), tokenizer, tokens, Grid(comm, layout))
+    train = TrainConfig(batch=batch * times, micro_batches=micro_batches, clip=0)
+    return Trainer(model, train, tokenizer, tokens, Grid(comm, layout))
 
 
-def measure(name: str, world: Communicator) -> Times:
-    """Seconds per step and contender, round by round, between two barriers; on every rank."""
+def contenders(name: str, world: Communicator) -> dict[str, Callable[[], object]]:
     alone = trainer(name, solo(), Layout(), 1)
-    contenders: dict[str, Callable[[], object]] = {
+    return {
         BASE: lambda: world.rank or alone.step(),                   # the other rank waits at the barrier
         APART: alone.step,
         **{key: trainer(name, world, *what).step for key, what in LAYOUTS.items()},
     }
+
+
+def in_turns(contenders: dict[str, Callable[[], object]], world: Communicator, rounds: int) -> Times:
+    """Seconds per step and contender, round by round, between two barriers; on every rank."""
     times: Times = {key: [] for key in contenders}
-    for number in range(2 + CONFIGS[name][2]):
+    for number in range(2 + rounds):
         for key, call in contenders.items():
             world.barrier(why="begin")
             began = time.perf_counter()
@@ -115,7 +119,7 @@ def main() -> None:
     from minipar.comm.start import job
     keep_freed_memory()
     with job(checked=False) as world:
-        times = measure(arguments.once, world)
+        times = in_turns(contenders(arguments.once, world), world, CONFIGS[arguments.once][2])
         if world.rank == 0:
             print(json.dumps(times))
 

@@ -3,24 +3,28 @@
 On fewer cores than ranks, most ranks wait most of the time, and how they wait decides how fast the others compute. Two questions,
 each asked of waits that block inside MPI and of ours, in turns; each figure is a median:
 
-* a stand-in for a training step on 2 x 2 x 2 ranks (data, tensor, pipeline): two stages pass micro-batches forward and back, each
-  sums activations over its tensor ranks, and at the end gradients over its data ranks; for several sizes of the micro-batch;
+* a training step on 2 x 2 x 2 ranks (data, pipeline, tensor), for several sizes of the model and the batch;
 * one rank computes while all others wait for it.
 """
 
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator, Request
 from minipar.comm.start import job
 from minipar.comm.wrapper import Wrapper
+from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.parallel import Grid
+from minipar.train import Trainer
+from minipar.verify.case import text_of
 
-ROUNDS, MICRO_BATCHES = 15, 4
-WIDTH, HIDDEN = 128, 512                                            # of the model's share on one tensor rank
+ROUNDS = 15
+LAYOUT = Layout(dp=2, pp=2, tp=2)
+SIZES = ((128, 4), (128, 16), (256, 16), (384, 16))                 # width of the model, samples of 64 tokens in a batch
 
 
 class Blocking(Wrapper):
@@ -32,38 +36,10 @@ class Blocking(Wrapper):
         return request.array
 
 
-class Step:
-    """One rank's part of a training step on micro-batches of so many tokens."""
-
-    def __init__(self, comm: Communicator, tokens: int) -> None:
-        rank = comm.rank                                            # the tensor rank runs fastest, then data, then the stage
-        self.tp = comm.split(rank // 2, why="tensor")
-        self.dp = comm.split(rank % 2 + 2 * (rank // 4), why="data")
-        self.pp = comm.split(rank % 4, why="pipeline")
-        random = np.random.default_rng(rank)
-        self.x, self.up, self.down = (random.standard_normal(shape).astype(np.float32)
-                                      for shape in ((tokens, WIDTH), (WIDTH, HIDDEN), (HIDDEN, WIDTH)))
-
-    def compute(self, x: np.ndarray, layers: int) -> np.ndarray:
-        for _ in range(layers):
-            x = all_reduce(self.tp, x @ self.up @ self.down, why="activations", algorithm="recursive_doubling")
-            x /= np.abs(x).max()
-        return x
-
-    def __call__(self) -> None:
-        first, other = self.pp.rank == 0, 1 - self.pp.rank
-        got = np.empty_like(self.x)
-        for _ in range(MICRO_BATCHES):
-            if first:
-                self.pp.send(self.compute(self.x, layers=2), other, why="forward")
-            else:
-                self.compute(self.pp.recv(got, other, why="forward"), layers=2)
-        for _ in range(MICRO_BATCHES):
-            if first:
-                self.compute(self.pp.recv(got, other, why="backward"), layers=4)
-            else:
-                self.pp.send(self.compute(self.x, layers=4), other, why="backward")
-        all_reduce(self.dp, self.up, why="gradients", algorithm="ring")
+def step(comm: Communicator, width: int, batch: int) -> Callable[[], object]:
+    model = ModelConfig(vocabulary=64, context=64, layers=4, heads=4, width=width)
+    train = TrainConfig(batch=batch, micro_batches=4 if batch > 4 else 2, clip=0)
+    return Trainer(model, train, *text_of(model.vocabulary), Grid(comm, LAYOUT)).step
 
 
 class Lone:
@@ -100,9 +76,8 @@ def compare(comm: Communicator, what: str, make: Callable[[Communicator], Callab
 
 def main() -> None:
     with job(checked=False) as comm:
-        for tokens in (64, 128, 256):
-            compare(comm, f"a step on {comm.size} ranks, {tokens} tokens each",
-                    lambda ours, tokens=tokens: Step(ours, tokens))
+        for width, batch in SIZES:
+            compare(comm, f"a step: width {width}, {batch} samples", partial(step, width=width, batch=batch))
         compare(comm, f"1 rank computes, {comm.size - 1} wait", Lone)
 
 

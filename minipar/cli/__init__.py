@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -27,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 2 a mistake of the user, 130 interrupted."""
+    """Run one command; returns the exit status: 0 done, 2 a mistake of the user, 130 interrupted, 141 nobody reads on."""
     parser = Parser(prog="minipar", description="Learn, and trust, how large models are trained in parallel.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for command in COMMANDS:
@@ -38,7 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")                    # a text that the terminal cannot show must not end a run
     try:
         with entered(options):
-            return options.run(options)
+            status = options.run(options)
+        sys.stdout.flush()                                          # here, where a reader that is gone can still be told apart
+        return status
+    except BrokenPipeError:                                         # as in `minipar ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())          # or the interpreter complains at its end
+        return 128 + signal.SIGPIPE
     except MiniparError as error:
         print(f"minipar {options.command}: {error}", file=sys.stderr)
         return 2

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from minipar.cli import COMMANDS
 from minipar.cli.options import MODEL, TRAIN
 from minipar.config import PRESETS
-from tests.commands import call, finished, refused
+from tests.commands import call, command, finished, refused
 
-NAMES = [command.__name__.rpartition(".")[2] for command in COMMANDS]
+NAMES = [each.__name__.rpartition(".")[2] for each in COMMANDS]
 
 
 def test_python_m_minipar_lists_the_commands() -> None:
@@ -45,3 +47,13 @@ def test_train_lists_its_options_presets_and_defaults(capsys: pytest.CaptureFixt
 def test_a_wrong_command_line_is_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(capsys, *arguments)
     assert said in line and line.rstrip().endswith("--help")
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    """As in `minipar mutants --list | head -1`."""
+    with subprocess.Popen(command("schedule", "show", "1f1b", "--ranks", 64, "--micro-batches", 64, "--width", 4000),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
+        assert job.stdout is not None and job.stderr is not None
+        job.stdout.readline()
+        job.stdout.close()
+        assert job.stderr.read() == "" and job.wait(60) == 128 + 13

@@ -97,8 +97,9 @@ def test_stages_of_any_sizes(schedule: str, layers: tuple[int, ...]) -> None:
 def test_layers_are_shared_out_evenly() -> None:
     assert parts_of(5, 3) == [Part(True, range(2), False), Part(False, range(2, 4), False), Part(False, range(4, 5), True)]
     assert parts_of(5, 1) == [Part(True, range(5), True)]
-    for layers, stages, counts, wrong in ((2, 3, (), "2 layer.s. over 3 pipeline stages"), (4, 2, (4,), "2 numbers, one per stage"),
-                                          (4, 2, (1, 2), "add up to 4 layers"), (4, 2, (5, -1), "add up to 4 layers"), (4, 3, (2, 0, 2), "can do without any")):
+    for layers, stages, counts, wrong in (
+            (2, 3, (), "2 layer.s. over 3 pipeline stages"), (4, 2, (4,), "2 numbers, one per stage"),
+            (4, 2, (1, 2), "add up to 4 layers"), (4, 2, (5, -1), "add up to 4 layers"), (4, 3, (2, 0, 2), "can do without any")):
         with pytest.raises(LayoutError, match=wrong):
             parts_of(layers, stages, counts)
     with pytest.raises(ScheduleError, match="no schedule is called '1b1f'"):

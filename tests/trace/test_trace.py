@@ -153,8 +153,9 @@ def test_the_tracer_is_silent_until_it_is_told() -> None:
 def test_the_command_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = tmp_path / "text.txt"
     text.write_text("to be or not to be, that is the question. " * 60)
-    assert call("trace", "--data", text, "--layers", 2, "--heads", 2, "--width", 8, "--context", 8, "--batch", 4, "--micro-batches", 4,
-                "--pp", 2, "--engine", "threads", "--flops-rate", 1e6, "--alpha", 0, "--beta", 0, "--out", tmp_path / "trace") == 0
+    assert call("trace", "--data", text, "--layers", 2, "--heads", 2, "--width", 8, "--context", 8, "--batch", 4,
+                "--micro-batches", 4, "--pp", 2, "--engine", "threads", "--flops-rate", 1e6, "--alpha", 0, "--beta", 0,
+                "--out", tmp_path / "trace") == 0
     out = capsys.readouterr().out
     assert "1f1b: 2 stage(s), 4 micro-batch(es)" in out and "rank 1: " in out
     values = json.loads((tmp_path / "trace" / "summary.json").read_text())
