@@ -6,6 +6,7 @@ schedule says which rank has which stage.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -39,8 +40,9 @@ class Stages(NamedTuple):
         return tuple(sorted({self.homes[0], self.homes[-1]}))
 
 
-def stages_of(model: ModelConfig, layout: Layout, micro_batches: int) -> Stages:
+@lru_cache                                                          # every rank asks for it, several times
+def stages_of(model: ModelConfig, layout: Layout) -> Stages:
     """Raises ScheduleError or LayoutError for a schedule that cannot be."""
-    homes = find_schedule(layout.pipeline, layout.pp, micro_batches, layout.virtual or None).homes
+    homes = find_schedule(layout.pipeline, layout.pp, virtual=layout.virtual or None).homes
     counts = layout.stage_layers or tuple(piece(model.layers, len(homes), stage) for stage in range(len(homes)))
     return Stages(homes, tuple(range(end - count, end) for count, end in zip(counts, accumulate(counts), strict=True)))

@@ -55,7 +55,7 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
     if layout.cp > 1:
         raise LayoutError(f"the formulas for a step's traffic know dp, pp and tp; choose cp=1, not {layout.cp}")
     dp, pp, tp = _axes(layout, rank, nodes or (0,) * layout.ranks, pick)
-    stages = stages_of(model, layout, train.micro_batches)
+    stages = stages_of(model, layout)
     mine, itemsize = stages.of_rank(pp.rank), ITEMSIZE[train.dtype]
     shapes = rank_shapes(model, tp.size, tp.rank, mine)
 

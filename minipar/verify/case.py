@@ -27,7 +27,6 @@ from minipar.schedule.find import find_schedule
 from minipar.train import Trainer
 
 STEPS = 3
-PIECES = 3                                                          # micro-batches, unless somebody says otherwise
 # The proof is plain SGD: Adam forgives a gradient of any wrong scale. AdamW adds its state, decay and clipping to what is compared.
 RUNS: dict[str, dict[str, Any]] = {
     "SGD": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
@@ -63,10 +62,10 @@ def uneven_case(layout: Layout, **values: Any) -> Case:
     Raises ConfigError for a value that no such field has, or that the configs refuse; ScheduleError or LayoutError for a
     schedule that cannot be.
     """
-    stages = len(find_schedule(layout.pipeline, layout.pp, values.get("micro_batches", PIECES), layout.virtual or None).homes)
+    stages = len(find_schedule(layout.pipeline, layout.pp, virtual=layout.virtual or None).homes)
     heads = values.get("heads", 6 if layout.tp < 6 else layout.tp + 1)
     values = dict(vocabulary=65, context=max(11, layout.tp + 3), layers=sum(layout.stage_layers) or stages + 1, heads=heads,
-                  width=3 * heads, hidden=37, batch=max(7, layout.dp + 3), micro_batches=PIECES, dtype="float64") | values
+                  width=3 * heads, hidden=37, batch=max(7, layout.dp + 3), micro_batches=3, dtype="float64") | values
     model, train = ({field.name: values.pop(field.name) for field in fields(config) if field.name in values}
                     for config in (ModelConfig, TrainConfig))
     if values:

@@ -24,7 +24,8 @@ def gradient_clues(run: Run, mine: Record, limit: float) -> dict[str, Clue]:
     """Of each gradient that is wrong on this rank. All ranks call it. mine: the rank's part of the reference, see `part_of`."""
     seen = run.record["gradients"]
     arrays = {name: one.values for name, one in seen.items()}
-    whole = {name: arrays[name] for name in arrays.keys() - {p.name for p in run.trainer.flat.parameters if p.is_cut}}
+    cut = {p.name for p in run.trainer.flat.parameters if p.is_cut}
+    whole = {name: array for name, array in arrays.items() if name not in cut}                 # in the same order on all ranks
     sums = {"dp": _summed(arrays, run.grid.dp), "tp": _summed(whole, run.grid.tp), "pp": _over_both_ends(run, arrays)}
     wanted = {name: one.own(mine["gradients"][name].values) for name, one in seen.items() if name in mine["gradients"]}
     return {name: _clue(arrays[name], want, {axis: total[name] for axis, total in sums.items() if name in total})

@@ -70,8 +70,8 @@ def part_of(reference: Record, run: Run) -> Record:
     Whose a place is follows from the layout, not from the stages that the rank has made: what nobody has seen is missed by
     the rank that should have.
     """
-    model, layout, pieces = run.trainer.model, run.grid.layout, run.trainer.config.micro_batches
-    mine = stages_of(model, layout, pieces).of_rank(run.grid.at["pp"])
+    model = run.trainer.model
+    mine = stages_of(model, run.grid.layout).of_rank(run.grid.at["pp"])
 
     def here(place: str) -> bool:
         name = place.rpartition(" ")[2]                             # of a layer or a parameter, or a number
