@@ -367,8 +367,8 @@ def try_schedule(schedule: Schedule) -> tuple[Fraction, int]:
     return simulate(schedule).bubble(), peak_activations(schedule)[0]
 
 
-bubble, tapes = try_schedule(two_stages_each(p, 2 * p))
-lesson.say(f"9 · bubble {float(bubble):.3f}, to become {(p - 1) / (5 * p - 1):.3f}; tapes of rank 0: {tapes}, at most {3 * p - 1}", "")
+bubble, _ = try_schedule(two_stages_each(p, 2 * p))
+lesson.say(f"9 · bubble {float(bubble):.3f}, to become {(p - 1) / (5 * p - 1):.3f}, with at most {3 * p - 1} tapes on rank 0", "")
 assert bubble > Fraction(p - 1, 5 * p - 1), "as it stands, one rank works at a time"
 
 # %% [markdown]

@@ -42,17 +42,9 @@ def changed(lesson: str, old: str, new: str, folder: Path) -> Path:
 
 
 def solved(lesson: str, needed: tuple[str, ...], solution: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run an exercise's solution after the lesson's first code cell and those cells that contain one of the `needed` texts.
-
-    A lesson of one process runs with --fast.
-    """
+    """Run an exercise's solution, --fast, after the lesson's first code cell and the cells with one of the `needed` texts."""
     first, *cells = source_of(lesson).split("# %%\n")[1:]
     script = folder / f"{lesson}.py"
     script.write_text("".join([first, *(cell for cell in cells if any(text in cell for text in needed)), solution]),
                       encoding="utf-8")
-    return on_threads(script, folder, *fast(lesson))
-
-
-def fast(lesson: str) -> list[str]:
-    """How the tests run it."""
-    return ["--fast"] if alone(lesson) else []
+    return on_threads(script, folder, "--fast")

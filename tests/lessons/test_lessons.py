@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.lessons.running import LESSONS, alone, changed, command, fast, on_threads, solved
+from tests.lessons.running import LESSONS, alone, changed, command, on_threads, solved
 from tests.ranks import ROOT, mpirun
 
 FAST = 10                                                           # seconds of the processor for a lesson with --fast
 RUNS = [pytest.param(lesson, ranks, marks=pytest.mark.mpi if ranks else (), id=f"{lesson}-{ranks or 'threads'}")
-        for lesson in LESSONS for ranks in ([0] if alone(lesson) else [0, 2, 4])]
+        for lesson in LESSONS for ranks in ([0] if alone(lesson) else [0, 2, 4, 8] if lesson == "16_mesh" else [0, 2, 4])]
 
 # lesson -> what the student changes, into what, and the line that stops the lesson
 BREAKS = {
@@ -40,15 +40,17 @@ BREAKS = {
     "14_tensor_parallel": ('copy_to_region(x, comm, "dx")', "x", "y, dW and dx are those of the dense layer"),
     "15_pipeline_parallel": ('all_reduce(ends, tied.grad, why="tied table")', "tied.grad",
                              "A13 E33: layers on p ranks have the gradients of one process"),
+    "16_mesh": ("replace(TRAIN, seed=0)", "replace(TRAIN, seed=comm.rank)",
+                "A16 E36: every mesh has the loss curve of one process, to 1e-10"),
 }
 
 
 @pytest.mark.parametrize("lesson, ranks", RUNS)
 def test_a_lesson_runs_to_its_end(lesson: str, ranks: int, tmp_path: Path) -> None:
-    """On threads (0 ranks), and under mpirun. A lesson of one process runs with --fast, and then keeps to its time."""
+    """With --fast, on threads (0 ranks), and under mpirun. A lesson of one process keeps to its time."""
     script = ROOT / "lessons" / f"{lesson}.py"
     before = seconds_of_children()
-    job = mpirun(ranks, command(script, tmp_path), limit=120) if ranks else on_threads(script, tmp_path, *fast(lesson))
+    job = mpirun(ranks, command(script, tmp_path, "--fast"), limit=120) if ranks else on_threads(script, tmp_path, "--fast")
     assert job.returncode == 0, job.stdout + str(job.stderr)
     assert "picture: " in job.stdout and all(path.stat().st_size > 10_000 for path in tmp_path.glob("*.png"))
     assert len(list(tmp_path.glob(f"{lesson}*.png"))) >= 1
@@ -64,7 +66,7 @@ def seconds_of_children() -> float:
 @pytest.mark.parametrize("lesson", BREAKS)
 def test_what_a_lesson_says_to_break_breaks(lesson: str, tmp_path: Path) -> None:
     old, new, stop = BREAKS[lesson]
-    job = on_threads(changed(lesson, old, new, tmp_path), tmp_path, *fast(lesson))
+    job = on_threads(changed(lesson, old, new, tmp_path), tmp_path, "--fast")
     assert job.returncode == 1 and job.stderr.rstrip().endswith(f"AssertionError: {stop}"), job.stdout + job.stderr
 
 

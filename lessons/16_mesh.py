@@ -1,0 +1,261 @@
+# %% [markdown]
+# # 16 · Combinations on a mesh: data, tensor and pipeline parallel at once
+#
+# Covers: A7 A15 A16 N23 E36
+#
+# 001 (3.4) combines (并行策略组合) tensor with layer parallelism, and tensor with pipeline parallelism: cut the weights, and cut
+# the layers, too. Add data parallelism, and ranks form a mesh of three axes, dp x tp x pp. Every rank has one place on each axis,
+# and belongs to three groups: one that adds up gradients with it (dp), one that adds up activations (tp), one that hands them
+# on (pp).
+#
+# The claim: each mesh computes the same training. What differs is what a rank holds, and what it sends: and both are known from
+# formulas, exactly, before anything runs. So one can choose.
+#
+# Run me: `python lessons/16_mesh.py` (eight threads), under `mpirun -n 4` or `-n 8`, or cell by cell in an editor. `--fast` trains
+# less.
+
+# %%
+from dataclasses import replace
+from itertools import product
+
+from common import Lesson
+
+from minipar.comm.collectives import select
+from minipar.comm.counting import Counting, Traffic
+from minipar.comm.network import Network
+from minipar.comm.protocol import Communicator
+from minipar.comm.threads import run
+from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.data.markov import MarkovSource
+from minipar.data.tokenizer import ByteTokenizer
+from minipar.nn.counts import computed_pairs, parameter_count, training_flops
+from minipar.parallel import Grid
+from minipar.plan.activations import Tape
+from minipar.plan.amounts import differences
+from minipar.plan.collectives import ring_all_reduce
+from minipar.plan.memory import MIXED_ADAM, Memory, state
+from minipar.plan.parameters import count, rank_shapes
+from minipar.plan.stages import stages_of
+from minipar.plan.traffic import step_traffic
+from minipar.plots.lessons.mesh import draw_mesh
+from minipar.trace.step import trace_step
+from minipar.train import Trainer
+
+lesson = Lesson("16_mesh", ranks=8)
+p = lesson.size
+assert p > 1, "a mesh needs two ranks or more: mpirun -n 4"
+STEPS = 3 if lesson.fast else 30
+
+SOURCE = MarkovSource.random(16, seed=3, concentration=0.3)         # its best possible loss is known exactly
+TEXT = SOURCE.sample(20_000, seed=0)
+MODEL = ModelConfig(vocabulary=16, context=8, layers=4, heads=4, width=32, dropout=0.1)
+TRAIN = TrainConfig(batch=8, micro_batches=4, steps=STEPS, lr=1e-2, warm_up=2, dtype="float64")
+GPT3 = ModelConfig(vocabulary=50257, context=2048, layers=96, heads=96, width=12288)
+
+
+def meshes(ranks: int) -> list[tuple[int, int, int]]:
+    """All (dp, tp, pp) with that product, data parallelism first."""
+    return [(dp, tp, ranks // (dp * tp)) for dp, tp in product(range(ranks, 0, -1), repeat=2) if ranks % (dp * tp) == 0]
+
+
+LAYOUTS = {f"{dp} x {tp} x {pp}": Layout(dp=dp, tp=tp, pp=pp) for dp, tp, pp in meshes(min(p, 4))}
+LAYERWISE = "1 x 2 x 2, layer parallel"                             # 001's first combination
+LAYOUTS |= {LAYERWISE: Layout(tp=2, pp=2, pipeline="naive")} if p >= 4 else {}
+LAYOUTS |= {"2 x 2 x 2": Layout(dp=2, tp=2, pp=2)} if p >= 8 else {}
+
+# %% [markdown]
+# ## 1 · A place on each axis
+#
+# A rank's number is its address, with the axis that talks most as the last digit: rank = (stage * dp + replica) * tp + shard.
+# **Predict** for 2 x 2 x 2: which ranks have the same layers as rank 5? With whom does it add up gradients?
+
+# %%
+
+
+def places(comm: Communicator, layout: Layout) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
+    grid = Grid(comm, layout)
+    return grid.at, {axis: getattr(grid, axis).members for axis in ("dp", "tp", "pp")}
+
+
+name, cube = max(LAYOUTS.items(), key=lambda item: (item[1].ranks, min(item[1].tp, item[1].pp)))
+found = lesson.run(places, cube, ranks=cube.ranks)
+lesson.say(f"1 · the mesh {name}")
+lesson.table(("rank", "replica", "shard", "stage", "its dp group", "tp group", "pp group"),
+             *((rank, at["dp"], at["tp"], at["pp"], *map(str, groups.values())) for rank, (at, groups) in enumerate(found)))
+assert all(rank == (at["pp"] * cube.dp + at["dp"]) * cube.tp + at["tp"] for rank, (at, _) in enumerate(found)), \
+    "A15: with one replica, a rank is stage * tp + shard"
+
+# %% [markdown]
+# ## 2 · One training
+#
+# Dropout, clipping, AdamW, four micro-batches per share, and only the mesh changes. Losses are in float64, since sums in
+# another order differ in the last digits, and training makes that grow: **predict** by how much over the steps below.
+#
+# **Break it on purpose:** give each rank a seed of its own: below, `seed=comm.rank`. Then the shards of a layer come from different
+# layers, and the loss still falls. Which line stops you?
+
+# %%
+
+
+def training(comm: Communicator, layout: Layout, steps: int) -> tuple[list[float], int, list, list[str]]:
+    """Losses; this rank's number of weights; all that it sends in one more step; where that is not what the formulas say."""
+    counting, train = Counting(comm), replace(TRAIN, seed=0)
+    trainer = Trainer(MODEL, train, ByteTokenizer(), TEXT, Grid(counting, layout))
+    losses = [trainer.step().loss for _ in range(steps)]
+    counting.traffic.tallies.clear()
+    trainer.step()
+    sent = counting.traffic
+    wrong = differences(step_traffic(MODEL, TRAIN, layout, comm.rank, select), sent.by("group", "op", "why"))
+    return losses, trainer.flat.data.size, list(sent), wrong
+
+
+((alone, P, _, _),) = lesson.run(training, Layout(), STEPS, ranks=1)
+runs = {name: lesson.run(training, layout, STEPS, ranks=layout.ranks) for name, layout in LAYOUTS.items()}
+off = {name: max(abs(mine - theirs) / theirs for losses, *_ in ranks for mine, theirs in zip(losses, alone, strict=True))
+       for name, ranks in runs.items()}
+lesson.say(f"2 · {STEPS} steps; one process: {alone[0]:.3f} to {alone[-1]:.3f}; best possible loss {SOURCE.entropy_rate:.3f}")
+lesson.table(("dp x tp x pp", "last loss", "largest difference on the way"),
+             *((name, f"{ranks[0][0][-1]:.6f}", off[name]) for name, ranks in runs.items()))
+assert alone[-1] < alone[0] and max(off.values()) < 1e-10, \
+    "A16 E36: every mesh has the loss curve of one process, to 1e-10"
+assert max(off[name] for name, layout in LAYOUTS.items() if layout.tp * layout.pp > 1) < 1e-10, \
+    "A15: weights cut and layers cut on the same devices, with micro-batches or without, is the same training"
+
+# %% [markdown]
+# ## 3 · What a rank holds
+#
+# N23: 001 (2.1) and 004 (2.2) list data parallelism among the kinds of model parallelism. Look at what it does to the model:
+# nothing. Each replica has all P weights. Tensor and pipeline parallelism cut it, to about P / (tp pp). Not exactly: LayerNorms,
+# positions and some biases stand on every rank of tp, a tied token table at both ends of the pipeline, and ends are heavier
+# than the middle. The ledger knows, to the weight.
+
+# %%
+
+
+def ledger(model: ModelConfig, layout: Layout, rank: int) -> int:
+    """Weights of a world rank, from sizes alone."""
+    stage, shard = rank // (layout.dp * layout.tp), rank % layout.tp
+    return count(rank_shapes(model, layout.tp, shard, stages_of(model, layout).of_rank(stage)))
+
+
+held = {name: [weights for _, weights, _, _ in ranks] for name, ranks in runs.items()}
+lesson.say(f"3 · weights per rank, of {P:,}")
+lesson.table(("dp x tp x pp", "P / (tp pp)", "most on a rank", "by rank"),
+             *((name, f"{P / (layout.tp * layout.pp):,.0f}", f"{max(held[name]):,}", str(held[name]))
+               for name, layout in LAYOUTS.items()))
+assert all(held[name] == [ledger(MODEL, layout, rank) for rank in range(layout.ranks)] for name, layout in LAYOUTS.items()), \
+    "A15 A16: every rank holds what the ledger says, about P / (tp pp)"
+assert all((held[name] == [P] * layout.ranks) == (layout.tp * layout.pp == 1) for name, layout in LAYOUTS.items()), \
+    "N23 A7: data parallelism leaves the model whole on every rank, all other kinds cut it"
+
+large = max(ledger(GPT3, Layout(tp=8, pp=8), rank) for rank in range(64))
+even = parameter_count(GPT3) / 64
+lesson.say(f"    GPT-3 on tp = 8, pp = 8: {large / 1e9:.3f}e9 weights on the fullest rank; P / 64 is {even / 1e9:.3f}e9", "")
+assert even < large < 1.04 * even, "A16: on a large model P / (tp pp) is right to 4 %"
+
+# %% [markdown]
+# ## 4 · What a rank sends
+#
+#     dp    the gradients of its weights, once per step: less if the model is cut
+#     tp    activations, four times in each of its layers for each micro-batch
+#     pp    activations at its boundaries, once each way for each micro-batch; with a tied table, also its gradient
+#
+# **Predict** the order of the three for this model, and then for GPT-3.
+
+# %%
+
+
+def axes_of(sent: Traffic) -> dict[str, int]:
+    """Bytes by axis; what the two ends of a pipeline exchange counts as pp."""
+    by_group = {group: tally.bytes for (group,), tally in sent.by("group").items()}
+    return {"dp": by_group.get("dp", 0), "tp": by_group.get("tp", 0), "pp": by_group.get("pp", 0) + by_group.get("tied", 0)}
+
+
+sent = {name: [axes_of(Traffic(entries)) for _, _, entries, _ in ranks] for name, ranks in runs.items()}
+most = {name: {axis: max(rank[axis] for rank in ranks) for axis in ("dp", "tp", "pp")} for name, ranks in sent.items()}
+lesson.say("4 · bytes sent in a step, the most of any rank, by axis")
+lesson.table(("dp x tp x pp", "dp", "tp", "pp"), *((name, *(f"{n:,}" for n in axes.values())) for name, axes in most.items()))
+assert all(wrong == [] for ranks in runs.values() for *_, wrong in ranks), "every line of the traffic is the formulas', to the byte"
+assert all((nbytes > 0) == (getattr(LAYOUTS[name], axis) > 1) for name, axes in most.items() for axis, nbytes in axes.items()), \
+    "A7: each kind of parallelism has traffic of its own, and can be combined with the others"
+
+# %% [markdown]
+# Links differ: within a machine they are ten times as fast as between machines. So the axis with the most traffic must stay
+# within: that is why tp is the last digit of the address. Two machines of two ranks each, 1 x 2 x 2; then the same ranks dealt
+# out to the machines in turns.
+
+# %%
+together: Traffic = sum((Traffic(entries) for *_, entries, _ in run(4, training, Layout(tp=2, pp=2), 0)), Traffic())
+between = {name: sum(tally.bytes for (one, other), tally in together.between(nodes).items() if one != other)
+           for name, nodes in {"tp within a machine": (0, 0, 1, 1), "tp between machines": (0, 1, 0, 1)}.items()}
+lesson.say(f"    bytes between two machines: {between}", "")
+assert 5 * between["tp within a machine"] < between["tp between machines"], "the same mesh, placed badly, sends 5 times as much"
+
+# %% [markdown]
+# ## 5 · Memory, measured
+#
+# Weights, gradients and optimiser follow from section 3: 8 bytes per weight for each of four numbers. Activations are what backward
+# waits for: dp cuts the samples, tp most of each layer's arrays, pp the layers: but 1F1B keeps up to pp micro-batches at once,
+# so it does not cut the first stage's at all.
+
+# %%
+
+
+def memory(comm: Communicator, layout: Layout) -> list[dict[str, int]] | None:
+    """Of each rank, bytes by line, on rank 0."""
+    trace = trace_step(comm, layout, MODEL, TRAIN, ByteTokenizer(), TEXT, Network(0, 0), 1e9)
+    return trace and trace.memory
+
+
+measured = {name: lesson.run(memory, layout, ranks=layout.ranks)[0] for name, layout in LAYOUTS.items()}
+fullest = {name: max(ranks, key=lambda rank: sum(rank.values())) for name, ranks in measured.items()}
+lesson.say("5 · bytes on the fullest rank")
+lesson.table(("dp x tp x pp", *next(iter(fullest.values()))),
+             *((name, *(f"{n:,}" for n in lines.values())) for name, lines in fullest.items()))
+assert all(lines["weights"] == lines["gradients"] == lines["optimizer"] // 2 == 8 * ledger(MODEL, LAYOUTS[name], rank)
+           for name, ranks in measured.items() for rank, lines in enumerate(ranks)), \
+    "A7: what cuts the model cuts weights, gradients and optimiser alike"
+if p >= 4:
+    kept = {name: measured[name][0]["activations"] for name in ("1 x 2 x 2", LAYERWISE)}
+    assert kept["1 x 2 x 2"] == 2 * kept[LAYERWISE], "A16: with micro-batches, stage 0 of two keeps two of them, layer parallel one"
+lesson.picture(draw_mesh(fullest, most))
+
+# %% [markdown]
+# ## 6 · Exercise: GPT-3 on 64 devices
+#
+# 80 GB each; eight to a machine, whose links carry 300 GB/s within and 25 GB/s between; 150e12 FLOP/s as they really run. Mixed
+# precision with Adam takes 16 bytes per weight; activations are in 16 bits, with sequence parallelism, attention's scores
+# computed again; micro-batches of one sample, 1F1B.
+#
+# `gigabytes` is the ledger, `seconds` a model of a step. Below is tensor parallelism alone, over all 64. Which mesh is the fastest
+# of those that fit? Does the answer depend on the batch: 1536 samples, or 64? And what changes if ZeRO shares the optimiser's
+# state over dp (`zero=1`)? Start with `meshes(64)`; no axis of tp can have more ranks than there are heads, and no pipeline
+# more stages than layers.
+
+# %%
+WITHIN, BETWEEN, RATE = 300e9, 25e9, 150e12
+T, D, L = GPT3.context, GPT3.width, GPT3.layers
+
+
+def gigabytes(dp: int, tp: int, pp: int, samples: int, zero: int = 0) -> Memory:
+    """The lines of the first stage's rank, which has the token table and the most micro-batches in flight."""
+    share = stages_of(GPT3, Layout(tp=tp, pp=pp)).of_rank(0)
+    lines = state(count(rank_shapes(GPT3, tp, 0, share)), MIXED_ADAM, zero=zero, dp=dp)
+    tape = Tape(GPT3, 1, 2, computed_pairs, tp, 0, sequence_parallel=tp > 1, recompute="selective")
+    kept = sum(tape.of(len(share.layers), share.first, share.last).values())
+    return replace(lines, activations=min(samples // dp, pp) * kept)
+
+
+def seconds(dp: int, tp: int, pp: int, samples: int) -> float:
+    """A step: computing, stretched by the bubble, and messages, as if nothing overlapped."""
+    m = samples // dp
+    computing = sum(training_flops(GPT3, samples, T).values()) / 64 / RATE
+    tensor = m * 4 * L / pp * ring_all_reduce(tp, 0, T * D).elements * 2 / (WITHIN if tp <= 8 else BETWEEN)
+    boundary = m * 2 * T * D * 2 / BETWEEN * (pp > 1)
+    gradients = ring_all_reduce(dp, 0, parameter_count(GPT3) // (tp * pp)).elements * 2 / BETWEEN
+    return computing * (m + pp - 1) / m + tensor + boundary + gradients
+
+
+start = (1, 64, 1)
+lesson.say(f"6 · GPT-3 on {start}: {gigabytes(*start, 1536).total / 1e9:.1f} GB, {seconds(*start, 1536):.0f} s for 1536", "")
+assert gigabytes(*start, 1536).total < 80e9 < gigabytes(8, 8, 1, 1536).total, "one replica fits, cut 64 times; eight do not"
