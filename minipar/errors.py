@@ -18,7 +18,7 @@ class ShapeError(MiniparError):
 
 
 class RangeError(MiniparError):
-    """Numbers that a format cannot hold: NaN or infinity to be rounded to an integer, a sum that may outgrow 32 bits."""
+    """Numbers that cannot be used so: NaN or infinity to be ranked or rounded to an integer, a sum that may outgrow 32 bits."""
 
 
 class GraphError(MiniparError):

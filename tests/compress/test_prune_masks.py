@@ -20,7 +20,7 @@ from minipar.compress.prune import (
     threshold_mask,
 )
 from minipar.config import ModelConfig
-from minipar.errors import ConfigError, DivergenceError, ShapeError
+from minipar.errors import ConfigError, RangeError, ShapeError
 from minipar.nn import GPT
 from minipar.optim import OPTIMIZERS, Flat
 from minipar.rng import stream
@@ -83,7 +83,7 @@ def test_threshold_and_ratio_are_one_rule() -> None:
 @pytest.mark.parametrize("prune", [lambda w: magnitude_mask(w, 0.5), lambda w: threshold_mask(w, 0.5),
                                    lambda w: ratio_threshold(w, 0.5), lambda w: magnitude_mask(w, 0.5, per_layer=True)])
 def test_what_is_not_finite_is_refused_by_name(prune, bad: float) -> None:
-    with pytest.raises(DivergenceError, match="layer.2 holds NaN or infinity"):
+    with pytest.raises(RangeError, match="layer.2 holds NaN or infinity"):
         prune({"layer.1": np.ones(3), "layer.2": np.array([1, bad])})
 
 

@@ -22,7 +22,7 @@ from minipar.compress.prune import (
     unit_scores,
 )
 from minipar.config import ModelConfig
-from minipar.errors import DivergenceError, LayoutError
+from minipar.errors import LayoutError, RangeError
 from minipar.nn import GPT
 from minipar.optim import AdamW, Flat
 from minipar.parallel.tensor import TensorRegion
@@ -87,9 +87,9 @@ def test_a_nan_on_one_rank_is_refused_on_all(comm: Communicator) -> None:
     if comm.rank == 1:
         part.blocks[1].mlp.up.weight.data[0, 0] = np.nan
     expected = "blocks.1.mlp.up.weight" if comm.rank == 1 else "an array of another rank"
-    with pytest.raises(DivergenceError, match=f"{expected} holds NaN"):
+    with pytest.raises(RangeError, match=f"{expected} holds NaN"):
         magnitude_mask(linear_weights(part), 0.5, shards=shards)
-    with pytest.raises(DivergenceError, match="blocks.1.mlp holds NaN"):
+    with pytest.raises(RangeError, match="blocks.1.mlp holds NaN"):
         shrink(part, units=0.5, add=shards.add)
 
 

@@ -31,7 +31,7 @@ from minipar.compress.prune import (
     unpack,
 )
 from minipar.config import ModelConfig
-from minipar.errors import ConfigError, DivergenceError, ShapeError
+from minipar.errors import ConfigError, RangeError, ShapeError
 from minipar.nn import GPT
 from minipar.rng import stream
 from tests.tiny import same_bits
@@ -166,7 +166,7 @@ def test_numbers_that_are_no_units_are_refused(units: list[int]) -> None:
 def test_a_nan_is_refused_by_name() -> None:
     model = GPT(CONFIG)
     model.blocks[1].mlp.up.weight.data[0, 0] = np.nan
-    with pytest.raises(DivergenceError, match="blocks.1.mlp holds NaN or infinity"):
+    with pytest.raises(RangeError, match="blocks.1.mlp holds NaN or infinity"):
         shrink(model, units=0.5)
 
 

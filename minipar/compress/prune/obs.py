@@ -67,7 +67,7 @@ def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: f
     damping   that part of the mean of gram's diagonal is added to it, for inputs that never vary
 
     One pass over the inputs: the weights of an input, once decided, stay; later ones make up for those that go. Raises
-    ShapeError, ConfigError and DivergenceError as obs_prune and drop_lowest.
+    ShapeError, ConfigError and RangeError as obs_prune and drop_lowest.
     """
     inputs = len(weight)
     if gram.shape != (inputs, inputs):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minipar.errors import DivergenceError
+from minipar.errors import RangeError
 from minipar.nn import Parameter
 
 DIGIT = 16                                                          # bits that one round looks at
@@ -38,7 +38,7 @@ ALONE = Shards((), lambda array: array)                           # one process
 class Order:
     """Scores as unsigned integers in the same order (`keys`), and where each of them stands among all of all ranks.
 
-    Raises DivergenceError, on all ranks alike, where a score is not finite: it has no place in an order.
+    Raises RangeError, on all ranks alike, where a score is not finite: it has no place in an order.
     """
 
     def __init__(self, scores: Scores, shards: Shards):
@@ -108,8 +108,8 @@ def _to_key(score: np.ndarray) -> np.ndarray:
 
 
 def require_finite(scores: Scores, shards: Shards) -> None:
-    """Raises DivergenceError, on all ranks alike, where a score of any of them is NaN or infinite."""
+    """Raises RangeError, on all ranks alike, where a score of any of them is NaN or infinite."""
     spoilt = [name for name, s in scores.items() if not np.isfinite(s).all()]
     if shards.add(np.array([len(spoilt)]))[0]:
         where = spoilt[0] if spoilt else "an array of another rank"
-        raise DivergenceError(f"pruning: {where} holds NaN or infinity, which cannot be ranked; train with a lower --lr")
+        raise RangeError(f"pruning: {where} holds NaN or infinity, which cannot be ranked; prune a model whose weights are finite")

@@ -20,7 +20,7 @@ from minipar.errors import ConfigError
 def threshold_mask(weights: Scores, threshold: float, *, shards: Shards = ALONE) -> Mask:
     """Keep |w| >= threshold (002 4.2.1 and 004 4.1).
 
-    Raises ConfigError for a threshold that is negative or NaN, DivergenceError where a weight is not finite.
+    Raises ConfigError for a threshold that is negative or NaN, RangeError where a weight is not finite.
     """
     if not threshold >= 0:
         raise ConfigError(f"a threshold of magnitudes is at least 0; got {threshold}")
@@ -41,7 +41,7 @@ def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards
     per_layer   drop the ratio of every array; if not, of all n weights of all arrays together
     shards      how the arrays lie on the ranks of tp; every rank gets its part of the mask that one process would get
 
-    Raises ConfigError for another ratio, DivergenceError where a score is not finite, on all ranks alike.
+    Raises ConfigError for another ratio, RangeError where a score is not finite, on all ranks alike.
     """
     _require_ratio(ratio)
     groups = [{name: s} for name, s in scores.items()] if per_layer else [scores]

@@ -17,7 +17,7 @@ import numpy as np
 
 from minipar.compress.prune.order import ALONE, Add
 from minipar.compress.prune.select import drop_lowest
-from minipar.errors import ConfigError, DivergenceError, LayoutError
+from minipar.errors import ConfigError, LayoutError, RangeError
 from minipar.nn import GPT, MLP, Attention, Cut, Parameter
 
 
@@ -101,13 +101,13 @@ def _head_width(attention: Attention) -> int:
 
 
 def _whole(own: np.ndarray, cut: Cut | None, size: int, add: Add, name: str) -> np.ndarray:
-    """The scores of all units from each rank's. Raises DivergenceError where one is not finite, on all ranks."""
+    """The scores of all units from each rank's. Raises RangeError where one is not finite, on all ranks."""
     scores = np.zeros(size, own.dtype)
     assert cut is not None
     cut.put(scores, own)
     scores = add(scores)
     if not np.isfinite(scores).all():
-        raise DivergenceError(f"pruning: {name} holds NaN or infinity, which cannot be ranked; train with a lower --lr")
+        raise RangeError(f"pruning: {name} holds NaN or infinity, which cannot be ranked; prune a model whose weights are finite")
     return scores
 
 
