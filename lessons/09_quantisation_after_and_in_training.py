@@ -26,8 +26,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from common import Lesson
+from subjects.classifier import Classifier, accuracy, points, train
 
-from minipar.autograd import Tensor, backward, cross_entropy, no_grad, relu, sum
+from minipar.autograd import Tensor, backward, relu, sum
 from minipar.checkpoint.archive import load, save
 from minipar.compress.quantize import (
     Scheme,
@@ -46,7 +47,6 @@ from minipar.compress.quantize import (
     stored_bytes,
     unpack_model,
 )
-from minipar.nn import Linear, Module, Start
 from minipar.optim import Adam, Flat
 from minipar.plots.lessons.quantisation_and_training import draw_quantisation_and_training
 from minipar.precision import FLOAT16, Autocast
@@ -56,62 +56,15 @@ lesson = Lesson("09_quantisation_after_and_in_training", ranks=1)
 SEEDS = 1 if lesson.fast else 5
 BITS = (8, 4, 2) if lesson.fast else (8, 4, 3, 2)
 
-# %% [markdown]
-# A small network sorts points into five classes; two clusters of points make up a class.
 
-# %%
-WIDTH, HIDDEN, CLASSES = 16, 48, 5
-
-
-class Classifier(Module):
-    """x [n, WIDTH] -> scores [n, CLASSES]."""
-
-    def __init__(self, seed: int):
-        super().__init__("classifier")
-        sizes = (WIDTH, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, CLASSES)
-        self.layers = [Linear(f"layer{number}", *size, start=Start(std=(2 / size[0]) ** 0.5))
-                       for number, size in enumerate(sizes)]
-        self.initialise(seed)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers[:-1]:
-            x = relu(layer(x))
-        return self.layers[-1](x)
-
-
-def points(seed: int, part: str, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points [n, WIDTH] and their classes [n]."""
-    centres = stream(seed, "centres").normal(size=(2 * CLASSES, WIDTH))
-    cluster = stream(seed, "cluster", part).integers(0, len(centres), n)
-    x = centres[cluster] + 0.9 * stream(seed, "scatter", part).normal(size=(n, WIDTH))
-    return x.astype(np.float32), cluster % CLASSES
-
-
-def train(model: Module, seed: int, steps: int, first: int = 0) -> None:
-    x, y = points(seed, "training", 2000)
-    flat = Flat(model.parameters())
-    optimizer = Adam(flat)
-    for step in range(first, first + steps):
-        rows = stream(seed, "batch", step).integers(0, len(x), 128)
-        flat.zero_grad()
-        backward(cross_entropy(model(Tensor(x[rows])), y[rows]))
-        optimizer.step(3e-3)
-
-
-def accuracy(model: Module, seed: int) -> float:
-    x, y = points(seed, "test", 4000)
-    with no_grad():
-        return float((model(Tensor(x)).data.argmax(axis=1) == y).mean())
-
-
-def copy_of(model: Classifier) -> Classifier:
-    other = Classifier(seed=0)
-    other.load_state_dict(model.state_dict())
-    return other
+def learn(model: Classifier, seed: int, steps: int) -> None:
+    train(model, Adam(Flat(model.parameters())), seed, steps)
 
 
 # %% [markdown]
 # ## 1 · "Quantised" training that is not
+#
+# The subject of this lesson is a small network that sorts points into five classes (`subjects/classifier.py`).
 #
 # 000 (5.2) prints `train_distributed`, then `train_quantized`: but for the name they are the same lines, both under
 # `autocast`. Under autocast products are computed from 16-bit floats (lesson 06). The weights stay floats, of as many values
@@ -120,15 +73,15 @@ def copy_of(model: Classifier) -> Classifier:
 # %%
 
 
-def train_quantized(model: Module) -> None:
+def train_quantized(model: Classifier) -> None:
     """As 000 has it, but for its processes and its data."""
     with Autocast(FLOAT16)():
-        train(model, seed=0, steps=20)
+        learn(model, seed=0, steps=20)
 
 
 printed = Classifier(0)
 train_quantized(printed)
-rounded_after = copy_of(printed)
+rounded_after = printed.copy()
 quantize_weights(rounded_after, Scheme(8))
 kinds_of_floats = [len(np.unique(layer.weight.data)) / layer.weight.data.size for layer in linear_layers(printed)]
 kinds_of_codes = [len(np.unique(quantized_weight(layer).codes)) for layer in linear_layers(rounded_after)]
@@ -186,16 +139,16 @@ base: list[float] = []
 found: dict[str, np.ndarray] = {name: np.zeros((SEEDS, len(BITS))) for name in ("after", "in", "longer")}
 for seed in range(SEEDS):
     network = Classifier(seed)
-    train(network, seed, 300)
-    longer = copy_of(network)
-    train(longer, seed, 150, first=300)
+    learn(network, seed, 300)
+    longer = network.copy()
+    learn(longer, seed, 150)
     base.append(accuracy(network, seed))
     for column, bits in enumerate(BITS):
-        after, within, late = copy_of(network), copy_of(network), copy_of(longer)
+        after, within, late = network.copy(), network.copy(), longer.copy()
         quantize_weights(after, Scheme(bits))
         quantize_weights(late, Scheme(bits))
         quantize_in_training(within, Scheme(bits))
-        train(within, seed, 150, first=300)
+        learn(within, seed, 150)
         seen = accuracy(within, seed)
         convert(within)
         assert accuracy(within, seed) == seen, "E20: what was trained with rounding is the quantised network, bit for bit"
@@ -234,8 +187,8 @@ def levels_of_inputs(model: Classifier, x: np.ndarray) -> int:
 
 x, _ = points(0, "training", 500)
 network = Classifier(0)
-train(network, 0, 300)
-ways = {name: copy_of(network) for name in ("weights only", "dynamic", "static", "static, wrong data")}
+learn(network, 0, 300)
+ways = {name: network.copy() for name in ("weights only", "dynamic", "static", "static, wrong data")}
 quantize_weights(ways["weights only"])
 quantize_dynamic(ways["dynamic"], activations=Scheme(8, symmetric=False))
 quantize_static(ways["static"], lambda: ways["static"](Tensor(x)))
@@ -313,7 +266,7 @@ assert seconds["integer_matmul"] < seconds["NumPy's integer product"], "A3: so t
 # %%
 kib = {"float32": stored_bytes(network) / 1024}
 for bits in BITS:
-    packed = copy_of(network)
+    packed = network.copy()
     quantize_weights(packed, Scheme(bits))
     kib[f"{bits} bits"] = stored_bytes(packed) / 1024
 lesson.picture(draw_quantisation_and_training(full, means, kib))

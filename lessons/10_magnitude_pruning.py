@@ -27,11 +27,11 @@ from collections.abc import Callable
 
 import numpy as np
 from common import Lesson
+from subjects.classifier import Classifier, accuracy, train
 
-from minipar.autograd import Tensor, backward, cross_entropy, no_grad, relu
 from minipar.compress import prune
 from minipar.errors import ConfigError
-from minipar.nn import Linear, Module, Start
+from minipar.nn import Linear, Module
 from minipar.optim import Adam, Flat
 from minipar.plots.lessons.magnitude_pruning import draw_magnitude_pruning
 from minipar.rng import stream
@@ -144,7 +144,8 @@ assert [f"{bitmap:.2f}" for _, _, bitmap in sizes.values()] == ["2.92", "2.12", 
 # %% [markdown]
 # ## 4 · What pruning costs, and what fine-tuning brings back
 #
-# A small network for ten clusters of points in five classes; it is pruned in four ways and measured on other points:
+# A small network sorts ten clusters of points into five classes (`subjects/classifier.py`). It is pruned in four ways, and
+# measured on other points:
 #
 #     random        any weights go
 #     magnitude     the smallest go, over all layers together
@@ -156,47 +157,7 @@ assert [f"{bitmap:.2f}" for _, _, bitmap in sizes.values()] == ["2.92", "2.12", 
 # **Break it on purpose:** in `tuned`, leave the mask out: `optimizer = Adam(flat)`. The accuracy does not complain. What does?
 
 # %%
-CLUSTERS, CLASSES, WIDTH, HIDDEN = 10, 5, 16, 48
 RATIOS = (0.5, 0.8, 0.95) if lesson.fast else (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
-HE = [Start(std=(2 / inputs) ** 0.5) for inputs in (WIDTH, HIDDEN, HIDDEN)]
-
-
-class Classifier(Module):
-    """x [n, WIDTH] -> scores [n, CLASSES]."""
-
-    def __init__(self, seed: int):
-        super().__init__("classifier")
-        self.first = Linear("first", WIDTH, HIDDEN, start=HE[0])
-        self.second = Linear("second", HIDDEN, HIDDEN, start=HE[1])
-        self.third = Linear("third", HIDDEN, CLASSES, start=HE[2])
-        self.initialise(seed)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.third(relu(self.second(relu(self.first(x)))))
-
-
-def points(seed: int, part: str, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points [n, WIDTH] and their classes [n]; two clusters make up a class."""
-    centres = stream(seed, "centres").normal(size=(CLUSTERS, WIDTH))
-    cluster = stream(seed, "cluster", part).integers(0, CLUSTERS, n)
-    x = centres[cluster] + 0.9 * stream(seed, "scatter", part).normal(size=(n, WIDTH))
-    return x.astype(np.float32), cluster % CLASSES
-
-
-def train(model: Module, optimizer, seed: int, steps: int, after: Callable[[], None] = lambda: None) -> None:
-    x, y = points(seed, "training", 2000)
-    for _ in range(steps):
-        rows = stream(seed, "batch", optimizer.steps).integers(0, len(x), 128)
-        optimizer.flat.zero_grad()
-        backward(cross_entropy(model(Tensor(x[rows])), y[rows]))
-        optimizer.step(3e-3)
-        after()
-
-
-def accuracy(model: Module, seed: int) -> float:
-    x, y = points(seed, "test", 4000)
-    with no_grad():
-        return float((model(Tensor(x)).data.argmax(axis=1) == y).mean())
 
 
 def sparsity_of(model: Module) -> float:

@@ -7,32 +7,34 @@ import pytest
 from tests.lessons.running import solved
 
 SOLUTION = '''
+from subjects.classifier import CLASSES, WIDTH, points
+
+from minipar.autograd import Tensor, no_grad
+
+
 def narrow(model: Classifier, ratio: float) -> Classifier:
     """The classifier without that ratio of the neurons of each hidden layer, the weakest by their outgoing weights."""
-    layers = [model.first, model.second, model.third]
     small = Classifier(0)
     stays = [np.arange(WIDTH)]
-    for after in layers[1:]:
+    for after in model.layers[1:]:
         strength = np.linalg.norm(after.weight.data, axis=1)
         stays.append(np.flatnonzero(prune.drop_lowest({"neurons": strength}, ratio).keep["neurons"]))
     stays.append(np.arange(CLASSES))
-    for layer, new, inputs, outputs in zip(layers, [small.first, small.second, small.third], stays, stays[1:]):
+    for layer, new, inputs, outputs in zip(model.layers, small.layers, stays, stays[1:]):
         new.weight.data = np.ascontiguousarray(layer.weight.data[np.ix_(inputs, outputs)])
         new.bias.data = layer.bias.data[outputs]
     return small
 
 
-HIDDEN = 512
-HE = [Start(std=0.1)] * 3
-whole = Classifier(SEED := 0)
+whole = Classifier(SEED := 0, hidden=512)
 small = narrow(whole, 0.5)
-zeroed = Classifier(SEED)
-for layer in (zeroed.second, zeroed.third):
+zeroed = Classifier(SEED, hidden=512)
+for layer in zeroed.layers[1:]:
     strength = np.linalg.norm(layer.weight.data, axis=1)
     layer.weight.data[~prune.drop_lowest({"neurons": strength}, 0.5).keep["neurons"]] = 0
 x = Tensor(points(SEED, "test", 1000)[0])
 with no_grad():
-    assert small.second.weight.shape == (256, 256)
+    assert small.layers[1].weight.shape == (256, 256)
     assert np.allclose(small(x).data, zeroed(x).data, rtol=1e-3, atol=1e-4), "the same network"
 
 
@@ -50,5 +52,5 @@ assert small_took < 0.75 * whole_took, (small_took, whole_took)     # a fourth o
 
 def test_whole_neurons_go_and_the_network_is_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")                 # two threads on a busy core wait for each other
-    job = solved("10_magnitude_pruning", ("class Classifier",), SOLUTION, tmp_path)
+    job = solved("10_magnitude_pruning", (), SOLUTION, tmp_path)
     assert job.returncode == 0, job.stdout + job.stderr
