@@ -6,7 +6,7 @@
 # 001 (3.4) combines (并行策略组合) tensor with layer parallelism, and tensor with pipeline parallelism: cut the weights, and cut
 # the layers, too. Add data parallelism, and ranks form a mesh of three axes, dp x tp x pp. Every rank has one place on each axis,
 # and belongs to three groups: one that adds up gradients with it (dp), one that adds up activations (tp), one that hands them
-# on (pp).
+# on (pp). What 001 says of its two combinations is right; where data parallelism belongs is not (N23, section 3).
 #
 # The claim: each mesh computes the same training. What differs is what a rank holds, and what it sends: and both are known from
 # formulas, exactly, before anything runs. So one can choose.
@@ -31,7 +31,7 @@ from minipar.data.tokenizer import ByteTokenizer
 from minipar.nn.counts import computed_pairs, parameter_count, training_flops
 from minipar.parallel import Grid
 from minipar.plan.activations import Tape
-from minipar.plan.amounts import differences
+from minipar.plan.amounts import Amount, by_axis, differences
 from minipar.plan.collectives import ring_all_reduce
 from minipar.plan.memory import MIXED_ADAM, Memory, state
 from minipar.plan.parameters import count, rank_shapes
@@ -49,7 +49,7 @@ STEPS = 3 if lesson.fast else 30
 SOURCE = MarkovSource.random(16, seed=3, concentration=0.3)         # its best possible loss is known exactly
 TEXT = SOURCE.sample(20_000, seed=0)
 MODEL = ModelConfig(vocabulary=16, context=8, layers=4, heads=4, width=32, dropout=0.1)
-TRAIN = TrainConfig(batch=8, micro_batches=4, steps=STEPS, lr=1e-2, warm_up=2, dtype="float64")
+TRAIN = TrainConfig(batch=8, micro_batches=4, steps=STEPS, lr=5e-3, warm_up=2, dtype="float64")
 GPT3 = ModelConfig(vocabulary=50257, context=2048, layers=96, heads=96, width=12288)
 
 
@@ -88,8 +88,9 @@ assert all(rank == (at["pp"] * cube.dp + at["dp"]) * cube.tp + at["tp"] for rank
 # %% [markdown]
 # ## 2 · One training
 #
-# Dropout, clipping, AdamW, four micro-batches per share, and only the mesh changes. Losses are in float64, since sums in
-# another order differ in the last digits, and training makes that grow: **predict** by how much over the steps below.
+# Dropout, clipping, AdamW, four micro-batches per share, and only the mesh changes. Computed in float64, since sums in another
+# order differ in the last digit. **Predict** how far that carries over 30 steps. (Then try a learning rate of 1e-2: the loss
+# goes up and down, and what is 1e-15 becomes 1e-11. A training that is close to unstable also hides mistakes.)
 #
 # **Break it on purpose:** give each rank a seed of its own: below, `seed=comm.rank`. Then the shards of a layer come from different
 # layers, and the loss still falls. Which line stops you?
@@ -160,24 +161,34 @@ assert even < large < 1.04 * even, "A16: on a large model P / (tp pp) is right t
 #     tp    activations, four times in each of its layers for each micro-batch
 #     pp    activations at its boundaries, once each way for each micro-batch; with a tied table, also its gradient
 #
-# **Predict** the order of the three for this model, and then for GPT-3.
+# **Predict** the order of the three for this model, for GPT-3 with a batch of 8, and for GPT-3 with a batch of 64.
 
 # %%
 
 
-def axes_of(sent: Traffic) -> dict[str, int]:
-    """Bytes by axis; what the two ends of a pipeline exchange counts as pp."""
-    by_group = {group: tally.bytes for (group,), tally in sent.by("group").items()}
-    return {"dp": by_group.get("dp", 0), "tp": by_group.get("tp", 0), "pp": by_group.get("pp", 0) + by_group.get("tied", 0)}
+def axes_of(amounts: dict[str, Amount]) -> dict[str, int]:
+    """Bytes by axis, from amounts by group; what the two ends of a pipeline exchange counts as pp."""
+    sent = {group: amount.bytes for group, amount in amounts.items()}
+    return {"dp": sent.get("dp", 0), "tp": sent.get("tp", 0), "pp": sent.get("pp", 0) + sent.get("tied", 0)}
 
 
-sent = {name: [axes_of(Traffic(entries)) for _, _, entries, _ in ranks] for name, ranks in runs.items()}
+sent = {name: [axes_of({group: tally for (group,), tally in Traffic(entries).by("group").items()}) for _, _, entries, _ in ranks]
+        for name, ranks in runs.items()}
 most = {name: {axis: max(rank[axis] for rank in ranks) for axis in ("dp", "tp", "pp")} for name, ranks in sent.items()}
 lesson.say("4 · bytes sent in a step, the most of any rank, by axis")
 lesson.table(("dp x tp x pp", "dp", "tp", "pp"), *((name, *(f"{n:,}" for n in axes.values())) for name, axes in most.items()))
 assert all(wrong == [] for ranks in runs.values() for *_, wrong in ranks), "every line of the traffic is the formulas', to the byte"
 assert all((nbytes > 0) == (getattr(LAYOUTS[name], axis) > 1) for name, axes in most.items() for axis, nbytes in axes.items()), \
     "A7: each kind of parallelism has traffic of its own, and can be combined with the others"
+
+ORDER = {}
+for samples in (8, 64):
+    lines = step_traffic(GPT3, TrainConfig(batch=samples, micro_batches=samples // 2), Layout(dp=2, tp=2, pp=2), 0, select)
+    axes = axes_of(by_axis(lines))
+    ORDER[samples] = sorted(axes, key=axes.__getitem__, reverse=True)
+    in_gb = ", ".join(f"{axis} {axes[axis] / 1e9:.1f} GB" for axis in ORDER[samples])
+    lesson.say(f"    GPT-3 on 2 x 2 x 2, {samples} samples: {in_gb}")
+assert ORDER == {8: ["dp", "tp", "pp"], 64: ["tp", "dp", "pp"]}, "A16: tp and pp send for every sample, dp once per step"
 
 # %% [markdown]
 # Links differ: within a machine they are ten times as fast as between machines. So the axis with the most traffic must stay
@@ -188,7 +199,7 @@ assert all((nbytes > 0) == (getattr(LAYOUTS[name], axis) > 1) for name, axes in 
 together: Traffic = sum((Traffic(entries) for *_, entries, _ in run(4, training, Layout(tp=2, pp=2), 0)), Traffic())
 between = {name: sum(tally.bytes for (one, other), tally in together.between(nodes).items() if one != other)
            for name, nodes in {"tp within a machine": (0, 0, 1, 1), "tp between machines": (0, 1, 0, 1)}.items()}
-lesson.say(f"    bytes between two machines: {between}", "")
+lesson.say("", f"    bytes between two machines: {between}", "")
 assert 5 * between["tp within a machine"] < between["tp between machines"], "the same mesh, placed badly, sends 5 times as much"
 
 # %% [markdown]
