@@ -113,9 +113,9 @@ assert worst < 1e-12, "A25 E35: modules side by side are computed at once, and t
 # %%
 
 
-def layer_parallel(comm: Communicator) -> tuple[dict[str, np.ndarray], dict[tuple, int]]:
+def layer_parallel(world: Communicator) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """The gradients of this rank's layers, and what it sends: bytes by label."""
-    comm = Counting(comm)
+    comm = Counting(world)
     part = parts_of(MODEL.layers, comm.size)[comm.rank]             # steps 1 to 3: which layers
     model = GPT(MODEL, dtype=np.float64, part=part)
     x = INPUTS
@@ -171,8 +171,8 @@ assert 3.98 < 24_000 / full.makespan < 4, "N27: what grows is throughput, fourfo
 # ## 4 · Micro-batches
 #
 # So cut the batch into m micro-batches: while stage 1 works on the first one, stage 0 takes the second one. Training goes through
-# the stages twice, backward taking twice as long as forward. Each rank works for 3 m units of time, and the last one has to wait
-# for p - 1 forwards before it begins, the first one for p - 1 backwards at the end:
+# the stages twice, backward taking twice as long as forward. Each rank works for 3 m units of time. The last one begins after
+# p - 1 forwards of the others, and after its last backward p - 1 more follow:
 #
 #     makespan       3 (m + p - 1)
 #     utilisation    m / (m + p - 1), and the rest is the bubble (气泡)
@@ -255,7 +255,7 @@ assert simulate(SCHEDULES["naive"]).bubble() > simulate(SCHEDULES["1f1b"]).bubbl
 
 # %% [markdown]
 # 001 (3.3) is right that this is little traffic (通信开销相对较小), if it is held against tensor parallelism: a boundary carries
-# b T D numbers each way, once per step; tensor parallelism carries as many through an all-reduce, four times for every layer.
+# b T D numbers each way in a step; tensor parallelism carries as many through an all-reduce, four times for every layer.
 
 # %%
 tensor = 4 * MODEL.layers * ring_all_reduce(p, 0, N * T * D).elements
@@ -306,7 +306,7 @@ assert max(map(max, faster.values())) == faster["1f1b"][1] == 2.0, \
 # Run 1F1B with plain sends. A send of MPI may return at once, or it may wait until the other rank receives: small messages do the
 # one, large ones the other. So a program that works on the toy hangs on the real model. In 1F1B a rank sends its next
 # activations while the rank behind it sends the gradient: each waits for the other to receive. The order alone tells (`lint`);
-# on threads that wait at every send, it happens. The executor of section 5 never waits for a send.
+# on threads that wait at every send, it happens. The executor of section 5 does not wait before it goes on.
 
 # %%
 

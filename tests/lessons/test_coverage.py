@@ -20,6 +20,12 @@ def test_every_id_is_covered_by_its_lesson_and_by_an_assert() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_pipelines_and_meshes_are_covered_too() -> None:
+    ids = {name: number for name, number in index_of(page("INDEX.md")).items() if number in ("15", "16")}
+    wrong = uncovered(ids, {lesson: SOURCES[lesson] for lesson in ("15_pipeline_parallel", "16_mesh")}, last=16)
+    assert len(ids) == 15 and not wrong, "\n".join(wrong)
+
+
 def test_the_index_is_whole() -> None:
     """The documents have 25 formulas, all of them in lessons 01 to 14. (Other kinds reach into later lessons.)"""
     ids = index_of(page("INDEX.md"))
