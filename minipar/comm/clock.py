@@ -26,6 +26,7 @@ outside, nothing changes. What passes below the clock takes no time: making grou
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -84,8 +85,8 @@ class Clock(Labelled):
     def __init__(self, inner: Communicator, network: Network, flops_per_second: float | None = None,
                  nodes: Sequence[int] | None = None, shared: RankTime | None = None) -> None:
         super().__init__(inner)
-        if flops_per_second is not None and flops_per_second <= 0:
-            raise ConfigError(f"a rank computes more than {flops_per_second} FLOPs per second")
+        if flops_per_second is not None and not 0 < flops_per_second < math.inf:
+            raise ConfigError(f"a rank cannot compute {flops_per_second} FLOPs per second; give a positive number")
         if nodes is not None and len(nodes) != inner.size:
             raise ConfigError(f"{len(nodes)} nodes given for {inner.size} ranks; name the node of each rank")
         if shared is None:

@@ -10,6 +10,7 @@ Times are fractions of a second, exact: their sums do not depend on the order of
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,7 +31,7 @@ def exact(number: float | Fraction) -> Fraction:
 class Network:
     """alpha: seconds per message; beta: seconds per byte; both within a node and, if given, between nodes.
 
-    Numbers are kept as exact fractions. Raises ConfigError for negative ones.
+    Numbers are kept as exact fractions. Raises ConfigError for negative ones, infinity and NaN.
     """
 
     alpha: float | Fraction
@@ -41,10 +42,10 @@ class Network:
     def __post_init__(self) -> None:
         for name, default in (("alpha", 0), ("beta", 0), ("alpha_between", self.alpha), ("beta_between", self.beta)):
             given = getattr(self, name)
-            value = exact(default if given is None else given)
-            if value < 0:
+            value = default if given is None else given
+            if not 0 <= value < math.inf:
                 raise ConfigError(f"a network's {name} is a time, not {given}; give 0 or more seconds")
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, exact(value))
 
     def seconds(self, nbytes: int, between: bool) -> Fraction:
         """The time of one message, between two nodes or within one."""

@@ -242,8 +242,11 @@ def test_what_a_clock_cannot_time() -> None:
 
 
 @pytest.mark.parametrize("wrong, complaint", [
-    (lambda comm: Clock(comm, NETWORK, 0.0), "more than 0.0 FLOPs"),
+    (lambda comm: Clock(comm, NETWORK, 0.0), "cannot compute 0.0 FLOPs per second; give a positive number"),
+    (lambda comm: Clock(comm, NETWORK, float("nan")), "cannot compute nan FLOPs per second"),
     (lambda comm: Network(-1e-6, 0), "alpha is a time, not -1e-06"),
+    (lambda comm: Network(0, float("inf")), "beta is a time, not inf"),
+    (lambda comm: Network(0, 0, float("nan")), "alpha_between is a time, not nan"),
     (lambda comm: Clock(comm, NETWORK, RATE, nodes=(0, 1, 1)), "3 nodes given for 1 ranks"),
     (lambda comm: Clock(comm, NETWORK, RATE).compute(-1, "undo"), "compute 'undo' of -1 FLOPs")])
 def test_what_cannot_be(wrong: object, complaint: str) -> None:
