@@ -228,6 +228,16 @@ assert [changed(one, other) for one, other in pairwise(rows[3:7])] == [{"optimiz
     "A18 N34: ZeRO shares one line of the state after the other"
 assert changed(ledger["tensor parallel, 8 ranks"], whole_batch) == set(vars(mixed)), "A18: tensor parallelism shares all four"
 
+# And the trainings of minipar, whose ledger was held against what is allocated in section 1:
+batch = TrainConfig(batch=8, optimizer="adam")
+own = {name: training_memory(TOY, train, layout, 0, computed_pairs) for name, train, layout in (
+    ("whole", batch, Layout()), ("pieces", replace(batch, micro_batches=8), Layout()), ("data", batch, Layout(dp=8)),
+    ("tensor", batch, Layout(tp=4)))}
+assert changed(own["pieces"], own["whole"]) == changed(own["data"], own["whole"]) == {"activations"}, \
+    "A18 N34: minipar's accumulation and data parallelism change activations alone, too"
+assert all(part < whole for part, whole in zip(vars(own["tensor"]).values(), vars(own["whole"]).values(), strict=True)), \
+    "A18: minipar's tensor parallelism has less of all four lines on each rank"
+
 # %% [markdown]
 # 002 (1.3, 2.3) says that distributed training shares out the load of memory (分担内存压力). It depends. For 7.5e9 weights, the
 # example of the ZeRO paper:

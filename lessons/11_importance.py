@@ -23,14 +23,17 @@
 # %%
 import numpy as np
 from common import Lesson
+from subjects.network import Network, points
 
 from minipar import autograd as ag
-from minipar.autograd import Tensor, backward, cross_entropy, hessian_vector_product, no_grad, tanh
+from minipar.autograd import Tensor, backward, cross_entropy, hessian_vector_product, no_grad
 from minipar.compress import prune
+from minipar.compress.quantize import Scheme, quantize
+from minipar.compress.tune import fine_tune
 from minipar.config import ModelConfig
 from minipar.data.batches import Batches
 from minipar.data.markov import MarkovSource
-from minipar.nn import GPT, Linear, Module, Start
+from minipar.nn import GPT
 from minipar.optim import Adam, Flat, cosine
 from minipar.plots.lessons.importance import draw_importance
 from minipar.rng import stream
@@ -108,32 +111,16 @@ assert np.allclose(w + steps[0], prune.obs_remove(w, inverse, 0)[0]), "E27: mini
 # %% [markdown]
 # ## 3 · A network at its minimum
 #
-# Now a small network with 63 weights, trained until its gradient is nearly zero. The exact Hessian takes 63 products H e_i,
-# each of them one backward pass (`hessian_vector_product`). The Fisher information (Fisher 信息), the mean of g_i² over
-# samples, takes one backward pass per sample, and on large models it is what one can afford.
+# Now a small network with 63 weights (`subjects/network.py`), trained until its gradient is nearly zero. The exact Hessian
+# takes 63 products H e_i, each about as dear as a backward pass (`hessian_vector_product`). The Fisher information
+# (Fisher 信息), the mean of g_i² over samples, takes one backward pass per sample. On large models it is what one can afford.
 #
 # **Predict:** mean |g_i w_i| is about 0.01 before training. And after?
 
 # %%
-FEATURES, HIDDEN, CLASSES, N, DECAY = 6, 6, 3, 500, 0.002
-y = stream(0, "class").integers(0, CLASSES, N)
-x = 0.7 * stream(0, "centres").normal(size=(CLASSES, FEATURES))[y] + stream(0, "scatter").normal(size=(N, FEATURES))
-
-
-class Net(Module):
-    """x [n, FEATURES] -> scores [n, CLASSES]."""
-
-    def __init__(self) -> None:
-        super().__init__("net")
-        self.hidden = Linear("hidden", FEATURES, HIDDEN, start=Start(std=FEATURES**-0.5))
-        self.out = Linear("out", HIDDEN, CLASSES, start=Start(std=HIDDEN**-0.5))
-        self.initialise(0, np.float64)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.out(tanh(self.hidden(x)))
-
-
-net = Net()
+N, DECAY = 500, 0.002
+x, y = points(N)
+net = Network()
 flat = Flat(net.parameters())
 weights = flat.data                                                  # all 63, in one array
 
@@ -284,8 +271,7 @@ assert (plain != 0).all(), "E26: the penalty's plain gradient makes no zeros; th
 # %%
 numbers = stream(0, "numbers").normal(size=10_000)
 pruned = np.where(prune.magnitude_mask({"w": numbers}, 0.5).keep["w"], numbers, 0)
-scale = abs(numbers).max() / 127
-rounded = np.round(numbers / scale) * scale
+rounded = quantize(numbers, Scheme(8)).dequantize()
 kinds = {name: (int((v == 0).sum()), int((v == numbers).sum()), len(np.unique(v))) for name, v in
          (("pruned to 50 %", pruned), ("quantised to 8 bits", rounded))}
 lesson.say("5 · of 10 000 weights")
@@ -330,12 +316,7 @@ def trained_gpt(final: float, model: GPT | None = None, steps: int = TOTAL) -> G
     optimizer = prune.Masked(Adam(Flat(model.parameters())), prune.Mask({}))
     pruner = prune.MagnitudePruner(optimizer, list(prune.linear_weights(model)), every=10,
                                    schedule=lambda step: prune.cubic_sparsity(step, final=final, steps=2 * steps // 3))
-    rate = cosine(5e-3, 5e-4, steps)
-    for number in range(steps):
-        optimizer.flat.zero_grad()
-        backward(model.loss(*batches.get(number)))
-        optimizer.step(rate(number))
-        pruner.step()
+    fine_tune(model.loss, optimizer, batches.get, steps, 5e-3, after=pruner.step)
     return model
 
 

@@ -24,5 +24,5 @@ assert ranked > orders["Fisher"] - 0.02
 
 
 def test_hutchinson_ranks_the_weights_as_the_exact_diagonal_does(tmp_path: Path) -> None:
-    job = solved("11_importance", ("class Net",), SOLUTION, tmp_path)
+    job = solved("11_importance", ("net = Network()",), SOLUTION, tmp_path)
     assert job.returncode == 0, job.stdout + job.stderr

@@ -23,7 +23,7 @@ def draw_importance(actual: np.ndarray, predicted: Mapping[str, np.ndarray], str
     scatter.plot(ends, ends, color="gray", linestyle=":", linewidth=2, label="predicted = measured")
     scatter.set(xscale="log", yscale="log")
     scatter.set_xlabel("loss really rises by (nats)", fontsize=13)
-    scatter.set_ylabel("score predicts (nats)", fontsize=13)
+    scatter.set_ylabel("score predicts (nats; 1e-7 stands for less)", fontsize=13)
     scatter.set_title("One weight removed, at the minimum", fontsize=15)
     scatter.legend(fontsize=12)
 
