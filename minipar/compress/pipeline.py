@@ -23,7 +23,7 @@ from minipar.nn import Module
 
 
 def pack_sparse(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(arrays, meta) of a quantised model, as quantize.pack_model has them, but zeros as one bit per place.
+    """(arrays, meta) of a quantised model, or of a rank's share, as quantize.pack_model has them, but zeros as one bit each.
 
     arrays["places"]: a bit per weight; arrays["codes"]: of those weights alone that are not zero. Raises ConfigError where
     a linear layer is not quantised, or not symmetrically.
@@ -34,7 +34,7 @@ def pack_sparse(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         weight = quantized_weight(layer)
         assert weight is not None, "pack_model would have said so"
         if not weight.scheme.symmetric:
-            raise ConfigError(f"{layer.name} has a zero-point of its own per scale; quantise symmetrically to store it sparsely")
+            raise ConfigError(f"{layer.name} has a zero-point of its own per scale; quantise symmetrically to store it so")
         there = weight.codes != weight.scheme.middle
         places.append(np.packbits(there))
         codes.append(pack(weight.codes[there], weight.scheme.bits))

@@ -19,6 +19,7 @@ from minipar.compress.prune import (
     ratio_threshold,
     threshold_mask,
 )
+from minipar.compress.quantize import quantize_weights
 from minipar.config import ModelConfig
 from minipar.errors import ConfigError, RangeError, ShapeError
 from minipar.nn import GPT
@@ -261,3 +262,6 @@ def test_linear_weights_are_the_matrices_of_the_layers_themselves() -> None:
     assert list(weights) == [f"blocks.{b}.{layer}.weight" for b in range(2) for layer in layers]
     weights["blocks.1.mlp.up.weight"][...] = 7
     assert (model.blocks[1].mlp.up.weight.data == 7).all()
+    quantize_weights(model.blocks[1].mlp.down)
+    with pytest.raises(ConfigError, match="blocks.1.mlp.down is quantised already.* prune first, then quantise"):
+        linear_weights(model)

@@ -7,6 +7,7 @@ from minipar.autograd import backward, no_grad
 from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
 from minipar.compress.prune import (
+    ALONE,
     MagnitudePruner,
     Mask,
     Masked,
@@ -36,7 +37,7 @@ TOKENS = stream(0, "tokens").integers(0, 13, (3, 9))
 def models(tp: Communicator, dtype: type = np.float32) -> tuple[GPT, GPT, Shards]:
     """The whole model, this rank's part of it, and how the parts lie."""
     whole, part = GPT(CONFIG, dtype=dtype), GPT(CONFIG, dtype=dtype, region=TensorRegion(tp))
-    return whole, part, Shards(part.parameters(), lambda a: all_reduce(tp, a, why="pruning"))
+    return whole, part, Shards(part.parameters(), lambda a, op: all_reduce(tp, a, op, why="pruning"))
 
 
 def is_part(part: Mask, whole: Mask, shards: Shards) -> bool:
@@ -90,14 +91,14 @@ def test_a_nan_on_one_rank_is_refused_on_all(comm: Communicator) -> None:
     with pytest.raises(RangeError, match=f"{expected} holds NaN"):
         magnitude_mask(linear_weights(part), 0.5, shards=shards)
     with pytest.raises(RangeError, match="blocks.1.mlp holds NaN"):
-        shrink(part, units=0.5, add=shards.add)
+        shrink(part, units=0.5, reduce=shards.reduce)
 
 
 @ranks(2, 3)
 def test_gradual_pruning_in_training_is_that_of_one_process(comm: Communicator) -> None:
     whole, part, shards = models(comm, np.float64)
     trained = {}
-    for name, model, s in (("whole", whole, Shards((), lambda a: a)), ("part", part, shards)):
+    for name, model, s in (("whole", whole, ALONE), ("part", part, shards)):
         flat = Flat(model.parameters())
         optimizer = Masked(AdamW(flat), Mask({}))
         pruner = MagnitudePruner(optimizer, list(linear_weights(model)), lambda step: 0.2 * step, shards=s)
@@ -121,12 +122,12 @@ def test_units_and_heads_that_go_are_those_of_one_process(comm: Communicator) ->
             p.data *= p.own(np.repeat([1, 0.1, 2, 1], 4)[:, None] * np.ones((1, 16)))
     whole.blocks[0].attention.out.weight.data *= np.repeat([1, 0.1, 2, 1], 4)[:, None]
     for one, other in zip(whole.blocks, part.blocks, strict=True):
-        np.testing.assert_allclose(unit_scores(other.mlp, shards.add), unit_scores(one.mlp), rtol=1e-13)
-        np.testing.assert_allclose(head_scores(other.attention, shards.add), head_scores(one.attention), rtol=1e-13)
-    assert strongest(head_scores(part.blocks[0].attention, shards.add), 0.25).tolist() == [0, 2, 3]
+        np.testing.assert_allclose(unit_scores(other.mlp, shards.reduce), unit_scores(one.mlp), rtol=1e-13)
+        np.testing.assert_allclose(head_scores(other.attention, shards.reduce), head_scores(one.attention), rtol=1e-13)
+    assert strongest(head_scores(part.blocks[0].attention, shards.reduce), 0.25).tolist() == [0, 2, 3]
     keep = dict(units=0.4, heads=0.25 if comm.size == 2 else 0.0)   # of 4 heads on 3 ranks two ranks have only one
     shrink(whole, **keep)
-    shrink(part, add=shards.add, **keep)
+    shrink(part, reduce=shards.reduce, **keep)
     state = whole.state_dict()
     assert all(p.whole == state[p.name].shape for p in part.parameters()), "the parameters know their new whole shape"
     for p in part.parameters():
@@ -144,6 +145,6 @@ def test_units_and_heads_that_go_are_those_of_one_process(comm: Communicator) ->
 def test_a_rank_without_units_is_refused_on_all(comm: Communicator) -> None:
     _, part, shards = models(comm)
     with pytest.raises(LayoutError, match="would keep none of the hidden units of blocks.0.mlp"):
-        shrink_mlp(part.blocks[0].mlp, np.arange(5), shards.add)    # all of them on rank 0
+        shrink_mlp(part.blocks[0].mlp, np.arange(5), shards.reduce)    # all of them on rank 0
     with no_grad():
         part(TOKENS[:, :-1])                                        # nothing was changed

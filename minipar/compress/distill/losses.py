@@ -117,4 +117,4 @@ def _summed(loss: Tensor, reduce: Reduce) -> Tensor:
 
 def _require_alike(what: str, student: Tensor, teacher: np.ndarray) -> None:
     if student.shape != teacher.shape:
-        raise ShapeError(f"distillation: {what} of the student {student.shape}, of the teacher {teacher.shape}; they must be alike")
+        raise ShapeError(f"distillation: {what} of the student {student.shape}, of the teacher {teacher.shape}; make them alike")

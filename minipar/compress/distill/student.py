@@ -42,7 +42,7 @@ class Recipe:
 
 
 class Distillation:
-    """The loss of a student beside its teacher. `parameters` are to be trained: the student's, and a projection if there is one.
+    """The loss of a student beside its teacher. `parameters` are to be trained: the student's, and a projection if any.
 
     Both models read the same vocabulary and hold regions over the same ranks; `reduce` reduces over those (see losses.py).
     Raises ConfigError where the models cannot be compared as the recipe asks.

@@ -17,7 +17,7 @@ import numpy as np
 from minipar.autograd import Tensor, causal_attention, reshape, split, swapaxes, transpose
 from minipar.nn import GPT, Block
 
-LATER = -1e9                                                        # finite, so that two models' differ by a number; exp of it is 0
+LATER = -1e9                                                        # exp of it is 0; finite, so that a difference is a number
 
 
 @dataclass

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from minipar.compress.prune.select import drop_lowest
-from minipar.errors import ConfigError, ShapeError
+from minipar.errors import ConfigError, RangeError, ShapeError
 
 BLOCK = 32                                                          # inputs whose weights are ranked against each other
 
@@ -40,8 +40,8 @@ def obs_remove(weights: np.ndarray, inverse: np.ndarray, index: int) -> tuple[np
 def obs_prune(weights: np.ndarray, hessian: np.ndarray, count: int) -> tuple[np.ndarray, float]:
     """Remove `count` of n weights one by one, always the one of the lowest score; returns the weights [n] and the rise.
 
-    hessian: [n, n], positive definite. Raises ShapeError for one of another shape, ConfigError for one that is not positive
-    definite, or for a count outside 0 to n.
+    hessian: [n, n], positive definite. Raises ShapeError for one of another shape, RangeError for NaN and infinity, ConfigError
+    for one that is not positive definite, or for a count outside 0 to n.
     """
     n = weights.size
     if hessian.shape != (n, n):
@@ -86,9 +86,9 @@ def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: f
 
 
 def _inverse(hessian: np.ndarray) -> np.ndarray:
+    if not np.isfinite(hessian).all():
+        raise RangeError("the Hessian holds NaN or infinity, and has no inverse; take it at finite weights and inputs")
     try:
-        if not np.isfinite(hessian).all():
-            raise np.linalg.LinAlgError
         np.linalg.cholesky(hessian)
     except np.linalg.LinAlgError:
         raise ConfigError("the Hessian is not positive definite, so the loss has no minimum here; train on, or add to its "

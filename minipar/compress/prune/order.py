@@ -7,17 +7,17 @@ is two sums of 65536 counts for float32, four for float64.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from minipar.compress.reduction import Reduce, alone
 from minipar.errors import RangeError
 from minipar.nn import Parameter
 
 DIGIT = 16                                                          # bits that one round looks at
 Scores = Mapping[str, np.ndarray]
-Add = Callable[[np.ndarray], np.ndarray]                            # an array -> its sum over the ranks of tp
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class Shards:
     """How the arrays of this rank are parts of whole parameters, under tensor parallelism.
 
     parameters   those that the arrays belong to, found by name; they know their whole shape and their cut
-    add          how to sum an array over the ranks of tp, e.g. lambda a: all_reduce(tp, a, why="pruning")
+    reduce       over the ranks of tp, only ever asked for sums: see minipar.compress.reduction
     """
 
     parameters: Sequence[Parameter]
-    add: Add
+    reduce: Reduce
 
 
-ALONE = Shards((), lambda array: array)                           # one process
+ALONE = Shards((), alone)                                           # one process
 
 
 class Order:
@@ -51,7 +51,7 @@ class Order:
         self.size = sum(self.sizes)                                 # of all scores of all ranks
         # What every rank holds whole counts once. One process counts all of its own.
         self.apart = [not shards.parameters or (p is not None and p.is_cut) for p in self.parameters]
-        self.add = shards.add
+        self.reduce = shards.reduce
 
     def lowest(self, k: int) -> list[np.ndarray]:
         """Where this rank's scores are among the k lowest of all ranks, array by array; of equal ones the first are."""
@@ -79,7 +79,7 @@ class Order:
         for shift in range(8 * own.itemsize - DIGIT, -1, -DIGIT):
             digits = [(part >> own.dtype.type(shift)).astype(np.uint16) for part in (own, common)]
             histograms = [np.bincount(d, minlength=1 << DIGIT) for d in digits]
-            counts = self.add(histograms[0]) + histograms[1]
+            counts = self.reduce(histograms[0], "sum") + histograms[1]
             up_to = np.cumsum(counts)
             digit = int(np.searchsorted(up_to, k))
             k -= int(up_to[digit] - counts[digit])
@@ -110,6 +110,6 @@ def _to_key(score: np.ndarray) -> np.ndarray:
 def require_finite(scores: Scores, shards: Shards) -> None:
     """Raises RangeError, on all ranks alike, where a score of any of them is NaN or infinite."""
     spoilt = [name for name, s in scores.items() if not np.isfinite(s).all()]
-    if shards.add(np.array([len(spoilt)]))[0]:
+    if shards.reduce(np.array([len(spoilt)]), "sum")[0]:
         where = spoilt[0] if spoilt else "an array of another rank"
-        raise RangeError(f"pruning: {where} holds NaN or infinity, which cannot be ranked; prune a model whose weights are finite")
+        raise RangeError(f"pruning: {where} holds NaN or infinity, which have no rank; prune finite weights")

@@ -4,7 +4,7 @@
              which is less than dense storage above 50 % sparsity
     bitmap   values, and one bit per place: n / 8 bytes and 4 per weight that stays, less than dense above 3.1 % sparsity
 
-What is stored comes back bit for bit, -0.0 and NaN too.
+What is stored comes back bit for bit, -0.0 and NaN too. Under tensor parallelism each rank stores its own part.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A hidden unit j of an MLP is a column of `up` and a row of `down`; a head is K c
 `out`. Without them the layers are ordinary, smaller ones; nothing else of the model changes.
 
 Units and heads are numbered over all ranks of tensor parallelism, and each lies on one rank whole. So every rank shrinks its
-own part, given the same list; only the scores must be put together before, by `add`, which sums an array over tp.
+own part, given the same list; only the scores must be put together before, by `reduce` (see minipar.compress.reduction).
 """
 
 # D model width, H heads, K head width, F hidden units; h, f: this rank's share of H, F
@@ -15,19 +15,19 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from minipar.compress.prune.order import ALONE, Add
 from minipar.compress.prune.select import drop_lowest
+from minipar.compress.reduction import Reduce, alone
 from minipar.errors import ConfigError, LayoutError, RangeError
 from minipar.nn import GPT, MLP, Attention, Cut, Parameter
 
 
-def unit_scores(mlp: MLP, add: Add = ALONE.add) -> np.ndarray:
+def unit_scores(mlp: MLP, reduce: Reduce = alone) -> np.ndarray:
     """|column j of up| |row j of down| for each of the F hidden units: a bound on what the unit can add to the residual."""
     own = np.linalg.norm(mlp.up.weight.data, axis=0) * np.linalg.norm(mlp.down.weight.data, axis=1)             # [f]
-    return _whole(own, mlp.down.weight.cut, mlp.down.weight.whole[0], add, mlp.name)
+    return _whole(own, mlp.down.weight.cut, mlp.down.weight.whole[0], reduce, mlp.name)
 
 
-def head_scores(attention: Attention, add: Add = ALONE.add) -> np.ndarray:
+def head_scores(attention: Attention, reduce: Reduce = alone) -> np.ndarray:
     """|v's columns| |out's rows| for each of the H heads: a head adds a mean of values, through `out`, to the residual."""
     h, K = attention.heads, _head_width(attention)
     v = attention.qkv.weight.data[:, 2 * h * K :].reshape(-1, h, K)                                             # [D, h, K]
@@ -36,7 +36,7 @@ def head_scores(attention: Attention, add: Add = ALONE.add) -> np.ndarray:
     rows = attention.out.weight.cut
     assert rows is not None
     heads = Cut(0, tuple(slice(part.start // K, part.stop // K) for part in rows.slices))
-    return _whole(own, heads, attention.out.weight.whole[0] // K, add, attention.name)
+    return _whole(own, heads, attention.out.weight.whole[0] // K, reduce, attention.name)
 
 
 def strongest(scores: np.ndarray, ratio: float) -> np.ndarray:
@@ -45,23 +45,23 @@ def strongest(scores: np.ndarray, ratio: float) -> np.ndarray:
     return np.flatnonzero(keep) if keep.any() else np.array([int(np.argmax(scores))])
 
 
-def shrink_mlp(mlp: MLP, units: np.ndarray, add: Add = ALONE.add) -> None:
+def shrink_mlp(mlp: MLP, units: np.ndarray, reduce: Reduce = alone) -> None:
     """Leave these hidden units of an MLP. units: their numbers among all F, in rising order, the same on all ranks.
 
     Its parameters become new, smaller ones: make Flat and the optimiser afterwards. Raises ConfigError for numbers that are
     not such, LayoutError where a rank would keep none, on all ranks alike.
     """
-    own, place = _own(units, mlp.down.weight, 1, add, f"hidden units of {mlp.name}")
+    own, place = _own(units, mlp.down.weight, 1, reduce, f"hidden units of {mlp.name}")
     for layer, axis in ((mlp.up, 1), (mlp.down, 0)):
         layer.weight = _smaller(layer.weight, axis, own, len(units), (place,))
     if mlp.up.bias:
         mlp.up.bias = _smaller(mlp.up.bias, 0, own, len(units), (place,))
 
 
-def shrink_attention(attention: Attention, heads: np.ndarray, add: Add = ALONE.add) -> None:
+def shrink_attention(attention: Attention, heads: np.ndarray, reduce: Reduce = alone) -> None:
     """Leave these heads of an attention layer: see shrink_mlp."""
     h, K = attention.heads, _head_width(attention)
-    own, place = _own(heads, attention.out.weight, K, add, f"heads of {attention.name}")
+    own, place = _own(heads, attention.out.weight, K, reduce, f"heads of {attention.name}")
     rows = (own[:, None] * K + np.arange(K)).reshape(-1)            # of `out`, and columns of each of q, k and v
     columns = np.concatenate([part * h * K + rows for part in range(3)])
     width = len(heads) * K
@@ -73,14 +73,14 @@ def shrink_attention(attention: Attention, heads: np.ndarray, add: Add = ALONE.a
     attention.heads = len(own)
 
 
-def shrink(model: GPT, *, units: float = 0.0, heads: float = 0.0, add: Add = ALONE.add) -> None:
+def shrink(model: GPT, *, units: float = 0.0, heads: float = 0.0, reduce: Reduce = alone) -> None:
     """Drop this ratio of hidden units and of heads from every block, the lowest scores first; one of each stays.
 
     Raises as shrink_mlp, and ConfigError for a ratio outside 0 to 1.
     """
     for block in model.blocks:
-        shrink_mlp(block.mlp, strongest(unit_scores(block.mlp, add), units), add)
-        shrink_attention(block.attention, strongest(head_scores(block.attention, add), heads), add)
+        shrink_mlp(block.mlp, strongest(unit_scores(block.mlp, reduce), units), reduce)
+        shrink_attention(block.attention, strongest(head_scores(block.attention, reduce), heads), reduce)
 
 
 def shrink_to(model: GPT, state: Mapping[str, np.ndarray]) -> None:
@@ -100,18 +100,18 @@ def _head_width(attention: Attention) -> int:
     return attention.out.weight.shape[0] // attention.heads
 
 
-def _whole(own: np.ndarray, cut: Cut | None, size: int, add: Add, name: str) -> np.ndarray:
+def _whole(own: np.ndarray, cut: Cut | None, size: int, reduce: Reduce, name: str) -> np.ndarray:
     """The scores of all units from each rank's. Raises RangeError where one is not finite, on all ranks."""
     scores = np.zeros(size, own.dtype)
     assert cut is not None
     cut.put(scores, own)
-    scores = add(scores)
+    scores = reduce(scores, "sum")
     if not np.isfinite(scores).all():
-        raise RangeError(f"pruning: {name} holds NaN or infinity, which cannot be ranked; prune a model whose weights are finite")
+        raise RangeError(f"pruning: {name} holds NaN or infinity, which have no rank; prune finite weights")
     return scores
 
 
-def _own(kept: np.ndarray, rows: Parameter, width: int, add: Add, what: str) -> tuple[np.ndarray, slice]:
+def _own(kept: np.ndarray, rows: Parameter, width: int, reduce: Reduce, what: str) -> tuple[np.ndarray, slice]:
     """This rank's units that stay, numbered from its first one, and which of all that stay they are.
 
     rows: the second layer's weight, `width` rows per unit.
@@ -123,7 +123,7 @@ def _own(kept: np.ndarray, rows: Parameter, width: int, add: Add, what: str) -> 
     if not kept.size or kept[0] < 0 or kept[-1] >= total or (np.diff(kept) <= 0).any():
         raise ConfigError(f"which {what} stay: numbers below {total} in rising order, one at least; got {kept.tolist()[:8]}")
     first, last = (int(place) for place in np.searchsorted(kept, [start, stop]))
-    if add(np.array([int(first == last)]))[0]:
+    if reduce(np.array([int(first == last)]), "sum")[0]:
         raise LayoutError(f"a rank would keep none of the {what}; keep more, or gather the model on fewer ranks")
     return kept[first:last] - start, slice(first, last)
 

@@ -8,6 +8,9 @@ Without a gain k, weights of size 0.02 use some 12 of 256 levels; k = 1/std is a
 itself the first and the last code decode to -inf and inf (`unit=True`, as the document has it); with the range of u that
 occurs they do not. The other way to follow the density: levels at quantiles, so that all codes are used equally often.
 lessons/08_nonlinear_quantisation.py measures both.
+
+Under tensor parallelism each rank codes its own part, with levels of its own, and nothing is to be reduced. For the gain of the
+undivided weight pass `gain`, from the mean of squares over tp.
 """
 
 from __future__ import annotations
