@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from minipar.plan.stages import stages_of
 from minipar.verify.case import Case
 from minipar.verify.clues import CLEAN, Clue
 from minipar.verify.findings import Finding
@@ -72,7 +73,15 @@ def _after_forward(case: Case, wrong: Mapping[str, str], evidence: Evidence) -> 
 def _place(case: Case, evidence: Evidence, item: str) -> str:
     before, place = evidence.place[item]
     right = f"is right {before} and " if before else ""
-    return f"{right}goes wrong {place}: it is {_kind(case, evidence.activations[item])}"
+    return f"{right}goes wrong {place}{_between(case, before, place)}: it is {_kind(case, evidence.activations[item])}"
+
+
+def _between(case: Case, before: str, place: str) -> str:
+    """Whether two blocks that follow one another are of different stages, in words."""
+    stages = stages_of(case.model, case.layout)
+    found = [stage for name in (before, place) for stage, layers in enumerate(stages.layers) for layer in layers
+             if f" blocks.{layer}." in name]
+    return f", behind the boundary of stages {found[0]} and {found[1]}" if len(set(found)) == 2 else ""
 
 
 def _loss(case: Case, losses: Sequence[float | None]) -> str:

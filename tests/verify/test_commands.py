@@ -33,6 +33,15 @@ def test_a_proof(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert report["traffic"][0]["messages"] == report["traffic"][0]["predicted_messages"] > 0
 
 
+def test_a_pipeline_against_serial_accumulation(capsys: pytest.CaptureFixture[str]) -> None:
+    """Sizes follow from the number of stages; all of SGD is equal in bits."""
+    assert main(["verify", "--pp", "2", "--pipeline", "zb-v", "--no-tied", "--serial", "--engine", "threads"]) == 0
+    title, *table, verdict = capsys.readouterr().out.splitlines()
+    assert title.startswith("dp=1 pp=2 tp=1, gradients flat, zb-v of 4 stages: 2 rank(s)") and ", 5 layer(s)," in title
+    assert [line.split()[:2] for line in table[-4:-1]] == [["traffic", "of"], ["pp", "messages"], ["pp", "bytes"]]
+    assert "SGD in every bit, and of its norm and of AdamW every element within 1e-12" in verdict
+
+
 def test_a_failure_names_its_cause(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     assert main(["verify", "--dp", "2", "--engine", "threads", *SMALL, "--mutant", "remainder-dropped", "--json", str(file)]) == 1

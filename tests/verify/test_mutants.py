@@ -49,8 +49,10 @@ SAID = {
     "rate-times-dp": "the gradients are right, the first update of the weights is not",
     "steps-counted-apart": "SGD is right, AdamW is not",
     "validation-not-reduced": "training is right, validation is not",
-    "stale-activation": "forward is right out of blocks.0.mlp.down and goes wrong into blocks.1.attention.qkv",
-    "gradient-sent-before-backward": "is right into blocks.2.attention.qkv and goes wrong out of blocks.1.mlp.down",
+    "stale-activation": "forward is right out of blocks.0.mlp.down and goes wrong into blocks.1.attention.qkv, behind the "
+                        "boundary of stages 0 and 1",
+    "gradient-sent-before-backward": "is right into blocks.2.attention.qkv and goes wrong out of blocks.1.mlp.down, behind the "
+                                     "boundary of stages 2 and 1",
     "gradient-handed-on": "is right into blocks.1.attention.qkv and goes wrong out of blocks.0.mlp.down",
     "gradient-buffer-reused": "2 of 40 gradients (blocks.1.mlp.down.weight, blocks.1.mlp.down.bias)",
     "gradient-awaited-first": "deadlock, a cycle of waiting 0 -> 1 -> 0",

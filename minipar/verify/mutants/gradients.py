@@ -97,6 +97,6 @@ def validation_not_reduced() -> list[Change]:
 
 
 def _not_reduced(label: str) -> Change:
-    def own(comm: Communicator, array: np.ndarray, *, why: str) -> np.ndarray:
-        return array if why == label else all_reduce(comm, array, why=why)
+    def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, why: str) -> np.ndarray:
+        return array if why == label else all_reduce(comm, array, op, why=why)
     return Change(train, "all_reduce", own)

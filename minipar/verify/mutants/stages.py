@@ -130,8 +130,8 @@ def validation_stays_on_the_last_stage() -> list[Change]:
 
 
 def _not_over_pp(label: str) -> Change:
-    def own(comm: Communicator, array: np.ndarray, *, why: str) -> np.ndarray:
-        return array if (comm.name, why) == ("pp", label) else all_reduce(comm, array, why=why)
+    def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, why: str) -> np.ndarray:
+        return array if (comm.name, why) == ("pp", label) else all_reduce(comm, array, op, why=why)
     return Change(train, "all_reduce", own)
 
 
