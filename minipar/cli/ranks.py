@@ -10,7 +10,7 @@ from dataclasses import fields
 
 from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
-from minipar.comm.start import job, ranks_started
+from minipar.comm.start import job, ranks_started, timeout_from
 from minipar.comm.threads import run
 from minipar.config import GRADIENTS, Layout
 from minipar.errors import LayoutError
@@ -35,11 +35,25 @@ def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -
                        help="layers of each pipeline stage (default: as even as can be)")
     group.add_argument("--engine", choices=("auto", "threads"), default="auto",
                        help="threads: all ranks as threads of this process; auto: the ranks of mpirun, or one")
-    group.add_argument("--timeout", type=float, help="longest wait for another rank in seconds (default 30, or MINIPAR_TIMEOUT)")
+    group.add_argument("--timeout", type=_seconds, metavar="SECONDS",
+                       help="longest wait for another rank (default 30, or MINIPAR_TIMEOUT)")
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in text.split(","))
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers; write for example 2,3,3") from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:                                             # nor is NaN
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number of seconds; write for example 60, or inf")
+    return seconds
 
 
 def layout_of(options: argparse.Namespace) -> Layout:
@@ -65,7 +79,7 @@ def on_ranks(options: argparse.Namespace, function: Callable[[Communicator], int
     """
     ranks = layout_of(options).ranks
     if options.engine == "threads":
-        return run(ranks, function)[0]
+        return run(ranks, function, timeout=options.timeout or timeout_from(os.environ))[0]
     if options.world is not None:
         return function(options.world)
     if ranks > 1:
