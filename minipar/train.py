@@ -21,7 +21,7 @@ from minipar.comm.collectives import all_reduce, even_counts
 from minipar.config import ModelConfig, TrainConfig
 from minipar.data.batches import Batches, EvaluationBatches, split
 from minipar.data.tokenizer import Tokenizer
-from minipar.errors import CheckpointError, DivergenceError, LayoutError
+from minipar.errors import CheckpointError, DivergenceError, LayoutError, ScheduleError
 from minipar.nn import SILENCE, Noise, Parameter, Serial
 from minipar.optim import OPTIMIZERS, Flat, clip, constant, cosine, warm_up
 from minipar.parallel.bitwise import tree_sum
@@ -29,7 +29,7 @@ from minipar.parallel.data import make_reducer
 from minipar.parallel.grid import Grid
 from minipar.parallel.norm import global_norm
 from minipar.parallel.pipeline import MicroBatch, Pipeline, Watch, nothing
-from minipar.parallel.stages import Stages, parts_of, schedule_of
+from minipar.parallel.stages import Stages, parts_of, require_same, schedule_of
 from minipar.parallel.tensor import region_of
 from minipar.parallel.whole import gather_stages, gather_whole
 from minipar.plan.parameters import rank_shapes
@@ -68,7 +68,7 @@ class Trainer:
                  region: Serial | None = None, watch: Watch = nothing):
         layout = grid.layout
         if layout.cp > 1:
-            raise LayoutError("training runs over dp, pp and tp; leave --cp at 1")
+            raise LayoutError(f"training runs over dp, pp and tp; leave cp at 1, not {layout.cp}")
         if layout.dp > train.batch:
             raise LayoutError(f"a batch of {train.batch} over dp={layout.dp} leaves ranks without samples; choose a larger --batch")
         self.model, self.config, self.tokenizer, self.tokens, self.grid = model, train, tokenizer, tokens, grid
@@ -80,9 +80,13 @@ class Trainer:
         first = sum(self.shares[: grid.dp.rank])
         self.rows = np.arange(first, first + self.shares[grid.dp.rank])
         region = region or region_of(grid.tp, model.context, layout.sequence_parallel)
-        homes = schedule_of(layout).homes
-        parts = parts_of(model.layers, len(homes), layout.stage_layers)
-        self.stages = Stages(model, parts, homes, grid, region, seed=train.seed, dtype=train.dtype,
+        at_once = 1 if layout.gradients == "bitwise" else len(self.pieces())
+        schedule = schedule_of(layout, at_once)                     # refused here, before anything of a run is written
+        if schedule.forward_only:
+            raise ScheduleError(f"schedule {layout.pipeline} has no backward; choose one that trains")
+        require_same(schedule, layout, grid.pp)
+        parts = parts_of(model.layers, schedule.stages, layout.stage_layers)
+        self.stages = Stages(model, parts, schedule.homes, grid, region, seed=train.seed, dtype=train.dtype,
                              recompute=train.recompute)
         self.pipelines: dict[Schedule, Pipeline] = {}
         self.watch = watch
@@ -139,7 +143,8 @@ class Trainer:
         Random numbers need none: they are keyed by seed and step. Raises DivergenceError where a weight is not finite: that
         checkpoint would be no good, and would push out one that is.
         """
-        if not np.isfinite(self.flat.data).all():
+        spoilt = np.array([not np.isfinite(self.flat.data).all()], np.int64)      # perhaps on one rank, but all look for the place
+        if all_reduce(self.grid.world, spoilt, "max", why="spoilt weights").item():
             raise self._diverged(f"before step {self.done}: spoilt weights", self.batches.get(self.done)[0][self.rows])
         meta = {"model": asdict(self.model), "train": asdict(self.config), "tokenizer": self.tokenizer.to_dict(),
                 "text": self.text, "done": self.done, "optimizer_steps": self.optimizer.steps,
@@ -171,6 +176,10 @@ class Trainer:
         if (meta["train"].get("precision"), meta["train"].get("loss_scale")) == (self.config.precision, self.config.loss_scale):
             self.scale = LossScale(**meta["loss_scale"])            # another precision, or scale, starts with its own
 
+    def pieces(self) -> list[np.ndarray]:
+        """Numbers of this rank's samples in the global batch, for each piece that goes through the pipeline as a micro-batch."""
+        return [rows for rows in np.array_split(self.rows, self.config.micro_batches) if len(rows)]
+
     def _buffers(self) -> dict[str, np.ndarray]:
         """The flat buffers that a checkpoint holds, by kind: weights and each slot of the optimiser."""
         return {"weights": self.flat.data} | {f"optimizer/{slot}": a for slot, a in self.optimizer.state.items()}
@@ -184,8 +193,7 @@ class Trainer:
         """Fill the flat gradient with that of the global batch; returns the loss."""
         assert self.reducer is not None
         self.flat.zero_grad()
-        pieces = [rows for rows in np.array_split(self.rows, self.config.micro_batches) if len(rows)]
-        loss = self._backward(inputs, targets, pieces, self.reducer.expect)
+        loss = self._backward(inputs, targets, self.pieces(), self.reducer.expect)
         self.reducer.finish()
         self.stages.add_tied(self.flat)
         return self._over_dp_and_pp(np.array([loss]), "loss").item()

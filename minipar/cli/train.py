@@ -30,7 +30,7 @@ from minipar.generate import generate
 from minipar.parallel.grid import Grid
 from minipar.plots.loss import draw_loss
 from minipar.runs import Run, read_metrics
-from minipar.trace.step import trace_step
+from minipar.trace.step import require_traceable, trace_step
 from minipar.train import Trainer
 
 SAMPLE = 400                                                        # tokens of generated text at the end
@@ -56,6 +56,8 @@ def run(options: argparse.Namespace) -> int:
 def _run_on(world: Counting, options: argparse.Namespace, interruption: Interruption) -> int:
     folder = Run(options.resume or options.out, writes=world.rank == 0)
     grid = Grid(world, layout_of(options))
+    if options.trace:
+        require_traceable(grid.layout)                              # not after hours of training
     trainer = _resumed(folder, options, grid) if options.resume else _new(folder, options, grid)
     try:
         stopped = _train(trainer, folder, interruption)

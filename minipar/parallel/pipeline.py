@@ -140,10 +140,13 @@ class Execution:
         self.deferred.pop((stage, micro)).run()
 
     def send(self, message: Message, peer: int) -> None:
+        if self.schedule.forward_only:
+            self._let_go()
         self.sending[message] = self.pp.isend(self.values.pop(message), peer, why=_why(message), tag=_tag(message))
 
     def sent(self, message: Message, peer: int) -> None:
-        self.pp.wait(self.sending.pop(message))
+        if message in self.sending:                                 # and not let go before
+            self.pp.wait(self.sending.pop(message))
 
     def receive(self, message: Message, peer: int) -> None:
         while self.coming and len(self.receiving) < AHEAD:
@@ -155,6 +158,13 @@ class Execution:
         places = self.stages.region.places(T)
         out = np.empty((b, places.stop - places.start, self.stages.config.width), self.stages.dtype)        # [b, t, D]
         self.receiving[message] = self.pp.irecv(out, peer, why=_why(message), tag=_tag(message))
+
+    def _let_go(self) -> None:
+        """Forget the oldest messages that are through: where no gradient comes back, `Sent` comes late or never."""
+        for message, request in list(self.sending.items()):
+            if not self.pp.test(request):
+                break
+            del self.sending[message]
 
     def _keep(self, message: Message, array: np.ndarray) -> None:
         self.values[message] = np.ascontiguousarray(array)

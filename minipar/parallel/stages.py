@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import accumulate, pairwise
@@ -28,14 +29,28 @@ from minipar.schedule.lint import lint
 def schedule_of(layout: Layout, micro_batches: int | None = None) -> Schedule:
     """The layout's schedule, proven if it comes from a file. Raises ScheduleError or LayoutError where it cannot be.
 
-    micro_batches: None where only the homes of the stages matter, or other facts that do not depend on it.
+    micro_batches: None where only the homes of the stages matter.
     """
     schedule = find_schedule(layout.pipeline, layout.pp, micro_batches, layout.virtual or None)
     if layout.pipeline not in SCHEDULES:
         lint(schedule)
-    if schedule.forward_only:
-        raise ScheduleError(f"schedule {layout.pipeline} has no backward; choose one that trains")
+    if idle := sorted(set(range(layout.pp)) - set(schedule.homes)):
+        raise ScheduleError(f"{layout.pipeline} gives rank {idle[0]} of the pipeline no stage; use all {layout.pp} ranks, or fewer")
     return schedule
+
+
+def require_same(schedule: Schedule, layout: Layout, pp: Communicator) -> None:
+    """Raises ScheduleError where a file tells the ranks of pp different schedules, as one that draws random numbers may.
+
+    They would take each other's messages for others, and nobody would notice. All ranks of pp call it.
+    """
+    if layout.pipeline in SCHEDULES:
+        return
+    digest = hashlib.blake2b(repr(schedule).encode(), digest_size=7).digest()
+    alike = pp.split(int.from_bytes(digest, "big"), why="schedule")        # the ranks that were told the same
+    if alike is None or alike.size < pp.size:
+        raise ScheduleError(f"{layout.pipeline} does not tell all ranks of the pipeline the same schedule; let it return the same "
+                            f"every time, with a fixed seed if it draws random numbers")
 
 
 def parts_of(layers: int, stages: int, counts: Sequence[int] = ()) -> list[Part]:

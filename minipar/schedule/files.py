@@ -23,6 +23,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ from minipar.errors import ScheduleError
 from minipar.schedule.instruction import KINDS, Instruction, Schedule
 
 FIELDS = ("name", "micro_batches", "homes", "orders")
+RUNNING = threading.Lock()                                          # runpy swaps entries of sys.modules; ranks may be threads
 
 
 def to_json(schedule: Schedule) -> dict[str, Any]:
@@ -78,7 +80,8 @@ def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
     """
     _read(path)
     try:
-        function = runpy.run_path(str(path)).get("schedule")
+        with RUNNING:
+            function = runpy.run_path(str(path)).get("schedule")
         made = function(ranks, micro_batches) if callable(function) else None
     except (Exception, SystemExit) as error:                         # whatever a user's program may raise
         raise ScheduleError(_told(path, error)) from error

@@ -92,4 +92,3 @@ def _check_sizes(schedule: Schedule, programs: Steps | None) -> None:
 
 def _told(ring: tuple[Wait, ...]) -> str:
     return "; ".join(map(str, ring))
-

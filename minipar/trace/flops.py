@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from minipar.config import ModelConfig
 from minipar.nn import Part
 from minipar.nn.counts import computed_pairs, forward_flops
@@ -11,14 +13,19 @@ from minipar.plan.collectives import piece
 UNITS = {"qkv": "heads", "scores": "heads", "weighted values": "heads", "out": "heads",
          "up": "mlp_width", "down": "mlp_width", "head": "vocabulary"}
 
+# Which products backward computes a second time, by what is recomputed: see nn/recomputation.py.
+AGAIN = {"none": (), "selective": ("scores", "weighted values"), "full": tuple(kind for kind in UNITS if kind != "head")}
 
-def part_flops(model: ModelConfig, part: Part, samples: int, tp: int = 1, rank: int = 0) -> int:
-    """FLOPs of one forward of a stage for so many samples, on rank `rank` of `tp`.
+
+def part_flops(model: ModelConfig, part: Part, samples: int, tp: int = 1, rank: int = 0, kinds: Container[str] = UNITS) -> int:
+    """FLOPs of one forward of a stage for so many samples, on rank `rank` of `tp`. kinds: of products, by default all.
 
     Backward takes as many for the gradient of its inputs (B), and as many again for that of its weights (W).
     """
     total = 0
     for kind, flops in forward_flops(model, samples, model.context, computed_pairs).items():
+        if kind not in kinds:
+            continue
         units = getattr(model, UNITS[kind])
         share = int(part.last) * model.layers if kind == "head" else len(part.layers)
         total += flops * share // model.layers * piece(units, tp, rank) // units

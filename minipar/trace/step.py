@@ -15,11 +15,12 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.timeline import Event, gather_events
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.tokenizer import Tokenizer
+from minipar.errors import LayoutError
 from minipar.parallel.grid import Grid
 from minipar.parallel.stages import schedule_of
 from minipar.schedule.instruction import Instruction, Schedule
 from minipar.schedule.simulate import Timeline
-from minipar.trace.flops import part_flops
+from minipar.trace.flops import AGAIN, part_flops
 from minipar.trace.tracer import Interval, Tracer
 from minipar.train import Trainer
 
@@ -48,13 +49,14 @@ def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: T
     """The third step of a training, timed by the clock; on rank 0, None elsewhere. The first warms up, the second is for memory.
 
     rate: FLOPs per second; None: by CPU time. flops: of each instruction, by default those of its matrix products. All ranks call
-    it. Raises what Trainer raises.
+    it. Raises what `require_traceable` and Trainer raise.
     """
+    require_traceable(layout)
     clock = Clock(world, network, rate)
-    grid = Grid(clock, layout)
-    samples = _samples(train, grid)
-    tracer = Tracer(clock, flops or (lambda one: work(trainer, one, samples[one.micro])))
-    trainer = Trainer(model, train, tokenizer, tokens, grid, watch=tracer.watch)
+    tracer = Tracer(clock, flops or (lambda one: work(trainer, schedule, one)))
+    trainer = Trainer(model, train, tokenizer, tokens, Grid(clock, layout), watch=tracer.watch)
+    samples = [len(rows) for rows in trainer.pieces()]
+    schedule = schedule_of(layout, len(samples))
     trainer.step()
     tracer.on = "memory"
     trainer.step()
@@ -67,25 +69,29 @@ def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: T
     memory = gathered(world, _memory(trainer, tracer), "memory")
     if events is None:
         return None
-    pipeline = [rank for rank in range(layout.ranks) if rank // (layout.dp * layout.tp) * layout.dp * layout.tp == rank]
-    found = [[Interval(Instruction(*one[:3]), Fraction(one[3]), Fraction(one[4])) for one in intervals[rank]] for rank in pipeline]
-    schedule = schedule_of(layout, len(samples))
+    found = [[Interval(Instruction(*one[:3]), Fraction(one[3]), Fraction(one[4])) for one in of_rank]
+             for of_rank in intervals[::layout.dp * layout.tp]]     # the first pipeline's
     return Trace(layout, schedule, _timeline(schedule, found), samples, events, memory)
 
 
-def work(trainer: Trainer, instruction: Instruction, samples: int) -> int:
-    """FLOPs of an instruction on this rank."""
-    model = trainer.stages.parts[instruction.stage]
-    forward = part_flops(trainer.model, model.part, samples, trainer.grid.tp.size, trainer.grid.tp.rank)
-    split = schedule_of(trainer.grid.layout).split
-    again = trainer.config.recompute == "full" and instruction.kind == "B"
-    return forward * {"F": 1, "B": 1 if split else 2, "W": 1}[instruction.kind] + again * forward
+def require_traceable(layout: Layout) -> None:
+    """Raises LayoutError for gradients whose sum the clock cannot see, or the schedule cannot show."""
+    if layout.gradients == "shared":
+        raise LayoutError("gradients shared travel in memory, where no clock times them; to trace, choose another way to sum them")
+    if layout.gradients == "bitwise":
+        raise LayoutError("gradients bitwise take one sample after the other, and not micro-batches as the schedule has them; "
+                          "to trace, choose another way to sum them")
 
 
-def _samples(train: TrainConfig, grid: Grid) -> list[int]:
-    """Of each micro-batch of this rank."""
-    share = np.array_split(np.arange(train.batch), grid.layout.dp)[grid.at["dp"]]
-    return [len(piece) for piece in np.array_split(share, train.micro_batches) if len(piece)]
+def work(trainer: Trainer, schedule: Schedule, instruction: Instruction) -> int:
+    """FLOPs of an instruction of the schedule on this rank."""
+    kind, stage, micro = instruction
+    part, samples, tp = trainer.stages.parts[stage].part, len(trainer.pieces()[micro]), trainer.grid.tp
+    flops = part_flops(trainer.model, part, samples, tp.size, tp.rank)
+    if kind != "B":
+        return flops
+    again = part_flops(trainer.model, part, samples, tp.size, tp.rank, AGAIN[trainer.config.recompute])
+    return (flops if schedule.split else 2 * flops) + again
 
 
 def _memory(trainer: Trainer, tracer: Tracer) -> dict[str, int]:

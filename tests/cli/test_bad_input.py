@@ -67,6 +67,47 @@ def test_sizes_and_options(tmp_path: Path, capsys: pytest.CaptureFixture[str], w
     assert list(contents(tmp_path)) == ["text.txt"] and not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("words, said", [
+    ("--stage-layers a,b", "argument --stage-layers: 'a,b' is no list of whole numbers; write for example 2,3,3"),
+    ("--stage-layers=", "'' is no list of whole numbers"),
+    ("--stage-layers=-1,2", "--stage-layers -1,2 should be 2 numbers, one per stage, that add up to 1 layers"),
+    ("--layers 1", "1 layer(s) over 2 pipeline stages leave stages without any; choose --layers 2 or more, or fewer stages"),
+    ("--layers 4 --virtual 2", "schedule 1f1b takes 1 stage per rank, not 2; any number take interleaved"),
+    ("--timeout -1", "argument --timeout: '-1' is no positive number of seconds"),
+    ("--timeout nan", "'nan' is no positive number of seconds"),
+    ("--layers 4 --pipeline 1b1f", "no schedule is called '1b1f'; choose one of naive"),
+    ("--layers 4 --pipeline inference", "schedule inference has no backward; choose one that trains"),
+    ("--layers 4 --pipeline {folder}/two.json", "two.json is for 2 micro-batches, not 1; ask for 2, or use another file"),
+    ("--layers 4 --pipeline {folder}/two.json --micro-batches 2 --gradients bitwise", "two.json is for 2 micro-batches, not 1"),
+    ("--layers 4 --pipeline {folder}/idle.json", "idle.json gives rank 1 of the pipeline no stage; use all 2 ranks, or fewer"),
+    ("--layers 4 --trace --gradients bitwise", "gradients bitwise take one sample after the other"),
+    ("--layers 4 --trace --gradients shared", "gradients shared travel in memory, where no clock times them"),
+])
+def test_pipelines(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
+    """Refused before the run has a folder: a second attempt does not find the first one's."""
+    (tmp_path / "two.json").write_text('{"orders": ["F0 F1 B0 B1", "F0 B0 F1 B1"]}')
+    (tmp_path / "idle.json").write_text('{"orders": ["F0 B0", ""]}')
+    assert said in refused(capsys, "train", *options(tmp_path), "--out", tmp_path / "run", "--pp", 2, "--engine", "threads",
+                           *words.format(folder=tmp_path).split())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("words, said", [
+    ("--flops-rate 0", "a rank cannot compute 0.0 FLOPs per second; give a positive number"),
+    ("--flops-rate nan", "cannot compute nan FLOPs"),
+    ("--alpha -1", "a network's alpha is a time, not -1.0; give 0 or more seconds"),
+    ("--beta inf", "a network's beta is a time, not inf"),
+    ("--out {folder}/text.txt", "text.txt: File exists"),
+    ("--gradients shared --dp 2", "to trace, choose another way to sum them"),
+    ("--gradients bitwise", "to trace, choose another way to sum them"),
+])
+def test_traces(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
+    of_training = options(tmp_path)
+    assert said in refused(capsys, "trace", *of_training, "--out", tmp_path / "trace", "--engine", "threads",
+                           *words.format(folder=tmp_path).split())
+    assert list(contents(tmp_path)) == ["text.txt"]
+
+
 @pytest.mark.parametrize("place, said", [
     ("text.txt", "cannot write {place}: File exists"),
     ("text.txt/run", "cannot write {place}: Not a directory"),

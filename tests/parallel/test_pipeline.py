@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -14,13 +19,15 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
 from minipar.comm.threads import run
 from minipar.config import Layout
-from minipar.errors import LayoutError, ScheduleError
+from minipar.errors import DivergenceError, LayoutError, ScheduleError
 from minipar.generate import generate
-from minipar.nn import Part
+from minipar.nn import SILENCE, Part
 from minipar.parallel import Grid
+from minipar.parallel.pipeline import Execution, MicroBatch, Pipeline
 from minipar.parallel.stages import Stages, parts_of
 from minipar.parallel.tensor import region_of
-from minipar.schedule.generators import SCHEDULES
+from minipar.schedule.generators import SCHEDULES, forward_only
+from minipar.schedule.instruction import Instruction
 from minipar.verify.case import Case, make_trainer, uneven_case
 from minipar.verify.findings import Finding, differences, tolerance
 from minipar.verify.record import Record, part_of, run_rank
@@ -104,6 +111,74 @@ def test_layers_are_shared_out_evenly() -> None:
             parts_of(layers, stages, counts)
     with pytest.raises(ScheduleError, match="no schedule is called '1b1f'"):
         make_trainer(case(Layout(pipeline="1b1f")), "SGD", Grid(solo(), Layout(pipeline="1b1f")), region_of(solo(), 5, False))
+
+
+@ranks(2, 3)
+def test_a_file_that_tells_each_rank_something_else(comm: Communicator) -> None:
+    """Each of the schedules is right, but together they would pair the wrong messages."""
+    with TemporaryDirectory() as folder:
+        refuses_a_moody_file(comm, Path(folder) / "moody.py")
+
+
+def refuses_a_moody_file(comm: Communicator, file: Path) -> None:
+    file.write_text(f"def schedule(ranks, micro_batches):\n"
+                    f"    order = [3, 1, 2, 0] if {comm.rank} == 1 else range(micro_batches)\n"
+                    f"    return [[f'F{{m}}' for m in order] + [f'B{{m}}' for m in order]] * ranks\n")
+    of = case(Layout(pp=comm.size, pipeline=str(file)), micro_batches=4)
+    with pytest.raises(ScheduleError, match="moody.py does not tell all ranks of the pipeline the same schedule"):
+        make_trainer(of, "SGD", Grid(comm, of.layout), region_of(solo(), 5, False))
+
+
+@pytest.mark.parametrize("schedule", ["interleaved", "zb-v"])
+def test_a_validation_goes_round_all_stages_of_a_rank(schedule: str) -> None:
+    def validation(comm: Communicator, layout: Layout) -> float:
+        return make_trainer(case(layout), "SGD", Grid(comm, layout), region_of(solo(), 5, False)).validate()
+
+    alone = validation(solo(), Layout())
+    for loss in run(2, validation, Layout(pp=2, pipeline=schedule)):
+        assert abs(loss - alone) <= 1e-12 * alone
+
+
+def test_sends_of_a_validation_do_not_pile_up() -> None:
+    """No gradient comes back to tell that activations have arrived; the first stage asks, and keeps no more than are under way."""
+    begun = [Event() for _ in range(12)]
+    waiting: list[int] = []
+
+    @contextmanager
+    def watch(instruction: Instruction, execution: Execution) -> Iterator[None]:
+        _, stage, micro = instruction
+        if stage == 0:
+            assert micro < 2 or begun[micro - 2].wait(20)           # the other rank has what was sent two micro-batches ago
+            waiting.append(len(execution.sending))
+        else:
+            begun[micro].set()
+        yield
+
+    def body(comm: Communicator) -> None:
+        of = case(Layout(pp=2))
+        pipe = Pipeline(make_trainer(of, "SGD", Grid(comm, of.layout), region_of(solo(), 5, False)).stages,
+                        forward_only((0, 1), 12), comm, watch)
+        tokens = np.zeros((1, 5), np.int64)
+        pipe.run([MicroBatch(tokens, tokens, SILENCE)] * 12, count=1)
+
+    run(2, body)
+    assert len(waiting) == 12 and max(waiting) <= 3
+
+
+@pytest.mark.parametrize("axes", [dict(pp=2), dict(pp=2, pipeline="zb-v"), dict(dp=2, pp=2)], ids=str)
+def test_a_weight_that_is_spoilt_on_one_rank_ends_all_of_them(axes: dict[str, Any]) -> None:
+    def body(comm: Communicator) -> str:
+        trainer = make_trainer(case(layout), "SGD", Grid(comm, layout), region_of(solo(), 5, False))
+        for p in trainer.flat.parameters:
+            if p.name == "blocks.4.mlp.up.weight":
+                p.data[0, 0] = np.inf
+        with pytest.raises(DivergenceError) as caught:
+            trainer.state()
+        return str(caught.value)
+
+    layout = Layout(**axes)
+    assert set(run(layout.ranks, body)) == {"before step 0: spoilt weights; it arose first in the weights blocks.4.mlp.up.weight; "
+                                            "try a lower --lr"}
 
 
 @ranks(1, 2, 3, 4)

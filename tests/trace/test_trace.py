@@ -133,6 +133,17 @@ def test_the_work_of_parts_adds_up() -> None:
     assert sum(part_flops(model, part, 4) for part in parts) == whole
 
 
+@pytest.mark.parametrize("recompute, again", [
+    ("none", []), ("selective", ["scores", "weighted values"]),
+    ("full", ["qkv", "scores", "weighted values", "out", "up", "down"]),                        # blocks, hence not the head
+])
+@pytest.mark.parametrize("schedule", ["1f1b", "zb-h1"])
+def test_recomputation_is_work(schedule: str, recompute: str, again: list[str]) -> None:
+    trace = on_threads(Layout(pp=2, pipeline=schedule), 3, equal=False, recompute=recompute)
+    flops = forward_flops(ModelConfig(VOCABULARY, context=5, layers=4, heads=2, width=8), 3, 5, computed_pairs)
+    assert 10**6 * sum(trace.measured.busy) == 3 * sum(flops.values()) + sum(flops[kind] for kind in again)
+
+
 def test_overlap_is_the_share_of_sending_spent_computing() -> None:
     events = [Event(0, "compute", 0, 10, ""), Event(0, "send", 8, 4, "", peer=1, bytes=7, track="link"),
               Event(0, "send", 20, 4, "", peer=1, bytes=5, track="link"), Event(1, "compute", 0, 30, "")]
