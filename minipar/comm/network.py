@@ -81,8 +81,12 @@ class Port:
 
 
 def pack_time(time: Fraction) -> np.ndarray:
-    """A time as it travels beside a message: uint64 [8]."""
-    raw = time.numerator.to_bytes(8 * WORDS[0], "little") + time.denominator.to_bytes(8 * WORDS[1], "little")
+    """A time as it travels beside a message: uint64 [8]. Raises ConfigError for one that does not fit."""
+    try:
+        raw = time.numerator.to_bytes(8 * WORDS[0], "little") + time.denominator.to_bytes(8 * WORDS[1], "little")
+    except OverflowError:
+        raise ConfigError("a time, exact as a fraction, outgrows 64 bytes; give alpha, beta and FLOPs per second that are "
+                          "nearer to 1, or have fewer digits") from None
     return np.frombuffer(raw, "<u8").astype(np.uint64)
 
 
