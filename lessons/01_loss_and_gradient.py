@@ -50,7 +50,7 @@ lesson = Lesson("01_loss_and_gradient", ranks=1)
 #     θ* = argmin_θ L(θ),        L(θ) = 1/N Σ_i ℓ(M_θ(x_i), y_i)
 #
 # Note that y is the model's output in 000 and the label in 003, where the output is ŷ. N is the number of samples here; in
-# 002 it is a number of levels, in 001 one of devices.
+# 002 it is the number of levels, in 001 the number of devices.
 
 # %%
 N, FEATURES = 60, 3
@@ -88,8 +88,8 @@ assert abs(risk(X, Y).item() - each.mean()) < 1e-14 and abs(sum(parts) - each.me
 # ## 2 · The gradient is right
 #
 # Backpropagation (反向传播) needs one line of mathematics per op; 003 leaves it to PyTorch, here it is `minipar.autograd`.
-# Whether a line is right, the op itself can tell: change an input by a little, and see how much the output changes. The list
-# of ops, with a call of each, is `subjects/ops.py`.
+# How do we know that a line is right? We ask the op itself: change an input a little, and see how much the output changes.
+# `subjects/ops.py` has the list of ops, with a call of each.
 #
 # **Predict before you run:** for float64 and a formula of differences whose error is of fourth order, how many digits of the
 # two gradients agree?
@@ -253,7 +253,7 @@ assert np.linalg.norm(slope_of_risk(found)) < 1e-10, "F16: the rule to stop is a
 # Train for an epoch, evaluate on a development set (开发集) after each, read the test set once at the end (A28): that order
 # is right. Its `evaluate` (5.2) is not. It calls the model without labels and then asks for `outputs.loss`, which the library
 # leaves at None (R19). Below is a model with the same manners: one transformer block that tells which of two Markov chains
-# wrote a text. The repaired `evaluate` computes the loss from the logits, and weighs every sample alike.
+# wrote a text. The repaired `evaluate` computes the loss from the logits, and gives every sample the same weight.
 
 # %%
 

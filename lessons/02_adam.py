@@ -13,8 +13,8 @@
 #     m_t = β1 m_{t-1} + (1 - β1) g_t         m' = m_t / (1 - β1^t)
 #     v_t = β2 v_{t-1} + (1 - β2) g_t^2       v' = v_t / (1 - β2^t)         θ ← θ - η m' / (√v' + ε)
 #
-# F11 also takes the gradient of the whole data set; training takes that of a batch. The claim of this lesson: this is no
-# matter of taste. The two differ in the size of every step, in where they diverge, and in what weight decay does.
+# F11 also takes the gradient of the whole data set; training takes that of a batch. The claim of this lesson: the name matters.
+# The two differ in the size of every step, in the rates at which they diverge, and in what weight decay does.
 #
 # The documents name the optimisers of PyTorch and TensorFlow; here they are `minipar.optim`: SGD (E9), Adagrad (E10), Adam
 # (E7), AdamW (E8), and the schedule `get_linear_schedule_with_warmup` (E11), which 000 imports and never calls.

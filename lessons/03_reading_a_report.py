@@ -183,7 +183,7 @@ class Tagger(Module):
 # %% [markdown]
 # 000's training loop (C1) opens `autocast()`, runs backward and the optimiser inside it, and scales no loss. Repaired:
 # autocast around the forward pass alone, the loss scaled, the gradient unscaled before the step. In float32 the same loop
-# does nothing of it (lesson 6 is about the difference).
+# casts nothing and scales by 1 (lesson 6 is about the difference).
 
 # %%
 

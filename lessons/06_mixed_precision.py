@@ -3,7 +3,7 @@
 #
 # Covers: A10 N29 N33 N48 N50 E5 E6 E37
 #
-# All four documents that name mixed precision (混合精度) say something else (A10):
+# Four documents speak of mixed precision (混合精度), and each means something else by it (A10):
 #
 # | where | as written | verdict |
 # |---|---|---|
@@ -12,7 +12,7 @@
 # | 003, 5.3 | 32 and 16 bits mixed; the code is said to do it: `model.train()`, `device` (N48) | there is none in the code |
 # | 000, 5.2 | `autocast()`, called quantisation; no loss scale (E5, E6) | half of it |
 #
-# and all say that it saves memory (N50), which is half true (R12). What works (Micikevicius et al. 2018) has three parts, and
+# All say that it saves memory (N50), which is half true (R12). What works (Micikevicius et al. 2018) has three parts, and
 # each repairs a failure that a few lines of NumPy can show: products in 16 bits with sums in 32; *master weights* in 32 bits;
 # a *loss scale* that keeps gradients in range.
 #

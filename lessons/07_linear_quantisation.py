@@ -18,8 +18,8 @@
 # | N5, N31, N39 | 000, 2.1; 002, 2.1.1, 8.1 | much less memory, hardly any loss | how many bits? |
 #
 # Both formulas are one: **x̂ = s (q − z)**, with a scale s and a zero-point z (零点). Affine (非对称) codes choose z so that the
-# codes cover x_min to x_max; symmetric (对称) ones fix it in the middle. The claim: the error is at most s/2 inside the range,
-# so all depends on the range, and on how many numbers share it.
+# codes cover x_min to x_max; symmetric (对称) ones fix it in the middle. The claim: inside the range the error is at most s/2.
+# So everything depends on the range, and on how many numbers have to share it.
 #
 # Run me: `python lessons/07_linear_quantisation.py`, or cell by cell in an editor.
 

@@ -161,6 +161,7 @@ lesson.table(("bits", *means), *((bits, *(means[name][bits] for name in means)) 
 assert abs(means["after"][8] - full) < 0.01, "E18: 8 bits after training cost less than .01"
 assert means["after"][8] + 0.005 > means["after"][4] > means["after"][2] + 0.2, "C4: fewer bits, fewer right"
 assert (found["in"][:, -1] > found["after"][:, -1] + 0.1).all(), "E20: at 2 bits training with the rounding wins on every seed"
+assert all(means["in"][bits] > means["after"][bits] - 0.005 for bits in BITS), "E20: and it is worse at no number of bits"
 assert means["longer"][2] < means["after"][2] + 0.1 < means["in"][2], "A36: more training in floats does not help at 2 bits"
 
 # %% [markdown]

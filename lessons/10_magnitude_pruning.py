@@ -245,7 +245,7 @@ assert f"{with_mask:.3f}" == "0.800" and without < 0.1, "A35: step 4 revives wha
 # ## 6 · Two programs that do not prune
 #
 # 002 (5.2) trains with the callback `UpdatePruningStep`, on a model that was never wrapped in `prune_low_magnitude`: the
-# callback finds nothing to prune. (It does not get that far, since `tfmot` is never imported, nor its data defined.) 004 (5.1)
+# callback finds nothing to prune. (The program stops even earlier: `tfmot` is never imported, its data never defined.) 004 (5.1)
 # wraps the model and leaves the callback out: the fit raises InvalidArgumentError. And the wrapper shares its layers with
 # the original, so that the "base model" for the comparison is pruned as well. TensorFlow cannot run here; `MagnitudePruner` has
 # the same two halves and the same ways of being forgotten.
@@ -314,8 +314,8 @@ assert files["half zeros"][1] < files["dense"][1] and files["packed"][0] < 0.6 *
 # %% [markdown]
 # ## 7 · What it costs in time
 #
-# 002 (8.2): pruning slows training down slightly, since the weights must be selected. That is once per change of the mask;
-# and a product with a masked dense matrix takes as long as with any other, since nobody skips the zeros.
+# 002 (8.2): pruning slows training down slightly, since the weights must be selected. That happens once per change of the
+# mask. And a product with a masked dense matrix takes as long as any other: nobody skips the zeros.
 #
 # **Exercise:** so drop whole neurons instead (结构化剪枝): write `narrow(model, ratio)`, which returns a `Classifier` whose
 # hidden layers really have fewer neurons, and show that (a) it computes what the old one computes with these neurons' weights

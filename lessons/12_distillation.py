@@ -14,8 +14,8 @@
 # Model Optimization Toolkit must be meant). The order and the fine-tuning in between are left out.
 #
 # 003 (3.1) promises all this "without affecting performance", and says two pages later (3.3) that over-compression costs
-# accuracy (N49). The claims of this lesson: what a student gains depends on what the labels are worth; and one pipeline, prune,
-# fine-tune, quantise, store, makes a file five times smaller, at a price that can be measured.
+# accuracy (N49). This lesson makes two claims. What a student gains from a teacher depends on what its labels are worth. And
+# one pipeline (prune, fine-tune, quantise, store) makes a file five times smaller, at a price that can be measured.
 #
 # Run me: `python lessons/12_distillation.py [--fast]`, or cell by cell in an editor.
 
