@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,8 @@ class Trainer:
         self.rows = np.arange(first, first + self.shares[grid.dp.rank])
         region = region or region_of(grid.tp, model.context, layout.sequence_parallel)
         at_once = 1 if layout.gradients == "bitwise" else len(self.pieces())
-        schedule = schedule_of(layout, at_once)                     # refused here, before anything of a run is written
+        self.schedule = cache(partial(schedule_of, layout))         # of so many micro-batches; a file is read but once
+        schedule = self.schedule(at_once)                           # refused here, before anything of a run is written
         if schedule.forward_only:
             raise ScheduleError(f"schedule {layout.pipeline} has no backward; choose one that trains")
         require_same(schedule, layout, grid.pp)
@@ -219,7 +221,7 @@ class Trainer:
         rate = self.model.dropout
         batch = [MicroBatch(inputs[rows], targets[rows], Noise(rate, self.config.seed, self.done, rows) if rate else SILENCE)
                  for rows in pieces]
-        return float(sum(self._run(schedule_of(self.grid.layout, len(pieces)), batch, targets.size, expect)))
+        return float(sum(self._run(self.schedule(len(pieces)), batch, targets.size, expect)))
 
     def _run(self, schedule: Schedule, batch: Sequence[MicroBatch], count: int,
              expect: Callable[[Iterable[Parameter]], object] = nothing) -> np.ndarray:

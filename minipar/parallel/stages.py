@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -25,7 +24,6 @@ from minipar.schedule.instruction import Schedule
 from minipar.schedule.lint import lint
 
 
-@lru_cache
 def schedule_of(layout: Layout, micro_batches: int | None = None) -> Schedule:
     """The layout's schedule, proven if it comes from a file. Raises ScheduleError or LayoutError where it cannot be.
 

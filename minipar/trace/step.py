@@ -17,7 +17,6 @@ from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.tokenizer import Tokenizer
 from minipar.errors import LayoutError
 from minipar.parallel.grid import Grid
-from minipar.parallel.stages import schedule_of
 from minipar.schedule.instruction import Instruction, Schedule
 from minipar.schedule.simulate import Timeline
 from minipar.trace.flops import AGAIN, part_flops
@@ -56,7 +55,7 @@ def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: T
     tracer = Tracer(clock, flops or (lambda one: work(trainer, schedule, one)))
     trainer = Trainer(model, train, tokenizer, tokens, Grid(clock, layout), watch=tracer.watch)
     samples = [len(rows) for rows in trainer.pieces()]
-    schedule = schedule_of(layout, len(samples))
+    schedule = trainer.schedule(len(samples))
     trainer.step()
     tracer.on = "memory"
     trainer.step()

@@ -28,6 +28,7 @@ from minipar.parallel.stages import Stages, parts_of
 from minipar.parallel.tensor import region_of
 from minipar.schedule.generators import SCHEDULES, forward_only
 from minipar.schedule.instruction import Instruction
+from minipar.train import Trainer
 from minipar.verify.case import Case, make_trainer, uneven_case
 from minipar.verify.findings import Finding, differences, tolerance
 from minipar.verify.record import Record, part_of, run_rank
@@ -127,6 +128,22 @@ def refuses_a_moody_file(comm: Communicator, file: Path) -> None:
     of = case(Layout(pp=comm.size, pipeline=str(file)), micro_batches=4)
     with pytest.raises(ScheduleError, match="moody.py does not tell all ranks of the pipeline the same schedule"):
         make_trainer(of, "SGD", Grid(comm, of.layout), region_of(solo(), 5, False))
+
+
+def test_a_file_is_read_anew_for_each_trainer_and_kept_by_it(tmp_path: Path) -> None:
+    """Who edits a schedule in a notebook sees the new one; a run that is under way does not change."""
+    file = tmp_path / "mine.json"
+
+    def trainer(text: str) -> Trainer:
+        file.write_text(text)
+        of = case(Layout(pipeline=str(file)), micro_batches=2)
+        return make_trainer(of, "SGD", Grid(solo(), of.layout), region_of(solo(), 5, False))
+
+    first, second = trainer('{"orders": ["F0 F1 B0 B1"]}'), trainer('{"orders": ["F0 B0 F1 B1"]}')
+    for one in (first, second):
+        one.step()
+    programs = [[str(step) for step in next(iter(one.pipelines)).orders[0]] for one in (first, second)]
+    assert programs == [["F0@0", "F1@0", "B0@0", "B1@0"], ["F0@0", "B0@0", "F1@0", "B1@0"]]
 
 
 @pytest.mark.parametrize("schedule", ["interleaved", "zb-v"])
