@@ -26,6 +26,7 @@ import runpy
 import threading
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,6 @@ def from_json(values: Any, source: str) -> Schedule:
     if unknown := sorted(set(values) - set(FIELDS)):
         raise ScheduleError(f"{source}: unknown field {unknown[0]!r}; choose among {', '.join(FIELDS)}")
     homes, micro_batches, name = (values.get(field) for field in ("homes", "micro_batches", "name"))
-    if homes is not None and not (isinstance(homes, list) and all(type(home) is int for home in homes)):
-        raise ScheduleError(f"{source}: homes is {json.dumps(homes)}; write a list of ranks, one for each stage")
-    if micro_batches is not None and type(micro_batches) is not int:
-        raise ScheduleError(f"{source}: micro_batches is {json.dumps(micro_batches)}; write a whole number")
     if name is not None and not isinstance(name, str):
         raise ScheduleError(f"{source}: name is {json.dumps(name)}; write a text")
     return _schedule(name or Path(source).stem, source, values["orders"], homes, micro_batches)
@@ -87,9 +84,14 @@ def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
         raise ScheduleError(_told(path, error)) from error
     if not callable(function):
         raise ScheduleError(f"{path}: no function schedule(ranks, micro_batches); define one that returns an order for each rank")
-    found = made if isinstance(made, Schedule) else _schedule(Path(path).stem, str(path), made, None, micro_batches)
-    if found.ranks != ranks:
-        raise ScheduleError(f"{path}: schedule({ranks}, {micro_batches}) returns orders for {found.ranks} ranks; return {ranks}")
+    if isinstance(made, Schedule):
+        read = _schedule(made.name, str(path), made.orders, made.homes, made.micro_batches)
+        found = replace(read, split=made.split, forward_only=made.forward_only)
+    else:
+        found = _schedule(Path(path).stem, str(path), made, None, micro_batches)
+    for what, asked, given in (("ranks", ranks, found.ranks), ("micro-batches", micro_batches, found.micro_batches)):
+        if given != asked:
+            raise ScheduleError(f"{path}: schedule({ranks}, {micro_batches}) returns orders for {given} {what}; return {asked}")
     return found
 
 
@@ -110,8 +112,12 @@ def _told(path: str | Path, error: BaseException) -> str:
     return f"{path}{place}: {type(error).__name__}: {' '.join(text.split())}"
 
 
-def _schedule(name: str, source: str, given: Any, homes: list[int] | None, micro_batches: int | None) -> Schedule:
+def _schedule(name: str, source: str, given: Any, homes: Any, micro_batches: Any) -> Schedule:
     """homes, micro_batches: None for what the orders say."""
+    if homes is not None and not (isinstance(homes, list | tuple) and all(type(home) is int for home in homes)):
+        raise ScheduleError(f"{source}: homes is {homes!r}; write a list of ranks, one for each stage")
+    if micro_batches is not None and type(micro_batches) is not int:
+        raise ScheduleError(f"{source}: micro_batches is {micro_batches!r}; write a whole number")
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise ScheduleError(f"{source}: the orders are of type {type(given).__name__}; give a list with an order for each rank")
     orders = []

@@ -53,8 +53,8 @@ def test_what_is_wrong_in_a_file_is_for_lint_to_say(tmp_path: Path) -> None:
     ("[]", ': no orders; write {"orders": ["F0 B0", ...]}, one for each rank'),
     ('{"homes": [0]}', ": no orders; write"),
     ('{"orders": ["F0"], "ranks": 1}', ": unknown field 'ranks'; choose among name, micro_batches, homes, orders"),
-    ('{"orders": ["F0"], "homes": "0"}', ': homes is "0"; write a list of ranks, one for each stage'),
-    ('{"orders": ["F0"], "homes": [true]}', ": homes is [true]; write a list of ranks, one for each stage"),
+    ('{"orders": ["F0"], "homes": "0"}', ": homes is '0'; write a list of ranks, one for each stage"),
+    ('{"orders": ["F0"], "homes": [true]}', ": homes is [True]; write a list of ranks, one for each stage"),
     ('{"orders": ["F0"], "micro_batches": 1.5}', ": micro_batches is 1.5; write a whole number"),
     ('{"orders": ["F0"], "name": 1}', ": name is 1; write a text"),
     ('{"orders": "F0 B0"}', ": the orders are of type str; give a list with an order for each rank"),
@@ -92,6 +92,8 @@ def schedule(ranks, micro_batches):
     every = range(micro_batches)
     return [[Step("F").of(r, m) for m in every] + [Step("B").of(r, m) for m in every] for r in range(ranks)]
 """
+MADE = "from minipar.schedule.instruction import Schedule\ndef schedule(ranks, micro_batches): return Schedule('own', *"
+
 GENERATOR = """
 from minipar.schedule.generators import make_schedule
 
@@ -125,6 +127,11 @@ def test_python_must_do_all_micro_batches_that_are_asked_for(tmp_path: Path) -> 
     ("def schedule(ranks, micro_batches):\n    pass", ": the orders are of type NoneType; give a list with an order for each rank"),
     ("def schedule(ranks, micro_batches): return ['F0 B0'] * 3", ": schedule(2, 1) returns orders for 3 ranks; return 2"),
     ("def schedule(ranks, micro_batches): return ['F0 B0', 'F0 Q0']", ", rank 1, step 1: 'Q0' is no instruction"),
+    (MADE + "(2, (0, 1), ((), ())))", ": schedule(2, 1) returns orders for 2 micro-batches; return 1"),
+    (MADE + "('1', (0, 1), ((), ())))", ": micro_batches is '1'; write a whole number"),
+    (MADE + "(1, '01', ((), ())))", ": homes is '01'; write a list of ranks"),
+    (MADE + "(1, (0, 1), ((('F', 0, 0),), ())))", ", rank 0, step 0: ('F', 0, 0) is no instruction"),
+    (MADE + "(1, (0, 1), 7))", ": the orders are of type int; give a list with an order for each rank"),
 ])
 def test_mistakes_in_python(tmp_path: Path, source: str, said: str) -> None:
     path = tmp_path / "own.py"
