@@ -8,6 +8,7 @@ repeatable.
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,10 @@ def report(folder: Path, trace: Trace, network: Network, message: int) -> list[s
     expected, measured = predicted(trace, network, message), trace.measured
     write_trace(folder / "trace.json", trace.events)
     save(draw_timelines(expected, measured, _title(trace)), folder / "timeline.png")
-    save(draw_memory(trace.memory), folder / "memory.png")
+    save(draw_memory(trace.memory, [memory.total for memory in trace.ledger]), folder / "memory.png")
     links, shares = bytes_per_link(trace.events), [overlap(trace.events, rank) for rank in range(trace.layout.ranks)]
     lines = [_title(trace)]
-    values: dict[str, Any] = {"overlap": shares, "memory": trace.memory,
+    values: dict[str, Any] = {"overlap": shares, "memory": trace.memory, "memory_predicted": list(map(asdict, trace.ledger)),
                               "bytes_per_link": {f"{sender} to {receiver}": n for (sender, receiver), n in links.items()}}
     for name, timeline in (("predicted", expected), ("measured", measured)):
         values[name] = {"makespan_seconds": float(timeline.makespan), "bubble_of_total": float(timeline.bubble()),

@@ -124,6 +124,7 @@ class Execution:
             self.losses[micro] = out.item()
         else:
             self._keep(Message("x", stage, micro), out.data)
+            out.data = np.broadcast_to(out.dtype.type(0), out.shape)        # backward needs its place on the tape, not its values
 
     def backward(self, stage: int, micro: int) -> None:
         """All of it; where the schedule splits it, the gradient of the stage's input alone."""

@@ -20,6 +20,9 @@ from minipar.errors import LayoutError
 from minipar.plan.activations import Tape
 from minipar.plan.collectives import piece
 from minipar.plan.parameters import ITEMSIZE, count, rank_shapes
+from minipar.plan.stages import stages_of
+from minipar.schedule.find import find_schedule
+from minipar.schedule.footprint import peak_activations
 
 SLOTS = {"sgd": 0, "adagrad": 1, "adam": 2, "adamw": 2}             # numbers of state per weight
 
@@ -71,16 +74,23 @@ def state(parameters: int, recipe: Recipe, *, zero: int = 0, dp: int = 1, parts:
 
 
 def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank: int, pairs: Callable[[int], int]) -> Memory:
-    """What world rank `rank` of a training with minipar holds when the forward pass of its largest micro-batch is done.
+    """The most that world rank `rank` of a training with minipar holds at once, between two instructions of its pipeline.
 
-    Exact, to the byte; pairs: see `activations.Tape`. Raises LayoutError for a layout with pp or cp.
+    Exact, to the byte, where micro-batches are equal and the schedule does not split backward. Otherwise all micro-batches
+    count as the largest, and what W needs, inputs and gradients of its products, as a whole tape. pairs: see
+    `activations.Tape`. Raises LayoutError for a layout with cp, and LayoutError or ScheduleError for a schedule that cannot be.
     """
-    if layout.pp > 1 or layout.cp > 1:
-        raise LayoutError(f"the ledger of a training knows dp and tp; choose pp=1 and cp=1, not {layout.pp} and {layout.cp}")
-    dp_rank, tp_rank = divmod(rank, layout.tp)                      # tp is the fastest axis of the grid
-    itemsize = ITEMSIZE[train.dtype]
-    lines = state(count(rank_shapes(model, layout.tp, tp_rank)), Recipe(itemsize, itemsize, SLOTS[train.optimizer] * itemsize))
-    share = piece(train.batch, layout.dp, dp_rank)
-    samples = 1 if layout.gradients == "bitwise" else piece(share, train.micro_batches, 0)
-    kept = Tape(model, samples, itemsize, pairs, layout.tp, tp_rank, layout.sequence_parallel, train.recompute).of()
-    return replace(lines, activations=sum(kept.values()))
+    if layout.cp > 1:
+        raise LayoutError(f"the ledger of a training knows dp, pp and tp; choose cp=1, not {layout.cp}")
+    pp_rank, place = divmod(rank, layout.dp * layout.tp)            # tp is the fastest axis of the grid, then dp
+    dp_rank, tp_rank = divmod(place, layout.tp)
+    itemsize, stages = ITEMSIZE[train.dtype], stages_of(model, layout)
+    shapes = rank_shapes(model, layout.tp, tp_rank, stages.of_rank(pp_rank))
+    lines = state(count(shapes), Recipe(itemsize, itemsize, SLOTS[train.optimizer] * itemsize))
+    share, one_by_one = piece(train.batch, layout.dp, dp_rank), layout.gradients == "bitwise"
+    pieces, samples = (1, 1) if one_by_one else (min(train.micro_batches, share), piece(share, train.micro_batches, 0))
+    tape = Tape(model, samples, itemsize, pairs, layout.tp, tp_rank, layout.sequence_parallel, train.recompute)
+    last = len(stages.layers) - 1
+    tapes = [sum(tape.of(len(layers), stage == 0, stage == last).values()) for stage, layers in enumerate(stages.layers)]
+    schedule = find_schedule(layout.pipeline, layout.pp, pieces, layout.virtual or None)
+    return replace(lines, activations=int(peak_activations(schedule, tapes)[pp_rank]))

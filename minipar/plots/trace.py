@@ -27,8 +27,8 @@ def draw_timelines(predicted: Timeline, measured: Timeline, title: str) -> Figur
     return figure
 
 
-def draw_memory(memory: list[dict[str, int]]) -> Figure:
-    """One bar per rank, stacked by what it holds; memory: bytes by line, of each rank."""
+def draw_memory(memory: list[dict[str, int]], ledger: list[int]) -> Figure:
+    """One bar per rank, stacked by what it holds. memory: bytes by line, of each rank. ledger: what was predicted of each."""
     figure = Figure(figsize=(max(7.0, 0.9 * len(memory) + 3), 4.6), layout="constrained")
     axes = figure.add_subplot()
     below = [0.0] * len(memory)
@@ -36,6 +36,8 @@ def draw_memory(memory: list[dict[str, int]]) -> Figure:
         sizes = [rank[line] / KIB for rank in memory]
         axes.bar(range(len(memory)), sizes, bottom=below, color=COLORS[line], label=line, width=0.7)
         below = [one + other for one, other in zip(below, sizes, strict=True)]
+    axes.hlines([total / KIB for total in ledger], [rank - 0.45 for rank in range(len(ledger))],
+                [rank + 0.45 for rank in range(len(ledger))], color="black", label="predicted, without messages")
     for rank, total in enumerate(below):
         axes.text(rank, total, f"{total:,.0f}", ha="center", va="bottom", fontsize=9)
     axes.set(xticks=range(len(memory)), xlabel="rank", ylabel="KiB", ylim=(0, 1.1 * max(below)))

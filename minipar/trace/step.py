@@ -16,7 +16,9 @@ from minipar.comm.timeline import Event, gather_events
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.tokenizer import Tokenizer
 from minipar.errors import LayoutError
+from minipar.nn.counts import computed_pairs
 from minipar.parallel.grid import Grid
+from minipar.plan.memory import Memory, training_memory
 from minipar.schedule.instruction import Instruction, Schedule
 from minipar.schedule.simulate import Timeline
 from minipar.trace.flops import AGAIN, part_flops
@@ -31,7 +33,8 @@ class Trace:
     """What all ranks saw, of a step of `layout`.
 
     schedule: of the first pipeline. measured: its instructions as they were carried out, in seconds. samples: of each of its
-    micro-batches. events: of all ranks, for a trace file. memory: of each rank, bytes by LINES.
+    micro-batches. events: of all ranks, for a trace file. memory: of each rank, bytes by LINES, as held. ledger: the same as
+    predicted, but for the messages.
     """
 
     layout: Layout
@@ -40,6 +43,7 @@ class Trace:
     samples: list[int]
     events: list[Event]
     memory: list[dict[str, int]]
+    ledger: list[Memory]
 
 
 def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer,
@@ -70,7 +74,8 @@ def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: T
         return None
     found = [[Interval(Instruction(*one[:3]), Fraction(one[3]), Fraction(one[4])) for one in of_rank]
              for of_rank in intervals[::layout.dp * layout.tp]]     # the first pipeline's
-    return Trace(layout, schedule, _timeline(schedule, found), samples, events, memory)
+    ledger = [training_memory(model, train, layout, rank, computed_pairs) for rank in range(layout.ranks)]
+    return Trace(layout, schedule, _timeline(schedule, found), samples, events, memory, ledger)
 
 
 def require_traceable(layout: Layout) -> None:

@@ -42,6 +42,8 @@ class Tracer:
             self.clock.compute(self.flops(instruction), str(instruction))
             self.intervals.append(Interval(instruction, begin, self.clock.now))
         elif self.on == "memory":
-            self.activations = max(self.activations, held_bytes(*execution.tapes.values(), *execution.deferred.values()))
+            losses = sum(out.data.nbytes for out in execution.tapes.values() if out.ndim == 0)
+            held = held_bytes(*execution.tapes.values(), *execution.deferred.values())
+            self.activations = max(self.activations, held + losses)
             waiting = [*execution.values.values(), *(request.array for request in execution.sending.values())]
             self.messages = max(self.messages, sum(array.nbytes for array in waiting))

@@ -169,5 +169,5 @@ def test_counts_agree() -> None:
 
 
 def test_layouts_that_the_ledger_does_not_know() -> None:
-    with pytest.raises(LayoutError, match="choose pp=1"):
-        training_memory(SMALL, TrainConfig(), Layout(pp=2), 0, every_pair)
+    with pytest.raises(LayoutError, match="choose cp=1"):
+        training_memory(SMALL, TrainConfig(), Layout(cp=2), 0, every_pair)

@@ -117,6 +117,21 @@ def test_activations_at_their_peak_are_those_in_flight(schedule: str, recompute:
         assert abs(ratio / trace.memory[0]["activations"] - 2) < 0.05 * 2                       # m = 8 against p = 4
 
 
+@pytest.mark.parametrize("layout", [
+    Layout(pp=3, pipeline="gpipe"), Layout(pp=2, dp=2), Layout(pp=2, tp=2), Layout(pp=2, tp=2, sequence_parallel=True),
+    Layout(pp=3, virtual=2, pipeline="interleaved"), Layout(pp=2, pipeline="zb-v"),
+    Layout(pp=3, pipeline="zb-h1")], ids=str)
+def test_the_ledger_is_what_every_rank_holds(layout: Layout) -> None:
+    """To the byte; where backward is split, W's inputs and gradients count as a whole tape, which they nearly are."""
+    trace = on_threads(layout, 4, batch=8, layers=6)
+    for rank, (held, ledger) in enumerate(zip(trace.memory, trace.ledger, strict=True)):
+        assert (held["weights"], held["gradients"], held["optimizer"]) == (ledger.weights, ledger.gradients, ledger.optimizer)
+        if trace.schedule.split:
+            assert abs(held["activations"] - ledger.activations) <= 0.15 * ledger.activations, rank
+        else:
+            assert held["activations"] == ledger.activations, rank
+
+
 def test_the_other_lines_of_memory() -> None:
     trace = on_threads(Layout(pp=1, tp=2), 2)
     model = ModelConfig(VOCABULARY, context=5, layers=2, heads=2, width=8)
