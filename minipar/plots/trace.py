@@ -29,7 +29,7 @@ def draw_timelines(predicted: Timeline, measured: Timeline, title: str) -> Figur
 
 def draw_memory(memory: list[dict[str, int]], ledger: list[int]) -> Figure:
     """One bar per rank, stacked by what it holds. memory: bytes by line, of each rank. ledger: what was predicted of each."""
-    figure = Figure(figsize=(max(7.0, 0.9 * len(memory) + 3), 4.6), layout="constrained")
+    figure = Figure(figsize=(max(9.0, 0.9 * len(memory) + 3), 4.6), layout="constrained")
     axes = figure.add_subplot()
     below = [0.0] * len(memory)
     for line in memory[0]:
@@ -42,6 +42,6 @@ def draw_memory(memory: list[dict[str, int]], ledger: list[int]) -> Figure:
         axes.text(rank, total, f"{total:,.0f}", ha="center", va="bottom", fontsize=9)
     axes.set(xticks=range(len(memory)), xlabel="rank", ylabel="KiB", ylim=(0, 1.1 * max(below)))
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title("what each rank's memory held, activations and messages at their peak", loc="left", fontsize=11)
+    figure.suptitle("what each rank's memory held, activations and messages at their peak", x=0.01, ha="left", fontsize=11)
     figure.legend(loc="outside right upper", reverse=True, frameon=False)
     return figure
