@@ -94,8 +94,8 @@ def _lint(options: argparse.Namespace) -> int:
     print("every value is made once, on its stage's rank, and used once; nothing is used before it is there")
     print("every message that is sent is received, in the order of its channel; no rank waits for ever")
     if not schedule.forward_only:
-        equal = "in order on every stage: in every bit, but for a tied table" if schedule.in_order else "out of order: to rounding"
-        print(f"micro-batches are {equal}, gradients are those of one process")
+        order, equal = ("in order", "in every bit, but for a tied table") if schedule.in_order else ("out of order", "to rounding")
+        print(f"micro-batches are {order} on every stage: gradients equal those of one process {equal}")
     print("asynchronous sends  safe")
     print(f"synchronous sends   {'safe' if report.safe_sync else f'deadlock: {report.deadlock}'}\n")
     rows = zip(schedule.orders, report.peaks, strict=True)
