@@ -9,8 +9,9 @@ from tests.lessons.running import LESSONS, alone, changed, command, on_threads, 
 from tests.ranks import ROOT, mpirun
 
 FAST = 10                                                           # seconds of the processor for a lesson with --fast
+MPI = {"13_data_parallel": 2, "14_tensor_parallel": 4, "15_pipeline_parallel": 4, "16_mesh": 8, "collectives": 3}      # ranks
 RUNS = [pytest.param(lesson, ranks, marks=pytest.mark.mpi if ranks else (), id=f"{lesson}-{ranks or 'threads'}")
-        for lesson in LESSONS for ranks in ([0] if alone(lesson) else [0, 2, 4, 8] if lesson == "16_mesh" else [0, 2, 4])]
+        for lesson in LESSONS for ranks in ([0] if alone(lesson) else [0, MPI[lesson]])]
 
 # lesson -> what the student changes, into what, and the line that stops the lesson
 BREAKS = {

@@ -93,7 +93,7 @@ def test_a_training_is_as_predicted_to_the_byte(optimizer: str) -> None:
     assert loss.node and stepper.steps == 0
 
 
-@ranks(2, 4, 6)
+@ranks(2, 4, 6, mpi=[4])
 def test_state_on_every_rank(comm: Communicator) -> None:
     config = ModelConfig(vocabulary=11, context=9, layers=2, heads=5, width=10, hidden=11)
     for tp in (t for t in (1, 2, 3) if comm.size % t == 0):

@@ -62,7 +62,7 @@ def test_the_measured_bubble_is_the_published_one(schedule: str, pp: int) -> Non
     assert trace.measured.bubble() == closed_bubble(schedule, pp, 2 * pp, virtual=virtual)
 
 
-@ranks(2, 3, 4)
+@ranks(2, 3, 4, mpi=[3])
 @pytest.mark.parametrize("schedule", ["1f1b", "zb-h2", "zb-v", "dualpipev", "looped-bfs", "eager-1f1b", "naive"])
 def test_both_engines_tell_the_simulated_time(comm: Communicator, schedule: str) -> None:
     trace = traced(comm, Layout(pp=comm.size, pipeline=schedule), 5)
