@@ -19,7 +19,10 @@ def reference(alone: Case) -> dict[str, Record]:
 
 
 def on_threads(layout: Layout, **values: Any) -> Report:
-    """Rank 0's report on an uneven case; values: fields of ModelConfig and TrainConfig that replace SMALL and the defaults."""
+    """Rank 0's report on an uneven case; values: fields of ModelConfig and TrainConfig that replace SMALL and the defaults.
+
+    Ranks do not compare their collectives, which would double their messages: what is at stake here are the results.
+    """
     case = uneven_case(layout, **SMALL | values)
     known = reference(case.alone())
-    return run(layout.ranks, lambda world: verify(world, case, known))[0]
+    return run(layout.ranks, lambda world: verify(world, case, known), checked=False)[0]
