@@ -7,22 +7,15 @@ the FLOPs of each stage: stages are not quite equal, since the head is on the la
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import sys
 from collections.abc import Callable
 from statistics import median
 
-from scaling import in_turns, run_jobs, trainer
+from scaling import ranks_command, run, run_jobs, trainer
 from step import CONFIGS
 
-from minipar.comm.launch import find_launcher, launch_command, rank_environment
 from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
-from minipar.comm.start import job
 from minipar.config import Layout
-from minipar.memory import keep_freed_memory
 from minipar.parallel.stages import parts_of, schedule_of
 from minipar.schedule.costs import Costs
 from minipar.schedule.simulate import simulate
@@ -50,11 +43,7 @@ def contenders(name: str, world: Communicator) -> dict[str, Callable[[], object]
 
 
 def report(name: str, restarts: int) -> None:
-    launcher = find_launcher(rank_environment(os.environ)["PATH"])
-    if launcher is None:
-        sys.exit("no mpiexec: `minipar doctor` says what to do")
-    command = launch_command(launcher, 2, [sys.executable, __file__, "--once", name], root=os.geteuid() == 0)
-    jobs = [run_jobs(command) for _ in range(restarts)]
+    jobs = [run_jobs(ranks_command(__file__, name)) for _ in range(restarts)]
     print(f"\n{name}: {restarts} jobs; one process takes {1e3 * median(jobs[0][SAME]):.0f} ms in 8 micro-batches, "
           f"{1e3 * median(jobs[0][WHOLE]):.0f} ms in one piece")
     for key, layout in LAYOUTS.items():
@@ -66,22 +55,5 @@ def report(name: str, restarts: int) -> None:
               f"over one piece {median(reached[WHOLE]):.3f}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", nargs="+", choices=CONFIGS, default=list(CONFIGS))
-    parser.add_argument("--restarts", type=int, default=3)
-    parser.add_argument("--once", choices=CONFIGS, help="measure in this job of two ranks and print the times as JSON")
-    arguments = parser.parse_args()
-    if not arguments.once:
-        for name in arguments.config:
-            report(name, arguments.restarts)
-        return
-    keep_freed_memory()
-    with job(checked=False) as world:
-        times = in_turns(contenders(arguments.once, world), world, rounds=10)
-        if world.rank == 0:
-            print(json.dumps(times))
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, contenders, lambda name: 10, report, restarts=3)

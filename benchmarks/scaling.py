@@ -26,6 +26,7 @@ from turns import ONE_CORE, ROOT, Times, ratios
 from minipar.comm.launch import find_launcher, launch_command, rank_environment
 from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
+from minipar.comm.start import job
 from minipar.config import Layout, TrainConfig
 from minipar.data.tokenizer import CharTokenizer
 from minipar.memory import keep_freed_memory
@@ -86,10 +87,7 @@ def run_jobs(command: list[str]) -> Times:
 
 
 def report(name: str, restarts: int) -> None:
-    launcher = find_launcher(rank_environment(os.environ)["PATH"])
-    if launcher is None:
-        sys.exit("no mpiexec: `minipar doctor` says what to do")
-    ours = launch_command(launcher, 2, [sys.executable, __file__, "--once", name], root=os.geteuid() == 0)
+    ours = ranks_command(__file__, name)
     theirs = [sys.executable, str(ROOT / "benchmarks" / "torch_ddp.py"), name]
     runs, torch_runs = [], []
     for _ in range(restarts):
@@ -106,23 +104,32 @@ def report(name: str, restarts: int) -> None:
                   f"efficiency {median(speed) / 2:.3f}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def ranks_command(script: str, name: str) -> list[str]:
+    """What measures a configuration in one job of two ranks. Exits where there is no launcher."""
+    launcher = find_launcher(rank_environment(os.environ)["PATH"])
+    if launcher is None:
+        sys.exit("no mpiexec: `minipar doctor` says what to do")
+    return launch_command(launcher, 2, [sys.executable, script, "--once", name], root=os.geteuid() == 0)
+
+
+def run(about: str | None, contenders: Callable[[str, Communicator], dict[str, Callable[[], object]]],
+        rounds: Callable[[str], int], report: Callable[[str, int], None], restarts: int) -> None:
+    """A benchmark's command line: report on each configuration; or, in the ranks, take turns and print the times as JSON."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", nargs="+", choices=CONFIGS, default=list(CONFIGS))
-    parser.add_argument("--restarts", type=int, default=5)
+    parser.add_argument("--restarts", type=int, default=restarts)
     parser.add_argument("--once", choices=CONFIGS, help="measure in this job of two ranks and print the times as JSON")
     arguments = parser.parse_args()
     if not arguments.once:
         for name in arguments.config:
             report(name, arguments.restarts)
         return
-    from minipar.comm.start import job
     keep_freed_memory()
     with job(checked=False) as world:
-        times = in_turns(contenders(arguments.once, world), world, CONFIGS[arguments.once][2])
+        times = in_turns(contenders(arguments.once, world), world, rounds(arguments.once))
         if world.rank == 0:
             print(json.dumps(times))
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, contenders, lambda name: CONFIGS[name][2], report, restarts=5)

@@ -125,7 +125,7 @@ def mpirun(count: int, command: list[str], *, limit: float) -> subprocess.Comple
     return subprocess.CompletedProcess(line, job.returncode, printed)
 
 
-# In the ranks: `python -m tests.ranks TODO FOUND`.
+# In the ranks: `python -m tests.ranks`, with the file of what to run and the file for what was found.
 
 def main(todo: str, found: str) -> None:
     from minipar.comm.mpi.job import mpi_job
