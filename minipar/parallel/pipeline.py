@@ -17,14 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minipar.autograd import Deferred, Tensor, backward, inlet, no_grad
-from minipar.comm.protocol import Communicator, Request
+from minipar.comm.protocol import TAGS, Communicator, Request
 from minipar.nn import Noise, Parameter
 from minipar.parallel.stages import Stages
 from minipar.schedule.instruction import Instruction, Schedule
 from minipar.schedule.lower import Message, Receive, Send, Sent, Step, lower
 
 AHEAD = 2                                                           # receives that are posted before they are needed
-
 
 Watch = Callable[[Instruction, "Execution"], AbstractContextManager[None]]
 
@@ -49,6 +48,7 @@ class Pipeline:
     """
 
     def __init__(self, stages: Stages, schedule: Schedule, pp: Communicator, watch: Watch = nothing):
+        assert 2 * schedule.stages <= TAGS, "a tag for each channel"
         self.stages, self.schedule, self.pp, self.watch = stages, schedule, pp, watch
         self.program = lower(schedule)[pp.rank]
         self.completes = _completions(stages, schedule, pp.rank)
