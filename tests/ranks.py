@@ -110,6 +110,7 @@ def start(module: str, count: int, tests: list[tuple[str, dict[str, Any]]]) -> t
 def mpirun(count: int, command: list[str], *, limit: float) -> subprocess.CompletedProcess[str]:
     """Run the command on `count` ranks; returns its exit status and all that it printed. Fails where there is no launcher."""
     environment = rank_environment(os.environ)
+    environment.pop("PYTHONUNBUFFERED", None)                       # with it, print writes in pieces, and ranks' lines mix
     launcher = find_launcher(environment["PATH"])
     if launcher is None:
         pytest.fail(f"no mpiexec or mpirun: {sys.executable} -m pip install mpich mpi4py", pytrace=False)
