@@ -1,13 +1,15 @@
 # %% [markdown]
 # # 14 · Tensor parallel: share out every weight, add up the activations
 #
-# Covers: F3 F4 F5 A12 A17 N24 N25 N26 E32
+# Covers: F3 F4 F5 A12 A17 N22 N24 N25 N26 E32
 #
-# Data parallelism copies the model. When one layer no longer fits on a rank, its weight W has to be cut, and then the ranks
-# compute *together*: each multiplies by its part, and what travels is activations, never weights and never weight gradients.
+# Data parallelism copies the model. When one layer no longer fits on a rank, its weight W has to be cut (张量并行), and then the
+# ranks compute *together*: each multiplies by its part, and what travels is activations, never weights and never weight
+# gradients.
 #
-# Document 001 (3.1 and 4.1) describes this with four mistakes, R1 to R4 below. Each is shown in numbers, and put right.
-# (001 also calls the subject 模型量, which is the beginning of the word for quantisation; model parallelism is 模型并行.)
+# Document 001 (3.1 and 4.1) describes this with four mistakes, R1 to R4 below. Each is shown in numbers, and put right. Two
+# smaller ones: its title has a wrong word (N22, section 3), and of its three ways to cut, by rows (按行), by columns (按列) and by
+# "feature dimension" (按特征维度), the last is one of the others.
 #
 # The documents write y = W x, with x a column. Code writes y = x W, a sample per row, so their *rows* of W are our columns:
 #
@@ -24,14 +26,17 @@ from typing import Any
 
 import numpy as np
 from common import Lesson
+from subjects.dense import SAMPLES, G, X, error, gpt, own, pair, vocabulary_loss
+from subjects.differences import slopes
 
-from minipar.autograd import Tensor, backward, causal_attention, cross_entropy, linear
+from minipar.autograd import Tensor, backward, cross_entropy, linear
 from minipar.comm.collectives import all_gather, all_reduce, broadcast
 from minipar.comm.counting import Counting
 from minipar.comm.protocol import Communicator
+from minipar.compress.quantize import Scheme, quantize
 from minipar.config import ModelConfig
 from minipar.errors import CommError
-from minipar.nn import GPT, MLP, SERIAL, Attention, Module, Serial, Start
+from minipar.nn import MLP, Start
 from minipar.parallel import TensorRegion
 from minipar.parallel.operators import copy_to_region, gather_from_region, reduce_from_region, scatter_to_region, shares
 from minipar.parallel.vocabulary import vocab_parallel_cross_entropy
@@ -44,12 +49,6 @@ p = lesson.size
 assert p > 1, "tensor parallelism needs two ranks or more: mpirun -n 2"
 
 MIB = 1 << 20
-
-
-def error(got: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference, relative to the largest element."""
-    return float(abs(got - expected).max() / abs(expected).max())
-
 
 # %% [markdown]
 # ## 1 · R1: rows are put together, columns are added
@@ -116,16 +115,6 @@ def loss(weight: np.ndarray, input_: np.ndarray) -> float:
     return float(np.sin(weight @ input_).sum())
 
 
-def slopes(function: Callable[[np.ndarray], float], at: np.ndarray, step: float = 1e-6) -> np.ndarray:
-    """Central differences, element by element."""
-    slope = np.empty_like(at)
-    for index in np.ndindex(at.shape):
-        unit = np.zeros_like(at)
-        unit[index] = step
-        slope[index] = (function(at + unit) - function(at - unit)) / (2 * step)
-    return slope
-
-
 g = np.cos(W @ x)                                                   # dL/dy for L = sum of sin(y)
 dW, dx = slopes(lambda w: loss(w, x), W), slopes(lambda v: loss(W, v), x)
 printed = np.outer(g, x)
@@ -148,13 +137,8 @@ assert all(abs(difference).max() < 2e-9 for difference in found.values()), "F5: 
 # dW. What is wrong, and on how many ranks?
 
 # %%
-B, IN, OUT = 3, 2 * p + 1, 3 * p - 2                                # samples, inputs, outputs: nothing has to divide
+B, IN, OUT = SAMPLES, 2 * p + 1, 3 * p - 2                          # samples, inputs, outputs: nothing has to divide
 X0, W0, G0 = (stream(0, name).normal(size=shape) for name, shape in (("x", (B, IN)), ("W", (IN, OUT)), ("dL/dy", (B, OUT))))
-
-
-def own(comm: Communicator, n: int) -> slice:
-    counts = shares(n, comm)
-    return slice(sum(counts[:comm.rank]), sum(counts[:comm.rank + 1]))
 
 
 def split_outputs(comm: Communicator) -> tuple[Tensor, Tensor, Tensor, tuple]:
@@ -183,15 +167,27 @@ def against_dense(comm: Communicator, layer: Callable[..., Any]) -> tuple[str, s
 
 
 lesson.say("3 · one layer, cut in two ways, against the dense layer")
-rows = []
-for name, layer in (("outputs (column-parallel)", split_outputs), ("inputs (row-parallel)", split_inputs)):
+rows, wrong = [], []
+for layer in (split_outputs, split_inputs):
     found_on_ranks = lesson.run(against_dense, layer)
     worst = [max(errors[k] for _, _, errors in found_on_ranks) for k in range(3)]
-    rows.append((name, found_on_ranks[0][0], "stays", found_on_ranks[0][1], *worst))
-lesson.table(("split of the", "y", "dW", "dx", "error of y", "of dW", "of dx"), *rows)
-assert all(max(row[4:]) < 1e-13 for row in rows), "y, dW and dx are those of the dense layer"
+    rows.append((layer.__name__, found_on_ranks[0][0], "stays", found_on_ranks[0][1], *worst))
+    wrong += [f"{what} of {layer.__name__}" for what, off in zip(("y", "dW", "dx"), worst, strict=True) if off > 1e-13]
+lesson.table(("", "y", "dW", "dx", "error of y", "of dW", "of dx"), *rows)
+assert not wrong, f"A17: y, dW and dx are those of the dense layer, but here not: {', '.join(wrong)}"
 assert [row[1:4] for row in rows] == [("all_gather", "stays", "all_reduce"), ("all_reduce", "stays", "all_gather")], \
     "A17: what is communicated is y forward and dx backward, and never dW"
+
+# %% [markdown]
+# N22: 001 calls this 模型量 in its title. That is the beginning of 模型量化, quantisation (lesson 07), which makes a model smaller
+# as well; model parallelism is 模型并行. The one keeps every weight, roughly. The other keeps a share of them, exactly.
+
+# %%
+rounded = quantize(W0, Scheme(8)).dequantize()
+held = lesson.run(lambda comm: W0[own(comm, IN)])
+assert rounded.shape == W0.shape and 0 < error(rounded, W0) < 0.01, "N22: quantised, all weights are there, and rounded"
+assert max(len(part) for part in held) < IN and np.array_equal(np.concatenate(held), W0), \
+    "N22: in parallel, each rank has a share of the weights, and all shares together are the weights to the last bit"
 
 # %% [markdown]
 # ## 4 · A pair needs half
@@ -200,38 +196,10 @@ assert [row[1:4] for row in rows] == [("all_gather", "stays", "all_reduce"), ("a
 # would scatter, so neither does. One all-reduce forward (g, on leaving) and one backward (f, on entering), for an MLP as for
 # attention, where the units that stay together are heads. The nonlinearity between them needs no help, as it works on columns
 # one by one. The other way round it would meet parts of sums, and gelu(a) + gelu(b) is not gelu(a + b).
+#
+# `pair` (`subjects/dense.py`) runs a pair that is cut and one that is not, and counts what travels.
 
 # %%
-CONFIG = ModelConfig(width=24, heads=12, hidden=33, layers=2, context=5, vocabulary=17)
-X1, G1 = (stream(1, name).normal(size=(B, 5, 24)) for name in ("x", "dL/dy"))
-
-
-def make(kind: str, region: Serial) -> tuple[Module, Callable[[Tensor], Tensor]]:
-    if kind == "MLP":
-        mlp = MLP("mlp", CONFIG, Start(std=0.02), region)
-        return mlp, mlp
-    attention = Attention("attention", CONFIG, Start(std=0.02), region)
-    return attention, lambda x: attention(x, causal_attention)
-
-
-def pair(comm: Communicator, kind: str) -> tuple[list[tuple], float]:
-    """What travels, and the largest error of y, dx and every gradient of this rank's weights."""
-    counting = Counting(comm)
-    results = []
-    for region in (SERIAL, TensorRegion(counting)):
-        module, forward = make(kind, region)
-        module.initialise(0, np.float64)
-        x = Tensor(X1.copy(), requires_grad=True)
-        y = forward(x)
-        backward(y, G1)
-        results.append((module, y.data, x.grad))
-    (dense, y0, dx0), (cut, y1, dx1) = results
-    both = zip(dense.parameters(), cut.parameters(), strict=True)
-    gradients = [error(mine.grad, mine.own(whole.grad)) for whole, mine in both]
-    moved = [(why, op, tally.calls) for (why, op), tally in counting.traffic.by("why", "op").items()]
-    return moved, max(error(y1, y0), error(dx1, dx0), *gradients)
-
-
 lesson.say("4 · pairs of layers")
 for kind, (first, last) in {"MLP": ("up", "down"), "attention": ("qkv", "out")}.items():
     found_on_ranks = lesson.run(pair, kind)
@@ -260,7 +228,7 @@ def mlp_bytes(comm: Communicator, hidden: int) -> tuple[int, int]:
     """Bytes that this rank sends in forward and backward of an MLP, and bytes of its weight gradients."""
     counting = Counting(comm)
     mlp = MLP("mlp", ModelConfig(width=24, heads=6, hidden=hidden), Start(std=0.02), TensorRegion(counting))
-    backward(mlp(Tensor(X1.astype(np.float32), requires_grad=True)), G1.astype(np.float32))
+    backward(mlp(Tensor(X.astype(np.float32), requires_grad=True)), G.astype(np.float32))
     return counting.traffic.total().bytes, sum(q.grad.nbytes for q in mlp.parameters() if q.grad is not None and q.is_cut)
 
 
@@ -275,9 +243,10 @@ assert (gradient_mib / 8, gradient_mib) == (32, 256), "N26: gathering one gradie
 # %% [markdown]
 # ## 6 · R4: a data-parallel wrapper destroys shards
 #
-# 001 (3.1, step 2): set tensor parallelism up with PyTorch's DDP or TensorFlow's distribution strategies. Those are for
-# *replicas*, so they begin by making the ranks equal: rank 0's parameters are broadcast. On shards that is the end of all
-# shards but the first. **Predict** what the layer then computes.
+# 001 (3.1, step 2): set tensor parallelism up with PyTorch's DDP or TensorFlow's distribution strategies, which number the
+# processes and connect them. A group of ranks does as much (lesson 13). A data-parallel wrapper does more: it is for *replicas*,
+# so it begins by making the ranks equal, and broadcasts rank 0's parameters. On shards that is the end of all shards but the
+# first. **Predict** what the layer then computes.
 
 # %%
 
@@ -314,18 +283,6 @@ class WithoutF(TensorRegion):
         return x
 
 
-def gpt(comm: Communicator, region: Callable[[Communicator], Serial]) -> tuple[float, dict[str, float]]:
-    """How far the loss and each gradient of a GPT are from the single process's."""
-    tokens, targets = stream(2, "tokens").integers(0, 17, (2, B, 5))
-    dense, cut = (GPT(CONFIG, dtype=np.float64, region=r) for r in (SERIAL, region(comm)))
-    losses = [model.loss(tokens, targets) for model in (dense, cut)]
-    values = [loss.item() for loss in losses]
-    for loss in losses:
-        backward(loss)
-    return abs(values[1] - values[0]), {mine.name: error(mine.grad, mine.own(whole.grad))
-                                        for whole, mine in zip(dense.parameters(), cut.parameters(), strict=True)}
-
-
 lesson.say("7 · a GPT with 2 blocks against one process")
 summary = {}
 for name, region in (("TensorRegion", TensorRegion), ("without f", WithoutF)):
@@ -336,8 +293,8 @@ lesson.table(("region", "loss off by", "right gradients", "of"),
              *((name, off, len(right), len(errors)) for name, (off, right, errors) in summary.items()))
 assert summary["TensorRegion"][0] < 1e-13 and len(summary["TensorRegion"][1]) == len(summary["TensorRegion"][2]), \
     "A12 E32: a GPT on p ranks has the loss and all the gradients of one process"
-assert summary["without f"][0] < 1e-13, "forward knows nothing of f"
-assert summary["without f"][1] == [], "the head's f is the first of the backward pass: all that it feeds is wrong"
+assert summary["without f"][0] < 1e-13 and summary["without f"][1] == [], \
+    "forward knows nothing of f; backward meets the head's f first, and all that it feeds is wrong"
 
 # %% [markdown]
 # ## 8 · What it costs
@@ -380,44 +337,29 @@ assert round(tensor_gb(8), 1) == 33.8 and round(boundary_mb, 1) == 100.7, \
 
 # %%
 V = 4 * p + 3
-LOGITS, TARGETS = stream(3, "logits").normal(size=(B, 5, V)) * 30, stream(3, "targets").integers(0, V, (B, 5))
 
 
-def gathered_loss(part: Tensor, comm: Communicator, rows: slice) -> Tensor:
-    """This rank's columns of the logits [B, T, v] to the mean loss."""
-    return cross_entropy(gather_from_region(part, comm, "logits", shares(V, comm)), TARGETS)
+def gathered_loss(part: Tensor, targets: np.ndarray, comm: Communicator, vocabulary: int) -> Tensor:
+    """This rank's columns of the logits [B, T, v], and targets [B, T], to the mean loss."""
+    return cross_entropy(gather_from_region(part, comm, "logits", shares(vocabulary, comm)), targets)
 
 
-def thrifty_loss(part: Tensor, comm: Communicator, rows: slice) -> Tensor:
-    return vocab_parallel_cross_entropy(part, TARGETS, None, comm, rows, V)
-
-
-def try_loss(comm: Communicator, function: Callable[[Tensor, Communicator, slice], Tensor]) -> tuple[float, float, float]:
-    """Error of the loss, error of the gradient, and numbers that travel per token and rank."""
-    whole = Tensor(LOGITS, requires_grad=True)
-    reference = cross_entropy(whole, TARGETS)
-    value = reference.item()
-    backward(reference)
-    counting, rows = Counting(comm), own(comm, V)
-    part = Tensor(LOGITS[..., rows].copy(), requires_grad=True)
-    result = function(part, counting, rows)
-    off = abs(result.item() - value) / value
-    backward(result)
-    assert whole.grad is not None and part.grad is not None
-    return off, error(part.grad, whole.grad[..., rows]), counting.traffic.total().bytes / 8 / TARGETS.size
+def thrifty_loss(part: Tensor, targets: np.ndarray, comm: Communicator, vocabulary: int) -> Tensor:
+    return vocab_parallel_cross_entropy(part, targets, None, comm, own(comm, vocabulary), vocabulary)
 
 
 lesson.say(f"9 · {V} logits per token")
-tries = {function.__name__: lesson.run(try_loss, function) for function in (gathered_loss, thrifty_loss)}
+tries = {function.__name__: lesson.run(vocabulary_loss, function, V) for function in (gathered_loss, thrifty_loss)}
 lesson.table(("function", "loss off by", "gradient off by", "numbers sent per token"),
              *((name, *(max(column) for column in zip(*found, strict=True))) for name, found in tries.items()))
-assert all(off < 1e-12 and gradient < 1e-12 for found in tries.values() for off, gradient, _ in found)
-assert all(sent <= 3 * p for _, _, sent in tries["thrifty_loss"])
+assert all(off < 1e-12 and gradient < 1e-12 for found in tries.values() for off, gradient, _ in found), \
+    "E32: the loss and the gradient of cut logits are those of whole ones"
+assert all(sent <= 3 * p for _, _, sent in tries["thrifty_loss"]), "three numbers per token, added up over the ranks, are enough"
 
 # %% [markdown]
 # ## The picture
 
 # %%
 costs = {"activations, as it is done": {n: tensor_gb(n) for n in sizes},
-         "weight gradients gathered, as R3 says": {n: gathered_gb(n) for n in sizes}}
+         "weight gradients gathered, as 001 says": {n: gathered_gb(n) for n in sizes}}
 lesson.picture(draw_tensor_parallel(p, costs, {n: LAYERS * 12 * D * D * 2 / 1e9 / n for n in sizes}))
