@@ -1,12 +1,14 @@
 """The straight-through gradient, and products of integers."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minipar.autograd import Tensor, backward, gradcheck, maximum, sum
-from minipar.compress.quantize import Limits, Scheme, fake_quantize, integer_linear, integer_matmul, minmax, mse, quantize
+from minipar.compress.quantize import Limits, Scheme, fake_quantize, integer_linear, integer_matmul, minmax, mse, percentile, quantize
 from minipar.errors import ConfigError, RangeError, ShapeError
 from minipar.rng import stream
 
@@ -21,6 +23,20 @@ def test_fake_is_quantise_and_back_bit_for_bit(scheme: dict, bits: int, dtype: t
     for limits in (None, mse(x, scheme)):
         y = fake_quantize(Tensor(x), scheme, limits)
         assert y.dtype == dtype and np.array_equal(y.data, quantize(x, scheme, limits).dequantize())
+
+
+@pytest.mark.parametrize("lay_out", [np.asfortranarray, lambda x: x.copy().T, lambda x: np.repeat(x, 2, 0)[::2, ::-1]],
+                         ids=["Fortran", "transposed", "strided"])
+@pytest.mark.parametrize("sharing", [dict(), dict(axis=1), dict(axis=0, group=2)], ids=str)
+def test_the_order_in_memory_changes_nothing(sharing: dict, lay_out: Callable[[np.ndarray], np.ndarray]) -> None:
+    x, scheme = lay_out(stream(0, "x").normal(size=(6, 6))), Scheme(3, symmetric=False, **sharing)
+    same = np.ascontiguousarray(x)
+    for limits in (minmax, mse, percentile):
+        found = limits(x, scheme)
+        np.testing.assert_array_equal(found, limits(same, scheme))
+        expected = quantize(same, scheme, found).dequantize()
+        assert np.array_equal(quantize(x, scheme, found).dequantize(), expected)
+        assert np.array_equal(fake_quantize(Tensor(x), scheme, found).data, expected)
 
 
 def clipped(x: Tensor, low: float, high: float) -> Tensor:

@@ -80,7 +80,7 @@ def decode(codes: np.ndarray, grid: Grid) -> np.ndarray:
 
 def nearest(view: np.ndarray, grid: Grid, scheme: Scheme) -> tuple[np.ndarray, np.ndarray]:
     """decode(encode(view)), and where nothing was clipped (bool), both in the shape of the view."""
-    numbers, inside = np.empty_like(view), np.empty(view.shape, bool)
+    numbers, inside = np.empty(view.shape, view.dtype), np.empty(view.shape, bool)          # in C order: see _blocks
     with np.errstate(over="ignore"):
         for x, out, kept, scale, zero in _blocks(grid, view, numbers, inside):
             steps = np.divide(x, scale)
@@ -94,7 +94,10 @@ def nearest(view: np.ndarray, grid: Grid, scheme: Scheme) -> tuple[np.ndarray, n
 
 
 def _blocks(grid: Grid, *arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """Parts of arrays of one shape, along the first axis, followed by their part of scale and zero-point."""
+    """Parts of arrays of one shape, along the first axis, followed by their part of scale and zero-point.
+
+    Those that are to be written to must be in C order: of another one, only a copy can be made flat.
+    """
     scale, zero = grid
     if scale.size == 1:                                             # then the shape does not matter
         arrays = tuple(array.reshape(-1) for array in arrays)
