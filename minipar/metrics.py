@@ -57,8 +57,8 @@ def report_of(names: Sequence[str], hits: np.ndarray, predicted: np.ndarray, tru
     """A report from counts [C] per class, 0 <= hits <= predicted and true. Raises DataError for counts that cannot be."""
     if not len(names) == len(hits) == len(predicted) == len(true):
         raise DataError(f"report: {len(names)} names for {len(hits)}, {len(predicted)} and {len(true)} counts")
-    if not len(names):
-        raise DataError("report: there are no classes; give at least one")
+    if not len(names) or len(set(names)) < len(names):
+        raise DataError(f"report: classes are {', '.join(names) or 'none'}; give at least one, and each but once")
     if (np.minimum(predicted, true) < hits).any() or (np.asarray(hits) < 0).any():
         raise DataError("report: hits must not be negative, nor more than what is predicted or true")
     rows = [_scores(*map(int, counts)) for counts in zip(hits, predicted, true, strict=True)]
@@ -69,17 +69,20 @@ def report_of(names: Sequence[str], hits: np.ndarray, predicted: np.ndarray, tru
 def confusion(true: np.ndarray, predicted: np.ndarray, classes: int, ignore: int = IGNORE) -> np.ndarray:
     """Counts [classes, classes]: row of the true label, column of the predicted one.
 
-    true, predicted: integers of one shape; places whose true label is `ignore` (padding) do not count. Raises DataError where
-    shapes differ, or for a label outside 0 to classes - 1.
+    true, predicted: integers of one shape, of any width; places whose true label is `ignore` (padding) do not count. Raises
+    DataError where shapes differ, for labels that are no integers, or for one outside 0 to classes - 1.
     """
     if true.shape != predicted.shape:
         raise DataError(f"metrics: labels of shape {true.shape} against predictions of shape {predicted.shape}")
+    if not all(labels.dtype.kind in "biu" for labels in (true, predicted)):
+        raise DataError(f"metrics: labels are {true.dtype}, predictions {predicted.dtype}; both must be integers, not scores")
     counted = true != ignore
     rows, columns = true[counted], predicted[counted]
     for what, labels in (("label", rows), ("prediction", columns)):
         if labels.size and not 0 <= labels.min() <= labels.max() < classes:
             raise DataError(f"metrics: {what}s run from {labels.min()} to {labels.max()}, there are {classes} classes")
-    return np.bincount(rows * classes + columns, minlength=classes * classes).reshape(classes, classes)
+    places = rows.astype(np.int64) * classes + columns.astype(np.int64)       # 8 bits do not hold 20 * 20
+    return np.bincount(places, minlength=classes * classes).reshape(classes, classes)
 
 
 def classification_report(true: np.ndarray, predicted: np.ndarray, names: Sequence[str], *, only: Sequence[str] = (),

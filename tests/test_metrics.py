@@ -78,6 +78,14 @@ def test_padding_does_not_count() -> None:
     assert confusion(true + 1, np.minimum(predicted, 1), 3, ignore=0).sum() == 3
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.uint64])
+def test_labels_may_be_integers_of_any_width(dtype: type) -> None:
+    """20 x 20 counts are more than 8 bits tell apart."""
+    labels, wide = np.arange(20, dtype=dtype), np.arange(20)
+    assert np.array_equal(confusion(labels, wide[::-1], 20), confusion(wide, wide[::-1], 20))
+    assert np.array_equal(confusion(labels, labels, 20), np.eye(20))
+
+
 def test_some_classes_alone() -> None:
     """Leaving out the largest class, micro scores are no accuracy any more: precision and recall part."""
     true, predicted = columns([(0, 0)] * 90 + [(0, 1)] * 5 + [(1, 1)] * 3 + [(1, 0)] * 2)
@@ -145,5 +153,9 @@ def test_refusals() -> None:
         report_of(["a"], np.array([3]), np.array([2]), np.array([5]))
     with pytest.raises(DataError, match="2 names for 1, 1 and 1 counts"):
         report_of(["a", "b"], np.array([1]), np.array([1]), np.array([1]))
-    with pytest.raises(DataError, match="there are no classes"):
+    with pytest.raises(DataError, match="predictions float64; both must be integers"):
+        confusion(zeros, np.full(3, 0.7), 2)
+    with pytest.raises(DataError, match="classes are none"):
         report_of([], zeros[:0], zeros[:0], zeros[:0])
+    with pytest.raises(DataError, match="classes are a, b, a; .* each but once"):
+        report_of(["a", "b", "a"], zeros, zeros, zeros)
