@@ -29,6 +29,7 @@ from minipar.errors import CheckpointError, DataError, DivergenceError
 from minipar.generate import generate
 from minipar.parallel.grid import Grid
 from minipar.plots.loss import draw_loss
+from minipar.plots.save import save
 from minipar.runs import Run, read_metrics
 from minipar.trace.step import require_traceable, trace_step
 from minipar.train import Trainer
@@ -66,13 +67,13 @@ def _run_on(world: Counting, options: argparse.Namespace, interruption: Interrup
     costs = costs_per_rank(trainer, world)
     traced = [] if stopped or not options.trace else _traced(trainer, folder, world.inner)
     if world.rank == 0:
-        draw_loss(read_metrics(folder.metrics), folder.folder / "loss.png")
+        save(draw_loss(read_metrics(folder.metrics)), folder.folder / "loss.png")
         if stopped:
             print(f"minipar train: stopped by {interruption.name} after step {trainer.done} of {trainer.config.steps}, saved; "
                   f"go on with: minipar train --resume {folder.folder}", file=sys.stderr)
         else:
             print(*folder.summarise(_summary(trainer, folder, costs, traced)), sep="\n")
-    return stopped and 128 + stopped
+    return 128 + stopped if stopped else 0
 
 
 def _traced(trainer: Trainer, folder: Run, world: Communicator) -> list[str]:

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from minipar.checkpoint.atomic import replacing
 
+def draw_loss(metrics: Iterable[Mapping[str, float]]) -> Figure:
+    """The training loss of every step, its running mean, and the validation loss, in nats per token.
 
-def draw_loss(metrics: Iterable[Mapping[str, float]], path: Path) -> None:
-    """Draw the training loss of every step, its running mean, and the validation loss, in nats per token, to a PNG file.
-
-    metrics: lines with "step" and "loss" or "validation", as in metrics.jsonl. Raises CheckpointError where the file cannot
-    be written.
+    metrics: lines with "step" and "loss" or "validation", as in metrics.jsonl.
     """
     lines = list(metrics)
     training = [(line["step"], line["loss"]) for line in lines if "loss" in line]
     validation = [(line["step"] + 1, line["validation"]) for line in lines if "validation" in line]
     figure = Figure(figsize=(8, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     if training:
         steps, losses = zip(*training, strict=True)
@@ -35,8 +29,7 @@ def draw_loss(metrics: Iterable[Mapping[str, float]], path: Path) -> None:
     axes.grid(alpha=0.3)
     if lines:
         axes.legend()
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=120)
+    return figure
 
 
 def _running_mean(values: Iterable[float], keep: float = 0.95) -> list[float]:
