@@ -31,7 +31,7 @@ class KVCache:
     def extend(self, x: np.ndarray | Tensor) -> Tensor:
         """What the model, or a part of it, makes of new tokens [B, T], or of activations [B, T, D]."""
         with no_grad():
-            out = self.model(x, attend=lambda layer: self._core(layer), start=self.length)
+            out = self.model(x, attend=self._core, start=self.length)
         self.length += x.shape[1]
         return out
 

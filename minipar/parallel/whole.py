@@ -21,7 +21,8 @@ def gather_whole(p: Parameter, part: np.ndarray, tp: Communicator) -> np.ndarray
     whole = np.zeros(p.whole, part.dtype)
     p.cut.put(whole, part)
     bits = whole.view(f"i{part.itemsize}")                          # added as integers: x + 0 is x in every bit, even for -0.0
-    return whole if reduce(tp, bits, why=f"whole {p.name}", out=bits if tp.rank == 0 else None) is not None else None
+    reduce(tp, bits, why=f"whole {p.name}", out=bits if tp.rank == 0 else None)
+    return whole if tp.rank == 0 else None
 
 
 def gather_stages(arrays: dict[str, np.ndarray], pp: Communicator) -> dict[str, np.ndarray]:

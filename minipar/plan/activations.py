@@ -2,8 +2,8 @@
 
 Two answers. `Tape` is exact for this GPT as it is written, from its sizes: every array that some formula of backward closes
 over, and no other (tests hold it against what is allocated, to the byte), for a stage of a pipeline and with activations
-computed again, too. `published` is the formula of Korthikanti et al.
-2022 ("Reducing activation recomputation in large transformer models", equations 1, 2 and 4), for a GPT as Megatron-LM computes it.
+computed again, too. `published` is the formula of Korthikanti et al. 2022 ("Reducing activation recomputation in large
+transformer models", equations 1, 2 and 4), for a GPT as Megatron-LM computes it.
 
 They differ, and each term tells why. Per layer, sample and token, in bytes of D:
 

@@ -36,11 +36,6 @@ def piece(n: int, p: int, r: int) -> int:
     return (n + p - 1 - r % p) // p
 
 
-def pieces_before(n: int, p: int, r: int) -> int:
-    """Elements of all pieces before piece r."""
-    return r * (n // p) + min(r, n % p)
-
-
 def log2_up(p: int) -> int:
     """Rounds in which 1 becomes at least p by doubling: ceil(log2 p)."""
     return (p - 1).bit_length()

@@ -40,7 +40,6 @@ class Recipe:
         return self.weights + self.gradients + self.optimizer
 
 
-FLOAT32_SGD = Recipe(4, 4, 0)
 FLOAT32_ADAM = Recipe(4, 4, 8)
 MIXED_ADAM = Recipe(2, 2, 12)                                       # 16 bits to compute with; weights and moments in 32
 

@@ -42,7 +42,7 @@ class Format:
         """
         if x.dtype != np.float32:
             raise ShapeError(f"{self.name}: arrays of float32 are rounded, this one is {x.dtype}; convert it first")
-        with np.errstate(all="ignore"):                             # infinity is an answer here; Counts tells how often
+        with np.errstate(all="ignore"):                             # infinity is an answer here; a Tally counts how often
             return _ROUND[self.name](np.atleast_1d(x)).reshape(x.shape)
 
 

@@ -48,5 +48,8 @@ def overlap(events: Iterable[Event], rank: int) -> float | None:
     total = sum(end - begin for begin, end in sending)
     if not total:
         return None
-    return sum(max(0.0, min(ends) - max(begins)) for sent in sending for begins, ends in
-               (zip(sent, busy, strict=True) for busy in computing)) / total
+    both = 0.0
+    for sent_from, sent_until in sending:
+        for busy_from, busy_until in computing:
+            both += max(0.0, min(sent_until, busy_until) - max(sent_from, busy_from))
+    return both / total

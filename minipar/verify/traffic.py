@@ -47,7 +47,8 @@ def traffic_of(ranks: list[dict[str, dict[str, Any]]]) -> list[Traffic]:
 
 
 def _sum(axis: str, ranks: list[dict[str, Any]]) -> Traffic:
-    (_, *counted), (_, *predicted) = ([sum(amounts) for amounts in zip(*(rank[kind] for rank in ranks), strict=True)]
-                                      for kind in ("counted", "predicted"))
+    counted, predicted = Sent(), Sent()
+    for one in ranks:
+        counted, predicted = counted.plus(Sent(*one["counted"])), predicted.plus(Sent(*one["predicted"]))
     wrong = [f"{one['wrong']}, on rank {rank}" for rank, one in enumerate(ranks) if one["wrong"]]
-    return Traffic(axis, counted[0], counted[1], predicted[0], predicted[1], wrong[0] if wrong else "")
+    return Traffic(axis, counted.messages, counted.bytes, predicted.messages, predicted.bytes, wrong[0] if wrong else "")

@@ -135,5 +135,3 @@ def last_micro_batch_dropped() -> list[Change]:
 def zero_grad_forgotten() -> list[Change]:
     """A step begins with the gradient of the last one."""
     return [Change(Flat, "zero_grad", lambda flat: None)]
-
-
