@@ -3,7 +3,7 @@
 #
 # Covers: F11 E7 E8 E9 E10 E11
 #
-# 003 (4.1): "suppose we choose the Adam optimiser (优化器), with learning rate (学习率) η, then the update is
+# 003 (4.1): suppose we have chosen the Adam optimiser (优化算法), with a learning rate (学习率) η; then the update is
 #
 #     θ ← θ - η ∇L(θ)                                          (F11)
 #
@@ -58,8 +58,7 @@ def run(make: MakeOptimizer, loss: Callable[[Tensor, int], Tensor], start: np.nd
 #
 # Three parameters with gradients of very different size: 100, 1 and 0.01, and η = 0.1.
 #
-# **Predict before you run:** what are the first steps of F11, and of Adam? Which of the two makes the better guess, if it
-# knows nothing but the gradient?
+# **Predict before you run:** how far does each of the three parameters move in the first step of F11, and how far in Adam's?
 
 # %%
 G = np.array([100.0, 1.0, 0.01])
@@ -97,8 +96,6 @@ assert np.allclose(first["Adagrad"], 0.1 * np.sign(G), rtol=1e-7), "E10: Adagrad
 # **Break it on purpose:** leave the correction of m out of the line below. Which θ do you get, and which line stops you?
 
 # %%
-
-
 def adam_by_hand(gradients: np.ndarray, theta: np.ndarray, eta: float, beta1: float = 0.9, beta2: float = 0.999,
                  eps: float = 1e-8) -> np.ndarray:
     """The formulas of the first cell, letter by letter: every θ after the first."""
@@ -168,8 +165,6 @@ assert below < 1 < above, "E9: gradient descent converges below 2/lambda_max = .
 # **Predict:** how far does it move in one step with each?
 
 # %%
-
-
 def decayed(make: MakeOptimizer) -> float:
     places = run(make, lambda w, step: ag.sum(w * 0.0), np.ones((1, 1)), constant(1e-3), 1)     # a matrix: vectors do not decay
     return float(places[0, 0, 0] - places[1, 0, 0])
@@ -190,8 +185,6 @@ assert abs(decoupled - 1e-4) < 1e-16, "E8: AdamW moves it by lr wd w = 1.0e-4, e
 # **Predict:** with 10 steps of warm-up of 100, the factors at steps 0, 5, 10, 55 and 100.
 
 # %%
-
-
 def linear_with_warm_up(warm: int, total: int) -> Callable[[int], float]:
     """What get_linear_schedule_with_warmup multiplies the rate by."""
     return lambda step: step / warm if step < warm else (total - step) / (total - warm)
@@ -208,6 +201,8 @@ assert np.allclose(ours, [linear_with_warm_up(10, 100)(step + 1) for step in ran
 #
 # Left: where the optimisers go; right: the loss. Adam is not a better gradient descent, it is another one: its steps keep
 # their size where the gradient gets small, and so it cannot come to rest with a constant rate once gradients are noisy.
+# (Adagrad wins this race at a rate ten times Adam's, since nothing is noisy here. It forgets no gradient: in a long training
+# with noise its steps get smaller and smaller.)
 #
 # **Exercise:** show that. Add noise of standard deviation 1 to the bowl's gradient (`bowl` plus `along` a random array, a new
 # one in each step). How near to the minimum does Adam come in 2000 steps at 0.03? Mend it with a schedule of

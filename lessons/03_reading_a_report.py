@@ -10,8 +10,8 @@
 #     precision (精确率) P = TP / (TP + FP)      recall (召回率) R = TP / (TP + FN)      F1 = 2 P R / (P + R)
 #
 # and on average over classes: *micro* pools the counts, *macro* is the plain mean, *weighted* the mean by support (the number
-# of true items). From these alone, without the model and without the data, the table can be checked. Almost no line of it
-# can be true (R7 in the errata).
+# of items that truly are of the class). From these alone, without the model and without the data, the table can be checked.
+# Almost no line of it can be true (R7 in the errata).
 #
 # 000 and 003 (5.2) also average losses wrongly (F22, R29), and 000's `evaluate` (C1) cannot print any report.
 #
@@ -118,8 +118,9 @@ assert digits(by_total)[:3] == ["0.9455", "0.9442", "0.9444"], "N45: .943 is nea
 # %% [markdown]
 # ## 4 · 94.3 % of what?
 #
-# CoNLL-2003 is no text classification but named entity recognition (命名实体识别): nine BIO tags per *token*. 003's model has
-# `num_labels=2`. And most tokens are O, so a program that has learned nothing scores 0.825.
+# CoNLL-2003 is no text classification but named entity recognition (命名实体识别): each *token* has one of nine tags, B-X where
+# a name of type X begins, I-X inside it, O outside. 003's model has `num_labels=2`. And most tokens are O, so a program that
+# has learned nothing scores 0.825.
 
 # %%
 TAGS = list(CONLL)
@@ -146,8 +147,10 @@ losses = np.array([1.0] * 8 + [5.0] * 2)
 in_batches = np.split(losses, [4, 8])
 mean_of_means = float(np.mean([batch.mean() for batch in in_batches]))
 by_sample = sum(float(batch.sum()) for batch in in_batches) / len(losses)
-lesson.say(f"5 · mean of means {mean_of_means:.3f}, mean over samples {by_sample:g}", "")
+accuracy = sum(int((batch < 2).sum()) for batch in in_batches) / len(losses)       # say that a loss of 1 is a right answer
+lesson.say(f"5 · mean of means {mean_of_means:.3f}, mean over samples {by_sample:g}; accuracy {accuracy:g}", "")
 assert f"{mean_of_means:.3f}" == "2.333" and by_sample == 1.8, "F22: epoch_loss / len(dataloader) is 2.333, the mean loss 1.8"
+assert accuracy == 8 / 10, "F22: accuracy, which 003 divides by the number of samples, is right"
 
 # %% [markdown]
 # ## 6 · A tagger of our own
@@ -251,9 +254,11 @@ assert abs(averages.mean(axis=0) - [report.macro.precision, report.macro.recall,
     "E13: macro averages are plain means"
 
 # %% [markdown]
-# And 000's `evaluate` (C1)? It takes `argmax(dim=2)` of logits [B, 2], which have no such axis; it hands nested lists of
-# different lengths to a report that wants one flat list; and it never imports the report. Its imports and its last line, as
-# they are printed:
+# ## 7 · 000's program for evaluation
+#
+# And 000's `evaluate` (5.2, C1)? It takes `argmax(dim=2)` of logits [B, 2], which have no such axis; it hands nested lists of
+# different lengths to a report that wants one flat list; and it never imports the report. All imports of that program, and
+# two lines of `evaluate`:
 
 # %%
 CODE = """
@@ -264,6 +269,9 @@ from torch import nn
 import torch
 from torch.cuda.amp import autocast
 import torch.distributed as dist
+import torch.distributed.nn as distnn
+import torch.distributed.optim as dist_optim
+import torch.nn.parallel.DistributedDataParallel as DDP
 preds, labels = [], []
 print(classification_report(labels, preds))
 """
@@ -293,7 +301,7 @@ assert "AxisError" in no_axis and "ValueError" in nested and never_made(CODE) ==
     "C1: evaluate() stops three times over"
 
 # %% [markdown]
-# ## 7 · Entities, not tags
+# ## 8 · Entities, not tags
 #
 # Nobody wants tags; people want names. An entity counts as found where start, end and type all agree (CoNLL's own measure).
 # Half an entity is a miss *and* a false alarm. So one model has many scores, and each of them may be called "its F1".

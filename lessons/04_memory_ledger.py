@@ -3,12 +3,12 @@
 #
 # Covers: A5 A18 A47 N1 N2 N3 N9 N10 N20 N21 N34 N59 N60 E16 E48
 #
-# All five documents promise to save memory (显存), and none of them says how much of it holds what. Yet each technique
-# works on some of it and not on the rest. So this lesson opens an account with four lines:
+# Four of the five documents promise to save memory (内存, of a GPU 显存), and none says how much of it holds what. Yet each
+# technique works on some of it and not on the rest. So this lesson opens an account with four lines:
 #
 #     weights        what the model computes with                     参数
 #     gradients      one number per weight                            梯度
-#     optimizer      Adam: two moments (优化器状态)                    优化器状态
+#     optimizer      Adam: two moments per weight                     优化器状态
 #     activations    what backward needs of the forward pass          激活值
 #
 # The claim: all four follow from the sizes of the model, exactly, and with them one sees at once which of the documents'
@@ -45,8 +45,8 @@ GB, GIB = 10**9, 2**30
 # %% [markdown]
 # ## 1 · Four lines, to the byte
 #
-# 004 (1.2) says that parameters and activations (参数和激活值) take much memory. That is right, and it is the only place in
-# five documents where activations are named. Two lines are missing.
+# 004 (1.2) says that parameters and activations (参数和激活值) take much memory. That is right, and no other document names
+# activations at all. Two lines are missing.
 #
 # Take a GPT small enough to look into, allocate one thing after the other, and count the bytes of all arrays that are alive.
 # Then compute the same numbers from the sizes alone.
@@ -146,8 +146,8 @@ assert round(math.log10(175e9 / 1.5e9), 1) == 2.1 and round(math.log10(175e9 / 1
 # ## 3 · 16 bytes per weight, in either precision
 #
 # Adam in 32 bits keeps 4 bytes of weight, 4 of gradient, 4 and 4 of moments. Mixed precision (混合精度) keeps 2 of weight and 2
-# of gradient, but then a copy of the weights in 32 bits, and both moments: 2 + 2 + 4 + 4 + 4. The documents say that it saves
-# memory (R12). Of the state it saves nothing; what halves is activations.
+# of gradient, but then a copy of the weights in 32 bits, and both moments: 2 + 2 + 4 + 4 + 4. 000, 001 and 002 say that it
+# saves memory (R12). Of this *state* (all but activations) it saves nothing; what halves is activations.
 #
 # 000 (4.3) tells of a BERT with 1e8 weights that cannot be loaded on a GPU (R20). It is pruned to 5e7, so that each GPU can
 # load it, and then its weights are split over several GPUs all the same.
@@ -289,7 +289,7 @@ assert math.isclose(training(350e9, 600e9)[2], 4 * energy), "N3: twice the weigh
 # 002 (7.1) expects dynamic allocation and memory pools (内存池). Their point: arrays that are never alive at the same time may
 # lie in the same place. Take a chain of five, of which each is computed from the one before:
 #
-# **Predict:** the sizes are 4, 8, 8, 2, 6. How large must a block be that all of them fit into, one after the other?
+# **Predict:** the sizes are 4, 8, 8, 2, 6. How large must the pool be, if an array may go as soon as the next one is computed?
 
 # %%
 SIZES = [4, 8, 8, 2, 6]
@@ -306,8 +306,7 @@ for places in (pooled, apart):
 lesson.say(f"6 · arrays of {SIZES}: {sum(SIZES)} apart, {block.size} in a pool, at {starts}", "")
 assert sum(SIZES) == 28 and block.size == 16 == most_alive(arrays), "A47 E48: 28 apart, 16 in a pool, and less is not possible"
 assert np.array_equal(pooled[-1], apart[-1]), "E48: computed in the pool, the result has the same bits"
-trained = chain(SIZES)
-kept = [replace(array, dies=len(SIZES)) for array in trained]       # backward reads every one of them again
+kept = [replace(array, dies=len(SIZES)) for array in arrays]        # backward reads every one of them again
 assert most_alive(kept) == 28, "A47: in training all activations wait for backward, and a pool saves none of them"
 
 # %% [markdown]

@@ -94,7 +94,7 @@ lesson.table(("pieces", "divided by all tokens", "mean of means, F21"),
              *((name, apart(accumulated(cut), batch), apart(mean_of_means(cut), batch)) for name, cut in cuts.items()))
 assert all(apart(accumulated(cut), batch) < 1e-12 for cut in cuts.values()), "E38 A9: the pieces add up to the batch, to 1e-12"
 assert all(apart(mean_of_means(np.split(rows, k)), batch) < 1e-12 for k in (2, 4)), "F21: right for pieces of equal size"
-assert apart(mean_of_means(uneven), batch) > 0.01, "F21: wrong by percents for 6, 6 and 4, where samples must be weighted"
+assert apart(mean_of_means(uneven), batch) > 0.01, "F21: wrong, and not by rounding, for 6, 6 and 4: samples must be weighted"
 
 # %% [markdown]
 # ## 2 · Sum or mean: a learning rate in disguise
@@ -276,7 +276,7 @@ assert "leave some empty" in refused, "N38: below one sample there is nothing to
 # ## 6 · Does it slow convergence?
 #
 # 002 (8.3): a little, as updates are rarer. Rarer than what? Against the same batch in one piece there is no difference at all
-# (cell 1). Against an update after every piece, with the same rate, there is: fewer steps, and less noise in each. 40 linear
+# (section 1). Against an update after every piece, with the same rate, there is: fewer steps, and less noise in each. 40 linear
 # regressions, pieces of 2 samples, k = 4:
 #
 # **Predict:** which is nearer to the minimum after one epoch, and which after 20?

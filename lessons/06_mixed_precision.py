@@ -12,9 +12,9 @@
 # | 003, 5.3 | 32 and 16 bits mixed; the code is said to do it: `model.train()`, `device` (N48) | there is none in the code |
 # | 000, 5.2 | `autocast()`, called quantisation; no loss scale (E5, E6) | half of it |
 #
-# All say that it saves memory (N50), which is half true (R12). What works (Micikevicius et al. 2018) has three parts, and
-# each repairs a failure that a few lines of NumPy can show: products in 16 bits with sums in 32; *master weights* in 32 bits;
-# a *loss scale* that keeps gradients in range.
+# They say that it saves memory, or (003) resources (N50), which is half true (R12). What works (Micikevicius et al. 2018) has
+# three parts, and each repairs a failure that a few lines of NumPy can show: products in 16 bits with sums in 32; *master
+# weights* in 32 bits; a *loss scale* that keeps gradients in range.
 #
 # Run me: `python lessons/06_mixed_precision.py`, or cell by cell in an editor.
 
@@ -255,7 +255,7 @@ first_losses, learned, _, _ = train(TEXTS[0], 3e-3, 100 if lesson.fast else 300)
 SCHEMES = {
     "float32": {}, "002: float16 weights": {"stored": FLOAT16}, "002: bfloat16 weights": {"stored": BFLOAT16},
     "float16, no loss scale": {"products": FLOAT16},
-    "float16, loss scale": {"products": FLOAT16, "scale": LossScale(2.0**40, growth_every=60)},
+    "float16, loss scale": {"products": FLOAT16, "scale": LossScale(2.0**36, growth_every=60)},
 }
 runs = {name: train(TEXTS[1], 2e-5, STEPS, learned.data, **scheme) for name, scheme in SCHEMES.items()}
 ends = {name: float(np.mean(losses[-20:])) for name, (losses, _, _, _) in runs.items()}

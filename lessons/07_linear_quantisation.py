@@ -47,13 +47,14 @@ from minipar.config import ModelConfig
 from minipar.data.batches import Batches, EvaluationBatches, split
 from minipar.data.markov import MarkovSource
 from minipar.errors import RangeError
-from minipar.nn import GPT, Linear
+from minipar.nn import GPT, Block, Linear, LinearLayer, Module
 from minipar.optim import AdamW, Flat
 from minipar.plots.lessons.linear_quantisation import draw_linear_quantisation
 from minipar.rng import stream
 
 lesson = Lesson("07_linear_quantisation", ranks=1)
 AFFINE, SYMMETRIC = Scheme(8, symmetric=False, signed=False), Scheme(8)
+MODEL = ModelConfig(vocabulary=16, context=16, layers=2, heads=2, width=32)
 
 # %% [markdown]
 # ## 1 · The formulas as written
@@ -81,11 +82,13 @@ assert f18(np.array(1.234), 0.1) == 12 and round(1.234 - 0.1 * 12, 3) == 0.034, 
 assert abs(1.234 - 0.1 * 12) <= 0.1 / 2, "N53: and that is less than half a step"
 assert np.round(20 / 0.1).astype(np.int64).astype(np.int8) == -56, "F18: as written, 200 wraps around to -56"
 assert f18(np.array(20.0), 0.1) == 127 and f18(np.array(-20.0), 0.1) == -128, "F18: 20 is clipped to the largest code"
+assert f18(np.array(12.7), 0.1) == f18(np.array(13.0), 0.1) == 127, "F18: at s = .1 the codes end at 12.7"
 assert f6(THREE).tolist() == [0, 79, 255] and quantize(THREE, AFFINE).codes.tolist() == [0, 79, 255], "F6: codes 0, 79, 255"
 assert quantize(THREE, SYMMETRIC).codes.tolist() == [-57, 0, 127], "F18: codes -57, 0, 127 for the same numbers"
 
 step = (2.0 + 0.9) / 255
-assert f"{f6(THREE)[1] * step - 0.9:.5f}" == "-0.00157" and f"{0.9 / step:.2f}" == "79.14", "F6: 0 comes back as -.00157"
+back = f6(THREE) * step - 0.9
+assert f"{back[1]:.5f}" == "-0.00157" and f"{0.9 / step:.2f}" == "79.14", "F6: 0 comes back as -.00157"
 assert quantize(THREE, AFFINE).dequantize()[1] == 0, "F6: with a rounded zero-point 0 is exactly 0"
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -108,7 +111,11 @@ try:
     quantize(np.array([1.0, np.nan]), AFFINE, name="θ")
 except RangeError as refusal:
     assert str(refusal).startswith("θ holds nan"), "F2: not every θ has codes"
-lesson.say("1 · the formulas", f"  largest error of 100,000 numbers: {error.max():.5f} s; 20 at s = 0.1: 127, not -56", "")
+lesson.say("1 · three numbers in 8 bits")
+lesson.table(("", *THREE), ("code by F6", *f6(THREE)), ("which stands for", *back),
+             ("with a rounded zero-point", *quantize(THREE, AFFINE).dequantize()),
+             ("code by F18, s = 2/127", *quantize(THREE, SYMMETRIC).codes))
+lesson.say(f"  largest error of 100,000 numbers: {error.max():.5f} s; 20 at s = 0.1: 127, not -56", "")
 
 # %% [markdown]
 # ## 2 · Who shares the range
@@ -188,12 +195,22 @@ assert (ones[0].astype(np.float32) @ ones[1].astype(np.float32)).item() != 127**
 # ## 5 · One layer
 #
 # Document 002 (5.1) quantises `Linear(10, 5)`, and gets it back as it was: the function looks for linear layers *inside* what
-# it is given, and swaps those. Here the layer itself changes. PyTorch saves 512 × 512 weights in 1,052,453 bytes, quantised
-# in 266,781.
+# it is given, and swaps those. Minipar's changes the layer itself. PyTorch saves 512 × 512 weights in 1,052,453 bytes,
+# quantised in 266,781.
 
 # %%
-bare = Linear("bare", 10, 5)
-bare.initialise()
+def as_in_002(model: Module) -> None:
+    """Quantise what is inside the model, as the function of C5 does; never the model itself."""
+    for part in model.modules()[1:]:
+        if isinstance(part, LinearLayer):
+            quantize_dynamic(part)
+
+
+bare, block = Linear("bare", 10, 5), Block("block", MODEL)
+for model in (bare, block):
+    model.initialise()
+    as_in_002(model)
+assert hasattr(bare, "weight") and not hasattr(block.mlp.up, "weight"), "C5: layers inside are quantised, a bare one is not"
 before = bare(Tensor(np.ones((1, 10), np.float32))).data
 quantize_dynamic(bare)
 weight = quantized_weight(bare)
@@ -220,7 +237,6 @@ assert f"{1_052_453 / 266_781:.1f}" == f"{floats / stored_bytes(large):.1f}" == 
 # %%
 SOURCE = MarkovSource.random(16, seed=3, concentration=0.3)
 TRAINING, VALIDATION = split(SOURCE.sample(20_000, seed=0))
-MODEL = ModelConfig(vocabulary=16, context=16, layers=2, heads=2, width=32)
 BATCHES = Batches(TRAINING, 16, 16, seed=0)
 WINDOWS = list(EvaluationBatches(VALIDATION, 16, batch=64, windows=64))
 

@@ -44,8 +44,6 @@ LINEAR = Scheme(8, symmetric=False)
 # **Break it on purpose:** below, in `back`, forget half of the logit: return `np.log(u) / k`. Which line stops you?
 
 # %%
-
-
 def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
@@ -65,6 +63,7 @@ there = sigmoid(back(f7(spread)))
 assert abs(there - sigmoid(spread)).max() < 0.5 / 255 + 1e-9, "F7: in u the error is half a step, as linear codes have it in x"
 narrow = f7(np.linspace(-0.1, 0.1, 10_001))
 assert (narrow.min(), narrow.max(), len(np.unique(narrow))) == (121, 134, 14), "F7: -0.1 to 0.1 has 14 codes, 121 to 134"
+lesson.say(f"1 · -0.1 to 0.1 has {len(np.unique(narrow))} codes; the code 255, from {math.log(509):.3f} on, comes back as inf", "")
 assert f"{math.log(509):.3f}" == "6.232", "F7: u rounds to 1 from ln 509 = 6.232 on"
 edge = np.array([math.log(509) - 1e-9, math.log(509) + 1e-9])
 assert np.isfinite(back(f7(edge))).tolist() == [True, False], "F7: and there the way back is infinite"

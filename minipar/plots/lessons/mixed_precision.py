@@ -24,7 +24,7 @@ def draw_mixed_precision(gradients: np.ndarray, scale: float, format: Format, lo
     window.hist(exponents, bins, color="tab:red", alpha=0.8, label="gradients as they are")
     window.hist(exponents + shift, bins, color="tab:blue", alpha=0.8, label=f"times a loss scale of 2^{shift:.0f}")
     window.set_xlabel("log2 of the gradient's absolute value", fontsize=13)
-    window.set_ylabel("weights", fontsize=13)
+    window.set_ylabel("number of gradients", fontsize=13)
     window.set_title("Gradients and the window of float16", fontsize=15)
     window.set_xlim(-60, 20)
     window.set_ylim(top=1.45 * window.get_ylim()[1])
