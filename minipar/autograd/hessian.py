@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from minipar.autograd.engine import backward
-from minipar.autograd.tensor import Tensor
-from minipar.errors import ShapeError
+from minipar.autograd.engine import _seed, reachable, walk
+from minipar.autograd.tensor import Tape, Tensor, keeping
+from minipar.errors import GraphError, ShapeError
 
 STEP = 1e-20
 
@@ -23,18 +23,34 @@ def hessian_vector_product(function: Callable[[], Tensor], leaves: Sequence[Tens
                            vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
     """H v for the Hessian of a scalar function of the leaves (float64) and one vector per leaf, of its shape.
 
-    function: takes nothing, uses the leaves, returns a scalar Tensor. The leaves end as they began. Raises ShapeError where a
-    vector has another shape than its leaf.
+    function: takes nothing, uses the leaves, returns a scalar Tensor; called twice. Other leaves that it uses count as
+    constants. All leaves end as they began, and none of their hooks is called. Raises ShapeError where a vector has another
+    shape than its leaf, GraphError where the function uses no leaf at all.
     """
     for leaf, vector in zip(leaves, vectors, strict=True):
         if leaf.shape != vector.shape:
             raise ShapeError(f"hessian_vector_product: a vector of shape {vector.shape} for a leaf of shape {leaf.shape}")
-    before = [(leaf.data, leaf.grad, leaf.grad_buffer) for leaf in leaves]
+    moves = {leaf: np.zeros(leaf.shape) for leaf in _leaves(function)} | dict(zip(leaves, vectors, strict=True))
+    before = [(leaf, leaf.data, leaf.grad, leaf.grad_buffer) for leaf in moves]
     try:
-        for leaf, vector in zip(leaves, vectors, strict=True):
-            leaf.data, leaf.grad, leaf.grad_buffer = leaf.data + STEP * 1j * vector, None, None
-        backward(function())
+        for leaf, move in moves.items():                            # all become complex: ops add one to another in place
+            leaf.data, leaf.grad, leaf.grad_buffer = leaf.data + STEP * 1j * move, None, None
+        output = function()
+        assert output.node is not None, "it has leaves"
+        for place, contribution in walk(reachable(output.node), _seed(output, None)):
+            assert isinstance(place, Tensor), "the whole tape is walked: only leaves are outside"
+            if place in leaves:
+                place.accumulate(contribution)
         return [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.imag / STEP for leaf in leaves]
     finally:
-        for leaf, (data, grad, buffer) in zip(leaves, before, strict=True):
+        for leaf, data, grad, buffer in before:
             leaf.data, leaf.grad, leaf.grad_buffer = data, grad, buffer
+
+
+def _leaves(function: Callable[[], Tensor]) -> list[Tensor]:
+    """All leaves that a function uses."""
+    with keeping(Tape.NODES):
+        root = function().node
+    if root is None:
+        raise GraphError("hessian_vector_product: the function uses no leaf that requires a gradient")
+    return [place for node in reachable(root) for place in node.parents if isinstance(place, Tensor)]

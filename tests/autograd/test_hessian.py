@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from minipar.autograd import Tensor, backward, hessian_vector_product, sum
-from minipar.errors import ShapeError
+from minipar.config import ModelConfig
+from minipar.errors import GraphError, ShapeError
+from minipar.nn import GPT
+from minipar.optim import Flat
 from tests.autograd.cases import CASES, IDS, Op, leaves, scalar
 
 STEP = 1e-3
@@ -65,7 +68,27 @@ def test_leaves_end_as_they_began() -> None:
     np.testing.assert_array_equal(buffer, np.ones(3))
 
 
-def test_a_vector_of_another_shape_is_refused() -> None:
+@pytest.mark.parametrize("recompute", ["none", "full"])
+def test_of_some_leaves_alone_it_is_that_block_of_the_whole(recompute: str) -> None:
+    """Each parameter of a GPT in turn; the others are constants, keep their gradients and call no hook."""
+    model = GPT(ModelConfig(vocabulary=7, context=4, layers=1, heads=2, width=4), dtype=np.float64, recompute=recompute)
+    parameters, tokens = Flat(model.parameters()).parameters, np.arange(8).reshape(2, 4) % 7
+    backward(model.loss(tokens, tokens))
+    before = [p.grad.copy() for p in parameters]
+    for p in parameters:
+        p.on_grad(lambda g: pytest.fail("a hook was called"))
+        vectors = [np.where(p is q, 1.0, 0.0) * np.random.default_rng(q.size).normal(size=q.shape) for q in parameters]
+        whole = hessian_vector_product(lambda: model.loss(tokens, tokens), parameters, vectors)
+        own = next(number for number, q in enumerate(parameters) if p is q)
+        (alone,) = hessian_vector_product(lambda: model.loss(tokens, tokens), [p], [vectors[own]])
+        np.testing.assert_array_equal(alone, whole[own])
+    for p, gradient in zip(parameters, before, strict=True):
+        assert p.grad is p.grad_buffer and np.array_equal(p.grad, gradient)
+
+
+def test_what_has_no_product_is_refused() -> None:
     x = Tensor(np.ones(3), requires_grad=True)
     with pytest.raises(ShapeError, match=r"\(2,\) for a leaf of shape \(3,\)"):
         hessian_vector_product(lambda: sum(x), [x], [np.ones(2)])
+    with pytest.raises(GraphError, match="uses no leaf"):
+        hessian_vector_product(lambda: Tensor(1.0) * 2, [x], [np.ones(3)])

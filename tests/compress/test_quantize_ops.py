@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minipar.autograd import Tensor, backward, gradcheck, maximum, sum
-from minipar.compress.quantize import Limits, Scheme, fake_quantize, integer_linear, integer_matmul, minmax, mse, percentile, quantize
+from minipar.compress.quantize import (
+    Limits,
+    Scheme,
+    fake_quantize,
+    integer_linear,
+    integer_matmul,
+    minmax,
+    mse,
+    percentile,
+    quantize,
+)
 from minipar.errors import ConfigError, RangeError, ShapeError
 from minipar.rng import stream
 
