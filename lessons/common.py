@@ -49,6 +49,7 @@ class Lesson:
             self.folder, self.fast = _command_line(name)
             if self.size > ranks == 1:
                 raise ConfigError(f"lesson {name} runs in one process: start it without mpirun")
+            _make(self.folder)
         except ConfigError:
             self._job.__exit__(*sys.exc_info())                     # ends the program, on all ranks, with one line
         if self.rank > 0:
@@ -87,7 +88,6 @@ class Lesson:
         """Save the figure as FOLDER/<lesson><name>.png, once for all ranks; returns it, so that a notebook shows it."""
         def save(comm: Communicator) -> None:
             if comm.rank == 0:
-                self.folder.mkdir(parents=True, exist_ok=True)
                 figure.savefig(self.folder / f"{self.name}{name}.png", dpi=110)
 
         self.run(save, ranks=1)
@@ -105,6 +105,14 @@ def _command_line(name: str) -> tuple[Path, bool]:
     if unknown:
         raise ConfigError(f"lesson {name} does not know {unknown[0]!r}; it takes [--fast] [FOLDER for the pictures]")
     return Path(folders[0]) if folders else PICTURES, "--fast" in words
+
+
+def _make(folder: Path) -> None:
+    """Make the folder for pictures: before a lesson computes for a minute, not after. Raises ConfigError where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"no folder for pictures can be made at {folder}: {error.strerror}; name another one") from error
 
 
 def _everyones(comm: Communicator, result: Any) -> list[Any]:

@@ -1,13 +1,13 @@
-"""Running lessons as readers do: in a process of their own, with warnings as errors; whole, changed, or a few cells of them."""
+"""Running lessons: whole, as readers do; changed, or a few cells of them, in a process that has imported all before."""
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.lessons.forks import forked
 from tests.ranks import ROOT
 
 LESSONS = sorted(path.stem for path in (ROOT / "lessons").glob("*.py") if path.stem != "common")
@@ -27,9 +27,7 @@ def command(script: Path, folder: Path, *options: str) -> list[str]:
 
 
 def on_threads(script: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "lessons")}               # for a changed copy elsewhere
-    return subprocess.run(command(script, folder, *options), capture_output=True, text=True, check=False, timeout=120,
-                          env=environment)
+    return subprocess.run(command(script, folder, *options), capture_output=True, text=True, check=False, timeout=120)
 
 
 def changed(lesson: str, old: str, new: str, folder: Path) -> Path:
@@ -47,4 +45,4 @@ def solved(lesson: str, needed: tuple[str, ...], solution: str, folder: Path) ->
     script = folder / f"{lesson}.py"
     script.write_text("".join([first, *(cell for cell in cells if any(text in cell for text in needed)), solution]),
                       encoding="utf-8")
-    return on_threads(script, folder, "--fast")
+    return forked(script, folder, "--fast")

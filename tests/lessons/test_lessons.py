@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lessons.forks import forked
 from tests.lessons.running import LESSONS, alone, changed, command, on_threads, solved
 from tests.ranks import ROOT, mpirun
 
@@ -68,7 +69,7 @@ def seconds_of_children() -> float:
 @pytest.mark.parametrize("lesson", BREAKS)
 def test_what_a_lesson_says_to_break_breaks(lesson: str, tmp_path: Path) -> None:
     old, new, stop = BREAKS[lesson]
-    job = on_threads(changed(lesson, old, new, tmp_path), tmp_path, "--fast")
+    job = forked(changed(lesson, old, new, tmp_path), tmp_path, "--fast")
     assert job.returncode == 1 and job.stderr.rstrip().endswith(f"AssertionError: {stop}"), job.stdout + job.stderr
 
 
@@ -105,7 +106,7 @@ assert max(lesson.run(overlapped, sizes)) < 0.99 * bucket_ms[best]
 @pytest.mark.parametrize("words, wrong", [(["--fats"], "'--fats'"), (["--fast", "here", "there"], "'there'")])
 def test_a_lesson_says_in_one_line_what_it_does_not_know(words: list[str], wrong: str, ranks: int, tmp_path: Path) -> None:
     script = planted(tmp_path, ranks=4)
-    job = mpirun(ranks, [*command(script, tmp_path)[:-1], *words], limit=60) if ranks else on_threads(script, tmp_path, *words)
+    job = mpirun(ranks, [*command(script, tmp_path)[:-1], *words], limit=60) if ranks else forked(script, tmp_path, *words)
     said = [line for line in (job.stdout + (job.stderr or "")).splitlines() if "lesson" in line]
     assert job.returncode == 2 and len(said) == 1 and f"lesson wrong does not know {wrong}; it takes [--fast]" in said[0]
 
@@ -116,7 +117,15 @@ def test_a_lesson_of_one_process_refuses_mpirun(tmp_path: Path) -> None:
     assert job.returncode == 2 and job.stdout.count("runs in one process: start it without mpirun") == 1
 
 
+def test_a_lesson_says_at_once_that_it_cannot_save_pictures(tmp_path: Path) -> None:
+    script = planted(tmp_path, ranks=2)
+    script.write_text(f"import sys\nsys.argv[1:] = ['{script}/here']\n{script.read_text()}")
+    job = forked(script, tmp_path)
+    assert job.returncode == 2 and not job.stdout
+    assert f"no folder for pictures can be made at {script}/here: Not a directory; name another one" in job.stderr
+
+
 @pytest.mark.parametrize("words, fast", [(["--fast"], True), ([], False)])
 def test_a_lesson_knows_whether_it_is_to_be_fast(words: list[str], fast: bool, tmp_path: Path) -> None:
-    job = on_threads(planted(tmp_path, ranks=2), tmp_path, *words)
+    job = forked(planted(tmp_path, ranks=2), tmp_path, *words)
     assert job.stdout.splitlines()[0] == f"fast {fast}, pictures in {tmp_path}"
