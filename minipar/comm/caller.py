@@ -21,11 +21,10 @@ LIBRARIES = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "pla
 def caller() -> tuple[str, str]:
     """(operation, place): the outermost function of comm/ on this thread's stack, and "file.py:88" that called it."""
     frame = sys._getframe(1)
-    code = frame.f_code
-    while frame.f_back is not None and not (name := outside(frame.f_code.co_filename)):
-        code = frame.f_code
-        frame = frame.f_back
-    return code.co_name, f"{name}:{frame.f_lineno}"
+    operation = frame.f_code.co_name
+    while not (name := outside(frame.f_code.co_filename)) and frame.f_back is not None:
+        operation, frame = frame.f_code.co_name, frame.f_back
+    return operation, f"{name}:{frame.f_lineno}"
 
 
 def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
