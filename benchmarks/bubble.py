@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from statistics import median
 
+from turns import require_ranks
+
 from minipar.comm.network import Network
 from minipar.comm.start import job
 from minipar.config import Layout, ModelConfig, TrainConfig
@@ -28,6 +30,7 @@ def main() -> None:
     keep_freed_memory()
     message = 4 * MODEL.context * MODEL.width                       # bytes of a sample between two stages
     with job(checked=False) as comm:
+        require_ranks(comm, 2)
         for pipeline in ("gpipe", "1f1b", "zb-h1"):
             layout = Layout(pp=comm.size, pipeline=pipeline)
             traces = [trace_step(comm, layout, MODEL, TRAIN, *text_of(MODEL.vocabulary), NETWORK) for _ in range(REPEATS)]

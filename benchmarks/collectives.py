@@ -19,10 +19,11 @@ from collections.abc import Callable
 from statistics import median
 
 import numpy as np
+from turns import require_ranks
 
 from minipar.comm.collectives import all_reduce, shared_array
-from minipar.comm.mpi import world
 from minipar.comm.protocol import Communicator
+from minipar.comm.start import job
 
 SIZES = [8, 4 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20]
 ROUNDS = 101
@@ -79,8 +80,7 @@ def human(nbytes: int) -> str:
     return f"{nbytes} B" if nbytes < 1024 else f"{nbytes >> 10} KiB" if nbytes < 1 << 20 else f"{nbytes >> 20} MiB"
 
 
-def main(sizes: list[int]) -> None:
-    comm = world(board=False)
+def race(comm: Communicator, sizes: list[int]) -> None:
     if comm.rank == 0:
         cores = len(os.sched_getaffinity(0))
         print(f"all-reduce in place, float32, {comm.size} ranks on {cores} cores: times as fast as the MPI library's (native)")
@@ -95,4 +95,6 @@ def main(sizes: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(size) for size in sys.argv[1:]] or SIZES)
+    with job(checked=False) as comm:
+        require_ranks(comm, 2)
+        race(comm, [int(size) for size in sys.argv[1:]] or SIZES)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from turns import require_ranks
 
 from minipar.comm.checking import Checking
 from minipar.comm.protocol import Communicator
@@ -64,4 +65,5 @@ def measure(comm: Communicator) -> None:
 
 if __name__ == "__main__":
     with job(checked=False) as comm:
+        require_ranks(comm, 2, 2)
         measure(comm)

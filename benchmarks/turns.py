@@ -16,6 +16,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 
+from minipar.comm.protocol import Communicator
+from minipar.errors import LayoutError
+
 Times = dict[str, list[float]]                                      # contender -> seconds, one per round
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,6 +50,13 @@ def in_fresh_processes(script: str, arguments: list[str], restarts: int) -> list
             sys.exit(done.returncode)
         runs.append(json.loads(done.stdout))
     return runs
+
+
+def require_ranks(comm: Communicator, least: int, most: int | None = None) -> None:
+    """Raises LayoutError, which says how to start the benchmark, on fewer ranks than `least` or more than `most`."""
+    if comm.size < least or (most is not None and comm.size > most):
+        script = Path(sys.argv[0]).name
+        raise LayoutError(f"this benchmark cannot run on {comm.size} rank(s): minipar launch -n {least} python benchmarks/{script}")
 
 
 def ratios(runs: list[Times], name: str, base: str) -> list[float]:
