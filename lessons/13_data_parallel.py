@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 from common import Lesson
 from subjects.buckets import ELEMENTS, FLOPS, NETWORK, RATE, overlapped
+from subjects.counted import bytes_sent, one_step, sum_of_noise
 from subjects.line import FEATURES, POINTS, adam_step, slope
 
 from minipar.autograd import backward
@@ -85,9 +86,9 @@ lesson.say(f"1 · {N} samples over {p} ranks, the gradient against one process")
 lesson.table(("each rank divides by", "and then", "off by"),
              ("the N of all ranks", "sum", apart(same_count[0], alone)),
              ("its own number of samples", "mean", apart(own_mean[0], alone)))
-assert apart(same_count[0], alone) < 1e-12, "A24 E2 E31: p ranks with a share each have the gradient of one with the batch"
+assert apart(same_count[0], alone) < 1e-12 and all(np.array_equal(g, same_count[0]) for g in same_count), \
+    "A24 E2 E31: p ranks with a share each have the gradient of one with the batch, and all of them the same bits"
 assert apart(own_mean[0], alone) > 1e-2, "the mean of means counts a sample of a small share for more"
-assert all(np.array_equal(g, same_count[0]) for g in same_count), "all ranks hold the same bits"
 
 # %% [markdown]
 # ## 2 · The same gradient is the same training
@@ -131,7 +132,7 @@ for ranks in lesson.sizes:
 # %% [markdown]
 # The program does not know how many ranks there are, nor what they share. TensorFlow (001, 3.1) calls the choice a distribution
 # *strategy*; here it is one line, the `Layout`, and all are the same training. (Tensor and pipeline parallelism: lessons 14, 15.)
-# What it makes of the ranks is process groups (进程组; 000, 5.2 imports them and uses none), each with numbers 0, 1, ... of its own.
+# It cuts the ranks into process groups (进程组): each numbers its ranks from 0, and adds up among them alone.
 
 # %%
 
@@ -160,55 +161,27 @@ assert all(abs(loss / ends["one process"] - 1) < 1e-10 for loss in ends.values()
 #     main node        (p - 1) n in and (p - 1) n out on one rank, n on each other
 #     ring             2 (p - 1)/p n on every rank: less than 2 n, however many ranks
 #
+# minipar sums gradients in five ways: one all-reduce for each parameter, which is the definition; one for all of them (flat);
+# through memory that the ranks share; in buckets, which need not wait for the end of backward (section 9); and bitwise.
+#
 # **Predict:** for one million parameters in float32 on 16 ranks, how many megabytes leave the main node, and how many leave
 # each rank of a ring?
 
 # %%
 n = 720_720                                                         # divides by every p up to 16
-
-
-def sent(comm: Communicator, algorithm: str) -> int:
-    """Bytes that this rank sends in one all-reduce of n float32."""
-    counting = Counting(comm)
-    all_reduce(counting, np.zeros(n, np.float32), why="gradients", algorithm=algorithm)
-    return counting.traffic.total().bytes
-
-
-def through_memory(comm: Communicator, algorithm: str) -> np.ndarray:
-    return all_reduce(comm, stream(0, "noise", comm.rank).normal(size=1000), why="noise", algorithm=algorithm)
-
-
-rings, mains = lesson.run(sent, "ring"), lesson.run(sent, "naive")
+rings, mains = lesson.run(bytes_sent, "ring", n), lesson.run(bytes_sent, "naive", n)
 lesson.say(f"3 · bytes sent, in units of the gradient's {4 * n:,}")
 lesson.table(("rank", "ring", "main node", "formulas"),
              *((r, ring / n / 4, main / n / 4, f"{2 * (p - 1) / p:.3g} and {p - 1 if r == 0 else 1}")
                for r, (ring, main) in enumerate(zip(rings, mains, strict=True))))
-assert mains == [naive_all_reduce(p, r, n).elements * 4 for r in range(p)], "A43: a main node sends p - 1 gradients, others one"
+assert mains == [4 * n * (p - 1)] + [4 * n] * (p - 1), "A43: a main node sends p - 1 gradients, others one"
 if n % p == 0:
     assert rings == [2 * (p - 1) * n // p * 4] * p, "A43 E30: on a ring each rank sends 2 (p - 1) / p of the gradient"
 algorithms = ["ring", "naive", "tree", "recursive_doubling", "halving_doubling", "shared"] + ["native"] * lesson.mpi
-sums = {name: lesson.run(through_memory, name)[0] for name in algorithms}       # native: the MPI library's own
+sums = {name: lesson.run(sum_of_noise, name)[0] for name in algorithms}       # native: the MPI library's own
 assert all(np.allclose(total, sums["ring"], rtol=1e-12, atol=1e-12) for total in sums.values()), \
     "E30: every all-reduce gives the same sum, with a main node and without"
-
-# %% [markdown]
-# minipar sums gradients in five ways: one all-reduce for each parameter, which is the definition; one for all of them (flat);
-# through memory that the ranks share; in buckets, which need not wait for the end of backward (section 9); and bitwise.
-
-# %%
-
-
-def one_step(comm: Communicator, gradients: str) -> tuple[int, int]:
-    """Messages and bytes of this rank in one step."""
-    layout, counting = Layout(dp=comm.size, gradients=gradients, bucket_bytes=8192), Counting(comm)
-    trainer = Trainer(MODEL, TrainConfig(batch=N), ByteTokenizer(), TEXT, Grid(counting, layout))
-    counting.traffic.tallies.clear()
-    trainer.step()
-    total = counting.traffic.total()
-    return total.messages, total.bytes
-
-
-steps = {gradients: lesson.run(one_step, gradients) for gradients in GRADIENTS}
+steps = {gradients: lesson.run(one_step, MODEL, TEXT, N, gradients) for gradients in GRADIENTS}
 lesson.table(("gradients", "messages of rank 0", "bytes"), *((name, *ranks[0]) for name, ranks in steps.items()))
 assert steps["parameter"][0][0] > steps["buckets"][0][0] > steps["flat"][0][0] and steps["shared"][0][1] < 100, \
     "fewer and larger messages, down to none: through shared memory only the loss travels"
@@ -251,12 +224,12 @@ assert [sent for _, sent in by_server] == [p - 1] + [1] * (p - 1), \
 # %% [markdown]
 # ## 5 · "Distributed" training that is not
 #
-# 000 (5.2) prints a `train_distributed` (R16). It asks for its rank, prints it, and every rank walks through the whole data,
-# and there is no collective in it anywhere (the `DistributedDataParallel` of the text around it is never called). So p ranks
-# read p N samples where N were to be read, and unless they shuffle alike, they end with p different models. It is called for
-# 4 GPUs, with batch 16, but without a launcher, so that one process is all there is; with one, the global batch is 64.
+# 000 (5.2) prints a `train_distributed` (R16). It asks for its rank and prints it. Then every rank walks through the whole data,
+# and nothing in it communicates: the `DistributedDataParallel` of the text below is never called. So p ranks read p N samples
+# where N were to be read, and unless they shuffle alike, they end with p different models. It is called for 4 GPUs, with batch
+# 16, but without a launcher, so that there is one process. With four, the global batch is 64.
 #
-# Four lines repair it: the same shuffle on all ranks, a share of each global batch, and an all-reduce.
+# Three lines repair it: the same shuffle on all ranks, a share of each global batch, and an all-reduce.
 
 # %%
 LOCAL = 4                                                           # samples of a rank in one step
@@ -303,10 +276,9 @@ assert models(mended) == (5 * POINTS, 0.0) and np.allclose(mended[0][0], referen
 # %% [markdown]
 # ## 6 · Averaging parameters is another algorithm
 #
-# R21, 004 (3.3.1) and 001 (2.2): each device updates its own parameters, and now and then they are averaged. That is *local
-# SGD*. The average of p models after one SGD step each is the model after one step along the average gradient, since the step
-# is linear in the gradient. After two steps it is not: the second gradients were taken at p different places. And for Adam
-# not even after one.
+# R21: in 004 (3.3.1) and 001 (2.2) each device updates its own parameters, and now and then (定期) they are synchronised. That is
+# *local SGD*. The average of p models after one SGD step each is the model after one step along the average gradient. After two
+# steps it is not: the second gradients were taken at p different places. And for Adam not even after one.
 #
 # **Predict:** which of these four end where synchronous training ends: SGD averaged after every step, after every 10 steps,
 # never; Adam averaged after every step?
@@ -398,8 +370,7 @@ assert np.allclose(list(step_ms["100 GB/s"].values()), [100, 54, 31, 19.5]), "N7
 #
 # Backward has the gradient of the last layers long before that of the first. Cut the gradient into buckets, and let each one
 # travel as soon as it is complete, while backward goes on: `overlapped` in `subjects/buckets.py`. Its ranks carry a clock
-# (`minipar/comm/clock.py`) that charges 50 us + 8 ns per byte for a message, and a fixed rate for computing, so that each rank
-# is a machine of its own.
+# (`minipar/comm/clock.py`): a message costs 50 us + 8 ns per byte, computing a fixed rate, as if each had its own machine.
 #
 # Few buckets overlap little; many pay latency for each. **Predict** the shape of the curve, and below what it cannot fall.
 #
@@ -407,13 +378,7 @@ assert np.allclose(list(step_ms["100 GB/s"].values()), [100, 54, 31, 19.5]), "N7
 # backward has ended. On four ranks, find sizes for `overlapped` that beat the best of the equal ones.
 
 # %%
-
-
-def bucket_sizes(buckets: int) -> list[int]:
-    return [len(part) for part in np.array_split(np.zeros(ELEMENTS), buckets)]
-
-
-bucket_ms = {buckets: max(lesson.run(overlapped, bucket_sizes(buckets))) for buckets in (1, 2, 4, 8, 16, 32, 64)}
+bucket_ms = {buckets: max(lesson.run(overlapped, even_counts(ELEMENTS, buckets))) for buckets in (1, 2, 4, 8, 16, 32, 64)}
 computing = 1e3 * FLOPS / RATE
 network = 1e3 * float(ring_all_reduce(p, 4 * ELEMENTS, Links(alpha=NETWORK.alpha, beta=NETWORK.beta)))
 lesson.say(f"9 · backward takes {computing:g} ms, one all-reduce {network:.3g} ms")

@@ -38,7 +38,8 @@ BREAKS = {
                         "A23: the gradient is T (softmax(z_s/T) - softmax(z_t/T))"),
     "11_importance": ("step = -w[i] / inverse[i, i] * inverse[:, i]", "step = without(w, i)",
                       "F20 E27: OBS predicts .02375 and .03420, and that is what the loss rises by"),
-    "13_data_parallel": ("clip=0, seed=0)", "clip=0, seed=comm.rank)", "replicas are equal"),
+    "13_data_parallel": ("clip=0, seed=0,", "clip=0, seed=comm.rank,",
+                         "E2: replicas are equal, since they start from the same weights and take the same steps"),
     "14_tensor_parallel": ('copy_to_region(x, comm, "dx")', "x",
                            "A17: y, dW and dx are those of the dense layer, but here not: dx of split_outputs"),
     "15_pipeline_parallel": ('all_reduce(ends, tied.grad, why="tied table")', "tied.grad",
@@ -95,7 +96,7 @@ def test_a_lesson_that_fails_under_mpirun_says_so_once(tmp_path: Path) -> None:
 
 def test_the_exercise_of_lesson_13_can_be_solved(tmp_path: Path) -> None:
     """Buckets of growing, then of falling size beat the best of the equal ones. Only the cells that it needs are run."""
-    job = solved("13_data_parallel", ("def overlapped",), """
+    job = solved("13_data_parallel", ("bucket_ms = ",), """
 sizes = [ELEMENTS * part // 15 for part in (1, 2, 3, 3, 3, 2, 1)]
 assert max(lesson.run(overlapped, sizes)) < 0.99 * bucket_ms[best]
 """, tmp_path)
