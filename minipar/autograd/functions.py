@@ -38,7 +38,7 @@ sqrt    = _of_output("sqrt",    np.sqrt,                                  lambda
 tanh    = _of_output("tanh",    np.tanh,                                  lambda y: 1 - y * y)
 sigmoid = _of_output("sigmoid", lambda x: 0.5 + 0.5 * np.tanh(0.5 * x),   lambda y: y * (1 - y))      # never overflows
 log     = _of_input("log",      np.log,                                   lambda x: 1 / x)
-relu    = _of_input("relu",     lambda x: x * (x.real > 0),               lambda x: x.real > 0)
+relu    = _of_input("relu",     lambda x: np.maximum(x, 0),               lambda x: x.real > 0)
 absolute = _of_input("absolute", lambda x: x * np.sign(x.real),           lambda x: np.sign(x.real))
 
 GELU_SCALE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
@@ -61,9 +61,9 @@ def where(condition: Array, a: Any, b: Any) -> Tensor:
 
 
 def maximum(a: Any, b: Any) -> Tensor:
-    """The larger of both, element by element; the gradient goes to the larger, to `a` where they are equal."""
+    """The larger of both, element by element, NaN if one is; the gradient goes to the larger, to `a` where they are equal."""
     a, b = _pair(a, b)
-    return where(a.data.real >= b.data.real, a, b)
+    return where((a.data.real >= b.data.real) | np.isnan(a.data), a, b)
 
 
 def dropout(x: Tensor, keep: Array, rate: float) -> Tensor:

@@ -1,4 +1,7 @@
-"""Sums and what is made of them. `axis` is an int, a tuple or None for all axes; `keepdims` keeps them with length 1."""
+"""Sums and what is made of them. `axis` is an int, a tuple or None for all axes; `keepdims` keeps them with length 1.
+
+Raises ShapeError for an axis that a tensor does not have.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ import numpy as np
 
 from minipar.autograd.functions import exp, log
 from minipar.autograd.tensor import Tensor, record
+from minipar.errors import ShapeError
 
 Axis = int | tuple[int, ...] | None
 
 
 def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     axes = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    if not all(-ndim <= a < ndim for a in axes):
+        raise ShapeError(f"axis {axis} is not among the {ndim} axes of this tensor")
     return tuple(a % ndim for a in axes)
 
 

@@ -96,11 +96,13 @@ class Node:
 class Tensor:
     """An n-dimensional array with a gradient.
 
-    data           the values, any float dtype
+    data           the values: floats of any dtype; a constant may hold integers too
     node           the op that made it; None for a leaf
     requires_grad  of a leaf: whether backward brings it a gradient
     grad           of a leaf: the gradient, accumulated over calls of backward; None stands for zero
     grad_buffer    of a leaf: where the gradient is to be kept (a view into a flat buffer), or None for a new array
+
+    Raises ShapeError for data that are no numbers (another Tensor, say), or a gradient of integers.
     """
 
     __slots__ = ("data", "node", "requires_grad", "grad", "grad_buffer", "hooks")
@@ -108,6 +110,9 @@ class Tensor:
 
     def __init__(self, data: Any, *, requires_grad: bool = False):
         self.data = np.asarray(data)
+        if self.data.dtype.kind not in ("fc" if requires_grad else "fciub"):
+            raise ShapeError(f"Tensor: {type(data).__name__} of {self.data.dtype}; a tensor holds numbers, floats if it is to have "
+                             f"a gradient")
         self.node: Node | None = None
         self.requires_grad = requires_grad
         self.grad: np.ndarray | None = None
@@ -209,10 +214,11 @@ def record(data: np.ndarray, parents: Sequence[Tensor], vjp: Vjp) -> Tensor:
 
 
 def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
-    """`value` if it is a Tensor, else a constant; a Python number takes the dtype of `like`, so float32 stays float32."""
+    """`value` if it is a Tensor, else a constant; a number takes the float dtype of `like`, so float32 stays float32."""
     if isinstance(value, Tensor):
         return value
-    return Tensor(np.asarray(value, like.dtype if like is not None and isinstance(value, int | float) else None))
+    number = isinstance(value, int | float | np.integer)
+    return Tensor(np.asarray(value, like.dtype if number and like is not None and like.dtype.kind in "fc" else None))
 
 
 def _pair(a: Any, b: Any) -> tuple[Tensor, Tensor]:
@@ -262,7 +268,7 @@ def div(a: Any, b: Any) -> Tensor:
 def power(a: Tensor, exponent: float) -> Tensor:
     """a ** exponent for a constant exponent."""
     x = a.data
-    return record(x**exponent, (a,), lambda g: (g * exponent * x ** (exponent - 1),))
+    return record(x**exponent, (a,), lambda g: (g * exponent * x ** (exponent - 1) if exponent else 0 * g,))    # not 0 / 0 at 0
 
 
 @castable

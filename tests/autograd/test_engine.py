@@ -230,9 +230,11 @@ def test_threads_differentiate_at_the_same_time() -> None:
 
 def test_arrays_and_numbers_mix_with_tensors() -> None:
     x = Tensor(np.ones((2, 3), np.float32), requires_grad=True)
-    for y in (x * 2, 2.5 * x, np.float32(3) * x, 1 / x, x / 2, 1 - x, x - 1, np.ones((2, 3), np.float32) * x, x**2, -x,
-              np.ones((4, 2), np.float32) @ x, matmul(x, np.ones((3, 2), np.float32)), np.ones(3, np.float32) + x):
+    for y in (x * 2, 2.5 * x, np.float32(3) * x, x * np.int64(3), x / np.float64(3), 1 / x, x / 2, 1 - x, x - 1, x**2, -x,
+              np.ones((2, 3), np.float32) * x, np.ones((4, 2), np.float32) @ x, matmul(x, np.ones((3, 2), np.float32)),
+              np.ones(3, np.float32) + x):
         assert isinstance(y, Tensor) and y.dtype == np.float32 and y.node is not None
+    assert (Tensor(np.arange(3)) * 0.5).data.tolist() == [0, 0.5, 1], "a number does not become an integer"
     assert repr(x) == "Tensor(leaf, shape=(2, 3), dtype=float32)"
     assert "op result" in repr(x * 2) and "constant" in repr(Tensor(1.0))
     assert Tensor(2.5).item() == 2.5 and x.ndim == 2

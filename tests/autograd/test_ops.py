@@ -51,6 +51,17 @@ def test_inputs_and_seed_gradient_are_left_alone(name: str, op: Op, shapes: tupl
 
 
 @pytest.mark.parametrize("name, op, shapes", CASES, ids=IDS)
+def test_the_order_of_the_inputs_in_memory_changes_no_gradient(name: str, op: Op, shapes: tuple) -> None:
+    plain, other = leaves(shapes), leaves(shapes)
+    for leaf in other.values():
+        leaf.data = np.repeat(leaf.data, 2)[::2].reshape(leaf.shape) if leaf.ndim < 2 else np.asfortranarray(leaf.data)
+    for of in (plain, other):
+        backward(scalar(op, of))
+    for key, leaf in plain.items():
+        np.testing.assert_allclose(other[key].grad, leaf.grad, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name, op, shapes", CASES, ids=IDS)
 def test_recording_changes_no_value(name: str, op: Op, shapes: tuple) -> None:
     with no_grad():
         silent = scalar(op, leaves(shapes))
@@ -80,6 +91,21 @@ def test_large_values_do_not_overflow(op) -> None:
     assert np.isfinite(out.data).all() and np.isfinite(a.grad).all()
 
 
+def test_what_is_not_finite_shows_and_does_not_spread() -> None:
+    a = Tensor(np.array([-np.inf, np.nan, np.inf, 1.0]), requires_grad=True)
+    np.testing.assert_array_equal(autograd.relu(a).data, [0, np.nan, np.inf, 1])
+    for one, other in ((a, 0.5), (0.5, a)):
+        np.testing.assert_array_equal(autograd.maximum(one, other).data, [0.5, np.nan, np.inf, 1])
+
+
+def test_powers_of_zero() -> None:
+    """x ** 0 is 1 everywhere, so its slope is 0, at x = 0 too."""
+    for exponent, slope in ((0, 0), (1, 1), (2, 0)):
+        x = Tensor(np.zeros(3), requires_grad=True)
+        backward(autograd.sum(x**exponent))
+        assert x.grad.tolist() == [slope] * 3
+
+
 def test_dropout_keeps_the_expectation() -> None:
     x = Tensor(np.ones((400, 500)))
     keep = np.random.default_rng(0).random(x.shape) >= 0.3
@@ -90,6 +116,10 @@ def test_dropout_keeps_the_expectation() -> None:
     (lambda: Tensor(np.ones((2, 3))) + np.ones(2),                                      ShapeError, r"\(2, 3\) and \(2,\)"),
     (lambda: Tensor(np.ones((2, 3))) @ np.ones((2, 3)),                                 ShapeError, "matmul"),
     (lambda: Tensor(np.ones(3)) @ np.ones((3, 2)),                                      ShapeError, "matmul"),
+    (lambda: autograd.sum(Tensor(np.ones((2, 3))), 2),                                  ShapeError, "axis 2 is not among the 2"),
+    (lambda: autograd.max(Tensor(1.0), 0),                                              ShapeError, "axis 0 is not among the 0"),
+    (lambda: Tensor(Tensor(1.0)),                                                       ShapeError, "Tensor of object; .* numbers"),
+    (lambda: Tensor(np.arange(3), requires_grad=True),                                  ShapeError, "int64; .* floats if it is to"),
     (lambda: autograd.split(Tensor(np.ones(4)), [1, 2]),                                ShapeError, "add up to 3"),
     (lambda: autograd.linear(Tensor(np.ones((2, 3))), Tensor(np.ones((2, 4)))),         ShapeError, "linear"),
     (lambda: autograd.causal_attention(Tensor(np.ones((1, 2, 8))), 3),                  ShapeError, "3 heads"),

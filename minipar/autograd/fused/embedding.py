@@ -32,7 +32,7 @@ def embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
         raise DataError(f"token {tokens.min() if tokens.min() < 0 else tokens.max()} is outside the vocabulary of {len(rows)}")
 
     def scatter(g: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-        out = np.empty_like(rows) if out is None else out
+        out = np.empty(rows.shape, g.dtype) if out is None else out
         out[...] = 0
         by_token = g.reshape(-1, rows.shape[1])[np.argsort(tokens, axis=None, kind="stable")]
         present, counts = np.unique(tokens, return_counts=True)
