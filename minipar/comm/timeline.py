@@ -2,6 +2,10 @@
 
 One process per rank, one line in it for the program and one for its link to the network, and an arrow from each message's
 sending to its receiving. The format is Chrome's ("Trace Event Format", 2016): complete events "X", flows from "s" to "f".
+
+Perfetto is stricter than the format. It counts whole nanoseconds and drops a slice that begins before the last one of its line
+has ended; it takes arrows whose names are numbers, in an order in which none ends before it begins; and it keeps process 0 and
+thread 0 for the idle task of Linux.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -60,9 +64,9 @@ class Flows:
 
 
 def gather_events(comm: Communicator, events: Iterable[Event]) -> list[Event] | None:
-    """All ranks' events on rank 0, times as floats; None on the others. Pass a communicator that is not traced itself."""
+    """All ranks' events on rank 0, times as Fractions; None on the others. Pass a communicator that is not traced itself."""
     why = "gather events"
-    plain = [asdict(replace(event, begin=float(event.begin), duration=float(event.duration))) for event in events]
+    plain = [asdict(event) | {"begin": str(Fraction(event.begin)), "duration": str(Fraction(event.duration))} for event in events]
     mine = np.frombuffer(json.dumps(plain).encode(), np.uint8)
     if comm.rank != 0:
         comm.send(np.array([mine.size]), 0, why=why)
@@ -72,32 +76,49 @@ def gather_events(comm: Communicator, events: Iterable[Event]) -> list[Event] | 
     for source in range(1, comm.size):
         length = comm.recv(np.empty(1, np.int64), source, why=why)[0]
         texts.append(comm.recv(np.empty(length, np.uint8), source, why=why))
-    return [Event(**fields) for text in texts for fields in json.loads(text.tobytes())]
+    plain = [fields for text in texts for fields in json.loads(text.tobytes())]
+    return [Event(**fields | {name: Fraction(fields[name]) for name in ("begin", "duration")}) for fields in plain]
 
 
 def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:
     """The events of all ranks as a JSON-able document; times in microseconds, as the format wants them."""
-    events = sorted(events, key=lambda event: (event.rank, TRACKS.index(event.track), event.begin))
-    ends = [{event.flow for event in events if event.kind == kind} for kind in ("send", "recv")]
-    complete = (ends[0] & ends[1]) - {""}
-    rows: list[dict[str, Any]] = []
-    for rank in sorted({event.rank for event in events}):
-        about = [("process_name", 0, {"name": f"rank {rank}"}), ("process_sort_index", 0, {"sort_index": rank}),
-                 *(("thread_name", tid, {"name": track}) for tid, track in enumerate(TRACKS))]
-        rows += [{"ph": "M", "name": name, "pid": rank, "tid": tid, "args": args} for name, tid, args in about]
+    events = sorted(events, key=lambda event: (event.track == "program", event.rank, event.begin, -event.duration))
+    sent, received = ({event.flow: event for event in events if event.kind == kind and event.flow} for kind in ("send", "recv"))
+    arrows = {flow: number for number, flow in enumerate(flow for flow in sent if flow in received)}
+    rows = [row for rank in sorted({event.rank for event in events}) for row in _names(rank)]
     for event in events:
-        place = {"pid": event.rank, "tid": TRACKS.index(event.track)}
-        begin, duration = float(event.begin) * 1e6, float(event.duration) * 1e6
+        begin, end = _nanoseconds(event.begin), _nanoseconds(event.end)
         args = {"op": event.op, "peer": event.peer, "bytes": event.bytes} if event.peer is not None else {}
-        rows.append({"ph": "X", "name": event.why or event.kind, "cat": event.kind, "ts": begin, "dur": duration,
-                     **place, "args": args})
-        if event.flow in complete:
-            arrow = {"name": "message", "cat": "message", "id": event.flow, **place}
+        rows.append({"ph": "X", "name": event.why or event.kind, "cat": event.kind, "ts": begin / 1000,
+                     "dur": (end - begin) / 1000, **_place(event.rank, event.track), "args": args})
+        if event.flow in arrows:
+            arrow = {"name": "message", "cat": "message", "id": arrows[event.flow], **_place(event.rank, event.track)}
             if event.kind == "send":
-                rows.append({"ph": "s", "ts": begin, **arrow})
-            else:                                                   # "e": ends at the slice around ts, so just before its end
-                rows.append({"ph": "f", "bp": "e", "ts": begin + 0.99 * duration, **arrow})
+                rows.append({"ph": "s", "ts": begin / 1000, **arrow})
+            else:                                                   # "e": to the slice around ts, so not where the next one begins
+                last = max(begin, end - 1, _nanoseconds(sent[event.flow].begin))
+                rows.append({"ph": "f", "bp": "e", "ts": min(last, end) / 1000, **arrow})
     return {"traceEvents": rows, "displayTimeUnit": "ms"}
+
+
+def _nanoseconds(seconds: float | Fraction) -> int:
+    """Both ends of a slice are rounded, and not its length: what one event leaves off, the next one takes up."""
+    return round(seconds * 10**9)
+
+
+def _place(rank: int, track: str) -> dict[str, int]:
+    """Process and thread, numbered from 1. Thread 1 of process 1 is its main one, and otherwise no thread has its process's number."""
+    return {"pid": rank + 1, "tid": len(TRACKS) * rank + TRACKS.index(track) + 1}
+
+
+def _names(rank: int) -> list[dict[str, Any]]:
+    """What tells a viewer the names and the order of a rank and of its tracks."""
+    rows: list[dict[str, Any]] = []
+    for number, track in enumerate(TRACKS):
+        about = {"process_name": {"name": f"rank {rank}"}, "process_sort_index": {"sort_index": rank},
+                 "thread_name": {"name": track}, "thread_sort_index": {"sort_index": number}}
+        rows += [{"ph": "M", "name": name, **_place(rank, track), "args": args} for name, args in about.items()]
+    return rows
 
 
 def write_trace(path: str | Path, events: Iterable[Event]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +19,30 @@ from minipar.comm.tracing import Tracing
 from tests.ranks import ranks
 
 
-def malformed(document: dict[str, Any]) -> list[str]:
-    """What a viewer of Chrome's JSON trace format could not draw: missing fields, slices that overlap, arrows with one end."""
-    found, open_until, ends = [], {}, Counter()
-    for row in document["traceEvents"]:
-        needed = {"M": {"name", "args"}, "X": {"name", "cat", "ts", "dur", "args"}, "s": {"ts", "id"}, "f": {"ts", "id", "bp"}}
+def lost(document: dict[str, Any]) -> list[str]:
+    """What Perfetto would not show of a document: it imports rows in the order of their times, as whole nanoseconds."""
+    found, lines, begun = [], {}, {}
+    needed = {"M": {"name", "args"}, "X": {"name", "cat", "ts", "dur", "args"}, "s": {"ts", "id"}, "f": {"ts", "id", "bp"}}
+    for row in sorted(document["traceEvents"], key=lambda row: round(1000 * row.get("ts", -1))):
         missing = ({"ph", "pid", "tid"} | needed.get(row.get("ph"), {"a known ph"})) - set(row)
         if missing:
             found.append(f"{row.get('name')}: no {', '.join(sorted(missing))}")
-        elif row["ph"] == "X":
-            stack = open_until.setdefault((row["pid"], row["tid"]), [])
-            while stack and stack[-1] <= row["ts"] + 1e-6:
-                stack.pop()
-            if row["dur"] < 0 or stack and row["ts"] + row["dur"] > stack[-1] + 1e-6:
+            continue
+        if not row["pid"] or not row["tid"]:
+            found.append(f"{row['name']}: 0 is the idle task")
+        around = lines.setdefault((row["pid"], row["tid"]), [])     # slices that may be open: (end, name), the innermost last
+        if row["ph"] == "X":
+            begin, length = round(1000 * row["ts"]), round(1000 * row["dur"])
+            while around and (around[-1][0] < begin or around[-1][0] == begin and length):
+                around.pop()
+            if length < 0 or around and begin < around[-1][0] < begin + length:
                 found.append(f"{row['name']}: overlaps its neighbour")
-            stack.append(row["ts"] + row["dur"])
-        elif row["ph"] in "sf":
-            ends[row["id"]] += 1 if row["ph"] == "s" else 1j
-    return found + [f"{name}: an arrow with one end" for name, both in ends.items() if both != 1 + 1j]
+            around.append((begin + length, row["name"]))
+        elif row["ph"] == "s" and isinstance(row["id"], int) and around:
+            begun[row["id"]] = around[-1][1]
+        elif row["ph"] in "sf" and (not around or begun.pop(row["id"], None) != around[-1][1]):
+            found.append(f"{row['id']}: an arrow without its ends")
+    return found + [f"{name}: an arrow with one end" for name in begun]
 
 
 def traced(comm: Communicator) -> list[Event] | None:
@@ -70,7 +77,7 @@ def test_the_file_can_be_drawn(tmp_path: Path) -> None:
     events = run(4, traced)[0]
     write_trace(tmp_path / "trace.json", events)
     document = json.loads((tmp_path / "trace.json").read_text())
-    assert malformed(document) == []
+    assert lost(document) == []
     names = {row["args"]["name"] for row in document["traceEvents"] if row["name"] == "process_name"}
     assert names == {"rank 0", "rank 1", "rank 2", "rank 3"}
 
@@ -80,7 +87,7 @@ def test_a_clock_gives_the_times() -> None:
         clock = Clock(comm, Network(alpha=0.25, beta=0), flops_per_second=1)
         tracing = Tracing(clock, now=lambda: clock.now)
         with tracing.span("forward"):
-            clock.compute(2, "forward")
+            clock.compute(2 + comm.rank, "forward")
         tracing.sendrecv(np.zeros(1), 1 - comm.rank, np.empty(1), 1 - comm.rank, why="swap")
         return tracing.events, clock.timeline
 
@@ -90,7 +97,23 @@ def test_a_clock_gives_the_times() -> None:
     assert [(event.kind, event.track, event.begin, event.end) for event in timed] == [
         ("compute", "program", 0, 2), ("send", "link", 2, 2.25), ("recv", "program", 2, 2.25)]
     everything = chrome_trace(event for _, timeline in run(2, body) for event in timeline)
-    assert malformed(everything) == [] and sum(row["ph"] == "s" for row in everything["traceEvents"]) == 2
+    assert lost(everything) == [] and sum(row["ph"] == "s" for row in everything["traceEvents"]) == 2
+
+
+@pytest.mark.parametrize("alpha", [0, 7.5e-9, Fraction(1, 3)])
+def test_no_rounding_makes_neighbours_overlap(alpha: float | Fraction) -> None:
+    """Times that are no whole nanoseconds, and messages that take no time."""
+    def body(comm: Communicator) -> list[Event] | None:
+        clock = Clock(comm, Network(alpha, beta=0), flops_per_second=3e9)
+        for step in range(5):
+            clock.compute(2 + comm.rank, "forward")
+            all_reduce(clock, np.ones(8), why=f"gradients {step}", algorithm="ring")
+        return gather_events(comm, clock.timeline)
+
+    events = run(3, body)[0]
+    document = chrome_trace(events)
+    assert lost(document) == []
+    assert sum(row["ph"] == "f" for row in document["traceEvents"]) == sum(event.kind == "recv" for event in events) > 0
 
 
 def slice_at(begin: float, duration: float, **more: Any) -> Event:
@@ -101,12 +124,15 @@ def slice_at(begin: float, duration: float, **more: Any) -> Event:
     (lambda rows: rows[-1].pop("pid"), "no pid"),
     (lambda rows: rows[-1].update(ph="?"), "no a known ph"),
     (lambda rows: rows.append(dict(rows[-1], ts=0.5e6)), "overlaps"),
-    (lambda rows: rows.append(dict(rows[-1], ph="s", id="m")), "one end")])
+    (lambda rows: rows[-1].update(pid=0), "idle"),
+    (lambda rows: rows.append(dict(rows[-1], ph="s", id=5)), "one end"),
+    (lambda rows: rows.append(dict(rows[-1], ph="s", id="m")), "without its ends"),
+    (lambda rows: rows.append(dict(rows[-1], ph="f", bp="e", id=5)), "without its ends")])
 def test_the_check_of_the_file_can_fail(spoil: Any, complaint: str) -> None:
     document = chrome_trace([slice_at(0.0, 1.0)])
-    assert malformed(document) == []
+    assert lost(document) == []
     spoil(document["traceEvents"])
-    assert any(complaint in line for line in malformed(document))
+    assert any(complaint in line for line in lost(document))
 
 
 def test_a_message_that_never_arrived_has_no_arrow() -> None:
