@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from minipar.compress.quantize import Scheme, minmax, mse, percentile, quantize
+from minipar.compress.quantize import FindLimits, Limits, Scheme, minmax, mse, percentile, quantize
 from minipar.errors import ConfigError, RangeError, ShapeError
 from minipar.rng import stream
 
@@ -160,10 +160,27 @@ def test_nan_and_infinity_are_refused_by_name(case: tuple[np.ndarray, Scheme], b
         quantize(x, scheme, limits, name="the weight up")
 
 
-def test_float16_is_computed_in_float32() -> None:
-    x = stream(0, "half").normal(size=1000).astype(np.float16)
-    q = quantize(x, Scheme(12))
-    assert np.array_equal(q.codes, quantize(x.astype(np.float32), Scheme(12)).codes) and q.dequantize().dtype == np.float32
+@pytest.mark.parametrize("find", [minmax, mse, percentile])
+def test_float16_is_computed_in_float32(find: FindLimits) -> None:
+    x, scheme = stream(0, "half").normal(size=1000).astype(np.float16), Scheme(16, symmetric=False)
+    wide = x.astype(np.float32)
+    limits = find(x, scheme)
+    assert limits.high.dtype == np.float32 and limits == find(wide, scheme)
+    assert np.array_equal(quantize(x, scheme, limits).codes, quantize(wide, scheme, limits).codes)
+    assert quantize(x, Scheme(12)).dequantize().dtype == np.float32
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("exponent", [-80, 90])
+def test_the_best_range_does_not_depend_on_the_unit(exponent: int, symmetric: bool) -> None:
+    """Squares of such numbers are below, or beyond, what float32 holds. An empty column has no best range, but a range."""
+    x = stream(0, "unit").normal(size=(500, 3)).astype(np.float32)
+    x[:, 1] = 0
+    unit, scheme = np.float32(2.0**exponent), Scheme(3, symmetric, axis=1)
+    one, other = mse(x, scheme), mse(x * unit, scheme)
+    assert (one.high[0, [0, 2]] < x.max(0)[[0, 2]]).all()
+    for end, same in zip(other, one, strict=True):
+        assert np.array_equal(end, same * unit)
 
 
 def test_numbers_too_large_for_their_neighbours_are_refused() -> None:
@@ -187,6 +204,8 @@ def test_arrays_that_do_not_fit() -> None:
         quantize(np.zeros((6, 2)), Scheme(axis=1, group=4))
     with pytest.raises(ShapeError, match="tokens is int64; only floats"):
         quantize(np.arange(3), Scheme(), name="tokens")
+    with pytest.raises(ShapeError, match=r"up needs limits of shape \(1, 3\), one pair per scale; got \(3,\) and \(3,\)"):
+        quantize(np.zeros((4, 3)), Scheme(axis=1), Limits(np.zeros(3), np.ones(3)), name="up")
     with pytest.raises(ConfigError, match="share is 0"):
         percentile(np.zeros(3), Scheme(), share=0)
 

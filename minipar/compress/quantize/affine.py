@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minipar.compress.quantize.grid import Grid, Limits, decode, encode, grid_over
+from minipar.compress.quantize.grid import Grid, Limits, decode, encode, floats, grid_over
 from minipar.compress.quantize.limits import minmax
 from minipar.compress.quantize.scheme import Scheme
 from minipar.errors import RangeError, ShapeError
@@ -50,22 +50,24 @@ def quantize(x: np.ndarray, scheme: Scheme, limits: Limits | None = None, *, nam
     """x, floats of any shape, as integers; empty arrays too. limits: the range to cover, by default that of x (`minmax`).
 
     The error of a number inside the range is at most s/2. Computed in x's dtype (float16 in float32). Raises RangeError for NaN
-    and infinity, ShapeError for anything but floats; the messages call x `name`.
+    and infinity, ShapeError for anything but floats and for limits of another shape than the scales; the messages call x `name`.
     """
     x = floats(x, name)
+    grid = grid_for(x, scheme, limits, name)
+    return Quantized(encode(x.reshape(scheme.view(x.shape)), grid, scheme).reshape(x.shape), grid, scheme)
+
+
+def grid_for(x: np.ndarray, scheme: Scheme, limits: Limits | None, name: str) -> Grid:
+    """The grid that x is rounded to, in x's dtype: see `quantize`."""
     if limits is None:
         limits = minmax(x, scheme, name=name)
     else:
         require_finite(x, name)
-    grid = grid_over(limits, scheme, name)
-    return Quantized(encode(x.reshape(scheme.view(x.shape)), grid, scheme).reshape(x.shape), grid, scheme)
-
-
-def floats(x: np.ndarray, name: str) -> np.ndarray:
-    """x, in float32 if it is of a narrower float dtype. Raises ShapeError for other dtypes."""
-    if x.dtype.kind != "f":
-        raise ShapeError(f"{name} is {x.dtype}; only floats can be quantised")
-    return x.astype(np.result_type(x, np.float32), copy=False)
+    low, high = (end.astype(x.dtype, copy=False) for end in limits)
+    if not low.shape == high.shape == scheme.scales(x.shape):
+        raise ShapeError(f"{name} needs limits of shape {scheme.scales(x.shape)}, one pair per scale; got {low.shape} and "
+                         f"{high.shape}")
+    return grid_over(Limits(low, high), scheme, name)
 
 
 def require_finite(x: np.ndarray, name: str) -> None:

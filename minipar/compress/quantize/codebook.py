@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minipar.compress.quantize.affine import floats, require_finite
+from minipar.compress.quantize.affine import require_finite
+from minipar.compress.quantize.grid import floats
 from minipar.compress.quantize.scheme import Scheme
 
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from minipar.autograd import Tensor, record
-from minipar.compress.quantize.affine import floats, require_finite
-from minipar.compress.quantize.grid import Limits, grid_over, nearest
-from minipar.compress.quantize.limits import minmax
+from minipar.compress.quantize.affine import grid_for
+from minipar.compress.quantize.grid import Limits, floats, nearest
 from minipar.compress.quantize.scheme import Scheme
 
 
@@ -24,10 +23,6 @@ def fake_quantize(x: Tensor, scheme: Scheme, limits: Limits | None = None, *, na
     x: float32 or float64, any shape. limits: see `quantize`; they are taken as constants. Raises as `quantize` does.
     """
     data = floats(x.data, name)
-    if limits is None:
-        limits = minmax(data, scheme, name=name)
-    else:
-        require_finite(data, name)
-    numbers, inside = nearest(data.reshape(scheme.view(data.shape)), grid_over(limits, scheme, name), scheme)
+    numbers, inside = nearest(data.reshape(scheme.view(data.shape)), grid_for(data, scheme, limits, name), scheme)
     inside = inside.reshape(x.shape)
     return record(numbers.reshape(x.shape), (x,), lambda g: (np.where(inside, g, 0),))

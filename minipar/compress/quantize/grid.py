@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minipar.compress.quantize.scheme import Scheme
-from minipar.errors import RangeError
+from minipar.errors import RangeError, ShapeError
 
 BLOCK = 1 << 17                                                     # elements: 512 KiB of float32, in the second-level cache
 
@@ -32,6 +32,13 @@ class Grid(NamedTuple):
 
     scale: np.ndarray
     zero: np.ndarray
+
+
+def floats(x: np.ndarray, name: str) -> np.ndarray:
+    """x, in float32 if it is of a narrower float dtype. Raises ShapeError for other dtypes."""
+    if x.dtype.kind != "f":
+        raise ShapeError(f"{name} is {x.dtype}; only floats can be quantised")
+    return x.astype(np.result_type(x, np.float32), copy=False)
 
 
 def grid_over(limits: Limits, scheme: Scheme, name: str) -> Grid:

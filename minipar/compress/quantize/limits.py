@@ -18,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
-from minipar.compress.quantize.grid import Limits, grid_over, nearest
+from minipar.compress.quantize.grid import Limits, floats, grid_over, nearest
 from minipar.compress.quantize.scheme import Scheme
 from minipar.compress.reduction import Reduce, alone
 from minipar.errors import ConfigError, RangeError
@@ -27,8 +27,8 @@ FRACTIONS = 2.0 ** (-np.arange(49) / 6)                             # of the who
 
 
 class FindLimits(Protocol):
-    """x: floats in any shape that the scheme allows. Raises RangeError, in which x is called `name`, for NaN and infinity: on
-    all ranks that share the number's scale.
+    """x: floats in any shape that the scheme allows; the limits have their dtype (float32 for float16). Raises RangeError, in
+    which x is called `name`, for NaN and infinity: on all ranks that share the number's scale.
     """
 
     def __call__(self, x: np.ndarray, scheme: Scheme, reduce: Reduce = ..., *, name: str = ...) -> Limits: ...
@@ -36,7 +36,7 @@ class FindLimits(Protocol):
 
 def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, name: str = "the array") -> Limits:
     """From the smallest to the largest number of x, and 0."""
-    view = x.reshape(scheme.view(x.shape))
+    view = floats(x, name).reshape(scheme.view(x.shape))
     axes = scheme.shared(view.shape)
     low, high = _widest(view.min(axes, keepdims=True, initial=0), view.max(axes, keepdims=True, initial=0), reduce)
     worst = np.maximum(-low, high).max(initial=0)
@@ -55,16 +55,16 @@ def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, name: s
     """
     if not 0 < share <= 100:
         raise ConfigError(f"share is {share}; choose a percentage above 0, at most 100")
-    view = x.reshape(scheme.view(x.shape))
+    view = floats(x, name).reshape(scheme.view(x.shape))
     whole = minmax(x, scheme, reduce, name=name)
     if not view.size:
         return whole
     axes = scheme.shared(view.shape)
     if scheme.symmetric:
-        high = np.percentile(abs(view), share, axes, keepdims=True).astype(x.dtype)
+        high = np.percentile(abs(view), share, axes, keepdims=True).astype(view.dtype)
         return _widest(-high, high, reduce)
     outside = (100 - share) / 2
-    low, high = np.percentile(view, [outside, 100 - outside], axes, keepdims=True).astype(x.dtype)
+    low, high = np.percentile(view, [outside, 100 - outside], axes, keepdims=True).astype(view.dtype)
     return _widest(np.minimum(low, 0), np.maximum(high, 0), reduce)
 
 
@@ -73,13 +73,16 @@ def mse(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, name: str = "t
 
     Costs a rounding of x per fraction.
     """
-    view = x.reshape(scheme.view(x.shape))
+    view = floats(x, name).reshape(scheme.view(x.shape))
     axes = scheme.shared(view.shape)
     low, high = minmax(x, scheme, reduce, name=name)
-    candidates = [Limits(low * x.dtype.type(f), high * x.dtype.type(f)) for f in FRACTIONS]
-    errors = np.stack([((nearest(view, grid_over(limits, scheme, name), scheme)[0] - view) ** 2).sum(axes, keepdims=True)
+    unit = np.ldexp(np.ones_like(high), np.frexp(np.maximum(-low, high))[1] - 1)
+    near_one = view / unit                                          # exact, and its squares neither overflow nor vanish
+    fractions = FRACTIONS.astype(view.dtype)
+    candidates = [Limits(low / unit * f, high / unit * f) for f in fractions]
+    errors = np.stack([((nearest(near_one, grid_over(limits, scheme, name), scheme)[0] - near_one) ** 2).sum(axes, keepdims=True)
                        for limits in candidates])                   # [fractions, *scales]
-    best = FRACTIONS.astype(x.dtype)[reduce(errors, "sum").argmin(0)]
+    best = fractions[reduce(errors, "sum").argmin(0)]
     return Limits(low * best, high * best)
 
 
