@@ -20,13 +20,13 @@
 # Run me: `python lessons/09_quantisation_after_and_in_training.py`, or cell by cell in an editor.
 
 # %%
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from common import Lesson
 from subjects.classifier import Classifier, accuracy, points, train
+from subjects.timing import fastest
 
 from minipar.autograd import Tensor, backward, relu, sum
 from minipar.checkpoint.archive import load, save
@@ -116,7 +116,8 @@ def slope(w: np.ndarray, number: int) -> float:
 
 
 moving = [slope(w, number) for number in np.argsort(abs(w))[:-1]]   # but the largest, which sets the range
-assert np.count_nonzero(moving) <= 2, "A36: a change of a weight changes no integer, so there is nothing to follow"
+assert np.count_nonzero(moving) <= 2, \
+    "A36: with rounding, a small change of a weight changes no integer, so there is nothing to follow"
 leaf = Tensor(w.copy(), requires_grad=True)
 difference = fake_quantize(leaf, SCHEME) - Tensor(aim)
 backward(sum(difference * difference))
@@ -199,9 +200,9 @@ kinds = {name: levels_of_inputs(model, x) for name, model in ({"float32": networ
 lesson.say("4 · 8 bits, by what is done with activations")
 lesson.table(("", "right answers", "values of inputs"), *((name, right[name], kinds[name]) for name in right))
 assert kinds["weights only"] > 5000 and kinds["dynamic"] <= 256 and kinds["static"] <= 256, \
-    "N54 C10: converted weights leave activations in floats; calibrated ones are of 256 values"
+    "N54 C10: converted weights leave activations in floats; quantised ones are of at most 256 values"
 assert all(abs(right[name] - right["float32"]) < 0.01 for name in ("weights only", "dynamic", "static")), \
-    "E18 E19: all three are fine"
+    "E18 E19: all three cost less than .01"
 assert right["static, wrong data"] < right["static"] - 0.1, "A36: activations need data like those to come"
 
 errors = []
@@ -210,7 +211,7 @@ for seed in range(20):                                              # a product 
     product = integer_linear(quantize(a, Scheme(8)), quantize(b, Scheme(8)))
     errors.append(float(np.linalg.norm(product - a @ b) / np.linalg.norm(a @ b)))
 lesson.say(f"  error of an int8 product: {min(errors):.2%} to {max(errors):.2%} of its size", "")
-assert min(errors) < 0.012 < max(errors) and round(float(np.mean(errors)), 3) == 0.012, "A41: an int8 product is off by 1.2 %"
+assert round(float(np.mean(errors)), 3) == 0.012 and max(errors) < 0.015, "A41: an int8 product is off by 1.2 %"
 
 # %% [markdown]
 # ## 5 · What is saved: bytes, not products
@@ -249,14 +250,10 @@ folded = first @ second
 assert abs(inputs @ folded - inputs @ first @ second).max() < 1e-13, "A3: folded, the layers compute the same"
 assert (first.size + second.size, folded.size) == (192, 32), "A3: with 32 multiplications in place of 192"
 a, b = (stream(0, name).integers(-127, 128, (256, 256)).astype(np.int32) for name in "ab")
-seconds = {}
-for name, kernel in (("NumPy's integer product", np.matmul), ("integer_matmul", integer_matmul)):
-    began = time.process_time()
-    result = kernel(a, b)
-    seconds[name] = time.process_time() - began
-    assert np.array_equal(result, a @ b), "A3: all kernels compute the same"
-lesson.table(("256 x 256 x 256", "ms"), *((name, 1e3 * s) for name, s in seconds.items()))
-assert seconds["integer_matmul"] < seconds["NumPy's integer product"], "A3: so take the faster"
+plain, by_floats = fastest(lambda: np.matmul(a, b), lambda: integer_matmul(a, b), rounds=3)
+lesson.table(("256 x 256 x 256", "ms"), ("NumPy's integer product", 1e3 * plain), ("integer_matmul", 1e3 * by_floats))
+assert np.array_equal(integer_matmul(a, b), a @ b), "A3: all kernels compute the same"
+assert by_floats < plain, "A3: so take the faster"
 
 # %% [markdown]
 # **Exercise.** In training, the range is found once and kept. Let the scale learn as well (Esser et al. 2020, "Learned step

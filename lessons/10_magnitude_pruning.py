@@ -22,16 +22,15 @@
 
 # %%
 import io
-import time
-from collections.abc import Callable
 
 import numpy as np
 from common import Lesson
 from subjects.classifier import Classifier, accuracy, train
+from subjects.timing import fastest
 
 from minipar.compress import prune
 from minipar.errors import ConfigError
-from minipar.nn import Linear, Module
+from minipar.nn import Module
 from minipar.optim import Adam, Flat
 from minipar.plots.lessons.magnitude_pruning import draw_magnitude_pruning
 from minipar.rng import stream
@@ -110,8 +109,8 @@ assert ((equal < tau).sum(), (equal <= tau).sum(), by_index.tolist()) == (0, 4, 
 # 001 (2.3) sets redundant weights to zero "and so reduces size and memory". An array of float32 takes 4 bytes per number,
 # whatever the number. Two ways to store only what is there (稀疏存储), for a matrix of 1024 x 1024:
 #
-#     CSR       4 bytes per value, 4 for its column, 4 per row          less than dense from 50 % zeros on
-#     bitmap    4 bytes per value, and one bit per place                less than dense from 3.1 % on
+#     CSR       4 bytes per value, 4 for its column, 4 per row          less than dense above 50 % zeros
+#     bitmap    4 bytes per value, and one bit per place                less than dense above 3.1 %
 
 # %%
 SIDE, MIB = 1024, 2**20
@@ -119,16 +118,15 @@ SIDE, MIB = 1024, 2**20
 
 def sparse_bytes(sparsity: float) -> tuple[int, int]:
     """By the formulas: in CSR, and as a bitmap."""
-    stays = int((1 - sparsity) * SIDE * SIDE)
-    return prune.csr_bytes((SIDE, SIDE), stays), prune.bitmap_bytes(SIDE * SIDE, stays)
+    stays = int((1 - sparsity) * SIDE**2)
+    return prune.csr_bytes((SIDE, SIDE), stays), prune.bitmap_bytes(SIDE**2, stays)
 
 
 weights = stream(0, "matrix").normal(size=(SIDE, SIDE)).astype(np.float32)
 sizes: dict[float, tuple[float, float, float]] = {}
 for sparsity in (0.3, 0.5, 0.8, 0.9):
-    stays = int((1 - sparsity) * SIDE * SIDE)
     sparse = {"w": weights.copy()}
-    prune.magnitude_mask(sparse, 1 - stays / SIDE**2).apply(sparse)
+    prune.magnitude_mask(sparse, 1 - int((1 - sparsity) * SIDE**2) / SIDE**2).apply(sparse)         # as many as the formula says
     csr, bitmap = prune.CSR.of(sparse["w"]), prune.Bitmap.of(sparse["w"])
     assert np.array_equal(csr.dense(), sparse["w"]) and np.array_equal(bitmap.dense(), sparse["w"]), "A11: nothing is lost"
     assert (csr.nbytes, bitmap.nbytes) == sparse_bytes(sparsity), "N30: the bytes are those of the formulas"
@@ -137,9 +135,12 @@ lesson.say("3 · MiB of a 1024 x 1024 matrix")
 lesson.table(("zeros", "dense", "CSR", "bitmap"), *((f"{s:.0%}", *(f"{x:.2f}" for x in row)) for s, row in sizes.items()))
 assert {dense for dense, _, _ in sizes.values()} == {4.0}, "A11: zeros in a dense array save nothing; a sparse store is needed"
 assert [f"{csr:.2f}" for _, csr, _ in sizes.values()] == ["5.60", "4.00", "1.60", "0.80"], \
-    "N30: CSR takes 5.60/4.00/1.60/.80 MiB, less than dense only above 50 %"
+    "N30: CSR takes 5.60/4.00/1.60/.80 MiB"
 assert [f"{bitmap:.2f}" for _, _, bitmap in sizes.values()] == ["2.92", "2.12", "0.92", "0.52"], \
     "N30: a bitmap takes 2.92/2.12/.92/.52 MiB"
+csr_pays = [sparse_bytes(sparsity)[0] < weights.nbytes for sparsity in (0.5, 0.501)]
+bitmap_pays = [sparse_bytes(sparsity)[1] < weights.nbytes for sparsity in (0.031, 0.032)]
+assert csr_pays == bitmap_pays == [False, True], "N30: CSR pays above 50 %, a bitmap above 3.1 %"
 
 # %% [markdown]
 # ## 4 · What pruning costs, and what fine-tuning brings back
@@ -276,15 +277,27 @@ assert list(refusals) == ["004: step() left out"] and "step() was called 0 times
     "C9 E24 N63: the parameters set ratio and frequency, but without step() it raises"
 
 # %% [markdown]
-# 004 then compares files, and an .h5 of a pruned model is as large as that of any other. (It grew even, from 30 776 to 50 796
-# bytes, as long as the wrapper was not stripped off.) A packed file is smaller; so is a zipped one, since zeros are easy to
-# guess. 004's model, for images of 784 pixels, has 101 770 parameters; if every weight becomes one byte, it is a fourth.
+# 002 saves its model as an .h5 file, which is as large as that of any other: an array of zeros is an array. (For a small network
+# TensorFlow wrote 30 776 bytes before and after, and 50 796 as long as the wrapper was not stripped off.) A packed file is
+# smaller; so is a zipped one, since zeros are easy to guess.
+#
+# 004's model has layers of 128 and 10 units. On images of 784 pixels (004 does not say) it has 101 770 parameters; if every weight
+# becomes one byte, it is a fourth.
 
 # %%
-page_model = [Linear("hidden", 784, 128), Linear("out", 128, 10)]
-count = sum(p.size for layer in page_model for p in layer.parameters())
-as_int8 = sum(layer.weight.size + 4 * layer.bias.size for layer in page_model if layer.bias)
+base_model = {"hidden": (784, 128), "hidden.bias": (128,), "out": (128, 10), "out.bias": (10,)}
+base_model = {name: stream(SEED, name).normal(size=shape).astype(np.float32) for name, shape in base_model.items()}
+count = sum(w.size for w in base_model.values())
+as_int8 = sum(w.size if w.ndim == 2 else w.nbytes for w in base_model.values())
 assert (count, 4 * count, as_int8) == (101_770, 407_080, 102_184), "N61: 101 770 parameters, 407 080 bytes, 102 184 in int8"
+before = {name: w.copy() for name, w in base_model.items()}
+wrapped = dict(base_model)                                          # other names for the same arrays, as the wrapper has them
+matrices = {name: w for name, w in wrapped.items() if w.ndim == 2}
+prune.magnitude_mask(matrices, 0.5).apply(matrices)
+assert [np.mean(model["hidden"] == 0).round(2) for model in (before, base_model)] == [0, 0.5], \
+    "C9: the base model is pruned as well, unless it was copied before"
+packed = prune.pack(wrapped)
+assert all(np.array_equal(w, wrapped[name]) for name, w in prune.unpack(packed).items()), "C9: packing loses nothing"
 
 
 def file_bytes(arrays: dict[str, np.ndarray], zipped: bool = False) -> int:
@@ -293,19 +306,8 @@ def file_bytes(arrays: dict[str, np.ndarray], zipped: bool = False) -> int:
     return file.tell()
 
 
-states: dict[str, dict[str, np.ndarray]] = {"dense": {}, "shared": {}, "half zeros": {}}
-for layer in page_model:
-    layer.initialise(SEED)
-    states["dense"] |= layer.state_dict()                            # a copy
-    states["shared"] |= {p.name: p.data for p in layer.parameters()}            # what 004 compares with
-    prune.magnitude_mask(prune.linear_weights(layer), 0.5).apply(prune.linear_weights(layer))
-    states["half zeros"] |= layer.state_dict()
-spared = {name: np.mean([np.mean(w != 0) for w in state.values() if w.ndim == 2]) for name, state in states.items()}
-assert spared == {"dense": 1, "shared": 0.5, "half zeros": 0.5}, "C9: the base model is pruned as well, unless it was copied"
-states["packed"] = prune.pack(states["half zeros"])
-restored = prune.unpack(states["packed"])
-assert all(np.array_equal(w, restored[name]) for name, w in states["half zeros"].items()), "C9: packing loses nothing"
-files = {name: (file_bytes(states[name]), file_bytes(states[name], zipped=True)) for name in ("dense", "half zeros", "packed")}
+files = {name: (file_bytes(arrays), file_bytes(arrays, zipped=True))
+         for name, arrays in (("dense", before), ("half zeros", wrapped), ("packed", packed))}
 lesson.table(("file of 101 770 float32", "bytes", "zipped"), *((name, *pair) for name, pair in files.items()))
 assert files["dense"][0] == files["half zeros"][0], "C9: zeros make the file of a dense array no smaller"
 assert files["half zeros"][1] < files["dense"][1] and files["packed"][0] < 0.6 * files["dense"][0], \
@@ -326,28 +328,9 @@ assert files["half zeros"][1] < files["dense"][1] and files["packed"][0] < 0.6 *
 big = stream(0, "big").normal(size=(512, 512)).astype(np.float32)
 holes = {"w": big.copy()}
 prune.magnitude_mask(holes, 0.8).apply(holes)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Of the processor, which other programs lengthen less than the clock's."""
-    began = time.thread_time()
-    work()
-    return time.thread_time() - began
-
-
-def training_products() -> None:
-    """The three products of one layer for a batch of 512: forward, and two backward."""
-    for _ in range(3):
-        big @ big
-
-
-def select() -> None:
-    prune.magnitude_mask({"w": big}, 0.8)
-
-
-rounds = [(seconds(lambda: big @ holes["w"]), seconds(lambda: big @ big), seconds(select), seconds(training_products))
-          for _ in range(9)]
-masked_product, product, selecting, training = (min(column) for column in zip(*rounds, strict=True))
+masked_product, product, selecting = fastest(lambda: big @ holes["w"], lambda: big @ big,
+                                             lambda: prune.magnitude_mask({"w": big}, 0.8))
+training = 3 * product                                              # one layer, a batch of 512: forward, and two backward
 lesson.say(f"7 · 80 % zeros: the product takes {masked_product / product:.2f} times as long as with none; selecting once in "
            f"ten steps adds {selecting / training / 10:.1%} to the step", "")
 assert 0.5 < masked_product / product < 2 and selecting < 10 * training, "N40: zeros save no time, and selecting costs little"

@@ -30,8 +30,9 @@ BREAKS = {
     "07_linear_quantisation": ("return np.clip(q, -128, 127)", "return q", "F18: 20 is clipped to the largest code"),
     "08_nonlinear_quantisation": ("return np.log(u / (1 - u)) / k", "return np.log(u) / k",
                                   "F7: in u the error is half a step, as linear codes have it in x"),
-    "09_quantisation_after_and_in_training": ("(quantize(y, SCHEME).dequantize() for y in (w, moved))", "(y for y in (w, moved))",
-                                              "A36: a change of a weight changes no integer, so there is nothing to follow"),
+    "09_quantisation_after_and_in_training": (
+        "(quantize(y, SCHEME).dequantize() for y in (w, moved))", "(y for y in (w, moved))",
+        "A36: with rounding, a small change of a weight changes no integer, so there is nothing to follow"),
     "10_magnitude_pruning": ("optimizer = prune.Masked(Adam(flat), mask)", "optimizer = Adam(flat)",
                              "A35: the weights that went are gone after 'tuned', too"),
     "12_distillation": ("return T * (softmax(z_student / T)", "return (softmax(z_student / T)",
