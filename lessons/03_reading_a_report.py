@@ -178,9 +178,9 @@ class Tagger(Module):
         self.initialise(0)
 
     def forward(self, words: np.ndarray) -> Tensor:
-        around = np.pad(words, ((0, 0), (1, 1)))
-        shifted = [self.table.look_up(around[:, place : place + words.shape[1]]) for place in range(3)]
-        return self.out(gelu(self.up(concatenate(shifted, axis=-1))))                     # [S, T, 9]
+        around, T = self.table.look_up(np.pad(words, ((0, 0), (1, 1)))), words.shape[1]   # [S, T + 2, D]
+        three = concatenate([around[:, place : place + T] for place in range(3)], axis=-1)
+        return self.out(gelu(self.up(three)))                                            # [S, T, 9]
 
 
 # %% [markdown]

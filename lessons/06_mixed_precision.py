@@ -250,7 +250,7 @@ def train(text: np.ndarray, lr: float, steps: int, start: np.ndarray | None = No
     return losses, flat, autocast, scale
 
 
-STEPS = 160 if lesson.fast else 500
+STEPS = 120 if lesson.fast else 500
 first_losses, learned, _, _ = train(TEXTS[0], 3e-3, 100 if lesson.fast else 300)
 SCHEMES = {
     "float32": {}, "002: float16 weights": {"stored": FLOAT16}, "002: bfloat16 weights": {"stored": BFLOAT16},

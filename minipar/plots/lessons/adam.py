@@ -31,4 +31,5 @@ def draw_adam(paths: Mapping[str, tuple[np.ndarray, np.ndarray]], bowl: np.ndarr
     curves.legend(fontsize=11)
     for axes in (ground, curves):
         axes.grid(alpha=0.3)
+        axes.tick_params(labelsize=12)
     return figure

@@ -43,5 +43,6 @@ def draw_gradient_accumulation(activations: Mapping[int, int], predicted: Mappin
     descent.set_title("SGD, rate 0.5, four pieces", fontsize=15)
     for axes in (memory, descent):
         axes.grid(alpha=0.3)
+        axes.tick_params(labelsize=12)
         axes.legend(fontsize=12)
     return figure

@@ -22,6 +22,7 @@ def draw_linear_quantisation(x: np.ndarray, stairs: Mapping[str, np.ndarray], de
     upper.set_xticklabels([])
     lower.set_xlabel("number", fontsize=13)
     lower.set_ylabel("error", fontsize=13)
+    lower.set_yticks((-0.3, 0, 0.3))
     bits = np.array(list(decibels))
     values = np.array(list(decibels.values()))
     right.plot(bits, values, "o", markersize=8, label="measured, normal numbers, whole range")
@@ -32,6 +33,7 @@ def draw_linear_quantisation(x: np.ndarray, stairs: Mapping[str, np.ndarray], de
     right.set_xticks(bits[::2])
     for axes in (upper, lower, right):
         axes.grid(alpha=0.3)
+        axes.tick_params(labelsize=12)
     upper.legend(fontsize=12)
     right.legend(fontsize=12)
     return figure

@@ -23,6 +23,7 @@ def draw_loss_and_gradient(z: np.ndarray, written_0: Curves, stable_0: Curves, w
                       va="center", color="tab:red", fontsize=15)
         axes.set_xlabel("logit z", fontsize=13)
         axes.grid(alpha=0.3)
+        axes.tick_params(labelsize=12)
     left, right = figure.axes
     left.set_title("Loss of one sample", fontsize=15)
     left.set_ylabel("loss (nats)", fontsize=13)

@@ -31,7 +31,6 @@ def draw_memory_ledger(techniques: Mapping[str, Memory], device: float, shares: 
     bars.set_xlim(right=1.2 * max(left.values()))
     bars.set_xlabel("GB on one device", fontsize=13)
     bars.set_title("Each technique changes its own lines", fontsize=15)
-    bars.tick_params("y", labelsize=12)
     bars.legend(fontsize=11, loc="lower right")
 
     for name, by_ranks in shares.items():
@@ -46,5 +45,7 @@ def draw_memory_ledger(techniques: Mapping[str, Memory], device: float, shares: 
     curves.set_ylabel("GB of state on each rank", fontsize=13)
     curves.set_title("7.5e9 weights, 16 bytes each", fontsize=15)
     curves.grid(alpha=0.3)
+    for axes in (bars, curves):
+        axes.tick_params(labelsize=12)
     curves.legend(fontsize=11)
     return figure

@@ -40,4 +40,5 @@ def draw_mixed_precision(gradients: np.ndarray, scale: float, format: Format, lo
     curves.legend(fontsize=11)
     for axes in (window, curves):
         axes.grid(alpha=0.3)
+        axes.tick_params(labelsize=12)
     return figure

@@ -34,5 +34,6 @@ def draw_nonlinear_quantisation(gains: np.ndarray, errors: Mapping[str, np.ndarr
     right.locator_params(axis="x", nbins=6)
     for axes in (left, right):
         axes.grid(alpha=0.3)
+        axes.tick_params(labelsize=12)
         axes.legend(fontsize=12)
     return figure

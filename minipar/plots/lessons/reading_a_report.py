@@ -20,7 +20,7 @@ def draw_reading_a_report(tags: Sequence[str], printed: np.ndarray, allowed: tup
     inside = (printed >= allowed[0]) & (printed <= allowed[1])
     for fits, color, label in ((True, "tab:green", "F1 as printed: possible"), (False, "tab:red", "F1 as printed: impossible")):
         table.plot(1000 * printed[inside == fits], rows[inside == fits], "D", markersize=10, color=color, label=label)
-    table.set_yticks(rows, tags, fontsize=13)
+    table.set_yticks(rows, tags)
     table.set_xlabel("F1 less 2PR / (P + R), in thousandths", fontsize=13)
     table.set_title("Six of seven F1 scores cannot be", fontsize=15)
     table.set_ylim(-0.6, len(tags) + 0.9)
@@ -32,9 +32,11 @@ def draw_reading_a_report(tags: Sequence[str], printed: np.ndarray, allowed: tup
     bars.barh(places[::-1], list(scores.values()), color=colors, height=0.65)
     for place, value in zip(places[::-1], scores.values(), strict=True):
         bars.text(value + 0.01, place, f"{value:.3f}", va="center", fontsize=13)
-    bars.set_yticks(places[::-1], list(scores), fontsize=12)
+    bars.set_yticks(places[::-1], list(scores))
     bars.set_xlim(0, 1.13)
     bars.set_xlabel("score", fontsize=13)
     bars.set_title("One tagger, many scores", fontsize=15)
     bars.grid(axis="x", alpha=0.3)
+    for axes in (table, bars):
+        axes.tick_params(labelsize=12)
     return figure
