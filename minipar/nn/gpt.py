@@ -29,6 +29,8 @@ from minipar.nn.region import SERIAL, Serial
 
 
 class Attention(Module):
+    """x [B, t, D] -> [B, t, D] through h heads, by an attention core that is an argument; plus the residual, if it is given."""
+
     def __init__(self, name: str, config: ModelConfig, out: Start, region: Serial = SERIAL):
         super().__init__(name)
         D, H, K = config.width, config.heads, config.head_width
@@ -38,10 +40,12 @@ class Attention(Module):
         self.out = RowParallelLinear(f"{name}.out", D, D, region, unit=K, what="heads", bias=config.bias, start=out)
 
     def forward(self, x: Tensor, attend: Attend, residual: Tensor | None = None) -> Tensor:
-        return self.out(attend(self.qkv(x), self.heads), residual)  # [B, T, D]
+        return self.out(attend(self.qkv(x), self.heads), residual)  # [B, t, D]
 
 
 class MLP(Module):
+    """x [B, t, D] -> [B, t, D] through f hidden units; plus the residual, if it is given."""
+
     def __init__(self, name: str, config: ModelConfig, out: Start, region: Serial = SERIAL):
         super().__init__(name)
         D, F, bias = config.width, config.mlp_width, config.bias
@@ -49,7 +53,7 @@ class MLP(Module):
         self.down = RowParallelLinear(f"{name}.down", F, D, region, what="hidden units", bias=bias, start=out)
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        return self.down(gelu(self.up(x)), residual)                # [B, T, D]
+        return self.down(gelu(self.up(x)), residual)                # [B, t, D]
 
 
 class Block(Module):

@@ -34,6 +34,7 @@ QUERIES = 64                                                        # queries in
 
 
 def plain_causal_attention(qkv: Tensor, heads: int) -> Tensor:
+    """The definition of `causal_attention`, op by op."""
     B, T, width = qkv.shape
     K = width // 3 // heads
     q, k, v = (transpose(reshape(part, (B, T, heads, K)), (0, 2, 1, 3)) for part in split(qkv, [heads * K] * 3, axis=-1))

@@ -20,6 +20,7 @@ IGNORE = -1                                                         # a target t
 
 
 def plain_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None) -> Tensor:
+    """The definition of `cross_entropy`, op by op."""
     counted = np.flatnonzero(targets.reshape(-1) != IGNORE)
     rows = log_softmax(logits)[tuple(np.unravel_index(counted, targets.shape))]
     picked = rows[np.arange(len(counted)), targets.reshape(-1)[counted]]

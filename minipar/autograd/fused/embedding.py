@@ -19,7 +19,7 @@ from minipar.errors import DataError
 
 
 def plain_embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
-    """A one-hot vector per token, times the table."""
+    """The definition of `embedding`: a one-hot vector per token, times the table."""
     one_hot = (tokens[..., None] == np.arange(len(table.data))).astype(table.dtype)         # [..., V]
     return Tensor(one_hot) @ table
 
@@ -45,6 +45,7 @@ def embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
 
 
 def plain_unembedding(x: Tensor, table: Tensor) -> Tensor:
+    """The definition of `unembedding`, op by op."""
     return x @ transpose(table, (1, 0))
 
 

@@ -21,6 +21,7 @@ from minipar.autograd.tensor import Tensor, record
 
 
 def plain_layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+    """The definition of `layernorm`, op by op."""
     centred = x - mean(x, -1, keepdims=True)
     normal = centred / sqrt(mean(centred * centred, -1, keepdims=True) + eps)
     return normal * scale if shift is None else normal * scale + shift

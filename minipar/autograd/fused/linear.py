@@ -20,6 +20,7 @@ from minipar.errors import ShapeError
 
 
 def plain_linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
+    """The definition of `linear`, op by op."""
     y = x @ w
     return y if b is None else y + b
 
