@@ -23,10 +23,10 @@
 # %%
 import numpy as np
 from common import Lesson
-from subjects.network import Network, points
+from subjects import regression
+from subjects.network import Landscape, agreement
 
-from minipar import autograd as ag
-from minipar.autograd import Tensor, backward, cross_entropy, hessian_vector_product, no_grad
+from minipar.autograd import no_grad
 from minipar.compress import prune
 from minipar.compress.quantize import Scheme, quantize
 from minipar.compress.tune import fine_tune
@@ -34,7 +34,7 @@ from minipar.config import ModelConfig
 from minipar.data.batches import Batches
 from minipar.data.markov import MarkovSource
 from minipar.nn import GPT
-from minipar.optim import Adam, Flat, cosine
+from minipar.optim import Adam, Flat
 from minipar.plots.lessons.importance import draw_importance
 from minipar.rng import stream
 
@@ -112,72 +112,24 @@ assert np.allclose(w + steps[0], prune.obs_remove(w, inverse, 0)[0]), "E27: mini
 # ## 3 · A network at its minimum
 #
 # Now a small network with 63 weights (`subjects/network.py`), trained until its gradient is nearly zero. The exact Hessian
-# takes 63 products H e_i, each about as dear as a backward pass (`hessian_vector_product`). The Fisher information
-# (Fisher 信息), the mean of g_i² over samples, takes one backward pass per sample. On large models it is what one can afford.
+# takes 63 products H e_i, each about as dear as a backward pass (`minipar.autograd.hessian_vector_product`). The Fisher
+# information (Fisher 信息), the mean of g_i² over samples, takes one backward pass per sample, and no products. On large models
+# it is what one can afford.
 #
 # **Predict:** mean |g_i w_i| is about 0.01 before training. And after?
 
 # %%
-N, DECAY = 500, 0.002
-x, y = points(N)
-net = Network()
-flat = Flat(net.parameters())
-weights = flat.data                                                  # all 63, in one array
-
-
-def loss() -> Tensor:
-    """With some weight decay, so that there is one lowest point."""
-    penalty = [ag.sum(p * p) for p in net.parameters()]
-    return cross_entropy(net(Tensor(x)), y) + 0.5 * DECAY * (penalty[0] + penalty[1] + penalty[2] + penalty[3])
-
-
-def value() -> float:
-    with no_grad():
-        return loss().item()
-
-
-def gradient() -> np.ndarray:
-    flat.zero_grad()
-    backward(loss())
-    return flat.gradient().copy()
-
-
-def first_order() -> np.ndarray:
-    return prune.first_order({"all": weights}, {"all": gradient()})["all"]
-
-
-def row_of_hessian(unit: np.ndarray) -> np.ndarray:
-    vectors = flat.by_name(unit)
-    products = hessian_vector_product(loss, flat.parameters, [vectors[p.name] for p in flat.parameters])
-    return np.concatenate([product.reshape(-1) for product in products])
-
-
-before = float(first_order().mean())
-optimizer, rate = Adam(flat), cosine(0.02, 1e-5, 1500)
-for number in range(1500):
-    gradient()
-    optimizer.step(rate(number))
-trained, lowest = weights.copy(), value()
-hessian = np.array([row_of_hessian(unit) for unit in np.eye(len(weights))])
-squares = prune.squared_gradients(lambda i: cross_entropy(net(Tensor(x[i : i + 1])), y[i : i + 1]), flat.parameters, range(N))
-fisher_diagonal = np.concatenate([squares[p.name].reshape(-1) for p in flat.parameters])
-importance = {"magnitude": abs(trained), "|g w|": first_order(),
-              "Fisher": prune.fisher({"all": trained}, {"all": fisher_diagonal})["all"],
-              "OBD": prune.obd({"all": trained}, {"all": np.diag(hessian)})["all"]}
-after = float(importance["|g w|"].mean())
-actual = np.zeros(len(weights))
-for i in range(len(weights)):
-    weights[i] = 0
-    actual[i] = value() - lowest
-    weights[i] = trained[i]
-
-
-def agreement(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's correlation of ranks: 1 if both put the weights into the same order."""
-    ranks = [np.argsort(np.argsort(scores)) for scores in (one, other)]
-    return float(np.corrcoef(*ranks)[0, 1])
-
-
+bowl = Landscape()
+untrained = prune.first_order({"w": bowl.weights}, {"w": bowl.gradient()})["w"]
+bowl.train(1500)
+trained, hessian = bowl.weights, np.array([bowl.hessian_times(unit) for unit in np.eye(63)])
+lowest = bowl.value(trained)
+importance = {"magnitude": abs(trained),
+              "|g w|": prune.first_order({"w": trained}, {"w": bowl.gradient()})["w"],
+              "Fisher": prune.fisher({"w": trained}, {"w": bowl.fisher_diagonal()})["w"],
+              "OBD": prune.obd({"w": trained}, {"w": np.diag(hessian)})["w"]}
+actual = np.array([bowl.value(trained + without(trained, i)) - lowest for i in range(63)])
+before, after = float(untrained.mean()), float(importance["|g w|"].mean())
 orders = {name: agreement(scores, actual) for name, scores in importance.items()}
 lesson.say(f"3 · mean |g w| is {before:.4f} before training, {after:.1e} after; the order in which scores put the weights")
 lesson.table(("score", "agreement with what they really cost"), *orders.items())
@@ -191,21 +143,11 @@ assert orders["OBD"] > orders["Fisher"] > orders["magnitude"] > orders["|g w|"] 
 # know nothing of each other. OBS re-computes them after each weight.
 
 # %%
-
-
-def loss_without(pruned: np.ndarray) -> float:
-    """How much higher than the lowest."""
-    weights[...] = pruned
-    found = value() - lowest
-    weights[...] = trained
-    return found
-
-
 RATIOS = (0.1, 0.2, 0.3, 0.5)
-costs = {name: {r: loss_without(np.where(prune.drop_lowest({"all": scores}, r).keep["all"], trained, 0)) for r in RATIOS}
+costs = {name: {r: bowl.value(np.where(prune.drop_lowest({"w": scores}, r).keep["w"], trained, 0)) - lowest for r in RATIOS}
          for name, scores in importance.items()}
-by_obs = {r: prune.obs_prune(trained, hessian, int(r * len(weights))) for r in RATIOS}
-costs["OBS"] = {r: loss_without(pruned) for r, (pruned, _) in by_obs.items()}
+by_obs = {r: prune.obs_prune(trained, hessian, int(r * 63)) for r in RATIOS}
+costs["OBS"] = {r: bowl.value(pruned) - lowest for r, (pruned, _) in by_obs.items()}
 lesson.say("the loss rises by, if that many weights go")
 lesson.table(("score", *(f"{r:.0%}" for r in RATIOS)), *((name, *found.values()) for name, found in costs.items()),
              ("OBS predicts", *(float(predicted) for _, predicted in by_obs.values())))
@@ -230,36 +172,28 @@ soft = prune.lasso_prox(PAGE, 0.3)
 assert (soft == 0).sum() == 4 and soft[1, 1] == 0, "A42: zeros 4, including .3"
 assert np.allclose(soft[soft != 0], PAGE[soft != 0] - 0.3), "A42: soft thresholding also shrinks the survivors, each by λ"
 
-SAMPLES, INPUTS, STRENGTH = 400, 20, 0.1
-A = stream(0, "inputs").normal(size=(SAMPLES, INPUTS))
-truth = np.zeros(INPUTS)
-truth[[2, 5, 11]] = 1.0, -2.0, 0.7
-b = A @ truth + 0.1 * stream(0, "noise").normal(size=SAMPLES)
-gram, moment = A.T @ A / SAMPLES, A.T @ b / SAMPLES
-step_size = 1 / np.linalg.eigvalsh(gram)[-1]
+STRENGTH = 0.1                                                      # λ; in `subjects/regression.py` three weights of twenty matter
+truth, step_size = regression.TRUTH, 1 / np.linalg.eigvalsh(regression.GRAM)[-1]
 
 
 def lasso(strength: float) -> np.ndarray:
-    return prune.lasso(lambda w: gram @ w - moment, np.zeros(INPUTS), strength, step_size)
+    return prune.lasso(regression.gradient, np.zeros(len(truth)), strength, step_size)
 
 
 found = lasso(STRENGTH)
 support = np.flatnonzero(found)
-refitted = np.zeros(INPUTS)
-refitted[support] = np.linalg.solve(gram[np.ix_(support, support)], moment[support])      # without the penalty, under the mask
+refitted = regression.refit(support)                                # without the penalty, under the mask
 bias = (found - refitted)[support] * np.sign(truth[support])
 lesson.say("4 · LASSO, three true weights of twenty")
 lesson.table(("weight", "truth", "LASSO", "refitted"),
              *((int(i), float(truth[i]), float(found[i]), float(refitted[i])) for i in support))
 assert support.tolist() == [2, 5, 11], "E26: the support is recovered"
-assert prune.lasso_gap(found, gram @ found - moment, STRENGTH) < 1e-8, "E26: the condition of optimality holds"
-assert np.allclose((found - refitted)[support],
-                   -STRENGTH * np.linalg.solve(gram[np.ix_(support, support)], np.sign(found[support])), atol=1e-7) \
-    and abs(bias + STRENGTH).max() < 0.2 * STRENGTH, "E26 A42: the bias is about -λ"
+assert prune.lasso_gap(found, regression.gradient(found), STRENGTH) < 1e-8, "E26: the condition of optimality holds"
+assert abs(bias + STRENGTH).max() < 0.2 * STRENGTH, "E26 A42: the bias is about -λ"
 assert abs(refitted - truth).max() < 0.02, "A42: training on under the mask, without the penalty, removes the bias"
-plain = np.zeros(INPUTS)
+plain = np.zeros(len(truth))
 for _ in range(2000):
-    plain -= step_size * (gram @ plain - moment + STRENGTH * np.sign(plain))
+    plain -= step_size * (regression.gradient(plain) + STRENGTH * np.sign(plain))
 assert (plain != 0).all(), "E26: the penalty's plain gradient makes no zeros; the soft threshold is needed"
 
 # %% [markdown]
@@ -293,7 +227,7 @@ assert kinds["quantised to 8 bits"][1] < 10 and kinds["quantised to 8 bits"][2] 
 #
 # **Exercise:** 63 products gave the diagonal of the Hessian above. For a large model that is too many. Hutchinson's estimate is
 # the mean of z ∘ (H z) over random vectors z of signs ±1. Write `hutchinson(count)` with `hessian_vector_product`; how many
-# vectors do you need until OBD ranks the weights as well as with the exact diagonal?
+# vectors do you need until OBD ranks the weights as well as with the exact diagonal? (`bowl.hessian_times(z)` is H z.)
 
 # %%
 TOTAL = 300 if lesson.fast else 900
