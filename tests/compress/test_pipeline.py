@@ -67,3 +67,5 @@ def test_a_file_with_bits_missing_is_refused() -> None:
     for kind, message in (("places", "weights need .* bytes of places"), ("codes", "codes of 8 bits need")):
         with pytest.raises(CheckpointError, match=message):
             unpack_sparse(GPT(CONFIG), {**arrays, kind: arrays[kind][:-5]}, meta)
+    with pytest.raises(CheckpointError, match="there is no places in it"):
+        unpack_sparse(GPT(CONFIG), *quantize.pack_model(compressed(0.5, quantize.Scheme(8, axis=1))))

@@ -115,12 +115,14 @@ def test_a_sum_that_may_overflow_is_refused() -> None:
     a, b = np.full((1, 133_145), 127, np.int8), np.full((133_145, 1), 127, np.int8)
     with pytest.raises(RangeError, match="133145 products of up to 16129 may .* into sums of at most 133144"):
         integer_matmul(a, b)
-    with pytest.raises(ShapeError, match=r"\(2, 3\) and \(2, 3\)"):
+    with pytest.raises(ShapeError, match=r"int8 \(2, 3\) and int8 \(2, 3\): needs integers \[n, K\]"):
         integer_matmul(np.zeros((2, 3), np.int8), np.zeros((2, 3), np.int8))
+    with pytest.raises(ShapeError, match=r"float64 \(2, 3\) and int8"):
+        integer_matmul(np.full((2, 3), 0.5), np.zeros((3, 2), np.int8))
 
 
-@pytest.mark.parametrize("x_scheme", [Scheme(8), Scheme(8, symmetric=False, signed=False), Scheme(5, False, axis=0)], ids=str)
-@pytest.mark.parametrize("w_scheme", [Scheme(8), Scheme(8, axis=1), Scheme(4, axis=1, group=6), Scheme(3, False)], ids=str)
+@pytest.mark.parametrize("x_scheme", [Scheme(8), Scheme(8, symmetric=False, signed=False), Scheme(5, False, axis=-2)], ids=str)
+@pytest.mark.parametrize("w_scheme", [Scheme(8), Scheme(8, axis=-1), Scheme(4, axis=1, group=6), Scheme(3, False)], ids=str)
 def test_integer_linear_is_the_product_of_what_the_codes_stand_for(x_scheme: Scheme, w_scheme: Scheme) -> None:
     x, w = stream(0, "x").normal(size=(7, 18)) + 1, stream(0, "w").normal(size=(18, 5))
     qx, qw = quantize(x, x_scheme), quantize(w, w_scheme)

@@ -119,7 +119,8 @@ def test_reduce_is_called_only_where_ranks_share_a_scale(comm: Communicator) -> 
         return over(comm)(array, op)
 
     layers = 4 * TINY.layers
-    for scheme, expected in ((Scheme(axis=1), layers // 2), (Scheme(axis=0), layers // 2), (Scheme(), layers), (GROUPS, 0)):
+    for scheme, expected in ((Scheme(axis=1), layers // 2), (Scheme(axis=-1), layers // 2), (Scheme(axis=0), layers // 2),
+                             (Scheme(), layers), (GROUPS, 0)):
         calls.clear()
         quantize_weights(gpt(TensorRegion(comm)), scheme, reduce=counting)
         assert calls == ["max"] * expected, scheme

@@ -106,6 +106,25 @@ def test_files_of_other_models_and_models_in_floats_are_refused() -> None:
     unpack_model(other, *pack_model(bare))
 
 
+@pytest.mark.parametrize("kind", ["codes", "zeros", "scales", "floats"])
+def test_files_that_are_too_short_too_long_or_of_something_else_change_nothing(kind: str) -> None:
+    model, other = GPT(TINY), GPT(TINY, seed=1)
+    quantize_weights(model, Scheme(4, symmetric=False, axis=1))
+    arrays, meta = pack_model(model)
+    before = other.state_dict()
+    for spoilt, message in ((arrays[kind][:-1], f"ends too early: {kind} are"), (np.repeat(arrays[kind], 2), f"another model: {kind}")):
+        with pytest.raises(CheckpointError, match=message):
+            unpack_model(other, {**arrays, kind: spoilt}, meta)
+    with pytest.raises(CheckpointError, match=f"no file of a quantised model: there is no {kind} in it"):
+        unpack_model(other, {name: array for name, array in arrays.items() if name != kind}, meta)
+    with pytest.raises(CheckpointError, match="there is no quantized and no parameters in it"):
+        unpack_model(other, arrays, {"model": {}})
+    with pytest.raises(ConfigError, match="qkv is quantised already"):
+        unpack_model(model, arrays, meta)
+    assert other.state_dict().keys() == before.keys()
+    assert all(np.array_equal(array, before[name]) for name, array in other.state_dict().items())
+
+
 # Nonlinear codes.
 
 WEIGHTS = stream(0, "weights").normal(0, 0.02, 100_000)
@@ -148,7 +167,8 @@ def test_quantile_codes_are_used_equally_often_and_are_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("codes", [sigmoid_codes, quantile_codes])
-@pytest.mark.parametrize("x", [np.zeros(0), np.zeros((2, 3)), np.full(4, 5.0), np.array(1e-300), np.array([1e300, 1])], ids=str)
+@pytest.mark.parametrize("x", [np.zeros(0), np.zeros((2, 3)), np.full(4, 5.0), np.array(1e-300), np.array([1e300, 1]),
+                               np.full(3, 5e-324), np.array([1e-45], np.float32)], ids=str)
 def test_nonlinear_codes_of_little_and_of_nothing(codes, x: np.ndarray) -> None:
     back = codes(x, 4).dequantize()
     assert back.shape == x.shape and np.isfinite(back).all()
@@ -160,3 +180,9 @@ def test_nonlinear_codes_refuse_nan_and_other_bits(codes) -> None:
         codes(np.array([0.0, np.nan]), name="up")
     with pytest.raises(ConfigError, match="bits is 17"):
         codes(np.zeros(3), 17)
+
+
+@pytest.mark.parametrize("gain", [0.0, -1.0, np.nan, np.inf])
+def test_a_gain_that_turns_numbers_round_or_makes_them_equal_is_refused(gain: float) -> None:
+    with pytest.raises(ConfigError, match="gain is .*; it must be a positive number"):
+        sigmoid_codes(np.arange(3.0), gain=gain)

@@ -22,6 +22,7 @@ import numpy as np
 from minipar.compress.quantize.affine import require_finite
 from minipar.compress.quantize.grid import floats
 from minipar.compress.quantize.scheme import Scheme
+from minipar.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,12 @@ def sigmoid_codes(x: np.ndarray, bits: int = 8, gain: float | None = None, *, un
     """x, floats of any shape, by sigmoid codes of 2 to 16 bits. gain: k above, by default 1 over the root mean square of x.
 
     unit: use the whole range [0, 1] of the sigmoid; x of size |k x| > log(2 ** (bits + 1) - 3) then decodes to an infinity.
-    Raises RangeError for NaN and infinity, ShapeError for anything but floats, ConfigError for other bits.
+    Raises RangeError for NaN and infinity, ShapeError for anything but floats, ConfigError for other bits and for a
+    gain that is no positive number.
     """
     x, dtype, top = _checked(x, bits, name)
+    if gain is not None and not 0 < gain < np.inf:
+        raise ConfigError(f"gain is {gain}; it must be a positive number")
     k = gain or 1 / _size(x)
     if unit:
         low, high = 0.0, 1.0
@@ -84,9 +88,9 @@ def _checked(x: np.ndarray, bits: int, name: str) -> tuple[np.ndarray, np.dtype,
 
 
 def _size(x: np.ndarray) -> float:
-    """The root mean square, without overflow; 1 where there is nothing but zeros."""
+    """The root mean square, without overflow, nor in what is divided by it; 1 where there is nothing but zeros."""
     largest = max(-x.min(initial=0), x.max(initial=0))
-    return float(largest * np.sqrt(((x / largest) ** 2).mean())) if largest else 1.0
+    return max(float(largest * np.sqrt(((x / largest) ** 2).mean())), float(np.finfo(x.dtype).tiny)) if largest else 1.0
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

@@ -24,10 +24,11 @@ SHORTEST = 256                                                      # pieces bel
 def integer_matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a [n, K] @ b [K, m], integers of any dtype -> int32 [n, m], exact.
 
-    Raises RangeError where K terms as large as the largest of a and b could overflow 32 bits, ShapeError where K differs.
+    Raises RangeError where K terms as large as the largest of a and b could overflow 32 bits, ShapeError where K differs, or
+    where they are no integers.
     """
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
-        raise ShapeError(f"integer product of {a.shape} and {b.shape}: needs [n, K] @ [K, m]")
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0] or a.dtype.kind not in "iu" or b.dtype.kind not in "iu":
+        raise ShapeError(f"integer product of {a.dtype} {a.shape} and {b.dtype} {b.shape}: needs integers [n, K] @ [K, m]")
     K, largest = a.shape[1], max(1, _largest(a) * _largest(b))
     if K * largest > INT32_MAX:
         raise RangeError(f"a sum of {K} products of up to {largest} may overflow 32 bits; "
@@ -52,7 +53,7 @@ def integer_linear(x: Quantized, weight: Quantized) -> np.ndarray:
     Scales come in after the sum over inputs, once per group of inputs: x's may differ by row, the weight's by column and group.
     Raises ConfigError for other scales.
     """
-    if x.scheme.axis not in (None, 0) or x.scheme.group or weight.scheme.axis not in (None, 1):
+    if x.scheme.axis not in (None, 0, -2) or x.scheme.group or weight.scheme.axis not in (None, 1, -1):
         raise ConfigError("an integer product sums over inputs, which must share their scales: quantise x by rows (axis=0) and "
                           "the weight by columns (axis=1), or each as a whole")
     inputs, outputs = weight.shape

@@ -65,7 +65,7 @@ def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = W
     """
     if activations.axis is not None:
         raise ConfigError("calibration finds one range for all rows to come; choose activations without an axis")
-    watches = {layer: Watch(_weight(layer)) for layer in linear_layers(model)}
+    watches = {layer: Watch(float_weight(layer)) for layer in linear_layers(model)}
     try:
         for layer, watch in watches.items():
             layer.product = watch
@@ -91,7 +91,7 @@ def quantize_in_training(model: Module, scheme: Scheme = WEIGHTS, activations: S
     """
     products = {}
     for layer in linear_layers(model):
-        weight = _weight(layer)
+        weight = float_weight(layer)
         found = _find(weight, scheme, limits, reduce)
         products[layer] = Fake(weight, scheme, found, activations, _input(layer), _over_inputs(layer, reduce))
     for layer, product in products.items():
@@ -120,6 +120,13 @@ def quantized_weight(layer: LinearLayer) -> Quantized | None:
     return layer.product.weight if isinstance(layer.product, WeightOnly | Integer) else None
 
 
+def float_weight(layer: LinearLayer) -> Parameter:
+    """The weight of a layer. Raises ConfigError where it is quantised already."""
+    if quantized_weight(layer):
+        raise ConfigError(f"{layer.name} is quantised already; its float weight is gone")
+    return layer.weight
+
+
 def place_weight(layer: LinearLayer, weight: Quantized) -> None:
     """Give a layer integers in place of its float weight; it dequantises them in every product."""
     _replace(layer, WeightOnly(weight))
@@ -131,17 +138,11 @@ def stored_bytes(model: Module) -> int:
     return sum(q.nbytes for q in integers if q) + sum(p.data.nbytes for p in model.parameters())
 
 
-def _weight(layer: LinearLayer) -> Parameter:
-    if quantized_weight(layer):
-        raise ConfigError(f"{layer.name} is quantised already; its float weight is gone")
-    return layer.weight
-
-
 def _rounded(model: Module, scheme: Scheme, limits: FindLimits, reduce: Reduce) -> dict[LinearLayer, Quantized]:
     """The weights of all layers as integers. None is put in its place before all are there: a refusal changes nothing."""
     rounded = {}
     for layer in linear_layers(model):
-        weight = _weight(layer)
+        weight = float_weight(layer)
         rounded[layer] = quantize(weight.data, scheme, _find(weight, scheme, limits, reduce), name=weight.name)
     return rounded
 
@@ -158,7 +159,8 @@ def _replace(layer: LinearLayer, product: WeightOnly | Integer) -> None:
 
 def _find(weight: Parameter, scheme: Scheme, limits: FindLimits, reduce: Reduce) -> Limits:
     """The limits of a weight; over all ranks where parts on other ranks share scales with this one."""
-    apart = not weight.is_cut or scheme.group or (weight.cut is not None and scheme.axis == weight.cut.axis)
+    along = None if scheme.axis is None else scheme.axis % weight.ndim
+    apart = not weight.is_cut or scheme.group or (weight.cut is not None and along == weight.cut.axis)
     return limits(weight.data, scheme, alone if apart else reduce, name=weight.name)
 
 

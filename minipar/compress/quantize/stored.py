@@ -11,7 +11,7 @@ All codes lie in one array and all scales in another: a file is as large as `sto
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,11 +19,13 @@ import numpy as np
 
 from minipar.compress.quantize.affine import Quantized
 from minipar.compress.quantize.grid import Grid
-from minipar.compress.quantize.model import linear_layers, place_weight, quantized_weight
+from minipar.compress.quantize.model import float_weight, linear_layers, place_weight, quantized_weight
 from minipar.compress.quantize.scheme import Scheme
 from minipar.errors import CheckpointError, ConfigError
 from minipar.nn import Module
 
+KINDS = ("codes", "zeros", "scales", "floats")                      # the arrays of a file
+ENTRIES = ("quantized", "parameters")                               # of its meta
 CHUNK = 1 << 18                                                     # codes at a time, a multiple of 8: whole bytes
 
 
@@ -85,43 +87,62 @@ def pack_model(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 def unpack_model(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
     """Fill a model of the same sizes with what pack_model took from one: integers, and the parameters that are floats.
 
-    Raises CheckpointError, and changes nothing, where names or shapes differ.
+    Raises CheckpointError, and changes nothing, where these are not the arrays and meta of pack_model, or names or shapes
+    differ; ConfigError where the model is quantised already.
     """
+    require_packed(arrays, meta, KINDS)
     layers = {layer.name: layer for layer in linear_layers(model)}
-    _require_same({name: list(layer.weight.shape) for name, layer in layers.items()},
+    own = {name: float_weight(layer) for name, layer in layers.items()}
+    _require_same({name: list(weight.shape) for name, weight in own.items()},
                   {name: entry["shape"] for name, entry in meta["quantized"].items()})
-    own = {layer.weight.name for layer in layers.values()}
-    parameters = {p.name: p for p in model.parameters() if p.name not in own}
+    parameters = {p.name: p for p in model.parameters() if p not in own.values()}
     _require_same({name: list(p.shape) for name, p in parameters.items()}, meta["parameters"])
-    codes, zeros, scales, floats = (_Reader(arrays[kind]) for kind in ("codes", "zeros", "scales", "floats"))
-    for name, entry in meta["quantized"].items():
-        place_weight(layers[name], _read_weight(tuple(entry["shape"]), Scheme(**entry["scheme"]), codes, zeros, scales))
-    for name, shape in meta["parameters"].items():
-        parameters[name].data[...] = floats.take(math.prod(shape)).reshape(shape)
+    readers = {kind: _Reader(kind, arrays[kind]) for kind in KINDS}
+    weights = {name: _read_weight(tuple(entry["shape"]), Scheme(**entry["scheme"]), readers)
+               for name, entry in meta["quantized"].items()}
+    floats = {name: readers["floats"].take(math.prod(shape)).reshape(shape) for name, shape in meta["parameters"].items()}
+    for reader in readers.values():
+        reader.require_end()
+    for name, weight in weights.items():
+        place_weight(layers[name], weight)
+    for name, array in floats.items():
+        parameters[name].data[...] = array
 
 
-def _read_weight(shape: tuple[int, ...], scheme: Scheme, codes: _Reader, zeros: _Reader, scales: _Reader) -> Quantized:
+def require_packed(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], kinds: Sequence[str]) -> None:
+    """Raises CheckpointError where an array of these kinds, or an entry of meta, is missing."""
+    if lacking := [kind for kind in kinds if kind not in arrays] + [entry for entry in ENTRIES if entry not in meta]:
+        raise CheckpointError(f"this is no file of a quantised model: there is no {' and no '.join(lacking)} in it")
+
+
+def _read_weight(shape: tuple[int, ...], scheme: Scheme, readers: Mapping[str, _Reader]) -> Quantized:
     grid_shape = scheme.scales(shape)
     count = math.prod(grid_shape)
-    scale = scales.take(count).reshape(grid_shape)
+    scale = readers["scales"].take(count).reshape(grid_shape)
     if scheme.symmetric:
         zero = np.full_like(scale, scheme.middle)
     else:
-        packed = zeros.take(-(-count * scheme.bits // 8))
+        packed = readers["zeros"].take(-(-count * scheme.bits // 8))
         zero = unpack(packed, scheme.bits, grid_shape, scheme.dtype).astype(scale.dtype)
-    packed = codes.take(-(-math.prod(shape) * scheme.bits // 8))
+    packed = readers["codes"].take(-(-math.prod(shape) * scheme.bits // 8))
     return Quantized(unpack(packed, scheme.bits, shape, scheme.dtype), Grid(scale, zero), scheme)
 
 
 class _Reader:
-    """An array that is read piece by piece, from its beginning."""
+    """An array that is read piece by piece, from its beginning to its end."""
 
-    def __init__(self, array: np.ndarray):
-        self.array, self.at = array, 0
+    def __init__(self, kind: str, array: np.ndarray):
+        self.kind, self.array, self.at = kind, array, 0
 
     def take(self, count: int) -> np.ndarray:
         self.at += count
+        if self.at > self.array.size:
+            raise CheckpointError(f"the file ends too early: {self.kind} are {self.array.size}, and {self.at} are needed at least")
         return self.array[self.at - count : self.at]
+
+    def require_end(self) -> None:
+        if self.at < self.array.size:
+            raise CheckpointError(f"the file is of another model: {self.kind} are {self.array.size}, and {self.at} are needed")
 
 
 def _joined(parts: list[np.ndarray], empty: type) -> np.ndarray:
