@@ -27,6 +27,7 @@ import threading
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ def from_json(values: Any, source: str) -> Schedule:
     if unknown := sorted(set(values) - set(FIELDS)):
         raise ScheduleError(f"{source}: unknown field {unknown[0]!r}; choose among {', '.join(FIELDS)}")
     homes, micro_batches, name = (values.get(field) for field in ("homes", "micro_batches", "name"))
-    if name is not None and not isinstance(name, str):
-        raise ScheduleError(f"{source}: name is {json.dumps(name)}; write a text")
+    if name is not None and not (isinstance(name, str) and name.isprintable()):
+        raise ScheduleError(f"{source}: name is {json.dumps(name)}; write a text of one line")
     return _schedule(name or Path(source).stem, source, values["orders"], homes, micro_batches)
 
 
@@ -61,7 +62,7 @@ def load_json(path: str | Path) -> Schedule:
     """The schedule in a JSON file. Raises ScheduleError, which says where the file is wrong."""
     content = _read(path)
     try:
-        return from_json(json.loads(content.decode("utf-8")), str(path))
+        return from_json(json.loads(content.decode("utf-8-sig")), str(path))
     except json.JSONDecodeError as error:
         raise ScheduleError(f"{path}, line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from error
     except UnicodeDecodeError as error:
@@ -106,10 +107,10 @@ def _told(path: str | Path, error: BaseException) -> str:
     """The last line of the file that the error went through, and what it says."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     if isinstance(error, SyntaxError):
-        lines.append(error.lineno)
-    place = f", line {lines[-1]}" if lines else ""
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{path}{place}: {type(error).__name__}: {' '.join(text.split())}"
+        lines.append(error.lineno)                                  # None or 0 where the file is no text
+    place = f", line {lines[-1]}" if lines and lines[-1] else ""
+    text = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
+    return f"{path}{place}: {type(error).__name__}{f': {text}' if text else ''}"
 
 
 def _schedule(name: str, source: str, given: Any, homes: Any, micro_batches: Any) -> Schedule:
@@ -128,10 +129,12 @@ def _schedule(name: str, source: str, given: Any, homes: Any, micro_batches: Any
         stages = [rank] if homes is None else [stage for stage, home in enumerate(homes) if home == rank]
         orders.append(tuple(_instruction(word, stages, f"{source}, rank {rank}, step {step}") for step, word in enumerate(words)))
     steps = [step for order in orders for step in order]
+    if not steps:
+        raise ScheduleError(f"{source}: there is no instruction in the orders; write for example F0 B0, one text for each rank")
     if homes is None:
         homes = _homes(source, orders)
     if micro_batches is None:
-        micro_batches = 1 + max((step.micro for step in steps), default=-1)
+        micro_batches = 1 + max(step.micro for step in steps)
     kinds = {step.kind for step in steps}
     return Schedule(name, micro_batches, tuple(homes), tuple(orders), split="W" in kinds, forward_only=not kinds & {"B", "W"})
 
@@ -139,7 +142,7 @@ def _schedule(name: str, source: str, given: Any, homes: Any, micro_batches: Any
 def _instruction(word: Any, stages: list[int], place: str) -> Instruction:
     """stages: those of its rank."""
     if isinstance(word, Instruction):
-        return word
+        return _checked(word, place)
     parts = re.fullmatch(rf"([{''.join(KINDS)}])(\d{{1,9}})(?:@(\d{{1,9}}))?", word, re.ASCII) if isinstance(word, str) else None
     if parts is None:
         raise ScheduleError(f"{place}: {word!r} is no instruction; write F0, B0 or W0 with the micro-batch's number, or F0@2 with "
@@ -149,6 +152,15 @@ def _instruction(word: Any, stages: list[int], place: str) -> Instruction:
         raise ScheduleError(f"{place}: {word} does not say its stage, and its rank has {len(stages)} of them; write {word}@"
                             f"{stages[0] if stages else 0}, for example")
     return Instruction(kind, int(stages[0] if stage is None else stage), int(micro))
+
+
+def _checked(made: Instruction, place: str) -> Instruction:
+    """The same, of plain numbers: NumPy's are whole numbers too."""
+    kind, *numbers = made
+    if kind not in KINDS or not all(isinstance(number, Integral) for number in numbers):
+        raise ScheduleError(f"{place}: {made!r} is no instruction; its kind is one of {', '.join(KINDS)}, its stage and micro-batch "
+                            f"are whole numbers")
+    return Instruction(kind, *map(int, numbers))
 
 
 def _homes(source: str, orders: Sequence[Sequence[Instruction]]) -> list[int]:

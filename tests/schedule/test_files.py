@@ -31,7 +31,7 @@ def test_json() -> None:
 
 def test_what_a_file_need_not_say(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
-    path.write_text('{"orders": ["F0 F1 B0 B1", ["F0", "B0", "F1", "B1"]]}')
+    path.write_text('{"orders": ["F0 F1 B0 B1", ["F0", "B0", "F1", "B1"]]}', encoding="utf-8-sig")        # as Windows saves it
     assert to_json(load_json(path)) == {**to_json(make_schedule("1f1b", 2, 2)), "name": "mine"}
     vee = from_json({"orders": ["F0@0 F0@3", "F0@1 F0@2"]}, "v.json")
     assert vee.homes == (0, 1, 1, 0) and vee.forward_only and not vee.split and lint(vee).safe_sync
@@ -56,7 +56,9 @@ def test_what_is_wrong_in_a_file_is_for_lint_to_say(tmp_path: Path) -> None:
     ('{"orders": ["F0"], "homes": "0"}', ": homes is '0'; write a list of ranks, one for each stage"),
     ('{"orders": ["F0"], "homes": [true]}', ": homes is [True]; write a list of ranks, one for each stage"),
     ('{"orders": ["F0"], "micro_batches": 1.5}', ": micro_batches is 1.5; write a whole number"),
-    ('{"orders": ["F0"], "name": 1}', ": name is 1; write a text"),
+    ('{"orders": ["F0"], "name": 1}', ": name is 1; write a text of one line"),
+    ('{"orders": ["F0"], "name": "a\\n\\u001b[31m"}', r': name is "a\n\u001b[31m"; write a text of one line'),
+    ('{"orders": ["", ""], "micro_batches": 2}', ": there is no instruction in the orders; write for example F0 B0"),
     ('{"orders": "F0 B0"}', ": the orders are of type str; give a list with an order for each rank"),
     ('{"orders": ["F0", 7]}', ", rank 1: the order is of type int; give a text or a list"),
     ('{"orders": ["F0", "F0 f1"]}', ", rank 1, step 1: 'f1' is no instruction; write F0, B0 or W0 with the micro-batch's number"),
@@ -92,7 +94,14 @@ def schedule(ranks, micro_batches):
     every = range(micro_batches)
     return [[Step("F").of(r, m) for m in every] + [Step("B").of(r, m) for m in every] for r in range(ranks)]
 """
-MADE = "from minipar.schedule.instruction import Schedule\ndef schedule(ranks, micro_batches): return Schedule('own', *"
+NUMPY = """
+import numpy as np
+from minipar.schedule.instruction import Instruction
+
+def schedule(ranks, micro_batches):
+    return [[Instruction(kind, rank, micro) for kind in "FB" for micro in np.arange(micro_batches)] for rank in range(ranks)]
+"""
+MADE = "from minipar.schedule.instruction import Instruction, Schedule\ndef schedule(ranks, micro_batches): return Schedule('own', *"
 
 GENERATOR = """
 from minipar.schedule.generators import make_schedule
@@ -102,11 +111,11 @@ def schedule(ranks, micro_batches):
 """
 
 
-@pytest.mark.parametrize("source", [GPIPE, INSTRUCTIONS, GENERATOR])
+@pytest.mark.parametrize("source", [GPIPE, INSTRUCTIONS, GENERATOR, NUMPY])
 def test_python(tmp_path: Path, source: str) -> None:
     path = tmp_path / "gpipe.py"
     path.write_text(source)
-    assert load_python(path, 3, 4) == make_schedule("gpipe", 3, 4)
+    assert repr(load_python(path, 3, 4)) == repr(make_schedule("gpipe", 3, 4))
 
 
 def test_python_must_do_all_micro_batches_that_are_asked_for(tmp_path: Path) -> None:
@@ -127,10 +136,14 @@ def test_python_must_do_all_micro_batches_that_are_asked_for(tmp_path: Path) -> 
     ("def schedule(ranks, micro_batches):\n    pass", ": the orders are of type NoneType; give a list with an order for each rank"),
     ("def schedule(ranks, micro_batches): return ['F0 B0'] * 3", ": schedule(2, 1) returns orders for 3 ranks; return 2"),
     ("def schedule(ranks, micro_batches): return ['F0 B0', 'F0 Q0']", ", rank 1, step 1: 'Q0' is no instruction"),
-    (MADE + "(2, (0, 1), ((), ())))", ": schedule(2, 1) returns orders for 2 micro-batches; return 1"),
+    ("x = '\0'", ": SyntaxError: source code string cannot contain null bytes"),
+    ("assert False", ", line 1: AssertionError"),
+    (MADE + "(2, (0, 1), (('F0',), ())))", ": schedule(2, 1) returns orders for 2 micro-batches; return 1"),
     (MADE + "('1', (0, 1), ((), ())))", ": micro_batches is '1'; write a whole number"),
     (MADE + "(1, '01', ((), ())))", ": homes is '01'; write a list of ranks"),
     (MADE + "(1, (0, 1), ((('F', 0, 0),), ())))", ", rank 0, step 0: ('F', 0, 0) is no instruction"),
+    (MADE + "(1, (0, 1), ((Instruction('F', 0, 1.0),), ())))", ", rank 0, step 0: Instruction(kind='F', stage=0, micro=1.0) is no"),
+    (MADE + "(1, (0, 1), ((Instruction(['F'], 0, 1),), ())))", ", rank 0, step 0: Instruction(kind=['F'], stage=0, micro=1) is no"),
     (MADE + "(1, (0, 1), 7))", ": the orders are of type int; give a list with an order for each rank"),
 ])
 def test_mistakes_in_python(tmp_path: Path, source: str, said: str) -> None:
