@@ -253,6 +253,8 @@ def test_a_pruner_whose_step_is_left_out_says_so() -> None:
         pruner.stripped()
     with pytest.raises(ConfigError, match="took 2 steps"):
         pruner.step()
+    with pytest.raises(ConfigError, match="the optimiser has no parameter w"):
+        MagnitudePruner(masked, ["w"], lambda step: 0.5)
 
 
 def test_linear_weights_are_the_matrices_of_the_layers_themselves() -> None:

@@ -30,6 +30,7 @@ from minipar.compress.prune import (
     unit_scores,
     unpack,
 )
+from minipar.compress.quantize import quantize_dynamic, quantize_in_training, quantize_weights
 from minipar.config import ModelConfig
 from minipar.errors import ConfigError, RangeError, ShapeError
 from minipar.nn import GPT
@@ -96,16 +97,28 @@ def test_a_pruned_gpt_on_disk(tmp_path: Path) -> None:
     assert all(0 < overhead[name] < 700 * len(load(tmp_path / name)[0]) + 500 for name in sizes), "headers, checksums, names"
 
 
-@given(st.dictionaries(st.sampled_from(["a", "b.weight", "c"]), arrays(np.float32, st.integers(0, 40), elements=ELEMENTS)))
+SHAPES = st.just(()) | st.integers(0, 40)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b.weight", "c"]), arrays(np.float32, SHAPES, elements=ELEMENTS)))
 def test_what_is_packed_is_unpacked(state: dict[str, np.ndarray]) -> None:
     assert same_bits(unpack(pack(state)), state)
 
 
-def test_a_part_that_is_missing_is_named() -> None:
-    packed = pack({"w": np.zeros(100)})
-    del packed["w.bits"]
-    with pytest.raises(ShapeError, match=r"w.values is there, w.bits not"):
-        unpack(packed)
+def test_a_part_that_is_missing_is_named_and_a_name_that_would_be_one_is_refused() -> None:
+    for part, other in (("bits", "values"), ("values", "bits")):
+        packed = pack({"w": np.zeros(100)})
+        del packed[f"w.{part}"]
+        with pytest.raises(ShapeError, match=f"w.{other} is there, w.{part} not"):
+            unpack(packed)
+    with pytest.raises(ConfigError, match="w.bits is called as a part of a packed array is"):
+        pack({"w": np.zeros(100), "w.bits": np.ones(3)})
+
+
+@pytest.mark.parametrize("lay_out", [np.asfortranarray, np.transpose, lambda x: x[::2, ::-1]])
+def test_the_order_in_memory_changes_nothing(lay_out) -> None:
+    array = lay_out(np.where(stream(0, "there").random((6, 5)) < 0.3, stream(0, "value").normal(size=(6, 5)), 0))
+    assert np.array_equal(CSR.of(array).dense(), array) and np.array_equal(Bitmap.of(array).dense(), array)
 
 
 # Matrices that become smaller
@@ -161,6 +174,21 @@ def test_numbers_that_are_no_units_are_refused(units: list[int]) -> None:
         shrink_mlp(model.blocks[0].mlp, np.array(units, int))
     with pytest.raises(ConfigError, match="heads of blocks.0.attention stay: numbers below 4"):
         shrink_attention(model.blocks[0].attention, np.array([0, 4]))
+
+
+@pytest.mark.parametrize("way", [quantize_weights, quantize_dynamic, quantize_in_training])
+def test_what_computes_with_rounded_weights_cannot_shrink_and_stays_as_it_is(way) -> None:
+    model = GPT(CONFIG)
+    way(model)
+    with no_grad():
+        before = model(TOKENS).data
+    attention = model.blocks[0].attention
+    for part in (lambda: shrink(model, units=0.5), lambda: head_scores(attention),
+                 lambda: shrink_attention(attention, np.arange(2))):
+        with pytest.raises(ConfigError, match="computes with rounded weights; shrink the model first"):
+            part()
+    with no_grad():
+        assert np.array_equal(model(TOKENS).data, before)
 
 
 def test_a_nan_is_refused_by_name() -> None:

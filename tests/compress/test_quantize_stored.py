@@ -112,7 +112,8 @@ def test_files_that_are_too_short_too_long_or_of_something_else_change_nothing(k
     quantize_weights(model, Scheme(4, symmetric=False, axis=1))
     arrays, meta = pack_model(model)
     before = other.state_dict()
-    for spoilt, message in ((arrays[kind][:-1], f"ends too early: {kind} are"), (np.repeat(arrays[kind], 2), f"another model: {kind}")):
+    for spoilt, message in ((arrays[kind][:-1], f"ends too early: {kind} are"),
+                            (np.repeat(arrays[kind], 2), f"another model: {kind} are")):
         with pytest.raises(CheckpointError, match=message):
             unpack_model(other, {**arrays, kind: spoilt}, meta)
     with pytest.raises(CheckpointError, match=f"no file of a quantised model: there is no {kind} in it"):

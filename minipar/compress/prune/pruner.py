@@ -20,11 +20,14 @@ class MagnitudePruner:
         each step: ..., optimizer.step(lr), pruner.step()
         pruner.stripped()
 
-    names: of the parameters to prune. schedule: steps done with this pruner -> sparsity. shards: see drop_lowest.
+    names: of the parameters to prune. schedule: steps done with this pruner -> sparsity. shards: see drop_lowest. Raises
+    ConfigError for a name that the optimiser does not know.
     """
 
     def __init__(self, optimizer: Masked, names: Collection[str], schedule: Callable[[int], float], *, every: int = 1,
                  per_layer: bool = False, shards: Shards = ALONE):
+        if unknown := sorted(set(names) - {p.name for p in optimizer.flat.parameters}):
+            raise ConfigError(f"MagnitudePruner: the optimiser has no parameter {' and no '.join(unknown[:3])}")
         self.optimizer, self.names, self.schedule = optimizer, names, schedule
         self.every, self.per_layer, self.shards = every, per_layer, shards
         self.began, self.steps = optimizer.steps, 0

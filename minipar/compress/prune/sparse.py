@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minipar.errors import ShapeError
+from minipar.errors import ConfigError, ShapeError
 
 INDEX = np.dtype(np.int32)
+PARTS = ("values", "bits", "shape")                                 # of a packed array
 
 
 def csr_bytes(shape: tuple[int, int], stays: int, itemsize: int = 4) -> int:
@@ -31,7 +32,7 @@ def bitmap_bytes(size: int, stays: int, itemsize: int = 4) -> int:
 
 def _there(array: np.ndarray) -> np.ndarray:
     """Where an array is not zero in every bit."""
-    return np.ascontiguousarray(array).view(f"u{array.itemsize}") != 0
+    return np.ascontiguousarray(array).view(f"u{array.itemsize}").reshape(array.shape) != 0
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,11 @@ class Bitmap:
 def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Arrays by name as arrays that hold only what is not zero, to be saved by minipar.checkpoint or np.savez.
 
-    An array for which a bitmap pays becomes "name.bits", "name.values" and "name.shape"; another stays as it is.
+    An array for which a bitmap pays becomes "name.bits", "name.values" and "name.shape"; another stays as it is. Raises
+    ConfigError for a name that already ends so.
     """
+    if taken := [name for name in arrays if name.rpartition(".")[2] in PARTS]:
+        raise ConfigError(f"pack: {taken[0]} is called as a part of a packed array is; give it another name")
     packed: dict[str, np.ndarray] = {}
     for name, array in arrays.items():
         stored = Bitmap.of(array)
@@ -108,12 +112,11 @@ def unpack(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     arrays = {}
     for key, array in packed.items():
         name, _, part = key.rpartition(".")
-        if part in ("bits", "shape") and f"{name}.values" in packed:
-            continue
-        if part != "values":
+        if part not in PARTS:
             arrays[key] = array
             continue
-        if lacking := [f"{name}.{other}" for other in ("bits", "shape") if f"{name}.{other}" not in packed]:
+        if lacking := [f"{name}.{other}" for other in PARTS if f"{name}.{other}" not in packed]:
             raise ShapeError(f"unpack: {key} is there, {' and '.join(lacking)} not; these are not the arrays that pack made")
-        arrays[name] = Bitmap(array, packed[f"{name}.bits"], tuple(packed[f"{name}.shape"].tolist())).dense()
+        if part == "values":
+            arrays[name] = Bitmap(array, packed[f"{name}.bits"], tuple(packed[f"{name}.shape"].tolist())).dense()
     return arrays

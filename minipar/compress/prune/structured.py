@@ -18,17 +18,19 @@ import numpy as np
 from minipar.compress.prune.select import drop_lowest
 from minipar.compress.reduction import Reduce, alone
 from minipar.errors import ConfigError, LayoutError, RangeError
-from minipar.nn import GPT, MLP, Attention, Cut, Parameter
+from minipar.nn import GPT, MLP, Attention, Cut, LinearLayer, Parameter
 
 
 def unit_scores(mlp: MLP, reduce: Reduce = alone) -> np.ndarray:
     """|column j of up| |row j of down| for each of the F hidden units: a bound on what the unit can add to the residual."""
+    _require_floats(mlp.up, mlp.down)
     own = np.linalg.norm(mlp.up.weight.data, axis=0) * np.linalg.norm(mlp.down.weight.data, axis=1)             # [f]
     return _whole(own, mlp.down.weight.cut, mlp.down.weight.whole[0], reduce, mlp.name)
 
 
 def head_scores(attention: Attention, reduce: Reduce = alone) -> np.ndarray:
     """|v's columns| |out's rows| for each of the H heads: a head adds a mean of values, through `out`, to the residual."""
+    _require_floats(attention.qkv, attention.out)
     h, K = attention.heads, _head_width(attention)
     v = attention.qkv.weight.data[:, 2 * h * K :].reshape(-1, h, K)                                             # [D, h, K]
     out = attention.out.weight.data.reshape(h, -1)                                                              # [h, K D]
@@ -49,8 +51,9 @@ def shrink_mlp(mlp: MLP, units: np.ndarray, reduce: Reduce = alone) -> None:
     """Leave these hidden units of an MLP. units: their numbers among all F, in rising order, the same on all ranks.
 
     Its parameters become new, smaller ones: make Flat and the optimiser afterwards. Raises ConfigError for numbers that are
-    not such, LayoutError where a rank would keep none, on all ranks alike.
+    not such and for a quantised layer, LayoutError where a rank would keep none, on all ranks alike.
     """
+    _require_floats(mlp.up, mlp.down)
     own, place = _own(units, mlp.down.weight, 1, reduce, f"hidden units of {mlp.name}")
     for layer, axis in ((mlp.up, 1), (mlp.down, 0)):
         layer.weight = _smaller(layer.weight, axis, own, len(units), (place,))
@@ -60,6 +63,7 @@ def shrink_mlp(mlp: MLP, units: np.ndarray, reduce: Reduce = alone) -> None:
 
 def shrink_attention(attention: Attention, heads: np.ndarray, reduce: Reduce = alone) -> None:
     """Leave these heads of an attention layer: see shrink_mlp."""
+    _require_floats(attention.qkv, attention.out)
     h, K = attention.heads, _head_width(attention)
     own, place = _own(heads, attention.out.weight, K, reduce, f"heads of {attention.name}")
     rows = (own[:, None] * K + np.arange(K)).reshape(-1)            # of `out`, and columns of each of q, k and v
@@ -94,6 +98,13 @@ def shrink_to(model: GPT, state: Mapping[str, np.ndarray]) -> None:
             shrink_mlp(mlp, np.arange(len(state[mlp.down.weight.name])))
             shrink_attention(attention, np.arange(len(state[attention.out.weight.name]) // _head_width(attention)))
     model.load_state_dict(state)
+
+
+def _require_floats(*layers: LinearLayer) -> None:
+    """What computes with rounded weights has its own idea of their shape."""
+    for layer in layers:
+        if layer.product is not None:
+            raise ConfigError(f"{layer.name} computes with rounded weights; shrink the model first, then quantise it")
 
 
 def _head_width(attention: Attention) -> int:
