@@ -140,7 +140,8 @@ assert orders["OBD"] > orders["Fisher"] > orders["magnitude"] > orders["|g w|"] 
 
 # %% [markdown]
 # A score is one thing; dropping many weights at once is another. The terms beyond the second begin to count, and the scores
-# know nothing of each other. OBS re-computes them after each weight.
+# know nothing of each other: magnitude does about as well as OBD here. OBS adapts the weights that stay, and computes its scores
+# anew after each weight that goes.
 
 # %%
 RATIOS = (0.1, 0.2, 0.3, 0.5)
@@ -161,7 +162,8 @@ assert abs(costs["OBS"][0.1] / by_obs[0.1][1] - 1) < 0.2 < abs(costs["OBS"][0.5]
 # ## 4 · LASSO
 #
 # A penalty λ |w|₁ in the loss drives weights to exactly zero while they are trained. Its gradient does not exist at zero, so it
-# gets its own step after the gradient's: the soft threshold (软阈值), `sign(w) max(|w| - λ, 0)`.
+# gets its own step after the gradient's: the soft threshold (软阈值), `sign(w) max(|w| - λ, 0)`. (With a learning
+# rate η, it is η λ in each step.)
 #
 # **Predict:** the hard threshold 0.3 makes 3 zeros of 004's nine numbers. How many does the soft one make, and what becomes
 # of 1.0?

@@ -13,7 +13,7 @@
 # dynamic range), and combine both "with tools such as TensorFlow Model Compression" (E25; there is no tool of that name, the
 # Model Optimization Toolkit must be meant). The order and the fine-tuning in between are left out.
 #
-# 003 (3.1) promises all this "without affecting performance", and says two pages later (3.3) that over-compression costs
+# 003 (3.1) promises all this "without affecting performance", and says a little later (3.3) that over-compression costs
 # accuracy (N49). This lesson makes two claims. What a student gains from a teacher depends on what its labels are worth. And
 # one pipeline (prune, fine-tune, quantise, store) makes a file five times smaller, at a price that can be measured.
 #
@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from common import Lesson
+from subjects.differences import slopes
 
 from minipar import autograd as ag
 from minipar.autograd import Tensor, backward
@@ -80,16 +81,6 @@ def gradient_formula(T: float) -> np.ndarray:
     return T * (softmax(z_student / T) - softmax(z_teacher / T)) / len(z_student)
 
 
-def differences(T: float, h: float = 1e-3) -> np.ndarray:
-    numeric = np.empty_like(z_student)
-    for place in np.ndindex(z_student.shape):
-        unit = np.zeros_like(z_student)
-        unit[place] = h
-        numeric[place] = (8 * (as_defined(z_student + unit, T) - as_defined(z_student - unit, T))
-                          - as_defined(z_student + 2 * unit, T) + as_defined(z_student - 2 * unit, T)) / (12 * h)
-    return numeric
-
-
 sizes = {}
 for T in (1.0, 2.0, 4.0, 8.0, 20.0):
     z = Tensor(z_student, requires_grad=True)
@@ -99,7 +90,8 @@ for T in (1.0, 2.0, 4.0, 8.0, 20.0):
     assert abs(loss.item() - as_defined(z_student, T)) < 1e-13, "A23: the fused op is the definition"
     assert abs(z.grad - gradient_formula(T)).max() < 1e-14, "A23: the gradient is T (softmax(z_s/T) - softmax(z_t/T))"
     sizes[T] = float(np.linalg.norm(z.grad))
-assert abs(gradient_formula(4.0) - differences(4.0)).max() < 1e-9, "A23: and it is that of differences to 1e-9"
+assert abs(gradient_formula(4.0) - slopes(lambda z: as_defined(z, 4.0), z_student)).max() < 1e-9, \
+    "A23: and it is that of differences to 1e-9"
 lesson.say("1 · size of the gradient")
 lesson.table(("T", "with T^2", "without"), *((T, size, size / T**2) for T, size in sizes.items()))
 warm = [sizes[T] for T in (4.0, 8.0, 20.0)]
@@ -197,7 +189,7 @@ assert 0 < 4 * gain["correct labels"] < gain["noisy labels"] and wins["correct l
 # **Predict:** float32 takes 32 bits per weight. What do stages 1, 3 and 4 make of it? Which stage costs most loss?
 
 # %%
-TRAINING, TUNING, BATCH, WIDTH = (300, 50, 8, 32) if lesson.fast else (1000, 250, 16, 48)
+TRAINING, TUNING, BATCH, WIDTH = (300, 50, 8, 32) if lesson.fast else (500, 120, 16, 48)
 text = load_text()
 tokenizer = CharTokenizer.from_text(text)
 training, validation = split(tokenizer.encode(text))
