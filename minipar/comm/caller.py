@@ -15,7 +15,8 @@ from minipar.comm.rollcall import State
 from minipar.errors import CommError
 
 INSIDE = os.path.dirname(__file__) + os.sep
-LIBRARIES = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+LIBRARIES = "<frozen ", *{sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 
 
 def caller() -> tuple[str, str]:
@@ -44,10 +45,15 @@ def unfit(comm: Communicator, request: Request, came: str) -> CommError:
 
 
 def place_of(frame: FrameType | None) -> str:
-    """ "file.py:88": the innermost line of a stack that is not a library's."""
-    while frame is not None and frame.f_back is not None and frame.f_code.co_filename.startswith(LIBRARIES):
+    """ "file.py:88": the innermost line of a stack that is the program's; "" if there is none."""
+    while frame is not None and not of_the_program(frame.f_code.co_filename):
         frame = frame.f_back
     return "" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def of_the_program(path: str) -> bool:
+    """Whether a file is no library's, nor one of comm/. The rest of minipar counts as the program, wherever it is installed."""
+    return not path.startswith(INSIDE) and (path.startswith(PACKAGE) or not path.startswith(LIBRARIES))
 
 
 @cache

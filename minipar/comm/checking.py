@@ -13,6 +13,8 @@ from __future__ import annotations
 import json
 import math
 import zlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +24,9 @@ from minipar.comm.protocol import CHECK_TAG, Communicator, Request, exchange, ex
 from minipar.comm.wrapper import Wrapper
 from minipar.errors import CommError
 
-FIELDS = {"op": "operation", "count": "number of elements", "dtype": "dtype", "root": "root", "why": "order of calls (label)",
-          "number": "number of collectives so far"}
+FIELDS = {"op": "operation", "count": "number of elements", "dtype": "dtype", "root": "root", "algorithm": "algorithm",
+          "counts": "counts", "why": "order of calls (label)", "number": "number of collectives so far"}
+OF_ONE_OPERATION = {"count", "dtype", "root", "algorithm", "counts"}     # to compare them between two operations says nothing
 
 
 class Checking(Wrapper):
@@ -56,45 +59,51 @@ class Checking(Wrapper):
             self.ledger.settle(request)
         return done
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, root: int | None = None) -> int:
-        self.compare(op, shape, dtype, why, root)
-        return self.inner.entering(op, shape, dtype, why=why, root=root)
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, **agreed: Any) -> int:
+        self.compare(op, shape, dtype, why, **agreed)
+        return self.inner.entering(op, shape, dtype, why=why, **agreed)
 
     def split(self, color: int | None, key: int = 0, *, why: str) -> Communicator | None:
-        self.compare("split", None, None, why, None)
+        self.compare("split", None, None, why)
         return super().split(color, key, why=why)
 
     def shared(self, nbytes: int, *, why: str) -> np.ndarray:
-        self.compare("shared", (nbytes,), np.dtype(np.uint8), why, None)
+        self.compare("shared", (nbytes,), np.dtype(np.uint8), why)
         return self.inner.shared(nbytes, why=why)
 
-    def compare(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, why: str, root: int | None) -> None:
+    def compare(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, why: str, root: int | None = None,
+                algorithm: str | None = None, counts: Sequence[int] | None = None) -> None:
         """Raises the same CommError on every rank of the group unless all of them are about to do the same."""
         if self.size == 1:
             return
         agreed = {"op": op, "count": None if shape is None else math.prod(shape), "dtype": dtype and str(dtype), "root": root,
-                  "why": why, "number": self.inner.collectives}
-        fingerprint = np.array([zlib.crc32(repr(agreed).encode())])
+                  "algorithm": algorithm, "counts": counts, "why": why, "number": self.inner.collectives}
+        said = json.dumps(agreed, default=int)                      # 1 and NumPy's 1 are the same root
+        fingerprint = np.array([zlib.crc32(said.encode())])
         if (exchange(self.inner, fingerprint, why=why, tag=CHECK_TAG) == fingerprint).all():
             return
-        account = json.dumps({**agreed, "shape": shape, "place": caller()[1]})
+        account = json.dumps({**agreed, "shape": shape, "place": caller()[1]}, default=int)
         accounts = exchange_texts(self.inner, account, why=why, tag=CHECK_TAG)
         raise CommError(disagreement(self, [json.loads(text) for text in accounts]))
 
 
 def disagreement(comm: Communicator, accounts: list[dict]) -> str:
     """All sides in one line: what differs, and who says what, with ranks that say the same taken together."""
-    differs = [name for field, name in FIELDS.items() if len({account[field] for account in accounts}) > 1]
+    differs = [field for field in FIELDS if any(account[field] != accounts[0][field] for account in accounts)]
+    if "op" in differs:
+        differs = [field for field in differs if field not in OF_ONE_OPERATION]
     sides: dict[str, list[str]] = {}
     for rank, account in enumerate(accounts):
-        count = f" (after {account['number']} others)" if FIELDS["number"] in differs else ""
-        sides.setdefault(describe(account) + count, []).append(str(comm.members[rank]))
+        sides.setdefault(describe(account, differs), []).append(str(comm.members[rank]))
     said = "; ".join(f"rank{'s' * (len(ranks) > 1)} {', '.join(ranks)}: {text}" for text, ranks in sides.items())
-    return f"the ranks of {comm.name} do not agree on {' and '.join(differs)}: {said}"
+    return f"the ranks of {comm.name} do not agree on {' and '.join(FIELDS[field] for field in differs)}: {said}"
 
 
-def describe(account: dict) -> str:
-    """ "all_reduce sum of (4, 3) float64 'gradients' at data.py:41"."""
+def describe(account: dict, differs: list[str]) -> str:
+    """ "all_reduce sum of (4, 3) float64 'gradients' at data.py:41", and of the rest what differs."""
     array = "" if account["shape"] is None else f" of {tuple(account['shape'])} {account['dtype'] or ''}".rstrip()
     root = "" if account["root"] is None else f" with root {account['root']}"
-    return f"{account['op']}{array}{root} '{account['why']}' at {account['place']}"
+    algorithm = f" by {account['algorithm']}" if "algorithm" in differs else ""
+    counts = f" with counts {account['counts']}" if "counts" in differs else ""
+    number = f" (after {account['number']} others)" if "number" in differs else ""
+    return f"{account['op']}{array}{root}{algorithm}{counts} '{account['why']}' at {account['place']}{number}"

@@ -38,7 +38,7 @@ import numpy as np
 
 from minipar.comm.labels import Labelled
 from minipar.comm.network import Network, Port, exact, pack_time, unpack_time
-from minipar.comm.protocol import Communicator, Request
+from minipar.comm.protocol import Communicator, Request, check_message
 from minipar.comm.timeline import Event, Flows
 from minipar.errors import CommError, ConfigError
 
@@ -134,6 +134,7 @@ class Clock(Labelled):
             self._time.advance(self._me, self._time.now + exact(seconds), "wait", why)
 
     def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
+        check_message(self, "send", array, dest, why, tag)
         with self._inside(tag):
             cost = self._cost(dest, array.nbytes)
             end = self._time.outgoing.carry(self._lines.get(tag, self._time.now), cost)
@@ -181,10 +182,9 @@ class Clock(Labelled):
             self._pass(request, self._passing.pop(request))
             return True
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *,
-                 why: str, root: int | None = None) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, **agreed: Any) -> int:
         with self._inside():
-            tag = super().entering(op, shape, dtype, why=why, root=root)
+            tag = super().entering(op, shape, dtype, why=why, **agreed)
             self._lines[tag] = self._time.now
             return tag
 

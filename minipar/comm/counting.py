@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -120,10 +120,9 @@ class Counting(Labelled):
         tally.bytes += array.nbytes
         return request
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *,
-                 why: str, root: int | None = None) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, **agreed: Any) -> int:
         self.traffic.at(Key(why, op, self.name, self._me, -1)).calls += 1
-        return super().entering(op, shape, dtype, why=why, root=root)
+        return super().entering(op, shape, dtype, why=why, **agreed)
 
     def wrap(self, part: Communicator) -> Communicator:
         return Counting(part, self.traffic)

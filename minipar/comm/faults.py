@@ -23,11 +23,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from minipar.comm.labels import Labelled
-from minipar.comm.protocol import Communicator, Request
+from minipar.comm.protocol import Communicator, Request, check_message
 from minipar.comm.wrapper import Wrapper
 from minipar.errors import CommError, ConfigError
 
@@ -93,6 +94,7 @@ class Faults(Labelled):
         self._held: dict[tuple[int, int], tuple[np.ndarray, str]] = {}      # (dest, tag) -> a message that waits for the next
 
     def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
+        check_message(self, "send", array, dest, why, tag)
         op, peer = self.op_of("send", tag), self.members[dest]
         self._calls(op, peer, why)
         for fault in self._plan.due(TO_MESSAGES, self._me, op, peer, why):
@@ -115,22 +117,19 @@ class Faults(Labelled):
         return request
 
     def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
+        check_message(self, "recv", out, source, why, tag)
         self._calls(self.op_of("recv", tag), self.members[source], why)
         return super().irecv(out, source, why=why, tag=tag)
 
     def wait(self, request: Request) -> np.ndarray:
-        if request in self._lost:
-            self._lost.remove(request)
-            return request.array
-        return super().wait(request)
+        return request.array if request in self._lost else super().wait(request)
 
     def test(self, request: Request) -> bool:
         return request in self._lost or super().test(request)
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *,
-                 why: str, root: int | None = None) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, **agreed: Any) -> int:
         self._calls(op, None, why)
-        return super().entering(op, shape, dtype, why=why, root=root)
+        return super().entering(op, shape, dtype, why=why, **agreed)
 
     def wrap(self, part: Communicator) -> Communicator:
         return Faults(part, plan=self._plan)

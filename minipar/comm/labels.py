@@ -5,6 +5,8 @@ A collective announces itself with `entering` and gets a tag of its own; so the 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from minipar.comm.protocol import Communicator
@@ -18,9 +20,8 @@ class Labelled(Wrapper):
         super().__init__(inner)
         self._ops: dict[int, str] = {}
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *,
-                 why: str, root: int | None = None) -> int:
-        tag = super().entering(op, shape, dtype, why=why, root=root)
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, **agreed: Any) -> int:
+        tag = super().entering(op, shape, dtype, why=why, **agreed)
         self._ops[tag] = op
         return tag
 

@@ -24,12 +24,12 @@ class Ledger:
         self.sent: Counter[Channel] = Counter()
         self.received: Counter[Channel] = Counter()
         self.last: dict[Channel, tuple[str, str]] = {}              # the label and place of the last message sent
-        self.open: dict[Request, tuple[int, str]] = {}              # not yet waited for -> partner and place of its start
+        self.open: dict[Request, tuple[str, int, str]] = {}         # not yet waited for -> the call, the partner, the place
 
     def start(self, comm: Communicator, request: Request) -> None:
         peer, tag = comm.members[request.peer], request.tag if request.tag < TAGS else OURS
-        _, place = caller()
-        self.open[request] = peer, place
+        operation, place = caller()
+        self.open[request] = operation, peer, place
         if request.kind == "send":
             channel = comm.name, self.rank, peer, tag
             self.sent[channel] += 1
@@ -45,14 +45,20 @@ class Ledger:
         return {
             "sent": [[*channel, count, *self.last[channel]] for channel, count in self.sent.items()],
             "received": [[*channel, count] for channel, count in self.received.items()],
-            "open": [[self.rank, request.kind, peer, request.why, place] for request, (peer, place) in self.open.items()],
+            "open": [[self.rank, what] for what in dict.fromkeys(map(started, self.open, self.open.values()))],
         }
+
+
+def started(request: Request, about: tuple[str, int, str]) -> str:
+    """ "recv with rank 0 'prefetch' started at data.py:41"; for a message of a collective, what the program called."""
+    operation, peer, place = about
+    what = operation if request.tag >= TAGS else f"{request.kind} with rank {peer}"
+    return f"{what} '{request.why}' started at {place}"
 
 
 def loose_ends(pages: Sequence[dict[str, list]]) -> list[str]:
     """What a job that has ended left undone, in words, one entry per request or channel."""
-    found = [f"rank {rank} never waited for its {kind} with rank {peer} '{why}' started at {place}"
-             for page in pages for rank, kind, peer, why, place in page["open"]]
+    found = [f"rank {rank} never waited for its {what}" for page in pages for rank, what in page["open"]]
     received: dict[Any, int] = {tuple(channel): count for page in pages for *channel, count in page["received"]}
     for page in pages:
         for *channel, count, why, place in page["sent"]:

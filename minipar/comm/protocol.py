@@ -17,6 +17,7 @@ The rules of the seam:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,11 +29,15 @@ from minipar.errors import CommError
 DTYPES = [np.dtype(name) for name in ("f4", "f8", "i8", "i4", "u1", "i1", "i2", "u2", "u4", "u8", "f2", "?")]
 CODES = {dtype: code for code, dtype in enumerate(DTYPES)}
 
-# Programs use tags 0 to TAGS - 1. The tags above are ours, so that no message of a program is taken for one of a collective.
+
+class OwnTag(int):
+    """A tag that minipar hands out itself, so that no message of a program is taken for one of a collective."""
+
+
+# Programs use tags 0 to TAGS - 1. The tags from there to 2 * TAGS - 1 are ours.
 TAGS = 1 << 14
 COLLECTIVE_TAGS = range(TAGS, 2 * TAGS - 2)
-CHECK_TAG, FINISH_TAG = 2 * TAGS - 2, 2 * TAGS - 1
-ALL_TAGS = 2 * TAGS
+CHECK_TAG, FINISH_TAG = OwnTag(2 * TAGS - 2), OwnTag(2 * TAGS - 1)
 
 
 @dataclass(eq=False, slots=True)
@@ -112,20 +117,30 @@ class Communicator(ABC):
             self.sendrecv(nothing, dest, ignored, source, why=why, tag=tag)
             distance *= 2
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, root: int | None = None) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, root: int | None = None,
+                 algorithm: str | None = None, counts: Sequence[int] | None = None) -> int:
         """Each collective calls this once, first, on every rank of the group; returns the tag for the messages of this call.
 
-        `op` names what must agree ("all_reduce sum"), and so must `why`; `shape` and `dtype` are of the array whose element count
-        all ranks share (None where they may differ, as in a gather of unequal parts). Here it only counts, so that each call has
-        its own tag and two can be under way at once; Checking compares what the ranks say and raises CommError if they differ.
+        `op` names what must agree ("all_reduce sum"), and so must `why`, `root`, `algorithm` and `counts` (the rows of each rank);
+        `shape` and `dtype` are of the array whose element count all ranks share. None stands for what need not agree. Here it
+        only counts, so that each call has its own tag and two can be under way at once; Checking compares what the ranks say and
+        raises CommError if they differ.
         """
         self.collectives += 1
-        return COLLECTIVE_TAGS[self.collectives % len(COLLECTIVE_TAGS)]
+        return OwnTag(COLLECTIVE_TAGS[self.collectives % len(COLLECTIVE_TAGS)])
 
     def split(self, color: int | None, key: int = 0, *, why: str) -> Communicator | None:
-        """One new communicator per color, ranks ordered by (key, old rank); None for the ranks whose color is None."""
+        """One new communicator per color, ranks ordered by (key, old rank); None for the ranks whose color is None.
+
+        Raises CommError for a color or key that is no whole number of 64 bits.
+        """
+        for name, number in (("color", 0 if color is None else color), ("key", key)):
+            if not is_whole(number) or not -1 << 63 <= number < 1 << 63:
+                raise CommError(f"rank {self.rank} of {self.size} in {self.name}: split '{why}' has {name} {number!r}, which is "
+                                "no whole number of 64 bits; divide with //, or count the groups")
         tag = self.entering("split", None, None, why=why)
-        table = exchange(self, np.array([color is not None, color or 0, key]), why=why, tag=tag)    # [size, 3]
+        mine = np.array([color is not None, color or 0, key], np.int64)
+        table = exchange(self, mine, why=why, tag=tag)              # [size, 3]
         alike = [rank for rank in range(self.size) if color is not None and table[rank, 0] and table[rank, 1] == color]
         return self.subgroup(sorted(alike, key=lambda rank: (table[rank, 2], rank)), why=why)
 
@@ -155,11 +170,17 @@ def exchange_texts(comm: Communicator, mine: str, *, why: str, tag: int) -> list
     return [row[:length].tobytes().decode() for row, length in zip(rows, lengths, strict=True)]
 
 
+def is_whole(number: object) -> bool:
+    """Whether it can name a rank or a tag: an int, also one of NumPy's."""
+    return isinstance(number, (int, np.integer))
+
+
 def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, why: str, tag: int) -> int:
     """The wire code of the array's dtype. Raises CommError, in one line, for what cannot travel."""
     try:                                                            # once per message, so the good case comes first
         code, flags = CODES[array.dtype], array.flags
-        if flags.c_contiguous and 0 <= peer < comm.size and 0 <= tag < ALL_TAGS and (flags.writeable or kind == "send"):
+        if (flags.c_contiguous and is_whole(peer) and 0 <= peer < comm.size and (flags.writeable or kind == "send")
+                and (type(tag) is OwnTag or is_whole(tag) and 0 <= tag < TAGS)):
             return code
     except (AttributeError, KeyError):
         pass
@@ -168,11 +189,14 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, w
     elif array.dtype not in CODES:
         wrong = f"cannot carry dtype {array.dtype}; use one of {', '.join(str(dtype) for dtype in DTYPES)}"
     elif not array.flags.c_contiguous:
-        wrong = f"got a non-contiguous array of shape {array.shape}; pass np.ascontiguousarray(...)"
+        remedy = "pass np.ascontiguousarray(...)" if kind == "send" else "receive into a contiguous one and copy it there"
+        wrong = f"got a non-contiguous array of shape {array.shape}; {remedy}"
+    elif not is_whole(peer):
+        wrong = f"names rank {peer!r}, which is no whole number; divide with //"
     elif not 0 <= peer < comm.size:
         wrong = f"names rank {peer}, but the group has ranks 0 to {comm.size - 1}"
-    elif not 0 <= tag < ALL_TAGS:
-        wrong = f"has tag {tag}; use 0 to {TAGS - 1}"
+    elif not is_whole(tag) or not 0 <= tag < TAGS:
+        wrong = f"has tag {tag!r}; use 0 to {TAGS - 1}"
     else:
         wrong = "cannot fill a read-only array"
     raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: {kind} '{why}' {wrong}")

@@ -11,11 +11,10 @@ import signal
 import tempfile
 import time
 
-from minipar.comm.caller import LIBRARIES
+from minipar.comm.caller import of_the_program
 
-ANSWER = 1.0                # seconds that a process gets to answer
-HEADER = "most recent call first"
-LINE = re.compile(r'File "(.*)", line (\d+) in ')
+ANSWER = 2.0                # seconds that a process gets to answer
+LINE = re.compile(r'File "(.*)", line (\d+) in .*\n')              # of a stack, which is written from its innermost line on
 
 
 def be_findable() -> int:
@@ -28,21 +27,18 @@ def be_findable() -> int:
 
 
 def find(pid: int, handle: int) -> str:
-    """ "file.py:88", the innermost line of that process that is not a library's; "" if it does not answer."""
-    path = f"/proc/{pid}/fd/{handle}"
+    """ "file.py:88", the innermost line of that process that is the program's; "" if there is none, or it does not answer."""
     try:
-        asked_before = os.stat(path).st_size
-        os.kill(pid, signal.SIGUSR2)
-        deadline, size = time.monotonic() + ANSWER, -1
-        while time.monotonic() < deadline:
-            before, size = size, os.stat(path).st_size
-            if size == before > asked_before:                       # written, and no longer being written
-                break
-            time.sleep(0.01)
-        with open(path, encoding="utf-8", errors="replace") as file:
-            answer = file.read()[asked_before:]
+        with open(f"/proc/{pid}/fd/{handle}", "rb") as file:
+            file.seek(0, os.SEEK_END)
+            os.kill(pid, signal.SIGUSR2)
+            answer, deadline = b"", time.monotonic() + ANSWER
+            while time.monotonic() < deadline:
+                answer += file.read()                               # it may come in pieces
+                for path, line in LINE.findall(answer.decode(errors="replace")):
+                    if of_the_program(path):
+                        return f"{os.path.basename(path)}:{line}"
+                time.sleep(0.01)
     except OSError:
-        return ""
-    lines = LINE.findall(answer.rpartition(HEADER)[2])
-    own = [line for line in lines if not line[0].startswith(LIBRARIES)] or lines
-    return f"{os.path.basename(own[0][0])}:{own[0][1]}" if own else ""
+        pass
+    return ""

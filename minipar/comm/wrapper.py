@@ -44,8 +44,9 @@ class Wrapper(Communicator):
     def shared(self, nbytes: int, *, why: str) -> np.ndarray:
         return self.inner.shared(nbytes, why=why)
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, root: int | None = None) -> int:
-        return self.inner.entering(op, shape, dtype, why=why, root=root)
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, **agreed: Any) -> int:
+        """agreed: what else the ranks must agree on; only Checking looks into it."""
+        return self.inner.entering(op, shape, dtype, why=why, **agreed)
 
     def split(self, color: int | None, key: int = 0, *, why: str) -> Communicator | None:
         """Splits the inner communicator (its few messages are not seen by this wrapper) and wraps the part."""

@@ -191,7 +191,7 @@ def test_a_busy_process_tells_where_it_is() -> None:
 
 def test_a_process_that_does_not_answer_is_nowhere(child: subprocess.Popen) -> None:
     handle = be_findable()
-    assert find(os.getpid(), handle).startswith("whereabouts.py:")  # where it asks itself
+    assert find(os.getpid(), handle).startswith("test_board.py:")  # where it asks itself
     assert find(2**22 - 1, handle) == ""
 
 

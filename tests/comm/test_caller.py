@@ -1,12 +1,16 @@
 """Where in the program a call is, as messages say it."""
 
 import _thread
+import sys
 import threading
+import time
 
 import numpy as np
 
+from minipar.comm.caller import place_of
 from minipar.comm.checking import Checking
 from minipar.comm.solo import solo
+from minipar.comm.threads import run
 
 
 def place_of_a_send(comm: Checking) -> str:
@@ -18,6 +22,22 @@ def test_the_line_that_calls_into_comm() -> None:
     comm = Checking(solo())
     comm.send(np.ones(1), 0, why="x")
     assert place_of_a_send(comm).startswith("test_caller.py:")
+
+
+def test_a_rank_within_a_call_is_where_the_program_called_it() -> None:
+    """Not in engine.py, nor in the library's threading.py."""
+    def program(comm: Checking) -> str:
+        if comm.rank == 0:
+            comm.recv(np.empty(1), 1, why="word")
+            return ""
+        world = comm.inner.world  # type: ignore[attr-defined]
+        while world.states[0].doing != "waiting":
+            time.sleep(0.001)
+        place = place_of(sys._current_frames()[world.threads[0].ident])
+        comm.send(np.ones(1), 0, why="word")
+        return place
+
+    assert run(2, program)[1].startswith("test_caller.py:")
 
 
 def test_a_line_that_nothing_has_called() -> None:

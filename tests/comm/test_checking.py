@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minipar.comm.checking import Checking
-from minipar.comm.collectives import all_reduce, broadcast, gather
+from minipar.comm.collectives import all_reduce, broadcast, gather, start_all_reduce
 from minipar.comm.counting import Counting
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
@@ -101,7 +101,12 @@ def in_a_group(comm: Communicator) -> None:
         pair.send(np.ones(2), 1, why="lost")
 
 
+def started(comm: Communicator) -> None:
+    start_all_reduce(comm, np.ones(2), why="gradients", algorithm="ring")
+
+
 @pytest.mark.parametrize("program, says", [
+    (started, r"rank 0 never waited for its start_all_reduce 'gradients' started at test_checking.py:\d+; rank 1 never waited"),
     (left, r"rank 1 never received 2 messages, the last from rank 0 'lost again' \(tag 3\) sent at test_checking.py:\d+"),
     (forgotten, r"rank 0 never waited for its send with rank 1 'unfinished' started at test_checking.py:\d+"),
     (unmatched, r"rank 1 never waited for its recv with rank 0 'hoped for' started at test_checking.py:\d+"),

@@ -231,6 +231,12 @@ def test_a_collective_under_cpu_time(comm: Communicator) -> None:
     assert clock.now >= 4 * message(40) and np.array_equal(handle.wait(), np.full(30, 3, np.float32))
 
 
+@pytest.mark.parametrize("dest", [2, 0.5])
+def test_a_message_that_cannot_be_sent(dest: int) -> None:
+    with pytest.raises(CommError, match=f"send 'x' names rank {dest}"):
+        run(2, lambda comm: Clock(comm, NETWORK, RATE).send(np.ones(1), dest, why="x"))
+
+
 def test_what_a_clock_cannot_time() -> None:
     def shared(comm: Communicator) -> None:
         Clock(comm, NETWORK, RATE).shared(8, why="block")

@@ -1,6 +1,7 @@
 """The protocol, the same on both engines."""
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,13 +130,27 @@ def test_exchange_gives_everyone_everything(comm: Communicator) -> None:
 @EVERY
 @pytest.mark.parametrize("spoil, says", [
     ("list", "needs a NumPy array, not list"), ("complex", "cannot carry dtype complex128"), ("swapped", "cannot carry dtype >f8"),
-    ("strided", "non-contiguous array of shape (4,)"), ("rank", "but the group has ranks 0 to"), ("tag", "has tag 32768"),
+    ("strided", "non-contiguous array of shape (4,); pass np.ascontiguousarray"), ("rank", "but the group has ranks 0 to"),
+    ("half", "names rank 0.0, which is no whole number; divide with //"), ("tag", "has tag 16384; use 0 to 16383"),
 ])
 def test_what_cannot_travel_is_refused_by_name(comm: Communicator, spoil: str, says: str) -> None:
     array = {"list": [1.0], "complex": np.ones(4, complex), "swapped": np.ones(4, ">f8"), "strided": np.ones((4, 4))[:, 0]}
+    dest = {"rank": comm.size, "half": comm.rank / 2 * 0}
     with pytest.raises(CommError) as caught:
-        comm.isend(array.get(spoil, np.ones(4)), comm.size if spoil == "rank" else 0, why="label", tag=2 * TAGS * (spoil == "tag"))
+        comm.isend(array.get(spoil, np.ones(4)), dest.get(spoil, 0), why="label", tag=TAGS if spoil == "tag" else 0)
     assert says in str(caught.value) and "'label'" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_column_cannot_be_received_into_and_the_remedy_is_no_copy_that_nobody_reads() -> None:
+    with pytest.raises(CommError, match="shape .4,.; receive into a contiguous one and copy it there"):
+        solo().irecv(np.ones((4, 4))[:, 0], 0, why="column")
+
+
+@pytest.mark.parametrize("color, key, says", [
+    (0.5, 0, "color 0.5"), ("tp", 0, "color 'tp'"), (1 << 63, 0, "color 9223372036854775808"), (0, None, "key None")])
+def test_groups_are_named_by_whole_numbers(color: Any, key: Any, says: str) -> None:
+    with pytest.raises(CommError, match=f"rank 0 of 1 in world: split 'grid' has {says}, which is no whole number of 64 bits"):
+        solo().split(color, key, why="grid")
 
 
 @ranks(2)

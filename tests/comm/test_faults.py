@@ -114,6 +114,18 @@ def test_a_killed_process_is_gone() -> None:
     assert "1 begins 1" in job.stdout and "1 begins 2" not in job.stdout
 
 
+def test_what_the_protocol_allows_or_refuses_it_still_does() -> None:
+    def body(comm: Communicator) -> None:
+        faults = Faults(comm, Fault("drop"))
+        lost = faults.isend(np.ones(1), 0, why="lost")
+        assert faults.test(lost) and faults.wait(lost) is faults.wait(lost)
+        for call in (faults.send, faults.recv):
+            with pytest.raises(CommError, match="'x' names rank 2, but the group has ranks 0 to 1"):
+                call(np.ones(1), 2, why="x")
+
+    run(2, body)
+
+
 def test_an_unknown_fault() -> None:
     with pytest.raises(ConfigError, match="no fault is called 'lose'; there are drop, truncate"):
         Fault("lose")

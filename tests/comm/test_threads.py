@@ -1,21 +1,69 @@
 """What only threads do: deadlocks found at once, one rank's own exception, ranks that end while others compute."""
 
+import _thread
+import sys
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
-from minipar.errors import CommError, DataError
+from minipar.errors import CommError, ConfigError, DataError
 
 
 def test_results_come_by_rank() -> None:
     assert run(4, lambda comm, factor: comm.rank * factor, 10) == [0, 10, 20, 30]
 
 
-def test_a_deadlock_is_found_at_once_although_another_rank_computes() -> None:
+@pytest.mark.parametrize("size, options, says", [
+    (0, {}, "cannot run 0 ranks"), (2.0, {}, "cannot run 2.0 ranks; give a whole number"),
+    (2, {"nodes": [0, 0, 1]}, "3 nodes given for 2 ranks"), (2, {"timeout": 0}, "cannot wait 0 s")])
+def test_what_cannot_be_run(size: Any, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        run(size, lambda comm: None, **options)
+
+
+@pytest.mark.parametrize("when", [0.0, 0.05])                       # while `run` still starts threads, and once it waits
+def test_ctrl_c_ends_the_ranks_too(when: float) -> None:
+    ended = []
+
+    def program(comm: Communicator) -> None:
+        if comm.rank == 0:
+            time.sleep(when)
+            _thread.interrupt_main()
+        try:
+            while time.monotonic() < start + 10:
+                comm.barrier(why="step")
+        finally:
+            ended.append(comm.rank)
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(2, program)
+    assert when == 0 or sorted(ended) == [0, 1]                     # `run` came back after they had ended
+    while any(thread.name.startswith("rank ") for thread in threading.enumerate()):
+        assert time.monotonic() < start + 5, "a rank still runs"
+        time.sleep(0.01)
+
+
+def test_a_rank_that_uses_another_rank_s_communicator() -> None:
+    ends: dict[int, Communicator] = {}
+
+    def program(comm: Communicator) -> None:
+        ends[comm.rank] = comm
+        comm.barrier(why="all are here")
+        ends[0].recv(np.empty(1), 1, why="mine")
+
+    with pytest.raises(CommError, match=r"rank 0 of 2 in world: recv 'mine' at test_threads.py:\d+ is waited for by the thread of "
+                                        "rank 1; each rank must use the communicator that it was given"):
+        run(2, program)
+
+
+def test_a_deadlock_is_found_at_once_although_another_rank_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["minipar.comm.threads.run"], "GRACE", 0.1)
     busy, release = threading.Event(), threading.Event()
 
     def program(comm: Communicator) -> None:
@@ -123,7 +171,7 @@ def test_nodes_are_as_given_and_share_no_memory() -> None:
 def test_the_limit_counts_for_a_rank_that_computes() -> None:
     def program(comm: Communicator) -> None:
         if comm.rank == 0:
-            time.sleep(1.5)
+            time.sleep(0.5)
         comm.barrier(why="late")
 
     with pytest.raises(CommError, match=r"rank 1 of 2 gave up after 0.2 s: rank 0 is computing at test_threads.py:\d+; rank 1 is"):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minipar.comm.collectives.chunks import even_counts
-from minipar.comm.protocol import Communicator
+from minipar.comm.protocol import Communicator, is_whole
 from minipar.errors import CommError
 
 REDUCTIONS = {"sum": np.add, "mean": np.add, "max": np.maximum, "min": np.minimum}      # a mean is a sum, divided at the end
@@ -17,6 +17,8 @@ class Call:
     """One call of a collective: who calls what, for its error messages."""
 
     def __init__(self, comm: Communicator, operation: str, why: str) -> None:
+        if comm is None:
+            raise CommError(f"{operation} '{why}' needs a communicator, not None; split gives none to a rank of color None")
         self.comm, self.operation, self.why = comm, operation, why
 
     def wrong(self, text: str) -> CommError:
@@ -29,14 +31,16 @@ class Call:
         return REDUCTIONS[op]
 
     def root(self, root: int) -> int:
-        if not 0 <= root < self.comm.size:
-            raise self.wrong(f"names root {root}, but the group has ranks 0 to {self.comm.size - 1}")
+        if not is_whole(root) or not 0 <= root < self.comm.size:
+            raise self.wrong(f"names root {root!r}, but the group has ranks 0 to {self.comm.size - 1}")
         return root
 
     def source(self, array: np.ndarray, op: str = "") -> np.ndarray:
         """The input, contiguous; integers as float64 where their mean is asked for."""
         if not isinstance(array, np.ndarray):
-            raise self.wrong(f"needs a NumPy array, not {type(array).__name__}")
+            raise self.wrong(f"needs a NumPy array, not {type(array).__name__}; np.array(...) makes one")
+        if op == "sum" and array.dtype.kind == "b":                 # NumPy's sum of two truths is a truth, not 2
+            raise self.wrong("cannot sum booleans; count them with .astype(np.int64), or take their max: is any of them true?")
         if op == "mean" and array.dtype.kind != "f":
             return array.astype(np.float64)
         return array if array.flags.c_contiguous else np.ascontiguousarray(array)

@@ -29,8 +29,9 @@ def broadcast(comm: Communicator, array: np.ndarray, *, root: int = 0, why: str,
     root, source = call.root(root), call.source(array)
     copy = call.result(out, source.shape, source.dtype)
     call.keep_apart(copy, source, allowed=source)
-    run = find("broadcast", choose("broadcast", algorithm, comm, source.nbytes))
-    channel = Channel(comm, why, comm.entering("broadcast", source.shape, source.dtype, why=why, root=root))
+    name = choose("broadcast", algorithm, comm, source.nbytes)
+    run = find("broadcast", name)
+    channel = Channel(comm, why, comm.entering("broadcast", source.shape, source.dtype, why=why, root=root, algorithm=name))
     if comm.rank == root and copy is not source:
         np.copyto(copy, source)
     finish(comm, run(channel, copy.reshape(-1), root))
@@ -49,8 +50,10 @@ def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequ
     shape = (sum(counts), *source.shape[1:])
     everything = call.result(out, shape, source.dtype) if comm.rank == root else np.empty(0, source.dtype)
     call.keep_apart(source, everything, allowed=everything[sum(counts[:root]):])
-    run = find("gather", choose("gather", algorithm, comm, sum(elements(counts, shape[1:])) * source.itemsize))
-    channel = Channel(comm, why, comm.entering("gather", shape, source.dtype, why=why, root=root))
+    name = choose("gather", algorithm, comm, sum(elements(counts, shape[1:])) * source.itemsize)
+    run = find("gather", name)
+    channel = Channel(comm, why, comm.entering("gather", shape, source.dtype, why=why, root=root, algorithm=name,
+                                            counts=counts))
     finish(comm, run(channel, source.reshape(-1), everything.reshape(-1), elements(counts, shape[1:]), root))
     return everything if comm.rank == root else None
 
@@ -67,8 +70,10 @@ def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Seq
     counts = call.split(call.rows(source), counts)
     own = call.result(out, (counts[comm.rank], *source.shape[1:]), source.dtype)
     call.keep_apart(own, source, allowed=source[sum(counts[:comm.rank]):])
-    run = find("scatter", choose("scatter", algorithm, comm, source.nbytes))
-    channel = Channel(comm, why, comm.entering("scatter", source.shape, source.dtype, why=why, root=root))
+    name = choose("scatter", algorithm, comm, source.nbytes)
+    run = find("scatter", name)
+    channel = Channel(comm, why, comm.entering("scatter", source.shape, source.dtype, why=why, root=root, algorithm=name,
+                                            counts=counts))
     finish(comm, run(channel, source.reshape(-1), own.reshape(-1), elements(counts, source.shape[1:]), root))
     return own
 
@@ -87,8 +92,9 @@ def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] |
     everything = call.result(out, shape, source.dtype)
     place = everything[sum(counts[:comm.rank]):][:source.shape[0]]
     call.keep_apart(source, everything, allowed=place)
-    run = find("all_gather", choose("all_gather", algorithm, comm, everything.nbytes))
-    channel = Channel(comm, why, comm.entering("all_gather", shape, source.dtype, why=why))
+    name = choose("all_gather", algorithm, comm, everything.nbytes)
+    run = find("all_gather", name)
+    channel = Channel(comm, why, comm.entering("all_gather", shape, source.dtype, why=why, algorithm=name, counts=counts))
     np.copyto(place, source)
     finish(comm, run(channel, everything.reshape(-1), elements(counts, shape[1:])))
     return everything
@@ -117,7 +123,8 @@ def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[i
     call.keep_apart(blocks, source)
     if algorithm == "auto" and not even:                            # each rank knows its own sizes only; this one suits all
         algorithm = "pairwise"
-    run = find("all_to_all", choose("all_to_all", algorithm, comm, source.nbytes))
-    channel = Channel(comm, why, comm.entering("all_to_all", source.shape if even else None, source.dtype, why=why))
+    name = choose("all_to_all", algorithm, comm, source.nbytes)
+    run = find("all_to_all", name)
+    channel = Channel(comm, why, comm.entering("all_to_all", source.shape if even else None, source.dtype, why=why, algorithm=name))
     finish(comm, run(channel, source.reshape(-1), blocks.reshape(-1), elements(gives, shape[1:]), elements(takes, shape[1:])))
     return blocks

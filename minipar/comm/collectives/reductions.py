@@ -30,8 +30,9 @@ def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int 
     combine, root, source = call.reduction(op), call.root(root), call.source(array, op)
     total = call.result(out if comm.rank == root else None, source.shape, source.dtype)
     call.keep_apart(total, source, allowed=source)
-    run = find("reduce", choose("reduce", algorithm, comm, source.nbytes))
-    channel = Channel(comm, why, comm.entering(f"reduce {op}", source.shape, source.dtype, why=why, root=root))
+    name = choose("reduce", algorithm, comm, source.nbytes)
+    run = find("reduce", name)
+    channel = Channel(comm, why, comm.entering(f"reduce {op}", source.shape, source.dtype, why=why, root=root, algorithm=name))
     finish(comm, run(channel, *flat(source, total), combine, root))
     if comm.rank != root:
         return None
@@ -88,8 +89,9 @@ def _all_reduce(comm: Communicator, array: np.ndarray, op: str, why: str, out: n
     combine, source = call.reduction(op), call.source(array, op)
     total = call.result(out, source.shape, source.dtype)
     call.keep_apart(total, source, allowed=source)
-    run = find("all_reduce", choose("all_reduce", algorithm, comm, source.nbytes, total))
-    channel = Channel(comm, why, comm.entering(f"all_reduce {op}", source.shape, source.dtype, why=why))
+    name = choose("all_reduce", algorithm, comm, source.nbytes, total)
+    run = find("all_reduce", name)
+    channel = Channel(comm, why, comm.entering(f"all_reduce {op}", source.shape, source.dtype, why=why, algorithm=name))
     steps = run(channel, *flat(source, total), combine)
     return divided(steps, total, comm.size) if op == "mean" else steps, total
 
@@ -101,8 +103,10 @@ def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequ
     counts = call.split(call.rows(source), counts)
     own = call.result(out, (counts[comm.rank], *source.shape[1:]), source.dtype)
     call.keep_apart(own, source, allowed=source[sum(counts[:comm.rank]):])
-    run = find("reduce_scatter", choose("reduce_scatter", algorithm, comm, source.nbytes))
-    channel = Channel(comm, why, comm.entering(f"reduce_scatter {op}", source.shape, source.dtype, why=why))
+    name = choose("reduce_scatter", algorithm, comm, source.nbytes)
+    run = find("reduce_scatter", name)
+    channel = Channel(comm, why, comm.entering(f"reduce_scatter {op}", source.shape, source.dtype, why=why, algorithm=name,
+                                            counts=counts))
     steps = run(channel, source.reshape(-1), own.reshape(-1), elements(counts, source.shape[1:]), combine)
     return divided(steps, own, comm.size) if op == "mean" else steps, own
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from minipar.comm.caller import unfit, waiting
+from minipar.comm.caller import caller, unfit, waiting
 from minipar.comm.protocol import Communicator, Request, check_message, one_node
 from minipar.comm.threads.world import Channel, Slip, Unwound, World
+from minipar.errors import CommError
 
 
 class ThreadComm(Communicator):
@@ -59,6 +61,7 @@ class ThreadComm(Communicator):
         with world.lock:
             if self.settled(request):
                 return request.array
+            self.refuse_others(request)
             world.waited[self.me], world.states[self.me] = request, waiting(self, request)
             world.find_deadlock()
             start = time.monotonic()
@@ -76,6 +79,13 @@ class ThreadComm(Communicator):
         if request.handle.misfit:
             raise unfit(self, request, request.handle.misfit)
         return request.done
+
+    def refuse_others(self, request: Request) -> None:
+        """A rank waits in its own thread only, or the roll call would take another rank's waiting for its own."""
+        thread = threading.current_thread()
+        if self.world.threads[self.me] not in (None, thread):
+            raise CommError(f"rank {self.rank} of {self.size} in {self.name}: {request.kind} '{request.why}' at {caller()[1]} is "
+                            f"waited for by the thread of {thread.name}; each rank must use the communicator that it was given")
 
     def stop_if_over(self) -> None:
         if self.world.over:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from minipar.comm.checking import Checking
@@ -14,6 +17,7 @@ from minipar.comm.threads.world import Unwound, World
 
 Result = TypeVar("Result")
 GRACE = 1.0                 # seconds that the other ranks get, in all, to reach their next call after one has failed
+HEED = 0.1                  # seconds after which Ctrl-C is heeded, also where it does not interrupt a wait
 
 
 def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[int] | None = None, checked: bool = True,
@@ -26,27 +30,35 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
     nodes: each rank's node (default: one node). checked: compare every collective across the ranks before data moves, and keep
     the books for the end; a deadlock is found in any case. synchronous: a send waits for its receive, as a large one does under
     MPI. timeout: how long, in seconds, a rank may wait for one that computes; inf while you stop ranks in a debugger.
+
+    Raises ConfigError for a size, nodes or a timeout that cannot be. Ctrl-C ends `run`, and each rank at its next call.
     """
     world = World(size, nodes=nodes, synchronous=synchronous, timeout=timeout)
     ledgers = [Ledger(rank) for rank in range(size)]
     results: list[Any] = [None] * size
     errors: list[tuple[int, BaseException]] = []
 
+    ends: SimpleQueue[int] = SimpleQueue()
+
     def work(rank: int) -> None:
-        engine = ThreadComm(world, rank)
         try:
+            engine = ThreadComm(world, rank)
             results[rank] = function(Checking(engine, ledgers[rank]) if checked else engine, *args)
+            world.leave(rank, "finished")
         except Unwound:
-            return
+            pass
         except BaseException as error:
-            if not isinstance(error, SystemExit) or error.code:     # sys.exit(0) is an end like any other
+            if isinstance(error, SystemExit) and not error.code:    # sys.exit(0) is an end like any other
+                world.leave(rank, "finished")
+            else:
                 errors.append((rank, error))
                 world.leave(rank, "failed")
-                return
-        world.leave(rank, "finished")
+        finally:
+            ends.put(rank)
 
-    world.threads[:] = [threading.Thread(target=work, args=(rank,), name=f"rank {rank}", daemon=True) for rank in range(size)]
-    join(world)
+    threads = [threading.Thread(target=work, args=(rank,), name=f"rank {rank}", daemon=True) for rank in range(size)]
+    world.threads[:] = threads
+    await_all(world, threads, ends)
     if errors:
         rank, error = errors[0]
         if hasattr(error, "add_note"):                              # Python 3.11
@@ -56,13 +68,25 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
     return results
 
 
-def join(world: World) -> None:
-    """Run the threads until all have ended, or one has failed and the others had their grace."""
-    threads = [thread for thread in world.threads if thread is not None]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        while thread.is_alive() and not world.over:
-            thread.join(0.05)
-    for thread in threads if world.over else ():
-        thread.join(GRACE / world.size)
+def await_all(world: World, threads: Sequence[threading.Thread], ends: SimpleQueue[int]) -> None:
+    """Run the threads until all have ended, or one has failed and the others had their grace. ends: gets each rank that ends.
+
+    Nothing is joined: Thread.join takes a thread for one that has ended if Ctrl-C comes meanwhile (CPython's bpo-45274).
+    """
+    running = 0
+    try:
+        for thread in threads:
+            thread.start()
+            running += 1
+        while running and not world.over:
+            with suppress(Empty):
+                ends.get(timeout=HEED)
+                running -= 1
+    except BaseException:                                           # Ctrl-C, which Python gives to this thread alone
+        world.stop()
+        raise
+    finally:
+        deadline = time.monotonic() + GRACE
+        with suppress(Empty):
+            for _ in range(running):
+                ends.get(timeout=max(0.0, deadline - time.monotonic()))

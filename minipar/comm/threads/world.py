@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from minipar.comm.caller import place_of
-from minipar.comm.protocol import TAGS, Request
+from minipar.comm.protocol import TAGS, Request, is_whole
 from minipar.comm.rollcall import State, roll_call, stuck
-from minipar.errors import CommError
+from minipar.errors import CommError, ConfigError
 
 
 class Channel(NamedTuple):
@@ -46,11 +46,20 @@ class Unwound(BaseException):
 
 
 class World:
-    """`nodes` gives the node of each rank. In a synchronous world a send is done only once its receive has begun."""
+    """`nodes` gives the node of each rank. In a synchronous world a send is done only once its receive has begun.
+
+    Raises ConfigError for a size, nodes or a timeout (in seconds) that cannot be.
+    """
 
     def __init__(self, size: int, *, nodes: Sequence[int] | None = None, synchronous: bool = False, timeout: float = 30.0) -> None:
+        if not is_whole(size) or size < 1:
+            raise ConfigError(f"cannot run {size!r} ranks; give a whole number, 1 or more")
+        if nodes is not None and len(nodes) != size:
+            raise ConfigError(f"{len(nodes)} nodes given for {size} ranks; name the node of each rank")
+        if not timeout > 0:
+            raise ConfigError(f"a rank cannot wait {timeout} s; give a timeout in seconds, or inf")
         self.size, self.synchronous, self.timeout = size, synchronous, timeout
-        self.nodes = tuple(nodes or [0] * size)
+        self.nodes = (0,) * size if nodes is None else tuple(nodes)
         self.lock = threading.Lock()
         self.wakes = [threading.Condition(self.lock) for _ in range(size)]
         self.threads: list[threading.Thread | None] = [None] * size
@@ -61,7 +70,7 @@ class World:
         self.blocks: dict[tuple, np.ndarray] = {}                   # shared memory
         self.over = False                                           # a rank has failed: the others stop at their next call
 
-    # All that follows is called with the lock held, except `leave`.
+    # All that follows is called with the lock held, except `leave` and `stop`.
 
     def match(self, receive: Request, message: Request) -> None:
         """A message meets its receive: copy it, or note on the receive what does not fit."""
@@ -117,9 +126,14 @@ class World:
         """A rank has come to its end ("finished" or "failed")."""
         with self.lock:
             self.states[rank] = State(doing)
-            if doing == "failed":
-                self.over = True
-                for condition in self.wakes:
-                    condition.notify_all()
-            elif not self.over:
+            if doing == "finished" and not self.over:
                 self.find_deadlock()
+        if doing == "failed":
+            self.stop()
+
+    def stop(self) -> None:
+        """All ranks end at their next call; those that wait, at once."""
+        with self.lock:
+            self.over = True
+            for condition in self.wakes:
+                condition.notify_all()

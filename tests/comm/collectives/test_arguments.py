@@ -39,6 +39,8 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
     (lambda c: all_reduce(c, X, why="w", algorithm="rings"), "all_reduce has no algorithm 'rings'; choose auto, naive, tree"),
     (lambda c: broadcast(c, X, why="w", algorithm="shared"), "broadcast has no algorithm 'shared'"),
     (lambda c: all_reduce(c, X.tolist(), why="w"), "needs a NumPy array, not list"),          # type: ignore[arg-type]
+    (lambda c: all_reduce(None, X, why="w"), "all_reduce 'w' needs a communicator, not None"),      # type: ignore[arg-type]
+    (lambda c: reduce(c, X > 0, why="w"), "cannot sum booleans; count them with .astype"),
     (lambda c: all_reduce(c, X, why="w", out=np.ones(4)), r"\(4, 3\) float64, which does not fit into out: \(4,\)"),
     (lambda c: all_reduce(c, X.astype(int), "mean", why="w", out=X.astype(int)), "float64, which does not fit into out"),
     (lambda c: all_reduce(c, X, why="w", out=np.ones((3, 4)).T), "contiguous and writeable"),
@@ -49,6 +51,7 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
     (lambda c: all_reduce(c, X.astype(complex), why="w"), "cannot carry dtype complex128"),
     (lambda c: broadcast(c, X, root=2, why="w"), "names root 2, but the group has ranks 0 to 1"),
     (lambda c: reduce(c, X, root=-1, why="w"), "names root -1"),
+    (lambda c: broadcast(c, X, root=c.size / 2, why="w"), "names root 1.0, but the group has ranks 0 to 1"),  # type: ignore[arg-type]
     (lambda c: reduce_scatter(c, X, counts=[2, 3], why="w"), r"has 4 rows, but counts=\[2, 3\] are 5"),
     (lambda c: reduce_scatter(c, X, counts=[4], why="w"), "needs one count of rows per rank"),
     (lambda c: scatter(c, X, counts=[5, -1], why="w"), "needs one count of rows per rank, none below 0"),
@@ -76,16 +79,20 @@ def test_ranks_that_bring_different_numbers_of_rows_without_saying_so() -> None:
 
 
 def test_ranks_that_disagree_are_told() -> None:
-    """The engine's Checking compares what `entering` says: operation, reduction, count, dtype, root, label."""
+    """The engine's Checking compares what `entering` says: operation, count, dtype, root, algorithm, counts."""
     for body, text in [
-        (lambda c: all_reduce(c, X, ("sum", "max")[c.rank], why="w"), "all_reduce"),
-        (lambda c: all_reduce(c, X[c.rank:], why="w"), "number of elements"),
-        (lambda c: all_reduce(c, X.astype(("f4", "f8")[c.rank]), why="w"), "dtype"),
-        (lambda c: broadcast(c, X, root=c.rank, why="w"), "root"),
-        (lambda c: (broadcast(c, X, why="w") if c.rank else all_reduce(c, X, why="w")), "operation"),
+        (lambda c: all_reduce(c, X, ("sum", "max")[c.rank], why="w"), "operation: rank 0: all_reduce sum"),
+        (lambda c: all_reduce(c, X[c.rank:], why="w"), "number of elements: rank 0: all_reduce"),
+        (lambda c: all_reduce(c, X.astype(("f4", "f8")[c.rank]), why="w"), "dtype: rank 0: all_reduce"),
+        (lambda c: broadcast(c, X, root=np.int64(c.rank), why="w"), "root: rank 0: broadcast of .* with root 0 'w'"),
+        (lambda c: (broadcast(c, X, why="w") if c.rank else all_reduce(c, X, why="w")), "operation: rank 0: all_reduce"),
+        (lambda c: all_reduce(c, X, why="w", algorithm=("tree", "recursive_doubling")[c.rank]),      # would end in wrong sums
+         "algorithm: rank 0: all_reduce sum of .* by tree 'w' .*; rank 1: .* by recursive_doubling 'w'"),
+        (lambda c: reduce_scatter(c, X, counts=([1, 3], [3, 1])[c.rank], why="w"), r"counts: .* with counts \[1, 3\] 'w'"),
     ]:
-        with pytest.raises(CommError, match=text):
+        with pytest.raises(CommError, match=f"the ranks of world do not agree on {text}"):
             run(2, body)
+    run(2, lambda c: broadcast(c, X, root=np.int64(0) if c.rank else 0, why="w"))                    # the same root
 
 
 def test_shared_memory_needs_one_node() -> None:
@@ -122,11 +129,6 @@ def test_ranks_that_share_different_arrays() -> None:
 
     with pytest.raises(CommError, match="but on rank . in another one"):
         run(2, body)
-
-
-def test_ranks_that_choose_different_algorithms() -> None:
-    with pytest.raises(CommError):
-        run(2, lambda comm: all_reduce(comm, X, why="test", algorithm=("ring", "tree")[comm.rank]))
 
 
 def test_inputs_need_not_be_contiguous() -> None:
