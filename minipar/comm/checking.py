@@ -26,7 +26,8 @@ from minipar.errors import CommError
 
 FIELDS = {"op": "operation", "count": "number of elements", "dtype": "dtype", "root": "root", "algorithm": "algorithm",
           "counts": "counts", "why": "order of calls (label)", "number": "number of collectives so far"}
-OF_ONE_OPERATION = {"count", "dtype", "root", "algorithm", "counts"}     # to compare them between two operations says nothing
+# What differs only because another field does: two operations have nothing to compare, and "auto" goes by the bytes.
+FOLLOWS = {"op": {"count", "dtype", "root", "algorithm", "counts"}, "count": {"algorithm"}, "dtype": {"algorithm"}}
 
 
 class Checking(Wrapper):
@@ -90,8 +91,7 @@ class Checking(Wrapper):
 def disagreement(comm: Communicator, accounts: list[dict]) -> str:
     """All sides in one line: what differs, and who says what, with ranks that say the same taken together."""
     differs = [field for field in FIELDS if any(account[field] != accounts[0][field] for account in accounts)]
-    if "op" in differs:
-        differs = [field for field in differs if field not in OF_ONE_OPERATION]
+    differs = [field for field in differs if not any(cause in differs and field in FOLLOWS[cause] for cause in FOLLOWS)]
     sides: dict[str, list[str]] = {}
     for rank, account in enumerate(accounts):
         sides.setdefault(describe(account, differs), []).append(str(comm.members[rank]))

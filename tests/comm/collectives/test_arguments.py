@@ -83,6 +83,7 @@ def test_ranks_that_disagree_are_told() -> None:
     for body, text in [
         (lambda c: all_reduce(c, X, ("sum", "max")[c.rank], why="w"), "operation: rank 0: all_reduce sum"),
         (lambda c: all_reduce(c, X[c.rank:], why="w"), "number of elements: rank 0: all_reduce"),
+        (lambda c: all_reduce(c, np.ones(1 << (20 * c.rank)), why="w"), "number of elements: rank 0: all_reduce"),
         (lambda c: all_reduce(c, X.astype(("f4", "f8")[c.rank]), why="w"), "dtype: rank 0: all_reduce"),
         (lambda c: broadcast(c, X, root=np.int64(c.rank), why="w"), "root: rank 0: broadcast of .* with root 0 'w'"),
         (lambda c: (broadcast(c, X, why="w") if c.rank else all_reduce(c, X, why="w")), "operation: rank 0: all_reduce"),
