@@ -31,7 +31,10 @@ def schedule_of(layout: Layout, micro_batches: int | None = None) -> Schedule:
     """
     schedule = find_schedule(layout.pipeline, layout.pp, micro_batches, layout.virtual or None)
     if layout.pipeline not in SCHEDULES:
-        lint(schedule)
+        try:
+            lint(schedule)
+        except ScheduleError as error:
+            raise ScheduleError(f"{layout.pipeline}: {error}") from error
     if idle := sorted(set(range(layout.pp)) - set(schedule.homes)):
         raise ScheduleError(f"{layout.pipeline} gives rank {idle[0]} of the pipeline no stage; use all {layout.pp} ranks, or fewer")
     return schedule

@@ -33,7 +33,7 @@ def draw_schedule(timeline: Timeline) -> Figure:
     axes = figure.add_subplot()
     draw_gantt(axes, timeline, inches=(width - MARGINS) / makespan)
     axes.set_title(f"{schedule.name}: {schedule.ranks} rank(s), {schedule.micro_batches} micro-batch(es); makespan {makespan:g}, "
-                   f"bubble {100 * float(timeline.bubble()):.1f} % of all time", loc="left")
+                   f"bubble {100 * float(timeline.bubble()):.1f} % of all time", loc="left", parse_math=False)
     axes.text(1.005, 1.0, "peak\nactivations", transform=axes.transAxes, va="bottom", fontsize=8)
     for rank, peak in enumerate(peak_activations(schedule)):
         axes.text(1.005, rank, f"{float(peak):g}", transform=axes.get_yaxis_transform(), va="center", fontsize=9)

@@ -22,7 +22,7 @@ def draw_timelines(predicted: Timeline, measured: Timeline, title: str) -> Figur
         axes.set(xlim=(0, longest), xlabel="time, ms" if name == "measured" else "")
         axes.set_title(f"{name}: {1e3 * float(timeline.makespan):,.1f} ms, bubble {100 * float(timeline.bubble()):.1f} %",
                        loc="left", fontsize=11)
-    figure.suptitle(title, x=0.01, ha="left")
+    figure.suptitle(title, x=0.01, ha="left", parse_math=False)      # a schedule's name from a file may have a $
     figure.legend(handles=legend(measured.schedule), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return figure
 

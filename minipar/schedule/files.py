@@ -158,8 +158,8 @@ def _checked(made: Instruction, place: str) -> Instruction:
     """The same, of plain numbers: NumPy's are whole numbers too."""
     kind, *numbers = made
     if kind not in KINDS or not all(isinstance(number, Integral) for number in numbers):
-        raise ScheduleError(f"{place}: {made!r} is no instruction; its kind is one of {', '.join(KINDS)}, its stage and micro-batch "
-                            f"are whole numbers")
+        raise ScheduleError(f"{place}: {made!r} is no instruction; its kind is {', '.join(KINDS[:-1])} or {KINDS[-1]}, its stage "
+                            f"and its micro-batch are whole numbers")
     return Instruction(kind, *map(int, numbers))
 
 

@@ -40,8 +40,10 @@ def test_what_show_writes_can_be_read_again(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for ending, start in (("png", b"\x89PNG"), ("svg", b"<?xml")):
-        assert len(printed(capsys, "show", "zb-h1", "--ranks", "2", "--out", tmp_path / f"a.{ending}")) == 4
+    own = tmp_path / "$x^$.json"                                    # a name and no formula, though matplotlib may think so
+    own.write_text('{"orders": ["F0 B0 W0", "F0 B0 W0"]}')
+    for schedule, ending, start in (("zb-h1", "png", b"\x89PNG"), (own, "svg", b"<?xml")):
+        assert len(printed(capsys, "show", schedule, "--ranks", "2", "--out", tmp_path / f"a.{ending}")) == 4
         assert (tmp_path / f"a.{ending}").read_bytes().startswith(start)
 
 
@@ -118,12 +120,27 @@ def test_a_schedule_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ("lint {folder}/some.json --ranks 3", "some.json is for 2 ranks, not 3; ask for 2, or use another file"),
     ("lint {folder}/some.json --micro-batches 3", "some.json is for 1 micro-batches, not 3; ask for 1, or use another file"),
     ("lint {folder}/some.json --virtual 1", "some.json says itself how many stages a rank has; leave the number"),
+    ("simulate 1f1b --ranks 999999999 --micro-batches 2", "999,999,999 ranks with 2 micro-batches would take hours; choose"),
+    ("simulate gpipe --ranks 100000 --micro-batches 10001", "100,000 ranks with 10,001 micro-batches would take hours; choose"),
     ("draw 1f1b", "argument ACTION: invalid choice: 'draw'"),
     ("show", "the following arguments are required: NAME|FILE"),
 ])
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
     (tmp_path / "some.json").write_text('{"orders": ["F0 B0", "F0 B0"]}')
     assert said in refused(capsys, "schedule", *words.format(folder=tmp_path).split())
+
+
+@pytest.mark.parametrize("orders, bits, verdict", [
+    ("F0 F1 B0 B1", "equal", ": SGD in every bit, and of its norm and of AdamW every element within 1e-12"),
+    ("F0 F1 F2 B2 B1 B0", "differ", ": every element within 1e-12 of the largest of its array"),
+])
+def test_run(tmp_path: Path, capsys: pytest.CaptureFixture[str], orders: str, bits: str, verdict: str) -> None:
+    """Against the same micro-batches one after the other, so bits are equal where they are taken in order."""
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"orders": [orders] * 2}))
+    said = printed(capsys, "run", path)
+    (row,) = [line for line in said if line.startswith("gradients ")]
+    assert bits in row.split() and said[-1].startswith("PROVEN: ") and verdict in said[-1]
 
 
 def test_help_names_the_schedules_and_the_file_format(capsys: pytest.CaptureFixture[str]) -> None:

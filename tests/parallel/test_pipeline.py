@@ -24,7 +24,7 @@ from minipar.generate import generate
 from minipar.nn import SILENCE, Part
 from minipar.parallel import Grid
 from minipar.parallel.pipeline import Execution, MicroBatch, Pipeline
-from minipar.parallel.stages import Stages, parts_of
+from minipar.parallel.stages import Stages, parts_of, schedule_of
 from minipar.parallel.tensor import region_of
 from minipar.schedule.generators import SCHEDULES, forward_only
 from minipar.schedule.instruction import Instruction
@@ -112,6 +112,13 @@ def test_layers_are_shared_out_evenly() -> None:
             parts_of(layers, stages, counts)
     with pytest.raises(ScheduleError, match="no schedule is called '1b1f'"):
         make_trainer(case(Layout(pipeline="1b1f")), "SGD", Grid(solo(), Layout(pipeline="1b1f")), region_of(solo(), 5, False))
+
+
+def test_a_wrong_schedule_is_named_with_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text('{"orders": ["F0", "F0 B0"]}')
+    with pytest.raises(ScheduleError, match=f"^{file}: rank 0, stage 0, step 1: B0 is missing when the rank is done"):
+        schedule_of(Layout(pp=2, pipeline=str(file)))
 
 
 @ranks(2, 3)

@@ -101,7 +101,11 @@ from minipar.schedule.instruction import Instruction
 def schedule(ranks, micro_batches):
     return [[Instruction(kind, rank, micro) for kind in "FB" for micro in np.arange(micro_batches)] for rank in range(ranks)]
 """
-MADE = "from minipar.schedule.instruction import Instruction, Schedule\ndef schedule(ranks, micro_batches): return Schedule('own', *"
+MADE = """
+from minipar.schedule.instruction import Instruction, Schedule
+
+def schedule(ranks, micro_batches):
+    return Schedule('own', *"""
 
 GENERATOR = """
 from minipar.schedule.generators import make_schedule
