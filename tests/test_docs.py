@@ -1,0 +1,199 @@
+"""What the pages say is so: commands and their options exist, programs run, and what is named or counted is there."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from minipar import cli
+from minipar.checkpoint.gpt2 import save_gpt2
+from minipar.comm.collectives import ALGORITHMS
+from minipar.comm.threads import run
+from minipar.config import ModelConfig
+from minipar.nn import GPT
+from minipar.schedule.generators import SCHEDULES
+from minipar.verify.mutants import MUTANTS
+from tests.commands import call
+from tests.ranks import ROOT, mpirun
+from tests.test_floors import FLOORS
+
+PAGES = sorted(path for folder in (".", "benchmarks", "lessons", "minipar") for path in (ROOT / folder).glob("*.md")) \
+    + sorted((ROOT / "minipar").glob("*/*.md"))
+SCRIPTS = [path for folder in ("minipar", "benchmarks", "lessons") for path in sorted((ROOT / folder).rglob("*.py"))]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+PROGRAMS = [body for language, body in FENCED.findall(README) if language == "python"]
+YOURS = {"mine.py", "wrong.py", "train.py"}                         # programs that a page asks its reader to write
+
+
+def commands(text: str) -> Iterator[str]:
+    """All code that begins with the name of a program in CHECKS: fenced, indented, behind a gap in a line, in backticks."""
+    prose = FENCED.sub("", text)
+    code = [line for _, block in FENCED.findall(text) for line in block.splitlines()]
+    code += re.findall(r" {3,}(\S.*?)(?= {3,}|$)", prose, re.M)
+    code += [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
+    for piece in code:
+        command = piece.removeprefix("$ ").partition(" #")[0].strip()
+        if re.match(rf"([A-Z_]+=\S+ )*({'|'.join(CHECKS)}) [\w./-]", command):
+            yield command
+
+
+def check(words: list[str]) -> None:
+    """Raises if there is no such command, or if it has no such option."""
+    while "=" in words[0]:
+        words = words[1:]
+    if words[0].endswith(".py"):
+        words = ["python", *words]
+    CHECKS[words[0]](words[1:])
+
+
+class Read(Exception):
+    """The command line has been read without a complaint."""
+
+
+def check_minipar(words: list[str]) -> None:
+    if words == ["COMMAND"]:
+        return
+    read: list = []
+
+    def stop(options: object) -> None:
+        read.append(options)
+        raise Read
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "entered", stop)
+        with pytest.raises((Read, SystemExit)) as ended:
+            cli.main(words if any(word.startswith("-") for word in words) else [*words, "--help"])       # a mention: is it there?
+    assert ended.type is Read or ended.value.code == 0, f"minipar refuses {words}"
+    if read and words[0] == "launch" and read[0].words != ["COMMAND"]:
+        check(read[0].words)
+
+
+def check_mpirun(words: list[str]) -> None:
+    programs = [number for number, word in enumerate(words) if word in CHECKS]
+    assert words[0] == "-n" and words[1].isdigit() and programs
+    check(words[programs[0]:])
+
+
+def check_make(words: list[str]) -> None:
+    for target in words:
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), f"make has no target {target}"
+
+
+def check_python(words: list[str]) -> None:
+    if words[:2] == ["-m", "pytest"]:
+        assert all((ROOT / word).exists() for word in words[2:] if "/" in word)
+    elif words[:1] == ["-m"]:
+        assert importlib.util.find_spec(words[1]), f"there is no module {words[1]}"
+    elif words and words[0] not in YOURS:
+        source = (ROOT / words[0]).read_text(encoding="utf-8")
+        shared = (ROOT / "lessons" / "common.py").read_text(encoding="utf-8") if words[0].startswith("lessons") else ""
+        for option in (word for word in words if word.startswith("--")):
+            assert f'"{option}"' in source + shared, f"{words[0]} has no {option}"
+
+
+CHECKS: dict[str, Callable[[list[str]], None]] = {
+    "minipar": check_minipar, "mpirun": check_mpirun, "make": check_make, "python": check_python}
+
+
+def wrong_commands(text: str) -> dict[str, str]:
+    """Command -> what is wrong with it."""
+    wrong = {}
+    for command in commands(text):
+        try:
+            check(shlex.split(re.sub(r"\$\w+", "1", re.sub(r"[][]", " ", command))))
+        except (AssertionError, OSError, KeyError, IndexError) as error:
+            wrong[command] = repr(error)
+    return wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_commands_of_a_page(page: Path) -> None:
+    assert wrong_commands(page.read_text(encoding="utf-8")) == {}
+
+
+def test_the_commands_in_the_first_words_of_files() -> None:
+    said = {path: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "" for path in SCRIPTS}
+    assert {str(path): wrong for path, text in said.items() if (wrong := wrong_commands(text))} == {}
+
+
+@pytest.mark.parametrize("command", [
+    "minipar trane --dp 2", "minipar train --bogus 3", "mpirun -n 4 minipar verify --dq 2", "minipar schedule run --ranks 0 1f1b",
+    "minipar launch -n 2 python benchmarks/none.py", "make dmeo", "python benchmarks/step.py --bogus", "python -m tests.comm.none",
+    "OPENBLAS_NUM_THREADS=1 python none.py", "python -m pytest tests/none -k ring"])
+def test_a_wrong_command_is_found(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(wrong_commands(f"Type `{command}` and see.")) == [command]
+    assert list(wrong_commands(f"```\n$ {command}        # a comment\n```\n")) == [command]
+    assert list(wrong_commands(f"What is it?    {command}")) == [command]
+
+
+def named_files(text: str) -> Iterator[str]:
+    """Files that a page names: where its links lead, and what is in backticks and has a folder and an ending."""
+    yield from (target for target in re.findall(r"\]\(([^)#]+?)(?:#\w+)?\)", text) if "://" not in target)
+    yield from re.findall(r"`([\w.-]+/[\w./-]*\.(?:py|md|png|npz))`", text)
+
+
+def missing(page: Path, text: str) -> list[str]:
+    folders = (page.parent, ROOT, ROOT / "minipar")
+    return [name for name in named_files(text) if not any((folder / name).exists() for folder in folders)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_files_that_a_page_names(page: Path) -> None:
+    assert missing(page, page.read_text(encoding="utf-8")) == []
+
+
+def test_a_missing_file_is_found() -> None:
+    text = "[here](README.md), [there](lessons/none.md#glossary), `minipar/nn/gpt.py`, `nn/gpt.py`, `nn/none.py`"
+    assert missing(ROOT / "README.md", text) == ["lessons/none.md", "nn/none.py"]
+
+
+def test_the_programs_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each as it stands there. The first reads a file of GPT-2 weights, which is made here."""
+    notebook, collective, schedule, proof, _ = PROGRAMS
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(ALGORITHMS, "all_reduce", {**ALGORITHMS["all_reduce"]})
+    config = ModelConfig(vocabulary=11, context=5, layers=1, heads=1, width=64)
+    save_gpt2("model.safetensors", config, GPT(config, seed=1).state_dict())
+    exec(notebook, found := {})
+    assert found["model"].config == config and (found["model"].tokens.weight.data == found["weights"]["tokens.weight"]).all()
+
+    exec(collective, found := {})
+    total, sent = zip(*run(4, found["counted"]), strict=True)
+    assert total == (6, 6, 6, 6) and [(one.messages, one.bytes) for one in sent] == [(1, 8000), (2, 16000), (2, 16000), (1, 8000)]
+
+    Path("mine.py").write_text(schedule, encoding="utf-8")
+    for action in ("lint", "show", "run"):
+        assert call("schedule", action, "mine.py", "--ranks", 2, "--micro-batches", 2) == 0
+    assert "PROVEN" in capsys.readouterr().out
+    exec(proof, {})
+
+
+@pytest.mark.mpi
+def test_the_mistake_of_the_readme_says_what_the_readme_says(tmp_path: Path) -> None:
+    """Under mpirun, where the script's own lines are the outermost of all."""
+    (tmp_path / "wrong.py").write_text(PROGRAMS[-1], encoding="utf-8")
+    job = mpirun(3, [sys.executable, str(tmp_path / "wrong.py")], limit=60)
+    said = re.search(r"^\$ mpirun -n 3 python wrong.py\n(.*?)^```", README, re.M | re.S)
+    assert said is not None and job.returncode == 2 and " ".join(job.stdout.split()) == " ".join(said[1].split())
+
+
+def test_what_the_readme_counts() -> None:
+    """Mistakes, bugs, schedules, files to read; and the floors, as the test of floors has them."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in README.splitlines() if line.startswith("|")]
+    faults = (ROOT / "minipar" / "comm" / "FAULTS.md").read_text(encoding="utf-8")
+    mistakes = len(re.findall(r"^\| \d+ \|", faults, re.M))
+    assert f"lists {mistakes} mistakes" in README and f"{2 * mistakes} of {2 * mistakes} runs of planted" in README
+    assert f"each of {len(MUTANTS)} classic bugs" in README
+    assert "ten pipeline schedules" in README and len([name for name in SCHEDULES if name != "inference"]) == 10
+    assert "these eleven files" in README and len([row for row in rows if re.fullmatch(r"`minipar/.*\.py`", row[0])]) == 11
+    told = [(int(floor), package) for floor, packages, *_ in (row for row in rows if row[0].isdigit())
+            for package in re.findall(r"`(\w+)`", packages)]
+    assert sorted(told) == sorted((floor, name) for floor, names in enumerate(FLOORS) for name in names if not name.startswith("_"))
