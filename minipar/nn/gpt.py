@@ -116,8 +116,11 @@ class GPT(Module):
                 noise: Noise = SILENCE) -> Tensor:
         """Logits [B, T, v] for tokens [B, T] that stand at places start to start + T - 1; for a part, see above.
 
-        attend(layer) is the attention core of a layer. Raises ShapeError where the places reach beyond the context.
+        attend(layer) is the attention core of a layer. Raises ShapeError where these are no tokens, or where their places reach
+        beyond the context.
         """
+        if self.part.first and not (isinstance(x, np.ndarray) and x.ndim == 2 and x.dtype.kind in "iu"):
+            raise ShapeError(f"a GPT reads tokens, an array of integers [B, T]; got {type(x).__name__} of shape {np.shape(x)}")
         if isinstance(x, Tensor):
             y = x
         else:

@@ -25,10 +25,10 @@ def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: in
     """V -> I: this rank's columns of the logits to the loss, the same on every rank; two all-reduces forward, none backward.
 
     logits [..., v]: the columns `rows` of the whole logits [..., vocabulary]. targets and tokens as in autograd's
-    cross_entropy, and alike on all ranks. Raises DataError for a target outside the vocabulary, or where no target counts.
+    cross_entropy, and alike on all ranks; so are the errors.
     """
     shape, flat = logits.shape, targets.reshape(-1)
-    counts, tokens = count_targets(targets, vocabulary, tokens)
+    counts, tokens = count_targets(targets, shape[:-1], vocabulary, tokens)
     here = np.flatnonzero(counts & (flat >= rows.start) & (flat < rows.stop))       # tokens whose target this rank holds
     columns = flat[here] - rows.start
 

@@ -170,6 +170,10 @@ def test_the_attention_core_is_an_argument() -> None:
 
 
 @pytest.mark.parametrize("wrong, error, message", [
+    (lambda model: model(np.zeros(9, int)),                             ShapeError, r"\[B, T\]; got ndarray of shape \(9,\)"),
+    (lambda model: model([[1, 2]]),                                     ShapeError, r"got list of shape \(1, 2\)"),
+    (lambda model: model(Tensor(np.zeros((1, 9), int))),                ShapeError, r"got Tensor of shape \(1, 9\)"),
+    (lambda model: model.loss(np.zeros((2, 9), int), np.zeros((9, 2), int)), ShapeError, r"\(9, 2\), the logits want integers"),
     (lambda model: model(np.zeros((1, 10), int)),                       ShapeError, "10 tokens are more than the context of 9"),
     (lambda model: model(TOKENS, start=1),                              ShapeError, "10 tokens"),
     (lambda model: model(np.full((1, 3), 13)),                          DataError, "13"),

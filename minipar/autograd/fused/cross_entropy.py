@@ -14,7 +14,7 @@ from minipar.autograd.castable import castable
 from minipar.autograd.fused.kernels import filled
 from minipar.autograd.reductions import log_softmax, sum
 from minipar.autograd.tensor import Tensor, record
-from minipar.errors import DataError
+from minipar.errors import DataError, ShapeError
 
 IGNORE = -1                                                         # a target that is no target, e.g. padding
 
@@ -33,12 +33,12 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None
 
     logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `tokens` is the number of tokens of the whole global
     batch; when a batch is cut into micro-batches or over ranks, every piece divides by the same number and the pieces add
-    up to the loss. Left out, it is the number of targets here that count. Raises DataError for a target outside the
-    vocabulary, or where no target counts.
+    up to the loss. Left out, it is the number of targets here that count. Raises ShapeError where there is not one integer
+    per row of logits, DataError for a target outside the vocabulary, or where no target counts.
     """
     V, shape = logits.shape[-1], logits.shape
     flat = targets.reshape(-1)
-    counts, tokens = count_targets(targets, V, tokens)
+    counts, tokens = count_targets(targets, shape[:-1], V, tokens)
     rows, picked = np.arange(len(flat)), np.where(counts, flat, 0)
 
     z = logits.data.reshape(-1, V)
@@ -52,8 +52,10 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None
     return record(np.asarray(loss, z.dtype), (logits,), lambda g: ((z if g == 1 else z * g).reshape(shape),))
 
 
-def count_targets(targets: np.ndarray, vocabulary: int, tokens: int | None) -> tuple[np.ndarray, int]:
-    """Which targets count, bool [n], and by how many tokens to divide. Raises DataError as cross_entropy does."""
+def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int, tokens: int | None) -> tuple[np.ndarray, int]:
+    """Which targets of logits [*rows, V] count, bool [n], and by how many tokens to divide. Raises as cross_entropy does."""
+    if targets.shape != rows or targets.dtype.kind not in "iu":
+        raise ShapeError(f"cross-entropy: targets are {targets.dtype} {targets.shape}, the logits want integers {rows}")
     counts = targets.reshape(-1) != IGNORE
     tokens = int(counts.sum()) if tokens is None else tokens
     if not tokens:

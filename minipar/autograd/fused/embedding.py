@@ -15,7 +15,7 @@ from minipar.autograd.castable import castable
 from minipar.autograd.fused.kernels import column_sum
 from minipar.autograd.shapes import transpose
 from minipar.autograd.tensor import Tensor, record
-from minipar.errors import DataError
+from minipar.errors import DataError, ShapeError
 
 
 def plain_embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
@@ -26,8 +26,13 @@ def plain_embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
 
 @castable
 def embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
-    """table [V, D] at tokens [...] (integers from 0 to V - 1) -> [..., D]. Raises DataError for a token outside the table."""
+    """table [V, D] at tokens [...] (integers from 0 to V - 1) -> [..., D].
+
+    Raises ShapeError for tokens that are no integers, DataError for one outside the table.
+    """
     rows = table.data
+    if tokens.dtype.kind not in "iu":
+        raise ShapeError(f"embedding: tokens are {tokens.dtype}; they must be integers")
     if tokens.size and (tokens.min() < 0 or tokens.max() >= len(rows)):
         raise DataError(f"token {tokens.min() if tokens.min() < 0 else tokens.max()} is outside the vocabulary of {len(rows)}")
 
