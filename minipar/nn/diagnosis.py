@@ -2,44 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from minipar.autograd import Tensor, no_grad
+from minipar.nn.gpt import GPT
 from minipar.nn.module import Module
 
 METHODS = ("forward", "logits")                                     # of modules, that return a Tensor
 
 
-def first_nonfinite(model: Module, run: Callable[[], object], methods: Sequence[str] = METHODS) -> str | None:
-    """The first place where a NaN or an infinity shows when `run()` calls the model, in words; None where there is none.
+class Place(NamedTuple):
+    """Where a NaN or an infinity shows. Of two places, also of two ranks that share a model, the smaller one is the first.
 
-    Weights count before outputs: a model whose weights are spoilt cannot compute anything else. `run` is called in any case,
-    since on other ranks it may be the outputs that are spoilt, and all of them must call it. methods: whose outputs to look at.
+    stage: of a pipeline. number: of the call in that stage that returned it; of weights, which come before all calls, below 0.
+    words: what an error says.
     """
-    weights = next((p.name for p in model.parameters() if not np.isfinite(p.data).all()), None)
-    seen: list[str] = []
 
-    def watched(module: Module, method: str) -> Callable[..., object]:
+    stage: int
+    number: int
+    words: str
+
+
+def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object]) -> Place | None:
+    """The first place where a NaN or an infinity shows when `run()` calls the models; None where there is none.
+
+    models: by stage. Weights count before outputs: a model whose weights are spoilt cannot compute anything else. `run` is
+    called once in any case, since on other ranks it may be the outputs that are spoilt, and all of them must call it.
+    """
+    found = [Place(stage, number - len(model.parameters()), f"the weights {p.name}") for stage, model in models.items()
+             for number, p in enumerate(model.parameters()) if not np.isfinite(p.data).all()]
+    calls: Counter[int] = Counter()
+
+    def watched(stage: int, module: Module, method: str) -> Callable[..., object]:
         original = getattr(module, method)
 
         def call(*args: object, **kwargs: object) -> object:
             out = original(*args, **kwargs)
+            calls[stage] += 1
             if isinstance(out, Tensor) and not np.isfinite(out.data).all():
-                seen.append(module.name)
+                found.append(Place(stage, calls[stage], f"the output of {module.name}"))
             return out
         return call
 
-    places = [(module, method) for module in dict.fromkeys(model.modules()) for method in methods if hasattr(module, method)]
-    for module, method in places:
-        vars(module)[method] = watched(module, method)              # shadows the method on this one object
+    places = _places(models)
+    for (module, method), stage in places.items():
+        vars(module)[method] = watched(stage, module, method)       # shadows the method on this one object
     try:
         with no_grad(), np.errstate(all="ignore"):
             run()
     finally:
         for module, method in places:
             del vars(module)[method]
-    if weights:
-        return f"the weights {weights}"
-    return f"the output of {seen[0]}" if seen else None
+    return min(found, default=None)
+
+
+def _places(models: Mapping[int, GPT]) -> dict[tuple[Module, str], int]:
+    """(module, method) -> its stage. A token table that two stages share is the first one's, its logits are the last one's."""
+    places: dict[tuple[Module, str], int] = {}
+    for stage, model in models.items():
+        for module in model.modules():
+            for method in METHODS if model.part.last else ("forward",):
+                if hasattr(module, method):
+                    places.setdefault((module, method), stage)
+    return places

@@ -14,8 +14,8 @@ from minipar.comm.gathered import gathered
 from minipar.comm.protocol import Communicator
 from minipar.config import Layout, ModelConfig
 from minipar.errors import LayoutError, ScheduleError
-from minipar.nn import GPT, Module, Part, Serial
-from minipar.nn.diagnosis import METHODS, first_nonfinite
+from minipar.nn import GPT, Module, Parameter, Part, Serial
+from minipar.nn.diagnosis import first_nonfinite
 from minipar.optim import Flat
 from minipar.parallel.grid import Grid
 from minipar.schedule.find import find_schedule
@@ -82,7 +82,7 @@ class Stages(Module):
                  seed: int, dtype: DTypeLike, recompute: str = "none"):
         super().__init__("stages")
         self.config, self.region, self.dtype = config, region, np.dtype(dtype)
-        self.homes, self.pp, self.tp = tuple(homes), grid.pp, grid.tp
+        self.homes, self.world, self.pp, self.tp = tuple(homes), grid.world, grid.pp, grid.tp
         self.parts: dict[int, GPT] = {}
         tokens = None
         for stage, (part, home) in enumerate(zip(parts, homes, strict=True)):
@@ -104,13 +104,20 @@ class Stages(Module):
             all_reduce(self._tied, gradient, why="tied table", out=gradient)
 
     def first_nonfinite(self, run: Callable[[], object]) -> str:
-        """Where in the whole model a NaN or an infinity shows first when `run()` calls it, in words. All ranks of pp call it."""
-        found = []
+        """Where in the whole model a NaN or an infinity shows first when `run()` calls it, in words.
+
+        All ranks of the grid call it and come to the same answer: shares of a layer, or of the batch, may be sound on some.
+        """
+        order: dict[Parameter, tuple[int, int, str]] = {}           # a shared table at the place of its first use
         for stage, model in self.parts.items():
-            spoilt = (p.name for p in reversed(model.parameters()) if p.grad is not None and not np.isfinite(p.grad).all())
-            methods = METHODS if model.part.last else ("forward",)  # the table may be shared: its logits are the last stage's
-            found.append((stage, first_nonfinite(model, run, methods) or "", next(spoilt, "")))
-        everywhere = sorted(place for rank in gathered(self.pp, found, "where it diverged") for place in rank)
-        place = next((place for _, place, _ in everywhere if place), "")
-        gradient = next((name for *_, name in reversed(everywhere) if name), "")
-        return place or (f"the gradient of {gradient}" if gradient else "a sum, of losses or of the gradient's squares")
+            for number, p in enumerate(model.parameters()):
+                order.setdefault(p, (stage, number, p.name))
+        gradients = [place for p, place in order.items() if p.name not in self.copies and p.grad is not None
+                     and not np.isfinite(p.grad).all()]
+        mine = {"place": first_nonfinite(self.parts, run), "gradient": max(gradients, default=None)}
+        found = gathered(self.world, mine, "where it diverged")
+        place = min((rank["place"] for rank in found if rank["place"]), default=None)
+        gradient = max((rank["gradient"] for rank in found if rank["gradient"]), default=None)          # backward meets it first
+        if place is None:
+            return f"the gradient of {gradient[-1]}" if gradient else "a sum, of losses or of the gradient's squares"
+        return place[-1]

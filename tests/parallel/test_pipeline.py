@@ -21,7 +21,7 @@ from minipar.comm.threads import run
 from minipar.config import Layout
 from minipar.errors import DivergenceError, LayoutError, ScheduleError
 from minipar.generate import generate
-from minipar.nn import SILENCE, Part
+from minipar.nn import NO_DROPOUT, Part
 from minipar.parallel import Grid
 from minipar.parallel.pipeline import Execution, MicroBatch, Pipeline
 from minipar.parallel.stages import Stages, parts_of, schedule_of
@@ -183,7 +183,7 @@ def test_sends_of_a_validation_do_not_pile_up() -> None:
         pipe = Pipeline(make_trainer(of, "SGD", Grid(comm, of.layout), region_of(solo(), 5, False)).stages,
                         forward_only((0, 1), 12), comm, watch)
         tokens = np.zeros((1, 5), np.int64)
-        pipe.run([MicroBatch(tokens, tokens, SILENCE)] * 12, count=1)
+        pipe.run([MicroBatch(tokens, tokens, NO_DROPOUT)] * 12, count=1)
 
     run(2, body)
     assert len(waiting) == 12 and max(waiting) <= 3
@@ -241,15 +241,32 @@ def stages(world: Communicator, layout: Layout) -> Stages:
     return make_trainer(of, "SGD", grid, region_of(grid.tp, 5, False)).stages
 
 
-def test_a_nan_is_found_in_the_stage_where_it_arises() -> None:
-    def body(comm: Communicator) -> str:
-        trainer = make_trainer(case(layout), "SGD", Grid(comm, layout), region_of(solo(), 5, False))
-        for p in trainer.flat.parameters:
-            if p.name == "blocks.4.mlp.up.weight":
-                p.data[0, 0] = np.nan
-        with pytest.raises(Exception, match="the weights blocks.4.mlp.up.weight; try a lower --lr") as caught:
-            trainer.step()
-        return str(caught.value)
+UNEVEN = """
+def schedule(ranks, micro_batches):
+    return [[f"{word}@{stage}" for m in range(micro_batches) for word, stage in zip([f"F{m}"] * 2 + [f"B{m}"] * 2, (0, 2, 2, 0))],
+            [f"{kind}{m}@1" for m in range(micro_batches) for kind in "FB"]]
+"""
 
-    for layout in (Layout(pp=3), Layout(pp=2, pipeline="zb-v")):
-        assert len(set(run(layout.ranks, body))) == 1
+
+@pytest.mark.parametrize("name, value, place", [
+    ("blocks.4.mlp.up.weight", np.nan, "the weights blocks.4.mlp.up.weight"),
+    ("blocks.1.mlp.up.bias", 1e308, "the gradient of blocks.1.mlp.up.bias"),
+])
+def test_a_divergence_has_the_place_that_one_process_finds(tmp_path: Path, name: str, value: float, place: str) -> None:
+    """On every rank, whichever of them has the share that is spoilt; also where ranks have unequally many stages."""
+    file = tmp_path / "uneven.py"
+    file.write_text(UNEVEN)
+
+    def body(comm: Communicator, layout: Layout) -> None:
+        grid = Grid(comm, layout)
+        trainer = make_trainer(case(layout, dropout=0), "SGD", grid, region_of(grid.tp, 5, False))
+        for p in trainer.flat.parameters:
+            if p.name == name:
+                spoilt = np.zeros(p.whole, bool)
+                spoilt.flat[0] = True
+                p.data[p.own(spoilt)] = value
+        with pytest.raises(DivergenceError, match=f"it arose first in {place}; try a lower --lr$"):
+            trainer.step()
+
+    for layout in (Layout(), Layout(pp=3), Layout(pp=2, pipeline="zb-v"), Layout(pp=2, pipeline=str(file)), Layout(tp=2, pp=2)):
+        run(layout.ranks, body, layout)
