@@ -6,6 +6,7 @@ and the fork becomes the script: its own process from there on, with its own exi
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import importlib
 import json
@@ -13,6 +14,7 @@ import os
 import runpy
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -22,27 +24,40 @@ HANG = 120                                                          # seconds un
 IMPORTED = ["common", "minipar.compress.prune", "minipar.compress.quantize", "minipar.train"]
 
 
-def forked(script: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True)
+class Ended:
+    """How a script ended, all that it printed, and its seconds of the processor, which a busy machine does not lengthen."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+
+def forked(script: Path, folder: Path, *options: str) -> Ended:
     """As `python -W error script *options folder` would, with lessons/ on the path; what it prints passes through `folder`."""
     out, err = folder / "stdout", folder / "stderr"
     server = _server()
     assert server.stdin and server.stdout
     server.stdin.write(json.dumps([str(out), str(err), str(script), *options, str(folder)]) + "\n")
     server.stdin.flush()
-    status = server.stdout.readline()
-    assert status, "the process that forks has ended"
-    return subprocess.CompletedProcess([str(script), *options], int(status), out.read_text(), err.read_text())
+    answer = server.stdout.readline()
+    assert answer, "the process that forks has ended"
+    status, seconds = json.loads(answer)
+    return Ended(status, out.read_text(), err.read_text(), seconds)
 
 
 @cache
 def _server() -> subprocess.Popen[str]:
-    """It ends when this process does, and with it the pipe to its input. One BLAS thread: it forks, so it must have no others."""
+    """It ends where its input does, when this process ends. One BLAS thread: what forks must have no others."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "lessons"), "OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-W", "error", "-m", "tests.lessons.forks"], env=environment, cwd=ROOT, text=True,
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    server = subprocess.Popen([sys.executable, "-W", "error", "-m", "tests.lessons.forks"], env=environment, cwd=ROOT, text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    atexit.register(server.communicate)
+    return server
 
 
-# In the process that forks: `python -m tests.lessons.forks`. A line in for each script, its exit status out.
+# In the process that forks: `python -m tests.lessons.forks`. A line in for each script; its exit status and seconds out.
 
 def main() -> None:
     for name in IMPORTED:
@@ -53,8 +68,8 @@ def main() -> None:
         if child == 0:
             become(Path(out), Path(err), script, words)
             return                                                  # an ordinary end, or an ordinary traceback
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        _, status, used = os.wait4(child, 0)
+        print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime]), flush=True)
 
 
 def become(out: Path, err: Path, script: str, words: list[str]) -> None:

@@ -7,14 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.lessons.forks import forked
+from tests.lessons.forks import Ended, forked
 from tests.ranks import ROOT
 
 LESSONS = sorted(path.stem for path in (ROOT / "lessons").glob("*.py") if path.stem != "common")
 
 
+def script_of(lesson: str) -> Path:
+    return ROOT / "lessons" / f"{lesson}.py"
+
+
 def source_of(lesson: str) -> str:
-    return (ROOT / "lessons" / f"{lesson}.py").read_text(encoding="utf-8")
+    return script_of(lesson).read_text(encoding="utf-8")
 
 
 def alone(lesson: str) -> bool:
@@ -39,7 +43,7 @@ def changed(lesson: str, old: str, new: str, folder: Path) -> Path:
     return copy
 
 
-def solved(lesson: str, needed: tuple[str, ...], solution: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def solved(lesson: str, needed: tuple[str, ...], solution: str, folder: Path) -> Ended:
     """Run an exercise's solution, --fast, after the lesson's first code cell and the cells with one of the `needed` texts."""
     first, *cells = source_of(lesson).split("# %%\n")[1:]
     script = folder / f"{lesson}.py"

@@ -1,18 +1,15 @@
 """Every lesson runs to its end on threads and under mpirun; what a lesson says to break breaks; its exercises can be solved."""
 
-import resource
 from pathlib import Path
 
 import pytest
 
 from tests.lessons.forks import forked
-from tests.lessons.running import LESSONS, alone, changed, command, on_threads, solved
+from tests.lessons.running import LESSONS, alone, changed, command, on_threads, script_of, solved
 from tests.ranks import ROOT, mpirun
 
-FAST = 10                                                           # seconds of the processor for a lesson with --fast
-MPI = {"13_data_parallel": 2, "14_tensor_parallel": 4, "15_pipeline_parallel": 4, "16_mesh": 8, "collectives": 3}      # ranks
-RUNS = [pytest.param(lesson, ranks, marks=pytest.mark.mpi if ranks else (), id=f"{lesson}-{ranks or 'threads'}")
-        for lesson in LESSONS for ranks in ([0] if alone(lesson) else [0, MPI[lesson]])]
+FAST = 9                                                            # seconds of the processor with --fast, and one to import
+MPI = {"13_data_parallel": 2, "14_tensor_parallel": 4, "15_pipeline_parallel": 4, "16_mesh": 4, "collectives": 3}      # ranks
 
 # lesson -> what the student changes, into what, and the line that stops the lesson
 BREAKS = {
@@ -50,22 +47,33 @@ BREAKS = {
 }
 
 
-@pytest.mark.parametrize("lesson, ranks", RUNS)
-def test_a_lesson_runs_to_its_end(lesson: str, ranks: int, tmp_path: Path) -> None:
-    """With --fast, on threads (0 ranks), and under mpirun. A lesson of one process keeps to its time."""
-    script = ROOT / "lessons" / f"{lesson}.py"
-    before = seconds_of_children()
-    job = mpirun(ranks, command(script, tmp_path, "--fast"), limit=120) if ranks else on_threads(script, tmp_path, "--fast")
-    assert job.returncode == 0, job.stdout + str(job.stderr)
-    assert "picture: " in job.stdout and all(path.stat().st_size > 10_000 for path in tmp_path.glob("*.png"))
-    assert len(list(tmp_path.glob(f"{lesson}*.png"))) >= 1
-    assert not alone(lesson) or (took := seconds_of_children() - before) < FAST, f"{took:.1f} s of the processor with --fast"
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_lesson_runs_to_its_end(lesson: str, tmp_path: Path) -> None:
+    """With --fast; its ranks, if it has several, are threads. A lesson of one process keeps to its time."""
+    job = forked(script_of(lesson), tmp_path, "--fast")
+    assert job.returncode == 0, job.stdout + job.stderr
+    assert_pictures(lesson, tmp_path, job.stdout)
+    assert not alone(lesson) or job.seconds < FAST, f"{job.seconds:.1f} s of the processor with --fast"
 
 
-def seconds_of_children() -> float:
-    """Of the processor, which a busy machine does not lengthen as it does the clock's."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+@pytest.mark.mpi
+@pytest.mark.parametrize("lesson", MPI)
+def test_a_lesson_of_several_ranks_runs_under_mpirun(lesson: str, tmp_path: Path) -> None:
+    job = mpirun(MPI[lesson], command(script_of(lesson), tmp_path, "--fast"), limit=120)
+    assert job.returncode == 0, job.stdout
+    assert_pictures(lesson, tmp_path, job.stdout)
+
+
+def test_a_lesson_runs_as_its_readers_run_it(tmp_path: Path) -> None:
+    """By an interpreter that has imported nothing before."""
+    job = on_threads(script_of("01_loss_and_gradient"), tmp_path, "--fast")
+    assert job.returncode == 0, job.stdout + job.stderr
+    assert_pictures("01_loss_and_gradient", tmp_path, job.stdout)
+
+
+def assert_pictures(lesson: str, folder: Path, printed: str) -> None:
+    pictures = list(folder.glob(f"{lesson}*.png"))
+    assert pictures and "picture: " in printed and all(path.stat().st_size > 10_000 for path in pictures)
 
 
 @pytest.mark.parametrize("lesson", BREAKS)
