@@ -32,7 +32,7 @@ from minipar.comm.threads import run
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.tokenizer import ByteTokenizer
 from minipar.errors import CommError
-from minipar.nn import GPT, MLP, SERIAL, SILENCE, Start
+from minipar.nn import GPT, MLP, NO_DROPOUT, SERIAL, Start
 from minipar.optim import Flat
 from minipar.parallel import Grid
 from minipar.parallel.operators import copy_to_region, reduce_from_region
@@ -224,7 +224,7 @@ def pipelined(comm: Communicator, schedule: Schedule) -> tuple[dict[str, np.ndar
     grid = Grid(counting, Layout(pp=comm.size))
     stages = Stages(MODEL, parts_of(MODEL.layers, schedule.stages), schedule.homes, grid, SERIAL, seed=0, dtype=np.float64)
     flat = Flat(stages.parameters())
-    batch = [MicroBatch(INPUTS[rows], TARGETS[rows], SILENCE) for rows in np.array_split(np.arange(N), schedule.micro_batches)]
+    batch = [MicroBatch(INPUTS[rows], TARGETS[rows], NO_DROPOUT) for rows in np.array_split(np.arange(N), schedule.micro_batches)]
     counting.traffic.tallies.clear()
     Pipeline(stages, schedule, grid.pp, watch).run(batch, count=TARGETS.size)
     sent = counting.traffic.total().bytes

@@ -23,7 +23,7 @@ from minipar.config import ModelConfig, TrainConfig
 from minipar.data.batches import Batches, EvaluationBatches, split
 from minipar.data.tokenizer import Tokenizer
 from minipar.errors import CheckpointError, DivergenceError, LayoutError, ScheduleError
-from minipar.nn import SILENCE, Noise, Parameter, Serial
+from minipar.nn import NO_DROPOUT, Dropout, Parameter, Serial
 from minipar.optim import OPTIMIZERS, Flat, clip, constant, cosine, warm_up
 from minipar.parallel.bitwise import tree_sum
 from minipar.parallel.data import make_reducer
@@ -132,7 +132,7 @@ class Trainer:
         sums = np.zeros(len(batches))
         if mine:
             schedule = forward_only(self.stages.homes, len(mine))
-            sums[mine] = self._run(schedule, [MicroBatch(*batches[number], SILENCE) for number in mine], count=1)
+            sums[mine] = self._run(schedule, [MicroBatch(*batches[number], NO_DROPOUT) for number in mine], count=1)
         sums = self._over_dp_and_pp(sums, "validation")
         if not np.isfinite(sums).all():
             first = int(np.argmin(np.isfinite(sums)))
@@ -218,8 +218,8 @@ class Trainer:
 
         The loss is 0 on ranks of pp that do not have the last stage.
         """
-        rate = self.model.dropout
-        batch = [MicroBatch(inputs[rows], targets[rows], Noise(rate, self.config.seed, self.done, rows) if rate else SILENCE)
+        rate, seed, step = self.model.dropout, self.config.seed, self.done
+        batch = [MicroBatch(inputs[rows], targets[rows], Dropout(rate, seed, step, rows) if rate else NO_DROPOUT)
                  for rows in pieces]
         return float(sum(self._run(self.schedule(len(pieces)), batch, targets.size, expect)))
 
@@ -238,7 +238,7 @@ class Trainer:
     def _diverged(self, what: str, inputs: np.ndarray) -> DivergenceError:
         """The error that says where in the model a NaN or an infinity came up first, on these inputs [B, T]."""
         schedule = forward_only(self.stages.homes, 1)
-        place = self.stages.first_nonfinite(lambda: self._run(schedule, [MicroBatch(inputs, inputs, SILENCE)], count=1))
+        place = self.stages.first_nonfinite(lambda: self._run(schedule, [MicroBatch(inputs, inputs, NO_DROPOUT)], count=1))
         return DivergenceError(f"{what}; it arose first in {place}; try a lower --lr")
 
 

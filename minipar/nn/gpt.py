@@ -20,9 +20,9 @@ from numpy.typing import DTypeLike
 from minipar.autograd import Tensor, causal_attention, gelu
 from minipar.config import ModelConfig
 from minipar.errors import ShapeError
+from minipar.nn.dropout import NO_DROPOUT, Dropout
 from minipar.nn.layers import NORMAL, ColumnParallelLinear, LayerNorm, RowParallelLinear, VocabParallelEmbedding
 from minipar.nn.module import Module
-from minipar.nn.noise import SILENCE, Noise
 from minipar.nn.parameter import Parameter, Start
 from minipar.nn.recomputation import RECOMPUTATIONS, Attend
 from minipar.nn.region import SERIAL, Serial
@@ -67,12 +67,12 @@ class Block(Module):
         self.norm2 = LayerNorm(f"{name}.norm2", config.width, region, bias=config.bias)
         self.mlp = MLP(f"{name}.mlp", config, out, region)
 
-    def forward(self, x: Tensor, attend: Attend = causal_attention, noise: Noise = SILENCE) -> Tensor:
-        if not noise.rate:                                          # adding the residual where the bias is added saves a pass
+    def forward(self, x: Tensor, attend: Attend = causal_attention, dropout: Dropout = NO_DROPOUT) -> Tensor:
+        if not dropout.rate:                                        # adding the residual where the bias is added saves a pass
             x = self.attention(self.norm1(x), attend, residual=x)
             return self.mlp(self.norm2(x), residual=x)
-        x = x + noise.drop(self.attention(self.norm1(x), attend), self.attention.name)
-        return x + noise.drop(self.mlp(self.norm2(x)), self.mlp.name)
+        x = x + dropout.drop(self.attention(self.norm1(x), attend), self.attention.name)
+        return x + dropout.drop(self.mlp(self.norm2(x)), self.mlp.name)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class GPT(Module):
         self.initialise(seed, dtype)
 
     def forward(self, x: np.ndarray | Tensor, *, attend: Callable[[int], Attend] = lambda layer: causal_attention, start: int = 0,
-                noise: Noise = SILENCE) -> Tensor:
+                dropout: Dropout = NO_DROPOUT) -> Tensor:
         """Logits [B, T, v] for tokens [B, T] that stand at places start to start + T - 1; for a part, see above.
 
         attend(layer) is the attention core of a layer. Raises ShapeError where these are no tokens, or where their places reach
@@ -124,21 +124,22 @@ class GPT(Module):
         if isinstance(x, Tensor):
             y = x
         else:
-            noise = noise.on(self.region.places(x.shape[1]), x.shape[1])
-            y = self.embed(x, start, noise)
+            dropout = dropout.on(self.region.places(x.shape[1]), x.shape[1])
+            y = self.embed(x, start, dropout)
         for layer, block in zip(self.part.layers, self.blocks, strict=True):
-            y = self.through(block, y, attend(layer), noise)        # [B, t, D]
+            y = self.through(block, y, attend(layer), dropout)      # [B, t, D]
         return self.head.logits(self.norm(y)) if self.part.last else y
 
-    def embed(self, tokens: np.ndarray, start: int, noise: Noise) -> Tensor:
+    def embed(self, tokens: np.ndarray, start: int, dropout: Dropout) -> Tensor:
         """tokens [B, T] -> [B, t, D]."""
         T = tokens.shape[1]
         if start + T > self.config.context:
             raise ShapeError(f"{start + T} tokens are more than the context of {self.config.context}")
         mine = self.region.places(T)
         positions = self.region.shared(self.positions, "positions")[start + mine.start : start + mine.stop]
-        return noise.drop(self.tokens.look_up(tokens) + positions, "embedding")
+        return dropout.drop(self.tokens.look_up(tokens) + positions, "embedding")
 
-    def loss(self, x: np.ndarray | Tensor, targets: np.ndarray, *, count: int | None = None, noise: Noise = SILENCE) -> Tensor:
+    def loss(self, x: np.ndarray | Tensor, targets: np.ndarray, *, count: int | None = None,
+             dropout: Dropout = NO_DROPOUT) -> Tensor:
         """Cross-entropy in nats, summed over targets and divided by `count` (left out: their number), see cross_entropy."""
-        return self.head.cross_entropy(self.forward(x, noise=noise), targets, count)
+        return self.head.cross_entropy(self.forward(x, dropout=dropout), targets, count)

@@ -12,24 +12,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from minipar.autograd import Tensor, recompute
-from minipar.nn.noise import Noise
+from minipar.nn.dropout import Dropout
 
 Attend = Callable[[Tensor, int], Tensor]                            # (qkv [B, T, 3 h K], h) -> [B, T, h K]
-Block = Callable[[Tensor, Attend, Noise], Tensor]                   # (x [B, t, D], attention core, dropout) -> [B, t, D]
+Block = Callable[[Tensor, Attend, Dropout], Tensor]                 # (x [B, t, D], attention core, dropout) -> [B, t, D]
 
 
-def keep_all(block: Block, x: Tensor, attend: Attend, noise: Noise) -> Tensor:
-    return block(x, attend, noise)
+def keep_all(block: Block, x: Tensor, attend: Attend, dropout: Dropout) -> Tensor:
+    return block(x, attend, dropout)
 
 
-def recompute_attention(block: Block, x: Tensor, attend: Attend, noise: Noise) -> Tensor:
-    return block(x, lambda qkv, heads: recompute(lambda qkv: attend(qkv, heads), qkv), noise)
+def recompute_attention(block: Block, x: Tensor, attend: Attend, dropout: Dropout) -> Tensor:
+    return block(x, lambda qkv, heads: recompute(lambda qkv: attend(qkv, heads), qkv), dropout)
 
 
-def recompute_block(block: Block, x: Tensor, attend: Attend, noise: Noise) -> Tensor:
-    return recompute(lambda x: block(x, attend, noise), x)
+def recompute_block(block: Block, x: Tensor, attend: Attend, dropout: Dropout) -> Tensor:
+    return recompute(lambda x: block(x, attend, dropout), x)
 
 
-RECOMPUTATIONS: dict[str, Callable[[Block, Tensor, Attend, Noise], Tensor]] = {
+RECOMPUTATIONS: dict[str, Callable[[Block, Tensor, Attend, Dropout], Tensor]] = {
     "none": keep_all, "selective": recompute_attention, "full": recompute_block,
 }

@@ -18,7 +18,7 @@ import numpy as np
 
 from minipar.autograd import Deferred, Tensor, backward, inlet, no_grad
 from minipar.comm.protocol import TAGS, Communicator, Request
-from minipar.nn import Noise, Parameter
+from minipar.nn import Dropout, Parameter
 from minipar.parallel.stages import Stages
 from minipar.schedule.instruction import Instruction, Schedule
 from minipar.schedule.lower import Message, Receive, Send, Sent, Step, lower
@@ -29,11 +29,11 @@ Watch = Callable[[Instruction, "Execution"], AbstractContextManager[None]]
 
 
 class MicroBatch(NamedTuple):
-    """inputs, targets: int [b, T]. noise: which dropout masks to draw for its samples."""
+    """inputs, targets: int [b, T]. dropout: which masks to draw for its samples."""
 
     inputs: np.ndarray
     targets: np.ndarray
-    noise: Noise
+    dropout: Dropout
 
 
 def nothing(*_: Any) -> nullcontext[None]:
@@ -110,14 +110,14 @@ class Execution:
             self.pp.wait(request)
 
     def forward(self, stage: int, micro: int) -> None:
-        model, (inputs, targets, noise) = self.stages.parts[stage], self.batch[micro]
+        model, (inputs, targets, dropout) = self.stages.parts[stage], self.batch[micro]
         T = inputs.shape[1]
-        noise = noise.on(self.stages.region.places(T), T)
+        dropout = dropout.on(self.stages.region.places(T), T)
         x: np.ndarray | Tensor = inputs
         if stage > 0:
             x = inlet(self.values.pop(Message("x", stage - 1, micro)), partial(self._keep, Message("g", stage, micro)))
         with no_grad() if self.schedule.forward_only else nullcontext():
-            out = model.loss(x, targets, count=self.count, noise=noise) if model.part.last else model(x, noise=noise)
+            out = model.loss(x, targets, count=self.count, dropout=dropout) if model.part.last else model(x, dropout=dropout)
         if not self.schedule.forward_only:
             self.tapes[stage, micro] = out
         if model.part.last:

@@ -24,7 +24,7 @@ from minipar.compress.tune import fine_tune
 from minipar.config import ModelConfig
 from minipar.data.batches import Batches
 from minipar.errors import ConfigError, RangeError
-from minipar.nn import GPT, SILENCE, LayerNorm, Linear
+from minipar.nn import GPT, NO_DROPOUT, LayerNorm, Linear
 from minipar.optim import AdamW, Flat
 from minipar.rng import stream
 
@@ -122,7 +122,7 @@ def test_calibration_that_fails_leaves_the_model_as_it_was() -> None:
     with pytest.raises(ZeroDivisionError):
         quantize_static(model, lambda: 1 / 0)
     with pytest.raises(ConfigError, match="no calibration data came through blocks.1.attention.qkv"):
-        quantize_static(model, lambda: model.blocks[0](model.embed(INPUTS, 0, SILENCE)))
+        quantize_static(model, lambda: model.blocks[0](model.embed(INPUTS, 0, NO_DROPOUT)))
     with pytest.raises(ConfigError, match="without an axis"):
         quantize_static(model, lambda: model(INPUTS), activations=Scheme(axis=0))
     assert np.array_equal(model(INPUTS).data, before) and len(linear_layers(model)) == 8

@@ -9,7 +9,7 @@ from minipar.autograd import Tensor, backward, gradcheck, no_grad, plain_gelu, s
 from minipar.autograd.fused import plain_causal_attention, plain_cross_entropy, plain_layernorm, plain_unembedding
 from minipar.config import ModelConfig
 from minipar.errors import DataError, ShapeError
-from minipar.nn import GPT, Block, Noise
+from minipar.nn import GPT, Block, Dropout
 
 CONFIG = ModelConfig(vocabulary=13, context=9, layers=2, heads=2, width=8)
 TEXT = np.random.default_rng(0).integers(0, 13, (4, 10))
@@ -33,8 +33,8 @@ def test_a_whole_block_element_by_element(bias: bool, rate: float) -> None:
     shaken(block)
     x = Tensor(np.random.default_rng(1).standard_normal((2, 3, 6)), requires_grad=True)
     weights = np.random.default_rng(2).standard_normal((2, 3, 6))
-    noise = Noise(rate, 0, 0, np.arange(2)).on(slice(0, 3), 3)
-    checks = gradcheck(lambda: sum(block(x, noise=noise) * weights), {"x": x} | {p.name: p for p in block.parameters()})
+    dropout = Dropout(rate, 0, 0, np.arange(2)).on(slice(0, 3), 3)
+    checks = gradcheck(lambda: sum(block(x, dropout=dropout) * weights), {"x": x} | {p.name: p for p in block.parameters()})
     assert len(checks) == (12 if bias else 6) + 2
     for check in checks:
         assert check.error <= 1e-7, str(check)
@@ -116,13 +116,13 @@ def test_micro_batches_add_up_to_the_batch(sizes: list[int]) -> None:
     targets[0] = -1                                                 # a sequence in which nothing counts
     count = int((targets != -1).sum())
     whole, cut = (shaken(GPT(CONFIG, dtype=np.float64)) for _ in range(2))
-    loss = whole.loss(TOKENS, targets, noise=Noise(0.2, 0, 7, np.arange(4)))
+    loss = whole.loss(TOKENS, targets, dropout=Dropout(0.2, 0, 7, np.arange(4)))
     backward(loss)
     ends = np.cumsum(sizes)
     total = 0.0
     for start, end in zip(ends - sizes, ends, strict=True):
         rows = slice(start, end)
-        piece = cut.loss(TOKENS[rows], targets[rows], count=count, noise=Noise(0.2, 0, 7, np.arange(4)[rows]))
+        piece = cut.loss(TOKENS[rows], targets[rows], count=count, dropout=Dropout(0.2, 0, 7, np.arange(4)[rows]))
         backward(piece)
         total += piece.item()
     assert total == pytest.approx(loss.item(), rel=1e-14)

@@ -10,7 +10,7 @@ import pytest
 from minipar.autograd import Deferred, backward, gradcheck, no_grad
 from minipar.config import ModelConfig, TrainConfig
 from minipar.errors import ConfigError
-from minipar.nn import GPT, Noise
+from minipar.nn import GPT, Dropout
 from minipar.nn.cache import KVCache
 from minipar.nn.recomputation import RECOMPUTATIONS
 from tests.nn.test_gpt import shaken
@@ -19,7 +19,7 @@ from tests.tiny import same_bits, trainer
 MODES = [mode for mode in RECOMPUTATIONS if mode != "none"]
 CONFIG = ModelConfig(vocabulary=5, context=4, layers=2, heads=2, width=4, hidden=5)
 TEXT = np.random.default_rng(0).integers(0, 5, (2, 5))
-NOISE = Noise(0.3, 0, 0, np.arange(2))
+DROPOUT = Dropout(0.3, 0, 0, np.arange(2))
 
 
 def model(mode: str) -> GPT:
@@ -35,7 +35,7 @@ def test_the_config_names_them_all() -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_gradients_are_those_of_differences(mode: str) -> None:
     one = model(mode)
-    loss = lambda: one.loss(TEXT[:, :-1], TEXT[:, 1:], noise=NOISE)                 # noqa: E731
+    loss = lambda: one.loss(TEXT[:, :-1], TEXT[:, 1:], dropout=DROPOUT)             # noqa: E731
     for check in gradcheck(loss, {p.name: p for p in one.parameters()}):
         assert check.error <= 1e-7, str(check)
 
@@ -61,7 +61,7 @@ def test_hooks_and_deferred_weights(mode: str) -> None:
         for p in one.parameters():
             p.on_grad(lambda g, name=p.name, names=names: names.append(name))
         for later in (None, deferred):
-            backward(one.loss(TEXT[:, :-1], TEXT[:, 1:], noise=NOISE), deferred=later)
+            backward(one.loss(TEXT[:, :-1], TEXT[:, 1:], dropout=DROPOUT), deferred=later)
         assert len(names) == len(one.parameters())
         deferred.run()
         gradients[way] = {p.name: p.grad for p in one.parameters()}

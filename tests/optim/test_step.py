@@ -14,7 +14,7 @@ import pytest
 
 from minipar.autograd import Deferred, backward
 from minipar.config import ModelConfig
-from minipar.nn import GPT, Noise
+from minipar.nn import GPT, Dropout
 from minipar.optim import OPTIMIZERS, AdamW, Flat, Optimizer, clip_by_global_norm
 
 CONFIG = ModelConfig(vocabulary=65, context=80, layers=2, heads=2, width=32)
@@ -24,7 +24,7 @@ TEXT = np.random.default_rng(0).integers(0, 65, (4, 81))
 def train(model: GPT, optimizer: Optimizer, steps: int, deferred: Deferred | None = None) -> float:
     for step in range(steps):
         optimizer.flat.zero_grad()
-        loss = model.loss(TEXT[:, :-1], TEXT[:, 1:], noise=Noise(model.config.dropout, 0, step, np.arange(4)))
+        loss = model.loss(TEXT[:, :-1], TEXT[:, 1:], dropout=Dropout(model.config.dropout, 0, step, np.arange(4)))
         backward(loss, deferred=deferred)
         if deferred is not None:
             deferred.run()

@@ -14,7 +14,7 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
 from minipar.comm.threads import run
 from minipar.config import Layout, ModelConfig, TrainConfig
-from minipar.nn import GPT, SILENCE, Noise, Part
+from minipar.nn import GPT, NO_DROPOUT, Dropout, Part
 from minipar.nn.counts import computed_pairs
 from minipar.nn.recomputation import RECOMPUTATIONS
 from minipar.parallel.tensor import region_of
@@ -31,13 +31,14 @@ MODES = tuple(RECOMPUTATIONS)
 def forward(model: GPT, samples: int) -> Tensor:
     """A stage's output for one micro-batch, and the tape behind it."""
     c, T, rng = model.config, model.config.context, stream(0, "activations")
-    noise = (Noise(c.dropout, 0, 0, np.arange(samples)) if c.dropout else SILENCE).on(model.region.places(T), T)
+    dropout = (Dropout(c.dropout, 0, 0, np.arange(samples)) if c.dropout else NO_DROPOUT).on(model.region.places(T), T)
     x: np.ndarray | Tensor = rng.integers(0, c.vocabulary, (samples, T))
     if not model.part.first:
         places = model.region.places(T)
         shape = (samples, places.stop - places.start, c.width)
         x = inlet(rng.standard_normal(shape, model.parameters()[0].dtype), lambda g: None)
-    return model.loss(x, rng.integers(0, c.vocabulary, (samples, T)), noise=noise) if model.part.last else model(x, noise=noise)
+    targets = rng.integers(0, c.vocabulary, (samples, T))
+    return model.loss(x, targets, dropout=dropout) if model.part.last else model(x, dropout=dropout)
 
 
 def total(kinds: dict[str, int]) -> int:

@@ -14,7 +14,7 @@ from minipar.comm.threads import run
 from minipar.config import GPT2, Layout, ModelConfig, TrainConfig
 from minipar.data.tokenizer import ByteTokenizer
 from minipar.errors import LayoutError
-from minipar.nn import GPT, SILENCE, Noise
+from minipar.nn import GPT, NO_DROPOUT, Dropout
 from minipar.nn.counts import computed_pairs, every_pair, parameter_count
 from minipar.optim import OPTIMIZERS, Flat
 from minipar.optim.optimizers import BLOCK
@@ -37,8 +37,8 @@ def forward(model: GPT, samples: int) -> Tensor:
     """A loss, and the tape behind it."""
     c = model.config
     text = np.resize(WORDS, (samples, c.context + 1))
-    noise = Noise(c.dropout, 0, 0, np.arange(samples)) if c.dropout else SILENCE
-    return model.loss(text[:, :-1], text[:, 1:], noise=noise)
+    dropout = Dropout(c.dropout, 0, 0, np.arange(samples)) if c.dropout else NO_DROPOUT
+    return model.loss(text[:, :-1], text[:, 1:], dropout=dropout)
 
 
 @pytest.mark.parametrize("samples, dtype", [(1, "float32"), (3, "float64")])

@@ -14,7 +14,7 @@ import pytest
 from minipar.autograd import Tensor
 from minipar.checkpoint.archive import load, save
 from minipar.errors import CheckpointError
-from minipar.nn import GPT, Noise
+from minipar.nn import GPT, Dropout
 from tests.commands import command
 from tests.tiny import contents, losses, options, same_bits, trainer
 
@@ -95,8 +95,8 @@ def test_micro_batches_of_any_sizes_add_up(micro_batches: int, dropout: float) -
 def test_a_mean_per_micro_batch_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = state(**SGD)
 
-    def own_mean(model: GPT, tokens: np.ndarray, targets: np.ndarray, *, count: int, noise: Noise) -> Tensor:
-        return loss(model, tokens, targets, noise=noise)             # the classic: each micro-batch divides by its own tokens
+    def own_mean(model: GPT, tokens: np.ndarray, targets: np.ndarray, *, count: int, dropout: Dropout) -> Tensor:
+        return loss(model, tokens, targets, dropout=dropout)         # the classic: each micro-batch divides by its own tokens
 
     loss = GPT.loss
     monkeypatch.setattr(GPT, "loss", own_mean)

@@ -130,7 +130,7 @@ def targets_of_another_micro_batch() -> list[Change]:
 @pipelined("forward", dropout=0.2)
 def masks_of_another_micro_batch() -> list[Change]:
     """Later stages drop by the masks of another micro-batch."""
-    return _mixed_up(lambda own, other: own._replace(noise=other.noise))
+    return _mixed_up(lambda own, other: own._replace(dropout=other.dropout))
 
 
 def _mixed_up(mix: Callable[[MicroBatch, MicroBatch], MicroBatch]) -> list[Change]:

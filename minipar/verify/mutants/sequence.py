@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from minipar.autograd import Tensor
-from minipar.nn import Noise
+from minipar.nn import Dropout
 from minipar.parallel.operators import copy_to_region, gather_from_region, scatter_to_region
 from minipar.parallel.tensor import SequenceRegion
 from minipar.verify.mutants.mutant import Change, mutant
@@ -62,6 +62,6 @@ def positions_from_zero() -> list[Change]:
 @mutant("forward", tp=2, sequence_parallel=True, dropout=0.2)
 def dropout_from_zero() -> list[Change]:
     """Each rank drops by the mask of the first tokens, whichever tokens it holds."""
-    def on(noise: Noise, places: slice, tokens: int) -> Noise:
-        return replace(noise, places=slice(0, places.stop - places.start), tokens=tokens)
-    return [Change(Noise, "on", on)]
+    def on(dropout: Dropout, places: slice, tokens: int) -> Dropout:
+        return replace(dropout, places=slice(0, places.stop - places.start), tokens=tokens)
+    return [Change(Dropout, "on", on)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minipar import train
-from minipar.nn import Noise, Parameter
+from minipar.nn import Dropout, Parameter
 from minipar.rng import stream
 from minipar.train import Trainer
 from minipar.verify.mutants.mutant import Change, after_init, mutant
@@ -69,12 +69,12 @@ def dropout_differs_on_replicas() -> list[Change]:
 @mutant("forward", dp=2, dropout=0.2)
 def dropout_by_place_in_the_micro_batch() -> list[Change]:
     """Masks go by a sample's place in its micro-batch: all ranks and micro-batches drop the same units."""
-    def noise(rate: float, seed: int, step: int, rows: np.ndarray) -> Noise:
-        return Noise(rate, seed, step, np.arange(len(rows)))
-    return [Change(train, "Noise", noise)]
+    def dropout(rate: float, seed: int, step: int, rows: np.ndarray) -> Dropout:
+        return Dropout(rate, seed, step, np.arange(len(rows)))
+    return [Change(train, "Dropout", dropout)]
 
 
 @mutant("later gradients", dropout=0.2)
 def dropout_repeats_every_step() -> list[Change]:
     """The same units are dropped in every step: the generator starts anew each time."""
-    return [Change(train, "Noise", lambda rate, seed, step, rows: Noise(rate, seed, 0, rows))]
+    return [Change(train, "Dropout", lambda rate, seed, step, rows: Dropout(rate, seed, 0, rows))]

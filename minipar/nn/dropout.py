@@ -16,7 +16,7 @@ from minipar.rng import stream
 
 
 @dataclass(frozen=True)
-class Noise:
+class Dropout:
     """Which masks to draw: for `rate`, in one step, for the samples of the global batch whose numbers are `rows` [B].
 
     `on` adds which tokens of each sample a rank holds.
@@ -29,7 +29,7 @@ class Noise:
     places: slice = field(default_factory=lambda: slice(0, 0))
     tokens: int = 0
 
-    def on(self, places: slice, tokens: int) -> Noise:
+    def on(self, places: slice, tokens: int) -> Dropout:
         """The same masks for a rank that holds `places` of `tokens` tokens."""
         return replace(self, places=places, tokens=tokens)
 
@@ -43,4 +43,4 @@ class Noise:
         return dropout(x, whole[:, self.places] >= self.rate, self.rate)
 
 
-SILENCE = Noise(0.0, 0, 0, np.empty(0, np.int64))                   # no dropout: evaluation and generation
+NO_DROPOUT = Dropout(0.0, 0, 0, np.empty(0, np.int64))             # evaluation and generation
