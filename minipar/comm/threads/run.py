@@ -16,7 +16,7 @@ from minipar.comm.threads.engine import ThreadComm
 from minipar.comm.threads.world import Unwound, World
 
 Result = TypeVar("Result")
-GRACE = 1.0                 # seconds that the other ranks get, in all, to reach their next call after one has failed
+GRACE = 0.5                 # seconds that the other ranks get, in all, to reach their next call after one has failed
 HEED = 0.1                  # seconds after which Ctrl-C is heeded, also where it does not interrupt a wait
 
 

@@ -4,20 +4,34 @@ import os
 import signal
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
 from minipar.comm import collectives as c
 from minipar.comm.protocol import Communicator
+from minipar.comm.rollcall import State
 from minipar.errors import DataError
 from tests.comm.planted.table import planted
 
 WAITS = "all_reduce 'gradients' at departures.py:"
-SETTLE = 0.5                                                        # seconds until the others are surely waiting
+GAVE_UP = "gave up after 0.3 s"
 
 
 def reduce_gradients(comm: Communicator) -> None:
     c.all_reduce(comm, np.ones(4), why="gradients")
+
+
+def states(comm: Any) -> list[State]:
+    """What all ranks are doing, as their engine sees it."""
+    engine = comm.inner
+    return engine.world.states if comm.native is None else [notice.state for notice in engine.lookout.board.everyone()]
+
+
+def until_all_others(comm: Communicator, doing: str, why: str = "") -> None:
+    """However long this machine takes for it."""
+    while any((state.doing, state.why) != (doing, why) for rank, state in enumerate(states(comm)) if rank != comm.rank):
+        time.sleep(0.01)
 
 
 @planted(3, "rank 1 has finished", WAITS)
@@ -87,7 +101,7 @@ def exception_after_all_is_done(comm: Communicator) -> None:
     """An exception after the last message, when the others have finished."""
     reduce_gradients(comm)
     if comm.rank == 0:
-        time.sleep(SETTLE)
+        until_all_others(comm, "finished")
         raise OSError("disk full")
 
 
@@ -95,7 +109,7 @@ def exception_after_all_is_done(comm: Communicator) -> None:
 def killed_while_others_wait(comm: Communicator) -> None:
     """One rank is killed (kill -9) while the others wait for it."""
     if comm.rank == 1:
-        time.sleep(SETTLE)
+        until_all_others(comm, "waiting", "gradients")
         die(comm)
     reduce_gradients(comm)
 
@@ -104,8 +118,9 @@ def killed_while_others_wait(comm: Communicator) -> None:
 def killed_while_others_compute(comm: Communicator) -> None:
     """One rank is killed while the other computes: out of memory, for instance."""
     if comm.rank == 0:
-        time.sleep(SETTLE)
+        comm.recv(np.empty(0), 1, why="work begins")
         die(comm)
+    comm.send(np.empty(0), 0, why="work begins")
     time.sleep(20)
 
 
@@ -113,35 +128,41 @@ def killed_while_others_compute(comm: Communicator) -> None:
 def gone_without_a_word(comm: Communicator) -> None:
     """One rank leaves through os._exit(1), as a crashing library does."""
     if comm.rank == 2:
-        time.sleep(SETTLE)
+        until_all_others(comm, "waiting", "gradients")
         die(comm, status=1)
     reduce_gradients(comm)
 
 
-@planted(2, "gave up after 1 s", "rank 1 is computing", mpi=("gave up after 1 s", "rank 1 is stopped (kill -CONT"), timeout=1.0)
+@planted(2, GAVE_UP, "rank 1 is computing", mpi=(GAVE_UP, "rank 1 is stopped (kill -CONT"), timeout=0.3)
 def stopped_while_another_waits(comm: Communicator) -> None:
     """One rank is stopped (SIGSTOP); a thread, which cannot be, sleeps."""
     if comm.rank == 1:
         rest(comm)
+    until_at_rest(comm, 1)
     reduce_gradients(comm)
 
 
-@planted(3, "gave up after 1 s", "rank 0 is computing", mpi=("gave up after 1 s", "rank 0 is stopped (kill -CONT"), timeout=1.0)
+@planted(3, GAVE_UP, "rank 0 is computing", mpi=(GAVE_UP, "rank 0 is stopped (kill -CONT"), timeout=0.3)
 def stopped_in_a_chain(comm: Communicator) -> None:
     """One rank is stopped; the second waits for it, the third for the second."""
     if comm.rank == 0:
         rest(comm)
-    else:
-        comm.recv(np.ones(1), comm.rank - 1, why="forward")
+    until_at_rest(comm, 0)
+    comm.recv(np.ones(1), comm.rank - 1, why="forward")
 
 
-@planted(3, "gave up after 1 s", "rank 1 is computing at departures.py:", WAITS, timeout=1.0)
+@planted(3, GAVE_UP, "rank 1 is computing at departures.py:", WAITS, timeout=0.3)
 def busy_beyond_the_limit(comm: Communicator) -> None:
     """One rank computes for longer than the others are willing to wait."""
     if comm.rank == 1:
+        for other in (0, 2):
+            comm.send(np.empty(0), other, why="work begins")
         end = time.monotonic() + 20
         while time.monotonic() < end:
             pass
+    begins = comm.irecv(np.empty(0), 1, why="work begins")
+    while not comm.test(begins):                                    # which has no limit, as a wait has
+        time.sleep(0.01)
     reduce_gradients(comm)
 
 
@@ -161,3 +182,8 @@ def rest(comm: Communicator) -> None:
     if comm.native is not None:
         os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep(20)
+
+
+def until_at_rest(comm: Communicator, rank: int) -> None:
+    while comm.native is not None and states(comm)[rank].doing != "stopped":
+        time.sleep(0.01)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from minipar.comm.endings import last_words
 from minipar.comm.threads import run
-from tests.comm.planted import collective, departures, messages
-from tests.comm.planted.table import PLANTED, Planted
+from tests.comm.planted.program import PLANTED
+from tests.comm.planted.table import Planted
 from tests.ranks import mpirun
 
-FILES = (collective, messages, departures)                          # importing them fills the list
 HANG = 60.0
 # What Hydra and Open MPI add to the end of a job that a signal ended.
 LAUNCHER = re.compile(r"^(=|\s*$|YOUR APPLICATION|This typically|Please see|-{9}|prterun|mpirun|mpiexec).*\n?", re.MULTILINE)
@@ -44,7 +43,7 @@ def on_threads(fault: Planted) -> Ending:
 
 def under_mpirun(fault: Planted) -> Ending:
     start = time.monotonic()
-    job = mpirun(fault.ranks, [sys.executable, "-m", "tests.comm.planted", fault.name], limit=HANG)
+    job = mpirun(fault.ranks, [sys.executable, "-m", "tests.comm.planted.program", fault.name], limit=HANG)
     seconds = time.monotonic() - start
     return Ending(LAUNCHER.sub("", job.stdout).strip(), seconds, seconds < HANG, job.returncode != 0)
 

@@ -1,0 +1,15 @@
+"""`mpirun -n N python -m tests.comm.planted.program NAME` runs one of the wrong programs. Imports little: 65 jobs wait for it."""
+
+import sys
+
+from minipar.comm.start import job
+from tests.comm.planted import collective, departures, messages
+from tests.comm.planted.table import PLANTED
+
+FILES = (collective, messages, departures)                          # importing them fills the list
+
+
+if __name__ == "__main__":
+    fault = PLANTED[sys.argv[1]]
+    with job(timeout=fault.timeout, synchronous=fault.synchronous) as comm:
+        fault.program(comm)
