@@ -54,32 +54,39 @@ def check(words: list[str]) -> None:
     CHECKS[words[0]](words[1:])
 
 
+def check_the_rest(words: list[str]) -> None:
+    """What a launcher is asked to start, if it is a program that can be checked."""
+    start = next((number for number, word in enumerate(words) if word in CHECKS or word.endswith(".py")), len(words))
+    assert words[start:] or words[-1] == "COMMAND", f"nothing to start in {words}"
+    if words[start:]:
+        check(words[start:])
+
+
 class Read(Exception):
-    """The command line has been read without a complaint."""
+    """The command line has been read without a complaint, and would be obeyed now."""
 
 
 def check_minipar(words: list[str]) -> None:
-    if words == ["COMMAND"]:
-        return
-    read: list = []
-
-    def stop(options: object) -> None:
-        read.append(options)
+    def stop() -> None:
         raise Read
 
+    if words == ["COMMAND"]:
+        return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "entered", stop)
-        with pytest.raises((Read, SystemExit)) as ended:
-            cli.main(words if any(word.startswith("-") for word in words) else [*words, "--help"])       # a mention: is it there?
-    assert ended.type is Read or ended.value.code == 0, f"minipar refuses {words}"
-    if read and words[0] == "launch" and read[0].words != ["COMMAND"]:
-        check(read[0].words)
+        patch.setattr(cli, "keep_freed_memory", stop)               # the first thing that is done once all is read
+        try:
+            is_mention = not any(word.startswith("-") for word in words)
+            status = call(*words, *["--help"] * is_mention)
+        except Read:
+            status = 0
+    assert status == 0, f"minipar refuses {words}"
+    if words[0] == "launch" and words[1:]:
+        check_the_rest(words[1:])
 
 
 def check_mpirun(words: list[str]) -> None:
-    programs = [number for number, word in enumerate(words) if word in CHECKS]
-    assert words[0] == "-n" and words[1].isdigit() and programs
-    check(words[programs[0]:])
+    assert words[0] == "-n" and words[1].isdigit()
+    check_the_rest(words[2:])
 
 
 def check_make(words: list[str]) -> None:
