@@ -59,7 +59,9 @@ class RankTime:
     owner: tuple[object, int] | None = None                         # whose work it does since: a collective's, or the program's
 
     def advance(self, rank: int, until: Fraction, kind: str, why: str, **about: Any) -> None:
-        if until > self.now:
+        """To receive a message that has long been there takes no time, but is seen."""
+        until = max(until, self.now)
+        if until > self.now or kind == "recv":
             self.timeline.append(Event(rank, kind, self.now, until - self.now, why, **about))
             self.now = until
 

@@ -82,7 +82,7 @@ def gather_events(comm: Communicator, events: Iterable[Event]) -> list[Event] | 
 
 def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:
     """The events of all ranks as a JSON-able document; times in microseconds, as the format wants them."""
-    events = sorted(events, key=lambda event: (event.track == "program", event.rank, event.begin, -event.duration))
+    events = sorted(events, key=_order)
     sent, received = ({event.flow: event for event in events if event.kind == kind and event.flow} for kind in ("send", "recv"))
     arrows = {flow: number for number, flow in enumerate(flow for flow in sent if flow in received)}
     rows = [row for rank in sorted({event.rank for event in events}) for row in _names(rank)]
@@ -101,13 +101,18 @@ def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:
     return {"traceEvents": rows, "displayTimeUnit": "ms"}
 
 
+def _order(event: Event) -> tuple[bool, int, float | Fraction, bool, float | Fraction]:
+    """Links first, so that arrows begin before they end; of slices that begin together those of no length, then the longest."""
+    return event.track == "program", event.rank, event.begin, event.duration > 0, -event.duration
+
+
 def _nanoseconds(seconds: float | Fraction) -> int:
     """Both ends of a slice are rounded, and not its length: what one event leaves off, the next one takes up."""
     return round(seconds * 10**9)
 
 
 def _place(rank: int, track: str) -> dict[str, int]:
-    """Process and thread, numbered from 1. Thread 1 of process 1 is its main one, and otherwise no thread has its process's number."""
+    """Process and thread, numbered from 1. But for the very first, no thread has its process's number, which viewers put on top."""
     return {"pid": rank + 1, "tid": len(TRACKS) * rank + TRACKS.index(track) + 1}
 
 

@@ -107,13 +107,18 @@ def test_no_rounding_makes_neighbours_overlap(alpha: float | Fraction) -> None:
         clock = Clock(comm, Network(alpha, beta=0), flops_per_second=3e9)
         for step in range(5):
             clock.compute(2 + comm.rank, "forward")
+            if comm.rank == 0:
+                clock.send(np.zeros(4), 1, why=f"early {step}")
             all_reduce(clock, np.ones(8), why=f"gradients {step}", algorithm="ring")
+            if comm.rank == 1:
+                clock.recv(np.empty(4), 0, why=f"early {step}")      # takes no time, and the next one begins with it
+            all_reduce(clock, np.ones(8), why=f"norm {step}", algorithm="ring")
         return gather_events(comm, clock.timeline)
 
     events = run(3, body)[0]
     document = chrome_trace(events)
     assert lost(document) == []
-    assert sum(row["ph"] == "f" for row in document["traceEvents"]) == sum(event.kind == "recv" for event in events) > 0
+    assert sum(row["ph"] == "f" for row in document["traceEvents"]) == sum(event.kind == "send" for event in events) > 0
 
 
 def slice_at(begin: float, duration: float, **more: Any) -> Event:
