@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from fractions import Fraction
 from statistics import median
 
+import numpy as np
+
 from minipar.comm.network import Network
 from minipar.comm.timeline import Event
 from minipar.schedule.costs import Costs
@@ -41,15 +43,19 @@ def bytes_per_link(events: Iterable[Event]) -> dict[tuple[int, int], int]:
 
 
 def overlap(events: Iterable[Event], rank: int) -> float | None:
-    """The share of the time in which this rank's link was busy sending that the rank spent computing; None without messages."""
-    mine = [event for event in events if event.rank == rank]
-    computing = [(float(one.begin), float(one.end)) for one in mine if one.kind == "compute"]
-    sending = [(float(one.begin), float(one.end)) for one in mine if one.kind == "send"]
-    total = sum(end - begin for begin, end in sending)
+    """The share of the time in which this rank's link was busy sending that the rank spent computing; None without messages.
+
+    events: of each rank from the first to the last.
+    """
+    times: dict[str, list[tuple[float, float]]] = {"compute": [], "send": []}
+    for event in events:
+        if event.rank == rank and event.kind in times:
+            times[event.kind].append((float(event.begin), float(event.end)))
+    computing, sending = (np.array(times[kind]).reshape(-1, 2) for kind in ("compute", "send"))              # [n, 2]
+    total = np.diff(sending).sum()
     if not total:
         return None
-    both = 0.0
-    for sent_from, sent_until in sending:
-        for busy_from, busy_until in computing:
-            both += max(0.0, min(sent_until, busy_until) - max(sent_from, busy_from))
-    return both / total
+    lengths = np.diff(computing)                                    # [n, 1]
+    done = lengths.cumsum().reshape(-1, 1)
+    edges, computed = np.r_[0.0, computing.ravel()], np.r_[0.0, np.hstack((done - lengths, done)).ravel()]
+    return float(np.diff(np.interp(sending, edges, computed)).sum() / total)
