@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, ScalarFormatter
+
+from minipar.plots.ticks import plain_ticks
 
 
 def draw_data_parallel(losses: Mapping[str, Sequence[float]], floor: float, traffic: Mapping[str, Mapping[int, float]],
@@ -33,19 +34,14 @@ def draw_data_parallel(losses: Mapping[str, Sequence[float]], floor: float, traf
     alone = next(iter(steps.values()))[ranks[0]]
     scaling.plot(ranks, [alone / rank for rank in ranks], color="gray", linestyle=":", linewidth=2.5, label="without communication")
     scaling.set(title="One step of the same batch", xlabel="ranks", ylabel="milliseconds", xscale="log", yscale="log")
-    scaling.xaxis.set_major_locator(FixedLocator(ranks))
-    scaling.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    scaling.yaxis.set_major_formatter(ScalarFormatter())
-    scaling.yaxis.set_minor_locator(NullLocator())
+    plain_ticks(scaling.xaxis, ranks)
+    plain_ticks(scaling.yaxis)
 
     overlap.plot(list(buckets), list(buckets.values()), "o-", linewidth=2.5, markersize=8, label="backward and all-reduce")
     overlap.axhline(bound, color="gray", linestyle=":", linewidth=2.5, label="the longer of the two alone")
     overlap.set(title="Gradients that travel during backward", xlabel="buckets", ylabel="milliseconds", xscale="log")
     overlap.set_ylim(bottom=0)
-    overlap.xaxis.set_major_locator(FixedLocator(list(buckets)))
-    for axes in (scaling, overlap):
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_locator(NullLocator())
+    plain_ticks(overlap.xaxis, buckets)
     for axes in (curves, sent, scaling, overlap):
         axes.title.set_fontsize(16)
         axes.xaxis.label.set_fontsize(14)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+
+from minipar.plots.ticks import plain_ticks
 
 WHOLE = "lightgray"                                                 # every rank holds all of it
 
@@ -55,9 +56,7 @@ def draw_tensor_parallel(ranks: int, sent: Mapping[str, Mapping[int, float]], he
         axes.set_ylabel("GB", fontsize=13)
         axes.tick_params(labelsize=12)
         axes.set_ylim(bottom=0)
-        axes.xaxis.set_major_locator(FixedLocator(list(held)))
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_locator(NullLocator())
+        plain_ticks(axes.xaxis, held)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=12)
     return figure

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, ScalarFormatter
+
+from minipar.plots.ticks import plain_ticks
 
 FARTHEST = 1e6                                                      # where a run that diverges leaves the picture
 
@@ -22,11 +23,8 @@ def draw_gradient_accumulation(activations: Mapping[int, int], predicted: Mappin
                 label="activations, measured")
     memory.axhline(gradient / 1e3, color="tab:orange", linewidth=3, label="gradient buffer")
     memory.set(xscale="log", yscale="log")
-    memory.xaxis.set_major_locator(FixedLocator(list(activations)))
-    memory.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    for axis in (memory.xaxis, memory.yaxis):
-        axis.set_major_formatter(ScalarFormatter())
-        axis.set_minor_locator(NullLocator())
+    plain_ticks(memory.xaxis, activations)
+    plain_ticks(memory.yaxis)
     memory.set_xlabel("pieces k that the batch is cut into", fontsize=13)
     memory.set_ylabel("KB alive", fontsize=13)
     memory.set_title("Activations shrink, the gradient does not", fontsize=15)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, ScalarFormatter
 
 from minipar.plan.memory import Memory
+from minipar.plots.ticks import plain_ticks
 
 LINES = {"weights": "tab:blue", "gradients": "tab:orange", "optimizer": "tab:green", "activations": "tab:red"}
 
@@ -36,11 +36,8 @@ def draw_memory_ledger(techniques: Mapping[str, Memory], device: float, shares: 
     for name, by_ranks in shares.items():
         curves.plot(list(by_ranks), [value / 1e9 for value in by_ranks.values()], "o-", linewidth=2.5, label=name)
     curves.set(xscale="log", yscale="log")
-    curves.xaxis.set_major_locator(FixedLocator(list(next(iter(shares.values())))))
-    curves.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    for axis in (curves.xaxis, curves.yaxis):
-        axis.set_major_formatter(ScalarFormatter())
-        axis.set_minor_locator(NullLocator())
+    plain_ticks(curves.xaxis, next(iter(shares.values())))
+    plain_ticks(curves.yaxis)
     curves.set_xlabel("ranks", fontsize=13)
     curves.set_ylabel("GB of state on each rank", fontsize=13)
     curves.set_title("7.5e9 weights, 16 bytes each", fontsize=15)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from minipar.plots.schedule import BUBBLE, COLORS, draw_gantt
+from minipar.plots.ticks import plain_ticks
 from minipar.schedule.footprint import peak_activations
 from minipar.schedule.simulate import Timeline
 
@@ -39,9 +39,7 @@ def draw_pipeline_parallel(timelines: Sequence[Timeline], bubbles: Mapping[str, 
         shares = [100 * share for share in by_micro_batches.values()]
         plot.plot(list(by_micro_batches), shares, STYLES[name], linewidth=2.5, markersize=8, label=NAMES[name])
     plot.set(xscale="log", ylim=(0, 100))
-    plot.xaxis.set_major_locator(FixedLocator(list(next(iter(bubbles.values())))))
-    plot.xaxis.set_major_formatter(ScalarFormatter())
-    plot.xaxis.set_minor_locator(NullLocator())
+    plain_ticks(plot.xaxis, next(iter(bubbles.values())))
     plot.set_xlabel("micro-batches", fontsize=13)
     plot.set_ylabel("bubble, % of all time", fontsize=13)
     plot.set_title(f"Waiting, on {ranks} ranks", fontsize=15)

@@ -1,0 +1,16 @@
+"""Plain numbers on an axis: on a logarithmic one matplotlib writes powers of ten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, ScalarFormatter
+
+
+def plain_ticks(axis: Axis, at: Iterable[float] = ()) -> None:
+    """Ticks at these numbers and nowhere else; by default at 1, 2 and 5 times the powers of ten."""
+    places = list(at)
+    axis.set_major_locator(FixedLocator(places) if places else LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(ScalarFormatter())
+    axis.set_minor_locator(NullLocator())
