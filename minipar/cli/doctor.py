@@ -9,8 +9,7 @@ from minipar.doctor.checkup import Machine, check_up
 from minipar.doctor.findings import broken
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("doctor", help="check the MPI installation and measure its links", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 

@@ -13,8 +13,7 @@ from minipar.parallel.grid import Grid
 from minipar.runs import Run
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("generate", help="let a trained model write", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", required=True, dest="folder", metavar="DIR", help="folder of the run, as given to train --out")
     parser.add_argument("--prompt", required=True, metavar="TEXT", help="what the model continues")
     parser.add_argument("--tokens", type=int, default=400, help="how many tokens to write (default 400)")

@@ -7,6 +7,7 @@ import argparse
 import numpy as np
 
 from minipar.autograd import gradcheck
+from minipar.cli.ranks import require_one_process
 from minipar.config import ModelConfig
 from minipar.nn import GPT
 from minipar.rng import stream
@@ -14,8 +15,7 @@ from minipar.rng import stream
 LIMIT = 1e-7                                                        # relative error that a right gradient stays below
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("gradcheck", help="check every gradient of a small GPT", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--heads", type=int, default=2)
     parser.add_argument("--width", type=int, default=8)
@@ -28,6 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    require_one_process("minipar gradcheck")
     config = ModelConfig(vocabulary=options.vocabulary, context=options.context, layers=options.layers, heads=options.heads,
                          width=options.width, tied=options.tied, bias=options.bias)
     model, rng = GPT(config, seed=options.seed, dtype=np.float64), stream(options.seed, "gradcheck")

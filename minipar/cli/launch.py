@@ -8,8 +8,7 @@ import os
 from minipar.comm.launch import launch
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("launch", help="start a command on several ranks", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", type=int, required=True, dest="ranks", metavar="RANKS", help="how many ranks")
     parser.add_argument("--hostfile", metavar="FILE", help="the hosts to use, in the launcher's own format")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="what each rank runs")

@@ -38,8 +38,7 @@ class Entry:
         return str(int(number)) if separator and number.isdigit() else self.name
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("lesson", help="list the lessons, or run one", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     show = actions.add_parser("list", help="number, title, the documents' sections, ranks, run time")
     show.set_defaults(run=list_lessons)

@@ -10,14 +10,14 @@ from typing import Any
 from tqdm import tqdm
 
 from minipar.cli.files import write_json
+from minipar.cli.ranks import require_one_process
 from minipar.errors import ConfigError
 from minipar.verify.curves import LAST, OPTIMIZERS, SEEDS, STEPS, Curve, Curves
 from minipar.verify.mutants import MUTANTS
 from minipar.verify.zoo import trial
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("mutants", help="plant classic bugs, and see which check finds each", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: all)")
     parser.add_argument("--list", action="store_true", help="say what each bug is, and run nothing")
     parser.add_argument("--curves", action=argparse.BooleanOptionalAction, default=True,
@@ -28,6 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Exit status 1 if a bug is not found, or by another check than is told."""
+    require_one_process("minipar mutants")
     if unknown := [name for name in options.names if name not in MUTANTS]:
         raise ConfigError(f"there is no mutant {unknown[0]!r}; see minipar mutants --list")
     names = options.names or list(MUTANTS)

@@ -13,7 +13,7 @@ from minipar.comm.solo import solo
 from minipar.comm.start import job, ranks_started, timeout_from
 from minipar.comm.threads import run
 from minipar.config import GRADIENTS, Layout
-from minipar.errors import LayoutError
+from minipar.errors import ConfigError, LayoutError, MiniparError
 
 
 def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
@@ -72,6 +72,19 @@ def entered(options: argparse.Namespace) -> Iterator[None]:
         yield
 
 
+def tell_once(error: MiniparError) -> None:
+    """A mistake that all ranks of mpirun have made before they joined: told by one of them, it ends all of them."""
+    if (ranks_started(os.environ) or 1) > 1:
+        with job():
+            raise error
+
+
+def require_one_process(what: str) -> None:
+    """Raises ConfigError under mpirun: each of its processes would do the same, and write the same files."""
+    if (started := ranks_started(os.environ) or 1) > 1:
+        raise ConfigError(f"{what} runs in one process, but mpirun has started {started}; start it without mpirun")
+
+
 def on_ranks(options: argparse.Namespace, function: Callable[[Communicator], int]) -> int:
     """Call the function on every rank; returns rank 0's exit status, or this rank's under mpirun (see `entered`).
 
@@ -79,6 +92,7 @@ def on_ranks(options: argparse.Namespace, function: Callable[[Communicator], int
     """
     ranks = layout_of(options).ranks
     if options.engine == "threads":
+        require_one_process("--engine threads")
         return run(ranks, function, timeout=options.timeout or timeout_from(os.environ))[0]
     if options.world is not None:
         return function(options.world)

@@ -11,12 +11,11 @@ from fractions import Fraction
 from typing import Any
 
 from minipar.cli.files import write_json
+from minipar.cli.ranks import require_one_process
 from minipar.cli.verify import lines
 from minipar.comm.threads import run
 from minipar.config import Layout
 from minipar.errors import ConfigError
-from minipar.plots.save import save
-from minipar.plots.schedule import draw_schedule
 from minipar.schedule import files
 from minipar.schedule.costs import Costs
 from minipar.schedule.find import DEFAULT_MICRO_BATCHES, DEFAULT_RANKS, find_schedule
@@ -36,9 +35,8 @@ ROWS = 40                                                           # of a table
 Links = Mapping[tuple[int, int], int]
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("schedule", help="show, prove and simulate pipeline schedules", description=__doc__,
-                                   formatter_class=argparse.RawDescriptionHelpFormatter, epilog=files.__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, files.__doc__
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, run_it, text in (("show", _show, "draw it: text, a picture, or JSON"),
                                ("lint", _lint, "prove that it is right, and say for which sends it is safe"),
@@ -80,6 +78,10 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         write_json(options.json, files.to_json(schedule))
     if options.out:
+        # Not at the top: matplotlib takes a second to import.
+        from minipar.plots.save import save
+        from minipar.plots.schedule import draw_schedule
+
         save(draw_schedule(timeline), options.out)
     print(f"{_title(schedule)}: makespan {_text(timeline.makespan)}, bubble {_percent(timeline.bubble())} of all time")
     print(*gantt(timeline, options.width or shutil.get_terminal_size((128, 24)).columns), sep="\n")
@@ -113,6 +115,7 @@ def _train(options: argparse.Namespace) -> int:
     It is held against the same micro-batches one after the other. No table is tied, so that no sum has another order than
     the schedule gives it, and bits can be equal.
     """
+    require_one_process("minipar schedule run")
     schedule = _proven(options)
     layout = Layout(pp=schedule.ranks, pipeline=options.schedule, virtual=options.virtual or 0)
     case = uneven_case(layout, layers=max(2, schedule.stages), micro_batches=schedule.micro_batches,

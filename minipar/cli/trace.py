@@ -23,16 +23,14 @@ from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.text import load_text
 from minipar.data.tokenizer import make_tokenizer
 from minipar.plan.parameters import ITEMSIZE
-from minipar.plots.save import save
-from minipar.plots.trace import draw_memory, draw_timelines
+from minipar.schedule.simulate import Timeline
 from minipar.trace.predict import bytes_per_link, overlap, predicted
 from minipar.trace.step import Trace, trace_step
 
 ALPHA, BETA = 1e-6, 1e-10                                           # seconds per message and per byte
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("trace", help="time a training step as on a cluster, and draw it", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="runs/trace", metavar="DIR", help="folder of the results (default runs/trace)")
     group = parser.add_argument_group("clock")
     group.add_argument("--alpha", type=float, default=ALPHA, help=f"seconds per message (default {ALPHA})")
@@ -71,8 +69,7 @@ def report(folder: Path, trace: Trace, network: Network, message: int) -> list[s
         folder.mkdir(parents=True, exist_ok=True)
     expected, measured = predicted(trace, network, message), trace.measured
     write_trace(folder / "trace.json", trace.events)
-    save(draw_timelines(expected, measured, _title(trace)), folder / "timeline.png")
-    save(draw_memory(trace.memory, [memory.total for memory in trace.ledger]), folder / "memory.png")
+    _draw(folder, trace, expected, measured)
     links, shares = bytes_per_link(trace.events), [overlap(trace.events, rank) for rank in range(trace.layout.ranks)]
     lines = [_title(trace)]
     values: dict[str, Any] = {"overlap": shares, "memory": trace.memory, "memory_predicted": list(map(asdict, trace.ledger)),
@@ -89,6 +86,15 @@ def report(folder: Path, trace: Trace, network: Network, message: int) -> list[s
         hidden = "" if share is None else f", {100 * share:.0f} % of the sending hidden behind computing"
         lines.append(f"rank {rank}: {sum(held.values()) / 1024:,.0f} KiB at most, sent {sent / 1024:,.0f} KiB{hidden}")
     return [*lines, f"timeline.png, memory.png, summary.json, and trace.json for ui.perfetto.dev: {folder}"]
+
+
+def _draw(folder: Path, trace: Trace, expected: Timeline, measured: Timeline) -> None:
+    # Not at the top: matplotlib takes a second to import.
+    from minipar.plots.save import save
+    from minipar.plots.trace import draw_memory, draw_timelines
+
+    save(draw_timelines(expected, measured, _title(trace)), folder / "timeline.png")
+    save(draw_memory(trace.memory, [memory.total for memory in trace.ledger]), folder / "memory.png")
 
 
 def _title(trace: Trace) -> str:

@@ -28,8 +28,6 @@ from minipar.data.tokenizer import make_tokenizer, tokenizer_from_dict
 from minipar.errors import CheckpointError, DataError, DivergenceError
 from minipar.generate import generate
 from minipar.parallel.grid import Grid
-from minipar.plots.loss import draw_loss
-from minipar.plots.save import save
 from minipar.runs import Run, read_metrics
 from minipar.trace.step import require_traceable, trace_step
 from minipar.train import Trainer
@@ -37,8 +35,7 @@ from minipar.train import Trainer
 SAMPLE = 400                                                        # tokens of generated text at the end
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("train", help="train a GPT on text", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--out", default="runs/train", metavar="DIR", help="folder of the new run (default runs/train)")
     place.add_argument("--resume", metavar="DIR", help="go on with the run in this folder; other options overrule its own")
@@ -67,13 +64,21 @@ def _run_on(world: Counting, options: argparse.Namespace, interruption: Interrup
     costs = costs_per_rank(trainer, world)
     traced = [] if stopped or not options.trace else _traced(trainer, folder, world.inner)
     if world.rank == 0:
-        save(draw_loss(read_metrics(folder.metrics)), folder.folder / "loss.png")
+        _draw(folder)
         if stopped:
             print(f"minipar train: stopped by {interruption.name} after step {trainer.done} of {trainer.config.steps}, saved; "
                   f"go on with: minipar train --resume {folder.folder}", file=sys.stderr)
         else:
             print(*folder.summarise(_summary(trainer, folder, costs, traced)), sep="\n")
     return 128 + stopped if stopped else 0
+
+
+def _draw(folder: Run) -> None:
+    # Not at the top: matplotlib takes a second to import.
+    from minipar.plots.loss import draw_loss
+    from minipar.plots.save import save
+
+    save(draw_loss(read_metrics(folder.metrics)), folder.folder / "loss.png")
 
 
 def _traced(trainer: Trainer, folder: Run, world: Communicator) -> list[str]:

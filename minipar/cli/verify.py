@@ -39,8 +39,7 @@ MEANING = {
 }
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("verify", help="prove that a layout trains as one process does", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
     add_layout_options(parser)
     add_table(parser, "model (default: small, with sizes that do not divide)", SIZES, ModelConfig, notes=False)
     add_table(parser, "training", STEPS, TrainConfig, notes=False)

@@ -1,8 +1,9 @@
-"""`minipar --help`, the help of every command, and what is no command or no option."""
+"""`minipar --help`, the help of every command, what is no command or no option, and what each of them imports."""
 
 from __future__ import annotations
 
 import subprocess
+import sys
 
 import pytest
 
@@ -10,8 +11,9 @@ from minipar.cli import COMMANDS
 from minipar.cli.options import MODEL, TRAIN
 from minipar.config import PRESETS
 from tests.commands import call, command, finished, refused
+from tests.ranks import mpirun
 
-NAMES = [each.__name__.rpartition(".")[2] for each in COMMANDS]
+NAMES = list(COMMANDS)
 
 
 def test_python_m_minipar_lists_the_commands() -> None:
@@ -38,7 +40,7 @@ def test_train_lists_its_options_presets_and_defaults(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize("arguments, said", [
     ([], "the following arguments are required: COMMAND"),
     (["trane"], "invalid choice: 'trane'"),
-    (["train", "--layer", "2", "--bogus"], "unrecognized arguments: --bogus"),
+    (["train", "--layer", "2", "--bogus"], "unrecognized arguments: --bogus; see minipar train --help"),
     (["train", "--preset", "gpt5"], "argument --preset: invalid choice: 'gpt5'"),
     (["train", "--steps", "many"], "argument --steps: invalid int value: 'many'"),
     (["train", "--out", "a", "--resume", "b"], "not allowed with argument"),
@@ -57,3 +59,35 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         job.stdout.readline()
         job.stdout.close()
         assert job.stderr.read() == "" and job.wait(60) == 128 + 13
+
+
+def test_a_wrong_command_line_is_told_once_for_all_ranks() -> None:
+    job = mpirun(2, command("train", "--bogus"), limit=60)
+    assert job.returncode == 2 and job.stdout.count("unrecognized arguments: --bogus") == 1 == job.stdout.count("\n"), job.stdout
+
+
+@pytest.mark.parametrize("words", [["gradcheck"], ["mutants"], ["schedule", "run", "1f1b"], ["train", "--engine", "threads"]])
+def test_one_process_is_not_started_several_times(words: list[str], monkeypatch: pytest.MonkeyPatch,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    """The message is told by a job, which is another test's matter."""
+    monkeypatch.setenv("PMI_SIZE", "3")
+    monkeypatch.setattr("minipar.cli.ranks.tell_once", lambda error: None)
+    assert "runs in one process, but mpirun has started 3; start it without mpirun" in refused(capsys, *words)
+
+
+@pytest.mark.parametrize("words, spared", [("--help", ["numpy", "tqdm", "matplotlib"]), ("train --help", ["matplotlib"]),
+                                           ("schedule show naive", ["matplotlib"])])
+def test_what_is_not_used_is_not_imported(words: str, spared: list[str]) -> None:
+    program = ("import sys\nfrom minipar.cli import main\ntry:\n    main(sys.argv[1:])\n"
+               "except SystemExit:\n    pass\nprint(*sys.modules, file=sys.stderr)")
+    done = subprocess.run([sys.executable, "-c", program, *words.split()], capture_output=True, text=True, check=True)
+    assert "minipar.cli" in done.stderr.split() and not set(spared) & set(done.stderr.split())
+
+
+def test_ctrl_c_while_a_command_is_imported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(module: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("minipar.cli.import_module", interrupted)
+    assert call("train") == 130
+    assert capsys.readouterr().err == "minipar train: interrupted\n"
