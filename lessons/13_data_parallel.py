@@ -35,7 +35,7 @@ from minipar.parallel import Grid
 from minipar.plan.collective_times import Links, ring_all_reduce
 from minipar.plan.collectives import naive_all_reduce
 from minipar.plan.collectives import ring_all_reduce as ring_traffic
-from minipar.plots.data_parallel import draw_data_parallel
+from minipar.plots.lessons.data_parallel import draw_data_parallel
 from minipar.rng import stream
 from minipar.train import Trainer
 

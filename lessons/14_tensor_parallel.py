@@ -41,7 +41,7 @@ from minipar.parallel import TensorRegion
 from minipar.parallel.operators import copy_to_region, gather_from_region, reduce_from_region, scatter_to_region, shares
 from minipar.parallel.vocabulary import vocab_parallel_cross_entropy
 from minipar.plan.collectives import ring_all_gather, ring_all_reduce
-from minipar.plots.tensor_parallel import draw_tensor_parallel
+from minipar.plots.lessons.tensor_parallel import draw_tensor_parallel
 from minipar.rng import stream
 
 lesson = Lesson("14_tensor_parallel")

@@ -32,7 +32,7 @@ from minipar.errors import CommError
 from minipar.plan import collective_times as seconds
 from minipar.plan import collectives as traffic
 from minipar.plan.collective_times import Links
-from minipar.plots.collectives import draw_all_reduces, draw_ring
+from minipar.plots.lessons.collectives import draw_all_reduces, draw_ring
 
 lesson = Lesson("collectives")
 p = lesson.size

@@ -1,6 +1,6 @@
 """The pictures of the collectives show what they are given."""
 
-from minipar.plots.collectives import draw_all_reduces, draw_ring
+from minipar.plots.lessons.collectives import draw_all_reduces, draw_ring
 
 START = [[frozenset({0})] * 2, [frozenset({1})] * 2]
 HALF_WAY = [[frozenset({0, 1}), frozenset({0})], [frozenset({1}), frozenset({0, 1})]]
