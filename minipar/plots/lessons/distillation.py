@@ -35,7 +35,7 @@ def draw_distillation(gradients: Mapping[float, float], students: Mapping[str, t
         accuracy.bar_label(bars, fmt="%.2f", fontsize=11)
     accuracy.set_xticks(places, [name.replace(", ", ",\n") for name in students], fontsize=12)
     accuracy.set_title("When a teacher helps", fontsize=15)
-    accuracy.set_ylabel("accuracy on unseen points", fontsize=13)
+    accuracy.set_ylabel("right answers on unseen points", fontsize=13)
     accuracy.set_ylim(0, 1.1)
 
     kib = [stage_bytes / 1024 for stage_bytes, _ in ledger.values()]
@@ -52,6 +52,7 @@ def draw_distillation(gradients: Mapping[float, float], students: Mapping[str, t
     sizes.set_xlabel("file (KiB)", fontsize=13)
     sizes.set_ylabel("validation loss (nats per token)", fontsize=13)
     for axes in figure.axes:
+        axes.tick_params(labelsize=12)
         axes.grid(alpha=0.3)
     factor.legend(fontsize=12)
     accuracy.legend(fontsize=12, loc="upper center", ncols=2)

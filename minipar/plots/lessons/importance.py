@@ -36,7 +36,8 @@ def draw_importance(actual: np.ndarray, predicted: Mapping[str, np.ndarray], str
     lasso.set(xscale="log")
     lasso.set_xlabel("strength λ of the penalty λ |w|₁", fontsize=13)
     lasso.set_ylabel("weight", fontsize=13)
-    lasso.set_title("LASSO: 3 true weights and 17 others", fontsize=15)
+    lasso.set_title("LASSO: 17 of 20 weights are truly 0 (gray)", fontsize=15)
     for axes in (scatter, lasso):
+        axes.tick_params(labelsize=12)
         axes.grid(alpha=0.3)
     return figure

@@ -27,6 +27,7 @@ def draw_magnitude_pruning(dense: float, accuracy: Mapping[str, Mapping[float, f
     right.set_title("A matrix of 1024 x 1024 float32", fontsize=15)
     for axes in (left, right):
         axes.set_xlabel("weights that are zero (%)", fontsize=13)
+        axes.tick_params(labelsize=12)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=12)
     return figure

@@ -22,7 +22,6 @@ def draw_mesh(memory: Mapping[str, Mapping[str, int]], sent: Mapping[str, Mappin
     held.invert_yaxis()
     held.set_title("Memory of the fullest rank", fontsize=15)
     held.set_ylabel("dp x tp x pp", fontsize=13)
-    held.tick_params("y", labelsize=12)
     traffic.set_title("Sent in one step, the most of any rank", fontsize=15)
     return figure
 
@@ -37,5 +36,6 @@ def _bars(axes: Axes, by_layout: Mapping[str, Mapping[str, int]], colors: Mappin
         axes.annotate(f"{end:,.0f}", (end, name), (5, 0), textcoords="offset points", va="center", fontsize=12)
     axes.set_xlim(right=1.15 * max(ends))
     axes.set_xlabel("KiB", fontsize=13)
+    axes.tick_params(labelsize=12)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=11, loc="lower right")
+    axes.legend(fontsize=12, loc="lower right")
