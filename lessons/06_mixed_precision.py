@@ -46,7 +46,7 @@ lesson = Lesson("06_mixed_precision", ranks=1)
 # %%
 lesson.say("1 · formats")
 lesson.table(("", "next after 1", "least number", "all digits from", "largest"),
-             *((f.name, 1 + 2.0**-f.digits, f.smallest, f.smallest_normal, f.largest) for f in (FLOAT32, FLOAT16, BFLOAT16)))
+             *((f.name, f"1 + 2^-{f.digits}", f.smallest, f.smallest_normal, f.largest) for f in (FLOAT32, FLOAT16, BFLOAT16)))
 
 # %% [markdown]
 # ## 2 · 002's scheme: parameters in 16 bits
@@ -90,9 +90,10 @@ assert grow < 0.0625 == shrink and not moves(positive[positive > 0.0625], 2e-5).
 # %%
 grid = 2 / 255
 codes = np.round(np.linspace(-0.9, 0.9, 101) / grid)
-updated = np.round((codes * grid + 1e-3) / grid)
-assert f"{grid:.4f}" == "0.0078" and np.array_equal(updated, codes), "N29: an update of 1e-3 on an 8-bit grid of .0078 is lost"
-assert not np.array_equal(np.round((codes * grid + 5e-3) / grid), codes), "N29: one of more than half a step is not"
+moved = {update: int((np.round((codes * grid + update) / grid) != codes).sum()) for update in (1e-3, 5e-3)}
+lesson.say(f"3 · on a grid of {grid:.4f} an update of 0.001 moves {moved[1e-3]} of {len(codes)} codes, 0.005 {moved[5e-3]}", "")
+assert f"{grid:.4f}" == "0.0078" and moved[1e-3] == 0, "N29: an update of 1e-3 on an 8-bit grid of .0078 is lost"
+assert moved[5e-3] == len(codes), "N29: one of more than half a step is not, and moves by a whole one"
 
 # %% [markdown]
 # ## 4 · Sums need 32 bits

@@ -88,6 +88,11 @@ assert quantize(THREE, SYMMETRIC).codes.tolist() == [-57, 0, 127], "F18: codes -
 
 step = (2.0 + 0.9) / 255
 back = f6(THREE) * step - 0.9
+lesson.say("1 · three numbers in 8 bits")
+lesson.table(("", *THREE), ("code by F6", *f6(THREE)), ("which stands for", *back),
+             ("with a rounded zero-point", *quantize(THREE, AFFINE).dequantize()),
+             ("code by F18, s = 2/127", *quantize(THREE, SYMMETRIC).codes))
+lesson.say(f"  20 at s = 0.1 is {f18(np.array(20.0), 0.1)}, not -56")
 assert f"{back[1]:.5f}" == "-0.00157" and f"{0.9 / step:.2f}" == "79.14", "F6: 0 comes back as -.00157"
 assert quantize(THREE, AFFINE).dequantize()[1] == 0, "F6: with a rounded zero-point 0 is exactly 0"
 with warnings.catch_warnings():
@@ -95,6 +100,11 @@ with warnings.catch_warnings():
     assert np.isnan(f6(np.full(3, 5.0))).all(), "F6: equal numbers are 0/0"
 assert np.allclose(quantize(np.full(3, 5.0), AFFINE).dequantize(), 5, rtol=1e-15), "F6: a range that includes 0 mends that too"
 
+# %% [markdown]
+# Three details. NumPy rounds halves to the even neighbour, and 0.35/0.1 is not quite 3.5. Symmetric codes leave one of 256
+# out, and half of them unused where nothing is negative, as after a ReLU. And in the range the error is s/2 at most.
+
+# %%
 assert (f18(np.array(1.25), 0.1), f18(np.array(0.25), 0.1), f18(np.array(0.35), 0.1)) == (12, 2, 3), \
     "F18: halves go to the even neighbour, and .35/.1 is 3.4999999999999996"
 positive = np.maximum(stream(0, "activations").normal(size=10_000), 0)
@@ -107,15 +117,13 @@ x = stream(0, "uniform").uniform(-1, 3, 100_000)
 affine = quantize(x, AFFINE)
 error = abs(affine.dequantize() - x) / affine.grid.scale
 assert 0.4999 < error.max() <= 0.5 + 1e-12 and len(np.unique(affine.codes)) == 256, "F2 F6: off by s/2 at most, all codes used"
+refused = ""
 try:
     quantize(np.array([1.0, np.nan]), AFFINE, name="θ")
 except RangeError as refusal:
-    assert str(refusal).startswith("θ holds nan"), "F2: not every θ has codes"
-lesson.say("1 · three numbers in 8 bits")
-lesson.table(("", *THREE), ("code by F6", *f6(THREE)), ("which stands for", *back),
-             ("with a rounded zero-point", *quantize(THREE, AFFINE).dequantize()),
-             ("code by F18, s = 2/127", *quantize(THREE, SYMMETRIC).codes))
-lesson.say(f"  largest error of 100,000 numbers: {error.max():.5f} s; 20 at s = 0.1: 127, not -56", "")
+    refused = str(refusal)
+assert refused.startswith("θ holds nan"), "F2: not every θ has codes"
+lesson.say(f"  largest error of 100,000 numbers: {error.max():.5f} s", f"  a number that is none: {refused}", "")
 
 # %% [markdown]
 # ## 2 · Who shares the range
@@ -188,8 +196,10 @@ assert abs(slope - 20 * np.log10(2)) < 0.01, "N35: each bit is worth 6.02 dB"
 assert 2 * 127**2 <= 2**15 - 1 < 3 * 127**2, "A19: sums of int8 products overflow 16 bits from K = 3 on"
 K = 4999
 ones = np.full((1, K), 127, np.int8), np.full((K, 1), 127, np.int8)
-assert integer_matmul(*ones).item() == 127**2 * K, "A19: the largest sums, exact in int32"
-assert (ones[0].astype(np.float32) @ ones[1].astype(np.float32)).item() != 127**2 * K, "A19: float32 alone loses the last bit"
+in_integers, in_floats = integer_matmul(*ones).item(), (ones[0].astype(np.float32) @ ones[1].astype(np.float32)).item()
+lesson.say(f"4 · {K} products of 127 and 127: {127**2 * K:,}, by integer_matmul {in_integers:,}, in float32 {in_floats:,.0f}", "")
+assert in_integers == 127**2 * K, "A19: the largest sums, exact in int32"
+assert in_floats != 127**2 * K, "A19: float32 alone loses the last bit"
 
 # %% [markdown]
 # ## 5 · One layer
