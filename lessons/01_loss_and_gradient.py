@@ -29,7 +29,7 @@ from collections.abc import Callable
 import numpy as np
 from common import Lesson
 from subjects.ops import OPS, matrix, scalar_of
-from subjects.texts import Classifier, Labelled, batches, texts
+from subjects.texts import Labelled, TextClassifier, batches, texts
 
 from minipar import autograd as ag
 from minipar.autograd import Tensor, backward, gradcheck
@@ -240,16 +240,17 @@ assert np.linalg.norm(slope_of_risk(found)) < 1e-10, "F16: the rule to stop is a
 # %% [markdown]
 # ## 6 · 003's program
 #
-# Train for an epoch, evaluate on a development set (开发集) after each, read the test set once at the end (A28): that order
+# Train for an epoch, evaluate on a development set (验证集) after each, read the test set once at the end (A28): that order
 # is right. Its `evaluate` (5.2) is not. It calls the model without labels and then asks for `outputs.loss`, which the library
 # leaves at None (R19). `subjects/texts.py` has a model with the same manners: one transformer block that tells which of two
 # Markov chains wrote a text. The repaired `evaluate` computes the loss from the logits, and gives every sample the same weight.
 
 # %%
+EPOCHS, BATCH = 5, 16                                                # as in 003
 train_set, dev_set, test_set = texts(320, 0), texts(100, 1), texts(100, 2)
 
 
-def evaluate_as_written(model: Classifier, dataloader: list[Labelled]) -> float:
+def evaluate_as_written(model: TextClassifier, dataloader: list[Labelled]) -> float:
     eval_loss = 0
     for tokens, _labels in dataloader:
         outputs = model(tokens)
@@ -258,7 +259,7 @@ def evaluate_as_written(model: Classifier, dataloader: list[Labelled]) -> float:
     return eval_loss / len(dataloader)
 
 
-def evaluate(model: Classifier, dataloader: list[Labelled]) -> tuple[float, float]:
+def evaluate(model: TextClassifier, dataloader: list[Labelled]) -> tuple[float, float]:
     """Mean loss and accuracy over samples; the last batch may be short."""
     loss, right, count = 0.0, 0, 0
     with ag.no_grad():
@@ -270,13 +271,13 @@ def evaluate(model: Classifier, dataloader: list[Labelled]) -> tuple[float, floa
     return loss / count, right / count
 
 
-def train(lr: float) -> tuple[Classifier, list[tuple[float, float]], float]:
-    """Five epochs; the model, (loss, accuracy) on the development set after each, and how far a weight moved at most."""
-    model = Classifier()
+def train(lr: float) -> tuple[TextClassifier, list[tuple[float, float]], float]:
+    """After EPOCHS: the model, (loss, accuracy) on the development set after each epoch, and how far a weight moved at most."""
+    model = TextClassifier()
     flat = Flat(model.parameters())
     optimizer, start, history = Adam(flat), flat.data.copy(), []
     for _epoch in range(EPOCHS):
-        for tokens, answers in batches(train_set):
+        for tokens, answers in batches(train_set, BATCH):
             flat.zero_grad()
             loss = model(tokens, answers).loss
             assert loss is not None
@@ -294,7 +295,6 @@ def failure(call) -> str:
     return "none"
 
 
-EPOCHS, BATCH = 5, 16
 model, history, moved = train(3e-3)
 stopped = failure(lambda: evaluate_as_written(model, batches(dev_set)))
 no_data = failure(lambda: evaluate_as_written(model, ...))

@@ -35,7 +35,7 @@ class Outputs:
     loss: Tensor | None
 
 
-class Classifier(Module):
+class TextClassifier(Module):
     """Tokens [B, T] -> two logits per text; with labels the loss too, as in the library that document 003 uses."""
 
     def __init__(self) -> None:
