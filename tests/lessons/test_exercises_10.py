@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.lessons.running import solved
 
 SOLUTION = '''
@@ -49,7 +47,6 @@ assert small_took < 0.75 * whole_took, (small_took, whole_took)     # a fourth o
 '''
 
 
-def test_whole_neurons_go_and_the_network_is_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")                 # two threads on a busy core wait for each other
+def test_whole_neurons_go_and_the_network_is_faster(tmp_path: Path) -> None:
     job = solved("10_magnitude_pruning", (), SOLUTION, tmp_path)
     assert job.returncode == 0, job.stdout + job.stderr
