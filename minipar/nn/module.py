@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minipar.errors import ShapeError
+from minipar.errors import ConfigError, ShapeError
 from minipar.nn.parameter import Parameter
 
 
@@ -34,9 +35,16 @@ class Module:
         return list(dict.fromkeys(found))
 
     def parameters(self) -> list[Parameter]:
-        """Every parameter once, in the order in which it was set; a shared one counts at its first place."""
-        found = (value for module in self.modules() for value in vars(module).values() if isinstance(value, Parameter))
-        return list({id(p): p for p in found}.values())
+        """Every parameter once, in the order in which it was set; a shared one counts at its first place.
+
+        Raises ConfigError where two have one name: they would begin alike, and only one of them would be saved.
+        """
+        found = dict.fromkeys(value for module in self.modules() for value in vars(module).values() if isinstance(value, Parameter))
+        names = Counter(p.name for p in found)
+        if len(names) < len(found):
+            name, count = names.most_common(1)[0]
+            raise ConfigError(f"{self.name}: {count} parameters are called {name}; give their modules names of their own")
+        return list(found)
 
     def initialise(self, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
         """Give every parameter its first value, which depends on its name, its whole shape and the seed alone."""

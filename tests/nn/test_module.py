@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minipar.config import ModelConfig
-from minipar.errors import ShapeError
+from minipar.errors import ConfigError, ShapeError
 from minipar.nn import GPT, Linear, Module, Parameter, Start
 
 CONFIG = ModelConfig(vocabulary=13, context=8, layers=2, heads=2, width=8)
@@ -25,6 +25,15 @@ def test_parameters_come_once_a_modules_own_first() -> None:
     twins = Twins()
     assert [p.name for p in twins.parameters()] == ["scale", "first.weight", "first.bias"]
     assert [m.name for m in twins.modules()] == ["twins", "first", "second"]
+
+
+def test_two_parameters_of_one_name_are_refused() -> None:
+    """They would begin with the same weights, and a checkpoint would hold one of them."""
+    namesakes = Twins()
+    namesakes.rest.append(Linear("second", 3, 3))
+    namesakes.rest.append(Linear("second", 3, 3, bias=False))
+    with pytest.raises(ConfigError, match="twins: 2 parameters are called second.weight; give their modules names of their own"):
+        namesakes.parameters()
 
 
 def test_names_of_a_gpt_are_stable_and_absolute() -> None:
