@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minipar.compress.prune.select import drop_lowest
+from minipar.compress.prune.select import count_of, drop_lowest, require_ratio
 from minipar.errors import ConfigError, RangeError, ShapeError
 
 BLOCK = 32                                                          # inputs whose weights are ranked against each other
@@ -61,7 +61,7 @@ def obs_prune(weights: np.ndarray, hessian: np.ndarray, count: int) -> tuple[np.
 
 
 def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: float = 0.01) -> np.ndarray:
-    """A linear layer's weight [I, O] with the ratio of it zero and the rest adapted, so that its outputs change little.
+    """A linear layer's weight [I, O], of which floor(ratio I O) become zero and the rest adapts: outputs change little.
 
     gram      x^T x [I, I] of inputs x [N, I]; add up over batches, and over dp
     damping   that part of the mean of gram's diagonal is added to it, for inputs that never vary
@@ -69,7 +69,8 @@ def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: f
     One pass over the inputs: the weights of an input, once decided, stay; later ones make up for those that go. Raises
     ShapeError, ConfigError and RangeError as obs_prune and drop_lowest.
     """
-    inputs = len(weight)
+    require_ratio(ratio)
+    inputs, outputs = weight.shape
     if gram.shape != (inputs, inputs):
         raise ShapeError(f"a layer of {inputs} inputs needs a Gram matrix of shape {(inputs, inputs)}; got {gram.shape}")
     gram = gram.astype(np.float64) + damping * np.trace(gram) / max(inputs, 1) * np.eye(inputs)
@@ -78,7 +79,8 @@ def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: f
     for first in range(0, inputs, BLOCK):
         block = slice(first, min(first + BLOCK, inputs))
         scores = w[block] ** 2 / np.diag(upper)[block, None] ** 2
-        keep = drop_lowest({"weight": scores}, ratio).keep["weight"]
+        go = count_of(ratio, block.stop * outputs) - count_of(ratio, block.start * outputs)
+        keep = drop_lowest({"weight": scores}, go / max(scores.size, 1)).keep["weight"]
         for i, stays in zip(range(block.start, block.stop), keep, strict=True):
             w[i:] -= np.outer(upper[i, i:] / upper[i, i], np.where(stays, 0, w[i]))
             w[i, ~stays] = 0

@@ -43,20 +43,20 @@ def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards
 
     Raises ConfigError for another ratio, RangeError where a score is not finite, on all ranks alike.
     """
-    _require_ratio(ratio)
+    require_ratio(ratio)
     groups = [{name: s} for name, s in scores.items()] if per_layer else [scores]
     keep: dict[str, np.ndarray] = {}
     for group in groups:
         order = Order(group, shards)
-        keep |= {name: ~low for name, low in zip(group, order.lowest(_count(ratio, order.size)), strict=True)}
+        keep |= {name: ~low for name, low in zip(group, order.lowest(count_of(ratio, order.size)), strict=True)}
     return Mask(keep)
 
 
 def ratio_threshold(weights: Scores, ratio: float, *, shards: Shards = ALONE) -> float:
     """The tau that belongs to a ratio: the smallest magnitude that stays, infinity where none does. Raises as drop_lowest."""
-    _require_ratio(ratio)
+    require_ratio(ratio)
     order = Order({name: abs(w) for name, w in weights.items()}, shards)
-    k = _count(ratio, order.size)
+    k = count_of(ratio, order.size)
     return order.value(k + 1) if k < order.size else math.inf
 
 
@@ -64,16 +64,17 @@ def plain_drop_lowest(scores: Scores, ratio: float) -> Mask:
     """The definition of drop_lowest, for one process: sort everything."""
     everything = np.concatenate([np.zeros(0, np.float32), *(s.reshape(-1) for s in scores.values())])
     keep = np.ones(everything.size, bool)
-    keep[np.argsort(everything, kind="stable")[: _count(ratio, everything.size)]] = False
+    keep[np.argsort(everything, kind="stable")[: count_of(ratio, everything.size)]] = False
     ends = np.cumsum([s.size for s in scores.values()])
     return Mask({name: keep[end - s.size : end].reshape(s.shape) for (name, s), end in zip(scores.items(), ends, strict=True)})
 
 
-def _count(ratio: float, n: int) -> int:
-    """floor(ratio n), where 29 % of 100 are 29, though 0.29 * 100 = 28.999999999999996."""
+def count_of(ratio: float, n: int) -> int:
+    """How many of n go: floor(ratio n), where 29 % of 100 are 29, though 0.29 * 100 = 28.999999999999996."""
     return math.floor(round(ratio * n, 6))
 
 
-def _require_ratio(ratio: float) -> None:
+def require_ratio(ratio: float) -> None:
+    """Raises ConfigError for what is no ratio."""
     if not 0 <= ratio <= 1:
         raise ConfigError(f"a pruning ratio lies between 0 and 1; got {ratio}")
