@@ -27,7 +27,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from common import Lesson
+from common import Lesson, refusal
 from subjects.ops import OPS, matrix, scalar_of
 from subjects.texts import Labelled, TextClassifier, batches, texts
 
@@ -287,17 +287,9 @@ def train(lr: float) -> tuple[TextClassifier, list[tuple[float, float]], float]:
     return model, history, float(abs(flat.data - start).max())
 
 
-def failure(call) -> str:
-    try:
-        call()
-    except (AttributeError, TypeError) as error:
-        return f"{type(error).__name__}: {error}"
-    return "none"
-
-
 model, history, moved = train(3e-3)
-stopped = failure(lambda: evaluate_as_written(model, batches(dev_set)))
-no_data = failure(lambda: evaluate_as_written(model, ...))
+stopped = refusal(lambda: evaluate_as_written(model, batches(dev_set)))
+no_data = refusal(lambda: evaluate_as_written(model, ...))
 lesson.say("6 · evaluate() as written: " + stopped, "    with test_dataloader = ...: " + no_data, "")
 assert stopped == "AttributeError: 'NoneType' object has no attribute 'item'", "C8: evaluate() asks None for its value"
 assert "TypeError: 'ellipsis'" in no_data, "C8: nor can one go through the data set `...`"

@@ -22,7 +22,7 @@ import ast
 import builtins
 
 import numpy as np
-from common import Lesson
+from common import Lesson, refusal
 from subjects.tagged import TYPES, VOCABULARY, corpus
 
 from minipar.autograd import IGNORE, Tensor, backward, concatenate, cross_entropy, gelu, no_grad
@@ -277,14 +277,6 @@ print(classification_report(labels, preds))
 """
 
 
-def said(call) -> str:
-    try:
-        call()
-    except (IndexError, ValueError) as error:
-        return f"{type(error).__name__}: {error}"
-    return ""
-
-
 def never_made(code: str) -> set[str]:
     """Names that are read, and neither imported, nor assigned, nor Python's own."""
     names = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)]
@@ -294,8 +286,8 @@ def never_made(code: str) -> set[str]:
     return {node.id for node in names} - made - set(dir(builtins))
 
 
-no_axis = said(lambda: two_logits.argmax(axis=2))
-nested = said(lambda: np.array([[1, 2, 3], [1, 2]]))
+no_axis = refusal(lambda: two_logits.argmax(axis=2))
+nested = refusal(lambda: np.array([[1, 2, 3], [1, 2]]))
 lesson.say("7 · 000's evaluate()", f"  {no_axis}", f"  {nested[:90]}...", f"  never imported: {', '.join(never_made(CODE))}", "")
 assert "AxisError" in no_axis and "ValueError" in nested and never_made(CODE) == {"classification_report"}, \
     "C1: evaluate() stops three times over"

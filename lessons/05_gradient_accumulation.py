@@ -23,12 +23,11 @@
 from collections.abc import Callable
 
 import numpy as np
-from common import Lesson
+from common import Lesson, refusal
 
 from minipar.allocation import allocation
 from minipar.autograd import Tensor, backward, mean
 from minipar.config import ModelConfig, TrainConfig
-from minipar.errors import ConfigError
 from minipar.nn import GPT, Linear, Parameter, Start
 from minipar.nn.counts import computed_pairs
 from minipar.optim import SGD, Adam, Flat, Optimizer
@@ -262,11 +261,7 @@ assert [f"{value:.1f}" for value in model_of_r10.values()] == ["222.0", "55.5", 
 # piece has at least one sample, and its activations know nothing of k: R26.
 
 # %%
-try:
-    TrainConfig(batch=BATCH, micro_batches=2 * BATCH)
-    refused = ""
-except ConfigError as error:
-    refused = str(error)
+refused = refusal(lambda: TrainConfig(batch=BATCH, micro_batches=2 * BATCH))
 lesson.say(f"    one sample of 1024 tokens needs {floor[1024]:.1f} GiB, of 4096 tokens {floor[4096]:.1f} GiB, at any k",
            f"    cut further? minipar says: {refused}", "")
 assert [f"{value:.1f}" for value in floor.values()] == ["13.9", "145.5"], "N38: 13.9 and 145.5 GiB for one sample, whatever k"

@@ -95,6 +95,15 @@ class Lesson:
         return figure
 
 
+def refusal(call: Callable[[], object]) -> str:
+    """What stops the call, as in "ValueError: no such axis"; "" where nothing does."""
+    try:
+        call()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
 def _command_line(name: str) -> tuple[Path, bool]:
     """The folder for pictures, and whether --fast is given; the defaults where the program is not the lesson itself, as in a
     notebook. Raises ConfigError for anything else on the line.
