@@ -10,9 +10,10 @@
 gives the tests test_ring[threads-2] ... test_ring[mpi-5]. Other parameters stack as usual (`@pytest.mark.parametrize` below it);
 under mpirun they travel by pickle. `@ranks(2, engines=["mpi"])` runs on one engine only; `options` go to `run` or `world`.
 
-All tests of one module that want n ranks under mpirun share one job, since starting it costs half a second. Its ranks run the tests
-one after the other, each on a communicator of its own; what each rank found is reported per test. A job that hangs ends within a
-minute and shows every rank's stack. Nothing is skipped: without mpirun the test fails and says what to install.
+All tests of one folder that want n ranks under mpirun share one job, since starting it costs a second. Its ranks run the tests one
+after the other, each on a communicator of its own; what each rank found is reported per test. A job that hangs ends within a minute
+and shows every rank's stack; the other modules then get a job of their own. Nothing is skipped: without mpirun the test fails and
+says what to install.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 HANG = 50                                                           # seconds without progress until the ranks show their stacks
 
+Work = tuple[str, str, dict[str, Any]]                              # module, function, and its parameters beside comm
 Outcomes = list[list[str]]                                          # per test, what went wrong, a text per rank that failed
 
 
@@ -76,31 +78,33 @@ def ranks(*counts: int, mpi: Iterable[int] | None = None, engines: Iterable[str]
 
 # In the process of pytest: start a job, remember what it found.
 
-_jobs: dict[tuple[str, int], tuple[list[str], Outcomes, str]] = {}  # (module, ranks) -> tests in order, outcomes, what it printed
+_outcomes: dict[str, str] = {}                                      # a test's id -> what went wrong, "" for nothing
 
 
-def outcome(item: pytest.Item) -> str:
-    """What went wrong with this test under mpirun, "" for nothing. The first test of a module and rank count starts the job."""
-    module, count = item.module.__name__, item.callspec.params["place"][1]  # type: ignore[attr-defined]
-    if (module, count) not in _jobs:
-        mates = [mate for mate in item.session.items if mate.get_closest_marker("mpi")
-                 and mate.module.__name__ == module and mate.callspec.params["place"] == ("mpi", count)]  # type: ignore[attr-defined]
-        _jobs[module, count] = ([mate.nodeid for mate in mates], *start(module, count, [work(mate) for mate in mates]))
-    names, outcomes, printed = _jobs[module, count]
-    number = names.index(item.nodeid)
-    if number >= len(outcomes):
-        return f"this test did not come to its end under mpirun -n {count}, which said:\n{printed}"
-    return "\n".join(outcomes[number])
+def outcome(item: Any) -> str:
+    """What went wrong with this test under mpirun, "" for nothing. The first test of a folder and rank count starts the job."""
+    if item.nodeid not in _outcomes:
+        place = item.callspec.params["place"]
+        mates = [mate for mate in item.session.items if mate.path.parent == item.path.parent and mate.nodeid not in _outcomes
+                 and mate.get_closest_marker("mpi") and hasattr(mate, "callspec") and mate.callspec.params.get("place") == place]
+        texts, printed = start(place[1], [work(mate) for mate in mates])
+        _outcomes.update({mate.nodeid: "\n".join(found) for mate, found in zip(mates, texts, strict=False)})
+        for mate in mates[len(texts):]:                             # the job did not get so far
+            if mate.path == mates[len(texts)].path:
+                _outcomes[mate.nodeid] = f"this test did not come to its end under mpirun -n {place[1]}, which said:\n{printed}"
+    return _outcomes[item.nodeid]
 
 
-def work(item: Any) -> tuple[str, dict[str, Any]]:
-    return item.function.__name__, {name: value for name, value in item.callspec.params.items() if name != "place"}
+def work(item: Any) -> Work:
+    parameters = {name: value for name, value in item.callspec.params.items() if name != "place"}
+    return item.module.__name__, item.function.__name__, parameters
 
 
-def start(module: str, count: int, tests: list[tuple[str, dict[str, Any]]]) -> tuple[Outcomes, str]:
+def start(count: int, tests: list[Work]) -> tuple[Outcomes, str]:
+    """Run the tests in one job; returns what each that came to its end found, and what the job printed."""
     with tempfile.TemporaryDirectory() as folder:
         todo, found = Path(folder, "todo"), Path(folder, "found")
-        todo.write_bytes(pickle.dumps((module, tests)))
+        todo.write_bytes(pickle.dumps(tests))
         command = [sys.executable, "-W", "error", "-m", "tests.ranks", str(todo), str(found)]
         finished = mpirun(count, command, limit=HANG + 10 * len(tests))
         lines = found.read_text().splitlines() if found.exists() else []
@@ -131,13 +135,13 @@ def mpirun(count: int, command: list[str], *, limit: float) -> subprocess.Comple
 def main(todo: str, found: str) -> None:
     from minipar.comm.mpi.job import mpi_job
     faulthandler.enable()
-    module, tests = pickle.loads(Path(todo).read_bytes())
-    sys.modules["tests.ranks"] = sys.modules["__main__"]            # the module under test imports this file under its name
-    bodies = vars(importlib.import_module(module))
+    sys.modules["tests.ranks"] = sys.modules["__main__"]            # the modules under test import this file under its name
+    tests: list[Work] = pickle.loads(Path(todo).read_bytes())
+    bodies = [vars(importlib.import_module(module))[name].body for module, name, _ in tests]
     with mpi_job(timeout=HANG / 2, checked=True, synchronous=False) as comm:
-        for name, parameters in tests:
+        for body, (_, _, parameters) in zip(bodies, tests, strict=True):
             faulthandler.dump_traceback_later(HANG, exit=True)
-            texts = attempt(comm.inner, bodies[name].body, parameters)
+            texts = attempt(comm.inner, body, parameters)
             if comm.rank == 0:
                 with open(found, "a", encoding="utf-8") as file:
                     file.write(json.dumps(texts) + "\n")
