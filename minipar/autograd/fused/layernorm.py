@@ -18,6 +18,7 @@ from minipar.autograd.functions import sqrt
 from minipar.autograd.fused.kernels import column_dot, column_sum, row_dot, row_mean
 from minipar.autograd.reductions import mean
 from minipar.autograd.tensor import Tensor, record
+from minipar.errors import ShapeError
 
 
 def plain_layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float = 1e-5) -> Tensor:
@@ -29,7 +30,9 @@ def plain_layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: 
 
 @castable
 def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float = 1e-5) -> Tensor:
-    """x [..., D], scale [D], shift [D] or None -> [..., D]."""
+    """x [..., D], scale [D], shift [D] or None -> [..., D]. Raises ShapeError for other shapes."""
+    if scale.shape != x.shape[-1:] or (shift is not None and shift.shape != scale.shape):
+        raise ShapeError(f"layernorm: x {x.shape}, scale {scale.shape}, shift {shift and shift.shape}; needs [..., D], [D], [D]")
     shape, weight = x.shape, scale.data
     rows = x.data.reshape(-1, shape[-1])                            # [n, D]
     normal = rows - row_mean(rows)[:, None]

@@ -27,9 +27,9 @@ def plain_linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
 
 @castable
 def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-    """x [..., I] @ w [I, O] + b [O] -> [..., O], as one two-dimensional product. Raises ShapeError where I differs."""
-    if x.shape[-1] != w.shape[0]:
-        raise ShapeError(f"linear: the last axis of x {x.shape} must be the first of the weight {w.shape}")
+    """x [..., I] @ w [I, O] + b [O] -> [..., O], as one two-dimensional product. Raises ShapeError where I or O differ."""
+    if w.ndim != 2 or x.shape[-1:] != w.shape[:1] or (b is not None and b.shape != w.shape[1:]):
+        raise ShapeError(f"linear: x {x.shape}, w {w.shape}{f', b {b.shape}' if b else ''}; needs [..., I] @ [I, O] + [O]")
     x_shape, weight = x.shape, w.data
     rows = x.data.reshape(-1, weight.shape[0])                      # [n, I]
     y = rows @ weight                                               # [n, O]
@@ -47,7 +47,13 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
 
 @castable
 def add_bias(x: Tensor, b: Tensor | None, residual: Tensor | None = None) -> Tensor:
-    """x [..., O] + b [O] + residual [..., O], in one new array: what follows a row-parallel product."""
+    """x [..., O] + b [O] + residual [..., O], in one new array: what follows a row-parallel product.
+
+    Raises ShapeError for other shapes.
+    """
+    if (b is not None and b.shape != x.shape[-1:]) or (residual is not None and residual.shape != x.shape):
+        raise ShapeError(f"add_bias: x {x.shape}, b {b and b.shape}, residual {residual and residual.shape}; needs "
+                         f"[..., O] + [O] + [..., O]")
     if b is None:
         return x if residual is None else x + residual
     y = x.data + b.data
