@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullLocator
+
+from minipar.plots.ticks import plain_ticks
 
 LABELS = ((0, -18, "center"), (0, 16, "center"), (12, 14, "left"), (0, -18, "center"), (0, 18, "center"))     # one per stage
 
@@ -25,9 +27,7 @@ def draw_distillation(gradients: Mapping[float, float], students: Mapping[str, t
     factor.set_title("The gradient of soft targets", fontsize=15)
     factor.set_xlabel("temperature T", fontsize=13)
     factor.set_ylabel("size of the gradient", fontsize=13)
-    factor.xaxis.set_major_locator(FixedLocator(list(gradients)))
-    factor.xaxis.set_major_formatter(ScalarFormatter())
-    factor.xaxis.set_minor_locator(NullLocator())
+    plain_ticks(factor.xaxis, gradients)
 
     places = np.arange(len(students))
     for number, label in enumerate(("labels alone", "with the teacher")):
