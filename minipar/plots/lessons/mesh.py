@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from minipar.plots.trace import COLORS
 
-AXES = {"dp": "#0072B2", "tp": "#D55E00", "pp": "#009E73"}
+AXES = {"dp": "#332288", "tp": "#D55E00", "pp": "#882255"}          # none of those of memory
 KIB = 1 << 10
 
 
