@@ -7,19 +7,19 @@ import pytest
 
 from tests.ranks import mpirun
 
-HEAD = "import sys\nfrom minipar.comm.start import job\nwith job() as comm:\n    comm.barrier(why='work')\n"
+START = "import sys, time\nfrom minipar.comm.start import job\n"
+HEAD = f"{START}with job() as comm:\n    comm.barrier(why='work')\n"
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("rest", [
-    "    pass",
-    "    if comm.rank == 1: sys.exit(0)",                            # at its end: the others are not left waiting
-    "    sys.exit()",
-    "    import time; time.sleep(0.5 * comm.rank)",                  # the first waits for the last
-])
-def test_a_right_program_ends_silently(rest: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", [
+    f"{START}with job(timeout=0.02): pass",                         # no limit on the start, which takes one rank longer
+    f"{HEAD}    if comm.rank: sys.exit(0)",                         # at its end: the other is not left waiting
+    f"{HEAD}    time.sleep(0.3 * comm.rank)",                       # the first waits for the last
+], ids=["short limit", "exit", "late"])
+def test_a_right_program_ends_silently(code: str, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
-    program.write_text(HEAD + rest + "\n")
+    program.write_text(code + "\n")
     done = mpirun(3, [sys.executable, str(program)], limit=60)
     assert (done.returncode, done.stdout) == (0, "")
 

@@ -11,13 +11,11 @@ import pytest
 
 from minipar.cli import doctor as command
 from minipar.comm.launch import launcher_folders
-from minipar.comm.protocol import Communicator
 from minipar.doctor import checkup
 from minipar.doctor.checkup import Machine, check_up, crossing, find_library
 from minipar.doctor.findings import Finding, broken
-from minipar.doctor.smoke import fit, race
+from minipar.doctor.smoke import fit
 from minipar.plan.collective_times import Links, ring_all_reduce, tree_all_reduce
-from tests.ranks import ranks
 
 FOLDERS = launcher_folders(os.environ)
 ENVIRON = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
@@ -145,8 +143,3 @@ def test_the_fit_finds_the_line_and_the_crossing_is_where_the_times_meet() -> No
     links = Links(3e-6, 2e-9, 1e-10)
     assert ring_all_reduce(4, crossing(links), links) == pytest.approx(tree_all_reduce(4, crossing(links), links))
     assert 1000 < crossing(links) < 10_000
-
-
-@ranks(4, engines=["threads"])
-def test_the_race_has_a_result(comm: Communicator) -> None:
-    assert race(comm)["crossing"] in {None, *(1 << step for step in range(8, 22))}
