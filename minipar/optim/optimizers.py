@@ -40,11 +40,6 @@ class Optimizer:
                 room = self._room[: block.stop - i]
                 self.update(self.flat.data[block], gradient[block], room, lr, decay, *(part[block] for part in parts))
 
-    def named_state(self) -> dict[str, np.ndarray]:
-        """Views of the state by "slot/parameter", for checkpoints: writing into them changes the state."""
-        views = {slot: self.flat.by_name(buffer) for slot, buffer in self.state.items()}
-        return {f"{slot}/{name}": view for slot, named in views.items() for name, view in named.items()}
-
 
 class SGD(Optimizer):
     """p -= lr v with v = momentum v + g; without momentum v = g. Weight decay adds decay p to g."""

@@ -120,23 +120,6 @@ def test_a_formula_that_is_off_is_seen(make, step_of: Step) -> None:
         assert max(abs(found[name] - expected[name]).max() for name in SHAPES) > 1e-11
 
 
-def test_named_state_is_the_state() -> None:
-    """Views by slot and parameter, so that a checkpoint can read them and a restart write them."""
-    flat = Flat(parameters())
-    optimizer = AdamW(flat)
-    for p in flat.parameters:
-        p.accumulate(gradient(0, p.name))
-    optimizer.step(0.1)
-    state = optimizer.named_state()
-    assert set(state) == {f"{slot}/{name}" for slot in ("gradients", "squares") for name in SHAPES}
-    for name in SHAPES:
-        np.testing.assert_array_equal(state[f"gradients/{name}"], gradient(0, name))
-        np.testing.assert_array_equal(state[f"squares/{name}"], gradient(0, name) ** 2)
-        state[f"gradients/{name}"][...] = 7
-    assert (optimizer.state["gradients"] == 7).all()
-    assert SGD(Flat(parameters())).named_state() == {}
-
-
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimiser_goes_downhill(name: str) -> None:
     flat = Flat(parameters())
