@@ -9,14 +9,20 @@ from tests.ranks import mpirun
 
 START = "import sys, time\nfrom minipar.comm.start import job\n"
 HEAD = f"{START}with job() as comm:\n    comm.barrier(why='work')\n"
+LATE = f"""{START}
+from minipar.comm.mpi import MpiComm
+settle = MpiComm.__init__
+MpiComm.__init__ = lambda comm, *given: (settle(comm, *given), time.sleep(0.3 * comm.rank))[0]
+with job(timeout=0.02): pass
+"""
 
 
 @pytest.mark.mpi
 @pytest.mark.parametrize("code", [
-    f"{START}with job(timeout=0.02): pass",                         # no limit on the start, which takes one rank longer
+    LATE,                                                           # the limit does not count for the start
     f"{HEAD}    if comm.rank: sys.exit(0)",                         # at its end: the other is not left waiting
     f"{HEAD}    time.sleep(0.3 * comm.rank)",                       # the first waits for the last
-], ids=["short limit", "exit", "late"])
+], ids=["late to begin", "exit", "late to end"])
 def test_a_right_program_ends_silently(code: str, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(code + "\n")

@@ -14,7 +14,6 @@ from minipar.comm.lookout import BoardLookout, Lookout
 from minipar.comm.mpi.engine import MPI, MpiComm
 
 PATH_BYTES = 1024
-START = 60.0                                                        # seconds that ranks may take longer than others to start
 
 
 def world(*, timeout: float = 30.0, board: bool = True, synchronous: bool = False) -> MpiComm:
@@ -32,14 +31,13 @@ def world(*, timeout: float = 30.0, board: bool = True, synchronous: bool = Fals
     order = sorted(set(firsts.tolist()))
     nodes = {rank: order.index(node) for rank, node in enumerate(firsts.tolist())}
     neighbours = [rank for rank in nodes if nodes[rank] == nodes[everyone.rank]]
-    lookout = put_up_board(here, neighbours) if board else Lookout(START)
+    lookout = put_up_board(here, neighbours, timeout) if board else Lookout(timeout)
     comm = MpiComm(everyone.Dup(), nodes, lookout, synchronous, tuple(range(everyone.size)))
-    comm.barrier(why="start of the job")                            # every board is up, and watched
-    lookout.timeout = timeout
+    everyone.Barrier()                                              # every board is up, and watched; no limit counts for the start
     return comm
 
 
-def put_up_board(here: MPI.Comm, neighbours: list[int]) -> BoardLookout:
+def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> BoardLookout:
     """The node's board, in memory (/dev/shm) where there is such a place. The lowest rank also starts the watcher."""
     path = np.zeros(PATH_BYTES, np.uint8)
     if here.rank == 0:
@@ -50,7 +48,7 @@ def put_up_board(here: MPI.Comm, neighbours: list[int]) -> BoardLookout:
     name = path.tobytes().rstrip(b"\0").decode()
     file = handle if here.rank == 0 else os.open(name, os.O_RDWR)
     board = Board(file, MPI.COMM_WORLD.size, {rank: slot for slot, rank in enumerate(neighbours)})
-    lookout = BoardLookout(START, board, MPI.COMM_WORLD.rank)
+    lookout = BoardLookout(timeout, board, MPI.COMM_WORLD.rank)
     here.Barrier()                                                  # all ranks of the node have opened the file and signed in
     if here.rank == 0:
         os.unlink(name)
