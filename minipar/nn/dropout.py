@@ -5,6 +5,8 @@ sample's number in the global batch. So it does not matter which rank computes a
 share its tokens.
 """
 
+# B samples, T tokens, D model width; t: this rank's share of T
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace

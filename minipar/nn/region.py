@@ -7,6 +7,8 @@ since the logits are cut too. Here is the region of one process, where nothing i
 others.
 """
 
+# B batch, T tokens, D model width, V vocabulary; t, v: this rank's share of T, V
+
 from __future__ import annotations
 
 import numpy as np
