@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from minipar.errors import ConfigError, LayoutError
+
+LARGEST = 1 << 28                                                   # size, so that a matrix of two has less than 2**63 bytes
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,11 @@ class ModelConfig:
         for name in ("vocabulary", "context", "layers", "heads", "width"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("vocabulary", "context", "layers", "heads", "width", "hidden"):
+            _require_at_most(LARGEST, name, getattr(self, name))
         if self.width % self.heads:
-            near = [h for h in range(1, self.width + 1) if self.width % h == 0]
-            choices = ", ".join(map(str, sorted(near, key=lambda h: abs(h - self.heads))[:4]))
+            near = sorted(_divisors(self.width), key=lambda h: (abs(h - self.heads), h))
+            choices = ", ".join(map(str, near[:4]))
             raise ConfigError(f"{self.heads} heads do not divide the width {self.width}; choose {choices} heads or another width")
         if self.hidden < 0:
             raise ConfigError(f"hidden is {self.hidden}; it must be positive, or 0 for four times the width")
@@ -45,6 +50,15 @@ class ModelConfig:
     @property
     def head_width(self) -> int:
         return self.width // self.heads
+
+
+def _require_at_most(most: int, name: str, value: int) -> None:
+    if value > most:
+        raise ConfigError(f"{name} is {value}; it must be at most {most:,}")
+
+
+def _divisors(n: int) -> set[int]:
+    return {divisor for d in range(1, math.isqrt(n) + 1) if n % d == 0 for divisor in (d, n // d)}
 
 
 GPT2 = ModelConfig(vocabulary=50257, context=1024, layers=12, heads=12, width=768)      # 124M (Radford et al. 2019)
@@ -127,8 +141,11 @@ class TrainConfig:
         for name, smallest in least.items():
             if not getattr(self, name) >= smallest:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {smallest}")
-        if not 0 < self.lr < float("inf"):
+        _require_at_most(LARGEST, "batch", self.batch)
+        if not 0 < self.lr < math.inf:
             raise ConfigError(f"lr is {self.lr}; it must be a positive number")
+        if self.weight_decay == math.inf:
+            raise ConfigError("weight_decay is inf; it must be a number, such as 0.1")
         if self.micro_batches > self.batch:
             raise ConfigError(f"{self.micro_batches} micro-batches of a batch of {self.batch} leave some empty; "
                               f"choose at most {self.batch}")

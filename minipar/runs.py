@@ -13,6 +13,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,9 @@ import numpy as np
 
 from minipar.checkpoint.archive import load
 from minipar.checkpoint.atomic import refusals_named, remove_leftovers, replacing
+from minipar.checkpoint.claim import claimed
 from minipar.checkpoint.folder import Checkpoints
-from minipar.config import ModelConfig
+from minipar.config import ModelConfig, TrainConfig
 from minipar.data.tokenizer import Tokenizer, tokenizer_from_dict
 from minipar.errors import CheckpointError
 from minipar.nn import GPT
@@ -34,22 +37,38 @@ META = {"model", "train", "tokenizer", "text", "done", "optimizer_steps"}       
 
 
 class Run:
-    """A run's folder. Nothing is written before `create` or `go_on`; what cannot be written raises CheckpointError."""
+    """A run's folder. Nothing is written before `create` or `go_on`; what cannot be written raises CheckpointError.
+
+    In a `with` block, the folder is claimed from `claim` or `create` on to the end of the block.
+    """
 
     def __init__(self, folder: str | os.PathLike[str], writes: bool = True):
         """writes: whether this process may. Of the ranks of a job, rank 0 does; on the others what would write does nothing."""
         self.folder, self.writes = Path(folder), writes
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
         self.metrics = self.folder / "metrics.jsonl"
+        self._claims = ExitStack()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._claims.close()
+
+    def claim(self) -> None:
+        """Take the folder, if there is one, for this process alone. Raises CheckpointError where another one has it."""
+        if self.writes and self.folder.is_dir():
+            self._claims.enter_context(claimed(self.folder))
 
     def create(self, config: dict[str, Any]) -> None:
         """Make the folder of a new run. Raises CheckpointError where one is there already."""
         if not self.writes:
             return
-        if self.checkpoints.latest() or any(read_metrics(self.metrics)):
-            raise CheckpointError(f"{self.folder} holds a run; go on with --resume {self.folder}, or choose another --out")
         with refusals_named(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
+        self.claim()
+        if self.checkpoints.latest() or any(read_metrics(self.metrics)):
+            raise CheckpointError(f"{self.folder} holds a run; go on with --resume {self.folder}, or choose another --out")
         self._write("config.json", json.dumps(config, indent=2) + "\n")
 
     def go_on(self, config: dict[str, Any], done: int) -> None:
@@ -96,6 +115,10 @@ class Run:
         if lacking := sorted(META - meta.keys()):
             raise CheckpointError(f"{path} is no checkpoint of minipar train: it does not tell {', '.join(lacking)}; "
                                   f"choose another folder")
+        configs = (("model", ModelConfig), ("train", TrainConfig))
+        if unknown := [name for kind, config in configs for name in meta[kind] if name not in {f.name for f in fields(config)}]:
+            raise CheckpointError(f"{path} tells of {', '.join(unknown)}, which this minipar does not know; "
+                                  f"use the version of minipar that wrote it")
         return path, arrays, meta
 
     def model(self) -> tuple[GPT, Tokenizer]:
@@ -117,7 +140,7 @@ class Run:
 
     def _write(self, name: str, text: str) -> None:
         with replacing(self.folder / name) as file:
-            file.write(text.encode())
+            file.write(text.encode(errors="backslashreplace"))      # the name of a folder may be no UTF-8
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,2 +1,2 @@
 """Training state on disk, in the order to read: atomic (all or nothing), archive (one checkpoint), folder (those of a run),
-and match (does a checkpoint fit this model?)."""
+claim (one writer at a time), and match (does a checkpoint fit this model?)."""

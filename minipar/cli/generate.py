@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 
+from minipar.cli.options import word
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.comm.protocol import Communicator
 from minipar.errors import ConfigError
@@ -14,7 +15,8 @@ from minipar.runs import Run
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run", required=True, dest="folder", metavar="DIR", help="folder of the run, as given to train --out")
+    parser.add_argument("--run", type=word, required=True, dest="folder", metavar="DIR",
+                        help="folder of the run, as given to train --out")
     parser.add_argument("--prompt", required=True, metavar="TEXT", help="what the model continues")
     parser.add_argument("--tokens", type=int, default=400, help="how many tokens to write (default 400)")
     parser.add_argument("--temperature", type=float, default=0.8, help="0 takes the likeliest always (default 0.8)")

@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from minipar.cli.files import write_json
+from minipar.cli.options import word
 from minipar.cli.ranks import require_one_process
 from minipar.errors import ConfigError
 from minipar.verify.curves import LAST, OPTIMIZERS, SEEDS, STEPS, Curve, Curves
@@ -22,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="say what each bug is, and run nothing")
     parser.add_argument("--curves", action=argparse.BooleanOptionalAction, default=True,
                         help=f"train {STEPS} steps with each bug too (takes minutes)")
-    parser.add_argument("--json", metavar="FILE", help="write the table to this file")
+    parser.add_argument("--json", type=word, metavar="FILE", help="write the table to this file")
     parser.set_defaults(run=run)
 
 
@@ -37,9 +38,9 @@ def run(options: argparse.Namespace) -> int:
         return 0
     curves = Curves() if options.curves else None
     rows = [_try(name, curves) for name in tqdm(names, desc="mutants", unit="bug", dynamic_ncols=True)]
+    print("\n".join(_table(rows)))
     if options.json:
         write_json(options.json, rows)
-    print("\n".join(_table(rows)))
     return 0 if all(row["found"] for row in rows) else 1
 
 

@@ -39,6 +39,13 @@ TRAIN = {
 }
 
 
+def word(text: str) -> str:
+    """The type of an option that is a name. An empty one is a shell's variable that was never set."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; give a name, or leave the option out")
+    return text
+
+
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Add all options of TRAIN and MODEL. One that is not given is absent from the result, so that a preset can give it."""
     add_table(parser, "training", TRAIN, TrainConfig)
@@ -54,7 +61,8 @@ def add_table(parser: argparse.ArgumentParser, title: str, table: dict[str, tupl
     for flag, (name, text) in table.items():
         default: Any = defaults[name]
         note = f" (default {default})" if notes and default != "" else ""
-        group.add_argument(flag, dest=name, type=type(default), default=argparse.SUPPRESS, metavar=name.upper(),
+        kind = word if isinstance(default, str) else type(default)
+        group.add_argument(flag, dest=name, type=kind, default=argparse.SUPPRESS, metavar=name.upper(),
                            help=text + note)
     if config is ModelConfig:
         for flag in ("tied", "bias"):

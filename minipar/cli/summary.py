@@ -8,27 +8,32 @@ import sys
 import numpy as np
 
 from minipar.comm.collectives import all_gather
-from minipar.comm.counting import Counting
+from minipar.comm.counting import Counting, Tally
 from minipar.train import Trainer
 
 MIB = 1 << 20
-COLUMNS = ("weights MiB", "gradients MiB", "optimiser MiB", "process peak MiB",
-           "dp MiB", "dp messages", "pp MiB", "pp messages", "tp MiB", "tp messages")
+AXES = {"dp": ("dp",), "pp": ("pp", "tied"), "tp": ("tp",)}         # groups that send along it; tied: the two ends of a pipeline
 
 
-def costs_per_rank(trainer: Trainer, world: Counting) -> str:
-    """A table with a line per rank, on every rank; all ranks call it. Traffic is all that a rank sent along an axis."""
+def costs_per_rank(trainer: Trainer, world: Counting) -> list[str]:
+    """A table with a line per rank, on every rank; all ranks call it. world: it has counted from the start.
+
+    Traffic is all that a rank sent along an axis, in steps, validations and checkpoints.
+    """
     flat = trainer.flat
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     state = sum(buffer.nbytes for buffer in trainer.optimizer.state.values())
-    mine = [flat.data.nbytes / MIB, flat.grad.nbytes / MIB, state / MIB, peak / MIB]
+    mine = {"weights MiB": flat.data.nbytes / MIB, "gradients MiB": flat.grad.nbytes / MIB, "optimiser MiB": state / MIB,
+            "process peak MiB": peak / MIB}
     sent = world.traffic.by("group")
-    for axis in ("dp", "pp", "tp"):
-        tally = sent.get((axis,))
-        mine += [tally.bytes / MIB, tally.messages] if tally else [0.0, 0.0]
-    rows = all_gather(world, np.array([mine]), why="summary")       # [ranks, columns]
-    lines = ["rank  " + "  ".join(COLUMNS)]
+    for axis, groups in AXES.items():
+        if getattr(trainer.grid.layout, axis) > 1:
+            tallies = [sent.get((group,), Tally()) for group in groups]
+            mine[f"{axis} sent MiB"] = sum(tally.bytes for tally in tallies) / MIB
+            mine[f"{axis} messages"] = sum(tally.messages for tally in tallies)
+    rows = all_gather(world, np.array([[*mine.values()]]), why="summary")       # [ranks, columns]
+    lines = ["rank  " + "  ".join(mine)]
     for rank, row in enumerate(rows):
-        cells = (f"{value:>{len(name)},.{2 * name.endswith('MiB')}f}" for name, value in zip(COLUMNS, row, strict=True))
+        cells = (f"{value:>{len(name)},.{2 * name.endswith('MiB')}f}" for name, value in zip(mine, row, strict=True))
         lines.append(f"{rank:4}  " + "  ".join(cells))
-    return "\n".join(lines)
+    return lines

@@ -14,7 +14,7 @@ from typing import Any
 
 from minipar.checkpoint.atomic import refusals_named
 from minipar.cli.files import write_json
-from minipar.cli.options import add_config_options, given
+from minipar.cli.options import add_config_options, given, word
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.comm.network import Network
 from minipar.comm.protocol import Communicator
@@ -31,7 +31,7 @@ ALPHA, BETA = 1e-6, 1e-10                                           # seconds pe
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", default="runs/trace", metavar="DIR", help="folder of the results (default runs/trace)")
+    parser.add_argument("--out", type=word, default="runs/trace", metavar="DIR", help="folder of the results (default runs/trace)")
     group = parser.add_argument_group("clock")
     group.add_argument("--alpha", type=float, default=ALPHA, help=f"seconds per message (default {ALPHA})")
     group.add_argument("--beta", type=float, default=BETA, help=f"seconds per byte (default {BETA})")

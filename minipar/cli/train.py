@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import shlex
 import sys
 from dataclasses import asdict
 
@@ -14,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from minipar.cli.interruption import Interruption
-from minipar.cli.options import add_config_options, given
+from minipar.cli.options import add_config_options, given, word
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.cli.summary import costs_per_rank
 from minipar.cli.trace import ALPHA, BETA, message_bytes, report
@@ -37,8 +38,10 @@ SAMPLE = 400                                                        # tokens of 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--out", default="runs/train", metavar="DIR", help="folder of the new run (default runs/train)")
-    place.add_argument("--resume", metavar="DIR", help="go on with the run in this folder; other options overrule its own")
+    place.add_argument("--out", type=word, default="runs/train", metavar="DIR",
+                       help="folder of the new run (default runs/train)")
+    place.add_argument("--resume", type=word, metavar="DIR",
+                       help="go on with the run in this folder; other options overrule its own")
     parser.add_argument("--trace", action="store_true",
                         help="at the end, time a step as minipar trace does, into the run's folder")
     add_config_options(parser)
@@ -52,22 +55,27 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run_on(world: Counting, options: argparse.Namespace, interruption: Interruption) -> int:
-    folder = Run(options.resume or options.out, writes=world.rank == 0)
     grid = Grid(world, layout_of(options))
     if options.trace:
         require_traceable(grid.layout)                              # not after hours of training
-    trainer = _resumed(folder, options, grid) if options.resume else _new(folder, options, grid)
+    with Run(options.resume or options.out, writes=world.rank == 0) as folder:
+        trainer = _resumed(folder, options, grid) if options.resume else _new(folder, options, grid)
+        return _train_and_tell(trainer, folder, world, options.trace, interruption)
+
+
+def _train_and_tell(trainer: Trainer, folder: Run, world: Counting, trace: bool, interruption: Interruption) -> int:
+    """Train to the end, or until told to stop, and say what came of it; returns the exit status."""
     try:
         stopped = _train(trainer, folder, interruption)
     except DivergenceError as error:
         raise DivergenceError(f"{error}; the last good checkpoint is {folder.checkpoints.latest()}") from None
     costs = costs_per_rank(trainer, world)
-    traced = [] if stopped or not options.trace else _traced(trainer, folder, world.inner)
+    traced = [] if stopped or not trace else _traced(trainer, folder, world.inner)
     if world.rank == 0:
         _draw(folder)
         if stopped:
             print(f"minipar train: stopped by {interruption.name} after step {trainer.done} of {trainer.config.steps}, saved; "
-                  f"go on with: minipar train --resume {folder.folder}", file=sys.stderr)
+                  f"go on with: minipar train --resume {shlex.quote(str(folder.folder))}", file=sys.stderr)
         else:
             print(*folder.summarise(_summary(trainer, folder, costs, traced)), sep="\n")
     return 128 + stopped if stopped else 0
@@ -102,6 +110,7 @@ def _new(folder: Run, options: argparse.Namespace, grid: Grid) -> Trainer:
 
 
 def _resumed(folder: Run, options: argparse.Namespace, grid: Grid) -> Trainer:
+    folder.claim()
     path, arrays, meta = folder.latest()
     model = ModelConfig(**{**meta["model"], **given(options, ModelConfig)})
     train = TrainConfig(**{**meta["train"], **given(options, TrainConfig)})
@@ -160,7 +169,7 @@ def _agree(number: int, world: Communicator) -> int:
     return all_reduce(world, np.array([number]), "max", why="signal").item()
 
 
-def _summary(trainer: Trainer, folder: Run, costs: str, traced: list[str]) -> list[str]:
+def _summary(trainer: Trainer, folder: Run, costs: list[str], traced: list[str]) -> list[str]:
     """One page about a run that is done."""
     model, tokenizer = folder.model()
     parameters = sum(p.size for p in model.parameters())
@@ -169,6 +178,6 @@ def _summary(trainer: Trainer, folder: Run, costs: str, traced: list[str]) -> li
     tokens = generate(model, tokenizer.encode(start).tolist(), temperature=0.8, seed=trainer.config.seed)
     sample = start + tokenizer.decode(list(itertools.islice(tokens, SAMPLE)))
     return [f"{parameters:,} parameters, {trainer.done} steps, validation loss {validation[-1]:.4f} nats per token",
-            *([costs] if trainer.grid.world.size > 1 else []), *traced,
+            *(costs if trainer.grid.world.size > 1 else []), *traced,
             f"summary, pictures, metrics and checkpoints: {folder.folder}",
             f"a sample:\n{'-' * 72}\n{sample}\n{'-' * 72}"]

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import fields, replace
 
 from minipar.cli.files import write_json
-from minipar.cli.options import MODEL, TRAIN, add_table
+from minipar.cli.options import MODEL, TRAIN, add_table, word
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.comm.protocol import Communicator
 from minipar.config import ModelConfig, TrainConfig
@@ -45,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_table(parser, "training", STEPS, TrainConfig, notes=False)
     parser.add_argument("--serial", action="store_true", help="hold it against the same micro-batches one after the other, not the "
                         "batch in one piece: of a pipeline with --no-tied, all of SGD in bits")
-    parser.add_argument("--json", metavar="FILE", help="write all findings to this file")
+    parser.add_argument("--json", type=word, metavar="FILE", help="write all findings to this file")
     parser.add_argument("--mutant", metavar="NAME", help="plant this bug first (minipar mutants lists them), to see it found")
     parser.set_defaults(run=run)
 

@@ -7,6 +7,7 @@ micro-batches have uneven numbers of tokens too.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
@@ -34,6 +35,7 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 ALIKE: dict[str, Any] = dict(steps=STEPS, schedule="constant", warm_up=0, validation_windows=9)
 TEXT = 2000                                                         # tokens
+FIRST = 0x100                                                       # code point of the first character of that text
 PADDING = 0.2                                                       # of the targets that do not count
 
 
@@ -85,8 +87,13 @@ def make_trainer(case: Case, run: str, grid: Grid, region: Serial, watch: Watch 
 
 @lru_cache(maxsize=4)                                               # every rank of every run asks for it
 def text_of(vocabulary: int) -> tuple[Tokenizer, np.ndarray]:
-    """A text that can be learnt, of as many different characters as the vocabulary has: its tokenizer and its tokens."""
-    tokenizer = CharTokenizer("".join(chr(0x100 + token) for token in range(vocabulary)))
+    """A text that can be learnt, of as many different characters as the vocabulary has: its tokenizer and its tokens.
+
+    Raises ConfigError where there are not so many characters.
+    """
+    if vocabulary > (most := sys.maxunicode + 1 - FIRST):
+        raise ConfigError(f"vocabulary is {vocabulary}; there are no more than {most:,} characters to verify with")
+    tokenizer = CharTokenizer("".join(chr(FIRST + token) for token in range(vocabulary)))
     tokens = MarkovSource.random(vocabulary, seed=0).sample(TEXT, seed=0)
     tokens.setflags(write=False)
     return tokenizer, tokens

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from minipar.checkpoint.archive import load, save
+from minipar.checkpoint.claim import claimed
 from tests.commands import call, finished, refused
 from tests.tiny import TEXT, contents, options
 
@@ -52,6 +53,8 @@ def test_text(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
     ("--lr nan", "lr is nan"),
     ("--lr inf", "lr is inf"),
     ("--clip nan", "clip is nan"),
+    ("--weight-decay inf", "weight_decay is inf"),
+    ("--batch 100000000000000000000", "batch is 100000000000000000000; it must be at most"),
     ("--warm-up -1", "warm_up is -1"),
     ("--seed -1", "seed is -1"),
     ("--save-every 0", "save_every is 0"),
@@ -150,6 +153,15 @@ def test_resume_with_what_does_not_fit(done: Path, capsys: pytest.CaptureFixture
     assert contents(done) == before
 
 
+def test_another_training_in_the_same_folder(done: Path, pristine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(done)
+    with claimed(done):                                              # by a lock, which any other one meets, of this process too
+        for words in (["--resume", done, "--steps", 40], [*options(pristine), "--out", done]):
+            assert f"another minipar is writing to {done}; wait for its end" in refused(capsys, "train", *words)
+    assert contents(done) == before
+    assert call("train", "--resume", done, "--steps", 21) == 0
+
+
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
@@ -172,9 +184,15 @@ def foreign_state(path: Path) -> None:
     save(path, {"a": np.ones(3)}, {"model": {"layers": 3}})
 
 
+def of_another_version(path: Path) -> None:
+    arrays, meta = load(path)
+    save(path, arrays, {**meta, "train": {**meta["train"], "experts": 8}})
+
+
 @pytest.mark.parametrize("spoil, said", [
     (truncate, "is no checkpoint, or a truncated one"), (flip, "is damaged"), (foreign_archive, "is no minipar checkpoint"),
     (foreign_text, "is no checkpoint"), (foreign_state, "is no checkpoint of minipar train"),
+    (of_another_version, "tells of experts, which this minipar does not know; use the version of minipar that wrote it"),
     (os.unlink, "holds no checkpoint"),
 ])
 def test_resume_and_generate_from_a_spoilt_checkpoint(done: Path, capsys: pytest.CaptureFixture[str],

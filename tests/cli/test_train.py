@@ -10,6 +10,7 @@ import pytest
 
 from minipar.checkpoint.archive import load
 from minipar.checkpoint.folder import Checkpoints
+from minipar.comm.counting import Counting
 from tests.commands import call, finished
 from tests.tiny import MODEL, TRAIN, contents, losses, options
 
@@ -37,6 +38,28 @@ def test_a_traced_run_also_has_the_pictures_of_a_step(tmp_path: Path, capsys: py
     assert "rank 1: " in (tmp_path / "run" / "summary.txt").read_text()
     assert {path.name for path in (tmp_path / "run" / "trace").iterdir()} == {
         "timeline.png", "memory.png", "summary.json", "trace.json"}
+
+
+def test_what_each_rank_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """All that is sent is in the table, but for what agrees on signals; columns of axes that are not used are left out."""
+    books: list[Counting] = []
+    monkeypatch.setattr("minipar.cli.train.Counting", lambda world: books.append(Counting(world)) or books[-1])
+    words = options(tmp_path, layers=2, steps=3, micro_batches=2)
+    assert call("train", *words, "--pp", 2, "--tp", 2, "--engine", "threads", "--out", tmp_path / "run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("rank  weights MiB"))
+    titles, *rows = (re.split(" {2,}", line.strip()) for line in lines[start:start + 5])
+    assert titles[5:] == ["pp sent MiB", "pp messages", "tp sent MiB", "tp messages"]
+    for row in rows:
+        book = next(each.traffic for each in books if each.rank == int(row[0]))
+        sent = {group: tally.messages for (group,), tally in book.by("group").items()}
+        assert sent["tied"] > 0 and sum(int(row[column]) for column in (6, 8)) == sum(sent.values()) - sent["world"]
+
+
+def test_a_folder_whose_name_is_no_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "caf\udce9"                                    # as Python reads the byte 0xe9
+    assert call("train", *options(tmp_path, steps=1), "--out", run) == 0
+    assert r"caf\udce9" in (run / "summary.txt").read_text()
 
 
 def test_config_json_says_what_was_asked_for(pristine: Path) -> None:

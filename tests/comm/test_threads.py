@@ -49,6 +49,19 @@ def test_ctrl_c_ends_the_ranks_too(when: float) -> None:
         time.sleep(0.01)
 
 
+def test_more_ranks_than_the_system_has_threads_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = threading.Thread.start, []
+
+    def limited(thread: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(start(thread))
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(CommError, match="only 2 of 5 ranks start as threads here .can't start new thread.; choose fewer"):
+        run(5, lambda comm: comm.barrier(why="all"))
+
+
 def test_a_rank_that_uses_another_rank_s_communicator() -> None:
     ends: dict[int, Communicator] = {}
 

@@ -33,6 +33,11 @@ def test_a_proof(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert report["traffic"][0]["messages"] == report["traffic"][0]["predicted_messages"] > 0
 
 
+def test_more_tokens_than_there_are_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--vocabulary", "2000000"]) == 2
+    assert "vocabulary is 2000000; there are no more than 1,113,856 characters" in capsys.readouterr().err
+
+
 def test_a_pipeline_against_serial_accumulation(capsys: pytest.CaptureFixture[str]) -> None:
     """Sizes follow from the number of stages; all of SGD is equal in bits."""
     assert main(["verify", "--pp", "2", "--pipeline", "zb-v", "--no-tied", "--serial", "--engine", "threads"]) == 0

@@ -14,6 +14,7 @@ from minipar.comm.endings import raise_loose_ends
 from minipar.comm.ledger import Ledger
 from minipar.comm.threads.engine import ThreadComm
 from minipar.comm.threads.world import Unwound, World
+from minipar.errors import CommError
 
 Result = TypeVar("Result")
 GRACE = 0.5                 # seconds that the other ranks get, in all, to reach their next call after one has failed
@@ -76,7 +77,10 @@ def await_all(world: World, threads: Sequence[threading.Thread], ends: SimpleQue
     running = 0
     try:
         for thread in threads:
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:                           # the system's limit, of threads or of memory
+                raise CommError(f"only {running} of {len(threads)} ranks start as threads here ({error}); choose fewer") from error
             running += 1
         while running and not world.over:
             with suppress(Empty):
