@@ -1,4 +1,8 @@
-"""Modules, parameters and the GPT. No file here knows of ranks: see region.py for the one place where they come in."""
+"""Modules, parameters and the GPT. No file here knows of ranks: see region.py for the one place where they come in.
+
+Read parameter.py and module.py, then layers.py and gpt.py; what a GPT is called with: dropout.py, recomputation.py, cache.py.
+counts.py says how large it is and what it costs; gpt2_names.py what others call its weights; diagnosis.py where a NaN arose.
+"""
 
 from minipar.nn.dropout import NO_DROPOUT, Dropout
 from minipar.nn.gpt import GPT, MLP, Attention, Block, Part

@@ -1,4 +1,4 @@
-"""Optimisers over flat buffers, clipping, and learning-rate schedules."""
+"""Optimisers over flat buffers, clipping, and learning-rate schedules. Read flat.py, then optimizers.py."""
 
 from minipar.optim.clipping import clip, clip_by_global_norm, squared_norm
 from minipar.optim.flat import Flat
