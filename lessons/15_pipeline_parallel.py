@@ -15,13 +15,13 @@
 # Run me: `python lessons/15_pipeline_parallel.py` (four threads), under `mpirun -n 4` or `-n 2`, or cell by cell in an editor.
 
 # %%
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from textwrap import fill
 
 import numpy as np
-from common import Lesson
+from common import Lesson, refusal
+from subjects.dense import error
+from subjects.pipelines import branches, pipelined
 
 from minipar.autograd import Tensor, backward
 from minipar.comm.collectives import all_reduce
@@ -31,13 +31,8 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.tokenizer import ByteTokenizer
-from minipar.errors import CommError
-from minipar.nn import GPT, MLP, NO_DROPOUT, SERIAL, Start
-from minipar.optim import Flat
-from minipar.parallel import Grid
-from minipar.parallel.operators import copy_to_region, reduce_from_region
-from minipar.parallel.pipeline import Execution, MicroBatch, Pipeline
-from minipar.parallel.stages import Stages, parts_of
+from minipar.nn import GPT
+from minipar.parallel.stages import parts_of
 from minipar.plan.collectives import ring_all_reduce
 from minipar.plots.lessons.pipeline_parallel import draw_pipeline_parallel
 from minipar.plots.trace import draw_timelines
@@ -61,40 +56,18 @@ MODEL = ModelConfig(vocabulary=17, context=T, layers=2 * p, heads=2, width=D)   
 INPUTS, TARGETS = stream(0, "tokens").integers(0, MODEL.vocabulary, (2, N, T))
 
 
-def error(got: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference, relative to the largest element."""
-    return float(abs(got - expected).max() / abs(expected).max())
-
-
 # %% [markdown]
 # ## 1 · Parts side by side
 #
 # 004 (3.3.2) and 002 (2.3.2): split the model into parts, "layers or modules" (层或模块); each device computes a part, in
 # parallel (并行计算); pass the data on. That is two different things. Modules that stand side by side, here MLPs whose outputs are
-# added, really do compute at the same time. (Attention heads are such modules, so this is lesson 14 once more.)
+# added, really do compute at the same time. (Attention heads are such modules, so this is lesson 14 once more.) `branches` in
+# `subjects/pipelines.py` runs them.
 
 # %%
 X, G = (stream(1, name).normal(size=(N, T, D)) for name in ("x", "dL/dy"))
-
-
-def branches(comm: Communicator) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """y, dx, and the gradients of this rank's share of p MLPs."""
-    x = Tensor(X.copy(), requires_grad=True)
-    mine = [MLP(f"branch{number}", MODEL, Start(std=0.3)) for number in range(comm.rank, p, comm.size)]
-    for mlp in mine:
-        mlp.initialise(0, np.float64)
-    inner = copy_to_region(x, comm, "dx")
-    part = mine[0](inner)
-    for mlp in mine[1:]:
-        part = part + mlp(inner)
-    y = reduce_from_region(part, comm, "y")
-    backward(y, G)
-    assert x.grad is not None
-    return y.data, x.grad, {q.name: q.grad for mlp in mine for q in mlp.parameters() if q.grad is not None}
-
-
-((y, dx, of_branches),) = lesson.run(branches, ranks=1)
-worst = max(error(got, expected) for mine in lesson.run(branches) for got, expected in
+((y, dx, of_branches),) = lesson.run(branches, MODEL, p, X, G, ranks=1)
+worst = max(error(got, expected) for mine in lesson.run(branches, MODEL, p, X, G) for got, expected in
             [(mine[0], y), (mine[1], dx), *((grad, of_branches[name]) for name, grad in mine[2].items())])
 lesson.say(f"1 · {p} modules side by side on {p} ranks: y, dx and all gradients are right to {worst:.1e}", "")
 assert worst < 1e-12, "A25 E35: modules side by side are computed at once, and their outputs summed"
@@ -206,34 +179,12 @@ assert all(make_schedule("gpipe", p, 1).orders == make_schedule(name, p, 1).orde
 #     1F1B     as soon as a gradient is there, backward goes first: a tape is freed before the next one is made
 #     ZB-H1    backward in two: B, the gradient of the input, which others wait for, and W, the weights', which nobody waits for
 #
-# They are data; one executor runs all of them. **Predict** which of these are the same for all four: gradients, time, memory,
-# bytes.
+# They are data; one executor runs all of them (`pipelined` in `subjects/pipelines.py`). **Predict** which of these are the same for
+# all four: gradients, time, memory, bytes.
 
 # %%
-
-
-def pipelined(comm: Communicator, schedule: Schedule) -> tuple[dict[str, np.ndarray], int, int]:
-    """The gradients of this rank's stages, the bytes that it sends to neighbours, and the most tapes that it has at once."""
-    counting, tapes = Counting(comm), [0]
-
-    @contextmanager
-    def watch(instruction: Instruction, execution: Execution) -> Iterator[None]:
-        yield
-        tapes.append(len(execution.tapes) + len(execution.deferred))
-
-    grid = Grid(counting, Layout(pp=comm.size))
-    stages = Stages(MODEL, parts_of(MODEL.layers, schedule.stages), schedule.homes, grid, SERIAL, seed=0, dtype=np.float64)
-    flat = Flat(stages.parameters())
-    batch = [MicroBatch(INPUTS[rows], TARGETS[rows], NO_DROPOUT) for rows in np.array_split(np.arange(N), schedule.micro_batches)]
-    counting.traffic.tallies.clear()
-    Pipeline(stages, schedule, grid.pp, watch).run(batch, count=TARGETS.size)
-    sent = counting.traffic.total().bytes
-    stages.add_tied(flat)
-    return {name: grad.copy() for name, grad in flat.by_name(flat.gradient()).items()}, sent, max(tapes)
-
-
 SCHEDULES = {name: make_schedule(name, p, 8) for name in ("naive", "gpipe", "1f1b", "zb-h1")}
-runs = {name: lesson.run(pipelined, schedule) for name, schedule in SCHEDULES.items()}
+runs = {name: lesson.run(pipelined, MODEL, INPUTS, TARGETS, schedule) for name, schedule in SCHEDULES.items()}
 off = {name: max(error(grad, EXPECTED[key]) for grads, *_ in ranks for key, grad in grads.items())
        for name, ranks in runs.items()}
 lesson.say(f"5 · 8 micro-batches on {p} ranks: simulated, and run")
@@ -326,11 +277,8 @@ def plain_sends(comm: Communicator, schedule: Schedule, wait: bool) -> None:
 
 
 def outcome(schedule: Schedule, wait: bool) -> str:
-    try:
-        run(p, plain_sends, schedule, wait, synchronous=True)
-        return ""
-    except CommError as deadlock:
-        return str(deadlock)
+    """What stops it; "" where nothing does."""
+    return refusal(lambda: run(p, plain_sends, schedule, wait, synchronous=True))
 
 
 told = {name: outcome(schedule, wait=True) for name, schedule in SCHEDULES.items()}
@@ -362,7 +310,7 @@ def two_stages_each(p: int, m: int) -> Schedule:
 def try_schedule(schedule: Schedule) -> tuple[Fraction, int]:
     """Its bubble, and the tapes of rank 0. Raises ScheduleError where it is not legal, and checks its gradients by running it."""
     lint(schedule)
-    for grads, _, _ in lesson.run(pipelined, schedule):
+    for grads, _, _ in lesson.run(pipelined, MODEL, INPUTS, TARGETS, schedule):
         assert all(error(grad, EXPECTED[name]) < 1e-12 for name, grad in grads.items())
     return simulate(schedule).bubble(), peak_activations(schedule)[0]
 
