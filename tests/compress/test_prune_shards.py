@@ -45,7 +45,7 @@ def is_part(part: Mask, whole: Mask, shards: Shards) -> bool:
     return own.keys() == part.keep.keys() and all(np.array_equal(own[name], part.keep[name]) for name in own)
 
 
-@ranks(2, 3)
+@ranks(2, 3, mpi=[3])
 @pytest.mark.parametrize("per_layer", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_mask_is_this_ranks_part_of_the_whole(comm: Communicator, per_layer: bool, dtype: type) -> None:
@@ -56,7 +56,7 @@ def test_the_mask_is_this_ranks_part_of_the_whole(comm: Communicator, per_layer:
         assert ratio_threshold(linear_weights(part), ratio, shards=shards) == ratio_threshold(linear_weights(whole), ratio)
 
 
-@ranks(2, 3)
+@ranks(2, 3, mpi=[3])
 def test_ties_across_ranks_go_by_the_index_in_the_whole(comm: Communicator) -> None:
     whole, part, shards = models(comm)
     coarse = {name: np.round(w, 2) for name, w in linear_weights(whole).items()}          # some twenty values in all
@@ -65,7 +65,7 @@ def test_ties_across_ranks_go_by_the_index_in_the_whole(comm: Communicator) -> N
         assert is_part(drop_lowest(own, ratio, shards=shards), drop_lowest(coarse, ratio), shards)
 
 
-@ranks(2, 3)
+@ranks(2, 3, mpi=[3])
 def test_what_all_ranks_hold_whole_counts_once(comm: Communicator) -> None:
     whole, part, shards = models(comm)
     everything = {p.name: p.data for p in whole.parameters()}
@@ -74,7 +74,7 @@ def test_what_all_ranks_hold_whole_counts_once(comm: Communicator) -> None:
         assert is_part(magnitude_mask(own, ratio, shards=shards), magnitude_mask(everything, ratio), shards)
 
 
-@ranks(2)
+@ranks(2, mpi=[])
 def test_ranks_that_do_not_add_up_disagree_with_the_whole(comm: Communicator) -> None:
     """The checks above can fail: each rank for itself is another mask."""
     whole, part, shards = models(comm)
@@ -94,7 +94,7 @@ def test_a_nan_on_one_rank_is_refused_on_all(comm: Communicator) -> None:
         shrink(part, units=0.5, reduce=shards.reduce)
 
 
-@ranks(2, 3)
+@ranks(2, 3, mpi=[3])
 def test_gradual_pruning_in_training_is_that_of_one_process(comm: Communicator) -> None:
     whole, part, shards = models(comm, np.float64)
     trained = {}
@@ -114,7 +114,7 @@ def test_gradual_pruning_in_training_is_that_of_one_process(comm: Communicator) 
             assert np.array_equal(trained["part"][p.name] == 0, p.own(trained["whole"][p.name]) == 0)
 
 
-@ranks(2, 3)
+@ranks(2, 3, mpi=[3])
 def test_units_and_heads_that_go_are_those_of_one_process(comm: Communicator) -> None:
     whole, part, shards = models(comm, np.float64)
     for p in part.parameters():                                     # one head and some units that are clearly weaker
@@ -141,7 +141,7 @@ def test_units_and_heads_that_go_are_those_of_one_process(comm: Communicator) ->
         np.testing.assert_allclose(p.grad, p.own(gradients[p.name]), rtol=1e-9, atol=1e-14)
 
 
-@ranks(2)
+@ranks(2, mpi=[])
 def test_a_rank_without_units_is_refused_on_all(comm: Communicator) -> None:
     _, part, shards = models(comm)
     with pytest.raises(LayoutError, match="would keep none of the hidden units of blocks.0.mlp"):

@@ -73,7 +73,7 @@ def codes(model: GPT) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("sequence_parallel", [False, True])
 @pytest.mark.parametrize("method", METHODS)
-@ranks(2, 3)
+@ranks(2, 3, mpi=[3])
 def test_shards_are_quantised_as_the_whole(comm: Communicator, method: str, sequence_parallel: bool) -> None:
     whole = gpt()
     share = gpt(SequenceRegion(comm, 8) if sequence_parallel else TensorRegion(comm))
@@ -88,7 +88,7 @@ def test_shards_are_quantised_as_the_whole(comm: Communicator, method: str, sequ
     assert loss == pytest.approx(expected, rel=1e-12)
 
 
-@ranks(2, 3)
+@ranks(2, 3, mpi=[3])
 def test_without_reduce_every_row_shard_has_scales_of_its_own(comm: Communicator) -> None:
     """They are finer, so the weights are nearer, and columns, which lie on one rank, are as in the whole."""
     whole, share = gpt(), gpt(TensorRegion(comm))
@@ -110,7 +110,7 @@ def test_without_reduce_every_row_shard_has_scales_of_its_own(comm: Communicator
     assert abs(share.loss(INPUTS, TARGETS).item() - gpt().loss(INPUTS, TARGETS).item()) < 0.5
 
 
-@ranks(2, 3)
+@ranks(2, 3, mpi=[3])
 def test_reduce_is_called_only_where_ranks_share_a_scale(comm: Communicator) -> None:
     calls: list[str] = []
 
@@ -126,7 +126,7 @@ def test_reduce_is_called_only_where_ranks_share_a_scale(comm: Communicator) -> 
         assert calls == ["max"] * expected, scheme
 
 
-@ranks(2)
+@ranks(2, mpi=[])
 def test_the_percentile_of_shards_is_the_widest_of_any(comm: Communicator) -> None:
     x = stream(0, "percentile", comm.rank).normal(size=(100, 3)) * (1 + comm.rank)
     scheme = Scheme(8, axis=1)

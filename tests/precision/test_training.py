@@ -169,7 +169,7 @@ def training(comm: Communicator, axis: str, kind: type[Trainer] = Trainer, **val
     return kind(model, train, tokenizer, tokenizer.encode(TEXT), Grid(comm, Layout(**{axis: comm.size})))
 
 
-@ranks(2, 3)
+@ranks(2, 3, mpi=[3])
 @pytest.mark.parametrize("axis", ["dp", "tp", "pp"])
 def test_one_rank_overflows_and_all_skip(comm: Communicator, axis: str) -> None:
     one = training(comm, axis, Spoilt)
@@ -189,7 +189,7 @@ def first_steps(trainer: Trainer) -> list[Step]:
     return [trainer.step() for _ in range(3)]
 
 
-@ranks(2, 3)
+@ranks(2, 3, mpi=[3])
 @pytest.mark.parametrize("axis", ["dp", "tp", "pp"])
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_ranks_train_as_one_process_does(comm: Communicator, axis: str, precision: str) -> None:
