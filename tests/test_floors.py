@@ -21,7 +21,7 @@ FLOORS: list[set[str]] = [
 # Within a floor, who else may be imported: a package -> its neighbours.
 NEIGHBOURS = {
     "config": {"errors"}, "comm": {"plan"}, "plan": {"schedule"},
-    "optim": {"nn"}, "precision": {"nn", "optim"}, "compress": {"nn", "optim"},
+    "optim": {"nn"}, "compress": {"nn", "optim"},
     "runs": {"train"}, "verify": {"train"}, "trace": {"train"}, "__main__": {"cli"},
 }
 FORBIDDEN = {("nn", "comm"), ("autograd", "comm"), ("data", "autograd"), ("optim", "comm")}
