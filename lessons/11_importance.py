@@ -69,7 +69,7 @@ by_magnitude, by_obd = int(np.argmin(abs(w))), int(np.argmin(scores))
 lesson.say("1 · one of two weights goes")
 lesson.table(("score", "removes weight", "the loss rises by"),
              *((name, i, rise(H, without(w, i))) for name, i in (("magnitude", by_magnitude), ("OBD", by_obd))))
-assert (by_magnitude, by_obd) == (0, 1) and np.allclose(scores, [rise(H, without(w, i)) for i in range(2)], rtol=1e-14), \
+assert (by_magnitude, by_obd) == (0, 1) and np.allclose(scores, [rise(H, without(w, i)) for i in range(2)], rtol=1e-14, atol=0), \
     "A22 E27: OBD predicts what the loss rises by, and it is the other weight that can go"
 assert abs(rise(H, without(w, 0)) - 2.0) < 1e-12 and abs(rise(H, without(w, 1)) - 0.05) < 1e-12, \
     "F20: magnitude costs +2.0, OBD +.05"
@@ -103,7 +103,7 @@ lesson.table(("weight", "OBD", "OBS", "measured with OBS's step"),
              *((i, 0.5 * H[i, i] * w[i] ** 2, float(predicted[i]), measured[i]) for i in range(2)))
 assert np.allclose(abs(vectors), np.sqrt(0.5)) and f"{abs(vectors[0, 0]):.3f}" == "0.707", \
     "F20 A22: eigenvectors are (.707, ±.707): both weights load equally on each, so eigenvalues rank neither"
-assert [f"{p:.5f}" for p in predicted] == ["0.02375", "0.03420"] and np.allclose(measured, predicted, rtol=1e-12), \
+assert [f"{p:.5f}" for p in predicted] == ["0.02375", "0.03420"] and np.allclose(measured, predicted, rtol=1e-12, atol=0), \
     "F20 E27: OBS predicts .02375 and .03420, and that is what the loss rises by"
 assert all(abs((w + step)[i]) < 1e-15 for i, step in enumerate(steps)), "E27: the weight is gone"
 assert np.allclose(w + steps[0], prune.obs_remove(w, inverse, 0)[0]), "E27: minipar's obs_remove takes this step"
