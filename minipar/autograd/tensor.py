@@ -9,6 +9,8 @@ Three decisions keep memory honest:
 * No node points to its own output. There are no reference cycles: memory is freed without the garbage collector.
 * A leaf (a parameter) is its own place on the tape, so its gradient is written once, straight to where it belongs.
 
+What a vjp closes over is not copied: between forward and backward no array may be changed in place. The optimiser comes after.
+
 Any float dtype goes through. Complex ones do too: every formula here is analytic and takes no conjugate, which is what
 `minipar.autograd.hessian` needs.
 """
