@@ -93,7 +93,7 @@ def _draw(folder: Path, trace: Trace, expected: Timeline, measured: Timeline) ->
     from minipar.plots.save import save
     from minipar.plots.trace import draw_memory, draw_timelines
 
-    save(draw_timelines(expected, measured, _title(trace)), folder / "timeline.png")
+    save(draw_timelines(expected, measured, _title(trace), trace.layout.dp * trace.layout.tp), folder / "timeline.png")
     save(draw_memory(trace.memory, [memory.total for memory in trace.ledger]), folder / "memory.png")
 
 

@@ -41,9 +41,12 @@ def draw_schedule(timeline: Timeline) -> Figure:
     return figure
 
 
-def draw_gantt(axes: Axes, timeline: Timeline, inches: float, unit: float = 1.0) -> None:
-    """The bars alone, rank 0 on top. unit: what the timeline's times are multiplied by. inches: that one of the drawn times is
-    wide; it decides which bars get numbers and seams."""
+def draw_gantt(axes: Axes, timeline: Timeline, inches: float, unit: float = 1.0, apart: int = 1) -> None:
+    """The bars alone, rank 0 on top.
+
+    unit: what the timeline's times are multiplied by. inches: that one of the drawn times is wide; it decides which bars get
+    numbers and seams. apart: by how much the numbers of neighbours differ, as the world counts its ranks.
+    """
     schedule, makespan = timeline.schedule, unit * float(timeline.makespan)
     shades, room = _shades(schedule), _room_for_number(schedule)
     for rank, order in enumerate(schedule.orders):
@@ -59,7 +62,7 @@ def draw_gantt(axes: Axes, timeline: Timeline, inches: float, unit: float = 1.0)
             axes.broken_barh(bars, (rank - HEIGHT / 2, HEIGHT), facecolor=shade, edgecolor="white", linewidth=seam)
     axes.set(xlim=(0, makespan), ylim=(schedule.ranks - 0.5, -0.5), xlabel="time")
     named = range(0, schedule.ranks, -(-schedule.ranks // 40))      # a name for each rank, or for one in several
-    axes.set_yticks(named, [f"rank {rank}" for rank in named])
+    axes.set_yticks(named, [f"rank {apart * rank}" for rank in named])
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
 

@@ -11,14 +11,14 @@ COLORS = {"weights": "#0072B2", "gradients": "#56B4E9", "optimizer": "#009E73", 
 KIB = 1 << 10
 
 
-def draw_timelines(predicted: Timeline, measured: Timeline, title: str) -> Figure:
-    """Both on one axis of time, in milliseconds. Timelines in seconds."""
+def draw_timelines(predicted: Timeline, measured: Timeline, title: str, apart: int = 1) -> Figure:
+    """Both on one axis of time, in milliseconds. Timelines in seconds. apart: how far a pipeline's ranks are apart in the world."""
     ranks, longest = measured.schedule.ranks, 1e3 * float(max(predicted.makespan, measured.makespan))
     width, margins = 14.0, 2.0
     figure = Figure(figsize=(width, 2.2 + 0.72 * ranks), layout="constrained")
     both = (("predicted", predicted), ("measured", measured))
     for axes, (name, timeline) in zip(figure.subplots(2, 1, sharex=True), both, strict=True):
-        draw_gantt(axes, timeline, inches=(width - margins) / longest, unit=1e3)
+        draw_gantt(axes, timeline, inches=(width - margins) / longest, unit=1e3, apart=apart)
         axes.set(xlim=(0, longest), xlabel="time, ms" if name == "measured" else "")
         axes.set_title(f"{name}: {1e3 * float(timeline.makespan):,.1f} ms, bubble {100 * float(timeline.bubble()):.1f} %",
                        loc="left", fontsize=11)

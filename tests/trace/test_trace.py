@@ -20,6 +20,7 @@ from minipar.nn.counts import computed_pairs, forward_flops
 from minipar.parallel.pipeline import Execution
 from minipar.plan.activations import Tape
 from minipar.plan.parameters import count, rank_shapes
+from minipar.plots.trace import draw_timelines
 from minipar.schedule.closed_forms import closed_bubble, closed_peaks
 from minipar.schedule.instruction import Instruction
 from minipar.schedule.simulate import Timeline
@@ -130,6 +131,12 @@ def test_the_ledger_is_what_every_rank_holds(layout: Layout) -> None:
             assert abs(held["activations"] - ledger.activations) <= 0.15 * ledger.activations, rank
         else:
             assert held["activations"] == ledger.activations, rank
+
+
+def test_the_picture_names_the_ranks_of_the_world() -> None:
+    trace = on_threads(Layout(pp=2, tp=2, dp=2), 2, batch=4)
+    figure = draw_timelines(trace.measured, trace.measured, "both", trace.layout.dp * trace.layout.tp)
+    assert [[label.get_text() for label in axes.get_yticklabels()] for axes in figure.axes] == [["rank 0", "rank 4"]] * 2
 
 
 def test_the_other_lines_of_memory() -> None:
