@@ -97,7 +97,7 @@ assert quantize(THREE, AFFINE).dequantize()[1] == 0, "F6: with a rounded zero-po
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     assert np.isnan(f6(np.full(3, 5.0))).all(), "F6: equal numbers are 0/0"
-assert np.allclose(quantize(np.full(3, 5.0), AFFINE).dequantize(), 5, rtol=1e-15), "F6: a range that includes 0 mends that too"
+assert np.allclose(quantize(np.full(3, 5.0), AFFINE).dequantize(), 5, 1e-15, 0), "F6: a range that includes 0 mends that too"
 
 # %% [markdown]
 # Three details. NumPy rounds halves to the even neighbour, and 0.35/0.1 is not quite 3.5. Symmetric codes leave one of 256
