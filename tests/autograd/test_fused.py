@@ -140,6 +140,15 @@ def test_cross_entropy_is_right_where_probabilities_underflow() -> None:
     np.testing.assert_array_equal(z.grad, [[0, -1, 1]])
 
 
+def test_an_ignored_token_costs_nothing_whatever_its_logits() -> None:
+    """Its target stands for no class, not even for one of probability 0."""
+    z = Tensor(np.array([[-np.inf, 0.0, 1.0], [1.0, 2.0, 3.0]]), requires_grad=True)
+    loss = fused.cross_entropy(z, np.array([IGNORE, 2]))
+    backward(loss)
+    assert loss.item() == fused.cross_entropy(Tensor(z.data[1:]), np.array([2])).item()
+    assert not z.grad[0].any() and z.grad[1].all()
+
+
 def test_uniform_logits_cost_the_logarithm_of_the_vocabulary() -> None:
     loss = fused.cross_entropy(Tensor(np.zeros((2, 3, 65))), np.ones((2, 3), int))
     assert loss.item() == pytest.approx(np.log(65), rel=1e-15)

@@ -43,7 +43,7 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None
 
     z = logits.data.reshape(-1, V)
     z = z - z.max(axis=-1, keepdims=True)                           # [n, V]
-    at_target = z[rows, picked]                                     # a copy: z becomes the gradient
+    at_target = np.where(counts, z[rows, picked], 0)                # a copy: z becomes the gradient
     np.exp(z, out=z)
     total = z @ filled(V, 1.0, z.dtype)                             # [n]
     loss = ((np.log(total) - at_target) * counts).sum() / tokens
