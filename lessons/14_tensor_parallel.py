@@ -155,14 +155,15 @@ def split_inputs(comm: Communicator) -> tuple[Tensor, Tensor, Tensor, tuple]:
     return x, w, reduce_from_region(part, comm, "y"), (own(comm, IN), slice(None))
 
 
-def against_dense(comm: Communicator, layer: Callable[..., Any]) -> tuple[str, str, list[float]]:
-    """What travels forward, what backward, and how far y, dW and dx are from the dense layer's."""
+def against_dense(comm: Communicator, layer: Callable[..., Any]) -> tuple[list[str], list[float]]:
+    """How y, dW and dx travel, and how far they are from the dense layer's."""
     counting = Counting(comm)
     x, w, y, mine = layer(counting)
     backward(y, G0)
     assert x.grad is not None and w.grad is not None
     moved = {why: op.split()[0] for why, op in counting.traffic.by("why", "op")}
-    return (moved.get("y forward", "nothing"), moved.get("dx backward", "nothing"),
+    others = moved.keys() - {"y forward", "dx backward"}            # of all that is sent
+    return ([moved.get("y forward", "nothing"), "travels" if others else "stays", moved.get("dx backward", "nothing")],
             [error(y.data, X0 @ W0), error(w.grad, (X0.T @ G0)[mine]), error(x.grad, G0 @ W0.T)])
 
 
@@ -170,8 +171,8 @@ lesson.say("3 · one layer, cut in two ways, against the dense layer")
 rows, wrong = [], []
 for layer in (split_outputs, split_inputs):
     found_on_ranks = lesson.run(against_dense, layer)
-    worst = [max(errors[k] for _, _, errors in found_on_ranks) for k in range(3)]
-    rows.append((layer.__name__, found_on_ranks[0][0], "stays", found_on_ranks[0][1], *worst))
+    worst = [max(errors[k] for _, errors in found_on_ranks) for k in range(3)]
+    rows.append((layer.__name__, *found_on_ranks[0][0], *worst))
     wrong += [f"{what} of {layer.__name__}" for what, off in zip(("y", "dW", "dx"), worst, strict=True) if off > 1e-13]
 lesson.table(("", "y", "dW", "dx", "error of y", "of dW", "of dx"), *rows)
 assert not wrong, f"A17: y, dW and dx are those of the dense layer, but here not: {', '.join(wrong)}"
@@ -272,8 +273,8 @@ assert moves[0][0] == 0 and all(change > 0.1 and equal for change, _, equal in m
 # %% [markdown]
 # ## 7 · f forgotten: the mistake that no forward pass shows
 #
-# The region without `enter`. **Predict** which of these are still right: the loss; the gradients of the last block; those of
-# the first block; the token embedding's.
+# `TensorRegion` puts f and g around each pair of a GPT; here its f, called `enter`, does nothing. **Predict** which of these are
+# still right: the loss; the gradients of the last block; those of the first block; the token embedding's.
 
 # %%
 
