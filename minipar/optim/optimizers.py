@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from minipar.errors import ConfigError
 from minipar.optim.flat import Flat
 
 BLOCK = 64 * 1024                                                   # elements: small enough for the cache, large enough for a call
@@ -82,12 +83,14 @@ class Adam(Optimizer):
 
     With M = sum of beta1^i g and V = sum of beta2^i g^2 the means are m' = M (1 - beta1) / (1 - beta1^t), likewise v'.
     Keeping M and V, all four factors fold into two numbers per step: rate = lr c1 / c2 and eps / c2, and p -= rate M /
-    (sqrt(V) + eps / c2).
+    (sqrt(V) + eps / c2). Raises ConfigError for betas that are not from 0 to below 1.
     """
 
     slots = ("gradients", "squares")                                # M and V
 
     def __init__(self, flat: Flat, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0):
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ConfigError(f"Adam: betas are {betas}; a mean that forgets needs numbers from 0 to below 1")
         self.betas, self.eps = betas, eps
         super().__init__(flat, weight_decay=weight_decay)
 

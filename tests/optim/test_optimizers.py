@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from minipar.errors import ConfigError
 from minipar.nn import Parameter, Start
 from minipar.optim import OPTIMIZERS, SGD, Adagrad, Adam, AdamW, Flat, Optimizer
 from minipar.optim import optimizers as module
@@ -131,6 +132,12 @@ def test_every_optimiser_goes_downhill(name: str) -> None:
             p.accumulate(2 * p.data)
         optimizer.step(0.05)
     assert math.fsum(flat.data**2) < 0.8 * before
+
+
+@pytest.mark.parametrize("betas", [(1.0, 0.99), (0.9, 1.0), (-0.1, 0.99), (0.9, math.nan)])
+def test_means_that_never_forget_are_refused(betas: tuple[float, float]) -> None:
+    with pytest.raises(ConfigError, match="needs numbers from 0 to below 1"):
+        AdamW(Flat(parameters()), betas=betas)
 
 
 @pytest.mark.parametrize("make, theirs", [
