@@ -156,7 +156,7 @@ def attempt(engine: MpiComm, body: Callable[..., Any], parameters: dict[str, Any
     except BaseException:
         wrong = f"rank {engine.rank} of {engine.size}:\n{traceback.format_exc()}"
     engine.lookout.leave("finished")                                # so that a rank that still waits for this one is told so
-    texts = exchange_texts(engine, json.dumps([wrong, ledger.page()]), why="what each rank found", tag=TAGS - 1)
+    texts = exchange_texts(engine, json.dumps([wrong, ledger.close()]), why="what each rank found", tag=TAGS - 1)
     engine.lookout.rejoin()
     reports = [json.loads(text) for text in texts]
     found = [text for text, _ in reports if text] or loose_ends([page for _, page in reports])

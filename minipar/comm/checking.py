@@ -41,11 +41,13 @@ class Checking(Wrapper):
         return Checking(part, self.ledger)
 
     def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
+        self.ledger.refuse_late_calls()
         request = self.inner.isend(array, dest, why=why, tag=tag)
         self.ledger.start(self, request)
         return request
 
     def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
+        self.ledger.refuse_late_calls()
         request = self.inner.irecv(out, source, why=why, tag=tag)
         self.ledger.start(self, request)
         return request
@@ -75,6 +77,7 @@ class Checking(Wrapper):
     def compare(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, why: str, root: int | None = None,
                 algorithm: str | None = None, counts: Sequence[int] | None = None) -> None:
         """Raises the same CommError on every rank of the group unless all of them are about to do the same."""
+        self.ledger.refuse_late_calls()
         if self.size == 1:
             return
         agreed = {"op": op, "count": None if shape is None else math.prod(shape), "dtype": dtype and str(dtype), "root": root,

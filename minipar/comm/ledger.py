@@ -11,6 +11,7 @@ from typing import Any
 
 from minipar.comm.caller import caller
 from minipar.comm.protocol import TAGS, Communicator, Request
+from minipar.errors import CommError
 
 Channel = tuple[str, int, int, int]                                 # group, from, to (world ranks), tag
 OURS = -1                                                           # stands for the tags of all collectives
@@ -20,7 +21,7 @@ class Ledger:
     """The books of world rank `rank`, over all groups it belongs to."""
 
     def __init__(self, rank: int) -> None:
-        self.rank = rank
+        self.rank, self.closed = rank, False
         self.sent: Counter[Channel] = Counter()
         self.received: Counter[Channel] = Counter()
         self.last: dict[Channel, tuple[str, str]] = {}              # the label and place of the last message sent
@@ -40,8 +41,16 @@ class Ledger:
     def settle(self, request: Request) -> None:
         self.open.pop(request, None)
 
-    def page(self) -> dict[str, list]:
-        """What the others need to know, as plain data that JSON can carry."""
+    def refuse_late_calls(self) -> None:
+        """Raises CommError once the job has ended: nobody would hear of it any more."""
+        if self.closed:
+            operation, place = caller()
+            raise CommError(f"rank {self.rank}: {operation} at {place} comes after the job's end; use the communicator within the "
+                            "`with job()` or the `run` that gave it")
+
+    def close(self) -> dict[str, list]:
+        """The job has ended. Returns what the others need to know, as plain data that JSON can carry."""
+        self.closed = True
         return {
             "sent": [[*channel, count, *self.last[channel]] for channel, count in self.sent.items()],
             "received": [[*channel, count] for channel, count in self.received.items()],

@@ -6,14 +6,19 @@
 Under mpirun `comm` is the MPI world, otherwise one rank. If a rank raises, the whole job ends within seconds, with that rank's
 traceback once (a MiniparError: one line) and a non-zero exit status; if ranks wait for one another, with the roll call.
 
+All that can fail belongs under the `with`: a rank that ends before it keeps the others waiting within MPI's own start, for START
+seconds.
+
 This is the one file besides the command line that reads the environment, because the launcher says nothing in any other way, and
 because a program that knows no command line still needs MINIPAR_TIMEOUT.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -25,6 +30,7 @@ from minipar.comm.solo import solo
 from minipar.errors import CommError, MiniparError
 
 TIMEOUT = 30.0
+START = 60.0                                                        # seconds until all ranks must have started, or the longest wait
 # What launchers tell each rank about the size of the job: Hydra (MPICH, Intel MPI) and Slurm's PMI; Open MPI's mpirun.
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 
@@ -56,14 +62,15 @@ def job(*, timeout: float | None = None, checked: bool = True, synchronous: bool
     started = ranks_started(os.environ)
     if started is not None:
         with told_in_one_line():
-            mpi_job, limit = import_mpi(started), timeout or timeout_from(os.environ)
+            limit = timeout or timeout_from(os.environ)
+            mpi_job = import_mpi(started, max(START, limit))
         with mpi_job(timeout=limit, checked=checked, synchronous=synchronous) as comm:
             yield comm
         return
     with told_in_one_line():
         alone = Checking(solo(synchronous=synchronous))
         yield alone if checked else alone.inner
-        raise_loose_ends([alone.ledger.page()])
+        raise_loose_ends([alone.ledger.close()])
 
 
 @contextmanager
@@ -77,15 +84,23 @@ def told_in_one_line() -> Iterator[None]:
         raise SystemExit(status) from None
 
 
-def import_mpi(started: int) -> Callable[..., AbstractContextManager[Communicator]]:
-    """The job over MPI. Raises CommError where mpi4py is missing, or belongs to another MPI than the launcher."""
+def import_mpi(started: int, limit: float) -> Callable[..., AbstractContextManager[Communicator]]:
+    """The job over MPI. Raises CommError where mpi4py is missing, or belongs to another MPI than the launcher.
+
+    To import MPI is to wait for all ranks, and nothing in Python goes on meanwhile: faulthandler's own thread ends a rank that
+    has waited for `limit` seconds, and shows where.
+    """
     try:
+        if limit < threading.TIMEOUT_MAX:
+            faulthandler.dump_traceback_later(limit, exit=True)
         with warnings.catch_warnings():                             # mpi4py warns of what is told below in one line
             warnings.simplefilter("ignore", RuntimeWarning)
             from minipar.comm.mpi.job import MPI, mpi_job
     except (ImportError, RuntimeError) as error:                    # RuntimeError: mpi4py finds no MPI library
         remedy = f"{sys.executable} -m pip install mpi4py mpich"
         raise CommError(f"started by mpirun, but mpi4py cannot be used ({error}); {remedy}") from error
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     if MPI.COMM_WORLD.size != started:
         raise CommError(f"the launcher started {started} ranks, but MPI sees {MPI.COMM_WORLD.size}: mpirun and mpi4py belong to "
                         f"different MPIs ({MPI.Get_library_version().splitlines()[0].strip()}); `minipar doctor` says what to do")

@@ -2,17 +2,19 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from minipar.comm.lookout import Lookout
-from minipar.comm.protocol import Request
+from minipar.comm.protocol import Communicator, Request
 from minipar.comm.solo import solo
 from minipar.comm.start import TIMEOUT, job, ranks_started, timeout_from
 from minipar.comm.waiting import EVERY_LOOK, FIRST_LOOK, LONGEST, PAUSE, Patience, cores
 from minipar.errors import CommError, DataError
+from tests.ranks import mpirun
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,6 +65,26 @@ def test_a_job_that_cannot_start_says_why_in_one_line(spoil: str, says: str) -> 
             "from minipar.comm.start import job\nwith job() as comm: print('started')\n")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2 and done.stdout == "" and says in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.mpi
+def test_a_rank_that_ends_before_the_job_keeps_nobody_waiting_for_ever() -> None:
+    """The others wait within MPI's start, and MPICH's launcher sees nothing wrong."""
+    code = ("import os, sys\nfrom minipar.comm import start\nstart.START = 1.0\n"
+            "if os.environ.get('PMI_RANK', os.environ.get('OMPI_COMM_WORLD_RANK')) == '1': sys.exit('no such file')\n"
+            "with start.job(timeout=0.5): pass\n")
+    done = mpirun(2, [sys.executable, "-c", code], limit=30)
+    assert done.returncode != 0 and "no such file" in done.stdout and "stopped: not done" not in done.stdout
+
+
+@pytest.mark.parametrize("call", [
+    lambda comm: comm.send(np.ones(1), 0, why="late"), lambda comm: comm.recv(np.ones(1), 0, why="late"),
+    lambda comm: comm.barrier(why="late")], ids=["send", "recv", "barrier"])
+def test_a_communicator_serves_no_longer_than_its_job(call: Callable[[Communicator], object]) -> None:
+    with job() as comm:
+        pass
+    with pytest.raises(CommError, match=r"rank 0: \w+ at test_start.py:\d+ comes after the job's end; use the communicator within"):
+        call(comm)
 
 
 def test_importing_minipar_s_communication_does_not_start_mpi() -> None:

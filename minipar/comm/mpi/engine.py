@@ -55,12 +55,13 @@ class MpiComm(Communicator):
             if not request.handle.Test(self.status):
                 return False
         except MPI.Exception as error:
-            request.done = True
-            raise self.refused(request, error) from None
-        request.done = True
-        if request.kind == "recv" and self.status.count != request.array.nbytes:
-            raise unfit(self, request, elements(self.status, request.array.dtype))
-        return True
+            request.handle = Failed(self.refused(request, error))
+        else:
+            if request.kind == "send" or self.status.count == request.array.nbytes:
+                request.done = True
+                return True
+            request.handle = Failed(unfit(self, request, elements(self.status, request.array.dtype)))
+        return request.handle.Test()
 
     def wait(self, request: Request) -> np.ndarray:
         if not self.test(request):
@@ -105,6 +106,16 @@ class MpiComm(Communicator):
             block[:] = 0
         self.barrier(why=why)
         return block
+
+
+class Failed:
+    """What stands for a request's handle once it has failed: it fails again, whenever it is asked, as that of a thread does."""
+
+    def __init__(self, error: CommError) -> None:
+        self.error = error
+
+    def Test(self, status: MPI.Status | None = None) -> bool:
+        raise self.error
 
 
 def elements(status: MPI.Status, dtype: np.dtype) -> str:
