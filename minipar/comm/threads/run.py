@@ -65,7 +65,7 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
         if hasattr(error, "add_note"):                              # Python 3.11
             error.add_note(f"raised by rank {rank} of {size}")
         raise error
-    raise_loose_ends([ledger.page() for ledger in ledgers])
+    raise_loose_ends([ledger.close() for ledger in ledgers])
     return results
 
 
