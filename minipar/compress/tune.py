@@ -6,11 +6,13 @@ each step.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from minipar.autograd import Tensor, backward
+from minipar.errors import DivergenceError
 from minipar.optim import Optimizer, clip_by_global_norm, cosine, warm_up
 
 Batch = tuple[np.ndarray, np.ndarray]
@@ -21,7 +23,8 @@ def fine_tune(loss: Callable[[np.ndarray, np.ndarray], Tensor], optimizer: Optim
     """Train for `steps` steps, the rate falling to a tenth of `lr` along a cosine; returns the losses, one per step.
 
     loss(tokens, targets) -> a scalar of the optimiser's parameters; batches(step) -> tokens and targets [B, T]; after() is
-    called when a step is done. Gradients are clipped to a norm of 1.
+    called when a step is done. Gradients are clipped to a norm of 1. Raises DivergenceError, and changes no weight any more,
+    where loss or gradient are not finite.
     """
     warm = min(steps // 10, 20)
     rate = warm_up(cosine(lr, lr / 10, steps - warm), warm)
@@ -30,7 +33,10 @@ def fine_tune(loss: Callable[[np.ndarray, np.ndarray], Tensor], optimizer: Optim
         optimizer.flat.zero_grad()
         value = loss(*batches(step))
         backward(value)
-        clip_by_global_norm(optimizer.flat.gradient(), 1.0)
+        norm = clip_by_global_norm(optimizer.flat.gradient(), 1.0)
+        if not math.isfinite(value.item() + norm):
+            raise DivergenceError(f"fine-tuning, step {step}: loss {value.item():g}, gradient norm {norm:g}; "
+                                  f"try a lower lr than {lr:g}")
         optimizer.step(rate(step))
         after()
         losses.append(value.item())

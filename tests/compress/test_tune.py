@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
-from minipar.autograd import Tensor, mean
+from minipar.autograd import Tensor, mean, sqrt
 from minipar.compress.prune import Mask, Masked
 from minipar.compress.tune import fine_tune
+from minipar.errors import DivergenceError
 from minipar.nn import Linear
 from minipar.optim import SGD, Adam, Flat
 from minipar.rng import stream
@@ -57,3 +60,17 @@ def test_a_mask_holds_all_along() -> None:
     fine_tune(loss, Masked(Adam(Flat(layer.parameters())), Mask({"layer.weight": keep})), batches, 20, 0.1,
               after=lambda: zeros.append(layer.weight.data[1, 0]))
     assert zeros == [0.0] * 20 and (layer.weight.data[keep] != 0).all()
+
+
+@pytest.mark.parametrize("spoil", [lambda loss: loss * math.nan, lambda loss: sqrt(loss * 0)], ids=["loss", "gradient"])
+def test_a_loss_or_gradient_that_is_not_finite_ends_it_and_leaves_the_weights(spoil: Callable[[Tensor], Tensor]) -> None:
+    layer, loss = regression()
+    calls: list[np.ndarray] = []
+
+    def spoilt(x: np.ndarray, y: np.ndarray) -> Tensor:
+        calls.append(layer.weight.data.copy())
+        return spoil(loss(x, y)) if len(calls) == 3 else loss(x, y)
+
+    with np.errstate(all="ignore"), pytest.raises(DivergenceError, match="step 2: .* gradient norm nan; try a lower lr"):
+        fine_tune(spoilt, Adam(Flat(layer.parameters())), batches, 20, 0.1)
+    assert len(calls) == 3 and np.array_equal(layer.weight.data, calls[-1])
