@@ -1,4 +1,8 @@
-"""The executor: every schedule gives the gradients of one process that takes the same micro-batches one after the other."""
+"""The executor: every schedule gives the gradients of one process that takes the same micro-batches one after the other.
+
+On threads tests/verify/test_pipelines.py proves every schedule under every layout; here they run where it does not: with fewer
+micro-batches than stages in bits, under mpirun, through checkpoints, validation, generation and mistakes.
+"""
 
 from __future__ import annotations
 
@@ -63,43 +67,31 @@ def require_equal(found: list[Finding], bits: bool = False) -> None:
         assert [one for one in found if one.item in ("gradients", "first update", "SGD weights") and not one.bits] == []
 
 
-@pytest.mark.parametrize("micro_batches", [2, 5])
 @pytest.mark.parametrize("schedule", TRAINING)
-def test_a_schedule_is_serial_accumulation_in_every_bit(schedule: str, micro_batches: int) -> None:
+def test_a_schedule_is_serial_accumulation_in_every_bit(schedule: str) -> None:
     """Where no weight has a copy, no sum over ranks takes place: with micro-batches in order, bits are equal."""
-    for pp in (2, 4):
-        of = case(Layout(pp=pp, pipeline=schedule), micro_batches=micro_batches, tied=False)
-        serial(replace(of, layout=Layout()))
-        for found in run(pp, findings, of):
-            require_equal(found, bits=True)
+    of = case(Layout(pp=4, pipeline=schedule), micro_batches=2, tied=False)
+    serial(replace(of, layout=Layout()))
+    for found in run(4, findings, of):
+        require_equal(found, bits=True)
 
 
-@ranks(2, 3, 4, mpi=[3])
+@ranks(3, engines=["mpi"])
 @pytest.mark.parametrize("schedule", TRAINING)
 def test_a_tied_table_gets_the_gradient_of_both_ends(comm: Communicator, schedule: str) -> None:
     require_equal(findings(comm, case(Layout(pp=comm.size, pipeline=schedule), tied=True)))
 
 
-@ranks(4, 8, mpi=[4])
+@ranks(4, engines=["mpi"])
 @pytest.mark.parametrize("values", [
-    dict(dp=2, gradients="buckets", bucket_bytes=3000), dict(tp=2), dict(tp=2, sequence_parallel=True),
-    dict(dp=2, pipeline="zb-v", gradients="buckets", bucket_bytes=3000), dict(tp=2, pipeline="interleaved", virtual=2),
-    dict(dp=2, gradients="bitwise"), dict(dp=2, gradients="shared", pipeline="gpipe"), dict(dp=2, gradients="parameter"),
+    dict(tp=2, pipeline="interleaved", virtual=2), dict(dp=2, gradients="bitwise"),
+    dict(dp=2, gradients="shared", pipeline="gpipe"), dict(dp=2, gradients="parameter"),
 ], ids=str)
 def test_pipelines_go_with_the_other_axes(comm: Communicator, values: dict[str, Any]) -> None:
     layout = Layout(**{"pp": comm.size // 2, **values})
     of = case(layout, heads=5, width=15)
     reference = of if layout.gradients != "bitwise" else replace(of, train=replace(of.train, micro_batches=1))
     require_equal(findings(comm, reference))
-
-
-@pytest.mark.parametrize("layers", [(3, 1, 1, 4), (0, 5, 4, 0)])
-@pytest.mark.parametrize("schedule", ["gpipe", "1f1b", "zb-h1"])
-def test_stages_of_any_sizes(schedule: str, layers: tuple[int, ...]) -> None:
-    """Also of no layers: an embedding alone, a head alone."""
-    of = case(Layout(pp=4, pipeline=schedule, stage_layers=layers))
-    for found in run(4, findings, of):
-        require_equal(found)
 
 
 def test_layers_are_shared_out_evenly() -> None:
@@ -205,7 +197,7 @@ def test_a_weight_that_is_spoilt_on_one_rank_ends_all_of_them(axes: dict[str, An
                                             "try a lower --lr"}
 
 
-@ranks(1, 2, 3, 4, mpi=[2])
+@ranks(1, 4, mpi=[2])
 @pytest.mark.parametrize("schedule", ["1f1b", "interleaved", "zb-v"])
 def test_a_checkpoint_goes_on_under_any_layout(comm: Communicator, schedule: str) -> None:
     """Written under a pipeline, read by one process, and the other way round: the arrays are the same, and so is the next step."""
@@ -226,7 +218,7 @@ def test_a_checkpoint_goes_on_under_any_layout(comm: Communicator, schedule: str
         np.testing.assert_allclose(back[name], array, rtol=0, atol=1e-12 * abs(array).max())
 
 
-@ranks(1, 2, 3, 4, mpi=[4])
+@ranks(3, 4, mpi=[4])
 @pytest.mark.parametrize("axes", [dict(pipeline="1f1b"), dict(pipeline="interleaved"), dict(pipeline="zb-v"), dict(tp=2)], ids=str)
 def test_every_layout_generates_the_same_text(comm: Communicator, axes: dict[str, Any]) -> None:
     tp = axes.get("tp", 1) if comm.size % 2 == 0 else 1

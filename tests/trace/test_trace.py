@@ -56,11 +56,11 @@ def on_threads(layout: Layout, micro_batches: int, **values: object) -> Trace:
 @pytest.mark.parametrize("schedule", ["gpipe", "1f1b", "interleaved", "zb-h1"])
 def test_the_measured_bubble_is_the_published_one(schedule: str, pp: int) -> None:
     """As an exact fraction, and so is every start and end."""
-    trace = on_threads(Layout(pp=pp, pipeline=schedule), 2 * pp)
+    trace = on_threads(Layout(pp=pp, pipeline=schedule), pp + 1)
     expected = predicted(trace, FREE, 0)
     assert (trace.measured.start, trace.measured.end) == (expected.start, expected.end)
     virtual = trace.schedule.stages // pp
-    assert trace.measured.bubble() == closed_bubble(schedule, pp, 2 * pp, virtual=virtual)
+    assert trace.measured.bubble() == closed_bubble(schedule, pp, pp + 1, virtual=virtual)
 
 
 @ranks(2, 3, 4, mpi=[3])
