@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 
 import numpy as np
 
 from minipar.autograd import gradcheck
+from minipar.cli.options import SIZES, VOCABULARY, add_table
 from minipar.cli.ranks import require_one_process
 from minipar.config import ModelConfig
+from minipar.errors import ConfigError
 from minipar.nn import GPT
 from minipar.rng import stream
 
 LIMIT = 1e-7                                                        # relative error that a right gradient stays below
+DEFAULTS = dict(vocabulary=11, context=5, layers=2, heads=2, width=8)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--layers", type=int, default=2)
-    parser.add_argument("--heads", type=int, default=2)
-    parser.add_argument("--width", type=int, default=8)
-    parser.add_argument("--context", type=int, default=5)
-    parser.add_argument("--vocabulary", type=int, default=11)
-    parser.add_argument("--tied", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--bias", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--seed", type=int, default=0)
+    told = ", ".join(f"{name} {value}" for name, value in DEFAULTS.items())
+    add_table(parser, f"model (default: {told})", {**VOCABULARY, **SIZES}, ModelConfig, notes=False)
+    parser.add_argument("--seed", type=int, default=0, help="of the weights and the tokens (default 0)")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     require_one_process("minipar gradcheck")
-    config = ModelConfig(vocabulary=options.vocabulary, context=options.context, layers=options.layers, heads=options.heads,
-                         width=options.width, tied=options.tied, bias=options.bias)
+    config = ModelConfig(**{**DEFAULTS, **{f.name: getattr(options, f.name) for f in fields(ModelConfig) if f.name in options}})
+    if config.width == 2:
+        raise ConfigError("a LayerNorm makes 1 and -1 of nearly any two numbers, so differences see nothing but rounding; "
+                          "choose a --width other than 2")
     model, rng = GPT(config, seed=options.seed, dtype=np.float64), stream(options.seed, "gradcheck")
     for p in model.parameters():
         p.data += 0.3 * rng.standard_normal(p.shape)                # away from zero, where mistakes in biases would not show

@@ -9,14 +9,15 @@ from typing import Any
 from minipar.config import PRESETS, ModelConfig, TrainConfig
 
 # flag: (field of ModelConfig, help)
-MODEL = {
+VOCABULARY = {"--vocabulary": ("vocabulary", "different tokens")}    # which a text otherwise tells
+SIZES = {
     "--layers": ("layers", "blocks of attention and MLP"),
     "--heads": ("heads", "attention heads; must divide the width"),
     "--width": ("width", "model width"),
     "--hidden": ("hidden", "width inside the MLP; 0 for four times the width"),
     "--context": ("context", "tokens that the model sees at once"),
-    "--dropout": ("dropout", "rate of dropout"),
 }
+MODEL = {**SIZES, "--dropout": ("dropout", "rate of dropout")}
 TRAIN = {
     "--data": ("data", "a UTF-8 file or a folder of them (default: the documentation that comes with Python)"),
     "--tokenizer": ("tokenizer", "char or byte"),
@@ -65,8 +66,9 @@ def add_table(parser: argparse.ArgumentParser, title: str, table: dict[str, tupl
         group.add_argument(flag, dest=name, type=kind, default=argparse.SUPPRESS, metavar=name.upper(),
                            help=text + note)
     if config is ModelConfig:
-        for flag in ("tied", "bias"):
-            group.add_argument(f"--{flag}", action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS)
+        for flag, text in (("tied", "the head uses the token embedding"), ("bias", "linear layers and LayerNorms have biases")):
+            group.add_argument(f"--{flag}", action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS,
+                               help=f"{text} (the default)")
 
 
 def given(options: argparse.Namespace, config: type) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import fields, replace
 
 from minipar.cli.files import write_json
-from minipar.cli.options import MODEL, TRAIN, add_table, word
+from minipar.cli.options import MODEL, TRAIN, VOCABULARY, add_table, word
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.comm.protocol import Communicator
 from minipar.config import ModelConfig, TrainConfig
@@ -17,7 +17,6 @@ from minipar.verify import Case, Report, run_alone, uneven_case, verify
 from minipar.verify.findings import Finding
 from minipar.verify.mutants import MUTANTS
 
-SIZES = {"--vocabulary": ("vocabulary", "different tokens"), **MODEL}
 STEPS = {flag: TRAIN[flag] for flag in ("--batch", "--micro-batches", "--recompute", "--dtype", "--seed")}
 MEANING = {
     "initial weights": "weights before the first step",
@@ -41,7 +40,7 @@ MEANING = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_layout_options(parser)
-    add_table(parser, "model (default: small, with sizes that do not divide)", SIZES, ModelConfig, notes=False)
+    add_table(parser, "model (default: small, with sizes that do not divide)", {**VOCABULARY, **MODEL}, ModelConfig, notes=False)
     add_table(parser, "training", STEPS, TrainConfig, notes=False)
     parser.add_argument("--serial", action="store_true", help="hold it against the same micro-batches one after the other, not the "
                         "batch in one piece: of a pipeline with --no-tied, all of SGD in bits")

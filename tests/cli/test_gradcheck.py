@@ -34,5 +34,11 @@ def test_a_wrong_gradient_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert "parameters: WRONG in blocks.0.mlp.down.bias" in capsys.readouterr().out.splitlines()[-1]
 
 
+def test_a_right_gradient_is_not_accused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A LayerNorm of nearly equal numbers is so curved that the first step of the differences is far too large."""
+    assert call(*SMALL, "--seed", 1) == 0
+
+
 def test_sizes_that_do_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "differences see nothing but rounding; choose a --width other than 2" in refused(capsys, "gradcheck", "--width", 2)
     assert "3 heads do not divide the width 8" in refused(capsys, "gradcheck", "--heads", 3)
