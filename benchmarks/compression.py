@@ -210,9 +210,10 @@ def main() -> None:
     keep_freed_memory()
     began = time.perf_counter()
     try:
+        options.picture.parent.mkdir(parents=True, exist_ok=True)    # before minutes of work, rather than after them
         subject = (of_run(options.run, options.data, Effort(), options.seed) if options.run
                    else trained(load_text(options.data), Effort(), options.seed))
-    except MiniparError as error:
+    except (MiniparError, OSError) as error:
         sys.exit(f"compression.py: {error}")
     rows = []
     print("| method | setting | validation loss | bytes on disk | of float32 |\n|---|---|---|---|---|")
@@ -220,7 +221,6 @@ def main() -> None:
         rows.append(row)
         part = row.bytes / rows[0].bytes
         print(f"| {row.method} | {row.setting} | {row.loss:.3f} | {row.bytes:,} | {part:.3f} |", flush=True)
-    options.picture.parent.mkdir(parents=True, exist_ok=True)
     draw_compression(rows).savefig(options.picture, dpi=110)
     print(f"\n{time.perf_counter() - began:.0f} s, {time.process_time():.0f} s of the processor; picture: {options.picture}")
 

@@ -31,7 +31,10 @@ IN_16_BITS: Mapping[str, bool] = {
 
 @dataclass
 class Tally:
-    """Of the numbers that were rounded: how many there were, how many became infinite, how many became zero."""
+    """Of the numbers that were rounded: how many there were, how many became infinite, how many became zero.
+
+    Recomputation rounds numbers again, and they count again.
+    """
 
     numbers: int = 0
     overflows: int = 0
