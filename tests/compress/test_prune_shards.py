@@ -23,7 +23,7 @@ from minipar.compress.prune import (
     unit_scores,
 )
 from minipar.config import ModelConfig
-from minipar.errors import LayoutError, RangeError
+from minipar.errors import ConfigError, LayoutError, RangeError
 from minipar.nn import GPT
 from minipar.optim import AdamW, Flat
 from minipar.parallel.tensor import TensorRegion
@@ -80,6 +80,14 @@ def test_ranks_that_do_not_add_up_disagree_with_the_whole(comm: Communicator) ->
     whole, part, shards = models(comm)
     alone = magnitude_mask(linear_weights(part), 0.5)
     assert not is_part(alone, magnitude_mask(linear_weights(whole), 0.5), shards)
+
+
+@ranks(2, mpi=[])
+def test_an_array_that_is_no_parameter_of_the_shards_is_refused(comm: Communicator) -> None:
+    """Is it the whole on every rank, or a part on each? Nobody can say."""
+    _, part, shards = models(comm)
+    with pytest.raises(ConfigError, match="how up lies on the ranks is not known"):
+        magnitude_mask({"up": part.blocks[0].mlp.up.weight.data}, 0.5, shards=shards)
 
 
 @ranks(3)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minipar.compress.reduction import Reduce, alone
-from minipar.errors import RangeError
+from minipar.errors import ConfigError, RangeError
 from minipar.nn import Parameter
 
 DIGIT = 16                                                          # bits that one round looks at
@@ -38,19 +38,22 @@ ALONE = Shards((), alone)                                           # one proces
 class Order:
     """Scores as unsigned integers in the same order (`keys`), and where each of them stands among all of all ranks.
 
-    Raises RangeError, on all ranks alike, where a score is not finite: it has no place in an order.
+    Raises RangeError, on all ranks alike, where a score is not finite: it has no place in an order; ConfigError for a name that
+    is not among the shards' parameters.
     """
 
     def __init__(self, scores: Scores, shards: Shards):
-        require_finite(scores, shards)
         known = {p.name: p for p in shards.parameters}
+        if known and (strange := [name for name in scores if name not in known]):
+            raise ConfigError(f"pruning: how {strange[0]} lies on the ranks is not known; give Shards its parameter, too")
+        require_finite(scores, shards)
         self.parameters = [known.get(name) for name in scores]
         self.dtype = np.result_type(np.float32, *scores.values())
         self.keys = [_to_key(s.astype(self.dtype, copy=False)) for s in scores.values()]
         self.sizes = [p.size if p else key.size for p, key in zip(self.parameters, self.keys, strict=True)]
         self.size = sum(self.sizes)                                 # of all scores of all ranks
         # What every rank holds whole counts once. One process counts all of its own.
-        self.apart = [not shards.parameters or (p is not None and p.is_cut) for p in self.parameters]
+        self.apart = [p is None or p.is_cut for p in self.parameters]
         self.reduce = shards.reduce
 
     def lowest(self, k: int) -> list[np.ndarray]:
