@@ -116,8 +116,11 @@ def test_a_gpt_with_calibrated_activations_is_near_the_float_one() -> None:
     assert 0 < error < 0.1
 
 
-def test_calibration_that_fails_leaves_the_model_as_it_was() -> None:
+@pytest.mark.parametrize("prepared", [False, True])
+def test_calibration_that_fails_leaves_the_model_as_it_was(prepared: bool) -> None:
     model = gpt()
+    if prepared:
+        quantize_in_training(model, Scheme(3))
     before = model(INPUTS).data
     with pytest.raises(ZeroDivisionError):
         quantize_static(model, lambda: 1 / 0)

@@ -41,7 +41,8 @@ def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards
     per_layer   drop the ratio of every array; if not, of all n weights of all arrays together
     shards      how the arrays lie on the ranks of tp; every rank gets its part of the mask that one process would get
 
-    Raises ConfigError for another ratio, RangeError where a score is not finite, on all ranks alike.
+    Raises ConfigError for another ratio or an array that shards do not know, RangeError where a score is not finite: on all
+    ranks alike.
     """
     require_ratio(ratio)
     groups = [{name: s} for name, s in scores.items()] if per_layer else [scores]

@@ -66,14 +66,15 @@ def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = W
     if activations.axis is not None:
         raise ConfigError("calibration finds one range for all rows to come; choose activations without an axis")
     watches = {layer: Watch(float_weight(layer)) for layer in linear_layers(model)}
+    before = {layer: layer.product for layer in watches}
     try:
         for layer, watch in watches.items():
             layer.product = watch
         with no_grad():
             run()
     finally:
-        for layer in watches:
-            layer.product = None
+        for layer, product in before.items():
+            layer.product = product
     for layer, watch in watches.items():
         if not watch.seen:
             raise ConfigError(f"no calibration data came through {layer.name}; run() must use the whole model")
