@@ -47,8 +47,7 @@ def array_bytes() -> int:
     return sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces([domain]).traces)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("put_off", [False, True])
+@pytest.mark.parametrize("name, put_off", [*((name, False) for name in OPTIMIZERS), ("adamw", True)])
 def test_memory_returns_to_weights_gradients_and_optimiser(name: str, put_off: bool) -> None:
     """To the byte, with the garbage collector off: no cycle holds an activation, no cache grows."""
     train(*trainable(name), 1)                                      # fills the small caches (masks, vectors of ones)
