@@ -6,10 +6,11 @@ Every rank does the same; rank 0 alone writes files, shows the progress and prin
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 from tqdm import tqdm
@@ -104,6 +105,7 @@ def _new(folder: Run, options: argparse.Namespace, grid: Grid) -> Trainer:
     tokenizer = make_tokenizer(train.tokenizer, text)
     model = ModelConfig(**{**given(options, ModelConfig), "vocabulary": tokenizer.vocab_size})
     trainer = Trainer(model, train, tokenizer, tokenizer.encode(text), grid)
+    _require_same(trainer)
     folder.create(_asked(trainer))
     folder.save(trainer)                                            # from here on there is always one to go on from
     return trainer
@@ -124,10 +126,26 @@ def _resumed(folder: Run, options: argparse.Namespace, grid: Grid) -> Trainer:
         raise CheckpointError(f"{path} was trained on another text: {error}; give the same --data") from error
     trainer = Trainer(model, train, tokenizer, tokens, grid)
     trainer.restore(arrays, meta, path)
+    _require_same(trainer)
     if trainer.done >= train.steps:
         raise CheckpointError(f"{path} has done all {train.steps} steps; give more with --steps")
     folder.go_on(_asked(trainer), trainer.done)
     return trainer
+
+
+def _require_same(trainer: Trainer) -> None:
+    """Raises DataError where ranks have different texts, options or steps to begin from.
+
+    Such ranks would exchange gradients all the same, and nobody would notice. All ranks call it.
+    """
+    config = replace(trainer.config, data="")                       # a path may be another one on each host
+    known = repr((trainer.model, config, trainer.grid.layout, trainer.text, trainer.done))
+    world = trainer.grid.world
+    alike = world.split(int.from_bytes(hashlib.blake2b(known.encode(), digest_size=7).digest(), "big"), why="same training")
+    assert alike is not None, "every rank has a color"
+    if alike.size < world.size:
+        raise DataError(f"only {alike.size} of {world.size} ranks agree with rank {world.rank} on text, options and step; "
+                        f"start all ranks alike, with the same text on every host")
 
 
 def _asked(trainer: Trainer) -> dict[str, dict]:

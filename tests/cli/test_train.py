@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ import pytest
 from minipar.checkpoint.archive import load
 from minipar.checkpoint.folder import Checkpoints
 from minipar.comm.counting import Counting
-from tests.commands import call, finished
-from tests.tiny import MODEL, TRAIN, contents, losses, options
+from tests.commands import call, finished, refused
+from tests.tiny import MODEL, TEXT, TRAIN, contents, losses, options
 
 
 def test_a_run_and_what_it_leaves(tmp_path: Path) -> None:
@@ -60,6 +61,15 @@ def test_a_folder_whose_name_is_no_utf8(tmp_path: Path, capsys: pytest.CaptureFi
     run = tmp_path / "caf\udce9"                                    # as Python reads the byte 0xe9
     assert call("train", *options(tmp_path, steps=1), "--out", run) == 0
     assert r"caf\udce9" in (run / "summary.txt").read_text()
+
+
+def test_ranks_that_read_different_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
+    """As on hosts with different copies of a file, or different versions of Python's documentation."""
+    words = [*options(tmp_path), "--dp", 2, "--engine", "threads", "--out", tmp_path / "run"]
+    texts = {"rank 0": TEXT, "rank 1": TEXT[::-1]}
+    monkeypatch.setattr("minipar.cli.train.load_text", lambda path: texts[threading.current_thread().name])
+    assert "only 1 of 2 ranks agree with rank" in refused(capsys, "train", *words) and not (tmp_path / "run").exists()
 
 
 def test_config_json_says_what_was_asked_for(pristine: Path) -> None:
