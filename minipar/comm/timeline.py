@@ -4,8 +4,9 @@ One process per rank, one line in it for the program and one for its link to the
 sending to its receiving. The format is Chrome's ("Trace Event Format", 2016): complete events "X", flows from "s" to "f".
 
 Perfetto is stricter than the format. It counts whole nanoseconds and drops a slice that begins before the last one of its line
-has ended; it takes arrows whose names are numbers, in an order in which none ends before it begins; and it keeps process 0 and
-thread 0 for the idle task of Linux.
+has ended. It takes arrows whose names are numbers, in an order in which none ends before it begins, and draws them from the slice
+that begins first: so what a rank waits before a message is under way is a slice of its own. And it keeps process 0 and thread 0
+for the idle task of Linux.
 """
 
 from __future__ import annotations
@@ -88,17 +89,23 @@ def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:
     rows = [row for rank in sorted({event.rank for event in events}) for row in _names(rank)]
     for event in events:
         begin, end = _nanoseconds(event.begin), _nanoseconds(event.end)
-        args = {"op": event.op, "peer": event.peer, "bytes": event.bytes} if event.peer is not None else {}
-        rows.append({"ph": "X", "name": event.why or event.kind, "cat": event.kind, "ts": begin / 1000,
-                     "dur": (end - begin) / 1000, **_place(event.rank, event.track), "args": args})
-        if event.flow in arrows:
-            arrow = {"name": "message", "cat": "message", "id": arrows[event.flow], **_place(event.rank, event.track)}
-            if event.kind == "send":
-                rows.append({"ph": "s", "ts": begin / 1000, **arrow})
-            else:                                                   # "e": to the slice around ts, so not where the next one begins
-                last = max(begin, end - 1, _nanoseconds(sent[event.flow].begin))
-                rows.append({"ph": "f", "bp": "e", "ts": min(last, end) / 1000, **arrow})
+        arrow = {"name": "message", "cat": "message", "id": arrows.get(event.flow), **_place(event.rank, event.track)}
+        if event.flow in arrows and event.kind == "recv" and begin < (under_way := _nanoseconds(sent[event.flow].begin)):
+            rows.append(_slice(event, "wait", begin, min(under_way, end)))
+            begin = min(under_way, end)
+        rows.append(_slice(event, event.kind, begin, end))
+        if event.flow in arrows and event.kind == "send":
+            rows.append({"ph": "s", "ts": begin / 1000, **arrow})
+        elif event.flow in arrows:                                  # "e": to the slice around ts, so not where the next one begins
+            rows.append({"ph": "f", "bp": "e", "ts": max(begin, end - 1) / 1000, **arrow})
     return {"traceEvents": rows, "displayTimeUnit": "ms"}
+
+
+def _slice(event: Event, kind: str, begin: int, end: int) -> dict[str, Any]:
+    """begin, end: nanoseconds."""
+    args = {"op": event.op, "peer": event.peer, "bytes": event.bytes} if event.peer is not None else {}
+    return {"ph": "X", "name": event.why or event.kind, "cat": kind, "ts": begin / 1000, "dur": (end - begin) / 1000,
+            **_place(event.rank, event.track), "args": args}
 
 
 def _order(event: Event) -> tuple[bool, int, float | Fraction, bool, float | Fraction]:
@@ -118,12 +125,10 @@ def _place(rank: int, track: str) -> dict[str, int]:
 
 def _names(rank: int) -> list[dict[str, Any]]:
     """What tells a viewer the names and the order of a rank and of its tracks."""
-    rows: list[dict[str, Any]] = []
+    about = [("process_name", TRACKS[0], {"name": f"rank {rank}"}), ("process_sort_index", TRACKS[0], {"sort_index": rank})]
     for number, track in enumerate(TRACKS):
-        about = {"process_name": {"name": f"rank {rank}"}, "process_sort_index": {"sort_index": rank},
-                 "thread_name": {"name": track}, "thread_sort_index": {"sort_index": number}}
-        rows += [{"ph": "M", "name": name, **_place(rank, track), "args": args} for name, args in about.items()]
-    return rows
+        about += [("thread_name", track, {"name": track}), ("thread_sort_index", track, {"sort_index": number})]
+    return [{"ph": "M", "name": name, **_place(rank, track), "args": args} for name, track, args in about]
 
 
 def write_trace(path: str | Path, events: Iterable[Event]) -> None:

@@ -30,18 +30,22 @@ def lost(document: dict[str, Any]) -> list[str]:
             continue
         if not row["pid"] or not row["tid"]:
             found.append(f"{row['name']}: 0 is the idle task")
-        around = lines.setdefault((row["pid"], row["tid"]), [])     # slices that may be open: (end, name), the innermost last
+        around = lines.setdefault((row["pid"], row["tid"]), [])     # slices that may be open: (end, begin, name), innermost last
         if row["ph"] == "X":
             begin, length = round(1000 * row["ts"]), round(1000 * row["dur"])
             while around and (around[-1][0] < begin or around[-1][0] == begin and length):
                 around.pop()
             if length < 0 or around and begin < around[-1][0] < begin + length:
                 found.append(f"{row['name']}: overlaps its neighbour")
-            around.append((begin + length, row["name"]))
+            around.append((begin + length, begin, row["name"]))
         elif row["ph"] == "s" and isinstance(row["id"], int) and around:
-            begun[row["id"]] = around[-1][1]
-        elif row["ph"] in "sf" and (not around or begun.pop(row["id"], None) != around[-1][1]):
-            found.append(f"{row['id']}: an arrow without its ends")
+            begun[row["id"]] = around[-1][1:]
+        elif row["ph"] in "sf":
+            begin, name = begun.pop(row["id"], (0, None))
+            if not around or name != around[-1][2]:
+                found.append(f"{row['id']}: an arrow without its ends")
+            elif around[-1][1] < begin:
+                found.append(f"{name}: an arrow that is drawn the wrong way round")
     return found + [f"{name}: an arrow with one end" for name in begun]
 
 
@@ -130,6 +134,8 @@ def slice_at(begin: float, duration: float, **more: Any) -> Event:
     (lambda rows: rows[-1].update(ph="?"), "no a known ph"),
     (lambda rows: rows.append(dict(rows[-1], ts=0.5e6)), "overlaps"),
     (lambda rows: rows[-1].update(pid=0), "idle"),
+    (lambda rows: rows.extend([dict(rows[-1], tid=9, ts=-1, dur=9e6), dict(rows[-1], ph="s", ts=0, id=5),
+                               dict(rows[-1], ph="f", bp="e", ts=1, tid=9, id=5)]), "the wrong way round"),
     (lambda rows: rows.append(dict(rows[-1], ph="s", id=5)), "one end"),
     (lambda rows: rows.append(dict(rows[-1], ph="s", id="m")), "without its ends"),
     (lambda rows: rows.append(dict(rows[-1], ph="f", bp="e", id=5)), "without its ends")])
