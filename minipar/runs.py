@@ -111,6 +111,8 @@ class Run:
         try:
             arrays, meta = load(path)
         except CheckpointError as error:
+            if isinstance(error.__cause__, OSError):                # it cannot be read; it may be a good one
+                raise
             raise CheckpointError(f"{error} (move this one away, and the one before it counts)") from error
         if lacking := sorted(META - meta.keys()):
             raise CheckpointError(f"{path} is no checkpoint of minipar train: it does not tell {', '.join(lacking)}; "

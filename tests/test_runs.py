@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from minipar.errors import CheckpointError
 from minipar.runs import Run, read_metrics
 
 
@@ -29,6 +30,14 @@ def test_lines_come_back_exactly_and_those_to_be_done_again_go(tmp_path: Path) -
     run.go_on({}, done=3)
     run.log(step=3, loss=-1.0)
     assert list(read_metrics(run.metrics)) == [{"step": s, "loss": s / 3} for s in range(3)] + [{"step": 3, "loss": -1.0}]
+
+
+def test_a_checkpoint_that_cannot_be_read_is_not_to_be_moved_away(tmp_path: Path) -> None:
+    loop = tmp_path / "checkpoints" / "step-00000003.npz"
+    loop.parent.mkdir()
+    loop.symlink_to(loop)                                            # refused to root, too
+    with pytest.raises(CheckpointError, match="cannot read .*step-00000003.npz: Too many levels of symbolic links$"):
+        Run(tmp_path).latest()
 
 
 def test_a_rank_that_does_not_write_leaves_no_trace(tmp_path: Path) -> None:
