@@ -113,8 +113,8 @@ class Tensor:
     def __init__(self, data: Any, *, requires_grad: bool = False):
         self.data = np.asarray(data)
         if self.data.dtype.kind not in ("fc" if requires_grad else "fciub"):
-            raise ShapeError(f"Tensor: {type(data).__name__} of {self.data.dtype}; a tensor holds numbers, floats if it is to have "
-                             f"a gradient")
+            raise ShapeError(f"Tensor: data is a {type(data).__name__} of dtype {self.data.dtype}; give an array of "
+                             f"{'floats, to have a gradient' if requires_grad else 'numbers'}")
         self.node: Node | None = None
         self.requires_grad = requires_grad
         self.grad: np.ndarray | None = None
