@@ -28,12 +28,24 @@ def caller() -> tuple[str, str]:
     return operation, f"{name}:{frame.f_lineno}"
 
 
+def after() -> str:
+    """ "after ValueError: no data": the exception on whose way out the program makes this call, as in a `finally`; else ""."""
+    error = sys.exc_info()[1]
+    return "" if error is None else f"after {type(error).__name__}: {error}".splitlines()[0][:80]
+
+
 def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
-    """This rank waits for this request of `comm`, in the call of the program that is under way."""
+    """This rank waits for this request of `comm`, in the call of the program that is under way. detail: what came instead."""
     operation, place = caller()
     tag = request.tag if request.tag < TAGS else None               # the tag of a collective tells a reader nothing
     group = "" if comm.name == "world" else comm.name
-    return State("waiting", comm.members[request.peer], group, request.kind, tag, operation, request.why, place, detail)
+    peer, detail = comm.members[request.peer], together(after(), detail)
+    return State("waiting", peer, group, request.kind, tag, operation, request.why, place, detail)
+
+
+def together(*details: str) -> str:
+    """Those that say something."""
+    return "; ".join(filter(None, details))
 
 
 def unfit(comm: Communicator, request: Request, came: str) -> CommError:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from minipar.comm.caller import caller
+from minipar.comm.caller import after, caller
 from minipar.comm.ledger import Ledger
 from minipar.comm.protocol import CHECK_TAG, Communicator, Request, exchange, exchange_texts
 from minipar.comm.wrapper import Wrapper
@@ -86,7 +86,7 @@ class Checking(Wrapper):
         fingerprint = np.array([zlib.crc32(said.encode())])
         if (exchange(self.inner, fingerprint, why=why, tag=CHECK_TAG) == fingerprint).all():
             return
-        account = json.dumps({**agreed, "shape": shape, "place": caller()[1]}, default=int)
+        account = json.dumps({**agreed, "shape": shape, "place": caller()[1], "after": after()}, default=int)
         accounts = exchange_texts(self.inner, account, why=why, tag=CHECK_TAG)
         raise CommError(disagreement(self, [json.loads(text) for text in accounts]))
 
@@ -109,4 +109,5 @@ def describe(account: dict, differs: list[str]) -> str:
     algorithm = f" by {account['algorithm']}" if "algorithm" in differs else ""
     counts = f" with counts {account['counts']}" if "counts" in differs else ""
     number = f" (after {account['number']} others)" if "number" in differs else ""
-    return f"{account['op']}{array}{root}{algorithm}{counts} '{account['why']}' at {account['place']}{number}"
+    cause = f" ({account['after']})" if account["after"] else ""
+    return f"{account['op']}{array}{root}{algorithm}{counts} '{account['why']}' at {account['place']}{number}{cause}"

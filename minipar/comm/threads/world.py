@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minipar.comm.caller import place_of
+from minipar.comm.caller import place_of, together
 from minipar.comm.protocol import TAGS, Request, is_whole
 from minipar.comm.rollcall import State, roll_call, stuck
 from minipar.errors import CommError, ConfigError
@@ -113,7 +113,7 @@ class World:
             if state.doing == "running" and thread is not None and thread.ident in frames:
                 state = replace(state, place=place_of(frames[thread.ident]))
             elif request is not None and request.kind == "recv":
-                state = replace(state, detail=self.strays(request.handle.channel))
+                state = replace(state, detail=together(state.detail, self.strays(request.handle.channel)))
             found.append(state)
         return found
 
