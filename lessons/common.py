@@ -8,7 +8,7 @@ A lesson is a script of cells, and one file runs in every way:
     cell by cell in VS Code or Jupyter                          `# %%` begins a cell; the ranks are threads
 
 Outside `lesson.run` all ranks execute the same statements on the same values, so a cell reads like a program of one process.
-Pictures go to FOLDER, by default lessons/pictures. With --fast a lesson trains less; its claims stay the same.
+Pictures go to FOLDER, by default runs/lessons. With --fast a lesson trains less; its claims stay the same.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from minipar.comm.start import job, ranks_started
 from minipar.comm.threads import run
 from minipar.errors import ConfigError
 
-PICTURES = Path(__file__).parent / "pictures"
+PICTURES = Path("runs/lessons")                                     # as for `minipar lesson run`
 
 
 class Lesson:
