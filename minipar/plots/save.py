@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -20,5 +21,6 @@ def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:
     ending = Path(path).suffix.lower().removeprefix(".")
     if ending not in FORMATS:
         raise ConfigError(f"{path} is to be a picture, but does not end in .png or .svg; choose one of them")
-    with replacing(path) as file:
+    with replacing(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")      # letters of somebody's file name are boxes then
         figure.savefig(file, format=ending, dpi=dpi)

@@ -40,7 +40,7 @@ def test_what_show_writes_can_be_read_again(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    own = tmp_path / "$x^$.json"                                    # a name and no formula, though matplotlib may think so
+    own = tmp_path / "$x^$ 我.json"                                  # no formula for matplotlib, and a letter that its font lacks
     own.write_text('{"orders": ["F0 B0 W0", "F0 B0 W0"]}')
     for schedule, ending, start in (("zb-h1", "png", b"\x89PNG"), (own, "svg", b"<?xml")):
         assert len(printed(capsys, "show", schedule, "--ranks", "2", "--out", tmp_path / f"a.{ending}")) == 4
