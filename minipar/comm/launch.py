@@ -98,7 +98,7 @@ def launch(ranks: int, command: Sequence[str], environ: Mapping[str, str], hostf
     words = [sys.executable, *command] if command[0].endswith(".py") else list(command)
     if shutil.which(words[0], path=inherited["PATH"]) is None:
         if Path(words[0]).is_file():
-            raise ConfigError(f"cannot launch {words[0]}: it is not executable; chmod +x {words[0]}, or put its interpreter before it")
+            raise ConfigError(f"cannot launch {words[0]}: it is not executable; put its interpreter before it, or chmod +x it")
         raise ConfigError(f"cannot launch {words[0]}: there is no such command in this environment or on the PATH")
     launcher = find_launcher(inherited["PATH"])
     if launcher is None:

@@ -76,8 +76,8 @@ def test_to_check_a_collective_takes_one_small_exchange(size: int) -> None:
     assert run(size, program, checked=False) == [((size - 1).bit_length(), 8 * (size - 1))] * size
 
 
-@pytest.mark.parametrize("clean_up", [
-    lambda comm: comm.barrier(why="clean up"), lambda comm: comm.recv(np.empty(1), 0, why="clean up")], ids=["collective", "message"])
+@pytest.mark.parametrize("clean_up", [lambda comm: comm.barrier(why="clean up"),
+                                      lambda comm: comm.recv(np.empty(1), 0, why="clean up")], ids=["collective", "message"])
 def test_an_error_that_a_finally_hides_is_told(clean_up: Callable[[Communicator], object]) -> None:
     """Else the message would only name what the ranks do on the way out."""
     def program(comm: Communicator) -> None:
