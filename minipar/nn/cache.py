@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 
 from minipar.autograd import Tensor, no_grad, softmax
+from minipar.errors import ShapeError
 from minipar.nn.gpt import GPT, Attend
 
 
@@ -25,11 +26,14 @@ class KVCache:
         self._layers: dict[int, np.ndarray] = {}                    # layer -> keys and values [2, B, h, S, K]
 
     def logits(self, tokens: np.ndarray) -> np.ndarray:
-        """Logits [B, V] of what follows the tokens [B, T]. Raises ShapeError beyond the model's context."""
+        """Logits [B, V] of what follows the tokens [B, T]. Raises ShapeError beyond the model's context, and for another B."""
         return self.extend(tokens).data[:, -1]
 
     def extend(self, x: np.ndarray | Tensor) -> Tensor:
         """What the model, or a part of it, makes of new tokens [B, T], or of activations [B, T, D]."""
+        for kept in self._layers.values():
+            if kept.shape[1] != x.shape[0]:
+                raise ShapeError(f"the cache holds {kept.shape[1]} sequences, these are {x.shape[0]}; make a KVCache for each batch")
         with no_grad():
             out = self.model(x, attend=self._core, start=self.length)
         self.length += x.shape[1]
