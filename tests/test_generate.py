@@ -58,7 +58,7 @@ def test_cached_logits_are_those_of_the_full_text() -> None:
             np.testing.assert_allclose(cache.logits(tokens[:, end - size : end]), full[:, end - 1], rtol=1e-12, atol=1e-12)
     with pytest.raises(ShapeError, match="9 tokens are more than the context of 8"):
         cache.logits(tokens[:, :1])
-    with pytest.raises(ShapeError, match="the cache holds 3 sequences, these are 1; make a KVCache for each batch"):
+    with pytest.raises(ShapeError, match="the cache holds 3 sequences, these are 1; make a cache per batch"):
         cache.logits(tokens[:1, :1])
 
 

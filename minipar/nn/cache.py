@@ -33,7 +33,7 @@ class KVCache:
         """What the model, or a part of it, makes of new tokens [B, T], or of activations [B, T, D]."""
         for kept in self._layers.values():
             if kept.shape[1] != x.shape[0]:
-                raise ShapeError(f"the cache holds {kept.shape[1]} sequences, these are {x.shape[0]}; make a KVCache for each batch")
+                raise ShapeError(f"the cache holds {kept.shape[1]} sequences, these are {x.shape[0]}; make a cache per batch")
         with no_grad():
             out = self.model(x, attend=self._core, start=self.length)
         self.length += x.shape[1]
