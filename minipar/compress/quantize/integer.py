@@ -32,7 +32,7 @@ def integer_matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     K, largest = a.shape[1], max(1, _largest(a) * _largest(b))
     if K * largest > INT32_MAX:
         raise RangeError(f"a sum of {K} products of up to {largest} may overflow 32 bits; "
-                         f"cut it into sums of at most {INT32_MAX // largest}")
+                         f"take fewer bits, or cut it into sums of at most {INT32_MAX // largest}")
     piece = EXACT_FLOAT32 // largest
     if piece < min(K, SHORTEST):
         return (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int32)
