@@ -8,10 +8,9 @@ from dataclasses import fields
 import numpy as np
 
 from minipar.autograd import gradcheck
-from minipar.cli.options import SIZES, VOCABULARY, add_table
+from minipar.cli.options import SIZES, VOCABULARY, add_table, require_precise
 from minipar.cli.ranks import require_one_process
 from minipar.config import ModelConfig
-from minipar.errors import ConfigError
 from minipar.nn import GPT
 from minipar.rng import stream
 
@@ -29,9 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     require_one_process("minipar gradcheck")
     config = ModelConfig(**{**DEFAULTS, **{f.name: getattr(options, f.name) for f in fields(ModelConfig) if f.name in options}})
-    if config.width == 2:
-        raise ConfigError("a LayerNorm makes 1 and -1 of nearly any two numbers, so differences see nothing but rounding; "
-                          "choose a --width other than 2")
+    require_precise(config)
     model, rng = GPT(config, seed=options.seed, dtype=np.float64), stream(options.seed, "gradcheck")
     for p in model.parameters():
         p.data += 0.3 * rng.standard_normal(p.shape)                # away from zero, where mistakes in biases would not show

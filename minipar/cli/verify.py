@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import fields, replace
 
 from minipar.cli.files import write_json
-from minipar.cli.options import MODEL, TRAIN, VOCABULARY, add_table, word
+from minipar.cli.options import MODEL, TRAIN, VOCABULARY, add_table, require_precise, word
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.comm.protocol import Communicator
 from minipar.config import ModelConfig, TrainConfig
@@ -56,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
     names = {field.name for config in (ModelConfig, TrainConfig) for field in fields(config)}
     case = uneven_case(layout_of(options), **{name: value for name, value in vars(options).items() if name in names})
     case = replace(case, serial=options.serial)
+    require_precise(case.model)
     reference = run_alone(case)                                     # before the mutant is planted
 
     def on_rank(world: Communicator) -> int:

@@ -40,5 +40,7 @@ def test_a_right_gradient_is_not_accused(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_sizes_that_do_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "differences see nothing but rounding; choose a --width other than 2" in refused(capsys, "gradcheck", "--width", 2)
+    for name in ("gradcheck", "verify"):
+        assert "nothing but rounding to its gradient; choose a --width other than 2" in refused(
+            capsys, name, "--width", 2, "--heads", 1)
     assert "3 heads do not divide the width 8" in refused(capsys, "gradcheck", "--heads", 3)
