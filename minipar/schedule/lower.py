@@ -6,7 +6,8 @@ makes it. All messages of one kind from one stage go through one channel, in the
 needs a later one first takes those before it, too.
 
 A sent array must stay until the message is through. Nobody says when that is; but whoever sends back something made after
-it received ours has received ours. At that point the program says `Sent`, and the array may go.
+it received ours has received ours. At that point the program says `Sent`, and the array may go. What nothing answers, as the
+gradients of GPipe, stays until the step ends.
 """
 
 from __future__ import annotations
