@@ -1,10 +1,15 @@
 """Programs under mpirun that end as they should."""
 
+import os
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from minipar.comm import unread
+from minipar.comm.unread import until_read
 from tests.ranks import mpirun
 
 START = "import sys, time\nfrom minipar.comm.start import job\n"
@@ -28,6 +33,20 @@ def test_a_right_program_ends_silently(code: str, tmp_path: Path) -> None:
     program.write_text(code + "\n")
     done = mpirun(3, [sys.executable, str(program)], limit=60)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_last_words_wait_for_a_launcher_that_is_slow_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"ValueError")
+    begin = time.monotonic()
+    threading.Timer(0.2, os.read, (reading, 10)).start()
+    until_read(writing)
+    assert time.monotonic() - begin >= 0.2
+    monkeypatch.setattr(unread, "LONGEST", 0.05)
+    os.write(writing, b"nobody reads this")
+    until_read(writing)
+    with open(os.devnull, "w") as file:
+        until_read(file.fileno())
 
 
 @pytest.mark.mpi

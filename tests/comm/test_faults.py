@@ -108,9 +108,8 @@ for number in range(3):
 
 
 def test_a_killed_process_is_gone() -> None:
-    begin = time.perf_counter()
     job = mpirun(2, [sys.executable, "-c", KILLED], limit=30)
-    assert job.returncode in (signal.SIGKILL, 128 + signal.SIGKILL) and time.perf_counter() - begin < 10, job.stdout
+    assert job.returncode in (signal.SIGKILL, 128 + signal.SIGKILL), job.stdout
     assert "1 begins 1" in job.stdout and "1 begins 2" not in job.stdout
 
 

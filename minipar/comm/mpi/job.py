@@ -16,9 +16,10 @@ from minipar.comm.ledger import Ledger
 from minipar.comm.mpi.engine import MPI, MpiComm
 from minipar.comm.mpi.world import world
 from minipar.comm.protocol import FINISH_TAG, Communicator, exchange_texts
+from minipar.comm.unread import until_read
 
 OTHER_NODE, OTHER_RANK = 0.3, 3.0       # seconds to leave the word to the first node, and to the rank that speaks for its node
-FORWARD = 0.1                           # seconds for the launcher to forward what was said, before it ends the job
+FORWARD = 0.1                           # seconds for the launcher to forward what it has read, before it ends the job
 
 
 @contextmanager
@@ -60,6 +61,7 @@ def end_job(engine: MpiComm, error: BaseException) -> NoReturn:
     if first:
         sys.stdout.flush()
         print(text, file=sys.stderr, flush=True)
+        until_read(2)
         time.sleep(FORWARD)
     else:
         time.sleep(OTHER_RANK)
