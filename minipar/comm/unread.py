@@ -3,15 +3,16 @@
 import fcntl
 import termios
 import time
+from typing import Any
 
 LONGEST = 5.0               # seconds until nobody is thought to read any more
 
 
-def until_read(file: int) -> None:
-    """Wait until the other end of a pipe has read it empty, at most LONGEST seconds. file: its descriptor here."""
+def until_read(file: Any) -> None:
+    """Wait until the other end of a pipe has read it empty, at most LONGEST seconds. file: this end, or its descriptor."""
     deadline = time.monotonic() + LONGEST
     try:
         while any(fcntl.ioctl(file, termios.FIONREAD, bytes(4))) and time.monotonic() < deadline:
             time.sleep(0.01)
-    except OSError:                                                 # no pipe
+    except (OSError, ValueError):                                   # no pipe; closed, or no file at all
         pass

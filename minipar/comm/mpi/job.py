@@ -58,10 +58,11 @@ def end_job(engine: MpiComm, error: BaseException) -> NoReturn:
     text, status = last_words(error, engine.rank, engine.size)
     if engine.nodes[engine.rank] > 0:
         time.sleep(OTHER_NODE)
+    sys.stdout.flush()
     if first:
-        sys.stdout.flush()
         print(text, file=sys.stderr, flush=True)
-        until_read(2)
+        for file in (sys.stdout, sys.stderr):
+            until_read(file)
         time.sleep(FORWARD)
     else:
         time.sleep(OTHER_RANK)
