@@ -14,7 +14,8 @@ import time
 from minipar.comm.caller import of_the_program
 
 ANSWER = 2.0                # seconds that a process gets to answer
-LINE = re.compile(r'File "(.*)", line (\d+) in .*\n')              # of a stack, which is written from its innermost line on
+NO_LINE = "???"             # what faulthandler says for an instruction that CPython has added and that stands on no line
+LINE = re.compile(r'File "(.*)", line (\d+|\?\?\?) in .*\n')      # of a stack, which is written from its innermost line on
 
 
 def be_findable() -> int:
@@ -35,9 +36,14 @@ def find(pid: int, handle: int) -> str:
             answer, deadline = b"", time.monotonic() + ANSWER
             while time.monotonic() < deadline:
                 answer += file.read()                               # it may come in pieces
-                for path, line in LINE.findall(answer.decode(errors="replace")):
-                    if of_the_program(path):
-                        return f"{os.path.basename(path)}:{line}"
+                lines = LINE.findall(answer.decode(errors="replace"))
+                path, line = next((entry for entry in lines if of_the_program(entry[0])), ("", ""))
+                if line == NO_LINE:                                 # ask again: a moment later it is on one
+                    file.seek(0, os.SEEK_END)
+                    os.kill(pid, signal.SIGUSR2)
+                    answer = b""
+                elif line:
+                    return f"{os.path.basename(path)}:{line}"
                 time.sleep(0.01)
     except OSError:
         pass
