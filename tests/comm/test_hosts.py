@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,16 @@ class Hosts:
     hostfile: Path
 
 
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+def ip(*words: str) -> str:
+    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
+
+
+def until_connected(names: tuple[str, str]) -> None:
+    """A cable carries some time after both its ends are up, and MPI finds no way to a host before."""
+    end = time.monotonic() + 20
+    while not all("state UP" in ip("-n", name, "link", "show", "cable") for name in names):
+        assert time.monotonic() < end, "the cable does not come up"
+        time.sleep(0.01)
 
 
 def impossible(reason: str) -> NoReturn:
@@ -78,6 +87,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
             ip("-n", name, "addr", "add", f"{address}/24", "dev", "cable")
             for interface in ("lo", "cable"):
                 ip("-n", name, "link", "set", interface, "up")
+        until_connected(names)
     except FileNotFoundError:
         impossible("no iproute2: apt-get install iproute2")
     except subprocess.CalledProcessError as error:
