@@ -14,14 +14,23 @@ import os
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 from minipar.comm.rollcall import State
 
 SLOT = 1024
 PROCESS_TABLE = "/proc"                                             # Linux; macOS has none
-HEAD = struct.Struct("=IIIII")      # version (odd while being written), looks, pid, where it answers (whereabouts.py), text length
-VERSION, LOOKS, _, _, LENGTH = range(5)                             # places of its words
+HEAD = struct.Struct("=IIIIII")     # version (odd while being written), looks, pid, where it answers, its lifeline, text length
+VERSION, LOOKS, _, _, _, LENGTH = range(6)                          # places of its words
 CLAIM = struct.Struct("=I")                                         # in the first slot: 1 once a rank has reported the job's error
+
+
+class Process(NamedTuple):
+    """A rank's process, and two of its open files: where it tells where it is (whereabouts.py), and its lifeline (lifeline.py)."""
+
+    pid: int
+    answers: int
+    lifeline: int
 
 
 @dataclass(frozen=True)
@@ -42,9 +51,9 @@ class Board:
         # Word by word, each in one store: pack_into clears all it is about to write, and a reader may come just then.
         self.words = memoryview(self.memory).cast("I")
 
-    def sign_in(self, rank: int, pid: int, answers: int = 0) -> None:
-        """`answers`: where the process tells where it is (`whereabouts.be_findable`)."""
-        HEAD.pack_into(self.memory, self._at(rank), 0, 0, pid, answers, 0)
+    def sign_in(self, rank: int, process: Process) -> None:
+        """The first thing that rank writes."""
+        HEAD.pack_into(self.memory, self._at(rank), 0, 0, *process, 0)
         self.write(rank, State())
 
     def write(self, rank: int, state: State) -> None:
@@ -69,7 +78,7 @@ class Board:
         """What rank says of itself, and what its process says of it: a rank that is stopped or gone cannot say so."""
         if rank not in self.slots:
             return Notice(State("unknown"), 0, 0)
-        pid, _ = self.process(rank)
+        pid = self.process(rank).pid
         while (notice := self.last(rank)) is None and life_of(pid) == "alive":
             continue                                                # it is being written
         life, notice = life_of(pid), notice or Notice(State(), 0, 0)
@@ -82,7 +91,7 @@ class Board:
     def last(self, rank: int) -> Notice | None:
         """The last that a rank of this node has written; None if it has not come to the end of it."""
         at, head = self._at(rank), self._head(rank)
-        version, looks, _, _, length = head
+        version, looks, _, _, _, length = head
         text = self.memory[at + HEAD.size:at + HEAD.size + length]
         if version % 2 or head[VERSION] != version:
             return None
@@ -91,10 +100,10 @@ class Board:
     def everyone(self) -> list[Notice]:
         return [self.read(rank) for rank in range(self.size)]
 
-    def process(self, rank: int) -> tuple[int, int]:
-        """(pid, where it answers) of a rank of this node."""
-        _, _, pid, answers, _ = self._head(rank)
-        return pid, answers
+    def process(self, rank: int) -> Process:
+        """That of a rank of this node."""
+        _, _, pid, answers, lifeline, _ = self._head(rank)
+        return Process(pid, answers, lifeline)
 
     def claim(self) -> bool:
         """True for the first rank of the node that asks: the one that reports the job's error."""
@@ -110,7 +119,7 @@ class Board:
         return (1 + self.slots[rank]) * SLOT
 
     def _head(self, rank: int) -> memoryview:
-        return self.words[self._at(rank) // 4:][:5]
+        return self.words[self._at(rank) // 4:][:6]
 
 
 def board_bytes(ranks: int) -> int:

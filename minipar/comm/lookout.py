@@ -13,8 +13,9 @@ import os
 import subprocess
 from dataclasses import replace
 
-from minipar.comm.board import Board, Notice
+from minipar.comm.board import Board, Notice, Process
 from minipar.comm.caller import waiting
+from minipar.comm.lifeline import hold_lifeline
 from minipar.comm.protocol import Communicator, Request
 from minipar.comm.rollcall import LEFT, State, roll_call, say, stuck
 from minipar.comm.whereabouts import be_findable, find
@@ -69,7 +70,7 @@ class BoardLookout(Lookout):
         self.since = math.inf                                       # when they first seemed so
         self.leaving = False
         self.watcher: subprocess.Popen | None = None                # on the node's lowest rank
-        board.sign_in(rank, os.getpid(), be_findable())
+        board.sign_in(rank, Process(os.getpid(), be_findable(), hold_lifeline()))
 
     def look(self, comm: Communicator, request: Request, waited: float, strays: str, misfit: CommError | None) -> None:
         if self.leaving:
@@ -134,8 +135,12 @@ class BoardLookout(Lookout):
 
     def located(self, states: list[State]) -> list[State]:
         """The same, with the line that each computing rank of this node is on."""
-        return [replace(state, place=find(*self.board.process(rank))) if state.doing == "running" else state
-                for rank, state in enumerate(states)]
+        found = list(states)
+        for rank, state in enumerate(states):
+            if state.doing == "running":
+                pid, answers, _ = self.board.process(rank)
+                found[rank] = replace(state, place=find(pid, answers))
+        return found
 
     def look_back(self, waited: float) -> None:
         """A rank that has finished waits for the others as long as they work, but not for one that is gone or stays stopped."""

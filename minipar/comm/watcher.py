@@ -16,8 +16,9 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
-from minipar.comm.board import Board, life_of
-from minipar.comm.rollcall import roll_call
+from minipar.comm.board import Board, Process, life_of
+from minipar.comm.lifeline import watch_lifeline
+from minipar.comm.rollcall import State, roll_call
 
 INTERVAL = 0.02             # seconds between looks where the system cannot wake the watcher
 MPI_MEMORY = ("/dev/shm/mpich_shm_", "/dev/shm/sm_segment.")        # what MPICH and Open MPI call it
@@ -27,7 +28,8 @@ def watch(board: Board, alarm: Alarm) -> str:
     """Returns the roll call once a rank of this node has left without a word; "" once all have ended in some other way."""
     while alarm.ended != set(board.slots):
         for rank in alarm.wait():
-            if board.read(rank).state.doing == "gone":
+            notice = board.last(rank)
+            if notice is None or notice.state.doing not in ("finished", "failed"):
                 return tell(board, rank) if board.claim() else ""
     return ""
 
@@ -38,25 +40,26 @@ def tell(board: Board, lost: int) -> str:
     for rank in board.slots:
         if rank != lost and (notice := board.last(rank)):
             states[rank] = notice.state
+    states[lost] = State("gone")                                    # it may be about to end
     return f"rank {lost} left without a word (killed, out of memory, or os._exit): {roll_call(states)}"
 
 
 class Alarm:
-    """Wakes its owner when processes end, and tells which, in the order in which they ended.
+    """Wakes its owner when processes end, and tells which, in the order in which they began to.
 
-    Linux wakes us (pidfd_open(2), Linux 5.3; epoll(7) keeps the order, however late we are); elsewhere we look now and then.
+    Linux wakes us (epoll(7) keeps the order, however late we are); elsewhere we look now and then.
     """
 
-    def __init__(self, pids: dict[int, int]) -> None:
-        self.pids, self.ended = pids, set[int]()
+    def __init__(self, processes: dict[int, Process]) -> None:
+        self.processes, self.ended = processes, set[int]()
         self.files: dict[int, int] = {}                             # file descriptor -> rank
         try:
             self.queue = select.epoll()
-            for rank, pid in pids.items():
-                self.files[os.pidfd_open(pid)] = rank
+            for rank, process in processes.items():
+                self.files[watch_lifeline(process.pid, process.lifeline)] = rank
             for file in self.files:
-                self.queue.register(file, select.EPOLLIN)
-        except (AttributeError, OSError):                           # an older or another system, or one of them has ended already
+                self.queue.register(file, select.EPOLLHUP)
+        except (AttributeError, OSError):                           # another system, or one of them has ended already
             self.files = {}
 
     def wait(self) -> list[int]:
@@ -68,7 +71,8 @@ class Alarm:
             found = [self.files[file] for file, _ in events]
         else:
             time.sleep(INTERVAL)
-            found = [rank for rank, pid in self.pids.items() if rank not in self.ended and life_of(pid) == "gone"]
+            found = [rank for rank, process in self.processes.items()
+                     if rank not in self.ended and life_of(process.pid) == "gone"]
         self.ended.update(found)
         return found
 
@@ -87,8 +91,8 @@ def memory_of_mpi(pids: Iterable[int]) -> set[str]:
 
 def main(file: int, size: int, *ranks: int) -> None:
     board = Board(file, size, {rank: slot for slot, rank in enumerate(ranks)})
-    pids = {rank: board.process(rank)[0] for rank in ranks}
-    alarm, memory = Alarm(pids), memory_of_mpi(pids.values())
+    processes = {rank: board.process(rank) for rank in ranks}
+    alarm, memory = Alarm(processes), memory_of_mpi(process.pid for process in processes.values())
     os.write(1, b"!")                                               # nothing can be missed any more: let the job begin
     if story := watch(board, alarm):
         print(f"CommError: {story}", file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
 """The notice board of a node, and the watcher that reads it."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from minipar.comm import board as board_module
-from minipar.comm.board import HEAD, Board, Notice, board_bytes, life_of
+from minipar.comm.board import HEAD, Board, Notice, Process, board_bytes, life_of
+from minipar.comm.lifeline import watch_lifeline
 from minipar.comm.rollcall import State
 from minipar.comm.watcher import Alarm, watch
 from minipar.comm.whereabouts import be_findable, find
@@ -25,6 +27,24 @@ def board() -> Iterator[Board]:
     with tempfile.TemporaryFile() as file:
         os.ftruncate(file.fileno(), board_bytes(2))
         yield Board(file.fileno(), 3, {0: 0, 2: 1})
+
+
+NONE = 999                                                          # no open file of any process here
+HERE = Process(os.getpid(), 0, NONE)
+HOLDS = """
+import time
+from minipar.comm.lifeline import hold_lifeline
+print(hold_lifeline(), flush=True)
+time.sleep(60)
+"""
+
+
+def holding() -> tuple[subprocess.Popen, Process]:
+    """A process that holds a lifeline, and how it signs in."""
+    child = subprocess.Popen([sys.executable, "-c", HOLDS], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    with child.stdout:
+        return child, Process(child.pid, 0, int(child.stdout.readline()))
 
 
 @pytest.fixture
@@ -43,11 +63,11 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def watched(board: Board) -> str:
-    return watch(board, Alarm({rank: board.process(rank)[0] for rank in board.slots}))
+    return watch(board, Alarm({rank: board.process(rank) for rank in board.slots}))
 
 
 def test_a_notice_is_read_as_it_was_written(board: Board) -> None:
-    board.sign_in(2, os.getpid())
+    board.sign_in(2, HERE)
     board.write(2, WAITING)
     board.looked(2)
     board.looked(2, times=3)
@@ -69,7 +89,7 @@ while time.monotonic() < end:
 
 def test_no_notice_is_read_half_written(board: Board) -> None:
     """Once a reader could come between a word cleared and the word written: an even version, and no text."""
-    board.sign_in(2, os.getpid())
+    board.sign_in(2, HERE)
     writer = subprocess.Popen([sys.executable, "-c", WRITES, str(board.file)], pass_fds=[board.file])
     versions = set()
     while writer.poll() is None:
@@ -81,13 +101,13 @@ def test_no_notice_is_read_half_written(board: Board) -> None:
 
 def test_a_rank_of_another_node_is_out_of_sight(board: Board) -> None:
     for rank in (0, 2):
-        board.sign_in(rank, os.getpid())
+        board.sign_in(rank, HERE)
     assert [notice.state.doing for notice in board.everyone()] == ["running", "unknown", "running"]
 
 
 def test_any_label_fits(board: Board) -> None:
-    board.sign_in(0, os.getpid())
-    board.sign_in(2, os.getpid())
+    board.sign_in(0, HERE)
+    board.sign_in(2, HERE)
     board.write(0, State("waiting", 2, "\N{SNOWMAN}" * 1000, "recv", 1, "recv", "\N{SNOWMAN}" * 1000, "/".join(["deep"] * 100)))
     assert board.read(0).state.why == "\N{SNOWMAN}" * 80
     board.write(0, State("waiting", 2, "\0" * 100, "recv", 1, "recv", "\0" * 100, "\0" * 100))
@@ -95,7 +115,7 @@ def test_any_label_fits(board: Board) -> None:
 
 
 def test_stopped_and_dead_processes_are_seen(board: Board, child: subprocess.Popen) -> None:
-    board.sign_in(0, child.pid)
+    board.sign_in(0, Process(child.pid, 0, NONE))
     assert board.read(0).state.doing == "running"
     os.kill(child.pid, signal.SIGSTOP)
     until(lambda: board.read(0).state.doing == "stopped")
@@ -107,8 +127,8 @@ def test_stopped_and_dead_processes_are_seen(board: Board, child: subprocess.Pop
 
 
 def test_a_rank_that_died_while_it_wrote_holds_nobody_up(board: Board, child: subprocess.Popen) -> None:
-    board.sign_in(0, child.pid)
-    HEAD.pack_into(board.memory, board._at(0), 3, 0, child.pid, 0, 17)
+    board.sign_in(0, Process(child.pid, 0, NONE))
+    HEAD.pack_into(board.memory, board._at(0), 3, 0, child.pid, 0, 0, 17)
     child.kill()
     child.wait()
     assert board.read(0).state.doing == "gone"
@@ -119,9 +139,9 @@ def test_one_rank_may_report(board: Board) -> None:
 
 
 def test_the_watcher_tells_of_a_rank_that_left_without_a_word(board: Board, child: subprocess.Popen) -> None:
-    board.sign_in(0, os.getpid())
+    board.sign_in(0, HERE)
     board.write(0, State("waiting", 2, "", "recv", None, "barrier", "epoch", "train.py:9"))
-    board.sign_in(2, child.pid)
+    board.sign_in(2, Process(child.pid, 0, NONE))
     child.kill()
     assert watched(board) == ("rank 2 left without a word (killed, out of memory, or os._exit): the partner has left, rank 2: "
                             "rank 0 is in barrier 'epoch' at train.py:9, in its recv(source=2); rank 1 is on another host, out of "
@@ -130,12 +150,13 @@ def test_the_watcher_tells_of_a_rank_that_left_without_a_word(board: Board, chil
 
 def test_the_watcher_knows_who_ended_first(board: Board) -> None:
     """The launcher kills the other ranks, often before the watcher comes to read the board."""
-    ranks = {rank: subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for rank in (0, 2)}
-    for rank, process in ranks.items():
-        board.sign_in(rank, process.pid)
+    ranks = {}
+    for rank in (0, 2):
+        ranks[rank], process = holding()
+        board.sign_in(rank, process)
         board.write(rank, State("waiting", 1, "", "recv", None, "barrier", "epoch", "train.py:9"))
 
-    alarm = Alarm({rank: process.pid for rank, process in ranks.items()})
+    alarm = Alarm({rank: board.process(rank) for rank in ranks})
     for rank in (2, 0):
         ranks[rank].kill()
         ranks[rank].wait()
@@ -144,9 +165,23 @@ def test_the_watcher_knows_who_ended_first(board: Board) -> None:
     assert "rank 0 is in barrier 'epoch'" in story and story.endswith("rank 2 is gone")
 
 
+def test_a_lifeline_breaks_though_a_child_lives_on() -> None:
+    forks = HOLDS.replace("time.sleep", "import os\nif not os.fork():\n    print(os.getpid(), flush=True)\ntime.sleep")
+    with subprocess.Popen([sys.executable, "-c", forks], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        lifeline, child = int(parent.stdout.readline()), int(parent.stdout.readline())
+        queue, file = select.epoll(), watch_lifeline(parent.pid, lifeline)
+        queue.register(file, select.EPOLLHUP)
+        assert not queue.poll(0)
+        parent.kill()
+        assert queue.poll(10) == [(file, select.EPOLLHUP)]
+        os.close(file)
+        os.kill(child, signal.SIGKILL)
+
+
 def test_the_watcher_is_silent_where_all_have_ended_or_the_error_is_told(board: Board, child: subprocess.Popen) -> None:
     for rank in (0, 2):
-        board.sign_in(rank, child.pid)
+        board.sign_in(rank, Process(child.pid, 0, NONE))
     child.kill()
     child.wait()
     assert board.claim() and watched(board) == ""                     # another has the word
@@ -161,8 +196,8 @@ def test_the_watcher_frees_the_mpi_library_s_memory_once_all_have_ended(board: B
             "    memory = mmap.mmap(file.fileno(), 4096)\nprint('mapped', flush=True)\ntime.sleep(60)\n")
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "mapped\n"
-        board.sign_in(0, process.pid)
-        board.sign_in(2, process.pid)
+        board.sign_in(0, Process(process.pid, 0, NONE))
+        board.sign_in(2, Process(process.pid, 0, NONE))
         command = [sys.executable, "-m", "minipar.comm.watcher", str(board.file), "3", "0", "2"]
         with subprocess.Popen(command, pass_fds=[board.file], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watcher:
             assert watcher.stdout is not None and watcher.stdout.read(1) == "!" and os.path.exists(path)

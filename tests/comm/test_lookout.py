@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from minipar.comm.board import Board, board_bytes
+from minipar.comm.board import Board, Process, board_bytes
 from minipar.comm.lookout import GRACE, LOOKS, BoardLookout
 from minipar.comm.protocol import Communicator, Request
 from minipar.comm.rollcall import State
@@ -26,7 +26,7 @@ def board() -> Iterator[Board]:
     with tempfile.TemporaryFile() as file:
         os.ftruncate(file.fileno(), board_bytes(2))
         board = Board(file.fileno(), 2, {0: 0, 1: 1})
-        board.sign_in(1, os.getpid())
+        board.sign_in(1, Process(os.getpid(), 0, 0))
         yield board
 
 
@@ -97,7 +97,7 @@ def test_another_dtype_is_the_reason_given_at_the_limit(lookout: BoardLookout, c
 def test_a_rank_that_has_finished_waits_on_for_ranks_that_work(lookout: BoardLookout, comm: Communicator, board: Board) -> None:
     lookout.leave("finished")
     looks(lookout, comm, 3 * LONG)
-    board.sign_in(1, 2**22 - 1)                                     # no such process
+    board.sign_in(1, Process(2**22 - 1, 0, 0))                      # no such process
     with pytest.raises(CommError, match="rank 0 has finished, but not every rank can: rank 0 has finished; rank 1 is gone"):
         looks(lookout, comm, 1.0)
 
