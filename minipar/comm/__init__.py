@@ -3,6 +3,6 @@
 Read protocol.py, then the engine that is easiest to see through, threads/world.py and threads/engine.py, then
 collectives/naive.py and on from there. Wrappers are communicators that hold another one: counting.py, tracing.py, clock.py,
 faults.py, checking.py. A wrong program explains itself by caller.py, rollcall.py and ledger.py; under MPI, where nobody sees
-all ranks, with the help of board.py, lookout.py, whereabouts.py, lifeline.py and watcher.py. start.py chooses the engine of a program,
-launch.py starts its ranks.
+all ranks, with the help of board.py, lookout.py, whereabouts.py, lifeline.py and watcher.py. start.py chooses the engine of a
+program, launch.py starts its ranks.
 """
