@@ -85,7 +85,9 @@ class BoardLookout(Lookout):
             self.board.looked(self.rank, times=LOOKS)               # the others concerned may give up at once, too
             raise misfit or CommError(f"{who}: {roll_call(states)}")
         if waited > self.timeout:
-            raise misfit or CommError(f"{who} gave up after {self.timeout:g} s: {roll_call(self.located(states))}")
+            slow = any(state.doing == "running" for state in states)
+            advice = "; if that only takes long, allow it: MINIPAR_TIMEOUT=600" if slow else ""
+            raise misfit or CommError(f"{who} gave up after {self.timeout:g} s: {roll_call(self.located(states))}{advice}")
 
     def tell(self, comm: Communicator, request: Request, strays: str) -> None:
         """Keep this rank's notice up to date."""

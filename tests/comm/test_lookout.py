@@ -51,7 +51,7 @@ def looks(lookout: BoardLookout, comm: Communicator, until: float, *, start: flo
 
 def test_a_partner_that_computes_is_waited_for_until_the_limit(lookout: BoardLookout, comm: Communicator) -> None:
     looks(lookout, comm, LONG)
-    with pytest.raises(CommError, match=r"gave up after 5 s: rank 0 .*'backward'.*; rank 1 is computing"):
+    with pytest.raises(CommError, match=r"gave up after 5 s: rank 0 .*'backward'.*; rank 1 is computing; .*MINIPAR_TIMEOUT=600"):
         looks(lookout, comm, LONG + 1, start=LONG)
 
 
