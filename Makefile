@@ -11,7 +11,7 @@ OPEN   := .venv-openmpi
 ON_BOTH := tests/comm/collectives tests/comm/test_engines.py tests/comm/test_hosts.py tests/comm/test_launch.py tests/doctor
 
 # Two tests at a time: most wait half of their time. Those that share a job of ranks stay together (tests/conftest.py).
-TWO_AT_ONCE := -n 2 --dist loadgroup
+TWO_AT_ONCE := -n 2
 
 # One BLAS thread per process: ranks share the cores, and results repeat bit for bit.
 export OPENBLAS_NUM_THREADS := 1

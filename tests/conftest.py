@@ -1,10 +1,16 @@
-"""The marker of the tests that run under a real mpirun (`tests/ranks.py`), which tests stay together where several processes run
-them (`-n 2 --dist loadgroup`, pytest-xdist), and what holds for all property tests."""
+"""The marker of the tests that run under a real mpirun (`tests/ranks.py`), what holds for all property tests, and which tests stay
+together where several processes run them (`pytest -n 2`, pytest-xdist)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
-from tests.ranks import job_of
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile("minipar", deadline=None)                 # a busy machine makes no property untrue
 settings.load_profile("minipar")
@@ -12,11 +18,21 @@ settings.load_profile("minipar")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "mpi: runs under mpirun; fails, never skips, where there is none")
-    config.addinivalue_line("markers", "xdist_group(name): tests that one process runs")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that share a job of ranks stay together, and so do the others of a file, which share fixtures."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(" ".join(map(str, job_of(item) or [item.path]))))
+def unit_of(test: str) -> str:
+    """What a test, by its id, stays together with: all that share its job of ranks, or the others of its file."""
+    path, _, name = test.partition("::")
+    job = re.search(r"\bmpi-\d+\b", name)
+    return f"{path.rpartition('/')[0]} {job[0]}" if job else path
+
+
+@pytest.hookimpl(optionalhook=True)                                 # pytest asks for it only where pytest-xdist is there
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Units(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return unit_of(nodeid)
+
+    return Units(config, log)

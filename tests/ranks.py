@@ -84,21 +84,15 @@ _outcomes: dict[str, str] = {}                                      # a test's i
 def outcome(item: Any) -> str:
     """What went wrong with this test under mpirun, "" for nothing. The first test of a folder and rank count starts the job."""
     if item.nodeid not in _outcomes:
-        job = job_of(item)
-        assert job is not None
-        mates = [mate for mate in item.session.items if job_of(mate) == job and mate.nodeid not in _outcomes]
-        texts, printed = start(job[1], [work(mate) for mate in mates])
+        place = item.callspec.params["place"]
+        mates = [mate for mate in item.session.items if mate.path.parent == item.path.parent and mate.nodeid not in _outcomes
+                 and mate.get_closest_marker("mpi") and hasattr(mate, "callspec") and mate.callspec.params.get("place") == place]
+        texts, printed = start(place[1], [work(mate) for mate in mates])
         _outcomes.update({mate.nodeid: "\n".join(found) for mate, found in zip(mates, texts, strict=False)})
         for mate in mates[len(texts):]:                             # the job did not get so far
             if mate.path == mates[len(texts)].path:
-                _outcomes[mate.nodeid] = f"this test did not come to its end under mpirun -n {job[1]}, which said:\n{printed}"
+                _outcomes[mate.nodeid] = f"this test did not come to its end under mpirun -n {place[1]}, which said:\n{printed}"
     return _outcomes[item.nodeid]
-
-
-def job_of(item: Any) -> tuple[Path, int] | None:
-    """(folder, number of ranks) of the job that runs this test under mpirun; None for any other test."""
-    place = item.callspec.params.get("place") if hasattr(item, "callspec") else None
-    return (item.path.parent, place[1]) if place and item.get_closest_marker("mpi") else None
 
 
 def work(item: Any) -> Work:

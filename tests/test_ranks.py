@@ -7,6 +7,7 @@ import pytest
 
 from minipar.comm.protocol import Communicator
 from tests import ranks
+from tests.conftest import unit_of
 
 
 @pytest.mark.mpi
@@ -70,3 +71,10 @@ def test_a_job_that_dies_takes_the_rest_of_its_module_along_and_no_other(monkeyp
     assert jobs == [["good", "dies", "after", "other"], ["other"]]
     assert told[0] == "" and told[3] == "wrong on 0\nwrong on 1"
     assert all("did not come to its end under mpirun -n 2, which said:\na rank died" in text for text in told[1:3])
+
+
+def test_tests_of_one_job_stay_together() -> None:
+    units = ["tests/a/test_x.py::test_one[mpi-3]", "tests/a/test_y.py::test_two[ring-mpi-3-0]", "tests/a/test_y.py::test_two[mpi-4]",
+             "tests/b/test_x.py::test_one[mpi-3]", "tests/a/test_y.py::test_two[threads-3]", "tests/a/test_y.py::test_plain"]
+    assert [unit_of(test) for test in units] == [
+        "tests/a mpi-3", "tests/a mpi-3", "tests/a mpi-4", "tests/b mpi-3", "tests/a/test_y.py", "tests/a/test_y.py"]
