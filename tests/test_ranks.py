@@ -74,7 +74,8 @@ def test_a_job_that_dies_takes_the_rest_of_its_module_along_and_no_other(monkeyp
 
 
 def test_tests_of_one_job_stay_together() -> None:
-    units = ["tests/a/test_x.py::test_one[mpi-3]", "tests/a/test_y.py::test_two[ring-mpi-3-0]", "tests/a/test_y.py::test_two[mpi-4]",
-             "tests/b/test_x.py::test_one[mpi-3]", "tests/a/test_y.py::test_two[threads-3]", "tests/a/test_y.py::test_plain"]
+    units = ["tests/a/test_x.py::test_one[mpi-3]", "tests/a/test_y.py::test_two[ring-mpi-3-0]",
+             "tests/a/test_y.py::test_two[mpi-4]", "tests/b/test_x.py::test_one[mpi-3]", "tests/a/test_y.py::test_two[threads-3]",
+             "tests/a/test_y.py::test_plain"]
     assert [unit_of(test) for test in units] == [
         "tests/a mpi-3", "tests/a mpi-3", "tests/a mpi-4", "tests/b mpi-3", "tests/a/test_y.py", "tests/a/test_y.py"]
