@@ -80,7 +80,7 @@ def told_in_one_line() -> Iterator[None]:
         yield
     except MiniparError as error:
         text, status = last_words(error, 0, 1)
-        print(text, file=sys.stderr)
+        sys.stderr.write(f"{text}\n")                               # in one piece: other ranks may say the same
         raise SystemExit(status) from None
 
 

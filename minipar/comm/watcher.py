@@ -95,7 +95,8 @@ def main(file: int, size: int, *ranks: int) -> None:
     alarm, memory = Alarm(processes), memory_of_mpi(process.pid for process in processes.values())
     os.write(1, b"!")                                               # nothing can be missed any more: let the job begin
     if story := watch(board, alarm):
-        print(f"CommError: {story}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"CommError: {story}\n")
+        sys.stderr.flush()
     while alarm.ended != set(ranks):
         alarm.wait()
     for path in memory:

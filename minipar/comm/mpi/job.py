@@ -60,7 +60,8 @@ def end_job(engine: MpiComm, error: BaseException) -> NoReturn:
         time.sleep(OTHER_NODE)
     sys.stdout.flush()
     if first:
-        print(text, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{text}\n")                               # whole, though Python may be told not to buffer
+        sys.stderr.flush()
         for file in (sys.stdout, sys.stderr):
             until_read(file)
         time.sleep(FORWARD)
