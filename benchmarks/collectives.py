@@ -34,11 +34,11 @@ ALGORITHMS = ("ring", "segmented", "halving_doubling", "recursive_doubling")
 def contenders(comm: Communicator, nbytes: int) -> dict[str, Callable[[], object]]:
     """All on arrays of zeros, which stay zero however often they are added up."""
     def on(array: np.ndarray, algorithm: str) -> Callable[[], object]:
-        return lambda: all_reduce(comm, array, why="benchmark", out=array, algorithm=algorithm)
+        return lambda: all_reduce(comm, array, label="benchmark", out=array, algorithm=algorithm)
 
     plain, other = np.zeros(nbytes // 4, np.float32), np.zeros(nbytes // 4, np.float32)
     calls = {name: on(plain, name) for name in ("native", *ALGORITHMS)}
-    calls["shared"] = on(shared_array(comm, plain.size, np.float32, why="benchmark"), "shared")
+    calls["shared"] = on(shared_array(comm, plain.size, np.float32, label="benchmark"), "shared")
     calls["staged"] = on(plain, "shared")
     calls["copy"] = lambda: np.copyto(other, plain)
     return calls
@@ -46,11 +46,11 @@ def contenders(comm: Communicator, nbytes: int) -> dict[str, Callable[[], object
 
 def timed(comm: Communicator, call: Callable[[], object]) -> float:
     """Seconds until the slowest rank is done."""
-    comm.barrier(why="start")
+    comm.barrier(label="start")
     start = time.perf_counter()
     call()
     took = np.array([time.perf_counter() - start])
-    return float(all_reduce(comm, took, "max", why="slowest", algorithm="tree")[0])
+    return float(all_reduce(comm, took, "max", label="slowest", algorithm="tree")[0])
 
 
 def rounds(comm: Communicator, nbytes: int) -> dict[str, list[float]]:

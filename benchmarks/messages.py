@@ -35,12 +35,12 @@ def protocol(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[
     other = 1 - comm.rank
     if comm.rank == 0:
         def trip() -> None:
-            comm.send(mine, other, why="there")
-            comm.recv(got, other, why="back")
+            comm.send(mine, other, label="there")
+            comm.recv(got, other, label="back")
     else:
         def trip() -> None:
-            comm.recv(got, other, why="there")
-            comm.send(mine, other, why="back")
+            comm.recv(got, other, label="there")
+            comm.send(mine, other, label="back")
     return trip
 
 
@@ -51,7 +51,7 @@ def measure(comm: Communicator) -> None:
     times: dict[str, list[float]] = {name: [] for name in trips}
     for _ in range(ROUNDS):
         for name, trip in trips.items():
-            comm.barrier(why="start")
+            comm.barrier(label="start")
             start = time.perf_counter()
             for _ in range(TRIPS):
                 trip()

@@ -68,10 +68,10 @@ def in_turns(contenders: dict[str, Callable[[], object]], world: Communicator, r
     times: Times = {key: [] for key in contenders}
     for number in range(2 + rounds):
         for key, call in contenders.items():
-            world.barrier(why="begin")
+            world.barrier(label="begin")
             began = time.perf_counter()
             call()
-            world.barrier(why="end")
+            world.barrier(label="end")
             if number >= 2:
                 times[key].append(time.perf_counter() - began)
     return times

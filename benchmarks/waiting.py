@@ -66,12 +66,12 @@ class Lone:
 
     def __call__(self) -> None:
         if self.comm.rank:
-            self.comm.recv(self.word, 0, why="word")
+            self.comm.recv(self.word, 0, label="word")
             return
         for _ in range(30):
             self.x @ self.x
         for rank in range(1, self.comm.size):
-            self.comm.send(self.word, rank, why="word")
+            self.comm.send(self.word, rank, label="word")
 
 
 def compare(comm: Communicator, what: str, make: Callable[[Communicator], Callable[[], object]]) -> None:
@@ -80,16 +80,16 @@ def compare(comm: Communicator, what: str, make: Callable[[Communicator], Callab
     computing = []                                                  # seconds of CPU of all ranks in a step, without those in waits
     for round_ in range(ROUNDS + 1):
         for name, call in ways.items():
-            comm.barrier(why="start")
+            comm.barrier(label="start")
             start, cpu = time.perf_counter(), time.thread_time()
             Ours.waiting = 0.0
             call()
             cpu = time.thread_time() - cpu - Ours.waiting
-            comm.barrier(why="end")
+            comm.barrier(label="end")
             if round_:                                              # the first round warms up
                 times[name].append(time.perf_counter() - start)
                 if name == "ours":
-                    computing.append(all_reduce(comm, np.array([cpu]), why="computing").item())
+                    computing.append(all_reduce(comm, np.array([cpu]), label="computing").item())
     if comm.rank == 0:
         blocking, ours, least = (1e3 * statistics.median(each) for each in (times["blocking"], times["ours"], computing))
         most = f"   at most {blocking * cores() / least:4.2f} x" if what != LONE else ""

@@ -72,7 +72,7 @@ def gradient(comm: Communicator, own_mean: bool = False) -> np.ndarray:
     mine = np.array_split(np.arange(N), comm.size)[comm.rank]
     count = targets[mine].size if own_mean else targets.size
     backward(model.loss(inputs[mine], targets[mine], count=count))
-    return all_reduce(comm, flat.gradient(), "mean" if own_mean else "sum", why="gradients")
+    return all_reduce(comm, flat.gradient(), "mean" if own_mean else "sum", label="gradients")
 
 
 def apart(one: np.ndarray, other: np.ndarray) -> float:
@@ -139,9 +139,9 @@ for ranks in lesson.sizes:
 
 def in_group(comm: Communicator) -> tuple[int, tuple[int, ...], int]:
     """This rank's number among the even or the odd ranks, who they are, and the sum of their numbers in the world."""
-    group = comm.split(comm.rank % 2, why="even or odd")
+    group = comm.split(comm.rank % 2, label="even or odd")
     assert group is not None
-    return group.rank, group.members, int(all_reduce(group, np.array([comm.rank]), why="numbers")[0])
+    return group.rank, group.members, int(all_reduce(group, np.array([comm.rank]), label="numbers")[0])
 
 
 halves = [tuple(range(p))[first::2] for first in (0, 1)]
@@ -201,13 +201,13 @@ def served(comm: Communicator) -> tuple[np.ndarray, float]:
     counting, w, workers = Counting(comm), np.zeros(FEATURES), range(1, comm.size)
     for _ in range(ROUNDS):
         if comm.rank == 0:
-            w -= 0.05 * sum(counting.recv(np.empty(FEATURES), worker, why="push") for worker in workers)
+            w -= 0.05 * sum(counting.recv(np.empty(FEATURES), worker, label="push") for worker in workers)
             for worker in workers:
-                counting.send(w, worker, why="pull")
+                counting.send(w, worker, label="pull")
         else:
             mine = np.array_split(np.arange(POINTS), len(workers))[comm.rank - 1]
-            counting.send(slope(w, mine, count=POINTS), 0, why="push")
-            counting.recv(w, 0, why="pull")
+            counting.send(slope(w, mine, count=POINTS), 0, label="push")
+            counting.recv(w, 0, label="pull")
     return w, counting.traffic.total().bytes / w.nbytes / ROUNDS
 
 
@@ -249,7 +249,7 @@ def repaired(comm: Communicator, batch: int) -> tuple[np.ndarray, int]:
         order = stream(0, "shuffle", epoch).permutation(POINTS)                           # the same on all ranks
         for rows in np.array_split(order, POINTS // batch):
             mine = np.array_split(rows, comm.size)[comm.rank]                             # its share
-            g = all_reduce(comm, slope(w, mine, count=len(rows)), why="gradients")
+            g = all_reduce(comm, slope(w, mine, count=len(rows)), label="gradients")
             w, read = w - 0.1 * g, read + len(mine)
     return w, read
 
@@ -295,10 +295,10 @@ def local_training(comm: Communicator, optimizer: str, every: int, average: str)
     for step in range(1, 61):
         g = slope(w, equal_share(comm))
         if average == "gradients":
-            g = all_reduce(comm, g, "mean", why="gradients")
+            g = all_reduce(comm, g, "mean", label="gradients")
         w = w - 0.05 * (adam_step(g, m, v, step) if optimizer == "adam" else g)
         if average == "parameters" and step % every == 0:
-            w = all_reduce(comm, w, "mean", why="parameters")
+            w = all_reduce(comm, w, "mean", label="parameters")
     return w
 
 
@@ -334,8 +334,8 @@ def zero_1(comm: Communicator) -> tuple[np.ndarray, int, int]:
     own = np.array_split(np.arange(FEATURES), comm.size)[comm.rank]
     m, v = np.zeros(len(own)), np.zeros(len(own))
     for step in range(1, 61):
-        g = reduce_scatter(counting, slope(w, equal_share(comm)), "mean", counts=counts, why="gradients", algorithm="ring")
-        w = all_gather(counting, w[own] - 0.05 * adam_step(g, m, v, step), counts=counts, why="weights", algorithm="ring")
+        g = reduce_scatter(counting, slope(w, equal_share(comm)), "mean", counts=counts, label="gradients", algorithm="ring")
+        w = all_gather(counting, w[own] - 0.05 * adam_step(g, m, v, step), counts=counts, label="weights", algorithm="ring")
     return w, m.size + v.size, counting.traffic.total().bytes
 
 

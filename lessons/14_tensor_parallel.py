@@ -85,7 +85,7 @@ assert [column.tolist() for column in columns] == [[-1, -1, -1, -1], [6, 12, 18,
 def sum_of_pieces(comm: Communicator) -> str:
     rows = np.array_split(np.ones((2 * comm.size + 1, 3)), comm.size)[comm.rank]
     try:
-        all_reduce(comm, rows @ x, why="y = sum_i W_i x")
+        all_reduce(comm, rows @ x, label="y = sum_i W_i x")
     except CommError as refusal:
         return str(refusal)
     return ""
@@ -161,7 +161,7 @@ def against_dense(comm: Communicator, layer: Callable[..., Any]) -> tuple[list[s
     x, w, y, mine = layer(counting)
     backward(y, G0)
     assert x.grad is not None and w.grad is not None
-    moved = {why: op.split()[0] for why, op in counting.traffic.by("why", "op")}
+    moved = {label: op.split()[0] for label, op in counting.traffic.by("label", "op")}
     others = moved.keys() - {"y forward", "dx backward"}            # of all that is sent
     return ([moved.get("y forward", "nothing"), "travels" if others else "stays", moved.get("dx backward", "nothing")],
             [error(y.data, X0 @ W0), error(w.grad, (X0.T @ G0)[mine]), error(x.grad, G0 @ W0.T)])
@@ -258,9 +258,9 @@ def wrapped(comm: Communicator) -> tuple[float, float, bool]:
     inputs = slice(comm.rank * block, (comm.rank + 1) * block)
     used = slice(0, comm.size * block)                              # equal shards, or a broadcast would not even fit
     shard = W0[inputs].copy()
-    broadcast(comm, shard, why="rank 0's parameters", out=shard)    # what a data-parallel wrapper does first
-    y = all_reduce(comm, X0[:, inputs] @ shard, why="y")
-    everyones = all_gather(comm, shard[None], why="shards")
+    broadcast(comm, shard, label="rank 0's parameters", out=shard)  # what a data-parallel wrapper does first
+    y = all_reduce(comm, X0[:, inputs] @ shard, label="y")
+    everyones = all_gather(comm, shard[None], label="shards")
     return error(shard, W0[inputs]), error(y, X0[:, used] @ W0[used]), bool((everyones == everyones[0]).all())
 
 
@@ -280,7 +280,7 @@ assert moves[0][0] == 0 and all(change > 0.1 and equal for change, _, equal in m
 
 
 class WithoutF(TensorRegion):
-    def enter(self, x: Tensor, why: str) -> Tensor:
+    def enter(self, x: Tensor, label: str) -> Tensor:
         return x
 
 

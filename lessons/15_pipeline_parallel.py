@@ -93,20 +93,20 @@ def layer_parallel(world: Communicator) -> tuple[dict[str, np.ndarray], dict[str
     model = GPT(MODEL, dtype=np.float64, part=part)
     x = INPUTS
     if not part.first:                                              # step 4: forward, device to device
-        x = Tensor(comm.recv(np.empty((N, T, D)), comm.rank - 1, why="activations"), requires_grad=True)
+        x = Tensor(comm.recv(np.empty((N, T, D)), comm.rank - 1, label="activations"), requires_grad=True)
     out = model.loss(x, TARGETS) if part.last else model(x)
     if part.last:
         backward(out)
     else:
-        comm.send(out.data, comm.rank + 1, why="activations")
-        backward(out, comm.recv(np.empty((N, T, D)), comm.rank + 1, why="gradient"))      # step 5: and back
+        comm.send(out.data, comm.rank + 1, label="activations")
+        backward(out, comm.recv(np.empty((N, T, D)), comm.rank + 1, label="gradient"))    # step 5: and back
     if not part.first:
-        comm.send(x.grad, comm.rank - 1, why="gradient")
-    ends = comm.split(0 if part.first or part.last else None, why="ends")
+        comm.send(x.grad, comm.rank - 1, label="gradient")
+    ends = comm.split(0 if part.first or part.last else None, label="ends")
     if ends is not None:                                            # all that is left of step 6
         (tied,) = [q for q in model.parameters() if q.name == "tokens.weight"]
-        tied.grad = all_reduce(ends, tied.grad, why="tied table")
-    sent = {why: tally.bytes for (why,), tally in comm.traffic.by("why").items() if why != "ends"}
+        tied.grad = all_reduce(ends, tied.grad, label="tied table")
+    sent = {label: tally.bytes for (label,), tally in comm.traffic.by("label").items() if label != "ends"}
     return {q.name: q.grad for q in model.parameters()}, sent
 
 
@@ -117,7 +117,7 @@ by_hand = lesson.run(layer_parallel)
 worst = max(error(grad, EXPECTED[name]) for grads, _ in by_hand for name, grad in grads.items())
 lesson.say(f"2 · layer parallel: {len(EXPECTED)} parameters have the gradients of one process to {worst:.1e}; bytes sent:")
 LABELS = ("activations", "gradient", "tied table")
-lesson.table(("rank", *LABELS), *((r, *(sent.get(why, 0) for why in LABELS)) for r, (_, sent) in enumerate(by_hand)))
+lesson.table(("rank", *LABELS), *((r, *(sent.get(label, 0) for label in LABELS)) for r, (_, sent) in enumerate(by_hand)))
 assert {name for grads, _ in by_hand for name in grads} == set(EXPECTED) and worst < 1e-12, \
     "A13 E33: layers on p ranks have the gradients of one process"
 assert all(sent.get("activations", 0) == 8 * N * T * D * (r < p - 1) and sent.get("gradient", 0) == 8 * N * T * D * (r > 0)
@@ -267,11 +267,11 @@ def plain_sends(comm: Communicator, schedule: Schedule, wait: bool) -> None:
     open_sends = []
     for step in lower(schedule)[comm.rank]:
         if isinstance(step, Send) and wait:
-            comm.send(np.zeros(3), step.peer, why=str(step.message))
+            comm.send(np.zeros(3), step.peer, label=str(step.message))
         elif isinstance(step, Send):
-            open_sends.append(comm.isend(np.zeros(3), step.peer, why=str(step.message)))
+            open_sends.append(comm.isend(np.zeros(3), step.peer, label=str(step.message)))
         elif isinstance(step, Receive):
-            comm.recv(np.empty(3), step.peer, why=str(step.message))
+            comm.recv(np.empty(3), step.peer, label=str(step.message))
     for request in open_sends:
         comm.wait(request)
 

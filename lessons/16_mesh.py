@@ -106,7 +106,7 @@ def training(comm: Communicator, layout: Layout, steps: int) -> tuple[list[float
     counting.traffic.tallies.clear()
     trainer.step()
     sent = counting.traffic
-    wrong = differences(step_traffic(MODEL, TRAIN, layout, comm.rank, select), sent.by("group", "op", "why"))
+    wrong = differences(step_traffic(MODEL, TRAIN, layout, comm.rank, select), sent.by("group", "op", "label"))
     return losses, trainer.flat.data.size, list(sent), wrong
 
 

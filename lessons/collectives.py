@@ -57,7 +57,7 @@ assert p > 1, "a collective needs two ranks or more: mpirun -n 2"
 def watched(comm: Communicator) -> np.ndarray:
     """This rank's buffer at the start and after each step of a ring: int64 [steps + 1, p]."""
     buffer = np.full(comm.size, 1 << comm.rank)                     # chunks of one element
-    tag = comm.entering("all_reduce sum", buffer.shape, buffer.dtype, why="watched")
+    tag = comm.entering("all_reduce sum", buffer.shape, buffer.dtype, label="watched")
     seen = [buffer.copy()]
     for message in ring_steps(Channel(comm, "watched", tag), buffer, buffer, np.add):
         comm.wait(message)
@@ -97,7 +97,7 @@ N = 1000 * p                                                        # float64 el
 def counted(comm: Communicator, algorithm: str) -> tuple[int, int]:
     """Messages and bytes that this rank sends."""
     counting = Counting(comm)
-    all_reduce(counting, np.ones(N), why="counted", algorithm=algorithm)
+    all_reduce(counting, np.ones(N), label="counted", algorithm=algorithm)
     total = counting.traffic.total()
     return total.messages, total.bytes
 
@@ -138,7 +138,7 @@ TIMES = {"tree": seconds.tree_all_reduce, "ring": seconds.ring_all_reduce,
 def clocked(comm: Communicator, algorithm: str, elements: int) -> Fraction:
     """Virtual seconds until this rank is done."""
     clock = Clock(comm, Network(ALPHA, BETA), flops_per_second=1e9)
-    all_reduce(clock, np.ones(elements), why="clocked", algorithm=algorithm)
+    all_reduce(clock, np.ones(elements), label="clocked", algorithm=algorithm)
     return clock.now
 
 
@@ -202,11 +202,11 @@ def raced(comm: Communicator, sizes: list[int]) -> dict[str, dict[int, float]]:
         turns: dict[str, list[float]] = {name: [] for name in TIMES}
         for _ in range(7):
             for name, taken in turns.items():
-                comm.barrier(why="start")
+                comm.barrier(label="start")
                 start = time.perf_counter()
-                all_reduce(comm, array, why="race", out=array, algorithm=name)
+                all_reduce(comm, array, label="race", out=array, algorithm=name)
                 mine = np.array([time.perf_counter() - start])
-                taken.append(float(all_reduce(comm, mine, "max", why="slowest", algorithm="tree")[0]))
+                taken.append(float(all_reduce(comm, mine, "max", label="slowest", algorithm="tree")[0]))
         for name, taken in turns.items():
             times[name][nbytes] = median(taken)
     return times
@@ -241,10 +241,10 @@ def blocking_ring(comm: Communicator, sends_first: bool = True) -> float:
     right, left = (comm.rank + 1) % comm.size, (comm.rank - 1) % comm.size
     mine, got = np.full(1, float(comm.rank)), np.empty(1)
     if sends_first:
-        comm.send(mine, right, why="ring")
-    comm.recv(got, left, why="ring")
+        comm.send(mine, right, label="ring")
+    comm.recv(got, left, label="ring")
     if not sends_first:
-        comm.send(mine, right, why="ring")
+        comm.send(mine, right, label="ring")
     return float(got[0])
 
 

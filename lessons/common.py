@@ -66,7 +66,7 @@ class Lesson:
         if not self.mpi:
             return run(ranks, function, *args)
         try:
-            group = self._world.split(0 if self.rank < ranks else None, why="ranks of this cell")
+            group = self._world.split(0 if self.rank < ranks else None, label="ranks of this cell")
             return _everyones(self._world, function(group, *args) if group else None)[:ranks]
         except BaseException:
             self._job.__exit__(*sys.exc_info())                     # ends the program, on all ranks
@@ -127,6 +127,6 @@ def _make(folder: Path) -> None:
 def _everyones(comm: Communicator, result: Any) -> list[Any]:
     """Each rank's result, on every rank."""
     mine = np.frombuffer(pickle.dumps(result), np.uint8)
-    lengths = all_gather(comm, np.array([mine.size]), why="results").tolist()
-    all_of_them = all_gather(comm, mine, counts=lengths, why="results")
+    lengths = all_gather(comm, np.array([mine.size]), label="results").tolist()
+    all_of_them = all_gather(comm, mine, counts=lengths, label="results")
     return [pickle.loads(part.tobytes()) for part in np.split(all_of_them, np.cumsum(lengths)[:-1])]

@@ -146,7 +146,7 @@ class Trainer:
         checkpoint would be no good, and would push out one that is.
         """
         spoilt = np.array([not np.isfinite(self.flat.data).all()], np.int64)      # perhaps on one rank, but all look for the place
-        if all_reduce(self.grid.world, spoilt, "max", why="spoilt weights").item():
+        if all_reduce(self.grid.world, spoilt, "max", label="spoilt weights").item():
             raise self._diverged(f"before step {self.done}: spoilt weights", self.batches.get(self.done)[0][self.rows])
         meta = {"model": asdict(self.model), "train": asdict(self.config), "tokenizer": self.tokenizer.to_dict(),
                 "text": self.text, "done": self.done, "optimizer_steps": self.optimizer.steps,
@@ -210,7 +210,7 @@ class Trainer:
         total = tree_sum(leaf, self.shares, self.grid.dp)           # [n + 1], the loss last
         self.flat.grad[...] = total[:-1]
         self.stages.add_tied(self.flat)
-        return all_reduce(self.grid.pp, total[-1:], why="loss").item()
+        return all_reduce(self.grid.pp, total[-1:], label="loss").item()
 
     def _backward(self, inputs: np.ndarray, targets: np.ndarray, pieces: Sequence[np.ndarray],
                   expect: Callable[[Iterable[Parameter]], object] = nothing) -> float:
@@ -231,9 +231,9 @@ class Trainer:
         with self.autocast():
             return self.pipelines[schedule].run(batch, count, self.scale.scale, expect)
 
-    def _over_dp_and_pp(self, losses: np.ndarray, why: str) -> np.ndarray:
+    def _over_dp_and_pp(self, losses: np.ndarray, label: str) -> np.ndarray:
         """The sum over ranks that have different samples, and over stages, of which the last alone has losses."""
-        return all_reduce(self.grid.pp, all_reduce(self.grid.dp, losses, why=why), why=why)
+        return all_reduce(self.grid.pp, all_reduce(self.grid.dp, losses, label=label), label=label)
 
     def _diverged(self, what: str, inputs: np.ndarray) -> DivergenceError:
         """The error that says where in the model a NaN or an infinity came up first, on these inputs [B, T]."""

@@ -150,13 +150,13 @@ def main(todo: str, found: str) -> None:
 
 def attempt(engine: MpiComm, body: Callable[..., Any], parameters: dict[str, Any]) -> list[str]:
     """What went wrong on any rank, or was left over. Each test has a communicator of its own, so that it harms no other test."""
-    part, ledger, wrong = engine.split(0, why="world"), Ledger(engine.rank), ""
+    part, ledger, wrong = engine.split(0, label="world"), Ledger(engine.rank), ""
     try:
         body(Checking(part, ledger), **parameters)
     except BaseException:
         wrong = f"rank {engine.rank} of {engine.size}:\n{traceback.format_exc()}"
     engine.lookout.leave("finished")                                # so that a rank that still waits for this one is told so
-    texts = exchange_texts(engine, json.dumps([wrong, ledger.close()]), why="what each rank found", tag=TAGS - 1)
+    texts = exchange_texts(engine, json.dumps([wrong, ledger.close()]), label="what each rank found", tag=TAGS - 1)
     engine.lookout.rejoin()
     reports = [json.loads(text) for text in texts]
     found = [text for text, _ in reports if text] or loose_ends([page for _, page in reports])

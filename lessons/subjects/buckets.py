@@ -25,7 +25,7 @@ def overlapped(comm: Communicator, sizes: Sequence[int]) -> float:
     for number, size in enumerate(sizes):
         clock.compute(FLOPS * size / ELEMENTS, "backward")
         part = np.zeros(size, np.float32)
-        handles.append(start_all_reduce(clock, part, why=f"gradients {number}", out=part, algorithm="ring"))
+        handles.append(start_all_reduce(clock, part, label=f"gradients {number}", out=part, algorithm="ring"))
     for handle in handles:
         handle.wait()
     return 1e3 * float(clock.now)

@@ -17,13 +17,13 @@ from minipar.train import Trainer
 def bytes_sent(comm: Communicator, algorithm: str, n: int) -> int:
     """In one all-reduce of n float32."""
     counting = Counting(comm)
-    all_reduce(counting, np.zeros(n, np.float32), why="gradients", algorithm=algorithm)
+    all_reduce(counting, np.zeros(n, np.float32), label="gradients", algorithm=algorithm)
     return counting.traffic.total().bytes
 
 
 def sum_of_noise(comm: Communicator, algorithm: str) -> np.ndarray:
     """The sum of 1000 random numbers per rank [1000], float64."""
-    return all_reduce(comm, stream(0, "noise", comm.rank).normal(size=1000), why="noise", algorithm=algorithm)
+    return all_reduce(comm, stream(0, "noise", comm.rank).normal(size=1000), label="noise", algorithm=algorithm)
 
 
 def one_step(comm: Communicator, model: ModelConfig, text: np.ndarray, batch: int, gradients: str) -> tuple[int, int]:

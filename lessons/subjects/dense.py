@@ -18,7 +18,7 @@ from minipar.rng import stream
 SAMPLES, TOKENS = 3, 5
 CONFIG = ModelConfig(width=24, heads=12, hidden=33, layers=2, context=TOKENS, vocabulary=17)
 X, G = (stream(1, name).normal(size=(SAMPLES, TOKENS, CONFIG.width)) for name in ("x", "dL/dy"))
-Moved = list[tuple[str, str, int]]                                  # why, which collective, how often
+Moved = list[tuple[str, str, int]]                                  # label, which collective, how often
 
 
 def error(got: np.ndarray, expected: np.ndarray) -> float:
@@ -45,7 +45,7 @@ def pair(comm: Communicator, kind: str) -> tuple[Moved, float]:
         assert x.grad is not None
         results.append((module, y.data, x.grad))
     (dense, y0, dx0), (cut, y1, dx1) = results
-    moved = [(why, op, tally.calls) for (why, op), tally in counting.traffic.by("why", "op").items()]
+    moved = [(label, op, tally.calls) for (label, op), tally in counting.traffic.by("label", "op").items()]
     return moved, max(error(y1, y0), error(dx1, dx0), *_gradient_errors(dense, cut).values())
 
 

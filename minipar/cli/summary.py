@@ -31,7 +31,7 @@ def costs_per_rank(trainer: Trainer, world: Counting) -> list[str]:
             tallies = [sent.get((group,), Tally()) for group in groups]
             mine[f"{axis} sent MiB"] = sum(tally.bytes for tally in tallies) / MIB
             mine[f"{axis} messages"] = sum(tally.messages for tally in tallies)
-    rows = all_gather(world, np.array([[*mine.values()]]), why="summary")       # [ranks, columns]
+    rows = all_gather(world, np.array([[*mine.values()]]), label="summary")     # [ranks, columns]
     lines = ["rank  " + "  ".join(mine)]
     for rank, row in enumerate(rows):
         cells = (f"{value:>{len(name)},.{2 * name.endswith('MiB')}f}" for name, value in zip(mine, row, strict=True))

@@ -141,7 +141,7 @@ def _require_same(trainer: Trainer) -> None:
     config = replace(trainer.config, data="")                       # a path may be another one on each host
     known = repr((trainer.model, config, trainer.grid.layout, trainer.text, trainer.done))
     world = trainer.grid.world
-    alike = world.split(int.from_bytes(hashlib.blake2b(known.encode(), digest_size=7).digest(), "big"), why="same training")
+    alike = world.split(int.from_bytes(hashlib.blake2b(known.encode(), digest_size=7).digest(), "big"), label="same training")
     assert alike is not None, "every rank has a color"
     if alike.size < world.size:
         raise DataError(f"only {alike.size} of {world.size} ranks agree with rank {world.rank} on text, options and step; "
@@ -184,7 +184,7 @@ def _train(trainer: Trainer, folder: Run, interruption: Interruption) -> int:
 
 def _agree(number: int, world: Communicator) -> int:
     """The largest of all ranks' numbers: one rank's signal stops all of them before the same step."""
-    return all_reduce(world, np.array([number]), "max", why="signal").item()
+    return all_reduce(world, np.array([number]), "max", label="signal").item()
 
 
 def _summary(trainer: Trainer, folder: Run, costs: list[str], traced: list[str]) -> list[str]:

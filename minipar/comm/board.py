@@ -60,11 +60,11 @@ class Board:
         at = self._at(rank)
         head = self._head(rank)
         version = head[VERSION]
-        state = replace(state, why=state.why[:80], group=state.group[:40], place=state.place[-80:])     # so that any fit a slot
+        state = replace(state, label=state.label[:80], group=state.group[:40], place=state.place[-80:])  # so that any fit a slot
         said = {field: value for field, value in asdict(state).items() if value not in ("", None)}
         text = json.dumps(said, ensure_ascii=False).encode()
         if len(text) > SLOT - HEAD.size:                            # control characters take up to six times their length
-            return self.write(rank, replace(state, why="", group="", place="", detail=""))
+            return self.write(rank, replace(state, label="", group="", place="", detail=""))
         head[VERSION] = version + 1
         head[LOOKS], head[LENGTH] = 0, len(text)
         self.memory[at + HEAD.size:at + HEAD.size + len(text)] = text

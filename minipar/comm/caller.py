@@ -40,7 +40,7 @@ def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
     tag = request.tag if request.tag < TAGS else None               # the tag of a collective tells a reader nothing
     group = "" if comm.name == "world" else comm.name
     peer, detail = comm.members[request.peer], together(after(), detail)
-    return State("waiting", peer, group, request.kind, tag, operation, request.why, place, detail)
+    return State("waiting", peer, group, request.kind, tag, operation, request.label, place, detail)
 
 
 def together(*details: str) -> str:
@@ -52,7 +52,7 @@ def unfit(comm: Communicator, request: Request, came: str) -> CommError:
     """The error of a receive whose message does not fit; `came` says what was sent."""
     _, place = caller()
     tag = f" with tag {request.tag}" if 0 < request.tag < TAGS else ""
-    return CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: recv '{request.why}'{tag} at {place} expects "
+    return CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: recv '{request.label}'{tag} at {place} expects "
                      f"{request.array.shape} {request.array.dtype} from rank {request.peer}, which sent {came}")
 
 

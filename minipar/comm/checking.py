@@ -25,7 +25,7 @@ from minipar.comm.wrapper import Wrapper
 from minipar.errors import CommError
 
 FIELDS = {"op": "operation", "count": "number of elements", "dtype": "dtype", "root": "root", "algorithm": "algorithm",
-          "counts": "counts", "why": "order of calls (label)", "number": "number of collectives so far"}
+          "counts": "counts", "label": "order of calls (label)", "number": "number of collectives so far"}
 # What differs only because another field does: two operations have nothing to compare, and "auto" goes by the bytes.
 FOLLOWS = {"op": {"count", "dtype", "root", "algorithm", "counts"}, "count": {"algorithm"}, "dtype": {"algorithm"}}
 
@@ -40,15 +40,15 @@ class Checking(Wrapper):
     def wrap(self, part: Communicator) -> Communicator:
         return Checking(part, self.ledger)
 
-    def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
         self.ledger.refuse_late_calls()
-        request = self.inner.isend(array, dest, why=why, tag=tag)
+        request = self.inner.isend(array, dest, label=label, tag=tag)
         self.ledger.start(self, request)
         return request
 
-    def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> Request:
         self.ledger.refuse_late_calls()
-        request = self.inner.irecv(out, source, why=why, tag=tag)
+        request = self.inner.irecv(out, source, label=label, tag=tag)
         self.ledger.start(self, request)
         return request
 
@@ -62,32 +62,32 @@ class Checking(Wrapper):
             self.ledger.settle(request)
         return done
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, **agreed: Any) -> int:
-        self.compare(op, shape, dtype, why, **agreed)
-        return self.inner.entering(op, shape, dtype, why=why, **agreed)
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, label: str, **agreed: Any) -> int:
+        self.compare(op, shape, dtype, label, **agreed)
+        return self.inner.entering(op, shape, dtype, label=label, **agreed)
 
-    def split(self, color: int | None, key: int = 0, *, why: str) -> Communicator | None:
-        self.compare("split", None, None, why)
-        return super().split(color, key, why=why)
+    def split(self, color: int | None, key: int = 0, *, label: str) -> Communicator | None:
+        self.compare("split", None, None, label)
+        return super().split(color, key, label=label)
 
-    def shared(self, nbytes: int, *, why: str) -> np.ndarray:
-        self.compare("shared", (nbytes,), np.dtype(np.uint8), why)
-        return self.inner.shared(nbytes, why=why)
+    def shared(self, nbytes: int, *, label: str) -> np.ndarray:
+        self.compare("shared", (nbytes,), np.dtype(np.uint8), label)
+        return self.inner.shared(nbytes, label=label)
 
-    def compare(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, why: str, root: int | None = None,
+    def compare(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, label: str, root: int | None = None,
                 algorithm: str | None = None, counts: Sequence[int] | None = None) -> None:
         """Raises the same CommError on every rank of the group unless all of them are about to do the same."""
         self.ledger.refuse_late_calls()
         if self.size == 1:
             return
         agreed = {"op": op, "count": None if shape is None else math.prod(shape), "dtype": dtype and str(dtype), "root": root,
-                  "algorithm": algorithm, "counts": counts, "why": why, "number": self.inner.collectives}
+                  "algorithm": algorithm, "counts": counts, "label": label, "number": self.inner.collectives}
         said = json.dumps(agreed, default=int)                      # 1 and NumPy's 1 are the same root
         fingerprint = np.array([zlib.crc32(said.encode())])
-        if (exchange(self.inner, fingerprint, why=why, tag=CHECK_TAG) == fingerprint).all():
+        if (exchange(self.inner, fingerprint, label=label, tag=CHECK_TAG) == fingerprint).all():
             return
         account = json.dumps({**agreed, "shape": shape, "place": caller()[1], "after": after()}, default=int)
-        accounts = exchange_texts(self.inner, account, why=why, tag=CHECK_TAG)
+        accounts = exchange_texts(self.inner, account, label=label, tag=CHECK_TAG)
         raise CommError(disagreement(self, [json.loads(text) for text in accounts]))
 
 
@@ -110,4 +110,4 @@ def describe(account: dict, differs: list[str]) -> str:
     counts = f" with counts {account['counts']}" if "counts" in differs else ""
     number = f" (after {account['number']} others)" if "number" in differs else ""
     cause = f" ({account['after']})" if account["after"] else ""
-    return f"{account['op']}{array}{root}{algorithm}{counts} '{account['why']}' at {account['place']}{number}{cause}"
+    return f"{account['op']}{array}{root}{algorithm}{counts} '{account['label']}' at {account['place']}{number}{cause}"

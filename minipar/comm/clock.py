@@ -2,7 +2,7 @@
 
     clock = Clock(comm, Network(alpha=5e-6, beta=1e-10), flops_per_second=1e13)
     clock.compute(2 * m * n * k, "forward")
-    all_reduce(clock, gradient, why="gradients")
+    all_reduce(clock, gradient, label="gradients")
     float(clock.now)                                                # seconds of virtual time on this rank
 
 Computing advances the clock, in one of two ways. With `flops_per_second` by what `compute` is told, over that rate: exact,
@@ -58,11 +58,11 @@ class RankTime:
     cpu: int = field(default_factory=time.thread_time_ns)           # this thread's CPU time when it last left the clock
     owner: tuple[object, int] | None = None                         # whose work it does since: a collective's, or the program's
 
-    def advance(self, rank: int, until: Fraction, kind: str, why: str, **about: Any) -> None:
+    def advance(self, rank: int, until: Fraction, kind: str, label: str, **about: Any) -> None:
         """To receive a message that has long been there takes no time, but is seen."""
         until = max(until, self.now)
         if until > self.now or kind == "recv":
-            self.timeline.append(Event(rank, kind, self.now, until - self.now, why, **about))
+            self.timeline.append(Event(rank, kind, self.now, until - self.now, label, **about))
             self.now = until
 
 
@@ -122,36 +122,36 @@ class Clock(Labelled):
         rank.timeline.clear()
         rank.cpu = time.thread_time_ns()
 
-    def compute(self, flops: float, why: str) -> None:
+    def compute(self, flops: float, label: str) -> None:
         """Say that this rank has just computed so many FLOPs. By CPU time, what counts is the time since the last call."""
         if flops < 0:
-            raise ConfigError(f"rank {self._me}: compute '{why}' of {flops} FLOPs; give 0 or more")
-        with self._inside(why=why):
+            raise ConfigError(f"rank {self._me}: compute '{label}' of {flops} FLOPs; give 0 or more")
+        with self._inside(label=label):
             if self._time.rate is not None:
-                self._time.advance(self._me, self._time.now + exact(flops) / self._time.rate, "compute", why)
+                self._time.advance(self._me, self._time.now + exact(flops) / self._time.rate, "compute", label)
 
-    def sleep(self, seconds: float, why: str = "sleep") -> None:
+    def sleep(self, seconds: float, label: str = "sleep") -> None:
         """Let time pass, as for a rank that is held up."""
         with self._inside():
-            self._time.advance(self._me, self._time.now + exact(seconds), "wait", why)
+            self._time.advance(self._me, self._time.now + exact(seconds), "wait", label)
 
-    def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
-        check_message(self, "send", array, dest, why, tag)
+    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
+        check_message(self, "send", array, dest, label, tag)
         with self._inside(tag):
             cost = self._cost(dest, array.nbytes)
             end = self._time.outgoing.carry(self._lines.get(tag, self._time.now), cost)
-            stamp = super().isend(pack_time(end), dest, why=why, tag=tag)
-            request = super().isend(array, dest, why=why, tag=tag)
+            stamp = super().isend(pack_time(end), dest, label=label, tag=tag)
+            request = super().isend(array, dest, label=label, tag=tag)
             flow = self._time.flows.name(self, "send", dest, tag)
             self._passing[request] = Passage(stamp, end, flow)
-            self._time.timeline.append(Event(self._me, "send", end - cost, cost, why, self.op_of("send", tag),
+            self._time.timeline.append(Event(self._me, "send", end - cost, cost, label, self.op_of("send", tag),
                                              self.members[dest], array.nbytes, flow, "link"))
             return request
 
-    def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> Request:
         with self._inside(tag):
-            stamp = super().irecv(np.empty_like(pack_time(Fraction(0))), source, why=why, tag=tag)
-            request = super().irecv(out, source, why=why, tag=tag)
+            stamp = super().irecv(np.empty_like(pack_time(Fraction(0))), source, label=label, tag=tag)
+            request = super().irecv(out, source, label=label, tag=tag)
             self._passing[request] = Passage(stamp, None, self._time.flows.name(self, "recv", source, tag))
             return request
 
@@ -184,14 +184,14 @@ class Clock(Labelled):
             self._pass(request, self._passing.pop(request))
             return True
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, **agreed: Any) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, label: str, **agreed: Any) -> int:
         with self._inside():
-            tag = super().entering(op, shape, dtype, why=why, **agreed)
+            tag = super().entering(op, shape, dtype, label=label, **agreed)
             self._lines[tag] = self._time.now
             return tag
 
-    def shared(self, nbytes: int, *, why: str) -> np.ndarray:
-        raise CommError(f"rank {self._me}: a clock times messages, and shared memory '{why}' has none; choose another way")
+    def shared(self, nbytes: int, *, label: str) -> np.ndarray:
+        raise CommError(f"rank {self._me}: a clock times messages, and shared memory '{label}' has none; choose another way")
 
     def wrap(self, part: Communicator) -> Communicator:
         return Clock(part, self._time.network, shared=self._time)
@@ -215,12 +215,12 @@ class Clock(Labelled):
             end = self._lines[request.tag] = max(end, self._lines[request.tag])
             self._time.owner = self, request.tag
         kind = "recv" if request.kind == "recv" else "wait"
-        self._time.advance(self._me, end, kind, request.why, op=self.op_of(request.kind, request.tag),
+        self._time.advance(self._me, end, kind, request.label, op=self.op_of(request.kind, request.tag),
                            peer=self.members[request.peer], bytes=request.array.nbytes,
                            flow=passage.flow if kind == "recv" else "")
 
     @contextmanager
-    def _inside(self, tag: int | None = None, why: str = "") -> Iterator[None]:
+    def _inside(self, tag: int | None = None, label: str = "") -> Iterator[None]:
         """Book the CPU time since the last call, and let none pass within this one.
 
         Between two calls of one collective, after one of its messages has come, it is the collective that computes: it adds.
@@ -231,7 +231,7 @@ class Clock(Labelled):
             if tag is not None and rank.owner == (self, tag):
                 self._lines[tag] += elapsed
             else:
-                rank.advance(self._me, rank.now + elapsed, "compute", why)
+                rank.advance(self._me, rank.now + elapsed, "compute", label)
             rank.owner = None
         try:
             yield

@@ -1,7 +1,7 @@
 """How much do ranks say to one another? Counts every message, so that a formula for traffic can be held against the truth.
 
     comm = Counting(comm)
-    all_reduce(comm, gradient, why="gradients")
+    all_reduce(comm, gradient, label="gradients")
     print(comm.traffic.table())
     assert comm.traffic.total().bytes == ...
 
@@ -26,7 +26,7 @@ from minipar.comm.protocol import Communicator, Request
 class Key(NamedTuple):
     """What a line of the book is about. source, dest: world ranks; dest is -1 for a collective's call itself."""
 
-    why: str
+    label: str
     op: str
     group: str
     source: int
@@ -93,11 +93,11 @@ class Traffic:
         return sums
 
     def table(self) -> str:
-        """Lines of text, one for each (why, op, group), the most bytes first."""
-        sums = sorted(self.by("why", "op", "group").items(), key=lambda entry: (-entry[1].bytes, entry[0]))
-        rows = [("why", "op", "group", "calls", "messages", "bytes")]
-        for (why, op, group), tally in sums:
-            rows.append((str(why), str(op), str(group), f"{tally.calls:,}", f"{tally.messages:,}", f"{tally.bytes:,}"))
+        """Lines of text, one for each (label, op, group), the most bytes first."""
+        sums = sorted(self.by("label", "op", "group").items(), key=lambda entry: (-entry[1].bytes, entry[0]))
+        rows = [("label", "op", "group", "calls", "messages", "bytes")]
+        for (label, op, group), tally in sums:
+            rows.append((str(label), str(op), str(group), f"{tally.calls:,}", f"{tally.messages:,}", f"{tally.bytes:,}"))
         widths = [max(len(row[column]) for row in rows) for column in range(6)]
         form = "  ".join(f"{{:{'<' if column < 3 else '>'}{width}}}" for column, width in enumerate(widths))
         return "\n".join(form.format(*row) for row in rows)
@@ -111,18 +111,18 @@ class Counting(Labelled):
         self.traffic = Traffic() if traffic is None else traffic
         self._me = inner.members[inner.rank]
 
-    def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
-        request = super().isend(array, dest, why=why, tag=tag)
+    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
+        request = super().isend(array, dest, label=label, tag=tag)
         op = self.op_of("send", tag)
-        tally = self.traffic.at(Key(why, op, self.name, self._me, self.members[dest]))
+        tally = self.traffic.at(Key(label, op, self.name, self._me, self.members[dest]))
         tally.calls += op == "send"
         tally.messages += 1
         tally.bytes += array.nbytes
         return request
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, **agreed: Any) -> int:
-        self.traffic.at(Key(why, op, self.name, self._me, -1)).calls += 1
-        return super().entering(op, shape, dtype, why=why, **agreed)
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, label: str, **agreed: Any) -> int:
+        self.traffic.at(Key(label, op, self.name, self._me, -1)).calls += 1
+        return super().entering(op, shape, dtype, label=label, **agreed)
 
     def wrap(self, part: Communicator) -> Communicator:
         return Counting(part, self.traffic)

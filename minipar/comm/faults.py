@@ -49,7 +49,7 @@ class Fault:
     rank: int | None = None
     op: str | None = None
     peer: int | None = None
-    why: str | None = None
+    label: str | None = None
     nth: int | None = None
     seconds: float = 0.1
 
@@ -67,10 +67,10 @@ class Plan:
     sleep: Callable[[float], object]
     seen: Counter[int] = field(default_factory=Counter)             # a fault's number -> the calls that fitted so far
 
-    def due(self, actions: tuple[str, ...], rank: int, op: str, peer: int | None, why: str) -> list[Fault]:
+    def due(self, actions: tuple[str, ...], rank: int, op: str, peer: int | None, label: str) -> list[Fault]:
         found = []
         for number, fault in enumerate(self.faults):
-            wanted = zip((fault.rank, fault.op, fault.peer, fault.why), (rank, op, peer, why), strict=True)
+            wanted = zip((fault.rank, fault.op, fault.peer, fault.label), (rank, op, peer, label), strict=True)
             if fault.action in actions and all(want in (None, given) for want, given in wanted):
                 if fault.nth in (None, self.seen[number]):
                     found.append(fault)
@@ -93,11 +93,11 @@ class Faults(Labelled):
         self._lost: set[Request] = set()                            # requests that the inner communicator knows nothing of
         self._held: dict[tuple[int, int], tuple[np.ndarray, str]] = {}      # (dest, tag) -> a message that waits for the next
 
-    def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
-        check_message(self, "send", array, dest, why, tag)
+    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
+        check_message(self, "send", array, dest, label, tag)
         op, peer = self.op_of("send", tag), self.members[dest]
-        self._calls(op, peer, why)
-        for fault in self._plan.due(TO_MESSAGES, self._me, op, peer, why):
+        self._calls(op, peer, label)
+        for fault in self._plan.due(TO_MESSAGES, self._me, op, peer, label):
             if fault.action == "delay":
                 self._plan.sleep(fault.seconds)
             elif fault.action == "truncate":
@@ -106,20 +106,20 @@ class Faults(Labelled):
                 array = self._flip_a_bit(array)
             else:
                 if fault.action == "reorder":
-                    self._held[dest, tag] = array.copy(), why
-                lost = Request("send", dest, tag, array, why, done=True)
+                    self._held[dest, tag] = array.copy(), label
+                lost = Request("send", dest, tag, array, label, done=True)
                 self._lost.add(lost)
                 return lost
-        request = super().isend(array, dest, why=why, tag=tag)
+        request = super().isend(array, dest, label=label, tag=tag)
         if (dest, tag) in self._held:
             late, its_why = self._held.pop((dest, tag))
-            super().wait(super().isend(late, dest, why=its_why, tag=tag))
+            super().wait(super().isend(late, dest, label=its_why, tag=tag))
         return request
 
-    def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
-        check_message(self, "recv", out, source, why, tag)
-        self._calls(self.op_of("recv", tag), self.members[source], why)
-        return super().irecv(out, source, why=why, tag=tag)
+    def irecv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> Request:
+        check_message(self, "recv", out, source, label, tag)
+        self._calls(self.op_of("recv", tag), self.members[source], label)
+        return super().irecv(out, source, label=label, tag=tag)
 
     def wait(self, request: Request) -> np.ndarray:
         return request.array if request in self._lost else super().wait(request)
@@ -127,21 +127,21 @@ class Faults(Labelled):
     def test(self, request: Request) -> bool:
         return request in self._lost or super().test(request)
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, **agreed: Any) -> int:
-        self._calls(op, None, why)
-        return super().entering(op, shape, dtype, why=why, **agreed)
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, label: str, **agreed: Any) -> int:
+        self._calls(op, None, label)
+        return super().entering(op, shape, dtype, label=label, **agreed)
 
     def wrap(self, part: Communicator) -> Communicator:
         return Faults(part, plan=self._plan)
 
-    def _calls(self, op: str, peer: int | None, why: str) -> None:
-        for fault in self._plan.due(TO_CALLS, self._me, op, peer, why):
+    def _calls(self, op: str, peer: int | None, label: str) -> None:
+        for fault in self._plan.due(TO_CALLS, self._me, op, peer, label):
             if fault.action == "slow":
                 self._plan.sleep(fault.seconds)
             elif is_process(self):
                 os.kill(os.getpid(), signal.SIGKILL)
             else:
-                raise CommError(f"rank {self._me} was killed in {op} '{why}', as planted")
+                raise CommError(f"rank {self._me} was killed in {op} '{label}', as planted")
 
     def _flip_a_bit(self, array: np.ndarray) -> np.ndarray:
         raw = bytearray(array.tobytes())

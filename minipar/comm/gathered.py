@@ -11,9 +11,9 @@ from minipar.comm.collectives import all_gather
 from minipar.comm.protocol import Communicator
 
 
-def gathered(world: Communicator, value: Any, why: str) -> list[Any]:
+def gathered(world: Communicator, value: Any, label: str) -> list[Any]:
     """What every rank gives, in the order of ranks. value: what JSON can hold, infinity and NaN too. All ranks call it."""
     mine = np.frombuffer(json.dumps(value).encode(), np.uint8)
-    sizes = all_gather(world, np.array([len(mine)]), why=f"{why}, sizes")
-    together = all_gather(world, mine, counts=sizes.tolist(), why=why)
+    sizes = all_gather(world, np.array([len(mine)]), label=f"{label}, sizes")
+    together = all_gather(world, mine, counts=sizes.tolist(), label=label)
     return [json.loads(part.tobytes()) for part in np.split(together, np.cumsum(sizes)[:-1])]

@@ -34,7 +34,7 @@ class Ledger:
         if request.kind == "send":
             channel = comm.name, self.rank, peer, tag
             self.sent[channel] += 1
-            self.last[channel] = request.why, place
+            self.last[channel] = request.label, place
         else:
             self.received[comm.name, peer, self.rank, tag] += 1
 
@@ -62,7 +62,7 @@ def started(request: Request, about: tuple[str, int, str]) -> str:
     """ "recv with rank 0 'prefetch' started at data.py:41"; for a message of a collective, what the program called."""
     operation, peer, place = about
     what = operation if request.tag >= TAGS else f"{request.kind} with rank {peer}"
-    return f"{what} '{request.why}' started at {place}"
+    return f"{what} '{request.label}' started at {place}"
 
 
 def loose_ends(pages: Sequence[dict[str, list]]) -> list[str]:
@@ -70,10 +70,10 @@ def loose_ends(pages: Sequence[dict[str, list]]) -> list[str]:
     found = [f"rank {rank} never waited for its {what}" for page in pages for rank, what in page["open"]]
     received: dict[Any, int] = {tuple(channel): count for page in pages for *channel, count in page["received"]}
     for page in pages:
-        for *channel, count, why, place in page["sent"]:
+        for *channel, count, label, place in page["sent"]:
             if (lost := count - received.get(tuple(channel), 0)) > 0:
                 _, source, dest, tag = channel
                 messages = "a message" if lost == 1 else f"{lost} messages, the last"
-                label = f" (tag {tag})" if tag > 0 else ""
-                found.append(f"rank {dest} never received {messages} from rank {source} '{why}'{label} sent at {place}")
+                numbered = f" (tag {tag})" if tag > 0 else ""
+                found.append(f"rank {dest} never received {messages} from rank {source} '{label}'{numbered} sent at {place}")
     return found

@@ -10,7 +10,7 @@ The rules of the seam:
   are what the receiver expects; a message of another size or dtype raises CommError, it never delivers garbage.
 * Two messages from one rank to another with the same tag arrive in the order in which they were sent.
 * A request is waited for once, or tested until it is done; what is left over is reported at the end.
-* `why` is a short label ("gradients", "pipeline forward 3"): the key of counters, traces and error messages.
+* `label` is a short label ("gradients", "pipeline forward 3"): the key of counters, traces and error messages.
 * A collective says `tag = comm.entering(...)` first and sends its messages with that tag.
 """
 
@@ -48,7 +48,7 @@ class Request:
     peer: int
     tag: int
     array: np.ndarray
-    why: str
+    label: str
     handle: Any = None
     done: bool = False
 
@@ -58,7 +58,7 @@ class Communicator(ABC):
 
     rank: int
     size: int
-    name: str = "world"                                             # the `why` of the split that made the group
+    name: str = "world"                                             # the `label` of the split that made the group
     members: tuple[int, ...]                                        # the world rank of each rank of this group
     nodes: tuple[int, ...]                                          # the node (host) of each rank of this group
     native: Any = None                                              # the MPI library's own communicator, where there is one
@@ -66,11 +66,11 @@ class Communicator(ABC):
     staging: Any = None                                             # shared memory that the collectives keep for the next call
 
     @abstractmethod
-    def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
         """Start to send `array` to rank `dest`. Raises CommError for an array that cannot travel or a rank that is not there."""
 
     @abstractmethod
-    def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> Request:
         """Start to receive into `out` from rank `source`."""
 
     @abstractmethod
@@ -82,46 +82,46 @@ class Communicator(ABC):
         """Whether the request is done, without waiting; raises as `wait` does."""
 
     @abstractmethod
-    def subgroup(self, ranks: list[int], *, why: str) -> Communicator | None:
+    def subgroup(self, ranks: list[int], *, label: str) -> Communicator | None:
         """The group of these ranks in this order. All ranks of this group call it, each with its own group's list, or []."""
 
     @abstractmethod
-    def shared(self, nbytes: int, *, why: str) -> np.ndarray:
+    def shared(self, nbytes: int, *, label: str) -> np.ndarray:
         """One block of memory, uint8 [nbytes], zeroed, that every rank of this group reads and writes. All ranks call it.
 
         Raises CommError where the group spans several nodes.
         """
 
-    def send(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> None:
-        self.wait(self.isend(array, dest, why=why, tag=tag))
+    def send(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> None:
+        self.wait(self.isend(array, dest, label=label, tag=tag))
 
-    def recv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> np.ndarray:
+    def recv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> np.ndarray:
         """Returns `out`, filled."""
-        return self.wait(self.irecv(out, source, why=why, tag=tag))
+        return self.wait(self.irecv(out, source, label=label, tag=tag))
 
-    def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> np.ndarray:
+    def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> np.ndarray:
         """Send and receive at once: the step of every ring. Returns `out`, filled."""
-        receiving = self.irecv(out, source, why=why, tag=tag)
-        sending = self.isend(array, dest, why=why, tag=tag)
+        receiving = self.irecv(out, source, label=label, tag=tag)
+        sending = self.isend(array, dest, label=label, tag=tag)
         self.wait(receiving)
         self.wait(sending)
         return out
 
-    def barrier(self, *, why: str) -> None:
+    def barrier(self, *, label: str) -> None:
         """No rank leaves before every rank has entered: ceil(log2(size)) rounds (dissemination; Hensgen, Finkel, Manber 1988)."""
-        tag = self.entering("barrier", None, None, why=why)
+        tag = self.entering("barrier", None, None, label=label)
         nothing, ignored = np.empty(0, np.int64), np.empty(0, np.int64)
         distance = 1
         while distance < self.size:
             dest, source = (self.rank + distance) % self.size, (self.rank - distance) % self.size
-            self.sendrecv(nothing, dest, ignored, source, why=why, tag=tag)
+            self.sendrecv(nothing, dest, ignored, source, label=label, tag=tag)
             distance *= 2
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, root: int | None = None,
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, label: str, root: int | None = None,
                  algorithm: str | None = None, counts: Sequence[int] | None = None) -> int:
         """Each collective calls this once, first, on every rank of the group; returns the tag for the messages of this call.
 
-        `op` names what must agree ("all_reduce sum"), and so must `why`, `root`, `algorithm` and `counts` (the rows of each rank);
+        `op` names what must agree ("all_reduce sum"), and so must `label`, `root`, `algorithm` and `counts` (each rank's rows);
         `shape` and `dtype` are of the array whose element count all ranks share. None stands for what need not agree. Here it
         only counts, so that each call has its own tag and two can be under way at once; Checking compares what the ranks say and
         raises CommError if they differ.
@@ -129,23 +129,23 @@ class Communicator(ABC):
         self.collectives += 1
         return OwnTag(COLLECTIVE_TAGS[self.collectives % len(COLLECTIVE_TAGS)])
 
-    def split(self, color: int | None, key: int = 0, *, why: str) -> Communicator | None:
+    def split(self, color: int | None, key: int = 0, *, label: str) -> Communicator | None:
         """One new communicator per color, ranks ordered by (key, old rank); None for the ranks whose color is None.
 
         Raises CommError for a color or key that is no whole number of 64 bits.
         """
         for name, number in (("color", 0 if color is None else color), ("key", key)):
             if not is_whole(number) or not -1 << 63 <= number < 1 << 63:
-                raise CommError(f"rank {self.rank} of {self.size} in {self.name}: split '{why}' has {name} {number!r}, which is "
+                raise CommError(f"rank {self.rank} of {self.size} in {self.name}: split '{label}' has {name} {number!r}, which is "
                                 "no whole number of 64 bits; divide with //, or count the groups")
-        tag = self.entering("split", None, None, why=why)
+        tag = self.entering("split", None, None, label=label)
         mine = np.array([color is not None, color or 0, key], np.int64)
-        table = exchange(self, mine, why=why, tag=tag)              # [size, 3]
+        table = exchange(self, mine, label=label, tag=tag)          # [size, 3]
         alike = [rank for rank in range(self.size) if color is not None and table[rank, 0] and table[rank, 1] == color]
-        return self.subgroup(sorted(alike, key=lambda rank: (table[rank, 2], rank)), why=why)
+        return self.subgroup(sorted(alike, key=lambda rank: (table[rank, 2], rank)), label=label)
 
 
-def exchange(comm: Communicator, mine: np.ndarray, *, why: str, tag: int) -> np.ndarray:
+def exchange(comm: Communicator, mine: np.ndarray, *, label: str, tag: int) -> np.ndarray:
     """Every rank's small array, [size, *mine.shape], on every rank, in ceil(log2(size)) rounds (Bruck et al. 1997).
 
     For the protocol's own agreements (split, checking), which the collectives stand on.
@@ -156,17 +156,17 @@ def exchange(comm: Communicator, mine: np.ndarray, *, why: str, tag: int) -> np.
     while have < comm.size:
         take = min(have, comm.size - have)
         dest, source = (comm.rank - have) % comm.size, (comm.rank + have) % comm.size
-        comm.sendrecv(blocks[:take], dest, blocks[have:have + take], source, why=why, tag=tag)
+        comm.sendrecv(blocks[:take], dest, blocks[have:have + take], source, label=label, tag=tag)
         have += take
     return np.roll(blocks, comm.rank, axis=0)
 
 
-def exchange_texts(comm: Communicator, mine: str, *, why: str, tag: int) -> list[str]:
+def exchange_texts(comm: Communicator, mine: str, *, label: str, tag: int) -> list[str]:
     """Every rank's text on every rank: first the lengths, then all of them padded to the longest."""
     encoded = mine.encode()
-    lengths = exchange(comm, np.array([len(encoded)]), why=why, tag=tag)[:, 0]
+    lengths = exchange(comm, np.array([len(encoded)]), label=label, tag=tag)[:, 0]
     padded = np.frombuffer(encoded.ljust(int(lengths.max())), np.uint8)
-    rows = exchange(comm, padded, why=why, tag=tag)
+    rows = exchange(comm, padded, label=label, tag=tag)
     return [row[:length].tobytes().decode() for row, length in zip(rows, lengths, strict=True)]
 
 
@@ -175,7 +175,7 @@ def is_whole(number: object) -> bool:
     return isinstance(number, (int, np.integer))
 
 
-def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, why: str, tag: int) -> int:
+def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, label: str, tag: int) -> int:
     """The wire code of the array's dtype. Raises CommError, in one line, for what cannot travel."""
     try:                                                            # once per message, so the good case comes first
         code, flags = CODES[array.dtype], array.flags
@@ -199,11 +199,11 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, w
         wrong = f"has tag {tag!r}; use 0 to {TAGS - 1}"
     else:
         wrong = "cannot fill a read-only array"
-    raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: {kind} '{why}' {wrong}")
+    raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: {kind} '{label}' {wrong}")
 
 
-def one_node(comm: Communicator, why: str) -> None:
+def one_node(comm: Communicator, label: str) -> None:
     """Raises CommError for a group that spans nodes, which share no memory."""
     if len(set(comm.nodes)) > 1:
-        raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: shared '{why}' spans nodes {sorted(set(comm.nodes))}; "
+        raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: shared '{label}' spans nodes {sorted(set(comm.nodes))}; "
                         "split the group by comm.nodes first")

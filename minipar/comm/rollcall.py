@@ -24,7 +24,7 @@ class State:
     kind: str = ""                                                  # the message it waits for: "recv" or "send"
     tag: int | None = None                                          # of a program's own message, not of a collective
     operation: str = ""                                             # what the program called: "recv", "all_reduce", "barrier"
-    why: str = ""
+    label: str = ""
     place: str = ""                                                 # "train.py:88"
     detail: str = ""                                                # what else is known: "kill -CONT 1234 lets it go on"
 
@@ -35,7 +35,7 @@ def say(rank: int, state: State) -> str:
     if state.doing != "waiting":
         return f"rank {rank} {SEEN[state.doing]}{' at ' * bool(state.place)}{state.place}{detail}"
     ours = f"{'source' if state.kind == 'recv' else 'dest'}={state.peer}" + (f", tag={state.tag}" if state.tag else "")
-    what = f"'{state.why}'" + (f" of {state.group}" if state.group else "") + f" at {state.place}{detail}"
+    what = f"'{state.label}'" + (f" of {state.group}" if state.group else "") + f" at {state.place}{detail}"
     if state.operation in ("send", "recv"):
         return f"rank {rank} waits in {state.operation}({ours}) {what}"
     return f"rank {rank} is in {state.operation} {what}, in its {state.kind}({ours})"

@@ -38,7 +38,7 @@ class Event:
     kind: str
     begin: float | Fraction
     duration: float | Fraction
-    why: str
+    label: str
     op: str = ""
     peer: int | None = None
     bytes: int = 0
@@ -66,17 +66,17 @@ class Flows:
 
 def gather_events(comm: Communicator, events: Iterable[Event]) -> list[Event] | None:
     """All ranks' events on rank 0, times as Fractions; None on the others. Pass a communicator that is not traced itself."""
-    why = "gather events"
+    label = "gather events"
     plain = [asdict(event) | {"begin": str(Fraction(event.begin)), "duration": str(Fraction(event.duration))} for event in events]
     mine = np.frombuffer(json.dumps(plain).encode(), np.uint8)
     if comm.rank != 0:
-        comm.send(np.array([mine.size]), 0, why=why)
-        comm.send(mine, 0, why=why)
+        comm.send(np.array([mine.size]), 0, label=label)
+        comm.send(mine, 0, label=label)
         return None
     texts = [mine]
     for source in range(1, comm.size):
-        length = comm.recv(np.empty(1, np.int64), source, why=why)[0]
-        texts.append(comm.recv(np.empty(length, np.uint8), source, why=why))
+        length = comm.recv(np.empty(1, np.int64), source, label=label)[0]
+        texts.append(comm.recv(np.empty(length, np.uint8), source, label=label))
     plain = [fields for text in texts for fields in json.loads(text.tobytes())]
     return [Event(**fields | {name: Fraction(fields[name]) for name in ("begin", "duration")}) for fields in plain]
 
@@ -104,7 +104,7 @@ def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:
 def _slice(event: Event, kind: str, begin: int, end: int) -> dict[str, Any]:
     """begin, end: nanoseconds."""
     args = {"op": event.op, "peer": event.peer, "bytes": event.bytes} if event.peer is not None else {}
-    return {"ph": "X", "name": event.why or event.kind, "cat": kind, "ts": begin / 1000, "dur": (end - begin) / 1000,
+    return {"ph": "X", "name": event.label or event.kind, "cat": kind, "ts": begin / 1000, "dur": (end - begin) / 1000,
             **_place(event.rank, event.track), "args": args}
 
 

@@ -42,17 +42,17 @@ class Tracing(Labelled):
 
     def _record(self, kind: str, begin: float | Fraction, request: Request, flow: str = "") -> None:
         self.events.append(Event(
-            self.members[self.rank], kind, begin, self.now() - begin, request.why, self.op_of(request.kind, request.tag),
+            self.members[self.rank], kind, begin, self.now() - begin, request.label, self.op_of(request.kind, request.tag),
             self.members[request.peer], request.array.nbytes, flow))
 
-    def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
         begin = self.now()
-        request = super().isend(array, dest, why=why, tag=tag)
+        request = super().isend(array, dest, label=label, tag=tag)
         self._record("send", begin, request, self._flows.name(self, "send", dest, tag))
         return request
 
-    def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
-        request = super().irecv(out, source, why=why, tag=tag)
+    def irecv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> Request:
+        request = super().irecv(out, source, label=label, tag=tag)
         self._under_way[request] = self._flows.name(self, "recv", source, tag)
         return request
 
@@ -74,13 +74,13 @@ class Tracing(Labelled):
         self._record("recv" if flow else "wait", begin, request, flow)
 
     @contextmanager
-    def span(self, why: str) -> Iterator[None]:
+    def span(self, label: str) -> Iterator[None]:
         """An interval of computing, or of anything else that the program wants to see in the trace."""
         begin = self.now()
         try:
             yield
         finally:
-            self.events.append(Event(self.members[self.rank], "compute", begin, self.now() - begin, why))
+            self.events.append(Event(self.members[self.rank], "compute", begin, self.now() - begin, label))
 
     def wrap(self, part: Communicator) -> Communicator:
         return Tracing(part, self.now, self.events, self._flows)

@@ -29,11 +29,11 @@ class Wrapper(Communicator):
     def native(self) -> Any:
         return self.inner.native
 
-    def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
-        return self.inner.isend(array, dest, why=why, tag=tag)
+    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
+        return self.inner.isend(array, dest, label=label, tag=tag)
 
-    def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
-        return self.inner.irecv(out, source, why=why, tag=tag)
+    def irecv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> Request:
+        return self.inner.irecv(out, source, label=label, tag=tag)
 
     def wait(self, request: Request) -> np.ndarray:
         return self.inner.wait(request)
@@ -41,20 +41,20 @@ class Wrapper(Communicator):
     def test(self, request: Request) -> bool:
         return self.inner.test(request)
 
-    def shared(self, nbytes: int, *, why: str) -> np.ndarray:
-        return self.inner.shared(nbytes, why=why)
+    def shared(self, nbytes: int, *, label: str) -> np.ndarray:
+        return self.inner.shared(nbytes, label=label)
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, why: str, **agreed: Any) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, label: str, **agreed: Any) -> int:
         """agreed: what else the ranks must agree on; only Checking looks into it."""
-        return self.inner.entering(op, shape, dtype, why=why, **agreed)
+        return self.inner.entering(op, shape, dtype, label=label, **agreed)
 
-    def split(self, color: int | None, key: int = 0, *, why: str) -> Communicator | None:
+    def split(self, color: int | None, key: int = 0, *, label: str) -> Communicator | None:
         """Splits the inner communicator (its few messages are not seen by this wrapper) and wraps the part."""
-        part = self.inner.split(color, key, why=why)
+        part = self.inner.split(color, key, label=label)
         return None if part is None else self.wrap(part)
 
-    def subgroup(self, ranks: list[int], *, why: str) -> Communicator | None:
-        part = self.inner.subgroup(ranks, why=why)
+    def subgroup(self, ranks: list[int], *, label: str) -> Communicator | None:
+        part = self.inner.subgroup(ranks, label=label)
         return None if part is None else self.wrap(part)
 
     def wrap(self, part: Communicator) -> Communicator:

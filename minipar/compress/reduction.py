@@ -2,7 +2,7 @@
 
 A reduction is a callable (array, op) -> the same over all ranks of tp, on every one of them; op is "max" or "sum":
 
-    lambda array, op: all_reduce(tp, array, op, why="...")
+    lambda array, op: all_reduce(tp, array, op, label="...")
 
 It returns a new array or its input, and all ranks call it in the same order.
 """

@@ -27,11 +27,11 @@ def ping_pong(comm: Communicator, nbytes: int, rounds: int) -> float:
     for _ in range(rounds):
         begin = time.perf_counter()
         if comm.rank == 0:
-            comm.send(array, 1, why="ping")
-            comm.recv(array, 1, why="pong")
+            comm.send(array, 1, label="ping")
+            comm.recv(array, 1, label="pong")
         else:
-            comm.recv(array, 0, why="ping")
-            comm.send(array, 0, why="pong")
+            comm.recv(array, 0, label="ping")
+            comm.send(array, 0, label="pong")
         times.append(time.perf_counter() - begin)
     return median(times) / 2
 
@@ -64,9 +64,9 @@ def race(comm: Communicator) -> dict[str, int | None]:
         times: dict[str, list[float]] = {"tree": [], "ring": []}
         for _ in range(7):
             for algorithm, taken in times.items():
-                comm.barrier(why="start")
+                comm.barrier(label="start")
                 begin = time.perf_counter()
-                all_reduce(comm, array, why="race", algorithm=algorithm)
+                all_reduce(comm, array, label="race", algorithm=algorithm)
                 taken.append(time.perf_counter() - begin)
         ring_wins.append(median(times["ring"]) < median(times["tree"]))
     losses = [place for place, won in enumerate(ring_wins) if not won]
@@ -82,7 +82,7 @@ def main(task: str) -> None:
     from minipar.comm.mpi import world
 
     comm = world(timeout=20.0, board=False)
-    comm.barrier(why="hello")
+    comm.barrier(label="hello")
     result = TASKS[task](comm) if comm.size > 1 else {}
     if comm.rank == 0:
         print(json.dumps({"size": comm.size, **result}), flush=True)

@@ -17,17 +17,17 @@ from minipar.autograd import Tensor, cross_entropy
 
 
 class Serial:
-    """One process. `why` is the name of the layer that asks: it labels messages and errors."""
+    """One process. `label` is the name of the layer that asks: it labels messages and errors."""
 
-    def enter(self, x: Tensor, why: str) -> Tensor:
+    def enter(self, x: Tensor, label: str) -> Tensor:
         """x [B, t, D] as a column-parallel layer needs it: all tokens, on every rank -> [B, T, D]."""
         return x
 
-    def leave(self, x: Tensor, why: str) -> Tensor:
+    def leave(self, x: Tensor, label: str) -> Tensor:
         """The sum over ranks, of which x [B, T, D] is this rank's part, for this rank's tokens -> [B, t, D]."""
         return x
 
-    def shared(self, w: Tensor, why: str) -> Tensor:
+    def shared(self, w: Tensor, label: str) -> Tensor:
         """A replicated parameter, about to be used on this rank's tokens."""
         return w
 

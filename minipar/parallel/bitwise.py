@@ -27,7 +27,7 @@ def tree_sum(leaf: Callable[[int], np.ndarray], shares: list[int], dp: Communica
     owners = np.repeat(np.arange(dp.size), shares)                  # of each sample
     total = _subtree(leaf, 0, owners, dp)
     assert total is not None, "every rank has a sample"
-    return broadcast(dp, total, why="gradient tree result", out=total)
+    return broadcast(dp, total, label="gradient tree result", out=total)
 
 
 def _subtree(leaf: Callable[[int], np.ndarray], first: int, owners: np.ndarray, dp: Communicator) -> np.ndarray | None:
@@ -41,11 +41,11 @@ def _subtree(leaf: Callable[[int], np.ndarray], first: int, owners: np.ndarray, 
         total = _subtree(leaf, first, owners[:middle], dp)
     if dp.rank in owners[middle:]:
         part = _subtree(leaf, first + middle, owners[middle:], dp)
-    why = f"gradient tree {first}+{len(owners)}"
+    label = f"gradient tree {first}+{len(owners)}"
     if left != right and dp.rank == right:
         assert part is not None, "this rank owns a sample of the right half"
-        dp.send(part, left, why=why)
+        dp.send(part, left, label=label)
     if dp.rank == left:
         assert total is not None, "this rank owns a sample of the left half"
-        total += dp.recv(np.empty_like(total), right, why=why) if left != right else part
+        total += dp.recv(np.empty_like(total), right, label=label) if left != right else part
     return part if total is None else total

@@ -34,7 +34,7 @@ class PerParameter:
     def finish(self) -> None:
         """Called after the last backward; it leaves the sum over dp in the flat gradient, in the same bits on all ranks."""
         for name, gradient in self.flat.by_name(self.flat.gradient()).items():
-            all_reduce(self.dp, gradient, why=f"gradient {name}", out=gradient, algorithm=self.algorithm)
+            all_reduce(self.dp, gradient, label=f"gradient {name}", out=gradient, algorithm=self.algorithm)
 
 
 class Whole(PerParameter):
@@ -42,7 +42,7 @@ class Whole(PerParameter):
 
     def finish(self) -> None:
         gradient = self.flat.gradient()
-        all_reduce(self.dp, gradient, why="gradients", out=gradient, algorithm=self.algorithm)
+        all_reduce(self.dp, gradient, label="gradients", out=gradient, algorithm=self.algorithm)
 
 
 class Shared(Whole):
@@ -53,7 +53,7 @@ class Shared(Whole):
 
     def __init__(self, flat: Flat, dp: Communicator):
         super().__init__(flat, dp, algorithm="shared")
-        flat.keep_gradient_in(shared_array(dp, flat.grad.shape, flat.grad.dtype, why="gradients"))
+        flat.keep_gradient_in(shared_array(dp, flat.grad.shape, flat.grad.dtype, label="gradients"))
 
 
 class Buckets(PerParameter):
@@ -98,7 +98,7 @@ class Buckets(PerParameter):
         number = len(self._handles)
         place, _ = self.buckets[number]
         part = self.flat.grad[place]
-        handle = start_all_reduce(self.dp, part, why=f"gradients {number}", out=part, algorithm=self.algorithm)
+        handle = start_all_reduce(self.dp, part, label=f"gradients {number}", out=part, algorithm=self.algorithm)
         self._handles.append(handle)
 
 

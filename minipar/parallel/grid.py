@@ -31,7 +31,7 @@ class Grid:
         for number, axis in enumerate(AXES):
             lines = np.moveaxis(places, number, -1).reshape(-1, shape[number])      # one group of ranks per line
             line = int(np.flatnonzero((lines == world.rank).any(axis=1))[0])
-            group = world.split(line, why=axis)
+            group = world.split(line, label=axis)
             assert group is not None, "every rank has a color"
             self._axes[axis] = group
 

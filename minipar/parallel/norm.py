@@ -29,5 +29,5 @@ def global_norm(flat: Flat, tp: Communicator, pp: Communicator, copies: Containe
     for p, place in zip(flat.parameters, flat.places, strict=True):
         if p.name not in copies:
             squares[p.is_cut] += squared_norm(gradient[place])
-    cut = all_reduce(tp, np.array([squares[True]]), why="gradient norm").item()
-    return math.sqrt(all_reduce(pp, np.array([cut + squares[False]]), why="gradient norm").item())
+    cut = all_reduce(tp, np.array([squares[True]]), label="gradient norm").item()
+    return math.sqrt(all_reduce(pp, np.array([cut + squares[False]]), label="gradient norm").item())

@@ -22,72 +22,72 @@ from minipar.comm.collectives import all_gather, all_reduce, all_to_all, even_co
 from minipar.comm.protocol import Communicator
 
 
-def copy_to_region(x: Tensor, comm: Communicator, why: str) -> Tensor:
+def copy_to_region(x: Tensor, comm: Communicator, label: str) -> Tensor:
     """I -> R: nothing forward, all-reduce backward (Megatron's f). x: any shape, the same on all ranks of comm."""
-    return record(x.data, (x,), lambda g: (all_reduce(comm, g, why=f"{why} backward"),))
+    return record(x.data, (x,), lambda g: (all_reduce(comm, g, label=f"{label} backward"),))
 
 
-def reduce_from_region(x: Tensor, comm: Communicator, why: str) -> Tensor:
+def reduce_from_region(x: Tensor, comm: Communicator, label: str) -> Tensor:
     """P -> I: all-reduce forward, nothing backward (Megatron's g). x: partial sums, of one shape on all ranks of comm."""
-    return record(all_reduce(comm, x.data, why=f"{why} forward"), (x,), lambda g: (g,))
+    return record(all_reduce(comm, x.data, label=f"{label} forward"), (x,), lambda g: (g,))
 
 
-def gather_from_sequence(x: Tensor, comm: Communicator, why: str, counts: list[int], axis: int = 1) -> Tensor:
+def gather_from_sequence(x: Tensor, comm: Communicator, label: str, counts: list[int], axis: int = 1) -> Tensor:
     """V -> R: all-gather forward, reduce-scatter backward. Enters a sequence-parallel region.
 
     x: this rank's counts[rank] places along the axis, which all come together.
     """
-    whole = _gather(x.data, comm, f"{why} forward", counts, axis)
-    return record(whole, (x,), lambda g: (_reduce_scatter(g, comm, f"{why} backward", counts, axis),))
+    whole = _gather(x.data, comm, f"{label} forward", counts, axis)
+    return record(whole, (x,), lambda g: (_reduce_scatter(g, comm, f"{label} backward", counts, axis),))
 
 
-def reduce_scatter_to_sequence(x: Tensor, comm: Communicator, why: str, counts: list[int], axis: int = 1) -> Tensor:
+def reduce_scatter_to_sequence(x: Tensor, comm: Communicator, label: str, counts: list[int], axis: int = 1) -> Tensor:
     """P -> V: reduce-scatter forward, all-gather backward. Leaves a sequence-parallel region.
 
     x: partial sums of all places along the axis, of which this rank keeps counts[rank].
     """
-    share = _reduce_scatter(x.data, comm, f"{why} forward", counts, axis)
-    return record(share, (x,), lambda g: (_gather(g, comm, f"{why} backward", counts, axis),))
+    share = _reduce_scatter(x.data, comm, f"{label} forward", counts, axis)
+    return record(share, (x,), lambda g: (_gather(g, comm, f"{label} backward", counts, axis),))
 
 
-def gather_from_region(x: Tensor, comm: Communicator, why: str, counts: list[int], axis: int = -1) -> Tensor:
+def gather_from_region(x: Tensor, comm: Communicator, label: str, counts: list[int], axis: int = -1) -> Tensor:
     """V -> I: all-gather forward, own slice backward. x: this rank's counts[rank] places along the axis."""
     mine = _own(comm, counts, axis % x.ndim)
-    return record(_gather(x.data, comm, f"{why} forward", counts, axis), (x,), lambda g: (g[mine],))
+    return record(_gather(x.data, comm, f"{label} forward", counts, axis), (x,), lambda g: (g[mine],))
 
 
-def scatter_to_region(x: Tensor, comm: Communicator, why: str, counts: list[int], axis: int = -1) -> Tensor:
+def scatter_to_region(x: Tensor, comm: Communicator, label: str, counts: list[int], axis: int = -1) -> Tensor:
     """I -> V: own slice forward, all-gather backward. x: the same on all ranks; rank r keeps counts[r] places."""
     mine = _own(comm, counts, axis % x.ndim)
-    return record(x.data[mine], (x,), lambda g: (_gather(g, comm, f"{why} backward", counts, axis),))
+    return record(x.data[mine], (x,), lambda g: (_gather(g, comm, f"{label} backward", counts, axis),))
 
 
-def exchange_axes(x: Tensor, comm: Communicator, why: str, split: int, join: int) -> Tensor:
+def exchange_axes(x: Tensor, comm: Communicator, label: str, split: int, join: int) -> Tensor:
     """V -> V: all-to-all forward, all-to-all with the axes exchanged backward.
 
     Each rank cuts x into one block per rank along the axis `split` and joins what it gets along the axis `join`: from a
     share of the tokens with all heads to all tokens with a share of the heads, and back. Both axes must divide by the
     number of ranks.
     """
-    return record(_exchange(x.data, comm, f"{why} forward", split, join), (x,),
-                  lambda g: (_exchange(g, comm, f"{why} backward", join, split),))
+    return record(_exchange(x.data, comm, f"{label} forward", split, join), (x,),
+                  lambda g: (_exchange(g, comm, f"{label} backward", join, split),))
 
 
 # The collectives work along the first axis of a contiguous array; these bring another axis there and back.
 
-def _gather(x: np.ndarray, comm: Communicator, why: str, counts: list[int], axis: int) -> np.ndarray:
+def _gather(x: np.ndarray, comm: Communicator, label: str, counts: list[int], axis: int) -> np.ndarray:
     front = np.ascontiguousarray(np.moveaxis(x, axis, 0))
-    return np.ascontiguousarray(np.moveaxis(all_gather(comm, front, counts=counts, why=why), 0, axis))
+    return np.ascontiguousarray(np.moveaxis(all_gather(comm, front, counts=counts, label=label), 0, axis))
 
 
-def _reduce_scatter(x: np.ndarray, comm: Communicator, why: str, counts: list[int], axis: int) -> np.ndarray:
+def _reduce_scatter(x: np.ndarray, comm: Communicator, label: str, counts: list[int], axis: int) -> np.ndarray:
     front = np.ascontiguousarray(np.moveaxis(x, axis, 0))
-    return np.ascontiguousarray(np.moveaxis(reduce_scatter(comm, front, counts=counts, why=why), 0, axis))
+    return np.ascontiguousarray(np.moveaxis(reduce_scatter(comm, front, counts=counts, label=label), 0, axis))
 
 
-def _exchange(x: np.ndarray, comm: Communicator, why: str, split: int, join: int) -> np.ndarray:
+def _exchange(x: np.ndarray, comm: Communicator, label: str, split: int, join: int) -> np.ndarray:
     blocks = np.stack(np.split(x, comm.size, axis=split))           # [ranks, ...]
-    return np.concatenate(list(all_to_all(comm, blocks, why=why)), axis=join)
+    return np.concatenate(list(all_to_all(comm, blocks, label=label)), axis=join)
 
 
 def _own(comm: Communicator, counts: list[int], axis: int) -> tuple[slice, ...]:

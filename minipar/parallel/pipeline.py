@@ -143,7 +143,7 @@ class Execution:
     def send(self, message: Message, peer: int) -> None:
         if self.schedule.forward_only:
             self._let_go()
-        self.sending[message] = self.pp.isend(self.values.pop(message), peer, why=_why(message), tag=_tag(message))
+        self.sending[message] = self.pp.isend(self.values.pop(message), peer, label=_why(message), tag=_tag(message))
 
     def sent(self, message: Message, peer: int) -> None:
         if message in self.sending:                                 # and not let go before
@@ -158,7 +158,7 @@ class Execution:
         b, T = self.batch[message.micro].inputs.shape
         places = self.stages.region.places(T)
         out = np.empty((b, places.stop - places.start, self.stages.config.width), self.stages.dtype)        # [b, t, D]
-        self.receiving[message] = self.pp.irecv(out, peer, why=_why(message), tag=_tag(message))
+        self.receiving[message] = self.pp.irecv(out, peer, label=_why(message), tag=_tag(message))
 
     def _let_go(self) -> None:
         """Forget the oldest messages that are through: where no gradient comes back, `Sent` comes late or never."""

@@ -31,10 +31,10 @@ class StagesCache:
             if home == pp.rank:
                 if stage > 0 and stages.homes[stage - 1] != home:
                     x = Tensor(np.empty((*tokens.shape, stages.config.width), stages.dtype))        # [B, T, D]
-                    pp.recv(x.data, stages.homes[stage - 1], why=f"tokens into stage {stage}")
+                    pp.recv(x.data, stages.homes[stage - 1], label=f"tokens into stage {stage}")
                 x = self._caches[stage].extend(x)
                 if stage < len(stages.homes) - 1 and stages.homes[stage + 1] != home:
-                    pp.send(np.ascontiguousarray(x.data), stages.homes[stage + 1], why=f"tokens into stage {stage + 1}")
+                    pp.send(np.ascontiguousarray(x.data), stages.homes[stage + 1], label=f"tokens into stage {stage + 1}")
         self.length += tokens.shape[1]
         return self._everywhere(x, len(tokens))
 
@@ -45,5 +45,5 @@ class StagesCache:
         if stages.homes[-1] == pp.rank:
             assert isinstance(out, Tensor), "made by the last stage"
             part = np.ascontiguousarray(out.data[:, -1].T)                                          # [v, B]
-            whole = all_gather(tp, part, counts=even_counts(len(whole), tp.size), why="logits")
-        return broadcast(pp, whole, root=stages.homes[-1], why="logits").T
+            whole = all_gather(tp, part, counts=even_counts(len(whole), tp.size), label="logits")
+        return broadcast(pp, whole, root=stages.homes[-1], label="logits").T

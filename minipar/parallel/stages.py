@@ -48,7 +48,7 @@ def require_same(schedule: Schedule, layout: Layout, pp: Communicator) -> None:
     if layout.pipeline in SCHEDULES:
         return
     digest = hashlib.blake2b(repr(schedule).encode(), digest_size=7).digest()
-    alike = pp.split(int.from_bytes(digest, "big"), why="schedule")        # the ranks that were told the same
+    alike = pp.split(int.from_bytes(digest, "big"), label="schedule")      # the ranks that were told the same
     if alike is None or alike.size < pp.size:
         raise ScheduleError(f"{layout.pipeline} does not tell all ranks of the pipeline the same schedule; let it return the same "
                             f"every time, with a fixed seed if it draws random numbers")
@@ -94,14 +94,14 @@ class Stages(Module):
         ends = [homes[0], homes[-1]]
         self._tied: Communicator | None = None
         if config.tied and ends[0] != ends[1]:
-            self._tied = self.pp.split(0 if self.pp.rank in ends else None, why="tied")
+            self._tied = self.pp.split(0 if self.pp.rank in ends else None, label="tied")
         self.copies = {"tokens.weight"} if self._tied is not None and self.pp.rank == ends[1] else set()     # owned by another rank
 
     def add_tied(self, flat: Flat) -> None:
         """The gradient of the tied table, from both ends of the model. All ranks of pp call it, after the sum over dp."""
         if self._tied is not None:
             gradient = flat.by_name(flat.gradient())["tokens.weight"]
-            all_reduce(self._tied, gradient, why="tied table", out=gradient)
+            all_reduce(self._tied, gradient, label="tied table", out=gradient)
 
     def first_nonfinite(self, run: Callable[[], object]) -> str:
         """Where in the whole model a NaN or an infinity shows first when `run()` calls it, in words.

@@ -33,11 +33,11 @@ class TensorRegion(Serial):
     def __init__(self, tp: Communicator):
         self.tp = tp
 
-    def enter(self, x: Tensor, why: str) -> Tensor:
-        return copy_to_region(x, self.tp, why)
+    def enter(self, x: Tensor, label: str) -> Tensor:
+        return copy_to_region(x, self.tp, label)
 
-    def leave(self, x: Tensor, why: str) -> Tensor:
-        return reduce_from_region(x, self.tp, why)
+    def leave(self, x: Tensor, label: str) -> Tensor:
+        return reduce_from_region(x, self.tp, label)
 
     def cut(self, n: int, what: str) -> slice:
         """Raises LayoutError where a rank would be left with nothing."""
@@ -63,14 +63,14 @@ class SequenceRegion(TensorRegion):
         self.tokens = self.cut(tokens, "tokens of context")
         self.counts = shares(tokens, tp)
 
-    def enter(self, x: Tensor, why: str) -> Tensor:
-        return gather_from_sequence(x, self.tp, why, self.counts)
+    def enter(self, x: Tensor, label: str) -> Tensor:
+        return gather_from_sequence(x, self.tp, label, self.counts)
 
-    def leave(self, x: Tensor, why: str) -> Tensor:
-        return reduce_scatter_to_sequence(x, self.tp, why, self.counts)
+    def leave(self, x: Tensor, label: str) -> Tensor:
+        return reduce_scatter_to_sequence(x, self.tp, label, self.counts)
 
-    def shared(self, w: Tensor, why: str) -> Tensor:
-        return copy_to_region(w, self.tp, why)
+    def shared(self, w: Tensor, label: str) -> Tensor:
+        return copy_to_region(w, self.tp, label)
 
     def places(self, T: int) -> slice:
         """Raises ShapeError for samples of another length than the region was made for."""

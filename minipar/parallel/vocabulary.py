@@ -33,13 +33,13 @@ def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: in
     columns = flat[here] - rows.start
 
     z = logits.data.reshape(-1, shape[-1])                          # [n, v]
-    largest = all_reduce(tp, z.max(axis=-1), "max", why="loss max")
+    largest = all_reduce(tp, z.max(axis=-1), "max", label="loss max")
     z = z - largest[:, None]
     sums = np.zeros((2, len(flat)), z.dtype)                        # of exponentials, and of the target's logit
     sums[1, here] = z[here, columns]
     np.exp(z, out=z)
     np.sum(z, axis=-1, out=sums[0])
-    total, at_target = all_reduce(tp, sums, why="loss sums")
+    total, at_target = all_reduce(tp, sums, label="loss sums")
     loss = ((np.log(total) - at_target) * counts).sum() / tokens
     z *= (counts / (total * tokens))[:, None]
     z[here, columns] -= z.dtype.type(1 / tokens)

@@ -21,19 +21,19 @@ def gather_whole(p: Parameter, part: np.ndarray, tp: Communicator) -> np.ndarray
     whole = np.zeros(p.whole, part.dtype)
     p.cut.put(whole, part)
     bits = whole.view(f"i{part.itemsize}")                          # added as integers: x + 0 is x in every bit, even for -0.0
-    reduce(tp, bits, why=f"whole {p.name}", out=bits if tp.rank == 0 else None)
+    reduce(tp, bits, label=f"whole {p.name}", out=bits if tp.rank == 0 else None)
     return whole if tp.rank == 0 else None
 
 
 def gather_stages(arrays: dict[str, np.ndarray], pp: Communicator) -> dict[str, np.ndarray]:
     """All ranks' arrays on rank 0 of pp, nothing elsewhere. Names are the ranks' own. All ranks of pp call it."""
-    why = "arrays of stages"
+    label = "arrays of stages"
     about = {name: (array.shape, array.dtype.str) for name, array in arrays.items()}
-    tables = gathered(pp, about, why)
+    tables = gathered(pp, about, label)
     if pp.rank > 0:
         for array in arrays.values():
-            pp.send(np.ascontiguousarray(array), 0, why=why)
+            pp.send(np.ascontiguousarray(array), 0, label=label)
         return {}
-    return arrays | {name: pp.recv(np.empty(shape, dtype), source, why=why)
+    return arrays | {name: pp.recv(np.empty(shape, dtype), source, label=label)
                      for source, table in enumerate(tables) if source > 0
                      for name, (shape, dtype) in table.items()}

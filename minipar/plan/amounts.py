@@ -11,7 +11,7 @@ class Line(NamedTuple):
 
     axis: str
     op: str
-    why: str
+    label: str
 
 
 class Sent(NamedTuple):
@@ -54,7 +54,7 @@ def by_axis(lines: Mapping[Line, Amount]) -> dict[str, Sent]:
 def differences(predicted: Mapping[Line, Sent], counted: Mapping[Any, Amount]) -> list[str]:
     """One text for each line in which the two differ; none if the formulas are right.
 
-    counted: `traffic.by("group", "op", "why")` of a Counting communicator, for the same steps. A call that sends nothing, as
+    counted: `traffic.by("group", "op", "label")` of a Counting communicator, for the same steps. A call that sends nothing, as
     on a group of one rank, need not be predicted.
     """
     lines = {Line(*key): Sent().plus(amount) for key, amount in counted.items()}
@@ -62,7 +62,7 @@ def differences(predicted: Mapping[Line, Sent], counted: Mapping[Any, Amount]) -
     for line in sorted(predicted.keys() | lines.keys()):
         want, got = predicted.get(line, Sent()), lines.get(line, Sent())
         if want != got and (line in predicted or got.messages):
-            texts.append(f"{line.axis}, {line.op}, {line.why}: predicted {_text(want)}, counted {_text(got)}")
+            texts.append(f"{line.axis}, {line.op}, {line.label}: predicted {_text(want)}, counted {_text(got)}")
     return texts
 
 

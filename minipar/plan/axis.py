@@ -55,25 +55,25 @@ class Axis:
     def shares(self, n: int) -> list[int]:
         return [piece(n, self.size, rank) for rank in range(self.size)]
 
-    def all_reduce(self, elements: int, itemsize: int, why: str, op: str = "sum") -> tuple[Line, Sent]:
-        return self._call("all_reduce", f"all_reduce {op}", elements, elements, itemsize, why)
+    def all_reduce(self, elements: int, itemsize: int, label: str, op: str = "sum") -> tuple[Line, Sent]:
+        return self._call("all_reduce", f"all_reduce {op}", elements, elements, itemsize, label)
 
-    def all_reduce_in_shared_memory(self, elements: int, why: str) -> tuple[Line, Sent]:
+    def all_reduce_in_shared_memory(self, elements: int, label: str) -> tuple[Line, Sent]:
         """Of an array that already lies there: messages without content, for three barriers."""
         sent = forms.shared_all_reduce(self.size, self.rank, elements)
-        return Line(self.name, "all_reduce sum", why), Sent(1, sent.messages, 0)
+        return Line(self.name, "all_reduce sum", label), Sent(1, sent.messages, 0)
 
-    def broadcast(self, elements: int, itemsize: int, why: str) -> tuple[Line, Sent]:
-        return self._call("broadcast", "broadcast", elements, elements, itemsize, why)
+    def broadcast(self, elements: int, itemsize: int, label: str) -> tuple[Line, Sent]:
+        return self._call("broadcast", "broadcast", elements, elements, itemsize, label)
 
-    def reduce_scatter(self, counts: list[int], itemsize: int, why: str) -> tuple[Line, Sent]:
-        return self._call("reduce_scatter", "reduce_scatter sum", counts, sum(counts), itemsize, why)
+    def reduce_scatter(self, counts: list[int], itemsize: int, label: str) -> tuple[Line, Sent]:
+        return self._call("reduce_scatter", "reduce_scatter sum", counts, sum(counts), itemsize, label)
 
-    def all_gather(self, counts: list[int], itemsize: int, why: str) -> tuple[Line, Sent]:
-        return self._call("all_gather", "all_gather", counts, sum(counts), itemsize, why)
+    def all_gather(self, counts: list[int], itemsize: int, label: str) -> tuple[Line, Sent]:
+        return self._call("all_gather", "all_gather", counts, sum(counts), itemsize, label)
 
     def _call(self, operation: str, op: str, what: int | list[int], elements: int, itemsize: int,
-              why: str) -> tuple[Line, Sent]:
+              label: str) -> tuple[Line, Sent]:
         algorithm = self.pick(operation, elements * itemsize, self.size, nodes=len(set(self.nodes)))
         if algorithm == "hierarchical":
             sent = forms.hierarchical_all_reduce(self.nodes, self.rank, elements)
@@ -83,4 +83,4 @@ class Axis:
         else:
             raise LayoutError(f"there is no formula for what {operation} sends by the algorithm '{algorithm}'; "
                               f"choose {', '.join(FORMS[operation])}")
-        return Line(self.name, op, why), Sent(1, sent.messages, sent.elements * itemsize)
+        return Line(self.name, op, label), Sent(1, sent.messages, sent.elements * itemsize)

@@ -110,7 +110,7 @@ def _pass(model: ModelConfig, mine: Share, tp: Axis, b: int, itemsize: int, sequ
               for one in end(tp, T, b * D, itemsize, layer)]
     yield from blocks
     if again:
-        yield from (one for one in blocks if one[0].why.endswith(" forward"))
+        yield from (one for one in blocks if one[0].label.endswith(" forward"))
     if mine.first:
         yield from leave(tp, T, b * D, itemsize, "tokens")
     if mine.last:

@@ -63,7 +63,7 @@ def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: T
     trainer.step()
     tracer.on = "memory"
     trainer.step()
-    world.barrier(why="before the traced step")
+    world.barrier(label="before the traced step")
     clock.restart()
     tracer.on = "time"
     trainer.step()

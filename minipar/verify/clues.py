@@ -61,7 +61,7 @@ def _summed(arrays: Mapping[str, np.ndarray], group: Communicator) -> dict[str, 
     """The sums over a group of more than one rank; nothing for a group of one."""
     if group.size == 1 or not arrays:
         return {}
-    total = all_reduce(group, np.concatenate([array.reshape(-1) for array in arrays.values()]), why="verify clues")
+    total = all_reduce(group, np.concatenate([array.reshape(-1) for array in arrays.values()]), label="verify clues")
     parts = np.split(total, np.cumsum([array.size for array in arrays.values()])[:-1])
     return {place: part.reshape(array.shape) for (place, array), part in zip(arrays.items(), parts, strict=True)}
 

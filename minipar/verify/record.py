@@ -59,7 +59,8 @@ def run_rank(world: Communicator, case: Case, run: str) -> Run:
         steps.append(trainer.step())
         weights.append(trainer.flat.data.copy())
         gradients.append(trainer.flat.grad.copy())                  # no optimiser of RUNS changes it in its step
-    sent = {key: Sent(tally.calls, tally.messages, tally.bytes) for key, tally in counting.traffic.by("group", "op", "why").items()}
+    counted = counting.traffic.by("group", "op", "label")
+    sent = {key: Sent(tally.calls, tally.messages, tally.bytes) for key, tally in counted.items()}
     record = _sgd(trainer, region, steps, weights, gradients) if run == "SGD" else _adamw(trainer, steps, weights)
     return Run(trainer, grid, record, sent)
 

@@ -36,14 +36,14 @@ class Recording(Serial):
         self.micro = instruction.micro
         yield
 
-    def enter(self, x: Tensor, why: str) -> Tensor:
-        return self._note(f"into {why}", x, self.inner.enter(x, why))
+    def enter(self, x: Tensor, label: str) -> Tensor:
+        return self._note(f"into {label}", x, self.inner.enter(x, label))
 
-    def leave(self, x: Tensor, why: str) -> Tensor:
-        return self._note(f"out of {why}", x, self.inner.leave(x, why))
+    def leave(self, x: Tensor, label: str) -> Tensor:
+        return self._note(f"out of {label}", x, self.inner.leave(x, label))
 
-    def shared(self, w: Tensor, why: str) -> Tensor:
-        return self.inner.shared(w, why)
+    def shared(self, w: Tensor, label: str) -> Tensor:
+        return self.inner.shared(w, label)
 
     def cut(self, n: int, what: str) -> slice:
         return self.inner.cut(n, what)

@@ -35,7 +35,7 @@ def sent_by_rank(case: Case, run: Run) -> dict[str, dict[str, Any]]:
     layout, world = case.layout, run.grid.world
     step = step_traffic(case.model, case.train, layout, world.rank, select, nodes=world.nodes)
     predicted = {line: Sent(*(STEPS * amount for amount in sent)) for line, sent in step.items()}
-    counted = added_up((Line(axis if axis in AXES else "other", op, why), sent) for (axis, op, why), sent in run.sent.items())
+    counted = added_up((Line(axis if axis in AXES else "other", op, label), sent) for (axis, op, label), sent in run.sent.items())
     wrong = differences(predicted, counted)
     return {axis: {"counted": by_axis(counted).get(axis, Sent()), "predicted": by_axis(predicted).get(axis, Sent()),
                    "wrong": next((text for text in wrong if text.startswith(f"{axis},")), "")} for axis in AXES}

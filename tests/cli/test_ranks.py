@@ -17,9 +17,9 @@ def late(world: Communicator) -> int:
     """Rank 0 computes for a second before it sends what rank 1 waits for."""
     if world.rank == 0:
         time.sleep(1)
-        world.send(np.zeros(1), 1, why="late")
+        world.send(np.zeros(1), 1, label="late")
     else:
-        world.recv(np.empty(1), 0, why="late")
+        world.recv(np.empty(1), 0, label="late")
     return 0
 
 

@@ -27,14 +27,14 @@ def sent_by_the_cable() -> int:
 def measure(comm: Communicator, algorithm: str) -> dict:
     counting = Counting(comm)
     array = np.arange(float(ELEMENTS)) + comm.rank
-    comm.barrier(why="start")
+    comm.barrier(label="start")
     before = sent_by_the_cable()
-    total = all_reduce(counting, array, why="gradients", algorithm=algorithm)
-    comm.barrier(why="end")
+    total = all_reduce(counting, array, label="gradients", algorithm=algorithm)
+    comm.barrier(label="end")
     cable = sent_by_the_cable() - before
     assert np.array_equal(total, 4 * np.arange(float(ELEMENTS)) + (0 + 1 + 2 + 3))
     mine = counting.traffic.between(comm.nodes)
-    counted = all_reduce(comm, np.array([mine.get(way, Tally()).bytes for way in ((0, 1), (1, 0))]), why="report")
+    counted = all_reduce(comm, np.array([mine.get(way, Tally()).bytes for way in ((0, 1), (1, 0))]), label="report")
     return {"counted": counted.tolist(), "cable": cable}
 
 

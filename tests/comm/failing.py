@@ -12,7 +12,7 @@ from tests.ranks import ranks
 
 @ranks(2)
 def passes(comm: Communicator) -> None:
-    comm.barrier(why="fine")
+    comm.barrier(label="fine")
 
 
 @ranks(2)
@@ -23,13 +23,13 @@ def fails_on_one_rank(comm: Communicator) -> None:
 @ranks(2)
 def fails_while_another_waits(comm: Communicator) -> None:
     assert comm.rank == 0, "rank 1 sees it"
-    comm.recv(np.empty(1), 1, why="never sent")
+    comm.recv(np.empty(1), 1, label="never sent")
 
 
 @ranks(2)
 def leaves_a_message(comm: Communicator) -> None:
     if comm.rank == 0:
-        comm.send(np.ones(1), 1, why="lost")
+        comm.send(np.ones(1), 1, label="lost")
 
 
 @ranks(2)
@@ -42,4 +42,4 @@ def dies(comm: Communicator) -> None:
     if comm.rank == 1:
         time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGKILL)
-    comm.barrier(why="never")
+    comm.barrier(label="never")

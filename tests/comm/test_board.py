@@ -82,7 +82,7 @@ from minipar.comm.board import Board
 from minipar.comm.rollcall import State
 board, end = Board(int(sys.argv[1]), 3, {0: 0, 2: 1}), time.monotonic() + 1.5
 while time.monotonic() < end:
-    board.write(2, State("waiting", why="w" * 50))
+    board.write(2, State("waiting", label="w" * 50))
     board.looked(2)
 """
 
@@ -94,7 +94,7 @@ def test_no_notice_is_read_half_written(board: Board) -> None:
     versions = set()
     while writer.poll() is None:
         notice = board.read(2)
-        assert notice.version == 2 or notice.state == State("waiting", why="w" * 50)
+        assert notice.version == 2 or notice.state == State("waiting", label="w" * 50)
         versions.add(notice.version)
     assert len(versions) > 10 and writer.returncode == 0
 
@@ -109,7 +109,7 @@ def test_any_label_fits(board: Board) -> None:
     board.sign_in(0, HERE)
     board.sign_in(2, HERE)
     board.write(0, State("waiting", 2, "\N{SNOWMAN}" * 1000, "recv", 1, "recv", "\N{SNOWMAN}" * 1000, "/".join(["deep"] * 100)))
-    assert board.read(0).state.why == "\N{SNOWMAN}" * 80
+    assert board.read(0).state.label == "\N{SNOWMAN}" * 80
     board.write(0, State("waiting", 2, "\0" * 100, "recv", 1, "recv", "\0" * 100, "\0" * 100))
     assert board.read(0).state == State("waiting", 2, "", "recv", 1, "recv") and board.read(2).version == 2
 

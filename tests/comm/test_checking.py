@@ -24,8 +24,8 @@ MISTAKES = {
 }
 
 
-def announce(comm: Communicator, op: str, shape: tuple[int, ...], dtype: np.dtype, root: int, why: str) -> int:
-    return comm.entering(op, shape, dtype, why=why, root=root)
+def announce(comm: Communicator, op: str, shape: tuple[int, ...], dtype: np.dtype, root: int, label: str) -> int:
+    return comm.entering(op, shape, dtype, label=label, root=root)
 
 
 @ranks(2, 3, 5)
@@ -45,19 +45,19 @@ def test_other_shapes_of_one_size_agree(comm: Communicator) -> None:
 
 @ranks(3)
 def test_ranks_that_agree_hear_nothing(comm: Communicator) -> None:
-    total = all_reduce(comm, np.full(5, float(comm.rank)), why="sum")
-    broadcast(comm, total, root=1, why="again")
-    gather(comm, total, root=2, why="once more")
-    half = comm.split(comm.rank // 2, why="half")
+    total = all_reduce(comm, np.full(5, float(comm.rank)), label="sum")
+    broadcast(comm, total, root=1, label="again")
+    gather(comm, total, root=2, label="once more")
+    half = comm.split(comm.rank // 2, label="half")
     assert half is not None
-    half.barrier(why="meet")
+    half.barrier(label="meet")
 
 
 def test_the_number_of_collectives_so_far_is_compared() -> None:
     def program(comm: Communicator) -> None:
         if comm.rank == 0:
-            comm.entering("hidden", None, None, why="x")            # below the checks: only this rank counts one more
-        Checking(comm).entering("sum", (1,), F8, why="x")
+            comm.entering("hidden", None, None, label="x")          # below the checks: only this rank counts one more
+        Checking(comm).entering("sum", (1,), F8, label="x")
 
     says = r"do not agree on number of collectives so far: rank 0: .* \(after 1 others\); rank 1: .* \(after 0 others\)"
     with pytest.raises(CommError, match=says):
@@ -69,22 +69,22 @@ def test_to_check_a_collective_takes_one_small_exchange(size: int) -> None:
     """ceil(log2 p) messages with the fingerprints, 8 bytes each, of all other ranks."""
     def program(comm: Communicator) -> tuple[int, int]:
         counting = Counting(comm)
-        Checking(counting).entering("sum", (6,), F8, why="x")
+        Checking(counting).entering("sum", (6,), F8, label="x")
         total = counting.traffic.total()
         return total.messages, total.bytes
 
     assert run(size, program, checked=False) == [((size - 1).bit_length(), 8 * (size - 1))] * size
 
 
-@pytest.mark.parametrize("clean_up", [lambda comm: comm.barrier(why="clean up"),
-                                      lambda comm: comm.recv(np.empty(1), 0, why="clean up")], ids=["collective", "message"])
+@pytest.mark.parametrize("clean_up", [lambda comm: comm.barrier(label="clean up"),
+                                      lambda comm: comm.recv(np.empty(1), 0, label="clean up")], ids=["collective", "message"])
 def test_an_error_that_a_finally_hides_is_told(clean_up: Callable[[Communicator], object]) -> None:
     """Else the message would only name what the ranks do on the way out."""
     def program(comm: Communicator) -> None:
         try:
             if comm.rank == 1:
                 raise KeyError("weights")
-            all_reduce(comm, np.ones(1), why="gradients")
+            all_reduce(comm, np.ones(1), label="gradients")
         finally:
             clean_up(comm)
 
@@ -94,31 +94,31 @@ def test_an_error_that_a_finally_hides_is_told(clean_up: Callable[[Communicator]
 
 def left(comm: Communicator) -> None:
     if comm.rank == 0:
-        comm.send(np.ones(2), 1, why="lost", tag=3)
-        comm.send(np.ones(2), 1, why="lost again", tag=3)
+        comm.send(np.ones(2), 1, label="lost", tag=3)
+        comm.send(np.ones(2), 1, label="lost again", tag=3)
 
 
 def forgotten(comm: Communicator) -> None:
     if comm.rank == 0:
-        comm.isend(np.ones(2), 1, why="unfinished")
+        comm.isend(np.ones(2), 1, label="unfinished")
     else:
-        comm.recv(np.empty(2), 0, why="unfinished")
+        comm.recv(np.empty(2), 0, label="unfinished")
 
 
 def unmatched(comm: Communicator) -> None:
     if comm.rank == 1:
-        comm.irecv(np.ones(2), 0, why="hoped for")
+        comm.irecv(np.ones(2), 0, label="hoped for")
 
 
 def in_a_group(comm: Communicator) -> None:
-    pair = comm.split(0, key=-comm.rank, why="pair")
+    pair = comm.split(0, key=-comm.rank, label="pair")
     assert pair is not None
     if pair.rank == 0:
-        pair.send(np.ones(2), 1, why="lost")
+        pair.send(np.ones(2), 1, label="lost")
 
 
 def started(comm: Communicator) -> None:
-    start_all_reduce(comm, np.ones(2), why="gradients", algorithm="ring")
+    start_all_reduce(comm, np.ones(2), label="gradients", algorithm="ring")
 
 
 @pytest.mark.parametrize("program, says", [
@@ -136,7 +136,7 @@ def test_loose_ends_are_reported_at_the_end(program: Callable[[Communicator], No
 def test_many_loose_ends_are_not_all_told() -> None:
     def program(comm: Communicator) -> None:
         for tag in range(7):
-            comm.send(np.ones(1), 0, why="lost", tag=tag)
+            comm.send(np.ones(1), 0, label="lost", tag=tag)
 
     with pytest.raises(CommError, match="; and 3 more$"):
         run(1, program)

@@ -28,7 +28,7 @@ def message(nbytes: int) -> Fraction:
 def seconds(comm: Communicator, algorithm: str, elements: int) -> Fraction:
     """The time of one all-reduce of float32 on this rank."""
     clock = Clock(comm, NETWORK, RATE)
-    all_reduce(clock, np.ones(elements, np.float32), why="gradients", algorithm=algorithm)
+    all_reduce(clock, np.ones(elements, np.float32), label="gradients", algorithm=algorithm)
     return clock.now
 
 
@@ -58,10 +58,10 @@ def test_a_message_arrives_after_alpha_and_n_beta(comm: Communicator) -> None:
     clock = Clock(comm, NETWORK, RATE)
     if clock.rank == 0:
         clock.compute(3000, "prepare")
-        clock.send(np.zeros(100, np.uint8), 1, why="early")
+        clock.send(np.zeros(100, np.uint8), 1, label="early")
         assert clock.now == Fraction(3, 10**6) + message(100)
     else:
-        clock.recv(np.empty(100, np.uint8), 0, why="early")
+        clock.recv(np.empty(100, np.uint8), 0, label="early")
         assert clock.now == Fraction(3, 10**6) + message(100)
         assert [(event.kind, event.duration) for event in clock.timeline] == [("recv", clock.now)]
 
@@ -70,10 +70,10 @@ def test_a_message_arrives_after_alpha_and_n_beta(comm: Communicator) -> None:
 def test_a_late_receiver_does_not_wait(comm: Communicator) -> None:
     clock = Clock(comm, NETWORK, RATE)
     if clock.rank == 0:
-        clock.send(np.zeros(100, np.uint8), 1, why="early")
+        clock.send(np.zeros(100, np.uint8), 1, label="early")
     else:
         clock.compute(1e6, "busy")
-        clock.recv(np.empty(100, np.uint8), 0, why="early")
+        clock.recv(np.empty(100, np.uint8), 0, label="early")
         assert clock.now == Fraction(1, 1000)
         assert [(event.kind, event.duration) for event in clock.timeline] == [("compute", clock.now), ("recv", 0)]
 
@@ -83,11 +83,11 @@ def test_a_port_carries_one_message_at_a_time(comm: Communicator) -> None:
     clock = Clock(comm, NETWORK, RATE)
     arrays = [np.zeros(50, np.uint8) for _ in range(3)]
     if clock.rank == 0:
-        for request in [clock.isend(array, 1, why="burst") for array in arrays]:
+        for request in [clock.isend(array, 1, label="burst") for array in arrays]:
             clock.wait(request)
     else:
         for array in arrays:
-            clock.recv(array, 0, why="burst")
+            clock.recv(array, 0, label="burst")
     assert clock.now == 3 * message(50)
 
 
@@ -97,10 +97,10 @@ def test_waiting_in_another_order_changes_nothing(comm: Communicator) -> None:
     clock = Clock(comm, NETWORK, RATE)
     if clock.rank:
         clock.compute(clock.rank * 1e6, "busy")
-        clock.send(np.zeros(8), 0, why="result")
+        clock.send(np.zeros(8), 0, label="result")
     else:
         outs = [np.empty(8), np.empty(8)]
-        early, late = (clock.irecv(out, source, why="result") for source, out in enumerate(outs, start=1))
+        early, late = (clock.irecv(out, source, label="result") for source, out in enumerate(outs, start=1))
         clock.wait(late)
         assert clock.now == Fraction(2, 1000) + message(64)
         clock.wait(early)
@@ -110,7 +110,7 @@ def test_waiting_in_another_order_changes_nothing(comm: Communicator) -> None:
 @ranks(2)
 def test_messages_to_oneself_are_free(comm: Communicator) -> None:
     clock = Clock(comm, NETWORK, RATE)
-    clock.sendrecv(np.zeros(9), clock.rank, np.empty(9), clock.rank, why="self")
+    clock.sendrecv(np.zeros(9), clock.rank, np.empty(9), clock.rank, label="self")
     assert clock.now == 0
 
 
@@ -118,7 +118,7 @@ def test_messages_to_oneself_are_free(comm: Communicator) -> None:
 @pytest.mark.parametrize("flops, tests", [(0, 0), (0, 3), (1_000, 0), (1_000, 2), (10**9, 0), (10**9, 1)])
 def test_a_non_blocking_collective_overlaps_with_computing(comm: Communicator, flops: int, tests: int) -> None:
     clock = Clock(comm, NETWORK, RATE)
-    handle = start_all_reduce(clock, np.ones(4000, np.float32), why="gradients", algorithm="ring")
+    handle = start_all_reduce(clock, np.ones(4000, np.float32), label="gradients", algorithm="ring")
     for _ in range(10):
         clock.compute(flops, "backward")
         for _ in range(tests):
@@ -130,7 +130,7 @@ def test_a_non_blocking_collective_overlaps_with_computing(comm: Communicator, f
 @ranks(3)
 def test_a_loop_of_tests_is_a_wait(comm: Communicator) -> None:
     clock = Clock(comm, NETWORK, RATE)
-    handle = start_all_reduce(clock, np.ones(3, np.float32), why="gradients", algorithm="ring")
+    handle = start_all_reduce(clock, np.ones(3, np.float32), label="gradients", algorithm="ring")
     while not handle.test():
         pass
     assert clock.now == 4 * message(4)
@@ -140,7 +140,7 @@ def test_a_loop_of_tests_is_a_wait(comm: Communicator) -> None:
 def test_two_collectives_share_the_link(comm: Communicator) -> None:
     clock = Clock(comm, NETWORK, RATE)
     bucket = np.ones(4000, np.float32)
-    handles = [start_all_reduce(clock, bucket, why=f"bucket {number}", algorithm="ring") for number in (1, 2)]
+    handles = [start_all_reduce(clock, bucket, label=f"bucket {number}", algorithm="ring") for number in (1, 2)]
     for handle in handles:
         handle.wait()
     assert clock.now == 12 * message(4000)
@@ -151,11 +151,11 @@ def test_nodes_that_are_not_there(comm: Communicator) -> None:
     slow = Network(alpha=1e-6, beta=0, alpha_between=1e-3, beta_between=1e-6)
     clock = Clock(comm, slow, RATE, nodes=(0, 0, 1, 1))
     assert clock.nodes == (0, 0, 1, 1)
-    across = clock.split(clock.rank % 2, why="across")
+    across = clock.split(clock.rank % 2, label="across")
     assert isinstance(across, Clock) and across.nodes == (0, 1)
-    clock.sendrecv(np.zeros(8), clock.rank ^ 1, np.empty(8), clock.rank ^ 1, why="neighbour")
+    clock.sendrecv(np.zeros(8), clock.rank ^ 1, np.empty(8), clock.rank ^ 1, label="neighbour")
     assert clock.now == Fraction(1, 10**6)
-    across.sendrecv(np.zeros(8), across.rank ^ 1, np.empty(8), across.rank ^ 1, why="far")
+    across.sendrecv(np.zeros(8), across.rank ^ 1, np.empty(8), across.rank ^ 1, label="far")
     assert across.now == clock.now == Fraction(1, 10**6) + Fraction(1064, 10**6)
 
 
@@ -163,7 +163,7 @@ def test_nodes_that_are_not_there(comm: Communicator) -> None:
 def test_counting_outside_sees_no_stamps_and_inside_sees_two_messages_for_one(comm: Communicator) -> None:
     inside = Counting(comm)
     outside = Counting(Clock(inside, NETWORK, RATE))
-    all_reduce(outside, np.ones(8), why="gradients", algorithm="ring")
+    all_reduce(outside, np.ones(8), label="gradients", algorithm="ring")
     assert (outside.traffic.total().messages, outside.traffic.total().bytes) == (6, 6 * 16)
     assert (inside.traffic.total().messages, inside.traffic.total().bytes) == (12, 6 * 16 + 6 * 64)
 
@@ -172,18 +172,18 @@ def program(comm: Communicator) -> list[Event]:
     """A bit of everything: a pipeline, overlap, groups, a broadcast, uneven work."""
     clock = Clock(comm, Network(3e-6, 1e-9, 2e-5, 1e-8), 3e9, nodes=[rank // 2 for rank in range(comm.size)])
     rng = np.random.default_rng(clock.rank)
-    pair = clock.split(clock.rank // 2, why="pair")
+    pair = clock.split(clock.rank // 2, label="pair")
     assert isinstance(pair, Clock)
     for step in range(5):
         clock.compute(int(rng.integers(10**6)), f"forward {step}")
-        handle = start_all_reduce(clock, np.ones(1000), why="gradients", algorithm="halving_doubling")
+        handle = start_all_reduce(clock, np.ones(1000), label="gradients", algorithm="halving_doubling")
         if clock.rank + 1 < clock.size:
-            clock.send(np.zeros(100), clock.rank + 1, why="activation")
+            clock.send(np.zeros(100), clock.rank + 1, label="activation")
         if clock.rank:
-            clock.recv(np.empty(100), clock.rank - 1, why="activation")
+            clock.recv(np.empty(100), clock.rank - 1, label="activation")
         pair.compute(int(rng.integers(10**6)), f"backward {step}")
         handle.test()
-        broadcast(pair, np.ones(7), why="settings", algorithm="tree")
+        broadcast(pair, np.ones(7), label="settings", algorithm="tree")
         handle.wait()
     return clock.timeline
 
@@ -215,18 +215,18 @@ def test_cpu_time_counts_computing_and_nothing_else(comm: Communicator) -> None:
         while clock.now - begin < Fraction(1, 50):                  # 20 ms of this thread's own time
             total += sum(range(1000))
         clock.compute(0, "counting")
-        clock.send(np.zeros(1), 1, why="go")
+        clock.send(np.zeros(1), 1, label="go")
     else:
-        clock.recv(np.empty(1), 0, why="go")                        # waits for real, which costs no virtual time of its own
+        clock.recv(np.empty(1), 0, label="go")                      # waits for real, which costs no virtual time of its own
         assert clock.now >= Fraction(1, 50) + message(8)
         assert sum(event.duration for event in clock.timeline if event.kind == "compute") < Fraction(1, 50)
-    assert total == 0 or {"counting", ""} >= {event.why for event in clock.timeline if event.kind == "compute"}
+    assert total == 0 or {"counting", ""} >= {event.label for event in clock.timeline if event.kind == "compute"}
 
 
 @ranks(3)
 def test_a_collective_under_cpu_time(comm: Communicator) -> None:
     clock = Clock(comm, NETWORK)
-    handle = start_all_reduce(clock, np.ones(30, np.float32), why="gradients", algorithm="ring")
+    handle = start_all_reduce(clock, np.ones(30, np.float32), label="gradients", algorithm="ring")
     while not handle.test():
         pass
     assert clock.now >= 4 * message(40) and np.array_equal(handle.wait(), np.full(30, 3, np.float32))
@@ -235,12 +235,12 @@ def test_a_collective_under_cpu_time(comm: Communicator) -> None:
 @pytest.mark.parametrize("dest", [2, 0.5])
 def test_a_message_that_cannot_be_sent(dest: int) -> None:
     with pytest.raises(CommError, match=f"send 'x' names rank {dest}"):
-        run(2, lambda comm: Clock(comm, NETWORK, RATE).send(np.ones(1), dest, why="x"))
+        run(2, lambda comm: Clock(comm, NETWORK, RATE).send(np.ones(1), dest, label="x"))
 
 
 def test_what_a_clock_cannot_time() -> None:
     def shared(comm: Communicator) -> None:
-        Clock(comm, NETWORK, RATE).shared(8, why="block")
+        Clock(comm, NETWORK, RATE).shared(8, label="block")
 
     with pytest.raises(CommError, match="a clock times messages, and shared memory 'block' has none"):
         run(2, shared)

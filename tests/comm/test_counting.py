@@ -12,10 +12,10 @@ from tests.ranks import ranks
 def test_a_collective_is_booked_under_its_own_name_and_why(comm: Communicator) -> None:
     comm = Counting(comm)
     p = comm.size
-    all_reduce(comm, np.ones(4 * p, np.float32), why="gradients", algorithm="ring")
-    comm.barrier(why="end")
+    all_reduce(comm, np.ones(4 * p, np.float32), label="gradients", algorithm="ring")
+    comm.barrier(label="end")
     rounds = (p - 1).bit_length()
-    assert comm.traffic.by("why", "op", "group") == {
+    assert comm.traffic.by("label", "op", "group") == {
         ("gradients", "all_reduce sum", "world"): Tally(1, 2 * (p - 1), 2 * (p - 1) * 16),
         ("end", "barrier", "world"): Tally(1, rounds, 0)}
 
@@ -25,16 +25,16 @@ def test_a_message_of_the_program_is_a_call_of_its_own(comm: Communicator) -> No
     comm = Counting(comm)
     right, left = (comm.rank + 1) % comm.size, (comm.rank - 1) % comm.size
     for _ in range(3):
-        comm.sendrecv(np.zeros(5), right, np.empty(5), left, why="pipeline forward")
+        comm.sendrecv(np.zeros(5), right, np.empty(5), left, label="pipeline forward")
     assert comm.traffic.tallies == {Key("pipeline forward", "send", "world", comm.rank, right): Tally(3, 3, 120)}
 
 
 @ranks(4)
 def test_groups_share_the_book_and_setting_them_up_is_not_in_it(comm: Communicator) -> None:
     comm = Counting(comm)
-    pair = comm.split(comm.rank // 2, why="tensor parallel")
+    pair = comm.split(comm.rank // 2, label="tensor parallel")
     assert isinstance(pair, Counting) and comm.traffic == Traffic()
-    all_reduce(pair, np.ones(3), why="activations", algorithm="recursive_doubling")
+    all_reduce(pair, np.ones(3), label="activations", algorithm="recursive_doubling")
     peer = comm.rank ^ 1                                            # a world rank, although the pair calls it 0 or 1
     assert comm.traffic.total() == Tally(1, 1, 24)
     assert Key("activations", "all_reduce sum", "tensor parallel", comm.rank, peer) in comm.traffic.tallies
@@ -45,9 +45,9 @@ def test_traffic_between_nodes(comm: Communicator) -> None:
     comm = Counting(comm)
     if comm.rank == 0:
         for dest in (1, 2, 3):
-            comm.send(np.zeros(dest, np.uint8), dest, why="spread")
+            comm.send(np.zeros(dest, np.uint8), dest, label="spread")
     else:
-        comm.recv(np.empty(comm.rank, np.uint8), 0, why="spread")
+        comm.recv(np.empty(comm.rank, np.uint8), 0, label="spread")
     expected = {(0, 0): Tally(1, 1, 1), (0, 1): Tally(2, 2, 5)} if comm.rank == 0 else {}
     assert comm.traffic.between((0, 0, 1, 1)) == expected
 
@@ -65,6 +65,6 @@ def test_books_add_up_and_differ_where_one_byte_differs() -> None:
 
 def test_the_table_names_what_it_counts() -> None:
     table = (book(12345) + Traffic([(Key("loss", "send", "pipeline", 0, 1), Tally(1, 1, 8))])).table()
-    assert table == ("why        op              group     calls  messages   bytes\n"
+    assert table == ("label      op              group     calls  messages   bytes\n"
                      "gradients  all_reduce sum  world         1         2  12,345\n"
                      "loss       send            pipeline      1         1       8")

@@ -13,7 +13,7 @@ from minipar.comm.unread import until_read
 from tests.ranks import mpirun
 
 START = "import sys, time\nfrom minipar.comm.start import job\n"
-HEAD = f"{START}with job() as comm:\n    comm.barrier(why='work')\n"
+HEAD = f"{START}with job() as comm:\n    comm.barrier(label='work')\n"
 LATE = f"""{START}
 from minipar.comm.mpi import MpiComm
 settle = MpiComm.__init__
@@ -53,6 +53,6 @@ def test_last_words_wait_for_a_launcher_that_is_slow_to_read(monkeypatch: pytest
 def test_what_was_printed_before_an_error_is_not_lost(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(HEAD + "    print('result', comm.rank)\n    if comm.rank == 1: raise ValueError('late')\n"
-                              "    comm.barrier(why='never')\n")
+                              "    comm.barrier(label='never')\n")
     done = mpirun(2, [sys.executable, str(program)], limit=60)
     assert done.returncode == 1 and "result 1" in done.stdout and done.stdout.count("ValueError: late") == 1

@@ -22,10 +22,10 @@ def numbers(comm: Communicator, *faults: Fault, messages: int = 4, seed: int = 0
     comm = Faults(comm, *faults, seed=seed)
     if comm.rank == 0:
         for number in range(messages):
-            comm.send(np.arange(COUNT) + 10.0 * number, 1, why="numbers")
+            comm.send(np.arange(COUNT) + 10.0 * number, 1, label="numbers")
         return []
     lost = sum(fault.action == "drop" and fault.rank == 0 for fault in faults)
-    return [comm.recv(np.empty(COUNT), 0, why="numbers").tolist() for _ in range(messages - lost)]
+    return [comm.recv(np.empty(COUNT), 0, label="numbers").tolist() for _ in range(messages - lost)]
 
 
 def sent(*order: int) -> list[list[float]]:
@@ -36,7 +36,7 @@ def sent(*order: int) -> list[list[float]]:
 @pytest.mark.parametrize("fault, arrives", [
     (Fault("drop", rank=0, nth=1), sent(0, 2, 3)), (Fault("reorder", rank=0, nth=1), sent(0, 2, 1, 3)),
     (Fault("drop", rank=1), sent(0, 1, 2, 3)), (Fault("delay", op="send", seconds=0.001), sent(0, 1, 2, 3)),
-    (Fault("corrupt", why="something else"), sent(0, 1, 2, 3)), (Fault("corrupt", peer=0), sent(0, 1, 2, 3)),
+    (Fault("corrupt", label="something else"), sent(0, 1, 2, 3)), (Fault("corrupt", peer=0), sent(0, 1, 2, 3)),
     (Fault("corrupt", op="recv"), sent(0, 1, 2, 3)),
 ], ids=str)
 def test_messages_get_lost_and_out_of_order(comm: Communicator, fault: Fault, arrives: list) -> None:
@@ -63,20 +63,20 @@ def test_a_truncated_message_does_not_fit(comm: Communicator) -> None:
 
 @ranks(3)
 def test_a_fault_within_a_collective(comm: Communicator) -> None:
-    faults = Faults(comm, Fault("corrupt", rank=2, op="all_reduce sum", why="gradients"))
+    faults = Faults(comm, Fault("corrupt", rank=2, op="all_reduce sum", label="gradients"))
     array = np.ones(6, np.int64)
-    assert np.array_equal(all_reduce(faults, array, why="activations", algorithm="ring"), array * 3)
-    assert not np.array_equal(all_reduce(faults, array, why="gradients", algorithm="ring"), array * 3)
+    assert np.array_equal(all_reduce(faults, array, label="activations", algorithm="ring"), array * 3)
+    assert not np.array_equal(all_reduce(faults, array, label="gradients", algorithm="ring"), array * 3)
 
 
 @ranks(4)
 def test_groups_share_the_count(comm: Communicator) -> None:
     naps: list[float] = []
-    faults = Faults(comm, Fault("slow", why="here", nth=1, seconds=9.0), sleep=naps.append)
-    part = faults.split(comm.rank % 2, why="part")
+    faults = Faults(comm, Fault("slow", label="here", nth=1, seconds=9.0), sleep=naps.append)
+    part = faults.split(comm.rank % 2, label="part")
     assert part is not None
     for group in (faults, part, faults):
-        group.barrier(why="here")
+        group.barrier(label="here")
     assert naps == [9.0]
 
 
@@ -103,7 +103,7 @@ from minipar.comm.network import Network
 comm = Faults(Clock(world(timeout=5.0), Network(0, 0)), Fault("kill", rank=1, op="send", nth=1))
 for number in range(3):
     print(comm.rank, "begins", number, flush=True)
-    comm.sendrecv(np.zeros(1), 1 - comm.rank, np.empty(1), 1 - comm.rank, why="swap")
+    comm.sendrecv(np.zeros(1), 1 - comm.rank, np.empty(1), 1 - comm.rank, label="swap")
 """
 
 
@@ -116,11 +116,11 @@ def test_a_killed_process_is_gone() -> None:
 def test_what_the_protocol_allows_or_refuses_it_still_does() -> None:
     def body(comm: Communicator) -> None:
         faults = Faults(comm, Fault("drop"))
-        lost = faults.isend(np.ones(1), 0, why="lost")
+        lost = faults.isend(np.ones(1), 0, label="lost")
         assert faults.test(lost) and faults.wait(lost) is faults.wait(lost)
         for call in (faults.send, faults.recv):
             with pytest.raises(CommError, match="'x' names rank 2, but the group has ranks 0 to 1"):
-                call(np.ones(1), 2, why="x")
+                call(np.ones(1), 2, label="x")
 
     run(2, body)
 

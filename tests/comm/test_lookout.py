@@ -105,6 +105,6 @@ def test_a_rank_that_has_finished_waits_on_for_ranks_that_work(lookout: BoardLoo
 def test_the_notice_is_taken_down_when_the_wait_is_over(lookout: BoardLookout, comm: Communicator, board: Board) -> None:
     lookout.look(comm, RECEIVE, 0.1, "a message came with tag 4", None)
     state = board.read(0).state
-    assert (state.doing, state.peer, state.why, state.detail) == ("waiting", 1, "backward", "a message came with tag 4")
+    assert (state.doing, state.peer, state.label, state.detail) == ("waiting", 1, "backward", "a message came with tag 4")
     lookout.resume()
     assert board.read(0).state == State("running")

@@ -18,7 +18,7 @@ def test_a_wrong_program_explains_itself(name: str, engine: str) -> None:
 
 
 def right(comm: Communicator) -> None:
-    comm.barrier(why="all is well")
+    comm.barrier(label="all is well")
 
 
 def test_a_right_program_is_not_taken_for_a_wrong_one() -> None:

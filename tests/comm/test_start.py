@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 def test_a_program_alone_has_one_checked_rank(capsys: pytest.CaptureFixture[str]) -> None:
     with job() as comm:
         assert (comm.rank, comm.size) == (0, 1)
-        comm.barrier(why="alone")
+        comm.barrier(label="alone")
     assert capsys.readouterr().err == ""
 
 
@@ -39,10 +39,10 @@ def test_a_bug_keeps_its_traceback() -> None:
 
 def test_loose_ends_are_told_at_the_end_unless_unchecked(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit), job() as comm:
-        comm.send(np.ones(1), 0, why="lost")
+        comm.send(np.ones(1), 0, label="lost")
     assert "rank 0 never received a message from rank 0 'lost' sent at test_start.py:" in capsys.readouterr().err
     with job(checked=False) as comm:
-        comm.send(np.ones(1), 0, why="lost")
+        comm.send(np.ones(1), 0, label="lost")
 
 
 def test_what_the_environment_says() -> None:
@@ -78,8 +78,8 @@ def test_a_rank_that_ends_before_the_job_keeps_nobody_waiting_for_ever() -> None
 
 
 @pytest.mark.parametrize("call", [
-    lambda comm: comm.send(np.ones(1), 0, why="late"), lambda comm: comm.recv(np.ones(1), 0, why="late"),
-    lambda comm: comm.barrier(why="late")], ids=["send", "recv", "barrier"])
+    lambda comm: comm.send(np.ones(1), 0, label="late"), lambda comm: comm.recv(np.ones(1), 0, label="late"),
+    lambda comm: comm.barrier(label="late")], ids=["send", "recv", "barrier"])
 def test_a_communicator_serves_no_longer_than_its_job(call: Callable[[Communicator], object]) -> None:
     with job() as comm:
         pass

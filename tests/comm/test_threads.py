@@ -36,7 +36,7 @@ def test_ctrl_c_ends_the_ranks_too(when: float) -> None:
             _thread.interrupt_main()
         try:
             while time.monotonic() < start + 10:
-                comm.barrier(why="step")
+                comm.barrier(label="step")
         finally:
             ended.append(comm.rank)
 
@@ -59,7 +59,7 @@ def test_more_ranks_than_the_system_has_threads_for(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(threading.Thread, "start", limited)
     with pytest.raises(CommError, match="only 2 of 5 ranks start as threads here .can't start new thread.; choose fewer"):
-        run(5, lambda comm: comm.barrier(why="all"))
+        run(5, lambda comm: comm.barrier(label="all"))
 
 
 def test_a_rank_that_uses_another_rank_s_communicator() -> None:
@@ -67,8 +67,8 @@ def test_a_rank_that_uses_another_rank_s_communicator() -> None:
 
     def program(comm: Communicator) -> None:
         ends[comm.rank] = comm
-        comm.barrier(why="all are here")
-        ends[0].recv(np.empty(1), 1, why="mine")
+        comm.barrier(label="all are here")
+        ends[0].recv(np.empty(1), 1, label="mine")
 
     with pytest.raises(CommError, match=r"rank 0 of 2 in world: recv 'mine' at test_threads.py:\d+ is waited for by the thread of "
                                         "rank 1; each rank must use the communicator that it was given"):
@@ -85,7 +85,7 @@ def test_a_deadlock_is_found_at_once_although_another_rank_computes(monkeypatch:
             release.wait(20)
         else:
             busy.wait(20)
-            comm.recv(np.empty(1), 1 - comm.rank, why="cycle")
+            comm.recv(np.empty(1), 1 - comm.rank, label="cycle")
 
     start = time.monotonic()
     with pytest.raises(CommError, match="0 -> 1 -> 0.*rank 2 is computing at test_threads.py:"):
@@ -97,8 +97,8 @@ def test_a_deadlock_is_found_at_once_although_another_rank_computes(monkeypatch:
 def test_every_rank_of_a_deadlock_raises_and_can_go_on() -> None:
     def program(comm: Communicator) -> str:
         with pytest.raises(CommError) as caught:
-            comm.recv(np.empty(1), (comm.rank + 1) % comm.size, why="cycle")
-        comm.barrier(why="after")
+            comm.recv(np.empty(1), (comm.rank + 1) % comm.size, label="cycle")
+        comm.barrier(label="after")
         return str(caught.value)
 
     texts = run(3, program)
@@ -111,7 +111,7 @@ def test_an_exception_is_the_rank_s_own_and_names_it() -> None:
     def program(comm: Communicator) -> None:
         if comm.rank == 1:
             raise mistake
-        comm.barrier(why="never")
+        comm.barrier(label="never")
 
     with pytest.raises(DataError) as caught:
         run(3, program)
@@ -127,7 +127,7 @@ def test_the_others_are_unwound_silently_and_clean_up() -> None:
         if comm.rank == 0:
             raise KeyError("weights")
         try:
-            comm.recv(np.empty(1), 0, why="never")
+            comm.recv(np.empty(1), 0, label="never")
         except Exception:
             cleaned.append("caught what was not meant for it")
         finally:
@@ -141,12 +141,12 @@ def test_the_others_are_unwound_silently_and_clean_up() -> None:
 def test_a_send_waits_for_its_receive_in_a_synchronous_world() -> None:
     def program(comm: Communicator) -> bool:
         if comm.rank == 1:
-            comm.recv(np.empty(1), 0, why="go", tag=1)
-            comm.recv(np.empty(1), 0, why="late")
+            comm.recv(np.empty(1), 0, label="go", tag=1)
+            comm.recv(np.empty(1), 0, label="late")
             return True
-        request = comm.isend(np.ones(1), 1, why="late")
+        request = comm.isend(np.ones(1), 1, label="late")
         early = comm.test(request)
-        comm.send(np.ones(1), 1, why="go", tag=1)
+        comm.send(np.ones(1), 1, label="go", tag=1)
         comm.wait(request)
         return early
 
@@ -158,12 +158,12 @@ def test_an_array_may_change_once_it_is_sent() -> None:
     def program(comm: Communicator) -> float:
         array = np.ones(1)
         if comm.rank == 0:
-            comm.send(array, 1, why="copy")
+            comm.send(array, 1, label="copy")
             array[0] = 5
-            comm.barrier(why="changed")
+            comm.barrier(label="changed")
         else:
-            comm.barrier(why="changed")
-            comm.recv(array, 0, why="copy")
+            comm.barrier(label="changed")
+            comm.recv(array, 0, label="copy")
         return float(array[0])
 
     assert run(2, program) == [5, 1]
@@ -172,10 +172,10 @@ def test_an_array_may_change_once_it_is_sent() -> None:
 def test_nodes_are_as_given_and_share_no_memory() -> None:
     def program(comm: Communicator) -> tuple[int, ...]:
         with pytest.raises(CommError, match=r"shared 'block' spans nodes \[0, 1\]; split the group by comm.nodes first"):
-            comm.shared(8, why="block")
-        here = comm.split(comm.nodes[comm.rank], why="node")
+            comm.shared(8, label="block")
+        here = comm.split(comm.nodes[comm.rank], label="node")
         assert here is not None
-        here.shared(8, why="block")
+        here.shared(8, label="block")
         return here.members
 
     assert run(4, program, nodes=[0, 0, 1, 1]) == [(0, 1), (0, 1), (2, 3), (2, 3)]
@@ -185,7 +185,7 @@ def test_the_limit_counts_for_a_rank_that_computes() -> None:
     def program(comm: Communicator) -> None:
         if comm.rank == 0:
             time.sleep(0.5)
-        comm.barrier(why="late")
+        comm.barrier(label="late")
 
     with pytest.raises(CommError, match=r"rank 1 of 2 gave up after 0.2 s: rank 0 is computing at test_threads.py:\d+; rank 1 is"):
         run(2, program, timeout=0.2)

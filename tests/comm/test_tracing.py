@@ -52,11 +52,11 @@ def lost(document: dict[str, Any]) -> list[str]:
 def traced(comm: Communicator) -> list[Event] | None:
     tracing = Tracing(comm)
     with tracing.span("forward"):
-        all_reduce(tracing, np.ones(8), why="gradients", algorithm="ring")
-    pair = tracing.split(tracing.rank % 2, why="pair")
+        all_reduce(tracing, np.ones(8), label="gradients", algorithm="ring")
+    pair = tracing.split(tracing.rank % 2, label="pair")
     assert pair is not None
     right, left = (pair.rank + 1) % pair.size, (pair.rank - 1) % pair.size
-    pair.sendrecv(np.zeros(2), right, np.empty(2), left, why="pipeline forward 0", tag=3)
+    pair.sendrecv(np.zeros(2), right, np.empty(2), left, label="pipeline forward 0", tag=3)
     return gather_events(comm, tracing.events)
 
 
@@ -92,7 +92,7 @@ def test_a_clock_gives_the_times() -> None:
         tracing = Tracing(clock, now=lambda: clock.now)
         with tracing.span("forward"):
             clock.compute(2, "forward")
-        tracing.sendrecv(np.zeros(1), 1 - comm.rank, np.empty(1), 1 - comm.rank, why="swap")
+        tracing.sendrecv(np.zeros(1), 1 - comm.rank, np.empty(1), 1 - comm.rank, label="swap")
         return tracing.events, clock.timeline
 
     (traced, timed), _ = run(2, body)
@@ -112,11 +112,11 @@ def test_no_rounding_makes_neighbours_overlap(alpha: float | Fraction) -> None:
         for step in range(5):
             clock.compute(2 + comm.rank, "forward")
             if comm.rank == 0:
-                clock.send(np.zeros(4), 1, why=f"early {step}")
-            all_reduce(clock, np.ones(8), why=f"gradients {step}", algorithm="ring")
+                clock.send(np.zeros(4), 1, label=f"early {step}")
+            all_reduce(clock, np.ones(8), label=f"gradients {step}", algorithm="ring")
             if comm.rank == 1:
-                clock.recv(np.empty(4), 0, why=f"early {step}")      # takes no time, and the next one begins with it
-            all_reduce(clock, np.ones(8), why=f"norm {step}", algorithm="ring")
+                clock.recv(np.empty(4), 0, label=f"early {step}")    # takes no time, and the next one begins with it
+            all_reduce(clock, np.ones(8), label=f"norm {step}", algorithm="ring")
         return gather_events(comm, clock.timeline)
 
     events = run(3, body)[0]

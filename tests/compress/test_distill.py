@@ -146,7 +146,7 @@ def test_logits_cut_over_the_vocabulary(comm: Communicator, T: float) -> None:
     """Eleven columns over two and three ranks: the loss of the whole, and this rank's columns of its gradient."""
     columns = TensorRegion(comm).cut(11, "columns")
     whole, teacher = leaf(2, 3, 11), draws(2, 3, 11)
-    reduce = lambda array, op: all_reduce(comm, array, op, why="distillation")      # noqa: E731
+    reduce = lambda array, op: all_reduce(comm, array, op, label="distillation")    # noqa: E731
     for loss in (lambda z, t, r: soft_targets(z, t, T, 7, r), lambda z, t, r: logit_match(z, t, 7, r)):
         mine = Tensor(whole.data[..., columns], requires_grad=True)
         cut = loss(mine, teacher[..., columns], reduce)
@@ -166,7 +166,7 @@ def test_a_student_cut_over_ranks_learns_the_same(comm: Communicator, width: int
     """Every part of the loss at once, on two GPTs: the loss, and every gradient; width 6 needs a projection."""
     serial = Distillation(*pair(width=width), EVERYTHING)
     region = SequenceRegion(comm, TEACHER.context) if sequence else TensorRegion(comm)
-    cut = Distillation(*pair(region, width), EVERYTHING, reduce=lambda a, op: all_reduce(comm, a, op, why="distillation"))
+    cut = Distillation(*pair(region, width), EVERYTHING, reduce=lambda a, op: all_reduce(comm, a, op, label="distillation"))
     losses = []
     for distillation in (serial, cut):
         loss = distillation.loss(TOKENS, TARGETS, count=40)

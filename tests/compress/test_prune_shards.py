@@ -37,7 +37,7 @@ TOKENS = stream(0, "tokens").integers(0, 13, (3, 9))
 def models(tp: Communicator, dtype: type = np.float32) -> tuple[GPT, GPT, Shards]:
     """The whole model, this rank's part of it, and how the parts lie."""
     whole, part = GPT(CONFIG, dtype=dtype), GPT(CONFIG, dtype=dtype, region=TensorRegion(tp))
-    return whole, part, Shards(part.parameters(), lambda a, op: all_reduce(tp, a, op, why="pruning"))
+    return whole, part, Shards(part.parameters(), lambda a, op: all_reduce(tp, a, op, label="pruning"))
 
 
 def is_part(part: Mask, whole: Mask, shards: Shards) -> bool:

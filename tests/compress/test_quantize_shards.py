@@ -42,7 +42,7 @@ def gpt(region: Serial = SERIAL) -> GPT:
 
 
 def over(comm: Communicator) -> Reduce:
-    return lambda array, op: all_reduce(comm, array, op, why="limits")
+    return lambda array, op: all_reduce(comm, array, op, label="limits")
 
 
 def weights_only(scheme: Scheme, limits: FindLimits = minmax) -> Callable[..., None]:

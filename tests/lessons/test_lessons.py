@@ -41,7 +41,7 @@ BREAKS = {
                          "E2: replicas are equal, since they start from the same weights and take the same steps"),
     "14_tensor_parallel": ('copy_to_region(x, comm, "dx")', "x",
                            "A17: y, dW and dx are those of the dense layer, but here not: dx of split_outputs"),
-    "15_pipeline_parallel": ('all_reduce(ends, tied.grad, why="tied table")', "tied.grad",
+    "15_pipeline_parallel": ('all_reduce(ends, tied.grad, label="tied table")', "tied.grad",
                              "A13 E33: layers on p ranks have the gradients of one process"),
     "16_mesh": ("replace(TRAIN, seed=0)", "replace(TRAIN, seed=comm.rank)",
                 "A15 A16 E36: every mesh has the loss curve of one process, to 1e-10, layer by layer or in a pipeline"),

@@ -29,16 +29,16 @@ class Share(Serial):
     def cut(self, n: int, what: str) -> slice:
         return slice(n * self.rank // self.ranks, n * (self.rank + 1) // self.ranks)
 
-    def enter(self, x: Tensor, why: str) -> Tensor:
-        self.asked.append(("enter", why, x.shape))
+    def enter(self, x: Tensor, label: str) -> Tensor:
+        self.asked.append(("enter", label, x.shape))
         return x
 
-    def leave(self, x: Tensor, why: str) -> Tensor:
-        self.asked.append(("leave", why, x.shape))
+    def leave(self, x: Tensor, label: str) -> Tensor:
+        self.asked.append(("leave", label, x.shape))
         return x
 
-    def shared(self, w: Tensor, why: str) -> Tensor:
-        self.asked.append(("shared", why, w.shape))
+    def shared(self, w: Tensor, label: str) -> Tensor:
+        self.asked.append(("shared", label, w.shape))
         return w
 
 
@@ -110,7 +110,7 @@ def test_where_each_layer_asks() -> None:
         layer(x)
     table.look_up(TOKENS)
     table.logits(x)
-    assert [(kind, why) for kind, why, _ in region.asked] == [
+    assert [(kind, label) for kind, label, _ in region.asked] == [
         ("shared", "norm"), ("shared", "norm"), ("enter", "up"), ("leave", "tokens"), ("enter", "tokens")]
 
 

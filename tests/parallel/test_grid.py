@@ -45,8 +45,8 @@ def test_eight_ranks(comm: Communicator) -> None:
 def test_axes_carry_messages(comm: Communicator) -> None:
     grid = Grid(comm, Layout(dp=2, tp=2))
     row, column = divmod(comm.rank, 2)
-    assert all_gather(grid.tp, np.array([comm.rank]), why="who").tolist() == [2 * row, 2 * row + 1]
-    assert all_gather(grid.dp, np.array([comm.rank]), why="who").tolist() == [column, column + 2]
+    assert all_gather(grid.tp, np.array([comm.rank]), label="who").tolist() == [2 * row, 2 * row + 1]
+    assert all_gather(grid.dp, np.array([comm.rank]), label="who").tolist() == [column, column + 2]
 
 
 @pytest.mark.parametrize("size, layout, words", [

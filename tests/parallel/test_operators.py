@@ -77,9 +77,9 @@ def behind(kind: str, mine: np.ndarray, comm: Communicator, axis: int) -> np.nda
 
 def everywhere(mine: np.ndarray, comm: Communicator) -> list[np.ndarray]:
     """Each rank's array, of any shapes, on every rank."""
-    sizes = all_gather(comm, np.array([[*mine.shape]]), why="shapes")
+    sizes = all_gather(comm, np.array([[*mine.shape]]), label="shapes")
     lengths = [int(np.prod(shape)) for shape in sizes]
-    flat = all_gather(comm, np.ascontiguousarray(mine).reshape(-1), counts=lengths, why="arrays")
+    flat = all_gather(comm, np.ascontiguousarray(mine).reshape(-1), counts=lengths, label="arrays")
     return [part.reshape(shape) for part, shape in zip(np.split(flat, np.cumsum(lengths)[:-1]), sizes, strict=True)]
 
 
@@ -148,7 +148,7 @@ def check_differences(comm: Communicator, operator: Operator) -> None:
     for trial in trials(comm, operator):
         def value(x: np.ndarray, trial: Trial = trial) -> float:
             product = np.array([(trial.again(x) * trial.grad).sum()])
-            return all_reduce(comm, product, "mean" if after == "I" else "sum", why="differences").item()
+            return all_reduce(comm, product, "mean" if after == "I" else "sum", label="differences").item()
 
         assert trial.x.grad is not None
         close(differences(value, trial.x.data, before, comm), trial.x.grad, f"{trial.told}: differences", 1e-8)
@@ -195,49 +195,49 @@ def test_every_operator_does_what_its_docstring_says(comm: Communicator, name: s
 
 # The same checks on planted mistakes.
 
-def f_forgotten(x: Tensor, comm: Communicator, why: str) -> Tensor:
+def f_forgotten(x: Tensor, comm: Communicator, label: str) -> Tensor:
     """I -> R: nothing forward, all-reduce backward."""
     return record(x.data, (x,), lambda g: (g,))
 
 
-def g_self_dual(x: Tensor, comm: Communicator, why: str) -> Tensor:
+def g_self_dual(x: Tensor, comm: Communicator, label: str) -> Tensor:
     """P -> I: all-reduce forward, nothing backward."""
-    return record(all_reduce(comm, x.data, why=why), (x,), lambda g: (all_reduce(comm, g, why=why),))
+    return record(all_reduce(comm, x.data, label=label), (x,), lambda g: (all_reduce(comm, g, label=label),))
 
 
-def g_self_dual_and_says_so(x: Tensor, comm: Communicator, why: str) -> Tensor:
+def g_self_dual_and_says_so(x: Tensor, comm: Communicator, label: str) -> Tensor:
     """P -> I: all-reduce forward, all-reduce backward."""
-    return g_self_dual(x, comm, why)
+    return g_self_dual(x, comm, label)
 
 
-def f_with_the_type_of_g(x: Tensor, comm: Communicator, why: str) -> Tensor:
+def f_with_the_type_of_g(x: Tensor, comm: Communicator, label: str) -> Tensor:
     """P -> I: nothing forward, all-reduce backward."""
-    return copy_to_region(x, comm, why)
+    return copy_to_region(x, comm, label)
 
 
-def f_of_the_mean(x: Tensor, comm: Communicator, why: str) -> Tensor:
+def f_of_the_mean(x: Tensor, comm: Communicator, label: str) -> Tensor:
     """I -> R: nothing forward, all-reduce backward."""
-    return record(x.data, (x,), lambda g: (all_reduce(comm, g, why=why) / comm.size,))
+    return record(x.data, (x,), lambda g: (all_reduce(comm, g, label=label) / comm.size,))
 
 
-def f_twice(x: Tensor, comm: Communicator, why: str) -> Tensor:
+def f_twice(x: Tensor, comm: Communicator, label: str) -> Tensor:
     """I -> R: nothing forward, all-reduce backward."""
-    return record(x.data, (x,), lambda g: (all_reduce(comm, all_reduce(comm, g, why=why) / comm.size, why=why),))
+    return record(x.data, (x,), lambda g: (all_reduce(comm, all_reduce(comm, g, label=label) / comm.size, label=label),))
 
 
-def the_other_all_gather(x: Tensor, comm: Communicator, why: str, counts: list[int], axis: int = 1) -> Tensor:
+def the_other_all_gather(x: Tensor, comm: Communicator, label: str, counts: list[int], axis: int = 1) -> Tensor:
     """V -> I: all-gather forward, reduce-scatter backward."""
-    return gather_from_sequence(x, comm, why, counts, axis)
+    return gather_from_sequence(x, comm, label, counts, axis)
 
 
-def half_of_the_sum(x: Tensor, comm: Communicator, why: str) -> Tensor:
+def half_of_the_sum(x: Tensor, comm: Communicator, label: str) -> Tensor:
     """P -> I: all-reduce forward, nothing backward."""
-    return record(all_reduce(comm, x.data, why=why) / 2, (x,), lambda g: (g,))
+    return record(all_reduce(comm, x.data, label=label) / 2, (x,), lambda g: (g,))
 
 
-def f_in_place(x: Tensor, comm: Communicator, why: str) -> Tensor:
+def f_in_place(x: Tensor, comm: Communicator, label: str) -> Tensor:
     """I -> R: nothing forward, all-reduce backward."""
-    y = copy_to_region(x, comm, why)
+    y = copy_to_region(x, comm, label)
     x.data += 1
     return y
 
@@ -264,7 +264,7 @@ def test_the_checks_see_a_wrong_operator(operator: Operator, check: Check, light
 
 
 def test_an_operator_without_a_type_is_seen() -> None:
-    def mute(x: Tensor, comm: Communicator, why: str) -> Tensor:
+    def mute(x: Tensor, comm: Communicator, label: str) -> Tensor:
         """Copies."""
         return x
 

@@ -68,9 +68,10 @@ def test_the_second_run_communicates_as_the_first_did(comm: Communicator) -> Non
     def calls(mode: str) -> dict[str, int]:
         counting = Counting(comm)
         trained(counting, "SGD", Layout(tp=2), recompute=mode, micro_batches=1)
-        return {why: tally.calls for (group, why), tally in counting.traffic.by("group", "why").items() if group == "tp"}
+        return {label: tally.calls for (group, label), tally in counting.traffic.by("group", "label").items() if group == "tp"}
 
     plain = calls("none")
     assert calls("selective") == plain
-    twice = {why: count * (2 if why.startswith("blocks") and why.endswith(" forward") else 1) for why, count in plain.items()}
+    again = {label for label in plain if label.startswith("blocks") and label.endswith(" forward")}
+    twice = {label: count * (2 if label in again else 1) for label, count in plain.items()}
     assert calls("full") == twice and sum(twice.values()) == sum(plain.values()) + 3 * 2 * STEPS

@@ -32,7 +32,7 @@ def predicted(layout: Layout, rank: int, **values: Any) -> dict[Line, Sent]:
 
 def of_axis(lines: dict[Line, Sent], axis: str) -> list[tuple[str, int]]:
     """(label, bytes) of each of its lines."""
-    return [(line.why, sent.bytes) for line, sent in lines.items() if line.axis == axis and line.op == "send"]
+    return [(line.label, sent.bytes) for line, sent in lines.items() if line.axis == axis and line.op == "send"]
 
 
 @pytest.mark.parametrize("number", range(len(PLACES)), ids=lambda number: "-".join(map(str, PLACES[number])))

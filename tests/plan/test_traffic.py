@@ -58,7 +58,7 @@ def counted(comm: Communicator, layout: Layout, model: ModelConfig, train: Train
     trained = trainer(comm, layout, model, train, region)
     comm.traffic.tallies.clear()
     trained.step()
-    return comm.traffic.by("group", "op", "why")
+    return comm.traffic.by("group", "op", "label")
 
 
 def wrong(comm: Communicator, layout: Layout, model: ModelConfig, train: TrainConfig, pick: Pick = select,
@@ -139,10 +139,10 @@ def test_one_all_reduce_forward_and_one_backward_per_attention_and_per_mlp() -> 
     model, train = configs(layout)
     for lines in run(3, lambda comm: counted(comm, layout, model, train)):
         for first, last in (("attention.qkv", "attention.out"), ("mlp.up", "mlp.down")):
-            of_the_pair = {why: tally.calls for (_, op, why), tally in lines.items()
-                           if f"blocks.1.{first.split('.')[0]}" in why and op == "all_reduce sum"}
+            of_the_pair = {label: tally.calls for (_, op, label), tally in lines.items()
+                           if f"blocks.1.{first.split('.')[0]}" in label and op == "all_reduce sum"}
             assert of_the_pair == {f"blocks.1.{first} backward": 1, f"blocks.1.{last} forward": 1}
-        assert not [why for _, op, why in lines if "blocks" in why and op != "all_reduce sum"]
+        assert not [label for _, op, label in lines if "blocks" in label and op != "all_reduce sum"]
 
 
 @pytest.mark.parametrize("sequence", [False, True])
@@ -160,9 +160,9 @@ def test_full_recomputation_sends_half_as_much_again_from_each_block() -> None:
     """With tensor parallelism: two all-reduces forward, two backward, and the two forward once more."""
     layout = Layout(tp=3)
     plain, full = (step_traffic(*configs(layout, recompute=mode), layout, 0, select) for mode in ("none", "full"))
-    of_blocks = [sum(sent.bytes for line, sent in lines.items() if line.why.startswith("blocks")) for lines in (plain, full)]
+    of_blocks = [sum(sent.bytes for line, sent in lines.items() if line.label.startswith("blocks")) for lines in (plain, full)]
     assert 2 * of_blocks[1] == 3 * of_blocks[0] > 0
-    rest = [{line: sent for line, sent in lines.items() if not line.why.startswith("blocks")} for lines in (plain, full)]
+    rest = [{line: sent for line, sent in lines.items() if not line.label.startswith("blocks")} for lines in (plain, full)]
     assert rest[0] == rest[1]
 
 
@@ -185,16 +185,16 @@ def test_sequence_parallelism_moves_the_bytes_of_tensor_parallelism_on_a_ring() 
 class Chatty(TensorRegion):
     """Sends one message more."""
 
-    def enter(self, x: Tensor, why: str) -> Tensor:
-        if why == "blocks.1.mlp.up":
-            reduce_from_region(x, self.tp, f"{why} again")
-        return super().enter(x, why)
+    def enter(self, x: Tensor, label: str) -> Tensor:
+        if label == "blocks.1.mlp.up":
+            reduce_from_region(x, self.tp, f"{label} again")
+        return super().enter(x, label)
 
 
 class Forgetful(TensorRegion):
     """Leaves f out."""
 
-    def enter(self, x: Tensor, why: str) -> Tensor:
+    def enter(self, x: Tensor, label: str) -> Tensor:
         return x
 
 

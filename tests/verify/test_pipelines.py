@@ -85,7 +85,7 @@ def test_ranks_of_dp_may_have_unequal_numbers_of_micro_batches() -> None:
     """7 samples over 2 ranks in up to 5 pieces are 4 micro-batches and 3, over 4 ranks in 3 they are 2, 2, 2 and 1."""
     def sent(world: Communicator) -> set[str]:
         sending = run_rank(world, case, "SGD").sent
-        return {why for group, op, why in sending if (group, op) == ("pp", "send")}
+        return {label for group, op, label in sending if (group, op) == ("pp", "send")}
 
     case = small(Layout(dp=2, pp=2), micro_batches=5)
     assert case.train.batch == 7

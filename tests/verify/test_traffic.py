@@ -16,20 +16,20 @@ PIECES = 3
 PAIRS = [("tokens", "tokens"), ("attention.out", "attention.qkv"), ("mlp.down", "mlp.up")]       # leaves with, entered with
 
 
-def label(layer: str) -> str:
+def label_of(layer: str) -> str:
     return layer if layer == "tokens" else f"blocks.0.{layer}"
 
 
 def test_one_all_reduce_forward_and_one_backward_per_pair_and_no_weight() -> None:
     case = uneven_case(Layout(tp=2), micro_batches=PIECES, **SMALL)
     sent = run(2, lambda world: run_rank(world, case, "SGD").sent)[0]
-    tp = {why: (op, one.calls) for (group, op, why), one in sent.items() if group == "tp"}
-    expected = {f"{label(leaves)} forward": ("all_reduce sum", PIECES * STEPS) for leaves, _ in PAIRS}
-    expected |= {f"{label(enters)} backward": ("all_reduce sum", PIECES * STEPS) for _, enters in PAIRS}
+    tp = {label: (op, one.calls) for (group, op, label), one in sent.items() if group == "tp"}
+    expected = {f"{label_of(leaves)} forward": ("all_reduce sum", PIECES * STEPS) for leaves, _ in PAIRS}
+    expected |= {f"{label_of(enters)} backward": ("all_reduce sum", PIECES * STEPS) for _, enters in PAIRS}
     expected |= {"loss max": ("all_reduce max", PIECES * STEPS), "loss sums": ("all_reduce sum", PIECES * STEPS)}
     assert tp == expected | {"gradient norm": ("all_reduce sum", STEPS)}
     tokens = case.train.batch * case.model.context * STEPS           # on two ranks an all-reduce sends each element once
-    activations = [one for (group, _, why), one in sent.items() if group == "tp" and why.endswith(("forward", "backward"))]
+    activations = [one for (group, _, label), one in sent.items() if group == "tp" and label.endswith(("forward", "backward"))]
     assert all(one.bytes == tokens * case.model.width * 8 for one in activations)
 
 

@@ -16,14 +16,14 @@ REDUCTIONS = {"sum": np.add, "mean": np.add, "max": np.maximum, "min": np.minimu
 class Call:
     """One call of a collective: who calls what, for its error messages."""
 
-    def __init__(self, comm: Communicator, operation: str, why: str) -> None:
+    def __init__(self, comm: Communicator, operation: str, label: str) -> None:
         if comm is None:
-            raise CommError(f"{operation} '{why}' needs a communicator, not None; split gives none to a rank of color None")
-        self.comm, self.operation, self.why = comm, operation, why
+            raise CommError(f"{operation} '{label}' needs a communicator, not None; split gives none to a rank of color None")
+        self.comm, self.operation, self.label = comm, operation, label
 
     def wrong(self, text: str) -> CommError:
         comm = self.comm
-        return CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: {self.operation} '{self.why}' {text}")
+        return CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: {self.operation} '{self.label}' {text}")
 
     def reduction(self, op: str) -> np.ufunc:
         if op not in REDUCTIONS:

@@ -44,7 +44,7 @@ def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Seq
     """gives, takes: the elements for and from each rank, which must all be equal. Raises CommError otherwise."""
     p, rank = channel.size, channel.rank
     if len({*gives, *takes}) > 1:
-        raise CommError(f"rank {rank} of {p}: all_to_all '{channel.why}' by bruck needs blocks of one size, "
+        raise CommError(f"rank {rank} of {p}: all_to_all '{channel.label}' by bruck needs blocks of one size, "
                         f"not {list(gives)} and {list(takes)} elements; use algorithm='pairwise'")
     held = np.roll(source.reshape(p, -1), -rank, axis=0)            # held[d] has to travel d ranks to the right
     distance = 1

@@ -23,22 +23,22 @@ class Channel:
     Ranks count from 0 to size - 1 within the channel; `ranks` holds their numbers in the communicator.
     """
 
-    def __init__(self, comm: Communicator, why: str, tag: int, ranks: Sequence[int] | None = None) -> None:
-        self.comm, self.why, self.tag = comm, why, tag
+    def __init__(self, comm: Communicator, label: str, tag: int, ranks: Sequence[int] | None = None) -> None:
+        self.comm, self.label, self.tag = comm, label, tag
         self.ranks = range(comm.size) if ranks is None else ranks
         self.rank, self.size = self.ranks.index(comm.rank), len(self.ranks)
 
     def among(self, members: Sequence[int]) -> Channel:
         """The same channel for some of its ranks, in this order; this rank must be one of them."""
-        return Channel(self.comm, self.why, self.tag, [self.ranks[member] for member in members])
+        return Channel(self.comm, self.label, self.tag, [self.ranks[member] for member in members])
 
     def send(self, array: np.ndarray, dest: int) -> Request:
         """Start to send; the array must stay as it is until the request is done."""
-        return self.comm.isend(array, self.ranks[dest], why=self.why, tag=self.tag)
+        return self.comm.isend(array, self.ranks[dest], label=self.label, tag=self.tag)
 
     def receive(self, out: np.ndarray, source: int) -> Request:
         """Start to receive into `out`."""
-        return self.comm.irecv(out, self.ranks[source], why=self.why, tag=self.tag)
+        return self.comm.irecv(out, self.ranks[source], label=self.label, tag=self.tag)
 
 
 def exchange(channel: Channel, gift: np.ndarray, dest: int, out: np.ndarray, source: int) -> Steps:

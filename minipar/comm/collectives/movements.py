@@ -19,32 +19,32 @@ from minipar.comm.collectives.table import find
 from minipar.comm.protocol import Communicator
 
 
-def broadcast(comm: Communicator, array: np.ndarray, *, root: int = 0, why: str, out: np.ndarray | None = None,
+def broadcast(comm: Communicator, array: np.ndarray, *, root: int = 0, label: str, out: np.ndarray | None = None,
               algorithm: str = "auto") -> np.ndarray:
     """The root's array, on every rank. `out` may be `array`.
 
     On the other ranks `array` only tells shape and dtype, so np.empty will do.
     """
-    call = Call(comm, "broadcast", why)
+    call = Call(comm, "broadcast", label)
     root, source = call.root(root), call.source(array)
     copy = call.result(out, source.shape, source.dtype)
     call.keep_apart(copy, source, allowed=source)
     name = choose("broadcast", algorithm, comm, source.nbytes)
     run = find("broadcast", name)
-    channel = Channel(comm, why, comm.entering("broadcast", source.shape, source.dtype, why=why, root=root, algorithm=name))
+    channel = Channel(comm, label, comm.entering("broadcast", source.shape, source.dtype, label=label, root=root, algorithm=name))
     if comm.rank == root and copy is not source:
         np.copyto(copy, source)
     finish(comm, run(channel, copy.reshape(-1), root))
     return copy
 
 
-def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None, why: str,
+def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None, label: str,
            out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray | None:
     """All ranks' rows one behind the other, [sum of counts, ...], on the root; None on the others.
 
     array: [counts[rank], ...]. counts: the rows of each rank; by default as many on each as here. `out`: on the root only.
     """
-    call = Call(comm, "gather", why)
+    call = Call(comm, "gather", label)
     root, source = call.root(root), call.source(array)
     counts = call.gathered(source, counts)
     shape = (sum(counts), *source.shape[1:])
@@ -52,40 +52,40 @@ def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequ
     call.keep_apart(source, everything, allowed=everything[sum(counts[:root]):])
     name = choose("gather", algorithm, comm, sum(elements(counts, shape[1:])) * source.itemsize)
     run = find("gather", name)
-    channel = Channel(comm, why, comm.entering("gather", shape, source.dtype, why=why, root=root, algorithm=name,
+    channel = Channel(comm, label, comm.entering("gather", shape, source.dtype, label=label, root=root, algorithm=name,
                                             counts=counts))
     finish(comm, run(channel, source.reshape(-1), everything.reshape(-1), elements(counts, shape[1:]), root))
     return everything if comm.rank == root else None
 
 
-def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None, why: str,
+def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None, label: str,
             out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """This rank's rows of the root's array, [counts[rank], ...].
 
     array: [N, ...]; on the other ranks it only tells shape and dtype. counts: the rows of each rank, by default as even as
     can be.
     """
-    call = Call(comm, "scatter", why)
+    call = Call(comm, "scatter", label)
     root, source = call.root(root), call.source(array)
     counts = call.split(call.rows(source), counts)
     own = call.result(out, (counts[comm.rank], *source.shape[1:]), source.dtype)
     call.keep_apart(own, source, allowed=source[sum(counts[:comm.rank]):])
     name = choose("scatter", algorithm, comm, source.nbytes)
     run = find("scatter", name)
-    channel = Channel(comm, why, comm.entering("scatter", source.shape, source.dtype, why=why, root=root, algorithm=name,
+    channel = Channel(comm, label, comm.entering("scatter", source.shape, source.dtype, label=label, root=root, algorithm=name,
                                             counts=counts))
     finish(comm, run(channel, source.reshape(-1), own.reshape(-1), elements(counts, source.shape[1:]), root))
     return own
 
 
-def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] | None = None, why: str,
+def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] | None = None, label: str,
                out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """All ranks' rows one behind the other, [sum of counts, ...], on every rank.
 
     array: [counts[rank], ...]; it may be this rank's own rows of `out`. counts: the rows of each rank; by default as many on
     each as here.
     """
-    call = Call(comm, "all_gather", why)
+    call = Call(comm, "all_gather", label)
     source = call.source(array)
     counts = call.gathered(source, counts)
     shape = (sum(counts), *source.shape[1:])
@@ -94,22 +94,22 @@ def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] |
     call.keep_apart(source, everything, allowed=place)
     name = choose("all_gather", algorithm, comm, everything.nbytes)
     run = find("all_gather", name)
-    channel = Channel(comm, why, comm.entering("all_gather", shape, source.dtype, why=why, algorithm=name, counts=counts))
+    channel = Channel(comm, label, comm.entering("all_gather", shape, source.dtype, label=label, algorithm=name, counts=counts))
     np.copyto(place, source)
     finish(comm, run(channel, everything.reshape(-1), elements(counts, shape[1:])))
     return everything
 
 
 def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[int] | None = None,
-               receive_counts: Sequence[int] | None = None, why: str, out: np.ndarray | None = None,
+               receive_counts: Sequence[int] | None = None, label: str, out: np.ndarray | None = None,
                algorithm: str = "auto") -> np.ndarray:
     """Rank r gets everyone's r-th block: the transpose of a matrix of blocks. Result: [sum of receive_counts, ...].
 
     array: [N, ...], its blocks one behind the other. send_counts: the rows for each rank, receive_counts: the rows from each
     rank; by default all blocks have N / size rows. A rank that does not know what it will receive asks first:
-    `receive_counts = all_to_all(comm, np.array(send_counts), why="counts")`.
+    `receive_counts = all_to_all(comm, np.array(send_counts), label="counts")`.
     """
-    call = Call(comm, "all_to_all", why)
+    call = Call(comm, "all_to_all", label)
     source = call.source(array)
     rows, even = call.rows(source), send_counts is None and receive_counts is None
     if even and rows % comm.size:
@@ -125,6 +125,7 @@ def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[i
         algorithm = "pairwise"
     name = choose("all_to_all", algorithm, comm, source.nbytes)
     run = find("all_to_all", name)
-    channel = Channel(comm, why, comm.entering("all_to_all", source.shape if even else None, source.dtype, why=why, algorithm=name))
+    tag = comm.entering("all_to_all", source.shape if even else None, source.dtype, label=label, algorithm=name)
+    channel = Channel(comm, label, tag)
     finish(comm, run(channel, source.reshape(-1), blocks.reshape(-1), elements(gives, shape[1:]), elements(takes, shape[1:])))
     return blocks

@@ -17,7 +17,7 @@ def native(operation: str) -> Callable[..., Steps]:
     def call(channel: Channel, *arguments: Any) -> Steps:
         comm = channel.comm
         if comm.native is None:
-            raise CommError(f"rank {comm.rank} of {comm.size}: {operation} '{channel.why}': algorithm='native' is the MPI "
+            raise CommError(f"rank {comm.rank} of {comm.size}: {operation} '{channel.label}': algorithm='native' is the MPI "
                             "library's own and needs an engine over MPI without a clock; choose another one")
         from minipar.comm.mpi import native as library  # only here: importing it starts MPI
 

@@ -23,16 +23,17 @@ from minipar.comm.collectives.table import find
 from minipar.comm.protocol import Communicator
 
 
-def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int = 0, why: str, out: np.ndarray | None = None,
+def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int = 0, label: str, out: np.ndarray | None = None,
            algorithm: str = "auto") -> np.ndarray | None:
     """The reduction of all arrays, on the root; None on the others. `out` matters on the root only; it may be `array`."""
-    call = Call(comm, "reduce", why)
+    call = Call(comm, "reduce", label)
     combine, root, source = call.reduction(op), call.root(root), call.source(array, op)
     total = call.result(out if comm.rank == root else None, source.shape, source.dtype)
     call.keep_apart(total, source, allowed=source)
     name = choose("reduce", algorithm, comm, source.nbytes)
     run = find("reduce", name)
-    channel = Channel(comm, why, comm.entering(f"reduce {op}", source.shape, source.dtype, why=why, root=root, algorithm=name))
+    tag = comm.entering(f"reduce {op}", source.shape, source.dtype, label=label, root=root, algorithm=name)
+    channel = Channel(comm, label, tag)
     finish(comm, run(channel, *flat(source, total), combine, root))
     if comm.rank != root:
         return None
@@ -41,15 +42,15 @@ def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int 
     return total
 
 
-def all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, why: str, out: np.ndarray | None = None,
+def all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str, out: np.ndarray | None = None,
                algorithm: str = "auto") -> np.ndarray:
     """The reduction of all ranks' arrays, on every rank. `out` may be `array`: the ring then needs no memory but a chunk."""
-    steps, total = _all_reduce(comm, array, op, why, out, algorithm)
+    steps, total = _all_reduce(comm, array, op, label, out, algorithm)
     finish(comm, steps)
     return total
 
 
-def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, why: str, out: np.ndarray | None = None,
+def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str, out: np.ndarray | None = None,
                      algorithm: str = "auto") -> Handle:
     """An all_reduce on its way; `handle.wait()` returns what all_reduce returns.
 
@@ -57,12 +58,12 @@ def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, 
     unless `out` is in shared memory already: there is but one stage.
     """
     if algorithm == "native" or (algorithm == "shared" and (out is None or place_in(comm, out) is None)):
-        raise Call(comm, "start_all_reduce", why).wrong(f"cannot start {algorithm}, which waits; choose an algorithm that "
+        raise Call(comm, "start_all_reduce", label).wrong(f"cannot start {algorithm}, which waits; choose an algorithm that "
                                                         "sends messages, or give an out made by shared_array")
-    return Handle(comm, *_all_reduce(comm, array, op, why, out, algorithm))
+    return Handle(comm, *_all_reduce(comm, array, op, label, out, algorithm))
 
 
-def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *, counts: Sequence[int] | None = None, why: str,
+def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *, counts: Sequence[int] | None = None, label: str,
                    out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """This rank's rows of the reduction of all ranks' arrays.
 
@@ -70,42 +71,42 @@ def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *, co
     counts: the rows of each rank, as even as can be by default (the first N % size ranks get one more). `out` may be this
     rank's own rows of `array`.
     """
-    steps, own = _reduce_scatter(comm, array, op, counts, why, out, algorithm)
+    steps, own = _reduce_scatter(comm, array, op, counts, label, out, algorithm)
     finish(comm, steps)
     return own
 
 
 def start_reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *, counts: Sequence[int] | None = None,
-                         why: str, out: np.ndarray | None = None, algorithm: str = "auto") -> Handle:
+                         label: str, out: np.ndarray | None = None, algorithm: str = "auto") -> Handle:
     """A reduce_scatter on its way; see start_all_reduce."""
     if algorithm == "native":
-        raise Call(comm, "start_reduce_scatter", why).wrong("cannot start native, which waits; choose another algorithm")
-    return Handle(comm, *_reduce_scatter(comm, array, op, counts, why, out, algorithm))
+        raise Call(comm, "start_reduce_scatter", label).wrong("cannot start native, which waits; choose another algorithm")
+    return Handle(comm, *_reduce_scatter(comm, array, op, counts, label, out, algorithm))
 
 
-def _all_reduce(comm: Communicator, array: np.ndarray, op: str, why: str, out: np.ndarray | None,
+def _all_reduce(comm: Communicator, array: np.ndarray, op: str, label: str, out: np.ndarray | None,
                 algorithm: str) -> tuple[Steps, np.ndarray]:
-    call = Call(comm, "all_reduce", why)
+    call = Call(comm, "all_reduce", label)
     combine, source = call.reduction(op), call.source(array, op)
     total = call.result(out, source.shape, source.dtype)
     call.keep_apart(total, source, allowed=source)
     name = choose("all_reduce", algorithm, comm, source.nbytes, total)
     run = find("all_reduce", name)
-    channel = Channel(comm, why, comm.entering(f"all_reduce {op}", source.shape, source.dtype, why=why, algorithm=name))
+    channel = Channel(comm, label, comm.entering(f"all_reduce {op}", source.shape, source.dtype, label=label, algorithm=name))
     steps = run(channel, *flat(source, total), combine)
     return divided(steps, total, comm.size) if op == "mean" else steps, total
 
 
-def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequence[int] | None, why: str,
+def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequence[int] | None, label: str,
                     out: np.ndarray | None, algorithm: str) -> tuple[Steps, np.ndarray]:
-    call = Call(comm, "reduce_scatter", why)
+    call = Call(comm, "reduce_scatter", label)
     combine, source = call.reduction(op), call.source(array, op)
     counts = call.split(call.rows(source), counts)
     own = call.result(out, (counts[comm.rank], *source.shape[1:]), source.dtype)
     call.keep_apart(own, source, allowed=source[sum(counts[:comm.rank]):])
     name = choose("reduce_scatter", algorithm, comm, source.nbytes)
     run = find("reduce_scatter", name)
-    channel = Channel(comm, why, comm.entering(f"reduce_scatter {op}", source.shape, source.dtype, why=why, algorithm=name,
+    channel = Channel(comm, label, comm.entering(f"reduce_scatter {op}", source.shape, source.dtype, label=label, algorithm=name,
                                             counts=counts))
     steps = run(channel, source.reshape(-1), own.reshape(-1), elements(counts, source.shape[1:]), combine)
     return divided(steps, own, comm.size) if op == "mean" else steps, own

@@ -71,5 +71,5 @@ def add_in_place(channel: Channel, shared: np.ndarray, combine: np.ufunc) -> Ste
 def staging(comm: Communicator) -> SharedArray:
     """A piece of shared memory that the communicator keeps for its next collective."""
     if comm.staging is None:
-        comm.staging = shared_array(comm, STAGE_BYTES, np.uint8, why="staging")
+        comm.staging = shared_array(comm, STAGE_BYTES, np.uint8, label="staging")
     return comm.staging

@@ -40,16 +40,16 @@ class SharedArray(np.ndarray):
         self.memory = getattr(parent, "memory", None)
 
 
-def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *, why: str) -> SharedArray:
+def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *, label: str) -> SharedArray:
     """An array of zeros on each rank, in memory that all ranks of `comm` see. All ranks call it with the same shape and dtype.
 
     Give it, or the same view of it on every rank, to `all_reduce` as `out`. Raises CommError where `comm` spans several nodes.
     """
     shape, dtype = (shape,) if isinstance(shape, int) else tuple(shape), np.dtype(dtype)
-    comm.entering("shared_array", shape, dtype, why=why)
+    comm.entering("shared_array", shape, dtype, label=label)
     nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     pages = 1 + -(-nbytes // PAGE)
-    parts = comm.shared(comm.size * pages * PAGE, why=why).reshape(comm.size, -1)
+    parts = comm.shared(comm.size * pages * PAGE, label=label).reshape(comm.size, -1)
     memory = Memory({member: parts[rank, PAGE:PAGE + nbytes] for rank, member in enumerate(comm.members)},
                     {member: parts[rank, :PAGE].view(WORDS) for rank, member in enumerate(comm.members)})
     array = memory.bytes[comm.members[comm.rank]].view(dtype).reshape(shape).view(SharedArray)
@@ -81,5 +81,5 @@ def check_places(channel: Channel, memory: Memory, offset: int) -> None:
         tag, said = words[channel.tag % len(words)].tolist()
         if (tag, said) != (channel.tag, offset):
             where = f"at byte {said}" if tag == channel.tag else "in another one"
-            raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: all_reduce '{channel.why}' works at byte "
+            raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: all_reduce '{channel.label}' works at byte "
                             f"{offset} of a shared array, but on rank {rank} {where}; give all ranks the same view")

@@ -38,15 +38,15 @@ class MpiComm(Communicator):
         self.status = MPI.Status()
         self.windows: list[MPI.Win] = []                            # shared memory lives as long as its window
 
-    def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
-        code = check_message(self, "send", array, dest, why, tag)
+    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
+        code = check_message(self, "send", array, dest, label, tag)
         plain = array if code != HALF else array.view(np.uint16)
-        return Request("send", dest, tag, array, why, self.start_send(plain, dest, tag * WIRE + code))
+        return Request("send", dest, tag, array, label, self.start_send(plain, dest, tag * WIRE + code))
 
-    def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
-        code = check_message(self, "recv", out, source, why, tag)
+    def irecv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> Request:
+        code = check_message(self, "recv", out, source, label, tag)
         plain = out if code != HALF else out.view(np.uint16)
-        return Request("recv", source, tag, out, why, self.native.Irecv(plain, source, tag * WIRE + code))
+        return Request("recv", source, tag, out, label, self.native.Irecv(plain, source, tag * WIRE + code))
 
     def test(self, request: Request) -> bool:
         if request.done:
@@ -84,27 +84,27 @@ class MpiComm(Communicator):
         """MPI cuts a message short that is longer than its receive; it does not say how long the message was."""
         if error.Get_error_class() != MPI.ERR_TRUNCATE:
             where = f"rank {self.rank} of {self.size} in {self.name}"
-            return CommError(f"{where}: {request.kind} '{request.why}': {error.Get_error_string()}")
+            return CommError(f"{where}: {request.kind} '{request.label}': {error.Get_error_string()}")
         return unfit(self, request, f"more elements of {request.array.dtype}")
 
-    def subgroup(self, ranks: list[int], *, why: str) -> Communicator | None:
+    def subgroup(self, ranks: list[int], *, label: str) -> Communicator | None:
         color = min(ranks) if ranks else MPI.UNDEFINED
         part = self.native.Split(color, ranks.index(self.rank) if ranks else 0)
         if not ranks:
             return None
         members = tuple(self.members[rank] for rank in ranks)
-        return MpiComm(part, self.node_of, self.lookout, self.synchronous, members, why)
+        return MpiComm(part, self.node_of, self.lookout, self.synchronous, members, label)
 
-    def shared(self, nbytes: int, *, why: str) -> np.ndarray:
-        one_node(self, why)
-        self.barrier(why=why)                                       # ours first: MPI's own calls below wait without a limit
+    def shared(self, nbytes: int, *, label: str) -> np.ndarray:
+        one_node(self, label)
+        self.barrier(label=label)                                   # ours first: MPI's own calls below wait without a limit
         window = MPI.Win.Allocate_shared(nbytes if self.rank == 0 else 0, 1, comm=self.native)
         self.windows.append(window)
         memory, _ = window.Shared_query(0)
         block = np.asarray(memory, np.uint8)
         if self.rank == 0:
             block[:] = 0
-        self.barrier(why=why)
+        self.barrier(label=label)
         return block
 
 

@@ -47,7 +47,7 @@ def mpi_job(*, timeout: float, checked: bool, synchronous: bool) -> Iterator[Com
 
 def compare_ledgers(engine: MpiComm, ledger: Ledger) -> None:
     """Every rank has come to its end and says what it leaves behind. Raises CommError on every rank if there is anything."""
-    pages = exchange_texts(engine, json.dumps(ledger.close()), why="end of the job", tag=FINISH_TAG)
+    pages = exchange_texts(engine, json.dumps(ledger.close()), label="end of the job", tag=FINISH_TAG)
     raise_loose_ends([json.loads(page) for page in pages])
 
 

@@ -25,11 +25,11 @@ class ThreadComm(Communicator):
         self.size, self.me = len(self.members), self.members[rank]
         self.agreements = 0                                         # how many subgroups and blocks this group has made
 
-    def isend(self, array: np.ndarray, dest: int, *, why: str, tag: int = 0) -> Request:
-        check_message(self, "send", array, dest, why, tag)
+    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
+        check_message(self, "send", array, dest, label, tag)
         channel, world = Channel(self.group, self.rank, dest, tag), self.world
-        request = Request("send", dest, tag, array, why, Slip(self.me, channel))
-        message = Request("send", dest, tag, array.copy(), why, Slip(self.me, channel, request))
+        request = Request("send", dest, tag, array, label, Slip(self.me, channel))
+        message = Request("send", dest, tag, array.copy(), label, Slip(self.me, channel, request))
         with world.lock:
             self.stop_if_over()
             request.done = not world.synchronous
@@ -39,10 +39,10 @@ class ThreadComm(Communicator):
                 world.sent[channel].append(message)
         return request
 
-    def irecv(self, out: np.ndarray, source: int, *, why: str, tag: int = 0) -> Request:
-        check_message(self, "recv", out, source, why, tag)
+    def irecv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> Request:
+        check_message(self, "recv", out, source, label, tag)
         channel, world = Channel(self.group, source, self.rank, tag), self.world
-        request = Request("recv", source, tag, out, why, Slip(self.me, channel))
+        request = Request("recv", source, tag, out, label, Slip(self.me, channel))
         with world.lock:
             self.stop_if_over()
             if sent := world.sent[channel]:
@@ -84,24 +84,24 @@ class ThreadComm(Communicator):
         """A rank waits in its own thread only, or the roll call would take another rank's waiting for its own."""
         thread = threading.current_thread()
         if self.world.threads[self.me] not in (None, thread):
-            raise CommError(f"rank {self.rank} of {self.size} in {self.name}: {request.kind} '{request.why}' at {caller()[1]} is "
+            raise CommError(f"rank {self.rank} of {self.size} in {self.name}: {request.kind} '{request.label}' at {caller()[1]} is "
                             f"waited for by the thread of {thread.name}; each rank must use the communicator that it was given")
 
     def stop_if_over(self) -> None:
         if self.world.over:
             raise Unwound
 
-    def subgroup(self, ranks: list[int], *, why: str) -> Communicator | None:
+    def subgroup(self, ranks: list[int], *, label: str) -> Communicator | None:
         self.agreements += 1
         if not ranks:
             return None
         group = (self.group, self.agreements, tuple(ranks))
-        return ThreadComm(self.world, ranks.index(self.rank), [self.members[rank] for rank in ranks], group, why)
+        return ThreadComm(self.world, ranks.index(self.rank), [self.members[rank] for rank in ranks], group, label)
 
-    def shared(self, nbytes: int, *, why: str) -> np.ndarray:
-        one_node(self, why)
+    def shared(self, nbytes: int, *, label: str) -> np.ndarray:
+        one_node(self, label)
         self.agreements += 1
         with self.world.lock:
             block = self.world.blocks.setdefault((self.group, self.agreements), np.zeros(nbytes, np.uint8))
-        self.barrier(why=why)
+        self.barrier(label=label)
         return block

@@ -78,7 +78,7 @@ class World:
         if want.dtype == got.dtype and want.size == got.size:
             np.copyto(want, got.reshape(want.shape))
         else:
-            receive.handle.misfit = f"{got.size} elements of {got.dtype} for '{message.why}'"
+            receive.handle.misfit = f"{got.size} elements of {got.dtype} for '{message.label}'"
         for request in (receive, message.handle.original):
             request.done = True
             self.wake(request)

@@ -6,7 +6,7 @@ outliers for a smaller step.
 Under tensor parallelism numbers on several ranks may share a scale: those of a whole weight, or of a column of a weight
 whose rows are cut (RowParallelLinear). Pass `reduce` there, and every rank finds the limits of the whole, as one process would:
 
-    lambda array, op: all_reduce(tp, array, op, why="limits")       see minipar.compress.reduction
+    lambda array, op: all_reduce(tp, array, op, label="limits")       see minipar.compress.reduction
 
 Without it each rank covers its own share, which is right too, and finer: one scale per shard. Columns of a weight whose
 columns are cut, and groups, lie on one rank, and nothing is to be reduced.

@@ -65,7 +65,7 @@ def _own_tokens(report: Callable[[Trainer], float]) -> list[Change]:
 def _averaged() -> Change:
     def finish(reducer: Whole) -> None:
         gradient = reducer.flat.gradient()
-        all_reduce(reducer.dp, gradient, "mean", why="gradients", out=gradient)
+        all_reduce(reducer.dp, gradient, "mean", label="gradients", out=gradient)
     return Change(Whole, "finish", finish)
 
 

@@ -36,7 +36,7 @@ def one_parameter_reduced() -> list[Change]:
 def _only(choose: Callable[[Flat], slice]) -> list[Change]:
     def finish(reducer: Whole) -> None:
         part = reducer.flat.gradient()[choose(reducer.flat)]
-        all_reduce(reducer.dp, part, why="gradients", out=part)
+        all_reduce(reducer.dp, part, label="gradients", out=part)
     return [Change(Whole, "finish", finish)]
 
 
@@ -45,7 +45,7 @@ def sent_in_half_the_bits() -> list[Change]:
     """Gradients travel as float32, though the training is in float64."""
     def finish(reducer: Whole) -> None:
         gradient = reducer.flat.gradient()
-        gradient[...] = all_reduce(reducer.dp, gradient.astype(np.float32), why="gradients")
+        gradient[...] = all_reduce(reducer.dp, gradient.astype(np.float32), label="gradients")
     return [Change(Whole, "finish", finish)]
 
 
@@ -82,7 +82,7 @@ def buckets_in_another_order() -> list[Change]:
         if reducer.dp.rank % 2:
             numbered.reverse()
         for number, (place, _) in numbered:
-            all_reduce(reducer.dp, gradient[place], why=f"gradients {number}", out=gradient[place])
+            all_reduce(reducer.dp, gradient[place], label=f"gradients {number}", out=gradient[place])
     return [Change(Buckets, "finish", finish), Change(Buckets, "_complete", lambda reducer, number, p, gradient: None)]
 
 
@@ -98,7 +98,7 @@ def validation_not_reduced() -> list[Change]:
     return [_not_reduced("validation")]
 
 
-def _not_reduced(label: str) -> Change:
-    def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, why: str) -> np.ndarray:
-        return array if why == label else all_reduce(comm, array, op, why=why)
+def _not_reduced(forgotten: str) -> Change:
+    def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str) -> np.ndarray:
+        return array if label == forgotten else all_reduce(comm, array, op, label=label)
     return Change(train, "all_reduce", own)

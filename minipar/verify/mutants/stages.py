@@ -129,9 +129,9 @@ def validation_stays_on_the_last_stage() -> list[Change]:
     return [_not_over_pp("validation")]
 
 
-def _not_over_pp(label: str) -> Change:
-    def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, why: str) -> np.ndarray:
-        return array if (comm.name, why) == ("pp", label) else all_reduce(comm, array, op, why=why)
+def _not_over_pp(forgotten: str) -> Change:
+    def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str) -> np.ndarray:
+        return array if (comm.name, label) == ("pp", forgotten) else all_reduce(comm, array, op, label=label)
     return Change(train, "all_reduce", own)
 
 

@@ -19,7 +19,7 @@ from minipar.verify.mutants.mutant import Change, after_init, mutant
 def norm_counts_replicas() -> list[Change]:
     """The squares of all ranks are added up, and what each rank holds whole counts tp times: clipping sets in too early."""
     def norm(flat: Flat, tp: Communicator, *others: Any) -> float:
-        return math.sqrt(all_reduce(tp, np.array([squared_norm(flat.gradient())]), why="gradient norm").item())
+        return math.sqrt(all_reduce(tp, np.array([squared_norm(flat.gradient())]), label="gradient norm").item())
     return [Change(train, "global_norm", norm)]
 
 

@@ -20,29 +20,29 @@ ROWS = ("attention.out", "mlp.down")                                # row-parall
 @mutant("backward", tp=2)
 def f_forgotten() -> list[Change]:
     """Nothing is done in backward before a column-parallel layer: each rank goes on with its part of the gradient."""
-    return [Change(TensorRegion, "enter", lambda region, x, why: x)]
+    return [Change(TensorRegion, "enter", lambda region, x, label: x)]
 
 
 @mutant("backward", tp=2)
 def f_forgotten_at_the_head() -> list[Change]:
     """The blocks are right, but the head, column-parallel too, does not add up the gradients of its input."""
-    def enter(region: TensorRegion, x: Tensor, why: str) -> Tensor:
-        return x if why in ("tokens", "head") else copy_to_region(x, region.tp, why)
+    def enter(region: TensorRegion, x: Tensor, label: str) -> Tensor:
+        return x if label in ("tokens", "head") else copy_to_region(x, region.tp, label)
     return [Change(TensorRegion, "enter", enter)]
 
 
 @mutant("forward", tp=2)
 def g_forgotten() -> list[Change]:
     """Row-parallel layers do not add up what the ranks have: each goes on with its part of the sum."""
-    return [Change(TensorRegion, "leave", lambda region, x, why: x)]
+    return [Change(TensorRegion, "leave", lambda region, x, label: x)]
 
 
 @mutant("backward", tp=2)
 def g_self_dual() -> list[Change]:
     """The all-reduce in forward has an all-reduce in backward, as the plain derivative of a collective is often written."""
-    def leave(region: TensorRegion, x: Tensor, why: str) -> Tensor:
-        total = all_reduce(region.tp, x.data, why=f"{why} forward")
-        return record(total, (x,), lambda g: (all_reduce(region.tp, g, why=f"{why} backward"),))
+    def leave(region: TensorRegion, x: Tensor, label: str) -> Tensor:
+        total = all_reduce(region.tp, x.data, label=f"{label} forward")
+        return record(total, (x,), lambda g: (all_reduce(region.tp, g, label=f"{label} backward"),))
     return [Change(TensorRegion, "leave", leave)]
 
 
@@ -59,15 +59,15 @@ def row_bias_shared_out() -> list[Change]:
 
 
 def _row_bias(scale: Callable[[TensorRegion], float]) -> Callable[[TensorRegion, Tensor, str], Tensor]:
-    def shared(region: TensorRegion, w: Tensor, why: str) -> Tensor:
-        return reduce_from_region(w * scale(region), region.tp, why) if why.endswith(ROWS) else w
+    def shared(region: TensorRegion, w: Tensor, label: str) -> Tensor:
+        return reduce_from_region(w * scale(region), region.tp, label) if label.endswith(ROWS) else w
     return shared
 
 
 @mutant("gradients", tp=2)
 def whole_gradients_summed() -> list[Change]:
     """Gradients of LayerNorms, positions and row biases are summed over tp, though each rank already has the whole."""
-    return [Change(TensorRegion, "shared", lambda region, w, why: copy_to_region(w, region.tp, why))]
+    return [Change(TensorRegion, "shared", lambda region, w, label: copy_to_region(w, region.tp, label))]
 
 
 @mutant("gradients", dp=2, tp=2, vocabulary=64, hidden=36)

@@ -46,28 +46,28 @@ def tied_look_up_lost() -> list[Change]:
 @mutant("loss", tp=2)
 def largest_logit_not_reduced() -> list[Change]:
     """Each rank takes the largest of its own logits off, and sums of exponentials on different scales are added up."""
-    def own(comm: Communicator, array: np.ndarray, op: str, why: str) -> np.ndarray:
-        return array if why == "loss max" else all_reduce(comm, array, op, why=why)
+    def own(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
+        return array if label == "loss max" else all_reduce(comm, array, op, label=label)
     return _other_sum(own)
 
 
 @mutant("loss", tp=2)
 def exponentials_not_reduced() -> list[Change]:
     """Each rank's softmax is over its own rows of the vocabulary."""
-    def own(comm: Communicator, array: np.ndarray, op: str, why: str) -> np.ndarray:
-        total = all_reduce(comm, array, op, why=why)
-        return np.stack([array[0], total[1]]) if why == "loss sums" else total
+    def own(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
+        total = all_reduce(comm, array, op, label=label)
+        return np.stack([array[0], total[1]]) if label == "loss sums" else total
     return _other_sum(own)
 
 
 @mutant("loss", tp=2)
 def target_counted_on_every_rank() -> list[Change]:
     """The loss takes the target's logit off once for each rank. The gradient, written by hand, is right all the same."""
-    def often(comm: Communicator, array: np.ndarray, op: str, why: str) -> np.ndarray:
-        total = all_reduce(comm, array, op, why=why)
-        return np.stack([total[0], comm.size * total[1]]) if why == "loss sums" else total
+    def often(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
+        total = all_reduce(comm, array, op, label=label)
+        return np.stack([total[0], comm.size * total[1]]) if label == "loss sums" else total
     return _other_sum(often)
 
 
 def _other_sum(function: Callable[[Communicator, np.ndarray, str, str], np.ndarray]) -> list[Change]:
-    return [Change(vocabulary, "all_reduce", lambda comm, array, op="sum", *, why: function(comm, array, op, why))]
+    return [Change(vocabulary, "all_reduce", lambda comm, array, op="sum", *, label: function(comm, array, op, label))]

@@ -35,9 +35,9 @@ def uneven(size: int) -> list[int]:
 
 def same_bits(comm: Communicator, array: np.ndarray) -> bool:
     """Whether all ranks hold the same bytes."""
-    tag = comm.entering("same_bits", None, None, why="same bits")
+    tag = comm.entering("same_bits", None, None, label="same bits")
     raw = np.frombuffer(array.tobytes(), np.uint8)
-    everyone = exchange(comm, raw, why="same bits", tag=tag)
+    everyone = exchange(comm, raw, label="same bits", tag=tag)
     return bool((everyone == everyone[0]).all())
 
 
@@ -45,13 +45,13 @@ def check_all_reduce(comm: Communicator, algorithm: str, op: str, shape: int | t
     """Out of place and in place: the right values, the same bits on all ranks, and the input as it was."""
     mine = share(comm.rank, shape, dtype)
     expected = EXPECTED[op](shares(comm.size, shape, dtype), axis=0)
-    total = all_reduce(comm, mine, op, why="test", algorithm=algorithm)
+    total = all_reduce(comm, mine, op, label="test", algorithm=algorithm)
     about = f"all_reduce {op} by {algorithm} of {shape} {dtype} on {comm.size} ranks"
     assert np.array_equal(mine, share(comm.rank, shape, dtype)), f"{about} wrote into its input"
     assert total.dtype == expected.dtype and np.allclose(total, expected, rtol=1e-6, atol=0), about
     assert same_bits(comm, total), f"{about}: ranks differ"
     if total.dtype == mine.dtype:
-        assert all_reduce(comm, mine, op, why="test", algorithm=algorithm, out=mine) is mine
+        assert all_reduce(comm, mine, op, label="test", algorithm=algorithm, out=mine) is mine
         assert np.array_equal(mine, total), f"{about}, in place"
 
 
@@ -60,10 +60,10 @@ def check_reduce_scatter(comm: Communicator, algorithm: str, op: str, counts: Se
     expected = EXPECTED[op](shares(comm.size, (rows, 3)), axis=0)
     given = [len(part) for part in np.array_split(expected, comm.size)] if counts is None else counts
     start = sum(given[:comm.rank])
-    own = reduce_scatter(comm, mine, op, counts=counts, why="test", algorithm=algorithm)
+    own = reduce_scatter(comm, mine, op, counts=counts, label="test", algorithm=algorithm)
     about = f"reduce_scatter {op} by {algorithm} of {rows} rows as {counts} on {comm.size} ranks"
     assert np.array_equal(mine, share(comm.rank, (rows, 3))), f"{about} wrote into its input"
     assert np.allclose(own, expected[start:start + given[comm.rank]], rtol=1e-12, atol=0), about
     place = mine[start:start + given[comm.rank]]
-    assert reduce_scatter(comm, mine, op, counts=counts, why="test", algorithm=algorithm, out=place) is place
+    assert reduce_scatter(comm, mine, op, counts=counts, label="test", algorithm=algorithm, out=place) is place
     assert np.array_equal(place, own), f"{about}, into its own rows"

@@ -24,11 +24,11 @@ def splits(size: int) -> list[list[int]]:
 
 def check_broadcast(comm: Communicator, algorithm: str, shape: int | tuple[int, ...], root: int) -> None:
     mine = share(comm.rank, shape)
-    got = broadcast(comm, mine, root=root, why="test", algorithm=algorithm)
+    got = broadcast(comm, mine, root=root, label="test", algorithm=algorithm)
     about = f"broadcast by {algorithm} of {shape} from {root} on {comm.size} ranks"
     assert np.array_equal(mine, share(comm.rank, shape)), f"{about} wrote into its input"
     assert np.array_equal(got, share(root, shape)) and same_bits(comm, got), about
-    assert broadcast(comm, mine, root=root, why="test", algorithm=algorithm, out=mine) is mine
+    assert broadcast(comm, mine, root=root, label="test", algorithm=algorithm, out=mine) is mine
     assert np.array_equal(mine, got), f"{about}, in place"
 
 
@@ -38,9 +38,9 @@ def check_gathers(comm: Communicator, algorithm: str, counts: list[int], root: i
     everything = np.concatenate([share(rank, (count, 2)) for rank, count in enumerate(counts)])
     given = None if len(set(counts)) == 1 else counts
     if root is None:
-        got = all_gather(comm, mine, counts=given, why="test", algorithm=algorithm)
+        got = all_gather(comm, mine, counts=given, label="test", algorithm=algorithm)
     else:
-        got = gather(comm, mine, counts=given, root=root, why="test", algorithm=algorithm)
+        got = gather(comm, mine, counts=given, root=root, label="test", algorithm=algorithm)
     about = f"gather by {algorithm} of {counts} to {root}"
     assert np.array_equal(mine, share(comm.rank, (counts[comm.rank], 2))), f"{about} wrote into its input"
     assert np.array_equal(got, everything) if root in (None, comm.rank) else got is None, about
@@ -50,7 +50,7 @@ def check_scatter(comm: Communicator, algorithm: str, counts: list[int] | None, 
     source = share(root, (rows, 2)) if comm.rank == root else np.empty((rows, 2))
     given = even_counts(rows, comm.size) if counts is None else counts
     start = sum(given[:comm.rank])
-    own = scatter(comm, source, counts=counts, root=root, why="test", algorithm=algorithm)
+    own = scatter(comm, source, counts=counts, root=root, label="test", algorithm=algorithm)
     expected = share(root, (rows, 2))[start:start + given[comm.rank]]
     assert np.array_equal(own, expected), f"scatter by {algorithm} of {counts} from {root}"
 
@@ -65,7 +65,7 @@ def check_all_to_all(comm: Communicator, algorithm: str, table: np.ndarray | Non
     mine = np.concatenate([block(comm.rank, rank) for rank in range(comm.size)])
     keep = mine.copy()
     counts = {} if table is None else {"send_counts": table[comm.rank].tolist(), "receive_counts": table[:, comm.rank].tolist()}
-    got = all_to_all(comm, mine, why="test", algorithm=algorithm, **counts)
+    got = all_to_all(comm, mine, label="test", algorithm=algorithm, **counts)
     assert np.array_equal(mine, keep), f"all_to_all by {algorithm} wrote into its input"
     expected = np.concatenate([block(rank, comm.rank) for rank in range(comm.size)])
     assert np.array_equal(got, expected), f"all_to_all by {algorithm}"
@@ -104,7 +104,7 @@ def test_all_gather_where_the_input_is_part_of_the_output(comm: Communicator) ->
         out = np.zeros_like(whole)
         own = out[start:start + counts[comm.rank]]
         own[:] = whole[start:start + counts[comm.rank]]
-        assert all_gather(comm, own, counts=counts, why="test", out=out, algorithm=algorithm) is out
+        assert all_gather(comm, own, counts=counts, label="test", out=out, algorithm=algorithm) is out
         assert np.array_equal(out, whole), algorithm
 
 
@@ -124,7 +124,7 @@ def test_all_to_all(comm: Communicator) -> None:
         check_all_to_all(comm, algorithm, None)
         if algorithm != "bruck":
             check_all_to_all(comm, algorithm, table)
-    counts = all_to_all(comm, table[comm.rank], why="counts")       # how a rank learns what it will receive
+    counts = all_to_all(comm, table[comm.rank], label="counts")     # how a rank learns what it will receive
     assert np.array_equal(counts, table[:, comm.rank])
 
 

@@ -30,13 +30,13 @@ def test_the_results_are_those_of_the_blocking_ones(comm: Communicator) -> None:
     keep = mine.copy()
     for name in ["auto", *(name for name in ALGORITHMS["all_reduce"] if name not in ("native", "shared"))]:
         for op in ("sum", "mean", "max"):
-            handle = start_all_reduce(comm, mine, op, why="test", algorithm=name)
-            blocking = all_reduce(comm, mine, op, why="blocking", algorithm=name)       # passes the other one by
+            handle = start_all_reduce(comm, mine, op, label="test", algorithm=name)
+            blocking = all_reduce(comm, mine, op, label="blocking", algorithm=name)     # passes the other one by
             assert handle.wait().tobytes() == blocking.tobytes(), name
             assert handle.test() and handle.wait() is handle.wait()
     for name in ["auto", *(name for name in ALGORITHMS["reduce_scatter"] if name != "native")]:
-        handle = start_reduce_scatter(comm, mine, "mean", why="test", algorithm=name)
-        blocking = reduce_scatter(comm, mine, "mean", why="blocking", algorithm=name)
+        handle = start_reduce_scatter(comm, mine, "mean", label="test", algorithm=name)
+        blocking = reduce_scatter(comm, mine, "mean", label="blocking", algorithm=name)
         assert handle.wait().tobytes() == blocking.tobytes(), name
     assert np.array_equal(mine, keep)
 
@@ -45,7 +45,7 @@ def test_the_results_are_those_of_the_blocking_ones(comm: Communicator) -> None:
 def test_many_at_once_waited_for_in_another_order(comm: Communicator) -> None:
     """As buckets of gradients: in place, and the last one started may be waited for first."""
     arrays = [share(comm.rank, length) for length in (5, 0, 300, 1, 41)]
-    handles = [start_all_reduce(comm, array, why=f"bucket {number}", out=array, algorithm=name) for number, (array, name) in
+    handles = [start_all_reduce(comm, array, label=f"bucket {number}", out=array, algorithm=name) for number, (array, name) in
                enumerate(zip(arrays, ("ring", "tree", "halving_doubling", "recursive_doubling", "ring"), strict=True))]
     order = np.random.default_rng(comm.rank).permutation(len(handles))
     for number in order:                                            # each rank in an order of its own
@@ -60,12 +60,12 @@ def test_many_at_once_waited_for_in_another_order(comm: Communicator) -> None:
 def test_it_moves_only_when_asked() -> None:
     """Rank 1 starts, then waits for a word from rank 0, which sends it once its own half has gone as far as it can."""
     def body(comm: Communicator) -> bool:
-        handle = start_all_reduce(comm, np.ones(4), why="test", algorithm="ring")
+        handle = start_all_reduce(comm, np.ones(4), label="test", algorithm="ring")
         if comm.rank == 0:
             done_early = handle.test()
-            comm.send(np.ones(1), 1, why="go")
+            comm.send(np.ones(1), 1, label="go")
         else:
-            comm.recv(np.empty(1), 0, why="go")
+            comm.recv(np.empty(1), 0, label="go")
             done_early = False
         assert np.array_equal(handle.wait(), [2, 2, 2, 2])
         return done_early
@@ -79,7 +79,7 @@ def test_it_overlaps_with_computing_by_the_clock() -> None:
 
     def body(comm: Communicator, pieces: int) -> Fraction:
         clock = Clock(comm, Network(alpha, beta), flops_per_second=1000)
-        handle = start_all_reduce(clock, np.ones(length), why="test", algorithm="ring")
+        handle = start_all_reduce(clock, np.ones(length), label="test", algorithm="ring")
         for _ in range(pieces):
             clock.compute(12 / pieces, "backward")                  # 12 ms in all; the ring needs 6
             handle.test()
@@ -94,9 +94,9 @@ def test_it_overlaps_with_computing_by_the_clock() -> None:
 
 @everywhere
 def test_shared_memory(comm: Communicator) -> None:
-    array = shared_array(comm, 50, np.float64, why="test")
+    array = shared_array(comm, 50, np.float64, label="test")
     array[:] = share(comm.rank, 50)
-    first, second = (start_all_reduce(comm, part, why="test", out=part, algorithm="shared") for part in (array[:7], array[7:]))
+    first, second = (start_all_reduce(comm, part, label="test", out=part, algorithm="shared") for part in (array[:7], array[7:]))
     second.wait()
     first.wait()
     assert np.array_equal(array, shares(comm.size, 50).sum(axis=0))
@@ -106,4 +106,4 @@ def test_shared_memory(comm: Communicator) -> None:
 def test_what_waits_cannot_be_started(comm: Communicator) -> None:
     for start, name in ((start_all_reduce, "native"), (start_all_reduce, "shared"), (start_reduce_scatter, "native")):
         with pytest.raises(CommError, match=f"cannot start {name}, which waits"):
-            start(comm, np.ones(3), why="test", algorithm=name)
+            start(comm, np.ones(3), label="test", algorithm=name)

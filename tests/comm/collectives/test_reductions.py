@@ -55,17 +55,17 @@ def test_reduce(comm: Communicator) -> None:
         for root in {0, comm.size // 2, comm.size - 1}:
             for shape, op in [((4, 5), "sum"), ((4, 5), "mean"), (1, "max"), (0, "min"), (23, "sum")]:
                 mine = share(comm.rank, shape)
-                total = reduce(comm, mine, op, root=root, why="test", algorithm=algorithm)
+                total = reduce(comm, mine, op, root=root, label="test", algorithm=algorithm)
                 assert np.array_equal(mine, share(comm.rank, shape)), algorithm
                 if comm.rank == root:
                     assert total is not None
                     expected = EXPECTED[op](shares(comm.size, shape), axis=0)
                     assert np.allclose(total, expected, rtol=1e-12, atol=0), (algorithm, root)
-                    assert reduce(comm, mine, op, root=root, why="test", algorithm=algorithm, out=mine) is mine
+                    assert reduce(comm, mine, op, root=root, label="test", algorithm=algorithm, out=mine) is mine
                     assert np.array_equal(mine, total)
                 else:
                     assert total is None
-                    assert reduce(comm, mine, op, root=root, why="test", algorithm=algorithm) is None
+                    assert reduce(comm, mine, op, root=root, label="test", algorithm=algorithm) is None
 
 
 @everywhere
@@ -76,9 +76,9 @@ def test_all_ranks_get_the_same_bits(comm: Communicator) -> None:
     nans = (np.uint64(0x7FF8000000000000) + np.arange(67, dtype=np.uint64) * 1000 + np.uint64(comm.rank)).view(np.float64)
     for algorithm in algorithms(comm, "all_reduce"):
         if algorithm != "native":                                   # the MPI library promises nothing here
-            assert same_bits(comm, all_reduce(comm, noise, why="noise", algorithm=algorithm)), algorithm
-            assert same_bits(comm, all_reduce(comm, zeros, "max", why="zeros", algorithm=algorithm)), algorithm
-            assert same_bits(comm, all_reduce(comm, nans, why="nans", algorithm=algorithm)), algorithm
+            assert same_bits(comm, all_reduce(comm, noise, label="noise", algorithm=algorithm)), algorithm
+            assert same_bits(comm, all_reduce(comm, zeros, "max", label="zeros", algorithm=algorithm)), algorithm
+            assert same_bits(comm, all_reduce(comm, nans, label="nans", algorithm=algorithm)), algorithm
 
 
 @ranks(1, 2, 3, 5, mpi=(2, 3))
@@ -89,13 +89,13 @@ def test_the_segmented_ring_has_the_bits_of_the_ring(comm: Communicator) -> None
         length = (segments * SEGMENT_BYTES // 4 - 1000) * comm.size + 1
         noise = rng.random(length, np.float32)
         for operation in (all_reduce, reduce_scatter):
-            plain, cut = (operation(comm, noise, why="test", algorithm=name) for name in ("ring", "segmented"))
+            plain, cut = (operation(comm, noise, label="test", algorithm=name) for name in ("ring", "segmented"))
             assert plain.tobytes() == cut.tobytes()
 
 
 @everywhere
 def test_shared_arrays_and_their_views(comm: Communicator) -> None:
-    array = shared_array(comm, (40, 7), np.float32, why="test")
+    array = shared_array(comm, (40, 7), np.float32, label="test")
     assert not array.any() and array.shape == (40, 7)
     for view in (array, array[3:17], array[20:20], array[5:6, 2:5]):
         view[...] = share(comm.rank, view.shape, "f4")
@@ -103,12 +103,12 @@ def test_shared_arrays_and_their_views(comm: Communicator) -> None:
         contiguous = view if view.flags.c_contiguous else view.copy()
         for algorithm in ("shared", "auto", "ring"):
             contiguous[...] = share(comm.rank, view.shape, "f4")
-            assert all_reduce(comm, contiguous, why="test", out=contiguous, algorithm=algorithm) is contiguous
+            assert all_reduce(comm, contiguous, label="test", out=contiguous, algorithm=algorithm) is contiguous
             assert np.array_equal(contiguous, expected), (algorithm, view.shape)
-    part = comm.split(comm.rank % 2, why="half")
+    part = comm.split(comm.rank % 2, label="half")
     assert part is not None
     array[...] = comm.rank
-    all_reduce(part, array, why="half", out=array, algorithm="shared")
+    all_reduce(part, array, label="half", out=array, algorithm="shared")
     assert np.all(array == sum(range(comm.rank % 2, comm.size, 2)))
 
 
@@ -121,7 +121,7 @@ def test_hierarchical_over_several_nodes(comm: Communicator, width: int) -> None
             for length in (0, 1, 5, 41):
                 check_all_reduce(comm, algorithm, "sum", length, "f8")
         noise = np.random.default_rng(comm.rank).standard_normal(67)
-        assert same_bits(comm, all_reduce(comm, noise, why="noise", algorithm="hierarchical"))
+        assert same_bits(comm, all_reduce(comm, noise, label="noise", algorithm="hierarchical"))
 
 
 @settings(max_examples=60, deadline=None)
@@ -175,7 +175,7 @@ def test_the_check_of_bits_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def body(comm: Communicator) -> bool:
         zeros = np.full(67, -0.0 if comm.rank % 2 else 0.0)
-        return same_bits(comm, all_reduce(comm, zeros, "max", why="zeros", algorithm="mutant"))
+        return same_bits(comm, all_reduce(comm, zeros, "max", label="zeros", algorithm="mutant"))
 
     assert run(2, body) == [False, False]
 

@@ -27,7 +27,7 @@ def test_a_ring_takes_as_long_as_its_formula_says(comm: Communicator) -> None:
     p = comm.size
     ticking = clock(comm)
     n = 40 * p * 8
-    all_reduce(ticking, np.ones(40 * p), why="test", algorithm="ring")
+    all_reduce(ticking, np.ones(40 * p), label="test", algorithm="ring")
     assert ticking.now == 2 * (p - 1) * (ALPHA + Fraction(n, p) * BETA)
 
 
@@ -35,11 +35,11 @@ def rank_time(comm: Communicator, operation: str, algorithm: str, length: int) -
     """length: elements of the whole array, float64."""
     ticking, whole = clock(comm), np.ones(length)
     if operation == "all_gather":
-        all_gather(ticking, whole[:length // comm.size], why="test", algorithm=algorithm)
+        all_gather(ticking, whole[:length // comm.size], label="test", algorithm=algorithm)
     else:
         collective = {"all_reduce": all_reduce, "reduce_scatter": reduce_scatter, "broadcast": broadcast, "reduce": reduce,
                       "all_to_all": all_to_all}[operation]
-        collective(ticking, whole, why="test", algorithm=algorithm)
+        collective(ticking, whole, label="test", algorithm=algorithm)
     return ticking.now
 
 
@@ -69,7 +69,7 @@ def test_hierarchical_time() -> None:
 
     def body(comm: Communicator) -> Fraction:
         ticking = clock(comm, network)
-        all_reduce(ticking, np.ones(80), why="test", algorithm="hierarchical")
+        all_reduce(ticking, np.ones(80), label="test", algorithm="hierarchical")
         return ticking.now
 
     expected = hierarchical_all_reduce(2, 4, Fraction(640), LINKS, Links(10 * ALPHA, 10 * BETA))
@@ -112,7 +112,7 @@ def test_auto_follows_select(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def body(comm: Communicator) -> None:
         for length in (1, 1 << 20):
-            all_reduce(comm, np.ones(length), why="test")
+            all_reduce(comm, np.ones(length), label="test")
 
     run(3, body)
     assert used == [select("all_reduce", 8, 3)] * 3 + [select("all_reduce", 8 << 20, 3)] * 3

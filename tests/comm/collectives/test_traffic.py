@@ -61,7 +61,7 @@ SYMMETRIC: dict[str, dict[str, Formula]] = {
 def check(comm: Communicator, formula: plan.Traffic, collective: Callable, *arrays: np.ndarray, **options: Any) -> None:
     """Run the collective on this rank and hold what it sent, in messages and float64 elements, against the formula."""
     counting = Counting(comm)
-    collective(counting, *arrays, why="test", **options)
+    collective(counting, *arrays, label="test", **options)
     total = counting.traffic.total()
     counted = plan.Traffic(total.messages, total.bytes // 8)
     assert total.bytes % 8 == 0 and counted == formula, \
@@ -69,7 +69,7 @@ def check(comm: Communicator, formula: plan.Traffic, collective: Callable, *arra
 
 
 def check_all_reduce(comm: Communicator, algorithm: str, length: int, formula: Formula) -> None:
-    array = shared_array(comm, length, np.float64, why="test") if algorithm == "shared" else np.ones(length)
+    array = shared_array(comm, length, np.float64, label="test") if algorithm == "shared" else np.ones(length)
     check(comm, formula(comm.size, comm.rank, length), all_reduce, array, algorithm=algorithm, out=array)
 
 
@@ -138,7 +138,7 @@ def test_what_crosses_between_two_nodes() -> None:
     """Two nodes of two ranks, 40 elements: each rank sends 2 (m - 1)/m n/w = 20 of them to the other node."""
     def body(comm: Communicator) -> dict:
         counting = Counting(comm)
-        all_reduce(counting, np.ones(40), why="test", algorithm="hierarchical")
+        all_reduce(counting, np.ones(40), label="test", algorithm="hierarchical")
         return {ends: tally.bytes for ends, tally in counting.traffic.between(comm.nodes).items()}
 
     assert [books[rank // 2, 1 - rank // 2] for rank, books in enumerate(run(4, body, nodes=[0, 0, 1, 1]))] == [20 * 8] * 4
@@ -149,12 +149,12 @@ def test_long_arrays_in_segments_and_stages(comm: Communicator) -> None:
     length = 5 * SEGMENT + 3
     for name in ("segmented", "ring"):
         check_all_reduce(comm, name, length, SYMMETRIC["all_reduce"][name])
-    all_reduce(comm, np.ones(1), why="test", algorithm="shared")    # makes the stage
+    all_reduce(comm, np.ones(1), label="test", algorithm="shared")  # makes the stage
     stages = -(-length // (2 * SEGMENT))
     array = np.ones(length)
     counting = Counting(comm)
     counting.staging = comm.staging
-    all_reduce(counting, array, why="test", algorithm="shared")
+    all_reduce(counting, array, label="test", algorithm="shared")
     assert counting.traffic.total().messages == plan.shared_all_reduce(comm.size, comm.rank, length, stages).messages
 
 

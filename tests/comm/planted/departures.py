@@ -19,7 +19,7 @@ GAVE_UP = "gave up after 0.3 s"
 
 
 def reduce_gradients(comm: Communicator) -> None:
-    c.all_reduce(comm, np.ones(4), why="gradients")
+    c.all_reduce(comm, np.ones(4), label="gradients")
 
 
 def states(comm: Any) -> list[State]:
@@ -28,9 +28,9 @@ def states(comm: Any) -> list[State]:
     return engine.world.states if comm.native is None else [notice.state for notice in engine.lookout.board.everyone()]
 
 
-def until_all_others(comm: Communicator, doing: str, why: str = "") -> None:
+def until_all_others(comm: Communicator, doing: str, label: str = "") -> None:
     """However long this machine takes for it."""
-    while any((state.doing, state.why) != (doing, why) for rank, state in enumerate(states(comm)) if rank != comm.rank):
+    while any((state.doing, state.label) != (doing, label) for rank, state in enumerate(states(comm)) if rank != comm.rank):
         time.sleep(0.01)
 
 
@@ -118,9 +118,9 @@ def killed_while_others_wait(comm: Communicator) -> None:
 def killed_while_others_compute(comm: Communicator) -> None:
     """One rank is killed while the other computes: out of memory, for instance."""
     if comm.rank == 0:
-        comm.recv(np.empty(0), 1, why="work begins")
+        comm.recv(np.empty(0), 1, label="work begins")
         die(comm)
-    comm.send(np.empty(0), 0, why="work begins")
+    comm.send(np.empty(0), 0, label="work begins")
     time.sleep(20)
 
 
@@ -148,7 +148,7 @@ def stopped_in_a_chain(comm: Communicator) -> None:
     if comm.rank == 0:
         rest(comm)
     until_at_rest(comm, 0)
-    comm.recv(np.ones(1), comm.rank - 1, why="forward")
+    comm.recv(np.ones(1), comm.rank - 1, label="forward")
 
 
 @planted(3, GAVE_UP, "rank 1 is computing at departures.py:", WAITS, timeout=0.3)
@@ -156,11 +156,11 @@ def busy_beyond_the_limit(comm: Communicator) -> None:
     """One rank computes for longer than the others are willing to wait."""
     if comm.rank == 1:
         for other in (0, 2):
-            comm.send(np.empty(0), other, why="work begins")
+            comm.send(np.empty(0), other, label="work begins")
         end = time.monotonic() + 20
         while time.monotonic() < end:
             pass
-    begins = comm.irecv(np.empty(0), 1, why="work begins")
+    begins = comm.irecv(np.empty(0), 1, label="work begins")
     while not comm.test(begins):                                    # which has no limit, as a wait has
         time.sleep(0.01)
     reduce_gradients(comm)

@@ -18,43 +18,43 @@ def ones(count: int = 4, dtype: str = "f8") -> np.ndarray:
          "rank 1 waits in recv(source=0) 'forward' at messages.py:")
 def cycle_of_two_receives(comm: Communicator) -> None:
     """Both receive before they send."""
-    comm.recv(ones(), 1 - comm.rank, why="forward")
-    comm.send(ones(), 1 - comm.rank, why="forward")
+    comm.recv(ones(), 1 - comm.rank, label="forward")
+    comm.send(ones(), 1 - comm.rank, label="forward")
 
 
 @planted(3, "a cycle of waiting 0 -> 2 -> 1 -> 0", "rank 2 waits in recv(source=1) 'ring' at messages.py:")
 def cycle_of_three_receives(comm: Communicator) -> None:
     """A ring in which everyone receives first."""
-    comm.recv(ones(), (comm.rank - 1) % 3, why="ring")
-    comm.send(ones(), (comm.rank + 1) % 3, why="ring")
+    comm.recv(ones(), (comm.rank - 1) % 3, label="ring")
+    comm.send(ones(), (comm.rank + 1) % 3, label="ring")
 
 
 @planted(4, "a cycle of waiting 0 -> 3 -> 2 -> 1 -> 0", HERE)
 def cycle_of_four_receives(comm: Communicator) -> None:
     """The same with four ranks."""
-    comm.recv(ones(), (comm.rank - 1) % 4, why="ring")
-    comm.send(ones(), (comm.rank + 1) % 4, why="ring")
+    comm.recv(ones(), (comm.rank - 1) % 4, label="ring")
+    comm.send(ones(), (comm.rank + 1) % 4, label="ring")
 
 
 @planted(2, "a cycle of waiting 0 -> 1 -> 0", "rank 0 waits in send(dest=1) 'exchange' at messages.py:", synchronous=True)
 def cycle_of_two_sends(comm: Communicator) -> None:
     """Both send before they receive: works small, hangs large, and always fails in synchronous mode."""
-    comm.send(ones(), 1 - comm.rank, why="exchange")
-    comm.recv(ones(), 1 - comm.rank, why="exchange")
+    comm.send(ones(), 1 - comm.rank, label="exchange")
+    comm.recv(ones(), 1 - comm.rank, label="exchange")
 
 
 @planted(3, "a cycle of waiting 0 -> 1 -> 2 -> 0", "waits in send(dest=1) 'ring' at messages.py:", synchronous=True)
 def cycle_of_three_sends(comm: Communicator) -> None:
     """A ring of blocking sends, in synchronous mode."""
-    comm.send(ones(), (comm.rank + 1) % 3, why="ring")
-    comm.recv(ones(), (comm.rank - 1) % 3, why="ring")
+    comm.send(ones(), (comm.rank + 1) % 3, label="ring")
+    comm.recv(ones(), (comm.rank - 1) % 3, label="ring")
 
 
 @planted(2, "rank 1 never received a message from rank 0 'large exchange'", HERE,
          mpi=("a cycle of waiting 0 -> 1 -> 0", "waits in send(dest=1) 'large exchange'", HERE))
 def cycle_of_large_sends(comm: Communicator) -> None:
     """Large blocking sends head to head: MPI waits for the receivers, threads have no limit and see it at the end."""
-    comm.send(ones(LARGE), 1 - comm.rank, why="large exchange")
+    comm.send(ones(LARGE), 1 - comm.rank, label="large exchange")
 
 
 @planted(2, "a cycle of waiting 0 -> 1 -> 0", "waits in send(dest=1) 'activation' at messages.py:",
@@ -63,26 +63,26 @@ def cycle_in_a_pipeline(comm: Communicator) -> None:
     """1F1B with blocking sends: the first stage sends an activation while the second sends a gradient."""
     if comm.rank == 0:
         for _ in range(2):
-            comm.send(ones(), 1, why="activation")
-        comm.recv(ones(), 1, why="gradient")
+            comm.send(ones(), 1, label="activation")
+        comm.recv(ones(), 1, label="gradient")
     else:
-        comm.recv(ones(), 0, why="activation")
-        comm.send(ones(), 0, why="gradient")
+        comm.recv(ones(), 0, label="activation")
+        comm.send(ones(), 0, label="gradient")
 
 
 @planted(3, "a cycle of waiting 0 -> 1 -> 0", "rank 2 ", HERE)
 def cycle_with_a_bystander(comm: Communicator) -> None:
     """Two ranks wait for each other, a third for one of them."""
-    comm.recv(ones(), {0: 1, 1: 0, 2: 0}[comm.rank], why="forward")
+    comm.recv(ones(), {0: 1, 1: 0, 2: 0}[comm.rank], label="forward")
 
 
 @planted(2, "rank 0 has finished", "rank 1 waits in recv(source=0, tag=2) 'weights' at messages.py:", "came with tag 1")
 def tag_wrong(comm: Communicator) -> None:
     """Sent with tag 1, expected with tag 2."""
     if comm.rank == 0:
-        comm.send(ones(), 1, why="weights", tag=1)
+        comm.send(ones(), 1, label="weights", tag=1)
     else:
-        comm.recv(ones(), 0, why="weights", tag=2)
+        comm.recv(ones(), 0, label="weights", tag=2)
 
 
 @planted(2, "a cycle of waiting", "send(dest=1, tag=1) 'first' at messages.py:", "recv(source=0, tag=2) 'second' at messages.py:",
@@ -90,85 +90,85 @@ def tag_wrong(comm: Communicator) -> None:
 def tag_order(comm: Communicator) -> None:
     """Sent in the order of tags 1, 2; received in the order 2, 1, in synchronous mode."""
     if comm.rank == 0:
-        comm.send(ones(), 1, why="first", tag=1)
-        comm.send(ones(), 1, why="second", tag=2)
+        comm.send(ones(), 1, label="first", tag=1)
+        comm.send(ones(), 1, label="second", tag=2)
     else:
-        comm.recv(ones(), 0, why="second", tag=2)
-        comm.recv(ones(), 0, why="first", tag=1)
+        comm.recv(ones(), 0, label="second", tag=2)
+        comm.recv(ones(), 0, label="first", tag=1)
 
 
 @planted(2, "send 'weights' has tag -1; use 0 to 16383")
 def tag_out_of_range(comm: Communicator) -> None:
     """A tag that is not a tag."""
     if comm.rank == 0:
-        comm.send(ones(), 1, why="weights", tag=-1)
+        comm.send(ones(), 1, label="weights", tag=-1)
     else:
-        comm.recv(ones(), 0, why="weights")
+        comm.recv(ones(), 0, label="weights")
 
 
 @planted(2, "rank 0 waits for itself", "rank 0 waits in send(dest=0) 'own part' at messages.py:", synchronous=True)
 def self_send(comm: Communicator) -> None:
     """A blocking send to itself, in synchronous mode."""
     if comm.rank == 0:
-        comm.send(ones(), 0, why="own part")
+        comm.send(ones(), 0, label="own part")
 
 
 @planted(2, "rank 1 waits for itself", "rank 1 waits in recv(source=1) 'own part' at messages.py:")
 def self_receive(comm: Communicator) -> None:
     """A receive from itself that nobody sends."""
     if comm.rank == 1:
-        comm.recv(ones(), 1, why="own part")
+        comm.recv(ones(), 1, label="own part")
 
 
 @planted(3, "waits for itself", ") 'halo' at messages.py:")
 def self_instead_of_neighbour(comm: Communicator) -> None:
     """Off by one: the neighbour's number without the minus one."""
-    comm.send(ones(), (comm.rank + 1) % 3, why="halo")
-    comm.recv(ones(), comm.rank, why="halo")
+    comm.send(ones(), (comm.rank + 1) % 3, label="halo")
+    comm.recv(ones(), comm.rank, label="halo")
 
 
 @planted(3, "rank 2 of 3 in world: send 'forward' names rank 3, but the group has ranks 0 to 2")
 def partner_out_of_range(comm: Communicator) -> None:
     """The last stage sends to a next one."""
-    comm.send(ones(), comm.rank + 1, why="forward")
+    comm.send(ones(), comm.rank + 1, label="forward")
     if comm.rank:
-        comm.recv(ones(), comm.rank - 1, why="forward")
+        comm.recv(ones(), comm.rank - 1, label="forward")
 
 
 @planted(3, "rank 2 waits in recv(source=0) 'forward' at messages.py:", "rank 0 has finished")
 def partner_wrong_source(comm: Communicator) -> None:
     """Rank 1 sends, but rank 2 expects it from rank 0."""
     if comm.rank == 1:
-        comm.send(ones(), 2, why="forward")
+        comm.send(ones(), 2, label="forward")
     elif comm.rank == 2:
-        comm.recv(ones(), 0, why="forward")
+        comm.recv(ones(), 0, label="forward")
 
 
 @planted(3, "rank 1 waits in recv(source=0) 'forward' at messages.py:", "rank 0 has finished")
 def partner_wrong_dest(comm: Communicator) -> None:
     """Rank 0 sends to rank 2 what rank 1 waits for."""
     if comm.rank == 0:
-        comm.send(ones(), 2, why="forward")
+        comm.send(ones(), 2, label="forward")
     elif comm.rank == 1:
-        comm.recv(ones(), 0, why="forward")
+        comm.recv(ones(), 0, label="forward")
 
 
 @planted(2, "rank 1 of 2 in world: recv 'loss' at messages.py:", "expects (4,) float64 from rank 0", "float32")
 def dtype_of_a_message(comm: Communicator) -> None:
     """float32 sent, float64 expected: plain MPI delivers garbage."""
     if comm.rank == 0:
-        comm.send(ones(4, "f4"), 1, why="loss")
+        comm.send(ones(4, "f4"), 1, label="loss")
     else:
-        comm.recv(ones(4), 0, why="loss")
+        comm.recv(ones(4), 0, label="loss")
 
 
 @planted(2, "expects (8,) float32 from rank 0", "4 elements of float64")
 def dtype_with_the_same_bytes(comm: Communicator) -> None:
     """Four float64 sent, eight float32 expected: the bytes would fit."""
     if comm.rank == 0:
-        comm.send(ones(4, "f8"), 1, why="loss")
+        comm.send(ones(4, "f8"), 1, label="loss")
     else:
-        comm.recv(ones(8, "f4"), 0, why="loss")
+        comm.recv(ones(8, "f4"), 0, label="loss")
 
 
 @planted(2, "recv 'weights' at messages.py:", "expects (4,) float64 from rank 0", "5 elements",
@@ -176,63 +176,63 @@ def dtype_with_the_same_bytes(comm: Communicator) -> None:
 def size_too_long(comm: Communicator) -> None:
     """More is sent than expected."""
     if comm.rank == 0:
-        comm.send(ones(5), 1, why="weights")
+        comm.send(ones(5), 1, label="weights")
     else:
-        comm.recv(ones(4), 0, why="weights")
+        comm.recv(ones(4), 0, label="weights")
 
 
 @planted(2, "recv 'weights' at messages.py:", "expects (4,) float64 from rank 0", "3 elements")
 def size_too_short(comm: Communicator) -> None:
     """Less is sent than expected: plain MPI leaves the rest of the buffer as it was."""
     if comm.rank == 0:
-        comm.send(ones(3), 1, why="weights")
+        comm.send(ones(3), 1, label="weights")
     else:
-        comm.recv(ones(4), 0, why="weights")
+        comm.recv(ones(4), 0, label="weights")
 
 
 @planted(2, "send 'column' got a non-contiguous array of shape (4,)", "np.ascontiguousarray")
 def array_not_contiguous(comm: Communicator) -> None:
     """A column of a matrix is sent."""
     if comm.rank == 0:
-        comm.send(np.ones((4, 4))[:, 0], 1, why="column")
+        comm.send(np.ones((4, 4))[:, 0], 1, label="column")
     else:
-        comm.recv(ones(4), 0, why="column")
+        comm.recv(ones(4), 0, label="column")
 
 
 @planted(2, "send 'spectrum' cannot carry dtype complex128", "float64")
 def array_of_another_kind(comm: Communicator) -> None:
     """An array of a dtype that does not travel."""
     if comm.rank == 0:
-        comm.send(np.ones(4, complex), 1, why="spectrum")
+        comm.send(np.ones(4, complex), 1, label="spectrum")
     else:
-        comm.recv(ones(4), 0, why="spectrum")
+        comm.recv(ones(4), 0, label="spectrum")
 
 
 @planted(2, "recv 'weights' cannot fill a read-only array")
 def array_read_only(comm: Communicator) -> None:
     """The receive would write into a frozen array."""
     if comm.rank == 0:
-        comm.send(ones(4), 1, why="weights")
+        comm.send(ones(4), 1, label="weights")
     else:
         weights = ones(4)
         weights.setflags(write=False)
-        comm.recv(weights, 0, why="weights")
+        comm.recv(weights, 0, label="weights")
 
 
 @planted(2, "rank 1 never received a message from rank 0 'extra' sent at messages.py:")
 def left_over_message(comm: Communicator) -> None:
     """A message that nobody receives."""
     if comm.rank == 0:
-        comm.send(ones(), 1, why="extra")
+        comm.send(ones(), 1, label="extra")
 
 
 @planted(2, "rank 1 never waited for its recv with rank 0 'prefetch' started at messages.py:")
 def left_over_request(comm: Communicator) -> None:
     """A request that nobody waits for."""
     if comm.rank == 0:
-        comm.send(ones(), 1, why="prefetch")
+        comm.send(ones(), 1, label="prefetch")
     else:
-        comm.irecv(ones(), 0, why="prefetch")
+        comm.irecv(ones(), 0, label="prefetch")
 
 
 @planted(2, "rank 1 waits in recv(source=0) 'weights' at messages.py:", "rank 0 has finished")
@@ -240,9 +240,9 @@ def lost_message(comm: Communicator) -> None:
     """The network loses a message."""
     comm = Faults(comm, Fault("drop", rank=0))
     if comm.rank == 0:
-        comm.send(ones(), 1, why="weights")
+        comm.send(ones(), 1, label="weights")
     else:
-        comm.recv(ones(), 0, why="weights")
+        comm.recv(ones(), 0, label="weights")
 
 
 @planted(2, "recv 'weights' at messages.py:", "expects (4,) float64 from rank 0", "2 elements")
@@ -250,6 +250,6 @@ def truncated_message(comm: Communicator) -> None:
     """The network delivers half of a message."""
     comm = Faults(comm, Fault("truncate", rank=0))
     if comm.rank == 0:
-        comm.send(ones(), 1, why="weights")
+        comm.send(ones(), 1, label="weights")
     else:
-        comm.recv(ones(), 0, why="weights")
+        comm.recv(ones(), 0, label="weights")
