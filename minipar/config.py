@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from minipar.errors import ConfigError, LayoutError
+from minipar.errors import ConfigError, LayoutError, shown
+from minipar.records import require_types
 
 LARGEST = 1 << 28                                                   # size, so that a matrix of two has less than 2**63 bytes
+MOST_RANKS = 1 << 20                                                # along an axis
+MOST_STEPS = 1 << 53                                                # whole numbers up to here are exact as floats
+MOST_WINDOWS = 1 << 20                                              # of validation
+LARGEST_SEED = (1 << 128) - 1
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,10 @@ class ModelConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        require_types(self)
         for name in ("vocabulary", "context", "layers", "heads", "width"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+                raise ConfigError(f"{name} is {shown(getattr(self, name))}; it must be at least 1")
         for name in ("vocabulary", "context", "layers", "heads", "width", "hidden"):
             _require_at_most(LARGEST, name, getattr(self, name))
         if self.width % self.heads:
@@ -39,7 +45,7 @@ class ModelConfig:
             choices = ", ".join(map(str, near[:4]))
             raise ConfigError(f"{self.heads} heads do not divide the width {self.width}; choose {choices} heads or another width")
         if self.hidden < 0:
-            raise ConfigError(f"hidden is {self.hidden}; it must be positive, or 0 for four times the width")
+            raise ConfigError(f"hidden is {shown(self.hidden)}; it must be positive, or 0 for four times the width")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout is {self.dropout}; it must be at least 0 and less than 1")
 
@@ -54,7 +60,7 @@ class ModelConfig:
 
 def _require_at_most(most: int, name: str, value: int) -> None:
     if value > most:
-        raise ConfigError(f"{name} is {value}; it must be at most {most:,}")
+        raise ConfigError(f"{name} is {shown(value)}; it must be at most {most:,}")
 
 
 def _divisors(n: int) -> set[int]:
@@ -91,11 +97,15 @@ class Layout:
     stage_layers: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        require_types(self)
         for name in ("dp", "pp", "cp", "tp", "bucket_bytes"):
             if getattr(self, name) < 1:
-                raise LayoutError(f"{name} is {getattr(self, name)}; it must be at least 1")
+                raise LayoutError(f"{name} is {shown(getattr(self, name))}; it must be at least 1")
+        for name in ("dp", "pp", "cp", "tp", "virtual"):
+            if getattr(self, name) > MOST_RANKS:
+                raise LayoutError(f"{name} is {shown(getattr(self, name))}; it must be at most {MOST_RANKS:,}")
         if self.virtual < 0:
-            raise LayoutError(f"virtual is {self.virtual}; it must be positive, or 0 for what the schedule prescribes")
+            raise LayoutError(f"virtual is {shown(self.virtual)}; it must be positive, or 0 for what the schedule prescribes")
         if self.gradients not in GRADIENTS:
             raise LayoutError(f"gradients is {self.gradients!r}; choose {', '.join(GRADIENTS)}")
 
@@ -136,12 +146,16 @@ class TrainConfig:
     save_every: int = 250
 
     def __post_init__(self) -> None:
+        require_types(self)
         least = {"batch": 1, "micro_batches": 1, "steps": 1, "warm_up": 0, "validate_every": 1, "validation_windows": 1,
                  "save_every": 1, "weight_decay": 0, "clip": 0, "loss_scale": 0, "seed": 0}
         for name, smallest in least.items():
             if not getattr(self, name) >= smallest:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {smallest}")
-        _require_at_most(LARGEST, "batch", self.batch)
+                raise ConfigError(f"{name} is {shown(getattr(self, name))}; it must be at least {smallest}")
+        most = {"batch": LARGEST, "micro_batches": LARGEST, "steps": MOST_STEPS, "warm_up": MOST_STEPS, "save_every": MOST_STEPS,
+                "validate_every": MOST_STEPS, "validation_windows": MOST_WINDOWS, "seed": LARGEST_SEED}
+        for name, largest in most.items():
+            _require_at_most(largest, name, getattr(self, name))
         if not 0 < self.lr < math.inf:
             raise ConfigError(f"lr is {self.lr}; it must be a positive number")
         if self.weight_decay == math.inf:

@@ -2,11 +2,50 @@
 
 Every message says what was given, what was expected and what to do next, in one line. The command line prints that line
 to stderr and exits with status 2; anything else that escapes is a bug of minipar and keeps its traceback.
+
+A message may quote what it was given: an option, a name in a file. `brief` shortens what is long and escapes what a terminal
+would obey, here and nowhere else, so that no message needs to.
 """
+
+import re
+
+LONGEST_WORD, LONGEST_MESSAGE = 200, 480                            # characters
 
 
 class MiniparError(Exception):
-    """A mistake that the user can mend. Subclasses name its kind."""
+    """A mistake that the user can mend. Subclasses name its kind.
+
+    longest: characters of a message, None for any number. Longer words and messages lose their middle.
+    """
+
+    longest: int | None = LONGEST_MESSAGE
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(brief(arg, self.longest) if isinstance(arg, str) else arg for arg in args))
+
+
+def brief(text: str, longest: int | None = LONGEST_MESSAGE) -> str:
+    """The text in printable characters, without the middle of a long word, and of the whole where it is longer than `longest`.
+
+    Where the length is limited, line ends are escaped too: such a message is one line.
+    """
+    keep = "" if longest else "\n"
+    text = "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii") for c in text)
+    text = re.sub(rf"\S{{{LONGEST_WORD + 1},}}", lambda word: _without_middle(word[0], LONGEST_WORD // 2), text)
+    return text if longest is None or len(text) <= longest else _without_middle(text, longest - 60)
+
+
+def shown(value: object) -> str:
+    """A value as a message quotes it: `repr`, or what stands for it where `repr` fails, as for a number of 5,000 digits."""
+    try:
+        return brief(repr(value), LONGEST_WORD)
+    except Exception:                                               # a stranger's __repr__ may raise anything
+        return f"a value of type {type(value).__name__} that cannot be printed"
+
+
+def _without_middle(text: str, kept: int) -> str:
+    head, tail = kept - kept // 3, kept // 3
+    return f"{text[:head]}...[{len(text) - kept:,} characters]...{text[-tail:]}"
 
 
 class ConfigError(MiniparError):
@@ -47,3 +86,5 @@ class ScheduleError(MiniparError):
 
 class CommError(MiniparError):
     """Ranks that do not agree: another operation, another shape, a partner that is gone, a deadlock."""
+
+    longest = None                                                  # a wait graph names every rank

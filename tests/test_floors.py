@@ -11,7 +11,7 @@ ROOT = Path(minipar.__file__).parent
 
 # Each floor may import from the floors below it, and a package from itself.
 FLOORS: list[set[str]] = [
-    {"errors", "rng", "memory", "allocation", "config"},
+    {"errors", "rng", "memory", "allocation", "config", "records", "untrusted"},
     {"autograd", "comm", "schedule", "plan"},
     {"nn", "optim", "data", "precision", "metrics", "compress", "doctor"},
     {"parallel", "checkpoint"},
@@ -20,7 +20,7 @@ FLOORS: list[set[str]] = [
 ]
 # Within a floor, who else may be imported: a package -> its neighbours.
 NEIGHBOURS = {
-    "config": {"errors"}, "comm": {"plan"}, "plan": {"schedule"},
+    "config": {"errors", "records"}, "records": {"errors"}, "untrusted": {"errors"}, "comm": {"plan"}, "plan": {"schedule"},
     "optim": {"nn"}, "compress": {"nn", "optim"},
     "runs": {"train"}, "verify": {"train"}, "trace": {"train"}, "__main__": {"cli"},
 }

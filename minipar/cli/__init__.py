@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from minipar.errors import ConfigError, MiniparError
 from minipar.memory import keep_freed_memory
@@ -36,6 +36,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}; see {self.prog} --help")
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """argparse takes -- away as the mark that ends the options, even in --lr=--, and then has no value left."""
+        if action.nargs is None and action.option_strings and arg_strings == ["--"]:
+            self.error(f"argument {'/'.join(action.option_strings)}: -- is no value; write one, or leave the option out")
+        return super()._get_values(action, arg_strings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,13 +1,48 @@
-"""Results as files."""
+"""Results as files, whose places are tried before the work begins."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from minipar.errors import ConfigError
+
+
+def require_file(path: str, endings: Sequence[str] = ()) -> None:
+    """Raises ConfigError where no file can be written there, or where it must end otherwise. Nothing is left behind.
+
+    A computation of an hour must not end with the discovery that its result has no place.
+    """
+    place = Path(path)
+    if endings and place.suffix.lower() not in endings:
+        raise ConfigError(f"{path} does not end in {' or '.join(endings)}; give the file one of these endings")
+    try:
+        if place.exists():
+            os.close(os.open(place, os.O_WRONLY | os.O_NONBLOCK))   # a folder, or a pipe that nobody reads, is refused here
+        else:
+            tempfile.TemporaryFile(dir=place.parent).close()
+    except (OSError, ValueError) as error:
+        raise _refused(path, error) from error
+
+
+def require_folder(path: str | Path) -> None:
+    """Raises ConfigError where there is no such folder and none can be made. Nothing is left behind."""
+    place = Path(path)
+    try:
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        tempfile.TemporaryFile(dir=place).close()
+    except (OSError, ValueError) as error:
+        raise _refused(path, error) from error
+
+
+def _refused(path: str | Path, error: OSError | ValueError) -> ConfigError:
+    return ConfigError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}; choose another place")
 
 
 def write_json(path: str, values: Any) -> None:
@@ -15,7 +50,7 @@ def write_json(path: str, values: Any) -> None:
     try:
         Path(path).write_text(json.dumps(_finite(values), indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}; choose another file") from error
+        raise _refused(path, error) from error
 
 
 def _finite(values: Any) -> Any:

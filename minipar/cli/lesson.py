@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import minipar
+from minipar.cli.files import require_folder
 from minipar.errors import ConfigError
 
 PICTURES = Path("runs/lessons")
@@ -62,6 +63,7 @@ def list_lessons(options: argparse.Namespace) -> int:
 def run_lesson(options: argparse.Namespace) -> int:
     """Run the script in this process, as `python lessons/NAME.py` would, so that a rank of mpirun stays that rank."""
     folder = lessons_folder()
+    require_folder(options.out)
     script = folder / f"{find(folder, options.lesson)}.py"
     sys.argv = [str(script), *(["--fast"] if options.fast else []), str(options.out)]
     sys.path.insert(0, str(folder))                                 # where lessons find what they share

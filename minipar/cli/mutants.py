@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from minipar.cli.files import write_json
+from minipar.cli.files import require_file, write_json
 from minipar.cli.options import word
 from minipar.cli.ranks import require_one_process
 from minipar.errors import ConfigError
@@ -36,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
     if options.list:
         print("\n".join(f"{name:38}{MUTANTS[name].story}" for name in names))
         return 0
+    if options.json:
+        require_file(options.json)
     curves = Curves() if options.curves else None
     rows = [_try(name, curves) for name in tqdm(names, desc="mutants", unit="bug", dynamic_ncols=True)]
     print("\n".join(_table(rows)))

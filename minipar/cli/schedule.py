@@ -10,7 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from minipar.cli.files import write_json
+from minipar.cli.files import require_file, write_json
 from minipar.cli.ranks import require_one_process
 from minipar.cli.verify import lines
 from minipar.comm.threads import run
@@ -71,6 +71,9 @@ def _positive(text: str) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
+    _require_places(options)
+    if options.out:
+        require_file(options.out, (".png", ".svg"))
     schedule = _proven(options)
     timeline = simulate(schedule, _costs(options))
     if not timeline.makespan:
@@ -89,6 +92,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _lint(options: argparse.Namespace) -> int:
+    _require_places(options)
     schedule = _given(options)
     report = lint(schedule, synchronous=options.synchronous)
     if options.json:
@@ -126,6 +130,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
+    _require_places(options)
     times, peaks, links, sizes = _simulated(options, _costs(options))
     bubbles = {(of, over): times.bubble(of, over) for of in ("total", "ideal") for over in ("makespan", "span")}
     idle = [times.makespan - busy for busy in times.busy]
@@ -164,6 +169,12 @@ def _simulated(options: argparse.Namespace, costs: Costs) -> tuple[Times, Sequen
     return simulate(schedule, costs), peak_activations(schedule), traffic(schedule), _sizes(schedule)
 
 
+def _require_places(options: argparse.Namespace) -> None:
+    """Before the work, the file of the results."""
+    if options.json:
+        require_file(options.json)
+
+
 def _proven(options: argparse.Namespace) -> Schedule:
     """The schedule; one from a file only if lint finds it right."""
     schedule = _given(options)
@@ -193,9 +204,12 @@ def _costs(options: argparse.Namespace) -> Costs:
 
 
 def _number(flag: str, text: str) -> Fraction:
-    if re.fullmatch(r"\d{1,9}(\.\d{1,9}|/0*[1-9]\d{0,8})?", text, re.ASCII) is None:
-        raise ConfigError(f"{flag}: {text!r} is no time; write for example 2, 0.5 or 1/3")
-    return Fraction(text)
+    """A time: a decimal number, with an exponent if need be, or a fraction of two such numbers."""
+    number = r"(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})(?:[eE][+-]?\d{1,2})?"
+    parts = re.fullmatch(rf"({number})(?:/({number}))?", text, re.ASCII)
+    if parts is None or (under := Fraction(parts[2] or 1)) == 0:
+        raise ConfigError(f"{flag}: {text!r} is no time; write for example 2, 0.5, 6e-1, 1/3 or 18.5/3")
+    return Fraction(parts[1]) / under
 
 
 def _sizes(schedule: Schedule) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from minipar.checkpoint.atomic import refusals_named
-from minipar.cli.files import write_json
+from minipar.cli.files import require_folder, write_json
 from minipar.cli.options import add_config_options, given, word
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.comm.network import Network
@@ -51,6 +51,8 @@ def _run_on(world: Communicator, options: argparse.Namespace) -> int:
     tokenizer = make_tokenizer(train.tokenizer, text)
     model = ModelConfig(**{**given(options, ModelConfig), "vocabulary": tokenizer.vocab_size})
     network, layout = Network(options.alpha, options.beta), layout_of(options)
+    if world.rank == 0:
+        require_folder(options.out)
     trace = trace_step(world, layout, model, train, tokenizer, tokenizer.encode(text), network, options.flops_rate)
     if trace is not None:
         print(*report(Path(options.out), trace, network, message_bytes(model, train, layout)), sep="\n")

@@ -6,7 +6,7 @@ import argparse
 from contextlib import nullcontext
 from dataclasses import fields, replace
 
-from minipar.cli.files import write_json
+from minipar.cli.files import require_file, write_json
 from minipar.cli.options import MODEL, TRAIN, VOCABULARY, add_table, require_precise, word
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.comm.protocol import Communicator
@@ -54,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
     if options.mutant and options.mutant not in MUTANTS:
         raise ConfigError(f"there is no mutant {options.mutant!r}; see minipar mutants --list")
     names = {field.name for config in (ModelConfig, TrainConfig) for field in fields(config)}
+    if options.json and (options.world is None or options.world.rank == 0):
+        require_file(options.json)
     case = uneven_case(layout_of(options), **{name: value for name, value in vars(options).items() if name in names})
     case = replace(case, serial=options.serial)
     require_precise(case.model)

@@ -61,10 +61,16 @@ def job(*, timeout: float | None = None, checked: bool = True, synchronous: bool
     """
     started = ranks_started(os.environ)
     if started is not None:
+        mistake = None
         with told_in_one_line():
-            limit = timeout or timeout_from(os.environ)
+            try:
+                limit = timeout or timeout_from(os.environ)
+            except CommError as error:                              # of all ranks alike: told below, by one of them
+                limit, mistake = TIMEOUT, error
             mpi_job = import_mpi(started, max(START, limit))
         with mpi_job(timeout=limit, checked=checked, synchronous=synchronous) as comm:
+            if mistake is not None:
+                raise mistake
             yield comm
         return
     with told_in_one_line():

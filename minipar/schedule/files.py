@@ -81,7 +81,9 @@ def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
         with RUNNING:
             function = runpy.run_path(str(path)).get("schedule")
         made = function(ranks, micro_batches) if callable(function) else None
-    except (Exception, SystemExit) as error:                         # whatever a user's program may raise
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:                                   # whatever a user's program may raise, SystemExit too
         raise ScheduleError(_told(path, error)) from error
     if not callable(function):
         raise ScheduleError(f"{path}: no function schedule(ranks, micro_batches); define one that returns an order for each rank")

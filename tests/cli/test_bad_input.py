@@ -100,7 +100,7 @@ def test_pipelines(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: st
     ("--flops-rate nan", "cannot compute nan FLOPs"),
     ("--alpha -1", "a network's alpha is a time, not -1.0; give 0 or more seconds"),
     ("--beta inf", "a network's beta is a time, not inf"),
-    ("--out {folder}/text.txt", "text.txt: File exists"),
+    ("--out {folder}/text.txt", "text.txt cannot be written: Not a directory"),
     ("--gradients shared --dp 2", "to trace, choose another way to sum them"),
     ("--gradients bitwise", "to trace, choose another way to sum them"),
 ])
@@ -233,3 +233,35 @@ def test_the_same_in_a_process_of_its_own(tmp_path: Path) -> None:
     shown = finished("train", *options(tmp_path), "--heads", "3", "--out", tmp_path / "run")
     assert (shown.returncode, shown.stdout) == (2, "")
     assert shown.stderr == "minipar train: 3 heads do not divide the width 8; choose 2, 4, 1, 8 heads or another width\n"
+
+
+@pytest.mark.parametrize("words", ["train --lr=--", "train --data=--", "train --resume=--", "verify --dp=--", "trace --alpha=--",
+                                   "schedule simulate 1f1b --costs=--", "generate --run=--", "launch -n=-- x", "lesson run 1 --out=--"])
+def test_two_dashes_are_no_value(capsys: pytest.CaptureFixture[str], words: str) -> None:
+    assert "is no value" in refused(capsys, *words.split())
+
+
+@pytest.mark.parametrize("words", [
+    "verify --json", "mutants --no-curves --json", "schedule show 1f1b --json", "schedule show 1f1b --out", "schedule lint 1f1b --json",
+    "schedule simulate 1f1b --json", "trace --out", "lesson run 1 --out"])
+@pytest.mark.parametrize("place", ["/proc/none/x.png", "{folder}/file/x.png", "{folder}/" + 300 * "x" + "/y.png"])
+def test_places_for_results_are_tried_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                                      monkeypatch: pytest.MonkeyPatch, words: str, place: str) -> None:
+    """Nothing is computed, and nothing is left behind."""
+    (tmp_path / "file").touch()
+    for name in ("verify.run_alone", "mutants.trial", "schedule.simulate", "schedule.lint", "trace.trace_step", "lesson.runpy"):
+        monkeypatch.setattr(f"minipar.cli.{name}", None)
+    assert "cannot be written" in refused(capsys, *words.split(), place.format(folder=tmp_path))
+    assert list(contents(tmp_path)) == ["file"]
+
+
+def test_a_picture_of_another_kind_is_refused_before_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "does not end in .png or .svg" in refused(capsys, "schedule", "show", "1f1b", "--out", "x.jpg")
+
+
+@pytest.mark.parametrize("option", ["--steps", "--seed", "--layers", "--lr", "--data", "--tokenizer", "--dp", "--pipeline",
+                                    "--stage-layers", "--none"])
+@pytest.mark.parametrize("value", ["9" * 4000, "9" * 5000, "a b " * 1500, "\x1b[31m\n"], ids=["digits", "more", "words", "control"])
+def test_long_values_are_not_echoed_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str) -> None:
+    said = refused(capsys, "train", *options(tmp_path), "--out", tmp_path / "run", f"{option}={value}")
+    assert len(said) < 520 and said[:-1].isprintable()

@@ -74,6 +74,20 @@ def test_simulate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert values["bubble"]["idle/ideal over the makespan"] == pytest.approx(1 / 9)
 
 
+@pytest.mark.parametrize("costs, message, plain", [
+    ("F=18.5/3,B=1e-1,W=.5", "6e-1", "F=37/6,B=1/10,W=1/2"), ("F=1E2,B=2.,W=1/.5", "0.6", "F=100,B=2,W=2"),
+    ("F=1:2e0:3/1:4,B=1e+1,W=0", "3/5", "F=1:2:3:4,B=10,W=0")])
+def test_times_may_be_fractions_and_have_exponents(capsys: pytest.CaptureFixture[str], costs: str, message: str, plain: str) -> None:
+    words = ("simulate", "gpipe", "--costs")
+    assert printed(capsys, *words, costs, "--comm", message) == printed(capsys, *words, plain, "--comm", "0.6")
+
+
+@pytest.mark.parametrize("wrong", ["1e", "1/0", "1/0e3", "-1", "1e999", "nan", "1//2", "1/2/3", "", ".", "1_0", "9" * 5000])
+def test_what_is_no_time(capsys: pytest.CaptureFixture[str], wrong: str) -> None:
+    assert "is no time" in refused(capsys, "schedule", "simulate", "1f1b", f"--comm={wrong}")
+    assert "is no time" in refused(capsys, "schedule", "show", "1f1b", f"--costs=F=1:{wrong}")
+
+
 def test_simulate_at_any_size(capsys: pytest.CaptureFixture[str]) -> None:
     """What is too large to be listed is simulated as a wave, with the same result."""
     said = printed(capsys, "simulate", "1f1b", "--ranks", "300", "--micro-batches", "2000")
@@ -108,13 +122,13 @@ def test_a_schedule_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ("show 1f1b --virtual 2", "schedule 1f1b takes 1 stage per rank, not 2"),
     ("show 1f1b --costs F=0,B=0,W=0", "nothing to draw: all of it takes no time; choose other --costs"),
     ("show 1f1b --costs Q=1", "--costs Q=1: 'Q=1' says no time; write for example F=1,B=1,W=1/2"),
-    ("show 1f1b --costs F=-1", "--costs: '-1' is no time; write for example 2, 0.5 or 1/3"),
+    ("show 1f1b --costs F=-1", "--costs: '-1' is no time; write for example 2, 0.5, 6e-1"),
     ("show 1f1b --costs F=1/0", "--costs: '1/0' is no time"),
     ("show 1f1b --costs F=1e999999999", "--costs: '1e999999999' is no time"),
     ("show 1f1b --costs F=1:2", "2 times of F for 4 stages; give one for each, or one for all"),
     ("show 1f1b --comm nan", "--comm: 'nan' is no time"),
-    ("show 1f1b --out a.gif", "a.gif is to be a picture, but does not end in .png or .svg; choose one of them"),
-    ("show 1f1b --json {folder}/none/a.json", "cannot be written: No such file or directory; choose another file"),
+    ("show 1f1b --out a.gif", "a.gif does not end in .png or .svg"),
+    ("show 1f1b --json {folder}/none/a.json", "cannot be written: No such file or directory; choose another place"),
     ("lint gpipe --ranks 1000 --micro-batches 10000", "up to 30,000,000 instructions are too many to list; choose fewer"),
     ("lint {folder}/none.json", "none.json cannot be read: No such file or directory; name another file"),
     ("lint {folder}/some.json --ranks 3", "some.json is for 2 ranks, not 3; ask for 2, or use another file"),

@@ -68,6 +68,14 @@ def test_a_job_that_cannot_start_says_why_in_one_line(spoil: str, says: str) -> 
 
 
 @pytest.mark.mpi
+def test_a_mistake_in_the_environment_is_told_once() -> None:
+    code = ("import os\nos.environ['MINIPAR_TIMEOUT'] = 'soon'\nfrom minipar.comm.start import job\n"
+            "with job() as comm: print('started')\n")
+    done = mpirun(3, [sys.executable, "-c", code], limit=30)
+    assert done.returncode == 2 and done.stdout.count("MINIPAR_TIMEOUT is 'soon'") == 1 and "started" not in done.stdout
+
+
+@pytest.mark.mpi
 def test_a_rank_that_ends_before_the_job_keeps_nobody_waiting_for_ever() -> None:
     """The others wait within MPI's start, and MPICH's launcher sees nothing wrong."""
     code = ("import os, sys\nfrom minipar.comm import start\nstart.START = 1.0\n"

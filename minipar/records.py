@@ -1,0 +1,72 @@
+"""Records (dataclasses) whose fields are checked: each value must be of the type that its field declares.
+
+Python does not check annotations. What comes from a file or from a caller may be "8" where 8 belongs, and would fail late,
+far from where it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import cache
+from numbers import Integral, Real
+from typing import Any, TypeVar, get_type_hints
+
+from minipar.errors import ConfigError, shown
+
+Record = TypeVar("Record")
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number, Python's or NumPy's; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a real number that a float can hold, NaN and infinity included."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
+# What a field declares: how to test a value for it, and what to ask for.
+KINDS: dict[object, tuple[Callable[[object], bool], str]] = {
+    int: (is_whole, "a whole number"),
+    float: (is_number, "a number"),
+    bool: (lambda value: isinstance(value, bool), "true or false"),
+    str: (lambda value: isinstance(value, str), "a text"),
+    int | None: (lambda value: value is None or is_whole(value), "a whole number, or nothing"),
+    tuple[int, ...]: (lambda value: isinstance(value, tuple) and all(map(is_whole, value)), "a tuple of whole numbers"),
+}
+
+
+def require_types(record: object) -> None:
+    """Raises ConfigError, which names the first field whose value is of another type than the field declares."""
+    for name, kind in _declared(type(record)).items():
+        fits, wanted = KINDS[kind]
+        if not fits(value := getattr(record, name)):
+            raise ConfigError(f"{name} is {shown(value)}; it must be {wanted}")
+
+
+def record_from(kind: type[Record], values: Any, what: str) -> Record:
+    """The record that a file describes by a dictionary; a field that is left out has its default.
+
+    what: what the record is, for errors. Raises ConfigError for anything that is not such a dictionary, and as the record does.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{what} is {shown(values)}; it must be a list of fields with their values")
+    if unknown := [name for name in values if name not in {field.name for field in fields(kind)}]:       # type: ignore[arg-type]
+        raise ConfigError(f"it tells of {', '.join(map(str, unknown))}, which this minipar does not know; "
+                          f"use the version of minipar that wrote it")
+    record = kind(**values)
+    require_types(record)
+    return record
+
+
+@cache
+def _declared(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
