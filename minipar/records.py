@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from functools import cache
 from numbers import Integral, Real
 from typing import Any, TypeVar, get_type_hints
 
@@ -46,7 +45,7 @@ KINDS: dict[object, tuple[Callable[[object], bool], str]] = {
 
 def require_types(record: object) -> None:
     """Raises ConfigError, which names the first field whose value is of another type than the field declares."""
-    for name, kind in _declared(type(record)).items():
+    for name, kind in get_type_hints(type(record)).items():
         fits, wanted = KINDS[kind]
         if not fits(value := getattr(record, name)):
             raise ConfigError(f"{name} is {shown(value)}; it must be {wanted}")
@@ -65,8 +64,3 @@ def record_from(kind: type[Record], values: Any, what: str) -> Record:
     record = kind(**values)
     require_types(record)
     return record
-
-
-@cache
-def _declared(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)

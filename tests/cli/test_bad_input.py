@@ -236,14 +236,15 @@ def test_the_same_in_a_process_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", ["train --lr=--", "train --data=--", "train --resume=--", "verify --dp=--", "trace --alpha=--",
-                                   "schedule simulate 1f1b --costs=--", "generate --run=--", "launch -n=-- x", "lesson run 1 --out=--"])
+                                   "schedule simulate 1f1b --costs=--", "generate --run=--",
+                                   "launch -n=-- x", "lesson run 1 --out=--"])
 def test_two_dashes_are_no_value(capsys: pytest.CaptureFixture[str], words: str) -> None:
     assert "is no value" in refused(capsys, *words.split())
 
 
 @pytest.mark.parametrize("words", [
-    "verify --json", "mutants --no-curves --json", "schedule show 1f1b --json", "schedule show 1f1b --out", "schedule lint 1f1b --json",
-    "schedule simulate 1f1b --json", "trace --out", "lesson run 1 --out"])
+    "verify --json", "mutants --no-curves --json", "schedule show 1f1b --json", "schedule show 1f1b --out",
+    "schedule lint 1f1b --json", "schedule simulate 1f1b --json", "trace --out", "lesson run 1 --out"])
 @pytest.mark.parametrize("place", ["/proc/none/x.png", "{folder}/file/x.png", "{folder}/" + 300 * "x" + "/y.png"])
 def test_places_for_results_are_tried_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                                       monkeypatch: pytest.MonkeyPatch, words: str, place: str) -> None:

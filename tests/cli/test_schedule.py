@@ -77,7 +77,8 @@ def test_simulate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("costs, message, plain", [
     ("F=18.5/3,B=1e-1,W=.5", "6e-1", "F=37/6,B=1/10,W=1/2"), ("F=1E2,B=2.,W=1/.5", "0.6", "F=100,B=2,W=2"),
     ("F=1:2e0:3/1:4,B=1e+1,W=0", "3/5", "F=1:2:3:4,B=10,W=0")])
-def test_times_may_be_fractions_and_have_exponents(capsys: pytest.CaptureFixture[str], costs: str, message: str, plain: str) -> None:
+def test_times_may_be_fractions_and_have_exponents(capsys: pytest.CaptureFixture[str], costs: str, message: str,
+                                                   plain: str) -> None:
     words = ("simulate", "gpipe", "--costs")
     assert printed(capsys, *words, costs, "--comm", message) == printed(capsys, *words, plain, "--comm", "0.6")
 
