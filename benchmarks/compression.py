@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from minipar.autograd import no_grad
+from minipar.autograd import no_grad, tokens_that_count
 from minipar.checkpoint.archive import save
 from minipar.compress import prune, quantize
 from minipar.compress.distill import Distillation, Recipe, matching_layers, take_layers
@@ -72,7 +72,7 @@ class Subject:
     def loss(self, model: GPT) -> float:
         """Nats per token over the validation windows."""
         with no_grad():
-            sums = [(model.loss(*batch, count=1).item(), batch[1].size) for batch in self.validation]
+            sums = [(model.loss(*batch, count=1).item(), tokens_that_count(batch[1])) for batch in self.validation]
         return sum(total for total, _ in sums) / sum(size for _, size in sums)
 
     def row(self, method: str, setting: str, model: GPT, packed: tuple[dict, dict]) -> Row:

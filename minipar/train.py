@@ -1,8 +1,8 @@
 """Training: a global batch, its shares and micro-batches, backward for each, one step of the optimiser.
 
-The loss is (sum over all tokens of the global batch) / (number of those tokens). Every micro-batch on every rank divides by
-the same number, so gradients of pieces of any sizes add up to the gradient of the batch, with no factor to correct
-afterwards.
+The loss is (sum over the targets of the global batch that count) / (their number); padding does not count. Every rank sees
+the targets of the whole batch, so every micro-batch on every rank divides by the same number. Gradients of pieces of any
+sizes then add up to the gradient of the batch, with no factor to correct afterwards.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from minipar.autograd import tokens_that_count
 from minipar.checkpoint.match import require_match
 from minipar.comm.collectives import all_reduce, even_counts
 from minipar.config import ModelConfig, TrainConfig
 from minipar.data.batches import Batches, EvaluationBatches, split
 from minipar.data.tokenizer import Tokenizer
-from minipar.errors import CheckpointError, DivergenceError, LayoutError, ScheduleError
+from minipar.errors import CheckpointError, DataError, DivergenceError, LayoutError, ScheduleError
 from minipar.nn import NO_DROPOUT, Dropout, Parameter, Serial
 from minipar.optim import OPTIMIZERS, Flat, clip, constant, cosine, warm_up
 from minipar.parallel.bitwise import tree_sum
@@ -41,9 +42,9 @@ from minipar.schedule.instruction import Schedule
 
 @dataclass(frozen=True)
 class Step:
-    """What one training step did. loss: nats per token; norm: of the gradient before clipping; seconds: wall-clock time.
+    """What one training step did. loss: nats per target that counts; norm: of the gradient before clipping; seconds: wall-clock time.
 
-    scale: the loss scale of mixed precision. skipped: the scaled gradient overflowed, and no weight was changed.
+    tokens: of the global batch, padding included. scale: the loss scale of mixed precision. skipped: the scaled gradient overflowed, and no weight was changed.
     """
 
     step: int
@@ -102,7 +103,8 @@ class Trainer:
 
     @np.errstate(all="ignore")                                      # NaN and infinity are looked for below, and traced
     def step(self) -> Step:
-        """One optimiser step. Raises DivergenceError, and changes no weight, where loss or gradient are not finite.
+        """One optimiser step. Raises DivergenceError, and changes no weight, where loss or gradient are not finite; DataError,
+        on every rank and before anything is computed, where no target of the global batch counts.
 
         With a loss scale, a step whose gradient is not finite is skipped on all ranks; too many of them in a row raise.
         """
@@ -123,9 +125,8 @@ class Trainer:
 
     @np.errstate(all="ignore")
     def validate(self) -> float:
-        """Mean loss over the validation windows, in nats per token. Ranks of dp share the batches; every layout adds alike.
-
-        Raises DivergenceError where it is not finite.
+        """Mean loss over the validation windows, in nats per target that counts. Ranks of dp share the batches; every layout
+        adds alike. Raises DivergenceError where it is not finite, DataError where no target counts.
         """
         batches = list(self.validation)
         mine = range(self.grid.dp.rank, len(batches), self.grid.dp.size)
@@ -137,7 +138,7 @@ class Trainer:
         if not np.isfinite(sums).all():
             first = int(np.argmin(np.isfinite(sums)))
             raise self._diverged(f"validation before step {self.done}: loss {sums[first]:g}", batches[first][0])
-        return math.fsum(sums) / sum(targets.size for _, targets in batches)
+        return math.fsum(sums) / _require_targets("the validation windows", *(targets for _, targets in batches))
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and metadata for a checkpoint: whole arrays on rank 0, none elsewhere. All ranks call it.
@@ -219,9 +220,10 @@ class Trainer:
         The loss is 0 on ranks of pp that do not have the last stage.
         """
         rate, seed, step = self.model.dropout, self.config.seed, self.done
+        count = _require_targets(f"batch {step}", targets)
         batch = [MicroBatch(inputs[rows], targets[rows], Dropout(rate, seed, step, rows) if rate else NO_DROPOUT)
                  for rows in pieces]
-        return float(sum(self._run(self.schedule(len(pieces)), batch, targets.size, expect)))
+        return float(sum(self._run(self.schedule(len(pieces)), batch, count, expect)))
 
     def _run(self, schedule: Schedule, batch: Sequence[MicroBatch], count: int,
              expect: Callable[[Iterable[Parameter]], object] = nothing) -> np.ndarray:
@@ -249,6 +251,14 @@ def _require_same_model(own: Mapping[str, Any], saved: Mapping[str, Any], where:
     if wrong:
         raise CheckpointError(f"{where} is of another model: it has {', '.join(wrong)}; "
                               f"resume with the sizes it was trained with, or start a new run")
+
+
+def _require_targets(what: str, *targets: np.ndarray) -> int:
+    """How many targets count. Raises DataError where none does: there is no mean."""
+    if not (count := sum(map(tokens_that_count, targets))):
+        raise DataError(f"all {sum(one.size for one in targets)} targets of {what} are to be ignored, so there is no mean; "
+                        f"give text in which at least one counts")
+    return count
 
 
 def _learning_rate(config: TrainConfig) -> Callable[[int], float]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from minipar.autograd import Tensor, backward
+from minipar.autograd import Tensor, backward, tokens_that_count
 from minipar.comm.counting import Counting
 from minipar.comm.protocol import Communicator
 from minipar.config import Layout, ModelConfig
@@ -63,7 +63,7 @@ def pipelined(comm: Communicator, model: ModelConfig, inputs: np.ndarray, target
     pieces = np.array_split(np.arange(len(inputs)), schedule.micro_batches)
     counting.traffic.tallies.clear()
     Pipeline(stages, schedule, grid.pp, watch).run([MicroBatch(inputs[rows], targets[rows], NO_DROPOUT) for rows in pieces],
-                                                   count=targets.size)
+                                                   count=tokens_that_count(targets))
     sent = counting.traffic.total().bytes
     stages.add_tied(flat)
     return {name: gradient.copy() for name, gradient in flat.by_name(flat.gradient()).items()}, sent, max(tapes)

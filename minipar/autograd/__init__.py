@@ -27,7 +27,7 @@ from minipar.autograd.fused import (
     linear,
     unembedding,
 )
-from minipar.autograd.fused.cross_entropy import IGNORE
+from minipar.autograd.fused.cross_entropy import IGNORE, tokens_that_count
 from minipar.autograd.gradcheck import GradientCheck, gradcheck
 from minipar.autograd.hessian import hessian_vector_product
 from minipar.autograd.inlet import inlet
@@ -47,6 +47,6 @@ __all__ = [
     "IGNORE", "Deferred", "GradientCheck", "Tensor", "absolute", "add_bias", "backward", "broadcast_to", "causal_attention",
     "concatenate", "cross_entropy", "dropout", "embedding", "exp", "gelu", "gradcheck", "hessian_vector_product", "inlet",
     "layernorm", "linear", "log", "log_softmax", "matmul", "max", "maximum", "mean", "no_grad", "plain_gelu", "recompute",
-    "record", "relu", "reshape", "sigmoid", "softmax", "split", "sqrt", "sum", "swapaxes", "tanh", "transpose", "unembedding",
-    "where",
+    "record", "relu", "reshape", "sigmoid", "softmax", "split", "sqrt", "sum", "swapaxes", "tanh", "tokens_that_count",
+    "transpose", "unembedding", "where",
 ]

@@ -141,5 +141,8 @@ class GPT(Module):
 
     def loss(self, x: np.ndarray | Tensor, targets: np.ndarray, *, count: int | None = None,
              dropout: Dropout = NO_DROPOUT) -> Tensor:
-        """Cross-entropy in nats, summed over targets and divided by `count` (left out: their number), see cross_entropy."""
+        """Cross-entropy in nats, summed over targets that count and divided by `count` (left out: their number).
+
+        Pieces of a batch all divide by the number of the whole batch: see cross_entropy.
+        """
         return self.head.cross_entropy(self.forward(x, dropout=dropout), targets, count)

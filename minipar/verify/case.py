@@ -8,6 +8,7 @@ micro-batches have uneven numbers of tokens too.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 
 from minipar.autograd import IGNORE
 from minipar.config import Layout, ModelConfig, TrainConfig
-from minipar.data.batches import Batch, Batches
+from minipar.data.batches import Batch, Batches, EvaluationBatches
 from minipar.data.markov import MarkovSource
 from minipar.data.tokenizer import CharTokenizer, Tokenizer
 from minipar.errors import ConfigError
@@ -80,6 +81,7 @@ def make_trainer(case: Case, run: str, grid: Grid, region: Serial, watch: Watch 
     config = replace(case.train, **ALIKE, **RUNS[run])
     trainer = Trainer(case.model, config, *text_of(case.model.vocabulary), grid, region, watch)
     trainer.batches = Padded(trainer.batches, case.train.seed)
+    trainer.validation = PaddedWindows(trainer.validation, case.train.seed)
     for p in trainer.flat.parameters:
         p.data += p.own(0.3 * stream(case.train.seed, "verify", p.name).standard_normal(p.whole))
     return trainer
@@ -106,6 +108,22 @@ class Padded(Batches):
         self._batches, self._seed = batches, seed
 
     def get(self, step: int) -> Batch:
-        inputs, targets = self._batches.get(step)
-        padding = stream(self._seed, "padding", step).random(targets.shape) < PADDING
-        return inputs, np.where(padding, IGNORE, targets)
+        return _padded(self._batches.get(step), self._seed, "padding", step)
+
+
+class PaddedWindows(EvaluationBatches):
+    """The same windows of validation, in which some targets do not count."""
+
+    def __init__(self, batches: EvaluationBatches, seed: int):
+        self._batches, self._seed = batches, seed
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (_padded(batch, self._seed, "validation padding", number) for number, batch in enumerate(self._batches))
+
+
+def _padded(batch: Batch, seed: int, what: str, number: int) -> Batch:
+    inputs, targets = batch
+    return inputs, np.where(stream(seed, what, number).random(targets.shape) < PADDING, IGNORE, targets)

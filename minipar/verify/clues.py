@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minipar.autograd import tokens_that_count
 from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
 from minipar.plan.parameters import rank_shapes
@@ -16,7 +17,7 @@ from minipar.verify.record import Record, Run
 CLEAN = 1e-6                                                        # relative: what is closer than that is taken as meant
 
 # ratio: to the right array, None if it is no multiple of it. sums: axes over which the ranks' arrays add up to it.
-# shape: whether the shapes are equal.
+# shape: whether the shapes are equal. own: the targets of the first batch that count, by those that this rank has of them.
 Clue = dict[str, Any]
 
 
@@ -28,7 +29,8 @@ def gradient_clues(run: Run, mine: Record, limit: float) -> dict[str, Clue]:
     whole = {name: array for name, array in arrays.items() if name not in cut}                 # in the same order on all ranks
     sums = {"dp": _summed(arrays, run.grid.dp), "tp": _summed(whole, run.grid.tp), "pp": _over_both_ends(run, arrays)}
     wanted = {name: one.own(mine["gradients"][name].values) for name, one in seen.items() if name in mine["gradients"]}
-    return {name: _clue(arrays[name], want, {axis: total[name] for axis, total in sums.items() if name in total})
+    own = whole_by_own(run)
+    return {name: _clue(own, arrays[name], want, {axis: total[name] for axis, total in sums.items() if name in total})
             for name, want in wanted.items() if difference(arrays[name], want)[1] > limit}
 
 
@@ -38,10 +40,10 @@ def place_clue(run: Run, mine: Record, item: str, place: str) -> Clue | None:
     if place not in seen and place not in mine[item]:
         return None
     if place not in seen or place not in mine[item]:
-        return {"ratio": None, "sums": [], "shape": False}
+        return {"ratio": None, "sums": [], "shape": False, "own": 1.0}
     whole = seen[place].values.shape[1] == run.trainer.model.context        # not a share of the tokens
     sums = _summed({place: seen[place].values}, run.grid.tp) if whole else {}
-    return _clue(seen[place].values, seen[place].own(mine[item][place].values), {"tp": sums[place]} if sums else {})
+    return _clue(whole_by_own(run), seen[place].values, seen[place].own(mine[item][place].values), {"tp": sums[place]} if sums else {})
 
 
 def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
@@ -52,9 +54,22 @@ def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
     return r if abs(got - r * want).max() <= CLEAN * abs(want).max() else None
 
 
-def _clue(got: np.ndarray, want: np.ndarray, sums: dict[str, np.ndarray]) -> Clue:
+def whole_by_own(run: Run) -> float:
+    """The targets of the first global batch that count, by those of them that this rank of dp has; 0 if it has none."""
+    targets = run.trainer.batches.get(0)[1]
+    own = tokens_that_count(targets[run.trainer.rows])
+    return tokens_that_count(targets) / own if own else 0.0
+
+
+def counting_part(run: Run) -> float:
+    """The part of the targets of the first global batch that count."""
+    targets = run.trainer.batches.get(0)[1]
+    return tokens_that_count(targets) / targets.size
+
+
+def _clue(own: float, got: np.ndarray, want: np.ndarray, sums: dict[str, np.ndarray]) -> Clue:
     axes = [axis for axis, total in sums.items() if difference(total, want)[1] <= CLEAN]
-    return {"ratio": ratio(got, want), "sums": axes, "shape": got.shape == want.shape}
+    return {"ratio": ratio(got, want), "sums": axes, "shape": got.shape == want.shape, "own": own}
 
 
 def _summed(arrays: Mapping[str, np.ndarray], group: Communicator) -> dict[str, np.ndarray]:

@@ -22,6 +22,7 @@ class Evidence:
     activations   the clues to that wrong one, of every rank that has it
     gradients     every rank's clues by parameter
     losses        every rank's ratio of its loss to the right one
+    counting      the part of the targets of the first global batch that count
     parameters    how many there are, over all stages
     """
 
@@ -29,6 +30,7 @@ class Evidence:
     activations: dict[str, list[Clue]]
     gradients: list[dict[str, Clue]]
     losses: list[float | None]
+    counting: float
     parameters: int
 
 
@@ -51,7 +53,7 @@ def explain(case: Case, findings: Sequence[Finding], evidence: Evidence) -> list
 def _after_forward(case: Case, wrong: Mapping[str, str], evidence: Evidence) -> list[str]:
     texts = []
     if "loss" in wrong:
-        texts.append("all activations are right, the loss is not" + _loss(case, evidence.losses))
+        texts.append("all activations are right, the loss is not" + _loss(case, evidence))
     if "backward" in wrong:
         texts.append(f"backward, which begins at the loss, {_place(case, evidence, 'backward')}")
     if "gradients" in wrong:
@@ -73,7 +75,7 @@ def _after_forward(case: Case, wrong: Mapping[str, str], evidence: Evidence) -> 
 def _place(case: Case, evidence: Evidence, item: str) -> str:
     before, place = evidence.place[item]
     right = f"is right {before} and " if before else ""
-    return f"{right}goes wrong {place}{_between(case, before, place)}: it is {_kind(case, evidence.activations[item])}"
+    return f"{right}goes wrong {place}{_between(case, before, place)}: it is {_kind(case, evidence, evidence.activations[item])}"
 
 
 def _between(case: Case, before: str, place: str) -> str:
@@ -84,14 +86,15 @@ def _between(case: Case, before: str, place: str) -> str:
     return f", behind the boundary of stages {found[0]} and {found[1]}" if len(set(found)) == 2 else ""
 
 
-def _loss(case: Case, losses: Sequence[float | None]) -> str:
+def _loss(case: Case, evidence: Evidence) -> str:
+    losses = evidence.losses
     known, layout = [loss for loss in losses if loss is not None], case.layout
     if len(known) == len(losses) and layout.pp > 1 and min(known) == 0 and math.isclose(max(known), 1, rel_tol=CLEAN):
         return ": only ranks with the last stage have it, so its sum over pp is missing"
     if len(known) == len(losses) and layout.dp > 1 and math.isclose(sum(known), layout.tp * layout.pp, rel_tol=CLEAN):
         return ": the ranks of dp have parts of it that add up to it, so its sum over dp is missing"
     if known and max(known) - min(known) <= CLEAN:
-        return f": it is {known[0]:.6g} times the right value{_meaning(case, known[0])}"
+        return f": it is {known[0]:.6g} times the right value{_meaning(case, evidence, known[0])}"
     return ", and differs from rank to rank"
 
 
@@ -101,7 +104,7 @@ def _gradients(case: Case, evidence: Evidence) -> list[str]:
     names = list(dict.fromkeys(name for found in ranks for name in found))
     kinds: dict[str, list[str]] = {}
     for name in names:
-        kinds.setdefault(_kind(case, [found[name] for found in ranks if name in found]), []).append(name)
+        kinds.setdefault(_kind(case, evidence, [found[name] for found in ranks if name in found]), []).append(name)
     only = ""
     if all(name.endswith(ROW_BIASES) for name in names):
         only = ", only row biases, which are added once, after the sum over tp"
@@ -111,33 +114,36 @@ def _gradients(case: Case, evidence: Evidence) -> list[str]:
             f"{kind}" for kind, members in kinds.items()]
 
 
-def _kind(case: Case, clues: Sequence[Clue]) -> str:
+def _kind(case: Case, evidence: Evidence, clues: Sequence[Clue]) -> str:
     """clues: of one array, on the ranks where it is wrong."""
     if not all(clue["shape"] for clue in clues):
         return "of another shape: samples, tokens or units are missing, or one too many"
     ratios = [clue["ratio"] for clue in clues]
     if None not in ratios and max(ratios) - min(ratios) <= CLEAN:
-        return _multiple(case, ratios[0])
+        return _multiple(case, evidence, ratios[0])
     for axis in ("dp", "tp", "pp"):
         if all(axis in clue["sums"] for clue in clues):
             return f"a part on each rank, and the sum over {axis} is right, so a reduce over {axis} is missing"
+    if None not in ratios and all(math.isclose(clue["ratio"], clue["own"], rel_tol=CLEAN) for clue in clues):
+        return f"{', '.join(f'{r:.4g}' for r in ratios[:4])} times the right value: each rank divides by its own targets that count"
     if None not in ratios:
         factors = ", ".join(f"{r:.4g}" for r in ratios[:4])
         return f"off by another factor on each rank ({factors}): ranks scale by numbers of their own"
     return "no multiple of the right value"
 
 
-def _multiple(case: Case, ratio: float) -> str:
+def _multiple(case: Case, evidence: Evidence, ratio: float) -> str:
     if abs(ratio) <= CLEAN:
         return "zero: nothing arrives"
     if abs(ratio - 1) <= CLEAN:
         return "right to some digits only: precision is lost on the way"
-    return f"{ratio:.6g} times the right value{_meaning(case, ratio)}"
+    return f"{ratio:.6g} times the right value{_meaning(case, evidence, ratio)}"
 
 
-def _meaning(case: Case, ratio: float) -> str:
+def _meaning(case: Case, evidence: Evidence, ratio: float) -> str:
     dp, tp, pieces = case.layout.dp, case.layout.tp, case.train.micro_batches
     known = [
+        (evidence.counting, "the part of the targets that count: padding is counted too"),
         (dp, f"dp = {dp}: each rank divides by its own tokens, and the mean over dp is missing"),
         (1 / dp, f"1/dp for dp = {dp}: averaged twice, the loss divides by the tokens of the global batch already"),
         (pieces, f"as many as there are micro-batches ({pieces}): each of them divides by its own tokens"),

@@ -11,7 +11,7 @@ from minipar.comm.gathered import gathered
 from minipar.comm.protocol import Communicator
 from minipar.verify.bits import exact_items
 from minipar.verify.case import RUNS, Case
-from minipar.verify.clues import gradient_clues, place_clue, ratio
+from minipar.verify.clues import counting_part, gradient_clues, place_clue, ratio
 from minipar.verify.explain import Evidence, explain
 from minipar.verify.findings import Finding, difference, differences, over_ranks, tolerance
 from minipar.verify.record import Record, Run, Seen, part_of, run_alone, run_rank
@@ -83,7 +83,7 @@ def _explanations(world: Communicator, report: Report, run: Run, reference: Reco
                              "loss": ratio(loss.values, right.values)}, "verify clues of all")
     return explain(report.case, report.findings, Evidence(
         place, {item: [rank["activations"][item] for rank in ranks if rank["activations"][item]] for item in items},
-        [rank["gradients"] for rank in ranks], [rank["loss"] for rank in ranks], len(reference["gradients"])))
+        [rank["gradients"] for rank in ranks], [rank["loss"] for rank in ranks], counting_part(run), len(reference["gradients"])))
 
 
 def _wrong(seen: Mapping[str, Seen], mine: Mapping[str, Seen], limit: float) -> list[str]:

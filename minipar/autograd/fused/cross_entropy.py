@@ -19,6 +19,11 @@ from minipar.errors import DataError, ShapeError
 IGNORE = -1                                                         # a target that is no target, e.g. padding
 
 
+def tokens_that_count(targets: np.ndarray) -> int:
+    """How many targets are not ignored: what the loss of a global batch [B, T] is divided by (PyTorch's ignore_index)."""
+    return int(np.count_nonzero(targets != IGNORE))
+
+
 def plain_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None) -> Tensor:
     """The definition of `cross_entropy`, op by op."""
     counted = np.flatnonzero(targets.reshape(-1) != IGNORE)
@@ -31,8 +36,8 @@ def plain_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None 
 def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None) -> Tensor:
     """Sum of the losses of all tokens that are not ignored, divided by `tokens` -> a scalar, in nats per token.
 
-    logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `tokens` is the number of tokens of the whole global
-    batch; when a batch is cut into micro-batches or over ranks, every piece divides by the same number and the pieces add
+    logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `tokens` is the number of targets that count in
+    the whole global batch; when a batch is cut into micro-batches or over ranks, every piece divides by the same number and the pieces add
     up to the loss. Left out, it is the number of targets here that count. Raises ShapeError where there is not one integer
     per row of logits, DataError for a target outside the vocabulary, or where no target counts.
     """
@@ -57,7 +62,7 @@ def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int, t
     if targets.shape != rows or targets.dtype.kind not in "iu":
         raise ShapeError(f"cross-entropy: targets are {targets.dtype} {targets.shape}, the logits want integers {rows}")
     counts = targets.reshape(-1) != IGNORE
-    tokens = int(counts.sum()) if tokens is None else tokens
+    tokens = tokens_that_count(targets) if tokens is None else tokens
     if not tokens:
         raise DataError(f"cross-entropy: all {targets.size} targets are to be ignored, so there is no mean; give at least one")
     if targets.size and not min(IGNORE, 0) <= targets.min() <= targets.max() < vocabulary:

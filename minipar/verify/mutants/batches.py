@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minipar import train
 from minipar.autograd import backward
 from minipar.comm.collectives import all_reduce
 from minipar.nn import GPT
@@ -51,12 +52,18 @@ def own_tokens_then_mean() -> list[Change]:
     return [*_own_tokens(lambda trainer: 1 / trainer.grid.dp.size), _averaged()]
 
 
+@mutant("loss", dp=2, micro_batches=PIECES)
+def padding_counted() -> list[Change]:
+    """The loss is divided by all targets, those that are to be ignored too: the more padding, the smaller the gradient."""
+    return [Change(train, "tokens_that_count", lambda targets: targets.size)]
+
+
 def _own_tokens(report: Callable[[Trainer], float]) -> list[Change]:
     """report: what the loss that is told is multiplied by."""
     original = Trainer._backward
 
     def of_rank(trainer: Trainer, inputs: np.ndarray, targets: np.ndarray, pieces: Pieces, expect: Expect) -> float:
-        few = targets[trainer.rows]                                 # its size divides
+        few = targets[trainer.rows]                                 # its targets that count divide
         moved = [rows - trainer.rows[0] for rows in pieces]
         return report(trainer) * original(trainer, inputs[trainer.rows], few, moved, expect)
     return [Change(Trainer, "_backward", of_rank)]
