@@ -42,9 +42,11 @@ from minipar.schedule.instruction import Schedule
 
 @dataclass(frozen=True)
 class Step:
-    """What one training step did. loss: nats per target that counts; norm: of the gradient before clipping; seconds: wall-clock time.
+    """What one training step did. loss: nats per target that counts; norm: of the gradient before clipping; seconds:
+    wall-clock time.
 
-    tokens: of the global batch, padding included. scale: the loss scale of mixed precision. skipped: the scaled gradient overflowed, and no weight was changed.
+    tokens: of the global batch, padding included. scale: the loss scale of mixed precision. skipped: the scaled gradient
+    overflowed, and no weight was changed.
     """
 
     step: int

@@ -57,9 +57,9 @@ class Pipeline:
             expect: Callable[[list[Parameter]], object] = nothing) -> np.ndarray:
         """Add the gradient of the batch to the stages' parameters; returns the loss of each micro-batch, float64 [m].
 
-        The losses are zero on all ranks but the one that has the last stage. count: what the loss is divided by, the
-        targets of the global batch that count. scale: what the gradient is multiplied by (mixed precision). expect(parameters): called before the
-        last backward that reaches these parameters.
+        The losses are zero on all ranks but the one that has the last stage. count: what the loss is divided by, the targets
+        of the global batch that count. scale: what the gradient is multiplied by (mixed precision). expect(parameters):
+        called before the last backward that reaches these parameters.
         """
         execution = Execution(self, batch, count, scale)
         for step in self.program:

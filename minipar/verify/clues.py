@@ -43,7 +43,8 @@ def place_clue(run: Run, mine: Record, item: str, place: str) -> Clue | None:
         return {"ratio": None, "sums": [], "shape": False, "own": 1.0}
     whole = seen[place].values.shape[1] == run.trainer.model.context        # not a share of the tokens
     sums = _summed({place: seen[place].values}, run.grid.tp) if whole else {}
-    return _clue(whole_by_own(run), seen[place].values, seen[place].own(mine[item][place].values), {"tp": sums[place]} if sums else {})
+    want = seen[place].own(mine[item][place].values)
+    return _clue(whole_by_own(run), seen[place].values, want, {"tp": sums[place]} if sums else {})
 
 
 def ratio(got: np.ndarray, want: np.ndarray) -> float | None:

@@ -21,8 +21,8 @@ from minipar.verify.case import text_of
 
 V, T, B, LR = 13, 6, 5, 0.5
 MODEL = ModelConfig(vocabulary=V, context=T, layers=2, heads=2, width=8, hidden=12)
-LAYOUTS = [Layout(), Layout(dp=2), Layout(dp=3, gradients="buckets"), Layout(dp=4, gradients="parameter"), Layout(tp=2), Layout(pp=2),
-           Layout(dp=2, gradients="bitwise"), Layout(dp=2, gradients="shared"), Layout(dp=2, pp=2, tp=2),
+LAYOUTS = [Layout(), Layout(dp=2), Layout(dp=3, gradients="buckets"), Layout(dp=4, gradients="parameter"), Layout(tp=2),
+           Layout(pp=2), Layout(dp=2, gradients="bitwise"), Layout(dp=2, gradients="shared"), Layout(dp=2, pp=2, tp=2),
            Layout(tp=2, sequence_parallel=True)]
 PADDING = np.random.default_rng(0).random((B, T))
 # What is padding: nothing, a quarter, nearly all, and all that the first rank of dp and the first micro-batch have.

@@ -36,10 +36,10 @@ def plain_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None 
 def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None) -> Tensor:
     """Sum of the losses of all tokens that are not ignored, divided by `tokens` -> a scalar, in nats per token.
 
-    logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `tokens` is the number of targets that count in
-    the whole global batch; when a batch is cut into micro-batches or over ranks, every piece divides by the same number and the pieces add
-    up to the loss. Left out, it is the number of targets here that count. Raises ShapeError where there is not one integer
-    per row of logits, DataError for a target outside the vocabulary, or where no target counts.
+    logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `tokens` is the number of targets that count in the
+    whole global batch; when a batch is cut into micro-batches or over ranks, every piece divides by the same number and the
+    pieces add up to the loss. Left out, it is the number of targets here that count. Raises ShapeError where there is not one
+    integer per row of logits, DataError for a target outside the vocabulary, or where no target counts.
     """
     V, shape = logits.shape[-1], logits.shape
     flat = targets.reshape(-1)
