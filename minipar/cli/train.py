@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import itertools
 import shlex
+import signal
 import sys
 from dataclasses import asdict, replace
 
@@ -75,7 +76,7 @@ def _train_and_tell(trainer: Trainer, folder: Run, world: Counting, trace: bool,
     if world.rank == 0:
         _draw(folder)
         if stopped:
-            print(f"minipar train: stopped by {interruption.name} after step {trainer.done} of {trainer.config.steps}, saved; "
+            print(f"minipar train: stopped by {signal.Signals(stopped).name} after step {trainer.done} of {trainer.config.steps}, saved; "
                   f"go on with: minipar train --resume {shlex.quote(str(folder.folder))}", file=sys.stderr)
         else:
             print(*folder.summarise(_summary(trainer, folder, costs, traced)), sep="\n")
