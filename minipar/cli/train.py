@@ -76,8 +76,9 @@ def _train_and_tell(trainer: Trainer, folder: Run, world: Counting, trace: bool,
     if world.rank == 0:
         _draw(folder)
         if stopped:
-            print(f"minipar train: stopped by {signal.Signals(stopped).name} after step {trainer.done} of {trainer.config.steps}, saved; "
-                  f"go on with: minipar train --resume {shlex.quote(str(folder.folder))}", file=sys.stderr)
+            name, run = signal.Signals(stopped).name, shlex.quote(str(folder.folder))
+            print(f"minipar train: stopped by {name} after step {trainer.done} of {trainer.config.steps}, saved; "
+                  f"go on with: minipar train --resume {run}", file=sys.stderr)
         else:
             print(*folder.summarise(_summary(trainer, folder, costs, traced)), sep="\n")
     return 128 + stopped if stopped else 0
