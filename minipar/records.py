@@ -46,9 +46,13 @@ KINDS: dict[object, tuple[Callable[[object], bool], str]] = {
 def require_types(record: object) -> None:
     """Raises ConfigError, which names the first field whose value is of another type than the field declares."""
     for name, kind in get_type_hints(type(record)).items():
-        fits, wanted = KINDS[kind]
-        if not fits(value := getattr(record, name)):
-            raise ConfigError(f"{name} is {shown(value)}; it must be {wanted}")
+        _require_type(name, getattr(record, name), kind)
+
+
+def _require_type(name: str, value: object, kind: object) -> None:
+    fits, wanted = KINDS[kind]
+    if not fits(value):
+        raise ConfigError(f"{name} is {shown(value)}; it must be {wanted}")
 
 
 def record_from(kind: type[Record], values: Any, what: str) -> Record:
@@ -61,6 +65,7 @@ def record_from(kind: type[Record], values: Any, what: str) -> Record:
     if unknown := [name for name in values if name not in {field.name for field in fields(kind)}]:       # type: ignore[arg-type]
         raise ConfigError(f"it tells of {', '.join(map(str, unknown))}, which this minipar does not know; "
                           f"use the version of minipar that wrote it")
-    record = kind(**values)
-    require_types(record)
-    return record
+    declared = get_type_hints(kind)
+    for name, value in values.items():
+        _require_type(name, value, declared[name])
+    return kind(**values)

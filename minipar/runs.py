@@ -14,7 +14,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,21 @@ import numpy as np
 from minipar.checkpoint.archive import load
 from minipar.checkpoint.atomic import refusals_named, remove_leftovers, replacing
 from minipar.checkpoint.claim import claimed
+from minipar.checkpoint.contents import require_run, require_sound
 from minipar.checkpoint.folder import Checkpoints
-from minipar.config import ModelConfig, TrainConfig
+from minipar.config import ModelConfig
 from minipar.data.tokenizer import Tokenizer, tokenizer_from_dict
 from minipar.errors import CheckpointError
 from minipar.nn import GPT
 from minipar.parallel.grid import Grid
 from minipar.parallel.stages import Stages, parts_of, schedule_of
 from minipar.parallel.tensor import region_of
+from minipar.records import is_number, is_whole
 from minipar.train import Trainer
+from minipar.untrusted.files import GIB, opened
+from minipar.untrusted.plain import parse_json
 
-META = {"model", "train", "tokenizer", "text", "done", "optimizer_steps"}       # what the checkpoint of a run tells
+LARGEST_METRICS, LONGEST_LINE = 4 * GIB, 10_000                     # bytes
 
 
 class Run:
@@ -109,18 +112,12 @@ class Run:
         if path is None:
             raise CheckpointError(f"{self.folder} holds no checkpoint; train one with: minipar train --out {self.folder}")
         try:
-            arrays, meta = load(path)
+            arrays, meta = load(path, lambda meta, declared: require_run(meta, declared, path))
+            require_sound(arrays, path)
         except CheckpointError as error:
             if isinstance(error.__cause__, OSError):                # it cannot be read; it may be a good one
                 raise
             raise CheckpointError(f"{error} (move this one away, and the one before it counts)") from error
-        if lacking := sorted(META - meta.keys()):
-            raise CheckpointError(f"{path} is no checkpoint of minipar train: it does not tell {', '.join(lacking)}; "
-                                  f"choose another folder")
-        configs = (("model", ModelConfig), ("train", TrainConfig))
-        if unknown := [name for kind, config in configs for name in meta[kind] if name not in {f.name for f in fields(config)}]:
-            raise CheckpointError(f"{path} tells of {', '.join(unknown)}, which this minipar does not know; "
-                                  f"use the version of minipar that wrote it")
         return path, arrays, meta
 
     def model(self) -> tuple[GPT, Tokenizer]:
@@ -146,13 +143,30 @@ class Run:
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a metrics.jsonl, in order. A line that a kill or a full disk cut short is left out."""
-    if not path.exists():
+    """The lines of a metrics.jsonl, in order. What is no such line, as one that a kill or a full disk cut short, is left out.
+
+    Raises CheckpointError where the file is none that can be read: a pipe, a device, one of more than LARGEST_METRICS bytes.
+    """
+    try:
+        with opened(path, LARGEST_METRICS, CheckpointError) as file:
+            while line := file.readline(LONGEST_LINE):
+                values = _metrics(line, path)
+                if values is not None:
+                    yield values
+    except FileNotFoundError:
         return
-    for line in path.read_bytes().splitlines():
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(values, dict) and "step" in values:
-            yield values
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _metrics(line: bytes, path: Path) -> dict[str, Any] | None:
+    """A line's values, each of them a number or None, if it is whole."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        values = parse_json(line, path, CheckpointError)
+    except CheckpointError:
+        return None
+    if not isinstance(values, dict) or not is_whole(values.get("step")):
+        return None
+    return values if all(value is None or isinstance(value, bool) or is_number(value) for value in values.values()) else None

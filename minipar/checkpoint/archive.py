@@ -8,15 +8,15 @@ The file is what `numpy.savez` writes, a zip archive of `.npy` members, so that 
 
 Each array's checksum stands in checkpoint.json, and the checksum of checkpoint.json is the archive's comment. Nothing is
 interpreted before its checksum is right, and nothing is ever unpickled: a damaged or planted file is an error, never code.
+A checksum proves that the file is as it was written, not who wrote it: shapes, dtypes and sizes are compared all the same.
 The same contents give the same bytes, so that two equal runs leave equal files.
 """
 
 import hashlib
-import io
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -24,8 +24,14 @@ from typing import IO, Any
 import numpy as np
 
 from minipar.checkpoint.atomic import replacing
-from minipar.errors import CheckpointError
+from minipar.errors import CheckpointError, shown
+from minipar.untrusted.arrays import Declared, read_array
+from minipar.untrusted.files import GIB, MIB, opened
+from minipar.untrusted.members import Members
+from minipar.untrusted.plain import parse_json
 
+LARGEST_FILE, LARGEST_HEADER = 64 * GIB, 16 * MIB                   # bytes
+Fits = Callable[[dict[str, Any], dict[str, Declared]], None]
 _FORMAT = "minipar checkpoint 1"                # the number changes whenever an older minipar could misread a newer file
 _HEADER = "checkpoint.json"                     # no array can take this name: those end in .npy
 
@@ -48,14 +54,18 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: M
         archive.comment = _checksum(text).encode()
 
 
-def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def load(path: str | os.PathLike[str], fits: Fits | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and the metadata of a checkpoint.
 
-    Raises CheckpointError if it is missing, unreadable, truncated, damaged, foreign, or in another version of the format.
+    fits(meta, declared): called before any array is read, with the shape and dtype of each; it raises where they are not what the
+    caller needs. Raises CheckpointError if the file is missing, unreadable, truncated, damaged, foreign, or of another version.
     """
     with _opened(path) as archive:
         header = _read_header(archive)
-        arrays = {name: _read_array(archive, name, entry) for name, entry in header["arrays"].items()}
+        entries = {name: _declared(archive, name, entry) for name, entry in header["arrays"].items()}
+        if fits is not None:
+            fits(header["meta"], entries)
+        arrays = {name: _read_array(archive, name, entries[name], entry["blake2b"]) for name, entry in header["arrays"].items()}
     return arrays, header["meta"]
 
 
@@ -77,7 +87,7 @@ class _Checked:
         return self.file.write(data)
 
 
-def _checksum(data: bytes) -> str:
+def _checksum(data: bytes | bytearray) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
@@ -90,54 +100,72 @@ def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> dict
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
+def _opened(path: str | os.PathLike[str]) -> Iterator[Members]:
     path = Path(path)
     try:
-        if path.is_dir():
-            raise CheckpointError(f"{path} is a folder, not a checkpoint; give one of the .npz files in it")
-        with open(path, "rb") as file:
+        with opened(path, LARGEST_FILE, CheckpointError) as file:
             try:
-                archive = zipfile.ZipFile(file)
+                members = Members(file, path, CheckpointError, compressed=False)
+            except CheckpointError:
+                raise
             except Exception as error:          # on damaged bytes zipfile raises what it happens to stumble over
                 raise CheckpointError(f"{path} is no checkpoint, or a truncated one: it does not open as .npz; "
                                       f"use another one") from error
-            with archive:
-                yield archive
+            yield members
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {path}") from error
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
-    if _HEADER not in archive.namelist():
-        raise CheckpointError(f"{archive.filename} is no minipar checkpoint: it holds no {_HEADER}; "
+def _read_header(archive: Members) -> dict[str, Any]:
+    """What checkpoint.json says, once its checksum is right, and it is built as `save` builds it."""
+    if _HEADER not in archive:
+        raise CheckpointError(f"{archive.where} is no minipar checkpoint: it holds no {_HEADER}; "
                               f"give one that minipar wrote")
-    header = json.loads(_verified(archive, _HEADER, archive.comment.decode("ascii", "replace")))
-    if header["format"] != _FORMAT:
-        raise CheckpointError(f"{archive.filename} has the format {header['format']!r}, this minipar reads {_FORMAT!r}; "
+    if archive.size(_HEADER) > LARGEST_HEADER:
+        raise CheckpointError(f"{archive.where} says more than {LARGEST_HEADER:,} bytes about itself; use another checkpoint")
+    header = parse_json(bytes(_verified(archive, _HEADER, archive.comment)), f"{archive.where}: {_HEADER}", CheckpointError)
+    if not isinstance(header, dict) or header.get("format") != _FORMAT:
+        known = header.get("format") if isinstance(header, dict) else header
+        raise CheckpointError(f"{archive.where} has the format {shown(known)}, this minipar reads {_FORMAT!r}; "
                               f"use the version of minipar that wrote it")
+    if not isinstance(header.get("arrays"), dict) or not isinstance(header.get("meta"), dict):
+        raise CheckpointError(f"{archive.where} is damaged: {_HEADER} has no arrays or no meta; use an older checkpoint")
     return header
 
 
-def _read_array(archive: zipfile.ZipFile, name: str, entry: Mapping[str, Any]) -> np.ndarray:
-    data = _verified(archive, name + ".npy", entry["blake2b"])
+def _declared(archive: Members, name: str, entry: Any) -> Declared:
+    """The shape and dtype that checkpoint.json gives an array, which its own header must repeat."""
+    member = name + ".npy"
     try:
-        return np.load(io.BytesIO(data), allow_pickle=False)
-    except ValueError as error:                 # objects: we never saved that
-        raise _damaged(archive, name + ".npy") from error
+        header = archive.header(member)
+        said = {"shape": list(header.declared.shape), "dtype": header.declared.dtype.str}
+        if {**said, "blake2b": str(entry["blake2b"])} == entry and header.offset + header.declared.nbytes == archive.size(member):
+            return header.declared
+    except CheckpointError:
+        raise
+    except Exception as error:                  # BadZipFile, KeyError, TypeError, zlib.error, RuntimeError, ...
+        raise _damaged(archive, member) from error
+    raise _damaged(archive, member)
 
 
-def _verified(archive: zipfile.ZipFile, member: str, checksum: str) -> bytes:
+def _read_array(archive: Members, name: str, declared: Declared, checksum: str) -> np.ndarray:
+    array = read_array(_verified(archive, name + ".npy", checksum), archive.where, CheckpointError)
+    assert (array.shape, array.dtype) == declared, "its checksum is that of the bytes whose header was read"
+    return array
+
+
+def _verified(archive: Members, member: str, checksum: str) -> bytearray:
     """The bytes of a member, if they have this checksum."""
     try:
         data = archive.read(member)
-    except Exception as error:                  # as above: BadZipFile, KeyError, zlib.error, RuntimeError, MemoryError, ...
+    except Exception as error:                  # as above, and MemoryError
         raise _damaged(archive, member) from error
     if _checksum(data) != checksum:
         raise _damaged(archive, member)
     return data
 
 
-def _damaged(archive: zipfile.ZipFile, member: str) -> CheckpointError:
-    return CheckpointError(f"{archive.filename} is damaged: {member} is not what was saved; use an older checkpoint")
+def _damaged(archive: Members, member: str) -> CheckpointError:
+    return CheckpointError(f"{archive.where} is damaged: {member} is not what was saved; use an older checkpoint")

@@ -15,8 +15,9 @@ import numpy as np
 from minipar.checkpoint.archive import load_meta, save
 from minipar.checkpoint.atomic import refusals_named, remove_leftovers
 from minipar.errors import CheckpointError, ConfigError
+from minipar.records import is_number
 
-_NAME = re.compile(r"step-(\d{8,})\.npz")
+_NAME = re.compile(r"step-(\d{8,})\.npz", re.ASCII)
 
 
 class Checkpoints:
@@ -59,10 +60,10 @@ class Checkpoints:
         losses = {}
         for step in self._steps():
             try:
-                loss = load_meta(self.path(step)).get("loss")
+                loss = load_meta(self.path(step)).get("loss", math.nan)
             except CheckpointError:             # damaged: it cannot be the best, and others may be
                 continue
-            if loss is not None and math.isfinite(loss):
+            if is_number(loss) and math.isfinite(float(loss)):
                 losses[step] = loss
         return self.path(min(losses, key=lambda step: (losses[step], -step))) if losses else None
 

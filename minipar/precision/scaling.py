@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from minipar.errors import ConfigError
+from minipar.config import MOST_STEPS
+from minipar.errors import ConfigError, shown
 from minipar.precision.formats import FLOAT16, Format
+from minipar.records import require_types
 
 
 @dataclass
@@ -34,8 +36,12 @@ class LossScale:
     in_a_row: int = 0
 
     def __post_init__(self) -> None:
+        require_types(self)
         if not 0 < self.scale < math.inf:
             raise ConfigError(f"the loss scale is {self.scale}; it must be a positive number")
+        for name in ("growth_every", "patience", "good", "skipped", "in_a_row"):
+            if not 0 <= getattr(self, name) <= MOST_STEPS:
+                raise ConfigError(f"{name} is {shown(getattr(self, name))}; it must be a number of steps")
 
     def unscale(self, gradient: np.ndarray) -> None:
         """Divide a gradient [n] by the scale, in place; exact where the scale is a power of two."""

@@ -1,0 +1,77 @@
+"""What the checkpoint of a run must hold: checked field by field, array by array, before a model is made of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minipar.checkpoint.match import require_match
+from minipar.config import MOST_STEPS, ModelConfig, TrainConfig
+from minipar.data.tokenizer import tokenizer_from_dict
+from minipar.errors import CheckpointError, MiniparError, shown
+from minipar.optim import OPTIMIZERS
+from minipar.plan.parameters import rank_shapes
+from minipar.precision import LossScale
+from minipar.records import is_whole, record_from
+from minipar.untrusted.arrays import Declared
+
+META = {"model", "train", "tokenizer", "text", "done", "optimizer_steps"}       # what the checkpoint of a run tells
+_DIGEST = re.compile("[0-9a-f]{32}")
+
+
+def require_run(meta: Mapping[str, Any], arrays: Mapping[str, Declared], where: object) -> None:
+    """Raises CheckpointError unless these are the metadata, and the shapes and dtypes, of a run's checkpoint.
+
+    where: the file, for errors.
+    """
+    if lacking := sorted(META - meta.keys()):
+        raise CheckpointError(f"{where} is no checkpoint of minipar train: it does not tell {', '.join(lacking)}; "
+                              f"choose another folder")
+    try:
+        model = record_from(ModelConfig, meta["model"], "model")
+        train = record_from(TrainConfig, meta["train"], "train")
+        tokenizer = tokenizer_from_dict(meta["tokenizer"])
+        if lacking := sorted({"dtype", "tokenizer"} - meta["train"].keys()):
+            raise CheckpointError(f"its train does not tell {', '.join(lacking)}")
+        if "precision" in meta["train"] or "loss_scale" in meta:
+            record_from(LossScale, meta.get("loss_scale"), "loss_scale")
+        _require_counts(meta)
+        if tokenizer.vocab_size != model.vocabulary or meta["tokenizer"]["kind"] != train.tokenizer:
+            raise CheckpointError(f"its tokenizer has {tokenizer.vocab_size} tokens, its model {model.vocabulary}")
+    except MiniparError as error:
+        raise CheckpointError(f"{where} is no checkpoint that minipar wrote: {error}") from error
+    _require_arrays(model, train, arrays, where)
+
+
+def require_sound(arrays: Mapping[str, np.ndarray], where: object) -> None:
+    """Raises CheckpointError where a weight is not finite, or the optimiser's state holds NaN or a negative square."""
+    for name, array in arrays.items():
+        if name.startswith("weights/") and not np.isfinite(array).all() or np.isnan(array).any():
+            raise CheckpointError(f"{where} is of no use: {name} holds NaN or infinity; use an older checkpoint")
+        if name.startswith("optimizer/squares/") and (array < 0).any():
+            raise CheckpointError(f"{where} is of no use: {name} holds a negative sum of squares; use an older checkpoint")
+
+
+def _require_counts(meta: Mapping[str, Any]) -> None:
+    for name in ("done", "optimizer_steps"):
+        if not is_whole(meta[name]) or not 0 <= meta[name] <= MOST_STEPS:
+            raise CheckpointError(f"{name} is {shown(meta[name])}; it must be a number of steps")
+    if meta["optimizer_steps"] > meta["done"]:
+        raise CheckpointError(f"its optimiser has done {meta['optimizer_steps']} steps of {meta['done']}")
+    if not isinstance(meta["text"], str) or not _DIGEST.fullmatch(meta["text"]):
+        raise CheckpointError(f"text is {shown(meta['text'])}; it must be a checksum of 32 digits")
+
+
+def _require_arrays(model: ModelConfig, train: TrainConfig, arrays: Mapping[str, Declared], where: object) -> None:
+    """The number of layers is compared first: a list of the names of 10^8 layers would not fit into memory."""
+    if model.layers > len(arrays):
+        raise CheckpointError(f"{where} is of another model: it tells of {model.layers:,} layers, but holds {len(arrays):,} arrays")
+    kinds = ("weights", *(f"optimizer/{slot}" for slot in OPTIMIZERS[train.optimizer].slots))
+    wanted = {f"{kind}/{name}": shape for kind in kinds for name, shape in rank_shapes(model).items()}
+    require_match(wanted, {name: declared.shape for name, declared in arrays.items()}, where)
+    for name, (_, dtype) in arrays.items():
+        if dtype != np.dtype(train.dtype):
+            raise CheckpointError(f"{where}: {name} is of {dtype}, not of {train.dtype}; use another checkpoint")

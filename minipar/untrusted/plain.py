@@ -1,0 +1,49 @@
+"""JSON from outside, with limits: of its length, of how deep it is nested, of how many values and how many digits it holds."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import accumulate
+from typing import Any
+
+from minipar.errors import MiniparError
+
+DEPTH, DIGITS, VALUES = 32, 400, 1_000_000
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.S)
+_STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+
+
+def parse_json(data: bytes, where: object, error: type[MiniparError], *, values: int = VALUES) -> Any:
+    """The values in UTF-8 text, which may begin with a byte-order mark.
+
+    values: how many are allowed. where: the file, for errors. Raises `error` for what is no JSON, or outgrows a limit.
+    """
+    if data.count(b",") + data.count(b"[") + data.count(b"{") >= values:
+        raise error(f"{where}: more than {values:,} values; give a smaller file")
+    if data.count(b"[") + data.count(b"{") > DEPTH:
+        steps = (_STEP[byte] for byte in re.sub(rb"[^\[\]{}]", b"", _TEXT.sub(b"", data)))
+        if max(accumulate(steps), default=0) > DEPTH:
+            raise error(f"{where}: no JSON that can be read: brackets within more than {DEPTH} brackets")
+    try:
+        return json.loads(data.decode("utf-8-sig"), parse_int=_whole, parse_float=_real)
+    except UnicodeDecodeError as cause:
+        raise error(f"{where}: no UTF-8: byte {cause.start}; write JSON as text") from cause
+    except json.JSONDecodeError as cause:
+        raise error(f"{where}, line {cause.lineno}, column {cause.colno}: no JSON: {cause.msg}") from cause
+    except (ValueError, RecursionError) as cause:
+        raise error(f"{where}: no JSON that can be read: {cause}") from cause
+
+
+def _whole(text: str) -> int:
+    return int(_short(text))
+
+
+def _real(text: str) -> float:
+    return float(_short(text))
+
+
+def _short(text: str) -> str:
+    if len(text) > DIGITS:
+        raise ValueError(f"a number of {len(text):,} digits, more than {DIGITS}")
+    return text
