@@ -46,7 +46,7 @@ def read_header(data: bytes, where: object, error: type[MiniparError]) -> Header
         shape, fortran, dtype = READERS[version](stream, max_header_size=HEADER)
         if dtype.hasobject or not dtype.itemsize or len(shape) > 32 or any(length < 0 for length in shape):
             raise ValueError(f"shape {shape} of {dtype}")
-    except Exception as cause:                                      # NumPy raises what it stumbles over: SyntaxError, MemoryError, ...
+    except Exception as cause:                                      # what NumPy stumbles over: SyntaxError, MemoryError, ...
         raise error(f"{where} is damaged, or no array of numbers") from cause
     return Header(Declared(tuple(map(int, shape)), dtype), fortran, stream.tell())
 

@@ -63,7 +63,8 @@ def test_every_field_of_the_metadata(tmp_path: Path, state: State) -> None:
             except CheckpointError as error:
                 assert len(str(error)) < 500 and str(error).isprintable()
             else:
-                assert len(place) == 2 and (type(value) is type(meta[place[0]][place[1]]) or value == 10**6), (place, value)
+                right = meta[place[0]] if len(place) == 1 else meta[place[0]][place[1]]
+                assert not isinstance(right, dict) and (type(value) is type(right) or value == 10**6), (place, value)
 
 
 @pytest.mark.parametrize("name, value", [
@@ -74,8 +75,9 @@ def test_the_model(tmp_path: Path, state: State, name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("changes", [
-    {"train": [1]}, {"model": "GPT"}, {"tokenizer": []}, {"tokenizer": {"kind": "byte"}}, {"done": 2.5}, {"done": -1}, {"done": "1"},
-    {"optimizer_steps": 5}, {"text": "x"}, {"text": 3}, {"loss_scale": {"scale": "x"}}, {"loss_scale": 3}, {"train": {}}, {"model": {}},
+    {"train": [1]}, {"model": "GPT"}, {"tokenizer": []}, {"tokenizer": {"kind": "byte"}}, {"done": 2.5}, {"done": -1},
+    {"done": "1"}, {"optimizer_steps": 5}, {"text": "x"}, {"text": 3}, {"loss_scale": {"scale": "x"}}, {"loss_scale": 3},
+    {"train": {}}, {"model": {}},
     {"tokenizer": {"kind": ["char"]}},
 ])
 def test_the_rest_of_the_metadata(tmp_path: Path, state: State, changes: dict[str, Any]) -> None:
@@ -126,7 +128,8 @@ def forged(path: Path, header: bytes, members: dict[str, bytes], way: int = zipf
     b'{"format": "minipar checkpoint 1", "arrays": {"a": 3}, "meta": {}}', b'{"format": "minipar checkpoint 1"}',
     b'{"format": "minipar checkpoint 1", "arrays": {"a": {"shape": [3], "dtype": "<f8"}}, "meta": {}}',
     b'{"format": "minipar checkpoint 1", "arrays": {"a": {"shape": [4], "dtype": "<f8", "blake2b": "x"}}, "meta": {}}',
-    b'{"format": "minipar checkpoint 1", "arrays": {"\\ud800\\u001b[31m": {}}, "meta": {}}', b'{"x": [' + b"0," * 1_000_000 + b"0]}",
+    b'{"format": "minipar checkpoint 1", "arrays": {"\\ud800\\u001b[31m": {}}, "meta": {}}',
+    b'{"x": [' + b"0," * 1_000_000 + b"0]}",
 ])
 def test_headers_that_no_minipar_wrote(tmp_path: Path, header: bytes) -> None:
     buffer = io.BytesIO()
