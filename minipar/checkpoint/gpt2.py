@@ -1,22 +1,34 @@
 """Files of GPT-2 weights as others write and read them: `.safetensors`, and plain `.npz`. Names: minipar.nn.gpt2_names.
 
 Neither format runs code when it is opened. PyTorch's own files (`.pt`, `.bin`) are pickles, which do; they are refused.
+
+What the file says of its arrays is compared with a GPT-2 before any of them is read.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 
 from minipar.checkpoint.atomic import replacing
 from minipar.config import ModelConfig
-from minipar.errors import CheckpointError, ShapeError
-from minipar.nn.gpt2_names import from_gpt2, to_gpt2
+from minipar.errors import CheckpointError, MiniparError, ShapeError, shown
+from minipar.nn.gpt2_names import from_gpt2, is_mask, to_gpt2
+from minipar.records import is_whole
+from minipar.untrusted.arrays import Declared, read_array
+from minipar.untrusted.files import GIB, MIB, opened
+from minipar.untrusted.members import Members
+from minipar.untrusted.plain import parse_json
+
+LARGEST_FILE, LARGEST_LIST, MOST_ARRAYS = 16 * GIB, 16 * MIB, 20_000
+# The numbers of .safetensors that NumPy has, by their names there.
+NUMBERS = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1", "U64": "u8", "U32": "u4",
+           "U16": "u2", "U8": "u1", "BOOL": "?"}
+Choose = Callable[[dict[str, Declared]], set[str]]                  # what is said of the arrays -> the names of those to read
 
 
 def load_gpt2(path: str | os.PathLike[str], heads: int | None = None) -> tuple[ModelConfig, dict[str, np.ndarray]]:
@@ -27,13 +39,33 @@ def load_gpt2(path: str | os.PathLike[str], heads: int | None = None) -> tuple[M
     path = Path(path)
     read = {".npz": _read_npz, ".safetensors": _read_safetensors}[_suffix(path)]
     try:
-        return from_gpt2(read(path), heads)
+        with opened(path, LARGEST_FILE, CheckpointError) as file:
+            return from_gpt2(read(file, path, lambda declared: _require_weights(declared, heads, path)), heads)
     except FileNotFoundError:
         raise CheckpointError(f"there is no file {path}") from None
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
     except ShapeError as error:
         raise CheckpointError(f"{path}: {error}") from error
+
+
+def _require_weights(declared: dict[str, Declared], heads: int | None, path: Path) -> set[str]:
+    """The names of the arrays to read. Raises what `from_gpt2` raises, and CheckpointError for weights that are no floats."""
+    if len(declared) > MOST_ARRAYS:
+        raise CheckpointError(f"{path} lists {len(declared):,} arrays, more than {MOST_ARRAYS:,}; this is no GPT-2")
+    wanted = {name: one for name, one in declared.items() if not is_mask(name)}
+    from_gpt2({name: np.broadcast_to(np.zeros((), one.dtype), one.shape) for name, one in wanted.items()}, heads)
+    for name, (_, dtype) in wanted.items():
+        if dtype.kind != "f":
+            raise CheckpointError(f"{path}: {shown(name)} is of {dtype}; weights are floats")
+    return set(wanted)
+
+
+def _require_finite(arrays: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise CheckpointError(f"{path}: {shown(name)} holds NaN or infinity; get the file again")
+    return arrays
 
 
 def save_gpt2(path: str | os.PathLike[str], config: ModelConfig, state: Mapping[str, np.ndarray],
@@ -54,13 +86,17 @@ def _suffix(path: Path) -> str:
     return path.suffix
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    with open(path, "rb") as file:
-        try:
-            members = dict(NpzFile(file, allow_pickle=False))
-        except Exception as error:                                  # on damaged bytes zipfile raises what it stumbles over
-            raise CheckpointError(f"{path} is damaged, or no .npz file of numbers; get it again") from error
-    return {name: member for name, member in members.items() if isinstance(member, np.ndarray)}
+def _read_npz(file: BinaryIO, path: Path, choose: Choose) -> dict[str, np.ndarray]:
+    try:
+        members = Members(file, path, CheckpointError, compressed=True)
+        names = {name.removesuffix(".npy"): name for name in members if name.endswith(".npy")}
+        chosen = choose({name: members.header(member).declared for name, member in names.items()})
+        arrays = {name: read_array(members.read(names[name]), path, CheckpointError) for name in names if name in chosen}
+    except MiniparError:
+        raise
+    except Exception as error:                                      # on damaged bytes zipfile raises what it stumbles over
+        raise CheckpointError(f"{path} is damaged, or no .npz file of numbers; get it again") from error
+    return _require_finite(arrays, path)
 
 
 def _write_npz(path: Path, arrays: dict[str, Any]) -> None:
@@ -68,15 +104,41 @@ def _write_npz(path: Path, arrays: dict[str, Any]) -> None:
         np.savez(file, **arrays)
 
 
-def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+def _read_safetensors(file: BinaryIO, path: Path, choose: Choose) -> dict[str, np.ndarray]:
+    """The package reads the numbers, once the list of arrays at the beginning of the file is found right."""
     package = _safetensors(path)
-    contents = path.read_bytes()
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(8), "little")
+    if length > min(size, LARGEST_LIST):
+        raise CheckpointError(f"{path} is damaged, or no .safetensors file: it begins with a list of {length:,} "
+                              f"bytes; get it again")
+    listed = parse_json(file.read(length), f"{path}: its list of arrays", CheckpointError)
+    chosen = choose(_listed(listed, size - 8 - length, path))
+    file.seek(0)
     try:
-        return package.load(contents)
+        arrays = package.load(file.read(size))
     except KeyError as error:                                       # a dtype that NumPy does not have
         raise CheckpointError(f"{path} holds {error.args[0]} numbers, which NumPy lacks; save them as float32") from error
     except Exception as error:                                      # the package's own error class is not among its promises
         raise CheckpointError(f"{path} is damaged, or no .safetensors file; get it again") from error
+    return _require_finite({name: array for name, array in arrays.items() if name in chosen}, path)
+
+
+def _listed(listed: Any, most: int, path: Path) -> dict[str, Declared]:
+    """What a .safetensors file says of its arrays. most: bytes that are there for them."""
+    declared = {}
+    try:
+        for name, entry in listed.items():
+            if name != "__metadata__":
+                if entry["dtype"] not in NUMBERS:
+                    raise CheckpointError(f"{path} holds {shown(entry['dtype'])} numbers, which NumPy lacks; save them as float32")
+                shape = tuple(length for length in entry["shape"] if is_whole(length) and length >= 0)
+                declared[name] = Declared(shape, np.dtype(NUMBERS[entry["dtype"]]))
+                if len(shape) != len(entry["shape"]) or declared[name].nbytes > most:
+                    raise ValueError(f"shape of {name}")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged, or no .safetensors file: its list of arrays is wrong; get it again") from error
+    return declared
 
 
 def _write_safetensors(path: Path, arrays: dict[str, Any]) -> None:

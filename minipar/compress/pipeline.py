@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minipar.compress.quantize import Scheme, linear_layers, pack, pack_model, quantized_weight, unpack, unpack_model
+from minipar.compress.quantize import linear_layers, pack, pack_model, quantized_weight, unpack, unpack_model
 from minipar.compress.quantize.stored import require_packed
 from minipar.errors import CheckpointError, ConfigError
 from minipar.nn import Module
@@ -44,13 +44,12 @@ def pack_sparse(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 def unpack_sparse(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
     """Fill a model of the same sizes with what pack_sparse took from one. Raises CheckpointError as unpack_model does."""
-    require_packed(arrays, meta, ("places", "codes"))
+    schemes = require_packed(model, arrays, meta, ("places", "codes"))
     sizes = [math.prod(entry["shape"]) for entry in meta["quantized"].values()]
     if (needed := sum(-(-size // 8) for size in sizes)) != arrays["places"].size:
         raise CheckpointError(f"{sum(sizes)} weights need {needed} bytes of places, here are {arrays['places'].size}")
     whole, place, code = [], 0, 0
-    for size, entry in zip(sizes, meta["quantized"].values(), strict=True):
-        scheme = Scheme(**entry["scheme"])
+    for size, scheme in zip(sizes, schemes.values(), strict=True):
         there = np.unpackbits(arrays["places"][place : place + -(-size // 8)], count=size).view(bool)
         stays = int(there.sum())
         packed = arrays["codes"][code : code + -(-stays * scheme.bits // 8)]

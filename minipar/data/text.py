@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from minipar.errors import DataError
+from minipar.untrusted.files import GIB, MIB, opened, read_bytes
 
+LARGEST = 256 * MIB                             # bytes of text; tokens take four times as many
+MOST_FILES, MOST_IN_FOLDER = 100_000, 4 * GIB   # of a folder, pictures and archives too
 _HEAD = 8192                                    # git's rule: a NUL among the first bytes makes a file binary
 
 
@@ -23,13 +26,9 @@ def load_text(path: str | os.PathLike[str] | None = None) -> str:
         return python_documentation()
     place = Path(path)
     try:
-        if place.is_dir():
-            text = _folder_text(place)
-        elif place.is_file():
-            text = _decode(place, place.read_bytes())
-        else:
-            what = "is neither a file nor a folder" if place.exists() else "does not exist"
-            raise DataError(f"{place} {what}; give a UTF-8 text file or a folder of them")
+        text = _folder_text(place) if place.is_dir() else _decode(place, read_bytes(place, LARGEST, DataError))
+    except FileNotFoundError:
+        raise DataError(f"{place} does not exist; give a UTF-8 text file or a folder of them") from None
     except OSError as error:
         raise DataError(f"cannot read {error.filename or place}: {error.strerror}") from error
     if not text.strip():
@@ -47,8 +46,24 @@ def python_documentation() -> str:
 
 
 def _folder_text(folder: Path) -> str:
-    """All text files below the folder. Hidden and binary ones (pictures, archives) are no text, and are left out."""
-    texts = [_decode(path, data) for path in _files(folder) if b"\0" not in (data := path.read_bytes())[:_HEAD]]
+    """All text files below the folder. Hidden and binary ones (pictures, archives) are no text, and are left out.
+
+    Nothing is read before it is known how many files there are, and how large: the folder may be the whole disk.
+    """
+    paths, size = [], 0
+    for path in _files(folder):
+        paths.append(path)
+        size += path.stat().st_size
+        if len(paths) > MOST_FILES or size > MOST_IN_FOLDER:
+            raise DataError(f"{folder} holds more than {MOST_FILES:,} files, or {MOST_IN_FOLDER:,} bytes; "
+                            f"give a folder of text alone")
+    texts, size = [], 0
+    for path in paths:
+        with opened(path, MOST_IN_FOLDER, DataError) as file:
+            head = file.read(_HEAD) if os.fstat(file.fileno()).st_size else b""
+        if b"\0" not in head:
+            texts.append(_decode(path, read_bytes(path, LARGEST - size, DataError)))
+            size += len(texts[-1])
     if not texts:
         raise DataError(f"{folder} holds no text files; give a folder with UTF-8 text")
     return "\n".join(texts)

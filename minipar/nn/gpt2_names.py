@@ -48,7 +48,7 @@ def from_gpt2(arrays: Arrays, heads: int | None = None) -> tuple[ModelConfig, di
     that are not those of one whole GPT-2; ConfigError where the number of heads does not fit.
     """
     found = {_PREFIXES.sub("", name): array for name, array in arrays.items()}
-    found = {name: array for name, array in found.items() if not _MASK.fullmatch(name)}
+    found = {name: array for name, array in found.items() if not is_mask(name)}
     config = _config(found, heads)
     if config.tied:
         found.pop("lm_head.weight", None)
@@ -57,6 +57,11 @@ def from_gpt2(arrays: Arrays, heads: int | None = None) -> tuple[ModelConfig, di
     wanted = {theirs: shape[::-1] if theirs in flipped else shape for theirs, _, shape in table}
     _require(wanted, found, "these are not the weights of a GPT-2")
     return config, {ours: found[theirs].T if theirs in flipped else found[theirs] for theirs, ours, _ in table}
+
+
+def is_mask(name: str) -> bool:
+    """Whether a checkpoint's array of this name is a causal mask, and no weight."""
+    return _MASK.fullmatch(_PREFIXES.sub("", name)) is not None
 
 
 def to_gpt2(config: ModelConfig, state: Arrays, dialect: str = "huggingface") -> dict[str, np.ndarray]:
@@ -90,7 +95,12 @@ def _config(found: Arrays, heads: int | None) -> ModelConfig:
     return ModelConfig(
         vocabulary, context, layers=len({name.split(".")[1] for name in found if name.startswith("h.")}),
         heads=width // 64 if heads is None else heads, width=width, hidden=0 if hidden == 4 * width else hidden,
-        tied=head is None or np.array_equal(head, tokens), bias="ln_f.bias" in found)
+        tied=head is None or _same(head, tokens), bias="ln_f.bias" in found)
+
+
+def _same(head: np.ndarray, tokens: np.ndarray) -> bool:
+    """Whether the head's numbers are those of the token table. Where only shapes are known (strides of 0), they may be."""
+    return head.shape == tokens.shape and (not any(head.strides) or np.array_equal(head, tokens))
 
 
 def _table(config: ModelConfig) -> Table:

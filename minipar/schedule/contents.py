@@ -104,7 +104,8 @@ def _check_instruction(place: Place, step: Instruction, schedule: Schedule) -> N
 
 def _check_address(place: Place, step: Send | Receive | Sent, schedule: Schedule) -> None:
     (what, source, micro), stages = step.message, range(schedule.stages)
-    if what not in ("x", "g") or {source, step.message.dest} - set(stages) or micro not in range(schedule.micro_batches):
+    known = source in stages and step.message.dest in stages and micro in range(schedule.micro_batches)
+    if what not in ("x", "g") or not known:
         raise fault(place, step, "is of a message that no stage needs; drop it")
     here, there = schedule.homes[source], schedule.homes[step.message.dest]
     if isinstance(step, Receive):

@@ -10,7 +10,7 @@ default, where the orders have it; stage s is on rank s unless an @ says otherwi
 default, as many as the orders name), and "name". A schedule without B is forward-only.
 
 Python: a file that defines `schedule(ranks, micro_batches)`, which returns such orders, with words or Instructions in them; or a
-Schedule.
+Schedule. The file is executed, with all rights that you have: run only files that you trust. JSON is only read.
 
     def schedule(ranks, micro_batches):
         return [[f"F{m}" for m in range(micro_batches)] + [f"B{m}" for m in range(micro_batches)] for _ in range(ranks)]
@@ -31,10 +31,13 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from minipar.errors import ScheduleError
+from minipar.errors import ScheduleError, shown
 from minipar.schedule.instruction import KINDS, Instruction, Schedule
+from minipar.untrusted.files import MIB, read_bytes
+from minipar.untrusted.plain import parse_json
 
 FIELDS = ("name", "micro_batches", "homes", "orders")
+LARGEST, MOST_RANKS, MOST = 32 * MIB, 2048, 1_000_000               # bytes of a file, its orders, its instructions
 RUNNING = threading.Lock()                                          # runpy swaps entries of sys.modules; ranks may be threads
 
 
@@ -51,7 +54,7 @@ def from_json(values: Any, source: str) -> Schedule:
     if not isinstance(values, dict) or "orders" not in values:
         raise ScheduleError(f'{source}: no orders; write {{"orders": ["F0 B0", ...]}}, one for each rank')
     if unknown := sorted(set(values) - set(FIELDS)):
-        raise ScheduleError(f"{source}: unknown field {unknown[0]!r}; choose among {', '.join(FIELDS)}")
+        raise ScheduleError(f"{source}: unknown field {shown(unknown[0])}; choose among {', '.join(FIELDS)}")
     homes, micro_batches, name = (values.get(field) for field in ("homes", "micro_batches", "name"))
     if name is not None and not (isinstance(name, str) and name.isprintable()):
         raise ScheduleError(f"{source}: name is {json.dumps(name)}; write a text of one line")
@@ -60,15 +63,7 @@ def from_json(values: Any, source: str) -> Schedule:
 
 def load_json(path: str | Path) -> Schedule:
     """The schedule in a JSON file. Raises ScheduleError, which says where the file is wrong."""
-    content = _read(path)
-    try:
-        return from_json(json.loads(content.decode("utf-8-sig")), str(path))
-    except json.JSONDecodeError as error:
-        raise ScheduleError(f"{path}, line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from error
-    except UnicodeDecodeError as error:
-        raise ScheduleError(f"{path}: no UTF-8: byte {error.start}; write JSON as text") from error
-    except (ValueError, RecursionError) as error:
-        raise ScheduleError(f"{path}: no JSON that can be read: {error}") from error
+    return from_json(parse_json(_read(path), path, ScheduleError), str(path))
 
 
 def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
@@ -80,27 +75,31 @@ def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
     try:
         with RUNNING:
             function = runpy.run_path(str(path)).get("schedule")
-        made = function(ranks, micro_batches) if callable(function) else None
-    except KeyboardInterrupt:
+        if not callable(function):
+            raise ScheduleError(f"{path}: no function schedule(ranks, micro_batches); define one that returns an order for each "
+                                f"rank")
+        found = _made(path, function(ranks, micro_batches), micro_batches)
+    except (ScheduleError, KeyboardInterrupt):
         raise
     except BaseException as error:                                   # whatever a user's program may raise, SystemExit too
         raise ScheduleError(_told(path, error)) from error
-    if not callable(function):
-        raise ScheduleError(f"{path}: no function schedule(ranks, micro_batches); define one that returns an order for each rank")
-    if isinstance(made, Schedule):
-        read = _schedule(made.name, str(path), made.orders, made.homes, made.micro_batches)
-        found = replace(read, split=made.split, forward_only=made.forward_only)
-    else:
-        found = _schedule(Path(path).stem, str(path), made, None, micro_batches)
     for what, asked, given in (("ranks", ranks, found.ranks), ("micro-batches", micro_batches, found.micro_batches)):
         if given != asked:
             raise ScheduleError(f"{path}: schedule({ranks}, {micro_batches}) returns orders for {given} {what}; return {asked}")
     return found
 
 
+def _made(path: str | Path, made: Any, micro_batches: int) -> Schedule:
+    """What the function of a Python file returned, checked as what a JSON file says."""
+    if not isinstance(made, Schedule):
+        return _schedule(Path(path).stem, str(path), made, None, micro_batches)
+    read = _schedule(made.name, str(path), made.orders, made.homes, made.micro_batches)
+    return replace(read, split=made.split, forward_only=made.forward_only)
+
+
 def _read(path: str | Path) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return read_bytes(path, LARGEST, ScheduleError)
     except OSError as error:
         raise ScheduleError(f"{path} cannot be read: {error.strerror}; name another file") from error
 
@@ -118,18 +117,29 @@ def _told(path: str | Path, error: BaseException) -> str:
 def _schedule(name: str, source: str, given: Any, homes: Any, micro_batches: Any) -> Schedule:
     """homes, micro_batches: None for what the orders say."""
     if homes is not None and not (isinstance(homes, list | tuple) and all(type(home) is int for home in homes)):
-        raise ScheduleError(f"{source}: homes is {homes!r}; write a list of ranks, one for each stage")
+        raise ScheduleError(f"{source}: homes is {shown(homes)}; write a list of ranks, one for each stage")
     if micro_batches is not None and type(micro_batches) is not int:
-        raise ScheduleError(f"{source}: micro_batches is {micro_batches!r}; write a whole number")
+        raise ScheduleError(f"{source}: micro_batches is {shown(micro_batches)}; write a whole number")
+    if micro_batches is not None and not 1 <= micro_batches <= MOST:
+        raise ScheduleError(f"{source}: micro_batches is {shown(micro_batches)}; write a number from 1 to {MOST:,}")
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise ScheduleError(f"{source}: the orders are of type {type(given).__name__}; give a list with an order for each rank")
-    orders = []
+    if len(given) > MOST_RANKS:
+        raise ScheduleError(f"{source}: {len(given):,} orders are more than {MOST_RANKS:,}; give fewer ranks")
+    if wrong := [home for home in homes or () if not 0 <= home < len(given)]:
+        raise ScheduleError(f"{source}: homes names rank {shown(wrong[0])}; there are orders for ranks 0 to {len(given) - 1}")
+    stages: dict[int, list[int]] = {}
+    for stage, home in enumerate(range(len(given)) if homes is None else homes):
+        stages.setdefault(home, []).append(stage)
+    orders, count = [], 0
     for rank, order in enumerate(given):
         words = order.split() if isinstance(order, str) else order
         if not isinstance(words, Sequence):
             raise ScheduleError(f"{source}, rank {rank}: the order is of type {type(order).__name__}; give a text or a list")
-        stages = [rank] if homes is None else [stage for stage, home in enumerate(homes) if home == rank]
-        orders.append(tuple(_instruction(word, stages, f"{source}, rank {rank}, step {step}") for step, word in enumerate(words)))
+        if (count := count + len(words)) > MOST:
+            raise ScheduleError(f"{source}: more than {MOST:,} instructions; give fewer ranks or micro-batches")
+        mine = stages.get(rank, [])
+        orders.append(tuple(_instruction(word, mine, f"{source}, rank {rank}, step {step}") for step, word in enumerate(words)))
     steps = [step for order in orders for step in order]
     if not steps:
         raise ScheduleError(f"{source}: there is no instruction in the orders; write for example F0 B0, one text for each rank")
@@ -147,8 +157,8 @@ def _instruction(word: Any, stages: list[int], place: str) -> Instruction:
         return _checked(word, place)
     parts = re.fullmatch(rf"([{''.join(KINDS)}])(\d{{1,9}})(?:@(\d{{1,9}}))?", word, re.ASCII) if isinstance(word, str) else None
     if parts is None:
-        raise ScheduleError(f"{place}: {word!r} is no instruction; write F0, B0 or W0 with the micro-batch's number, or F0@2 with "
-                            f"the stage's, too")
+        raise ScheduleError(f"{place}: {shown(word)} is no instruction; write F0, B0 or W0 with the micro-batch's number, or "
+                            f"F0@2 with the stage's, too")
     kind, micro, stage = parts.groups()
     if stage is None and len(stages) != 1:
         raise ScheduleError(f"{place}: {word} does not say its stage, and its rank has {len(stages)} of them; write {word}@"
@@ -160,8 +170,8 @@ def _checked(made: Instruction, place: str) -> Instruction:
     """The same, of plain numbers: NumPy's are whole numbers too."""
     kind, *numbers = made
     if kind not in KINDS or not all(isinstance(number, Integral) for number in numbers):
-        raise ScheduleError(f"{place}: {made!r} is no instruction; its kind is {', '.join(KINDS[:-1])} or {KINDS[-1]}, its stage "
-                            f"and its micro-batch are whole numbers")
+        raise ScheduleError(f"{place}: {shown(made)} is no instruction; its kind is {', '.join(KINDS[:-1])} or {KINDS[-1]}, its "
+                            f"stage and its micro-batch are whole numbers")
     return Instruction(kind, *map(int, numbers))
 
 

@@ -13,6 +13,7 @@ Nothing is said of sends and receives: `lower` derives them. The same lists are 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 KINDS = ("F", "B", "W")
@@ -56,10 +57,21 @@ class Schedule:
     def in_order(self) -> bool:
         """Whether every stage adds up the gradients of its weights in the order of micro-batches, as one process does."""
         kind = "W" if self.split else "B"
-        steps = [step for order in self.orders for step in order if step.kind == kind]
-        orders = ([step.micro for step in steps if step.stage == stage] for stage in range(self.stages))
-        return all(order == sorted(order) for order in orders)
+        last: dict[int, int] = {}
+        for step in (step for order in self.orders for step in order if step.kind == kind):
+            if step.micro < last.get(step.stage, 0):
+                return False
+            last[step.stage] = step.micro
+        return True
 
     def stages_of(self, rank: int) -> list[int]:
         """The stages that a rank has, in the model's order."""
-        return [stage for stage, home in enumerate(self.homes) if home == rank]
+        return self._stages_by_rank.get(rank, [])
+
+    @cached_property
+    def _stages_by_rank(self) -> dict[int, list[int]]:
+        """Found once: a search for each rank would take the square of their number."""
+        found: dict[int, list[int]] = {}
+        for stage, home in enumerate(self.homes):
+            found.setdefault(home, []).append(stage)
+        return found

@@ -73,10 +73,12 @@ def deadlock(programs: Steps, *, synchronous: bool, orders: bool) -> tuple[Wait,
              if isinstance(step, Send | Receive)}                   # nothing else waits
     if not stuck:
         return ()
-    chain = [min(stuck)]
-    while (peer := stuck[chain[-1]].peer) not in chain:             # every rank that waits, waits for one that waits
-        chain.append(peer)
-    ring = chain[chain.index(peer):]
+    places: dict[int, int] = {}                                     # rank -> its place in the chain of those that wait
+    peer = min(stuck)
+    while peer not in places:                                       # every rank that waits, waits for one that waits
+        places[peer] = len(places)
+        peer = stuck[peer].peer
+    ring = list(places)[places[peer]:]
     first = ring.index(min(ring))
     return tuple(_wait(rank, stuck[rank], programs[rank], at[rank], orders) for rank in ring[first:] + ring[:first])
 

@@ -1,7 +1,10 @@
 """Files of GPT-2 weights: both formats go round, and a file that will not do is named in one line."""
 
 import io
+import json
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +96,64 @@ def a_folder(folder: Path) -> Path:
     return folder / "model.npz"
 
 
+def many_names(folder: Path) -> Path:
+    """A list of 300,000 arrays without a number in them."""
+    header = json.dumps({f"h.{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(300_000)}).encode()
+    (folder / "many.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    return folder / "many.safetensors"
+
+
+def by_hand(shape: object, dtype: object = "F32", data: bytes = b"") -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        header = json.dumps({"wte.weight": {"dtype": dtype, "shape": shape, "data_offsets": [0, len(data)]}}).encode()
+        (folder / "own.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + data)
+        return folder / "own.safetensors"
+    return make
+
+
+def changed(suffix: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], Path]:
+    """A GPT-2 of which one array is another one."""
+    def make(folder: Path) -> Path:
+        arrays = dict(to_gpt2(CONFIG, STATE))
+        arrays["transformer.h.0.mlp.c_fc.weight"] = change(arrays["transformer.h.0.mlp.c_fc.weight"])
+        if suffix == ".npz":
+            np.savez_compressed(folder / "own.npz", **arrays)
+        else:
+            whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+            safetensors.numpy.save_file(whole, folder / "own.safetensors")
+        return folder / f"own{suffix}"
+    return make
+
+
+def a_bomb(folder: Path) -> Path:
+    np.savez_compressed(folder / "bomb.npz", **{"wte.weight": np.zeros(2 * 10**7, np.float32)})
+    return folder / "bomb.npz"
+
+
+def an_endless_one(folder: Path) -> Path:
+    (folder / "zero.safetensors").symlink_to("/dev/zero")
+    return folder / "zero.safetensors"
+
+
+def a_pipe(folder: Path) -> Path:
+    os.mkfifo(folder / "pipe.npz")
+    return folder / "pipe.npz"
+
+
 @pytest.mark.parametrize("make, message", [
+    (many_names,                                            "begins with a list of 2"),
+    (by_hand([10**9, 10**9]),                               "its list of arrays is wrong"),
+    (by_hand([-1, 2]),                                      "its list of arrays is wrong"),
+    (by_hand([2.5]),                                        "its list of arrays is wrong"),
+    (by_hand("22"),                                         "its list of arrays is wrong"),
+    (by_hand([1], ["F32"]),                                 "its list of arrays is wrong"),
+    (changed(".npz", lambda a: a.astype(np.int64)),         "is of int64; weights are floats"),
+    (changed(".safetensors", lambda a: a.astype(np.int64)), "is of int64; weights are floats"),
+    (changed(".npz", lambda a: a * np.nan),                 "holds NaN or infinity"),
+    (changed(".safetensors", lambda a: a * np.inf),         "holds NaN or infinity"),
+    (a_bomb,                                                "unpacks to 80,000"),
+    (an_endless_one,                                        "no regular file"),
+    (a_pipe,                                                "no regular file"),
     (lambda folder: folder / "none.npz",                    "there is no file"),
     (lambda folder: folder / "none.safetensors",            "there is no file"),
     (lambda folder: folder / "pytorch_model.bin",           "come as .safetensors or .npz"),
@@ -101,10 +161,10 @@ def a_folder(folder: Path) -> Path:
     (lambda folder: damaged(".npz", folder, 0.9),           "damaged"),
     (lambda folder: damaged(".safetensors", folder, 0.0),   "damaged"),
     (lambda folder: damaged(".safetensors", folder, 0.9),   "damaged"),
-    (a_folder,                                              "cannot read"),
-    (objects,                                               "damaged, or no .npz file of numbers"),
+    (a_folder,                                              "is a folder"),
+    (objects,                                               "damaged, or no array of numbers"),
     (single_array,                                          "damaged, or no .npz file of numbers"),
-    (half_precision,                                        "holds BF16 numbers"),
+    (half_precision,                                        "holds .BF16. numbers"),
     (own_checkpoint,                                        "no matrix wte.weight among the"),
     (another_shape,                                         r"h.1.ln_1.bias is \(9,\), not \(8,\)"),
 ])

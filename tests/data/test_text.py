@@ -11,6 +11,7 @@ import pytest
 
 from minipar.data.text import load_text, python_documentation
 from minipar.errors import DataError
+from tests.untrusted.test_untrusted import no_plain_files
 
 HASH = "import hashlib; from minipar.data.text import load_text; print(hashlib.sha256(load_text().encode()).hexdigest())"
 
@@ -72,7 +73,7 @@ def test_bad_text_is_one_line(tmp_path: Path, name: str, data: bytes, said: str)
 
 @pytest.mark.parametrize("path, said", [
     ("no/such/file", "no/such/file does not exist"),
-    (os.devnull, f"{os.devnull} is neither a file nor a folder"),
+    (os.devnull, f"{os.devnull} is no regular file"),
     ("x" * 5000, "xxx"),
 ])
 def test_bad_paths(path: str, said: str) -> None:
@@ -81,10 +82,10 @@ def test_bad_paths(path: str, said: str) -> None:
 
 
 def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> bytes:                                 # permission bits do not stop root
+    def refuse(path: Path, *_: int) -> int:                          # permission bits do not stop root
         raise PermissionError(13, "Permission denied", str(path))
     (tmp_path / "a.txt").write_text("text")
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr("minipar.untrusted.files.os.open", refuse)
     for given in (tmp_path, tmp_path / "a.txt"):
         with pytest.raises(DataError, match="cannot read .*a.txt: Permission denied"):
             load_text(given)
@@ -109,3 +110,32 @@ def test_python_without_its_documentation(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
     with pytest.raises(DataError, match="give a text file"):
         load_text()
+
+
+def test_what_is_no_plain_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in no_plain_files(Path(".")):
+        with pytest.raises(DataError):
+            load_text(path)
+    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "sparse").unlink()
+    assert load_text(tmp_path) == "x"                                # pipes and devices are no text files
+
+
+def test_a_folder_is_measured_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 1 << 40)
+    monkeypatch.setattr("minipar.data.text.opened", None)
+    with pytest.raises(DataError, match="holds more than"):
+        load_text(tmp_path)
+    (tmp_path / "huge").unlink()
+    for number in range(20):
+        (tmp_path / str(number)).touch()
+    monkeypatch.setattr("minipar.data.text.MOST_FILES", 19)
+    with pytest.raises(DataError, match="holds more than 19 files"):
+        load_text(tmp_path)
+
+
+def test_the_whole_disk_is_refused() -> None:
+    with pytest.raises(DataError):
+        load_text("/")

@@ -12,6 +12,7 @@ from minipar.schedule.files import from_json, load_json, load_python, to_json
 from minipar.schedule.find import find_schedule
 from minipar.schedule.generators import SCHEDULES, make_schedule
 from minipar.schedule.lint import lint
+from tests.untrusted.test_untrusted import no_plain_files
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -49,10 +50,19 @@ def test_what_is_wrong_in_a_file_is_for_lint_to_say(tmp_path: Path) -> None:
     ('{"orders": ["F0"\n"B0"]}', ", line 2, column 1: no JSON: Expecting ',' delimiter"),
     ("", ", line 1, column 1: no JSON: Expecting value"),
     ("\xff", ": no UTF-8: byte 0; write JSON as text"),
-    ("[" * 100000, ": no JSON that can be read: maximum recursion depth exceeded"),
+    ("[" * 100000, ": no JSON that can be read: brackets within more than"),
     ("[]", ': no orders; write {"orders": ["F0 B0", ...]}, one for each rank'),
     ('{"homes": [0]}', ": no orders; write"),
     ('{"orders": ["F0"], "ranks": 1}', ": unknown field 'ranks'; choose among name, micro_batches, homes, orders"),
+    ("9" * 10_000, ": no JSON that can be read: a number of 10,000 digits"),
+    ('{"orders": [' + '"F0 B0",' * 300_000 + '""]}', ": 300,001 orders are more than"),
+    ('{"orders": ["' + "F0 " * 1_000_001 + '"]}', ": more than 1,000,000 instructions"),
+    ('{"orders": ["F0"], "homes": [-1]}', ": homes names rank -1; there are orders for ranks 0 to 0"),
+    ('{"orders": ["F0"], "homes": [' + "9" * 300 + "]}", ": homes names rank 9999"),
+    ('{"orders": ["F0"], "micro_batches": 0}', ": micro_batches is 0; write a number from 1"),
+    ('{"orders": ["F0"], "micro_batches": ' + "9" * 300 + "}", ": micro_batches is 9999"),
+    ('{"orders": ["F0"], "\\u001b[31m": 3}', ": unknown field "),
+    ('{"orders": ["' + "x" * 10_000 + '"]}', ", rank 0, step 0: "),
     ('{"orders": ["F0"], "homes": "0"}', ": homes is '0'; write a list of ranks, one for each stage"),
     ('{"orders": ["F0"], "homes": [true]}', ": homes is [True]; write a list of ranks, one for each stage"),
     ('{"orders": ["F0"], "micro_batches": 1.5}', ": micro_batches is 1.5; write a whole number"),
@@ -72,6 +82,21 @@ def test_mistakes_in_json(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "own.json"
     path.write_bytes(text.encode("latin-1"))
     assert message(lambda: load_json(path)).startswith(f"{path}{said}")
+
+
+def test_many_ranks_take_no_longer_than_their_number(tmp_path: Path) -> None:
+    """The largest file that is read: what is quadratic in the number of ranks would take minutes."""
+    path = tmp_path / "wide.json"
+    path.write_text(json.dumps({"orders": ["F0 B0"] * 2048}))
+    schedule = load_json(path)
+    assert lint(schedule).safe_sync and schedule.in_order and to_json(schedule)["orders"] == ["F0 B0"] * 2048
+
+
+def test_what_is_no_plain_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in no_plain_files(Path(".")):
+        for load in (load_json, lambda path: load_python(path, 2, 2)):
+            assert message(lambda load=load, path=path: load(path)).startswith(str(path))
 
 
 GPIPE = """
@@ -145,6 +170,11 @@ def test_python_must_do_all_micro_batches_that_are_asked_for(tmp_path: Path) -> 
     ("def schedule(ranks, micro_batches): return ['F0 B0', 'F0 Q0']", ", rank 1, step 1: 'Q0' is no instruction"),
     ("x = '\0'", ": SyntaxError: source code string cannot contain null bytes"),
     ("assert False", ", line 1: AssertionError"),
+    ("def schedule(ranks, micro_batches): return 10 ** 5000", ": the orders are of type int"),
+    ("def schedule(ranks, micro_batches): return [[10 ** 5000], []]", ", rank 0, step 0: "),
+    ("class Own(list):\n    def __iter__(self):\n        raise KeyError('x')\ndef schedule(r, m): return Own('ab')",
+     ", line 3: KeyError"),
+    (MADE + "(10 ** 5000, (0, 1), ((), ())))", ": micro_batches is "),
     (MADE + "(2, (0, 1), (('F0',), ())))", ": schedule(2, 1) returns orders for 2 micro-batches; return 1"),
     (MADE + "('1', (0, 1), ((), ())))", ": micro_batches is '1'; write a whole number"),
     (MADE + "(1, '01', ((), ())))", ": homes is '01'; write a list of ranks"),

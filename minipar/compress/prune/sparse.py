@@ -9,12 +9,13 @@ What is stored comes back bit for bit, -0.0 and NaN too. Under tensor parallelis
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from minipar.errors import ConfigError, ShapeError
+from minipar.errors import ConfigError, ShapeError, shown
 
 INDEX = np.dtype(np.int32)
 PARTS = ("values", "bits", "shape")                                 # of a packed array
@@ -83,6 +84,12 @@ class Bitmap:
         return self.values.nbytes + self.bits.nbytes
 
     def dense(self) -> np.ndarray:
+        """The array. Raises ShapeError where its shape, its bits and its values do not fit together."""
+        size = math.prod(self.shape)
+        if self.bits.dtype != np.uint8 or self.bits.shape != (-(-size // 8),) or min(self.shape, default=0) < 0:
+            raise ShapeError(f"a bitmap of shape {shown(self.shape)} needs {-(-size // 8)} bytes, not {shown(self.bits.shape)}")
+        if self.values.shape != (stays := int(np.unpackbits(self.bits, count=size).sum()),):
+            raise ShapeError(f"a bitmap of {stays} values needs a row of as many, not {self.values.shape}")
         array = np.zeros(self.shape, self.values.dtype)
         array[np.unpackbits(self.bits, count=array.size).reshape(self.shape).view(bool)] = self.values
         return array
@@ -118,5 +125,8 @@ def unpack(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if lacking := [f"{name}.{other}" for other in PARTS if f"{name}.{other}" not in packed]:
             raise ShapeError(f"unpack: {key} is there, {' and '.join(lacking)} not; these are not the arrays that pack made")
         if part == "values":
-            arrays[name] = Bitmap(array, packed[f"{name}.bits"], tuple(packed[f"{name}.shape"].tolist())).dense()
+            shape = packed[f"{name}.shape"]
+            if shape.ndim != 1 or shape.dtype.kind not in "iu":
+                raise ShapeError(f"unpack: {name}.shape is {shape.dtype} of shape {shape.shape}, not a row of whole numbers")
+            arrays[name] = Bitmap(array, packed[f"{name}.bits"], tuple(shape.tolist())).dense()
     return arrays

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minipar.errors import ConfigError, ShapeError
+from minipar.errors import ConfigError, ShapeError, shown
+from minipar.records import require_types
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,11 @@ class Scheme:
     group: int = 0
 
     def __post_init__(self) -> None:
+        require_types(self)
         if not 2 <= self.bits <= 16:
-            raise ConfigError(f"bits is {self.bits}; choose 2 to 16")
+            raise ConfigError(f"bits is {shown(self.bits)}; choose 2 to 16")
         if self.group < 0:
-            raise ConfigError(f"group is {self.group}; choose a number of elements, or 0 for no groups")
+            raise ConfigError(f"group is {shown(self.group)}; choose a number of elements, or 0 for no groups")
         if self.group and self.axis not in (0, 1):
             raise ConfigError(f"groups of {self.group} run along a matrix; choose axis=1 (down the columns) or axis=0")
 

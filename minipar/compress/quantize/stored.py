@@ -21,10 +21,12 @@ from minipar.compress.quantize.affine import Quantized
 from minipar.compress.quantize.grid import Grid
 from minipar.compress.quantize.model import float_weight, linear_layers, place_weight, quantized_weight
 from minipar.compress.quantize.scheme import Scheme
-from minipar.errors import CheckpointError, ConfigError
+from minipar.errors import CheckpointError, ConfigError, ShapeError, shown
 from minipar.nn import Module
+from minipar.records import record_from
 
 KINDS = ("codes", "zeros", "scales", "floats")                      # the arrays of a file
+DTYPES = {"codes": "uint8", "zeros": "uint8", "scales": "float32", "floats": "float32", "places": "uint8"}     # places: of zeros
 ENTRIES = ("quantized", "parameters")                               # of its meta
 CHUNK = 1 << 18                                                     # codes at a time, a multiple of 8: whole bytes
 
@@ -90,16 +92,12 @@ def unpack_model(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[
     Raises CheckpointError, and changes nothing, where these are not the arrays and meta of pack_model, or names or shapes
     differ; ConfigError where the model is quantised already.
     """
-    require_packed(arrays, meta, KINDS)
+    schemes = require_packed(model, arrays, meta, KINDS)
     layers = {layer.name: layer for layer in linear_layers(model)}
-    own = {name: float_weight(layer) for name, layer in layers.items()}
-    _require_same({name: list(weight.shape) for name, weight in own.items()},
-                  {name: entry["shape"] for name, entry in meta["quantized"].items()})
-    parameters = {p.name: p for p in model.parameters() if p not in own.values()}
-    _require_same({name: list(p.shape) for name, p in parameters.items()}, meta["parameters"])
+    own = [float_weight(layer) for layer in layers.values()]
+    parameters = {p.name: p for p in model.parameters() if p not in own}
     readers = {kind: _Reader(kind, arrays[kind]) for kind in KINDS}
-    weights = {name: _read_weight(tuple(entry["shape"]), Scheme(**entry["scheme"]), readers)
-               for name, entry in meta["quantized"].items()}
+    weights = {name: _read_weight(tuple(meta["quantized"][name]["shape"]), scheme, readers) for name, scheme in schemes.items()}
     floats = {name: readers["floats"].take(math.prod(shape)).reshape(shape) for name, shape in meta["parameters"].items()}
     for reader in readers.values():
         reader.require_end()
@@ -109,10 +107,33 @@ def unpack_model(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[
         parameters[name].data[...] = array
 
 
-def require_packed(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], kinds: Sequence[str]) -> None:
-    """Raises CheckpointError where an array of these kinds, or an entry of meta, is missing."""
+def require_packed(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any],
+                   kinds: Sequence[str]) -> dict[str, Scheme]:
+    """Name -> scheme of each layer, where these are arrays and meta of such a model; nothing is allocated before that is known.
+
+    kinds: of arrays, names in DTYPES. Raises CheckpointError where an array or an entry of meta is missing or of another type,
+    names or shapes differ, or a scale or a float is not finite; ConfigError where the model is quantised already.
+    """
     if lacking := [kind for kind in kinds if kind not in arrays] + [entry for entry in ENTRIES if entry not in meta]:
         raise CheckpointError(f"this is no file of a quantised model: there is no {' and no '.join(lacking)} in it")
+    for kind in kinds:
+        if arrays[kind].ndim != 1 or arrays[kind].dtype != DTYPES[kind]:
+            raise CheckpointError(f"{kind} are {arrays[kind].dtype} of shape {arrays[kind].shape}, not a row of {DTYPES[kind]}")
+        if not np.isfinite(arrays[kind]).all():
+            raise CheckpointError(f"this file is of no use: its {kind} hold NaN or infinity")
+    own = {layer.name: float_weight(layer) for layer in linear_layers(model)}
+    try:
+        stored = {name: entry["shape"] for name, entry in meta["quantized"].items()}
+        schemes = {name: record_from(Scheme, meta["quantized"][name]["scheme"], f"scheme of {shown(name)}") for name in stored}
+        _require_same({name: list(weight.shape) for name, weight in own.items()}, stored)
+        _require_same({p.name: list(p.shape) for p in model.parameters() if p not in own.values()}, meta["parameters"])
+        for name, scheme in schemes.items():
+            scheme.scales(tuple(stored[name]))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise CheckpointError("this is no file of a quantised model: its meta is not built as pack_model builds it") from error
+    except (ConfigError, ShapeError) as error:
+        raise CheckpointError(f"this is no file of a quantised model: {error}") from error
+    return schemes
 
 
 def _read_weight(shape: tuple[int, ...], scheme: Scheme, readers: Mapping[str, _Reader]) -> Quantized:
