@@ -14,23 +14,29 @@ from minipar.comm.timeline import Event
 from minipar.schedule.costs import Costs
 from minipar.schedule.simulate import Timeline, simulate
 from minipar.schedule.times import Number
+from minipar.trace.ports import Ports
 from minipar.trace.step import Trace
 
 
 def predicted(trace: Trace, network: Network, message: int) -> Timeline:
     """The same schedule simulated, with each stage's own times for F, B and W: the medians of those measured.
 
-    message: bytes of one sample between two stages. Micro-batches' sizes scale all times, the messages' latency too.
+    message: bytes of one sample between two stages. Micro-batches' sizes scale all times, the messages' latency too. Where the
+    trace is exact, the time that an instruction queued for its rank's link is none of its own: `Ports` find it anew.
     """
     schedule, largest = trace.schedule, max(trace.samples)
     sizes = [Fraction(samples, largest) for samples in trace.samples]
     times: dict[tuple[str, int], list[Fraction]] = defaultdict(list)
-    for order, starts, ends in zip(schedule.orders, trace.measured.start, trace.measured.end, strict=True):
-        for (kind, stage, micro), start, end in zip(order, starts, ends, strict=True):
-            times[kind, stage].append(Fraction(end - start) / sizes[micro])
+    talking: dict[tuple[str, int], list[Fraction]] = defaultdict(list)
+    for one in (one for row in trace.intervals for one in row):
+        kind, stage, micro = one.instruction
+        queued = one.queued if trace.exact else Fraction(0)
+        times[kind, stage].append((one.end - one.begin - queued) / sizes[micro])
+        talking[kind, stage].append(one.talking)
     costs: dict[str, list[Number]] = {
         kind: [median(times.get((kind, stage), [Fraction(0)])) for stage in range(schedule.stages)] for kind in "FBW"}
-    return simulate(schedule, Costs(**costs, message=network.seconds(message * largest, between=False), sizes=sizes))
+    links = Ports(schedule.ranks, {key: median(each) for key, each in talking.items()}) if trace.exact else None
+    return simulate(schedule, Costs(**costs, message=network.seconds(message * largest, between=False), sizes=sizes), links)
 
 
 def bytes_per_link(events: Iterable[Event]) -> dict[tuple[int, int], int]:

@@ -32,14 +32,16 @@ LINES = ("weights", "gradients", "optimizer", "activations", "messages")
 class Trace:
     """What all ranks saw, of a step of `layout`.
 
-    schedule: of the first pipeline. measured: its instructions as they were carried out, in seconds. samples: of each of its
-    micro-batches. events: of all ranks, for a trace file. memory: of each rank, bytes by LINES, as held. ledger: the same as
-    predicted, but for the messages.
+    schedule: of the first pipeline. intervals: of each of its ranks, the instructions as they were carried out. measured: the
+    same as a timeline, in seconds. exact: the clock counted FLOPs. samples: of each of its micro-batches. events: of all ranks,
+    for a trace file. memory: of each rank, bytes by LINES, as held. ledger: the same as predicted, but for the messages.
     """
 
     layout: Layout
     schedule: Schedule
+    intervals: list[list[Interval]]
     measured: Timeline
+    exact: bool
     samples: list[int]
     events: list[Event]
     memory: list[dict[str, int]]
@@ -68,14 +70,14 @@ def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: T
     tracer.on = "time"
     trainer.step()
     events = gather_events(world, list(clock.timeline))
-    intervals = gathered(world, [[*one.instruction, str(one.begin), str(one.end)] for one in tracer.intervals], "trace")
+    intervals = gathered(world, [_as_words(one) for one in tracer.intervals], "trace")
     memory = gathered(world, _memory(trainer, tracer), "memory")
     if events is None:
         return None
-    found = [[Interval(Instruction(*one[:3]), Fraction(one[3]), Fraction(one[4])) for one in of_rank]
+    found = [[Interval(Instruction(*one[:3]), *map(Fraction, one[3:])) for one in of_rank]
              for of_rank in intervals[::layout.dp * layout.tp]]     # the first pipeline's
     ledger = [training_memory(model, train, layout, rank, computed_pairs) for rank in range(layout.ranks)]
-    return Trace(layout, schedule, _timeline(schedule, found), samples, events, memory, ledger)
+    return Trace(layout, schedule, found, _timeline(schedule, found), rate is not None, samples, events, memory, ledger)
 
 
 def require_traceable(layout: Layout) -> None:
@@ -96,6 +98,10 @@ def work(trainer: Trainer, schedule: Schedule, instruction: Instruction) -> int:
         return flops
     again = part_flops(trainer.model, part, samples, tp.size, tp.rank, AGAIN[trainer.config.recompute])
     return (flops if schedule.split else 2 * flops) + again
+
+
+def _as_words(one: Interval) -> list[int | str]:
+    return [*one.instruction, *map(str, (one.begin, one.end, one.queued, one.talking))]
 
 
 def _memory(trainer: Trainer, tracer: Tracer) -> dict[str, int]:

@@ -15,11 +15,16 @@ from minipar.schedule.instruction import Instruction
 
 @dataclass(frozen=True)
 class Interval:
-    """begin, end: seconds since the step began."""
+    """begin, end: seconds since the step began. queued: of these, until the link had room for the first message that the
+    instruction sends within its stage; talking: until its last such message was there. Both are known where the clock counts
+    FLOPs, which pass when all messages are through.
+    """
 
     instruction: Instruction
     begin: Fraction
     end: Fraction
+    queued: Fraction = Fraction(0)
+    talking: Fraction = Fraction(0)
 
 
 class Tracer:
@@ -36,11 +41,13 @@ class Tracer:
 
     @contextmanager
     def watch(self, instruction: Instruction, execution: Execution) -> Iterator[None]:
-        begin = self.clock.now
+        begin, before = self.clock.now, len(self.clock.timeline)
         yield
         if self.on == "time":
+            sent = min((Fraction(event.begin) for event in self.clock.timeline[before:] if event.kind == "send"), default=begin)
+            talked = self.clock.now
             self.clock.compute(self.flops(instruction), str(instruction))
-            self.intervals.append(Interval(instruction, begin, self.clock.now))
+            self.intervals.append(Interval(instruction, begin, self.clock.now, sent - begin, talked - sent))
         elif self.on == "memory":
             losses = sum(out.data.nbytes for out in execution.tapes.values() if out.ndim == 0)
             held = held_bytes(*execution.tapes.values(), *execution.deferred.values())
