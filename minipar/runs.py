@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from minipar.parallel.stages import Stages, parts_of, schedule_of
 from minipar.parallel.tensor import region_of
 from minipar.records import is_number, is_whole
 from minipar.train import Trainer
-from minipar.untrusted.files import GIB, opened
+from minipar.untrusted.files import GIB, MIB, opened, read_bytes
 from minipar.untrusted.plain import parse_json
 
 LARGEST_METRICS, LONGEST_LINE = 4 * GIB, 10_000                     # bytes
@@ -49,7 +49,7 @@ class Run:
         """writes: whether this process may. Of the ranks of a job, rank 0 does; on the others what would write does nothing."""
         self.folder, self.writes = Path(folder), writes
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
-        self.metrics = self.folder / "metrics.jsonl"
+        self.metrics, self.summary = self.folder / "metrics.jsonl", self.folder / "summary.txt"
         self._claims = ExitStack()
 
     def __enter__(self) -> Run:
@@ -72,17 +72,43 @@ class Run:
         self.claim()
         if self.checkpoints.latest() or any(read_metrics(self.metrics)):
             raise CheckpointError(f"{self.folder} holds a run; go on with --resume {self.folder}, or choose another --out")
+        self._clear()
         self._write("config.json", json.dumps(config, indent=2) + "\n")
 
-    def go_on(self, config: dict[str, Any], done: int) -> None:
-        """Open a run that has `done` steps in its checkpoint. Lines of later steps, which will be done again, are dropped."""
-        if not self.writes:
-            return
-        with refusals_named(self.folder):
-            remove_leftovers(self.folder)
-        kept = [json.dumps(line) + "\n" for line in read_metrics(self.metrics) if line["step"] < done]
-        self._write("metrics.jsonl", "".join(kept))
-        self._write("config.json", json.dumps(config, indent=2) + "\n")
+    def go_on(self, config: dict[str, Any], done: int, save: Callable[[], object] | None = None) -> None:
+        """Open a run that has `done` steps in its checkpoint. Lines of later steps, which will be done again, are dropped.
+
+        save: where the options are others, saves the state with them, before the old summary goes. So a kill at any moment leaves
+        the old run or the new one. All ranks call it.
+        """
+        if self.writes:
+            self._clear()
+            kept = [json.dumps(line) + "\n" for line in read_metrics(self.metrics) if line["step"] < done]
+            self._write("metrics.jsonl", "".join(kept))
+        if save is not None:
+            save()
+        if self.writes:
+            self._write("config.json", json.dumps(config, indent=2) + "\n")
+            with refusals_named(self.summary):
+                self.summary.unlink(missing_ok=True)
+
+    def is_finished(self, trace: bool) -> bool:
+        """Whether a run that has done its steps left all its results. The summary is the last that is written."""
+        return self.summary.is_file() and (not trace or (self.folder / "trace" / "summary.json").is_file())
+
+    def asked_for_trace(self) -> bool:
+        """Whether config.json says that a trace was asked for; False where it says nothing, or cannot be read."""
+        try:
+            said = parse_json(read_bytes(self.folder / "config.json", MIB, CheckpointError), "config.json", CheckpointError)
+        except (CheckpointError, OSError):
+            return False
+        return isinstance(said, dict) and said.get("trace") is True
+
+    def _clear(self) -> None:
+        """Remove what earlier processes left half written when they were killed."""
+        for folder in (self.folder, self.checkpoints.folder, self.folder / "trace"):
+            with refusals_named(folder):
+                remove_leftovers(folder)
 
     def log(self, **values: Any) -> None:
         """Add one line to metrics.jsonl; it is in the file when this returns."""

@@ -12,6 +12,7 @@ import shlex
 import signal
 import sys
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -32,7 +33,7 @@ from minipar.errors import CheckpointError, DataError, DivergenceError
 from minipar.generate import generate
 from minipar.parallel.grid import Grid
 from minipar.runs import Run, read_metrics
-from minipar.trace.step import require_traceable, trace_step
+from minipar.trace.step import is_traceable, require_traceable, trace_step
 from minipar.train import Trainer
 
 SAMPLE = 400                                                        # tokens of generated text at the end
@@ -61,8 +62,16 @@ def _run_on(world: Counting, options: argparse.Namespace, interruption: Interrup
     if options.trace:
         require_traceable(grid.layout)                              # not after hours of training
     with Run(options.resume or options.out, writes=world.rank == 0) as folder:
-        trainer = _resumed(folder, options, grid) if options.resume else _new(folder, options, grid)
-        return _train_and_tell(trainer, folder, world, options.trace, interruption)
+        trace = options.trace
+        if not options.resume:
+            trainer = _new(folder, options, grid)
+        else:
+            trainer, meta = _resumed(folder, options, grid)
+            trace = trace or _agree(folder.writes and folder.asked_for_trace(), world) and is_traceable(grid.layout)
+            if trainer.done == trainer.config.steps and _agree(folder.writes and folder.is_finished(trace), world):
+                return _tell_finished(trainer, folder)
+            _go_on(trainer, folder, meta, trace)
+        return _train_and_tell(trainer, folder, world, trace, interruption)
 
 
 def _train_and_tell(trainer: Trainer, folder: Run, world: Counting, trace: bool, interruption: Interruption) -> int:
@@ -82,6 +91,28 @@ def _train_and_tell(trainer: Trainer, folder: Run, world: Counting, trace: bool,
         else:
             print(*folder.summarise(_summary(trainer, folder, costs, traced)), sep="\n")
     return 128 + stopped if stopped else 0
+
+
+def _tell_finished(trainer: Trainer, folder: Run) -> int:
+    """A run that is finished is no mistake: show its summary, and say how to train it further."""
+    if folder.writes:
+        steps, run = trainer.config.steps, shlex.quote(str(folder.folder))
+        print(folder.summary.read_text(encoding="utf-8", errors="replace"), end="")
+        print(f"minipar train: {run} is finished, all {steps} steps; for more: minipar train --resume {run} --steps {2 * steps}",
+              file=sys.stderr)
+    return 0
+
+
+def _go_on(trainer: Trainer, folder: Run, meta: dict[str, Any], trace: bool) -> None:
+    """Open the folder of a run that goes on, or that only lacks what comes after its last step. All ranks call it."""
+    loss, last = meta.get("loss"), trainer.done - 1
+    changed = (meta["model"], meta["train"]) != (asdict(trainer.model), asdict(trainer.config))
+    folder.go_on(_asked(trainer, trace), trainer.done, (lambda: folder.save(trainer, loss)) if changed else None)
+    if trainer.done == trainer.config.steps and loss is None:       # it was stopped there, when there were to be more steps
+        loss = trainer.validate()
+        if folder.writes and not any("validation" in line and line["step"] == last for line in read_metrics(folder.metrics)):
+            folder.log(step=last, validation=loss)
+        folder.save(trainer, loss)
 
 
 def _draw(folder: Run) -> None:
@@ -108,12 +139,13 @@ def _new(folder: Run, options: argparse.Namespace, grid: Grid) -> Trainer:
     model = ModelConfig(**{**given(options, ModelConfig), "vocabulary": tokenizer.vocab_size})
     trainer = Trainer(model, train, tokenizer, tokenizer.encode(text), grid)
     _require_same(trainer)
-    folder.create(_asked(trainer))
+    folder.create(_asked(trainer, options.trace))
     folder.save(trainer)                                            # from here on there is always one to go on from
     return trainer
 
 
-def _resumed(folder: Run, options: argparse.Namespace, grid: Grid) -> Trainer:
+def _resumed(folder: Run, options: argparse.Namespace, grid: Grid) -> tuple[Trainer, dict[str, Any]]:
+    """The trainer as its last checkpoint has it, and the metadata of that."""
     folder.claim()
     path, arrays, meta = folder.latest()
     model = ModelConfig(**{**meta["model"], **given(options, ModelConfig)})
@@ -129,10 +161,9 @@ def _resumed(folder: Run, options: argparse.Namespace, grid: Grid) -> Trainer:
     trainer = Trainer(model, train, tokenizer, tokens, grid)
     trainer.restore(arrays, meta, path)
     _require_same(trainer)
-    if trainer.done >= train.steps:
-        raise CheckpointError(f"{path} has done all {train.steps} steps; give more with --steps")
-    folder.go_on(_asked(trainer), trainer.done)
-    return trainer
+    if trainer.done > train.steps:
+        raise CheckpointError(f"{path} has done {trainer.done} steps, more than {train.steps}; give more with --steps")
+    return trainer, meta
 
 
 def _require_same(trainer: Trainer) -> None:
@@ -150,9 +181,10 @@ def _require_same(trainer: Trainer) -> None:
                         f"start all ranks alike, with the same text on every host")
 
 
-def _asked(trainer: Trainer) -> dict[str, dict]:
+def _asked(trainer: Trainer, trace: bool) -> dict[str, Any]:
     """What was asked for, as config.json tells it."""
-    return {"model": asdict(trainer.model), "train": asdict(trainer.config), "layout": asdict(trainer.grid.layout)}
+    return {"model": asdict(trainer.model), "train": asdict(trainer.config), "layout": asdict(trainer.grid.layout),
+            "trace": bool(trace)}
 
 
 def _train(trainer: Trainer, folder: Run, interruption: Interruption) -> int:

@@ -89,6 +89,10 @@ def require_traceable(layout: Layout) -> None:
                           "to trace, choose another way to sum them")
 
 
+def is_traceable(layout: Layout) -> bool:
+    return layout.gradients not in ("shared", "bitwise")
+
+
 def work(trainer: Trainer, schedule: Schedule, instruction: Instruction) -> int:
     """FLOPs of an instruction of the schedule on this rank."""
     kind, stage, micro = instruction

@@ -133,7 +133,7 @@ def test_a_folder_that_holds_a_run(done: Path, pristine: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("words, said", [
-    ("", "has done all 20 steps; give more with --steps"),
+    ("--steps 10", "has done 20 steps, more than 10; give more with --steps"),
     ("--steps 40 --width 16", "is of another model: it has width 8, not 16; resume with the sizes it was trained with"),
     ("--steps 40 --heads 4", "is of another model: it has heads 2, not 4"),
     ("--steps 40 --context 4", "is of another model: it has context 8, not 4"),
