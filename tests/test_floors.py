@@ -11,7 +11,7 @@ ROOT = Path(minipar.__file__).parent
 
 # Each floor may import from the floors below it, and a package from itself.
 FLOORS: list[set[str]] = [
-    {"errors", "rng", "memory", "allocation", "config", "records", "untrusted"},
+    {"errors", "rng", "memory", "allocation", "arrays", "config", "records", "untrusted"},
     {"autograd", "comm", "schedule", "plan"},
     {"nn", "optim", "data", "precision", "metrics", "compress", "doctor"},
     {"parallel", "checkpoint"},

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -65,6 +66,15 @@ class Checking(Wrapper):
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, label: str, **agreed: Any) -> int:
         self.compare(op, shape, dtype, label, **agreed)
         return self.inner.entering(op, shape, dtype, label=label, **agreed)
+
+    @property
+    def checked(self) -> bool:                                      # type: ignore[override]
+        return True
+
+    def overflowed(self, op: str, label: str) -> None:
+        """Warns, with the label and the caller's line: infinity is right as arithmetic, but rarely what the program wants."""
+        warnings.warn(f"rank {self.rank} of {self.size} in {self.name}: {op} '{label}' at {caller()[1]}: the sum of finite numbers "
+                      "became infinite; scale them down, or convert them to a wider dtype", RuntimeWarning, stacklevel=2)
 
     def split(self, color: int | None, key: int = 0, *, label: str) -> Communicator | None:
         self.compare("split", None, None, label)

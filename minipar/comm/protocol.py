@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from minipar.arrays import no_array
 from minipar.errors import CommError
 
 # What may travel. A dtype's place in the list is its code on the wire, so the list only ever grows at its end.
@@ -63,6 +64,7 @@ class Communicator(ABC):
     nodes: tuple[int, ...]                                          # the node (host) of each rank of this group
     native: Any = None                                              # the MPI library's own communicator, where there is one
     collectives: int = 0                                            # how many collectives this rank has entered
+    checked: bool = False                                           # whether `overflowed` says anything
     staging: Any = None                                             # shared memory that the collectives keep for the next call
 
     @abstractmethod
@@ -129,6 +131,10 @@ class Communicator(ABC):
         self.collectives += 1
         return OwnTag(COLLECTIVE_TAGS[self.collectives % len(COLLECTIVE_TAGS)])
 
+    def overflowed(self, op: str, label: str) -> None:
+        """A collective calls this where its sum of finite numbers became infinite. Checking warns; here nothing is said."""
+        return None
+
     def split(self, color: int | None, key: int = 0, *, label: str) -> Communicator | None:
         """One new communicator per color, ranks ordered by (key, old rank); None for the ranks whose color is None.
 
@@ -179,13 +185,14 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, l
     """The wire code of the array's dtype. Raises CommError, in one line, for what cannot travel."""
     try:                                                            # once per message, so the good case comes first
         code, flags = CODES[array.dtype], array.flags
-        if (flags.c_contiguous and is_whole(peer) and 0 <= peer < comm.size and (flags.writeable or kind == "send")
+        if ((type(array) is np.ndarray or not no_array(array)) and flags.c_contiguous and is_whole(peer)
+                and 0 <= peer < comm.size and (flags.writeable or kind == "send")
                 and (type(tag) is OwnTag or is_whole(tag) and 0 <= tag < TAGS)):
             return code
     except (AttributeError, KeyError):
         pass
-    if not isinstance(array, np.ndarray):
-        wrong = f"needs a NumPy array, not {type(array).__name__}"
+    if text := no_array(array):
+        wrong = f"needs a NumPy array, not {text}"
     elif array.dtype not in CODES:
         wrong = f"cannot carry dtype {array.dtype}; use one of {', '.join(str(dtype) for dtype in DTYPES)}"
     elif not array.flags.c_contiguous:

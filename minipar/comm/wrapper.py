@@ -48,6 +48,13 @@ class Wrapper(Communicator):
         """agreed: what else the ranks must agree on; only Checking looks into it."""
         return self.inner.entering(op, shape, dtype, label=label, **agreed)
 
+    @property
+    def checked(self) -> bool:                                      # type: ignore[override]
+        return self.inner.checked
+
+    def overflowed(self, op: str, label: str) -> None:
+        self.inner.overflowed(op, label)
+
     def split(self, color: int | None, key: int = 0, *, label: str) -> Communicator | None:
         """Splits the inner communicator (its few messages are not seen by this wrapper) and wraps the part."""
         part = self.inner.split(color, key, label=label)

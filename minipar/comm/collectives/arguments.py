@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minipar.arrays import no_array
 from minipar.comm.collectives.chunks import even_counts
-from minipar.comm.protocol import Communicator, is_whole
+from minipar.comm.collectives.combine import Combine, combine_of
+from minipar.comm.protocol import CODES, Communicator, is_whole
 from minipar.errors import CommError
 
 REDUCTIONS = {"sum": np.add, "mean": np.add, "max": np.maximum, "min": np.minimum}      # a mean is a sum, divided at the end
@@ -30,6 +32,10 @@ class Call:
             raise self.wrong(f"has no reduction '{op}'; choose {', '.join(REDUCTIONS)}")
         return REDUCTIONS[op]
 
+    def combine(self, op: str, dtype: np.dtype) -> np.ufunc | Combine:
+        """What puts two arrays together; in checked mode, a sum of floats says where it leaves their range."""
+        return combine_of(self.reduction(op), dtype, self.comm, f"{self.operation} {op}", self.label)
+
     def root(self, root: int) -> int:
         if not is_whole(root) or not 0 <= root < self.comm.size:
             raise self.wrong(f"names root {root!r}, but the group has ranks 0 to {self.comm.size - 1}")
@@ -37,10 +43,13 @@ class Call:
 
     def source(self, array: np.ndarray, op: str = "") -> np.ndarray:
         """The input, contiguous; integers as float64 where their mean is asked for."""
-        if not isinstance(array, np.ndarray):
-            raise self.wrong(f"needs a NumPy array, not {type(array).__name__}; np.array(...) makes one")
-        if op == "sum" and array.dtype.kind == "b":                 # NumPy's sum of two truths is a truth, not 2
-            raise self.wrong("cannot sum booleans; count them with .astype(np.int64), or take their max: is any of them true?")
+        if text := no_array(array):
+            raise self.wrong(f"needs a NumPy array, not {text}")
+        if array.dtype not in CODES:                                # also where no message would ever say so: one rank, native
+            raise self.wrong(f"cannot carry dtype {array.dtype}; use one of {', '.join(map(str, CODES))}")
+        if op in ("sum", "mean") and array.dtype.kind == "b":       # NumPy's sum of two truths is a truth, not 2
+            raise self.wrong(f"cannot {'sum' if op == 'sum' else 'average'} booleans; count them with .astype(np.int64), or take "
+                             "their max: is any of them true?")
         if op == "mean" and array.dtype.kind != "f":
             return array.astype(np.float64)
         return array if array.flags.c_contiguous else np.ascontiguousarray(array)
@@ -49,9 +58,10 @@ class Call:
         """`out` if the result fits into it, else an error; a new array where there is no `out`."""
         if out is None:
             return np.empty(shape, dtype)
-        if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
-            given = f"{out.shape} {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
-            raise self.wrong(f"gives {shape} {dtype}, which does not fit into out: {given}")
+        if text := no_array(out):
+            raise self.wrong(f"gives {shape} {dtype}, which does not fit into out: {text}")
+        if out.shape != shape or out.dtype != dtype:
+            raise self.wrong(f"gives {shape} {dtype}, which does not fit into out: {out.shape} {out.dtype}")
         if not (out.flags.c_contiguous and out.flags.writeable):
             raise self.wrong("cannot write into out, which must be contiguous and writeable")
         return out

@@ -1,7 +1,8 @@
 """The collectives that add up: reduce, all_reduce, reduce_scatter, and the two that do not wait.
 
 What holds for all of them:
-* op is "sum", "mean", "max" or "min". The mean of integers is float64.
+* op is "sum", "mean", "max" or "min". The mean of integers is float64. A mean that fits does not overflow on the way (combine.py).
+* max and min: NaN wins over all numbers; booleans are truths, so max is "any" and min is "all"; integers wrap around in a sum.
 * `algorithm` is a name from `minipar.comm.collectives.table`, or "auto": the fastest by the cost model (select.py).
 * All ranks get the same bits, whatever the algorithm. Two algorithms may differ in the last bit: they add in different orders.
 * The input is never written to. Without `out` the result is a new array; with it, the result is written there and `out` is
@@ -17,6 +18,7 @@ import numpy as np
 
 from minipar.comm.collectives.arguments import Call, elements
 from minipar.comm.collectives.channel import Channel, Handle, Steps, finish
+from minipar.comm.collectives.combine import addends
 from minipar.comm.collectives.select import choose
 from minipar.comm.collectives.shared_memory import place_in
 from minipar.comm.collectives.table import find
@@ -27,19 +29,18 @@ def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int 
            algorithm: str = "auto") -> np.ndarray | None:
     """The reduction of all arrays, on the root; None on the others. `out` matters on the root only; it may be `array`."""
     call = Call(comm, "reduce", label)
-    combine, root, source = call.reduction(op), call.root(root), call.source(array, op)
+    call.reduction(op)
+    root, source = call.root(root), call.source(array, op)
     total = call.result(out if comm.rank == root else None, source.shape, source.dtype)
     call.keep_apart(total, source, allowed=source)
-    name = choose("reduce", algorithm, comm, source.nbytes)
+    terms, place, divisor = on_the_way(op, source, total, comm.size)
+    combine = call.combine(op, terms.dtype)
+    name = choose("reduce", algorithm, comm, terms.nbytes)
     run = find("reduce", name)
     tag = comm.entering(f"reduce {op}", source.shape, source.dtype, label=label, root=root, algorithm=name)
     channel = Channel(comm, label, tag)
-    finish(comm, run(channel, *flat(source, total), combine, root))
-    if comm.rank != root:
-        return None
-    if op == "mean":
-        np.divide(total, comm.size, out=total)
-    return total
+    finish(comm, divided(run(channel, *flat(terms, place), combine, root), place, divisor if comm.rank == root else 0, total))
+    return total if comm.rank == root else None
 
 
 def all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str, out: np.ndarray | None = None,
@@ -57,7 +58,8 @@ def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, 
     Several may be under way at once, if all ranks start them in the same order. Not for algorithm="native", nor for "shared"
     unless `out` is in shared memory already: there is but one stage.
     """
-    if algorithm == "native" or (algorithm == "shared" and (out is None or place_in(comm, out) is None)):
+    staged = out is None or place_in(comm, out) is None or (op == "mean" and out.itemsize == 2)     # float16: see combine.py
+    if algorithm == "native" or (algorithm == "shared" and staged):
         raise Call(comm, "start_all_reduce", label).wrong(f"cannot start {algorithm}, which waits; choose an algorithm that "
                                                         "sends messages, or give an out made by shared_array")
     return Handle(comm, *_all_reduce(comm, array, op, label, out, algorithm))
@@ -87,29 +89,34 @@ def start_reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum",
 def _all_reduce(comm: Communicator, array: np.ndarray, op: str, label: str, out: np.ndarray | None,
                 algorithm: str) -> tuple[Steps, np.ndarray]:
     call = Call(comm, "all_reduce", label)
-    combine, source = call.reduction(op), call.source(array, op)
+    call.reduction(op)
+    source = call.source(array, op)
     total = call.result(out, source.shape, source.dtype)
     call.keep_apart(total, source, allowed=source)
-    name = choose("all_reduce", algorithm, comm, source.nbytes, total)
+    terms, place, divisor = on_the_way(op, source, total, comm.size)
+    combine = call.combine(op, terms.dtype)
+    name = choose("all_reduce", algorithm, comm, terms.nbytes, place)
     run = find("all_reduce", name)
     channel = Channel(comm, label, comm.entering(f"all_reduce {op}", source.shape, source.dtype, label=label, algorithm=name))
-    steps = run(channel, *flat(source, total), combine)
-    return divided(steps, total, comm.size) if op == "mean" else steps, total
+    return divided(run(channel, *flat(terms, place), combine), place, divisor, total), total
 
 
 def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequence[int] | None, label: str,
                     out: np.ndarray | None, algorithm: str) -> tuple[Steps, np.ndarray]:
     call = Call(comm, "reduce_scatter", label)
-    combine, source = call.reduction(op), call.source(array, op)
+    call.reduction(op)
+    source = call.source(array, op)
     counts = call.split(call.rows(source), counts)
     own = call.result(out, (counts[comm.rank], *source.shape[1:]), source.dtype)
     call.keep_apart(own, source, allowed=source[sum(counts[:comm.rank]):])
-    name = choose("reduce_scatter", algorithm, comm, source.nbytes)
+    terms, place, divisor = on_the_way(op, source, own, comm.size)
+    combine = call.combine(op, terms.dtype)
+    name = choose("reduce_scatter", algorithm, comm, terms.nbytes)
     run = find("reduce_scatter", name)
     channel = Channel(comm, label, comm.entering(f"reduce_scatter {op}", source.shape, source.dtype, label=label, algorithm=name,
                                             counts=counts))
-    steps = run(channel, source.reshape(-1), own.reshape(-1), elements(counts, source.shape[1:]), combine)
-    return divided(steps, own, comm.size) if op == "mean" else steps, own
+    steps = run(channel, terms.reshape(-1), place.reshape(-1), elements(counts, source.shape[1:]), combine)
+    return divided(steps, place, divisor, own), own
 
 
 def flat(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -118,7 +125,16 @@ def flat(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (row if source is out or np.may_share_memory(source, out) else source.reshape(-1)), row
 
 
-def divided(steps: Steps, total: np.ndarray, ranks: int) -> Steps:
-    """A sum that ends as a mean."""
+def on_the_way(op: str, source: np.ndarray, out: np.ndarray, ranks: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """What travels, where its reduction goes, and what a mean is divided by at the end; 0 for the other ops."""
+    if op != "mean":
+        return source, out, 0
+    terms, divisor = addends(source, ranks)
+    return terms, out if terms.dtype == out.dtype else np.empty(out.shape, terms.dtype), divisor
+
+
+def divided(steps: Steps, total: np.ndarray, divisor: float, out: np.ndarray) -> Steps:
+    """The steps; where there is a divisor, a sum that ends as a mean in `out`."""
     yield from steps
-    np.divide(total, ranks, out=total)
+    if divisor:
+        np.divide(total, total.dtype.type(divisor), out=out, casting="same_kind")

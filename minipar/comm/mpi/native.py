@@ -2,9 +2,17 @@
 
 All arrays are flat and contiguous; counts are elements per rank. These calls wait inside the MPI library, without a
 limit.
+
+MPI leaves open what MPI_MAX makes of a NaN (the libraries drop it or keep it, by its place) and has no MPI_MAX of booleans; not
+every library adds float16; and Open MPI's sum of integers of 8 and 16 bits stops at the largest one, where all others wrap
+around. So these are ops of our own, which call the ufunc that the hand-written algorithms call; all others are MPI's.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -12,6 +20,44 @@ from mpi4py import MPI
 from minipar.comm.collectives.arguments import address
 
 OPERATIONS: dict[np.ufunc, MPI.Op] = {np.add: MPI.SUM, np.maximum: MPI.MAX, np.minimum: MPI.MIN}
+TRUTHS: dict[np.ufunc, MPI.Op] = {np.maximum: MPI.LOR, np.minimum: MPI.LAND}
+
+
+def attempt(operation: str, comm: MPI.Intracomm, *arguments: Any) -> str:
+    """Call the operation; what the library says where it does not know an op or a dtype, "" where all went well.
+
+    A library that does not know them says so before anything moves, and on every rank alike.
+    """
+    try:
+        globals()[operation](comm, *arguments)
+    except MPI.Exception as error:
+        if error.Get_error_class() not in (MPI.ERR_OP, MPI.ERR_TYPE):
+            raise
+        return MPI.Get_error_string(error.Get_error_class()).split(",")[0].strip()
+    return ""
+
+
+def operation_of(combine: np.ufunc, dtype: np.dtype) -> MPI.Op:
+    """The op whose results are those of the ufunc, for every value of the dtype."""
+    if dtype.kind == "b":
+        return TRUTHS[combine]
+    own = dtype.itemsize <= 2 if combine is np.add else dtype.kind == "f"
+    return own_operation(combine, dtype) if own else OPERATIONS[combine]
+
+
+@cache                                            # at most eleven; MPI frees them at its end
+def own_operation(combine: np.ufunc, dtype: np.dtype) -> MPI.Op:
+    def call(one: Any, other: Any, datatype: MPI.Datatype) -> None:     # two buffers of as many elements
+        into = np.frombuffer(other, dtype)
+        with np.errstate(all="ignore"):                             # an exception could not leave the library
+            combine(np.frombuffer(one, dtype), into, out=into)
+
+    return MPI.Op.Create(call, commute=True)
+
+
+def all_finite(comm: MPI.Intracomm, source: np.ndarray) -> bool:
+    """Whether the arrays of all ranks hold finite numbers alone."""
+    return bool(comm.allreduce(bool(np.isfinite(source).all()), MPI.LAND))
 
 
 def broadcast(comm: MPI.Intracomm, buffer: np.ndarray, root: int) -> None:
@@ -19,15 +65,15 @@ def broadcast(comm: MPI.Intracomm, buffer: np.ndarray, root: int) -> None:
 
 
 def reduce(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, combine: np.ufunc, root: int) -> None:
-    comm.Reduce(MPI.IN_PLACE if source is out and comm.rank == root else source, out, OPERATIONS[combine], root)
+    comm.Reduce(MPI.IN_PLACE if source is out and comm.rank == root else source, out, operation_of(combine, out.dtype), root)
 
 
 def all_reduce(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> None:
-    comm.Allreduce(MPI.IN_PLACE if source is out else source, out, OPERATIONS[combine])
+    comm.Allreduce(MPI.IN_PLACE if source is out else source, out, operation_of(combine, out.dtype))
 
 
 def reduce_scatter(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, counts: Sequence[int], combine: np.ufunc) -> None:
-    comm.Reduce_scatter(apart(source, out), out, list(counts), OPERATIONS[combine])
+    comm.Reduce_scatter(apart(source, out), out, list(counts), operation_of(combine, out.dtype))
 
 
 def all_gather(comm: MPI.Intracomm, out: np.ndarray, counts: Sequence[int]) -> None:

@@ -1,0 +1,49 @@
+"""The one gate for an array that a user hands over: what NumPy would cast, or believe, without a word is refused by name.
+
+`np.asarray` drops the mask of a masked array, makes objects of a Tensor and of None, and reads "1.5" as a string; arithmetic
+drops imaginary parts and turns truths into 0 and 1. So every door of the library (Tensor, collectives, optimisers, quantisation,
+metrics, tokens) asks here, and raises its own kind of error with this text:
+
+    if text := refusal(x, "f"):
+        raise ShapeError(f"quantise: needs an array of floats, not {text}")
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+NAMES = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "c": "complex numbers", "O": "objects",
+         "S": "byte strings", "U": "strings", "T": "strings", "M": "dates", "m": "durations", "V": "a structured array"}
+REMEDIES = {"b": "count them or convert them yourself, with .astype", "i": "convert them with .astype",
+            "u": "convert them with .astype", "f": "convert them with .astype",
+            "c": "take .real and .imag, one array each", "V": "take its fields, one array each"}
+OTHERWISE = "make numbers of them first"
+
+
+def refusal(value: object, kinds: str = "fiu") -> str:
+    """Why this is no plain array of numbers of these kinds (NumPy's dtype.kind: f floats, i and u integers, b booleans, c complex);
+    "" where it is one. The text completes "needs a NumPy array, not ..."; it says what to pass instead.
+    """
+    if type(value) is not np.ndarray and (text := no_array(value)):
+        return text
+    return wrong_kind(value.dtype, kinds)                           # type: ignore[attr-defined]
+
+
+def no_array(value: object) -> str:
+    """As `refusal`, for what is no plain array at all, whatever its dtype."""
+    if value is None:
+        return "None; if this is a gradient, there is none yet: call backward first"
+    if hasattr(value, "requires_grad") and hasattr(value, "data"):  # a Tensor, which stands on a higher floor
+        return f"a {type(value).__name__}; pass t.data, its values, or t.grad, its gradient"
+    if isinstance(value, np.ma.MaskedArray):
+        return "a masked array, whose mask would be lost; pass x.filled(value) or x.compressed()"
+    if isinstance(value, np.matrix):
+        return "a np.matrix, whose * is another product; pass np.asarray(x)"
+    return "" if isinstance(value, np.ndarray) else f"{type(value).__name__}; np.array(...) makes one"
+
+
+def wrong_kind(dtype: np.dtype, kinds: str) -> str:
+    """As `refusal`, for the dtype of an array."""
+    if dtype.kind in kinds:
+        return ""
+    return f"{NAMES.get(dtype.kind, 'values')} ({dtype}); {REMEDIES.get(dtype.kind, OTHERWISE)}"
