@@ -38,8 +38,14 @@ def naive_broadcast(p: int, n: Number, net: Links) -> Number:
 
 
 def naive_reduce(p: int, n: Number, net: Links) -> Number:
-    """The root receives p - 1 times; it adds one array while the next one comes, so the slower of the two counts but once."""
-    return naive_broadcast(p, n, net) + (p - 1) * n * net.gamma
+    """The root receives p - 1 times, and adds one array while the next one comes.
+
+    The first message and the last addition have nothing beside them; of the p - 2 pairs between, the slower one counts.
+    """
+    if p == 1:
+        return 0 * net.alpha
+    message, addition = net.alpha + n * net.beta, n * net.gamma
+    return message + (p - 2) * max(message, addition) + addition
 
 
 def naive_all_reduce(p: int, n: Number, net: Links) -> Number:

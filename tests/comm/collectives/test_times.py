@@ -7,6 +7,7 @@ import pytest
 
 from minipar.comm.clock import Clock
 from minipar.comm.collectives import ALGORITHMS, all_gather, all_reduce, all_to_all, broadcast, reduce, reduce_scatter, select
+from minipar.comm.collectives.channel import Channel, finish
 from minipar.comm.network import Network
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
@@ -61,6 +62,39 @@ def test_other_numbers_of_ranks(p: int) -> None:
         for algorithm, formula in TIMES[operation].items():
             last, said = max(run(p, rank_time, operation, algorithm, 16 * p)), formula(p, Fraction(8 * 16 * p), LINKS)
             assert last == said if algorithm in exact else last <= said, (operation, algorithm)
+
+
+class Adding:
+    """An addition that takes time on the collective's own line: gamma seconds per byte of its result."""
+
+    def __init__(self, ticking: Clock, tag: int, gamma: Fraction) -> None:
+        self.ticking, self.tag, self.gamma = ticking, tag, gamma
+
+    def __call__(self, one: np.ndarray, other: np.ndarray, out: np.ndarray) -> np.ndarray:
+        self.ticking._lines[self.tag] += self.gamma * out.nbytes
+        return np.add(one, other, out=out)
+
+
+def time_with_additions(comm: Communicator, operation: str, algorithm: str, length: int, gamma: Fraction) -> Fraction:
+    ticking, source, p = clock(comm), np.ones(length), comm.size
+    tag = ticking.entering(operation, None, None, label="test")
+    share = length // p
+    out = np.empty(share if operation == "reduce_scatter" else length)
+    how = {"reduce": [0], "all_reduce": [], "reduce_scatter": [[share] * p]}[operation]
+    combine = Adding(ticking, tag, gamma)
+    more = [*how, combine] if operation == "reduce_scatter" else [combine, *how]
+    finish(ticking, ALGORITHMS[operation][algorithm](Channel(ticking, "test", tag), source, out, *more))
+    return max(ticking.now, ticking._lines[tag])
+
+
+@pytest.mark.parametrize("gamma", [BETA / 10, BETA, 40 * BETA], ids=["fast", "as messages", "slow"])
+@pytest.mark.parametrize("p", [1, 2, 4, 8])
+@pytest.mark.parametrize("operation", ["reduce", "all_reduce", "reduce_scatter"])
+def test_additions_take_the_time_that_the_formula_says(operation: str, p: int, gamma: Fraction) -> None:
+    """Where p is a power of two and divides n, to the last digit, however fast a rank adds."""
+    for algorithm, formula in TIMES[operation].items():
+        last = max(run(p, time_with_additions, operation, algorithm, 16 * p, gamma))
+        assert last == formula(p, Fraction(8 * 16 * p), Links(ALPHA, BETA, gamma)), algorithm
 
 
 def test_hierarchical_time() -> None:
