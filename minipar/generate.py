@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from minipar.errors import ConfigError
+from minipar.errors import ConfigError, RangeError
 from minipar.nn import GPT
 from minipar.nn.cache import KVCache
 from minipar.parallel.serving import StagesCache
@@ -58,6 +58,9 @@ def _new_cache(model: GPT | Stages) -> Cache:
 
 def _choose(logits: np.ndarray, temperature: float, top_k: int, rng: np.random.Generator) -> int:
     """A token by softmax(logits / temperature) over the `top_k` largest logits. Changes logits [V], float64."""
+    if not np.isfinite(logits.max()):
+        raise RangeError(f"generate: the largest logit is {logits.max()}, so no token can be chosen; the weights are broken, or a "
+                         "mask covers every token")
     if temperature == 0:
         return int(np.argmax(logits))
     if top_k:

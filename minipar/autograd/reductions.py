@@ -30,7 +30,15 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    return sum(x, axis, keepdims) * (1 / math.prod(x.shape[a] for a in _axes(axis, x.ndim)))
+    """Floats shorter than 64 bits are added up in float64: a mean that fits does not overflow on the way."""
+    axes, shape = _axes(axis, x.ndim), x.shape
+    share = 1 / math.prod(shape[a] for a in axes)
+    if x.dtype.kind != "f" or x.dtype.itemsize >= 8:
+        return sum(x, axis, keepdims) * share
+    kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
+    data = x.data.sum(axis=axes, keepdims=keepdims, dtype=np.float64) * share
+    scale = x.dtype.type(share)
+    return record(np.asarray(data, x.dtype), (x,), lambda g: (np.broadcast_to((g * scale).reshape(kept), shape),))
 
 
 def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:

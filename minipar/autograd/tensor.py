@@ -26,6 +26,7 @@ from typing import Any, Union
 
 import numpy as np
 
+from minipar.arrays import no_array
 from minipar.autograd.castable import castable
 from minipar.errors import GraphError, ShapeError
 
@@ -111,6 +112,8 @@ class Tensor:
     __array_ufunc__ = None                                          # array * tensor asks the tensor, not NumPy
 
     def __init__(self, data: Any, *, requires_grad: bool = False):
+        if type(data) is not np.ndarray and (text := _refused(data)):
+            raise ShapeError(f"Tensor: data is {text}")
         self.data = np.asarray(data)
         if self.data.dtype.kind not in ("fc" if requires_grad else "fciub"):
             raise ShapeError(f"Tensor: data is a {type(data).__name__} of dtype {self.data.dtype}; give an array of "
@@ -143,7 +146,8 @@ class Tensor:
 
     def __repr__(self) -> str:
         kind = "op result" if self.node else "leaf" if self.requires_grad else "constant"
-        return f"Tensor({kind}, shape={self.shape}, dtype={self.dtype})"
+        value = f"{self.data.item():.6g}, " if self.data.size == 1 and self.data.dtype.kind in "fiu" else ""
+        return f"Tensor({value}{kind}, shape={self.shape}, dtype={self.dtype})"
 
     def on_grad(self, hook: Hook) -> None:
         """Call `hook(gradient)` once per backward, when this tensor's gradient is complete. The gradient may not be changed."""
@@ -203,6 +207,11 @@ class Tensor:
 
     __radd__ = __add__
     __rmul__ = __mul__
+
+
+def _refused(data: Any) -> str:
+    """Why this is no data: None, a Tensor, a masked array; "" for what NumPy makes an array of."""
+    return no_array(data) if data is None or isinstance(data, Tensor | np.ndarray) else ""
 
 
 def record(data: np.ndarray, parents: Sequence[Tensor], vjp: Vjp) -> Tensor:

@@ -1,11 +1,11 @@
 """Optimisers over flat buffers, clipping, and learning-rate schedules. Read flat.py, then optimizers.py."""
 
-from minipar.optim.clipping import clip, clip_by_global_norm, squared_norm
+from minipar.optim.clipping import clip, clip_by_global_norm, norm_of, squared_norm
 from minipar.optim.flat import Flat
 from minipar.optim.optimizers import OPTIMIZERS, SGD, Adagrad, Adam, AdamW, Optimizer
 from minipar.optim.schedules import Schedule, constant, cosine, warm_up
 
 __all__ = [
     "OPTIMIZERS", "SGD", "Adagrad", "Adam", "AdamW", "Flat", "Optimizer", "Schedule", "clip", "clip_by_global_norm", "constant",
-    "cosine", "squared_norm", "warm_up",
+    "cosine", "norm_of", "squared_norm", "warm_up",
 ]

@@ -6,12 +6,36 @@ import math
 
 import numpy as np
 
+from minipar.arrays import refusal
+from minipar.errors import ShapeError
+
 BLOCK = 1 << 16
 
 
 def squared_norm(gradient: np.ndarray) -> float:
     """The sum of squares of a flat gradient [n], added up in double precision block by block."""
-    return math.fsum(float(np.dot(gradient[i : i + BLOCK], gradient[i : i + BLOCK])) for i in range(0, len(gradient), BLOCK))
+    return math.fsum(_squares(gradient[i : i + BLOCK]) for i in range(0, len(gradient), BLOCK))
+
+
+def _squares(block: np.ndarray) -> float:
+    """The block's sum of squares, in its own dtype where that holds it; float32 ends at squares of 1e19 and of 1e-19."""
+    with np.errstate(over="ignore", under="ignore"):
+        total = float(np.dot(block, block))
+    if block.itemsize >= 8 or 1e4 * float(np.finfo(block.dtype).tiny) < total < math.inf:
+        return total
+    wide = block.astype(np.float64)
+    return float(np.dot(wide, wide))
+
+
+def norm_of(gradient: np.ndarray) -> float:
+    """The norm of a flat gradient [n]; where squares leave the range of float64 (1e-200, 1e200), it is scaled first."""
+    squares = squared_norm(gradient)
+    if 1e-280 < squares < math.inf or not len(gradient):
+        return math.sqrt(squares)
+    largest = float(np.abs(gradient).max())
+    if not 0 < largest < math.inf:
+        return largest
+    return largest * math.sqrt(squared_norm(gradient.astype(np.float64) / largest))
 
 
 def clip(gradient: np.ndarray, norm: float, limit: float) -> None:
@@ -22,6 +46,8 @@ def clip(gradient: np.ndarray, norm: float, limit: float) -> None:
 
 def clip_by_global_norm(gradient: np.ndarray, limit: float) -> float:
     """Scale a flat gradient [n] in place so that its norm is at most `limit`; returns the norm before."""
-    norm = math.sqrt(squared_norm(gradient))
+    if text := refusal(gradient, "f"):
+        raise ShapeError(f"clip_by_global_norm: needs an array of floats, not {text}")
+    norm = norm_of(gradient)
     clip(gradient, norm, limit)
     return norm

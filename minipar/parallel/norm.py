@@ -14,7 +14,7 @@ import numpy as np
 
 from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
-from minipar.optim import Flat, squared_norm
+from minipar.optim import Flat, norm_of, squared_norm
 
 
 def global_norm(flat: Flat, tp: Communicator, pp: Communicator, copies: Container[str] = ()) -> float:
@@ -24,7 +24,7 @@ def global_norm(flat: Flat, tp: Communicator, pp: Communicator, copies: Containe
     """
     gradient = flat.gradient()
     if tp.size == pp.size == 1:
-        return math.sqrt(squared_norm(gradient))
+        return norm_of(gradient)
     squares = {True: 0.0, False: 0.0}                               # of parameters that are cut, and of those that are whole
     for p, place in zip(flat.parameters, flat.places, strict=True):
         if p.name not in copies:

@@ -118,7 +118,7 @@ def test_dropout_keeps_the_expectation() -> None:
     (lambda: Tensor(np.ones(3)) @ np.ones((3, 2)),                                      ShapeError, "matmul"),
     (lambda: autograd.sum(Tensor(np.ones((2, 3))), 2),                                  ShapeError, "axis 2 is not among the 2"),
     (lambda: autograd.max(Tensor(1.0), 0),                                              ShapeError, "axis 0 is not among the 0"),
-    (lambda: Tensor(Tensor(1.0)),                                                       ShapeError, "Tensor of dtype object"),
+    (lambda: Tensor(Tensor(1.0)),                                                       ShapeError, r"t\.data.* t\.grad"),
     (lambda: Tensor(np.arange(3), requires_grad=True),                                  ShapeError, "int64; give .* floats"),
     (lambda: autograd.split(Tensor(np.ones(4)), [1, 2]),                                ShapeError, "add up to 3"),
     (lambda: autograd.linear(Tensor(np.ones((2, 3))), Tensor(np.ones((2, 4)))),         ShapeError, "linear"),

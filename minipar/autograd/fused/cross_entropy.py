@@ -51,7 +51,7 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None
     at_target = np.where(counts, z[rows, picked], 0)                # a copy: z becomes the gradient
     np.exp(z, out=z)
     total = z @ filled(V, 1.0, z.dtype)                             # [n]
-    loss = ((np.log(total) - at_target) * counts).sum() / tokens
+    loss = np.where(counts, np.log(total) - at_target, 0).sum() / tokens        # not * counts: infinity times 0 is NaN
     z *= (counts / (total * tokens))[:, None].astype(z.dtype, copy=False)
     z[rows, picked] -= (counts / tokens).astype(z.dtype)
     return record(np.asarray(loss, z.dtype), (logits,), lambda g: ((z if g == 1 else z * g).reshape(shape),))

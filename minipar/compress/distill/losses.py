@@ -26,7 +26,7 @@ import numpy as np
 
 from minipar.autograd import Tensor, linear, log_softmax, record, softmax, sum
 from minipar.compress.reduction import Reduce, alone
-from minipar.errors import ConfigError, ShapeError
+from minipar.errors import ConfigError, RangeError, ShapeError
 
 
 def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, tokens: int | None = None) -> Tensor:
@@ -43,7 +43,9 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
 
     student, teacher: logits [..., v], this rank's columns of [..., V]. V -> I: the result is the same on every rank.
     `reduce` is called twice: with maxima [2, n] and with sums [3, n]. Raises ShapeError where the shapes differ, ConfigError
-    where T is not positive.
+    where T is not positive, RangeError for a row of logits without a finite largest one (NaN, or nothing but -inf).
+
+    A logit of -inf is a probability of 0: of the teacher it costs nothing; of the student alone it costs infinity.
     """
     _require_alike("soft targets", student, teacher)
     if not 0 < temperature < math.inf:
@@ -53,12 +55,15 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
     t = teacher.reshape(s.shape).astype(s.dtype) * (1 / T)
     tokens = tokens or len(s)
     largest = reduce(np.stack([s.max(axis=-1), t.max(axis=-1)]), "max")             # [2, n]
+    _require_finite(largest)
     s -= largest[0][:, None]
     t -= largest[1][:, None]
-    gap = t - s
-    np.exp(s, out=s)
-    np.exp(t, out=t)
-    gap *= t
+    with np.errstate(invalid="ignore"):                             # -inf of both
+        gap = t - s
+        np.exp(s, out=s)
+        np.exp(t, out=t)
+        gap *= t
+    np.copyto(gap, 0, where=t == 0)                                 # 0 log 0 = 0
     total_s, total_t, weighted = reduce(np.stack([s.sum(axis=-1), t.sum(axis=-1), gap.sum(axis=-1)]), "sum")
     divergence = weighted / total_t - np.log(total_t) + np.log(total_s)             # [n]
     s *= (T / tokens / total_s)[:, None]
@@ -113,6 +118,14 @@ def attention_match(student: Tensor, teacher: np.ndarray, rows: int | None = Non
 def _summed(loss: Tensor, reduce: Reduce) -> Tensor:
     """P -> I: reduced forward, nothing backward."""
     return record(reduce(loss.data, "sum"), (loss,), lambda g: (g,))
+
+
+def _require_finite(largest: np.ndarray) -> None:
+    """largest: [2, n], of each row of the student's logits and of the teacher's; the same on all ranks."""
+    if not np.isfinite(largest).all():
+        who, row = np.argwhere(~np.isfinite(largest))[0]
+        raise RangeError(f"distillation: row {row} of the {('student', 'teacher')[who]}'s logits has the largest logit "
+                         f"{largest[who, row]}, so it gives no probabilities; look for broken weights or a mask over everything")
 
 
 def _require_alike(what: str, student: Tensor, teacher: np.ndarray) -> None:

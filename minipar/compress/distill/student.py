@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minipar.autograd import Tensor, no_grad
+from minipar.autograd import IGNORE, Tensor, no_grad, transpose
 from minipar.compress.distill.losses import attention_match, hidden_match, logit_match, soft_targets
 from minipar.compress.distill.trace import trace
 from minipar.compress.reduction import Reduce, alone
@@ -62,33 +62,43 @@ class Distillation:
         return self.student.parameters() + ([self.projection] if self.projection else [])
 
     def loss(self, tokens: np.ndarray, targets: np.ndarray, *, count: int | None = None) -> Tensor:
-        """The loss of tokens [B, T], nats per token, the same on every rank of tp. All tokens count for what the teacher says.
+        """The loss of tokens [B, T], nats per token, the same on every rank of tp. A token whose target is IGNORE counts nowhere.
 
-        count: the number of tokens of the whole global batch (left out: of these).
+        count: the number of tokens of the whole global batch that count (left out: of these).
         """
-        recipe, count = self.recipe, count or targets.size
+        counts = targets != IGNORE                                  # [B, T]
+        recipe, count = self.recipe, int(counts.sum()) if count is None else count
         with no_grad():
             taught = trace(self.teacher, tokens, attention=recipe.attention > 0)
         learnt = trace(self.student, tokens, attention=recipe.attention > 0)
         loss = self.student.head.cross_entropy(learnt.logits, targets, count) * (1 - recipe.alpha)
+        z, teacher = _rows(learnt.logits, taught.logits, counts)
         if recipe.alpha:
-            loss = loss + recipe.alpha * soft_targets(learnt.logits, taught.logits.data, recipe.temperature, count, self.reduce)
+            loss = loss + recipe.alpha * soft_targets(z, teacher, recipe.temperature, count, self.reduce)
         if recipe.logits:
-            loss = loss + recipe.logits * logit_match(learnt.logits, taught.logits.data, count, self.reduce)
+            loss = loss + recipe.logits * logit_match(z, teacher, count, self.reduce)
         for layer, other in self.pairs.items():
             if recipe.hidden:
-                loss = loss + recipe.hidden / len(self.pairs) * self._hidden(learnt.hidden[layer], taught.hidden[other].data,
-                                                                           tokens.shape[1], count)
+                match = self._hidden(learnt.hidden[layer], taught.hidden[other], counts, count)
+                loss = loss + recipe.hidden / len(self.pairs) * match
             if recipe.attention:
                 rows = count * self.student.config.heads
-                match = attention_match(learnt.scores[layer], taught.scores[other].data, rows, self.reduce)
+                own, others = (transpose(scores, (0, 2, 1, 3)) for scores in (learnt.scores[layer], taught.scores[other]))
+                match = attention_match(*_rows(own, others, counts), rows, self.reduce)     # [B, T, h, T], or [tokens, h, T]
                 loss = loss + recipe.attention / len(self.pairs) * match
         return loss
 
-    def _hidden(self, student: Tensor, teacher: np.ndarray, T: int, count: int) -> Tensor:
+    def _hidden(self, student: Tensor, teacher: Tensor, counts: np.ndarray, count: int) -> Tensor:
+        T = counts.shape[1]
         whole = student.shape[1] == T                               # or a share of the tokens: sequence parallelism
+        own = counts if whole else counts[:, self.student.region.places(T)]
         projection = self.projection and self.student.region.shared(self.projection, "projection")
-        return hidden_match(student, teacher, projection, count, alone if whole else self.reduce)
+        return hidden_match(*_rows(student, teacher, own), projection, count, alone if whole else self.reduce)
+
+
+def _rows(student: Tensor, teacher: Tensor, counts: np.ndarray) -> tuple[Tensor, np.ndarray]:
+    """Of student and teacher [B, t, ...] the tokens that count, bool [B, t]; as they are where all do."""
+    return (student, teacher.data) if counts.all() else (student[np.nonzero(counts)], teacher.data[counts])
 
 
 def matching_layers(layers: int, of: int) -> list[int]:

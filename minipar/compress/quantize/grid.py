@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minipar.arrays import no_array
 from minipar.compress.quantize.scheme import Scheme
 from minipar.errors import RangeError, ShapeError
 
@@ -36,6 +37,8 @@ class Grid(NamedTuple):
 
 def floats(x: np.ndarray, name: str) -> np.ndarray:
     """x, in float32 if it is of a narrower float dtype. Raises ShapeError for other dtypes."""
+    if text := no_array(x):
+        raise ShapeError(f"{name} is {text}")
     if x.dtype.kind != "f":
         raise ShapeError(f"{name} is {x.dtype}; only floats can be quantised")
     return x.astype(np.result_type(x, np.float32), copy=False)
