@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +25,8 @@ from minipar.checkpoint.atomic import refusals_named, remove_leftovers, replacin
 from minipar.checkpoint.claim import claimed
 from minipar.checkpoint.contents import require_run, require_sound
 from minipar.checkpoint.folder import Checkpoints
+from minipar.comm.gathered import one_choice, same_everywhere
+from minipar.comm.protocol import Communicator
 from minipar.config import ModelConfig
 from minipar.data.tokenizer import Tokenizer, tokenizer_from_dict
 from minipar.errors import CheckpointError
@@ -128,13 +131,16 @@ class Run:
         if self.writes:
             self.checkpoints.save(trainer.done, arrays, meta, loss)
 
-    def latest(self) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
-        """The last checkpoint: its path, arrays and metadata.
+    def latest(self, world: Communicator | None = None) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
+        """The last checkpoint: its path, arrays and metadata. On several ranks (`world`) all call it and read the same one.
 
-        Raises CheckpointError where there is none, or where it is damaged or not of a run. An older one is not taken
-        silently: its steps would be lost without a word.
+        A training may save meanwhile, so rank 0 chooses, and all compare what they have read. Raises CheckpointError where there
+        is none, or where it is damaged or not of a run. An older one is not taken silently: its steps would be lost.
         """
         path = self.checkpoints.latest()
+        if world is not None:
+            chosen = one_choice(world, "" if path is None else path.name, "checkpoint")
+            path = self.checkpoints.folder / chosen if chosen else None
         if path is None:
             raise CheckpointError(f"{self.folder} holds no checkpoint; train one with: minipar train --out {self.folder}")
         try:
@@ -144,6 +150,8 @@ class Run:
             if isinstance(error.__cause__, OSError):                # it cannot be read; it may be a good one
                 raise
             raise CheckpointError(f"{error} (move this one away, and the one before it counts)") from error
+        if world is not None and not same_everywhere(world, fingerprint(arrays, meta), "what was read"):
+            raise CheckpointError(f"{path} was replaced while the ranks read it, so they hold weights of two trainings; try again")
         return path, arrays, meta
 
     def model(self) -> tuple[GPT, Tokenizer]:
@@ -155,7 +163,7 @@ class Run:
 
     def stages(self, grid: Grid) -> tuple[Stages, Tokenizer]:
         """This rank's share of the model of the last checkpoint, for generation, and its tokenizer. All ranks call it."""
-        _, arrays, meta = self.latest()
+        _, arrays, meta = self.latest(grid.world)
         model = ModelConfig(**meta["model"])
         homes = schedule_of(grid.layout).homes
         stages = Stages(model, parts_of(model.layers, len(homes), grid.layout.stage_layers), homes, grid,
@@ -166,6 +174,15 @@ class Run:
     def _write(self, name: str, text: str) -> None:
         with replacing(self.folder / name) as file:
             file.write(text.encode(errors="backslashreplace"))      # the name of a folder may be no UTF-8
+
+
+def fingerprint(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> int:
+    """A checksum of what a checkpoint held, so that ranks can compare what they have read."""
+    sum_so_far = zlib.crc32(json.dumps(meta, sort_keys=True).encode())
+    for name in sorted(arrays):
+        sum_so_far = zlib.crc32(name.encode(), sum_so_far)
+        sum_so_far = zlib.crc32(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8), sum_so_far)
+    return sum_so_far
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from minipar import runs
+from minipar.comm.protocol import Communicator
+from minipar.comm.threads import run as run_ranks
 from minipar.errors import CheckpointError
 from minipar.runs import Run, read_metrics
 
@@ -46,3 +50,34 @@ def test_a_rank_that_does_not_write_leaves_no_trace(tmp_path: Path) -> None:
     run.log(step=0, loss=1.0)
     run.go_on({}, done=0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_rank_chooses_the_checkpoint_while_a_training_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rank looked for the newest one itself: weights of two steps were mixed, exit status 0."""
+    def latest(comm: Communicator) -> str:
+        folder = Run(tmp_path, writes=comm.rank == 0)
+        folder.checkpoints.latest = lambda: folder.checkpoints.path(10 + comm.rank)     # type: ignore[method-assign]
+        return folder.latest(comm)[0].name
+
+    monkeypatch.setattr(runs, "load", lambda path, check: ({"weights/w": np.ones(2)}, {"step": 10}))
+    monkeypatch.setattr(runs, "require_sound", lambda arrays, path: None)
+    assert run_ranks(3, latest) == ["step-00000010.npz"] * 3
+
+
+@pytest.mark.parametrize("changed", ["arrays", "meta"])
+def test_a_checkpoint_replaced_between_two_reads(changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = iter(range(3))
+
+    def load(path: Path, check: object) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+        late = next(turns) == 2
+        return {"weights/w": np.full(2, float(late and changed == "arrays"))}, {"step": 10 + (late and changed == "meta")}
+
+    def latest(comm: Communicator) -> None:
+        folder = Run(tmp_path, writes=comm.rank == 0)
+        folder.checkpoints.latest = lambda: folder.checkpoints.path(10)                 # type: ignore[method-assign]
+        with pytest.raises(CheckpointError, match="was replaced while the ranks read it"):
+            folder.latest(comm)
+
+    monkeypatch.setattr(runs, "load", load)
+    monkeypatch.setattr(runs, "require_sound", lambda arrays, path: None)
+    run_ranks(3, latest)

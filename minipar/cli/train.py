@@ -147,7 +147,7 @@ def _new(folder: Run, options: argparse.Namespace, grid: Grid) -> Trainer:
 def _resumed(folder: Run, options: argparse.Namespace, grid: Grid) -> tuple[Trainer, dict[str, Any]]:
     """The trainer as its last checkpoint has it, and the metadata of that."""
     folder.claim()
-    path, arrays, meta = folder.latest()
+    path, arrays, meta = folder.latest(grid.world)
     model = ModelConfig(**{**meta["model"], **given(options, ModelConfig)})
     train = TrainConfig(**{**meta["train"], **given(options, TrainConfig)})
     tokenizer = tokenizer_from_dict(meta["tokenizer"])

@@ -9,14 +9,38 @@ import sys
 import sysconfig
 from functools import cache
 from types import FrameType
+from typing import Any
 
-from minipar.comm.protocol import TAGS, Communicator, Request
-from minipar.comm.rollcall import State
 from minipar.errors import CommError
 
 INSIDE = os.path.dirname(__file__) + os.sep
 PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 LIBRARIES = "<frozen ", *{sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+
+
+class CallSite(str):
+    """The label of a call that gave none: the line that made it, "train.py:88". It is shown, and never compared."""
+
+    __slots__ = ()
+
+
+def label_or_place(label: str | None) -> str:
+    """The label, or the line of the program that left it out. Raises CommError for a label that is no text."""
+    if label is None:
+        return CallSite(call_site())
+    if isinstance(label, str):
+        return label
+    raise CommError(f"{caller()[0]} at {caller()[1]}: a label is a short text, not {type(label).__name__}; give it as label='...'")
+
+
+def call_site() -> str:
+    """ "train.py:88": the innermost line on this thread's stack outside minipar; of minipar where there is no other."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if name := program_name(frame.f_code.co_filename):
+            return f"{name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return caller()[1]
 
 
 def caller() -> tuple[str, str]:
@@ -28,32 +52,30 @@ def caller() -> tuple[str, str]:
     return operation, f"{name}:{frame.f_lineno}"
 
 
+def this_call(comm: Any, label: str | None, operation: str, tag: str = "") -> str:
+    """The head of a message about the call under way: "rank 0 of 2 in world: send 'weights' at train.py:88"."""
+    return f"{whose(comm)}: {operation}{quoted(label)}{tag} at {caller()[1]}"
+
+
+def whose(comm: Any) -> str:
+    """ "rank 0 of 2 in world", or "in group 'stages'"."""
+    return f"rank {comm.rank} of {comm.size} in {group(comm.name)}"
+
+
+def group(name: str) -> str:
+    """A group in a sentence. Its name comes from a program, so it stands in quotes."""
+    return name if name == "world" else f"group '{name}'"
+
+
+def quoted(label: str | None) -> str:
+    """ " 'gradients'" where a label was given; "" where not, since the line stands beside it."""
+    return "" if label is None or isinstance(label, CallSite) else f" '{label}'"
+
+
 def after() -> str:
     """ "after ValueError: no data": the exception on whose way out the program makes this call, as in a `finally`; else ""."""
     error = sys.exc_info()[1]
     return "" if error is None else f"after {type(error).__name__}: {error}".splitlines()[0][:80]
-
-
-def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
-    """This rank waits for this request of `comm`, in the call of the program that is under way. detail: what came instead."""
-    operation, place = caller()
-    tag = request.tag if request.tag < TAGS else None               # the tag of a collective tells a reader nothing
-    group = "" if comm.name == "world" else comm.name
-    peer, detail = comm.members[request.peer], together(after(), detail)
-    return State("waiting", peer, group, request.kind, tag, operation, request.label, place, detail)
-
-
-def together(*details: str) -> str:
-    """Those that say something."""
-    return "; ".join(filter(None, details))
-
-
-def unfit(comm: Communicator, request: Request, came: str) -> CommError:
-    """The error of a receive whose message does not fit; `came` says what was sent."""
-    _, place = caller()
-    tag = f" with tag {request.tag}" if 0 < request.tag < TAGS else ""
-    return CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: recv '{request.label}'{tag} at {place} expects "
-                     f"{request.array.shape} {request.array.dtype} from rank {request.peer}, which sent {came}")
 
 
 def place_of(frame: FrameType | None) -> str:
@@ -71,7 +93,15 @@ def of_the_program(path: str) -> bool:
 @cache
 def outside(path: str) -> str:
     """A short name for a file of the program, "" for one of ours."""
-    if path.startswith(INSIDE):
-        return ""
+    return "" if path.startswith(INSIDE) else short(path)
+
+
+@cache
+def program_name(path: str) -> str:
+    """A short name for a file that is neither minipar's nor a library's, else ""."""
+    return "" if path.startswith((PACKAGE, *LIBRARIES)) else short(path)
+
+
+def short(path: str) -> str:
     folder, name = os.path.split(path)
     return f"{os.path.basename(folder)}/{name}" if name == "__init__.py" else name

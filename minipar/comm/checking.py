@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from minipar.comm.caller import after, caller
+from minipar.comm.caller import CallSite, after, caller, group, label_or_place, quoted, this_call
 from minipar.comm.ledger import Ledger
 from minipar.comm.protocol import CHECK_TAG, Communicator, Request, exchange, exchange_texts
 from minipar.comm.wrapper import Wrapper
@@ -41,13 +41,13 @@ class Checking(Wrapper):
     def wrap(self, part: Communicator) -> Communicator:
         return Checking(part, self.ledger)
 
-    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
         self.ledger.refuse_late_calls()
         request = self.inner.isend(array, dest, label=label, tag=tag)
         self.ledger.start(self, request)
         return request
 
-    def irecv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
         self.ledger.refuse_late_calls()
         request = self.inner.irecv(out, source, label=label, tag=tag)
         self.ledger.start(self, request)
@@ -63,7 +63,8 @@ class Checking(Wrapper):
             self.ledger.settle(request)
         return done
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, label: str, **agreed: Any) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
+                 *, label: str | None = None, **agreed: Any) -> int:
         self.compare(op, shape, dtype, label, **agreed)
         return self.inner.entering(op, shape, dtype, label=label, **agreed)
 
@@ -73,43 +74,55 @@ class Checking(Wrapper):
 
     def overflowed(self, op: str, label: str) -> None:
         """Warns, with the label and the caller's line: infinity is right as arithmetic, but rarely what the program wants."""
-        warnings.warn(f"rank {self.rank} of {self.size} in {self.name}: {op} '{label}' at {caller()[1]}: the sum of finite numbers "
+        warnings.warn(f"{this_call(self, label, op)}: the sum of finite numbers "
                       "became infinite; scale them down, or convert them to a wider dtype", RuntimeWarning, stacklevel=2)
 
-    def split(self, color: int | None, key: int = 0, *, label: str) -> Communicator | None:
+    def split(self, color: int | None, key: int = 0, *, label: str | None = None) -> Communicator | None:
         self.compare("split", None, None, label)
         return super().split(color, key, label=label)
 
-    def shared(self, nbytes: int, *, label: str) -> np.ndarray:
+    def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         self.compare("shared", (nbytes,), np.dtype(np.uint8), label)
         return self.inner.shared(nbytes, label=label)
 
-    def compare(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, label: str, root: int | None = None,
+    def compare(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, label: str | None, root: int | None = None,
                 algorithm: str | None = None, counts: Sequence[int] | None = None) -> None:
         """Raises the same CommError on every rank of the group unless all of them are about to do the same."""
         self.ledger.refuse_late_calls()
         if self.size == 1:
             return
+        label = label_or_place(label)
+        given = "" if isinstance(label, CallSite) else label        # a line is no name: other ranks may call from other lines
         agreed = {"op": op, "count": None if shape is None else math.prod(shape), "dtype": dtype and str(dtype), "root": root,
-                  "algorithm": algorithm, "counts": counts, "label": label, "number": self.inner.collectives}
+                  "algorithm": algorithm, "counts": counts, "number": self.inner.collectives}
         said = json.dumps(agreed, default=int)                      # 1 and NumPy's 1 are the same root
-        fingerprint = np.array([zlib.crc32(said.encode())])
-        if (exchange(self.inner, fingerprint, label=label, tag=CHECK_TAG) == fingerprint).all():
+        fingerprint = np.array([zlib.crc32(said.encode()) | zlib.crc32(given.encode()) << 31])
+        everyone = exchange(self.inner, fingerprint, label=label, tag=CHECK_TAG)
+        if (everyone == fingerprint).all():
             return
+        agreed["label"] = given
         account = json.dumps({**agreed, "shape": shape, "place": caller()[1], "after": after()}, default=int)
         accounts = exchange_texts(self.inner, account, label=label, tag=CHECK_TAG)
-        raise CommError(disagreement(self, [json.loads(text) for text in accounts]))
+        if text := disagreement(self, [json.loads(text) for text in accounts]):
+            raise CommError(text)
 
 
 def disagreement(comm: Communicator, accounts: list[dict]) -> str:
-    """All sides in one line: what differs, and who says what, with ranks that say the same taken together."""
-    differs = [field for field in FIELDS if any(account[field] != accounts[0][field] for account in accounts)]
+    """All sides in one line: what differs, and who says what, with ranks that say the same taken together; "" if nothing differs.
+
+    A label that some ranks gave and others left out is no difference.
+    """
+    named = [account for account in accounts if account["label"]]
+    differs = [field for field in FIELDS
+               if len({json.dumps(account[field]) for account in (named if field == "label" else accounts)}) > 1]
+    if not differs:
+        return ""
     differs = [field for field in differs if not any(cause in differs and field in FOLLOWS[cause] for cause in FOLLOWS)]
     sides: dict[str, list[str]] = {}
     for rank, account in enumerate(accounts):
         sides.setdefault(describe(account, differs), []).append(str(comm.members[rank]))
     said = "; ".join(f"rank{'s' * (len(ranks) > 1)} {', '.join(ranks)}: {text}" for text, ranks in sides.items())
-    return f"the ranks of {comm.name} do not agree on {' and '.join(FIELDS[field] for field in differs)}: {said}"
+    return f"the ranks of {group(comm.name)} do not agree on {' and '.join(FIELDS[field] for field in differs)}: {said}"
 
 
 def describe(account: dict, differs: list[str]) -> str:
@@ -119,5 +132,6 @@ def describe(account: dict, differs: list[str]) -> str:
     algorithm = f" by {account['algorithm']}" if "algorithm" in differs else ""
     counts = f" with counts {account['counts']}" if "counts" in differs else ""
     number = f" (after {account['number']} others)" if "number" in differs else ""
+    label = quoted(account["label"] or None)
     cause = f" ({account['after']})" if account["after"] else ""
-    return f"{account['op']}{array}{root}{algorithm}{counts} '{account['label']}' at {account['place']}{number}{cause}"
+    return f"{account['op']}{array}{root}{algorithm}{counts}{label} at {account['place']}{number}{cause}"

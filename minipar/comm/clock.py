@@ -36,6 +36,7 @@ from typing import Any
 
 import numpy as np
 
+from minipar.comm.caller import label_or_place, quoted
 from minipar.comm.labels import Labelled
 from minipar.comm.network import Network, Port, exact, pack_time, unpack_time
 from minipar.comm.protocol import Communicator, Request, check_message
@@ -135,7 +136,8 @@ class Clock(Labelled):
         with self._inside():
             self._time.advance(self._me, self._time.now + exact(seconds), "wait", label)
 
-    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
+        label = label_or_place(label)
         check_message(self, "send", array, dest, label, tag)
         with self._inside(tag):
             cost = self._cost(dest, array.nbytes)
@@ -148,7 +150,7 @@ class Clock(Labelled):
                                              self.members[dest], array.nbytes, flow, "link"))
             return request
 
-    def irecv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
         with self._inside(tag):
             stamp = super().irecv(np.empty_like(pack_time(Fraction(0))), source, label=label, tag=tag)
             request = super().irecv(out, source, label=label, tag=tag)
@@ -184,14 +186,15 @@ class Clock(Labelled):
             self._pass(request, self._passing.pop(request))
             return True
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, label: str, **agreed: Any) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
+                 *, label: str | None = None, **agreed: Any) -> int:
         with self._inside():
             tag = super().entering(op, shape, dtype, label=label, **agreed)
             self._lines[tag] = self._time.now
             return tag
 
-    def shared(self, nbytes: int, *, label: str) -> np.ndarray:
-        raise CommError(f"rank {self._me}: a clock times messages, and shared memory '{label}' has none; choose another way")
+    def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
+        raise CommError(f"rank {self._me}: a clock times messages, and shared memory{quoted(label)} has none; choose another way")
 
     def wrap(self, part: Communicator) -> Communicator:
         return Clock(part, self._time.network, shared=self._time)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minipar.comm.caller import label_or_place
 from minipar.comm.labels import Labelled
 from minipar.comm.protocol import Communicator, Request
 
@@ -111,7 +112,8 @@ class Counting(Labelled):
         self.traffic = Traffic() if traffic is None else traffic
         self._me = inner.members[inner.rank]
 
-    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
+        label = label_or_place(label)
         request = super().isend(array, dest, label=label, tag=tag)
         op = self.op_of("send", tag)
         tally = self.traffic.at(Key(label, op, self.name, self._me, self.members[dest]))
@@ -120,7 +122,9 @@ class Counting(Labelled):
         tally.bytes += array.nbytes
         return request
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, label: str, **agreed: Any) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
+                 *, label: str | None = None, **agreed: Any) -> int:
+        label = label_or_place(label)
         self.traffic.at(Key(label, op, self.name, self._me, -1)).calls += 1
         return super().entering(op, shape, dtype, label=label, **agreed)
 

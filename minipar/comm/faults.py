@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from minipar.comm.caller import label_or_place, quoted
 from minipar.comm.labels import Labelled
 from minipar.comm.protocol import Communicator, Request, check_message
 from minipar.comm.wrapper import Wrapper
@@ -93,7 +94,8 @@ class Faults(Labelled):
         self._lost: set[Request] = set()                            # requests that the inner communicator knows nothing of
         self._held: dict[tuple[int, int], tuple[np.ndarray, str]] = {}      # (dest, tag) -> a message that waits for the next
 
-    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
+        label = label_or_place(label)
         check_message(self, "send", array, dest, label, tag)
         op, peer = self.op_of("send", tag), self.members[dest]
         self._calls(op, peer, label)
@@ -116,7 +118,8 @@ class Faults(Labelled):
             super().wait(super().isend(late, dest, label=its_why, tag=tag))
         return request
 
-    def irecv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
+        label = label_or_place(label)
         check_message(self, "recv", out, source, label, tag)
         self._calls(self.op_of("recv", tag), self.members[source], label)
         return super().irecv(out, source, label=label, tag=tag)
@@ -127,7 +130,9 @@ class Faults(Labelled):
     def test(self, request: Request) -> bool:
         return request in self._lost or super().test(request)
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, label: str, **agreed: Any) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
+                 *, label: str | None = None, **agreed: Any) -> int:
+        label = label_or_place(label)
         self._calls(op, None, label)
         return super().entering(op, shape, dtype, label=label, **agreed)
 
@@ -141,7 +146,7 @@ class Faults(Labelled):
             elif is_process(self):
                 os.kill(os.getpid(), signal.SIGKILL)
             else:
-                raise CommError(f"rank {self._me} was killed in {op} '{label}', as planted")
+                raise CommError(f"rank {self._me} was killed in {op}{quoted(label)}, as planted")
 
     def _flip_a_bit(self, array: np.ndarray) -> np.ndarray:
         raw = bytearray(array.tobytes())

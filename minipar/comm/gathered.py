@@ -17,3 +17,14 @@ def gathered(world: Communicator, value: Any, label: str) -> list[Any]:
     sizes = all_gather(world, np.array([len(mine)]), label=f"{label}, sizes")
     together = all_gather(world, mine, counts=sizes.tolist(), label=label)
     return [json.loads(part.tobytes()) for part in np.split(together, np.cumsum(sizes)[:-1])]
+
+
+def one_choice(world: Communicator, value: Any, label: str) -> Any:
+    """Rank 0's value, on every rank: what all go by where each of them might have seen something else. All ranks call it."""
+    return gathered(world, value, label)[0]
+
+
+def same_everywhere(world: Communicator, value: Any, label: str) -> bool:
+    """Whether all ranks give the same; all ranks call it and get the same answer."""
+    values = gathered(world, value, label)
+    return all(other == values[0] for other in values)

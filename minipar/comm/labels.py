@@ -20,7 +20,8 @@ class Labelled(Wrapper):
         super().__init__(inner)
         self._ops: dict[int, str] = {}
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, label: str, **agreed: Any) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
+                 *, label: str | None = None, **agreed: Any) -> int:
         tag = super().entering(op, shape, dtype, label=label, **agreed)
         self._ops[tag] = op
         return tag

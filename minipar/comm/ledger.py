@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from minipar.comm.caller import caller
+from minipar.comm.caller import caller, quoted
 from minipar.comm.protocol import TAGS, Communicator, Request
 from minipar.errors import CommError
 
@@ -34,7 +34,7 @@ class Ledger:
         if request.kind == "send":
             channel = comm.name, self.rank, peer, tag
             self.sent[channel] += 1
-            self.last[channel] = request.label, place
+            self.last[channel] = quoted(request.label), place
         else:
             self.received[comm.name, peer, self.rank, tag] += 1
 
@@ -62,7 +62,7 @@ def started(request: Request, about: tuple[str, int, str]) -> str:
     """ "recv with rank 0 'prefetch' started at data.py:41"; for a message of a collective, what the program called."""
     operation, peer, place = about
     what = operation if request.tag >= TAGS else f"{request.kind} with rank {peer}"
-    return f"{what} '{request.label}' started at {place}"
+    return f"{what}{quoted(request.label)} started at {place}"
 
 
 def loose_ends(pages: Sequence[dict[str, list]]) -> list[str]:
@@ -75,5 +75,5 @@ def loose_ends(pages: Sequence[dict[str, list]]) -> list[str]:
                 _, source, dest, tag = channel
                 messages = "a message" if lost == 1 else f"{lost} messages, the last"
                 numbered = f" (tag {tag})" if tag > 0 else ""
-                found.append(f"rank {dest} never received {messages} from rank {source} '{label}'{numbered} sent at {place}")
+                found.append(f"rank {dest} never received {messages} from rank {source}{label}{numbered} sent at {place}")
     return found

@@ -14,9 +14,9 @@ import subprocess
 from dataclasses import replace
 
 from minipar.comm.board import Board, Notice, Process
-from minipar.comm.caller import waiting
 from minipar.comm.lifeline import hold_lifeline
 from minipar.comm.protocol import Communicator, Request
+from minipar.comm.requests import waiting
 from minipar.comm.rollcall import LEFT, State, roll_call, say, stuck
 from minipar.comm.whereabouts import be_findable, find
 from minipar.errors import CommError

@@ -10,7 +10,8 @@ The rules of the seam:
   are what the receiver expects; a message of another size or dtype raises CommError, it never delivers garbage.
 * Two messages from one rank to another with the same tag arrive in the order in which they were sent.
 * A request is waited for once, or tested until it is done; what is left over is reported at the end.
-* `label` is a short label ("gradients", "pipeline forward 3"): the key of counters, traces and error messages.
+* `label` says what a message is for ("gradients", "pipeline forward 3"): the key of counters, traces and error messages. Left
+  out, it is the line of the program that makes the call: shown, and never compared.
 * A collective says `tag = comm.entering(...)` first and sends its messages with that tag.
 """
 
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from minipar.arrays import no_array
+from minipar.comm.caller import CallSite, this_call
 from minipar.errors import CommError
 
 # What may travel. A dtype's place in the list is its code on the wire, so the list only ever grows at its end.
@@ -68,11 +70,11 @@ class Communicator(ABC):
     staging: Any = None                                             # shared memory that the collectives keep for the next call
 
     @abstractmethod
-    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
         """Start to send `array` to rank `dest`. Raises CommError for an array that cannot travel or a rank that is not there."""
 
     @abstractmethod
-    def irecv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
         """Start to receive into `out` from rank `source`."""
 
     @abstractmethod
@@ -84,24 +86,25 @@ class Communicator(ABC):
         """Whether the request is done, without waiting; raises as `wait` does."""
 
     @abstractmethod
-    def subgroup(self, ranks: list[int], *, label: str) -> Communicator | None:
+    def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
         """The group of these ranks in this order. All ranks of this group call it, each with its own group's list, or []."""
 
     @abstractmethod
-    def shared(self, nbytes: int, *, label: str) -> np.ndarray:
+    def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         """One block of memory, uint8 [nbytes], zeroed, that every rank of this group reads and writes. All ranks call it.
 
         Raises CommError where the group spans several nodes.
         """
 
-    def send(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> None:
+    def send(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> None:
         self.wait(self.isend(array, dest, label=label, tag=tag))
 
-    def recv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> np.ndarray:
+    def recv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> np.ndarray:
         """Returns `out`, filled."""
         return self.wait(self.irecv(out, source, label=label, tag=tag))
 
-    def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> np.ndarray:
+    def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray, source: int,
+                 *, label: str | None = None, tag: int = 0) -> np.ndarray:
         """Send and receive at once: the step of every ring. Returns `out`, filled."""
         receiving = self.irecv(out, source, label=label, tag=tag)
         sending = self.isend(array, dest, label=label, tag=tag)
@@ -109,7 +112,7 @@ class Communicator(ABC):
         self.wait(sending)
         return out
 
-    def barrier(self, *, label: str) -> None:
+    def barrier(self, *, label: str | None = None) -> None:
         """No rank leaves before every rank has entered: ceil(log2(size)) rounds (dissemination; Hensgen, Finkel, Manber 1988)."""
         tag = self.entering("barrier", None, None, label=label)
         nothing, ignored = np.empty(0, np.int64), np.empty(0, np.int64)
@@ -119,7 +122,8 @@ class Communicator(ABC):
             self.sendrecv(nothing, dest, ignored, source, label=label, tag=tag)
             distance *= 2
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, label: str, root: int | None = None,
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
+                 *, label: str | None = None, root: int | None = None,
                  algorithm: str | None = None, counts: Sequence[int] | None = None) -> int:
         """Each collective calls this once, first, on every rank of the group; returns the tag for the messages of this call.
 
@@ -135,14 +139,14 @@ class Communicator(ABC):
         """A collective calls this where its sum of finite numbers became infinite. Checking warns; here nothing is said."""
         return None
 
-    def split(self, color: int | None, key: int = 0, *, label: str) -> Communicator | None:
+    def split(self, color: int | None, key: int = 0, *, label: str | None = None) -> Communicator | None:
         """One new communicator per color, ranks ordered by (key, old rank); None for the ranks whose color is None.
 
         Raises CommError for a color or key that is no whole number of 64 bits.
         """
         for name, number in (("color", 0 if color is None else color), ("key", key)):
             if not is_whole(number) or not -1 << 63 <= number < 1 << 63:
-                raise CommError(f"rank {self.rank} of {self.size} in {self.name}: split '{label}' has {name} {number!r}, which is "
+                raise CommError(f"{this_call(self, label, 'split')} has {name} {number!r}, which is "
                                 "no whole number of 64 bits; divide with //, or count the groups")
         tag = self.entering("split", None, None, label=label)
         mine = np.array([color is not None, color or 0, key], np.int64)
@@ -151,7 +155,7 @@ class Communicator(ABC):
         return self.subgroup(sorted(alike, key=lambda rank: (table[rank, 2], rank)), label=label)
 
 
-def exchange(comm: Communicator, mine: np.ndarray, *, label: str, tag: int) -> np.ndarray:
+def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: int) -> np.ndarray:
     """Every rank's small array, [size, *mine.shape], on every rank, in ceil(log2(size)) rounds (Bruck et al. 1997).
 
     For the protocol's own agreements (split, checking), which the collectives stand on.
@@ -167,7 +171,7 @@ def exchange(comm: Communicator, mine: np.ndarray, *, label: str, tag: int) -> n
     return np.roll(blocks, comm.rank, axis=0)
 
 
-def exchange_texts(comm: Communicator, mine: str, *, label: str, tag: int) -> list[str]:
+def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int) -> list[str]:
     """Every rank's text on every rank: first the lengths, then all of them padded to the longest."""
     encoded = mine.encode()
     lengths = exchange(comm, np.array([len(encoded)]), label=label, tag=tag)[:, 0]
@@ -181,7 +185,7 @@ def is_whole(number: object) -> bool:
     return isinstance(number, (int, np.integer))
 
 
-def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, label: str, tag: int) -> int:
+def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, label: str | None, tag: int) -> int:
     """The wire code of the array's dtype. Raises CommError, in one line, for what cannot travel."""
     try:                                                            # once per message, so the good case comes first
         code, flags = CODES[array.dtype], array.flags
@@ -201,16 +205,31 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, l
     elif not is_whole(peer):
         wrong = f"names rank {peer!r}, which is no whole number; divide with //"
     elif not 0 <= peer < comm.size:
-        wrong = f"names rank {peer}, but the group has ranks 0 to {comm.size - 1}"
+        wrong = no_such_rank(comm, f"rank {peer}", peer)
     elif not is_whole(tag) or not 0 <= tag < TAGS:
         wrong = f"has tag {tag!r}; use 0 to {TAGS - 1}"
     else:
         wrong = "cannot fill a read-only array"
-    raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: {kind} '{label}' {wrong}")
+    raise CommError(f"{this_call(comm, label, kind)} {wrong}")
 
 
-def one_node(comm: Communicator, label: str) -> None:
+def no_such_rank(comm: Communicator, named: str, peer: object) -> str:
+    """What is said of a rank beyond the group. Alone in the world, the program was most likely started without mpirun."""
+    if comm.size > 1 or comm.name != "world":
+        return f"names {named}, but the group has ranks 0 to {comm.size - 1}"
+    ranks = max(2, peer + 1) if is_whole(peer) else 2               # type: ignore[operator]
+    return f"names {named}, but only one process is running, rank 0; start {ranks}: mpirun -n {ranks} python ..."
+
+
+def group_name(label: str | None, members: tuple[int, ...]) -> str:
+    """The name of a new group, the same on all its members: its label, or their ranks where no label was given."""
+    if label is None or isinstance(label, CallSite):
+        return f"ranks {', '.join(map(str, members))}"
+    return label
+
+
+def one_node(comm: Communicator, label: str | None) -> None:
     """Raises CommError for a group that spans nodes, which share no memory."""
     if len(set(comm.nodes)) > 1:
-        raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: shared '{label}' spans nodes {sorted(set(comm.nodes))}; "
+        raise CommError(f"{this_call(comm, label, 'shared')} spans nodes {sorted(set(comm.nodes))}; "
                         "split the group by comm.nodes first")

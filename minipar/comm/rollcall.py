@@ -35,7 +35,8 @@ def say(rank: int, state: State) -> str:
     if state.doing != "waiting":
         return f"rank {rank} {SEEN[state.doing]}{' at ' * bool(state.place)}{state.place}{detail}"
     ours = f"{'source' if state.kind == 'recv' else 'dest'}={state.peer}" + (f", tag={state.tag}" if state.tag else "")
-    what = f"'{state.label}'" + (f" of {state.group}" if state.group else "") + f" at {state.place}{detail}"
+    label = f"'{state.label}' " * bool(state.label)
+    what = label + f"of group '{state.group}' " * bool(state.group) + f"at {state.place}{detail}"
     if state.operation in ("send", "recv"):
         return f"rank {rank} waits in {state.operation}({ours}) {what}"
     return f"rank {rank} is in {state.operation} {what}, in its {state.kind}({ours})"

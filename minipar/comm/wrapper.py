@@ -29,10 +29,10 @@ class Wrapper(Communicator):
     def native(self) -> Any:
         return self.inner.native
 
-    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
         return self.inner.isend(array, dest, label=label, tag=tag)
 
-    def irecv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
         return self.inner.irecv(out, source, label=label, tag=tag)
 
     def wait(self, request: Request) -> np.ndarray:
@@ -41,10 +41,11 @@ class Wrapper(Communicator):
     def test(self, request: Request) -> bool:
         return self.inner.test(request)
 
-    def shared(self, nbytes: int, *, label: str) -> np.ndarray:
+    def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         return self.inner.shared(nbytes, label=label)
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *, label: str, **agreed: Any) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
+                 *, label: str | None = None, **agreed: Any) -> int:
         """agreed: what else the ranks must agree on; only Checking looks into it."""
         return self.inner.entering(op, shape, dtype, label=label, **agreed)
 
@@ -55,12 +56,12 @@ class Wrapper(Communicator):
     def overflowed(self, op: str, label: str) -> None:
         self.inner.overflowed(op, label)
 
-    def split(self, color: int | None, key: int = 0, *, label: str) -> Communicator | None:
+    def split(self, color: int | None, key: int = 0, *, label: str | None = None) -> Communicator | None:
         """Splits the inner communicator (its few messages are not seen by this wrapper) and wraps the part."""
         part = self.inner.split(color, key, label=label)
         return None if part is None else self.wrap(part)
 
-    def subgroup(self, ranks: list[int], *, label: str) -> Communicator | None:
+    def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
         part = self.inner.subgroup(ranks, label=label)
         return None if part is None else self.wrap(part)
 

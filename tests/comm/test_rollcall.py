@@ -34,7 +34,7 @@ def test_ranks_in_words() -> None:
     assert say(2, waits(1)) == "rank 2 waits in recv(source=1) 'forward 3' at train.py:88"
     assert say(0, State("waiting", 1, "", "send", 4, "send", "x", "a.py:1")) == "rank 0 waits in send(dest=1, tag=4) 'x' at a.py:1"
     collective = State("waiting", 3, "tp", "recv", None, "all_reduce", "gradients", "data.py:41")
-    assert say(1, collective) == "rank 1 is in all_reduce 'gradients' of tp at data.py:41, in its recv(source=3)"
+    assert say(1, collective) == "rank 1 is in all_reduce 'gradients' of group 'tp' at data.py:41, in its recv(source=3)"
     assert say(0, FINISHED) == "rank 0 has finished"
     assert say(0, State("running", place="model.py:7")) == "rank 0 is computing at model.py:7"
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from minipar.arrays import no_array
+from minipar.comm.caller import caller, label_or_place, quoted, this_call
 from minipar.comm.collectives.chunks import even_counts
 from minipar.comm.collectives.combine import Combine, combine_of
-from minipar.comm.protocol import CODES, Communicator, is_whole
+from minipar.comm.protocol import CODES, Communicator, is_whole, no_such_rank
 from minipar.errors import CommError
 
 REDUCTIONS = {"sum": np.add, "mean": np.add, "max": np.maximum, "min": np.minimum}      # a mean is a sum, divided at the end
@@ -18,14 +19,14 @@ REDUCTIONS = {"sum": np.add, "mean": np.add, "max": np.maximum, "min": np.minimu
 class Call:
     """One call of a collective: who calls what, for its error messages."""
 
-    def __init__(self, comm: Communicator, operation: str, label: str) -> None:
+    def __init__(self, comm: Communicator, operation: str, label: str | None = None) -> None:
         if comm is None:
-            raise CommError(f"{operation} '{label}' needs a communicator, not None; split gives none to a rank of color None")
-        self.comm, self.operation, self.label = comm, operation, label
+            raise CommError(f"{operation}{quoted(label)} at {caller()[1]} needs a communicator, not None; "
+                            "split gives none to a rank of color None")
+        self.comm, self.operation, self.label = comm, operation, label_or_place(label)
 
     def wrong(self, text: str) -> CommError:
-        comm = self.comm
-        return CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: {self.operation} '{self.label}' {text}")
+        return CommError(f"{this_call(self.comm, self.label, self.operation)} {text}")
 
     def reduction(self, op: str) -> np.ufunc:
         if op not in REDUCTIONS:
@@ -38,7 +39,7 @@ class Call:
 
     def root(self, root: int) -> int:
         if not is_whole(root) or not 0 <= root < self.comm.size:
-            raise self.wrong(f"names root {root!r}, but the group has ranks 0 to {self.comm.size - 1}")
+            raise self.wrong(no_such_rank(self.comm, f"root {root!r}", root))
         return root
 
     def source(self, array: np.ndarray, op: str = "") -> np.ndarray:

@@ -19,7 +19,7 @@ from minipar.comm.collectives.table import find
 from minipar.comm.protocol import Communicator
 
 
-def broadcast(comm: Communicator, array: np.ndarray, *, root: int = 0, label: str, out: np.ndarray | None = None,
+def broadcast(comm: Communicator, array: np.ndarray, *, root: int = 0, label: str | None = None, out: np.ndarray | None = None,
               algorithm: str = "auto") -> np.ndarray:
     """The root's array, on every rank. `out` may be `array`.
 
@@ -31,14 +31,15 @@ def broadcast(comm: Communicator, array: np.ndarray, *, root: int = 0, label: st
     call.keep_apart(copy, source, allowed=source)
     name = choose("broadcast", algorithm, comm, source.nbytes)
     run = find("broadcast", name)
-    channel = Channel(comm, label, comm.entering("broadcast", source.shape, source.dtype, label=label, root=root, algorithm=name))
+    channel = Channel(comm, call.label, comm.entering("broadcast", source.shape, source.dtype, label=call.label, root=root,
+                                                      algorithm=name))
     if comm.rank == root and copy is not source:
         np.copyto(copy, source)
     finish(comm, run(channel, copy.reshape(-1), root))
     return copy
 
 
-def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None, label: str,
+def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None, label: str | None = None,
            out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray | None:
     """All ranks' rows one behind the other, [sum of counts, ...], on the root; None on the others.
 
@@ -52,13 +53,13 @@ def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequ
     call.keep_apart(source, everything, allowed=everything[sum(counts[:root]):])
     name = choose("gather", algorithm, comm, sum(elements(counts, shape[1:])) * source.itemsize)
     run = find("gather", name)
-    channel = Channel(comm, label, comm.entering("gather", shape, source.dtype, label=label, root=root, algorithm=name,
+    channel = Channel(comm, call.label, comm.entering("gather", shape, source.dtype, label=call.label, root=root, algorithm=name,
                                             counts=counts))
     finish(comm, run(channel, source.reshape(-1), everything.reshape(-1), elements(counts, shape[1:]), root))
     return everything if comm.rank == root else None
 
 
-def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None, label: str,
+def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None, label: str | None = None,
             out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """This rank's rows of the root's array, [counts[rank], ...].
 
@@ -72,13 +73,14 @@ def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Seq
     call.keep_apart(own, source, allowed=source[sum(counts[:comm.rank]):])
     name = choose("scatter", algorithm, comm, source.nbytes)
     run = find("scatter", name)
-    channel = Channel(comm, label, comm.entering("scatter", source.shape, source.dtype, label=label, root=root, algorithm=name,
+    channel = Channel(comm, call.label, comm.entering("scatter", source.shape, source.dtype, label=call.label, root=root,
+                                                      algorithm=name,
                                             counts=counts))
     finish(comm, run(channel, source.reshape(-1), own.reshape(-1), elements(counts, source.shape[1:]), root))
     return own
 
 
-def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] | None = None, label: str,
+def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] | None = None, label: str | None = None,
                out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """All ranks' rows one behind the other, [sum of counts, ...], on every rank.
 
@@ -94,14 +96,15 @@ def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] |
     call.keep_apart(source, everything, allowed=place)
     name = choose("all_gather", algorithm, comm, everything.nbytes)
     run = find("all_gather", name)
-    channel = Channel(comm, label, comm.entering("all_gather", shape, source.dtype, label=label, algorithm=name, counts=counts))
+    channel = Channel(comm, call.label, comm.entering("all_gather", shape, source.dtype, label=call.label, algorithm=name,
+                                                      counts=counts))
     np.copyto(place, source)
     finish(comm, run(channel, everything.reshape(-1), elements(counts, shape[1:])))
     return everything
 
 
 def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[int] | None = None,
-               receive_counts: Sequence[int] | None = None, label: str, out: np.ndarray | None = None,
+               receive_counts: Sequence[int] | None = None, label: str | None = None, out: np.ndarray | None = None,
                algorithm: str = "auto") -> np.ndarray:
     """Rank r gets everyone's r-th block: the transpose of a matrix of blocks. Result: [sum of receive_counts, ...].
 
@@ -125,7 +128,7 @@ def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[i
         algorithm = "pairwise"
     name = choose("all_to_all", algorithm, comm, source.nbytes)
     run = find("all_to_all", name)
-    tag = comm.entering("all_to_all", source.shape if even else None, source.dtype, label=label, algorithm=name)
-    channel = Channel(comm, label, tag)
+    tag = comm.entering("all_to_all", source.shape if even else None, source.dtype, label=call.label, algorithm=name)
+    channel = Channel(comm, call.label, tag)
     finish(comm, run(channel, source.reshape(-1), blocks.reshape(-1), elements(gives, shape[1:]), elements(takes, shape[1:])))
     return blocks

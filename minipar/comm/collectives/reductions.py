@@ -25,7 +25,8 @@ from minipar.comm.collectives.table import find
 from minipar.comm.protocol import Communicator
 
 
-def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int = 0, label: str, out: np.ndarray | None = None,
+def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int = 0, label: str | None = None,
+           out: np.ndarray | None = None,
            algorithm: str = "auto") -> np.ndarray | None:
     """The reduction of all arrays, on the root; None on the others. `out` matters on the root only; it may be `array`."""
     call = Call(comm, "reduce", label)
@@ -37,13 +38,13 @@ def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int 
     combine = call.combine(op, terms.dtype)
     name = choose("reduce", algorithm, comm, terms.nbytes)
     run = find("reduce", name)
-    tag = comm.entering(f"reduce {op}", source.shape, source.dtype, label=label, root=root, algorithm=name)
-    channel = Channel(comm, label, tag)
+    tag = comm.entering(f"reduce {op}", source.shape, source.dtype, label=call.label, root=root, algorithm=name)
+    channel = Channel(comm, call.label, tag)
     finish(comm, divided(run(channel, *flat(terms, place), combine, root), place, divisor if comm.rank == root else 0, total))
     return total if comm.rank == root else None
 
 
-def all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str, out: np.ndarray | None = None,
+def all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str | None = None, out: np.ndarray | None = None,
                algorithm: str = "auto") -> np.ndarray:
     """The reduction of all ranks' arrays, on every rank. `out` may be `array`: the ring then needs no memory but a chunk."""
     steps, total = _all_reduce(comm, array, op, label, out, algorithm)
@@ -51,7 +52,8 @@ def all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, label:
     return total
 
 
-def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str, out: np.ndarray | None = None,
+def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum",
+                     *, label: str | None = None, out: np.ndarray | None = None,
                      algorithm: str = "auto") -> Handle:
     """An all_reduce on its way; `handle.wait()` returns what all_reduce returns.
 
@@ -65,7 +67,8 @@ def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, 
     return Handle(comm, *_all_reduce(comm, array, op, label, out, algorithm))
 
 
-def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *, counts: Sequence[int] | None = None, label: str,
+def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *, counts: Sequence[int] | None = None,
+                   label: str | None = None,
                    out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """This rank's rows of the reduction of all ranks' arrays.
 
@@ -79,14 +82,14 @@ def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *, co
 
 
 def start_reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *, counts: Sequence[int] | None = None,
-                         label: str, out: np.ndarray | None = None, algorithm: str = "auto") -> Handle:
+                         label: str | None = None, out: np.ndarray | None = None, algorithm: str = "auto") -> Handle:
     """A reduce_scatter on its way; see start_all_reduce."""
     if algorithm == "native":
         raise Call(comm, "start_reduce_scatter", label).wrong("cannot start native, which waits; choose another algorithm")
     return Handle(comm, *_reduce_scatter(comm, array, op, counts, label, out, algorithm))
 
 
-def _all_reduce(comm: Communicator, array: np.ndarray, op: str, label: str, out: np.ndarray | None,
+def _all_reduce(comm: Communicator, array: np.ndarray, op: str, label: str | None, out: np.ndarray | None,
                 algorithm: str) -> tuple[Steps, np.ndarray]:
     call = Call(comm, "all_reduce", label)
     call.reduction(op)
@@ -97,11 +100,12 @@ def _all_reduce(comm: Communicator, array: np.ndarray, op: str, label: str, out:
     combine = call.combine(op, terms.dtype)
     name = choose("all_reduce", algorithm, comm, terms.nbytes, place)
     run = find("all_reduce", name)
-    channel = Channel(comm, label, comm.entering(f"all_reduce {op}", source.shape, source.dtype, label=label, algorithm=name))
+    channel = Channel(comm, call.label, comm.entering(f"all_reduce {op}", source.shape, source.dtype, label=call.label,
+                                                      algorithm=name))
     return divided(run(channel, *flat(terms, place), combine), place, divisor, total), total
 
 
-def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequence[int] | None, label: str,
+def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequence[int] | None, label: str | None,
                     out: np.ndarray | None, algorithm: str) -> tuple[Steps, np.ndarray]:
     call = Call(comm, "reduce_scatter", label)
     call.reduction(op)
@@ -113,7 +117,8 @@ def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequ
     combine = call.combine(op, terms.dtype)
     name = choose("reduce_scatter", algorithm, comm, terms.nbytes)
     run = find("reduce_scatter", name)
-    channel = Channel(comm, label, comm.entering(f"reduce_scatter {op}", source.shape, source.dtype, label=label, algorithm=name,
+    channel = Channel(comm, call.label, comm.entering(f"reduce_scatter {op}", source.shape, source.dtype, label=call.label,
+                                                      algorithm=name,
                                             counts=counts))
     steps = run(channel, terms.reshape(-1), place.reshape(-1), elements(counts, source.shape[1:]), combine)
     return divided(steps, place, divisor, own), own

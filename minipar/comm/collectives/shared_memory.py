@@ -40,7 +40,7 @@ class SharedArray(np.ndarray):
         self.memory = getattr(parent, "memory", None)
 
 
-def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *, label: str) -> SharedArray:
+def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *, label: str | None = None) -> SharedArray:
     """An array of zeros on each rank, in memory that all ranks of `comm` see. All ranks call it with the same shape and dtype.
 
     Give it, or the same view of it on every rank, to `all_reduce` as `out`. Raises CommError where `comm` spans several nodes.

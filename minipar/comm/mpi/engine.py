@@ -14,9 +14,10 @@ mpi4py.rc.thread_level = "funneled"                                 # only the m
 
 from mpi4py import MPI  # noqa: E402
 
-from minipar.comm.caller import unfit  # noqa: E402
+from minipar.comm.caller import label_or_place, this_call  # noqa: E402
 from minipar.comm.lookout import Lookout  # noqa: E402
-from minipar.comm.protocol import CODES, DTYPES, TAGS, Communicator, Request, check_message, one_node  # noqa: E402
+from minipar.comm.protocol import CODES, DTYPES, TAGS, Communicator, Request, check_message, group_name, one_node  # noqa: E402
+from minipar.comm.requests import unfit  # noqa: E402
 from minipar.comm.waiting import Patience  # noqa: E402
 from minipar.errors import CommError  # noqa: E402
 
@@ -38,12 +39,14 @@ class MpiComm(Communicator):
         self.status = MPI.Status()
         self.windows: list[MPI.Win] = []                            # shared memory lives as long as its window
 
-    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
+        label = label_or_place(label)
         code = check_message(self, "send", array, dest, label, tag)
         plain = array if code != HALF else array.view(np.uint16)
         return Request("send", dest, tag, array, label, self.start_send(plain, dest, tag * WIRE + code))
 
-    def irecv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
+        label = label_or_place(label)
         code = check_message(self, "recv", out, source, label, tag)
         plain = out if code != HALF else out.view(np.uint16)
         return Request("recv", source, tag, out, label, self.native.Irecv(plain, source, tag * WIRE + code))
@@ -83,19 +86,18 @@ class MpiComm(Communicator):
     def refused(self, request: Request, error: MPI.Exception) -> CommError:
         """MPI cuts a message short that is longer than its receive; it does not say how long the message was."""
         if error.Get_error_class() != MPI.ERR_TRUNCATE:
-            where = f"rank {self.rank} of {self.size} in {self.name}"
-            return CommError(f"{where}: {request.kind} '{request.label}': {error.Get_error_string()}")
+            return CommError(f"{this_call(self, request.label, request.kind)}: {error.Get_error_string()}")
         return unfit(self, request, f"more elements of {request.array.dtype}")
 
-    def subgroup(self, ranks: list[int], *, label: str) -> Communicator | None:
+    def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
         color = min(ranks) if ranks else MPI.UNDEFINED
         part = self.native.Split(color, ranks.index(self.rank) if ranks else 0)
         if not ranks:
             return None
         members = tuple(self.members[rank] for rank in ranks)
-        return MpiComm(part, self.node_of, self.lookout, self.synchronous, members, label)
+        return MpiComm(part, self.node_of, self.lookout, self.synchronous, members, group_name(label, members))
 
-    def shared(self, nbytes: int, *, label: str) -> np.ndarray:
+    def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         one_node(self, label)
         self.barrier(label=label)                                   # ours first: MPI's own calls below wait without a limit
         window = MPI.Win.Allocate_shared(nbytes if self.rank == 0 else 0, 1, comm=self.native)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minipar.comm.caller import caller, unfit, waiting
-from minipar.comm.protocol import Communicator, Request, check_message, one_node
+from minipar.comm.caller import label_or_place, this_call
+from minipar.comm.protocol import Communicator, Request, check_message, group_name, one_node
+from minipar.comm.requests import unfit, waiting
 from minipar.comm.threads.world import Channel, Slip, Unwound, World
 from minipar.errors import CommError
 
@@ -25,7 +26,8 @@ class ThreadComm(Communicator):
         self.size, self.me = len(self.members), self.members[rank]
         self.agreements = 0                                         # how many subgroups and blocks this group has made
 
-    def isend(self, array: np.ndarray, dest: int, *, label: str, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
+        label = label_or_place(label)
         check_message(self, "send", array, dest, label, tag)
         channel, world = Channel(self.group, self.rank, dest, tag), self.world
         request = Request("send", dest, tag, array, label, Slip(self.me, channel))
@@ -39,7 +41,8 @@ class ThreadComm(Communicator):
                 world.sent[channel].append(message)
         return request
 
-    def irecv(self, out: np.ndarray, source: int, *, label: str, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
+        label = label_or_place(label)
         check_message(self, "recv", out, source, label, tag)
         channel, world = Channel(self.group, source, self.rank, tag), self.world
         request = Request("recv", source, tag, out, label, Slip(self.me, channel))
@@ -84,21 +87,22 @@ class ThreadComm(Communicator):
         """A rank waits in its own thread only, or the roll call would take another rank's waiting for its own."""
         thread = threading.current_thread()
         if self.world.threads[self.me] not in (None, thread):
-            raise CommError(f"rank {self.rank} of {self.size} in {self.name}: {request.kind} '{request.label}' at {caller()[1]} is "
+            raise CommError(f"{this_call(self, request.label, request.kind)} is "
                             f"waited for by the thread of {thread.name}; each rank must use the communicator that it was given")
 
     def stop_if_over(self) -> None:
         if self.world.over:
             raise Unwound
 
-    def subgroup(self, ranks: list[int], *, label: str) -> Communicator | None:
+    def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
         self.agreements += 1
         if not ranks:
             return None
         group = (self.group, self.agreements, tuple(ranks))
-        return ThreadComm(self.world, ranks.index(self.rank), [self.members[rank] for rank in ranks], group, label)
+        members = tuple(self.members[rank] for rank in ranks)
+        return ThreadComm(self.world, ranks.index(self.rank), members, group, group_name(label, members))
 
-    def shared(self, nbytes: int, *, label: str) -> np.ndarray:
+    def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         one_node(self, label)
         self.agreements += 1
         with self.world.lock:

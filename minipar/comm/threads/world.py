@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minipar.comm.caller import place_of, together
+from minipar.comm.caller import place_of, quoted
 from minipar.comm.protocol import TAGS, Request, is_whole
+from minipar.comm.requests import together
 from minipar.comm.rollcall import State, roll_call, stuck
 from minipar.errors import CommError, ConfigError
 
@@ -78,7 +79,8 @@ class World:
         if want.dtype == got.dtype and want.size == got.size:
             np.copyto(want, got.reshape(want.shape))
         else:
-            receive.handle.misfit = f"{got.size} elements of {got.dtype} for '{message.label}'"
+            label = quoted(message.label)
+            receive.handle.misfit = f"{got.size} elements of {got.dtype}{' for' * bool(label)}{label}"
         for request in (receive, message.handle.original):
             request.done = True
             self.wake(request)

@@ -35,11 +35,12 @@ def overlapping(comm: Communicator) -> np.ndarray:
 
 
 WRONG: list[tuple[Callable[[Communicator], object], str]] = [
-    (lambda c: all_reduce(c, X, "product", label="w"), "all_reduce 'w' has no reduction 'product'; choose sum, mean, max, min"),
+    (lambda c: all_reduce(c, X, "product", label="w"),
+     "all_reduce 'w' at test_arguments.py:.* has no reduction 'product'; choose sum, mean, max, min"),
     (lambda c: all_reduce(c, X, label="w", algorithm="rings"), "all_reduce has no algorithm 'rings'; choose auto, naive, tree"),
     (lambda c: broadcast(c, X, label="w", algorithm="shared"), "broadcast has no algorithm 'shared'"),
     (lambda c: all_reduce(c, X.tolist(), label="w"), "needs a NumPy array, not list"),        # type: ignore[arg-type]
-    (lambda c: all_reduce(None, X, label="w"), "all_reduce 'w' needs a communicator, not None"),    # type: ignore[arg-type]
+    (lambda c: all_reduce(None, X, label="w"), "all_reduce 'w' at test_arguments.py:.* needs a communicator, not None"),    # type: ignore[arg-type]
     (lambda c: reduce(c, X > 0, label="w"), "cannot sum booleans; count them with .astype"),
     (lambda c: all_reduce(c, X, label="w", out=np.ones(4)), r"\(4, 3\) float64, which does not fit into out: \(4,\)"),
     (lambda c: all_reduce(c, X.astype(int), "mean", label="w", out=X.astype(int)), "float64, which does not fit into out"),

@@ -113,7 +113,8 @@ def order_broadcast_before_reduce(comm: Communicator) -> None:
         call()
 
 
-@planted(4, "a cycle of waiting", "is in all_reduce 'tp' of rows at collective.py:", "is in all_reduce 'dp' of columns at")
+@planted(4, "a cycle of waiting",
+         "is in all_reduce 'tp' of group 'rows' at collective.py:", "is in all_reduce 'dp' of group 'columns' at")
 def order_of_groups(comm: Communicator) -> None:
     """On a 2 x 2 grid, some ranks reduce over their row first, the others over their column."""
     rows, columns = comm.split(comm.rank // 2, label="rows"), comm.split(comm.rank % 2, label="columns")
@@ -123,7 +124,7 @@ def order_of_groups(comm: Communicator) -> None:
         call()
 
 
-@planted(3, "rank 0 is in all_reduce 'loss' at collective.py:", "rank 1 is in all_reduce 'loss' of pairs at collective.py:")
+@planted(3, "rank 0 is in all_reduce 'loss' at collective.py:", "rank 1 is in all_reduce 'loss' of group 'pairs' at collective.py:")
 def group_too_large(comm: Communicator) -> None:
     """One rank reduces over the world where the others reduce over their group."""
     pair = comm.split(comm.rank // 2, label="pairs")

@@ -97,7 +97,7 @@ def tag_order(comm: Communicator) -> None:
         comm.recv(ones(), 0, label="first", tag=1)
 
 
-@planted(2, "send 'weights' has tag -1; use 0 to 16383")
+@planted(2, "send 'weights' at messages.py:", " has tag -1; use 0 to 16383")
 def tag_out_of_range(comm: Communicator) -> None:
     """A tag that is not a tag."""
     if comm.rank == 0:
@@ -127,7 +127,7 @@ def self_instead_of_neighbour(comm: Communicator) -> None:
     comm.recv(ones(), comm.rank, label="halo")
 
 
-@planted(3, "rank 2 of 3 in world: send 'forward' names rank 3, but the group has ranks 0 to 2")
+@planted(3, "rank 2 of 3 in world: send 'forward' at messages.py:", " names rank 3, but the group has ranks 0 to 2")
 def partner_out_of_range(comm: Communicator) -> None:
     """The last stage sends to a next one."""
     comm.send(ones(), comm.rank + 1, label="forward")
@@ -190,7 +190,7 @@ def size_too_short(comm: Communicator) -> None:
         comm.recv(ones(4), 0, label="weights")
 
 
-@planted(2, "send 'column' got a non-contiguous array of shape (4,)", "np.ascontiguousarray")
+@planted(2, "send 'column' at messages.py:", " got a non-contiguous array of shape (4,)", "np.ascontiguousarray")
 def array_not_contiguous(comm: Communicator) -> None:
     """A column of a matrix is sent."""
     if comm.rank == 0:
@@ -199,7 +199,7 @@ def array_not_contiguous(comm: Communicator) -> None:
         comm.recv(ones(4), 0, label="column")
 
 
-@planted(2, "send 'spectrum' cannot carry dtype complex128", "float64")
+@planted(2, "send 'spectrum' at messages.py:", " cannot carry dtype complex128", "float64")
 def array_of_another_kind(comm: Communicator) -> None:
     """An array of a dtype that does not travel."""
     if comm.rank == 0:
@@ -208,7 +208,7 @@ def array_of_another_kind(comm: Communicator) -> None:
         comm.recv(ones(4), 0, label="spectrum")
 
 
-@planted(2, "recv 'weights' cannot fill a read-only array")
+@planted(2, "recv 'weights' at messages.py:", " cannot fill a read-only array")
 def array_read_only(comm: Communicator) -> None:
     """The receive would write into a frozen array."""
     if comm.rank == 0:
