@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minipar.arrays import no_array
 from minipar.autograd import IGNORE
 from minipar.errors import DataError
 
@@ -72,6 +73,9 @@ def confusion(true: np.ndarray, predicted: np.ndarray, classes: int, ignore: int
     true, predicted: integers of one shape, of any width; places whose true label is `ignore` (padding) do not count. Raises
     DataError where shapes differ, for labels that are no integers, or for one outside 0 to classes - 1.
     """
+    for labels in (true, predicted):
+        if text := no_array(labels):
+            raise DataError(f"metrics: labels and predictions must be NumPy arrays of integers, not {text}")
     if true.shape != predicted.shape:
         raise DataError(f"metrics: labels of shape {true.shape} against predictions of shape {predicted.shape}")
     if not all(labels.dtype.kind in "biu" for labels in (true, predicted)):

@@ -11,7 +11,7 @@ import numpy as np
 
 from minipar.autograd.functions import exp, log
 from minipar.autograd.tensor import Tensor, record
-from minipar.errors import ShapeError
+from minipar.errors import RangeError, ShapeError
 
 Axis = int | tuple[int, ...] | None
 
@@ -52,8 +52,16 @@ def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def _shifted(x: Tensor, axis: int) -> Tensor:
-    """x less its largest value along the axis. A softmax is the same for any shift, so the shift is a constant."""
-    return x - Tensor(x.data.max(axis=axis, keepdims=True))
+    """x less its largest value along the axis. A softmax is the same for any shift, so the shift is a constant.
+
+    Raises RangeError where the largest value is infinite: such a row has no softmax. NaN stays NaN.
+    """
+    largest = x.data.max(axis=axis, keepdims=True)
+    if np.isinf(largest).any():
+        place = tuple(map(int, np.argwhere(np.isinf(largest))[0]))
+        raise RangeError(f"softmax: the largest value along axis {axis} at {place} is {largest[place]}, which gives no "
+                         "probabilities; look for a mask that covers everything, or broken weights")
+    return x - Tensor(largest)
 
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:

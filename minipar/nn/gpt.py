@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minipar.arrays import refusal
 from minipar.autograd import Tensor, causal_attention, gelu
 from minipar.config import ModelConfig
 from minipar.errors import ShapeError
@@ -119,8 +120,9 @@ class GPT(Module):
         attend(layer) is the attention core of a layer. Raises ShapeError where these are no tokens, or where their places reach
         beyond the context.
         """
-        if self.part.first and not (isinstance(x, np.ndarray) and x.ndim == 2 and x.dtype.kind in "iu"):
-            raise ShapeError(f"a GPT reads tokens, an array of integers [B, T]; got {type(x).__name__} of shape {np.shape(x)}")
+        if self.part.first and (refusal(x, "iu") or x.ndim != 2):
+            raise ShapeError(f"a GPT reads tokens, an array of integers [B, T]; got {type(x).__name__} of shape {np.shape(x)}"
+                             + (f", {text}" if (text := refusal(x, "iu")) else ""))
         if isinstance(x, Tensor):
             y = x
         else:

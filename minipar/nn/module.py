@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minipar.arrays import refusal
 from minipar.errors import ConfigError, ShapeError
 from minipar.nn.parameter import Parameter
 
@@ -60,11 +61,15 @@ class Module:
         return {p.name: p.data.copy() for p in self.parameters()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy values into the arrays that are there. Raises ShapeError, and changes nothing, where names or shapes differ."""
+        """Copy values into the arrays that are there. Raises ShapeError, and changes nothing, where names or shapes
+        differ, or values are no floats: strings, complex or masked numbers would be cast without a word.
+        """
         parameters = self.parameters()
         if wrong := set(state) ^ {p.name for p in parameters}:
             raise ShapeError(f"load_state_dict: only one side has {', '.join(sorted(wrong)[:3])} ({len(wrong)} names differ)")
         for p in parameters:
+            if text := refusal(state[p.name], "f"):
+                raise ShapeError(f"load_state_dict: {p.name} needs an array of floats, not {text}")
             if state[p.name].shape != p.shape:
                 raise ShapeError(f"load_state_dict: {p.name} has shape {state[p.name].shape}, the model wants {p.shape}")
         for p in parameters:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minipar.arrays import wrong_kind
 from minipar.errors import ShapeError
 from minipar.nn import Parameter
 
@@ -25,6 +26,8 @@ class Flat:
     def __init__(self, parameters: Sequence[Parameter]):
         if len(dtypes := sorted({str(p.dtype) for p in parameters})) != 1:
             raise ShapeError(f"Flat: parameters of one dtype are needed, got {' and '.join(dtypes) or 'no parameters'}")
+        if text := wrong_kind(np.dtype(dtypes[0]), "f"):
+            raise ShapeError(f"Flat: parameters must be floats, not {text}")
         self.parameters = sorted(parameters, key=lambda p: p.ndim < 2)          # stable: the model's order within both kinds
         ends = np.cumsum([p.data.size for p in self.parameters])
         self.places = [slice(int(end) - p.data.size, int(end)) for p, end in zip(self.parameters, ends, strict=True)]

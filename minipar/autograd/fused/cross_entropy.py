@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minipar.arrays import no_array
 from minipar.autograd.castable import castable
 from minipar.autograd.fused.kernels import filled
 from minipar.autograd.reductions import log_softmax, sum
@@ -42,8 +43,8 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None
     integer per row of logits, DataError for a target outside the vocabulary, or where no target counts.
     """
     V, shape = logits.shape[-1], logits.shape
-    flat = targets.reshape(-1)
     counts, tokens = count_targets(targets, shape[:-1], V, tokens)
+    flat = targets.reshape(-1)
     rows, picked = np.arange(len(flat)), np.where(counts, flat, 0)
 
     z = logits.data.reshape(-1, V)
@@ -59,6 +60,8 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None
 
 def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int, tokens: int | None) -> tuple[np.ndarray, int]:
     """Which targets of logits [*rows, V] count, bool [n], and by how many tokens to divide. Raises as cross_entropy does."""
+    if text := no_array(targets):
+        raise ShapeError(f"cross-entropy: targets are {text}")
     if targets.shape != rows or targets.dtype.kind not in "iu":
         raise ShapeError(f"cross-entropy: targets are {targets.dtype} {targets.shape}, the logits want integers {rows}")
     counts = targets.reshape(-1) != IGNORE
