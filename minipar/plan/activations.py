@@ -30,11 +30,13 @@ from fractions import Fraction
 
 from minipar.config import ModelConfig
 from minipar.errors import LayoutError
+from minipar.plan.arguments import LARGEST, checked, require_whole
 from minipar.plan.collectives import piece
 
 TOKEN = 8                                                           # bytes of a token's number
 
 
+@checked
 def tape(model: ModelConfig, samples: int, itemsize: int, pairs: Callable[[int], int], *, tp: int = 1, rank: int = 0,
          sequence_parallel: bool = False, recompute: str = "none") -> dict[str, int]:
     """Bytes that rank `rank` of `tp` holds between forward and backward of `samples` whole samples, by kind: see Tape."""
@@ -58,6 +60,11 @@ class Tape:
     rank: int = 0
     sequence_parallel: bool = False
     recompute: str = "none"
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "itemsize", "tp"):
+            require_whole(name, getattr(self, name), 1, LARGEST)
+        require_whole("rank", self.rank, 0, self.tp - 1)
 
     @property
     def n(self) -> int:
@@ -123,6 +130,7 @@ class Tape:
         return in_flight * sum(self.of(layers, first, last).values()) + on_top[self.recompute] + moment
 
 
+@checked
 def published(layers: int, width: int, heads: int, tokens: int, samples: int, *, itemsize: int = 2, tp: int = 1,
               sequence_parallel: bool = False) -> Fraction:
     """Bytes of the layers' activations by Korthikanti et al.: L T b D (34 + 5 a T / D) without parallelism, 16 bits.

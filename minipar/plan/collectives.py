@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from minipar.plan.arguments import checked
+
 
 class Traffic(NamedTuple):
     """What one rank sends."""
@@ -53,28 +55,33 @@ def tree_size(v: int, p: int) -> int:
 
 # Broadcast and reduce: n elements, all of them to every rank or from every rank.
 
+@checked
 def naive_broadcast(p: int, rank: int, n: int, root: int = 0) -> Traffic:
     """(p - 1) n from the root."""
     return Traffic(p - 1, (p - 1) * n) if rank == root else NOTHING
 
 
+@checked
 def tree_broadcast(p: int, rank: int, n: int, root: int = 0) -> Traffic:
     """n to each child: ceil(log2 p) messages from the root. Thakur et al., section 4.1 (short messages)."""
     children = tree_children((rank - root) % p, p)
     return Traffic(children, children * n)
 
 
+@checked
 def ring_broadcast(p: int, rank: int, n: int, root: int = 0) -> Traffic:
     """Scatter and all-gather: about 2 (p - 1)/p n from the root. Thakur et al., section 4.1 (long messages, van de Geijn)."""
     counts = [piece(n, p, r) for r in range(p)]
     return tree_scatter(p, rank, counts, root) + ring_all_gather(p, rank, counts)
 
 
+@checked
 def direct_reduce(p: int, rank: int, n: int, root: int = 0) -> Traffic:
     """n once from every rank but the root, through a tree or not: the tree only changes who receives."""
     return NOTHING if rank == root else Traffic(1, n)
 
 
+@checked
 def ring_reduce(p: int, rank: int, n: int, root: int = 0) -> Traffic:
     """Reduce-scatter and gather: about 2 (p - 1)/p n. Thakur et al., section 4.3, with a ring as the first half."""
     counts = [piece(n, p, r) for r in range(p)]
@@ -83,14 +90,17 @@ def ring_reduce(p: int, rank: int, n: int, root: int = 0) -> Traffic:
 
 # Gather and scatter: counts[r] elements from or to rank r.
 
+@checked
 def naive_gather(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Traffic:
     return NOTHING if rank == root else Traffic(1, counts[rank])
 
 
+@checked
 def naive_scatter(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Traffic:
     return Traffic(p - 1, sum(counts) - counts[root]) if rank == root else NOTHING
 
 
+@checked
 def tree_gather(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Traffic:
     """One message with the pieces of the whole subtree."""
     if rank == root:
@@ -99,6 +109,7 @@ def tree_gather(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Traf
     return Traffic(1, sum(counts[(root + place) % p] for place in range(v, v + tree_size(v, p))))
 
 
+@checked
 def tree_scatter(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Traffic:
     """Each child gets the pieces of its subtree, so all pieces of a rank's subtree but its own are sent on."""
     v = (rank - root) % p
@@ -108,30 +119,36 @@ def tree_scatter(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Tra
 
 # Reduce-scatter and all-gather: rank r ends or starts with counts[r] of n elements.
 
+@checked
 def ring_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> Traffic:
     """Every piece but its own: (p - 1)/p n. Patarasuk and Yuan, section 3."""
     return Traffic(p - 1, sum(counts) - counts[rank])
 
 
+@checked
 def ring_all_gather(p: int, rank: int, counts: Sequence[int]) -> Traffic:
     """Every piece but that of its right-hand neighbour, which has it already: (p - 1)/p n. Thakur et al., section 3.1."""
     return Traffic(p - 1, sum(counts) - counts[(rank + 1) % p])
 
 
+@checked
 def segmented_reduce_scatter(p: int, rank: int, counts: Sequence[int], segment: int) -> Traffic:
     """As on the ring, in messages of at most `segment` elements: sum over pieces of ceil(piece/segment)."""
     messages = sum(max(1, -(-count // segment)) for r, count in enumerate(counts) if r != rank)
     return Traffic(messages, sum(counts) - counts[rank])
 
 
+@checked
 def naive_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> Traffic:
     return direct_reduce(p, rank, sum(counts)) + naive_scatter(p, rank, counts)
 
 
+@checked
 def naive_all_gather(p: int, rank: int, counts: Sequence[int]) -> Traffic:
     return naive_gather(p, rank, counts) + naive_broadcast(p, rank, sum(counts))
 
 
+@checked
 def bruck_all_gather(p: int, rank: int, counts: Sequence[int]) -> Traffic:
     """Round k: min(2**k, p - 2**k) pieces, its own first. (p - 1)/p n in ceil(log2 p) messages. Bruck et al.; Thakur, 3.1."""
     sent = (min(1 << k, p - (1 << k)) for k in range(log2_up(p)))
@@ -166,6 +183,7 @@ def blocks_sent(q: int, v: int, counts: Sequence[int]) -> int:
     return sum(sum(counts[first:first + size]) for first, size in aligned)
 
 
+@checked
 def recursive_doubling_all_reduce(p: int, rank: int, n: int) -> Traffic:
     """log2 q messages of n; folding adds one to hand over or to hand back. Thakur et al., section 4.5."""
     _, rounds, e = core(p)
@@ -175,6 +193,7 @@ def recursive_doubling_all_reduce(p: int, rank: int, n: int) -> Traffic:
     return Traffic(messages, messages * n)
 
 
+@checked
 def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> Traffic:
     """log2 q messages with the blocks of the core; folding adds one with the own piece, or one with everything."""
     q, rounds, e = core(p)
@@ -185,6 +204,7 @@ def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> T
     return swapped + Traffic(1, sum(counts)) if rank < 2 * e else swapped
 
 
+@checked
 def halving_doubling_all_reduce(p: int, rank: int, n: int) -> Traffic:
     """Rabenseifner: 2 log2 q messages; halving sends all but the own piece of q, doubling the blocks. Thakur et al., 4.5."""
     q, rounds, e = core(p)
@@ -196,6 +216,7 @@ def halving_doubling_all_reduce(p: int, rank: int, n: int) -> Traffic:
     return swapped + Traffic(1, n) if rank < 2 * e else swapped
 
 
+@checked
 def halving_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> Traffic:
     """log2 q messages with all but the own piece of the core; folding adds one with everything, or the partner's piece."""
     _, rounds, e = core(p)
@@ -208,24 +229,29 @@ def halving_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> Traffic:
 
 # All-reduce of n elements.
 
+@checked
 def naive_all_reduce(p: int, rank: int, n: int) -> Traffic:
     return direct_reduce(p, rank, n) + naive_broadcast(p, rank, n)
 
 
+@checked
 def tree_all_reduce(p: int, rank: int, n: int) -> Traffic:
     return direct_reduce(p, rank, n) + tree_broadcast(p, rank, n)
 
 
+@checked
 def ring_all_reduce(p: int, rank: int, n: int) -> Traffic:
     """2 (p - 1)/p n, in 2 (p - 1) messages. Patarasuk and Yuan 2009, which also shows that no algorithm sends less."""
     return Traffic(2 * (p - 1), 2 * n - piece(n, p, rank) - piece(n, p, rank + 1)) if p > 1 else NOTHING
 
 
+@checked
 def segmented_all_reduce(p: int, rank: int, n: int, segment: int) -> Traffic:
     counts = [piece(n, p, r) for r in range(p)]
     return segmented_reduce_scatter(p, rank, counts, segment) + ring_all_gather(p, rank, counts)
 
 
+@checked
 def hierarchical_all_reduce(nodes: Sequence[int], rank: int, n: int) -> Traffic:
     """Ring within the node, ring along the lane, ring within the node. nodes: the node of each rank.
 
@@ -242,6 +268,7 @@ def hierarchical_all_reduce(nodes: Sequence[int], rank: int, n: int) -> Traffic:
     return within + ring_all_reduce(m, lane, counts[place])
 
 
+@checked
 def shared_all_reduce(p: int, rank: int, n: int, stages: int = 1) -> Traffic:
     """Three barriers, and no element in a message; as often as an array that is not shared must pass through the stage."""
     return Traffic(3 * log2_up(p) * stages, 0)
@@ -249,11 +276,13 @@ def shared_all_reduce(p: int, rank: int, n: int, stages: int = 1) -> Traffic:
 
 # All-to-all: gives[r] elements for rank r.
 
+@checked
 def direct_all_to_all(p: int, rank: int, gives: Sequence[int]) -> Traffic:
     """Every block once, pairwise or all at once: (p - 1)/p n. Thakur et al., section 3.2."""
     return Traffic(p - 1, sum(gives) - gives[rank])
 
 
+@checked
 def bruck_all_to_all(p: int, rank: int, block: int) -> Traffic:
     """A block for rank + d is sent once per set bit of d: n/2 ceil(log2 p) in all if p is a power of two. Bruck et al."""
     return Traffic(log2_up(p), block * sum(d.bit_count() for d in range(p)))

@@ -16,11 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from minipar.config import Layout, ModelConfig, TrainConfig
-from minipar.errors import LayoutError
+from minipar.errors import LayoutError, shown
 from minipar.plan.activations import Tape
+from minipar.plan.arguments import checked, require_amount, require_whole
 from minipar.plan.collectives import piece
 from minipar.plan.parameters import ITEMSIZE, count, rank_shapes
 from minipar.plan.stages import stages_of
+from minipar.records import is_whole
 from minipar.schedule.find import find_schedule
 from minipar.schedule.footprint import peak_activations
 
@@ -34,6 +36,10 @@ class Recipe:
     weights: int
     gradients: int
     optimizer: int
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "gradients", "optimizer"):
+            require_amount(name, getattr(self, name))
 
     @property
     def total(self) -> int:
@@ -58,14 +64,15 @@ class Memory:
         return self.weights + self.gradients + self.optimizer + self.activations
 
 
+@checked
 def state(parameters: int, recipe: Recipe, *, zero: int = 0, dp: int = 1, parts: int = 1) -> Memory:
     """The three lines of state on the rank that has the largest share.
 
     parts: tp * pp, by which the model itself is cut. zero: the stage of ZeRO: 1 shares the optimiser's state over dp, 2 the
     gradients too, 3 the weights too. Raises LayoutError for another stage.
     """
-    if zero not in (0, 1, 2, 3):
-        raise LayoutError(f"ZeRO has stages 1, 2 and 3, and 0 stands for none; not {zero}")
+    if not is_whole(zero) or zero not in (0, 1, 2, 3):
+        raise LayoutError(f"ZeRO has stages 1, 2 and 3, and 0 stands for none; not {shown(zero)}")
     mine = piece(parameters, parts, 0)
     shared = piece(mine, dp, 0)
     return Memory(recipe.weights * (shared if zero >= 3 else mine), recipe.gradients * (shared if zero >= 2 else mine),
@@ -79,6 +86,7 @@ def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank
     count as the largest, and what W needs, inputs and gradients of its products, as a whole tape. pairs: see
     `activations.Tape`. Raises LayoutError for a layout with cp, and LayoutError or ScheduleError for a schedule that cannot be.
     """
+    require_whole("rank", rank, 0, layout.ranks - 1)
     if layout.cp > 1:
         raise LayoutError(f"the ledger of a training knows dp, pp and tp; choose cp=1, not {layout.cp}")
     pp_rank, place = divmod(rank, layout.dp * layout.tp)            # tp is the fastest axis of the grid, then dp

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 from minipar.config import ModelConfig
+from minipar.plan.arguments import checked
 from minipar.plan.collectives import piece
 from minipar.plan.stages import Share
 
@@ -23,6 +24,7 @@ def count(shapes: Shapes) -> int:
     return sum(math.prod(shape) for shape in shapes.values())
 
 
+@checked
 def rank_shapes(model: ModelConfig, tp: int = 1, rank: int = 0, share: Share | None = None) -> Shapes:
     """Name -> shape of each parameter that rank `rank` of `tp` holds, in the model's order.
 

@@ -12,6 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from minipar.errors import LayoutError
+from minipar.plan.arguments import require_amount
+
 
 @dataclass(frozen=True)
 class Lifetime:
@@ -20,6 +23,12 @@ class Lifetime:
     size: int
     born: int
     dies: int
+
+    def __post_init__(self) -> None:
+        for name in ("size", "born", "dies"):
+            require_amount(name, getattr(self, name))
+        if self.dies < self.born:
+            raise LayoutError(f"an array that is born in step {self.born} cannot die in step {self.dies}")
 
     def meets(self, other: Lifetime) -> bool:
         """Whether there is a step in which both are alive."""

@@ -39,6 +39,7 @@ from itertools import pairwise
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.errors import LayoutError
 from minipar.plan.amounts import Line, Sent, added_up
+from minipar.plan.arguments import require_whole
 from minipar.plan.axis import Axis, Pick
 from minipar.plan.collectives import piece
 from minipar.plan.parameters import ITEMSIZE, Shapes, rank_shapes
@@ -52,6 +53,7 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
     pick: see Pick. nodes: the node of each world rank, by default one node. Raises LayoutError for a layout with cp, and for
     an algorithm without a formula; ScheduleError or LayoutError for a schedule that cannot be.
     """
+    require_whole("rank", rank, 0, layout.ranks - 1)
     if layout.cp > 1:
         raise LayoutError(f"the formulas for a step's traffic know dp, pp and tp; choose cp=1, not {layout.cp}")
     dp, pp, tp = _axes(layout, rank, nodes or (0,) * layout.ranks, pick)

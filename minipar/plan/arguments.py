@@ -1,0 +1,70 @@
+"""The formulas' arguments, checked by their names: a formula gives some number for a negative width too, and nobody would notice.
+
+The same name means the same in all of `plan`: p ranks, n elements or bytes, the rank of one of them, sizes of a model.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar
+
+from minipar.config import MOST_RANKS
+from minipar.errors import LayoutError, shown
+from minipar.records import is_number, is_whole
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+LARGEST = 1 << 62
+RANKS = {"p", "tp", "dp", "parts", "stages"}                        # how many: from 1 on
+SIZES = {"layers", "width", "heads", "tokens", "samples", "itemsize", "segment"}
+PLACES = {"rank", "root", "v", "r", "in_flight", "parameters", "block"}     # from 0 on
+ROWS = {"counts", "gives"}                                          # one number for each rank
+
+
+def checked(function: Function) -> Function:
+    """The function, which raises LayoutError, by the name of the argument, for one that no layout has.
+
+    n must be a whole number where the function is one of elements, any number from 0 on where it is one of seconds (`net`).
+    """
+    names = list(inspect.signature(function).parameters)
+    whole = "net" not in names and "within" not in names
+
+    @wraps(function)
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        for name, value in given.items():
+            _require(name, value, whole)
+        for name in ("rank", "root"):
+            if name in given and given.get("p", math.inf) <= given[name]:
+                raise LayoutError(f"{name} is {given[name]}; of {given['p']} ranks the last is {given['p'] - 1}")
+        return function(*args, **kwargs)
+
+    return inner                                                    # type: ignore[return-value]
+
+
+def _require(name: str, value: object, whole: bool) -> None:
+    if name in RANKS | SIZES:
+        require_whole(name, value, 1, MOST_RANKS if name in RANKS else LARGEST)
+    elif name in PLACES or (name == "n" and whole):
+        require_whole(name, value, 0, LARGEST)
+    elif name == "n":
+        require_amount(name, value)
+    elif name in ROWS:
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise LayoutError(f"{name} is {shown(value)}; it must be a list of whole numbers")
+        for one in value:
+            require_whole(name, one, 0, LARGEST)
+
+
+def require_whole(name: str, value: object, least: int, most: int) -> None:
+    """Raises LayoutError where it is no whole number from `least` to `most`."""
+    if not is_whole(value) or not least <= value <= most:          # type: ignore[operator]
+        raise LayoutError(f"{name} is {shown(value)}; it must be a whole number from {least} to {most:,}")
+
+
+def require_amount(name: str, value: object) -> None:
+    """Raises LayoutError where it is no finite number from 0 on."""
+    if not is_number(value) or not 0 <= value < math.inf:          # type: ignore[operator]
+        raise LayoutError(f"{name} is {shown(value)}; it must be a number from 0 on")
