@@ -67,6 +67,13 @@ def _divisors(n: int) -> set[int]:
     return {divisor for d in range(1, math.isqrt(n) + 1) if n % d == 0 for divisor in (d, n // d)}
 
 
+def require_precise(model: ModelConfig) -> None:
+    """Raises ConfigError for a width of 2, whose gradients nothing can be held against."""
+    if model.width == 2:
+        raise ConfigError("a LayerNorm makes 1 and -1 of nearly any two numbers, and leaves nothing but rounding to its gradient; "
+                          "choose a --width other than 2")
+
+
 GPT2 = ModelConfig(vocabulary=50257, context=1024, layers=12, heads=12, width=768)      # 124M (Radford et al. 2019)
 
 

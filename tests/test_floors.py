@@ -22,7 +22,7 @@ FLOORS: list[set[str]] = [
 NEIGHBOURS = {
     "config": {"errors", "records"}, "records": {"errors"}, "untrusted": {"errors"}, "comm": {"plan"}, "plan": {"schedule"},
     "optim": {"nn"}, "compress": {"nn", "optim"},
-    "runs": {"train"}, "verify": {"train"}, "trace": {"train"}, "__main__": {"cli"},
+    "runs": {"train"}, "verify": {"train", "generate"}, "trace": {"train"}, "__main__": {"cli"},
 }
 FORBIDDEN = {("nn", "comm"), ("autograd", "comm"), ("data", "autograd"), ("optim", "comm")}
 ONLY_IN = {"mpi4py": r"comm/mpi(/|\.py)", "matplotlib": r"plots/", "tqdm": r"cli(/|\.py)", "torch": r"$^",

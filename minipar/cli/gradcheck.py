@@ -8,9 +8,9 @@ from dataclasses import fields
 import numpy as np
 
 from minipar.autograd import gradcheck
-from minipar.cli.options import SIZES, VOCABULARY, add_table, require_precise
+from minipar.cli.options import SIZES, VOCABULARY, add_table
 from minipar.cli.ranks import require_one_process
-from minipar.config import ModelConfig
+from minipar.config import ModelConfig, require_precise
 from minipar.nn import GPT
 from minipar.rng import stream
 

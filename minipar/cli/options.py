@@ -7,7 +7,6 @@ from dataclasses import fields
 from typing import Any
 
 from minipar.config import PRESETS, ModelConfig, TrainConfig
-from minipar.errors import ConfigError
 
 # flag: (field of ModelConfig, help)
 VOCABULARY = {"--vocabulary": ("vocabulary", "different tokens")}    # which a text otherwise tells
@@ -70,13 +69,6 @@ def add_table(parser: argparse.ArgumentParser, title: str, table: dict[str, tupl
         for flag, text in (("tied", "the head uses the token embedding"), ("bias", "linear layers and LayerNorms have biases")):
             group.add_argument(f"--{flag}", action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS,
                                help=f"{text} (the default)")
-
-
-def require_precise(model: ModelConfig) -> None:
-    """Raises ConfigError for a width of 2, whose gradients nothing can be held against."""
-    if model.width == 2:
-        raise ConfigError("a LayerNorm makes 1 and -1 of nearly any two numbers, and leaves nothing but rounding to its gradient; "
-                          "choose a --width other than 2")
 
 
 def given(options: argparse.Namespace, config: type) -> dict[str, Any]:

@@ -18,7 +18,7 @@ The rules of the seam:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,7 @@ class Communicator(ABC):
     name: str = "world"                                             # the `label` of the split that made the group
     members: tuple[int, ...]                                        # the world rank of each rank of this group
     nodes: tuple[int, ...]                                          # the node (host) of each rank of this group
+    preferred: Mapping[str, str] = {}                               # collective -> the algorithm that "auto" stands for
     native: Any = None                                              # the MPI library's own communicator, where there is one
     collectives: int = 0                                            # how many collectives this rank has entered
     checked: bool = False                                           # whether `overflowed` says anything

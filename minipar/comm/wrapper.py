@@ -6,6 +6,7 @@ barrier) are made of isend, irecv and wait in the base class, so they pass throu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,10 @@ class Wrapper(Communicator):
     @property
     def collectives(self) -> int:                                   # type: ignore[override]
         return self.inner.collectives
+
+    @property
+    def preferred(self) -> Mapping[str, str]:                       # type: ignore[override]
+        return self.inner.preferred
 
     @property
     def native(self) -> Any:

@@ -5,6 +5,6 @@ mutants/ holds the classic bugs, to show that each of them is seen.
 
 from minipar.verify.case import Case, uneven_case
 from minipar.verify.proof import Report, verify
-from minipar.verify.record import run_alone
+from minipar.verify.reference import Reference, run_alone
 
-__all__ = ["Case", "Report", "run_alone", "uneven_case", "verify"]
+__all__ = ["Case", "Reference", "Report", "run_alone", "uneven_case", "verify"]

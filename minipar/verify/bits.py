@@ -11,9 +11,9 @@ from minipar.schedule.find import find_schedule
 from minipar.verify.case import Case
 
 ALWAYS = ("initial weights",)
-SGD = ("forward", "loss", "backward", "gradients", "first update", "later gradients", "later losses", "SGD weights",
+SGD = ("forward", "loss", "backward", "gradients", "rates", "first update", "later gradients", "later losses", "SGD weights",
        "validation loss")
-OF_THE_NORM = ("norm", "AdamW losses", "clipped norms", "AdamW weights", "AdamW state")
+OF_THE_NORM = ("norm", "AdamW losses", "clipped norms", "AdamW weights", "AdamW state", "saved state", "saved numbers")
 
 
 def exact_items(case: Case) -> tuple[str, ...]:

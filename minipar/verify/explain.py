@@ -11,6 +11,20 @@ from minipar.verify.case import Case
 from minipar.verify.clues import CLEAN, Clue
 from minipar.verify.findings import Finding
 
+# What is wrong though everything before it is right.
+LATER = {
+    "logits": "training is right, generation is not: look at the KV cache and the positions of new tokens",
+    "tokens": "the logits are right, the tokens that are chosen by them are not",
+    "saved state": "training is right, but a checkpoint would hold something else: look at how parts and slots are gathered",
+    "saved numbers": "training is right, but a checkpoint would hold other step numbers or another loss scale",
+    "mixed losses": "training is right, in mixed precision it is not: look at what is rounded, and where",
+    "mixed gradients": "training is right, in mixed precision it is not: the loss scale is divided out before the step",
+    "mixed norms": "training is right, in mixed precision it is not: the loss scale is divided out before the norm",
+    "loss scales": "all ranks take the same decision about the loss scale, and take it once per step",
+    "resume": "training is right, but a restored trainer goes on in another way: something is not saved, or not restored",
+    "recomputed": "values are right, but backward does not compute again what --recompute asks for",
+    "collectives": "an algorithm that these sizes do not take gives a wrong result",
+}
 ROW_BIASES = ("attention.out.bias", "mlp.down.bias")
 
 
@@ -45,6 +59,8 @@ def explain(case: Case, findings: Sequence[Finding], evidence: Evidence) -> list
         texts.append(f"forward {_place(case, evidence, 'forward')}")
     else:
         texts += _after_forward(case, wrong, evidence)
+    if not texts:
+        texts += [text for item, text in LATER.items() if item in wrong][:1]
     if "replicas" in wrong:
         texts.append(f"replicas drift apart: {wrong['replicas']} differ")
     return texts
@@ -61,6 +77,8 @@ def _after_forward(case: Case, wrong: Mapping[str, str], evidence: Evidence) -> 
     elif "norm" in wrong:
         texts.append("the gradients are right, their norm is not: each parameter of every stage counts once, a cut one as the sum "
                      "of its parts, a table that both ends of a pipeline have on one of them")
+    elif "rates" in wrong:
+        texts.append("the gradients are right, the learning rate is not: it follows the number of steps done, nothing else")
     elif "first update" in wrong:
         texts.append("the gradients are right, the first update of the weights is not: look at the rate and the optimiser")
     elif "later gradients" in wrong:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class Finding:
     """The worst that an item shows. absolute, relative: largest difference; infinite where shapes or places differ.
 
     place: where the relative one is, with the element and the rank; "" if there is no difference. bits: equal in every bit.
+    noise: the relative difference that one last bit makes in one process. limit: the largest relative one that is right.
     """
 
     item: str
@@ -32,10 +34,15 @@ class Finding:
     place: str
     bits: bool
     proven: bool
+    noise: float = 0.0
+    limit: float = 0.0
 
 
-def differences(record: Record, reference: Record, limit: float, exact: Container[str]) -> list[Finding]:
-    """One finding per item of this rank's record. reference: this rank's part. exact: items that must be equal in bits."""
+def differences(record: Record, reference: Record, limits: Mapping[str, float], exact: Container[str],
+                noise: Mapping[str, float] = MappingProxyType({})) -> list[Finding]:
+    """One finding per item of this rank's record. reference: this rank's part. exact: items that must be equal in bits. noise: what
+    the control shows, by item.
+    """
     found = []
     for item, places in record.items():
         if astray := sorted(reference[item].keys() ^ places.keys()):
@@ -44,11 +51,12 @@ def differences(record: Record, reference: Record, limit: float, exact: Containe
             continue
         pairs = {place: (seen.values, seen.own(reference[item][place].values)) for place, seen in places.items()}
         sizes = {place: difference(*pair) for place, pair in pairs.items()}
-        worst = max(sizes, key=lambda place: sizes[place][1])
+        worst = max(sizes, key=lambda place: sizes[place][1], default="")           # the whole state is on rank 0 alone
         bits = all(got.tobytes() == want.tobytes() for got, want in pairs.values())
-        absolute, relative = max(size[0] for size in sizes.values()), sizes[worst][1]
-        proven = bits if item in exact else relative <= limit
-        found.append(Finding(item, absolute, relative, worst + _element(*pairs[worst]) if relative else "", bits, proven))
+        absolute, relative = max((size[0] for size in sizes.values()), default=0.0), sizes[worst][1] if worst else 0.0
+        proven = bits if item in exact else relative <= limits[item]
+        found.append(Finding(item, absolute, relative, worst + _element(*pairs[worst]) if relative else "", bits, proven,
+                             noise.get(item, 0.0), 0.0 if item in exact else limits[item]))
     return found
 
 
@@ -77,9 +85,9 @@ def over_ranks(findings: Iterable[list[Finding]]) -> list[Finding]:
     """From every rank's findings, in the order of ranks, the worst of each item. All ranks have the same items."""
     merged = []
     for same in zip(*findings, strict=True):
-        rank = max(range(len(same)), key=lambda rank: same[rank].relative)
+        rank = max(range(len(same)), key=lambda rank: (same[rank].relative, not same[rank].proven))
         worst = same[rank]
         place = f"{worst.place} on rank {rank}" if worst.place and len(same) > 1 else worst.place
         merged.append(Finding(worst.item, max(one.absolute for one in same), worst.relative, place,
-                              all(one.bits for one in same), all(one.proven for one in same)))
+                              all(one.bits for one in same), all(one.proven for one in same), worst.noise, worst.limit))
     return merged

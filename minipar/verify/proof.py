@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
 from minipar.comm.gathered import gathered
 from minipar.comm.protocol import Communicator
+from minipar.verify.algorithms import Picks, wrong_collective
 from minipar.verify.bits import exact_items
 from minipar.verify.case import RUNS, Case
 from minipar.verify.clues import counting_part, gradient_clues, place_clue, ratio
 from minipar.verify.explain import Evidence, explain
-from minipar.verify.findings import Finding, difference, differences, over_ranks, tolerance
-from minipar.verify.record import Record, Run, Seen, part_of, run_alone, run_rank
+from minipar.verify.findings import (
+    Finding,
+    difference,
+    differences,
+    over_ranks,
+    tolerance,
+)
+from minipar.verify.recomputed import wrong_count
+from minipar.verify.record import Run, Seen, part_of
+from minipar.verify.reference import Reference, run_alone
 from minipar.verify.replicas import digests, fingerprint, replicas
+from minipar.verify.runs import run_rank
 from minipar.verify.traffic import Traffic, sent_by_rank, traffic_of
 
 
 @dataclass(frozen=True)
 class Report:
-    """tolerance: relative to the largest element of an array. exact: items that must be equal in every bit. fingerprint: of the
-    whole weights after the steps of SGD, so that two layouts can be compared in bits. explanations: why it is not proven, in
-    words.
+    """tolerance: relative to the largest element of an array, where the control shows less (see Finding.limit). exact: items that
+    must be equal in every bit. fingerprint: of the whole weights after the steps of SGD, so that two layouts can be compared in
+    bits. explanations: why it is not proven, in words. algorithms: collective -> those that the steps went through. recomputed:
+    ops that backward computed again, on all ranks and in all runs.
     """
 
     case: Case
@@ -33,6 +44,8 @@ class Report:
     traffic: list[Traffic]
     fingerprint: str
     explanations: list[str]
+    algorithms: dict[str, list[str]]
+    recomputed: int
 
     @property
     def lights(self) -> list[str]:
@@ -49,41 +62,63 @@ class Report:
         return {"proven": self.proven, **asdict(self), "lights": self.lights}
 
 
-def verify(world: Communicator, case: Case, reference: Mapping[str, Record] | None = None) -> Report:
+def verify(world: Communicator, case: Case, reference: Reference | None = None) -> Report:
     """Run the case on the ranks of `world` and hold it against one process. All ranks call it and return the same report.
 
     reference: `run_alone(case)`, to be given where the code is broken on purpose after it was made; made here by default.
-    Raises what Trainer raises, for sizes that the layout cannot share out.
+    Raises what Trainer raises, for sizes that the layout cannot share out, and what run_alone raises.
     """
     reference = reference or run_alone(case)
     runs = {name: run_rank(world, case, name) for name in RUNS}
-    limit, exact = tolerance(case.train.dtype), exact_items(case)
+    exact, picks = exact_items(case), Picks(case.algorithm)
     mine = [finding for name, run in runs.items()
-            for finding in differences(run.record, part_of(reference[name], run), limit, exact)]
+            for finding in differences(run.record, part_of(reference.records[name], run), reference.limits, exact, reference.noise)]
+    mine += [_resume(runs["AdamW"]), _yes_or_no("recomputed", next(filter(None, map(wrong_count, runs.values())), "")),
+             _yes_or_no("collectives", wrong_collective(runs["SGD"].grid))]
     ranks = gathered(world, {"findings": [asdict(finding) for finding in mine], "digests": digests(runs),
-                             "traffic": sent_by_rank(case, runs["SGD"])}, "verify")
+                             "traffic": sent_by_rank(case, runs["SGD"], picks),
+                             "algorithms": {operation: sorted(names) for operation, names in picks.seen.items()},
+                             "recomputed": sum(sum(run.again.values()) for run in runs.values())}, "verify")
     findings = over_ranks([Finding(**finding) for finding in rank["findings"]] for rank in ranks)
     findings.append(replicas([rank["digests"] for rank in ranks]))
     whole = runs["SGD"].trainer.state()[0]                          # on rank 0
-    report = Report(case, limit, exact, findings, traffic_of([rank["traffic"] for rank in ranks]),
-                    gathered(world, fingerprint(*(whole[name] for name in sorted(whole))), "verify fingerprint")[0], [])
+    report = Report(case, tolerance(case.train.dtype), exact, findings, traffic_of([rank["traffic"] for rank in ranks]),
+                    gathered(world, fingerprint(*(whole[name] for name in sorted(whole))), "verify fingerprint")[0], [],
+                    _together([rank["algorithms"] for rank in ranks]), sum(rank["recomputed"] for rank in ranks))
     if not report.proven:
-        report.explanations.extend(_explanations(world, report, runs["SGD"], reference["SGD"]))
+        report.explanations.extend(_explanations(world, report, runs["SGD"], reference))
     return report
 
 
-def _explanations(world: Communicator, report: Report, run: Run, reference: Record) -> list[str]:
+def _resume(run: Run) -> Finding:
+    """Of the trainer that went on from a saved state: bits are all that will do."""
+    place, absolute, relative = run.astray
+    return Finding("resume", absolute, relative, place, bits=not place, proven=not place)
+
+
+def _yes_or_no(item: str, wrong: str) -> Finding:
+    """Of what is either right or, in words, not."""
+    return Finding(item, 0.0, 0.0, wrong, bits=not wrong, proven=not wrong)
+
+
+def _together(ranks: Sequence[Mapping[str, list[str]]]) -> dict[str, list[str]]:
+    operations = sorted({operation for rank in ranks for operation in rank})
+    return {operation: sorted({name for rank in ranks for name in rank.get(operation, ())}) for operation in operations}
+
+
+def _explanations(world: Communicator, report: Report, run: Run, reference: Reference) -> list[str]:
     """All ranks gather what each of them knows of the failure."""
-    mine, items, limit = part_of(reference, run), ("forward", "backward"), report.tolerance
-    wrong = gathered(world, {item: _wrong(run.record[item], mine[item], limit) for item in items}, "verify places")
-    place = {item: _first(reference[item], {place for rank in wrong for place in rank[item]}) for item in items}
-    (loss,), (right,) = run.record["loss"].values(), reference["loss"].values()
+    right, limits, items = reference.records["SGD"], reference.limits, ("forward", "backward")
+    mine = part_of(right, run)
+    wrong = gathered(world, {item: _wrong(run.record[item], mine[item], limits[item]) for item in items}, "verify places")
+    place = {item: _first(right[item], {place for rank in wrong for place in rank[item]}) for item in items}
+    (loss,), (true,) = run.record["loss"].values(), right["loss"].values()
     ranks = gathered(world, {"activations": {item: place_clue(run, mine, item, place[item][1]) for item in items},
-                             "gradients": gradient_clues(run, mine, limit),
-                             "loss": ratio(loss.values, right.values)}, "verify clues of all")
+                             "gradients": gradient_clues(run, mine, limits["gradients"]),
+                             "loss": ratio(loss.values, true.values)}, "verify clues of all")
     return explain(report.case, report.findings, Evidence(
         place, {item: [rank["activations"][item] for rank in ranks if rank["activations"][item]] for item in items},
-        [rank["gradients"] for rank in ranks], [rank["loss"] for rank in ranks], counting_part(run), len(reference["gradients"])))
+        [rank["gradients"] for rank in ranks], [rank["loss"] for rank in ranks], counting_part(run), len(right["gradients"])))
 
 
 def _wrong(seen: Mapping[str, Seen], mine: Mapping[str, Seen], limit: float) -> list[str]:

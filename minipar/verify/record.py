@@ -1,4 +1,4 @@
-"""One rank's part of a short training, with everything kept that can be compared.
+"""What a rank has seen in a run, place by place, and what of the whole it should have seen.
 
 A record is a table: item ("gradients") -> place ("blocks.0.mlp.up.weight") -> what was seen there, with the way to take
 this rank's part of the whole that one process sees. The items stand in the order in which a mistake would reach them.
@@ -7,23 +7,15 @@ this rank's part of the whole that one process sees. The items stand in the orde
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from minipar.comm.collectives import even_counts
-from minipar.comm.counting import Counting
-from minipar.comm.protocol import Communicator
-from minipar.comm.solo import solo
 from minipar.parallel.grid import Grid
-from minipar.parallel.tensor import region_of
 from minipar.plan.amounts import Sent
 from minipar.plan.stages import stages_of
-from minipar.train import Step, Trainer
-from minipar.verify.case import RUNS, STEPS, Case, make_trainer
-from minipar.verify.recording import Pieces, Recording, joined
+from minipar.train import Trainer
 
 
 class Seen(NamedTuple):
@@ -35,34 +27,23 @@ class Seen(NamedTuple):
 
 Record = dict[str, dict[str, Seen]]
 Sending = dict[tuple, Sent]                                         # by (group, operation, label)
+WHOLE = "saved state"                                               # the item that rank 0 has alone
 
 
 @dataclass
 class Run:
-    """What a rank has after a run. sent: what it sent in the steps, without what verifying sends."""
+    """What a rank has after a run. sent: what it sent in the steps, without what verifying sends.
+
+    again: op -> how often backward computed it again. astray: what differs after the state was restored in another trainer,
+    with the sizes of the difference; "" if nothing does.
+    """
 
     trainer: Trainer
     grid: Grid
     record: Record
     sent: Sending
-
-
-def run_rank(world: Communicator, case: Case, run: str) -> Run:
-    """This rank's part of a run (a key of RUNS); all ranks of the case's layout call it."""
-    counting = Counting(world)
-    grid = Grid(counting, case.layout)
-    region = Recording(region_of(grid.tp, case.model.context, case.layout.sequence_parallel))
-    trainer = make_trainer(case, run, grid, region, region.watch)
-    steps, weights, gradients = [], [trainer.flat.data.copy()], []
-    for number in range(STEPS):
-        region.on = number == 0
-        steps.append(trainer.step())
-        weights.append(trainer.flat.data.copy())
-        gradients.append(trainer.flat.grad.copy())                  # no optimiser of RUNS changes it in its step
-    counted = counting.traffic.by("group", "op", "label")
-    sent = {key: Sent(tally.calls, tally.messages, tally.bytes) for key, tally in counted.items()}
-    record = _sgd(trainer, region, steps, weights, gradients) if run == "SGD" else _adamw(trainer, steps, weights)
-    return Run(trainer, grid, record, sent)
+    again: dict[str, int] = field(default_factory=dict)
+    astray: tuple[str, float, float] = ("", 0.0, 0.0)
 
 
 def part_of(reference: Record, run: Run) -> Record:
@@ -74,7 +55,9 @@ def part_of(reference: Record, run: Run) -> Record:
     model = run.trainer.model
     mine = stages_of(model, run.grid.layout).of_rank(run.grid.at["pp"])
 
-    def here(place: str) -> bool:
+    def here(item: str, place: str) -> bool:
+        if item == WHOLE:
+            return run.grid.world.rank == 0
         name = place.rpartition(" ")[2]                             # of a layer or a parameter, or a number
         if name.startswith("blocks."):
             return int(name.split(".")[1]) in mine.layers
@@ -84,61 +67,15 @@ def part_of(reference: Record, run: Run) -> Record:
             return mine.first
         return mine.last or name.isdigit()
 
-    return {item: {place: seen for place, seen in places.items() if here(place)} for item, places in reference.items()}
+    return {item: {place: seen for place, seen in places.items() if here(item, place)} for item, places in reference.items()}
 
 
-def run_alone(case: Case) -> dict[str, Record]:
-    """The reference: the case on one process, by run."""
-    return {run: run_rank(solo(), case.alone(), run).record for run in RUNS}
-
-
-def _sgd(trainer: Trainer, region: Recording, steps: list[Step], weights: list[np.ndarray],
-         gradients: list[np.ndarray]) -> Record:
-    return {
-        "initial weights": _named(trainer, weights[0]),
-        "forward": _activations(trainer, region.values),
-        "loss": _numbers("step", [steps[0].loss]),
-        "backward": _activations(trainer, region.gradients),
-        "gradients": _named(trainer, gradients[0]),
-        "norm": _numbers("step", [steps[0].norm]),
-        "first update": _named(trainer, weights[1]),
-        "later gradients": {place: seen for number, flat in enumerate(gradients[1:], 2)
-                            for place, seen in _named(trainer, flat, f"step {number}, ").items()},
-        "later losses": _numbers("step", [step.loss for step in steps[1:]], first=2),
-        "SGD weights": _named(trainer, weights[-1]),
-        "validation loss": _numbers("after step", [trainer.validate()], first=STEPS),
-    }
-
-
-def _adamw(trainer: Trainer, steps: list[Step], weights: list[np.ndarray]) -> Record:
-    return {
-        "AdamW losses": _numbers("step", [step.loss for step in steps]),
-        "clipped norms": _numbers("step", [step.norm for step in steps]),
-        "AdamW weights": _named(trainer, weights[-1]),
-        "AdamW state": {place: seen for slot, buffer in trainer.optimizer.state.items()
-                        for place, seen in _named(trainer, buffer, f"{slot} of ").items()},
-    }
-
-
-def _named(trainer: Trainer, buffer: np.ndarray, before: str = "") -> dict[str, Seen]:
+def named(trainer: Trainer, buffer: np.ndarray, before: str = "") -> dict[str, Seen]:
     """The parameters' parts of a flat buffer; `before` stands before their names."""
     arrays = trainer.flat.by_name(buffer)
     return {before + p.name: Seen(arrays[p.name], p.own) for p in trainer.flat.parameters}
 
 
-def _numbers(what: str, values: list[float], first: int = 1) -> dict[str, Seen]:
+def numbers(what: str, values: list[float], first: int = 1) -> dict[str, Seen]:
+    """What all ranks know, one number or array after the other: `what` and how manieth it is -> the value."""
     return {f"{what} {number}": Seen(np.asarray(value), np.asarray) for number, value in enumerate(values, first)}
-
-
-def _activations(trainer: Trainer, seen: Pieces) -> dict[str, Seen]:
-    """This rank's samples, and its tokens where it does not have all. What is its own is worked out anew: see the mutants."""
-    layout, T = trainer.grid.layout, trainer.model.context
-    counts, at = even_counts(trainer.config.batch, layout.dp), trainer.grid.at["dp"]
-    rows = slice(sum(counts[:at]), sum(counts[: at + 1]))
-    shares, at = even_counts(T, layout.tp), trainer.grid.at["tp"]
-    places = slice(sum(shares[:at]), sum(shares[: at + 1]))
-
-    def own(tokens: int, whole: np.ndarray) -> np.ndarray:
-        return whole[rows] if tokens == T else whole[rows, places]
-
-    return {place: Seen(array, partial(own, array.shape[1])) for place, array in joined(seen).items()}        # [b, T or t, D]

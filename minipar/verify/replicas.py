@@ -14,7 +14,8 @@ import numpy as np
 from minipar.verify.findings import Finding
 from minipar.verify.record import Run
 
-ITEMS = ("loss", "norm", "later losses", "SGD weights", "AdamW losses", "clipped norms", "AdamW weights", "AdamW state")
+ITEMS = ("loss", "norm", "rates", "later losses", "SGD weights", "logits", "tokens", "AdamW losses", "clipped norms",
+         "AdamW weights", "AdamW state", "saved numbers", "mixed losses", "mixed norms", "loss scales", "mixed weights")
 
 
 def digests(runs: Mapping[str, Run]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from minipar.comm.collectives import select
 from minipar.plan.amounts import Line, Sent, added_up, by_axis, differences
+from minipar.plan.axis import Pick
 from minipar.plan.traffic import step_traffic
 from minipar.verify.case import STEPS, Case
 from minipar.verify.record import Run
@@ -30,10 +31,10 @@ class Traffic:
         return not self.wrong
 
 
-def sent_by_rank(case: Case, run: Run) -> dict[str, dict[str, Any]]:
-    """What this rank sent and should have sent, by axis: what `traffic_of` needs of every rank."""
+def sent_by_rank(case: Case, run: Run, pick: Pick = select) -> dict[str, dict[str, Any]]:
+    """What this rank sent and should have sent, by axis: what `traffic_of` needs of every rank. pick: which algorithms it took."""
     layout, world = case.layout, run.grid.world
-    step = step_traffic(case.model, case.train, layout, world.rank, select, nodes=world.nodes)
+    step = step_traffic(case.model, case.train, layout, world.rank, pick, nodes=world.nodes)
     predicted = {line: Sent(*(STEPS * amount for amount in sent)) for line, sent in step.items()}
     counted = added_up((Line(axis if axis in AXES else "other", op, label), sent) for (axis, op, label), sent in run.sent.items())
     wrong = differences(predicted, counted)

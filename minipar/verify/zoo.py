@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from minipar.comm.threads import run
 from minipar.errors import MiniparError
 from minipar.verify.mutants import Mutant
 from minipar.verify.proof import verify
-from minipar.verify.record import Record, run_alone
+from minipar.verify.reference import Reference, run_alone
 
 
 class Trial(NamedTuple):
@@ -21,7 +20,7 @@ class Trial(NamedTuple):
     explanations: list[str]
 
 
-def trial(mutant: Mutant, reference: Mapping[str, Record] | None = None) -> Trial:
+def trial(mutant: Mutant, reference: Reference | None = None) -> Trial:
     """Verify the mutant's case with the bug planted, on ranks that are threads. reference: see `verify`."""
     reference = reference or run_alone(mutant.case)
     try:

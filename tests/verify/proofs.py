@@ -7,14 +7,13 @@ from typing import Any
 
 from minipar.comm.threads import run
 from minipar.config import Layout
-from minipar.verify import Case, Report, run_alone, uneven_case, verify
-from minipar.verify.record import Record
+from minipar.verify import Case, Reference, Report, run_alone, uneven_case, verify
 
 SMALL = dict(layers=1, context=9)
 
 
 @lru_cache(maxsize=4)
-def reference(alone: Case) -> dict[str, Record]:
+def reference(alone: Case) -> Reference:
     return run_alone(alone)
 
 

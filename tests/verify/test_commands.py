@@ -27,9 +27,9 @@ def test_a_proof(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     title, *table, verdict = capsys.readouterr().out.splitlines()
     assert title.startswith("dp=2 pp=1 tp=1, gradients flat: 2 rank(s), float64; vocabulary 65")
     assert verdict.startswith("PROVEN: dp=2 pp=1 tp=1, gradients flat, trains as one process does: every element within 1e-12 of")
-    assert len(table) == 1 + 1 + 16 + 1 + 1 + 2 + 1 and not any("WRONG" in line for line in table)
+    assert len(table) == 1 + 1 + 29 + 1 + 1 + 2 + 1 + 3 and not any("WRONG" in line for line in table)
     report = json.loads(file.read_text(), parse_constant=no_json)
-    assert report["proven"] and report["lights"] == [] and len(report["findings"]) == 16
+    assert report["proven"] and report["lights"] == [] and len(report["findings"]) == 29
     assert report["traffic"][0]["messages"] == report["traffic"][0]["predicted_messages"] > 0
 
 
@@ -43,7 +43,7 @@ def test_a_pipeline_against_serial_accumulation(capsys: pytest.CaptureFixture[st
     assert main(["verify", "--pp", "2", "--pipeline", "zb-v", "--no-tied", "--serial", "--engine", "threads"]) == 0
     title, *table, verdict = capsys.readouterr().out.splitlines()
     assert title.startswith("dp=1 pp=2 tp=1, gradients flat, zb-v of 4 stages: 2 rank(s)") and ", 5 layer(s)," in title
-    assert [line.split()[:2] for line in table[-4:-1]] == [["traffic", "of"], ["pp", "messages"], ["pp", "bytes"]]
+    assert [line.split()[:2] for line in table[-7:-4]] == [["traffic", "of"], ["pp", "messages"], ["pp", "bytes"]]
     assert "SGD in every bit, and of its norm and of AdamW every element within 1e-12" in verdict
 
 

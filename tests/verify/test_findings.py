@@ -19,7 +19,8 @@ from minipar.verify import uneven_case
 from minipar.verify.case import RUNS, make_trainer
 from minipar.verify.clues import ratio
 from minipar.verify.findings import Finding, difference, differences, over_ranks
-from minipar.verify.record import Record, Seen, run_alone
+from minipar.verify.record import Record, Seen
+from minipar.verify.reference import run_alone
 from minipar.verify.replicas import fingerprint, replicas
 from tests.ranks import ranks
 
@@ -52,29 +53,29 @@ def test_differences_are_relative_to_the_largest_element(got: np.ndarray, want: 
 def test_a_finding_names_the_worst_element() -> None:
     right = record(a=ONES, b=4 * ONES)
     wrong = record(a=changed(ONES, (1, 2), 1 + 1e-9), b=changed(4 * ONES, (0, 1), 4 + 2e-9))
-    (found,) = differences(wrong, right, 1e-12, exact=())
+    (found,) = differences(wrong, right, dict(gradients=1e-12), exact=())
     assert found.place == "a[1, 2]" and not found.proven and not found.bits
     assert found.absolute == pytest.approx(2e-9) and found.relative == pytest.approx(1e-9)
-    (found,) = differences(record(a=ONES, b=changed(4 * ONES, (0, 1), np.nan)), right, 1e-12, exact=())
+    (found,) = differences(record(a=ONES, b=changed(4 * ONES, (0, 1), np.nan)), right, dict(gradients=1e-12), exact=())
     assert found.place == "b[0, 1]" and not found.proven
 
 
 def test_the_limit_and_the_bits() -> None:
     near = record(a=changed(ONES, (0, 0), 1 + 1e-15))
-    (found,) = differences(near, record(a=ONES), 1e-12, exact=())
+    (found,) = differences(near, record(a=ONES), dict(gradients=1e-12), exact=())
     assert found.proven and not found.bits
-    (found,) = differences(near, record(a=ONES), 1e-12, exact=("gradients",))
+    (found,) = differences(near, record(a=ONES), dict(gradients=1e-12), exact=("gradients",))
     assert not found.proven
-    (found,) = differences(record(a=-0.0 * ONES), record(a=0.0 * ONES), 1e-12, exact=("gradients",))
+    (found,) = differences(record(a=-0.0 * ONES), record(a=0.0 * ONES), dict(gradients=1e-12), exact=("gradients",))
     assert not found.proven and not found.bits
 
 
 def test_what_is_missing_is_found() -> None:
     for got, want, place in ((record(a=ONES), record(a=ONES, b=ONES), "b is missing"),
                              (record(a=ONES, b=ONES), record(a=ONES), "b is one too many")):
-        (found,) = differences(got, want, 1e-12, exact=())
+        (found,) = differences(got, want, dict(gradients=1e-12), exact=())
         assert (found.place, found.relative, found.proven) == (place, math.inf, False)
-    (found,) = differences(record(a=ONES[:1]), record(a=ONES), 1e-12, exact=())
+    (found,) = differences(record(a=ONES[:1]), record(a=ONES), dict(gradients=1e-12), exact=())
     assert found.place == "a has shape (1, 3), not (2, 3)"
 
 
@@ -114,7 +115,7 @@ def test_some_targets_do_not_count_and_nothing_begins_at_zero() -> None:
 
 
 def test_adamw_is_clipped_and_sgd_is_not() -> None:
-    found = run_alone(uneven_case(Layout(), layers=1, context=9))
+    found = run_alone(uneven_case(Layout(), layers=1, context=9)).records
     assert RUNS["SGD"]["clip"] == 0
     assert all(norm.values > RUNS["AdamW"]["clip"] for norm in found["AdamW"]["clipped norms"].values())
 

@@ -47,7 +47,7 @@ SAID = {
     "one-step-late": "zero: nothing arrives",
     "zero-grad-forgotten": "the first step is right, later ones are not: something is carried over",
     "norm-counts-replicas": "the gradients are right, their norm is not",
-    "rate-times-dp": "the gradients are right, the first update of the weights is not",
+    "rate-times-dp": "the gradients are right, the learning rate is not",
     "steps-counted-apart": "SGD is right, AdamW is not",
     "validation-not-reduced": "training is right, validation is not",
     "stale-activation": "forward is right out of blocks.0.mlp.down and goes wrong into blocks.1.attention.qkv, behind the "

@@ -21,8 +21,9 @@ from minipar.verify import Case, Report, run_alone, uneven_case, verify
 from minipar.verify.bits import ALWAYS, OF_THE_NORM, SGD
 from minipar.verify.mutants import MUTANTS
 from minipar.verify.proof import _first
-from minipar.verify.record import part_of, run_rank
+from minipar.verify.record import part_of
 from minipar.verify.recording import Recording
+from minipar.verify.runs import run_rank
 from minipar.verify.zoo import trial
 from tests.ranks import ranks
 from tests.verify.proofs import reference
@@ -115,7 +116,7 @@ def test_a_schedule_is_serial_accumulation_in_every_bit(schedule: str) -> None:
     case = replace(small(Layout(pp=3, pipeline=schedule), tied=False, micro_batches=5, dropout=0.15), serial=True)
     report = proven(case)
     assert report.exact == ALWAYS + SGD and {one.item for one in report.findings if one.bits} >= {*ALWAYS, *SGD}
-    assert {*SGD, *OF_THE_NORM, *ALWAYS, "replicas"} == {one.item for one in report.findings}
+    assert {*SGD, *OF_THE_NORM, *ALWAYS, "replicas"} <= {one.item for one in report.findings}
 
 
 def test_where_bits_are_promised() -> None:
@@ -146,7 +147,7 @@ def test_backwards_in_another_order_are_proven_but_not_in_bits(monkeypatch: pyte
 
 @cache
 def records(case: Case) -> list[Any]:
-    known = run_alone(case)["SGD"]
+    known = run_alone(case).records["SGD"]
     return [known, *run(case.layout.ranks, lambda world: part_of(known, run_rank(world, case, "SGD")))]
 
 

@@ -8,7 +8,7 @@ from minipar.config import Layout
 from minipar.plan.amounts import Sent
 from minipar.verify import uneven_case
 from minipar.verify.case import STEPS
-from minipar.verify.record import run_rank
+from minipar.verify.runs import run_rank
 from minipar.verify.traffic import sent_by_rank, traffic_of
 from tests.verify.proofs import SMALL
 

@@ -33,9 +33,13 @@ def select(operation: str, nbytes: int, ranks: int, *, nodes: int = 1, within: L
 
 
 def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out: np.ndarray | None = None) -> str:
-    """`algorithm` itself, unless it is "auto"; shared memory then comes before all that sends messages."""
+    """`algorithm` itself, unless it is "auto": then shared memory where `out` lies there, else what the communicator
+    prefers, else the fastest.
+    """
     if algorithm != "auto":
         return algorithm
     if out is not None and place_in(comm, out) is not None:
         return "shared"
+    if operation in comm.preferred:
+        return comm.preferred[operation]
     return select(operation, nbytes, comm.size, nodes=len(set(comm.nodes)))

@@ -29,7 +29,7 @@ def norm_of_the_own_part() -> list[Change]:
     return [Change(train, "global_norm", lambda flat, *others: math.sqrt(squared_norm(flat.gradient())))]
 
 
-@mutant("first update", dp=2)
+@mutant("rates", dp=2)
 def rate_times_dp() -> list[Change]:
     """The learning rate is multiplied by dp, as if the batch had grown with it."""
     def scale(trainer: Trainer, *arguments: Any) -> None:
