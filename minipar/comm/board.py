@@ -61,7 +61,7 @@ class Board:
         head = self._head(rank)
         version = head[VERSION]
         state = replace(state, label=state.label[:80], group=state.group[:40], place=state.place[-80:])  # so that any fit a slot
-        said = {field: value for field, value in asdict(state).items() if value not in ("", None)}
+        said = {field: value for field, value in asdict(state).items() if value not in ("", None, ())}
         text = json.dumps(said, ensure_ascii=False).encode()
         if len(text) > SLOT - HEAD.size:                            # control characters take up to six times their length
             return self.write(rank, replace(state, label="", group="", place="", detail=""))

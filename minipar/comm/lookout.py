@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from minipar.comm.board import Board, Notice, Process
 from minipar.comm.lifeline import hold_lifeline
+from minipar.comm.polling import FEWEST, Polling
 from minipar.comm.protocol import Communicator, Request
 from minipar.comm.requests import waiting
 from minipar.comm.rollcall import LEFT, State, roll_call, say, stuck
@@ -31,6 +32,7 @@ class Lookout:
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
+        self.polling = Polling()
 
     def look(self, comm: Communicator, request: Request, waited: float, strays: str, misfit: CommError | None) -> None:
         """Called now and then by a rank that has waited in vain for `waited` seconds. Raises CommError to end the wait.
@@ -38,14 +40,23 @@ class Lookout:
         strays: what has come from the same rank with another tag, in words. misfit: the error to raise if a message that has come
         with this tag and another dtype is the one; it may also be the next one, which overtook a large one that is on its way.
         """
-        if waited > self.timeout:
+        if self.is_over(waited):
             if misfit:
                 raise misfit
-            rank = comm.members[comm.rank]
-            raise CommError(f"rank {rank} gave up after {self.timeout:g} s: {say(rank, waiting(comm, request, strays))}")
+            rank, state = comm.members[comm.rank], self.state(comm, request, strays)
+            raise CommError(f"rank {rank} gave up after {self.timeout:g} s: {say(rank, replace(state, doing='waiting'))}")
+
+    def is_over(self, waited: float) -> bool:
+        """Whether this rank has waited beyond the limit, in `wait` or by testing."""
+        return waited > self.timeout and (not self.polling or self.polling.tests >= FEWEST)
+
+    def state(self, comm: Communicator, request: Request, strays: str) -> State:
+        """What this rank is doing: it waits for the request, or tests it and perhaps others."""
+        return self.polling.state(strays) if self.polling else waiting(comm, request, strays)
 
     def resume(self) -> None:
-        """The wait is over; the rank computes again."""
+        """The wait is over, or a test has succeeded; the rank computes again."""
+        self.polling.stop()
 
     def leave(self, doing: str) -> None:
         """This rank has come to its end ("finished" or "failed")."""
@@ -65,7 +76,7 @@ class BoardLookout(Lookout):
         super().__init__(timeout)
         self.board, self.rank = board, rank
         self.request: Request | None = None                         # the one that the notice on the board is about
-        self.strays, self.misfit_since = "", math.inf
+        self.state_told, self.misfit_since = State(), math.inf
         self.suspects: dict[int, Notice] = {}                       # ranks that seemed unable to go on, as they were then
         self.since = math.inf                                       # when they first seemed so
         self.leaving = False
@@ -75,7 +86,7 @@ class BoardLookout(Lookout):
     def look(self, comm: Communicator, request: Request, waited: float, strays: str, misfit: CommError | None) -> None:
         if self.leaving:
             return self.look_back(waited)
-        self.tell(comm, request, strays)
+        self.tell(request, self.state(comm, request, strays))
         notices = self.board.everyone()
         states = [notice.state for notice in notices]
         who = f"rank {self.rank} of {self.board.size}"
@@ -84,18 +95,24 @@ class BoardLookout(Lookout):
         if self.is_hopeless(stuck(states), notices, waited):
             self.board.looked(self.rank, times=LOOKS)               # the others concerned may give up at once, too
             raise misfit or CommError(f"{who}: {roll_call(states)}")
-        if waited > self.timeout:
-            slow = any(state.doing == "running" for state in states)
+        if self.is_over(waited):
+            slow = any(state.doing in ("running", "testing") for state in states)
             advice = "; if that only takes long, allow it: MINIPAR_TIMEOUT=600" if slow else ""
             raise misfit or CommError(f"{who} gave up after {self.timeout:g} s: {roll_call(self.located(states))}{advice}")
 
-    def tell(self, comm: Communicator, request: Request, strays: str) -> None:
-        """Keep this rank's notice up to date."""
-        if self.request is request and self.strays == strays:
+    def tell(self, request: Request, state: State) -> None:
+        """Keep this rank's notice up to date. A rank that tests waits once it does nothing else, or all its partners have left."""
+        if state.doing == "testing" and (self.polling.sure(self.timeout) or self.all_left(state.peers)):
+            state = replace(state, doing="waiting")
+        state = replace(state, place=self.state_told.place) if self.request is request else state     # of the first test
+        if self.request is request and self.state_told == state:
             self.board.looked(self.rank)
             return
-        self.request, self.strays, self.suspects, self.misfit_since = request, strays, {}, math.inf
-        self.board.write(self.rank, waiting(comm, request, strays))
+        self.request, self.state_told, self.suspects, self.misfit_since = request, state, {}, math.inf
+        self.board.write(self.rank, state)
+
+    def all_left(self, peers: set[int]) -> bool:
+        return all(self.board.read(rank).state.doing in LEFT for rank in peers)
 
     def is_final(self, sender: State, waited: float) -> bool:
         """Whether the message of another dtype is the one, since nothing can be on its way from its sender any more."""
@@ -114,6 +131,7 @@ class BoardLookout(Lookout):
         return False
 
     def resume(self) -> None:
+        self.polling.stop()
         if self.request is not None and not self.leaving:
             self.request = None
             self.board.write(self.rank, State())

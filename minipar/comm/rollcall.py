@@ -1,8 +1,8 @@
 """The roll call: what every rank is doing, in words, and which ranks can never go on.
 
-A rank waits for one partner at a time, so the ranks form a graph with at most one arrow leaving each. A rank can never go on
-if its arrow leads to a rank that has left, or into a cycle (Knapp 1987, "Deadlock detection in distributed databases": the
-single-resource model). Engines collect the `State` of each rank in their own way; what follows from them is worked out here.
+A rank in `wait` waits for one partner, a rank that tests several requests for any of them: the ranks form a graph whose arrows
+say "waits for". A rank can never go on if no path leads from it to a rank that can (Knapp 1987, "Deadlock detection in distributed
+databases": the OR model). Engines collect the `State` of each rank in their own way; what follows from them is worked out here.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LEFT = {"finished": "has finished", "failed": "has raised an error", "gone": "is gone"}
-SEEN = LEFT | {"running": "is computing", "stopped": "is stopped", "unknown": "is on another host, out of sight"}
+SEEN = LEFT | {"running": "is computing", "testing": "is computing and testing", "stopped": "is stopped", "unknown": "is on another host, out of sight"}
 
 
 @dataclass(frozen=True)
 class State:
-    """What one rank is doing. `peer` is the world rank it waits for, where it waits."""
+    """What one rank is doing. `peer` is the world rank it waits for, where it waits; `others`, if any of these will do, too."""
 
     doing: str = "running"                                          # a key of SEEN, or "waiting"
     peer: int | None = None
@@ -27,34 +27,37 @@ class State:
     label: str = ""
     place: str = ""                                                 # "train.py:88"
     detail: str = ""                                                # what else is known: "kill -CONT 1234 lets it go on"
+    others: Sequence[int] = ()
+
+    @property
+    def peers(self) -> set[int]:
+        return set(self.others) if self.peer is None else {self.peer, *self.others}
 
 
 def say(rank: int, state: State) -> str:
     """One rank in words: "rank 2 waits in recv(source=1) 'pipeline forward 3' at train.py:88"."""
     detail = f" ({state.detail})" if state.detail else ""
-    if state.doing != "waiting":
+    if state.doing not in ("waiting", "testing"):
         return f"rank {rank} {SEEN[state.doing]}{' at ' * bool(state.place)}{state.place}{detail}"
     ours = f"{'source' if state.kind == 'recv' else 'dest'}={state.peer}" + (f", tag={state.tag}" if state.tag else "")
     label = f"'{state.label}' " * bool(state.label)
     what = label + f"of group '{state.group}' " * bool(state.group) + f"at {state.place}{detail}"
+    if state.operation == "test":
+        how = "waits in test of" if state.doing == "waiting" else "is computing, and tests"
+        more = f", and messages of rank {', '.join(map(str, sorted(state.others)))}" if state.others else ""
+        return f"rank {rank} {how} {state.kind}({ours}) {what}{more}"
     if state.operation in ("send", "recv"):
         return f"rank {rank} waits in {state.operation}({ours}) {what}"
     return f"rank {rank} is in {state.operation} {what}, in its {state.kind}({ours})"
 
 
 def stuck(states: Sequence[State]) -> set[int]:
-    """The ranks that can never go on: those whose chain of partners ends in a cycle or at a rank that has left."""
-    return {rank for rank in range(len(states)) if states[rank].doing == "waiting" and _end(states, rank) != "alive"}
-
-
-def _end(states: Sequence[State], rank: int) -> str:
-    seen: set[int] = set()
-    while states[rank].doing == "waiting" and rank not in seen:
-        seen.add(rank)
-        peer = states[rank].peer
-        assert peer is not None, "a waiting rank waits for someone"
-        rank = peer
-    return "cycle" if rank in seen else "left" if states[rank].doing in LEFT else "alive"
+    """The ranks that can never go on: those that wait, and from which no path of partners leads to a rank that does not."""
+    waiting = {rank for rank, state in enumerate(states) if state.doing == "waiting"}
+    able = {rank for rank, state in enumerate(states) if state.doing not in LEFT} - waiting
+    while freed := {rank for rank in waiting - able if states[rank].peers & able}:
+        able |= freed
+    return waiting - able
 
 
 def cycle(states: Sequence[State]) -> list[int]:

@@ -42,6 +42,8 @@ class MpiComm(Communicator):
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
         label = label_or_place(label)
         code = check_message(self, "send", array, dest, label, tag)
+        if self.lookout.polling.tests:
+            self.lookout.resume()
         plain = array if code != HALF else array.view(np.uint16)
         return Request("send", dest, tag, array, label, self.start_send(plain, dest, tag * WIRE + code))
 
@@ -52,6 +54,20 @@ class MpiComm(Communicator):
         return Request("recv", source, tag, out, label, self.native.Irecv(plain, source, tag * WIRE + code))
 
     def test(self, request: Request) -> bool:
+        if request.done:
+            return True
+        polling = self.lookout.polling
+        if self.is_done(request):
+            if polling.tests:
+                self.lookout.resume()
+            return True
+        if polling.failed(self, request):
+            first, comm = next(iter(polling.requests.items()))
+            comm.look(first, polling.waited)  # type: ignore[attr-defined]  # of this engine, as all groups of this rank
+        return False
+
+    def is_done(self, request: Request) -> bool:
+        """`test`, for a rank that has a limit already."""
         if request.done:
             return True
         try:
@@ -67,8 +83,11 @@ class MpiComm(Communicator):
         return request.handle.Test()
 
     def wait(self, request: Request) -> np.ndarray:
-        if not self.test(request):
-            self.patience.wait(lambda: self.test(request), lambda waited: self.look(request, waited))
+        if not self.is_done(request):
+            self.lookout.polling.stop()
+            self.patience.wait(lambda: self.is_done(request), lambda waited: self.look(request, waited))
+            self.lookout.resume()
+        elif self.lookout.polling.tests:
             self.lookout.resume()
         return request.array
 

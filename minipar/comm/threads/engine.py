@@ -34,6 +34,8 @@ class ThreadComm(Communicator):
         message = Request("send", dest, tag, array.copy(), label, Slip(self.me, channel, request))
         with world.lock:
             self.stop_if_over()
+            if world.polls[self.me]:
+                world.gets_on(self.me)
             request.done = not world.synchronous
             if posted := world.posted[channel]:
                 world.match(posted.popleft(), message)
@@ -55,13 +57,22 @@ class ThreadComm(Communicator):
         return request
 
     def test(self, request: Request) -> bool:
-        with self.world.lock:
+        world, slip = self.world, request.handle
+        with world.lock:
             self.stop_if_over()
-            return self.settled(request)
+            if not self.settled(request):
+                world.test_failed(self.me, self, request)
+                return self.settled(request)                        # which raises, if the test showed a deadlock
+            if not slip.seen and world.polls[self.me]:
+                world.gets_on(self.me)
+            slip.seen = True
+            return True
 
     def wait(self, request: Request) -> np.ndarray:
         world = self.world
         with world.lock:
+            if world.polls[self.me]:
+                world.gets_on(self.me)
             if self.settled(request):
                 return request.array
             self.refuse_others(request)

@@ -16,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from minipar.comm.caller import place_of, quoted
-from minipar.comm.protocol import TAGS, Request, is_whole
+from minipar.comm.polling import Polling
+from minipar.comm.protocol import TAGS, Communicator, Request, is_whole
 from minipar.comm.requests import together
-from minipar.comm.rollcall import State, roll_call, stuck
+from minipar.comm.rollcall import LEFT, State, roll_call, stuck
 from minipar.errors import CommError, ConfigError
 
 
@@ -38,6 +39,7 @@ class Slip:
     owner: int
     channel: Channel
     original: Request | None = None                                 # of a message: the request of its sender
+    seen: bool = False                                              # its owner knows that it is done
     misfit: str = ""                                                # what came instead, in words
     error: CommError | None = None
 
@@ -66,6 +68,7 @@ class World:
         self.threads: list[threading.Thread | None] = [None] * size
         self.states = [State() for _ in range(size)]
         self.waited: list[Request | None] = [None] * size           # the request that each rank is blocked in
+        self.polls = [Polling() for _ in range(size)]               # the requests that each rank tests again and again
         self.sent: dict[Channel, deque[Request]] = defaultdict(deque)       # messages that nobody has asked for yet
         self.posted: dict[Channel, deque[Request]] = defaultdict(deque)     # receives that nothing has come for yet
         self.blocks: dict[tuple, np.ndarray] = {}                   # shared memory
@@ -91,27 +94,55 @@ class World:
             self.waited[rank], self.states[rank] = None, State()
             self.wakes[rank].notify()
 
-    def find_deadlock(self) -> None:
-        """Wake every rank that can never go on, with the roll call as its error."""
-        if lost := stuck(self.states):
-            story = roll_call(self.everyone())
+    def find_deadlock(self, states: Sequence[State] | None = None) -> None:
+        """Wake every rank that can never go on, with the roll call as its error. states: of all ranks, if not as noted."""
+        states = states or self.states
+        if lost := stuck(states):
+            story = roll_call(self.everyone(states))
             for rank in lost:
                 request = self.waited[rank]
-                assert request is not None, "a rank that is stuck waits for a request"
-                request.handle.error = CommError(f"rank {rank} of {self.size}: {story}")
-                self.wake(request)
+                for doomed in [request] if request else self.polls[rank].requests:
+                    doomed.handle.error = CommError(f"rank {rank} of {self.size}: {story}")
+                    self.wake(doomed)
+
+    def test_failed(self, rank: int, comm: Communicator, request: Request) -> None:
+        """A rank has tested a request in vain. Raises CommError beyond the limit; finds deadlocks of ranks that only test.
+
+        Only a rank that tests looks for these. To the others it may be about to do something else.
+        """
+        polling = self.polls[rank]
+        if not polling.failed(comm, request):
+            return
+        self.states[rank] = polling.state()
+        idle = {other for other in range(self.size) if self.polls[other] and self.polls[other].sure(self.timeout)}
+        if all(self.states[peer].doing in LEFT for peer in self.states[rank].peers):
+            idle.add(rank)
+        if polling.beyond(self.timeout):
+            raise self.give_up(rank)
+        if rank in idle:
+            self.find_deadlock(self.taken_for_waiting(idle))
+
+    def taken_for_waiting(self, ranks: set[int]) -> list[State]:
+        """All states, with these ranks, which test, as ranks that wait."""
+        return [replace(state, doing="waiting") if rank in ranks else state for rank, state in enumerate(self.states)]
+
+    def gets_on(self, rank: int) -> None:
+        """The rank no longer tests in vain."""
+        self.polls[rank].stop()
+        self.states[rank] = State()
 
     def give_up(self, rank: int) -> CommError:
         """The error of a rank that has waited beyond the limit."""
-        story = roll_call(self.everyone())
+        story = roll_call(self.everyone(self.taken_for_waiting({rank})))
         self.waited[rank], self.states[rank] = None, State()
         return CommError(f"rank {rank} of {self.size} gave up after {self.timeout:g} s: {story}")
 
-    def everyone(self) -> list[State]:
-        """All states, with what only matters in a message: where a rank computes, and what came under another tag."""
+    def everyone(self, states: Sequence[State]) -> list[State]:
+        """These states, with what only matters in a message: where a rank computes, and what came under another tag."""
         frames = sys._current_frames()
         found = []
-        for state, request, thread in zip(self.states, self.waited, self.threads, strict=True):
+        asked = [self.waited[rank] or next(iter(polling.requests), None) for rank, polling in enumerate(self.polls)]
+        for state, request, thread in zip(states, asked, self.threads, strict=True):
             if state.doing == "running" and thread is not None and thread.ident in frames:
                 state = replace(state, place=place_of(frames[thread.ident]))
             elif request is not None and request.kind == "recv":

@@ -1,12 +1,12 @@
-"""`mpirun -n N python -m tests.comm.planted.program NAME` runs one of the wrong programs. Imports little: 65 jobs wait for it."""
+"""`mpirun -n N python -m tests.comm.planted.program NAME` runs one of the wrong programs. Imports little: many jobs wait for it."""
 
 import sys
 
 from minipar.comm.start import job
-from tests.comm.planted import collective, departures, messages
+from tests.comm.planted import collective, departures, messages, polling
 from tests.comm.planted.table import PLANTED
 
-FILES = (collective, messages, departures)                          # importing them fills the list
+FILES = (collective, messages, departures, polling)                          # importing them fills the list
 
 
 if __name__ == "__main__":
