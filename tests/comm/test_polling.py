@@ -141,7 +141,7 @@ def test_a_rank_that_polls_for_a_while_may_go_on(comm: Communicator) -> None:
 def test_alone_a_test_of_what_cannot_come_ends() -> None:
     alone = solo()
     request = alone.irecv(np.empty(1), 0, label="own part")
-    with pytest.raises(CommError, match=r"rank 0 waits for itself: rank 0 waits in test of recv\(source=0\) 'own part' at test_polling"):
+    with pytest.raises(CommError, match=r"rank 0 waits for itself: rank 0 waits in test of recv.* 'own part' at test_polling"):
         while not alone.test(request):
             pass
 
