@@ -30,7 +30,8 @@ class Polling:
 
     def __init__(self) -> None:
         self.requests: dict[Request, Communicator] = {}             # those that were tested, in order
-        self.tests, self.recent, self.waited = 0, 0, 0.0
+        self.tests, self.recent = 0, 0
+        self.waited = self.idle = 0.0                               # what counts for the limit; the part without computing
         self.last = self.cpu = self.looked = 0.0                    # when the clocks were read; when the rank looked around
 
     def __bool__(self) -> bool:
@@ -39,7 +40,7 @@ class Polling:
     def stop(self) -> None:
         """The rank gets on."""
         self.requests.clear()
-        self.tests, self.recent, self.waited = 0, 0, 0.0
+        self.tests, self.recent, self.waited, self.idle = 0, 0, 0.0, 0.0
 
     def failed(self, comm: Communicator, request: Request) -> bool:
         """One more test of a request of `comm` has failed; returns whether it is time to look around."""
@@ -52,7 +53,9 @@ class Polling:
         if now - self.last >= TICK:
             cpu = time.thread_time()
             computes = cpu - self.cpu > WORK * self.recent
-            self.waited += min(now - self.last, LONGEST) * (TENTH if computes else 1.0)
+            passed = min(now - self.last, LONGEST)
+            self.waited += passed * (TENTH if computes else 1.0)
+            self.idle += 0.0 if computes else passed
             self.last, self.cpu, self.recent = now, cpu, 0
         if now - self.looked < EVERY_LOOK:
             return False
@@ -66,7 +69,7 @@ class Polling:
     def sure(self, limit: float) -> bool:
         """Whether the rank seems to do nothing but test. limit: the longest wait that is allowed."""
         fresh = time.monotonic() - self.last < 2 * LONGEST
-        return fresh and self.beyond(min(SURE, limit / 2)) and len(self.requests) <= MOST
+        return fresh and self.idle > min(SURE, limit / 2) and self.tests >= FEWEST and len(self.requests) <= MOST
 
     def peers(self) -> list[int]:
         """The world ranks whose messages are tested, the first first."""

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LEFT = {"finished": "has finished", "failed": "has raised an error", "gone": "is gone"}
-SEEN = LEFT | {"running": "is computing", "testing": "is computing and testing", "stopped": "is stopped", "unknown": "is on another host, out of sight"}
+SEEN = LEFT | {"running": "is computing", "testing": "is computing and testing", "stopped": "is stopped",
+               "unknown": "is on another host, out of sight"}
 
 
 @dataclass(frozen=True)

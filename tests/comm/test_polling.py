@@ -54,8 +54,15 @@ def test_what_counts_as_waiting(clocks: Clocks, wall: float, cpu: float, counts:
     polls, tests = Polling(), int(2 / wall) + 1
     fail(polls, clocks, tests, wall, cpu)
     assert polls.waited == pytest.approx(2 * counts, rel=0.01)
-    assert polls.sure(30.0) == (2 * counts > SURE)
+    assert polls.sure(30.0) == (counts == 1.0)
     assert polls.beyond(1.5) == (counts == 1.0) and not polls.beyond(2.5)
+
+
+def test_computing_never_adds_up_to_a_deadlock(clocks: Clocks) -> None:
+    """On a loaded machine, each computation takes much longer than its CPU time."""
+    polls = Polling()
+    fail(polls, clocks, 1000, 0.1, 4e-3)
+    assert polls.beyond(9.0) and not polls.sure(30.0)
 
 
 def test_a_long_absence_counts_little_and_few_tests_prove_nothing(clocks: Clocks) -> None:
