@@ -11,8 +11,8 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from minipar.comm.caller import waiting
 from minipar.comm.protocol import Communicator, Request
+from minipar.comm.requests import waiting
 from minipar.comm.rollcall import State
 from minipar.comm.waiting import EVERY_LOOK
 

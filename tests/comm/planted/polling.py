@@ -118,7 +118,7 @@ def poll_for_another_tag(comm: Communicator) -> None:
         poll(comm, comm.irecv(ones(), 0, label="weights", tag=2))
 
 
-@planted(4, "the partner has left", "waits in test of recv(source=", "of pairs at polling.py:")
+@planted(4, "the partner has left", "waits in test of recv(source=", "of group 'pairs' at polling.py:")
 def poll_in_a_group(comm: Communicator) -> None:
     """A test on a communicator of some ranks, for one that has finished."""
     pair = comm.split(comm.rank // 2, label="pairs")
