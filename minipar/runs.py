@@ -181,7 +181,7 @@ def fingerprint(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> int:
     sum_so_far = zlib.crc32(json.dumps(meta, sort_keys=True).encode())
     for name in sorted(arrays):
         sum_so_far = zlib.crc32(name.encode(), sum_so_far)
-        sum_so_far = zlib.crc32(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8), sum_so_far)
+        sum_so_far = zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes(), sum_so_far)
     return sum_so_far
 
 

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from minipar.comm.caller import CallSite, after, caller, group, label_or_place, quoted, this_call
+from minipar.comm.in_flight import checksum, refuse_change, refuse_overlap
 from minipar.comm.ledger import Ledger
-from minipar.comm.protocol import CHECK_TAG, Communicator, Request, exchange, exchange_texts
+from minipar.comm.protocol import CHECK_TAG, TAGS, Communicator, Request, exchange, exchange_texts
 from minipar.comm.wrapper import Wrapper
 from minipar.errors import CommError
 
@@ -36,6 +37,7 @@ class Checking(Wrapper):
 
     def __init__(self, inner: Communicator, ledger: Ledger | None = None) -> None:
         super().__init__(inner)
+        self.blocking = False                                       # within `send`, which returns only when it is done
         self.ledger = ledger or Ledger(inner.members[inner.rank])
 
     def wrap(self, part: Communicator) -> Communicator:
@@ -43,25 +45,44 @@ class Checking(Wrapper):
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
         self.ledger.refuse_late_calls()
+        if self.ledger.open and tag < TAGS and isinstance(array, np.ndarray):
+            refuse_overlap(self, array, "send", label, self.ledger.in_flight())
         request = self.inner.isend(array, dest, label=label, tag=tag)
         self.ledger.start(self, request)
+        if tag < TAGS and not self.blocking:
+            self.ledger.sums[request] = checksum(array)
         return request
+
+    def send(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> None:
+        self.blocking = True                                        # nothing can change the array meanwhile
+        try:
+            super().send(array, dest, label=label, tag=tag)
+        finally:
+            self.blocking = False
 
     def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
         self.ledger.refuse_late_calls()
+        if self.ledger.open and tag < TAGS and isinstance(out, np.ndarray):
+            refuse_overlap(self, out, "recv", label, self.ledger.in_flight())
         request = self.inner.irecv(out, source, label=label, tag=tag)
         self.ledger.start(self, request)
         return request
 
     def wait(self, request: Request) -> np.ndarray:
-        self.ledger.settle(request)
+        self.unchanged(request)
         return self.inner.wait(request)
 
     def test(self, request: Request) -> bool:
         done = self.inner.test(request)
         if done:
-            self.ledger.settle(request)
+            self.unchanged(request)
         return done
+
+    def unchanged(self, request: Request) -> None:
+        """Settle a request in the ledger. Raises CommError if the array of a send is not what it was."""
+        about, before = self.ledger.settle(request), self.ledger.sums.pop(request, None)
+        if about and before is not None:
+            refuse_change(self, request, before, about[2])
 
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
                  *, label: str | None = None, **agreed: Any) -> int:

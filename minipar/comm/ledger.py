@@ -6,7 +6,7 @@ A message that nobody receives is a mistake that small runs hide: the library's 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from minipar.comm.caller import caller, quoted
@@ -26,6 +26,7 @@ class Ledger:
         self.received: Counter[Channel] = Counter()
         self.last: dict[Channel, tuple[str, str]] = {}              # the label and place of the last message sent
         self.open: dict[Request, tuple[str, int, str]] = {}         # not yet waited for -> the call, the partner, the place
+        self.sums: dict[Request, int] = {}                          # checksums of arrays that are being sent
 
     def start(self, comm: Communicator, request: Request) -> None:
         peer, tag = comm.members[request.peer], request.tag if request.tag < TAGS else OURS
@@ -38,8 +39,13 @@ class Ledger:
         else:
             self.received[comm.name, peer, self.rank, tag] += 1
 
-    def settle(self, request: Request) -> None:
-        self.open.pop(request, None)
+    def in_flight(self) -> Iterator[tuple[Request, str]]:
+        """The requests not yet waited for, and the lines that started them."""
+        return ((request, place) for request, (_, _, place) in self.open.items())
+
+    def settle(self, request: Request) -> tuple[str, int, str] | None:
+        """Returns what was known of it, None for a request that was settled before."""
+        return self.open.pop(request, None)
 
     def refuse_late_calls(self) -> None:
         """Raises CommError once the job has ended: nobody would hear of it any more."""

@@ -1,4 +1,4 @@
-"""65 wrong programs on two engines: each ends by itself, fails, and says what is wrong (`tests/comm/planted`)."""
+"""68 wrong programs on two engines: each ends by itself, fails, and says what is wrong (`tests/comm/planted`)."""
 
 import pytest
 

@@ -253,3 +253,35 @@ def truncated_message(comm: Communicator) -> None:
         comm.send(ones(), 1, label="weights")
     else:
         comm.recv(ones(), 0, label="weights")
+
+
+@planted(2, "send 'batch' at messages.py:", "was changed between isend at messages.py:")
+def array_changed_while_sent(comm: Communicator) -> None:
+    """The next batch is written into an array that is still being sent."""
+    batch = ones()
+    if comm.rank == 0:
+        sending = comm.isend(batch, 1, label="batch")
+        batch += 1
+        comm.wait(sending)
+    else:
+        comm.recv(batch, 0, label="batch")
+
+
+@planted(2, "recv 'right' at messages.py:", "still being received into by the recv 'left' started at messages.py:")
+def array_received_into_twice(comm: Communicator) -> None:
+    """Two receives share one buffer."""
+    halo = ones()
+    requests = [comm.irecv(halo, 1 - comm.rank, label=side) for side in ("left", "right")]
+    for side in ("left", "right"):
+        comm.send(ones(), 1 - comm.rank, label=side)
+    for request in requests:
+        comm.wait(request)
+
+
+@planted(2, "recv 'gradient' at messages.py:", "still being sent by the send 'activation' started at messages.py:")
+def array_sent_and_received_into(comm: Communicator) -> None:
+    """A receive into the array that is still being sent."""
+    x = ones()
+    sending = comm.isend(x, 1 - comm.rank, label="activation")
+    comm.recv(x, 1 - comm.rank, label="gradient")
+    comm.wait(sending)
