@@ -12,6 +12,16 @@ from minipar.errors import CommError, MiniparError
 SHOWN = 4                                                           # loose ends told in full
 
 
+def first_diagnosis(error: BaseException) -> BaseException:
+    """The error to tell: of CommErrors that a rank raised on the way out of others, in a `finally`, the first.
+
+    Once a deadlock is told, its ranks are on their way out, and what they still wait for says nothing of the cause.
+    """
+    while isinstance(error, CommError) and error.__cause__ is None and isinstance(error.__context__, CommError):
+        error = error.__context__
+    return error
+
+
 def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
     """(text for stderr, exit status) of an error that ends the job."""
     who = f"rank {rank} of {size}"

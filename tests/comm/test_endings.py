@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from minipar.comm import unread
+from minipar.comm.endings import first_diagnosis
 from minipar.comm.unread import until_read
+from minipar.errors import CommError
 from tests.ranks import mpirun
 
 START = "import sys, time\nfrom minipar.comm.start import job\n"
@@ -56,3 +58,14 @@ def test_what_was_printed_before_an_error_is_not_lost(tmp_path: Path) -> None:
                               "    comm.barrier(label='never')\n")
     done = mpirun(2, [sys.executable, str(program)], limit=60)
     assert done.returncode == 1 and "result 1" in done.stdout and done.stdout.count("ValueError: late") == 1
+
+
+def test_of_errors_on_the_way_out_the_first_is_told() -> None:
+    first, then = CommError("a cycle of waiting 0 -> 1 -> 0"), CommError("rank 0 waits for itself")
+    then.__context__ = first
+    assert first_diagnosis(then) is first
+    first.__context__ = KeyError("weights")
+    assert first_diagnosis(then) is first
+    other = ValueError("the program's own")
+    other.__context__ = first
+    assert first_diagnosis(other) is other

@@ -70,7 +70,7 @@ def test_a_rank_that_uses_another_rank_s_communicator() -> None:
         comm.barrier(label="all are here")
         ends[0].recv(np.empty(1), 1, label="mine")
 
-    with pytest.raises(CommError, match=r"rank 0 of 2 in world: recv 'mine' at test_threads.py:\d+ is waited for by the thread of "
+    with pytest.raises(CommError, match=r"rank 0 of 2 in world: recv 'mine' at test_threads.py:\d+ is called by the thread of "
                                         "rank 1; each rank must use the communicator that it was given"):
         run(2, program)
 
@@ -189,3 +189,21 @@ def test_the_limit_counts_for_a_rank_that_computes() -> None:
 
     with pytest.raises(CommError, match=r"rank 1 of 2 gave up after 0.2 s: rank 0 is computing at test_threads.py:\d+; rank 1 is"):
         run(2, program, timeout=0.2)
+
+
+def test_a_second_thread_of_a_rank_is_refused_by_name() -> None:
+    def program(comm: Communicator) -> None:
+        found: list[BaseException] = []
+
+        def send() -> None:
+            try:
+                comm.send(np.ones(1), 1 - comm.rank, label="from the side")
+            except CommError as error:
+                found.append(error)
+
+        side = threading.Thread(target=send, name="helper")
+        side.start()
+        side.join()
+        assert len(found) == 1 and "is called by the thread of helper" in str(found[0])
+
+    run(2, program)

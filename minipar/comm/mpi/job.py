@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from minipar.comm.checking import Checking
-from minipar.comm.endings import last_words, raise_loose_ends
+from minipar.comm.endings import first_diagnosis, last_words, raise_loose_ends
 from minipar.comm.ledger import Ledger
 from minipar.comm.mpi.engine import MPI, MpiComm
 from minipar.comm.mpi.world import world
@@ -55,7 +55,7 @@ def end_job(engine: MpiComm, error: BaseException) -> NoReturn:
     """Tell the error once for the whole job, then end all ranks; mpirun exits with the error's status."""
     first = engine.lookout.claim()                                  # before the others learn of it and have errors of their own
     engine.lookout.leave("failed")
-    text, status = last_words(error, engine.rank, engine.size)
+    text, status = last_words(first_diagnosis(error), engine.rank, engine.size)
     if engine.nodes[engine.rank] > 0:
         time.sleep(OTHER_NODE)
     sys.stdout.flush()

@@ -28,6 +28,7 @@ class ThreadComm(Communicator):
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
         label = label_or_place(label)
+        self.refuse_others("send", label)
         check_message(self, "send", array, dest, label, tag)
         channel, world = Channel(self.group, self.rank, dest, tag), self.world
         request = Request("send", dest, tag, array, label, Slip(self.me, channel))
@@ -45,6 +46,7 @@ class ThreadComm(Communicator):
 
     def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
         label = label_or_place(label)
+        self.refuse_others("recv", label)
         check_message(self, "recv", out, source, label, tag)
         channel, world = Channel(self.group, source, self.rank, tag), self.world
         request = Request("recv", source, tag, out, label, Slip(self.me, channel))
@@ -57,6 +59,7 @@ class ThreadComm(Communicator):
         return request
 
     def test(self, request: Request) -> bool:
+        self.refuse_others(f"test of {request.kind}", request.label)
         world, slip = self.world, request.handle
         with world.lock:
             self.stop_if_over()
@@ -69,13 +72,13 @@ class ThreadComm(Communicator):
             return True
 
     def wait(self, request: Request) -> np.ndarray:
+        self.refuse_others(f"wait for {request.kind}", request.label)
         world = self.world
         with world.lock:
             if world.polls[self.me]:
                 world.gets_on(self.me)
             if self.settled(request):
                 return request.array
-            self.refuse_others(request)
             world.waited[self.me], world.states[self.me] = request, waiting(self, request)
             world.find_deadlock()
             start = time.monotonic()
@@ -94,12 +97,12 @@ class ThreadComm(Communicator):
             raise unfit(self, request, request.handle.misfit)
         return request.done
 
-    def refuse_others(self, request: Request) -> None:
-        """A rank waits in its own thread only, or the roll call would take another rank's waiting for its own."""
-        thread = threading.current_thread()
-        if self.world.threads[self.me] not in (None, thread):
-            raise CommError(f"{this_call(self, request.label, request.kind)} is "
-                            f"waited for by the thread of {thread.name}; each rank must use the communicator that it was given")
+    def refuse_others(self, call: str, label: str) -> None:
+        """A rank talks in its own thread only: two threads would take each other's messages, and each other's waiting."""
+        owner = self.world.threads[self.me]
+        if owner is not None and owner.ident != threading.get_ident():
+            raise CommError(f"{this_call(self, label, call)} is called by the thread of {threading.current_thread().name}; "
+                            "each rank must use the communicator that it was given, in its own thread")
 
     def stop_if_over(self) -> None:
         if self.world.over:

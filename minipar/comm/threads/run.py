@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from minipar.comm.checking import Checking
-from minipar.comm.endings import raise_loose_ends
+from minipar.comm.endings import first_diagnosis, raise_loose_ends
 from minipar.comm.ledger import Ledger
 from minipar.comm.threads.engine import ThreadComm
 from minipar.comm.threads.world import Unwound, World
@@ -52,7 +52,7 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
             if isinstance(error, SystemExit) and not error.code:    # sys.exit(0) is an end like any other
                 world.leave(rank, "finished")
             else:
-                errors.append((rank, error))
+                errors.append((rank, first_diagnosis(error)))
                 world.leave(rank, "failed")
         finally:
             ends.put(rank)
