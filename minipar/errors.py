@@ -87,4 +87,4 @@ class ScheduleError(MiniparError):
 class CommError(MiniparError):
     """Ranks that do not agree: another operation, another shape, a partner that is gone, a deadlock."""
 
-    longest = None                                                  # a wait graph names every rank
+    longest = 40_000                                                # a wait graph names every rank

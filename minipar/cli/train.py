@@ -67,7 +67,7 @@ def _run_on(world: Counting, options: argparse.Namespace, interruption: Interrup
             trainer = _new(folder, options, grid)
         else:
             trainer, meta = _resumed(folder, options, grid)
-            trace = trace or _agree(folder.writes and folder.asked_for_trace(), world) and is_traceable(grid.layout)
+            trace = trace or bool(_agree(folder.writes and folder.asked_for_trace(), world)) and is_traceable(grid.layout)
             if trainer.done == trainer.config.steps and _agree(folder.writes and folder.is_finished(trace), world):
                 return _tell_finished(trainer, folder)
             _go_on(trainer, folder, meta, trace)

@@ -62,7 +62,7 @@ class Board:
         version = head[VERSION]
         state = replace(state, label=state.label[:80], group=state.group[:40], place=state.place[-80:])  # so that any fit a slot
         said = {field: value for field, value in asdict(state).items() if value not in ("", None, ())}
-        text = json.dumps(said, ensure_ascii=False).encode()
+        text = json.dumps(said, ensure_ascii=False).encode(errors="surrogatepass")
         if len(text) > SLOT - HEAD.size:                            # control characters take up to six times their length
             return self.write(rank, replace(state, label="", group="", place="", detail=""))
         head[VERSION] = version + 1

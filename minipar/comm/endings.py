@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Sequence
 
 from minipar.comm.caller import outside
 from minipar.comm.ledger import loose_ends
+from minipar.comm.unread import until_read
 from minipar.errors import CommError, MiniparError
 
 SHOWN = 4                                                           # loose ends told in full
@@ -31,12 +33,32 @@ def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
     if isinstance(error, KeyboardInterrupt):
         return f"{who} was interrupted", 130
     if isinstance(error, SystemExit):
-        code = error.code if isinstance(error.code, int) else 1
-        return f"{who} left with status {code}" + ("" if isinstance(error.code, int) else f": {error.code}"), code
+        told = "" if isinstance(error.code, int) else f": {error.code}"
+        return f"{who} left with status {error.code if not told else 1}{told}", exit_status(error.code)
     trace = error.__traceback__
     while trace and trace.tb_next and not outside(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next                                       # begin where the program begins
     return f"{who} raised:\n" + "".join(traceback.format_exception(type(error), error, trace)).rstrip(), 1
+
+
+def exit_status(code: object) -> int:
+    """What the caller sees of sys.exit(code): the system keeps 8 bits of a status, of which a failure must not become 0."""
+    if not isinstance(code, int):
+        return 0 if code is None else 1
+    return code & 0xFF or int(code != 0)
+
+
+def tell(text: str) -> bool:
+    """Write it to stderr in one piece, or to stdout where that fails, and wait until it is read. False where both fail."""
+    for file in (sys.stderr, sys.stdout):
+        try:
+            file.write(f"{text}\n")
+            file.flush()
+        except (AttributeError, OSError, ValueError):               # closed (None), full, broken
+            continue
+        until_read(file)
+        return True
+    return False
 
 
 def raise_loose_ends(pages: Sequence[dict[str, list]]) -> None:

@@ -13,7 +13,7 @@ import os
 import subprocess
 from dataclasses import replace
 
-from minipar.comm.board import Board, Notice, Process
+from minipar.comm.board import Board, Notice, Process, life_of
 from minipar.comm.lifeline import hold_lifeline
 from minipar.comm.polling import FEWEST, Polling
 from minipar.comm.protocol import Communicator, Request
@@ -150,8 +150,9 @@ class BoardLookout(Lookout):
 
     def close(self) -> None:
         if self.watcher is not None:
-            self.watcher.terminate()
-            self.watcher.wait()
+            if life_of(self.watcher.pid) == "stopped":              # it would keep the launcher waiting
+                self.watcher.kill()
+            self.watcher.returncode = 0                             # it ends once this node's ranks have: nobody waits for it
 
     def located(self, states: list[State]) -> list[State]:
         """The same, with the line that each computing rank of this node is on."""

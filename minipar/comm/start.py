@@ -24,7 +24,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 from minipar.comm.checking import Checking
-from minipar.comm.endings import last_words, raise_loose_ends
+from minipar.comm.endings import exit_status, last_words, raise_loose_ends, tell
+from minipar.comm.escapes import raising_escapes
 from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
 from minipar.errors import CommError, MiniparError
@@ -59,6 +60,7 @@ def job(*, timeout: float | None = None, checked: bool = True, synchronous: bool
     timeout: the longest that a rank may wait, in seconds (default MINIPAR_TIMEOUT, or 30). checked: compare collectives before data
     moves, find deadlocks, report loose ends; switch it off only to measure. synchronous: a send is done once its receive has begun.
     """
+    open_standard_files()
     started = ranks_started(os.environ)
     if started is not None:
         mistake = None
@@ -73,10 +75,17 @@ def job(*, timeout: float | None = None, checked: bool = True, synchronous: bool
                 raise mistake
             yield comm
         return
-    with told_in_one_line():
+    with told_in_one_line(), raising_escapes():
         alone = Checking(solo(synchronous=synchronous))
         yield alone if checked else alone.inner
         raise_loose_ends([alone.ledger.close()])
+
+
+def open_standard_files() -> None:
+    """Where stdin, stdout or stderr is closed, open nothing in its place: else MPI's own connection would get its number."""
+    while (file := os.open(os.devnull, os.O_RDWR)) <= 2:
+        continue
+    os.close(file)
 
 
 @contextmanager
@@ -86,8 +95,12 @@ def told_in_one_line() -> Iterator[None]:
         yield
     except MiniparError as error:
         text, status = last_words(error, 0, 1)
-        sys.stderr.write(f"{text}\n")                               # in one piece: other ranks may say the same
+        tell(text)
         raise SystemExit(status) from None
+    except SystemExit as leaving:
+        if isinstance(leaving.code, int):
+            leaving.code = exit_status(leaving.code)
+        raise
 
 
 def import_mpi(started: int, limit: float) -> Callable[..., AbstractContextManager[Communicator]]:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from minipar.comm.board import Board, Process, life_of
+from minipar.comm.endings import tell as say_so
 from minipar.comm.lifeline import watch_lifeline
 from minipar.comm.rollcall import State, roll_call
 
@@ -93,10 +94,11 @@ def main(file: int, size: int, *ranks: int) -> None:
     board = Board(file, size, {rank: slot for slot, rank in enumerate(ranks)})
     processes = {rank: board.process(rank) for rank in ranks}
     alarm, memory = Alarm(processes), memory_of_mpi(process.pid for process in processes.values())
-    os.write(1, b"!")                                               # nothing can be missed any more: let the job begin
+    with suppress(OSError):                                         # the rank that started us may have been killed meanwhile
+        os.write(1, b"!")                                           # nothing can be missed any more: let the job begin
+        os.close(1)
     if story := watch(board, alarm):
-        sys.stderr.write(f"CommError: {story}\n")
-        sys.stderr.flush()
+        say_so(f"CommError: {story}")
     while alarm.ended != set(ranks):
         alarm.wait()
     for path in memory:

@@ -15,6 +15,7 @@ import pytest
 from minipar.checkpoint.archive import load
 from minipar.checkpoint.folder import Checkpoints
 from minipar.errors import CheckpointError
+from tests.checkpoint.kills import kill_often
 
 KILLS = 25
 
@@ -87,3 +88,8 @@ def test_the_kills_find_a_careless_writer(tmp_path: Path) -> None:
         for path in tmp_path.iterdir():                              # whole by luck: start afresh
             path.unlink()
     pytest.fail("no kill fell into a write")
+
+
+def test_a_run_killed_at_any_file_operation_can_be_finished() -> None:
+    """A sample of `python -m tests.checkpoint.kills`."""
+    assert kill_often(6, seed=5)[1] == []

@@ -7,11 +7,13 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import NoReturn
 
 from minipar.comm.checking import Checking
-from minipar.comm.endings import first_diagnosis, last_words, raise_loose_ends
+from minipar.comm.endings import first_diagnosis, last_words, raise_loose_ends, tell
+from minipar.comm.escapes import guard_exit, report_escapes
 from minipar.comm.ledger import Ledger
 from minipar.comm.mpi.engine import MPI, MpiComm
 from minipar.comm.mpi.world import world
@@ -28,6 +30,8 @@ def mpi_job(*, timeout: float, checked: bool, synchronous: bool) -> Iterator[Com
     engine = world(timeout=timeout, board=checked, synchronous=synchronous)
     ledger = Ledger(engine.rank)
     leaving = None
+    report_escapes(partial(end_job, engine))                        # for as long as the process lives
+    undo = guard_exit(partial(end_job, engine))
     try:
         try:
             yield Checking(engine, ledger) if checked else engine
@@ -39,6 +43,7 @@ def mpi_job(*, timeout: float, checked: bool, synchronous: bool) -> Iterator[Com
             engine.lookout.leave("finished")
             compare_ledgers(engine, ledger)
             engine.lookout.close()
+        undo()
     except BaseException as error:
         end_job(engine, error)
     if leaving is not None:
@@ -58,12 +63,11 @@ def end_job(engine: MpiComm, error: BaseException) -> NoReturn:
     text, status = last_words(first_diagnosis(error), engine.rank, engine.size)
     if engine.nodes[engine.rank] > 0:
         time.sleep(OTHER_NODE)
-    sys.stdout.flush()
+    with suppress(AttributeError, OSError, ValueError):             # closed, full, broken
+        sys.stdout.flush()
     if first:
-        sys.stderr.write(f"{text}\n")                               # whole, though Python may be told not to buffer
-        sys.stderr.flush()
-        for file in (sys.stdout, sys.stderr):
-            until_read(file)
+        tell(text)
+        until_read(sys.stdout)
         time.sleep(FORWARD)
     else:
         time.sleep(OTHER_RANK)

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from minipar.comm.checking import Checking
 from minipar.comm.endings import first_diagnosis, raise_loose_ends
+from minipar.comm.escapes import guard_exit, report_escapes
 from minipar.comm.ledger import Ledger
 from minipar.comm.threads.engine import ThreadComm
 from minipar.comm.threads.world import Unwound, World
@@ -59,14 +60,26 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
 
     threads = [threading.Thread(target=work, args=(rank,), name=f"rank {rank}", daemon=True) for rank in range(size)]
     world.threads[:] = threads
-    await_all(world, threads, ends)
+    escaped: list[BaseException] = []                               # from threads that the ranks have started
+    undo, undo_guard = report_escapes(escaped.append), guard_exit(raise_it)
+    try:
+        await_all(world, threads, ends)
+    finally:
+        undo()
+        undo_guard()
     if errors:
         rank, error = errors[0]
         if hasattr(error, "add_note"):                              # Python 3.11
             error.add_note(f"raised by rank {rank} of {size}")
         raise error
+    if escaped:
+        raise escaped[0]
     raise_loose_ends([ledger.close() for ledger in ledgers])
     return results
+
+
+def raise_it(error: BaseException) -> NoReturn:
+    raise error
 
 
 def await_all(world: World, threads: Sequence[threading.Thread], ends: SimpleQueue[int]) -> None:
