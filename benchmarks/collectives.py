@@ -1,13 +1,13 @@
 """Hand-written all-reduces against the MPI library's own.    minipar launch -n 2 python benchmarks/collectives.py [BYTES ...]
 
-In place, float32, unchecked. One call of each contender makes a round, in an order that moves on by one each round; a call
-lasts from a barrier until the last rank is done. Of the two figures, the first is the median over rounds of (time of the
-library's own / time of this one) within a round: 2.0 is twice as fast as the library. The second compares the best rounds of
-both: what they take when nothing else runs. Where other programs share the cores, the library falls behind in the first, since
-its ranks spin while they wait.
+In place, float32, unchecked. One call of each contender makes a round, in an order that moves on by one each
+round; a call lasts from a barrier until the last rank is done. Of the two figures, the first is the median
+over rounds of (time of the library's own / time of this one) within a round: 2.0 is twice as fast as the
+library. The second compares the best rounds of both: what they take when nothing else runs. Where other
+programs share the cores, the library falls behind in the first, since its ranks spin while they wait.
 
-`shared` works on an array made by shared_array, `staged` is the same algorithm on a plain one. `copy` is one plain copy of the
-array on every rank: the least that anything could take.
+`shared` works on an array made by shared_array, `staged` is the same algorithm on a plain one. `copy` is one
+plain copy of the array on every rank: the least that anything could take.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import numpy as np
 from turns import require_ranks
 
 from minipar.comm.collectives import all_reduce, shared_array
+from minipar.comm.job import job
 from minipar.comm.protocol import Communicator
-from minipar.comm.start import job
 
 SIZES = [8, 4 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20]
 ROUNDS = 101
-SECONDS = 10.0                                                      # for one size: long arrays get fewer rounds, but 3 at least
+SECONDS = 10.0  # for one size: long arrays get fewer rounds, but 3 at least
 ALGORITHMS = ("ring", "segmented", "halving_doubling", "recursive_doubling")
 
 
@@ -61,7 +61,7 @@ def rounds(comm: Communicator, nbytes: int) -> dict[str, list[float]]:
     for number in range(ROUNDS + 1):
         for name in names:
             times[name].append(timed(comm, calls[name]))
-            spent += times[name][-1]                                # the same on all ranks, so all stop together
+            spent += times[name][-1]  # the same on all ranks, so all stop together
         names.append(names.pop(0))
         if spent > SECONDS and number >= 3:
             break
@@ -77,21 +77,30 @@ def width(name: str) -> int:
 
 
 def human(nbytes: int) -> str:
-    return f"{nbytes} B" if nbytes < 1024 else f"{nbytes >> 10} KiB" if nbytes < 1 << 20 else f"{nbytes >> 20} MiB"
+    return (
+        f"{nbytes} B"
+        if nbytes < 1024
+        else f"{nbytes >> 10} KiB"
+        if nbytes < 1 << 20
+        else f"{nbytes >> 20} MiB"
+    )
 
 
 def race(comm: Communicator, sizes: list[int]) -> None:
     if comm.rank == 0:
         cores = len(os.sched_getaffinity(0))
-        print(f"all-reduce in place, float32, {comm.size} ranks on {cores} cores: times as fast as the MPI library's (native)")
+        print(f"all-reduce in place, float32, {comm.size} ranks on {cores} cores: times as fast as the MPI "
+              "library's (native)")
     for nbytes in sizes:
         times = rounds(comm, nbytes)
         if comm.rank == 0:
             native = times.pop("native")
             if nbytes == sizes[0]:
-                print(f"{'':>8}  {'native':>10}  rounds  " + "  ".join(f"{name:>{width(name)}}" for name in times))
+                print(f"{'':>8}  {'native':>10}  rounds  "
+                      + "  ".join(f"{name:>{width(name)}}" for name in times))
             print(f"{human(nbytes):>8}  {median(native) * 1e6:>7.0f} us  {len(native):>6}  "
-                  + "  ".join(f"{compared(native, mine):>{width(name)}}" for name, mine in times.items()), flush=True)
+                  + "  ".join(f"{compared(native, mine):>{width(name)}}" for name, mine in times.items()),
+                  flush=True)
 
 
 if __name__ == "__main__":

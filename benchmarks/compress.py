@@ -2,8 +2,9 @@
 
     python benchmarks/compress.py [--restarts 3]
 
-Elementwise work on 10 million float32 is measured in copies: the time of `np.copyto`, which reads and writes them once. Integer
-products are measured against the float32 product of the same shape. One core, in turns: see README.md beside this file.
+Elementwise work on 10 million float32 is measured in copies: the time of `np.copyto`, which reads and writes
+them once. Integer products are measured against the float32 product of the same shape. One core, in turns:
+see README.md beside this file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from turns import in_fresh_processes, measure, milliseconds, ratios
 from minipar.autograd import Tensor
 from minipar.compress import prune
 from minipar.compress.quantize import Limits, Scheme, fake_quantize, integer_matmul, pack, quantize
-from minipar.memory import keep_freed_memory
+from minipar.malloc import keep_freed_memory
 
 COPY, PRODUCT = "np.copyto", "float32 product, BLAS"
 AFFINE = Scheme(bits=8, symmetric=False)
@@ -59,7 +60,8 @@ def products(n: int, K: int, m: int) -> Calls:
     doubles = a.astype(np.float64), b.astype(np.float64)
     wide = a.astype(np.int32), b.astype(np.int32)
     return {PRODUCT: partial(np.matmul, *floats), "float64 product, BLAS": partial(np.matmul, *doubles),
-            "integer_matmul, int8": partial(integer_matmul, a, b), "NumPy's int32 product": partial(np.matmul, *wide)}
+            "integer_matmul, int8": partial(integer_matmul, a, b),
+            "NumPy's int32 product": partial(np.matmul, *wide)}
 
 
 PARTS: dict[str, tuple[Callable[[], Calls], int, str]] = {          # name -> calls, rounds, base
@@ -70,9 +72,11 @@ PARTS: dict[str, tuple[Callable[[], Calls], int, str]] = {          # name -> ca
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--restarts", type=int, default=3, help="fresh processes")
-    parser.add_argument("--once", choices=PARTS, help="measure one part in this process and print the times as JSON")
+    parser.add_argument("--once", choices=PARTS,
+                        help="measure one part in this process and print the times as JSON")
     arguments = parser.parse_args()
     if arguments.once:
         calls, rounds, _ = PARTS[arguments.once]

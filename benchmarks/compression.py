@@ -1,14 +1,17 @@
-"""What compression costs: validation loss and bytes on disk of one GPT, quantised, pruned and distilled in every way.
+"""What compression costs: validation loss and bytes on disk of one GPT, quantised, pruned and distilled in
+every way.
 
     python benchmarks/compression.py [--data FILE] [--run DIR] [--seed 0] [--picture lessons/pictures/compression.png]
 
-First a small GPT is trained, by default on the documentation of Python, or the model of a trained run is taken. Every row
-starts from that model. "fine-tuned", "gradual" and "in training" go on training for the same number of steps on the same
-batches; so does the first row of the pruned ones, which prunes nothing: compare with that, not with the model as it was.
+First a small GPT is trained, by default on the documentation of Python, or the model of a trained run is
+taken. Every row starts from that model. "fine-tuned", "gradual" and "in training" go on training for the same
+number of steps on the same batches; so does the first row of the pruned ones, which prunes nothing: compare
+with that, not with the model as it was.
 
-Linear layers are quantised (a scale per output, the clipping that makes the squared error least) and pruned (magnitude, over
-all layers together); embeddings, LayerNorms and biases stay float32. Files are those of minipar.checkpoint: codes packed to
-their bits, pruned weights as a bitmap and what stays. It takes some minutes; OPENBLAS_NUM_THREADS=1 makes it faster.
+Linear layers are quantised (a scale per output, the clipping that makes the squared error least) and pruned
+(magnitude, over all layers together); embeddings, LayerNorms and biases stay float32. Files are those of
+minipar.checkpoint: codes packed to their bits, pruned weights as a bitmap and what stays. It takes some
+minutes; OPENBLAS_NUM_THREADS=1 makes it faster.
 """
 
 from __future__ import annotations
@@ -22,10 +25,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from minipar.lessons.plots.compression_benchmark import Row, draw_compression
+
 from minipar.autograd import no_grad, tokens_that_count
 from minipar.checkpoint.archive import save
 from minipar.compress import prune, quantize
-from minipar.compress.distill import Distillation, Recipe, matching_layers, take_layers
+from minipar.compress.distill import Distillation, DistillationRecipe, matching_layers, take_layers
 from minipar.compress.pipeline import pack_sparse
 from minipar.compress.tune import fine_tune
 from minipar.config import ModelConfig
@@ -33,11 +38,10 @@ from minipar.data.batches import Batches, EvaluationBatches, split
 from minipar.data.text import load_text
 from minipar.data.tokenizer import CharTokenizer
 from minipar.errors import MiniparError
-from minipar.memory import keep_freed_memory
+from minipar.malloc import keep_freed_memory
 from minipar.nn import GPT
 from minipar.optim import AdamW, Flat
-from minipar.plots.compression import Row, draw_compression
-from minipar.runs import Run
+from minipar.training.run_folder import RunFolder
 
 BITS = (16, 8, 6, 4, 3, 2)
 SPARSITIES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95)
@@ -46,7 +50,9 @@ RATE, TUNING_RATE = 2e-3, 5e-4
 
 @dataclass(frozen=True)
 class Effort:
-    """Steps of training the model, of every row that is tuned, and of every student; windows to validate on."""
+    """Steps of training the model, of every row that is tuned, and of every student; windows to validate
+    on.
+    """
 
     training: int = 800
     tuning: int = 100
@@ -72,7 +78,8 @@ class Subject:
     def loss(self, model: GPT) -> float:
         """Nats per token over the validation windows."""
         with no_grad():
-            sums = [(model.loss(*batch, count=1).item(), tokens_that_count(batch[1])) for batch in self.validation]
+            sums = [(model.loss(*batch, count=1).item(), tokens_that_count(batch[1]))
+                    for batch in self.validation]
         return sum(total for total, _ in sums) / sum(size for _, size in sums)
 
     def row(self, method: str, setting: str, model: GPT, packed: tuple[dict, dict]) -> Row:
@@ -113,7 +120,7 @@ def train_rounded(subject: Subject, model: GPT, scheme: quantize.Scheme) -> None
 def pruned(subject: Subject) -> Iterator[Row]:
     for sparsity in SPARSITIES:
         for method, pruning in PRUNING.items():
-            if sparsity or pruning is not gradual:                   # nothing, gradually, is what then_tuned does
+            if sparsity or pruning is not gradual:  # nothing, gradually, is what then_tuned does
                 model = subject.copy()
                 pruning(subject, model, sparsity)
                 yield subject.row(method, f"{sparsity:.0%}", model, sparse(model))
@@ -147,11 +154,14 @@ def combined(subject: Subject) -> Iterator[Row]:
         model = subject.copy()
         then_tuned(subject, model, sparsity)
         quantize.quantize_weights(model, quantize.Scheme(bits, axis=1), limits=quantize.mse)
-        yield subject.row("pruned, fine-tuned, quantised", f"{sparsity:.0%}, {bits} bits", model, pack_sparse(model))
+        yield subject.row("pruned, fine-tuned, quantised", f"{sparsity:.0%}, {bits} bits", model,
+                          pack_sparse(model))
 
 
 def distilled(subject: Subject) -> Iterator[Row]:
-    """Students with half of the layers: from random weights, and from the teacher's; with labels alone, and with the teacher."""
+    """Students with half of the layers: from random weights, and from the teacher's; with labels alone, and
+    with the teacher.
+    """
     layers = subject.model.config.layers
     config = replace(subject.model.config, layers=max(layers // 2, 1))
     matching = matching_layers(config.layers, layers)
@@ -160,15 +170,16 @@ def distilled(subject: Subject) -> Iterator[Row]:
     for start, make in starts.items():
         for method in ("student alone", "student distilled"):
             student = make()
-            taught = Distillation(student, subject.model, Recipe(temperature=2.0, alpha=0.7))
+            taught = Distillation(student, subject.model, DistillationRecipe(temperature=2.0, alpha=0.7))
             loss = student.loss if method == "student alone" else taught.loss
-            fine_tune(loss, AdamW(Flat(student.parameters()), weight_decay=0.1), subject.batches.get, subject.effort.student, RATE)
+            fine_tune(loss, AdamW(Flat(student.parameters()), weight_decay=0.1), subject.batches.get,
+                      subject.effort.student, RATE)
             yield subject.row(method, f"{config.layers} layers, {start}", student, whole(student))
 
 
 def tune(subject: Subject, model: GPT, optimizer, after: Callable[[], object] = lambda: None) -> None:
-    fine_tune(model.loss, optimizer, lambda step: subject.batches.get(subject.effort.training + step), subject.effort.tuning,
-              TUNING_RATE, after=after)
+    fine_tune(model.loss, optimizer, lambda step: subject.batches.get(subject.effort.training + step),
+              subject.effort.tuning, TUNING_RATE, after=after)
 
 
 def measure(subject: Subject) -> Iterator[Row]:
@@ -181,17 +192,18 @@ def trained(text: str, effort: Effort, seed: int, **sizes: int) -> Subject:
     """A GPT that learns the text."""
     tokenizer = CharTokenizer.from_text(text)
     training, validation = split(tokenizer.encode(text))
-    config = ModelConfig(vocabulary=tokenizer.vocab_size, **{"layers": 4, "heads": 4, "width": 96, "context": 64, **sizes})
+    config = ModelConfig(vocabulary=tokenizer.vocab_size,
+                         **{"layers": 4, "heads": 4, "width": 96, "context": 64, **sizes})
     subject = Subject(GPT(config, seed=seed), Batches(training, config.context, effort.batch, seed),
                       EvaluationBatches(validation, config.context, effort.batch, effort.windows), effort)
-    fine_tune(subject.model.loss, AdamW(Flat(subject.model.parameters()), weight_decay=0.1), subject.batches.get,
-              effort.training, RATE)
+    fine_tune(subject.model.loss, AdamW(Flat(subject.model.parameters()), weight_decay=0.1),
+              subject.batches.get, effort.training, RATE)
     return subject
 
 
 def of_run(folder: str, data: str | None, effort: Effort, seed: int) -> Subject:
     """The model of a run's last checkpoint, and its text."""
-    run = Run(folder)
+    run = RunFolder(folder)
     model, tokenizer = run.model()
     _, _, meta = run.latest()
     training, validation = split(tokenizer.encode(load_text(data or meta["train"]["data"] or None)))
@@ -201,7 +213,8 @@ def of_run(folder: str, data: str | None, effort: Effort, seed: int) -> Subject:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="the text: a file or a folder")
     parser.add_argument("--run", help="the folder of a trained run, in place of training a model here")
     parser.add_argument("--seed", type=int, default=0)
@@ -210,7 +223,8 @@ def main() -> None:
     keep_freed_memory()
     began = time.perf_counter()
     try:
-        options.picture.parent.mkdir(parents=True, exist_ok=True)    # before minutes of work, rather than after them
+        # before minutes of work, rather than after them
+        options.picture.parent.mkdir(parents=True, exist_ok=True)
         subject = (of_run(options.run, options.data, Effort(), options.seed) if options.run
                    else trained(load_text(options.data), Effort(), options.seed))
     except (MiniparError, OSError) as error:
@@ -222,7 +236,8 @@ def main() -> None:
         part = row.bytes / rows[0].bytes
         print(f"| {row.method} | {row.setting} | {row.loss:.3f} | {row.bytes:,} | {part:.3f} |", flush=True)
     draw_compression(rows).savefig(options.picture, dpi=110)
-    print(f"\n{time.perf_counter() - began:.0f} s, {time.process_time():.0f} s of the processor; picture: {options.picture}")
+    print(f"\n{time.perf_counter() - began:.0f} s, {time.process_time():.0f} s of the processor; picture: "
+          f"{options.picture}")
 
 
 if __name__ == "__main__":

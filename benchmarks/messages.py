@@ -1,7 +1,7 @@
 """What does the protocol cost on a message of 8 bytes?    minipar launch -n 2 python benchmarks/messages.py
 
-Two ranks send one float64 to and fro: with bare mpi4py calls, through the engine, and through the checks. The three take turns;
-each figure is the median over rounds of the time one way.
+Two ranks send one float64 to and fro: with bare mpi4py calls, through the engine, and through the checks. The
+three take turns; each figure is the median over rounds of the time one way.
 """
 
 import statistics
@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 from turns import require_ranks
 
-from minipar.comm.checking import Checking
+from minipar.comm.job import job
 from minipar.comm.protocol import Communicator
-from minipar.comm.start import job
+from minipar.comm.wrappers.checking import Checking
 
 ROUNDS, TRIPS = 31, 1000
 
@@ -60,7 +60,8 @@ def measure(comm: Communicator) -> None:
         base = statistics.median(times["bare mpi4py"])
         for name, seconds in times.items():
             middle = statistics.median(seconds)
-            print(f"{name:12} {middle * 1e6:6.2f} us one way, {middle / base:4.2f} x bare (best round {min(seconds) * 1e6:.2f} us)")
+            print(f"{name:12} {middle * 1e6:6.2f} us one way, {middle / base:4.2f} x bare (best round "
+                  f"{min(seconds) * 1e6:.2f} us)")
 
 
 if __name__ == "__main__":

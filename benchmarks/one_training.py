@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from minipar.lessons.plots.one_training import draw_one_training
 
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
@@ -14,8 +15,7 @@ from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.text import load_text
 from minipar.data.tokenizer import make_tokenizer
 from minipar.parallel import Grid
-from minipar.plots.one_training import draw_one_training
-from minipar.train import Trainer
+from minipar.training.trainer import Trainer
 
 LAYOUTS = {
     "1 process": Layout(),
@@ -57,11 +57,13 @@ def main(path: Path) -> None:
     apart = {}
     for name, layout in list(LAYOUTS.items())[1:]:
         ranks = gradients(layout)
-        apart[name] = [max(np.abs(rank[key][1] - rank[key][0].own(whole)).max() for rank in ranks) / np.abs(whole).max()
+        apart[name] = [max(np.abs(rank[key][1] - rank[key][0].own(whole)).max()
+                           for rank in ranks) / np.abs(whole).max()
                        for key, (_, whole) in reference.items()]
     path.parent.mkdir(parents=True, exist_ok=True)
     draw_one_training(curves, apart).savefig(path, dpi=110)
-    print(f"largest relative difference of a gradient: {max(max(values) for values in apart.values()):.1e}; picture: {path}")
+    print(f"largest relative difference of a gradient: {max(max(values) for values in apart.values()):.1e}; "
+          f"picture: {path}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """How much of the speed-up that its bubble allows does a pipeline reach?    python benchmarks/pipeline.py
 
-Two stages on two cores, 8 micro-batches, against one process that takes the same 8 micro-batches, and against one that takes
-the batch in one piece; in turns within one job, rank 1 asleep while one process works. What the bubble allows is simulated with
-the FLOPs of each stage: stages are not quite equal, since the head is on the last one.
+Two stages on two cores, 8 micro-batches, against one process that takes the same 8 micro-batches, and against
+one that takes the batch in one piece; in turns within one job, rank 1 asleep while one process works. What
+the bubble allows is simulated with the FLOPs of each stage: stages are not quite equal, since the head is on
+the last one.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
 from minipar.config import Layout
 from minipar.parallel.stages import parts_of, schedule_of
-from minipar.schedule.costs import Costs
-from minipar.schedule.simulate import simulate
+from minipar.schedules.costs import Costs
+from minipar.schedules.simulate import simulate
 from minipar.trace.flops import part_flops
 
 MICRO_BATCHES = 8
@@ -38,20 +39,24 @@ def allowed(name: str, layout: Layout) -> float:
 
 def contenders(name: str, world: Communicator) -> dict[str, Callable[[], object]]:
     same, whole = (trainer(name, solo(), Layout(), TIMES[name], pieces) for pieces in (MICRO_BATCHES, 1))
-    pipelines = {key: trainer(name, world, layout, TIMES[name], MICRO_BATCHES).step for key, layout in LAYOUTS.items()}
+    pipelines = {key: trainer(name, world, layout, TIMES[name], MICRO_BATCHES).step for key,
+                 layout in LAYOUTS.items()}
     return {SAME: lambda: world.rank or same.step(), WHOLE: lambda: world.rank or whole.step(), **pipelines}
 
 
 def report(name: str, restarts: int) -> None:
     jobs = [run_jobs(ranks_command(__file__, name)) for _ in range(restarts)]
-    print(f"\n{name}: {restarts} jobs; one process takes {1e3 * median(jobs[0][SAME]):.0f} ms in 8 micro-batches, "
+    print(f"\n{name}: {restarts} jobs; one process takes {1e3 * median(jobs[0][SAME]):.0f} ms in 8 "
+          "micro-batches, "
           f"{1e3 * median(jobs[0][WHOLE]):.0f} ms in one piece")
     for key, layout in LAYOUTS.items():
         most = allowed(name, layout)
-        reached = {base: sorted(median(one / two for one, two in zip(times[base], times[key], strict=True)) for times in jobs)
+        reached = {base: sorted(median(one / two for one, two in zip(times[base], times[key], strict=True))
+                                for times in jobs)
                    for base in (SAME, WHOLE)}
         speed, least, best = median(reached[SAME]), reached[SAME][0], reached[SAME][-1]
-        print(f"  {key:12} allowed {most:.3f}   reached {speed:.3f} ({least:.3f} to {best:.3f}) = {100 * speed / most:.0f} %   "
+        print(f"  {key:12} allowed {most:.3f}   reached {speed:.3f} ({least:.3f} to {best:.3f}) = "
+              f"{100 * speed / most:.0f} %   "
               f"over one piece {median(reached[WHOLE]):.3f}")
 
 

@@ -1,4 +1,6 @@
-"""The matrix products of a training step and nothing else: the least time that a step can take on top of this BLAS."""
+"""The matrix products of a training step and nothing else: the least time that a step can take on top of this
+BLAS.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ def bare_products(config: ModelConfig, batch: int, dtype: DTypeLike) -> list[Pro
 
     def attention() -> list[Product]:
         scores, mix = ((*pairs, T, K), (*pairs, K, T)), ((*pairs, T, T), (*pairs, T, K))
-        return [product(*shapes) for shapes in (scores, mix, scores, mix, mix, mix)]            # S, o; dP, dv, dq, dk
+        return [product(*shapes) for shapes in (scores, mix, scores, mix, mix, mix)]  # S, o; dP, dv, dq, dk
 
-    layers = [linear(D, 3 * D) + attention() + linear(D, D) + linear(D, F) + linear(F, D) for _ in range(config.layers)]
+    layers = [linear(D, 3 * D) + attention() + linear(D, D) + linear(D, F) + linear(F, D)
+              for _ in range(config.layers)]
     return [product for layer in [*layers, linear(D, V)] for product in layer]

@@ -1,10 +1,12 @@
-"""How much faster is a training step on two ranks? Beside it, where PyTorch is installed, its DDP over gloo on two processes.
+"""How much faster is a training step on two ranks? Beside it, where PyTorch is installed, its DDP over gloo
+on two processes.
 
     python benchmarks/scaling.py [--config small medium] [--restarts 5]
 
-Weak scaling doubles the batch with the ranks, strong scaling shares the same batch. Rank 0 alone is the base, in turns with
-the rest within one job, while rank 1 sleeps; see README.md beside this file. "2 ranks apart" is two serial trainings at once
-that never talk: what they lose, the machine's shared memory takes, and no communication can win it back.
+Weak scaling doubles the batch with the ranks, strong scaling shares the same batch. Rank 0 alone is the base,
+in turns with the rest within one job, while rank 1 sleeps; see README.md beside this file. "2 ranks apart" is
+two serial trainings at once that never talk: what they lose, the machine's shared memory takes, and no
+communication can win it back.
 """
 
 from __future__ import annotations
@@ -23,15 +25,15 @@ import numpy as np
 from step import CONFIGS
 from turns import ONE_CORE, ROOT, Times, ratios
 
-from minipar.comm.launch import find_launcher, launch_command, rank_environment
+from minipar.comm.job import job
 from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
-from minipar.comm.start import job
 from minipar.config import Layout, TrainConfig
 from minipar.data.tokenizer import CharTokenizer
-from minipar.memory import keep_freed_memory
+from minipar.launcher.launch import find_launcher, launch_command, rank_environment
+from minipar.malloc import keep_freed_memory
 from minipar.parallel import Grid
-from minipar.train import Trainer
+from minipar.training.trainer import Trainer
 
 BASE, APART = "1 rank", "2 ranks apart"
 # name -> (layout, times the batch): what the ratio to one rank is called, and how it follows from the time
@@ -79,8 +81,8 @@ def in_turns(contenders: dict[str, Callable[[], object]], world: Communicator, r
 
 def run_jobs(command: list[str]) -> Times:
     """What a job prints as JSON on its last line."""
-    done = subprocess.run(command, env=rank_environment(os.environ) | ONE_CORE | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE,
-                          stdin=subprocess.DEVNULL, text=True)
+    done = subprocess.run(command, env=rank_environment(os.environ) | ONE_CORE | {"PYTHONPATH": str(ROOT)},
+                          stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
     if done.returncode:
         sys.exit(done.returncode)
     return json.loads(done.stdout.splitlines()[-1])
@@ -94,13 +96,15 @@ def report(name: str, restarts: int) -> None:
         runs.append(run_jobs(ours))
         if find_spec("torch"):
             torch_runs.append(run_jobs(theirs))
-    print(f"\n{name}: {restarts} jobs of {CONFIGS[name][2]} rounds; one rank takes {1e3 * median(runs[0][BASE]):.1f} ms per step")
+    print(f"\n{name}: {restarts} jobs of {CONFIGS[name][2]} rounds; one rank takes "
+          f"{1e3 * median(runs[0][BASE]):.1f} ms per step")
     for who, jobs in (("minipar", runs), ("PyTorch DDP", torch_runs)):
         for key in (key for key in (jobs[0] if jobs else ()) if key != BASE):
             slower = ratios(jobs, key, BASE)                        # time relative to one rank, sorted
             work = 2 if key == APART else LAYOUTS.get(key, (None, 2 if "same batch" not in key else 1))[1]
             speed = [work / ratio for ratio in reversed(slower)]
-            print(f"  {who:12}{key:34}{median(speed):.3f} times one rank's speed ({speed[0]:.3f} to {speed[-1]:.3f}), "
+            print(f"  {who:12}{key:34}{median(speed):.3f} times one rank's speed ({speed[0]:.3f} to "
+                  f"{speed[-1]:.3f}), "
                   f"efficiency {median(speed) / 2:.3f}")
 
 
@@ -114,11 +118,14 @@ def ranks_command(script: str, name: str) -> list[str]:
 
 def run(about: str | None, contenders: Callable[[str, Communicator], dict[str, Callable[[], object]]],
         rounds: Callable[[str], int], report: Callable[[str, int], None], restarts: int) -> None:
-    """A benchmark's command line: report on each configuration; or, in the ranks, take turns and print the times as JSON."""
+    """A benchmark's command line: report on each configuration; or, in the ranks, take turns and print the
+    times as JSON.
+    """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", nargs="+", choices=CONFIGS, default=list(CONFIGS))
     parser.add_argument("--restarts", type=int, default=restarts)
-    parser.add_argument("--once", choices=CONFIGS, help="measure in this job of two ranks and print the times as JSON")
+    parser.add_argument("--once", choices=CONFIGS,
+                        help="measure in this job of two ranks and print the times as JSON")
     arguments = parser.parse_args()
     if not arguments.once:
         for name in arguments.config:

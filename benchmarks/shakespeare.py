@@ -1,10 +1,11 @@
-"""The preset nanogpt-cpu on tinyshakespeare, against the validation loss that nanoGPT's README gives for a CPU.
+"""The preset nanogpt-cpu on tinyshakespeare, against the validation loss that nanoGPT's README gives for a
+CPU.
 
     python benchmarks/shakespeare.py PATH [--seed 0]
 
-PATH is the text, 1,115,394 characters, of which the last tenth is for validation. Sizes, batch and steps are nanoGPT's, the
-learning rate is twice as high (see PRESETS). nanoGPT estimates its loss from 20 random batches of 12 windows; this one is over
-all windows, end to end, so that each target counts once.
+PATH is the text, 1,115,394 characters, of which the last tenth is for validation. Sizes, batch and steps are
+nanoGPT's, the learning rate is twice as high (see PRESETS). nanoGPT estimates its loss from 20 random batches
+of 12 windows; this one is over all windows, end to end, so that each target counts once.
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ from minipar.config import PRESETS, Layout, ModelConfig, TrainConfig
 from minipar.data.batches import EvaluationBatches, split
 from minipar.data.text import load_text
 from minipar.data.tokenizer import CharTokenizer
-from minipar.memory import keep_freed_memory
+from minipar.malloc import keep_freed_memory
 from minipar.parallel.grid import Grid
-from minipar.train import Trainer
+from minipar.training.trainer import Trainer
 
 NANOGPT = 1.88                                                      # Karpathy 2022
 OURS = ("layers", "heads", "width", "context", "bias")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", help="the text")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -35,8 +37,10 @@ def main() -> None:
     text = load_text(options.path)
     tokenizer = CharTokenizer.from_text(text)
     tokens, preset = tokenizer.encode(text), PRESETS["nanogpt-cpu"]
-    model = ModelConfig(vocabulary=tokenizer.vocab_size, **{name: preset[name] for name in OURS})       # type: ignore[arg-type]
-    train = TrainConfig(seed=options.seed, **{name: preset[name] for name in preset.keys() - OURS})     # type: ignore[arg-type]
+    model = ModelConfig(vocabulary=tokenizer.vocab_size,
+                        **{name: preset[name] for name in OURS})       # type: ignore[arg-type]
+    train = TrainConfig(seed=options.seed, **{name: preset[name]
+                                              for name in preset.keys() - OURS})     # type: ignore[arg-type]
     trainer = Trainer(model, train, tokenizer, tokens, Grid(solo(), Layout()))
     validation = split(tokens)[1]
     trainer.validation = EvaluationBatches(validation, model.context, train.batch)
@@ -45,9 +49,11 @@ def main() -> None:
     for number in range(1, train.steps + 1):
         step = trainer.step()
         if number % train.validate_every == 0:
-            print(f"{number:5} steps, {time.perf_counter() - began:5.0f} s, training loss {step.loss:.3f}", flush=True)
+            print(f"{number:5} steps, {time.perf_counter() - began:5.0f} s, training loss {step.loss:.3f}",
+                  flush=True)
     loss = trainer.validate()
-    print(f"seed {options.seed}: validation loss {loss:.4f} over {trainer.validation.starts.size * model.context:,} targets of "
+    print(f"seed {options.seed}: validation loss {loss:.4f} over "
+          f"{trainer.validation.starts.size * model.context:,} targets of "
           f"{len(validation):,} characters; nanoGPT's README: {NANOGPT}")
 
 

@@ -1,8 +1,10 @@
-"""A training step (forward, backward, AdamW) against PyTorch, against the plain composition, and against bare products.
+"""A training step (forward, backward, AdamW) against PyTorch, against the plain composition, and against bare
+products.
 
     python benchmarks/step.py [--config small medium] [--dtype float32] [--restarts 5]
 
-One core, in turns, medians of fresh processes: see README.md beside this file. Runs without PyTorch too, and says so.
+One core, in turns, medians of fresh processes: see README.md beside this file. Runs without PyTorch too, and
+says so.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from turns import in_fresh_processes, measure, milliseconds, ratios
 
 from minipar.autograd import Tensor, backward, fused, plain_gelu
 from minipar.config import ModelConfig
-from minipar.memory import keep_freed_memory
+from minipar.malloc import keep_freed_memory
 from minipar.nn import GPT, gpt, layers, region
 from minipar.optim import AdamW, Flat
 
@@ -32,7 +34,7 @@ CONFIGS = {                                                         # name -> mo
 RATE, DECAY = 1e-3, 0.1
 OURS = "minipar"
 
-Step = Callable[[], object]                                         # one step of training; models return the loss before it
+Step = Callable[[], object]  # one step of training; models return the loss before it
 
 
 def text(config: ModelConfig, batch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -65,7 +67,8 @@ def plain_add_bias(x: Tensor, b: Tensor, residual: Tensor) -> Tensor:
 @contextmanager
 def plain_forms() -> Iterator[None]:
     """Inside, a model is made of small ops, one node on the tape for each."""
-    with (mock.patch.multiple(layers, linear=fused.plain_linear, add_bias=plain_add_bias, layernorm=fused.plain_layernorm,
+    with (mock.patch.multiple(layers, linear=fused.plain_linear, add_bias=plain_add_bias,
+                              layernorm=fused.plain_layernorm,
                               embedding=fused.plain_embedding, unembedding=fused.plain_unembedding),
           mock.patch.multiple(gpt, causal_attention=fused.plain_causal_attention, gelu=plain_gelu),
           mock.patch.multiple(region, cross_entropy=fused.plain_cross_entropy)):
@@ -123,18 +126,22 @@ def report(name: str, arguments: argparse.Namespace) -> None:
     options = ["--dtype", arguments.dtype, "--once", name]
     runs = in_fresh_processes(__file__, options, arguments.restarts)
     print(f"\n{name}, {arguments.dtype}, {arguments.restarts} runs of {CONFIGS[name][2]} rounds")
-    print(f"{'':24}{'ms per step':>12}   minipar's time relative to it: median of the runs (lowest to highest)")
+    print(f"{'':24}{'ms per step':>12}   minipar's time relative to it: median of the runs (lowest to "
+          "highest)")
     for other in runs[0]:
         r = ratios(runs, OURS, other)
         print(f"{other:24}{milliseconds(runs, other):12.1f}   {median(r):.3f}  ({r[0]:.3f} to {r[-1]:.3f})")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", nargs="+", choices=CONFIGS, default=list(CONFIGS))
-    parser.add_argument("--dtype", choices=["float32", "float64"], default="float32", help="float64 is also put against float32")
+    parser.add_argument("--dtype", choices=["float32", "float64"], default="float32",
+                        help="float64 is also put against float32")
     parser.add_argument("--restarts", type=int, default=5, help="fresh processes")
-    parser.add_argument("--once", choices=CONFIGS, help="measure one configuration in this process and print the times as JSON")
+    parser.add_argument("--once", choices=CONFIGS,
+                        help="measure one configuration in this process and print the times as JSON")
     arguments = parser.parse_args()
     if arguments.once:
         config, batch, rounds = CONFIGS[arguments.once]

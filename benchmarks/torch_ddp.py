@@ -1,4 +1,5 @@
-"""What scaling.py puts beside minipar: PyTorch's DistributedDataParallel over gloo, two processes of one thread each.
+"""What scaling.py puts beside minipar: PyTorch's DistributedDataParallel over gloo, two processes of one
+thread each.
 
     python benchmarks/torch_ddp.py small|medium       prints times as JSON
 """

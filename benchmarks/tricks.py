@@ -2,8 +2,8 @@
 
     python benchmarks/tricks.py [--config small medium] [--restarts 5]
 
-The library has no switches for this: each trick is undone from outside, by putting a plain function or a huge block size in
-its place. In turns, medians of fresh processes: see README.md beside this file.
+The library has no switches for this: each trick is undone from outside, by putting a plain function or a huge
+block size in its place. In turns, medians of fresh processes: see README.md beside this file.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ import numpy as np
 from step import CONFIGS, Step, minipar_step, plain_forms, products_step
 from turns import in_fresh_processes, measure, ratios
 
-from minipar.autograd import Tensor, functions, fused
+from minipar.autograd import Tensor, fused
+from minipar.autograd import elementwise as functions
 from minipar.autograd.tensor import Contribution
 from minipar.config import ModelConfig
-from minipar.memory import keep_freed_memory
+from minipar.malloc import keep_freed_memory
 
 ALL, PRODUCTS = "all tricks", "bare products"
-ENDLESS = 1 << 40                                                   # a block size that makes one block of everything
+ENDLESS = 1 << 40  # a block size that makes one block of everything
 
 Undo = Callable[[], AbstractContextManager]
 
@@ -45,7 +46,8 @@ def numpy_sums() -> Iterator[None]:
         "row_mean": lambda a: np.mean(a, axis=1),
         "row_dot": lambda a, b: np.sum(a * b, axis=-1),
     }
-    used = {"attention": ["row_dot"], "embedding": ["column_sum"], "linear": ["column_sum"], "layernorm": sums}
+    used = {"attention": ["row_dot"], "embedding": ["column_sum"], "linear": ["column_sum"],
+            "layernorm": sums}
     with ExitStack() as stack:
         for op, kernels in used.items():
             stack.enter_context(put(f"autograd.fused.{op}", **{kernel: sums[kernel] for kernel in kernels})())
@@ -53,7 +55,9 @@ def numpy_sums() -> Iterator[None]:
 
 
 def copied_gradients() -> AbstractContextManager:
-    """Weight gradients become arrays of their own, which are then copied to their place in the flat buffer."""
+    """Weight gradients become arrays of their own, which are then copied to their place in the flat
+    buffer.
+    """
     original = Tensor.accumulate
 
     def accumulate(self: Tensor, contribution: Contribution) -> None:
@@ -73,7 +77,8 @@ WITHOUT: dict[str, Undo] = {
     "GELU in one node, but x**3": put("nn.gpt", gelu=cube_gelu),
     "GELU in blocks": put("autograd.fused.gelu", BLOCK=ENDLESS),
     "attention in one node": put("nn.gpt", causal_attention=fused.plain_causal_attention),
-    "q and g lie as [K, T]": put("autograd.fused.attention", _transposed=lambda a, scale: (a * scale).swapaxes(-1, -2)),
+    "q and g lie as [K, T]": put("autograd.fused.attention", _transposed=lambda a,
+                                 scale: (a * scale).swapaxes(-1, -2)),
     "queries in blocks": put("autograd.fused.attention", QUERIES=ENDLESS),
     "LayerNorm in one node": put("nn.layers", layernorm=fused.plain_layernorm),
     "cross-entropy in one node": put("nn.region", cross_entropy=fused.plain_cross_entropy),
@@ -98,9 +103,11 @@ def step_without(undo: Undo, config: ModelConfig, batch: int, dtype: str) -> Ste
 def report(name: str, restarts: int) -> None:
     runs = in_fresh_processes(__file__, ["--once", name], restarts)
     given_back = in_fresh_processes(__file__, ["--once", name, "--give-back"], restarts)
-    print(f"\n{name}: time of a step without the trick, relative to all tricks; {restarts} runs, lowest to highest")
+    print(f"\n{name}: time of a step without the trick, relative to all tricks; {restarts} runs, lowest to "
+          "highest")
     kept = median(ratios(runs, ALL, PRODUCTS))
-    print_line("freed memory kept", [r / kept for r in ratios(given_back, ALL, PRODUCTS)])      # a matter of the whole process
+    # a matter of the whole process
+    print_line("freed memory kept", [r / kept for r in ratios(given_back, ALL, PRODUCTS)])
     for trick in WITHOUT:
         print_line(trick, ratios(runs, trick, ALL))
 
@@ -110,11 +117,14 @@ def print_line(trick: str, found: list[float]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", nargs="+", choices=CONFIGS, default=list(CONFIGS))
     parser.add_argument("--restarts", type=int, default=5, help="fresh processes")
-    parser.add_argument("--once", choices=CONFIGS, help="measure one configuration in this process and print the times as JSON")
-    parser.add_argument("--give-back", action="store_true", help="with --once: do not keep freed memory; bare products alone")
+    parser.add_argument("--once", choices=CONFIGS,
+                        help="measure one configuration in this process and print the times as JSON")
+    parser.add_argument("--give-back", action="store_true",
+                        help="with --once: do not keep freed memory; bare products alone")
     arguments = parser.parse_args()
     if not arguments.once:
         for name in arguments.config:

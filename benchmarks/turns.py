@@ -1,8 +1,9 @@
 """Which of several things is faster, and by how much, on a machine that is never quiet.
 
-One call of each contender makes a round. Whatever slows the machine for a while slows neighbours in a round alike, so the
-ratio of two times of one round is steadier than either time; the median over rounds drops the rest. Where the allocator
-happens to put arrays changes a whole process, so everything is repeated in fresh processes.
+One call of each contender makes a round. Whatever slows the machine for a while slows neighbours in a round
+alike, so the ratio of two times of one round is steadier than either time; the median over rounds drops the
+rest. Where the allocator happens to put arrays changes a whole process, so everything is repeated in fresh
+processes.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ ONE_CORE = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "O
 def measure(contenders: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> Times:
     """Processor seconds of each call, round by round; the first `warm_up` rounds are not counted.
 
-    Processor time leaves out the moments in which another program had the core; for one busy thread it is otherwise the
-    time on the clock.
+    Processor time leaves out the moments in which another program had the core; for one busy thread it is
+    otherwise the time on the clock.
     """
     times: Times = {name: [] for name in contenders}
     for _ in range(warm_up + rounds):
@@ -41,11 +42,14 @@ def measure(contenders: Mapping[str, Callable[[], object]], rounds: int, warm_up
 
 
 def in_fresh_processes(script: str, arguments: list[str], restarts: int) -> list[Times]:
-    """Run a benchmark script, which prints Times as JSON, so many times: one thread for every library, this project in sight."""
+    """Run a benchmark script, which prints Times as JSON, so many times: one thread for every library, this
+    project in sight.
+    """
     environment = os.environ | ONE_CORE | {"PYTHONPATH": str(ROOT)}
     runs = []
     for _ in range(restarts):
-        done = subprocess.run([sys.executable, script, *arguments], env=environment, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run([sys.executable, script, *arguments], env=environment, stdout=subprocess.PIPE,
+                              text=True)
         if done.returncode:
             sys.exit(done.returncode)
         runs.append(json.loads(done.stdout))
@@ -53,10 +57,13 @@ def in_fresh_processes(script: str, arguments: list[str], restarts: int) -> list
 
 
 def require_ranks(comm: Communicator, least: int, most: int | None = None) -> None:
-    """Raises LayoutError, which says how to start the benchmark, on fewer ranks than `least` or more than `most`."""
+    """Raises LayoutError, which says how to start the benchmark, on fewer ranks than `least` or more than
+    `most`.
+    """
     if comm.size < least or (most is not None and comm.size > most):
         script = Path(sys.argv[0]).name
-        raise LayoutError(f"this benchmark cannot run on {comm.size} rank(s): minipar launch -n {least} python benchmarks/{script}")
+        raise LayoutError(f"this benchmark cannot run on {comm.size} rank(s): minipar launch -n {least} "
+                          f"python benchmarks/{script}")
 
 
 def ratios(runs: list[Times], name: str, base: str) -> list[float]:

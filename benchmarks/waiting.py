@@ -1,7 +1,8 @@
 """What do waiting ranks cost those that compute?    minipar launch -n 8 python benchmarks/waiting.py
 
-On fewer cores than ranks, most ranks wait most of the time, and how they wait decides how fast the others compute. Two questions,
-each asked of waits that block inside MPI and of ours, in turns; each figure is a median:
+On fewer cores than ranks, most ranks wait most of the time, and how they wait decides how fast the others
+compute. Two questions, each asked of waits that block inside MPI and of ours, in turns; each figure is a
+median:
 
 * a training step on 2 x 2 x 2 ranks (data, pipeline, tensor), for several widths of the model and numbers of micro-batches. "At
   most" is what no way of waiting can beat: there, all cores compute all the time and waiting is free;
@@ -15,19 +16,19 @@ from functools import partial
 
 import numpy as np
 
+from minipar.comm.backoff import cores
 from minipar.comm.collectives import all_reduce
+from minipar.comm.job import job
 from minipar.comm.protocol import Communicator, Request
-from minipar.comm.start import job
-from minipar.comm.waiting import cores
-from minipar.comm.wrapper import Wrapper
+from minipar.comm.wrappers.base import Wrapper
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.parallel import Grid
-from minipar.train import Trainer
-from minipar.verify.case import text_of
+from minipar.proof.case import text_of
+from minipar.training.trainer import Trainer
 
 ROUNDS = 15
 LAYOUT = Layout(dp=2, pp=2, tp=2)
-WIDTHS = (128, 256, 384)                                            # of the model; a batch has 16 samples of 64 tokens
+WIDTHS = (128, 256, 384)  # of the model; a batch has 16 samples of 64 tokens
 LONE = "1 rank computes, all others wait"
 
 
@@ -77,7 +78,7 @@ class Lone:
 def compare(comm: Communicator, what: str, make: Callable[[Communicator], Callable[[], object]]) -> None:
     ways = {"blocking": make(Blocking(comm)), "ours": make(Ours(comm))}
     times: dict[str, list[float]] = {name: [] for name in ways}
-    computing = []                                                  # seconds of CPU of all ranks in a step, without those in waits
+    computing = []  # seconds of CPU of all ranks in a step, without those in waits
     for round_ in range(ROUNDS + 1):
         for name, call in ways.items():
             comm.barrier(label="start")
@@ -91,16 +92,19 @@ def compare(comm: Communicator, what: str, make: Callable[[Communicator], Callab
                 if name == "ours":
                     computing.append(all_reduce(comm, np.array([cpu]), label="computing").item())
     if comm.rank == 0:
-        blocking, ours, least = (1e3 * statistics.median(each) for each in (times["blocking"], times["ours"], computing))
+        blocking, ours, least = (1e3 * statistics.median(each)
+                                 for each in (times["blocking"], times["ours"], computing))
         most = f"   at most {blocking * cores() / least:4.2f} x" if what != LONE else ""
-        print(f"{what:38} blocking {blocking:6.1f} ms   ours {ours:6.1f} ms   {blocking / ours:4.2f} x as fast{most}", flush=True)
+        print(f"{what:38} blocking {blocking:6.1f} ms   ours {ours:6.1f} ms   {blocking / ours:4.2f} x as "
+              f"fast{most}", flush=True)
 
 
 def main() -> None:
     with job(checked=False) as comm:
         for width in WIDTHS:
             for pieces in (1, 2, 4):
-                compare(comm, f"a step: width {width}, {pieces} micro-batch(es)", partial(step, width=width, micro_batches=pieces))
+                compare(comm, f"a step: width {width}, {pieces} micro-batch(es)",
+                        partial(step, width=width, micro_batches=pieces))
         compare(comm, LONE, Lone)
 
 

@@ -27,14 +27,14 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from common import Lesson, refusal
-from subjects.ops import OPS, matrix, scalar_of
-from subjects.texts import Labelled, TextClassifier, batches, texts
+from minipar.lessons.plots.loss_and_gradient import draw_loss_and_gradient
+from minipar.lessons.support.lesson import Lesson, refusal
+from minipar.lessons.support.ops import OPS, matrix, scalar_of
+from minipar.lessons.support.texts import Labelled, TextClassifier, batches, texts
 
 from minipar import autograd as ag
 from minipar.autograd import Tensor, backward, gradcheck
 from minipar.optim import Adam, Flat
-from minipar.plots.lessons.loss_and_gradient import draw_loss_and_gradient
 from minipar.rng import stream
 
 lesson = Lesson("01_loss_and_gradient", ranks=1)
@@ -87,7 +87,7 @@ assert abs(risk(X, Y).item() - each.mean()) < 1e-14 and abs(sum(parts) - each.me
 #
 # Backpropagation (反向传播) needs one line of mathematics per op; 003 leaves it to PyTorch, here it is `minipar.autograd`.
 # How do we know that a line is right? We ask the op itself: change an input a little, and see how much the output changes.
-# `subjects/ops.py` has the list of ops, with a call of each.
+# `support/ops.py` has the list of ops, with a call of each.
 #
 # **Predict before you run:** for float64 and a formula of differences whose error is of fourth order, how many digits of the
 # two gradients agree?
@@ -101,9 +101,12 @@ def op_error(name: str) -> float:
 
 errors = {name: op_error(name) for name in OPS}
 worst = max(errors, key=errors.__getitem__)
-lesson.say(f"2 · {len(OPS)} ops against differences: the worst is {worst}, relative error {errors[worst]:.1e}", "")
+lesson.say(
+    f"2 · {len(OPS)} ops against differences: the worst is {worst}, relative error {errors[worst]:.1e}", ""
+)
 functions = {name for name in ag.__all__ if callable(getattr(ag, name)) and name[0].islower()}
-assert functions - set(OPS) == {"backward", "gradcheck", "hessian_vector_product", "inlet", "no_grad", "record"}, \
+assert functions - set(OPS) == {"backward", "gradcheck", "hessian_vector_product", "inlet", "no_grad",
+                                "record"}, \
     "E1: no op is left out: what is not in the list makes, follows or checks the tape"
 assert errors[worst] < 1e-6, "E1: every op's gradient is that of differences to 1e-6"
 
@@ -122,16 +125,20 @@ def gradient_as_written(x: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarr
 
 def differences(f: Callable[[np.ndarray], float], w: np.ndarray, h: float = 1e-3) -> np.ndarray:
     """The gradient of f at w [n] by central differences of fourth order."""
-    return np.array([(8 * (f(w + d) - f(w - d)) - f(w + 2 * d) + f(w - 2 * d)) / (12 * h) for d in h * np.eye(len(w))])
+    return np.array([(8 * (f(w + d) - f(w - d)) - f(w + 2 * d) + f(w - 2 * d)) / (12 * h) for d in h
+                     * np.eye(len(w))])
 
 
 written = gradient_as_written(X, Y, outputs)
 numeric = differences(lambda w: float(sample_loss(1 / (1 + np.exp(-X @ w)), Y).mean()), theta.data[:, 0])
 backward(risk(X, Y))
 assert theta.grad is not None
-lesson.table(("∂L/∂θ", "1", "2", "3"), *((name, *(f"{value:.15f}" for value in gradient)) for name, gradient in (
+lesson.table(("∂L/∂θ", "1", "2", "3"), *((name, *(f"{value:.15f}" for value in gradient)) for name,
+                                         gradient in (
     ("differences", numeric), ("F15 as written", written), ("autograd", theta.grad[:, 0]))))
-assert abs(written - numeric).max() < 1e-8, "F15: the gradient as written is that of differences, sign included"
+assert abs(written - numeric).max() < 1e-8, (
+    "F15: the gradient as written is that of differences, sign included"
+)
 assert abs(theta.grad[:, 0] - written).max() < 1e-14, "E1: autograd finds F15 by itself"
 shorter = ((outputs - Y)[:, None] * X).mean(axis=0)
 assert abs(shorter - written).max() < 1e-14, "F15: for a sigmoid it is the mean of (p - y) x"
@@ -167,18 +174,25 @@ unusable = GRID[~np.logical_and.reduce(finite)]
 low, high = unusable[unusable < 0].max(), unusable[unusable > 0].min()
 forty = np.array([40.0])
 lesson.say("3 · one sample with z = 40")
-lesson.table(("y", "as written", "from the logit"), (0, float(naive(forty, 0.0)[0][0]), float(stable(forty, 0.0)[0][0])),
+lesson.table(("y", "as written", "from the logit"),
+             (0, float(naive(forty, 0.0)[0][0]), float(stable(forty, 0.0)[0][0])),
              (1, float(naive(forty, 1.0)[0][0]), float(stable(forty, 1.0)[0][0])))
 lesson.say(f"as written, loss or gradient are not finite for z >= {high:g} and for z <= {low:g}", "")
-assert naive(forty, 0.0)[0] == np.inf and stable(forty, 0.0)[0] == 40, "F13: y = 0, z = 40 is inf as written, 40 from the logit"
-assert np.isnan(naive(forty, 1.0)[0]) and f"{stable(forty, 1.0)[0][0]:.0e}" == "4e-18", "F13: y = 1, z = 40 is NaN, and 4e-18"
+assert naive(forty, 0.0)[0] == np.inf and stable(forty, 0.0)[0] == 40, (
+    "F13: y = 0, z = 40 is inf as written, 40 from the logit"
+)
+assert np.isnan(naive(forty, 1.0)[0]) and f"{stable(forty, 1.0)[0][0]:.0e}" == "4e-18", (
+    "F13: y = 1, z = 40 is NaN, and 4e-18"
+)
 assert (high, low) == (36.75, -710) and unusable.size == ((GRID >= high) | (GRID <= low)).sum(), \
     "F12 F15: with p of 0 or 1, as written nothing is finite from z = 36.75 up and -710 down"
-assert all(np.isfinite(stable(GRID, y)).all() for y in (0.0, 1.0)), "F12: from the logit every z has a loss and a gradient"
+assert all(np.isfinite(stable(GRID, y)).all()
+           for y in (0.0, 1.0)), "F12: from the logit every z has a loss and a gradient"
 near = abs(GRID) < 16
 for y in (0.0, 1.0):
     for one, other in zip(naive(GRID[near], y), stable(GRID[near], y), strict=True):
-        assert np.allclose(one, other, rtol=1e-7, atol=1e-9), "F13 F14 F15: where both can be computed they are one"
+        assert np.allclose(one, other, rtol=1e-7,
+                           atol=1e-9), "F13 F14 F15: where both can be computed they are one"
 
 # %% [markdown]
 # ## 4 · Two logits are one
@@ -192,7 +206,8 @@ labels = stream(3, "labels").integers(2, size=200)
 by_softmax = ag.cross_entropy(Tensor(two), labels).item()
 gap = two[:, 1] - two[:, 0]
 by_formula = float(np.mean(np.where(labels == 1, stable(gap, 1.0)[0], stable(gap, 0.0)[0])))
-lesson.say(f"4 · cross-entropy of two logits {by_softmax:.12f}, F13 of their difference {by_formula:.12f}", "")
+lesson.say(f"4 · cross-entropy of two logits {by_softmax:.12f}, F13 of their difference {by_formula:.12f}",
+           "")
 assert abs(by_softmax - by_formula) < 1e-14, "F24: cross-entropy of two logits is F13 of their difference"
 assert not ((two >= 0) & (two <= 1)).all(), "F12: logits are not in [0, 1]"
 
@@ -207,7 +222,9 @@ assert not ((two >= 0) & (two <= 1)).all(), "F12: logits are not in [0, 1]"
 
 # %%
 def descend(slope, start: np.ndarray, eta: float, limit: int) -> tuple[np.ndarray, int]:
-    """Gradient descent until the gradient is smaller than 1e-10 or has grown beyond 1e12; where it ended, after how many."""
+    """Gradient descent until the gradient is smaller than 1e-10 or has grown beyond 1e12; where it ended,
+    after how many.
+    """
     w = start.copy()
     for step in range(limit):
         g = slope(w)
@@ -220,8 +237,11 @@ def descend(slope, start: np.ndarray, eta: float, limit: int) -> tuple[np.ndarra
 BEND = np.array([100.0, 1.0])
 ends = {eta: descend(lambda w: BEND * w, np.ones(2), eta, 5000) for eta in (0.03, 0.019)}
 lesson.say("5 · gradient descent on (100 a^2 + b^2) / 2, from (1, 1)")
-lesson.table(("eta", "steps", "ends at"), *((eta, steps, np.array2string(w, precision=2)) for eta, (w, steps) in ends.items()))
-assert abs(ends[0.03][0]).max() > 1e9 and abs(ends[0.019][0]).max() < 1e-9, "F16: it converges below 2/100 and diverges above"
+lesson.table(("eta", "steps", "ends at"), *((eta, steps, np.array2string(w, precision=2)) for eta,
+                                            (w, steps) in ends.items()))
+assert abs(ends[0.03][0]).max() > 1e9 and abs(ends[0.019][0]).max() < 1e-9, (
+    "F16: it converges below 2/100 and diverges above"
+)
 
 
 def slope_of_risk(w: np.ndarray) -> np.ndarray:
@@ -231,9 +251,10 @@ def slope_of_risk(w: np.ndarray) -> np.ndarray:
     return theta.grad[:, 0]
 
 
-bound = float(np.linalg.eigvalsh(X.T @ X / N).max()) / 4            # p (1 - p) <= 1/4: no Hessian of F14 bends more
+bound = float(np.linalg.eigvalsh(X.T @ X / N).max()) / 4  # p (1 - p) <= 1/4: no Hessian of F14 bends more
 found, steps = descend(slope_of_risk, theta.data[:, 0], 1 / bound, 5000)
-lesson.say(f"F14 bends by at most {bound:.3f}; with a step of 1 / {bound:.3f} its gradient is below 1e-10 after {steps} steps", "")
+lesson.say(f"F14 bends by at most {bound:.3f}; with a step of 1 / {bound:.3f} its gradient is below 1e-10 "
+           f"after {steps} steps", "")
 assert steps < 5000, "A27: loss, gradient, update, with a small step and a rule to stop: it ends"
 assert np.linalg.norm(slope_of_risk(found)) < 1e-10, "F16: the rule to stop is a small gradient"
 
@@ -242,7 +263,7 @@ assert np.linalg.norm(slope_of_risk(found)) < 1e-10, "F16: the rule to stop is a
 #
 # Train for an epoch, evaluate on a development set (验证集) after each, read the test set once at the end (A28): that order
 # is right. Its `evaluate` (5.2) is not. It calls the model without labels and then asks for `outputs.loss`, which the library
-# leaves at None (R19). `subjects/texts.py` has a model with the same manners: one transformer block that tells which of two
+# leaves at None (R19). `support/texts.py` has a model with the same manners: one transformer block that tells which of two
 # Markov chains wrote a text. The repaired `evaluate` computes the loss from the logits, and gives every sample the same weight.
 
 # %%
@@ -272,7 +293,9 @@ def evaluate(model: TextClassifier, dataloader: list[Labelled]) -> tuple[float, 
 
 
 def train(lr: float) -> tuple[TextClassifier, list[tuple[float, float]], float]:
-    """After EPOCHS: the model, (loss, accuracy) on the development set after each epoch, and how far a weight moved at most."""
+    """After EPOCHS: the model, (loss, accuracy) on the development set after each epoch, and how far a weight
+    moved at most.
+    """
     model = TextClassifier()
     flat = Flat(model.parameters())
     optimizer, start, history = Adam(flat), flat.data.copy(), []
@@ -291,14 +314,21 @@ model, history, moved = train(3e-3)
 stopped = refusal(lambda: evaluate_as_written(model, batches(dev_set)))
 no_data = refusal(lambda: evaluate_as_written(model, ...))
 lesson.say("6 · evaluate() as written: " + stopped, "    with test_dataloader = ...: " + no_data, "")
-assert stopped == "AttributeError: 'NoneType' object has no attribute 'item'", "C8: evaluate() asks None for its value"
+assert stopped == "AttributeError: 'NoneType' object has no attribute 'item'", (
+    "C8: evaluate() asks None for its value"
+)
 assert "TypeError: 'ellipsis'" in no_data, "C8: nor can one go through the data set `...`"
 test_loss, test_accuracy = evaluate(model, batches(test_set))
-lesson.table(("epoch", "development loss", "accuracy"), *((epoch, *values) for epoch, values in enumerate(history, 1)),
+lesson.table(("epoch", "development loss", "accuracy"),
+             *((epoch, *values) for epoch, values in enumerate(history, 1)),
              ("test, once", test_loss, test_accuracy))
 whole = ag.cross_entropy(model(dev_set[0]).logits, dev_set[1]).item()
-assert abs(evaluate(model, batches(dev_set))[0] - whole) < 1e-14, "C8: repaired, the loss does not depend on the batches"
-assert history[-1][0] < history[0][0] and test_accuracy > 0.75, "A28: an epoch, the development set; at the end, the test set"
+assert abs(evaluate(model, batches(dev_set))[0] - whole) < 1e-14, (
+    "C8: repaired, the loss does not depend on the batches"
+)
+assert history[-1][0] < history[0][0] and test_accuracy > 0.75, (
+    "A28: an epoch, the development set; at the end, the test set"
+)
 
 # %% [markdown]
 # 003 trains with a rate of 2e-5, 2 labels, 5 epochs and batches of 16: usual values (N42), *for fine-tuning*. Adam moves a
@@ -311,7 +341,9 @@ _, tiny_history, tiny_moved = train(2e-5)
 steps_taken = EPOCHS * len(batches(train_set, BATCH))
 lesson.table(("rate", "a weight moves at most", "development loss", "accuracy"), (3e-3, moved, *history[-1]),
              (2e-5, tiny_moved, *tiny_history[-1]))
-assert tiny_moved < 2 * steps_taken * 2e-5 < 0.02 / 4, "N42: at 2e-5 no weight moves by a fourth of its first deviation"
+assert tiny_moved < 2 * steps_taken * 2e-5 < 0.02 / 4, (
+    "N42: at 2e-5 no weight moves by a fourth of its first deviation"
+)
 stays, falls = (abs(end[-1][0] - math.log(2)) for end in (tiny_history, history))
 assert stays < 0.01 < falls, "N42: from scratch 2e-5 leaves the loss at ln 2"
 

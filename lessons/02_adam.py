@@ -25,21 +25,21 @@
 from collections.abc import Callable
 
 import numpy as np
-from common import Lesson
+from minipar.lessons.plots.adam import draw_adam
+from minipar.lessons.support.lesson import Lesson
 
 from minipar import autograd as ag
 from minipar.autograd import Tensor, backward
 from minipar.nn import Parameter, Start
 from minipar.optim import SGD, Adagrad, Adam, AdamW, Flat, Optimizer, constant, warm_up
-from minipar.plots.lessons.adam import draw_adam
 from minipar.rng import stream
 
 lesson = Lesson("02_adam", ranks=1)
 MakeOptimizer = Callable[[Flat], Optimizer]
 
 
-def run(make: MakeOptimizer, loss: Callable[[Tensor, int], Tensor], start: np.ndarray, lr: Callable[[int], float],
-        steps: int) -> np.ndarray:
+def run(make: MakeOptimizer, loss: Callable[[Tensor, int], Tensor], start: np.ndarray,
+        lr: Callable[[int], float], steps: int) -> np.ndarray:
     """Every place that the weights visit [steps + 1, ...], from `start`; loss(weights, step) is a scalar."""
     w = Parameter("w", start.shape, Start())
     w.data = start.astype(np.float64)
@@ -74,12 +74,16 @@ def first_step(make: MakeOptimizer, gradient: np.ndarray) -> np.ndarray:
     return places[0] - places[1]
 
 
-first = {"F11 as written (SGD)": first_step(SGD, G), "Adam": first_step(Adam, G), "Adagrad": first_step(Adagrad, G)}
+first = {"F11 as written (SGD)": first_step(SGD, G), "Adam": first_step(Adam, G),
+         "Adagrad": first_step(Adagrad, G)}
 lesson.say("1 · the first step for gradients 100, 1 and 0.01, learning rate 0.1")
 lesson.table(("optimizer", "100", "1", "0.01"), *((name, *map(float, step)) for name, step in first.items()))
-assert np.allclose(first["F11 as written (SGD)"], [10, 0.1, 0.001], 1e-14, 0), "F11 E9: gradient descent steps 10, .1, .001"
-assert np.allclose(first["Adam"], [0.1, 0.1, 0.1], rtol=2e-6), "F11 E7: Adam steps .1, .1, .1: the rate, whatever the gradient"
-assert np.allclose(first["Adagrad"], 0.1 * np.sign(G), rtol=1e-7), "E10: Adagrad's first step is the rate times the sign"
+assert np.allclose(first["F11 as written (SGD)"], [10, 0.1, 0.001], 1e-14,
+                   0), "F11 E9: gradient descent steps 10, .1, .001"
+assert np.allclose(first["Adam"], [0.1, 0.1, 0.1],
+                   rtol=2e-6), "F11 E7: Adam steps .1, .1, .1: the rate, whatever the gradient"
+assert np.allclose(first["Adagrad"], 0.1 * np.sign(G),
+                   rtol=1e-7), "E10: Adagrad's first step is the rate times the sign"
 
 # %% [markdown]
 # ## 2 · Adam by hand
@@ -96,8 +100,8 @@ assert np.allclose(first["Adagrad"], 0.1 * np.sign(G), rtol=1e-7), "E10: Adagrad
 # **Break it on purpose:** leave the correction of m out of the line below. Which θ do you get, and which line stops you?
 
 # %%
-def adam_by_hand(gradients: np.ndarray, theta: np.ndarray, eta: float, beta1: float = 0.9, beta2: float = 0.999,
-                 eps: float = 1e-8) -> np.ndarray:
+def adam_by_hand(gradients: np.ndarray, theta: np.ndarray, eta: float, beta1: float = 0.9,
+                 beta2: float = 0.999, eps: float = 1e-8) -> np.ndarray:
     """The formulas of the first cell, letter by letter: every θ after the first."""
     m, v, places = np.zeros_like(theta), np.zeros_like(theta), []
     for t, g in enumerate(gradients, 1):
@@ -116,13 +120,18 @@ assert np.allclose(minipars, by_hand, rtol=1e-12, atol=0), "E7: minipar's Adam t
 
 noise = stream(0, "gradients").normal(size=(300, 5)) * 10.0 ** np.arange(-2, 3)
 many = run(Adam, lambda w, step: ag.sum(w * Tensor(noise[step])), np.zeros(5), constant(0.01), 300)[1:]
-assert np.allclose(many, adam_by_hand(noise, np.zeros(5), 0.01), rtol=1e-9, atol=1e-12), "E7: and 300 with random gradients"
-larger = run(Adam, lambda w, step: ag.sum(w * Tensor(1000 * noise[step])), np.zeros(5), constant(0.01), 300)[1:]
-assert abs(larger - many).max() < 1e-4, "E7: a gradient 1000 times too large changes nothing: Adam hides wrong scales"
+assert np.allclose(many, adam_by_hand(noise, np.zeros(5), 0.01), rtol=1e-9,
+                   atol=1e-12), "E7: and 300 with random gradients"
+larger = run(Adam, lambda w, step: ag.sum(w * Tensor(1000 * noise[step])), np.zeros(5), constant(0.01),
+             300)[1:]
+assert abs(larger - many).max() < 1e-4, (
+    "E7: a gradient 1000 times too large changes nothing: Adam hides wrong scales"
+)
 
 squares = np.cumsum(noise**2, axis=0)
 adagrad = run(Adagrad, lambda w, step: ag.sum(w * Tensor(noise[step])), np.zeros(5), constant(0.01), 300)[1:]
-assert np.allclose(adagrad, -np.cumsum(0.01 * noise / np.sqrt(squares), axis=0), rtol=1e-6), "E10: Adagrad sums all squares"
+assert np.allclose(adagrad, -np.cumsum(0.01 * noise / np.sqrt(squares), axis=0),
+                   rtol=1e-6), "E10: Adagrad sums all squares"
 
 # %% [markdown]
 # ## 3 · An ill-conditioned bowl
@@ -145,7 +154,8 @@ def bowl_losses(places: np.ndarray) -> np.ndarray:
 
 
 paths = {name: run(make, bowl, np.ones(2), constant(rate), 200) for name, make, rate in (
-    ("SGD 0.03", SGD, 0.03), ("SGD 0.019", SGD, 0.019), ("Adam 0.03", Adam, 0.03), ("Adagrad 0.3", Adagrad, 0.3),
+    ("SGD 0.03", SGD, 0.03), ("SGD 0.019", SGD, 0.019), ("Adam 0.03", Adam, 0.03),
+    ("Adagrad 0.3", Adagrad, 0.3),
     ("SGD 0.0021, momentum 0.9", lambda flat: SGD(flat, momentum=0.9), 0.0021))}
 final = {name: float(bowl_losses(places)[-1]) for name, places in paths.items()}
 lesson.say("3 · (100 a^2 + b^2) / 2 after 200 steps from (1, 1)")
@@ -166,13 +176,20 @@ assert below < 1 < above, "E9: gradient descent converges below 2/lambda_max = .
 
 # %%
 def decayed(make: MakeOptimizer) -> float:
-    places = run(make, lambda w, step: ag.sum(w * 0.0), np.ones((1, 1)), constant(1e-3), 1)     # a matrix: vectors do not decay
+    # a matrix: vectors do not decay
+    places = run(make, lambda w, step: ag.sum(w * 0.0), np.ones((1, 1)), constant(1e-3), 1)
     return float(places[0, 0, 0] - places[1, 0, 0])
 
 
-l2, decoupled = decayed(lambda flat: Adam(flat, weight_decay=0.1)), decayed(lambda flat: AdamW(flat, weight_decay=0.1))
-lesson.say(f"4 · a weight without a gradient moves by {l2:.1e} with Adam and L2, by {decoupled:.1e} with AdamW", "")
-assert abs(l2 - 1e-3) < 1e-9, "E8: with L2 Adam moves the weight by the whole rate, 1.0e-3, whatever the decay"
+l2, decoupled = (
+    decayed(lambda flat: Adam(flat, weight_decay=0.1)),
+    decayed(lambda flat: AdamW(flat, weight_decay=0.1)),
+)
+lesson.say(f"4 · a weight without a gradient moves by {l2:.1e} with Adam and L2, by {decoupled:.1e} with "
+           "AdamW", "")
+assert abs(l2 - 1e-3) < 1e-9, (
+    "E8: with L2 Adam moves the weight by the whole rate, 1.0e-3, whatever the decay"
+)
 assert abs(decoupled - 1e-4) < 1e-16, "E8: AdamW moves it by lr wd w = 1.0e-4, exactly"
 
 # %% [markdown]
@@ -194,7 +211,8 @@ factors = [linear_with_warm_up(10, 100)(step) for step in (0, 5, 10, 55, 100)]
 ours = [warm_up(constant(1.0), 9)(step) for step in range(9)]
 lesson.say(f"5 · factors at steps 0, 5, 10, 55, 100: {factors}", "")
 assert factors == [0, 0.5, 1, 0.5, 0], "E11: the factors are 0, .5, 1, .5, 0"
-assert np.allclose(ours, [linear_with_warm_up(10, 100)(step + 1) for step in range(9)]), "E11: minipar's is one step ahead"
+assert np.allclose(ours, [linear_with_warm_up(10, 100)(step + 1)
+                          for step in range(9)]), "E11: minipar's is one step ahead"
 
 # %% [markdown]
 # ## 6 · The picture

@@ -24,9 +24,11 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from common import Lesson
+from minipar.lessons.plots.memory_ledger import draw_memory_ledger
+from minipar.lessons.support.allocation import allocation
+from minipar.lessons.support.lesson import Lesson
+from minipar.lessons.support.memory_pool import chain, extent, most_alive, place
 
-from minipar.allocation import allocation
 from minipar.autograd import Tensor
 from minipar.compress.prune.sparse import csr_bytes
 from minipar.config import Layout, ModelConfig, TrainConfig
@@ -34,9 +36,7 @@ from minipar.nn import GPT
 from minipar.nn.counts import computed_pairs, parameter_count, parameter_counts, training_flops
 from minipar.optim import Adam, Flat
 from minipar.plan.activations import published, tape
-from minipar.plan.memory import FLOAT32_ADAM, MIXED_ADAM, Memory, state, training_memory
-from minipar.plan.pool import chain, extent, most_alive, place
-from minipar.plots.lessons.memory_ledger import draw_memory_ledger
+from minipar.plan.memory import FLOAT32_ADAM, MIXED_ADAM, MemoryLedger, state, training_memory
 from minipar.rng import stream
 
 lesson = Lesson("04_memory_ledger", ranks=1)
@@ -68,22 +68,25 @@ def forward(model: GPT, samples: int) -> Tensor:
     return model.loss(text[:, :-1], text[:, 1:])
 
 
-forward(GPT(TOY), 1)                                                # what is made once and kept: masks, rows of ones
+forward(GPT(TOY), 1)  # what is made once and kept: masks, rows of ones
 with allocation() as used:
     model = GPT(TOY)
     weights = used.now
-    flat = Flat(model.parameters())                                 # the weights move into one array; gradients get another
+    flat = Flat(model.parameters())  # the weights move into one array; gradients get another
     gradients = used.now - weights
     optimizer = Adam(flat)
     moments = sum(array.nbytes for array in optimizer.state.values())
     before = used.now
     loss = forward(model, SAMPLES)
-    measured = Memory(weights, gradients, moments, used.now - before)
+    measured = MemoryLedger(weights, gradients, moments, used.now - before)
 expected = training_memory(TOY, TrainConfig(batch=SAMPLES, optimizer="adam"), Layout(), 0, computed_pairs)
 lesson.say(f"1 · a GPT of {parameter_count(TOY):,} weights, {SAMPLES} samples of {TOY.context} tokens: bytes")
 lesson.table(("line", "allocated", "from the sizes"),
-             *((line, f"{value:,}", f"{getattr(expected, line):,}") for line, value in vars(measured).items()))
-assert measured == expected, "N60: weights, gradients, optimiser and activations are what is allocated, to the byte"
+             *((line, f"{value:,}", f"{getattr(expected, line):,}") for line,
+               value in vars(measured).items()))
+assert measured == expected, (
+    "N60: weights, gradients, optimiser and activations are what is allocated, to the byte"
+)
 assert MIXED_ADAM.optimizer / MIXED_ADAM.total == 12 / 16 and expected.optimizer == 2 * expected.weights, \
     "N60: 004 leaves out the optimiser, which has 12 of 16 bytes per weight in mixed precision"
 
@@ -103,8 +106,11 @@ by_formula = float(published(TOY.layers, TOY.width, TOY.heads, TOY.context, SAMP
 inside = sum(kinds.values()) - kinds["logits"] - kinds["tokens"]
 lesson.say("    the activations, by what they are")
 lesson.table(("kind", "bytes"), *((kind, f"{nbytes:,}") for kind, nbytes in kinds.items()))
-lesson.say(f"    without logits and tokens {inside:,} bytes; the published formula gives {by_formula:,.0f}", "")
-assert inside < by_formula, "a tape that keeps one array of scores is smaller than the formula's, which keeps three"
+lesson.say(f"    without logits and tokens {inside:,} bytes; the published formula gives {by_formula:,.0f}",
+           "")
+assert inside < by_formula, (
+    "a tape that keeps one array of scores is smaller than the formula's, which keeps three"
+)
 
 # %% [markdown]
 # ## 2 · How many weights?
@@ -119,7 +125,9 @@ GPT3 = ModelConfig(vocabulary=50257, context=2048, layers=96, heads=96, width=12
 
 
 def bert(vocabulary: int, L: int, D: int, F: int, positions: int = 512) -> int:
-    """Weights of a BERT: embeddings of tokens, places and segments, blocks, LayerNorms with biases, a pooling layer."""
+    """Weights of a BERT: embeddings of tokens, places and segments, blocks, LayerNorms with biases, a pooling
+    layer.
+    """
     norm, linear = 2 * D, lambda inputs, outputs: (inputs + 1) * outputs
     block = 4 * linear(D, D) + linear(D, F) + linear(F, D) + 2 * norm
     return (vocabulary + positions + 2) * D + norm + L * block + linear(D, D)
@@ -127,18 +135,21 @@ def bert(vocabulary: int, L: int, D: int, F: int, positions: int = 512) -> int:
 
 BERTS = {"base, cased": bert(28996, 12, 768, 3072), "base, uncased": bert(30522, 12, 768, 3072),
          "large, uncased": bert(30522, 24, 1024, 4096)}
-matrices = sum(count for kind, count in parameter_counts(replace(GPT3, bias=False)).items() if kind != "norms")
+matrices = sum(count for kind, count in parameter_counts(replace(GPT3, bias=False)).items()
+               if kind != "norms")
 earlier = {"GPT-1": 117e6, "GPT-2": 1.5e9, "Megatron-LM": 8.3e9, "Turing-NLG": 17e9}
 lesson.say("2 · weights")
 lesson.table(("model", "weights"), *((f"BERT {name}", f"{count:,}") for name, count in BERTS.items()),
              ("GPT-3, blocks and embeddings", f"{matrices:,}"),
              ("GPT-3 with all biases and LayerNorms", f"{parameter_count(GPT3):,}"),
              *((f"175e9 is {name} times", f"{175e9 / count:.0f}") for name, count in earlier.items()))
-assert list(BERTS.values()) == [108_310_272, 109_482_240, 335_141_888], "N9: BERT's sizes, of which base is 000's 1e8"
+assert list(BERTS.values()) == [108_310_272, 109_482_240,
+                                335_141_888], "N9: BERT's sizes, of which base is 000's 1e8"
 assert matrices == 12 * 96 * 12288**2 + (50257 + 2048) * 12288, "N20: 12 L D^2 and the embeddings"
 assert f"{matrices / 1e9:.2f}" == "174.59" and round(parameter_count(GPT3) / 1e9) == 175, \
     "N20 E16: GPT-3 from its config has 174.59e9 weights in matrices, 174.60e9 in all: 175e9 is right"
-assert [round(175e9 / count) for count in earlier.values()] == [1496, 117, 21, 10], "N21: how much larger GPT-3 is"
+assert [round(175e9 / count) for count in earlier.values()] == [1496, 117, 21,
+                                                                10], "N21: how much larger GPT-3 is"
 assert round(math.log10(175e9 / 1.5e9), 1) == 2.1 and round(math.log10(175e9 / 17e9), 1) == 1.0, \
     "N21: 2.1 orders above GPT-2 and 1.0 above Turing-NLG, not several (R23)"
 
@@ -163,19 +174,29 @@ lesson.table(("weights", "loaded", "trained by Adam", "activations, 16 x 128", "
              ("1e8", case.weights / GB, case.total / GB, short / GB, long / GB),
              ("5e7", pruned.weights / GB, pruned.total / GB, "the same", "the same"))
 assert FLOAT32_ADAM.total == MIXED_ADAM.total == 16, "both precisions keep 16 bytes per weight (R12)"
-assert (case.weights / GB, case.total / GB) == (0.40, 1.60), "N9: 0.40 GB to load, 1.60 GB to train: it fits (R20)"
-assert f"{short / GB:.1f} {long / GB:.1f}" == "1.7 11.2", "N9: what grows large are activations, 1.7 and 11.2 GB"
+assert (case.weights / GB, case.total
+        / GB) == (0.40, 1.60), "N9: 0.40 GB to load, 1.60 GB to train: it fits (R20)"
+assert f"{short / GB:.1f} {long / GB:.1f}" == "1.7 11.2", (
+    "N9: what grows large are activations, 1.7 and 11.2 GB"
+)
 assert (pruned.weights / GB, pruned.total / GB) == (0.20, 0.80) and case.total - pruned.total == 0.8 * GB, \
     "N10: pruning to half saves 0.8 GB of state, and no activation"
 dense = 1024 * 1024 * 4
 assert f"{dense / 2**20:.2f} {csr_bytes((1024, 1024), 1024 * 1024 // 2) / 2**20:.2f}" == "4.00 4.00", \
     "N10: half of the weights zero saves nothing: 4.00 MiB dense, 4.00 MiB as CSR"
-assert case.total + long < GPU / 6, "A5: nothing has to be pruned, let alone split: state and activations are a sixth of 80 GB"
+assert case.total + long < GPU / 6, (
+    "A5: nothing has to be pruned, let alone split: state and activations are a sixth of 80 GB"
+)
 sizes = [10**9, 10**11]
-assert [2 * n // GB for n in sizes] == [2, 200] and [state(n, MIXED_ADAM).total // GB for n in sizes] == [16, 1600], \
+assert [2 * n // GB for n in sizes] == [2, 200] and [state(n, MIXED_ADAM).total // GB for n in sizes] == [
+    16,
+    1600,
+], (
     "N1: 1e9 to 1e11 weights are 2 to 200 GB in 16 bits and 16 GB to 1.6 TB in training: no one number says 'large'"
+)
 whole = state(175 * 10**9, MIXED_ADAM)
-assert whole.weights == 350 * GB and math.ceil(whole.weights / GPU) == 5 and math.ceil(whole.total / GPU) == 35, \
+assert whole.weights == 350 * GB and math.ceil(whole.weights
+                                               / GPU) == 5 and math.ceil(whole.total / GPU) == 35, \
     "N2: 175e9 weights are 350 GB: 5 devices of 80 GB to hold them, 35 to train"
 
 # %% [markdown]
@@ -188,7 +209,7 @@ assert whole.weights == 350 * GB and math.ceil(whole.weights / GPU) == 5 and mat
 # **Predict:** data parallelism over 8 devices. Which of the four lines gets smaller?
 
 # %%
-L, D, HEADS, T = 32, 4096, 32, 2048                                 # GPT-3 6.7B (Brown et al. 2020, table 2.1)
+L, D, HEADS, T = 32, 4096, 32, 2048  # GPT-3 6.7B (Brown et al. 2020, table 2.1)
 N = parameter_count(ModelConfig(vocabulary=50257, context=T, layers=L, heads=HEADS, width=D))
 
 
@@ -206,11 +227,11 @@ ledger = {
     "data parallel and ZeRO-2": replace(state(N, MIXED_ADAM, zero=2, dp=8), activations=activations(1)),
     "data parallel and ZeRO-3": replace(state(N, MIXED_ADAM, zero=3, dp=8), activations=activations(1)),
     "tensor parallel, 8 ranks": replace(state(N, MIXED_ADAM, parts=8), activations=activations(8, tp=8)),
-    "8-bit weights, inference": Memory(N, 0, 0),
+    "8-bit weights, inference": MemoryLedger(N, 0, 0),
 }
 
 
-def changed(one: Memory, other: Memory) -> set[str]:
+def changed(one: MemoryLedger, other: MemoryLedger) -> set[str]:
     return {line for line, value in vars(one).items() if value != getattr(other, line)}
 
 
@@ -219,23 +240,28 @@ lesson.table(("technique", *vars(mixed), "total"),
              *((name, *(f"{value / GB:.1f}" for value in (*vars(memory).values(), memory.total)))
                for name, memory in ledger.items()))
 whole_batch, rows = ledger["mixed precision"], list(ledger.values())
-assert sum(vars(state(N, FLOAT32_ADAM)).values()) == mixed.total and activations(8) * 2 == activations(8, itemsize=4), \
-    "A18: mixed precision halves activations, and leaves the sum of the other three lines as it was"
-assert changed(ledger["accumulation, 8 pieces"], whole_batch) == {"activations"}, "A18: accumulation changes activations alone"
+assert sum(vars(state(N, FLOAT32_ADAM)).values()) == mixed.total and activations(8) * 2 == activations(
+    8, itemsize=4
+), "A18: mixed precision halves activations, and leaves the sum of the other three lines as it was"
+assert changed(ledger["accumulation, 8 pieces"],
+               whole_batch) == {"activations"}, "A18: accumulation changes activations alone"
 assert changed(ledger["data parallel, 8 ranks"], whole_batch) == {"activations"}, \
     "A18 N34: data parallelism shares the batch, so activations, and none of the state"
-assert [changed(one, other) for one, other in pairwise(rows[3:7])] == [{"optimizer"}, {"gradients"}, {"weights"}], \
+assert [changed(one, other) for one,
+        other in pairwise(rows[3:7])] == [{"optimizer"}, {"gradients"}, {"weights"}], \
     "A18 N34: ZeRO shares one line of the state after the other"
-assert changed(ledger["tensor parallel, 8 ranks"], whole_batch) == set(vars(mixed)), "A18: tensor parallelism shares all four"
+assert changed(ledger["tensor parallel, 8 ranks"],
+               whole_batch) == set(vars(mixed)), "A18: tensor parallelism shares all four"
 
 # And the trainings of minipar, whose ledger was held against what is allocated in section 1:
 batch = TrainConfig(batch=8, optimizer="adam")
 own = {name: training_memory(TOY, train, layout, 0, computed_pairs) for name, train, layout in (
-    ("whole", batch, Layout()), ("pieces", replace(batch, micro_batches=8), Layout()), ("data", batch, Layout(dp=8)),
-    ("tensor", batch, Layout(tp=4)))}
+    ("whole", batch, Layout()), ("pieces", replace(batch, micro_batches=8), Layout()),
+    ("data", batch, Layout(dp=8)), ("tensor", batch, Layout(tp=4)))}
 assert changed(own["pieces"], own["whole"]) == changed(own["data"], own["whole"]) == {"activations"}, \
     "A18 N34: minipar's accumulation and data parallelism change activations alone, too"
-assert all(part < whole for part, whole in zip(vars(own["tensor"]).values(), vars(own["whole"]).values(), strict=True)), \
+assert all(part < whole for part, whole in zip(vars(own["tensor"]).values(), vars(own["whole"]).values(),
+                                               strict=True)), \
     "A18: minipar's tensor parallelism has less of all four lines on each rank"
 
 # %% [markdown]
@@ -247,13 +273,18 @@ BIG = 7_500_000_000
 RANKS = [1, 2, 4, 8, 16, 32, 64]
 shares = {
     "data parallel": {p: state(BIG, MIXED_ADAM, dp=p).total for p in RANKS},
-    **{f"ZeRO-{stage}": {p: state(BIG, MIXED_ADAM, zero=stage, dp=p).total for p in RANKS} for stage in (1, 2, 3)},
+    **{f"ZeRO-{stage}": {p: state(BIG, MIXED_ADAM, zero=stage, dp=p).total for p in RANKS}
+       for stage in (1, 2, 3)},
 }
 grid = state(BIG, MIXED_ADAM, parts=8 * 8).total
 lesson.say("    7.5e9 weights: GB of state per rank")
-lesson.table(("", *RANKS), *((name, *(f"{nbytes / GB:.3g}" for nbytes in row.values())) for name, row in shares.items()))
-assert set(shares["data parallel"].values()) == {120 * GB}, "N34: plain data parallelism keeps 120 GB on every rank, whatever p"
-assert [f"{shares[f'ZeRO-{stage}'][64] / GB:.3g}" for stage in (1, 2, 3)] == ["31.4", "16.6", "1.88"], "N34: ZeRO on 64 ranks"
+lesson.table(("", *RANKS), *((name, *(f"{nbytes / GB:.3g}" for nbytes in row.values())) for name,
+                             row in shares.items()))
+assert set(shares["data parallel"].values()) == {120 * GB}, (
+    "N34: plain data parallelism keeps 120 GB on every rank, whatever p"
+)
+assert [f"{shares[f'ZeRO-{stage}'][64] / GB:.3g}"
+        for stage in (1, 2, 3)] == ["31.4", "16.6", "1.88"], "N34: ZeRO on 64 ranks"
 assert f"{grid / GB:.3g}" == "1.88", "N34: 8-way tensor and 8-way pipeline parallelism share as ZeRO-3 does"
 
 # %% [markdown]
@@ -274,14 +305,18 @@ def training(weights: float, tokens: float) -> tuple[float, float, float]:
 
 flops, days, energy = training(175e9, 300e9)
 counted = sum(training_flops(GPT3, 1, 2048).values()) / 2048
-lesson.say(f"5 · GPT-3, 300e9 tokens: {flops:.3g} FLOPs; {days:,.0f} days of one device, {days / 1024:.1f} of 1024; "
+lesson.say(f"5 · GPT-3, 300e9 tokens: {flops:.3g} FLOPs; {days:,.0f} days of one device, {days / 1024:.1f} "
+           "of 1024; "
            f"{energy:.0f} MWh",
-           f"    (counted product by product, attention included: {counted / (6 * 175e9):.3f} of 6 N per token)", "")
+           f"    (counted product by product, attention included: {counted / (6 * 175e9):.3f} of 6 N per "
+           "token)", "")
 assert f"{flops:.3g}" == "3.15e+23" and f"{days:.0f}" == "29213", "N59: 29 213 days of one A100"
 assert f"{days / 1024:.1f}" == "28.5", "N59: 28.5 days of 1024 of them: weeks it is"
-assert f"{energy:.0f}" == "280" and math.isclose(training(350e9, 300e9)[2], 2 * energy), \
+assert f"{energy:.0f}" == "280" and math.isclose(training(350e9, 300e9)[2], 2 * energy), (
     "N3: 280 MWh; twice the weights take twice the energy: it rises linearly, not sharply, unless the data grow too"
-assert math.isclose(training(350e9, 600e9)[2], 4 * energy), "N3: twice the weights and twice the tokens take four times as much"
+)
+assert math.isclose(training(350e9, 600e9)[2], 4
+                    * energy), "N3: twice the weights and twice the tokens take four times as much"
 
 # %% [markdown]
 # ## 6 · A pool, planned ahead
@@ -298,16 +333,21 @@ starts = place(arrays)
 block = np.empty(extent(arrays, starts))
 pooled = [block[start : start + size] for start, size in zip(starts, SIZES, strict=True)]
 apart = [np.empty(size) for size in SIZES]
-products = [stream(0, "product", step).normal(size=(after, before)) for step, (before, after) in enumerate(pairwise(SIZES))]
+products = [stream(0, "product", step).normal(size=(after, before)) for step,
+            (before, after) in enumerate(pairwise(SIZES))]
 for places in (pooled, apart):
     places[0][:] = 1
     for product, (source, target) in zip(products, pairwise(places), strict=True):
         np.matmul(product, source, out=target)
 lesson.say(f"6 · arrays of {SIZES}: {sum(SIZES)} apart, {block.size} in a pool, at {starts}", "")
-assert sum(SIZES) == 28 and block.size == 16 == most_alive(arrays), "A47 E48: 28 apart, 16 in a pool, and less is not possible"
+assert sum(SIZES) == 28 and block.size == 16 == most_alive(arrays), (
+    "A47 E48: 28 apart, 16 in a pool, and less is not possible"
+)
 assert np.array_equal(pooled[-1], apart[-1]), "E48: computed in the pool, the result has the same bits"
 kept = [replace(array, dies=len(SIZES)) for array in arrays]        # backward reads every one of them again
-assert most_alive(kept) == 28, "A47: in training all activations wait for backward, and a pool saves none of them"
+assert most_alive(kept) == 28, (
+    "A47: in training all activations wait for backward, and a pool saves none of them"
+)
 
 # %% [markdown]
 # ## The picture

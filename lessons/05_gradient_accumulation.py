@@ -23,16 +23,16 @@
 from collections.abc import Callable
 
 import numpy as np
-from common import Lesson, refusal
+from minipar.lessons.plots.gradient_accumulation import draw_gradient_accumulation
+from minipar.lessons.support.allocation import allocation
+from minipar.lessons.support.lesson import Lesson, refusal
 
-from minipar.allocation import allocation
 from minipar.autograd import Tensor, backward, mean
 from minipar.config import ModelConfig, TrainConfig
 from minipar.nn import GPT, Linear, Parameter, Start
 from minipar.nn.counts import computed_pairs
 from minipar.optim import SGD, Adam, Flat, Optimizer
 from minipar.plan.activations import published, tape
-from minipar.plots.lessons.gradient_accumulation import draw_gradient_accumulation
 from minipar.rng import stream
 
 lesson = Lesson("05_gradient_accumulation", ranks=1)
@@ -90,10 +90,14 @@ uneven = np.split(rows, [6, 12])                                    # 6, 6 and 4
 cuts = {f"{k} of {BATCH // k}": np.split(rows, k) for k in (2, 4, 8, 16)} | {"6, 6 and 4": uneven}
 lesson.say(f"1 · {BATCH} samples in pieces: the gradient against that of the whole batch")
 lesson.table(("pieces", "divided by all tokens", "mean of means, F21"),
-             *((name, apart(accumulated(cut), batch), apart(mean_of_means(cut), batch)) for name, cut in cuts.items()))
-assert all(apart(accumulated(cut), batch) < 1e-12 for cut in cuts.values()), "E38 A9: the pieces add up to the batch, to 1e-12"
-assert all(apart(mean_of_means(np.split(rows, k)), batch) < 1e-12 for k in (2, 4)), "F21: right for pieces of equal size"
-assert apart(mean_of_means(uneven), batch) > 0.01, "F21: wrong, and not by rounding, for 6, 6 and 4: samples must be weighted"
+             *((name, apart(accumulated(cut), batch), apart(mean_of_means(cut), batch)) for name,
+               cut in cuts.items()))
+assert all(apart(accumulated(cut), batch) < 1e-12
+           for cut in cuts.values()), "E38 A9: the pieces add up to the batch, to 1e-12"
+assert all(apart(mean_of_means(np.split(rows, k)), batch) < 1e-12
+           for k in (2, 4)), "F21: right for pieces of equal size"
+assert apart(mean_of_means(uneven),
+             batch) > 0.01, "F21: wrong, and not by rounding, for 6, 6 and 4: samples must be weighted"
 
 # %% [markdown]
 # ## 2 · Sum or mean: a learning rate in disguise
@@ -113,7 +117,9 @@ assert np.allclose(X.T @ X / 16, np.diag(CURVATURES))
 
 
 def descent(divide: bool, make: Callable[[Flat], Optimizer], rate: float = RATE) -> list[float]:
-    """The distance from the best weights, 0, after each step: the gradients of K pieces are summed, or divided by K."""
+    """The distance from the best weights, 0, after each step: the gradients of K pieces are summed, or
+    divided by K.
+    """
     theta = Parameter("theta", (2, 1), Start(mean=1.0))
     theta.initialise(0, np.float64)
     flat = Flat([theta])
@@ -137,12 +143,17 @@ adam_averaged, adam_added = descent(True, Adam, 0.01), descent(False, Adam, 0.01
 adam_apart = max(abs(one - other) for one, other in zip(adam_averaged, adam_added, strict=True))
 limit = 2 / CURVATURES[0]
 lesson.say(f"2 · distance from the minimum after {STEPS} steps, rate {RATE}")
-lesson.table(("", "mean", "sum"), ("SGD", averaged[-1], added[-1]), ("Adam, rate 0.01", adam_averaged[-1], adam_added[-1]),
-             ("SGD's largest rate", limit, limit / K))
-assert f"{averaged[-1]:.4f}" == "0.0028" and f"{added[-1]:.0e}" == "1e+63", "F9: the mean arrives, the sum ends at 1e63 (R9)"
-assert f"{limit:.3f} {limit / K:.3f}" == "1.305 0.326", "F9: rates must stay below 1.305 for the mean, 0.326 for the sum"
+lesson.table(("", "mean", "sum"), ("SGD", averaged[-1], added[-1]),
+             ("Adam, rate 0.01", adam_averaged[-1], adam_added[-1]), ("SGD's largest rate", limit, limit / K))
+assert f"{averaged[-1]:.4f}" == "0.0028" and f"{added[-1]:.0e}" == "1e+63", (
+    "F9: the mean arrives, the sum ends at 1e63 (R9)"
+)
+assert f"{limit:.3f} {limit / K:.3f}" == "1.305 0.326", (
+    "F9: rates must stay below 1.305 for the mean, 0.326 for the sum"
+)
 assert [converges(0.99 * top, divide) and not converges(1.01 * top, divide) for top, divide in
-        ((limit, True), (limit / K, False))] == [True, True], "F9: and these limits are where SGD really turns over"
+        ((limit, True),
+         (limit / K, False))] == [True, True], "F9: and these limits are where SGD really turns over"
 assert adam_apart < 1e-6, "F9 F21: Adam does the same with either, so that it would hide the mistake"
 
 # %% [markdown]
@@ -153,10 +164,12 @@ assert adam_apart < 1e-6, "F9 F21: Adam does the same with either, so that it wo
 
 # %%
 g = np.arange(1, 9)
-G = np.array([g[max(t - K, 0) : t].sum() for t in range(1, 9)])     # F9, with what there is for the first steps
+G = np.array([g[max(t - K, 0) : t].sum() for t in range(1, 9)])  # F9, with what there is for the first steps
 lesson.say(f"3 · gradients {g.tolist()}: F9 gives {G.tolist()}",
-           f"    applied at every step {G.sum()}, at every {K}th {G[K - 1 :: K].sum()}; there are {g.sum()}", "")
-assert (G.sum(), G[K - 1 :: K].sum(), g.sum()) == (100, 36, 36), "F9: a sliding window applies 100 where there are 36"
+           f"    applied at every step {G.sum()}, at every {K}th {G[K - 1 :: K].sum()}; there are {g.sum()}",
+           "")
+assert (G.sum(), G[K - 1 :: K].sum(),
+        g.sum()) == (100, 36, 36), "F9: a sliding window applies 100 where there are 36"
 
 # %% [markdown]
 # ## 4 · The code of 002 leaks
@@ -170,8 +183,10 @@ assert (G.sum(), G[K - 1 :: K].sum(), g.sum()) == (100, 36, 36), "F9: a sliding 
 # %%
 
 
-def code_of_002(batches: int, k: int = 4, epochs: int = 10, flush: bool = False) -> tuple[list[int], int, int]:
-    """C7 line by line: how many batches are in each update, how many are left over, and how many weights the layer has.
+def code_of_002(batches: int, k: int = 4, epochs: int = 10,
+                flush: bool = False) -> tuple[list[int], int, int]:
+    """C7 line by line: how many batches are in each update, how many are left over, and how many weights the
+    layer has.
 
     flush: the repair. At the end of an epoch the rest takes a step of its own, with weight k / rest.
     """
@@ -190,7 +205,8 @@ def code_of_002(batches: int, k: int = 4, epochs: int = 10, flush: bool = False)
 
     for epoch in range(epochs):
         for i in range(batches):
-            x, y = (stream(0, part, epoch, i).normal(size=(8, width)) for part, width in (("x", 10), ("y", 5)))
+            x, y = (stream(0, part, epoch, i).normal(size=(8, width)) for part,
+                    width in (("x", 10), ("y", 5)))
             error = layer(Tensor(x)) - Tensor(y)
             backward(mean(error * error) * (1 / k))
             waiting += 1
@@ -204,12 +220,16 @@ def code_of_002(batches: int, k: int = 4, epochs: int = 10, flush: bool = False)
 updates, left, weights = code_of_002(10)
 even, none_left, _ = code_of_002(8)
 repaired, rest, _ = code_of_002(10, flush=True)
-lesson.say("4 · batches per update of 002's loop, k = 4", f"    8 batches per epoch: {even[:6]} ..., {len(even)} updates",
+lesson.say("4 · batches per update of 002's loop, k = 4",
+           f"    8 batches per epoch: {even[:6]} ..., {len(even)} updates",
            f"    10 batches:          {updates[:6]} ..., {len(updates)} updates, {left} batches never used",
            f"    repaired:            {repaired[:6]} ..., {len(repaired)} updates", "")
-assert weights == 55 and len(even) == 20 and set(even) == {4} and not none_left, "N37: 55 weights; 8 batches, 20 updates of 4"
-assert len(updates) == 20 and updates == [4, 4] + [6, 4] * 9 and left == 2, \
+assert weights == 55 and len(even) == 20 and set(even) == {4} and not none_left, (
+    "N37: 55 weights; 8 batches, 20 updates of 4"
+)
+assert len(updates) == 20 and updates == [4, 4] + [6, 4] * 9 and left == 2, (
     "C7 N37: 10 batches give 20 updates, not 25: 4, 4, 6, 4, 6, 4 ..., each batch weighted by 1/4, and 2 left over (R30)"
+)
 assert repaired == [4, 4, 2] * 10 and rest == 0, "C7: repaired, every batch is used in its own epoch"
 
 # %% [markdown]
@@ -228,7 +248,9 @@ assert repaired == [4, 4, 2] * 10 and rest == 0, "C7: repaired, every batch is u
 
 
 def held(k: int) -> tuple[int, int]:
-    """Bytes alive for activations when the forward pass of the first of k pieces is done, and of the gradient buffer."""
+    """Bytes alive for activations when the forward pass of the first of k pieces is done, and of the gradient
+    buffer.
+    """
     piece = np.array_split(rows, k)[0]
     model = GPT(TOY)
     flat = Flat(model.parameters())
@@ -246,14 +268,22 @@ predicted = {k: sum(tape(TOY, BATCH // k, 4, computed_pairs).values()) for k in 
 model_of_r10 = {k: float(published(24, 4096, 32, 1024, 16 // k, itemsize=4)) / GIB for k in (1, 4, 16)}
 gradient_of_r10 = 24 * 12 * 4096**2 * 4 / GIB
 floor = {s: float(published(24, 4096, 32, s, 1, itemsize=4)) / GIB for s in (1024, 4096)}
-lesson.say("5 · bytes alive, measured; and by formula for 24 layers of width 4096, 16 samples of 1024 tokens, in GiB")
+lesson.say("5 · bytes alive, measured; and by formula for 24 layers of width 4096, 16 samples of 1024 "
+           "tokens, in GiB")
 lesson.table(("k", "activations", "by formula", "gradient buffer", "large: activations", "gradient"),
              *((k, *(f"{nbytes:,}" for nbytes in (bytes_held[k][0], predicted[k], bytes_held[k][1])),
-                *((f"{model_of_r10[k]:.1f}", gradient_of_r10) if k in model_of_r10 else ("", ""))) for k in PIECES))
-assert all(bytes_held[k][0] == predicted[k] for k in PIECES), "N32: activations are as the formula says, to the byte"
-assert 15 < bytes_held[1][0] / bytes_held[16][0] < 16 and len({gradient for _, gradient in bytes_held.values()}) == 1, \
+                *((f"{model_of_r10[k]:.1f}", gradient_of_r10) if k in model_of_r10 else ("", "")))
+               for k in PIECES))
+assert all(bytes_held[k][0] == predicted[k]
+           for k in PIECES), "N32: activations are as the formula says, to the byte"
+assert (
+    15 < bytes_held[1][0] / bytes_held[16][0] < 16
+    and len({gradient for _, gradient in bytes_held.values()}) == 1
+), (
     "N32: activations fall with k, the gradient buffer does not: 002's reason is wrong (R10), its conclusion right"
-assert [f"{value:.1f}" for value in model_of_r10.values()] == ["222.0", "55.5", "13.9"] and gradient_of_r10 == 18, \
+)
+assert [f"{value:.1f}" for value in model_of_r10.values()] == ["222.0", "55.5",
+                                                               "13.9"] and gradient_of_r10 == 18, \
     "N32: 222, 55.5 and 13.9 GiB of activations at k = 1, 4, 16, and 18 GiB of gradient each time"
 
 # %% [markdown]
@@ -262,9 +292,11 @@ assert [f"{value:.1f}" for value in model_of_r10.values()] == ["222.0", "55.5", 
 
 # %%
 refused = refusal(lambda: TrainConfig(batch=BATCH, micro_batches=2 * BATCH))
-lesson.say(f"    one sample of 1024 tokens needs {floor[1024]:.1f} GiB, of 4096 tokens {floor[4096]:.1f} GiB, at any k",
-           f"    cut further? minipar says: {refused}", "")
-assert [f"{value:.1f}" for value in floor.values()] == ["13.9", "145.5"], "N38: 13.9 and 145.5 GiB for one sample, whatever k"
+lesson.say(f"    one sample of 1024 tokens needs {floor[1024]:.1f} GiB, of 4096 tokens {floor[4096]:.1f} "
+           "GiB, at any k", f"    cut further? minipar says: {refused}", "")
+assert [f"{value:.1f}" for value in floor.values()] == ["13.9", "145.5"], (
+    "N38: 13.9 and 145.5 GiB for one sample, whatever k"
+)
 assert "leave some empty" in refused, "N38: below one sample there is nothing to cut"
 
 # %% [markdown]
@@ -292,7 +324,8 @@ def excess(seed: int, every: int, rate: float = 0.1) -> list[float]:
     return losses
 
 
-often, seldom = (np.array([excess(seed, every) for seed in range(SEEDS)]) for every in (1, K))         # [seeds, epochs]
+often, seldom = (np.array([excess(seed, every) for seed in range(SEEDS)])
+                 for every in (1, K))         # [seeds, epochs]
 lesson.say(f"6 · loss above the minimum, mean of {SEEDS} runs")
 lesson.table(("epochs", "update after every piece", f"after every {K}"),
              *((epoch, often[:, epoch - 1].mean(), seldom[:, epoch - 1].mean()) for epoch in (1, 2, 5, 20)))
@@ -304,7 +337,8 @@ assert seldom[:, -1].mean() < often[:, -1].mean() and (seldom[:, -1] < often[:, 
 # ## The picture
 
 # %%
-lesson.picture(draw_gradient_accumulation({k: value[0] for k, value in bytes_held.items()}, predicted, bytes_held[1][1],
+lesson.picture(draw_gradient_accumulation({k: value[0] for k, value in bytes_held.items()}, predicted,
+                                          bytes_held[1][1],
                                           {"mean": averaged, "sum, as F9 is written": added}))
 
 # %% [markdown]

@@ -22,16 +22,16 @@
 from collections import Counter
 
 import numpy as np
-from common import Lesson
+from minipar.lessons.plots.mixed_precision import draw_mixed_precision
+from minipar.lessons.support.lesson import Lesson
 
 from minipar.autograd import Tensor, backward, matmul, no_grad
-from minipar.autograd.castable import casting
+from minipar.autograd.autocast_hook import casting
 from minipar.config import ModelConfig
 from minipar.data.batches import Batches
 from minipar.data.markov import MarkovSource
 from minipar.nn import GPT
 from minipar.optim import Adam, Flat
-from minipar.plots.lessons.mixed_precision import draw_mixed_precision
 from minipar.precision import BFLOAT16, FLOAT16, FLOAT32, IN_16_BITS, Autocast, Format, LossScale
 
 lesson = Lesson("06_mixed_precision", ranks=1)
@@ -46,7 +46,8 @@ lesson = Lesson("06_mixed_precision", ranks=1)
 # %%
 lesson.say("1 · formats")
 lesson.table(("", "next after 1", "least number", "all digits from", "largest"),
-             *((f.name, f"1 + 2^-{f.digits}", f.smallest, f.smallest_normal, f.largest) for f in (FLOAT32, FLOAT16, BFLOAT16)))
+             *((f.name, f"1 + 2^-{f.digits}", f.smallest, f.smallest_normal, f.largest)
+               for f in (FLOAT32, FLOAT16, BFLOAT16)))
 
 # %% [markdown]
 # ## 2 · 002's scheme: parameters in 16 bits
@@ -74,12 +75,17 @@ def moves(w: np.ndarray, update: float) -> np.ndarray:
 halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
 positive = np.sort(halves[(halves > 2.0**-10) & (halves <= 1)])      # every float16 number between
 grow, shrink = (positive[moves(positive, sign * 2e-5)].max() for sign in (1, -1))
-lesson.say(f"2 · 1 - 1000 * 1e-4: float16 {after_updates(FLOAT16):g}, bfloat16 {after_updates(BFLOAT16):g}, float32 master "
-           f"{after_updates(FLOAT32):.5f}", f"  the largest float16 weights that 2e-5 moves: up {grow:.5f}, down {shrink:.5f}", "")
-assert after_updates(FLOAT16) == 1.0 == after_updates(BFLOAT16), "N33: 1000 updates of -1e-4 leave a float16 weight at 1.0"
+lesson.say(f"2 · 1 - 1000 * 1e-4: float16 {after_updates(FLOAT16):g}, bfloat16 {after_updates(BFLOAT16):g}, "
+           "float32 master "
+           f"{after_updates(FLOAT32):.5f}",
+           f"  the largest float16 weights that 2e-5 moves: up {grow:.5f}, down {shrink:.5f}", "")
+assert after_updates(FLOAT16) == 1.0 == after_updates(BFLOAT16), (
+    "N33: 1000 updates of -1e-4 leave a float16 weight at 1.0"
+)
 assert f"{after_updates(FLOAT32):.5f}" == "0.89998", "N33 A10: the float32 master weight ends at .89998"
-assert grow < 0.0625 == shrink and not moves(positive[positive > 0.0625], 2e-5).any(), \
+assert grow < 0.0625 == shrink and not moves(positive[positive > 0.0625], 2e-5).any(), (
     "N33: at a rate of 2e-5 no float16 weight from .0625 up moves (.0625 itself still shrinks, as the grid below it is finer)"
+)
 
 # %% [markdown]
 # ## 3 · 001's scheme: INT8
@@ -91,8 +97,11 @@ assert grow < 0.0625 == shrink and not moves(positive[positive > 0.0625], 2e-5).
 grid = 2 / 255
 codes = np.round(np.linspace(-0.9, 0.9, 101) / grid)
 moved = {update: int((np.round((codes * grid + update) / grid) != codes).sum()) for update in (1e-3, 5e-3)}
-lesson.say(f"3 · on a grid of {grid:.4f} an update of 0.001 moves {moved[1e-3]} of {len(codes)} codes, 0.005 {moved[5e-3]}", "")
-assert f"{grid:.4f}" == "0.0078" and moved[1e-3] == 0, "N29: an update of 1e-3 on an 8-bit grid of .0078 is lost"
+lesson.say(f"3 · on a grid of {grid:.4f} an update of 0.001 moves {moved[1e-3]} of {len(codes)} codes, 0.005 "
+           f"{moved[5e-3]}", "")
+assert f"{grid:.4f}" == "0.0078" and moved[1e-3] == 0, (
+    "N29: an update of 1e-3 on an 8-bit grid of .0078 is lost"
+)
 assert moved[5e-3] == len(codes), "N29: one of more than half a step is not, and moves by a whole one"
 
 # %% [markdown]
@@ -109,7 +118,9 @@ ones = Tensor(np.ones((1, 4096), np.float32))
 with Autocast(FLOAT16)():
     accumulated = matmul(ones, Tensor(np.ones((4096, 1), np.float32))).item()
 lesson.say(f"4 · 4096 ones: {running:g} in float16, {accumulated:g} with a float32 sum", "")
-assert running == 2048 and accumulated == 4096, "N50: 4096 ones are 2048 in float16: there the next number is 2050"
+assert running == 2048 and accumulated == 4096, (
+    "N50: 4096 ones are 2048 in float16: there the next number is 2050"
+)
 
 # %% [markdown]
 # ## 5 · Range: what a loss scale is for
@@ -137,9 +148,12 @@ scales = " ".join(f"2^{np.log2(used):.0f}{'' if finite else '!'}" for used, fini
 lesson.say(f"5 · lost to zero: {lost[1]:.3f}, with the loss times 1024: {lost[1024]:g}",
            f"  scale by step: {scales}  (! skipped)", "")
 assert f"{lost[1]:.3f}" == "0.353" and lost[1024] == 0, "E6: underflow falls from .353 to 0 at scale 1024"
-assert 0 < len(bad) == scale.skipped < 20 and all(history[n + 1][0] == history[n][0] / 2 for n in bad if n < 19), \
+assert 0 < len(bad) == scale.skipped < 20 and all(history[n + 1][0] == history[n][0] / 2 for n in bad
+                                                  if n < 19), \
     "E6: a step with inf is skipped, and the scale halved"
-assert abs(weight.item() - (1 - 1e-4 * (20 - len(bad)))) < 1e-6, "E6: the steps that are taken have the unscaled gradient"
+assert abs(weight.item() - (1 - 1e-4 * (20 - len(bad)))) < 1e-6, (
+    "E6: the steps that are taken have the unscaled gradient"
+)
 
 # %% [markdown]
 # ## 6 · Autocast on a GPT
@@ -158,7 +172,9 @@ inputs, targets = Batches(TEXTS[0], MODEL.context, 16, seed=0).get(0)
 
 
 def loss_in(format: Format) -> tuple[float, Counter, Autocast]:
-    """The loss of a new model; how many numbers its ops hand on, by whether all of an op's fit the format; what was rounded."""
+    """The loss of a new model; how many numbers its ops hand on, by whether all of an op's fit the format;
+    what was rounded.
+    """
     autocast, handed = Autocast(format), Counter()
 
     def watched(op, *args, **kwargs):
@@ -178,11 +194,18 @@ ratio = (2 * in_16 + 4 * in_32) / (4 * (in_16 + in_32))
 lesson.say("6 · the loss of one batch")
 lesson.table(("products in", "loss", "numbers rounded"),
              *((name, f"{loss:.6f}", autocast.total("values").numbers)
-               for name, (loss, _, autocast) in zip(("float32", "float16", "bfloat16"), (plain, half, brain), strict=True)))
-lesson.say(f"  ops hand on {in_16:,} numbers that need 2 bytes and {in_32:,} that need 4: {ratio:.2f} of float32's bytes", "")
-assert all(abs(loss / plain[0] - 1) < 1e-2 for loss, _, _ in (half, brain)), "E5: the loss is within 1e-2 of float32's"
-assert half[0] != plain[0] and in_16 > 2 * in_32, "E5: most activations, those of products, take half the bytes"
-assert untouched == plain[0] and plain[2].total("values").numbers == 0, "N48: without autocast not one number is rounded"
+               for name, (loss, _, autocast) in zip(("float32", "float16", "bfloat16"), (plain, half, brain),
+                                                    strict=True)))
+lesson.say(f"  ops hand on {in_16:,} numbers that need 2 bytes and {in_32:,} that need 4: {ratio:.2f} of "
+           "float32's bytes", "")
+assert all(abs(loss / plain[0] - 1) < 1e-2 for loss, _,
+           _ in (half, brain)), "E5: the loss is within 1e-2 of float32's"
+assert half[0] != plain[0] and in_16 > 2 * in_32, (
+    "E5: most activations, those of products, take half the bytes"
+)
+assert untouched == plain[0] and plain[2].total("values").numbers == 0, (
+    "N48: without autocast not one number is rounded"
+)
 assert {op for op, _ in half[2].counts} == {op for op, low in IN_16_BITS.items() if low} - {"matmul"}, \
     "E5: only the products of the table, and GELU between them, are in 16 bits"
 
@@ -199,7 +222,8 @@ assert {op for op, _ in half[2].counts} == {op for op, low in IN_16_BITS.items()
 
 # %%
 flat = Flat(GPT(MODEL).parameters())
-state = (flat.data.nbytes + flat.grad.nbytes + sum(slot.nbytes for slot in Adam(flat).state.values())) / flat.data.size
+state = (flat.data.nbytes + flat.grad.nbytes + sum(slot.nbytes
+                                                   for slot in Adam(flat).state.values())) / flat.data.size
 mixed = state - flat.grad.itemsize + 2 * FLOAT16.bytes
 assert state == mixed == 16, "N50: the state takes 16 bytes per parameter in both precisions"
 assert 0.5 < ratio < 0.7, "N50: of the activations' bytes a bit more than half remains"
@@ -225,12 +249,17 @@ TOKENS = 3_200_000
 UNSCALED = {"growth_every": 0, "patience": 10**9}                    # a scale of 1 that never changes
 
 
-@np.errstate(all="ignore")                                          # infinities are looked for, as in minipar/train.py
-def train(text: np.ndarray, lr: float, steps: int, start: np.ndarray | None = None, *, products: Format = FLOAT32,
-          stored: Format = FLOAT32, scale: LossScale | None = None) -> tuple[list[float], Flat, Autocast, LossScale]:
+@np.errstate(all="ignore")  # infinities are looked for, as in minipar/training/trainer.py
+def train(text: np.ndarray, lr: float, steps: int, start: np.ndarray | None = None, *,
+          products: Format = FLOAT32, stored: Format = FLOAT32, scale: LossScale
+          | None = None) -> tuple[list[float], Flat, Autocast, LossScale]:
     """Losses in nats per token, weights and last gradient, what was rounded, the scale."""
     model, scale = GPT(MODEL), scale or LossScale(1.0, **UNSCALED)
-    flat, autocast, batches = Flat(model.parameters()), Autocast(products), Batches(text, MODEL.context, 8, seed=0)
+    flat, autocast, batches = (
+        Flat(model.parameters()),
+        Autocast(products),
+        Batches(text, MODEL.context, 8, seed=0),
+    )
     if start is not None:
         flat.data[...] = stored.round(start)
     optimizer, losses = Adam(flat, eps=1e-20), []
@@ -261,10 +290,12 @@ SCHEMES = {
 runs = {name: train(TEXTS[1], 2e-5, STEPS, learned.data, **scheme) for name, scheme in SCHEMES.items()}
 ends = {name: float(np.mean(losses[-20:])) for name, (losses, _, _, _) in runs.items()}
 lesson.say(f"7 · {STEPS} steps at 2e-5 on another source")
-lesson.table(("scheme", "first loss", "last loss", "weights that moved", "gradients lost to zero", "skipped steps"),
+lesson.table(("scheme", "first loss", "last loss", "weights that moved", "gradients lost to zero",
+              "skipped steps"),
              *((name, f"{losses[0]:.3f}", f"{ends[name]:.3f}",
                 f"{(flat.data != SCHEMES[name].get('stored', FLOAT32).round(learned.data)).mean():.2f}",
-                f"{tally.underflows / tally.numbers:.3f}" if (tally := autocast.total("gradients")).numbers else "-", scale.skipped)
+                f"{tally.underflows / tally.numbers:.3f}" if (tally := autocast.total("gradients")).numbers
+                else "-", scale.skipped)
                for name, (losses, flat, autocast, scale) in runs.items()))
 gained = {name: float(np.mean(runs[name][0][:20])) - end for name, end in ends.items()}
 with_scale, without = runs["float16, loss scale"], runs["float16, no loss scale"]
@@ -276,7 +307,8 @@ assert ends["float16, no loss scale"] > ends["float32"] + 0.1 * gained["float32"
     "E6 A10: without a loss scale float16 learns less"
 assert with_scale[3].skipped > 0 and np.isfinite(with_scale[1].data).all(), \
     "E6: the scale began too high: steps were skipped, no weight was spoilt"
-share = [run[2].total("gradients").underflows / run[2].total("gradients").numbers for run in (without, with_scale)]
+share = [run[2].total("gradients").underflows / run[2].total("gradients").numbers
+         for run in (without, with_scale)]
 assert share[1] < share[0] / 5, "E6: the scale saves the gradients that float16 loses"
 
 # %% [markdown]
@@ -293,4 +325,5 @@ assert share[1] < share[0] / 5, "E6: the scale saves the gradients that float16 
 # %%
 gradients = abs(train(TEXTS[1], 2e-5, 1, learned.data)[1].grad)
 found = 2.0 ** round(np.log2(with_scale[3].scale))
-lesson.picture(draw_mixed_precision(gradients[gradients > 0], found, FLOAT16, {name: run[0] for name, run in runs.items()}))
+lesson.picture(draw_mixed_precision(gradients[gradients > 0], found, FLOAT16,
+                                    {name: run[0] for name, run in runs.items()}))

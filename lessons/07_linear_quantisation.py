@@ -27,7 +27,8 @@
 import warnings
 
 import numpy as np
-from common import Lesson, refusal
+from minipar.lessons.plots.linear_quantisation import draw_linear_quantisation
+from minipar.lessons.support.lesson import Lesson, refusal
 
 from minipar.autograd import Tensor, no_grad
 from minipar.compress.quantize import (
@@ -48,7 +49,6 @@ from minipar.data.batches import Batches, EvaluationBatches, split
 from minipar.data.markov import MarkovSource
 from minipar.nn import GPT, Block, Linear, LinearLayer, Module
 from minipar.optim import AdamW, Flat
-from minipar.plots.lessons.linear_quantisation import draw_linear_quantisation
 from minipar.rng import stream
 
 lesson = Lesson("07_linear_quantisation", ranks=1)
@@ -77,13 +77,19 @@ def f18(x: np.ndarray, s: float) -> np.ndarray:
     return np.clip(q, -128, 127).astype(np.int64).astype(np.int8)
 
 
-assert f18(np.array(1.234), 0.1) == 12 and round(1.234 - 0.1 * 12, 3) == 0.034, "N53: 12.34 is 12, back it is 1.2, off by .034"
+assert f18(np.array(1.234), 0.1) == 12 and round(1.234 - 0.1 * 12,
+                                                 3) == 0.034, "N53: 12.34 is 12, back it is 1.2, off by .034"
 assert abs(1.234 - 0.1 * 12) <= 0.1 / 2, "N53: and that is less than half a step"
 assert np.round(20 / 0.1).astype(np.int64).astype(np.int8) == -56, "F18: as written, 200 wraps around to -56"
-assert f18(np.array(20.0), 0.1) == 127 and f18(np.array(-20.0), 0.1) == -128, "F18: 20 is clipped to the largest code"
+assert f18(np.array(20.0), 0.1) == 127 and f18(np.array(-20.0),
+                                               0.1) == -128, "F18: 20 is clipped to the largest code"
 assert f18(np.array(12.7), 0.1) == f18(np.array(13.0), 0.1) == 127, "F18: at s = .1 the codes end at 12.7"
-assert f6(THREE).tolist() == [0, 79, 255] and quantize(THREE, AFFINE).codes.tolist() == [0, 79, 255], "F6: codes 0, 79, 255"
-assert quantize(THREE, SYMMETRIC).codes.tolist() == [-57, 0, 127], "F18: codes -57, 0, 127 for the same numbers"
+assert f6(THREE).tolist() == [0, 79, 255] and quantize(THREE, AFFINE).codes.tolist() == [0, 79, 255], (
+    "F6: codes 0, 79, 255"
+)
+assert quantize(THREE, SYMMETRIC).codes.tolist() == [-57, 0, 127], (
+    "F18: codes -57, 0, 127 for the same numbers"
+)
 
 step = (2.0 + 0.9) / 255
 back = f6(THREE) * step - 0.9
@@ -97,7 +103,8 @@ assert quantize(THREE, AFFINE).dequantize()[1] == 0, "F6: with a rounded zero-po
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     assert np.isnan(f6(np.full(3, 5.0))).all(), "F6: equal numbers are 0/0"
-assert np.allclose(quantize(np.full(3, 5.0), AFFINE).dequantize(), 5, 1e-15, 0), "F6: a range that includes 0 mends that too"
+assert np.allclose(quantize(np.full(3, 5.0), AFFINE).dequantize(), 5, 1e-15,
+                   0), "F6: a range that includes 0 mends that too"
 
 # %% [markdown]
 # Three details. NumPy rounds halves to the even neighbour, and 0.35/0.1 is not quite 3.5. Symmetric codes leave one of 256
@@ -109,16 +116,20 @@ assert (f18(np.array(1.25), 0.1), f18(np.array(0.25), 0.1), f18(np.array(0.35), 
 positive = np.maximum(stream(0, "activations").normal(size=10_000), 0)
 assert quantize(positive, SYMMETRIC).codes.min() == 0 and quantize(positive, AFFINE).codes.max() == 255, \
     "F18: what is never negative uses half of the symmetric codes, 0 to 127"
-assert (AFFINE.low, AFFINE.high, SYMMETRIC.low, SYMMETRIC.high, Scheme(8, False).low) == (0, 255, -127, 127, -128), \
+assert (AFFINE.low, AFFINE.high, SYMMETRIC.low, SYMMETRIC.high,
+        Scheme(8, False).low) == (0, 255, -127, 127, -128), \
     "F19 N8: 256 codes are 0 to 255 or -128 to 127; symmetric ones are -127 to 127"
 
 x = stream(0, "uniform").uniform(-1, 3, 100_000)
 affine = quantize(x, AFFINE)
 error = abs(affine.dequantize() - x) / affine.grid.scale
-assert 0.4999 < error.max() <= 0.5 + 1e-12 and len(np.unique(affine.codes)) == 256, "F2 F6: off by s/2 at most, all codes used"
+assert 0.4999 < error.max() <= 0.5 + 1e-12 and len(np.unique(affine.codes)) == 256, (
+    "F2 F6: off by s/2 at most, all codes used"
+)
 refused = refusal(lambda: quantize(np.array([1.0, np.nan]), AFFINE, name="θ"))
 assert refused.startswith("RangeError: θ holds nan"), "F2: not every θ has codes"
-lesson.say(f"  largest error of 100,000 numbers: {error.max():.5f} s", f"  a number that is none: {refused}", "")
+lesson.say(f"  largest error of 100,000 numbers: {error.max():.5f} s", f"  a number that is none: {refused}",
+           "")
 
 # %% [markdown]
 # ## 2 · Who shares the range
@@ -151,10 +162,14 @@ def unequal_rows(seed: int) -> float:
 
 outliers, rows = ([measure(seed) for seed in range(DRAWS)] for measure in (outlier, unequal_rows))
 lesson.say("2 · mean squared error at 8 bits")
-lesson.table(("", "lowest", "mean", "highest"), ("one outlier: times worse", min(outliers), np.mean(outliers), max(outliers)),
+lesson.table(("", "lowest", "mean", "highest"),
+             ("one outlier: times worse", min(outliers), np.mean(outliers), max(outliers)),
              ("a scale per row: times better", min(rows), np.mean(rows), max(rows)))
-assert min(outliers) < 128 < max(outliers), "F6: an outlier of 2 makes the error 128 times as large, more or less by the draw"
-assert min(rows) > 25 and round(float(np.mean(rows)), -1) == 30, "F6: scales of their own make unequal rows 30 times better"
+assert min(outliers) < 128 < max(outliers), (
+    "F6: an outlier of 2 makes the error 128 times as large, more or less by the draw"
+)
+assert min(rows) > 25 and round(float(np.mean(rows)),
+                                -1) == 30, "F6: scales of their own make unequal rows 30 times better"
 
 # %% [markdown]
 # ## 3 · What a bit is worth
@@ -175,7 +190,8 @@ def sqnr(x: np.ndarray, bits: int) -> float:
 normal = [stream(seed, "normal").normal(size=100_000) for seed in range(10)]
 decibels = {bits: [sqnr(x, bits) for x in normal] for bits in BITS}
 lesson.say("3 · signal-to-noise ratio of normal numbers, dB")
-lesson.table(("bits", "lowest", "highest"), *((bits, min(decibels[bits]), max(decibels[bits])) for bits in (2, 4, 8, 16)))
+lesson.table(("bits", "lowest", "highest"), *((bits, min(decibels[bits]), max(decibels[bits]))
+                                              for bits in (2, 4, 8, 16)))
 for bits, db in ((16, 88.2), (8, 40.3), (4, 15.6), (2, 0.7)):
     assert min(decibels[bits]) < db < max(decibels[bits]), f"N35: {bits} bits are about {db} dB, by the draw"
 slope = np.polyfit(BITS[6:], [np.mean(decibels[bits]) for bits in BITS[6:]], 1)[0]
@@ -191,8 +207,12 @@ assert abs(slope - 20 * np.log10(2)) < 0.01, "N35: each bit is worth 6.02 dB"
 assert 2 * 127**2 <= 2**15 - 1 < 3 * 127**2, "A19: sums of int8 products overflow 16 bits from K = 3 on"
 K = 4999
 ones = np.full((1, K), 127, np.int8), np.full((K, 1), 127, np.int8)
-in_integers, in_floats = integer_matmul(*ones).item(), (ones[0].astype(np.float32) @ ones[1].astype(np.float32)).item()
-lesson.say(f"4 · {K} products of 127 and 127: {127**2 * K:,}, by integer_matmul {in_integers:,}, in float32 {in_floats:,.0f}", "")
+in_integers, in_floats = (
+    integer_matmul(*ones).item(),
+    (ones[0].astype(np.float32) @ ones[1].astype(np.float32)).item(),
+)
+lesson.say(f"4 · {K} products of 127 and 127: {127**2 * K:,}, by integer_matmul {in_integers:,}, in float32 "
+           f"{in_floats:,.0f}", "")
 assert in_integers == 127**2 * K, "A19: the largest sums, exact in int32"
 assert in_floats != 127**2 * K, "A19: float32 alone loses the last bit"
 
@@ -215,11 +235,14 @@ bare, block = Linear("bare", 10, 5), Block("block", MODEL)
 for model in (bare, block):
     model.initialise()
     as_in_002(model)
-assert hasattr(bare, "weight") and not hasattr(block.mlp.up, "weight"), "C5: layers inside are quantised, a bare one is not"
+assert hasattr(bare, "weight") and not hasattr(block.mlp.up,
+                                               "weight"), "C5: layers inside are quantised, a bare one is not"
 before = bare(Tensor(np.ones((1, 10), np.float32))).data
 quantize_dynamic(bare)
 weight = quantized_weight(bare)
-assert weight is not None and weight.codes.dtype == np.int8 and not hasattr(bare, "weight"), "C5: a bare layer becomes integers"
+assert weight is not None and weight.codes.dtype == np.int8 and not hasattr(bare, "weight"), (
+    "C5: a bare layer becomes integers"
+)
 after = bare(Tensor(np.ones((1, 10), np.float32))).data
 assert 0 < abs(after - before).max() < 0.03 * abs(before).max(), "E17: and computes nearly what it did"
 
@@ -228,8 +251,11 @@ large.initialise()
 floats = stored_bytes(large)
 quantize_dynamic(large)
 lesson.say("5 · 512 x 512 weights",
-           f"  {floats:,} bytes in float32, {stored_bytes(large):,} with int8 codes and a scale per column", "")
-assert f"{1_052_453 / 266_781:.1f}" == f"{floats / stored_bytes(large):.1f}" == "3.9", "N31 E17: a quarter, and the scales"
+           f"  {floats:,} bytes in float32, {stored_bytes(large):,} with int8 codes and a scale per column",
+           "")
+assert f"{1_052_453 / 266_781:.1f}" == f"{floats / stored_bytes(large):.1f}" == "3.9", (
+    "N31 E17: a quarter, and the scales"
+)
 
 # %% [markdown]
 # ## 6 · A GPT
@@ -248,13 +274,15 @@ WINDOWS = list(EvaluationBatches(VALIDATION, 16, batch=64, windows=64))
 
 def tune(model: GPT, steps: int, lr: float, first: int = 0) -> float:
     """Train, then the validation loss."""
-    fine_tune(model.loss, AdamW(Flat(model.parameters()), weight_decay=0.1), lambda step: BATCHES.get(first + step), steps, lr)
+    fine_tune(model.loss, AdamW(Flat(model.parameters()), weight_decay=0.1),
+              lambda step: BATCHES.get(first + step), steps, lr)
     return validate(model)
 
 
 def validate(model: GPT) -> float:
     with no_grad():
-        return sum(model.loss(*batch, count=1).item() for batch in WINDOWS) / sum(targets.size for _, targets in WINDOWS)
+        return sum(model.loss(*batch, count=1).item()
+                   for batch in WINDOWS) / sum(targets.size for _, targets in WINDOWS)
 
 
 trained = GPT(MODEL)
@@ -276,7 +304,9 @@ assert abs(losses[16]) < 1e-4 and abs(losses[8]) < 2e-3, "N35 N39: 16 and 8 bits
 assert abs(losses[4]) < 0.01 < losses[2] and losses[3] < losses[2], "N5: true down to 4 bits here, not at 2"
 assert recovered < losses[2] / 2, "N39: and training that knows of 2 bits wins back more than half"
 assert 1.5 < full / sizes[16] < 2 < full / sizes[8] < 4, "N31: int8 is a fourth, less what stays in floats"
-assert sorted(sizes, key=lambda bits: sizes[bits]) == [2, 3, 4, 8, 16], "A19: fewer bits are smaller; what is lost is measured"
+assert sorted(sizes, key=lambda bits: sizes[bits]) == [2, 3, 4, 8, 16], (
+    "A19: fewer bits are smaller; what is lost is measured"
+)
 
 # %% [markdown]
 # **Exercise.** `minmax` covers the largest number. Write a function that tries narrower ranges, clips what lies outside, and
@@ -287,4 +317,5 @@ assert sorted(sizes, key=lambda bits: sizes[bits]) == [2, 3, 4, 8, 16], "A19: fe
 line = np.linspace(-1.2, 2.4, 1801)
 ranged = {"affine, −0.9 to 2": Scheme(3, symmetric=False), "symmetric, ±2": Scheme(3)}
 stairs = {name: quantize(line, scheme, minmax(THREE, scheme)).dequantize() for name, scheme in ranged.items()}
-lesson.picture(draw_linear_quantisation(line, stairs, {bits: float(np.mean(db)) for bits, db in decibels.items()}))
+lesson.picture(draw_linear_quantisation(line, stairs,
+                                        {bits: float(np.mean(db)) for bits, db in decibels.items()}))

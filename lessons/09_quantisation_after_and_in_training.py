@@ -24,9 +24,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from common import Lesson
-from subjects.classifier import Classifier, accuracy, points, train
-from subjects.timing import fastest
+from minipar.lessons.plots.quantisation_and_training import draw_quantisation_and_training
+from minipar.lessons.support.classifier import Classifier, accuracy, points, train
+from minipar.lessons.support.lesson import Lesson
+from minipar.lessons.support.timing import fastest
 
 from minipar.autograd import Tensor, backward, relu, sum
 from minipar.checkpoint.archive import load, save
@@ -48,7 +49,6 @@ from minipar.compress.quantize import (
     unpack_model,
 )
 from minipar.optim import Adam, Flat
-from minipar.plots.lessons.quantisation_and_training import draw_quantisation_and_training
 from minipar.precision import FLOAT16, Autocast
 from minipar.rng import stream
 
@@ -64,7 +64,7 @@ def learn(model: Classifier, seed: int, steps: int) -> None:
 # %% [markdown]
 # ## 1 · "Quantised" training that is not
 #
-# The subject of this lesson is a small network that sorts points into five classes (`subjects/classifier.py`).
+# The subject of this lesson is a small network that sorts points into five classes (`support/classifier.py`).
 #
 # 000 (5.2) prints `train_distributed`, then `train_quantized`: but for the name they are the same lines, both under
 # `autocast`. Under autocast products are computed from 16-bit floats (lesson 06). The weights stay floats, of as many values
@@ -83,11 +83,14 @@ printed = Classifier(0)
 train_quantized(printed)
 rounded_after = printed.copy()
 quantize_weights(rounded_after, Scheme(8))
-kinds_of_floats = [len(np.unique(layer.weight.data)) / layer.weight.data.size for layer in linear_layers(printed)]
+kinds_of_floats = [len(np.unique(layer.weight.data)) / layer.weight.data.size
+                   for layer in linear_layers(printed)]
 kinds_of_codes = [len(np.unique(quantized_weight(layer).codes)) for layer in linear_layers(rounded_after)]
 assert all(p.dtype == np.float32 for p in printed.parameters()) and min(kinds_of_floats) > 0.95, \
     "C4 N15: after autocast weights are float32, nearly all different: nothing is quantised"
-assert max(kinds_of_codes) <= 255 and stored_bytes(rounded_after) < stored_bytes(printed) / 3, "N15: this is quantised"
+assert max(kinds_of_codes) <= 255 and stored_bytes(rounded_after) < stored_bytes(printed) / 3, (
+    "N15: this is quantised"
+)
 
 # %% [markdown]
 # ## 2 · Rounding has no slope
@@ -122,7 +125,9 @@ leaf = Tensor(w.copy(), requires_grad=True)
 difference = fake_quantize(leaf, SCHEME) - Tensor(aim)
 backward(sum(difference * difference))
 rounded = quantize(w, SCHEME).dequantize()
-assert np.array_equal(leaf.grad, 2 * (rounded - aim)), "E20 A36: straight through, the gradient is that at the rounded weights"
+assert np.array_equal(leaf.grad, 2 * (rounded - aim)), (
+    "E20 A36: straight through, the gradient is that at the rounded weights"
+)
 
 # %% [markdown]
 # ## 3 · After training, in training, and more training
@@ -152,7 +157,9 @@ for seed in range(SEEDS):
         learn(within, seed, 150)
         seen = accuracy(within, seed)
         convert(within)
-        assert accuracy(within, seed) == seen, "E20: what was trained with rounding is the quantised network, bit for bit"
+        assert accuracy(within, seed) == seen, (
+            "E20: what was trained with rounding is the quantised network, bit for bit"
+        )
         for name, model in zip(found, (after, within, late), strict=True):
             found[name][seed, column] = accuracy(model, seed)
 full = float(np.mean(base))
@@ -161,9 +168,14 @@ lesson.say(f"3 · accuracy on new points; in float32 {full:.3f} (mean over {SEED
 lesson.table(("bits", *means), *((bits, *(means[name][bits] for name in means)) for bits in BITS))
 assert abs(means["after"][8] - full) < 0.01, "E18: 8 bits after training cost less than .01"
 assert means["after"][8] + 0.005 > means["after"][4] > means["after"][2] + 0.2, "C4: fewer bits, fewer right"
-assert (found["in"][:, -1] > found["after"][:, -1] + 0.1).all(), "E20: at 2 bits training with the rounding wins on every seed"
-assert all(means["in"][bits] > means["after"][bits] - 0.005 for bits in BITS), "E20: and it is worse at no number of bits"
-assert means["longer"][2] < means["after"][2] + 0.1 < means["in"][2], "A36: more training in floats does not help at 2 bits"
+assert (found["in"][:, -1] > found["after"][:, -1] + 0.1).all(), (
+    "E20: at 2 bits training with the rounding wins on every seed"
+)
+assert all(means["in"][bits] > means["after"][bits] - 0.005
+           for bits in BITS), "E20: and it is worse at no number of bits"
+assert means["longer"][2] < means["after"][2] + 0.1 < means["in"][2], (
+    "A36: more training in floats does not help at 2 bits"
+)
 
 # %% [markdown]
 # ## 4 · Activations
@@ -206,12 +218,13 @@ assert all(abs(right[name] - right["float32"]) < 0.01 for name in ("weights only
 assert right["static, wrong data"] < right["static"] - 0.1, "A36: activations need data like those to come"
 
 errors = []
-for seed in range(20):                                              # a product of int8 matrices, against floats
+for seed in range(20):  # a product of int8 matrices, against floats
     a, b = stream(seed, "a").normal(size=(64, 64)), stream(seed, "b").normal(size=(64, 64))
     product = integer_linear(quantize(a, Scheme(8)), quantize(b, Scheme(8)))
     errors.append(float(np.linalg.norm(product - a @ b) / np.linalg.norm(a @ b)))
 lesson.say(f"  error of an int8 product: {min(errors):.2%} to {max(errors):.2%} of its size", "")
-assert round(float(np.mean(errors)), 3) == 0.012 and max(errors) < 0.015, "A41: an int8 product is off by 1.2 %"
+assert round(float(np.mean(errors)),
+             3) == 0.012 and max(errors) < 0.015, "A41: an int8 product is off by 1.2 %"
 
 # %% [markdown]
 # ## 5 · What is saved: bytes, not products
@@ -231,12 +244,16 @@ with TemporaryDirectory() as folder:
     files = [path.stat().st_size for path in paths]
     again = Classifier(seed=1)
     unpack_model(again, *load(paths[1]))
-lesson.say(f"5 · {stored_bytes(network):,} bytes become {stored_bytes(ways['dynamic']):,}: a factor of {smaller:.2f}",
+lesson.say(f"5 · {stored_bytes(network):,} bytes become {stored_bytes(ways['dynamic']):,}: a factor of "
+           f"{smaller:.2f}",
            f"  files: {files[0]:,} and {files[1]:,} bytes, names and checksums included", "")
 assert macs == kept, "N58 A41: as many multiplications per row as before"
 assert 3.1 < smaller < 3.9, "N58 C10: memory shrinks by 3.1 to 3.9, since biases and scales stay floats"
-assert np.array_equal(again(Tensor(x)).data, ways["weights only"](Tensor(x)).data), "E21: the file computes what the model did"
-assert files[0] - files[1] > stored_bytes(network) - stored_bytes(ways["dynamic"]) - 4000, "E21: and is the smaller for it"
+assert np.array_equal(again(Tensor(x)).data,
+                      ways["weights only"](Tensor(x)).data), "E21: the file computes what the model did"
+assert files[0] - files[1] > stored_bytes(network) - stored_bytes(ways["dynamic"]) - 4000, (
+    "E21: and is the smaller for it"
+)
 
 # %% [markdown]
 # 000 (3.2.3) names two more steps. *Graph optimisation* computes beforehand what does not depend on the input: two linear
@@ -251,7 +268,8 @@ assert abs(inputs @ folded - inputs @ first @ second).max() < 1e-13, "A3: folded
 assert (first.size + second.size, folded.size) == (192, 32), "A3: with 32 multiplications in place of 192"
 a, b = (stream(0, name).integers(-127, 128, (256, 256)).astype(np.int32) for name in "ab")
 plain, by_floats = fastest(lambda: np.matmul(a, b), lambda: integer_matmul(a, b), rounds=3)
-lesson.table(("256 x 256 x 256", "ms"), ("NumPy's integer product", 1e3 * plain), ("integer_matmul", 1e3 * by_floats))
+lesson.table(("256 x 256 x 256", "ms"), ("NumPy's integer product", 1e3 * plain),
+             ("integer_matmul", 1e3 * by_floats))
 assert np.array_equal(integer_matmul(a, b), a @ b), "A3: all kernels compute the same"
 assert by_floats < plain, "A3: so take the faster"
 

@@ -24,15 +24,15 @@
 import io
 
 import numpy as np
-from common import Lesson
-from subjects.classifier import Classifier, accuracy, train
-from subjects.timing import fastest
+from minipar.lessons.plots.magnitude_pruning import draw_magnitude_pruning
+from minipar.lessons.support.classifier import Classifier, accuracy, train
+from minipar.lessons.support.lesson import Lesson
+from minipar.lessons.support.timing import fastest
 
 from minipar.compress import prune
 from minipar.errors import ConfigError
 from minipar.nn import Module
 from minipar.optim import Adam, Flat
-from minipar.plots.lessons.magnitude_pruning import draw_magnitude_pruning
 from minipar.rng import stream
 
 lesson = Lesson("10_magnitude_pruning", ranks=1)
@@ -70,14 +70,20 @@ for tau in (0.0, 0.3, 1.28):
     assert np.array_equal(f17(noise, tau), f8(noise, tau)), "F17: the same rule as F8"
 rule = f8(PAGE, 0.3)
 lesson.say("1 · document 004's example at tau = 0.3")
-lesson.table(("", "zeros of 9", "energy kept"), ("by its rule", int((rule == 0).sum()), f"{energy(rule):.4f}"),
+lesson.table(("", "zeros of 9", "energy kept"),
+             ("by its rule", int((rule == 0).sum()), f"{energy(rule):.4f}"),
              ("as printed", int((PRINTED == 0).sum()), f"{energy(PRINTED):.4f}"))
-assert rule.tolist() == [[1, 0.5, 0], [0.8, 0.3, 0], [0.6, 0.4, 0]] and (rule == 0).sum() == 3 and (PRINTED == 0).sum() == 4, \
+assert rule.tolist() == [[1, 0.5, 0], [0.8, 0.3, 0],
+                         [0.6, 0.4, 0]] and (rule == 0).sum() == 3 and (PRINTED == 0).sum() == 4, \
     "N52: the rule keeps 0.3: 3 zeros of 9, not 4"
-assert f"{energy(rule):.4f} {energy(PRINTED):.4f}" == "0.9804 0.9451", "N52: .9804 of the energy is kept, not .9451"
-assert np.array_equal(np.where(abs(PAGE) <= 0.3, 0, PAGE), PRINTED) and np.array_equal(f17(PAGE, 0.4), PRINTED), \
+assert f"{energy(rule):.4f} {energy(PRINTED):.4f}" == "0.9804 0.9451", (
+    "N52: .9804 of the energy is kept, not .9451"
+)
+assert np.array_equal(np.where(abs(PAGE) <= 0.3, 0, PAGE),
+                      PRINTED) and np.array_equal(f17(PAGE, 0.4), PRINTED), \
     "N52: what is printed is the rule <=, or a tau in (0.3, 0.4]"
-assert not (0.1 + 0.2 < 0.3 or 1 - 0.7 < 0.3 or np.float32(0.3) < 0.3) and 3 * 0.1 == 0.30000000000000004 != 0.3, \
+assert not (0.1 + 0.2 < 0.3 or 1 - 0.7 < 0.3
+            or np.float32(0.3) < 0.3) and 3 * 0.1 == 0.30000000000000004 != 0.3, \
     "N52: a weight that equals tau on paper may not equal it in binary"
 
 # %% [markdown]
@@ -94,13 +100,17 @@ assert not (0.1 + 0.2 < 0.3 or 1 - 0.7 < 0.3 or np.float32(0.3) < 0.3) and 3 * 0
 
 # %%
 for ratio, zeros, tau in ((0.5, 4, 0.4), (0.8, 7, 0.8)):
-    assert prune.magnitude_mask({"w": PAGE}, ratio).dropped == zeros and prune.ratio_threshold({"w": PAGE}, ratio) == tau, \
-        "F25: 50 % of the nine are 4 zeros, tau .4; 80 % are 7 zeros, tau .8"
-assert [f"{np.quantile(PAGE, q):.2f}" for q in (0.5, 0.8)] == ["0.40", "0.68"], "F25: np.quantile interpolates: .40 and .68"
+    assert (
+        prune.magnitude_mask({"w": PAGE}, ratio).dropped == zeros
+        and prune.ratio_threshold({"w": PAGE}, ratio) == tau
+    ), "F25: 50 % of the nine are 4 zeros, tau .4; 80 % are 7 zeros, tau .8"
+assert [f"{np.quantile(PAGE, q):.2f}"
+        for q in (0.5, 0.8)] == ["0.40", "0.68"], "F25: np.quantile interpolates: .40 and .68"
 equal = np.array([1.0, 1, 1, 1, 2])
 tau = prune.ratio_threshold({"w": equal}, 0.5)
 by_index = prune.magnitude_mask({"w": equal}, 0.5).keep["w"]
-assert ((equal < tau).sum(), (equal <= tau).sum(), by_index.tolist()) == (0, 4, [False, False, True, True, True]), \
+assert ((equal < tau).sum(), (equal <= tau).sum(),
+        by_index.tolist()) == (0, 4, [False, False, True, True, True]), \
     "F25: among ties, < removes 0, <= removes 4, by index exactly 2"
 
 # %% [markdown]
@@ -126,14 +136,18 @@ weights = stream(0, "matrix").normal(size=(SIDE, SIDE)).astype(np.float32)
 sizes: dict[float, tuple[float, float, float]] = {}
 for sparsity in (0.3, 0.5, 0.8, 0.9):
     sparse = {"w": weights.copy()}
-    prune.magnitude_mask(sparse, 1 - int((1 - sparsity) * SIDE**2) / SIDE**2).apply(sparse)         # as many as the formula says
+    # as many as the formula says
+    prune.magnitude_mask(sparse, 1 - int((1 - sparsity) * SIDE**2) / SIDE**2).apply(sparse)
     csr, bitmap = prune.CSR.of(sparse["w"]), prune.Bitmap.of(sparse["w"])
-    assert np.array_equal(csr.dense(), sparse["w"]) and np.array_equal(bitmap.dense(), sparse["w"]), "A11: nothing is lost"
+    assert np.array_equal(csr.dense(),
+                          sparse["w"]) and np.array_equal(bitmap.dense(), sparse["w"]), "A11: nothing is lost"
     assert (csr.nbytes, bitmap.nbytes) == sparse_bytes(sparsity), "N30: the bytes are those of the formulas"
     sizes[sparsity] = sparse["w"].nbytes / MIB, csr.nbytes / MIB, bitmap.nbytes / MIB
 lesson.say("3 · MiB of a 1024 x 1024 matrix")
-lesson.table(("zeros", "dense", "CSR", "bitmap"), *((f"{s:.0%}", *(f"{x:.2f}" for x in row)) for s, row in sizes.items()))
-assert {dense for dense, _, _ in sizes.values()} == {4.0}, "A11: zeros in a dense array save nothing; a sparse store is needed"
+lesson.table(("zeros", "dense", "CSR", "bitmap"),
+             *((f"{s:.0%}", *(f"{x:.2f}" for x in row)) for s, row in sizes.items()))
+assert {dense for dense, _,
+        _ in sizes.values()} == {4.0}, "A11: zeros in a dense array save nothing; a sparse store is needed"
 assert [f"{csr:.2f}" for _, csr, _ in sizes.values()] == ["5.60", "4.00", "1.60", "0.80"], \
     "N30: CSR takes 5.60/4.00/1.60/.80 MiB"
 assert [f"{bitmap:.2f}" for _, _, bitmap in sizes.values()] == ["2.92", "2.12", "0.92", "0.52"], \
@@ -145,7 +159,7 @@ assert csr_pays == bitmap_pays == [False, True], "N30: CSR pays above 50 %, a bi
 # %% [markdown]
 # ## 4 · What pruning costs, and what fine-tuning brings back
 #
-# A small network sorts ten clusters of points into five classes (`subjects/classifier.py`). It is pruned in four ways, and
+# A small network sorts ten clusters of points into five classes (`support/classifier.py`). It is pruned in four ways, and
 # measured on other points:
 #
 #     random        any weights go
@@ -186,7 +200,8 @@ def tuned(model: Classifier, flat: Flat, seed: int, ratio: float) -> None:
 def gradual(model: Classifier, flat: Flat, seed: int, ratio: float) -> None:
     optimizer = prune.Masked(Adam(flat), prune.Mask({}))
     schedule = [prune.cubic_sparsity(step, final=ratio, steps=100) for step in range(151)]
-    pruner = prune.MagnitudePruner(optimizer, list(prune.linear_weights(model)), schedule.__getitem__, every=10)
+    pruner = prune.MagnitudePruner(optimizer, list(prune.linear_weights(model)), schedule.__getitem__,
+                                   every=10)
     train(model, optimizer, seed, 150, after=pruner.step)
 
 
@@ -203,17 +218,24 @@ for seed in range(SEEDS):
             model.load_state_dict(trained)
             method(model, flat, seed, ratio)
             found[name][seed, column] = accuracy(model, seed)
-            assert abs(sparsity_of(model) - ratio) < 1e-3, f"A35: the weights that went are gone after '{name}', too"
+            assert abs(sparsity_of(model) - ratio) < 1e-3, (
+                f"A35: the weights that went are gone after '{name}', too"
+            )
 base = float(np.mean(dense))
 means = {name: dict(zip(RATIOS, values.mean(axis=0).tolist(), strict=True)) for name, values in found.items()}
 lesson.say(f"4 · accuracy on new points, dense {base:.3f} (mean over {SEEDS} networks)")
-lesson.table(("zeros", *METHODS), *((f"{ratio:.0%}", *(means[name][ratio] for name in METHODS)) for ratio in RATIOS))
+lesson.table(("zeros", *METHODS), *((f"{ratio:.0%}", *(means[name][ratio] for name in METHODS))
+                                    for ratio in RATIOS))
 half, most, nearly_all = ({name: means[name][ratio] for name in METHODS} for ratio in (0.5, 0.8, 0.95))
-assert base - half["magnitude"] < 0.1 < base - half["random"], "N36: half of the weights can go, if they are the smallest"
+assert base - half["magnitude"] < 0.1 < base - half["random"], (
+    "N36: half of the weights can go, if they are the smallest"
+)
 assert half["tuned"] > base - 0.02 and most["tuned"] > base - 0.08 > most["magnitude"] > most["random"], \
     "N36 A21: at 80 % removing alone is not enough; with fine-tuning it nearly is"
-assert most["gradual"] > most["tuned"] - 0.02 and nearly_all["gradual"] > nearly_all["tuned"] > nearly_all["random"], \
-    "A21: many small cuts, each with fine-tuning, are better than one"
+assert (
+    most["gradual"] > most["tuned"] - 0.02
+    and nearly_all["gradual"] > nearly_all["tuned"] > nearly_all["random"]
+), "A21: many small cuts, each with fine-tuning, are better than one"
 assert nearly_all["magnitude"] < base / 2 and nearly_all["tuned"] < base - 0.2, \
     "A35: over-compression loses accuracy, and fine-tuning does not bring it all back"
 
@@ -240,7 +262,9 @@ def after_50_steps(masked: bool) -> float:
 
 with_mask, without = after_50_steps(True), after_50_steps(False)
 lesson.say(f"5 · sparsity after 50 steps of Adam: with a mask {with_mask:.3f}, without {without:.3f}")
-assert f"{with_mask:.3f}" == "0.800" and without < 0.1, "A35: step 4 revives what step 3 removed, unless a mask is kept"
+assert f"{with_mask:.3f}" == "0.800" and without < 0.1, (
+    "A35: step 4 revives what step 3 removed, unless a mask is kept"
+)
 
 # %% [markdown]
 # ## 6 · Two programs that do not prune
@@ -253,13 +277,15 @@ assert f"{with_mask:.3f}" == "0.800" and without < 0.1, "A35: step 4 revives wha
 
 # %%
 NAMES = ["first.weight", "second.weight", "third.weight"]
-programs = {"002: nothing wrapped": ([], True), "004: step() left out": (NAMES, False), "both halves": (NAMES, True)}
+programs = {"002: nothing wrapped": ([], True), "004: step() left out": (NAMES, False),
+            "both halves": (NAMES, True)}
 traces: dict[str, list[float]] = {name: [] for name in programs}
 refusals: dict[str, str] = {}
 for name, (wrapped, stepped) in programs.items():
     model = Classifier(SEED)
     optimizer = prune.Masked(Adam(Flat(model.parameters())), prune.Mask({}))
-    pruner = prune.MagnitudePruner(optimizer, wrapped, lambda step: prune.cubic_sparsity(step, final=0.5, steps=40))
+    pruner = prune.MagnitudePruner(optimizer, wrapped,
+                                   lambda step: prune.cubic_sparsity(step, final=0.5, steps=40))
     for _epoch in range(5):
         train(model, optimizer, SEED, 10, after=pruner.step if stepped else lambda: None)
         traces[name].append(sparsity_of(model))
@@ -272,9 +298,12 @@ lesson.say("6 · sparsity after each epoch")
 lesson.table(("", *range(1, 6)), *((name, *trace) for name, trace in traces.items()))
 lesson.say(*(f"  {name}: {refusal}" for name, refusal in refusals.items()), "")
 assert traces["002: nothing wrapped"] == [0.0] * 5, "C6: a callback without wrapped layers prunes nothing"
-assert np.allclose(traces["both halves"], expected, atol=1e-3), "E24: the sparsity measured is the schedule's, in every epoch"
-assert list(refusals) == ["004: step() left out"] and "step() was called 0 times" in refusals["004: step() left out"], \
-    "C9 E24 N63: the parameters set ratio and frequency, but without step() it raises"
+assert np.allclose(traces["both halves"], expected,
+                   atol=1e-3), "E24: the sparsity measured is the schedule's, in every epoch"
+assert (
+    list(refusals) == ["004: step() left out"]
+    and "step() was called 0 times" in refusals["004: step() left out"]
+), "C9 E24 N63: the parameters set ratio and frequency, but without step() it raises"
 
 # %% [markdown]
 # 002 saves its model as an .h5 file, which is as large as that of any other: an array of zeros is an array. (For a small network
@@ -286,18 +315,21 @@ assert list(refusals) == ["004: step() left out"] and "step() was called 0 times
 
 # %%
 base_model = {"hidden": (784, 128), "hidden.bias": (128,), "out": (128, 10), "out.bias": (10,)}
-base_model = {name: stream(SEED, name).normal(size=shape).astype(np.float32) for name, shape in base_model.items()}
+base_model = {name: stream(SEED, name).normal(size=shape).astype(np.float32) for name,
+              shape in base_model.items()}
 count = sum(w.size for w in base_model.values())
 as_int8 = sum(w.size if w.ndim == 2 else w.nbytes for w in base_model.values())
-assert (count, 4 * count, as_int8) == (101_770, 407_080, 102_184), "N61: 101 770 parameters, 407 080 bytes, 102 184 in int8"
+assert (count, 4 * count, as_int8) == (101_770, 407_080,
+                                       102_184), "N61: 101 770 parameters, 407 080 bytes, 102 184 in int8"
 before = {name: w.copy() for name, w in base_model.items()}
-wrapped = dict(base_model)                                          # other names for the same arrays, as the wrapper has them
+wrapped = dict(base_model)  # other names for the same arrays, as the wrapper has them
 matrices = {name: w for name, w in wrapped.items() if w.ndim == 2}
 prune.magnitude_mask(matrices, 0.5).apply(matrices)
 assert [np.mean(model["hidden"] == 0).round(2) for model in (before, base_model)] == [0, 0.5], \
     "C9: the base model is pruned as well, unless it was copied before"
 packed = prune.pack(wrapped)
-assert all(np.array_equal(w, wrapped[name]) for name, w in prune.unpack(packed).items()), "C9: packing loses nothing"
+assert all(np.array_equal(w, wrapped[name]) for name,
+           w in prune.unpack(packed).items()), "C9: packing loses nothing"
 
 
 def file_bytes(arrays: dict[str, np.ndarray], zipped: bool = False) -> int:
@@ -330,10 +362,13 @@ holes = {"w": big.copy()}
 prune.magnitude_mask(holes, 0.8).apply(holes)
 masked_product, product, selecting = fastest(lambda: big @ holes["w"], lambda: big @ big,
                                              lambda: prune.magnitude_mask({"w": big}, 0.8))
-training = 3 * product                                              # one layer, a batch of 512: forward, and two backward
-lesson.say(f"7 · 80 % zeros: the product takes {masked_product / product:.2f} times as long as with none; selecting once in "
+training = 3 * product  # one layer, a batch of 512: forward, and two backward
+lesson.say(f"7 · 80 % zeros: the product takes {masked_product / product:.2f} times as long as with none; "
+           "selecting once in "
            f"ten steps adds {selecting / training / 10:.1%} to the step", "")
-assert 0.5 < masked_product / product < 2 and selecting < 10 * training, "N40: zeros save no time, and selecting costs little"
+assert 0.5 < masked_product / product < 2 and selecting < 10 * training, (
+    "N40: zeros save no time, and selecting costs little"
+)
 
 # %% [markdown]
 # ## The picture
@@ -341,4 +376,5 @@ assert 0.5 < masked_product / product < 2 and selecting < 10 * training, "N40: z
 # %%
 axis = np.linspace(0, 1, 101)
 stored = np.array([(4 * SIDE * SIDE, *sparse_bytes(sparsity)) for sparsity in axis]) / MIB
-lesson.picture(draw_magnitude_pruning(base, means, 100 * axis, dict(zip(("dense", "CSR", "bitmap"), stored.T, strict=True))))
+lesson.picture(draw_magnitude_pruning(base, means, 100 * axis,
+                                      dict(zip(("dense", "CSR", "bitmap"), stored.T, strict=True))))

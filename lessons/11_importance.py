@@ -22,9 +22,10 @@
 
 # %%
 import numpy as np
-from common import Lesson
-from subjects import regression
-from subjects.network import Landscape, agreement
+from minipar.lessons.plots.importance import draw_importance
+from minipar.lessons.support import regression
+from minipar.lessons.support.lesson import Lesson
+from minipar.lessons.support.network import Landscape, agreement
 
 from minipar.autograd import no_grad
 from minipar.compress import prune
@@ -35,7 +36,6 @@ from minipar.data.batches import Batches
 from minipar.data.markov import MarkovSource
 from minipar.nn import GPT
 from minipar.optim import Adam, Flat
-from minipar.plots.lessons.importance import draw_importance
 from minipar.rng import stream
 
 lesson = Lesson("11_importance", ranks=1)
@@ -68,8 +68,10 @@ scores = prune.obd({"w": w}, {"w": np.diag(H)})["w"]
 by_magnitude, by_obd = int(np.argmin(abs(w))), int(np.argmin(scores))
 lesson.say("1 · one of two weights goes")
 lesson.table(("score", "removes weight", "the loss rises by"),
-             *((name, i, rise(H, without(w, i))) for name, i in (("magnitude", by_magnitude), ("OBD", by_obd))))
-assert (by_magnitude, by_obd) == (0, 1) and np.allclose(scores, [rise(H, without(w, i)) for i in range(2)], rtol=1e-14, atol=0), \
+             *((name, i, rise(H, without(w, i))) for name,
+               i in (("magnitude", by_magnitude), ("OBD", by_obd))))
+assert (by_magnitude, by_obd) == (0, 1) and np.allclose(scores, [rise(H, without(w, i)) for i in range(2)],
+                                                        rtol=1e-14, atol=0), \
     "A22 E27: OBD predicts what the loss rises by, and it is the other weight that can go"
 assert abs(rise(H, without(w, 0)) - 2.0) < 1e-12 and abs(rise(H, without(w, 1)) - 0.05) < 1e-12, \
     "F20: magnitude costs +2.0, OBD +.05"
@@ -103,15 +105,17 @@ lesson.table(("weight", "OBD", "OBS", "measured with OBS's step"),
              *((i, 0.5 * H[i, i] * w[i] ** 2, float(predicted[i]), measured[i]) for i in range(2)))
 assert np.allclose(abs(vectors), np.sqrt(0.5)) and f"{abs(vectors[0, 0]):.3f}" == "0.707", \
     "F20 A22: eigenvectors are (.707, ±.707): both weights load equally on each, so eigenvalues rank neither"
-assert [f"{p:.5f}" for p in predicted] == ["0.02375", "0.03420"] and np.allclose(measured, predicted, rtol=1e-12, atol=0), \
-    "F20 E27: OBS predicts .02375 and .03420, and that is what the loss rises by"
+assert [f"{p:.5f}" for p in predicted] == ["0.02375", "0.03420"] and np.allclose(
+    measured, predicted, rtol=1e-12, atol=0
+), "F20 E27: OBS predicts .02375 and .03420, and that is what the loss rises by"
 assert all(abs((w + step)[i]) < 1e-15 for i, step in enumerate(steps)), "E27: the weight is gone"
-assert np.allclose(w + steps[0], prune.obs_remove(w, inverse, 0)[0]), "E27: minipar's obs_remove takes this step"
+assert np.allclose(w + steps[0], prune.obs_remove(w, inverse,
+                                                  0)[0]), "E27: minipar's obs_remove takes this step"
 
 # %% [markdown]
 # ## 3 · A network at its minimum
 #
-# Now a small network with 63 weights (`subjects/network.py`), trained until its gradient is nearly zero. The exact Hessian
+# Now a small network with 63 weights (`support/network.py`), trained until its gradient is nearly zero. The exact Hessian
 # takes 63 products H e_i, each about as dear as a backward pass (`minipar.autograd.hessian_vector_product`). The Fisher
 # information (Fisher 信息), the mean of g_i² over samples, takes one backward pass per sample, and no products. On large models
 # it is what one can afford.
@@ -131,9 +135,11 @@ importance = {"magnitude": abs(trained),
 actual = np.array([bowl.value(trained + without(trained, i)) - lowest for i in range(63)])
 before, after = float(untrained.mean()), float(importance["|g w|"].mean())
 orders = {name: agreement(scores, actual) for name, scores in importance.items()}
-lesson.say(f"3 · mean |g w| is {before:.4f} before training, {after:.1e} after; the order in which scores put the weights")
+lesson.say(f"3 · mean |g w| is {before:.4f} before training, {after:.1e} after; the order in which scores "
+           "put the weights")
 lesson.table(("score", "agreement with what they really cost"), *orders.items())
-assert np.allclose(hessian, hessian.T, atol=1e-14) and np.linalg.eigvalsh(hessian)[0] > 0, "A22: it is a minimum"
+assert np.allclose(hessian, hessian.T,
+                   atol=1e-14) and np.linalg.eigvalsh(hessian)[0] > 0, "A22: it is a minimum"
 assert before > 0.005 and after < 1e-3 * before, "A22: the gradient's score vanishes where training ends"
 assert orders["OBD"] > orders["Fisher"] > orders["magnitude"] > orders["|g w|"] and orders["Fisher"] > 0.95, \
     "A22 E27: curvature ranks weights best, Fisher nearly as well, and the gradient worst"
@@ -145,16 +151,20 @@ assert orders["OBD"] > orders["Fisher"] > orders["magnitude"] > orders["|g w|"] 
 
 # %%
 RATIOS = (0.1, 0.2, 0.3, 0.5)
-costs = {name: {r: bowl.value(np.where(prune.drop_lowest({"w": scores}, r).keep["w"], trained, 0)) - lowest for r in RATIOS}
+costs = {name: {r: bowl.value(np.where(prune.drop_lowest({"w": scores}, r).keep["w"], trained, 0)) - lowest
+                for r in RATIOS}
          for name, scores in importance.items()}
 by_obs = {r: prune.obs_prune(trained, hessian, int(r * 63)) for r in RATIOS}
 costs["OBS"] = {r: bowl.value(pruned) - lowest for r, (pruned, _) in by_obs.items()}
 lesson.say("the loss rises by, if that many weights go")
-lesson.table(("score", *(f"{r:.0%}" for r in RATIOS)), *((name, *found.values()) for name, found in costs.items()),
+lesson.table(("score", *(f"{r:.0%}" for r in RATIOS)),
+             *((name, *found.values()) for name, found in costs.items()),
              ("OBS predicts", *(float(predicted) for _, predicted in by_obs.values())))
 for r in (0.1, 0.2):
-    assert costs["OBS"][r] < min(costs[name][r] for name in importance), "E27: weights that adapt make up for those that go"
-    assert costs["|g w|"][r] > max(costs[name][r] for name in costs if name != "|g w|"), "A22: at a minimum |g w| is noise"
+    assert costs["OBS"][r] < min(costs[name][r]
+                                 for name in importance), "E27: weights that adapt make up for those that go"
+    assert costs["|g w|"][r] > max(costs[name][r] for name in costs
+                                   if name != "|g w|"), "A22: at a minimum |g w| is noise"
 assert abs(costs["OBS"][0.1] / by_obs[0.1][1] - 1) < 0.2 < abs(costs["OBS"][0.5] / by_obs[0.5][1] - 1), \
     "E27: predicted is measured while the loss is a quadratic, and no longer"
 
@@ -172,9 +182,10 @@ assert abs(costs["OBS"][0.1] / by_obs[0.1][1] - 1) < 0.2 < abs(costs["OBS"][0.5]
 PAGE = np.array([[1.0, 0.5, 0.2], [0.8, 0.3, 0.1], [0.6, 0.4, 0.0]])
 soft = prune.lasso_prox(PAGE, 0.3)
 assert (soft == 0).sum() == 4 and soft[1, 1] == 0, "A42: zeros 4, including .3"
-assert np.allclose(soft[soft != 0], PAGE[soft != 0] - 0.3), "A42: soft thresholding also shrinks the survivors, each by λ"
+assert np.allclose(soft[soft != 0],
+                   PAGE[soft != 0] - 0.3), "A42: soft thresholding also shrinks the survivors, each by λ"
 
-STRENGTH = 0.1                                                      # λ; in `subjects/regression.py` three weights of twenty matter
+STRENGTH = 0.1  # λ; in `support/regression.py` three weights of twenty matter
 truth, step_size = regression.TRUTH, 1 / np.linalg.eigvalsh(regression.GRAM)[-1]
 
 
@@ -190,9 +201,11 @@ lesson.say("4 · LASSO, three true weights of twenty")
 lesson.table(("weight", "truth", "LASSO", "refitted"),
              *((int(i), float(truth[i]), float(found[i]), float(refitted[i])) for i in support))
 assert support.tolist() == [2, 5, 11], "E26: the support is recovered"
-assert prune.lasso_gap(found, regression.gradient(found), STRENGTH) < 1e-8, "E26: the condition of optimality holds"
+assert prune.lasso_gap(found, regression.gradient(found),
+                       STRENGTH) < 1e-8, "E26: the condition of optimality holds"
 assert abs(bias + STRENGTH).max() < 0.2 * STRENGTH, "E26 A42: the bias is about -λ"
-assert abs(refitted - truth).max() < 0.02, "A42: training on under the mask, without the penalty, removes the bias"
+assert abs(refitted
+           - truth).max() < 0.02, "A42: training on under the mask, without the penalty, removes the bias"
 plain = np.zeros(len(truth))
 for _ in range(2000):
     plain -= step_size * (regression.gradient(plain) + STRENGTH * np.sign(plain))
@@ -211,8 +224,11 @@ rounded = quantize(numbers, Scheme(8)).dequantize()
 kinds = {name: (int((v == 0).sum()), int((v == numbers).sum()), len(np.unique(v))) for name, v in
          (("pruned to 50 %", pruned), ("quantised to 8 bits", rounded))}
 lesson.say("5 · of 10 000 weights")
-lesson.table(("", "zero", "unchanged", "different values"), *((name, *counts) for name, counts in kinds.items()))
-assert kinds["pruned to 50 %"] == (5000, 5000, 5001), "N6: pruning changes which weights are there, and no value that stays"
+lesson.table(("", "zero", "unchanged", "different values"),
+             *((name, *counts) for name, counts in kinds.items()))
+assert kinds["pruned to 50 %"] == (5000, 5000, 5001), (
+    "N6: pruning changes which weights are there, and no value that stays"
+)
 assert kinds["quantised to 8 bits"][1] < 10 and kinds["quantised to 8 bits"][2] <= 255, \
     "N6: quantisation changes nearly every value to one of 255, and prunes none on purpose"
 
@@ -250,8 +266,12 @@ def trained_gpt(final: float, model: GPT | None = None, steps: int = TOTAL) -> G
     """Trained while the sparsity rises to `final` within the first two thirds of the steps."""
     model = model or GPT(CONFIG)
     optimizer = prune.Masked(Adam(Flat(model.parameters())), prune.Mask({}))
-    pruner = prune.MagnitudePruner(optimizer, list(prune.linear_weights(model)), every=10,
-                                   schedule=lambda step: prune.cubic_sparsity(step, final=final, steps=2 * steps // 3))
+    pruner = prune.MagnitudePruner(
+        optimizer,
+        list(prune.linear_weights(model)),
+        every=10,
+        schedule=lambda step: prune.cubic_sparsity(step, final=final, steps=2 * steps // 3),
+    )
     fine_tune(model.loss, optimizer, batches.get, steps, 5e-3, after=pruner.step)
     return model
 
@@ -266,7 +286,8 @@ def size(model: GPT) -> int:
 
 
 curve = [prune.cubic_sparsity(step, final=SPARSITY, steps=100) for step in range(101)]
-assert curve[0] == 0 and curve[100] == SPARSITY and abs(curve[50] - SPARSITY * 7 / 8) < 1e-12 and min(np.diff(curve)) > 0, \
+assert curve[0] == 0 and curve[100] == SPARSITY and abs(curve[50] - SPARSITY * 7
+                                                        / 8) < 1e-12 and min(np.diff(curve)) > 0, \
     "A30: the schedule rises all the time, 7/8 of it in the first half"
 gpts = {"dense": trained_gpt(0.0), "gradually 90 %": trained_gpt(SPARSITY)}
 one_shot = GPT(CONFIG)
@@ -282,10 +303,14 @@ lesson.table(("", "weights that are not 0", "loss on new text (nats per token)")
              *((name, size(model), losses[name]) for name, model in gpts.items()))
 assert losses["gradually 90 %"] - losses["dense"] < 0.5 * (losses["at once 90 %"] - losses["dense"]), \
     "A30: gradually is better than at once"
-assert losses["half the units, 3 heads of 4"] - losses["dense"] < 0.1, "A30: a smaller structure can be tuned, too"
+assert losses["half the units, 3 heads of 4"] - losses["dense"] < 0.1, (
+    "A30: a smaller structure can be tuned, too"
+)
 D, F, K = CONFIG.width, CONFIG.mlp_width, CONFIG.head_width
-fewer = CONFIG.layers * (F // 2 * (2 * D + 1) + K * (4 * D + 3))      # up, its bias and down; q, k, v, their biases and out
-assert sum(p.data.size for p in small.parameters()) == sum(p.data.size for p in gpts["dense"].parameters()) - fewer, \
+# up, its bias and down; q, k, v, their biases and out
+fewer = CONFIG.layers * (F // 2 * (2 * D + 1) + K * (4 * D + 3))
+assert sum(p.data.size for p in small.parameters()) == sum(p.data.size
+                                                           for p in gpts["dense"].parameters()) - fewer, \
     "A30: the matrices are smaller by exactly the units and heads that went"
 
 # %% [markdown]

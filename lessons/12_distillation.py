@@ -25,8 +25,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from common import Lesson
-from subjects.differences import slopes
+from minipar.lessons.plots.distillation import draw_distillation
+from minipar.lessons.support.differences import slopes
+from minipar.lessons.support.lesson import Lesson
 
 from minipar import autograd as ag
 from minipar.autograd import Tensor, backward
@@ -39,14 +40,13 @@ from minipar.config import ModelConfig
 from minipar.data.batches import Batches, EvaluationBatches, split
 from minipar.data.text import load_text
 from minipar.data.tokenizer import CharTokenizer
-from minipar.memory import keep_freed_memory
+from minipar.malloc import keep_freed_memory
 from minipar.nn import GPT, Parameter, Start
 from minipar.optim import Adam, AdamW, Flat
-from minipar.plots.lessons.distillation import draw_distillation
 from minipar.rng import stream
 
 lesson = Lesson("12_distillation", ranks=1)
-keep_freed_memory()                                                 # without it this lesson takes many times as long
+keep_freed_memory()  # without it this lesson takes many times as long
 
 # %% [markdown]
 # ## 1 · Soft targets
@@ -63,7 +63,8 @@ keep_freed_memory()                                                 # without it
 
 # %%
 CLASSES = 5
-z_student, z_teacher = (stream(0, name).normal(scale=1.5, size=(50, CLASSES)) for name in ("student", "teacher"))
+z_student, z_teacher = (stream(0, name).normal(scale=1.5, size=(50, CLASSES))
+                        for name in ("student", "teacher"))
 
 
 def softmax(z: np.ndarray) -> np.ndarray:
@@ -88,14 +89,18 @@ for T in (1.0, 2.0, 4.0, 8.0, 20.0):
     backward(loss)
     assert z.grad is not None
     assert abs(loss.item() - as_defined(z_student, T)) < 1e-13, "A23: the fused op is the definition"
-    assert abs(z.grad - gradient_formula(T)).max() < 1e-14, "A23: the gradient is T (softmax(z_s/T) - softmax(z_t/T))"
+    assert abs(z.grad - gradient_formula(T)).max() < 1e-14, (
+        "A23: the gradient is T (softmax(z_s/T) - softmax(z_t/T))"
+    )
     sizes[T] = float(np.linalg.norm(z.grad))
 assert abs(gradient_formula(4.0) - slopes(lambda z: as_defined(z, 4.0), z_student)).max() < 1e-9, \
     "A23: and it is that of differences to 1e-9"
 lesson.say("1 · size of the gradient")
 lesson.table(("T", "with T^2", "without"), *((T, size, size / T**2) for T, size in sizes.items()))
 warm = [sizes[T] for T in (4.0, 8.0, 20.0)]
-assert max(warm) < 1.02 * min(warm) and sizes[1.0] < 0.9 * min(warm), "E28: with T^2 the gradient is flat from T = 4 on"
+assert max(warm) < 1.02 * min(warm) and sizes[1.0] < 0.9 * min(warm), (
+    "E28: with T^2 the gradient is flat from T = 4 on"
+)
 
 # %% [markdown]
 # ## 2 · When a teacher helps
@@ -113,16 +118,20 @@ Net = tuple[list[Parameter], Callable[[np.ndarray], Tensor]]
 
 def points(count: int, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Points [SEEDS, count, DIMENSIONS] and classes [SEEDS, count]."""
-    cluster = np.stack([stream(seed, name, "cluster").integers(CLUSTERS, size=count) for seed in range(SEEDS)])
-    centres = np.stack([stream(seed, "centres").normal(scale=2, size=(CLUSTERS, DIMENSIONS)) for seed in range(SEEDS)])
-    noise = np.stack([stream(seed, name, "noise").normal(scale=2, size=(count, DIMENSIONS)) for seed in range(SEEDS)])
+    cluster = np.stack([stream(seed, name, "cluster").integers(CLUSTERS, size=count)
+                        for seed in range(SEEDS)])
+    centres = np.stack([stream(seed, "centres").normal(scale=2, size=(CLUSTERS, DIMENSIONS))
+                        for seed in range(SEEDS)])
+    noise = np.stack([stream(seed, name, "noise").normal(scale=2, size=(count, DIMENSIONS))
+                      for seed in range(SEEDS)])
     return np.take_along_axis(centres, cluster[..., None], axis=1) + noise, cluster % CLASSES
 
 
 def net(hidden: int) -> Net:
     """One hidden layer, SEEDS times over."""
     shapes = {"up": (SEEDS, DIMENSIONS, hidden), "down": (SEEDS, hidden, CLASSES)}
-    up, down = (Parameter(f"{name} {hidden}", shape, Start(std=shape[1] ** -0.5)) for name, shape in shapes.items())
+    up, down = (Parameter(f"{name} {hidden}", shape, Start(std=shape[1] ** -0.5)) for name,
+                shape in shapes.items())
     for p in (up, down):
         p.initialise(0, np.dtype(np.float64))
     return [up, down], lambda x: ag.relu(Tensor(x) @ up) @ down
@@ -130,7 +139,8 @@ def net(hidden: int) -> Net:
 
 def learn(hidden: int, x: np.ndarray, loss: Callable[[Tensor], Tensor]) -> Net:
     parameters, forward = net(hidden)
-    fine_tune(lambda inputs, _: loss(forward(inputs)), Adam(Flat(parameters)), lambda step: (x, x), STEPS, 1e-2)
+    fine_tune(lambda inputs, _: loss(forward(inputs)), Adam(Flat(parameters)), lambda step: (x, x), STEPS,
+              1e-2)
     return parameters, forward
 
 
@@ -141,10 +151,11 @@ def accuracy(model: Net, data: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 
 
 def from_labels(y: np.ndarray) -> Callable[[Tensor], Tensor]:
-    return lambda z: ag.cross_entropy(z, y, y.shape[1])             # every seed divides by its own number of points
+    return lambda z: ag.cross_entropy(z, y, y.shape[1])  # every seed divides by its own number of points
 
 
-def from_both(y: np.ndarray, taught: np.ndarray, alpha: float = 0.9, T: float = 4.0) -> Callable[[Tensor], Tensor]:
+def from_both(y: np.ndarray, taught: np.ndarray, alpha: float = 0.9,
+              T: float = 4.0) -> Callable[[Tensor], Tensor]:
     count = y.shape[1]
     return lambda z: (1 - alpha) * ag.cross_entropy(z, y, count) + alpha * soft_targets(z, taught, T, count)
 
@@ -163,7 +174,8 @@ for name, y in (("correct labels", few[1]), ("noisy labels", noisy)):
 by_ear = learn(8, many[0], lambda z: soft_targets(z, taught_many, 4.0, many[1].shape[1]))
 scarce = learn(8, few[0][:, :40], from_labels(few[1][:, :40]))
 results["40 labels, 1000 points"] = (accuracy(scarce, unseen), accuracy(by_ear, unseen))
-lesson.say(f"2 · accuracy of students, mean over {SEEDS} seeds; the teacher's: {accuracy(mlp, unseen).mean():.3f}")
+lesson.say(f"2 · accuracy of students, mean over {SEEDS} seeds; the teacher's: "
+           f"{accuracy(mlp, unseen).mean():.3f}")
 wins = {name: int((heard > alone).sum()) for name, (alone, heard) in results.items()}
 lesson.table(("the student has", "labels alone", "with the teacher", "better in"),
              *((name, float(alone.mean()), float(heard.mean()), f"{wins[name]} of {SEEDS} seeds")
@@ -194,7 +206,8 @@ text = load_text()
 tokenizer = CharTokenizer.from_text(text)
 training, validation = split(tokenizer.encode(text))
 CONFIG = ModelConfig(vocabulary=tokenizer.vocab_size, context=32, layers=4, heads=4, width=WIDTH)
-batches, windows = Batches(training, CONFIG.context, BATCH, seed=0), EvaluationBatches(validation, CONFIG.context, 64, 128)
+batches, windows = Batches(training, CONFIG.context, BATCH,
+                           seed=0), EvaluationBatches(validation, CONFIG.context, 64, 128)
 
 
 def validate(model: GPT) -> float:
@@ -226,7 +239,8 @@ small = copy(tuned)
 quantize.quantize_weights(small)                                    # int8, symmetric, a scale per output
 
 stages = {"trained": (gpt, (gpt.state_dict(), {})), "pruned": (cut, (prune.pack(cut.state_dict()), {})),
-          "fine-tuned": (tuned, (prune.pack(tuned.state_dict()), {})), "quantised": (small, quantize.pack_model(small)),
+          "fine-tuned": (tuned, (prune.pack(tuned.state_dict()), {})),
+          "quantised": (small, quantize.pack_model(small)),
           "quantised, zeros as bits": (small, pack_sparse(small))}
 ledger, back = {}, copy(gpt)
 with tempfile.TemporaryDirectory() as folder:
@@ -234,23 +248,31 @@ with tempfile.TemporaryDirectory() as folder:
     for stage, (model, packed) in stages.items():
         save(path, *packed)
         ledger[stage] = (path.stat().st_size, validate(model))
-    unpack_sparse(back, *load(path))                                # the last one: what is in the file is the model
+    unpack_sparse(back, *load(path))  # the last one: what is in the file is the model
 lesson.say("3 · a GPT through the pipeline")
 lesson.table(("stage", "bytes", "of the first", "validation loss"),
-             *((stage, size, size / ledger["trained"][0], f"{loss:.3f}") for stage, (size, loss) in ledger.items()))
+             *((stage, size, size / ledger["trained"][0], f"{loss:.3f}") for stage,
+               (size, loss) in ledger.items()))
 
 # %%
 weights = sum(w.size for w in prune.linear_weights(gpt).values())
 stay = weights - int(0.8 * weights)
-scales = sum(layer.bias.data.size for layer in quantize.linear_layers(gpt) if layer.bias)       # one per output
+scales = sum(layer.bias.data.size for layer in quantize.linear_layers(gpt) if layer.bias)  # one per output
 floats = sum(p.data.size for p in gpt.parameters()) - weights
 arrays = pack_sparse(small)[0]
 places, codes = arrays["places"].nbytes, arrays["codes"].nbytes
-assert places == weights // 8 and 0.97 * stay < codes <= stay, "E25: a bit per weight, and a byte per weight that stays"
-assert arrays["scales"].nbytes + arrays["floats"].nbytes == 4 * (scales + floats), "E25: scales and all else are float32"
-assert np.array_equal(back(validation[None, :32]).data, small(validation[None, :32]).data), "E25: the file holds the same model"
+assert places == weights // 8 and 0.97 * stay < codes <= stay, (
+    "E25: a bit per weight, and a byte per weight that stays"
+)
+assert arrays["scales"].nbytes + arrays["floats"].nbytes == 4 * (scales + floats), (
+    "E25: scales and all else are float32"
+)
+assert np.array_equal(back(validation[None, :32]).data,
+                      small(validation[None, :32]).data), "E25: the file holds the same model"
 by_size = [ledger[stage][0] for stage in ("trained", "fine-tuned", "quantised", "quantised, zeros as bits")]
-assert by_size == sorted(by_size, reverse=True) and by_size[-1] < by_size[0] / 4, "A2: each stage makes the file smaller"
+assert by_size == sorted(by_size, reverse=True) and by_size[-1] < by_size[0] / 4, (
+    "A2: each stage makes the file smaller"
+)
 loss_of = {stage: loss for stage, (_, loss) in ledger.items()}
 assert loss_of["pruned"] - loss_of["fine-tuned"] > 0.5 * (loss_of["pruned"] - loss_of["trained"]) > 0.02, \
     "A2: pruning costs, and fine-tuning, which 000 leaves out, brings most of it back"
@@ -267,10 +289,12 @@ assert abs(loss_of["quantised"] - loss_of["fine-tuned"]) < 0.01, "A2: after that
 
 # %%
 over = {"dense": loss_of["trained"], "dense, as many steps more": validate(pruned(gpt, 0.0, TUNING)),
-        "95 % sparse": validate(pruned(gpt, 0.95, 0)), "95 % sparse, fine-tuned": validate(pruned(gpt, 0.95, TUNING))}
+        "95 % sparse": validate(pruned(gpt, 0.95, 0)),
+        "95 % sparse, fine-tuned": validate(pruned(gpt, 0.95, TUNING))}
 lesson.say("4 · validation loss (nats per token)")
 lesson.table(*((name, f"{loss:.3f}") for name, loss in over.items()))
 assert over["95 % sparse"] > over["95 % sparse, fine-tuned"] > over["dense, as many steps more"] + 0.1, \
     "N49: over-compression costs accuracy, with fine-tuning too: 003's 3.3 is right, its 3.1 is not"
-lesson.picture(draw_distillation(sizes, {name: tuple(map(float, np.mean(pair, axis=1))) for name, pair in results.items()},
+lesson.picture(draw_distillation(sizes, {name: tuple(map(float, np.mean(pair, axis=1))) for name,
+                                         pair in results.items()},
                                  ledger))

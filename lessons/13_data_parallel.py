@@ -16,15 +16,16 @@
 from dataclasses import replace
 
 import numpy as np
-from common import Lesson
-from subjects.buckets import ELEMENTS, FLOPS, NETWORK, RATE, overlapped
-from subjects.counted import bytes_sent, one_step, sum_of_noise
-from subjects.line import FEATURES, POINTS, adam_step, slope
+from minipar.lessons.plots.data_parallel import draw_data_parallel
+from minipar.lessons.support.buckets import ELEMENTS, FLOPS, NETWORK, RATE, overlapped
+from minipar.lessons.support.counted import bytes_sent, one_step, sum_of_noise
+from minipar.lessons.support.lesson import Lesson
+from minipar.lessons.support.line import FEATURES, POINTS, adam_step, slope
 
 from minipar.autograd import backward
 from minipar.comm.collectives import all_gather, all_reduce, even_counts, reduce_scatter
-from minipar.comm.counting import Counting
 from minipar.comm.protocol import Communicator
+from minipar.comm.wrappers.counting import Counting
 from minipar.config import GRADIENTS, Layout, ModelConfig, TrainConfig
 from minipar.data.batches import Batches
 from minipar.data.markov import MarkovSource
@@ -35,9 +36,8 @@ from minipar.parallel import Grid
 from minipar.plan.collective_times import Links, ring_all_reduce
 from minipar.plan.collectives import naive_all_reduce
 from minipar.plan.collectives import ring_all_reduce as ring_traffic
-from minipar.plots.lessons.data_parallel import draw_data_parallel
 from minipar.rng import stream
-from minipar.train import Trainer
+from minipar.training.trainer import Trainer
 
 lesson = Lesson("13_data_parallel")
 p = lesson.size
@@ -46,7 +46,7 @@ assert 1 < p <= 8, "this lesson is for two to eight ranks: mpirun -n 4"
 SOURCE = MarkovSource.random(16, seed=3, concentration=0.3)         # its best possible loss is known exactly
 TEXT = SOURCE.sample(20_000, seed=0)
 MODEL = ModelConfig(vocabulary=16, context=8, layers=1, heads=2, width=16)
-N = 11                                                              # samples per batch: they divide by nothing
+N = 11  # samples per batch: they divide by nothing
 
 # %% [markdown]
 # ## 1 · Shares add up, if all divide by the same number
@@ -86,8 +86,9 @@ lesson.say(f"1 · {N} samples over {p} ranks, the gradient against one process")
 lesson.table(("each rank divides by", "and then", "off by"),
              ("the N of all ranks", "sum", apart(same_count[0], alone)),
              ("its own number of samples", "mean", apart(own_mean[0], alone)))
-assert apart(same_count[0], alone) < 1e-12 and all(np.array_equal(g, same_count[0]) for g in same_count), \
+assert apart(same_count[0], alone) < 1e-12 and all(np.array_equal(g, same_count[0]) for g in same_count), (
     "A24 E2 E31: p ranks with a share each have the gradient of one with the batch, and all of them the same bits"
+)
 assert apart(own_mean[0], alone) > 1e-2, "the mean of means counts a sample of a small share for more"
 
 # %% [markdown]
@@ -113,7 +114,8 @@ def training(comm: Communicator, layout: Layout, steps: int, model: ModelConfig 
     return losses, trainer.flat.data.copy(), trainer.rows.tolist()
 
 
-flat_runs = {ranks: lesson.run(training, Layout(dp=ranks, gradients="flat"), STEPS, ranks=ranks) for ranks in lesson.sizes}
+flat_runs = {ranks: lesson.run(training, Layout(dp=ranks, gradients="flat"), STEPS, ranks=ranks)
+             for ranks in lesson.sizes}
 tree_runs = {ranks: lesson.run(training, Layout(dp=ranks, gradients="bitwise"), STEPS // 4, ranks=ranks)
              for ranks in lesson.sizes}
 curves = {f"{ranks} rank" + "s" * (ranks > 1): runs[0][0] for ranks, runs in flat_runs.items()}
@@ -122,12 +124,17 @@ lesson.table(("ranks", "last loss", "weights apart", "after 15 steps in bitwise 
              *((ranks, flat_runs[ranks][0][0][-1], apart(flat_runs[ranks][0][1], flat_runs[1][0][1]),
                 apart(tree_runs[ranks][0][1], tree_runs[1][0][1])) for ranks in lesson.sizes))
 for ranks in lesson.sizes:
-    assert sorted(row for _, _, rows in flat_runs[ranks] for row in rows) == list(range(N)), "E12: each sample is on one rank"
+    assert sorted(row for _, _, rows in flat_runs[ranks]
+                  for row in rows) == list(range(N)), "E12: each sample is on one rank"
     assert all(np.array_equal(weights, flat_runs[ranks][0][1]) for _, weights, _ in flat_runs[ranks]), \
         "E2: replicas are equal, since they start from the same weights and take the same steps"
-    assert np.allclose(flat_runs[ranks][0][0], flat_runs[1][0][0], rtol=1e-3), "N4: the same batches, the same losses"
-    assert tree_runs[ranks][0][0] == tree_runs[1][0][0] and np.array_equal(tree_runs[ranks][0][1], tree_runs[1][0][1]), \
+    assert np.allclose(flat_runs[ranks][0][0], flat_runs[1][0][0],
+                       rtol=1e-3), "N4: the same batches, the same losses"
+    assert tree_runs[ranks][0][0] == tree_runs[1][0][0] and np.array_equal(
+        tree_runs[ranks][0][1], tree_runs[1][0][1]
+    ), (
         "N4: added in the same order, the model of p ranks is that of one, to the last bit: it cannot generalise better"
+    )
 
 # %% [markdown]
 # The program does not know how many ranks there are, nor what they share. TensorFlow (001, 3.1) calls the choice a distribution
@@ -138,7 +145,9 @@ for ranks in lesson.sizes:
 
 
 def in_group(comm: Communicator) -> tuple[int, tuple[int, ...], int]:
-    """This rank's number among the even or the odd ranks, who they are, and the sum of their numbers in the world."""
+    """This rank's number among the even or the odd ranks, who they are, and the sum of their numbers in the
+    world.
+    """
     group = comm.split(comm.rank % 2, label="even or odd")
     assert group is not None
     return group.rank, group.members, int(all_reduce(group, np.array([comm.rank]), label="numbers")[0])
@@ -149,8 +158,10 @@ assert lesson.run(in_group) == [(rank // 2, halves[rank % 2], sum(halves[rank % 
     "E3: a group has ranks of its own, and its all-reduce adds up its own members alone"
 DEEP = replace(MODEL, layers=p, heads=p, width=8 * p)               # so that there is something to cut
 strategies = {"one process": Layout(), "dp": Layout(dp=p), "tp": Layout(tp=p), "pp": Layout(pp=p)}
-ends = {name: lesson.run(training, layout, 5, DEEP, "float64", ranks=layout.ranks)[0][0][-1] for name, layout in strategies.items()}
-assert all(abs(loss / ends["one process"] - 1) < 1e-10 for loss in ends.values()), "E4: one program, four layouts, one loss"
+ends = {name: lesson.run(training, layout, 5, DEEP, "float64", ranks=layout.ranks)[0][0][-1] for name,
+        layout in strategies.items()}
+assert all(abs(loss / ends["one process"] - 1) < 1e-10
+           for loss in ends.values()), "E4: one program, four layouts, one loss"
 
 # %% [markdown]
 # ## 3 · What travels
@@ -175,15 +186,19 @@ lesson.table(("rank", "ring", "main node", "formulas"),
              *((r, ring / n / 4, main / n / 4, f"{2 * (p - 1) / p:.3g} and {p - 1 if r == 0 else 1}")
                for r, (ring, main) in enumerate(zip(rings, mains, strict=True))))
 assert mains == [4 * n * (p - 1)] + [4 * n] * (p - 1), "A43: a main node sends p - 1 gradients, others one"
-assert rings == [2 * (p - 1) * n // p * 4] * p, "A43 E30: on a ring each rank sends 2 (p - 1) / p of the gradient"
-algorithms = ["ring", "naive", "tree", "recursive_doubling", "halving_doubling", "shared"] + ["native"] * lesson.mpi
+assert rings == [2 * (p - 1) * n // p
+                 * 4] * p, "A43 E30: on a ring each rank sends 2 (p - 1) / p of the gradient"
+algorithms = ["ring", "naive", "tree", "recursive_doubling", "halving_doubling",
+              "shared"] + ["native"] * lesson.mpi
 sums = {name: lesson.run(sum_of_noise, name)[0] for name in algorithms}       # native: the MPI library's own
 assert all(np.allclose(total, sums["ring"], rtol=1e-12, atol=1e-12) for total in sums.values()), \
     "E30: every all-reduce gives the same sum, with a main node and without"
 steps = {gradients: lesson.run(one_step, MODEL, TEXT, N, gradients) for gradients in GRADIENTS}
-lesson.table(("gradients", "messages of rank 0", "bytes"), *((name, *ranks[0]) for name, ranks in steps.items()))
-assert steps["parameter"][0][0] > steps["buckets"][0][0] > steps["flat"][0][0] and steps["shared"][0][1] < 100, \
-    "fewer and larger messages, down to none: through shared memory only the loss travels"
+lesson.table(("gradients", "messages of rank 0", "bytes"),
+             *((name, *ranks[0]) for name, ranks in steps.items()))
+assert (
+    steps["parameter"][0][0] > steps["buckets"][0][0] > steps["flat"][0][0] and steps["shared"][0][1] < 100
+), "fewer and larger messages, down to none: through shared memory only the loss travels"
 
 # %% [markdown]
 # ## 4 · The parameter server
@@ -215,8 +230,9 @@ by_server = lesson.run(served)
 w = np.zeros(FEATURES)
 for _ in range(ROUNDS):
     w -= 0.05 * slope(w, np.arange(POINTS))
-assert all(np.allclose(theirs, w, rtol=1e-12, atol=0) for theirs, _ in by_server), \
+assert all(np.allclose(theirs, w, rtol=1e-12, atol=0) for theirs, _ in by_server), (
     "E29 N47: workers with a share of the data each do what one process does: a parameter server is data parallel"
+)
 assert [sent for _, sent in by_server] == [p - 1] + [1] * (p - 1), \
     "A43 E29: per round a worker sends and gets one gradient's size, 2 n; the server 2 n for each worker"
 
@@ -246,7 +262,7 @@ def as_printed(comm: Communicator, seed_by_rank: bool) -> tuple[np.ndarray, int]
 def repaired(comm: Communicator, batch: int) -> tuple[np.ndarray, int]:
     w, read = np.zeros(FEATURES), 0
     for epoch in range(5):
-        order = stream(0, "shuffle", epoch).permutation(POINTS)                           # the same on all ranks
+        order = stream(0, "shuffle", epoch).permutation(POINTS)  # the same on all ranks
         for rows in np.array_split(order, POINTS // batch):
             mine = np.array_split(rows, comm.size)[comm.rank]                             # its share
             g = all_reduce(comm, slope(w, mine, count=len(rows)), label="gradients")
@@ -259,16 +275,20 @@ def models(runs: list[tuple[np.ndarray, int]]) -> tuple[int, float]:
     return sum(read for _, read in runs), max(float(abs(w - runs[0][0]).max()) for w, _ in runs)
 
 
-redundant, diverged, mended = lesson.run(as_printed, False), lesson.run(as_printed, True), lesson.run(repaired, LOCAL * p)
+redundant, diverged, mended = lesson.run(as_printed,
+                                         False), lesson.run(as_printed, True), lesson.run(repaired, LOCAL * p)
 unlaunched = lesson.run(as_printed, False, ranks=1)
 (reference,) = lesson.run(repaired, LOCAL * p, ranks=1)
 lesson.say(f"5 · five epochs over {POINTS} samples on {p} ranks")
 lesson.table(("program", "samples read", "replicas apart"), ("as printed, no launcher", *models(unlaunched)),
              ("as printed, one seed", *models(redundant)),
              ("as printed, a seed per rank", *models(diverged)), ("repaired", *models(mended)))
-assert models(unlaunched) == (5 * POINTS, 0.0), "C3: without a launcher there is one process, whatever num_gpus says"
+assert models(unlaunched) == (5 * POINTS,
+                              0.0), "C3: without a launcher there is one process, whatever num_gpus says"
 assert models(redundant) == (5 * p * POINTS, 0.0), "C2 N13: p ranks do p times the same work"
-assert models(diverged)[0] == 5 * p * POINTS and models(diverged)[1] > 0.01, "C2 N14: nothing is wrapped: p ranks, p models"
+assert models(diverged)[0] == 5 * p * POINTS and models(diverged)[1] > 0.01, (
+    "C2 N14: nothing is wrapped: p ranks, p models"
+)
 assert models(mended) == (5 * POINTS, 0.0) and np.allclose(mended[0][0], reference[0], rtol=1e-12, atol=0), \
     "C2: with a share each and an all-reduce, it is the training of one process"
 
@@ -290,7 +310,9 @@ def equal_share(comm: Communicator) -> np.ndarray:
 
 
 def local_training(comm: Communicator, optimizer: str, every: int, average: str) -> np.ndarray:
-    """This rank's weights after 60 steps on its share; what is averaged, gradients or parameters, every so many steps."""
+    """This rank's weights after 60 steps on its share; what is averaged, gradients or parameters, every so
+    many steps.
+    """
     w, m, v = np.zeros(FEATURES), np.zeros(FEATURES), np.zeros(FEATURES)
     for step in range(1, 61):
         g = slope(w, equal_share(comm))
@@ -309,7 +331,8 @@ def drift(optimizer: str, every: int) -> float:
 
 sgd, sgd_every_10, sgd_never, adam = drift("sgd", 1), drift("sgd", 10), drift("sgd", 61), drift("adam", 1)
 lesson.say("6 · parameters averaged, against gradients averaged in every step: distance after 60 steps")
-lesson.table(("optimizer", "averaged", "apart"), ("SGD", "every step", sgd), ("SGD", "every 10 steps", sgd_every_10),
+lesson.table(("optimizer", "averaged", "apart"), ("SGD", "every step", sgd),
+             ("SGD", "every 10 steps", sgd_every_10),
              ("SGD", "never", sgd_never), ("Adam", "every step", adam))
 assert sgd < 1e-14, "N55 A37: after every step of SGD, averaging parameters is averaging gradients"
 assert 1e-3 < sgd_every_10 < sgd_never, "N55 A37: now and then it is local SGD, and ends elsewhere"
@@ -334,17 +357,25 @@ def zero_1(comm: Communicator) -> tuple[np.ndarray, int, int]:
     own = np.array_split(np.arange(FEATURES), comm.size)[comm.rank]
     m, v = np.zeros(len(own)), np.zeros(len(own))
     for step in range(1, 61):
-        g = reduce_scatter(counting, slope(w, equal_share(comm)), "mean", counts=counts, label="gradients", algorithm="ring")
-        w = all_gather(counting, w[own] - 0.05 * adam_step(g, m, v, step), counts=counts, label="weights", algorithm="ring")
+        g = reduce_scatter(counting, slope(w, equal_share(comm)), "mean", counts=counts, label="gradients",
+                           algorithm="ring")
+        w = all_gather(counting, w[own] - 0.05 * adam_step(g, m, v, step), counts=counts, label="weights",
+                       algorithm="ring")
     return w, m.size + v.size, counting.traffic.total().bytes
 
 
 cut, whole = lesson.run(zero_1), lesson.run(local_training, "adam", 1, "gradients")
 half = np.where(np.arange(FEATURES) < FEATURES // 2, whole[0], 0)
-assert apart(slope(half, np.arange(POINTS)), slope(whole[0], np.arange(POINTS))) > 0.1, "A1: half the weights, another gradient"
-assert all(np.allclose(w, whole[0], rtol=1e-12, atol=0) for w, _, _ in cut), "A1: cut updates are the same training"
-assert sum(state for _, state, _ in cut) == 2 * FEATURES, "A1: Adam's two numbers per weight exist once, on all ranks together"
-assert sum(sent for *_, sent in cut) == 60 * 2 * (p - 1) * FEATURES * 8, "A1: and what travels is a ring all-reduce, to the byte"
+assert apart(slope(half, np.arange(POINTS)), slope(whole[0], np.arange(POINTS))) > 0.1, (
+    "A1: half the weights, another gradient"
+)
+assert all(np.allclose(w, whole[0], rtol=1e-12, atol=0) for w, _,
+           _ in cut), "A1: cut updates are the same training"
+assert sum(state for _, state,
+           _ in cut) == 2 * FEATURES, "A1: Adam's two numbers per weight exist once, on all ranks together"
+assert sum(sent for *_, sent in cut) == 60 * 2 * (p - 1) * FEATURES * 8, (
+    "A1: and what travels is a ring all-reduce, to the byte"
+)
 
 # %% [markdown]
 # ## 8 · Does it pay?
@@ -357,19 +388,23 @@ assert sum(sent for *_, sent in cut) == 60 * 2 * (p - 1) * FEATURES * 8, "A1: an
 # %%
 C, GRADIENT_BYTES = 100.0, 4 * 10**8
 BANDWIDTHS = {"10 Gb/s": 10e9 / 8, "100 GB/s": 100e9}
-step_ms = {name: {ranks: C / ranks + 1e3 * float(ring_all_reduce(ranks, GRADIENT_BYTES, Links(alpha=0, beta=1 / rate)))
+step_ms = {name: {ranks: C / ranks + 1e3 * float(ring_all_reduce(ranks, GRADIENT_BYTES,
+                                                                 Links(alpha=0, beta=1 / rate)))
                   for ranks in (1, 2, 4, 8)} for name, rate in BANDWIDTHS.items()}
 lesson.say("8 · milliseconds per step")
-lesson.table(("network", "1 rank", "2", "4", "8"), *((name, *map(float, times.values())) for name, times in step_ms.items()))
-assert list(step_ms["10 Gb/s"].values()) == [100, 370, 505, 572.5], "N7: on a slow network one rank is the fastest"
-assert np.allclose(list(step_ms["100 GB/s"].values()), [100, 54, 31, 19.5]), "N7: on a fast one eight ranks are 5 times as fast"
+lesson.table(("network", "1 rank", "2", "4", "8"),
+             *((name, *map(float, times.values())) for name, times in step_ms.items()))
+assert list(step_ms["10 Gb/s"].values()) == [100, 370, 505,
+                                             572.5], "N7: on a slow network one rank is the fastest"
+assert np.allclose(list(step_ms["100 GB/s"].values()),
+                   [100, 54, 31, 19.5]), "N7: on a fast one eight ranks are 5 times as fast"
 
 # %% [markdown]
 # ## 9 · Hide it
 #
 # Backward has the gradient of the last layers long before that of the first. Cut the gradient into buckets, and let each one
-# travel as soon as it is complete, while backward goes on: `overlapped` in `subjects/buckets.py`. Its ranks carry a clock
-# (`minipar/comm/clock.py`): a message costs 50 us + 8 ns per byte, computing a fixed rate, as if each had its own machine.
+# travel as soon as it is complete, while backward goes on: `overlapped` in `support/buckets.py`. Its ranks carry a clock
+# (`minipar/comm/wrappers/clock.py`): a message costs 50 us + 8 ns per byte, computing a fixed rate, as if each had its own machine.
 #
 # Few buckets overlap little; many pay latency for each. **Predict** the shape of the curve, and below what it cannot fall.
 #
@@ -377,13 +412,15 @@ assert np.allclose(list(step_ms["100 GB/s"].values()), [100, 54, 31, 19.5]), "N7
 # backward has ended. On four ranks, find sizes for `overlapped` that beat the best of the equal ones.
 
 # %%
-bucket_ms = {buckets: max(lesson.run(overlapped, even_counts(ELEMENTS, buckets))) for buckets in (1, 2, 4, 8, 16, 32, 64)}
+bucket_ms = {buckets: max(lesson.run(overlapped, even_counts(ELEMENTS, buckets)))
+             for buckets in (1, 2, 4, 8, 16, 32, 64)}
 computing = 1e3 * FLOPS / RATE
 network = 1e3 * float(ring_all_reduce(p, 4 * ELEMENTS, Links(alpha=NETWORK.alpha, beta=NETWORK.beta)))
 lesson.say(f"9 · backward takes {computing:g} ms, one all-reduce {network:.3g} ms")
 lesson.table(("buckets", "ms"), *bucket_ms.items())
 best = min(bucket_ms, key=bucket_ms.__getitem__)
-assert abs(bucket_ms[1] - computing - network) < 1e-6, "one bucket: nothing overlaps, and the formula is exact"
+assert abs(bucket_ms[1] - computing
+           - network) < 1e-6, "one bucket: nothing overlaps, and the formula is exact"
 assert max(computing, network) < bucket_ms[best] < 0.9 * bucket_ms[1] and bucket_ms[best] < bucket_ms[64], \
     "a few buckets are better than one, and than many"
 
@@ -394,4 +431,5 @@ assert max(computing, network) < bucket_ms[best] < 0.9 * bucket_ms[1] and bucket
 traffic = {"ring, each rank": {ranks: ring_traffic(ranks, 0, n).elements / n for ranks in range(2, 17)},
            "main node": {ranks: naive_all_reduce(ranks, 0, n).elements / n for ranks in range(2, 17)}}
 counted = {"ring, each rank": (p, max(rings) / n / 4), "main node": (p, max(mains) / n / 4)}
-lesson.picture(draw_data_parallel(curves, SOURCE.entropy_rate, traffic, counted, step_ms, bucket_ms, max(computing, network)))
+lesson.picture(draw_data_parallel(curves, SOURCE.entropy_rate, traffic, counted, step_ms, bucket_ms,
+                                  max(computing, network)))

@@ -25,23 +25,29 @@ from textwrap import fill
 from typing import Any
 
 import numpy as np
-from common import Lesson
-from subjects.dense import SAMPLES, G, X, error, gpt, own, pair, vocabulary_loss
-from subjects.differences import slopes
+from minipar.lessons.plots.tensor_parallel import draw_tensor_parallel
+from minipar.lessons.support.dense import SAMPLES, G, X, error, gpt, own, pair, vocabulary_loss
+from minipar.lessons.support.differences import slopes
+from minipar.lessons.support.lesson import Lesson
 
 from minipar.autograd import Tensor, backward, cross_entropy, linear
 from minipar.comm.collectives import all_gather, all_reduce, broadcast
-from minipar.comm.counting import Counting
 from minipar.comm.protocol import Communicator
+from minipar.comm.wrappers.counting import Counting
 from minipar.compress.quantize import Scheme, quantize
 from minipar.config import ModelConfig
 from minipar.errors import CommError
 from minipar.nn import MLP, Start
 from minipar.parallel import TensorRegion
-from minipar.parallel.operators import copy_to_region, gather_from_region, reduce_from_region, scatter_to_region, shares
+from minipar.parallel.operators import (
+    copy_to_region,
+    gather_from_region,
+    reduce_from_region,
+    scatter_to_region,
+    shares,
+)
 from minipar.parallel.vocabulary import vocab_parallel_cross_entropy
 from minipar.plan.collectives import ring_all_gather, ring_all_reduce
-from minipar.plots.lessons.tensor_parallel import draw_tensor_parallel
 from minipar.rng import stream
 
 lesson = Lesson("14_tensor_parallel")
@@ -57,7 +63,7 @@ MIB = 1 << 20
 # two blocks of two rows, and with four single rows.
 
 # %%
-W = np.arange(1.0, 13).reshape(4, 3)                                # [outputs, inputs], as the documents write it
+W = np.arange(1.0, 13).reshape(4, 3)  # [outputs, inputs], as the documents write it
 x = np.array([1.0, -1, 2])
 y = W @ x
 blocks = [W[:2] @ x, W[2:] @ x]                                     # of two rows each
@@ -72,8 +78,11 @@ lesson.say("1 · R1",
            f"  their sum (all-reduce)              {sum(columns)}")
 assert y.tolist() == np.concatenate(blocks).tolist() == sum(columns).tolist() == [5, 11, 17, 23], \
     "F3 F4: y = W x is its row blocks' results side by side, and the sum over column blocks"
-assert sum(blocks).tolist() == [22, 34] and sum(row @ x for row in W) == 56, "F4: as printed, the sum over row blocks is not y"
-assert [column.tolist() for column in columns] == [[-1, -1, -1, -1], [6, 12, 18, 24]], "F4: the parts of the sum"
+assert sum(blocks).tolist() == [22, 34] and sum(row @ x for row in W) == 56, (
+    "F4: as printed, the sum over row blocks is not y"
+)
+assert [column.tolist() for column in columns] == [[-1, -1, -1, -1],
+                                                   [6, 12, 18, 24]], "F4: the parts of the sum"
 
 # %% [markdown]
 # With 5 rows over 2 devices the pieces of y have 3 and 2 numbers, and there is no sum at all. Here are 2 p + 1 rows over p
@@ -93,7 +102,8 @@ def sum_of_pieces(comm: Communicator) -> str:
 
 refusals = lesson.run(sum_of_pieces)
 lesson.say(fill(refusals[0], 110, initial_indent="  ", subsequent_indent="  "), "")
-assert all("elements" in refusal for refusal in refusals), "F4: pieces of unequal size have no sum, and every rank is told"
+assert all("elements" in refusal
+           for refusal in refusals), "F4: pieces of unequal size have no sum, and every rank is told"
 
 # %% [markdown]
 # ## 2 · R2: the gradient of a shard has the shape of the shard
@@ -121,11 +131,15 @@ printed = np.outer(g, x)
 found = {"dW, rows": np.outer(g[:2], x) - dW[:2], "dW, columns": np.outer(g, x[:2]) - dW[:, :2],
          "dx, rows": W[:2].T @ g[:2] + W[2:].T @ g[2:] - dx,
          "dx, columns": np.concatenate([W[:, :2].T @ g, W[:, 2:].T @ g]) - dx}
-lesson.say("2 · R2", f"  a shard of two rows has shape {W[:2].shape}; as printed its gradient has shape {printed.shape}")
+lesson.say(
+    "2 · R2",
+    f"  a shard of two rows has shape {W[:2].shape}; as printed its gradient has shape {printed.shape}",
+)
 lesson.table(("corrected formula", "largest difference from finite differences"),
              *((name, float(abs(difference).max())) for name, difference in found.items()))
 assert printed.shape != W[:2].shape, "F5: as printed, a shard's gradient has the shape of the whole W"
-assert all(abs(difference).max() < 2e-9 for difference in found.values()), "F5: corrected, it is that of finite differences"
+assert all(abs(difference).max() < 2e-9
+           for difference in found.values()), "F5: corrected, it is that of finite differences"
 
 # %% [markdown]
 # ## 3 · The two layers on real ranks
@@ -137,21 +151,25 @@ assert all(abs(difference).max() < 2e-9 for difference in found.values()), "F5: 
 # dW. What is wrong, and on how many ranks?
 
 # %%
-B, IN, OUT = SAMPLES, 2 * p + 1, 3 * p - 2                          # samples, inputs, outputs: nothing has to divide
-X0, W0, G0 = (stream(0, name).normal(size=shape) for name, shape in (("x", (B, IN)), ("W", (IN, OUT)), ("dL/dy", (B, OUT))))
+B, IN, OUT = SAMPLES, 2 * p + 1, 3 * p - 2  # samples, inputs, outputs: nothing has to divide
+X0, W0, G0 = (stream(0, name).normal(size=shape) for name,
+              shape in (("x", (B, IN)), ("W", (IN, OUT)), ("dL/dy", (B, OUT))))
 
 
 def split_outputs(comm: Communicator) -> tuple[Tensor, Tensor, Tensor, tuple]:
     """Column-parallel (documents: by rows): this rank computes its own columns of y."""
-    x, w = Tensor(X0.copy(), requires_grad=True), Tensor(W0[:, own(comm, OUT)].copy(), requires_grad=True)      # [IN, o]
+    x, w = Tensor(X0.copy(), requires_grad=True), Tensor(W0[:, own(comm, OUT)].copy(),
+                                                         requires_grad=True)      # [IN, o]
     part = linear(copy_to_region(x, comm, "dx"), w)                                       # [B, o]
     return x, w, gather_from_region(part, comm, "y", shares(OUT, comm)), (slice(None), own(comm, OUT))
 
 
 def split_inputs(comm: Communicator) -> tuple[Tensor, Tensor, Tensor, tuple]:
     """Row-parallel (documents: by columns): this rank takes its own inputs, and the results are summed."""
-    x, w = Tensor(X0.copy(), requires_grad=True), Tensor(W0[own(comm, IN)].copy(), requires_grad=True)         # [i, OUT]
-    part = linear(scatter_to_region(x, comm, "dx", shares(IN, comm)), w)                   # [B, OUT], a part of the sum
+    x, w = Tensor(X0.copy(), requires_grad=True), Tensor(W0[own(comm, IN)].copy(),
+                                                         requires_grad=True)         # [i, OUT]
+    part = linear(scatter_to_region(x, comm, "dx", shares(IN, comm)),
+                  w)                   # [B, OUT], a part of the sum
     return x, w, reduce_from_region(part, comm, "y"), (own(comm, IN), slice(None))
 
 
@@ -163,7 +181,8 @@ def against_dense(comm: Communicator, layer: Callable[..., Any]) -> tuple[list[s
     assert x.grad is not None and w.grad is not None
     moved = {label: op.split()[0] for label, op in counting.traffic.by("label", "op")}
     others = moved.keys() - {"y forward", "dx backward"}            # of all that is sent
-    return ([moved.get("y forward", "nothing"), "travels" if others else "stays", moved.get("dx backward", "nothing")],
+    return ([moved.get("y forward", "nothing"), "travels" if others else "stays",
+             moved.get("dx backward", "nothing")],
             [error(y.data, X0 @ W0), error(w.grad, (X0.T @ G0)[mine]), error(x.grad, G0 @ W0.T)])
 
 
@@ -173,10 +192,12 @@ for layer in (split_outputs, split_inputs):
     found_on_ranks = lesson.run(against_dense, layer)
     worst = [max(errors[k] for _, errors in found_on_ranks) for k in range(3)]
     rows.append((layer.__name__, *found_on_ranks[0][0], *worst))
-    wrong += [f"{what} of {layer.__name__}" for what, off in zip(("y", "dW", "dx"), worst, strict=True) if off > 1e-13]
+    wrong += [f"{what} of {layer.__name__}" for what, off in zip(("y", "dW", "dx"), worst, strict=True)
+              if off > 1e-13]
 lesson.table(("", "y", "dW", "dx", "error of y", "of dW", "of dx"), *rows)
 assert not wrong, f"A17: y, dW and dx are those of the dense layer, but here not: {', '.join(wrong)}"
-assert [row[1:4] for row in rows] == [("all_gather", "stays", "all_reduce"), ("all_reduce", "stays", "all_gather")], \
+assert [row[1:4] for row in rows] == [("all_gather", "stays", "all_reduce"),
+                                      ("all_reduce", "stays", "all_gather")], \
     "A17: what is communicated is y forward and dx backward, and never dW"
 
 # %% [markdown]
@@ -186,9 +207,12 @@ assert [row[1:4] for row in rows] == [("all_gather", "stays", "all_reduce"), ("a
 # %%
 rounded = quantize(W0, Scheme(8)).dequantize()
 held = lesson.run(lambda comm: W0[own(comm, IN)])
-assert rounded.shape == W0.shape and 0 < error(rounded, W0) < 0.01, "N22: quantised, all weights are there, and rounded"
-assert max(len(part) for part in held) < IN and np.array_equal(np.concatenate(held), W0), \
+assert rounded.shape == W0.shape and 0 < error(rounded, W0) < 0.01, (
+    "N22: quantised, all weights are there, and rounded"
+)
+assert max(len(part) for part in held) < IN and np.array_equal(np.concatenate(held), W0), (
     "N22: in parallel, each rank has a share of the weights, and all shares together are the weights to the last bit"
+)
 
 # %% [markdown]
 # ## 4 · A pair needs half
@@ -198,18 +222,22 @@ assert max(len(part) for part in held) < IN and np.array_equal(np.concatenate(he
 # attention, where the units that stay together are heads. The nonlinearity between them needs no help, as it works on columns
 # one by one. The other way round it would meet parts of sums, and gelu(a) + gelu(b) is not gelu(a + b).
 #
-# `pair` (`subjects/dense.py`) runs a pair that is cut and one that is not, and counts what travels.
+# `pair` (`support/dense.py`) runs a pair that is cut and one that is not, and counts what travels.
 
 # %%
 lesson.say("4 · pairs of layers")
 for kind, (first, last) in {"MLP": ("up", "down"), "attention": ("qkv", "out")}.items():
     found_on_ranks = lesson.run(pair, kind)
     name = kind.lower()
-    assert all(moved == [(f"{name}.{last} forward", "all_reduce sum", 1), (f"{name}.{first} backward", "all_reduce sum", 1)]
+    assert all(moved == [(f"{name}.{last} forward", "all_reduce sum", 1),
+                         (f"{name}.{first} backward", "all_reduce sum", 1)]
                for moved, _ in found_on_ranks), "one all-reduce forward, one backward, and nothing else"
     worst_error = max(value for _, value in found_on_ranks)
-    lesson.say(f"  {kind}: one all-reduce after {last} forward, one after {first} backward; largest error {worst_error:.1e}")
-    assert worst_error < 1e-12, "E32: a pair of layers computes what the dense pair does, forward and backward"
+    lesson.say(f"  {kind}: one all-reduce after {last} forward, one after {first} backward; largest error "
+               f"{worst_error:.1e}")
+    assert worst_error < 1e-12, (
+        "E32: a pair of layers computes what the dense pair does, forward and backward"
+    )
 halves = [X0[:, :3] @ W0[:3], X0[:, 3:] @ W0[3:]]
 wrong = error(sum(np.maximum(half, 0) for half in halves), np.maximum(X0 @ W0, 0))
 lesson.say(f"  ReLU on parts of a sum, added afterwards, is off by {wrong:.2f}", "")
@@ -230,16 +258,21 @@ def mlp_bytes(comm: Communicator, hidden: int) -> tuple[int, int]:
     counting = Counting(comm)
     mlp = MLP("mlp", ModelConfig(width=24, heads=6, hidden=hidden), Start(std=0.02), TensorRegion(counting))
     backward(mlp(Tensor(X.astype(np.float32), requires_grad=True)), G.astype(np.float32))
-    return counting.traffic.total().bytes, sum(q.grad.nbytes for q in mlp.parameters() if q.grad is not None and q.is_cut)
+    return counting.traffic.total().bytes, sum(q.grad.nbytes for q in mlp.parameters() if q.grad is not None
+                                               and q.is_cut)
 
 
 narrow, wide = lesson.run(mlp_bytes, 8 * p)[0], lesson.run(mlp_bytes, 80 * p)[0]
 gradient_mib = 4096 * 16384 * 4 / MIB                               # of one matrix in float32
 lesson.say("5 · R3")
 lesson.table(("hidden width", "bytes sent by rank 0", "bytes of its dW"), (8 * p, *narrow), (80 * p, *wide))
-lesson.say(f"  gathering the gradient of 4096 x 16384 weights on 8 ranks: {gradient_mib / 8:g} -> {gradient_mib:g} MiB", "")
-assert narrow[0] == wide[0] and wide[1] == 10 * narrow[1], "N26: ten times the weight gradients, and not a byte more to send"
-assert (gradient_mib / 8, gradient_mib) == (32, 256), "N26: gathering one gradient would undo the split: 32 -> 256 MiB"
+lesson.say(f"  gathering the gradient of 4096 x 16384 weights on 8 ranks: {gradient_mib / 8:g} -> "
+           f"{gradient_mib:g} MiB", "")
+assert narrow[0] == wide[0] and wide[1] == 10 * narrow[1], (
+    "N26: ten times the weight gradients, and not a byte more to send"
+)
+assert (gradient_mib / 8,
+        gradient_mib) == (32, 256), "N26: gathering one gradient would undo the split: 32 -> 256 MiB"
 
 # %% [markdown]
 # ## 6 · R4: a data-parallel wrapper destroys shards
@@ -253,10 +286,12 @@ assert (gradient_mib / 8, gradient_mib) == (32, 256), "N26: gathering one gradie
 
 
 def wrapped(comm: Communicator) -> tuple[float, float, bool]:
-    """How far the wrapper moves this rank's shard and then y, relative to the largest element, and whether shards are equal."""
+    """How far the wrapper moves this rank's shard and then y, relative to the largest element, and whether
+    shards are equal.
+    """
     block = IN // comm.size
     inputs = slice(comm.rank * block, (comm.rank + 1) * block)
-    used = slice(0, comm.size * block)                              # equal shards, or a broadcast would not even fit
+    used = slice(0, comm.size * block)  # equal shards, or a broadcast would not even fit
     shard = W0[inputs].copy()
     broadcast(comm, shard, label="rank 0's parameters", out=shard)  # what a data-parallel wrapper does first
     y = all_reduce(comm, X0[:, inputs] @ shard, label="y")
@@ -266,8 +301,10 @@ def wrapped(comm: Communicator) -> tuple[float, float, bool]:
 
 moves = lesson.run(wrapped)
 lesson.say("6 · R4: after a wrapper for replicas was put around shards")
-lesson.table(("rank", "its shard changed by", "y is wrong by", "shards equal"), *((r, *move) for r, move in enumerate(moves)))
-assert moves[0][0] == 0 and all(change > 0.1 and equal for change, _, equal in moves[1:]) and moves[0][1] > 0.5, \
+lesson.table(("rank", "its shard changed by", "y is wrong by", "shards equal"),
+             *((r, *move) for r, move in enumerate(moves)))
+assert moves[0][0] == 0 and all(change > 0.1 and equal for change, _,
+                                equal in moves[1:]) and moves[0][1] > 0.5, \
     "N25: a wrapper for replicas overwrites all shards but the first, and y is wrong"
 
 # %% [markdown]
@@ -289,11 +326,13 @@ summary = {}
 for name, region in (("TensorRegion", TensorRegion), ("without f", WithoutF)):
     per_rank = lesson.run(gpt, region)
     errors = {key: max(found[key] for _, found in per_rank) for key in per_rank[0][1]}
-    summary[name] = max(off for off, _ in per_rank), [key for key, value in errors.items() if value < 1e-12], errors
+    summary[name] = max(off for off, _ in per_rank), [key for key, value in errors.items()
+                                                      if value < 1e-12], errors
 lesson.table(("region", "loss off by", "right gradients", "of"),
              *((name, off, len(right), len(errors)) for name, (off, right, errors) in summary.items()))
-assert summary["TensorRegion"][0] < 1e-13 and len(summary["TensorRegion"][1]) == len(summary["TensorRegion"][2]), \
-    "A12 E32: a GPT on p ranks has the loss and all the gradients of one process"
+assert summary["TensorRegion"][0] < 1e-13 and len(summary["TensorRegion"][1]) == len(
+    summary["TensorRegion"][2]
+), "A12 E32: a GPT on p ranks has the loss and all the gradients of one process"
 assert summary["without f"][0] < 1e-13 and summary["without f"][1] == [], \
     "forward knows nothing of f; backward meets the head's f first, and all that it feeds is wrong"
 
@@ -325,8 +364,9 @@ lesson.say("8 · GPT-3, sent by each rank in one step")
 lesson.table(("ranks", "activations, GB", "gathered gradients, GB", "weights held, GB"),
              *((n, tensor_gb(n), gathered_gb(n), LAYERS * 12 * D * D * 2 / 1e9 / n) for n in sizes))
 lesson.say(f"  one pipeline boundary, forward and backward: {boundary_mb:.1f} MB", "")
-assert round(tensor_gb(8), 1) == 33.8 and round(boundary_mb, 1) == 100.7, \
+assert round(tensor_gb(8), 1) == 33.8 and round(boundary_mb, 1) == 100.7, (
     "N24: the price of holding 1/8 of GPT-3: 33.8 GB per rank and step, against 100.7 MB at a pipeline's boundary"
+)
 
 # %% [markdown]
 # ## 9 · Exercise: the loss of logits that nobody holds whole
@@ -350,12 +390,15 @@ def thrifty_loss(part: Tensor, targets: np.ndarray, comm: Communicator, vocabula
 
 
 lesson.say(f"9 · {V} logits per token")
-tries = {function.__name__: lesson.run(vocabulary_loss, function, V) for function in (gathered_loss, thrifty_loss)}
+tries = {function.__name__: lesson.run(vocabulary_loss, function, V)
+         for function in (gathered_loss, thrifty_loss)}
 lesson.table(("function", "loss off by", "gradient off by", "numbers sent per token"),
-             *((name, *(max(column) for column in zip(*found, strict=True))) for name, found in tries.items()))
+             *((name, *(max(column) for column in zip(*found, strict=True))) for name,
+               found in tries.items()))
 assert all(off < 1e-12 and gradient < 1e-12 for found in tries.values() for off, gradient, _ in found), \
     "E32: the loss and the gradient of cut logits are those of whole ones"
-assert all(sent <= 3 * p for _, _, sent in tries["thrifty_loss"]), "three numbers per token, added up over the ranks, are enough"
+assert all(sent <= 3 * p for _, _,
+           sent in tries["thrifty_loss"]), "three numbers per token, added up over the ranks, are enough"
 
 # %% [markdown]
 # ## The picture

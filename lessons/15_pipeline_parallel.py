@@ -19,31 +19,31 @@ from fractions import Fraction
 from textwrap import fill
 
 import numpy as np
-from common import Lesson, refusal
-from subjects.dense import error
-from subjects.pipelines import branches, pipelined
+from minipar.lessons.plots.pipeline_parallel import draw_pipeline_parallel
+from minipar.lessons.support.dense import error
+from minipar.lessons.support.lesson import Lesson, refusal
+from minipar.lessons.support.pipelines import branches, pipelined
 
 from minipar.autograd import Tensor, backward
 from minipar.comm.collectives import all_reduce
-from minipar.comm.counting import Counting
-from minipar.comm.network import Network
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
+from minipar.comm.wrappers.counting import Counting
+from minipar.comm.wrappers.network import Network
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.tokenizer import ByteTokenizer
 from minipar.nn import GPT
 from minipar.parallel.stages import parts_of
 from minipar.plan.collectives import ring_all_reduce
-from minipar.plots.lessons.pipeline_parallel import draw_pipeline_parallel
 from minipar.plots.trace import draw_timelines
 from minipar.rng import stream
-from minipar.schedule.costs import Costs
-from minipar.schedule.footprint import peak_activations
-from minipar.schedule.generators import make_schedule
-from minipar.schedule.instruction import Instruction, Schedule
-from minipar.schedule.lint import lint
-from minipar.schedule.lower import Receive, Send, lower
-from minipar.schedule.simulate import simulate
+from minipar.schedules.costs import Costs
+from minipar.schedules.footprint import peak_activations
+from minipar.schedules.generators import make_schedule
+from minipar.schedules.instruction import Instruction, Schedule
+from minipar.schedules.lint import lint
+from minipar.schedules.lower import Receive, Send, lower
+from minipar.schedules.simulate import simulate
 from minipar.trace.predict import predicted
 from minipar.trace.step import trace_step
 
@@ -52,7 +52,8 @@ p = lesson.size
 assert p > 1, "a pipeline needs two ranks or more: mpirun -n 2"
 
 N, T, D = max(8, 2 * p), 6, 12                                      # samples, tokens, width
-MODEL = ModelConfig(vocabulary=17, context=T, layers=2 * p, heads=2, width=D)         # its head is the token table: tied
+# its head is the token table: tied
+MODEL = ModelConfig(vocabulary=17, context=T, layers=2 * p, heads=2, width=D)
 INPUTS, TARGETS = stream(0, "tokens").integers(0, MODEL.vocabulary, (2, N, T))
 
 
@@ -62,7 +63,7 @@ INPUTS, TARGETS = stream(0, "tokens").integers(0, MODEL.vocabulary, (2, N, T))
 # 004 (3.3.2) and 002 (2.3.2): split the model into parts, "layers or modules" (层或模块); each device computes a part, in
 # parallel (并行计算); pass the data on. That is two different things. Modules that stand side by side, here MLPs whose outputs are
 # added, really do compute at the same time. (Attention heads are such modules, so this is lesson 14 once more.) `branches` in
-# `subjects/pipelines.py` runs them.
+# `support/pipelines.py` runs them.
 
 # %%
 X, G = (stream(1, name).normal(size=(N, T, D)) for name in ("x", "dL/dy"))
@@ -115,14 +116,19 @@ backward(alone.loss(INPUTS, TARGETS))
 EXPECTED = {q.name: q.grad for q in alone.parameters()}
 by_hand = lesson.run(layer_parallel)
 worst = max(error(grad, EXPECTED[name]) for grads, _ in by_hand for name, grad in grads.items())
-lesson.say(f"2 · layer parallel: {len(EXPECTED)} parameters have the gradients of one process to {worst:.1e}; bytes sent:")
+lesson.say(f"2 · layer parallel: {len(EXPECTED)} parameters have the gradients of one process to "
+           f"{worst:.1e}; bytes sent:")
 LABELS = ("activations", "gradient", "tied table")
-lesson.table(("rank", *LABELS), *((r, *(sent.get(label, 0) for label in LABELS)) for r, (_, sent) in enumerate(by_hand)))
+lesson.table(("rank", *LABELS), *((r, *(sent.get(label, 0) for label in LABELS)) for r,
+                                  (_, sent) in enumerate(by_hand)))
 assert {name for grads, _ in by_hand for name in grads} == set(EXPECTED) and worst < 1e-12, \
     "A13 E33: layers on p ranks have the gradients of one process"
-assert all(sent.get("activations", 0) == 8 * N * T * D * (r < p - 1) and sent.get("gradient", 0) == 8 * N * T * D * (r > 0)
-           and ("tied table" in sent) == (r in (0, p - 1)) for r, (_, sent) in enumerate(by_hand)), \
-    "A13 E33: one tensor each way at each boundary; of the weight gradients only the tied table's travels (R3)"
+assert all(
+    sent.get("activations", 0) == 8 * N * T * D * (r < p - 1)
+    and sent.get("gradient", 0) == 8 * N * T * D * (r > 0)
+    and ("tied table" in sent) == (r in (0, p - 1))
+    for r, (_, sent) in enumerate(by_hand)
+), "A13 E33: one tensor each way at each boundary; of the weight gradients only the tied table's travels (R3)"
 
 # %% [markdown]
 # ## 3 · R5: it is not faster
@@ -134,11 +140,17 @@ assert all(sent.get("activations", 0) == 8 * N * T * D * (r < p - 1) and sent.ge
 # %%
 one = simulate(make_schedule("inference", 4, 1), Costs(F=6, message=Fraction(1, 10)))
 full = simulate(make_schedule("inference", 4, 1000), Costs(F=6, message=Fraction(1, 10)))
-lesson.say(f"3 · one request: 24 ms on one device, {float(one.makespan)} ms on four, which work {float(1 - one.bubble()):.3f} of "
-           f"the time\n    1000 requests at once: {24 * 1000 / float(full.makespan):.2f} times the throughput", "")
+lesson.say(
+    f"3 · one request: 24 ms on one device, {float(one.makespan)} ms on four, which work "
+    f"{float(1 - one.bubble()):.3f} of "
+    f"the time\n    1000 requests at once: {24 * 1000 / float(full.makespan):.2f} times the throughput",
+    "",
+)
 assert one.makespan == Fraction(243, 10) and 1 - one.bubble() == Fraction(240, 972), \
     "N27: latency goes from 24 to 24.3 ms, at a utilisation of 1/4 less the messages' time (R5)"
-assert 3.98 < 24_000 / full.makespan < 4, "N27: what grows is throughput, fourfold, and only while requests fill the pipeline"
+assert 3.98 < 24_000 / full.makespan < 4, (
+    "N27: what grows is throughput, fourfold, and only while requests fill the pipeline"
+)
 
 # %% [markdown]
 # ## 4 · Micro-batches
@@ -162,11 +174,17 @@ for m in (1, 4, 8, 32):
     rows.append((m, timeline.makespan, f"{float(used[-1]):.3f}", f"{12 * m / timeline.makespan:.2f}"))
 lesson.say("4 · four stages, GPipe")
 lesson.table(("micro-batches", "makespan", "utilisation", "speed-up over one process"), *rows)
-assert used == [Fraction(m, m + 3) for m in (1, 4, 8, 32)] and [row[2] for row in rows] == ["0.250", "0.571", "0.727", "0.914"], \
-    "N62: utilisation is m / (m + p - 1): .25, .571, .727, .914"
-assert makespans == [12, 21, 33, 105] and (rows[0][3], rows[2][3]) == ("1.00", "2.91"), \
+assert used == [Fraction(m, m + 3) for m in (1, 4, 8, 32)] and [row[2] for row in rows] == [
+    "0.250",
+    "0.571",
+    "0.727",
+    "0.914",
+], "N62: utilisation is m / (m + p - 1): .25, .571, .727, .914"
+assert makespans == [12, 21, 33, 105] and (rows[0][3], rows[2][3]) == ("1.00", "2.91"), (
     "N28: m = 1 gains nothing; with 8 micro-batches waiting takes 3/11 of the time, and four ranks are 2.91 times as fast"
-assert all(make_schedule("gpipe", p, 1).orders == make_schedule(name, p, 1).orders for name in ("naive", "1f1b")), \
+)
+assert all(make_schedule("gpipe", p, 1).orders == make_schedule(name, p, 1).orders
+           for name in ("naive", "1f1b")), \
     "A14: without micro-batches the six steps of 3.3 are those of 3.2, and no schedule differs from any other"
 
 # %% [markdown]
@@ -179,7 +197,7 @@ assert all(make_schedule("gpipe", p, 1).orders == make_schedule(name, p, 1).orde
 #     1F1B     as soon as a gradient is there, backward goes first: a tape is freed before the next one is made
 #     ZB-H1    backward in two: B, the gradient of the input, which others wait for, and W, the weights', which nobody waits for
 #
-# They are data; one executor runs all of them (`pipelined` in `subjects/pipelines.py`). **Predict** which of these are the same for
+# They are data; one executor runs all of them (`pipelined` in `support/pipelines.py`). **Predict** which of these are the same for
 # all four: gradients, time, memory, bytes.
 
 # %%
@@ -188,21 +206,30 @@ runs = {name: lesson.run(pipelined, MODEL, INPUTS, TARGETS, schedule) for name, 
 off = {name: max(error(grad, EXPECTED[key]) for grads, *_ in ranks for key, grad in grads.items())
        for name, ranks in runs.items()}
 lesson.say(f"5 · 8 micro-batches on {p} ranks: simulated, and run")
-lesson.table(("schedule", "makespan", "bubble", "gradients off by", "tapes at once, by rank", "bytes sent by rank 0"),
+lesson.table(("schedule", "makespan", "bubble", "gradients off by", "tapes at once, by rank",
+              "bytes sent by rank 0"),
              *((name, simulate(schedule).makespan, float(simulate(schedule).bubble()), off[name],
-                str([tapes for *_, tapes in runs[name]]), runs[name][0][1]) for name, schedule in SCHEDULES.items()))
+                str([tapes for *_, tapes in runs[name]]), runs[name][0][1]) for name,
+               schedule in SCHEDULES.items()))
 assert max(off.values()) < 1e-12, "E34: every schedule has the gradients of one process"
-assert all(np.array_equal(grad, other[key]) for (grads, *_), (other, *_) in zip(runs["gpipe"], runs["1f1b"], strict=True)
+assert all(np.array_equal(grad, other[key]) for (grads, *_),
+           (other, *_) in zip(runs["gpipe"], runs["1f1b"], strict=True)
            for key, grad in grads.items()), "E34: GPipe and 1F1B add in the same order: the same bits"
-assert [simulate(make_schedule("1f1b", 4, m)).makespan for m in (1, 4, 8, 32)] == makespans, "E34: and they take the same time"
-assert [peak_activations(make_schedule(name, 4, 8)) for name in ("gpipe", "1f1b")] == [[8, 8, 8, 8], [4, 3, 2, 1]] \
+assert [simulate(make_schedule("1f1b", 4, m)).makespan
+        for m in (1, 4, 8, 32)] == makespans, "E34: and they take the same time"
+assert [peak_activations(make_schedule(name, 4, 8))
+        for name in ("gpipe", "1f1b")] == [[8, 8, 8, 8], [4, 3, 2, 1]] \
     and all([tapes for *_, tapes in runs[name]] == peak_activations(SCHEDULES[name]) for name in SCHEDULES) \
-    and [tapes for *_, tapes in runs["1f1b"]] == [min(8, p - s) for s in range(p)], "E34: 1F1B keeps min(m, p - s), GPipe m"
+    and [tapes for *_, tapes in runs["1f1b"]] == [min(8, p - s)
+                                                  for s in range(p)], "E34: 1F1B keeps min(m, p - s), GPipe m"
 assert all(sent == by_hand[r][1].get("activations", 0) + by_hand[r][1].get("gradient", 0)
            for ranks in runs.values() for r, (_, sent, _) in enumerate(ranks)), \
     "N28: a pipeline sends the bytes of layer parallelism, in m pieces: nothing is smaller about it (R5)"
-assert simulate(SCHEDULES["naive"]).bubble() > simulate(SCHEDULES["1f1b"]).bubble() > simulate(SCHEDULES["zb-h1"]).bubble(), \
-    "A38: the schedule decides how long devices wait"
+assert (
+    simulate(SCHEDULES["naive"]).bubble()
+    > simulate(SCHEDULES["1f1b"]).bubble()
+    > simulate(SCHEDULES["zb-h1"]).bubble()
+), "A38: the schedule decides how long devices wait"
 
 # %% [markdown]
 # 001 (3.3) is right that this is little traffic (通信开销相对较小), if it is held against tensor parallelism: a boundary carries
@@ -210,8 +237,10 @@ assert simulate(SCHEDULES["naive"]).bubble() > simulate(SCHEDULES["1f1b"]).bubbl
 
 # %%
 tensor = 4 * MODEL.layers * ring_all_reduce(p, 0, N * T * D).elements
-lesson.say(f"    the same model by tensor parallelism: {8 * tensor} bytes sent by rank 0, in its {MODEL.layers} layers alone", "")
-assert 8 * tensor > 10 * max(sent for _, sent, _ in runs["1f1b"]), "N28: against tensor parallelism, pipelines send little"
+lesson.say(f"    the same model by tensor parallelism: {8 * tensor} bytes sent by rank 0, in its "
+           f"{MODEL.layers} layers alone", "")
+assert 8 * tensor > 10 * max(sent for _, sent,
+                             _ in runs["1f1b"]), "N28: against tensor parallelism, pipelines send little"
 
 # %% [markdown]
 # ## 6 · As simulated, so executed
@@ -227,14 +256,17 @@ TRAIN = TrainConfig(batch=N, micro_batches=8)
 def executed(comm: Communicator, name: str) -> bool | None:
     """Whether a training step went as simulated; on rank 0, None elsewhere."""
     units = {"F": 1, "B": 1 if SCHEDULES[name].split else 2, "W": 1}
-    trace = trace_step(comm, Layout(pp=comm.size, pipeline=name), MODEL, TRAIN, ByteTokenizer(), TEXT, Network(0, 0), 1.0,
-                       lambda instruction: units[instruction.kind])
+    trace = trace_step(comm, Layout(pp=comm.size, pipeline=name), MODEL, TRAIN, ByteTokenizer(), TEXT,
+                       Network(0, 0), 1.0, lambda instruction: units[instruction.kind])
     return trace and (trace.measured == simulate(SCHEDULES[name]))
 
 
 exact = {name: lesson.run(executed, name)[0] for name in SCHEDULES}
-lesson.say("6 · executed, every instruction when the simulator says: " + ", ".join(f"{n} {ok}" for n, ok in exact.items()), "")
-assert all(exact.values()), "N62: the simulated times are those of the executed step, instruction by instruction"
+lesson.say("6 · executed, every instruction when the simulator says: "
+           + ", ".join(f"{n} {ok}" for n, ok in exact.items()), "")
+assert all(exact.values()), (
+    "N62: the simulated times are those of the executed step, instruction by instruction"
+)
 
 # %% [markdown]
 # ## 7 · Stages that are not equal
@@ -286,9 +318,13 @@ lesson.say("8 · where a send waits for its receive")
 lesson.table(("schedule", "safe, says lint", "it ends"),
              *((name, lint(schedule).safe_sync, not told[name]) for name, schedule in SCHEDULES.items()))
 lesson.say(fill(told["1f1b"], 120, initial_indent="  ", subsequent_indent="  "), "")
-assert all((told[name] == "") == lint(schedule).safe_sync for name, schedule in SCHEDULES.items()), "lint knows who gets stuck"
-assert told["gpipe"] == "" and "deadlock, a cycle of waiting" in told["1f1b"] and outcome(SCHEDULES["1f1b"], wait=False) == "", \
-    "1F1B with sends that wait is a deadlock; GPipe is none, and neither is 1F1B whose sends do not wait"
+assert all((told[name] == "") == lint(schedule).safe_sync for name,
+           schedule in SCHEDULES.items()), "lint knows who gets stuck"
+assert (
+    told["gpipe"] == ""
+    and "deadlock, a cycle of waiting" in told["1f1b"]
+    and outcome(SCHEDULES["1f1b"], wait=False) == ""
+), "1F1B with sends that wait is a deadlock; GPipe is none, and neither is 1F1B whose sends do not wait"
 
 # %% [markdown]
 # ## 9 · Exercise: two stages for each rank
@@ -296,7 +332,7 @@ assert told["gpipe"] == "" and "deadlock, a cycle of waiting" in told["1f1b"] an
 # Rank r gets stages r and p + r, each half as long. Then filling the pipeline takes half as long, too, and the bubble falls from
 # (p - 1)/(m + p - 1) to (p - 1)/(2 m + p - 1), for twice as many messages. The orders below are legal and slow. Write better ones:
 # first any that reach that bubble; then such that rank 0 keeps at most 3 p - 1 tapes, however many micro-batches there are (let
-# p divide m). Solution: `minipar/schedule/generators/virtual.py`; the names are looped BFS and interleaved 1F1B.
+# p divide m). Solution: `minipar/schedules/generators/virtual.py`; the names are looped BFS and interleaved 1F1B.
 
 # %%
 
@@ -304,11 +340,13 @@ assert told["gpipe"] == "" and "deadlock, a cycle of waiting" in told["1f1b"] an
 def two_stages_each(p: int, m: int) -> Schedule:
     orders = [[Instruction(kind, stage, micro) for micro in range(m) for kind in "FB"
                for stage in ((r, p + r) if kind == "F" else (p + r, r))] for r in range(p)]
-    return Schedule("mine", m, homes=tuple(range(p)) * 2, orders=tuple(map(tuple, orders)))
+    return Schedule("mine", m, stage_to_rank=tuple(range(p)) * 2, orders=tuple(map(tuple, orders)))
 
 
 def try_schedule(schedule: Schedule) -> tuple[Fraction, int]:
-    """Its bubble, and the tapes of rank 0. Raises ScheduleError where it is not legal, and checks its gradients by running it."""
+    """Its bubble, and the tapes of rank 0. Raises ScheduleError where it is not legal, and checks its
+    gradients by running it.
+    """
     lint(schedule)
     for grads, _, _ in lesson.run(pipelined, MODEL, INPUTS, TARGETS, schedule):
         assert all(error(grad, EXPECTED[name]) < 1e-12 for name, grad in grads.items())
@@ -316,7 +354,8 @@ def try_schedule(schedule: Schedule) -> tuple[Fraction, int]:
 
 
 bubble, _ = try_schedule(two_stages_each(p, 2 * p))
-lesson.say(f"9 · bubble {float(bubble):.3f}, to become {(p - 1) / (5 * p - 1):.3f}, with at most {3 * p - 1} tapes on rank 0", "")
+lesson.say(f"9 · bubble {float(bubble):.3f}, to become {(p - 1) / (5 * p - 1):.3f}, with at most {3 * p - 1} "
+           "tapes on rank 0", "")
 assert bubble > Fraction(p - 1, 5 * p - 1), "as it stands, one rank works at a time"
 
 # %% [markdown]
@@ -331,7 +370,8 @@ bubbles = {name: {m: float(simulate(make_schedule(name, p, m)).bubble()) for m i
            for name in ("naive", "gpipe", "1f1b", "interleaved", "zb-h1")}
 lesson.picture(draw_pipeline_parallel([simulate(make_schedule(name, p, 6)) for name in SCHEDULES], bubbles))
 
-BIG, NETWORK = ModelConfig(vocabulary=256, context=16, layers=2 * p, heads=2, width=32), Network(alpha=2e-6, beta=1e-9)
+BIG, NETWORK = ModelConfig(vocabulary=256, context=16, layers=2 * p, heads=2,
+                           width=32), Network(alpha=2e-6, beta=1e-9)
 
 
 def measured(comm: Communicator) -> object:

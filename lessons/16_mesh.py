@@ -18,28 +18,28 @@
 from dataclasses import replace
 from itertools import product
 
-from common import Lesson
+from minipar.lessons.plots.mesh import draw_mesh
+from minipar.lessons.support.lesson import Lesson
 
 from minipar.comm.collectives import select
-from minipar.comm.counting import Counting, Traffic
-from minipar.comm.network import Network
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
+from minipar.comm.wrappers.counting import Counting, Traffic
+from minipar.comm.wrappers.network import Network
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.markov import MarkovSource
 from minipar.data.tokenizer import ByteTokenizer
 from minipar.nn.counts import computed_pairs, parameter_count, training_flops
 from minipar.parallel import Grid
-from minipar.plan.activations import Tape
+from minipar.plan.activations import TapeBytes
 from minipar.plan.amounts import Amount, by_axis, differences
 from minipar.plan.collectives import ring_all_reduce
-from minipar.plan.memory import MIXED_ADAM, Memory, state
+from minipar.plan.memory import MIXED_ADAM, MemoryLedger, state
 from minipar.plan.parameters import count, rank_shapes
 from minipar.plan.stages import stages_of
 from minipar.plan.traffic import step_traffic
-from minipar.plots.lessons.mesh import draw_mesh
 from minipar.trace.step import trace_step
-from minipar.train import Trainer
+from minipar.training.trainer import Trainer
 
 lesson = Lesson("16_mesh", ranks=8)
 p = lesson.size
@@ -55,7 +55,8 @@ GPT3 = ModelConfig(vocabulary=50257, context=2048, layers=96, heads=96, width=12
 
 def meshes(ranks: int) -> list[tuple[int, int, int]]:
     """All (dp, tp, pp) with that product, data parallelism first."""
-    return [(dp, tp, ranks // (dp * tp)) for dp, tp in product(range(ranks, 0, -1), repeat=2) if ranks % (dp * tp) == 0]
+    return [(dp, tp, ranks // (dp * tp)) for dp, tp in product(range(ranks, 0, -1), repeat=2)
+            if ranks % (dp * tp) == 0]
 
 
 LAYOUTS = {f"{dp} x {tp} x {pp}": Layout(dp=dp, tp=tp, pp=pp) for dp, tp, pp in meshes(min(p, 4))}
@@ -81,8 +82,10 @@ name, cube = max(LAYOUTS.items(), key=lambda item: (item[1].ranks, min(item[1].t
 found = lesson.run(places, cube, ranks=cube.ranks)
 lesson.say(f"1 · the mesh {name}")
 lesson.table(("rank", "replica", "shard", "stage", "its dp group", "tp group", "pp group"),
-             *((rank, at["dp"], at["tp"], at["pp"], *map(str, groups.values())) for rank, (at, groups) in enumerate(found)))
-assert all(rank == (at["pp"] * cube.dp + at["dp"]) * cube.tp + at["tp"] for rank, (at, _) in enumerate(found)), \
+             *((rank, at["dp"], at["tp"], at["pp"], *map(str, groups.values())) for rank,
+               (at, groups) in enumerate(found)))
+assert all(rank == (at["pp"] * cube.dp + at["dp"]) * cube.tp + at["tp"] for rank,
+           (at, _) in enumerate(found)), \
     "A15: with one replica, a rank is stage * tp + shard"
 
 # %% [markdown]
@@ -99,22 +102,27 @@ assert all(rank == (at["pp"] * cube.dp + at["dp"]) * cube.tp + at["tp"] for rank
 
 
 def training(comm: Communicator, layout: Layout, steps: int) -> tuple[list[float], int, list, list[str]]:
-    """Losses; this rank's number of weights; all that it sends in one more step; where that is not what the formulas say."""
+    """Losses; this rank's number of weights; all that it sends in one more step; where that is not what the
+    formulas say.
+    """
     counting, train = Counting(comm), replace(TRAIN, seed=0)
     trainer = Trainer(MODEL, train, ByteTokenizer(), TEXT, Grid(counting, layout))
     losses = [trainer.step().loss for _ in range(steps)]
     counting.traffic.tallies.clear()
     trainer.step()
     sent = counting.traffic
-    wrong = differences(step_traffic(MODEL, TRAIN, layout, comm.rank, select), sent.by("group", "op", "label"))
+    wrong = differences(step_traffic(MODEL, TRAIN, layout, comm.rank, select),
+                        sent.by("group", "op", "label"))
     return losses, trainer.flat.data.size, list(sent), wrong
 
 
 ((alone, P, _, _),) = lesson.run(training, Layout(), STEPS, ranks=1)
 runs = {name: lesson.run(training, layout, STEPS, ranks=layout.ranks) for name, layout in LAYOUTS.items()}
-off = {name: max(abs(mine - theirs) / theirs for losses, *_ in ranks for mine, theirs in zip(losses, alone, strict=True))
+off = {name: max(abs(mine - theirs) / theirs for losses, *_ in ranks for mine,
+                 theirs in zip(losses, alone, strict=True))
        for name, ranks in runs.items()}
-lesson.say(f"2 · {STEPS} steps; one process: {alone[0]:.3f} to {alone[-1]:.3f}; best possible loss {SOURCE.entropy_rate:.3f}")
+lesson.say(f"2 · {STEPS} steps; one process: {alone[0]:.3f} to {alone[-1]:.3f}; best possible loss "
+           f"{SOURCE.entropy_rate:.3f}")
 lesson.table(("dp x tp x pp", "last loss", "largest difference on the way"),
              *((name, f"{ranks[0][0][-1]:.6f}", off[name]) for name, ranks in runs.items()))
 assert alone[-1] < alone[0] and max(off.values()) < 1e-10, \
@@ -142,14 +150,17 @@ lesson.say(f"3 · weights per rank, of {P:,}")
 lesson.table(("dp x tp x pp", "P / (tp pp)", "most on a rank", "by rank"),
              *((name, f"{P / (layout.tp * layout.pp):,.0f}", f"{max(held[name]):,}", str(held[name]))
                for name, layout in LAYOUTS.items()))
-assert all(held[name] == [ledger(MODEL, layout, rank) for rank in range(layout.ranks)] for name, layout in LAYOUTS.items()), \
+assert all(held[name] == [ledger(MODEL, layout, rank) for rank in range(layout.ranks)] for name,
+           layout in LAYOUTS.items()), \
     "A15 A16: every rank holds what the ledger says, about P / (tp pp)"
-assert all((held[name] == [P] * layout.ranks) == (layout.tp * layout.pp == 1) for name, layout in LAYOUTS.items()), \
+assert all((held[name] == [P] * layout.ranks) == (layout.tp * layout.pp == 1) for name,
+           layout in LAYOUTS.items()), \
     "N23 A7: data parallelism leaves the model whole on every rank, all other kinds cut it"
 
 large = max(ledger(GPT3, Layout(tp=8, pp=8), rank) for rank in range(64))
 even = parameter_count(GPT3) / 64
-lesson.say(f"    GPT-3 on tp = 8, pp = 8: {large / 1e9:.3f}e9 weights on the fullest rank; P / 64 is {even / 1e9:.3f}e9", "")
+lesson.say(f"    GPT-3 on tp = 8, pp = 8: {large / 1e9:.3f}e9 weights on the fullest rank; P / 64 is "
+           f"{even / 1e9:.3f}e9", "")
 assert even < large < 1.04 * even, "A16: on a large model P / (tp pp) is right to 4 %"
 
 # %% [markdown]
@@ -170,23 +181,30 @@ def axes_of(amounts: dict[str, Amount]) -> dict[str, int]:
     return {"dp": sent.get("dp", 0), "tp": sent.get("tp", 0), "pp": sent.get("pp", 0) + sent.get("tied", 0)}
 
 
-sent = {name: [axes_of({group: tally for (group,), tally in Traffic(entries).by("group").items()}) for _, _, entries, _ in ranks]
+sent = {name: [axes_of({group: tally for (group,), tally in Traffic(entries).by("group").items()}) for _, _,
+               entries, _ in ranks]
         for name, ranks in runs.items()}
-most = {name: {axis: max(rank[axis] for rank in ranks) for axis in ("dp", "tp", "pp")} for name, ranks in sent.items()}
+most = {name: {axis: max(rank[axis] for rank in ranks) for axis in ("dp", "tp", "pp")} for name,
+        ranks in sent.items()}
 lesson.say("4 · bytes sent in a step, the most of any rank, by axis")
-lesson.table(("dp x tp x pp", "dp", "tp", "pp"), *((name, *(f"{n:,}" for n in axes.values())) for name, axes in most.items()))
-assert all(wrong == [] for ranks in runs.values() for *_, wrong in ranks), "every line of the traffic is the formulas', to the byte"
-assert all((nbytes > 0) == (getattr(LAYOUTS[name], axis) > 1) for name, axes in most.items() for axis, nbytes in axes.items()), \
+lesson.table(("dp x tp x pp", "dp", "tp", "pp"),
+             *((name, *(f"{n:,}" for n in axes.values())) for name, axes in most.items()))
+assert all(wrong == [] for ranks in runs.values() for *_,
+           wrong in ranks), "every line of the traffic is the formulas', to the byte"
+assert all((nbytes > 0) == (getattr(LAYOUTS[name], axis) > 1) for name, axes in most.items() for axis,
+           nbytes in axes.items()), \
     "A7: each kind of parallelism has traffic of its own, and can be combined with the others"
 
 ORDER = {}
 for samples in (8, 64):
-    lines = step_traffic(GPT3, TrainConfig(batch=samples, micro_batches=samples // 2), Layout(dp=2, tp=2, pp=2), 0, select)
+    lines = step_traffic(GPT3, TrainConfig(batch=samples, micro_batches=samples // 2),
+                         Layout(dp=2, tp=2, pp=2), 0, select)
     axes = axes_of(by_axis(lines))
     ORDER[samples] = sorted(axes, key=axes.__getitem__, reverse=True)
     in_gb = ", ".join(f"{axis} {axes[axis] / 1e9:.1f} GB" for axis in ORDER[samples])
     lesson.say(f"    GPT-3 on 2 x 2 x 2, {samples} samples: {in_gb}")
-assert ORDER == {8: ["dp", "tp", "pp"], 64: ["tp", "dp", "pp"]}, "A16: tp and pp send for every sample, dp once per step"
+assert ORDER == {8: ["dp", "tp", "pp"], 64: ["tp", "dp",
+                                             "pp"]}, "A16: tp and pp send for every sample, dp once per step"
 
 # %% [markdown]
 # Links differ: within a machine they are ten times as fast as between machines. So the axis with the most traffic must stay
@@ -194,11 +212,15 @@ assert ORDER == {8: ["dp", "tp", "pp"], 64: ["tp", "dp", "pp"]}, "A16: tp and pp
 # out to the machines in turns.
 
 # %%
-together: Traffic = sum((Traffic(entries) for *_, entries, _ in run(4, training, Layout(tp=2, pp=2), 0)), Traffic())
+together: Traffic = sum((Traffic(entries) for *_, entries, _ in run(4, training, Layout(tp=2, pp=2), 0)),
+                        Traffic())
 between = {name: sum(tally.bytes for (one, other), tally in together.between(nodes).items() if one != other)
-           for name, nodes in {"tp within a machine": (0, 0, 1, 1), "tp between machines": (0, 1, 0, 1)}.items()}
+           for name, nodes in {"tp within a machine": (0, 0, 1, 1),
+                               "tp between machines": (0, 1, 0, 1)}.items()}
 lesson.say("", f"    bytes between two machines: {between}", "")
-assert 5 * between["tp within a machine"] < between["tp between machines"], "the same mesh, placed badly, sends 5 times as much"
+assert 5 * between["tp within a machine"] < between["tp between machines"], (
+    "the same mesh, placed badly, sends 5 times as much"
+)
 
 # %% [markdown]
 # ## 5 · Memory, measured
@@ -221,12 +243,15 @@ fullest = {name: max(ranks, key=lambda rank: sum(rank.values())) for name, ranks
 lesson.say("5 · bytes on the fullest rank")
 lesson.table(("dp x tp x pp", *next(iter(fullest.values()))),
              *((name, *(f"{n:,}" for n in lines.values())) for name, lines in fullest.items()))
-assert all(lines["weights"] == lines["gradients"] == lines["optimizer"] // 2 == 8 * ledger(MODEL, LAYOUTS[name], rank)
+assert all(lines["weights"] == lines["gradients"] == lines["optimizer"] // 2 == 8
+           * ledger(MODEL, LAYOUTS[name], rank)
            for name, ranks in measured.items() for rank, lines in enumerate(ranks)), \
     "A7: what cuts the model cuts weights, gradients and optimiser alike"
 if p >= 4:
     kept = {name: measured[name][0]["activations"] for name in ("1 x 2 x 2", LAYERWISE)}
-    assert kept["1 x 2 x 2"] == 2 * kept[LAYERWISE], "A16: with micro-batches, stage 0 of two keeps two of them, layer parallel one"
+    assert kept["1 x 2 x 2"] == 2 * kept[LAYERWISE], (
+        "A16: with micro-batches, stage 0 of two keeps two of them, layer parallel one"
+    )
 lesson.picture(draw_mesh(fullest, most))
 
 # %% [markdown]
@@ -246,11 +271,11 @@ WITHIN, BETWEEN, RATE = 300e9, 25e9, 150e12
 T, D, L = GPT3.context, GPT3.width, GPT3.layers
 
 
-def gigabytes(dp: int, tp: int, pp: int, samples: int, zero: int = 0) -> Memory:
+def gigabytes(dp: int, tp: int, pp: int, samples: int, zero: int = 0) -> MemoryLedger:
     """The lines of the first stage's rank, which has the token table and the most micro-batches in flight."""
     share = stages_of(GPT3, Layout(tp=tp, pp=pp)).of_rank(0)
     lines = state(count(rank_shapes(GPT3, tp, 0, share)), MIXED_ADAM, zero=zero, dp=dp)
-    tape = Tape(GPT3, 1, 2, computed_pairs, tp, 0, sequence_parallel=tp > 1, recompute="selective")
+    tape = TapeBytes(GPT3, 1, 2, computed_pairs, tp, 0, sequence_parallel=tp > 1, recompute="selective")
     kept = sum(tape.of(len(share.layers), share.first, share.last).values())
     return replace(lines, activations=min(samples // dp, pp) * kept)
 
@@ -266,5 +291,8 @@ def seconds(dp: int, tp: int, pp: int, samples: int) -> float:
 
 
 start = (1, 64, 1)
-lesson.say(f"6 · GPT-3 on {start}: {gigabytes(*start, 1536).total / 1e9:.1f} GB, {seconds(*start, 1536):.0f} s for 1536", "")
-assert gigabytes(*start, 1536).total < 80e9 < gigabytes(8, 8, 1, 1536).total, "one replica fits, cut 64 times; eight do not"
+lesson.say(f"6 · GPT-3 on {start}: {gigabytes(*start, 1536).total / 1e9:.1f} GB, {seconds(*start, 1536):.0f} "
+           "s for 1536", "")
+assert gigabytes(*start, 1536).total < 80e9 < gigabytes(8, 8, 1, 1536).total, (
+    "one replica fits, cut 64 times; eight do not"
+)

@@ -17,22 +17,22 @@ from fractions import Fraction
 from statistics import median
 
 import numpy as np
-from common import Lesson
+from minipar.lessons.plots.collectives import draw_all_reduces, draw_ring
+from minipar.lessons.support.lesson import Lesson
 
-from minipar.comm.clock import Clock
 from minipar.comm.collectives import all_reduce
+from minipar.comm.collectives.algorithms.ring import all_reduce as ring_steps
 from minipar.comm.collectives.channel import Channel
-from minipar.comm.collectives.ring import all_reduce as ring_steps
-from minipar.comm.counting import Counting
-from minipar.comm.network import Network
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
+from minipar.comm.wrappers.clock import Clock
+from minipar.comm.wrappers.counting import Counting
+from minipar.comm.wrappers.network import Network
 from minipar.doctor.smoke import measure_links
 from minipar.errors import CommError
 from minipar.plan import collective_times as seconds
 from minipar.plan import collectives as traffic
 from minipar.plan.collective_times import Links
-from minipar.plots.lessons.collectives import draw_all_reduces, draw_ring
 
 lesson = Lesson("collectives")
 p = lesson.size
@@ -70,14 +70,17 @@ history = np.stack(lesson.run(watched), axis=1)                     # [step, ran
 ALL = (1 << p) - 1
 assert len(history) == 2 * (p - 1) + 1
 assert np.array_equal(history[0], np.repeat(1 << np.arange(p), p).reshape(p, p)), "at first, everyone's own"
-assert all((history[p - 1, rank] == ALL).tolist() == [chunk == rank for chunk in range(p)] for rank in range(p)), \
+assert all((history[p - 1, rank] == ALL).tolist() == [chunk == rank for chunk in range(p)]
+           for rank in range(p)), \
     "half-way, rank r has chunk r complete, and no other"
 assert np.all(history[-1] == ALL)
-assert all(np.count_nonzero(after != before) == p for before, after in zip(history, history[1:], strict=False)), \
+assert all(np.count_nonzero(after != before) == p for before,
+           after in zip(history, history[1:], strict=False)), \
     "each step changes one chunk on each rank"
 lesson.say(f"1 · a ring of {p}: complete on rank 0 after each step:",
            "    " + ", ".join(f"{np.count_nonzero(row == ALL)} of {p}" for row in history[:, 0]), "")
-who = [[[frozenset(np.flatnonzero(chunk >> np.arange(p) & 1).tolist()) for chunk in row] for row in step] for step in history]
+who = [[[frozenset(np.flatnonzero(chunk >> np.arange(p) & 1).tolist()) for chunk in row] for row in step]
+       for step in history]
 lesson.picture(draw_ring(who), "_ring")
 
 # %% [markdown]
@@ -102,16 +105,18 @@ def counted(comm: Communicator, algorithm: str) -> tuple[int, int]:
     return total.messages, total.bytes
 
 
-formulas = {"naive": traffic.naive_all_reduce, "tree": traffic.tree_all_reduce, "ring": traffic.ring_all_reduce,
-            "halving_doubling": traffic.halving_doubling_all_reduce}
+formulas = {"naive": traffic.naive_all_reduce, "tree": traffic.tree_all_reduce,
+            "ring": traffic.ring_all_reduce, "halving_doubling": traffic.halving_doubling_all_reduce}
 books = {name: lesson.run(counted, name) for name in ALGORITHMS}
 for name, book in books.items():
     for rank, (messages, sent) in enumerate(book):
-        assert (messages, sent // 8) == formulas[name](p, rank, N), f"{name}, rank {rank}: counted is predicted"
+        assert (messages,
+                sent // 8) == formulas[name](p, rank, N), f"{name}, rank {rank}: counted is predicted"
 assert all(sent == 2 * (p - 1) * (8 * N) // p for _, sent in books["ring"])
 lesson.say(f"2 · {p} ranks, the busiest of them sends")
 lesson.table(("algorithm", "messages", "times the array"),
-             *((name, max(m for m, _ in book), max(b for _, b in book) / (8 * N)) for name, book in books.items()))
+             *((name, max(m for m, _ in book), max(b for _, b in book) / (8 * N)) for name,
+               book in books.items()))
 
 # %% [markdown]
 # ## 3 · Tree against ring against halving-doubling
@@ -151,7 +156,9 @@ crossing = ALPHA / BETA * (p - 1 - log) / (log - Fraction(p - 1, p))            
 lengths = [p, 10 * p, 100 * p, 1000 * p, 10_000 * p]
 by_clock = {name: {8 * length: float(last(name, length)) for length in lengths} for name in TIMES}
 for length in lengths:
-    assert last("ring", length) == 2 * (p - 1) * (ALPHA + Fraction(8 * length, p) * BETA), "exactly, on any number of ranks"
+    assert last("ring", length) == 2 * (p - 1) * (ALPHA + Fraction(8 * length, p) * BETA), (
+        "exactly, on any number of ranks"
+    )
 if p & (p - 1) == 0:
     for name, formula in TIMES.items():
         assert all(last(name, length) == formula(p, Fraction(8 * length), LINKS) for length in lengths), name
@@ -160,7 +167,8 @@ if p & (p - 1) == 0:
         assert last("tree", near) <= last("ring", near), "below, the tree is faster"
     assert last("tree", near + 2 * p) > last("ring", near + 2 * p), "above, the ring"
 lesson.say(f"3 · alpha 10 us, beta 1 ns: tree and ring cross at {float(crossing):,.0f} bytes on {p} ranks")
-lesson.table(("bytes", *TIMES), *((f"{nbytes:,}", *(f"{1e6 * by_clock[name][nbytes]:.0f} us" for name in TIMES))
+lesson.table(("bytes", *TIMES), *((f"{nbytes:,}",
+                                   *(f"{1e6 * by_clock[name][nbytes]:.0f} us" for name in TIMES))
                                   for nbytes in by_clock["ring"]))
 
 # %% [markdown]
@@ -173,7 +181,8 @@ three = {name: formula(3, LONG, LINKS) for name, formula in TIMES.items()}
 assert min(three, key=three.__getitem__) == "ring"
 assert min(TIMES, key=lambda name: TIMES[name](4, LONG, LINKS)) == "halving_doubling"
 lesson.say("    16 MiB, by the formulas")
-lesson.table(("ranks", *TIMES), *((ranks, *(f"{1e3 * float(formula(ranks, LONG, LINKS)):.1f} ms" for formula in TIMES.values()))
+lesson.table(("ranks", *TIMES), *((ranks, *(f"{1e3 * float(formula(ranks, LONG, LINKS)):.1f} ms"
+                                            for formula in TIMES.values()))
                                   for ranks in (3, 4)))
 
 # %% [markdown]
@@ -218,7 +227,8 @@ faster = [nbytes for nbytes in SIZES if race["ring"][nbytes] < race["tree"][nbyt
 expected = float(fitted.alpha) / float(fitted.beta) * (p - 1 - log) / (log - (p - 1) / p)
 place = f"{p} {'processes' if lesson.mpi else 'threads'}"
 lesson.say(f"4 · {place}: alpha {1e6 * links['alpha']:.1f} us, beta {1e9 * links['beta']:.2f} ns per byte",
-           f"    the ring should overtake the tree at {expected:,.0f} bytes; of the sizes raced it was faster at "
+           f"    the ring should overtake the tree at {expected:,.0f} bytes; of the sizes raced it was "
+           "faster at "
            + (", ".join(f"{nbytes:,}" for nbytes in faster) or "none"))
 lesson.table(("bytes", *TIMES), *((f"{nbytes:,}", *(f"{1e6 * race[name][nbytes]:.0f} us" for name in TIMES))
                                   for nbytes in SIZES))
@@ -248,7 +258,7 @@ def blocking_ring(comm: Communicator, sends_first: bool = True) -> float:
     return float(got[0])
 
 
-lucky = run(4, blocking_ring)                                       # on threads in any case: their deadlocks are found at once
+lucky = run(4, blocking_ring)  # on threads in any case: their deadlocks are found at once
 try:
     run(4, blocking_ring, synchronous=True)
     verdict = ""
@@ -271,9 +281,11 @@ assert even_ones_first == lucky, "if every other rank receives first, all is wel
 
 # %%
 names = list(ALGORITHMS)
-sent = {name: {ranks: max(formulas[name](ranks, rank, 5040) for rank in range(ranks)).elements / 5040 for ranks in range(2, 10)}
+sent = {name: {ranks: max(formulas[name](ranks, rank, 5040) for rank in range(ranks)).elements / 5040
+               for ranks in range(2, 10)}
         for name in names}
 busiest = {name: (p, max(b for _, b in book) / (8 * N)) for name, book in books.items()}
 grid = [float(nbytes) for nbytes in np.geomspace(8 * lengths[0], 8 * lengths[-1], 60)]
-model = {name: {nbytes: float(formula(p, Fraction(nbytes), LINKS)) for nbytes in grid} for name, formula in TIMES.items()}
+model = {name: {nbytes: float(formula(p, Fraction(nbytes), LINKS)) for nbytes in grid} for name,
+         formula in TIMES.items()}
 lesson.picture(draw_all_reduces(sent, busiest, model, by_clock, float(crossing), race, place))

@@ -1,8 +1,10 @@
-"""The one gate for an array that a user hands over: what NumPy would cast, or believe, without a word is refused by name.
+"""The one gate for an array that a user hands over: what NumPy would cast, or believe, without a word is
+refused by name.
 
-`np.asarray` drops the mask of a masked array, makes objects of a Tensor and of None, and reads "1.5" as a string; arithmetic
-drops imaginary parts and turns truths into 0 and 1. So every door of the library (Tensor, collectives, optimisers, quantisation,
-metrics, tokens) asks here, and raises its own kind of error with this text:
+`np.asarray` drops the mask of a masked array, makes objects of a Tensor and of None, and reads "1.5" as a
+string; arithmetic drops imaginary parts and turns truths into 0 and 1. So every door of the library (Tensor,
+collectives, optimisers, quantisation, metrics, tokens) asks here, and raises its own kind of error with this
+text:
 
     if text := refusal(x, "f"):
         raise ShapeError(f"quantise: needs an array of floats, not {text}")
@@ -12,8 +14,9 @@ from __future__ import annotations
 
 import numpy as np
 
-NAMES = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "c": "complex numbers", "O": "objects",
-         "S": "byte strings", "U": "strings", "T": "strings", "M": "dates", "m": "durations", "V": "a structured array"}
+NAMES = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "c": "complex numbers",
+         "O": "objects", "S": "byte strings", "U": "strings", "T": "strings", "M": "dates", "m": "durations",
+         "V": "a structured array"}
 REMEDIES = {"b": "count them or convert them yourself, with .astype", "i": "convert them with .astype",
             "u": "convert them with .astype", "f": "convert them with .astype",
             "c": "take .real and .imag, one array each", "V": "take its fields, one array each"}
@@ -21,8 +24,9 @@ OTHERWISE = "make numbers of them first"
 
 
 def refusal(value: object, kinds: str = "fiu") -> str:
-    """Why this is no plain array of numbers of these kinds (NumPy's dtype.kind: f floats, i and u integers, b booleans, c complex);
-    "" where it is one. The text completes "needs a NumPy array, not ..."; it says what to pass instead.
+    """Why this is no plain array of numbers of these kinds (NumPy's dtype.kind: f floats, i and u integers, b
+    booleans, c complex); "" where it is one. The text completes "needs a NumPy array, not ..."; it says what
+    to pass instead.
     """
     if type(value) is not np.ndarray and (text := no_array(value)):
         return text

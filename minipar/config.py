@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from minipar.errors import ConfigError, LayoutError, shown
 from minipar.records import require_types
 
-LARGEST = 1 << 28                                                   # size, so that a matrix of two has less than 2**63 bytes
+LARGEST = 1 << 28  # size, so that a matrix of two has less than 2**63 bytes
 MOST_RANKS = 1 << 20                                                # along an axis
-MOST_STEPS = 1 << 53                                                # whole numbers up to here are exact as floats
+MOST_STEPS = 1 << 53  # whole numbers up to here are exact as floats
 MOST_WINDOWS = 1 << 20                                              # of validation
 LARGEST_SEED = (1 << 128) - 1
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes of a GPT. `hidden` is the width inside the MLP; 0 stands for four times the model width, as in GPT-2.
+    """Sizes of a GPT. `hidden` is the width inside the MLP; 0 stands for four times the model width, as in
+    GPT-2.
 
-    tied: the head uses the token embedding. bias: linear layers and LayerNorms have biases. dropout: the rate on the
-    embedding and on what each attention and MLP adds to the residual stream.
+    tied: the head uses the token embedding. bias: linear layers and LayerNorms have biases. dropout: the rate
+    on the embedding and on what each attention and MLP adds to the residual stream.
     """
 
     vocabulary: int = 256
@@ -43,9 +44,11 @@ class ModelConfig:
         if self.width % self.heads:
             near = sorted(_divisors(self.width), key=lambda h: (abs(h - self.heads), h))
             choices = ", ".join(map(str, near[:4]))
-            raise ConfigError(f"{self.heads} heads do not divide the width {self.width}; choose {choices} heads or another width")
+            raise ConfigError(f"{self.heads} heads do not divide the width {self.width}; choose {choices} "
+                              "heads or another width")
         if self.hidden < 0:
-            raise ConfigError(f"hidden is {shown(self.hidden)}; it must be positive, or 0 for four times the width")
+            raise ConfigError(f"hidden is {shown(self.hidden)}; it must be positive, or 0 for four times the "
+                              "width")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout is {self.dropout}; it must be at least 0 and less than 1")
 
@@ -70,11 +73,13 @@ def _divisors(n: int) -> set[int]:
 def require_precise(model: ModelConfig) -> None:
     """Raises ConfigError for a width of 2, whose gradients nothing can be held against."""
     if model.width == 2:
-        raise ConfigError("a LayerNorm makes 1 and -1 of nearly any two numbers, and leaves nothing but rounding to its gradient; "
+        raise ConfigError("a LayerNorm makes 1 and -1 of nearly any two numbers, and leaves nothing but "
+                          "rounding to its gradient; "
                           "choose a --width other than 2")
 
 
-GPT2 = ModelConfig(vocabulary=50257, context=1024, layers=12, heads=12, width=768)      # 124M (Radford et al. 2019)
+# 124M (Radford et al. 2019)
+GPT2 = ModelConfig(vocabulary=50257, context=1024, layers=12, heads=12, width=768)
 
 
 GRADIENTS = ("parameter", "flat", "shared", "buckets", "bitwise")
@@ -84,12 +89,13 @@ GRADIENTS = ("parameter", "flat", "shared", "buckets", "bitwise")
 class Layout:
     """How many ranks share the work along each axis: data, pipeline, context and tensor parallel.
 
-    sequence_parallel: the ranks of tp share the tokens of what lies between the layer pairs. gradients: how data parallelism
-    sums gradients over dp: "parameter" (one message per parameter), "flat" (one in all), "shared" (one, in memory that
-    the ranks of a node share), "buckets" (while backward still runs), or "bitwise" (sample by sample in one fixed tree: the
-    same bits for every dp and any number of micro-batches).
-    bucket_bytes: of gradient in one bucket. pipeline: the schedule of the pipeline. virtual: its stages per rank, 0 for what it
-    prescribes. stage_layers: layers of each stage, () for as even as can be.
+    sequence_parallel: the ranks of tp share the tokens of what lies between the layer pairs. gradients: how
+    data parallelism sums gradients over dp: "parameter" (one message per parameter), "flat" (one in all),
+    "shared" (one, in memory that the ranks of a node share), "buckets" (while backward still runs), or
+    "bitwise" (sample by sample in one fixed tree: the same bits for every dp and any number of
+    micro-batches). bucket_bytes: of gradient in one bucket. pipeline: the schedule of the pipeline. virtual:
+    its stages per rank, 0 for what it prescribes. stage_layers: layers of each stage, () for as even as can
+    be.
     """
 
     dp: int = 1
@@ -110,9 +116,12 @@ class Layout:
                 raise LayoutError(f"{name} is {shown(getattr(self, name))}; it must be at least 1")
         for name in ("dp", "pp", "cp", "tp", "virtual"):
             if getattr(self, name) > MOST_RANKS:
-                raise LayoutError(f"{name} is {shown(getattr(self, name))}; it must be at most {MOST_RANKS:,}")
+                raise LayoutError(
+                    f"{name} is {shown(getattr(self, name))}; it must be at most {MOST_RANKS:,}"
+                )
         if self.virtual < 0:
-            raise LayoutError(f"virtual is {shown(self.virtual)}; it must be positive, or 0 for what the schedule prescribes")
+            raise LayoutError(f"virtual is {shown(self.virtual)}; it must be positive, or 0 for what the "
+                              "schedule prescribes")
         if self.gradients not in GRADIENTS:
             raise LayoutError(f"gradients is {self.gradients!r}; choose {', '.join(GRADIENTS)}")
 
@@ -125,11 +134,12 @@ class Layout:
 class TrainConfig:
     """How a model is trained. The defaults are nanoGPT's recipe for one CPU (Karpathy 2022).
 
-    data: a path, or "" for the documentation of Python itself. batch: samples per step, over all ranks, in `micro_batches`
-    pieces. schedule: "cosine" warms up and falls to a tenth of the rate by the last step; "constant" warms up and stays.
-    clip: the largest norm of the gradient, 0 for no limit. validate_every, save_every: in steps. precision: what matrix
-    products compute in; "float32" stands for dtype itself. loss_scale: of float16, 0 for a dynamic one (see precision).
-    recompute: which activations backward computes again: "none", "selective" (attention's scores), "full" (whole blocks).
+    data: a path, or "" for the documentation of Python itself. batch: samples per step, over all ranks, in
+    `micro_batches` pieces. schedule: "cosine" warms up and falls to a tenth of the rate by the last step;
+    "constant" warms up and stays. clip: the largest norm of the gradient, 0 for no limit. validate_every,
+    save_every: in steps. precision: what matrix products compute in; "float32" stands for dtype itself.
+    loss_scale: of float16, 0 for a dynamic one (see precision). recompute: which activations backward
+    computes again: "none", "selective" (attention's scores), "full" (whole blocks).
     """
 
     data: str = ""
@@ -154,12 +164,14 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require_types(self)
-        least = {"batch": 1, "micro_batches": 1, "steps": 1, "warm_up": 0, "validate_every": 1, "validation_windows": 1,
+        least = {"batch": 1, "micro_batches": 1, "steps": 1, "warm_up": 0, "validate_every": 1,
+                 "validation_windows": 1,
                  "save_every": 1, "weight_decay": 0, "clip": 0, "loss_scale": 0, "seed": 0}
         for name, smallest in least.items():
             if not getattr(self, name) >= smallest:
                 raise ConfigError(f"{name} is {shown(getattr(self, name))}; it must be at least {smallest}")
-        most = {"batch": LARGEST, "micro_batches": LARGEST, "steps": MOST_STEPS, "warm_up": MOST_STEPS, "save_every": MOST_STEPS,
+        most = {"batch": LARGEST, "micro_batches": LARGEST, "steps": MOST_STEPS, "warm_up": MOST_STEPS,
+                "save_every": MOST_STEPS,
                 "validate_every": MOST_STEPS, "validation_windows": MOST_WINDOWS, "seed": LARGEST_SEED}
         for name, largest in most.items():
             _require_at_most(largest, name, getattr(self, name))
@@ -168,28 +180,63 @@ class TrainConfig:
         if self.weight_decay == math.inf:
             raise ConfigError("weight_decay is inf; it must be a number, such as 0.1")
         if self.micro_batches > self.batch:
-            raise ConfigError(f"{self.micro_batches} micro-batches of a batch of {self.batch} leave some empty; "
+            raise ConfigError(f"{self.micro_batches} micro-batches of a batch of {self.batch} leave some "
+                              "empty; "
                               f"choose at most {self.batch}")
-        choices = {"tokenizer": ("byte", "char"), "schedule": ("constant", "cosine"), "dtype": ("float32", "float64"),
-                   "optimizer": ("sgd", "adagrad", "adam", "adamw"), "precision": ("float32", "float16", "bfloat16"),
+        choices = {"tokenizer": ("byte", "char"), "schedule": ("constant", "cosine"),
+                   "dtype": ("float32", "float64"), "optimizer": ("sgd", "adagrad", "adam", "adamw"),
+                   "precision": ("float32", "float16", "bfloat16"),
                    "recompute": ("none", "selective", "full")}
         for name, names in choices.items():
             if getattr(self, name) not in names:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; choose {', '.join(names)}")
         if self.precision != "float32" and self.dtype != "float32":
-            raise ConfigError(f"precision {self.precision} keeps its weights in float32, not {self.dtype}; leave dtype out")
+            raise ConfigError(f"precision {self.precision} keeps its weights in float32, not {self.dtype}; "
+                              "leave dtype out")
         if self.loss_scale and self.precision != "float16":
-            raise ConfigError(f"a loss scale is for precision float16, not {self.precision}; leave loss_scale out")
+            raise ConfigError(f"a loss scale is for precision float16, not {self.precision}; leave "
+                              "loss_scale out")
 
 
 # What --preset stands for: values for ModelConfig and TrainConfig, which options on the command line overrule.
 PRESETS: dict[str, dict[str, object]] = {
-    "tiny": dict(layers=3, heads=4, width=96, context=64, batch=12, steps=800, lr=2e-3, warm_up=50, validate_every=100,
-                 save_every=200),
+    "tiny": dict(
+        layers=3,
+        heads=4,
+        width=96,
+        context=64,
+        batch=12,
+        steps=800,
+        lr=2e-3,
+        warm_up=50,
+        validate_every=100,
+        save_every=200,
+    ),
     # Two minutes on eight ranks of two cores.
-    "demo": dict(layers=4, heads=4, width=96, context=64, batch=16, micro_batches=4, steps=200, lr=5e-3, warm_up=30,
-                 validate_every=100, save_every=100),
+    "demo": dict(
+        layers=4,
+        heads=4,
+        width=96,
+        context=64,
+        batch=16,
+        micro_batches=4,
+        steps=200,
+        lr=5e-3,
+        warm_up=30,
+        validate_every=100,
+        save_every=100,
+    ),
     # nanoGPT's sizes, batch and steps, at twice its learning rate: 0.09 nats better after 2,000 steps of tinyshakespeare.
     "nanogpt-cpu": dict(layers=4, heads=4, width=128, context=64, batch=12, steps=2000, lr=2e-3, bias=False),
-    "gpt2": dict(layers=12, heads=12, width=768, context=1024, batch=8, micro_batches=8, steps=1000, lr=6e-4, tokenizer="byte"),
+    "gpt2": dict(
+        layers=12,
+        heads=12,
+        width=768,
+        context=1024,
+        batch=8,
+        micro_batches=8,
+        steps=1000,
+        lr=6e-4,
+        tokenizer="byte",
+    ),
 }

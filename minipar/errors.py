@@ -1,10 +1,11 @@
 """What a user can do wrong, by name.
 
-Every message says what was given, what was expected and what to do next, in one line. The command line prints that line
-to stderr and exits with status 2; anything else that escapes is a bug of minipar and keeps its traceback.
+Every message says what was given, what was expected and what to do next, in one line. The command line prints
+that line to stderr and exits with status 2; anything else that escapes is a bug of minipar and keeps its
+traceback.
 
-A message may quote what it was given: an option, a name in a file. `brief` shortens what is long and escapes what a terminal
-would obey, here and nowhere else, so that no message needs to.
+A message may quote what it was given: an option, a name in a file. `brief` shortens what is long and escapes
+what a terminal would obey, here and nowhere else, so that no message needs to.
 """
 
 import re
@@ -25,18 +26,23 @@ class MiniparError(Exception):
 
 
 def brief(text: str, longest: int | None = LONGEST_MESSAGE) -> str:
-    """The text in printable characters, without the middle of a long word, and of the whole where it is longer than `longest`.
+    """The text in printable characters, without the middle of a long word, and of the whole where it is
+    longer than `longest`.
 
     Where the length is limited, line ends are escaped too: such a message is one line.
     """
     keep = "" if longest else "\n"
-    text = "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii") for c in text)
-    text = re.sub(rf"\S{{{LONGEST_WORD + 1},}}", lambda word: _without_middle(word[0], LONGEST_WORD // 2), text)
+    text = "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii")
+                   for c in text)
+    text = re.sub(rf"\S{{{LONGEST_WORD + 1},}}", lambda word: _without_middle(word[0], LONGEST_WORD // 2),
+                  text)
     return text if longest is None or len(text) <= longest else _without_middle(text, longest - 60)
 
 
 def shown(value: object) -> str:
-    """A value as a message quotes it: `repr`, or what stands for it where `repr` fails, as for a number of 5,000 digits."""
+    """A value as a message quotes it: `repr`, or what stands for it where `repr` fails, as for a number of
+    5,000 digits.
+    """
     try:
         return brief(repr(value), LONGEST_WORD)
     except Exception:                                               # a stranger's __repr__ may raise anything
@@ -57,7 +63,9 @@ class ShapeError(MiniparError):
 
 
 class RangeError(MiniparError):
-    """Numbers that cannot be used so: NaN or infinity to be ranked or rounded to an integer, a sum that may outgrow 32 bits."""
+    """Numbers that cannot be used so: NaN or infinity to be ranked or rounded to an integer, a sum that may
+    outgrow 32 bits.
+    """
 
 
 class GraphError(MiniparError):
@@ -69,7 +77,9 @@ class DataError(MiniparError):
 
 
 class CheckpointError(MiniparError):
-    """A checkpoint that is missing, damaged, foreign, or of another model; a folder that cannot be written."""
+    """A checkpoint that is missing, damaged, foreign, or of another model; a folder that cannot be
+    written.
+    """
 
 
 class DivergenceError(MiniparError):
@@ -81,7 +91,9 @@ class LayoutError(MiniparError):
 
 
 class ScheduleError(MiniparError):
-    """A pipeline schedule that uses a value before it is there, makes one twice, forgets one, or cannot go on."""
+    """A pipeline schedule that uses a value before it is there, makes one twice, forgets one, or cannot go
+    on.
+    """
 
 
 class CommError(MiniparError):

@@ -1,7 +1,7 @@
 """Records (dataclasses) whose fields are checked: each value must be of the type that its field declares.
 
-Python does not check annotations. What comes from a file or from a caller may be "8" where 8 belongs, and would fail late,
-far from where it was given.
+Python does not check annotations. What comes from a file or from a caller may be "8" where 8 belongs, and
+would fail late, far from where it was given.
 """
 
 from __future__ import annotations
@@ -39,12 +39,15 @@ KINDS: dict[object, tuple[Callable[[object], bool], str]] = {
     bool: (lambda value: isinstance(value, bool), "true or false"),
     str: (lambda value: isinstance(value, str), "a text"),
     int | None: (lambda value: value is None or is_whole(value), "a whole number, or nothing"),
-    tuple[int, ...]: (lambda value: isinstance(value, tuple) and all(map(is_whole, value)), "a tuple of whole numbers"),
+    tuple[int, ...]: (lambda value: isinstance(value, tuple) and all(map(is_whole, value)),
+                      "a tuple of whole numbers"),
 }
 
 
 def require_types(record: object) -> None:
-    """Raises ConfigError, which names the first field whose value is of another type than the field declares."""
+    """Raises ConfigError, which names the first field whose value is of another type than the field
+    declares.
+    """
     for name, kind in get_type_hints(type(record)).items():
         _require_type(name, getattr(record, name), kind)
 
@@ -58,11 +61,13 @@ def _require_type(name: str, value: object, kind: object) -> None:
 def record_from(kind: type[Record], values: Any, what: str) -> Record:
     """The record that a file describes by a dictionary; a field that is left out has its default.
 
-    what: what the record is, for errors. Raises ConfigError for anything that is not such a dictionary, and as the record does.
+    what: what the record is, for errors. Raises ConfigError for anything that is not such a dictionary, and
+    as the record does.
     """
     if not isinstance(values, dict):
         raise ConfigError(f"{what} is {shown(values)}; it must be a list of fields with their values")
-    if unknown := [name for name in values if name not in {field.name for field in fields(kind)}]:       # type: ignore[arg-type]
+    if unknown := [name for name in values if name not in {field.name
+                                                           for field in fields(kind)}]:  # type: ignore[arg-type]
         raise ConfigError(f"it tells of {', '.join(map(str, unknown))}, which this minipar does not know; "
                           f"use the version of minipar that wrote it")
     declared = get_type_hints(kind)

@@ -1,4 +1,6 @@
-"""Calling `minipar`: in this process, which is fast, or in one of its own, where signals and kills are the matter."""
+"""Calling `minipar`: in this process, which is fast, or in one of its own, where signals and kills are the
+matter.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def call(*arguments: object) -> int:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What `minipar` says to a mistake: one line on stderr, which is returned, nothing on stdout, exit status 2."""
+    """What `minipar` says to a mistake: one line on stderr, which is returned, nothing on stdout, exit status
+    2.
+    """
     capsys.readouterr()
     status = call(*arguments)
     out, err = capsys.readouterr()
@@ -30,13 +34,16 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def stopped(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What `minipar` says when it cannot go on: one line after the progress bar, which is returned; exit status 2."""
+    """What `minipar` says when it cannot go on: one line after the progress bar, which is returned; exit
+    status 2.
+    """
     capsys.readouterr()
     status = call(*arguments)
     out, err = capsys.readouterr()
     *bar, line = err.splitlines()
     assert status == 2 and out == "", f"exit status {status}, stdout {out!r}, stderr {err!r}"
-    assert line.startswith("minipar") and all(text.startswith("training:") for text in bar if text), f"not one line: {err!r}"
+    assert line.startswith("minipar") and all(text.startswith("training:") for text in bar
+                                              if text), f"not one line: {err!r}"
     return line
 
 

@@ -1,5 +1,5 @@
-"""The marker of the tests that run under a real mpirun (`tests/ranks.py`), what holds for all property tests, and which tests stay
-together where several processes run them (`pytest -n 2`, pytest-xdist)."""
+"""The marker of the tests that run under a real mpirun (`tests/ranks.py`), what holds for all property tests,
+and which tests stay together where several processes run them (`pytest -n 2`, pytest-xdist)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def unit_of(test: str) -> str:
-    """What a test, by its id, stays together with: all that share its job of ranks, or the others of its file."""
+    """What a test, by its id, stays together with: all that share its job of ranks, or the others of its
+    file.
+    """
     path, _, name = test.partition("::")
     job = re.search(r"\bmpi-\d+\b", name)
     return f"{path.rpartition('/')[0]} {job[0]}" if job else path
 
 
-@pytest.hookimpl(optionalhook=True)                                 # pytest asks for it only where pytest-xdist is there
+@pytest.hookimpl(optionalhook=True)  # pytest asks for it only where pytest-xdist is there
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     from xdist.scheduler import LoadScopeScheduling
 

@@ -1,8 +1,10 @@
-"""Writes tests/torch_reference.npz: what PyTorch says about four small GPTs, so that the comparison runs where it is absent.
+"""Writes tests/torch_reference.npz: what PyTorch says about four small GPTs, so that the comparison runs
+where it is absent.
 
     python -m tests.make_torch_reference             # in an environment with PyTorch
 
-For each variant: weights, a batch, the logits, the loss, every gradient, and the losses of 20 steps of AdamW. All in float64.
+For each variant: weights, a batch, the logits, the loss, every gradient, and the losses of 20 steps of AdamW.
+All in float64.
 """
 
 from pathlib import Path
@@ -21,9 +23,12 @@ STEPS, RATE, DECAY = 20, 1e-2, 0.1
 
 
 def weights(config: ModelConfig) -> dict[str, np.ndarray]:
-    """Weights under our names, drawn here alone: large, and no bias is zero, so that every term of every gradient matters."""
+    """Weights under our names, drawn here alone: large, and no bias is zero, so that every term of every
+    gradient matters.
+    """
     rng = np.random.default_rng(0)
-    return {p.name: rng.normal(1.0 if ".norm" in f".{p.name}" and p.name.endswith("weight") else 0.0, 0.3, p.shape)
+    return {p.name: rng.normal(1.0 if ".norm" in f".{p.name}" and p.name.endswith("weight") else 0.0, 0.3,
+                               p.shape)
             for p in GPT(config).parameters()}
 
 
@@ -43,9 +48,11 @@ def ask_torch(config: ModelConfig, tokens: int = 8) -> dict[str, np.ndarray]:
     start = weights(config)
     inputs, targets = batch(config, tokens)
     model = TorchGPT(config)
-    model.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in to_gpt2(config, start, "nanogpt").items()})
+    model.load_state_dict({name: torch.from_numpy(array.copy()) for name,
+                           array in to_gpt2(config, start, "nanogpt").items()})
     x, y = torch.from_numpy(inputs), torch.from_numpy(targets)
-    found = {f"weight/{name}": array for name, array in start.items()} | {"tokens": inputs, "targets": targets}
+    found = {f"weight/{name}": array for name,
+             array in start.items()} | {"tokens": inputs, "targets": targets}
     found["logits"] = model(x).detach().numpy()
     optimizer, losses = model.adamw(RATE, DECAY), []
     for step in range(STEPS):
@@ -61,4 +68,5 @@ def ask_torch(config: ModelConfig, tokens: int = 8) -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     np.savez_compressed(FILE, **{f"{variant}/{name}": array
-                                 for variant, config in VARIANTS.items() for name, array in ask_torch(config).items()})
+                                 for variant, config in VARIANTS.items() for name,
+                                 array in ask_torch(config).items()})

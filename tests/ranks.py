@@ -7,13 +7,14 @@
         out = comm.sendrecv(...)
         assert ...                                  # every rank asserts; the first failure of any rank fails the test
 
-gives the tests test_ring[threads-2] ... test_ring[mpi-5]. Other parameters stack as usual (`@pytest.mark.parametrize` below it);
-under mpirun they travel by pickle. `@ranks(2, engines=["mpi"])` runs on one engine only; `options` go to `run` or `world`.
+gives the tests test_ring[threads-2] ... test_ring[mpi-5]. Other parameters stack as usual
+(`@pytest.mark.parametrize` below it); under mpirun they travel by pickle. `@ranks(2, engines=["mpi"])` runs
+on one engine only; `options` go to `run` or `world`.
 
-All tests of one folder that want n ranks under mpirun share one job, since starting it costs a second. Its ranks run the tests one
-after the other, each on a communicator of its own; what each rank found is reported per test. A job that hangs ends within a minute
-and shows every rank's stack; the other modules then get a job of their own. Nothing is skipped: without mpirun the test fails and
-says what to install.
+All tests of one folder that want n ranks under mpirun share one job, since starting it costs a second. Its
+ranks run the tests one after the other, each on a communicator of its own; what each rank found is reported
+per test. A job that hangs ends within a minute and shows every rank's stack; the other modules then get a job
+of their own. Nothing is skipped: without mpirun the test fails and says what to install.
 """
 
 from __future__ import annotations
@@ -34,27 +35,30 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from minipar.comm.checking import Checking
-from minipar.comm.launch import find_launcher, launch_command, rank_environment
-from minipar.comm.ledger import Ledger, loose_ends
+from minipar.comm.diagnostics.ledger import Ledger, loose_ends
 from minipar.comm.protocol import TAGS, exchange_texts
 from minipar.comm.threads import run
+from minipar.comm.wrappers.checking import Checking
+from minipar.launcher.launch import find_launcher, launch_command, rank_environment
 
 if TYPE_CHECKING:
     from minipar.comm.mpi import MpiComm
 
 ROOT = Path(__file__).parent.parent
-HANG = 50                                                           # seconds without progress until the ranks show their stacks
+HANG = 50  # seconds without progress until the ranks show their stacks
 
-Work = tuple[str, str, dict[str, Any]]                              # module, function, and its parameters beside comm
-Outcomes = list[list[str]]                                          # per test, what went wrong, a text per rank that failed
+Work = tuple[str, str, dict[str, Any]]  # module, function, and its parameters beside comm
+Outcomes = list[list[str]]  # per test, what went wrong, a text per rank that failed
 
 
 def ranks(*counts: int, mpi: Iterable[int] | None = None, engines: Iterable[str] = ("threads", "mpi"),
           **options: Any) -> Callable[[Callable], Callable]:
-    """Run the decorated function(comm, ...) on each of these numbers of ranks, on each engine; `mpi`: on these under mpirun."""
+    """Run the decorated function(comm, ...) on each of these numbers of ranks, on each engine; `mpi`: on
+    these under mpirun.
+    """
     numbers = {"threads": counts, "mpi": counts if mpi is None else tuple(mpi)}
-    places = [pytest.param((engine, count), marks=pytest.mark.mpi if engine == "mpi" else (), id=f"{engine}-{count}")
+    places = [pytest.param((engine, count), marks=pytest.mark.mpi if engine == "mpi" else (),
+                           id=f"{engine}-{count}")
               for engine in engines for count in numbers[engine]]
 
     def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,7 +71,8 @@ def ranks(*counts: int, mpi: Iterable[int] | None = None, engines: Iterable[str]
 
         test.__name__, test.__doc__, test.__module__ = body.__name__, body.__doc__, body.__module__
         others = [p for name, p in inspect.signature(body).parameters.items() if name != "comm"]
-        here = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("request", "place")]
+        here = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+                for name in ("request", "place")]
         test.__signature__ = inspect.Signature(here + others)  # type: ignore[attr-defined]
         test.body, test.options = body, options  # type: ignore[attr-defined]
         test.pytestmark = list(getattr(body, "pytestmark", []))  # type: ignore[attr-defined]
@@ -78,20 +83,26 @@ def ranks(*counts: int, mpi: Iterable[int] | None = None, engines: Iterable[str]
 
 # In the process of pytest: start a job, remember what it found.
 
-_outcomes: dict[str, str] = {}                                      # a test's id -> what went wrong, "" for nothing
+_outcomes: dict[str, str] = {}  # a test's id -> what went wrong, "" for nothing
 
 
 def outcome(item: Any) -> str:
-    """What went wrong with this test under mpirun, "" for nothing. The first test of a folder and rank count starts the job."""
+    """What went wrong with this test under mpirun, "" for nothing. The first test of a folder and rank count
+    starts the job.
+    """
     if item.nodeid not in _outcomes:
         place = item.callspec.params["place"]
-        mates = [mate for mate in item.session.items if mate.path.parent == item.path.parent and mate.nodeid not in _outcomes
-                 and mate.get_closest_marker("mpi") and hasattr(mate, "callspec") and mate.callspec.params.get("place") == place]
+        mates = [mate for mate in item.session.items if mate.path.parent == item.path.parent
+                 and mate.nodeid not in _outcomes
+                 and mate.get_closest_marker("mpi") and hasattr(mate, "callspec")
+                 and mate.callspec.params.get("place") == place]
         texts, printed = start(place[1], [work(mate) for mate in mates])
         _outcomes.update({mate.nodeid: "\n".join(found) for mate, found in zip(mates, texts, strict=False)})
         for mate in mates[len(texts):]:                             # the job did not get so far
             if mate.path == mates[len(texts)].path:
-                _outcomes[mate.nodeid] = f"this test did not come to its end under mpirun -n {place[1]}, which said:\n{printed}"
+                _outcomes[mate.nodeid] = (
+                    f"this test did not come to its end under mpirun -n {place[1]}, which said:\n{printed}"
+                )
     return _outcomes[item.nodeid]
 
 
@@ -112,15 +123,17 @@ def start(count: int, tests: list[Work]) -> tuple[Outcomes, str]:
 
 
 def mpirun(count: int, command: list[str], *, limit: float) -> subprocess.CompletedProcess[str]:
-    """Run the command on `count` ranks; returns its exit status and all that it printed. Fails where there is no launcher."""
+    """Run the command on `count` ranks; returns its exit status and all that it printed. Fails where there is
+    no launcher.
+    """
     environment = rank_environment(os.environ)
-    environment.pop("PYTHONUNBUFFERED", None)                       # with it, print writes in pieces, and ranks' lines mix
+    environment.pop("PYTHONUNBUFFERED", None)  # with it, print writes in pieces, and ranks' lines mix
     launcher = find_launcher(environment["PATH"])
     if launcher is None:
         pytest.fail(f"no mpiexec or mpirun: {sys.executable} -m pip install mpich mpi4py", pytrace=False)
     line = launch_command(launcher, count, command, root=os.geteuid() == 0)
-    job = subprocess.Popen(line, env=environment, cwd=ROOT, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, start_new_session=True)
+    job = subprocess.Popen(line, env=environment, cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         printed, _ = job.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
@@ -133,9 +146,10 @@ def mpirun(count: int, command: list[str], *, limit: float) -> subprocess.Comple
 # In the ranks: `python -m tests.ranks`, with the file of what to run and the file for what was found.
 
 def main(todo: str, found: str) -> None:
-    from minipar.comm.mpi.job import mpi_job
+    from minipar.comm.mpi.job_end import mpi_job
     faulthandler.enable()
-    sys.modules["tests.ranks"] = sys.modules["__main__"]            # the modules under test import this file under its name
+    # the modules under test import this file under its name
+    sys.modules["tests.ranks"] = sys.modules["__main__"]
     tests: list[Work] = pickle.loads(Path(todo).read_bytes())
     bodies = [vars(importlib.import_module(module))[name].body for module, name, _ in tests]
     with mpi_job(timeout=HANG / 2, checked=True, synchronous=False) as comm:
@@ -149,19 +163,22 @@ def main(todo: str, found: str) -> None:
 
 
 def attempt(engine: MpiComm, body: Callable[..., Any], parameters: dict[str, Any]) -> list[str]:
-    """What went wrong on any rank, or was left over. Each test has a communicator of its own, so that it harms no other test."""
+    """What went wrong on any rank, or was left over. Each test has a communicator of its own, so that it
+    harms no other test.
+    """
     part, ledger, wrong = engine.split(0, label="world"), Ledger(engine.rank), ""
     try:
         body(Checking(part, ledger), **parameters)
     except BaseException:
         wrong = f"rank {engine.rank} of {engine.size}:\n{traceback.format_exc()}"
-    engine.lookout.leave("finished")                                # so that a rank that still waits for this one is told so
-    texts = exchange_texts(engine, json.dumps([wrong, ledger.close()]), label="what each rank found", tag=TAGS - 1)
+    engine.lookout.leave("finished")  # so that a rank that still waits for this one is told so
+    texts = exchange_texts(engine, json.dumps([wrong, ledger.close()]), label="what each rank found",
+                           tag=TAGS - 1)
     engine.lookout.rejoin()
     reports = [json.loads(text) for text in texts]
     found = [text for text, _ in reports if text] or loose_ends([page for _, page in reports])
     if not found:
-        part.native.Free()                                          # an MPI library has some thousands of them, no more
+        part.native.Free()  # an MPI library has some thousands of them, no more
     return found
 
 

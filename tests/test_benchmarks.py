@@ -1,4 +1,6 @@
-"""The benchmarks measure what they say: all products are there, and every variant of a step is the same step."""
+"""The benchmarks measure what they say: all products are there, and every variant of a step is the same
+step.
+"""
 
 import sys
 from pathlib import Path
@@ -6,16 +8,16 @@ from statistics import median
 
 import numpy as np
 import pytest
+from minipar.lessons.plots.compression_benchmark import draw_compression
 
 import minipar
 from minipar.config import ModelConfig
 from minipar.errors import CheckpointError
 from minipar.nn import counts
-from minipar.plots.compression import draw_compression
 from tests.commands import call
 from tests.tiny import TEXT, losses, options
 
-sys.path.insert(0, str(Path(minipar.__file__).parents[1] / "benchmarks"))       # a folder of scripts, no package
+sys.path.insert(0, str(Path(minipar.__file__).parents[1] / "benchmarks"))  # a folder of scripts, no package
 
 import compress  # noqa: E402
 import compression  # noqa: E402
@@ -29,7 +31,8 @@ TASK = TINY, 3, "float64"
 
 
 def test_bare_products_are_those_of_a_step() -> None:
-    flops = sum(2 * call.keywords["out"].size * call.args[0].shape[-1] for call in products.bare_products(*TASK))
+    flops = sum(2 * call.keywords["out"].size * call.args[0].shape[-1]
+                for call in products.bare_products(*TASK))
     assert flops == sum(counts.training_flops(TINY, 3, TINY.context).values())
 
 
@@ -51,7 +54,8 @@ def test_compression_is_measured_on_one_matrix_against_a_copy_of_it() -> None:
     calls = compress.elementwise(100, 10)
     assert list(calls)[0] == compress.COPY and calls[compress.COPY]() is None
     results = {name: call() for name, call in calls.items() if name != compress.COPY}
-    assert {name: result.codes.shape for name, result in results.items() if name.startswith("quantise, ")} == \
+    assert {name: result.codes.shape for name, result in results.items()
+            if name.startswith("quantise, ")} == \
         {name: (100, 10) for name in results if name.startswith("quantise, ")} and len(results) == 12
     np.testing.assert_array_equal(results["dequantise"], results["quantise and back, in training"].data)
     times = turns.measure(calls, rounds=1, warm_up=0)
@@ -74,19 +78,23 @@ def test_ratios_compare_neighbours_in_a_round() -> None:
 
 def test_measure_drops_the_warm_up() -> None:
     calls: list[str] = []
-    times = turns.measure({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=4, warm_up=2)
+    times = turns.measure({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=4,
+                          warm_up=2)
     assert calls == ["a", "b"] * 6
     assert {name: len(seconds) for name, seconds in times.items()} == {"a": 4, "b": 4}
 
 
 def test_the_table_of_compression() -> None:
-    """A model of a few bytes through every row: sizes fall with bits and sparsity, and what costs, costs more the more is taken."""
+    """A model of a few bytes through every row: sizes fall with bits and sparsity, and what costs, costs more
+    the more is taken.
+    """
     effort = compression.Effort(training=60, tuning=8, student=8, windows=8)
     subject = compression.trained(TEXT, effort, 0, layers=2, heads=2, width=16, context=16)
     rows = list(compression.measure(subject))
     methods = {row.method: [other for other in rows if other.method == row.method] for row in rows}
     assert [len(group) for group in methods.values()] == [1, 6, 6, 6, 6, 5, 3, 2, 2]
-    for name in ("quantised after training", "quantised in training", "pruned, one shot", "pruned, fine-tuned", "pruned, gradual"):
+    for name in ("quantised after training", "quantised in training", "pruned, one shot",
+                 "pruned, fine-tuned", "pruned, gradual"):
         sizes, losses = [row.bytes for row in methods[name]], [row.loss for row in methods[name]]
         assert sizes == sorted(sizes, reverse=True) and losses[-1] > losses[0]
     assert methods["quantised in training"][-1].loss < methods["quantised after training"][-1].loss

@@ -1,4 +1,6 @@
-"""Sizes that cannot be are refused in one line that says what to choose; those that can be are kept as they are."""
+"""Sizes that cannot be are refused in one line that says what to choose; those that can be are kept as they
+are.
+"""
 
 from dataclasses import FrozenInstanceError, asdict, replace
 
@@ -19,7 +21,8 @@ from minipar.errors import ConfigError
     ({"dropout": 1.0},  "dropout is 1.0"),
     ({"dropout": float("nan")}, "dropout is nan"),
     ({"width": 10**20}, "width is 100000000000000000000; it must be at most 268,435,456"),
-    ({"heads": 7, "width": 1 << 28}, "7 heads do not divide the width 268435456; choose 8, 4, 2, 1 heads"),       # at once
+    # at once
+    ({"heads": 7, "width": 1 << 28}, "7 heads do not divide the width 268435456; choose 8, 4, 2, 1 heads"),
     ({"heads": 5, "width": 128}, "5 heads do not divide the width 128; choose 4, 2, 8, 1 heads"),
     ({"heads": 7, "width": 5},   "7 heads do not divide the width 5; choose 5, 1 heads"),
 ])

@@ -1,4 +1,6 @@
-"""What the pages say is so: commands and their options exist, programs run, and what is named or counted is there."""
+"""What the pages say is so: commands and their options exist, programs run, and what is named or counted is
+there.
+"""
 
 from __future__ import annotations
 
@@ -18,23 +20,27 @@ from minipar.comm.collectives import ALGORITHMS
 from minipar.comm.threads import run
 from minipar.config import ModelConfig
 from minipar.nn import GPT
-from minipar.schedule.generators import SCHEDULES
-from minipar.verify.mutants import MUTANTS
+from minipar.proof.mutants import MUTANTS
+from minipar.schedules.generators import SCHEDULES
 from tests.commands import call
 from tests.ranks import ROOT, mpirun
 from tests.test_floors import FLOORS
 
-PAGES = sorted(path for folder in (".", "benchmarks", "lessons", "minipar") for path in (ROOT / folder).glob("*.md")) \
+PAGES = sorted(path for folder in (".", "benchmarks", "lessons", "minipar")
+               for path in (ROOT / folder).glob("*.md")) \
     + sorted((ROOT / "minipar").glob("*/*.md"))
-SCRIPTS = [path for folder in ("minipar", "benchmarks", "lessons") for path in sorted((ROOT / folder).rglob("*.py"))]
+SCRIPTS = [path for folder in ("minipar", "benchmarks", "lessons")
+           for path in sorted((ROOT / folder).rglob("*.py"))]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 PROGRAMS = [body for language, body in FENCED.findall(README) if language == "python"]
-YOURS = {"mine.py", "wrong.py", "train.py"}                         # programs that a page asks its reader to write
+YOURS = {"mine.py", "wrong.py", "train.py"}  # programs that a page asks its reader to write
 
 
 def commands(text: str) -> Iterator[str]:
-    """All code that begins with the name of a program in CHECKS: fenced, indented, behind a gap in a line, in backticks."""
+    """All code that begins with the name of a program in CHECKS: fenced, indented, behind a gap in a line, in
+    backticks.
+    """
     prose = FENCED.sub("", text)
     code = [line for _, block in FENCED.findall(text) for line in block.splitlines()]
     code += re.findall(r" {3,}(\S.*?)(?= {3,}|$)", prose, re.M)
@@ -56,7 +62,8 @@ def check(words: list[str]) -> None:
 
 def check_the_rest(words: list[str]) -> None:
     """What a launcher is asked to start, if it is a program that can be checked."""
-    start = next((number for number, word in enumerate(words) if word in CHECKS or word.endswith(".py")), len(words))
+    start = next((number for number, word in enumerate(words) if word in CHECKS or word.endswith(".py")),
+                 len(words))
     assert words[start:] or words[-1] == "COMMAND", f"nothing to start in {words}"
     if words[start:]:
         check(words[start:])
@@ -73,7 +80,7 @@ def check_minipar(words: list[str]) -> None:
     if words == ["COMMAND"]:
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "keep_freed_memory", stop)               # the first thing that is done once all is read
+        patch.setattr(cli, "keep_freed_memory", stop)  # the first thing that is done once all is read
         try:
             is_mention = not any(word.startswith("-") for word in words)
             status = call(*words, *["--help"] * is_mention)
@@ -91,7 +98,8 @@ def check_mpirun(words: list[str]) -> None:
 
 def check_make(words: list[str]) -> None:
     for target in words:
-        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), f"make has no target {target}"
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(),
+                         re.M), f"make has no target {target}"
 
 
 def check_python(words: list[str]) -> None:
@@ -101,7 +109,8 @@ def check_python(words: list[str]) -> None:
         assert importlib.util.find_spec(words[1]), f"there is no module {words[1]}"
     elif words and words[0] not in YOURS:
         source = (ROOT / words[0]).read_text(encoding="utf-8")
-        shared = (ROOT / "lessons" / "common.py").read_text(encoding="utf-8") if words[0].startswith("lessons") else ""
+        shared = (ROOT / "lessons"
+                  / "common.py").read_text(encoding="utf-8") if words[0].startswith("lessons") else ""
         for option in (word for word in words if word.startswith("--")):
             assert f'"{option}"' in source + shared, f"{words[0]} has no {option}"
 
@@ -132,8 +141,10 @@ def test_the_commands_in_the_first_words_of_files() -> None:
 
 
 @pytest.mark.parametrize("command", [
-    "minipar trane --dp 2", "minipar train --bogus 3", "mpirun -n 4 minipar verify --dq 2", "minipar schedule run --ranks 0 1f1b",
-    "minipar launch -n 2 python benchmarks/none.py", "make dmeo", "python benchmarks/step.py --bogus", "python -m tests.comm.none",
+    "minipar trane --dp 2", "minipar train --bogus 3", "mpirun -n 4 minipar verify --dq 2",
+    "minipar schedule run --ranks 0 1f1b",
+    "minipar launch -n 2 python benchmarks/none.py", "make dmeo", "python benchmarks/step.py --bogus",
+    "python -m tests.comm.none",
     "OPENBLAS_NUM_THREADS=1 python none.py", "python -m pytest tests/none -k ring"])
 def test_a_wrong_command_is_found(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(wrong_commands(f"Type `{command}` and see.")) == [command]
@@ -142,7 +153,9 @@ def test_a_wrong_command_is_found(command: str, capsys: pytest.CaptureFixture[st
 
 
 def named_files(text: str) -> Iterator[str]:
-    """Files that a page names: where its links lead, and what is in backticks and has a folder and an ending."""
+    """Files that a page names: where its links lead, and what is in backticks and has a folder and an
+    ending.
+    """
     yield from (target for target in re.findall(r"\]\(([^)#]+?)(?:#\w+)?\)", text) if "://" not in target)
     yield from re.findall(r"`([\w.-]+/[\w./-]*\.(?:py|md|png|npz))`", text)
 
@@ -158,11 +171,14 @@ def test_the_files_that_a_page_names(page: Path) -> None:
 
 
 def test_a_missing_file_is_found() -> None:
-    text = "[here](README.md), [there](lessons/none.md#glossary), `minipar/nn/gpt.py`, `nn/gpt.py`, `nn/none.py`"
+    text = (
+        "[here](README.md), [there](lessons/none.md#glossary), `minipar/nn/gpt.py`, `nn/gpt.py`, `nn/none.py`"
+    )
     assert missing(ROOT / "README.md", text) == ["lessons/none.md", "nn/none.py"]
 
 
-def test_the_programs_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_programs_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                    capsys: pytest.CaptureFixture[str]) -> None:
     """Each as it stands there. The first reads a file of GPT-2 weights, which is made here."""
     notebook, collective, schedule, proof, _ = PROGRAMS
     monkeypatch.chdir(tmp_path)
@@ -170,11 +186,15 @@ def test_the_programs_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     config = ModelConfig(vocabulary=11, context=5, layers=1, heads=1, width=64)
     save_gpt2("model.safetensors", config, GPT(config, seed=1).state_dict())
     exec(notebook, found := {})
-    assert found["model"].config == config and (found["model"].tokens.weight.data == found["weights"]["tokens.weight"]).all()
+    assert (
+        found["model"].config == config
+        and (found["model"].tokens.weight.data == found["weights"]["tokens.weight"]).all()
+    )
 
     exec(collective, found := {})
     total, sent = zip(*run(4, found["counted"]), strict=True)
-    assert total == (6, 6, 6, 6) and [(one.messages, one.bytes) for one in sent] == [(1, 8000), (2, 16000), (2, 16000), (1, 8000)]
+    assert total == (6, 6, 6, 6) and [(one.messages, one.bytes)
+                                      for one in sent] == [(1, 8000), (2, 16000), (2, 16000), (1, 8000)]
 
     Path("mine.py").write_text(schedule, encoding="utf-8")
     for action in ("lint", "show", "run"):
@@ -189,18 +209,27 @@ def test_the_mistake_of_the_readme_says_what_the_readme_says(tmp_path: Path) -> 
     (tmp_path / "wrong.py").write_text(PROGRAMS[-1], encoding="utf-8")
     job = mpirun(3, [sys.executable, str(tmp_path / "wrong.py")], limit=60)
     said = re.search(r"^\$ mpirun -n 3 python wrong.py\n(.*?)^```", README, re.M | re.S)
-    assert said is not None and job.returncode == 2 and " ".join(job.stdout.split()) == " ".join(said[1].split())
+    assert (
+        said is not None and job.returncode == 2 and " ".join(job.stdout.split()) == " ".join(said[1].split())
+    )
 
 
 def test_what_the_readme_counts() -> None:
     """Mistakes, bugs, schedules, files to read; and the floors, as the test of floors has them."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in README.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in README.splitlines()
+            if line.startswith("|")]
     faults = (ROOT / "minipar" / "comm" / "FAULTS.md").read_text(encoding="utf-8")
     mistakes = len(re.findall(r"^\| \d+ \|", faults, re.M))
-    assert f"lists {mistakes} mistakes" in README and f"{2 * mistakes} of {2 * mistakes} runs of planted" in README
+    assert (
+        f"lists {mistakes} mistakes" in README
+        and f"{2 * mistakes} of {2 * mistakes} runs of planted" in README
+    )
     assert f"each of {len(MUTANTS)} classic bugs" in README
-    assert "ten pipeline schedules" in README and len([name for name in SCHEDULES if name != "inference"]) == 10
-    assert "these eleven files" in README and len([row for row in rows if re.fullmatch(r"`minipar/.*\.py`", row[0])]) == 11
+    assert "ten pipeline schedules" in README and len([name for name in SCHEDULES
+                                                       if name != "inference"]) == 10
+    assert "these eleven files" in README and len([row for row in rows
+                                                   if re.fullmatch(r"`minipar/.*\.py`", row[0])]) == 11
     told = [(int(floor), package) for floor, packages, *_ in (row for row in rows if row[0].isdigit())
             for package in re.findall(r"`(\w+)`", packages)]
-    assert sorted(told) == sorted((floor, name) for floor, names in enumerate(FLOORS) for name in names if not name.startswith("_"))
+    assert sorted(told) == sorted((floor, name) for floor, names in enumerate(FLOORS) for name in names
+                                  if not name.startswith("_"))

@@ -7,7 +7,8 @@ import pytest
 from minipar.errors import LONGEST_MESSAGE, CommError, ConfigError, MiniparError, brief, shown
 
 
-@pytest.mark.parametrize("quoted", ["9" * 5000, "word " * 2000, "\x1b[31m" * 300, "a\nb\r\u2028\udc80", "\0", "世" * 3000])
+@pytest.mark.parametrize("quoted", ["9" * 5000, "word " * 2000, "\x1b[31m" * 300, "a\nb\r\u2028\udc80", "\0",
+                                    "世" * 3000])
 def test_messages_are_short_and_printable(quoted: str) -> None:
     said = str(ConfigError(f"steps is {quoted}; it must be less"))
     assert len(said) < LONGEST_MESSAGE and said.isprintable()
@@ -21,7 +22,11 @@ def test_a_short_message_stays_as_it_is() -> None:
 
 def test_a_wait_graph_may_be_long() -> None:
     said = "; ".join(f"rank {rank} waits for rank {rank + 1}" for rank in range(100))
-    assert str(CommError(said)) == said and len(str(CommError("x" * 10**6))) < 300 and "\x1b" not in str(CommError("\x1b"))
+    assert (
+        str(CommError(said)) == said
+        and len(str(CommError("x" * 10**6))) < 300
+        and "\x1b" not in str(CommError("\x1b"))
+    )
 
 
 class Unprintable:
@@ -29,6 +34,7 @@ class Unprintable:
         raise RuntimeError
 
 
-@pytest.mark.parametrize("value", [10**5000, Unprintable(), "x" * 10**6, [[[1]] * 9] * 999], ids=["digits", "own", "text", "list"])
+@pytest.mark.parametrize("value", [10**5000, Unprintable(), "x" * 10**6, [[[1]] * 9] * 999],
+                         ids=["digits", "own", "text", "list"])
 def test_any_value_can_be_shown(value: object) -> None:
     assert len(shown(value)) <= 200

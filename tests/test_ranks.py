@@ -1,4 +1,6 @@
-"""The tests' own tool fails when it should: on a wrong rank, a waiting rank, a dead rank, a missing launcher."""
+"""The tests' own tool fails when it should: on a wrong rank, a waiting rank, a dead rank, a missing
+launcher.
+"""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +14,18 @@ from tests.conftest import unit_of
 
 @pytest.mark.mpi
 def test_what_each_rank_finds_is_reported_per_test() -> None:
-    tests = ["passes", "fails_on_one_rank", "fails_while_another_waits", "takes", "takes", "leaves_a_message", "dies", "passes"]
+    tests = ["passes", "fails_on_one_rank", "fails_while_another_waits", "takes", "takes", "leaves_a_message",
+             "dies", "passes"]
     values = [{}, {}, {}, {"number": 3}, {"number": 4}, {}, {}, {}]
-    found, printed = ranks.start(2, [("tests.comm.failing", *pair) for pair in zip(tests, values, strict=True)])
-    assert [len(texts) for texts in found] == [0, 1, 2, 0, 2, 1]    # how many ranks failed; the last two have no outcome
+    found, printed = ranks.start(2, [("tests.comm.failing", *pair)
+                                     for pair in zip(tests, values, strict=True)])
+    # how many ranks failed; the last two have no outcome
+    assert [len(texts) for texts in found] == [0, 1, 2, 0, 2, 1]
     assert "rank 1 of 2:" in found[1][0] and "AssertionError: rank 1 sees it" in found[1][0]
-    assert "CommError: rank 0 of 2: the partner has left, rank 1" in found[2][0] and "AssertionError" in found[2][1]
+    assert (
+        "CommError: rank 0 of 2: the partner has left, rank 1" in found[2][0]
+        and "AssertionError" in found[2][1]
+    )
     assert "rank 1 never received a message from rank 0 'lost' sent at failing.py:" in found[5][0]
     assert "rank 1 left without a word" in printed
 
@@ -54,7 +62,9 @@ class Item:
         self.get_closest_marker = lambda marker: True
 
 
-def test_a_job_that_dies_takes_the_rest_of_its_module_along_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_dies_takes_the_rest_of_its_module_along_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     items = [Item("x/a.py", "good"), Item("x/a.py", "dies"), Item("x/a.py", "after"), Item("x/b.py", "other"),
              Item("y/c.py", "elsewhere"), Item("x/b.py", "more", ("mpi", 3)), Item("x/b.py", "plain", None)]
     jobs = []
@@ -70,12 +80,14 @@ def test_a_job_that_dies_takes_the_rest_of_its_module_along_and_no_other(monkeyp
     told = [ranks.outcome(item) for item in items[:4]]
     assert jobs == [["good", "dies", "after", "other"], ["other"]]
     assert told[0] == "" and told[3] == "wrong on 0\nwrong on 1"
-    assert all("did not come to its end under mpirun -n 2, which said:\na rank died" in text for text in told[1:3])
+    assert all("did not come to its end under mpirun -n 2, which said:\na rank died" in text
+               for text in told[1:3])
 
 
 def test_tests_of_one_job_stay_together() -> None:
     units = ["tests/a/test_x.py::test_one[mpi-3]", "tests/a/test_y.py::test_two[ring-mpi-3-0]",
-             "tests/a/test_y.py::test_two[mpi-4]", "tests/b/test_x.py::test_one[mpi-3]", "tests/a/test_y.py::test_two[threads-3]",
-             "tests/a/test_y.py::test_plain"]
+             "tests/a/test_y.py::test_two[mpi-4]", "tests/b/test_x.py::test_one[mpi-3]",
+             "tests/a/test_y.py::test_two[threads-3]", "tests/a/test_y.py::test_plain"]
     assert [unit_of(test) for test in units] == [
-        "tests/a mpi-3", "tests/a mpi-3", "tests/a mpi-4", "tests/b mpi-3", "tests/a/test_y.py", "tests/a/test_y.py"]
+        "tests/a mpi-3", "tests/a mpi-3", "tests/a mpi-4", "tests/b mpi-3", "tests/a/test_y.py",
+        "tests/a/test_y.py"]

@@ -1,4 +1,6 @@
-"""A value of another type than its field declares is refused, by the name of the field: in Python as from a file."""
+"""A value of another type than its field declares is refused, by the name of the field: in Python as from a
+file.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +14,22 @@ from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.errors import ConfigError, LayoutError
 from minipar.records import record_from
 
-STRANGE: list[Any] = ["8", 2.5, None, [], {}, True, 10**5000, float("nan"), float("inf"), -1, b"8", ("a",), 1j, [1], {"a": 1}]
+STRANGE: list[Any] = ["8", 2.5, None, [], {}, True, 10**5000, float("nan"), float("inf"), -1, b"8", ("a",),
+                      1j, [1], {"a": 1}]
 CONFIGS = [ModelConfig(), TrainConfig(), Layout()]
 
 
-@pytest.mark.parametrize("config, name", [(config, field.name) for config in CONFIGS for field in fields(config)])
+@pytest.mark.parametrize("config, name", [(config, field.name) for config in CONFIGS
+                                          for field in fields(config)])
 def test_no_strange_value_passes(config: object, name: str) -> None:
     """Each is refused by the field's name, or is right for the field and comes back."""
     for value in STRANGE:
         try:
-            made = replace(config, **{name: value})                  # type: ignore[type-var]
+            made = replace(config, **{name: value})  # type: ignore[type-var]
         except (ConfigError, LayoutError) as error:
-            assert name.split("_")[0] in str(error).replace(" ", "_").replace("-", "_") and len(str(error)) < 500
+            assert (
+                name.split("_")[0] in str(error).replace(" ", "_").replace("-", "_") and len(str(error)) < 500
+            )
         else:
             assert getattr(made, name) == value and type(value) in (type(getattr(config, name)), int)
 
@@ -34,8 +40,10 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 
 @pytest.mark.parametrize("values, said", [
-    ([], "model is \\[\\]; it must be"), ("x", "model is 'x'"), ({"layers": "8"}, "layers is '8'; it must be a whole number"),
-    ({"experts": 8}, "tells of experts, which this minipar does not know"), ({1: 2}, "tells of 1"), ({"layers": 0}, "layers is 0"),
+    ([], "model is \\[\\]; it must be"), ("x", "model is 'x'"),
+    ({"layers": "8"}, "layers is '8'; it must be a whole number"),
+    ({"experts": 8}, "tells of experts, which this minipar does not know"), ({1: 2}, "tells of 1"),
+    ({"layers": 0}, "layers is 0"),
 ])
 def test_a_record_from_a_file(values: Any, said: str) -> None:
     with pytest.raises(ConfigError, match=said):

@@ -1,6 +1,8 @@
-"""A GPT-2 in plain PyTorch, to compare gradients and speed with: every gradient and the optimiser's steps are PyTorch's own.
+"""A GPT-2 in plain PyTorch, to compare gradients and speed with: every gradient and the optimiser's steps are
+PyTorch's own.
 
-Parameters are named, and matrices lie, as in nanoGPT ([outputs, inputs]), so that a comparison also proves the import of names.
+Parameters are named, and matrices lie, as in nanoGPT ([outputs, inputs]), so that a comparison also proves
+the import of names.
 """
 
 # B batch, T tokens, D model width, H heads, K head width, V vocabulary
@@ -21,7 +23,8 @@ class CausalSelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         B, T, D = x.shape
-        q, k, v = (part.view(B, T, self.heads, -1).transpose(1, 2) for part in self.c_attn(x).split(D, dim=2))    # [B, H, T, K]
+        q, k, v = (part.view(B, T, self.heads, -1).transpose(1, 2)
+                   for part in self.c_attn(x).split(D, dim=2))    # [B, H, T, K]
         out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.c_proj(out.transpose(1, 2).reshape(B, T, D))
 

@@ -1,10 +1,11 @@
 """Automatic differentiation on NumPy arrays: a tape, its ops, and the checks that its gradients are right.
 
-Read tensor.py, then engine.py, then functions.py; then one fused op, and its plain form beside it; then recompute.py.
+Read tensor.py, then engine.py, then elementwise.py; then one fused op, and its plain form beside it; then
+recompute.py.
 """
 
-from minipar.autograd.engine import Deferred, backward
-from minipar.autograd.functions import (
+from minipar.autograd.boundary import inlet
+from minipar.autograd.elementwise import (
     absolute,
     dropout,
     exp,
@@ -17,6 +18,7 @@ from minipar.autograd.functions import (
     tanh,
     where,
 )
+from minipar.autograd.engine import Deferred, backward
 from minipar.autograd.fused import (
     add_bias,
     causal_attention,
@@ -30,7 +32,6 @@ from minipar.autograd.fused import (
 from minipar.autograd.fused.cross_entropy import IGNORE, tokens_that_count
 from minipar.autograd.gradcheck import GradientCheck, gradcheck
 from minipar.autograd.hessian import hessian_vector_product
-from minipar.autograd.inlet import inlet
 from minipar.autograd.recompute import recompute
 from minipar.autograd.reductions import log_softmax, max, mean, softmax, sum
 from minipar.autograd.shapes import (
@@ -44,9 +45,11 @@ from minipar.autograd.shapes import (
 from minipar.autograd.tensor import Tensor, matmul, no_grad, record
 
 __all__ = [
-    "IGNORE", "Deferred", "GradientCheck", "Tensor", "absolute", "add_bias", "backward", "broadcast_to", "causal_attention",
-    "concatenate", "cross_entropy", "dropout", "embedding", "exp", "gelu", "gradcheck", "hessian_vector_product", "inlet",
-    "layernorm", "linear", "log", "log_softmax", "matmul", "max", "maximum", "mean", "no_grad", "plain_gelu", "recompute",
-    "record", "relu", "reshape", "sigmoid", "softmax", "split", "sqrt", "sum", "swapaxes", "tanh", "tokens_that_count",
-    "transpose", "unembedding", "where",
+    "IGNORE", "Deferred", "GradientCheck", "Tensor", "absolute", "add_bias", "backward", "broadcast_to",
+    "causal_attention", "concatenate", "cross_entropy", "dropout", "embedding", "exp", "gelu", "gradcheck",
+    "hessian_vector_product", "inlet",
+    "layernorm", "linear", "log", "log_softmax", "matmul", "max", "maximum", "mean", "no_grad", "plain_gelu",
+    "recompute",
+    "record", "relu", "reshape", "sigmoid", "softmax", "split", "sqrt", "sum", "swapaxes", "tanh",
+    "tokens_that_count", "transpose", "unembedding", "where",
 ]

@@ -4,10 +4,11 @@ The derivative along a direction d is compared with central differences of fourt
 
     (8 [f(x + h d) - f(x - h d)] - [f(x + 2h d) - f(x - 2h d)]) / 12 h  =  f'(x) d + O(h^4),
 
-once for every element of every input (d a unit vector), and once for a random direction through all inputs together, which
-catches what a forgotten element would hide. In float64 with h = 3e-4 the formula is right to about 1e-11 of the function's
-scale, except where the function is strongly curved, as behind a LayerNorm of few numbers that are nearly equal. There a smaller h
-tells whose mistake it is: that of the formula falls with h, that of a wrong gradient stays.
+once for every element of every input (d a unit vector), and once for a random direction through all inputs
+together, which catches what a forgotten element would hide. In float64 with h = 3e-4 the formula is right to
+about 1e-11 of the function's scale, except where the function is strongly curved, as behind a LayerNorm of
+few numbers that are nearly equal. There a smaller h tells whose mistake it is: that of the formula falls with
+h, that of a wrong gradient stays.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from minipar.autograd.tensor import Tensor, no_grad
 from minipar.errors import ShapeError
 
 STEP, SMALLER = 3e-4, (1e-4, 3e-5)
-DOUBT = 1e-8                                                        # relative error from which smaller steps are asked, too
+DOUBT = 1e-8  # relative error from which smaller steps are asked, too
 
 
 @dataclass(frozen=True)
 class GradientCheck:
     """The worst element of one input's gradient, or of the random direction (index None).
 
-    `error` is |exact - numeric| relative to the larger of |exact|, |numeric| and the root mean square of that gradient.
+    `error` is |exact - numeric| relative to the larger of |exact|, |numeric| and the root mean square of that
+    gradient.
     """
 
     name: str
@@ -43,26 +45,30 @@ class GradientCheck:
         return f"{place}: backward says {self.exact:.12g}, differences say {self.numeric:.12g}, relative error {self.error:.1e}"
 
 
-def gradcheck(function: Callable[[], Tensor], inputs: Mapping[str, Tensor], seed: int = 0) -> list[GradientCheck]:
-    """One GradientCheck per input, for its worst element, then one for a random direction; the largest `error` is the worst.
+def gradcheck(function: Callable[[], Tensor], inputs: Mapping[str, Tensor],
+              seed: int = 0) -> list[GradientCheck]:
+    """One GradientCheck per input, for its worst element, then one for a random direction; the largest
+    `error` is the worst.
 
-    function: takes nothing, uses the inputs, returns a scalar Tensor. inputs: leaves of dtype float64 by name; they end as
-    they began, their gradients cleared. Costs four calls of the function per element, and more per element in doubt. Raises
-    ShapeError for an input that is not float64.
+    function: takes nothing, uses the inputs, returns a scalar Tensor. inputs: leaves of dtype float64 by
+    name; they end as they began, their gradients cleared. Costs four calls of the function per element, and
+    more per element in doubt. Raises ShapeError for an input that is not float64.
     """
     for name, leaf in inputs.items():
         if leaf.dtype != np.float64:
             raise ShapeError(f"gradcheck: {name} is {leaf.dtype}; differences need float64")
         leaf.zero_grad()
     backward(function())
-    exact = {name: np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.copy() for name, leaf in inputs.items()}
+    exact = {name: np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.copy() for name,
+             leaf in inputs.items()}
     for leaf in inputs.values():
         leaf.zero_grad()
     checks = [_worst_element(function, name, leaf, exact[name]) for name, leaf in inputs.items()]
     return [*checks, _random_direction(function, inputs, exact, np.random.default_rng(seed))]
 
 
-def _difference(function: Callable[[], Tensor], leaves: list[Tensor], directions: list[np.ndarray], step: float = STEP) -> float:
+def _difference(function: Callable[[], Tensor], leaves: list[Tensor], directions: list[np.ndarray],
+                step: float = STEP) -> float:
     """The derivative of the function along the directions, by differences."""
     origins = [leaf.data for leaf in leaves]
 
@@ -81,12 +87,15 @@ def _difference(function: Callable[[], Tensor], leaves: list[Tensor], directions
 
 def _nearest(function: Callable[[], Tensor], leaves: list[Tensor], directions: list[np.ndarray], exact: float,
              found: float) -> float:
-    """Of the derivative `found` and those by smaller steps, the one nearest to what backward says, `exact`."""
+    """Of the derivative `found` and those by smaller steps, the one nearest to what backward says,
+    `exact`.
+    """
     again = [_difference(function, leaves, directions, step) for step in SMALLER]
     return min([found, *again], key=lambda numeric: float(_nan_is_worst(abs(numeric - exact))))
 
 
-def _worst_element(function: Callable[[], Tensor], name: str, leaf: Tensor, exact: np.ndarray) -> GradientCheck:
+def _worst_element(function: Callable[[], Tensor], name: str, leaf: Tensor,
+                   exact: np.ndarray) -> GradientCheck:
     if not exact.size:
         return GradientCheck(name, None, 0.0, 0.0, 0.0)
     numeric = np.empty(leaf.shape)
@@ -113,15 +122,17 @@ def _errors(exact: np.ndarray, numeric: np.ndarray) -> np.ndarray:
     return _nan_is_worst(abs(exact - numeric) / scale)
 
 
-def _random_direction(function: Callable[[], Tensor], inputs: Mapping[str, Tensor], exact: Mapping[str, np.ndarray],
-                      rng: np.random.Generator) -> GradientCheck:
+def _random_direction(function: Callable[[], Tensor], inputs: Mapping[str, Tensor],
+                      exact: Mapping[str, np.ndarray], rng: np.random.Generator) -> GradientCheck:
     directions = [rng.standard_normal(leaf.shape) for leaf in inputs.values()]
     length = np.sqrt(sum(float((d * d).sum()) for d in directions)) or 1.0
     directions = [d / length for d in directions]
     said = sum(float((gradient * d).sum()) for gradient, d in zip(exact.values(), directions, strict=True))
-    found = _nearest(function, list(inputs.values()), directions, said, _difference(function, list(inputs.values()), directions))
+    found = _nearest(function, list(inputs.values()), directions, said,
+                     _difference(function, list(inputs.values()), directions))
     scale = max(abs(said), abs(found), np.finfo(float).tiny)
-    return GradientCheck("random direction", None, said, found, float(_nan_is_worst(abs(said - found) / scale)))
+    return GradientCheck("random direction", None, said, found,
+                         float(_nan_is_worst(abs(said - found) / scale)))
 
 
 def _nan_is_worst(errors: np.ndarray | float) -> np.ndarray:

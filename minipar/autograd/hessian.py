@@ -1,9 +1,9 @@
 """Products of the Hessian with a vector, exact to rounding, from one backward pass.
 
-An analytic gradient can be asked for at a complex point: grad f(x + i h v) = grad f(x) + i h H v + O(h^2). The imaginary
-part, divided by h, is H v; no difference is taken, so h may be 1e-20 and the error term vanishes below rounding (the
-complex step: Squire and Trapp 1998). All ops of this package are analytic and take complex arrays, so it needs no code of
-its own for second derivatives.
+An analytic gradient can be asked for at a complex point: grad f(x + i h v) = grad f(x) + i h H v + O(h^2).
+The imaginary part, divided by h, is H v; no difference is taken, so h may be 1e-20 and the error term
+vanishes below rounding (the complex step: Squire and Trapp 1998). All ops of this package are analytic and
+take complex arrays, so it needs no code of its own for second derivatives.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ def hessian_vector_product(function: Callable[[], Tensor], leaves: Sequence[Tens
                            vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
     """H v for the Hessian of a scalar function of the leaves (float64) and one vector per leaf, of its shape.
 
-    function: takes nothing, uses the leaves, returns a scalar Tensor; called twice. Other leaves that it uses count as
-    constants. All leaves end as they began, and none of their hooks is called. Raises ShapeError where a vector has another
-    shape than its leaf, GraphError where the function uses no leaf at all.
+    function: takes nothing, uses the leaves, returns a scalar Tensor; called twice. Other leaves that it uses
+    count as constants. All leaves end as they began, and none of their hooks is called. Raises ShapeError
+    where a vector has another shape than its leaf, GraphError where the function uses no leaf at all.
     """
     for leaf, vector in zip(leaves, vectors, strict=True):
         if leaf.shape != vector.shape:
-            raise ShapeError(f"hessian_vector_product: a vector of shape {vector.shape} for a leaf of shape {leaf.shape}")
-    moves = {leaf: np.zeros(leaf.shape) for leaf in _leaves(function)} | dict(zip(leaves, vectors, strict=True))
+            raise ShapeError(f"hessian_vector_product: a vector of shape {vector.shape} for a leaf of shape "
+                             f"{leaf.shape}")
+    moves = {leaf: np.zeros(leaf.shape)
+             for leaf in _leaves(function)} | dict(zip(leaves, vectors, strict=True))
     before = [(leaf, leaf.data, leaf.grad, leaf.grad_buffer) for leaf in moves]
     try:
-        for leaf, move in moves.items():                            # all become complex: ops add one to another in place
+        for leaf, move in moves.items():  # all become complex: ops add one to another in place
             leaf.data, leaf.grad, leaf.grad_buffer = leaf.data + STEP * 1j * move, None, None
         output = function()
         assert output.node is not None, "it has leaves"

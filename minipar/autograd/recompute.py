@@ -1,13 +1,14 @@
-"""Recomputation: backward computes activations again, so that nobody keeps them (Chen et al. 2016, "Training deep nets with
-sublinear memory cost").
+"""Recomputation: backward computes activations again, so that nobody keeps them (Chen et al. 2016, "Training
+deep nets with sublinear memory cost").
 
-`recompute(function, *inputs)` is an op like any other. Forward, it runs the function with a tape of bare nodes: who came from
-whom, but no formula, hence no array. That tells which gradients will leave the function, where to, and in which order. They
-become the parents of a single node. Its vjp runs the function a second time, now with formulas, walks that tape, and hands
-on each gradient as it comes.
+`recompute(function, *inputs)` is an op like any other. Forward, it runs the function with a tape of bare
+nodes: who came from whom, but no formula, hence no array. That tells which gradients will leave the function,
+where to, and in which order. They become the parents of a single node. Its vjp runs the function a second
+time, now with formulas, walks that tape, and hands on each gradient as it comes.
 
-So backward meets the same contributions in the same order as without: every sum has the same bits, weight gradients can be
-put off, and a parameter's hooks fire after its last use, inside or outside. The second run communicates where the first one did.
+So backward meets the same contributions in the same order as without: every sum has the same bits, weight
+gradients can be put off, and a parameter's hooks fire after its last use, inside or outside. The second run
+communicates where the first one did.
 """
 
 from __future__ import annotations
@@ -19,13 +20,22 @@ from operator import itemgetter
 
 import numpy as np
 
-from minipar.autograd.castable import Rule, casting, rule_now
+from minipar.autograd.autocast_hook import Rule, casting, rule_now
 from minipar.autograd.engine import is_outside, reachable, walk
-from minipar.autograd.tensor import Contribution, Node, Place, Tape, Tensor, keeping, next_order, tape_now
+from minipar.autograd.tensor import (
+    Contribution,
+    Node,
+    Tape,
+    TapeParent,
+    Tensor,
+    keeping,
+    next_order,
+    tape_now,
+)
 from minipar.errors import GraphError
 
 
-class _Mode(threading.local):                                       # per thread: ranks may be threads of one process
+class _Mode(threading.local):  # per thread: ranks may be threads of one process
     again = False
 
 
@@ -33,15 +43,18 @@ _mode = _Mode()
 
 
 def is_second_run() -> bool:
-    """Whether this thread is inside a function that backward runs again: for observers that want to see each value once."""
+    """Whether this thread is inside a function that backward runs again: for observers that want to see each
+    value once.
+    """
     return _mode.again
 
 
 def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     """function(*inputs), of which the tape keeps nothing but the inputs; backward runs the function again.
 
-    The function must do the same when it runs again: the same ops, on parameters that nobody has changed meanwhile, with the
-    same random numbers. backward raises GraphError where it records other ops. It runs under the same `casting`.
+    The function must do the same when it runs again: the same ops, on parameters that nobody has changed
+    meanwhile, with the same random numbers. backward raises GraphError where it records other ops. It runs
+    under the same `casting`.
     """
     if tape_now() is Tape.NOTHING:
         return function(*inputs)
@@ -56,16 +69,18 @@ def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     def vjp(g: np.ndarray) -> Iterator[Contribution]:
         nodes, since, places = _run_again(function, kept, rule)
         if [places.get(end, end) for end in _ends(nodes, since)] != ends:
-            raise GraphError("recompute: when it ran again, the function recorded other ops; it must do the same each time")
-        return map(itemgetter(1), walk(nodes, g, since))            # lazily: each is delivered before the next is computed
+            raise GraphError("recompute: when it ran again, the function recorded other ops; it must do the "
+                             "same each time")
+        # lazily: each is delivered before the next is computed
+        return map(itemgetter(1), walk(nodes, g, since))
 
     result = Tensor(out.data)
     result.node = Node(tuple(ends), vjp)
     return result
 
 
-def _run_again(function: Callable[..., Tensor], kept: Sequence[tuple[np.ndarray, Place | None]],
-               rule: Rule | None) -> tuple[list[Node], int, dict[Place, Place | None]]:
+def _run_again(function: Callable[..., Tensor], kept: Sequence[tuple[np.ndarray, TapeParent | None]],
+               rule: Rule | None) -> tuple[list[Node], int, dict[TapeParent, TapeParent | None]]:
     """The nodes of a second run, when they began, and the places that its inputs stand in for.
 
     The inputs are leaves of their own: backward shall not go on beyond them before it has left the function.
@@ -82,9 +97,10 @@ def _inside(out: Tensor, began: int) -> list[Node]:
     return reachable(out.node, began) if out.node is not None and out.node.order >= began else []
 
 
-def _ends(nodes: list[Node], began: int) -> list[Place]:
+def _ends(nodes: list[Node], began: int) -> list[TapeParent]:
     """Where gradients go that leave these nodes, in the order of backward: see `walk`."""
-    return [place for node in reversed(nodes) for place in node.parents if place is not None and is_outside(place, began)]
+    return [place for node in reversed(nodes) for place in node.parents if place is not None
+            and is_outside(place, began)]
 
 
 @contextmanager

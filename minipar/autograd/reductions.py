@@ -1,4 +1,5 @@
-"""Sums and what is made of them. `axis` is an int, a tuple or None for all axes; `keepdims` keeps them with length 1.
+"""Sums and what is made of them. `axis` is an int, a tuple or None for all axes; `keepdims` keeps them with
+length 1.
 
 Raises ShapeError for an axis that a tensor does not have.
 """
@@ -9,7 +10,7 @@ import math
 
 import numpy as np
 
-from minipar.autograd.functions import exp, log
+from minipar.autograd.elementwise import exp, log
 from minipar.autograd.tensor import Tensor, record
 from minipar.errors import RangeError, ShapeError
 
@@ -26,7 +27,8 @@ def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
 def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     axes, shape = _axes(axis, x.ndim), x.shape
     kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
-    return record(x.data.sum(axis=axes, keepdims=keepdims), (x,), lambda g: (np.broadcast_to(g.reshape(kept), shape),))
+    return record(x.data.sum(axis=axes, keepdims=keepdims), (x,),
+                  lambda g: (np.broadcast_to(g.reshape(kept), shape),))
 
 
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -38,7 +40,8 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
     data = x.data.sum(axis=axes, keepdims=keepdims, dtype=np.float64) * share
     scale = x.dtype.type(share)
-    return record(np.asarray(data, x.dtype), (x,), lambda g: (np.broadcast_to((g * scale).reshape(kept), shape),))
+    return record(np.asarray(data, x.dtype), (x,),
+                  lambda g: (np.broadcast_to((g * scale).reshape(kept), shape),))
 
 
 def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -52,14 +55,16 @@ def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def _shifted(x: Tensor, axis: int) -> Tensor:
-    """x less its largest value along the axis. A softmax is the same for any shift, so the shift is a constant.
+    """x less its largest value along the axis. A softmax is the same for any shift, so the shift is a
+    constant.
 
     Raises RangeError where the largest value is infinite: such a row has no softmax. NaN stays NaN.
     """
     largest = x.data.max(axis=axis, keepdims=True)
     if np.isinf(largest).any():
         place = tuple(map(int, np.argwhere(np.isinf(largest))[0]))
-        raise RangeError(f"softmax: the largest value along axis {axis} at {place} is {largest[place]}, which gives no "
+        raise RangeError(f"softmax: the largest value along axis {axis} at {place} is {largest[place]}, "
+                         "which gives no "
                          "probabilities; look for a mask that covers everything, or broken weights")
     return x - Tensor(largest)
 

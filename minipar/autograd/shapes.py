@@ -32,13 +32,17 @@ def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 def concatenate(parts: Sequence[Tensor], axis: int = 0) -> Tensor:
     ends = np.cumsum([part.shape[axis] for part in parts])[:-1]
-    return record(np.concatenate([part.data for part in parts], axis), parts, lambda g: np.split(g, ends, axis))
+    return record(np.concatenate([part.data for part in parts], axis), parts,
+                  lambda g: np.split(g, ends, axis))
 
 
 def split(x: Tensor, sizes: Sequence[int], axis: int = 0) -> list[Tensor]:
-    """Cut x along an axis into pieces of the given sizes, which must add up. Raises ShapeError where they do not."""
+    """Cut x along an axis into pieces of the given sizes, which must add up. Raises ShapeError where they do
+    not.
+    """
     if sum(sizes) != x.shape[axis]:
-        raise ShapeError(f"split: sizes {list(sizes)} add up to {sum(sizes)}, axis {axis} of {x.shape} has {x.shape[axis]}")
+        raise ShapeError(f"split: sizes {list(sizes)} add up to {sum(sizes)}, axis {axis} of {x.shape} has "
+                         f"{x.shape[axis]}")
     before = (slice(None),) * (axis % x.ndim)
     ends = np.cumsum(sizes)
     return [take(x, (*before, slice(end - size, end))) for size, end in zip(sizes, ends, strict=True)]

@@ -1,7 +1,8 @@
 """A Tensor is an array and the tape that made it.
 
-Every op computes its result with NumPy and records one Node: the nodes of its inputs, and a `vjp` (vector-Jacobian product)
-that turns the gradient of the output into the gradients of the inputs. `minipar.autograd.backward` walks the tape.
+Every op computes its result with NumPy and records one Node: the nodes of its inputs, and a `vjp`
+(vector-Jacobian product) that turns the gradient of the output into the gradients of the inputs.
+`minipar.autograd.backward` walks the tape.
 
 Three decisions keep memory honest:
 * The tape links nodes, never arrays. A vjp closes over just the arrays that its formula needs, so an activation that
@@ -9,10 +10,11 @@ Three decisions keep memory honest:
 * No node points to its own output. There are no reference cycles: memory is freed without the garbage collector.
 * A leaf (a parameter) is its own place on the tape, so its gradient is written once, straight to where it belongs.
 
-What a vjp closes over is not copied: between forward and backward no array may be changed in place. The optimiser comes after.
+What a vjp closes over is not copied: between forward and backward no array may be changed in place. The
+optimiser comes after.
 
-Any float dtype goes through. Complex ones do too: every formula here is analytic and takes no conjugate, which is what
-`minipar.autograd.hessian` needs.
+Any float dtype goes through. Complex ones do too: every formula here is analytic and takes no conjugate,
+which is what `minipar.autograd.hessian` needs.
 """
 
 from __future__ import annotations
@@ -27,11 +29,11 @@ from typing import Any, Union
 import numpy as np
 
 from minipar.arrays import no_array
-from minipar.autograd.castable import castable
+from minipar.autograd.autocast_hook import castable
 from minipar.errors import GraphError, ShapeError
 
 # Where on the tape a gradient goes: to the op that made a value, or to a leaf.
-Place = Union["Node", "Tensor"]
+TapeParent = Union["Node", "Tensor"]
 # What a vjp returns for each parent: the gradient, or a function that computes it (into `out`, where that is not None).
 # Weight gradients come as functions: they go into the gradient buffer without a copy, and can be put off until later.
 Contribution = np.ndarray | Callable[[np.ndarray | None], np.ndarray]
@@ -50,11 +52,11 @@ class Tape(IntEnum):
     """How much of an op the tape keeps."""
 
     NOTHING = 0
-    NODES = 1                                                       # which node came from which, and no arrays: see `recompute`
+    NODES = 1  # which node came from which, and no arrays: see `recompute`
     FORMULAS = 2
 
 
-class _Mode(threading.local):                                       # per thread: ranks may be threads of one process
+class _Mode(threading.local):  # per thread: ranks may be threads of one process
     tape = Tape.FORMULAS
 
 
@@ -82,14 +84,15 @@ def no_grad() -> AbstractContextManager[None]:
 
 
 class Node:
-    """One op call on the tape. `order` counts creations, so that backward runs in one fixed order on every run.
+    """One op call on the tape. `order` counts creations, so that backward runs in one fixed order on every
+    run.
 
     vjp: None where the tape keeps no formulas, and once backward has used it.
     """
 
     __slots__ = ("order", "parents", "vjp", "hooks")
 
-    def __init__(self, parents: tuple[Place | None, ...], vjp: Vjp):
+    def __init__(self, parents: tuple[TapeParent | None, ...], vjp: Vjp):
         self.order = next(_creation)
         self.parents = parents
         self.vjp: Vjp | None = vjp if _mode.tape is Tape.FORMULAS else None
@@ -109,14 +112,15 @@ class Tensor:
     """
 
     __slots__ = ("data", "node", "requires_grad", "grad", "grad_buffer", "hooks")
-    __array_ufunc__ = None                                          # array * tensor asks the tensor, not NumPy
+    __array_ufunc__ = None  # array * tensor asks the tensor, not NumPy
 
     def __init__(self, data: Any, *, requires_grad: bool = False):
         if type(data) is not np.ndarray and (text := _refused(data)):
             raise ShapeError(f"Tensor: data is {text}")
         self.data = np.asarray(data)
         if self.data.dtype.kind not in ("fc" if requires_grad else "fciub"):
-            raise ShapeError(f"Tensor: data is a {type(data).__name__} of dtype {self.data.dtype}; give an array of "
+            raise ShapeError(f"Tensor: data is a {type(data).__name__} of dtype {self.data.dtype}; give an "
+                             "array of "
                              f"{'floats, to have a gradient' if requires_grad else 'numbers'}")
         self.node: Node | None = None
         self.requires_grad = requires_grad
@@ -137,7 +141,7 @@ class Tensor:
         return self.data.ndim
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> TapeParent | None:
         """Where its gradient goes: the node that made it, a leaf itself, nowhere for a constant."""
         return self.node or (self if self.requires_grad else None)
 
@@ -150,7 +154,9 @@ class Tensor:
         return f"Tensor({value}{kind}, shape={self.shape}, dtype={self.dtype})"
 
     def on_grad(self, hook: Hook) -> None:
-        """Call `hook(gradient)` once per backward, when this tensor's gradient is complete. The gradient may not be changed."""
+        """Call `hook(gradient)` once per backward, when this tensor's gradient is complete. The gradient may
+        not be changed.
+        """
         if self.place is None:
             raise GraphError("on_grad: this tensor is a constant, no gradient will ever reach it")
         self.place.hooks.append(hook)
@@ -159,18 +165,22 @@ class Tensor:
         self.grad = None
 
     def accumulate(self, contribution: Contribution) -> None:
-        """Add to the gradient of a leaf. The first contribution is written in place of the old values, later ones are added."""
+        """Add to the gradient of a leaf. The first contribution is written in place of the old values, later
+        ones are added.
+        """
         if self.grad is not None:
             self.grad += contribution(None) if callable(contribution) else contribution
             return
         if callable(contribution):
             self.grad = contribution(self.grad_buffer)
         elif self.grad_buffer is None:
-            self.grad = np.array(contribution)                      # a copy: the array may belong to other tensors too
+            self.grad = np.array(contribution)  # a copy: the array may belong to other tensors too
         else:
             self.grad_buffer[...] = contribution
             self.grad = self.grad_buffer
-        assert self.grad.shape == self.data.shape, f"gradient {self.grad.shape} for a leaf of shape {self.data.shape}"
+        assert self.grad.shape == self.data.shape, (
+            f"gradient {self.grad.shape} for a leaf of shape {self.data.shape}"
+        )
 
     def __add__(self, other: Any) -> Tensor:
         return add(self, other)
@@ -215,7 +225,9 @@ def _refused(data: Any) -> str:
 
 
 def record(data: np.ndarray, parents: Sequence[Tensor], vjp: Vjp) -> Tensor:
-    """The result of an op. `vjp(g)` returns one Contribution per parent and never writes into `g`, which others may hold."""
+    """The result of an op. `vjp(g)` returns one Contribution per parent and never writes into `g`, which
+    others may hold.
+    """
     out = Tensor(data)
     if _mode.tape:
         places = tuple(p.place for p in parents)
@@ -225,19 +237,24 @@ def record(data: np.ndarray, parents: Sequence[Tensor], vjp: Vjp) -> Tensor:
 
 
 def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
-    """`value` if it is a Tensor, else a constant; a number takes the float dtype of `like`, so float32 stays float32."""
+    """`value` if it is a Tensor, else a constant; a number takes the float dtype of `like`, so float32 stays
+    float32.
+    """
     if isinstance(value, Tensor):
         return value
     number = isinstance(value, int | float | np.integer)
-    return Tensor(np.asarray(value, like.dtype if number and like is not None and like.dtype.kind in "fc" else None))
+    return Tensor(np.asarray(value, like.dtype if number and like is not None and like.dtype.kind in "fc"
+                             else None))
 
 
 def _pair(a: Any, b: Any) -> tuple[Tensor, Tensor]:
-    a, b = as_tensor(a, b if isinstance(b, Tensor) else None), as_tensor(b, a if isinstance(a, Tensor) else None)
+    a, b = as_tensor(a, b if isinstance(b, Tensor)
+                     else None), as_tensor(b, a if isinstance(a, Tensor) else None)
     try:
         np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
-        raise ShapeError(f"shapes {a.shape} and {b.shape} do not broadcast: their last axes must be equal or 1") from None
+        raise ShapeError(f"shapes {a.shape} and {b.shape} do not broadcast: their last axes must be equal or "
+                         "1") from None
     return a, b
 
 
@@ -273,18 +290,22 @@ def mul(a: Any, b: Any) -> Tensor:
 def div(a: Any, b: Any) -> Tensor:
     a, b = _pair(a, b)
     x, y = a.data, b.data
-    return record(x / y, (a, b), lambda g: (unbroadcast(g / y, x.shape), unbroadcast(-g * x / (y * y), y.shape)))
+    return record(x / y, (a, b), lambda g: (unbroadcast(g / y, x.shape),
+                                            unbroadcast(-g * x / (y * y), y.shape)))
 
 
 def power(a: Tensor, exponent: float) -> Tensor:
     """a ** exponent for a constant exponent."""
     x = a.data
-    return record(x**exponent, (a,), lambda g: (g * exponent * x ** (exponent - 1) if exponent else 0 * g,))    # not 0 / 0 at 0
+    # not 0 / 0 at 0
+    return record(x**exponent, (a,), lambda g: (g * exponent * x ** (exponent - 1) if exponent else 0 * g,))
 
 
 @castable
 def matmul(a: Any, b: Any) -> Tensor:
-    """Matrix product over the last two axes [..., n, k] @ [..., k, m], leading axes broadcast. Both need at least two axes."""
+    """Matrix product over the last two axes [..., n, k] @ [..., k, m], leading axes broadcast. Both need at
+    least two axes.
+    """
     a, b = as_tensor(a), as_tensor(b)
     x, y = a.data, b.data
     if x.ndim < 2 or y.ndim < 2 or x.shape[-1] != y.shape[-2]:
@@ -303,7 +324,7 @@ def take(a: Tensor, index: Any) -> Tensor:
     def vjp(g: np.ndarray) -> tuple[Contribution, ...]:
         full = np.zeros(shape, dtype)
         if _is_basic(index):
-            full[index] = g                                         # every place at most once: no need for the slow add.at
+            full[index] = g  # every place at most once: no need for the slow add.at
         else:
             np.add.at(full, index, g)
         return (full,)

@@ -1,15 +1,18 @@
-"""One checkpoint: named arrays and a dictionary of plain values in one `.npz` file, which is proven whole before it is used.
+"""One checkpoint: named arrays and a dictionary of plain values in one `.npz` file, which is proven whole
+before it is used.
 
-The file is what `numpy.savez` writes, a zip archive of `.npy` members, so that plain NumPy opens it; and one member more:
+The file is what `numpy.savez` writes, a zip archive of `.npy` members, so that plain NumPy opens it; and one
+member more:
 
     wte.weight.npy     each array whole, under its stable name, however many ranks share it while training
     ...
     checkpoint.json    {"format": ..., "arrays": {name: {"shape", "dtype", "blake2b"}}, "meta": {...}}
 
-Each array's checksum stands in checkpoint.json, and the checksum of checkpoint.json is the archive's comment. Nothing is
-interpreted before its checksum is right, and nothing is ever unpickled: a damaged or planted file is an error, never code.
-A checksum proves that the file is as it was written, not who wrote it: shapes, dtypes and sizes are compared all the same.
-The same contents give the same bytes, so that two equal runs leave equal files.
+Each array's checksum stands in checkpoint.json, and the checksum of checkpoint.json is the archive's comment.
+Nothing is interpreted before its checksum is right, and nothing is ever unpickled: a damaged or planted file
+is an error, never code. A checksum proves that the file is as it was written, not who wrote it: shapes,
+dtypes and sizes are compared all the same. The same contents give the same bytes, so that two equal runs
+leave equal files.
 """
 
 import hashlib
@@ -32,7 +35,7 @@ from minipar.untrusted.plain import parse_json
 
 LARGEST_FILE, LARGEST_HEADER = 64 * GIB, 16 * MIB                   # bytes
 Fits = Callable[[dict[str, Any], dict[str, Declared]], None]
-_FORMAT = "minipar checkpoint 1"                # the number changes whenever an older minipar could misread a newer file
+_FORMAT = "minipar checkpoint 1"  # the number changes whenever an older minipar could misread a newer file
 _HEADER = "checkpoint.json"                     # no array can take this name: those end in .npy
 
 
@@ -46,26 +49,30 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: M
     if objects := [name for name, array in arrays.items() if np.asarray(array).dtype.hasobject]:
         raise CheckpointError(f"cannot save {objects[0]!r}: it holds Python objects; save numbers")
     header = {"format": _FORMAT, "arrays": {}, "meta": dict(meta)}
-    json.dumps(header)                          # what JSON cannot hold must fail here, before a gigabyte is written
+    json.dumps(header)  # what JSON cannot hold must fail here, before a gigabyte is written
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
-        header["arrays"] = {name: _write_array(archive, name, np.asarray(array)) for name, array in arrays.items()}
+        header["arrays"] = {name: _write_array(archive, name, np.asarray(array)) for name,
+                            array in arrays.items()}
         text = json.dumps(header, indent=1).encode()
         archive.writestr(zipfile.ZipInfo(_HEADER), text)
         archive.comment = _checksum(text).encode()
 
 
-def load(path: str | os.PathLike[str], fits: Fits | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def load(path: str | os.PathLike[str], fits: Fits
+         | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and the metadata of a checkpoint.
 
-    fits(meta, declared): called before any array is read, with the shape and dtype of each; it raises where they are not what the
-    caller needs. Raises CheckpointError if the file is missing, unreadable, truncated, damaged, foreign, or of another version.
+    fits(meta, declared): called before any array is read, with the shape and dtype of each; it raises where
+    they are not what the caller needs. Raises CheckpointError if the file is missing, unreadable, truncated,
+    damaged, foreign, or of another version.
     """
     with _opened(path) as archive:
         header = _read_header(archive)
         entries = {name: _declared(archive, name, entry) for name, entry in header["arrays"].items()}
         if fits is not None:
             fits(header["meta"], entries)
-        arrays = {name: _read_array(archive, name, entries[name], entry["blake2b"]) for name, entry in header["arrays"].items()}
+        arrays = {name: _read_array(archive, name, entries[name], entry["blake2b"]) for name,
+                  entry in header["arrays"].items()}
     return arrays, header["meta"]
 
 
@@ -92,7 +99,9 @@ def _checksum(data: bytes | bytearray) -> str:
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> dict[str, Any]:
-    """Write one member, return its entry in the header. ZipInfo's fixed date keeps equal contents equal in bytes."""
+    """Write one member, return its entry in the header. ZipInfo's fixed date keeps equal contents equal in
+    bytes.
+    """
     with archive.open(zipfile.ZipInfo(name + ".npy"), "w", force_zip64=True) as member:
         checked = _Checked(member)
         np.save(checked, array, allow_pickle=False)
@@ -108,8 +117,9 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Members]:
                 members = Members(file, path, CheckpointError, compressed=False)
             except CheckpointError:
                 raise
-            except Exception as error:          # on damaged bytes zipfile raises what it happens to stumble over
-                raise CheckpointError(f"{path} is no checkpoint, or a truncated one: it does not open as .npz; "
+            except Exception as error:  # on damaged bytes zipfile raises what it happens to stumble over
+                raise CheckpointError(f"{path} is no checkpoint, or a truncated one: it does not open as "
+                                      ".npz; "
                                       f"use another one") from error
             yield members
     except FileNotFoundError as error:
@@ -124,14 +134,18 @@ def _read_header(archive: Members) -> dict[str, Any]:
         raise CheckpointError(f"{archive.where} is no minipar checkpoint: it holds no {_HEADER}; "
                               f"give one that minipar wrote")
     if archive.size(_HEADER) > LARGEST_HEADER:
-        raise CheckpointError(f"{archive.where} says more than {LARGEST_HEADER:,} bytes about itself; use another checkpoint")
-    header = parse_json(bytes(_verified(archive, _HEADER, archive.comment)), f"{archive.where}: {_HEADER}", CheckpointError)
+        raise CheckpointError(f"{archive.where} says more than {LARGEST_HEADER:,} bytes about itself; use "
+                              "another checkpoint")
+    header = parse_json(bytes(_verified(archive, _HEADER, archive.comment)), f"{archive.where}: {_HEADER}",
+                        CheckpointError)
     if not isinstance(header, dict) or header.get("format") != _FORMAT:
         known = header.get("format") if isinstance(header, dict) else header
-        raise CheckpointError(f"{archive.where} has the format {shown(known)}, this minipar reads {_FORMAT!r}; "
+        raise CheckpointError(f"{archive.where} has the format {shown(known)}, this minipar reads "
+                              f"{_FORMAT!r}; "
                               f"use the version of minipar that wrote it")
     if not isinstance(header.get("arrays"), dict) or not isinstance(header.get("meta"), dict):
-        raise CheckpointError(f"{archive.where} is damaged: {_HEADER} has no arrays or no meta; use an older checkpoint")
+        raise CheckpointError(f"{archive.where} is damaged: {_HEADER} has no arrays or no meta; use an older "
+                              "checkpoint")
     return header
 
 
@@ -141,11 +155,14 @@ def _declared(archive: Members, name: str, entry: Any) -> Declared:
     try:
         header = archive.header(member)
         said = {"shape": list(header.declared.shape), "dtype": header.declared.dtype.str}
-        if {**said, "blake2b": str(entry["blake2b"])} == entry and header.offset + header.declared.nbytes == archive.size(member):
+        if {
+            **said,
+            "blake2b": str(entry["blake2b"]),
+        } == entry and header.offset + header.declared.nbytes == archive.size(member):
             return header.declared
     except CheckpointError:
         raise
-    except Exception as error:                  # BadZipFile, KeyError, TypeError, zlib.error, RuntimeError, ...
+    except Exception as error:  # BadZipFile, KeyError, TypeError, zlib.error, RuntimeError, ...
         raise _damaged(archive, member) from error
     raise _damaged(archive, member)
 
@@ -168,4 +185,5 @@ def _verified(archive: Members, member: str, checksum: str) -> bytearray:
 
 
 def _damaged(archive: Members, member: str) -> CheckpointError:
-    return CheckpointError(f"{archive.where} is damaged: {member} is not what was saved; use an older checkpoint")
+    return CheckpointError(f"{archive.where} is damaged: {member} is not what was saved; use an older "
+                           "checkpoint")

@@ -1,4 +1,6 @@
-"""What the checkpoint of a run must hold: checked field by field, array by array, before a model is made of it."""
+"""What the checkpoint of a run must hold: checked field by field, array by array, before a model is made of
+it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from minipar.precision import LossScale
 from minipar.records import is_whole, record_from
 from minipar.untrusted.arrays import Declared
 
-META = {"model", "train", "tokenizer", "text", "done", "optimizer_steps"}       # what the checkpoint of a run tells
+# what the checkpoint of a run tells
+META = {"model", "train", "tokenizer", "text", "done", "optimizer_steps"}
 _DIGEST = re.compile("[0-9a-f]{32}")
 
 
@@ -28,7 +31,8 @@ def require_run(meta: Mapping[str, Any], arrays: Mapping[str, Declared], where: 
     where: the file, for errors.
     """
     if lacking := sorted(META - meta.keys()):
-        raise CheckpointError(f"{where} is no checkpoint of minipar train: it does not tell {', '.join(lacking)}; "
+        raise CheckpointError(f"{where} is no checkpoint of minipar train: it does not tell "
+                              f"{', '.join(lacking)}; "
                               f"choose another folder")
     try:
         model = record_from(ModelConfig, meta["model"], "model")
@@ -40,19 +44,24 @@ def require_run(meta: Mapping[str, Any], arrays: Mapping[str, Declared], where: 
             record_from(LossScale, meta.get("loss_scale"), "loss_scale")
         _require_counts(meta)
         if tokenizer.vocab_size != model.vocabulary or meta["tokenizer"]["kind"] != train.tokenizer:
-            raise CheckpointError(f"its tokenizer has {tokenizer.vocab_size} tokens, its model {model.vocabulary}")
+            raise CheckpointError(f"its tokenizer has {tokenizer.vocab_size} tokens, its model "
+                                  f"{model.vocabulary}")
     except MiniparError as error:
         raise CheckpointError(f"{where} is no checkpoint that minipar wrote: {error}") from error
     _require_arrays(model, train, arrays, where)
 
 
 def require_sound(arrays: Mapping[str, np.ndarray], where: object) -> None:
-    """Raises CheckpointError where a weight is not finite, or the optimiser's state holds NaN or a negative square."""
+    """Raises CheckpointError where a weight is not finite, or the optimiser's state holds NaN or a negative
+    square.
+    """
     for name, array in arrays.items():
         if name.startswith("weights/") and not np.isfinite(array).all() or np.isnan(array).any():
-            raise CheckpointError(f"{where} is of no use: {name} holds NaN or infinity; use an older checkpoint")
+            raise CheckpointError(f"{where} is of no use: {name} holds NaN or infinity; use an older "
+                                  "checkpoint")
         if name.startswith("optimizer/squares/") and (array < 0).any():
-            raise CheckpointError(f"{where} is of no use: {name} holds a negative sum of squares; use an older checkpoint")
+            raise CheckpointError(f"{where} is of no use: {name} holds a negative sum of squares; use an "
+                                  "older checkpoint")
 
 
 def _require_counts(meta: Mapping[str, Any]) -> None:
@@ -65,13 +74,18 @@ def _require_counts(meta: Mapping[str, Any]) -> None:
         raise CheckpointError(f"text is {shown(meta['text'])}; it must be a checksum of 32 digits")
 
 
-def _require_arrays(model: ModelConfig, train: TrainConfig, arrays: Mapping[str, Declared], where: object) -> None:
-    """The number of layers is compared first: a list of the names of 10^8 layers would not fit into memory."""
+def _require_arrays(model: ModelConfig, train: TrainConfig, arrays: Mapping[str, Declared],
+                    where: object) -> None:
+    """The number of layers is compared first: a list of the names of 10^8 layers would not fit into
+    memory.
+    """
     if model.layers > len(arrays):
-        raise CheckpointError(f"{where} is of another model: it tells of {model.layers:,} layers, but holds {len(arrays):,} arrays")
+        raise CheckpointError(f"{where} is of another model: it tells of {model.layers:,} layers, but holds "
+                              f"{len(arrays):,} arrays")
     kinds = ("weights", *(f"optimizer/{slot}" for slot in OPTIMIZERS[train.optimizer].slots))
     wanted = {f"{kind}/{name}": shape for kind in kinds for name, shape in rank_shapes(model).items()}
     require_match(wanted, {name: declared.shape for name, declared in arrays.items()}, where)
     for name, (_, dtype) in arrays.items():
         if dtype != np.dtype(train.dtype):
-            raise CheckpointError(f"{where}: {name} is of {dtype}, not of {train.dtype}; use another checkpoint")
+            raise CheckpointError(f"{where}: {name} is of {dtype}, not of {train.dtype}; use another "
+                                  "checkpoint")

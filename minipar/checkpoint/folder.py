@@ -1,6 +1,7 @@
 """The checkpoints of a run: the last few and the best, without ever a moment in which none is good.
 
-The files are the truth; no index can disagree with them. A step's number is its name, its validation loss is in its metadata.
+The files are the truth; no index can disagree with them. A step's number is its name, its validation loss is
+in its metadata.
 """
 
 import math
@@ -33,15 +34,18 @@ class Checkpoints:
     def path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}.npz"
 
-    def save(self, step: int, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], loss: float | None = None) -> Path:
+    def save(self, step: int, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], loss: float
+             | None = None) -> Path:
         """Save the state after `step` steps, then remove what is neither among the last `keep` nor the best.
 
-        loss: the validation loss, by which `best` chooses. The metadata gains "step" and "loss".
-        Raises CheckpointError if the system refuses to write, or if the folder holds a later step: that is another run.
+        loss: the validation loss, by which `best` chooses. The metadata gains "step" and "loss". Raises
+        CheckpointError if the system refuses to write, or if the folder holds a later step: that is another
+        run.
         """
         path = self.path(step)
         if later := [number for number in self._steps() if number > step]:
-            raise CheckpointError(f"{self.folder} holds a checkpoint of step {later[-1]}, later than step {step}; "
+            raise CheckpointError(f"{self.folder} holds a checkpoint of step {later[-1]}, later than step "
+                                  f"{step}; "
                                   f"resume from that, or choose another folder")
         with refusals_named(path):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +74,8 @@ class Checkpoints:
     def _steps(self) -> list[int]:
         """The steps that have a checkpoint, in order. Temporary files have other names."""
         try:
-            return sorted(int(match[1]) for name in os.listdir(self.folder) if (match := _NAME.fullmatch(name)))
+            return sorted(int(match[1]) for name in os.listdir(self.folder)
+                          if (match := _NAME.fullmatch(name)))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:

@@ -1,6 +1,8 @@
-"""Files of GPT-2 weights as others write and read them: `.safetensors`, and plain `.npz`. Names: minipar.nn.gpt2_names.
+"""Files of GPT-2 weights as others write and read them: `.safetensors`, and plain `.npz`. Names:
+minipar.nn.gpt2_names.
 
-Neither format runs code when it is opened. PyTorch's own files (`.pt`, `.bin`) are pickles, which do; they are refused.
+Neither format runs code when it is opened. PyTorch's own files (`.pt`, `.bin`) are pickles, which do; they
+are refused.
 
 What the file says of its arrays is compared with a GPT-2 before any of them is read.
 """
@@ -26,13 +28,15 @@ from minipar.untrusted.plain import parse_json
 
 LARGEST_FILE, LARGEST_LIST, MOST_ARRAYS = 16 * GIB, 16 * MIB, 20_000
 # The numbers of .safetensors that NumPy has, by their names there.
-NUMBERS = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1", "U64": "u8", "U32": "u4",
-           "U16": "u2", "U8": "u1", "BOOL": "?"}
-Choose = Callable[[dict[str, Declared]], set[str]]                  # what is said of the arrays -> the names of those to read
+NUMBERS = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1",
+           "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "?"}
+Choose = Callable[[dict[str, Declared]], set[str]]  # what is said of the arrays -> the names of those to read
 
 
-def load_gpt2(path: str | os.PathLike[str], heads: int | None = None) -> tuple[ModelConfig, dict[str, np.ndarray]]:
-    """The sizes and the state that a `.safetensors` or `.npz` file of GPT-2 weights holds; for `heads` see from_gpt2.
+def load_gpt2(path: str | os.PathLike[str], heads: int
+              | None = None) -> tuple[ModelConfig, dict[str, np.ndarray]]:
+    """The sizes and the state that a `.safetensors` or `.npz` file of GPT-2 weights holds; for `heads` see
+    from_gpt2.
 
     Raises CheckpointError for a file that is missing, damaged, of another format, or not of a GPT-2.
     """
@@ -40,7 +44,8 @@ def load_gpt2(path: str | os.PathLike[str], heads: int | None = None) -> tuple[M
     read = {".npz": _read_npz, ".safetensors": _read_safetensors}[_suffix(path)]
     try:
         with opened(path, LARGEST_FILE, CheckpointError) as file:
-            return from_gpt2(read(file, path, lambda declared: _require_weights(declared, heads, path)), heads)
+            return from_gpt2(read(file, path, lambda declared: _require_weights(declared, heads, path)),
+                             heads)
     except FileNotFoundError:
         raise CheckpointError(f"there is no file {path}") from None
     except OSError as error:
@@ -50,11 +55,15 @@ def load_gpt2(path: str | os.PathLike[str], heads: int | None = None) -> tuple[M
 
 
 def _require_weights(declared: dict[str, Declared], heads: int | None, path: Path) -> set[str]:
-    """The names of the arrays to read. Raises what `from_gpt2` raises, and CheckpointError for weights that are no floats."""
+    """The names of the arrays to read. Raises what `from_gpt2` raises, and CheckpointError for weights that
+    are no floats.
+    """
     if len(declared) > MOST_ARRAYS:
-        raise CheckpointError(f"{path} lists {len(declared):,} arrays, more than {MOST_ARRAYS:,}; this is no GPT-2")
+        raise CheckpointError(f"{path} lists {len(declared):,} arrays, more than {MOST_ARRAYS:,}; this is no "
+                              "GPT-2")
     wanted = {name: one for name, one in declared.items() if not is_mask(name)}
-    from_gpt2({name: np.broadcast_to(np.zeros((), one.dtype), one.shape) for name, one in wanted.items()}, heads)
+    from_gpt2({name: np.broadcast_to(np.zeros((), one.dtype), one.shape) for name, one in wanted.items()},
+              heads)
     for name, (_, dtype) in wanted.items():
         if dtype.kind != "f":
             raise CheckpointError(f"{path}: {shown(name)} is of {dtype}; weights are floats")
@@ -70,13 +79,16 @@ def _require_finite(arrays: dict[str, np.ndarray], path: Path) -> dict[str, np.n
 
 def save_gpt2(path: str | os.PathLike[str], config: ModelConfig, state: Mapping[str, np.ndarray],
               dialect: str = "huggingface") -> None:
-    """Write a state as a `.safetensors` or `.npz` file that the dialect's programs read; all of it, or nothing.
+    """Write a state as a `.safetensors` or `.npz` file that the dialect's programs read; all of it, or
+    nothing.
 
-    Raises CheckpointError for another suffix, or where the system refuses to write; as to_gpt2 does for the rest.
+    Raises CheckpointError for another suffix, or where the system refuses to write; as to_gpt2 does for the
+    rest.
     """
     path = Path(path)
     write = {".npz": _write_npz, ".safetensors": _write_safetensors}[_suffix(path)]
-    write(path, {name: np.ascontiguousarray(array) for name, array in to_gpt2(config, state, dialect).items()})
+    write(path, {name: np.ascontiguousarray(array) for name,
+                 array in to_gpt2(config, state, dialect).items()})
 
 
 def _suffix(path: Path) -> str:
@@ -91,10 +103,11 @@ def _read_npz(file: BinaryIO, path: Path, choose: Choose) -> dict[str, np.ndarra
         members = Members(file, path, CheckpointError, compressed=True)
         names = {name.removesuffix(".npy"): name for name in members if name.endswith(".npy")}
         chosen = choose({name: members.header(member).declared for name, member in names.items()})
-        arrays = {name: read_array(members.read(names[name]), path, CheckpointError) for name in names if name in chosen}
+        arrays = {name: read_array(members.read(names[name]), path, CheckpointError) for name in names
+                  if name in chosen}
     except MiniparError:
         raise
-    except Exception as error:                                      # on damaged bytes zipfile raises what it stumbles over
+    except Exception as error:  # on damaged bytes zipfile raises what it stumbles over
         raise CheckpointError(f"{path} is damaged, or no .npz file of numbers; get it again") from error
     return _require_finite(arrays, path)
 
@@ -110,16 +123,19 @@ def _read_safetensors(file: BinaryIO, path: Path, choose: Choose) -> dict[str, n
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
     if length > min(size, LARGEST_LIST):
-        raise CheckpointError(f"{path} is damaged, or no .safetensors file: it begins with a list of {length:,} "
+        raise CheckpointError(f"{path} is damaged, or no .safetensors file: it begins with a list of "
+                              f"{length:,} "
                               f"bytes; get it again")
     listed = parse_json(file.read(length), f"{path}: its list of arrays", CheckpointError)
     chosen = choose(_listed(listed, size - 8 - length, path))
     file.seek(0)
     try:
         arrays = package.load(file.read(size))
-    except KeyError as error:                                       # a dtype that NumPy does not have
-        raise CheckpointError(f"{path} holds {error.args[0]} numbers, which NumPy lacks; save them as float32") from error
-    except Exception as error:                                      # the package's own error class is not among its promises
+    except KeyError as error:  # a dtype that NumPy does not have
+        raise CheckpointError(
+            f"{path} holds {error.args[0]} numbers, which NumPy lacks; save them as float32"
+        ) from error
+    except Exception as error:  # the package's own error class is not among its promises
         raise CheckpointError(f"{path} is damaged, or no .safetensors file; get it again") from error
     return _require_finite({name: array for name, array in arrays.items() if name in chosen}, path)
 
@@ -131,18 +147,21 @@ def _listed(listed: Any, most: int, path: Path) -> dict[str, Declared]:
         for name, entry in listed.items():
             if name != "__metadata__":
                 if entry["dtype"] not in NUMBERS:
-                    raise CheckpointError(f"{path} holds {shown(entry['dtype'])} numbers, which NumPy lacks; save them as float32")
+                    raise CheckpointError(f"{path} holds {shown(entry['dtype'])} numbers, which NumPy lacks; "
+                                          "save them as float32")
                 shape = tuple(length for length in entry["shape"] if is_whole(length) and length >= 0)
                 declared[name] = Declared(shape, np.dtype(NUMBERS[entry["dtype"]]))
                 if len(shape) != len(entry["shape"]) or declared[name].nbytes > most:
                     raise ValueError(f"shape of {name}")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged, or no .safetensors file: its list of arrays is wrong; get it again") from error
+        raise CheckpointError(f"{path} is damaged, or no .safetensors file: its list of arrays is wrong; get "
+                              "it again") from error
     return declared
 
 
 def _write_safetensors(path: Path, arrays: dict[str, Any]) -> None:
-    contents = _safetensors(path).save(arrays, {"format": "pt"})    # the mark that Hugging Face's loader asks for
+    # the mark that Hugging Face's loader asks for
+    contents = _safetensors(path).save(arrays, {"format": "pt"})
     with replacing(path) as file:
         file.write(contents)
 

@@ -10,7 +10,9 @@ _SHOWN = 3
 
 
 def differences(wanted: Shapes, found: Shapes) -> list[str]:
-    """What the checkpoint lacks, has in another shape, or has too much: one phrase for each, in the model's order."""
+    """What the checkpoint lacks, has in another shape, or has too much: one phrase for each, in the model's
+    order.
+    """
     phrases = []
     for name, shape in wanted.items():
         if name not in found:
@@ -23,7 +25,8 @@ def differences(wanted: Shapes, found: Shapes) -> list[str]:
 def require_match(wanted: Shapes, found: Shapes, where: object) -> None:
     """Raise CheckpointError, which names the first differences, unless both have the same names and shapes.
 
-    wanted: name -> shape, what the model has; found: name -> shape, what the checkpoint has; where: the checkpoint's path.
+    wanted: name -> shape, what the model has; found: name -> shape, what the checkpoint has; where: the
+    checkpoint's path.
     """
     if phrases := differences(wanted, found):
         more = f", and {len(phrases) - _SHOWN} more" if len(phrases) > _SHOWN else ""

@@ -1,6 +1,8 @@
-"""The command line: `minipar COMMAND`. Each command is a module here, whose `add_options` says what it takes and what it runs.
+"""The command line: `minipar COMMAND`. Each command is a module here, whose `add_options` says what it takes
+and what it runs.
 
-A user's mistake ends as one line on stderr and exit status 2, under mpirun too. Results go to stdout, progress to stderr.
+A user's mistake ends as one line on stderr and exit status 2, under mpirun too. Results go to stdout,
+progress to stderr.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from minipar.errors import ConfigError, MiniparError
-from minipar.memory import keep_freed_memory
+from minipar.malloc import keep_freed_memory
 
-COMMANDS = {                                                        # name of the command and its module: what it does
+COMMANDS = {  # name of the command and its module: what it does
     "train": "train a GPT on text",
     "generate": "let a trained model write",
     "verify": "prove that a layout trains as one process does",
@@ -38,26 +40,32 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}; see {self.prog} --help")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """argparse takes -- away as the mark that ends the options, even in --lr=--, and then has no value left."""
+        """argparse takes -- away as the mark that ends the options, even in --lr=--, and then has no value
+        left.
+        """
         if action.nargs is None and action.option_strings and arg_strings == ["--"]:
-            self.error(f"argument {'/'.join(action.option_strings)}: -- is no value; write one, or leave the option out")
+            self.error(f"argument {'/'.join(action.option_strings)}: -- is no value; write one, or leave the "
+                       "option out")
         return super()._get_values(action, arg_strings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 2 a mistake of the user, 130 interrupted, 141 nobody reads on."""
+    """Run one command; returns the exit status: 0 done, 2 a mistake of the user, 130 interrupted, 141 nobody
+    reads on.
+    """
     words = sys.argv[1:] if arguments is None else arguments
     first = next((word for word in words if not word.startswith("-")), "")
     name = first if first in COMMANDS else ""
     try:
         return _run(_options(words, name))
     except BrokenPipeError:                                         # as in `minipar ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())          # or the interpreter complains at its end
+        # or the interpreter complains at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except MiniparError as error:
         from minipar.cli.ranks import tell_once
 
-        tell_once(error)                                            # ends the program where there are several ranks
+        tell_once(error)  # ends the program where there are several ranks
         print(f"minipar {name}".rstrip() + f": {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -66,7 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(words: Sequence[str], name: str) -> argparse.Namespace:
-    """What the words say. Only the module of the command that they name is imported, since some of them take a second."""
+    """What the words say. Only the module of the command that they name is imported, since some of them take
+    a second.
+    """
     parser = Parser(prog="minipar", description="Learn, and trust, how large models are trained in parallel.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for each, text in COMMANDS.items():
@@ -88,11 +98,11 @@ def _run(options: argparse.Namespace) -> int:
 
     keep_freed_memory()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")                    # a text that the terminal cannot show must not end a run
+        sys.stdout.reconfigure(errors="replace")  # a text that the terminal cannot show must not end a run
     with entered(options):
         try:
             status = options.run(options)
         except MemoryError as error:
             raise ConfigError(f"not enough memory: {error}; choose smaller sizes") from error
-    sys.stdout.flush()                                              # here, where a reader that is gone can still be told apart
+    sys.stdout.flush()  # here, where a reader that is gone can still be told apart
     return status

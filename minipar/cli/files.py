@@ -14,16 +14,20 @@ from minipar.errors import ConfigError
 
 
 def require_file(path: str, endings: Sequence[str] = ()) -> None:
-    """Raises ConfigError where no file can be written there, or where it must end otherwise. Nothing is left behind.
+    """Raises ConfigError where no file can be written there, or where it must end otherwise. Nothing is left
+    behind.
 
     A computation of an hour must not end with the discovery that its result has no place.
     """
     place = Path(path)
     if endings and place.suffix.lower() not in endings:
-        raise ConfigError(f"{path} does not end in {' or '.join(endings)}; give the file one of these endings")
+        raise ConfigError(
+            f"{path} does not end in {' or '.join(endings)}; give the file one of these endings"
+        )
     try:
         if place.exists():
-            os.close(os.open(place, os.O_WRONLY | os.O_NONBLOCK))   # a folder, or a pipe that nobody reads, is refused here
+            # a folder, or a pipe that nobody reads, is refused here
+            os.close(os.open(place, os.O_WRONLY | os.O_NONBLOCK))
         else:
             tempfile.TemporaryFile(dir=place.parent).close()
     except (OSError, ValueError) as error:
@@ -42,11 +46,14 @@ def require_folder(path: str | Path) -> None:
 
 
 def _refused(path: str | Path, error: OSError | ValueError) -> ConfigError:
-    return ConfigError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}; choose another place")
+    return ConfigError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}; choose "
+                       "another place")
 
 
 def write_json(path: str, values: Any) -> None:
-    """Write plain values; infinity and NaN, which JSON lacks, become null. Raises ConfigError where it cannot be written."""
+    """Write plain values; infinity and NaN, which JSON lacks, become null. Raises ConfigError where it cannot
+    be written.
+    """
     try:
         Path(path).write_text(json.dumps(_finite(values), indent=1) + "\n", encoding="utf-8")
     except OSError as error:

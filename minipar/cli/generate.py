@@ -1,4 +1,6 @@
-"""`minipar generate`: text from a trained model, on one process or on ranks that share its layers and weights."""
+"""`minipar generate`: text from a trained model, on one process or on ranks that share its layers and
+weights.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,9 @@ from minipar.cli.options import word
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.comm.protocol import Communicator
 from minipar.errors import ConfigError
-from minipar.generate import generate
+from minipar.inference.generate import generate
 from minipar.parallel.grid import Grid
-from minipar.runs import Run
+from minipar.training.run_folder import RunFolder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +21,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="folder of the run, as given to train --out")
     parser.add_argument("--prompt", required=True, metavar="TEXT", help="what the model continues")
     parser.add_argument("--tokens", type=int, default=400, help="how many tokens to write (default 400)")
-    parser.add_argument("--temperature", type=float, default=0.8, help="0 takes the likeliest always (default 0.8)")
-    parser.add_argument("--top-k", type=int, default=0, help="choose among the k likeliest only; 0 for all (default)")
+    parser.add_argument("--temperature", type=float, default=0.8,
+                        help="0 takes the likeliest always (default 0.8)")
+    parser.add_argument("--top-k", type=int, default=0,
+                        help="choose among the k likeliest only; 0 for all (default)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, another text (default 0)")
     add_layout_options(parser, training=False)
     parser.set_defaults(run=run)
@@ -34,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _run_on(world: Communicator, options: argparse.Namespace) -> int:
     """All ranks come to the same tokens; rank 0 tells them."""
-    stages, tokenizer = Run(options.folder).stages(Grid(world, layout_of(options)))
+    stages, tokenizer = RunFolder(options.folder).stages(Grid(world, layout_of(options)))
     prompt = tokenizer.encode(options.prompt).tolist()
     tokens = generate(stages, prompt, temperature=options.temperature, top_k=options.top_k, seed=options.seed)
     text = tokenizer.decode(list(itertools.islice(tokens, options.tokens)))

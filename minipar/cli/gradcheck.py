@@ -14,7 +14,7 @@ from minipar.config import ModelConfig, require_precise
 from minipar.nn import GPT
 from minipar.rng import stream
 
-LIMIT = 1e-7                                                        # relative error that a right gradient stays below
+LIMIT = 1e-7  # relative error that a right gradient stays below
 DEFAULTS = dict(vocabulary=11, context=5, layers=2, heads=2, width=8)
 
 
@@ -27,11 +27,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     require_one_process("minipar gradcheck")
-    config = ModelConfig(**{**DEFAULTS, **{f.name: getattr(options, f.name) for f in fields(ModelConfig) if f.name in options}})
+    config = ModelConfig(**{**DEFAULTS, **{f.name: getattr(options, f.name) for f in fields(ModelConfig)
+                                           if f.name in options}})
     require_precise(config)
     model, rng = GPT(config, seed=options.seed, dtype=np.float64), stream(options.seed, "gradcheck")
     for p in model.parameters():
-        p.data += 0.3 * rng.standard_normal(p.shape)                # away from zero, where mistakes in biases would not show
+        # away from zero, where mistakes in biases would not show
+        p.data += 0.3 * rng.standard_normal(p.shape)
     inputs, targets = rng.integers(config.vocabulary, size=(2, 2, config.context))
     checks = gradcheck(lambda: model.loss(inputs, targets), {p.name: p for p in model.parameters()})
     print(f"{'parameter':<34}{'worst element':<16}{'backward':>18}{'differences':>18}{'relative error':>16}")
@@ -41,5 +43,6 @@ def run(options: argparse.Namespace) -> int:
     wrong = [check for check in checks if not check.error <= LIMIT]
     elements = sum(p.size for p in model.parameters())
     print(f"{elements:,} elements of {len(checks) - 1} parameters: "
-          + (f"WRONG in {', '.join(check.name for check in wrong)}" if wrong else f"all within {LIMIT:g} of the differences"))
+          + (f"WRONG in {', '.join(check.name for check in wrong)}" if wrong
+             else f"all within {LIMIT:g} of the differences"))
     return 1 if wrong else 0

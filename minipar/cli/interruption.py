@@ -1,4 +1,6 @@
-"""Signals that ask a training to stop: noted, so that the step ends and the state is saved, not obeyed at once."""
+"""Signals that ask a training to stop: noted, so that the step ends and the state is saved, not obeyed at
+once.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,11 @@ STOPPING = tuple(signal.Signals[name] for name in NAMES if hasattr(signal, name)
 
 
 class Interruption:
-    """While it is entered, the signals in STOPPING do not end the process but are noted: the step ends, the state is saved.
+    """While it is entered, the signals in STOPPING do not end the process but are noted: the step ends, the
+    state is saved.
 
-    A second Ctrl-C ends it at once; other signals may come again (Slurm warns, then asks). A SIGHUP that is ignored already,
-    as under nohup, stays ignored. number: of the first signal, 0 for none.
+    A second Ctrl-C ends it at once; other signals may come again (Slurm warns, then asks). A SIGHUP that is
+    ignored already, as under nohup, stays ignored. number: of the first signal, 0 for none.
     """
 
     def __init__(self) -> None:

@@ -1,11 +1,13 @@
-"""`minipar launch`: start a command on several ranks, with the launcher and the flags that fit this machine."""
+"""`minipar launch`: start a command on several ranks, with the launcher and the flags that fit this
+machine.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 
-from minipar.comm.launch import launch
+from minipar.launcher.launch import launch
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,7 @@
 """`minipar lesson`: the lessons, and one of them run.
 
-Lessons are scripts beside the package, in its source tree: they are there to be read and changed. What is known of each
-stands in the table of lessons/README.md.
+Lessons are scripts beside the package, in its source tree: they are there to be read and changed. What is
+known of each stands in the table of lessons/README.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ PICTURES = Path("runs/lessons")
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the table: which sections of the documents a lesson is about, on how many ranks, and how long it takes."""
+    """A row of the table: which sections of the documents a lesson is about, on how many ranks, and how long
+    it takes.
+    """
 
     name: str
     title: str
@@ -34,7 +36,9 @@ class Entry:
 
     @property
     def number(self) -> str:
-        """What the lesson is called on the command line: 7 for 07_linear, the name where it begins with no number."""
+        """What the lesson is called on the command line: 7 for 07_linear, the name where it begins with no
+        number.
+        """
         number, separator, _ = self.name.partition("_")
         return str(int(number)) if separator and number.isdigit() else self.name
 
@@ -46,7 +50,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     one = actions.add_parser("run", help="run a lesson; several ranks: mpirun -n 4 minipar lesson run 13")
     one.add_argument("lesson", help="its number, or its name where it has none")
     one.add_argument("--fast", action="store_true", help="train less; the claims stay the same")
-    one.add_argument("--out", type=Path, default=PICTURES, metavar="FOLDER", help=f"for pictures (default {PICTURES})")
+    one.add_argument("--out", type=Path, default=PICTURES, metavar="FOLDER",
+                     help=f"for pictures (default {PICTURES})")
     one.set_defaults(run=run_lesson)
 
 
@@ -61,7 +66,9 @@ def list_lessons(options: argparse.Namespace) -> int:
 
 
 def run_lesson(options: argparse.Namespace) -> int:
-    """Run the script in this process, as `python lessons/NAME.py` would, so that a rank of mpirun stays that rank."""
+    """Run the script in this process, as `python lessons/NAME.py` would, so that a rank of mpirun stays that
+    rank.
+    """
     folder = lessons_folder()
     require_folder(options.out)
     script = folder / f"{find(folder, options.lesson)}.py"
@@ -70,7 +77,9 @@ def run_lesson(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     lesson = runpy.run_path(str(script), run_name="__main__")["lesson"]
     seconds = time.perf_counter() - began
-    lesson.say(f"lesson {options.lesson} ran to its end in {seconds:.1f} s; its pictures are in {options.out}")
+    lesson.say(
+        f"lesson {options.lesson} ran to its end in {seconds:.1f} s; its pictures are in {options.out}"
+    )
     return 0
 
 
@@ -80,14 +89,16 @@ def lessons_folder() -> Path:
     for place in places:
         if (place / "common.py").is_file():
             return place
-    raise ConfigError(f"there are no lessons in {places[0]}, nor in {places[1]}; run this where the sources are checked out")
+    raise ConfigError(f"there are no lessons in {places[0]}, nor in {places[1]}; run this where the sources "
+                      "are checked out")
 
 
 def find(folder: Path, wanted: str) -> str:
     """The name of the lesson with this number or name. Raises ConfigError where there is none."""
     for script in sorted(folder.glob("*.py")):
         number = script.stem.partition("_")[0]
-        if script.stem != "common" and (wanted == script.stem or number.isdigit() and wanted.lstrip("0") == number.lstrip("0")):
+        if script.stem != "common" and (wanted == script.stem or number.isdigit()
+                                        and wanted.lstrip("0") == number.lstrip("0")):
             return script.stem
     raise ConfigError(f"there is no lesson {wanted!r}; minipar lesson list shows them all")
 
@@ -97,10 +108,13 @@ def entries(folder: Path) -> list[Entry]:
     try:
         lines = (folder / "README.md").read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise ConfigError(f"{folder / 'README.md'} cannot be read: {error.strerror}; it holds the table of lessons") from error
+        raise ConfigError(f"{folder / 'README.md'} cannot be read: {error.strerror}; it holds the table of "
+                          "lessons") from error
     found = []
-    for lesson, sections, _, _, ranks, seconds, fast in (_cells(line) for line in lines if line.startswith("| [")):
-        title, name = re.fullmatch(r"\[(.*)\]\((.*)\.py\)", lesson).groups()            # type: ignore[union-attr]
+    for lesson, sections, _, _, ranks, seconds, fast in (_cells(line) for line in lines
+                                                         if line.startswith("| [")):
+        title, name = re.fullmatch(r"\[(.*)\]\((.*)\.py\)",
+                                   lesson).groups()            # type: ignore[union-attr]
         found.append(Entry(name, title, sections, ranks, seconds, fast))
     return found
 

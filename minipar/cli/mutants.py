@@ -1,4 +1,6 @@
-"""`minipar mutants`: each classic bug in turn, which check sees it, and whether a loss curve would have shown it."""
+"""`minipar mutants`: each classic bug in turn, which check sees it, and whether a loss curve would have shown
+it.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,9 @@ from minipar.cli.files import require_file, write_json
 from minipar.cli.options import word
 from minipar.cli.ranks import require_one_process
 from minipar.errors import ConfigError
-from minipar.verify.curves import LAST, OPTIMIZERS, SEEDS, STEPS, Curve, Curves
-from minipar.verify.mutants import MUTANTS
-from minipar.verify.zoo import trial
+from minipar.proof.curves import LAST, OPTIMIZERS, SEEDS, STEPS, Curve, Curves
+from minipar.proof.mutants import MUTANTS
+from minipar.proof.zoo import trial
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -50,9 +52,10 @@ def _try(name: str, curves: Curves | None) -> dict[str, Any]:
     mutant = MUTANTS[name]
     lights, explanations = trial(mutant)
     shown = {optimizer: curves.of(mutant, optimizer) for optimizer in OPTIMIZERS} if curves else {}
-    return {"name": name, "story": mutant.story, "light": mutant.light, "lights": lights, "explanations": explanations,
-            "found": lights[:1] == [mutant.light],
-            "curves": {optimizer: {**asdict(curve), "shows": curve.shows} for optimizer, curve in shown.items()}}
+    return {"name": name, "story": mutant.story, "light": mutant.light, "lights": lights,
+            "explanations": explanations, "found": lights[:1] == [mutant.light],
+            "curves": {optimizer: {**asdict(curve), "shows": curve.shows} for optimizer,
+                       curve in shown.items()}}
 
 
 def _table(rows: list[dict[str, Any]]) -> Iterable[str]:
@@ -61,13 +64,15 @@ def _table(rows: list[dict[str, Any]]) -> Iterable[str]:
     yield f"{'bug':38}{'seen first by':18}{heads}"
     for row in rows:
         found = row["light"] if row["found"] else f"{(row['lights'] or ['NOTHING'])[0]}, not {row['light']}"
-        yield f"{row['name']:38}{found:18}" + "".join(_curve(Curve(one["off"], one["spread"])) for one in row["curves"].values())
+        yield f"{row['name']:38}{found:18}" + "".join(_curve(Curve(one["off"], one["spread"]))
+                                                      for one in row["curves"].values())
     yield f"{sum(row['found'] for row in rows)} of {len(rows)} bugs are found by the check that is told"
     for optimizer in optimizers:
         shown = sum(row["curves"][optimizer]["shows"] for row in rows)
         yield f"{shown} of {len(rows)} would show in a loss curve of {STEPS} steps of {optimizer}"
     if optimizers:
-        yield (f"(a curve shows a bug if its end, the mean of the last {LAST} losses, is off by more than right programs with "
+        yield (f"(a curve shows a bug if its end, the mean of the last {LAST} losses, is off by more than "
+               "right programs with "
                f"{SEEDS} different seeds differ, or if training stops)")
 
 

@@ -19,7 +19,10 @@ SIZES = {
 }
 MODEL = {**SIZES, "--dropout": ("dropout", "rate of dropout")}
 TRAIN = {
-    "--data": ("data", "a UTF-8 file or a folder of them (default: the documentation that comes with Python)"),
+    "--data": (
+        "data",
+        "a UTF-8 file or a folder of them (default: the documentation that comes with Python)",
+    ),
     "--tokenizer": ("tokenizer", "char or byte"),
     "--batch": ("batch", "samples per step"),
     "--micro-batches": ("micro_batches", "pieces that a batch is computed in"),
@@ -30,7 +33,10 @@ TRAIN = {
     "--optimizer": ("optimizer", "sgd, adagrad, adam or adamw"),
     "--weight-decay": ("weight_decay", "of the matrices"),
     "--clip": ("clip", "largest norm of the gradient; 0 for no limit"),
-    "--recompute": ("recompute", "what backward computes again, to keep less: none, selective (attention) or full (blocks)"),
+    "--recompute": (
+        "recompute",
+        "what backward computes again, to keep less: none, selective (attention) or full (blocks)",
+    ),
     "--dtype": ("dtype", "float32 or float64"),
     "--precision": ("precision", "of matrix products: float32, float16 or bfloat16"),
     "--loss-scale": ("loss_scale", "of float16; 0 for a dynamic one"),
@@ -48,15 +54,20 @@ def word(text: str) -> str:
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add all options of TRAIN and MODEL. One that is not given is absent from the result, so that a preset can give it."""
+    """Add all options of TRAIN and MODEL. One that is not given is absent from the result, so that a preset
+    can give it.
+    """
     add_table(parser, "training", TRAIN, TrainConfig)
     add_table(parser, "model", MODEL, ModelConfig)
-    parser.add_argument("--preset", choices=sorted(PRESETS), help="sizes and options to start from; other options overrule it")
+    parser.add_argument("--preset", choices=sorted(PRESETS),
+                        help="sizes and options to start from; other options overrule it")
 
 
 def add_table(parser: argparse.ArgumentParser, title: str, table: dict[str, tuple[str, str]], config: type, *,
               notes: bool = True) -> None:
-    """A group of options for fields of a config, with --tied and --bias for a model. notes: tell the config's defaults."""
+    """A group of options for fields of a config, with --tied and --bias for a model. notes: tell the config's
+    defaults.
+    """
     group = parser.add_argument_group(title)
     defaults = {field.name: field.default for field in fields(config)}
     for flag, (name, text) in table.items():
@@ -66,7 +77,8 @@ def add_table(parser: argparse.ArgumentParser, title: str, table: dict[str, tupl
         group.add_argument(flag, dest=name, type=kind, default=argparse.SUPPRESS, metavar=name.upper(),
                            help=text + note)
     if config is ModelConfig:
-        for flag, text in (("tied", "the head uses the token embedding"), ("bias", "linear layers and LayerNorms have biases")):
+        for flag, text in (("tied", "the head uses the token embedding"),
+                           ("bias", "linear layers and LayerNorms have biases")):
             group.add_argument(f"--{flag}", action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS,
                                help=f"{text} (the default)")
 

@@ -1,4 +1,6 @@
-"""Run a command on the ranks that its layout asks for: those that mpirun started, or threads of this process."""
+"""Run a command on the ranks that its layout asks for: those that mpirun started, or threads of this
+process.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 
+from minipar.comm.job import job, ranks_started, timeout_from
 from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
-from minipar.comm.start import job, ranks_started, timeout_from
 from minipar.comm.threads import run
 from minipar.config import GRADIENTS, Layout
 from minipar.errors import ConfigError, LayoutError, MiniparError
@@ -18,23 +20,33 @@ from minipar.errors import ConfigError, LayoutError, MiniparError
 
 def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
     """--dp, --pp, --tp, what belongs to them, and --engine; what concerns gradients only where there is training."""
-    group = parser.add_argument_group("layout", "how the ranks share the work; needs dp * pp * tp ranks, from mpirun or as threads")
+    group = parser.add_argument_group("layout",
+                                      "how the ranks share the work; needs dp * pp * tp ranks, from mpirun "
+                                      "or as threads")
     group.add_argument("--dp", type=int, default=1, help="ranks that share the batch (default 1)")
-    group.add_argument("--pp", type=int, default=1, help="ranks that share the layers, as a pipeline (default 1)")
+    group.add_argument("--pp", type=int, default=1,
+                       help="ranks that share the layers, as a pipeline (default 1)")
     group.add_argument("--tp", type=int, default=1, help="ranks that share each layer (default 1)")
     if training:
-        group.add_argument("--sequence-parallel", action="store_true", help="ranks of tp share the tokens between layers too")
-        group.add_argument("--gradients", default="flat", help=f"how dp sums: {', '.join(GRADIENTS)} (default flat)")
+        group.add_argument("--sequence-parallel", action="store_true",
+                           help="ranks of tp share the tokens between layers too")
+        group.add_argument("--gradients", default="flat",
+                           help=f"how dp sums: {', '.join(GRADIENTS)} (default flat)")
         group.add_argument("--bucket-bytes", type=int, default=Layout.bucket_bytes,
                            help=f"of gradient in one bucket (default {Layout.bucket_bytes})")
     group.add_argument("--pipeline", default=Layout.pipeline, metavar="SCHEDULE",
-                       help=f"of the pipeline, by name or as a file, see minipar schedule --help (default {Layout.pipeline})")
+                       help="of the pipeline, by name or as a file, see minipar schedule --help (default "
+                            f"{Layout.pipeline})")
     group.add_argument("--virtual", type=int, default=Layout.virtual,
                        help="pipeline stages per rank (default: what the schedule prescribes)")
     group.add_argument("--stage-layers", type=_numbers, default=(), metavar="N,N,...",
                        help="layers of each pipeline stage (default: as even as can be)")
-    group.add_argument("--engine", choices=("auto", "threads"), default="auto",
-                       help="threads: all ranks as threads of this process; auto: the ranks of mpirun, or one")
+    group.add_argument(
+        "--engine",
+        choices=("auto", "threads"),
+        default="auto",
+        help="threads: all ranks as threads of this process; auto: the ranks of mpirun, or one",
+    )
     group.add_argument("--timeout", type=_seconds, metavar="SECONDS",
                        help="longest wait for another rank (default 30, or MINIPAR_TIMEOUT)")
 
@@ -43,7 +55,9 @@ def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(number) for number in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers; write for example 2,3,3") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no list of whole numbers; write for example 2,3,3"
+        ) from None
 
 
 def _seconds(text: str) -> float:
@@ -52,18 +66,22 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not seconds > 0:                                             # nor is NaN
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive number of seconds; write for example 60, or inf")
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number of seconds; write for example 60, "
+                                         "or inf")
     return seconds
 
 
 def layout_of(options: argparse.Namespace) -> Layout:
-    given = {field.name: getattr(options, field.name) for field in fields(Layout) if hasattr(options, field.name)}
+    given = {field.name: getattr(options, field.name) for field in fields(Layout)
+             if hasattr(options, field.name)}
     return Layout(**given)
 
 
 @contextmanager
 def entered(options: argparse.Namespace) -> Iterator[None]:
-    """Under mpirun, join the other ranks before anything can go wrong: then a mistake is told once, and ends all of them."""
+    """Under mpirun, join the other ranks before anything can go wrong: then a mistake is told once, and ends
+    all of them.
+    """
     options.world = None
     if getattr(options, "engine", "") != "auto" or ranks_started(os.environ) is None:
         yield
@@ -73,7 +91,9 @@ def entered(options: argparse.Namespace) -> Iterator[None]:
 
 
 def tell_once(error: MiniparError) -> None:
-    """A mistake that all ranks of mpirun have made before they joined: told by one of them, it ends all of them."""
+    """A mistake that all ranks of mpirun have made before they joined: told by one of them, it ends all of
+    them.
+    """
     if (ranks_started(os.environ) or 1) > 1:
         with job():
             raise error
@@ -82,11 +102,13 @@ def tell_once(error: MiniparError) -> None:
 def require_one_process(what: str) -> None:
     """Raises ConfigError under mpirun: each of its processes would do the same, and write the same files."""
     if (started := ranks_started(os.environ) or 1) > 1:
-        raise ConfigError(f"{what} runs in one process, but mpirun has started {started}; start it without mpirun")
+        raise ConfigError(f"{what} runs in one process, but mpirun has started {started}; start it without "
+                          "mpirun")
 
 
 def on_ranks(options: argparse.Namespace, function: Callable[[Communicator], int]) -> int:
-    """Call the function on every rank; returns rank 0's exit status, or this rank's under mpirun (see `entered`).
+    """Call the function on every rank; returns rank 0's exit status, or this rank's under mpirun (see
+    `entered`).
 
     Raises LayoutError where the layout needs more ranks than there are.
     """
@@ -97,5 +119,6 @@ def on_ranks(options: argparse.Namespace, function: Callable[[Communicator], int
     if options.world is not None:
         return function(options.world)
     if ranks > 1:
-        raise LayoutError(f"this layout needs {ranks} ranks: run mpirun -n {ranks} minipar ..., or add --engine threads")
+        raise LayoutError(f"this layout needs {ranks} ranks: run mpirun -n {ranks} minipar ..., or add "
+                          "--engine threads")
     return function(solo())

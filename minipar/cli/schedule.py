@@ -16,52 +16,62 @@ from minipar.cli.verify import lines
 from minipar.comm.threads import run
 from minipar.config import Layout
 from minipar.errors import ConfigError
-from minipar.schedule import files
-from minipar.schedule.costs import Costs
-from minipar.schedule.find import DEFAULT_MICRO_BATCHES, DEFAULT_RANKS, find_schedule
-from minipar.schedule.footprint import peak_activations, traffic
-from minipar.schedule.gantt import gantt
-from minipar.schedule.generators import SCHEDULES, make_schedule
-from minipar.schedule.instruction import Schedule
-from minipar.schedule.lint import lint
-from minipar.schedule.simulate import simulate
-from minipar.schedule.times import Number, Times
-from minipar.schedule.wavefront import simulate_wave
-from minipar.verify import uneven_case, verify
+from minipar.proof import prove, uneven_case
+from minipar.schedules import files
+from minipar.schedules.costs import Costs
+from minipar.schedules.find import DEFAULT_MICRO_BATCHES, DEFAULT_RANKS, find_schedule
+from minipar.schedules.footprint import peak_activations, traffic
+from minipar.schedules.gantt import gantt
+from minipar.schedules.generators import SCHEDULES, make_schedule
+from minipar.schedules.instruction import Schedule
+from minipar.schedules.lint import lint
+from minipar.schedules.simulate import simulate
+from minipar.schedules.times import Number, Times
+from minipar.schedules.wavefront import simulate_wave
 
-MOST = 1_000_000                                                    # instructions that are written down one by one
-MOST_OF_WAVE, MOST_LEVELS = 10**9, 10**7                            # of minutes: instructions of a kind, ranks + micro-batches
+MOST = 1_000_000  # instructions that are written down one by one
+MOST_OF_WAVE, MOST_LEVELS = 10**9, 10**7  # of minutes: instructions of a kind, ranks + micro-batches
 ROWS = 40                                                           # of a table
-Links = Mapping[tuple[int, int], int]
+LinkTraffic = Mapping[tuple[int, int], int]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, files.__doc__
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for name, run_it, text in (("show", _show, "draw it: text, a picture, or JSON"),
-                               ("lint", _lint, "prove that it is right, and say for which sends it is safe"),
-                               ("simulate", _simulate, "makespan, bubble, peak activations, traffic"),
-                               ("run", _train, "train a small GPT by it on threads, all gradients held against one process's")):
+    for name, run_it, text in (
+        ("show", _show, "draw it: text, a picture, or JSON"),
+        ("lint", _lint, "prove that it is right, and say for which sends it is safe"),
+        ("simulate", _simulate, "makespan, bubble, peak activations, traffic"),
+        ("run", _train, "train a small GPT by it on threads, all gradients held against one process's"),
+    ):
         action = actions.add_parser(name, help=text)
         action.add_argument("schedule", metavar="NAME|FILE",
-                            help=f"{', '.join(SCHEDULES)}; or a file that ends in .json or .py (see minipar schedule --help)")
+                            help=f"{', '.join(SCHEDULES)}; or a file that ends in .json or .py (see minipar "
+                                 "schedule --help)")
         action.add_argument("--ranks", type=_positive, metavar="P", help=f"default {DEFAULT_RANKS}")
-        action.add_argument("--micro-batches", type=_positive, metavar="M", help=f"default {DEFAULT_MICRO_BATCHES}")
-        action.add_argument("--virtual", type=_positive, metavar="V", help="stages per rank (default: the schedule's own)")
+        action.add_argument("--micro-batches", type=_positive, metavar="M",
+                            help=f"default {DEFAULT_MICRO_BATCHES}")
+        action.add_argument("--virtual", type=_positive, metavar="V",
+                            help="stages per rank (default: the schedule's own)")
         action.set_defaults(run=run_it)
         if name == "run":
             continue
-        action.add_argument("--json", metavar="FILE", help="write the schedule to this file, to be read again" if name == "show"
+        action.add_argument("--json", metavar="FILE",
+                            help="write the schedule to this file, to be read again" if name == "show"
                             else "write the results to this file")
         if name == "lint":
-            action.add_argument("--synchronous", action="store_true", help="refuse what is not safe with synchronous sends")
+            action.add_argument("--synchronous", action="store_true",
+                                help="refuse what is not safe with synchronous sends")
             continue
         action.add_argument("--costs", default="F=1,B=1,W=1", metavar="F=1,B=1,W=1",
-                            help="times, one for all stages or one for each (F=1:2:1/2); a backward that is not split takes B + W")
+                            help="times, one for all stages or one for each (F=1:2:1/2); a backward that is "
+                                 "not split takes B + W")
         action.add_argument("--comm", default="0", metavar="TIME", help="that a message takes (default 0)")
         if name == "show":
-            action.add_argument("--out", metavar="FILE", help="draw a picture, too: a file that ends in .png or .svg")
-            action.add_argument("--width", type=_positive, help="of the text, in characters (default: the terminal's)")
+            action.add_argument("--out", metavar="FILE",
+                                help="draw a picture, too: a file that ends in .png or .svg")
+            action.add_argument("--width", type=_positive,
+                                help="of the text, in characters (default: the terminal's)")
 
 
 def _positive(text: str) -> int:
@@ -86,7 +96,8 @@ def _show(options: argparse.Namespace) -> int:
         from minipar.plots.schedule import draw_schedule
 
         save(draw_schedule(timeline), options.out)
-    print(f"{_title(schedule)}: makespan {_text(timeline.makespan)}, bubble {_percent(timeline.bubble())} of all time")
+    print(f"{_title(schedule)}: makespan {_text(timeline.makespan)}, bubble {_percent(timeline.bubble())} of "
+          "all time")
     print(*gantt(timeline, options.width or shutil.get_terminal_size((128, 24)).columns), sep="\n")
     return 0
 
@@ -96,13 +107,19 @@ def _lint(options: argparse.Namespace) -> int:
     schedule = _given(options)
     report = lint(schedule, synchronous=options.synchronous)
     if options.json:
-        write_json(options.json, {**_sizes(schedule), "safe_async": report.safe_async, "safe_sync": report.safe_sync,
-                                  "deadlock": report.deadlock, "peaks": list(report.peaks), "messages": _links(report.messages)})
+        write_json(options.json, {**_sizes(schedule), "safe_async": report.safe_async,
+                                  "safe_sync": report.safe_sync,
+                                  "deadlock": report.deadlock, "peaks": list(report.peaks),
+                                  "messages": _links(report.messages)})
     print(f"{_title(schedule)}: right")
     print("every value is made once, on its stage's rank, and used once; nothing is used before it is there")
     print("every message that is sent is received, in the order of its channel; no rank waits for ever")
     if not schedule.forward_only:
-        order, equal = ("in order", "in every bit, but for a tied table") if schedule.in_order else ("out of order", "to rounding")
+        order, equal = (
+            ("in order", "in every bit, but for a tied table")
+            if schedule.in_order
+            else ("out of order", "to rounding")
+        )
         print(f"micro-batches are {order} on every stage: gradients equal those of one process {equal}")
     print("asynchronous sends  safe")
     print(f"synchronous sends   {'safe' if report.safe_sync else f'deadlock: {report.deadlock}'}\n")
@@ -116,15 +133,15 @@ def _lint(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     """Exit status 0: the same training as on one process, 1: not.
 
-    It is held against the same micro-batches one after the other. No table is tied, so that no sum has another order than
-    the schedule gives it, and bits can be equal.
+    It is held against the same micro-batches one after the other. No table is tied, so that no sum has
+    another order than the schedule gives it, and bits can be equal.
     """
     require_one_process("minipar schedule run")
     schedule = _proven(options)
     layout = Layout(pp=schedule.ranks, pipeline=options.schedule, virtual=options.virtual or 0)
     case = uneven_case(layout, layers=max(2, schedule.stages), micro_batches=schedule.micro_batches,
                        batch=max(7, schedule.micro_batches + 1), tied=False)
-    report = run(schedule.ranks, verify, replace(case, serial=True))[0]
+    report = run(schedule.ranks, prove, replace(case, serial=True))[0]
     print(*lines(report), sep="\n")
     return 0 if report.proven else 1
 
@@ -132,21 +149,25 @@ def _train(options: argparse.Namespace) -> int:
 def _simulate(options: argparse.Namespace) -> int:
     _require_places(options)
     times, peaks, links, sizes = _simulated(options, _costs(options))
-    bubbles = {(of, over): times.bubble(of, over) for of in ("total", "ideal") for over in ("makespan", "span")}
+    bubbles = {(of, over): times.bubble(of, over) for of in ("total", "ideal")
+               for over in ("makespan", "span")}
     idle = [times.makespan - busy for busy in times.busy]
     if options.json:
         named = {f"idle/{of} over the {over}": value for (of, over), value in bubbles.items()}
         write_json(options.json, {
             **sizes, "makespan": float(times.makespan), "span": float(times.span),
             "bubble": {name: float(value) for name, value in named.items()},
-            "bubble_exact": {name: str(value) for name, value in named.items() if not isinstance(value, float)},
+            "bubble_exact": {name: str(value) for name, value in named.items()
+                             if not isinstance(value, float)},
             "busy": list(map(float, times.busy)), "peaks": list(peaks), "messages": _links(links)})
     print(f"{sizes['name']}: {sizes['ranks']} rank(s), {sizes['micro_batches']} micro-batch(es)\n")
     print(f"makespan  {_text(times.makespan):<12}from the first start to the last end")
-    print(f"span      {_text(times.span):<12}the longest time from a rank's own first start to its own last end\n")
+    print(f"span      {_text(times.span):<12}the longest time from a rank's own first start to its own last "
+          "end\n")
     print(f"{'bubble':24}{'over the makespan':28}over the span")
     for of, words in (("total", "idle/total: of all time"), ("ideal", "idle/ideal: of the work")):
-        print(f"{words:24}" + "".join(f"{_bubble(bubbles[of, over]):28}" for over in ("makespan", "span")).rstrip())
+        print(f"{words:24}" + "".join(f"{_bubble(bubbles[of, over]):28}"
+                                      for over in ("makespan", "span")).rstrip())
     print()
     rows = zip(times.started, times.finished, times.busy, idle, peaks, strict=True)
     _table(("rank", "starts", "ends", "works", "idle", "peak activations"),
@@ -155,16 +176,24 @@ def _simulate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _simulated(options: argparse.Namespace, costs: Costs) -> tuple[Times, Sequence[Number], Links, dict[str, Any]]:
+def _simulated(options: argparse.Namespace, costs: Costs) -> tuple[Times, Sequence[Number], LinkTraffic,
+                                                                   dict[str, Any]]:
     """Times, peak activations, messages and sizes; GPipe and 1F1B of one stage per rank at any size."""
-    name, ranks, micro_batches = options.schedule, options.ranks or DEFAULT_RANKS, options.micro_batches or DEFAULT_MICRO_BATCHES
+    name, ranks, micro_batches = (
+        options.schedule,
+        options.ranks or DEFAULT_RANKS,
+        options.micro_batches or DEFAULT_MICRO_BATCHES,
+    )
     if name in ("gpipe", "1f1b") and options.virtual in (None, 1) and 2 * ranks * micro_batches > MOST:
         if ranks * micro_batches > MOST_OF_WAVE or ranks + micro_batches > MOST_LEVELS:
-            raise ConfigError(f"{ranks:,} ranks with {micro_batches:,} micro-batches would take hours; choose at most "
+            raise ConfigError(f"{ranks:,} ranks with {micro_batches:,} micro-batches would take hours; "
+                              "choose at most "
                               f"{MOST_OF_WAVE:,} pairs of one each, and together at most {MOST_LEVELS:,}")
         wave = simulate_wave(name, ranks, micro_batches, costs)
-        links = {link: count * micro_batches for link, count in traffic(make_schedule(name, ranks, 1)).items()}
-        return wave, wave.peaks, links, {"name": name, "ranks": ranks, "stages": ranks, "micro_batches": micro_batches}
+        links = {link: count * micro_batches for link,
+                 count in traffic(make_schedule(name, ranks, 1)).items()}
+        return wave, wave.peaks, links, {"name": name, "ranks": ranks, "stages": ranks,
+                                         "micro_batches": micro_batches}
     schedule = _proven(options)
     return simulate(schedule, costs), peak_activations(schedule), traffic(schedule), _sizes(schedule)
 
@@ -184,10 +213,13 @@ def _proven(options: argparse.Namespace) -> Schedule:
 
 
 def _given(options: argparse.Namespace) -> Schedule:
-    """The schedule that is named. Raises ConfigError if it is too large, otherwise as `find_schedule` does."""
+    """The schedule that is named. Raises ConfigError if it is too large, otherwise as `find_schedule`
+    does.
+    """
     ranks, micro_batches = options.ranks or DEFAULT_RANKS, options.micro_batches or DEFAULT_MICRO_BATCHES
     if (size := 3 * ranks * micro_batches * (options.virtual or 1)) > MOST:
-        raise ConfigError(f"up to {size:,} instructions are too many to list; choose fewer ranks or micro-batches (simulate takes "
+        raise ConfigError(f"up to {size:,} instructions are too many to list; choose fewer ranks or "
+                          "micro-batches (simulate takes "
                           f"gpipe and 1f1b at any size)")
     return find_schedule(options.schedule, options.ranks, options.micro_batches, options.virtual)
 
@@ -197,7 +229,8 @@ def _costs(options: argparse.Namespace) -> Costs:
     for part in options.costs.split(","):
         kind, _, values = part.strip().partition("=")
         if kind not in ("F", "B", "W"):
-            raise ConfigError(f"--costs {options.costs}: {part!r} says no time; write for example F=1,B=1,W=1/2")
+            raise ConfigError(f"--costs {options.costs}: {part!r} says no time; write for example "
+                              "F=1,B=1,W=1/2")
         numbers = [_number("--costs", value) for value in values.split(":")]
         times[kind] = numbers if len(numbers) > 1 else numbers[0]
     return Costs(**times, message=_number("--comm", options.comm))
@@ -213,11 +246,13 @@ def _number(flag: str, text: str) -> Fraction:
 
 
 def _sizes(schedule: Schedule) -> dict[str, Any]:
-    return {"name": schedule.name, "ranks": schedule.ranks, "stages": schedule.stages, "micro_batches": schedule.micro_batches}
+    return {"name": schedule.name, "ranks": schedule.ranks, "stages": schedule.stages,
+            "micro_batches": schedule.micro_batches}
 
 
 def _title(schedule: Schedule) -> str:
-    return (f"{schedule.name}: {schedule.ranks} rank(s), {schedule.stages} stage(s), {schedule.micro_batches} micro-batch(es)")
+    return (f"{schedule.name}: {schedule.ranks} rank(s), {schedule.stages} stage(s), "
+            f"{schedule.micro_batches} micro-batch(es)")
 
 
 def _stages(schedule: Schedule, rank: int) -> str:
@@ -241,19 +276,23 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print columns; of many rows the first and the last ones."""
     lines = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) + 2 for column in zip(titles, *lines, strict=True)]
-    said = ["".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in (titles, *lines)]
+    said = ["".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in (titles, *lines)]
     print(*_shortened(said), sep="\n")
 
 
 def _shortened(lines: list[str]) -> Iterator[str]:
-    yield from lines if len(lines) <= ROWS else (*lines[:ROWS // 2], f"... {len(lines) - ROWS} more", *lines[-ROWS // 2:])
+    yield from lines if len(lines) <= ROWS else (*lines[:ROWS // 2], f"... {len(lines) - ROWS} more",
+                                                 *lines[-ROWS // 2:])
 
 
-def _links(links: Links) -> list[dict[str, int]]:
-    return [{"from": sender, "to": receiver, "messages": count} for (sender, receiver), count in links.items()]
+def _links(links: LinkTraffic) -> list[dict[str, int]]:
+    return [{"from": sender, "to": receiver, "messages": count} for (sender, receiver),
+            count in links.items()]
 
 
-def _print_links(links: Links) -> None:
+def _print_links(links: LinkTraffic) -> None:
     if links:
-        lines = [f"rank {sender} to rank {receiver}: {count:,}" for (sender, receiver), count in links.items()]
+        lines = [f"rank {sender} to rank {receiver}: {count:,}" for (sender, receiver),
+                 count in links.items()]
         print(f"\n{sum(links.values()):,} messages", *_shortened(lines), sep="\n")

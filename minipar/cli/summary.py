@@ -8,11 +8,12 @@ import sys
 import numpy as np
 
 from minipar.comm.collectives import all_gather
-from minipar.comm.counting import Counting, Tally
-from minipar.train import Trainer
+from minipar.comm.wrappers.counting import Counting, MessageTally
+from minipar.training.trainer import Trainer
 
 MIB = 1 << 20
-AXES = {"dp": ("dp",), "pp": ("pp", "tied"), "tp": ("tp",)}         # groups that send along it; tied: the two ends of a pipeline
+# groups that send along it; tied: the two ends of a pipeline
+AXES = {"dp": ("dp",), "pp": ("pp", "tied"), "tp": ("tp",)}
 
 
 def costs_per_rank(trainer: Trainer, world: Counting) -> list[str]:
@@ -23,17 +24,18 @@ def costs_per_rank(trainer: Trainer, world: Counting) -> list[str]:
     flat = trainer.flat
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     state = sum(buffer.nbytes for buffer in trainer.optimizer.state.values())
-    mine = {"weights MiB": flat.data.nbytes / MIB, "gradients MiB": flat.grad.nbytes / MIB, "optimiser MiB": state / MIB,
-            "process peak MiB": peak / MIB}
+    mine = {"weights MiB": flat.data.nbytes / MIB, "gradients MiB": flat.grad.nbytes / MIB,
+            "optimiser MiB": state / MIB, "process peak MiB": peak / MIB}
     sent = world.traffic.by("group")
     for axis, groups in AXES.items():
         if getattr(trainer.grid.layout, axis) > 1:
-            tallies = [sent.get((group,), Tally()) for group in groups]
+            tallies = [sent.get((group,), MessageTally()) for group in groups]
             mine[f"{axis} sent MiB"] = sum(tally.bytes for tally in tallies) / MIB
             mine[f"{axis} messages"] = sum(tally.messages for tally in tallies)
     rows = all_gather(world, np.array([[*mine.values()]]), label="summary")     # [ranks, columns]
     lines = ["rank  " + "  ".join(mine)]
     for rank, row in enumerate(rows):
-        cells = (f"{value:>{len(name)},.{2 * name.endswith('MiB')}f}" for name, value in zip(mine, row, strict=True))
+        cells = (f"{value:>{len(name)},.{2 * name.endswith('MiB')}f}" for name,
+                 value in zip(mine, row, strict=True))
         lines.append(f"{rank:4}  " + "  ".join(cells))
     return lines

@@ -1,8 +1,9 @@
-"""`minipar trace`: a training step under the clock. Ranks tell the time of machines of their own, however few cores there are.
+"""`minipar trace`: a training step under the clock. Ranks tell the time of machines of their own, however few
+cores there are.
 
-Into the folder go trace.json, for ui.perfetto.dev; timeline.png, the schedule as predicted and as measured; memory.png, what
-each rank held; and summary.json. Without --flops-rate a rank's time is the CPU time that it spends; with it, all is exact and
-repeatable.
+Into the folder go trace.json, for ui.perfetto.dev; timeline.png, the schedule as predicted and as measured;
+memory.png, what each rank held; and summary.json. Without --flops-rate a rank's time is the CPU time that it
+spends; with it, all is exact and repeatable.
 """
 
 from __future__ import annotations
@@ -16,26 +17,28 @@ from minipar.checkpoint.atomic import refusals_named
 from minipar.cli.files import require_folder, write_json
 from minipar.cli.options import add_config_options, given, word
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
-from minipar.comm.network import Network
 from minipar.comm.protocol import Communicator
-from minipar.comm.timeline import write_trace
+from minipar.comm.wrappers.network import Network
+from minipar.comm.wrappers.timeline import write_trace
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.text import load_text
 from minipar.data.tokenizer import make_tokenizer
 from minipar.plan.parameters import ITEMSIZE
-from minipar.schedule.simulate import Timeline
+from minipar.schedules.simulate import Timeline
 from minipar.trace.predict import bytes_per_link, overlap, predicted
-from minipar.trace.step import Trace, trace_step
+from minipar.trace.step import StepTrace, trace_step
 
 ALPHA, BETA = 1e-6, 1e-10                                           # seconds per message and per byte
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=word, default="runs/trace", metavar="DIR", help="folder of the results (default runs/trace)")
+    parser.add_argument("--out", type=word, default="runs/trace", metavar="DIR",
+                        help="folder of the results (default runs/trace)")
     group = parser.add_argument_group("clock")
     group.add_argument("--alpha", type=float, default=ALPHA, help=f"seconds per message (default {ALPHA})")
     group.add_argument("--beta", type=float, default=BETA, help=f"seconds per byte (default {BETA})")
-    group.add_argument("--flops-rate", type=float, metavar="R", help="FLOPs per second of a rank (default: its CPU time counts)")
+    group.add_argument("--flops-rate", type=float, metavar="R",
+                       help="FLOPs per second of a rank (default: its CPU time counts)")
     add_config_options(parser)
     add_layout_options(parser)
     parser.set_defaults(run=run)
@@ -53,7 +56,8 @@ def _run_on(world: Communicator, options: argparse.Namespace) -> int:
     network, layout = Network(options.alpha, options.beta), layout_of(options)
     if world.rank == 0:
         require_folder(options.out)
-    trace = trace_step(world, layout, model, train, tokenizer, tokenizer.encode(text), network, options.flops_rate)
+    trace = trace_step(world, layout, model, train, tokenizer, tokenizer.encode(text), network,
+                       options.flops_rate)
     if trace is not None:
         print(*report(Path(options.out), trace, network, message_bytes(model, train, layout)), sep="\n")
     return 0
@@ -65,19 +69,23 @@ def message_bytes(model: ModelConfig, train: TrainConfig, layout: Layout) -> int
     return tokens * model.width * ITEMSIZE[train.dtype]
 
 
-def report(folder: Path, trace: Trace, network: Network, message: int) -> list[str]:
+def report(folder: Path, trace: StepTrace, network: Network, message: int) -> list[str]:
     """The results of a trace: as files, and as lines of text. message: see `message_bytes`."""
     with refusals_named(folder):
         folder.mkdir(parents=True, exist_ok=True)
     expected, measured = predicted(trace, network, message), trace.measured
     write_trace(folder / "trace.json", trace.events)
     _draw(folder, trace, expected, measured)
-    links, shares = bytes_per_link(trace.events), [overlap(trace.events, rank) for rank in range(trace.layout.ranks)]
+    links, shares = bytes_per_link(trace.events), [overlap(trace.events, rank)
+                                                   for rank in range(trace.layout.ranks)]
     lines = [_title(trace)]
-    values: dict[str, Any] = {"overlap": shares, "memory": trace.memory, "memory_predicted": list(map(asdict, trace.ledger)),
-                              "bytes_per_link": {f"{sender} to {receiver}": n for (sender, receiver), n in links.items()}}
+    values: dict[str, Any] = {"overlap": shares, "memory": trace.memory,
+                              "memory_predicted": list(map(asdict, trace.ledger)),
+                              "bytes_per_link": {f"{sender} to {receiver}": n for (sender, receiver),
+                                                 n in links.items()}}
     for name, timeline in (("predicted", expected), ("measured", measured)):
-        values[name] = {"makespan_seconds": float(timeline.makespan), "bubble_of_total": float(timeline.bubble()),
+        values[name] = {"makespan_seconds": float(timeline.makespan),
+                        "bubble_of_total": float(timeline.bubble()),
                         "bubble_of_ideal": float(timeline.bubble("ideal")),
                         "bubble_over_spans": float(timeline.bubble(over="span"))}
         milliseconds, percent = 1e3 * float(timeline.makespan), 100 * float(timeline.bubble())
@@ -86,20 +94,22 @@ def report(folder: Path, trace: Trace, network: Network, message: int) -> list[s
     for rank, (share, held) in enumerate(zip(shares, trace.memory, strict=True)):
         sent = sum(n for (sender, _), n in links.items() if sender == rank)
         hidden = "" if share is None else f", {100 * share:.0f} % of the sending hidden behind computing"
-        lines.append(f"rank {rank}: {sum(held.values()) / 1024:,.0f} KiB at most, sent {sent / 1024:,.0f} KiB{hidden}")
+        lines.append(f"rank {rank}: {sum(held.values()) / 1024:,.0f} KiB at most, sent {sent / 1024:,.0f} "
+                     f"KiB{hidden}")
     return [*lines, f"timeline.png, memory.png, summary.json, and trace.json for ui.perfetto.dev: {folder}"]
 
 
-def _draw(folder: Path, trace: Trace, expected: Timeline, measured: Timeline) -> None:
+def _draw(folder: Path, trace: StepTrace, expected: Timeline, measured: Timeline) -> None:
     # Not at the top: matplotlib takes a second to import.
     from minipar.plots.save import save
     from minipar.plots.trace import draw_memory, draw_timelines
 
-    save(draw_timelines(expected, measured, _title(trace), trace.layout.dp * trace.layout.tp), folder / "timeline.png")
+    save(draw_timelines(expected, measured, _title(trace), trace.layout.dp * trace.layout.tp), folder
+         / "timeline.png")
     save(draw_memory(trace.memory, [memory.total for memory in trace.ledger]), folder / "memory.png")
 
 
-def _title(trace: Trace) -> str:
+def _title(trace: StepTrace) -> str:
     layout, schedule = trace.layout, trace.schedule
     return (f"dp={layout.dp} pp={layout.pp} tp={layout.tp}, {schedule.name}: {schedule.stages} stage(s), "
             f"{schedule.micro_batches} micro-batch(es)")

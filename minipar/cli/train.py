@@ -23,18 +23,18 @@ from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.cli.summary import costs_per_rank
 from minipar.cli.trace import ALPHA, BETA, message_bytes, report
 from minipar.comm.collectives import all_reduce
-from minipar.comm.counting import Counting
-from minipar.comm.network import Network
 from minipar.comm.protocol import Communicator
+from minipar.comm.wrappers.counting import Counting
+from minipar.comm.wrappers.network import Network
 from minipar.config import ModelConfig, TrainConfig
 from minipar.data.text import load_text
 from minipar.data.tokenizer import make_tokenizer, tokenizer_from_dict
 from minipar.errors import CheckpointError, DataError, DivergenceError
-from minipar.generate import generate
+from minipar.inference.generate import generate
 from minipar.parallel.grid import Grid
-from minipar.runs import Run, read_metrics
 from minipar.trace.step import is_traceable, require_traceable, trace_step
-from minipar.train import Trainer
+from minipar.training.run_folder import RunFolder, read_metrics
+from minipar.training.trainer import Trainer
 
 SAMPLE = 400                                                        # tokens of generated text at the end
 
@@ -61,20 +61,23 @@ def _run_on(world: Counting, options: argparse.Namespace, interruption: Interrup
     grid = Grid(world, layout_of(options))
     if options.trace:
         require_traceable(grid.layout)                              # not after hours of training
-    with Run(options.resume or options.out, writes=world.rank == 0) as folder:
+    with RunFolder(options.resume or options.out, writes=world.rank == 0) as folder:
         trace = options.trace
         if not options.resume:
             trainer = _new(folder, options, grid)
         else:
             trainer, meta = _resumed(folder, options, grid)
-            trace = trace or bool(_agree(folder.writes and folder.asked_for_trace(), world)) and is_traceable(grid.layout)
-            if trainer.done == trainer.config.steps and _agree(folder.writes and folder.is_finished(trace), world):
+            trace = trace or bool(_agree(folder.writes and folder.asked_for_trace(),
+                                         world)) and is_traceable(grid.layout)
+            if trainer.done == trainer.config.steps and _agree(folder.writes and folder.is_finished(trace),
+                                                               world):
                 return _tell_finished(trainer, folder)
             _go_on(trainer, folder, meta, trace)
         return _train_and_tell(trainer, folder, world, trace, interruption)
 
 
-def _train_and_tell(trainer: Trainer, folder: Run, world: Counting, trace: bool, interruption: Interruption) -> int:
+def _train_and_tell(trainer: Trainer, folder: RunFolder, world: Counting, trace: bool,
+                    interruption: Interruption) -> int:
     """Train to the end, or until told to stop, and say what came of it; returns the exit status."""
     try:
         stopped = _train(trainer, folder, interruption)
@@ -86,36 +89,42 @@ def _train_and_tell(trainer: Trainer, folder: Run, world: Counting, trace: bool,
         _draw(folder)
         if stopped:
             name, run = signal.Signals(stopped).name, shlex.quote(str(folder.folder))
-            print(f"minipar train: stopped by {name} after step {trainer.done} of {trainer.config.steps}, saved; "
+            print(f"minipar train: stopped by {name} after step {trainer.done} of {trainer.config.steps}, "
+                  "saved; "
                   f"go on with: minipar train --resume {run}", file=sys.stderr)
         else:
             print(*folder.summarise(_summary(trainer, folder, costs, traced)), sep="\n")
     return 128 + stopped if stopped else 0
 
 
-def _tell_finished(trainer: Trainer, folder: Run) -> int:
+def _tell_finished(trainer: Trainer, folder: RunFolder) -> int:
     """A run that is finished is no mistake: show its summary, and say how to train it further."""
     if folder.writes:
         steps, run = trainer.config.steps, shlex.quote(str(folder.folder))
         print(folder.summary.read_text(encoding="utf-8", errors="replace"), end="")
-        print(f"minipar train: {run} is finished, all {steps} steps; for more: minipar train --resume {run} --steps {2 * steps}",
-              file=sys.stderr)
+        print(f"minipar train: {run} is finished, all {steps} steps; for more: minipar train --resume {run} "
+              f"--steps {2 * steps}", file=sys.stderr)
     return 0
 
 
-def _go_on(trainer: Trainer, folder: Run, meta: dict[str, Any], trace: bool) -> None:
-    """Open the folder of a run that goes on, or that only lacks what comes after its last step. All ranks call it."""
+def _go_on(trainer: Trainer, folder: RunFolder, meta: dict[str, Any], trace: bool) -> None:
+    """Open the folder of a run that goes on, or that only lacks what comes after its last step. All ranks
+    call it.
+    """
     loss, last = meta.get("loss"), trainer.done - 1
     changed = (meta["model"], meta["train"]) != (asdict(trainer.model), asdict(trainer.config))
-    folder.go_on(_asked(trainer, trace), trainer.done, (lambda: folder.save(trainer, loss)) if changed else None)
-    if trainer.done == trainer.config.steps and loss is None:       # it was stopped there, when there were to be more steps
+    folder.go_on(_asked(trainer, trace), trainer.done, (lambda: folder.save(trainer, loss)) if changed
+                 else None)
+    # it was stopped there, when there were to be more steps
+    if trainer.done == trainer.config.steps and loss is None:
         loss = trainer.validate()
-        if folder.writes and not any("validation" in line and line["step"] == last for line in read_metrics(folder.metrics)):
+        if folder.writes and not any("validation" in line and line["step"] == last
+                                     for line in read_metrics(folder.metrics)):
             folder.log(step=last, validation=loss)
         folder.save(trainer, loss)
 
 
-def _draw(folder: Run) -> None:
+def _draw(folder: RunFolder) -> None:
     # Not at the top: matplotlib takes a second to import.
     from minipar.plots.loss import draw_loss
     from minipar.plots.save import save
@@ -123,16 +132,18 @@ def _draw(folder: Run) -> None:
     save(draw_loss(read_metrics(folder.metrics)), folder.folder / "loss.png")
 
 
-def _traced(trainer: Trainer, folder: Run, world: Communicator) -> list[str]:
+def _traced(trainer: Trainer, folder: RunFolder, world: Communicator) -> list[str]:
     """What the trace of a step says, on rank 0. All ranks call it."""
     layout, network = trainer.grid.layout, Network(ALPHA, BETA)
-    trace = trace_step(world, layout, trainer.model, trainer.config, trainer.tokenizer, trainer.tokens, network)
+    trace = trace_step(world, layout, trainer.model, trainer.config, trainer.tokenizer, trainer.tokens,
+                       network)
     if trace is None:
         return []
-    return report(folder.folder / "trace", trace, network, message_bytes(trainer.model, trainer.config, layout))
+    return report(folder.folder / "trace", trace, network,
+                  message_bytes(trainer.model, trainer.config, layout))
 
 
-def _new(folder: Run, options: argparse.Namespace, grid: Grid) -> Trainer:
+def _new(folder: RunFolder, options: argparse.Namespace, grid: Grid) -> Trainer:
     train = TrainConfig(**given(options, TrainConfig))
     text = load_text(train.data or None)
     tokenizer = make_tokenizer(train.tokenizer, text)
@@ -140,11 +151,11 @@ def _new(folder: Run, options: argparse.Namespace, grid: Grid) -> Trainer:
     trainer = Trainer(model, train, tokenizer, tokenizer.encode(text), grid)
     _require_same(trainer)
     folder.create(_asked(trainer, options.trace))
-    folder.save(trainer)                                            # from here on there is always one to go on from
+    folder.save(trainer)  # from here on there is always one to go on from
     return trainer
 
 
-def _resumed(folder: Run, options: argparse.Namespace, grid: Grid) -> tuple[Trainer, dict[str, Any]]:
+def _resumed(folder: RunFolder, options: argparse.Namespace, grid: Grid) -> tuple[Trainer, dict[str, Any]]:
     """The trainer as its last checkpoint has it, and the metadata of that."""
     folder.claim()
     path, arrays, meta = folder.latest(grid.world)
@@ -152,7 +163,8 @@ def _resumed(folder: Run, options: argparse.Namespace, grid: Grid) -> tuple[Trai
     train = TrainConfig(**{**meta["train"], **given(options, TrainConfig)})
     tokenizer = tokenizer_from_dict(meta["tokenizer"])
     if train.tokenizer != meta["train"]["tokenizer"]:
-        raise CheckpointError(f"{path} was trained with the {meta['train']['tokenizer']} tokenizer; leave --tokenizer out")
+        raise CheckpointError(f"{path} was trained with the {meta['train']['tokenizer']} tokenizer; leave "
+                              "--tokenizer out")
     text = load_text(train.data or None)
     try:
         tokens = tokenizer.encode(text)
@@ -162,7 +174,8 @@ def _resumed(folder: Run, options: argparse.Namespace, grid: Grid) -> tuple[Trai
     trainer.restore(arrays, meta, path)
     _require_same(trainer)
     if trainer.done > train.steps:
-        raise CheckpointError(f"{path} has done {trainer.done} steps, more than {train.steps}; give more with --steps")
+        raise CheckpointError(f"{path} has done {trainer.done} steps, more than {train.steps}; give more "
+                              "with --steps")
     return trainer, meta
 
 
@@ -174,21 +187,25 @@ def _require_same(trainer: Trainer) -> None:
     config = replace(trainer.config, data="")                       # a path may be another one on each host
     known = repr((trainer.model, config, trainer.grid.layout, trainer.text, trainer.done))
     world = trainer.grid.world
-    alike = world.split(int.from_bytes(hashlib.blake2b(known.encode(), digest_size=7).digest(), "big"), label="same training")
+    alike = world.split(int.from_bytes(hashlib.blake2b(known.encode(), digest_size=7).digest(), "big"),
+                        label="same training")
     assert alike is not None, "every rank has a color"
     if alike.size < world.size:
-        raise DataError(f"only {alike.size} of {world.size} ranks agree with rank {world.rank} on text, options and step; "
+        raise DataError(f"only {alike.size} of {world.size} ranks agree with rank {world.rank} on text, "
+                        "options and step; "
                         f"start all ranks alike, with the same text on every host")
 
 
 def _asked(trainer: Trainer, trace: bool) -> dict[str, Any]:
     """What was asked for, as config.json tells it."""
-    return {"model": asdict(trainer.model), "train": asdict(trainer.config), "layout": asdict(trainer.grid.layout),
-            "trace": bool(trace)}
+    return {"model": asdict(trainer.model), "train": asdict(trainer.config),
+            "layout": asdict(trainer.grid.layout), "trace": bool(trace)}
 
 
-def _train(trainer: Trainer, folder: Run, interruption: Interruption) -> int:
-    """Steps until the last one, with metrics, validations and checkpoints; returns the signal that stopped it, or 0."""
+def _train(trainer: Trainer, folder: RunFolder, interruption: Interruption) -> int:
+    """Steps until the last one, with metrics, validations and checkpoints; returns the signal that stopped
+    it, or 0.
+    """
     config, shown, saved, stopped = trainer.config, "", trainer.done, 0
     with tqdm(total=config.steps, initial=trainer.done, unit="step", dynamic_ncols=True, desc="training",
               disable=not folder.writes) as bar:
@@ -197,7 +214,8 @@ def _train(trainer: Trainer, folder: Run, interruption: Interruption) -> int:
             if stopped:
                 break
             step = trainer.step()
-            scaled = {"loss_scale": step.scale, "skipped": step.skipped} if config.precision == "float16" else {}
+            scaled = {"loss_scale": step.scale,
+                      "skipped": step.skipped} if config.precision == "float16" else {}
             folder.log(step=step.step, loss=step.loss, norm=None if step.skipped else step.norm, lr=step.lr,
                        seconds=round(step.seconds, 6), **scaled)
             last = trainer.done == config.steps
@@ -209,9 +227,10 @@ def _train(trainer: Trainer, folder: Run, interruption: Interruption) -> int:
             if last or trainer.done % config.save_every == 0:
                 folder.save(trainer, validation)
                 saved = trainer.done
-            bar.set_postfix_str(f"loss {step.loss:.3f}{shown}, {step.tokens / step.seconds:,.0f} tokens/s", refresh=False)
+            bar.set_postfix_str(f"loss {step.loss:.3f}{shown}, {step.tokens / step.seconds:,.0f} tokens/s",
+                                refresh=False)
             bar.update()
-    if trainer.done != saved:                                       # after the loop: no moment to interrupt in is missed
+    if trainer.done != saved:  # after the loop: no moment to interrupt in is missed
         folder.save(trainer)
     return stopped
 
@@ -221,7 +240,7 @@ def _agree(number: int, world: Communicator) -> int:
     return all_reduce(world, np.array([number]), "max", label="signal").item()
 
 
-def _summary(trainer: Trainer, folder: Run, costs: list[str], traced: list[str]) -> list[str]:
+def _summary(trainer: Trainer, folder: RunFolder, costs: list[str], traced: list[str]) -> list[str]:
     """One page about a run that is done."""
     model, tokenizer = folder.model()
     parameters = sum(p.size for p in model.parameters())
@@ -229,7 +248,7 @@ def _summary(trainer: Trainer, folder: Run, costs: list[str], traced: list[str])
     start = tokenizer.decode([int(trainer.batches.get(0)[0][0, 0])])
     tokens = generate(model, tokenizer.encode(start).tolist(), temperature=0.8, seed=trainer.config.seed)
     sample = start + tokenizer.decode(list(itertools.islice(tokens, SAMPLE)))
-    return [f"{parameters:,} parameters, {trainer.done} steps, validation loss {validation[-1]:.4f} nats per token",
-            *(costs if trainer.grid.world.size > 1 else []), *traced,
+    return [f"{parameters:,} parameters, {trainer.done} steps, validation loss {validation[-1]:.4f} nats per "
+            "token", *(costs if trainer.grid.world.size > 1 else []), *traced,
             f"summary, pictures, metrics and checkpoints: {folder.folder}",
             f"a sample:\n{'-' * 72}\n{sample}\n{'-' * 72}"]

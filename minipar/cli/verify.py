@@ -1,4 +1,6 @@
-"""`minipar verify`: is training on this layout the same as on one process? Every gradient and weight, element by element."""
+"""`minipar prove`: is training on this layout the same as on one process? Every gradient and weight, element
+by element.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,11 @@ from minipar.comm.protocol import Communicator
 from minipar.config import ModelConfig, TrainConfig
 from minipar.errors import ConfigError
 from minipar.plan.stages import stages_of
-from minipar.verify import Case, Report, run_alone, uneven_case, verify
-from minipar.verify.bits import ALWAYS, OF_THE_NORM, SGD
-from minipar.verify.case import ALGORITHMS
-from minipar.verify.findings import Finding
-from minipar.verify.mutants import MUTANTS
+from minipar.proof import Case, VerificationReport, prove, run_alone, uneven_case
+from minipar.proof.bits import ALWAYS, OF_THE_NORM, SGD
+from minipar.proof.case import ALGORITHMS
+from minipar.proof.findings import Finding
+from minipar.proof.mutants import MUTANTS
 
 STEPS = {flag: TRAIN[flag] for flag in ("--batch", "--micro-batches", "--recompute", "--dtype", "--seed")}
 MEANING = {
@@ -55,14 +57,17 @@ MEANING = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_layout_options(parser)
-    add_table(parser, "model (default: small, with sizes that do not divide)", {**VOCABULARY, **MODEL}, ModelConfig, notes=False)
+    add_table(parser, "model (default: small, with sizes that do not divide)", {**VOCABULARY, **MODEL},
+              ModelConfig, notes=False)
     add_table(parser, "training", STEPS, TrainConfig, notes=False)
-    parser.add_argument("--serial", action="store_true", help="hold it against the same micro-batches one after the other, not the "
+    parser.add_argument("--serial", action="store_true",
+                        help="hold it against the same micro-batches one after the other, not the "
                         "batch in one piece: of a pipeline with --no-tied, all of SGD in bits")
     parser.add_argument("--json", type=word, metavar="FILE", help="write all findings to this file")
     parser.add_argument("--algorithm", default="auto", metavar="NAME",
                         help=f"of every all-reduce in the steps: {', '.join(ALGORITHMS)}")
-    parser.add_argument("--mutant", metavar="NAME", help="plant this bug first (minipar mutants lists them), to see it found")
+    parser.add_argument("--mutant", metavar="NAME",
+                        help="plant this bug first (minipar mutants lists them), to see it found")
     parser.set_defaults(run=run)
 
 
@@ -73,12 +78,13 @@ def run(options: argparse.Namespace) -> int:
     names = {field.name for config in (ModelConfig, TrainConfig) for field in fields(config)}
     if options.json and (options.world is None or options.world.rank == 0):
         require_file(options.json)
-    case = uneven_case(layout_of(options), **{name: value for name, value in vars(options).items() if name in names})
+    case = uneven_case(layout_of(options), **{name: value for name, value in vars(options).items()
+                                              if name in names})
     case = replace(case, serial=options.serial, algorithm=options.algorithm)
     reference = run_alone(case)                                     # before the mutant is planted
 
     def on_rank(world: Communicator) -> int:
-        report = verify(world, case, reference)
+        report = prove(world, case, reference)
         if world.rank == 0:
             print("\n".join(lines(report)))
             if options.json:
@@ -89,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
         return on_ranks(options, on_rank)
 
 
-def lines(report: Report) -> list[str]:
+def lines(report: VerificationReport) -> list[str]:
     """The report as a table, what explains a failure, and the verdict."""
     said = [_title(report.case), "",
             f"{'check':16}{'what':45}{'largest':>10}{'relative':>10}{'control':>10}  {'bits':6}  worst place"]
@@ -108,24 +114,29 @@ def lines(report: Report) -> list[str]:
 
 def _title(case: Case) -> str:
     model, train = case.model, case.train
-    return (f"{_layout(case)}: {case.layout.ranks} rank(s), {train.dtype}; vocabulary {model.vocabulary}, context {model.context}, "
+    return (f"{_layout(case)}: {case.layout.ranks} rank(s), {train.dtype}; vocabulary {model.vocabulary}, "
+            f"context {model.context}, "
             f"{model.layers} layer(s), width {model.width}, {model.heads} heads, hidden {model.mlp_width}, "
             f"{'tied' if model.tied else 'untied'}, dropout {model.dropout:g}; batch {train.batch} in "
             f"{train.micro_batches} micro-batch(es)")
 
 
-def _coverage(report: Report) -> list[str]:
+def _coverage(report: VerificationReport) -> list[str]:
     """What the steps went through, and what this proof does not look at."""
-    took = "; ".join(f"{operation} by {', '.join(names)}" for operation, names in report.algorithms.items()) or "no collective"
-    return [f"took: {took} (--algorithm takes another all-reduce); {report.recomputed} ops computed again",
-            "control: what one last bit of noise in the first weights changes in one process; 64 times that is allowed, at least "
-            f"{report.tolerance:.2g}",
-            "not covered: other sizes and options than these, more than 3 steps, files, MPI's own collectives"]
+    took = "; ".join(f"{operation} by {', '.join(names)}" for operation,
+                     names in report.algorithms.items()) or "no collective"
+    return [
+        f"took: {took} (--algorithm takes another all-reduce); {report.recomputed} ops computed again",
+        "control: what one last bit of noise in the first weights changes in one process; 64 times that is "
+        "allowed, at least "
+        f"{report.tolerance:.2g}",
+        "not covered: other sizes and options than these, more than 3 steps, files, MPI's own collectives",
+    ]
 
 
 def _layout(case: Case) -> str:
     layout = case.layout
-    stages = len(stages_of(case.model, layout).homes)
+    stages = len(stages_of(case.model, layout).stage_to_rank)
     pipeline = f", {layout.pipeline} of {stages} stages" if stages > 1 else ""
     return (f"dp={layout.dp} pp={layout.pp} tp={layout.tp}{' sequence parallel' * layout.sequence_parallel}, "
             f"gradients {layout.gradients}{pipeline}")
@@ -133,11 +144,13 @@ def _layout(case: Case) -> str:
 
 def _row(finding: Finding) -> str:
     bits = "equal" if finding.bits else "differ"
-    return (f"{finding.item:16}{MEANING[finding.item]:45}{finding.absolute:>10.1e}{finding.relative:>10.1e}"
-            f"{finding.noise:>10.1e}  {bits:6}  {'' if finding.proven else 'WRONG: '}{finding.place}").rstrip()
+    return (
+        f"{finding.item:16}{MEANING[finding.item]:45}{finding.absolute:>10.1e}{finding.relative:>10.1e}"
+        f"{finding.noise:>10.1e}  {bits:6}  {'' if finding.proven else 'WRONG: '}{finding.place}"
+    ).rstrip()
 
 
-def _verdict(report: Report) -> str:
+def _verdict(report: VerificationReport) -> str:
     if not report.proven:
         return f"NOT PROVEN: {len(report.lights)} checks fail, the first of them: {report.lights[0]}"
     bound = f"every element within {report.tolerance:.2g} of the largest of its array"
@@ -146,4 +159,6 @@ def _verdict(report: Report) -> str:
     loose = {*ALWAYS, *SGD, *OF_THE_NORM} - {*report.exact}
     if "gradients" not in loose:
         bound = f"SGD in every bit, and of its norm and of AdamW {bound}" if loose else "in every bit"
-    return f"PROVEN: {_layout(report.case)}, trains as one process does: {bound}; weights {report.fingerprint}"
+    return (
+        f"PROVEN: {_layout(report.case)}, trains as one process does: {bound}; weights {report.fingerprint}"
+    )

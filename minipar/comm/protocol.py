@@ -1,8 +1,8 @@
 """The seam: every byte between ranks passes through these few calls.
 
-An engine (threads, mpi, solo) writes `isend`, `irecv`, `wait`, `test`, `subgroup` and `shared`; the blocking calls are made of
-them here, once. Collectives are functions over this class, and wrappers (counting, tracing, checking, the clock, faults) are
-Communicators that hold another Communicator (`minipar.comm.wrapper`).
+An engine (threads, mpi, solo) writes `isend`, `irecv`, `wait`, `test`, `subgroup` and `shared`; the blocking
+calls are made of them here, once. Collectives are functions over this class, and wrappers (counting, tracing,
+checking, the clock, faults) are Communicators that hold another Communicator (`minipar.comm.wrappers.base`).
 
 The rules of the seam:
 * Arrays are C-contiguous NumPy arrays of one of the DTYPES; anything else raises CommError.
@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from minipar.arrays import no_array
-from minipar.comm.caller import CallSite, this_call
+from minipar.comm.diagnostics.call_site import CallSite, this_call
 from minipar.errors import CommError
 
 # What may travel. A dtype's place in the list is its code on the wire, so the list only ever grows at its end.
@@ -34,7 +34,9 @@ CODES = {dtype: code for code, dtype in enumerate(DTYPES)}
 
 
 class OwnTag(int):
-    """A tag that minipar hands out itself, so that no message of a program is taken for one of a collective."""
+    """A tag that minipar hands out itself, so that no message of a program is taken for one of a
+    collective.
+    """
 
 
 # Programs use tags 0 to TAGS - 1. The tags from there to 2 * TAGS - 1 are ours.
@@ -45,7 +47,9 @@ CHECK_TAG, FINISH_TAG = OwnTag(2 * TAGS - 2), OwnTag(2 * TAGS - 1)
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """A message on its way. `array` is the one sent or the one to fill; `handle` is the engine's own. Hashes by identity."""
+    """A message on its way. `array` is the one sent or the one to fill; `handle` is the engine's own. Hashes
+    by identity.
+    """
 
     kind: str                                                       # "send" or "recv"
     peer: int
@@ -61,18 +65,20 @@ class Communicator(ABC):
 
     rank: int
     size: int
-    name: str = "world"                                             # the `label` of the split that made the group
-    members: tuple[int, ...]                                        # the world rank of each rank of this group
-    nodes: tuple[int, ...]                                          # the node (host) of each rank of this group
-    preferred: Mapping[str, str] = {}                               # collective -> the algorithm that "auto" stands for
-    native: Any = None                                              # the MPI library's own communicator, where there is one
-    collectives: int = 0                                            # how many collectives this rank has entered
+    name: str = "world"  # the `label` of the split that made the group
+    members: tuple[int, ...]  # the world rank of each rank of this group
+    nodes: tuple[int, ...]  # the node (host) of each rank of this group
+    preferred: Mapping[str, str] = {}  # collective -> the algorithm that "auto" stands for
+    native: Any = None  # the MPI library's own communicator, where there is one
+    collectives: int = 0  # how many collectives this rank has entered
     checked: bool = False                                           # whether `overflowed` says anything
-    staging: Any = None                                             # shared memory that the collectives keep for the next call
+    staging: Any = None  # shared memory that the collectives keep for the next call
 
     @abstractmethod
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
-        """Start to send `array` to rank `dest`. Raises CommError for an array that cannot travel or a rank that is not there."""
+        """Start to send `array` to rank `dest`. Raises CommError for an array that cannot travel or a rank
+        that is not there.
+        """
 
     @abstractmethod
     def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
@@ -80,7 +86,9 @@ class Communicator(ABC):
 
     @abstractmethod
     def wait(self, request: Request) -> np.ndarray:
-        """Return the request's array once it is done. Raises CommError where the message does not fit or can never come."""
+        """Return the request's array once it is done. Raises CommError where the message does not fit or can
+        never come.
+        """
 
     @abstractmethod
     def test(self, request: Request) -> bool:
@@ -88,11 +96,14 @@ class Communicator(ABC):
 
     @abstractmethod
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
-        """The group of these ranks in this order. All ranks of this group call it, each with its own group's list, or []."""
+        """The group of these ranks in this order. All ranks of this group call it, each with its own group's
+        list, or [].
+        """
 
     @abstractmethod
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
-        """One block of memory, uint8 [nbytes], zeroed, that every rank of this group reads and writes. All ranks call it.
+        """One block of memory, uint8 [nbytes], zeroed, that every rank of this group reads and writes. All
+        ranks call it.
 
         Raises CommError where the group spans several nodes.
         """
@@ -114,7 +125,9 @@ class Communicator(ABC):
         return out
 
     def barrier(self, *, label: str | None = None) -> None:
-        """No rank leaves before every rank has entered: ceil(log2(size)) rounds (dissemination; Hensgen, Finkel, Manber 1988)."""
+        """No rank leaves before every rank has entered: ceil(log2(size)) rounds (dissemination; Hensgen,
+        Finkel, Manber 1988).
+        """
         tag = self.entering("barrier", None, None, label=label)
         nothing, ignored = np.empty(0, np.int64), np.empty(0, np.int64)
         distance = 1
@@ -126,22 +139,26 @@ class Communicator(ABC):
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
                  *, label: str | None = None, root: int | None = None,
                  algorithm: str | None = None, counts: Sequence[int] | None = None) -> int:
-        """Each collective calls this once, first, on every rank of the group; returns the tag for the messages of this call.
+        """Each collective calls this once, first, on every rank of the group; returns the tag for the
+        messages of this call.
 
-        `op` names what must agree ("all_reduce sum"), and so must `label`, `root`, `algorithm` and `counts` (each rank's rows);
-        `shape` and `dtype` are of the array whose element count all ranks share. None stands for what need not agree. Here it
-        only counts, so that each call has its own tag and two can be under way at once; Checking compares what the ranks say and
-        raises CommError if they differ.
+        `op` names what must agree ("all_reduce sum"), and so must `label`, `root`, `algorithm` and `counts`
+        (each rank's rows); `shape` and `dtype` are of the array whose element count all ranks share. None
+        stands for what need not agree. Here it only counts, so that each call has its own tag and two can be
+        under way at once; Checking compares what the ranks say and raises CommError if they differ.
         """
         self.collectives += 1
         return OwnTag(COLLECTIVE_TAGS[self.collectives % len(COLLECTIVE_TAGS)])
 
     def overflowed(self, op: str, label: str) -> None:
-        """A collective calls this where its sum of finite numbers became infinite. Checking warns; here nothing is said."""
+        """A collective calls this where its sum of finite numbers became infinite. Checking warns; here
+        nothing is said.
+        """
         return None
 
     def split(self, color: int | None, key: int = 0, *, label: str | None = None) -> Communicator | None:
-        """One new communicator per color, ranks ordered by (key, old rank); None for the ranks whose color is None.
+        """One new communicator per color, ranks ordered by (key, old rank); None for the ranks whose color is
+        None.
 
         Raises CommError for a color or key that is no whole number of 64 bits.
         """
@@ -152,12 +169,14 @@ class Communicator(ABC):
         tag = self.entering("split", None, None, label=label)
         mine = np.array([color is not None, color or 0, key], np.int64)
         table = exchange(self, mine, label=label, tag=tag)          # [size, 3]
-        alike = [rank for rank in range(self.size) if color is not None and table[rank, 0] and table[rank, 1] == color]
+        alike = [rank for rank in range(self.size) if color is not None and table[rank, 0]
+                 and table[rank, 1] == color]
         return self.subgroup(sorted(alike, key=lambda rank: (table[rank, 2], rank)), label=label)
 
 
 def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: int) -> np.ndarray:
-    """Every rank's small array, [size, *mine.shape], on every rank, in ceil(log2(size)) rounds (Bruck et al. 1997).
+    """Every rank's small array, [size, *mine.shape], on every rank, in ceil(log2(size)) rounds (Bruck et al.
+    1997).
 
     For the protocol's own agreements (split, checking), which the collectives stand on.
     """
@@ -186,9 +205,10 @@ def is_whole(number: object) -> bool:
     return isinstance(number, (int, np.integer))
 
 
-def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, label: str | None, tag: int) -> int:
+def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, label: str | None,
+                  tag: int) -> int:
     """The wire code of the array's dtype. Raises CommError, in one line, for what cannot travel."""
-    try:                                                            # once per message, so the good case comes first
+    try:  # once per message, so the good case comes first
         code, flags = CODES[array.dtype], array.flags
         if ((type(array) is np.ndarray or not no_array(array)) and flags.c_contiguous and is_whole(peer)
                 and 0 <= peer < comm.size and (flags.writeable or kind == "send")
@@ -201,7 +221,11 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, l
     elif array.dtype not in CODES:
         wrong = f"cannot carry dtype {array.dtype}; use one of {', '.join(str(dtype) for dtype in DTYPES)}"
     elif not array.flags.c_contiguous:
-        remedy = "pass np.ascontiguousarray(...)" if kind == "send" else "receive into a contiguous one and copy it there"
+        remedy = (
+            "pass np.ascontiguousarray(...)"
+            if kind == "send"
+            else "receive into a contiguous one and copy it there"
+        )
         wrong = f"got a non-contiguous array of shape {array.shape}; {remedy}"
     elif not is_whole(peer):
         wrong = f"names rank {peer!r}, which is no whole number; divide with //"
@@ -215,15 +239,21 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, l
 
 
 def no_such_rank(comm: Communicator, named: str, peer: object) -> str:
-    """What is said of a rank beyond the group. Alone in the world, the program was most likely started without mpirun."""
+    """What is said of a rank beyond the group. Alone in the world, the program was most likely started
+    without mpirun.
+    """
     if comm.size > 1 or comm.name != "world":
         return f"names {named}, but the group has ranks 0 to {comm.size - 1}"
-    ranks = max(2, peer + 1) if is_whole(peer) else 2               # type: ignore[operator]
-    return f"names {named}, but only one process is running, rank 0; start {ranks}: mpirun -n {ranks} python ..."
+    ranks = max(2, peer + 1) if is_whole(peer) else 2  # type: ignore[operator]
+    return (
+        f"names {named}, but only one process is running, rank 0; start {ranks}: mpirun -n {ranks} python ..."
+    )
 
 
 def group_name(label: str | None, members: tuple[int, ...]) -> str:
-    """The name of a new group, the same on all its members: its label, or their ranks where no label was given."""
+    """The name of a new group, the same on all its members: its label, or their ranks where no label was
+    given.
+    """
     if label is None or isinstance(label, CallSite):
         return f"ranks {', '.join(map(str, members))}"
     return label

@@ -1,7 +1,7 @@
 """The engine for one rank, without MPI and with no thread of its own: what a single-process program runs on.
 
-It is the threads engine with one rank, run by the caller: a message to oneself waits in its mailbox, and a receive that finds
-nothing there is a deadlock of one rank, reported at once.
+It is the threads engine with one rank, run by the caller: a message to oneself waits in its mailbox, and a
+receive that finds nothing there is a deadlock of one rank, reported at once.
 """
 
 from minipar.comm.protocol import Communicator

@@ -1,12 +1,14 @@
-"""Prune, fine-tune, quantise, store: the file at the end of the pipeline holds neither zeros nor wide numbers.
+"""Prune, fine-tune, quantise, store: the file at the end of the pipeline holds neither zeros nor wide
+numbers.
 
     arrays, meta = pack_sparse(model)               pruned, then quantised
     save(path, arrays, meta)                        minipar.checkpoint.archive
     ...
     unpack_sparse(GPT(config), *load(path))
 
-The order matters. Zeros are stored as one bit each, so pruning must come first, and quantisation must give zero back exactly:
-symmetric codes do. Then each weight costs 1 bit, and `bits` more if it stays (000 3.2.2, Han et al. 2016 "Deep compression").
+The order matters. Zeros are stored as one bit each, so pruning must come first, and quantisation must give
+zero back exactly: symmetric codes do. Then each weight costs 1 bit, and `bits` more if it stays (000 3.2.2,
+Han et al. 2016 "Deep compression").
 """
 
 from __future__ import annotations
@@ -24,10 +26,11 @@ from minipar.nn import Module
 
 
 def pack_sparse(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(arrays, meta) of a quantised model, or of a rank's share, as quantize.pack_model has them, but zeros as one bit each.
+    """(arrays, meta) of a quantised model, or of a rank's share, as quantize.pack_model has them, but zeros
+    as one bit each.
 
-    arrays["places"]: a bit per weight; arrays["codes"]: of those weights alone that are not zero. Raises ConfigError where
-    a linear layer is not quantised, or not symmetrically.
+    arrays["places"]: a bit per weight; arrays["codes"]: of those weights alone that are not zero. Raises
+    ConfigError where a linear layer is not quantised, or not symmetrically.
     """
     arrays, meta = pack_model(model)
     places, codes = [], []
@@ -35,7 +38,8 @@ def pack_sparse(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         weight = quantized_weight(layer)
         assert weight is not None, "pack_model would have said so"
         if not weight.scheme.symmetric:
-            raise ConfigError(f"{layer.name} has a zero-point of its own per scale; quantise symmetrically to store it so")
+            raise ConfigError(f"{layer.name} has a zero-point of its own per scale; quantise symmetrically "
+                              "to store it so")
         there = weight.codes != weight.scheme.middle
         places.append(np.packbits(there))
         codes.append(pack(weight.codes[there], weight.scheme.bits))
@@ -43,11 +47,14 @@ def pack_sparse(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def unpack_sparse(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Fill a model of the same sizes with what pack_sparse took from one. Raises CheckpointError as unpack_model does."""
+    """Fill a model of the same sizes with what pack_sparse took from one. Raises CheckpointError as
+    unpack_model does.
+    """
     schemes = require_packed(model, arrays, meta, ("places", "codes"))
     sizes = [math.prod(entry["shape"]) for entry in meta["quantized"].values()]
     if (needed := sum(-(-size // 8) for size in sizes)) != arrays["places"].size:
-        raise CheckpointError(f"{sum(sizes)} weights need {needed} bytes of places, here are {arrays['places'].size}")
+        raise CheckpointError(f"{sum(sizes)} weights need {needed} bytes of places, here are "
+                              f"{arrays['places'].size}")
     whole, place, code = [], 0, 0
     for size, scheme in zip(sizes, schemes.values(), strict=True):
         there = np.unpackbits(arrays["places"][place : place + -(-size // 8)], count=size).view(bool)

@@ -1,6 +1,8 @@
-"""Numbers that several ranks have a part of: how this floor, which knows no communicator, is told to put them together.
+"""Numbers that several ranks have a part of: how this floor, which knows no communicator, is told to put them
+together.
 
-A reduction is a callable (array, op) -> the same over all ranks of tp, on every one of them; op is "max" or "sum":
+A reduction is a callable (array, op) -> the same over all ranks of tp, on every one of them; op is "max" or
+"sum":
 
     lambda array, op: all_reduce(tp, array, op, label="...")
 

@@ -1,7 +1,7 @@
 """Which tokens a step sees: a function of (seed, step), and of nothing else.
 
-Any layout draws the same global batch and takes its rows of it, so that data parallelism trains on the same data in the same
-order as one process; and a resumed run needs no more than the number of the next step.
+Any layout draws the same global batch and takes its rows of it, so that data parallelism trains on the same
+data in the same order as one process; and a resumed run needs no more than the number of the next step.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,9 @@ Batch = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def split(tokens: Tokens, fraction: float = 0.9) -> tuple[Tokens, Tokens]:
-    """Training and validation tokens: the first 90 % and the rest, by position, as nanoGPT cuts its characters."""
+    """Training and validation tokens: the first 90 % and the rest, by position, as nanoGPT cuts its
+    characters.
+    """
     cut = int(len(tokens) * fraction)
     return tokens[:cut], tokens[cut:]
 
@@ -33,7 +35,9 @@ class Batches:
         self._seed = seed
 
     def get(self, step: int) -> Batch:
-        """The global batch of this step: inputs [B, T] and targets [B, T], the inputs moved on by one token; int64."""
+        """The global batch of this step: inputs [B, T] and targets [B, T], the inputs moved on by one token;
+        int64.
+        """
         starts = stream(self._seed, "batch", step).integers(len(self._windows), size=self._batch)
         return _inputs_and_targets(self._windows[starts])
 
@@ -41,8 +45,9 @@ class Batches:
 class EvaluationBatches:
     """The same windows at every evaluation, so that losses can be compared from one to the next.
 
-    With `windows` given, that many windows spread evenly over the text; without, all: end to end, each target once (the
-    tokens that fill no last window are left out). The last batch may have fewer rows; average by tokens, not by batches.
+    With `windows` given, that many windows spread evenly over the text; without, all: end to end, each target
+    once (the tokens that fill no last window are left out). The last batch may have fewer rows; average by
+    tokens, not by batches.
     """
 
     def __init__(self, tokens: Tokens, context: int, batch: int, windows: int | None = None) -> None:
@@ -72,7 +77,8 @@ def _windows(tokens: Tokens, context: int, batch: int, what: str) -> Tokens:
     if context < 1 or batch < 1:
         raise ConfigError(f"context and batch must be at least 1; got context {context} and batch {batch}")
     if len(tokens) <= context:
-        raise DataError(f"the {what} has {len(tokens)} tokens, but a context of {context} needs {context + 1}; "
+        raise DataError(f"the {what} has {len(tokens)} tokens, but a context of {context} needs "
+                        f"{context + 1}; "
                         f"choose a shorter context or give more text")
     return sliding_window_view(tokens, context + 1)
 

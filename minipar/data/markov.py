@@ -1,12 +1,14 @@
 """A source of tokens whose best possible loss is known exactly.
 
-On real text nobody knows how low the loss can go. In a Markov chain the next token depends on the last one alone, by a
-matrix P of probabilities, so the best predictor is P itself, and its mean loss is the chain's entropy rate (Shannon 1948)
+On real text nobody knows how low the loss can go. In a Markov chain the next token depends on the last one
+alone, by a matrix P of probabilities, so the best predictor is P itself, and its mean loss is the chain's
+entropy rate (Shannon 1948)
 
     h = sum_i pi_i sum_j P_ij log(1 / P_ij)                nats per token,
 
-where pi, the stationary distribution (pi P = pi), says how often token i comes up. A model that sees at least one token of
-context can reach h; none can pass it. What the model loses above h is the distance from its predictions to P.
+where pi, the stationary distribution (pi P = pi), says how often token i comes up. A model that sees at least
+one token of context can reach h; none can pass it. What the model loses above h is the distance from its
+predictions to P.
 """
 
 from bisect import bisect
@@ -31,20 +33,23 @@ class MarkovSource:
         _check(self.transition)
         self.vocab_size = len(self.transition)
         self.stationary = _stationary(self.transition)
-        surprise = np.log(1 / np.where(self.transition > 0, self.transition, 1))          # p log 1/p -> 0 as p -> 0
+        surprise = np.log(1 / np.where(self.transition > 0, self.transition, 1))  # p log 1/p -> 0 as p -> 0
         self.entropy_rate = float(self.stationary @ (self.transition * surprise).sum(1))
 
     @classmethod
     def random(cls, vocab_size: int, seed: int, concentration: float = 0.1) -> "MarkovSource":
-        """Rows drawn from a Dirichlet distribution: the smaller the concentration, the fewer likely successors a token has."""
+        """Rows drawn from a Dirichlet distribution: the smaller the concentration, the fewer likely
+        successors a token has.
+        """
         rng = stream(seed, "markov", "transition")
         return cls(rng.dirichlet(np.full(vocab_size, concentration), size=vocab_size))
 
     def sample(self, count: int, seed: int) -> NDArray[np.int32]:
         """Tokens [count] that depend on the seed alone; the first is drawn from the stationary distribution.
 
-        All random numbers are drawn at once. What remains is one binary search per token in the row of the last one, which
-        has to wait for the last one; `bisect` on a list is the fastest way to do a single search (0.3 s for 1e6 tokens).
+        All random numbers are drawn at once. What remains is one binary search per token in the row of the
+        last one, which has to wait for the last one; `bisect` on a list is the fastest way to do a single
+        search (0.3 s for 1e6 tokens).
         """
         uniforms = stream(seed, "markov", "sample").random(count).tolist()
         rows = _cumulative(self.transition).tolist()
@@ -56,7 +61,8 @@ class MarkovSource:
         return tokens
 
     def cross_entropy(self, tokens: NDArray[np.integer]) -> float:
-        """The mean loss in nats of the perfect model, P itself, on these tokens [N]: the floor for this very sample.
+        """The mean loss in nats of the perfect model, P itself, on these tokens [N]: the floor for this very
+        sample.
 
         Infinite if the tokens hold a pair that the source never writes.
         """
@@ -70,19 +76,23 @@ def _check(transition: NDArray[np.float64]) -> None:
     sums = transition.sum(1)
     if not (transition >= 0).all() or not np.allclose(sums, 1, rtol=0, atol=1e-9):
         row = int(np.argmax((transition < 0).any(1) | ~(abs(sums - 1) <= 1e-9)))
-        raise DataError(f"each row of a transition matrix holds probabilities that sum to 1; row {row} does not")
+        raise DataError(f"each row of a transition matrix holds probabilities that sum to 1; row {row} does "
+                        "not")
 
 
 def _stationary(transition: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The solution of pi (P - 1) = 0 and sum(pi) = 1. It is unique unless the chain falls into parts that never meet."""
+    """The solution of pi (P - 1) = 0 and sum(pi) = 1. It is unique unless the chain falls into parts that
+    never meet.
+    """
     size = len(transition)
     balance = transition.T - np.eye(size)                                                 # [V, V] @ pi = 0
     if np.linalg.matrix_rank(balance) < size - 1:
-        raise DataError("the transition matrix falls into parts that never meet, so the loss has no single floor; "
+        raise DataError("the transition matrix falls into parts that never meet, so the loss has no single "
+                        "floor; "
                         "use a larger concentration")
     equations = np.vstack([balance, np.ones(size)])
     solution = np.linalg.lstsq(equations, np.eye(size + 1)[-1], rcond=None)[0]
-    return np.maximum(solution, 0) / np.maximum(solution, 0).sum()                        # rounding may leave -1e-18
+    return np.maximum(solution, 0) / np.maximum(solution, 0).sum()  # rounding may leave -1e-18
 
 
 def _cumulative(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """Where training text comes from: a file, a folder, or the documentation that every Python brings along.
 
-Bad text must be found here, before a model trains on it for an hour: each problem is one DataError that names the file.
+Bad text must be found here, before a model trains on it for an hour: each problem is one DataError that names
+the file.
 """
 
 import importlib
@@ -17,7 +18,8 @@ _HEAD = 8192                                    # git's rule: a NUL among the fi
 
 
 def load_text(path: str | os.PathLike[str] | None = None) -> str:
-    """The text of a UTF-8 file, or of all text files in a folder, joined in sorted order; by default Python's documentation.
+    """The text of a UTF-8 file, or of all text files in a folder, joined in sorted order; by default Python's
+    documentation.
 
     Characters stay as they are, line ends too; only a byte-order mark at the start of a file is dropped.
     Raises DataError if the text is missing, unreadable, binary, not UTF-8, or empty.
@@ -26,7 +28,9 @@ def load_text(path: str | os.PathLike[str] | None = None) -> str:
         return python_documentation()
     place = Path(path)
     try:
-        text = _folder_text(place) if place.is_dir() else _decode(place, read_bytes(place, LARGEST, DataError))
+        text = (
+            _folder_text(place) if place.is_dir() else _decode(place, read_bytes(place, LARGEST, DataError))
+        )
     except FileNotFoundError:
         raise DataError(f"{place} does not exist; give a UTF-8 text file or a folder of them") from None
     except OSError as error:
@@ -37,18 +41,24 @@ def load_text(path: str | os.PathLike[str] | None = None) -> str:
 
 
 def python_documentation() -> str:
-    """The language reference behind `help("if")`: about 460 kB of English, the same for all who run this version."""
+    """The language reference behind `help("if")`: about 460 kB of English, the same for all who run this
+    version.
+    """
     try:
         topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
-    except ImportError as error:                # some systems package it apart from Python
-        raise DataError("this Python comes without its documentation (pydoc_data); give a text file or folder") from error
+    except ImportError as error:  # some systems package it apart from Python
+        raise DataError(
+            "this Python comes without its documentation (pydoc_data); give a text file or folder"
+        ) from error
     return "\n".join(topics[name] for name in sorted(topics))
 
 
 def _folder_text(folder: Path) -> str:
-    """All text files below the folder. Hidden and binary ones (pictures, archives) are no text, and are left out.
+    """All text files below the folder. Hidden and binary ones (pictures, archives) are no text, and are left
+    out.
 
-    Nothing is read before it is known how many files there are, and how large: the folder may be the whole disk.
+    Nothing is read before it is known how many files there are, and how large: the folder may be the whole
+    disk.
     """
     paths, size = [], 0
     for path in _files(folder):
@@ -72,7 +82,8 @@ def _folder_text(folder: Path) -> str:
 def _files(folder: Path) -> Iterator[Path]:
     """Files by name, then what is in the folders, by name."""
     for place, folders, files in os.walk(folder, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))         # os.walk goes on into these
+        # os.walk goes on into these
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = (Path(place, name) for name in sorted(files) if not name.startswith("."))
         yield from (path for path in paths if path.is_file())
 
@@ -87,5 +98,6 @@ def _decode(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8: byte {error.start} is 0x{data[error.start]:02x} ({error.reason}); "
+        raise DataError(f"{path} is not UTF-8: byte {error.start} is 0x{data[error.start]:02x} "
+                        f"({error.reason}); "
                         f"convert it to UTF-8 first") from error

@@ -1,7 +1,8 @@
 """Text to numbers and back, the two simplest ways: one token per byte, one token per character.
 
-Neither has to be trained, and both turn any training text into tokens and back without loss. Bytes know every text there is;
-characters make shorter sequences and need only as many embeddings as the text has different ones.
+Neither has to be trained, and both turn any training text into tokens and back without loss. Bytes know every
+text there is; characters make shorter sequences and need only as many embeddings as the text has different
+ones.
 """
 
 from typing import Any, Protocol
@@ -19,7 +20,9 @@ class Tokenizer(Protocol):
     def vocab_size(self) -> int: ...
 
     def encode(self, text: str) -> NDArray[np.int32]:
-        """Tokens [N], each in 0 .. vocab_size - 1. Raises DataError, which names the character that has no token."""
+        """Tokens [N], each in 0 .. vocab_size - 1. Raises DataError, which names the character that has no
+        token.
+        """
 
     def decode(self, tokens: ArrayLike) -> str:
         """The text of tokens [N], any integer dtype. Raises DataError for a token outside the vocabulary."""
@@ -29,14 +32,16 @@ class Tokenizer(Protocol):
 
 
 class ByteTokenizer:
-    """The 256 bytes of UTF-8. A model may write bytes that are no UTF-8; `decode` shows the replacement character for those."""
+    """The 256 bytes of UTF-8. A model may write bytes that are no UTF-8; `decode` shows the replacement
+    character for those.
+    """
 
     vocab_size = 256
 
     def encode(self, text: str) -> NDArray[np.int32]:
         try:
             data = text.encode("utf-8")
-        except UnicodeEncodeError as error:     # half of a surrogate pair, as from a prompt in another encoding
+        except UnicodeEncodeError as error:  # half of a surrogate pair, as from a prompt in another encoding
             raise _unknown(text, error.start, "it is no UTF-8") from error
         return np.frombuffer(data, np.uint8).astype(np.int32)
 
@@ -48,16 +53,19 @@ class ByteTokenizer:
 
 
 class CharTokenizer:
-    """One token per character of the training text, numbered in the order of their code points (as nanoGPT does)."""
+    """One token per character of the training text, numbered in the order of their code points (as nanoGPT
+    does).
+    """
 
     def __init__(self, characters: str) -> None:
         """characters: each character once, in the order of their tokens."""
         if not characters or len(set(characters)) != len(characters):
-            raise DataError(f"a character tokenizer needs each character exactly once; got {characters[:40]!r}")
+            raise DataError("a character tokenizer needs each character exactly once; got "
+                            f"{characters[:40]!r}")
         self.characters = characters
         self.vocab_size = len(characters)
-        self._points = _code_points(characters)                                           # token -> code point
-        self._tokens = np.full(self._points.max() + 1, -1, np.int32)                      # code point -> token, or -1
+        self._points = _code_points(characters)  # token -> code point
+        self._tokens = np.full(self._points.max() + 1, -1, np.int32)  # code point -> token, or -1
         self._tokens[self._points] = np.arange(self.vocab_size)
 
     @classmethod
@@ -69,7 +77,8 @@ class CharTokenizer:
         known = points < len(self._tokens)
         tokens = np.where(known, self._tokens[np.where(known, points, 0)], np.int32(-1))
         if (unknown := np.flatnonzero(tokens < 0)).size:
-            raise _unknown(text, int(unknown[0]), f"it is not among the {self.vocab_size} of the training text")
+            raise _unknown(text, int(unknown[0]),
+                           f"it is not among the {self.vocab_size} of the training text")
         return tokens
 
     def decode(self, tokens: ArrayLike) -> str:

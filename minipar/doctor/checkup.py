@@ -14,13 +14,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from minipar import __version__
-from minipar.comm.launch import BLAS_THREADS, Launcher, find_launcher, launch_command, launcher_folders, rank_environment
-from minipar.comm.waiting import cores
-from minipar.doctor.findings import Finding
+from minipar.comm.backoff import cores
+from minipar.doctor.findings import HealthFinding
 from minipar.doctor.remedies import CHOICES, OTHER_MPI, PIP, START_OVER, import_failure, job_failure
+from minipar.launcher.launch import (
+    BLAS_THREADS,
+    Launcher,
+    find_launcher,
+    launch_command,
+    launcher_folders,
+    rank_environment,
+)
 from minipar.plan.collective_times import Links, ring_all_reduce, tree_all_reduce
 
-Line = Callable[[int, list[str]], list[str]]                        # ranks and command -> the line that starts them
+CommandLine = Callable[[int, list[str]], list[str]]  # ranks and command -> the line that starts them
 LIMIT = 60.0                                                        # seconds for one job
 RACERS = 4                                                          # ranks in the race of ring against tree
 # In a process of its own, because a wrong library may end it, and because importing MPI starts MPI.
@@ -44,48 +51,56 @@ class Machine:
         return cls(environ, launcher_folders(environ), cores())
 
 
-def check_up(machine: Machine) -> Iterator[Finding]:
+def check_up(machine: Machine) -> Iterator[HealthFinding]:
     """The findings one by one, as they come. A check that needs what is broken is left out."""
     versions = f"minipar {__version__}, numpy {np.__version__}"
-    yield Finding("Python", "ok", f"{platform.python_version()} at {sys.executable}, {versions}")
+    yield HealthFinding("Python", "ok", f"{platform.python_version()} at {sys.executable}, {versions}")
     yield blas(machine)
     library = find_library(machine)
     yield library
     launcher = find_launcher(machine.folders)
     if launcher is None:
-        yield Finding("launcher", "broken", "no mpiexec or mpirun beside this Python or on the PATH", f"{PIP} install mpich")
+        yield HealthFinding("launcher", "broken", "no mpiexec or mpirun beside this Python or on the PATH",
+                            f"{PIP} install mpich")
     elif library.status == "broken" or fits(launcher, library):
-        yield Finding("launcher", "ok", f"{launcher.path}, {launcher.kind}")
+        yield HealthFinding("launcher", "ok", f"{launcher.path}, {launcher.kind}")
     else:
-        yield Finding("launcher", "broken", f"{launcher.path} is {launcher.kind}'s: {OTHER_MPI}", mend_mismatch(machine))
+        yield HealthFinding("launcher", "broken", f"{launcher.path} is {launcher.kind}'s: {OTHER_MPI}",
+                            mend_mismatch(machine))
     if launcher is not None and library.status != "broken":
         yield from check_jobs(machine, launcher)
 
 
-def fits(launcher: Launcher, library: Finding) -> bool:
+def fits(launcher: Launcher, library: HealthFinding) -> bool:
     """Whether they belong to one family. All but Open MPI descend from MPICH."""
     return launcher.kind == "unknown" or (launcher.kind == "Open MPI") == ("Open MPI" in library.text)
 
 
-def blas(machine: Machine) -> Finding:
+def blas(machine: Machine) -> HealthFinding:
     """Whether ranks that all start their BLAS threads would fight for the cores."""
     name = np.show_config(mode="dicts")["Build Dependencies"]["blas"].get("name", "unknown")
-    chosen = next((machine.environ[variable] for variable in BLAS_THREADS if machine.environ.get(variable, "").isdigit()), None)
+    chosen = next((machine.environ[variable] for variable in BLAS_THREADS
+                   if machine.environ.get(variable, "").isdigit()), None)
     threads = int(chosen) if chosen else machine.cores
-    text = f"{machine.cores} cores, BLAS is {name}, {threads} BLAS thread{'s' * (threads > 1)} in each process"
+    text = (
+        f"{machine.cores} cores, BLAS is {name}, {threads} BLAS thread{'s' * (threads > 1)} in each process"
+    )
     if threads == 1 or 2 * threads <= machine.cores:
-        return Finding("cores", "ok", text)
-    return Finding("cores", "note", f"{text}: two ranks under a plain mpirun would run {2 * threads} threads",
-                   "minipar launch -n 2 COMMAND, or export " + " ".join(f"{variable}=1" for variable in BLAS_THREADS[:3]))
+        return HealthFinding("cores", "ok", text)
+    return HealthFinding("cores", "note",
+                         f"{text}: two ranks under a plain mpirun would run {2 * threads} threads",
+                   "minipar launch -n 2 COMMAND, or export "
+                         + " ".join(f"{variable}=1" for variable in BLAS_THREADS[:3]))
 
 
-def find_library(machine: Machine) -> Finding:
+def find_library(machine: Machine) -> HealthFinding:
     """Which MPI library mpi4py loads."""
-    probe = subprocess.run([sys.executable, "-c", _PROBE], env=dict(machine.environ), capture_output=True, text=True)
+    probe = subprocess.run([sys.executable, "-c", _PROBE], env=dict(machine.environ), capture_output=True,
+                           text=True)
     if probe.returncode:
         return import_failure(probe.stderr, machine.environ)
     version, vendor, release = json.loads(probe.stdout)
-    return Finding("mpi4py", "ok", f"{version}, on {vendor} {release}")
+    return HealthFinding("mpi4py", "ok", f"{version}, on {vendor} {release}")
 
 
 def mend_mismatch(machine: Machine) -> str:
@@ -93,7 +108,7 @@ def mend_mismatch(machine: Machine) -> str:
     return f"unset {' '.join(chosen)}" if chosen else START_OVER
 
 
-def check_jobs(machine: Machine, launcher: Launcher) -> Iterator[Finding]:
+def check_jobs(machine: Machine, launcher: Launcher) -> Iterator[HealthFinding]:
     """Starts ranks: as people type it, then as `minipar launch` does; the latter must work."""
     def plain(ranks: int, command: list[str]) -> list[str]:
         return [launcher.path, "-n", str(ranks), *command]
@@ -103,60 +118,74 @@ def check_jobs(machine: Machine, launcher: Launcher) -> Iterator[Finding]:
 
     mended = run_job(machine, "minipar launch", ours, 2, "links") if launcher.kind != "unknown" else None
     typed = run_job(machine, "mpirun", plain, machine.cores + 1, "hello")
-    if isinstance(typed, Finding):
-        yield typed if mended is None or isinstance(mended, Finding) else Finding("mpirun", "note", typed.text, typed.remedy)
+    if isinstance(typed, HealthFinding):
+        yield (
+            typed
+            if mended is None or isinstance(mended, HealthFinding)
+            else HealthFinding("mpirun", "note", typed.text, typed.remedy)
+        )
     else:
-        yield Finding("mpirun", "ok", f"a plain mpirun starts {machine.cores + 1} ranks on {machine.cores} cores")
-    if isinstance(mended, Finding):
+        yield HealthFinding("mpirun", "ok",
+                            f"a plain mpirun starts {machine.cores + 1} ranks on {machine.cores} cores")
+    if isinstance(mended, HealthFinding):
         yield mended
     elif mended is not None:
-        yield Finding("minipar launch", "ok", "2 ranks exchange messages")
+        yield HealthFinding("minipar launch", "ok", "2 ranks exchange messages")
         yield from tell_links(mended)
         yield from check_crossing(machine, ours, mended)
 
 
-def run_job(machine: Machine, name: str, line: Line, ranks: int, task: str) -> Finding | dict:
+def run_job(machine: Machine, name: str, line: CommandLine, ranks: int, task: str) -> HealthFinding | dict:
     """What rank 0 of the job printed, or what went wrong with it."""
     command = line(ranks, [sys.executable, "-m", "minipar.doctor.smoke", task])
-    job = subprocess.Popen(command, env=rank_environment(machine.environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE, text=True, start_new_session=True)
+    job = subprocess.Popen(command, env=rank_environment(machine.environ), stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         out, err = job.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
         os.killpg(job.pid, signal.SIGKILL)
         job.communicate()
-        return Finding(name, "broken", f"a job of {ranks} ranks did not end within {LIMIT:g} s", " ".join(command))
+        return HealthFinding(name, "broken", f"a job of {ranks} ranks did not end within {LIMIT:g} s",
+                             " ".join(command))
     answers = [json.loads(row) for row in out.splitlines() if row.startswith('{"size"')]
     if any(answer["size"] != ranks for answer in answers):
-        return Finding(name, "broken", OTHER_MPI, mend_mismatch(machine))
+        return HealthFinding(name, "broken", OTHER_MPI, mend_mismatch(machine))
     if job.returncode or not answers:
         return job_failure(name, err + out, ranks)
     return answers[0]
 
 
-def tell_links(links: dict) -> Iterator[Finding]:
-    yield Finding("links", "ok", f"alpha {links['alpha'] * 1e6:.2f} us per message, beta {links['beta'] * 1e9:.3f} ns per byte "
+def tell_links(links: dict) -> Iterator[HealthFinding]:
+    yield HealthFinding("links", "ok",
+                        f"alpha {links['alpha'] * 1e6:.2f} us per message, beta {links['beta'] * 1e9:.3f} ns "
+                        "per byte "
                   f"({1e-9 / links['beta']:.1f} GB/s), between two ranks on this machine")
 
 
-def check_crossing(machine: Machine, line: Line, links: dict) -> Iterator[Finding]:
+def check_crossing(machine: Machine, line: CommandLine, links: dict) -> Iterator[HealthFinding]:
     """Where the ring overtakes the tree: by the cost model, and measured where ranks need not share cores."""
     size = crossing(Links(links["alpha"], links["beta"], links["gamma"]))
-    predicted = f"an all-reduce on {RACERS} ranks: by alpha and beta the ring overtakes the tree at {human(size)}"
+    predicted = (
+        f"an all-reduce on {RACERS} ranks: by alpha and beta the ring overtakes the tree at {human(size)}"
+    )
     if machine.cores < RACERS:
-        yield Finding("ring or tree", "ok", f"{predicted}; not measured, as {RACERS} ranks would share {machine.cores} cores")
+        yield HealthFinding("ring or tree", "ok",
+                            f"{predicted}; not measured, as {RACERS} ranks would share {machine.cores} cores")
         return
     raced = run_job(machine, "ring or tree", line, RACERS, "crossing")
-    if isinstance(raced, Finding):
+    if isinstance(raced, HealthFinding):
         yield raced
     else:
-        measured = "never, up to 2 MiB" if raced["crossing"] is None else f"from {human(raced['crossing'])} on"
-        yield Finding("ring or tree", "ok", f"{predicted}; measured, {measured}")
+        measured = (
+            "never, up to 2 MiB" if raced["crossing"] is None else f"from {human(raced['crossing'])} on"
+        )
+        yield HealthFinding("ring or tree", "ok", f"{predicted}; measured, {measured}")
 
 
 def crossing(links: Links) -> float:
     """The bytes at which ring and tree take equally long: both times are straight lines over the bytes."""
-    ring, tree = ([float(time(RACERS, nbytes, links)) for nbytes in (0, 1)] for time in (ring_all_reduce, tree_all_reduce))
+    ring, tree = ([float(time(RACERS, nbytes, links)) for nbytes in (0, 1)]
+                  for time in (ring_all_reduce, tree_all_reduce))
     return (ring[0] - tree[0]) / ((tree[1] - tree[0]) - (ring[1] - ring[0]))
 
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Finding:
+class HealthFinding:
     """One line of the doctor's report. remedy: a command to type; "" where nothing needs mending.
 
-    status: "ok"; "note": ranks run, but not in the best way, or not by every command; "broken": ranks do not run.
+    status: "ok"; "note": ranks run, but not in the best way, or not by every command; "broken": ranks do not
+    run.
     """
 
     name: str
@@ -16,5 +17,5 @@ class Finding:
     remedy: str = ""
 
 
-def broken(findings: list[Finding]) -> bool:
+def broken(findings: list[HealthFinding]) -> bool:
     return any(finding.status == "broken" for finding in findings)

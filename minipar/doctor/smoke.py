@@ -1,7 +1,7 @@
 """The program that the doctor lets ranks run: `python -m minipar.doctor.smoke hello|links|crossing`.
 
-Rank 0 prints one line of JSON. Where launcher and library do not belong together, every rank takes itself for rank 0 of 1,
-and several lines of size 1 come out.
+Rank 0 prints one line of JSON. Where launcher and library do not belong together, every rank takes itself for
+rank 0 of 1, and several lines of size 1 come out.
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ def ping_pong(comm: Communicator, nbytes: int, rounds: int) -> float:
 
 
 def fit(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
-    """alpha and beta of seconds = alpha + n beta, with the least squares of relative errors, so that small messages count
-    too.
+    """alpha and beta of seconds = alpha + n beta, with the least squares of relative errors, so that small
+    messages count too.
     """
     weight = 1 / np.array(seconds)
-    (alpha, beta), *_ = np.linalg.lstsq(np.stack([weight, np.array(sizes) * weight], axis=1), np.ones(len(sizes)), rcond=None)
+    (alpha, beta), *_ = np.linalg.lstsq(np.stack([weight, np.array(sizes) * weight], axis=1),
+                                        np.ones(len(sizes)), rcond=None)
     return float(alpha), float(beta)
 
 
@@ -74,7 +75,8 @@ def race(comm: Communicator) -> dict[str, int | None]:
     return {"crossing": RACED[start] if start < len(RACED) else None}
 
 
-TASKS: dict[str, Callable[[Communicator], dict]] = {"hello": lambda comm: {}, "links": measure_links, "crossing": race}
+TASKS: dict[str, Callable[[Communicator], dict]] = {"hello": lambda comm: {}, "links": measure_links,
+                                                    "crossing": race}
 
 
 def main(task: str) -> None:

@@ -1,13 +1,16 @@
-"""How many parameters a GPT has, and how many floating-point operations its matrix products take: exact, from sizes alone.
+"""How many parameters a GPT has, and how many floating-point operations its matrix products take: exact, from
+sizes alone.
 
-A product [n, k] @ [k, m] is n k m multiply-adds, and a multiply-add counts as 2 FLOPs: so do Kaplan et al. 2020 ("Scaling
-laws for neural language models", table 1) and the PaLM paper (Chowdhery et al. 2022, appendix B). Everything else that a
-model computes (softmax, GELU, LayerNorm, additions, look-ups) is left out there and here.
+A product [n, k] @ [k, m] is n k m multiply-adds, and a multiply-add counts as 2 FLOPs: so do Kaplan et al.
+2020 ("Scaling laws for neural language models", table 1) and the PaLM paper (Chowdhery et al. 2022, appendix
+B). Everything else that a model computes (softmax, GELU, LayerNorm, additions, look-ups) is left out there
+and here.
 
-Attention is where counts differ, since a causal mask throws away half of the T x T scores. `every_pair` counts them all, as
-PaLM's 6 N + 12 L H K T per token does, and is what model FLOPs utilisation usually means. `causal_pairs` counts those that
-matter. `computed_pairs` counts those that this code really computes: `causal_attention` takes queries in blocks.
-(Kaplan's context term, 2 L T D per token forward, is about `causal_pairs`.)
+Attention is where counts differ, since a causal mask throws away half of the T x T scores. `every_pair`
+counts them all, as PaLM's 6 N + 12 L H K T per token does, and is what model FLOPs utilisation usually means.
+`causal_pairs` counts those that matter. `computed_pairs` counts those that this code really computes:
+`causal_attention` takes queries in blocks. (Kaplan's context term, 2 L T D per token forward, is about
+`causal_pairs`.)
 """
 
 # B sequences, T tokens each, L layers, D model width, H heads, K head width, F hidden width, V vocabulary
@@ -19,11 +22,13 @@ from collections.abc import Callable
 from minipar.autograd.fused.attention import QUERIES
 from minipar.config import ModelConfig
 
-Pairs = Callable[[int], int]                                        # T -> pairs of a query and a key per head and sequence
+Pairs = Callable[[int], int]  # T -> pairs of a query and a key per head and sequence
 
 
 def parameter_counts(config: ModelConfig) -> dict[str, int]:
-    """Elements by kind, over all layers; their sum is the size of the model. A tied head counts as tokens alone."""
+    """Elements by kind, over all layers; their sum is the size of the model. A tied head counts as tokens
+    alone.
+    """
     L, D, F, V = config.layers, config.width, config.mlp_width, config.vocabulary
     bias = int(config.bias)
     return {
@@ -57,7 +62,9 @@ def computed_pairs(T: int) -> int:
 
 
 def forward_flops(config: ModelConfig, batch: int, tokens: int, pairs: Pairs = every_pair) -> dict[str, int]:
-    """FLOPs of one forward pass over `batch` sequences of `tokens` tokens, by kind of product, over all layers."""
+    """FLOPs of one forward pass over `batch` sequences of `tokens` tokens, by kind of product, over all
+    layers.
+    """
     L, D, F, V = config.layers, config.width, config.mlp_width, config.vocabulary
     n = batch * tokens
     attention = 2 * L * batch * pairs(tokens) * D                   # per head K, and H K = D
@@ -73,5 +80,7 @@ def forward_flops(config: ModelConfig, batch: int, tokens: int, pairs: Pairs = e
 
 
 def training_flops(config: ModelConfig, batch: int, tokens: int, pairs: Pairs = every_pair) -> dict[str, int]:
-    """FLOPs of forward and backward together: y = x w has two products more, for the gradients of x and of w."""
+    """FLOPs of forward and backward together: y = x w has two products more, for the gradients of x and of
+    w.
+    """
     return {kind: 3 * flops for kind, flops in forward_flops(config, batch, tokens, pairs).items()}

@@ -1,8 +1,8 @@
 """Dropout that every layout repeats.
 
-A mask is drawn for one whole sample at a time, from a stream that is keyed by the seed, the layer's name, the step and the
-sample's number in the global batch. So it does not matter which rank computes a sample, in which micro-batch, or which ranks
-share its tokens.
+A mask is drawn for one whole sample at a time, from a stream that is keyed by the seed, the layer's name, the
+step and the sample's number in the global batch. So it does not matter which rank computes a sample, in which
+micro-batch, or which ranks share its tokens.
 """
 
 # B samples, T tokens, D model width; t: this rank's share of T
@@ -19,7 +19,8 @@ from minipar.rng import stream
 
 @dataclass(frozen=True)
 class Dropout:
-    """Which masks to draw: for `rate`, in one step, for the samples of the global batch whose numbers are `rows` [B].
+    """Which masks to draw: for `rate`, in one step, for the samples of the global batch whose numbers are
+    `rows` [B].
 
     `on` adds which tokens of each sample a rank holds.
     """

@@ -1,8 +1,8 @@
 """GPT-2 (Radford et al. 2019): the whole model on one screen.
 
-Pre-LayerNorm blocks, tanh-GELU, learned positions, a head that may share the token embedding. One class serves every
-layout: the region says how layers are spread over ranks, the part which of them a pipeline stage has, and the attention core
-is an argument.
+Pre-LayerNorm blocks, tanh-GELU, learned positions, a head that may share the token embedding. One class
+serves every layout: the region says how layers are spread over ranks, the part which of them a pipeline stage
+has, and the attention core is an argument.
 """
 
 # B batch, T tokens, D model width, H heads, K head width, F hidden width, V vocabulary; t, h, f, v: this
@@ -22,23 +22,33 @@ from minipar.autograd import Tensor, causal_attention, gelu
 from minipar.config import ModelConfig
 from minipar.errors import ShapeError
 from minipar.nn.dropout import NO_DROPOUT, Dropout
-from minipar.nn.layers import NORMAL, ColumnParallelLinear, LayerNorm, RowParallelLinear, VocabParallelEmbedding
+from minipar.nn.layers import (
+    NORMAL,
+    ColumnParallelLinear,
+    LayerNorm,
+    RowParallelLinear,
+    VocabParallelEmbedding,
+)
 from minipar.nn.module import Module
 from minipar.nn.parameter import Parameter, Start
 from minipar.nn.recomputation import RECOMPUTATIONS, Attend
-from minipar.nn.region import SERIAL, Serial
+from minipar.nn.region import SERIAL, Region
 
 
 class Attention(Module):
-    """x [B, t, D] -> [B, t, D] through h heads, by an attention core that is an argument; plus the residual, if it is given."""
+    """x [B, t, D] -> [B, t, D] through h heads, by an attention core that is an argument; plus the residual,
+    if it is given.
+    """
 
-    def __init__(self, name: str, config: ModelConfig, out: Start, region: Serial = SERIAL):
+    def __init__(self, name: str, config: ModelConfig, out: Start, region: Region = SERIAL):
         super().__init__(name)
         D, H, K = config.width, config.heads, config.head_width
         mine = region.cut(H, "heads")
         self.heads = mine.stop - mine.start
-        self.qkv = ColumnParallelLinear(f"{name}.qkv", D, 3 * D, region, parts=3, unit=K, what="heads", bias=config.bias)
-        self.out = RowParallelLinear(f"{name}.out", D, D, region, unit=K, what="heads", bias=config.bias, start=out)
+        self.qkv = ColumnParallelLinear(f"{name}.qkv", D, 3 * D, region, parts=3, unit=K, what="heads",
+                                        bias=config.bias)
+        self.out = RowParallelLinear(f"{name}.out", D, D, region, unit=K, what="heads", bias=config.bias,
+                                     start=out)
 
     def forward(self, x: Tensor, attend: Attend, residual: Tensor | None = None) -> Tensor:
         return self.out(attend(self.qkv(x), self.heads), residual)  # [B, t, D]
@@ -47,7 +57,7 @@ class Attention(Module):
 class MLP(Module):
     """x [B, t, D] -> [B, t, D] through f hidden units; plus the residual, if it is given."""
 
-    def __init__(self, name: str, config: ModelConfig, out: Start, region: Serial = SERIAL):
+    def __init__(self, name: str, config: ModelConfig, out: Start, region: Region = SERIAL):
         super().__init__(name)
         D, F, bias = config.width, config.mlp_width, config.bias
         self.up = ColumnParallelLinear(f"{name}.up", D, F, region, what="hidden units", bias=bias)
@@ -60,16 +70,17 @@ class MLP(Module):
 class Block(Module):
     """x + attention(norm(x)), then the same with the MLP. What is added goes through dropout first."""
 
-    def __init__(self, name: str, config: ModelConfig, region: Serial = SERIAL):
+    def __init__(self, name: str, config: ModelConfig, region: Region = SERIAL):
         super().__init__(name)
-        out = Start(std=NORMAL.std / math.sqrt(2 * config.layers))  # 2 L additions keep the residual's variance (GPT-2)
+        # 2 L additions keep the residual's variance (GPT-2)
+        out = Start(std=NORMAL.std / math.sqrt(2 * config.layers))
         self.norm1 = LayerNorm(f"{name}.norm1", config.width, region, bias=config.bias)
         self.attention = Attention(f"{name}.attention", config, out, region)
         self.norm2 = LayerNorm(f"{name}.norm2", config.width, region, bias=config.bias)
         self.mlp = MLP(f"{name}.mlp", config, out, region)
 
     def forward(self, x: Tensor, attend: Attend = causal_attention, dropout: Dropout = NO_DROPOUT) -> Tensor:
-        if not dropout.rate:                                        # adding the residual where the bias is added saves a pass
+        if not dropout.rate:  # adding the residual where the bias is added saves a pass
             x = self.attention(self.norm1(x), attend, residual=x)
             return self.mlp(self.norm2(x), residual=x)
         x = x + dropout.drop(self.attention(self.norm1(x), attend), self.attention.name)
@@ -78,7 +89,9 @@ class Block(Module):
 
 @dataclass(frozen=True)
 class Part:
-    """What a pipeline stage has of a GPT: the embedding if it is the first, some of the layers, the head if it is the last."""
+    """What a pipeline stage has of a GPT: the embedding if it is the first, some of the layers, the head if
+    it is the last.
+    """
 
     first: bool
     layers: range
@@ -88,13 +101,15 @@ class Part:
 class GPT(Module):
     """tokens [B, T] -> logits [B, T, v], this rank's share of the vocabulary; `loss` also takes the targets.
 
-    part: of the model, by default all of it. A part that is not the first takes activations [B, t, D], one that is not the last
-    returns them. tokens: the table of the vocabulary, where another part on this rank has it already. recompute: one of
-    RECOMPUTATIONS.
+    part: of the model, by default all of it. A part that is not the first takes activations [B, t, D], one
+    that is not the last returns them. tokens: the table of the vocabulary, where another part on this rank
+    has it already. recompute: one of RECOMPUTATIONS.
     """
 
-    def __init__(self, config: ModelConfig, *, seed: int = 0, dtype: DTypeLike = np.float32, region: Serial = SERIAL,
-                 part: Part | None = None, tokens: VocabParallelEmbedding | None = None, recompute: str = "none"):
+    def __init__(self, config: ModelConfig, *, seed: int = 0, dtype: DTypeLike = np.float32,
+                 region: Region = SERIAL,
+                 part: Part | None = None, tokens: VocabParallelEmbedding | None = None,
+                 recompute: str = "none"):
         super().__init__("gpt")
         self.config = config
         self.region = region
@@ -113,15 +128,18 @@ class GPT(Module):
             self.head = (tokens or table("tokens")) if config.tied else table("head")
         self.initialise(seed, dtype)
 
-    def forward(self, x: np.ndarray | Tensor, *, attend: Callable[[int], Attend] = lambda layer: causal_attention, start: int = 0,
+    def forward(self, x: np.ndarray | Tensor, *,
+                attend: Callable[[int], Attend] = lambda layer: causal_attention, start: int = 0,
                 dropout: Dropout = NO_DROPOUT) -> Tensor:
-        """Logits [B, T, v] for tokens [B, T] that stand at places start to start + T - 1; for a part, see above.
+        """Logits [B, T, v] for tokens [B, T] that stand at places start to start + T - 1; for a part, see
+        above.
 
-        attend(layer) is the attention core of a layer. Raises ShapeError where these are no tokens, or where their places reach
-        beyond the context.
+        attend(layer) is the attention core of a layer. Raises ShapeError where these are no tokens, or where
+        their places reach beyond the context.
         """
         if self.part.first and (refusal(x, "iu") or x.ndim != 2):
-            raise ShapeError(f"a GPT reads tokens, an array of integers [B, T]; got {type(x).__name__} of shape {np.shape(x)}"
+            raise ShapeError(f"a GPT reads tokens, an array of integers [B, T]; got {type(x).__name__} of "
+                             f"shape {np.shape(x)}"
                              + (f", {text}" if (text := refusal(x, "iu")) else ""))
         if isinstance(x, Tensor):
             y = x
@@ -143,7 +161,8 @@ class GPT(Module):
 
     def loss(self, x: np.ndarray | Tensor, targets: np.ndarray, *, count: int | None = None,
              dropout: Dropout = NO_DROPOUT) -> Tensor:
-        """Cross-entropy in nats, summed over targets that count and divided by `count` (left out: their number).
+        """Cross-entropy in nats, summed over targets that count and divided by `count` (left out: their
+        number).
 
         Pieces of a batch all divide by the number of the whole batch: see cross_entropy.
         """

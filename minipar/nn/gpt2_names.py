@@ -5,8 +5,9 @@ Published checkpoints speak one of two dialects with the same names:
     Hugging Face    transformer.h.0.attn.c_attn.weight is [inputs, outputs], as ours (its layer "Conv1D" computes x W)
     nanoGPT         the same name holds [outputs, inputs], since PyTorch's nn.Linear computes x W^T
 
-They may lack the prefix `transformer.` (the files of the original models do), carry torch.compile's `_orig_mod.`, and hold
-causal masks, which are no weights. `lm_head.weight` is absent, or a copy of `wte.weight`, where the head is tied.
+They may lack the prefix `transformer.` (the files of the original models do), carry torch.compile's
+`_orig_mod.`, and hold causal masks, which are no weights. `lm_head.weight` is absent, or a copy of
+`wte.weight`, where the head is tied.
 """
 
 # V vocabulary, C context, D model width, Q = 3 D (queries, keys and values side by side), F hidden width
@@ -37,15 +38,15 @@ _SHOWN = 3
 
 DIALECTS = ("huggingface", "nanogpt")
 Arrays = Mapping[str, np.ndarray]
-Table = list[tuple[str, str, tuple[int, ...]]]                      # (their name, our name, our shape) of every parameter
+Table = list[tuple[str, str, tuple[int, ...]]]  # (their name, our name, our shape) of every parameter
 
 
 def from_gpt2(arrays: Arrays, heads: int | None = None) -> tuple[ModelConfig, dict[str, np.ndarray]]:
     """The sizes and the state (for `GPT.load_state_dict`) that a checkpoint in either dialect holds.
 
-    arrays: name -> weights; gradients do as well. heads: shapes do not tell it; left out, it is width / 64 as in all models
-    named GPT-2. Arrays are not copied. Raises ShapeError, which names the first differences, for arrays
-    that are not those of one whole GPT-2; ConfigError where the number of heads does not fit.
+    arrays: name -> weights; gradients do as well. heads: shapes do not tell it; left out, it is width / 64 as
+    in all models named GPT-2. Arrays are not copied. Raises ShapeError, which names the first differences,
+    for arrays that are not those of one whole GPT-2; ConfigError where the number of heads does not fit.
     """
     found = {_PREFIXES.sub("", name): array for name, array in arrays.items()}
     found = {name: array for name, array in found.items() if not is_mask(name)}
@@ -56,7 +57,8 @@ def from_gpt2(arrays: Arrays, heads: int | None = None) -> tuple[ModelConfig, di
     flipped = _flipped(table, found["h.0.attn.c_attn.weight"].shape == (3 * config.width, config.width))
     wanted = {theirs: shape[::-1] if theirs in flipped else shape for theirs, _, shape in table}
     _require(wanted, found, "these are not the weights of a GPT-2")
-    return config, {ours: found[theirs].T if theirs in flipped else found[theirs] for theirs, ours, _ in table}
+    return config, {ours: found[theirs].T if theirs in flipped else found[theirs] for theirs, ours,
+                    _ in table}
 
 
 def is_mask(name: str) -> bool:
@@ -65,10 +67,11 @@ def is_mask(name: str) -> bool:
 
 
 def to_gpt2(config: ModelConfig, state: Arrays, dialect: str = "huggingface") -> dict[str, np.ndarray]:
-    """A state under the names of the dialect, with `lm_head.weight` even where it is tied. Arrays are not copied.
+    """A state under the names of the dialect, with `lm_head.weight` even where it is tied. Arrays are not
+    copied.
 
-    Hugging Face's GPT-2 has no variant without biases; nanoGPT has. Raises ShapeError where the state is not one of this
-    config, ConfigError for another dialect.
+    Hugging Face's GPT-2 has no variant without biases; nanoGPT has. Raises ShapeError where the state is not
+    one of this config, ConfigError for another dialect.
     """
     if dialect not in DIALECTS:
         raise ConfigError(f"there is no dialect {dialect!r} of GPT-2 names; choose {' or '.join(DIALECTS)}")
@@ -77,29 +80,34 @@ def to_gpt2(config: ModelConfig, state: Arrays, dialect: str = "huggingface") ->
     flipped = _flipped(table, dialect == "nanogpt")
     named = {theirs: state[ours].T if theirs in flipped else state[ours] for theirs, ours, _ in table}
     named.setdefault("lm_head.weight", named["wte.weight"])
-    return {name if name == "lm_head.weight" else f"transformer.{name}": array for name, array in named.items()}
+    return {name if name == "lm_head.weight" else f"transformer.{name}": array for name,
+            array in named.items()}
 
 
 def _config(found: Arrays, heads: int | None) -> ModelConfig:
     """The sizes, from the shapes of five arrays."""
     for name in ("wte.weight", "wpe.weight", "h.0.attn.c_attn.weight", "h.0.mlp.c_fc.weight"):
         if name not in found or found[name].ndim != 2:
-            raise ShapeError(f"these are not the weights of a GPT-2: there is no matrix {name} among the {len(found)} arrays")
+            raise ShapeError(f"these are not the weights of a GPT-2: there is no matrix {name} among the "
+                             f"{len(found)} arrays")
     tokens = found["wte.weight"]
     (vocabulary, width), context = tokens.shape, len(found["wpe.weight"])
     sides = found["h.0.mlp.c_fc.weight"].shape
     hidden = sides[0] if sides[1] == width else sides[1]
     if heads is None and width % 64:
-        raise ConfigError(f"a width of {width} does not say how many heads there are (GPT-2 has width / 64); give their number")
+        raise ConfigError(f"a width of {width} does not say how many heads there are (GPT-2 has width / 64); "
+                          "give their number")
     head = found.get("lm_head.weight")
     return ModelConfig(
         vocabulary, context, layers=len({name.split(".")[1] for name in found if name.startswith("h.")}),
-        heads=width // 64 if heads is None else heads, width=width, hidden=0 if hidden == 4 * width else hidden,
-        tied=head is None or _same(head, tokens), bias="ln_f.bias" in found)
+        heads=width // 64 if heads is None else heads, width=width, hidden=0 if hidden == 4 * width
+        else hidden, tied=head is None or _same(head, tokens), bias="ln_f.bias" in found)
 
 
 def _same(head: np.ndarray, tokens: np.ndarray) -> bool:
-    """Whether the head's numbers are those of the token table. Where only shapes are known (strides of 0), they may be."""
+    """Whether the head's numbers are those of the token table. Where only shapes are known (strides of 0),
+    they may be.
+    """
     return head.shape == tokens.shape and (not any(head.strides) or np.array_equal(head, tokens))
 
 
@@ -108,7 +116,8 @@ def _table(config: ModelConfig) -> Table:
     sizes = {"V": config.vocabulary, "C": config.context, "D": D, "Q": 3 * D, "F": config.mlp_width}
     layers = [(f"h.{i}.{theirs}", f"blocks.{i}.{ours}", axes)
               for i in range(config.layers) for theirs, (ours, axes) in _LAYER.items()]
-    top = [(theirs, ours, axes) for theirs, (ours, axes) in _TOP.items() if theirs != "lm_head" or not config.tied]
+    top = [(theirs, ours, axes) for theirs, (ours, axes) in _TOP.items() if theirs != "lm_head"
+           or not config.tied]
     table = []
     for theirs, ours, axes in top[:2] + layers + top[2:]:
         shape = tuple(sizes[axis] for axis in axes)
@@ -119,12 +128,16 @@ def _table(config: ModelConfig) -> Table:
 
 
 def _flipped(table: Table, nanogpt: bool) -> set[str]:
-    """Their names of the matrices that lie the other way round: in nanoGPT's dialect, those of linear layers."""
-    return {theirs for theirs, _, shape in table if theirs.startswith("h.") and len(shape) == 2} if nanogpt else set()
+    """Their names of the matrices that lie the other way round: in nanoGPT's dialect, those of linear
+    layers.
+    """
+    return {theirs for theirs, _, shape in table if theirs.startswith("h.")
+            and len(shape) == 2} if nanogpt else set()
 
 
 def _require(wanted: Mapping[str, tuple[int, ...]], found: Arrays, complaint: str) -> None:
-    differences = [f"{name} is missing" if name not in found else f"{name} is {found[name].shape}, not {shape}"
+    differences = [f"{name} is missing" if name not in found
+                   else f"{name} is {found[name].shape}, not {shape}"
                    for name, shape in wanted.items() if name not in found or found[name].shape != shape]
     differences += [f"{name} is unknown" for name in found if name not in wanted]
     if differences:

@@ -1,8 +1,8 @@
 """The layers with weights: linear layers, LayerNorm, the table of the vocabulary.
 
-The documents write y = W x with columns; code holds rows, y = x W. What they call a split of W by rows (each rank computes
-some outputs) is column-parallel here, their split by columns (each rank takes some inputs, results are summed) is
-row-parallel.
+The documents write y = W x with columns; code holds rows, y = x W. What they call a split of W by rows (each
+rank computes some outputs) is column-parallel here, their split by columns (each rank takes some inputs,
+results are summed) is row-parallel.
 """
 
 # B batch, T tokens, I inputs, O outputs, D model width, V vocabulary; t, i, o, v: this rank's share of T, I, O, V
@@ -16,16 +16,18 @@ import numpy as np
 from minipar.autograd import Tensor, add_bias, embedding, layernorm, linear, unembedding, where
 from minipar.errors import DataError
 from minipar.nn.module import Module
-from minipar.nn.parameter import ONES, ZEROS, Cut, Parameter, Start
-from minipar.nn.region import SERIAL, Serial
+from minipar.nn.parameter import ONES, ZEROS, Parameter, Shard, Start
+from minipar.nn.region import SERIAL, Region
 
 NORMAL = Start(std=0.02)                                            # GPT-2's initialisation
 
-Product = Callable[[Tensor, Tensor | None], Tensor]                 # (x [..., I], b [O] or None) -> x W + b [..., O]
+Product = Callable[[Tensor, Tensor | None], Tensor]  # (x [..., I], b [O] or None) -> x W + b [..., O]
 
 
 class LinearLayer(Module):
-    """What linear layers share: a weight, and the product with it, whose place `minipar.compress` can give to another one."""
+    """What linear layers share: a weight, and the product with it, whose place `minipar.compress` can give to
+    another one.
+    """
 
     weight: Parameter
     bias: Parameter | None
@@ -48,39 +50,43 @@ class Linear(LinearLayer):
 
 
 class ColumnParallelLinear(LinearLayer):
-    """Each rank computes some of the outputs: x [B, t, I] -> [B, T, o]. The first of a pair; its columns stay apart.
+    """Each rank computes some of the outputs: x [B, t, I] -> [B, T, o]. The first of a pair; its columns stay
+    apart.
 
-    Outputs are `parts` blocks side by side (3 for q, k and v), each of units of `unit` columns (a head) that stay together;
-    `what` names the units in errors.
+    Outputs are `parts` blocks side by side (3 for q, k and v), each of units of `unit` columns (a head) that
+    stay together; `what` names the units in errors.
     """
 
-    def __init__(self, name: str, inputs: int, outputs: int, region: Serial = SERIAL, *, parts: int = 1, unit: int = 1,
-                 what: str = "columns", bias: bool = True, start: Start = NORMAL):
+    def __init__(self, name: str, inputs: int, outputs: int, region: Region = SERIAL, *, parts: int = 1,
+                 unit: int = 1, what: str = "columns", bias: bool = True, start: Start = NORMAL):
         super().__init__(name)
         block = outputs // parts
         mine = region.cut(block // unit, what)
-        columns = tuple(slice(part * block + mine.start * unit, part * block + mine.stop * unit) for part in range(parts))
+        columns = tuple(slice(part * block + mine.start * unit, part * block + mine.stop * unit)
+                        for part in range(parts))
         self.region = region
-        self.weight = Parameter(f"{name}.weight", (inputs, outputs), start, Cut(1, columns))    # [I, o]
-        self.bias = Parameter(f"{name}.bias", (outputs,), ZEROS, Cut(0, columns)) if bias else None          # [o]
+        self.weight = Parameter(f"{name}.weight", (inputs, outputs), start, Shard(1, columns))    # [I, o]
+        self.bias = Parameter(f"{name}.bias", (outputs,), ZEROS,
+                              Shard(0, columns)) if bias else None          # [o]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.multiply(self.region.enter(x, self.name), self.bias)
 
 
 class RowParallelLinear(LinearLayer):
-    """Each rank takes some of the inputs, and the results are summed: x [B, T, i] -> [B, t, O]. The second of a pair.
+    """Each rank takes some of the inputs, and the results are summed: x [B, T, i] -> [B, t, O]. The second of
+    a pair.
 
     The bias and the residual are added once, to the whole sum.
     """
 
-    def __init__(self, name: str, inputs: int, outputs: int, region: Serial = SERIAL, *, unit: int = 1, what: str = "rows",
-                 bias: bool = True, start: Start = NORMAL):
+    def __init__(self, name: str, inputs: int, outputs: int, region: Region = SERIAL, *, unit: int = 1,
+                 what: str = "rows", bias: bool = True, start: Start = NORMAL):
         super().__init__(name)
         mine = region.cut(inputs // unit, what)
         rows = (slice(mine.start * unit, mine.stop * unit),)
         self.region = region
-        self.weight = Parameter(f"{name}.weight", (inputs, outputs), start, Cut(0, rows))       # [i, O]
+        self.weight = Parameter(f"{name}.weight", (inputs, outputs), start, Shard(0, rows))       # [i, O]
         self.bias = Parameter(f"{name}.bias", (outputs,), ZEROS) if bias else None              # [O]
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
@@ -91,7 +97,7 @@ class RowParallelLinear(LinearLayer):
 class LayerNorm(Module):
     """x [..., D] -> [..., D], each row to mean 0 and variance 1, then scaled and shifted."""
 
-    def __init__(self, name: str, width: int, region: Serial = SERIAL, *, bias: bool = True):
+    def __init__(self, name: str, width: int, region: Region = SERIAL, *, bias: bool = True):
         super().__init__(name)
         self.region = region
         self.weight = Parameter(f"{name}.weight", (width,), ONES)                               # [D]
@@ -105,23 +111,26 @@ class LayerNorm(Module):
 class VocabParallelEmbedding(Module):
     """One row per token of the vocabulary; each rank holds some of the rows.
 
-    tokens [B, T] -> `look_up` -> [B, t, D], and at the other end of the model [B, t, D] -> `logits` -> [B, T, v].
+    tokens [B, T] -> `look_up` -> [B, t, D], and at the other end of the model [B, t, D] -> `logits` -> [B, T,
+    v].
     """
 
-    def __init__(self, name: str, vocabulary: int, width: int, region: Serial = SERIAL):
+    def __init__(self, name: str, vocabulary: int, width: int, region: Region = SERIAL):
         super().__init__(name)
         self.region, self.vocabulary = region, vocabulary
         self.rows = region.cut(vocabulary, "rows of the vocabulary")
-        self.weight = Parameter(f"{name}.weight", (vocabulary, width), NORMAL, Cut(0, (self.rows,)))       # [v, D]
+        self.weight = Parameter(f"{name}.weight", (vocabulary, width), NORMAL,
+                                Shard(0, (self.rows,)))       # [v, D]
 
     def look_up(self, tokens: np.ndarray) -> Tensor:
         """Raises DataError for a token outside the vocabulary."""
         if tokens.size and not 0 <= tokens.min() <= tokens.max() < self.vocabulary:
-            raise DataError(f"tokens run from {tokens.min()} to {tokens.max()}, the vocabulary has {self.vocabulary}")
+            raise DataError(f"tokens run from {tokens.min()} to {tokens.max()}, the vocabulary has "
+                            f"{self.vocabulary}")
         row = tokens - self.rows.start
         here = (row >= 0) & (row < len(self.weight.data))
         x = embedding(np.where(here, row, 0), self.weight)          # [B, T, D]
-        if not here.all():                                          # the other rows come from the ranks that hold them
+        if not here.all():  # the other rows come from the ranks that hold them
             x = where(here[..., None], x, 0.0)
         return self.region.leave(x, self.name)
 
@@ -130,5 +139,7 @@ class VocabParallelEmbedding(Module):
         return unembedding(self.region.enter(x, self.name), self.weight)
 
     def cross_entropy(self, logits: Tensor, targets: np.ndarray, count: int | None = None) -> Tensor:
-        """The loss of the whole logits, of which [B, T, v] is this rank's part: see autograd's cross_entropy."""
+        """The loss of the whole logits, of which [B, T, v] is this rank's part: see autograd's
+        cross_entropy.
+        """
         return self.region.cross_entropy(logits, targets, count, self.rows, self.vocabulary)

@@ -1,4 +1,6 @@
-"""A Module is a named piece of a model: parameters, smaller modules, and a forward. It holds nothing of any run."""
+"""A Module is a named piece of a model: parameters, smaller modules, and a forward. It holds nothing of any
+run.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from minipar.nn.parameter import Parameter
 
 
 class Module:
-    """Subclasses call super().__init__(name), set parameters, modules or lists of modules as attributes, write `forward`."""
+    """Subclasses call super().__init__(name), set parameters, modules or lists of modules as attributes,
+    write `forward`.
+    """
 
     def __init__(self, name: str):
         self.name = name
@@ -38,17 +42,22 @@ class Module:
     def parameters(self) -> list[Parameter]:
         """Every parameter once, in the order in which it was set; a shared one counts at its first place.
 
-        Raises ConfigError where two have one name: they would begin alike, and only one of them would be saved.
+        Raises ConfigError where two have one name: they would begin alike, and only one of them would be
+        saved.
         """
-        found = dict.fromkeys(value for module in self.modules() for value in vars(module).values() if isinstance(value, Parameter))
+        found = dict.fromkeys(value for module in self.modules() for value in vars(module).values()
+                              if isinstance(value, Parameter))
         names = Counter(p.name for p in found)
         if len(names) < len(found):
             name, count = names.most_common(1)[0]
-            raise ConfigError(f"{self.name}: {count} parameters are called {name}; give their modules names of their own")
+            raise ConfigError(f"{self.name}: {count} parameters are called {name}; give their modules names "
+                              "of their own")
         return list(found)
 
     def initialise(self, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
-        """Give every parameter its first value, which depends on its name, its whole shape and the seed alone."""
+        """Give every parameter its first value, which depends on its name, its whole shape and the seed
+        alone.
+        """
         for p in self.parameters():
             p.initialise(seed, np.dtype(dtype))
 
@@ -61,16 +70,19 @@ class Module:
         return {p.name: p.data.copy() for p in self.parameters()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy values into the arrays that are there. Raises ShapeError, and changes nothing, where names or shapes
-        differ, or values are no floats: strings, complex or masked numbers would be cast without a word.
+        """Copy values into the arrays that are there. Raises ShapeError, and changes nothing, where names or
+        shapes differ, or values are no floats: strings, complex or masked numbers would be cast without a
+        word.
         """
         parameters = self.parameters()
         if wrong := set(state) ^ {p.name for p in parameters}:
-            raise ShapeError(f"load_state_dict: only one side has {', '.join(sorted(wrong)[:3])} ({len(wrong)} names differ)")
+            raise ShapeError(f"load_state_dict: only one side has {', '.join(sorted(wrong)[:3])} "
+                             f"({len(wrong)} names differ)")
         for p in parameters:
             if text := refusal(state[p.name], "f"):
                 raise ShapeError(f"load_state_dict: {p.name} needs an array of floats, not {text}")
             if state[p.name].shape != p.shape:
-                raise ShapeError(f"load_state_dict: {p.name} has shape {state[p.name].shape}, the model wants {p.shape}")
+                raise ShapeError(f"load_state_dict: {p.name} has shape {state[p.name].shape}, the model "
+                                 f"wants {p.shape}")
         for p in parameters:
             p.data[...] = state[p.name]

@@ -1,7 +1,9 @@
-"""A Parameter: a leaf of the tape that knows its name, its whole shape, and which part of the whole this rank holds.
+"""A Parameter: a leaf of the tape that knows its name, its whole shape, and which part of the whole this rank
+holds.
 
-Counting, clipping, checkpoints and resharding all read these facts. The first value depends on the name, the whole shape
-and the seed alone: the whole is drawn and the part is kept, so every layout starts from the same model.
+Counting, clipping, checkpoints and resharding all read these facts. The first value depends on the name, the
+whole shape and the seed alone: the whole is drawn and the part is kept, so every layout starts from the same
+model.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from minipar.rng import stream
 
 
 @dataclass(frozen=True)
-class Cut:
+class Shard:
     """The part of a whole array that a rank holds: slices along one axis, side by side."""
 
     axis: int
@@ -65,7 +67,7 @@ class Parameter(Tensor):
 
     __slots__ = ("name", "whole", "cut", "start")
 
-    def __init__(self, name: str, whole: tuple[int, ...], start: Start, cut: Cut | None = None):
+    def __init__(self, name: str, whole: tuple[int, ...], start: Start, cut: Shard | None = None):
         super().__init__(np.zeros(cut.shape(whole) if cut else whole, np.float32), requires_grad=True)
         self.name, self.whole, self.cut, self.start = name, whole, cut, start
 

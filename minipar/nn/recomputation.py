@@ -15,21 +15,22 @@ from minipar.autograd import Tensor, recompute
 from minipar.nn.dropout import Dropout
 
 Attend = Callable[[Tensor, int], Tensor]                            # (qkv [B, T, 3 h K], h) -> [B, T, h K]
-Block = Callable[[Tensor, Attend, Dropout], Tensor]                 # (x [B, t, D], attention core, dropout) -> [B, t, D]
+# (x [B, t, D], attention core, dropout) -> [B, t, D]
+BlockForward = Callable[[Tensor, Attend, Dropout], Tensor]
 
 
-def keep_all(block: Block, x: Tensor, attend: Attend, dropout: Dropout) -> Tensor:
+def keep_all(block: BlockForward, x: Tensor, attend: Attend, dropout: Dropout) -> Tensor:
     return block(x, attend, dropout)
 
 
-def recompute_attention(block: Block, x: Tensor, attend: Attend, dropout: Dropout) -> Tensor:
+def recompute_attention(block: BlockForward, x: Tensor, attend: Attend, dropout: Dropout) -> Tensor:
     return block(x, lambda qkv, heads: recompute(lambda qkv: attend(qkv, heads), qkv), dropout)
 
 
-def recompute_block(block: Block, x: Tensor, attend: Attend, dropout: Dropout) -> Tensor:
+def recompute_block(block: BlockForward, x: Tensor, attend: Attend, dropout: Dropout) -> Tensor:
     return recompute(lambda x: block(x, attend, dropout), x)
 
 
-RECOMPUTATIONS: dict[str, Callable[[Block, Tensor, Attend, Dropout], Tensor]] = {
+RECOMPUTATIONS: dict[str, Callable[[BlockForward, Tensor, Attend, Dropout], Tensor]] = {
     "none": keep_all, "selective": recompute_attention, "full": recompute_block,
 }

@@ -1,10 +1,10 @@
 """A region says how a layer's work is spread over ranks. The layers know nothing else of ranks.
 
-A tensor-parallel pair of layers cuts its weights and needs help in a few places: `enter`, before the columns are cut;
-`leave`, after the rows were, where each rank has a part of the sum; `shared`, for a parameter that every rank holds whole
-but may use on a share of the tokens; `cut` and `places`, this rank's share of the weights and of the tokens; and the loss,
-since the logits are cut too. Here is the region of one process, where nothing is to be done; `minipar.parallel` has the
-others.
+A tensor-parallel pair of layers cuts its weights and needs help in a few places: `enter`, before the columns
+are cut; `leave`, after the rows were, where each rank has a part of the sum; `shared`, for a parameter that
+every rank holds whole but may use on a share of the tokens; `cut` and `places`, this rank's share of the
+weights and of the tokens; and the loss, since the logits are cut too. Here is the region of one process,
+where nothing is to be done; `minipar.parallel` has the others.
 """
 
 # B batch, T tokens, D model width, V vocabulary; t, v: this rank's share of T, V
@@ -16,7 +16,7 @@ import numpy as np
 from minipar.autograd import Tensor, cross_entropy
 
 
-class Serial:
+class Region:
     """One process. `label` is the name of the layer that asks: it labels messages and errors."""
 
     def enter(self, x: Tensor, label: str) -> Tensor:
@@ -24,7 +24,9 @@ class Serial:
         return x
 
     def leave(self, x: Tensor, label: str) -> Tensor:
-        """The sum over ranks, of which x [B, T, D] is this rank's part, for this rank's tokens -> [B, t, D]."""
+        """The sum over ranks, of which x [B, T, D] is this rank's part, for this rank's tokens -> [B, t,
+        D].
+        """
         return x
 
     def shared(self, w: Tensor, label: str) -> Tensor:
@@ -39,12 +41,14 @@ class Serial:
         """Which of T tokens this rank holds between the layer pairs."""
         return slice(0, T)
 
-    def cross_entropy(self, logits: Tensor, targets: np.ndarray, tokens: int | None, rows: slice, vocabulary: int) -> Tensor:
-        """The loss (see autograd's cross_entropy), the same on every rank, from this rank's part of the logits [B, T, v].
+    def cross_entropy(self, logits: Tensor, targets: np.ndarray, tokens: int | None, rows: slice,
+                      vocabulary: int) -> Tensor:
+        """The loss (see autograd's cross_entropy), the same on every rank, from this rank's part of the
+        logits [B, T, v].
 
         rows: which of the vocabulary's entries the part is for.
         """
         return cross_entropy(logits, targets, tokens)
 
 
-SERIAL = Serial()
+SERIAL = Region()

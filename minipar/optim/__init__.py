@@ -3,9 +3,9 @@
 from minipar.optim.clipping import clip, clip_by_global_norm, norm_of, squared_norm
 from minipar.optim.flat import Flat
 from minipar.optim.optimizers import OPTIMIZERS, SGD, Adagrad, Adam, AdamW, Optimizer
-from minipar.optim.schedules import Schedule, constant, cosine, warm_up
+from minipar.optim.schedules import LearningRate, constant, cosine, warm_up
 
 __all__ = [
-    "OPTIMIZERS", "SGD", "Adagrad", "Adam", "AdamW", "Flat", "Optimizer", "Schedule", "clip", "clip_by_global_norm", "constant",
-    "cosine", "norm_of", "squared_norm", "warm_up",
+    "OPTIMIZERS", "SGD", "Adagrad", "Adam", "AdamW", "Flat", "Optimizer", "LearningRate", "clip",
+    "clip_by_global_norm", "constant", "cosine", "norm_of", "squared_norm", "warm_up",
 ]

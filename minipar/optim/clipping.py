@@ -18,7 +18,9 @@ def squared_norm(gradient: np.ndarray) -> float:
 
 
 def _squares(block: np.ndarray) -> float:
-    """The block's sum of squares, in its own dtype where that holds it; float32 ends at squares of 1e19 and of 1e-19."""
+    """The block's sum of squares, in its own dtype where that holds it; float32 ends at squares of 1e19 and
+    of 1e-19.
+    """
     with np.errstate(over="ignore", under="ignore"):
         total = float(np.dot(block, block))
     if block.itemsize >= 8 or 1e4 * float(np.finfo(block.dtype).tiny) < total < math.inf:
@@ -28,7 +30,9 @@ def _squares(block: np.ndarray) -> float:
 
 
 def norm_of(gradient: np.ndarray) -> float:
-    """The norm of a flat gradient [n]; where squares leave the range of float64 (1e-200, 1e200), it is scaled first."""
+    """The norm of a flat gradient [n]; where squares leave the range of float64 (1e-200, 1e200), it is scaled
+    first.
+    """
     squares = squared_norm(gradient)
     if 1e-280 < squares < math.inf or not len(gradient):
         return math.sqrt(squares)

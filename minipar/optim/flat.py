@@ -1,8 +1,8 @@
 """All parameters in one buffer, all gradients in another.
 
-An optimiser step is a dozen memory-bound passes over every parameter. On one long buffer they run in blocks that stay in
-the cache, whatever the number and shapes of the parameters; backward writes weight gradients straight into their place; and
-data parallelism can reduce the whole gradient as one message.
+An optimiser step is a dozen memory-bound passes over every parameter. On one long buffer they run in blocks
+that stay in the cache, whatever the number and shapes of the parameters; backward writes weight gradients
+straight into their place; and data parallelism can reduce the whole gradient as one message.
 """
 
 from __future__ import annotations
@@ -19,18 +19,22 @@ from minipar.nn import Parameter
 class Flat:
     """Moves the parameters, all of one dtype, into a buffer `data` [n] and their gradients into `grad` [n].
 
-    Matrices come first and vectors (biases, LayerNorm) after `decayed` elements, so that weight decay, which is for
-    matrices alone, concerns a prefix. Each parameter's `data` becomes a view. Raises ShapeError where dtypes differ.
+    Matrices come first and vectors (biases, LayerNorm) after `decayed` elements, so that weight decay, which
+    is for matrices alone, concerns a prefix. Each parameter's `data` becomes a view. Raises ShapeError where
+    dtypes differ.
     """
 
     def __init__(self, parameters: Sequence[Parameter]):
         if len(dtypes := sorted({str(p.dtype) for p in parameters})) != 1:
-            raise ShapeError(f"Flat: parameters of one dtype are needed, got {' and '.join(dtypes) or 'no parameters'}")
+            raise ShapeError("Flat: parameters of one dtype are needed, got "
+                             f"{' and '.join(dtypes) or 'no parameters'}")
         if text := wrong_kind(np.dtype(dtypes[0]), "f"):
             raise ShapeError(f"Flat: parameters must be floats, not {text}")
-        self.parameters = sorted(parameters, key=lambda p: p.ndim < 2)          # stable: the model's order within both kinds
+        # stable: the model's order within both kinds
+        self.parameters = sorted(parameters, key=lambda p: p.ndim < 2)
         ends = np.cumsum([p.data.size for p in self.parameters])
-        self.places = [slice(int(end) - p.data.size, int(end)) for p, end in zip(self.parameters, ends, strict=True)]
+        self.places = [slice(int(end) - p.data.size, int(end)) for p,
+                       end in zip(self.parameters, ends, strict=True)]
         self.decayed = sum(p.data.size for p in parameters if p.ndim >= 2)
         self.data = np.concatenate([p.data.reshape(-1) for p in self.parameters])
         for p, place in zip(self.parameters, self.places, strict=True):
@@ -39,7 +43,9 @@ class Flat:
 
     def keep_gradient_in(self, buffer: np.ndarray) -> None:
         """Use this buffer [n] for the gradient from now on; the gradient that was there is forgotten."""
-        assert buffer.shape == self.data.shape and buffer.dtype == self.data.dtype, "a buffer of the same length and dtype"
+        assert buffer.shape == self.data.shape and buffer.dtype == self.data.dtype, (
+            "a buffer of the same length and dtype"
+        )
         self.grad = buffer
         for p, place in zip(self.parameters, self.places, strict=True):
             p.grad, p.grad_buffer = None, buffer[place].reshape(p.shape).view(np.ndarray)
@@ -51,7 +57,9 @@ class Flat:
             if p.grad is None:
                 p.grad_buffer[...] = 0
             else:
-                assert p.grad is p.grad_buffer, f"the gradient of {p.name} is not in its place in the flat buffer"
+                assert p.grad is p.grad_buffer, (
+                    f"the gradient of {p.name} is not in its place in the flat buffer"
+                )
         return self.grad
 
     def zero_grad(self) -> None:
@@ -60,4 +68,5 @@ class Flat:
 
     def by_name(self, buffer: np.ndarray) -> dict[str, np.ndarray]:
         """Views into a buffer of this layout [n] as arrays of the parameters' shapes."""
-        return {p.name: buffer[place].reshape(p.shape) for p, place in zip(self.parameters, self.places, strict=True)}
+        return {p.name: buffer[place].reshape(p.shape) for p,
+                place in zip(self.parameters, self.places, strict=True)}

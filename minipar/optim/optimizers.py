@@ -1,7 +1,7 @@
 """SGD, Adagrad, Adam and AdamW over flat buffers.
 
-Each is one `update`: what happens to a block of parameters, given their gradient and state, all in place. `Optimizer.step`
-runs it over blocks that stay in the cache, so a dozen passes cost little more than one.
+Each is one `update`: what happens to a block of parameters, given their gradient and state, all in place.
+`Optimizer.step` runs it over blocks that stay in the cache, so a dozen passes cost little more than one.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import numpy as np
 from minipar.errors import ConfigError
 from minipar.optim.flat import Flat
 
-BLOCK = 64 * 1024                                                   # elements: small enough for the cache, large enough for a call
+BLOCK = 64 * 1024  # elements: small enough for the cache, large enough for a call
 
 
 class Optimizer:
-    """`slots` names the arrays of state per parameter; `steps` counts the steps taken. weight_decay is for matrices alone."""
+    """`slots` names the arrays of state per parameter; `steps` counts the steps taken. weight_decay is for
+    matrices alone.
+    """
 
     slots: tuple[str, ...] = ()
 
@@ -26,8 +28,11 @@ class Optimizer:
         self.state = {slot: np.zeros_like(flat.data) for slot in self.slots}
         self._room = np.empty_like(flat.data[:BLOCK])
 
-    def update(self, p: np.ndarray, g: np.ndarray, room: np.ndarray, lr: float, decay: float, *state: np.ndarray) -> None:
-        """Change the block p [k] and its state in place; g is its gradient, which may be changed; room [k] is scratch space."""
+    def update(self, p: np.ndarray, g: np.ndarray, room: np.ndarray, lr: float, decay: float,
+               *state: np.ndarray) -> None:
+        """Change the block p [k] and its state in place; g is its gradient, which may be changed; room [k] is
+        scratch space.
+        """
         raise TypeError(f"{type(self).__name__} has no update; write one")
 
     def step(self, lr: float) -> None:
@@ -39,7 +44,8 @@ class Optimizer:
             for i in range(start, stop, BLOCK):
                 block = slice(i, min(i + BLOCK, stop))
                 room = self._room[: block.stop - i]
-                self.update(self.flat.data[block], gradient[block], room, lr, decay, *(part[block] for part in parts))
+                self.update(self.flat.data[block], gradient[block], room, lr, decay,
+                            *(part[block] for part in parts))
 
 
 class SGD(Optimizer):
@@ -79,16 +85,18 @@ class Adagrad(Optimizer):
 
 
 class Adam(Optimizer):
-    """p -= lr m' / (sqrt(v') + eps), m' and v' the bias-corrected decayed means of g and g^2 (Kingma and Ba 2015).
+    """p -= lr m' / (sqrt(v') + eps), m' and v' the bias-corrected decayed means of g and g^2 (Kingma and Ba
+    2015).
 
-    With M = sum of beta1^i g and V = sum of beta2^i g^2 the means are m' = M (1 - beta1) / (1 - beta1^t), likewise v'.
-    Keeping M and V, all four factors fold into two numbers per step: rate = lr c1 / c2 and eps / c2, and p -= rate M /
-    (sqrt(V) + eps / c2). Raises ConfigError for betas that are not from 0 to below 1.
+    With M = sum of beta1^i g and V = sum of beta2^i g^2 the means are m' = M (1 - beta1) / (1 - beta1^t),
+    likewise v'. Keeping M and V, all four factors fold into two numbers per step: rate = lr c1 / c2 and eps /
+    c2, and p -= rate M / (sqrt(V) + eps / c2). Raises ConfigError for betas that are not from 0 to below 1.
     """
 
     slots = ("gradients", "squares")                                # M and V
 
-    def __init__(self, flat: Flat, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0):
+    def __init__(self, flat: Flat, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0.0):
         if not all(0 <= beta < 1 for beta in betas):
             raise ConfigError(f"Adam: betas are {betas}; a mean that forgets needs numbers from 0 to below 1")
         self.betas, self.eps = betas, eps
@@ -116,7 +124,8 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam, with p *= 1 - lr decay in place of decay in the gradient (Loshchilov and Hutter 2019)."""
 
-    def __init__(self, flat: Flat, *, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8, weight_decay: float = 0.1):
+    def __init__(self, flat: Flat, *, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8,
+                 weight_decay: float = 0.1):
         super().__init__(flat, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def update(self, p, g, room, lr, decay, *state):

@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-Schedule = Callable[[int], float]
+LearningRate = Callable[[int], float]
 
 
-def constant(rate: float) -> Schedule:
+def constant(rate: float) -> LearningRate:
     return lambda step: rate
 
 
-def warm_up(schedule: Schedule, steps: int) -> Schedule:
-    """A straight line from nearly zero to the schedule's first rate over `steps` steps, then the schedule from its start."""
+def warm_up(schedule: LearningRate, steps: int) -> LearningRate:
+    """A straight line from nearly zero to the schedule's first rate over `steps` steps, then the schedule
+    from its start.
+    """
     return lambda step: schedule(0) * (step + 1) / (steps + 1) if step < steps else schedule(step - steps)
 
 
-def cosine(peak: float, floor: float, steps: int) -> Schedule:
-    """Half a cosine from `peak` down to `floor` within `steps` steps, then `floor` (Loshchilov and Hutter 2017)."""
+def cosine(peak: float, floor: float, steps: int) -> LearningRate:
+    """Half a cosine from `peak` down to `floor` within `steps` steps, then `floor` (Loshchilov and Hutter
+    2017).
+    """
     def rate(step: int) -> float:
         progress = min(step / max(steps, 1), 1.0)
         return floor + (peak - floor) * 0.5 * (1 + math.cos(math.pi * progress))

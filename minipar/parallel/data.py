@@ -1,9 +1,9 @@
 """Data parallelism: each rank of `dp` has the gradient of its own samples; the step needs the sum.
 
-The loss divides by the tokens of the global batch, so gradients of shards of any sizes add up, and no mean is to be taken.
-The sum is written four ways: the definition (one message per parameter), one flat buffer, the same in memory that ranks
-share, and buckets that travel while backward still runs (Li et al. 2020, "PyTorch Distributed: experiences on accelerating
-data parallel training"). `bitwise.py` has a fifth.
+The loss divides by the tokens of the global batch, so gradients of shards of any sizes add up, and no mean is
+to be taken. The sum is written four ways: the definition (one message per parameter), one flat buffer, the
+same in memory that ranks share, and buckets that travel while backward still runs (Li et al. 2020, "PyTorch
+Distributed: experiences on accelerating data parallel training"). `bitwise.py` has a fifth.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from minipar.optim import Flat
 BUCKET = Layout.bucket_bytes                                        # the default
 
 
-class PerParameter:
+class GradientReducer:
     """The definition: one all-reduce per parameter, after backward."""
 
     def __init__(self, flat: Flat, dp: Communicator, algorithm: str = "auto"):
@@ -32,12 +32,14 @@ class PerParameter:
         """Called before the last backward of a step that reaches these parameters."""
 
     def finish(self) -> None:
-        """Called after the last backward; it leaves the sum over dp in the flat gradient, in the same bits on all ranks."""
+        """Called after the last backward; it leaves the sum over dp in the flat gradient, in the same bits on
+        all ranks.
+        """
         for name, gradient in self.flat.by_name(self.flat.gradient()).items():
             all_reduce(self.dp, gradient, label=f"gradient {name}", out=gradient, algorithm=self.algorithm)
 
 
-class Whole(PerParameter):
+class Whole(GradientReducer):
     """One all-reduce of the whole flat gradient, after backward."""
 
     def finish(self) -> None:
@@ -46,7 +48,8 @@ class Whole(PerParameter):
 
 
 class Shared(Whole):
-    """One all-reduce of the whole flat gradient, which lies in memory that all ranks of dp see: no message carries it.
+    """One all-reduce of the whole flat gradient, which lies in memory that all ranks of dp see: no message
+    carries it.
 
     For ranks of one node. Raises CommError where dp spans several.
     """
@@ -56,17 +59,19 @@ class Shared(Whole):
         flat.keep_gradient_in(shared_array(dp, flat.grad.shape, flat.grad.dtype, label="gradients"))
 
 
-class Buckets(PerParameter):
-    """The flat gradient in buckets; each starts to travel as soon as backward has completed all of its parameters.
+class Buckets(GradientReducer):
+    """The flat gradient in buckets; each starts to travel as soon as backward has completed all of its
+    parameters.
 
-    Backward completes parameters from the last layer to the first, so buckets are filled, and numbered, from the end. All
-    ranks must start them in the same order: a bucket that is complete waits for those before it.
+    Backward completes parameters from the last layer to the first, so buckets are filled, and numbered, from
+    the end. All ranks must start them in the same order: a bucket that is complete waits for those before it.
     """
 
     def __init__(self, flat: Flat, dp: Communicator, algorithm: str = "auto", size: int = BUCKET):
         super().__init__(flat, dp, algorithm)
         self.buckets = _cut(flat, size)
-        self._missing = [set(parameters) for _, parameters in self.buckets]         # per bucket, what is not complete
+        # per bucket, what is not complete
+        self._missing = [set(parameters) for _, parameters in self.buckets]
         self._expected: set[Parameter] = set()                      # what the backward under way completes
         self._handles: list[Handle] = []                            # of the buckets that have started
         for number, (_, parameters) in enumerate(self.buckets):
@@ -77,7 +82,7 @@ class Buckets(PerParameter):
         self._expected.update(parameters)
 
     def finish(self) -> None:
-        self.flat.gradient()                                        # parameters that backward did not reach are zero now
+        self.flat.gradient()  # parameters that backward did not reach are zero now
         while len(self._handles) < len(self.buckets):
             self._start()
         for handle in self._handles:
@@ -98,7 +103,8 @@ class Buckets(PerParameter):
         number = len(self._handles)
         place, _ = self.buckets[number]
         part = self.flat.grad[place]
-        handle = start_all_reduce(self.dp, part, label=f"gradients {number}", out=part, algorithm=self.algorithm)
+        handle = start_all_reduce(self.dp, part, label=f"gradients {number}", out=part,
+                                  algorithm=self.algorithm)
         self._handles.append(handle)
 
 
@@ -114,8 +120,8 @@ def _cut(flat: Flat, size: int) -> list[tuple[slice, list[Parameter]]]:
     return buckets
 
 
-def make_reducer(layout: Layout, flat: Flat, dp: Communicator) -> PerParameter:
+def make_reducer(layout: Layout, flat: Flat, dp: Communicator) -> GradientReducer:
     """What sums gradients over dp in this layout (all but the bitwise one)."""
     if layout.gradients == "buckets":
         return Buckets(flat, dp, size=layout.bucket_bytes)
-    return {"parameter": PerParameter, "flat": Whole, "shared": Shared}[layout.gradients](flat, dp)
+    return {"parameter": GradientReducer, "flat": Whole, "shared": Shared}[layout.gradients](flat, dp)

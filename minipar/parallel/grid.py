@@ -1,8 +1,8 @@
 """The ranks of a job as a grid with named axes.
 
-Rank r stands at the place that its number has in an array of shape [pp, dp, cp, tp], tp fastest: the ranks of a
-tensor-parallel group, which talk most, are neighbours, and those of a pipeline, which talk least, are far apart. Along each
-axis runs a communicator of the ranks that differ in that coordinate alone.
+Rank r stands at the place that its number has in an array of shape [pp, dp, cp, tp], tp fastest: the ranks of
+a tensor-parallel group, which talk most, are neighbours, and those of a pipeline, which talk least, are far
+apart. Along each axis runs a communicator of the ranks that differ in that coordinate alone.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ AXES = ("pp", "dp", "cp", "tp")                                     # slowest fi
 
 
 class Grid:
-    """One rank's view: `dp`, `pp`, `cp` and `tp` are Communicators, `at` gives this rank's coordinate on each axis."""
+    """One rank's view: `dp`, `pp`, `cp` and `tp` are Communicators, `at` gives this rank's coordinate on each
+    axis.
+    """
 
     def __init__(self, world: Communicator, layout: Layout):
-        """All ranks of `world` call it with the same layout. Raises LayoutError where the axes do not multiply to the ranks."""
+        """All ranks of `world` call it with the same layout. Raises LayoutError where the axes do not
+        multiply to the ranks.
+        """
         if layout.ranks != world.size:
             raise LayoutError(_does_not_fit(world.size, layout))
         self.world, self.layout = world, layout
@@ -29,7 +33,7 @@ class Grid:
         places = np.arange(world.size).reshape(shape)               # rank at [pp, dp, cp, tp]
         self._axes: dict[str, Communicator] = {}
         for number, axis in enumerate(AXES):
-            lines = np.moveaxis(places, number, -1).reshape(-1, shape[number])      # one group of ranks per line
+            lines = np.moveaxis(places, number, -1).reshape(-1, shape[number])  # one group of ranks per line
             line = int(np.flatnonzero((lines == world.rank).any(axis=1))[0])
             group = world.split(line, label=axis)
             assert group is not None, "every rank has a color"
@@ -53,7 +57,8 @@ class Grid:
 
 
 def _does_not_fit(ranks: int, layout: Layout) -> str:
-    axes = " * ".join(f"{axis}={getattr(layout, axis)}" for axis in AXES if getattr(layout, axis) > 1) or "dp=1"
+    axes = " * ".join(f"{axis}={getattr(layout, axis)}" for axis in AXES
+                      if getattr(layout, axis) > 1) or "dp=1"
     rest = layout.ranks // layout.dp
     other = f", or choose --dp {ranks // rest}" if ranks % rest == 0 else ""
     return f"the world has {ranks} rank(s), but the layout {axes} needs {layout.ranks}: run mpirun -n {layout.ranks}{other}"

@@ -7,10 +7,10 @@ How a value sits on a group of ranks has four names:
     V  varying      each rank has its own
     P  partial      a sum still to be done
 
-The gradient of R is P and that of P is R; I and V are their own. So each operator that turns one into another fixes its
-backward, and the first line of its docstring is its type. Megatron-LM's f and g (Shoeybi et al. 2019; with sequences
-Korthikanti et al. 2022) are the first two. There are two all-gathers, with different gradients; no operator here is called
-just all_gather.
+The gradient of R is P and that of P is R; I and V are their own. So each operator that turns one into another
+fixes its backward, and the first line of its docstring is its type. Megatron-LM's f and g (Shoeybi et al.
+2019; with sequences Korthikanti et al. 2022) are the first two. There are two all-gathers, with different
+gradients; no operator here is called just all_gather.
 """
 
 from __future__ import annotations
@@ -23,16 +23,21 @@ from minipar.comm.protocol import Communicator
 
 
 def copy_to_region(x: Tensor, comm: Communicator, label: str) -> Tensor:
-    """I -> R: nothing forward, all-reduce backward (Megatron's f). x: any shape, the same on all ranks of comm."""
+    """I -> R: nothing forward, all-reduce backward (Megatron's f). x: any shape, the same on all ranks of
+    comm.
+    """
     return record(x.data, (x,), lambda g: (all_reduce(comm, g, label=f"{label} backward"),))
 
 
 def reduce_from_region(x: Tensor, comm: Communicator, label: str) -> Tensor:
-    """P -> I: all-reduce forward, nothing backward (Megatron's g). x: partial sums, of one shape on all ranks of comm."""
+    """P -> I: all-reduce forward, nothing backward (Megatron's g). x: partial sums, of one shape on all ranks
+    of comm.
+    """
     return record(all_reduce(comm, x.data, label=f"{label} forward"), (x,), lambda g: (g,))
 
 
-def gather_from_sequence(x: Tensor, comm: Communicator, label: str, counts: list[int], axis: int = 1) -> Tensor:
+def gather_from_sequence(x: Tensor, comm: Communicator, label: str, counts: list[int],
+                         axis: int = 1) -> Tensor:
     """V -> R: all-gather forward, reduce-scatter backward. Enters a sequence-parallel region.
 
     x: this rank's counts[rank] places along the axis, which all come together.
@@ -41,7 +46,8 @@ def gather_from_sequence(x: Tensor, comm: Communicator, label: str, counts: list
     return record(whole, (x,), lambda g: (_reduce_scatter(g, comm, f"{label} backward", counts, axis),))
 
 
-def reduce_scatter_to_sequence(x: Tensor, comm: Communicator, label: str, counts: list[int], axis: int = 1) -> Tensor:
+def reduce_scatter_to_sequence(x: Tensor, comm: Communicator, label: str, counts: list[int],
+                               axis: int = 1) -> Tensor:
     """P -> V: reduce-scatter forward, all-gather backward. Leaves a sequence-parallel region.
 
     x: partial sums of all places along the axis, of which this rank keeps counts[rank].
@@ -50,14 +56,17 @@ def reduce_scatter_to_sequence(x: Tensor, comm: Communicator, label: str, counts
     return record(share, (x,), lambda g: (_gather(g, comm, f"{label} backward", counts, axis),))
 
 
-def gather_from_region(x: Tensor, comm: Communicator, label: str, counts: list[int], axis: int = -1) -> Tensor:
+def gather_from_region(x: Tensor, comm: Communicator, label: str, counts: list[int],
+                       axis: int = -1) -> Tensor:
     """V -> I: all-gather forward, own slice backward. x: this rank's counts[rank] places along the axis."""
     mine = _own(comm, counts, axis % x.ndim)
     return record(_gather(x.data, comm, f"{label} forward", counts, axis), (x,), lambda g: (g[mine],))
 
 
 def scatter_to_region(x: Tensor, comm: Communicator, label: str, counts: list[int], axis: int = -1) -> Tensor:
-    """I -> V: own slice forward, all-gather backward. x: the same on all ranks; rank r keeps counts[r] places."""
+    """I -> V: own slice forward, all-gather backward. x: the same on all ranks; rank r keeps counts[r]
+    places.
+    """
     mine = _own(comm, counts, axis % x.ndim)
     return record(x.data[mine], (x,), lambda g: (_gather(g, comm, f"{label} backward", counts, axis),))
 
@@ -65,9 +74,9 @@ def scatter_to_region(x: Tensor, comm: Communicator, label: str, counts: list[in
 def exchange_axes(x: Tensor, comm: Communicator, label: str, split: int, join: int) -> Tensor:
     """V -> V: all-to-all forward, all-to-all with the axes exchanged backward.
 
-    Each rank cuts x into one block per rank along the axis `split` and joins what it gets along the axis `join`: from a
-    share of the tokens with all heads to all tokens with a share of the heads, and back. Both axes must divide by the
-    number of ranks.
+    Each rank cuts x into one block per rank along the axis `split` and joins what it gets along the axis
+    `join`: from a share of the tokens with all heads to all tokens with a share of the heads, and back. Both
+    axes must divide by the number of ranks.
     """
     return record(_exchange(x.data, comm, f"{label} forward", split, join), (x,),
                   lambda g: (_exchange(g, comm, f"{label} backward", join, split),))
@@ -80,7 +89,8 @@ def _gather(x: np.ndarray, comm: Communicator, label: str, counts: list[int], ax
     return np.ascontiguousarray(np.moveaxis(all_gather(comm, front, counts=counts, label=label), 0, axis))
 
 
-def _reduce_scatter(x: np.ndarray, comm: Communicator, label: str, counts: list[int], axis: int) -> np.ndarray:
+def _reduce_scatter(x: np.ndarray, comm: Communicator, label: str, counts: list[int],
+                    axis: int) -> np.ndarray:
     front = np.ascontiguousarray(np.moveaxis(x, axis, 0))
     return np.ascontiguousarray(np.moveaxis(reduce_scatter(comm, front, counts=counts, label=label), 0, axis))
 

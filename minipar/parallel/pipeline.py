@@ -1,7 +1,9 @@
-"""The executor of pipeline schedules: one table from a program's steps to what they do. Schedules differ in data alone.
+"""The executor of pipeline schedules: one table from a program's steps to what they do. Schedules differ in
+data alone.
 
-A program (`minipar.schedule.lower`) is a rank's list of computations, sends and receives. Sends do not block, and receives
-are posted ahead: with blocking ones, 1F1B deadlocks as soon as messages outgrow the buffers of the MPI library.
+A program (`minipar.schedules.lower`) is a rank's list of computations, sends and receives. Sends do not
+block, and receives are posted ahead: with blocking ones, 1F1B deadlocks as soon as messages outgrow the
+buffers of the MPI library.
 """
 
 # b samples of a micro-batch, T tokens, t: this rank's share of them, D model width
@@ -20,10 +22,10 @@ from minipar.autograd import Deferred, Tensor, backward, inlet, no_grad
 from minipar.comm.protocol import TAGS, Communicator, Request
 from minipar.nn import Dropout, Parameter
 from minipar.parallel.stages import Stages
-from minipar.schedule.instruction import Instruction, Schedule
-from minipar.schedule.lower import Message, Receive, Send, Sent, Step, lower
+from minipar.schedules.instruction import Instruction, Schedule
+from minipar.schedules.lower import Message, ProgramStep, Receive, Send, SendCompleted, lower
 
-AHEAD = 2                                                           # receives that are posted before they are needed
+AHEAD = 2  # receives that are posted before they are needed
 
 Watch = Callable[[Instruction, "Execution"], AbstractContextManager[None]]
 
@@ -44,7 +46,8 @@ def nothing(*_: Any) -> nullcontext[None]:
 class Pipeline:
     """Runs a schedule on this rank's stages. All ranks of pp make one, and call `run` together.
 
-    watch(instruction, execution): a context in which the instruction is carried out, for whoever wants to measure it.
+    watch(instruction, execution): a context in which the instruction is carried out, for whoever wants to
+    measure it.
     """
 
     def __init__(self, stages: Stages, schedule: Schedule, pp: Communicator, watch: Watch = nothing):
@@ -55,11 +58,12 @@ class Pipeline:
 
     def run(self, batch: Sequence[MicroBatch], count: int, scale: float = 1.0,
             expect: Callable[[list[Parameter]], object] = nothing) -> np.ndarray:
-        """Add the gradient of the batch to the stages' parameters; returns the loss of each micro-batch, float64 [m].
+        """Add the gradient of the batch to the stages' parameters; returns the loss of each micro-batch,
+        float64 [m].
 
-        The losses are zero on all ranks but the one that has the last stage. count: what the loss is divided by, the targets
-        of the global batch that count. scale: what the gradient is multiplied by (mixed precision). expect(parameters):
-        called before the last backward that reaches these parameters.
+        The losses are zero on all ranks but the one that has the last stage. count: what the loss is divided
+        by, the targets of the global batch that count. scale: what the gradient is multiplied by (mixed
+        precision). expect(parameters): called before the last backward that reaches these parameters.
         """
         execution = Execution(self, batch, count, scale)
         for step in self.program:
@@ -70,35 +74,43 @@ class Pipeline:
         return execution.losses
 
 
-def _completions(stages: Stages, schedule: Schedule, rank: int) -> dict[Step, list[Parameter]]:
+def _completions(stages: Stages, schedule: Schedule, rank: int) -> dict[ProgramStep, list[Parameter]]:
     """Instruction -> the parameters of this rank whose gradient it completes."""
     last: dict[Parameter, Instruction] = {}
     for instruction in schedule.orders[rank]:
         if instruction.kind == ("W" if schedule.split else "B"):
             last.update(dict.fromkeys(stages.parts[instruction.stage].parameters(), instruction))
-    completes: dict[Step, list[Parameter]] = {}
+    completes: dict[ProgramStep, list[Parameter]] = {}
     for p, instruction in last.items():
         completes.setdefault(instruction, []).append(p)
     return completes
 
 
 class Execution:
-    """One run of a program: what is on its way, what waits to be used, and the tapes between forward and backward."""
+    """One run of a program: what is on its way, what waits to be used, and the tapes between forward and
+    backward.
+    """
 
     def __init__(self, pipeline: Pipeline, batch: Sequence[MicroBatch], count: int, scale: float):
-        self.stages, self.pp, self.schedule, self.watch = pipeline.stages, pipeline.pp, pipeline.schedule, pipeline.watch
+        self.stages, self.pp, self.schedule, self.watch = (
+            pipeline.stages,
+            pipeline.pp,
+            pipeline.schedule,
+            pipeline.watch,
+        )
         self.batch, self.count, self.scale = batch, count, scale
         self.losses = np.zeros(len(batch))
         self.values: dict[Message, np.ndarray] = {}                 # made or received, and not used yet
-        self.tapes: dict[tuple[int, int], Tensor] = {}              # (stage, micro-batch) -> the stage's output
+        self.tapes: dict[tuple[int, int], Tensor] = {}  # (stage, micro-batch) -> the stage's output
         self.deferred: dict[tuple[int, int], Deferred] = {}
         self.sending: dict[Message, Request] = {}
         self.receiving: dict[Message, Request] = {}
         self.coming = deque(step for step in pipeline.program if isinstance(step, Receive))
         self.table: dict[str | type, Callable[..., None]] = {
-            "F": self.forward, "B": self.backward, "W": self.weights, Send: self.send, Receive: self.receive, Sent: self.sent}
+            "F": self.forward, "B": self.backward, "W": self.weights, Send: self.send, Receive: self.receive,
+            SendCompleted: self.sent}
 
-    def do(self, step: Step) -> None:
+    def do(self, step: ProgramStep) -> None:
         if isinstance(step, Instruction):
             with self.watch(step, self):
                 self.table[step.kind](step.stage, step.micro)
@@ -115,16 +127,19 @@ class Execution:
         dropout = dropout.on(self.stages.region.places(T), T)
         x: np.ndarray | Tensor = inputs
         if stage > 0:
-            x = inlet(self.values.pop(Message("x", stage - 1, micro)), partial(self._keep, Message("g", stage, micro)))
+            x = inlet(self.values.pop(Message("x", stage - 1, micro)),
+                      partial(self._keep, Message("g", stage, micro)))
         with no_grad() if self.schedule.forward_only else nullcontext():
-            out = model.loss(x, targets, count=self.count, dropout=dropout) if model.part.last else model(x, dropout=dropout)
+            out = model.loss(x, targets, count=self.count,
+                             dropout=dropout) if model.part.last else model(x, dropout=dropout)
         if not self.schedule.forward_only:
             self.tapes[stage, micro] = out
         if model.part.last:
             self.losses[micro] = out.item()
         else:
             self._keep(Message("x", stage, micro), out.data)
-            out.data = np.broadcast_to(out.dtype.type(0), out.shape)        # backward needs its place on the tape, not its values
+            # backward needs its place on the tape, not its values
+            out.data = np.broadcast_to(out.dtype.type(0), out.shape)
 
     def backward(self, stage: int, micro: int) -> None:
         """All of it; where the schedule splits it, the gradient of the stage's input alone."""
@@ -143,7 +158,8 @@ class Execution:
     def send(self, message: Message, peer: int) -> None:
         if self.schedule.forward_only:
             self._let_go()
-        self.sending[message] = self.pp.isend(self.values.pop(message), peer, label=_why(message), tag=_tag(message))
+        self.sending[message] = self.pp.isend(self.values.pop(message), peer, label=_why(message),
+                                              tag=_tag(message))
 
     def sent(self, message: Message, peer: int) -> None:
         if message in self.sending:                                 # and not let go before
@@ -157,11 +173,14 @@ class Execution:
     def _post(self, message: Message, peer: int) -> None:
         b, T = self.batch[message.micro].inputs.shape
         places = self.stages.region.places(T)
-        out = np.empty((b, places.stop - places.start, self.stages.config.width), self.stages.dtype)        # [b, t, D]
+        out = np.empty((b, places.stop - places.start, self.stages.config.width),
+                       self.stages.dtype)        # [b, t, D]
         self.receiving[message] = self.pp.irecv(out, peer, label=_why(message), tag=_tag(message))
 
     def _let_go(self) -> None:
-        """Forget the oldest messages that are through: where no gradient comes back, `Sent` comes late or never."""
+        """Forget the oldest messages that are through: where no gradient comes back, `SendCompleted` comes
+        late or never.
+        """
         for message, request in list(self.sending.items()):
             if not self.pp.test(request):
                 break

@@ -1,4 +1,6 @@
-"""The stages of a pipeline that one rank has: parts of the model, and the weight that two of them may share."""
+"""The stages of a pipeline that one rank has: parts of the model, and the weight that two of them may
+share.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +12,23 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minipar.comm.collectives import all_reduce, even_counts
-from minipar.comm.gathered import gathered
+from minipar.comm.collectives.gather_values import gathered
 from minipar.comm.protocol import Communicator
 from minipar.config import Layout, ModelConfig
 from minipar.errors import LayoutError, ScheduleError
-from minipar.nn import GPT, Module, Parameter, Part, Serial
-from minipar.nn.diagnosis import first_nonfinite
+from minipar.nn import GPT, Module, Parameter, Part, Region
+from minipar.nn.nonfinite import first_nonfinite
 from minipar.optim import Flat
 from minipar.parallel.grid import Grid
-from minipar.schedule.find import find_schedule
-from minipar.schedule.generators import SCHEDULES
-from minipar.schedule.instruction import Schedule
-from minipar.schedule.lint import lint
+from minipar.schedules.find import find_schedule
+from minipar.schedules.generators import SCHEDULES
+from minipar.schedules.instruction import Schedule
+from minipar.schedules.lint import lint
 
 
 def schedule_of(layout: Layout, micro_batches: int | None = None) -> Schedule:
-    """The layout's schedule, proven if it comes from a file. Raises ScheduleError or LayoutError where it cannot be.
+    """The layout's schedule, proven if it comes from a file. Raises ScheduleError or LayoutError where it
+    cannot be.
 
     micro_batches: None where only the homes of the stages matter.
     """
@@ -35,13 +38,15 @@ def schedule_of(layout: Layout, micro_batches: int | None = None) -> Schedule:
             lint(schedule)
         except ScheduleError as error:
             raise ScheduleError(f"{layout.pipeline}: {error}") from error
-    if idle := sorted(set(range(layout.pp)) - set(schedule.homes)):
-        raise ScheduleError(f"{layout.pipeline} gives rank {idle[0]} of the pipeline no stage; use all {layout.pp} ranks, or fewer")
+    if idle := sorted(set(range(layout.pp)) - set(schedule.stage_to_rank)):
+        raise ScheduleError(f"{layout.pipeline} gives rank {idle[0]} of the pipeline no stage; use all "
+                            f"{layout.pp} ranks, or fewer")
     return schedule
 
 
 def require_same(schedule: Schedule, layout: Layout, pp: Communicator) -> None:
-    """Raises ScheduleError where a file tells the ranks of pp different schedules, as one that draws random numbers may.
+    """Raises ScheduleError where a file tells the ranks of pp different schedules, as one that draws random
+    numbers may.
 
     They would take each other's messages for others, and nobody would notice. All ranks of pp call it.
     """
@@ -50,14 +55,16 @@ def require_same(schedule: Schedule, layout: Layout, pp: Communicator) -> None:
     digest = hashlib.blake2b(repr(schedule).encode(), digest_size=7).digest()
     alike = pp.split(int.from_bytes(digest, "big"), label="schedule")      # the ranks that were told the same
     if alike is None or alike.size < pp.size:
-        raise ScheduleError(f"{layout.pipeline} does not tell all ranks of the pipeline the same schedule; let it return the same "
+        raise ScheduleError(f"{layout.pipeline} does not tell all ranks of the pipeline the same schedule; "
+                            "let it return the same "
                             f"every time, with a fixed seed if it draws random numbers")
 
 
 def parts_of(layers: int, stages: int, counts: Sequence[int] = ()) -> list[Part]:
     """The part of the model that each stage has. counts: layers per stage, by default as even as can be.
 
-    Raises LayoutError where a stage would have nothing to do, and for counts that are not of these stages or layers.
+    Raises LayoutError where a stage would have nothing to do, and for counts that are not of these stages or
+    layers.
     """
     if not counts:
         if layers < stages:
@@ -65,40 +72,46 @@ def parts_of(layers: int, stages: int, counts: Sequence[int] = ()) -> list[Part]
                               f"choose --layers {stages} or more, or fewer stages")
         counts = even_counts(layers, stages)
     if len(counts) != stages or sum(counts) != layers or min(counts) < 0 or 0 in counts[1:-1]:
-        raise LayoutError(f"--stage-layers {','.join(map(str, counts))} should be {stages} numbers, one per stage, that add up "
+        raise LayoutError(f"--stage-layers {','.join(map(str, counts))} should be {stages} numbers, one per "
+                          "stage, that add up "
                           f"to {layers} layers; only the first and the last stage can do without any")
     bounds = pairwise(accumulate(counts, initial=0))
     return [Part(stage == 0, range(*bound), stage == stages - 1) for stage, bound in enumerate(bounds)]
 
 
 class Stages(Module):
-    """This rank's stages of a model; `homes` tells the pipeline rank that has each stage. All ranks of pp make one together.
+    """This rank's stages of a model; `stage_to_rank` tells the pipeline rank that has each stage. All ranks
+    of pp make one together.
 
-    A tied token table is needed at both ends of the model. Where these are on two ranks, each has the table, and its gradient
-    is the sum of both (`add_tied`); otherwise that copy would drift apart from the other.
+    A tied token table is needed at both ends of the model. Where these are on two ranks, each has the table,
+    and its gradient is the sum of both (`add_tied`); otherwise that copy would drift apart from the other.
     """
 
-    def __init__(self, config: ModelConfig, parts: Sequence[Part], homes: Sequence[int], grid: Grid, region: Serial, *,
-                 seed: int, dtype: DTypeLike, recompute: str = "none"):
+    def __init__(self, config: ModelConfig, parts: Sequence[Part], stage_to_rank: Sequence[int], grid: Grid,
+                 region: Region, *, seed: int, dtype: DTypeLike, recompute: str = "none"):
         super().__init__("stages")
         self.config, self.region, self.dtype = config, region, np.dtype(dtype)
-        self.homes, self.world, self.pp, self.tp = tuple(homes), grid.world, grid.pp, grid.tp
+        self.stage_to_rank, self.world, self.pp, self.tp = tuple(stage_to_rank), grid.world, grid.pp, grid.tp
         self.parts: dict[int, GPT] = {}
         tokens = None
-        for stage, (part, home) in enumerate(zip(parts, homes, strict=True)):
+        for stage, (part, home) in enumerate(zip(parts, stage_to_rank, strict=True)):
             if home == self.pp.rank:
-                model = GPT(config, seed=seed, dtype=dtype, region=region, part=part, tokens=tokens, recompute=recompute)
+                model = GPT(config, seed=seed, dtype=dtype, region=region, part=part, tokens=tokens,
+                            recompute=recompute)
                 tokens = model.tokens if part.first else tokens
                 self.parts[stage] = model
         self.models = list(self.parts.values())
-        ends = [homes[0], homes[-1]]
+        ends = [stage_to_rank[0], stage_to_rank[-1]]
         self._tied: Communicator | None = None
         if config.tied and ends[0] != ends[1]:
             self._tied = self.pp.split(0 if self.pp.rank in ends else None, label="tied")
-        self.copies = {"tokens.weight"} if self._tied is not None and self.pp.rank == ends[1] else set()     # owned by another rank
+        # owned by another rank
+        self.copies = {"tokens.weight"} if self._tied is not None and self.pp.rank == ends[1] else set()
 
     def add_tied(self, flat: Flat) -> None:
-        """The gradient of the tied table, from both ends of the model. All ranks of pp call it, after the sum over dp."""
+        """The gradient of the tied table, from both ends of the model. All ranks of pp call it, after the sum
+        over dp.
+        """
         if self._tied is not None:
             gradient = flat.by_name(flat.gradient())["tokens.weight"]
             all_reduce(self._tied, gradient, label="tied table", out=gradient)
@@ -106,9 +119,10 @@ class Stages(Module):
     def first_nonfinite(self, run: Callable[[], object]) -> str:
         """Where in the whole model a NaN or an infinity shows first when `run()` calls it, in words.
 
-        All ranks of the grid call it and come to the same answer: shares of a layer, or of the batch, may be sound on some.
+        All ranks of the grid call it and come to the same answer: shares of a layer, or of the batch, may be
+        sound on some.
         """
-        order: dict[Parameter, tuple[int, int, str]] = {}           # a shared table at the place of its first use
+        order: dict[Parameter, tuple[int, int, str]] = {}  # a shared table at the place of its first use
         for stage, model in self.parts.items():
             for number, p in enumerate(model.parameters()):
                 order.setdefault(p, (stage, number, p.name))
@@ -117,7 +131,12 @@ class Stages(Module):
         mine = {"place": first_nonfinite(self.parts, run), "gradient": max(gradients, default=None)}
         found = gathered(self.world, mine, "where it diverged")
         place = min((rank["place"] for rank in found if rank["place"]), default=None)
-        gradient = max((rank["gradient"] for rank in found if rank["gradient"]), default=None)          # backward meets it first
+        # backward meets it first
+        gradient = max((rank["gradient"] for rank in found if rank["gradient"]), default=None)
         if place is None:
-            return f"the gradient of {gradient[-1]}" if gradient else "a sum, of losses or of the gradient's squares"
+            return (
+                f"the gradient of {gradient[-1]}"
+                if gradient
+                else "a sum, of losses or of the gradient's squares"
+            )
         return place[-1]

@@ -1,7 +1,8 @@
 """Softmax and cross-entropy over logits that nobody holds whole.
 
-Each rank has the columns of some rows of the vocabulary. Two small messages per token stand in for V logits: the largest
-logit, and then together the sum of exponentials and the logit of the target (which one rank has, the others add zero):
+Each rank has the columns of some rows of the vocabulary. Two small messages per token stand in for V logits:
+the largest logit, and then together the sum of exponentials and the logit of the target (which one rank has,
+the others add zero):
 
     loss = log(sum over ranks of sum exp(z - m)) - (z_target - m),        m = max over ranks of max z
 
@@ -20,22 +21,24 @@ from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
 
 
-def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None, tp: Communicator, rows: slice,
-                                 vocabulary: int) -> Tensor:
-    """V -> I: this rank's columns of the logits to the loss, the same on every rank; two all-reduces forward, none backward.
+def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None, tp: Communicator,
+                                 rows: slice, vocabulary: int) -> Tensor:
+    """V -> I: this rank's columns of the logits to the loss, the same on every rank; two all-reduces forward,
+    none backward.
 
-    logits [..., v]: the columns `rows` of the whole logits [..., vocabulary]. targets and tokens as in autograd's
-    cross_entropy, and alike on all ranks; so are the errors.
+    logits [..., v]: the columns `rows` of the whole logits [..., vocabulary]. targets and tokens as in
+    autograd's cross_entropy, and alike on all ranks; so are the errors.
     """
     shape, flat = logits.shape, targets.reshape(-1)
     counts, tokens = count_targets(targets, shape[:-1], vocabulary, tokens)
-    here = np.flatnonzero(counts & (flat >= rows.start) & (flat < rows.stop))       # tokens whose target this rank holds
+    # tokens whose target this rank holds
+    here = np.flatnonzero(counts & (flat >= rows.start) & (flat < rows.stop))
     columns = flat[here] - rows.start
 
     z = logits.data.reshape(-1, shape[-1])                          # [n, v]
     largest = all_reduce(tp, z.max(axis=-1), "max", label="loss max")
     z = z - largest[:, None]
-    sums = np.zeros((2, len(flat)), z.dtype)                        # of exponentials, and of the target's logit
+    sums = np.zeros((2, len(flat)), z.dtype)  # of exponentials, and of the target's logit
     sums[1, here] = z[here, columns]
     np.exp(z, out=z)
     np.sum(z, axis=-1, out=sums[0])

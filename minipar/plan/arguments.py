@@ -1,6 +1,8 @@
-"""The formulas' arguments, checked by their names: a formula gives some number for a negative width too, and nobody would notice.
+"""The formulas' arguments, checked by their names: a formula gives some number for a negative width too, and
+nobody would notice.
 
-The same name means the same in all of `plan`: p ranks, n elements or bytes, the rank of one of them, sizes of a model.
+The same name means the same in all of `plan`: p ranks, n elements or bytes, the rank of one of them, sizes of
+a model.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ ROWS = {"counts", "gives"}                                          # one number
 def checked(function: Function) -> Function:
     """The function, which raises LayoutError, by the name of the argument, for one that no layout has.
 
-    n must be a whole number where the function is one of elements, any number from 0 on where it is one of seconds (`net`).
+    n must be a whole number where the function is one of elements, any number from 0 on where it is one of
+    seconds (`net`).
     """
     names = list(inspect.signature(function).parameters)
     whole = "net" not in names and "within" not in names
@@ -38,7 +41,8 @@ def checked(function: Function) -> Function:
             _require(name, value, whole)
         for name in ("rank", "root"):
             if name in given and given.get("p", math.inf) <= given[name]:
-                raise LayoutError(f"{name} is {given[name]}; of {given['p']} ranks the last is {given['p'] - 1}")
+                raise LayoutError(f"{name} is {given[name]}; of {given['p']} ranks the last is "
+                                  f"{given['p'] - 1}")
         return function(*args, **kwargs)
 
     return inner                                                    # type: ignore[return-value]

@@ -1,4 +1,6 @@
-"""What one rank sends in one collective along an axis of the grid: the closed form of the algorithm that it takes."""
+"""What one rank sends in one collective along an axis of the grid: the closed form of the algorithm that it
+takes.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,9 @@ from typing import Protocol
 
 from minipar.errors import LayoutError
 from minipar.plan import collectives as forms
-from minipar.plan.amounts import Line, Sent
+from minipar.plan.amounts import SentTotals, TrafficLine
 from minipar.plan.collective_times import SEGMENT_BYTES
-from minipar.plan.collectives import Traffic, piece
+from minipar.plan.collectives import CollectiveTraffic, piece
 
 
 class Pick(Protocol):
@@ -21,7 +23,7 @@ class Pick(Protocol):
 
 # Operation -> algorithm -> closed form, of (ranks, rank, elements) for those that every rank has all elements of, and of
 # (ranks, rank, elements of each rank) for the others.
-FORMS: dict[str, dict[str, Callable[..., Traffic]]] = {
+FORMS: dict[str, dict[str, Callable[..., CollectiveTraffic]]] = {
     "broadcast": {"naive": forms.naive_broadcast, "tree": forms.tree_broadcast, "ring": forms.ring_broadcast},
     "all_reduce": {
         "naive": forms.naive_all_reduce, "tree": forms.tree_all_reduce, "ring": forms.ring_all_reduce,
@@ -40,7 +42,7 @@ FORMS: dict[str, dict[str, Callable[..., Traffic]]] = {
 
 
 @dataclass(frozen=True)
-class Axis:
+class AxisTraffic:
     """One rank's place in its group along an axis. nodes: the node of each rank of the group."""
 
     name: str
@@ -55,25 +57,26 @@ class Axis:
     def shares(self, n: int) -> list[int]:
         return [piece(n, self.size, rank) for rank in range(self.size)]
 
-    def all_reduce(self, elements: int, itemsize: int, label: str, op: str = "sum") -> tuple[Line, Sent]:
+    def all_reduce(self, elements: int, itemsize: int, label: str,
+                   op: str = "sum") -> tuple[TrafficLine, SentTotals]:
         return self._call("all_reduce", f"all_reduce {op}", elements, elements, itemsize, label)
 
-    def all_reduce_in_shared_memory(self, elements: int, label: str) -> tuple[Line, Sent]:
+    def all_reduce_in_shared_memory(self, elements: int, label: str) -> tuple[TrafficLine, SentTotals]:
         """Of an array that already lies there: messages without content, for three barriers."""
         sent = forms.shared_all_reduce(self.size, self.rank, elements)
-        return Line(self.name, "all_reduce sum", label), Sent(1, sent.messages, 0)
+        return TrafficLine(self.name, "all_reduce sum", label), SentTotals(1, sent.messages, 0)
 
-    def broadcast(self, elements: int, itemsize: int, label: str) -> tuple[Line, Sent]:
+    def broadcast(self, elements: int, itemsize: int, label: str) -> tuple[TrafficLine, SentTotals]:
         return self._call("broadcast", "broadcast", elements, elements, itemsize, label)
 
-    def reduce_scatter(self, counts: list[int], itemsize: int, label: str) -> tuple[Line, Sent]:
+    def reduce_scatter(self, counts: list[int], itemsize: int, label: str) -> tuple[TrafficLine, SentTotals]:
         return self._call("reduce_scatter", "reduce_scatter sum", counts, sum(counts), itemsize, label)
 
-    def all_gather(self, counts: list[int], itemsize: int, label: str) -> tuple[Line, Sent]:
+    def all_gather(self, counts: list[int], itemsize: int, label: str) -> tuple[TrafficLine, SentTotals]:
         return self._call("all_gather", "all_gather", counts, sum(counts), itemsize, label)
 
     def _call(self, operation: str, op: str, what: int | list[int], elements: int, itemsize: int,
-              label: str) -> tuple[Line, Sent]:
+              label: str) -> tuple[TrafficLine, SentTotals]:
         algorithm = self.pick(operation, elements * itemsize, self.size, nodes=len(set(self.nodes)))
         if algorithm == "hierarchical":
             sent = forms.hierarchical_all_reduce(self.nodes, self.rank, elements)
@@ -81,6 +84,7 @@ class Axis:
             segment = [max(1, SEGMENT_BYTES // itemsize)] if algorithm == "segmented" else []
             sent = FORMS[operation][algorithm](self.size, self.rank, what, *segment)
         else:
-            raise LayoutError(f"there is no formula for what {operation} sends by the algorithm '{algorithm}'; "
+            raise LayoutError(f"there is no formula for what {operation} sends by the algorithm "
+                              f"'{algorithm}'; "
                               f"choose {', '.join(FORMS[operation])}")
-        return Line(self.name, op, label), Sent(1, sent.messages, sent.elements * itemsize)
+        return TrafficLine(self.name, op, label), SentTotals(1, sent.messages, sent.elements * itemsize)

@@ -1,12 +1,13 @@
-"""How long a collective takes, by the alpha-beta-gamma model: what `auto` chooses by, and what the clock is held against.
+"""How long a collective takes, by the alpha-beta-gamma model: what `auto` chooses by, and what the clock is
+held against.
 
-A message of n bytes takes alpha + n beta; a rank sends one message at a time and receives one at a time, both at
-once; adding n bytes takes n gamma. The formulas are those of Thakur, Rabenseifner, Gropp 2005 (T below, with the
-section) unless another source is named. They hold exactly where p is a power of two and divides n, and on rings for
-every p that divides n.
+A message of n bytes takes alpha + n beta; a rank sends one message at a time and receives one at a time, both
+at once; adding n bytes takes n gamma. The formulas are those of Thakur, Rabenseifner, Gropp 2005 (T below,
+with the section) unless another source is named. They hold exactly where p is a power of two and divides n,
+and on rings for every p that divides n.
 
-n is the array's whole size in bytes: all ranks' pieces together for a gather, a scatter or an all-gather, one rank's
-array for the others. Fractions for alpha, beta and gamma give exact fractions of seconds.
+n is the array's whole size in bytes: all ranks' pieces together for a gather, a scatter or an all-gather, one
+rank's array for the others. Fractions for alpha, beta and gamma give exact fractions of seconds.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def naive_broadcast(p: int, n: Number, net: Links) -> Number:
 def naive_reduce(p: int, n: Number, net: Links) -> Number:
     """The root receives p - 1 times, and adds one array while the next one comes.
 
-    The first message and the last addition have nothing beside them; of the p - 2 pairs between, the slower one counts.
+    The first message and the last addition have nothing beside them; of the p - 2 pairs between, the slower
+    one counts.
     """
     if p == 1:
         return 0 * net.alpha
@@ -134,7 +136,9 @@ def ring_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def segmented_reduce_scatter(p: int, n: Number, net: Links) -> Number:
-    """The ring with s segments per piece: s alphas per step, and only the last segment's addition is waited for."""
+    """The ring with s segments per piece: s alphas per step, and only the last segment's addition is waited
+    for.
+    """
     segments = max(1, -(-n // (p * SEGMENT_BYTES)))
     return (p - 1) * (segments * net.alpha + n * net.beta / p + n * net.gamma / (p * segments))
 
@@ -159,9 +163,11 @@ def recursive_doubling_all_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def swapped_pieces(p: int) -> int:
-    """How many of p pieces the busiest core rank sends in all rounds: p - 1, or more where pieces are folded in pairs.
+    """How many of p pieces the busiest core rank sends in all rounds: p - 1, or more where pieces are folded
+    in pairs.
 
-    In a round with blocks of b core ranks, the largest block is the first: min(b, e) of its ranks stand for two pieces each.
+    In a round with blocks of b core ranks, the largest block is the first: min(b, e) of its ranks stand for
+    two pieces each.
     """
     q = 1 << (p.bit_length() - 1)
     return sum((1 << k) + min(1 << k, p - q) for k in range(p.bit_length() - 1))
@@ -169,16 +175,21 @@ def swapped_pieces(p: int) -> int:
 
 @checked
 def recursive_doubling_all_gather(p: int, n: Number, net: Links) -> Number:
-    """T 3.1: log2 p rounds, (p - 1)/p of the array. Folding: one piece to hand over, everything to hand back."""
+    """T 3.1: log2 p rounds, (p - 1)/p of the array. Folding: one piece to hand over, everything to hand
+    back.
+    """
     fold = 2 * net.alpha + n * net.beta / p + n * net.beta
     return (p.bit_length() - 1) * net.alpha + n * net.beta * swapped_pieces(p) / p + folded(p) * fold
 
 
 @checked
 def halving_reduce_scatter(p: int, n: Number, net: Links) -> Number:
-    """T 4.2 (recursive halving): log2 p rounds, (p - 1)/p of the array. Folding: everything over, one piece back."""
+    """T 4.2 (recursive halving): log2 p rounds, (p - 1)/p of the array. Folding: everything over, one piece
+    back.
+    """
     fold = 2 * net.alpha + n * net.beta + n * net.beta / p + n * net.gamma
-    return (p.bit_length() - 1) * net.alpha + n * (net.beta + net.gamma) * swapped_pieces(p) / p + folded(p) * fold
+    return (p.bit_length() - 1) * net.alpha + n * (net.beta
+                                                   + net.gamma) * swapped_pieces(p) / p + folded(p) * fold
 
 
 @checked
@@ -203,19 +214,25 @@ def pairwise_all_to_all(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def naive_all_to_all(p: int, n: Number, net: Links) -> Number:
-    """Everyone sends to rank p - 1 last, at the same time: there p - 1 messages queue up when p - 2 steps have passed."""
+    """Everyone sends to rank p - 1 last, at the same time: there p - 1 messages queue up when p - 2 steps
+    have passed.
+    """
     return max(0, 2 * p - 3) * (net.alpha + n * net.beta / p)
 
 
 @checked
 def bruck_all_to_all(p: int, n: Number, net: Links) -> Number:
-    """T 3.2 (Bruck): in round k, the blocks whose distance has bit k; n/2 in each round if p is a power of two."""
+    """T 3.2 (Bruck): in round k, the blocks whose distance has bit k; n/2 in each round if p is a power of
+    two.
+    """
     return log2_up(p) * net.alpha + n * net.beta * sum(d.bit_count() for d in range(p)) / p
 
 
 @checked
 def hierarchical_all_reduce(nodes: int, width: int, n: Number, within: Links, between: Links) -> Number:
-    """Rings over the `width` ranks of a node and, on an n/width-th, over the nodes: T 6, in lanes (Mikami et al. 2018)."""
+    """Rings over the `width` ranks of a node and, on an n/width-th, over the nodes: T 6, in lanes (Mikami et
+    al. 2018).
+    """
     return ring_all_reduce(width, n, within) + ring_all_reduce(nodes, n / width, between)
 
 
@@ -231,15 +248,16 @@ TIMES: dict[str, dict[str, Callable[[int, Number, Links], Number]]] = {
     "reduce": {"tree": tree_reduce, "ring": ring_reduce, "naive": naive_reduce},
     "all_reduce": {
         "recursive_doubling": recursive_doubling_all_reduce, "halving_doubling": halving_doubling_all_reduce,
-        "ring": ring_all_reduce, "segmented": segmented_all_reduce, "tree": tree_all_reduce, "naive": naive_all_reduce,
+        "ring": ring_all_reduce, "segmented": segmented_all_reduce, "tree": tree_all_reduce,
+        "naive": naive_all_reduce,
     },
     "reduce_scatter": {
-        "halving_doubling": halving_reduce_scatter, "ring": ring_reduce_scatter, "segmented": segmented_reduce_scatter,
-        "naive": naive_reduce_scatter,
+        "halving_doubling": halving_reduce_scatter, "ring": ring_reduce_scatter,
+        "segmented": segmented_reduce_scatter, "naive": naive_reduce_scatter,
     },
     "all_gather": {
-        "recursive_doubling": recursive_doubling_all_gather, "bruck": bruck_all_gather, "ring": ring_all_gather,
-        "naive": naive_all_gather,
+        "recursive_doubling": recursive_doubling_all_gather, "bruck": bruck_all_gather,
+        "ring": ring_all_gather, "naive": naive_all_gather,
     },
     "gather": {"tree": tree_scatter, "naive": naive_scatter},
     "scatter": {"tree": tree_scatter, "naive": naive_scatter},

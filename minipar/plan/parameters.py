@@ -1,7 +1,7 @@
 """The parameters of one rank: names and shapes, from the model's sizes alone.
 
-Over tp, heads, hidden units and rows of the vocabulary are shared out as evenly as can be, the first ranks one more; everything
-else every rank holds whole. Over pp, each rank has the parameters of its stages.
+Over tp, heads, hidden units and rows of the vocabulary are shared out as evenly as can be, the first ranks
+one more; everything else every rank holds whole. Over pp, each rank has the parameters of its stages.
 """
 
 # V vocabulary, D model width, H heads, K head width, F hidden width; v, h, f: this rank's share of V, H, F
@@ -32,7 +32,8 @@ def rank_shapes(model: ModelConfig, tp: int = 1, rank: int = 0, share: Share | N
     """
     share = share or Share(True, tuple(range(model.layers)), True)
     D, K = model.width, model.head_width
-    v, h, f = piece(model.vocabulary, tp, rank), piece(model.heads, tp, rank), piece(model.mlp_width, tp, rank)
+    v, h, f = piece(model.vocabulary, tp, rank), piece(model.heads, tp,
+                                                       rank), piece(model.mlp_width, tp, rank)
     shapes: Shapes = {"positions.weight": (model.context, D), "tokens.weight": (v, D)} if share.first else {}
     for layer in share.layers:
         block = f"blocks.{layer}"
@@ -44,7 +45,8 @@ def rank_shapes(model: ModelConfig, tp: int = 1, rank: int = 0, share: Share | N
         shapes |= _linear(f"{block}.mlp.down", f, D, model)
     if share.last:
         shapes |= _norm("norm", model)
-        shapes |= {("tokens" if model.tied else "head") + ".weight": (v, D)}       # a tied one that is there keeps its place
+        # a tied one that is there keeps its place
+        shapes |= {("tokens" if model.tied else "head") + ".weight": (v, D)}
     return shapes
 
 

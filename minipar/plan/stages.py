@@ -1,7 +1,7 @@
 """Which part of the model each rank of a pipeline has, known from the layout alone.
 
-Layers are shared out over the stages as evenly as can be, the first stages one more, unless the layout says how many; the
-schedule says which rank has which stage.
+Layers are shared out over the stages as evenly as can be, the first stages one more, unless the layout says
+how many; the schedule says which rank has which stage.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from minipar.config import Layout, ModelConfig
 from minipar.plan.collectives import piece
-from minipar.schedule.find import find_schedule
+from minipar.schedules.find import find_schedule
 
 
 class Share(NamedTuple):
@@ -23,26 +23,30 @@ class Share(NamedTuple):
     last: bool
 
 
-class Stages(NamedTuple):
+class StageShares(NamedTuple):
     """homes: the rank of pp that has each stage. layers: those of each stage."""
 
-    homes: tuple[int, ...]
+    stage_to_rank: tuple[int, ...]
     layers: tuple[range, ...]
 
     def of_rank(self, rank: int) -> Share:
         """What rank `rank` of pp has, all its stages together."""
-        mine = [stage for stage, home in enumerate(self.homes) if home == rank]
-        return Share(self.homes[0] == rank, tuple(layer for stage in mine for layer in self.layers[stage]), self.homes[-1] == rank)
+        mine = [stage for stage, home in enumerate(self.stage_to_rank) if home == rank]
+        return Share(self.stage_to_rank[0] == rank,
+                     tuple(layer for stage in mine for layer in self.layers[stage]),
+                     self.stage_to_rank[-1] == rank)
 
     @property
     def ends(self) -> tuple[int, ...]:
         """The ranks that have the first stage and the last, in order: two of them, or one that has both."""
-        return tuple(sorted({self.homes[0], self.homes[-1]}))
+        return tuple(sorted({self.stage_to_rank[0], self.stage_to_rank[-1]}))
 
 
 @lru_cache                                                          # every rank asks for it, several times
-def stages_of(model: ModelConfig, layout: Layout) -> Stages:
+def stages_of(model: ModelConfig, layout: Layout) -> StageShares:
     """Raises ScheduleError or LayoutError for a schedule that cannot be."""
-    homes = find_schedule(layout.pipeline, layout.pp, virtual=layout.virtual or None).homes
-    counts = layout.stage_layers or tuple(piece(model.layers, len(homes), stage) for stage in range(len(homes)))
-    return Stages(homes, tuple(range(end - count, end) for count, end in zip(counts, accumulate(counts), strict=True)))
+    stage_to_rank = find_schedule(layout.pipeline, layout.pp, virtual=layout.virtual or None).stage_to_rank
+    counts = layout.stage_layers or tuple(piece(model.layers, len(stage_to_rank), stage)
+                                          for stage in range(len(stage_to_rank)))
+    return StageShares(stage_to_rank, tuple(range(end - count, end) for count,
+                                            end in zip(counts, accumulate(counts), strict=True)))

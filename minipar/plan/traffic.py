@@ -1,7 +1,8 @@
-"""What one training step sends, known before it is run: calls, messages and bytes of each rank, for every layout.
+"""What one training step sends, known before it is run: calls, messages and bytes of each rank, for every
+layout.
 
-Derived from the model's sizes, the layout and the closed forms of the collectives, not from the code that sends; `Counting`
-counts what is really sent, and `plan.amounts` holds one against the other, line by line.
+Derived from the model's sizes, the layout and the closed forms of the collectives, not from the code that
+sends; `Counting` counts what is really sent, and `plan.amounts` holds one against the other, line by line.
 
 For each micro-batch of b samples of T tokens, a rank of tp sends, for its own layers and ends of the model,
 
@@ -18,14 +19,16 @@ and a rank of pp, for each of its stages whose neighbour is on another rank,
     b T D elements      activations to the stage behind it, a gradient to the one before it; under sequence parallelism only
                         its own share of the tokens, b t D
 
-No amount along tp or pp depends on the hidden width or on the vocabulary: no weight that is cut, and no gradient of one,
-travels. The schedule of the pipeline decides on when, never on how much, but for where it puts the stages.
+No amount along tp or pp depends on the hidden width or on the vocabulary: no weight that is cut, and no
+gradient of one, travels. The schedule of the pipeline decides on when, never on how much, but for where it
+puts the stages.
 
-After the micro-batches come the gradient of this rank's parameters over dp, as the layout says; that of a tied table over the
-two ends of the pipeline; the loss over dp and pp; and one number over tp and pp for the norm of the gradient.
+After the micro-batches come the gradient of this rank's parameters over dp, as the layout says; that of a
+tied table over the two ends of the pipeline; the loss over dp and pp; and one number over tp and pp for the
+norm of the gradient.
 
-Sources: Shoeybi et al. 2019, section 3 (f and g); Korthikanti et al. 2022, section 4.2.2; Narayanan et al. 2021, section 3.2
-(pipelines); the closed forms' own.
+Sources: Shoeybi et al. 2019, section 3 (f and g); Korthikanti et al. 2022, section 4.2.2; Narayanan et al.
+2021, section 3.2 (pipelines); the closed forms' own.
 """
 
 # B batch, b samples of a micro-batch, T tokens, t: this rank's share of them, D model width, V vocabulary
@@ -38,24 +41,27 @@ from itertools import pairwise
 
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.errors import LayoutError
-from minipar.plan.amounts import Line, Sent, added_up
+from minipar.plan.amounts import SentTotals, TrafficLine, added_up
 from minipar.plan.arguments import require_whole
-from minipar.plan.axis import Axis, Pick
+from minipar.plan.axis import AxisTraffic, Pick
 from minipar.plan.collectives import piece
 from minipar.plan.parameters import ITEMSIZE, Shapes, rank_shapes
-from minipar.plan.stages import Share, Stages, stages_of
+from minipar.plan.stages import Share, StageShares, stages_of
 
 
 def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: int, pick: Pick, *,
-                 nodes: tuple[int, ...] | None = None) -> dict[Line, Sent]:
-    """What world rank `rank` sends in one training step, by line; groups of one rank send nothing and have no lines.
+                 nodes: tuple[int, ...] | None = None) -> dict[TrafficLine, SentTotals]:
+    """What world rank `rank` sends in one training step, by line; groups of one rank send nothing and have no
+    lines.
 
-    pick: see Pick. nodes: the node of each world rank, by default one node. Raises LayoutError for a layout with cp, and for
-    an algorithm without a formula; ScheduleError or LayoutError for a schedule that cannot be.
+    pick: see Pick. nodes: the node of each world rank, by default one node. Raises LayoutError for a layout
+    with cp, and for an algorithm without a formula; ScheduleError or LayoutError for a schedule that cannot
+    be.
     """
     require_whole("rank", rank, 0, layout.ranks - 1)
     if layout.cp > 1:
-        raise LayoutError(f"the formulas for a step's traffic know dp, pp and tp; choose cp=1, not {layout.cp}")
+        raise LayoutError("the formulas for a step's traffic know dp, pp and tp; choose cp=1, not "
+                          f"{layout.cp}")
     dp, pp, tp = _axes(layout, rank, nodes or (0,) * layout.ranks, pick)
     stages = stages_of(model, layout)
     mine, itemsize = stages.of_rank(pp.rank), ITEMSIZE[train.dtype]
@@ -64,10 +70,11 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
     share, bitwise = piece(train.batch, dp.size, dp.rank), layout.gradients == "bitwise"
     samples = [(0, 1)] * share if bitwise else [(number, b) for number in range(train.micro_batches)
                                                 if (b := piece(share, train.micro_batches, number))]
-    lines: list[tuple[Line, Sent]] = []
+    lines: list[tuple[TrafficLine, SentTotals]] = []
     for number, b in samples:
         if tp.size > 1:
-            lines += _pass(model, mine, tp, b, itemsize, layout.sequence_parallel, again=train.recompute == "full")
+            lines += _pass(model, mine, tp, b, itemsize, layout.sequence_parallel,
+                           again=train.recompute == "full")
         t = piece(model.context, tp.size, tp.rank) if layout.sequence_parallel else model.context
         lines += _neighbours(stages, pp.rank, number, b * t * model.width * itemsize)
     if tp.size > 1:
@@ -77,33 +84,39 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
     if pp.size > 1:
         lines += [pp.all_reduce(1, itemsize if bitwise else 8, "loss"), pp.all_reduce(1, 8, "gradient norm")]
         if model.tied and len(stages.ends) > 1 and pp.rank in stages.ends:
-            tied = Axis("tied", stages.ends.index(pp.rank), tuple(pp.nodes[end] for end in stages.ends), pick)
+            tied = AxisTraffic("tied", stages.ends.index(pp.rank),
+                               tuple(pp.nodes[end] for end in stages.ends), pick)
             lines.append(tied.all_reduce(math.prod(shapes["tokens.weight"]), itemsize, "tied table"))
     return added_up(lines)
 
 
-def _axes(layout: Layout, rank: int, nodes: tuple[int, ...], pick: Pick) -> tuple[Axis, Axis, Axis]:
+def _axes(layout: Layout, rank: int, nodes: tuple[int, ...],
+          pick: Pick) -> tuple[AxisTraffic, AxisTraffic, AxisTraffic]:
     """This rank's place along dp, pp and tp; tp is the fastest axis of the grid, pp the slowest."""
     pp_rank, in_stage = divmod(rank, layout.dp * layout.tp)
     dp_rank, tp_rank = divmod(in_stage, layout.tp)
     of_stage = nodes[rank - in_stage:][:layout.dp * layout.tp]
-    return (Axis("dp", dp_rank, of_stage[tp_rank::layout.tp], pick),
-            Axis("pp", pp_rank, nodes[in_stage::layout.dp * layout.tp], pick),
-            Axis("tp", tp_rank, of_stage[dp_rank * layout.tp:][:layout.tp], pick))
+    return (AxisTraffic("dp", dp_rank, of_stage[tp_rank::layout.tp], pick),
+            AxisTraffic("pp", pp_rank, nodes[in_stage::layout.dp * layout.tp], pick),
+            AxisTraffic("tp", tp_rank, of_stage[dp_rank * layout.tp:][:layout.tp], pick))
 
 
-def _neighbours(stages: Stages, rank: int, number: int, nbytes: int) -> Iterator[tuple[Line, Sent]]:
+def _neighbours(stages: StageShares, rank: int, number: int,
+                nbytes: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
     """Micro-batch `number` at the boundaries between stages of rank `rank` of pp and those of other ranks."""
-    for behind, (home, home_behind) in enumerate(pairwise(stages.homes), 1):
+    for behind, (home, home_behind) in enumerate(pairwise(stages.stage_to_rank), 1):
         if home == rank != home_behind:
-            yield Line("pp", "send", f"activations {number} of stage {behind - 1}"), Sent(1, 1, nbytes)
+            yield TrafficLine("pp", "send",
+                              f"activations {number} of stage {behind - 1}"), SentTotals(1, 1, nbytes)
         if home != rank == home_behind:
-            yield Line("pp", "send", f"gradient {number} of stage {behind}"), Sent(1, 1, nbytes)
+            yield TrafficLine("pp", "send", f"gradient {number} of stage {behind}"), SentTotals(1, 1, nbytes)
 
 
-def _pass(model: ModelConfig, mine: Share, tp: Axis, b: int, itemsize: int, sequence: bool,
-          again: bool) -> Iterator[tuple[Line, Sent]]:
-    """Forward and backward of b samples through this rank's part of the model. again: backward computes the blocks again."""
+def _pass(model: ModelConfig, mine: Share, tp: AxisTraffic, b: int, itemsize: int, sequence: bool,
+          again: bool) -> Iterator[tuple[TrafficLine, SentTotals]]:
+    """Forward and backward of b samples through this rank's part of the model. again: backward computes the
+    blocks again.
+    """
     T, D = model.context, model.width
     enter, leave = (_sequence_enter, _sequence_leave) if sequence else (_tensor_enter, _tensor_leave)
     columns = [f"blocks.{n}.{layer}" for n in mine.layers for layer in ("attention.qkv", "mlp.up")]
@@ -123,28 +136,35 @@ def _pass(model: ModelConfig, mine: Share, tp: Axis, b: int, itemsize: int, sequ
         yield from _shared(model, mine, tp, itemsize, rows)
 
 
-def _tensor_enter(tp: Axis, tokens: int, row: int, itemsize: int, layer: str) -> Iterator[tuple[Line, Sent]]:
+def _tensor_enter(tp: AxisTraffic, tokens: int, row: int, itemsize: int,
+                  layer: str) -> Iterator[tuple[TrafficLine, SentTotals]]:
     yield tp.all_reduce(tokens * row, itemsize, f"{layer} backward")
 
 
-def _tensor_leave(tp: Axis, tokens: int, row: int, itemsize: int, layer: str) -> Iterator[tuple[Line, Sent]]:
+def _tensor_leave(tp: AxisTraffic, tokens: int, row: int, itemsize: int,
+                  layer: str) -> Iterator[tuple[TrafficLine, SentTotals]]:
     yield tp.all_reduce(tokens * row, itemsize, f"{layer} forward")
 
 
-def _sequence_enter(tp: Axis, tokens: int, row: int, itemsize: int, layer: str) -> Iterator[tuple[Line, Sent]]:
+def _sequence_enter(tp: AxisTraffic, tokens: int, row: int, itemsize: int,
+                    layer: str) -> Iterator[tuple[TrafficLine, SentTotals]]:
     counts = [share * row for share in tp.shares(tokens)]
     yield tp.all_gather(counts, itemsize, f"{layer} forward")
     yield tp.reduce_scatter(counts, itemsize, f"{layer} backward")
 
 
-def _sequence_leave(tp: Axis, tokens: int, row: int, itemsize: int, layer: str) -> Iterator[tuple[Line, Sent]]:
+def _sequence_leave(tp: AxisTraffic, tokens: int, row: int, itemsize: int,
+                    layer: str) -> Iterator[tuple[TrafficLine, SentTotals]]:
     counts = [share * row for share in tp.shares(tokens)]
     yield tp.reduce_scatter(counts, itemsize, f"{layer} forward")
     yield tp.all_gather(counts, itemsize, f"{layer} backward")
 
 
-def _shared(model: ModelConfig, mine: Share, tp: Axis, itemsize: int, rows: list[str]) -> Iterator[tuple[Line, Sent]]:
-    """The gradients of replicated parameters that see only a share of the tokens: positions, LayerNorms, row biases."""
+def _shared(model: ModelConfig, mine: Share, tp: AxisTraffic, itemsize: int,
+            rows: list[str]) -> Iterator[tuple[TrafficLine, SentTotals]]:
+    """The gradients of replicated parameters that see only a share of the tokens: positions, LayerNorms, row
+    biases.
+    """
     norms = [f"blocks.{n}.{norm}" for n in mine.layers for norm in ("norm1", "norm2")] + ["norm"] * mine.last
     if mine.first:
         yield tp.all_reduce(model.context * model.width, itemsize, "positions backward")
@@ -152,7 +172,8 @@ def _shared(model: ModelConfig, mine: Share, tp: Axis, itemsize: int, rows: list
         yield tp.all_reduce(model.width, itemsize, f"{layer} backward")
 
 
-def _gradient(shapes: Shapes, dp: Axis, batch: int, layout: Layout, itemsize: int) -> Iterator[tuple[Line, Sent]]:
+def _gradient(shapes: Shapes, dp: AxisTraffic, batch: int, layout: Layout,
+              itemsize: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
     """The sum over dp of the gradients of this rank's parameters, and of the losses."""
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     total = sum(sizes.values())
@@ -173,7 +194,9 @@ def _gradient(shapes: Shapes, dp: Axis, batch: int, layout: Layout, itemsize: in
 
 
 def _buckets(shapes: Shapes, limit: int) -> list[int]:
-    """Elements per bucket: matrices in the model's order, then vectors, filled from the end to at most `limit` elements."""
+    """Elements per bucket: matrices in the model's order, then vectors, filled from the end to at most
+    `limit` elements.
+    """
     in_order = sorted(shapes.values(), key=lambda shape: len(shape) < 2)
     sizes: list[int] = []
     for size in (math.prod(shape) for shape in reversed(in_order)):
@@ -184,11 +207,13 @@ def _buckets(shapes: Shapes, limit: int) -> list[int]:
     return sizes
 
 
-def _tree(dp: Axis, batch: int, elements: int, itemsize: int) -> Iterator[tuple[Line, Sent]]:
-    """The bitwise sum: a binary tree over the samples, which halves every range, then a broadcast from rank 0.
+def _tree(dp: AxisTraffic, batch: int, elements: int,
+          itemsize: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
+    """The bitwise sum: a binary tree over the samples, which halves every range, then a broadcast from rank
+    0.
 
-    Each sample but the first is the start of one range's right half. A rank sends where the left half starts before its
-    own samples.
+    Each sample but the first is the start of one range's right half. A rank sends where the left half starts
+    before its own samples.
     """
     first = sum(dp.shares(batch)[:dp.rank])
     for sample in range(max(first, 1), first + dp.shares(batch)[dp.rank]):
@@ -196,5 +221,6 @@ def _tree(dp: Axis, batch: int, elements: int, itemsize: int) -> Iterator[tuple[
         while (middle := low + (high - low + 1) // 2) != sample:
             low, high = (low, middle) if sample < middle else (middle, high)
         if low < first:
-            yield Line("dp", "send", f"gradient tree {low}+{high - low}"), Sent(1, 1, elements * itemsize)
+            yield TrafficLine("dp", "send",
+                              f"gradient tree {low}+{high - low}"), SentTotals(1, 1, elements * itemsize)
     yield dp.broadcast(elements, itemsize, "gradient tree result")

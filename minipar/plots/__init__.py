@@ -1,1 +1,3 @@
-"""Pictures: the only package that imports matplotlib. Each file draws what it is given, and measures nothing."""
+"""Pictures: the only package that imports matplotlib. Each file draws what it is given, and measures
+nothing.
+"""

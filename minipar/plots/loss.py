@@ -24,7 +24,8 @@ def draw_loss(metrics: Iterable[Mapping[str, float]]) -> Figure:
     if validation:
         steps, losses = zip(*validation, strict=True)
         axes.plot(steps, losses, "o-", color="tab:orange", label="validation")
-        axes.annotate(f"{losses[-1]:.3f}", (steps[-1], losses[-1]), textcoords="offset points", xytext=(-4, -16), ha="right")
+        axes.annotate(f"{losses[-1]:.3f}", (steps[-1], losses[-1]), textcoords="offset points",
+                      xytext=(-4, -16), ha="right")
     axes.set(xlabel="step", ylabel="loss (nats per token)")
     axes.grid(alpha=0.3)
     if lines:

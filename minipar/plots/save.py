@@ -22,5 +22,6 @@ def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:
     if ending not in FORMATS:
         raise ConfigError(f"{path} is to be a picture, but does not end in .png or .svg; choose one of them")
     with replacing(path) as file, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")      # letters of somebody's file name are boxes then
+        # letters of somebody's file name are boxes then
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(file, format=ending, dpi=dpi)

@@ -9,21 +9,22 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from minipar.schedule.footprint import peak_activations
-from minipar.schedule.instruction import Schedule
-from minipar.schedule.simulate import Timeline
+from minipar.schedules.footprint import peak_activations
+from minipar.schedules.instruction import Schedule
+from minipar.schedules.simulate import Timeline
 
 # Okabe and Ito's colours, which everybody can tell apart; black numbers are readable on all of them.
 COLORS = {"F": "#56B4E9", "B": "#E69F00", "W": "#009E73"}
 BUBBLE: dict[str, Any] = {"facecolor": "#f2f2f2", "edgecolor": "#c8c8c8", "hatch": "////", "linewidth": 0.0}
 HEIGHT = 0.84                                                        # of a bar, where ranks are 1 apart
-DIGIT, MARGINS, WIDEST = 0.07, 1.6, 22.0                             # inches: of a number's digit, beside the bars, of the picture
+DIGIT, MARGINS, WIDEST = 0.07, 1.6, 22.0  # inches: of a number's digit, beside the bars, of the picture
 
 
 def draw_schedule(timeline: Timeline) -> Figure:
     """The simulated schedule: F, B and W of every micro-batch, by rank; what is hatched is bubble.
 
-    Where a rank has several stages, later ones are paler. Numbers of micro-batches are left out where bars are too narrow.
+    Where a rank has several stages, later ones are paler. Numbers of micro-batches are left out where bars
+    are too narrow.
     """
     schedule, makespan = timeline.schedule, float(timeline.makespan)
     shortest = min((float(end - start) for row in zip(timeline.start, timeline.end, strict=True)
@@ -32,11 +33,13 @@ def draw_schedule(timeline: Timeline) -> Figure:
     figure = Figure(figsize=(width, 1.5 + 0.36 * schedule.ranks), layout="constrained")
     axes = figure.add_subplot()
     draw_gantt(axes, timeline, inches=(width - MARGINS) / makespan)
-    axes.set_title(f"{schedule.name}: {schedule.ranks} rank(s), {schedule.micro_batches} micro-batch(es); makespan {makespan:g}, "
+    axes.set_title(f"{schedule.name}: {schedule.ranks} rank(s), {schedule.micro_batches} micro-batch(es); "
+                   f"makespan {makespan:g}, "
                    f"bubble {100 * float(timeline.bubble()):.1f} % of all time", loc="left", parse_math=False)
     axes.text(1.005, 1.0, "peak\nactivations", transform=axes.transAxes, va="bottom", fontsize=8)
     for rank, peak in enumerate(peak_activations(schedule)):
-        axes.text(1.005, rank, f"{float(peak):g}", transform=axes.get_yaxis_transform(), va="center", fontsize=9)
+        axes.text(1.005, rank, f"{float(peak):g}", transform=axes.get_yaxis_transform(), va="center",
+                  fontsize=9)
     figure.legend(handles=legend(schedule), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return figure
 
@@ -44,8 +47,9 @@ def draw_schedule(timeline: Timeline) -> Figure:
 def draw_gantt(axes: Axes, timeline: Timeline, inches: float, unit: float = 1.0, apart: int = 1) -> None:
     """The bars alone, rank 0 on top.
 
-    unit: what the timeline's times are multiplied by. inches: that one of the drawn times is wide; it decides which bars get
-    numbers and seams. apart: by how much the numbers of neighbours differ, as the world counts its ranks.
+    unit: what the timeline's times are multiplied by. inches: that one of the drawn times is wide; it decides
+    which bars get numbers and seams. apart: by how much the numbers of neighbours differ, as the world counts
+    its ranks.
     """
     schedule, makespan = timeline.schedule, unit * float(timeline.makespan)
     shades, room = _shades(schedule), _room_for_number(schedule)
@@ -56,12 +60,15 @@ def draw_gantt(axes: Axes, timeline: Timeline, inches: float, unit: float = 1.0,
             start, end = (unit * float(time) for time in times)
             by_shade.setdefault(shades[kind, stage], []).append((start, end - start))
             if room <= inches * (end - start):
-                axes.text((start + end) / 2, rank, str(micro), ha="center", va="center_baseline", fontsize=8, clip_on=True)
+                axes.text((start + end) / 2, rank, str(micro), ha="center", va="center_baseline", fontsize=8,
+                          clip_on=True)
         for shade, bars in by_shade.items():
-            seam = min(0.7, 10 * inches * min(duration for _, duration in bars))      # points; a seventh of the bar at most
-            axes.broken_barh(bars, (rank - HEIGHT / 2, HEIGHT), facecolor=shade, edgecolor="white", linewidth=seam)
+            # points; a seventh of the bar at most
+            seam = min(0.7, 10 * inches * min(duration for _, duration in bars))
+            axes.broken_barh(bars, (rank - HEIGHT / 2, HEIGHT), facecolor=shade, edgecolor="white",
+                             linewidth=seam)
     axes.set(xlim=(0, makespan), ylim=(schedule.ranks - 0.5, -0.5), xlabel="time")
-    named = range(0, schedule.ranks, -(-schedule.ranks // 40))      # a name for each rank, or for one in several
+    named = range(0, schedule.ranks, -(-schedule.ranks // 40))  # a name for each rank, or for one in several
     axes.set_yticks(named, [f"rank {apart * rank}" for rank in named])
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from minipar.plots.schedule import draw_gantt, legend
-from minipar.schedule.simulate import Timeline
+from minipar.schedules.simulate import Timeline
 
-COLORS = {"weights": "#0072B2", "gradients": "#56B4E9", "optimizer": "#009E73", "activations": "#E69F00", "messages": "#CC79A7"}
+COLORS = {"weights": "#0072B2", "gradients": "#56B4E9", "optimizer": "#009E73", "activations": "#E69F00",
+          "messages": "#CC79A7"}
 KIB = 1 << 10
 
 
 def draw_timelines(predicted: Timeline, measured: Timeline, title: str, apart: int = 1) -> Figure:
-    """Both on one axis of time, in milliseconds. Timelines in seconds. apart: how far a pipeline's ranks are apart in the world."""
+    """Both on one axis of time, in milliseconds. Timelines in seconds. apart: how far a pipeline's ranks are
+    apart in the world.
+    """
     ranks, longest = measured.schedule.ranks, 1e3 * float(max(predicted.makespan, measured.makespan))
     width, margins = 14.0, 2.0
     figure = Figure(figsize=(width, 2.2 + 0.72 * ranks), layout="constrained")
@@ -20,15 +23,18 @@ def draw_timelines(predicted: Timeline, measured: Timeline, title: str, apart: i
     for axes, (name, timeline) in zip(figure.subplots(2, 1, sharex=True), both, strict=True):
         draw_gantt(axes, timeline, inches=(width - margins) / longest, unit=1e3, apart=apart)
         axes.set(xlim=(0, longest), xlabel="time, ms" if name == "measured" else "")
-        axes.set_title(f"{name}: {1e3 * float(timeline.makespan):,.1f} ms, bubble {100 * float(timeline.bubble()):.1f} %",
-                       loc="left", fontsize=11)
-    figure.suptitle(title, x=0.01, ha="left", parse_math=False)      # a schedule's name from a file may have a $
-    figure.legend(handles=legend(measured.schedule), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+        axes.set_title(f"{name}: {1e3 * float(timeline.makespan):,.1f} ms, bubble "
+                       f"{100 * float(timeline.bubble()):.1f} %", loc="left", fontsize=11)
+    figure.suptitle(title, x=0.01, ha="left", parse_math=False)  # a schedule's name from a file may have a $
+    figure.legend(handles=legend(measured.schedule), loc="outside lower center", ncols=5, frameon=False,
+                  fontsize=9)
     return figure
 
 
 def draw_memory(memory: list[dict[str, int]], ledger: list[int]) -> Figure:
-    """One bar per rank, stacked by what it holds. memory: bytes by line, of each rank. ledger: what was predicted of each."""
+    """One bar per rank, stacked by what it holds. memory: bytes by line, of each rank. ledger: what was
+    predicted of each.
+    """
     figure = Figure(figsize=(max(9.0, 0.9 * len(memory) + 3), 4.6), layout="constrained")
     axes = figure.add_subplot()
     below = [0.0] * len(memory)
@@ -37,11 +43,13 @@ def draw_memory(memory: list[dict[str, int]], ledger: list[int]) -> Figure:
         axes.bar(range(len(memory)), sizes, bottom=below, color=COLORS[line], label=line, width=0.7)
         below = [one + other for one, other in zip(below, sizes, strict=True)]
     axes.hlines([total / KIB for total in ledger], [rank - 0.45 for rank in range(len(ledger))],
-                [rank + 0.45 for rank in range(len(ledger))], color="black", label="predicted, without messages")
+                [rank + 0.45 for rank in range(len(ledger))], color="black",
+                label="predicted, without messages")
     for rank, total in enumerate(below):
         axes.text(rank, total, f"{total:,.0f}", ha="center", va="bottom", fontsize=9)
     axes.set(xticks=range(len(memory)), xlabel="rank", ylabel="KiB", ylim=(0, 1.1 * max(below)))
     axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle("what each rank's memory held, activations and messages at their peak", x=0.01, ha="left", fontsize=11)
+    figure.suptitle("what each rank's memory held, activations and messages at their peak", x=0.01, ha="left",
+                    fontsize=11)
     figure.legend(loc="outside right upper", reverse=True, frameon=False)
     return figure

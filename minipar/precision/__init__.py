@@ -1,12 +1,13 @@
 """Mixed precision: products in 16 bits, weights and sums in 32, and a scale that keeps gradients in range.
 
-Read formats.py (what a 16-bit number is), autocast.py (which ops use them), scaling.py (why float16 needs a loss scale). The
-weights that the optimiser changes stay float32, the master weights: every op rounds its own copy of them.
+Read formats.py (what a 16-bit number is), autocast.py (which ops use them), scaling.py (why float16 needs a
+loss scale). The weights that the optimiser changes stay float32, the master weights: every op rounds its own
+copy of them.
 """
 
-from minipar.precision.autocast import IN_16_BITS, Autocast, Tally
+from minipar.precision.autocast import IN_16_BITS, Autocast, RoundingTally
 from minipar.precision.formats import BFLOAT16, FLOAT16, FLOAT32, FORMATS, Format, format_of
 from minipar.precision.scaling import LossScale, loss_scale_of
 
-__all__ = ["BFLOAT16", "FLOAT16", "FLOAT32", "FORMATS", "IN_16_BITS", "Autocast", "Format", "LossScale", "Tally", "format_of",
-           "loss_scale_of"]
+__all__ = ["BFLOAT16", "FLOAT16", "FLOAT32", "FORMATS", "IN_16_BITS", "Autocast", "Format", "LossScale",
+           "RoundingTally", "format_of", "loss_scale_of"]

@@ -1,8 +1,9 @@
 """Which ops compute in 16 bits, and what it costs them: numbers beyond the range, numbers lost to zero.
 
-An op of the table that computes in 16 bits has its inputs rounded, is computed in float32 (so its sums are float32 sums), and
-has its result rounded. Backward does the same to gradients: they are rounded where they enter the op and where they leave it.
-The op itself knows nothing of it (Micikevicius et al. 2018, "Mixed precision training").
+An op of the table that computes in 16 bits has its inputs rounded, is computed in float32 (so its sums are
+float32 sums), and has its result rounded. Backward does the same to gradients: they are rounded where they
+enter the op and where they leave it. The op itself knows nothing of it (Micikevicius et al. 2018, "Mixed
+precision training").
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minipar.autograd import Tensor
-from minipar.autograd.castable import casting
+from minipar.autograd.autocast_hook import casting
 from minipar.autograd.tensor import record
 from minipar.precision.formats import FLOAT32, Format
 
@@ -30,7 +31,7 @@ IN_16_BITS: Mapping[str, bool] = {
 
 
 @dataclass
-class Tally:
+class RoundingTally:
     """Of the numbers that were rounded: how many there were, how many became infinite, how many became zero.
 
     Recomputation rounds numbers again, and they count again.
@@ -42,30 +43,34 @@ class Tally:
 
     def add(self, before: np.ndarray, after: np.ndarray) -> None:
         self.numbers += before.size
-        if infinite := np.count_nonzero(np.isinf(after)):           # some may have been so before; mostly there are none
+        # some may have been so before; mostly there are none
+        if infinite := np.count_nonzero(np.isinf(after)):
             self.overflows += int(infinite - np.count_nonzero(np.isinf(before)))
         self.underflows += int(np.count_nonzero(before) - np.count_nonzero(after))
 
 
 class Autocast:
-    """Calls of ops inside `with autocast():` follow the table, on this thread. `counts[op, "values" or "gradients"]` is a Tally.
+    """Calls of ops inside `with autocast():` follow the table, on this thread. `counts[op, "values" or
+    "gradients"]` is a Tally.
 
-    The number format may be float32: then nothing is rounded or counted, and ops are called as if this were not there.
+    The number format may be float32: then nothing is rounded or counted, and ops are called as if this were
+    not there.
     """
 
     def __init__(self, format: Format):
         self.format = format
-        self.counts: dict[tuple[str, str], Tally] = defaultdict(Tally)
+        self.counts: dict[tuple[str, str], RoundingTally] = defaultdict(RoundingTally)
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         with casting(None if self.format is FLOAT32 else self.call):
             yield
 
-    def total(self, kind: str) -> Tally:
+    def total(self, kind: str) -> RoundingTally:
         """Over all ops, of "values" or of "gradients"."""
         parts = [tally for (_, k), tally in self.counts.items() if k == kind]
-        return Tally(*(sum(getattr(part, name) for part in parts) for name in ("numbers", "overflows", "underflows")))
+        return RoundingTally(*(sum(getattr(part, name) for part in parts)
+                               for name in ("numbers", "overflows", "underflows")))
 
     def cast(self, x: Tensor, op: str) -> Tensor:
         """x rounded, and on the way back its gradient rounded. What a cast has made is passed on as it is."""
@@ -80,7 +85,8 @@ class Autocast:
         if not IN_16_BITS.get(name, False):
             return op(*args, **kwargs)
         args = tuple(self.cast(value, name) if isinstance(value, Tensor) else value for value in args)
-        kwargs = {key: self.cast(value, name) if isinstance(value, Tensor) else value for key, value in kwargs.items()}
+        kwargs = {key: self.cast(value, name) if isinstance(value, Tensor) else value for key,
+                  value in kwargs.items()}
         return self.cast(op(*args, **kwargs), name)
 
     def round(self, x: np.ndarray, op: str, kind: str) -> np.ndarray:

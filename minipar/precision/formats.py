@@ -1,9 +1,10 @@
 """Rounding to 16 bits: float32 arrays whose values lie on the grid of a shorter format.
 
-NumPy multiplies float16 matrices without BLAS, hundreds of times slower than float32, and it has no bfloat16 at all. So a number
-of 16 bits is kept here as the float32 that equals it. Every such number is one exactly, and products of two of them are exact
-in float32, so a float32 product of rounded matrices is what the matrix units of accelerators compute: operands of 16 bits, sums
-in 32. What the emulation does not show is half the memory and the speed.
+NumPy multiplies float16 matrices without BLAS, hundreds of times slower than float32, and it has no bfloat16
+at all. So a number of 16 bits is kept here as the float32 that equals it. Every such number is one exactly,
+and products of two of them are exact in float32, so a float32 product of rounded matrices is what the matrix
+units of accelerators compute: operands of 16 bits, sums in 32. What the emulation does not show is half the
+memory and the speed.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from minipar.errors import ConfigError, ShapeError
 class Format:
     """A floating-point format of `bytes` bytes, by its grid.
 
-    digits: bits behind the leading one; the distance from 1 to the next number is 2**-digits. smallest_normal and largest: the
-    range in which numbers have all their digits. smallest: the least positive number; half of it rounds to zero.
+    digits: bits behind the leading one; the distance from 1 to the next number is 2**-digits. smallest_normal
+    and largest: the range in which numbers have all their digits. smallest: the least positive number; half
+    of it rounds to zero.
     """
 
     name: str
@@ -35,20 +37,23 @@ class Format:
         return self.smallest_normal * 2.0**-self.digits
 
     def round(self, x: np.ndarray) -> np.ndarray:
-        """The nearest numbers of the format to x (float32, any shape), ties to the even one, as a new float32 array.
+        """The nearest numbers of the format to x (float32, any shape), ties to the even one, as a new float32
+        array.
 
-        What lies beyond the largest number becomes infinite, NaN stays NaN, the sign of zero is kept. Raises ShapeError for
-        another dtype: float64 would be rounded twice.
+        What lies beyond the largest number becomes infinite, NaN stays NaN, the sign of zero is kept. Raises
+        ShapeError for another dtype: float64 would be rounded twice.
         """
         if x.dtype != np.float32:
-            raise ShapeError(f"{self.name}: arrays of float32 are rounded, this one is {x.dtype}; convert it first")
-        with np.errstate(all="ignore"):                             # infinity is an answer here; a Tally counts how often
+            raise ShapeError(f"{self.name}: arrays of float32 are rounded, this one is {x.dtype}; convert it "
+                             "first")
+        with np.errstate(all="ignore"):  # infinity is an answer here; a Tally counts how often
             return _ROUND[self.name](np.atleast_1d(x)).reshape(x.shape)
 
 
 FLOAT32 = Format("float32", 23, 2.0**-126, float(np.finfo(np.float32).max), bytes=4)
 FLOAT16 = Format("float16", 10, 2.0**-14, 65504.0)                  # IEEE 754: many digits, a narrow range
-BFLOAT16 = Format("bfloat16", 7, 2.0**-126, (2 - 2.0**-7) * 2.0**127)         # the upper half of a float32: few digits, its range
+# the upper half of a float32: few digits, its range
+BFLOAT16 = Format("bfloat16", 7, 2.0**-126, (2 - 2.0**-7) * 2.0**127)
 FORMATS = {format.name: format for format in (FLOAT32, FLOAT16, BFLOAT16)}
 
 
@@ -60,29 +65,34 @@ def format_of(name: str) -> Format:
 
 
 def _round_to_bfloat16(x: np.ndarray) -> np.ndarray:
-    """Round the lower half of the bits away. What is added to them carries over into the upper half, exponent and all."""
+    """Round the lower half of the bits away. What is added to them carries over into the upper half, exponent
+    and all.
+    """
     bits = x.view(np.uint32)
-    odd = (bits >> np.uint32(16)) & np.uint32(1)                    # a tie goes up from an odd number, stays at an even one
+    odd = (bits >> np.uint32(16)) & np.uint32(1)  # a tie goes up from an odd number, stays at an even one
     bits = bits + (odd + np.uint32(0x7FFF))
     bits &= np.uint32(0xFFFF0000)
     rounded = bits.view(np.float32)
-    np.copyto(rounded, x, where=np.isnan(x))                        # a carry out of a NaN's digits would make it a number
+    np.copyto(rounded, x, where=np.isnan(x))  # a carry out of a NaN's digits would make it a number
     return rounded
 
 
 def _round_to_float16(x: np.ndarray) -> np.ndarray:
-    """Add and take away 1.5 * 2**(e + 13), with e the exponent of x: the sum has no room for the lower 13 of x's 23 digits.
+    """Add and take away 1.5 * 2**(e + 13), with e the exponent of x: the sum has no room for the lower 13 of
+    x's 23 digits.
 
-    The processor rounds the sum to the nearest, ties to even. Below 2**-14 the grid is the same as there, so e stops falling.
+    The processor rounds the sum to the nearest, ties to even. Below 2**-14 the grid is the same as there, so
+    e stops falling.
     """
     exponents = x.view(np.uint32) & np.uint32(0x7F800000)
-    exponents = np.clip(exponents, np.uint32((127 - 14) << 23), np.uint32((127 + 16) << 23))     # above, all is infinite anyhow
+    # above, all is infinite anyhow
+    exponents = np.clip(exponents, np.uint32((127 - 14) << 23), np.uint32((127 + 16) << 23))
     exponents += np.uint32(13 << 23)
     room = exponents.view(np.float32)
     room *= np.float32(1.5)
     rounded = x + room
     rounded -= room
-    rounded *= np.float32(2.0**112)                                 # float32 ends at 2**128 as float16 at 2**16
+    rounded *= np.float32(2.0**112)  # float32 ends at 2**128 as float16 at 2**16
     rounded *= np.float32(2.0**-112)
     return np.copysign(rounded, x, out=rounded)                     # -1e-9 is -0, as in IEEE 754
 

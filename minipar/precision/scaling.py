@@ -1,8 +1,10 @@
-"""Loss scaling: gradients too small for float16 are multiplied into its range, and divided again before the step.
+"""Loss scaling: gradients too small for float16 are multiplied into its range, and divided again before the
+step.
 
-Gradients are often below 2**-24, the least number of float16, and vanish; above 65504 they become infinite. Multiplying the loss
-by a scale S multiplies every gradient by S, so the window moves. The right S changes during training. Hence the rule of
-Micikevicius et al. (2018): double it after so many good steps; if a gradient is not finite, skip that step and halve it.
+Gradients are often below 2**-24, the least number of float16, and vanish; above 65504 they become infinite.
+Multiplying the loss by a scale S multiplies every gradient by S, so the window moves. The right S changes
+during training. Hence the rule of Micikevicius et al. (2018): double it after so many good steps; if a
+gradient is not finite, skip that step and halve it.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from minipar.records import require_types
 
 @dataclass
 class LossScale:
-    """The scale, and what it must remember. `growth_every` good steps double it; 0: it is static and never changes.
+    """The scale, and what it must remember. `growth_every` good steps double it; 0: it is static and never
+    changes.
 
-    patience: how many steps in a row may be skipped until it is `hopeless`; with 24, 2**16 has been halved to 2**-8.
-    skipped: steps skipped so far; in_a_row: of these, since the last good one. Raises ConfigError for a scale that is no
-    positive number.
+    patience: how many steps in a row may be skipped until it is `hopeless`; with 24, 2**16 has been halved to
+    2**-8. skipped: steps skipped so far; in_a_row: of these, since the last good one. Raises ConfigError for
+    a scale that is no positive number.
     """
 
     scale: float = 2.0**16
@@ -49,10 +52,12 @@ class LossScale:
             gradient *= 1 / self.scale
 
     def update(self, finite: bool) -> bool:
-        """Called once per step: whether all gradients, of all ranks, are finite. Returns whether to take the step.
+        """Called once per step: whether all gradients, of all ranks, are finite. Returns whether to take the
+        step.
 
-        All ranks must give the same answer, or their weights and scales part. A sum over ranks brings it about: NaN and
-        infinity survive every sum, so it is enough to ask for the finiteness of the norm of the whole gradient.
+        All ranks must give the same answer, or their weights and scales part. A sum over ranks brings it
+        about: NaN and infinity survive every sum, so it is enough to ask for the finiteness of the norm of
+        the whole gradient.
         """
         if not finite:
             self.skipped, self.in_a_row, self.good = self.skipped + 1, self.in_a_row + 1, 0
@@ -74,9 +79,11 @@ class LossScale:
 
 
 def loss_scale_of(format: Format, static: float = 0) -> LossScale:
-    """What a training in this format needs: a dynamic scale for float16, or a static one where it is given; none elsewhere.
+    """What a training in this format needs: a dynamic scale for float16, or a static one where it is given;
+    none elsewhere.
 
-    Formats with the range of float32 lose no gradients. A gradient that is not finite is hopeless there at once.
+    Formats with the range of float32 lose no gradients. A gradient that is not finite is hopeless there at
+    once.
     """
     if format is not FLOAT16:
         return LossScale(1.0, growth_every=0, patience=1)

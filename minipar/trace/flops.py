@@ -14,11 +14,14 @@ UNITS = {"qkv": "heads", "scores": "heads", "weighted values": "heads", "out": "
          "up": "mlp_width", "down": "mlp_width", "head": "vocabulary"}
 
 # Which products backward computes a second time, by what is recomputed: see nn/recomputation.py.
-AGAIN = {"none": (), "selective": ("scores", "weighted values"), "full": tuple(kind for kind in UNITS if kind != "head")}
+AGAIN = {"none": (), "selective": ("scores", "weighted values"),
+         "full": tuple(kind for kind in UNITS if kind != "head")}
 
 
-def part_flops(model: ModelConfig, part: Part, samples: int, tp: int = 1, rank: int = 0, kinds: Container[str] = UNITS) -> int:
-    """FLOPs of one forward of a stage for so many samples, on rank `rank` of `tp`. kinds: of products, by default all.
+def part_flops(model: ModelConfig, part: Part, samples: int, tp: int = 1, rank: int = 0,
+               kinds: Container[str] = UNITS) -> int:
+    """FLOPs of one forward of a stage for so many samples, on rank `rank` of `tp`. kinds: of products, by
+    default all.
 
     Backward takes as many for the gradient of its inputs (B), and as many again for that of its weights (W).
     """

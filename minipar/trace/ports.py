@@ -1,8 +1,10 @@
-"""The links of a pipeline's ranks as the clock has them: a rank sends one message at a time, and receives one at a time.
+"""The links of a pipeline's ranks as the clock has them: a rank sends one message at a time, and receives one
+at a time.
 
-Under tensor parallelism an instruction begins with messages to the other ranks of its stage. They wait until what the rank sent
-to the next stage is through, and what comes from another stage meanwhile waits for them. Without this a prediction takes
-an instruction that waited for the link for one that works longer, or the other way round.
+Under tensor parallelism an instruction begins with messages to the other ranks of its stage. They wait until
+what the rank sent to the next stage is through, and what comes from another stage meanwhile waits for them.
+Without this a prediction takes an instruction that waited for the link for one that works longer, or the
+other way round.
 """
 
 from __future__ import annotations
@@ -10,16 +12,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from minipar.comm.network import Port
-from minipar.schedule.instruction import Instruction
-from minipar.schedule.times import Number
+from minipar.comm.wrappers.network import Port
+from minipar.schedules.instruction import Instruction
+from minipar.schedules.times import Number
 
 
 class Ports:
     """Links for `schedule.simulate`, of so many ranks.
 
-    talking: (kind, stage) -> how long an instruction's messages within its stage keep the link busy in both directions, from its
-    beginning on.
+    talking: (kind, stage) -> how long an instruction's messages within its stage keep the link busy in both
+    directions, from its beginning on.
     """
 
     def __init__(self, ranks: int, talking: Mapping[tuple[str, int], Fraction]) -> None:

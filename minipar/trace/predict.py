@@ -9,20 +9,21 @@ from statistics import median
 
 import numpy as np
 
-from minipar.comm.network import Network
-from minipar.comm.timeline import Event
-from minipar.schedule.costs import Costs
-from minipar.schedule.simulate import Timeline, simulate
-from minipar.schedule.times import Number
+from minipar.comm.wrappers.network import Network
+from minipar.comm.wrappers.timeline import Event
+from minipar.schedules.costs import Costs
+from minipar.schedules.simulate import Timeline, simulate
+from minipar.schedules.times import Number
 from minipar.trace.ports import Ports
-from minipar.trace.step import Trace
+from minipar.trace.step import StepTrace
 
 
-def predicted(trace: Trace, network: Network, message: int) -> Timeline:
+def predicted(trace: StepTrace, network: Network, message: int) -> Timeline:
     """The same schedule simulated, with each stage's own times for F, B and W: the medians of those measured.
 
-    message: bytes of one sample between two stages. Micro-batches' sizes scale all times, the messages' latency too. Where the
-    trace is exact, the time that an instruction queued for its rank's link is none of its own: `Ports` find it anew.
+    message: bytes of one sample between two stages. Micro-batches' sizes scale all times, the messages'
+    latency too. Where the trace is exact, the time that an instruction queued for its rank's link is none of
+    its own: `Ports` find it anew.
     """
     schedule, largest = trace.schedule, max(trace.samples)
     sizes = [Fraction(samples, largest) for samples in trace.samples]
@@ -34,9 +35,12 @@ def predicted(trace: Trace, network: Network, message: int) -> Timeline:
         times[kind, stage].append((one.end - one.begin - queued) / sizes[micro])
         talking[kind, stage].append(one.talking)
     costs: dict[str, list[Number]] = {
-        kind: [median(times.get((kind, stage), [Fraction(0)])) for stage in range(schedule.stages)] for kind in "FBW"}
-    links = Ports(schedule.ranks, {key: median(each) for key, each in talking.items()}) if trace.exact else None
-    return simulate(schedule, Costs(**costs, message=network.seconds(message * largest, between=False), sizes=sizes), links)
+        kind: [median(times.get((kind, stage), [Fraction(0)])) for stage in range(schedule.stages)]
+        for kind in "FBW"}
+    links = Ports(schedule.ranks, {key: median(each) for key,
+                                   each in talking.items()}) if trace.exact else None
+    return simulate(schedule, Costs(**costs, message=network.seconds(message * largest, between=False),
+                                    sizes=sizes), links)
 
 
 def bytes_per_link(events: Iterable[Event]) -> dict[tuple[int, int], int]:
@@ -49,7 +53,8 @@ def bytes_per_link(events: Iterable[Event]) -> dict[tuple[int, int], int]:
 
 
 def overlap(events: Iterable[Event], rank: int) -> float | None:
-    """The share of the time in which this rank's link was busy sending that the rank spent computing; None without messages.
+    """The share of the time in which this rank's link was busy sending that the rank spent computing; None
+    without messages.
 
     events: of each rank from the first to the last.
     """
@@ -57,7 +62,8 @@ def overlap(events: Iterable[Event], rank: int) -> float | None:
     for event in events:
         if event.rank == rank and event.kind in times:
             times[event.kind].append((float(event.begin), float(event.end)))
-    computing, sending = (np.array(times[kind]).reshape(-1, 2) for kind in ("compute", "send"))              # [n, 2]
+    computing, sending = (np.array(times[kind]).reshape(-1, 2)
+                          for kind in ("compute", "send"))              # [n, 2]
     total = np.diff(sending).sum()
     if not total:
         return None

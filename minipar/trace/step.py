@@ -8,33 +8,34 @@ from fractions import Fraction
 
 import numpy as np
 
-from minipar.comm.clock import Clock
-from minipar.comm.gathered import gathered
-from minipar.comm.network import Network
+from minipar.comm.collectives.gather_values import gathered
 from minipar.comm.protocol import Communicator
-from minipar.comm.timeline import Event, gather_events
+from minipar.comm.wrappers.clock import Clock
+from minipar.comm.wrappers.network import Network
+from minipar.comm.wrappers.timeline import Event, gather_events
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.tokenizer import Tokenizer
 from minipar.errors import LayoutError
 from minipar.nn.counts import computed_pairs
 from minipar.parallel.grid import Grid
-from minipar.plan.memory import Memory, training_memory
-from minipar.schedule.instruction import Instruction, Schedule
-from minipar.schedule.simulate import Timeline
+from minipar.plan.memory import MemoryLedger, training_memory
+from minipar.schedules.instruction import Instruction, Schedule
+from minipar.schedules.simulate import Timeline
 from minipar.trace.flops import AGAIN, part_flops
 from minipar.trace.tracer import Interval, Tracer
-from minipar.train import Trainer
+from minipar.training.trainer import Trainer
 
 LINES = ("weights", "gradients", "optimizer", "activations", "messages")
 
 
 @dataclass(frozen=True)
-class Trace:
+class StepTrace:
     """What all ranks saw, of a step of `layout`.
 
-    schedule: of the first pipeline. intervals: of each of its ranks, the instructions as they were carried out. measured: the
-    same as a timeline, in seconds. exact: the clock counted FLOPs. samples: of each of its micro-batches. events: of all ranks,
-    for a trace file. memory: of each rank, bytes by LINES, as held. ledger: the same as predicted, but for the messages.
+    schedule: of the first pipeline. intervals: of each of its ranks, the instructions as they were carried
+    out. measured: the same as a timeline, in seconds. exact: the clock counted FLOPs. samples: of each of its
+    micro-batches. events: of all ranks, for a trace file. memory: of each rank, bytes by LINES, as held.
+    ledger: the same as predicted, but for the messages.
     """
 
     layout: Layout
@@ -45,16 +46,17 @@ class Trace:
     samples: list[int]
     events: list[Event]
     memory: list[dict[str, int]]
-    ledger: list[Memory]
+    ledger: list[MemoryLedger]
 
 
-def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer,
-               tokens: np.ndarray, network: Network, rate: float | None = None,
-               flops: Callable[[Instruction], int] | None = None) -> Trace | None:
-    """The third step of a training, timed by the clock; on rank 0, None elsewhere. The first warms up, the second is for memory.
+def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: TrainConfig,
+               tokenizer: Tokenizer, tokens: np.ndarray, network: Network, rate: float | None = None,
+               flops: Callable[[Instruction], int] | None = None) -> StepTrace | None:
+    """The third step of a training, timed by the clock; on rank 0, None elsewhere. The first warms up, the
+    second is for memory.
 
-    rate: FLOPs per second; None: by CPU time. flops: of each instruction, by default those of its matrix products. All ranks call
-    it. Raises what `require_traceable` and Trainer raise.
+    rate: FLOPs per second; None: by CPU time. flops: of each instruction, by default those of its matrix
+    products. All ranks call it. Raises what `require_traceable` and Trainer raise.
     """
     require_traceable(layout)
     clock = Clock(world, network, rate)
@@ -77,15 +79,18 @@ def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: T
     found = [[Interval(Instruction(*one[:3]), *map(Fraction, one[3:])) for one in of_rank]
              for of_rank in intervals[::layout.dp * layout.tp]]     # the first pipeline's
     ledger = [training_memory(model, train, layout, rank, computed_pairs) for rank in range(layout.ranks)]
-    return Trace(layout, schedule, found, _timeline(schedule, found), rate is not None, samples, events, memory, ledger)
+    return StepTrace(layout, schedule, found, _timeline(schedule, found), rate is not None, samples, events,
+                     memory, ledger)
 
 
 def require_traceable(layout: Layout) -> None:
     """Raises LayoutError for gradients whose sum the clock cannot see, or the schedule cannot show."""
     if layout.gradients == "shared":
-        raise LayoutError("gradients shared travel in memory, where no clock times them; to trace, choose another way to sum them")
+        raise LayoutError("gradients shared travel in memory, where no clock times them; to trace, choose "
+                          "another way to sum them")
     if layout.gradients == "bitwise":
-        raise LayoutError("gradients bitwise take one sample after the other, and not micro-batches as the schedule has them; "
+        raise LayoutError("gradients bitwise take one sample after the other, and not micro-batches as the "
+                          "schedule has them; "
                           "to trace, choose another way to sum them")
 
 
@@ -109,8 +114,8 @@ def _as_words(one: Interval) -> list[int | str]:
 
 
 def _memory(trainer: Trainer, tracer: Tracer) -> dict[str, int]:
-    held = (trainer.flat.data.nbytes, trainer.flat.grad.nbytes, sum(a.nbytes for a in trainer.optimizer.state.values()),
-            tracer.activations, tracer.messages)
+    held = (trainer.flat.data.nbytes, trainer.flat.grad.nbytes,
+            sum(a.nbytes for a in trainer.optimizer.state.values()), tracer.activations, tracer.messages)
     return dict(zip(LINES, held, strict=True))
 
 

@@ -1,4 +1,6 @@
-"""What one rank saw of a step: every instruction of its program, by its clock, or the memory that was held after it."""
+"""What one rank saw of a step: every instruction of its program, by its clock, or the memory that was held
+after it.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 
-from minipar.autograd.held import held_bytes
-from minipar.comm.clock import Clock
+from minipar.autograd.tape_bytes import held_bytes
+from minipar.comm.wrappers.clock import Clock
 from minipar.parallel.pipeline import Execution
-from minipar.schedule.instruction import Instruction
+from minipar.schedules.instruction import Instruction
 
 
 @dataclass(frozen=True)
 class Interval:
-    """begin, end: seconds since the step began. queued: of these, until the link had room for the first message that the
-    instruction sends within its stage; talking: until its last such message was there. Both are known where the clock counts
-    FLOPs, which pass when all messages are through.
+    """begin, end: seconds since the step began. queued: of these, until the link had room for the first
+    message that the instruction sends within its stage; talking: until its last such message was there. Both
+    are known where the clock counts FLOPs, which pass when all messages are through.
     """
 
     instruction: Instruction
@@ -37,14 +39,15 @@ class Tracer:
         self.clock, self.flops = clock, flops
         self.on = ""
         self.intervals: list[Interval] = []
-        self.activations = self.messages = 0                        # bytes, the most that was held after an instruction
+        self.activations = self.messages = 0  # bytes, the most that was held after an instruction
 
     @contextmanager
     def watch(self, instruction: Instruction, execution: Execution) -> Iterator[None]:
         begin, before = self.clock.now, len(self.clock.timeline)
         yield
         if self.on == "time":
-            sent = min((Fraction(event.begin) for event in self.clock.timeline[before:] if event.kind == "send"), default=begin)
+            sent = min((Fraction(event.begin) for event in self.clock.timeline[before:]
+                        if event.kind == "send"), default=begin)
             talked = self.clock.now
             self.clock.compute(self.flops(instruction), str(instruction))
             self.intervals.append(Interval(instruction, begin, self.clock.now, sent - begin, talked - sent))

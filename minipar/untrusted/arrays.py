@@ -1,4 +1,6 @@
-"""One array in NumPy's own format (.npy): its header says a shape and a dtype, which are compared before an array is made."""
+"""One array in NumPy's own format (.npy): its header says a shape and a dtype, which are compared before an
+array is made.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,11 @@ class Header(NamedTuple):
 
 
 def read_header(data: bytes, where: object, error: type[MiniparError]) -> Header:
-    """The header at the beginning of an .npy file; HEADER + 16 bytes are enough. Raises `error` for anything else.
+    """The header at the beginning of an .npy file; HEADER + 16 bytes are enough. Raises `error` for anything
+    else.
 
-    No Python object can be in such an array, and no element has zero bytes: a few bytes would declare any number of them.
+    No Python object can be in such an array, and no element has zero bytes: a few bytes would declare any
+    number of them.
     """
     stream = io.BytesIO(data)
     try:
@@ -46,7 +50,7 @@ def read_header(data: bytes, where: object, error: type[MiniparError]) -> Header
         shape, fortran, dtype = READERS[version](stream, max_header_size=HEADER)
         if dtype.hasobject or not dtype.itemsize or len(shape) > 32 or any(length < 0 for length in shape):
             raise ValueError(f"shape {shape} of {dtype}")
-    except Exception as cause:                                      # what NumPy stumbles over: SyntaxError, MemoryError, ...
+    except Exception as cause:  # what NumPy stumbles over: SyntaxError, MemoryError, ...
         raise error(f"{where} is damaged, or no array of numbers") from cause
     return Header(Declared(tuple(map(int, shape)), dtype), fortran, stream.tell())
 
@@ -55,7 +59,9 @@ READERS: dict[tuple[int, int], Any] = {(1, 0): npy.read_array_header_1_0, (2, 0)
 
 
 def read_array(data: bytearray, where: object, error: type[MiniparError]) -> np.ndarray:
-    """The array of a whole .npy file, which it shares memory with. Raises `error` where the file is longer or shorter."""
+    """The array of a whole .npy file, which it shares memory with. Raises `error` where the file is longer or
+    shorter.
+    """
     header = read_header(bytes(data[:HEADER + 16]), where, error)
     shape, dtype = header.declared
     if len(data) != header.offset + header.declared.nbytes:

@@ -1,7 +1,9 @@
-"""The members of a zip archive (.npz) from outside, whose sizes are compared with what its reader expects before they are read.
+"""The members of a zip archive (.npz) from outside, whose sizes are compared with what its reader expects
+before they are read.
 
-A small archive can unpack to a large one: members that compress well, members that share their bytes, or millions of names. So the
-list of members is bounded before it is read, their sizes are added up, and only the two plain ways of storing are allowed.
+A small archive can unpack to a large one: members that compress well, members that share their bytes, or
+millions of names. So the list of members is bounded before it is read, their sizes are added up, and only the
+two plain ways of storing are allowed.
 """
 
 from __future__ import annotations
@@ -16,14 +18,15 @@ from minipar.errors import MiniparError, shown
 from minipar.untrusted.arrays import HEADER, Header, read_header
 from minipar.untrusted.files import MIB
 
-LIST = 8 * MIB                                                      # bytes of the list of members: 50,000 of them, about
-MOST_TIMES = 20                                                     # as large as its file, what an archive of weights unpacks to
-ROOM = 64 * MIB                                                     # whatever its size, an archive may unpack to so many bytes
+LIST = 8 * MIB  # bytes of the list of members: 50,000 of them, about
+MOST_TIMES = 20  # as large as its file, what an archive of weights unpacks to
+ROOM = 64 * MIB  # whatever its size, an archive may unpack to so many bytes
 _END, _END64, _PLACE64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"            # the records at the end of an archive
 
 
 class Members:
-    """The members of an archive by name. Raises `error` for what is no archive, or one that unpacks to too much.
+    """The members of an archive by name. Raises `error` for what is no archive, or one that unpacks to too
+    much.
 
     compressed: whether members may be; if not, all of them together are no larger than the file.
     """
@@ -38,7 +41,8 @@ class Members:
         self.infos = {info.filename: info for info in self._zip.infolist()}
         ways = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} if compressed else {zipfile.ZIP_STORED}
         if strange := [info for info in self.infos.values() if info.compress_type not in ways]:
-            raise error(f"{where} is packed in a way that is not read: {shown(strange[0].filename)}; write it with numpy.savez")
+            raise error(f"{where} is packed in a way that is not read: {shown(strange[0].filename)}; write "
+                        "it with numpy.savez")
         most = size * MOST_TIMES + ROOM if compressed else size
         if (total := sum(info.file_size for info in self.infos.values())) > most:
             raise error(f"{where} has {size:,} bytes, but unpacks to {total:,}; give another file")
@@ -54,7 +58,9 @@ class Members:
         return self.infos[name].file_size
 
     def header(self, name: str) -> Header:
-        """The header of a member that is an .npy file. Raises `error`, or what zipfile raises on damaged bytes."""
+        """The header of a member that is an .npy file. Raises `error`, or what zipfile raises on damaged
+        bytes.
+        """
         with self._zip.open(name) as member:
             return read_header(member.read(HEADER + 16), f"{self.where}: {shown(name)}", self.error)
 
@@ -80,7 +86,9 @@ def _length_of_list(file: BinaryIO, size: int) -> int:
 
 
 def _length_at(tail: bytes, end: int) -> int:
-    """The same, by the record that begins at `end`, or by its larger sibling before it; 0 where none begins there."""
+    """The same, by the record that begins at `end`, or by its larger sibling before it; 0 where none begins
+    there.
+    """
     if end < 0 or tail[end:end + 4] != _END or end + 22 > len(tail):
         return 0
     lengths = [struct.unpack_from("<I", tail, end + 12)[0]]

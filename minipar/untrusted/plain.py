@@ -1,4 +1,6 @@
-"""JSON from outside, with limits: of its length, of how deep it is nested, of how many values and how many digits it holds."""
+"""JSON from outside, with limits: of its length, of how deep it is nested, of how many values and how many
+digits it holds.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 def parse_json(data: bytes, where: object, error: type[MiniparError], *, values: int = VALUES) -> Any:
     """The values in UTF-8 text, which may begin with a byte-order mark.
 
-    values: how many are allowed. where: the file, for errors. Raises `error` for what is no JSON, or outgrows a limit.
+    values: how many are allowed. where: the file, for errors. Raises `error` for what is no JSON, or outgrows
+    a limit.
     """
     if data.count(b",") + data.count(b"[") + data.count(b"{") >= values:
         raise error(f"{where}: more than {values:,} values; give a smaller file")

@@ -126,18 +126,21 @@ CASES: list[Case] = [
     ("layernorm",   layernorm,                                 ((3, 4), (4,))),
     ("causal_attention", lambda a: causal_attention(a, 2),     ((2, 5, 12),)),
     ("causal_attention", lambda a: causal_attention(a, 1),     ((2, 1, 6),)),
-    ("causal_attention", lambda a: causal_attention(a, 1),     ((1, 70, 3),)),                       # two blocks of queries
+    ("causal_attention", lambda a: causal_attention(a, 1),     ((1, 70, 3),)),  # two blocks of queries
     ("cross_entropy", lambda a: cross_entropy(a, TARGETS),     ((2, 3, 5),)),
     ("cross_entropy", lambda a: cross_entropy(a, TARGETS, 9),  ((2, 3, 5),)),
     ("embedding",   lambda a: embedding(TOKENS, a),            ((5, 3),)),
     ("recompute",   lambda a, b: recompute(lambda a: exp(a * b) * a, a),     ((2, 3), (3,))),
     ("unembedding", unembedding,                               ((2, 4, 3), (5, 3))),
 ]
-IDS = [f"{name}-{'-'.join('x'.join(map(str, shape)) or 'scalar' for shape in shapes)}" for name, _, shapes in CASES]
+IDS = [f"{name}-{'-'.join('x'.join(map(str, shape)) or 'scalar' for shape in shapes)}" for name, _,
+       shapes in CASES]
 
 
 def leaves(shapes: Sequence[tuple[int, ...]], dtype: type = np.float64, seed: int = 0) -> dict[str, Tensor]:
-    """Leaves a, b, c in random order, of both signs, 0.1 away from 0 and (up to 140 of them) 0.01 apart: no kink is near."""
+    """Leaves a, b, c in random order, of both signs, 0.1 away from 0 and (up to 140 of them) 0.01 apart: no
+    kink is near.
+    """
     rng = np.random.default_rng(seed)
     total = int(np.sum([np.prod(shape, dtype=int) for shape in shapes]))
     values = rng.permutation(np.linspace(0.1, 1.5, total) * np.resize([1, -1, 1], total))
@@ -148,7 +151,9 @@ def leaves(shapes: Sequence[tuple[int, ...]], dtype: type = np.float64, seed: in
 
 
 def scalar(op: Op, inputs: Mapping[str, Tensor], bend: bool = False) -> Tensor:
-    """A fixed random combination of all that the op returns; bend: of its tanh, so that linear ops have a Hessian too."""
+    """A fixed random combination of all that the op returns; bend: of its tanh, so that linear ops have a
+    Hessian too.
+    """
     rng = np.random.default_rng(1)
     result = op(*inputs.values())
     total: Tensor | float = 0.0

@@ -100,7 +100,7 @@ def test_backward_twice_is_an_error() -> None:
     loss = sum(middle)
     backward(loss)
     before = x.grad.copy()
-    for used in (loss, middle, sum(middle * 2.0)):                  # itself, a part of it, and what was built on that
+    for used in (loss, middle, sum(middle * 2.0)):  # itself, a part of it, and what was built on that
         with pytest.raises(GraphError, match="used this tape up"):
             backward(used, np.ones_like(used.data))
     np.testing.assert_array_equal(x.grad, before)
@@ -132,7 +132,8 @@ def test_hooks_fire_once_when_the_gradient_is_complete() -> None:
         assert sorted(name for name, _ in seen) == ["table", "w"]
         for name, g in seen:
             np.testing.assert_array_equal(g, {"table": table, "w": w}[name].grad)
-    assert [name for name, _ in seen] == ["w", "table"]             # the table's first use is the last that backward comes to
+    # the table's first use is the last that backward comes to
+    assert [name for name, _ in seen] == ["w", "table"]
 
 
 def test_hooks_of_results_see_their_whole_gradient() -> None:
@@ -218,7 +219,8 @@ def test_threads_differentiate_at_the_same_time() -> None:
         return [table.grad, w.grad]
 
     found: dict[int, list[np.ndarray]] = {}
-    threads = [threading.Thread(target=lambda seed=seed: found.update({seed: gradients(seed)})) for seed in range(4)]
+    threads = [threading.Thread(target=lambda seed=seed: found.update({seed: gradients(seed)}))
+               for seed in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -230,11 +232,15 @@ def test_threads_differentiate_at_the_same_time() -> None:
 
 def test_arrays_and_numbers_mix_with_tensors() -> None:
     x = Tensor(np.ones((2, 3), np.float32), requires_grad=True)
-    for y in (x * 2, 2.5 * x, np.float32(3) * x, x * np.int64(3), x / np.float64(3), 1 / x, x / 2, 1 - x, x - 1, x**2, -x,
-              np.ones((2, 3), np.float32) * x, np.ones((4, 2), np.float32) @ x, matmul(x, np.ones((3, 2), np.float32)),
-              np.ones(3, np.float32) + x):
+    for y in (x * 2, 2.5 * x, np.float32(3) * x, x * np.int64(3), x / np.float64(3), 1 / x, x / 2, 1 - x, x
+              - 1, x**2, -x, np.ones((2, 3), np.float32) * x, np.ones((4, 2), np.float32) @ x,
+              matmul(x, np.ones((3, 2), np.float32)), np.ones(3, np.float32) + x):
         assert isinstance(y, Tensor) and y.dtype == np.float32 and y.node is not None
     assert (Tensor(np.arange(3)) * 0.5).data.tolist() == [0, 0.5, 1], "a number does not become an integer"
     assert repr(x) == "Tensor(leaf, shape=(2, 3), dtype=float32)"
-    assert repr(Tensor(2.5)).startswith("Tensor(2.5, constant") and "op result" in repr(x * 2) and "constant" in repr(Tensor(1.0))
+    assert (
+        repr(Tensor(2.5)).startswith("Tensor(2.5, constant")
+        and "op result" in repr(x * 2)
+        and "constant" in repr(Tensor(1.0))
+    )
     assert Tensor(2.5).item() == 2.5 and x.ndim == 2

@@ -1,4 +1,6 @@
-"""Each fused op equals its plain composition, in value and in every gradient, for both dtypes and at awkward sizes."""
+"""Each fused op equals its plain composition, in value and in every gradient, for both dtypes and at awkward
+sizes.
+"""
 
 from collections.abc import Callable
 
@@ -34,18 +36,23 @@ PAIRS = [
      lambda z: fused.plain_cross_entropy(z, SOME), ((3, 50, 7),)),
     ("cross_entropy", lambda z: fused.cross_entropy(z, SOME, 99),
      lambda z: fused.plain_cross_entropy(z, SOME, 99), ((3, 50, 7),)),
-    ("embedding",     lambda t: fused.embedding(MANY, t),         lambda t: fused.plain_embedding(MANY, t),         ((7, 4),)),
-    ("embedding",     lambda t: fused.embedding(MANY[0], t),      lambda t: fused.plain_embedding(MANY[0], t),      ((9, 1),)),
-    ("embedding, no tokens", lambda t: fused.embedding(MANY[:0], t), lambda t: fused.plain_embedding(MANY[:0], t),  ((7, 4),)),
+    ("embedding",     lambda t: fused.embedding(MANY, t),         lambda t: fused.plain_embedding(MANY, t),
+     ((7, 4),)),
+    ("embedding",     lambda t: fused.embedding(MANY[0], t),      lambda t: fused.plain_embedding(MANY[0], t),
+     ((9, 1),)),
+    ("embedding, no tokens", lambda t: fused.embedding(MANY[:0], t),
+     lambda t: fused.plain_embedding(MANY[:0], t),  ((7, 4),)),
     ("unembedding",   fused.unembedding,   fused.plain_unembedding,   ((3, 5, 4), (7, 4))),
     ("unembedding, no rows", fused.unembedding, fused.plain_unembedding, ((3, 0, 4), (7, 4))),
     ("add_bias",      fused.add_bias,      lambda x, b: x + b,        ((3, 5, 4), (4,))),
     ("add_bias",      fused.add_bias,      lambda x, b, r: x + b + r, ((3, 5, 4), (4,), (3, 5, 4))),
-    *[(f"attention, {B} sequences of {T}, {heads} heads", lambda x, heads=heads: fused.causal_attention(x, heads),
+    *[(f"attention, {B} sequences of {T}, {heads} heads", lambda x,
+       heads=heads: fused.causal_attention(x, heads),
        lambda x, heads=heads: fused.plain_causal_attention(x, heads), ((B, T, 12 * heads),))
-      for B, T, heads in [(2, 1, 3), (3, 2, 1), (1, 63, 1), (2, 64, 2), (1, 65, 1), (2, 128, 1), (2, 150, 2), (0, 3, 2)]],
+      for B, T, heads in [(2, 1, 3), (3, 2, 1), (1, 63, 1), (2, 64, 2), (1, 65, 1), (2, 128, 1), (2, 150, 2),
+                          (0, 3, 2)]],
 ]
-TOLERANCE = {np.float32: 5e-6, np.float64: 1e-13}                   # relative to the largest value: a few roundings
+TOLERANCE = {np.float32: 5e-6, np.float64: 1e-13}  # relative to the largest value: a few roundings
 
 
 def close(found: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
@@ -67,11 +74,12 @@ def test_fused_is_plain(name: str, fast: Callable, plain: Callable, shapes: tupl
 
 
 @pytest.mark.parametrize("name, fast, plain, shapes", PAIRS, ids=[f"{p[0]}-{p[3]}" for p in PAIRS])
-def test_fused_writes_into_the_gradient_buffer(name: str, fast: Callable, plain: Callable, shapes: tuple) -> None:
+def test_fused_writes_into_the_gradient_buffer(name: str, fast: Callable, plain: Callable,
+                                               shapes: tuple) -> None:
     """The same bits with a buffer as without one; a second backward adds to it."""
     alone, buffered = leaves(shapes), leaves(shapes)
     for leaf in buffered.values():
-        leaf.grad_buffer = np.full(leaf.shape, np.nan)              # old values are to be overwritten, not added to
+        leaf.grad_buffer = np.full(leaf.shape, np.nan)  # old values are to be overwritten, not added to
     for inputs in (alone, buffered):
         backward(scalar(fast, inputs))
     for key, leaf in buffered.items():
@@ -100,7 +108,8 @@ def test_attention_never_looks_ahead() -> None:
     changed = Tensor(x.data.copy(), requires_grad=True)
     changed.data[:, cut:] *= 1e5                                    # scores that no finite mask could hide
     before, after = fused.causal_attention(x, 2), fused.causal_attention(changed, 2)
-    np.testing.assert_array_equal(before.data[:, :64], after.data[:, :64])          # blocks before the change: same bits
+    # blocks before the change: same bits
+    np.testing.assert_array_equal(before.data[:, :64], after.data[:, :64])
     np.testing.assert_allclose(before.data[:, 64:cut], after.data[:, 64:cut], rtol=1e-13, atol=0)
     g = np.zeros(before.shape)
     g[:, cut - 1] = 1
@@ -118,7 +127,9 @@ def test_attention_with_huge_scores() -> None:
 
 
 def test_cross_entropy_of_pieces_adds_up() -> None:
-    """Pieces of a batch, each divided by the global number of tokens, sum to the whole; one piece has no target at all."""
+    """Pieces of a batch, each divided by the global number of tokens, sum to the whole; one piece has no
+    target at all.
+    """
     targets = np.where(np.arange(150).reshape(3, 50) < 50, IGNORE, SOME)
     count = int((targets != IGNORE).sum())
     (whole,), (cut,) = leaves(((3, 50, 7),)).values(), leaves(((3, 50, 7),)).values()

@@ -17,7 +17,8 @@ def product(a: Tensor, b: Tensor, change: Callable[[np.ndarray], np.ndarray]) ->
 
 def leaves() -> dict[str, Tensor]:
     rng = np.random.default_rng(0)
-    return {name: Tensor(rng.standard_normal(shape), requires_grad=True) for name, shape in (("a", (3, 4)), ("b", (4, 5)))}
+    return {name: Tensor(rng.standard_normal(shape), requires_grad=True) for name,
+            shape in (("a", (3, 4)), ("b", (4, 5)))}
 
 
 def one_element_off(g: np.ndarray) -> np.ndarray:
@@ -37,7 +38,8 @@ def not_a_number(g: np.ndarray) -> np.ndarray:
 
 def check(change: Callable[[np.ndarray], np.ndarray]) -> dict:
     inputs = leaves()
-    return {c.name: c for c in gradcheck(lambda: sum(tanh(product(inputs["a"], inputs["b"], change))), inputs)}
+    return {c.name: c for c in gradcheck(lambda: sum(tanh(product(inputs["a"], inputs["b"], change))),
+                                         inputs)}
 
 
 def test_right_gradients_pass_far_below_the_bound() -> None:

@@ -25,7 +25,8 @@ def gradient_at(op: Op, shapes: tuple, vectors: list[np.ndarray], h: float) -> l
 def test_product_is_the_difference_of_gradients(name: str, op: Op, shapes: tuple) -> None:
     rng = np.random.default_rng(3)
     vectors = [rng.standard_normal(shape) for shape in shapes]
-    vectors = [v / np.sqrt(np.sum([np.vdot(v, v) for v in vectors])) for v in vectors]      # short: no kink is crossed
+    # short: no kink is crossed
+    vectors = [v / np.sqrt(np.sum([np.vdot(v, v) for v in vectors])) for v in vectors]
     inputs = leaves(shapes)
     products = hessian_vector_product(lambda: scalar(op, inputs, bend=True), list(inputs.values()), vectors)
     at = {h: gradient_at(op, shapes, vectors, h * STEP) for h in (-2, -1, 1, 2)}
@@ -42,8 +43,10 @@ def test_hessian_is_symmetric(name: str, op: Op, shapes: tuple) -> None:
     rng = np.random.default_rng(4)
     u, v = ([rng.standard_normal(shape) for shape in shapes] for _ in "uv")
     inputs = leaves(shapes)
-    hu, hv = (hessian_vector_product(lambda: scalar(op, inputs, bend=True), list(inputs.values()), w) for w in (u, v))
-    u_hv, v_hu = (float(np.sum([np.sum(a * b) for a, b in zip(x, y, strict=True)])) for x, y in ((u, hv), (v, hu)))
+    hu, hv = (hessian_vector_product(lambda: scalar(op, inputs, bend=True), list(inputs.values()), w)
+              for w in (u, v))
+    u_hv, v_hu = (float(np.sum([np.sum(a * b) for a, b in zip(x, y, strict=True)])) for x,
+                  y in ((u, hv), (v, hu)))
     size = float(np.sum([np.sum(abs(a * b)) for a, b in zip(u, hv, strict=True)]))
     assert u_hv == pytest.approx(v_hu, rel=0, abs=1e-13 * size)
 
@@ -71,13 +74,15 @@ def test_leaves_end_as_they_began() -> None:
 @pytest.mark.parametrize("recompute", ["none", "full"])
 def test_of_some_leaves_alone_it_is_that_block_of_the_whole(recompute: str) -> None:
     """Each parameter of a GPT in turn; the others are constants, keep their gradients and call no hook."""
-    model = GPT(ModelConfig(vocabulary=7, context=4, layers=1, heads=2, width=4), dtype=np.float64, recompute=recompute)
+    model = GPT(ModelConfig(vocabulary=7, context=4, layers=1, heads=2, width=4), dtype=np.float64,
+                recompute=recompute)
     parameters, tokens = Flat(model.parameters()).parameters, np.arange(8).reshape(2, 4) % 7
     backward(model.loss(tokens, tokens))
     before = [p.grad.copy() for p in parameters]
     for p in parameters:
         p.on_grad(lambda g: pytest.fail("a hook was called"))
-        vectors = [np.where(p is q, 1.0, 0.0) * np.random.default_rng(q.size).normal(size=q.shape) for q in parameters]
+        vectors = [np.where(p is q, 1.0, 0.0) * np.random.default_rng(q.size).normal(size=q.shape)
+                   for q in parameters]
         whole = hessian_vector_product(lambda: model.loss(tokens, tokens), parameters, vectors)
         own = next(number for number, q in enumerate(parameters) if p is q)
         (alone,) = hessian_vector_product(lambda: model.loss(tokens, tokens), [p], [vectors[own]])

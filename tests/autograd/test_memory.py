@@ -7,7 +7,19 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from minipar.autograd import Tensor, add_bias, backward, exp, gelu, hessian_vector_product, linear, no_grad, record, sum, tanh
+from minipar.autograd import (
+    Tensor,
+    add_bias,
+    backward,
+    exp,
+    gelu,
+    hessian_vector_product,
+    linear,
+    no_grad,
+    record,
+    sum,
+    tanh,
+)
 from tests.autograd.cases import CASES, IDS, Op, leaves, scalar
 
 
@@ -40,7 +52,8 @@ def test_no_op_makes_a_cycle(name: str, op: Op, shapes: tuple) -> None:
     inputs = leaves(shapes)
     backward(scalar(op, inputs))
     scalar(op, inputs)
-    hessian_vector_product(lambda: scalar(op, inputs), list(inputs.values()), [np.ones(shape) for shape in shapes])
+    hessian_vector_product(lambda: scalar(op, inputs), list(inputs.values()),
+                           [np.ones(shape) for shape in shapes])
     assert gc.collect() == 0
 
 

@@ -8,8 +8,8 @@ from minipar.autograd import Tensor, backward, gradcheck, no_grad
 from minipar.errors import DataError, ShapeError
 from tests.autograd.cases import CASES, IDS, Op, leaves, scalar
 
-NOT_OPS = {"IGNORE", "Deferred", "GradientCheck", "Tensor", "backward", "gradcheck", "hessian_vector_product", "no_grad",
-           "inlet", "record", "tokens_that_count"}
+NOT_OPS = {"IGNORE", "Deferred", "GradientCheck", "Tensor", "backward", "gradcheck", "hessian_vector_product",
+           "no_grad", "inlet", "record", "tokens_that_count"}
 
 
 @pytest.mark.parametrize("name, op, shapes", CASES, ids=IDS)
@@ -54,7 +54,8 @@ def test_inputs_and_seed_gradient_are_left_alone(name: str, op: Op, shapes: tupl
 def test_the_order_of_the_inputs_in_memory_changes_no_gradient(name: str, op: Op, shapes: tuple) -> None:
     plain, other = leaves(shapes), leaves(shapes)
     for leaf in other.values():
-        leaf.data = np.repeat(leaf.data, 2)[::2].reshape(leaf.shape) if leaf.ndim < 2 else np.asfortranarray(leaf.data)
+        leaf.data = np.repeat(leaf.data,
+                              2)[::2].reshape(leaf.shape) if leaf.ndim < 2 else np.asfortranarray(leaf.data)
     for of in (plain, other):
         backward(scalar(op, of))
     for key, leaf in plain.items():
@@ -83,7 +84,8 @@ def test_ties_of_max_share_and_maximum_prefers_the_first() -> None:
     assert a.grad.tolist() == [1, 1, 0] and b.grad.tolist() == [0, 0, 1]
 
 
-@pytest.mark.parametrize("op", [autograd.sigmoid, autograd.softmax, autograd.log_softmax, autograd.tanh, autograd.gelu])
+@pytest.mark.parametrize("op", [autograd.sigmoid, autograd.softmax, autograd.log_softmax, autograd.tanh,
+                                autograd.gelu])
 def test_large_values_do_not_overflow(op) -> None:
     a = Tensor(np.array([[-1e4, 0.0, 1e4]], np.float32), requires_grad=True)
     out = op(a)
@@ -109,34 +111,55 @@ def test_powers_of_zero() -> None:
 def test_dropout_keeps_the_expectation() -> None:
     x = Tensor(np.ones((400, 500)))
     keep = np.random.default_rng(0).random(x.shape) >= 0.3
-    assert autograd.dropout(x, keep, 0.3).data.mean() == pytest.approx(1, abs=5 * np.sqrt(0.3 / 0.7 / x.data.size))
+    assert autograd.dropout(x, keep, 0.3).data.mean() == pytest.approx(
+        1, abs=5 * np.sqrt(0.3 / 0.7 / x.data.size)
+    )
 
 
 @pytest.mark.parametrize("wrong, error, message", [
-    (lambda: Tensor(np.ones((2, 3))) + np.ones(2),                                      ShapeError, r"\(2, 3\) and \(2,\)"),
+    (lambda: Tensor(np.ones((2, 3))) + np.ones(2),                                      ShapeError,
+     r"\(2, 3\) and \(2,\)"),
     (lambda: Tensor(np.ones((2, 3))) @ np.ones((2, 3)),                                 ShapeError, "matmul"),
     (lambda: Tensor(np.ones(3)) @ np.ones((3, 2)),                                      ShapeError, "matmul"),
-    (lambda: autograd.sum(Tensor(np.ones((2, 3))), 2),                                  ShapeError, "axis 2 is not among the 2"),
-    (lambda: autograd.max(Tensor(1.0), 0),                                              ShapeError, "axis 0 is not among the 0"),
-    (lambda: Tensor(Tensor(1.0)),                                                       ShapeError, r"t\.data.* t\.grad"),
-    (lambda: Tensor(np.arange(3), requires_grad=True),                                  ShapeError, "int64; give .* floats"),
-    (lambda: autograd.split(Tensor(np.ones(4)), [1, 2]),                                ShapeError, "add up to 3"),
+    (lambda: autograd.sum(Tensor(np.ones((2, 3))), 2),                                  ShapeError,
+     "axis 2 is not among the 2"),
+    (lambda: autograd.max(Tensor(1.0), 0),                                              ShapeError,
+     "axis 0 is not among the 0"),
+    (lambda: Tensor(Tensor(1.0)),                                                       ShapeError,
+     r"t\.data.* t\.grad"),
+    (lambda: Tensor(np.arange(3), requires_grad=True),                                  ShapeError,
+     "int64; give .* floats"),
+    (lambda: autograd.split(Tensor(np.ones(4)), [1, 2]),                                ShapeError,
+     "add up to 3"),
     (lambda: autograd.linear(Tensor(np.ones((2, 3))), Tensor(np.ones((2, 4)))),         ShapeError, "linear"),
-    (lambda: autograd.linear(Tensor(np.ones(3)), Tensor(np.ones((3, 4))), Tensor([0.0])), ShapeError, r"b \(1,\); needs"),
-    (lambda: autograd.linear(Tensor(1.0), Tensor(np.ones((3, 4)))),                     ShapeError, r"x \(\), w \(3, 4\); needs"),
-    (lambda: autograd.add_bias(Tensor(np.ones((2, 3))), Tensor(np.ones(1))),            ShapeError, r"b \(1,\), residual None"),
-    (lambda: autograd.add_bias(Tensor(np.ones((2, 3))), None, Tensor(np.ones(3))),      ShapeError, r"b None, residual \(3,\)"),
-    (lambda: autograd.layernorm(Tensor(np.ones((2, 3))), Tensor(np.ones(1))),           ShapeError, r"scale \(1,\), shift None"),
-    (lambda: autograd.causal_attention(Tensor(np.ones((1, 2, 8))), 3),                  ShapeError, "3 heads"),
+    (lambda: autograd.linear(Tensor(np.ones(3)), Tensor(np.ones((3, 4))), Tensor([0.0])), ShapeError,
+     r"b \(1,\); needs"),
+    (lambda: autograd.linear(Tensor(1.0), Tensor(np.ones((3, 4)))),                     ShapeError,
+     r"x \(\), w \(3, 4\); needs"),
+    (lambda: autograd.add_bias(Tensor(np.ones((2, 3))), Tensor(np.ones(1))),            ShapeError,
+     r"b \(1,\), residual None"),
+    (lambda: autograd.add_bias(Tensor(np.ones((2, 3))), None, Tensor(np.ones(3))),      ShapeError,
+     r"b None, residual \(3,\)"),
+    (lambda: autograd.layernorm(Tensor(np.ones((2, 3))), Tensor(np.ones(1))),           ShapeError,
+     r"scale \(1,\), shift None"),
+    (lambda: autograd.causal_attention(Tensor(np.ones((1, 2, 8))), 3),                  ShapeError,
+     "3 heads"),
     (lambda: autograd.embedding(np.array([0, 5]), Tensor(np.ones((5, 2)))),             DataError, "token 5"),
-    (lambda: autograd.embedding(np.array([-1, 0]), Tensor(np.ones((5, 2)))),            DataError, "token -1"),
-    (lambda: autograd.embedding(np.array([0.0]), Tensor(np.ones((5, 2)))),              ShapeError, "tokens are float64"),
-    (lambda: autograd.cross_entropy(Tensor(np.ones((2, 3, 5))), np.ones((3, 2), int)),  ShapeError, r"\(3, 2\), the logits want"),
-    (lambda: autograd.cross_entropy(Tensor(np.ones((2, 5))), np.ones(1, int)),          ShapeError, r"integers \(2,\)"),
-    (lambda: autograd.cross_entropy(Tensor(np.ones((2, 5))), np.ones(2)),               ShapeError, "targets are float64"),
-    (lambda: autograd.cross_entropy(Tensor(np.ones((1, 5))), np.array([5])),            DataError, "5, the vocabulary has 5"),
+    (lambda: autograd.embedding(np.array([-1, 0]), Tensor(np.ones((5, 2)))),            DataError,
+     "token -1"),
+    (lambda: autograd.embedding(np.array([0.0]), Tensor(np.ones((5, 2)))),              ShapeError,
+     "tokens are float64"),
+    (lambda: autograd.cross_entropy(Tensor(np.ones((2, 3, 5))), np.ones((3, 2), int)),  ShapeError,
+     r"\(3, 2\), the logits want"),
+    (lambda: autograd.cross_entropy(Tensor(np.ones((2, 5))), np.ones(1, int)),          ShapeError,
+     r"integers \(2,\)"),
+    (lambda: autograd.cross_entropy(Tensor(np.ones((2, 5))), np.ones(2)),               ShapeError,
+     "targets are float64"),
+    (lambda: autograd.cross_entropy(Tensor(np.ones((1, 5))), np.array([5])),            DataError,
+     "5, the vocabulary has 5"),
     (lambda: autograd.cross_entropy(Tensor(np.ones((1, 5))), np.array([-2])),           DataError, "from -2"),
-    (lambda: autograd.cross_entropy(Tensor(np.ones((1, 5))), np.array([-1])),           DataError, "at least one"),
+    (lambda: autograd.cross_entropy(Tensor(np.ones((1, 5))), np.array([-1])),           DataError,
+     "at least one"),
 ])
 def test_wrong_shapes_and_tokens_are_named(wrong, error: type, message: str) -> None:
     with pytest.raises(error, match=message):

@@ -1,4 +1,6 @@
-"""Recomputation: the same bits as without, whatever is inside; nothing kept but the inputs; and what it refuses."""
+"""Recomputation: the same bits as without, whatever is inside; nothing kept but the inputs; and what it
+refuses.
+"""
 
 import threading
 import weakref
@@ -20,12 +22,12 @@ from minipar.autograd import (
     sum,
     tanh,
 )
-from minipar.autograd.castable import casting
+from minipar.autograd.autocast_hook import casting
 from minipar.autograd.recompute import is_second_run
 from minipar.errors import GraphError
 from tests.autograd.cases import CASES, IDS, Op, leaves, scalar
 
-Run = Callable[..., Tensor]                                         # run(function, *inputs): recompute, or plainly
+Run = Callable[..., Tensor]  # run(function, *inputs): recompute, or plainly
 
 
 def plainly(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
@@ -40,7 +42,8 @@ class Model:
     """Four weights, one of them used inside and outside of the function, and several times inside."""
 
     def __init__(self) -> None:
-        self.leaves = {"x": leaf(6, 4), "w": leaf(4, 4, seed=1), "b": leaf(4, seed=2), "scale": leaf(4, seed=3)}
+        self.leaves = {"x": leaf(6, 4), "w": leaf(4, 4, seed=1), "b": leaf(4, seed=2),
+                       "scale": leaf(4, seed=3)}
         self.fired: list[str] = []
         for name, p in self.leaves.items():
             p.on_grad(lambda g, name=name: self.fired.append(name))
@@ -54,7 +57,7 @@ class Model:
             return linear(h, v) + h * linear(h, w)
 
         h = tanh(linear(x, w))
-        h = run(inside, h, w) + h * 0.5                             # w as an input and from outside, h inside and after
+        h = run(inside, h, w) + h * 0.5  # w as an input and from outside, h inside and after
         h = run(inside, h, w)
         return sum(linear(h, w, b) * h)
 
@@ -139,7 +142,8 @@ def test_only_the_inputs_are_kept() -> None:
     array = weakref.ref(y.data)
     out = recompute(function, y)
     del y
-    assert array() is not None and [kept() is not None for kept in inner] == [False, False, True]        # the last: out itself
+    # the last: out itself
+    assert array() is not None and [kept() is not None for kept in inner] == [False, False, True]
     loss = sum(out)
     del out
     assert inner[2]() is None
@@ -204,7 +208,8 @@ def test_the_second_run_computes_as_the_first_did() -> None:
 
 def test_another_path_the_second_time_is_refused() -> None:
     x, w, v = leaf(2, 3), leaf(3, 3), leaf(3, 3)
-    for other in (lambda x: linear(x, v), lambda x: linear(linear(x, w), w), lambda x: linear(x, w) + x, lambda x: x):
+    for other in (lambda x: linear(x, v), lambda x: linear(linear(x, w), w), lambda x: linear(x, w) + x,
+                  lambda x: x):
         ways: Iterator[Callable[..., Tensor]] = iter([lambda x: linear(x, w), other])
         loss = sum(recompute(lambda x, ways=ways: next(ways)(x), x))
         with pytest.raises(GraphError, match="recorded other ops"):

@@ -1,4 +1,5 @@
-"""Files of every kind with changed bytes and changed values: each is read, or refused in one line, in bounded memory and time.
+"""Files of every kind with changed bytes and changed values: each is read, or refused in one line, in bounded
+memory and time.
 
     python -m tests.checkpoint.fuzz_files [ROUNDS] [SEED]
 
@@ -30,16 +31,16 @@ from minipar.config import ModelConfig
 from minipar.data.text import load_text
 from minipar.errors import MiniparError
 from minipar.nn import GPT
-from minipar.runs import Run, read_metrics
-from minipar.schedule.files import load_json, to_json
-from minipar.schedule.generators import make_schedule
-from minipar.schedule.lint import lint
+from minipar.schedules.files import load_json, to_json
+from minipar.schedules.generators import make_schedule
+from minipar.schedules.lint import lint
+from minipar.training.run_folder import RunFolder, read_metrics
 from tests.tiny import TEXT, trainer
 
-MEMORY, SECONDS = 2 << 30, 10.0                                     # beyond what Python and NumPy take; for one file
+MEMORY, SECONDS = 2 << 30, 10.0  # beyond what Python and NumPy take; for one file
 STRANGE: list[Any] = [
-    None, True, -1, 0, 1, 2.5, 10**9, 10**300, float("nan"), float("inf"), "", "8", "\ud800\n\x1b", "x" * 9999, [],
-    {}, [[]], [1], [-1, 2], {"a": 1}, ["F0"]]
+    None, True, -1, 0, 1, 2.5, 10**9, 10**300, float("nan"), float("inf"), "", "8", "\ud800\n\x1b", "x"
+    * 9999, [], {}, [[]], [1], [-1, 2], {"a": 1}, ["F0"]]
 CONFIG = ModelConfig(vocabulary=11, context=8, layers=1, heads=2, width=8)
 
 
@@ -98,7 +99,7 @@ def strange_json(path: Path, rng: random.Random) -> None:
 
 
 def read_run(path: Path) -> None:
-    run = Run(path.parent.parent)
+    run = RunFolder(path.parent.parent)
     run.checkpoints.best()
     run.model()
 
@@ -111,7 +112,8 @@ def read_zeros(path: Path) -> None:
     unpack_sparse(GPT(CONFIG), *load(path))
 
 
-def files(folder: Path) -> dict[Path, tuple[Callable[[Path], object], Callable[[Path, random.Random], object] | None]]:
+def files(folder: Path) -> dict[Path, tuple[Callable[[Path], object],
+                                            Callable[[Path, random.Random], object] | None]]:
     """One file of each kind: who reads it, and how its values are changed (None: its bytes alone)."""
     one, model = trainer(), GPT(CONFIG)
     quantize_weights(model)
@@ -127,16 +129,20 @@ def files(folder: Path) -> dict[Path, tuple[Callable[[Path], object], Callable[[
     (folder / "text.txt").write_text(TEXT)
     return {
         folder / "checkpoints" / "step-00000000.npz": (read_run, strange_archive),
-        folder / "quantised.npz": (read_quantised, strange_archive), folder / "zeros.npz": (read_zeros, strange_archive),
+        folder / "quantised.npz": (read_quantised, strange_archive), folder
+        / "zeros.npz": (read_zeros, strange_archive),
         folder / "sparse.npz": (lambda path: unpack(load(path)[0]), strange_archive),
         folder / "gpt2.npz": (lambda path: load_gpt2(path, 2), None),
         folder / "gpt2.safetensors": (lambda path: load_gpt2(path, 2), None),
         folder / "schedule.json": (lambda path: lint(load_json(path)), strange_json),
-        folder / "metrics.jsonl": (lambda path: list(read_metrics(path)), None), folder / "text.txt": (load_text, None)}
+        folder / "metrics.jsonl": (lambda path: list(read_metrics(path)), None), folder
+        / "text.txt": (load_text, None)}
 
 
 def fuzz(rounds: int, seed: int) -> dict[str, int]:
-    """How many files were read and refused; raises AssertionError for whatever else happens, with the seed in it."""
+    """How many files were read and refused; raises AssertionError for whatever else happens, with the seed in
+    it.
+    """
     found = {"read": 0, "refused": 0}
     with tempfile.TemporaryDirectory() as name:
         kinds = files(Path(name))

@@ -1,8 +1,10 @@
-"""kill -9 at every file operation of train, save, finish and resume: `python -m tests.checkpoint.kills --kills 300 --seed 0`.
+"""kill -9 at every file operation of train, save, finish and resume: `python -m tests.checkpoint.kills
+--kills 300 --seed 0`.
 
-Each life of a run is a fork of this process, so that 300 take minutes. Before the n-th operation on a file of the run it kills
-itself; a write may also be cut in half. The lives go on with --resume (with the first command, where nothing was saved yet), until
-one comes to its end. Then the run must equal one that was never killed, and nothing may be left over.
+Each life of a run is a fork of this process, so that 300 take minutes. Before the n-th operation on a file of
+the run it kills itself; a write may also be cut in half. The lives go on with --resume (with the first
+command, where nothing was saved yet), until one comes to its end. Then the run must equal one that was never
+killed, and nothing may be left over.
 """
 
 from __future__ import annotations
@@ -91,20 +93,24 @@ def live(words: list[str], folder: Path, at: int, half: bool) -> int | None:
 
 
 def results(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {name: data for name, data in contents(run).items() if name not in ("metrics.jsonl", "summary.txt")}
+    found: dict[str, Any] = {name: data for name, data in contents(run).items()
+                             if name not in ("metrics.jsonl", "summary.txt")}
     text = (run / "summary.txt").read_text().replace(str(run), "RUN")
     return found | {"metrics": losses(run), "summary": text}
 
 
-def one_run(folder: Path, words: list[str], whole: dict[str, Any], chance: random.Random, operations: int) -> tuple[int, str]:
+def one_run(folder: Path, words: list[str], whole: dict[str, Any], chance: random.Random,
+            operations: int) -> tuple[int, str]:
     """(kills, what is wrong) of a run that is killed up to LIVES times and then left alone."""
     run, kills = folder / "run", 0
     told: list[str] = []
     for life in range(LIVES + 1):
         saved = Checkpoints(run / "checkpoints").latest() is not None
         at, half = chance.randint(1, operations) if life < LIVES else 1 << 60, chance.random() < 0.5
-        status = live(["train", "--resume", str(run)] if saved else ["train", *words, "--out", str(run)], run, at, half)
-        told.append(f"{'resume' if saved else 'new'} killed at {at}{' in half' * half}" if status is None else f"exit {status}")
+        status = live(["train", "--resume", str(run)] if saved else ["train", *words, "--out", str(run)], run,
+                      at, half)
+        told.append(f"{'resume' if saved else 'new'} killed at {at}{' in half' * half}" if status is None
+                    else f"exit {status}")
         if status is not None:
             break
         kills += 1
@@ -132,7 +138,9 @@ def kill_often(kills: int, seed: int) -> tuple[int, list[str]]:
 
 
 def count(words: list[str], run: Path) -> int:
-    """How many file operations a run has: the first number at which it is not killed, by doubling and halving."""
+    """How many file operations a run has: the first number at which it is not killed, by doubling and
+    halving.
+    """
     low, high, trial = 1, 2, 0
     def killed(at: int) -> bool:
         nonlocal trial
@@ -152,5 +160,6 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     asked = parser.parse_args()
     killed, problems = kill_often(asked.kills, asked.seed)
-    print(f"seed {asked.seed}: {killed} kills, {len(problems)} runs that were not as if never killed", *problems, sep="\n")
+    print(f"seed {asked.seed}: {killed} kills, {len(problems)} runs that were not as if never killed",
+          *problems, sep="\n")
     sys.exit(bool(problems))

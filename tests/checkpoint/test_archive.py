@@ -1,4 +1,6 @@
-"""What is saved comes back bit for bit, or an error says why not: every byte of a file is flipped to see it."""
+"""What is saved comes back bit for bit, or an error says why not: every byte of a file is flipped to see
+it.
+"""
 
 import io
 import json
@@ -20,13 +22,17 @@ from minipar.checkpoint import archive
 from minipar.checkpoint.archive import load, load_meta, save
 from minipar.errors import CheckpointError
 
-ARRAYS = {"wte.weight": np.arange(12, dtype=np.float32).reshape(3, 4), "adam/m/wte.weight": np.full((3, 4), 0.5),
+ARRAYS = {"wte.weight": np.arange(12, dtype=np.float32).reshape(3, 4),
+          "adam/m/wte.weight": np.full((3, 4), 0.5),
           "step": np.array(7), "nothing": np.zeros((0, 2), np.int8)}
 META = {"step": 7, "seed": 2**100, "loss": 0.1 + 0.2, "best": float("inf"), "none": None, "tied": True,
         "config": {"name": "gr\u00f6\u00dfe \udc80", "layers": [1, 2]}}
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters()),
-                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
 DTYPES = st.sampled_from(["f2", "f4", "f8", ">f4", "i1", "u2", "i8", "?", "c8", "S3", "U2"])
 
 
@@ -55,7 +61,8 @@ def test_everything_comes_back(tmp_path: Path, arrays: dict[str, np.ndarray], me
 
 def test_any_memory_order(tmp_path: Path) -> None:
     whole = np.arange(24.0).reshape(4, 6)
-    arrays = {"fortran": np.asfortranarray(whole), "slice": whole[::2, 1::2], "turned": whole.T, "scalar": np.float32(2)}
+    arrays = {"fortran": np.asfortranarray(whole), "slice": whole[::2, 1::2], "turned": whole.T,
+              "scalar": np.float32(2)}
     save(tmp_path / "a.npz", arrays, {})
     loaded, _ = load(tmp_path / "a.npz")
     for name, array in arrays.items():
@@ -101,7 +108,7 @@ def test_no_byte_can_flip_unseen(saved: Path) -> None:
                 harmless.add(position)
         put(saved, position, byte)
     assert saved.read_bytes() == data
-    assert len(harmless) < len(data) / 3                             # dates, attributes and the like in zip's own records
+    assert len(harmless) < len(data) / 3  # dates, attributes and the like in zip's own records
 
 
 def test_no_truncation_is_unseen(saved: Path) -> None:
@@ -112,7 +119,9 @@ def test_no_truncation_is_unseen(saved: Path) -> None:
 
 
 def rewrite(path: Path, change: Callable[[dict[str, bytes]], object], forged: bool = False) -> None:
-    """Rewrite the zip with changed members, so that zip's own checksums are right again; if forged, the header's too."""
+    """Rewrite the zip with changed members, so that zip's own checksums are right again; if forged, the
+    header's too.
+    """
     with zipfile.ZipFile(path) as old:
         members, comment = {name: old.read(name) for name in old.namelist()}, old.comment
     change(members)
@@ -152,7 +161,7 @@ def test_without_the_checksums_a_swap_would_pass(saved: Path, monkeypatch: pytes
 
         def __ne__(self, other: object) -> bool:
             return False
-    alike = {"wte.weight": np.zeros(3), "adam/m/wte.weight": np.ones(3)}                  # headers that differ would be seen
+    alike = {"wte.weight": np.zeros(3), "adam/m/wte.weight": np.ones(3)}  # headers that differ would be seen
     save(saved, alike, META)
     rewrite(saved, swap)
     monkeypatch.setattr(archive, "_checksum", lambda data: Blind())
@@ -160,12 +169,14 @@ def test_without_the_checksums_a_swap_would_pass(saved: Path, monkeypatch: pytes
 
 
 def as_version_2(members: dict[str, bytes]) -> None:
-    members["checkpoint.json"] = members["checkpoint.json"].replace(b"minipar checkpoint 1", b"minipar checkpoint 2")
+    members["checkpoint.json"] = members["checkpoint.json"].replace(b"minipar checkpoint 1",
+                                                                    b"minipar checkpoint 2")
 
 
 def test_another_version_of_the_format(saved: Path) -> None:
     rewrite(saved, as_version_2, forged=True)
-    with pytest.raises(CheckpointError, match="has the format 'minipar checkpoint 2', this minipar reads '.* 1'"):
+    with pytest.raises(CheckpointError,
+                       match="has the format 'minipar checkpoint 2', this minipar reads '.* 1'"):
         load(saved)
 
 
@@ -197,7 +208,9 @@ class Planted:
 
 
 def test_a_planted_pickle_is_never_run(saved: Path) -> None:
-    """Even a file whose checksums are all right: the member is then data that NumPy refuses, and nothing runs."""
+    """Even a file whose checksums are all right: the member is then data that NumPy refuses, and nothing
+    runs.
+    """
     buffer = io.BytesIO()
     np.save(buffer, np.array([Planted()], dtype=object))
 
@@ -211,8 +224,10 @@ def test_a_planted_pickle_is_never_run(saved: Path) -> None:
         load(saved)
 
 
-@pytest.mark.parametrize("name, said", [("none.npz", "there is no checkpoint"), ("", "is a folder, not a file"),
-                                        ("a.npz/b.npz", "cannot read .*Not a directory"), ("x" * 300, "cannot read")])
+@pytest.mark.parametrize("name, said", [("none.npz", "there is no checkpoint"),
+                                        ("", "is a folder, not a file"),
+                                        ("a.npz/b.npz", "cannot read .*Not a directory"),
+                                        ("x" * 300, "cannot read")])
 def test_paths_that_lead_nowhere(saved: Path, name: str, said: str) -> None:
     with pytest.raises(CheckpointError, match=said):
         load(saved.parent / name)

@@ -1,4 +1,6 @@
-"""All or nothing, whatever goes wrong: order of the syncs, interrupts, full disks, folders that take no files."""
+"""All or nothing, whatever goes wrong: order of the syncs, interrupts, full disks, folders that take no
+files.
+"""
 
 import os
 import resource
@@ -27,7 +29,8 @@ def test_the_disk_has_the_file_before_its_name_and_the_name_before_we_return(
 
     def noted(name: str, call: Callable) -> Callable:
         def wrapper(target: int | str, *more: object) -> object:
-            calls.append((name, "folder" if stat.S_ISDIR(os.stat(target).st_mode) else os.stat(target).st_size))
+            calls.append((name, "folder" if stat.S_ISDIR(os.stat(target).st_mode)
+                          else os.stat(target).st_size))
             return call(target, *more)
         return wrapper
 
@@ -81,7 +84,8 @@ def test_a_quota_leaves_the_old_checkpoint(tmp_path: Path, room: int) -> None:
     path = tmp_path / "a.npz"
     save(path, {"weight": np.ones(3)}, {"step": 1})
     old = path.read_bytes()
-    with largest_file(room), pytest.raises(CheckpointError, match="cannot write .*a.npz: File too large") as caught:
+    with largest_file(room), pytest.raises(CheckpointError,
+                                           match="cannot write .*a.npz: File too large") as caught:
         save(path, BIG, {"step": 2})
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == ["a.npz"] and path.read_bytes() == old
@@ -91,7 +95,9 @@ def test_a_quota_leaves_the_old_checkpoint(tmp_path: Path, room: int) -> None:
 
 @pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a file system in memory with the given options; where that needs rights we lack, the quota above stands in."""
+    """Mounts a file system in memory with the given options; where that needs rights we lack, the quota above
+    stands in.
+    """
     mounted = []
 
     def mount_with(options: str) -> Path:
@@ -131,7 +137,8 @@ def test_a_folder_that_takes_no_files_even_from_root() -> None:
         save("/proc/self/a.npz", {"weight": np.ones(3)}, {})
 
 
-@pytest.mark.parametrize("name, said", [("file/a.npz", "Not a directory"), ("none/a.npz", "No such file or directory"),
+@pytest.mark.parametrize("name, said", [("file/a.npz", "Not a directory"),
+                                        ("none/a.npz", "No such file or directory"),
                                         ("folder", "Is a directory"), ("x" * 300, "File name too long")])
 def test_paths_that_cannot_be_written(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "file").touch()

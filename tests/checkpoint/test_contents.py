@@ -1,4 +1,6 @@
-"""Checkpoints with fitting checksums whose contents no minipar wrote: each field and array is checked before a model is made."""
+"""Checkpoints with fitting checksums whose contents no minipar wrote: each field and array is checked before
+a model is made.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from minipar.checkpoint import archive
 from minipar.checkpoint.archive import load, load_meta, save
 from minipar.errors import CheckpointError
 from minipar.records import is_whole
-from minipar.runs import Run
+from minipar.training.run_folder import RunFolder
 from tests.tiny import trainer
 from tests.untrusted.test_untrusted import no_plain_files
 
@@ -31,7 +33,7 @@ def state() -> State:
 
 
 def refused(folder: Path, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> str:
-    run = Run(folder)
+    run = RunFolder(folder)
     (folder / "checkpoints").mkdir(exist_ok=True)
     save(run.checkpoints.path(1), arrays, meta)
     with pytest.raises(CheckpointError) as caught:
@@ -44,11 +46,13 @@ def refused(folder: Path, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -
 def test_the_state_itself_is_taken(tmp_path: Path, state: State) -> None:
     (tmp_path / "checkpoints").mkdir()
     save(tmp_path / "checkpoints" / "step-00000001.npz", *state)
-    assert Run(tmp_path).latest()[2] == state[1]
+    assert RunFolder(tmp_path).latest()[2] == state[1]
 
 
 def test_every_field_of_the_metadata(tmp_path: Path, state: State) -> None:
-    """A strange value in any place is refused, or does no harm: then it comes back as what its field declares."""
+    """A strange value in any place is refused, or does no harm: then it comes back as what its field
+    declares.
+    """
     arrays, meta = state
     kinds = ("model", "train", "tokenizer", "loss_scale")
     places = [(name,) for name in meta] + [(kind, name) for kind in kinds for name in meta[kind]]
@@ -60,27 +64,30 @@ def test_every_field_of_the_metadata(tmp_path: Path, state: State) -> None:
             (tmp_path / "checkpoints").mkdir(exist_ok=True)
             save(tmp_path / "checkpoints" / "step-00000001.npz", arrays, changed)
             try:
-                Run(tmp_path).latest()
+                RunFolder(tmp_path).latest()
             except CheckpointError as error:
                 assert len(str(error)) < 500 and str(error).isprintable()
             else:
                 right = meta[place[0]] if len(place) == 1 else meta[place[0]][place[1]]
                 if place == ("loss_scale",):                         # nothing said of it: one that begins
                     continue
-                assert not isinstance(right, dict) and (type(value) is type(right) or is_whole(value)), (place, value)
+                assert not isinstance(right, dict) and (type(value) is type(right)
+                                                        or is_whole(value)), (place, value)
 
 
 @pytest.mark.parametrize("name, value", [
-    ("width", "8"), ("layers", 10**6), ("layers", 10**300), ("heads", 2.5), ("vocabulary", 7), ("context", 10**8), ("tied", 1)])
+    ("width", "8"), ("layers", 10**6), ("layers", 10**300), ("heads", 2.5), ("vocabulary", 7),
+    ("context", 10**8), ("tied", 1)])
 def test_the_model(tmp_path: Path, state: State, name: str, value: Any) -> None:
     arrays, meta = state
     refused(tmp_path, arrays, {**meta, "model": {**meta["model"], name: value}})
 
 
 @pytest.mark.parametrize("changes", [
-    {"train": [1]}, {"model": "GPT"}, {"tokenizer": []}, {"tokenizer": {"kind": "byte"}}, {"done": 2.5}, {"done": -1},
-    {"done": "1"}, {"optimizer_steps": 5}, {"text": "x"}, {"text": 3}, {"loss_scale": {"scale": "x"}}, {"loss_scale": 3},
-    {"train": {}}, {"model": {}},
+    {"train": [1]}, {"model": "GPT"}, {"tokenizer": []}, {"tokenizer": {"kind": "byte"}}, {"done": 2.5},
+    {"done": -1},
+    {"done": "1"}, {"optimizer_steps": 5}, {"text": "x"}, {"text": 3}, {"loss_scale": {"scale": "x"}},
+    {"loss_scale": 3}, {"train": {}}, {"model": {}},
     {"tokenizer": {"kind": ["char"]}},
 ])
 def test_the_rest_of_the_metadata(tmp_path: Path, state: State, changes: dict[str, Any]) -> None:
@@ -89,8 +96,10 @@ def test_the_rest_of_the_metadata(tmp_path: Path, state: State, changes: dict[st
 
 @pytest.mark.parametrize("change, said", [
     (lambda a: a.astype(np.int64), "is of int64, not of float32"), (lambda a: a.astype("U3"), "is of <U3"),
-    (lambda a: a.astype(np.float64), "is of float64"), (lambda a: a.astype(">f4"), "is of >f4"), (lambda a: a[:-1], "has shape"),
-    (lambda a: a[None], "has shape"), (lambda a: a * np.nan, "NaN or infinity"), (lambda a: a.astype(complex), "is of complex128"),
+    (lambda a: a.astype(np.float64), "is of float64"), (lambda a: a.astype(">f4"), "is of >f4"),
+    (lambda a: a[:-1], "has shape"),
+    (lambda a: a[None], "has shape"), (lambda a: a * np.nan, "NaN or infinity"),
+    (lambda a: a.astype(complex), "is of complex128"),
     (lambda a: np.where(a == a.max(), np.inf, a), "NaN or infinity"), (lambda a: a != 0, "is of bool"),
 ])
 def test_weights(tmp_path: Path, state: State, change: Any, said: str) -> None:
@@ -113,7 +122,7 @@ def test_what_is_no_plain_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "run").mkdir()
     os.mkfifo(tmp_path / "run" / "metrics.jsonl")
     with pytest.raises(CheckpointError, match="no regular file"):
-        Run(tmp_path / "run").create({})
+        RunFolder(tmp_path / "run").create({})
 
 
 def forged(path: Path, header: bytes, members: dict[str, bytes], way: int = zipfile.ZIP_STORED) -> Path:
@@ -127,11 +136,13 @@ def forged(path: Path, header: bytes, members: dict[str, bytes], way: int = zipf
 
 @pytest.mark.parametrize("header", [
     b"[]", b"7", b"{}", b"[" * 200_000, b"9" * 10_000, b"\xff\xfe", b'{"format": ["minipar"]}',
-    b'{"format": "minipar checkpoint 1", "arrays": [], "meta": {}}', b'{"format": "minipar checkpoint 1", "arrays": {}, "meta": 3}',
-    b'{"format": "minipar checkpoint 1", "arrays": {"a": 3}, "meta": {}}', b'{"format": "minipar checkpoint 1"}',
+    b'{"format": "minipar checkpoint 1", "arrays": [], "meta": {}}',
+    b'{"format": "minipar checkpoint 1", "arrays": {}, "meta": 3}',
+    b'{"format": "minipar checkpoint 1", "arrays": {"a": 3}, "meta": {}}',
+    b'{"format": "minipar checkpoint 1"}',
     b'{"format": "minipar checkpoint 1", "arrays": {"a": {"shape": [3], "dtype": "<f8"}}, "meta": {}}',
-    b'{"format": "minipar checkpoint 1", "arrays": {"a": {"shape": [4], "dtype": "<f8", "blake2b": "x"}}, "meta": {}}',
-    b'{"format": "minipar checkpoint 1", "arrays": {"\\ud800\\u001b[31m": {}}, "meta": {}}',
+    b'{"format": "minipar checkpoint 1", "arrays": {"a": {"shape": [4], "dtype": "<f8", "blake2b": "x"}}, '
+    b'"meta": {}}', b'{"format": "minipar checkpoint 1", "arrays": {"\\ud800\\u001b[31m": {}}, "meta": {}}',
     b'{"x": [' + b"0," * 1_000_000 + b"0]}",
 ])
 def test_headers_that_no_minipar_wrote(tmp_path: Path, header: bytes) -> None:

@@ -50,13 +50,14 @@ def test_the_last_few_and_the_best_stay(tmp_path: Path, keep: int, losses: list,
     assert steps(checkpoints) == kept
     latest, best = checkpoints.latest(), checkpoints.best()
     assert latest == checkpoints.path(len(losses))
-    finite = [(loss, -step) for step, loss in enumerate(losses, start=1) if loss is not None and np.isfinite(loss)]
+    finite = [(loss, -step) for step, loss in enumerate(losses, start=1) if loss is not None
+              and np.isfinite(loss)]
     assert best == (checkpoints.path(-min(finite)[1]) if finite else None)
 
 
 def test_another_process_goes_on_with_the_same_folder(tmp_path: Path) -> None:
     for step, loss in enumerate([3, 1, 2, 2, 2, 2], start=1):
-        Checkpoints(tmp_path, keep=2).save(step, arrays(step), {}, loss)             # nothing is remembered in memory
+        Checkpoints(tmp_path, keep=2).save(step, arrays(step), {}, loss)  # nothing is remembered in memory
     assert steps(Checkpoints(tmp_path)) == [2, 5, 6]
 
 
@@ -100,7 +101,8 @@ def test_leftovers_are_no_checkpoints_and_go_with_the_next_save(tmp_path: Path) 
     checkpoints.save(1, arrays(1), {}, loss=1.0)
     leftover = tmp_path / "step-00000002.npz.0123abcd.tmp"
     leftover.write_bytes(b"half a check")
-    assert checkpoints.latest() == checkpoints.best() == checkpoints.path(1) and leftover.exists()    # readers remove nothing
+    # readers remove nothing
+    assert checkpoints.latest() == checkpoints.best() == checkpoints.path(1) and leftover.exists()
     checkpoints.save(2, arrays(2), {})
     assert steps(checkpoints) == [1, 2]
 

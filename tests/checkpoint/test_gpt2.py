@@ -37,7 +37,9 @@ def test_files_go_round(suffix: str, dialect: str, dtype: type, tmp_path: Path) 
 
 
 def test_other_programs_can_read_the_files(tmp_path: Path) -> None:
-    """Plain NumPy, and the safetensors package, which hands Hugging Face's loader the mark that it asks for."""
+    """Plain NumPy, and the safetensors package, which hands Hugging Face's loader the mark that it asks
+    for.
+    """
     expected = to_gpt2(CONFIG, STATE, "huggingface")
     save_gpt2(tmp_path / "a.npz", CONFIG, STATE)
     save_gpt2(tmp_path / "a.safetensors", CONFIG, STATE)
@@ -98,14 +100,16 @@ def a_folder(folder: Path) -> Path:
 
 def many_names(folder: Path) -> Path:
     """A list of 300,000 arrays without a number in them."""
-    header = json.dumps({f"h.{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(300_000)}).encode()
+    header = json.dumps({f"h.{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+                         for n in range(300_000)}).encode()
     (folder / "many.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     return folder / "many.safetensors"
 
 
 def by_hand(shape: object, dtype: object = "F32", data: bytes = b"") -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        header = json.dumps({"wte.weight": {"dtype": dtype, "shape": shape, "data_offsets": [0, len(data)]}}).encode()
+        header = json.dumps({"wte.weight": {"dtype": dtype, "shape": shape,
+                                            "data_offsets": [0, len(data)]}}).encode()
         (folder / "own.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + data)
         return folder / "own.safetensors"
     return make
@@ -184,7 +188,7 @@ def test_saving_where_it_cannot_be_is_named(tmp_path: Path) -> None:
 
 def test_without_the_package_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_gpt2(tmp_path / "a.safetensors", CONFIG, STATE)
-    monkeypatch.setitem(sys.modules, "safetensors", None)           # what Python takes for a package that is not there
+    monkeypatch.setitem(sys.modules, "safetensors", None)  # what Python takes for a package that is not there
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
     for act in (lambda path: load_gpt2(path, 2), lambda path: save_gpt2(path, CONFIG, STATE)):
         with pytest.raises(CheckpointError, match="pip install safetensors; or use .npz"):

@@ -1,7 +1,8 @@
 """kill -9 at any moment leaves the last good checkpoint, and a state that belongs to one step.
 
-A child saves as fast as it can; the parent kills it at a random moment. Arrays and metadata carry the step, so a mixture of two
-steps would show; and the child says each step once its save has returned, so a step that was lost would show.
+A child saves as fast as it can; the parent kills it at a random moment. Arrays and metadata carry the step,
+so a mixture of two steps would show; and the child says each step once its save has returned, so a step that
+was lost would show.
 """
 
 import random
@@ -56,7 +57,8 @@ def kill_while_saving(program: str, folder: Path, delay: float) -> int:
         time.sleep(delay)
         child.kill()
         child.wait()
-        said = (first + child.stdout.read()).split("\n")[:-1]        # a last line without its end may have been cut short
+        # a last line without its end may have been cut short
+        said = (first + child.stdout.read()).split("\n")[:-1]
     return int(said[-1])
 
 
@@ -67,12 +69,12 @@ def test_every_kill_leaves_a_whole_state(tmp_path: Path) -> None:
         latest = Checkpoints(tmp_path).latest()
         assert latest is not None
         arrays, meta = load(latest)
-        assert meta["step"] == meta["position"] >= safe              # the save after it may have been done, but not said
+        assert meta["step"] == meta["position"] >= safe  # the save after it may have been done, but not said
         assert {int(value) for array in arrays.values() for value in array} == {meta["step"]}
         names = [path.name for path in tmp_path.iterdir()]
         leftovers += any(name.endswith(".tmp") for name in names)
-        assert len(names) <= 3                                       # the two that stay, and a leftover or one about to go
-    assert leftovers > 0                                             # some kills did fall into the middle of a write
+        assert len(names) <= 3  # the two that stay, and a leftover or one about to go
+    assert leftovers > 0  # some kills did fall into the middle of a write
 
 
 def test_the_kills_find_a_careless_writer(tmp_path: Path) -> None:

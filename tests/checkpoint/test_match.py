@@ -10,7 +10,8 @@ MODEL = {"wte.weight": (65, 128), "blocks.0.mlp.up.weight": (128, 512), "norm.bi
 
 def test_the_same_names_and_shapes_match_in_any_order() -> None:
     assert differences(MODEL, dict(reversed(MODEL.items()))) == []
-    assert differences(MODEL, {name: list(shape) for name, shape in MODEL.items()}) == []    # as JSON holds shapes
+    # as JSON holds shapes
+    assert differences(MODEL, {name: list(shape) for name, shape in MODEL.items()}) == []
     require_match(MODEL, dict(MODEL), "a.npz")
 
 
@@ -24,7 +25,9 @@ def test_one_difference(found: dict, phrase: str) -> None:
     assert differences(MODEL, found) == [phrase]
     with pytest.raises(CheckpointError) as caught:
         require_match(MODEL, found, "runs/a/step-00000010.npz")
-    assert str(caught.value).startswith(f"runs/a/step-00000010.npz is of another model: {phrase}; resume with")
+    assert str(caught.value).startswith(
+        f"runs/a/step-00000010.npz is of another model: {phrase}; resume with"
+    )
 
 
 def test_many_differences_stay_one_line() -> None:

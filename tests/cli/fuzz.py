@@ -2,7 +2,8 @@
 
     python -m tests.cli.fuzz [HOW MANY] [SEED]
 
-They run in this process. What would train for long is replaced: the fuzzer is about what is said before the work.
+They run in this process. What would train for long is replaced: the fuzzer is about what is said before the
+work.
 """
 
 from __future__ import annotations
@@ -43,20 +44,25 @@ FLAGS = {
           "--pipeline", "--engine"],
     "verify": ["--json", "--mutant", "--vocabulary", "--layers", "--heads", "--width", "--dp", "--pp",
           "--tp", "--batch", "--dtype",
-               "--seed", "--gradients", "--pipeline", "--stage-layers", "--engine", "--timeout", "--dropout", "--recompute"],
+               "--seed", "--gradients", "--pipeline", "--stage-layers", "--engine", "--timeout", "--dropout",
+               "--recompute"],
     "trace": ["--out", "--alpha", "--beta", "--flops-rate", "--layers", "--pp", "--tp", "--micro-batches",
           "--gradients", "--engine"],
     "schedule": ["--ranks", "--micro-batches", "--virtual", "--json", "--costs", "--comm", "--out",
           "--width", "--synchronous"],
     "mutants": ["--json", "--list", "--curves", "g-forgotten"], "gradcheck": ["--layers", "--heads",
           "--width", "--seed", "--context"],
-    "lesson": ["list", "run", "--fast", "--out", "7", "x"], "launch": ["-n", "--hostfile"], "doctor": ["--none"],
+    "lesson": ["list", "run", "--fast", "--out", "7", "x"], "launch": ["-n", "--hostfile"],
+    "doctor": ["--none"],
 }
-POSITIONS = {"schedule": [["show"], ["lint"], ["simulate"], ["run"], ["x"], []], "lesson": [["list"], ["run"], []]}
-WORK = {"cli.train._train_and_tell": 0, "cli.verify.run_alone": None, "cli.verify.on_ranks": 0, "cli.trace.trace_step": None,
+POSITIONS = {"schedule": [["show"], ["lint"], ["simulate"], ["run"], ["x"], []],
+             "lesson": [["list"], ["run"], []]}
+WORK = {"cli.train._train_and_tell": 0, "cli.verify.run_alone": None, "cli.verify.on_ranks": 0,
+        "cli.trace.trace_step": None,
         "cli.mutants._try": {"name": "x", "light": "", "lights": [], "found": True, "curves": {}},
           "cli.gradcheck.gradcheck": [],
-        "cli.launch.launch": 0, "cli.doctor.check_up": [], "cli.schedule.run": [mock.Mock(proven=True)], "cli.schedule.lines": []}
+        "cli.launch.launch": 0, "cli.doctor.check_up": [], "cli.schedule.run": [mock.Mock(proven=True)],
+        "cli.schedule.lines": []}
 
 
 def command(rng: random.Random, folder: Path) -> list[str]:
@@ -65,7 +71,8 @@ def command(rng: random.Random, folder: Path) -> list[str]:
     if name == "train" and rng.random() < 0.7:
         words += options(folder)
     if name == "schedule" and rng.random() < 0.8:
-        words.append(rng.choice(["gpipe", "1f1b", "zb-v", "interleaved", "{folder}/own.json", "{folder}/own.py", "x"]))
+        words.append(rng.choice(["gpipe", "1f1b", "zb-v", "interleaved", "{folder}/own.json",
+                                 "{folder}/own.py", "x"]))
     for _ in range(rng.randrange(4)):
         flag, value = rng.choice(FLAGS[name]), rng.choice(VALUES)
         words += rng.choice([[flag, value], [f"{flag}={value}"], [flag], [value]])
@@ -88,7 +95,8 @@ def attempt(words: list[str]) -> tuple[int, str]:
     with contextlib.ExitStack() as stack:
         for place, result in WORK.items():
             stack.enter_context(mock.patch(f"minipar.{place}", lambda *_, result=result, **__: result))
-        stack.enter_context(mock.patch("minipar.cli.lesson.runpy.run_path", lambda *_, **__: {"lesson": mock.Mock()}))
+        stack.enter_context(mock.patch("minipar.cli.lesson.runpy.run_path", lambda *_,
+                                       **__: {"lesson": mock.Mock()}))
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(err))
         return call(*words), err.getvalue()
@@ -105,7 +113,9 @@ def inside(folder: str) -> Iterator[None]:
 
 
 def fuzz(count: int, seed: int) -> dict[int, int]:
-    """How many ended with which status; raises AssertionError, which names the seed, for whatever else happens."""
+    """How many ended with which status; raises AssertionError, which names the seed, for whatever else
+    happens.
+    """
     found = {0: 0, 2: 0}
     for number in range(count):
         rng = random.Random(f"{seed} {number}")
@@ -120,7 +130,9 @@ def fuzz(count: int, seed: int) -> dict[int, int]:
                 raise AssertionError(f"{where}: {type(error).__name__}: {error}") from error
             assert status in (0, 2), f"{where}: exit status {status}: {said[-500:]}"
             if status == 2:
-                assert said.count("\n") == 1 and said.startswith("minipar") and len(said) < 540, f"{where}: {said[:2000]!r}"
+                assert said.count("\n") == 1 and said.startswith("minipar") and len(said) < 540, (
+                    f"{where}: {said[:2000]!r}"
+                )
                 assert said[:-1].isprintable(), f"{where}: {said!r}"
             assert time.perf_counter() - began < 30, f"{where}: took too long"
             found[status] += 1

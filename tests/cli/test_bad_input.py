@@ -26,7 +26,8 @@ def last(run: Path) -> Path:
     (b" \n", "text.txt is empty"),
     (b"\x89PNG\0\x01", "text.txt is binary, not text: byte 4 is NUL"),
     (b"caf\xe9 " * 50, "text.txt is not UTF-8: byte 3 is 0xe9"),
-    (b"abc", "the training text has 2 tokens, but a context of 8 needs 9; choose a shorter context or give more text"),
+    (b"abc", "the training text has 2 tokens, but a context of 8 needs 9; choose a shorter context or give "
+             "more text"),
     (TEXT[:80].encode(), "the validation text has 8 tokens, but a context of 8 needs 9"),
 ])
 def test_text(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, said: str) -> None:
@@ -39,7 +40,8 @@ def test_text(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
 
 @pytest.mark.parametrize("words, said", [
     ("--heads 3", "3 heads do not divide the width 8; choose 2, 4, 1, 8 heads or another width"),
-    ("--context 100000", "tokens, but a context of 100000 needs 100001; choose a shorter context or give more text"),
+    ("--context 100000",
+     "tokens, but a context of 100000 needs 100001; choose a shorter context or give more text"),
     ("--context 0", "context is 0; it must be at least 1"),
     ("--width -8", "width is -8"),
     ("--hidden -1", "hidden is -1"),
@@ -71,18 +73,24 @@ def test_sizes_and_options(tmp_path: Path, capsys: pytest.CaptureFixture[str], w
 
 
 @pytest.mark.parametrize("words, said", [
-    ("--stage-layers a,b", "argument --stage-layers: 'a,b' is no list of whole numbers; write for example 2,3,3"),
+    ("--stage-layers a,b",
+     "argument --stage-layers: 'a,b' is no list of whole numbers; write for example 2,3,3"),
     ("--stage-layers=", "'' is no list of whole numbers"),
-    ("--stage-layers=-1,2", "--stage-layers -1,2 should be 2 numbers, one per stage, that add up to 1 layers"),
-    ("--layers 1", "1 layer(s) over 2 pipeline stages leave stages without any; choose --layers 2 or more, or fewer stages"),
+    ("--stage-layers=-1,2",
+     "--stage-layers -1,2 should be 2 numbers, one per stage, that add up to 1 layers"),
+    ("--layers 1",
+     "1 layer(s) over 2 pipeline stages leave stages without any; choose --layers 2 or more, or fewer stages"),
     ("--layers 4 --virtual 2", "schedule 1f1b takes 1 stage per rank, not 2; any number take interleaved"),
     ("--timeout -1", "argument --timeout: '-1' is no positive number of seconds"),
     ("--timeout nan", "'nan' is no positive number of seconds"),
     ("--layers 4 --pipeline 1b1f", "no schedule is called '1b1f'; choose one of naive"),
     ("--layers 4 --pipeline inference", "schedule inference has no backward; choose one that trains"),
-    ("--layers 4 --pipeline {folder}/two.json", "two.json is for 2 micro-batches, not 1; ask for 2, or use another file"),
-    ("--layers 4 --pipeline {folder}/two.json --micro-batches 2 --gradients bitwise", "two.json is for 2 micro-batches, not 1"),
-    ("--layers 4 --pipeline {folder}/idle.json", "idle.json gives rank 1 of the pipeline no stage; use all 2 ranks, or fewer"),
+    ("--layers 4 --pipeline {folder}/two.json",
+     "two.json is for 2 micro-batches, not 1; ask for 2, or use another file"),
+    ("--layers 4 --pipeline {folder}/two.json --micro-batches 2 --gradients bitwise",
+     "two.json is for 2 micro-batches, not 1"),
+    ("--layers 4 --pipeline {folder}/idle.json",
+     "idle.json gives rank 1 of the pipeline no stage; use all 2 ranks, or fewer"),
     ("--layers 4 --trace --gradients bitwise", "gradients bitwise take one sample after the other"),
     ("--layers 4 --trace --gradients shared", "gradients shared travel in memory, where no clock times them"),
 ])
@@ -90,8 +98,8 @@ def test_pipelines(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: st
     """Refused before the run has a folder: a second attempt does not find the first one's."""
     (tmp_path / "two.json").write_text('{"orders": ["F0 F1 B0 B1", "F0 B0 F1 B1"]}')
     (tmp_path / "idle.json").write_text('{"orders": ["F0 B0", ""]}')
-    assert said in refused(capsys, "train", *options(tmp_path), "--out", tmp_path / "run", "--pp", 2, "--engine", "threads",
-                           *words.format(folder=tmp_path).split())
+    assert said in refused(capsys, "train", *options(tmp_path), "--out", tmp_path / "run", "--pp", 2,
+                           "--engine", "threads", *words.format(folder=tmp_path).split())
     assert not (tmp_path / "run").exists()
 
 
@@ -116,7 +124,8 @@ def test_traces(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str, 
     ("text.txt/run", "cannot write {place}: Not a directory"),
     ("/proc/run", "cannot write /proc/run: "),                         # refused to root, too
 ])
-def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str, said: str) -> None:
+def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str,
+                                         said: str) -> None:
     words = options(tmp_path)
     before = contents(tmp_path)
     assert said.format(place=tmp_path / place) in refused(capsys, "train", *words, "--out", tmp_path / place)
@@ -128,13 +137,14 @@ def test_a_folder_that_holds_a_run(done: Path, pristine: Path, capsys: pytest.Ca
     said = refused(capsys, "train", *options(pristine), "--out", done)
     assert f"{done} holds a run; go on with --resume {done}, or choose another --out" in said
     assert contents(done) == before
-    shutil.rmtree(done / "checkpoints")                              # to save room, say: what happened is still worth keeping
+    shutil.rmtree(done / "checkpoints")  # to save room, say: what happened is still worth keeping
     assert "holds a run" in refused(capsys, "train", *options(pristine), "--out", done)
 
 
 @pytest.mark.parametrize("words, said", [
     ("--steps 10", "has done 20 steps, more than 10; give more with --steps"),
-    ("--steps 40 --width 16", "is of another model: it has width 8, not 16; resume with the sizes it was trained with"),
+    ("--steps 40 --width 16",
+     "is of another model: it has width 8, not 16; resume with the sizes it was trained with"),
     ("--steps 40 --heads 4", "is of another model: it has heads 2, not 4"),
     ("--steps 40 --context 4", "is of another model: it has context 8, not 4"),
     ("--steps 40 --optimizer sgd", "is of another model: optimizer/"),
@@ -142,10 +152,12 @@ def test_a_folder_that_holds_a_run(done: Path, pristine: Path, capsys: pytest.Ca
     ("--steps 40 --tokenizer byte", "was trained with the char tokenizer; leave --tokenizer out"),
     ("--steps 40 --heads 3", "3 heads do not divide the width 8"),
     ("--steps 40 --data {folder}/other.txt", "was trained on another text; give the same --data"),
-    ("--steps 40 --data {folder}/greek.txt", "was trained on another text: the tokenizer does not know the character 'α'"),
+    ("--steps 40 --data {folder}/greek.txt",
+     "was trained on another text: the tokenizer does not know the character 'α'"),
     ("--steps 40 --data {folder}/none.txt", "none.txt does not exist"),
 ])
-def test_resume_with_what_does_not_fit(done: Path, capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
+def test_resume_with_what_does_not_fit(done: Path, capsys: pytest.CaptureFixture[str], words: str,
+                                       said: str) -> None:
     (done.parent / "other.txt").write_text(TEXT[::-1])
     (done.parent / "greek.txt").write_text(TEXT + "α")
     before = contents(done)
@@ -153,11 +165,14 @@ def test_resume_with_what_does_not_fit(done: Path, capsys: pytest.CaptureFixture
     assert contents(done) == before
 
 
-def test_another_training_in_the_same_folder(done: Path, pristine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_training_in_the_same_folder(done: Path, pristine: Path,
+                                             capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(done)
-    with claimed(done):                                              # by a lock, which any other one meets, of this process too
+    with claimed(done):  # by a lock, which any other one meets, of this process too
         for words in (["--resume", done, "--steps", 40], [*options(pristine), "--out", done]):
-            assert f"another minipar is writing to {done}; wait for its end" in refused(capsys, "train", *words)
+            assert f"another minipar is writing to {done}; wait for its end" in refused(
+                capsys, "train", *words
+            )
     assert contents(done) == before
     assert call("train", "--resume", done, "--steps", 21) == 0
 
@@ -190,9 +205,11 @@ def of_another_version(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil, said", [
-    (truncate, "is no checkpoint, or a truncated one"), (flip, "is damaged"), (foreign_archive, "is no minipar checkpoint"),
+    (truncate, "is no checkpoint, or a truncated one"), (flip, "is damaged"),
+    (foreign_archive, "is no minipar checkpoint"),
     (foreign_text, "is no checkpoint"), (foreign_state, "is no checkpoint of minipar train"),
-    (of_another_version, "tells of experts, which this minipar does not know; use the version of minipar that wrote it"),
+    (of_another_version,
+     "tells of experts, which this minipar does not know; use the version of minipar that wrote it"),
     (os.unlink, "holds no checkpoint"),
 ])
 def test_resume_and_generate_from_a_spoilt_checkpoint(done: Path, capsys: pytest.CaptureFixture[str],
@@ -232,10 +249,14 @@ def test_the_same_in_a_process_of_its_own(tmp_path: Path) -> None:
     """Nothing that capsys does not see, such as a complaint at the end of the interpreter."""
     shown = finished("train", *options(tmp_path), "--heads", "3", "--out", tmp_path / "run")
     assert (shown.returncode, shown.stdout) == (2, "")
-    assert shown.stderr == "minipar train: 3 heads do not divide the width 8; choose 2, 4, 1, 8 heads or another width\n"
+    assert (
+        shown.stderr
+        == "minipar train: 3 heads do not divide the width 8; choose 2, 4, 1, 8 heads or another width\n"
+    )
 
 
-@pytest.mark.parametrize("words", ["train --lr=--", "train --data=--", "train --resume=--", "verify --dp=--", "trace --alpha=--",
+@pytest.mark.parametrize("words", ["train --lr=--", "train --data=--", "train --resume=--", "verify --dp=--",
+                                   "trace --alpha=--",
                                    "schedule simulate 1f1b --costs=--", "generate --run=--",
                                    "launch -n=-- x", "lesson run 1 --out=--"])
 def test_two_dashes_are_no_value(capsys: pytest.CaptureFixture[str], words: str) -> None:
@@ -245,12 +266,15 @@ def test_two_dashes_are_no_value(capsys: pytest.CaptureFixture[str], words: str)
 @pytest.mark.parametrize("words", [
     "verify --json", "mutants --no-curves --json", "schedule show 1f1b --json", "schedule show 1f1b --out",
     "schedule lint 1f1b --json", "schedule simulate 1f1b --json", "trace --out", "lesson run 1 --out"])
-@pytest.mark.parametrize("place", ["/proc/none/x.png", "{folder}/file/x.png", "{folder}/" + 300 * "x" + "/y.png"])
+@pytest.mark.parametrize("place", ["/proc/none/x.png", "{folder}/file/x.png", "{folder}/" + 300 * "x"
+                                   + "/y.png"])
 def test_places_for_results_are_tried_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                                                      monkeypatch: pytest.MonkeyPatch, words: str, place: str) -> None:
+                                                      monkeypatch: pytest.MonkeyPatch, words: str,
+                                                      place: str) -> None:
     """Nothing is computed, and nothing is left behind."""
     (tmp_path / "file").touch()
-    for name in ("verify.run_alone", "mutants.trial", "schedule.simulate", "schedule.lint", "trace.trace_step", "lesson.runpy"):
+    for name in ("verify.run_alone", "mutants.trial", "schedule.simulate", "schedule.lint",
+                 "trace.trace_step", "lesson.runpy"):
         monkeypatch.setattr(f"minipar.cli.{name}", None)
     assert "cannot be written" in refused(capsys, *words.split(), place.format(folder=tmp_path))
     assert list(contents(tmp_path)) == ["file"]
@@ -260,9 +284,11 @@ def test_a_picture_of_another_kind_is_refused_before_the_work(capsys: pytest.Cap
     assert "does not end in .png or .svg" in refused(capsys, "schedule", "show", "1f1b", "--out", "x.jpg")
 
 
-@pytest.mark.parametrize("option", ["--steps", "--seed", "--layers", "--lr", "--data", "--tokenizer", "--dp", "--pipeline",
-                                    "--stage-layers", "--none"])
-@pytest.mark.parametrize("value", ["9" * 4000, "9" * 5000, "a b " * 1500, "\x1b[31m\n"], ids=["digits", "more", "words", "control"])
-def test_long_values_are_not_echoed_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str) -> None:
+@pytest.mark.parametrize("option", ["--steps", "--seed", "--layers", "--lr", "--data", "--tokenizer", "--dp",
+                                    "--pipeline", "--stage-layers", "--none"])
+@pytest.mark.parametrize("value", ["9" * 4000, "9" * 5000, "a b " * 1500, "\x1b[31m\n"],
+                         ids=["digits", "more", "words", "control"])
+def test_long_values_are_not_echoed_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str,
+                                          value: str) -> None:
     said = refused(capsys, "train", *options(tmp_path), "--out", tmp_path / "run", f"{option}={value}")
     assert len(said) < 520 and said[:-1].isprintable()

@@ -1,4 +1,6 @@
-"""A loss that becomes NaN: the run stops, names the step and the layer, and keeps the last good checkpoint."""
+"""A loss that becomes NaN: the run stops, names the step and the layer, and keeps the last good
+checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,10 @@ def test_a_rate_beyond_all_measure(tmp_path: Path) -> None:
     shown = finished("train", *options(tmp_path, lr=1e30, warm_up=0), "--out", tmp_path / "run")
     assert (shown.returncode, shown.stdout) == (2, "")
     *bar, line = shown.stderr.splitlines()
-    assert all(text.startswith("training:") for text in bar if text), shown.stderr              # no warning of NumPy between
-    assert line.startswith("minipar train: step 1: loss nan, gradient norm nan; it arose first in the output of blocks.0")
+    # no warning of NumPy between
+    assert all(text.startswith("training:") for text in bar if text), shown.stderr
+    assert line.startswith("minipar train: step 1: loss nan, gradient norm nan; it arose first in the output "
+                           "of blocks.0")
     keeps_a_good_checkpoint(tmp_path / "run", line)
 
 
@@ -38,8 +42,11 @@ def test_a_rate_beyond_all_measure(tmp_path: Path) -> None:
     (dict(lr=1e39), "step 1: loss nan, gradient norm nan; it arose first in the weights "),
     (dict(lr=1e30, dtype="float64", clip=0, optimizer="sgd", validate_every=20), r"step \d+: loss nan"),
 ])
-def test_wherever_it_shows_first(tmp_path: Path, capsys: pytest.CaptureFixture[str], values: dict, said: str) -> None:
-    """No checkpoint of a state that is lost: at the step before, the weights are huge, and one must not push out a good one."""
+def test_wherever_it_shows_first(tmp_path: Path, capsys: pytest.CaptureFixture[str], values: dict,
+                                 said: str) -> None:
+    """No checkpoint of a state that is lost: at the step before, the weights are huge, and one must not push
+    out a good one.
+    """
     run = tmp_path / "run"
     line = stopped(capsys, "train", *options(tmp_path, **{"lr": 1e30, "warm_up": 0, **values}), "--out", run)
     assert re.match(f"minipar train: {said}", line)
@@ -52,4 +59,6 @@ def test_a_planted_weight(done: Path, capsys: pytest.CaptureFixture[str]) -> Non
     arrays["weights/blocks.0.mlp.up.weight"][1, 2] = np.nan
     save(checkpoints.path(20), arrays, meta)
     said = stopped(capsys, "train", "--resume", done, "--steps", 40)
-    assert "step 20: loss nan, gradient norm nan; it arose first in the weights blocks.0.mlp.up.weight" in said
+    assert (
+        "step 20: loss nan, gradient norm nan; it arose first in the weights blocks.0.mlp.up.weight" in said
+    )

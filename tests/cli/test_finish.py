@@ -1,4 +1,6 @@
-"""A run that was killed between its last step and its summary is finished by --resume; a finished one says so."""
+"""A run that was killed between its last step and its summary is finished by --resume; a finished one says
+so.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ def test_a_finished_run_shows_its_summary(done: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("words", [[], ["--dp", "2", "--engine", "threads"]], ids=["one process", "threads"])
 @pytest.mark.parametrize("missing", [["summary.txt"], ["summary.txt", "loss.png"]])
-def test_what_is_missing_is_made(missing: list[str], words: list[str], done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_missing_is_made(missing: list[str], words: list[str], done: Path,
+                                 capsys: pytest.CaptureFixture[str]) -> None:
     before, lines = contents(done), losses(done)
     for name in missing:
         (done / name).unlink()

@@ -1,6 +1,7 @@
 """A disk that fills at each place where a run writes: one line, and nothing of what was there before is lost.
 
-A quota on the size of a file stands in for a full disk wherever we run; where we may mount one, a small disk does the rest.
+A quota on the size of a file stands in for a full disk wherever we run; where we may mount one, a small disk
+does the rest.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def test_no_room_for_the_first_checkpoint(tmp_path: Path, capsys: pytest.Capture
         assert f"cannot write {run / 'checkpoints' / 'step-00000000.npz'}: File too large" in stopped(
             capsys, "train", *words, "--out", run)
     assert list(contents(run)) == ["config.json"]
-    assert call("train", *words, "--out", run) == 0                  # once there is room, the same command works
+    assert call("train", *words, "--out", run) == 0  # once there is room, the same command works
 
 
 def test_no_room_for_the_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,18 +53,28 @@ def checkpoint_size(pristine: Path) -> int:
     return (pristine / "run" / "checkpoints" / "step-00000020.npz").stat().st_size
 
 
-def test_no_room_for_the_picture(tmp_path: Path, checkpoint_size: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_room_for_the_picture(tmp_path: Path, checkpoint_size: int,
+                                 capsys: pytest.CaptureFixture[str]) -> None:
     words, run = options(tmp_path), tmp_path / "run"
     with largest_file(checkpoint_size + 1000):
-        assert f"cannot write {run / 'loss.png'}: File too large" in stopped(capsys, "train", *words, "--out", run)
-    assert load(run / "checkpoints" / "step-00000020.npz")[1]["done"] == 20 and not list(run.glob("loss.png*"))
+        assert f"cannot write {run / 'loss.png'}: File too large" in stopped(
+            capsys, "train", *words, "--out", run
+        )
+    assert load(run / "checkpoints"
+                / "step-00000020.npz")[1]["done"] == 20 and not list(run.glob("loss.png*"))
 
 
-def test_no_room_for_metrics(pristine: Path, tmp_path: Path, checkpoint_size: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """They outgrow the quota in the middle of a line, at a step between two checkpoints; the run then goes on from the last."""
-    words, run = options(pristine, steps=1000, schedule="constant", save_every=100, validate_every=1000), tmp_path / "run"
+def test_no_room_for_metrics(pristine: Path, tmp_path: Path, checkpoint_size: int,
+                             capsys: pytest.CaptureFixture[str]) -> None:
+    """They outgrow the quota in the middle of a line, at a step between two checkpoints; the run then goes on
+    from the last.
+    """
+    words, run = options(pristine, steps=1000, schedule="constant", save_every=100,
+                         validate_every=1000), tmp_path / "run"
     with largest_file(checkpoint_size + 1000):
-        assert f"cannot write {run / 'metrics.jsonl'}: File too large" in stopped(capsys, "train", *words, "--out", run)
+        assert f"cannot write {run / 'metrics.jsonl'}: File too large" in stopped(
+            capsys, "train", *words, "--out", run
+        )
     path = Checkpoints(run / "checkpoints").latest()
     assert path is not None and (run / "metrics.jsonl").read_bytes()[-1:] != b"\n"
     reached = load(path)[1]["done"]
@@ -75,7 +86,8 @@ def test_no_room_for_metrics(pristine: Path, tmp_path: Path, checkpoint_size: in
 def test_resume_without_room_loses_no_metrics(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(done)
     with largest_file(1000):
-        assert f"cannot write {done / 'metrics.jsonl'}" in stopped(capsys, "train", "--resume", done, "--steps", 40)
+        assert f"cannot write {done / 'metrics.jsonl'}" in stopped(capsys, "train", "--resume", done,
+                                                                   "--steps", 40)
     assert contents(done) == before
 
 
@@ -101,5 +113,8 @@ def test_a_small_disk(small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFi
     subprocess.run(["mount", "-o", "remount,size=1m", str(small_disk)], check=True)
     assert call("train", "--resume", run) == 0
     assert call("train", *words, "--out", tmp_path / "whole") == 0
-    assert contents(run)["checkpoints/step-00000020.npz"] == contents(tmp_path / "whole")["checkpoints/step-00000020.npz"]
+    assert (
+        contents(run)["checkpoints/step-00000020.npz"]
+        == contents(tmp_path / "whole")["checkpoints/step-00000020.npz"]
+    )
     assert losses(run) == losses(tmp_path / "whole")

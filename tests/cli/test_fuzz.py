@@ -8,5 +8,5 @@ from tests.cli.fuzz import fuzz
 
 
 def test_any_command_line_is_run_or_refused_in_one_line() -> None:
-    seed = random.randrange(10**6)                                   # another sample every time; a failure names its seed
+    seed = random.randrange(10**6)  # another sample every time; a failure names its seed
     assert sum(fuzz(60, seed).values()) == 60

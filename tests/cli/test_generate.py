@@ -24,7 +24,8 @@ def test_it_goes_on_from_the_prompt(pristine: Path, capsys: pytest.CaptureFixtur
     before = contents(run)
     text = written(capsys, run, "--prompt", "the fox", "--tokens", 50)
     assert text.startswith("the fox") and len(text) == len("the fox") + 50 and set(text) <= set(TEXT)
-    assert len(written(capsys, run, "--prompt", "a")) == 1 + 400 and written(capsys, run, "--prompt", "a", "--tokens", 0) == "a"
+    assert len(written(capsys, run, "--prompt",
+                       "a")) == 1 + 400 and written(capsys, run, "--prompt", "a", "--tokens", 0) == "a"
     assert contents(run) == before
 
 

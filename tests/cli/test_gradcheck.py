@@ -1,4 +1,6 @@
-"""`minipar gradcheck`: it passes for the model as it is, and fails, by name, for one gradient that is wrong."""
+"""`minipar gradcheck`: it passes for the model as it is, and fails, by name, for one gradient that is
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ def test_every_gradient_is_right(words: list[str], capsys: pytest.CaptureFixture
     assert verdict.endswith(f" elements of {len(names)} parameters: all within 1e-07 of the differences")
 
 
-def test_a_wrong_gradient_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_gradient_is_named(monkeypatch: pytest.MonkeyPatch,
+                                   capsys: pytest.CaptureFixture[str]) -> None:
     forward = MLP.forward
 
     def wrong(mlp: MLP, x: Tensor, residual: Tensor | None = None) -> Tensor:
@@ -35,7 +38,9 @@ def test_a_wrong_gradient_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_a_right_gradient_is_not_accused(capsys: pytest.CaptureFixture[str]) -> None:
-    """A LayerNorm of nearly equal numbers is so curved that the first step of the differences is far too large."""
+    """A LayerNorm of nearly equal numbers is so curved that the first step of the differences is far too
+    large.
+    """
     assert call(*SMALL, "--seed", 1) == 0
 
 

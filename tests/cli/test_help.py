@@ -1,4 +1,6 @@
-"""`minipar --help`, the help of every command, what is no command or no option, and what each of them imports."""
+"""`minipar --help`, the help of every command, what is no command or no option, and what each of them
+imports.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +50,16 @@ def test_train_lists_its_options_presets_and_defaults(capsys: pytest.CaptureFixt
     (["train", "--data", ""], "argument --data: it is empty"),
     (["generate", "--prompt", "x"], "the following arguments are required: --run"),
 ])
-def test_a_wrong_command_line_is_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_command_line_is_one_line(arguments: list[str], said: str,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(capsys, *arguments)
     assert said in line and line.rstrip().endswith("--help")
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
     """As in `minipar mutants --list | head -1`."""
-    with subprocess.Popen(command("schedule", "show", "1f1b", "--ranks", 64, "--micro-batches", 64, "--width", 4000),
+    with subprocess.Popen(command("schedule", "show", "1f1b", "--ranks", 64, "--micro-batches", 64, "--width",
+                                  4000),
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as job:
         assert job.stdout is not None and job.stderr is not None
         job.stdout.readline()
@@ -65,10 +69,13 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 
 def test_a_wrong_command_line_is_told_once_for_all_ranks() -> None:
     job = mpirun(2, command("train", "--bogus"), limit=60)
-    assert job.returncode == 2 and job.stdout.count("unrecognized arguments: --bogus") == 1 == job.stdout.count("\n"), job.stdout
+    assert job.returncode == 2 and job.stdout.count(
+        "unrecognized arguments: --bogus"
+    ) == 1 == job.stdout.count("\n"), job.stdout
 
 
-@pytest.mark.parametrize("words", [["gradcheck"], ["mutants"], ["schedule", "run", "1f1b"], ["train", "--engine", "threads"]])
+@pytest.mark.parametrize("words", [["gradcheck"], ["mutants"], ["schedule", "run", "1f1b"],
+                                   ["train", "--engine", "threads"]])
 def test_one_process_is_not_started_several_times(words: list[str], monkeypatch: pytest.MonkeyPatch,
                                                   capsys: pytest.CaptureFixture[str]) -> None:
     """The message is told by a job, which is another test's matter."""
@@ -77,16 +84,19 @@ def test_one_process_is_not_started_several_times(words: list[str], monkeypatch:
     assert "runs in one process, but mpirun has started 3; start it without mpirun" in refused(capsys, *words)
 
 
-@pytest.mark.parametrize("words, spared", [("--help", ["numpy", "tqdm", "matplotlib"]), ("train --help", ["matplotlib"]),
+@pytest.mark.parametrize("words, spared", [("--help", ["numpy", "tqdm", "matplotlib"]),
+                                           ("train --help", ["matplotlib"]),
                                            ("schedule show naive", ["matplotlib"])])
 def test_what_is_not_used_is_not_imported(words: str, spared: list[str]) -> None:
     program = ("import sys\nfrom minipar.cli import main\ntry:\n    main(sys.argv[1:])\n"
                "except SystemExit:\n    pass\nprint(*sys.modules, file=sys.stderr)")
-    done = subprocess.run([sys.executable, "-c", program, *words.split()], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program, *words.split()], capture_output=True, text=True,
+                          check=True)
     assert "minipar.cli" in done.stderr.split() and not set(spared) & set(done.stderr.split())
 
 
-def test_ctrl_c_while_a_command_is_imported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_while_a_command_is_imported(monkeypatch: pytest.MonkeyPatch,
+                                            capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted(module: str) -> None:
         raise KeyboardInterrupt
 

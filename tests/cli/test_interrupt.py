@@ -1,4 +1,6 @@
-"""Ctrl-C, SIGTERM and kill -9: what is saved, what is said, and that the run goes on to the bits of one never stopped."""
+"""Ctrl-C, SIGTERM and kill -9: what is saved, what is said, and that the run goes on to the bits of one never
+stopped.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ import pytest
 
 from minipar.checkpoint.archive import load
 from minipar.checkpoint.folder import Checkpoints
-from minipar.train import Step, Trainer
+from minipar.training.trainer import StepResult, Trainer
 from tests.commands import call, command
 from tests.tiny import contents, losses, options
 
@@ -37,14 +39,16 @@ def never_stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("after, number, status", [
-    (1, signal.SIGINT, 130), (6, signal.SIGTERM, 143), (13, signal.SIGINT, 130), (19, signal.SIGTERM, 143)])     # 6: save_every
-def test_interrupted_and_resumed_is_never_stopped(after: int, number: signal.Signals, status: int, never_stopped: Path,
+    # 6: save_every
+    (1, signal.SIGINT, 130), (6, signal.SIGTERM, 143), (13, signal.SIGINT, 130), (19, signal.SIGTERM, 143)])
+def test_interrupted_and_resumed_is_never_stopped(after: int, number: signal.Signals, status: int,
+                                                  never_stopped: Path,
                                                   tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                                   capsys: pytest.CaptureFixture[str]) -> None:
     """The signal comes within a step, which is finished first."""
     run, step = tmp_path / "run", Trainer.step
 
-    def interrupted(trainer: Trainer) -> Step:
+    def interrupted(trainer: Trainer) -> StepResult:
         if trainer.done == after - 1:
             os.kill(os.getpid(), number)
         return step(trainer)
@@ -92,7 +96,7 @@ def test_no_moment_is_missed(due: str, tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_the_second_signal_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                            capsys: pytest.CaptureFixture[str]) -> None:
-    def stubborn(trainer: Trainer) -> Step:
+    def stubborn(trainer: Trainer) -> StepResult:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("the second signal went unheard")
@@ -109,7 +113,8 @@ def started(run: Path, *words: object) -> subprocess.Popen[str]:
     """`minipar train` in a process of its own that has done its first steps."""
     metrics = run / "metrics.jsonl"
     before = metrics.stat().st_size if metrics.exists() else 0
-    process = subprocess.Popen(command("train", *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command("train", *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True)
     limit = time.monotonic() + 120
     while not metrics.exists() or metrics.stat().st_size <= before:
         assert process.poll() is None and time.monotonic() < limit, process.communicate()
@@ -124,24 +129,29 @@ def same_as_never_stopped(folder: Path, run: Path, words: list[str]) -> None:
     assert call("train", *words, "--steps", steps, "--out", folder / "whole") == 0
     name = f"checkpoints/step-{steps:08d}.npz"
     assert contents(run)[name] == contents(folder / "whole")[name]
-    assert [line for line in losses(run) if "loss" in line] == [line for line in losses(folder / "whole") if "loss" in line]
+    assert [line for line in losses(run) if "loss" in line] == [line for line in losses(folder / "whole")
+                                                                if "loss" in line]
 
 
 def test_a_process_that_is_told_to_stop(tmp_path: Path) -> None:
     """Each signal once, the second time to a run that was resumed."""
-    words, run = options(tmp_path, schedule="constant", steps=ENDLESS, validate_every=ENDLESS), tmp_path / "run"
+    words, run = options(tmp_path, schedule="constant", steps=ENDLESS,
+                         validate_every=ENDLESS), tmp_path / "run"
     for (number, status), where in zip(SIGNALS, (["--out"], ["--resume"]), strict=True):
         process = started(run, *words, *where, run)
         process.send_signal(number)
         out, err = process.communicate(timeout=120)
         assert process.returncode == status and out == "" and "Traceback" not in err
-        assert err.splitlines()[-1] == (f"minipar train: stopped by {number.name} after step {steps_done(run)} of {ENDLESS}, "
+        assert err.splitlines()[-1] == (f"minipar train: stopped by {number.name} after step "
+                                        f"{steps_done(run)} of {ENDLESS}, "
                                         f"saved; go on with: minipar train --resume {run}")
     same_as_never_stopped(tmp_path, run, words)
 
 
 def test_kill_at_any_moment(tmp_path: Path) -> None:
-    """Checkpoints are so frequent that many kills fall into one. Every time, the run goes on from the last good one."""
+    """Checkpoints are so frequent that many kills fall into one. Every time, the run goes on from the last
+    good one.
+    """
     words = options(tmp_path, schedule="constant", steps=ENDLESS, save_every=2, validate_every=ENDLESS)
     run, moments, reached = tmp_path / "run", random.Random(0), []
     for attempt in range(3):

@@ -52,8 +52,10 @@ def test_a_row_of_the_list(planted: Path, capsys: pytest.CaptureFixture[str]) ->
     assert [entry.number for entry in entries(planted)] == ["1"]
 
 
-@pytest.mark.parametrize("wanted, name", [("1", "01_sums"), ("01", "01_sums"), ("01_sums", "01_sums"), ("alone", "alone")])
-def test_a_lesson_by_number_or_name(wanted: str, name: str, planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("wanted, name", [("1", "01_sums"), ("01", "01_sums"), ("01_sums", "01_sums"),
+                                          ("alone", "alone")])
+def test_a_lesson_by_number_or_name(wanted: str, name: str, planted: Path,
+                                    capsys: pytest.CaptureFixture[str]) -> None:
     assert find(planted, wanted) == name
     assert call("lesson", "run", wanted, "--fast", "--out", "here") == 0
     said, end = capsys.readouterr().out.splitlines()
@@ -66,7 +68,8 @@ def test_no_such_lesson(wanted: str, planted: Path, capsys: pytest.CaptureFixtur
     assert f"there is no lesson {wanted!r}; minipar lesson list" in refused(capsys, "lesson", "run", wanted)
 
 
-def test_no_lessons_at_all(planted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_lessons_at_all(planted: Path, capsys: pytest.CaptureFixture[str],
+                           monkeypatch: pytest.MonkeyPatch) -> None:
     (planted / "common.py").unlink()
     monkeypatch.chdir(planted)
     for action in (["list"], ["run", "1"]):

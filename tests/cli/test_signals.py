@@ -1,4 +1,6 @@
-"""A signal that asks to stop, to any rank or several, on every engine: the state saved, one line, the signal's exit status."""
+"""A signal that asks to stop, to any rank or several, on every engine: the state saved, one line, the
+signal's exit status.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import pytest
 
 from minipar.checkpoint.folder import Checkpoints
 from minipar.cli.interruption import STOPPING, Interruption
-from minipar.train import Step, Trainer
+from minipar.training.trainer import StepResult, Trainer
 from tests.commands import call
 from tests.ranks import mpirun
 from tests.tiny import options
@@ -20,7 +22,7 @@ from tests.tiny import options
 PROGRAM = """
 import os, signal, sys
 from minipar.cli import main
-from minipar.train import Trainer
+from minipar.training.trainer import Trainer
 rank = os.environ.get("PMI_RANK", os.environ.get("OMPI_COMM_WORLD_RANK"))
 number = dict(pair.split("=") for pair in sys.argv[1].split(",")).get(rank)
 step = Trainer.step
@@ -35,7 +37,8 @@ sys.exit(main(sys.argv[2:]))
 
 @pytest.mark.mpi
 @pytest.mark.parametrize("signals", [
-    {1: signal.SIGTERM}, {1: signal.SIGINT}, {0: signal.SIGHUP, 1: signal.SIGUSR1}], ids=["TERM to 1", "INT to 1", "two to two"])
+    {1: signal.SIGTERM}, {1: signal.SIGINT}, {0: signal.SIGHUP, 1: signal.SIGUSR1}],
+                         ids=["TERM to 1", "INT to 1", "two to two"])
 def test_ranks_of_mpirun(signals: dict[int, signal.Signals], tmp_path: Path) -> None:
     asked = ",".join(f"{rank}={int(number)}" for rank, number in signals.items())
     words = [asked, "train", *options(tmp_path), "--dp", "2", "--out", str(tmp_path / "run")]
@@ -44,16 +47,17 @@ def test_ranks_of_mpirun(signals: dict[int, signal.Signals], tmp_path: Path) -> 
     assert done.returncode == 128 + largest, done.stdout
     assert done.stdout.count(f"stopped by {largest.name} after step 3 of 20, saved; go on with: ") == 1
     assert "Traceback" not in done.stdout
-    assert Checkpoints(tmp_path / "run" / "checkpoints").latest() == tmp_path / "run" / "checkpoints" / "step-00000003.npz"
+    assert Checkpoints(tmp_path / "run"
+                       / "checkpoints").latest() == tmp_path / "run" / "checkpoints" / "step-00000003.npz"
 
 
 @pytest.mark.parametrize("words", [[], ["--dp", "2", "--engine", "threads"]], ids=["one process", "threads"])
 @pytest.mark.parametrize("number", STOPPING)
-def test_one_process(number: signal.Signals, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                     capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_process(number: signal.Signals, words: list[str], tmp_path: Path,
+                     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     step = Trainer.step
 
-    def interrupted(trainer: Trainer) -> Step:
+    def interrupted(trainer: Trainer) -> StepResult:
         if trainer.done == 2 and trainer.grid.world.rank == 0:
             os.kill(os.getpid(), number)
         return step(trainer)

@@ -11,7 +11,7 @@ import pytest
 
 from minipar.checkpoint.archive import load
 from minipar.checkpoint.folder import Checkpoints
-from minipar.comm.counting import Counting
+from minipar.comm.wrappers.counting import Counting
 from tests.commands import call, finished, refused
 from tests.tiny import MODEL, TEXT, TRAIN, contents, losses, options
 
@@ -34,17 +34,23 @@ def test_a_run_and_what_it_leaves(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "summary.txt").read_text() == shown.stdout
 
 
-def test_a_traced_run_also_has_the_pictures_of_a_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("train", *options(tmp_path, layers=2), "--pp", 2, "--engine", "threads", "--trace", "--out", tmp_path / "run") == 0
+def test_a_traced_run_also_has_the_pictures_of_a_step(tmp_path: Path,
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("train", *options(tmp_path, layers=2), "--pp", 2, "--engine", "threads", "--trace", "--out",
+                tmp_path / "run") == 0
     assert "rank 1: " in (tmp_path / "run" / "summary.txt").read_text()
     assert {path.name for path in (tmp_path / "run" / "trace").iterdir()} == {
         "timeline.png", "memory.png", "summary.json", "trace.json"}
 
 
-def test_what_each_rank_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """All that is sent is in the table, but for what agrees on signals; columns of axes that are not used are left out."""
+def test_what_each_rank_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                             capsys: pytest.CaptureFixture[str]) -> None:
+    """All that is sent is in the table, but for what agrees on signals; columns of axes that are not used are
+    left out.
+    """
     books: list[Counting] = []
-    monkeypatch.setattr("minipar.cli.train.Counting", lambda world: books.append(Counting(world)) or books[-1])
+    monkeypatch.setattr("minipar.cli.train.Counting", lambda world: books.append(Counting(world))
+                        or books[-1])
     words = options(tmp_path, layers=2, steps=3, micro_batches=2)
     assert call("train", *words, "--pp", 2, "--tp", 2, "--engine", "threads", "--out", tmp_path / "run") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -54,7 +60,8 @@ def test_what_each_rank_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     for row in rows:
         book = next(each.traffic for each in books if each.rank == int(row[0]))
         sent = {group: tally.messages for (group,), tally in book.by("group").items()}
-        assert sent["tied"] > 0 and sum(int(row[column]) for column in (6, 8)) == sum(sent.values()) - sent["world"]
+        assert sent["tied"] > 0 and sum(int(row[column])
+                                        for column in (6, 8)) == sum(sent.values()) - sent["world"]
 
 
 def test_a_folder_whose_name_is_no_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,7 +76,8 @@ def test_ranks_that_read_different_texts(tmp_path: Path, monkeypatch: pytest.Mon
     words = [*options(tmp_path), "--dp", 2, "--engine", "threads", "--out", tmp_path / "run"]
     texts = {"rank 0": TEXT, "rank 1": TEXT[::-1]}
     monkeypatch.setattr("minipar.cli.train.load_text", lambda path: texts[threading.current_thread().name])
-    assert "only 1 of 2 ranks agree with rank" in refused(capsys, "train", *words) and not (tmp_path / "run").exists()
+    assert "only 1 of 2 ranks agree with rank" in refused(capsys, "train",
+                                                          *words) and not (tmp_path / "run").exists()
 
 
 def test_config_json_says_what_was_asked_for(pristine: Path) -> None:
@@ -84,20 +92,24 @@ def test_metrics_have_every_step_and_validation(pristine: Path) -> None:
     lines = [json.loads(line) for line in (pristine / "run" / "metrics.jsonl").read_text().splitlines()]
     steps = [line for line in lines if "loss" in line]
     assert [line["step"] for line in steps] == list(range(20))
-    assert all(line.keys() == {"step", "loss", "norm", "lr", "seconds"} and line["seconds"] > 0 for line in steps)
+    assert all(line.keys() == {"step", "loss", "norm", "lr", "seconds"} and line["seconds"] > 0
+               for line in steps)
     assert [line["step"] for line in lines if "validation" in line] == [3, 7, 11, 15, 19]
     rates = [line["lr"] for line in steps]
-    assert rates[:4] == pytest.approx([0.0025, 0.005, 0.0075, 0.01]) and 0.001 < rates[-1] < 0.0012 and rates[3:] == sorted(
+    assert rates[:4] == pytest.approx([0.0025, 0.005, 0.0075,
+                                       0.01]) and 0.001 < rates[-1] < 0.0012 and rates[3:] == sorted(
         rates[3:], reverse=True)
     assert steps[-1]["loss"] < steps[0]["loss"] - 0.1
 
 
 def test_checkpoints_are_the_last_two_and_the_best(pristine: Path) -> None:
     kept = Checkpoints(pristine / "run" / "checkpoints")
-    assert {path.name for path in kept.folder.iterdir()} == {"step-00000018.npz", "step-00000020.npz", "step-00000012.npz"} or (
+    assert {path.name for path in kept.folder.iterdir()} == {"step-00000018.npz", "step-00000020.npz",
+                                                             "step-00000012.npz"} or (
         kept.best() == kept.latest() and len(list(kept.folder.iterdir())) == 2)
     arrays, meta = load(kept.folder / "step-00000020.npz")
-    assert meta["done"] == meta["step"] == 20 and {name.split("/")[0] for name in arrays} == {"weights", "optimizer"}
+    assert meta["done"] == meta["step"] == 20 and {name.split("/")[0]
+                                                   for name in arrays} == {"weights", "optimizer"}
 
 
 @pytest.mark.parametrize("words", [[], ["--dropout", "0.2", "--micro-batches", "3"]])
@@ -112,7 +124,7 @@ def test_ten_and_ten_steps_leave_the_files_of_twenty(tmp_path: Path, words: list
     assert contents(parts)[name] == contents(whole)[name]
     assert contents(parts)["config.json"] == contents(whole)["config.json"]
     extra = [line for line in losses(parts) if line not in losses(whole)]
-    assert len(extra) == 1 and extra[0]["step"] == 9 and "validation" in extra[0]                # that of its last step
+    assert len(extra) == 1 and extra[0]["step"] == 9 and "validation" in extra[0]  # that of its last step
     assert [line for line in losses(parts) if line not in extra] == losses(whole)
 
 
@@ -122,15 +134,18 @@ def test_another_seed_is_another_run(tmp_path: Path, pristine: Path) -> None:
 
 
 def test_without_data_python_brings_the_text(tmp_path: Path) -> None:
-    assert call("train", "--preset", "tiny", "--layers", 1, "--width", 8, "--context", 8, "--batch", 2, "--steps", 1,
-                "--out", tmp_path / "run") == 0
+    assert call("train", "--preset", "tiny", "--layers", 1, "--width", 8, "--context", 8, "--batch", 2,
+                "--steps", 1, "--out", tmp_path / "run") == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert config["train"]["data"] == "" and config["train"]["lr"] == 2e-3 and config["model"]["heads"] == 4  # of the preset
+    # of the preset
+    assert config["train"]["data"] == "" and config["train"]["lr"] == 2e-3 and config["model"]["heads"] == 4
     assert config["model"]["layers"] == 1 and config["model"]["vocabulary"] > 80
 
 
 def test_metrics_that_end_in_half_a_line(done: Path) -> None:
-    """As a kill or a full disk leaves them: resume drops the half and what is to be done again, and keeps the rest."""
+    """As a kill or a full disk leaves them: resume drops the half and what is to be done again, and keeps the
+    rest.
+    """
     expected = losses(done)
     for path in (done / "checkpoints").iterdir():
         if path.name != "step-00000018.npz":

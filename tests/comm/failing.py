@@ -1,4 +1,6 @@
-"""Tests that must fail, for the test of `tests/ranks.py`. Their names do not begin with test_, so pytest leaves them alone."""
+"""Tests that must fail, for the test of `tests/ranks.py`. Their names do not begin with test_, so pytest
+leaves them alone.
+"""
 
 import os
 import signal

@@ -27,14 +27,17 @@ def test_a_ring_passes_arrays_on(comm: Communicator, dtype: str) -> None:
 @pytest.mark.parametrize("length", [0, 1, 1 << 17])
 def test_any_length_travels(comm: Communicator, length: int) -> None:
     got = np.empty(length)
-    comm.sendrecv(np.arange(length) + float(comm.rank), (comm.rank + 1) % comm.size, got, (comm.rank - 1) % comm.size, label="ring")
+    comm.sendrecv(np.arange(length) + float(comm.rank), (comm.rank + 1) % comm.size, got,
+                  (comm.rank - 1) % comm.size, label="ring")
     assert np.array_equal(got, np.arange(length) + (comm.rank - 1) % comm.size)
 
 
 @EVERY
 def test_messages_of_one_tag_keep_their_order(comm: Communicator) -> None:
-    sent = [comm.isend(np.array([step]), (comm.rank + 1) % comm.size, label="order", tag=7) for step in range(20)]
-    got = [int(comm.recv(np.empty(1, np.int64), (comm.rank - 1) % comm.size, label="order", tag=7)[0]) for _ in range(20)]
+    sent = [comm.isend(np.array([step]), (comm.rank + 1) % comm.size, label="order", tag=7)
+            for step in range(20)]
+    got = [int(comm.recv(np.empty(1, np.int64), (comm.rank - 1) % comm.size, label="order", tag=7)[0])
+           for _ in range(20)]
     for request in sent:
         comm.wait(request)
     assert got == list(range(20))
@@ -51,7 +54,9 @@ def test_tags_tell_messages_apart(comm: Communicator) -> None:
 
 
 @EVERY
-def test_requests_are_filled_in_the_order_they_were_made_however_they_are_waited_for(comm: Communicator) -> None:
+def test_requests_are_filled_in_the_order_they_were_made_however_they_are_waited_for(
+    comm: Communicator,
+) -> None:
     dest, source = (comm.rank + 1) % comm.size, (comm.rank - 1) % comm.size
     first, second = (comm.irecv(np.empty(1), source, label="two") for _ in range(2))
     comm.send(np.array([1.0]), dest, label="two")
@@ -86,7 +91,8 @@ def test_split_orders_by_key_and_knows_where_ranks_come_from(comm: Communicator)
     assert part.members == tuple(rank for rank in reversed(range(comm.size)) if rank % 2 == comm.rank % 2)
     assert part.members[part.rank] == comm.rank and part.name == "parity" and part.nodes == (0,) * part.size
     got = np.empty(1)
-    part.sendrecv(np.array([float(comm.rank)]), (part.rank + 1) % part.size, got, (part.rank - 1) % part.size, label="ring")
+    part.sendrecv(np.array([float(comm.rank)]), (part.rank + 1) % part.size, got, (part.rank - 1) % part.size,
+                  label="ring")
     assert got[0] == part.members[(part.rank - 1) % part.size]
 
 
@@ -104,7 +110,8 @@ def test_groups_keep_their_messages_apart(comm: Communicator) -> None:
     other = comm.split(0, label="copy")
     assert other is not None
     dest, source = (comm.rank + 1) % comm.size, (comm.rank - 1) % comm.size
-    sent = [group.isend(np.array([value]), dest, label="apart") for group, value in ((comm, 1.0), (other, 2.0))]
+    sent = [group.isend(np.array([value]), dest, label="apart") for group,
+            value in ((comm, 1.0), (other, 2.0))]
     assert other.recv(np.empty(1), source, label="apart")[0] == 2
     assert comm.recv(np.empty(1), source, label="apart")[0] == 1
     for request in sent:
@@ -129,15 +136,19 @@ def test_exchange_gives_everyone_everything(comm: Communicator) -> None:
 
 @EVERY
 @pytest.mark.parametrize("spoil, says", [
-    ("list", "needs a NumPy array, not list"), ("complex", "cannot carry dtype complex128"), ("swapped", "cannot carry dtype >f8"),
+    ("list", "needs a NumPy array, not list"), ("complex", "cannot carry dtype complex128"),
+    ("swapped", "cannot carry dtype >f8"),
     ("strided", "non-contiguous array of shape (4,); pass np.ascontiguousarray"), ("rank", "names rank "),
-    ("half", "names rank 0.0, which is no whole number; divide with //"), ("tag", "has tag 16384; use 0 to 16383"),
+    ("half", "names rank 0.0, which is no whole number; divide with //"),
+    ("tag", "has tag 16384; use 0 to 16383"),
 ])
 def test_what_cannot_travel_is_refused_by_name(comm: Communicator, spoil: str, says: str) -> None:
-    array = {"list": [1.0], "complex": np.ones(4, complex), "swapped": np.ones(4, ">f8"), "strided": np.ones((4, 4))[:, 0]}
+    array = {"list": [1.0], "complex": np.ones(4, complex), "swapped": np.ones(4, ">f8"),
+             "strided": np.ones((4, 4))[:, 0]}
     dest = {"rank": comm.size, "half": comm.rank / 2 * 0}
     with pytest.raises(CommError) as caught:
-        comm.isend(array.get(spoil, np.ones(4)), dest.get(spoil, 0), label="label", tag=TAGS if spoil == "tag" else 0)
+        comm.isend(array.get(spoil, np.ones(4)), dest.get(spoil, 0), label="label", tag=TAGS
+                   if spoil == "tag" else 0)
     assert says in str(caught.value) and "'label'" in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -147,20 +158,23 @@ def test_a_column_cannot_be_received_into_and_the_remedy_is_no_copy_that_nobody_
 
 
 @pytest.mark.parametrize("color, key, says", [
-    (0.5, 0, "color 0.5"), ("tp", 0, "color 'tp'"), (1 << 63, 0, "color 9223372036854775808"), (0, None, "key None")])
+    (0.5, 0, "color 0.5"), ("tp", 0, "color 'tp'"), (1 << 63, 0, "color 9223372036854775808"),
+    (0, None, "key None")])
 def test_groups_are_named_by_whole_numbers(color: Any, key: Any, says: str) -> None:
-    with pytest.raises(CommError, match=f"rank 0 of 1 in world: split 'grid' at .* has {says}, which is no whole number of 64"):
+    with pytest.raises(CommError,
+                       match=f"rank 0 of 1 in world: split 'grid' at .* has {says}, which is no whole number "
+                             "of 64"):
         solo().split(color, key, label="grid")
 
 
-@ranks(2, engines=["mpi"])                                          # a thread's message is there at once, however large
+@ranks(2, engines=["mpi"])  # a thread's message is there at once, however large
 def test_a_next_message_of_another_dtype_is_not_taken_for_this_one(comm: Communicator) -> None:
     """The first is large, so it may still be on its way when the second is there."""
     large, small = np.ones(1 << 22), np.ones(1, np.int64)
     for _ in range(3):
         if comm.rank == 0:
             sent = [comm.isend(array, 1, label="batch") for array in (large, small)]
-            time.sleep(0.5)                                         # it computes: nobody drives the large one on
+            time.sleep(0.5)  # it computes: nobody drives the large one on
             for request in sent:
                 comm.wait(request)
         else:
@@ -175,8 +189,9 @@ def test_a_failing_rank_catches_its_error_and_goes_on(comm: Communicator) -> Non
         comm.send(np.ones(2, np.float32), 1, label="short")
     elif comm.rank == 1:
         request = comm.irecv(np.empty(3, np.float32), 0, label="short")
-        for _ in range(2):                                          # a second time, too: no half-filled array goes for the message
-            with pytest.raises(CommError, match=r"expects \(3,\) float32 from rank 0, which sent 2 elements of float32"):
+        for _ in range(2):  # a second time, too: no half-filled array goes for the message
+            with pytest.raises(CommError,
+                               match=r"expects \(3,\) float32 from rank 0, which sent 2 elements of float32"):
                 comm.wait(request)
     comm.barrier(label="all well")
 

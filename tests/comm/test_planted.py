@@ -1,4 +1,6 @@
-"""68 wrong programs on two engines: each ends by itself, fails, and says what is wrong (`tests/comm/planted`)."""
+"""68 wrong programs on two engines: each ends by itself, fails, and says what is wrong
+(`tests/comm/planted`).
+"""
 
 import pytest
 
@@ -29,7 +31,8 @@ def test_a_right_program_is_not_taken_for_a_wrong_one() -> None:
 @pytest.mark.parametrize("ending, verdict", [
     (Ending("CommError: deadlock", 60.0, ended=False, failed=True), "it hangs"),
     (Ending("CommError: something else", 1.0, ended=True, failed=True), "it does not say ['deadlock']"),
-    (Ending("CommError: deadlock\nCommError: deadlock", 1.0, ended=True, failed=True), "it is told more than once"),
+    (Ending("CommError: deadlock\nCommError: deadlock", 1.0, ended=True, failed=True),
+     "it is told more than once"),
     (Ending("CommError: deadlock", 1.0, ended=True, failed=False), "it reports success"),
     (Ending("CommError: deadlock", 1.0, ended=True, failed=True), ""),
 ])

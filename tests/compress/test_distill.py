@@ -1,4 +1,6 @@
-"""Distillation: each loss against its plain form, finite differences and its limits; cut over ranks; and a student that learns."""
+"""Distillation: each loss against its plain form, finite differences and its limits; cut over ranks; and a
+student that learns.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
 from minipar.compress.distill import (
     Distillation,
-    Recipe,
+    DistillationRecipe,
     attention_match,
     attention_scores,
     hidden_match,
@@ -39,7 +41,7 @@ from tests.ranks import ranks
 TEMPERATURES = [0.5, 1.0, 2.0, 4.0, 20.0]
 TEACHER = ModelConfig(vocabulary=11, context=7, layers=4, heads=3, width=12)
 STUDENT = replace(TEACHER, layers=2)
-EVERYTHING = Recipe(temperature=3.0, alpha=0.7, logits=0.2, hidden=0.5, attention=0.3)
+EVERYTHING = DistillationRecipe(temperature=3.0, alpha=0.7, logits=0.2, hidden=0.5, attention=0.3)
 TOKENS = stream(0, "tokens").integers(11, size=(3, 7))
 TARGETS = stream(0, "targets").integers(11, size=(3, 7))
 
@@ -58,21 +60,26 @@ def causal(scores: np.ndarray) -> np.ndarray:
 
 # name, the loss of a leaf, the leaf's shape
 LOSSES: list[tuple[str, Callable[[Tensor], Tensor], tuple[int, ...]]] = [
-    *[(f"soft targets, T = {T:g}", lambda z, T=T: soft_targets(z, draws(2, 3, 5), T), (2, 3, 5)) for T in TEMPERATURES],
-    *[(f"plain, T = {T:g}", lambda z, T=T: plain_soft_targets(z, draws(2, 3, 5), T, 4), (2, 3, 5)) for T in TEMPERATURES],
+    *[(f"soft targets, T = {T:g}", lambda z, T=T: soft_targets(z, draws(2, 3, 5), T), (2, 3, 5))
+      for T in TEMPERATURES],
+    *[(f"plain, T = {T:g}", lambda z, T=T: plain_soft_targets(z, draws(2, 3, 5), T, 4), (2, 3, 5))
+      for T in TEMPERATURES],
     ("soft targets of a part of a batch", lambda z: soft_targets(z, draws(4, 5), 2.0, 19), (4, 5)),
     ("logits", lambda z: logit_match(z, draws(2, 3, 5)), (2, 3, 5)),
     ("logits of a part of a batch", lambda z: logit_match(z, draws(4, 5), 19), (4, 5)),
     ("hidden states", lambda h: hidden_match(h, draws(2, 3, 5)), (2, 3, 5)),
-    ("hidden states, projected", lambda h: hidden_match(h, draws(2, 3, 5), Tensor(draws(4, 5, name="W"))), (2, 3, 4)),
+    ("hidden states, projected", lambda h: hidden_match(h, draws(2, 3, 5), Tensor(draws(4, 5, name="W"))),
+     (2, 3, 4)),
     ("projection", lambda w: hidden_match(Tensor(draws(2, 3, 4)), draws(2, 3, 5), w), (4, 5)),
     ("attention", lambda s: attention_match(s, causal(draws(2, 3, 4, 4)), 9), (2, 3, 4, 4)),
-    ("attention from q and k", lambda qkv: attention_match(attention_scores(qkv, 2), causal(draws(2, 2, 3, 3))), (2, 3, 12)),
+    ("attention from q and k", lambda qkv: attention_match(attention_scores(qkv, 2),
+                                                           causal(draws(2, 2, 3, 3))), (2, 3, 12)),
 ]
 
 
 @pytest.mark.parametrize("name, loss, shape", LOSSES, ids=[name for name, _, _ in LOSSES])
-def test_gradients_are_those_of_differences(name: str, loss: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> None:
+def test_gradients_are_those_of_differences(name: str, loss: Callable[[Tensor], Tensor],
+                                            shape: tuple[int, ...]) -> None:
     x = leaf(*shape)
     for check in gradcheck(lambda: loss(x), {"x": x}):
         assert check.error <= 1e-7, str(check)
@@ -102,7 +109,7 @@ def test_the_gradient_is_the_difference_of_two_softmaxes(T: float) -> None:
 
 def test_a_student_that_agrees_has_nothing_to_learn() -> None:
     teacher = draws(4, 9)
-    z = Tensor(teacher + draws(4, 1, name="shift"), requires_grad=True)             # a shift changes no probability
+    z = Tensor(teacher + draws(4, 1, name="shift"), requires_grad=True)  # a shift changes no probability
     for loss in (soft_targets(z, teacher, 2.0), logit_match(z, teacher)):
         z.zero_grad()
         backward(loss)
@@ -143,7 +150,9 @@ def pair(region: Any = SERIAL, width: int = 12) -> tuple[GPT, GPT]:
 @ranks(2, 3, mpi=[2])
 @pytest.mark.parametrize("T", [1.0, 4.0])
 def test_logits_cut_over_the_vocabulary(comm: Communicator, T: float) -> None:
-    """Eleven columns over two and three ranks: the loss of the whole, and this rank's columns of its gradient."""
+    """Eleven columns over two and three ranks: the loss of the whole, and this rank's columns of its
+    gradient.
+    """
     columns = TensorRegion(comm).cut(11, "columns")
     whole, teacher = leaf(2, 3, 11), draws(2, 3, 11)
     reduce = lambda array, op: all_reduce(comm, array, op, label="distillation")    # noqa: E731
@@ -163,10 +172,13 @@ def test_logits_cut_over_the_vocabulary(comm: Communicator, T: float) -> None:
 @pytest.mark.parametrize("width", [12, 6])
 @pytest.mark.parametrize("sequence", [False, True])
 def test_a_student_cut_over_ranks_learns_the_same(comm: Communicator, width: int, sequence: bool) -> None:
-    """Every part of the loss at once, on two GPTs: the loss, and every gradient; width 6 needs a projection."""
+    """Every part of the loss at once, on two GPTs: the loss, and every gradient; width 6 needs a
+    projection.
+    """
     serial = Distillation(*pair(width=width), EVERYTHING)
     region = SequenceRegion(comm, TEACHER.context) if sequence else TensorRegion(comm)
-    cut = Distillation(*pair(region, width), EVERYTHING, reduce=lambda a, op: all_reduce(comm, a, op, label="distillation"))
+    cut = Distillation(*pair(region, width), EVERYTHING, reduce=lambda a,
+                       op: all_reduce(comm, a, op, label="distillation"))
     losses = []
     for distillation in (serial, cut):
         loss = distillation.loss(TOKENS, TARGETS, count=40)
@@ -176,17 +188,21 @@ def test_a_student_cut_over_ranks_learns_the_same(comm: Communicator, width: int
     assert len(cut.parameters()) == len(serial.parameters())
     for mine, whole in zip(cut.parameters(), serial.parameters(), strict=True):
         assert mine.grad is not None and whole.grad is not None, mine.name
-        np.testing.assert_allclose(mine.grad, mine.own(whole.grad), rtol=0, atol=1e-12 * abs(whole.grad).max(), err_msg=mine.name)
+        np.testing.assert_allclose(mine.grad, mine.own(whole.grad), rtol=0, atol=1e-12
+                                   * abs(whole.grad).max(), err_msg=mine.name)
 
 
 # Models.
 
 def test_every_gradient_of_a_distilled_model() -> None:
-    """The whole loss of a small student, all its parts at once, against differences, for every parameter and the projection."""
+    """The whole loss of a small student, all its parts at once, against differences, for every parameter and
+    the projection.
+    """
     student = GPT(ModelConfig(vocabulary=5, context=3, layers=1, heads=2, width=4), seed=1, dtype=np.float64)
     teacher = GPT(ModelConfig(vocabulary=5, context=3, layers=3, heads=2, width=6), seed=2, dtype=np.float64)
     for p in (*student.parameters(), *teacher.parameters()):
-        wide = p.name in ("tokens.weight", "positions.weight")      # LayerNorm of narrow rows bends too sharply for differences
+        # LayerNorm of narrow rows bends too sharply for differences
+        wide = p.name in ("tokens.weight", "positions.weight")
         p.data = p.data + stream(3, p.name).normal(scale=3.0 if wide else 0.4, size=p.shape)
     distillation = Distillation(student, teacher, EVERYTHING)
     tokens, targets = TOKENS[:2, :3] % 5, TARGETS[:2, :3] % 5
@@ -198,9 +214,11 @@ def test_every_gradient_of_a_distilled_model() -> None:
 
 def test_alpha_0_is_training_on_labels() -> None:
     student, teacher = pair()
-    distillation = Distillation(student, teacher, Recipe(alpha=0.0))
+    distillation = Distillation(student, teacher, DistillationRecipe(alpha=0.0))
     assert distillation.loss(TOKENS, TARGETS).item() == student.loss(TOKENS, TARGETS).item()
-    assert distillation.parameters() == student.parameters(), "no projection where hidden states are not compared"
+    assert distillation.parameters() == student.parameters(), (
+        "no projection where hidden states are not compared"
+    )
 
 
 def test_a_trace_is_what_the_model_computes_and_leaves_it_as_it_is() -> None:
@@ -210,7 +228,9 @@ def test_a_trace_is_what_the_model_computes_and_leaves_it_as_it_is() -> None:
     assert {id(m): dict(vars(m)) for m in model.modules()} == before
     np.testing.assert_array_equal(found.logits.data, model(TOKENS).data)
     np.testing.assert_array_equal(model.head.logits(model.norm(found.hidden[-1])).data, found.logits.data)
-    assert [h.shape for h in found.hidden] == [(3, 7, 12)] * 4 and [s.shape for s in found.scores] == [(3, 3, 7, 7)] * 4
+    assert [h.shape for h in found.hidden] == [(3, 7, 12)] * 4 and [s.shape for s in found.scores] == [
+        (3, 3, 7, 7)
+    ] * 4
     weights = softmax(found.scores[0]).data
     np.testing.assert_array_equal(weights, np.tril(weights))
     np.testing.assert_allclose(weights.sum(axis=-1), 1, rtol=1e-14)
@@ -224,7 +244,8 @@ def test_layers_are_paired_evenly_and_the_last_with_the_last(layers: int, teache
 
 @ranks(1, 2, mpi=[])
 def test_a_student_starts_with_some_layers_of_its_teacher(comm: Communicator) -> None:
-    teacher = GPT(replace(TEACHER, tied=False), seed=2, region=TensorRegion(comm) if comm.size > 1 else SERIAL)
+    teacher = GPT(replace(TEACHER, tied=False), seed=2, region=TensorRegion(comm) if comm.size > 1
+                  else SERIAL)
     student = take_layers(teacher, [1, 3])
     theirs = teacher.state_dict()
     for p in student.parameters():
@@ -234,8 +255,8 @@ def test_a_student_starts_with_some_layers_of_its_teacher(comm: Communicator) ->
 
 
 def test_four_layers_distilled_into_two() -> None:
-    """With few labels, the student that hears the teacher ends nearer to the source than the one that reads the labels: both
-    have the same start, the same batches and the same steps."""
+    """With few labels, the student that hears the teacher ends nearer to the source than the one that reads
+    the labels: both have the same start, the same batches and the same steps."""
     source = MarkovSource.random(11, seed=0, concentration=0.3)
     text, held_out = source.sample(20_000, seed=1), source.sample(2_000, seed=2)
     teacher = GPT(TEACHER, seed=2)
@@ -251,7 +272,7 @@ def test_four_layers_distilled_into_two() -> None:
     ends = {}
     for alpha in (0.0, 1.0):
         student = GPT(STUDENT, seed=1)
-        loss = Distillation(student, teacher, Recipe(alpha=alpha)).loss
+        loss = Distillation(student, teacher, DistillationRecipe(alpha=alpha)).loss
         fine_tune(loss, AdamW(Flat(student.parameters())), few.get, 100, 1e-2)
         ends[alpha] = excess(student)
     assert excess(teacher) < 0.1, "the teacher knows the source"
@@ -261,23 +282,26 @@ def test_four_layers_distilled_into_two() -> None:
 # What cannot be.
 
 @pytest.mark.parametrize("changes, recipe, message", [
-    (dict(vocabulary=12), Recipe(), "vocabulary is 12, the teacher's 11"),
-    (dict(context=8), Recipe(), "context is 8, the teacher's only 7"),
-    (dict(layers=5), Recipe(), "has 5 layers, the teacher only 4"),
-    (dict(heads=2), Recipe(attention=1.0), "2 heads, the teacher 3"),
+    (dict(vocabulary=12), DistillationRecipe(), "vocabulary is 12, the teacher's 11"),
+    (dict(context=8), DistillationRecipe(), "context is 8, the teacher's only 7"),
+    (dict(layers=5), DistillationRecipe(), "has 5 layers, the teacher only 4"),
+    (dict(heads=2), DistillationRecipe(attention=1.0), "2 heads, the teacher 3"),
 ])
-def test_models_that_cannot_be_compared(changes: dict[str, int], recipe: Recipe, message: str) -> None:
+def test_models_that_cannot_be_compared(changes: dict[str, int], recipe: DistillationRecipe,
+                                        message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Distillation(GPT(replace(STUDENT, **changes)), GPT(TEACHER), recipe)
 
 
 def test_models_that_do_not_hold_what_is_compared() -> None:
-    """A pipeline stage has no logits of the whole; blocks that are computed again in backward keep no hidden states."""
+    """A pipeline stage has no logits of the whole; blocks that are computed again in backward keep no hidden
+    states.
+    """
     stage = GPT(TEACHER, part=Part(True, range(2), False))
     with pytest.raises(ConfigError, match="the teacher is a part of a model, with 2 of 4 layers"):
         Distillation(GPT(STUDENT), stage)
     forgetful = GPT(STUDENT, recompute="full")
-    for recipe in (Recipe(hidden=1.0), Recipe(attention=1.0)):
+    for recipe in (DistillationRecipe(hidden=1.0), DistillationRecipe(attention=1.0)):
         with pytest.raises(ConfigError, match="keeps no hidden states or scores"):
             Distillation(forgetful, GPT(TEACHER), recipe)
 
@@ -288,7 +312,7 @@ def test_a_student_that_recomputes_learns_the_same_from_soft_targets(recompute: 
     for how in ("none", recompute):
         student = GPT(STUDENT, seed=1, dtype=np.float64, recompute=how)
         teacher = GPT(TEACHER, seed=2, dtype=np.float64, recompute=how)
-        backward(Distillation(student, teacher, Recipe(alpha=0.7)).loss(TOKENS, TARGETS))
+        backward(Distillation(student, teacher, DistillationRecipe(alpha=0.7)).loss(TOKENS, TARGETS))
         gradients.append({p.name: p.grad for p in student.parameters()})
     for name, grad in gradients[0].items():
         np.testing.assert_array_equal(gradients[1][name], grad, err_msg=name)
@@ -301,7 +325,7 @@ def test_a_student_that_recomputes_learns_the_same_from_soft_targets(recompute: 
 ])
 def test_recipes_that_cannot_be(values: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Recipe(**values)
+        DistillationRecipe(**values)
 
 
 def test_shapes_and_temperatures_that_do_not_fit() -> None:

@@ -1,10 +1,12 @@
-"""Tokens that are ignored count in no part of a distillation's loss; logits of -inf give the value of the mathematics."""
+"""Tokens that are ignored count in no part of a distillation's loss; logits of -inf give the value of the
+mathematics.
+"""
 
 import numpy as np
 import pytest
 
 from minipar.autograd import IGNORE, Tensor, backward
-from minipar.compress.distill import Distillation, Recipe, soft_targets
+from minipar.compress.distill import Distillation, DistillationRecipe, soft_targets
 from minipar.config import ModelConfig
 from minipar.errors import RangeError
 from minipar.nn import GPT
@@ -27,21 +29,26 @@ def batch() -> tuple[np.ndarray, np.ndarray]:
 def test_alpha_0_is_the_loss_of_the_student() -> None:
     student, teacher = models()
     tokens, targets = batch()
-    assert Distillation(student, teacher, Recipe(alpha=0.0)).loss(tokens, targets).item() == student.loss(tokens, targets).item()
+    assert (
+        Distillation(student, teacher, DistillationRecipe(alpha=0.0)).loss(tokens, targets).item()
+        == student.loss(tokens, targets).item()
+    )
 
 
-@pytest.mark.parametrize("part", [{"alpha": 1.0}, {"logits": 1.0, "alpha": 0.0}, {"hidden": 1.0}, {"attention": 1.0}], ids=str)
+@pytest.mark.parametrize("part", [{"alpha": 1.0}, {"logits": 1.0, "alpha": 0.0}, {"hidden": 1.0},
+                                  {"attention": 1.0}], ids=str)
 def test_no_part_sees_what_is_under_the_padding(part: dict[str, float]) -> None:
     """Nor a change of what stands there, nor how much of it there is."""
     student, teacher = models()
-    distillation = Distillation(student, teacher, Recipe(**part))
+    distillation = Distillation(student, teacher, DistillationRecipe(**part))
     tokens, targets = batch()
     other = tokens.copy()
     other[:, 4:] = (other[:, 4:] + 1) % 11
     found, changed = (distillation.loss(t, targets) for t in (tokens, other))
     assert np.isclose(found.item(), changed.item(), rtol=1e-12, atol=0)
-    if "attention" not in part:                                     # whose keys are as many as the text is long
-        assert np.isclose(found.item(), distillation.loss(tokens[:, :4], targets[:, :4]).item(), rtol=1e-12, atol=0)
+    if "attention" not in part:  # whose keys are as many as the text is long
+        assert np.isclose(found.item(), distillation.loss(tokens[:, :4], targets[:, :4]).item(), rtol=1e-12,
+                          atol=0)
     gradients = []
     for loss in (found, changed):
         student.zero_grad()
@@ -52,7 +59,8 @@ def test_no_part_sees_what_is_under_the_padding(part: dict[str, float]) -> None:
 
 def test_divergence_of_logits_that_are_minus_infinity() -> None:
     inf, z = np.inf, np.log([0.5, 0.25, 0.25])
-    both = soft_targets(Tensor(np.array([[z[0], z[1], -inf]]), requires_grad=True), np.array([[z[1], z[0], -inf]]))
+    both = soft_targets(Tensor(np.array([[z[0], z[1], -inf]]), requires_grad=True),
+                        np.array([[z[1], z[0], -inf]]))
     wanted = np.log(2) * (2 / 3 - 1 / 3)                            # KL((1/3, 2/3) || (2/3, 1/3))
     assert np.isclose(both.item(), wanted, rtol=1e-12)
     backward(both)

@@ -27,7 +27,8 @@ def compressed(ratio: float, scheme: quantize.Scheme) -> GPT:
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.63, 1.0])
-@pytest.mark.parametrize("scheme", [quantize.Scheme(8, axis=1), quantize.Scheme(3, axis=1), quantize.Scheme(4, signed=False),
+@pytest.mark.parametrize("scheme", [quantize.Scheme(8, axis=1), quantize.Scheme(3, axis=1),
+                                    quantize.Scheme(4, signed=False),
                                     quantize.Scheme(12, axis=1, group=4)], ids=str)
 def test_what_is_in_the_file_is_the_model(ratio: float, scheme: quantize.Scheme, tmp_path: Path) -> None:
     model, back = compressed(ratio, scheme), GPT(CONFIG, seed=4)
@@ -35,11 +36,14 @@ def test_what_is_in_the_file_is_the_model(ratio: float, scheme: quantize.Scheme,
     unpack_sparse(back, *load(tmp_path / "model.npz"))
     np.testing.assert_array_equal(back(TOKENS).data, model(TOKENS).data)
     for one, other in zip(quantize.linear_layers(back), quantize.linear_layers(model), strict=True):
-        np.testing.assert_array_equal(quantize.quantized_weight(one).codes, quantize.quantized_weight(other).codes)
+        np.testing.assert_array_equal(quantize.quantized_weight(one).codes,
+                                      quantize.quantized_weight(other).codes)
 
 
 def test_a_weight_takes_one_bit_and_its_code_if_it_stays() -> None:
-    """Every matrix of this model has a multiple of 8 weights, so that bits fill whole bytes; no kept weight rounds to zero."""
+    """Every matrix of this model has a multiple of 8 weights, so that bits fill whole bytes; no kept weight
+    rounds to zero.
+    """
     scheme = quantize.Scheme(8, symmetric=True, axis=1)
     model = compressed(0.75, scheme)
     weights = sum(quantize.quantized_weight(layer).codes.size for layer in quantize.linear_layers(model))

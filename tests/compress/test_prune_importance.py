@@ -1,4 +1,6 @@
-"""Importance by gradient and curvature, Optimal Brain Surgeon and LASSO: against what the loss really does."""
+"""Importance by gradient and curvature, Optimal Brain Surgeon and LASSO: against what the loss really
+does.
+"""
 
 import numpy as np
 import pytest
@@ -56,8 +58,10 @@ def test_obs_is_what_the_loss_rises_by_when_the_others_adapt(n: int, seed: int) 
         adapted, left = obs_remove(w, inverse, i)
         others = np.delete(np.arange(n), i)
         assert adapted[i] == 0 and score == pytest.approx(rise(hessian, adapted - w), rel=1e-8)
-        np.testing.assert_allclose((hessian @ (adapted - w))[others], 0, atol=1e-9 * abs(hessian).max())     # a minimum again
-        np.testing.assert_allclose(left[np.ix_(others, others)], np.linalg.inv(hessian[np.ix_(others, others)]), rtol=1e-6)
+        # a minimum again
+        np.testing.assert_allclose((hessian @ (adapted - w))[others], 0, atol=1e-9 * abs(hessian).max())
+        np.testing.assert_allclose(left[np.ix_(others, others)],
+                                   np.linalg.inv(hessian[np.ix_(others, others)]), rtol=1e-6)
         assert score <= obd({"w": w}, {"w": np.diag(hessian)})["w"][i] * (1 + 1e-9)
 
 
@@ -66,7 +70,9 @@ def test_removing_many_adds_up(n: int, data: st.DataObject) -> None:
     hessian, w = quadratic(n)
     count = data.draw(st.integers(0, n))
     pruned, predicted = obs_prune(w, hessian, count)
-    assert (pruned == 0).sum() == count and predicted == pytest.approx(rise(hessian, pruned - w), rel=1e-7, abs=1e-12)
+    assert (pruned == 0).sum() == count and predicted == pytest.approx(
+        rise(hessian, pruned - w), rel=1e-7, abs=1e-12
+    )
 
 
 def test_obs_refuses_what_is_no_minimum() -> None:
@@ -84,14 +90,17 @@ def test_obs_refuses_what_is_no_minimum() -> None:
 
 @given(st.integers(1, 2 * BLOCK + 3), st.integers(1, 6), st.floats(0, 1))
 @settings(deadline=None, max_examples=50)
-def test_a_layer_pruned_by_obs_keeps_the_ratio_over_all_its_blocks(inputs: int, outputs: int, ratio: float) -> None:
+def test_a_layer_pruned_by_obs_keeps_the_ratio_over_all_its_blocks(inputs: int, outputs: int,
+                                                                   ratio: float) -> None:
     gram, _ = quadratic(inputs)
     pruned = obs_linear(stream(0, "weight").normal(size=(inputs, outputs)), gram, ratio)
     assert (pruned == 0).sum() == int(round(ratio * pruned.size, 6))
 
 
 def test_a_layer_of_a_gpt_pruned_by_obs_keeps_its_outputs_better() -> None:
-    """The hidden units of a block as inputs of `down`: correlated, so that weights can stand in for each other."""
+    """The hidden units of a block as inputs of `down`: correlated, so that weights can stand in for each
+    other.
+    """
     model = GPT(ModelConfig(vocabulary=17, context=16, layers=2, heads=2, width=16))
     tokens = stream(0, "tokens").integers(0, 17, (32, 16))
     with no_grad():
@@ -128,7 +137,9 @@ def test_squared_gradients_are_the_mean_over_batches() -> None:
 
 
 def test_curvature_of_a_gpt_predicts_what_removing_a_weight_does() -> None:
-    """g w and 1/2 H_ii w^2 are the first two terms of the loss along -w_i e_i; on small weights there is little more."""
+    """g w and 1/2 H_ii w^2 are the first two terms of the loss along -w_i e_i; on small weights there is
+    little more.
+    """
     model = GPT(ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4), dtype=np.float64)
     tokens = stream(0, "tokens").integers(0, 7, (2, 5))
     down = model.blocks[0].mlp.down.weight
@@ -146,7 +157,8 @@ def test_curvature_of_a_gpt_predicts_what_removing_a_weight_does() -> None:
         product = dict(zip(leaves, products, strict=True))[down.name]
         w = down.data[place]
         predicted = obd({"w": w}, {"w": product[place]})["w"] - gradient[place] * w
-        assert abs(gradient[place] * w) == pytest.approx(first_order({"w": down.data}, {"w": gradient})["w"][place])
+        assert abs(gradient[place] * w) == pytest.approx(first_order({"w": down.data},
+                                                                     {"w": gradient})["w"][place])
         down.data[place] = 0
         assert loss().item() - before == pytest.approx(predicted, rel=1e-3)
         down.data[place] = w
@@ -161,7 +173,8 @@ def test_the_soft_threshold_satisfies_its_optimality_condition(w: np.ndarray, am
     assert lasso_gap(u, u - w, amount) <= 1e-7 * max(1, abs(w).max(initial=0))
     assert ((u == 0) | (np.sign(u) == np.sign(w))).all() and (abs(u) <= abs(w)).all()
     for other in (u + 1e-3, u - 1e-3, np.zeros_like(u), w):
-        assert (0.5 * (u - w) ** 2 + amount * abs(u) <= 0.5 * (other - w) ** 2 + amount * abs(other) + 1e-12).all()
+        assert (0.5 * (u - w) ** 2 + amount * abs(u) <= 0.5 * (other - w) ** 2 + amount
+                * abs(other) + 1e-12).all()
 
 
 def test_the_gap_sees_what_is_no_minimum() -> None:
@@ -193,7 +206,9 @@ def test_lasso_says_when_it_does_not_arrive() -> None:
 
 
 def test_training_with_the_prox_makes_zeros_and_without_it_none() -> None:
-    """On a linear model with three true weights of twenty: the support comes out, and the penalty's gradient finds no zero."""
+    """On a linear model with three true weights of twenty: the support comes out, and the penalty's gradient
+    finds no zero.
+    """
     x = stream(0, "x").normal(size=(200, 20))
     truth = np.zeros(20)
     truth[[2, 5, 11]] = 1.0, -2.0, 0.7

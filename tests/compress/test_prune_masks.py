@@ -1,4 +1,6 @@
-"""Which weights go: against the definition by sorting, for ties, odd shapes and bad numbers; and that they stay gone."""
+"""Which weights go: against the definition by sorting, for ties, odd shapes and bad numbers; and that they
+stay gone.
+"""
 
 import numpy as np
 import pytest
@@ -37,7 +39,8 @@ def numbers(dtype: type) -> st.SearchStrategy:
 
 
 def same(one: Mask, other: Mask) -> bool:
-    return one.keep.keys() == other.keep.keys() and all(np.array_equal(one.keep[name], other.keep[name]) for name in one.keep)
+    return one.keep.keys() == other.keep.keys() and all(np.array_equal(one.keep[name], other.keep[name])
+                                                        for name in one.keep)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -51,7 +54,8 @@ def test_the_lowest_go_and_of_equal_ones_the_first(dtype: type, data: st.DataObj
 
 @given(st.integers(1, 3000), st.floats(0, 1))
 def test_distinct_numbers_of_every_size_are_ranked(count: int, ratio: float) -> None:
-    values = stream(0, "ranked", count).normal(size=count) * 10.0 ** stream(1, "ranked", count).integers(-300, 300, count)
+    values = stream(0, "ranked",
+                    count).normal(size=count) * 10.0 ** stream(1, "ranked", count).integers(-300, 300, count)
     assert same(drop_lowest({"w": values}, ratio), plain_drop_lowest({"w": values}, ratio))
 
 
@@ -70,7 +74,8 @@ def test_nothing_to_prune() -> None:
 
 
 def test_threshold_and_ratio_are_one_rule() -> None:
-    assert np.array_equal(PAGE * threshold_mask({"w": PAGE}, 0.3).keep["w"], [[1, 0.5, 0], [0.8, 0.3, 0], [0.6, 0.4, 0]])
+    assert np.array_equal(PAGE * threshold_mask({"w": PAGE}, 0.3).keep["w"],
+                          [[1, 0.5, 0], [0.8, 0.3, 0], [0.6, 0.4, 0]])
     for ratio in (0, 0.2, 0.5, 0.8):
         tau = ratio_threshold({"w": PAGE}, ratio)
         assert same(threshold_mask({"w": PAGE}, tau), magnitude_mask({"w": PAGE}, ratio))
@@ -82,7 +87,8 @@ def test_threshold_and_ratio_are_one_rule() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("prune", [lambda w: magnitude_mask(w, 0.5), lambda w: threshold_mask(w, 0.5),
-                                   lambda w: ratio_threshold(w, 0.5), lambda w: magnitude_mask(w, 0.5, per_layer=True)])
+                                   lambda w: ratio_threshold(w, 0.5),
+                                   lambda w: magnitude_mask(w, 0.5, per_layer=True)])
 def test_what_is_not_finite_is_refused_by_name(prune, bad: float) -> None:
     with pytest.raises(RangeError, match="layer.2 holds NaN or infinity"):
         prune({"layer.1": np.ones(3), "layer.2": np.array([1, bad])})
@@ -114,10 +120,12 @@ def test_a_mask_is_applied_in_place_and_to_what_it_names() -> None:
 
 
 def test_masks_combine() -> None:
-    one, other = Mask({"a": np.array([True, False]), "b": np.array([True])}), Mask({"a": np.array([True, True]),
+    one, other = Mask({"a": np.array([True, False]),
+                       "b": np.array([True])}), Mask({"a": np.array([True, True]),
                                                                                     "c": np.array([False])})
     both = one & other
-    assert {name: keep.tolist() for name, keep in both.keep.items()} == {"a": [True, False], "b": [True], "c": [False]}
+    assert {name: keep.tolist() for name,
+            keep in both.keep.items()} == {"a": [True, False], "b": [True], "c": [False]}
     assert (both.size, both.dropped, both.sparsity) == (4, 2, 0.5)
 
 
@@ -148,12 +156,13 @@ CASES = [("sgd", {}), ("sgd", {"momentum": 0.9, "weight_decay": 0.1}), ("adagrad
 @pytest.mark.parametrize("name, options", CASES)
 def test_no_optimiser_brings_a_dropped_weight_back(name: str, options: dict) -> None:
     model, flat, optimizer = tiny(name, **options)
-    train(model, flat, optimizer, 5)                                # so that momentum remembers the weights that go
+    train(model, flat, optimizer, 5)  # so that momentum remembers the weights that go
     mask = magnitude_mask(linear_weights(model), 0.8)
     masked = Masked(optimizer, mask)
     train(model, flat, masked, 20)
     assert zeros(model) == mask.dropped == int(0.8 * mask.size) and masked.steps == 25
-    assert all((w[mask.keep[n]] != 0).all() for n, w in linear_weights(model).items()), "the others were trained"
+    assert all((w[mask.keep[n]] != 0).all() for n,
+               w in linear_weights(model).items()), "the others were trained"
 
 
 @pytest.mark.parametrize("name, options", CASES)
@@ -190,9 +199,11 @@ def test_kept_weights_are_trained_as_if_the_others_were_not_there() -> None:
 
 
 def test_a_trainer_takes_a_masked_optimiser() -> None:
-    training, again = trainer(optimizer="adamw", weight_decay=0.1), trainer(optimizer="adamw", weight_decay=0.1)
+    training, again = trainer(optimizer="adamw",
+                              weight_decay=0.1), trainer(optimizer="adamw", weight_decay=0.1)
     training.step()
-    weights = {p.name: p.data for p in training.flat.parameters if p.name.startswith("blocks") and p.ndim == 2}
+    weights = {p.name: p.data for p in training.flat.parameters if p.name.startswith("blocks")
+               and p.ndim == 2}
     mask = magnitude_mask(weights, 0.5)
     for one in (training, again):
         one.optimizer = Masked(one.optimizer, mask)
@@ -207,7 +218,8 @@ def test_a_trainer_takes_a_masked_optimiser() -> None:
 # Schedules
 
 @given(st.integers(1, 1000), st.integers(-50, 50), st.floats(0, 1), st.floats(0, 1))
-def test_the_cubic_schedule_rises_from_initial_to_final(steps: int, begin: int, one: float, other: float) -> None:
+def test_the_cubic_schedule_rises_from_initial_to_final(steps: int, begin: int, one: float,
+                                                        other: float) -> None:
     initial, final = sorted((one, other))
     path = [cubic_sparsity(step, final=final, steps=steps, begin=begin, initial=initial)
             for step in range(begin - 2, begin + steps + 3)]
@@ -220,7 +232,8 @@ def test_the_cubic_schedule_does_seven_eighths_of_the_work_in_the_first_half() -
     assert cubic_sparsity(60, final=0.9, steps=100, begin=10, initial=0.1) == pytest.approx(0.1 + 0.8 * 7 / 8)
 
 
-@pytest.mark.parametrize("wrong", [dict(final=0.5, initial=0.6, steps=5), dict(final=1.1, steps=5), dict(final=0.5, steps=0)])
+@pytest.mark.parametrize("wrong", [dict(final=0.5, initial=0.6, steps=5), dict(final=1.1, steps=5),
+                                   dict(final=0.5, steps=0)])
 def test_a_schedule_that_does_not_rise_is_refused(wrong: dict) -> None:
     with pytest.raises(ConfigError, match="sparsity grows"):
         cubic_sparsity(0, **wrong)
@@ -236,7 +249,11 @@ def test_the_pruner_follows_its_schedule() -> None:
         train(model, flat, masked, 1)
         pruner.step()
         size = sum(w.size for w in linear_weights(model).values())
-        assert zeros(model) == pruner.mask.dropped == int(round(cubic_sparsity(step // 2 * 2, final=0.9, steps=10) * size, 6))
+        assert (
+            zeros(model)
+            == pruner.mask.dropped
+            == int(round(cubic_sparsity(step // 2 * 2, final=0.9, steps=10) * size, 6))
+        )
         trace.append(pruner.mask.sparsity)
         masks.append(pruner.mask)
     assert trace[0] == 0 and trace[1] == trace[2] > 0 and trace[-1] == pytest.approx(0.9, abs=1e-3)
@@ -265,5 +282,6 @@ def test_linear_weights_are_the_matrices_of_the_layers_themselves() -> None:
     weights["blocks.1.mlp.up.weight"][...] = 7
     assert (model.blocks[1].mlp.up.weight.data == 7).all()
     quantize_weights(model.blocks[1].mlp.down)
-    with pytest.raises(ConfigError, match="blocks.1.mlp.down is quantised already.* prune first, then quantise"):
+    with pytest.raises(ConfigError,
+                       match="blocks.1.mlp.down is quantised already.* prune first, then quantise"):
         linear_weights(model)

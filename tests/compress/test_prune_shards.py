@@ -1,4 +1,6 @@
-"""Pruning a GPT that is cut over the ranks of tensor parallelism gives each rank its part of what one process gets."""
+"""Pruning a GPT that is cut over the ranks of tensor parallelism gives each rank its part of what one process
+gets.
+"""
 
 import numpy as np
 import pytest
@@ -53,13 +55,14 @@ def test_the_mask_is_this_ranks_part_of_the_whole(comm: Communicator, per_layer:
     for ratio in (0, 0.001, 0.5, 0.8, 1):
         mask = magnitude_mask(linear_weights(part), ratio, per_layer=per_layer, shards=shards)
         assert is_part(mask, magnitude_mask(linear_weights(whole), ratio, per_layer=per_layer), shards)
-        assert ratio_threshold(linear_weights(part), ratio, shards=shards) == ratio_threshold(linear_weights(whole), ratio)
+        assert ratio_threshold(linear_weights(part), ratio,
+                               shards=shards) == ratio_threshold(linear_weights(whole), ratio)
 
 
 @ranks(2, 3, mpi=[3])
 def test_ties_across_ranks_go_by_the_index_in_the_whole(comm: Communicator) -> None:
     whole, part, shards = models(comm)
-    coarse = {name: np.round(w, 2) for name, w in linear_weights(whole).items()}          # some twenty values in all
+    coarse = {name: np.round(w, 2) for name, w in linear_weights(whole).items()}  # some twenty values in all
     own = {p.name: p.own(coarse[p.name]) for p in shards.parameters if p.name in coarse}
     for ratio in (0.1, 0.37, 0.5, 0.93):
         assert is_part(drop_lowest(own, ratio, shards=shards), drop_lowest(coarse, ratio), shards)
@@ -70,7 +73,7 @@ def test_what_all_ranks_hold_whole_counts_once(comm: Communicator) -> None:
     whole, part, shards = models(comm)
     everything = {p.name: p.data for p in whole.parameters()}
     own = {p.name: p.data for p in shards.parameters}
-    for ratio in (0.05, 0.5, 0.95):                                 # zeros and ones of biases and LayerNorm: ties, too
+    for ratio in (0.05, 0.5, 0.95):  # zeros and ones of biases and LayerNorm: ties, too
         assert is_part(magnitude_mask(own, ratio, shards=shards), magnitude_mask(everything, ratio), shards)
 
 
@@ -118,26 +121,30 @@ def test_gradual_pruning_in_training_is_that_of_one_process(comm: Communicator) 
         trained[name] = pruner.stripped()
     for p in shards.parameters:
         if p.name in trained["part"]:
-            np.testing.assert_allclose(trained["part"][p.name], p.own(trained["whole"][p.name]), rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(trained["part"][p.name], p.own(trained["whole"][p.name]), rtol=1e-9,
+                                       atol=1e-12)
             assert np.array_equal(trained["part"][p.name] == 0, p.own(trained["whole"][p.name]) == 0)
 
 
 @ranks(2, 3, mpi=[3])
 def test_units_and_heads_that_go_are_those_of_one_process(comm: Communicator) -> None:
     whole, part, shards = models(comm, np.float64)
-    for p in part.parameters():                                     # one head and some units that are clearly weaker
+    for p in part.parameters():  # one head and some units that are clearly weaker
         if p.name == "blocks.0.attention.out.weight":
             p.data *= p.own(np.repeat([1, 0.1, 2, 1], 4)[:, None] * np.ones((1, 16)))
     whole.blocks[0].attention.out.weight.data *= np.repeat([1, 0.1, 2, 1], 4)[:, None]
     for one, other in zip(whole.blocks, part.blocks, strict=True):
         np.testing.assert_allclose(unit_scores(other.mlp, shards.reduce), unit_scores(one.mlp), rtol=1e-13)
-        np.testing.assert_allclose(head_scores(other.attention, shards.reduce), head_scores(one.attention), rtol=1e-13)
+        np.testing.assert_allclose(head_scores(other.attention, shards.reduce), head_scores(one.attention),
+                                   rtol=1e-13)
     assert strongest(head_scores(part.blocks[0].attention, shards.reduce), 0.25).tolist() == [0, 2, 3]
-    keep = dict(units=0.4, heads=0.25 if comm.size == 2 else 0.0)   # of 4 heads on 3 ranks two ranks have only one
+    # of 4 heads on 3 ranks two ranks have only one
+    keep = dict(units=0.4, heads=0.25 if comm.size == 2 else 0.0)
     shrink(whole, **keep)
     shrink(part, reduce=shards.reduce, **keep)
     state = whole.state_dict()
-    assert all(p.whole == state[p.name].shape for p in part.parameters()), "the parameters know their new whole shape"
+    assert all(p.whole == state[p.name].shape
+               for p in part.parameters()), "the parameters know their new whole shape"
     for p in part.parameters():
         assert np.array_equal(p.data, p.own(state[p.name])), f"{p.name} is this rank's part of the whole"
     losses = [model.loss(TOKENS[:, :-1], TOKENS[:, 1:]) for model in (whole, part)]

@@ -1,4 +1,6 @@
-"""What pruning saves: bytes of sparse arrays, counted and in the file; and matrices that became smaller, which run faster."""
+"""What pruning saves: bytes of sparse arrays, counted and in the file; and matrices that became smaller,
+which run faster.
+"""
 
 import os
 import subprocess
@@ -53,10 +55,13 @@ def test_a_matrix_comes_back_bit_for_bit_and_takes_the_bytes_of_the_formula(matr
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int8])
 def test_other_dtypes_too(dtype: type) -> None:
-    array = np.where(stream(0, "there").random((7, 5)) < 0.3, stream(0, "value").integers(-9, 9, (7, 5)), 0).astype(dtype)
+    array = np.where(stream(0, "there").random((7, 5)) < 0.3, stream(0, "value").integers(-9, 9, (7, 5)),
+                     0).astype(dtype)
     stays, size = np.count_nonzero(array), np.dtype(dtype).itemsize
-    for stored, formula in ((CSR.of(array), csr_bytes((7, 5), stays, size)), (Bitmap.of(array), bitmap_bytes(35, stays, size))):
-        assert stored.dense().dtype == dtype and np.array_equal(stored.dense(), array) and stored.nbytes == formula
+    for stored, formula in ((CSR.of(array), csr_bytes((7, 5), stays, size)),
+                            (Bitmap.of(array), bitmap_bytes(35, stays, size))):
+        assert stored.dense().dtype == dtype and np.array_equal(stored.dense(),
+                                                                array) and stored.nbytes == formula
     cube = array.reshape(5, 7, 1)
     assert np.array_equal(Bitmap.of(cube).dense(), cube)
 
@@ -65,7 +70,8 @@ def test_where_sparse_storage_begins_to_pay() -> None:
     """CSR from 50 % on, but for the row starts; a bitmap from 1/32 on."""
     n = 1024
     dense = 4 * n * n
-    assert csr_bytes((n, n), n * n // 2) == dense + 4 * (n + 1) and bitmap_bytes(n * n, n * n * 31 // 32) == dense
+    assert csr_bytes((n, n), n
+                     * n // 2) == dense + 4 * (n + 1) and bitmap_bytes(n * n, n * n * 31 // 32) == dense
 
 
 def test_csr_is_for_matrices() -> None:
@@ -80,7 +86,9 @@ def pruned_state() -> dict[str, np.ndarray]:
 
 
 def test_a_pruned_gpt_on_disk(tmp_path: Path) -> None:
-    """Through a checkpoint and back, bit for bit, in the bytes that were predicted, but for the archive's own headers."""
+    """Through a checkpoint and back, bit for bit, in the bytes that were predicted, but for the archive's own
+    headers.
+    """
     state = pruned_state()
     save(tmp_path / "dense", state, {})
     save(tmp_path / "packed", pack(state), {})
@@ -91,16 +99,20 @@ def test_a_pruned_gpt_on_disk(tmp_path: Path) -> None:
     for array in state.values():
         sparse = bitmap_bytes(array.size, int(np.count_nonzero(array))) + 8 * array.ndim
         expected += min(sparse, array.nbytes)
-    assert sum(array.nbytes for array in pack(state).values()) == expected < 0.4 * sum(a.nbytes for a in state.values())
+    assert sum(array.nbytes
+               for array in pack(state).values()) == expected < 0.4 * sum(a.nbytes for a in state.values())
     sizes = {name: (tmp_path / name).stat().st_size for name in ("dense", "packed")}
-    overhead = {name: sizes[name] - sum(a.nbytes for a in load(tmp_path / name)[0].values()) for name in sizes}
-    assert all(0 < overhead[name] < 700 * len(load(tmp_path / name)[0]) + 500 for name in sizes), "headers, checksums, names"
+    overhead = {name: sizes[name] - sum(a.nbytes for a in load(tmp_path / name)[0].values())
+                for name in sizes}
+    assert all(0 < overhead[name] < 700 * len(load(tmp_path / name)[0]) + 500
+               for name in sizes), "headers, checksums, names"
 
 
 SHAPES = st.just(()) | st.integers(0, 40)
 
 
-@given(st.dictionaries(st.sampled_from(["a", "b.weight", "c"]), arrays(np.float32, SHAPES, elements=ELEMENTS)))
+@given(st.dictionaries(st.sampled_from(["a", "b.weight", "c"]),
+                       arrays(np.float32, SHAPES, elements=ELEMENTS)))
 def test_what_is_packed_is_unpacked(state: dict[str, np.ndarray]) -> None:
     assert same_bits(unpack(pack(state)), state)
 
@@ -117,7 +129,8 @@ def test_a_part_that_is_missing_is_named_and_a_name_that_would_be_one_is_refused
 
 @pytest.mark.parametrize("lay_out", [np.asfortranarray, np.transpose, lambda x: x[::2, ::-1]])
 def test_the_order_in_memory_changes_nothing(lay_out) -> None:
-    array = lay_out(np.where(stream(0, "there").random((6, 5)) < 0.3, stream(0, "value").normal(size=(6, 5)), 0))
+    array = lay_out(np.where(stream(0, "there").random((6, 5)) < 0.3, stream(0, "value").normal(size=(6, 5)),
+                             0))
     assert np.array_equal(CSR.of(array).dense(), array) and np.array_equal(Bitmap.of(array).dense(), array)
 
 
@@ -134,7 +147,10 @@ def test_dropping_units_and_heads_is_setting_their_rows_to_zero() -> None:
     shrink(small, units=0.5, heads=0.25)
     with no_grad():
         np.testing.assert_allclose(small(TOKENS).data, zeroed(TOKENS).data, rtol=1e-10, atol=1e-13)
-    assert small.blocks[0].mlp.up.weight.shape == (16, 32) and small.blocks[0].attention.qkv.weight.shape == (16, 3 * 12)
+    assert small.blocks[0].mlp.up.weight.shape == (16, 32) and small.blocks[0].attention.qkv.weight.shape == (
+        16,
+        3 * 12,
+    )
     assert small.blocks[0].mlp.up.bias.shape == (32,) and small.blocks[0].attention.out.bias.shape == (16,)
 
 
@@ -142,7 +158,8 @@ def test_the_weakest_go() -> None:
     model = GPT(CONFIG)
     model.blocks[0].mlp.up.weight.data[:, [3, 60]] *= 0.01
     model.blocks[1].attention.out.weight.data[8:12] = 0
-    assert np.setdiff1d(np.arange(64), strongest(unit_scores(model.blocks[0].mlp), 2 / 64)).tolist() == [3, 60]
+    assert np.setdiff1d(np.arange(64), strongest(unit_scores(model.blocks[0].mlp), 2
+                                                 / 64)).tolist() == [3, 60]
     assert strongest(head_scores(model.blocks[1].attention), 0.25).tolist() == [0, 1, 3]
     assert strongest(np.array([1.0, 3.0, 2.0]), 1.0).tolist() == [1], "one stays"
 
@@ -170,7 +187,8 @@ def test_a_state_of_another_model_is_refused() -> None:
 @pytest.mark.parametrize("units", [[], [2, 1], [1, 1], [-1, 3], [0, 64]])
 def test_numbers_that_are_no_units_are_refused(units: list[int]) -> None:
     model = GPT(CONFIG)
-    with pytest.raises(ConfigError, match="hidden units of blocks.0.mlp stay: numbers below 64 in rising order"):
+    with pytest.raises(ConfigError,
+                       match="hidden units of blocks.0.mlp stay: numbers below 64 in rising order"):
         shrink_mlp(model.blocks[0].mlp, np.array(units, int))
     with pytest.raises(ConfigError, match="heads of blocks.0.attention stay: numbers below 4"):
         shrink_attention(model.blocks[0].attention, np.array([0, 4]))
@@ -222,7 +240,9 @@ print(min(seconds(half) for _ in range(15)) / min(seconds(whole) for _ in range(
 
 
 def test_half_the_units_take_clearly_less_time() -> None:
-    """The processor's time, on one thread of BLAS, for two on a busy core wait for each other. It is about 0.5."""
-    job = subprocess.run([sys.executable, "-c", TIMING], capture_output=True, text=True, check=True, timeout=60,
-                         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+    """The processor's time, on one thread of BLAS, for two on a busy core wait for each other. It is about
+    0.5.
+    """
+    job = subprocess.run([sys.executable, "-c", TIMING], capture_output=True, text=True, check=True,
+                         timeout=60, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
     assert float(job.stdout) < 0.8

@@ -1,4 +1,6 @@
-"""Numbers to integers and back: the error bound for every scheme, zero exact, the ends of what can be, bad input by name."""
+"""Numbers to integers and back: the error bound for every scheme, zero exact, the ends of what can be, bad
+input by name.
+"""
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from minipar.rng import stream
 
 BITS = range(2, 17)
 SHARING = [dict(), dict(axis=0), dict(axis=1), dict(axis=1, group=50), dict(axis=0, group=20)]
-MILLION = stream(0, "a million numbers").normal(size=(1000, 1000)) * np.exp(stream(0, "sizes").normal(size=(1000, 1)))
+MILLION = stream(0, "a million numbers").normal(size=(1000, 1000)) * np.exp(
+    stream(0, "sizes").normal(size=(1000, 1))
+)
 
 
 def per_number(scheme: Scheme, scales: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -43,7 +47,9 @@ def test_in_float32_the_bound_holds_to_its_own_rounding(bits: int, symmetric: bo
 
 @pytest.mark.parametrize("find", [mse, percentile])
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_inside_narrower_limits_the_bound_holds_and_outside_the_nearest_end_is_taken(find, symmetric: bool) -> None:
+def test_inside_narrower_limits_the_bound_holds_and_outside_the_nearest_end_is_taken(
+    find, symmetric: bool
+) -> None:
     scheme = Scheme(4, symmetric, axis=0)
     low, high = limits = find(MILLION, scheme)
     q = quantize(MILLION, scheme, limits)
@@ -59,10 +65,13 @@ def test_inside_narrower_limits_the_bound_holds_and_outside_the_nearest_end_is_t
 @pytest.mark.parametrize("bits", [2, 4, 8, 16])
 @pytest.mark.parametrize("sharing", SHARING, ids=str)
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_signed_and_unsigned_codes_stand_for_the_same_numbers(bits: int, symmetric: bool, sharing: dict) -> None:
-    signed, unsigned = (quantize(MILLION[:100], Scheme(bits, symmetric, sign, **sharing)) for sign in (True, False))
+def test_signed_and_unsigned_codes_stand_for_the_same_numbers(bits: int, symmetric: bool,
+                                                              sharing: dict) -> None:
+    signed, unsigned = (quantize(MILLION[:100], Scheme(bits, symmetric, sign, **sharing))
+                        for sign in (True, False))
     assert (signed.codes.dtype.kind, unsigned.codes.dtype.kind) == ("i", "u")
-    assert np.array_equal(unsigned.codes.astype(int) - signed.codes, np.full_like(signed.codes, 2 ** (bits - 1), int))
+    assert np.array_equal(unsigned.codes.astype(int) - signed.codes,
+                          np.full_like(signed.codes, 2 ** (bits - 1), int))
     assert np.array_equal(signed.dequantize(), unsigned.dequantize())
     assert np.array_equal(signed.steps(), unsigned.steps())
 
@@ -82,12 +91,14 @@ def test_mse_is_never_worse_than_minmax_and_far_better_with_an_outlier() -> None
     for bits in BITS:
         for symmetric in (True, False):
             scheme = Scheme(bits, symmetric)
-            whole, best = (((quantize(weights, scheme, find(weights, scheme)).dequantize() - weights) ** 2).sum()
+            whole, best = (((quantize(weights, scheme,
+                                      find(weights, scheme)).dequantize() - weights) ** 2).sum()
                            for find in (minmax, mse))
             assert best <= whole
     rest = np.delete(weights, 7)                                    # what clipping the outlier is for
     scheme = Scheme(4)
-    whole, clipped = (((quantize(weights, scheme, limits).dequantize()[np.arange(4096) != 7] - rest) ** 2).mean()
+    whole, clipped = (((quantize(weights, scheme,
+                                 limits).dequantize()[np.arange(4096) != 7] - rest) ** 2).mean()
                       for limits in (minmax(weights, scheme), percentile(weights, scheme, share=99.9)))
     assert clipped < whole / 10
 
@@ -114,7 +125,8 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, Scheme]:
     largest = draw(st.sampled_from([1.0, 2.0**-120, FLOATS[dtype]]))
     constant = draw(st.booleans())
     elements = st.floats(-largest, largest, width=8 * dtype().itemsize)
-    x = np.full(shape, draw(elements), dtype) if constant else draw(arrays.arrays(dtype, shape, elements=elements))
+    x = np.full(shape, draw(elements),
+                dtype) if constant else draw(arrays.arrays(dtype, shape, elements=elements))
     axis = draw(st.one_of(st.none(), st.integers(-len(shape), len(shape) - 1))) if shape else None
     return x, Scheme(draw(st.integers(2, 16)), draw(st.booleans()), draw(st.booleans()), axis)
 
@@ -136,21 +148,23 @@ def test_any_array_comes_back_within_half_a_step(case: tuple[np.ndarray, Scheme]
 
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.sampled_from([0, 1]), st.booleans())
 @settings(deadline=None)
-def test_a_group_is_quantised_as_if_it_were_alone(runs: int, group: int, others: int, axis: int, symmetric: bool) -> None:
+def test_a_group_is_quantised_as_if_it_were_alone(runs: int, group: int, others: int, axis: int,
+                                                  symmetric: bool) -> None:
     x = stream(runs, "groups", group, others).normal(size=(runs * group, others))
     x = x if axis == 1 else x.T.copy()
     back = quantize(x, Scheme(4, symmetric, axis=axis, group=group)).dequantize()
     alone = np.empty_like(x)
     for run in range(runs):
-        part = np.s_[run * group : (run + 1) * group, :] if axis == 1 else np.s_[:, run * group : (run + 1) * group]
+        part = np.s_[run * group : (run + 1) * group,
+                     :] if axis == 1 else np.s_[:, run * group : (run + 1) * group]
         alone[part] = quantize(x[part], Scheme(4, symmetric, axis=axis)).dequantize()
     assert np.array_equal(back, alone)
 
 
 @given(cases(), st.sampled_from([np.nan, np.inf, -np.inf]), st.data(), st.booleans())
 @settings(max_examples=200, deadline=None)
-def test_nan_and_infinity_are_refused_by_name(case: tuple[np.ndarray, Scheme], bad: float, data: st.DataObject,
-                                              range_known: bool) -> None:
+def test_nan_and_infinity_are_refused_by_name(case: tuple[np.ndarray, Scheme], bad: float,
+                                              data: st.DataObject, range_known: bool) -> None:
     x, scheme = case
     if not x.size:
         return
@@ -173,7 +187,9 @@ def test_float16_is_computed_in_float32(find: FindLimits) -> None:
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("exponent", [-80, 90])
 def test_the_best_range_does_not_depend_on_the_unit(exponent: int, symmetric: bool) -> None:
-    """Squares of such numbers are below, or beyond, what float32 holds. An empty column has no best range, but a range."""
+    """Squares of such numbers are below, or beyond, what float32 holds. An empty column has no best range,
+    but a range.
+    """
     x = stream(0, "unit").normal(size=(500, 3)).astype(np.float32)
     x[:, 1] = 0
     unit, scheme = np.float32(2.0**exponent), Scheme(3, symmetric, axis=1)
@@ -190,8 +206,8 @@ def test_numbers_too_large_for_their_neighbours_are_refused() -> None:
 
 
 @pytest.mark.parametrize("options, words", [
-    (dict(bits=1), "bits is 1; choose 2 to 16"), (dict(bits=17), "bits is 17"), (dict(group=-1, axis=0), "group is -1"),
-    (dict(group=8), "groups of 8 run along a matrix")])
+    (dict(bits=1), "bits is 1; choose 2 to 16"), (dict(bits=17), "bits is 17"),
+    (dict(group=-1, axis=0), "group is -1"), (dict(group=8), "groups of 8 run along a matrix")])
 def test_schemes_that_cannot_be(options: dict, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Scheme(**options)
@@ -204,7 +220,8 @@ def test_arrays_that_do_not_fit() -> None:
         quantize(np.zeros((6, 2)), Scheme(axis=1, group=4))
     with pytest.raises(ShapeError, match="tokens is int64; only floats"):
         quantize(np.arange(3), Scheme(), name="tokens")
-    with pytest.raises(ShapeError, match=r"up needs limits of shape \(1, 3\), one pair per scale; got \(3,\) and \(3,\)"):
+    with pytest.raises(ShapeError,
+                       match=r"up needs limits of shape \(1, 3\), one pair per scale; got \(3,\) and \(3,\)"):
         quantize(np.zeros((4, 3)), Scheme(axis=1), Limits(np.zeros(3), np.ones(3)), name="up")
     with pytest.raises(ConfigError, match="share is 0"):
         percentile(np.zeros(3), Scheme(), share=0)

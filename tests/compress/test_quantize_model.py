@@ -1,4 +1,6 @@
-"""A GPT, or one layer alone, with integers in place of its weights: by rounding, by calibration, by training."""
+"""A GPT, or one layer alone, with integers in place of its weights: by rounding, by calibration, by
+training.
+"""
 
 import numpy as np
 import pytest
@@ -41,7 +43,8 @@ def gpt(dtype: type = np.float64) -> GPT:
     return model
 
 
-@pytest.mark.parametrize("scheme", [Scheme(16), Scheme(8, False), Scheme(4, axis=1, group=8), Scheme(3, axis=1)], ids=str)
+@pytest.mark.parametrize("scheme", [Scheme(16), Scheme(8, False), Scheme(4, axis=1, group=8),
+                                    Scheme(3, axis=1)], ids=str)
 def test_a_gpt_computes_with_the_weights_that_its_codes_stand_for(scheme: Scheme) -> None:
     model, rounded = gpt(), gpt()
     for layer in linear_layers(rounded):
@@ -70,7 +73,8 @@ def integers_by_hand(layer: Linear, x: np.ndarray, activations: Scheme) -> np.nd
     return quantize(x, activations).dequantize() @ weight.dequantize() + layer.bias.data
 
 
-@pytest.mark.parametrize("activations", [Scheme(8, False, axis=0), Scheme(8), Scheme(4, False, False)], ids=str)
+@pytest.mark.parametrize("activations", [Scheme(8, False, axis=0), Scheme(8), Scheme(4, False, False)],
+                         ids=str)
 def test_a_bare_linear_layer_is_quantised_itself(activations: Scheme) -> None:
     """Document 002 (5.1) gets its Linear(10, 5) back as it was, in floats."""
     layer = Linear("bare", 10, 5)
@@ -152,7 +156,9 @@ def test_gradients_in_training_are_those_of_the_rounded_weights() -> None:
 
 
 def test_training_goes_on_with_rounded_weights_and_convert_changes_nothing() -> None:
-    """On a text that repeats itself, 4 levels per weight spoil a model; trained on, it is as good as before."""
+    """On a text that repeats itself, 4 levels per weight spoil a model; trained on, it is as good as
+    before.
+    """
     text = np.tile(stream(0, "text").integers(0, 11, 40), 30)
     batches = Batches(text, TINY.context, 8, seed=0)
     model = GPT(TINY, dtype=np.float64)

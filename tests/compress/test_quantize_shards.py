@@ -1,4 +1,6 @@
-"""Quantisation of shards: with `reduce` every rank has its part of what one process has; without, scales of its own."""
+"""Quantisation of shards: with `reduce` every rank has its part of what one process has; without, scales of
+its own.
+"""
 
 from collections.abc import Callable
 
@@ -23,7 +25,7 @@ from minipar.compress.quantize import (
 )
 from minipar.compress.reduction import Reduce
 from minipar.config import ModelConfig
-from minipar.nn import GPT, SERIAL, Module, RowParallelLinear, Serial
+from minipar.nn import GPT, SERIAL, Module, Region, RowParallelLinear
 from minipar.parallel.tensor import SequenceRegion, TensorRegion
 from minipar.rng import stream
 from tests.ranks import ranks
@@ -34,7 +36,7 @@ INPUTS, TARGETS = TOKENS[:, :-1], TOKENS[:, 1:]
 GROUPS = Scheme(4, False, axis=1, group=2)
 
 
-def gpt(region: Serial = SERIAL) -> GPT:
+def gpt(region: Region = SERIAL) -> GPT:
     model = GPT(TINY, dtype=np.float64, region=region)
     for p in model.parameters():
         p.data += p.own(stream(0, "larger", p.name).normal(0, 0.2, p.whole))
@@ -61,7 +63,8 @@ def calibrated(model: GPT, **options: Reduce) -> None:
 METHODS = {
     "per tensor": weights_only(Scheme(5)), "per column": weights_only(Scheme(3, False, axis=1)),
     "per row": weights_only(Scheme(8, False, False, axis=0)), "per group": weights_only(GROUPS),
-    "per column, mse": weights_only(Scheme(3, axis=1), mse), "per tensor, mse": weights_only(Scheme(4, False), mse),
+    "per column, mse": weights_only(Scheme(3, axis=1), mse),
+    "per tensor, mse": weights_only(Scheme(4, False), mse),
     "dynamic": quantize_dynamic, "static": calibrated, "trained": trained,
 }
 
@@ -102,7 +105,9 @@ def test_without_reduce_every_row_shard_has_scales_of_its_own(comm: Communicator
         weight, other, cut = quantized_weight(layer), quantized_weight(undivided), cuts[layer.name]
         assert weight is not None and other is not None and cut is not None
         if isinstance(layer, RowParallelLinear):
-            assert (weight.grid.scale <= other.grid.scale).all() and (weight.grid.scale < other.grid.scale).any()
+            assert (weight.grid.scale <= other.grid.scale).all() and (
+                weight.grid.scale < other.grid.scale
+            ).any()
             here, there = weight.dequantize(), cut.take(other.dequantize())
             assert abs(here - floats[layer.name]).sum() < abs(there - floats[layer.name]).sum()
         else:
@@ -119,8 +124,8 @@ def test_reduce_is_called_only_where_ranks_share_a_scale(comm: Communicator) -> 
         return over(comm)(array, op)
 
     layers = 4 * TINY.layers
-    for scheme, expected in ((Scheme(axis=1), layers // 2), (Scheme(axis=-1), layers // 2), (Scheme(axis=0), layers // 2),
-                             (Scheme(), layers), (GROUPS, 0)):
+    for scheme, expected in ((Scheme(axis=1), layers // 2), (Scheme(axis=-1), layers // 2),
+                             (Scheme(axis=0), layers // 2), (Scheme(), layers), (GROUPS, 0)):
         calls.clear()
         quantize_weights(gpt(TensorRegion(comm)), scheme, reduce=counting)
         assert calls == ["max"] * expected, scheme

@@ -48,7 +48,8 @@ def test_packed_codes_come_back(bits: int, signed: bool, size: int) -> None:
 @pytest.mark.parametrize("bits", [3, 8, 11])
 def test_codes_are_packed_piece_by_piece(bits: int) -> None:
     scheme = Scheme(bits)
-    codes = stream(0, bits).integers(scheme.low, scheme.high, (3, CHUNK // 2 + 5), scheme.dtype, endpoint=True)
+    codes = stream(0, bits).integers(scheme.low, scheme.high, (3, CHUNK // 2 + 5), scheme.dtype,
+                                     endpoint=True)
     assert np.array_equal(unpack(pack(codes, bits), bits, codes.shape, codes.dtype), codes)
 
 
@@ -58,15 +59,16 @@ def test_three_codes_by_hand() -> None:
         unpack(np.zeros(1, np.uint8), 3, (3,), np.dtype(np.int8))
 
 
-@pytest.mark.parametrize("scheme", [Scheme(2, axis=1), Scheme(3, False, axis=1), Scheme(4, axis=1, group=8), Scheme(5, False),
-                                    Scheme(8), Scheme(16, axis=1)], ids=str)
+@pytest.mark.parametrize("scheme", [Scheme(2, axis=1), Scheme(3, False, axis=1), Scheme(4, axis=1, group=8),
+                                    Scheme(5, False), Scheme(8), Scheme(16, axis=1)], ids=str)
 def test_a_model_comes_back_from_a_file_of_the_expected_size(scheme: Scheme, tmp_path: Path) -> None:
     model, path = GPT(TINY), tmp_path / "model.npz"
     quantize_weights(model, scheme)
     save(path, *pack_model(model))
     weights = [(16, 48), (16, 16), (16, 64), (64, 16)] * 2          # [I, O] of each layer
     bits = sum(-(-rows * columns * scheme.bits // 8) for rows, columns in weights)
-    scales = [columns * (rows // scheme.group if scheme.group else 1) if scheme.axis == 1 else 1 for rows, columns in weights]
+    scales = [columns * (rows // scheme.group if scheme.group else 1) if scheme.axis == 1 else 1 for rows,
+              columns in weights]
     zeros = 0 if scheme.symmetric else sum(-(-count * scheme.bits // 8) for count in scales)
     floats = 4 * (11 * 16 + 8 * 16 + 5 * 2 * 16 + 2 * (48 + 16 + 64 + 16))
     assert stored_bytes(model) == bits + 4 * sum(scales) + zeros + floats
@@ -95,9 +97,11 @@ def test_files_of_other_models_and_models_in_floats_are_refused() -> None:
     packed = pack_model(model)
     wider = GPT(ModelConfig(vocabulary=11, context=8, layers=2, heads=2, width=16, hidden=32))
     before = wider.state_dict()
-    with pytest.raises(CheckpointError, match=r"another model: blocks.0.mlp.down has shape \[64, 16\] there, \[32, 16\] here"):
+    with pytest.raises(CheckpointError,
+                       match=r"another model: blocks.0.mlp.down has shape \[64, 16\] there, \[32, 16\] here"):
         unpack_model(wider, *packed)
-    with pytest.raises(CheckpointError, match=r"another model: positions.weight has shape \[8, 16\] there, \[4, 16\] here"):
+    with pytest.raises(CheckpointError,
+                       match=r"another model: positions.weight has shape \[8, 16\] there, \[4, 16\] here"):
         unpack_model(GPT(ModelConfig(vocabulary=11, context=4, layers=2, heads=2, width=16)), *packed)
     assert all(np.array_equal(wider.state_dict()[name], before[name]) for name in before)
     bare = Linear("bare", 10, 5)
@@ -168,7 +172,8 @@ def test_quantile_codes_are_used_equally_often_and_are_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("codes", [sigmoid_codes, quantile_codes])
-@pytest.mark.parametrize("x", [np.zeros(0), np.zeros((2, 3)), np.full(4, 5.0), np.array(1e-300), np.array([1e300, 1]),
+@pytest.mark.parametrize("x", [np.zeros(0), np.zeros((2, 3)), np.full(4, 5.0), np.array(1e-300),
+                               np.array([1e300, 1]),
                                np.full(3, 5e-324), np.array([1e-45], np.float32)], ids=str)
 def test_nonlinear_codes_of_little_and_of_nothing(codes, x: np.ndarray) -> None:
     back = codes(x, 4).dequantize()

@@ -43,7 +43,9 @@ def test_it_learns_and_says_what_every_step_lost() -> None:
 
 
 def test_steps_are_clipped_and_warmed_up() -> None:
-    """With SGD the weights move by rate times gradient: by no more than the rate, and by less at both ends."""
+    """With SGD the weights move by rate times gradient: by no more than the rate, and by less at both
+    ends.
+    """
     layer, loss = regression()
     places = [layer.weight.data.copy()]
     fine_tune(lambda x, y: loss(x, y) * 1e6, SGD(Flat(layer.parameters())), batches, 50, 1e-3,
@@ -62,8 +64,11 @@ def test_a_mask_holds_all_along() -> None:
     assert zeros == [0.0] * 20 and (layer.weight.data[keep] != 0).all()
 
 
-@pytest.mark.parametrize("spoil", [lambda loss: loss * math.nan, lambda loss: sqrt(loss * 0)], ids=["loss", "gradient"])
-def test_a_loss_or_gradient_that_is_not_finite_ends_it_and_leaves_the_weights(spoil: Callable[[Tensor], Tensor]) -> None:
+@pytest.mark.parametrize("spoil", [lambda loss: loss * math.nan, lambda loss: sqrt(loss * 0)],
+                         ids=["loss", "gradient"])
+def test_a_loss_or_gradient_that_is_not_finite_ends_it_and_leaves_the_weights(
+    spoil: Callable[[Tensor], Tensor],
+) -> None:
     layer, loss = regression()
     calls: list[np.ndarray] = []
 
@@ -71,6 +76,7 @@ def test_a_loss_or_gradient_that_is_not_finite_ends_it_and_leaves_the_weights(sp
         calls.append(layer.weight.data.copy())
         return spoil(loss(x, y)) if len(calls) == 3 else loss(x, y)
 
-    with np.errstate(all="ignore"), pytest.raises(DivergenceError, match="step 2: .* gradient norm nan; try a lower lr"):
+    with np.errstate(all="ignore"), pytest.raises(DivergenceError,
+                                                  match="step 2: .* gradient norm nan; try a lower lr"):
         fine_tune(spoilt, Adam(Flat(layer.parameters())), batches, 20, 0.1)
     assert len(calls) == 3 and np.array_equal(layer.weight.data, calls[-1])

@@ -49,7 +49,7 @@ def test_every_window_can_come_up_and_none_runs_over_the_end() -> None:
     starts = np.concatenate([batches.get(step)[0][:, 0] for step in range(20)])
     counts = np.bincount(starts, minlength=12)
     assert len(counts) == 12 and abs(counts - 2000 / 12).max() < 5 * np.sqrt(2000 / 12)
-    inputs, targets = Batches(TOKENS[:9], context=8, batch=2, seed=0).get(0)     # the shortest text that will do
+    inputs, targets = Batches(TOKENS[:9], context=8, batch=2, seed=0).get(0)  # the shortest text that will do
     np.testing.assert_array_equal(inputs, [range(8)] * 2)
     np.testing.assert_array_equal(targets, [range(1, 9)] * 2)
 

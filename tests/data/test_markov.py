@@ -25,7 +25,7 @@ def test_two_states_have_a_closed_form(a: float, b: float) -> None:
 def test_extremes() -> None:
     uniform = MarkovSource(np.full((7, 7), 1 / 7))
     assert uniform.entropy_rate == pytest.approx(np.log(7), abs=1e-14)
-    cycle = MarkovSource(np.roll(np.eye(5), 1, axis=1))              # 0, 1, 2, 3, 4, 0, ...: nothing is left to guess
+    cycle = MarkovSource(np.roll(np.eye(5), 1, axis=1))  # 0, 1, 2, 3, 4, 0, ...: nothing is left to guess
     tokens = cycle.sample(100, seed=0)
     assert cycle.entropy_rate == 0 and cycle.cross_entropy(tokens) == 0
     np.testing.assert_array_equal(np.diff(tokens) % 5, 1)
@@ -65,7 +65,8 @@ def test_the_perfect_model_loses_the_entropy_rate_and_any_other_more() -> None:
     excess = -np.log(blurred.transition[tokens[:-1], tokens[1:]]) - loss
     assert source.cross_entropy(tokens) == pytest.approx(loss.mean(), abs=1e-12)
     assert blurred.cross_entropy(tokens) == pytest.approx((loss + excess).mean(), abs=1e-12)
-    divergence = source.stationary @ (source.transition * np.log(source.transition / blurred.transition)).sum(1)
+    divergence = source.stationary @ (source.transition
+                                      * np.log(source.transition / blurred.transition)).sum(1)
     assert abs(loss.mean() - source.entropy_rate) < 5 * loss.std() / np.sqrt(len(loss))
     assert abs(excess.mean() - divergence) < 5 * excess.std() / np.sqrt(len(loss)) < divergence
 
@@ -85,7 +86,8 @@ def test_seeds() -> None:
 
 
 def test_smaller_concentration_lowers_the_floor() -> None:
-    rates = [MarkovSource.random(30, 0, concentration).entropy_rate for concentration in (0.02, 0.1, 1.0, 100.0)]
+    rates = [MarkovSource.random(30, 0, concentration).entropy_rate
+             for concentration in (0.02, 0.1, 1.0, 100.0)]
     assert rates == sorted(rates) and rates[-1] < np.log(30)
 
 

@@ -19,8 +19,8 @@ HASH = "import hashlib; from minipar.data.text import load_text; print(hashlib.s
 def test_default_is_the_same_in_every_process() -> None:
     here = hashlib.sha256(load_text().encode()).hexdigest()
     for hash_seed in ("0", "1"):                                     # would show an order taken from a set
-        out = subprocess.run([sys.executable, "-c", HASH], env={**os.environ, "PYTHONHASHSEED": hash_seed}, text=True,
-                             capture_output=True, check=True)
+        out = subprocess.run([sys.executable, "-c", HASH], env={**os.environ, "PYTHONHASHSEED": hash_seed},
+                             text=True, capture_output=True, check=True)
         assert out.stdout.strip() == here
 
 
@@ -41,7 +41,8 @@ def test_byte_order_mark_is_no_text(tmp_path: Path) -> None:
 
 
 def test_folder_is_read_in_sorted_order_without_hidden_and_binary_files(tmp_path: Path) -> None:
-    texts = {"b.txt": "2", "a/z.md": "4", "a.txt": "1", "c": "3", "a/b/c": "5", ".hidden": "x", ".git/config": "x"}
+    texts = {"b.txt": "2", "a/z.md": "4", "a.txt": "1", "c": "3", "a/b/c": "5", ".hidden": "x",
+             ".git/config": "x"}
     for name, text in texts.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)

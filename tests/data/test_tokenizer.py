@@ -20,7 +20,7 @@ def test_bytes_come_back(text: str) -> None:
     assert ByteTokenizer().decode(tokens) == text
 
 
-@given(st.text(st.characters(), min_size=1))                         # with the surrogates that UTF-8 cannot hold
+@given(st.text(st.characters(), min_size=1))  # with the surrogates that UTF-8 cannot hold
 def test_characters_come_back_and_are_numbered_in_order(text: str) -> None:
     tokenizer = CharTokenizer.from_text(text)
     number = {character: token for token, character in enumerate(sorted(set(text)))}
@@ -47,7 +47,8 @@ def test_a_model_may_write_bytes_that_are_no_text() -> None:
     assert ByteTokenizer().decode([0xC3, 0x41]) == "\ufffdA"
 
 
-@pytest.mark.parametrize("prompt, named", [("ab\u2603a", r"'\u2603' \(U\+2603, at position 2\)"), ("d", "'d'"),
+@pytest.mark.parametrize("prompt, named", [("ab\u2603a", r"'\u2603' \(U\+2603, at position 2\)"),
+                                           ("d", "'d'"),
                                            ("\U0001f600", r"U\+1F600"), ("a\udc80", r"U\+DC80")])
 def test_unknown_character_is_named(prompt: str, named: str) -> None:
     with pytest.raises(DataError, match=named):

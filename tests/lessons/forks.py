@@ -1,7 +1,9 @@
-"""Scripts run in processes that need not import NumPy, matplotlib and minipar again: that takes longer than many a script.
+"""Scripts run in processes that need not import NumPy, matplotlib and minipar again: that takes longer than
+many a script.
 
-One process, started by the first script, imports what lessons import, and nothing else happens in it. For each script it forks,
-and the fork becomes the script: its own process from there on, with its own exit status, warnings as errors.
+One process, started by the first script, imports what lessons import, and nothing else happens in it. For
+each script it forks, and the fork becomes the script: its own process from there on, with its own exit
+status, warnings as errors.
 """
 
 from __future__ import annotations
@@ -20,13 +22,15 @@ from pathlib import Path
 
 from tests.ranks import ROOT
 
-HANG = 120                                                          # seconds until a script shows its stack and ends
-IMPORTED = ["common", "minipar.compress.prune", "minipar.compress.quantize", "minipar.train"]
+HANG = 120  # seconds until a script shows its stack and ends
+IMPORTED = ["common", "minipar.compress.prune", "minipar.compress.quantize", "minipar.training.trainer"]
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a script ended, all that it printed, and its seconds of the processor, which a busy machine does not lengthen."""
+    """How a script ended, all that it printed, and its seconds of the processor, which a busy machine does
+    not lengthen.
+    """
 
     returncode: int
     stdout: str
@@ -35,7 +39,9 @@ class Ended:
 
 
 def forked(script: Path, folder: Path, *options: str) -> Ended:
-    """As `python -W error script *options folder` would, with lessons/ on the path; what it prints passes through `folder`."""
+    """As `python -W error script *options folder` would, with lessons/ on the path; what it prints passes
+    through `folder`.
+    """
     out, err = folder / "stdout", folder / "stderr"
     server = _server()
     assert server.stdin and server.stdout
@@ -49,10 +55,12 @@ def forked(script: Path, folder: Path, *options: str) -> Ended:
 
 @cache
 def _server() -> subprocess.Popen[str]:
-    """It ends where its input does, when this process ends. One BLAS thread: what forks must have no others."""
+    """It ends where its input does, when this process ends. One BLAS thread: what forks must have no
+    others.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "lessons"), "OPENBLAS_NUM_THREADS": "1"}
-    server = subprocess.Popen([sys.executable, "-W", "error", "-m", "tests.lessons.forks"], env=environment, cwd=ROOT, text=True,
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    server = subprocess.Popen([sys.executable, "-W", "error", "-m", "tests.lessons.forks"], env=environment,
+                              cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     atexit.register(server.communicate)
     return server
 
@@ -67,7 +75,7 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             become(Path(out), Path(err), script, words)
-            return                                                  # an ordinary end, or an ordinary traceback
+            return  # an ordinary end, or an ordinary traceback
         _, status, used = os.wait4(child, 0)
         print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime]), flush=True)
 

@@ -1,4 +1,6 @@
-"""What the pages of lessons/ promise, held against the lessons themselves. Each function returns what is wrong, in words."""
+"""What the pages of lessons/ promise, held against the lessons themselves. Each function returns what is
+wrong, in words.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,18 @@ def index_of(page: str) -> dict[str, str]:
 
 def covers(source: str) -> list[str]:
     """The ids in a lesson's `# Covers:` line."""
-    return [name for line in re.findall(r"^# Covers: (.*)$", source, re.MULTILINE) for name in ID.findall(line)]
+    return [name for line in re.findall(r"^# Covers: (.*)$", source, re.MULTILINE)
+            for name in ID.findall(line)]
 
 
 def asserted(source: str) -> set[str]:
-    """The ids in messages of asserts that compute something: an assert whose condition names nothing tests nothing."""
+    """The ids in messages of asserts that compute something: an assert whose condition names nothing tests
+    nothing.
+    """
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Assert) and node.msg and any(isinstance(part, ast.Name) for part in ast.walk(node.test)):
+        if isinstance(node, ast.Assert) and node.msg and any(isinstance(part, ast.Name)
+                                                             for part in ast.walk(node.test)):
             constants = [part.value for part in ast.walk(node.msg) if isinstance(part, ast.Constant)]
             found |= {name for text in constants if isinstance(text, str) for name in ID.findall(text)}
     return found
@@ -41,7 +47,8 @@ def uncovered(index: Mapping[str, str], lessons: Mapping[str, str]) -> list[str]
     for name, number in index.items():
         where = [lesson for lesson, names in named.items() for one in names if one == name]
         if len(where) != 1 or not where[0].startswith(f"{number}_"):
-            wrong.append(f"{name} belongs to lesson {number}, and is covered by {' and '.join(where) or 'none'}")
+            wrong.append(f"{name} belongs to lesson {number}, and is covered by "
+                         f"{' and '.join(where) or 'none'}")
         elif name not in tested[where[0]]:
             wrong.append(f"{name}: no assert of {where[0]} names it")
     return wrong + [f"{name}, covered by {lesson}, is not in the index"

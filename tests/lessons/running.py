@@ -1,4 +1,6 @@
-"""Running lessons: whole, as readers do; changed, or a few cells of them, in a process that has imported all before."""
+"""Running lessons: whole, as readers do; changed, or a few cells of them, in a process that has imported all
+before.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ def command(script: Path, folder: Path, *options: str) -> list[str]:
 
 
 def on_threads(script: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(script, folder, *options), capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command(script, folder, *options), capture_output=True, text=True, check=False,
+                          timeout=120)
 
 
 def changed(lesson: str, old: str, new: str, folder: Path) -> Path:
@@ -44,9 +47,12 @@ def changed(lesson: str, old: str, new: str, folder: Path) -> Path:
 
 
 def solved(lesson: str, needed: tuple[str, ...], solution: str, folder: Path) -> Ended:
-    """Run an exercise's solution, --fast, after the lesson's first code cell and the cells with one of the `needed` texts."""
+    """Run an exercise's solution, --fast, after the lesson's first code cell and the cells with one of the
+    `needed` texts.
+    """
     first, *cells = source_of(lesson).split("# %%\n")[1:]
     script = folder / f"{lesson}.py"
-    script.write_text("".join([first, *(cell for cell in cells if any(text in cell for text in needed)), solution]),
+    script.write_text("".join([first, *(cell for cell in cells if any(text in cell for text in needed)),
+                               solution]),
                       encoding="utf-8")
     return forked(script, folder, "--fast")

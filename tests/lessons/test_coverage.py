@@ -1,4 +1,6 @@
-"""Every id of the index is covered by one lesson and tested there; every erratum is shown; the table of lessons is right."""
+"""Every id of the index is covered by one lesson and tested there; every erratum is shown; the table of
+lessons is right.
+"""
 
 import pytest
 
@@ -21,7 +23,9 @@ def test_every_id_is_covered_by_its_lesson_and_by_an_assert() -> None:
 
 
 def test_the_index_is_whole() -> None:
-    """The documents have 25 formulas, all of them in lessons 01 to 14. (Other kinds reach into later lessons.)"""
+    """The documents have 25 formulas, all of them in lessons 01 to 14. (Other kinds reach into later
+    lessons.)
+    """
     ids = index_of(page("INDEX.md"))
     assert [name for name in ids if name[0] == "F"] == [f"F{number}" for number in range(1, 26)]
     assert set(ids.values()) == {f"{number:02}" for number in range(1, 17)}
@@ -61,7 +65,8 @@ def test_good_lessons_pass() -> None:
     ("01_one", "x == 1", "True", ["F1: no assert of 01_one names it"]),
     ("01_one", "x == 1", '1.5 == 1.5', ["F1: no assert of 01_one names it"]),
     ("01_one", 'assert x == 1, "F1: one"', '"F1: one"', ["F1: no assert of 01_one names it"]),
-    ("02_two", "Covers: E3", "Covers: E3 F1", ["F1 belongs to lesson 01, and is covered by 01_one and 02_two"]),
+    ("02_two", "Covers: E3", "Covers: E3 F1",
+     ["F1 belongs to lesson 01, and is covered by 01_one and 02_two"]),
     ("02_two", "Covers: E3", "Covers: E3 N9", ["N9, covered by 02_two, is not in the index"]),
     ("01_one", "F1 N2", "F1 N2 E3", ["E3 belongs to lesson 02, and is covered by 01_one and 02_two"]),
     ("02_two", "# Covers", "# covers", ["E3 belongs to lesson 02, and is covered by none"]),

@@ -1,4 +1,6 @@
-"""The exercise of lesson 3: F1 of entities without minipar.metrics, and tags that hit half of the tokens and no entity."""
+"""The exercise of lesson 3: F1 of entities without minipar.lessons.support.metrics, and tags that hit half of
+the tokens and no entity.
+"""
 
 from pathlib import Path
 

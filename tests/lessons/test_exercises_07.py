@@ -6,7 +6,10 @@ from tests.lessons.running import solved
 
 
 def test_the_exercise_of_lesson_7_can_be_solved(tmp_path: Path) -> None:
-    job = solved("07_linear_quantisation", ("def squared_error",), """
+    job = solved(
+        "07_linear_quantisation",
+        ("def squared_error",),
+        """
 from minipar.compress.quantize import mse
 
 x, scheme = stream(7, "normal").normal(size=20_000), Scheme(4)
@@ -17,5 +20,7 @@ best = min(errors, key=errors.get)
 assert 0.5 < best < 0.8, best                                       # the largest of 20,000 is about 4 standard deviations
 assert 10 * np.log10(errors[1] / errors[best]) > 2
 assert errors[best] <= squared_error(x, scheme, mse(x, scheme)) < 1.02 * errors[best]
-""", tmp_path)
+""",
+        tmp_path,
+    )
     assert job.returncode == 0, job.stdout + job.stderr

@@ -5,8 +5,8 @@ from pathlib import Path
 from tests.lessons.running import solved
 
 SOLUTION = '''
-from subjects.classifier import CLASSES, WIDTH, points
-from subjects.timing import fastest
+from minipar.lessons.support.classifier import CLASSES, WIDTH, points
+from minipar.lessons.support.timing import fastest
 
 from minipar.autograd import Tensor, no_grad
 

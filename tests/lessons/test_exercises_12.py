@@ -6,7 +6,9 @@ from tests.lessons.running import solved
 
 
 def test_the_exercise_of_lesson_12_can_be_solved(tmp_path: Path) -> None:
-    """The start helps more than the teacher's voice, in so few steps; both together beat labels from a random start."""
+    """The start helps more than the teacher's voice, in so few steps; both together beat labels from a random
+    start.
+    """
     job = solved("12_distillation", ("def validate",), """
 from minipar.compress.distill import Distillation, Recipe, take_layers
 

@@ -1,4 +1,6 @@
-"""The exercise of lesson 15: two stages for each rank, with half the bubble; and then with a bounded number of tapes."""
+"""The exercise of lesson 15: two stages for each rank, with half the bubble; and then with a bounded number
+of tapes.
+"""
 
 from pathlib import Path
 
@@ -6,7 +8,9 @@ from tests.lessons.running import solved
 
 
 def test_the_exercise_of_lesson_15_can_be_solved(tmp_path: Path) -> None:
-    """Breadth first reaches the bubble. Groups of p micro-batches, one backward for each forward, reach it with few tapes."""
+    """Breadth first reaches the bubble. Groups of p micro-batches, one backward for each forward, reach it
+    with few tapes.
+    """
     job = solved("15_pipeline_parallel", ("alone = ", "def two_stages_each"), """
 def steps(kind, micros, stages):
     return [Instruction(kind, stage, micro) for stage in stages for micro in micros]

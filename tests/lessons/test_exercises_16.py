@@ -1,4 +1,6 @@
-"""The exercise of lesson 16: the mesh of 64 devices that trains GPT-3 fastest, of those that have room for it."""
+"""The exercise of lesson 16: the mesh of 64 devices that trains GPT-3 fastest, of those that have room for
+it.
+"""
 
 from pathlib import Path
 
@@ -6,8 +8,13 @@ from tests.lessons.running import solved
 
 
 def test_the_exercise_of_lesson_16_can_be_solved(tmp_path: Path) -> None:
-    """Large batches hide a long pipeline's bubble; small ones do not. Only with its state shared out do two replicas fit."""
-    job = solved("16_mesh", ("def gigabytes",), """
+    """Large batches hide a long pipeline's bubble; small ones do not. Only with its state shared out do two
+    replicas fit.
+    """
+    job = solved(
+        "16_mesh",
+        ("def gigabytes",),
+        """
 def fastest(samples, zero):
     fit = [mesh for mesh in meshes(64) if mesh[1] <= GPT3.heads and mesh[2] <= L and gigabytes(*mesh, samples, zero).total < 80e9]
     return sorted(fit, key=lambda mesh: seconds(*mesh, samples))
@@ -16,5 +23,7 @@ for samples, best in ((1536, (1, 4, 16)), (64, (1, 8, 8))):
     assert fastest(samples, 0)[0] == fastest(samples, 1)[0] == best
     assert all(dp == 1 for dp, _, _ in fastest(samples, 0))
     assert fastest(samples, 1)[1] == (2, 8, 4)
-""", tmp_path)
+""",
+        tmp_path,
+    )
     assert job.returncode == 0, job.stdout + job.stderr

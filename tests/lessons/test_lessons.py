@@ -1,4 +1,6 @@
-"""Every lesson runs to its end on threads and under mpirun; what a lesson says to break breaks; its exercises can be solved."""
+"""Every lesson runs to its end on threads and under mpirun; what a lesson says to break breaks; its exercises
+can be solved.
+"""
 
 from pathlib import Path
 
@@ -8,43 +10,90 @@ from tests.lessons.forks import forked
 from tests.lessons.running import LESSONS, alone, changed, command, on_threads, script_of, solved
 from tests.ranks import ROOT, mpirun
 
-FAST = 9                                                            # seconds of the processor with --fast, and one to import
+FAST = 9  # seconds of the processor with --fast, and one to import
 # Ranks under mpirun. Of the mesh two are enough here: tests/verify proves its mixed layouts under mpirun.
-MPI = {"13_data_parallel": 2, "14_tensor_parallel": 4, "15_pipeline_parallel": 4, "16_mesh": 2, "collectives": 3}
+MPI = {"13_data_parallel": 2, "14_tensor_parallel": 4, "15_pipeline_parallel": 4, "16_mesh": 2,
+       "collectives": 3}
 
 # lesson -> what the student changes, into what, and the line that stops the lesson
 BREAKS = {
-    "01_loss_and_gradient": ("(y / p - (1 - y) / (1 - p))[:, None]", "(y / p + (1 - y) / (1 - p))[:, None]",
-                             "F15: the gradient as written is that of differences, sign included"),
+    "01_loss_and_gradient": (
+        "(y / p - (1 - y) / (1 - p))[:, None]",
+        "(y / p + (1 - y) / (1 - p))[:, None]",
+        "F15: the gradient as written is that of differences, sign included",
+    ),
     "02_adam": ("(m / (1 - beta1**t))", "m", "F11 E7: two steps by hand end at .9 and .8"),
-    "03_reading_a_report": ("PADDING = IGNORE", 'PADDING = TAGS.index("O")', "E14: the report's supports add up to CoNLL's 46435"),
-    "04_memory_ledger": ("TrainConfig(batch=SAMPLES, optimizer=\"adam\"), Layout(), 0, computed_pairs)",
-                         "TrainConfig(batch=SAMPLES, optimizer=\"adam\"), Layout(), 0, lambda T: T * T)",
-                         "N60: weights, gradients, optimiser and activations are what is allocated, to the byte"),
-    "05_gradient_accumulation": ("targets[rows], count=targets.size))", "targets[rows], count=targets[rows].size))",
-                                 "E38 A9: the pieces add up to the batch, to 1e-12"),
-    "06_mixed_precision": ("if scale.update(finite):", "if scale.update(finite) or True:",
-                           "A10 E37: with master weights and a loss scale, float16 ends where float32 does"),
-    "07_linear_quantisation": ("return np.clip(q, -128, 127)", "return q", "F18: 20 is clipped to the largest code"),
-    "08_nonlinear_quantisation": ("return np.log(u / (1 - u)) / k", "return np.log(u) / k",
-                                  "F7: in u the error is half a step, as linear codes have it in x"),
+    "03_reading_a_report": (
+        "PADDING = IGNORE",
+        'PADDING = TAGS.index("O")',
+        "E14: the report's supports add up to CoNLL's 46435",
+    ),
+    "04_memory_ledger": (
+        'TrainConfig(batch=SAMPLES, optimizer="adam"), Layout(), 0, computed_pairs)',
+        'TrainConfig(batch=SAMPLES, optimizer="adam"), Layout(), 0, lambda T: T * T)',
+        "N60: weights, gradients, optimiser and activations are what is allocated, to the byte",
+    ),
+    "05_gradient_accumulation": (
+        "targets[rows], count=targets.size))",
+        "targets[rows], count=targets[rows].size))",
+        "E38 A9: the pieces add up to the batch, to 1e-12",
+    ),
+    "06_mixed_precision": (
+        "if scale.update(finite):",
+        "if scale.update(finite) or True:",
+        "A10 E37: with master weights and a loss scale, float16 ends where float32 does",
+    ),
+    "07_linear_quantisation": (
+        "return np.clip(q, -128, 127)",
+        "return q",
+        "F18: 20 is clipped to the largest code",
+    ),
+    "08_nonlinear_quantisation": (
+        "return np.log(u / (1 - u)) / k",
+        "return np.log(u) / k",
+        "F7: in u the error is half a step, as linear codes have it in x",
+    ),
     "09_quantisation_after_and_in_training": (
-        "(quantize(y, SCHEME).dequantize() for y in (w, moved))", "(y for y in (w, moved))",
-        "A36: with rounding, a small change of a weight changes no integer, so there is nothing to follow"),
-    "10_magnitude_pruning": ("optimizer = prune.Masked(Adam(flat), mask)", "optimizer = Adam(flat)",
-                             "A35: the weights that went are gone after 'tuned', too"),
-    "12_distillation": ("return T * (softmax(z_student / T)", "return (softmax(z_student / T)",
-                        "A23: the gradient is T (softmax(z_s/T) - softmax(z_t/T))"),
-    "11_importance": ("step = -w[i] / inverse[i, i] * inverse[:, i]", "step = without(w, i)",
-                      "F20 E27: OBS predicts .02375 and .03420, and that is what the loss rises by"),
-    "13_data_parallel": ("clip=0, seed=0,", "clip=0, seed=comm.rank,",
-                         "E2: replicas are equal, since they start from the same weights and take the same steps"),
-    "14_tensor_parallel": ('copy_to_region(x, comm, "dx")', "x",
-                           "A17: y, dW and dx are those of the dense layer, but here not: dx of split_outputs"),
-    "15_pipeline_parallel": ('all_reduce(ends, tied.grad, label="tied table")', "tied.grad",
-                             "A13 E33: layers on p ranks have the gradients of one process"),
-    "16_mesh": ("replace(TRAIN, seed=0)", "replace(TRAIN, seed=comm.rank)",
-                "A15 A16 E36: every mesh has the loss curve of one process, to 1e-10, layer by layer or in a pipeline"),
+        "(quantize(y, SCHEME).dequantize() for y in (w, moved))",
+        "(y for y in (w, moved))",
+        "A36: with rounding, a small change of a weight changes no integer, so there is nothing to follow",
+    ),
+    "10_magnitude_pruning": (
+        "optimizer = prune.Masked(Adam(flat), mask)",
+        "optimizer = Adam(flat)",
+        "A35: the weights that went are gone after 'tuned', too",
+    ),
+    "12_distillation": (
+        "return T * (softmax(z_student / T)",
+        "return (softmax(z_student / T)",
+        "A23: the gradient is T (softmax(z_s/T) - softmax(z_t/T))",
+    ),
+    "11_importance": (
+        "step = -w[i] / inverse[i, i] * inverse[:, i]",
+        "step = without(w, i)",
+        "F20 E27: OBS predicts .02375 and .03420, and that is what the loss rises by",
+    ),
+    "13_data_parallel": (
+        "clip=0, seed=0,",
+        "clip=0, seed=comm.rank,",
+        "E2: replicas are equal, since they start from the same weights and take the same steps",
+    ),
+    "14_tensor_parallel": (
+        'copy_to_region(x, comm, "dx")',
+        "x",
+        "A17: y, dW and dx are those of the dense layer, but here not: dx of split_outputs",
+    ),
+    "15_pipeline_parallel": (
+        'all_reduce(ends, tied.grad, label="tied table")',
+        "tied.grad",
+        "A13 E33: layers on p ranks have the gradients of one process",
+    ),
+    "16_mesh": (
+        "replace(TRAIN, seed=0)",
+        "replace(TRAIN, seed=comm.rank)",
+        "A15 A16 E36: every mesh has the loss curve of one process, to 1e-10, layer by layer or in a "
+        "pipeline",
+    ),
 }
 
 
@@ -81,7 +130,9 @@ def assert_pictures(lesson: str, folder: Path, printed: str) -> None:
 def test_what_a_lesson_says_to_break_breaks(lesson: str, tmp_path: Path) -> None:
     old, new, stop = BREAKS[lesson]
     job = forked(changed(lesson, old, new, tmp_path), tmp_path, "--fast")
-    assert job.returncode == 1 and job.stderr.rstrip().endswith(f"AssertionError: {stop}"), job.stdout + job.stderr
+    assert job.returncode == 1 and job.stderr.rstrip().endswith(f"AssertionError: {stop}"), (
+        job.stdout + job.stderr
+    )
 
 
 def planted(folder: Path, ranks: int) -> Path:
@@ -90,7 +141,7 @@ def planted(folder: Path, ranks: int) -> Path:
     script.write_text(f"""
 import sys
 sys.path.insert(0, '{ROOT}/lessons')
-from common import Lesson
+from minipar.lessons.support.lesson import Lesson
 lesson = Lesson("wrong", ranks={ranks})
 lesson.say(f"fast {{lesson.fast}}, pictures in {{lesson.folder}}", lesson.run(lambda comm: comm.rank))
 assert lesson.size == 2, "planted"
@@ -101,11 +152,15 @@ assert lesson.size == 2, "planted"
 @pytest.mark.mpi
 def test_a_lesson_that_fails_under_mpirun_says_so_once(tmp_path: Path) -> None:
     job = mpirun(3, command(planted(tmp_path, ranks=4), tmp_path), limit=60)
-    assert job.returncode != 0 and job.stdout.count("AssertionError: planted") == 1 and "[0, 1, 2]" in job.stdout
+    assert (
+        job.returncode != 0 and job.stdout.count("AssertionError: planted") == 1 and "[0, 1, 2]" in job.stdout
+    )
 
 
 def test_the_exercise_of_lesson_13_can_be_solved(tmp_path: Path) -> None:
-    """Buckets of growing, then of falling size beat the best of the equal ones. Only the cells that it needs are run."""
+    """Buckets of growing, then of falling size beat the best of the equal ones. Only the cells that it needs
+    are run.
+    """
     job = solved("13_data_parallel", ("bucket_ms = ",), """
 sizes = [ELEMENTS * part // 15 for part in (1, 2, 3, 3, 3, 2, 1)]
 assert max(lesson.run(overlapped, sizes)) < 0.99 * bucket_ms[best]
@@ -116,11 +171,17 @@ assert max(lesson.run(overlapped, sizes)) < 0.99 * bucket_ms[best]
 @pytest.mark.parametrize("words, wrong, ranks", [
     (["--fats"], "'--fats'", 0), (["--fast", "here", "there"], "'there'", 0),
     pytest.param(["--fats"], "'--fats'", 2, marks=pytest.mark.mpi)])
-def test_a_lesson_says_in_one_line_what_it_does_not_know(words: list[str], wrong: str, ranks: int, tmp_path: Path) -> None:
+def test_a_lesson_says_in_one_line_what_it_does_not_know(words: list[str], wrong: str, ranks: int,
+                                                         tmp_path: Path) -> None:
     script = planted(tmp_path, ranks=4)
-    job = mpirun(ranks, [*command(script, tmp_path)[:-1], *words], limit=60) if ranks else forked(script, tmp_path, *words)
+    job = mpirun(ranks, [*command(script, tmp_path)[:-1], *words],
+                 limit=60) if ranks else forked(script, tmp_path, *words)
     said = [line for line in (job.stdout + (job.stderr or "")).splitlines() if "lesson" in line]
-    assert job.returncode == 2 and len(said) == 1 and f"lesson wrong does not know {wrong}; it takes [--fast]" in said[0]
+    assert (
+        job.returncode == 2
+        and len(said) == 1
+        and f"lesson wrong does not know {wrong}; it takes [--fast]" in said[0]
+    )
 
 
 @pytest.mark.mpi
@@ -134,7 +195,10 @@ def test_a_lesson_says_at_once_that_it_cannot_save_pictures(tmp_path: Path) -> N
     script.write_text(f"import sys\nsys.argv[1:] = ['{script}/here']\n{script.read_text()}")
     job = forked(script, tmp_path)
     assert job.returncode == 2 and not job.stdout
-    assert f"no folder for pictures can be made at {script}/here: Not a directory; name another one" in job.stderr
+    assert (
+        f"no folder for pictures can be made at {script}/here: Not a directory; name another one"
+        in job.stderr
+    )
 
 
 @pytest.mark.parametrize("words, fast", [(["--fast"], True), ([], False)])

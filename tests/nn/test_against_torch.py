@@ -1,7 +1,7 @@
 """The whole GPT against PyTorch: same weights, float64; every gradient, and the losses of 20 steps of AdamW.
 
-PyTorch's numbers for the small variants are in tests/torch_reference.npz, so this needs no PyTorch. Where it is installed, the
-stored numbers are asked for again, and a larger model is compared.
+PyTorch's numbers for the small variants are in tests/torch_reference.npz, so this needs no PyTorch. Where it
+is installed, the stored numbers are asked for again, and a larger model is compared.
 """
 
 import numpy as np
@@ -46,7 +46,8 @@ def compare(config: ModelConfig, torch_said: dict[str, np.ndarray]) -> None:
             assert {p.name for p in model.parameters()} == set(gradients)
             for p in model.parameters():
                 expected = gradients[p.name]
-                np.testing.assert_allclose(p.grad, expected, rtol=0, atol=1e-10 * abs(expected).max(), err_msg=p.name)
+                np.testing.assert_allclose(p.grad, expected, rtol=0, atol=1e-10 * abs(expected).max(),
+                                           err_msg=p.name)
         optimizer.step(RATE)
     np.testing.assert_allclose(losses, torch_said["losses"], rtol=0, atol=1e-9)
     assert losses[-1] < 0.8 * losses[0]                             # the steps did move the weights
@@ -57,7 +58,8 @@ def test_gradients_and_steps_are_those_that_torch_said(variant: str) -> None:
     compare(VARIANTS[variant], stored(variant))
 
 
-@pytest.mark.parametrize("spoil", ["gradient/transformer.h.1.attn.c_proj.weight", "gradient/transformer.wpe.weight", "losses",
+@pytest.mark.parametrize("spoil", ["gradient/transformer.h.1.attn.c_proj.weight",
+                                   "gradient/transformer.wpe.weight", "losses",
                                    "weight/blocks.0.norm2.bias", "logits"])
 def test_a_number_that_is_off_is_seen(spoil: str) -> None:
     said = stored("tied-bias")
@@ -73,7 +75,8 @@ def test_torch_still_says_what_is_stored(variant: str) -> None:
     said, now = stored(variant), ask_torch(VARIANTS[variant])
     assert said.keys() == now.keys()
     for name in said:
-        np.testing.assert_allclose(now[name], said[name], rtol=0, atol=1e-11 * abs(said[name]).max(), err_msg=name)
+        np.testing.assert_allclose(now[name], said[name], rtol=0, atol=1e-11 * abs(said[name]).max(),
+                                   err_msg=name)
 
 
 def test_a_larger_model_against_torch() -> None:

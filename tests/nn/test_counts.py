@@ -1,4 +1,6 @@
-"""The closed forms against the modules, and against every matrix product that a training step really computes."""
+"""The closed forms against the modules, and against every matrix product that a training step really
+computes.
+"""
 
 from collections import Counter
 
@@ -13,8 +15,8 @@ from minipar.nn import GPT, counts
 SMALL = ModelConfig(vocabulary=13, context=11, layers=2, heads=3, width=12)
 VARIANTS = [SMALL, ModelConfig(17, 9, 3, 2, 8, hidden=20, tied=False), ModelConfig(7, 8, 1, 1, 5, bias=False),
             ModelConfig(7, 8, 2, 5, 5, hidden=3, tied=False, bias=False)]
-KINDS = {"tokens": "tokens", "positions": "positions", "norm": "norms", "norm1": "norms", "norm2": "norms", "qkv": "qkv",
-         "out": "out", "up": "up", "down": "down", "head": "head"}
+KINDS = {"tokens": "tokens", "positions": "positions", "norm": "norms", "norm1": "norms", "norm2": "norms",
+         "qkv": "qkv", "out": "out", "up": "up", "down": "down", "head": "head"}
 
 
 class Counted(np.ndarray):
@@ -33,7 +35,8 @@ class Counted(np.ndarray):
         return result.view(Counted) if isinstance(result, np.ndarray) and result.ndim else result
 
 
-def multiplied(config: ModelConfig, batch: int, tokens: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Counter, Counter]:
+def multiplied(config: ModelConfig, batch: int, tokens: int,
+               monkeypatch: pytest.MonkeyPatch) -> tuple[Counter, Counter]:
     """The products that forward and that backward computes."""
     model = GPT(config, dtype=np.float64)
     for p in model.parameters():
@@ -68,8 +71,9 @@ def test_gpt2_modules_have_124439808_parameters(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("config", VARIANTS, ids=str)
-@pytest.mark.parametrize("queries", [3, 7, 64])                     # so that no block ends where its length is the head width
-def test_flops_are_those_that_are_multiplied(config: ModelConfig, queries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("queries", [3, 7, 64])  # so that no block ends where its length is the head width
+def test_flops_are_those_that_are_multiplied(config: ModelConfig, queries: int,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "QUERIES", queries)
     monkeypatch.setattr(counts, "QUERIES", queries)
     D, F, K, V = config.width, config.mlp_width, config.head_width, config.vocabulary
@@ -77,9 +81,12 @@ def test_flops_are_those_that_are_multiplied(config: ModelConfig, queries: int, 
     forward, back = multiplied(config, 2, 8, monkeypatch)
     by_kind: Counter = Counter()
     for (axes, inner, columns), flops in forward.items():
-        by_kind[kinds[axes, inner, columns] if axes == 2 else "scores" if inner == K else "weighted values"] += flops
+        by_kind[kinds[axes, inner, columns] if axes == 2 else "scores" if inner == K
+                else "weighted values"] += flops
     assert by_kind == counts.forward_flops(config, 2, 8, counts.computed_pairs)
-    assert forward.total() + back.total() == sum(counts.training_flops(config, 2, 8, counts.computed_pairs).values())
+    assert forward.total() + back.total() == sum(
+        counts.training_flops(config, 2, 8, counts.computed_pairs).values()
+    )
 
 
 @pytest.mark.parametrize("T", [1, 2, 63, 64, 65, 128, 200])
@@ -96,7 +103,9 @@ def test_pairs(T: int) -> None:
 
 
 def test_palm_and_kaplan() -> None:
-    """PaLM, appendix B: 6 N + 12 L H K T FLOPs per token of training, N without look-ups. Kaplan, table 1: 2 N + 2 L T D."""
+    """PaLM, appendix B: 6 N + 12 L H K T FLOPs per token of training, N without look-ups. Kaplan, table 1: 2
+    N + 2 L T D.
+    """
     config = ModelConfig(vocabulary=257, context=96, layers=3, heads=4, width=64, bias=False, tied=False)
     by_kind, T = counts.parameter_counts(config), config.context
     L, H, K = config.layers, config.heads, config.head_width

@@ -1,4 +1,6 @@
-"""Dropout masks depend on seed, layer, step and sample: not on micro-batches, nor on which ranks hold the tokens."""
+"""Dropout masks depend on seed, layer, step and sample: not on micro-batches, nor on which ranks hold the
+tokens.
+"""
 
 import numpy as np
 import pytest
@@ -19,7 +21,8 @@ def test_masks_depend_on_what_they_are_keyed_by() -> None:
     dropout = Dropout(0.3, 0, 5, np.arange(4))
     whole = mask(dropout)
     np.testing.assert_array_equal(whole, mask(dropout))
-    others = [mask(Dropout(0.3, 1, 5, np.arange(4))), mask(Dropout(0.3, 0, 6, np.arange(4))), mask(dropout, "attention")]
+    others = [mask(Dropout(0.3, 1, 5, np.arange(4))), mask(Dropout(0.3, 0, 6, np.arange(4))),
+              mask(dropout, "attention")]
     assert all((other != whole).any() for other in others)
     assert len({sample.tobytes() for sample in whole}) == 4
     assert set(np.unique(whole)) == {0, 1 / 0.7}
@@ -30,7 +33,8 @@ def test_shares_of_samples_and_of_tokens_are_parts_of_the_whole() -> None:
     whole = mask(Dropout(0.3, 0, 5, np.arange(4)))
     for rows in ([2], [3, 0], [1, 2, 3]):
         np.testing.assert_array_equal(mask(Dropout(0.3, 0, 5, np.array(rows))), whole[rows])
-        np.testing.assert_array_equal(mask(Dropout(0.3, 0, 5, np.array(rows)), tokens=slice(2, 5)), whole[rows, 2:5])
+        np.testing.assert_array_equal(mask(Dropout(0.3, 0, 5, np.array(rows)), tokens=slice(2, 5)),
+                                      whole[rows, 2:5])
 
 
 def test_without_a_rate_nothing_happens() -> None:

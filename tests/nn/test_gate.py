@@ -1,18 +1,20 @@
-"""Every door refuses by name what NumPy would cast without a word; rows of logits that give no probabilities are named."""
+"""Every door refuses by name what NumPy would cast without a word; rows of logits that give no probabilities
+are named.
+"""
 
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from minipar.lessons.support.metrics import confusion
 
 from minipar.autograd import Tensor, cross_entropy, log_softmax, softmax
 from minipar.compress.quantize import Scheme, quantize
 from minipar.config import ModelConfig
 from minipar.errors import MiniparError, RangeError
-from minipar.generate import _choose
-from minipar.metrics import confusion
+from minipar.inference.generate import _choose
+from minipar.inference.kv_cache import KVCache
 from minipar.nn import GPT, Parameter, Start
-from minipar.nn.cache import KVCache
 from minipar.optim import Flat
 
 MODEL = GPT(ModelConfig(vocabulary=5, context=4, width=4, heads=1, layers=1))
@@ -23,12 +25,15 @@ DOORS: dict[str, Callable[[object], object]] = {
     "targets": lambda x: cross_entropy(Tensor(np.zeros((1, 3, 5))), x),         # type: ignore[arg-type]
     "metrics": lambda x: confusion(INTEGERS, x, 2),                 # type: ignore[arg-type]
     "quantize": lambda x: quantize(x, Scheme()),                    # type: ignore[arg-type]
-    "state": lambda x: MODEL.load_state_dict(MODEL.state_dict() | {"norm.weight": x}),      # type: ignore[dict-item]
+    "state": lambda x: MODEL.load_state_dict(MODEL.state_dict() | {"norm.weight": x}),
+    # type: ignore[dict-item]
 }
 STRANGERS = {
-    "mask": np.ma.masked_array(np.ones((1, 3), np.int64), [[0, 0, 1]]), "float mask": np.ma.masked_array([1.0] * 4, [0, 0, 0, 1]),
+    "mask": np.ma.masked_array(np.ones((1, 3), np.int64), [[0, 0, 1]]),
+    "float mask": np.ma.masked_array([1.0] * 4, [0, 0, 0, 1]),
     "Tensor": Tensor(np.ones((1, 3))), "complex": np.ones((1, 3), complex), "strings": np.full((1, 3), "1"),
-    "objects": np.full((1, 3), None), "dates": np.zeros((1, 3), "M8[D]"), "fields": np.zeros((1, 3), [("a", "f4")]),
+    "objects": np.full((1, 3), None), "dates": np.zeros((1, 3), "M8[D]"),
+    "fields": np.zeros((1, 3), [("a", "f4")]),
 }
 
 

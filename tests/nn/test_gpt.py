@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from minipar.autograd import Tensor, backward, gradcheck, no_grad, plain_gelu, softmax, sum
-from minipar.autograd.fused import plain_causal_attention, plain_cross_entropy, plain_layernorm, plain_unembedding
+from minipar.autograd.fused import (
+    plain_causal_attention,
+    plain_cross_entropy,
+    plain_layernorm,
+    plain_unembedding,
+)
 from minipar.config import ModelConfig
 from minipar.errors import DataError, ShapeError
 from minipar.nn import GPT, Block, Dropout
@@ -34,7 +39,8 @@ def test_a_whole_block_element_by_element(bias: bool, rate: float) -> None:
     x = Tensor(np.random.default_rng(1).standard_normal((2, 3, 6)), requires_grad=True)
     weights = np.random.default_rng(2).standard_normal((2, 3, 6))
     dropout = Dropout(rate, 0, 0, np.arange(2)).on(slice(0, 3), 3)
-    checks = gradcheck(lambda: sum(block(x, dropout=dropout) * weights), {"x": x} | {p.name: p for p in block.parameters()})
+    checks = gradcheck(lambda: sum(block(x, dropout=dropout) * weights),
+                       {"x": x} | {p.name: p for p in block.parameters()})
     assert len(checks) == (12 if bias else 6) + 2
     for check in checks:
         assert check.error <= 1e-7, str(check)
@@ -45,7 +51,8 @@ def test_a_whole_model_element_by_element(tied: bool) -> None:
     config = ModelConfig(vocabulary=5, context=4, layers=1, heads=2, width=4, hidden=5, tied=tied)
     model = shaken(GPT(config, dtype=np.float64))
     text = np.random.default_rng(0).integers(0, 5, (2, 4))
-    for check in gradcheck(lambda: model.loss(text[:, :-1], text[:, 1:]), {p.name: p for p in model.parameters()}):
+    for check in gradcheck(lambda: model.loss(text[:, :-1], text[:, 1:]),
+                           {p.name: p for p in model.parameters()}):
         assert check.error <= 1e-7, str(check)
 
 
@@ -77,7 +84,8 @@ def test_the_fused_model_is_the_plain_one(tied: bool, bias: bool, T: int) -> Non
     config = replace(CONFIG, tied=tied, bias=bias, context=max(T, 9))
     fused, plain = (shaken(GPT(config, dtype=np.float64)) for _ in range(2))
     text = np.random.default_rng(T).integers(0, 13, (2, T + 1))
-    losses = fused.loss(text[:, :-1], text[:, 1:]), plain_cross_entropy(plain_gpt(plain, text[:, :-1]), text[:, 1:])
+    losses = fused.loss(text[:, :-1],
+                        text[:, 1:]), plain_cross_entropy(plain_gpt(plain, text[:, :-1]), text[:, 1:])
     assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-13)
     for loss in losses:
         backward(loss)
@@ -111,7 +119,9 @@ def test_a_new_model_knows_nothing() -> None:
 
 @pytest.mark.parametrize("sizes", [[4], [1, 3], [1, 1, 1, 1]])
 def test_micro_batches_add_up_to_the_batch(sizes: list[int]) -> None:
-    """Uneven pieces with uneven numbers of targets, each divided by the global count; dropout is that of the whole batch."""
+    """Uneven pieces with uneven numbers of targets, each divided by the global count; dropout is that of the
+    whole batch.
+    """
     targets = np.where(np.random.default_rng(1).random(TARGETS.shape) < 0.4, -1, TARGETS)
     targets[0] = -1                                                 # a sequence in which nothing counts
     count = int((targets != -1).sum())
@@ -122,7 +132,8 @@ def test_micro_batches_add_up_to_the_batch(sizes: list[int]) -> None:
     total = 0.0
     for start, end in zip(ends - sizes, ends, strict=True):
         rows = slice(start, end)
-        piece = cut.loss(TOKENS[rows], targets[rows], count=count, dropout=Dropout(0.2, 0, 7, np.arange(4)[rows]))
+        piece = cut.loss(TOKENS[rows], targets[rows], count=count,
+                         dropout=Dropout(0.2, 0, 7, np.arange(4)[rows]))
         backward(piece)
         total += piece.item()
     assert total == pytest.approx(loss.item(), rel=1e-14)
@@ -170,11 +181,16 @@ def test_the_attention_core_is_an_argument() -> None:
 
 
 @pytest.mark.parametrize("wrong, error, message", [
-    (lambda model: model(np.zeros(9, int)),                             ShapeError, r"\[B, T\]; got ndarray of shape \(9,\)"),
-    (lambda model: model([[1, 2]]),                                     ShapeError, r"got list of shape \(1, 2\)"),
-    (lambda model: model(Tensor(np.zeros((1, 9), int))),                ShapeError, r"got Tensor of shape \(1, 9\)"),
-    (lambda model: model.loss(np.zeros((2, 9), int), np.zeros((9, 2), int)), ShapeError, r"\(9, 2\), the logits want integers"),
-    (lambda model: model(np.zeros((1, 10), int)),                       ShapeError, "10 tokens are more than the context of 9"),
+    (lambda model: model(np.zeros(9, int)),                             ShapeError,
+     r"\[B, T\]; got ndarray of shape \(9,\)"),
+    (lambda model: model([[1, 2]]),                                     ShapeError,
+     r"got list of shape \(1, 2\)"),
+    (lambda model: model(Tensor(np.zeros((1, 9), int))),                ShapeError,
+     r"got Tensor of shape \(1, 9\)"),
+    (lambda model: model.loss(np.zeros((2, 9), int), np.zeros((9, 2), int)), ShapeError,
+     r"\(9, 2\), the logits want integers"),
+    (lambda model: model(np.zeros((1, 10), int)),                       ShapeError,
+     "10 tokens are more than the context of 9"),
     (lambda model: model(TOKENS, start=1),                              ShapeError, "10 tokens"),
     (lambda model: model(np.full((1, 3), 13)),                          DataError, "13"),
     (lambda model: model(np.full((1, 3), -1)),                          DataError, "-1"),

@@ -9,14 +9,17 @@ from minipar.nn import GPT
 from minipar.nn.gpt2_names import DIALECTS, from_gpt2, to_gpt2
 
 CONFIG = ModelConfig(vocabulary=13, context=9, layers=2, heads=2, width=8)
-VARIANTS = [CONFIG, ModelConfig(13, 9, 1, 4, 8, hidden=20, tied=False), ModelConfig(13, 9, 2, 1, 8, hidden=8, bias=False),
+VARIANTS = [CONFIG, ModelConfig(13, 9, 1, 4, 8, hidden=20, tied=False),
+            ModelConfig(13, 9, 2, 1, 8, hidden=8, bias=False),
             ModelConfig(13, 9, 2, 2, 8, tied=False, bias=False)]
 
 # What the published files of the smallest GPT-2 hold, layer 0 of 12: Conv1D, no prefix, masks, no head.
 PUBLISHED = {
     "wte.weight": (50257, 768), "wpe.weight": (1024, 768), "h.0.ln_1.weight": (768,), "h.0.ln_1.bias": (768,),
-    "h.0.attn.bias": (1, 1, 1024, 1024), "h.0.attn.c_attn.weight": (768, 2304), "h.0.attn.c_attn.bias": (2304,),
-    "h.0.attn.c_proj.weight": (768, 768), "h.0.attn.c_proj.bias": (768,), "h.0.ln_2.weight": (768,), "h.0.ln_2.bias": (768,),
+    "h.0.attn.bias": (1, 1, 1024, 1024), "h.0.attn.c_attn.weight": (768, 2304),
+    "h.0.attn.c_attn.bias": (2304,),
+    "h.0.attn.c_proj.weight": (768, 768), "h.0.attn.c_proj.bias": (768,), "h.0.ln_2.weight": (768,),
+    "h.0.ln_2.bias": (768,),
     "h.0.mlp.c_fc.weight": (768, 3072), "h.0.mlp.c_fc.bias": (3072,), "h.0.mlp.c_proj.weight": (3072, 768),
     "h.0.mlp.c_proj.bias": (768,), "ln_f.weight": (768,), "ln_f.bias": (768,),
 }
@@ -66,7 +69,8 @@ def test_prefixes_masks_and_tied_heads_are_seen_through(prefix: str) -> None:
     bare = {name.removeprefix("transformer."): array for name, array in to_gpt2(CONFIG, state).items()}
     head = bare.pop("lm_head.weight")
     named = {prefix + name: array for name, array in bare.items()}
-    named |= {f"{prefix}h.0.attn.bias": np.ones((1, 1, 9, 9)), f"{prefix}h.1.attn.masked_bias": np.float32(-1e4)}
+    named |= {f"{prefix}h.0.attn.bias": np.ones((1, 1, 9, 9)),
+              f"{prefix}h.1.attn.masked_bias": np.float32(-1e4)}
     for arrays in (named, named | {prefix.removesuffix("transformer.") + "lm_head.weight": head.copy()}):
         config, ours = from_gpt2(arrays, heads=2)
         assert config == CONFIG
@@ -86,13 +90,19 @@ def test_heads_are_width_over_64_unless_given() -> None:
 
 
 @pytest.mark.parametrize("change, message", [
-    (lambda a: a.pop("transformer.h.1.ln_2.bias"),                                  "h.1.ln_2.bias is missing"),
-    (lambda a: a.update({"transformer.h.1.mlp.c_fc.weight": np.zeros((8, 31))}),    r"c_fc.weight is \(8, 31\), not \(8, 32\)"),
-    (lambda a: a.update({"score.weight": np.zeros(3)}),                             "score.weight is unknown"),
-    (lambda a: a.update({"transformer.h.7.ln_1.bias": np.zeros(8)}),                r"ln_1.weight is missing.* and \d+ more"),
-    (lambda a: a.update({"transformer.h.1.attn.c_attn.weight": np.zeros((24, 8))}), r"c_attn.weight is \(24, 8\), not"),
+    (lambda a: a.pop("transformer.h.1.ln_2.bias"),
+     "h.1.ln_2.bias is missing"),
+    (lambda a: a.update({"transformer.h.1.mlp.c_fc.weight": np.zeros((8, 31))}),
+     r"c_fc.weight is \(8, 31\), not \(8, 32\)"),
+    (lambda a: a.update({"score.weight": np.zeros(3)}),
+     "score.weight is unknown"),
+    (lambda a: a.update({"transformer.h.7.ln_1.bias": np.zeros(8)}),
+     r"ln_1.weight is missing.* and \d+ more"),
+    (lambda a: a.update({"transformer.h.1.attn.c_attn.weight": np.zeros((24, 8))}),
+     r"c_attn.weight is \(24, 8\), not"),
     (lambda a: a.pop("transformer.wte.weight"),                                     "no matrix wte.weight"),
-    (lambda a: a.pop("transformer.h.0.attn.c_attn.weight"),                         "no matrix h.0.attn.c_attn.weight"),
+    (lambda a: a.pop("transformer.h.0.attn.c_attn.weight"),
+     "no matrix h.0.attn.c_attn.weight"),
     (lambda a: a.update({"transformer.wpe.weight": np.zeros(9)}),                   "no matrix wpe.weight"),
     (lambda a: a.clear(),                                                           "among the 0 arrays"),
 ])
@@ -124,11 +134,13 @@ def test_torch_computes_the_same_logits_from_the_exported_weights(config: ModelC
     model.load_state_dict(random_state(config))
     theirs = TorchGPT(config)
     exported = to_gpt2(config, model.state_dict(), "nanogpt")
-    theirs.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in exported.items()})
+    theirs.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(array)) for name,
+                            array in exported.items()})
     tokens = np.random.default_rng(0).integers(0, 13, (2, 9))
     expected = theirs(torch.from_numpy(tokens)).detach().numpy()
     np.testing.assert_allclose(model(tokens).data, expected, rtol=0, atol=1e-12 * abs(expected).max())
-    sizes, back = from_gpt2({name: p.detach().numpy() for name, p in theirs.state_dict().items()}, config.heads)
+    sizes, back = from_gpt2({name: p.detach().numpy() for name, p in theirs.state_dict().items()},
+                            config.heads)
     assert sizes.tied == config.tied
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(back[name], array)

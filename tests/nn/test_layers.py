@@ -10,8 +10,8 @@ from minipar.nn import (
     ColumnParallelLinear,
     LayerNorm,
     Linear,
+    Region,
     RowParallelLinear,
-    Serial,
     VocabParallelEmbedding,
 )
 
@@ -20,7 +20,7 @@ X = rng.standard_normal((2, 4, 6))
 TOKENS = rng.integers(0, 11, (2, 4))
 
 
-class Share(Serial):
+class Share(Region):
     """One rank's cuts, uneven; it adds nothing up, and notes what it is asked for."""
 
     def __init__(self, rank: int, ranks: int):
@@ -45,15 +45,18 @@ class Share(Serial):
 def ready(*layers) -> None:
     for layer in layers:
         layer.initialise(0, np.float64)
-        for p in layer.parameters():                                # no bias zero; the same numbers for every share of it
+        for p in layer.parameters():  # no bias zero; the same numbers for every share of it
             p.data = p.data + p.own(np.random.default_rng(p.size).standard_normal(p.whole))
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 7])
 @pytest.mark.parametrize("bias", [True, False])
 def test_shares_of_a_pair_add_up_to_the_whole(ranks: int, bias: bool) -> None:
-    """The output, the input's gradient, and every weight's gradient put together from the shares' gradients."""
-    pairs = [(ColumnParallelLinear("up", 6, 7, region, bias=bias), RowParallelLinear("down", 7, 5, region, bias=False))
+    """The output, the input's gradient, and every weight's gradient put together from the shares'
+    gradients.
+    """
+    pairs = [(ColumnParallelLinear("up", 6, 7, region, bias=bias),
+              RowParallelLinear("down", 7, 5, region, bias=False))
              for region in (SERIAL, *(Share(rank, ranks) for rank in range(ranks)))]
     outputs, inputs, g = [], [], rng.standard_normal((2, 4, 5))
     for up, down in pairs:
@@ -74,13 +77,15 @@ def test_the_bias_and_the_residual_come_once_after_the_sum() -> None:
     layer = RowParallelLinear("down", 6, 6, region)
     ready(layer)
     x, residual = Tensor(X), rng.standard_normal(X.shape)
-    np.testing.assert_allclose(layer(x, Tensor(residual)).data, X @ layer.weight.data + layer.bias.data + residual, atol=1e-13)
+    np.testing.assert_allclose(layer(x, Tensor(residual)).data, X @ layer.weight.data + layer.bias.data
+                               + residual, atol=1e-13)
     assert region.asked == [("leave", "down", (2, 4, 6)), ("shared", "down", (6,))]
 
 
 def test_parts_of_the_columns_are_cut_alike() -> None:
     """Queries, keys and values of 3 heads of width 2: rank 1 of 2 holds heads 1 and 2 of each."""
-    whole, share = (ColumnParallelLinear("qkv", 6, 18, region, parts=3, unit=2) for region in (SERIAL, Share(1, 2)))
+    whole, share = (ColumnParallelLinear("qkv", 6, 18, region, parts=3, unit=2)
+                    for region in (SERIAL, Share(1, 2)))
     ready(whole, share)
     held = [2, 3, 4, 5, 8, 9, 10, 11, 14, 15, 16, 17]
     np.testing.assert_allclose(share(Tensor(X)).data, whole(Tensor(X)).data[..., held], atol=1e-14)
@@ -88,12 +93,14 @@ def test_parts_of_the_columns_are_cut_alike() -> None:
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_shares_of_the_vocabulary_add_up_to_the_whole(ranks: int) -> None:
-    tables = [VocabParallelEmbedding("tokens", 11, 6, region) for region in (SERIAL, *(Share(r, ranks) for r in range(ranks)))]
+    tables = [VocabParallelEmbedding("tokens", 11, 6, region)
+              for region in (SERIAL, *(Share(r, ranks) for r in range(ranks)))]
     ready(*tables)
     rows = [table.look_up(TOKENS) for table in tables]
     np.testing.assert_array_equal(np.sum([x.data for x in rows[1:]], axis=0), rows[0].data)
     logits = [table.logits(Tensor(X)) for table in tables]
-    np.testing.assert_allclose(np.concatenate([z.data for z in logits[1:]], axis=-1), logits[0].data, atol=1e-14)
+    np.testing.assert_allclose(np.concatenate([z.data for z in logits[1:]], axis=-1), logits[0].data,
+                               atol=1e-14)
     for x in rows:
         backward(sum(x * X))
     whole, *shares = (table.weight for table in tables)
@@ -124,6 +131,6 @@ def test_linear_and_layernorm() -> None:
 
 @pytest.mark.parametrize("token", [-1, 11])
 @pytest.mark.parametrize("region", [SERIAL, Share(1, 2)])
-def test_a_token_outside_the_vocabulary_is_named(token: int, region: Serial) -> None:
+def test_a_token_outside_the_vocabulary_is_named(token: int, region: Region) -> None:
     with pytest.raises(DataError, match=f"{token}.* the vocabulary has 11"):
         VocabParallelEmbedding("tokens", 11, 6, region).look_up(np.array([[3, token]]))

@@ -1,4 +1,6 @@
-"""Modules find their parameters, load and save them by name; what does not fit is named and changes nothing."""
+"""Modules find their parameters, load and save them by name; what does not fit is named and changes
+nothing.
+"""
 
 import numpy as np
 import pytest
@@ -32,13 +34,16 @@ def test_two_parameters_of_one_name_are_refused() -> None:
     namesakes = Twins()
     namesakes.rest.append(Linear("second", 3, 3))
     namesakes.rest.append(Linear("second", 3, 3, bias=False))
-    with pytest.raises(ConfigError, match="twins: 2 parameters are called second.weight; give their modules names of their own"):
+    with pytest.raises(ConfigError,
+                       match="twins: 2 parameters are called second.weight; give their modules names of "
+                             "their own"):
         namesakes.parameters()
 
 
 def test_names_of_a_gpt_are_stable_and_absolute() -> None:
     names = [p.name for p in GPT(CONFIG).parameters()]
-    block = [f"{layer}.{kind}" for layer in ("norm1", "attention.qkv", "attention.out", "norm2", "mlp.up", "mlp.down")
+    block = [f"{layer}.{kind}" for layer in ("norm1", "attention.qkv", "attention.out", "norm2", "mlp.up",
+                                             "mlp.down")
              for kind in ("weight", "bias")]
     assert sorted(names) == sorted(["tokens.weight", "positions.weight", "norm.weight", "norm.bias",
                                     *(f"blocks.{i}.{name}" for i in range(2) for name in block)])
@@ -54,7 +59,7 @@ def test_state_goes_round() -> None:
     other.load_state_dict(state)
     for p in other.parameters():
         np.testing.assert_array_equal(p.data, state[p.name])
-        assert p.data is arrays[p.name]                             # copied: views of a flat buffer stay views
+        assert p.data is arrays[p.name]  # copied: views of a flat buffer stay views
         state[p.name][...] = 0                                      # a state shares no memory with any model
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
         np.testing.assert_array_equal(a.data, b.data)
@@ -64,8 +69,10 @@ def test_state_goes_round() -> None:
 @pytest.mark.parametrize("change, message", [
     (lambda state: state.pop("norm.weight"),                                        "norm.weight"),
     (lambda state: state.update({"extra.weight": np.zeros(3)}),                     "extra.weight"),
-    (lambda state: state.update({"norm.bias": np.zeros(9, np.float32)}),            r"norm.bias .*\(9,\).*\(8,\)"),
-    (lambda state: state.update({"tokens.weight": np.zeros((8, 13), np.float32)}),  r"tokens.weight .*\(8, 13\).*\(13, 8\)"),
+    (lambda state: state.update({"norm.bias": np.zeros(9, np.float32)}),
+     r"norm.bias .*\(9,\).*\(8,\)"),
+    (lambda state: state.update({"tokens.weight": np.zeros((8, 13), np.float32)}),
+     r"tokens.weight .*\(8, 13\).*\(13, 8\)"),
 ])
 def test_a_state_that_does_not_fit_changes_nothing(change, message: str) -> None:
     model = GPT(CONFIG)

@@ -1,15 +1,17 @@
-"""A parameter's first value depends on its name, its whole shape and the seed: not on order, neighbours or cuts."""
+"""A parameter's first value depends on its name, its whole shape and the seed: not on order, neighbours or
+cuts.
+"""
 
 import numpy as np
 import pytest
 
 from minipar.config import ModelConfig
-from minipar.nn import GPT, SERIAL, Cut, Parameter, Serial, Start
+from minipar.nn import GPT, SERIAL, Parameter, Region, Shard, Start
 
 CONFIG = ModelConfig(vocabulary=13, context=8, layers=2, heads=5, width=20, hidden=17, tied=False)
 
 
-class Share(Serial):
+class Share(Region):
     """The cuts of one rank of several, uneven where they must be."""
 
     def __init__(self, rank: int, ranks: int):
@@ -39,12 +41,13 @@ def test_shares_are_slices_of_the_whole_and_cover_it_once(ranks: int) -> None:
 def test_heads_stay_together_in_queries_keys_and_values() -> None:
     """Rank 1 of 2 holds heads 2, 3, 4 of each part; a head is 4 columns."""
     p = by_name(GPT(CONFIG, region=Share(1, 2)))["blocks.0.attention.qkv.weight"]
-    assert p.cut == Cut(1, (slice(8, 20), slice(28, 40), slice(48, 60)))
+    assert p.cut == Shard(1, (slice(8, 20), slice(28, 40), slice(48, 60)))
 
 
 def test_order_and_neighbours_do_not_matter() -> None:
     names = ["a", "b", "c"]
-    forwards, backwards = ([Parameter(name, (3, 4), Start(std=1.0)) for name in order] for order in (names, names[::-1]))
+    forwards, backwards = ([Parameter(name, (3, 4), Start(std=1.0)) for name in order]
+                           for order in (names, names[::-1]))
     for p in forwards + backwards[1:]:
         p.initialise(7, np.dtype(np.float64))
     for p, q in zip(forwards, backwards[::-1], strict=True):
@@ -57,7 +60,8 @@ def test_order_and_neighbours_do_not_matter() -> None:
 
 
 def test_no_two_parameters_start_alike() -> None:
-    values = [p.data.reshape(-1)[:8].tobytes() for p in GPT(ModelConfig(13, 8, 4, 2, 8)).parameters() if p.ndim >= 2]
+    values = [p.data.reshape(-1)[:8].tobytes() for p in GPT(ModelConfig(13, 8, 4, 2, 8)).parameters()
+              if p.ndim >= 2]
     assert len(set(values)) == len(values)
     assert GPT(CONFIG, seed=1).tokens.weight.data[0, 0] != GPT(CONFIG, seed=2).tokens.weight.data[0, 0]
 
@@ -82,14 +86,15 @@ def test_gpt2_starts_with_its_standard_deviations() -> None:
 
 def test_cuts_of_shapes_and_of_arrays_agree() -> None:
     whole = np.arange(60).reshape(3, 10, 2)
-    cut = Cut(1, (slice(2, 4), slice(7, 10)))
+    cut = Shard(1, (slice(2, 4), slice(7, 10)))
     assert cut.shape(whole.shape) == cut.take(whole).shape == (3, 5, 2)
     np.testing.assert_array_equal(cut.take(whole), whole[:, [2, 3, 7, 8, 9]])
-    assert Cut(0, (slice(1, 1),)).shape((3, 2)) == Cut(0, (slice(1, 1),)).take(np.zeros((3, 2))).shape == (0, 2)
+    assert Shard(0, (slice(1, 1),)).shape((3, 2)) == Shard(0, (slice(1, 1),
+                                                               )).take(np.zeros((3, 2))).shape == (0, 2)
 
 
 def test_until_initialised_a_parameter_is_zero() -> None:
-    p = Parameter("p", (2, 6), Start(std=1.0), Cut(1, (slice(1, 3),)))
+    p = Parameter("p", (2, 6), Start(std=1.0), Shard(1, (slice(1, 3),)))
     assert p.shape == (2, 2) and (p.data == 0).all() and p.requires_grad
     assert repr(p) == "Parameter(p, (2, 2) of (2, 6), float32)"
     assert SERIAL.cut(5, "heads") == slice(0, 5)

@@ -10,8 +10,8 @@ import pytest
 from minipar.autograd import Deferred, backward, no_grad
 from minipar.config import ModelConfig, TrainConfig
 from minipar.errors import ConfigError
+from minipar.inference.kv_cache import KVCache
 from minipar.nn import GPT, Dropout
-from minipar.nn.cache import KVCache
 from minipar.nn.recomputation import RECOMPUTATIONS
 from tests.nn.test_gpt import shaken
 from tests.tiny import same_bits, trainer
@@ -33,8 +33,8 @@ def test_the_config_names_them_all() -> None:
 
 
 @pytest.mark.parametrize("values", [
-    dict(optimizer="sgd", lr=0.1), dict(dropout=0.2), dict(dtype="float64", bias=False), dict(dropout=0.2, precision="bfloat16"),
-    dict(context=70, optimizer="sgd", precision="float16")], ids=str)
+    dict(optimizer="sgd", lr=0.1), dict(dropout=0.2), dict(dtype="float64", bias=False),
+    dict(dropout=0.2, precision="bfloat16"), dict(context=70, optimizer="sgd", precision="float16")], ids=str)
 def test_a_training_ends_in_the_same_bits(values: dict[str, Any]) -> None:
     ends = []
     for mode in RECOMPUTATIONS:

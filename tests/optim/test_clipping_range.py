@@ -21,18 +21,26 @@ def test_norms(dtype: str, sizes: tuple[float, ...]) -> None:
 
 
 def test_norms_of_what_is_not_finite() -> None:
-    assert norm_of(np.array([1, np.inf])) == math.inf and math.isnan(norm_of(np.array([1, np.nan]))) and norm_of(np.zeros(3)) == 0
+    assert (
+        norm_of(np.array([1, np.inf])) == math.inf
+        and math.isnan(norm_of(np.array([1, np.nan])))
+        and norm_of(np.zeros(3)) == 0
+    )
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4"])
 def test_a_mean_that_fits(dtype: str) -> None:
     large = np.finfo(dtype).max
-    assert mean(Tensor(np.full(4, large, dtype))).data == large and mean(Tensor(np.full(4, large, dtype))).dtype == dtype
+    assert (
+        mean(Tensor(np.full(4, large, dtype))).data == large
+        and mean(Tensor(np.full(4, large, dtype))).dtype == dtype
+    )
 
 
 @pytest.mark.parametrize("value, text", [(None, "backward"), (Tensor(np.ones(2)), r"t\.grad"),
                                          (np.ma.masked_array([1.0], [True]), "mask"),
-                                         (np.ones(2, complex), "complex"), ([1.0], "list"), (np.ones(2, bool), "bool")], ids=str)
+                                         (np.ones(2, complex), "complex"), ([1.0], "list"),
+                                         (np.ones(2, bool), "bool")], ids=str)
 def test_what_is_no_gradient(value: object, text: str) -> None:
     with pytest.raises(ShapeError, match=text):
         clip_by_global_norm(value, 1.0)                             # type: ignore[arg-type]
@@ -40,7 +48,8 @@ def test_what_is_no_gradient(value: object, text: str) -> None:
 
 @pytest.mark.parametrize("value, text", [(None, "backward"), (Tensor(np.ones(2)), r"t\.grad"),
                                          (np.ma.masked_array([1.0], [True]), "mask"),
-                                         (["a"], "<U1"), (np.ones(1, [("a", "f4")]), "void|numbers")], ids=str)
+                                         (["a"], "<U1"), (np.ones(1, [("a", "f4")]), "void|numbers")],
+                         ids=str)
 def test_what_is_no_data_of_a_tensor(value: object, text: str) -> None:
     with pytest.raises(ShapeError, match=text):
         Tensor(value)

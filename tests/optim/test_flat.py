@@ -24,7 +24,8 @@ def test_the_buffer_holds_the_model(tied: bool) -> None:
         np.testing.assert_array_equal(p.data, before[p.name])
         assert np.shares_memory(p.data, flat.data) and p.data.flags.c_contiguous
         np.testing.assert_array_equal(flat.data[place], p.data.reshape(-1))
-    assert [p.ndim >= 2 for p in flat.parameters] == sorted((p.ndim >= 2 for p in flat.parameters), reverse=True)
+    assert [p.ndim >= 2 for p in flat.parameters] == sorted((p.ndim >= 2 for p in flat.parameters),
+                                                            reverse=True)
     assert flat.decayed == sum(p.size for p in model.parameters() if p.ndim >= 2)
     flat.data += 1                                                  # the model sees it
     np.testing.assert_array_equal(model.state_dict()["norm.bias"], before["norm.bias"] + 1)
@@ -43,7 +44,7 @@ def test_gradients_arrive_in_the_buffer_with_the_same_bits(dtype: type) -> None:
         np.testing.assert_array_equal(gradient[p.name], p.grad)
     flat.zero_grad()
     assert all(p.grad is None for p in model.parameters())
-    assert (flat.gradient() == 0).all()                             # nothing arrived: zero, not the old values
+    assert (flat.gradient() == 0).all()  # nothing arrived: zero, not the old values
 
 
 def test_deferred_gradients_arrive_there_too() -> None:

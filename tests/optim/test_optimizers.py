@@ -1,4 +1,6 @@
-"""Optimisers against their textbook formulas, one parameter at a time, and against PyTorch's where it is installed."""
+"""Optimisers against their textbook formulas, one parameter at a time, and against PyTorch's where it is
+installed.
+"""
 
 import math
 from collections.abc import Callable
@@ -70,7 +72,8 @@ CASES: list[tuple[Callable[[Flat, float], Optimizer], Step]] = [
 IDS = [step.__name__ for _, step in CASES]
 
 
-def run(make: Callable[[Flat, float], Optimizer], decay: float, dtype: type = np.float64) -> dict[str, np.ndarray]:
+def run(make: Callable[[Flat, float], Optimizer], decay: float,
+        dtype: type = np.float64) -> dict[str, np.ndarray]:
     flat = Flat(parameters(dtype))
     optimizer = make(flat, decay)
     for step in range(STEPS):
@@ -88,7 +91,8 @@ def textbook(step_of: Step, decay: float) -> dict[str, np.ndarray]:
     for p in parameters():
         value, remembered = p.data, {}
         for step in range(STEPS):
-            value = step_of(value, gradient(step, p.name), remembered, step + 1, rate(step), decay if p.ndim >= 2 else 0.0)
+            value = step_of(value, gradient(step, p.name), remembered, step + 1, rate(step), decay
+                            if p.ndim >= 2 else 0.0)
         result[p.name] = value
     return result
 
@@ -96,7 +100,8 @@ def textbook(step_of: Step, decay: float) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("make, step_of", CASES, ids=IDS)
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-13), (np.float32, 3e-5)])
-def test_steps_are_those_of_the_textbook(make, step_of: Step, decay: float, dtype: type, tolerance: float) -> None:
+def test_steps_are_those_of_the_textbook(make, step_of: Step, decay: float, dtype: type,
+                                         tolerance: float) -> None:
     found, expected = run(make, decay, dtype), textbook(step_of, decay)
     for name in SHAPES:
         np.testing.assert_allclose(found[name], expected[name], rtol=tolerance, atol=tolerance, err_msg=name)
@@ -104,7 +109,8 @@ def test_steps_are_those_of_the_textbook(make, step_of: Step, decay: float, dtyp
 
 @pytest.mark.parametrize("make, step_of", CASES, ids=IDS)
 @pytest.mark.parametrize("block", [1, 3, 7])
-def test_blocks_of_any_size_give_the_same_bits(make, step_of: Step, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_any_size_give_the_same_bits(make, step_of: Step, block: int,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(make, 0.3)
     monkeypatch.setattr(module, "BLOCK", block)
     for name, value in run(make, 0.3).items():
@@ -113,7 +119,9 @@ def test_blocks_of_any_size_give_the_same_bits(make, step_of: Step, block: int, 
 
 @pytest.mark.parametrize("make, step_of", CASES, ids=IDS)
 def test_a_formula_that_is_off_is_seen(make, step_of: Step) -> None:
-    """Decay on vectors too, one step of bias correction late, or another rate: none of these is within the tolerance."""
+    """Decay on vectors too, one step of bias correction late, or another rate: none of these is within the
+    tolerance.
+    """
     found = run(make, 0.3)
     for wrong in (lambda p, g, s, t, lr, decay: step_of(p, g, s, t, lr, 0.3),
                   lambda p, g, s, t, lr, decay: step_of(p, g, s, t, lr * (1 + 1e-9), decay)):

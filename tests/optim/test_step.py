@@ -1,4 +1,6 @@
-"""A whole training step: memory returns to what must stay, and the same seed gives the same bits everywhere."""
+"""A whole training step: memory returns to what must stay, and the same seed gives the same bits
+everywhere.
+"""
 
 import gc
 import hashlib
@@ -24,7 +26,8 @@ TEXT = np.random.default_rng(0).integers(0, 65, (4, 81))
 def train(model: GPT, optimizer: Optimizer, steps: int, deferred: Deferred | None = None) -> float:
     for step in range(steps):
         optimizer.flat.zero_grad()
-        loss = model.loss(TEXT[:, :-1], TEXT[:, 1:], dropout=Dropout(model.config.dropout, 0, step, np.arange(4)))
+        loss = model.loss(TEXT[:, :-1], TEXT[:, 1:],
+                          dropout=Dropout(model.config.dropout, 0, step, np.arange(4)))
         backward(loss, deferred=deferred)
         if deferred is not None:
             deferred.run()
@@ -38,7 +41,8 @@ def digest() -> str:
     model = GPT(ModelConfig(65, 80, 2, 2, 32, dropout=0.1), seed=1)
     optimizer = AdamW(Flat(model.parameters()))
     train(model, optimizer, 3)
-    return hashlib.sha256(b"".join(a.tobytes() for a in (optimizer.flat.data, *optimizer.state.values()))).hexdigest()
+    return hashlib.sha256(b"".join(a.tobytes()
+                                   for a in (optimizer.flat.data, *optimizer.state.values()))).hexdigest()
 
 
 def array_bytes() -> int:
@@ -50,7 +54,7 @@ def array_bytes() -> int:
 @pytest.mark.parametrize("name, put_off", [*((name, False) for name in OPTIMIZERS), ("adamw", True)])
 def test_memory_returns_to_weights_gradients_and_optimiser(name: str, put_off: bool) -> None:
     """To the byte, with the garbage collector off: no cycle holds an activation, no cache grows."""
-    train(*trainable(name), 1)                                      # fills the small caches (masks, vectors of ones)
+    train(*trainable(name), 1)  # fills the small caches (masks, vectors of ones)
     gc.collect()
     gc.disable()
     tracemalloc.start()
@@ -58,7 +62,7 @@ def test_memory_returns_to_weights_gradients_and_optimiser(name: str, put_off: b
         model, optimizer = trainable(name)
         kept = [optimizer.flat.data, optimizer.flat.grad, optimizer._room, *optimizer.state.values()]
         expected = sum(array.nbytes for array in kept)
-        assert array_bytes() == expected                            # nothing else: the weights have moved into the buffer
+        assert array_bytes() == expected  # nothing else: the weights have moved into the buffer
         train(model, optimizer, 2, Deferred() if put_off else None)
         assert array_bytes() == expected
         assert tracemalloc.get_traced_memory()[1] > 2 * expected    # activations were there, and were seen
@@ -104,10 +108,10 @@ def test_one_seed_gives_the_same_bits_again_in_threads_and_in_other_processes() 
         thread.start()
     for thread in threads:
         thread.join(60)
-    for hash_seed in ("1", "2"):                                    # strings hash differently in every process
+    for hash_seed in ("1", "2"):  # strings hash differently in every process
         code = "from tests.optim.test_step import digest; print(digest())"
-        run = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": hash_seed}, check=True,
-                             cwd=Path(__file__).parents[2], capture_output=True, text=True)
+        run = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": hash_seed},
+                             check=True, cwd=Path(__file__).parents[2], capture_output=True, text=True)
         found.append(run.stdout.strip())
     assert found == [here] * 4
 

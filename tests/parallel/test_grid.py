@@ -1,4 +1,6 @@
-"""The grid: who is on an axis with whom, for every factorisation, and what is said where the ranks do not fit."""
+"""The grid: who is on an axis with whom, for every factorisation, and what is said where the ranks do not
+fit.
+"""
 
 import itertools
 
@@ -13,14 +15,16 @@ from minipar.errors import LayoutError
 from minipar.parallel import Grid
 from tests.ranks import ranks
 
-FACTORS = {n: [f for f in itertools.product(range(1, n + 1), repeat=4) if f[0] * f[1] * f[2] * f[3] == n] for n in (1, 4, 6, 8)}
+FACTORS = {n: [f for f in itertools.product(range(1, n + 1), repeat=4) if f[0] * f[1] * f[2] * f[3] == n]
+           for n in (1, 4, 6, 8)}
 
 
 def check(world: Communicator, factors: tuple[int, int, int, int]) -> None:
     dp, pp, cp, tp = factors
     grid = Grid(world, Layout(dp=dp, pp=pp, cp=cp, tp=tp))
     at = grid.at
-    assert world.rank == ((at["pp"] * dp + at["dp"]) * cp + at["cp"]) * tp + at["tp"]       # tp fastest, then cp, dp, pp
+    # tp fastest, then cp, dp, pp
+    assert world.rank == ((at["pp"] * dp + at["dp"]) * cp + at["cp"]) * tp + at["tp"]
     stride = {"tp": 1, "cp": tp, "dp": cp * tp, "pp": dp * cp * tp}
     for axis, size in {"dp": dp, "pp": pp, "cp": cp, "tp": tp}.items():
         group = getattr(grid, axis)
@@ -50,7 +54,8 @@ def test_axes_carry_messages(comm: Communicator) -> None:
 
 
 @pytest.mark.parametrize("size, layout, words", [
-    (6, Layout(dp=2, pp=2, tp=2), "the world has 6 rank(s), but the layout pp=2 * dp=2 * tp=2 needs 8: run mpirun -n 8"),
+    (6, Layout(dp=2, pp=2, tp=2),
+     "the world has 6 rank(s), but the layout pp=2 * dp=2 * tp=2 needs 8: run mpirun -n 8"),
     (6, Layout(dp=2, tp=2), "needs 4: run mpirun -n 4"),
     (4, Layout(tp=2), "the layout tp=2 needs 2: run mpirun -n 2, or choose --dp 2"),
     (2, Layout(), "the layout dp=1 needs 1: run mpirun -n 1, or choose --dp 2"),

@@ -1,9 +1,10 @@
 """Each conjugate operator against its own docstring: "P -> I: all-reduce forward, nothing backward".
 
-An operator moves a value from one way of sitting on the ranks to another, and does not change it. So the whole value that
-stands behind the ranks' arrays is the same before and after: the common array for I and R, the sum for P, the shares side by
-side for V. The gradient of R is P and that of P is R, and backward does not change what stands behind it either. From this one
-rule follow the right values and gradients of every operator, whatever its type; differences of the whole function confirm them.
+An operator moves a value from one way of sitting on the ranks to another, and does not change it. So the
+whole value that stands behind the ranks' arrays is the same before and after: the common array for I and R,
+the sum for P, the shares side by side for V. The gradient of R is P and that of P is R, and backward does not
+change what stands behind it either. From this one rule follow the right values and gradients of every
+operator, whatever its type; differences of the whole function confirm them.
 """
 
 import inspect
@@ -17,9 +18,9 @@ import pytest
 
 from minipar.autograd import Tensor, backward, record
 from minipar.comm.collectives import all_gather, all_reduce
-from minipar.comm.counting import Counting
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
+from minipar.comm.wrappers.counting import Counting
 from minipar.parallel import operators
 from minipar.parallel.operators import copy_to_region, gather_from_sequence
 from minipar.rng import stream
@@ -35,7 +36,7 @@ TYPE = re.compile(r"([IRVP]) -> ([IRVP]): (\S+).*? forward, (\S+).*? backward")
 CALLS = {"nothing": [], "own": [], "all-reduce": ["all_reduce sum"], "reduce-scatter": ["reduce_scatter sum"],
          "all-gather": ["all_gather"], "all-to-all": ["all_to_all"]}
 GRADIENT = {"I": "I", "V": "V", "R": "P", "P": "R"}
-COUNTS = (2, 1, 3, 0)                                               # places of each rank, where an operator takes counts
+COUNTS = (2, 1, 3, 0)  # places of each rank, where an operator takes counts
 
 
 def type_of(operator: Operator) -> tuple[str, str, str, str]:
@@ -46,7 +47,9 @@ def type_of(operator: Operator) -> tuple[str, str, str, str]:
 
 
 def cases(operator: Operator, size: int) -> Iterator[tuple[tuple[int, ...], int, int, dict[str, Any]]]:
-    """(shape of the whole, axis of the shares before, and after, further arguments) of several calls of an operator."""
+    """(shape of the whole, axis of the shares before, and after, further arguments) of several calls of an
+    operator.
+    """
     takes = inspect.signature(operator).parameters
     if "counts" in takes:
         counts = list(COUNTS[:size])
@@ -80,10 +83,12 @@ def everywhere(mine: np.ndarray, comm: Communicator) -> list[np.ndarray]:
     sizes = all_gather(comm, np.array([[*mine.shape]]), label="shapes")
     lengths = [int(np.prod(shape)) for shape in sizes]
     flat = all_gather(comm, np.ascontiguousarray(mine).reshape(-1), counts=lengths, label="arrays")
-    return [part.reshape(shape) for part, shape in zip(np.split(flat, np.cumsum(lengths)[:-1]), sizes, strict=True)]
+    return [part.reshape(shape) for part, shape in zip(np.split(flat, np.cumsum(lengths)[:-1]), sizes,
+                                                       strict=True)]
 
 
-def seat(kind: str, whole: np.ndarray, comm: Communicator, axis: int, arguments: dict[str, Any]) -> np.ndarray:
+def seat(kind: str, whole: np.ndarray, comm: Communicator, axis: int,
+         arguments: dict[str, Any]) -> np.ndarray:
     """This rank's array, when the whole value sits on the ranks in this way."""
     if kind == "P":                                                 # parts that look nothing like the whole
         parts = stream(1, "parts").normal(size=(comm.size, *whole.shape))
@@ -102,7 +107,7 @@ class Trial:
     x: Tensor
     y: Tensor
     grad: np.ndarray                                                # of y, as backward was given it
-    calls: tuple[list[str], list[str]]                              # collectives entered, forward and backward
+    calls: tuple[list[str], list[str]]  # collectives entered, forward and backward
     axes: tuple[int, int]                                           # along which the shares of x and of y lie
     again: Callable[[np.ndarray], np.ndarray]                       # forward of another x
 
@@ -111,7 +116,8 @@ def trials(comm: Communicator, operator: Operator) -> Iterator[Trial]:
     before, after, _, _ = type_of(operator)
     for shape, axis_before, axis_after, arguments in cases(operator, comm.size):
         counting = Counting(comm)
-        x = Tensor(seat(before, stream(0, "x").normal(size=shape), comm, axis_before, arguments), requires_grad=True)
+        x = Tensor(seat(before, stream(0, "x").normal(size=shape), comm, axis_before, arguments),
+                   requires_grad=True)
         kept = x.data.copy()
         y = operator(x, counting, "test", **arguments)
         forward = calls(counting)
@@ -120,7 +126,8 @@ def trials(comm: Communicator, operator: Operator) -> Iterator[Trial]:
         told = f"{operator.__name__} of {shape} {arguments}"
         assert np.array_equal(x.data, kept), f"{told} writes to its input"
         yield Trial(told, x, y, grad, (forward, calls(counting)), (axis_before, axis_after),
-                    lambda other, arguments=arguments: operator(Tensor(other), comm, "differences", **arguments).data)
+                    lambda other, arguments=arguments: operator(Tensor(other), comm, "differences",
+                                                                **arguments).data)
 
 
 def check_communication(comm: Communicator, operator: Operator) -> None:
@@ -128,22 +135,29 @@ def check_communication(comm: Communicator, operator: Operator) -> None:
     _, _, forward, back = type_of(operator)
     for trial in trials(comm, operator):
         assert trial.calls[0] == CALLS[forward], f"{trial.told}: forward {trial.calls[0]}, not {forward}"
-        assert trial.calls[1] == CALLS[forward] + CALLS[back], f"{trial.told}: backward {trial.calls[1]}, not {back}"
+        assert trial.calls[1] == CALLS[forward] + CALLS[back], (
+            f"{trial.told}: backward {trial.calls[1]}, not {back}"
+        )
 
 
 def check_type(comm: Communicator, operator: Operator) -> None:
-    """Value and gradient sit on the ranks as the docstring says, and what stands behind them does not change."""
+    """Value and gradient sit on the ranks as the docstring says, and what stands behind them does not
+    change.
+    """
     before, after, _, _ = type_of(operator)
     for trial in trials(comm, operator):
         axis, other_axis = trial.axes
-        close(behind(after, trial.y.data, comm, other_axis), behind(before, trial.x.data, comm, axis), f"{trial.told}: value")
+        close(behind(after, trial.y.data, comm, other_axis), behind(before, trial.x.data, comm, axis),
+              f"{trial.told}: value")
         assert trial.x.grad is not None
-        close(behind(GRADIENT[before], trial.x.grad, comm, axis), behind(GRADIENT[after], trial.grad, comm, other_axis),
-              f"{trial.told}: gradient")
+        close(behind(GRADIENT[before], trial.x.grad, comm, axis),
+              behind(GRADIENT[after], trial.grad, comm, other_axis), f"{trial.told}: gradient")
 
 
 def check_differences(comm: Communicator, operator: Operator) -> None:
-    """The gradient is the slope of the whole function: the sum over ranks of y . grad, where what is invariant counts once."""
+    """The gradient is the slope of the whole function: the sum over ranks of y . grad, where what is
+    invariant counts once.
+    """
     before, after, _, _ = type_of(operator)
     for trial in trials(comm, operator):
         def value(x: np.ndarray, trial: Trial = trial) -> float:
@@ -151,7 +165,8 @@ def check_differences(comm: Communicator, operator: Operator) -> None:
             return all_reduce(comm, product, "mean" if after == "I" else "sum", label="differences").item()
 
         assert trial.x.grad is not None
-        close(differences(value, trial.x.data, before, comm), trial.x.grad, f"{trial.told}: differences", 1e-8)
+        close(differences(value, trial.x.data, before, comm), trial.x.grad, f"{trial.told}: differences",
+              1e-8)
 
 
 def calls(comm: Counting) -> list[str]:
@@ -162,8 +177,11 @@ def close(got: np.ndarray, expected: np.ndarray, what: str, bound: float = 1e-13
     assert got.shape == expected.shape and np.all(abs(got - expected) <= bound * (1 + abs(expected))), what
 
 
-def differences(value: Callable[[np.ndarray], float], x: np.ndarray, kind: str, comm: Communicator) -> np.ndarray:
-    """d value / d x for each element of this rank's x. Where x is I, all ranks' copies move together, else one rank's alone."""
+def differences(value: Callable[[np.ndarray], float], x: np.ndarray, kind: str,
+                comm: Communicator) -> np.ndarray:
+    """d value / d x for each element of this rank's x. Where x is I, all ranks' copies move together, else
+    one rank's alone.
+    """
     gradient = np.zeros_like(x)
     for mover in range(comm.size if kind != "I" else 1):
         moves = kind == "I" or comm.rank == mover
@@ -182,8 +200,8 @@ def test_every_operator_says_its_type() -> None:
     types = {name: type_of(operator)[:2] for name, operator in OPERATORS.items()}
     assert types == {
         "copy_to_region": ("I", "R"), "reduce_from_region": ("P", "I"), "gather_from_sequence": ("V", "R"),
-        "reduce_scatter_to_sequence": ("P", "V"), "gather_from_region": ("V", "I"), "scatter_to_region": ("I", "V"),
-        "exchange_axes": ("V", "V")}
+        "reduce_scatter_to_sequence": ("P", "V"), "gather_from_region": ("V", "I"),
+        "scatter_to_region": ("I", "V"), "exchange_axes": ("V", "V")}
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -222,10 +240,12 @@ def f_of_the_mean(x: Tensor, comm: Communicator, label: str) -> Tensor:
 
 def f_twice(x: Tensor, comm: Communicator, label: str) -> Tensor:
     """I -> R: nothing forward, all-reduce backward."""
-    return record(x.data, (x,), lambda g: (all_reduce(comm, all_reduce(comm, g, label=label) / comm.size, label=label),))
+    return record(x.data, (x,), lambda g: (all_reduce(comm, all_reduce(comm, g, label=label) / comm.size,
+                                                      label=label),))
 
 
-def the_other_all_gather(x: Tensor, comm: Communicator, label: str, counts: list[int], axis: int = 1) -> Tensor:
+def the_other_all_gather(x: Tensor, comm: Communicator, label: str, counts: list[int],
+                         axis: int = 1) -> Tensor:
     """V -> I: all-gather forward, reduce-scatter backward."""
     return gather_from_sequence(x, comm, label, counts, axis)
 

@@ -1,4 +1,6 @@
-"""Memory of pipeline stages: micro-batches in flight times what one of them holds, walked to the byte, and as allocated."""
+"""Memory of pipeline stages: micro-batches in flight times what one of them holds, walked to the byte, and as
+allocated.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,9 @@ from contextlib import contextmanager
 from itertools import product
 
 import pytest
+from minipar.lessons.support.allocation import allocation
 
-from minipar.allocation import allocation
-from minipar.autograd.held import held_bytes
+from minipar.autograd.tape_bytes import held_bytes
 from minipar.comm.protocol import Communicator
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.tokenizer import ByteTokenizer
@@ -17,11 +19,11 @@ from minipar.nn.counts import computed_pairs
 from minipar.nn.recomputation import RECOMPUTATIONS
 from minipar.parallel import Grid
 from minipar.parallel.pipeline import AHEAD, Execution, Watch, nothing
-from minipar.plan.activations import Tape
+from minipar.plan.activations import TapeBytes
 from minipar.rng import stream
-from minipar.schedule.closed_forms import closed_peaks
-from minipar.schedule.instruction import Instruction
-from minipar.train import Trainer
+from minipar.schedules.closed_forms import closed_peaks
+from minipar.schedules.instruction import Instruction
+from minipar.training.trainer import Trainer
 from tests.ranks import ranks
 
 SCHEDULES = ("gpipe", "1f1b")
@@ -29,13 +31,13 @@ PIECES = 3                                                          # micro-batc
 
 
 def stage(comm: Communicator, model: ModelConfig, samples: int, schedule: str, mode: str,
-          watch: Watch = nothing) -> tuple[Trainer, Tape, int]:
+          watch: Watch = nothing) -> tuple[Trainer, TapeBytes, int]:
     """A trainer, the tape of one of its micro-batches, and how many are in flight at most."""
     train = TrainConfig(batch=PIECES * samples, micro_batches=PIECES, optimizer="sgd", recompute=mode)
     tokens = stream(0, "peaks").integers(0, model.vocabulary, 4000)
-    trainer = Trainer(model, train, ByteTokenizer(), tokens, Grid(comm, Layout(pp=comm.size, pipeline=schedule)),
-                      watch=watch)
-    return (trainer, Tape(model, samples, 4, computed_pairs, recompute=mode),
+    trainer = Trainer(model, train, ByteTokenizer(), tokens,
+                      Grid(comm, Layout(pp=comm.size, pipeline=schedule)), watch=watch)
+    return (trainer, TapeBytes(model, samples, 4, computed_pairs, recompute=mode),
             closed_peaks(schedule, comm.size, PIECES)[comm.rank])
 
 
@@ -58,7 +60,7 @@ def test_tapes_hold_what_is_in_flight_to_the_byte(comm: Communicator, schedule: 
     trainer, tape, in_flight = stage(comm, model, 2, schedule, mode, watch)
     trainer.step()
     layers, first, last = part(comm, model)
-    loss = 4 if last else 0                                         # the formula counts its array, the tape does not hold it
+    loss = 4 if last else 0  # the formula counts its array, the tape does not hold it
     assert max(seen) == in_flight * (sum(tape.of(layers, first, last).values()) - loss)
 
 
@@ -75,14 +77,21 @@ def test_the_allocated_peak_follows_the_formula(comm: Communicator) -> None:
         with allocation() as used:
             trainer.step()
             measured[case] = used.peak
-        sent = 0 if last or case[0] == "gpipe" else in_flight - 1   # when the first gradient has come, and not known to be received
-        posted = 0 if last and case[0] == "gpipe" else AHEAD        # or received already, where all forwards come first
+        # when the first gradient has come, and not known to be received
+        sent = 0 if last or case[0] == "gpipe" else in_flight - 1
+        # or received already, where all forwards come first
+        posted = 0 if last and case[0] == "gpipe" else AHEAD
         predicted[case] = tape.peak(in_flight, layers, first, last) + (sent + posted) * message
     for case in predicted:
         assert measured[case] == pytest.approx(predicted[case], rel=0.05), (case, measured, predicted)
         for other in predicted:
             ratio = predicted[case] / predicted[other]
-            assert measured[case] / measured[other] == pytest.approx(ratio, rel=0.05), (case, other, measured, predicted)
+            assert measured[case] / measured[other] == pytest.approx(ratio, rel=0.05), (
+                case,
+                other,
+                measured,
+                predicted,
+            )
     if first:
         most = measured["gpipe", "none"]
         assert measured["1f1b", "none"] < 0.75 * most and measured["gpipe", "full"] < 0.4 * most

@@ -1,7 +1,9 @@
-"""The executor: every schedule gives the gradients of one process that takes the same micro-batches one after the other.
+"""The executor: every schedule gives the gradients of one process that takes the same micro-batches one after
+the other.
 
-On threads tests/verify/test_pipelines.py proves every schedule under every layout; here they run where it does not: with fewer
-micro-batches than stages in bits, under mpirun, through checkpoints, validation, generation and mistakes.
+On threads tests/proof/test_pipelines.py proves every schedule under every layout; here they run where it does
+not: with fewer micro-batches than stages in bits, under mpirun, through checkpoints, validation, generation
+and mistakes.
 """
 
 from __future__ import annotations
@@ -24,19 +26,19 @@ from minipar.comm.solo import solo
 from minipar.comm.threads import run
 from minipar.config import Layout
 from minipar.errors import DivergenceError, LayoutError, ScheduleError
-from minipar.generate import generate
+from minipar.inference.generate import generate
 from minipar.nn import NO_DROPOUT, Part
 from minipar.parallel import Grid
 from minipar.parallel.pipeline import Execution, MicroBatch, Pipeline
 from minipar.parallel.stages import Stages, parts_of, schedule_of
 from minipar.parallel.tensor import region_of
-from minipar.schedule.generators import SCHEDULES, forward_only
-from minipar.schedule.instruction import Instruction
-from minipar.train import Trainer
-from minipar.verify.case import Case, make_trainer, uneven_case
-from minipar.verify.findings import Finding, differences, tolerance
-from minipar.verify.record import Record, part_of
-from minipar.verify.runs import run_rank
+from minipar.proof.case import Case, make_trainer, uneven_case
+from minipar.proof.findings import Finding, differences, tolerance
+from minipar.proof.record import Record, part_of
+from minipar.proof.runs import run_rank
+from minipar.schedules.generators import SCHEDULES, forward_only
+from minipar.schedules.instruction import Instruction
+from minipar.training.trainer import Trainer
 from tests.ranks import ranks
 
 TRAINING = [name for name in SCHEDULES if name != "inference"]
@@ -66,12 +68,15 @@ def findings(comm: Communicator, of: Case) -> list[Finding]:
 def require_equal(found: list[Finding], bits: bool = False) -> None:
     assert [one for one in found if not one.proven] == []
     if bits:
-        assert [one for one in found if one.item in ("gradients", "first update", "SGD weights") and not one.bits] == []
+        assert [one for one in found if one.item in ("gradients", "first update", "SGD weights")
+                and not one.bits] == []
 
 
 @pytest.mark.parametrize("schedule", TRAINING)
 def test_a_schedule_is_serial_accumulation_in_every_bit(schedule: str) -> None:
-    """Where no weight has a copy, no sum over ranks takes place: with micro-batches in order, bits are equal."""
+    """Where no weight has a copy, no sum over ranks takes place: with micro-batches in order, bits are
+    equal.
+    """
     of = case(Layout(pp=4, pipeline=schedule), micro_batches=2, tied=False)
     serial(replace(of, layout=Layout()))
     for found in run(4, findings, of):
@@ -97,21 +102,25 @@ def test_pipelines_go_with_the_other_axes(comm: Communicator, values: dict[str, 
 
 
 def test_layers_are_shared_out_evenly() -> None:
-    assert parts_of(5, 3) == [Part(True, range(2), False), Part(False, range(2, 4), False), Part(False, range(4, 5), True)]
+    assert parts_of(5, 3) == [Part(True, range(2), False), Part(False, range(2, 4), False),
+                              Part(False, range(4, 5), True)]
     assert parts_of(5, 1) == [Part(True, range(5), True)]
     for layers, stages, counts, wrong in (
             (2, 3, (), "2 layer.s. over 3 pipeline stages"), (4, 2, (4,), "2 numbers, one per stage"),
-            (4, 2, (1, 2), "add up to 4 layers"), (4, 2, (5, -1), "add up to 4 layers"), (4, 3, (2, 0, 2), "can do without any")):
+            (4, 2, (1, 2), "add up to 4 layers"), (4, 2, (5, -1), "add up to 4 layers"),
+            (4, 3, (2, 0, 2), "can do without any")):
         with pytest.raises(LayoutError, match=wrong):
             parts_of(layers, stages, counts)
     with pytest.raises(ScheduleError, match="no schedule is called '1b1f'"):
-        make_trainer(case(Layout(pipeline="1b1f")), "SGD", Grid(solo(), Layout(pipeline="1b1f")), region_of(solo(), 5, False))
+        make_trainer(case(Layout(pipeline="1b1f")), "SGD", Grid(solo(), Layout(pipeline="1b1f")),
+                     region_of(solo(), 5, False))
 
 
 def test_a_wrong_schedule_is_named_with_its_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
     file.write_text('{"orders": ["F0", "F0 B0"]}')
-    with pytest.raises(ScheduleError, match=f"^{file}: rank 0, stage 0, step 1: B0 is missing when the rank is done"):
+    with pytest.raises(ScheduleError,
+                       match=f"^{file}: rank 0, stage 0, step 1: B0 is missing when the rank is done"):
         schedule_of(Layout(pp=2, pipeline=str(file)))
 
 
@@ -127,7 +136,8 @@ def refuses_a_moody_file(comm: Communicator, file: Path) -> None:
                     f"    order = [3, 1, 2, 0] if {comm.rank} == 1 else range(micro_batches)\n"
                     f"    return [[f'F{{m}}' for m in order] + [f'B{{m}}' for m in order]] * ranks\n")
     of = case(Layout(pp=comm.size, pipeline=str(file)), micro_batches=4)
-    with pytest.raises(ScheduleError, match="moody.py does not tell all ranks of the pipeline the same schedule"):
+    with pytest.raises(ScheduleError,
+                       match="moody.py does not tell all ranks of the pipeline the same schedule"):
         make_trainer(of, "SGD", Grid(comm, of.layout), region_of(solo(), 5, False))
 
 
@@ -158,7 +168,9 @@ def test_a_validation_goes_round_all_stages_of_a_rank(schedule: str) -> None:
 
 
 def test_sends_of_a_validation_do_not_pile_up() -> None:
-    """No gradient comes back to tell that activations have arrived; the first stage asks, and keeps no more than are under way."""
+    """No gradient comes back to tell that activations have arrived; the first stage asks, and keeps no more
+    than are under way.
+    """
     begun = [Event() for _ in range(12)]
     waiting: list[int] = []
 
@@ -166,7 +178,8 @@ def test_sends_of_a_validation_do_not_pile_up() -> None:
     def watch(instruction: Instruction, execution: Execution) -> Iterator[None]:
         _, stage, micro = instruction
         if stage == 0:
-            assert micro < 2 or begun[micro - 2].wait(20)           # the other rank has what was sent two micro-batches ago
+            # the other rank has what was sent two micro-batches ago
+            assert micro < 2 or begun[micro - 2].wait(20)
             waiting.append(len(execution.sending))
         else:
             begun[micro].set()
@@ -195,14 +208,18 @@ def test_a_weight_that_is_spoilt_on_one_rank_ends_all_of_them(axes: dict[str, An
         return str(caught.value)
 
     layout = Layout(**axes)
-    assert set(run(layout.ranks, body)) == {"before step 0: spoilt weights; it arose first in the weights blocks.4.mlp.up.weight; "
+    assert set(run(layout.ranks,
+                   body)) == {"before step 0: spoilt weights; it arose first in the weights "
+                              "blocks.4.mlp.up.weight; "
                                             "try a lower --lr"}
 
 
 @ranks(1, 4, mpi=[2])
 @pytest.mark.parametrize("schedule", ["1f1b", "interleaved", "zb-v"])
 def test_a_checkpoint_goes_on_under_any_layout(comm: Communicator, schedule: str) -> None:
-    """Written under a pipeline, read by one process, and the other way round: the arrays are the same, and so is the next step."""
+    """Written under a pipeline, read by one process, and the other way round: the arrays are the same, and so
+    is the next step.
+    """
     def trained(world: Communicator, layout: Layout) -> Any:
         return make_trainer(case(layout), "AdamW", Grid(world, layout), region_of(solo(), 5, False))
 
@@ -221,7 +238,8 @@ def test_a_checkpoint_goes_on_under_any_layout(comm: Communicator, schedule: str
 
 
 @ranks(3, 4, mpi=[4])
-@pytest.mark.parametrize("axes", [dict(pipeline="1f1b"), dict(pipeline="interleaved"), dict(pipeline="zb-v"), dict(tp=2)], ids=str)
+@pytest.mark.parametrize("axes", [dict(pipeline="1f1b"), dict(pipeline="interleaved"), dict(pipeline="zb-v"),
+                                  dict(tp=2)], ids=str)
 def test_every_layout_generates_the_same_text(comm: Communicator, axes: dict[str, Any]) -> None:
     tp = axes.get("tp", 1) if comm.size % 2 == 0 else 1
     layout = Layout(**{**axes, "tp": tp, "pp": comm.size // tp})
@@ -246,8 +264,11 @@ def schedule(ranks, micro_batches):
     ("blocks.4.mlp.up.weight", np.nan, "the weights blocks.4.mlp.up.weight"),
     ("blocks.1.mlp.up.bias", 1e308, "the gradient of blocks.1.mlp.up.bias"),
 ])
-def test_a_divergence_has_the_place_that_one_process_finds(tmp_path: Path, name: str, value: float, place: str) -> None:
-    """On every rank, whichever of them has the share that is spoilt; also where ranks have unequally many stages."""
+def test_a_divergence_has_the_place_that_one_process_finds(tmp_path: Path, name: str, value: float,
+                                                           place: str) -> None:
+    """On every rank, whichever of them has the share that is spoilt; also where ranks have unequally many
+    stages.
+    """
     file = tmp_path / "uneven.py"
     file.write_text(UNEVEN)
 
@@ -262,5 +283,6 @@ def test_a_divergence_has_the_place_that_one_process_finds(tmp_path: Path, name:
         with pytest.raises(DivergenceError, match=f"it arose first in {place}; try a lower --lr$"):
             trainer.step()
 
-    for layout in (Layout(), Layout(pp=3), Layout(pp=2, pipeline="zb-v"), Layout(pp=2, pipeline=str(file)), Layout(tp=2, pp=2)):
+    for layout in (Layout(), Layout(pp=3), Layout(pp=2, pipeline="zb-v"), Layout(pp=2, pipeline=str(file)),
+                   Layout(tp=2, pp=2)):
         run(layout.ranks, body, layout)

@@ -7,19 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minipar.comm.counting import Counting
 from minipar.comm.protocol import Communicator
+from minipar.comm.wrappers.counting import Counting
 from minipar.config import Layout
 from minipar.parallel import Grid
 from minipar.parallel.tensor import region_of
-from minipar.verify.case import RUNS, STEPS, make_trainer, uneven_case
+from minipar.proof.case import RUNS, STEPS, make_trainer, uneven_case
 from tests.ranks import ranks
 
 MODES = ("selective", "full")
 
 
 def trained(comm: Communicator, how: str, layout: Layout, **values: Any) -> list[np.ndarray]:
-    """This rank's weights and gradient after a few steps, and the losses; nothing divides, and there is dropout."""
+    """This rank's weights and gradient after a few steps, and the losses; nothing divides, and there is
+    dropout.
+    """
     case = uneven_case(layout, **dict(layers=3, context=9, dropout=0.1) | values)
     grid = Grid(comm, layout)
     trainer = make_trainer(case, how, grid, region_of(grid.tp, case.model.context, layout.sequence_parallel))
@@ -45,7 +47,9 @@ def test_tensor_parallel(comm: Communicator, how: str, sequence: bool) -> None:
 @ranks(2, 3)
 @pytest.mark.parametrize("tied", [False, True])
 def test_buckets_leave_when_their_parameters_are_complete(comm: Communicator, tied: bool) -> None:
-    """Each parameter's hook fires once per backward; the reducer hangs for ever, or sums too early, where one does not."""
+    """Each parameter's hook fires once per backward; the reducer hangs for ever, or sums too early, where one
+    does not.
+    """
     layout = Layout(dp=comm.size, gradients="buckets", bucket_bytes=3000)
     plain = trained(comm, "SGD", layout, tied=tied)
     for mode in MODES:
@@ -68,7 +72,8 @@ def test_the_second_run_communicates_as_the_first_did(comm: Communicator) -> Non
     def calls(mode: str) -> dict[str, int]:
         counting = Counting(comm)
         trained(counting, "SGD", Layout(tp=2), recompute=mode, micro_batches=1)
-        return {label: tally.calls for (group, label), tally in counting.traffic.by("group", "label").items() if group == "tp"}
+        return {label: tally.calls for (group, label), tally in counting.traffic.by("group", "label").items()
+                if group == "tp"}
 
     plain = calls("none")
     assert calls("selective") == plain

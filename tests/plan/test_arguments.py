@@ -1,4 +1,6 @@
-"""Every public function of `plan` refuses, by name, arguments that no layout has; it never computes with them."""
+"""Every public function of `plan` refuses, by name, arguments that no layout has; it never computes with
+them.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +10,19 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from minipar.lessons.support.memory_pool import Lifetime
 
 from minipar.errors import LayoutError
 from minipar.plan import collective_times, collectives
 from minipar.plan.activations import published
 from minipar.plan.collective_times import Links
-from minipar.plan.memory import FLOAT32_ADAM, Recipe, state
-from minipar.plan.pool import Lifetime
+from minipar.plan.memory import FLOAT32_ADAM, PrecisionRecipe, state
 
 RIGHT: dict[str, Any] = dict(
-    p=4, rank=1, root=1, n=16, segment=4, block=3, stages=1, layers=1, width=8, heads=2, tokens=4, samples=1, parameters=100,
-    recipe=FLOAT32_ADAM, counts=[4] * 4, gives=[4] * 4, net=Links(1, 1, 1), within=Links(1, 1), between=Links(1, 1), nodes=2)
+    p=4, rank=1, root=1, n=16, segment=4, block=3, stages=1, layers=1, width=8, heads=2, tokens=4, samples=1,
+    parameters=100,
+    recipe=FLOAT32_ADAM, counts=[4] * 4, gives=[4] * 4, net=Links(1, 1, 1), within=Links(1, 1),
+    between=Links(1, 1), nodes=2)
 WRONG: list[Any] = [-1, -96, 2.5, float("nan"), float("inf"), "8", None, True, 10**400, Fraction(-1, 2)]
 FUNCTIONS = [f for module in (collectives, collective_times) for f in vars(module).values()
              if inspect.isfunction(f) and hasattr(f, "__wrapped__")] + [published, state]
@@ -33,14 +37,22 @@ def arguments(function: Callable[..., Any]) -> dict[str, Any]:
     return {**given, **OPTIONS.get(function.__name__, {})}
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f"{f.__module__.rpartition('.')[2]}.{f.__name__}")
+@pytest.mark.parametrize("function", FUNCTIONS,
+                         ids=lambda f: f"{f.__module__.rpartition('.')[2]}.{f.__name__}")
 def test_what_no_layout_has_is_refused_by_name(function: Callable[..., Any]) -> None:
     right = arguments(function)
     function(**right)
     for name in right.keys() - {"recipe", "net", "within", "between", "nodes"}:
         for wrong in WRONG + ([0] if name in {"p", "tp", "dp", "parts", "width", "layers"} else []):
             value = [wrong] * 4 if name in {"counts", "gives"} else wrong
-            if name == "n" and wrong == 2.5 and "net" in right or name == "n" and "within" in right and wrong == 2.5:
+            if (
+                name == "n"
+                and wrong == 2.5
+                and "net" in right
+                or name == "n"
+                and "within" in right
+                and wrong == 2.5
+            ):
                 continue                                             # half a byte takes half the time
             with pytest.raises(LayoutError, match="ZeRO" if name == "zero" else name):
                 function(**{**right, name: value})
@@ -53,7 +65,8 @@ def test_ranks_that_are_not_there() -> None:
 
 @pytest.mark.parametrize("wrong", [-1, float("nan"), float("inf"), "1", None])
 def test_records(wrong: Any) -> None:
-    for make in (lambda: Links(wrong, 1), lambda: Links(1, 1, wrong), lambda: Recipe(wrong, 1, 1), lambda: Lifetime(wrong, 0, 1)):
+    for make in (lambda: Links(wrong, 1), lambda: Links(1, 1, wrong), lambda: PrecisionRecipe(wrong, 1, 1),
+                 lambda: Lifetime(wrong, 0, 1)):
         with pytest.raises(LayoutError):
             make()
     with pytest.raises(LayoutError, match="cannot die"):

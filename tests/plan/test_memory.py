@@ -1,12 +1,14 @@
-"""The ledger held against what is really allocated: state and tape to the byte, a step's peak between two bounds."""
+"""The ledger held against what is really allocated: state and tape to the byte, a step's peak between two
+bounds.
+"""
 
 from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from minipar.lessons.support.allocation import allocation
 
-from minipar.allocation import allocation
 from minipar.autograd import Tensor
 from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
@@ -21,15 +23,25 @@ from minipar.optim.optimizers import BLOCK
 from minipar.parallel import Grid
 from minipar.parallel.tensor import region_of
 from minipar.plan.activations import published, tape
-from minipar.plan.memory import FLOAT32_ADAM, MIXED_ADAM, SLOTS, Memory, Recipe, state, training_memory
+from minipar.plan.memory import (
+    FLOAT32_ADAM,
+    MIXED_ADAM,
+    SLOTS,
+    MemoryLedger,
+    PrecisionRecipe,
+    state,
+    training_memory,
+)
 from minipar.plan.parameters import count, rank_shapes
 from minipar.rng import stream
-from minipar.train import Trainer
+from minipar.training.trainer import Trainer
 from tests.ranks import ranks
 
-SMALL = ModelConfig(vocabulary=65, context=80, layers=2, heads=3, width=12)         # more tokens than one block of queries
+# more tokens than one block of queries
+SMALL = ModelConfig(vocabulary=65, context=80, layers=2, heads=3, width=12)
 MODELS = [SMALL, ModelConfig(17, 9, 3, 2, 8, hidden=20, tied=False), ModelConfig(7, 70, 1, 1, 5, bias=False),
-          ModelConfig(7, 8, 2, 5, 5, hidden=3, dropout=0.1), ModelConfig(9, 65, 2, 3, 6, bias=False, dropout=0.2)]
+          ModelConfig(7, 8, 2, 5, 5, hidden=3, dropout=0.1),
+          ModelConfig(9, 65, 2, 3, 6, bias=False, dropout=0.2)]
 WORDS = stream(0, "words").integers(0, 7, 2000)
 
 
@@ -45,7 +57,7 @@ def forward(model: GPT, samples: int) -> Tensor:
 @pytest.mark.parametrize("config", MODELS, ids=str)
 def test_the_tape_is_as_predicted_to_the_byte(config: ModelConfig, samples: int, dtype: str) -> None:
     model = GPT(config, dtype=dtype)
-    forward(model, samples)                                         # what is made once and kept: masks, vectors of ones
+    forward(model, samples)  # what is made once and kept: masks, vectors of ones
     with allocation() as used:
         loss = forward(model, samples)
         assert used.now == sum(tape(config, samples, loss.dtype.itemsize, computed_pairs).values())
@@ -64,7 +76,9 @@ def test_an_array_more_would_be_seen() -> None:
 @pytest.mark.parametrize("sequence", [False, True])
 @pytest.mark.parametrize("tp", [2, 3])
 def test_the_tapes_of_tensor_parallel_ranks(tp: int, sequence: bool) -> None:
-    """All ranks are threads of this process: when they have ended, their tapes are left, and the weights these lead to."""
+    """All ranks are threads of this process: when they have ended, their tapes are left, and the weights
+    these lead to.
+    """
     config = ModelConfig(vocabulary=7, context=9, layers=2, heads=5, width=10, hidden=11, dropout=0.1)
 
     def on_rank(comm: Communicator) -> Tensor:
@@ -74,13 +88,17 @@ def test_the_tapes_of_tensor_parallel_ranks(tp: int, sequence: bool) -> None:
     with allocation() as used:
         losses = run(tp, on_rank)
         alive = used.now
-    assert alive == sum(sum(tape(config, 2, 4, computed_pairs, tp=tp, rank=r, sequence_parallel=sequence).values())
-                        + 4 * count(rank_shapes(config, tp, r)) for r in range(tp)) and all(loss.node for loss in losses)
+    assert alive == sum(sum(tape(config, 2, 4, computed_pairs, tp=tp, rank=r,
+                                 sequence_parallel=sequence).values())
+                        + 4 * count(rank_shapes(config, tp, r))
+                        for r in range(tp)) and all(loss.node for loss in losses)
 
 
 @pytest.mark.parametrize("optimizer", SLOTS)
 def test_a_training_is_as_predicted_to_the_byte(optimizer: str) -> None:
-    """Weights, gradients, optimiser and tape together. Only the optimiser's scratch space is beside the ledger."""
+    """Weights, gradients, optimiser and tape together. Only the optimiser's scratch space is beside the
+    ledger.
+    """
     train = TrainConfig(batch=5, micro_batches=2, optimizer=optimizer)
     forward(GPT(SMALL), 3)
     with allocation() as used:
@@ -107,7 +125,9 @@ def test_state_on_every_rank(comm: Communicator) -> None:
 @pytest.mark.parametrize("config", [ModelConfig(65, 64, 4, 4, 128), ModelConfig(256, 128, 2, 4, 64),
                                     ModelConfig(65, 96, 3, 3, 96, dropout=0.1)], ids=str)
 def test_the_peak_of_a_step(config: ModelConfig) -> None:
-    """The ledger leaves out what lives for a moment only: gradients of activations, logits, the optimiser's scratch space."""
+    """The ledger leaves out what lives for a moment only: gradients of activations, logits, the optimiser's
+    scratch space.
+    """
     train = TrainConfig(batch=8)
     with allocation() as used:
         trainer = Trainer(config, train, ByteTokenizer(), WORDS, Grid(solo(), Layout()))
@@ -120,7 +140,9 @@ def test_the_peak_of_a_step(config: ModelConfig) -> None:
 
 
 def test_published_formula() -> None:
-    """Korthikanti et al., table 2: s b h (34 + 5 a s / h), with tensor parallelism (10 + 24/t + 5 a s/(h t)), with both /t."""
+    """Korthikanti et al., table 2: s b h (34 + 5 a s / h), with tensor parallelism (10 + 24/t + 5 a s/(h t)),
+    with both /t.
+    """
     L, D, a, T, b = 3, 96, 6, 50, 2
     assert published(L, D, a, T, b) == L * T * b * (34 * D + 5 * a * T)
     assert published(L, D, a, T, b, tp=4) == L * T * b * (10 * D + 6 * D + Fraction(5 * a * T, 4))
@@ -131,7 +153,9 @@ def test_published_formula() -> None:
 
 
 def per_token(config: ModelConfig, pairs: Callable[[int], int] = every_pair) -> dict[str, Fraction]:
-    """Bytes of the tape per layer and per D of a token: the difference of one layer, so that both ends fall out."""
+    """Bytes of the tape per layer and per D of a token: the difference of one layer, so that both ends fall
+    out.
+    """
     more = ModelConfig(**{**vars(config), "layers": config.layers + 1})
     one, other = (tape(c, 1, 4, pairs) for c in (config, more))
     return {kind: Fraction(other[kind] - one[kind], config.context * config.width) for kind in one}
@@ -142,24 +166,28 @@ def test_the_table_of_both_formulas() -> None:
     D, H, T = 64, 4, 32
     here = per_token(ModelConfig(vocabulary=5, context=T, layers=1, heads=H, width=D))
     assert here["norms"] == 8 + Fraction(8, D) and here["inputs"] == 8                # 8 / D: the deviations
-    assert (here["qkv"], here["attended"], here["hidden"], here["logits"], here["tokens"]) == (12, 4, 32, 0, 0)
+    assert (here["qkv"], here["attended"], here["hidden"], here["logits"],
+            here["tokens"]) == (12, 4, 32, 0, 0)
     assert here["scores"] == Fraction(4 * H * (T + 1), D)
-    assert per_token(ModelConfig(vocabulary=5, context=T, layers=1, heads=H, width=D, dropout=0.1))["masks"] == 8
+    assert per_token(ModelConfig(vocabulary=5, context=T, layers=1, heads=H, width=D,
+                                 dropout=0.1))["masks"] == 8
 
 
 def test_zero_by_its_paper() -> None:
     """Rajbhandari et al. 2020, figure 1: 7.5 billion weights over 64 ranks."""
     N, GB = 7_500_000_000, 1e9
-    assert [round(state(N, MIXED_ADAM, zero=stage, dp=64).total / GB, 2) for stage in range(4)] == [120, 31.41, 16.64, 1.88]
+    assert [round(state(N, MIXED_ADAM, zero=stage, dp=64).total / GB, 2)
+            for stage in range(4)] == [120, 31.41, 16.64, 1.88]
     assert state(N, MIXED_ADAM, dp=2) == state(N, MIXED_ADAM, dp=512), "plain data parallelism shares nothing"
     assert state(N, MIXED_ADAM, parts=64).total == state(N, MIXED_ADAM, zero=3, dp=64).total
     assert MIXED_ADAM.total == FLOAT32_ADAM.total == 16
 
 
 def test_shares_that_do_not_divide() -> None:
-    assert state(10, Recipe(1, 10, 100), zero=3, dp=3, parts=2) == Memory(2, 20, 200)         # 5 of 10, 2 of 5
-    assert state(10, Recipe(1, 10, 100), zero=2, dp=3, parts=2) == Memory(5, 20, 200)
-    assert state(10, Recipe(1, 10, 100), zero=1, dp=3, parts=2) == Memory(5, 50, 200)
+    # 5 of 10, 2 of 5
+    assert state(10, PrecisionRecipe(1, 10, 100), zero=3, dp=3, parts=2) == MemoryLedger(2, 20, 200)
+    assert state(10, PrecisionRecipe(1, 10, 100), zero=2, dp=3, parts=2) == MemoryLedger(5, 20, 200)
+    assert state(10, PrecisionRecipe(1, 10, 100), zero=1, dp=3, parts=2) == MemoryLedger(5, 50, 200)
     with pytest.raises(LayoutError, match="not 4"):
         state(10, MIXED_ADAM, zero=4)
 

@@ -1,4 +1,6 @@
-"""What pipelines send, predicted and counted: between neighbouring stages, for the tied table, and by each rank's own part."""
+"""What pipelines send, predicted and counted: between neighbouring stages, for the tied table, and by each
+rank's own part.
+"""
 
 from __future__ import annotations
 
@@ -14,35 +16,39 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.config import GRADIENTS, Layout
 from minipar.parallel.stages import Stages
-from minipar.plan.amounts import Line, Sent, differences
+from minipar.plan.amounts import SentTotals, TrafficLine, differences
 from minipar.plan.parameters import rank_shapes
 from minipar.plan.stages import Share, stages_of
 from minipar.plan.traffic import step_traffic
-from minipar.schedule.generators import SCHEDULES
+from minipar.schedules.generators import SCHEDULES
 from tests.plan.test_traffic import configs, counted, trainer, wrong
 
 TRAINING = [name for name in SCHEDULES if name != "inference"]
-PLACES = [(pp, dp, tp, sequence) for pp, dp, tp in product(range(2, 9), range(1, 5), range(1, 5)) if pp * dp * tp <= 8
+PLACES = [(pp, dp, tp, sequence) for pp, dp, tp in product(range(2, 9), range(1, 5), range(1, 5)) if pp * dp
+          * tp <= 8
           for sequence in ((False, True) if tp > 1 else (False,))]
 
 
-def predicted(layout: Layout, rank: int, **values: Any) -> dict[Line, Sent]:
+def predicted(layout: Layout, rank: int, **values: Any) -> dict[TrafficLine, SentTotals]:
     return step_traffic(*configs(layout, **values), layout, rank, select)
 
 
-def of_axis(lines: dict[Line, Sent], axis: str) -> list[tuple[str, int]]:
+def of_axis(lines: dict[TrafficLine, SentTotals], axis: str) -> list[tuple[str, int]]:
     """(label, bytes) of each of its lines."""
-    return [(line.label, sent.bytes) for line, sent in lines.items() if line.axis == axis and line.op == "send"]
+    return [(line.label, sent.bytes) for line, sent in lines.items() if line.axis == axis
+            and line.op == "send"]
 
 
 @pytest.mark.parametrize("number", range(len(PLACES)), ids=lambda number: "-".join(map(str, PLACES[number])))
 def test_counted_is_predicted_on_every_layout(number: int) -> None:
-    """Micro-batches of uneven sizes, not as many on every rank of dp. Every proof of `verify` holds the same, see tests/verify."""
+    """Micro-batches of uneven sizes, not as many on every rank of dp. Every proof of `verify` holds the same,
+    see tests/verify.
+    """
     pp, dp, tp, sequence = PLACES[number]
     layout = Layout(dp=dp, pp=pp, tp=tp, sequence_parallel=sequence, pipeline=TRAINING[number % 10],
                     gradients=GRADIENTS[number % 5], bucket_bytes=3000)
-    model, train = configs(layout, layers=2 * pp, batch=7, micro_batches=(5, 2)[number % 2], tied=number % 3 > 0, hidden=19,
-                           recompute=("none", "full")[number // 5 % 2])
+    model, train = configs(layout, layers=2 * pp, batch=7, micro_batches=(5, 2)[number % 2],
+                           tied=number % 3 > 0, hidden=19, recompute=("none", "full")[number // 5 % 2])
     assert run(layout.ranks, wrong, layout, model, train) == [[]] * layout.ranks
 
 
@@ -71,7 +77,8 @@ def test_shapes_of_every_rank_are_its_stages() -> None:
         layout = Layout(pp=2, tp=2, pipeline=pipeline)
         model, train = configs(layout, layers=5, tied=tied)
         shares = [stages_of(model, layout).of_rank(rank) for rank in range(2)]
-        assert run(4, held) == [list(rank_shapes(model, 2, rank % 2, shares[rank // 2]).items()) for rank in range(4)]
+        assert run(4, held) == [list(rank_shapes(model, 2, rank % 2, shares[rank // 2]).items())
+                                for rank in range(4)]
 
 
 # What the formulas say.
@@ -80,10 +87,12 @@ def test_who_has_what() -> None:
     model, _ = configs(Layout(), layers=5)
     assert stages_of(model, Layout(pp=2)).of_rank(0) == Share(True, (0, 1, 2), False)
     interleaved = stages_of(model, Layout(pp=2, pipeline="interleaved"))
-    assert interleaved.homes == (0, 1, 0, 1) and interleaved.ends == (0, 1)
-    assert [interleaved.of_rank(rank) for rank in (0, 1)] == [Share(True, (0, 1, 3), False), Share(False, (2, 4), True)]
+    assert interleaved.stage_to_rank == (0, 1, 0, 1) and interleaved.ends == (0, 1)
+    assert [interleaved.of_rank(rank) for rank in (0, 1)] == [Share(True, (0, 1, 3), False),
+                                                              Share(False, (2, 4), True)]
     v_shaped = stages_of(model, Layout(pp=2, pipeline="zb-v"))
-    assert [v_shaped.of_rank(rank) for rank in (0, 1)] == [Share(True, (0, 1, 4), True), Share(False, (2, 3), False)]
+    assert [v_shaped.of_rank(rank) for rank in (0, 1)] == [Share(True, (0, 1, 4), True),
+                                                           Share(False, (2, 3), False)]
     assert v_shaped.ends == (0,)
     assert stages_of(model, Layout(pp=2, stage_layers=(0, 5))).of_rank(0) == Share(True, (), False)
 
@@ -106,7 +115,8 @@ def test_each_boundary_between_ranks_is_crossed_twice_per_micro_batch(schedule: 
 def test_neither_hidden_units_nor_the_vocabulary_change_what_stages_exchange() -> None:
     layout = Layout(pp=2, tp=2)
     for rank in range(4):
-        small, large = (of_axis(predicted(layout, rank, **sizes), "pp") for sizes in (dict(), dict(hidden=290, vocabulary=650)))
+        small, large = (of_axis(predicted(layout, rank, **sizes), "pp")
+                        for sizes in (dict(), dict(hidden=290, vocabulary=650)))
         assert small == large != []
 
 
@@ -143,4 +153,5 @@ def test_a_message_too_many_and_a_sum_that_is_missing_are_seen(monkeypatch: pyte
     monkeypatch.undo()
     finer = replace(train, micro_batches=2)
     texts = differences(step_traffic(model, finer, layout, 0, select), right[0])
-    assert [text.split(": ")[0] for text in texts] == ["pp, send, activations 0 of stage 0", "pp, send, activations 1 of stage 0"]
+    assert [text.split(": ")[0] for text in texts] == ["pp, send, activations 0 of stage 0",
+                                                       "pp, send, activations 1 of stage 0"]

@@ -1,4 +1,6 @@
-"""The predicted traffic of a training step, held against what Counting counts: exactly, line by line, on every rank."""
+"""The predicted traffic of a training step, held against what Counting counts: exactly, line by line, on
+every rank.
+"""
 
 import sys
 from itertools import product
@@ -9,22 +11,22 @@ import pytest
 
 from minipar.autograd import Tensor
 from minipar.comm.collectives import select
-from minipar.comm.counting import Counting, Tally
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
+from minipar.comm.wrappers.counting import Counting, MessageTally
 from minipar.config import GRADIENTS, Layout, ModelConfig, TrainConfig
 from minipar.data.tokenizer import ByteTokenizer
 from minipar.errors import LayoutError
 from minipar.nn import GPT
 from minipar.parallel import Grid, TensorRegion
 from minipar.parallel.operators import reduce_from_region
-from minipar.plan.amounts import Line, Sent, by_axis, differences
+from minipar.plan.amounts import SentTotals, TrafficLine, by_axis, differences
 from minipar.plan.axis import Pick
 from minipar.plan.collectives import ring_all_reduce
 from minipar.plan.parameters import rank_shapes
 from minipar.plan.traffic import step_traffic
 from minipar.rng import stream
-from minipar.train import Trainer
+from minipar.training.trainer import Trainer
 from tests.ranks import ranks
 
 # Nothing divides: 9 heads, 29 hidden units, 11 tokens over 2, 3, 4, 6 and 8 ranks; samples neither.
@@ -41,18 +43,21 @@ def layouts(size: int) -> list[Layout]:
 
 def configs(layout: Layout, **values: Any) -> tuple[ModelConfig, TrainConfig]:
     values = {"batch": layout.dp + 1, **values}
-    return (ModelConfig(**{**MODEL, **{name: value for name, value in values.items() if hasattr(ModelConfig, name)}}),
-            TrainConfig(**{**TRAIN, **{name: value for name, value in values.items() if hasattr(TrainConfig, name)}}))
+    return (ModelConfig(**{**MODEL, **{name: value for name, value in values.items()
+                                       if hasattr(ModelConfig, name)}}),
+            TrainConfig(**{**TRAIN, **{name: value for name, value in values.items()
+                                       if hasattr(TrainConfig, name)}}))
 
 
-def trainer(comm: Communicator, layout: Layout, model: ModelConfig, train: TrainConfig, region: type | None = None) -> Trainer:
+def trainer(comm: Communicator, layout: Layout, model: ModelConfig, train: TrainConfig, region: type
+            | None = None) -> Trainer:
     grid = Grid(comm, layout)
     tokens = stream(0, "traffic").integers(0, model.vocabulary, 400)
     return Trainer(model, train, ByteTokenizer(), tokens, grid, region and region(grid.tp))
 
 
 def counted(comm: Communicator, layout: Layout, model: ModelConfig, train: TrainConfig,
-            region: type | None = None) -> dict[tuple, Tally]:
+            region: type | None = None) -> dict[tuple, MessageTally]:
     """The traffic of one step on this rank."""
     comm = Counting(comm)
     trained = trainer(comm, layout, model, train, region)
@@ -96,9 +101,12 @@ ALGORITHMS = [("naive", "naive", "naive"), ("ring", "ring", "ring"), ("segmented
 
 @pytest.mark.parametrize("names", ALGORITHMS, ids="-".join)
 def test_whatever_the_algorithms(names: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The formulas follow the algorithm that is picked, also one that `select` would not pick for arrays this small."""
+    """The formulas follow the algorithm that is picked, also one that `select` would not pick for arrays this
+    small.
+    """
     def pick(operation: str, nbytes: int, ranks: int, *, nodes: int = 1) -> str:
-        return {"all_reduce": names[0], "reduce_scatter": names[1], "all_gather": names[2], "broadcast": "tree"}[operation]
+        return {"all_reduce": names[0], "reduce_scatter": names[1], "all_gather": names[2],
+                "broadcast": "tree"}[operation]
 
     monkeypatch.setattr(sys.modules["minipar.comm.collectives.select"], "select", pick)
     for sequence, gradients in product((False, True), ("flat", "bitwise")):
@@ -147,36 +155,47 @@ def test_one_all_reduce_forward_and_one_backward_per_attention_and_per_mlp() -> 
 
 @pytest.mark.parametrize("sequence", [False, True])
 def test_no_weight_gradient_travels_along_tp(sequence: bool) -> None:
-    """Three times the hidden units, four times the vocabulary: the weights that are cut grow, what tp sends does not."""
+    """Three times the hidden units, four times the vocabulary: the weights that are cut grow, what tp sends
+    does not.
+    """
     layout = Layout(tp=3, sequence_parallel=sequence)
-    small, large = (configs(layout, hidden=hidden, vocabulary=vocabulary) for hidden, vocabulary in ((29, 65), (87, 260)))
-    sent = [run(3, lambda comm, configs=configs: counted(comm, layout, *configs)) for configs in (small, large)]
+    small, large = (configs(layout, hidden=hidden, vocabulary=vocabulary) for hidden,
+                    vocabulary in ((29, 65), (87, 260)))
+    sent = [run(3, lambda comm, configs=configs: counted(comm, layout, *configs))
+            for configs in (small, large)]
     assert sent[0] == sent[1]
-    sizes = [sum(np.prod(shape) for shape in rank_shapes(model, 3, 0).values()) for model, _ in (small, large)]
+    sizes = [sum(np.prod(shape) for shape in rank_shapes(model, 3, 0).values()) for model,
+             _ in (small, large)]
     assert sizes[1] > 1.5 * sizes[0]
 
 
 def test_full_recomputation_sends_half_as_much_again_from_each_block() -> None:
     """With tensor parallelism: two all-reduces forward, two backward, and the two forward once more."""
     layout = Layout(tp=3)
-    plain, full = (step_traffic(*configs(layout, recompute=mode), layout, 0, select) for mode in ("none", "full"))
-    of_blocks = [sum(sent.bytes for line, sent in lines.items() if line.label.startswith("blocks")) for lines in (plain, full)]
+    plain, full = (step_traffic(*configs(layout, recompute=mode), layout, 0, select)
+                   for mode in ("none", "full"))
+    of_blocks = [sum(sent.bytes for line, sent in lines.items() if line.label.startswith("blocks"))
+                 for lines in (plain, full)]
     assert 2 * of_blocks[1] == 3 * of_blocks[0] > 0
-    rest = [{line: sent for line, sent in lines.items() if not line.label.startswith("blocks")} for lines in (plain, full)]
+    rest = [{line: sent for line, sent in lines.items() if not line.label.startswith("blocks")}
+            for lines in (plain, full)]
     assert rest[0] == rest[1]
 
 
 def test_sequence_parallelism_moves_the_bytes_of_tensor_parallelism_on_a_ring() -> None:
-    """An all-reduce is a reduce-scatter and an all-gather; only the gradients of replicated parameters come on top."""
+    """An all-reduce is a reduce-scatter and an all-gather; only the gradients of replicated parameters come
+    on top.
+    """
     def ring(operation: str, nbytes: int, ranks: int, *, nodes: int) -> str:
         return "ring"
 
     model, train = configs(Layout(), context=12)
-    tensor, sequence = (by_axis(step_traffic(model, train, Layout(tp=4, sequence_parallel=on), 0, ring))["tp"].bytes
+    tensor, sequence = (by_axis(step_traffic(model, train, Layout(tp=4, sequence_parallel=on), 0,
+                                             ring))["tp"].bytes
                         for on in (False, True))
     whole, part = rank_shapes(model), rank_shapes(model, 4)
     replicated = [int(np.prod(whole[name])) for name in whole if whole[name] == part[name]]
-    assert len(replicated) == 1 + 2 * 6 + 2                         # positions; per block 2 norms and 2 row biases; last norm
+    assert len(replicated) == 1 + 2 * 6 + 2  # positions; per block 2 norms and 2 row biases; last norm
     assert sequence - tensor == sum(8 * ring_all_reduce(4, 0, size).elements for size in replicated) > 0
 
 
@@ -204,28 +223,33 @@ def test_a_second_run_that_was_not_announced_is_seen() -> None:
     for rank, lines in enumerate(run(2, lambda comm: counted(comm, layout, *real))):
         texts = differences(step_traffic(*announced, layout, rank, select), lines)
         assert [text.split(": ")[0] for text in texts] == [
-            f"tp, all_reduce sum, blocks.{n}.{layer} forward" for n in range(2) for layer in ("attention.out", "mlp.down")]
+            f"tp, all_reduce sum, blocks.{n}.{layer} forward" for n in range(2)
+            for layer in ("attention.out", "mlp.down")]
 
 
 def test_a_planted_message_and_a_missing_one_are_seen() -> None:
     layout = Layout(dp=2, tp=2)
     model, train = configs(layout, batch=4)
     for texts in run(4, wrong, layout, model, train, select, Chatty):
-        assert texts == ["tp, all_reduce sum, blocks.1.mlp.up again forward: predicted 0 call(s), 0 message(s), 0 bytes, "
+        assert texts == ["tp, all_reduce sum, blocks.1.mlp.up again forward: predicted 0 call(s), 0 "
+                         "message(s), 0 bytes, "
                          "counted 1 call(s), 1 message(s), 3168 bytes"]
     for texts in run(4, wrong, layout, model, train, select, Forgetful):
         assert [text.split(": ")[0] for text in texts] == [
             f"tp, all_reduce sum, {layer} backward" for layer in
-            ("blocks.0.attention.qkv", "blocks.0.mlp.up", "blocks.1.attention.qkv", "blocks.1.mlp.up", "tokens")]
+            ("blocks.0.attention.qkv", "blocks.0.mlp.up", "blocks.1.attention.qkv", "blocks.1.mlp.up",
+             "tokens")]
 
 
-@pytest.mark.parametrize("spoilt", [Sent(2, 2, 16), Sent(1, 3, 16), Sent(1, 2, 17)])
-def test_one_call_one_message_or_one_byte_too_many_is_a_difference(spoilt: Sent) -> None:
-    line = Line("dp", "all_reduce sum", "loss")
-    assert differences({line: Sent(1, 2, 16)}, {tuple(line): Tally(1, 2, 16)}) == []
-    assert differences({line: spoilt}, {line: Tally(1, 2, 16)}) and differences({line: Sent(1, 2, 16)}, {line: spoilt})
-    assert differences({}, {line: Tally(1, 2, 16)}) and differences({line: Sent(1, 2, 16)}, {})
-    assert differences({}, {line: Tally(3, 0, 0)}) == []
+@pytest.mark.parametrize("spoilt", [SentTotals(2, 2, 16), SentTotals(1, 3, 16), SentTotals(1, 2, 17)])
+def test_one_call_one_message_or_one_byte_too_many_is_a_difference(spoilt: SentTotals) -> None:
+    line = TrafficLine("dp", "all_reduce sum", "loss")
+    assert differences({line: SentTotals(1, 2, 16)}, {tuple(line): MessageTally(1, 2, 16)}) == []
+    assert differences({line: spoilt}, {line: MessageTally(1, 2, 16)}) and differences(
+        {line: SentTotals(1, 2, 16)}, {line: spoilt}
+    )
+    assert differences({}, {line: MessageTally(1, 2, 16)}) and differences({line: SentTotals(1, 2, 16)}, {})
+    assert differences({}, {line: MessageTally(3, 0, 0)}) == []
 
 
 def test_what_has_no_formula_is_refused() -> None:

@@ -1,6 +1,6 @@
 """The pictures of the collectives show what they are given."""
 
-from minipar.plots.lessons.collectives import draw_all_reduces, draw_ring
+from minipar.lessons.plots.collectives import draw_all_reduces, draw_ring
 
 START = [[frozenset({0})] * 2, [frozenset({1})] * 2]
 HALF_WAY = [[frozenset({0, 1}), frozenset({0})], [frozenset({1}), frozenset({0, 1})]]
@@ -10,7 +10,8 @@ END = [[frozenset({0, 1})] * 2] * 2
 def test_a_ring_has_one_panel_per_step_and_marks_what_changed() -> None:
     figure = draw_ring([START, HALF_WAY, END])
     panels = [panel for panel in figure.axes if panel.patches]
-    assert [panel.get_title() for panel in panels] == ["the start", "step 1: reduce-scatter", "step 2: all-gather"]
+    assert [panel.get_title() for panel in panels] == ["the start", "step 1: reduce-scatter",
+                                                       "step 2: all-gather"]
     heavy = [[patch.get_linewidth() > 1 for patch in panel.patches] for panel in panels]
     assert heavy == [[False] * 4, [True, False, False, True], [False, True, True, False]]
     assert [text.get_text() for text in panels[1].texts] == ["all", "0", "1", "all"]

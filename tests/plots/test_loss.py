@@ -24,7 +24,8 @@ def test_curves_of_training_and_validation(tmp_path: Path) -> None:
     assert mean.get_ydata()[0] == 4 and (np.diff(mean.get_ydata()) < 0).all()
     assert validation.get_xydata().tolist() == [[5, 1.25], [10, 0.75]]             # after so many steps
     assert axes.get_xlabel() == "step" and axes.get_ylabel() == "loss (nats per token)"
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["training, each step", "training, running mean",
+    assert [text.get_text()
+            for text in axes.get_legend().get_texts()] == ["training, each step", "training, running mean",
                                                                            "validation"]
     save(figure, tmp_path / "loss.png", dpi=50)
     picture = imread(tmp_path / "loss.png")
@@ -36,7 +37,8 @@ def test_what_is_not_there_is_left_out(lines: list[dict[str, float]], tmp_path: 
     """Without a warning of matplotlib, too: of a run that was stopped before its first step, say."""
     figure = draw_loss(lines)
     (axes,) = figure.axes
-    assert len(axes.lines) == 2 * any("loss" in line for line in lines) + any("validation" in line for line in lines)
+    assert len(axes.lines) == 2 * any("loss" in line
+                                      for line in lines) + any("validation" in line for line in lines)
     save(figure, tmp_path / "loss.png", dpi=20)
 
 

@@ -7,10 +7,19 @@ import threading
 import numpy as np
 import pytest
 
-from minipar.autograd import Tensor, backward, causal_attention, cross_entropy, layernorm, linear, matmul, no_grad
+from minipar.autograd import (
+    Tensor,
+    backward,
+    causal_attention,
+    cross_entropy,
+    layernorm,
+    linear,
+    matmul,
+    no_grad,
+)
 from minipar.config import ModelConfig
 from minipar.nn import GPT
-from minipar.precision import BFLOAT16, FLOAT16, FLOAT32, IN_16_BITS, Autocast, Format, Tally
+from minipar.precision import BFLOAT16, FLOAT16, FLOAT32, IN_16_BITS, Autocast, Format, RoundingTally
 
 SHORT = pytest.mark.parametrize("format", [FLOAT16, BFLOAT16], ids=lambda format: format.name)
 
@@ -51,7 +60,8 @@ def test_what_must_not_lose_digits_stays_in_float32(format: Format) -> None:
     autocast = Autocast(format)
     with autocast():
         normal, loss = layernorm(x, scale), cross_entropy(x, targets)
-    assert np.array_equal(normal.data, layernorm(x, scale).data) and loss.item() == cross_entropy(x, targets).item()
+    assert np.array_equal(normal.data,
+                          layernorm(x, scale).data) and loss.item() == cross_entropy(x, targets).item()
     assert not autocast.counts
 
 
@@ -64,7 +74,8 @@ def test_attention_takes_and_gives_16_bits(format: Format) -> None:
 
 
 def test_float32_is_as_if_it_were_not_there() -> None:
-    model, autocast = GPT(ModelConfig(vocabulary=11, layers=1, width=8, heads=2, context=6)), Autocast(FLOAT32)
+    model, autocast = GPT(ModelConfig(vocabulary=11, layers=1, width=8, heads=2,
+                                      context=6)), Autocast(FLOAT32)
     tokens = np.arange(6)[None] % 11
     with autocast(), no_grad():
         inside = model(tokens).data
@@ -73,8 +84,11 @@ def test_float32_is_as_if_it_were_not_there() -> None:
 
 
 def test_a_whole_gpt_goes_by_the_table() -> None:
-    """Every op of the table that a GPT has is met, and just those in 16 bits are rounded, in both directions."""
-    model, autocast = GPT(ModelConfig(vocabulary=11, layers=2, width=8, heads=2, context=6)), Autocast(BFLOAT16)
+    """Every op of the table that a GPT has is met, and just those in 16 bits are rounded, in both
+    directions.
+    """
+    model, autocast = GPT(ModelConfig(vocabulary=11, layers=2, width=8, heads=2,
+                                      context=6)), Autocast(BFLOAT16)
     tokens = np.arange(12).reshape(2, 6) % 11
     with autocast():
         loss = model.loss(tokens, tokens)
@@ -83,7 +97,8 @@ def test_a_whole_gpt_goes_by_the_table() -> None:
     assert forward == {op for op, low in IN_16_BITS.items() if low} - {"matmul"}
     assert forward == {op for op, kind in autocast.counts if kind == "gradients"}
     assert all(p.grad is not None and p.grad.dtype == np.float32 for p in model.parameters())
-    assert autocast.counts["unembedding", "values"].numbers == 12 * 8 + 11 * 8 + 12 * 11       # x, the table, the logits
+    # x, the table, the logits
+    assert autocast.counts["unembedding", "values"].numbers == 12 * 8 + 11 * 8 + 12 * 11
 
 
 def test_outside_and_on_other_threads_nothing_is_rounded() -> None:
@@ -97,7 +112,8 @@ def test_outside_and_on_other_threads_nothing_is_rounded() -> None:
         with Autocast(FLOAT32)():
             nested = linear(x, w).data
         again = linear(x, w).data
-    assert np.array_equal(elsewhere[0], plain) and np.array_equal(nested, plain) and not np.array_equal(again, plain)
+    assert np.array_equal(elsewhere[0],
+                          plain) and np.array_equal(nested, plain) and not np.array_equal(again, plain)
     with pytest.raises(ZeroDivisionError), Autocast(BFLOAT16)():
         _ = 1 / 0
     assert np.array_equal(linear(x, w).data, plain)
@@ -108,14 +124,19 @@ def test_overflow_and_underflow_are_counted() -> None:
     x = Tensor(np.array([1e6, -1e6, 1e-9, 0, np.inf, 1, 2**-24], np.float32), requires_grad=True)
     y = autocast.cast(x, "here")
     backward(y, np.array([1e-8, 1e-8, 70000, 1, 0, 1, 1], np.float32))
-    assert autocast.counts["here", "values"] == Tally(7, overflows=2, underflows=1)
-    assert autocast.counts["here", "gradients"] == Tally(7, overflows=1, underflows=2)
+    assert autocast.counts["here", "values"] == RoundingTally(7, overflows=2, underflows=1)
+    assert autocast.counts["here", "gradients"] == RoundingTally(7, overflows=1, underflows=2)
     autocast.cast(x, "there")
-    assert autocast.total("values") == Tally(14, 4, 2) and autocast.total("gradients") == autocast.counts["here", "gradients"]
+    assert (
+        autocast.total("values") == RoundingTally(14, 4, 2)
+        and autocast.total("gradients") == autocast.counts["here", "gradients"]
+    )
 
 
 def test_what_is_rounded_is_not_rounded_again() -> None:
-    """Between two ops in 16 bits there is one cast, so that numbers are counted once; another format's does not pass for it."""
+    """Between two ops in 16 bits there is one cast, so that numbers are counted once; another format's does
+    not pass for it.
+    """
     x, autocast = leaf(3, 4), Autocast(BFLOAT16)
     once = autocast.cast(x, "one")
     assert autocast.cast(once, "two") is once and list(autocast.counts) == [("one", "values")]

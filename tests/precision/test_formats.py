@@ -1,4 +1,6 @@
-"""Rounding to 16 bits is what the formats' definition says, and what NumPy's own float16 does, bit for bit."""
+"""Rounding to 16 bits is what the formats' definition says, and what NumPy's own float16 does, bit for
+bit.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from minipar.precision import BFLOAT16, FLOAT16, FLOAT32, Format, format_of
 SHORT = pytest.mark.parametrize("format", [FLOAT16, BFLOAT16], ids=lambda format: format.name)
 ANYTHING = arrays(np.float32, array_shapes(min_dims=0, min_side=0), elements=st.floats(width=32))
 BITS = {"float16": np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32),
-        "bfloat16": (np.arange(1 << 16, dtype=np.uint32) << 16).view(np.float32)}              # every number of the format
+        # every number of the format
+        "bfloat16": (np.arange(1 << 16, dtype=np.uint32) << 16).view(np.float32)}
 
 
 def same(one: np.ndarray, other: np.ndarray) -> bool:
@@ -39,7 +42,9 @@ def test_the_facts_of_the_format_are_those_of_its_numbers(format: Format) -> Non
     assert (grid[1], grid[-1]) == (format.smallest, format.largest)
     assert grid[np.searchsorted(grid, 1) + 1] - 1 == 2.0**-format.digits
     full = grid[grid >= format.smallest_normal]
-    assert np.diff(full[: 2**format.digits]).max() == format.smallest == np.diff(grid[: 2**format.digits]).min()
+    assert (
+        np.diff(full[: 2**format.digits]).max() == format.smallest == np.diff(grid[: 2**format.digits]).min()
+    )
 
 
 @SHORT
@@ -47,15 +52,18 @@ def test_between_two_numbers_it_is_the_nearer_and_the_even_one_of_a_tie(format: 
     grid = numbers(format)[:-1]
     low, high = grid[:-1].astype(np.float64), grid[1:].astype(np.float64)
     middle = ((low + high) / 2).astype(np.float32)                  # exact in float32: one digit more
-    even = np.where(np.arange(len(low)) % 2 == 0, low, high).astype(np.float32)     # numbers count up as their bits do
+    # numbers count up as their bits do
+    even = np.where(np.arange(len(low)) % 2 == 0, low, high).astype(np.float32)
     for sign in (np.float32(1), np.float32(-1)):
         assert same(format.round(sign * middle), sign * even)
-        assert same(format.round(sign * np.nextafter(middle, np.float32(np.inf))), sign * high.astype(np.float32))
+        assert same(format.round(sign * np.nextafter(middle, np.float32(np.inf))), sign
+                    * high.astype(np.float32))
         assert same(format.round(sign * np.nextafter(middle, np.float32(0))), sign * low.astype(np.float32))
 
 
 def test_float16_is_numpys() -> None:
-    edges = np.array([65519.996, 65520, 65536, 131072, 3e38, 2**-25, 2**-25 * 1.0001, 1e-45, -1e-30, -0.0], np.float32)
+    edges = np.array([65519.996, 65520, 65536, 131072, 3e38, 2**-25, 2**-25 * 1.0001, 1e-45, -1e-30, -0.0],
+                     np.float32)
     rng = np.random.default_rng(0)
     x = np.concatenate([edges, -edges, rng.integers(0, 2**32, 10**6, dtype=np.uint32).view(np.float32)])
     with np.errstate(all="ignore"):
@@ -65,13 +73,19 @@ def test_float16_is_numpys() -> None:
 def test_beyond_the_range() -> None:
     x = np.array([65504, 65519, 65520, -1e9, np.inf, np.nan, 2**-24, 2**-25, -(2**-25)], np.float32)
     assert FLOAT16.round(x).tolist()[:5] == [65504, 65504, np.inf, -np.inf, np.inf]
-    assert np.isnan(FLOAT16.round(x)[5]) and FLOAT16.round(x)[6:].tolist() == [2**-24, 0, 0] and np.signbit(FLOAT16.round(x)[8])
+    assert (
+        np.isnan(FLOAT16.round(x)[5])
+        and FLOAT16.round(x)[6:].tolist() == [2**-24, 0, 0]
+        and np.signbit(FLOAT16.round(x)[8])
+    )
     edge = np.array([BFLOAT16.largest, np.finfo(np.float32).max, 1e-45, np.nan], np.float32)
-    assert BFLOAT16.round(edge).tolist()[:3] == [BFLOAT16.largest, np.inf, 0] and np.isnan(BFLOAT16.round(edge)[3])
+    assert BFLOAT16.round(edge).tolist()[:3] == [BFLOAT16.largest, np.inf,
+                                                 0] and np.isnan(BFLOAT16.round(edge)[3])
 
 
 def test_a_nan_of_any_digits_stays_one() -> None:
-    bits = np.array([0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001, 0x7FC00000], np.uint32)    # a carry would run into the sign
+    # a carry would run into the sign
+    bits = np.array([0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001, 0x7FC00000], np.uint32)
     assert all(np.isnan(format.round(bits.view(np.float32))).all() for format in (FLOAT16, BFLOAT16))
 
 
@@ -80,7 +94,12 @@ def test_a_nan_of_any_digits_stays_one() -> None:
 def test_rounding_keeps_shape_and_input_and_is_done_once(format: Format, x: np.ndarray) -> None:
     before = x.copy()
     once = format.round(x)
-    assert once.shape == x.shape and once.dtype == np.float32 and same(x, before) and not np.shares_memory(once, x)
+    assert (
+        once.shape == x.shape
+        and once.dtype == np.float32
+        and same(x, before)
+        and not np.shares_memory(once, x)
+    )
     assert same(format.round(once), once) and same(format.round(-x), -once)
 
 

@@ -35,7 +35,8 @@ def test_what_is_saved_goes_on(outcomes: list[bool], at: int) -> None:
 
 def test_a_static_scale_skips_and_stays() -> None:
     scale = LossScale(128.0, growth_every=0)
-    assert [scale.update(finite) for finite in (True, False, True)] == [True, False, True] and scale.scale == 128
+    assert [scale.update(finite) for finite in (True, False,
+                                                True)] == [True, False, True] and scale.scale == 128
 
 
 @pytest.mark.parametrize("scale", [LossScale(), LossScale(128.0, growth_every=0)])

@@ -1,4 +1,6 @@
-"""Mixed precision in a whole training: master weights, skipped steps, resuming, and ranks that agree on what to skip."""
+"""Mixed precision in a whole training: master weights, skipped steps, resuming, and ranks that agree on what
+to skip.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import minipar.train
+import minipar.training.trainer
 from minipar.checkpoint.archive import load, save
 from minipar.cli import main
 from minipar.comm.protocol import Communicator
@@ -23,7 +25,7 @@ from minipar.nn import Parameter
 from minipar.optim import squared_norm
 from minipar.parallel.grid import Grid
 from minipar.precision import FLOAT16, LossScale
-from minipar.train import Step, Trainer
+from minipar.training.trainer import StepResult, Trainer
 from tests.ranks import ranks
 from tests.tiny import TEXT, TRAIN, losses, options, same_bits, trainer
 
@@ -62,10 +64,16 @@ def test_steps_that_overflow_are_skipped_and_change_nothing() -> None:
     one = scaled(2.0**24)
     before = {name: array.copy() for name, array in one.state()[0].items()}
     first = one.step()
-    assert first.skipped and not math.isfinite(first.norm) and first.scale == 2.0**24 and one.scale.scale == 2.0**23
+    assert (
+        first.skipped
+        and not math.isfinite(first.norm)
+        and first.scale == 2.0**24
+        and one.scale.scale == 2.0**23
+    )
     assert same_bits(one.state()[0], before) and (one.done, one.optimizer.steps) == (1, 0)
     steps = [one.step() for _ in range(19)]
-    assert not steps[-1].skipped and any(b.scale == 2 * a.scale for a, b in zip(steps, steps[1:], strict=False))
+    assert not steps[-1].skipped and any(b.scale == 2 * a.scale for a,
+                                         b in zip(steps, steps[1:], strict=False))
     assert one.optimizer.steps == 20 - one.scale.skipped and one.autocast.total("gradients").overflows > 0
     assert steps[-1].loss < first.loss
 
@@ -80,7 +88,9 @@ def test_ten_and_ten_steps_are_twenty(tmp_path: Path, values: dict[str, Any]) ->
     second.restore(*load(tmp_path / "half.npz"), where="half.npz")
     found += [second.step() for _ in range(10)]
     assert any(step.skipped for step in expected[:10]) and len({step.scale for step in expected[10:]}) > 1
-    assert [repr(replace(step, seconds=0)) for step in found] == [repr(replace(step, seconds=0)) for step in expected]     # NaN too
+    # NaN too
+    assert [repr(replace(step, seconds=0)) for step in found] == [repr(replace(step, seconds=0))
+                                                                  for step in expected]
     assert same_bits(second.state()[0], whole.state()[0]) and second.state()[1] == whole.state()[1]
 
 
@@ -95,7 +105,8 @@ def test_a_scale_that_cannot_help_ends_the_training() -> None:
     one = trainer(precision="float16", loss_scale=2.0**40)
     for _ in range(one.scale.patience - 1):
         assert one.step().skipped
-    with pytest.raises(DivergenceError, match="^step 23: loss .*, gradient norm (inf|nan); it arose first in the gradient of"):
+    with pytest.raises(DivergenceError,
+                       match="^step 23: loss .*, gradient norm (inf|nan); it arose first in the gradient of"):
         one.step()
     assert one.optimizer.steps == 0
 
@@ -103,7 +114,7 @@ def test_a_scale_that_cannot_help_ends_the_training() -> None:
 def test_an_overflow_in_the_forward_pass_is_no_matter_of_the_scale() -> None:
     one = trainer(precision="float16", bias=False)
     one.step()
-    up_weight(one).data *= 1e6                                      # 16 bits end at 65504; float32 would bear it
+    up_weight(one).data *= 1e6  # 16 bits end at 65504; float32 would bear it
     with pytest.raises(DivergenceError, match="it arose first in the output of blocks.0.mlp.up"):
         one.step()
 
@@ -112,13 +123,15 @@ def test_bfloat16_has_no_scale_to_lower() -> None:
     one = training(solo(), "dp", Spoilt, precision="bfloat16")
     one.step()
     one.step()
-    with pytest.raises(DivergenceError, match="gradient norm inf; it arose first in the gradient of blocks.0.mlp.up.weight"):
+    with pytest.raises(DivergenceError,
+                       match="gradient norm inf; it arose first in the gradient of blocks.0.mlp.up.weight"):
         one.step()
 
 
 @pytest.mark.parametrize("values, said", [
     (dict(precision="fp16"), "precision is 'fp16'; choose float32, float16, bfloat16"),
-    (dict(precision="float16", dtype="float64"), "precision float16 keeps its weights in float32, not float64"),
+    (dict(precision="float16", dtype="float64"),
+     "precision float16 keeps its weights in float32, not float64"),
     (dict(precision="bfloat16", loss_scale=8.0), "a loss scale is for precision float16, not bfloat16"),
     (dict(precision="float16", loss_scale=-1.0), "loss_scale is -1.0"),
 ])
@@ -132,7 +145,8 @@ def test_the_command_and_its_resumption(tmp_path: Path) -> None:
     assert main(["train", *words, "--out", str(tmp_path / "run")]) == 0
     assert main(["train", "--resume", str(tmp_path / "run"), "--steps", "8"]) == 0
     lines = [line for line in losses(tmp_path / "run") if "loss" in line]
-    assert [line["step"] for line in lines] == list(range(8)) and all(line["loss_scale"] == 2.0**16 for line in lines)
+    assert [line["step"]
+            for line in lines] == list(range(8)) and all(line["loss_scale"] == 2.0**16 for line in lines)
 
 
 @SHORT
@@ -146,7 +160,9 @@ def test_what_backward_computes_again_has_the_same_bits(precision: str, recomput
 # Ranks
 
 class Spoilt(Trainer):
-    """In step 2, an infinity in the gradient of a cut weight, on the last rank alone, before ranks of dp add theirs."""
+    """In step 2, an infinity in the gradient of a cut weight, on the last rank alone, before ranks of dp add
+    theirs.
+    """
 
     def _backward(self, *args: Any) -> float:
         loss = super()._backward(*args)
@@ -180,12 +196,13 @@ def test_one_rank_overflows_and_all_skip(comm: Communicator, axis: str) -> None:
 
 def test_ranks_that_ask_only_themselves_part(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the sum over ranks is for: without it one rank of tp skips the step, and the others take it."""
-    monkeypatch.setattr(minipar.train, "global_norm", lambda flat, *axes: math.sqrt(squared_norm(flat.gradient())))
+    monkeypatch.setattr(minipar.training.trainer, "global_norm", lambda flat,
+                        *axes: math.sqrt(squared_norm(flat.gradient())))
     assert run(2, lambda comm: [step.skipped for step in first_steps(training(comm, "tp", Spoilt))]) == [
         [False, False, False], [False, False, True]]
 
 
-def first_steps(trainer: Trainer) -> list[Step]:
+def first_steps(trainer: Trainer) -> list[StepResult]:
     return [trainer.step() for _ in range(3)]
 
 
@@ -193,7 +210,9 @@ def first_steps(trainer: Trainer) -> list[Step]:
 @pytest.mark.parametrize("axis", ["dp", "tp", "pp"])
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_ranks_train_as_one_process_does(comm: Communicator, axis: str, precision: str) -> None:
-    """To rounding: over tp each rank rounds its part of a sum to 16 bits; over dp the parts are added in float32."""
+    """To rounding: over tp each rank rounds its part of a sum to 16 bits; over dp the parts are added in
+    float32.
+    """
     one, alone = training(comm, axis, precision=precision), training(solo(), axis, precision=precision)
     for _ in range(6):
         found, expected = one.step(), alone.step()

@@ -10,26 +10,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minipar.comm.clock import Clock
-from minipar.comm.network import Network
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
-from minipar.comm.timeline import Event
+from minipar.comm.wrappers.clock import Clock
+from minipar.comm.wrappers.network import Network
+from minipar.comm.wrappers.timeline import Event
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.nn import Part
 from minipar.nn.counts import computed_pairs, forward_flops
 from minipar.parallel.pipeline import Execution
-from minipar.plan.activations import Tape
+from minipar.plan.activations import TapeBytes
 from minipar.plan.parameters import count, rank_shapes
 from minipar.plots.trace import draw_timelines
-from minipar.schedule.closed_forms import closed_bubble, closed_peaks
-from minipar.schedule.instruction import Instruction
-from minipar.schedule.simulate import Timeline
+from minipar.proof.case import text_of
+from minipar.schedules.closed_forms import closed_bubble, closed_peaks
+from minipar.schedules.instruction import Instruction
+from minipar.schedules.simulate import Timeline
 from minipar.trace.flops import part_flops
 from minipar.trace.predict import bytes_per_link, overlap, predicted
-from minipar.trace.step import Trace, trace_step
+from minipar.trace.step import StepTrace, trace_step
 from minipar.trace.tracer import Tracer
-from minipar.verify.case import text_of
 from tests.commands import call
 from tests.ranks import ranks
 
@@ -37,8 +37,8 @@ FREE = Network(0, 0)
 VOCABULARY = 11
 
 
-def traced(comm: Communicator, layout: Layout, micro_batches: int, *, network: Network = FREE, equal: bool = True,
-           layers: int = 0, **values: object) -> Trace | None:
+def traced(comm: Communicator, layout: Layout, micro_batches: int, *, network: Network = FREE,
+           equal: bool = True, layers: int = 0, **values: object) -> StepTrace | None:
     """equal: all stages take 1 for F and 2 for a whole backward, whatever they compute."""
     model = ModelConfig(VOCABULARY, context=5, layers=layers or 2 * layout.pp, heads=2, width=8)
     train = TrainConfig(**{**dict(batch=micro_batches, micro_batches=micro_batches), **values})
@@ -47,7 +47,7 @@ def traced(comm: Communicator, layout: Layout, micro_batches: int, *, network: N
     return trace_step(comm, layout, model, train, *text_of(VOCABULARY), network, 1.0 if equal else 1e6, flops)
 
 
-def on_threads(layout: Layout, micro_batches: int, **values: object) -> Trace:
+def on_threads(layout: Layout, micro_batches: int, **values: object) -> StepTrace:
     (trace, *_) = run(layout.ranks, lambda comm: traced(comm, layout, micro_batches, **values))
     assert trace is not None
     return trace
@@ -65,17 +65,22 @@ def test_the_measured_bubble_is_the_published_one(schedule: str, pp: int) -> Non
 
 
 @ranks(2, 3, 4, mpi=[3])
-@pytest.mark.parametrize("schedule", ["1f1b", "zb-h2", "zb-v", "dualpipev", "looped-bfs", "eager-1f1b", "naive"])
+@pytest.mark.parametrize("schedule", ["1f1b", "zb-h2", "zb-v", "dualpipev", "looped-bfs", "eager-1f1b",
+                                      "naive"])
 def test_both_engines_tell_the_simulated_time(comm: Communicator, schedule: str) -> None:
     trace = traced(comm, Layout(pp=comm.size, pipeline=schedule), 5)
     if trace is not None:
         expected = predicted(trace, FREE, 0)
-        assert trace.measured.bubble() == expected.bubble() and trace.measured.bubble(over="span") == expected.bubble(over="span")
+        assert trace.measured.bubble() == expected.bubble() and trace.measured.bubble(
+            over="span"
+        ) == expected.bubble(over="span")
         assert (trace.measured.start, trace.measured.end) == (expected.start, expected.end)
 
 
 def test_with_real_work_and_a_real_network() -> None:
-    """Stages of unequal work, micro-batches of unequal sizes, other axes beside the pipeline; then messages that cost time."""
+    """Stages of unequal work, micro-batches of unequal sizes, other axes beside the pipeline; then messages
+    that cost time.
+    """
     layout = Layout(pp=3, dp=2, stage_layers=(1, 3, 1))
     trace = on_threads(layout, 4, equal=False, layers=5, batch=14)
     assert trace.samples == [2, 2, 2, 1]
@@ -89,22 +94,27 @@ def test_with_real_work_and_a_real_network() -> None:
 
 
 @pytest.mark.parametrize("layout", [
-    Layout(pp=2, tp=2), Layout(pp=2, tp=2, sequence_parallel=True), Layout(pp=3, tp=2, pipeline="gpipe"), Layout(pp=4),
-    Layout(pp=2, tp=2, pipeline="zb-h1"), Layout(pp=2, tp=2, dp=2), Layout(pp=2, tp=2, pipeline="interleaved"),
-], ids=lambda layout: f"{layout.pipeline} pp={layout.pp} tp={layout.tp} dp={layout.dp} {layout.sequence_parallel}")
+    Layout(pp=2, tp=2), Layout(pp=2, tp=2, sequence_parallel=True), Layout(pp=3, tp=2, pipeline="gpipe"),
+    Layout(pp=4), Layout(pp=2, tp=2, pipeline="zb-h1"), Layout(pp=2, tp=2, dp=2),
+    Layout(pp=2, tp=2, pipeline="interleaved"),
+], ids=lambda layout: f"{layout.pipeline} pp={layout.pp} tp={layout.tp} dp={layout.dp} "
+                      f"{layout.sequence_parallel}")
 @pytest.mark.parametrize("network", [Network(1e-5, 1e-9), Network(1e-2, 1e-6)], ids=["fast", "slow"])
 def test_a_link_that_is_shared_out_is_part_of_the_prediction(layout: Layout, network: Network) -> None:
-    """Messages within a stage and between stages take turns on each rank's link: every start and end, as an exact fraction."""
-    def body(comm: Communicator) -> Trace | None:
+    """Messages within a stage and between stages take turns on each rank's link: every start and end, as an
+    exact fraction.
+    """
+    def body(comm: Communicator) -> StepTrace | None:
         model = ModelConfig(12, context=6, layers=2 * layout.pp, heads=2, width=8)
-        return trace_step(comm, layout, model, TrainConfig(batch=4 * layout.dp, micro_batches=4), *text_of(12), network, 1e9)
+        return trace_step(comm, layout, model, TrainConfig(batch=4 * layout.dp, micro_batches=4),
+                          *text_of(12), network, 1e9)
 
     trace = run(layout.ranks, body)[0]
     assert trace is not None
     tokens = 3 if layout.sequence_parallel else 6
     expected = predicted(trace, network, tokens * 8 * 4)
     assert (trace.measured.start, trace.measured.end) == (expected.start, expected.end)
-    if layout.tp > 1:                                                # the test can fail: without turns, it is another time
+    if layout.tp > 1:  # the test can fail: without turns, it is another time
         free = replace(trace, exact=False)
         assert predicted(free, network, tokens * 8 * 4).end != trace.measured.end
 
@@ -128,27 +138,33 @@ def test_a_rank_that_is_held_up_is_seen(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("pp, micro_batches", [(2, 4), (4, 8), (4, 3)])
 @pytest.mark.parametrize("schedule", ["gpipe", "1f1b"])
 @pytest.mark.parametrize("recompute", ["none", "selective", "full"])
-def test_activations_at_their_peak_are_those_in_flight(schedule: str, recompute: str, pp: int, micro_batches: int) -> None:
+def test_activations_at_their_peak_are_those_in_flight(schedule: str, recompute: str, pp: int,
+                                                       micro_batches: int) -> None:
     trace = on_threads(Layout(pp=pp, pipeline=schedule), micro_batches, recompute=recompute)
     model = ModelConfig(VOCABULARY, context=5, layers=2 * pp, heads=2, width=8)
-    one = Tape(model, 1, 4, computed_pairs, recompute=recompute)
+    one = TapeBytes(model, 1, 4, computed_pairs, recompute=recompute)
     for stage, held in enumerate(trace.memory):
-        expected = closed_peaks(schedule, pp, micro_batches)[stage] * sum(one.of(2, stage == 0, stage == pp - 1).values())
+        expected = closed_peaks(schedule, pp,
+                                micro_batches)[stage] * sum(one.of(2, stage == 0, stage == pp - 1).values())
         assert abs(held["activations"] - expected) <= 0.05 * expected, (stage, held, expected)
     if (pp, micro_batches) == (4, 8) and schedule == "1f1b":
         ratio = on_threads(Layout(pp=4, pipeline="gpipe"), 8, recompute=recompute).memory[0]["activations"]
-        assert abs(ratio / trace.memory[0]["activations"] - 2) < 0.05 * 2                       # m = 8 against p = 4
+        assert abs(ratio / trace.memory[0]["activations"] - 2) < 0.05 * 2  # m = 8 against p = 4
 
 
 @pytest.mark.parametrize("layout", [
-    Layout(pp=3, pipeline="gpipe"), Layout(pp=2, dp=2), Layout(pp=2, tp=2), Layout(pp=2, tp=2, sequence_parallel=True),
+    Layout(pp=3, pipeline="gpipe"), Layout(pp=2, dp=2), Layout(pp=2, tp=2),
+    Layout(pp=2, tp=2, sequence_parallel=True),
     Layout(pp=3, virtual=2, pipeline="interleaved"), Layout(pp=2, pipeline="zb-v"),
     Layout(pp=3, pipeline="zb-h1")], ids=str)
 def test_the_ledger_is_what_every_rank_holds(layout: Layout) -> None:
-    """To the byte; where backward is split, W's inputs and gradients count as a whole tape, which they nearly are."""
+    """To the byte; where backward is split, W's inputs and gradients count as a whole tape, which they nearly
+    are.
+    """
     trace = on_threads(layout, 4, batch=8, layers=6)
     for rank, (held, ledger) in enumerate(zip(trace.memory, trace.ledger, strict=True)):
-        assert (held["weights"], held["gradients"], held["optimizer"]) == (ledger.weights, ledger.gradients, ledger.optimizer)
+        assert (held["weights"], held["gradients"],
+                held["optimizer"]) == (ledger.weights, ledger.gradients, ledger.optimizer)
         if trace.schedule.split:
             assert abs(held["activations"] - ledger.activations) <= 0.15 * ledger.activations, rank
         else:
@@ -158,7 +174,8 @@ def test_the_ledger_is_what_every_rank_holds(layout: Layout) -> None:
 def test_the_picture_names_the_ranks_of_the_world() -> None:
     trace = on_threads(Layout(pp=2, tp=2, dp=2), 2, batch=4)
     figure = draw_timelines(trace.measured, trace.measured, "both", trace.layout.dp * trace.layout.tp)
-    assert [[label.get_text() for label in axes.get_yticklabels()] for axes in figure.axes] == [["rank 0", "rank 4"]] * 2
+    assert [[label.get_text() for label in axes.get_yticklabels()]
+            for axes in figure.axes] == [["rank 0", "rank 4"]] * 2
 
 
 def test_the_other_lines_of_memory() -> None:
@@ -166,7 +183,8 @@ def test_the_other_lines_of_memory() -> None:
     model = ModelConfig(VOCABULARY, context=5, layers=2, heads=2, width=8)
     for rank, held in enumerate(trace.memory):
         weights = 4 * count(rank_shapes(model, 2, rank))
-        assert (held["weights"], held["gradients"], held["optimizer"], held["messages"]) == (weights, weights, 2 * weights, 0)
+        assert (held["weights"], held["gradients"], held["optimizer"],
+                held["messages"]) == (weights, weights, 2 * weights, 0)
 
 
 def test_the_work_of_parts_adds_up() -> None:
@@ -179,12 +197,13 @@ def test_the_work_of_parts_adds_up() -> None:
 
 @pytest.mark.parametrize("recompute, again", [
     ("none", []), ("selective", ["scores", "weighted values"]),
-    ("full", ["qkv", "scores", "weighted values", "out", "up", "down"]),                        # blocks, hence not the head
+    ("full", ["qkv", "scores", "weighted values", "out", "up", "down"]),  # blocks, hence not the head
 ])
 @pytest.mark.parametrize("schedule", ["1f1b", "zb-h1"])
 def test_recomputation_is_work(schedule: str, recompute: str, again: list[str]) -> None:
     trace = on_threads(Layout(pp=2, pipeline=schedule), 3, equal=False, recompute=recompute)
-    flops = forward_flops(ModelConfig(VOCABULARY, context=5, layers=4, heads=2, width=8), 3, 5, computed_pairs)
+    flops = forward_flops(ModelConfig(VOCABULARY, context=5, layers=4, heads=2, width=8), 3, 5,
+                          computed_pairs)
     assert 10**6 * sum(trace.measured.busy) == 3 * sum(flops.values()) + sum(flops[kind] for kind in again)
 
 
@@ -208,9 +227,9 @@ def test_the_tracer_is_silent_until_it_is_told() -> None:
 def test_the_command_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = tmp_path / "text.txt"
     text.write_text("to be or not to be, that is the question. " * 60)
-    assert call("trace", "--data", text, "--layers", 2, "--heads", 2, "--width", 8, "--context", 8, "--batch", 4,
-                "--micro-batches", 4, "--pp", 2, "--engine", "threads", "--flops-rate", 1e6, "--alpha", 0, "--beta", 0,
-                "--out", tmp_path / "trace") == 0
+    assert call("trace", "--data", text, "--layers", 2, "--heads", 2, "--width", 8, "--context", 8, "--batch",
+                4, "--micro-batches", 4, "--pp", 2, "--engine", "threads", "--flops-rate", 1e6, "--alpha", 0,
+                "--beta", 0, "--out", tmp_path / "trace") == 0
     out = capsys.readouterr().out
     assert "1f1b: 2 stage(s), 4 micro-batch(es)" in out and "rank 1: " in out
     values = json.loads((tmp_path / "trace" / "summary.json").read_text())
@@ -228,6 +247,6 @@ def test_a_timeline_with_other_times_has_another_bubble() -> None:
     trace = on_threads(Layout(pp=2), 4)
     end = [list(row) for row in trace.measured.end]
     end[0][-1] += 1
-    other = Timeline(trace.measured.started, tuple(row[-1] for row in end), trace.measured.busy, trace.schedule,
-                     trace.measured.start, tuple(map(tuple, end)))
+    other = Timeline(trace.measured.started, tuple(row[-1] for row in end), trace.measured.busy,
+                     trace.schedule, trace.measured.start, tuple(map(tuple, end)))
     assert other.bubble() != trace.measured.bubble()

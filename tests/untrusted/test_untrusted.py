@@ -1,4 +1,6 @@
-"""The readers of files from outside: what is no plain file, JSON without limits, archives that unpack to more than they are."""
+"""The readers of files from outside: what is no plain file, JSON without limits, archives that unpack to more
+than they are.
+"""
 
 from __future__ import annotations
 
@@ -62,10 +64,12 @@ def test_sizes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data, said", [
-    (b"[" * 200_000, "brackets within"), (b'{"a":' * 200_000, "brackets within"), (b"[" * 40 + b"]" * 40, "brackets within"),
-    (b"9" * 10_000, "10,000 digits"), (b"-0." + b"1" * 10_000, "digits"), (b"[1,2,3,4,5,6,7,8,9,10,11]", "more than 10 values"),
-    (b"\xff", "no UTF-8: byte 0"), (b"", "line 1, column 1: no JSON"), (b"{", "no JSON"), (b'{"a": 1} x', "no JSON"),
-    (b"\0" * 9, "no JSON"), (b'["\\', "no JSON"),
+    (b"[" * 200_000, "brackets within"), (b'{"a":' * 200_000, "brackets within"),
+    (b"[" * 40 + b"]" * 40, "brackets within"),
+    (b"9" * 10_000, "10,000 digits"), (b"-0." + b"1" * 10_000, "digits"),
+    (b"[1,2,3,4,5,6,7,8,9,10,11]", "more than 10 values"),
+    (b"\xff", "no UTF-8: byte 0"), (b"", "line 1, column 1: no JSON"), (b"{", "no JSON"),
+    (b'{"a": 1} x', "no JSON"), (b"\0" * 9, "no JSON"), (b'["\\', "no JSON"),
 ], ids=lambda value: value[:12] if isinstance(value, str) else None)
 def test_json_has_limits(data: bytes, said: str) -> None:
     with pytest.raises(DataError, match=said) as caught:
@@ -84,8 +88,10 @@ def npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("array", [np.arange(6.0).reshape(2, 3), np.asfortranarray(np.arange(6).reshape(2, 3)), np.array(3, "f4"),
-                                   np.zeros((0, 4)), np.array(["ab", "c"])], ids=["C", "F", "scalar", "empty", "text"])
+@pytest.mark.parametrize("array", [np.arange(6.0).reshape(2, 3),
+                                   np.asfortranarray(np.arange(6).reshape(2, 3)), np.array(3, "f4"),
+                                   np.zeros((0, 4)), np.array(["ab", "c"])],
+                         ids=["C", "F", "scalar", "empty", "text"])
 def test_arrays_come_back(array: np.ndarray) -> None:
     back = read_array(bytearray(npy(array)), "a", DataError)
     assert back.dtype == array.dtype and back.shape == array.shape and back.flags.writeable
@@ -93,7 +99,8 @@ def test_arrays_come_back(array: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("spoil", [
-    lambda data: data[:-1], lambda data: data + b"x", lambda data: data[:20], lambda data: b"", lambda data: b"\0" + data,
+    lambda data: data[:-1], lambda data: data + b"x", lambda data: data[:20], lambda data: b"",
+    lambda data: b"\0" + data,
     lambda data: data.replace(b"(2, 3)", b"(9**9)"), lambda data: data.replace(b"(2, 3)", b"(2,-3)"),
     lambda data: data.replace(b"<f8", b"|O8"), lambda data: data.replace(b"<f8", b"|S0"),
     lambda data: data.replace(b"\x93NUMPY\1", b"\x93NUMPY\3"), lambda data: data[:10] + b"(" * 118,
@@ -132,14 +139,16 @@ def overlapping(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("make, compressed, said", [
-    (lambda path: archive(path, {"a.npy": bytes(10**8)}, zipfile.ZIP_DEFLATED), True, "unpacks to 100,000,000"),
+    (lambda path: archive(path, {"a.npy": bytes(10**8)}, zipfile.ZIP_DEFLATED), True,
+     "unpacks to 100,000,000"),
     (lambda path: archive(path, {"a.npy": bytes(10**4)}, zipfile.ZIP_DEFLATED), False, "packed in a way"),
     (lambda path: archive(path, {"a.npy": bytes(10**4)}, zipfile.ZIP_LZMA), True, "packed in a way"),
     (lambda path: archive(path, {"a.npy": bytes(10**4)}, zipfile.ZIP_BZIP2), True, "packed in a way"),
     (overlapping, False, "unpacks to 300,000"),
     (lambda path: archive(path, {f"{n:0200}": b"" for n in range(35_000)}), False, "lists too many members"),
 ], ids=["deflated", "stored only", "lzma", "bzip2", "overlapping", "names"])
-def test_archives_that_unpack_to_too_much(tmp_path: Path, make: Callable[[Path], Path], compressed: bool, said: str) -> None:
+def test_archives_that_unpack_to_too_much(tmp_path: Path, make: Callable[[Path], Path], compressed: bool,
+                                          said: str) -> None:
     path = make(tmp_path / "a.npz")
     with open(path, "rb") as file, pytest.raises(DataError, match=said):
         Members(file, path, DataError, compressed=compressed)

@@ -1,9 +1,10 @@
 """Ops that a transformer spends its time in, each one node with a backward written by hand.
 
-Every file holds an op twice: the plain composition of small ops, which is its definition and its test, and the fused form
-with the derivation of its gradient. What makes the fused forms fast, in the order of effect: a chain of small ops becomes one
-node with few temporaries, GELU's in blocks that stay in the cache; every product is one two-dimensional matrix product on
-reshaped arrays; sums over rows or columns are matrix-vector products. `benchmarks/tricks.py` measures each.
+Every file holds an op twice: the plain composition of small ops, which is its definition and its test, and
+the fused form with the derivation of its gradient. What makes the fused forms fast, in the order of effect: a
+chain of small ops becomes one node with few temporaries, GELU's in blocks that stay in the cache; every
+product is one two-dimensional matrix product on reshaped arrays; sums over rows or columns are matrix-vector
+products. `benchmarks/tricks.py` measures each.
 """
 
 from minipar.autograd.fused.attention import causal_attention, plain_causal_attention
@@ -19,6 +20,8 @@ from minipar.autograd.fused.layernorm import layernorm, plain_layernorm
 from minipar.autograd.fused.linear import add_bias, linear, plain_linear
 
 __all__ = [
-    "add_bias", "causal_attention", "cross_entropy", "embedding", "gelu", "layernorm", "linear", "plain_causal_attention",
-    "plain_cross_entropy", "plain_embedding", "plain_layernorm", "plain_linear", "plain_unembedding", "unembedding",
+    "add_bias", "causal_attention", "cross_entropy", "embedding", "gelu", "layernorm", "linear",
+    "plain_causal_attention",
+    "plain_cross_entropy", "plain_embedding", "plain_layernorm", "plain_linear", "plain_unembedding",
+    "unembedding",
 ]

@@ -2,16 +2,17 @@
 
     S = q k^T / sqrt(K)        P = softmax of S over the keys not later than the query        o = P v
 
-With E = exp(S - max) unnormalised and l its sum over keys, P = E / l, and for the gradient g of o (Dao et al. 2022,
-appendix B):
+With E = exp(S - max) unnormalised and l its sum over keys, P = E / l, and for the gradient g of o (Dao et al.
+2022, appendix B):
 
     dv = P^T g      dP = g v^T      delta = sum over keys of P dP = g . o      dS = P (dP - delta)      dq = dS k      dk = dS^T q
 
-Four things make it fast. Scores are kept as [keys, queries], so the largest is sought along the slow axis, where NumPy works
-on whole rows at once, and the sum is a product with a row of ones. 1 / l and the scale go onto arrays [T, K], never onto the
-weights [T, T]. Heads are strided views; only q and g are brought into the layout [K, T], in the pass that scales them,
-because BLAS is up to twice as fast on small matrices when the second one need not be read across. And queries go in blocks
-that meet only the keys they may see, which saves nearly half the work on long texts.
+Four things make it fast. Scores are kept as [keys, queries], so the largest is sought along the slow axis,
+where NumPy works on whole rows at once, and the sum is a product with a row of ones. 1 / l and the scale go
+onto arrays [T, K], never onto the weights [T, T]. Heads are strided views; only q and g are brought into the
+layout [K, T], in the pass that scales them, because BLAS is up to twice as fast on small matrices when the
+second one need not be read across. And queries go in blocks that meet only the keys they may see, which saves
+nearly half the work on long texts.
 """
 
 # B batch, T tokens, h heads of this rank, K head width
@@ -23,7 +24,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from minipar.autograd.castable import castable
+from minipar.autograd.autocast_hook import castable
 from minipar.autograd.fused.kernels import filled, row_dot
 from minipar.autograd.reductions import softmax
 from minipar.autograd.shapes import reshape, split, swapaxes, transpose
@@ -37,7 +38,8 @@ def plain_causal_attention(qkv: Tensor, heads: int) -> Tensor:
     """The definition of `causal_attention`, op by op."""
     B, T, width = qkv.shape
     K = width // 3 // heads
-    q, k, v = (transpose(reshape(part, (B, T, heads, K)), (0, 2, 1, 3)) for part in split(qkv, [heads * K] * 3, axis=-1))
+    q, k, v = (transpose(reshape(part, (B, T, heads, K)), (0, 2, 1, 3))
+               for part in split(qkv, [heads * K] * 3, axis=-1))
     scores = q @ swapaxes(k, -1, -2) * (1 / math.sqrt(K))           # [B, h, T, T]
     later = np.triu(np.full((T, T), -np.inf, qkv.dtype), 1)
     out = softmax(scores + later) @ v                               # [B, h, T, K]
@@ -46,7 +48,9 @@ def plain_causal_attention(qkv: Tensor, heads: int) -> Tensor:
 
 @castable
 def causal_attention(qkv: Tensor, heads: int) -> Tensor:
-    """qkv [B, T, 3 h K]: queries, keys and values side by side, each of them h heads of width K -> [B, T, h K]."""
+    """qkv [B, T, 3 h K]: queries, keys and values side by side, each of them h heads of width K -> [B, T, h
+    K].
+    """
     B, T, width = qkv.shape
     if width % (3 * heads):
         raise ShapeError(f"attention: {width} columns of q, k and v do not split into {heads} heads")
@@ -74,14 +78,14 @@ def causal_attention(qkv: Tensor, heads: int) -> Tensor:
         dqkv = np.empty((B, T, 3, heads, K), out.dtype)
         dq, dk, dv = dqkv.transpose(2, 0, 3, 1, 4)
         for start, end, e, inverse in reversed(saved):
-            g_block = g[:, start:end] * inverse                     # g / l, so that E stands for P below
-            delta = row_dot(g_block, out[:, start:end]).transpose(0, 2, 1)[:, :, None]      # [B, h, 1, queries]
+            g_block = g[:, start:end] * inverse  # g / l, so that E stands for P below
+            delta = row_dot(g_block, out[:, start:end]).transpose(0, 2, 1)[:, :, None]  # [B, h, 1, queries]
             g_block = g_block.transpose(0, 2, 1, 3)                 # [B, h, queries, K]
             ds = v[:, :, :end] @ _transposed(g_block, scale)        # [B, h, keys, queries]
             ds -= delta * scale
             ds *= e
             np.matmul(ds.swapaxes(-1, -2), k[:, :, :end], out=dq[:, :, start:end])
-            if end == T:                                            # the last queries see every key: they come first and overwrite
+            if end == T:  # the last queries see every key: they come first and overwrite
                 np.matmul(e, g_block, out=dv)
                 np.matmul(ds, q[:, :, start:end], out=dk)
             else:

@@ -1,7 +1,7 @@
 """Softmax and cross-entropy in one: -log softmax(z)[target], summed over tokens.
 
-The gradient of the sum with respect to the logits is softmax(z) - one_hot(target), so the forward pass turns the
-exponentials into the gradient in place and keeps nothing else.
+The gradient of the sum with respect to the logits is softmax(z) - one_hot(target), so the forward pass turns
+the exponentials into the gradient in place and keeps nothing else.
 """
 
 # V vocabulary
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from minipar.arrays import no_array
-from minipar.autograd.castable import castable
+from minipar.autograd.autocast_hook import castable
 from minipar.autograd.fused.kernels import filled
 from minipar.autograd.reductions import log_softmax, sum
 from minipar.autograd.tensor import Tensor, record
@@ -21,7 +21,9 @@ IGNORE = -1                                                         # a target t
 
 
 def tokens_that_count(targets: np.ndarray) -> int:
-    """How many targets are not ignored: what the loss of a global batch [B, T] is divided by (PyTorch's ignore_index)."""
+    """How many targets are not ignored: what the loss of a global batch [B, T] is divided by (PyTorch's
+    ignore_index).
+    """
     return int(np.count_nonzero(targets != IGNORE))
 
 
@@ -35,12 +37,14 @@ def plain_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None 
 
 @castable
 def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None) -> Tensor:
-    """Sum of the losses of all tokens that are not ignored, divided by `tokens` -> a scalar, in nats per token.
+    """Sum of the losses of all tokens that are not ignored, divided by `tokens` -> a scalar, in nats per
+    token.
 
-    logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `tokens` is the number of targets that count in the
-    whole global batch; when a batch is cut into micro-batches or over ranks, every piece divides by the same number and the
-    pieces add up to the loss. Left out, it is the number of targets here that count. Raises ShapeError where there is not one
-    integer per row of logits, DataError for a target outside the vocabulary, or where no target counts.
+    logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `tokens` is the number of targets that
+    count in the whole global batch; when a batch is cut into micro-batches or over ranks, every piece divides
+    by the same number and the pieces add up to the loss. Left out, it is the number of targets here that
+    count. Raises ShapeError where there is not one integer per row of logits, DataError for a target outside
+    the vocabulary, or where no target counts.
     """
     V, shape = logits.shape[-1], logits.shape
     counts, tokens = count_targets(targets, shape[:-1], V, tokens)
@@ -52,22 +56,29 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None
     at_target = np.where(counts, z[rows, picked], 0)                # a copy: z becomes the gradient
     np.exp(z, out=z)
     total = z @ filled(V, 1.0, z.dtype)                             # [n]
-    loss = np.where(counts, np.log(total) - at_target, 0).sum() / tokens        # not * counts: infinity times 0 is NaN
+    # not * counts: infinity times 0 is NaN
+    loss = np.where(counts, np.log(total) - at_target, 0).sum() / tokens
     z *= (counts / (total * tokens))[:, None].astype(z.dtype, copy=False)
     z[rows, picked] -= (counts / tokens).astype(z.dtype)
     return record(np.asarray(loss, z.dtype), (logits,), lambda g: ((z if g == 1 else z * g).reshape(shape),))
 
 
-def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int, tokens: int | None) -> tuple[np.ndarray, int]:
-    """Which targets of logits [*rows, V] count, bool [n], and by how many tokens to divide. Raises as cross_entropy does."""
+def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int, tokens: int
+                  | None) -> tuple[np.ndarray, int]:
+    """Which targets of logits [*rows, V] count, bool [n], and by how many tokens to divide. Raises as
+    cross_entropy does.
+    """
     if text := no_array(targets):
         raise ShapeError(f"cross-entropy: targets are {text}")
     if targets.shape != rows or targets.dtype.kind not in "iu":
-        raise ShapeError(f"cross-entropy: targets are {targets.dtype} {targets.shape}, the logits want integers {rows}")
+        raise ShapeError(f"cross-entropy: targets are {targets.dtype} {targets.shape}, the logits want "
+                         f"integers {rows}")
     counts = targets.reshape(-1) != IGNORE
     tokens = tokens_that_count(targets) if tokens is None else tokens
     if not tokens:
-        raise DataError(f"cross-entropy: all {targets.size} targets are to be ignored, so there is no mean; give at least one")
+        raise DataError(f"cross-entropy: all {targets.size} targets are to be ignored, so there is no mean; "
+                        "give at least one")
     if targets.size and not min(IGNORE, 0) <= targets.min() <= targets.max() < vocabulary:
-        raise DataError(f"cross-entropy: targets run from {targets.min()} to {targets.max()}, the vocabulary has {vocabulary}")
+        raise DataError(f"cross-entropy: targets run from {targets.min()} to {targets.max()}, the vocabulary "
+                        f"has {vocabulary}")
     return counts, tokens

@@ -1,8 +1,8 @@
 """Rows of a table by token, and the way back from activations to logits with the same table.
 
-The gradient of a look-up is a scatter-add: row t of the table gets the sum of the gradients of all places that hold token
-t. Sorted by token, those places lie side by side, and one matrix-vector product sums each run. The order within a run is that
-of the text, so the sum repeats to the last bit.
+The gradient of a look-up is a scatter-add: row t of the table gets the sum of the gradients of all places
+that hold token t. Sorted by token, those places lie side by side, and one matrix-vector product sums each
+run. The order within a run is that of the text, so the sum repeats to the last bit.
 """
 
 # V vocabulary, D model width
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minipar.autograd.castable import castable
+from minipar.autograd.autocast_hook import castable
 from minipar.autograd.fused.kernels import column_sum
 from minipar.autograd.shapes import transpose
 from minipar.autograd.tensor import Tensor, record
@@ -34,7 +34,8 @@ def embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
     if tokens.dtype.kind not in "iu":
         raise ShapeError(f"embedding: tokens are {tokens.dtype}; they must be integers")
     if tokens.size and (tokens.min() < 0 or tokens.max() >= len(rows)):
-        raise DataError(f"token {tokens.min() if tokens.min() < 0 else tokens.max()} is outside the vocabulary of {len(rows)}")
+        raise DataError(f"token {tokens.min() if tokens.min() < 0 else tokens.max()} is outside the "
+                        f"vocabulary of {len(rows)}")
 
     def scatter(g: np.ndarray, out: np.ndarray | None) -> np.ndarray:
         out = np.empty(rows.shape, g.dtype) if out is None else out

@@ -4,24 +4,25 @@ With u = c (x + a x^3), t = tanh u and s = (1 + t) / 2 (c, a: GELU_SCALE, GELU_C
 
     y = x s        dy/dx = s + x/2 (1 - t^2) c (1 + 3 a x^2) = s + y (1 - t) c (1 + 3 a x^2)
 
-(1 - t^2 = 2 s (1 - t)). A dozen passes over an array are slow where it does not fit into the cache, so the chain runs on
-one block of rows after the other. Saving the slope rather than x makes backward a single multiplication.
+(1 - t^2 = 2 s (1 - t)). A dozen passes over an array are slow where it does not fit into the cache, so the
+chain runs on one block of rows after the other. Saving the slope rather than x makes backward a single
+multiplication.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from minipar.autograd.castable import castable
-from minipar.autograd.functions import GELU_CUBIC, GELU_SCALE
+from minipar.autograd.autocast_hook import castable
+from minipar.autograd.elementwise import GELU_CUBIC, GELU_SCALE
 from minipar.autograd.tensor import Tensor, record
 
-BLOCK = 48 * 1024                                                   # elements: five float32 arrays fit in 1 MiB of cache
+BLOCK = 48 * 1024  # elements: five float32 arrays fit in 1 MiB of cache
 
 
 @castable
 def gelu(x: Tensor) -> Tensor:
-    """The tanh form of GELU, any shape. The plain composition is `plain_gelu` in functions.py."""
+    """The tanh form of GELU, any shape. The plain composition is `plain_gelu` in elementwise.py."""
     flat = np.ascontiguousarray(x.data).reshape(-1)
     y, slope = np.empty_like(flat), np.empty_like(flat)
     t, w = np.empty_like(flat[:BLOCK]), np.empty_like(flat[:BLOCK])

@@ -1,6 +1,7 @@
 """LayerNorm (Ba, Kiros and Hinton 2016): each row to mean 0 and variance 1, then a learned scale and shift.
 
-With n = (x - mean) / sqrt(var + eps), y = scale n + shift, and h = scale g the gradient of n, all per row of D elements:
+With n = (x - mean) / sqrt(var + eps), y = scale n + shift, and h = scale g the gradient of n, all per row of
+D elements:
 
     dx = (h - mean(h) - n mean(h n)) / sqrt(var + eps)
 
@@ -13,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minipar.autograd.castable import castable
-from minipar.autograd.functions import sqrt
+from minipar.autograd.autocast_hook import castable
+from minipar.autograd.elementwise import sqrt
 from minipar.autograd.fused.kernels import column_dot, column_sum, row_dot, row_mean
 from minipar.autograd.reductions import mean
 from minipar.autograd.tensor import Tensor, record
@@ -32,7 +33,8 @@ def plain_layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: 
 def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float = 1e-5) -> Tensor:
     """x [..., D], scale [D], shift [D] or None -> [..., D]. Raises ShapeError for other shapes."""
     if scale.shape != x.shape[-1:] or (shift is not None and shift.shape != scale.shape):
-        raise ShapeError(f"layernorm: x {x.shape}, scale {scale.shape}, shift {shift and shift.shape}; needs [..., D], [D], [D]")
+        raise ShapeError(f"layernorm: x {x.shape}, scale {scale.shape}, shift {shift and shift.shape}; needs "
+                         "[..., D], [D], [D]")
     shape, weight = x.shape, scale.data
     rows = x.data.reshape(-1, shape[-1])                            # [n, D]
     normal = rows - row_mean(rows)[:, None]
@@ -49,7 +51,8 @@ def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float 
         dx -= mean_h[:, None]
         dx -= normal * mean_hn[:, None]
         dx *= inverse[:, None]
-        gradients = (dx.reshape(shape), lambda out: column_dot(g, normal, out), lambda out: column_sum(g, out))
+        gradients = (dx.reshape(shape), lambda out: column_dot(g, normal, out),
+                     lambda out: column_sum(g, out))
         return gradients if shift is not None else gradients[:2]
 
     return record(y.reshape(shape), (x, scale) if shift is None else (x, scale, shift), vjp)

@@ -4,7 +4,8 @@ With g the gradient of y, and rows of x, y and g for all leading axes together:
 
     dx = g W^T        dW = x^T g        db = column sums of g
 
-Both weight gradients are functions of `out`: backward lets them write into the gradient buffer, or puts them off.
+Both weight gradients are functions of `out`: backward lets them write into the gradient buffer, or puts them
+off.
 """
 
 # I inputs, O outputs
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minipar.autograd.castable import castable
+from minipar.autograd.autocast_hook import castable
 from minipar.autograd.fused.kernels import column_sum
 from minipar.autograd.tensor import Tensor, record
 from minipar.errors import ShapeError
@@ -27,9 +28,12 @@ def plain_linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
 
 @castable
 def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-    """x [..., I] @ w [I, O] + b [O] -> [..., O], as one two-dimensional product. Raises ShapeError where I or O differ."""
+    """x [..., I] @ w [I, O] + b [O] -> [..., O], as one two-dimensional product. Raises ShapeError where I or
+    O differ.
+    """
     if w.ndim != 2 or x.shape[-1:] != w.shape[:1] or (b is not None and b.shape != w.shape[1:]):
-        raise ShapeError(f"linear: x {x.shape}, w {w.shape}{f', b {b.shape}' if b else ''}; needs [..., I] @ [I, O] + [O]")
+        raise ShapeError(f"linear: x {x.shape}, w {w.shape}{f', b {b.shape}' if b else ''}; needs [..., I] @ "
+                         "[I, O] + [O]")
     x_shape, weight = x.shape, w.data
     rows = x.data.reshape(-1, weight.shape[0])                      # [n, I]
     y = rows @ weight                                               # [n, O]
@@ -52,7 +56,8 @@ def add_bias(x: Tensor, b: Tensor | None, residual: Tensor | None = None) -> Ten
     Raises ShapeError for other shapes.
     """
     if (b is not None and b.shape != x.shape[-1:]) or (residual is not None and residual.shape != x.shape):
-        raise ShapeError(f"add_bias: x {x.shape}, b {b and b.shape}, residual {residual and residual.shape}; needs "
+        raise ShapeError(f"add_bias: x {x.shape}, b {b and b.shape}, residual {residual and residual.shape}; "
+                         "needs "
                          f"[..., O] + [O] + [..., O]")
     if b is None:
         return x if residual is None else x + residual
@@ -60,7 +65,7 @@ def add_bias(x: Tensor, b: Tensor | None, residual: Tensor | None = None) -> Ten
     if residual is not None:
         y += residual.data
     inputs = (x, b) if residual is None else (x, b, residual)
-    count = len(inputs)                                             # vjp keeps this number, and so none of the arrays
+    count = len(inputs)  # vjp keeps this number, and so none of the arrays
 
     def vjp(g: np.ndarray):
         db = lambda out: column_sum(g.reshape(-1, g.shape[-1]), out)        # noqa: E731

@@ -1,8 +1,8 @@
 """Collectives: what a group of ranks does together, written by hand over the protocol.
 
-Read naive.py first, then climb: tree.py, ring.py, recursive_doubling.py, halving_doubling.py, then segmented.py,
-hierarchical.py and shared.py, which are about the machine. Every algorithm is a generator (channel.py), so that it
-can wait or be stepped.
+Read naive.py first, then climb: tree.py, ring.py, recursive_doubling.py, halving_doubling.py, then
+segmented.py, hierarchical.py and shared.py, which are about the machine. Every algorithm is a generator
+(channel.py), so that it can wait or be stepped.
 
     total = all_reduce(comm, gradient, label="gradients")                           # a new array; the fastest algorithm
     all_reduce(comm, gradient, "mean", label="gradients", out=gradient, algorithm="ring")   # in place, on a ring
@@ -12,12 +12,20 @@ can wait or be stepped.
 from minipar.comm.collectives.channel import Handle
 from minipar.comm.collectives.chunks import even_counts
 from minipar.comm.collectives.movements import all_gather, all_to_all, broadcast, gather, scatter
-from minipar.comm.collectives.reductions import all_reduce, reduce, reduce_scatter, start_all_reduce, start_reduce_scatter
+from minipar.comm.collectives.reductions import (
+    all_reduce,
+    reduce,
+    reduce_scatter,
+    start_all_reduce,
+    start_reduce_scatter,
+)
 from minipar.comm.collectives.select import select
-from minipar.comm.collectives.shared_memory import SharedArray, shared_array
+from minipar.comm.collectives.shared_array import SharedArray, shared_array
 from minipar.comm.collectives.table import ALGORITHMS
 
 __all__ = [
-    "ALGORITHMS", "Handle", "SharedArray", "all_gather", "all_reduce", "all_to_all", "broadcast", "even_counts", "gather",
-    "reduce", "reduce_scatter", "scatter", "select", "shared_array", "start_all_reduce", "start_reduce_scatter",
+    "ALGORITHMS", "Handle", "SharedArray", "all_gather", "all_reduce", "all_to_all", "broadcast",
+    "even_counts", "gather",
+    "reduce", "reduce_scatter", "scatter", "select", "shared_array", "start_all_reduce",
+    "start_reduce_scatter",
 ]

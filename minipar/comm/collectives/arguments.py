@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from minipar.arrays import no_array
-from minipar.comm.caller import caller, label_or_place, quoted, this_call
 from minipar.comm.collectives.chunks import even_counts
 from minipar.comm.collectives.combine import Combine, combine_of
+from minipar.comm.diagnostics.call_site import caller, label_or_place, quoted, this_call
 from minipar.comm.protocol import CODES, Communicator, is_whole, no_such_rank
 from minipar.errors import CommError
 
-REDUCTIONS = {"sum": np.add, "mean": np.add, "max": np.maximum, "min": np.minimum}      # a mean is a sum, divided at the end
+# a mean is a sum, divided at the end
+REDUCTIONS = {"sum": np.add, "mean": np.add, "max": np.maximum, "min": np.minimum}
 
 
 class Call:
@@ -34,7 +35,9 @@ class Call:
         return REDUCTIONS[op]
 
     def combine(self, op: str, dtype: np.dtype) -> np.ufunc | Combine:
-        """What puts two arrays together; in checked mode, a sum of floats says where it leaves their range."""
+        """What puts two arrays together; in checked mode, a sum of floats says where it leaves their
+        range.
+        """
         return combine_of(self.reduction(op), dtype, self.comm, f"{self.operation} {op}", self.label)
 
     def root(self, root: int) -> int:
@@ -46,10 +49,11 @@ class Call:
         """The input, contiguous; integers as float64 where their mean is asked for."""
         if text := no_array(array):
             raise self.wrong(f"needs a NumPy array, not {text}")
-        if array.dtype not in CODES:                                # also where no message would ever say so: one rank, native
+        if array.dtype not in CODES:  # also where no message would ever say so: one rank, native
             raise self.wrong(f"cannot carry dtype {array.dtype}; use one of {', '.join(map(str, CODES))}")
-        if op in ("sum", "mean") and array.dtype.kind == "b":       # NumPy's sum of two truths is a truth, not 2
-            raise self.wrong(f"cannot {'sum' if op == 'sum' else 'average'} booleans; count them with .astype(np.int64), or take "
+        if op in ("sum", "mean") and array.dtype.kind == "b":  # NumPy's sum of two truths is a truth, not 2
+            raise self.wrong(f"cannot {'sum' if op == 'sum' else 'average'} booleans; count them with "
+                             ".astype(np.int64), or take "
                              "their max: is any of them true?")
         if op == "mean" and array.dtype.kind != "f":
             return array.astype(np.float64)
@@ -69,8 +73,13 @@ class Call:
 
     def keep_apart(self, one: np.ndarray, other: np.ndarray, allowed: np.ndarray | None = None) -> None:
         """Input and output may not overlap, unless `one` is `allowed` or starts where it does."""
-        if one is not allowed and np.may_share_memory(one, other) and (allowed is None or address(one) != address(allowed)):
-            raise self.wrong("cannot read its input from memory that it writes its result into; give it another out")
+        if (
+            one is not allowed
+            and np.may_share_memory(one, other)
+            and (allowed is None or address(one) != address(allowed))
+        ):
+            raise self.wrong("cannot read its input from memory that it writes its result into; give it "
+                             "another out")
 
     def rows(self, array: np.ndarray) -> int:
         """How many rows the array has: the things that ranks share out, along its first axis."""
@@ -92,7 +101,8 @@ class Call:
         if counts is None:
             return [rows] * self.comm.size
         if self.one_each(counts)[self.comm.rank] != rows:
-            raise self.wrong(f"brings {rows} rows, but counts={list(counts)} has {counts[self.comm.rank]} for this rank")
+            raise self.wrong(f"brings {rows} rows, but counts={list(counts)} has {counts[self.comm.rank]} "
+                             "for this rank")
         return list(counts)
 
     def one_each(self, counts: Sequence[int]) -> Sequence[int]:

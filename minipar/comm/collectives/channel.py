@@ -1,9 +1,9 @@
 """What an algorithm is, and what it sends on.
 
-An algorithm is a generator. It starts messages, and it yields a message at the point where it cannot go on before
-that message is done. So each algorithm is written once and driven in two ways: `finish` waits for one message after
-the other (the blocking collective); a `Handle` only tests them, whenever its owner finds time (the non-blocking one).
-A lesson can step through it too.
+An algorithm is a generator. It starts messages, and it yields a message at the point where it cannot go on
+before that message is done. So each algorithm is written once and driven in two ways: `finish` waits for one
+message after the other (the blocking collective); a `Handle` only tests them, whenever its owner finds time
+(the non-blocking one). A lesson can step through it too.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import numpy as np
 
 from minipar.comm.protocol import Communicator, Request
 
-Steps = Generator[Request, None, None]
+AlgorithmSteps = Generator[Request, None, None]
 
 
 class Channel:
-    """Some ranks of a communicator, with the label and the tag of one running collective. Making one sends nothing.
+    """Some ranks of a communicator, with the label and the tag of one running collective. Making one sends
+    nothing.
 
     Ranks count from 0 to size - 1 within the channel; `ranks` holds their numbers in the communicator.
     """
@@ -41,16 +42,19 @@ class Channel:
         return self.comm.irecv(out, self.ranks[source], label=self.label, tag=self.tag)
 
 
-def exchange(channel: Channel, gift: np.ndarray, dest: int, out: np.ndarray, source: int) -> Steps:
+def exchange(channel: Channel, send_buffer: np.ndarray, dest: int, out: np.ndarray,
+             source: int) -> AlgorithmSteps:
     """Send and receive at once. The receive is posted first, so that the message finds its place waiting."""
     receiving = channel.receive(out, source)
-    sending = channel.send(gift, dest)
+    sending = channel.send(send_buffer, dest)
     yield receiving
     yield sending
 
 
-def meet(channel: Channel) -> Steps:
-    """A barrier: no rank goes on before every rank has come. ceil(log2 p) rounds (Hensgen, Finkel, Manber 1988)."""
+def meet(channel: Channel) -> AlgorithmSteps:
+    """A barrier: no rank goes on before every rank has come. ceil(log2 p) rounds (Hensgen, Finkel, Manber
+    1988).
+    """
     nothing, ignored = np.empty(0, np.uint8), np.empty(0, np.uint8)
     distance = 1
     while distance < channel.size:
@@ -59,20 +63,21 @@ def meet(channel: Channel) -> Steps:
         distance *= 2
 
 
-def finish(comm: Communicator, steps: Steps) -> None:
+def finish(comm: Communicator, steps: AlgorithmSteps) -> None:
     """Drive an algorithm to its end."""
     for request in steps:
         comm.wait(request)
 
 
 class Handle:
-    """A collective on its way. `wait` returns its result; until then nobody may touch the arrays that take part in it.
+    """A collective on its way. `wait` returns its result; until then nobody may touch the arrays that take
+    part in it.
 
-    Nothing moves behind the caller's back: a step is taken only within `test` and `wait`, so call `test` now and then while
-    computing.
+    Nothing moves behind the caller's back: a step is taken only within `test` and `wait`, so call `test` now
+    and then while computing.
     """
 
-    def __init__(self, comm: Communicator, steps: Steps, result: np.ndarray) -> None:
+    def __init__(self, comm: Communicator, steps: AlgorithmSteps, result: np.ndarray) -> None:
         self._comm, self._steps, self._result = comm, steps, result
         self._pending = next(steps, None)
 

@@ -7,7 +7,9 @@ import numpy as np
 
 
 def even_counts(length: int, parts: int) -> list[int]:
-    """The sizes of `parts` pieces of `length` things, as np.array_split cuts them: the first `length % parts` get one more."""
+    """The sizes of `parts` pieces of `length` things, as np.array_split cuts them: the first `length % parts`
+    get one more.
+    """
     size, extra = divmod(length, parts)
     return [size + 1] * extra + [size] * (parts - extra)
 
@@ -24,12 +26,16 @@ def pieces(flat: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
 
 
 def copy_unless_same(source: np.ndarray, out: np.ndarray) -> None:
-    """Most algorithms work in place on `out`; this is how they start from `source`, at no cost where it is `out` already."""
+    """Most algorithms work in place on `out`; this is how they start from `source`, at no cost where it is
+    `out` already.
+    """
     if source is not out:
         np.copyto(out, source)
 
 
 def rotate(source: np.ndarray, out: np.ndarray, start: int) -> None:
-    """Copy so that `source[start:]` comes first: from the order of the ranks to one that starts at another rank, or back."""
+    """Copy so that `source[start:]` comes first: from the order of the ranks to one that starts at another
+    rank, or back.
+    """
     out[:source.size - start] = source[start:]
     out[source.size - start:] = source[:start]

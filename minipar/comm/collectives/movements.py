@@ -1,9 +1,9 @@
 """The collectives that only move arrays: broadcast, gather, scatter, all_gather, all_to_all.
 
-What holds for all of them: the input is never written to; without `out` the result is a new array, with it the result
-is written there and `out` is returned. Ranks share out rows, along the first axis. `algorithm` is a name from
-`minipar.comm.collectives.table`, or "auto": the fastest by the cost model (select.py). All ranks must agree on shape,
-dtype, root, counts and algorithm. Errors are CommError.
+What holds for all of them: the input is never written to; without `out` the result is a new array, with it
+the result is written there and `out` is returned. Ranks share out rows, along the first axis. `algorithm` is
+a name from `minipar.comm.collectives.table`, or "auto": the fastest by the cost model (select.py). All ranks
+must agree on shape, dtype, root, counts and algorithm. Errors are CommError.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from minipar.comm.collectives.table import find
 from minipar.comm.protocol import Communicator
 
 
-def broadcast(comm: Communicator, array: np.ndarray, *, root: int = 0, label: str | None = None, out: np.ndarray | None = None,
-              algorithm: str = "auto") -> np.ndarray:
+def broadcast(comm: Communicator, array: np.ndarray, *, root: int = 0, label: str | None = None,
+              out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """The root's array, on every rank. `out` may be `array`.
 
     On the other ranks `array` only tells shape and dtype, so np.empty will do.
@@ -31,19 +31,21 @@ def broadcast(comm: Communicator, array: np.ndarray, *, root: int = 0, label: st
     call.keep_apart(copy, source, allowed=source)
     name = choose("broadcast", algorithm, comm, source.nbytes)
     run = find("broadcast", name)
-    channel = Channel(comm, call.label, comm.entering("broadcast", source.shape, source.dtype, label=call.label, root=root,
-                                                      algorithm=name))
+    channel = Channel(comm, call.label, comm.entering("broadcast", source.shape, source.dtype,
+                                                      label=call.label, root=root, algorithm=name))
     if comm.rank == root and copy is not source:
         np.copyto(copy, source)
     finish(comm, run(channel, copy.reshape(-1), root))
     return copy
 
 
-def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None, label: str | None = None,
+def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None,
+           label: str | None = None,
            out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray | None:
     """All ranks' rows one behind the other, [sum of counts, ...], on the root; None on the others.
 
-    array: [counts[rank], ...]. counts: the rows of each rank; by default as many on each as here. `out`: on the root only.
+    array: [counts[rank], ...]. counts: the rows of each rank; by default as many on each as here. `out`: on
+    the root only.
     """
     call = Call(comm, "gather", label)
     root, source = call.root(root), call.source(array)
@@ -53,18 +55,19 @@ def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequ
     call.keep_apart(source, everything, allowed=everything[sum(counts[:root]):])
     name = choose("gather", algorithm, comm, sum(elements(counts, shape[1:])) * source.itemsize)
     run = find("gather", name)
-    channel = Channel(comm, call.label, comm.entering("gather", shape, source.dtype, label=call.label, root=root, algorithm=name,
+    channel = Channel(comm, call.label, comm.entering("gather", shape, source.dtype, label=call.label,
+                                                      root=root, algorithm=name,
                                             counts=counts))
     finish(comm, run(channel, source.reshape(-1), everything.reshape(-1), elements(counts, shape[1:]), root))
     return everything if comm.rank == root else None
 
 
-def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None, label: str | None = None,
-            out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
+def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None,
+            label: str | None = None, out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """This rank's rows of the root's array, [counts[rank], ...].
 
-    array: [N, ...]; on the other ranks it only tells shape and dtype. counts: the rows of each rank, by default as even as
-    can be.
+    array: [N, ...]; on the other ranks it only tells shape and dtype. counts: the rows of each rank, by
+    default as even as can be.
     """
     call = Call(comm, "scatter", label)
     root, source = call.root(root), call.source(array)
@@ -73,19 +76,19 @@ def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Seq
     call.keep_apart(own, source, allowed=source[sum(counts[:comm.rank]):])
     name = choose("scatter", algorithm, comm, source.nbytes)
     run = find("scatter", name)
-    channel = Channel(comm, call.label, comm.entering("scatter", source.shape, source.dtype, label=call.label, root=root,
-                                                      algorithm=name,
+    channel = Channel(comm, call.label, comm.entering("scatter", source.shape, source.dtype, label=call.label,
+                                                      root=root, algorithm=name,
                                             counts=counts))
     finish(comm, run(channel, source.reshape(-1), own.reshape(-1), elements(counts, source.shape[1:]), root))
     return own
 
 
-def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] | None = None, label: str | None = None,
-               out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
+def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] | None = None, label: str
+               | None = None, out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """All ranks' rows one behind the other, [sum of counts, ...], on every rank.
 
-    array: [counts[rank], ...]; it may be this rank's own rows of `out`. counts: the rows of each rank; by default as many on
-    each as here.
+    array: [counts[rank], ...]; it may be this rank's own rows of `out`. counts: the rows of each rank; by
+    default as many on each as here.
     """
     call = Call(comm, "all_gather", label)
     source = call.source(array)
@@ -96,27 +99,29 @@ def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] |
     call.keep_apart(source, everything, allowed=place)
     name = choose("all_gather", algorithm, comm, everything.nbytes)
     run = find("all_gather", name)
-    channel = Channel(comm, call.label, comm.entering("all_gather", shape, source.dtype, label=call.label, algorithm=name,
-                                                      counts=counts))
+    channel = Channel(comm, call.label, comm.entering("all_gather", shape, source.dtype, label=call.label,
+                                                      algorithm=name, counts=counts))
     np.copyto(place, source)
     finish(comm, run(channel, everything.reshape(-1), elements(counts, shape[1:])))
     return everything
 
 
 def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[int] | None = None,
-               receive_counts: Sequence[int] | None = None, label: str | None = None, out: np.ndarray | None = None,
-               algorithm: str = "auto") -> np.ndarray:
-    """Rank r gets everyone's r-th block: the transpose of a matrix of blocks. Result: [sum of receive_counts, ...].
+               receive_counts: Sequence[int] | None = None, label: str | None = None, out: np.ndarray
+               | None = None, algorithm: str = "auto") -> np.ndarray:
+    """Rank r gets everyone's r-th block: the transpose of a matrix of blocks. Result: [sum of receive_counts,
+    ...].
 
-    array: [N, ...], its blocks one behind the other. send_counts: the rows for each rank, receive_counts: the rows from each
-    rank; by default all blocks have N / size rows. A rank that does not know what it will receive asks first:
-    `receive_counts = all_to_all(comm, np.array(send_counts), label="counts")`.
+    array: [N, ...], its blocks one behind the other. send_counts: the rows for each rank, receive_counts: the
+    rows from each rank; by default all blocks have N / size rows. A rank that does not know what it will
+    receive asks first: `receive_counts = all_to_all(comm, np.array(send_counts), label="counts")`.
     """
     call = Call(comm, "all_to_all", label)
     source = call.source(array)
     rows, even = call.rows(source), send_counts is None and receive_counts is None
     if even and rows % comm.size:
-        raise call.wrong(f"cannot cut {rows} rows into {comm.size} equal blocks; give send_counts and receive_counts")
+        raise call.wrong(f"cannot cut {rows} rows into {comm.size} equal blocks; give send_counts and "
+                         "receive_counts")
     if not even and (send_counts is None or receive_counts is None):
         raise call.wrong("needs send_counts and receive_counts, or neither")
     gives = call.split(rows, send_counts)
@@ -124,11 +129,13 @@ def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[i
     shape = (sum(takes), *source.shape[1:])
     blocks = call.result(out, shape, source.dtype)
     call.keep_apart(blocks, source)
-    if algorithm == "auto" and not even:                            # each rank knows its own sizes only; this one suits all
+    if algorithm == "auto" and not even:  # each rank knows its own sizes only; this one suits all
         algorithm = "pairwise"
     name = choose("all_to_all", algorithm, comm, source.nbytes)
     run = find("all_to_all", name)
-    tag = comm.entering("all_to_all", source.shape if even else None, source.dtype, label=call.label, algorithm=name)
+    tag = comm.entering("all_to_all", source.shape if even else None, source.dtype, label=call.label,
+                        algorithm=name)
     channel = Channel(comm, call.label, tag)
-    finish(comm, run(channel, source.reshape(-1), blocks.reshape(-1), elements(gives, shape[1:]), elements(takes, shape[1:])))
+    finish(comm, run(channel, source.reshape(-1), blocks.reshape(-1), elements(gives, shape[1:]),
+                     elements(takes, shape[1:])))
     return blocks

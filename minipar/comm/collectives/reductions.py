@@ -17,10 +17,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from minipar.comm.collectives.arguments import Call, elements
-from minipar.comm.collectives.channel import Channel, Handle, Steps, finish
+from minipar.comm.collectives.channel import AlgorithmSteps, Channel, Handle, finish
 from minipar.comm.collectives.combine import addends
 from minipar.comm.collectives.select import choose
-from minipar.comm.collectives.shared_memory import place_in
+from minipar.comm.collectives.shared_array import place_in
 from minipar.comm.collectives.table import find
 from minipar.comm.protocol import Communicator
 
@@ -28,7 +28,9 @@ from minipar.comm.protocol import Communicator
 def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int = 0, label: str | None = None,
            out: np.ndarray | None = None,
            algorithm: str = "auto") -> np.ndarray | None:
-    """The reduction of all arrays, on the root; None on the others. `out` matters on the root only; it may be `array`."""
+    """The reduction of all arrays, on the root; None on the others. `out` matters on the root only; it may be
+    `array`.
+    """
     call = Call(comm, "reduce", label)
     call.reduction(op)
     root, source = call.root(root), call.source(array, op)
@@ -38,15 +40,19 @@ def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int 
     combine = call.combine(op, terms.dtype)
     name = choose("reduce", algorithm, comm, terms.nbytes)
     run = find("reduce", name)
-    tag = comm.entering(f"reduce {op}", source.shape, source.dtype, label=call.label, root=root, algorithm=name)
+    tag = comm.entering(f"reduce {op}", source.shape, source.dtype, label=call.label, root=root,
+                        algorithm=name)
     channel = Channel(comm, call.label, tag)
-    finish(comm, divided(run(channel, *flat(terms, place), combine, root), place, divisor if comm.rank == root else 0, total))
+    finish(comm, divided(run(channel, *flat(terms, place), combine, root), place, divisor
+                         if comm.rank == root else 0, total))
     return total if comm.rank == root else None
 
 
-def all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str | None = None, out: np.ndarray | None = None,
-               algorithm: str = "auto") -> np.ndarray:
-    """The reduction of all ranks' arrays, on every rank. `out` may be `array`: the ring then needs no memory but a chunk."""
+def all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str | None = None,
+               out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
+    """The reduction of all ranks' arrays, on every rank. `out` may be `array`: the ring then needs no memory
+    but a chunk.
+    """
     steps, total = _all_reduce(comm, array, op, label, out, algorithm)
     finish(comm, steps)
     return total
@@ -57,40 +63,45 @@ def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum",
                      algorithm: str = "auto") -> Handle:
     """An all_reduce on its way; `handle.wait()` returns what all_reduce returns.
 
-    Several may be under way at once, if all ranks start them in the same order. Not for algorithm="native", nor for "shared"
-    unless `out` is in shared memory already: there is but one stage.
+    Several may be under way at once, if all ranks start them in the same order. Not for algorithm="native",
+    nor for "shared" unless `out` is in shared memory already: there is but one stage.
     """
-    staged = out is None or place_in(comm, out) is None or (op == "mean" and out.itemsize == 2)     # float16: see combine.py
+    # float16: see combine.py
+    staged = out is None or place_in(comm, out) is None or (op == "mean" and out.itemsize == 2)
     if algorithm == "native" or (algorithm == "shared" and staged):
-        raise Call(comm, "start_all_reduce", label).wrong(f"cannot start {algorithm}, which waits; choose an algorithm that "
+        raise Call(comm, "start_all_reduce",
+                   label).wrong(f"cannot start {algorithm}, which waits; choose an algorithm that "
                                                         "sends messages, or give an out made by shared_array")
     return Handle(comm, *_all_reduce(comm, array, op, label, out, algorithm))
 
 
-def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *, counts: Sequence[int] | None = None,
-                   label: str | None = None,
+def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *,
+                   counts: Sequence[int] | None = None, label: str | None = None,
                    out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """This rank's rows of the reduction of all ranks' arrays.
 
-    array: [N, ...] on every rank. Result: [counts[rank], ...], the rows behind those of the ranks before this one.
-    counts: the rows of each rank, as even as can be by default (the first N % size ranks get one more). `out` may be this
-    rank's own rows of `array`.
+    array: [N, ...] on every rank. Result: [counts[rank], ...], the rows behind those of the ranks before this
+    one. counts: the rows of each rank, as even as can be by default (the first N % size ranks get one more).
+    `out` may be this rank's own rows of `array`.
     """
     steps, own = _reduce_scatter(comm, array, op, counts, label, out, algorithm)
     finish(comm, steps)
     return own
 
 
-def start_reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *, counts: Sequence[int] | None = None,
-                         label: str | None = None, out: np.ndarray | None = None, algorithm: str = "auto") -> Handle:
+def start_reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *,
+                         counts: Sequence[int] | None = None,
+                         label: str | None = None, out: np.ndarray | None = None,
+                         algorithm: str = "auto") -> Handle:
     """A reduce_scatter on its way; see start_all_reduce."""
     if algorithm == "native":
-        raise Call(comm, "start_reduce_scatter", label).wrong("cannot start native, which waits; choose another algorithm")
+        raise Call(comm, "start_reduce_scatter",
+                   label).wrong("cannot start native, which waits; choose another algorithm")
     return Handle(comm, *_reduce_scatter(comm, array, op, counts, label, out, algorithm))
 
 
 def _all_reduce(comm: Communicator, array: np.ndarray, op: str, label: str | None, out: np.ndarray | None,
-                algorithm: str) -> tuple[Steps, np.ndarray]:
+                algorithm: str) -> tuple[AlgorithmSteps, np.ndarray]:
     call = Call(comm, "all_reduce", label)
     call.reduction(op)
     source = call.source(array, op)
@@ -100,13 +111,13 @@ def _all_reduce(comm: Communicator, array: np.ndarray, op: str, label: str | Non
     combine = call.combine(op, terms.dtype)
     name = choose("all_reduce", algorithm, comm, terms.nbytes, place)
     run = find("all_reduce", name)
-    channel = Channel(comm, call.label, comm.entering(f"all_reduce {op}", source.shape, source.dtype, label=call.label,
-                                                      algorithm=name))
+    channel = Channel(comm, call.label, comm.entering(f"all_reduce {op}", source.shape, source.dtype,
+                                                      label=call.label, algorithm=name))
     return divided(run(channel, *flat(terms, place), combine), place, divisor, total), total
 
 
-def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequence[int] | None, label: str | None,
-                    out: np.ndarray | None, algorithm: str) -> tuple[Steps, np.ndarray]:
+def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequence[int] | None, label: str
+                    | None, out: np.ndarray | None, algorithm: str) -> tuple[AlgorithmSteps, np.ndarray]:
     call = Call(comm, "reduce_scatter", label)
     call.reduction(op)
     source = call.source(array, op)
@@ -117,28 +128,33 @@ def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequ
     combine = call.combine(op, terms.dtype)
     name = choose("reduce_scatter", algorithm, comm, terms.nbytes)
     run = find("reduce_scatter", name)
-    channel = Channel(comm, call.label, comm.entering(f"reduce_scatter {op}", source.shape, source.dtype, label=call.label,
-                                                      algorithm=name,
+    channel = Channel(comm, call.label, comm.entering(f"reduce_scatter {op}", source.shape, source.dtype,
+                                                      label=call.label, algorithm=name,
                                             counts=counts))
     steps = run(channel, terms.reshape(-1), place.reshape(-1), elements(counts, source.shape[1:]), combine)
     return divided(steps, place, divisor, own), own
 
 
 def flat(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as one row; the same object where they are the same memory, so that algorithms see that they work in place."""
+    """Both as one row; the same object where they are the same memory, so that algorithms see that they work
+    in place.
+    """
     row = out.reshape(-1)
     return (row if source is out or np.may_share_memory(source, out) else source.reshape(-1)), row
 
 
-def on_the_way(op: str, source: np.ndarray, out: np.ndarray, ranks: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """What travels, where its reduction goes, and what a mean is divided by at the end; 0 for the other ops."""
+def on_the_way(op: str, source: np.ndarray, out: np.ndarray,
+               ranks: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """What travels, where its reduction goes, and what a mean is divided by at the end; 0 for the other
+    ops.
+    """
     if op != "mean":
         return source, out, 0
     terms, divisor = addends(source, ranks)
     return terms, out if terms.dtype == out.dtype else np.empty(out.shape, terms.dtype), divisor
 
 
-def divided(steps: Steps, total: np.ndarray, divisor: float, out: np.ndarray) -> Steps:
+def divided(steps: AlgorithmSteps, total: np.ndarray, divisor: float, out: np.ndarray) -> AlgorithmSteps:
     """The steps; where there is a divisor, a sum that ends as a mean in `out`."""
     yield from steps
     if divisor:

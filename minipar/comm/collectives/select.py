@@ -1,14 +1,15 @@
-"""Which algorithm is the fastest? A tree for few bytes, a ring for many; where they cross depends on alpha and beta.
+"""Which algorithm is the fastest? A tree for few bytes, a ring for many; where they cross depends on alpha
+and beta.
 
-`select` asks the cost model (`minipar.plan.collective_times`). Who has measured links passes them, and gives the
-name that comes back as `algorithm`.
+`select` asks the cost model (`minipar.plan.collective_times`). Who has measured links passes them, and gives
+the name that comes back as `algorithm`.
 """
 
 from functools import lru_cache
 
 import numpy as np
 
-from minipar.comm.collectives.shared_memory import place_in
+from minipar.comm.collectives.shared_array import place_in
 from minipar.comm.protocol import Communicator
 from minipar.plan.collective_times import TIMES, Links, hierarchical_all_reduce
 
@@ -17,13 +18,13 @@ WITHIN_NODE = Links(alpha=10e-6, beta=0.15e-9, gamma=0.05e-9)
 BETWEEN_NODES = Links(alpha=40e-6, beta=0.8e-9, gamma=0.05e-9)
 
 
-@lru_cache(maxsize=4096)                                            # a training step asks the same questions again and again
+@lru_cache(maxsize=4096)  # a training step asks the same questions again and again
 def select(operation: str, nbytes: int, ranks: int, *, nodes: int = 1, within: Links = WITHIN_NODE,
            between: Links = BETWEEN_NODES) -> str:
     """The name of the fastest algorithm by the cost model.
 
-    nbytes: of the whole array, as in `minipar.plan.collective_times`. With several nodes, all but the hierarchical one are as
-    slow as their slowest links.
+    nbytes: of the whole array, as in `minipar.plan.collective_times`. With several nodes, all but the
+    hierarchical one are as slow as their slowest links.
     """
     links = within if nodes == 1 else between
     times = {name: time(ranks, nbytes, links) for name, time in TIMES[operation].items()}
@@ -32,9 +33,10 @@ def select(operation: str, nbytes: int, ranks: int, *, nodes: int = 1, within: L
     return min(times, key=times.__getitem__)
 
 
-def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out: np.ndarray | None = None) -> str:
-    """`algorithm` itself, unless it is "auto": then shared memory where `out` lies there, else what the communicator
-    prefers, else the fastest.
+def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out: np.ndarray
+           | None = None) -> str:
+    """`algorithm` itself, unless it is "auto": then shared memory where `out` lies there, else what the
+    communicator prefers, else the fastest.
     """
     if algorithm != "auto":
         return algorithm

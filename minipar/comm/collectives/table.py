@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from minipar.comm.collectives import (
+from minipar.comm.collectives.algorithms import (
     bruck,
     halving_doubling,
     hierarchical,
@@ -12,21 +12,23 @@ from minipar.comm.collectives import (
     recursive_doubling,
     ring,
     segmented,
-    shared,
     tree,
 )
-from minipar.comm.collectives.native import native
+from minipar.comm.collectives.algorithms import shared_memory as shared
+from minipar.comm.collectives.algorithms.native import native
 from minipar.errors import CommError
 
 ALGORITHMS: dict[str, dict[str, Callable[..., Any]]] = {
     "broadcast": {
-        "naive": naive.broadcast, "tree": tree.broadcast, "ring": ring.broadcast, "native": native("broadcast"),
+        "naive": naive.broadcast, "tree": tree.broadcast, "ring": ring.broadcast,
+        "native": native("broadcast"),
     },
     "reduce": {
         "naive": naive.reduce, "tree": tree.reduce, "ring": ring.reduce, "native": native("reduce"),
     },
     "all_reduce": {
-        "naive": naive.all_reduce, "tree": tree.all_reduce, "ring": ring.all_reduce, "segmented": segmented.all_reduce,
+        "naive": naive.all_reduce, "tree": tree.all_reduce, "ring": ring.all_reduce,
+        "segmented": segmented.all_reduce,
         "recursive_doubling": recursive_doubling.all_reduce, "halving_doubling": halving_doubling.all_reduce,
         "hierarchical": hierarchical.all_reduce, "shared": shared.all_reduce, "native": native("all_reduce"),
     },
@@ -35,13 +37,15 @@ ALGORITHMS: dict[str, dict[str, Callable[..., Any]]] = {
         "halving_doubling": halving_doubling.reduce_scatter, "native": native("reduce_scatter"),
     },
     "all_gather": {
-        "naive": naive.all_gather, "ring": ring.all_gather, "recursive_doubling": recursive_doubling.all_gather,
+        "naive": naive.all_gather, "ring": ring.all_gather,
+        "recursive_doubling": recursive_doubling.all_gather,
         "bruck": bruck.all_gather, "native": native("all_gather"),
     },
     "gather": {"naive": naive.gather, "tree": tree.gather, "native": native("gather")},
     "scatter": {"naive": naive.scatter, "tree": tree.scatter, "native": native("scatter")},
     "all_to_all": {
-        "naive": naive.all_to_all, "pairwise": pairwise.all_to_all, "bruck": bruck.all_to_all, "native": native("all_to_all"),
+        "naive": naive.all_to_all, "pairwise": pairwise.all_to_all, "bruck": bruck.all_to_all,
+        "native": native("all_to_all"),
     },
 }
 

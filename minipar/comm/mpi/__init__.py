@@ -1,4 +1,4 @@
-"""The only package that imports mpi4py. Import it only where MPI is wanted; `minipar.comm.start` does."""
+"""The only package that imports mpi4py. Import it only where MPI is wanted; `minipar.comm.job` does."""
 
 from minipar.comm.mpi.engine import MpiComm
 from minipar.comm.mpi.world import world

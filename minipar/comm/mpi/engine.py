@@ -1,8 +1,9 @@
 """The engine over MPI: one process per rank, started by mpirun.
 
-Plain MPI delivers 8 float32 into a buffer of 4 float64 without a word. Here the dtype travels in the MPI tag (tag * 16 + code), so
-a message of another dtype never matches, at no cost; a receiver that waits in vain probes for such a message and says so.
-Only the buffer calls (Isend, Irecv) are used, and never a blocking one, because those cannot be given a limit.
+Plain MPI delivers 8 float32 into a buffer of 4 float64 without a word. Here the dtype travels in the MPI tag
+(tag * 16 + code), so a message of another dtype never matches, at no cost; a receiver that waits in vain
+probes for such a message and says so. Only the buffer calls (Isend, Irecv) are used, and never a blocking
+one, because those cannot be given a limit.
 """
 
 from __future__ import annotations
@@ -10,19 +11,28 @@ from __future__ import annotations
 import mpi4py
 import numpy as np
 
-mpi4py.rc.thread_level = "funneled"                                 # only the main thread calls MPI: no locks inside MPI
+mpi4py.rc.thread_level = "funneled"  # only the main thread calls MPI: no locks inside MPI
 
 from mpi4py import MPI  # noqa: E402
 
-from minipar.comm.caller import label_or_place, this_call  # noqa: E402
-from minipar.comm.lookout import Lookout  # noqa: E402
-from minipar.comm.protocol import CODES, DTYPES, TAGS, Communicator, Request, check_message, group_name, one_node  # noqa: E402
-from minipar.comm.requests import unfit  # noqa: E402
-from minipar.comm.waiting import Patience  # noqa: E402
+from minipar.comm.backoff import Patience  # noqa: E402
+from minipar.comm.deadlock.detector import Lookout  # noqa: E402
+from minipar.comm.diagnostics.call_site import label_or_place, this_call  # noqa: E402
+from minipar.comm.diagnostics.requests import unfit  # noqa: E402
+from minipar.comm.protocol import (
+    CODES,
+    DTYPES,
+    TAGS,
+    Communicator,
+    Request,
+    check_message,
+    group_name,
+    one_node,
+)  # noqa: E402
 from minipar.errors import CommError  # noqa: E402
 
 WIRE = 16                                                           # room for the dtype's code below the tag
-HALF = CODES[np.dtype(np.float16)]                                 # MPI has no half precision: float16 travels as uint16
+HALF = CODES[np.dtype(np.float16)]  # MPI has no half precision: float16 travels as uint16
 
 
 class MpiComm(Communicator):
@@ -37,7 +47,7 @@ class MpiComm(Communicator):
         self.patience = Patience(list(nodes.values()).count(self.nodes[self.rank]))
         self.start_send = native.Issend if synchronous else native.Isend
         self.status = MPI.Status()
-        self.windows: list[MPI.Win] = []                            # shared memory lives as long as its window
+        self.windows: list[MPI.Win] = []  # shared memory lives as long as its window
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
         label = label_or_place(label)
@@ -63,7 +73,8 @@ class MpiComm(Communicator):
             return True
         if polling.failed(self, request):
             first, comm = next(iter(polling.requests.items()))
-            comm.look(first, polling.waited)  # type: ignore[attr-defined]  # of this engine, as all groups of this rank
+            # of this engine, as all groups of this rank
+            comm.look(first, polling.waited)  # type: ignore[attr-defined]
         return False
 
     def is_done(self, request: Request) -> bool:
@@ -96,14 +107,19 @@ class MpiComm(Communicator):
         misfit, strays = None, ""
         if request.kind == "recv":
             for code, dtype in enumerate(DTYPES):
-                if dtype != request.array.dtype and self.native.Iprobe(request.peer, request.tag * WIRE + code, self.status):
+                if dtype != request.array.dtype and self.native.Iprobe(
+                    request.peer, request.tag * WIRE + code, self.status
+                ):
                     misfit = unfit(self, request, elements(self.status, dtype))
-            if self.native.Iprobe(request.peer, MPI.ANY_TAG, self.status) and (tag := self.status.tag // WIRE) < TAGS:
+            if self.native.Iprobe(request.peer, MPI.ANY_TAG,
+                                  self.status) and (tag := self.status.tag // WIRE) < TAGS:
                 strays = f"a message came with tag {tag}"
         self.lookout.look(self, request, waited, strays, misfit)
 
     def refused(self, request: Request, error: MPI.Exception) -> CommError:
-        """MPI cuts a message short that is longer than its receive; it does not say how long the message was."""
+        """MPI cuts a message short that is longer than its receive; it does not say how long the message
+        was.
+        """
         if error.Get_error_class() != MPI.ERR_TRUNCATE:
             return CommError(f"{this_call(self, request.label, request.kind)}: {error.Get_error_string()}")
         return unfit(self, request, f"more elements of {request.array.dtype}")
@@ -114,11 +130,12 @@ class MpiComm(Communicator):
         if not ranks:
             return None
         members = tuple(self.members[rank] for rank in ranks)
-        return MpiComm(part, self.node_of, self.lookout, self.synchronous, members, group_name(label, members))
+        return MpiComm(part, self.node_of, self.lookout, self.synchronous, members,
+                       group_name(label, members))
 
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         one_node(self, label)
-        self.barrier(label=label)                                   # ours first: MPI's own calls below wait without a limit
+        self.barrier(label=label)  # ours first: MPI's own calls below wait without a limit
         window = MPI.Win.Allocate_shared(nbytes if self.rank == 0 else 0, 1, comm=self.native)
         self.windows.append(window)
         memory, _ = window.Shared_query(0)
@@ -130,7 +147,9 @@ class MpiComm(Communicator):
 
 
 class Failed:
-    """What stands for a request's handle once it has failed: it fails again, whenever it is asked, as that of a thread does."""
+    """What stands for a request's handle once it has failed: it fails again, whenever it is asked, as that of
+    a thread does.
+    """
 
     def __init__(self, error: CommError) -> None:
         self.error = error

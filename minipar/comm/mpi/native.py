@@ -1,11 +1,13 @@
-"""The MPI library's own collectives, in the argument order of the hand-written ones (`minipar.comm.collectives`).
+"""The MPI library's own collectives, in the argument order of the hand-written ones
+(`minipar.comm.collectives`).
 
-All arrays are flat and contiguous; counts are elements per rank. These calls wait inside the MPI library, without a
-limit.
+All arrays are flat and contiguous; counts are elements per rank. These calls wait inside the MPI library,
+without a limit.
 
-MPI leaves open what MPI_MAX makes of a NaN (the libraries drop it or keep it, by its place) and has no MPI_MAX of booleans; not
-every library adds float16; and Open MPI's sum of integers of 8 and 16 bits stops at the largest one, where all others wrap
-around. So these are ops of our own, which call the ufunc that the hand-written algorithms call; all others are MPI's.
+MPI leaves open what MPI_MAX makes of a NaN (the libraries drop it or keep it, by its place) and has no
+MPI_MAX of booleans; not every library adds float16; and Open MPI's sum of integers of 8 and 16 bits stops at
+the largest one, where all others wrap around. So these are ops of our own, which call the ufunc that the
+hand-written algorithms call; all others are MPI's.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ TRUTHS: dict[np.ufunc, MPI.Op] = {np.maximum: MPI.LOR, np.minimum: MPI.LAND}
 
 
 def attempt(operation: str, comm: MPI.Intracomm, *arguments: Any) -> str:
-    """Call the operation; what the library says where it does not know an op or a dtype, "" where all went well.
+    """Call the operation; what the library says where it does not know an op or a dtype, "" where all went
+    well.
 
     A library that does not know them says so before anything moves, and on every rank alike.
     """
@@ -65,14 +68,16 @@ def broadcast(comm: MPI.Intracomm, buffer: np.ndarray, root: int) -> None:
 
 
 def reduce(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, combine: np.ufunc, root: int) -> None:
-    comm.Reduce(MPI.IN_PLACE if source is out and comm.rank == root else source, out, operation_of(combine, out.dtype), root)
+    comm.Reduce(MPI.IN_PLACE if source is out and comm.rank == root else source, out,
+                operation_of(combine, out.dtype), root)
 
 
 def all_reduce(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> None:
     comm.Allreduce(MPI.IN_PLACE if source is out else source, out, operation_of(combine, out.dtype))
 
 
-def reduce_scatter(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, counts: Sequence[int], combine: np.ufunc) -> None:
+def reduce_scatter(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, counts: Sequence[int],
+                   combine: np.ufunc) -> None:
     comm.Reduce_scatter(apart(source, out), out, list(counts), operation_of(combine, out.dtype))
 
 
@@ -80,15 +85,18 @@ def all_gather(comm: MPI.Intracomm, out: np.ndarray, counts: Sequence[int]) -> N
     comm.Allgatherv(MPI.IN_PLACE, [out, list(counts)])
 
 
-def gather(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, counts: Sequence[int], root: int) -> None:
+def gather(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, counts: Sequence[int],
+           root: int) -> None:
     comm.Gatherv(apart(source, out), [out, list(counts)] if comm.rank == root else None, root)
 
 
-def scatter(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, counts: Sequence[int], root: int) -> None:
+def scatter(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, counts: Sequence[int],
+            root: int) -> None:
     comm.Scatterv([apart(source, out), list(counts)] if comm.rank == root else None, out, root)
 
 
-def all_to_all(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, gives: Sequence[int], takes: Sequence[int]) -> None:
+def all_to_all(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, gives: Sequence[int],
+               takes: Sequence[int]) -> None:
     comm.Alltoallv([source, list(gives)], [out, list(takes)])
 
 

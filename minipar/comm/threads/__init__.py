@@ -1,4 +1,6 @@
-"""The engine whose ranks are threads of one process: for notebooks, debuggers and most tests. `run(4, function)`."""
+"""The engine whose ranks are threads of one process: for notebooks, debuggers and most tests. `run(4,
+function)`.
+"""
 
 from minipar.comm.threads.engine import ThreadComm
 from minipar.comm.threads.run import run

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minipar.comm.caller import label_or_place, this_call
+from minipar.comm.diagnostics.call_site import label_or_place, this_call
+from minipar.comm.diagnostics.requests import unfit, waiting
 from minipar.comm.protocol import Communicator, Request, check_message, group_name, one_node
-from minipar.comm.requests import unfit, waiting
-from minipar.comm.threads.world import Channel, Slip, Unwound, World
+from minipar.comm.threads.world import MailboxKey, Slip, Unwound, World
 from minipar.errors import CommError
 
 
 class ThreadComm(Communicator):
-    """`members` are the world ranks of the group (default: all); `group` tells its messages from those of other groups."""
+    """`members` are the world ranks of the group (default: all); `group` tells its messages from those of
+    other groups.
+    """
 
     def __init__(self, world: World, rank: int, members: Sequence[int] | None = None, group: tuple = (),
                  name: str = "world") -> None:
@@ -24,13 +26,13 @@ class ThreadComm(Communicator):
         self.members = tuple(range(world.size) if members is None else members)
         self.nodes = tuple(world.nodes[member] for member in self.members)
         self.size, self.me = len(self.members), self.members[rank]
-        self.agreements = 0                                         # how many subgroups and blocks this group has made
+        self.agreements = 0  # how many subgroups and blocks this group has made
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
         label = label_or_place(label)
         self.refuse_others("send", label)
         check_message(self, "send", array, dest, label, tag)
-        channel, world = Channel(self.group, self.rank, dest, tag), self.world
+        channel, world = MailboxKey(self.group, self.rank, dest, tag), self.world
         request = Request("send", dest, tag, array, label, Slip(self.me, channel))
         message = Request("send", dest, tag, array.copy(), label, Slip(self.me, channel, request))
         with world.lock:
@@ -48,7 +50,7 @@ class ThreadComm(Communicator):
         label = label_or_place(label)
         self.refuse_others("recv", label)
         check_message(self, "recv", out, source, label, tag)
-        channel, world = Channel(self.group, source, self.rank, tag), self.world
+        channel, world = MailboxKey(self.group, source, self.rank, tag), self.world
         request = Request("recv", source, tag, out, label, Slip(self.me, channel))
         with world.lock:
             self.stop_if_over()
@@ -65,7 +67,7 @@ class ThreadComm(Communicator):
             self.stop_if_over()
             if not self.settled(request):
                 world.test_failed(self.me, self, request)
-                return self.settled(request)                        # which raises, if the test showed a deadlock
+                return self.settled(request)  # which raises, if the test showed a deadlock
             if not slip.seen and world.polls[self.me]:
                 world.gets_on(self.me)
             slip.seen = True
@@ -98,10 +100,13 @@ class ThreadComm(Communicator):
         return request.done
 
     def refuse_others(self, call: str, label: str) -> None:
-        """A rank talks in its own thread only: two threads would take each other's messages, and each other's waiting."""
+        """A rank talks in its own thread only: two threads would take each other's messages, and each other's
+        waiting.
+        """
         owner = self.world.threads[self.me]
         if owner is not None and owner.ident != threading.get_ident():
-            raise CommError(f"{this_call(self, label, call)} is called by the thread of {threading.current_thread().name}; "
+            raise CommError(f"{this_call(self, label, call)} is called by the thread of "
+                            f"{threading.current_thread().name}; "
                             "each rank must use the communicator that it was given, in its own thread")
 
     def stop_if_over(self) -> None:

@@ -9,31 +9,34 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, NoReturn, TypeVar
 
-from minipar.comm.checking import Checking
-from minipar.comm.endings import first_diagnosis, raise_loose_ends
-from minipar.comm.escapes import guard_exit, report_escapes
-from minipar.comm.ledger import Ledger
+from minipar.comm.diagnostics.escapes import guard_exit, report_escapes
+from minipar.comm.diagnostics.exit_report import first_diagnosis, raise_loose_ends
+from minipar.comm.diagnostics.ledger import Ledger
 from minipar.comm.threads.engine import ThreadComm
 from minipar.comm.threads.world import Unwound, World
+from minipar.comm.wrappers.checking import Checking
 from minipar.errors import CommError
 
 Result = TypeVar("Result")
-GRACE = 0.5                 # seconds that the other ranks get, in all, to reach their next call after one has failed
+GRACE = 0.5  # seconds that the other ranks get, in all, to reach their next call after one has failed
 HEED = 0.1                  # seconds after which Ctrl-C is heeded, also where it does not interrupt a wait
 
 
-def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[int] | None = None, checked: bool = True,
-        synchronous: bool = False, timeout: float = 30.0) -> list[Result]:
+def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[int] | None = None,
+        checked: bool = True, synchronous: bool = False, timeout: float = 30.0) -> list[Result]:
     """Call `function(comm, *args)` on `size` ranks, each a thread; returns the results by rank.
 
-    If a rank raises, the others stop at their next call and `run` raises that rank's own exception, with a note that names the
-    rank. A deadlock raises CommError at once; messages never received and requests never waited for raise it at the end.
+    If a rank raises, the others stop at their next call and `run` raises that rank's own exception, with a
+    note that names the rank. A deadlock raises CommError at once; messages never received and requests never
+    waited for raise it at the end.
 
-    nodes: each rank's node (default: one node). checked: compare every collective across the ranks before data moves, and keep
-    the books for the end; a deadlock is found in any case. synchronous: a send waits for its receive, as a large one does under
-    MPI. timeout: how long, in seconds, a rank may wait for one that computes; inf while you stop ranks in a debugger.
+    nodes: each rank's node (default: one node). checked: compare every collective across the ranks before
+    data moves, and keep the books for the end; a deadlock is found in any case. synchronous: a send waits for
+    its receive, as a large one does under MPI. timeout: how long, in seconds, a rank may wait for one that
+    computes; inf while you stop ranks in a debugger.
 
-    Raises ConfigError for a size, nodes or a timeout that cannot be. Ctrl-C ends `run`, and each rank at its next call.
+    Raises ConfigError for a size, nodes or a timeout that cannot be. Ctrl-C ends `run`, and each rank at its
+    next call.
     """
     world = World(size, nodes=nodes, synchronous=synchronous, timeout=timeout)
     ledgers = [Ledger(rank) for rank in range(size)]
@@ -58,7 +61,8 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
         finally:
             ends.put(rank)
 
-    threads = [threading.Thread(target=work, args=(rank,), name=f"rank {rank}", daemon=True) for rank in range(size)]
+    threads = [threading.Thread(target=work, args=(rank,), name=f"rank {rank}", daemon=True)
+               for rank in range(size)]
     world.threads[:] = threads
     escaped: list[BaseException] = []                               # from threads that the ranks have started
     undo, undo_guard = report_escapes(escaped.append), guard_exit(raise_it)
@@ -83,23 +87,26 @@ def raise_it(error: BaseException) -> NoReturn:
 
 
 def await_all(world: World, threads: Sequence[threading.Thread], ends: SimpleQueue[int]) -> None:
-    """Run the threads until all have ended, or one has failed and the others had their grace. ends: gets each rank that ends.
+    """Run the threads until all have ended, or one has failed and the others had their grace. ends: gets each
+    rank that ends.
 
-    Nothing is joined: Thread.join takes a thread for one that has ended if Ctrl-C comes meanwhile (CPython's bpo-45274).
+    Nothing is joined: Thread.join takes a thread for one that has ended if Ctrl-C comes meanwhile (CPython's
+    bpo-45274).
     """
     running = 0
     try:
         for thread in threads:
             try:
                 thread.start()
-            except RuntimeError as error:                           # the system's limit, of threads or of memory
-                raise CommError(f"only {running} of {len(threads)} ranks start as threads here ({error}); choose fewer") from error
+            except RuntimeError as error:  # the system's limit, of threads or of memory
+                raise CommError(f"only {running} of {len(threads)} ranks start as threads here ({error}); "
+                                "choose fewer") from error
             running += 1
         while running and not world.over:
             with suppress(Empty):
                 ends.get(timeout=HEED)
                 running -= 1
-    except BaseException:                                           # Ctrl-C, which Python gives to this thread alone
+    except BaseException:  # Ctrl-C, which Python gives to this thread alone
         world.stop()
         raise
     finally:

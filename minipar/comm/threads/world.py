@@ -1,7 +1,8 @@
 """What ranks that are threads share: mailboxes, who waits for whom, and one lock for all of it.
 
-The world sees every rank, so it knows a deadlock the moment it arises: each time a rank begins to wait, or leaves, it follows the
-arrows "waits for" (`minipar.comm.rollcall`). No time limit is needed for that.
+The world sees every rank, so it knows a deadlock the moment it arises: each time a rank begins to wait, or
+leaves, it follows the arrows "waits for" (`minipar.comm.deadlock.wait_graph`). No time limit is needed for
+that.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minipar.comm.caller import place_of, quoted
-from minipar.comm.polling import Polling
+from minipar.comm.deadlock.polling import Polling
+from minipar.comm.deadlock.wait_graph import LEFT, State, roll_call, stuck
+from minipar.comm.diagnostics.call_site import place_of, quoted
+from minipar.comm.diagnostics.requests import together
 from minipar.comm.protocol import TAGS, Communicator, Request, is_whole
-from minipar.comm.requests import together
-from minipar.comm.rollcall import LEFT, State, roll_call, stuck
 from minipar.errors import CommError, ConfigError
 
 
-class Channel(NamedTuple):
+class MailboxKey(NamedTuple):
     """Where a message travels: the group, ranks within it, the tag."""
 
     group: tuple
@@ -34,10 +35,12 @@ class Channel(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Slip:
-    """The engine's part of a request: whose it is (a world rank), where it travels, and what went wrong with it."""
+    """The engine's part of a request: whose it is (a world rank), where it travels, and what went wrong with
+    it.
+    """
 
     owner: int
-    channel: Channel
+    channel: MailboxKey
     original: Request | None = None                                 # of a message: the request of its sender
     seen: bool = False                                              # its owner knows that it is done
     misfit: str = ""                                                # what came instead, in words
@@ -45,16 +48,20 @@ class Slip:
 
 
 class Unwound(BaseException):
-    """Ends a rank silently because another rank has failed. No program should catch it, hence no Exception."""
+    """Ends a rank silently because another rank has failed. No program should catch it, hence no
+    Exception.
+    """
 
 
 class World:
-    """`nodes` gives the node of each rank. In a synchronous world a send is done only once its receive has begun.
+    """`nodes` gives the node of each rank. In a synchronous world a send is done only once its receive has
+    begun.
 
     Raises ConfigError for a size, nodes or a timeout (in seconds) that cannot be.
     """
 
-    def __init__(self, size: int, *, nodes: Sequence[int] | None = None, synchronous: bool = False, timeout: float = 30.0) -> None:
+    def __init__(self, size: int, *, nodes: Sequence[int] | None = None, synchronous: bool = False,
+                 timeout: float = 30.0) -> None:
         if not is_whole(size) or size < 1:
             raise ConfigError(f"cannot run {size!r} ranks; give a whole number, 1 or more")
         if nodes is not None and len(nodes) != size:
@@ -68,11 +75,13 @@ class World:
         self.threads: list[threading.Thread | None] = [None] * size
         self.states = [State() for _ in range(size)]
         self.waited: list[Request | None] = [None] * size           # the request that each rank is blocked in
-        self.polls = [Polling() for _ in range(size)]               # the requests that each rank tests again and again
-        self.sent: dict[Channel, deque[Request]] = defaultdict(deque)       # messages that nobody has asked for yet
-        self.posted: dict[Channel, deque[Request]] = defaultdict(deque)     # receives that nothing has come for yet
+        self.polls = [Polling() for _ in range(size)]  # the requests that each rank tests again and again
+        # messages that nobody has asked for yet
+        self.sent: dict[MailboxKey, deque[Request]] = defaultdict(deque)
+        # receives that nothing has come for yet
+        self.posted: dict[MailboxKey, deque[Request]] = defaultdict(deque)
         self.blocks: dict[tuple, np.ndarray] = {}                   # shared memory
-        self.over = False                                           # a rank has failed: the others stop at their next call
+        self.over = False  # a rank has failed: the others stop at their next call
 
     # All that follows is called with the lock held, except `leave` and `stop`.
 
@@ -95,7 +104,9 @@ class World:
             self.wakes[rank].notify()
 
     def find_deadlock(self, states: Sequence[State] | None = None) -> None:
-        """Wake every rank that can never go on, with the roll call as its error. states: of all ranks, if not as noted."""
+        """Wake every rank that can never go on, with the roll call as its error. states: of all ranks, if not
+        as noted.
+        """
         states = states or self.states
         if lost := stuck(states):
             story = roll_call(self.everyone(states))
@@ -106,7 +117,8 @@ class World:
                     self.wake(doomed)
 
     def test_failed(self, rank: int, comm: Communicator, request: Request) -> None:
-        """A rank has tested a request in vain. Raises CommError beyond the limit; finds deadlocks of ranks that only test.
+        """A rank has tested a request in vain. Raises CommError beyond the limit; finds deadlocks of ranks
+        that only test.
 
         Only a rank that tests looks for these. To the others it may be about to do something else.
         """
@@ -114,7 +126,8 @@ class World:
         if not polling.failed(comm, request):
             return
         self.states[rank] = polling.state()
-        idle = {other for other in range(self.size) if self.polls[other] and self.polls[other].sure(self.timeout)}
+        idle = {other for other in range(self.size) if self.polls[other]
+                and self.polls[other].sure(self.timeout)}
         if all(self.states[peer].doing in LEFT for peer in self.states[rank].peers):
             idle.add(rank)
         if polling.beyond(self.timeout):
@@ -124,7 +137,8 @@ class World:
 
     def taken_for_waiting(self, ranks: set[int]) -> list[State]:
         """All states, with these ranks, which test, as ranks that wait."""
-        return [replace(state, doing="waiting") if rank in ranks else state for rank, state in enumerate(self.states)]
+        return [replace(state, doing="waiting") if rank in ranks else state for rank,
+                state in enumerate(self.states)]
 
     def gets_on(self, rank: int) -> None:
         """The rank no longer tests in vain."""
@@ -138,10 +152,13 @@ class World:
         return CommError(f"rank {rank} of {self.size} gave up after {self.timeout:g} s: {story}")
 
     def everyone(self, states: Sequence[State]) -> list[State]:
-        """These states, with what only matters in a message: where a rank computes, and what came under another tag."""
+        """These states, with what only matters in a message: where a rank computes, and what came under
+        another tag.
+        """
         frames = sys._current_frames()
         found = []
-        asked = [self.waited[rank] or next(iter(polling.requests), None) for rank, polling in enumerate(self.polls)]
+        asked = [self.waited[rank] or next(iter(polling.requests), None) for rank,
+                 polling in enumerate(self.polls)]
         for state, request, thread in zip(states, asked, self.threads, strict=True):
             if state.doing == "running" and thread is not None and thread.ident in frames:
                 state = replace(state, place=place_of(frames[thread.ident]))
@@ -150,9 +167,10 @@ class World:
             found.append(state)
         return found
 
-    def strays(self, channel: Channel) -> str:
+    def strays(self, channel: MailboxKey) -> str:
         """What has come on the same way with another tag, in words."""
-        tags = sorted(other.tag for other, queue in self.sent.items() if queue and other[:3] == channel[:3] and other.tag < TAGS)
+        tags = sorted(other.tag for other, queue in self.sent.items() if queue and other[:3] == channel[:3]
+                      and other.tag < TAGS)
         return f"a message came with tag {tags[0]}" if tags else ""
 
     def leave(self, rank: int, doing: str) -> None:

@@ -1,4 +1,5 @@
-"""Knowledge distillation: a small model (the student) learns from what a large one (the teacher) says, not from labels alone.
+"""Knowledge distillation: a small model (the student) learns from what a large one (the teacher) says, not
+from labels alone.
 
 Read losses.py, the four ways to compare two models; then trace.py, what there is to compare; then student.py.
 """
@@ -10,10 +11,11 @@ from minipar.compress.distill.losses import (
     plain_soft_targets,
     soft_targets,
 )
-from minipar.compress.distill.student import Distillation, Recipe, matching_layers, take_layers
-from minipar.compress.distill.trace import Trace, attention_scores, trace
+from minipar.compress.distill.student import Distillation, DistillationRecipe, matching_layers, take_layers
+from minipar.compress.distill.trace import ForwardTrace, attention_scores, trace
 
 __all__ = [
-    "Distillation", "Recipe", "Trace", "attention_match", "attention_scores", "hidden_match", "logit_match",
+    "Distillation", "DistillationRecipe", "ForwardTrace", "attention_match", "attention_scores",
+    "hidden_match", "logit_match",
     "matching_layers", "plain_soft_targets", "soft_targets", "take_layers", "trace",
 ]

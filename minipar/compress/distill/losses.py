@@ -5,15 +5,17 @@
     hidden states  mean over D of (h_s W - h_t)^2                      Romero et al. 2015 (FitNets)
     attention      KL(P_t || P_s) over the keys, per head and query    Jiao et al. 2020 (TinyBERT), Wang et al. 2020 (MiniLM)
 
-The gradient of the first with respect to z_s is T (softmax(z_s / T) - softmax(z_t / T)). A high temperature makes both
-distributions flat, so their difference shrinks like 1 / T and the gradient without T^2 like 1 / T^2: the factor keeps
-its size, and with it the balance against the labels' loss, whatever T is. For T -> infinity the first becomes the second.
+The gradient of the first with respect to z_s is T (softmax(z_s / T) - softmax(z_t / T)). A high temperature
+makes both distributions flat, so their difference shrinks like 1 / T and the gradient without T^2 like 1 /
+T^2: the factor keeps its size, and with it the balance against the labels' loss, whatever T is. For T ->
+infinity the first becomes the second.
 
-The teacher is a constant: arrays, no tape. Each loss is summed over rows (tokens) and divided by `tokens`, the number of
-rows of the whole global batch, so that pieces of a batch add up, as in autograd's cross_entropy.
+The teacher is a constant: arrays, no tape. Each loss is summed over rows (tokens) and divided by `tokens`,
+the number of rows of the whole global batch, so that pieces of a batch add up, as in autograd's
+cross_entropy.
 
-Under tensor parallelism the logits are cut over the vocabulary. Then two maxima and three sums per token must be reduced
-over tp, and `reduce` does that (see minipar.compress.reduction). All backward passes are local.
+Under tensor parallelism the logits are cut over the vocabulary. Then two maxima and three sums per token must
+be reduced over tp, and `reduce` does that (see minipar.compress.reduction). All backward passes are local.
 """
 
 # V vocabulary, v this rank's share of it, n rows (all leading axes together)
@@ -29,7 +31,8 @@ from minipar.compress.reduction import Reduce, alone
 from minipar.errors import ConfigError, RangeError, ShapeError
 
 
-def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, tokens: int | None = None) -> Tensor:
+def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, tokens: int
+                       | None = None) -> Tensor:
     """The definition of `soft_targets` on one rank, op by op."""
     p = softmax(Tensor(teacher * (1 / temperature))).data
     log_p = log_softmax(Tensor(teacher * (1 / temperature))).data
@@ -39,13 +42,16 @@ def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float 
 
 def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, tokens: int | None = None,
                  reduce: Reduce = alone) -> Tensor:
-    """T^2 KL(teacher || student) at temperature T, summed over rows and divided by `tokens` -> a scalar, in nats per token.
+    """T^2 KL(teacher || student) at temperature T, summed over rows and divided by `tokens` -> a scalar, in
+    nats per token.
 
-    student, teacher: logits [..., v], this rank's columns of [..., V]. V -> I: the result is the same on every rank.
-    `reduce` is called twice: with maxima [2, n] and with sums [3, n]. Raises ShapeError where the shapes differ, ConfigError
-    where T is not positive, RangeError for a row of logits without a finite largest one (NaN, or nothing but -inf).
+    student, teacher: logits [..., v], this rank's columns of [..., V]. V -> I: the result is the same on
+    every rank. `reduce` is called twice: with maxima [2, n] and with sums [3, n]. Raises ShapeError where the
+    shapes differ, ConfigError where T is not positive, RangeError for a row of logits without a finite
+    largest one (NaN, or nothing but -inf).
 
-    A logit of -inf is a probability of 0: of the teacher it costs nothing; of the student alone it costs infinity.
+    A logit of -inf is a probability of 0: of the teacher it costs nothing; of the student alone it costs
+    infinity.
     """
     _require_alike("soft targets", student, teacher)
     if not 0 < temperature < math.inf:
@@ -69,34 +75,40 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
     s *= (T / tokens / total_s)[:, None]
     t *= (T / tokens / total_t)[:, None]
     s -= t                                                          # the gradient
-    return record(np.asarray(divergence.sum() * (T * T / tokens), s.dtype), (student,), lambda g: ((s * g).reshape(shape),))
+    return record(np.asarray(divergence.sum() * (T * T / tokens), s.dtype), (student,),
+                  lambda g: ((s * g).reshape(shape),))
 
 
-def logit_match(student: Tensor, teacher: np.ndarray, tokens: int | None = None, reduce: Reduce = alone) -> Tensor:
-    """Half the variance over the vocabulary of z_s - z_t, summed over rows and divided by `tokens` -> a scalar.
+def logit_match(student: Tensor, teacher: np.ndarray, tokens: int | None = None,
+                reduce: Reduce = alone) -> Tensor:
+    """Half the variance over the vocabulary of z_s - z_t, summed over rows and divided by `tokens` -> a
+    scalar.
 
-    A shift of all logits of a row changes no probability, so it costs nothing here either: with that, this is the limit of
-    `soft_targets` for T -> infinity. Shapes, types and errors as there; `reduce` is called twice, with sums [n + 1] and [n].
+    A shift of all logits of a row changes no probability, so it costs nothing here either: with that, this is
+    the limit of `soft_targets` for T -> infinity. Shapes, types and errors as there; `reduce` is called
+    twice, with sums [n + 1] and [n].
     """
     _require_alike("logits", student, teacher)
     shape = student.shape
-    d = student.data.reshape(-1, shape[-1]) - teacher.reshape(-1, shape[-1]).astype(student.dtype)      # [n, v]
+    d = student.data.reshape(-1, shape[-1]) - teacher.reshape(-1, shape[-1]).astype(student.dtype)  # [n, v]
     tokens = tokens or len(d)
     sums = reduce(np.append(d.sum(axis=-1), d.dtype.type(shape[-1])), "sum")
     V = sums[-1]
     d -= (sums[:-1] / V)[:, None]
     squares = reduce(np.einsum("nv,nv->n", d, d), "sum")
     d *= 1 / (V * tokens)
-    return record(np.asarray(squares.sum() / (2 * V * tokens), d.dtype), (student,), lambda g: ((d * g).reshape(shape),))
+    return record(np.asarray(squares.sum() / (2 * V * tokens), d.dtype), (student,),
+                  lambda g: ((d * g).reshape(shape),))
 
 
-def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None = None, tokens: int | None = None,
-                 reduce: Reduce = alone) -> Tensor:
+def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None = None, tokens: int
+                 | None = None, reduce: Reduce = alone) -> Tensor:
     """Mean square over D of h_s W - h_t, summed over tokens and divided by `tokens` -> a scalar.
 
-    student [B, T, d], teacher [B, T, D], projection W [d, D], learnt with the student; left out where d = D. Between the
-    layer pairs all ranks of tp hold the same, so nothing is to be reduced; with sequence parallelism each holds a share of
-    the tokens, and `reduce` sums the losses (P -> I). Raises ShapeError where d is not D and there is no projection.
+    student [B, T, d], teacher [B, T, D], projection W [d, D], learnt with the student; left out where d = D.
+    Between the layer pairs all ranks of tp hold the same, so nothing is to be reduced; with sequence
+    parallelism each holds a share of the tokens, and `reduce` sums the losses (P -> I). Raises ShapeError
+    where d is not D and there is no projection.
     """
     if projection is not None:
         student = linear(student, projection)
@@ -106,11 +118,14 @@ def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None
     return _summed(sum(d * d) * (1 / (student.shape[-1] * tokens)), reduce)
 
 
-def attention_match(student: Tensor, teacher: np.ndarray, rows: int | None = None, reduce: Reduce = alone) -> Tensor:
-    """KL(teacher || student) of the attention weights, summed over heads and queries, divided by `rows` -> a scalar.
+def attention_match(student: Tensor, teacher: np.ndarray, rows: int | None = None,
+                    reduce: Reduce = alone) -> Tensor:
+    """KL(teacher || student) of the attention weights, summed over heads and queries, divided by `rows` -> a
+    scalar.
 
-    student, teacher: scores [B, h, T, T] before the softmax (see attention_scores), of this rank's heads. Heads are cut over
-    tp, alike for both models: `rows` is B H T for all H heads, and `reduce` sums the ranks' losses (P -> I).
+    student, teacher: scores [B, h, T, T] before the softmax (see attention_scores), of this rank's heads.
+    Heads are cut over tp, alike for both models: `rows` is B H T for all H heads, and `reduce` sums the
+    ranks' losses (P -> I).
     """
     return _summed(soft_targets(student, teacher, tokens=rows), reduce)
 
@@ -124,10 +139,13 @@ def _require_finite(largest: np.ndarray) -> None:
     """largest: [2, n], of each row of the student's logits and of the teacher's; the same on all ranks."""
     if not np.isfinite(largest).all():
         who, row = np.argwhere(~np.isfinite(largest))[0]
-        raise RangeError(f"distillation: row {row} of the {('student', 'teacher')[who]}'s logits has the largest logit "
-                         f"{largest[who, row]}, so it gives no probabilities; look for broken weights or a mask over everything")
+        raise RangeError(f"distillation: row {row} of the {('student', 'teacher')[who]}'s logits has the "
+                         "largest logit "
+                         f"{largest[who, row]}, so it gives no probabilities; look for broken weights or a "
+                         "mask over everything")
 
 
 def _require_alike(what: str, student: Tensor, teacher: np.ndarray) -> None:
     if student.shape != teacher.shape:
-        raise ShapeError(f"distillation: {what} of the student {student.shape}, of the teacher {teacher.shape}; make them alike")
+        raise ShapeError(f"distillation: {what} of the student {student.shape}, of the teacher "
+                         f"{teacher.shape}; make them alike")

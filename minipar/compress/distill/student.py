@@ -22,8 +22,10 @@ from minipar.nn.recomputation import RECOMPUTATIONS
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Weights of the parts of the loss. alpha: of soft targets, against the labels' 1 - alpha; temperature: T."""
+class DistillationRecipe:
+    """Weights of the parts of the loss. alpha: of soft targets, against the labels' 1 - alpha; temperature:
+    T.
+    """
 
     temperature: float = 2.0
     alpha: float = 0.5
@@ -35,20 +37,23 @@ class Recipe:
         if not 0 < self.temperature < float("inf"):
             raise ConfigError(f"the temperature is {self.temperature}; it must be a positive number")
         if not 0 <= self.alpha <= 1:
-            raise ConfigError(f"alpha is {self.alpha}; it must be from 0 (labels alone) to 1 (the teacher alone)")
+            raise ConfigError(f"alpha is {self.alpha}; it must be from 0 (labels alone) to 1 (the teacher "
+                              "alone)")
         for name in ("logits", "hidden", "attention"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"the weight of {name} is {getattr(self, name)}; it must be 0 or positive")
 
 
 class Distillation:
-    """The loss of a student beside its teacher. `parameters` are to be trained: the student's, and a projection if any.
+    """The loss of a student beside its teacher. `parameters` are to be trained: the student's, and a
+    projection if any.
 
-    Both models read the same vocabulary and hold regions over the same ranks; `reduce` reduces over those (see losses.py).
-    Raises ConfigError where the models cannot be compared as the recipe asks.
+    Both models read the same vocabulary and hold regions over the same ranks; `reduce` reduces over those
+    (see losses.py). Raises ConfigError where the models cannot be compared as the recipe asks.
     """
 
-    def __init__(self, student: GPT, teacher: GPT, recipe: Recipe = Recipe(), *, reduce: Reduce = alone, seed: int = 0):
+    def __init__(self, student: GPT, teacher: GPT, recipe: DistillationRecipe = DistillationRecipe(), *,
+                 reduce: Reduce = alone, seed: int = 0):
         _require_comparable(student, teacher, recipe)
         self.student, self.teacher, self.recipe, self.reduce = student, teacher, recipe, reduce
         self.pairs = dict(enumerate(matching_layers(student.config.layers, teacher.config.layers)))
@@ -62,7 +67,8 @@ class Distillation:
         return self.student.parameters() + ([self.projection] if self.projection else [])
 
     def loss(self, tokens: np.ndarray, targets: np.ndarray, *, count: int | None = None) -> Tensor:
-        """The loss of tokens [B, T], nats per token, the same on every rank of tp. A token whose target is IGNORE counts nowhere.
+        """The loss of tokens [B, T], nats per token, the same on every rank of tp. A token whose target is
+        IGNORE counts nowhere.
 
         count: the number of tokens of the whole global batch that count (left out: of these).
         """
@@ -83,14 +89,16 @@ class Distillation:
                 loss = loss + recipe.hidden / len(self.pairs) * match
             if recipe.attention:
                 rows = count * self.student.config.heads
-                own, others = (transpose(scores, (0, 2, 1, 3)) for scores in (learnt.scores[layer], taught.scores[other]))
-                match = attention_match(*_rows(own, others, counts), rows, self.reduce)     # [B, T, h, T], or [tokens, h, T]
+                own, others = (transpose(scores, (0, 2, 1, 3))
+                               for scores in (learnt.scores[layer], taught.scores[other]))
+                match = attention_match(*_rows(own, others, counts), rows,
+                                        self.reduce)     # [B, T, h, T], or [tokens, h, T]
                 loss = loss + recipe.attention / len(self.pairs) * match
         return loss
 
     def _hidden(self, student: Tensor, teacher: Tensor, counts: np.ndarray, count: int) -> Tensor:
         T = counts.shape[1]
-        whole = student.shape[1] == T                               # or a share of the tokens: sequence parallelism
+        whole = student.shape[1] == T  # or a share of the tokens: sequence parallelism
         own = counts if whole else counts[:, self.student.region.places(T)]
         projection = self.projection and self.student.region.shared(self.projection, "projection")
         return hidden_match(*_rows(student, teacher, own), projection, count, alone if whole else self.reduce)
@@ -107,38 +115,46 @@ def matching_layers(layers: int, of: int) -> list[int]:
 
 
 def take_layers(teacher: GPT, layers: Sequence[int]) -> GPT:
-    """A student that starts as the teacher with some of its layers alone, e.g. [1, 3] of 4 (Sanh et al. 2019, DistilBERT).
+    """A student that starts as the teacher with some of its layers alone, e.g. [1, 3] of 4 (Sanh et al. 2019,
+    DistilBERT).
 
     Its region is the teacher's. Raises ConfigError for a layer that the teacher does not have, or for none.
     """
     if not layers or not all(0 <= layer < teacher.config.layers for layer in layers):
-        raise ConfigError(f"layers {list(layers)} of a teacher with {teacher.config.layers}; choose some from 0 to "
+        raise ConfigError(f"layers {list(layers)} of a teacher with {teacher.config.layers}; choose some "
+                          "from 0 to "
                           f"{teacher.config.layers - 1}")
-    student = GPT(replace(teacher.config, layers=len(layers)), dtype=teacher.tokens.weight.dtype, region=teacher.region)
+    student = GPT(replace(teacher.config, layers=len(layers)), dtype=teacher.tokens.weight.dtype,
+                  region=teacher.region)
     state = teacher.state_dict()
     source = {f"blocks.{own}.": f"blocks.{layer}." for own, layer in enumerate(layers)}
 
     def teachers(name: str) -> str:
-        return next((name.replace(own, other, 1) for own, other in source.items() if name.startswith(own)), name)
+        return next((name.replace(own, other, 1) for own, other in source.items() if name.startswith(own)),
+                    name)
 
     student.load_state_dict({p.name: state[teachers(p.name)] for p in student.parameters()})
     return student
 
 
-def _require_comparable(student: GPT, teacher: GPT, recipe: Recipe) -> None:
+def _require_comparable(student: GPT, teacher: GPT, recipe: DistillationRecipe) -> None:
     one, other = student.config, teacher.config
     for name, model in (("student", student), ("teacher", teacher)):
         if len(model.blocks) != model.config.layers:
-            raise ConfigError(f"the {name} is a part of a model, with {len(model.blocks)} of {model.config.layers} layers; "
+            raise ConfigError(f"the {name} is a part of a model, with {len(model.blocks)} of "
+                              f"{model.config.layers} layers; "
                               f"distillation needs all of it: choose pp = 1")
     if (recipe.hidden or recipe.attention) and student.through is not RECOMPUTATIONS["none"]:
-        raise ConfigError("a student that recomputes its blocks keeps no hidden states or scores to learn from; "
+        raise ConfigError("a student that recomputes its blocks keeps no hidden states or scores to learn "
+                          "from; "
                           "build it with recompute='none', or give hidden and attention the weight 0")
     if one.vocabulary != other.vocabulary:
-        raise ConfigError(f"the student's vocabulary is {one.vocabulary}, the teacher's {other.vocabulary}; they must be equal")
+        raise ConfigError(f"the student's vocabulary is {one.vocabulary}, the teacher's {other.vocabulary}; "
+                          "they must be equal")
     if one.context > other.context:
         raise ConfigError(f"the student's context is {one.context}, the teacher's only {other.context}")
     if one.layers > other.layers:
         raise ConfigError(f"the student has {one.layers} layers, the teacher only {other.layers}")
     if recipe.attention and one.heads != other.heads:
-        raise ConfigError(f"attention is compared head by head: the student has {one.heads} heads, the teacher {other.heads}")
+        raise ConfigError(f"attention is compared head by head: the student has {one.heads} heads, the "
+                          f"teacher {other.heads}")

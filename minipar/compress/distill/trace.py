@@ -1,7 +1,8 @@
-"""What a GPT computes on the way to its logits: each block's output, and how each head shares out its attention.
+"""What a GPT computes on the way to its logits: each block's output, and how each head shares out its
+attention.
 
-The model is left as it is. Scores are seen through its attention core, which is an argument; block outputs by shadowing the
-method `forward` on these objects while the pass runs.
+The model is left as it is. Scores are seen through its attention core, which is an argument; block outputs by
+shadowing the method `forward` on these objects while the pass runs.
 """
 
 # B batch, T tokens, D model width, h heads and v vocabulary of this rank; t tokens of this rank between the layer pairs
@@ -17,12 +18,14 @@ import numpy as np
 from minipar.autograd import Tensor, causal_attention, reshape, split, swapaxes, transpose
 from minipar.nn import GPT, Block
 
-LATER = -1e9                                                        # exp of it is 0; finite, so that a difference is a number
+LATER = -1e9  # exp of it is 0; finite, so that a difference is a number
 
 
 @dataclass
-class Trace:
-    """logits [B, T, v]; hidden: each block's output [B, t, D]; scores: each layer's [B, h, T, T], or none if not asked for."""
+class ForwardTrace:
+    """logits [B, T, v]; hidden: each block's output [B, t, D]; scores: each layer's [B, h, T, T], or none if
+    not asked for.
+    """
 
     logits: Tensor
     hidden: list[Tensor] = field(default_factory=list)
@@ -30,18 +33,23 @@ class Trace:
 
 
 def attention_scores(qkv: Tensor, heads: int) -> Tensor:
-    """q k^T / sqrt(K), a large negative number where the key comes after the query: qkv [B, T, 3 h K] -> [B, h, T, T]."""
+    """q k^T / sqrt(K), a large negative number where the key comes after the query: qkv [B, T, 3 h K] -> [B,
+    h, T, T].
+    """
     B, T, width = qkv.shape
     K = width // 3 // heads
-    q, k, _ = (transpose(reshape(part, (B, T, heads, K)), (0, 2, 1, 3)) for part in split(qkv, [heads * K] * 3, axis=-1))
+    q, k, _ = (transpose(reshape(part, (B, T, heads, K)), (0, 2, 1, 3))
+               for part in split(qkv, [heads * K] * 3, axis=-1))
     scores = q @ swapaxes(k, -1, -2) * (1 / math.sqrt(K))
     seen = np.tri(T, dtype=bool)
     return scores * seen.astype(qkv.dtype) + Tensor(np.where(seen, 0, LATER).astype(qkv.dtype))
 
 
-def trace(model: GPT, tokens: np.ndarray, *, attention: bool = False) -> Trace:
-    """A forward pass of tokens [B, T] that keeps what it computed. attention: the scores too, which costs a second product."""
-    found = Trace(Tensor(np.empty(0)))
+def trace(model: GPT, tokens: np.ndarray, *, attention: bool = False) -> ForwardTrace:
+    """A forward pass of tokens [B, T] that keeps what it computed. attention: the scores too, which costs a
+    second product.
+    """
+    found = ForwardTrace(Tensor(np.empty(0)))
 
     def core(qkv: Tensor, heads: int) -> Tensor:
         if attention:

@@ -1,7 +1,8 @@
-"""Pruning: which weights a model can do without, how to train on without them, and how to store and compute less for it.
+"""Pruning: which weights a model can do without, how to train on without them, and how to store and compute
+less for it.
 
-Read mask.py, then select.py; importance.py for better scores than the magnitude; structured.py for matrices that really
-become smaller.
+Read mask.py, then select.py; importance.py for better scores than the magnitude; structured.py for matrices
+that really become smaller.
 """
 
 from minipar.compress.prune.importance import first_order, fisher, obd, squared_gradients
@@ -11,7 +12,13 @@ from minipar.compress.prune.obs import obs, obs_linear, obs_prune, obs_remove
 from minipar.compress.prune.order import ALONE, Shards
 from minipar.compress.prune.pruner import MagnitudePruner
 from minipar.compress.prune.schedule import cubic_sparsity
-from minipar.compress.prune.select import drop_lowest, magnitude_mask, plain_drop_lowest, ratio_threshold, threshold_mask
+from minipar.compress.prune.select import (
+    drop_lowest,
+    magnitude_mask,
+    plain_drop_lowest,
+    ratio_threshold,
+    threshold_mask,
+)
 from minipar.compress.prune.sparse import CSR, Bitmap, bitmap_bytes, csr_bytes, pack, unpack
 from minipar.compress.prune.structured import (
     head_scores,
@@ -25,9 +32,12 @@ from minipar.compress.prune.structured import (
 from minipar.compress.prune.weights import linear_weights
 
 __all__ = [
-    "ALONE", "CSR", "Bitmap", "MagnitudePruner", "Mask", "Masked", "Shards", "bitmap_bytes", "csr_bytes", "cubic_sparsity",
-    "drop_lowest", "first_order", "fisher", "head_scores", "lasso", "lasso_gap", "lasso_prox", "linear_weights",
-    "magnitude_mask", "obd", "obs", "obs_linear", "obs_prune", "obs_remove", "pack", "plain_drop_lowest", "ratio_threshold",
-    "shrink", "shrink_attention", "shrink_mlp", "shrink_to", "squared_gradients", "strongest", "threshold_mask", "unit_scores",
-    "unpack",
+    "ALONE", "CSR", "Bitmap", "MagnitudePruner", "Mask", "Masked", "Shards", "bitmap_bytes", "csr_bytes",
+    "cubic_sparsity",
+    "drop_lowest", "first_order", "fisher", "head_scores", "lasso", "lasso_gap", "lasso_prox",
+    "linear_weights",
+    "magnitude_mask", "obd", "obs", "obs_linear", "obs_prune", "obs_remove", "pack", "plain_drop_lowest",
+    "ratio_threshold",
+    "shrink", "shrink_attention", "shrink_mlp", "shrink_to", "squared_gradients", "strongest",
+    "threshold_mask", "unit_scores", "unpack",
 ]

@@ -4,12 +4,14 @@ The loss around the trained weights, with w_i set to zero and nothing else chang
 
     L(w - w_i e_i) - L(w)  =  -g_i w_i  +  1/2 H_ii w_i^2  -  ...
 
-The magnitude |w_i| knows nothing of the loss. The first term is what 004 (3.1) calls gradient-based: it vanishes at a minimum,
-where g = 0 and where one wants to prune. The second is Optimal Brain Damage. The mean of squared gradients stands for H_ii
-where the model predicts probabilities (Fisher), and is cheap. See obs.py for what the other weights can make up for.
+The magnitude |w_i| knows nothing of the loss. The first term is what 004 (3.1) calls gradient-based: it
+vanishes at a minimum, where g = 0 and where one wants to prune. The second is Optimal Brain Damage. The mean
+of squared gradients stands for H_ii where the model predicts probabilities (Fisher), and is cheap. See obs.py
+for what the other weights can make up for.
 
-All are elementwise: under tensor parallelism each rank scores its own part, and only `drop_lowest` adds up over tp.
-002 (4.2.2) would rank weights by the Hessian's eigenvalues; but these belong to directions, not to weights.
+All are elementwise: under tensor parallelism each rank scores its own part, and only `drop_lowest` adds up
+over tp. 002 (4.2.2) would rank weights by the Hessian's eigenvalues; but these belong to directions, not to
+weights.
 """
 
 from __future__ import annotations
@@ -41,16 +43,19 @@ def obd(weights: Arrays, curvature: Arrays) -> dict[str, np.ndarray]:
 
 
 def fisher(weights: Arrays, squares: Arrays) -> dict[str, np.ndarray]:
-    """1/2 E[g_i^2] w_i^2 (Theis et al. 2018): obd with the mean of squared gradients, see squared_gradients."""
+    """1/2 E[g_i^2] w_i^2 (Theis et al. 2018): obd with the mean of squared gradients, see
+    squared_gradients.
+    """
     return obd(weights, squares)
 
 
 def squared_gradients(loss: Callable[[Batch], Tensor], parameters: Sequence[Parameter],
                       batches: Iterable[Batch]) -> dict[str, np.ndarray]:
-    """Name -> mean over batches of the squared gradient of loss(batch), a scalar. One sample per batch gives the Fisher
-    diagonal; larger batches average gradients before squaring and give less.
+    """Name -> mean over batches of the squared gradient of loss(batch), a scalar. One sample per batch gives
+    the Fisher diagonal; larger batches average gradients before squaring and give less.
 
-    Under data parallelism average the result over dp. The parameters' gradients are cleared. Raises DataError for no batch.
+    Under data parallelism average the result over dp. The parameters' gradients are cleared. Raises DataError
+    for no batch.
     """
     sums = {p.name: np.zeros_like(p.data) for p in parameters}
     count = 0

@@ -1,8 +1,8 @@
 """Which weights stay, and how they keep out of the way of fine-tuning.
 
-Setting weights to zero is not enough: the next optimiser step moves them again, by their gradient and by what momentum still
-holds of older ones. So pruning is a mask, an object of its own, that is applied to weights, gradients and optimiser state
-alike.
+Setting weights to zero is not enough: the next optimiser step moves them again, by their gradient and by what
+momentum still holds of older ones. So pruning is a mask, an object of its own, that is applied to weights,
+gradients and optimiser state alike.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from minipar.optim import Optimizer
 class Mask:
     """keep: a parameter's name -> a bool array of its shape, True where the weight stays.
 
-    Parameters without an entry are not pruned. Under tensor parallelism the arrays are of this rank's parts, and so are the
-    counts; add both counts up over tp for those of the whole.
+    Parameters without an entry are not pruned. Under tensor parallelism the arrays are of this rank's parts,
+    and so are the counts; add both counts up over tp for those of the whole.
     """
 
     keep: Mapping[str, np.ndarray]
@@ -42,13 +42,15 @@ class Mask:
         return self.dropped / max(self.size, 1)
 
     def apply(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Set to zero, in place, what does not stay. arrays: by name, at least those of the mask: weights or gradients.
+        """Set to zero, in place, what does not stay. arrays: by name, at least those of the mask: weights or
+        gradients.
 
         Raises ShapeError, and changes nothing, where one is missing or of another shape.
         """
         for name, keep in self.keep.items():
             if name not in arrays:
-                raise ShapeError(f"the mask is for {name}, which is not among {', '.join(list(arrays)[:3]) or 'nothing'}")
+                raise ShapeError(f"the mask is for {name}, which is not among "
+                                 f"{', '.join(list(arrays)[:3]) or 'nothing'}")
             if arrays[name].shape != keep.shape:
                 raise ShapeError(f"the mask of {name} has shape {keep.shape}, the array {arrays[name].shape}")
         for name, keep in self.keep.items():
@@ -56,17 +58,19 @@ class Mask:
 
     def __and__(self, other: Mask) -> Mask:
         """What stays by both masks."""
-        both = {name: keep & other.keep[name] if name in other.keep else keep for name, keep in self.keep.items()}
+        both = {name: keep & other.keep[name] if name in other.keep else keep for name,
+                keep in self.keep.items()}
         return Mask({**other.keep, **both})
 
 
 class Masked(Optimizer):
     """An optimiser that keeps a mask: its steps never bring a dropped weight back, whatever the optimiser.
 
-    The gradient of a dropped weight is set to zero before each step, its state when the mask comes. Then every update of
-    minipar.optim is exactly zero there, and weight decay of zero is zero. It stands in for the optimiser anywhere, in a
-    Trainer too: `trainer.optimizer = Masked(trainer.optimizer, mask)`. A gradient norm taken before the step, for clipping,
-    still counts the dropped weights, unless the mask was applied to the gradient first.
+    The gradient of a dropped weight is set to zero before each step, its state when the mask comes. Then
+    every update of minipar.optim is exactly zero there, and weight decay of zero is zero. It stands in for
+    the optimiser anywhere, in a Trainer too: `trainer.optimizer = Masked(trainer.optimizer, mask)`. A
+    gradient norm taken before the step, for clipping, still counts the dropped weights, unless the mask was
+    applied to the gradient first.
     """
 
     def __init__(self, optimizer: Optimizer, mask: Mask):
@@ -75,7 +79,9 @@ class Masked(Optimizer):
         self.use(mask)
 
     def use(self, mask: Mask) -> None:
-        """Keep this mask from now on: weights and optimiser state become zero where it drops. Raises ShapeError as apply."""
+        """Keep this mask from now on: weights and optimiser state become zero where it drops. Raises
+        ShapeError as apply.
+        """
         self.mask = mask
         for buffer in (self.flat.data, *self.state.values()):
             mask.apply(self.flat.by_name(buffer))

@@ -6,10 +6,11 @@ Around a minimum the loss rises by 1/2 dw^T H dw. The least rise with w_i gone c
 
 which is never more than OBD's 1/2 H_ii w_i^2, where the others stay. On a quadratic loss both are exact.
 
-A whole network's Hessian is too large. That of one linear layer is not: for y = x W and the squared error of y it is the Gram
-matrix x^T x, the same for every output, and pruning layer by layer keeps each layer's outputs (Frantar and Alistarh 2023,
-SparseGPT). Under tensor parallelism a column-parallel layer sees all inputs, so each rank's part is pruned as it is; of a
-row-parallel layer each rank sees its own inputs, so that only weights of the same rank make up for each other.
+A whole network's Hessian is too large. That of one linear layer is not: for y = x W and the squared error of
+y it is the Gram matrix x^T x, the same for every output, and pruning layer by layer keeps each layer's
+outputs (Frantar and Alistarh 2023, SparseGPT). Under tensor parallelism a column-parallel layer sees all
+inputs, so each rank's part is pruned as it is; of a row-parallel layer each rank sees its own inputs, so that
+only weights of the same rank make up for each other.
 """
 
 from __future__ import annotations
@@ -19,16 +20,20 @@ import numpy as np
 from minipar.compress.prune.select import count_of, drop_lowest, require_ratio
 from minipar.errors import ConfigError, RangeError, ShapeError
 
-BLOCK = 32                                                          # inputs whose weights are ranked against each other
+BLOCK = 32  # inputs whose weights are ranked against each other
 
 
 def obs(weights: np.ndarray, inverse: np.ndarray) -> np.ndarray:
-    """w_i^2 / (2 [H^-1]_ii) for weights [n] and the inverse Hessian [n, n]: the rise of the loss when the others adapt."""
+    """w_i^2 / (2 [H^-1]_ii) for weights [n] and the inverse Hessian [n, n]: the rise of the loss when the
+    others adapt.
+    """
     return weights**2 / (2 * np.diag(inverse))
 
 
 def obs_remove(weights: np.ndarray, inverse: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """(weights [n] without w_index, the others adapted; the inverse Hessian [n, n] of those that are left, zeros elsewhere)."""
+    """(weights [n] without w_index, the others adapted; the inverse Hessian [n, n] of those that are left,
+    zeros elsewhere).
+    """
     column = inverse[:, index] / inverse[index, index]
     adapted = weights - weights[index] * column
     adapted[index] = 0                                              # to the last bit
@@ -38,10 +43,11 @@ def obs_remove(weights: np.ndarray, inverse: np.ndarray, index: int) -> tuple[np
 
 
 def obs_prune(weights: np.ndarray, hessian: np.ndarray, count: int) -> tuple[np.ndarray, float]:
-    """Remove `count` of n weights one by one, always the one of the lowest score; returns the weights [n] and the rise.
+    """Remove `count` of n weights one by one, always the one of the lowest score; returns the weights [n] and
+    the rise.
 
-    hessian: [n, n], positive definite. Raises ShapeError for one of another shape, RangeError for NaN and infinity, ConfigError
-    for one that is not positive definite, or for a count outside 0 to n.
+    hessian: [n, n], positive definite. Raises ShapeError for one of another shape, RangeError for NaN and
+    infinity, ConfigError for one that is not positive definite, or for a count outside 0 to n.
     """
     n = weights.size
     if hessian.shape != (n, n):
@@ -61,20 +67,22 @@ def obs_prune(weights: np.ndarray, hessian: np.ndarray, count: int) -> tuple[np.
 
 
 def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: float = 0.01) -> np.ndarray:
-    """A linear layer's weight [I, O], of which floor(ratio I O) become zero and the rest adapts: outputs change little.
+    """A linear layer's weight [I, O], of which floor(ratio I O) become zero and the rest adapts: outputs
+    change little.
 
     gram      x^T x [I, I] of inputs x [N, I]; add up over batches, and over dp
     damping   that part of the mean of gram's diagonal is added to it, for inputs that never vary
 
-    One pass over the inputs: the weights of an input, once decided, stay; later ones make up for those that go. Raises
-    ShapeError, ConfigError and RangeError as obs_prune and drop_lowest.
+    One pass over the inputs: the weights of an input, once decided, stay; later ones make up for those that
+    go. Raises ShapeError, ConfigError and RangeError as obs_prune and drop_lowest.
     """
     require_ratio(ratio)
     inputs, outputs = weight.shape
     if gram.shape != (inputs, inputs):
-        raise ShapeError(f"a layer of {inputs} inputs needs a Gram matrix of shape {(inputs, inputs)}; got {gram.shape}")
+        raise ShapeError(f"a layer of {inputs} inputs needs a Gram matrix of shape {(inputs, inputs)}; got "
+                         f"{gram.shape}")
     gram = gram.astype(np.float64) + damping * np.trace(gram) / max(inputs, 1) * np.eye(inputs)
-    upper = np.linalg.cholesky(_inverse(gram)).T                    # upper[i, i]^2 is [H^-1]_ii, only inputs from i on left
+    upper = np.linalg.cholesky(_inverse(gram)).T  # upper[i, i]^2 is [H^-1]_ii, only inputs from i on left
     w = weight.astype(np.float64)
     for first in range(0, inputs, BLOCK):
         block = slice(first, min(first + BLOCK, inputs))
@@ -89,10 +97,12 @@ def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: f
 
 def _inverse(hessian: np.ndarray) -> np.ndarray:
     if not np.isfinite(hessian).all():
-        raise RangeError("the Hessian holds NaN or infinity, and has no inverse; take it at finite weights and inputs")
+        raise RangeError("the Hessian holds NaN or infinity, and has no inverse; take it at finite weights "
+                         "and inputs")
     try:
         np.linalg.cholesky(hessian)
     except np.linalg.LinAlgError:
-        raise ConfigError("the Hessian is not positive definite, so the loss has no minimum here; train on, or add to its "
+        raise ConfigError("the Hessian is not positive definite, so the loss has no minimum here; train on, "
+                          "or add to its "
                           "diagonal") from None
     return np.linalg.inv(hessian)

@@ -1,8 +1,8 @@
 """The k-th smallest of numbers that are spread over ranks, exactly, without moving or sorting them.
 
-Radix selection: read as an integer, the bits of a float are in order. Each rank counts how its numbers fall into 65536 bins
-by their upper 16 bits; the sum of the counts over ranks says which bin holds the k-th; and so on with the next 16 bits. That
-is two sums of 65536 counts for float32, four for float64.
+Radix selection: read as an integer, the bits of a float are in order. Each rank counts how its numbers fall
+into 65536 bins by their upper 16 bits; the sum of the counts over ranks says which bin holds the k-th; and so
+on with the next 16 bits. That is two sums of 65536 counts for float32, four for float64.
 """
 
 from __future__ import annotations
@@ -36,16 +36,18 @@ ALONE = Shards((), alone)                                           # one proces
 
 
 class Order:
-    """Scores as unsigned integers in the same order (`keys`), and where each of them stands among all of all ranks.
+    """Scores as unsigned integers in the same order (`keys`), and where each of them stands among all of all
+    ranks.
 
-    Raises RangeError, on all ranks alike, where a score is not finite: it has no place in an order; ConfigError for a name that
-    is not among the shards' parameters.
+    Raises RangeError, on all ranks alike, where a score is not finite: it has no place in an order;
+    ConfigError for a name that is not among the shards' parameters.
     """
 
     def __init__(self, scores: Scores, shards: Shards):
         known = {p.name: p for p in shards.parameters}
         if known and (strange := [name for name in scores if name not in known]):
-            raise ConfigError(f"pruning: how {strange[0]} lies on the ranks is not known; give Shards its parameter, too")
+            raise ConfigError(f"pruning: how {strange[0]} lies on the ranks is not known; give Shards its "
+                              "parameter, too")
         require_finite(scores, shards)
         self.parameters = [known.get(name) for name in scores]
         self.dtype = np.result_type(np.float32, *scores.values())
@@ -57,15 +59,19 @@ class Order:
         self.reduce = shards.reduce
 
     def lowest(self, k: int) -> list[np.ndarray]:
-        """Where this rank's scores are among the k lowest of all ranks, array by array; of equal ones the first are."""
+        """Where this rank's scores are among the k lowest of all ranks, array by array; of equal ones the
+        first are.
+        """
         if k == 0:
             return [np.zeros(key.shape, bool) for key in self.keys]
         kth, within, equals = self._kth(self.keys, k)
         if within == equals:
             return [key <= kth for key in self.keys]
         places = self._places()
-        last, _, _ = self._kth([place[key == kth] for place, key in zip(places, self.keys, strict=True)], within)
-        return [(key < kth) | ((key == kth) & (place <= last)) for key, place in zip(self.keys, places, strict=True)]
+        last, _, _ = self._kth([place[key == kth] for place, key in zip(places, self.keys, strict=True)],
+                               within)
+        return [(key < kth) | ((key == kth) & (place <= last)) for key,
+                place in zip(self.keys, places, strict=True)]
 
     def value(self, k: int) -> float:
         """The k-th lowest score of all ranks, counted from 1."""
@@ -76,7 +82,8 @@ class Order:
 
     def _kth(self, keys: Sequence[np.ndarray], k: int) -> tuple[int, int, int]:
         """(the k-th lowest key, how many of its equals are among the k lowest, how many equals there are)."""
-        own, common = (_joined([key for key, apart in zip(keys, self.apart, strict=True) if apart is wanted], keys[0].dtype)
+        own, common = (_joined([key for key, apart in zip(keys, self.apart, strict=True) if apart is wanted],
+                               keys[0].dtype)
                        for wanted in (True, False))
         found, digit, counts = 0, 0, np.zeros(1, np.int64)
         for shift in range(8 * own.itemsize - DIGIT, -1, -DIGIT):
@@ -104,7 +111,9 @@ def _joined(keys: list[np.ndarray], dtype: np.dtype) -> np.ndarray:
 
 
 def _to_key(score: np.ndarray) -> np.ndarray:
-    """The bits of a float as an unsigned integer: those of negative numbers turned round, those of positive ones above."""
+    """The bits of a float as an unsigned integer: those of negative numbers turned round, those of positive
+    ones above.
+    """
     bits = (score + 0.0).view(f"u{score.itemsize}")                 # -0.0 + 0.0 is 0.0
     sign = bits.dtype.type(1 << (8 * score.itemsize - 1))
     return np.where(bits & sign, ~bits, bits | sign)

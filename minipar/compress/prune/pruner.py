@@ -20,14 +20,15 @@ class MagnitudePruner:
         each step: ..., optimizer.step(lr), pruner.step()
         pruner.stripped()
 
-    names: of the parameters to prune. schedule: steps done with this pruner -> sparsity. shards: see drop_lowest. Raises
-    ConfigError for a name that the optimiser does not know.
+    names: of the parameters to prune. schedule: steps done with this pruner -> sparsity. shards: see
+    drop_lowest. Raises ConfigError for a name that the optimiser does not know.
     """
 
-    def __init__(self, optimizer: Masked, names: Collection[str], schedule: Callable[[int], float], *, every: int = 1,
-                 per_layer: bool = False, shards: Shards = ALONE):
+    def __init__(self, optimizer: Masked, names: Collection[str], schedule: Callable[[int], float], *,
+                 every: int = 1, per_layer: bool = False, shards: Shards = ALONE):
         if unknown := sorted(set(names) - {p.name for p in optimizer.flat.parameters}):
-            raise ConfigError(f"MagnitudePruner: the optimiser has no parameter {' and no '.join(unknown[:3])}")
+            raise ConfigError("MagnitudePruner: the optimiser has no parameter "
+                              f"{' and no '.join(unknown[:3])}")
         self.optimizer, self.names, self.schedule = optimizer, names, schedule
         self.every, self.per_layer, self.shards = every, per_layer, shards
         self.began, self.steps = optimizer.steps, 0
@@ -37,7 +38,8 @@ class MagnitudePruner:
         self.steps += 1
         self._require_every_step()
         if self.steps % self.every == 0:
-            mask = magnitude_mask(self._weights(), self.schedule(self.steps), per_layer=self.per_layer, shards=self.shards)
+            mask = magnitude_mask(self._weights(), self.schedule(self.steps), per_layer=self.per_layer,
+                                  shards=self.shards)
             self.optimizer.use(mask)
 
     @property
@@ -45,7 +47,9 @@ class MagnitudePruner:
         return self.optimizer.mask
 
     def stripped(self) -> dict[str, np.ndarray]:
-        """Name -> a copy of the pruned weights, zeros in place. Raises ConfigError where the optimiser ran without `step`."""
+        """Name -> a copy of the pruned weights, zeros in place. Raises ConfigError where the optimiser ran
+        without `step`.
+        """
         self._require_every_step()
         return {name: weight.copy() for name, weight in self._weights().items()}
 
@@ -57,5 +61,6 @@ class MagnitudePruner:
     def _require_every_step(self) -> None:
         done = self.optimizer.steps - self.began
         if done != self.steps:
-            raise ConfigError(f"MagnitudePruner: the optimiser took {done} steps, and step() was called {self.steps} times; "
+            raise ConfigError(f"MagnitudePruner: the optimiser took {done} steps, and step() was called "
+                              f"{self.steps} times; "
                               f"call pruner.step() after each optimizer.step(lr)")

@@ -1,9 +1,10 @@
-"""From scores to a mask: drop the lowest, exactly as many as were asked for, over all ranks of tensor parallelism.
+"""From scores to a mask: drop the lowest, exactly as many as were asked for, over all ranks of tensor
+parallelism.
 
-The documents speak of a threshold tau (002 4.2.1, 004 4.1: keep |w| >= tau) and of a ratio (002 3.2.1: prune 50 % or 80 %).
-The ratio is the better handle: it drops floor(ratio n) weights, and the threshold that belongs to it is the order statistic
-tau = |w|_(floor(ratio n) + 1), the smallest magnitude that stays. Where several weights are equal no threshold cuts between
-them; then their order decides: the earlier goes.
+The documents speak of a threshold tau (002 4.2.1, 004 4.1: keep |w| >= tau) and of a ratio (002 3.2.1: prune
+50 % or 80 %). The ratio is the better handle: it drops floor(ratio n) weights, and the threshold that belongs
+to it is the order statistic tau = |w|_(floor(ratio n) + 1), the smallest magnitude that stays. Where several
+weights are equal no threshold cuts between them; then their order decides: the earlier goes.
 """
 
 from __future__ import annotations
@@ -30,31 +31,36 @@ def threshold_mask(weights: Scores, threshold: float, *, shards: Shards = ALONE)
 
 def magnitude_mask(weights: Scores, ratio: float, *, per_layer: bool = False, shards: Shards = ALONE) -> Mask:
     """Drop the floor(ratio n) weights of the smallest magnitude: see drop_lowest."""
-    return drop_lowest({name: abs(w) for name, w in weights.items()}, ratio, per_layer=per_layer, shards=shards)
+    return drop_lowest({name: abs(w) for name, w in weights.items()}, ratio, per_layer=per_layer,
+                       shards=shards)
 
 
 def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards: Shards = ALONE) -> Mask:
-    """Drop the floor(ratio n) weights of the lowest score; among equals the first, by the order of the names and the index.
+    """Drop the floor(ratio n) weights of the lowest score; among equals the first, by the order of the names
+    and the index.
 
     scores      name -> importance of each weight, any shapes, float16 to float64; under tensor parallelism this rank's part
     ratio       from 0 (all stay) to 1 (all go)
     per_layer   drop the ratio of every array; if not, of all n weights of all arrays together
     shards      how the arrays lie on the ranks of tp; every rank gets its part of the mask that one process would get
 
-    Raises ConfigError for another ratio or an array that shards do not know, RangeError where a score is not finite: on all
-    ranks alike.
+    Raises ConfigError for another ratio or an array that shards do not know, RangeError where a score is not
+    finite: on all ranks alike.
     """
     require_ratio(ratio)
     groups = [{name: s} for name, s in scores.items()] if per_layer else [scores]
     keep: dict[str, np.ndarray] = {}
     for group in groups:
         order = Order(group, shards)
-        keep |= {name: ~low for name, low in zip(group, order.lowest(count_of(ratio, order.size)), strict=True)}
+        keep |= {name: ~low for name, low in zip(group, order.lowest(count_of(ratio, order.size)),
+                                                 strict=True)}
     return Mask(keep)
 
 
 def ratio_threshold(weights: Scores, ratio: float, *, shards: Shards = ALONE) -> float:
-    """The tau that belongs to a ratio: the smallest magnitude that stays, infinity where none does. Raises as drop_lowest."""
+    """The tau that belongs to a ratio: the smallest magnitude that stays, infinity where none does. Raises as
+    drop_lowest.
+    """
     require_ratio(ratio)
     order = Order({name: abs(w) for name, w in weights.items()}, shards)
     k = count_of(ratio, order.size)
@@ -67,7 +73,8 @@ def plain_drop_lowest(scores: Scores, ratio: float) -> Mask:
     keep = np.ones(everything.size, bool)
     keep[np.argsort(everything, kind="stable")[: count_of(ratio, everything.size)]] = False
     ends = np.cumsum([s.size for s in scores.values()])
-    return Mask({name: keep[end - s.size : end].reshape(s.shape) for (name, s), end in zip(scores.items(), ends, strict=True)})
+    return Mask({name: keep[end - s.size : end].reshape(s.shape) for (name, s),
+                 end in zip(scores.items(), ends, strict=True)})
 
 
 def count_of(ratio: float, n: int) -> int:

@@ -1,10 +1,12 @@
-"""Zeros in a dense array save nothing; here are two ways of storing only what is there, with every byte counted.
+"""Zeros in a dense array save nothing; here are two ways of storing only what is there, with every byte
+counted.
 
     CSR      values, the column of each (int32), and where each row begins (int32): 8 bytes per weight that stays in float32,
              which is less than dense storage above 50 % sparsity
     bitmap   values, and one bit per place: n / 8 bytes and 4 per weight that stays, less than dense above 3.1 % sparsity
 
-What is stored comes back bit for bit, -0.0 and NaN too. Under tensor parallelism each rank stores its own part.
+What is stored comes back bit for bit, -0.0 and NaN too. Under tensor parallelism each rank stores its own
+part.
 """
 
 from __future__ import annotations
@@ -22,12 +24,16 @@ PARTS = ("values", "bits", "shape")                                 # of a packe
 
 
 def csr_bytes(shape: tuple[int, int], stays: int, itemsize: int = 4) -> int:
-    """Bytes of a matrix in CSR of which `stays` values are stored: a value and a column each, and rows + 1 places."""
+    """Bytes of a matrix in CSR of which `stays` values are stored: a value and a column each, and rows + 1
+    places.
+    """
     return stays * (itemsize + INDEX.itemsize) + (shape[0] + 1) * INDEX.itemsize
 
 
 def bitmap_bytes(size: int, stays: int, itemsize: int = 4) -> int:
-    """Bytes of an array of `size` places of which `stays` values are stored: one bit per place, and the values."""
+    """Bytes of an array of `size` places of which `stays` values are stored: one bit per place, and the
+    values.
+    """
     return -(-size // 8) + stays * itemsize
 
 
@@ -38,7 +44,9 @@ def _there(array: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CSR:
-    """A matrix as compressed sparse rows: values [stays], columns [stays] int32, starts [rows + 1] int32, of a given width."""
+    """A matrix as compressed sparse rows: values [stays], columns [stays] int32, starts [rows + 1] int32, of
+    a given width.
+    """
 
     values: np.ndarray
     columns: np.ndarray
@@ -86,8 +94,10 @@ class Bitmap:
     def dense(self) -> np.ndarray:
         """The array. Raises ShapeError where its shape, its bits and its values do not fit together."""
         size = math.prod(self.shape)
-        if self.bits.dtype != np.uint8 or self.bits.shape != (-(-size // 8),) or min(self.shape, default=0) < 0:
-            raise ShapeError(f"a bitmap of shape {shown(self.shape)} needs {-(-size // 8)} bytes, not {shown(self.bits.shape)}")
+        if self.bits.dtype != np.uint8 or self.bits.shape != (-(-size // 8),
+                                                              ) or min(self.shape, default=0) < 0:
+            raise ShapeError(f"a bitmap of shape {shown(self.shape)} needs {-(-size // 8)} bytes, not "
+                             f"{shown(self.bits.shape)}")
         if self.values.shape != (stays := int(np.unpackbits(self.bits, count=size).sum()),):
             raise ShapeError(f"a bitmap of {stays} values needs a row of as many, not {self.values.shape}")
         array = np.zeros(self.shape, self.values.dtype)
@@ -96,10 +106,11 @@ class Bitmap:
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays by name as arrays that hold only what is not zero, to be saved by minipar.checkpoint or np.savez.
+    """Arrays by name as arrays that hold only what is not zero, to be saved by minipar.checkpoint or
+    np.savez.
 
-    An array for which a bitmap pays becomes "name.bits", "name.values" and "name.shape"; another stays as it is. Raises
-    ConfigError for a name that already ends so.
+    An array for which a bitmap pays becomes "name.bits", "name.values" and "name.shape"; another stays as it
+    is. Raises ConfigError for a name that already ends so.
     """
     if taken := [name for name in arrays if name.rpartition(".")[2] in PARTS]:
         raise ConfigError(f"pack: {taken[0]} is called as a part of a packed array is; give it another name")
@@ -115,7 +126,9 @@ def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def unpack(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays by name that `pack` was given, in the same order. Raises ShapeError where a part of one is missing."""
+    """The arrays by name that `pack` was given, in the same order. Raises ShapeError where a part of one is
+    missing.
+    """
     arrays = {}
     for key, array in packed.items():
         name, _, part = key.rpartition(".")
@@ -123,10 +136,12 @@ def unpack(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             arrays[key] = array
             continue
         if lacking := [f"{name}.{other}" for other in PARTS if f"{name}.{other}" not in packed]:
-            raise ShapeError(f"unpack: {key} is there, {' and '.join(lacking)} not; these are not the arrays that pack made")
+            raise ShapeError(f"unpack: {key} is there, {' and '.join(lacking)} not; these are not the arrays "
+                             "that pack made")
         if part == "values":
             shape = packed[f"{name}.shape"]
             if shape.ndim != 1 or shape.dtype.kind not in "iu":
-                raise ShapeError(f"unpack: {name}.shape is {shape.dtype} of shape {shape.shape}, not a row of whole numbers")
+                raise ShapeError(f"unpack: {name}.shape is {shape.dtype} of shape {shape.shape}, not a row "
+                                 "of whole numbers")
             arrays[name] = Bitmap(array, packed[f"{name}.bits"], tuple(shape.tolist())).dense()
     return arrays

@@ -1,10 +1,12 @@
-"""Pruning whole hidden units and attention heads: the matrices really become smaller, and every machine is faster for it.
+"""Pruning whole hidden units and attention heads: the matrices really become smaller, and every machine is
+faster for it.
 
-A hidden unit j of an MLP is a column of `up` and a row of `down`; a head is K columns each of q, k and v, and K rows of
-`out`. Without them the layers are ordinary, smaller ones; nothing else of the model changes.
+A hidden unit j of an MLP is a column of `up` and a row of `down`; a head is K columns each of q, k and v, and
+K rows of `out`. Without them the layers are ordinary, smaller ones; nothing else of the model changes.
 
-Units and heads are numbered over all ranks of tensor parallelism, and each lies on one rank whole. So every rank shrinks its
-own part, given the same list; only the scores must be put together before, by `reduce` (see minipar.compress.reduction).
+Units and heads are numbered over all ranks of tensor parallelism, and each lies on one rank whole. So every
+rank shrinks its own part, given the same list; only the scores must be put together before, by `reduce` (see
+minipar.compress.reduction).
 """
 
 # D model width, H heads, K head width, F hidden units; h, f: this rank's share of H, F
@@ -18,13 +20,14 @@ import numpy as np
 from minipar.compress.prune.select import drop_lowest
 from minipar.compress.reduction import Reduce, alone
 from minipar.errors import ConfigError, LayoutError, RangeError
-from minipar.nn import GPT, MLP, Attention, Cut, LinearLayer, Parameter
+from minipar.nn import GPT, MLP, Attention, LinearLayer, Parameter, Shard
 
 
 def unit_scores(mlp: MLP, reduce: Reduce = alone) -> np.ndarray:
     """|column j of up| |row j of down| for each of the F hidden units: a bound on what the unit can add to the residual."""
     _require_floats(mlp.up, mlp.down)
-    own = np.linalg.norm(mlp.up.weight.data, axis=0) * np.linalg.norm(mlp.down.weight.data, axis=1)             # [f]
+    own = np.linalg.norm(mlp.up.weight.data,
+                         axis=0) * np.linalg.norm(mlp.down.weight.data, axis=1)             # [f]
     return _whole(own, mlp.down.weight.cut, mlp.down.weight.whole[0], reduce, mlp.name)
 
 
@@ -32,26 +35,30 @@ def head_scores(attention: Attention, reduce: Reduce = alone) -> np.ndarray:
     """|v's columns| |out's rows| for each of the H heads: a head adds a mean of values, through `out`, to the residual."""
     _require_floats(attention.qkv, attention.out)
     h, K = attention.heads, _head_width(attention)
-    v = attention.qkv.weight.data[:, 2 * h * K :].reshape(-1, h, K)                                             # [D, h, K]
-    out = attention.out.weight.data.reshape(h, -1)                                                              # [h, K D]
+    v = attention.qkv.weight.data[:, 2 * h * K :].reshape(-1, h, K)  # [D, h, K]
+    out = attention.out.weight.data.reshape(h, -1)  # [h, K D]
     own = np.sqrt((v * v).sum(axis=(0, 2))) * np.linalg.norm(out, axis=1)
     rows = attention.out.weight.cut
     assert rows is not None
-    heads = Cut(0, tuple(slice(part.start // K, part.stop // K) for part in rows.slices))
+    heads = Shard(0, tuple(slice(part.start // K, part.stop // K) for part in rows.slices))
     return _whole(own, heads, attention.out.weight.whole[0] // K, reduce, attention.name)
 
 
 def strongest(scores: np.ndarray, ratio: float) -> np.ndarray:
-    """The numbers of those that stay, in order, where the ratio of the lowest scores goes; at least one stays."""
+    """The numbers of those that stay, in order, where the ratio of the lowest scores goes; at least one
+    stays.
+    """
     keep = drop_lowest({"units": scores}, ratio).keep["units"]
     return np.flatnonzero(keep) if keep.any() else np.array([int(np.argmax(scores))])
 
 
 def shrink_mlp(mlp: MLP, units: np.ndarray, reduce: Reduce = alone) -> None:
-    """Leave these hidden units of an MLP. units: their numbers among all F, in rising order, the same on all ranks.
+    """Leave these hidden units of an MLP. units: their numbers among all F, in rising order, the same on all
+    ranks.
 
-    Its parameters become new, smaller ones: make Flat and the optimiser afterwards. Raises ConfigError for numbers that are
-    not such and for a quantised layer, LayoutError where a rank would keep none, on all ranks alike.
+    Its parameters become new, smaller ones: make Flat and the optimiser afterwards. Raises ConfigError for
+    numbers that are not such and for a quantised layer, LayoutError where a rank would keep none, on all
+    ranks alike.
     """
     _require_floats(mlp.up, mlp.down)
     own, place = _own(units, mlp.down.weight, 1, reduce, f"hidden units of {mlp.name}")
@@ -66,19 +73,21 @@ def shrink_attention(attention: Attention, heads: np.ndarray, reduce: Reduce = a
     _require_floats(attention.qkv, attention.out)
     h, K = attention.heads, _head_width(attention)
     own, place = _own(heads, attention.out.weight, K, reduce, f"heads of {attention.name}")
-    rows = (own[:, None] * K + np.arange(K)).reshape(-1)            # of `out`, and columns of each of q, k and v
+    rows = (own[:, None] * K + np.arange(K)).reshape(-1)  # of `out`, and columns of each of q, k and v
     columns = np.concatenate([part * h * K + rows for part in range(3)])
     width = len(heads) * K
     parts = tuple(slice(part * width + place.start * K, part * width + place.stop * K) for part in range(3))
     attention.qkv.weight = _smaller(attention.qkv.weight, 1, columns, 3 * width, parts)
     if attention.qkv.bias:
         attention.qkv.bias = _smaller(attention.qkv.bias, 0, columns, 3 * width, parts)
-    attention.out.weight = _smaller(attention.out.weight, 0, rows, width, (slice(place.start * K, place.stop * K),))
+    attention.out.weight = _smaller(attention.out.weight, 0, rows, width,
+                                    (slice(place.start * K, place.stop * K),))
     attention.heads = len(own)
 
 
 def shrink(model: GPT, *, units: float = 0.0, heads: float = 0.0, reduce: Reduce = alone) -> None:
-    """Drop this ratio of hidden units and of heads from every block, the lowest scores first; one of each stays.
+    """Drop this ratio of hidden units and of heads from every block, the lowest scores first; one of each
+    stays.
 
     Raises as shrink_mlp, and ConfigError for a ratio outside 0 to 1.
     """
@@ -96,7 +105,8 @@ def shrink_to(model: GPT, state: Mapping[str, np.ndarray]) -> None:
         for block in model.blocks:
             mlp, attention = block.mlp, block.attention
             shrink_mlp(mlp, np.arange(len(state[mlp.down.weight.name])))
-            shrink_attention(attention, np.arange(len(state[attention.out.weight.name]) // _head_width(attention)))
+            shrink_attention(attention,
+                             np.arange(len(state[attention.out.weight.name]) // _head_width(attention)))
     model.load_state_dict(state)
 
 
@@ -104,14 +114,15 @@ def _require_floats(*layers: LinearLayer) -> None:
     """What computes with rounded weights has its own idea of their shape."""
     for layer in layers:
         if layer.product is not None:
-            raise ConfigError(f"{layer.name} computes with rounded weights; shrink the model first, then quantise it")
+            raise ConfigError(f"{layer.name} computes with rounded weights; shrink the model first, then "
+                              "quantise it")
 
 
 def _head_width(attention: Attention) -> int:
     return attention.out.weight.shape[0] // attention.heads
 
 
-def _whole(own: np.ndarray, cut: Cut | None, size: int, reduce: Reduce, name: str) -> np.ndarray:
+def _whole(own: np.ndarray, cut: Shard | None, size: int, reduce: Reduce, name: str) -> np.ndarray:
     """The scores of all units from each rank's. Raises RangeError where one is not finite, on all ranks."""
     scores = np.zeros(size, own.dtype)
     assert cut is not None
@@ -122,7 +133,8 @@ def _whole(own: np.ndarray, cut: Cut | None, size: int, reduce: Reduce, name: st
     return scores
 
 
-def _own(kept: np.ndarray, rows: Parameter, width: int, reduce: Reduce, what: str) -> tuple[np.ndarray, slice]:
+def _own(kept: np.ndarray, rows: Parameter, width: int, reduce: Reduce,
+         what: str) -> tuple[np.ndarray, slice]:
     """This rank's units that stay, numbered from its first one, and which of all that stay they are.
 
     rows: the second layer's weight, `width` rows per unit.
@@ -132,16 +144,20 @@ def _own(kept: np.ndarray, rows: Parameter, width: int, reduce: Reduce, what: st
     (mine,) = rows.cut.slices
     start, stop, total = mine.start // width, mine.stop // width, rows.whole[0] // width
     if not kept.size or kept[0] < 0 or kept[-1] >= total or (np.diff(kept) <= 0).any():
-        raise ConfigError(f"which {what} stay: numbers below {total} in rising order, one at least; got {kept.tolist()[:8]}")
+        raise ConfigError(f"which {what} stay: numbers below {total} in rising order, one at least; got "
+                          f"{kept.tolist()[:8]}")
     first, last = (int(place) for place in np.searchsorted(kept, [start, stop]))
     if reduce(np.array([int(first == last)]), "sum")[0]:
-        raise LayoutError(f"a rank would keep none of the {what}; keep more, or gather the model on fewer ranks")
+        raise LayoutError(f"a rank would keep none of the {what}; keep more, or gather the model on fewer "
+                          "ranks")
     return kept[first:last] - start, slice(first, last)
 
 
 def _smaller(p: Parameter, axis: int, own: np.ndarray, whole: int, places: tuple[slice, ...]) -> Parameter:
-    """The parameter with these of its places along the axis, `whole` over all ranks, which stand at `places` of it."""
+    """The parameter with these of its places along the axis, `whole` over all ranks, which stand at `places`
+    of it.
+    """
     shape = (*p.whole[:axis], whole, *p.whole[axis + 1 :])
-    smaller = Parameter(p.name, shape, p.start, Cut(axis, places))
+    smaller = Parameter(p.name, shape, p.start, Shard(axis, places))
     smaller.data = np.ascontiguousarray(np.take(p.data, own, axis))
     return smaller

@@ -1,13 +1,14 @@
 """Quantisation: numbers as integers of 2 to 16 bits.
 
-Read scheme.py (what there is to choose), grid.py (the rounding), limits.py (which range to cover), affine.py; then fake.py
-(training), integer.py (products of integers), model.py (a GPT). Nonlinear codes are in codebook.py, files in stored.py.
+Read scheme.py (what there is to choose), grid.py (the rounding), limits.py (which range to cover), affine.py;
+then fake.py (training), integer.py (products of integers), model.py (a GPT). Nonlinear codes are in
+codebook.py, files in stored.py.
 """
 
 from minipar.compress.quantize.affine import Quantized, quantize
 from minipar.compress.quantize.codebook import Coded, quantile_codes, sigmoid_codes
 from minipar.compress.quantize.fake import fake_quantize
-from minipar.compress.quantize.grid import Grid, Limits
+from minipar.compress.quantize.grid import Limits, QuantizationGrid
 from minipar.compress.quantize.integer import integer_linear, integer_matmul
 from minipar.compress.quantize.limits import FindLimits, minmax, mse, percentile
 from minipar.compress.quantize.model import (
@@ -24,8 +25,10 @@ from minipar.compress.quantize.scheme import Scheme
 from minipar.compress.quantize.stored import pack, pack_model, unpack, unpack_model
 
 __all__ = [
-    "Coded", "FindLimits", "Grid", "Limits", "Quantized", "Scheme", "convert", "fake_quantize", "integer_linear",
-    "integer_matmul", "linear_layers", "minmax", "mse", "pack", "pack_model", "percentile", "quantile_codes", "quantize",
-    "quantize_dynamic", "quantize_in_training", "quantize_static", "quantize_weights", "quantized_weight", "sigmoid_codes",
-    "stored_bytes", "unpack", "unpack_model",
+    "Coded", "FindLimits", "QuantizationGrid", "Limits", "Quantized", "Scheme", "convert", "fake_quantize",
+    "integer_linear",
+    "integer_matmul", "linear_layers", "minmax", "mse", "pack", "pack_model", "percentile", "quantile_codes",
+    "quantize",
+    "quantize_dynamic", "quantize_in_training", "quantize_static", "quantize_weights", "quantized_weight",
+    "sigmoid_codes", "stored_bytes", "unpack", "unpack_model",
 ]

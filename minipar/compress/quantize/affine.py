@@ -1,8 +1,10 @@
-"""Numbers to integers and back: linear quantisation, affine and symmetric (Jacob et al. 2018, arXiv:1712.05877).
+"""Numbers to integers and back: linear quantisation, affine and symmetric (Jacob et al. 2018,
+arXiv:1712.05877).
 
     q = clip(round(x / s) + z, low, high)           x_hat = s (q - z)
 
-Documents 002 (4.1.1), 004 (4.2) and 000 (4.2) write the first half, each without something: the way back, the clip, or z.
+Documents 002 (4.1.1), 004 (4.2) and 000 (4.2) write the first half, each without something: the way back, the
+clip, or z.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minipar.compress.quantize.grid import Grid, Limits, decode, encode, floats, grid_over
+from minipar.compress.quantize.grid import Limits, QuantizationGrid, decode, encode, floats, grid_over
 from minipar.compress.quantize.limits import minmax
 from minipar.compress.quantize.scheme import Scheme
 from minipar.errors import RangeError, ShapeError
@@ -19,10 +21,12 @@ from minipar.errors import RangeError, ShapeError
 
 @dataclass(frozen=True)
 class Quantized:
-    """An array as integers: codes of the array's shape and of dtype `scheme.dtype`, and the grid that gives them a meaning."""
+    """An array as integers: codes of the array's shape and of dtype `scheme.dtype`, and the grid that gives
+    them a meaning.
+    """
 
     codes: np.ndarray
-    grid: Grid
+    grid: QuantizationGrid
     scheme: Scheme
 
     @property
@@ -35,7 +39,9 @@ class Quantized:
         return self.scheme.packed_bytes(self.shape, self.grid.scale.itemsize)
 
     def dequantize(self) -> np.ndarray:
-        """The numbers that the codes stand for, of the shape and dtype that were quantised (float32 for float16)."""
+        """The numbers that the codes stand for, of the shape and dtype that were quantised (float32 for
+        float16).
+        """
         return decode(self.codes.reshape(self.scheme.view(self.shape)), self.grid).reshape(self.shape)
 
     def steps(self) -> np.ndarray:
@@ -46,18 +52,21 @@ class Quantized:
         return np.subtract(view, self.grid.zero.astype(np.int32), dtype=np.int32).reshape(self.shape)
 
 
-def quantize(x: np.ndarray, scheme: Scheme, limits: Limits | None = None, *, name: str = "the array") -> Quantized:
-    """x, floats of any shape, as integers; empty arrays too. limits: the range to cover, by default that of x (`minmax`).
+def quantize(x: np.ndarray, scheme: Scheme, limits: Limits | None = None, *,
+             name: str = "the array") -> Quantized:
+    """x, floats of any shape, as integers; empty arrays too. limits: the range to cover, by default that of x
+    (`minmax`).
 
-    The error of a number inside the range is at most s/2. Computed in x's dtype (float16 in float32). Raises RangeError for NaN
-    and infinity, ShapeError for anything but floats and for limits of another shape than the scales; the messages call x `name`.
+    The error of a number inside the range is at most s/2. Computed in x's dtype (float16 in float32). Raises
+    RangeError for NaN and infinity, ShapeError for anything but floats and for limits of another shape than
+    the scales; the messages call x `name`.
     """
     x = floats(x, name)
     grid = grid_for(x, scheme, limits, name)
     return Quantized(encode(x.reshape(scheme.view(x.shape)), grid, scheme).reshape(x.shape), grid, scheme)
 
 
-def grid_for(x: np.ndarray, scheme: Scheme, limits: Limits | None, name: str) -> Grid:
+def grid_for(x: np.ndarray, scheme: Scheme, limits: Limits | None, name: str) -> QuantizationGrid:
     """The grid that x is rounded to, in x's dtype: see `quantize`."""
     if limits is None:
         limits = minmax(x, scheme, name=name)
@@ -65,7 +74,8 @@ def grid_for(x: np.ndarray, scheme: Scheme, limits: Limits | None, name: str) ->
         require_finite(x, name)
     low, high = (end.astype(x.dtype, copy=False) for end in limits)
     if not low.shape == high.shape == scheme.scales(x.shape):
-        raise ShapeError(f"{name} needs limits of shape {scheme.scales(x.shape)}, one pair per scale; got {low.shape} and "
+        raise ShapeError(f"{name} needs limits of shape {scheme.scales(x.shape)}, one pair per scale; got "
+                         f"{low.shape} and "
                          f"{high.shape}")
     return grid_over(Limits(low, high), scheme, name)
 

@@ -1,16 +1,17 @@
 """Nonlinear codes: levels that lie closer together where numbers are dense.
 
-Document 002 (4.1.2): squash with a sigmoid, then quantise linearly. The way back is the logit, and it matters what goes in:
+Document 002 (4.1.2): squash with a sigmoid, then quantise linearly. The way back is the logit, and it matters
+what goes in:
 
     u = sigmoid(k x),   q = round((u - low) / s),   x_hat = logit(low + q s) / k
 
-Without a gain k, weights of size 0.02 use some 12 of 256 levels; k = 1/std is about best. With the range [0, 1] of the sigmoid
-itself the first and the last code decode to -inf and inf (`unit=True`, as the document has it); with the range of u that
-occurs they do not. The other way to follow the density: levels at quantiles, so that all codes are used equally often.
-lessons/08_nonlinear_quantisation.py measures both.
+Without a gain k, weights of size 0.02 use some 12 of 256 levels; k = 1/std is about best. With the range [0,
+1] of the sigmoid itself the first and the last code decode to -inf and inf (`unit=True`, as the document has
+it); with the range of u that occurs they do not. The other way to follow the density: levels at quantiles, so
+that all codes are used equally often. lessons/08_nonlinear_quantisation.py measures both.
 
-Under tensor parallelism each rank codes its own part, with levels of its own, and nothing is to be reduced. For the gain of the
-undivided weight pass `gain`, from the mean of squares over tp.
+Under tensor parallelism each rank codes its own part, with levels of its own, and nothing is to be reduced.
+For the gain of the undivided weight pass `gain`, from the mean of squares over tp.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from minipar.errors import ConfigError
 
 @dataclass(frozen=True)
 class Coded:
-    """An array as numbers of levels. codes: unsigned integers of the array's shape; levels: floats [2 ** bits], ascending."""
+    """An array as numbers of levels. codes: unsigned integers of the array's shape; levels: floats [2 **
+    bits], ascending.
+    """
 
     codes: np.ndarray
     levels: np.ndarray
@@ -44,11 +47,12 @@ class Coded:
 
 def sigmoid_codes(x: np.ndarray, bits: int = 8, gain: float | None = None, *, unit: bool = False,
                   name: str = "the array") -> Coded:
-    """x, floats of any shape, by sigmoid codes of 2 to 16 bits. gain: k above, by default 1 over the root mean square of x.
+    """x, floats of any shape, by sigmoid codes of 2 to 16 bits. gain: k above, by default 1 over the root
+    mean square of x.
 
-    unit: use the whole range [0, 1] of the sigmoid; x of size |k x| > log(2 ** (bits + 1) - 3) then decodes to an infinity.
-    Raises RangeError for NaN and infinity, ShapeError for anything but floats, ConfigError for other bits and for a
-    gain that is no positive number.
+    unit: use the whole range [0, 1] of the sigmoid; x of size |k x| > log(2 ** (bits + 1) - 3) then decodes
+    to an infinity. Raises RangeError for NaN and infinity, ShapeError for anything but floats, ConfigError
+    for other bits and for a gain that is no positive number.
     """
     x, dtype, top = _checked(x, bits, name)
     if gain is not None and not 0 < gain < np.inf:
@@ -56,7 +60,7 @@ def sigmoid_codes(x: np.ndarray, bits: int = 8, gain: float | None = None, *, un
     k = gain or 1 / _size(x)
     if unit:
         low, high = 0.0, 1.0
-    else:                                                           # a sigmoid that rounds to 0 or 1 has no logit
+    else:  # a sigmoid that rounds to 0 or 1 has no logit
         ends = _sigmoid(k * np.array([x.min(initial=0), x.max(initial=0)], np.float64))
         low, high = np.clip(ends, np.finfo(float).tiny, 1 - np.finfo(float).epsneg)
     step = max((high - low) / top, np.finfo(x.dtype).tiny)
@@ -68,7 +72,8 @@ def sigmoid_codes(x: np.ndarray, bits: int = 8, gain: float | None = None, *, un
 
 
 def quantile_codes(x: np.ndarray, bits: int = 8, *, name: str = "the array") -> Coded:
-    """x, floats of any shape, by 2 ** bits levels, each for an equal share of the numbers: the median of its share.
+    """x, floats of any shape, by 2 ** bits levels, each for an equal share of the numbers: the median of its
+    share.
 
     A number gets the nearest level. Raises as sigmoid_codes does.
     """
@@ -88,9 +93,12 @@ def _checked(x: np.ndarray, bits: int, name: str) -> tuple[np.ndarray, np.dtype,
 
 
 def _size(x: np.ndarray) -> float:
-    """The root mean square, without overflow, nor in what is divided by it; 1 where there is nothing but zeros."""
+    """The root mean square, without overflow, nor in what is divided by it; 1 where there is nothing but
+    zeros.
+    """
     largest = max(-x.min(initial=0), x.max(initial=0))
-    return max(float(largest * np.sqrt(((x / largest) ** 2).mean())), float(np.finfo(x.dtype).tiny)) if largest else 1.0
+    return max(float(largest * np.sqrt(((x / largest) ** 2).mean())),
+               float(np.finfo(x.dtype).tiny)) if largest else 1.0
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

@@ -1,12 +1,14 @@
 """Products of integer matrices, exact, at the speed of floating point.
 
-An int8 product sums K terms of up to 128 x 128 and needs 32 bits for the sum: 16 bits overflow from K = 3 on (127 x 127 x 3 =
-48,387), 32 bits never up to K = 133,144. NumPy has no fast integer product. BLAS has one for floats, and floats add integers
-exactly as long as no partial sum, in whatever order, outgrows the significand:
+An int8 product sums K terms of up to 128 x 128 and needs 32 bits for the sum: 16 bits overflow from K = 3 on
+(127 x 127 x 3 = 48,387), 32 bits never up to K = 133,144. NumPy has no fast integer product. BLAS has one for
+floats, and floats add integers exactly as long as no partial sum, in whatever order, outgrows the
+significand:
 
     K max|a| max|b| <= 2^24  in float32,   <= 2^53  in float64
 
-For int8 codes from -127 to 127 float32 is exact up to K = 1,040. Longer sums are cut into pieces that are exact each.
+For int8 codes from -127 to 127 float32 is exact up to K = 1,040. Longer sums are cut into pieces that are
+exact each.
 """
 
 from __future__ import annotations
@@ -18,17 +20,24 @@ from minipar.errors import ConfigError, RangeError, ShapeError
 
 INT32_MAX = 2**31 - 1
 EXACT_FLOAT32 = 2**24
-SHORTEST = 256                                                      # pieces below that are slower than float64 as a whole
+SHORTEST = 256  # pieces below that are slower than float64 as a whole
 
 
 def integer_matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a [n, K] @ b [K, m], integers of any dtype -> int32 [n, m], exact.
 
-    Raises RangeError where K terms as large as the largest of a and b could overflow 32 bits, ShapeError where K differs, or
-    where they are no integers.
+    Raises RangeError where K terms as large as the largest of a and b could overflow 32 bits, ShapeError
+    where K differs, or where they are no integers.
     """
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0] or a.dtype.kind not in "iu" or b.dtype.kind not in "iu":
-        raise ShapeError(f"integer product of {a.dtype} {a.shape} and {b.dtype} {b.shape}: needs integers [n, K] @ [K, m]")
+    if (
+        a.ndim != 2
+        or b.ndim != 2
+        or a.shape[1] != b.shape[0]
+        or a.dtype.kind not in "iu"
+        or b.dtype.kind not in "iu"
+    ):
+        raise ShapeError(f"integer product of {a.dtype} {a.shape} and {b.dtype} {b.shape}: needs integers "
+                         "[n, K] @ [K, m]")
     K, largest = a.shape[1], max(1, _largest(a) * _largest(b))
     if K * largest > INT32_MAX:
         raise RangeError(f"a sum of {K} products of up to {largest} may overflow 32 bits; "
@@ -50,11 +59,12 @@ def _largest(x: np.ndarray) -> int:
 def integer_linear(x: Quantized, weight: Quantized) -> np.ndarray:
     """x [n, I] times weight [I, O], multiplied and added as integers -> floats [n, O].
 
-    Scales come in after the sum over inputs, once per group of inputs: x's may differ by row, the weight's by column and group.
-    Raises ConfigError for other scales.
+    Scales come in after the sum over inputs, once per group of inputs: x's may differ by row, the weight's by
+    column and group. Raises ConfigError for other scales.
     """
     if x.scheme.axis not in (None, 0, -2) or x.scheme.group or weight.scheme.axis not in (None, 1, -1):
-        raise ConfigError("an integer product sums over inputs, which must share their scales: quantise x by rows (axis=0) and "
+        raise ConfigError("an integer product sums over inputs, which must share their scales: quantise x by "
+                          "rows (axis=0) and "
                           "the weight by columns (axis=1), or each as a whole")
     inputs, outputs = weight.shape
     group = weight.scheme.group or max(inputs, 1)

@@ -5,13 +5,14 @@
     quantize_static        integer products, activations quantised over a range found on calibration data
     quantize_in_training   float weights, seen through rounding: train on, then `convert` to one of the above
 
-Embeddings, LayerNorms and biases stay floats. Afterwards a layer's product holds its integers, and `layer.weight` is gone; so
-is what document 002 (5.1) trips over, that a bare linear layer comes back as it was: the layer itself is changed, not a child
-of something.
+Embeddings, LayerNorms and biases stay floats. Afterwards a layer's product holds its integers, and
+`layer.weight` is gone; so is what document 002 (5.1) trips over, that a bare linear layer comes back as it
+was: the layer itself is changed, not a child of something.
 
-Under tensor parallelism pass `reduce` (see limits.py) for the scales of the undivided model. It is called only where numbers of
-several ranks share a scale: for the weights of row-parallel layers, or of all layers if there is one scale per weight; and
-for the inputs of row-parallel layers. Without it every shard gets scales of its own. All ranks call these functions alike.
+Under tensor parallelism pass `reduce` (see limits.py) for the scales of the undivided model. It is called
+only where numbers of several ranks share a scale: for the weights of row-parallel layers, or of all layers if
+there is one scale per weight; and for the inputs of row-parallel layers. Without it every shard gets scales
+of its own. All ranks call these functions alike.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from minipar.autograd import no_grad
 from minipar.compress.quantize.affine import Quantized, quantize
 from minipar.compress.quantize.grid import Limits
 from minipar.compress.quantize.limits import FindLimits, minmax
-from minipar.compress.quantize.products import Fake, Integer, Watch, WeightOnly
+from minipar.compress.quantize.products import Fake, Integer, RangeObserver, WeightOnly
 from minipar.compress.quantize.scheme import Scheme
 from minipar.compress.reduction import Reduce, alone
 from minipar.errors import ConfigError
@@ -32,7 +33,7 @@ from minipar.nn import LinearLayer, Module, Parameter, RowParallelLinear
 
 WEIGHTS = Scheme(bits=8, axis=1)                                    # int8, a scale per output
 TOKENS = Scheme(bits=8, symmetric=False, axis=0)                    # int8, a scale per row of activations
-WHOLE = Scheme(bits=8, symmetric=False)                             # int8, one scale for all activations of a layer
+WHOLE = Scheme(bits=8, symmetric=False)  # int8, one scale for all activations of a layer
 
 
 def linear_layers(model: Module) -> list[LinearLayer]:
@@ -43,29 +44,36 @@ def linear_layers(model: Module) -> list[LinearLayer]:
     return layers
 
 
-def quantize_weights(model: Module, scheme: Scheme = WEIGHTS, *, limits: FindLimits = minmax, reduce: Reduce = alone) -> None:
+def quantize_weights(model: Module, scheme: Scheme = WEIGHTS, *, limits: FindLimits = minmax,
+                     reduce: Reduce = alone) -> None:
     """Turn the weights of all linear layers into integers. Raises ConfigError where they are so already."""
     for layer, weight in _rounded(model, scheme, limits, reduce).items():
         place_weight(layer, weight)
 
 
-def quantize_dynamic(model: Module, scheme: Scheme = WEIGHTS, activations: Scheme = TOKENS, *, limits: FindLimits = minmax,
-                     reduce: Reduce = alone) -> None:
-    """Integer weights and integer products. For inference alone; integer_linear says which scales it can do."""
+def quantize_dynamic(model: Module, scheme: Scheme = WEIGHTS, activations: Scheme = TOKENS, *,
+                     limits: FindLimits = minmax, reduce: Reduce = alone) -> None:
+    """Integer weights and integer products. For inference alone; integer_linear says which scales it can
+    do.
+    """
     for layer, weight in _rounded(model, scheme, limits, reduce).items():
         _replace(layer, Integer(weight, activations, None, _input(layer), _over_inputs(layer, reduce)))
 
 
-def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = WEIGHTS, activations: Scheme = WHOLE, *,
-                    limits: FindLimits = minmax, activation_limits: FindLimits = minmax, reduce: Reduce = alone) -> None:
-    """The same, where run(), which puts calibration data through the model, shows what to expect of activations.
+def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = WEIGHTS,
+                    activations: Scheme = WHOLE, *,
+                    limits: FindLimits = minmax, activation_limits: FindLimits = minmax,
+                    reduce: Reduce = alone) -> None:
+    """The same, where run(), which puts calibration data through the model, shows what to expect of
+    activations.
 
-    All rows that it shows are held in memory: some batches do. activations: one scale for all rows. Raises ConfigError where
-    a layer sees none.
+    All rows that it shows are held in memory: some batches do. activations: one scale for all rows. Raises
+    ConfigError where a layer sees none.
     """
     if activations.axis is not None:
-        raise ConfigError("calibration finds one range for all rows to come; choose activations without an axis")
-    watches = {layer: Watch(float_weight(layer)) for layer in linear_layers(model)}
+        raise ConfigError("calibration finds one range for all rows to come; choose activations without an "
+                          "axis")
+    watches = {layer: RangeObserver(float_weight(layer)) for layer in linear_layers(model)}
     before = {layer: layer.product for layer in watches}
     try:
         for layer, watch in watches.items():
@@ -77,8 +85,11 @@ def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = W
             layer.product = product
     for layer, watch in watches.items():
         if not watch.seen:
-            raise ConfigError(f"no calibration data came through {layer.name}; run() must use the whole model")
-    found = {layer: activation_limits(np.concatenate(watch.seen), activations, _over_inputs(layer, reduce), name=_input(layer))
+            raise ConfigError(
+                f"no calibration data came through {layer.name}; run() must use the whole model"
+            )
+    found = {layer: activation_limits(np.concatenate(watch.seen), activations, _over_inputs(layer, reduce),
+                                      name=_input(layer))
              for layer, watch in watches.items()}
     for layer, weight in _rounded(model, scheme, limits, reduce).items():
         _replace(layer, Integer(weight, activations, found[layer], _input(layer)))
@@ -88,7 +99,8 @@ def quantize_in_training(model: Module, scheme: Scheme = WEIGHTS, activations: S
                          limits: FindLimits = minmax, reduce: Reduce = alone) -> None:
     """Let every linear layer compute with rounded weights (and activations), while its float weights learn.
 
-    Limits are found now and kept; call it again to find them anew. The parameters stay, and so do optimisers that hold them.
+    Limits are found now and kept; call it again to find them anew. The parameters stay, and so do optimisers
+    that hold them.
     """
     products = {}
     for layer in linear_layers(model):
@@ -102,13 +114,16 @@ def quantize_in_training(model: Module, scheme: Scheme = WEIGHTS, activations: S
 def convert(model: Module) -> None:
     """Make integers of what `quantize_in_training` has prepared; the model computes as before, bit for bit.
 
-    Layers whose activations were rounded get integer products, which add in another order: there a last bit can differ, and
-    move an activation of the next layer to the neighbouring code. Raises ConfigError for a layer that was not prepared.
+    Layers whose activations were rounded get integer products, which add in another order: there a last bit
+    can differ, and move an activation of the next layer to the neighbouring code. Raises ConfigError for a
+    layer that was not prepared.
     """
     for layer in linear_layers(model):
         fake = layer.product
         if not isinstance(fake, Fake):
-            raise ConfigError(f"{layer.name} was not prepared; call quantize_in_training, train, then convert")
+            raise ConfigError(
+                f"{layer.name} was not prepared; call quantize_in_training, train, then convert"
+            )
         weight = quantize(fake.weight.data, fake.scheme, fake.limits, name=fake.weight.name)
         if fake.activations:
             _replace(layer, Integer(weight, fake.activations, None, fake.name, fake.reduce))
@@ -139,12 +154,16 @@ def stored_bytes(model: Module) -> int:
     return sum(q.nbytes for q in integers if q) + sum(p.data.nbytes for p in model.parameters())
 
 
-def _rounded(model: Module, scheme: Scheme, limits: FindLimits, reduce: Reduce) -> dict[LinearLayer, Quantized]:
-    """The weights of all layers as integers. None is put in its place before all are there: a refusal changes nothing."""
+def _rounded(model: Module, scheme: Scheme, limits: FindLimits,
+             reduce: Reduce) -> dict[LinearLayer, Quantized]:
+    """The weights of all layers as integers. None is put in its place before all are there: a refusal changes
+    nothing.
+    """
     rounded = {}
     for layer in linear_layers(model):
         weight = float_weight(layer)
-        rounded[layer] = quantize(weight.data, scheme, _find(weight, scheme, limits, reduce), name=weight.name)
+        rounded[layer] = quantize(weight.data, scheme, _find(weight, scheme, limits, reduce),
+                                  name=weight.name)
     return rounded
 
 

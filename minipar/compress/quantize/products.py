@@ -1,6 +1,8 @@
-"""The products that take the place of x W + b in a linear layer: with rounded weights, with integers, or with a watch on x.
+"""The products that take the place of x W + b in a linear layer: with rounded weights, with integers, or with
+a watch on x.
 
-A layer knows its product as a function (x [..., I], b [O] or None) -> [..., O]; see LinearLayer in minipar.nn.
+A layer knows its product as a function (x [..., I], b [O] or None) -> [..., O]; see LinearLayer in
+minipar.nn.
 """
 
 # n rows of x, I inputs, O outputs
@@ -24,7 +26,9 @@ from minipar.nn import Parameter
 
 @dataclass
 class WeightOnly:
-    """Integers in memory, floats in the product: the weight is dequantised for every call. Gradients reach x and b."""
+    """Integers in memory, floats in the product: the weight is dequantised for every call. Gradients reach x
+    and b.
+    """
 
     weight: Quantized                                               # [I, O]
 
@@ -34,10 +38,11 @@ class WeightOnly:
 
 @dataclass
 class Integer:
-    """An integer product. x is quantised as it comes: over `limits`, found beforehand on calibration data ("static"), or over
-    the range of each call ("dynamic range").
+    """An integer product. x is quantised as it comes: over `limits`, found beforehand on calibration data
+    ("static"), or over the range of each call ("dynamic range").
 
-    For inference: no gradient goes through. reduce: over the ranks that share a row of x, see limits.py; dynamic only.
+    For inference: no gradient goes through. reduce: over the ranks that share a row of x, see limits.py;
+    dynamic only.
     """
 
     weight: Quantized                                               # [I, O]
@@ -57,9 +62,11 @@ class Integer:
 
 @dataclass
 class Fake:
-    """Float weights, rounded on the way onto a grid that stays where it is: quantisation-aware training (Jacob et al. 2018).
+    """Float weights, rounded on the way onto a grid that stays where it is: quantisation-aware training
+    (Jacob et al. 2018).
 
-    Gradients reach x, the weight and b. activations: if given, the rows of x are rounded too, over the range of each call.
+    Gradients reach x, the weight and b. activations: if given, the rows of x are rounded too, over the range
+    of each call.
     """
 
     weight: Parameter                                               # [I, O]
@@ -79,7 +86,7 @@ class Fake:
 
 
 @dataclass
-class Watch:
+class RangeObserver:
     """The plain product, which remembers the rows of x that it saw: for calibration."""
 
     weight: Parameter                                               # [I, O]

@@ -4,8 +4,9 @@ An affine code stands for the number
 
     x_hat = s (q - z)           q an integer from `low` to `high`, s the scale (step), z the zero-point, itself a code
 
-so that z stands for 0 exactly: pruned weights and padding stay zero (document 002, 4.1.1, leaves 0 between two codes).
-Symmetric codes have z in the middle, and as many steps below as above (document 004, 4.2, where z is left out).
+so that z stands for 0 exactly: pruned weights and padding stay zero (document 002, 4.1.1, leaves 0 between
+two codes). Symmetric codes have z in the middle, and as many steps below as above (document 004, 4.2, where z
+is left out).
 """
 
 from __future__ import annotations
@@ -42,9 +43,12 @@ class Scheme:
         if not 2 <= self.bits <= 16:
             raise ConfigError(f"bits is {shown(self.bits)}; choose 2 to 16")
         if self.group < 0:
-            raise ConfigError(f"group is {shown(self.group)}; choose a number of elements, or 0 for no groups")
+            raise ConfigError(
+                f"group is {shown(self.group)}; choose a number of elements, or 0 for no groups"
+            )
         if self.group and self.axis not in (0, 1):
-            raise ConfigError(f"groups of {self.group} run along a matrix; choose axis=1 (down the columns) or axis=0")
+            raise ConfigError(f"groups of {self.group} run along a matrix; choose axis=1 (down the columns) "
+                              "or axis=0")
 
     @property
     def low(self) -> int:
@@ -65,21 +69,25 @@ class Scheme:
         return np.dtype(f"{'int' if self.signed else 'uint'}{8 if self.bits <= 8 else 16}")
 
     def view(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape in which everything that shares a scale lies along whole axes: groups get an axis of their own.
+        """The shape in which everything that shares a scale lies along whole axes: groups get an axis of
+        their own.
 
         Raises ShapeError where the axis is missing or the groups do not divide the matrix.
         """
         if self.axis is None:
             return shape
         if not -len(shape) <= self.axis < len(shape):
-            raise ShapeError(f"a scale per index of axis {self.axis} needs an array with that axis, not one of shape {shape}")
+            raise ShapeError(f"a scale per index of axis {self.axis} needs an array with that axis, not one "
+                             f"of shape {shape}")
         if not self.group:
             return shape
         if len(shape) != 2 or shape[1 - self.axis] % self.group:
-            raise ShapeError(f"groups of {self.group} along axis {1 - self.axis} do not divide shape {shape}; "
+            raise ShapeError(f"groups of {self.group} along axis {1 - self.axis} do not divide shape "
+                             f"{shape}; "
                              f"choose a divisor, under tensor parallelism of each rank's part")
         rows, columns = shape
-        return (rows // self.group, self.group, columns) if self.axis == 1 else (rows, columns // self.group, self.group)
+        return (rows // self.group, self.group,
+                columns) if self.axis == 1 else (rows, columns // self.group, self.group)
 
     def shared(self, view: tuple[int, ...]) -> tuple[int, ...]:
         """The axes of a view over which numbers share a scale."""
@@ -95,7 +103,9 @@ class Scheme:
         return tuple(1 if axis in shared else length for axis, length in enumerate(view))
 
     def packed_bytes(self, shape: tuple[int, ...], scale_bytes: int = 4) -> int:
-        """Bytes of the codes, packed, with their scales, and zero-points where these are not all the middle code."""
+        """Bytes of the codes, packed, with their scales, and zero-points where these are not all the middle
+        code.
+        """
         codes, scales = math.prod(shape), math.prod(self.scales(shape))
         zeros = 0 if self.symmetric else -(-scales * self.bits // 8)
         return -(-codes * self.bits // 8) + scales * scale_bytes + zeros

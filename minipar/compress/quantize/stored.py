@@ -1,11 +1,13 @@
-"""Quantised models as few bytes: codes packed into as many bits as they have, and what a file needs to know beside them.
+"""Quantised models as few bytes: codes packed into as many bits as they have, and what a file needs to know
+beside them.
 
     arrays, meta = pack_model(model)
     save(path, arrays, meta)                        minipar.checkpoint.archive: checksums, all or nothing
     ...
     unpack_model(GPT(config), *load(path))          integers in place of the weights, everything else as it was
 
-All codes lie in one array and all scales in another: a file is as large as `stored_bytes` says and a few kilobytes for names.
+All codes lie in one array and all scales in another: a file is as large as `stored_bytes` says and a few
+kilobytes for names.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from minipar.compress.quantize.affine import Quantized
-from minipar.compress.quantize.grid import Grid
+from minipar.compress.quantize.grid import QuantizationGrid
 from minipar.compress.quantize.model import float_weight, linear_layers, place_weight, quantized_weight
 from minipar.compress.quantize.scheme import Scheme
 from minipar.errors import CheckpointError, ConfigError, ShapeError, shown
@@ -26,28 +28,35 @@ from minipar.nn import Module
 from minipar.records import record_from
 
 KINDS = ("codes", "zeros", "scales", "floats")                      # the arrays of a file
-DTYPES = {"codes": "uint8", "zeros": "uint8", "scales": "float32", "floats": "float32", "places": "uint8"}     # places: of zeros
+# places: of zeros
+DTYPES = {"codes": "uint8", "zeros": "uint8", "scales": "float32", "floats": "float32", "places": "uint8"}
 ENTRIES = ("quantized", "parameters")                               # of its meta
-CHUNK = 1 << 18                                                     # codes at a time, a multiple of 8: whole bytes
+CHUNK = 1 << 18  # codes at a time, a multiple of 8: whole bytes
 
 
 def pack(codes: np.ndarray, bits: int) -> np.ndarray:
-    """Codes of any shape, signed or unsigned, 1 to 16 bits each -> bytes, uint8 [ceil(size * bits / 8)], high bits first."""
+    """Codes of any shape, signed or unsigned, 1 to 16 bits each -> bytes, uint8 [ceil(size * bits / 8)], high
+    bits first.
+    """
     flat = codes.reshape(-1)
     if bits == 8:
         return flat.view(np.uint8).copy()
     parts = []
     for start in range(0, flat.size, CHUNK):
-        pairs = flat[start : start + CHUNK].astype(">u2").view(np.uint8).reshape(-1, 2)     # two's complement, 16 bits
+        # two's complement, 16 bits
+        pairs = flat[start : start + CHUNK].astype(">u2").view(np.uint8).reshape(-1, 2)
         parts.append(np.packbits(np.unpackbits(pairs, axis=1)[:, 16 - bits :]))
     return np.concatenate([*parts, np.empty(0, np.uint8)])
 
 
 def unpack(data: np.ndarray, bits: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """The codes [*shape] of a dtype that `pack` made bytes of. Raises CheckpointError where the bytes are not as many."""
+    """The codes [*shape] of a dtype that `pack` made bytes of. Raises CheckpointError where the bytes are not
+    as many.
+    """
     size = math.prod(shape)
     if data.size != -(-size * bits // 8):
-        raise CheckpointError(f"{size} codes of {bits} bits need {-(-size * bits // 8)} bytes, here are {data.size}")
+        raise CheckpointError(f"{size} codes of {bits} bits need {-(-size * bits // 8)} bytes, here are "
+                              f"{data.size}")
     if bits == 8:
         return data.view(dtype).reshape(shape).copy()
     codes = np.empty(size, dtype)
@@ -65,9 +74,9 @@ def unpack(data: np.ndarray, bits: int, shape: tuple[int, ...], dtype: np.dtype)
 def pack_model(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """(arrays, meta) of a model, or of a rank's share, after quantize_weights, quantize_dynamic or convert.
 
-    arrays: "codes" and "zeros" (bytes), "scales" and "floats" (the parameters that are left), each in the order that meta
-    tells. How a layer multiplies is not stored: what comes back multiplies weights as `quantize_weights` left them.
-    Raises ConfigError where a linear layer is not quantised.
+    arrays: "codes" and "zeros" (bytes), "scales" and "floats" (the parameters that are left), each in the
+    order that meta tells. How a layer multiplies is not stored: what comes back multiplies weights as
+    `quantize_weights` left them. Raises ConfigError where a linear layer is not quantised.
     """
     weights: dict[str, Quantized] = {}
     for layer in linear_layers(model):
@@ -75,30 +84,35 @@ def pack_model(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         if weight is None:
             raise ConfigError(f"{layer.name} is not quantised; quantise the model before packing it")
         weights[layer.name] = weight
-    zeros = [pack(w.grid.zero.astype(w.scheme.dtype), w.scheme.bits) for w in weights.values() if not w.scheme.symmetric]
+    zeros = [pack(w.grid.zero.astype(w.scheme.dtype), w.scheme.bits) for w in weights.values()
+             if not w.scheme.symmetric]
     parameters = model.parameters()
     arrays = {"codes": _joined([pack(w.codes, w.scheme.bits) for w in weights.values()], np.uint8),
               "zeros": _joined(zeros, np.uint8),
               "scales": _joined([w.grid.scale.reshape(-1) for w in weights.values()], np.float32),
               "floats": _joined([p.data.reshape(-1) for p in parameters], np.float32)}
-    meta = {"quantized": {name: {"shape": list(w.shape), "scheme": asdict(w.scheme)} for name, w in weights.items()},
+    meta = {"quantized": {name: {"shape": list(w.shape), "scheme": asdict(w.scheme)} for name,
+                          w in weights.items()},
             "parameters": {p.name: list(p.shape) for p in parameters}}
     return arrays, meta
 
 
 def unpack_model(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Fill a model of the same sizes with what pack_model took from one: integers, and the parameters that are floats.
+    """Fill a model of the same sizes with what pack_model took from one: integers, and the parameters that
+    are floats.
 
-    Raises CheckpointError, and changes nothing, where these are not the arrays and meta of pack_model, or names or shapes
-    differ; ConfigError where the model is quantised already.
+    Raises CheckpointError, and changes nothing, where these are not the arrays and meta of pack_model, or
+    names or shapes differ; ConfigError where the model is quantised already.
     """
     schemes = require_packed(model, arrays, meta, KINDS)
     layers = {layer.name: layer for layer in linear_layers(model)}
     own = [float_weight(layer) for layer in layers.values()]
     parameters = {p.name: p for p in model.parameters() if p not in own}
     readers = {kind: _Reader(kind, arrays[kind]) for kind in KINDS}
-    weights = {name: _read_weight(tuple(meta["quantized"][name]["shape"]), scheme, readers) for name, scheme in schemes.items()}
-    floats = {name: readers["floats"].take(math.prod(shape)).reshape(shape) for name, shape in meta["parameters"].items()}
+    weights = {name: _read_weight(tuple(meta["quantized"][name]["shape"]), scheme, readers) for name,
+               scheme in schemes.items()}
+    floats = {name: readers["floats"].take(math.prod(shape)).reshape(shape) for name,
+              shape in meta["parameters"].items()}
     for reader in readers.values():
         reader.require_end()
     for name, weight in weights.items():
@@ -109,28 +123,36 @@ def unpack_model(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[
 
 def require_packed(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any],
                    kinds: Sequence[str]) -> dict[str, Scheme]:
-    """Name -> scheme of each layer, where these are arrays and meta of such a model; nothing is allocated before that is known.
+    """Name -> scheme of each layer, where these are arrays and meta of such a model; nothing is allocated
+    before that is known.
 
-    kinds: of arrays, names in DTYPES. Raises CheckpointError where an array or an entry of meta is missing or of another type,
-    names or shapes differ, or a scale or a float is not finite; ConfigError where the model is quantised already.
+    kinds: of arrays, names in DTYPES. Raises CheckpointError where an array or an entry of meta is missing or
+    of another type, names or shapes differ, or a scale or a float is not finite; ConfigError where the model
+    is quantised already.
     """
-    if lacking := [kind for kind in kinds if kind not in arrays] + [entry for entry in ENTRIES if entry not in meta]:
-        raise CheckpointError(f"this is no file of a quantised model: there is no {' and no '.join(lacking)} in it")
+    if lacking := [kind for kind in kinds if kind not in arrays] + [entry for entry in ENTRIES
+                                                                    if entry not in meta]:
+        raise CheckpointError(f"this is no file of a quantised model: there is no {' and no '.join(lacking)} "
+                              "in it")
     for kind in kinds:
         if arrays[kind].ndim != 1 or arrays[kind].dtype != DTYPES[kind]:
-            raise CheckpointError(f"{kind} are {arrays[kind].dtype} of shape {arrays[kind].shape}, not a row of {DTYPES[kind]}")
+            raise CheckpointError(f"{kind} are {arrays[kind].dtype} of shape {arrays[kind].shape}, not a row "
+                                  f"of {DTYPES[kind]}")
         if not np.isfinite(arrays[kind]).all():
             raise CheckpointError(f"this file is of no use: its {kind} hold NaN or infinity")
     own = {layer.name: float_weight(layer) for layer in linear_layers(model)}
     try:
         stored = {name: entry["shape"] for name, entry in meta["quantized"].items()}
-        schemes = {name: record_from(Scheme, meta["quantized"][name]["scheme"], f"scheme of {shown(name)}") for name in stored}
+        schemes = {name: record_from(Scheme, meta["quantized"][name]["scheme"], f"scheme of {shown(name)}")
+                   for name in stored}
         _require_same({name: list(weight.shape) for name, weight in own.items()}, stored)
-        _require_same({p.name: list(p.shape) for p in model.parameters() if p not in own.values()}, meta["parameters"])
+        _require_same({p.name: list(p.shape) for p in model.parameters() if p not in own.values()},
+                      meta["parameters"])
         for name, scheme in schemes.items():
             scheme.scales(tuple(stored[name]))
     except (AttributeError, KeyError, TypeError) as error:
-        raise CheckpointError("this is no file of a quantised model: its meta is not built as pack_model builds it") from error
+        raise CheckpointError("this is no file of a quantised model: its meta is not built as pack_model "
+                              "builds it") from error
     except (ConfigError, ShapeError) as error:
         raise CheckpointError(f"this is no file of a quantised model: {error}") from error
     return schemes
@@ -146,7 +168,7 @@ def _read_weight(shape: tuple[int, ...], scheme: Scheme, readers: Mapping[str, _
         packed = readers["zeros"].take(-(-count * scheme.bits // 8))
         zero = unpack(packed, scheme.bits, grid_shape, scheme.dtype).astype(scale.dtype)
     packed = readers["codes"].take(-(-math.prod(shape) * scheme.bits // 8))
-    return Quantized(unpack(packed, scheme.bits, shape, scheme.dtype), Grid(scale, zero), scheme)
+    return Quantized(unpack(packed, scheme.bits, shape, scheme.dtype), QuantizationGrid(scale, zero), scheme)
 
 
 class _Reader:
@@ -158,12 +180,14 @@ class _Reader:
     def take(self, count: int) -> np.ndarray:
         self.at += count
         if self.at > self.array.size:
-            raise CheckpointError(f"the file ends too early: {self.kind} are {self.array.size}, and {self.at} are needed at least")
+            raise CheckpointError(f"the file ends too early: {self.kind} are {self.array.size}, and "
+                                  f"{self.at} are needed at least")
         return self.array[self.at - count : self.at]
 
     def require_end(self) -> None:
         if self.at < self.array.size:
-            raise CheckpointError(f"the file is of another model: {self.kind} are {self.array.size}, and {self.at} are needed")
+            raise CheckpointError(f"the file is of another model: {self.kind} are {self.array.size}, and "
+                                  f"{self.at} are needed")
 
 
 def _joined(parts: list[np.ndarray], empty: type) -> np.ndarray:
@@ -172,5 +196,6 @@ def _joined(parts: list[np.ndarray], empty: type) -> np.ndarray:
 
 def _require_same(own: Mapping[str, list[int]], stored: Mapping[str, list[int]]) -> None:
     if wrong := sorted(name for name in own.keys() | stored.keys() if own.get(name) != stored.get(name)):
-        raise CheckpointError(f"this file is of another model: {wrong[0]} has shape {stored.get(wrong[0])} there, "
+        raise CheckpointError(f"this file is of another model: {wrong[0]} has shape {stored.get(wrong[0])} "
+                              "there, "
                               f"{own.get(wrong[0])} here ({len(wrong)} differ)")

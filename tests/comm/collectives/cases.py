@@ -1,4 +1,5 @@
-"""What the tests of the collectives share: arrays that every rank can work out for every other, and checks that can fail.
+"""What the tests of the collectives share: arrays that every rank can work out for every other, and checks
+that can fail.
 
 Values are whole numbers, so that sums are exact in any order, in every dtype.
 """
@@ -41,7 +42,8 @@ def same_bits(comm: Communicator, array: np.ndarray) -> bool:
     return bool((everyone == everyone[0]).all())
 
 
-def check_all_reduce(comm: Communicator, algorithm: str, op: str, shape: int | tuple[int, ...], dtype: str) -> None:
+def check_all_reduce(comm: Communicator, algorithm: str, op: str, shape: int | tuple[int, ...],
+                     dtype: str) -> None:
     """Out of place and in place: the right values, the same bits on all ranks, and the input as it was."""
     mine = share(comm.rank, shape, dtype)
     expected = EXPECTED[op](shares(comm.size, shape, dtype), axis=0)
@@ -55,7 +57,8 @@ def check_all_reduce(comm: Communicator, algorithm: str, op: str, shape: int | t
         assert np.array_equal(mine, total), f"{about}, in place"
 
 
-def check_reduce_scatter(comm: Communicator, algorithm: str, op: str, counts: Sequence[int] | None, rows: int) -> None:
+def check_reduce_scatter(comm: Communicator, algorithm: str, op: str, counts: Sequence[int] | None,
+                         rows: int) -> None:
     mine = share(comm.rank, (rows, 3))
     expected = EXPECTED[op](shares(comm.size, (rows, 3)), axis=0)
     given = [len(part) for part in np.array_split(expected, comm.size)] if counts is None else counts
@@ -65,5 +68,6 @@ def check_reduce_scatter(comm: Communicator, algorithm: str, op: str, counts: Se
     assert np.array_equal(mine, share(comm.rank, (rows, 3))), f"{about} wrote into its input"
     assert np.allclose(own, expected[start:start + given[comm.rank]], rtol=1e-12, atol=0), about
     place = mine[start:start + given[comm.rank]]
-    assert reduce_scatter(comm, mine, op, counts=counts, label="test", algorithm=algorithm, out=place) is place
+    assert reduce_scatter(comm, mine, op, counts=counts, label="test", algorithm=algorithm,
+                          out=place) is place
     assert np.array_equal(place, own), f"{about}, into its own rows"

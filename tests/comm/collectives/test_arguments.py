@@ -37,30 +37,42 @@ def overlapping(comm: Communicator) -> np.ndarray:
 WRONG: list[tuple[Callable[[Communicator], object], str]] = [
     (lambda c: all_reduce(c, X, "product", label="w"),
      "all_reduce 'w' at test_arguments.py:.* has no reduction 'product'; choose sum, mean, max, min"),
-    (lambda c: all_reduce(c, X, label="w", algorithm="rings"), "all_reduce has no algorithm 'rings'; choose auto, naive, tree"),
+    (lambda c: all_reduce(c, X, label="w", algorithm="rings"),
+     "all_reduce has no algorithm 'rings'; choose auto, naive, tree"),
     (lambda c: broadcast(c, X, label="w", algorithm="shared"), "broadcast has no algorithm 'shared'"),
-    (lambda c: all_reduce(c, X.tolist(), label="w"), "needs a NumPy array, not list"),        # type: ignore[arg-type]
-    (lambda c: all_reduce(None, X, label="w"), "all_reduce 'w' at test_arguments.py:.* needs a communicator, not None"),    # type: ignore[arg-type]
+    (lambda c: all_reduce(c, X.tolist(), label="w"), "needs a NumPy array, not list"),
+    # type: ignore[arg-type]
+    (lambda c: all_reduce(None, X, label="w"),
+     "all_reduce 'w' at test_arguments.py:.* needs a communicator, not None"),    # type: ignore[arg-type]
     (lambda c: reduce(c, X > 0, label="w"), "cannot sum booleans; count them with .astype"),
-    (lambda c: all_reduce(c, X, label="w", out=np.ones(4)), r"\(4, 3\) float64, which does not fit into out: \(4,\)"),
-    (lambda c: all_reduce(c, X.astype(int), "mean", label="w", out=X.astype(int)), "float64, which does not fit into out"),
+    (lambda c: all_reduce(c, X, label="w", out=np.ones(4)),
+     r"\(4, 3\) float64, which does not fit into out: \(4,\)"),
+    (lambda c: all_reduce(c, X.astype(int), "mean", label="w", out=X.astype(int)),
+     "float64, which does not fit into out"),
     (lambda c: all_reduce(c, X, label="w", out=np.ones((3, 4)).T), "contiguous and writeable"),
     (lambda c: all_reduce(c, X, label="w", out=read_only()), "contiguous and writeable"),
     (overlapping, "cannot read its input from memory that it writes"),
-    (lambda c: all_to_all(c, X[:2], label="w", out=X[:2]), "cannot read its input from memory that it writes"),
-    (lambda c: all_reduce(c, X, label="w", algorithm="native"), "algorithm='native' is the MPI library's own"),
+    (lambda c: all_to_all(c, X[:2], label="w", out=X[:2]),
+     "cannot read its input from memory that it writes"),
+    (lambda c: all_reduce(c, X, label="w", algorithm="native"),
+     "algorithm='native' is the MPI library's own"),
     (lambda c: all_reduce(c, X.astype(complex), label="w"), "cannot carry dtype complex128"),
     (lambda c: broadcast(c, X, root=2, label="w"), "names root 2, but the group has ranks 0 to 1"),
     (lambda c: reduce(c, X, root=-1, label="w"), "names root -1"),
-    (lambda c: broadcast(c, X, root=c.size / 2, label="w"), "names root 1.0, but the group has ranks 0 to 1"),  # type: ignore[arg-type]
+    (lambda c: broadcast(c, X, root=c.size / 2, label="w"), "names root 1.0, but the group has ranks 0 to 1"),
+    # type: ignore[arg-type]
     (lambda c: reduce_scatter(c, X, counts=[2, 3], label="w"), r"has 4 rows, but counts=\[2, 3\] are 5"),
     (lambda c: reduce_scatter(c, X, counts=[4], label="w"), "needs one count of rows per rank"),
     (lambda c: scatter(c, X, counts=[5, -1], label="w"), "needs one count of rows per rank, none below 0"),
-    (lambda c: all_gather(c, X, counts=[1, 2], label="w"), r"brings 4 rows, but counts=\[1, 2\] has [12] for this rank"),
+    (lambda c: all_gather(c, X, counts=[1, 2], label="w"),
+     r"brings 4 rows, but counts=\[1, 2\] has [12] for this rank"),
     (lambda c: gather(c, np.array(1.0), label="w"), "a scalar has none"),
-    (lambda c: all_to_all(c, X[:3], label="w"), "cannot cut 3 rows into 2 equal blocks; give send_counts and receive_counts"),
-    (lambda c: all_to_all(c, X, send_counts=[1, 3], label="w"), "needs send_counts and receive_counts, or neither"),
-    (lambda c: all_to_all(c, X, send_counts=[1, 3], receive_counts=[[1, 1], [3, 3]][c.rank], label="w", algorithm="bruck"),
+    (lambda c: all_to_all(c, X[:3], label="w"),
+     "cannot cut 3 rows into 2 equal blocks; give send_counts and receive_counts"),
+    (lambda c: all_to_all(c, X, send_counts=[1, 3], label="w"),
+     "needs send_counts and receive_counts, or neither"),
+    (lambda c: all_to_all(c, X, send_counts=[1, 3], receive_counts=[[1, 1], [3, 3]][c.rank], label="w",
+                          algorithm="bruck"),
      "by bruck needs blocks of one size"),
 ]
 
@@ -80,21 +92,28 @@ def test_ranks_that_bring_different_numbers_of_rows_without_saying_so() -> None:
 
 
 def test_ranks_that_disagree_are_told() -> None:
-    """The engine's Checking compares what `entering` says: operation, count, dtype, root, algorithm, counts."""
+    """The engine's Checking compares what `entering` says: operation, count, dtype, root, algorithm,
+    counts.
+    """
     for body, text in [
         (lambda c: all_reduce(c, X, ("sum", "max")[c.rank], label="w"), "operation: rank 0: all_reduce sum"),
         (lambda c: all_reduce(c, X[c.rank:], label="w"), "number of elements: rank 0: all_reduce"),
-        (lambda c: all_reduce(c, np.ones(1 << (20 * c.rank)), label="w"), "number of elements: rank 0: all_reduce"),
+        (lambda c: all_reduce(c, np.ones(1 << (20 * c.rank)), label="w"),
+         "number of elements: rank 0: all_reduce"),
         (lambda c: all_reduce(c, X.astype(("f4", "f8")[c.rank]), label="w"), "dtype: rank 0: all_reduce"),
-        (lambda c: broadcast(c, X, root=np.int64(c.rank), label="w"), "root: rank 0: broadcast of .* with root 0 'w'"),
-        (lambda c: (broadcast(c, X, label="w") if c.rank else all_reduce(c, X, label="w")), "operation: rank 0: all_reduce"),
-        (lambda c: all_reduce(c, X, label="w", algorithm=("tree", "recursive_doubling")[c.rank]),    # would end in wrong sums
+        (lambda c: broadcast(c, X, root=np.int64(c.rank), label="w"),
+         "root: rank 0: broadcast of .* with root 0 'w'"),
+        (lambda c: (broadcast(c, X, label="w") if c.rank else all_reduce(c, X, label="w")),
+         "operation: rank 0: all_reduce"),
+        # would end in wrong sums
+        (lambda c: all_reduce(c, X, label="w", algorithm=("tree", "recursive_doubling")[c.rank]),
          "algorithm: rank 0: all_reduce sum of .* by tree 'w' .*; rank 1: .* by recursive_doubling 'w'"),
-        (lambda c: reduce_scatter(c, X, counts=([1, 3], [3, 1])[c.rank], label="w"), r"counts: .* with counts \[1, 3\] 'w'"),
+        (lambda c: reduce_scatter(c, X, counts=([1, 3], [3, 1])[c.rank], label="w"),
+         r"counts: .* with counts \[1, 3\] 'w'"),
     ]:
         with pytest.raises(CommError, match=f"the ranks of world do not agree on {text}"):
             run(2, body)
-    run(2, lambda c: broadcast(c, X, root=np.int64(0) if c.rank else 0, label="w"))                  # the same root
+    run(2, lambda c: broadcast(c, X, root=np.int64(0) if c.rank else 0, label="w"))  # the same root
 
 
 def test_shared_memory_needs_one_node() -> None:
@@ -103,7 +122,9 @@ def test_shared_memory_needs_one_node() -> None:
 
 
 def test_an_array_computed_from_a_shared_one_is_not_shared() -> None:
-    """It still remembers the memory, but its address lies elsewhere; so it passes through the stage and comes out right."""
+    """It still remembers the memory, but its address lies elsewhere; so it passes through the stage and comes
+    out right.
+    """
     def body(comm: Communicator) -> np.ndarray:
         array = shared_array(comm, 5, np.float64, label="test")
         array[:] = comm.rank + 1
@@ -135,7 +156,8 @@ def test_ranks_that_share_different_arrays() -> None:
 
 def test_inputs_need_not_be_contiguous() -> None:
     def body(comm: Communicator) -> np.ndarray:
-        return all_reduce(comm, X.T * (comm.rank + 1), label="test") + all_reduce(comm, X[::2].T, label="test")[:, :1]
+        return all_reduce(comm, X.T * (comm.rank + 1),
+                          label="test") + all_reduce(comm, X[::2].T, label="test")[:, :1]
 
     for total in run(3, body):
         assert np.array_equal(total, np.full((3, 4), 9.0))

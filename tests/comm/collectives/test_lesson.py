@@ -1,4 +1,6 @@
-"""The lesson on collectives and the benchmark run as a reader runs them; the lesson stops where a claim is wrong."""
+"""The lesson on collectives and the benchmark run as a reader runs them; the lesson stops where a claim is
+wrong.
+"""
 
 import os
 import subprocess
@@ -30,7 +32,10 @@ def test_under_mpirun(tmp_path: Path) -> None:
     """On three ranks, no power of two."""
     done = mpirun(3, [sys.executable, "-W", "error", str(LESSON), str(tmp_path)], limit=120)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("a ring of 3") == 1 and pictures(tmp_path) == ["collectives.png", "collectives_ring.png"]
+    assert done.stdout.count("a ring of 3") == 1 and pictures(tmp_path) == [
+        "collectives.png",
+        "collectives_ring.png",
+    ]
 
 
 def test_a_wrong_claim_stops_the_lesson(tmp_path: Path) -> None:
@@ -38,15 +43,18 @@ def test_a_wrong_claim_stops_the_lesson(tmp_path: Path) -> None:
     claim = "history[p - 1, rank] == ALL).tolist() == [chunk == rank"
     assert text.count(claim) == 1
     wrong = tmp_path / "collectives.py"
-    wrong.write_text(text.replace(claim, claim.replace("chunk == rank", "chunk == rank + 1")), encoding="utf-8")
+    wrong.write_text(text.replace(claim, claim.replace("chunk == rank", "chunk == rank + 1")),
+                     encoding="utf-8")
     done = alone(wrong, tmp_path)
     assert done.returncode == 1 and "half-way, rank r has chunk r complete" in done.stderr
 
 
 def test_the_benchmark_prints_its_table() -> None:
-    done = mpirun(2, [sys.executable, "-W", "error", str(ROOT / "benchmarks" / "collectives.py"), "64", "4096"], limit=120)
+    done = mpirun(2, [sys.executable, "-W", "error", str(ROOT / "benchmarks" / "collectives.py"), "64",
+                      "4096"], limit=120)
     lines = [line.split() for line in done.stdout.splitlines()]
-    rows = [words for words in lines if words[1:2] in (["B"], ["KiB"])]     # an MPI library may say things of its own between
+    # an MPI library may say things of its own between
+    rows = [words for words in lines if words[1:2] in (["B"], ["KiB"])]
     assert done.returncode == 0 and "float32, 2 ranks" in done.stdout, done.stdout
     assert [words[:2] for words in rows] == [["64", "B"], ["4", "KiB"]]
     assert all(float(figure) > 0 for words in rows for figure in words[5:])

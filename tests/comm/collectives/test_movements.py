@@ -1,10 +1,20 @@
-"""The collectives that only move arrays: every algorithm, every root, even and uneven counts, many numbers of ranks."""
+"""The collectives that only move arrays: every algorithm, every root, even and uneven counts, many numbers of
+ranks.
+"""
 
 import numpy as np
 import pytest
 
-from minipar.comm.collectives import ALGORITHMS, all_gather, all_to_all, broadcast, even_counts, gather, scatter
-from minipar.comm.collectives.channel import Channel, Steps
+from minipar.comm.collectives import (
+    ALGORITHMS,
+    all_gather,
+    all_to_all,
+    broadcast,
+    even_counts,
+    gather,
+    scatter,
+)
+from minipar.comm.collectives.channel import AlgorithmSteps, Channel
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from tests.comm.collectives.cases import algorithms, same_bits, share, uneven
@@ -64,7 +74,8 @@ def check_all_to_all(comm: Communicator, algorithm: str, table: np.ndarray | Non
 
     mine = np.concatenate([block(comm.rank, rank) for rank in range(comm.size)])
     keep = mine.copy()
-    counts = {} if table is None else {"send_counts": table[comm.rank].tolist(), "receive_counts": table[:, comm.rank].tolist()}
+    counts = {} if table is None else {"send_counts": table[comm.rank].tolist(),
+                                       "receive_counts": table[:, comm.rank].tolist()}
     got = all_to_all(comm, mine, label="test", algorithm=algorithm, **counts)
     assert np.array_equal(mine, keep), f"all_to_all by {algorithm} wrote into its input"
     expected = np.concatenate([block(rank, comm.rank) for rank in range(comm.size)])
@@ -130,18 +141,19 @@ def test_all_to_all(comm: Communicator) -> None:
 
 # The checks above can fail.
 
-def misses_rank_1(channel: Channel, buffer: np.ndarray, root: int) -> Steps:
+def misses_rank_1(channel: Channel, buffer: np.ndarray, root: int) -> AlgorithmSteps:
     if channel.rank != 1:
         others = channel.among([rank for rank in range(channel.size) if rank != 1])
         yield from ALGORITHMS["broadcast"]["naive"](others, buffer, 0)
 
 
-def turns_the_order(channel: Channel, out: np.ndarray, counts: list[int]) -> Steps:
+def turns_the_order(channel: Channel, out: np.ndarray, counts: list[int]) -> AlgorithmSteps:
     yield from ALGORITHMS["all_gather"]["ring"](channel, out, counts)
     out[:] = np.roll(out, 2)
 
 
-def sends_to_the_wrong_side(channel: Channel, source: np.ndarray, out: np.ndarray, gives: list[int], takes: list[int]) -> Steps:
+def sends_to_the_wrong_side(channel: Channel, source: np.ndarray, out: np.ndarray, gives: list[int],
+                            takes: list[int]) -> AlgorithmSteps:
     mirrored = channel.among(list(reversed(range(channel.size))))
     yield from ALGORITHMS["all_to_all"]["pairwise"](mirrored, source, out, gives, takes)
 

@@ -1,4 +1,6 @@
-"""The collectives that add up: values, the same bits on all ranks, inputs left alone; every algorithm, 1 to 16 ranks."""
+"""The collectives that add up: values, the same bits on all ranks, inputs left alone; every algorithm, 1 to
+16 ranks.
+"""
 
 from collections.abc import Callable
 
@@ -8,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minipar.comm.collectives import ALGORITHMS, all_reduce, reduce, reduce_scatter, shared_array
-from minipar.comm.collectives.channel import Channel, Steps, exchange
+from minipar.comm.collectives.algorithms.ring import add_around
+from minipar.comm.collectives.channel import AlgorithmSteps, Channel, exchange
 from minipar.comm.collectives.chunks import even_counts, pieces
-from minipar.comm.collectives.ring import add_around
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.plan.collective_times import SEGMENT_BYTES
@@ -34,7 +36,8 @@ def test_all_reduce(comm: Communicator) -> None:
     for algorithm in algorithms(comm, "all_reduce"):
         for length in (0, 1, 5, 37):
             check_all_reduce(comm, algorithm, "sum", length, "f8")
-        for op, dtype in [("sum", "f4"), ("sum", "i8"), ("mean", "f4"), ("mean", "i8"), ("max", "f8"), ("min", "i8")]:
+        for op, dtype in [("sum", "f4"), ("sum", "i8"), ("mean", "f4"), ("mean", "i8"), ("max", "f8"),
+                          ("min", "i8")]:
             check_all_reduce(comm, algorithm, op, (3, 5), dtype)
         check_all_reduce(comm, algorithm, "sum", (), "f8")
 
@@ -61,7 +64,8 @@ def test_reduce(comm: Communicator) -> None:
                     assert total is not None
                     expected = EXPECTED[op](shares(comm.size, shape), axis=0)
                     assert np.allclose(total, expected, rtol=1e-12, atol=0), (algorithm, root)
-                    assert reduce(comm, mine, op, root=root, label="test", algorithm=algorithm, out=mine) is mine
+                    assert reduce(comm, mine, op, root=root, label="test", algorithm=algorithm,
+                                  out=mine) is mine
                     assert np.array_equal(mine, total)
                 else:
                     assert total is None
@@ -73,11 +77,13 @@ def test_all_ranks_get_the_same_bits(comm: Communicator) -> None:
     """Rounding, signed zeros and NaNs with different payloads all depend on the order of the operands."""
     noise = np.random.default_rng(comm.rank).standard_normal(67)
     zeros = np.full(67, -0.0 if comm.rank % 2 else 0.0)
-    nans = (np.uint64(0x7FF8000000000000) + np.arange(67, dtype=np.uint64) * 1000 + np.uint64(comm.rank)).view(np.float64)
+    nans = (np.uint64(0x7FF8000000000000) + np.arange(67, dtype=np.uint64) * 1000
+            + np.uint64(comm.rank)).view(np.float64)
     for algorithm in algorithms(comm, "all_reduce"):
         if algorithm != "native":                                   # the MPI library promises nothing here
             assert same_bits(comm, all_reduce(comm, noise, label="noise", algorithm=algorithm)), algorithm
-            assert same_bits(comm, all_reduce(comm, zeros, "max", label="zeros", algorithm=algorithm)), algorithm
+            assert same_bits(comm, all_reduce(comm, zeros, "max", label="zeros",
+                                              algorithm=algorithm)), algorithm
             assert same_bits(comm, all_reduce(comm, nans, label="nans", algorithm=algorithm)), algorithm
 
 
@@ -89,7 +95,8 @@ def test_the_segmented_ring_has_the_bits_of_the_ring(comm: Communicator) -> None
         length = (segments * SEGMENT_BYTES // 4 - 1000) * comm.size + 1
         noise = rng.random(length, np.float32)
         for operation in (all_reduce, reduce_scatter):
-            plain, cut = (operation(comm, noise, label="test", algorithm=name) for name in ("ring", "segmented"))
+            plain, cut = (operation(comm, noise, label="test", algorithm=name)
+                          for name in ("ring", "segmented"))
             assert plain.tobytes() == cut.tobytes()
 
 
@@ -103,7 +110,8 @@ def test_shared_arrays_and_their_views(comm: Communicator) -> None:
         contiguous = view if view.flags.c_contiguous else view.copy()
         for algorithm in ("shared", "auto", "ring"):
             contiguous[...] = share(comm.rank, view.shape, "f4")
-            assert all_reduce(comm, contiguous, label="test", out=contiguous, algorithm=algorithm) is contiguous
+            assert all_reduce(comm, contiguous, label="test", out=contiguous,
+                              algorithm=algorithm) is contiguous
             assert np.array_equal(contiguous, expected), (algorithm, view.shape)
     part = comm.split(comm.rank % 2, label="half")
     assert part is not None
@@ -137,21 +145,25 @@ def test_any_shape_on_any_number_of_ranks(data: st.DataObject) -> None:
 
 # The checks above can fail: algorithms with one bug each.
 
-def forgets_the_last_step(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> Steps:
+def forgets_the_last_step(channel: Channel, source: np.ndarray, out: np.ndarray,
+                          combine: np.ufunc) -> AlgorithmSteps:
     """A ring whose all-gather is one step short."""
     chunks = pieces(out, even_counts(out.size, channel.size))
     yield from add_around(channel, pieces(source, even_counts(out.size, channel.size)), chunks, combine)
     p, rank = channel.size, channel.rank
     for step in range(p - 2):
-        yield from exchange(channel, chunks[(rank - step) % p], (rank + 1) % p, chunks[(rank - step - 1) % p], (rank - 1) % p)
+        yield from exchange(channel, chunks[(rank - step) % p], (rank + 1) % p, chunks[(rank - step - 1) % p],
+                            (rank - 1) % p)
 
 
-def writes_into_its_input(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> Steps:
+def writes_into_its_input(channel: Channel, source: np.ndarray, out: np.ndarray,
+                          combine: np.ufunc) -> AlgorithmSteps:
     yield from ALGORITHMS["all_reduce"]["tree"](channel, source, out, combine)
     source[:1] += 1
 
 
-def adds_mine_and_yours(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> Steps:
+def adds_mine_and_yours(channel: Channel, source: np.ndarray, out: np.ndarray,
+                        combine: np.ufunc) -> AlgorithmSteps:
     """Recursive doubling on two ranks where each puts its own array first."""
     incoming = np.empty_like(out)
     yield from exchange(channel, source, 1 - channel.rank, incoming, 1 - channel.rank)
@@ -159,7 +171,7 @@ def adds_mine_and_yours(channel: Channel, source: np.ndarray, out: np.ndarray, c
 
 
 def gives_away_the_wrong_chunk(channel: Channel, source: np.ndarray, out: np.ndarray, counts: list[int],
-                               combine: np.ufunc) -> Steps:
+                               combine: np.ufunc) -> AlgorithmSteps:
     yield from ALGORITHMS["reduce_scatter"]["naive"](channel, np.roll(source, 1), out, counts, combine)
 
 

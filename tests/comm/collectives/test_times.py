@@ -5,12 +5,21 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from minipar.comm.clock import Clock
-from minipar.comm.collectives import ALGORITHMS, all_gather, all_reduce, all_to_all, broadcast, reduce, reduce_scatter, select
+from minipar.comm.collectives import (
+    ALGORITHMS,
+    all_gather,
+    all_reduce,
+    all_to_all,
+    broadcast,
+    reduce,
+    reduce_scatter,
+    select,
+)
 from minipar.comm.collectives.channel import Channel, finish
-from minipar.comm.network import Network
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
+from minipar.comm.wrappers.clock import Clock
+from minipar.comm.wrappers.network import Network
 from minipar.plan.collective_times import TIMES, Links, hierarchical_all_reduce, shared_all_reduce
 from tests.ranks import ranks
 
@@ -38,13 +47,14 @@ def rank_time(comm: Communicator, operation: str, algorithm: str, length: int) -
     if operation == "all_gather":
         all_gather(ticking, whole[:length // comm.size], label="test", algorithm=algorithm)
     else:
-        collective = {"all_reduce": all_reduce, "reduce_scatter": reduce_scatter, "broadcast": broadcast, "reduce": reduce,
-                      "all_to_all": all_to_all}[operation]
+        collective = {"all_reduce": all_reduce, "reduce_scatter": reduce_scatter, "broadcast": broadcast,
+                      "reduce": reduce, "all_to_all": all_to_all}[operation]
         collective(ticking, whole, label="test", algorithm=algorithm)
     return ticking.now
 
 
-@pytest.mark.parametrize("operation", ["all_reduce", "reduce_scatter", "all_gather", "all_to_all", "broadcast"])
+@pytest.mark.parametrize("operation", ["all_reduce", "reduce_scatter", "all_gather", "all_to_all",
+                                       "broadcast"])
 @pytest.mark.parametrize("p", [2, 4, 8])
 def test_the_last_rank_ends_when_the_formula_says(operation: str, p: int) -> None:
     """Where p is a power of two and divides n, the formulas are exact."""
@@ -60,7 +70,8 @@ def test_other_numbers_of_ranks(p: int) -> None:
     exact = {"ring", "segmented", "pairwise"}
     for operation in ("all_reduce", "reduce_scatter", "all_gather", "all_to_all"):
         for algorithm, formula in TIMES[operation].items():
-            last, said = max(run(p, rank_time, operation, algorithm, 16 * p)), formula(p, Fraction(8 * 16 * p), LINKS)
+            last, said = max(run(p, rank_time, operation, algorithm, 16
+                                 * p)), formula(p, Fraction(8 * 16 * p), LINKS)
             assert last == said if algorithm in exact else last <= said, (operation, algorithm)
 
 
@@ -75,7 +86,8 @@ class Adding:
         return np.add(one, other, out=out)
 
 
-def time_with_additions(comm: Communicator, operation: str, algorithm: str, length: int, gamma: Fraction) -> Fraction:
+def time_with_additions(comm: Communicator, operation: str, algorithm: str, length: int,
+                        gamma: Fraction) -> Fraction:
     ticking, source, p = clock(comm), np.ones(length), comm.size
     tag = ticking.entering(operation, None, None, label="test")
     share = length // p
@@ -111,7 +123,9 @@ def test_hierarchical_time() -> None:
 
 
 def test_a_wrong_formula_is_noticed() -> None:
-    """A ring's formula with the whole array in each message, or with one step too few, is not what the clock says."""
+    """A ring's formula with the whole array in each message, or with one step too few, is not what the clock
+    says.
+    """
     taken = max(run(4, rank_time, "all_reduce", "ring", 64))
     assert taken != 6 * (ALPHA + 512 * BETA) and taken != 5 * (ALPHA + 128 * BETA)
 
@@ -123,7 +137,8 @@ def test_select_takes_the_fastest() -> None:
     assert select("broadcast", 8, 16) == "tree" and select("broadcast", 1 << 26, 16) == "ring"
     assert select("all_to_all", 8, 16) == "bruck" and select("all_to_all", 1 << 26, 16) == "pairwise"
     slow = Links(1.0, 1e-9)
-    assert select("all_reduce", 1 << 26, 7, within=slow) == "recursive_doubling"       # where messages cost a second each
+    # where messages cost a second each
+    assert select("all_reduce", 1 << 26, 7, within=slow) == "recursive_doubling"
     assert select("all_reduce", 1 << 26, 8, nodes=2) == "hierarchical"
     for operation, times in TIMES.items():
         for nbytes in (0, 8, 4096, 1 << 20, 1 << 28):
@@ -133,7 +148,9 @@ def test_select_takes_the_fastest() -> None:
 
 
 def test_every_algorithm_has_a_time() -> None:
-    """All but the library's own, shared memory, which is chosen by where the array lies, and the hierarchical one."""
+    """All but the library's own, shared memory, which is chosen by where the array lies, and the hierarchical
+    one.
+    """
     for operation, algorithms in ALGORITHMS.items():
         assert set(algorithms) - set(TIMES[operation]) <= {"native", "shared", "hierarchical"}
 
@@ -142,7 +159,8 @@ def test_auto_follows_select(monkeypatch: pytest.MonkeyPatch) -> None:
     used = []
     for name, algorithm in ALGORITHMS["all_reduce"].items():
         monkeypatch.setitem(ALGORITHMS["all_reduce"], name,
-                            lambda *arguments, name=name, algorithm=algorithm: (used.append(name), algorithm(*arguments))[1])
+                            lambda *arguments, name=name,
+                            algorithm=algorithm: (used.append(name), algorithm(*arguments))[1])
 
     def body(comm: Communicator) -> None:
         for length in (1, 1 << 20):

@@ -1,4 +1,6 @@
-"""What is sent equals the closed forms: messages and bytes of every rank, exactly, for every algorithm, 1 to 9 ranks."""
+"""What is sent equals the closed forms: messages and bytes of every rank, exactly, for every algorithm, 1 to
+9 ranks.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,10 +21,10 @@ from minipar.comm.collectives import (
     scatter,
     shared_array,
 )
-from minipar.comm.collectives.channel import Channel, Steps
-from minipar.comm.counting import Counting
+from minipar.comm.collectives.channel import AlgorithmSteps, Channel
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
+from minipar.comm.wrappers.counting import Counting
 from minipar.plan import collectives as plan
 from minipar.plan.collective_times import SEGMENT_BYTES
 from tests.comm.collectives.cases import uneven
@@ -30,7 +32,7 @@ from tests.ranks import ranks
 
 LENGTHS = (0, 1, 5, 24, 37)
 RANKS = range(1, 10)
-Formula = Callable[..., plan.Traffic]
+Formula = Callable[..., plan.CollectiveTraffic]
 
 SEGMENT = SEGMENT_BYTES // 8                                        # float64 elements
 ROOTED: dict[str, dict[str, Formula]] = {
@@ -43,8 +45,10 @@ SYMMETRIC: dict[str, dict[str, Formula]] = {
     "all_reduce": {
         "naive": plan.naive_all_reduce, "tree": plan.tree_all_reduce, "ring": plan.ring_all_reduce,
         "segmented": lambda p, rank, n: plan.segmented_all_reduce(p, rank, n, SEGMENT),
-        "recursive_doubling": plan.recursive_doubling_all_reduce, "halving_doubling": plan.halving_doubling_all_reduce,
-        "hierarchical": lambda p, rank, n: plan.hierarchical_all_reduce([0] * p, rank, n), "shared": plan.shared_all_reduce,
+        "recursive_doubling": plan.recursive_doubling_all_reduce,
+        "halving_doubling": plan.halving_doubling_all_reduce,
+        "hierarchical": lambda p, rank, n: plan.hierarchical_all_reduce([0] * p, rank, n),
+        "shared": plan.shared_all_reduce,
     },
     "reduce_scatter": {
         "naive": plan.naive_reduce_scatter, "ring": plan.ring_reduce_scatter,
@@ -58,14 +62,18 @@ SYMMETRIC: dict[str, dict[str, Formula]] = {
 }
 
 
-def check(comm: Communicator, formula: plan.Traffic, collective: Callable, *arrays: np.ndarray, **options: Any) -> None:
-    """Run the collective on this rank and hold what it sent, in messages and float64 elements, against the formula."""
+def check(comm: Communicator, formula: plan.CollectiveTraffic, collective: Callable, *arrays: np.ndarray,
+          **options: Any) -> None:
+    """Run the collective on this rank and hold what it sent, in messages and float64 elements, against the
+    formula.
+    """
     counting = Counting(comm)
     collective(counting, *arrays, label="test", **options)
     total = counting.traffic.total()
-    counted = plan.Traffic(total.messages, total.bytes // 8)
-    assert total.bytes % 8 == 0 and counted == formula, \
+    counted = plan.CollectiveTraffic(total.messages, total.bytes // 8)
+    assert total.bytes % 8 == 0 and counted == formula, (
         f"{collective.__name__} {options} on {comm.size} ranks: rank {comm.rank} sent {counted}, the formula says {formula}"
+    )
 
 
 def check_all_reduce(comm: Communicator, algorithm: str, length: int, formula: Formula) -> None:
@@ -105,11 +113,13 @@ def test_broadcast_reduce_gather_and_scatter(comm: Communicator) -> None:
         for length in (0, 1, 24, 37):
             for collective in (broadcast, reduce):
                 for name, formula in ROOTED[collective.__name__].items():
-                    check(comm, formula(p, rank, length, root), collective, np.ones(length), root=root, algorithm=name)
+                    check(comm, formula(p, rank, length, root), collective, np.ones(length), root=root,
+                          algorithm=name)
         for name, formula in ROOTED["gather"].items():
             check(comm, formula(p, rank, counts, root), gather, own, counts=counts, root=root, algorithm=name)
         for name, formula in ROOTED["scatter"].items():
-            check(comm, formula(p, rank, counts, root), scatter, whole, counts=counts, root=root, algorithm=name)
+            check(comm, formula(p, rank, counts, root), scatter, whole, counts=counts, root=root,
+                  algorithm=name)
 
 
 @ranks(*RANKS, engines=["threads"])
@@ -119,14 +129,17 @@ def test_all_to_all(comm: Communicator) -> None:
     gives, takes = table[rank].tolist(), table[:, rank].tolist()
     for name in ("naive", "pairwise"):
         formula = plan.direct_all_to_all(p, rank, gives)
-        check(comm, formula, all_to_all, np.ones(sum(gives)), send_counts=gives, receive_counts=takes, algorithm=name)
+        check(comm, formula, all_to_all, np.ones(sum(gives)), send_counts=gives, receive_counts=takes,
+              algorithm=name)
     check(comm, plan.bruck_all_to_all(p, rank, 3), all_to_all, np.ones(3 * p), algorithm="bruck")
 
 
 @ranks(6, 7, 9, engines=["threads"])
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
 def test_hierarchical_over_nodes(comm: Communicator, width: int) -> None:
-    """Nodes of equal and of unequal size, ranks in blocks and in turns; and what crosses between the nodes."""
+    """Nodes of equal and of unequal size, ranks in blocks and in turns; and what crosses between the
+    nodes.
+    """
     for nodes in ([rank // width for rank in range(comm.size)], [rank % width for rank in range(comm.size)]):
         comm.nodes = tuple(nodes)
         for length in LENGTHS:
@@ -141,7 +154,8 @@ def test_what_crosses_between_two_nodes() -> None:
         all_reduce(counting, np.ones(40), label="test", algorithm="hierarchical")
         return {ends: tally.bytes for ends, tally in counting.traffic.between(comm.nodes).items()}
 
-    assert [books[rank // 2, 1 - rank // 2] for rank, books in enumerate(run(4, body, nodes=[0, 0, 1, 1]))] == [20 * 8] * 4
+    assert [books[rank // 2, 1 - rank // 2] for rank,
+            books in enumerate(run(4, body, nodes=[0, 0, 1, 1]))] == [20 * 8] * 4
 
 
 @ranks(2, 3, engines=["threads"])
@@ -155,7 +169,10 @@ def test_long_arrays_in_segments_and_stages(comm: Communicator) -> None:
     counting = Counting(comm)
     counting.staging = comm.staging
     all_reduce(counting, array, label="test", algorithm="shared")
-    assert counting.traffic.total().messages == plan.shared_all_reduce(comm.size, comm.rank, length, stages).messages
+    assert (
+        counting.traffic.total().messages
+        == plan.shared_all_reduce(comm.size, comm.rank, length, stages).messages
+    )
 
 
 @pytest.mark.parametrize("p", [2, 4, 8])
@@ -176,14 +193,17 @@ def test_the_pieces_are_those_of_array_split(p: int) -> None:
 
 
 def test_a_wrong_formula_is_noticed() -> None:
-    """The formula of a ring whose ranks send all p pieces, and of one that forgets that the lengths do not divide."""
-    for wrong in (lambda p, rank, n: plan.Traffic(2 * p, 2 * n),
-                  lambda p, rank, n: plan.Traffic(2 * (p - 1), 2 * (p - 1) * n // p)):
+    """The formula of a ring whose ranks send all p pieces, and of one that forgets that the lengths do not
+    divide.
+    """
+    for wrong in (lambda p, rank, n: plan.CollectiveTraffic(2 * p, 2 * n),
+                  lambda p, rank, n: plan.CollectiveTraffic(2 * (p - 1), 2 * (p - 1) * n // p)):
         with pytest.raises(AssertionError, match="the formula says"):
             run(3, check_all_reduce, "ring", 37, wrong)
 
 
-def tells_rank_0_first(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> Steps:
+def tells_rank_0_first(channel: Channel, source: np.ndarray, out: np.ndarray,
+                       combine: np.ufunc) -> AlgorithmSteps:
     """A ring behind one message too many: every rank reports to rank 0."""
     words = [channel.receive(np.ones(1), rank) for rank in range(channel.size)] if channel.rank == 0 else []
     yield channel.send(np.ones(1), 0)

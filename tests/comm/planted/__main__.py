@@ -28,7 +28,8 @@ def main() -> None:
     summary = f"{good} of {2 * len(PLANTED)} runs ended with the right diagnosis; none hung."
     head = "| | mistake | ranks | what is said under mpirun | s, threads | s, mpirun |\n|---|---|---|---|---|---|\n"
     if good < 2 * len(PLANTED):
-        sys.exit(f"{good} of {2 * len(PLANTED)} runs ended with the right diagnosis; {TABLE} is left as it was")
+        sys.exit(f"{good} of {2 * len(PLANTED)} runs ended with the right diagnosis; {TABLE} is left as it "
+                 "was")
     TABLE.write_text(HEADING + summary + "\n\n" + head + "\n".join(rows) + "\n", encoding="utf-8")
     print(summary)
 

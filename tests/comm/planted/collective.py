@@ -13,7 +13,8 @@ def ones(count: int, dtype: str = "f8") -> np.ndarray:
     return np.ones(count, dtype)
 
 
-@planted(2, "do not agree on operation", "rank 0: all_reduce sum of (4,) float64 'loss' at collective.py:", "rank 1: broadcast")
+@planted(2, "do not agree on operation", "rank 0: all_reduce sum of (4,) float64 'loss' at collective.py:",
+         "rank 1: broadcast")
 def op_all_reduce_against_broadcast(comm: Communicator) -> None:
     """One rank broadcasts where the other all-reduces."""
     if comm.rank == 0:
@@ -28,7 +29,8 @@ def op_sum_against_max(comm: Communicator) -> None:
     c.all_reduce(comm, ones(4), "max" if comm.rank == 2 else "sum", label="norm")
 
 
-@planted(3, "do not agree on operation", "reduce sum of (4,) float64 with root 0 'loss'", "all_reduce sum", HERE)
+@planted(3, "do not agree on operation", "reduce sum of (4,) float64 with root 0 'loss'", "all_reduce sum",
+         HERE)
 def op_reduce_against_all_reduce(comm: Communicator) -> None:
     """Rank 0 reduces to itself, the others all-reduce."""
     if comm.rank == 0:
@@ -55,19 +57,22 @@ def op_barrier_against_all_reduce(comm: Communicator) -> None:
         c.all_reduce(comm, ones(4), label="epoch")
 
 
-@planted(2, "do not agree on number of elements", "rank 0: all_reduce sum of (4,)", "rank 1: all_reduce sum of (6,)", HERE)
+@planted(2, "do not agree on number of elements", "rank 0: all_reduce sum of (4,)",
+         "rank 1: all_reduce sum of (6,)", HERE)
 def count_all_reduce(comm: Communicator) -> None:
     """Ranks all-reduce arrays of different lengths."""
     c.all_reduce(comm, ones(4 + 2 * comm.rank), label="gradients")
 
 
-@planted(5, "do not agree on number of elements", "ranks 0, 1, 2, 4: all_reduce sum of (10, 3)", "rank 3: all_reduce sum of (9, 3)")
+@planted(5, "do not agree on number of elements", "ranks 0, 1, 2, 4: all_reduce sum of (10, 3)",
+         "rank 3: all_reduce sum of (9, 3)")
 def count_on_one_of_five(comm: Communicator) -> None:
     """The last batch is one row short on one rank of five."""
     c.all_reduce(comm, np.ones((9 if comm.rank == 3 else 10, 3)), label="activations")
 
 
-@planted(3, "do not agree on number of elements", "rank 0: broadcast of (8,)", "ranks 1, 2: broadcast of (4,)", HERE)
+@planted(3, "do not agree on number of elements", "rank 0: broadcast of (8,)",
+         "ranks 1, 2: broadcast of (4,)", HERE)
 def count_broadcast(comm: Communicator) -> None:
     """The receivers of a broadcast expect another length."""
     c.broadcast(comm, ones(8 if comm.rank == 0 else 4), root=0, label="weights")
@@ -108,23 +113,27 @@ def order_swapped(comm: Communicator) -> None:
 @planted(3, "do not agree on operation", "'first'", "'second'", HERE)
 def order_broadcast_before_reduce(comm: Communicator) -> None:
     """One rank broadcasts first and reduces then, the others the other way round."""
-    calls = [lambda: c.reduce(comm, ones(4), root=0, label="first"), lambda: c.broadcast(comm, ones(4), root=0, label="second")]
+    calls = [lambda: c.reduce(comm, ones(4), root=0, label="first"),
+             lambda: c.broadcast(comm, ones(4), root=0, label="second")]
     for call in calls if comm.rank != 1 else calls[::-1]:
         call()
 
 
 @planted(4, "a cycle of waiting",
-         "is in all_reduce 'tp' of group 'rows' at collective.py:", "is in all_reduce 'dp' of group 'columns' at")
+         "is in all_reduce 'tp' of group 'rows' at collective.py:",
+         "is in all_reduce 'dp' of group 'columns' at")
 def order_of_groups(comm: Communicator) -> None:
     """On a 2 x 2 grid, some ranks reduce over their row first, the others over their column."""
     rows, columns = comm.split(comm.rank // 2, label="rows"), comm.split(comm.rank % 2, label="columns")
     assert rows is not None and columns is not None
-    calls = [lambda: c.all_reduce(rows, ones(2), label="tp"), lambda: c.all_reduce(columns, ones(2), label="dp")]
+    calls = [lambda: c.all_reduce(rows, ones(2), label="tp"),
+             lambda: c.all_reduce(columns, ones(2), label="dp")]
     for call in calls if comm.rank in (0, 3) else calls[::-1]:
         call()
 
 
-@planted(3, "rank 0 is in all_reduce 'loss' at collective.py:", "rank 1 is in all_reduce 'loss' of group 'pairs' at collective.py:")
+@planted(3, "rank 0 is in all_reduce 'loss' at collective.py:",
+         "rank 1 is in all_reduce 'loss' of group 'pairs' at collective.py:")
 def group_too_large(comm: Communicator) -> None:
     """One rank reduces over the world where the others reduce over their group."""
     pair = comm.split(comm.rank // 2, label="pairs")
@@ -171,7 +180,8 @@ def missing_in_split(comm: Communicator) -> None:
         comm.split(0, label="pairs")
 
 
-@planted(3, "do not agree on order of calls (label)", "'gradients' at collective.py:", "'loss' at collective.py:")
+@planted(3, "do not agree on order of calls (label)", "'gradients' at collective.py:",
+         "'loss' at collective.py:")
 def missing_one_of_two(comm: Communicator) -> None:
     """One rank skips the first of two collectives of the same kind."""
     if comm.rank != 1:

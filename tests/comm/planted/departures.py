@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from minipar.comm import collectives as c
+from minipar.comm.deadlock.wait_graph import State
 from minipar.comm.protocol import Communicator
-from minipar.comm.rollcall import State
 from minipar.errors import DataError
 from tests.comm.planted.table import planted
 
@@ -25,12 +25,14 @@ def reduce_gradients(comm: Communicator) -> None:
 def states(comm: Any) -> list[State]:
     """What all ranks are doing, as their engine sees it."""
     engine = comm.inner
-    return engine.world.states if comm.native is None else [notice.state for notice in engine.lookout.board.everyone()]
+    return engine.world.states if comm.native is None else [notice.state
+                                                            for notice in engine.lookout.board.everyone()]
 
 
 def until_all_others(comm: Communicator, doing: str, label: str = "") -> None:
     """However long this machine takes for it."""
-    while any((state.doing, state.label) != (doing, label) for rank, state in enumerate(states(comm)) if rank != comm.rank):
+    while any((state.doing, state.label) != (doing, label) for rank, state in enumerate(states(comm))
+              if rank != comm.rank):
         time.sleep(0.01)
 
 
@@ -114,7 +116,8 @@ def killed_while_others_wait(comm: Communicator) -> None:
     reduce_gradients(comm)
 
 
-@planted(2, "rank 0 of 2", "was killed", mpi=("rank 0 left without a word", "rank 0 is gone", "rank 1 is computing"))
+@planted(2, "rank 0 of 2", "was killed", mpi=("rank 0 left without a word", "rank 0 is gone",
+                                              "rank 1 is computing"))
 def killed_while_others_compute(comm: Communicator) -> None:
     """One rank is killed while the other computes: out of memory, for instance."""
     if comm.rank == 0:

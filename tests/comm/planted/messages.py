@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from minipar.comm.faults import Fault, Faults
 from minipar.comm.protocol import Communicator
+from minipar.comm.wrappers.faults import Fault, Faults
 from tests.comm.planted.table import planted
 
 HERE = "at messages.py:"
@@ -36,14 +36,16 @@ def cycle_of_four_receives(comm: Communicator) -> None:
     comm.send(ones(), (comm.rank + 1) % 4, label="ring")
 
 
-@planted(2, "a cycle of waiting 0 -> 1 -> 0", "rank 0 waits in send(dest=1) 'exchange' at messages.py:", synchronous=True)
+@planted(2, "a cycle of waiting 0 -> 1 -> 0", "rank 0 waits in send(dest=1) 'exchange' at messages.py:",
+         synchronous=True)
 def cycle_of_two_sends(comm: Communicator) -> None:
     """Both send before they receive: works small, hangs large, and always fails in synchronous mode."""
     comm.send(ones(), 1 - comm.rank, label="exchange")
     comm.recv(ones(), 1 - comm.rank, label="exchange")
 
 
-@planted(3, "a cycle of waiting 0 -> 1 -> 2 -> 0", "waits in send(dest=1) 'ring' at messages.py:", synchronous=True)
+@planted(3, "a cycle of waiting 0 -> 1 -> 2 -> 0", "waits in send(dest=1) 'ring' at messages.py:",
+         synchronous=True)
 def cycle_of_three_sends(comm: Communicator) -> None:
     """A ring of blocking sends, in synchronous mode."""
     comm.send(ones(), (comm.rank + 1) % 3, label="ring")
@@ -53,7 +55,9 @@ def cycle_of_three_sends(comm: Communicator) -> None:
 @planted(2, "rank 1 never received a message from rank 0 'large exchange'", HERE,
          mpi=("a cycle of waiting 0 -> 1 -> 0", "waits in send(dest=1) 'large exchange'", HERE))
 def cycle_of_large_sends(comm: Communicator) -> None:
-    """Large blocking sends head to head: MPI waits for the receivers, threads have no limit and see it at the end."""
+    """Large blocking sends head to head: MPI waits for the receivers, threads have no limit and see it at the
+    end.
+    """
     comm.send(ones(LARGE), 1 - comm.rank, label="large exchange")
 
 
@@ -76,7 +80,8 @@ def cycle_with_a_bystander(comm: Communicator) -> None:
     comm.recv(ones(), {0: 1, 1: 0, 2: 0}[comm.rank], label="forward")
 
 
-@planted(2, "rank 0 has finished", "rank 1 waits in recv(source=0, tag=2) 'weights' at messages.py:", "came with tag 1")
+@planted(2, "rank 0 has finished", "rank 1 waits in recv(source=0, tag=2) 'weights' at messages.py:",
+         "came with tag 1")
 def tag_wrong(comm: Communicator) -> None:
     """Sent with tag 1, expected with tag 2."""
     if comm.rank == 0:
@@ -85,8 +90,8 @@ def tag_wrong(comm: Communicator) -> None:
         comm.recv(ones(), 0, label="weights", tag=2)
 
 
-@planted(2, "a cycle of waiting", "send(dest=1, tag=1) 'first' at messages.py:", "recv(source=0, tag=2) 'second' at messages.py:",
-         synchronous=True)
+@planted(2, "a cycle of waiting", "send(dest=1, tag=1) 'first' at messages.py:",
+         "recv(source=0, tag=2) 'second' at messages.py:", synchronous=True)
 def tag_order(comm: Communicator) -> None:
     """Sent in the order of tags 1, 2; received in the order 2, 1, in synchronous mode."""
     if comm.rank == 0:
@@ -106,7 +111,8 @@ def tag_out_of_range(comm: Communicator) -> None:
         comm.recv(ones(), 0, label="weights")
 
 
-@planted(2, "rank 0 waits for itself", "rank 0 waits in send(dest=0) 'own part' at messages.py:", synchronous=True)
+@planted(2, "rank 0 waits for itself", "rank 0 waits in send(dest=0) 'own part' at messages.py:",
+         synchronous=True)
 def self_send(comm: Communicator) -> None:
     """A blocking send to itself, in synchronous mode."""
     if comm.rank == 0:
@@ -127,7 +133,8 @@ def self_instead_of_neighbour(comm: Communicator) -> None:
     comm.recv(ones(), comm.rank, label="halo")
 
 
-@planted(3, "rank 2 of 3 in world: send 'forward' at messages.py:", " names rank 3, but the group has ranks 0 to 2")
+@planted(3, "rank 2 of 3 in world: send 'forward' at messages.py:",
+         " names rank 3, but the group has ranks 0 to 2")
 def partner_out_of_range(comm: Communicator) -> None:
     """The last stage sends to a next one."""
     comm.send(ones(), comm.rank + 1, label="forward")
@@ -153,7 +160,8 @@ def partner_wrong_dest(comm: Communicator) -> None:
         comm.recv(ones(), 0, label="forward")
 
 
-@planted(2, "rank 1 of 2 in world: recv 'loss' at messages.py:", "expects (4,) float64 from rank 0", "float32")
+@planted(2, "rank 1 of 2 in world: recv 'loss' at messages.py:", "expects (4,) float64 from rank 0",
+         "float32")
 def dtype_of_a_message(comm: Communicator) -> None:
     """float32 sent, float64 expected: plain MPI delivers garbage."""
     if comm.rank == 0:
@@ -190,7 +198,8 @@ def size_too_short(comm: Communicator) -> None:
         comm.recv(ones(4), 0, label="weights")
 
 
-@planted(2, "send 'column' at messages.py:", " got a non-contiguous array of shape (4,)", "np.ascontiguousarray")
+@planted(2, "send 'column' at messages.py:", " got a non-contiguous array of shape (4,)",
+         "np.ascontiguousarray")
 def array_not_contiguous(comm: Communicator) -> None:
     """A column of a matrix is sent."""
     if comm.rank == 0:
@@ -267,7 +276,8 @@ def array_changed_while_sent(comm: Communicator) -> None:
         comm.recv(batch, 0, label="batch")
 
 
-@planted(2, "recv 'right' at messages.py:", "still being received into by the recv 'left' started at messages.py:")
+@planted(2, "recv 'right' at messages.py:",
+         "still being received into by the recv 'left' started at messages.py:")
 def array_received_into_twice(comm: Communicator) -> None:
     """Two receives share one buffer."""
     halo = ones()
@@ -278,7 +288,8 @@ def array_received_into_twice(comm: Communicator) -> None:
         comm.wait(request)
 
 
-@planted(2, "recv 'gradient' at messages.py:", "still being sent by the send 'activation' started at messages.py:")
+@planted(2, "recv 'gradient' at messages.py:",
+         "still being sent by the send 'activation' started at messages.py:")
 def array_sent_and_received_into(comm: Communicator) -> None:
     """A receive into the array that is still being sent."""
     x = ones()

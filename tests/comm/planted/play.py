@@ -5,7 +5,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from minipar.comm.endings import last_words
+from minipar.comm.diagnostics.exit_report import last_words
 from minipar.comm.threads import run
 from tests.comm.planted.program import PLANTED
 from tests.comm.planted.table import Planted
@@ -13,12 +13,16 @@ from tests.ranks import mpirun
 
 HANG = 60.0
 # What Hydra and Open MPI add to the end of a job that a signal ended.
-LAUNCHER = re.compile(r"^(=|\s*$|YOUR APPLICATION|This typically|Please see|-{9}|prterun|mpirun|mpiexec).*\n?", re.MULTILINE)
+LAUNCHER = re.compile(
+    r"^(=|\s*$|YOUR APPLICATION|This typically|Please see|-{9}|prterun|mpirun|mpiexec).*\n?", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a wrong program ended. `ended` is False if it had to be stopped, `failed` whether it reported failure to its caller."""
+    """How a wrong program ended. `ended` is False if it had to be stopped, `failed` whether it reported
+    failure to its caller.
+    """
 
     said: str
     seconds: float
@@ -58,7 +62,8 @@ def wrong(fault: Planted, engine: str, ending: Ending) -> str:
         return "it reports success"
     if missing:
         return f"it does not say {missing}"
-    if len(re.findall(r"^\w+Error: ", ending.said, re.MULTILINE)) > 1 or ending.said.count("Traceback (most recent") > 1:
+    if len(re.findall(r"^\w+Error: ", ending.said,
+                      re.MULTILINE)) > 1 or ending.said.count("Traceback (most recent") > 1:
         return "it is told more than once"
     return ""
 

@@ -21,7 +21,8 @@ def poll(comm: Communicator, request: Request) -> None:
         pass
 
 
-@planted(2, "the partner has left, rank 1", "rank 0 waits in test of recv(source=1) 'news' at polling.py:", "rank 1 has finished")
+@planted(2, "the partner has left, rank 1", "rank 0 waits in test of recv(source=1) 'news' at polling.py:",
+         "rank 1 has finished")
 def poll_for_a_rank_that_has_finished(comm: Communicator) -> None:
     """A loop of tests, for a message from a rank that has finished."""
     if comm.rank == 0:
@@ -38,7 +39,8 @@ def poll_and_compute_for_a_rank_that_has_finished(comm: Communicator) -> None:
                 np.sqrt(work, out=work)
 
 
-@planted(3, "the partner has left, rank 2", "rank 0 waits in test of recv(source=2) 'news'", "rank 1 has finished")
+@planted(3, "the partner has left, rank 2", "rank 0 waits in test of recv(source=2) 'news'",
+         "rank 1 has finished")
 def poll_and_sleep(comm: Communicator) -> None:
     """The same, with a pause between the tests."""
     if comm.rank == 0:
@@ -86,7 +88,8 @@ def poll_a_collective_against_a_barrier(comm: Communicator) -> None:
         pass
 
 
-@planted(3, "rank 0 waits in test of recv(source=1) 'any'", "and messages of rank 2", "rank 1 has finished", "rank 2 has finished")
+@planted(3, "rank 0 waits in test of recv(source=1) 'any'", "and messages of rank 2", "rank 1 has finished",
+         "rank 2 has finished")
 def poll_for_any(comm: Communicator) -> None:
     """Any of two messages would do, and neither comes."""
     if comm.rank == 0:
@@ -102,14 +105,16 @@ def poll_for_myself(comm: Communicator) -> None:
         poll(comm, comm.irecv(ones(), 1, label="own part"))
 
 
-@planted(2, "the partner has left, rank 1", "rank 0 waits in test of send(dest=1) 'weights' at polling.py:", synchronous=True)
+@planted(2, "the partner has left, rank 1", "rank 0 waits in test of send(dest=1) 'weights' at polling.py:",
+         synchronous=True)
 def poll_a_send(comm: Communicator) -> None:
     """A test of a synchronous send that nobody receives."""
     if comm.rank == 0:
         poll(comm, comm.isend(ones(), 1, label="weights"))
 
 
-@planted(2, "rank 1 waits in test of recv(source=0, tag=2) 'weights' at polling.py:", "(a message came with tag 1)")
+@planted(2, "rank 1 waits in test of recv(source=0, tag=2) 'weights' at polling.py:",
+         "(a message came with tag 1)")
 def poll_for_another_tag(comm: Communicator) -> None:
     """A test for tag 2, where tag 1 was sent."""
     if comm.rank == 0:
@@ -127,7 +132,8 @@ def poll_in_a_group(comm: Communicator) -> None:
         poll(pair, pair.irecv(ones(), 1, label="half"))
 
 
-@planted(2, GAVE_UP, "rank 0 waits in test of recv(source=1) 'news' at polling.py:", "rank 1 is computing", timeout=0.3)
+@planted(2, GAVE_UP, "rank 0 waits in test of recv(source=1) 'news' at polling.py:", "rank 1 is computing",
+         timeout=0.3)
 def poll_beyond_the_limit(comm: Communicator) -> None:
     """A test for a message from a rank that computes for longer than the limit."""
     if comm.rank == 1:

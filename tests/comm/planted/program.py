@@ -1,8 +1,10 @@
-"""`mpirun -n N python -m tests.comm.planted.program NAME` runs one of the wrong programs. Imports little: many jobs wait for it."""
+"""`mpirun -n N python -m tests.comm.planted.program NAME` runs one of the wrong programs. Imports little:
+many jobs wait for it.
+"""
 
 import sys
 
-from minipar.comm.start import job
+from minipar.comm.job import job
 from tests.comm.planted import collective, departures, messages, polling
 from tests.comm.planted.table import PLANTED
 

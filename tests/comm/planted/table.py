@@ -36,6 +36,7 @@ def planted(ranks: int, *says: str, mpi: tuple[str, ...] | None = None, synchron
     """Enter a program in the list. `mpi`: what must be said under mpirun instead, where that differs."""
     def enter(program: Program) -> Program:
         assert program.__name__ not in PLANTED, f"two faults are called {program.__name__}"
-        PLANTED[program.__name__] = Planted(program, ranks, says, says if mpi is None else mpi, synchronous, timeout)
+        PLANTED[program.__name__] = Planted(program, ranks, says, says if mpi is None else mpi, synchronous,
+                                            timeout)
         return program
     return enter

@@ -1,0 +1,83 @@
+"""Elementwise functions, each with its derivative on the same line.
+
+A derivative is written in terms of the input x or of the output y, whichever it needs: that one array is all
+that is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minipar.autograd.tensor import Tensor, _pair, record, unbroadcast
+
+Array = np.ndarray
+
+
+def _of_input(name: str, forward: Callable[[Array], Array],
+              derivative: Callable[[Array], Array]) -> Callable[[Tensor], Tensor]:
+    def op(a: Tensor) -> Tensor:
+        x = a.data
+        return record(forward(x), (a,), lambda g: (g * derivative(x),))
+    op.__name__ = name
+    return op
+
+
+def _of_output(name: str, forward: Callable[[Array], Array],
+               derivative: Callable[[Array], Array]) -> Callable[[Tensor], Tensor]:
+    def op(a: Tensor) -> Tensor:
+        y = forward(a.data)
+        return record(y, (a,), lambda g: (g * derivative(y),))
+    op.__name__ = name
+    return op
+
+
+#                            forward                                   derivative
+exp     = _of_output("exp",     np.exp,                                   lambda y: y)
+sqrt    = _of_output("sqrt",    np.sqrt,                                  lambda y: 0.5 / y)
+tanh    = _of_output("tanh",    np.tanh,                                  lambda y: 1 - y * y)
+# never overflows
+sigmoid = _of_output("sigmoid", lambda x: 0.5 + 0.5 * np.tanh(0.5 * x),   lambda y: y * (1 - y))
+log     = _of_input("log",      np.log,                                   lambda x: 1 / x)
+relu    = _of_input("relu",     lambda x: np.maximum(x, 0),               lambda x: x.real > 0)
+absolute = _of_input("absolute", lambda x: x * np.sign(x.real),           lambda x: np.sign(x.real))
+
+GELU_SCALE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
+
+
+def plain_gelu(x: Tensor) -> Tensor:
+    """x Phi(x) with Phi's tanh approximation, as in GPT-2 (Hendrycks and Gimpel 2016): the definition of the
+    fused `gelu`.
+    """
+    return 0.5 * x * (1 + tanh(GELU_SCALE * (x + GELU_CUBIC * x * x * x)))
+
+
+def where(condition: Array, a: Any, b: Any) -> Tensor:
+    """a where the condition (a bool array, any shape that broadcasts) holds, else b."""
+    a, b = _pair(a, b)
+    a_shape, b_shape = a.shape, b.shape
+
+    def vjp(g: Array) -> tuple[Array, ...]:
+        return unbroadcast(np.where(condition, g, 0),
+                           a_shape), unbroadcast(np.where(condition, 0, g), b_shape)
+
+    return record(np.where(condition, a.data, b.data), (a, b), vjp)
+
+
+def maximum(a: Any, b: Any) -> Tensor:
+    """The larger of both, element by element, NaN if one is; the gradient goes to the larger, to `a` where
+    they are equal.
+    """
+    a, b = _pair(a, b)
+    return where((a.data.real >= b.data.real) | np.isnan(a.data), a, b)
+
+
+def dropout(x: Tensor, keep: Array, rate: float) -> Tensor:
+    """x / (1 - rate) where `keep` (bool, of x's shape) holds, else 0, so that the expectation stays x
+    (Srivastava et al. 2014).
+    """
+    scale = keep * np.asarray(1 / (1 - rate), x.dtype)
+    return record(x.data * scale, (x,), lambda g: (g * scale,))

@@ -1,0 +1,67 @@
+"""How many bytes a tape holds: every array that some formula of backward closes over, found by walking the
+tape.
+
+What is measured from outside (`minipar.lessons.support.allocation`) knows how much is alive, but not why.
+Here each array can be shown.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from minipar.autograd.engine import Deferred, reachable
+from minipar.autograd.tensor import Tensor
+
+
+def held_arrays(*holders: Tensor | Deferred) -> list[np.ndarray]:
+    """The arrays that backward from these outputs needs, each once: the whole one where a formula needs a
+    view of it.
+
+    Without those of leaves (parameters), which are there anyway. Several outputs: the tapes of several
+    micro-batches. A Deferred holds what the weight gradients that were put off need.
+    """
+    nodes = {node for out in holders if isinstance(out, Tensor) and out.node is not None
+             for node in reachable(out.node)}
+    waiting = [work for late in holders if isinstance(late, Deferred) for work in late.waiting()]
+    leaves = {id(_whole(p.data)) for node in nodes for p in node.parents if isinstance(p, Tensor)}
+    leaves |= {id(_whole(leaf.data)) for leaf, _ in waiting}
+    formulas = [node.vjp for node in nodes] + [contribution for _, contribution in waiting]
+    arrays = {id(_whole(array)): _whole(array) for formula in formulas for array in _inside(formula)}
+    return [array for key, array in arrays.items() if key not in leaves]
+
+
+def held_bytes(*holders: Tensor | Deferred) -> int:
+    return sum(array.nbytes for array in held_arrays(*holders))
+
+
+def _whole(array: np.ndarray) -> np.ndarray:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+# How to look into what a formula may close over: type -> the values within.
+LOOK: dict[type, Callable[[Any], Any]] = {
+    types.FunctionType: lambda f: [cell.cell_contents for cell in f.__closure__ or ()],
+    types.MethodType: lambda m: (m.__func__, m.__self__),
+    partial: lambda p: (p.func, *p.args, *p.keywords.values()),
+    Tensor: lambda t: (t.data,),
+    list: iter, tuple: iter, dict: dict.values,
+}
+
+
+def _inside(value: Any) -> Iterator[np.ndarray]:
+    """The arrays in a value. Objects of other kinds (modules, communicators) are not looked into: they are no
+    tape's own.
+    """
+    if isinstance(value, np.ndarray):
+        yield value
+    for kind, parts in LOOK.items():
+        if isinstance(value, kind):
+            for part in parts(value):
+                yield from _inside(part)

@@ -1,0 +1,62 @@
+"""Bruck's algorithms: any rank count in ceil(log2 p) messages, by passing on what others have sent.
+
+All-gather: in round k each rank takes all that the rank 2**k to its right has gathered so far.
+
+    p = 5, rank 0 holds    0    ->    0 1    ->    0 1 2 3    ->    0 1 2 3 4
+
+All-to-all: a block that has to travel d ranks to the right takes the powers of two in d, one per round. A
+round's blocks share one message, so short blocks pay few alphas; each block is sent about log2(p)/2 times, so
+long ones pay too many bytes.
+
+    all-gather     ceil(log2 p) alpha + (p - 1)/p n beta
+    all-to-all     ceil(log2 p) (alpha + n/2 beta)
+
+Source: Bruck, Ho, Kipnis, Upfal, Weathersby 1997, "Efficient algorithms for all-to-all communications in
+multiport message-passing systems"; Thakur, Rabenseifner, Gropp 2005, sections 3.1 and 3.2.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minipar.comm.collectives.channel import AlgorithmSteps, Channel, exchange
+from minipar.comm.collectives.chunks import edges, rotate
+from minipar.errors import CommError
+
+
+def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
+    """This rank's own piece already stands in its place in `out`."""
+    p, rank = channel.size, channel.rank
+    start = sum(counts[:rank])
+    edge = edges([*counts[rank:], *counts[:rank]])  # of the pieces in the order rank, rank + 1, ...
+    held = np.empty_like(out)
+    held[:counts[rank]] = out[start:start + counts[rank]]
+    have = 1
+    while have < p:
+        take = min(have, p - have)
+        left, right = (rank - have) % p, (rank + have) % p
+        yield from exchange(channel, held[:edge[take]], left, held[edge[have]:edge[have + take]], right)
+        have += take
+    rotate(held, out, out.size - start)
+
+
+def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Sequence[int],
+               takes: Sequence[int]) -> AlgorithmSteps:
+    """gives, takes: the elements for and from each rank, which must all be equal. Raises CommError
+    otherwise.
+    """
+    p, rank = channel.size, channel.rank
+    if len({*gives, *takes}) > 1:
+        raise CommError(f"rank {rank} of {p}: all_to_all '{channel.label}' by bruck needs blocks of one "
+                        "size, "
+                        f"not {list(gives)} and {list(takes)} elements; use algorithm='pairwise'")
+    held = np.roll(source.reshape(p, -1), -rank, axis=0)  # held[d] has to travel d ranks to the right
+    distance = 1
+    while distance < p:
+        moving = [travel for travel in range(p) if travel & distance]
+        send_buffer = held[moving]
+        arrived = np.empty_like(send_buffer)
+        yield from exchange(channel, send_buffer, (rank + distance) % p, arrived, (rank - distance) % p)
+        held[moving] = arrived
+        distance *= 2
+    out.reshape(p, -1)[:] = held[[(rank - origin) % p for origin in range(p)]]

@@ -1,0 +1,48 @@
+"""First within a node, then between nodes: for links of two kinds, where those between nodes are the slow
+ones.
+
+    node A          node B                  w = 2 ranks per node: 2 lanes
+    0  1            2  3      reduce-scatter within each node, so that the w ranks of a node hold one w-th of its sum each
+    |  |            |  |
+    0--|------------2  |      all-reduce along each lane, between the nodes
+       1---------------3
+    0  1            2  3      all-gather within each node
+
+Each rank sends 2 (m - 1)/m n/w bytes to other nodes, m being the number of nodes. On a ring over all ranks in
+their order, one rank per node would send 2 (p - 1)/p n bytes to the next node: w times as many over one pair
+of links, while w - 1 stand idle.
+
+    2 (w - 1) (alpha + n/w beta) within, and 2 (m - 1) (alpha' + n/(w m) beta') between nodes
+
+Nodes of unequal size: the smallest one sets the number of lanes. Source: Thakur, Rabenseifner, Gropp 2005,
+section 6 (SMP clusters); Mikami et al. 2018, "Massively distributed SGD", for the two-dimensional form with
+lanes.
+"""
+
+import numpy as np
+
+from minipar.comm.collectives.algorithms import ring
+from minipar.comm.collectives.channel import AlgorithmSteps, Channel
+from minipar.comm.collectives.chunks import even_counts, pieces
+
+
+def by_node(channel: Channel) -> list[list[int]]:
+    """The ranks of each node, nodes in the order of their first rank."""
+    nodes: dict[int, list[int]] = {}
+    for rank, member in enumerate(channel.ranks):
+        nodes.setdefault(channel.comm.nodes[member], []).append(rank)
+    return list(nodes.values())
+
+
+def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
+    nodes = by_node(channel)
+    width = min(len(ranks) for ranks in nodes)
+    node = channel.among(next(ranks for ranks in nodes if channel.rank in ranks))
+    counts = even_counts(out.size, width) + [0] * (node.size - width)
+    chunks = pieces(out, counts)
+    yield from ring.add_around(node, pieces(source, counts), chunks, combine)
+    if node.rank < width:
+        lane = channel.among([ranks[node.rank] for ranks in nodes])
+        chunk = chunks[node.rank]
+        yield from ring.all_reduce(lane, chunk, chunk, combine)
+    yield from ring.pass_around(node, chunks)

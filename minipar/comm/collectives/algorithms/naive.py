@@ -1,0 +1,101 @@
+"""Everything through one rank: the collectives that everybody writes first, and the measure for all the
+others.
+
+    0 <- 1, 0 <- 2, 0 <- 3, ...        then        0 -> 1, 0 -> 2, 0 -> 3, ...
+
+Rank 0 (or the root) has p - 1 messages to take in and p - 1 to send out, one after the other, while everybody
+else idles:
+
+    broadcast, reduce    (p - 1) (alpha + n beta)
+    all-reduce         2 (p - 1) (alpha + n beta)
+
+The busiest link carries 2 (p - 1) n bytes for an all-reduce, against 2 (p - 1)/p n on a ring. It stays here
+because it is obviously right: reductions add the ranks' arrays in the order of their ranks.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minipar.comm.collectives.channel import AlgorithmSteps, Channel
+from minipar.comm.collectives.chunks import copy_unless_same, pieces
+
+
+def broadcast(channel: Channel, buffer: np.ndarray, root: int) -> AlgorithmSteps:
+    """The root sends `buffer` to one rank after the other."""
+    if channel.rank == root:
+        yield from [channel.send(buffer, rank) for rank in range(channel.size) if rank != root]
+    else:
+        yield channel.receive(buffer, root)
+
+
+def reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc,
+           root: int) -> AlgorithmSteps:
+    """The root takes in one array after the other: ((x0 + x1) + x2) + ... Other ranks' `out` is not used."""
+    if channel.rank != root:
+        yield channel.send(source, root)
+        return
+    own, incoming = source.copy() if root else source, np.empty_like(source)
+    for rank in range(channel.size):
+        if rank != root:
+            yield channel.receive(incoming, rank)
+        term = own if rank == root else incoming
+        if rank == 0:
+            copy_unless_same(term, out)
+        else:
+            combine(out, term, out=out)
+
+
+def gather(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequence[int],
+           root: int) -> AlgorithmSteps:
+    """The root takes every rank's piece to its place in `out`. Other ranks' `out` is not used."""
+    if channel.rank != root:
+        yield channel.send(source, root)
+        return
+    places = pieces(out, counts)
+    np.copyto(places[root], source)
+    yield from [channel.receive(places[rank], rank) for rank in range(channel.size) if rank != root]
+
+
+def scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequence[int],
+            root: int) -> AlgorithmSteps:
+    """The root sends every rank its piece of `source`. Other ranks' `source` is not used."""
+    if channel.rank != root:
+        yield channel.receive(out, root)
+        return
+    gifts = pieces(source, counts)
+    np.copyto(out, gifts[root])
+    yield from [channel.send(gifts[rank], rank) for rank in range(channel.size) if rank != root]
+
+
+def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
+    yield from reduce(channel, source, out, combine, root=0)
+    yield from broadcast(channel, out, root=0)
+
+
+def reduce_scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequence[int],
+                   combine: np.ufunc) -> AlgorithmSteps:
+    total = np.empty_like(source) if channel.rank == 0 else source
+    yield from reduce(channel, source, total, combine, root=0)
+    yield from scatter(channel, total, out, counts, root=0)
+
+
+def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
+    """Each rank's own piece already stands in its place in `out`."""
+    yield from gather(channel, pieces(out, counts)[channel.rank], out, counts, root=0)
+    yield from broadcast(channel, out, root=0)
+
+
+def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Sequence[int],
+               takes: Sequence[int]) -> AlgorithmSteps:
+    """Everyone to everyone at once, in the order of the ranks. No rank in the middle could know all sizes.
+
+    All ranks send to rank p - 1 last, so its p - 1 messages come after all others: (2p - 3) (alpha + n/p
+    beta).
+    """
+    gifts, places = pieces(source, gives), pieces(out, takes)
+    np.copyto(places[channel.rank], gifts[channel.rank])
+    others = [rank for rank in range(channel.size) if rank != channel.rank]
+    receiving = [channel.receive(places[rank], rank) for rank in others]
+    sending = [channel.send(gifts[rank], rank) for rank in others]
+    yield from receiving + sending

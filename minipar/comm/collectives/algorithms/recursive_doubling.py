@@ -1,0 +1,64 @@
+"""Recursive doubling: in round k, ranks that differ in bit k swap all they have; after log2 p rounds
+everybody has everything.
+
+    round 1    0 <-> 1   2 <-> 3   4 <-> 5   6 <-> 7
+    round 2    0 <-> 2   1 <-> 3   4 <-> 6   5 <-> 7
+    round 3    0 <-> 4   1 <-> 5   2 <-> 6   3 <-> 7
+
+    all-reduce     log2 p (alpha + n beta)                 the fewest messages, but each carries the whole array
+    all-gather     log2 p alpha + (p - 1)/p n beta
+
+Best for short arrays. Rank counts that are no power of two are folded first (fold.py). Both ranks of a pair
+add the same two arrays, so both must add them in the same order, or max(-0, +0) and the payloads of NaNs
+would differ: the lower rank's array comes first.
+
+Source: Thakur, Rabenseifner, Gropp 2005, sections 3.1 and 4.5.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minipar.comm.collectives.algorithms import fold
+from minipar.comm.collectives.channel import AlgorithmSteps, Channel, exchange
+from minipar.comm.collectives.chunks import copy_unless_same, edges, pieces
+
+
+def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
+    copy_unless_same(source, out)
+    yield from fold.add_pairs(channel, out, combine)
+    core = fold.core(channel)
+    if core is not None:
+        incoming = np.empty_like(out)
+        distance = 1
+        while distance < core.size:
+            partner = core.rank ^ distance
+            yield from exchange(core, out, partner, incoming, partner)
+            low, high = (out, incoming) if core.rank < partner else (incoming, out)
+            combine(low, high, out=out)
+            distance *= 2
+    yield from fold.hand_back(channel, out, out)
+
+
+def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
+    """This rank's own piece already stands in its place in `out`."""
+    own = pieces(out, counts)[channel.rank]
+    yield from fold.hand_over(channel, own, pieces(out, counts)[channel.rank - 1])
+    core = fold.core(channel)
+    if core is not None:
+        yield from swap_blocks(core, out, fold.core_counts(counts))
+    yield from fold.hand_back(channel, out, out)
+
+
+def swap_blocks(core: Channel, flat: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
+    """Each rank of the core starts with its own piece; after round k it holds the 2**k pieces of its block,
+    and at last all.
+    """
+    edge = edges(counts)
+    distance = 1
+    while distance < core.size:
+        partner = core.rank ^ distance
+        mine, theirs = (rank // distance * distance for rank in (core.rank, partner))
+        yield from exchange(core, flat[edge[mine]:edge[mine + distance]], partner,
+                            flat[edge[theirs]:edge[theirs + distance]], partner)
+        distance *= 2

@@ -1,0 +1,64 @@
+"""The ring again, with each chunk cut into segments, so that adding and sending go on at the same time.
+
+In the plain ring a rank first receives a whole chunk, then adds it, then sends it on: its link idles while it
+adds, and a long chunk has left the cache by the time it is added. Here a rank adds one segment while the next
+ones are on their way:
+
+    receive   s0 s1 s2 s3
+    add          s0 s1 s2 s3
+
+The bytes are those of the plain ring, in more messages: with segments of S bytes, ceil(n/p / S) for each
+chunk of the reduce-scatter.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minipar.comm.collectives.algorithms import ring
+from minipar.comm.collectives.channel import AlgorithmSteps, Channel
+from minipar.comm.collectives.chunks import even_counts, pieces
+from minipar.plan.collective_times import SEGMENT_BYTES
+
+
+def cut(chunk: np.ndarray) -> list[np.ndarray]:
+    """The chunk's segments; an empty chunk is one empty segment."""
+    length = max(1, SEGMENT_BYTES // chunk.itemsize)
+    return [chunk[start:start + length] for start in range(0, max(1, chunk.size), length)]
+
+
+def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray],
+               combine: np.ufunc) -> AlgorithmSteps:
+    """As ring.add_around, and with the same bits."""
+    p, rank = channel.size, channel.rank
+    right, left = (rank + 1) % p, (rank - 1) % p
+    if p == 1:
+        np.copyto(sums[0], source[0])
+    buffers = [np.empty(max(cut(chunk)[0].size for chunk in source), source[0].dtype) for _ in range(2)]
+    send_buffer = source[left]
+    for step in range(p - 1):
+        passing = (rank - step - 2) % p
+        shares, totals = cut(source[passing]), cut(sums[passing])
+        receiving = channel.receive(buffers[0][:shares[0].size], left)
+        sending = [channel.send(segment, right) for segment in cut(send_buffer)]
+        for number, (share, total) in enumerate(zip(shares, totals, strict=True), start=1):
+            arrived = receiving
+            if number < len(shares):  # the next segment travels while this one is added
+                receiving = channel.receive(buffers[number % 2][:shares[number].size], left)
+            yield arrived
+            combine(arrived.array, share, out=total)
+        yield from sending
+        send_buffer = sums[passing]
+
+
+def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
+    """Works in place where out is source, and needs no memory but two segments."""
+    counts = even_counts(out.size, channel.size)
+    yield from add_around(channel, pieces(source, counts), pieces(out, counts), combine)
+    yield from ring.pass_around(channel, pieces(out, counts))
+
+
+def reduce_scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequence[int],
+                   combine: np.ufunc) -> AlgorithmSteps:
+    """As ring.reduce_scatter."""
+    yield from add_around(channel, pieces(source, counts), ring.passing_sums(channel, out, counts), combine)

@@ -1,0 +1,75 @@
+"""Ranks of one node share its memory: no message needs to carry the array at all.
+
+Each rank reads the others' arrays where they stand, adds up its own p-th of the total, and copies the other
+p-ths from their owners:
+
+    barrier       everyone has written its array
+    add           rank r: chunk r of its array += chunk r of all others
+    barrier       all sums are complete
+    copy          rank r: chunk s from rank s, for all s
+    barrier       all copies are made: the arrays may change again
+
+    3 ceil(log2 p) alpha for the barriers; the bytes cost only memory bandwidth
+
+This needs an array that the others can see: make it with `shared_array`. A plain array is staged through such
+memory, stage by stage, which works but copies everything twice more.
+
+Source: Hoefler, Dinan, Buntinas et al. 2013, "MPI + MPI: a new hybrid approach to parallel programming with
+MPI plus shared memory".
+"""
+
+import numpy as np
+
+from minipar.comm.collectives.channel import AlgorithmSteps, Channel, meet
+from minipar.comm.collectives.chunks import copy_unless_same, edges, even_counts
+from minipar.comm.collectives.shared_array import SharedArray, check_places, place_in, say_place, shared_array
+from minipar.comm.protocol import Communicator
+
+BLOCK_BYTES = 1 << 17               # a sum of several arrays is made in blocks that stay in a core's cache
+STAGE_BYTES = 1 << 21               # per rank, for arrays that are not shared
+
+
+def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
+    if place_in(channel.comm, out) is not None:
+        copy_unless_same(source, out)
+        yield from add_in_place(channel, out, combine)
+        return
+    stage = staging(channel.comm).view(out.dtype)
+    for start in range(0, max(1, out.size), stage.size):
+        part = slice(start, min(start + stage.size, out.size))
+        held = stage[:part.stop - part.start]
+        held[:] = source[part]
+        yield from add_in_place(channel, held, combine)
+        out[part] = held
+
+
+def add_in_place(channel: Channel, shared: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
+    """shared: this rank's, flat, in memory that all ranks see; it holds the total at the end."""
+    comm, rank, mine = channel.comm, channel.rank, shared.view(np.ndarray)
+    place = place_in(comm, shared)
+    assert place is not None, "only called for shared memory"
+    memory, offset = place
+    say_place(channel, memory, offset)
+    yield from meet(channel)
+    check_places(channel, memory, offset)
+    arrays = [memory.bytes[member][offset:offset + mine.nbytes].view(mine.dtype) for member in comm.members]
+    others = arrays[rank + 1:] + arrays[:rank]                      # each rank starts with another neighbour
+    edge = edges(even_counts(mine.size, channel.size))
+    length = BLOCK_BYTES // mine.itemsize
+    for start in range(edge[rank], edge[rank + 1], length):
+        block = slice(start, min(start + length, edge[rank + 1]))
+        for other in others:
+            combine(mine[block], other[block], out=mine[block])
+    yield from meet(channel)
+    for owner, array in enumerate(arrays):
+        if owner != rank:
+            chunk = slice(edge[owner], edge[owner + 1])
+            mine[chunk] = array[chunk]
+    yield from meet(channel)
+
+
+def staging(comm: Communicator) -> SharedArray:
+    """A piece of shared memory that the communicator keeps for its next collective."""
+    if comm.staging is None:
+        comm.staging = shared_array(comm, STAGE_BYTES, np.uint8, label="staging")
+    return comm.staging

@@ -1,0 +1,34 @@
+"""Small findings of all ranks, on every rank: then every rank comes to the same conclusion."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.collectives import all_gather
+from minipar.comm.protocol import Communicator
+
+
+def gathered(world: Communicator, value: Any, label: str) -> list[Any]:
+    """What every rank gives, in the order of ranks. value: what JSON can hold, infinity and NaN too. All
+    ranks call it.
+    """
+    mine = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    sizes = all_gather(world, np.array([len(mine)]), label=f"{label}, sizes")
+    together = all_gather(world, mine, counts=sizes.tolist(), label=label)
+    return [json.loads(part.tobytes()) for part in np.split(together, np.cumsum(sizes)[:-1])]
+
+
+def one_choice(world: Communicator, value: Any, label: str) -> Any:
+    """Rank 0's value, on every rank: what all go by where each of them might have seen something else. All
+    ranks call it.
+    """
+    return gathered(world, value, label)[0]
+
+
+def same_everywhere(world: Communicator, value: Any, label: str) -> bool:
+    """Whether all ranks give the same; all ranks call it and get the same answer."""
+    values = gathered(world, value, label)
+    return all(other == values[0] for other in values)

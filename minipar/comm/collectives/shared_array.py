@@ -1,0 +1,99 @@
+"""Arrays in memory that all ranks of a node see, and where they lie in it.
+
+An engine hands out one block of bytes (`Communicator.shared`): one piece of memory under MPI, one array under
+threads. Here each rank gets its part of the block, as an array that behaves as any other, and that knows
+where the others' counterparts are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.collectives.arguments import address
+from minipar.comm.collectives.channel import Channel
+from minipar.comm.protocol import Communicator
+from minipar.errors import CommError
+
+PAGE = 4096                         # bytes; ranks' parts start on their own pages
+WORDS = np.dtype([("tag", np.int64), ("offset", np.int64)])
+
+
+@dataclass(frozen=True)
+class SharedMemory:
+    """Memory that several ranks see, by world rank: bytes for arrays, and a page where its rank says what it
+    works on.
+    """
+
+    bytes: dict[int, np.ndarray]                                    # uint8 [nbytes]
+    words: dict[int, np.ndarray]                                    # WORDS [one page]
+
+
+class SharedArray(np.ndarray):
+    """One rank's array in memory that every rank of its group sees. Its views are SharedArrays too.
+
+    Computing with it gives arrays that are no longer in that memory; collectives notice this by their
+    address.
+    """
+
+    memory: SharedMemory | None
+
+    def __array_finalize__(self, parent: Any) -> None:
+        self.memory = getattr(parent, "memory", None)
+
+
+def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *, label: str
+                 | None = None) -> SharedArray:
+    """An array of zeros on each rank, in memory that all ranks of `comm` see. All ranks call it with the same
+    shape and dtype.
+
+    Give it, or the same view of it on every rank, to `all_reduce` as `out`. Raises CommError where `comm`
+    spans several nodes.
+    """
+    shape, dtype = (shape,) if isinstance(shape, int) else tuple(shape), np.dtype(dtype)
+    comm.entering("shared_array", shape, dtype, label=label)
+    nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    pages = 1 + -(-nbytes // PAGE)
+    parts = comm.shared(comm.size * pages * PAGE, label=label).reshape(comm.size, -1)
+    memory = SharedMemory({member: parts[rank, PAGE:PAGE + nbytes] for rank,
+                           member in enumerate(comm.members)},
+                    {member: parts[rank, :PAGE].view(WORDS) for rank, member in enumerate(comm.members)})
+    array = memory.bytes[comm.members[comm.rank]].view(dtype).reshape(shape).view(SharedArray)
+    array.memory = memory
+    return array
+
+
+def place_in(comm: Communicator, array: np.ndarray) -> tuple[SharedMemory, int] | None:
+    """Where in memory that all ranks of `comm` see the array lies, in bytes from its beginning; None if it
+    does not.
+    """
+    memory = getattr(array, "memory", None)
+    if memory is None or not all(member in memory.bytes for member in comm.members):
+        return None
+    own = memory.bytes[comm.members[comm.rank]]
+    offset = address(array) - address(own)
+    return (memory, offset) if 0 <= offset <= own.nbytes - array.nbytes else None
+
+
+def say_place(channel: Channel, memory: SharedMemory, offset: int) -> None:
+    """Leave word of what this call works on: ranks with different views would add up the wrong numbers,
+    unnoticed.
+    """
+    words = memory.words[channel.comm.members[channel.rank]]
+    words[channel.tag % len(words)] = channel.tag, offset
+
+
+def check_places(channel: Channel, memory: SharedMemory, offset: int) -> None:
+    """Raises CommError on every rank unless all have left the same word."""
+    comm = channel.comm
+    for rank, member in enumerate(comm.members):
+        words = memory.words[member]
+        tag, said = words[channel.tag % len(words)].tolist()
+        if (tag, said) != (channel.tag, offset):
+            where = f"at byte {said}" if tag == channel.tag else "in another one"
+            raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: all_reduce '{channel.label}' "
+                            "works at byte "
+                            f"{offset} of a shared array, but on rank {rank} {where}; give all ranks the "
+                            "same view")

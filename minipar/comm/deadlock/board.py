@@ -1,0 +1,162 @@
+"""A notice board for the ranks of one node: each writes what it waits for, and any process can read it.
+
+It is a small file, mapped by all ranks of the node, with one slot per rank. A rank writes only once it has
+waited for a while, so the board costs nothing on the way; and what a rank wrote stays readable when that rank
+is stopped or dead. The file has no name any more once every rank has opened it: nothing is left behind,
+however the job ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import mmap
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
+
+from minipar.comm.deadlock.wait_graph import State
+
+SLOT = 1024
+PROCESS_TABLE = "/proc"                                             # Linux; macOS has none
+# version (odd while being written), looks, pid, where it answers, its lifeline, text length
+HEAD = struct.Struct("=IIIIII")
+VERSION, LOOKS, _, _, _, LENGTH = range(6)                          # places of its words
+CLAIM = struct.Struct("=I")  # in the first slot: 1 once a rank has reported the job's error
+
+
+class Process(NamedTuple):
+    """A rank's process, and two of its open files: where it tells where it is (stack_probe.py), and its
+    lifeline (exit_pipe.py).
+    """
+
+    pid: int
+    answers: int
+    lifeline: int
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One rank's slot. `version` counts its notices; `looks`, how often it has looked around in vain since it
+    wrote this one.
+    """
+
+    state: State
+    version: int
+    looks: int
+
+
+class Board:
+    """The board behind file descriptor `file`. The job has `size` ranks; those in `slots` (rank -> slot) run
+    on this node.
+    """
+
+    def __init__(self, file: int, size: int, slots: Mapping[int, int]) -> None:
+        self.file, self.size, self.slots = file, size, dict(slots)
+        self.memory = mmap.mmap(file, board_bytes(len(slots)))
+        # Word by word, each in one store: pack_into clears all it is about to write, and a reader may come just then.
+        self.words = memoryview(self.memory).cast("I")
+
+    def sign_in(self, rank: int, process: Process) -> None:
+        """The first thing that rank writes."""
+        HEAD.pack_into(self.memory, self._at(rank), 0, 0, *process, 0)
+        self.write(rank, State())
+
+    def write(self, rank: int, state: State) -> None:
+        at = self._at(rank)
+        head = self._head(rank)
+        version = head[VERSION]
+        # so that any fit a slot
+        state = replace(state, label=state.label[:80], group=state.group[:40], place=state.place[-80:])
+        said = {field: value for field, value in asdict(state).items() if value not in ("", None, ())}
+        text = json.dumps(said, ensure_ascii=False).encode(errors="surrogatepass")
+        if len(text) > SLOT - HEAD.size:  # control characters take up to six times their length
+            return self.write(rank, replace(state, label="", group="", place="", detail=""))
+        head[VERSION] = version + 1
+        head[LOOKS], head[LENGTH] = 0, len(text)
+        self.memory[at + HEAD.size:at + HEAD.size + len(text)] = text
+        head[VERSION] = version + 2
+
+    def looked(self, rank: int, times: int = 1) -> None:
+        """This rank has looked around once more and still waits."""
+        self._head(rank)[LOOKS] += times
+
+    def read(self, rank: int) -> Notice:
+        """What rank says of itself, and what its process says of it: a rank that is stopped or gone cannot
+        say so.
+        """
+        if rank not in self.slots:
+            return Notice(State("unknown"), 0, 0)
+        pid = self.process(rank).pid
+        while (notice := self.last(rank)) is None and life_of(pid) == "alive":
+            continue                                                # it is being written
+        life, notice = life_of(pid), notice or Notice(State(), 0, 0)
+        if life == "stopped":
+            return replace(notice, state=State("stopped", detail=f"kill -CONT {pid} lets it go on"))
+        if life == "gone" and notice.state.doing not in ("finished", "failed"):
+            return replace(notice, state=State("gone"))
+        return notice
+
+    def last(self, rank: int) -> Notice | None:
+        """The last that a rank of this node has written; None if it has not come to the end of it."""
+        at, head = self._at(rank), self._head(rank)
+        version, looks, _, _, _, length = head
+        text = self.memory[at + HEAD.size:at + HEAD.size + length]
+        if version % 2 or head[VERSION] != version:
+            return None
+        return Notice(State(**json.loads(text)), version, looks)
+
+    def everyone(self) -> list[Notice]:
+        return [self.read(rank) for rank in range(self.size)]
+
+    def process(self, rank: int) -> Process:
+        """That of a rank of this node."""
+        _, _, pid, answers, lifeline, _ = self._head(rank)
+        return Process(pid, answers, lifeline)
+
+    def claim(self) -> bool:
+        """True for the first rank of the node that asks: the one that reports the job's error."""
+        fcntl.lockf(self.file, fcntl.LOCK_EX)
+        try:
+            first = CLAIM.unpack_from(self.memory, 0)[0] == 0
+            CLAIM.pack_into(self.memory, 0, 1)
+        finally:
+            fcntl.lockf(self.file, fcntl.LOCK_UN)
+        return first
+
+    def _at(self, rank: int) -> int:
+        return (1 + self.slots[rank]) * SLOT
+
+    def _head(self, rank: int) -> memoryview:
+        return self.words[self._at(rank) // 4:][:6]
+
+
+def board_bytes(ranks: int) -> int:
+    return (1 + ranks) * SLOT
+
+
+def life_of(pid: int) -> str:
+    """ "alive", "stopped" or "gone", from the process table (proc(5): the state follows the name in
+    brackets).
+    """
+    try:
+        with open(f"{PROCESS_TABLE}/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            letter = file.read().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone" if os.path.exists(f"{PROCESS_TABLE}/self") or not _answers(pid) else "alive"
+    return {"Z": "gone", "X": "gone", "T": "stopped", "t": "stopped"}.get(letter, "alive")
+
+
+def _answers(pid: int) -> bool:
+    """Whether there is such a process: all that can be known where there is no process table to read
+    (macOS).
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:                                         # somebody else's, but there
+        pass
+    return True

@@ -1,0 +1,118 @@
+"""A small process beside each node's ranks that outlives them: `python -m minipar.comm.deadlock.watcher FILE
+SIZE RANK...`.
+
+When a rank is killed, the launcher kills the others a moment later, so no rank is left to say what happened.
+The watcher sleeps until one of their processes ends, and then tells what each rank was doing. It is in a
+session of its own, so it survives.
+
+It also clears up: a job that is killed or aborted leaves its MPI library's shared memory behind, some
+megabytes each time, which nobody would ever free.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+from minipar.comm.deadlock.board import Board, Process, life_of
+from minipar.comm.deadlock.exit_pipe import watch_lifeline
+from minipar.comm.deadlock.wait_graph import State, roll_call
+from minipar.comm.diagnostics.exit_report import tell as say_so
+
+INTERVAL = 0.02             # seconds between looks where the system cannot wake the watcher
+MPI_MEMORY = ("/dev/shm/mpich_shm_", "/dev/shm/sm_segment.")        # what MPICH and Open MPI call it
+
+
+def watch(board: Board, alarm: Alarm) -> str:
+    """Returns the roll call once a rank of this node has left without a word; "" once all have ended in some
+    other way.
+    """
+    while alarm.ended != set(board.slots):
+        for rank in alarm.wait():
+            notice = board.last(rank)
+            if notice is None or notice.state.doing not in ("finished", "failed"):
+                return tell(board, rank) if board.claim() else ""
+    return ""
+
+
+def tell(board: Board, lost: int) -> str:
+    """The roll call at the moment when rank `lost` ended, even if the launcher has killed the others
+    since.
+    """
+    states = [board.read(rank).state for rank in range(board.size)]
+    for rank in board.slots:
+        if rank != lost and (notice := board.last(rank)):
+            states[rank] = notice.state
+    states[lost] = State("gone")                                    # it may be about to end
+    return f"rank {lost} left without a word (killed, out of memory, or os._exit): {roll_call(states)}"
+
+
+class Alarm:
+    """Wakes its owner when processes end, and tells which, in the order in which they began to.
+
+    Linux wakes us (epoll(7) keeps the order, however late we are); elsewhere we look now and then.
+    """
+
+    def __init__(self, processes: dict[int, Process]) -> None:
+        self.processes, self.ended = processes, set[int]()
+        self.files: dict[int, int] = {}                             # file descriptor -> rank
+        try:
+            self.queue = select.epoll()
+            for rank, process in processes.items():
+                self.files[watch_lifeline(process.pid, process.lifeline)] = rank
+            for file in self.files:
+                self.queue.register(file, select.EPOLLHUP)
+        except (AttributeError, OSError):  # another system, or one of them has ended already
+            self.files = {}
+
+    def wait(self) -> list[int]:
+        """The ranks that have ended since."""
+        if self.files:
+            events = self.queue.poll()
+            for file, _ in events:
+                self.queue.unregister(file)
+            found = [self.files[file] for file, _ in events]
+        else:
+            time.sleep(INTERVAL)
+            found = [rank for rank, process in self.processes.items()
+                     if rank not in self.ended and life_of(process.pid) == "gone"]
+        self.ended.update(found)
+        return found
+
+
+def memory_of_mpi(pids: Iterable[int]) -> set[str]:
+    """The files in /dev/shm that the MPI library made for these processes, from their memory maps
+    (proc(5)).
+    """
+    found: set[str] = set()
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as maps:
+                found.update(path for line in maps if (path := line.split()[-1]).startswith(MPI_MEMORY))
+        except OSError:                                             # it has ended already
+            continue
+    return found
+
+
+def main(file: int, size: int, *ranks: int) -> None:
+    board = Board(file, size, {rank: slot for slot, rank in enumerate(ranks)})
+    processes = {rank: board.process(rank) for rank in ranks}
+    alarm, memory = Alarm(processes), memory_of_mpi(process.pid for process in processes.values())
+    with suppress(OSError):  # the rank that started us may have been killed meanwhile
+        os.write(1, b"!")  # nothing can be missed any more: let the job begin
+        os.close(1)
+    if story := watch(board, alarm):
+        say_so(f"CommError: {story}")
+    while alarm.ended != set(ranks):
+        alarm.wait()
+    for path in memory:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,123 @@
+"""What the program is doing, and on which line: what every message of the checks says.
+
+Walks the stack outwards until it leaves minipar/comm/. The last function inside is what the program called,
+so its name (recv, all_reduce, barrier) says what the rank is doing, with no bookkeeping on the way.
+"""
+
+import os
+import sys
+import sysconfig
+from functools import cache
+from types import FrameType
+from typing import Any
+
+from minipar.errors import CommError
+
+INSIDE = os.path.dirname(__file__) + os.sep
+PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+LIBRARIES = "<frozen ", *{sysconfig.get_path(name) + os.sep
+                          for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+
+
+class CallSite(str):
+    """The label of a call that gave none: the line that made it, "trainer.py:88". It is shown, and never
+    compared.
+    """
+
+    __slots__ = ()
+
+
+def label_or_place(label: str | None) -> str:
+    """The label, or the line of the program that left it out. Raises CommError for a label that is no
+    text.
+    """
+    if label is None:
+        return CallSite(call_site())
+    if isinstance(label, str):
+        return label
+    raise CommError(f"{caller()[0]} at {caller()[1]}: a label is a short text, not {type(label).__name__}; "
+                    "give it as label='...'")
+
+
+def call_site() -> str:
+    """ "trainer.py:88": the innermost line on this thread's stack outside minipar; of minipar where there is
+    no other.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if name := program_name(frame.f_code.co_filename):
+            return f"{name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return caller()[1]
+
+
+def caller() -> tuple[str, str]:
+    """(operation, place): the outermost function of comm/ on this thread's stack, and "file.py:88" that
+    called it.
+    """
+    frame = sys._getframe(1)
+    operation = frame.f_code.co_name
+    while not (name := outside(frame.f_code.co_filename)) and frame.f_back is not None:
+        operation, frame = frame.f_code.co_name, frame.f_back
+    return operation, f"{name}:{frame.f_lineno}"
+
+
+def this_call(comm: Any, label: str | None, operation: str, tag: str = "") -> str:
+    """The head of a message about the call under way: "rank 0 of 2 in world: send 'weights' at
+    trainer.py:88".
+    """
+    return f"{whose(comm)}: {operation}{quoted(label)}{tag} at {caller()[1]}"
+
+
+def whose(comm: Any) -> str:
+    """ "rank 0 of 2 in world", or "in group 'stages'"."""
+    return f"rank {comm.rank} of {comm.size} in {group(comm.name)}"
+
+
+def group(name: str) -> str:
+    """A group in a sentence. Its name comes from a program, so it stands in quotes."""
+    return name if name == "world" else f"group '{name}'"
+
+
+def quoted(label: str | None) -> str:
+    """ " 'gradients'" where a label was given; "" where not, since the line stands beside it."""
+    return "" if label is None or isinstance(label, CallSite) else f" '{label}'"
+
+
+def after() -> str:
+    """ "after ValueError: no data": the exception on whose way out the program makes this call, as in a
+    `finally`; else "".
+    """
+    error = sys.exc_info()[1]
+    return "" if error is None else f"after {type(error).__name__}: {error}".splitlines()[0][:80]
+
+
+def place_of(frame: FrameType | None) -> str:
+    """ "file.py:88": the innermost line of a stack that is the program's; "" if there is none."""
+    while frame is not None and not of_the_program(frame.f_code.co_filename):
+        frame = frame.f_back
+    return "" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def of_the_program(path: str) -> bool:
+    """Whether a file is no library's, nor one of comm/. The rest of minipar counts as the program, wherever
+    it is installed.
+    """
+    return not path.startswith(INSIDE) and (path.startswith(PACKAGE) or not path.startswith(LIBRARIES))
+
+
+@cache
+def outside(path: str) -> str:
+    """A short name for a file of the program, "" for one of ours."""
+    return "" if path.startswith(INSIDE) else short(path)
+
+
+@cache
+def program_name(path: str) -> str:
+    """A short name for a file that is neither minipar's nor a library's, else ""."""
+    return "" if path.startswith((PACKAGE, *LIBRARIES)) else short(path)
+
+
+def short(path: str) -> str:
+    folder, name = os.path.split(path)
+    return f"{os.path.basename(folder)}/{name}" if name == "__init__.py" else name

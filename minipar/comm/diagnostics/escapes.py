@@ -1,0 +1,78 @@
+"""Errors that Python prints and forgets: those of helper threads, `__del__` and atexit functions. A job must
+not hide them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from minipar.comm.diagnostics.call_site import caller
+from minipar.errors import CommError
+
+Report = Callable[[BaseException], object]
+
+
+def report_escapes(report: Report) -> Callable[[], None]:
+    """Call report(error) for what ends a helper thread, and for a CommError that Python would ignore; returns
+    what undoes this.
+
+    report runs in the thread concerned. sys.exit(0) and sys.exit() in a thread stay what they are.
+    """
+    in_thread, ignored = threading.excepthook, sys.unraisablehook
+
+    def thread_ended(args: Any) -> None:
+        if not isinstance(args.exc_value, SystemExit) or args.exc_value.code:
+            report(args.exc_value or args.exc_type())
+
+    def is_ignored(args: Any) -> None:
+        if isinstance(args.exc_value, CommError):
+            report(args.exc_value)
+        else:
+            ignored(args)
+
+    threading.excepthook, sys.unraisablehook = thread_ended, is_ignored
+
+    def undo() -> None:
+        threading.excepthook, sys.unraisablehook = in_thread, ignored
+
+    return undo
+
+
+def guard_exit(report: Report) -> Callable[[], None]:
+    """Call report(error) where this process is about to end by os._exit(0), in the middle of a job; returns
+    what undoes this.
+
+    A launcher takes status 0 for success. Other statuses, and processes forked from this one, end as they
+    ask.
+    """
+    leave, owner = os._exit, os.getpid()
+
+    def left(status: int) -> NoReturn:
+        if os.getpid() == owner and not status & 0xFF:
+            report(CommError(f"os._exit({status}) at {caller()[1]} ends this rank before the job's end; "
+                             "return, or call sys.exit"))
+        leave(status)
+
+    def undo() -> None:
+        os._exit = leave
+
+    os._exit = left
+    return undo
+
+
+@contextmanager
+def raising_escapes() -> Iterator[None]:
+    """Raise the first such error at the end of the block, unless the block raises one itself."""
+    errors: list[BaseException] = []
+    undo = report_escapes(errors.append)
+    try:
+        yield
+    finally:
+        undo()
+    if errors:
+        raise errors[0]

@@ -1,0 +1,83 @@
+"""What a program says when it ends badly: one line for a user's mistake, a traceback for a bug, and a list of
+loose ends.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+from minipar.comm.diagnostics.call_site import outside
+from minipar.comm.diagnostics.ledger import loose_ends
+from minipar.comm.mpi.drain_stderr import until_read
+from minipar.errors import CommError, MiniparError
+
+SHOWN = 4                                                           # loose ends told in full
+
+
+def first_diagnosis(error: BaseException) -> BaseException:
+    """The error to tell: of CommErrors that a rank raised on the way out of others, in a `finally`, the
+    first.
+
+    Once a deadlock is told, its ranks are on their way out, and what they still wait for says nothing of the
+    cause.
+    """
+    while (
+        isinstance(error, CommError) and error.__cause__ is None and isinstance(error.__context__, CommError)
+    ):
+        error = error.__context__
+    return error
+
+
+def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
+    """(text for stderr, exit status) of an error that ends the job."""
+    who = f"rank {rank} of {size}"
+    if isinstance(error, MiniparError):
+        text = str(error)
+        return (
+            f"{type(error).__name__}: "
+            f"{text if size == 1 or isinstance(error, CommError) else f'{who}: {text}'}", 2,
+        )
+    if isinstance(error, KeyboardInterrupt):
+        return f"{who} was interrupted", 130
+    if isinstance(error, SystemExit):
+        told = "" if isinstance(error.code, int) else f": {error.code}"
+        return f"{who} left with status {error.code if not told else 1}{told}", exit_status(error.code)
+    trace = error.__traceback__
+    while trace and trace.tb_next and not outside(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next                                       # begin where the program begins
+    return f"{who} raised:\n" + "".join(traceback.format_exception(type(error), error, trace)).rstrip(), 1
+
+
+def exit_status(code: object) -> int:
+    """What the caller sees of sys.exit(code): the system keeps 8 bits of a status, of which a failure must
+    not become 0.
+    """
+    if not isinstance(code, int):
+        return 0 if code is None else 1
+    return code & 0xFF or int(code != 0)
+
+
+def tell(text: str) -> bool:
+    """Write it to stderr in one piece, or to stdout where that fails, and wait until it is read. False where
+    both fail.
+    """
+    for file in (sys.stderr, sys.stdout):
+        try:
+            file.write(f"{text}\n")
+            file.flush()
+        except (AttributeError, OSError, ValueError):               # closed (None), full, broken
+            continue
+        until_read(file)
+        return True
+    return False
+
+
+def raise_loose_ends(pages: Sequence[dict[str, list]]) -> None:
+    """Raises CommError where the ledgers' pages show messages never received, or requests never waited
+    for.
+    """
+    if found := loose_ends(pages):
+        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise CommError(f"the program has ended, but {'; '.join(found[:SHOWN])}{more}")

@@ -1,0 +1,93 @@
+"""The books of one rank: what it sent, what it asked for, what it never waited for. Compared when a job ends.
+
+A message that nobody receives is a mistake that small runs hide: the library's buffers hold it until one day
+it is too large.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from minipar.comm.diagnostics.call_site import caller, quoted
+from minipar.comm.protocol import TAGS, Communicator, Request
+from minipar.errors import CommError
+
+ChannelKey = tuple[str, int, int, int]                                 # group, from, to (world ranks), tag
+OURS = -1                                                           # stands for the tags of all collectives
+
+
+class Ledger:
+    """The books of world rank `rank`, over all groups it belongs to."""
+
+    def __init__(self, rank: int) -> None:
+        self.rank, self.closed = rank, False
+        self.sent: Counter[ChannelKey] = Counter()
+        self.received: Counter[ChannelKey] = Counter()
+        self.last: dict[ChannelKey, tuple[str, str]] = {}  # the label and place of the last message sent
+        # not yet waited for -> the call, the partner, the place
+        self.open: dict[Request, tuple[str, int, str]] = {}
+        self.sums: dict[Request, int] = {}                          # checksums of arrays that are being sent
+
+    def start(self, comm: Communicator, request: Request) -> None:
+        peer, tag = comm.members[request.peer], request.tag if request.tag < TAGS else OURS
+        operation, place = caller()
+        self.open[request] = operation, peer, place
+        if request.kind == "send":
+            channel = comm.name, self.rank, peer, tag
+            self.sent[channel] += 1
+            self.last[channel] = quoted(request.label), place
+        else:
+            self.received[comm.name, peer, self.rank, tag] += 1
+
+    def in_flight(self) -> Iterator[tuple[Request, str]]:
+        """The requests not yet waited for, and the lines that started them."""
+        return ((request, place) for request, (_, _, place) in self.open.items())
+
+    def settle(self, request: Request) -> tuple[str, int, str] | None:
+        """Returns what was known of it, None for a request that was settled before."""
+        return self.open.pop(request, None)
+
+    def refuse_late_calls(self) -> None:
+        """Raises CommError once the job has ended: nobody would hear of it any more."""
+        if self.closed:
+            operation, place = caller()
+            raise CommError(f"rank {self.rank}: {operation} at {place} comes after the job's end; use the "
+                            "communicator within the "
+                            "`with job()` or the `run` that gave it")
+
+    def close(self) -> dict[str, list]:
+        """The job has ended. Returns what the others need to know, as plain data that JSON can carry."""
+        self.closed = True
+        return {
+            "sent": [[*channel, count, *self.last[channel]] for channel, count in self.sent.items()],
+            "received": [[*channel, count] for channel, count in self.received.items()],
+            "open": [[self.rank, what] for what in dict.fromkeys(map(started, self.open,
+                                                                     self.open.values()))],
+        }
+
+
+def started(request: Request, about: tuple[str, int, str]) -> str:
+    """ "recv with rank 0 'prefetch' started at data.py:41"; for a message of a collective, what the program
+    called.
+    """
+    operation, peer, place = about
+    what = operation if request.tag >= TAGS else f"{request.kind} with rank {peer}"
+    return f"{what}{quoted(request.label)} started at {place}"
+
+
+def loose_ends(pages: Sequence[dict[str, list]]) -> list[str]:
+    """What a job that has ended left undone, in words, one entry per request or channel."""
+    found = [f"rank {rank} never waited for its {what}" for page in pages for rank, what in page["open"]]
+    received: dict[Any, int] = {tuple(channel): count for page in pages for *channel,
+                                count in page["received"]}
+    for page in pages:
+        for *channel, count, label, place in page["sent"]:
+            if (lost := count - received.get(tuple(channel), 0)) > 0:
+                _, source, dest, tag = channel
+                messages = "a message" if lost == 1 else f"{lost} messages, the last"
+                numbered = f" (tag {tag})" if tag > 0 else ""
+                found.append(f"rank {dest} never received {messages} from rank {source}{label}{numbered} "
+                             f"sent at {place}")
+    return found

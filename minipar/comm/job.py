@@ -1,0 +1,137 @@
+"""The one place that chooses the engine. A program, and every minipar command, is
+
+    with job() as comm:
+        train(comm)
+
+Under mpirun `comm` is the MPI world, otherwise one rank. If a rank raises, the whole job ends within seconds,
+with that rank's traceback once (a MiniparError: one line) and a non-zero exit status; if ranks wait for one
+another, with the roll call.
+
+All that can fail belongs under the `with`: a rank that ends before it keeps the others waiting within MPI's
+own start, for START seconds.
+
+This is the one file besides the command line that reads the environment, because the launcher says nothing in
+any other way, and because a program that knows no command line still needs MINIPAR_TIMEOUT.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+
+from minipar.comm.diagnostics.escapes import raising_escapes
+from minipar.comm.diagnostics.exit_report import exit_status, last_words, raise_loose_ends, tell
+from minipar.comm.protocol import Communicator
+from minipar.comm.solo import solo
+from minipar.comm.wrappers.checking import Checking
+from minipar.errors import CommError, MiniparError
+
+TIMEOUT = 30.0
+START = 60.0  # seconds until all ranks must have started, or the longest wait
+# What launchers tell each rank about the size of the job: Hydra (MPICH, Intel MPI) and Slurm's PMI; Open MPI's mpirun.
+SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
+
+
+def ranks_started(environ: Mapping[str, str]) -> int | None:
+    """How many ranks the launcher says it has started; None where there is no launcher."""
+    return next((int(environ[name]) for name in SIZES if name in environ), None)
+
+
+def timeout_from(environ: Mapping[str, str]) -> float:
+    """MINIPAR_TIMEOUT in seconds, default 30. Raises CommError for what is not a positive number ("inf" is
+    one).
+    """
+    text = environ.get("MINIPAR_TIMEOUT", str(TIMEOUT))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise CommError(f"MINIPAR_TIMEOUT is '{text}'; give the longest wait in seconds, as in "
+                        "MINIPAR_TIMEOUT=60, or inf")
+    return seconds
+
+
+@contextmanager
+def job(*, timeout: float | None = None, checked: bool = True,
+        synchronous: bool = False) -> Iterator[Communicator]:
+    """The ranks of this program. On an error it ends the program: see the module.
+
+    timeout: the longest that a rank may wait, in seconds (default MINIPAR_TIMEOUT, or 30). checked: compare
+    collectives before data moves, find deadlocks, report loose ends; switch it off only to measure.
+    synchronous: a send is done once its receive has begun.
+    """
+    open_standard_files()
+    started = ranks_started(os.environ)
+    if started is not None:
+        mistake = None
+        with told_in_one_line():
+            try:
+                limit = timeout or timeout_from(os.environ)
+            except CommError as error:  # of all ranks alike: told below, by one of them
+                limit, mistake = TIMEOUT, error
+            mpi_job = import_mpi(started, max(START, limit))
+        with mpi_job(timeout=limit, checked=checked, synchronous=synchronous) as comm:
+            if mistake is not None:
+                raise mistake
+            yield comm
+        return
+    with told_in_one_line(), raising_escapes():
+        alone = Checking(solo(synchronous=synchronous))
+        yield alone if checked else alone.inner
+        raise_loose_ends([alone.ledger.close()])
+
+
+def open_standard_files() -> None:
+    """Where stdin, stdout or stderr is closed, open nothing in its place: else MPI's own connection would get
+    its number.
+    """
+    while (file := os.open(os.devnull, os.O_RDWR)) <= 2:
+        continue
+    os.close(file)
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """A user's mistake ends the program with its one line and status 2; a bug keeps its traceback."""
+    try:
+        yield
+    except MiniparError as error:
+        text, status = last_words(error, 0, 1)
+        tell(text)
+        raise SystemExit(status) from None
+    except SystemExit as leaving:
+        if isinstance(leaving.code, int):
+            leaving.code = exit_status(leaving.code)
+        raise
+
+
+def import_mpi(started: int, limit: float) -> Callable[..., AbstractContextManager[Communicator]]:
+    """The job over MPI. Raises CommError where mpi4py is missing, or belongs to another MPI than the
+    launcher.
+
+    To import MPI is to wait for all ranks, and nothing in Python goes on meanwhile: faulthandler's own thread
+    ends a rank that has waited for `limit` seconds, and shows where.
+    """
+    try:
+        if limit < threading.TIMEOUT_MAX:
+            faulthandler.dump_traceback_later(limit, exit=True)
+        with warnings.catch_warnings():  # mpi4py warns of what is told below in one line
+            warnings.simplefilter("ignore", RuntimeWarning)
+            from minipar.comm.mpi.job_end import MPI, mpi_job
+    except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py finds no MPI library
+        remedy = f"{sys.executable} -m pip install mpi4py mpich"
+        raise CommError(f"started by mpirun, but mpi4py cannot be used ({error}); {remedy}") from error
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    if MPI.COMM_WORLD.size != started:
+        raise CommError(f"the launcher started {started} ranks, but MPI sees {MPI.COMM_WORLD.size}: mpirun "
+                        "and mpi4py belong to "
+                        f"different MPIs ({MPI.Get_library_version().splitlines()[0].strip()}); `minipar "
+                        "doctor` says what to do")
+    return mpi_job

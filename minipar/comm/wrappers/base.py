@@ -1,0 +1,79 @@
+"""A Communicator that holds another one: what counting, tracing, checking, the clock and planted faults have
+in common.
+
+A subclass overrides the calls it cares about and hands them on to `self.inner`. The blocking calls (send,
+recv, sendrecv, barrier) are made of isend, irecv and wait in the base class, so they pass through the
+overridden ones too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.protocol import Communicator, Request
+
+
+class Wrapper(Communicator):
+    """Hands everything on to `inner`, unchanged."""
+
+    def __init__(self, inner: Communicator) -> None:
+        self.inner = inner
+        self.rank, self.size, self.name = inner.rank, inner.size, inner.name
+        self.members, self.nodes = inner.members, inner.nodes
+
+    @property
+    def collectives(self) -> int:                                   # type: ignore[override]
+        return self.inner.collectives
+
+    @property
+    def preferred(self) -> Mapping[str, str]:                       # type: ignore[override]
+        return self.inner.preferred
+
+    @property
+    def native(self) -> Any:
+        return self.inner.native
+
+    def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
+        return self.inner.isend(array, dest, label=label, tag=tag)
+
+    def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
+        return self.inner.irecv(out, source, label=label, tag=tag)
+
+    def wait(self, request: Request) -> np.ndarray:
+        return self.inner.wait(request)
+
+    def test(self, request: Request) -> bool:
+        return self.inner.test(request)
+
+    def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
+        return self.inner.shared(nbytes, label=label)
+
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
+                 *, label: str | None = None, **agreed: Any) -> int:
+        """agreed: what else the ranks must agree on; only Checking looks into it."""
+        return self.inner.entering(op, shape, dtype, label=label, **agreed)
+
+    @property
+    def checked(self) -> bool:                                      # type: ignore[override]
+        return self.inner.checked
+
+    def overflowed(self, op: str, label: str) -> None:
+        self.inner.overflowed(op, label)
+
+    def split(self, color: int | None, key: int = 0, *, label: str | None = None) -> Communicator | None:
+        """Splits the inner communicator (its few messages are not seen by this wrapper) and wraps the
+        part.
+        """
+        part = self.inner.split(color, key, label=label)
+        return None if part is None else self.wrap(part)
+
+    def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
+        part = self.inner.subgroup(ranks, label=label)
+        return None if part is None else self.wrap(part)
+
+    def wrap(self, part: Communicator) -> Communicator:
+        """The same wrapper, with the same options and books, around a part of the group."""
+        return type(self)(part)

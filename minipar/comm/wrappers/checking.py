@@ -1,0 +1,184 @@
+"""Checks that the ranks agree: the wrapper that is on by default in `run` and in every minipar command.
+
+Before a collective moves data, the ranks exchange a fingerprint of what each of them is about to do:
+ceil(log2(size)) messages of 8 bytes and more. Only if the fingerprints differ do they exchange the full
+texts, so that each rank can raise one CommError that names all sides. Messages and requests are entered in a
+ledger, which is read when the job ends.
+
+The exchange makes every collective wait for all ranks to reach it, the start of a non-blocking one too. A
+program that is right only because a rank may go on before the others have started (it sends them what they
+need to get there) is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.diagnostics.call_site import (
+    CallSite,
+    after,
+    caller,
+    group,
+    label_or_place,
+    quoted,
+    this_call,
+)
+from minipar.comm.diagnostics.in_flight import checksum, refuse_change, refuse_overlap
+from minipar.comm.diagnostics.ledger import Ledger
+from minipar.comm.protocol import CHECK_TAG, TAGS, Communicator, Request, exchange, exchange_texts
+from minipar.comm.wrappers.base import Wrapper
+from minipar.errors import CommError
+
+FIELDS = {"op": "operation", "count": "number of elements", "dtype": "dtype", "root": "root",
+          "algorithm": "algorithm",
+          "counts": "counts", "label": "order of calls (label)", "number": "number of collectives so far"}
+# What differs only because another field does: two operations have nothing to compare, and "auto" goes by the bytes.
+FOLLOWS = {"op": {"count", "dtype", "root", "algorithm", "counts"}, "count": {"algorithm"},
+           "dtype": {"algorithm"}}
+
+
+class Checking(Wrapper):
+    """Compares every collective across the group before it starts; keeps the books for the end of the job."""
+
+    def __init__(self, inner: Communicator, ledger: Ledger | None = None) -> None:
+        super().__init__(inner)
+        self.blocking = False  # within `send`, which returns only when it is done
+        self.ledger = ledger or Ledger(inner.members[inner.rank])
+
+    def wrap(self, part: Communicator) -> Communicator:
+        return Checking(part, self.ledger)
+
+    def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
+        self.ledger.refuse_late_calls()
+        if self.ledger.open and tag < TAGS and isinstance(array, np.ndarray):
+            refuse_overlap(self, array, "send", label, self.ledger.in_flight())
+        request = self.inner.isend(array, dest, label=label, tag=tag)
+        self.ledger.start(self, request)
+        if tag < TAGS and not self.blocking:
+            self.ledger.sums[request] = checksum(array)
+        return request
+
+    def send(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> None:
+        self.blocking = True                                        # nothing can change the array meanwhile
+        try:
+            super().send(array, dest, label=label, tag=tag)
+        finally:
+            self.blocking = False
+
+    def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
+        self.ledger.refuse_late_calls()
+        if self.ledger.open and tag < TAGS and isinstance(out, np.ndarray):
+            refuse_overlap(self, out, "recv", label, self.ledger.in_flight())
+        request = self.inner.irecv(out, source, label=label, tag=tag)
+        self.ledger.start(self, request)
+        return request
+
+    def wait(self, request: Request) -> np.ndarray:
+        self.unchanged(request)
+        return self.inner.wait(request)
+
+    def test(self, request: Request) -> bool:
+        done = self.inner.test(request)
+        if done:
+            self.unchanged(request)
+        return done
+
+    def unchanged(self, request: Request) -> None:
+        """Settle a request in the ledger. Raises CommError if the array of a send is not what it was."""
+        about, before = self.ledger.settle(request), self.ledger.sums.pop(request, None)
+        if about and before is not None:
+            refuse_change(self, request, before, about[2])
+
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
+                 *, label: str | None = None, **agreed: Any) -> int:
+        self.compare(op, shape, dtype, label, **agreed)
+        return self.inner.entering(op, shape, dtype, label=label, **agreed)
+
+    @property
+    def checked(self) -> bool:                                      # type: ignore[override]
+        return True
+
+    def overflowed(self, op: str, label: str) -> None:
+        """Warns, with the label and the caller's line: infinity is right as arithmetic, but rarely what the
+        program wants.
+        """
+        warnings.warn(f"{this_call(self, label, op)}: the sum of finite numbers "
+                      "became infinite; scale them down, or convert them to a wider dtype", RuntimeWarning,
+                      stacklevel=2)
+
+    def split(self, color: int | None, key: int = 0, *, label: str | None = None) -> Communicator | None:
+        self.compare("split", None, None, label)
+        return super().split(color, key, label=label)
+
+    def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
+        self.compare("shared", (nbytes,), np.dtype(np.uint8), label)
+        return self.inner.shared(nbytes, label=label)
+
+    def compare(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, label: str | None,
+                root: int | None = None,
+                algorithm: str | None = None, counts: Sequence[int] | None = None) -> None:
+        """Raises the same CommError on every rank of the group unless all of them are about to do the
+        same.
+        """
+        self.ledger.refuse_late_calls()
+        if self.size == 1:
+            return
+        label = label_or_place(label)
+        # a line is no name: other ranks may call from other lines
+        given = "" if isinstance(label, CallSite) else label
+        agreed = {"op": op, "count": None if shape is None else math.prod(shape), "dtype": dtype
+                  and str(dtype), "root": root,
+                  "algorithm": algorithm, "counts": counts, "number": self.inner.collectives}
+        said = json.dumps(agreed, default=int)                      # 1 and NumPy's 1 are the same root
+        fingerprint = np.array([zlib.crc32(said.encode()) | zlib.crc32(given.encode()) << 31])
+        everyone = exchange(self.inner, fingerprint, label=label, tag=CHECK_TAG)
+        if (everyone == fingerprint).all():
+            return
+        agreed["label"] = given
+        account = json.dumps({**agreed, "shape": shape, "place": caller()[1], "after": after()}, default=int)
+        accounts = exchange_texts(self.inner, account, label=label, tag=CHECK_TAG)
+        if text := disagreement(self, [json.loads(text) for text in accounts]):
+            raise CommError(text)
+
+
+def disagreement(comm: Communicator, accounts: list[dict]) -> str:
+    """All sides in one line: what differs, and who says what, with ranks that say the same taken together; ""
+    if nothing differs.
+
+    A label that some ranks gave and others left out is no difference.
+    """
+    named = [account for account in accounts if account["label"]]
+    differs = [field for field in FIELDS
+               if len({json.dumps(account[field])
+                       for account in (named if field == "label" else accounts)}) > 1]
+    if not differs:
+        return ""
+    differs = [field for field in differs if not any(cause in differs and field in FOLLOWS[cause]
+                                                     for cause in FOLLOWS)]
+    sides: dict[str, list[str]] = {}
+    for rank, account in enumerate(accounts):
+        sides.setdefault(describe(account, differs), []).append(str(comm.members[rank]))
+    said = "; ".join(f"rank{'s' * (len(ranks) > 1)} {', '.join(ranks)}: {text}" for text,
+                     ranks in sides.items())
+    return f"the ranks of {group(comm.name)} do not agree on {' and '.join(FIELDS[field] for field in differs)}: {said}"
+
+
+def describe(account: dict, differs: list[str]) -> str:
+    """ "all_reduce sum of (4, 3) float64 'gradients' at data.py:41", and of the rest what differs."""
+    array = (
+        "" if account["shape"] is None else f" of {tuple(account['shape'])} {account['dtype'] or ''}".rstrip()
+    )
+    root = "" if account["root"] is None else f" with root {account['root']}"
+    algorithm = f" by {account['algorithm']}" if "algorithm" in differs else ""
+    counts = f" with counts {account['counts']}" if "counts" in differs else ""
+    number = f" (after {account['number']} others)" if "number" in differs else ""
+    label = quoted(account["label"] or None)
+    cause = f" ({account['after']})" if account["after"] else ""
+    return f"{account['op']}{array}{root}{algorithm}{counts}{label} at {account['place']}{number}{cause}"

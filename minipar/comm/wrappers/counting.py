@@ -1,0 +1,142 @@
+"""How much do ranks say to one another? Counts every message, so that a formula for traffic can be held
+against the truth.
+
+    comm = Counting(comm)
+    all_reduce(comm, gradient, label="gradients")
+    print(comm.traffic.table())
+    assert comm.traffic.total().bytes == ...
+
+What is counted is what this rank sends: a message counts once, at its sender, so the traffic of several ranks
+can be added. A message of a collective is booked under that collective's name, any other one as "send".
+Setting up (split) and the checks of an inner Checking pass below the counter. The MPI library's own
+collectives and shared memory move no messages that it could see: they show up as calls alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minipar.comm.diagnostics.call_site import label_or_place
+from minipar.comm.protocol import Communicator, Request
+from minipar.comm.wrappers.labelled import Labelled
+
+
+class Key(NamedTuple):
+    """What a line of the book is about. source, dest: world ranks; dest is -1 for a collective's call
+    itself.
+    """
+
+    label: str
+    op: str
+    group: str
+    source: int
+    dest: int
+
+
+@dataclass
+class MessageTally:
+    """calls: collectives entered and messages sent by the program itself; bytes: of the arrays, without the
+    envelopes.
+    """
+
+    calls: int = 0
+    messages: int = 0
+    bytes: int = 0
+
+    def add(self, other: MessageTally) -> None:
+        self.calls += other.calls
+        self.messages += other.messages
+        self.bytes += other.bytes
+
+
+class Traffic:
+    """A book of tallies: plain data that can be added, compared, summed up along some columns, and
+    printed.
+    """
+
+    def __init__(self, entries: Iterable[tuple[Key, MessageTally]] = ()) -> None:
+        self.tallies: dict[Key, MessageTally] = {}
+        for key, tally in entries:
+            self.at(key).add(tally)
+
+    def at(self, key: Key) -> MessageTally:
+        """The tally of this key, made if it is new."""
+        tally = self.tallies.get(key)
+        if tally is None:
+            tally = self.tallies[key] = MessageTally()
+        return tally
+
+    def __iter__(self) -> Iterator[tuple[Key, MessageTally]]:
+        return iter(self.tallies.items())
+
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic([*self, *other])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Traffic) and self.tallies == other.tallies
+
+    def __repr__(self) -> str:
+        return f"Traffic({list(self)!r})"
+
+    def total(self) -> MessageTally:
+        return self.by().get((), MessageTally())
+
+    def by(self, *columns: str) -> dict[tuple[str | int, ...], MessageTally]:
+        """Sums along the columns that are not named: by("op") gives {("all_reduce sum",): Tally(...),
+        ...}.
+        """
+        sums: dict[tuple[str | int, ...], MessageTally] = {}
+        for key, tally in self:
+            sums.setdefault(tuple(getattr(key, column) for column in columns), MessageTally()).add(tally)
+        return sums
+
+    def between(self, nodes: tuple[int, ...]) -> dict[tuple[int, int], MessageTally]:
+        """Sums by pair of nodes (from, to). nodes: the node of each world rank, as in `comm.nodes`."""
+        sums: dict[tuple[int, int], MessageTally] = {}
+        for key, tally in self:
+            if key.dest >= 0:
+                sums.setdefault((nodes[key.source], nodes[key.dest]), MessageTally()).add(tally)
+        return sums
+
+    def table(self) -> str:
+        """Lines of text, one for each (label, op, group), the most bytes first."""
+        sums = sorted(self.by("label", "op", "group").items(), key=lambda entry: (-entry[1].bytes, entry[0]))
+        rows = [("label", "op", "group", "calls", "messages", "bytes")]
+        for (label, op, group), tally in sums:
+            rows.append((str(label), str(op), str(group), f"{tally.calls:,}", f"{tally.messages:,}",
+                         f"{tally.bytes:,}"))
+        widths = [max(len(row[column]) for row in rows) for column in range(6)]
+        form = "  ".join(f"{{:{'<' if column < 3 else '>'}{width}}}" for column, width in enumerate(widths))
+        return "\n".join(form.format(*row) for row in rows)
+
+
+class Counting(Labelled):
+    """Books what this rank sends. Groups split off from this one write into the same `traffic`."""
+
+    def __init__(self, inner: Communicator, traffic: Traffic | None = None) -> None:
+        super().__init__(inner)
+        self.traffic = Traffic() if traffic is None else traffic
+        self._me = inner.members[inner.rank]
+
+    def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
+        label = label_or_place(label)
+        request = super().isend(array, dest, label=label, tag=tag)
+        op = self.op_of("send", tag)
+        tally = self.traffic.at(Key(label, op, self.name, self._me, self.members[dest]))
+        tally.calls += op == "send"
+        tally.messages += 1
+        tally.bytes += array.nbytes
+        return request
+
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
+                 *, label: str | None = None, **agreed: Any) -> int:
+        label = label_or_place(label)
+        self.traffic.at(Key(label, op, self.name, self._me, -1)).calls += 1
+        return super().entering(op, shape, dtype, label=label, **agreed)
+
+    def wrap(self, part: Communicator) -> Communicator:
+        return Counting(part, self.traffic)

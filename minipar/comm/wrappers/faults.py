@@ -1,0 +1,171 @@
+"""What if the network loses a message, or a rank dies? Plants faults on purpose, for lessons and for tests of
+the checks.
+
+    comm = Faults(comm, Fault("drop", rank=1, op="send", nth=2))    # rank 1's third message is lost
+
+What can be planted:
+
+    drop        the message is never sent
+    truncate    only the first half of its elements is sent
+    corrupt     one bit of it is flipped
+    reorder     it is sent after the next message to the same rank with the same tag; if none follows, never
+    delay       it is sent `seconds` later, and its sender is held up so long
+    slow        a call takes `seconds` longer
+    kill        the rank ends at this call: its process by SIGKILL; a thread, which cannot be killed, by CommError
+
+The first five happen to messages when they are sent; slow and kill to any call: a send, a receive, entering a
+collective.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.diagnostics.call_site import label_or_place, quoted
+from minipar.comm.protocol import Communicator, Request, check_message
+from minipar.comm.wrappers.base import Wrapper
+from minipar.comm.wrappers.labelled import Labelled
+from minipar.errors import CommError, ConfigError
+
+TO_MESSAGES = ("drop", "truncate", "corrupt", "reorder", "delay")
+TO_CALLS = ("slow", "kill")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong (`action`), and where. A field that is None fits any call.
+
+    rank, peer: world ranks. op: "send" or "recv" for a program's own messages, else the collective
+    ("all_reduce sum"); entering a collective and each of its messages are calls of that op. nth: which of the
+    calls that fit, from 0; None: all of them.
+    """
+
+    action: str
+    rank: int | None = None
+    op: str | None = None
+    peer: int | None = None
+    label: str | None = None
+    nth: int | None = None
+    seconds: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.action not in TO_MESSAGES + TO_CALLS:
+            raise ConfigError(f"no fault is called {self.action!r}; there are "
+                              f"{', '.join(TO_MESSAGES + TO_CALLS)}")
+
+
+@dataclass
+class Plan:
+    """The faults of one rank and what has become of them, shared by all the groups that the rank belongs
+    to.
+    """
+
+    faults: tuple[Fault, ...]
+    random: np.random.Generator
+    sleep: Callable[[float], object]
+    seen: Counter[int] = field(default_factory=Counter)  # a fault's number -> the calls that fitted so far
+
+    def due(self, actions: tuple[str, ...], rank: int, op: str, peer: int | None, label: str) -> list[Fault]:
+        found = []
+        for number, fault in enumerate(self.faults):
+            wanted = zip((fault.rank, fault.op, fault.peer, fault.label), (rank, op, peer, label),
+                         strict=True)
+            if fault.action in actions and all(want in (None, given) for want, given in wanted):
+                if fault.nth in (None, self.seen[number]):
+                    found.append(fault)
+                self.seen[number] += 1
+        return found
+
+
+class Faults(Labelled):
+    """A communicator on which the given faults happen. Groups split off from this one share them.
+
+    seed: of the bits that "corrupt" flips. sleep: how a rank is held up; pass a Clock's `sleep` to hold it up
+    in virtual time.
+    """
+
+    def __init__(self, inner: Communicator, *faults: Fault, seed: int = 0,
+                 sleep: Callable[[float], object] = time.sleep, plan: Plan | None = None) -> None:
+        super().__init__(inner)
+        self._me = self.members[self.rank]
+        self._plan = plan or Plan(faults, np.random.default_rng([seed, self._me]), sleep)
+        self._lost: set[Request] = set()  # requests that the inner communicator knows nothing of
+        # (dest, tag) -> a message that waits for the next
+        self._held: dict[tuple[int, int], tuple[np.ndarray, str]] = {}
+
+    def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
+        label = label_or_place(label)
+        check_message(self, "send", array, dest, label, tag)
+        op, peer = self.op_of("send", tag), self.members[dest]
+        self._calls(op, peer, label)
+        for fault in self._plan.due(TO_MESSAGES, self._me, op, peer, label):
+            if fault.action == "delay":
+                self._plan.sleep(fault.seconds)
+            elif fault.action == "truncate":
+                array = array.reshape(-1)[:array.size // 2].copy()
+            elif fault.action == "corrupt":
+                array = self._flip_a_bit(array)
+            else:
+                if fault.action == "reorder":
+                    self._held[dest, tag] = array.copy(), label
+                lost = Request("send", dest, tag, array, label, done=True)
+                self._lost.add(lost)
+                return lost
+        request = super().isend(array, dest, label=label, tag=tag)
+        if (dest, tag) in self._held:
+            late, its_why = self._held.pop((dest, tag))
+            super().wait(super().isend(late, dest, label=its_why, tag=tag))
+        return request
+
+    def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
+        label = label_or_place(label)
+        check_message(self, "recv", out, source, label, tag)
+        self._calls(self.op_of("recv", tag), self.members[source], label)
+        return super().irecv(out, source, label=label, tag=tag)
+
+    def wait(self, request: Request) -> np.ndarray:
+        return request.array if request in self._lost else super().wait(request)
+
+    def test(self, request: Request) -> bool:
+        return request in self._lost or super().test(request)
+
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
+                 *, label: str | None = None, **agreed: Any) -> int:
+        label = label_or_place(label)
+        self._calls(op, None, label)
+        return super().entering(op, shape, dtype, label=label, **agreed)
+
+    def wrap(self, part: Communicator) -> Communicator:
+        return Faults(part, plan=self._plan)
+
+    def _calls(self, op: str, peer: int | None, label: str) -> None:
+        for fault in self._plan.due(TO_CALLS, self._me, op, peer, label):
+            if fault.action == "slow":
+                self._plan.sleep(fault.seconds)
+            elif is_process(self):
+                os.kill(os.getpid(), signal.SIGKILL)
+            else:
+                raise CommError(f"rank {self._me} was killed in {op}{quoted(label)}, as planted")
+
+    def _flip_a_bit(self, array: np.ndarray) -> np.ndarray:
+        raw = bytearray(array.tobytes())
+        if raw:
+            raw[self._plan.random.integers(len(raw))] ^= 1 << int(self._plan.random.integers(8))
+        return np.frombuffer(raw, array.dtype).reshape(array.shape)
+
+
+def is_process(comm: Communicator) -> bool:
+    """Whether this rank is a process, as under MPI, and not a thread. Asks the engine itself, since a Clock
+    hides `native`.
+    """
+    while isinstance(comm, Wrapper):
+        comm = comm.inner
+    return comm.native is not None

@@ -1,0 +1,34 @@
+"""Which operation a message belongs to: what counting, tracing, the clock and planted faults all ask.
+
+A collective announces itself with `entering` and gets a tag of its own; so the tag of a message leads back to
+the operation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.protocol import Communicator
+from minipar.comm.wrappers.base import Wrapper
+
+
+class Labelled(Wrapper):
+    """A wrapper that remembers the operation behind each tag."""
+
+    def __init__(self, inner: Communicator) -> None:
+        super().__init__(inner)
+        self._ops: dict[int, str] = {}
+
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
+                 *, label: str | None = None, **agreed: Any) -> int:
+        tag = super().entering(op, shape, dtype, label=label, **agreed)
+        self._ops[tag] = op
+        return tag
+
+    def op_of(self, kind: str, tag: int) -> str:
+        """The collective that owns this tag ("all_reduce sum", "barrier"); for a program's own message its
+        kind.
+        """
+        return self._ops.get(tag, kind)

@@ -1,0 +1,106 @@
+"""A model of a network: what a message costs, and that a link carries one message at a time.
+
+A message of n bytes takes alpha + n beta seconds: the latency and the time per byte (Hockney 1994, "The
+communication challenge for MPP"). Ranks are single-ported and full-duplex, as in Thakur, Rabenseifner and
+Gropp 2005, section 3: a rank sends one message at a time and receives one at a time, and does both at once.
+So a root that takes in p - 1 messages needs p - 1 times as long, however many ranks send to it together, and
+the closed forms of the collectives hold.
+
+Times are fractions of a second, exact: their sums do not depend on the order of adding, and equality with a
+formula is `==`.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from minipar.errors import ConfigError
+
+WORDS = 5, 3  # 64-bit words of a time's numerator and denominator
+
+
+def exact(number: float | Fraction) -> Fraction:
+    """The number as it is written: 1e-6 becomes 1/1000000, not the nearest binary number."""
+    return number if isinstance(number, Fraction) else Fraction(str(number))
+
+
+@dataclass(frozen=True)
+class Network:
+    """alpha: seconds per message; beta: seconds per byte; both within a node and, if given, between nodes.
+
+    Numbers are kept as exact fractions. Raises ConfigError for negative ones, infinity and NaN.
+    """
+
+    alpha: float | Fraction
+    beta: float | Fraction
+    alpha_between: float | Fraction | None = None
+    beta_between: float | Fraction | None = None
+
+    def __post_init__(self) -> None:
+        for name, default in (("alpha", 0), ("beta", 0), ("alpha_between", self.alpha),
+                              ("beta_between", self.beta)):
+            given = getattr(self, name)
+            value = default if given is None else given
+            if not 0 <= value < math.inf:
+                raise ConfigError(f"a network's {name} is a time, not {given}; give 0 or more seconds")
+            object.__setattr__(self, name, exact(value))
+
+    def seconds(self, nbytes: int, between: bool) -> Fraction:
+        """The time of one message, between two nodes or within one."""
+        alpha, beta = (self.alpha_between, self.beta_between) if between else (self.alpha, self.beta)
+        assert isinstance(alpha, Fraction) and isinstance(beta, Fraction), (
+            "made exact when the network was made"
+        )
+        return alpha + nbytes * beta
+
+
+class Port:
+    """One direction of a rank's link. It remembers when it is busy, as intervals that neither touch nor
+    overlap.
+    """
+
+    def __init__(self) -> None:
+        self._begins: list[Fraction] = []
+        self._ends: list[Fraction] = []
+
+    def carry(self, earliest: Fraction, duration: Fraction) -> Fraction:
+        """Take the first free interval of this duration that begins at `earliest` or later; returns its
+        end.
+        """
+        begin, begins, ends = earliest, self._begins, self._ends
+        place = bisect_right(ends, begin)  # the first busy interval that ends after `begin`
+        while place < len(begins) and begins[place] < begin + duration:
+            begin = ends[place]
+            place += 1
+        end = begin + duration
+        if duration:
+            first, last = place, place
+            if place and ends[place - 1] == begin:                  # melt with the neighbours that it touches
+                first = place - 1
+            if place < len(begins) and begins[place] == end:
+                last = place + 1
+            begins[first:last] = [begins[first] if first < place else begin]
+            ends[first:last] = [ends[last - 1] if last > place else end]
+        return end
+
+
+def pack_time(time: Fraction) -> np.ndarray:
+    """A time as it travels beside a message: uint64 [8]. Raises ConfigError for one that does not fit."""
+    try:
+        raw = time.numerator.to_bytes(8 * WORDS[0],
+                                      "little") + time.denominator.to_bytes(8 * WORDS[1], "little")
+    except OverflowError:
+        raise ConfigError("a time, exact as a fraction, outgrows 64 bytes; give alpha, beta and FLOPs per "
+                          "second that are "
+                          "nearer to 1, or have fewer digits") from None
+    return np.frombuffer(raw, "<u8").astype(np.uint64)
+
+
+def unpack_time(words: np.ndarray) -> Fraction:
+    raw, middle = words.astype("<u8").tobytes(), 8 * WORDS[0]
+    return Fraction(int.from_bytes(raw[:middle], "little"), int.from_bytes(raw[middle:], "little"))

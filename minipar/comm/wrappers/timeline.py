@@ -1,0 +1,159 @@
+"""What happened when, as plain data, and as a file that ui.perfetto.dev (or chrome://tracing) draws.
+
+One process per rank, one line in it for the program and one for its link to the network, and an arrow from
+each message's sending to its receiving. The format is Chrome's ("Trace Event Format", 2016): complete events
+"X", flows from "s" to "f".
+
+Perfetto is stricter than the format. It counts whole nanoseconds and drops a slice that begins before the
+last one of its line has ended. It takes arrows whose names are numbers, in an order in which none ends before
+it begins, and draws them from the slice that begins first: so what a rank waits before a message is under way
+is a slice of its own. And it keeps process 0 and thread 0 for the idle task of Linux.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.protocol import Communicator
+
+TRACKS = ("program", "link")  # what the rank does; what its link carries meanwhile
+
+
+@dataclass(frozen=True)
+class Event:
+    """One interval on one rank's timeline.
+
+    rank, peer: world ranks. kind: "compute", "wait", "send" or "recv". begin, duration: seconds. bytes: of
+    the message. flow: the message's name, the same at both its ends. track: one of TRACKS.
+    """
+
+    rank: int
+    kind: str
+    begin: float | Fraction
+    duration: float | Fraction
+    label: str
+    op: str = ""
+    peer: int | None = None
+    bytes: int = 0
+    flow: str = ""
+    track: str = "program"
+
+    @property
+    def end(self) -> float | Fraction:
+        return self.begin + self.duration
+
+
+class Flows:
+    """Gives a message the same name at both ends without a word exchanged, since messages of one tag keep
+    their order.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str, int, int, int]] = Counter()
+
+    def name(self, comm: Communicator, kind: str, peer: int, tag: int) -> str:
+        """The name of the next message that this rank sends to `peer` (kind "send") or receives from it
+        ("recv").
+        """
+        ends = (comm.rank, peer) if kind == "send" else (peer, comm.rank)
+        key = (kind, comm.name, comm.members[ends[0]], comm.members[ends[1]], tag)
+        self._counts[key] += 1
+        return f"{comm.name}:{key[2]}>{key[3]}:{tag}:{self._counts[key]}"
+
+
+def gather_events(comm: Communicator, events: Iterable[Event]) -> list[Event] | None:
+    """All ranks' events on rank 0, times as Fractions; None on the others. Pass a communicator that is not
+    traced itself.
+    """
+    label = "gather events"
+    plain = [asdict(event) | {"begin": str(Fraction(event.begin)), "duration": str(Fraction(event.duration))}
+             for event in events]
+    mine = np.frombuffer(json.dumps(plain).encode(), np.uint8)
+    if comm.rank != 0:
+        comm.send(np.array([mine.size]), 0, label=label)
+        comm.send(mine, 0, label=label)
+        return None
+    texts = [mine]
+    for source in range(1, comm.size):
+        length = comm.recv(np.empty(1, np.int64), source, label=label)[0]
+        texts.append(comm.recv(np.empty(length, np.uint8), source, label=label))
+    plain = [fields for text in texts for fields in json.loads(text.tobytes())]
+    return [Event(**fields | {name: Fraction(fields[name]) for name in ("begin", "duration")})
+            for fields in plain]
+
+
+def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:
+    """The events of all ranks as a JSON-able document; times in microseconds, as the format wants them."""
+    events = sorted(events, key=_order)
+    sent, received = ({event.flow: event for event in events if event.kind == kind and event.flow}
+                      for kind in ("send", "recv"))
+    arrows = {flow: number for number, flow in enumerate(flow for flow in sent if flow in received)}
+    rows = [row for rank in sorted({event.rank for event in events}) for row in _names(rank)]
+    for event in events:
+        begin, end = _nanoseconds(event.begin), _nanoseconds(event.end)
+        arrow = {"name": "message", "cat": "message", "id": arrows.get(event.flow),
+                 **_place(event.rank, event.track)}
+        if (
+            event.flow in arrows
+            and event.kind == "recv"
+            and begin < (under_way := _nanoseconds(sent[event.flow].begin))
+        ):
+            rows.append(_slice(event, "wait", begin, min(under_way, end)))
+            begin = min(under_way, end)
+        rows.append(_slice(event, event.kind, begin, end))
+        if event.flow in arrows and event.kind == "send":
+            rows.append({"ph": "s", "ts": begin / 1000, **arrow})
+        elif event.flow in arrows:  # "e": to the slice around ts, so not where the next one begins
+            rows.append({"ph": "f", "bp": "e", "ts": max(begin, end - 1) / 1000, **arrow})
+    return {"traceEvents": rows, "displayTimeUnit": "ms"}
+
+
+def _slice(event: Event, kind: str, begin: int, end: int) -> dict[str, Any]:
+    """begin, end: nanoseconds."""
+    args = {"op": event.op, "peer": event.peer, "bytes": event.bytes} if event.peer is not None else {}
+    return {"ph": "X", "name": event.label or event.kind, "cat": kind, "ts": begin / 1000,
+            "dur": (end - begin) / 1000, **_place(event.rank, event.track), "args": args}
+
+
+def _order(event: Event) -> tuple[bool, int, float | Fraction, bool, float | Fraction]:
+    """Links first, so that arrows begin before they end; of slices that begin together those of no length,
+    then the longest.
+    """
+    return event.track == "program", event.rank, event.begin, event.duration > 0, -event.duration
+
+
+def _nanoseconds(seconds: float | Fraction) -> int:
+    """Both ends of a slice are rounded, and not its length: what one event leaves off, the next one takes
+    up.
+    """
+    return round(seconds * 10**9)
+
+
+def _place(rank: int, track: str) -> dict[str, int]:
+    """Process and thread, numbered from 1. But for the very first, no thread has its process's number, which
+    viewers put on top.
+    """
+    return {"pid": rank + 1, "tid": len(TRACKS) * rank + TRACKS.index(track) + 1}
+
+
+def _names(rank: int) -> list[dict[str, Any]]:
+    """What tells a viewer the names and the order of a rank and of its tracks."""
+    about = [("process_name", TRACKS[0], {"name": f"rank {rank}"}),
+             ("process_sort_index", TRACKS[0], {"sort_index": rank})]
+    for number, track in enumerate(TRACKS):
+        about += [("thread_name", track, {"name": track}),
+                  ("thread_sort_index", track, {"sort_index": number})]
+    return [{"ph": "M", "name": name, **_place(rank, track), "args": args} for name, track, args in about]
+
+
+def write_trace(path: str | Path, events: Iterable[Event]) -> None:
+    """Write the events of all ranks to a file for ui.perfetto.dev."""
+    Path(path).write_text(json.dumps(chrome_trace(events)), encoding="utf-8")

@@ -1,0 +1,87 @@
+"""What did each rank do, and when? Writes down every message and every wait, for a trace file and for plots.
+
+    comm = Tracing(comm)
+    with comm.span("forward"):
+        ...
+    events = gather_events(comm.inner, comm.events)                 # all ranks' events, on rank 0
+    if events is not None:
+        write_trace("run.json", events)                             # open it in ui.perfetto.dev
+
+A send is an event of kind "send" when it starts; waiting for its end is a "wait"; a receive is a "recv", from
+the moment this rank waits for it until it is there. A collective shows as its messages, each under the
+collective's name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+
+import numpy as np
+
+from minipar.comm.protocol import Communicator, Request
+from minipar.comm.wrappers.labelled import Labelled
+from minipar.comm.wrappers.timeline import Event, Flows
+
+
+class Tracing(Labelled):
+    """Keeps a list of events. Groups split off from this one write into the same list.
+
+    now: the time in seconds. The default is this host's monotonic clock, which all ranks of one host share;
+    for virtual time pass `lambda: clock.now` of a Clock within this wrapper.
+    """
+
+    def __init__(self, inner: Communicator, now: Callable[[], float | Fraction] = time.perf_counter,
+                 events: list[Event] | None = None, flows: Flows | None = None) -> None:
+        super().__init__(inner)
+        self.now = now
+        self.events: list[Event] = [] if events is None else events
+        self._flows = Flows() if flows is None else flows
+        self._under_way: dict[Request, str] = {}  # receives not yet done -> the message's name
+
+    def _record(self, kind: str, begin: float | Fraction, request: Request, flow: str = "") -> None:
+        self.events.append(Event(
+            self.members[self.rank], kind, begin, self.now() - begin, request.label,
+            self.op_of(request.kind, request.tag), self.members[request.peer], request.array.nbytes, flow))
+
+    def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
+        begin = self.now()
+        request = super().isend(array, dest, label=label, tag=tag)
+        self._record("send", begin, request, self._flows.name(self, "send", dest, tag))
+        return request
+
+    def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
+        request = super().irecv(out, source, label=label, tag=tag)
+        self._under_way[request] = self._flows.name(self, "recv", source, tag)
+        return request
+
+    def wait(self, request: Request) -> np.ndarray:
+        begin = self.now()
+        array = super().wait(request)
+        self._finish(begin, request)
+        return array
+
+    def test(self, request: Request) -> bool:
+        begin = self.now()
+        done = super().test(request)
+        if done and request in self._under_way:
+            self._finish(begin, request)
+        return done
+
+    def _finish(self, begin: float | Fraction, request: Request) -> None:
+        flow = self._under_way.pop(request, "")
+        self._record("recv" if flow else "wait", begin, request, flow)
+
+    @contextmanager
+    def span(self, label: str) -> Iterator[None]:
+        """An interval of computing, or of anything else that the program wants to see in the trace."""
+        begin = self.now()
+        try:
+            yield
+        finally:
+            self.events.append(Event(self.members[self.rank], "compute", begin, self.now() - begin, label))
+
+    def wrap(self, part: Communicator) -> Communicator:
+        return Tracing(part, self.now, self.events, self._flows)

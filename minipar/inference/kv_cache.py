@@ -1,0 +1,60 @@
+"""Keys and values of earlier tokens, kept, so that generating a token costs one token's work and not the
+whole text's.
+
+The cache is an attention core like any other: the model does not know that it is there.
+"""
+
+# B batch, T new tokens, S tokens so far with the new ones, h heads, K head width
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+
+from minipar.autograd import Tensor, no_grad, softmax
+from minipar.errors import ShapeError
+from minipar.nn.gpt import GPT, Attend
+
+
+class KVCache:
+    """Generation with a GPT: `logits(tokens)` continues from where the last call ended. Records no tape."""
+
+    def __init__(self, model: GPT):
+        self.model = model
+        self.length = 0                                             # S
+        self._layers: dict[int, np.ndarray] = {}                    # layer -> keys and values [2, B, h, S, K]
+
+    def logits(self, tokens: np.ndarray) -> np.ndarray:
+        """Logits [B, V] of what follows the tokens [B, T]. Raises ShapeError beyond the model's context, and
+        for another B.
+        """
+        return self.extend(tokens).data[:, -1]
+
+    def extend(self, x: np.ndarray | Tensor) -> Tensor:
+        """What the model, or a part of it, makes of new tokens [B, T], or of activations [B, T, D]."""
+        for kept in self._layers.values():
+            if kept.shape[1] != x.shape[0]:
+                raise ShapeError(f"the cache holds {kept.shape[1]} sequences, these are {x.shape[0]}; make a "
+                                 "cache per batch")
+        with no_grad():
+            out = self.model(x, attend=self._core, start=self.length)
+        self.length += x.shape[1]
+        return out
+
+    def _core(self, layer: int) -> Attend:
+        return partial(self._attend, layer)
+
+    def _attend(self, layer: int, qkv: Tensor, heads: int) -> Tensor:
+        B, T, width = qkv.shape
+        K = width // 3 // heads
+        q, *new = qkv.data.reshape(B, T, 3, heads, K).transpose(2, 0, 3, 1, 4)  # each [B, h, T, K]
+        before = [self._layers[layer]] if layer in self._layers else []
+        # each [B, h, S, K]
+        keys, values = self._layers[layer] = np.concatenate([*before, np.stack(new)], axis=-2)
+        scores = q @ keys.swapaxes(-1, -2) * (1 / math.sqrt(K))     # [B, h, T, S]
+        S = scores.shape[-1]
+        scores += np.triu(np.full((T, S), -np.inf, qkv.dtype), S - T + 1)  # token i is at place S - T + i
+        out = softmax(Tensor(scores)).data @ values                 # [B, h, T, K]
+        return Tensor(out.swapaxes(1, 2).reshape(B, T, heads * K))

@@ -1,0 +1,77 @@
+"""Where did a NaN come from? Run the forward pass again and look at every module's output."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from minipar.autograd import Tensor, no_grad
+from minipar.nn.gpt import GPT
+from minipar.nn.module import Module
+
+METHODS = ("forward", "logits")                                     # of modules, that return a Tensor
+
+
+class NonfiniteSite(NamedTuple):
+    """Where a NaN or an infinity shows. Of two places, also of two ranks that share a model, the smaller one
+    is the first.
+
+    stage: of a pipeline. number: of the call in that stage that returned it; of weights, which come before
+    all calls, below 0. words: what an error says.
+    """
+
+    stage: int
+    number: int
+    words: str
+
+
+def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object]) -> NonfiniteSite | None:
+    """The first place where a NaN or an infinity shows when `run()` calls the models; None where there is
+    none.
+
+    models: by stage. Weights count before outputs: a model whose weights are spoilt cannot compute anything
+    else. `run` is called once in any case, since on other ranks it may be the outputs that are spoilt, and
+    all of them must call it.
+    """
+    found = [NonfiniteSite(stage, number - len(model.parameters()), f"the weights {p.name}") for stage,
+             model in models.items()
+             for number, p in enumerate(model.parameters()) if not np.isfinite(p.data).all()]
+    calls: Counter[int] = Counter()
+
+    def watched(stage: int, module: Module, method: str) -> Callable[..., object]:
+        original = getattr(module, method)
+
+        def call(*args: object, **kwargs: object) -> object:
+            out = original(*args, **kwargs)
+            calls[stage] += 1
+            if isinstance(out, Tensor) and not np.isfinite(out.data).all():
+                found.append(NonfiniteSite(stage, calls[stage], f"the output of {module.name}"))
+            return out
+        return call
+
+    places = _places(models)
+    for (module, method), stage in places.items():
+        vars(module)[method] = watched(stage, module, method)       # shadows the method on this one object
+    try:
+        with no_grad(), np.errstate(all="ignore"):
+            run()
+    finally:
+        for module, method in places:
+            del vars(module)[method]
+    return min(found, default=None)
+
+
+def _places(models: Mapping[int, GPT]) -> dict[tuple[Module, str], int]:
+    """(module, method) -> its stage. A token table that two stages share is the first one's, its logits are
+    the last one's.
+    """
+    places: dict[tuple[Module, str], int] = {}
+    for stage, model in models.items():
+        for module in model.modules():
+            for method in METHODS if model.part.last else ("forward",):
+                if hasattr(module, method):
+                    places.setdefault((module, method), stage)
+    return places

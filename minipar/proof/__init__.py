@@ -1,0 +1,11 @@
+"""Is a parallel training the same as that of one process? Read proof.py first, then record.py and
+findings.py.
+
+mutants/ holds the classic bugs, to show that each of them is seen.
+"""
+
+from minipar.proof.case import Case, uneven_case
+from minipar.proof.proof import VerificationReport, prove
+from minipar.proof.reference import Reference, run_alone
+
+__all__ = ["Case", "Reference", "VerificationReport", "run_alone", "uneven_case", "prove"]

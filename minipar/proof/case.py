@@ -1,0 +1,171 @@
+"""What is verified: a model, a batch and a layout, in three short trainings through the very Trainer that
+`minipar train` uses.
+
+Nothing divides: sizes are such that ranks get uneven shares of the vocabulary, the heads, the hidden width,
+the tokens and the batch. Biases do not begin at zero, where mistakes in them would not show, and some targets
+do not count, so that ranks and micro-batches have uneven numbers of tokens too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from minipar.autograd import IGNORE
+from minipar.config import Layout, ModelConfig, TrainConfig, require_precise
+from minipar.data.batches import Batch, Batches, EvaluationBatches
+from minipar.data.markov import MarkovSource
+from minipar.data.tokenizer import CharTokenizer, Tokenizer
+from minipar.errors import ConfigError
+from minipar.nn import Region
+from minipar.parallel.grid import Grid
+from minipar.parallel.pipeline import Watch, nothing
+from minipar.plan.axis import FORMS
+from minipar.precision import LossScale
+from minipar.rng import stream
+from minipar.schedules.find import find_schedule
+from minipar.training.trainer import Trainer
+
+STEPS = 3
+SAVED = 2  # steps until another trainer takes AdamW's state up
+# The proof is plain SGD: Adam forgives a gradient of any wrong scale. AdamW adds its state, decay and clipping to what is compared,
+# and a stop in the middle. The mixed run has a loss scale that changes with every step, and computes whole blocks again.
+RUNS: dict[str, dict[str, Any]] = {
+    "SGD": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
+    "AdamW": dict(optimizer="adamw", lr=1e-4, clip=0.1, weight_decay=0.1),
+    "mixed": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0, dtype="float32", precision="float16"),
+}
+MIXED_STEPS, SCALE = 2, 1024.0  # the loss scale of the first step; it doubles with each
+# The rate is another one in every step: it warms up over the first and falls from the second on.
+ALIKE: dict[str, Any] = dict(steps=STEPS, schedule="cosine", warm_up=1, precision="float32", loss_scale=0.0,
+                             validation_windows=9)
+ALGORITHMS = ("auto", *FORMS["all_reduce"], "hierarchical")         # those whose messages have a formula
+TEXT = 2000                                                         # tokens
+FIRST = 0x100  # code point of the first character of that text
+PADDING = 0.2                                                       # of the targets that do not count
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, how it trains (of which RUNS and ALIKE overrule a part), and how ranks share the work.
+
+    serial: hold it against serial accumulation, the same micro-batches one after the other, and not the batch
+    in one piece. algorithm: of all all-reduces that would choose for themselves, one of ALGORITHMS.
+    reference: this is the one process that others are held against. noise: its first weights are off by one
+    last bit, as a control: rounding may change as much. Raises ConfigError for an algorithm that is not
+    there, and for sizes at which nothing can be proven.
+    """
+
+    model: ModelConfig
+    train: TrainConfig
+    layout: Layout
+    serial: bool = False
+    algorithm: str = "auto"
+    reference: bool = False
+    noise: bool = False
+
+    def __post_init__(self) -> None:
+        require_precise(self.model)
+        if self.algorithm not in ALGORITHMS:
+            raise ConfigError(f"there is no all-reduce {self.algorithm!r} with a formula for what it sends; "
+                              f"choose {', '.join(ALGORITHMS)}")
+
+    def alone(self) -> Case:
+        """The same on one process, which keeps what it computes."""
+        pieces = self.train.micro_batches if self.serial else 1
+        gradients = "bitwise" if self.layout.gradients == "bitwise" else "flat"
+        return replace(self, train=replace(self.train, micro_batches=pieces, recompute="none"),
+                       layout=Layout(gradients=gradients), algorithm="auto", reference=True)
+
+    def config(self, run: str) -> TrainConfig:
+        """Of a run, a key of RUNS. A reference keeps what it computes; other mixed runs compute at least the
+        blocks again.
+        """
+        train = replace(self.train, **{"dtype": self.train.dtype, **ALIKE, **RUNS[run]})
+        again = run == "mixed" and train.recompute == "none" and not self.reference
+        return replace(train, recompute="full") if again else train
+
+
+def uneven_case(layout: Layout, **values: Any) -> Case:
+    """A case of sizes that do not divide by the layout; values: fields of ModelConfig and TrainConfig that
+    replace them.
+
+    Raises ConfigError for a value that no such field has, or that the configs refuse; ScheduleError or
+    LayoutError for a schedule that cannot be.
+    """
+    stages = len(find_schedule(layout.pipeline, layout.pp, virtual=layout.virtual or None).stage_to_rank)
+    heads = values.get("heads", 6 if layout.tp < 6 else layout.tp + 1)
+    values = dict(vocabulary=65, context=max(11, layout.tp + 3), layers=sum(layout.stage_layers) or stages
+                  + 1, heads=heads, width=3 * heads, hidden=37, batch=max(7, layout.dp + 3), micro_batches=3,
+                  dtype="float64") | values
+    model, train = ({field.name: values.pop(field.name) for field in fields(config) if field.name in values}
+                    for config in (ModelConfig, TrainConfig))
+    if values:
+        raise ConfigError(f"there is no size or option {', '.join(values)}")
+    return Case(ModelConfig(**model), TrainConfig(**train), layout)
+
+
+def make_trainer(case: Case, run: str, grid: Grid, region: Region, watch: Watch = nothing) -> Trainer:
+    """One rank's part of a run (a key of RUNS). Raises what Trainer raises."""
+    trainer = Trainer(case.model, case.config(run), *text_of(case.model.vocabulary), grid, region, watch)
+    trainer.batches = Padded(trainer.batches, case.train.seed)
+    trainer.validation = PaddedWindows(trainer.validation, case.train.seed)
+    for p in trainer.flat.parameters:
+        p.data += p.own(0.3 * stream(case.train.seed, "verify", p.name).standard_normal(p.whole))
+        if case.noise:
+            up = stream(case.train.seed, "noise", p.name).random(p.whole) < 0.5
+            unit = np.finfo(np.float16 if run == "mixed" else p.data.dtype).eps
+            p.data *= (1 + np.where(p.own(up), unit, -unit)).astype(p.data.dtype)
+    if run == "mixed":
+        trainer.scale = LossScale(SCALE, growth_every=1)
+    return trainer
+
+
+@lru_cache(maxsize=4)                                               # every rank of every run asks for it
+def text_of(vocabulary: int) -> tuple[Tokenizer, np.ndarray]:
+    """A text that can be learnt, of as many different characters as the vocabulary has: its tokenizer and its
+    tokens.
+
+    Raises ConfigError where there are not so many characters.
+    """
+    if vocabulary > (most := sys.maxunicode + 1 - FIRST):
+        raise ConfigError(f"vocabulary is {vocabulary}; there are no more than {most:,} characters to verify "
+                          "with")
+    tokenizer = CharTokenizer("".join(chr(FIRST + token) for token in range(vocabulary)))
+    tokens = MarkovSource.random(vocabulary, seed=0).sample(TEXT, seed=0)
+    tokens.setflags(write=False)
+    return tokenizer, tokens
+
+
+class Padded(Batches):
+    """The same batches, in which some targets do not count, as at the ends of texts of uneven lengths."""
+
+    def __init__(self, batches: Batches, seed: int):
+        self._batches, self._seed = batches, seed
+
+    def get(self, step: int) -> Batch:
+        return _padded(self._batches.get(step), self._seed, "padding", step)
+
+
+class PaddedWindows(EvaluationBatches):
+    """The same windows of validation, in which some targets do not count."""
+
+    def __init__(self, batches: EvaluationBatches, seed: int):
+        self._batches, self._seed = batches, seed
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (_padded(batch, self._seed, "validation padding", number) for number,
+                batch in enumerate(self._batches))
+
+
+def _padded(batch: Batch, seed: int, what: str, number: int) -> Batch:
+    inputs, targets = batch
+    return inputs, np.where(stream(seed, what, number).random(targets.shape) < PADDING, IGNORE, targets)

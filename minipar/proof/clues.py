@@ -1,0 +1,105 @@
+"""What kind of wrong is an array? A ratio to the right one, or a sum that somebody forgot, gives most bugs
+away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minipar.autograd import tokens_that_count
+from minipar.comm.collectives import all_reduce
+from minipar.comm.protocol import Communicator
+from minipar.plan.parameters import rank_shapes
+from minipar.proof.findings import difference
+from minipar.proof.record import RankRun, Record
+
+CLEAN = 1e-6  # relative: what is closer than that is taken as meant
+
+# ratio: to the right array, None if it is no multiple of it. sums: axes over which the ranks' arrays add up to it.
+# shape: whether the shapes are equal. own: the targets of the first batch that count, by those that this rank has of them.
+Clue = dict[str, Any]
+
+
+def gradient_clues(run: RankRun, mine: Record, limit: float) -> dict[str, Clue]:
+    """Of each gradient that is wrong on this rank. All ranks call it. mine: the rank's part of the reference,
+    see `part_of`.
+    """
+    seen = run.record["gradients"]
+    arrays = {name: one.values for name, one in seen.items()}
+    cut = {p.name for p in run.trainer.flat.parameters if p.is_cut}
+    # in the same order on all ranks
+    whole = {name: array for name, array in arrays.items() if name not in cut}
+    sums = {"dp": _summed(arrays, run.grid.dp), "tp": _summed(whole, run.grid.tp),
+            "pp": _over_both_ends(run, arrays)}
+    wanted = {name: one.own(mine["gradients"][name].values) for name, one in seen.items()
+              if name in mine["gradients"]}
+    own = whole_by_own(run)
+    return {name: _clue(own, arrays[name], want,
+                        {axis: total[name] for axis, total in sums.items() if name in total})
+            for name, want in wanted.items() if difference(arrays[name], want)[1] > limit}
+
+
+def place_clue(run: RankRun, mine: Record, item: str, place: str) -> Clue | None:
+    """Of an activation that is wrong on some rank; None where another stage has it. All ranks call it with
+    the same place.
+    """
+    seen = run.record[item]
+    if place not in seen and place not in mine[item]:
+        return None
+    if place not in seen or place not in mine[item]:
+        return {"ratio": None, "sums": [], "shape": False, "own": 1.0}
+    whole = seen[place].values.shape[1] == run.trainer.model.context        # not a share of the tokens
+    sums = _summed({place: seen[place].values}, run.grid.tp) if whole else {}
+    want = seen[place].own(mine[item][place].values)
+    return _clue(whole_by_own(run), seen[place].values, want, {"tp": sums[place]} if sums else {})
+
+
+def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
+    """r where got is r times want, None where no such number is."""
+    if got.shape != want.shape or not np.isfinite(got).all() or not want.any():
+        return None
+    r = float(np.vdot(got, want) / np.vdot(want, want))
+    return r if abs(got - r * want).max() <= CLEAN * abs(want).max() else None
+
+
+def whole_by_own(run: RankRun) -> float:
+    """The targets of the first global batch that count, by those of them that this rank of dp has; 0 if it
+    has none.
+    """
+    targets = run.trainer.batches.get(0)[1]
+    own = tokens_that_count(targets[run.trainer.rows])
+    return tokens_that_count(targets) / own if own else 0.0
+
+
+def counting_part(run: RankRun) -> float:
+    """The part of the targets of the first global batch that count."""
+    targets = run.trainer.batches.get(0)[1]
+    return tokens_that_count(targets) / targets.size
+
+
+def _clue(own: float, got: np.ndarray, want: np.ndarray, sums: dict[str, np.ndarray]) -> Clue:
+    axes = [axis for axis, total in sums.items() if difference(total, want)[1] <= CLEAN]
+    return {"ratio": ratio(got, want), "sums": axes, "shape": got.shape == want.shape, "own": own}
+
+
+def _summed(arrays: Mapping[str, np.ndarray], group: Communicator) -> dict[str, np.ndarray]:
+    """The sums over a group of more than one rank; nothing for a group of one."""
+    if group.size == 1 or not arrays:
+        return {}
+    total = all_reduce(group, np.concatenate([array.reshape(-1) for array in arrays.values()]),
+                       label="verify clues")
+    parts = np.split(total, np.cumsum([array.size for array in arrays.values()])[:-1])
+    return {place: part.reshape(array.shape) for (place, array),
+            part in zip(arrays.items(), parts, strict=True)}
+
+
+def _over_both_ends(run: RankRun, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tied table's gradient, summed over all ranks of pp, of which two at most have one."""
+    name, trainer, tp = "tokens.weight", run.trainer, run.grid.tp
+    if not trainer.model.tied:
+        return {}
+    nothing = np.zeros(rank_shapes(trainer.model, tp.size, tp.rank)[name], trainer.config.dtype)
+    return _summed({name: arrays.get(name, nothing)}, run.grid.pp)

@@ -1,0 +1,82 @@
+"""Would the loss curve have shown it? 50 steps of a mutant against 50 steps of the right program.
+
+A curve shows a bug if its end (the mean of the last 10 losses) is off by more than the ends of right programs
+with different seeds are from one another; or if the training stops. Nobody has the right curve beside the
+wrong one, so that is kind to curves.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from minipar.comm.protocol import Communicator
+from minipar.comm.threads import run
+from minipar.errors import MiniparError
+from minipar.parallel.grid import Grid
+from minipar.proof.case import Case, text_of
+from minipar.proof.mutants import Mutant
+from minipar.training.trainer import Trainer
+
+STEPS, LAST, SEEDS = 50, 10, 4
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "AdamW": dict(optimizer="adamw", lr=1e-2, clip=1.0, weight_decay=0.1),
+    "SGD": dict(optimizer="sgd", lr=0.3, clip=0.0, weight_decay=0.0),
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """off: the end of the mutant's curve less that of the right one, in nats; None if the training stopped.
+
+    spread: the largest difference between ends of right programs with different seeds.
+    """
+
+    off: float | None
+    spread: float
+
+    @property
+    def shows(self) -> bool:
+        return self.off is None or not abs(self.off) <= self.spread         # NaN shows too
+
+
+@dataclass
+class Curves:
+    """Remembers the right curves, which many mutants have in common."""
+
+    _right: dict[tuple[Case, str], list[float]] = field(default_factory=dict)
+
+    def of(self, mutant: Mutant, optimizer: str) -> Curve:
+        """What the mutant's curve shows with an optimiser of OPTIMIZERS. No mutant may be planted."""
+        ends = self._ends(mutant.case, optimizer)
+        spread = max(ends) - min(ends)
+        try:
+            with mutant.planted():
+                return Curve(end(mutant.case, optimizer) - ends[0], spread)
+        except MiniparError:
+            return Curve(None, spread)
+
+    def _ends(self, case: Case, optimizer: str) -> list[float]:
+        """Of the right program, by seed. It runs on one process: `verify` has shown that the layout makes no
+        difference.
+        """
+        key = (case.alone(), optimizer)
+        if key not in self._right:
+            alone = case.alone()
+            self._right[key] = [end(replace(alone, train=replace(alone.train, seed=seed)), optimizer)
+                                for seed in range(SEEDS)]
+        return self._right[key]
+
+
+def end(case: Case, optimizer: str) -> float:
+    """The mean of the last losses that rank 0 is told, on ranks that are threads. Raises what a rank
+    raises.
+    """
+    config = replace(case.train, steps=STEPS, schedule="constant", warm_up=0, **OPTIMIZERS[optimizer])
+
+    def train(world: Communicator) -> list[float]:
+        trainer = Trainer(case.model, config, *text_of(case.model.vocabulary), Grid(world, case.layout))
+        return [trainer.step().loss for _ in range(STEPS)]
+
+    return math.fsum(run(case.layout.ranks, train)[0][-LAST:]) / LAST

@@ -1,0 +1,197 @@
+"""Why is it wrong? In words, from what differs first and by what ratio."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from minipar.plan.stages import stages_of
+from minipar.proof.case import Case
+from minipar.proof.clues import CLEAN, Clue
+from minipar.proof.findings import Finding
+
+# What is wrong though everything before it is right.
+LATER = {
+    "logits": "training is right, generation is not: look at the KV cache and the positions of new tokens",
+    "tokens": "the logits are right, the tokens that are chosen by them are not",
+    "saved state": "training is right, but a checkpoint would hold something else: look at how parts and "
+                   "slots are gathered",
+    "saved numbers": "training is right, but a checkpoint would hold other step numbers or another loss scale",
+    "mixed losses": "training is right, in mixed precision it is not: look at what is rounded, and where",
+    "mixed gradients": "training is right, in mixed precision it is not: the loss scale is divided out "
+    "before the step",
+    "mixed norms": "training is right, in mixed precision it is not: the loss scale is divided out before "
+    "the norm",
+    "loss scales": "all ranks take the same decision about the loss scale, and take it once per step",
+    "resume": "training is right, but a restored trainer goes on in another way: something is not saved, or "
+    "not restored",
+    "recomputed": "values are right, but backward does not compute again what --recompute asks for",
+    "collectives": "an algorithm that these sizes do not take gives a wrong result",
+}
+ROW_BIASES = ("attention.out.bias", "mlp.down.bias")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What every rank knows of a failure.
+
+    place         the last right and the first wrong one of "forward" and of "backward", in the order of computing, or ""
+    activations   the clues to that wrong one, of every rank that has it
+    gradients     every rank's clues by parameter
+    losses        every rank's ratio of its loss to the right one
+    counting      the part of the targets of the first global batch that count
+    parameters    how many there are, over all stages
+    """
+
+    place: dict[str, tuple[str, str]]
+    activations: dict[str, list[Clue]]
+    gradients: list[dict[str, Clue]]
+    losses: list[float | None]
+    counting: float
+    parameters: int
+
+
+def explain(case: Case, findings: Sequence[Finding], evidence: Evidence) -> list[str]:
+    """Sentences, in the order in which the mistake goes through the training; a cause counts, its
+    consequences do not.
+    """
+    wrong = {finding.item: finding.place for finding in findings if not finding.proven}
+    texts = []
+    if "initial weights" in wrong:
+        texts.append(f"ranks start from another model ({wrong['initial weights']}): what a rank has follows "
+                     "from the layout, and a "
+                     f"first value is drawn whole, by the parameter's name, and then cut")
+    elif "forward" in wrong:
+        texts.append(f"forward {_place(case, evidence, 'forward')}")
+    else:
+        texts += _after_forward(case, wrong, evidence)
+    if not texts:
+        texts += [text for item, text in LATER.items() if item in wrong][:1]
+    if "replicas" in wrong:
+        texts.append(f"replicas drift apart: {wrong['replicas']} differ")
+    return texts
+
+
+def _after_forward(case: Case, wrong: Mapping[str, str], evidence: Evidence) -> list[str]:
+    texts = []
+    if "loss" in wrong:
+        texts.append("all activations are right, the loss is not" + _loss(case, evidence))
+    if "backward" in wrong:
+        texts.append(f"backward, which begins at the loss, {_place(case, evidence, 'backward')}")
+    if "gradients" in wrong:
+        texts += _gradients(case, evidence)
+    elif "norm" in wrong:
+        texts.append("the gradients are right, their norm is not: each parameter of every stage counts once, "
+                     "a cut one as the sum "
+                     "of its parts, a table that both ends of a pipeline have on one of them")
+    elif "rates" in wrong:
+        texts.append("the gradients are right, the learning rate is not: it follows the number of steps "
+                     "done, nothing else")
+    elif "first update" in wrong:
+        texts.append("the gradients are right, the first update of the weights is not: look at the rate and "
+                     "the optimiser")
+    elif "later gradients" in wrong:
+        texts.append("the first step is right, later ones are not: something is carried over, or should "
+                     "change with the step")
+    elif wrong.keys() & {"AdamW losses", "AdamW weights", "AdamW state"} and "loss" not in wrong:
+        texts.append("SGD is right, AdamW is not: look at clipping, weight decay and the optimiser's state")
+    elif "validation loss" in wrong and "loss" not in wrong:
+        texts.append("training is right, validation is not: look at how its batches are shared out and added "
+                     "up")
+    return texts
+
+
+def _place(case: Case, evidence: Evidence, item: str) -> str:
+    before, place = evidence.place[item]
+    right = f"is right {before} and " if before else ""
+    return f"{right}goes wrong {place}{_between(case, before, place)}: it is {_kind(case, evidence, evidence.activations[item])}"
+
+
+def _between(case: Case, before: str, place: str) -> str:
+    """Whether two blocks that follow one another are of different stages, in words."""
+    stages = stages_of(case.model, case.layout)
+    found = [stage for name in (before, place) for stage, layers in enumerate(stages.layers)
+             for layer in layers
+             if f" blocks.{layer}." in name]
+    return f", behind the boundary of stages {found[0]} and {found[1]}" if len(set(found)) == 2 else ""
+
+
+def _loss(case: Case, evidence: Evidence) -> str:
+    losses = evidence.losses
+    known, layout = [loss for loss in losses if loss is not None], case.layout
+    if (
+        len(known) == len(losses)
+        and layout.pp > 1
+        and min(known) == 0
+        and math.isclose(max(known), 1, rel_tol=CLEAN)
+    ):
+        return ": only ranks with the last stage have it, so its sum over pp is missing"
+    if len(known) == len(losses) and layout.dp > 1 and math.isclose(sum(known), layout.tp * layout.pp,
+                                                                    rel_tol=CLEAN):
+        return ": the ranks of dp have parts of it that add up to it, so its sum over dp is missing"
+    if known and max(known) - min(known) <= CLEAN:
+        return f": it is {known[0]:.6g} times the right value{_meaning(case, evidence, known[0])}"
+    return ", and differs from rank to rank"
+
+
+def _gradients(case: Case, evidence: Evidence) -> list[str]:
+    """One sentence for each kind of wrong."""
+    ranks = evidence.gradients
+    names = list(dict.fromkeys(name for found in ranks for name in found))
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault(_kind(case, evidence, [found[name] for found in ranks if name in found]),
+                         []).append(name)
+    only = ""
+    if all(name.endswith(ROW_BIASES) for name in names):
+        only = ", only row biases, which are added once, after the sum over tp"
+    elif names == ["tokens.weight"] and case.model.tied and case.layout.pp > 1:
+        only = ", only the tied table, whose gradient is the sum over both ends of the pipeline, taken once"
+    return [f"{len(members)} of {evidence.parameters} gradients{only} "
+            f"({', '.join(members[:3])}{', ...' * (len(members) > 3)}): "
+            f"{kind}" for kind, members in kinds.items()]
+
+
+def _kind(case: Case, evidence: Evidence, clues: Sequence[Clue]) -> str:
+    """clues: of one array, on the ranks where it is wrong."""
+    if not all(clue["shape"] for clue in clues):
+        return "of another shape: samples, tokens or units are missing, or one too many"
+    ratios = [clue["ratio"] for clue in clues]
+    if None not in ratios and max(ratios) - min(ratios) <= CLEAN:
+        return _multiple(case, evidence, ratios[0])
+    for axis in ("dp", "tp", "pp"):
+        if all(axis in clue["sums"] for clue in clues):
+            return (
+                f"a part on each rank, and the sum over {axis} is right, so a reduce over {axis} is missing"
+            )
+    if None not in ratios and all(math.isclose(clue["ratio"], clue["own"], rel_tol=CLEAN) for clue in clues):
+        return f"{', '.join(f'{r:.4g}' for r in ratios[:4])} times the right value: each rank divides by its own targets that count"
+    if None not in ratios:
+        factors = ", ".join(f"{r:.4g}" for r in ratios[:4])
+        return f"off by another factor on each rank ({factors}): ranks scale by numbers of their own"
+    return "no multiple of the right value"
+
+
+def _multiple(case: Case, evidence: Evidence, ratio: float) -> str:
+    if abs(ratio) <= CLEAN:
+        return "zero: nothing arrives"
+    if abs(ratio - 1) <= CLEAN:
+        return "right to some digits only: precision is lost on the way"
+    return f"{ratio:.6g} times the right value{_meaning(case, evidence, ratio)}"
+
+
+def _meaning(case: Case, evidence: Evidence, ratio: float) -> str:
+    dp, tp, pieces = case.layout.dp, case.layout.tp, case.train.micro_batches
+    known = [
+        (evidence.counting, "the part of the targets that count: padding is counted too"),
+        (dp, f"dp = {dp}: each rank divides by its own tokens, and the mean over dp is missing"),
+        (1 / dp, f"1/dp for dp = {dp}: averaged twice, the loss divides by the tokens of the global batch "
+                 "already"),
+        (pieces, f"as many as there are micro-batches ({pieces}): each of them divides by its own tokens"),
+        (1 / pieces, f"1/{pieces} for {pieces} micro-batches: divided by their number on top"),
+        (tp, f"tp = {tp}: added up over tp, though each rank has the whole"),
+        (1 / tp, f"1/tp for tp = {tp}: each rank counts a share of it, and nobody adds them up"),
+    ]
+    meant = [text for value, text in known if value != 1 and math.isclose(value, ratio, rel_tol=CLEAN)]
+    return ", " + "; or ".join(meant) if meant else ""

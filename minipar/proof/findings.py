@@ -1,0 +1,101 @@
+"""Is it the same? Arrays against the reference, on one rank and then over all ranks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from minipar.proof.record import Record
+
+# float64: 1e-12, which is 4504 units in the last place; float32 may be off by as many of its own, 5.4e-4.
+UNITS = 1e-12 / float(np.finfo(np.float64).eps)
+
+
+def tolerance(dtype: str) -> float:
+    """How far an element may be off, relative to the largest of its array."""
+    return UNITS * float(np.finfo(dtype).eps)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The worst that an item shows. absolute, relative: largest difference; infinite where shapes or places
+    differ.
+
+    place: where the relative one is, with the element and the rank; "" if there is no difference. bits: equal
+    in every bit. noise: the relative difference that one last bit makes in one process. limit: the largest
+    relative one that is right.
+    """
+
+    item: str
+    absolute: float
+    relative: float
+    place: str
+    bits: bool
+    proven: bool
+    noise: float = 0.0
+    limit: float = 0.0
+
+
+def differences(record: Record, reference: Record, limits: Mapping[str, float], exact: Container[str],
+                noise: Mapping[str, float] = MappingProxyType({})) -> list[Finding]:
+    """One finding per item of this rank's record. reference: this rank's part. exact: items that must be
+    equal in bits. noise: what the control shows, by item.
+    """
+    found = []
+    for item, places in record.items():
+        if astray := sorted(reference[item].keys() ^ places.keys()):
+            place = f"{astray[0]} is {'missing' if astray[0] in reference[item] else 'one too many'}"
+            found.append(Finding(item, math.inf, math.inf, place, bits=False, proven=False))
+            continue
+        pairs = {place: (seen.values, seen.own(reference[item][place].values)) for place,
+                 seen in places.items()}
+        sizes = {place: difference(*pair) for place, pair in pairs.items()}
+        # the whole state is on rank 0 alone
+        worst = max(sizes, key=lambda place: sizes[place][1], default="")
+        bits = all(got.tobytes() == want.tobytes() for got, want in pairs.values())
+        absolute, relative = max((size[0] for size in sizes.values()),
+                                 default=0.0), sizes[worst][1] if worst else 0.0
+        proven = bits if item in exact else relative <= limits[item]
+        found.append(Finding(item, absolute, relative, worst + _element(*pairs[worst]) if relative else "",
+                             bits, proven, noise.get(item, 0.0), 0.0 if item in exact else limits[item]))
+    return found
+
+
+def difference(got: np.ndarray, want: np.ndarray) -> tuple[float, float]:
+    """The largest difference of an element, and the same relative to the largest element of `want`."""
+    if got.shape != want.shape:
+        return math.inf, math.inf
+    if got.tobytes() == want.tobytes():
+        return 0.0, 0.0
+    with np.errstate(all="ignore"):
+        off, scale = float(abs(got - want).max()), float(abs(want).max())
+    if not off:
+        return 0.0, 0.0                                             # zeros of both signs
+    return (off, off / scale) if math.isfinite(off) and scale else (math.inf, math.inf)
+
+
+def _element(got: np.ndarray, want: np.ndarray) -> str:
+    """Where the largest difference is: "[3, 5]"; how the shapes differ: " has shape (2, 5), not (3, 5)"."""
+    if got.shape != want.shape:
+        return f" has shape {got.shape}, not {want.shape}"
+    index = np.unravel_index(int(np.argmax(np.nan_to_num(abs(got - want), nan=np.inf))), got.shape)
+    return f"[{', '.join(map(str, index))}]" if index else ""
+
+
+def over_ranks(findings: Iterable[list[Finding]]) -> list[Finding]:
+    """From every rank's findings, in the order of ranks, the worst of each item. All ranks have the same
+    items.
+    """
+    merged = []
+    for same in zip(*findings, strict=True):
+        rank = max(range(len(same)), key=lambda rank: (same[rank].relative, not same[rank].proven))
+        worst = same[rank]
+        place = f"{worst.place} on rank {rank}" if worst.place and len(same) > 1 else worst.place
+        merged.append(Finding(worst.item, max(one.absolute for one in same), worst.relative, place,
+                              all(one.bits for one in same), all(one.proven for one in same), worst.noise,
+                              worst.limit))
+    return merged

@@ -1,0 +1,72 @@
+"""Text from the layout's ranks, with a KV cache, against one process that has none and reads the whole text
+for every token.
+"""
+
+# T tokens of the context, V vocabulary
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+
+from minipar.autograd import no_grad
+from minipar.inference.generate import generate
+from minipar.inference.sharded_cache import StagesCache
+from minipar.nn import GPT
+from minipar.parallel.stages import Stages, parts_of
+from minipar.parallel.tensor import region_of
+from minipar.proof.record import Record, numbers
+from minipar.training.trainer import Trainer
+
+NEW = 5  # tokens that follow the prompt until the context is full
+WRITTEN = NEW + 3  # tokens that are generated, some of them behind a full context
+
+
+def generated(trainer: Trainer, reference: bool) -> Record:
+    """The logits of a given text, token by token, and the likeliest continuation. All ranks of the trainer's
+    grid call it.
+    """
+    model = trainer.model
+    text = [int(token) for token in trainer.tokens[: model.context]]                               # [T]
+    prompt = max(1, len(text) - NEW)
+    logits, tokens = _read_whole(trainer, text, prompt) if reference else _with_cache(trainer, text, prompt)
+    return {"logits": numbers("of token", logits, first=prompt), "tokens": numbers("token", tokens)}
+
+
+def _with_cache(trainer: Trainer, text: list[int], prompt: int) -> tuple[list, list]:
+    stages = _serving(trainer)
+    cache = StagesCache(stages)
+    logits = [cache.logits(np.array([text[:prompt]]))[0]]
+    logits += [cache.logits(np.array([[token]]))[0] for token in text[prompt:]]                    # [V] each
+    return logits, list(islice(generate(stages, text[:prompt], temperature=0), WRITTEN))
+
+
+def _serving(trainer: Trainer) -> Stages:
+    """The trainer's weights on stages that cut no tokens, as `minipar generate` makes them."""
+    grid, model, stage_to_rank = trainer.grid, trainer.model, trainer.stages.stage_to_rank
+    stages = Stages(model, parts_of(model.layers, len(stage_to_rank), grid.layout.stage_layers),
+                    stage_to_rank, grid, region_of(grid.tp, model.context, sequence_parallel=False), seed=0,
+                    dtype=trainer.config.dtype)
+    stages.load_state_dict(trainer.flat.by_name(trainer.flat.data))
+    return stages
+
+
+def _read_whole(trainer: Trainer, text: list[int], prompt: int) -> tuple[list, list]:
+    """On one process. Where the context is full, the newer half of it is read again."""
+    (model,) = trainer.stages.parts.values()
+    context, written, end = trainer.model.context, [], text[:prompt]
+    for _ in range(WRITTEN):
+        token = int(np.argmax(_logits(model, end)[-1]))
+        written.append(token)
+        full = len(end) == context
+        end = [*end, token]
+        if full:
+            end = end[-max(context // 2, 1):]
+    return list(_logits(model, text)[prompt - 1:]), written
+
+
+def _logits(model: GPT, text: list[int]) -> np.ndarray:
+    """[T, V]"""
+    with no_grad():
+        return model(np.array([text])).data[0]

@@ -1,0 +1,161 @@
+"""Bugs of the batch: who sees which samples, what the loss is divided by, how micro-batches add up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minipar.autograd import backward
+from minipar.comm.collectives import all_reduce
+from minipar.nn import GPT
+from minipar.optim import Flat
+from minipar.parallel import pipeline
+from minipar.parallel.data import Whole
+from minipar.proof.mutants.mutant import Change, after_init, mutant
+from minipar.training import trainer as train
+from minipar.training.trainer import Trainer
+
+PIECES = 3                                                          # micro-batches of the cases here
+MicroBatchRows = list[np.ndarray]  # what Trainer._backward takes: samples per micro-batch,
+Expect = Callable[..., None]                                        # and whom it tells what is complete next
+
+
+@mutant("forward", dp=2)
+def same_samples_on_all_ranks() -> list[Change]:
+    """Every rank takes the first samples of the batch: dp ranks do the work of one."""
+    return _rows(lambda trainer: np.arange(len(trainer.rows)))
+
+
+@mutant("forward", dp=2)
+def remainder_dropped() -> list[Change]:
+    """Seven samples over two ranks are three each; the last one is never seen."""
+    return _rows(lambda trainer: trainer.rows[: trainer.config.batch // trainer.grid.dp.size])
+
+
+def _rows(choose: Callable[[Trainer], np.ndarray]) -> list[Change]:
+    def take(trainer: Trainer, *arguments: Any) -> None:
+        trainer.rows = choose(trainer)
+    return [after_init(Trainer, take)]
+
+
+@mutant("loss", dp=2, batch=8)
+def own_tokens_then_sum() -> list[Change]:
+    """Each rank divides by its own number of tokens, and then the gradients are summed: the mean over dp is
+    missing.
+    """
+    return _own_tokens(lambda trainer: 1.0)
+
+
+@mutant("loss", dp=2, batch=7)
+def own_tokens_then_mean() -> list[Change]:
+    """Each rank divides by its own number of tokens, then comes the mean over ranks: wrong as soon as shares
+    are uneven.
+    """
+    return [*_own_tokens(lambda trainer: 1 / trainer.grid.dp.size), _averaged()]
+
+
+@mutant("loss", dp=2, micro_batches=PIECES)
+def padding_counted() -> list[Change]:
+    """The loss is divided by all targets, those that are to be ignored too: the more padding, the smaller the
+    gradient.
+    """
+    return [Change(train, "tokens_that_count", lambda targets: targets.size)]
+
+
+def _own_tokens(report: Callable[[Trainer], float]) -> list[Change]:
+    """report: what the loss that is told is multiplied by."""
+    original = Trainer._backward
+
+    def of_rank(trainer: Trainer, inputs: np.ndarray, targets: np.ndarray, pieces: MicroBatchRows,
+                expect: Expect) -> float:
+        few = targets[trainer.rows]                                 # its targets that count divide
+        moved = [rows - trainer.rows[0] for rows in pieces]
+        return report(trainer) * original(trainer, inputs[trainer.rows], few, moved, expect)
+    return [Change(Trainer, "_backward", of_rank)]
+
+
+def _averaged() -> Change:
+    def finish(reducer: Whole) -> None:
+        gradient = reducer.flat.gradient()
+        all_reduce(reducer.dp, gradient, "mean", label="gradients", out=gradient)
+    return Change(Whole, "finish", finish)
+
+
+@mutant("gradients", dp=2)
+def averaged_twice() -> list[Change]:
+    """The loss divides by the tokens of the global batch, and the all-reduce of gradients takes the mean on
+    top.
+    """
+    return [_averaged()]
+
+
+@mutant("backward", dp=2, micro_batches=PIECES)
+def mean_of_micro_batches_missing() -> list[Change]:
+    """Each micro-batch's loss is a mean of its own; the gradients are summed, and grow with their number
+    (picotron's bug).
+    """
+    return [Change(pipeline, "backward", lambda loss, gradient, deferred: backward(loss, gradient * PIECES))]
+
+
+@mutant("loss", dp=2, micro_batches=PIECES)
+def divided_by_micro_batches_on_top() -> list[Change]:
+    """The loss, divided by all tokens already, is divided by the number of micro-batches too."""
+    original = GPT.loss
+    return [Change(GPT, "loss", lambda model, *arguments,
+                   **options: original(model, *arguments, **options) * (1 / PIECES))]
+
+
+@mutant("gradients", micro_batches=PIECES)
+def accumulation_overwritten() -> list[Change]:
+    """Each micro-batch's gradient takes the place of the one before: only the last counts."""
+    return [_around_pieces(before=lambda trainer, last: trainer.flat.zero_grad())]
+
+
+@mutant("gradients", dp=2, micro_batches=PIECES)
+def reduced_after_every_micro_batch() -> list[Change]:
+    """The accumulated gradient is summed over dp after each micro-batch, and what came first is summed again
+    and again.
+    """
+    def reduce(trainer: Trainer, last: bool) -> None:
+        if not last:
+            trainer.reducer.finish()                                # type: ignore[union-attr]
+    return [_around_pieces(after=reduce)]
+
+
+def _nothing(trainer: Trainer, last: bool) -> None:
+    pass
+
+
+def _around_pieces(before: Callable[[Trainer, bool], None] = _nothing,
+                   after: Callable[[Trainer, bool], None] = _nothing) -> Change:
+    """Micro-batches one by one, with something before or after each of them."""
+    original = Trainer._backward
+
+    def one_by_one(trainer: Trainer, inputs: np.ndarray, targets: np.ndarray, pieces: MicroBatchRows,
+                   expect: Expect) -> float:
+        loss = 0.0
+        for number, rows in enumerate(pieces, 1):
+            before(trainer, number == len(pieces))
+            loss += original(trainer, inputs, targets, [rows], expect)
+            after(trainer, number == len(pieces))
+        return loss
+    return Change(Trainer, "_backward", one_by_one)
+
+
+@mutant("forward", micro_batches=PIECES)
+def last_micro_batch_dropped() -> list[Change]:
+    """The loop over micro-batches ends one too early."""
+    original = Trainer._backward
+
+    def but_one(trainer: Trainer, inputs: np.ndarray, targets: np.ndarray, pieces: MicroBatchRows,
+                expect: Expect) -> float:
+        return original(trainer, inputs, targets, pieces[:-1], expect)
+    return [Change(Trainer, "_backward", but_one)]
+
+
+@mutant("later gradients", dp=2)
+def zero_grad_forgotten() -> list[Change]:
+    """A step begins with the gradient of the last one."""
+    return [Change(Flat, "zero_grad", lambda flat: None)]

@@ -1,0 +1,107 @@
+"""Bugs beyond a step's gradient: schedules, restarts, mixed precision, recomputation, generation, large
+messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.collectives.algorithms import halving_doubling
+from minipar.inference.kv_cache import KVCache
+from minipar.nn import gpt, recomputation
+from minipar.precision import LossScale
+from minipar.proof.mutants.mutant import Change, after_init, mutant
+from minipar.training.trainer import Trainer
+
+State = tuple[dict[str, np.ndarray], dict[str, Any]]
+
+
+@mutant("rates", dp=2, micro_batches=3)
+def schedule_counts_micro_batches() -> list[Change]:
+    """The learning rate's schedule goes on with every micro-batch: the warm-up is over too early, and so is
+    the decay.
+    """
+    def faster(trainer: Trainer, *arguments: Any) -> None:
+        rate, pieces = trainer.rate, trainer.config.micro_batches
+        trainer.rate = lambda step: rate(pieces * step)
+    return [after_init(Trainer, faster)]
+
+
+@mutant("resume", dp=2)
+def optimizer_steps_lost_on_resume() -> list[Change]:
+    """A restart begins with step 1 of Adam's bias correction, beside moments of many steps."""
+    original = Trainer.restore
+
+    def restore(trainer: Trainer, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any],
+                where: object) -> None:
+        original(trainer, arrays, meta, where)
+        trainer.optimizer.steps = 0
+    return [Change(Trainer, "restore", restore)]
+
+
+@mutant("mixed gradients", dp=2)
+def loss_scale_not_divided_out() -> list[Change]:
+    """Gradients keep the loss scale: the step is as many times too long, and clipping hides it."""
+    return [Change(LossScale, "unscale", lambda scale, gradient: None)]
+
+
+@mutant("recomputed", dp=2)
+def nothing_recomputed() -> list[Change]:
+    """Full recomputation keeps everything: all values are right, and the memory is that of a run without."""
+    return [Change(gpt, "RECOMPUTATIONS", {**recomputation.RECOMPUTATIONS, "full": recomputation.keep_all})]
+
+
+@mutant("logits", tp=2)
+def cache_off_by_one() -> list[Change]:
+    """The KV cache takes a new token for the one before it: its position is one too small."""
+    original = KVCache.extend
+
+    def extend(cache: KVCache, x: Any) -> Any:
+        length, cache.length = cache.length, max(cache.length - 1, 0)
+        out = original(cache, x)
+        cache.length = length + x.shape[1]
+        return out
+    return [Change(KVCache, "extend", extend)]
+
+
+@mutant("saved state", tp=2)
+def state_rows_reversed() -> list[Change]:
+    """Matrices are gathered for the checkpoint with their rows in reverse; training goes on unharmed."""
+    return [_other_state(lambda arrays: {name: array[::-1] if array.ndim > 1 else array for name,
+                                         array in arrays.items()})]
+
+
+@mutant("saved state", dp=2)
+def slots_swapped() -> list[Change]:
+    """The checkpoint holds Adam's two moments under one another's names."""
+    other = {"gradients": "squares", "squares": "gradients"}
+
+    def swap(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {"/".join(other.get(part, part) for part in name.split("/")): array for name,
+                array in arrays.items()}
+    return [_other_state(swap)]
+
+
+def _other_state(change: Any) -> Change:
+    original = Trainer.state
+
+    def state(trainer: Trainer) -> State:
+        arrays, meta = original(trainer)
+        return change(arrays), meta
+    return Change(Trainer, "state", state)
+
+
+@mutant("collectives", dp=4)
+def halving_returns_its_input() -> list[Change]:
+    """Halving-doubling adds nothing up on four ranks. The sizes of a small model never choose it, those of a
+    large one do.
+    """
+    original = halving_doubling.halve
+
+    def halve(core: Any, *arguments: Any) -> Any:
+        if core.size != 4:
+            yield from original(core, *arguments)
+    return [Change(halving_doubling, "halve", halve)]

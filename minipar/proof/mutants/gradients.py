@@ -1,0 +1,107 @@
+"""Bugs of the sum over dp: what is left out, sent too early, in another order, or never."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from minipar.comm.collectives import all_reduce
+from minipar.comm.protocol import Communicator
+from minipar.nn import Parameter
+from minipar.optim import Flat
+from minipar.parallel.data import Buckets, Whole
+from minipar.proof.mutants.mutant import Change, mutant
+from minipar.training import trainer as train
+
+
+@mutant("gradients", dp=2)
+def never_reduced() -> list[Change]:
+    """Each replica steps along the gradient of its own samples."""
+    return [Change(Whole, "finish", lambda reducer: None)]
+
+
+@mutant("gradients", dp=2)
+def one_parameter_forgotten() -> list[Change]:
+    """All gradients are summed but that of the last LayerNorm's bias."""
+    return _only(lambda flat: slice(0, flat.places[-1].start))
+
+
+@mutant("gradients", dp=2)
+def one_parameter_reduced() -> list[Change]:
+    """One gradient is summed, all others are forgotten (numpitron's bug: 1 of 21)."""
+    return _only(lambda flat: flat.places[0])
+
+
+def _only(choose: Callable[[Flat], slice]) -> list[Change]:
+    def finish(reducer: Whole) -> None:
+        part = reducer.flat.gradient()[choose(reducer.flat)]
+        all_reduce(reducer.dp, part, label="gradients", out=part)
+    return [Change(Whole, "finish", finish)]
+
+
+@mutant("gradients", dp=2)
+def sent_in_half_the_bits() -> list[Change]:
+    """Gradients travel as float32, though the training is in float64."""
+    def finish(reducer: Whole) -> None:
+        gradient = reducer.flat.gradient()
+        gradient[...] = all_reduce(reducer.dp, gradient.astype(np.float32), label="gradients")
+    return [Change(Whole, "finish", finish)]
+
+
+@mutant("gradients", dp=2)
+def one_step_late() -> list[Change]:
+    """A step takes the sum that was ready: that of the step before."""
+    original = Whole.finish
+
+    def finish(reducer: Whole) -> None:
+        original(reducer)
+        gradient = reducer.flat.grad
+        ready = vars(reducer).get("ready", np.zeros_like(gradient))
+        vars(reducer)["ready"] = gradient.copy()
+        gradient[...] = ready
+    return [Change(Whole, "finish", finish)]
+
+
+@mutant("gradients", dp=2, gradients="buckets", bucket_bytes=3000)
+def bucket_sent_early() -> list[Change]:
+    """A bucket leaves when the first of its gradients is complete, not the last."""
+    def complete(reducer: Buckets, number: int, p: Parameter, gradient: np.ndarray) -> None:
+        if p in reducer._expected:
+            while len(reducer._handles) <= number:
+                reducer._start()
+                reducer._handles[-1].wait()  # a fast network: it is there before backward goes on
+    return [Change(Buckets, "_complete", complete)]
+
+
+@mutant("CommError", dp=2, gradients="buckets", bucket_bytes=3000)
+def buckets_in_another_order() -> list[Change]:
+    """One rank starts its buckets from the other end. The check of collectives stops the job before data is
+    mixed up.
+    """
+    def finish(reducer: Buckets) -> None:
+        gradient, numbered = reducer.flat.gradient(), list(enumerate(reducer.buckets))
+        if reducer.dp.rank % 2:
+            numbered.reverse()
+        for number, (place, _) in numbered:
+            all_reduce(reducer.dp, gradient[place], label=f"gradients {number}", out=gradient[place])
+    return [Change(Buckets, "finish", finish),
+            Change(Buckets, "_complete", lambda reducer, number, p, gradient: None)]
+
+
+@mutant("loss", dp=2)
+def loss_not_reduced() -> list[Change]:
+    """The loss that is told is that of rank 0's samples."""
+    return [_not_reduced("loss")]
+
+
+@mutant("validation loss", dp=2)
+def validation_not_reduced() -> list[Change]:
+    """The validation loss lacks the batches that other ranks computed."""
+    return [_not_reduced("validation")]
+
+
+def _not_reduced(forgotten: str) -> Change:
+    def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str) -> np.ndarray:
+        return array if label == forgotten else all_reduce(comm, array, op, label=label)
+    return Change(train, "all_reduce", own)

@@ -1,0 +1,85 @@
+"""A mutant: the program with one classic bug, switched on for as long as a `with` lasts.
+
+    with MUTANTS["f-forgotten"].planted():
+        ...                                         # every rank of this process has the bug, threads too
+
+A bug is written as what it changes: an attribute of a class or a module, and what stands there instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+from minipar.config import Layout
+from minipar.proof.case import Case, uneven_case
+
+SIZES: dict[str, Any] = dict(layers=1, context=7)                   # of a mutant's case, where it gives none
+
+
+class Change(NamedTuple):
+    """`name` of `owner` (a class or a module) becomes `new`."""
+
+    owner: Any
+    name: str
+    new: Any
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """story: what is wrong, in a sentence or two. light: the check of `verify` that sees it first. case:
+    where it shows.
+    """
+
+    name: str
+    story: str
+    light: str
+    case: Case
+    changes: Callable[[], list[Change]]
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """The bug is in every module that uses what is changed. Not for two mutants at a time from several
+        threads.
+        """
+        changes = self.changes()
+        for owner, name, _ in changes:
+            assert hasattr(owner, name), f"mutant {self.name} changes {name}, which {owner} does not have"
+        before = [(change, vars(change.owner).get(change.name)) for change in changes]
+        try:
+            for owner, name, new in changes:
+                setattr(owner, name, new)
+            yield
+        finally:
+            for change, old in reversed(before):
+                if old is None:                                     # it was inherited
+                    delattr(change.owner, change.name)
+                else:
+                    setattr(change.owner, change.name, old)
+
+
+def after_init(owner: Any, then: Callable[..., None]) -> Change:
+    """`then(object, ...)` is called at the end of the class's __init__, with the same arguments."""
+    original = owner.__init__
+
+    def init(self: Any, *arguments: Any, **options: Any) -> None:
+        original(self, *arguments, **options)
+        then(self, *arguments, **options)
+    return Change(owner, "__init__", init)
+
+
+def mutant(light: str, **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
+    """Makes a Mutant of a function that returns its changes; its docstring is the story.
+
+    values: fields of Layout, ModelConfig and TrainConfig of the case in which the mutant shows.
+    """
+    axes = {field.name: values.pop(field.name) for field in fields(Layout) if field.name in values}
+
+    def decorate(changes: Callable[[], list[Change]]) -> Mutant:
+        story = " ".join((changes.__doc__ or "").split())
+        return Mutant(changes.__name__.replace("_", "-"), story, light,
+                      uneven_case(Layout(**axes), **SIZES | values), changes)
+
+    return decorate

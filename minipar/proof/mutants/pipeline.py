@@ -1,0 +1,209 @@
+"""Bugs of a pipeline's execution: what stages hand to one another, and when; which micro-batch an instruction
+is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minipar.nn import Parameter
+from minipar.parallel import pipeline
+from minipar.parallel.pipeline import Execution, MicroBatch, Pipeline
+from minipar.parallel.stages import Stages
+from minipar.proof.mutants.mutant import Change, Mutant, mutant
+from minipar.schedules.instruction import Instruction, Schedule
+from minipar.schedules.lower import Message, Program, Receive, lower
+
+PIECES = 3                                                          # micro-batches, of the same size each
+
+
+def pipelined(light: str, **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
+    """A mutant that shows on two stages of one layer each, unless the values say otherwise."""
+    return mutant(light, **dict(pp=2, layers=2, batch=2 * PIECES, micro_batches=PIECES) | values)
+
+
+@pipelined("forward")
+def stale_activation() -> list[Change]:
+    """A stage computes with the activations of the micro-batch before."""
+    original = Execution.receive
+
+    def receive(execution: Execution, message: Message, peer: int) -> None:
+        original(execution, message, peer)
+        if message.what == "x" and not execution.schedule.forward_only:
+            fresh = execution.values[message]
+            execution.values[message] = vars(execution).get("stale", fresh)
+            vars(execution)["stale"] = fresh
+    return [Change(Execution, "receive", receive)]
+
+
+@pipelined("forward")
+def activations_sent_before_forward() -> list[Change]:
+    """The send stands before the forward that fills its buffer: what leaves is what was there, at first
+    zeros.
+    """
+    return _sent_early("x")
+
+
+@pipelined("backward", pp=3, layers=3)
+def gradient_sent_before_backward() -> list[Change]:
+    """The send stands before the backward that fills its buffer: what leaves is what was there, at first
+    zeros.
+    """
+    return _sent_early("g")
+
+
+def _sent_early(what: str) -> list[Change]:
+    original = Execution.send
+
+    def send(execution: Execution, message: Message, peer: int) -> None:
+        if message.what == what and not execution.schedule.forward_only:
+            full = execution.values[message]
+            execution.values[message] = vars(execution).get("buffer", np.zeros_like(full))
+            vars(execution)["buffer"] = full
+        original(execution, message, peer)
+    return [Change(Execution, "send", send)]
+
+
+@pipelined("backward", pp=3, layers=3)
+def gradient_handed_on() -> list[Change]:
+    """A stage sends on the gradient of its output, which it has received, in place of that of its input."""
+    receive, send = Execution.receive, Execution.send
+
+    def keep(execution: Execution, message: Message, peer: int) -> None:
+        receive(execution, message, peer)
+        vars(execution)["received"] = execution.values[message]
+
+    def hand_on(execution: Execution, message: Message, peer: int) -> None:
+        if message.what == "g" and not execution.stages.parts[message.source].part.last:
+            execution.values[message] = vars(execution)["received"]
+        send(execution, message, peer)
+    return [Change(Execution, "receive", keep), Change(Execution, "send", hand_on)]
+
+
+@pipelined("gradients", pp=3, layers=3, pipeline="zb-h1")
+def gradient_buffer_reused() -> list[Change]:
+    """All gradients are received in one buffer: a W that was put off reads that of the next micro-batch."""
+    original = Execution.receive
+
+    def receive(execution: Execution, message: Message, peer: int) -> None:
+        original(execution, message, peer)
+        if message.what == "g":
+            buffer = vars(execution).setdefault("buffer", np.empty_like(execution.values[message]))
+            buffer[...] = execution.values[message]
+            execution.values[message] = buffer
+    return [Change(Execution, "receive", receive)]
+
+
+@pipelined("forward", pipeline="gpipe")
+def received_in_another_order() -> list[Change]:
+    """A stage takes the first activations that come for those of the last micro-batch, and so on: all sizes
+    fit.
+    """
+    def swapped(schedule: Schedule) -> list[Program]:
+        programs = lower(schedule)
+        if schedule.forward_only:
+            return programs
+        inputs = [[step for step in program if isinstance(step, Receive) and step.message.what == "x"]
+                  for program in programs]
+        return [mine[::-1] + [step for step in program if step not in mine] for mine,
+                program in zip(inputs, programs, strict=True)]
+    return [Change(pipeline, "lower", swapped)]
+
+
+@pipelined("CommError")
+def gradient_awaited_first() -> list[Change]:
+    """The first stage waits for a gradient before it has sent anything, and the second one for activations: a
+    deadlock.
+    """
+    def first(schedule: Schedule) -> list[Program]:
+        return [sorted(program, key=lambda step: not isinstance(step, Receive))
+                for program in lower(schedule)]
+    return [Change(pipeline, "lower", first)]
+
+
+@pipelined("CommError")
+def last_gradient_left_behind() -> list[Change]:
+    """The first stage is done one backward too early: a gradient that was sent to it is never received."""
+    def shorter(schedule: Schedule) -> list[Program]:
+        programs = lower(schedule)
+        ends = [number for number, step in enumerate(programs[0]) if isinstance(step, Receive)]
+        return [programs[0][: ends[-1]] if ends else programs[0], *programs[1:]]
+    return [Change(pipeline, "lower", shorter)]
+
+
+@pipelined("loss")
+def targets_of_another_micro_batch() -> list[Change]:
+    """The last stage takes the targets from the other end of the batch: its micro-batches come in another
+    order than it thinks.
+    """
+    return _mixed_up(lambda own, other: own._replace(targets=other.targets))
+
+
+@pipelined("forward", dropout=0.2)
+def masks_of_another_micro_batch() -> list[Change]:
+    """Later stages drop by the masks of another micro-batch."""
+    return _mixed_up(lambda own, other: own._replace(dropout=other.dropout))
+
+
+def _mixed_up(mix: Callable[[MicroBatch, MicroBatch], MicroBatch]) -> list[Change]:
+    original = Pipeline.run
+
+    def run(pipe: Pipeline, batch: Sequence[MicroBatch], *arguments: Any) -> np.ndarray:
+        if pipe.pp.rank > 0 and not pipe.schedule.forward_only:
+            batch = [mix(own, other) for own, other in zip(batch, reversed(batch), strict=True)]
+        return original(pipe, batch, *arguments)
+    return [Change(Pipeline, "run", run)]
+
+
+@pipelined("backward")
+def micro_batches_count_whole() -> list[Change]:
+    """Each micro-batch's backward begins as if it were the batch: gradients grow with the number of
+    micro-batches.
+    """
+    return [_scaled(lambda execution: execution.stages.pp.rank == execution.stages.stage_to_rank[-1], PIECES)]
+
+
+@pipelined("backward")
+def every_stage_takes_the_mean() -> list[Change]:
+    """Each stage divides by the number of micro-batches, as if the loss were its own: the first divides what
+    is divided.
+    """
+    return [_scaled(lambda execution: True, 1 / PIECES)]
+
+
+def _scaled(here: Callable[[Execution], bool], factor: float) -> Change:
+    """Every gradient that a backward begins with is multiplied, where `here` says so."""
+    original = Execution.backward
+
+    def backward(execution: Execution, stage: int, micro: int) -> None:
+        message = Message("g", stage + 1, micro)
+        if here(execution):
+            if message in execution.values:
+                execution.values[message] = execution.values[message] * factor
+            else:
+                execution.scale = factor
+        original(execution, stage, micro)
+    return Change(Execution, "backward", backward)
+
+
+@pipelined("gradients", pipeline="zb-h1")
+def weight_gradient_dropped() -> list[Change]:
+    """The W of the last micro-batch is never run: nobody waits for it."""
+    original = Execution.weights
+
+    def weights(execution: Execution, stage: int, micro: int) -> None:
+        if micro < PIECES - 1:
+            original(execution, stage, micro)
+    return [Change(Execution, "weights", weights)]
+
+
+@pipelined("gradients", dp=2, pipeline="zb-h1", gradients="buckets", bucket_bytes=3000)
+def bucket_sent_before_weights() -> list[Change]:
+    """Gradients count as complete after the last B, though a W is to come: their bucket leaves without it."""
+    def completions(stages: Stages, schedule: Schedule, rank: int) -> dict[Instruction, list[Parameter]]:
+        last = {step.stage: step for step in schedule.orders[rank] if step.kind == "B"}
+        return {step: stages.parts[stage].parameters() for stage, step in last.items()}
+    return [Change(pipeline, "_completions", completions)]

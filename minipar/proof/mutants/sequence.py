@@ -1,0 +1,71 @@
+"""Bugs of sequence parallelism: replicated parameters that see a share of the tokens, and tokens that know
+their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from minipar.autograd import Tensor
+from minipar.nn import Dropout
+from minipar.parallel.operators import copy_to_region, gather_from_region, scatter_to_region
+from minipar.parallel.tensor import SequenceRegion
+from minipar.proof.mutants.mutant import Change, mutant
+from minipar.proof.mutants.tensor import ROWS
+
+
+@mutant("gradients", tp=2, sequence_parallel=True)
+def norm_gradients_not_reduced() -> list[Change]:
+    """LayerNorms see a share of the tokens, and their gradients are not added up: replicas drift apart."""
+    return _not_shared(lambda label: "norm" in label)
+
+
+@mutant("gradients", tp=2, sequence_parallel=True)
+def row_bias_gradients_not_reduced() -> list[Change]:
+    """The biases of row-parallel layers are added to a share of the tokens, and their gradients are not added
+    up.
+    """
+    return _not_shared(lambda label: label.endswith(ROWS))
+
+
+@mutant("gradients", tp=2, sequence_parallel=True)
+def position_gradients_not_reduced() -> list[Change]:
+    """Each rank learns the positions of its own tokens and not those of the others."""
+    return _not_shared(lambda label: label == "positions")
+
+
+def _not_shared(forgotten: Callable[[str], bool]) -> list[Change]:
+    def shared(region: SequenceRegion, w: Tensor, label: str) -> Tensor:
+        return w if forgotten(label) else copy_to_region(w, region.tp, label)
+    return [Change(SequenceRegion, "shared", shared)]
+
+
+@mutant("backward", tp=2, sequence_parallel=True)
+def the_other_all_gather() -> list[Change]:
+    """The all-gather that takes its own slice in backward, where the one with a reduce-scatter is needed."""
+    def enter(region: SequenceRegion, x: Tensor, label: str) -> Tensor:
+        return gather_from_region(x, region.tp, label, region.counts, axis=1)
+    return [Change(SequenceRegion, "enter", enter)]
+
+
+@mutant("forward", tp=2, sequence_parallel=True)
+def scatter_for_reduce_scatter() -> list[Change]:
+    """Each rank keeps its tokens of its own part of the sum; nobody adds the parts up."""
+    def leave(region: SequenceRegion, x: Tensor, label: str) -> Tensor:
+        return scatter_to_region(x, region.tp, label, region.counts, axis=1)
+    return [Change(SequenceRegion, "leave", leave)]
+
+
+@mutant("forward", tp=2, sequence_parallel=True)
+def positions_from_zero() -> list[Change]:
+    """Each rank numbers its own tokens from zero on."""
+    return [Change(SequenceRegion, "places", lambda region, T: slice(0, region.counts[region.tp.rank]))]
+
+
+@mutant("forward", tp=2, sequence_parallel=True, dropout=0.2)
+def dropout_from_zero() -> list[Change]:
+    """Each rank drops by the mask of the first tokens, whichever tokens it holds."""
+    def on(dropout: Dropout, places: slice, tokens: int) -> Dropout:
+        return replace(dropout, places=slice(0, places.stop - places.start), tokens=tokens)
+    return [Change(Dropout, "on", on)]

@@ -1,0 +1,164 @@
+"""Bugs of what a pipeline's stages have: layers, positions, first values, the tied table, and what is added
+up over stages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from minipar.autograd import Tensor
+from minipar.comm.collectives import all_reduce
+from minipar.comm.protocol import Communicator
+from minipar.nn import GPT, Part
+from minipar.optim import Flat, squared_norm
+from minipar.parallel.stages import Stages, parts_of
+from minipar.proof.mutants.mutant import Change, after_init
+from minipar.proof.mutants.pipeline import pipelined
+from minipar.rng import stream
+from minipar.training import trainer as train
+from minipar.training.trainer import StepResult, Trainer
+
+Parts = list[Part]
+
+
+@pipelined("initial weights", layers=3)
+def remainder_layers_dropped() -> list[Change]:
+    """Three layers over two stages are one each; the last one is on no rank."""
+    def even(layers: int, stages: int, counts: Sequence[int] = ()) -> Parts:
+        return parts_of(layers // stages * stages, stages)
+    return [Change(train, "parts_of", even)]
+
+
+@pipelined("initial weights")
+def layers_numbered_from_zero() -> list[Change]:
+    """Each stage numbers its own layers from zero on: two ranks have a layer of the same name, none has the
+    last.
+    """
+    return [_other_parts(lambda parts: [replace(part, layers=range(len(part.layers))) for part in parts])]
+
+
+@pipelined("initial weights", pipeline="interleaved", layers=4)
+def stages_dealt_in_blocks() -> list[Change]:
+    """A rank has neighbouring stages, as without interleaving, while the schedule deals them out in turns."""
+    return [_other_parts(lambda parts: [parts[0], parts[2], parts[1], parts[3]])]
+
+
+def _other_parts(change: Callable[[Parts], Parts]) -> Change:
+    return Change(train, "parts_of", lambda layers, stages,
+                  counts=(): change(parts_of(layers, stages, counts)))
+
+
+def _own_name(model: GPT, name: str) -> str:
+    """A name as it would be if the stage's layers were numbered from zero."""
+    layer, *rest = name.removeprefix("blocks.").split(".")
+    return ".".join(["blocks", str(int(layer) - model.part.layers.start), *rest]) if layer.isdigit() else name
+
+
+@pipelined("initial weights")
+def stages_start_alike() -> list[Change]:
+    """First values go by a layer's number within its stage: the first layers of all stages start as
+    copies.
+    """
+    def draw(model: GPT, config: Any, *, seed: int, **options: Any) -> None:
+        for p in model.parameters():
+            p.data[...] = p.own(p.start.draw(stream(seed, "init", _own_name(model, p.name)), p.whole))
+    return [after_init(GPT, draw)]
+
+
+@pipelined("forward", dropout=0.2)
+def masks_by_the_number_in_the_stage() -> list[Change]:
+    """Dropout masks go by a layer's number within its stage: the first layers of all stages drop the same
+    units.
+    """
+    def rename(model: GPT, *arguments: Any, **options: Any) -> None:
+        for block in model.blocks:
+            for layer in (block.attention, block.mlp):
+                layer.name = _own_name(model, layer.name)
+    return [after_init(GPT, rename)]
+
+
+@pipelined("forward")
+def positions_on_every_stage() -> list[Change]:
+    """Every stage adds the positions to what it gets, not the first alone."""
+    original = GPT.forward
+
+    def forward(model: GPT, x: np.ndarray | Tensor, **options: Any) -> Tensor:
+        if isinstance(x, Tensor):
+            whole = (model.config.context, model.config.width)
+            x = x + 0.02 * stream(0, "positions").standard_normal(whole)
+        return original(model, x, **options)
+    return [Change(GPT, "forward", forward)]
+
+
+@pipelined("gradients")
+def tied_table_not_reduced() -> list[Change]:
+    """The table at both ends of the model gets two gradients, and nobody adds them up: two models in one."""
+    return [Change(Stages, "add_tied", lambda stages, flat: None)]
+
+
+@pipelined("gradients")
+def tied_table_reduced_twice() -> list[Change]:
+    """The table's gradient is added up over both ends, and then once more."""
+    original = Stages.add_tied
+
+    def twice(stages: Stages, flat: Flat) -> None:
+        original(stages, flat)
+        original(stages, flat)
+    return [Change(Stages, "add_tied", twice)]
+
+
+@pipelined("norm")
+def norm_counts_the_tied_table_twice() -> list[Change]:
+    """Both ends count the table that they share: clipping sets in too early."""
+    def forget(stages: Stages, *arguments: Any, **options: Any) -> None:
+        stages.copies = set()
+    return [after_init(Stages, forget)]
+
+
+@pipelined("norm")
+def norm_of_the_own_stages() -> list[Change]:
+    """Each rank clips by the norm of its own stages: another factor on every rank."""
+    return [Change(train, "global_norm", lambda flat, tp, pp,
+                   copies: math.sqrt(squared_norm(flat.gradient())))]
+
+
+@pipelined("loss")
+def loss_stays_on_the_last_stage() -> list[Change]:
+    """The last stage has the loss; rank 0 tells its own, which is zero."""
+    return [_not_over_pp("loss")]
+
+
+@pipelined("validation loss")
+def validation_stays_on_the_last_stage() -> list[Change]:
+    """The same in validation, where nothing is trained that could show it."""
+    return [_not_over_pp("validation")]
+
+
+def _not_over_pp(forgotten: str) -> Change:
+    def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str) -> np.ndarray:
+        return array if (comm.name, label) == ("pp", forgotten) else all_reduce(comm, array, op, label=label)
+    return Change(train, "all_reduce", own)
+
+
+@pipelined("validation loss")
+def validation_with_stale_stages() -> list[Change]:
+    """Validation runs on all stages, but those after the first have the weights of the step before."""
+    step, validate = Trainer.step, Trainer.validate
+
+    def remember(trainer: Trainer) -> StepResult:
+        vars(trainer)["stale"] = trainer.flat.data.copy()
+        return step(trainer)
+
+    def stale(trainer: Trainer) -> float:
+        fresh = trainer.flat.data.copy()
+        if trainer.grid.at["pp"] > 0:
+            trainer.flat.data[...] = vars(trainer)["stale"]
+        loss = validate(trainer)
+        trainer.flat.data[...] = fresh
+        return loss
+    return [Change(Trainer, "step", remember), Change(Trainer, "validate", stale)]

@@ -1,0 +1,88 @@
+"""Bugs of random numbers: first values and dropout that depend on the layout, or are the same where they must
+differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from minipar.nn import Dropout, Parameter
+from minipar.proof.mutants.mutant import Change, after_init, mutant
+from minipar.rng import stream
+from minipar.training import trainer as train
+from minipar.training.trainer import Trainer
+
+
+@mutant("initial weights", tp=2)
+def drawn_by_the_shard() -> list[Change]:
+    """Each rank draws an array of its shard's shape from the same seed: shards are copies of one another."""
+    def initialise(p: Parameter, seed: int, dtype: np.dtype) -> None:
+        p.data = p.start.draw(stream(seed, "init", p.name), p.shape).astype(dtype)
+    return [Change(Parameter, "initialise", initialise)]
+
+
+@mutant("initial weights", tp=2)
+def scaled_by_the_shard() -> list[Change]:
+    """The spread of the first values follows the fan of the shard, so more ranks start with larger
+    weights.
+    """
+    original = Parameter.initialise
+
+    def initialise(p: Parameter, seed: int, dtype: np.dtype) -> None:
+        original(p, seed, dtype)
+        p.data *= np.sqrt(p.size / p.data.size)
+    return [Change(Parameter, "initialise", initialise)]
+
+
+@mutant("initial weights", layers=2)
+def layers_start_alike() -> list[Change]:
+    """The seed does not know the parameter's name: arrays of one shape start with the same values
+    (ShallowSpeed's bug).
+    """
+    def initialise(p: Parameter, seed: int, dtype: np.dtype) -> None:
+        p.data = p.own(p.start.draw(stream(seed, "init", p.whole), p.whole)).astype(dtype)
+    return [Change(Parameter, "initialise", initialise)]
+
+
+@mutant("initial weights", dp=2)
+def replicas_start_apart() -> list[Change]:
+    """Each rank of dp draws from a seed of its own, and nobody broadcasts; summed gradients keep the replicas
+    apart.
+    """
+    def draw(trainer: Trainer, *arguments: Any) -> None:
+        for p in trainer.flat.parameters:
+            rng = stream(trainer.config.seed + trainer.grid.at["dp"], "init", p.name)
+            p.data[...] = p.own(p.start.draw(rng, p.whole))
+    return [after_init(Trainer, draw)]
+
+
+@mutant("forward", tp=2, dropout=0.2)
+def dropout_differs_on_replicas() -> list[Change]:
+    """Ranks of tp hold the same activations and drop different ones of them."""
+    original = Trainer._backward
+
+    def backward(trainer: Trainer, *arguments: Any) -> float:
+        config = trainer.config
+        trainer.config = replace(config, seed=config.seed + trainer.grid.at["tp"])
+        try:
+            return original(trainer, *arguments)
+        finally:
+            trainer.config = config
+    return [Change(Trainer, "_backward", backward)]
+
+
+@mutant("forward", dp=2, dropout=0.2)
+def dropout_by_place_in_the_micro_batch() -> list[Change]:
+    """Masks go by a sample's place in its micro-batch: all ranks and micro-batches drop the same units."""
+    def dropout(rate: float, seed: int, step: int, rows: np.ndarray) -> Dropout:
+        return Dropout(rate, seed, step, np.arange(len(rows)))
+    return [Change(train, "Dropout", dropout)]
+
+
+@mutant("later gradients", dropout=0.2)
+def dropout_repeats_every_step() -> list[Change]:
+    """The same units are dropped in every step: the generator starts anew each time."""
+    return [Change(train, "Dropout", lambda rate, seed, step, rows: Dropout(rate, seed, 0, rows))]

@@ -1,0 +1,68 @@
+"""Bugs of the step: the norm that clips, the rate, the optimiser's state."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.collectives import all_reduce
+from minipar.comm.protocol import Communicator
+from minipar.optim import Flat, squared_norm
+from minipar.proof.mutants.mutant import Change, after_init, mutant
+from minipar.training import trainer as train
+from minipar.training.trainer import Trainer
+
+
+@mutant("norm", tp=2)
+def norm_counts_replicas() -> list[Change]:
+    """The squares of all ranks are added up, and what each rank holds whole counts tp times: clipping sets in
+    too early.
+    """
+    def norm(flat: Flat, tp: Communicator, *others: Any) -> float:
+        return math.sqrt(all_reduce(tp, np.array([squared_norm(flat.gradient())]),
+                                    label="gradient norm").item())
+    return [Change(train, "global_norm", norm)]
+
+
+@mutant("norm", tp=2)
+def norm_of_the_own_part() -> list[Change]:
+    """Each rank clips by the norm of what it holds itself: another factor on every rank."""
+    return [Change(train, "global_norm", lambda flat, *others: math.sqrt(squared_norm(flat.gradient())))]
+
+
+@mutant("rates", dp=2)
+def rate_times_dp() -> list[Change]:
+    """The learning rate is multiplied by dp, as if the batch had grown with it."""
+    def scale(trainer: Trainer, *arguments: Any) -> None:
+        rate, dp = trainer.rate, trainer.grid.dp.size
+        trainer.rate = lambda step: dp * rate(step)
+    return [after_init(Trainer, scale)]
+
+
+@mutant("AdamW losses", dp=2)
+def steps_counted_apart() -> list[Change]:
+    """Replicas have counted different numbers of steps, as after a restart that restored one rank: Adam's
+    corrections differ.
+    """
+    def count(trainer: Trainer, *arguments: Any) -> None:
+        trainer.optimizer.steps = 10 * trainer.grid.at["dp"]
+    return [after_init(Trainer, count)]
+
+
+@mutant("AdamW losses", tp=2)
+def state_of_another_rank() -> list[Change]:
+    """One rank begins with another state of the optimiser, as after a restart from another rank's file."""
+    def fill(trainer: Trainer, *arguments: Any) -> None:
+        for buffer in trainer.optimizer.state.values():
+            buffer += 1e-3 * trainer.grid.at["tp"]
+    return [after_init(Trainer, fill)]
+
+
+@mutant("AdamW losses", tp=2)
+def biases_decay() -> list[Change]:
+    """Weight decay, which is for matrices, reaches biases and LayerNorms too."""
+    def decay(trainer: Trainer, *arguments: Any) -> None:
+        trainer.flat.decayed = len(trainer.flat.data)
+    return [after_init(Trainer, decay)]

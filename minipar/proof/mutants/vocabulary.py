@@ -1,0 +1,78 @@
+"""Bugs of the cut vocabulary: the look-up, the tied head, the softmax that nobody sees whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minipar.autograd import Tensor, embedding, record
+from minipar.comm.collectives import all_reduce
+from minipar.comm.protocol import Communicator
+from minipar.nn import VocabParallelEmbedding, layers
+from minipar.parallel import vocabulary
+from minipar.proof.mutants.mutant import Change, after_init, mutant
+
+
+@mutant("forward", tp=2)
+def vocabulary_off_by_one() -> list[Change]:
+    """A rank's rows of the vocabulary begin one later than where they were cut."""
+    def move(layer: VocabParallelEmbedding, *arguments: Any) -> None:
+        off = int(layer.rows.start > 0)
+        layer.rows = slice(layer.rows.start + off, layer.rows.stop + off)
+    return [after_init(VocabParallelEmbedding, move)]
+
+
+@mutant("forward", tp=2)
+def foreign_rows_not_masked() -> list[Change]:
+    """For a token that another rank holds, a rank adds its own first row in place of nothing."""
+    def look_up(layer: VocabParallelEmbedding, tokens: np.ndarray) -> Tensor:
+        row = tokens - layer.rows.start
+        here = (row >= 0) & (row < len(layer.weight.data))
+        return layer.region.leave(embedding(np.where(here, row, 0), layer.weight), layer.name)
+    return [Change(VocabParallelEmbedding, "look_up", look_up)]
+
+
+@mutant("gradients", tp=2)
+def tied_look_up_lost() -> list[Change]:
+    """The table is used at both ends of the model, but only the head's gradient reaches it."""
+    def lost(tokens: np.ndarray, table: Tensor) -> Tensor:
+        nothing = np.zeros_like(table.data)
+        return record(table.data[tokens], (table,), lambda g: (nothing,))
+    return [Change(layers, "embedding", lost)]
+
+
+@mutant("loss", tp=2)
+def largest_logit_not_reduced() -> list[Change]:
+    """Each rank takes the largest of its own logits off, and sums of exponentials on different scales are
+    added up.
+    """
+    def own(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
+        return array if label == "loss max" else all_reduce(comm, array, op, label=label)
+    return _other_sum(own)
+
+
+@mutant("loss", tp=2)
+def exponentials_not_reduced() -> list[Change]:
+    """Each rank's softmax is over its own rows of the vocabulary."""
+    def own(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
+        total = all_reduce(comm, array, op, label=label)
+        return np.stack([array[0], total[1]]) if label == "loss sums" else total
+    return _other_sum(own)
+
+
+@mutant("loss", tp=2)
+def target_counted_on_every_rank() -> list[Change]:
+    """The loss takes the target's logit off once for each rank. The gradient, written by hand, is right all
+    the same.
+    """
+    def often(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
+        total = all_reduce(comm, array, op, label=label)
+        return np.stack([total[0], comm.size * total[1]]) if label == "loss sums" else total
+    return _other_sum(often)
+
+
+def _other_sum(function: Callable[[Communicator, np.ndarray, str, str], np.ndarray]) -> list[Change]:
+    return [Change(vocabulary, "all_reduce", lambda comm, array, op="sum", *,
+                   label: function(comm, array, op, label))]

@@ -1,0 +1,151 @@
+"""Is it the same training? One process against a layout, and what is said about it. All ranks come to the
+same report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+from minipar.comm.collectives.gather_values import gathered
+from minipar.comm.protocol import Communicator
+from minipar.proof.algorithms import Picks, wrong_collective
+from minipar.proof.bits import exact_items
+from minipar.proof.case import RUNS, Case
+from minipar.proof.clues import counting_part, gradient_clues, place_clue, ratio
+from minipar.proof.explain import Evidence, explain
+from minipar.proof.findings import (
+    Finding,
+    difference,
+    differences,
+    over_ranks,
+    tolerance,
+)
+from minipar.proof.recomputed import wrong_count
+from minipar.proof.record import RankRun, Seen, part_of
+from minipar.proof.reference import Reference, run_alone
+from minipar.proof.replicas import digests, fingerprint, replicas
+from minipar.proof.runs import run_rank
+from minipar.proof.traffic import TrafficFinding, sent_by_rank, traffic_of
+
+
+@dataclass(frozen=True)
+class VerificationReport:
+    """tolerance: relative to the largest element of an array, where the control shows less (see
+    Finding.limit). exact: items that must be equal in every bit. fingerprint: of the whole weights after the
+    steps of SGD, so that two layouts can be compared in bits. explanations: why it is not proven, in words.
+    algorithms: collective -> those that the steps went through. recomputed: ops that backward computed again,
+    on all ranks and in all runs.
+    """
+
+    case: Case
+    tolerance: float
+    exact: tuple[str, ...]
+    findings: list[Finding]
+    traffic: list[TrafficFinding]
+    fingerprint: str
+    explanations: list[str]
+    algorithms: dict[str, list[str]]
+    recomputed: int
+
+    @property
+    def lights(self) -> list[str]:
+        """What is wrong, in the order in which a mistake reaches it; none if the layout is proven."""
+        findings = [one.item for one in self.findings if not one.proven]
+        return findings + [f"traffic {one.axis}" for one in self.traffic if not one.proven]
+
+    @property
+    def proven(self) -> bool:
+        return not self.lights
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return {"proven": self.proven, **asdict(self), "lights": self.lights}
+
+
+def prove(world: Communicator, case: Case, reference: Reference | None = None) -> VerificationReport:
+    """Run the case on the ranks of `world` and hold it against one process. All ranks call it and return the
+    same report.
+
+    reference: `run_alone(case)`, to be given where the code is broken on purpose after it was made; made here
+    by default. Raises what Trainer raises, for sizes that the layout cannot share out, and what run_alone
+    raises.
+    """
+    reference = reference or run_alone(case)
+    runs = {name: run_rank(world, case, name) for name in RUNS}
+    exact, picks = exact_items(case), Picks(case.algorithm)
+    mine = [finding for name, run in runs.items()
+            for finding in differences(run.record, part_of(reference.records[name], run), reference.limits,
+                                       exact, reference.noise)]
+    mine += [_resume(runs["AdamW"]), _yes_or_no("recomputed",
+                                                next(filter(None, map(wrong_count, runs.values())), "")),
+             _yes_or_no("collectives", wrong_collective(runs["SGD"].grid))]
+    ranks = gathered(world, {"findings": [asdict(finding) for finding in mine], "digests": digests(runs),
+                             "traffic": sent_by_rank(case, runs["SGD"], picks),
+                             "algorithms": {operation: sorted(names) for operation,
+                                            names in picks.seen.items()},
+                             "recomputed": sum(sum(run.again.values()) for run in runs.values())}, "prove")
+    findings = over_ranks([Finding(**finding) for finding in rank["findings"]] for rank in ranks)
+    findings.append(replicas([rank["digests"] for rank in ranks]))
+    whole = runs["SGD"].trainer.state()[0]                          # on rank 0
+    report = VerificationReport(case, tolerance(case.train.dtype), exact, findings,
+                                traffic_of([rank["traffic"] for rank in ranks]),
+                    gathered(world, fingerprint(*(whole[name] for name in sorted(whole))),
+                             "verify fingerprint")[0], [],
+                    _together([rank["algorithms"] for rank in ranks]),
+                                sum(rank["recomputed"] for rank in ranks))
+    if not report.proven:
+        report.explanations.extend(_explanations(world, report, runs["SGD"], reference))
+    return report
+
+
+def _resume(run: RankRun) -> Finding:
+    """Of the trainer that went on from a saved state: bits are all that will do."""
+    place, absolute, relative = run.astray
+    return Finding("resume", absolute, relative, place, bits=not place, proven=not place)
+
+
+def _yes_or_no(item: str, wrong: str) -> Finding:
+    """Of what is either right or, in words, not."""
+    return Finding(item, 0.0, 0.0, wrong, bits=not wrong, proven=not wrong)
+
+
+def _together(ranks: Sequence[Mapping[str, list[str]]]) -> dict[str, list[str]]:
+    operations = sorted({operation for rank in ranks for operation in rank})
+    return {operation: sorted({name for rank in ranks for name in rank.get(operation, ())})
+            for operation in operations}
+
+
+def _explanations(world: Communicator, report: VerificationReport, run: RankRun,
+                  reference: Reference) -> list[str]:
+    """All ranks gather what each of them knows of the failure."""
+    right, limits, items = reference.records["SGD"], reference.limits, ("forward", "backward")
+    mine = part_of(right, run)
+    wrong = gathered(world, {item: _wrong(run.record[item], mine[item], limits[item]) for item in items},
+                     "verify places")
+    place = {item: _first(right[item], {place for rank in wrong for place in rank[item]}) for item in items}
+    (loss,), (true,) = run.record["loss"].values(), right["loss"].values()
+    ranks = gathered(world, {"activations": {item: place_clue(run, mine, item, place[item][1])
+                                             for item in items},
+                             "gradients": gradient_clues(run, mine, limits["gradients"]),
+                             "loss": ratio(loss.values, true.values)}, "verify clues of all")
+    return explain(report.case, report.findings, Evidence(
+        place, {item: [rank["activations"][item] for rank in ranks if rank["activations"][item]]
+                for item in items},
+        [rank["gradients"] for rank in ranks], [rank["loss"] for rank in ranks], counting_part(run),
+        len(right["gradients"])))
+
+
+def _wrong(seen: Mapping[str, Seen], mine: Mapping[str, Seen], limit: float) -> list[str]:
+    """The places of an item that are not right on this rank, or are there on one side alone."""
+    return [place for place in seen.keys() | mine.keys() if place not in seen or place not in mine
+            or difference(seen[place].values, seen[place].own(mine[place].values))[1] > limit]
+
+
+def _first(order: Iterable[str], wrong: set[str]) -> tuple[str, str]:
+    """The last right and the first wrong place, in the order in which one process computes them; "" where
+    there is none.
+    """
+    return next((pair for pair in pairwise(["", *order, *sorted(wrong)]) if pair[1] in wrong), ("", ""))

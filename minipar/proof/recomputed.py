@@ -1,0 +1,65 @@
+"""Does backward compute again what the layout says? Recomputation changes no value, so nothing but a count
+can tell.
+
+Ops are counted at the door that mixed precision uses (`minipar.autograd.autocast_hook`). A block has four
+linear layers, two of which add bias and residual by themselves, two LayerNorms, one attention and one GELU.
+That is how often each of them is computed again for each micro-batch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any
+
+from minipar.autograd import Tensor
+from minipar.autograd.autocast_hook import Rule, casting, rule_now
+from minipar.autograd.recompute import is_second_run
+from minipar.plan.stages import stages_of
+from minipar.proof.record import RankRun
+
+AGAIN = {  # --recompute -> op -> how often, for a block and a micro-batch
+    "none": {},
+    "selective": {"causal_attention": 1},
+    "full": {"layernorm": 2, "linear": 4, "add_bias": 2, "causal_attention": 1, "gelu": 1},
+}
+
+
+class SecondRuns:
+    """Stands in for a Trainer's `autocast`, does as it does, and counts the ops that backward computes
+    again.
+    """
+
+    def __init__(self, autocast: Callable[[], AbstractContextManager[None]]):
+        self.autocast = autocast
+        self.counts: Counter[str] = Counter()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self.autocast(), casting(partial(self._call, rule_now())):
+            yield
+
+    def _call(self, rule: Rule | None, op: Any, *arguments: Any, **options: Any) -> Tensor:
+        if is_second_run():
+            self.counts[op.__name__] += 1
+        return rule(op, *arguments, **options) if rule else op(*arguments, **options)
+
+
+def expected(run: RankRun) -> dict[str, int]:
+    """Op -> how often this rank computes it again in the steps of the run."""
+    trainer, layout, steps = run.trainer, run.grid.layout, run.trainer.done
+    layers = len(stages_of(trainer.model, layout).of_rank(run.grid.at["pp"]).layers)
+    pieces = len(trainer.rows) if layout.gradients == "bitwise" else len(trainer.pieces())
+    return {op: steps * layers * pieces * count for op, count in AGAIN[trainer.config.recompute].items()
+            if layers}
+
+
+def wrong_count(run: RankRun) -> str:
+    """The first op that this rank does not compute again as often as it should, in words; or ""."""
+    planned = expected(run)
+    for op in sorted({*planned, *run.again}):
+        if (want := planned.get(op, 0)) != (got := run.again.get(op, 0)):
+            return f"{op} computed again {got} times, not {want}"
+    return ""

@@ -1,0 +1,76 @@
+"""What passes the ends of a region: the value that each communication hands on in forward, and the gradient
+in backward.
+
+Forward, `enter` gives the whole of a sequence that was cut and `leave` the sum; backward it is the other way
+round. So what is recorded is equal on all ranks, or each rank's own tokens of what one process has, and can
+be held against it. A schedule may take the micro-batches in any order; they are put into their own one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from minipar.autograd import Tensor
+from minipar.autograd.recompute import is_second_run
+from minipar.nn import Region
+from minipar.schedules.instruction import Instruction
+
+# place -> (micro-batch, array), in the order of their coming
+RecordedPieces = dict[str, list[tuple[int, np.ndarray]]]
+
+
+class Recording(Region):
+    """Does as `inner` does. While `on`, it keeps copies of what passes. `watch` is for the Trainer, see
+    there.
+    """
+
+    def __init__(self, inner: Region):
+        self.inner = inner
+        self.on, self.micro = False, 0
+        self.values: RecordedPieces = {}
+        self.gradients: RecordedPieces = {}
+
+    @contextmanager
+    def watch(self, instruction: Instruction, execution: Any) -> Iterator[None]:
+        self.micro = instruction.micro
+        yield
+
+    def enter(self, x: Tensor, label: str) -> Tensor:
+        return self._note(f"into {label}", x, self.inner.enter(x, label))
+
+    def leave(self, x: Tensor, label: str) -> Tensor:
+        return self._note(f"out of {label}", x, self.inner.leave(x, label))
+
+    def shared(self, w: Tensor, label: str) -> Tensor:
+        return self.inner.shared(w, label)
+
+    def cut(self, n: int, what: str) -> slice:
+        return self.inner.cut(n, what)
+
+    def places(self, T: int) -> slice:
+        return self.inner.places(T)
+
+    def cross_entropy(self, logits: Tensor, targets: np.ndarray, tokens: int | None, rows: slice,
+                      vocabulary: int) -> Tensor:
+        return self.inner.cross_entropy(logits, targets, tokens, rows, vocabulary)
+
+    def _note(self, place: str, x: Tensor, out: Tensor) -> Tensor:
+        if self.on:
+            if not is_second_run():
+                self.values.setdefault(place, []).append((self.micro, out.data.copy()))
+            x.on_grad(partial(self._note_gradient, place))
+        return out
+
+    def _note_gradient(self, place: str, gradient: np.ndarray) -> None:
+        self.gradients.setdefault(place, []).append((self.micro, gradient.copy()))
+
+
+def joined(pieces: RecordedPieces) -> dict[str, np.ndarray]:
+    """Place -> the samples of all micro-batches in order."""
+    return {place: np.concatenate([array for _, array in sorted(found, key=lambda piece: piece[0])])
+            for place, found in pieces.items()}

@@ -1,0 +1,137 @@
+"""One short training, in which a rank keeps what it sees. The same code runs on one process, as the
+reference, and on a layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from minipar.comm.collectives import even_counts
+from minipar.comm.protocol import Communicator
+from minipar.comm.wrappers.counting import Counting
+from minipar.comm.wrappers.preferring import Preferring
+from minipar.parallel.grid import Grid
+from minipar.parallel.tensor import region_of
+from minipar.plan.amounts import SentTotals
+from minipar.proof.case import MIXED_STEPS, SAVED, STEPS, Case, make_trainer
+from minipar.proof.generated import generated
+from minipar.proof.recomputed import SecondRuns
+from minipar.proof.record import RankRun, Seen, named, numbers
+from minipar.proof.recording import RecordedPieces, Recording, joined
+from minipar.proof.saved import first_difference, saved_state, to_all_ranks
+from minipar.training.trainer import Trainer
+
+
+def run_rank(world: Communicator, case: Case, run: str) -> RankRun:
+    """This rank's part of a run (a key of RUNS); all ranks of the case's layout call it."""
+    counting = Counting(world if case.algorithm == "auto"
+                        else Preferring(world, {"all_reduce": case.algorithm}))
+    grid = Grid(counting, case.layout)
+    region = Recording(region_of(grid.tp, case.model.context, case.layout.sequence_parallel))
+    trainer = make_trainer(case, run, grid, region, region.watch)
+    ops = SecondRuns(trainer.autocast)
+    trainer.autocast = ops                                          # type: ignore[assignment]
+    found = RankRun(trainer, grid, {}, {})
+    MAKE[run](case, found, region, counting)
+    found.again = dict(ops.counts)
+    return found
+
+
+def _sgd(case: Case, run: RankRun, region: Recording, counting: Counting) -> None:
+    trainer = run.trainer
+    steps, weights, gradients = [], [trainer.flat.data.copy()], []
+    for number in range(STEPS):
+        region.on = number == 0
+        steps.append(trainer.step())
+        weights.append(trainer.flat.data.copy())
+        gradients.append(trainer.flat.grad.copy())  # no optimiser of RUNS changes it in its step
+    counted = counting.traffic.by("group", "op", "label")
+    run.sent = {key: SentTotals(tally.calls, tally.messages, tally.bytes) for key, tally in counted.items()}
+    region.on = False
+    run.record = {
+        "initial weights": named(trainer, weights[0]),
+        "forward": _activations(trainer, region.values),
+        "loss": numbers("step", [steps[0].loss]),
+        "backward": _activations(trainer, region.gradients),
+        "gradients": named(trainer, gradients[0]),
+        "norm": numbers("step", [steps[0].norm]),
+        "rates": numbers("step", [step.lr for step in steps]),
+        "first update": named(trainer, weights[1]),
+        "later gradients": {place: seen for number, flat in enumerate(gradients[1:], 2)
+                            for place, seen in named(trainer, flat, f"step {number}, ").items()},
+        "later losses": numbers("step", [step.loss for step in steps[1:]], first=2),
+        "SGD weights": named(trainer, weights[-1]),
+        "validation loss": numbers("after step", [trainer.validate()], first=STEPS),
+        **generated(trainer, case.reference),
+    }
+
+
+def _adamw(case: Case, run: RankRun, region: Recording, counting: Counting) -> None:
+    """The state is saved in the middle; another trainer takes it up, and takes the next step beside this
+    one.
+    """
+    trainer = run.trainer
+    steps = [trainer.step() for _ in range(SAVED)]
+    saved = trainer.state()
+    before = saved_state(saved)
+    resumed = None if case.reference else _resumed(case, run, saved)
+    steps.append(trainer.step())
+    if resumed:
+        run.astray = first_difference((trainer, steps[-1]), (resumed, resumed.step()))
+    steps += [trainer.step() for _ in range(SAVED + 1, STEPS)]
+    run.record = {
+        "AdamW losses": numbers("step", [step.loss for step in steps]),
+        "clipped norms": numbers("step", [step.norm for step in steps]),
+        "AdamW weights": named(trainer, trainer.flat.data),
+        "AdamW state": {place: seen for slot, buffer in trainer.optimizer.state.items()
+                        for place, seen in named(trainer, buffer, f"{slot} of ").items()},
+        **before,
+    }
+
+
+def _resumed(case: Case, run: RankRun, saved: tuple) -> Trainer:
+    """Another trainer on the same ranks, as a new start of the program would make it, that goes on from the
+    state.
+    """
+    region = region_of(run.grid.tp, case.model.context, case.layout.sequence_parallel)
+    trainer = make_trainer(case, "AdamW", run.grid, region)
+    trainer.restore(*to_all_ranks(run.grid.world, saved), where="memory")
+    return trainer
+
+
+def _mixed(case: Case, run: RankRun, region: Recording, counting: Counting) -> None:
+    trainer = run.trainer
+    steps = [trainer.step()]
+    first = trainer.flat.grad.copy()
+    steps += [trainer.step() for _ in range(1, MIXED_STEPS)]
+    run.record = {
+        "mixed losses": numbers("step", [step.loss for step in steps]),
+        "mixed gradients": named(trainer, first),
+        "mixed norms": numbers("step", [step.norm for step in steps]),
+        "loss scales": numbers("step", [*(step.scale for step in steps), trainer.scale.scale]),
+        "mixed weights": named(trainer, trainer.flat.data),
+    }
+
+
+MAKE: dict[str, Callable[[Case, RankRun, Recording, Counting],
+                         None]] = {"SGD": _sgd, "AdamW": _adamw, "mixed": _mixed}
+
+
+def _activations(trainer: Trainer, seen: RecordedPieces) -> dict[str, Seen]:
+    """This rank's samples, and its tokens where it does not have all. What is its own is worked out anew: see
+    the mutants.
+    """
+    layout, T = trainer.grid.layout, trainer.model.context
+    counts, at = even_counts(trainer.config.batch, layout.dp), trainer.grid.at["dp"]
+    rows = slice(sum(counts[:at]), sum(counts[: at + 1]))
+    shares, at = even_counts(T, layout.tp), trainer.grid.at["tp"]
+    places = slice(sum(shares[:at]), sum(shares[: at + 1]))
+
+    def own(tokens: int, whole: np.ndarray) -> np.ndarray:
+        return whole[rows] if tokens == T else whole[rows, places]
+
+    return {place: Seen(array, partial(own, array.shape[1])) for place,
+            array in joined(seen).items()}        # [b, T or t, D]

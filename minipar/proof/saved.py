@@ -1,0 +1,68 @@
+"""What a checkpoint would hold, and a second trainer that goes on from it: to the same bits, or something was
+lost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.collectives import broadcast
+from minipar.comm.collectives.gather_values import gathered
+from minipar.comm.protocol import Communicator
+from minipar.proof.record import WHOLE, Record, Seen
+from minipar.training.trainer import StepResult, Trainer
+
+Saved = tuple[dict[str, np.ndarray], dict[str, Any]]                # what Trainer.state returns
+Numbers = dict[str, float]
+
+
+def saved_state(saved: Saved) -> Record:
+    """The items of a checkpoint: whole arrays, which rank 0 has, and the numbers that every rank has. Arrays
+    are copied: a trainer's own may be among them.
+    """
+    arrays, meta = saved
+    scale = meta["loss_scale"]
+    counts = [meta["done"], meta["optimizer_steps"], scale["scale"], scale["good"], scale["skipped"],
+              scale["in_a_row"]]
+    return {WHOLE: {name: Seen(array.copy(), np.asarray) for name, array in arrays.items()},
+            "saved numbers": {f"{what} 1": Seen(np.float64(value), np.asarray)
+                              for what, value in zip(NUMBERS, counts, strict=True)}}
+
+
+NUMBERS = ("steps done", "steps of the optimiser", "loss scale", "good steps", "skipped steps",
+           "skipped in a row")
+
+
+def to_all_ranks(world: Communicator, saved: Saved) -> Saved:
+    """A state as each rank would read it from a file: the arrays of rank 0. All ranks call it."""
+    arrays, meta = saved
+    shapes = gathered(world, {name: [array.shape, str(array.dtype)] for name, array in arrays.items()},
+                      "verify saved shapes")[0]
+    everywhere = {}
+    for name, (shape, dtype) in shapes.items():
+        array = np.ascontiguousarray(arrays[name]) if world.rank == 0 else np.empty(shape, dtype)
+        everywhere[name] = broadcast(world, array, label="verify saved state")
+    return everywhere, meta
+
+
+def first_difference(straight: tuple[Trainer, StepResult],
+                     resumed: tuple[Trainer, StepResult]) -> tuple[str, float, float]:
+    """What is not equal in bits after a step of both, and by how much: absolute, and relative to the largest;
+    "" if all is.
+    """
+    (one, last), (other, step) = straight, resumed
+    pairs: list[tuple[str, Any, Any]] = [(f"{what} of the step after it", getattr(step, what),
+                                          getattr(last, what))
+                                         for what in ("step", "loss", "norm", "lr", "scale")]
+    pairs += [("steps of the optimiser", other.optimizer.steps, one.optimizer.steps),
+              ("gradient", other.flat.grad, one.flat.grad)]
+    pairs += [(slot, other.optimizer.state[slot], one.optimizer.state[slot]) for slot in one.optimizer.state]
+    pairs.append(("weights", other.flat.data, one.flat.data))
+    for what, got, want in pairs:
+        got, want = np.atleast_1d(got), np.atleast_1d(want)
+        if got.tobytes() != want.tobytes():
+            off, size = float(abs(got - want).max()), float(abs(want).max())
+            return what, off, off / size if size else np.inf
+    return "", 0.0, 0.0

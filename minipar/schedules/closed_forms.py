@@ -1,0 +1,144 @@
+"""What the papers say: bubble and peak activations of every schedule as formulas, for stages that all take
+equally long.
+
+They come from the publications and not from the orders (but for DualPipeV's bubble, see there), and tests
+hold them against the simulation as exact fractions. Two hold for more than is published, for any number of
+micro-batches: those of interleaved 1F1B and of breadth first. Outside of what is known there is an error and
+no guess.
+
+p ranks, m micro-batches, v stages per rank; F, B, W times of one stage and one micro-batch, where a backward
+that is not split takes B + W. Messages take no time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Literal, NamedTuple
+
+from minipar.errors import ScheduleError
+from minipar.schedules.generators.table import SCHEDULES
+
+Exact = int | Fraction
+
+
+class ClosedForm(NamedTuple):
+    """idle: of (p, m, v, F, B, W), how long a rank is idle. peaks: of (p, m, v), how many activations each
+    rank keeps at most, each of one stage and one micro-batch. over: what the idle time is part of, in the
+    words of times.py.
+
+    enough: of p, from how many micro-batches on the formulas hold. fits: of (F, B, W), for which times `idle`
+    holds.
+    """
+
+    idle: Callable[[int, int, int, Exact, Exact, Exact], Exact]
+    peaks: Callable[[int, int, int], list[int]]
+    source: str
+    over: Literal["makespan", "span"] = "makespan"
+    enough: Callable[[int], int] = lambda p: 1
+    fits: Callable[[Exact, Exact, Exact], bool] = lambda F, B, W: True
+
+
+def _fill(p: int, m: int, v: int, F: Exact, B: Exact, W: Exact) -> Exact:
+    """To fill the pipeline and to drain it. With fewer micro-batches than ranks there is a gap in each
+    further round, too.
+    """
+    return (p - 1 + (v - 1) * max(0, p - m)) * (F + B + W)
+
+
+def _interleaved_peaks(p: int, m: int, v: int) -> list[int]:
+    group = -(-m // max(1, m // p))  # p where p divides m, as the paper has it
+    return [min(v * m, (v - 1) * group + 2 * (p - 1 - r) + 1) for r in range(p)]
+
+
+CLOSED_FORMS = {
+    "naive": ClosedForm(
+        lambda p, m, v, F, B, W: (p - 1) * m * (F + B + W),
+        lambda p, m, v: [1] * p,
+        "one rank works at a time",
+    ),
+    "gpipe": ClosedForm(_fill, lambda p, m, v: [m] * p, "Huang et al. 2019, arXiv 1811.06965"),
+    "1f1b": ClosedForm(
+        _fill, lambda p, m, v: [min(m, p - s) for s in range(p)], "Narayanan et al. 2021, arXiv 2006.09503"
+    ),
+    "eager-1f1b": ClosedForm(
+        _fill,
+        lambda p, m, v: [min(m, 2 * (p - s) - 1) for s in range(p)],
+        "Zhuang et al. 2022, arXiv 2211.05322",
+    ),
+    "interleaved": ClosedForm(
+        _fill,
+        _interleaved_peaks,
+        "Narayanan et al. 2021, arXiv 2104.04473; peaks Korthikanti et al. 2022, arXiv 2205.05198",
+    ),
+    "looped-bfs": ClosedForm(_fill, lambda p, m, v: [v * m] * p, "Lamy-Poirier 2022, arXiv 2211.05953"),
+    "zb-h1": ClosedForm(
+        lambda p, m, v, F, B, W: (p - 1) * (F + B - W),
+        lambda p, m, v: [min(m, p)] * p,
+        "Qi et al. 2023, arXiv 2401.10241",
+        "span",
+        lambda p: p,
+        lambda F, B, W: W <= min(F, B),
+    ),
+    "zb-h2": ClosedForm(
+        lambda p, m, v, F, B, W: (p - 1) * (F + B - 2 * W),
+        lambda p, m, v: [min(m, 2 * p - 1)] * p,
+        "Qi et al. 2023, arXiv 2401.10241",
+        "span",
+        lambda p: 2 * p - 1,
+        lambda F, B, W: W <= min(F, B),
+    ),
+    "zb-v": ClosedForm(
+        lambda p, m, v, F, B, W: 0,
+        lambda p, m, v: [2 * p] * p,
+        "Qi et al. 2023, arXiv 2401.10241",
+        "span",
+        lambda p: 2 * p - 1,
+        lambda F, B, W: F == B == W,
+    ),
+    # The authors' (p - 1)(F&B + B - 3W), with a whole backward for B and F&B for the two at once, is for machines that overlap
+    # them. One after the other, and with gradients that leave before W is done, as here, it is half of that.
+    "dualpipev": ClosedForm(
+        lambda p, m, v, F, B, W: (p - 1) * F,
+        lambda p, m, v: [2 * p + 1] * p,
+        "DeepSeek-AI 2024, arXiv 2412.19437, without overlap",
+        "makespan",
+        lambda p: 2 * p,
+        lambda F, B, W: F == B == W,
+    ),
+}
+
+
+def closed_bubble(name: str, ranks: int, micro_batches: int, virtual: int | None = None,
+                  times: tuple[Exact, Exact, Exact] = (1, 1, 1)) -> Fraction:
+    """Idle time as a share of all time, in the schedule's own convention, `CLOSED_FORMS[name].over`. times:
+    F, B, W.
+
+    Raises ScheduleError where no formula is known.
+    """
+    form = _form(name, ranks, micro_batches)
+    if not form.fits(*times):
+        raise ScheduleError(f"no closed form is known for the bubble of {name} with F, B, W = {times}; "
+                            "simulate it")
+    stages = virtual or SCHEDULES[name].virtual
+    idle = form.idle(ranks, micro_batches, stages, *times)
+    return Fraction(idle, idle + stages * micro_batches * sum(times))
+
+
+def closed_peaks(name: str, ranks: int, micro_batches: int, virtual: int | None = None) -> list[int]:
+    """Of each rank, the largest number of activations that it has at once. Raises ScheduleError where no
+    formula is known.
+    """
+    return _form(name, ranks, micro_batches).peaks(ranks, micro_batches, virtual or SCHEDULES[name].virtual)
+
+
+def _form(name: str, ranks: int, micro_batches: int) -> ClosedForm:
+    form = CLOSED_FORMS.get(name)
+    if form is None:
+        raise ScheduleError(f"no closed form is known for schedule {name!r}; there is one for "
+                            f"{', '.join(CLOSED_FORMS)}")
+    if micro_batches < form.enough(ranks):
+        raise ScheduleError(f"the closed forms of {name} on {ranks} ranks hold from {form.enough(ranks)} "
+                            "micro-batches on, "
+                            f"not for {micro_batches}; simulate it")
+    return form

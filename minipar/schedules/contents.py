@@ -1,0 +1,192 @@
+"""What the ranks' steps must hold: each value is made once, at home, and nothing is used before it is there.
+
+The checks read a schedule's orders, or the programs of its ranks with their sends and receives in between.
+They stop at the first step that is wrong, and say which: `rank 1, stage 1, step 3: F1 has no input: ...`.
+Steps are counted from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import NamedTuple
+
+from minipar.errors import ScheduleError
+from minipar.schedules.instruction import KINDS, Instruction, Schedule
+from minipar.schedules.lower import Message, ProgramStep, Receive, Send, SendCompleted, needs
+
+Programs = Sequence[Sequence[ProgramStep]]  # of every rank: its order, or its program
+
+WANTS = {"F": "input", "B": "gradient"}                              # what a neighbouring stage makes for it
+# what must come before on the same rank, and its product
+BEFORE = {"B": ("F", "activations"), "W": ("B", "gradient")}
+NAMES = {Send: "the send", Receive: "the receive", SendCompleted: "the Sent"}
+
+
+class ProgramPosition(NamedTuple):
+    rank: int
+    step: int
+
+
+Places = dict[Hashable, ProgramPosition]
+
+
+def key(step: ProgramStep) -> Hashable:
+    """What makes a step the same step again; a Send, a Receive and a Sent of one message are equal as tuples,
+    but not here.
+    """
+    return step if isinstance(step, Instruction) else (type(step), step.message)
+
+
+def name(step: ProgramStep) -> str:
+    """F1, or "the receive of x1@0"."""
+    return (
+        f"{step.kind}{step.micro}"
+        if isinstance(step, Instruction)
+        else f"{NAMES[type(step)]} of {step.message}"
+    )
+
+
+def stage_of(step: ProgramStep) -> int:
+    """The stage that a step serves."""
+    if isinstance(step, Instruction):
+        return step.stage
+    return step.message.dest if isinstance(step, Receive) else step.message.source
+
+
+def fault(place: ProgramPosition, step: ProgramStep, text: str) -> ScheduleError:
+    """An error that points at the step."""
+    return ScheduleError(f"rank {place.rank}, stage {stage_of(step)}, step {place.step}: {name(step)} {text}")
+
+
+def each(steps: Programs) -> Iterator[tuple[ProgramPosition, ProgramStep]]:
+    """All steps of all ranks, with their places."""
+    for rank, program in enumerate(steps):
+        for number, step in enumerate(program):
+            yield ProgramPosition(rank, number), step
+
+
+def check_steps(schedule: Schedule, steps: Programs, *, messages: bool) -> Places:
+    """Every step belongs where it is, and occurs once; nothing is used that is not there; nothing is missing.
+
+    messages: the steps are programs, in which what another rank makes must have been received; in orders it
+    is enough that the other rank makes it at all. Returns where the steps stand. Raises ScheduleError for the
+    first wrong step of the first rank that has one.
+    """
+    places: Places = {}
+    for place, step in each(steps):
+        places.setdefault(key(step), place)
+    for place, step in each(steps):
+        if isinstance(step, Instruction):
+            _check_instruction(place, step, schedule)
+        else:
+            _check_address(place, step, schedule)
+        if places[key(step)] < place:
+            raise fault(place, step,
+                        f"occurs a second time, after step {places[key(step)].step}; drop one of them")
+        if not isinstance(step, Instruction):
+            _check_message(place, step, places)
+            continue
+        if step.kind in BEFORE:
+            _check_own(place, step, places)
+        if (needed := needs(step, schedule)) is not None:
+            _check_needed(place, step, needed, schedule, places, messages)
+    for rank, program in enumerate(steps):
+        _check_complete(ProgramPosition(rank, len(program)), schedule, places)
+    return places
+
+
+def _check_instruction(place: ProgramPosition, step: Instruction, schedule: Schedule) -> None:
+    kind, stage, micro = step
+    if kind not in KINDS:
+        raise fault(place, step, f"is no instruction; choose {', '.join(KINDS)}")
+    if stage not in range(schedule.stages):
+        raise fault(place, step, f"is of a stage that does not exist; they are 0 to {schedule.stages - 1}")
+    if micro not in range(schedule.micro_batches):
+        raise fault(place, step,
+                    f"is of a micro-batch that does not exist; they are 0 to {schedule.micro_batches - 1}")
+    if schedule.stage_to_rank[stage] != place.rank:
+        raise fault(place, step,
+                    f"is on the wrong rank; move it to rank {schedule.stage_to_rank[stage]}, which has stage "
+                    f"{stage}")
+    if kind != "F" and schedule.forward_only:
+        raise fault(place, step, "cannot be in a forward-only schedule; drop it")
+    if kind == "W" and not schedule.split:
+        raise fault(place, step,
+                    "has nothing to do, since B is the whole backward here; drop it, or split backward")
+
+
+def _check_address(place: ProgramPosition, step: Send | Receive | SendCompleted, schedule: Schedule) -> None:
+    (what, source, micro), stages = step.message, range(schedule.stages)
+    known = source in stages and step.message.dest in stages and micro in range(schedule.micro_batches)
+    if what not in ("x", "g") or not known:
+        raise fault(place, step, "is of a message that no stage needs; drop it")
+    here, there = schedule.stage_to_rank[source], schedule.stage_to_rank[step.message.dest]
+    if isinstance(step, Receive):
+        here, there = there, here
+    if here != place.rank:
+        raise fault(place, step, f"is on the wrong rank; move it to rank {here}")
+    if here == there:
+        raise fault(place, step, "is between two stages of one rank; drop it, the value is there")
+    if step.peer != there:
+        raise fault(place, step, f"names rank {step.peer}; name rank {there}")
+
+
+def _check_message(place: ProgramPosition, step: Send | Receive | SendCompleted, places: Places) -> None:
+    message, peer = step.message, step.peer
+    maker = Instruction("F" if message.what == "x" else "B", message.source, message.micro)
+    if isinstance(step, Send) and (problem := not_before(place, maker, places)) is not None:
+        raise fault(place, step, f"has nothing to send: {problem}")
+    if isinstance(step, SendCompleted) and (problem := not_before(place, Send(message, peer),
+                                                                  places)) is not None:
+        raise fault(place, step, f"comes too early: {problem}")
+    if isinstance(step, Receive) and key(Send(message, place.rank)) not in places:
+        raise fault(place, step,
+                    f"waits for ever: rank {peer} never sends it; add the send there, after {maker}")
+
+
+def _check_own(place: ProgramPosition, step: Instruction, places: Places) -> None:
+    """B needs the activations of its own F, W the gradient of its own B."""
+    kind, value = BEFORE[step.kind]
+    if (problem := not_before(place, Instruction(kind, step.stage, step.micro), places)) is not None:
+        raise fault(place, step, f"has no {value}: {problem}")
+
+
+def _check_needed(place: ProgramPosition, step: Instruction, needed: Message, schedule: Schedule,
+                  places: Places, messages: bool) -> None:
+    home, problem = schedule.stage_to_rank[needed.source], None
+    maker, receive = Instruction(step.kind, needed.source, needed.micro), Receive(needed, home)
+    if home == place.rank:
+        problem = not_before(place, maker, places)
+    elif not messages:
+        problem = None if maker in places else f"rank {home} never computes {maker}; add it there"
+    elif key(receive) not in places and (sent := places.get(key(Send(needed, place.rank)))) is not None:
+        problem = f"{needed}, which rank {sent.rank} sends in step {sent.step}, is never received; add the receive before this step"
+    else:
+        problem = not_before(place, receive, places)
+    if problem is not None:
+        raise fault(place, step, f"has no {WANTS[step.kind]}: {problem}")
+
+
+def not_before(place: ProgramPosition, earlier: ProgramStep, places: Places) -> str | None:
+    """What to say if `earlier` does not stand before this place on the same rank."""
+    what = str(earlier) if isinstance(earlier, Instruction) else name(earlier)
+    found = places.get(key(earlier))
+    if found is None or found.rank != place.rank:
+        return f"{what} is missing on this rank; add it before this step"
+    return (
+        f"{what} comes only in step {found.step}; move it before this step"
+        if found.step > place.step
+        else None
+    )
+
+
+def _check_complete(end: ProgramPosition, schedule: Schedule, places: Places) -> None:
+    kinds = "F" if schedule.forward_only else "FBW" if schedule.split else "FB"
+    for stage in schedule.stages_of(end.rank):
+        for micro in range(schedule.micro_batches):
+            for kind in kinds:
+                step = Instruction(kind, stage, micro)
+                if step not in places:
+                    cause = places.get(Instruction(BEFORE[kind][0], stage, micro)) if kind in BEFORE else None
+                    where = f"after step {cause.step}" if cause else "to this rank"
+                    raise fault(end, step, f"is missing when the rank is done; add it {where}")

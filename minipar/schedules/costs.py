@@ -1,0 +1,50 @@
+"""What takes how long, for the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from minipar.errors import ScheduleError
+from minipar.schedules.times import Number
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Times in any unit. Whole numbers and Fractions give exact results.
+
+    F, B, W: of each kind of instruction, one time for all stages or a sequence of one per stage. A backward
+    that is not split takes B + W: so the same costs compare schedules that split it with those that do not.
+    message: how long a message between two ranks is on its way. Many may be at once, and no sender waits.
+    sizes: of the micro-batches, one each, relative to what the times are meant for; None for equal ones. They
+    scale everything.
+    """
+
+    F: Number | Sequence[Number] = 1
+    B: Number | Sequence[Number] = 1
+    W: Number | Sequence[Number] = 1
+    message: Number = 0
+    sizes: Sequence[Number] | None = None
+
+    def __post_init__(self) -> None:
+        if self.message < 0:
+            raise ScheduleError(f"a message takes {self.message}; it may not be negative")
+
+    def per_stage(self, kind: str, stages: int) -> list[Number]:
+        """The times of one kind of instruction. ScheduleError where there are not as many as stages, or one
+        is negative.
+        """
+        return _checked(getattr(self, kind), stages, f"times of {kind}", "stages")
+
+    def per_micro(self, micro_batches: int) -> list[Number]:
+        """The sizes. ScheduleError where there are not as many as micro-batches, or one is negative."""
+        return _checked(1 if self.sizes is None else self.sizes, micro_batches, "sizes", "micro-batches")
+
+
+def _checked(given: Number | Sequence[Number], number: int, what: str, of_what: str) -> list[Number]:
+    each = list(given) if isinstance(given, Iterable) else [given] * number
+    if len(each) != number:
+        raise ScheduleError(f"{len(each)} {what} for {number} {of_what}; give one for each, or one for all")
+    if negative := [value for value in each if value < 0]:
+        raise ScheduleError(f"{negative[0]} is among the {what}; none may be negative")
+    return each

@@ -1,0 +1,107 @@
+"""Can the ranks run their programs to the end, or does each of some wait for the next?
+
+Asynchronous sends leave at once, and the program goes on. A synchronous one waits until the other rank
+receives: what a blocking send of MPI does once its message outgrows the library's buffer. Every receive names
+its sender and its channel, so programs make the same progress however the ranks are timed (Kahn 1974), and
+one run tells of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from minipar.schedules.contents import Programs, name, stage_of
+from minipar.schedules.instruction import Instruction
+from minipar.schedules.lower import Message, ProgramStep, Receive, Send
+
+
+class Wait(NamedTuple):
+    """A rank that cannot go on before another does. step: the place where it stands; text: what waits there,
+    and for what.
+    """
+
+    rank: int
+    stage: int
+    step: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"rank {self.rank}, stage {self.stage}, step {self.step}: {self.text}"
+
+
+def execution(programs: Programs, *, synchronous: bool) -> Iterator[tuple[int, int]]:
+    """The steps as (rank, number) in one order in which they can happen, as far as the ranks come.
+
+    With synchronous sends, a send and its receive happen together; the send comes first. The programs must
+    have passed `check_turns`.
+    """
+    at, sent = [0] * len(programs), set[Message]()
+    todo = list(range(len(programs)))
+    while todo:
+        rank = todo.pop()
+        while at[rank] < len(programs[rank]) and (movers := _movers(programs, at, rank, None if synchronous
+                                                                    else sent)):
+            step = programs[rank][at[rank]]
+            for mover in movers:
+                yield mover, at[mover]
+                at[mover] += 1
+            if isinstance(step, Send | Receive):
+                sent.add(step.message)
+                todo.append(step.peer)                              # which may have waited for this
+
+
+def _movers(programs: Programs, at: Sequence[int], rank: int, sent: set[Message] | None) -> tuple[int, ...]:
+    """The ranks that take a step now if this one does; none if it must wait. sent: so far, None for
+    synchronous sends.
+    """
+    step = programs[rank][at[rank]]
+    if not isinstance(step, Send | Receive) or (sent is not None and isinstance(step, Send)):
+        return (rank,)
+    if sent is not None:
+        return (rank,) if step.message in sent else ()
+    wanted = Receive if isinstance(step, Send) else Send
+    stands_at = programs[step.peer][at[step.peer]] if at[step.peer] < len(programs[step.peer]) else None
+    if not isinstance(stands_at, wanted) or stands_at.message != step.message:
+        return ()
+    return (rank, step.peer) if isinstance(step, Send) else (step.peer, rank)
+
+
+def deadlock(programs: Programs, *, synchronous: bool, orders: bool) -> tuple[Wait, ...]:
+    """The ranks of the ring in which each waits for the next one, the lowest rank first; none if the programs
+    end.
+
+    orders: count the steps as the schedule does, which has instructions alone; otherwise as the programs do.
+    """
+    at = [0] * len(programs)
+    for rank, number in execution(programs, synchronous=synchronous):
+        at[rank] = number + 1
+    stuck = {rank: step for rank, program in enumerate(programs) for step in program[at[rank]:at[rank] + 1]
+             if isinstance(step, Send | Receive)}                   # nothing else waits
+    if not stuck:
+        return ()
+    places: dict[int, int] = {}  # rank -> its place in the chain of those that wait
+    peer = min(stuck)
+    while peer not in places:  # every rank that waits, waits for one that waits
+        places[peer] = len(places)
+        peer = stuck[peer].peer
+    ring = list(places)[places[peer]:]
+    first = ring.index(min(ring))
+    return tuple(_wait(rank, stuck[rank], programs[rank], at[rank], orders)
+                 for rank in ring[first:] + ring[:first])
+
+
+def _wait(rank: int, step: Send | Receive, program: Sequence[ProgramStep], number: int, orders: bool) -> Wait:
+    if not orders:
+        what_for = f"for rank {step.peer}{' to receive it' if isinstance(step, Send) else ''}"
+        return Wait(rank, stage_of(step), number, f"{name(step)} waits {what_for}")
+    # a send follows what makes it
+    ahead = program[number::-1] if isinstance(step, Send) else program[number:]
+    instruction = next(other for other in ahead if isinstance(other, Instruction))
+    place = sum(isinstance(other, Instruction) for other in program[:number]) - isinstance(step, Send)
+    what_for = (
+        f"rank {step.peer} to receive {step.message}"
+        if isinstance(step, Send)
+        else f"{step.message} from rank {step.peer}"
+    )
+    return Wait(rank, instruction.stage, place, f"{name(instruction)} waits for {what_for}")

@@ -1,0 +1,215 @@
+"""A schedule of one's own, from a file.
+
+JSON: an object with "orders", of each rank its instructions in order, as one text or as a list of words.
+
+    {"orders": ["F0 F1 B0 B1", "F0 B0 F1 B1"]}
+
+F0 is the forward of micro-batch 0; B its backward, or the gradient of its input alone in a schedule that has
+W, the gradient of the weights. F0@2 is of stage 2; where a rank has one stage, @ may be left out. Optional:
+"homes", of each stage its rank (by default, where the orders have it; stage s is on rank s unless an @ says
+otherwise), "micro_batches", how many there are (by default, as many as the orders name), and "name". A
+schedule without B is forward-only.
+
+Python: a file that defines `schedule(ranks, micro_batches)`, which returns such orders, with words or
+Instructions in them; or a Schedule. The file is executed, with all rights that you have: run only files that
+you trust. JSON is only read.
+
+    def schedule(ranks, micro_batches):
+        return [[f"F{m}" for m in range(micro_batches)] + [f"B{m}" for m in range(micro_batches)] for _ in range(ranks)]
+
+What a file says is read here; whether it is right is for `lint` to say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import threading
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+from minipar.errors import ScheduleError, shown
+from minipar.schedules.instruction import KINDS, Instruction, Schedule
+from minipar.untrusted.files import MIB, read_bytes
+from minipar.untrusted.plain import parse_json
+
+FIELDS = ("name", "micro_batches", "stage_to_rank", "orders")
+LARGEST, MOST_RANKS, MOST = 32 * MIB, 2048, 1_000_000  # bytes of a file, its orders, its instructions
+RUNNING = threading.Lock()  # runpy swaps entries of sys.modules; ranks may be threads
+
+
+def to_json(schedule: Schedule) -> dict[str, Any]:
+    """The schedule as plain values, which `from_json` turns into the same schedule."""
+    short = [len(schedule.stages_of(rank)) == 1 for rank in range(schedule.ranks)]
+    orders = [" ".join(f"{kind}{micro}" if short[rank] else f"{kind}{micro}@{stage}" for kind, stage,
+                       micro in order)
+              for rank, order in enumerate(schedule.orders)]
+    return dict(zip(FIELDS, (schedule.name, schedule.micro_batches, list(schedule.stage_to_rank), orders),
+                    strict=True))
+
+
+def from_json(values: Any, source: str) -> Schedule:
+    """A schedule from what a JSON file says. source: the file, for errors; its stem is the default name.
+    Raises ScheduleError.
+    """
+    if not isinstance(values, dict) or "orders" not in values:
+        raise ScheduleError(f'{source}: no orders; write {{"orders": ["F0 B0", ...]}}, one for each rank')
+    if unknown := sorted(set(values) - set(FIELDS)):
+        raise ScheduleError(f"{source}: unknown field {shown(unknown[0])}; choose among {', '.join(FIELDS)}")
+    stage_to_rank, micro_batches, name = (values.get(field)
+                                          for field in ("stage_to_rank", "micro_batches", "name"))
+    if name is not None and not (isinstance(name, str) and name.isprintable()):
+        raise ScheduleError(f"{source}: name is {json.dumps(name)}; write a text of one line")
+    return _schedule(name or Path(source).stem, source, values["orders"], stage_to_rank, micro_batches)
+
+
+def load_json(path: str | Path) -> Schedule:
+    """The schedule in a JSON file. Raises ScheduleError, which says where the file is wrong."""
+    return from_json(parse_json(_read(path), path, ScheduleError), str(path))
+
+
+def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
+    """What `schedule(ranks, micro_batches)` of a Python file returns. It runs the file, so it must be
+    trusted.
+
+    Raises ScheduleError, which names the line where the file fails.
+    """
+    _read(path)
+    try:
+        with RUNNING:
+            function = runpy.run_path(str(path)).get("schedule")
+        if not callable(function):
+            raise ScheduleError(f"{path}: no function schedule(ranks, micro_batches); define one that "
+                                "returns an order for each "
+                                f"rank")
+        found = _made(path, function(ranks, micro_batches), micro_batches)
+    except (ScheduleError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # whatever a user's program may raise, SystemExit too
+        raise ScheduleError(_told(path, error)) from error
+    for what, asked, given in (("ranks", ranks, found.ranks),
+                               ("micro-batches", micro_batches, found.micro_batches)):
+        if given != asked:
+            raise ScheduleError(f"{path}: schedule({ranks}, {micro_batches}) returns orders for {given} "
+                                f"{what}; return {asked}")
+    return found
+
+
+def _made(path: str | Path, made: Any, micro_batches: int) -> Schedule:
+    """What the function of a Python file returned, checked as what a JSON file says."""
+    if not isinstance(made, Schedule):
+        return _schedule(Path(path).stem, str(path), made, None, micro_batches)
+    read = _schedule(made.name, str(path), made.orders, made.stage_to_rank, made.micro_batches)
+    return replace(read, split=made.split, forward_only=made.forward_only)
+
+
+def _read(path: str | Path) -> bytes:
+    try:
+        return read_bytes(path, LARGEST, ScheduleError)
+    except OSError as error:
+        raise ScheduleError(f"{path} cannot be read: {error.strerror}; name another file") from error
+
+
+def _told(path: str | Path, error: BaseException) -> str:
+    """The last line of the file that the error went through, and what it says."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+             if frame.filename == str(path)]
+    if isinstance(error, SyntaxError):
+        lines.append(error.lineno)                                  # None or 0 where the file is no text
+    place = f", line {lines[-1]}" if lines and lines[-1] else ""
+    text = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
+    return f"{path}{place}: {type(error).__name__}{f': {text}' if text else ''}"
+
+
+def _schedule(name: str, source: str, given: Any, stage_to_rank: Any, micro_batches: Any) -> Schedule:
+    """homes, micro_batches: None for what the orders say."""
+    if stage_to_rank is not None and not (isinstance(stage_to_rank, list | tuple)
+                                          and all(type(home) is int for home in stage_to_rank)):
+        raise ScheduleError(f"{source}: homes is {shown(stage_to_rank)}; write a list of ranks, one for each "
+                            "stage")
+    if micro_batches is not None and type(micro_batches) is not int:
+        raise ScheduleError(f"{source}: micro_batches is {shown(micro_batches)}; write a whole number")
+    if micro_batches is not None and not 1 <= micro_batches <= MOST:
+        raise ScheduleError(f"{source}: micro_batches is {shown(micro_batches)}; write a number from 1 to "
+                            f"{MOST:,}")
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise ScheduleError(f"{source}: the orders are of type {type(given).__name__}; give a list with an "
+                            "order for each rank")
+    if len(given) > MOST_RANKS:
+        raise ScheduleError(f"{source}: {len(given):,} orders are more than {MOST_RANKS:,}; give fewer ranks")
+    if wrong := [home for home in stage_to_rank or () if not 0 <= home < len(given)]:
+        raise ScheduleError(f"{source}: homes names rank {shown(wrong[0])}; there are orders for ranks 0 to "
+                            f"{len(given) - 1}")
+    stages: dict[int, list[int]] = {}
+    for stage, home in enumerate(range(len(given)) if stage_to_rank is None else stage_to_rank):
+        stages.setdefault(home, []).append(stage)
+    orders, count = [], 0
+    for rank, order in enumerate(given):
+        words = order.split() if isinstance(order, str) else order
+        if not isinstance(words, Sequence):
+            raise ScheduleError(f"{source}, rank {rank}: the order is of type {type(order).__name__}; give a "
+                                "text or a list")
+        if (count := count + len(words)) > MOST:
+            raise ScheduleError(f"{source}: more than {MOST:,} instructions; give fewer ranks or "
+                                "micro-batches")
+        mine = stages.get(rank, [])
+        orders.append(tuple(_instruction(word, mine, f"{source}, rank {rank}, step {step}") for step,
+                            word in enumerate(words)))
+    steps = [step for order in orders for step in order]
+    if not steps:
+        raise ScheduleError(f"{source}: there is no instruction in the orders; write for example F0 B0, one "
+                            "text for each rank")
+    if stage_to_rank is None:
+        stage_to_rank = _homes(source, orders)
+    if micro_batches is None:
+        micro_batches = 1 + max(step.micro for step in steps)
+    kinds = {step.kind for step in steps}
+    return Schedule(name, micro_batches, tuple(stage_to_rank), tuple(orders), split="W" in kinds,
+                    forward_only=not kinds & {"B", "W"})
+
+
+def _instruction(word: Any, stages: list[int], place: str) -> Instruction:
+    """stages: those of its rank."""
+    if isinstance(word, Instruction):
+        return _checked(word, place)
+    parts = re.fullmatch(rf"([{''.join(KINDS)}])(\d{{1,9}})(?:@(\d{{1,9}}))?", word,
+                         re.ASCII) if isinstance(word, str) else None
+    if parts is None:
+        raise ScheduleError(f"{place}: {shown(word)} is no instruction; write F0, B0 or W0 with the "
+                            "micro-batch's number, or "
+                            f"F0@2 with the stage's, too")
+    kind, micro, stage = parts.groups()
+    if stage is None and len(stages) != 1:
+        raise ScheduleError(f"{place}: {word} does not say its stage, and its rank has {len(stages)} of "
+                            f"them; write {word}@"
+                            f"{stages[0] if stages else 0}, for example")
+    return Instruction(kind, int(stages[0] if stage is None else stage), int(micro))
+
+
+def _checked(made: Instruction, place: str) -> Instruction:
+    """The same, of plain numbers: NumPy's are whole numbers too."""
+    kind, *numbers = made
+    if kind not in KINDS or not all(isinstance(number, Integral) for number in numbers):
+        raise ScheduleError(f"{place}: {shown(made)} is no instruction; its kind is {', '.join(KINDS[:-1])} "
+                            f"or {KINDS[-1]}, its "
+                            f"stage and its micro-batch are whole numbers")
+    return Instruction(kind, *map(int, numbers))
+
+
+def _homes(source: str, orders: Sequence[Sequence[Instruction]]) -> list[int]:
+    """Of each stage the first rank that has something of it in its order."""
+    stage_to_rank: dict[int, int] = {}
+    for rank, order in enumerate(orders):
+        for step in order:
+            stage_to_rank.setdefault(step.stage, rank)
+    for stage in range(max(stage_to_rank, default=-1) + 1):
+        if stage not in stage_to_rank:
+            raise ScheduleError(f"{source}: no rank has stage {stage}, but rank "
+                                f"{stage_to_rank[max(stage_to_rank)]} has stage {max(stage_to_rank)}; use "
+                                f"every stage from 0 on")
+    return [stage_to_rank[stage] for stage in sorted(stage_to_rank)]

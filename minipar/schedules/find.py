@@ -1,0 +1,42 @@
+"""A schedule as a user names it: one of minipar's own, or a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minipar.errors import ScheduleError
+from minipar.schedules.files import load_json, load_python
+from minipar.schedules.generators import SCHEDULES, make_schedule
+from minipar.schedules.instruction import Schedule
+
+DEFAULT_RANKS, DEFAULT_MICRO_BATCHES = 4, 8
+
+
+def find_schedule(source: str, ranks: int | None = None, micro_batches: int | None = None, virtual: int
+                  | None = None) -> Schedule:
+    """source: a name in `SCHEDULES`, or a file that ends in .json or .py. What a file says is for `lint` to
+    prove.
+
+    ranks, micro_batches: None for what a JSON file says, and for the defaults elsewhere. virtual: stages per
+    rank; None for what the schedule or the file says. Raises ScheduleError for an unknown name, and for a
+    file that cannot be read or says other numbers; LayoutError as `make_schedule` does.
+    """
+    ending = Path(source).suffix
+    if source in SCHEDULES:
+        return make_schedule(source, ranks or DEFAULT_RANKS, micro_batches or DEFAULT_MICRO_BATCHES, virtual)
+    if ending not in (".json", ".py"):
+        raise ScheduleError(f"no schedule is called {source!r}; choose one of {', '.join(SCHEDULES)}, or a "
+                            "file that ends in .json "
+                            f"or .py")
+    if virtual is not None:
+        raise ScheduleError(f"{source} says itself how many stages a rank has; leave the number of virtual "
+                            "stages out")
+    if ending == ".py":
+        return load_python(source, ranks or DEFAULT_RANKS, micro_batches or DEFAULT_MICRO_BATCHES)
+    schedule = load_json(source)
+    for what, asked, found in (("ranks", ranks, schedule.ranks),
+                               ("micro-batches", micro_batches, schedule.micro_batches)):
+        if asked not in (None, found):
+            raise ScheduleError(f"{source} is for {found} {what}, not {asked}; ask for {found}, or use "
+                                "another file")
+    return schedule

@@ -1,0 +1,47 @@
+"""What a schedule asks of memory and links. It follows from the orders alone, however long instructions
+take.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from minipar.schedules.instruction import Schedule
+from minipar.schedules.lower import makes
+from minipar.schedules.times import Number
+
+
+def peak_activations(schedule: Schedule, weights: Sequence[Number] | None = None,
+                     kept_for_w: Number = 1) -> list[Number]:
+    """Of each rank, the largest amount of activations that it has at once.
+
+    weights: what one micro-batch takes on each stage, in bytes for example; None counts pairs of stage and
+    micro-batch. kept_for_w: the share that stays after B where backward is split, until W is done; B frees
+    the rest. A forward-only schedule keeps nothing after F.
+    """
+    weights = weights or [1] * schedule.stages
+    keeps = {"F": -1 if schedule.forward_only else 0, "B": kept_for_w - 1 if schedule.split else -1,
+             "W": -kept_for_w}
+    peaks = []
+    for order in schedule.orders:
+        kept: Number = 0
+        peak: Number = 0
+        for kind, stage, _ in order:
+            if kind == "F":
+                kept += weights[stage]
+                peak = max(peak, kept)
+            kept += keeps[kind] * weights[stage]
+        peaks.append(peak)
+    return peaks
+
+
+def traffic(schedule: Schedule) -> dict[tuple[int, int], int]:
+    """The messages of each link: (sender, receiver) -> how many, of activations and gradients together."""
+    links: Counter[tuple[int, int]] = Counter()
+    for rank, order in enumerate(schedule.orders):
+        for instruction in order:
+            made = makes(instruction, schedule)
+            if made is not None and schedule.stage_to_rank[made.dest] != rank:
+                links[rank, schedule.stage_to_rank[made.dest]] += 1
+    return dict(sorted(links.items()))

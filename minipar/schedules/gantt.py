@@ -1,0 +1,87 @@
+"""A schedule's Gantt chart as text: a line for each rank, time from left to right.
+
+Where there is room, each instruction is written out, drawn as long as it takes, and idle time is dotted:
+
+    rank 0  F0 F1 ......B0--- F2 ...
+    rank 1  ...F0 B0--- F1 B1--- ...
+
+Otherwise each column shows what the rank does in the middle of it: F, B, W, or a dot.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from string import ascii_lowercase
+
+from minipar.schedules.instruction import Instruction, Schedule
+from minipar.schedules.simulate import Timeline
+from minipar.schedules.times import Number
+
+IDLE = "."
+Bar = tuple[Instruction, Number, Number]                             # what, its start, its end
+
+
+def gantt(timeline: Timeline, width: int) -> list[str]:
+    """The lines of the chart, no longer than `width` characters, or than the ranks' names take."""
+    schedule, makespan = timeline.schedule, timeline.makespan
+    heads = [f"rank {rank}".ljust(len(f"rank {schedule.ranks - 1}") + 2) for rank in range(schedule.ranks)]
+    room, names = max(8, width - len(heads[0])), stage_names(schedule)
+    rows = [_bars(timeline, rank) for rank in range(schedule.ranks)]
+    scale = max((_columns_per_time(bar, names) for bars in rows for bar in bars), default=1)
+    if makespan * scale <= room:
+        lines = [_written_out(bars, names, makespan, scale) for bars in rows]
+    else:
+        columns = room // makespan * makespan or room  # whole columns for a unit of time, where there is room
+        lines = [_sampled(bars, float(makespan), int(columns)) for bars in rows]
+    end = f"{float(makespan):g}"
+    ruler = "time".ljust(len(heads[0])) + "0" + end.rjust(max(len(end) + 1, len(lines[0]) - 1))
+    return [*((head + line).rstrip() for head, line in zip(heads, lines, strict=True)), ruler]
+
+
+def stage_names(schedule: Schedule) -> list[str]:
+    """What is written behind an instruction of each stage: nothing, or a, b, ... where its rank has
+    several.
+    """
+    names = [""] * schedule.stages
+    for rank in range(schedule.ranks):
+        stages = schedule.stages_of(rank)
+        for stage, letter in zip(stages, ascii_lowercase, strict=False):
+            names[stage] = letter if len(stages) > 1 else ""
+        for stage in stages[len(ascii_lowercase):]:
+            names[stage] = f"@{stage}"
+    return names
+
+
+def _bars(timeline: Timeline, rank: int) -> list[Bar]:
+    """The rank's instructions that take time."""
+    bars = zip(timeline.schedule.orders[rank], timeline.start[rank], timeline.end[rank], strict=True)
+    return [bar for bar in bars if bar[1] < bar[2]]
+
+
+def _label(instruction: Instruction, names: list[str]) -> str:
+    return f"{instruction.kind}{instruction.micro}{names[instruction.stage]}"
+
+
+def _columns_per_time(bar: Bar, names: list[str]) -> int:
+    """So many that the instruction can be written out, with a space behind it."""
+    instruction, start, end = bar
+    return math.ceil((len(_label(instruction, names)) + 1) / (end - start))
+
+
+def _written_out(bars: list[Bar], names: list[str], makespan: Number, scale: int) -> str:
+    line = ""
+    for instruction, start, end in bars:
+        line = line.ljust(round(start * scale), IDLE)
+        line += (_label(instruction, names).ljust(round(end * scale) - len(line) - 1,
+                                                  "-") + " ")[:round(end * scale) - len(line)]
+    return line.ljust(round(makespan * scale), IDLE)
+
+
+def _sampled(bars: list[Bar], makespan: float, columns: int) -> str:
+    starts, line = [start for _, start, _ in bars], ""
+    for column in range(columns):
+        time = (column + 0.5) * makespan / columns
+        at = bisect_right(starts, time) - 1
+        line += bars[at][0].kind if at >= 0 and time < bars[at][2] else IDLE
+    return line

@@ -1,0 +1,25 @@
+"""Forward only: for evaluation and generation, on whatever ranks a training schedule has put the stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minipar.schedules.generators.orders import round_robin, run
+from minipar.schedules.instruction import Instruction, Schedule
+
+
+def forward_only(stage_to_rank: Sequence[int], micro_batches: int) -> Schedule:
+    """Breadth first: all micro-batches through a rank's first stage, then through its next one.
+
+    homes: the rank of each stage.
+    """
+    orders: list[list[Instruction]] = [[] for _ in range(max(stage_to_rank) + 1)]
+    for stage, home in enumerate(stage_to_rank):
+        orders[home] += run("F", stage, range(micro_batches))
+    return Schedule("inference", micro_batches, tuple(stage_to_rank), tuple(map(tuple, orders)),
+                    forward_only=True)
+
+
+def inference(ranks: int, micro_batches: int, virtual: int) -> Schedule:
+    """Forward only, of v stages per rank that are dealt out in turns."""
+    return forward_only(round_robin(ranks, virtual), micro_batches)

@@ -1,0 +1,27 @@
+"""What generators share: the order "one forward, one backward", and where stages live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from minipar.schedules.instruction import Instruction
+
+
+def one_by_one(forwards: Sequence[Instruction], backwards: Sequence[Instruction],
+               warm: int) -> list[Instruction]:
+    """`warm` forwards (all, if there are fewer), then a forward and a backward in turns, then the backwards
+    that are left.
+    """
+    warm = min(warm, len(forwards))
+    steady = [step for pair in zip(forwards[warm:], backwards, strict=False) for step in pair]
+    return [*forwards[:warm], *steady, *backwards[len(forwards) - warm:]]
+
+
+def run(kind: str, stage: int, micro_batches: Iterable[int]) -> list[Instruction]:
+    """The same for one micro-batch after the other."""
+    return [Instruction(kind, stage, micro) for micro in micro_batches]
+
+
+def round_robin(ranks: int, virtual: int) -> tuple[int, ...]:
+    """The homes of ranks * virtual stages that are dealt out in turns: stage s on rank s mod p."""
+    return tuple(range(ranks)) * virtual

@@ -1,0 +1,69 @@
+"""All schedules by name, and what is asked of a user who names one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from minipar.errors import LayoutError, ScheduleError
+from minipar.schedules.generators.inference import inference
+from minipar.schedules.generators.plain import eager_one_f_one_b, gpipe, naive, one_f_one_b
+from minipar.schedules.generators.v_shaped import dualpipev, zb_v
+from minipar.schedules.generators.virtual import interleaved, looped_bfs
+from minipar.schedules.generators.zero_bubble import zb_h1, zb_h2
+from minipar.schedules.instruction import Schedule
+
+
+class Generator(NamedTuple):
+    """make(ranks, micro_batches), or make(ranks, micro_batches, virtual) where `free`: any number of stages
+    per rank.
+
+    virtual: the stages per rank, or, where `free`, what they are unless somebody says otherwise.
+    """
+
+    make: Callable[..., Schedule]
+    virtual: int = 1
+    free: bool = False
+
+
+SCHEDULES = {
+    "naive": Generator(naive),
+    "gpipe": Generator(gpipe),
+    "1f1b": Generator(one_f_one_b),
+    "eager-1f1b": Generator(eager_one_f_one_b),
+    "interleaved": Generator(interleaved, virtual=2, free=True),
+    "looped-bfs": Generator(looped_bfs, virtual=2, free=True),
+    "zb-h1": Generator(zb_h1),
+    "zb-h2": Generator(zb_h2),
+    "zb-v": Generator(zb_v, virtual=2),
+    "dualpipev": Generator(dualpipev, virtual=2),
+    "inference": Generator(inference, free=True),
+}
+
+
+def make_schedule(name: str, ranks: int, micro_batches: int, virtual: int | None = None) -> Schedule:
+    """The schedule of that name, for any number of ranks and micro-batches from 1 on.
+
+    virtual: stages per rank; None takes what the schedule prescribes or, of those that leave it open, its
+    usual number. Raises ScheduleError for an unknown name or no micro-batch, LayoutError for ranks or stages
+    that cannot be.
+    """
+    generator = SCHEDULES.get(name)
+    if generator is None:
+        raise ScheduleError(f"no schedule is called {name!r}; choose one of {', '.join(SCHEDULES)}")
+    if micro_batches < 1:
+        raise ScheduleError(f"schedule {name} with {micro_batches} micro-batches; it takes at least 1")
+    if ranks < 1:
+        raise LayoutError(f"schedule {name} on {ranks} ranks; it takes at least 1")
+    if virtual is None:
+        virtual = generator.virtual
+    if not generator.free:
+        if virtual != generator.virtual:
+            stages = "1 stage" if generator.virtual == 1 else f"{generator.virtual} stages"
+            raise LayoutError(f"schedule {name} takes {stages} per rank, not {virtual}; "
+                              "any number take "
+                              f"{', '.join(key for key, other in SCHEDULES.items() if other.free)}")
+        return generator.make(ranks, micro_batches)
+    if virtual < 1:
+        raise LayoutError(f"schedule {name} with {virtual} stages per rank; it takes at least 1")
+    return generator.make(ranks, micro_batches, virtual)

@@ -1,0 +1,93 @@
+"""Zero-bubble pipelines in the shape of a V: the model's 2p stages go down the ranks and up again.
+
+Stages r and 2p - 1 - r are on rank r, so rank 0 has the first stage and the last: a micro-batch comes back to
+where it started, its gradient sets out from there, and all ranks keep equally many activations.
+
+The published orders take at least as many micro-batches as fill the pipeline. For fewer, the order for that
+many is written, and what it says of micro-batches that do not exist is left out: none waits for another one's
+data, so the rest is an order too.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator
+
+from minipar.schedules.instruction import Instruction, Schedule
+
+
+def zb_v(ranks: int, micro_batches: int) -> Schedule:
+    """ZB-V: no bubble where F, B and W take equally long; each rank keeps 2p activations of stages that are
+    half as large, which is what 1F1B's first rank keeps (Qi et al. 2023, arXiv 2401.10241)."""
+    filled = max(micro_batches, 2 * ranks - 1)
+    orders = []
+    for rank in range(ranks):
+        below = ranks - 1 - rank
+        order = _Order(rank, ranks)
+        order.add("F0", times=2 * below + 1)
+        order.add("F1 F0", times=rank)
+        order.add("F1 BW1", times=below + 1)
+        order.add("F0 BW0 F1 BW1", times=filled - below - ranks)
+        order.add("BW0 F1 BW1", times=below)
+        order.add("B0 B1", times=rank)
+        order.add("B0 W", times=below + 1)
+        order.add("W", times=2 * rank)
+        orders.append(order.of_first(micro_batches))
+    return _v_shaped("zb-v", micro_batches, orders)
+
+
+def dualpipev(ranks: int, micro_batches: int) -> Schedule:
+    """DualPipeV: DualPipe (DeepSeek-AI 2024, arXiv 2412.19437) cut in half. A forward of one of the rank's
+    stages stands next to a backward of the other, so that a machine may overlap them, computing for one while
+    the messages of the other travel. Each rank keeps 2p + 1 activations of stages that are half as large."""
+    filled = max(micro_batches, 2 * ranks)
+    orders = []
+    for rank in range(ranks):
+        below = ranks - 1 - rank
+        turns = [1, 0] * (rank + 1)
+        order = _Order(rank, ranks)
+        order.add("F0", times=2 * below)
+        order.add("F0 F1", times=rank + 1)
+        order.add("BW1 F1", times=below)
+        order.add("F0 BW1 F1 BW0", times=filled - below - ranks)
+        order.add("BW1 F1 BW0", times=below)
+        order.add(" ".join(f"BW{stage}" for stage in turns[:rank + 1]))
+        order.add(" ".join(f"B{stage}" for stage in turns[rank + 1:]))
+        order.add("W B0", times=below)
+        order.add("W", times=rank + 1)
+        orders.append(order.of_first(micro_batches))
+    return _v_shaped("dualpipev", micro_batches, orders)
+
+
+class _Order:
+    """A rank's order, written in words: "F0 BW1" is the next forward of the rank's first stage, and the next
+    backward of its second one, whole. "B1" puts W off; "W" is the oldest that was put off, of either
+    stage."""
+
+    def __init__(self, rank: int, ranks: int) -> None:
+        self.stages = (rank, 2 * ranks - 1 - rank)
+        self.steps: list[Instruction] = []
+        self.put_off: list[Instruction] = []
+        self.micros: dict[tuple[str, int], Iterator[int]] = defaultdict(itertools.count)
+
+    def add(self, words: str, times: int = 1) -> None:
+        for word in words.split() * times:
+            if word == "W":
+                self.steps.append(self.put_off.pop(0))
+                continue
+            kind, stage = word[0], self.stages[int(word[-1])]
+            micro = next(self.micros[kind, stage])
+            self.steps.append(Instruction(kind, stage, micro))
+            if kind == "B":
+                weights = self.steps if word.startswith("BW") else self.put_off
+                weights.append(Instruction("W", stage, micro))
+
+    def of_first(self, micro_batches: int) -> tuple[Instruction, ...]:
+        return tuple(step for step in self.steps if step.micro < micro_batches)
+
+
+def _v_shaped(name: str, micro_batches: int, orders: list[tuple[Instruction, ...]]) -> Schedule:
+    ranks = range(len(orders))
+    return Schedule(name, micro_batches, stage_to_rank=(*ranks, *reversed(ranks)), orders=tuple(orders),
+                    split=True)

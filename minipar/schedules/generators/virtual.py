@@ -1,0 +1,55 @@
+"""Pipelines of v stages per rank, dealt out in turns: stage s is on rank s mod p.
+
+A stage is v times shorter, so filling and draining the pipeline takes v times less; each micro-batch travels
+v times as often.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from minipar.schedules.generators.orders import one_by_one, round_robin, run
+from minipar.schedules.instruction import Instruction, Schedule
+
+
+def interleaved(ranks: int, micro_batches: int, virtual: int) -> Schedule:
+    """Interleaved 1F1B: groups of micro-batches go round all stages; after the warm-up one backward for each
+    forward (Narayanan et al. 2021, arXiv 2104.04473). virtual = 1 gives eager 1F1B.
+
+    The paper asks for a multiple of p micro-batches, in groups of p. Here any number goes into groups as even
+    as possible, the larger first, none below p where m >= p: the bubble stays the paper's for all of these m.
+    """
+    groups = _groups(micro_batches, max(1, micro_batches // ranks))
+    orders = []
+    for rank in range(ranks):
+        stages = range(rank, ranks * virtual, ranks)
+        forwards = [step for group in groups for stage in stages for step in run("F", stage, group)]
+        backwards = [step for group in groups for stage in reversed(stages)
+                     for step in run("B", stage, group)]
+        warm = (virtual - 1) * len(groups[0]) + 2 * (ranks - 1 - rank)
+        orders.append(one_by_one(forwards, backwards, warm))
+    return _dealt("interleaved", micro_batches, virtual, orders)
+
+
+def looped_bfs(ranks: int, micro_batches: int, virtual: int) -> Schedule:
+    """Breadth first: all micro-batches through a stage, then all through the rank's next one, and back in the
+    same way. The bubble of interleaved 1F1B, the memory of GPipe, the fewest changes of stage (Lamy-Poirier
+    2022, arXiv 2211.05953)."""
+    orders = []
+    for rank in range(ranks):
+        stages = range(rank, ranks * virtual, ranks)
+        forwards = [step for stage in stages for step in run("F", stage, range(micro_batches))]
+        backwards = [step for stage in reversed(stages) for step in run("B", stage, range(micro_batches))]
+        orders.append(forwards + backwards)
+    return _dealt("looped-bfs", micro_batches, virtual, orders)
+
+
+def _groups(micro_batches: int, number: int) -> list[range]:
+    """So many groups of consecutive micro-batches, as even as possible, the larger first."""
+    size, larger = divmod(micro_batches, number)
+    starts = [size * group + min(group, larger) for group in range(number + 1)]
+    return [range(*bounds) for bounds in itertools.pairwise(starts)]
+
+
+def _dealt(name: str, micro_batches: int, virtual: int, orders: list[list[Instruction]]) -> Schedule:
+    return Schedule(name, micro_batches, round_robin(len(orders), virtual), tuple(map(tuple, orders)))

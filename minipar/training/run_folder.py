@@ -1,0 +1,241 @@
+"""The folder of a run: what was asked for, what happened at every step, checkpoints, and a picture.
+
+    config.json      the model's and the training's sizes and options
+    metrics.jsonl    one line per step and per validation
+    checkpoints/     the last two and the best
+    loss.png         training and validation loss
+    summary.txt      one page about a run that is done
+    trace/           a step under the clock, if asked for
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minipar.checkpoint.archive import load
+from minipar.checkpoint.atomic import refusals_named, remove_leftovers, replacing
+from minipar.checkpoint.claim import claimed
+from minipar.checkpoint.contents import require_run, require_sound
+from minipar.checkpoint.folder import Checkpoints
+from minipar.comm.collectives.gather_values import one_choice, same_everywhere
+from minipar.comm.protocol import Communicator
+from minipar.config import ModelConfig
+from minipar.data.tokenizer import Tokenizer, tokenizer_from_dict
+from minipar.errors import CheckpointError
+from minipar.nn import GPT
+from minipar.parallel.grid import Grid
+from minipar.parallel.stages import Stages, parts_of, schedule_of
+from minipar.parallel.tensor import region_of
+from minipar.records import is_number, is_whole
+from minipar.training.trainer import Trainer
+from minipar.untrusted.files import GIB, MIB, opened, read_bytes
+from minipar.untrusted.plain import parse_json
+
+LARGEST_METRICS, LONGEST_LINE = 4 * GIB, 10_000                     # bytes
+
+
+class RunFolder:
+    """A run's folder. Nothing is written before `create` or `go_on`; what cannot be written raises
+    CheckpointError.
+
+    In a `with` block, the folder is claimed from `claim` or `create` on to the end of the block.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], writes: bool = True):
+        """writes: whether this process may. Of the ranks of a job, rank 0 does; on the others what would
+        write does nothing.
+        """
+        self.folder, self.writes = Path(folder), writes
+        self.checkpoints = Checkpoints(self.folder / "checkpoints")
+        self.metrics, self.summary = self.folder / "metrics.jsonl", self.folder / "summary.txt"
+        self._claims = ExitStack()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._claims.close()
+
+    def claim(self) -> None:
+        """Take the folder, if there is one, for this process alone. Raises CheckpointError where another one
+        has it.
+        """
+        if self.writes and self.folder.is_dir():
+            self._claims.enter_context(claimed(self.folder))
+
+    def create(self, config: dict[str, Any]) -> None:
+        """Make the folder of a new run. Raises CheckpointError where one is there already."""
+        if not self.writes:
+            return
+        with refusals_named(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self.claim()
+        if self.checkpoints.latest() or any(read_metrics(self.metrics)):
+            raise CheckpointError(f"{self.folder} holds a run; go on with --resume {self.folder}, or choose "
+                                  "another --out")
+        self._clear()
+        self._write("config.json", json.dumps(config, indent=2) + "\n")
+
+    def go_on(self, config: dict[str, Any], done: int, save: Callable[[], object] | None = None) -> None:
+        """Open a run that has `done` steps in its checkpoint. Lines of later steps, which will be done again,
+        are dropped.
+
+        save: where the options are others, saves the state with them, before the old summary goes. So a kill
+        at any moment leaves the old run or the new one. All ranks call it.
+        """
+        if self.writes:
+            self._clear()
+            kept = [json.dumps(line) + "\n" for line in read_metrics(self.metrics) if line["step"] < done]
+            self._write("metrics.jsonl", "".join(kept))
+        if save is not None:
+            save()
+        if self.writes:
+            self._write("config.json", json.dumps(config, indent=2) + "\n")
+            with refusals_named(self.summary):
+                self.summary.unlink(missing_ok=True)
+
+    def is_finished(self, trace: bool) -> bool:
+        """Whether a run that has done its steps left all its results. The summary is the last that is
+        written.
+        """
+        return self.summary.is_file() and (not trace or (self.folder / "trace" / "summary.json").is_file())
+
+    def asked_for_trace(self) -> bool:
+        """Whether config.json says that a trace was asked for; False where it says nothing, or cannot be
+        read.
+        """
+        try:
+            said = parse_json(read_bytes(self.folder / "config.json", MIB, CheckpointError), "config.json",
+                              CheckpointError)
+        except (CheckpointError, OSError):
+            return False
+        return isinstance(said, dict) and said.get("trace") is True
+
+    def _clear(self) -> None:
+        """Remove what earlier processes left half written when they were killed."""
+        for folder in (self.folder, self.checkpoints.folder, self.folder / "trace"):
+            with refusals_named(folder):
+                remove_leftovers(folder)
+
+    def log(self, **values: Any) -> None:
+        """Add one line to metrics.jsonl; it is in the file when this returns."""
+        if not self.writes:
+            return
+        with refusals_named(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def summarise(self, lines: list[str]) -> list[str]:
+        """Write the lines as the run's summary; returns them."""
+        self._write("summary.txt", "\n".join(lines) + "\n")
+        return lines
+
+    def save(self, trainer: Trainer, loss: float | None = None) -> None:
+        """Save the trainer's state as a checkpoint, with the validation loss if it is known. All ranks call
+        it.
+        """
+        arrays, meta = trainer.state()
+        if self.writes:
+            self.checkpoints.save(trainer.done, arrays, meta, loss)
+
+    def latest(self, world: Communicator | None = None) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
+        """The last checkpoint: its path, arrays and metadata. On several ranks (`world`) all call it and read
+        the same one.
+
+        A training may save meanwhile, so rank 0 chooses, and all compare what they have read. Raises
+        CheckpointError where there is none, or where it is damaged or not of a run. An older one is not taken
+        silently: its steps would be lost.
+        """
+        path = self.checkpoints.latest()
+        if world is not None:
+            chosen = one_choice(world, "" if path is None else path.name, "checkpoint")
+            path = self.checkpoints.folder / chosen if chosen else None
+        if path is None:
+            raise CheckpointError(f"{self.folder} holds no checkpoint; train one with: minipar train --out "
+                                  f"{self.folder}")
+        try:
+            arrays, meta = load(path, lambda meta, declared: require_run(meta, declared, path))
+            require_sound(arrays, path)
+        except CheckpointError as error:
+            if isinstance(error.__cause__, OSError):                # it cannot be read; it may be a good one
+                raise
+            raise CheckpointError(f"{error} (move this one away, and the one before it counts)") from error
+        if world is not None and not same_everywhere(world, fingerprint(arrays, meta), "what was read"):
+            raise CheckpointError(f"{path} was replaced while the ranks read it, so they hold weights of two "
+                                  "trainings; try again")
+        return path, arrays, meta
+
+    def model(self) -> tuple[GPT, Tokenizer]:
+        """The model of the last checkpoint, and its tokenizer."""
+        _, arrays, meta = self.latest()
+        model = GPT(ModelConfig(**meta["model"]), dtype=meta["train"]["dtype"])
+        model.load_state_dict({name.removeprefix("weights/"): a for name, a in arrays.items()
+                               if name.startswith("weights/")})
+        return model, tokenizer_from_dict(meta["tokenizer"])
+
+    def stages(self, grid: Grid) -> tuple[Stages, Tokenizer]:
+        """This rank's share of the model of the last checkpoint, for generation, and its tokenizer. All ranks
+        call it.
+        """
+        _, arrays, meta = self.latest(grid.world)
+        model = ModelConfig(**meta["model"])
+        stage_to_rank = schedule_of(grid.layout).stage_to_rank
+        stages = Stages(model, parts_of(model.layers, len(stage_to_rank), grid.layout.stage_layers),
+                        stage_to_rank, grid,
+                        region_of(grid.tp, model.context, sequence_parallel=False), seed=0,
+                        dtype=meta["train"]["dtype"])
+        stages.load_state_dict({p.name: p.own(arrays[f"weights/{p.name}"]) for p in stages.parameters()})
+        return stages, tokenizer_from_dict(meta["tokenizer"])
+
+    def _write(self, name: str, text: str) -> None:
+        with replacing(self.folder / name) as file:
+            file.write(text.encode(errors="backslashreplace"))      # the name of a folder may be no UTF-8
+
+
+def fingerprint(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> int:
+    """A checksum of what a checkpoint held, so that ranks can compare what they have read."""
+    sum_so_far = zlib.crc32(json.dumps(meta, sort_keys=True).encode())
+    for name in sorted(arrays):
+        sum_so_far = zlib.crc32(name.encode(), sum_so_far)
+        sum_so_far = zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes(), sum_so_far)
+    return sum_so_far
+
+
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a metrics.jsonl, in order. What is no such line, as one that a kill or a full disk cut
+    short, is left out.
+
+    Raises CheckpointError where the file is none that can be read: a pipe, a device, one of more than
+    LARGEST_METRICS bytes.
+    """
+    try:
+        with opened(path, LARGEST_METRICS, CheckpointError) as file:
+            while line := file.readline(LONGEST_LINE):
+                values = _metrics(line, path)
+                if values is not None:
+                    yield values
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _metrics(line: bytes, path: Path) -> dict[str, Any] | None:
+    """A line's values, each of them a number or None, if it is whole."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        values = parse_json(line, path, CheckpointError)
+    except CheckpointError:
+        return None
+    if not isinstance(values, dict) or not is_whole(values.get("step")):
+        return None
+    return values if all(value is None or isinstance(value, bool) or is_number(value)
+                         for value in values.values()) else None

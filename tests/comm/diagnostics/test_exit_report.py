@@ -1,0 +1,72 @@
+"""Programs under mpirun that end as they should."""
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from minipar.comm.diagnostics.exit_report import first_diagnosis
+from minipar.comm.mpi import drain_stderr as unread
+from minipar.comm.mpi.drain_stderr import until_read
+from minipar.errors import CommError
+from tests.ranks import mpirun
+
+START = "import sys, time\nfrom minipar.comm.job import job\n"
+HEAD = f"{START}with job() as comm:\n    comm.barrier(label='work')\n"
+LATE = f"""{START}
+from minipar.comm.mpi import MpiComm
+settle = MpiComm.__init__
+MpiComm.__init__ = lambda comm, *given: (settle(comm, *given), time.sleep(0.3 * comm.rank))[0]
+with job(timeout=0.02): pass
+"""
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("code", [
+    LATE,                                                           # the limit does not count for the start
+    f"{HEAD}    if comm.rank: sys.exit(0)",  # at its end: the other is not left waiting
+    f"{HEAD}    time.sleep(0.3 * comm.rank)",                       # the first waits for the last
+], ids=["late to begin", "exit", "late to end"])
+def test_a_right_program_ends_silently(code: str, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(code + "\n")
+    done = mpirun(3, [sys.executable, str(program)], limit=60)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_last_words_wait_for_a_launcher_that_is_slow_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"ValueError")
+    begin = time.monotonic()
+    threading.Timer(0.2, os.read, (reading, 10)).start()
+    until_read(writing)
+    assert time.monotonic() - begin >= 0.2
+    monkeypatch.setattr(unread, "LONGEST", 0.05)
+    os.write(writing, b"nobody reads this")
+    until_read(writing)
+    with open(os.devnull, "w") as file:
+        until_read(file.fileno())
+
+
+@pytest.mark.mpi
+def test_what_was_printed_before_an_error_is_not_lost(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(HEAD + "    print('result', comm.rank)\n    if comm.rank == 1: raise "
+                              "ValueError('late')\n"
+                              "    comm.barrier(label='never')\n")
+    done = mpirun(2, [sys.executable, str(program)], limit=60)
+    assert done.returncode == 1 and "result 1" in done.stdout and done.stdout.count("ValueError: late") == 1
+
+
+def test_of_errors_on_the_way_out_the_first_is_told() -> None:
+    first, then = CommError("a cycle of waiting 0 -> 1 -> 0"), CommError("rank 0 waits for itself")
+    then.__context__ = first
+    assert first_diagnosis(then) is first
+    first.__context__ = KeyError("weights")
+    assert first_diagnosis(then) is first
+    other = ValueError("the program's own")
+    other.__context__ = first
+    assert first_diagnosis(other) is other

@@ -1,0 +1,57 @@
+"""Arrays that are in flight: changed, received into twice, sent while they are received into."""
+
+import numpy as np
+import pytest
+
+from minipar.comm.diagnostics.in_flight import WHOLE, checksum
+from minipar.comm.protocol import Communicator
+from minipar.errors import CommError
+from tests.ranks import ranks
+
+
+@ranks(2)
+@pytest.mark.parametrize("count", [1, 1000, WHOLE // 8, 100_000])
+@pytest.mark.parametrize("ask", ["wait", "test"])
+def test_an_array_changed_between_isend_and_wait(comm: Communicator, count: int, ask: str) -> None:
+    other, array, got = 1 - comm.rank, np.arange(count, dtype=float), np.empty(count)
+    receiving = comm.irecv(got, other, label="batch")
+    sending = comm.isend(array, other, label="batch")
+    comm.wait(receiving)
+    array += 1
+    with pytest.raises(CommError,
+                       match=r"send 'batch' at test_in_flight.py:\d+ .*was changed between isend at "
+                             r"test_in_flight.py"):
+        while not (comm.wait(sending) is array if ask == "wait" else comm.test(sending)):
+            pass
+
+
+@ranks(2)
+@pytest.mark.parametrize("second", ["isend", "irecv"])
+def test_memory_that_is_received_into(comm: Communicator, second: str) -> None:
+    array = np.zeros(4)
+    first = comm.irecv(array, comm.rank, label="a")
+    with pytest.raises(CommError, match=f"{second[1:]} 'b' .*still being received into by the recv 'a'"):
+        getattr(comm, second)(array[1:], comm.rank, label="b")
+    comm.send(np.ones(4), comm.rank, label="a")
+    comm.wait(first)
+
+
+@ranks(2)
+def test_a_receive_into_memory_that_is_sent_but_not_two_sends_of_one_array(comm: Communicator) -> None:
+    array, got = np.ones(4), np.empty(4)
+    sending = [comm.isend(array, comm.rank, label="a") for _ in range(2)]
+    with pytest.raises(CommError,
+                       match="recv 'b' .*still being sent by the send 'a' started at test_in_flight.py"):
+        comm.recv(array, comm.rank, label="b")
+    for request in sending:
+        comm.recv(got, comm.rank, label="a")
+        comm.wait(request)
+
+
+def test_a_checksum_sees_a_swap_and_takes_any_dtype() -> None:
+    for dtype in ("f8", "i1", "?", "f2"):
+        for count in (0, 1, 7, 200_003):
+            array = (np.arange(count) % 2).astype(dtype)
+            same, swapped = array.copy(), array[::-1].copy() if count % 2 == 0 else 1 - array.astype("i1")
+            assert checksum(array) == checksum(same)
+            assert count == 0 or checksum(array) != checksum(swapped.astype(dtype))

@@ -1,0 +1,144 @@
+"""`minipar verify` and `minipar mutants`: what they print, what they write, how they end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from minipar.cli import main
+from minipar.cli import mutants as command
+from minipar.proof.mutants import MUTANTS
+from tests.proof.test_mutants import harmless
+from tests.ranks import mpirun
+
+SMALL = ["--layers", "1", "--context", "9"]
+
+
+def no_json(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def test_a_proof(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    assert main(["verify", "--dp", "2", "--engine", "threads", *SMALL, "--json", str(file)]) == 0
+    title, *table, verdict = capsys.readouterr().out.splitlines()
+    assert title.startswith("dp=2 pp=1 tp=1, gradients flat: 2 rank(s), float64; vocabulary 65")
+    assert verdict.startswith("PROVEN: dp=2 pp=1 tp=1, gradients flat, trains as one process does: every "
+                              "element within 1e-12 of")
+    assert len(table) == 1 + 1 + 29 + 1 + 1 + 2 + 1 + 3 and not any("WRONG" in line for line in table)
+    report = json.loads(file.read_text(), parse_constant=no_json)
+    assert report["proven"] and report["lights"] == [] and len(report["findings"]) == 29
+    assert report["traffic"][0]["messages"] == report["traffic"][0]["predicted_messages"] > 0
+
+
+def test_more_tokens_than_there_are_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--vocabulary", "2000000"]) == 2
+    assert "vocabulary is 2000000; there are no more than 1,113,856 characters" in capsys.readouterr().err
+
+
+def test_a_pipeline_against_serial_accumulation(capsys: pytest.CaptureFixture[str]) -> None:
+    """Sizes follow from the number of stages; all of SGD is equal in bits."""
+    assert main(["verify", "--pp", "2", "--pipeline", "zb-v", "--no-tied", "--serial", "--engine",
+                 "threads"]) == 0
+    title, *table, verdict = capsys.readouterr().out.splitlines()
+    assert (
+        title.startswith("dp=1 pp=2 tp=1, gradients flat, zb-v of 4 stages: 2 rank(s)")
+        and ", 5 layer(s)," in title
+    )
+    assert [line.split()[:2] for line in table[-7:-4]] == [["traffic", "of"], ["pp", "messages"],
+                                                           ["pp", "bytes"]]
+    assert "SGD in every bit, and of its norm and of AdamW every element within 1e-12" in verdict
+
+
+def test_a_failure_names_its_cause(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    assert main(["verify", "--dp", "2", "--engine", "threads", *SMALL, "--mutant", "remainder-dropped",
+                 "--json", str(file)]) == 1
+    *table, verdict = capsys.readouterr().out.splitlines()
+    assert verdict.startswith("NOT PROVEN: ") and verdict.endswith("the first of them: forward")
+    assert any(line.startswith("why: forward goes wrong out of tokens: it is of another shape")
+               for line in table)
+    report = json.loads(file.read_text(), parse_constant=no_json)
+    assert not report["proven"] and report["lights"][0] == "forward"
+    assert report["findings"][1]["relative"] is None, (
+        "a shape that differs is infinitely wrong, which JSON cannot say"
+    )
+
+
+def test_messages_that_are_missing_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--tp", "2", "--engine", "threads", *SMALL, "--mutant", "f-forgotten"]) == 1
+    said = capsys.readouterr().out
+    assert (
+        "WRONG" in said
+        and "traffic: tp, all_reduce sum, blocks.0.attention.qkv backward: predicted 9 call(s)" in said
+    )
+
+
+def test_single_precision_and_bits_say_their_bounds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", *SMALL, "--dtype", "float32"]) == 0
+    assert (
+        "float32" in (said := capsys.readouterr().out)
+        and "every element within 0.00054 of the largest of its array" in said
+    )
+    assert main(["verify", *SMALL, "--dp", "2", "--gradients", "bitwise", "--engine", "threads"]) == 0
+    assert "trains as one process does: in every bit; weights " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--dp", "2"], "this layout needs 2 ranks: run mpirun -n 2 minipar ..., or add --engine threads"),
+    (["--mutant", "nix"], "there is no mutant 'nix'; see minipar mutants --list"),
+    (["--heads", "5", "--width", "7"], "5 heads do not divide the width 7; choose"),
+    (["--tp", "3", "--heads", "2", "--engine", "threads"],
+     "2 heads over tp=3 leaves ranks without any; choose tp <= 2"),
+    ([*SMALL, "--json", "/nowhere/report.json"],
+     "/nowhere/report.json cannot be written: No such file or directory"),
+])
+def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
+    assert main(["verify", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"minipar verify: {said}") and error.count("\n") == 1
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("mutant, status, verdict",
+                         [([], 0, "PROVEN: dp=2"), (["--mutant", "never-reduced"], 1, "NOT PROVEN: ")])
+def test_under_mpirun_rank_0_prints_and_all_end_alike(mutant: list[str], status: int, verdict: str) -> None:
+    done = mpirun(2, [sys.executable, "-m", "minipar", "verify", "--dp", "2", *SMALL, *mutant], limit=60)
+    assert done.returncode == status, done.stdout
+    assert (
+        done.stdout.count(verdict) == 1
+        and done.stdout.count("PROVEN") == 1
+        and "Traceback" not in done.stdout
+    )
+
+
+def test_the_table_of_mutants(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "mutants.json"
+    names = ["never-reduced", "buckets-in-another-order"]
+    assert main(["mutants", *names, "--no-curves", "--json", str(file)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in said[1:3]] == [[name, MUTANTS[name].light] for name in names]
+    assert said[3] == "2 of 2 bugs are found by the check that is told"
+    rows = json.loads(file.read_text(), parse_constant=no_json)
+    assert [row["lights"][0] for row in rows] == ["gradients",
+                                                  "CommError"] and all(row["explanations"] for row in rows)
+
+
+def test_a_survivor_is_a_failure(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "MUTANTS", {"harmless": harmless})
+    assert main(["mutants", "--no-curves"]) == 1
+    assert "NOTHING, not forward" in (said := capsys.readouterr().out) and "0 of 1 bugs" in said
+
+
+def test_the_list_of_mutants(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["mutants", "--list"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == len(MUTANTS) and all(line.startswith(name) for line,
+                                             name in zip(said, MUTANTS, strict=True))
+    assert main(["mutants", "nix"]) == 2
+    assert (
+        capsys.readouterr().err == "minipar mutants: there is no mutant 'nix'; see minipar mutants --list\n"
+    )

@@ -1,0 +1,51 @@
+"""What a proof looks at beside the steps: ill-conditioned sizes, forced algorithms, what both doors
+refuse.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from minipar.cli import main
+from minipar.comm.threads import run
+from minipar.config import Layout
+from minipar.errors import ConfigError
+from minipar.proof import prove, uneven_case
+from minipar.proof.case import ALGORITHMS
+from tests.proof.proofs import SMALL, on_threads
+
+
+@pytest.mark.parametrize("width, heads, seed", [(3, 3, 0), (3, 1, 1), (4, 2, 2)])
+def test_sizes_where_a_last_bit_counts_are_judged_by_the_control(width: int, heads: int, seed: int) -> None:
+    report = on_threads(Layout(dp=2, tp=min(2, heads)), layers=3, heads=heads, width=width, seed=seed)
+    assert report.proven, report.lights
+    assert all(one.proven and one.limit < 0.01 for one in report.findings if not one.item.startswith("mixed"))
+
+
+def test_a_bug_is_seen_where_the_control_is_large() -> None:
+    from minipar.proof.mutants import MUTANTS
+    from minipar.proof.reference import run_alone
+    case = uneven_case(Layout(dp=2), **SMALL | dict(layers=3, heads=3, width=3))
+    known = run_alone(case)
+    with MUTANTS["never-reduced"].planted():
+        assert run(2, lambda world: prove(world, case, known))[0].lights[0] == "gradients"
+
+
+def test_both_doors_refuse_a_width_of_two(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match="width other than 2"):
+        uneven_case(Layout(), heads=2, width=2)
+    assert main(["prove", "--heads", "2", "--width",
+                 "2"]) == 2 and "width other than 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if name != "auto"])
+def test_a_forced_algorithm_is_taken_counted_and_right(algorithm: str,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prove", "--dp", "3", "--layers", "1", "--context", "7", "--algorithm", algorithm,
+                 "--engine", "threads"]) == 0
+    assert f"all_reduce by {algorithm} " in capsys.readouterr().out
+
+
+def test_an_algorithm_without_a_formula_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prove", "--algorithm", "native"]) == 2
+    assert "there is no all-reduce 'native'" in capsys.readouterr().err

@@ -1,0 +1,197 @@
+"""Every classic bug is seen, by the check that its entry in the zoo names, and what is said about the cause
+is right.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from minipar.comm.protocol import Communicator
+from minipar.comm.threads import run
+from minipar.config import Layout
+from minipar.parallel.tensor import SequenceRegion, TensorRegion
+from minipar.proof import curves, prove, run_alone
+from minipar.proof.curves import Curve, Curves
+from minipar.proof.mutants import MUTANTS
+from minipar.proof.mutants.mutant import Change, Mutant, mutant
+from minipar.proof.zoo import trial
+from tests.proof.proofs import reference
+from tests.ranks import ranks
+
+# What must be among the explanations of these; the others are told by their first wrong place or item alone.
+SAID = {
+    "drawn-by-the-shard": "ranks start from another model",
+    "f-forgotten": "goes wrong into tokens: it is a part on each rank, and the sum over tp is right, so a "
+                   "reduce over tp is "
+    "missing",
+    "g-forgotten": "forward goes wrong out of tokens: it is a part on each rank, and the sum over tp is right",
+    "g-self-dual": "out of blocks.0.mlp.down: it is 2 times the right value, tp = 2: added up over tp, "
+    "though each rank has the "
+    "whole",
+    "row-bias-on-every-rank": "forward is right out of blocks.0.attention.out and goes wrong into "
+    "blocks.0.mlp.up",
+    "row-bias-shared-out": "2 of 16 gradients, only row biases, which are added once, after the sum over tp",
+    "norm-gradients-not-reduced": "6 of 16 gradients (blocks.0.norm1.weight, blocks.0.norm1.bias, "
+    "blocks.0.norm2.weight, ...): "
+    "a part on each rank, and the sum over tp is right, so a reduce over tp is "
+    "missing",
+    "position-gradients-not-reduced": "1 of 16 gradients (positions.weight): a part on each rank, and the "
+    "sum over tp is right",
+    "loss-not-reduced": "the ranks of dp have parts of it that add up to it, so its sum over dp is missing",
+    "exponentials-not-reduced": "all activations are right, the loss is not, and differs from rank to rank",
+    "remainder-dropped": "of another shape: samples, tokens or units are missing",
+    "own-tokens-then-sum": "times the right value: each rank divides by its own targets that count",
+    "own-tokens-then-mean": "1.708, 2.412 times the right value: each rank divides by its own targets that "
+    "count",
+    "padding-counted": "0.836735 times the right value, the part of the targets that count: padding is "
+    "counted too",
+    "averaged-twice": "0.5 times the right value, 1/dp for dp = 2: averaged twice",
+    "mean-of-micro-batches-missing": "3 times the right value, as many as there are micro-batches (3)",
+    "divided-by-micro-batches-on-top": "0.333333 times the right value, 1/3 for 3 micro-batches",
+    "never-reduced": "16 of 16 gradients (positions.weight, tokens.weight, blocks.0.attention.qkv.weight, "
+    "...): a part on each "
+    "rank, and the sum over dp is right, so a reduce over dp is missing",
+    "one-parameter-forgotten": "1 of 16 gradients (norm.bias)",
+    "sent-in-half-the-bits": "right to some digits only: precision is lost on the way",
+    "one-step-late": "zero: nothing arrives",
+    "zero-grad-forgotten": "the first step is right, later ones are not: something is carried over",
+    "norm-counts-replicas": "the gradients are right, their norm is not",
+    "rate-times-dp": "the gradients are right, the learning rate is not",
+    "steps-counted-apart": "SGD is right, AdamW is not",
+    "validation-not-reduced": "training is right, validation is not",
+    "stale-activation": "forward is right out of blocks.0.mlp.down and goes wrong into "
+    "blocks.1.attention.qkv, behind the "
+    "boundary of stages 0 and 1",
+    "gradient-sent-before-backward": "is right into blocks.2.attention.qkv and goes wrong out of "
+    "blocks.1.mlp.down, behind the "
+    "boundary of stages 2 and 1",
+    "gradient-handed-on": "is right into blocks.1.attention.qkv and goes wrong out of blocks.0.mlp.down",
+    "gradient-buffer-reused": "2 of 40 gradients (blocks.1.mlp.down.weight, blocks.1.mlp.down.bias)",
+    "gradient-awaited-first": "deadlock, a cycle of waiting 0 -> 1 -> 0",
+    "last-gradient-left-behind": "rank 0 never received 6 messages, the last from rank 1 'gradient 2 of "
+    "stage 1'",
+    "targets-of-another-micro-batch": "all activations are right, the loss is not",
+    "micro-batches-count-whole": "3 times the right value, as many as there are micro-batches (3)",
+    "every-stage-takes-the-mean": "0.333333 times the right value, 1/3 for 3 micro-batches",
+    "remainder-layers-dropped": "ranks start from another model (blocks.1.attention.out.bias is missing on "
+    "rank 0)",
+    "layers-numbered-from-zero": "(blocks.0.attention.out.bias is one too many on rank 1)",
+    "masks-by-the-number-in-the-stage": "is right out of blocks.1.attention.out and goes wrong into "
+    "blocks.1.mlp.up",
+    "tied-table-not-reduced": "1 of 28 gradients, only the tied table, whose gradient is the sum over both "
+    "ends of the pipeline, "
+    "taken once (tokens.weight): a part on each rank, and the sum over pp is right",
+    "tied-table-reduced-twice": "(tokens.weight): 2 times the right value",
+    "norm-of-the-own-stages": "the gradients are right, their norm is not: each parameter of every stage "
+    "counts once",
+    "loss-stays-on-the-last-stage": "only ranks with the last stage have it, so its sum over pp is missing",
+    "validation-with-stale-stages": "training is right, validation is not",
+    "buckets-in-another-order": "the ranks of dp do not agree on number of elements and order of calls",
+}
+DRIFT = {"replicas-start-apart", "dropout-differs-on-replicas", "norm-gradients-not-reduced", "never-reduced",
+         "steps-counted-apart", "tied-table-not-reduced", "norm-of-the-own-stages",
+         "loss-stays-on-the-last-stage"}
+UNPAID = {"f-forgotten": "tp", "norm-gradients-not-reduced": "tp", "never-reduced": "dp",
+          "tied-table-not-reduced": "tied",
+          "norm-of-the-own-stages": "pp"}                           # messages are missing
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_killed_by_its_light(name: str) -> None:
+    bug = MUTANTS[name]
+    lights, said = trial(bug, reference(bug.case.alone()))
+    assert lights[:1] == [bug.light], said
+    assert name not in SAID or any(SAID[name] in text for text in said), said
+    assert name not in DRIFT or "replicas" in lights and any(text.startswith("replicas drift apart")
+                                                             for text in said)
+    assert name not in UNPAID or f"traffic {UNPAID[name]}" in lights
+
+
+def test_the_right_program_is_proven_wherever_a_mutant_is_killed() -> None:
+    for case in {bug.case for bug in MUTANTS.values()}:
+        known = reference(case.alone())
+        report = run(case.layout.ranks, lambda world, case=case, known=known: prove(world, case, known))[0]
+        assert report.proven and not report.explanations, (case, report.lights)
+
+
+def test_the_zoo_is_as_large_as_promised_and_tells_its_stories() -> None:
+    assert len(MUTANTS) >= 80
+    assert all(len(bug.story) > 40 and bug.story.endswith((".", ").")) for bug in MUTANTS.values())
+    assert SAID.keys() | DRIFT | UNPAID.keys() <= MUTANTS.keys()
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_planting_leaves_no_trace(name: str) -> None:
+    """Also where the change stood in for something inherited, and where what ran inside has failed."""
+    changes = MUTANTS[name].changes()
+    before = [vars(change.owner).get(change.name) for change in changes]
+    with pytest.raises(KeyError), MUTANTS[name].planted():
+        assert all(vars(change.owner)[change.name] is not old for change,
+                   old in zip(changes, before, strict=True))
+        raise KeyError
+    assert [vars(change.owner).get(change.name) for change in changes] == before
+
+
+@mutant("forward", tp=2)
+def harmless() -> list[Change]:
+    """The same as before: what no check can see."""
+    return [Change(TensorRegion, "enter", TensorRegion.enter)]
+
+
+def test_a_change_that_changes_nothing_survives() -> None:
+    assert trial(harmless).lights == []
+
+
+def test_a_change_of_what_is_not_there_is_refused() -> None:
+    lost = Mutant("lost", "", "forward", harmless.case, lambda: [Change(SequenceRegion, "gone", None)])
+    with pytest.raises(AssertionError, match="mutant lost changes gone"), lost.planted():
+        pass
+
+
+@ranks(2, engines=["mpi"])
+def test_mutants_are_killed_under_mpirun(comm: Communicator) -> None:
+    for name in ("f-forgotten", "norm-gradients-not-reduced", "never-reduced", "remainder-dropped",
+                 "stale-activation", "tied-table-not-reduced"):
+        bug = MUTANTS[name]
+        known = run_alone(bug.case)
+        with bug.planted():
+            report = prove(comm, bug.case, known)
+        assert report.lights[0] == bug.light and (name not in SAID
+                                                  or any(SAID[name] in text for text in report.explanations))
+
+
+def test_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The right program, planted as a mutant, has the right curve; a loss that is twice too large shows, as
+    does a job's end.
+    """
+    monkeypatch.setattr(curves, "STEPS", 12)
+    monkeypatch.setattr(curves, "SEEDS", 2)
+    book = Curves()
+    same = book.of(harmless, "AdamW")
+    assert same.off is not None and abs(same.off) < 1e-9 < same.spread and not same.shows
+    assert book.of(MUTANTS["own-tokens-then-sum"], "AdamW").shows
+    assert book.of(MUTANTS["buckets-in-another-order"], "SGD") == Curve(None, book.of(harmless, "SGD").spread)
+    assert (
+        Curve(None, 1.0).shows
+        and Curve(math.nan, 1.0).shows
+        and Curve(-2.0, 1.0).shows
+        and not Curve(0.5, 1.0).shows
+    )
+
+
+def test_what_curves_miss() -> None:
+    """Gradients that are 3 times too large, and Adam forgives it: 50 steps end within what two seeds
+    differ.
+    """
+    picotron = Curves().of(MUTANTS["mean-of-micro-batches-missing"], "AdamW")
+    assert picotron.off is not None and 1e-6 < abs(picotron.off) < picotron.spread
+
+
+def test_layouts_of_the_zoo_are_small() -> None:
+    assert all(bug.case.layout.ranks <= 4 for bug in MUTANTS.values())
+    assert {bug.case.layout.gradients for bug in MUTANTS.values()} == {"flat", "buckets"}
+    assert any(bug.case.layout == Layout(dp=2, tp=2) for bug in MUTANTS.values())
+    pipelines = {bug.case.layout.pipeline for bug in MUTANTS.values() if bug.case.layout.pp > 1}
+    assert pipelines == {"1f1b", "gpipe", "interleaved", "zb-h1"}
