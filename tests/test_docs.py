@@ -109,8 +109,8 @@ def check_python(words: list[str]) -> None:
         assert importlib.util.find_spec(words[1]), f"there is no module {words[1]}"
     elif words and words[0] not in YOURS:
         source = (ROOT / words[0]).read_text(encoding="utf-8")
-        shared = (ROOT / "lessons"
-                  / "common.py").read_text(encoding="utf-8") if words[0].startswith("lessons") else ""
+        shared = (ROOT / "lessons" / "support"
+                  / "lesson.py").read_text(encoding="utf-8") if words[0].startswith("lessons") else ""
         for option in (word for word in words if word.startswith("--")):
             assert f'"{option}"' in source + shared, f"{words[0]} has no {option}"
 

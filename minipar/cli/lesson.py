@@ -73,7 +73,6 @@ def run_lesson(options: argparse.Namespace) -> int:
     require_folder(options.out)
     script = folder / f"{find(folder, options.lesson)}.py"
     sys.argv = [str(script), *(["--fast"] if options.fast else []), str(options.out)]
-    sys.path.insert(0, str(folder))                                 # where lessons find what they share
     began = time.perf_counter()
     lesson = runpy.run_path(str(script), run_name="__main__")["lesson"]
     seconds = time.perf_counter() - began
@@ -87,7 +86,7 @@ def lessons_folder() -> Path:
     """Beside the package, or in the current folder. Raises ConfigError where neither has lessons."""
     places = [Path(minipar.__file__).resolve().parent.parent / "lessons", Path("lessons").resolve()]
     for place in places:
-        if (place / "common.py").is_file():
+        if (place / "support" / "lesson.py").is_file():
             return place
     raise ConfigError(f"there are no lessons in {places[0]}, nor in {places[1]}; run this where the sources "
                       "are checked out")
@@ -97,7 +96,7 @@ def find(folder: Path, wanted: str) -> str:
     """The name of the lesson with this number or name. Raises ConfigError where there is none."""
     for script in sorted(folder.glob("*.py")):
         number = script.stem.partition("_")[0]
-        if script.stem != "common" and (wanted == script.stem or number.isdigit()
+        if script.stem != "__init__" and (wanted == script.stem or number.isdigit()
                                         and wanted.lstrip("0") == number.lstrip("0")):
             return script.stem
     raise ConfigError(f"there is no lesson {wanted!r}; minipar lesson list shows them all")

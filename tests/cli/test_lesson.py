@@ -28,12 +28,12 @@ print(sys.argv)
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of lessons beside a package, in place of the real ones."""
     folder = tmp_path / "lessons"
-    folder.mkdir()
-    for name, text in {"common.py": "", "README.md": ROW, "01_sums.py": SCRIPT, "alone.py": SCRIPT}.items():
+    (folder / "support").mkdir(parents=True)
+    (folder / "support" / "lesson.py").touch()
+    for name, text in {"README.md": ROW, "01_sums.py": SCRIPT, "alone.py": SCRIPT}.items():
         (folder / name).write_text(text)
     monkeypatch.setattr(minipar, "__file__", str(tmp_path / "minipar" / "__init__.py"))
     monkeypatch.setattr(sys, "argv", ["minipar"])
-    monkeypatch.setattr(sys, "path", sys.path[:])
     return folder
 
 
@@ -63,14 +63,14 @@ def test_a_lesson_by_number_or_name(wanted: str, name: str, planted: Path,
     assert end.startswith(f"lesson {wanted} ran to its end in ") and end.endswith("its pictures are in here")
 
 
-@pytest.mark.parametrize("wanted", ["2", "", "0", "common", "../01_sums", "01_sums.py"])
+@pytest.mark.parametrize("wanted", ["2", "", "0", "__init__", "../01_sums", "01_sums.py"])
 def test_no_such_lesson(wanted: str, planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"there is no lesson {wanted!r}; minipar lesson list" in refused(capsys, "lesson", "run", wanted)
 
 
 def test_no_lessons_at_all(planted: Path, capsys: pytest.CaptureFixture[str],
                            monkeypatch: pytest.MonkeyPatch) -> None:
-    (planted / "common.py").unlink()
+    (planted / "support" / "lesson.py").unlink()
     monkeypatch.chdir(planted)
     for action in (["list"], ["run", "1"]):
         said = refused(capsys, "lesson", *action)

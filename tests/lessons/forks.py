@@ -23,7 +23,8 @@ from pathlib import Path
 from tests.ranks import ROOT
 
 HANG = 120  # seconds until a script shows its stack and ends
-IMPORTED = ["common", "minipar.compress.prune", "minipar.compress.quantize", "minipar.training.trainer"]
+IMPORTED = ["minipar.lessons.support.lesson", "minipar.compress.prune", "minipar.compress.quantize",
+            "minipar.training.trainer"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,7 @@ class Ended:
 
 
 def forked(script: Path, folder: Path, *options: str) -> Ended:
-    """As `python -W error script *options folder` would, with lessons/ on the path; what it prints passes
-    through `folder`.
+    """As `python -W error script *options folder` would; what it prints passes through `folder`.
     """
     out, err = folder / "stdout", folder / "stderr"
     server = _server()
@@ -58,7 +58,7 @@ def _server() -> subprocess.Popen[str]:
     """It ends where its input does, when this process ends. One BLAS thread: what forks must have no
     others.
     """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "lessons"), "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     server = subprocess.Popen([sys.executable, "-W", "error", "-m", "tests.lessons.forks"], env=environment,
                               cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     atexit.register(server.communicate)

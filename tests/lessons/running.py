@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.lessons.forks import Ended, forked
 from tests.ranks import ROOT
 
-LESSONS = sorted(path.stem for path in (ROOT / "lessons").glob("*.py") if path.stem != "common")
+LESSONS = sorted(path.stem for path in (ROOT / "lessons").glob("*.py") if path.stem != "__init__")
 
 
 def script_of(lesson: str) -> Path:

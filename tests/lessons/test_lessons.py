@@ -139,8 +139,6 @@ def planted(folder: Path, ranks: int) -> Path:
     """A lesson that fails on any number of ranks but two."""
     script = folder / "wrong.py"
     script.write_text(f"""
-import sys
-sys.path.insert(0, '{ROOT}/lessons')
 from minipar.lessons.support.lesson import Lesson
 lesson = Lesson("wrong", ranks={ranks})
 lesson.say(f"fast {{lesson.fast}}, pictures in {{lesson.folder}}", lesson.run(lambda comm: comm.rank))

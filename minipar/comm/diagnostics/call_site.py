@@ -13,8 +13,8 @@ from typing import Any
 
 from minipar.errors import CommError
 
-INSIDE = os.path.dirname(__file__) + os.sep
-PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+INSIDE = os.path.dirname(os.path.dirname(__file__)) + os.sep  # minipar/comm/
+PACKAGE = os.path.dirname(INSIDE.rstrip(os.sep)) + os.sep  # minipar/
 LIBRARIES = "<frozen ", *{sysconfig.get_path(name) + os.sep
                           for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 

@@ -13,7 +13,7 @@ LESSON = ROOT / "lessons" / "collectives.py"
 
 
 def alone(script: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(LESSON.parent), "OPENBLAS_NUM_THREADS": "1"}
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     line = [sys.executable, "-W", "error", str(script), str(folder)]
     return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120)
 
