@@ -30,7 +30,7 @@ test: $(VENV)/.dev $(OPEN)/.dev
 	$(OPEN)/bin/python -m pytest $(TWO_AT_ONCE) $(ON_BOTH)
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check --line-length 132 --select E,F,W,I,B,UP,SIM --ignore SIM108,SIM300 .
+	$(BIN)/ruff check .
 	$(BIN)/mypy minipar
 
 bench: $(VENV)/.dev

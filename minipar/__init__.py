@@ -1,5 +1,82 @@
-"""minipar: how large models are trained in parallel, small enough to read and checked well enough to
-trust.
+"""minipar: how large models are trained in parallel, small enough to read and checked well enough to trust.
+
+The names in `__all__` are the public ones. They are loaded when they are first used, so `import minipar` is
+quick and loads no NumPy:
+
+    import minipar as mp
+
+    print(mp.run(4, lambda comm: comm.rank))        # [0, 1, 2, 3]: four ranks, as threads of this process
+
+Everything else is internal: read it, and expect it to change.
 """
 
-__version__ = "0.1.0"
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.2.0"
+
+# public name -> the module that defines it, and its name there if that is another one
+_MODULES = {
+    "Communicator": "minipar.comm.protocol",
+    "run": "minipar.comm.threads",
+    "job": "minipar.comm.job",
+    "all_reduce": "minipar.comm.collectives",
+    "Tensor": "minipar.autograd",
+    "backward": "minipar.autograd",
+    "gradcheck": "minipar.autograd",
+    "GPT": "minipar.nn",
+    "ModelConfig": "minipar.config",
+    "TrainConfig": "minipar.config",
+    "Layout": "minipar.config",
+    "Grid": "minipar.parallel.grid",
+    "Trainer": "minipar.training.trainer",
+    "fit": "minipar.training.fit",
+    "train": "minipar.training.train_text",
+    "generate": "minipar.inference.generate",
+    "verify": "minipar.proof.on_threads",
+    "schedule": "minipar.schedules.find:find_schedule",
+    "lint": "minipar.schedules.lint",
+    "simulate": "minipar.schedules.simulate",
+    "MiniparError": "minipar.errors",
+}
+
+__all__ = ["GPT", "Communicator", "Grid", "Layout", "MiniparError", "ModelConfig", "Tensor", "TrainConfig",
+           "Trainer",
+           "all_reduce", "backward", "fit", "generate", "gradcheck", "job", "lint", "run", "schedule",
+           "simulate", "train", "verify"]
+
+if TYPE_CHECKING:
+    from minipar.autograd import Tensor, backward, gradcheck
+    from minipar.comm.collectives import all_reduce
+    from minipar.comm.job import job
+    from minipar.comm.protocol import Communicator
+    from minipar.comm.threads import run
+    from minipar.config import Layout, ModelConfig, TrainConfig
+    from minipar.errors import MiniparError
+    from minipar.inference.generate import generate
+    from minipar.nn import GPT
+    from minipar.parallel.grid import Grid
+    from minipar.proof.on_threads import verify
+    from minipar.schedules.find import find_schedule as schedule
+    from minipar.schedules.lint import lint
+    from minipar.schedules.simulate import simulate
+    from minipar.training.fit import fit
+    from minipar.training.train_text import train
+    from minipar.training.trainer import Trainer
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'minipar' has no attribute {name!r}; its public names are "
+                             f"{', '.join(__all__)}")
+    module, _, own_name = _MODULES[name].partition(":")
+    value = getattr(importlib.import_module(module), own_name or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

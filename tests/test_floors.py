@@ -24,7 +24,8 @@ FLOORS: list[set[str]] = [
 NEIGHBOURS = {
     "config": {"errors", "records"}, "records": {"errors"}, "untrusted": {"errors"}, "comm": {"plan"},
     "plan": {"schedules"}, "optim": {"nn"}, "compress": {"nn", "optim"},
-    "runs": {"training"}, "proof": {"training", "inference"}, "trace": {"training"}, "__main__": {"cli"},
+    "doctor": {"launcher"}, "training": {"inference"}, "proof": {"training", "inference"},
+    "trace": {"training"}, "__main__": {"cli"},
 }
 FORBIDDEN = {("nn", "comm"), ("autograd", "comm"), ("data", "autograd"), ("optim", "comm")}
 ONLY_IN = {"mpi4py": r"comm/mpi(/|\.py)", "matplotlib": r"plots/", "tqdm": r"cli(/|\.py)", "torch": r"$^",

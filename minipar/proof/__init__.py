@@ -5,7 +5,8 @@ mutants/ holds the classic bugs, to show that each of them is seen.
 """
 
 from minipar.proof.case import Case, uneven_case
+from minipar.proof.on_threads import verify
 from minipar.proof.proof import VerificationReport, prove
 from minipar.proof.reference import Reference, run_alone
 
-__all__ = ["Case", "Reference", "VerificationReport", "run_alone", "uneven_case", "prove"]
+__all__ = ["Case", "Reference", "VerificationReport", "prove", "run_alone", "uneven_case", "verify"]

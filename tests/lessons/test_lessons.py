@@ -8,7 +8,7 @@ import pytest
 
 from tests.lessons.forks import forked
 from tests.lessons.running import LESSONS, alone, changed, command, on_threads, script_of, solved
-from tests.ranks import ROOT, mpirun
+from tests.ranks import mpirun
 
 FAST = 9  # seconds of the processor with --fast, and one to import
 # Ranks under mpirun. Of the mesh two are enough here: tests/verify proves its mixed layouts under mpirun.

@@ -1,0 +1,23 @@
+"""The proof of a layout in one call: its ranks are threads of this process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minipar.comm.threads import run
+from minipar.config import Layout
+from minipar.proof.case import uneven_case
+from minipar.proof.proof import VerificationReport, prove
+
+
+def verify(layout: Layout, **values: Any) -> VerificationReport:
+    """Train a small GPT on the layout and on one process, and compare them, as `minipar verify` does.
+
+        report = verify(Layout(dp=2, tp=2))
+        assert report.proven, report.explanations
+
+    values: fields of ModelConfig and TrainConfig that replace the sizes of `uneven_case`, for example
+    width=12, heads=4. Raises ConfigError, LayoutError or ScheduleError for sizes that the layout cannot share
+    out.
+    """
+    return run(layout.ranks, prove, uneven_case(layout, **values))[0]

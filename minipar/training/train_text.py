@@ -1,0 +1,99 @@
+"""A whole training in one call, for a notebook or a script: text in, a trained model out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.protocol import Communicator
+from minipar.comm.threads import run
+from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.data.text import load_text
+from minipar.data.tokenizer import Tokenizer, make_tokenizer
+from minipar.errors import ConfigError
+from minipar.inference.generate import generate
+from minipar.nn import GPT
+from minipar.parallel.grid import Grid
+from minipar.training.fit import FitResult, fit
+from minipar.training.trainer import Trainer
+
+ONE_PROCESS = Layout()
+
+
+@dataclass
+class TrainedModel:
+    """A trained GPT on one process, however many ranks trained it. fit: every step and validation of the
+    training.
+    """
+
+    model: GPT
+    tokenizer: Tokenizer
+    fit: FitResult
+
+    @property
+    def losses(self) -> list[float]:
+        """The training loss of each step, in nats per token."""
+        return [step.loss for step in self.fit.steps]
+
+    @property
+    def validation(self) -> float:
+        """The last validation loss, in nats per token."""
+        return list(self.fit.validations.values())[-1]
+
+    def write(self, prompt: str, tokens: int = 200, *, temperature: float = 0.8, seed: int = 0) -> str:
+        """The prompt and what the model writes after it. Raises DataError for characters that the text did
+        not have.
+        """
+        written: Iterator[int] = generate(self.model, self.tokenizer.encode(prompt).tolist(),
+                                          temperature=temperature, seed=seed)
+        return prompt + self.tokenizer.decode(list(islice(written, tokens)))
+
+
+def train(text: str | os.PathLike[str], *, layout: Layout = ONE_PROCESS, steps: int = 200,
+          **options: Any) -> TrainedModel:
+    """Train a GPT on `layout.ranks` threads of this process, as `minipar train` does on processes.
+
+        trained = train("to be or not to be, " * 100, layout=Layout(dp=2), steps=20, width=32)
+
+    text: a path to a UTF-8 file or a folder, or the text itself (a string that names no file). options:
+    fields of ModelConfig (layers, heads, width, context, ...) and of TrainConfig (batch, lr, seed, ...).
+    Nothing is written to disk. Raises ConfigError for an unknown option, DataError for a text that is too
+    short, LayoutError for a layout that leaves ranks without work.
+    """
+    sizes = {name: options.pop(name) for name in [f.name for f in fields(ModelConfig)] if name in options}
+    known = {f.name for f in fields(TrainConfig)}
+    if unknown := sorted(options.keys() - known):
+        raise ConfigError(f"train has no option {', '.join(unknown)}; choose from {', '.join(sorted(known))}")
+    config = TrainConfig(**{"validate_every": steps, "save_every": steps, **options, "steps": steps})
+    content = _content(text)
+    tokenizer = make_tokenizer(config.tokenizer, content)
+    model = ModelConfig(**{**sizes, "vocabulary": tokenizer.vocab_size})
+    tokens = tokenizer.encode(content)
+    arrays, result = run(layout.ranks, _train_rank, model, config, tokenizer, tokens, layout)[0]
+    whole = GPT(model, dtype=config.dtype)
+    whole.load_state_dict({name.removeprefix("weights/"): a for name, a in arrays.items()
+                           if name.startswith("weights/")})
+    return TrainedModel(whole, tokenizer, result)
+
+
+def _train_rank(comm: Communicator, model: ModelConfig, config: TrainConfig, tokenizer: Tokenizer,
+                tokens: np.ndarray, layout: Layout) -> tuple[dict[str, np.ndarray], FitResult]:
+    trainer = Trainer(model, config, tokenizer, tokens, Grid(comm, layout))
+    result = fit(trainer)
+    return trainer.state()[0], result
+
+
+def _content(text: str | os.PathLike[str]) -> str:
+    """The text that a path leads to, or the text itself. A short string without spaces that names no file is
+    a mistake.
+    """
+    if not isinstance(text, str) or (len(text) < 1000 and "\n" not in text and os.path.exists(text)):
+        return load_text(text)
+    if " " not in text and "\n" not in text and len(text) < 200 and (os.sep in text or "." in text):
+        return load_text(text)                          # raises the error that names the missing file
+    return text

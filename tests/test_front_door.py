@@ -1,0 +1,97 @@
+"""The public names: a frozen list, loaded when they are used, each of them called as its docstring shows."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minipar as mp
+from tests.ranks import ROOT
+
+PUBLIC = {"Communicator", "GPT", "Grid", "Layout", "MiniparError", "ModelConfig", "Tensor", "TrainConfig",
+          "Trainer",
+          "all_reduce", "backward", "fit", "generate", "gradcheck", "job", "lint", "run", "schedule",
+          "simulate", "train", "verify"}
+
+
+def test_the_public_names() -> None:
+    assert set(mp.__all__) == PUBLIC and set(dir(mp)) == PUBLIC | {"__version__"}
+
+
+def test_no_public_name_is_the_name_of_a_module() -> None:
+    """Else a name would be a function at first and a module after somebody imported that."""
+    modules = {module.name for module in pkgutil.iter_modules(mp.__path__)}
+    assert not modules & PUBLIC
+
+
+def test_public_names_stay_what_they_are_when_all_modules_are_imported() -> None:
+    for module in pkgutil.walk_packages(mp.__path__, "minipar."):
+        if "mpi" not in module.name.split(".") and not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    assert all(callable(getattr(mp, name)) for name in PUBLIC)
+
+
+def test_the_import_loads_no_numpy() -> None:
+    probe = "import sys, minipar; sys.exit('numpy' in sys.modules or 'matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", probe], cwd=ROOT, timeout=60).returncode == 0
+
+
+def test_an_unknown_name_is_refused_with_the_list() -> None:
+    with pytest.raises(AttributeError, match="verifi.*verify"):
+        _ = mp.verifi
+
+
+def test_ranks_as_threads() -> None:
+    sums = mp.run(3, lambda comm: mp.all_reduce(comm, np.full(2, comm.rank)))
+    assert [total.tolist() for total in sums] == [[3, 3]] * 3
+
+
+def test_a_model_and_its_gradient() -> None:
+    model = mp.GPT(mp.ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4))
+    tokens = np.array([[1, 2, 3, 4]])
+    mp.backward(model.loss(tokens, tokens))
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_a_schedule() -> None:
+    schedule = mp.schedule("1f1b", 4, 8)
+    assert (
+        mp.lint(schedule).ok
+        and mp.simulate(schedule).bubble() == mp.simulate(mp.schedule("gpipe", 4, 8)).bubble()
+    )
+
+
+def test_a_proof() -> None:
+    assert mp.verify(mp.Layout(dp=2)).proven
+
+
+TEXT = "to be or not to be, that is the question. " * 40
+SMALL = {"layers": 1, "heads": 2, "width": 8, "context": 8, "batch": 4, "dtype": "float64",
+         "validation_windows": 2}
+
+
+def test_a_training_in_one_call_is_the_same_on_every_layout() -> None:
+    one = mp.train(TEXT, steps=3, **SMALL)
+    two = mp.train(TEXT, layout=mp.Layout(dp=2, tp=2), steps=3, **SMALL)
+    assert len(one.losses) == 3 and np.allclose(one.losses, two.losses, rtol=1e-12)
+    assert abs(one.validation - two.validation) < 1e-12
+    assert two.write("to be", 5).startswith("to be") and len(two.write("to be", 5)) == 10
+
+
+def test_a_training_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(TEXT)
+    assert mp.train(tmp_path / "text.txt", steps=1, **SMALL).losses == mp.train(TEXT, steps=1, **SMALL).losses
+
+
+@pytest.mark.parametrize("text, options, word", [
+    ("no/such/file.txt", {}, "does not exist"), (TEXT, {"withd": 8}, "withd"), ("short text", SMALL, "text")])
+def test_mistakes_are_one_line(text: str, options: dict[str, int], word: str) -> None:
+    with pytest.raises(mp.MiniparError, match=word) as error:
+        mp.train(text, steps=1, **options)
+    assert "\n" not in str(error.value)
