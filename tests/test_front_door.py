@@ -62,7 +62,7 @@ def test_a_model_and_its_gradient() -> None:
 def test_a_schedule() -> None:
     schedule = mp.schedule("1f1b", 4, 8)
     assert (
-        mp.lint(schedule).ok
+        mp.lint(schedule).safe_async
         and mp.simulate(schedule).bubble() == mp.simulate(mp.schedule("gpipe", 4, 8)).bubble()
     )
 
