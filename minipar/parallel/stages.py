@@ -30,7 +30,7 @@ def schedule_of(layout: Layout, micro_batches: int | None = None) -> Schedule:
     """The layout's schedule, proven if it comes from a file. Raises ScheduleError or LayoutError where it
     cannot be.
 
-    micro_batches: None where only the homes of the stages matter.
+    micro_batches: None where only the stage_to_rank of the stages matter.
     """
     schedule = find_schedule(layout.pipeline, layout.pp, micro_batches, layout.virtual or None)
     if layout.pipeline not in SCHEDULES:

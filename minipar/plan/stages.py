@@ -24,7 +24,7 @@ class Share(NamedTuple):
 
 
 class StageShares(NamedTuple):
-    """homes: the rank of pp that has each stage. layers: those of each stage."""
+    """stage_to_rank: the rank of pp that has each stage. layers: those of each stage."""
 
     stage_to_rank: tuple[int, ...]
     layers: tuple[range, ...]

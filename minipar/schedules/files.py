@@ -6,7 +6,7 @@ JSON: an object with "orders", of each rank its instructions in order, as one te
 
 F0 is the forward of micro-batch 0; B its backward, or the gradient of its input alone in a schedule that has
 W, the gradient of the weights. F0@2 is of stage 2; where a rank has one stage, @ may be left out. Optional:
-"homes", of each stage its rank (by default, where the orders have it; stage s is on rank s unless an @ says
+"stage_to_rank", of each stage its rank (by default, where the orders have it; stage s is on rank s unless an @ says
 otherwise), "micro_batches", how many there are (by default, as many as the orders name), and "name". A
 schedule without B is forward-only.
 
@@ -39,6 +39,7 @@ from minipar.untrusted.files import MIB, read_bytes
 from minipar.untrusted.plain import parse_json
 
 FIELDS = ("name", "micro_batches", "stage_to_rank", "orders")
+RENAMED = {"homes": "stage_to_rank"}  # what files of version 0.1 call a field
 LARGEST, MOST_RANKS, MOST = 32 * MIB, 2048, 1_000_000  # bytes of a file, its orders, its instructions
 RUNNING = threading.Lock()  # runpy swaps entries of sys.modules; ranks may be threads
 
@@ -59,6 +60,7 @@ def from_json(values: Any, source: str) -> Schedule:
     """
     if not isinstance(values, dict) or "orders" not in values:
         raise ScheduleError(f'{source}: no orders; write {{"orders": ["F0 B0", ...]}}, one for each rank')
+    values = {RENAMED.get(field, field): value for field, value in values.items()}
     if unknown := sorted(set(values) - set(FIELDS)):
         raise ScheduleError(f"{source}: unknown field {shown(unknown[0])}; choose among {', '.join(FIELDS)}")
     stage_to_rank, micro_batches, name = (values.get(field)
@@ -127,10 +129,10 @@ def _told(path: str | Path, error: BaseException) -> str:
 
 
 def _schedule(name: str, source: str, given: Any, stage_to_rank: Any, micro_batches: Any) -> Schedule:
-    """homes, micro_batches: None for what the orders say."""
+    """stage_to_rank, micro_batches: None for what the orders say."""
     if stage_to_rank is not None and not (isinstance(stage_to_rank, list | tuple)
                                           and all(type(home) is int for home in stage_to_rank)):
-        raise ScheduleError(f"{source}: homes is {shown(stage_to_rank)}; write a list of ranks, one for each "
+        raise ScheduleError(f"{source}: stage_to_rank is {shown(stage_to_rank)}; write a list of ranks, one for each "
                             "stage")
     if micro_batches is not None and type(micro_batches) is not int:
         raise ScheduleError(f"{source}: micro_batches is {shown(micro_batches)}; write a whole number")
@@ -143,7 +145,7 @@ def _schedule(name: str, source: str, given: Any, stage_to_rank: Any, micro_batc
     if len(given) > MOST_RANKS:
         raise ScheduleError(f"{source}: {len(given):,} orders are more than {MOST_RANKS:,}; give fewer ranks")
     if wrong := [home for home in stage_to_rank or () if not 0 <= home < len(given)]:
-        raise ScheduleError(f"{source}: homes names rank {shown(wrong[0])}; there are orders for ranks 0 to "
+        raise ScheduleError(f"{source}: stage_to_rank names rank {shown(wrong[0])}; there are orders for ranks 0 to "
                             f"{len(given) - 1}")
     stages: dict[int, list[int]] = {}
     for stage, home in enumerate(range(len(given)) if stage_to_rank is None else stage_to_rank):
@@ -165,7 +167,7 @@ def _schedule(name: str, source: str, given: Any, stage_to_rank: Any, micro_batc
         raise ScheduleError(f"{source}: there is no instruction in the orders; write for example F0 B0, one "
                             "text for each rank")
     if stage_to_rank is None:
-        stage_to_rank = _homes(source, orders)
+        stage_to_rank = _stage_to_rank_of(source, orders)
     if micro_batches is None:
         micro_batches = 1 + max(step.micro for step in steps)
     kinds = {step.kind for step in steps}
@@ -201,7 +203,7 @@ def _checked(made: Instruction, place: str) -> Instruction:
     return Instruction(kind, *map(int, numbers))
 
 
-def _homes(source: str, orders: Sequence[Sequence[Instruction]]) -> list[int]:
+def _stage_to_rank_of(source: str, orders: Sequence[Sequence[Instruction]]) -> list[int]:
     """Of each stage the first rank that has something of it in its order."""
     stage_to_rank: dict[int, int] = {}
     for rank, order in enumerate(orders):

@@ -34,7 +34,7 @@ class Instruction(NamedTuple):
 
 @dataclass(frozen=True)
 class Schedule:
-    """orders: of each rank, its instructions. homes: of each stage, the rank that has it.
+    """orders: of each rank, its instructions. stage_to_rank: of each stage, the rank that has it.
 
     split: backward is B and W; otherwise B alone is the whole of it. forward_only: an inference, which has no
     backward.

@@ -57,20 +57,20 @@ def test_what_is_wrong_in_a_file_is_for_lint_to_say(tmp_path: Path) -> None:
     ("\xff", ": no UTF-8: byte 0; write JSON as text"),
     ("[" * 100000, ": no JSON that can be read: brackets within more than"),
     ("[]", ': no orders; write {"orders": ["F0 B0", ...]}, one for each rank'),
-    ('{"homes": [0]}', ": no orders; write"),
+    ('{"stage_to_rank": [0]}', ": no orders; write"),
     ('{"orders": ["F0"], "ranks": 1}',
-     ": unknown field 'ranks'; choose among name, micro_batches, homes, orders"),
+     ": unknown field 'ranks'; choose among name, micro_batches, stage_to_rank, orders"),
     ("9" * 10_000, ": no JSON that can be read: a number of 10,000 digits"),
     ('{"orders": [' + '"F0 B0",' * 300_000 + '""]}', ": 300,001 orders are more than"),
     ('{"orders": ["' + "F0 " * 1_000_001 + '"]}', ": more than 1,000,000 instructions"),
-    ('{"orders": ["F0"], "homes": [-1]}', ": homes names rank -1; there are orders for ranks 0 to 0"),
-    ('{"orders": ["F0"], "homes": [' + "9" * 300 + "]}", ": homes names rank 9999"),
+    ('{"orders": ["F0"], "stage_to_rank": [-1]}', ": stage_to_rank names rank -1; there are orders for ranks 0 to 0"),
+    ('{"orders": ["F0"], "stage_to_rank": [' + "9" * 300 + "]}", ": stage_to_rank names rank 9999"),
     ('{"orders": ["F0"], "micro_batches": 0}', ": micro_batches is 0; write a number from 1"),
     ('{"orders": ["F0"], "micro_batches": ' + "9" * 300 + "}", ": micro_batches is 9999"),
     ('{"orders": ["F0"], "\\u001b[31m": 3}', ": unknown field "),
     ('{"orders": ["' + "x" * 10_000 + '"]}', ", rank 0, step 0: "),
-    ('{"orders": ["F0"], "homes": "0"}', ": homes is '0'; write a list of ranks, one for each stage"),
-    ('{"orders": ["F0"], "homes": [true]}', ": homes is [True]; write a list of ranks, one for each stage"),
+    ('{"orders": ["F0"], "stage_to_rank": "0"}', ": stage_to_rank is '0'; write a list of ranks, one for each stage"),
+    ('{"orders": ["F0"], "stage_to_rank": [true]}', ": stage_to_rank is [True]; write a list of ranks, one for each stage"),
     ('{"orders": ["F0"], "micro_batches": 1.5}', ": micro_batches is 1.5; write a whole number"),
     ('{"orders": ["F0"], "name": 1}', ": name is 1; write a text of one line"),
     ('{"orders": ["F0"], "name": "a\\n\\u001b[31m"}', r': name is "a\n\u001b[31m"; write a text of one line'),
@@ -84,9 +84,9 @@ def test_what_is_wrong_in_a_file_is_for_lint_to_say(tmp_path: Path) -> None:
     ('{"orders": [["F0", 0]]}', ", rank 0, step 1: 0 is no instruction"),
     ('{"orders": ["F0", "F0@3"]}',
      ": no rank has stage 1, but rank 1 has stage 3; use every stage from 0 on"),
-    ('{"orders": ["F0@0 F0"], "homes": [0, 0]}',
+    ('{"orders": ["F0@0 F0"], "stage_to_rank": [0, 0]}',
      ", rank 0, step 1: F0 does not say its stage, and its rank has 2 of them; "),
-    ('{"orders": ["F0", "F0"], "homes": [0]}',
+    ('{"orders": ["F0", "F0"], "stage_to_rank": [0]}',
      ", rank 1, step 0: F0 does not say its stage, and its rank has 0 of them"),
 ])
 def test_mistakes_in_json(tmp_path: Path, text: str, said: str) -> None:
@@ -196,7 +196,7 @@ def test_python_must_do_all_micro_batches_that_are_asked_for(tmp_path: Path) -> 
     (MADE + "(10 ** 5000, (0, 1), ((), ())))", ": micro_batches is "),
     (MADE + "(2, (0, 1), (('F0',), ())))", ": schedule(2, 1) returns orders for 2 micro-batches; return 1"),
     (MADE + "('1', (0, 1), ((), ())))", ": micro_batches is '1'; write a whole number"),
-    (MADE + "(1, '01', ((), ())))", ": homes is '01'; write a list of ranks"),
+    (MADE + "(1, '01', ((), ())))", ": stage_to_rank is '01'; write a list of ranks"),
     (MADE + "(1, (0, 1), ((('F', 0, 0),), ())))", ", rank 0, step 0: ('F', 0, 0) is no instruction"),
     (MADE + "(1, (0, 1), ((Instruction('F', 0, 1.0),), ())))",
      ", rank 0, step 0: Instruction(kind='F', stage=0, micro=1.0) is no"),
@@ -235,3 +235,9 @@ def message(load: object) -> str:
         load()                                                       # type: ignore[operator]
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_a_file_of_version_0_1_calls_the_ranks_of_stages_homes() -> None:
+    orders = ["F0 F1 B0 B1", "F0 B0 F1 B1"]
+    old, new = ({name: [0, 1], "orders": orders} for name in ("homes", "stage_to_rank"))
+    assert from_json(old, "x.json") == from_json(new, "x.json")

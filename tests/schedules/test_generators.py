@@ -62,7 +62,7 @@ def test_the_rules_see_what_is_wrong(spoil, message: str) -> None:
         rules.times(bad, cost=lambda instruction: 1)
 
 
-def test_homes() -> None:
+def test_stage_to_rank() -> None:
     assert make_schedule("gpipe", 3, 2).stage_to_rank == (0, 1, 2)
     assert make_schedule("interleaved", 3, 2, virtual=2).stage_to_rank == (0, 1, 2, 0, 1, 2)
     assert make_schedule("zb-v", 3,

@@ -9,8 +9,8 @@ import traceback
 from collections.abc import Sequence
 
 from minipar.comm.diagnostics.call_site import outside
+from minipar.comm.diagnostics.drain_stderr import until_read
 from minipar.comm.diagnostics.ledger import loose_ends
-from minipar.comm.mpi.drain_stderr import until_read
 from minipar.errors import CommError, MiniparError
 
 SHOWN = 4                                                           # loose ends told in full

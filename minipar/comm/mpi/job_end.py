@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import NoReturn
 
+from minipar.comm.diagnostics.drain_stderr import until_read
 from minipar.comm.diagnostics.escapes import guard_exit, report_escapes
 from minipar.comm.diagnostics.exit_report import first_diagnosis, last_words, raise_loose_ends, tell
 from minipar.comm.diagnostics.ledger import Ledger
-from minipar.comm.mpi.drain_stderr import until_read
 from minipar.comm.mpi.engine import MPI, MpiComm
 from minipar.comm.mpi.world import world
 from minipar.comm.protocol import FINISH_TAG, Communicator, exchange_texts

@@ -11,7 +11,7 @@ from minipar.schedules.instruction import Instruction, Schedule
 def forward_only(stage_to_rank: Sequence[int], micro_batches: int) -> Schedule:
     """Breadth first: all micro-batches through a rank's first stage, then through its next one.
 
-    homes: the rank of each stage.
+    stage_to_rank: the rank of each stage.
     """
     orders: list[list[Instruction]] = [[] for _ in range(max(stage_to_rank) + 1)]
     for stage, home in enumerate(stage_to_rank):

@@ -23,5 +23,5 @@ def run(kind: str, stage: int, micro_batches: Iterable[int]) -> list[Instruction
 
 
 def round_robin(ranks: int, virtual: int) -> tuple[int, ...]:
-    """The homes of ranks * virtual stages that are dealt out in turns: stage s on rank s mod p."""
+    """The stage_to_rank of ranks * virtual stages that are dealt out in turns: stage s on rank s mod p."""
     return tuple(range(ranks)) * virtual

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from minipar.comm.diagnostics import drain_stderr as unread
+from minipar.comm.diagnostics.drain_stderr import until_read
 from minipar.comm.diagnostics.exit_report import first_diagnosis
-from minipar.comm.mpi import drain_stderr as unread
-from minipar.comm.mpi.drain_stderr import until_read
 from minipar.errors import CommError
 from tests.ranks import mpirun
 
