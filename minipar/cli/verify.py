@@ -1,4 +1,4 @@
-"""`minipar prove`: is training on this layout the same as on one process? Every gradient and weight, element
+"""`minipar verify`: is training on this layout the same as on one process? Every gradient and weight, element
 by element.
 """
 

@@ -89,7 +89,7 @@ def test_a_mistake_in_the_environment_is_told_once() -> None:
 @pytest.mark.mpi
 def test_a_rank_that_ends_before_the_job_keeps_nobody_waiting_for_ever() -> None:
     """The others wait within MPI's start, and MPICH's launcher sees nothing wrong."""
-    code = ("import os, sys\nfrom minipar.comm import start\nstart.START = 1.0\n"
+    code = ("import os, sys\nfrom minipar.comm import job as start\nstart.START = 1.0\n"
             "if os.environ.get('PMI_RANK', os.environ.get('OMPI_COMM_WORLD_RANK')) == '1': sys.exit('no such "
             "file')\n"
             "with start.job(timeout=0.5): pass\n")

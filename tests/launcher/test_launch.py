@@ -115,7 +115,7 @@ def test_an_interrupted_launch_leaves_no_rank_behind(tmp_path: Path, number: sig
     program, pids = tmp_path / "stubborn.py", tmp_path / "pids"
     program.write_text(STUBBORN)
     pids.mkdir()
-    start = ("import os, sys; from minipar.comm import launch; launch.GRACE = 1.0\n"
+    start = ("import os, sys; from minipar.launcher import launch; launch.GRACE = 1.0\n"
              "raise SystemExit(launch.launch(2, sys.argv[1:], os.environ))")
     line = [sys.executable, "-c", start, str(program), str(pids)]
     job = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

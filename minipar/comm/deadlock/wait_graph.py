@@ -29,7 +29,7 @@ class State:
     tag: int | None = None  # of a program's own message, not of a collective
     operation: str = ""  # what the program called: "recv", "all_reduce", "barrier"
     label: str = ""
-    place: str = ""                                                 # "trainer.py:88"
+    place: str = ""                                                 # "train.py:88"
     detail: str = ""  # what else is known: "kill -CONT 1234 lets it go on"
     others: Sequence[int] = ()
 
@@ -39,7 +39,7 @@ class State:
 
 
 def say(rank: int, state: State) -> str:
-    """One rank in words: "rank 2 waits in recv(source=1) 'pipeline forward 3' at trainer.py:88"."""
+    """One rank in words: "rank 2 waits in recv(source=1) 'pipeline forward 3' at train.py:88"."""
     detail = f" ({state.detail})" if state.detail else ""
     if state.doing not in ("waiting", "testing"):
         return f"rank {rank} {SEEN[state.doing]}{' at ' * bool(state.place)}{state.place}{detail}"

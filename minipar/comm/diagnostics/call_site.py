@@ -20,7 +20,7 @@ LIBRARIES = "<frozen ", *{sysconfig.get_path(name) + os.sep
 
 
 class CallSite(str):
-    """The label of a call that gave none: the line that made it, "trainer.py:88". It is shown, and never
+    """The label of a call that gave none: the line that made it, "train.py:88". It is shown, and never
     compared.
     """
 
@@ -40,7 +40,7 @@ def label_or_place(label: str | None) -> str:
 
 
 def call_site() -> str:
-    """ "trainer.py:88": the innermost line on this thread's stack outside minipar; of minipar where there is
+    """ "train.py:88": the innermost line on this thread's stack outside minipar; of minipar where there is
     no other.
     """
     frame: FrameType | None = sys._getframe(1)
@@ -64,7 +64,7 @@ def caller() -> tuple[str, str]:
 
 def this_call(comm: Any, label: str | None, operation: str, tag: str = "") -> str:
     """The head of a message about the call under way: "rank 0 of 2 in world: send 'weights' at
-    trainer.py:88".
+    train.py:88".
     """
     return f"{whose(comm)}: {operation}{quoted(label)}{tag} at {caller()[1]}"
 

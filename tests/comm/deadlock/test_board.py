@@ -18,7 +18,7 @@ from minipar.comm.deadlock.stack_probe import be_findable, find
 from minipar.comm.deadlock.wait_graph import State
 from minipar.comm.deadlock.watcher import Alarm, watch
 
-WAITING = State("waiting", 1, "tp", "recv", 3, "recv", "forward", "trainer.py:88",
+WAITING = State("waiting", 1, "tp", "recv", 3, "recv", "forward", "train.py:88",
                 "a message came with tag 4")
 
 
@@ -142,12 +142,12 @@ def test_one_rank_may_report(board: Board) -> None:
 
 def test_the_watcher_tells_of_a_rank_that_left_without_a_word(board: Board, child: subprocess.Popen) -> None:
     board.sign_in(0, HERE)
-    board.write(0, State("waiting", 2, "", "recv", None, "barrier", "epoch", "trainer.py:9"))
+    board.write(0, State("waiting", 2, "", "recv", None, "barrier", "epoch", "train.py:9"))
     board.sign_in(2, Process(child.pid, 0, NONE))
     child.kill()
     assert watched(board) == ("rank 2 left without a word (killed, out of memory, or os._exit): the partner "
                               "has left, rank 2: "
-                            "rank 0 is in barrier 'epoch' at trainer.py:9, in its recv(source=2); rank 1 is "
+                            "rank 0 is in barrier 'epoch' at train.py:9, in its recv(source=2); rank 1 is "
                             "on another host, out of "
                             "sight; rank 2 is gone")
 
@@ -158,7 +158,7 @@ def test_the_watcher_knows_who_ended_first(board: Board) -> None:
     for rank in (0, 2):
         ranks[rank], process = holding()
         board.sign_in(rank, process)
-        board.write(rank, State("waiting", 1, "", "recv", None, "barrier", "epoch", "trainer.py:9"))
+        board.write(rank, State("waiting", 1, "", "recv", None, "barrier", "epoch", "train.py:9"))
 
     alarm = Alarm({rank: board.process(rank) for rank in ranks})
     for rank in (2, 0):

@@ -14,7 +14,7 @@ from minipar.comm.protocol import Communicator, Request
 from minipar.comm.threads import ThreadComm, World
 from minipar.errors import CommError
 
-WAITS_FOR_0 = State("waiting", 0, "", "recv", 0, "recv", "forward", "trainer.py:88")
+WAITS_FOR_0 = State("waiting", 0, "", "recv", 0, "recv", "forward", "train.py:88")
 MISFIT = CommError("float32 came")
 RECEIVE = Request("recv", 1, 0, np.empty(1), "backward")
 LONG = 5.0                                                          # the limit
@@ -92,7 +92,7 @@ def test_a_partner_that_has_finished_is_not_waited_for(lookout: BoardLookout, co
 def test_another_dtype_counts_once_its_sender_sends_no_more(lookout: BoardLookout, comm: Communicator,
                                                             board: Board) -> None:
     looks(lookout, comm, 1.0, misfit=MISFIT)  # it computes: the right message may still be on its way
-    board.write(1, State("waiting", 0, "", "send", 0, "send", "forward", "trainer.py:88"))
+    board.write(1, State("waiting", 0, "", "send", 0, "send", "forward", "train.py:88"))
     with pytest.raises(CommError, match="float32 came"):
         looks(lookout, comm, 1.1, start=1.0, misfit=MISFIT)
 

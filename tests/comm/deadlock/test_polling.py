@@ -88,15 +88,15 @@ def test_many_partners_are_never_surely_stuck(clocks: Clocks) -> None:
 
 
 def test_a_rank_that_would_take_any_of_several_messages_is_stuck_with_all_of_them() -> None:
-    any_of = State("waiting", 1, "", "recv", 0, "test", "news", "trainer.py:88", others=(2,))
-    back = State("waiting", 0, "", "recv", 0, "recv", "news", "trainer.py:90")
+    any_of = State("waiting", 1, "", "recv", 0, "test", "news", "train.py:88", others=(2,))
+    back = State("waiting", 0, "", "recv", 0, "recv", "news", "train.py:90")
     assert stuck([any_of, State("finished"), State()]) == set()
     assert stuck([any_of, State("finished"), State("finished")]) == {0}
     assert stuck([any_of, back, State("finished")]) == {0, 1}
     assert stuck([any_of, back, State()]) == set()
     assert (
         say(0, any_of)
-        == "rank 0 waits in test of recv(source=1) 'news' at trainer.py:88, and messages of rank 2"
+        == "rank 0 waits in test of recv(source=1) 'news' at train.py:88, and messages of rank 2"
     )
 
 

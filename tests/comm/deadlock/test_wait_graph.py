@@ -6,7 +6,7 @@ from minipar.comm.deadlock.wait_graph import State, cycle, roll_call, say, stuck
 
 
 def waits(peer: int, kind: str = "recv") -> State:
-    return State("waiting", peer, "", kind, 0, kind, "forward 3", "trainer.py:88")
+    return State("waiting", peer, "", kind, 0, kind, "forward 3", "train.py:88")
 
 
 FINISHED, GONE, RUNNING, STOPPED, UNKNOWN = (State(doing)
@@ -33,7 +33,7 @@ def test_who_can_never_go_on(states: list[State], lost: set[int], ring: list[int
 
 
 def test_ranks_in_words() -> None:
-    assert say(2, waits(1)) == "rank 2 waits in recv(source=1) 'forward 3' at trainer.py:88"
+    assert say(2, waits(1)) == "rank 2 waits in recv(source=1) 'forward 3' at train.py:88"
     assert say(0, State("waiting", 1, "", "send", 4, "send", "x",
                         "a.py:1")) == "rank 0 waits in send(dest=1, tag=4) 'x' at a.py:1"
     collective = State("waiting", 3, "tp", "recv", None, "all_reduce", "gradients", "data.py:41")
