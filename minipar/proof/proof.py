@@ -86,7 +86,7 @@ def prove(world: Communicator, case: Case, reference: Reference | None = None) -
                              "traffic": sent_by_rank(case, runs["SGD"], picks),
                              "algorithms": {operation: sorted(names) for operation,
                                             names in picks.seen.items()},
-                             "recomputed": sum(sum(run.again.values()) for run in runs.values())}, "prove")
+                             "recomputed": sum(sum(run.again.values()) for run in runs.values())}, "verify")
     findings = over_ranks([Finding(**finding) for finding in rank["findings"]] for rank in ranks)
     findings.append(replicas([rank["digests"] for rank in ranks]))
     whole = runs["SGD"].trainer.state()[0]                          # on rank 0

@@ -34,18 +34,18 @@ def test_a_bug_is_seen_where_the_control_is_large() -> None:
 def test_both_doors_refuse_a_width_of_two(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigError, match="width other than 2"):
         uneven_case(Layout(), heads=2, width=2)
-    assert main(["prove", "--heads", "2", "--width",
+    assert main(["verify", "--heads", "2", "--width",
                  "2"]) == 2 and "width other than 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if name != "auto"])
 def test_a_forced_algorithm_is_taken_counted_and_right(algorithm: str,
                                                        capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["prove", "--dp", "3", "--layers", "1", "--context", "7", "--algorithm", algorithm,
+    assert main(["verify", "--dp", "3", "--layers", "1", "--context", "7", "--algorithm", algorithm,
                  "--engine", "threads"]) == 0
     assert f"all_reduce by {algorithm} " in capsys.readouterr().out
 
 
 def test_an_algorithm_without_a_formula_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["prove", "--algorithm", "native"]) == 2
+    assert main(["verify", "--algorithm", "native"]) == 2
     assert "there is no all-reduce 'native'" in capsys.readouterr().err
