@@ -10,13 +10,13 @@ def test_the_exercise_of_lesson_12_can_be_solved(tmp_path: Path) -> None:
     start.
     """
     job = solved("12_distillation", ("def validate",), """
-from minipar.compress.distill import Distillation, Recipe, take_layers
+from minipar.compress.distill import Distillation, DistillationRecipe, take_layers
 
 gpt = GPT(CONFIG, seed=0)
 fine_tune(gpt.loss, AdamW(Flat(gpt.parameters())), batches.get, TRAINING, 3e-3)
 
 def taught(student, alpha):
-    loss = Distillation(student, gpt, Recipe(temperature=2.0, alpha=alpha)).loss
+    loss = Distillation(student, gpt, DistillationRecipe(temperature=2.0, alpha=alpha)).loss
     fine_tune(loss, AdamW(Flat(student.parameters())), batches.get, TUNING, 3e-3)
     return validate(student)
 
