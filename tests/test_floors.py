@@ -13,7 +13,7 @@ ROOT = Path(minipar.__file__).parent
 
 # Each floor may import from the floors below it, and a package from itself.
 FLOORS: list[set[str]] = [
-    {"errors", "rng", "malloc", "arrays", "config", "records", "untrusted"},
+    {"errors", "rng", "malloc", "arrays", "config", "records", "untrusted", "console"},
     {"autograd", "comm", "schedules", "plan"},
     {"nn", "optim", "data", "precision", "compress", "launcher", "doctor"},
     {"parallel", "checkpoint"},

@@ -1,21 +1,22 @@
 """The command line: `minipar COMMAND`. Each command is a module here, whose `add_options` says what it takes
 and what it runs.
 
-A user's mistake ends as one line on stderr and exit status 2, under mpirun too. Results go to stdout,
-progress to stderr.
+A user's mistake ends as one line on stderr and exit status 2, under mpirun too. Results go to stdout, progress to stderr. Neither
+decides over the work: a command whose stdout is closed, full or gone runs to its end, writes all its files, and then says with its
+exit status that output is lost. Lost progress changes nothing.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
-import os
+import errno
 import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
+from minipar.console import Console, consoles, tell
 from minipar.errors import ConfigError, MiniparError
 from minipar.malloc import keep_freed_memory
 
@@ -31,6 +32,7 @@ COMMANDS = {  # name of the command and its module: what it does
     "doctor": "check the MPI installation and measure its links",
     "launch": "start a command on several ranks",
 }
+LOST = 74                                                           # EX_IOERR of sysexits(3)
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,26 +52,46 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 2 a mistake of the user, 130 interrupted, 141 nobody
-    reads on.
+    """Run one command; returns the exit status: 0 done, 2 a mistake of the user, 130 interrupted.
+
+    Where all went well but what belongs on stdout is lost: 141 if nobody reads on, as in `| head`, otherwise LOST.
     """
     words = sys.argv[1:] if arguments is None else arguments
     first = next((word for word in words if not word.startswith("-")), "")
     name = first if first in COMMANDS else ""
+    title = f"minipar {name}".rstrip()
+    with consoles() as (out, _):
+        status = _ended(words, name, title)
+        out.flush()
+        return status or _lost(out, title)
+
+
+def _lost(out: Console, title: str) -> int:
+    """The exit status of a command that went well, by what became of its output."""
+    if out.lost is None:
+        return 0
+    if out.lost.errno == errno.EPIPE:
+        return 128 + signal.SIGPIPE
+    tell(f"{title}: done, but stdout cannot be written: {out.lost.strerror}; what it should have said is lost")
+    return LOST
+
+
+def _ended(words: Sequence[str], name: str, title: str) -> int:
+    """The exit status, once a mistake has been told."""
     try:
         return _run(_options(words, name))
-    except BrokenPipeError:                                         # as in `minipar ... | head`
-        # or the interpreter complains at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
     except MiniparError as error:
         from minipar.cli.ranks import tell_once
 
-        tell_once(error)  # ends the program where there are several ranks
-        print(f"minipar {name}".rstrip() + f": {error}", file=sys.stderr)
+        tell_once(error)                                            # ends the program where there are several ranks
+        tell(f"{title}: {error}")
         return 2
+    except SystemExit as leaving:                                   # a page of help has been shown
+        if leaving.code:
+            raise
+        return 0
     except KeyboardInterrupt:
-        print(f"minipar {name}".rstrip() + ": interrupted", file=sys.stderr)
+        tell(f"{title}: interrupted")
         return 130
 
 
@@ -97,12 +119,8 @@ def _run(options: argparse.Namespace) -> int:
     from minipar.cli.ranks import entered
 
     keep_freed_memory()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a text that the terminal cannot show must not end a run
     with entered(options):
         try:
-            status = options.run(options)
+            return options.run(options)
         except MemoryError as error:
             raise ConfigError(f"not enough memory: {error}; choose smaller sizes") from error
-    sys.stdout.flush()  # here, where a reader that is gone can still be told apart
-    return status

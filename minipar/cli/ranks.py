@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 
-from minipar.comm.job import job, ranks_started, timeout_from
+from minipar.comm.job import job, ranks_started, timeout_from, warn_of_slurm
 from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
 from minipar.comm.threads import run
@@ -83,6 +83,8 @@ def entered(options: argparse.Namespace) -> Iterator[None]:
     all of them.
     """
     options.world = None
+    if getattr(options, "engine", "") == "auto":
+        warn_of_slurm(os.environ)
     if getattr(options, "engine", "") != "auto" or ranks_started(os.environ) is None:
         yield
         return

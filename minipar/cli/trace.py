@@ -16,6 +16,7 @@ from typing import Any
 from minipar.checkpoint.atomic import refusals_named
 from minipar.cli.files import require_folder, write_json
 from minipar.cli.options import add_config_options, given, word
+from minipar.cli.pictures import attempt
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.comm.protocol import Communicator
 from minipar.comm.wrappers.network import Network
@@ -75,7 +76,7 @@ def report(folder: Path, trace: StepTrace, network: Network, message: int) -> li
         folder.mkdir(parents=True, exist_ok=True)
     expected, measured = predicted(trace, network, message), trace.measured
     write_trace(folder / "trace.json", trace.events)
-    _draw(folder, trace, expected, measured)
+    attempt("of the trace", lambda: _draw(folder, trace, expected, measured))
     links, shares = bytes_per_link(trace.events), [overlap(trace.events, rank)
                                                    for rank in range(trace.layout.ranks)]
     lines = [_title(trace)]

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from minipar.cli.interruption import Interruption
 from minipar.cli.options import add_config_options, given, word
+from minipar.cli.pictures import attempt
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.cli.summary import costs_per_rank
 from minipar.cli.trace import ALPHA, BETA, message_bytes, report
@@ -86,7 +87,7 @@ def _train_and_tell(trainer: Trainer, folder: RunFolder, world: Counting, trace:
     costs = costs_per_rank(trainer, world)
     traced = [] if stopped or not trace else _traced(trainer, folder, world.inner)
     if world.rank == 0:
-        _draw(folder)
+        attempt("loss.png", lambda: _draw(folder))
         if stopped:
             name, run = signal.Signals(stopped).name, shlex.quote(str(folder.folder))
             print(f"minipar train: stopped by {name} after step {trainer.done} of {trainer.config.steps}, "

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import re
 import sys
 import threading
 import warnings
@@ -29,6 +30,7 @@ from minipar.comm.diagnostics.exit_report import exit_status, last_words, raise_
 from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
 from minipar.comm.wrappers.checking import Checking
+from minipar.console import open_standard_files
 from minipar.errors import CommError, MiniparError
 
 TIMEOUT = 30.0
@@ -39,7 +41,17 @@ SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 
 def ranks_started(environ: Mapping[str, str]) -> int | None:
     """How many ranks the launcher says it has started; None where there is no launcher."""
-    return next((int(environ[name]) for name in SIZES if name in environ), None)
+    named = (environ.get(name, "") for name in SIZES)
+    return next((int(text) for text in named if re.fullmatch("[1-9][0-9]{0,8}", text, re.ASCII)), None)
+
+
+def warn_of_slurm(environ: Mapping[str, str]) -> None:
+    """Say so where Slurm has started several processes that know nothing of one another."""
+    tasks = environ.get("SLURM_NTASKS", "")
+    several = re.fullmatch("[1-9][0-9]{0,8}", tasks, re.ASCII) and int(tasks) > 1
+    if several and ranks_started(environ) is None and environ.get("SLURM_PROCID", "0") == "0":
+        tell(f"minipar: SLURM_NTASKS is {tasks}, but no MPI launcher started this process: it is alone; to use all "
+             f"tasks, start it with mpirun, or with srun --mpi=pmi2")
 
 
 def timeout_from(environ: Mapping[str, str]) -> float:
@@ -81,19 +93,11 @@ def job(*, timeout: float | None = None, checked: bool = True,
                 raise mistake
             yield comm
         return
+    warn_of_slurm(os.environ)
     with told_in_one_line(), raising_escapes():
         alone = Checking(solo(synchronous=synchronous))
         yield alone if checked else alone.inner
         raise_loose_ends([alone.ledger.close()])
-
-
-def open_standard_files() -> None:
-    """Where stdin, stdout or stderr is closed, open nothing in its place: else MPI's own connection would get
-    its number.
-    """
-    while (file := os.open(os.devnull, os.O_RDWR)) <= 2:
-        continue
-    os.close(file)
 
 
 @contextmanager
@@ -120,7 +124,7 @@ def import_mpi(started: int, limit: float) -> Callable[..., AbstractContextManag
     """
     try:
         if limit < threading.TIMEOUT_MAX:
-            faulthandler.dump_traceback_later(limit, exit=True)
+            faulthandler.dump_traceback_later(limit, exit=True, file=2)  # sys.stderr may be None
         with warnings.catch_warnings():  # mpi4py warns of what is told below in one line
             warnings.simplefilter("ignore", RuntimeWarning)
             from minipar.comm.mpi.job_end import MPI, mpi_job

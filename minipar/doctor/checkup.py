@@ -15,6 +15,7 @@ import numpy as np
 
 from minipar import __version__
 from minipar.comm.backoff import cores
+from minipar.comm.children import WITHOUT_FOLDER, isolated
 from minipar.doctor.findings import HealthFinding
 from minipar.doctor.remedies import CHOICES, OTHER_MPI, PIP, START_OVER, import_failure, job_failure
 from minipar.launcher.launch import (
@@ -95,7 +96,7 @@ def blas(machine: Machine) -> HealthFinding:
 
 def find_library(machine: Machine) -> HealthFinding:
     """Which MPI library mpi4py loads."""
-    probe = subprocess.run([sys.executable, "-c", _PROBE], env=dict(machine.environ), capture_output=True,
+    probe = subprocess.run([sys.executable, "-c", f"{WITHOUT_FOLDER}\n{_PROBE}"], env=dict(machine.environ), capture_output=True,
                            text=True)
     if probe.returncode:
         return import_failure(probe.stderr, machine.environ)
@@ -137,7 +138,7 @@ def check_jobs(machine: Machine, launcher: Launcher) -> Iterator[HealthFinding]:
 
 def run_job(machine: Machine, name: str, line: CommandLine, ranks: int, task: str) -> HealthFinding | dict:
     """What rank 0 of the job printed, or what went wrong with it."""
-    command = line(ranks, [sys.executable, "-m", "minipar.doctor.smoke", task])
+    command = line(ranks, isolated("minipar.doctor.smoke", task))
     job = subprocess.Popen(command, env=rank_environment(machine.environ), stdin=subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:

@@ -57,9 +57,10 @@ def test_no_room_for_the_picture(tmp_path: Path, checkpoint_size: int,
                                  capsys: pytest.CaptureFixture[str]) -> None:
     words, run = options(tmp_path), tmp_path / "run"
     with largest_file(checkpoint_size + 1000):
-        assert f"cannot write {run / 'loss.png'}: File too large" in stopped(
-            capsys, "train", *words, "--out", run
-        )
+        capsys.readouterr()
+        assert call("train", *words, "--out", run) == 0             # a picture never fails a finished run
+    told = capsys.readouterr()
+    assert "no picture loss.png" in told.err and "File too large" in told.err and "validation loss" in told.out
     assert load(run / "checkpoints"
                 / "step-00000020.npz")[1]["done"] == 20 and not list(run.glob("loss.png*"))
 

@@ -69,6 +69,8 @@ def tell(text: str) -> bool:
             file.flush()
         except (AttributeError, OSError, ValueError):               # closed (None), full, broken
             continue
+        if getattr(file, "lost", None):                             # a Console keeps its failure to itself
+            continue
         until_read(file)
         return True
     return False

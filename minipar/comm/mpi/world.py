@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 
 import numpy as np
 
+from minipar.comm.children import isolated
 from minipar.comm.deadlock.board import Board, board_bytes
 from minipar.comm.deadlock.detector import BoardLookout, Lookout
 from minipar.comm.mpi.engine import MPI, MpiComm
@@ -62,7 +62,7 @@ def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> Board
         if not name.startswith("/proc/"):
             os.unlink(name)
         words = [str(number) for number in (os.dup(file), board.size, *neighbours)]
-        lookout.watcher = subprocess.Popen([sys.executable, "-m", "minipar.comm.deadlock.watcher", *words],
+        lookout.watcher = subprocess.Popen(isolated("minipar.comm.deadlock.watcher", *words),
                                            pass_fds=[int(words[0])],
                                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                            start_new_session=True)
