@@ -39,6 +39,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "SGD": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
     "AdamW": dict(optimizer="adamw", lr=1e-4, clip=0.1, weight_decay=0.1),
     "mixed": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0, dtype="float32", precision="float16"),
+    "text": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
 }
 MIXED_STEPS, SCALE = 2, 1024.0  # the loss scale of the first step; it doubles with each
 # The rate is another one in every step: it warms up over the first and falls from the second on.

@@ -13,7 +13,7 @@ from minipar.comm.collectives.gather_values import gathered
 from minipar.comm.protocol import Communicator
 from minipar.proof.algorithms import Picks, wrong_collective
 from minipar.proof.bits import exact_items
-from minipar.proof.case import RUNS, Case
+from minipar.proof.case import Case
 from minipar.proof.clues import counting_part, gradient_clues, place_clue, ratio
 from minipar.proof.explain import Evidence, explain
 from minipar.proof.findings import (
@@ -74,13 +74,21 @@ def prove(world: Communicator, case: Case, reference: Reference | None = None) -
     raises.
     """
     reference = reference or run_alone(case)
-    runs = {name: run_rank(world, case, name) for name in RUNS}
+    runs = {"SGD": run_rank(world, case, "SGD")}
     exact, picks = exact_items(case), Picks(case.algorithm)
-    mine = [finding for name, run in runs.items()
-            for finding in differences(run.record, part_of(reference.records[name], run), reference.limits,
-                                       exact, reference.noise)]
-    mine += [_resume(runs["AdamW"]), _yes_or_no("recomputed",
-                                                next(filter(None, map(wrong_count, runs.values())), "")),
+
+    def compared(name: str) -> list[Finding]:
+        right = part_of(reference.records[name], runs[name])
+        return differences(runs[name].record, right, reference.limits, exact, reference.noise)
+
+    mine = compared("SGD")
+    wrong = [one.item for one in mine if not one.proven]
+    for name in _worth_running(set().union(*gathered(world, wrong, "verify wrong so far"))):
+        runs[name] = run_rank(world, case, name)
+        mine += compared(name)
+    if "AdamW" in runs:
+        mine.append(_resume(runs["AdamW"]))
+    mine += [_yes_or_no("recomputed", next(filter(None, map(wrong_count, runs.values())), "")),
              _yes_or_no("collectives", wrong_collective(runs["SGD"].grid))]
     ranks = gathered(world, {"findings": [asdict(finding) for finding in mine], "digests": digests(runs),
                              "traffic": sent_by_rank(case, runs["SGD"], picks),
@@ -99,6 +107,15 @@ def prove(world: Communicator, case: Case, reference: Reference | None = None) -
     if not report.proven:
         report.explanations.extend(_explanations(world, report, runs["SGD"], reference))
     return report
+
+
+def _worth_running(wrong: set[str]) -> tuple[str, ...]:
+    """Which runs follow the one with SGD, of which these items are wrong on some rank. A model with other
+    weights cannot be saved and resumed; one that is wrong in float64 need not be tried in float16, nor write text.
+    """
+    if "initial weights" in wrong:
+        return ()
+    return ("AdamW",) if wrong else ("AdamW", "mixed", "text")
 
 
 def _resume(run: RankRun) -> Finding:

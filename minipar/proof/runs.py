@@ -65,7 +65,6 @@ def _sgd(case: Case, run: RankRun, region: Recording, counting: Counting) -> Non
         "later losses": numbers("step", [step.loss for step in steps[1:]], first=2),
         "SGD weights": named(trainer, weights[-1]),
         "validation loss": numbers("after step", [trainer.validate()], first=STEPS),
-        **generated(trainer, case.reference),
     }
 
 
@@ -108,16 +107,20 @@ def _mixed(case: Case, run: RankRun, region: Recording, counting: Counting) -> N
     first = trainer.flat.grad.copy()
     steps += [trainer.step() for _ in range(1, MIXED_STEPS)]
     run.record = {
-        "mixed losses": numbers("step", [step.loss for step in steps]),
         "mixed gradients": named(trainer, first),
+        "mixed losses": numbers("step", [step.loss for step in steps]),
         "mixed norms": numbers("step", [step.norm for step in steps]),
         "loss scales": numbers("step", [*(step.scale for step in steps), trainer.scale.scale]),
         "mixed weights": named(trainer, trainer.flat.data),
     }
 
 
+def _text(case: Case, run: RankRun, region: Recording, counting: Counting) -> None:
+    run.record = generated(run.trainer, case.reference)
+
+
 MAKE: dict[str, Callable[[Case, RankRun, Recording, Counting],
-                         None]] = {"SGD": _sgd, "AdamW": _adamw, "mixed": _mixed}
+                         None]] = {"SGD": _sgd, "AdamW": _adamw, "mixed": _mixed, "text": _text}
 
 
 def _activations(trainer: Trainer, seen: RecordedPieces) -> dict[str, Seen]:
