@@ -42,6 +42,7 @@ class OwnTag(int):
 # Programs use tags 0 to TAGS - 1. The tags from there to 2 * TAGS - 1 are ours.
 TAGS = 1 << 14
 COLLECTIVE_TAGS = range(TAGS, 2 * TAGS - 2)
+LONGEST_TEXT = 1 << 24  # bytes of one rank's text in an exchange: more than any account or ledger
 CHECK_TAG, FINISH_TAG = OwnTag(2 * TAGS - 2), OwnTag(2 * TAGS - 1)
 
 
@@ -192,12 +193,43 @@ def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: in
 
 
 def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int) -> list[str]:
-    """Every rank's text on every rank: first the lengths, then all of them padded to the longest."""
+    """Every rank's text on every rank: first the lengths, then all of them padded to the longest.
+
+    Raises CommError, before it takes memory, where a rank names a length that no text of ours has.
+    """
     encoded = mine.encode()
     lengths = exchange(comm, np.array([len(encoded)]), label=label, tag=tag)[:, 0]
+    for rank, length in enumerate(lengths.tolist()):
+        if not 0 <= length <= LONGEST_TEXT:
+            raise CommError(f"{this_call(comm, label, 'exchange')}: rank {rank} names a text of {length} bytes; "
+                            f"0 to {LONGEST_TEXT} are allowed")
     padded = np.frombuffer(encoded.ljust(int(lengths.max())), np.uint8)
     rows = exchange(comm, padded, label=label, tag=tag)
     return [row[:length].tobytes().decode() for row, length in zip(rows, lengths, strict=True)]
+
+
+def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | None) -> None:
+    """All ranks say which group each wants. Raises the same CommError on all of them unless every rank that is
+    in a list has given this very list.
+    """
+    tag = comm.entering("subgroup", None, None, label=label)
+    mine = np.full(comm.size, -1)
+    right = (all(is_whole(rank) and 0 <= rank < comm.size for rank in ranks)
+             and len(set(ranks)) == len(ranks) and (not ranks or comm.rank in ranks))
+    if right:
+        mine[:len(ranks)] = ranks
+    else:
+        mine[0] = -2                                                # no list that a group can have
+    lists = exchange(comm, mine, label=label, tag=tag)              # [size, size]
+    if not right:
+        raise CommError(f"{this_call(comm, label, 'subgroup')} names {list(ranks)!r}; name ranks of 0 to "
+                        f"{comm.size - 1}, each once, this rank among them")
+    said = [[rank for rank in row if rank >= 0] for row in lists.tolist()]
+    for wanted in said:
+        others = [rank for rank in wanted if said[rank] != wanted]
+        if others:
+            raise CommError(f"{this_call(comm, label, 'subgroup')}: the ranks do not agree on the members: "
+                            + "; ".join(f"rank {comm.members[rank]}: {named}" for rank, named in enumerate(said)))
 
 
 def is_whole(number: object) -> bool:

@@ -25,6 +25,7 @@ from minipar.comm.protocol import (
     TAGS,
     Communicator,
     Request,
+    agree_on_groups,
     check_message,
     group_name,
     one_node,
@@ -125,6 +126,7 @@ class MpiComm(Communicator):
         return unfit(self, request, f"more elements of {request.array.dtype}")
 
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
+        agree_on_groups(self, ranks, label=label)
         color = min(ranks) if ranks else MPI.UNDEFINED
         part = self.native.Split(color, ranks.index(self.rank) if ranks else 0)
         if not ranks:

@@ -10,7 +10,7 @@ import numpy as np
 
 from minipar.comm.diagnostics.call_site import label_or_place, this_call
 from minipar.comm.diagnostics.requests import unfit, waiting
-from minipar.comm.protocol import Communicator, Request, check_message, group_name, one_node
+from minipar.comm.protocol import Communicator, Request, agree_on_groups, check_message, group_name, one_node
 from minipar.comm.threads.world import MailboxKey, Slip, Unwound, World
 from minipar.errors import CommError
 
@@ -114,6 +114,7 @@ class ThreadComm(Communicator):
             raise Unwound
 
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
+        agree_on_groups(self, ranks, label=label)
         self.agreements += 1
         if not ranks:
             return None

@@ -117,6 +117,10 @@ class Checking(Wrapper):
         self.compare("split", None, None, label)
         return super().split(color, key, label=label)
 
+    def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
+        self.compare("subgroup", None, None, label)
+        return super().subgroup(ranks, label=label)
+
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         self.compare("shared", (nbytes,), np.dtype(np.uint8), label)
         return self.inner.shared(nbytes, label=label)

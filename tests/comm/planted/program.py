@@ -5,7 +5,7 @@ many jobs wait for it.
 import sys
 
 from minipar.comm.job import job
-from tests.comm.planted import collective, departures, messages, polling
+from tests.comm.planted import collective, departures, groups, messages, polling
 from tests.comm.planted.table import PLANTED
 
 FILES = (collective, messages, departures, polling)                          # importing them fills the list

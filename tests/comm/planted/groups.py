@@ -1,0 +1,47 @@
+"""Groups that the ranks do not make together, and lengths that nobody can mean."""
+
+import numpy as np
+
+from minipar.comm.protocol import FINISH_TAG, Communicator, exchange, exchange_texts
+from tests.comm.planted.table import planted
+
+
+@planted(3, "the partner has left, rank 2", "rank 2 has finished", "is in subgroup 'half' at groups.py:")
+def subgroup_without_one_rank(comm: Communicator) -> None:
+    """One rank does not call `subgroup`, since it is in no group."""
+    if comm.rank < 2:
+        comm.subgroup([0, 1], label="half")
+
+
+@planted(2, "subgroup 'half'", "do not agree on the members: rank 0: [0, 1]; rank 1: [1, 0]")
+def subgroup_with_another_order(comm: Communicator) -> None:
+    """The ranks of a group name its members in another order."""
+    comm.subgroup([comm.rank, 1 - comm.rank] if comm.rank else [0, 1], label="half")
+
+
+@planted(3, "do not agree on the members: rank 0: [0, 1]; rank 1: [1, 2]; rank 2: [1, 2]")
+def subgroup_with_groups_that_overlap(comm: Communicator) -> None:
+    """A rank is in two groups at once."""
+    comm.subgroup([0, 1] if comm.rank == 0 else [1, 2], label="pairs")
+
+
+@planted(2, "names [0, 0]", "each once")
+def subgroup_with_one_rank_twice(comm: Communicator) -> None:
+    """A group names one rank twice."""
+    comm.subgroup([0, 0] if comm.rank == 0 else [], label="pairs")
+
+
+@planted(2, "do not agree on operation", "subgroup 'half' at groups.py:", "barrier 'half' at groups.py:")
+def subgroup_against_a_barrier(comm: Communicator) -> None:
+    """One rank makes a group, the other is in a barrier."""
+    if comm.rank:
+        comm.barrier(label="half")
+    comm.subgroup([0, 1], label="half")
+
+
+@planted(2, "rank 1 names a text of 1000000000000 bytes")
+def exchange_of_a_length_that_cannot_be(comm: Communicator) -> None:
+    """A rank names a length of 1 TB for the text that it will send."""
+    if comm.rank == 1:
+        exchange(comm, np.array([10**12]), label="accounts", tag=FINISH_TAG)
+    exchange_texts(comm, "", label="accounts", tag=FINISH_TAG)
