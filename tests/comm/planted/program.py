@@ -8,7 +8,7 @@ from minipar.comm.job import job
 from tests.comm.planted import collective, departures, groups, messages, polling
 from tests.comm.planted.table import PLANTED
 
-FILES = (collective, messages, departures, polling)                          # importing them fills the list
+FILES = (collective, messages, departures, groups, polling)                          # importing them fills the list
 
 
 if __name__ == "__main__":
