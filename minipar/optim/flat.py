@@ -2,7 +2,16 @@
 
 An optimiser step is a dozen memory-bound passes over every parameter. On one long buffer they run in blocks
 that stay in the cache, whatever the number and shapes of the parameters; backward writes weight gradients
-straight into their place; and data parallelism can reduce the whole gradient as one message.
+straight into their place; and data parallelism can reduce the whole gradient in one message or two. The
+parameters stand in four groups:
+
+    cut vectors | cut matrices | whole matrices | whole vectors
+                |<------- weight decay ------->|
+    a part on each rank of tp  |  the same on all ranks of tp
+
+So weight decay, which is for matrices alone, concerns one run of elements; and so does what every rank of tp
+holds whole (positions, LayerNorms, some biases), which has the same length on each of them. On one rank of
+tp, everything is whole.
 """
 
 from __future__ import annotations
@@ -19,9 +28,8 @@ from minipar.nn import Parameter
 class Flat:
     """Moves the parameters, all of one dtype, into a buffer `data` [n] and their gradients into `grad` [n].
 
-    Matrices come first and vectors (biases, LayerNorm) after `decayed` elements, so that weight decay, which
-    is for matrices alone, concerns a prefix. Each parameter's `data` becomes a view. Raises ShapeError where
-    dtypes differ.
+    decayed: where the matrices are. whole: where the parameters are that are not cut; the cut ones stand
+    before them. Each parameter's `data` becomes a view. Raises ShapeError where dtypes differ.
     """
 
     def __init__(self, parameters: Sequence[Parameter]):
@@ -30,12 +38,14 @@ class Flat:
                              f"{' and '.join(dtypes) or 'no parameters'}")
         if text := wrong_kind(np.dtype(dtypes[0]), "f"):
             raise ShapeError(f"Flat: parameters must be floats, not {text}")
-        # stable: the model's order within both kinds
-        self.parameters = sorted(parameters, key=lambda p: p.ndim < 2)
+        self.numbers = {p: number for number, p in enumerate(parameters)}       # in the model's order
+        self.parameters = sorted(parameters, key=_group)            # stable: the model's order within each group
         ends = np.cumsum([p.data.size for p in self.parameters])
         self.places = [slice(int(end) - p.data.size, int(end)) for p,
                        end in zip(self.parameters, ends, strict=True)]
-        self.decayed = sum(p.data.size for p in parameters if p.ndim >= 2)
+        sizes = [sum(p.data.size for p in parameters if _group(p) == group) for group in range(4)]
+        self.decayed = slice(sizes[0], sum(sizes[:3]))
+        self.whole = slice(sum(sizes[:2]), sum(sizes))
         self.data = np.concatenate([p.data.reshape(-1) for p in self.parameters])
         for p, place in zip(self.parameters, self.places, strict=True):
             p.data = self.data[place].reshape(p.shape)
@@ -70,3 +80,10 @@ class Flat:
         """Views into a buffer of this layout [n] as arrays of the parameters' shapes."""
         return {p.name: buffer[place].reshape(p.shape) for p,
                 place in zip(self.parameters, self.places, strict=True)}
+
+
+def _group(p: Parameter) -> int:
+    """Which of the four groups: see the top of this file."""
+    if p.is_cut:
+        return 1 if p.ndim >= 2 else 0
+    return 2 if p.ndim >= 2 else 3

@@ -39,8 +39,8 @@ class Optimizer:
         """One step with learning rate `lr` along the gradients that are there."""
         self.steps += 1
         gradient, parts = self.flat.gradient(), self.state.values()
-        border, end = self.flat.decayed, len(self.flat.data)
-        for start, stop, decay in ((0, border, self.weight_decay), (border, end, 0.0)):
+        first, last, end = self.flat.decayed.start, self.flat.decayed.stop, len(self.flat.data)
+        for start, stop, decay in ((0, first, 0.0), (first, last, self.weight_decay), (last, end, 0.0)):
             for i in range(start, stop, BLOCK):
                 block = slice(i, min(i + BLOCK, stop))
                 room = self._room[: block.stop - i]

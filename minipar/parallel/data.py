@@ -4,12 +4,24 @@ The loss divides by the tokens of the global batch, so gradients of shards of an
 to be taken. The sum is written four ways: the definition (one message per parameter), one flat buffer, the
 same in memory that ranks share, and buckets that travel while backward still runs (Li et al. 2020, "PyTorch
 Distributed: experiences on accelerating data parallel training"). `bitwise.py` has a fifth.
+
+With tensor parallelism, every rank of tp has a group dp of its own, and each of these groups sums a copy of
+what the ranks of tp hold whole (positions, LayerNorms, some biases). The copies must stay equal in every bit.
+An all-reduce adds an element in an order that depends on which chunk the element is in. So the copies travel
+in messages of their own, in whose length, chunks and algorithm nothing differs between the ranks of tp; the
+parts, which differ in length, travel apart from them:
+
+    tp rank 0, dp = 3   | parts: 7 elements       | copies: 5     chunks of 3, 2, 2 and of 2, 2, 1 elements
+    tp rank 1           | parts: 4 elements | copies: 5           chunks of 2, 1, 1 and of 2, 2, 1 elements
+
+The bitwise sum needs no such care: it adds every element in the same order, whatever the length.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,11 +34,31 @@ from minipar.optim import Flat
 BUCKET = Layout.bucket_bytes                                        # the default
 
 
-class GradientReducer:
-    """The definition: one all-reduce per parameter, after backward."""
+class Section(NamedTuple):
+    """A run of the flat gradient that is summed by itself, and what belongs to it."""
 
-    def __init__(self, flat: Flat, dp: Communicator, algorithm: str = "auto"):
-        self.flat, self.dp, self.algorithm = flat, dp, algorithm
+    place: slice
+    parameters: list[Parameter]
+    label: str
+    algorithm: str
+
+
+class GradientReducer:
+    """The definition: one all-reduce per parameter, after backward.
+
+    copies: other ranks hold copies of what is not cut (tp > 1). algorithm: what "auto" is to be for
+    everything.
+    """
+
+    def __init__(self, flat: Flat, dp: Communicator, copies: bool = False, algorithm: str = "auto"):
+        self.flat, self.dp = flat, dp
+        self.places = dict(zip(flat.parameters, flat.places, strict=True))
+        self.sections = self.cut(_sections(flat, copies, algorithm))
+
+    def cut(self, sections: list[Section]) -> list[Section]:
+        """What travels as one message each, from the sections that must not be mixed."""
+        return [Section(self.places[p], [p], f"gradient {p.name}", section.algorithm)
+                for section in sections for p in section.parameters]
 
     def expect(self, parameters: Iterable[Parameter]) -> None:
         """Called before the last backward of a step that reaches these parameters."""
@@ -35,27 +67,26 @@ class GradientReducer:
         """Called after the last backward; it leaves the sum over dp in the flat gradient, in the same bits on
         all ranks.
         """
-        for name, gradient in self.flat.by_name(self.flat.gradient()).items():
-            all_reduce(self.dp, gradient, label=f"gradient {name}", out=gradient, algorithm=self.algorithm)
+        gradient = self.flat.gradient()
+        for place, _, label, algorithm in self.sections:
+            all_reduce(self.dp, gradient[place], label=label, out=gradient[place], algorithm=algorithm)
 
 
 class Whole(GradientReducer):
-    """One all-reduce of the whole flat gradient, after backward."""
+    """One all-reduce of the whole flat gradient, after backward; two where there are copies."""
 
-    def finish(self) -> None:
-        gradient = self.flat.gradient()
-        all_reduce(self.dp, gradient, label="gradients", out=gradient, algorithm=self.algorithm)
+    def cut(self, sections: list[Section]) -> list[Section]:
+        return sections
 
 
 class Shared(Whole):
-    """One all-reduce of the whole flat gradient, which lies in memory that all ranks of dp see: no message
-    carries it.
+    """The same in memory that all ranks of dp see: no message carries the gradient.
 
     For ranks of one node. Raises CommError where dp spans several.
     """
 
-    def __init__(self, flat: Flat, dp: Communicator):
-        super().__init__(flat, dp, algorithm="shared")
+    def __init__(self, flat: Flat, dp: Communicator, copies: bool = False):
+        super().__init__(flat, dp, copies, algorithm="shared")
         flat.keep_gradient_in(shared_array(dp, flat.grad.shape, flat.grad.dtype, label="gradients"))
 
 
@@ -63,65 +94,85 @@ class Buckets(GradientReducer):
     """The flat gradient in buckets; each starts to travel as soon as backward has completed all of its
     parameters.
 
-    Backward completes parameters from the last layer to the first, so buckets are filled, and numbered, from
-    the end. All ranks must start them in the same order: a bucket that is complete waits for those before it.
+    Backward completes parameters from the last layer to the first, so buckets are filled from the end, and
+    numbered in the order in which backward completes them. All ranks must start them in the same order: a
+    bucket that is complete waits for those before it.
     """
 
-    def __init__(self, flat: Flat, dp: Communicator, algorithm: str = "auto", size: int = BUCKET):
-        super().__init__(flat, dp, algorithm)
-        self.buckets = _cut(flat, size)
+    def __init__(self, flat: Flat, dp: Communicator, copies: bool = False, size: int = BUCKET):
+        self.size = size
+        super().__init__(flat, dp, copies)
         # per bucket, what is not complete
-        self._missing = [set(parameters) for _, parameters in self.buckets]
+        self._missing = [set(bucket.parameters) for bucket in self.sections]
         self._expected: set[Parameter] = set()                      # what the backward under way completes
         self._handles: list[Handle] = []                            # of the buckets that have started
-        for number, (_, parameters) in enumerate(self.buckets):
-            for p in parameters:
+        for number, bucket in enumerate(self.sections):
+            for p in bucket.parameters:
                 p.on_grad(partial(self._complete, number, p))
+
+    def cut(self, sections: list[Section]) -> list[Section]:
+        numbers = self.flat.numbers
+        buckets = [bucket for section in sections for bucket in self._fill(section)]
+        buckets.sort(key=lambda bucket: min(numbers[p] for p in bucket.parameters), reverse=True)
+        return [bucket._replace(label=f"{bucket.label} {number}") for number, bucket in enumerate(buckets)]
 
     def expect(self, parameters: Iterable[Parameter]) -> None:
         self._expected.update(parameters)
 
     def finish(self) -> None:
         self.flat.gradient()  # parameters that backward did not reach are zero now
-        while len(self._handles) < len(self.buckets):
+        while len(self._handles) < len(self.sections):
             self._start()
         for handle in self._handles:
             handle.wait()
         self._expected, self._handles = set(), []
-        self._missing = [set(parameters) for _, parameters in self.buckets]
+        self._missing = [set(bucket.parameters) for bucket in self.sections]
 
     def _complete(self, number: int, p: Parameter, gradient: np.ndarray) -> None:
         if p not in self._expected:                                 # an earlier micro-batch: more is to come
             return
         self._missing[number].discard(p)
-        while len(self._handles) < len(self.buckets) and not self._missing[len(self._handles)]:
+        while len(self._handles) < len(self.sections) and not self._missing[len(self._handles)]:
             self._start()
         for handle in self._handles:                                # messages move only when asked to
             handle.test()
 
     def _start(self) -> None:
-        number = len(self._handles)
-        place, _ = self.buckets[number]
+        place, _, label, algorithm = self.sections[len(self._handles)]
         part = self.flat.grad[place]
-        handle = start_all_reduce(self.dp, part, label=f"gradients {number}", out=part,
-                                  algorithm=self.algorithm)
-        self._handles.append(handle)
+        self._handles.append(start_all_reduce(self.dp, part, label=label, out=part, algorithm=algorithm))
+
+    def _fill(self, section: Section) -> list[Section]:
+        """Runs of parameters of about `size` bytes of gradient, from the end of the section to its start."""
+        buckets: list[Section] = []
+        for p in reversed(section.parameters):
+            place = self.places[p]
+            if buckets and (buckets[-1].place.stop - place.start) * self.flat.grad.itemsize <= self.size:
+                last = buckets[-1]
+                buckets[-1] = last._replace(place=slice(place.start, last.place.stop),
+                                            parameters=[*last.parameters, p])
+            else:
+                buckets.append(section._replace(place=place, parameters=[p]))
+        return buckets
 
 
-def _cut(flat: Flat, size: int) -> list[tuple[slice, list[Parameter]]]:
-    """Runs of parameters of about `size` bytes of gradient, from the end of the buffer to its start."""
-    buckets: list[tuple[slice, list[Parameter]]] = []
-    for p, place in reversed(list(zip(flat.parameters, flat.places, strict=True))):
-        if buckets and (buckets[-1][0].stop - place.start) * flat.grad.itemsize <= size:
-            last, parameters = buckets[-1]
-            buckets[-1] = (slice(place.start, last.stop), [*parameters, p])
-        else:
-            buckets.append((place, [p]))
-    return buckets
+def _sections(flat: Flat, copies: bool, algorithm: str) -> list[Section]:
+    """What must not be mixed up: parts that are this rank's alone, and copies of what other ranks hold too.
+
+    The algorithm of the copies may depend on their size alone, not on where this group's ranks are.
+    """
+    if not copies:
+        return [Section(slice(0, len(flat.data)), flat.parameters, "gradients", algorithm)]
+    parts, whole = ([p for p in flat.parameters if p.is_cut is cut] for cut in (True, False))
+    sections = [Section(slice(0, flat.whole.start), parts, "gradients", algorithm),
+                Section(flat.whole, whole, "replicated gradients",
+                        "by_size" if algorithm == "auto" else algorithm)]
+    return [section for section in sections if section.parameters]
 
 
 def make_reducer(layout: Layout, flat: Flat, dp: Communicator) -> GradientReducer:
     """What sums gradients over dp in this layout (all but the bitwise one)."""
     if layout.gradients == "buckets":
-        return Buckets(flat, dp, size=layout.bucket_bytes)
-    return {"parameter": GradientReducer, "flat": Whole, "shared": Shared}[layout.gradients](flat, dp)
+        return Buckets(flat, dp, layout.tp > 1, size=layout.bucket_bytes)
+    reducer = {"parameter": GradientReducer, "flat": Whole, "shared": Shared}[layout.gradients]
+    return reducer(flat, dp, layout.tp > 1)

@@ -1,9 +1,12 @@
 """The norm of a gradient that is spread over ranks.
 
 Every parameter counts once: one that is cut over tp is a sum over its parts, one that every rank of tp holds
-whole is taken from one of them. Adding up the squares of all ranks would count the replicas tp times, and
+whole is taken from the first of them. Adding up the squares of all ranks would count the replicas tp times, and
 clip too early. The stages of a pipeline have parameters of their own, but for a tied table, of which both
 ends have a copy.
+
+All ranks must come to the same bits, or clipping would make their replicas drift apart. So each number is
+computed on one rank of tp and pp, and sums take an algorithm that does not ask where the ranks of a group are.
 """
 
 from __future__ import annotations
@@ -27,9 +30,9 @@ def global_norm(flat: Flat, tp: Communicator, pp: Communicator, copies: Containe
     gradient = flat.gradient()
     if tp.size == pp.size == 1:
         return norm_of(gradient)
-    squares = {True: 0.0, False: 0.0}  # of parameters that are cut, and of those that are whole
-    for p, place in zip(flat.parameters, flat.places, strict=True):
-        if p.name not in copies:
-            squares[p.is_cut] += squared_norm(gradient[place])
-    cut = all_reduce(tp, np.array([squares[True]]), label="gradient norm").item()
-    return math.sqrt(all_reduce(pp, np.array([cut + squares[False]]), label="gradient norm").item())
+    squares = sum(squared_norm(gradient[place]) for p, place in zip(flat.parameters, flat.places, strict=True)
+                  if p.name not in copies and (p.is_cut or tp.rank == 0))
+    total = np.array([squares], np.float64)
+    for axis in (tp, pp):
+        total = all_reduce(axis, total, label="gradient norm", algorithm="by_size")
+    return math.sqrt(total.item())

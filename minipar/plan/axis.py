@@ -57,9 +57,12 @@ class AxisTraffic:
     def shares(self, n: int) -> list[int]:
         return [piece(n, self.size, rank) for rank in range(self.size)]
 
-    def all_reduce(self, elements: int, itemsize: int, label: str,
-                   op: str = "sum") -> tuple[TrafficLine, SentTotals]:
-        return self._call("all_reduce", f"all_reduce {op}", elements, elements, itemsize, label)
+    def all_reduce(self, elements: int, itemsize: int, label: str, op: str = "sum", *,
+                   copies: bool = False) -> tuple[TrafficLine, SentTotals]:
+        """copies: other groups reduce copies of the same, so the algorithm depends on the size alone, not on
+        the nodes.
+        """
+        return self._call("all_reduce", f"all_reduce {op}", elements, elements, itemsize, label, copies)
 
     def all_reduce_in_shared_memory(self, elements: int, label: str) -> tuple[TrafficLine, SentTotals]:
         """Of an array that already lies there: messages without content, for three barriers."""
@@ -76,8 +79,9 @@ class AxisTraffic:
         return self._call("all_gather", "all_gather", counts, sum(counts), itemsize, label)
 
     def _call(self, operation: str, op: str, what: int | list[int], elements: int, itemsize: int,
-              label: str) -> tuple[TrafficLine, SentTotals]:
-        algorithm = self.pick(operation, elements * itemsize, self.size, nodes=len(set(self.nodes)))
+              label: str, copies: bool = False) -> tuple[TrafficLine, SentTotals]:
+        algorithm = self.pick(operation, elements * itemsize, self.size,
+                              nodes=1 if copies else len(set(self.nodes)))
         if algorithm == "hierarchical":
             sent = forms.hierarchical_all_reduce(self.nodes, self.rank, elements)
         elif algorithm in FORMS[operation]:

@@ -23,9 +23,11 @@ No amount along tp or pp depends on the hidden width or on the vocabulary: no we
 gradient of one, travels. The schedule of the pipeline decides on when, never on how much, but for where it
 puts the stages.
 
-After the micro-batches come the gradient of this rank's parameters over dp, as the layout says; that of a
-tied table over the two ends of the pipeline; the loss over dp and pp; and one number over tp and pp for the
-norm of the gradient.
+After the micro-batches come the gradient of this rank's parameters over dp, as the layout says, those that
+are cut over tp and those that are not in messages apart; that of a tied table over the two ends of the
+pipeline; the loss over dp and pp; and one number over tp and pp for the norm of the gradient. What several
+groups sum in copies, the last two and the gradient of what is not cut, takes an algorithm that does not
+depend on the nodes of a group.
 
 Sources: Shoeybi et al. 2019, section 3 (f and g); Korthikanti et al. 2022, section 4.2.2; Narayanan et al.
 2021, section 3.2 (pipelines); the closed forms' own.
@@ -38,6 +40,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import NamedTuple
 
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.errors import LayoutError
@@ -78,11 +81,13 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
         t = piece(model.context, tp.size, tp.rank) if layout.sequence_parallel else model.context
         lines += _neighbours(stages, pp.rank, number, b * t * model.width * itemsize)
     if tp.size > 1:
-        lines.append(tp.all_reduce(1, 8, "gradient norm"))
+        lines.append(tp.all_reduce(1, 8, "gradient norm", copies=True))
     if dp.size > 1:
-        lines += _gradient(shapes, dp, train.batch, layout, itemsize)
+        sections = _sections(shapes, rank_shapes(model, share=mine), tp.size)
+        lines += _gradient(shapes, sections, dp, train.batch, layout, itemsize)
     if pp.size > 1:
-        lines += [pp.all_reduce(1, itemsize if bitwise else 8, "loss"), pp.all_reduce(1, 8, "gradient norm")]
+        lines += [pp.all_reduce(1, itemsize if bitwise else 8, "loss", copies=True),
+                  pp.all_reduce(1, 8, "gradient norm", copies=True)]
         if model.tied and len(stages.ends) > 1 and pp.rank in stages.ends:
             tied = AxisTraffic("tied", stages.ends.index(pp.rank),
                                tuple(pp.nodes[end] for end in stages.ends), pick)
@@ -172,39 +177,68 @@ def _shared(model: ModelConfig, mine: Share, tp: AxisTraffic, itemsize: int,
         yield tp.all_reduce(model.width, itemsize, f"{layer} backward")
 
 
-def _gradient(shapes: Shapes, dp: AxisTraffic, batch: int, layout: Layout,
+class Bundle(NamedTuple):
+    """Gradients that travel together, apart from the others. copied: other ranks hold copies.
+
+    names: in the order of the flat gradient.
+    """
+
+    label: str
+    copied: bool
+    names: list[str]
+
+
+def _sections(shapes: Shapes, whole: Shapes, tp: int) -> list[Bundle]:
+    """Of a rank of tp that holds these shapes of the whole ones. Vectors stand at the two ends of the flat
+    gradient.
+    """
+    def vector(name: str) -> bool:
+        return len(shapes[name]) < 2
+
+    if tp == 1:
+        return [Bundle("gradients", False, sorted(shapes, key=vector))]
+    parts, copies = ([name for name in shapes if (shapes[name] == whole[name]) is copied]
+                     for copied in (False, True))
+    sections = [Bundle("gradients", False, sorted(parts, key=vector, reverse=True)),
+                Bundle("replicated gradients", True, sorted(copies, key=vector))]
+    return [section for section in sections if section.names]
+
+
+def _gradient(shapes: Shapes, sections: list[Bundle], dp: AxisTraffic, batch: int, layout: Layout,
               itemsize: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
     """The sum over dp of the gradients of this rank's parameters, and of the losses."""
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
-    total = sum(sizes.values())
     if layout.gradients == "bitwise":
-        yield from _tree(dp, batch, total + 1, itemsize)            # the loss is the last element
+        yield from _tree(dp, batch, sum(sizes.values()) + 1, itemsize)  # the loss is the last element
         return
-    yield dp.all_reduce(1, 8, "loss")
-    if layout.gradients == "shared":
-        yield dp.all_reduce_in_shared_memory(total, "gradients")
-    elif layout.gradients == "flat":
-        yield dp.all_reduce(total, itemsize, "gradients")
+    yield dp.all_reduce(1, 8, "loss", copies=True)
+    if layout.gradients == "buckets":
+        buckets = [bucket for section in sections
+                   for bucket in _fill(section, sizes, layout.bucket_bytes // itemsize)]
+        number = {name: number for number, name in enumerate(shapes)}
+        # as backward completes them
+        buckets.sort(key=lambda bucket: min(number[name] for name in bucket.names), reverse=True)
+        sections = [bucket._replace(label=f"{bucket.label} {place}") for place, bucket in enumerate(buckets)]
     elif layout.gradients == "parameter":
-        for name, size in sizes.items():
-            yield dp.all_reduce(size, itemsize, f"gradient {name}")
-    else:
-        for number, size in enumerate(_buckets(shapes, layout.bucket_bytes // itemsize)):
-            yield dp.all_reduce(size, itemsize, f"gradients {number}")
-
-
-def _buckets(shapes: Shapes, limit: int) -> list[int]:
-    """Elements per bucket: matrices in the model's order, then vectors, filled from the end to at most
-    `limit` elements.
-    """
-    in_order = sorted(shapes.values(), key=lambda shape: len(shape) < 2)
-    sizes: list[int] = []
-    for size in (math.prod(shape) for shape in reversed(in_order)):
-        if sizes and sizes[-1] + size <= limit:
-            sizes[-1] += size
+        sections = [Bundle(f"gradient {name}", section.copied, [name])
+                    for section in sections for name in section.names]
+    for label, copied, names in sections:
+        size = sum(sizes[name] for name in names)
+        if layout.gradients == "shared":
+            yield dp.all_reduce_in_shared_memory(size, label)
         else:
-            sizes.append(size)
-    return sizes
+            yield dp.all_reduce(size, itemsize, label, copies=copied)
+
+
+def _fill(section: Bundle, sizes: dict[str, int], limit: int) -> list[Bundle]:
+    """Its buckets, filled from the end to at most `limit` elements each."""
+    buckets: list[Bundle] = []
+    for name in reversed(section.names):
+        if buckets and sum(sizes[other] for other in buckets[-1].names) + sizes[name] <= limit:
+            buckets[-1].names.append(name)
+        else:
+            buckets.append(section._replace(names=[name]))
+    return buckets
 
 
 def _tree(dp: AxisTraffic, batch: int, elements: int,

@@ -247,7 +247,7 @@ class Trainer:
         total = tree_sum(leaf, self.shares, self.grid.dp)           # [n + 1], the loss last
         self.flat.grad[...] = total[:-1]
         self.stages.add_tied(self.flat)
-        return all_reduce(self.grid.pp, total[-1:], label="loss").item()
+        return all_reduce(self.grid.pp, total[-1:], label="loss", algorithm="by_size").item()
 
     def _backward(self, inputs: np.ndarray, targets: np.ndarray, pieces: Sequence[np.ndarray],
                   expect: Callable[[Iterable[Parameter]], object] = nothing) -> float:
@@ -273,9 +273,11 @@ class Trainer:
 
     def _over_dp_and_pp(self, losses: np.ndarray, label: str) -> np.ndarray:
         """The sum over ranks that have different samples, and over stages, of which the last alone has
-        losses.
+        losses. In the same bits on all ranks of tp and pp, each of which is in groups of its own.
         """
-        return all_reduce(self.grid.pp, all_reduce(self.grid.dp, losses, label=label), label=label)
+        for axis in (self.grid.dp, self.grid.pp):
+            losses = all_reduce(axis, losses, label=label, algorithm="by_size")
+        return losses
 
     def _diverged(self, what: str, inputs: np.ndarray) -> DivergenceError:
         """The error that says where in the model a NaN or an infinity came up first, on these inputs [B,

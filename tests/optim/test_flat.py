@@ -26,7 +26,8 @@ def test_the_buffer_holds_the_model(tied: bool) -> None:
         np.testing.assert_array_equal(flat.data[place], p.data.reshape(-1))
     assert [p.ndim >= 2 for p in flat.parameters] == sorted((p.ndim >= 2 for p in flat.parameters),
                                                             reverse=True)
-    assert flat.decayed == sum(p.size for p in model.parameters() if p.ndim >= 2)
+    assert flat.decayed == slice(0, sum(p.size for p in model.parameters() if p.ndim >= 2))
+    assert flat.whole == slice(0, len(flat.data))
     flat.data += 1                                                  # the model sees it
     np.testing.assert_array_equal(model.state_dict()["norm.bias"], before["norm.bias"] + 1)
 

@@ -3,8 +3,10 @@
 What holds for all of them:
 * op is "sum", "mean", "max" or "min". The mean of integers is float64. A mean that fits does not overflow on the way (combine.py).
 * max and min: NaN wins over all numbers; booleans are truths, so max is "any" and min is "all"; integers wrap around in a sum.
-* `algorithm` is a name from `minipar.comm.collectives.table`, or "auto": the fastest by the cost model (select.py).
-* All ranks get the same bits, whatever the algorithm. Two algorithms may differ in the last bit: they add in different orders.
+* `algorithm` is a name from `minipar.comm.collectives.table`, or "auto": the fastest by the cost model
+  (select.py), or "by_size": the fastest for this many bytes and ranks of one node, wherever the ranks are.
+* All ranks get the same bits, whatever the algorithm. Two algorithms may differ in the last bit: they add in
+  different orders. So do two groups whose arrays have different lengths, or whose nodes differ.
 * The input is never written to. Without `out` the result is a new array; with it, the result is written there and `out` is
   returned. Only where `out` is the input itself, the input is overwritten.
 * All ranks must agree on shape, dtype, op and algorithm. Errors are CommError.

@@ -37,11 +37,15 @@ def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out:
            | None = None) -> str:
     """`algorithm` itself, unless it is "auto": then shared memory where `out` lies there, else what the
     communicator prefers, else the fastest.
+
+    "by_size" is what the communicator prefers, else the fastest on one node. It looks at nothing but the
+    numbers of bytes and ranks, so groups of as many ranks add in the same order, wherever their arrays and
+    ranks are: copies that several groups add up stay equal in bits.
     """
-    if algorithm != "auto":
+    if algorithm not in ("auto", "by_size"):
         return algorithm
-    if out is not None and place_in(comm, out) is not None:
+    if algorithm == "auto" and out is not None and place_in(comm, out) is not None:
         return "shared"
     if operation in comm.preferred:
         return comm.preferred[operation]
-    return select(operation, nbytes, comm.size, nodes=len(set(comm.nodes)))
+    return select(operation, nbytes, comm.size, nodes=len(set(comm.nodes)) if algorithm == "auto" else 1)

@@ -54,5 +54,5 @@ def find(operation: str, name: str) -> Callable[..., Any]:
     """The algorithm of that name. Raises CommError with the choices if there is none."""
     names = ALGORITHMS[operation]
     if name not in names:
-        raise CommError(f"{operation} has no algorithm '{name}'; choose auto, {', '.join(names)}")
+        raise CommError(f"{operation} has no algorithm '{name}'; choose auto, by_size, {', '.join(names)}")
     return names[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -80,11 +81,9 @@ def buckets_in_another_order() -> list[Change]:
     mixed up.
     """
     def finish(reducer: Buckets) -> None:
-        gradient, numbered = reducer.flat.gradient(), list(enumerate(reducer.buckets))
-        if reducer.dp.rank % 2:
-            numbered.reverse()
-        for number, (place, _) in numbered:
-            all_reduce(reducer.dp, gradient[place], label=f"gradients {number}", out=gradient[place])
+        gradient = reducer.flat.gradient()
+        for bucket in reversed(reducer.sections) if reducer.dp.rank % 2 else reducer.sections:
+            all_reduce(reducer.dp, gradient[bucket.place], label=bucket.label, out=gradient[bucket.place])
     return [Change(Buckets, "finish", finish),
             Change(Buckets, "_complete", lambda reducer, number, p, gradient: None)]
 
@@ -102,6 +101,7 @@ def validation_not_reduced() -> list[Change]:
 
 
 def _not_reduced(forgotten: str) -> Change:
-    def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str) -> np.ndarray:
-        return array if label == forgotten else all_reduce(comm, array, op, label=label)
+    def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str,
+            **options: Any) -> np.ndarray:
+        return array if label == forgotten else all_reduce(comm, array, op, label=label, **options)
     return Change(train, "all_reduce", own)

@@ -64,5 +64,5 @@ def state_of_another_rank() -> list[Change]:
 def biases_decay() -> list[Change]:
     """Weight decay, which is for matrices, reaches biases and LayerNorms too."""
     def decay(trainer: Trainer, *arguments: Any) -> None:
-        trainer.flat.decayed = len(trainer.flat.data)
+        trainer.flat.decayed = slice(0, len(trainer.flat.data))
     return [after_init(Trainer, decay)]
