@@ -99,6 +99,15 @@ def place_of(frame: FrameType | None) -> str:
     return "" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
+def communicates(frame: FrameType | None) -> bool:
+    """Whether a stack is within a call of comm/ that the program has made."""
+    while frame is not None and not of_the_program(frame.f_code.co_filename):
+        if frame.f_code.co_filename.startswith(INSIDE):
+            return frame.f_back is not None and bool(place_of(frame))
+        frame = frame.f_back
+    return False
+
+
 def of_the_program(path: str) -> bool:
     """Whether a file is no library's, nor one of comm/. The rest of minipar counts as the program, wherever
     it is installed.

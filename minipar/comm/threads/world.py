@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,10 +19,12 @@ import numpy as np
 
 from minipar.comm.deadlock.polling import Polling
 from minipar.comm.deadlock.wait_graph import LEFT, State, roll_call, stuck
-from minipar.comm.diagnostics.call_site import place_of, quoted
+from minipar.comm.diagnostics.call_site import communicates, place_of, quoted
 from minipar.comm.diagnostics.requests import together
 from minipar.comm.protocol import TAGS, Communicator, Request, is_whole
 from minipar.errors import CommError, ConfigError
+
+SETTLE = 0.25  # seconds that a deadlock is kept back at most, until the other ranks' states are known
 
 
 class MailboxKey(NamedTuple):
@@ -107,6 +110,8 @@ class World:
         """Wake every rank that can never go on, with the roll call as its error. states: of all ranks, if not
         as noted.
         """
+        if states is None and stuck(self.states):
+            self.let_others_settle()
         states = states or self.states
         if lost := stuck(states):
             story = roll_call(self.everyone(states))
@@ -115,6 +120,25 @@ class World:
                 for doomed in [request] if request else self.polls[rank].requests:
                     doomed.handle.error = CommError(f"rank {rank} of {self.size}: {story}")
                     self.wake(doomed)
+
+    def let_others_settle(self) -> None:
+        """Give ranks that are within a call, just woken or about to wait, a moment to be noted as what they are.
+
+        A deadlock stays, so it may be told a little later.
+        """
+        deadline = time.monotonic() + SETTLE
+        quiet = 0  # looks in a row: one may fall between two calls
+        while quiet < 3 and time.monotonic() < deadline:
+            self.lock.release()
+            time.sleep(SETTLE / 100)
+            self.lock.acquire()
+            quiet = 0 if self.some_are_within_a_call() else quiet + 1
+
+    def some_are_within_a_call(self) -> bool:
+        frames = sys._current_frames()
+        return any(state.doing == "running" and thread is not None and thread.ident != threading.get_ident()
+                   and thread.ident in frames and communicates(frames[thread.ident])
+                   for state, thread in zip(self.states, self.threads, strict=True))
 
     def test_failed(self, rank: int, comm: Communicator, request: Request) -> None:
         """A rank has tested a request in vain. Raises CommError beyond the limit; finds deadlocks of ranks

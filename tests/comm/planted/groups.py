@@ -45,3 +45,16 @@ def exchange_of_a_length_that_cannot_be(comm: Communicator) -> None:
     if comm.rank == 1:
         exchange(comm, np.array([10**12]), label="accounts", tag=FINISH_TAG)
     exchange_texts(comm, "", label="accounts", tag=FINISH_TAG)
+
+
+@planted(3, "a cycle of waiting 1 -> 2 -> 1", "rank 0 waits in send(dest=1) 'f", synchronous=True)
+def plain_sends_in_1f1b(comm: Communicator) -> None:
+    """1F1B with plain sends, which wait for their receive; the first stage has come to its send, too."""
+    array, last = np.ones(4), comm.size - 1
+    for batch in range(8):
+        if comm.rank:
+            comm.recv(np.empty(4), comm.rank - 1, label=f"f{batch}")
+        if comm.rank < last:
+            comm.send(array, comm.rank + 1, label=f"f{batch}")
+        if comm.rank and batch >= last - comm.rank:
+            comm.send(array, comm.rank - 1, label=f"b{batch}")
