@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from minipar.autograd import Tensor, record
-from minipar.autograd.fused.cross_entropy import count_targets
+from minipar.autograd.fused.cross_entropy import clear_ignored, count_targets
 from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
 
@@ -38,12 +38,13 @@ def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: in
     z = logits.data.reshape(-1, shape[-1])                          # [n, v]
     largest = all_reduce(tp, z.max(axis=-1), "max", label="loss max")
     z = z - largest[:, None]
+    clear_ignored(z, counts)
     sums = np.zeros((2, len(flat)), z.dtype)  # of exponentials, and of the target's logit
     sums[1, here] = z[here, columns]
     np.exp(z, out=z)
     np.sum(z, axis=-1, out=sums[0])
     total, at_target = all_reduce(tp, sums, label="loss sums")
-    loss = ((np.log(total) - at_target) * counts).sum() / tokens
+    loss = np.where(counts, np.log(total) - at_target, 0).sum() / tokens
     z *= (counts / (total * tokens))[:, None]
     z[here, columns] -= z.dtype.type(1 / tokens)
     return record(np.asarray(loss, z.dtype), (logits,), lambda g: ((z * g).reshape(shape),))

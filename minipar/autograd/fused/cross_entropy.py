@@ -53,6 +53,7 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None
 
     z = logits.data.reshape(-1, V)
     z = z - z.max(axis=-1, keepdims=True)                           # [n, V]
+    clear_ignored(z, counts)
     at_target = np.where(counts, z[rows, picked], 0)                # a copy: z becomes the gradient
     np.exp(z, out=z)
     total = z @ filled(V, 1.0, z.dtype)                             # [n]
@@ -61,6 +62,14 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None
     z *= (counts / (total * tokens))[:, None].astype(z.dtype, copy=False)
     z[rows, picked] -= (counts / tokens).astype(z.dtype)
     return record(np.asarray(loss, z.dtype), (logits,), lambda g: ((z if g == 1 else z * g).reshape(shape),))
+
+
+def clear_ignored(z: np.ndarray, counts: np.ndarray) -> None:
+    """Set the rows of z [n, v] whose target does not count [n] to 0, in place: NaN times 0 would be NaN, and
+    a token that is ignored has no gradient, whatever its logits are.
+    """
+    if not counts.all():
+        z[~counts] = 0
 
 
 def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int, tokens: int
