@@ -55,7 +55,8 @@ def wrong_collective(grid: Grid) -> str:
         for operation, check in CHECKS.items() if group.size > 1 else ():
             for algorithm in ALGORITHMS[operation]:
                 sizes = (group.size + 1, LARGE) if operation == "all_reduce" else (group.size + 1,)
-                for n in sizes if algorithm != LIBRARY else ():
+                possible = algorithm != LIBRARY and (algorithm != "shared" or len(set(group.nodes)) == 1)
+                for n in sizes if possible else ():
                     if not check(group, n, algorithm):
                         wrong = wrong or f"{operation} by {algorithm} of {n} numbers over {axis}"
     return wrong
