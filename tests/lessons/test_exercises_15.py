@@ -4,7 +4,8 @@ of tapes.
 
 from pathlib import Path
 
-from tests.lessons.running import solved
+from tests.lessons.forks import forked
+from tests.lessons.running import changed, solved
 
 
 def test_the_exercise_of_lesson_15_can_be_solved(tmp_path: Path) -> None:
@@ -38,4 +39,14 @@ for m in (p, 2 * p):
     assert try_schedule(breadth_first(m)) == (goal, 2 * m)
     assert try_schedule(interleaved(m)) == (goal, min(2 * m, 3 * p - 1))
 """, tmp_path)
+    assert job.returncode == 0, job.stdout + job.stderr
+
+
+def test_the_lesson_runs_with_the_solution_in_place_of_the_stub(tmp_path: Path) -> None:
+    stub = """for micro in range(m) for kind in "FB"
+               for stage in ((r, p + r) if kind == "F" else (p + r, r))]"""
+    breadth_first = """for kind in "FB"
+               for stage in ((r, p + r) if kind == "F" else (p + r, r)) for micro in range(m)]"""
+    script = changed("15_pipeline_parallel", stub, breadth_first, tmp_path)
+    job = forked(script, tmp_path, "--fast")
     assert job.returncode == 0, job.stdout + job.stderr
