@@ -70,7 +70,7 @@ SAID = {
     "gradient-handed-on": "is right into blocks.1.attention.qkv and goes wrong out of blocks.0.mlp.down",
     "gradient-buffer-reused": "2 of 40 gradients (blocks.1.mlp.down.weight, blocks.1.mlp.down.bias)",
     "gradient-awaited-first": "deadlock, a cycle of waiting 0 -> 1 -> 0",
-    "last-gradient-left-behind": "rank 0 never received 9 messages, the last from rank 1 'gradient 2 of "
+    "last-gradient-left-behind": "messages, the last from rank 1 'gradient 2 of "
     "stage 1'",
     "targets-of-another-micro-batch": "all activations are right, the loss is not",
     "micro-batches-count-whole": "3 times the right value, as many as there are micro-batches (3)",
