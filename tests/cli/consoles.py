@@ -50,6 +50,9 @@ STREAMS = {"stdout": (1,), "stderr": (2,), "both": (1, 2)}
 THOROUGH = ("train", "schedule")
 
 
+COMMANDS = ("train", "train on ranks", "generate", "verify", "schedule", "trace", "lesson list", "help", "a mistake")
+
+
 def table(folder: Path) -> dict[str, list[str]]:
     """Command -> its words. OUT is a folder of the case's own."""
     return {
@@ -114,7 +117,7 @@ def main(folder: Path) -> None:
         importlib.import_module(f"minipar.{name}")
     assert cli.main(["train", *options(folder, steps=2), "--out", str(folder / "run")]) == 0
     gc.freeze()                                                     # a fork shall not copy all that is imported
-    for number, (command, how, stream) in enumerate(cases(list(table(folder)))):
+    for number, (command, how, stream) in enumerate(cases(list(COMMANDS))):
         out = folder / str(number)
         sys.stdout.flush()
         pid = os.fork()

@@ -13,7 +13,7 @@ import pytest
 
 from minipar.cli import LOST
 from minipar.console import Console, consoles
-from tests.cli.consoles import table
+from tests.cli.consoles import COMMANDS
 from tests.commands import command
 from tests.ranks import ROOT
 from tests.tiny import options
@@ -32,7 +32,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, str]
     return {(case["command"], case["how"], case["stream"]): case for case in found}
 
 
-@pytest.mark.parametrize("name", table(Path(".")))
+@pytest.mark.parametrize("name", COMMANDS)
 def test_no_broken_console_changes_what_a_command_does(name: str, cases: dict[tuple[str, str, str], Case]) -> None:
     good = cases[name, "none", "both"]
     assert good["status"] == RIGHT.get(name, 0) and "Traceback" not in good["err"]

@@ -74,7 +74,7 @@ def test_a_wrong_command_line_is_told_once_for_all_ranks() -> None:
     ) == 1 == job.stdout.count("\n"), job.stdout
 
 
-@pytest.mark.parametrize("words", [["gradcheck"], ["mutants"], ["schedule", "run", "1f1b"],
+@pytest.mark.parametrize("words", [["gradcheck"], ["mutants"], ["doctor"], ["schedule", "run", "1f1b"],
                                    ["train", "--engine", "threads"]])
 def test_one_process_is_not_started_several_times(words: list[str], monkeypatch: pytest.MonkeyPatch,
                                                   capsys: pytest.CaptureFixture[str]) -> None:
