@@ -14,7 +14,6 @@ import sys
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from minipar.cli.interruption import Interruption
@@ -23,7 +22,6 @@ from minipar.cli.pictures import attempt
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.cli.summary import costs_per_rank
 from minipar.cli.trace import ALPHA, BETA, message_bytes, report
-from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
 from minipar.comm.wrappers.counting import Counting
 from minipar.comm.wrappers.network import Network
@@ -34,8 +32,9 @@ from minipar.errors import CheckpointError, DataError, DivergenceError
 from minipar.inference.generate import generate
 from minipar.parallel.grid import Grid
 from minipar.trace.step import is_traceable, require_traceable, trace_step
+from minipar.training.fit import agree, fit
 from minipar.training.run_folder import RunFolder, read_metrics
-from minipar.training.trainer import Trainer
+from minipar.training.trainer import StepResult, Trainer
 
 SAMPLE = 400                                                        # tokens of generated text at the end
 
@@ -68,9 +67,9 @@ def _run_on(world: Counting, options: argparse.Namespace, interruption: Interrup
             trainer = _new(folder, options, grid)
         else:
             trainer, meta = _resumed(folder, options, grid)
-            trace = trace or bool(_agree(folder.writes and folder.asked_for_trace(),
+            trace = trace or bool(agree(folder.writes and folder.asked_for_trace(),
                                          world)) and is_traceable(grid.layout)
-            if trainer.done == trainer.config.steps and _agree(folder.writes and folder.is_finished(trace),
+            if trainer.done == trainer.config.steps and agree(folder.writes and folder.is_finished(trace),
                                                                world):
                 return _tell_finished(trainer, folder)
             _go_on(trainer, folder, meta, trace)
@@ -204,41 +203,17 @@ def _asked(trainer: Trainer, trace: bool) -> dict[str, Any]:
 
 
 def _train(trainer: Trainer, folder: RunFolder, interruption: Interruption) -> int:
-    """Steps until the last one, with metrics, validations and checkpoints; returns the signal that stopped
-    it, or 0.
-    """
-    config, shown, saved, stopped = trainer.config, "", trainer.done, 0
+    """Run `fit` with a progress bar; returns the signal that stopped it, or 0."""
+    config = trainer.config
     with tqdm(total=config.steps, initial=trainer.done, unit="step", dynamic_ncols=True, desc="training",
               disable=not folder.writes) as bar:
-        while trainer.done < config.steps:
-            stopped = _agree(interruption.number, trainer.grid.world)
-            if stopped:
-                break
-            step = trainer.step()
-            scaled = {"loss_scale": step.scale,
-                      "skipped": step.skipped} if config.precision == "float16" else {}
-            folder.log(step=step.step, loss=step.loss, norm=None if step.skipped else step.norm, lr=step.lr,
-                       seconds=round(step.seconds, 6), **scaled)
-            last = trainer.done == config.steps
-            validation = None
-            if last or trainer.done % config.validate_every == 0:
-                validation = trainer.validate()
-                folder.log(step=step.step, validation=validation)
-                shown = f", validation {validation:.3f}"
-            if last or trainer.done % config.save_every == 0:
-                folder.save(trainer, validation)
-                saved = trainer.done
+        def show(step: StepResult, validation: float | None) -> None:
+            shown = "" if validation is None else f", validation {validation:.3f}"
             bar.set_postfix_str(f"loss {step.loss:.3f}{shown}, {step.tokens / step.seconds:,.0f} tokens/s",
                                 refresh=False)
             bar.update()
-    if trainer.done != saved:  # after the loop: no moment to interrupt in is missed
-        folder.save(trainer)
-    return stopped
 
-
-def _agree(number: int, world: Communicator) -> int:
-    """The largest of all ranks' numbers: one rank's signal stops all of them before the same step."""
-    return all_reduce(world, np.array([number]), "max", label="signal").item()
+        return fit(trainer, folder, stop=lambda: interruption.number, progress=show).stopped
 
 
 def _summary(trainer: Trainer, folder: RunFolder, costs: list[str], traced: list[str]) -> list[str]:

@@ -65,7 +65,7 @@ def test_stopped_at_a_step_that_becomes_the_last(tmp_path: Path, monkeypatch: py
     run = tmp_path / "run"
     numbers = iter([0, 0, 0, 15])
     with monkeypatch.context() as patch:
-        patch.setattr("minipar.cli.train._agree", lambda *_: next(numbers))
+        patch.setattr("minipar.training.fit.agree", lambda *_: next(numbers))
         assert call("train", *options(tmp_path), "--out", run) == 128 + 15
     assert call("train", "--resume", run, "--steps", 3) == 0
     assert "validation loss" in (run / "summary.txt").read_text()

@@ -140,8 +140,11 @@ def validation_stays_on_the_last_stage() -> list[Change]:
 
 
 def _not_over_pp(forgotten: str) -> Change:
-    def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str) -> np.ndarray:
-        return array if (comm.name, label) == ("pp", forgotten) else all_reduce(comm, array, op, label=label)
+    def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str,
+            algorithm: str = "auto") -> np.ndarray:
+        if (comm.name, label) == ("pp", forgotten):
+            return array
+        return all_reduce(comm, array, op, label=label, algorithm=algorithm)
     return Change(train, "all_reduce", own)
 
 

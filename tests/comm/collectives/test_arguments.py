@@ -38,7 +38,7 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
     (lambda c: all_reduce(c, X, "product", label="w"),
      "all_reduce 'w' at test_arguments.py:.* has no reduction 'product'; choose sum, mean, max, min"),
     (lambda c: all_reduce(c, X, label="w", algorithm="rings"),
-     "all_reduce has no algorithm 'rings'; choose auto, naive, tree"),
+     "all_reduce has no algorithm 'rings'; choose auto, by_size, naive, tree"),
     (lambda c: broadcast(c, X, label="w", algorithm="shared"), "broadcast has no algorithm 'shared'"),
     (lambda c: all_reduce(c, X.tolist(), label="w"), "needs a NumPy array, not list"),
     # type: ignore[arg-type]
