@@ -12,7 +12,12 @@ text:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+
+Arrays = Mapping[str, np.ndarray]                                   # by name, as a state has them
+Shapes = dict[str, tuple[int, ...]]                              # by name, of a model's arrays
 
 NAMES = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "c": "complex numbers",
          "O": "objects", "S": "byte strings", "U": "strings", "T": "strings", "M": "dates", "m": "durations",

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from fractions import Fraction
 from numbers import Integral, Real
 from typing import Any, TypeVar, get_type_hints
 
 from minipar.errors import ConfigError, shown
 
-Record = TypeVar("Record")
+Kind = TypeVar("Kind")
+Number = int | float | Fraction                                     # exact where what it is made of is exact
 
 
 def is_whole(value: object) -> bool:
@@ -58,7 +60,7 @@ def _require_type(name: str, value: object, kind: object) -> None:
         raise ConfigError(f"{name} is {shown(value)}; it must be {wanted}")
 
 
-def record_from(kind: type[Record], values: Any, what: str) -> Record:
+def record_from(kind: type[Kind], values: Any, what: str) -> Kind:
     """The record that a file describes by a dictionary; a field that is left out has its default.
 
     what: what the record is, for errors. Raises ConfigError for anything that is not such a dictionary, and

@@ -20,32 +20,32 @@ P = ParamSpec("P")
 Rule = Callable[..., "Tensor"]                                      # (op, *its arguments) -> what it returns
 
 
-class _Mode(threading.local):  # per thread: ranks may be threads of one process
+class _CastMode(threading.local):  # per thread: ranks may be threads of one process
     rule: Rule | None = None
 
 
-_mode = _Mode()
+_cast_mode = _CastMode()
 
 
 def rule_now() -> Rule | None:
     """What this thread's calls of castable ops go through."""
-    return _mode.rule
+    return _cast_mode.rule
 
 
 @contextmanager
 def casting(rule: Rule | None) -> Iterator[None]:
     """Inside, this thread's calls of castable ops go through `rule`; None: straight to the ops."""
-    before, _mode.rule = _mode.rule, rule
+    before, _cast_mode.rule = _cast_mode.rule, rule
     try:
         yield
     finally:
-        _mode.rule = before
+        _cast_mode.rule = before
 
 
 def castable(op: Callable[P, Tensor]) -> Callable[P, Tensor]:
     """Mark an op. Outside `casting`, it costs one look at the mode."""
     @functools.wraps(op)
     def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
-        rule = _mode.rule
+        rule = _cast_mode.rule
         return op(*args, **kwargs) if rule is None else rule(op, *args, **kwargs)
     return call

@@ -35,18 +35,18 @@ from minipar.autograd.tensor import (
 from minipar.errors import GraphError
 
 
-class _Mode(threading.local):  # per thread: ranks may be threads of one process
+class _RecomputeMode(threading.local):  # per thread: ranks may be threads of one process
     again = False
 
 
-_mode = _Mode()
+_recompute_mode = _RecomputeMode()
 
 
 def is_second_run() -> bool:
     """Whether this thread is inside a function that backward runs again: for observers that want to see each
     value once.
     """
-    return _mode.again
+    return _recompute_mode.again
 
 
 def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
@@ -105,8 +105,8 @@ def _ends(nodes: list[Node], began: int) -> list[TapeParent]:
 
 @contextmanager
 def _second_run() -> Iterator[None]:
-    before, _mode.again = _mode.again, True
+    before, _recompute_mode.again = _recompute_mode.again, True
     try:
         yield
     finally:
-        _mode.again = before
+        _recompute_mode.again = before

@@ -56,26 +56,26 @@ class Tape(IntEnum):
     FORMULAS = 2
 
 
-class _Mode(threading.local):  # per thread: ranks may be threads of one process
+class _TapeMode(threading.local):  # per thread: ranks may be threads of one process
     tape = Tape.FORMULAS
 
 
-_mode = _Mode()
+_tape_mode = _TapeMode()
 
 
 def tape_now() -> Tape:
     """What ops of this thread record."""
-    return _mode.tape
+    return _tape_mode.tape
 
 
 @contextmanager
 def keeping(tape: Tape) -> Iterator[None]:
     """Inside, ops of this thread record that much."""
-    before, _mode.tape = _mode.tape, tape
+    before, _tape_mode.tape = _tape_mode.tape, tape
     try:
         yield
     finally:
-        _mode.tape = before
+        _tape_mode.tape = before
 
 
 def no_grad() -> AbstractContextManager[None]:
@@ -95,7 +95,7 @@ class Node:
     def __init__(self, parents: tuple[TapeParent | None, ...], vjp: Vjp):
         self.order = next(_creation)
         self.parents = parents
-        self.vjp: Vjp | None = vjp if _mode.tape is Tape.FORMULAS else None
+        self.vjp: Vjp | None = vjp if _tape_mode.tape is Tape.FORMULAS else None
         self.hooks: list[Hook] = []
 
 
@@ -229,7 +229,7 @@ def record(data: np.ndarray, parents: Sequence[Tensor], vjp: Vjp) -> Tensor:
     others may hold.
     """
     out = Tensor(data)
-    if _mode.tape:
+    if _tape_mode.tape:
         places = tuple(p.place for p in parents)
         if any(place is not None for place in places):
             out.node = Node(places, vjp)

@@ -1,10 +1,7 @@
 """Does a checkpoint fit this model? Asked before any weight is touched, and answered by name."""
 
-from collections.abc import Mapping
-
+from minipar.arrays import Shapes
 from minipar.errors import CheckpointError
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 _SHOWN = 3
 

@@ -17,6 +17,7 @@ from minipar.comm.threads import run
 from minipar.config import Layout
 from minipar.errors import ConfigError
 from minipar.proof import prove, uneven_case
+from minipar.records import Number
 from minipar.schedules import files
 from minipar.schedules.costs import Costs
 from minipar.schedules.find import DEFAULT_MICRO_BATCHES, DEFAULT_RANKS, find_schedule
@@ -26,7 +27,7 @@ from minipar.schedules.generators import SCHEDULES, make_schedule
 from minipar.schedules.instruction import Schedule
 from minipar.schedules.lint import lint
 from minipar.schedules.simulate import simulate
-from minipar.schedules.times import Number, Times
+from minipar.schedules.times import Times
 from minipar.schedules.wavefront import simulate_wave
 
 MOST = 1_000_000  # instructions that are written down one by one

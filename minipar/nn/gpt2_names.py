@@ -15,10 +15,10 @@ They may lack the prefix `transformer.` (the files of the original models do), c
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 import numpy as np
 
+from minipar.arrays import Arrays, Shapes
 from minipar.config import ModelConfig
 from minipar.errors import ConfigError, ShapeError
 
@@ -37,7 +37,6 @@ _MASK = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")
 _SHOWN = 3
 
 DIALECTS = ("huggingface", "nanogpt")
-Arrays = Mapping[str, np.ndarray]
 Table = list[tuple[str, str, tuple[int, ...]]]  # (their name, our name, our shape) of every parameter
 
 
@@ -135,7 +134,7 @@ def _flipped(table: Table, nanogpt: bool) -> set[str]:
             and len(shape) == 2} if nanogpt else set()
 
 
-def _require(wanted: Mapping[str, tuple[int, ...]], found: Arrays, complaint: str) -> None:
+def _require(wanted: Shapes, found: Arrays, complaint: str) -> None:
     differences = [f"{name} is missing" if name not in found
                    else f"{name} is {found[name].shape}, not {shape}"
                    for name, shape in wanted.items() if name not in found or found[name].shape != shape]

@@ -14,12 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 
 from minipar.plan.arguments import checked, require_amount
 from minipar.plan.collectives import log2_up
-
-Number = float | Fraction
+from minipar.records import Number
 
 
 @dataclass(frozen=True)

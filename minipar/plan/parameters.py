@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 
+from minipar.arrays import Shapes
 from minipar.config import ModelConfig
 from minipar.plan.arguments import checked
 from minipar.plan.collectives import piece
 from minipar.plan.stages import Share
 
-Shapes = dict[str, tuple[int, ...]]
 ITEMSIZE = {"float32": 4, "float64": 8}                             # bytes of an element
 
 

@@ -42,13 +42,14 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
+from minipar.arrays import Shapes
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.errors import LayoutError
 from minipar.plan.amounts import SentTotals, TrafficLine, added_up
 from minipar.plan.arguments import require_whole
 from minipar.plan.axis import AxisTraffic, Pick
 from minipar.plan.collectives import piece
-from minipar.plan.parameters import ITEMSIZE, Shapes, rank_shapes
+from minipar.plan.parameters import ITEMSIZE, rank_shapes
 from minipar.plan.stages import Share, StageShares, stages_of
 
 

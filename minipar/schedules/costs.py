@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from minipar.errors import ScheduleError
-from minipar.schedules.times import Number
+from minipar.records import Number
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from minipar.records import Number
 from minipar.schedules.instruction import Schedule
 from minipar.schedules.lower import makes
-from minipar.schedules.times import Number
 
 
 def peak_activations(schedule: Schedule, weights: Sequence[Number] | None = None,

@@ -14,9 +14,9 @@ import math
 from bisect import bisect_right
 from string import ascii_lowercase
 
+from minipar.records import Number
 from minipar.schedules.instruction import Instruction, Schedule
 from minipar.schedules.simulate import Timeline
-from minipar.schedules.times import Number
 
 IDLE = "."
 Bar = tuple[Instruction, Number, Number]                             # what, its start, its end

@@ -14,13 +14,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from minipar.errors import ScheduleError
+from minipar.records import Number
 from minipar.schedules.contents import Programs, check_steps
 from minipar.schedules.deadlock import Wait, deadlock
 from minipar.schedules.footprint import peak_activations
 from minipar.schedules.instruction import Instruction, Schedule
 from minipar.schedules.lower import Send, lower
 from minipar.schedules.message_order import check_sent, check_turns
-from minipar.schedules.times import Number
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 An instruction starts when its rank is free and its input is there. A message takes its time, but holds nobody
 up: senders go on at once, as the executor's non-blocking sends let them. Any number of messages may be on
-their way at once, unless `Links` say otherwise.
+their way at once, unless `LinkQueues` say otherwise.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from minipar.errors import ScheduleError
+from minipar.records import Number
 from minipar.schedules.costs import Costs
 from minipar.schedules.instruction import Instruction, Schedule
 from minipar.schedules.lower import Message, makes, needs
-from minipar.schedules.times import Number, Times
+from minipar.schedules.times import Times
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ class Timeline(Times):
     end: tuple[tuple[Number, ...], ...]
 
 
-class Links(Protocol):
-    """What the ranks' links add to the times. Asked in the order in which each rank goes through its own
-    steps.
+class LinkQueues(Protocol):
+    """How long instructions and messages wait for a link. Asked in each rank's own order of
+    instructions.
     """
 
     def begins(self, rank: int, instruction: Instruction, ready: Number) -> Number:
@@ -42,8 +43,8 @@ class Links(Protocol):
         """When it is there for its receiver."""
 
 
-class FreeLinks:
-    """Links that hold nothing up."""
+class NoQueues:
+    """Nothing waits for a link."""
 
     def begins(self, rank: int, instruction: Instruction, ready: Number) -> Number:
         return ready
@@ -55,7 +56,7 @@ class FreeLinks:
         return left
 
 
-def simulate(schedule: Schedule, costs: Costs | None = None, links: Links | None = None) -> Timeline:
+def simulate(schedule: Schedule, costs: Costs | None = None, queues: LinkQueues | None = None) -> Timeline:
     """When what happens. costs: None for F, B and W of 1 and messages of 0. links: None for such as hold
     nothing up.
 
@@ -64,7 +65,7 @@ def simulate(schedule: Schedule, costs: Costs | None = None, links: Links | None
 
     Raises ScheduleError for a schedule that cannot go on; what else may be wrong with it, `lint` says.
     """
-    run = _Run(schedule, costs or Costs(), links or FreeLinks())
+    run = _Run(schedule, costs or Costs(), queues or NoQueues())
     todo = deque(range(schedule.ranks))
     while todo:
         todo.extend(run.until_blocked(todo.popleft()))
@@ -76,8 +77,8 @@ def simulate(schedule: Schedule, costs: Costs | None = None, links: Links | None
 class _Run:
     """The state of a simulation: what each rank has done, which messages are on their way or have arrived."""
 
-    def __init__(self, schedule: Schedule, costs: Costs, links: Links) -> None:
-        self.schedule, self.links = schedule, links
+    def __init__(self, schedule: Schedule, costs: Costs, queues: LinkQueues) -> None:
+        self.schedule, self.queues = schedule, queues
         self.times = {kind: costs.per_stage(kind, schedule.stages) for kind in "FBW"}
         if not schedule.split:
             self.times["B"] = [b + w for b, w in zip(self.times["B"], self.times["W"], strict=True)]
@@ -106,14 +107,14 @@ class _Run:
                 clock = max(clock, self._arrival(needed, rank))
             time = self.times[instruction.kind][instruction.stage] * self.sizes[instruction.micro]
             start.append(clock)
-            begin = self.links.begins(rank, instruction, clock)
+            begin = self.queues.begins(rank, instruction, clock)
             self.busy[rank] += time + (begin - clock)
             clock = begin + time
             end.append(clock)
             made = makes(instruction, self.schedule)
             if made is not None:
                 abroad = self.schedule.stage_to_rank[made.dest] != rank
-                self.left[made] = self.links.leaves(rank, clock, self.message
+                self.left[made] = self.queues.leaves(rank, clock, self.message
                                                     * self.sizes[made.micro]) if abroad else clock
                 if made in self.waiting:
                     woken.append(self.waiting.pop(made))
@@ -122,7 +123,7 @@ class _Run:
     def _arrival(self, message: Message, rank: int) -> Number:
         if self.schedule.stage_to_rank[message.source] == rank:
             return self.left[message]
-        return self.links.arrives(rank, self.left[message], self.message * self.sizes[message.micro])
+        return self.queues.arrives(rank, self.left[message], self.message * self.sizes[message.micro])
 
     def stuck(self) -> str:
         """Who waits for what, in one line."""

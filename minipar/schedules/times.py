@@ -16,7 +16,7 @@ from fractions import Fraction
 from numbers import Rational
 from typing import Literal
 
-Number = int | float | Fraction
+from minipar.records import Number
 
 
 @dataclass(frozen=True)

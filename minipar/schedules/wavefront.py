@@ -23,8 +23,9 @@ from fractions import Fraction
 import numpy as np
 
 from minipar.errors import ScheduleError
+from minipar.records import Number
 from minipar.schedules.costs import Costs
-from minipar.schedules.times import Number, Times
+from minipar.schedules.times import Times
 
 
 @dataclass(frozen=True)

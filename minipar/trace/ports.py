@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from minipar.comm.wrappers.network import Port
+from minipar.records import Number
 from minipar.schedules.instruction import Instruction
-from minipar.schedules.times import Number
 
 
 class Ports:
-    """Links for `schedule.simulate`, of so many ranks.
+    """The `LinkQueues` of `simulate`, of so many ranks.
 
     talking: (kind, stage) -> how long an instruction's messages within its stage keep the link busy in both
     directions, from its beginning on.

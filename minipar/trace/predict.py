@@ -11,9 +11,9 @@ import numpy as np
 
 from minipar.comm.wrappers.network import Network
 from minipar.comm.wrappers.timeline import Event
+from minipar.records import Number
 from minipar.schedules.costs import Costs
 from minipar.schedules.simulate import Timeline, simulate
-from minipar.schedules.times import Number
 from minipar.trace.ports import Ports
 from minipar.trace.step import StepTrace
 

@@ -5,8 +5,8 @@ are checked against.
 from collections import Counter
 from collections.abc import Callable
 
+from minipar.records import Number
 from minipar.schedules.instruction import Instruction, Schedule
-from minipar.schedules.times import Number
 
 
 def contents(schedule: Schedule) -> None:

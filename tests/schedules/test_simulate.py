@@ -8,12 +8,12 @@ from fractions import Fraction
 import pytest
 
 from minipar.errors import ScheduleError
+from minipar.records import Number
 from minipar.schedules.costs import Costs
 from minipar.schedules.footprint import peak_activations, traffic
 from minipar.schedules.generators import SCHEDULES, make_schedule
 from minipar.schedules.instruction import Instruction, Schedule
 from minipar.schedules.simulate import simulate
-from minipar.schedules.times import Number
 from minipar.schedules.wavefront import simulate_wave
 from tests.schedules import rules
 

@@ -16,17 +16,17 @@ weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
 
+from minipar.arrays import Arrays
 from minipar.autograd import Tensor, backward
 from minipar.errors import DataError
 from minipar.nn import Parameter
 
-Arrays = Mapping[str, np.ndarray]
-Batch = TypeVar("Batch")
+AnyBatch = TypeVar("AnyBatch")
 
 
 def first_order(weights: Arrays, gradients: Arrays) -> dict[str, np.ndarray]:
@@ -49,8 +49,8 @@ def fisher(weights: Arrays, squares: Arrays) -> dict[str, np.ndarray]:
     return obd(weights, squares)
 
 
-def squared_gradients(loss: Callable[[Batch], Tensor], parameters: Sequence[Parameter],
-                      batches: Iterable[Batch]) -> dict[str, np.ndarray]:
+def squared_gradients(loss: Callable[[AnyBatch], Tensor], parameters: Sequence[Parameter],
+                      batches: Iterable[AnyBatch]) -> dict[str, np.ndarray]:
     """Name -> mean over batches of the squared gradient of loss(batch), a scalar. One sample per batch gives
     the Fisher diagonal; larger batches average gradients before squaring and give less.
 

@@ -14,9 +14,8 @@ from minipar.inference.kv_cache import KVCache
 from minipar.nn import gpt, recomputation
 from minipar.precision import LossScale
 from minipar.proof.mutants.mutant import Change, after_init, mutant
+from minipar.proof.saved import Saved
 from minipar.training.trainer import Trainer
-
-State = tuple[dict[str, np.ndarray], dict[str, Any]]
 
 
 @mutant("rates", dp=2, micro_batches=3)
@@ -88,7 +87,7 @@ def slots_swapped() -> list[Change]:
 def _other_state(change: Any) -> Change:
     original = Trainer.state
 
-    def state(trainer: Trainer) -> State:
+    def state(trainer: Trainer) -> Saved:
         arrays, meta = original(trainer)
         return change(arrays), meta
     return Change(Trainer, "state", state)
