@@ -146,7 +146,8 @@ class Tensor:
         return self.node or (self if self.requires_grad else None)
 
     def item(self) -> float:
-        return self.data.item()
+        value: float = self.data.item()
+        return value
 
     def __repr__(self) -> str:
         kind = "op result" if self.node else "leaf" if self.requires_grad else "constant"

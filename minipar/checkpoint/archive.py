@@ -79,7 +79,8 @@ def load(path: str | os.PathLike[str], fits: Fits
 def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The metadata alone, without reading the arrays. Raises as `load` does."""
     with _opened(path) as archive:
-        return _read_header(archive)["meta"]
+        meta: dict[str, Any] = _read_header(archive)["meta"]
+    return meta
 
 
 class _Checked:

@@ -166,7 +166,7 @@ def _write_safetensors(path: Path, arrays: dict[str, Any]) -> None:
         file.write(contents)
 
 
-def _safetensors(path: Path):
+def _safetensors(path: Path) -> Any:
     """The optional package, asked for only when such a file is at hand."""
     try:
         import safetensors.numpy

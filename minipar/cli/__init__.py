@@ -121,6 +121,7 @@ def _run(options: argparse.Namespace) -> int:
     keep_freed_memory()
     with entered(options):
         try:
-            return options.run(options)
+            status: int = options.run(options)
+            return status
         except MemoryError as error:
             raise ConfigError(f"not enough memory: {error}; choose smaller sizes") from error

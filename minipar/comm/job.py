@@ -127,7 +127,8 @@ def import_mpi(started: int, limit: float) -> Callable[..., AbstractContextManag
             faulthandler.dump_traceback_later(limit, exit=True, file=2)  # sys.stderr may be None
         with warnings.catch_warnings():  # mpi4py warns of what is told below in one line
             warnings.simplefilter("ignore", RuntimeWarning)
-            from minipar.comm.mpi.job_end import MPI, mpi_job
+            from minipar.comm.mpi.engine import MPI
+            from minipar.comm.mpi.job_end import mpi_job
     except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py finds no MPI library
         remedy = f"{sys.executable} -m pip install mpi4py mpich"
         raise CommError(f"started by mpirun, but mpi4py cannot be used ({error}); {remedy}") from error

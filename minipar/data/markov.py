@@ -92,10 +92,13 @@ def _stationary(transition: NDArray[np.float64]) -> NDArray[np.float64]:
                         "use a larger concentration")
     equations = np.vstack([balance, np.ones(size)])
     solution = np.linalg.lstsq(equations, np.eye(size + 1)[-1], rcond=None)[0]
-    return np.maximum(solution, 0) / np.maximum(solution, 0).sum()  # rounding may leave -1e-18
+    solution = np.maximum(solution, 0)                              # rounding may leave -1e-18
+    shares: NDArray[np.float64] = solution / solution.sum()
+    return shares
 
 
 def _cumulative(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Running sums that end at exactly 1, so that no uniform number in [0, 1) falls off the end."""
     sums = probabilities.cumsum(-1)
-    return sums / sums[..., -1:]
+    cumulative: NDArray[np.float64] = sums / sums[..., -1:]
+    return cumulative

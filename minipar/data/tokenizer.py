@@ -82,7 +82,8 @@ class CharTokenizer:
         return tokens
 
     def decode(self, tokens: ArrayLike) -> str:
-        return self._points[_checked(tokens, self.vocab_size)].tobytes().decode("utf-32-le", "surrogatepass")
+        points: bytes = self._points[_checked(tokens, self.vocab_size)].tobytes()
+        return points.decode("utf-32-le", "surrogatepass")
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": "char", "characters": self.characters}

@@ -18,6 +18,7 @@ from minipar.comm.backoff import cores
 from minipar.comm.children import WITHOUT_FOLDER, isolated
 from minipar.doctor.findings import HealthFinding
 from minipar.doctor.remedies import CHOICES, OTHER_MPI, PIP, START_OVER, import_failure, job_failure
+from minipar.doctor.smoke import Answer
 from minipar.launcher.launch import (
     BLAS_THREADS,
     Launcher,
@@ -136,7 +137,7 @@ def check_jobs(machine: Machine, launcher: Launcher) -> Iterator[HealthFinding]:
         yield from check_crossing(machine, ours, mended)
 
 
-def run_job(machine: Machine, name: str, line: CommandLine, ranks: int, task: str) -> HealthFinding | dict:
+def run_job(machine: Machine, name: str, line: CommandLine, ranks: int, task: str) -> HealthFinding | Answer:
     """What rank 0 of the job printed, or what went wrong with it."""
     command = line(ranks, isolated("minipar.doctor.smoke", task))
     job = subprocess.Popen(command, env=rank_environment(machine.environ), stdin=subprocess.DEVNULL,
@@ -148,7 +149,7 @@ def run_job(machine: Machine, name: str, line: CommandLine, ranks: int, task: st
         job.communicate()
         return HealthFinding(name, "broken", f"a job of {ranks} ranks did not end within {LIMIT:g} s",
                              " ".join(command))
-    answers = [json.loads(row) for row in out.splitlines() if row.startswith('{"size"')]
+    answers: list[Answer] = [json.loads(row) for row in out.splitlines() if row.startswith('{"size"')]
     if any(answer["size"] != ranks for answer in answers):
         return HealthFinding(name, "broken", OTHER_MPI, mend_mismatch(machine))
     if job.returncode or not answers:
@@ -156,14 +157,14 @@ def run_job(machine: Machine, name: str, line: CommandLine, ranks: int, task: st
     return answers[0]
 
 
-def tell_links(links: dict) -> Iterator[HealthFinding]:
+def tell_links(links: Answer) -> Iterator[HealthFinding]:
     yield HealthFinding("links", "ok",
                         f"alpha {links['alpha'] * 1e6:.2f} us per message, beta {links['beta'] * 1e9:.3f} ns "
                         "per byte "
                   f"({1e-9 / links['beta']:.1f} GB/s), between two ranks on this machine")
 
 
-def check_crossing(machine: Machine, line: CommandLine, links: dict) -> Iterator[HealthFinding]:
+def check_crossing(machine: Machine, line: CommandLine, links: Answer) -> Iterator[HealthFinding]:
     """Where the ring overtakes the tree: by the cost model, and measured where ranks need not share cores."""
     size = crossing(Links(links["alpha"], links["beta"], links["gamma"]))
     predicted = (

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from minipar.comm.protocol import Communicator
 
 SIZES = [8 << (2 * step) for step in range(10)]                     # bytes: 8, 32, ... 2 MiB
 RACED = [1 << step for step in range(8, 22)]                        # bytes: 256 to 2 MiB
+
+
+Answer = dict[str, Any]                                             # what rank 0 prints as JSON
 
 
 def ping_pong(comm: Communicator, nbytes: int, rounds: int) -> float:
@@ -46,7 +50,7 @@ def fit(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
     return float(alpha), float(beta)
 
 
-def measure_links(comm: Communicator) -> dict[str, float]:
+def measure_links(comm: Communicator) -> Answer:
     """alpha, beta and gamma (seconds per byte of adding) between ranks 0 and 1 of this machine."""
     alpha, beta = fit(SIZES, [ping_pong(comm, size, rounds=20 if size > 1 << 16 else 200) for size in SIZES])
     left, right, times = np.ones(1 << 18, np.float32), np.ones(1 << 18, np.float32), []
@@ -57,7 +61,7 @@ def measure_links(comm: Communicator) -> dict[str, float]:
     return {"alpha": alpha, "beta": beta, "gamma": median(times) / left.nbytes}
 
 
-def race(comm: Communicator) -> dict[str, int | None]:
+def race(comm: Communicator) -> Answer:
     """The size from which on the ring is faster than the tree, measured in turns; None if it never is."""
     ring_wins = []
     for nbytes in RACED:
@@ -75,7 +79,7 @@ def race(comm: Communicator) -> dict[str, int | None]:
     return {"crossing": RACED[start] if start < len(RACED) else None}
 
 
-TASKS: dict[str, Callable[[Communicator], dict]] = {"hello": lambda comm: {}, "links": measure_links,
+TASKS: dict[str, Callable[[Communicator], Answer]] = {"hello": lambda comm: {}, "links": measure_links,
                                                     "crossing": race}
 
 

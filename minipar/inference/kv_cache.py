@@ -15,7 +15,8 @@ import numpy as np
 
 from minipar.autograd import Tensor, no_grad, softmax
 from minipar.errors import ShapeError
-from minipar.nn.gpt import GPT, Attend
+from minipar.nn.gpt import GPT
+from minipar.nn.recomputation import Attend
 
 
 class KVCache:
@@ -39,7 +40,7 @@ class KVCache:
                 raise ShapeError(f"the cache holds {kept.shape[1]} sequences, these are {x.shape[0]}; make a "
                                  "cache per batch")
         with no_grad():
-            out = self.model(x, attend=self._core, start=self.length)
+            out = self.model.forward(x, attend=self._core, start=self.length)
         self.length += x.shape[1]
         return out
 

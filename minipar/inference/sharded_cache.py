@@ -51,4 +51,5 @@ class StagesCache:
             assert isinstance(out, Tensor), "made by the last stage"
             part = np.ascontiguousarray(out.data[:, -1].T)                                          # [v, B]
             whole = all_gather(tp, part, counts=even_counts(len(whole), tp.size), label="logits")
-        return broadcast(pp, whole, root=stages.stage_to_rank[-1], label="logits").T
+        logits: np.ndarray = broadcast(pp, whole, root=stages.stage_to_rank[-1], label="logits").T
+        return logits                                               # [B, V]

@@ -44,14 +44,14 @@ class Attention(Module):
         super().__init__(name)
         D, H, K = config.width, config.heads, config.head_width
         mine = region.cut(H, "heads")
-        self.heads = mine.stop - mine.start
+        self.heads: int = mine.stop - mine.start                    # h
         self.qkv = ColumnParallelLinear(f"{name}.qkv", D, 3 * D, region, parts=3, unit=K, what="heads",
                                         bias=config.bias)
         self.out = RowParallelLinear(f"{name}.out", D, D, region, unit=K, what="heads", bias=config.bias,
                                      start=out)
 
     def forward(self, x: Tensor, attend: Attend, residual: Tensor | None = None) -> Tensor:
-        return self.out(attend(self.qkv(x), self.heads), residual)  # [B, t, D]
+        return self.out.forward(attend(self.qkv.forward(x), self.heads), residual)            # [B, t, D]
 
 
 class MLP(Module):
@@ -64,7 +64,7 @@ class MLP(Module):
         self.down = RowParallelLinear(f"{name}.down", F, D, region, what="hidden units", bias=bias, start=out)
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        return self.down(gelu(self.up(x)), residual)                # [B, t, D]
+        return self.down.forward(gelu(self.up.forward(x)), residual)                          # [B, t, D]
 
 
 class Block(Module):
@@ -81,10 +81,10 @@ class Block(Module):
 
     def forward(self, x: Tensor, attend: Attend = causal_attention, dropout: Dropout = NO_DROPOUT) -> Tensor:
         if not dropout.rate:  # adding the residual where the bias is added saves a pass
-            x = self.attention(self.norm1(x), attend, residual=x)
-            return self.mlp(self.norm2(x), residual=x)
-        x = x + dropout.drop(self.attention(self.norm1(x), attend), self.attention.name)
-        return x + dropout.drop(self.mlp(self.norm2(x)), self.mlp.name)
+            x = self.attention.forward(self.norm1.forward(x), attend, residual=x)
+            return self.mlp.forward(self.norm2.forward(x), residual=x)
+        x = x + dropout.drop(self.attention.forward(self.norm1.forward(x), attend), self.attention.name)
+        return x + dropout.drop(self.mlp.forward(self.norm2.forward(x)), self.mlp.name)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class GPT(Module):
         super().__init__("gpt")
         self.config = config
         self.region = region
-        self.through = RECOMPUTATIONS[recompute]                    # how the blocks are called
+        self.recomputing = RECOMPUTATIONS[recompute]                # what a block's forward becomes
         self.part = part = part or Part(True, range(config.layers), True)
 
         def table(name: str) -> VocabParallelEmbedding:
@@ -147,8 +147,8 @@ class GPT(Module):
             dropout = dropout.on(self.region.places(x.shape[1]), x.shape[1])
             y = self.embed(x, start, dropout)
         for layer, block in zip(self.part.layers, self.blocks, strict=True):
-            y = self.through(block, y, attend(layer), dropout)      # [B, t, D]
-        return self.head.logits(self.norm(y)) if self.part.last else y
+            y = self.recomputing(block.forward)(y, attend(layer), dropout)                    # [B, t, D]
+        return self.head.logits(self.norm.forward(y)) if self.part.last else y
 
     def embed(self, tokens: np.ndarray, start: int, dropout: Dropout) -> Tensor:
         """tokens [B, T] -> [B, t, D]."""

@@ -19,6 +19,9 @@ from minipar.nn.parameter import Parameter
 class Module:
     """Subclasses call super().__init__(name), set parameters, modules or lists of modules as attributes,
     write `forward`.
+
+    `module(x)` is `module.forward(x)`. Modules call the forward of others by name: so a call stack shows no
+    frame in between, and mypy knows what comes back.
     """
 
     def __init__(self, name: str):

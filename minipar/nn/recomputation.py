@@ -19,18 +19,23 @@ Attend = Callable[[Tensor, int], Tensor]                            # (qkv [B, T
 BlockForward = Callable[[Tensor, Attend, Dropout], Tensor]
 
 
-def keep_all(block: BlockForward, x: Tensor, attend: Attend, dropout: Dropout) -> Tensor:
-    return block(x, attend, dropout)
+def keep_all(block: BlockForward) -> BlockForward:
+    return block
 
 
-def recompute_attention(block: BlockForward, x: Tensor, attend: Attend, dropout: Dropout) -> Tensor:
-    return block(x, lambda qkv, heads: recompute(lambda qkv: attend(qkv, heads), qkv), dropout)
+def recompute_attention(block: BlockForward) -> BlockForward:
+    def forward(x: Tensor, attend: Attend, dropout: Dropout) -> Tensor:
+        return block(x, lambda qkv, heads: recompute(lambda qkv: attend(qkv, heads), qkv), dropout)
+    return forward
 
 
-def recompute_block(block: BlockForward, x: Tensor, attend: Attend, dropout: Dropout) -> Tensor:
-    return recompute(lambda x: block(x, attend, dropout), x)
+def recompute_block(block: BlockForward) -> BlockForward:
+    def forward(x: Tensor, attend: Attend, dropout: Dropout) -> Tensor:
+        return recompute(lambda x: block(x, attend, dropout), x)
+    return forward
 
 
-RECOMPUTATIONS: dict[str, Callable[[BlockForward, Tensor, Attend, Dropout], Tensor]] = {
+# What a block's forward becomes: the same function of (x, attention core, dropout), with less on the tape.
+RECOMPUTATIONS: dict[str, Callable[[BlockForward], BlockForward]] = {
     "none": keep_all, "selective": recompute_attention, "full": recompute_block,
 }

@@ -55,7 +55,8 @@ class SGD(Optimizer):
         self.momentum, self.slots = momentum, ("velocity",) if momentum else ()
         super().__init__(flat, weight_decay=weight_decay)
 
-    def update(self, p, g, room, lr, decay, *state):
+    def update(self, p: np.ndarray, g: np.ndarray, room: np.ndarray, lr: float, decay: float,
+               *state: np.ndarray) -> None:
         _add_decay(p, g, room, decay)
         for velocity in state:
             velocity *= self.momentum
@@ -73,7 +74,8 @@ class Adagrad(Optimizer):
         self.eps = eps
         super().__init__(flat, weight_decay=weight_decay)
 
-    def update(self, p, g, room, lr, decay, *state):
+    def update(self, p: np.ndarray, g: np.ndarray, room: np.ndarray, lr: float, decay: float,
+               *state: np.ndarray) -> None:
         (squares,) = state
         _add_decay(p, g, room, decay)
         squares += np.multiply(g, g, out=room)
@@ -102,11 +104,13 @@ class Adam(Optimizer):
         self.betas, self.eps = betas, eps
         super().__init__(flat, weight_decay=weight_decay)
 
-    def update(self, p, g, room, lr, decay, *state):
+    def update(self, p: np.ndarray, g: np.ndarray, room: np.ndarray, lr: float, decay: float,
+               *state: np.ndarray) -> None:
         _add_decay(p, g, room, decay)
         self._move(p, g, room, lr, *state)
 
-    def _move(self, p, g, room, lr, gradients, squares):
+    def _move(self, p: np.ndarray, g: np.ndarray, room: np.ndarray, lr: float,
+              gradients: np.ndarray, squares: np.ndarray) -> None:
         beta1, beta2 = self.betas
         c1 = (1 - beta1) / (1 - beta1**self.steps)
         c2 = math.sqrt((1 - beta2) / (1 - beta2**self.steps))
@@ -128,7 +132,8 @@ class AdamW(Adam):
                  weight_decay: float = 0.1):
         super().__init__(flat, betas=betas, eps=eps, weight_decay=weight_decay)
 
-    def update(self, p, g, room, lr, decay, *state):
+    def update(self, p: np.ndarray, g: np.ndarray, room: np.ndarray, lr: float, decay: float,
+               *state: np.ndarray) -> None:
         if decay:
             p *= 1 - lr * decay
         self._move(p, g, room, lr, *state)

@@ -19,7 +19,7 @@ The bitwise sum needs no such care: it adds every element in the same order, wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -170,9 +170,12 @@ def _sections(flat: Flat, copies: bool, algorithm: str) -> list[Section]:
     return [section for section in sections if section.parameters]
 
 
+REDUCERS: dict[str, Callable[[Flat, Communicator, bool], GradientReducer]] = {
+    "parameter": GradientReducer, "flat": Whole, "shared": Shared}
+
+
 def make_reducer(layout: Layout, flat: Flat, dp: Communicator) -> GradientReducer:
     """What sums gradients over dp in this layout (all but the bitwise one)."""
     if layout.gradients == "buckets":
         return Buckets(flat, dp, layout.tp > 1, size=layout.bucket_bytes)
-    reducer = {"parameter": GradientReducer, "flat": Whole, "shared": Shared}[layout.gradients]
-    return reducer(flat, dp, layout.tp > 1)
+    return REDUCERS[layout.gradients](flat, dp, layout.tp > 1)

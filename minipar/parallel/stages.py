@@ -122,21 +122,18 @@ class Stages(Module):
         All ranks of the grid call it and come to the same answer: shares of a layer, or of the batch, may be
         sound on some.
         """
-        order: dict[Parameter, tuple[int, int, str]] = {}  # a shared table at the place of its first use
+        order: dict[Parameter, tuple[int, int, str]] = {}  # a shared table: where it is used first
         for stage, model in self.parts.items():
             for number, p in enumerate(model.parameters()):
                 order.setdefault(p, (stage, number, p.name))
-        gradients = [place for p, place in order.items() if p.name not in self.copies and p.grad is not None
-                     and not np.isfinite(p.grad).all()]
-        mine = {"place": first_nonfinite(self.parts, run), "gradient": max(gradients, default=None)}
+        gradients = [position for p, position in order.items() if p.name not in self.copies
+                     and p.grad is not None and not np.isfinite(p.grad).all()]
+        mine = {"site": first_nonfinite(self.parts, run), "gradient": max(gradients, default=None)}
         found = gathered(self.world, mine, "where it diverged")
-        place = min((rank["place"] for rank in found if rank["place"]), default=None)
-        # backward meets it first
-        gradient = max((rank["gradient"] for rank in found if rank["gradient"]), default=None)
-        if place is None:
-            return (
-                f"the gradient of {gradient[-1]}"
-                if gradient
-                else "a sum, of losses or of the gradient's squares"
-            )
-        return place[-1]
+        sites = [rank["site"] for rank in found if rank["site"]]
+        if sites:
+            return str(min(sites)[-1])
+        spoilt = [rank["gradient"] for rank in found if rank["gradient"]]
+        if spoilt:
+            return f"the gradient of {max(spoilt)[-1]}"             # the last one: backward meets it first
+        return "a sum, of losses or of the gradient's squares"

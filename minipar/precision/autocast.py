@@ -9,7 +9,7 @@ precision training").
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -79,7 +79,7 @@ class Autocast:
             return x
         return record(self.round(x.data, op, "values"), (x,), _BackwardCast(self, op))
 
-    def call(self, op: Any, *args: Any, **kwargs: Any) -> Tensor:
+    def call(self, op: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """What becomes of op(*args, **kwargs), by the table."""
         name = op.__name__
         if not IN_16_BITS.get(name, False):

@@ -72,7 +72,7 @@ def _round_to_bfloat16(x: np.ndarray) -> np.ndarray:
     odd = (bits >> np.uint32(16)) & np.uint32(1)  # a tie goes up from an odd number, stays at an even one
     bits = bits + (odd + np.uint32(0x7FFF))
     bits &= np.uint32(0xFFFF0000)
-    rounded = bits.view(np.float32)
+    rounded: np.ndarray = bits.view(np.float32)
     np.copyto(rounded, x, where=np.isnan(x))  # a carry out of a NaN's digits would make it a number
     return rounded
 
@@ -90,11 +90,12 @@ def _round_to_float16(x: np.ndarray) -> np.ndarray:
     exponents += np.uint32(13 << 23)
     room = exponents.view(np.float32)
     room *= np.float32(1.5)
-    rounded = x + room
+    rounded: np.ndarray = x + room
     rounded -= room
     rounded *= np.float32(2.0**112)  # float32 ends at 2**128 as float16 at 2**16
     rounded *= np.float32(2.0**-112)
-    return np.copysign(rounded, x, out=rounded)                     # -1e-9 is -0, as in IEEE 754
+    np.copysign(rounded, x, out=rounded)                            # -1e-9 is -0, as in IEEE 754
+    return rounded
 
 
 _ROUND: dict[str, Callable[[np.ndarray], np.ndarray]] = {

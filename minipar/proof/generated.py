@@ -34,7 +34,7 @@ def generated(trainer: Trainer, reference: bool) -> Record:
     return {"logits": numbers("of token", logits, first=prompt), "tokens": numbers("token", tokens)}
 
 
-def _with_cache(trainer: Trainer, text: list[int], prompt: int) -> tuple[list, list]:
+def _with_cache(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np.ndarray], list[int]]:
     stages = _serving(trainer)
     cache = StagesCache(stages)
     logits = [cache.logits(np.array([text[:prompt]]))[0]]
@@ -52,7 +52,7 @@ def _serving(trainer: Trainer) -> Stages:
     return stages
 
 
-def _read_whole(trainer: Trainer, text: list[int], prompt: int) -> tuple[list, list]:
+def _read_whole(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np.ndarray], list[int]]:
     """On one process. Where the context is full, the newer half of it is read again."""
     (model,) = trainer.stages.parts.values()
     context, written, end = trainer.model.context, [], text[:prompt]
@@ -69,4 +69,5 @@ def _read_whole(trainer: Trainer, text: list[int], prompt: int) -> tuple[list, l
 def _logits(model: GPT, text: list[int]) -> np.ndarray:
     """[T, V]"""
     with no_grad():
-        return model(np.array([text])).data[0]
+        logits: np.ndarray = model.forward(np.array([text])).data[0]
+    return logits

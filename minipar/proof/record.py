@@ -7,7 +7,7 @@ mistake would reach them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ class Seen(NamedTuple):
 
 
 Record = dict[str, dict[str, Seen]]
-Sending = dict[tuple, SentTotals]                                         # by (group, operation, label)
+Sending = dict[tuple[str, str, str], SentTotals]                         # by (group, operation, label)
 WHOLE = "saved state"                                               # the item that rank 0 has alone
 
 
@@ -78,7 +78,7 @@ def named(trainer: Trainer, buffer: np.ndarray, before: str = "") -> dict[str, S
     return {before + p.name: Seen(arrays[p.name], p.own) for p in trainer.flat.parameters}
 
 
-def numbers(what: str, values: list[float], first: int = 1) -> dict[str, Seen]:
+def numbers(what: str, values: Sequence[float | np.ndarray], first: int = 1) -> dict[str, Seen]:
     """What all ranks know, one number or array after the other: `what` and how manieth it is -> the value."""
     return {f"{what} {number}": Seen(np.asarray(value), np.asarray) for number,
             value in enumerate(values, first)}

@@ -21,7 +21,7 @@ from minipar.proof.generated import generated
 from minipar.proof.recomputed import SecondRuns
 from minipar.proof.record import RankRun, Seen, named, numbers
 from minipar.proof.recording import RecordedPieces, Recording, joined
-from minipar.proof.saved import first_difference, saved_state, to_all_ranks
+from minipar.proof.saved import Saved, first_difference, saved_state, to_all_ranks
 from minipar.training.trainer import Trainer
 
 
@@ -49,7 +49,8 @@ def _sgd(case: Case, run: RankRun, region: Recording, counting: Counting) -> Non
         weights.append(trainer.flat.data.copy())
         gradients.append(trainer.flat.grad.copy())  # no optimiser of RUNS changes it in its step
     counted = counting.traffic.by("group", "op", "label")
-    run.sent = {key: SentTotals(tally.calls, tally.messages, tally.bytes) for key, tally in counted.items()}
+    run.sent = {(str(group), str(op), str(label)): SentTotals(tally.calls, tally.messages, tally.bytes)
+                for (group, op, label), tally in counted.items()}
     region.on = False
     run.record = {
         "initial weights": named(trainer, weights[0]),
@@ -91,7 +92,7 @@ def _adamw(case: Case, run: RankRun, region: Recording, counting: Counting) -> N
     }
 
 
-def _resumed(case: Case, run: RankRun, saved: tuple) -> Trainer:
+def _resumed(case: Case, run: RankRun, saved: Saved) -> Trainer:
     """Another trainer on the same ranks, as a new start of the program would make it, that goes on from the
     state.
     """

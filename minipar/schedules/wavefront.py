@@ -97,7 +97,7 @@ class _Sweep:
         return slice(start, max(start, stop), self.pace)
 
     def _compute(self, front: slice, arrived: np.ndarray, time: np.ndarray) -> np.ndarray:
-        start = np.maximum(self.free[front], arrived)
+        start: np.ndarray = np.maximum(self.free[front], arrived)
         self.free[front] = start + time
         self.busy[front] += time
         return start

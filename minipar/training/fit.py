@@ -63,7 +63,7 @@ def fit(trainer: Trainer, folder: RunFolder | None = None, *, stop: Callable[[],
 
 def agree(number: int, world: Communicator) -> int:
     """The largest of all ranks' numbers. All ranks call it."""
-    return all_reduce(world, np.array([number]), "max", label="signal").item()
+    return int(all_reduce(world, np.array([number]), "max", label="signal")[0])
 
 
 def _log_step(folder: RunFolder | None, precision: str, result: StepResult) -> None:

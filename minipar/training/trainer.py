@@ -235,7 +235,7 @@ class Trainer:
         loss = self._backward(inputs, targets, self.pieces(), self.reducer.expect)
         self.reducer.finish()
         self.stages.add_tied(self.flat)
-        return self._over_dp_and_pp(np.array([loss]), "loss").item()
+        return float(self._over_dp_and_pp(np.array([loss]), "loss")[0])
 
     def _gradient_in_a_tree(self, inputs: np.ndarray, targets: np.ndarray) -> float:
         """The same, sample by sample in a fixed order of additions: see parallel/bitwise.py."""
@@ -247,7 +247,7 @@ class Trainer:
         total = tree_sum(leaf, self.shares, self.grid.dp)           # [n + 1], the loss last
         self.flat.grad[...] = total[:-1]
         self.stages.add_tied(self.flat)
-        return all_reduce(self.grid.pp, total[-1:], label="loss", algorithm="by_size").item()
+        return float(all_reduce(self.grid.pp, total[-1:], label="loss", algorithm="by_size")[0])
 
     def _backward(self, inputs: np.ndarray, targets: np.ndarray, pieces: Sequence[np.ndarray],
                   expect: Callable[[Iterable[Parameter]], object] = nothing) -> float:

@@ -91,7 +91,7 @@ def _length_at(tail: bytes, end: int) -> int:
     """
     if end < 0 or tail[end:end + 4] != _END or end + 22 > len(tail):
         return 0
-    lengths = [struct.unpack_from("<I", tail, end + 12)[0]]
+    lengths: list[int] = [struct.unpack_from("<I", tail, end + 12)[0]]
     record = tail.rfind(_END64, 0, max(tail.rfind(_PLACE64, 0, end), 0))
     if record >= 0 and record + 48 <= len(tail):
         lengths.append(struct.unpack_from("<Q", tail, record + 40)[0])

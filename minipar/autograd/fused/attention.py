@@ -28,7 +28,7 @@ from minipar.autograd.autocast_hook import castable
 from minipar.autograd.fused.kernels import filled, row_dot
 from minipar.autograd.reductions import softmax
 from minipar.autograd.shapes import reshape, split, swapaxes, transpose
-from minipar.autograd.tensor import Tensor, record
+from minipar.autograd.tensor import Contribution, Tensor, record
 from minipar.errors import ShapeError
 
 QUERIES = 64                                                        # queries in one block
@@ -73,7 +73,7 @@ def causal_attention(qkv: Tensor, heads: int) -> Tensor:
         block *= inverse
         saved.append((start, end, e, inverse))
 
-    def vjp(g: np.ndarray):
+    def vjp(g: np.ndarray) -> tuple[Contribution, ...]:
         g = g.reshape(out.shape)
         dqkv = np.empty((B, T, 3, heads, K), out.dtype)
         dq, dk, dv = dqkv.transpose(2, 0, 3, 1, 4)
@@ -99,7 +99,9 @@ def causal_attention(qkv: Tensor, heads: int) -> Tensor:
 def _transposed(a: np.ndarray, scale: float) -> np.ndarray:
     """scale a, for a [B, h, T, K] with any strides, as a new array [B, h, K, T]."""
     a = a.swapaxes(-1, -2)
-    return np.multiply(a, scale, out=np.empty(a.shape, a.dtype))
+    scaled = np.empty(a.shape, a.dtype)
+    np.multiply(a, scale, out=scaled)
+    return scaled
 
 
 @lru_cache

@@ -14,7 +14,7 @@ import numpy as np
 from minipar.autograd.autocast_hook import castable
 from minipar.autograd.fused.kernels import column_sum
 from minipar.autograd.shapes import transpose
-from minipar.autograd.tensor import Tensor, record
+from minipar.autograd.tensor import Contribution, Tensor, record
 from minipar.errors import DataError, ShapeError
 
 
@@ -61,7 +61,7 @@ def unembedding(x: Tensor, table: Tensor) -> Tensor:
     x_shape, rows = x.shape, table.data
     flat = x.data.reshape(-1, rows.shape[1])                        # [n, D]
 
-    def vjp(g: np.ndarray):
+    def vjp(g: np.ndarray) -> tuple[Contribution, ...]:
         g = g.reshape(-1, len(rows))                                # [n, V]
         return (g @ rows).reshape(x_shape), lambda out: np.matmul(g.T, flat, out=out)
 

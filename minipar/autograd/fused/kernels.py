@@ -25,9 +25,11 @@ def column_dot(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> n
 
 def row_mean(a: np.ndarray) -> np.ndarray:
     """a.mean(axis=1) for a [n, m]."""
-    return a @ filled(a.shape[1], 1 / a.shape[1], a.dtype)
+    mean: np.ndarray = a @ filled(a.shape[1], 1 / a.shape[1], a.dtype)
+    return mean
 
 
 def row_dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(a * b).sum(axis=-1). Without a conjugate, which np.vecdot would take of complex numbers."""
-    return np.vecdot(a.conj(), b) if np.iscomplexobj(a) else np.vecdot(a, b)
+    dot: np.ndarray = np.vecdot(a.conj() if np.iscomplexobj(a) else a, b)
+    return dot

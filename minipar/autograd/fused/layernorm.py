@@ -18,7 +18,7 @@ from minipar.autograd.autocast_hook import castable
 from minipar.autograd.elementwise import sqrt
 from minipar.autograd.fused.kernels import column_dot, column_sum, row_dot, row_mean
 from minipar.autograd.reductions import mean
-from minipar.autograd.tensor import Tensor, record
+from minipar.autograd.tensor import Contribution, Tensor, record
 from minipar.errors import ShapeError
 
 
@@ -44,7 +44,7 @@ def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float 
     if shift is not None:
         y += shift.data
 
-    def vjp(g: np.ndarray):
+    def vjp(g: np.ndarray) -> tuple[Contribution, ...]:
         g = g.reshape(normal.shape)
         dx = g * weight                                             # h
         mean_h, mean_hn = row_mean(dx), row_dot(dx, normal) / weight.dtype.type(len(weight))

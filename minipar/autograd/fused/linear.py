@@ -16,7 +16,7 @@ import numpy as np
 
 from minipar.autograd.autocast_hook import castable
 from minipar.autograd.fused.kernels import column_sum
-from minipar.autograd.tensor import Tensor, record
+from minipar.autograd.tensor import Contribution, Tensor, record
 from minipar.errors import ShapeError
 
 
@@ -40,7 +40,7 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     if b is not None:
         y += b.data
 
-    def vjp(g: np.ndarray):
+    def vjp(g: np.ndarray) -> tuple[Contribution, ...]:
         g = g.reshape(-1, weight.shape[1])                          # [n, O]
         dx = (g @ weight.T).reshape(x_shape)
         dw = lambda out: np.matmul(rows.T, g, out=out)              # noqa: E731
@@ -67,7 +67,7 @@ def add_bias(x: Tensor, b: Tensor | None, residual: Tensor | None = None) -> Ten
     inputs = (x, b) if residual is None else (x, b, residual)
     count = len(inputs)  # vjp keeps this number, and so none of the arrays
 
-    def vjp(g: np.ndarray):
+    def vjp(g: np.ndarray) -> tuple[Contribution, ...]:
         db = lambda out: column_sum(g.reshape(-1, g.shape[-1]), out)        # noqa: E731
         return (g, db, g)[:count]
 

@@ -85,7 +85,7 @@ class Call:
         """How many rows the array has: the things that ranks share out, along its first axis."""
         if array.ndim == 0:
             raise self.wrong("cuts its array along the first axis, and a scalar has none")
-        return array.shape[0]
+        return len(array)
 
     def split(self, rows: int, counts: Sequence[int] | None) -> list[int]:
         """The rows of each rank, as even as can be unless `counts` says otherwise."""
@@ -119,4 +119,5 @@ def elements(counts: Sequence[int], row: tuple[int, ...]) -> list[int]:
 
 def address(array: np.ndarray) -> int:
     """Where the array starts in memory."""
-    return array.__array_interface__["data"][0]
+    start: int = array.__array_interface__["data"][0]
+    return start

@@ -28,7 +28,8 @@ class Combine:
 
     def __call__(self, one: np.ndarray, other: np.ndarray, *, out: np.ndarray) -> np.ndarray:
         with np.errstate(over="call", call=self.report):
-            return self.ufunc(one, other, out=out)
+            self.ufunc(one, other, out=out)
+        return out
 
     def report(self, kind: str = "overflow", flag: int = 0) -> None:
         """The arguments are those that NumPy gives to a handler of floating-point errors."""

@@ -60,7 +60,7 @@ def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *
     memory = SharedMemory({member: parts[rank, PAGE:PAGE + nbytes] for rank,
                            member in enumerate(comm.members)},
                     {member: parts[rank, :PAGE].view(WORDS) for rank, member in enumerate(comm.members)})
-    array = memory.bytes[comm.members[comm.rank]].view(dtype).reshape(shape).view(SharedArray)
+    array: SharedArray = memory.bytes[comm.members[comm.rank]].view(dtype).reshape(shape).view(SharedArray)
     array.memory = memory
     return array
 

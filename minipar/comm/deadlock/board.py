@@ -120,7 +120,7 @@ class Board:
         """True for the first rank of the node that asks: the one that reports the job's error."""
         fcntl.lockf(self.file, fcntl.LOCK_EX)
         try:
-            first = CLAIM.unpack_from(self.memory, 0)[0] == 0
+            first = CLAIM.unpack_from(self.memory, 0) == (0,)
             CLAIM.pack_into(self.memory, 0, 1)
         finally:
             fcntl.lockf(self.file, fcntl.LOCK_UN)

@@ -87,7 +87,7 @@ class BoardLookout(Lookout):
         self.suspects: dict[int, Notice] = {}  # ranks that seemed unable to go on, as they were then
         self.since = math.inf                                       # when they first seemed so
         self.leaving = False
-        self.watcher: subprocess.Popen | None = None                # on the node's lowest rank
+        self.watcher: subprocess.Popen[bytes] | None = None                # on the node's lowest rank
         board.sign_in(rank, Process(os.getpid(), be_findable(), hold_lifeline()))
 
     def look(self, comm: Communicator, request: Request, waited: float, strays: str, misfit: CommError

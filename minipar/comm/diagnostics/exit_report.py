@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from minipar.comm.diagnostics.call_site import outside
 from minipar.comm.diagnostics.drain_stderr import until_read
-from minipar.comm.diagnostics.ledger import loose_ends
+from minipar.comm.diagnostics.ledger import LedgerPage, loose_ends
 from minipar.errors import CommError, MiniparError
 
 SHOWN = 4                                                           # loose ends told in full
@@ -76,7 +76,7 @@ def tell(text: str) -> bool:
     return False
 
 
-def raise_loose_ends(pages: Sequence[dict[str, list]]) -> None:
+def raise_loose_ends(pages: Sequence[LedgerPage]) -> None:
     """Raises CommError where the ledgers' pages show messages never received, or requests never waited
     for.
     """

@@ -18,6 +18,9 @@ ChannelKey = tuple[str, int, int, int]                                 # group, 
 OURS = -1                                                           # stands for the tags of all collectives
 
 
+LedgerPage = dict[str, list[Any]]  # what `Ledger.close` returns: rows by "sent", "received", "open"
+
+
 class Ledger:
     """The books of world rank `rank`, over all groups it belongs to."""
 
@@ -57,7 +60,7 @@ class Ledger:
                             "communicator within the "
                             "`with job()` or the `run` that gave it")
 
-    def close(self) -> dict[str, list]:
+    def close(self) -> LedgerPage:
         """The job has ended. Returns what the others need to know, as plain data that JSON can carry."""
         self.closed = True
         return {
@@ -77,7 +80,7 @@ def started(request: Request, about: tuple[str, int, str]) -> str:
     return f"{what}{quoted(request.label)} started at {place}"
 
 
-def loose_ends(pages: Sequence[dict[str, list]]) -> list[str]:
+def loose_ends(pages: Sequence[LedgerPage]) -> list[str]:
     """What a job that has ended left undone, in words, one entry per request or channel."""
     found = [f"rank {rank} never waited for its {what}" for page in pages for rank, what in page["open"]]
     received: dict[Any, int] = {tuple(channel): count for page in pages for *channel,

@@ -32,6 +32,8 @@ from minipar.comm.protocol import (
 )  # noqa: E402
 from minipar.errors import CommError  # noqa: E402
 
+__all__ = ["MPI", "MpiComm"]                                          # other files take MPI from here: it is configured above
+
 WIRE = 16                                                           # room for the dtype's code below the tag
 HALF = CODES[np.dtype(np.float16)]  # MPI has no half precision: float16 travels as uint16
 
@@ -92,7 +94,7 @@ class MpiComm(Communicator):
                 request.done = True
                 return True
             request.handle = Failed(unfit(self, request, elements(self.status, request.array.dtype)))
-        return request.handle.Test()
+        return bool(request.handle.Test())
 
     def wait(self, request: Request) -> np.ndarray:
         if not self.is_done(request):

@@ -11,7 +11,7 @@ import numpy as np
 from minipar.comm.diagnostics.call_site import label_or_place, this_call
 from minipar.comm.diagnostics.requests import unfit, waiting
 from minipar.comm.protocol import Communicator, Request, agree_on_groups, check_message, group_name, one_node
-from minipar.comm.threads.world import MailboxKey, Slip, Unwound, World
+from minipar.comm.threads.world import GroupKey, MailboxKey, Slip, Unwound, World
 from minipar.errors import CommError
 
 
@@ -20,7 +20,7 @@ class ThreadComm(Communicator):
     other groups.
     """
 
-    def __init__(self, world: World, rank: int, members: Sequence[int] | None = None, group: tuple = (),
+    def __init__(self, world: World, rank: int, members: Sequence[int] | None = None, group: GroupKey = (),
                  name: str = "world") -> None:
         self.world, self.rank, self.group, self.name = world, rank, group, name
         self.members = tuple(range(world.size) if members is None else members)

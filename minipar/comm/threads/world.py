@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -27,10 +27,14 @@ from minipar.errors import CommError, ConfigError
 SETTLE = 0.25  # seconds that a deadlock is kept back at most, until the other ranks' states are known
 
 
+# Tells the messages of one group from another's: () is the world, a part of it adds its number and its ranks.
+GroupKey = tuple[Hashable, ...]
+
+
 class MailboxKey(NamedTuple):
     """Where a message travels: the group, ranks within it, the tag."""
 
-    group: tuple
+    group: GroupKey
     source: int
     dest: int
     tag: int
@@ -83,7 +87,7 @@ class World:
         self.sent: dict[MailboxKey, deque[Request]] = defaultdict(deque)
         # receives that nothing has come for yet
         self.posted: dict[MailboxKey, deque[Request]] = defaultdict(deque)
-        self.blocks: dict[tuple, np.ndarray] = {}                   # shared memory
+        self.blocks: dict[tuple[GroupKey, int], np.ndarray] = {}                   # shared memory
         self.over = False  # a rank has failed: the others stop at their next call
 
     # All that follows is called with the lock held, except `leave` and `stop`.

@@ -152,7 +152,7 @@ class Checking(Wrapper):
             raise CommError(text)
 
 
-def disagreement(comm: Communicator, accounts: list[dict]) -> str:
+def disagreement(comm: Communicator, accounts: list[dict[str, Any]]) -> str:
     """All sides in one line: what differs, and who says what, with ranks that say the same taken together; ""
     if nothing differs.
 
@@ -174,7 +174,7 @@ def disagreement(comm: Communicator, accounts: list[dict]) -> str:
     return f"the ranks of {group(comm.name)} do not agree on {' and '.join(FIELDS[field] for field in differs)}: {said}"
 
 
-def describe(account: dict, differs: list[str]) -> str:
+def describe(account: dict[str, Any], differs: list[str]) -> str:
     """ "all_reduce sum of (4, 3) float64 'gradients' at data.py:41", and of the rest what differs."""
     array = (
         "" if account["shape"] is None else f" of {tuple(account['shape'])} {account['dtype'] or ''}".rstrip()

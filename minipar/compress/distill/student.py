@@ -144,7 +144,7 @@ def _require_comparable(student: GPT, teacher: GPT, recipe: DistillationRecipe) 
             raise ConfigError(f"the {name} is a part of a model, with {len(model.blocks)} of "
                               f"{model.config.layers} layers; "
                               f"distillation needs all of it: choose pp = 1")
-    if (recipe.hidden or recipe.attention) and student.through is not RECOMPUTATIONS["none"]:
+    if (recipe.hidden or recipe.attention) and student.recomputing is not RECOMPUTATIONS["none"]:
         raise ConfigError("a student that recomputes its blocks keeps no hidden states or scores to learn "
                           "from; "
                           "build it with recompute='none', or give hidden and attention the weight 0")

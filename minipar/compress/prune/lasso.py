@@ -27,7 +27,8 @@ def lasso_prox(weights: np.ndarray, amount: float, out: np.ndarray | None = None
     """
     if not 0 <= amount < np.inf:
         raise ConfigError(f"a soft threshold is a number from 0; got {amount}")
-    return np.subtract(weights, np.clip(weights, -amount, amount), out=out)
+    shrunk: np.ndarray = np.subtract(weights, np.clip(weights, -amount, amount), out=out)
+    return shrunk
 
 
 def lasso_gap(weights: np.ndarray, gradient: np.ndarray, strength: float) -> float:

@@ -27,7 +27,8 @@ def obs(weights: np.ndarray, inverse: np.ndarray) -> np.ndarray:
     """w_i^2 / (2 [H^-1]_ii) for weights [n] and the inverse Hessian [n, n]: the rise of the loss when the
     others adapt.
     """
-    return weights**2 / (2 * np.diag(inverse))
+    rise: np.ndarray = weights**2 / (2 * np.diag(inverse))
+    return rise
 
 
 def obs_remove(weights: np.ndarray, inverse: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:

@@ -39,7 +39,9 @@ def bitmap_bytes(size: int, stays: int, itemsize: int = 4) -> int:
 
 def _there(array: np.ndarray) -> np.ndarray:
     """Where an array is not zero in every bit."""
-    return np.ascontiguousarray(array).view(f"u{array.itemsize}").reshape(array.shape) != 0
+    bits: np.ndarray = np.ascontiguousarray(array).view(f"u{array.itemsize}").reshape(array.shape)
+    there: np.ndarray = bits != 0
+    return there
 
 
 @dataclass(frozen=True)

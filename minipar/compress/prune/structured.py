@@ -119,7 +119,7 @@ def _require_floats(*layers: LinearLayer) -> None:
 
 
 def _head_width(attention: Attention) -> int:
-    return attention.out.weight.shape[0] // attention.heads
+    return len(attention.out.weight.data) // attention.heads
 
 
 def _whole(own: np.ndarray, cut: Shard | None, size: int, reduce: Reduce, name: str) -> np.ndarray:

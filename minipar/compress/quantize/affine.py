@@ -49,7 +49,8 @@ class Quantized:
         if self.scheme.symmetric and self.scheme.signed:
             return self.codes
         view = self.codes.reshape(self.scheme.view(self.shape))
-        return np.subtract(view, self.grid.zero.astype(np.int32), dtype=np.int32).reshape(self.shape)
+        distances: np.ndarray = np.subtract(view, self.grid.zero.astype(np.int32), dtype=np.int32)
+        return distances.reshape(self.shape)
 
 
 def quantize(x: np.ndarray, scheme: Scheme, limits: Limits | None = None, *,

@@ -37,7 +37,8 @@ class Coded:
     bits: int
 
     def dequantize(self) -> np.ndarray:
-        return self.levels[self.codes]
+        values: np.ndarray = self.levels[self.codes]
+        return values
 
     @property
     def nbytes(self) -> int:

@@ -52,11 +52,11 @@ class Scheme:
 
     @property
     def low(self) -> int:
-        return self.middle - 2 ** (self.bits - 1) + int(self.symmetric)
+        return self.middle - (1 << self.bits - 1) + int(self.symmetric)
 
     @property
     def high(self) -> int:
-        return self.middle + 2 ** (self.bits - 1) - 1
+        return self.middle + (1 << self.bits - 1) - 1
 
     @property
     def middle(self) -> int:

@@ -40,7 +40,7 @@ def pack(codes: np.ndarray, bits: int) -> np.ndarray:
     """
     flat = codes.reshape(-1)
     if bits == 8:
-        return flat.view(np.uint8).copy()
+        return np.array(flat.view(np.uint8))
     parts = []
     for start in range(0, flat.size, CHUNK):
         # two's complement, 16 bits
@@ -58,7 +58,7 @@ def unpack(data: np.ndarray, bits: int, shape: tuple[int, ...], dtype: np.dtype)
         raise CheckpointError(f"{size} codes of {bits} bits need {-(-size * bits // 8)} bytes, here are "
                               f"{data.size}")
     if bits == 8:
-        return data.view(dtype).reshape(shape).copy()
+        return np.array(data.view(dtype).reshape(shape))
     codes = np.empty(size, dtype)
     for start in range(0, size, CHUNK):
         out = codes[start : start + CHUNK]

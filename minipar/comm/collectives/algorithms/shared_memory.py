@@ -72,4 +72,5 @@ def staging(comm: Communicator) -> SharedArray:
     """A piece of shared memory that the communicator keeps for its next collective."""
     if comm.staging is None:
         comm.staging = shared_array(comm, STAGE_BYTES, np.uint8, label="staging")
-    return comm.staging
+    stage: SharedArray = comm.staging
+    return stage
