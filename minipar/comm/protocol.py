@@ -20,7 +20,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,19 +46,36 @@ LONGEST_TEXT = 1 << 24  # bytes of one rank's text in an exchange: more than any
 CHECK_TAG, FINISH_TAG = OwnTag(2 * TAGS - 2), OwnTag(2 * TAGS - 1)
 
 
+ANY = -1                                                            # any source, any tag
+
+
+class Envelope(NamedTuple):
+    """What is known of a message before it is received. type_code: see `minipar.comm.message_types`."""
+
+    source: int
+    tag: int
+    type_code: int
+    nbytes: int
+
+
 @dataclass(eq=False, slots=True)
 class Request:
     """A message on its way. `array` is the one sent or the one to fill; `handle` is the engine's own. Hashes
     by identity.
+
+    envelope: what travels beside a message with an envelope (see `isend_message`); None for all others, and
+    for a receive or a probe until it is done.
     """
 
-    kind: str                                                       # "send" or "recv"
+    kind: str                                                       # "send", "recv" or "probe"
     peer: int
     tag: int
     array: np.ndarray
     label: str
     handle: Any = None
     done: bool = False
+    type_code: int | None = None                                    # of a message with an envelope
+    envelope: Envelope | None = None
 
 
 class Communicator(ABC):
@@ -108,6 +125,40 @@ class Communicator(ABC):
 
         Raises CommError where the group spans several nodes.
         """
+
+    # Messages with an envelope: their receiver need not know who sends them, under which tag, or how long
+    # they are. They never meet the messages above. `wait` and `test` take their requests as all others.
+
+    @abstractmethod
+    def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None, synchronous: bool = False) -> Request:
+        """Start to send `data`, uint8 [nbytes]. synchronous: done only once its receive has begun."""
+
+    @abstractmethod
+    def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None) -> Request:
+        """Start to receive a message from `source` with `tag`; either may be ANY.
+
+        out: uint8, at least as long as the message; None for a message of any length. Once it is done,
+        `request.array` holds the bytes that came and `request.envelope` says what came. A message that is too
+        long, or of another type, raises CommError.
+        """
+
+    @abstractmethod
+    def probe_message(self, source: int, *, tag: int = 0, label: str | None = None) -> Request:
+        """A request that is done once such a message is there to be received; its `envelope` says which."""
+
+    @abstractmethod
+    def cancel_message(self, request: Request) -> bool:
+        """Take a receive or a probe back; False where it is done already."""
+
+    @abstractmethod
+    def open_messages(self) -> None:
+        """All ranks of the group call it once, before the first message with an envelope."""
+
+    @abstractmethod
+    def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
+        """The group of these ranks in this order, which these ranks alone call (MPI_Comm_create_group)."""
 
     def send(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> None:
         self.wait(self.isend(array, dest, label=label, tag=tag))

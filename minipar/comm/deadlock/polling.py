@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from minipar.comm.backoff import EVERY_LOOK
 from minipar.comm.deadlock.wait_graph import State
-from minipar.comm.diagnostics.requests import waiting
+from minipar.comm.diagnostics.requests import partners, waiting
 from minipar.comm.protocol import Communicator, Request
 
 TICK = 1e-3                 # seconds between two readings of the clocks
@@ -76,10 +76,12 @@ class Polling:
 
     def peers(self) -> list[int]:
         """The world ranks whose messages are tested, the first first."""
-        return list(dict.fromkeys(comm.members[request.peer] for request, comm in self.requests.items()))
+        return list(dict.fromkeys(peer for request, comm in self.requests.items()
+                                  for peer in partners(comm, request)))
 
     def state(self, detail: str = "") -> State:
         """What to write about this rank in its place: that it tests. detail: what came instead."""
         request, comm = next(iter(self.requests.items()))
-        return replace(waiting(comm, request, detail), doing="testing", operation="test",
-                       others=self.peers()[1:MOST])
+        state = waiting(comm, request, detail)
+        return replace(state, doing="testing", operation="test",
+                       others=[peer for peer in self.peers() if peer != state.peer][:MOST])

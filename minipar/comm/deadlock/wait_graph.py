@@ -43,16 +43,16 @@ def say(rank: int, state: State) -> str:
     detail = f" ({state.detail})" if state.detail else ""
     if state.doing not in ("waiting", "testing"):
         return f"rank {rank} {SEEN[state.doing]}{' at ' * bool(state.place)}{state.place}{detail}"
-    ours = f"{'source' if state.kind == 'recv' else 'dest'}={state.peer}" + (
-        f", tag={state.tag}" if state.tag else ""
-    )
+    peer = "ANY_SOURCE" if state.peer is None else state.peer
+    tag = f", tag={'ANY_TAG' if state.tag < 0 else state.tag}" if state.tag else ""
+    ours = f"{'dest' if state.kind == 'send' else 'source'}={peer}{tag}"
     label = f"'{state.label}' " * bool(state.label)
     what = label + f"of group '{state.group}' " * bool(state.group) + f"at {state.place}{detail}"
     if state.operation == "test":
         how = "waits in test of" if state.doing == "waiting" else "is computing, and tests"
         more = f", and messages of rank {', '.join(map(str, sorted(state.others)))}" if state.others else ""
         return f"rank {rank} {how} {state.kind}({ours}) {what}{more}"
-    if state.operation in ("send", "recv"):
+    if state.operation.lower() in ("send", "recv", "probe"):
         return f"rank {rank} waits in {state.operation}({ours}) {what}"
     return f"rank {rank} is in {state.operation} {what}, in its {state.kind}({ours})"
 
@@ -92,13 +92,20 @@ def roll_call(states: Sequence[State]) -> str:
         return (
             f"deadlock, a cycle of waiting {' -> '.join(str(rank) for rank in [*ring, ring[0]])}: {everyone}"
         )
-    away = sorted({rank for start in stuck(states) for rank in [_last(states, start)]})
+    away = sorted({rank for start in stuck(states) for rank in [_last(states, start)]
+                   if states[rank].doing in LEFT})
     if away:
         return f"the partner has left, rank {', '.join(map(str, away))}: {everyone}"
+    if lost := stuck(states):
+        left = all(states[peer].doing in LEFT for rank in lost for peer in states[rank].peers)
+        why = "all partners have left" if left else "deadlock, all ranks that could send wait themselves"
+        return f"{why}: {everyone}"
     return everyone
 
 
 def _last(states: Sequence[State], rank: int) -> int:
-    while states[rank].doing == "waiting":
-        rank = states[rank].peer  # type: ignore[assignment]
+    """The rank at the end of the path from `rank`: one that does not wait, or waits for any of several."""
+    path = {rank}
+    while states[rank].doing == "waiting" and (peer := states[rank].peer) is not None and peer not in path:
+        path.add(rank := peer)
     return rank

@@ -13,8 +13,10 @@ from typing import Any
 
 from minipar.errors import CommError
 
-INSIDE = os.path.dirname(os.path.dirname(__file__)) + os.sep  # minipar/comm/
-PACKAGE = os.path.dirname(INSIDE.rstrip(os.sep)) + os.sep  # minipar/
+COMM = os.path.dirname(os.path.dirname(__file__))                   # minipar/comm
+PACKAGE = os.path.dirname(COMM) + os.sep  # minipar/
+# what a program calls: its frames are not the program's
+INSIDE = (COMM + os.sep, os.path.join(PACKAGE, "mpi4py_face") + os.sep)
 LIBRARIES = "<frozen ", *{sysconfig.get_path(name) + os.sep
                           for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 

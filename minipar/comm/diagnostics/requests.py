@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from minipar.comm.deadlock.wait_graph import State
 from minipar.comm.diagnostics.call_site import CallSite, after, caller, this_call
-from minipar.comm.protocol import TAGS, Communicator, Request
+from minipar.comm.message_types import amount
+from minipar.comm.protocol import ANY, TAGS, Communicator, Envelope, Request
 from minipar.errors import CommError
 
 
@@ -16,8 +19,18 @@ def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
     tag = request.tag if request.tag < TAGS else None  # the tag of a collective tells a reader nothing
     group = "" if comm.name == "world" else comm.name
     label = "" if isinstance(request.label, CallSite) else request.label
-    peer, detail = comm.members[request.peer], together(after(), detail)
-    return State("waiting", peer, group, request.kind, tag, operation, label, place, detail)
+    detail = together(after(), detail)
+    state = State("waiting", None, group, request.kind, tag, operation, label, place, detail)
+    if request.peer == ANY:
+        return replace(state, others=partners(comm, request))
+    return replace(state, peer=comm.members[request.peer])
+
+
+def partners(comm: Communicator, request: Request) -> list[int]:
+    """The world ranks of which one is to make the request done."""
+    if request.peer == ANY:
+        return [member for rank, member in enumerate(comm.members) if rank != comm.rank]
+    return [comm.members[request.peer]]
 
 
 def together(*details: str) -> str:
@@ -32,6 +45,18 @@ def unfit(comm: Communicator, request: Request, came: str) -> CommError:
     return CommError(f"{this_call(comm, label, 'recv', tag)} expects {array.shape} {array.dtype} from rank "
                      f"{request.peer}, "
                      f"which sent {came} (expected {count(array.size)})")
+
+
+def unfit_message(comm: Communicator, request: Request, came: Envelope) -> str:
+    """Why a message does not fit its receive: another type, or too long; "" where it fits."""
+    room = None if request.array is None else request.array.nbytes
+    if came.type_code == request.type_code and (room is None or came.nbytes <= room):
+        return ""
+    assert request.type_code is not None
+    expected = "a pickled object" if room is None else f"at most {amount(request.type_code, room)}"
+    tag = f" with tag {came.tag}" if came.tag > 0 else ""
+    return (f"{this_call(comm, request.label, 'recv')} expects {expected}{tag} from rank {came.source}, which "
+            f"sent {amount(came.type_code, came.nbytes)}")
 
 
 def count(elements: int) -> str:

@@ -18,8 +18,17 @@ from mpi4py import MPI  # noqa: E402
 from minipar.comm.backoff import Patience  # noqa: E402
 from minipar.comm.deadlock.detector import Lookout  # noqa: E402
 from minipar.comm.diagnostics.call_site import label_or_place, this_call  # noqa: E402
-from minipar.comm.diagnostics.requests import unfit  # noqa: E402
+from minipar.comm.diagnostics.requests import unfit, unfit_message  # noqa: E402
+from minipar.comm.mpi.messages import (
+    Arriving,
+    Probing,
+    envelope_of,
+    message_done,
+    wire_source,
+    wire_tag,
+)  # noqa: E402
 from minipar.comm.protocol import (
+    ANY,
     CODES,
     DTYPES,
     TAGS,
@@ -50,6 +59,8 @@ class MpiComm(Communicator):
         self.patience = Patience(list(nodes.values()).count(self.nodes[self.rank]))
         self.start_send = native.Issend if synchronous else native.Isend
         self.status = MPI.Status()
+        self.letters: MPI.Intracomm = native    # for messages with an envelope, once they are opened
+        self.arriving: list[Request] = []       # this rank's receives of any length that have found nothing yet
         self.windows: list[MPI.Win] = []  # shared memory lives as long as its window
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
@@ -65,6 +76,60 @@ class MpiComm(Communicator):
         code = check_message(self, "recv", out, source, label, tag)
         plain = out if code != HALF else out.view(np.uint16)
         return Request("recv", source, tag, out, label, self.native.Irecv(plain, source, tag * WIRE + code))
+
+    def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None, synchronous: bool = False) -> Request:
+        label = label_or_place(label)
+        if self.lookout.polling.tests:
+            self.lookout.resume()
+        start = self.letters.Issend if synchronous or self.synchronous else self.letters.Isend
+        handle = start([data, MPI.BYTE], dest, wire_tag(tag, type_code))
+        return Request("send", dest, tag, data, label, handle, type_code=type_code)
+
+    def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None) -> Request:
+        # an array that is still missing is there once the request is done
+        request = Request("recv", source, tag, out,                 # type: ignore[arg-type]
+                          label_or_place(label), type_code=type_code)
+        if out is None:
+            request.handle = Arriving(self.letters, request)
+            self.arriving.append(request)
+        else:
+            request.handle = self.letters.Irecv([out, MPI.BYTE], wire_source(source), wire_tag(tag, type_code))
+        return request
+
+    def probe_message(self, source: int, *, tag: int = 0, label: str | None = None) -> Request:
+        request = Request("probe", source, tag, None,               # type: ignore[arg-type]
+                          label_or_place(label), type_code=0)
+        request.handle = Probing(self.letters, request)
+        return request
+
+    def cancel_message(self, request: Request) -> bool:
+        if request.kind == "probe":
+            return True
+        if isinstance(request.handle, Arriving):
+            if request in self.arriving:
+                self.arriving.remove(request)
+                return True
+            return False
+        request.handle.Cancel()
+        request.handle.Wait(self.status)
+        return self.status.Is_cancelled()
+
+    def open_messages(self) -> None:
+        self.barrier(label="open messages")  # ours first: MPI's own call waits without a limit
+        self.letters = self.native.Dup()
+
+    def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
+        whole = self.native.Get_group()
+        part = self.native.Create_group(whole.Incl(ranks), tag % TAGS)
+        members = tuple(self.members[rank] for rank in ranks)
+        return self.part(part, members, group_name(label, members))
+
+    def part(self, native: MPI.Intracomm, members: tuple[int, ...], name: str) -> MpiComm:
+        part = MpiComm(native, self.node_of, self.lookout, self.synchronous, members, name)
+        part.arriving = self.arriving
+        return part
 
     def test(self, request: Request) -> bool:
         if request.done:
@@ -82,8 +147,12 @@ class MpiComm(Communicator):
 
     def is_done(self, request: Request) -> bool:
         """`test`, for a rank that has a limit already."""
+        if self.arriving:
+            self.arriving[:] = [other for other in self.arriving if not other.handle.look()]
         if request.done:
             return True
+        if request.type_code is not None:
+            return message_done(self, request, self.status)
         try:
             if not request.handle.Test(self.status):
                 return False
@@ -108,7 +177,9 @@ class MpiComm(Communicator):
     def look(self, request: Request, waited: float) -> None:
         """A rank that has waited for a while looks for what might be wrong."""
         misfit, strays = None, ""
-        if request.kind == "recv":
+        if request.type_code is not None:
+            misfit, strays = self.look_at_letters(request)
+        elif request.kind == "recv":
             for code, dtype in enumerate(DTYPES):
                 if dtype != request.array.dtype and self.native.Iprobe(
                     request.peer, request.tag * WIRE + code, self.status
@@ -118,6 +189,16 @@ class MpiComm(Communicator):
                                   self.status) and (tag := self.status.tag // WIRE) < TAGS:
                 strays = f"a message came with tag {tag}"
         self.lookout.look(self, request, waited, strays, misfit)
+
+    def look_at_letters(self, request: Request) -> tuple[CommError | None, str]:
+        """What has come instead of the message with an envelope: of another type, or with another tag."""
+        if request.kind == "send" or not self.letters.Iprobe(wire_source(request.peer), MPI.ANY_TAG, self.status):
+            return None, ""
+        came = envelope_of(self.status)
+        if request.tag in (ANY, came.tag):
+            wrong = unfit_message(self, request, came)
+            return CommError(wrong) if wrong else None, ""
+        return None, f"a message came with tag {came.tag}"
 
     def refused(self, request: Request, error: MPI.Exception) -> CommError:
         """MPI cuts a message short that is longer than its receive; it does not say how long the message
@@ -134,8 +215,7 @@ class MpiComm(Communicator):
         if not ranks:
             return None
         members = tuple(self.members[rank] for rank in ranks)
-        return MpiComm(part, self.node_of, self.lookout, self.synchronous, members,
-                       group_name(label, members))
+        return self.part(part, members, group_name(label, members))
 
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         one_node(self, label)

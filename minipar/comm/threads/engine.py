@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from minipar.comm.diagnostics.call_site import label_or_place, this_call
 from minipar.comm.diagnostics.requests import unfit, waiting
-from minipar.comm.protocol import Communicator, Request, agree_on_groups, check_message, group_name, one_node
+from minipar.comm.protocol import (
+    Communicator,
+    Envelope,
+    Request,
+    agree_on_groups,
+    check_message,
+    group_name,
+    one_node,
+)
+from minipar.comm.threads.messages import Letter
 from minipar.comm.threads.world import GroupKey, MailboxKey, Slip, Unwound, World
 from minipar.errors import CommError
 
@@ -26,6 +36,7 @@ class ThreadComm(Communicator):
         self.members = tuple(range(world.size) if members is None else members)
         self.nodes = tuple(world.nodes[member] for member in self.members)
         self.size, self.me = len(self.members), self.members[rank]
+        self.own_groups: Counter[GroupKey] = Counter()  # how many `group_of` has made, by tag and ranks
         self.agreements = 0  # how many subgroups and blocks this group has made
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
@@ -59,6 +70,59 @@ class ThreadComm(Communicator):
             else:
                 world.posted[channel].append(request)
         return request
+
+    def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None, synchronous: bool = False) -> Request:
+        label = label_or_place(label)
+        self.refuse_others("send", label)
+        world, channel = self.world, MailboxKey(self.group, self.rank, dest, tag)
+        request = Request("send", dest, tag, data, label, Slip(self.me, channel), type_code=type_code)
+        letter = Letter(Envelope(self.rank, tag, type_code, data.nbytes), data.copy(), request)
+        with world.lock:
+            self.stop_if_over()
+            if world.polls[self.me]:
+                world.gets_on(self.me)
+            request.done = not (world.synchronous or synchronous)
+            world.post(world.mailboxes[self.group, dest], letter)
+        return request
+
+    def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None) -> Request:
+        return self.ask("recv", out, source, type_code, tag, label)
+
+    def probe_message(self, source: int, *, tag: int = 0, label: str | None = None) -> Request:
+        return self.ask("probe", None, source, 0, tag, label)
+
+    def ask(self, kind: str, out: np.ndarray | None, source: int, type_code: int, tag: int,
+            label: str | None) -> Request:
+        """Post a receive or a probe."""
+        label = label_or_place(label)
+        self.refuse_others(kind, label)
+        world, channel = self.world, MailboxKey(self.group, source, self.rank, tag)
+        # an array that is still missing is there once the request is done
+        request = Request(kind, source, tag, out,                   # type: ignore[arg-type]
+                          label, Slip(self.me, channel), type_code=type_code)
+        with world.lock:
+            self.stop_if_over()
+            world.ask(world.mailboxes[self.group, self.rank], self, request)
+        return request
+
+    def cancel_message(self, request: Request) -> bool:
+        with self.world.lock:
+            wanted = self.world.mailboxes[self.group, self.rank].wanted
+            if (self, request) in wanted:
+                wanted.remove((self, request))
+                return True
+        return False
+
+    def open_messages(self) -> None:
+        """Nothing to do: mailboxes appear when they are used."""
+
+    def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
+        self.own_groups[tag, tuple(ranks)] += 1                     # the members alone count it, and alike
+        group = (self.group, "group", self.own_groups[tag, tuple(ranks)], tag, tuple(ranks))
+        members = tuple(self.members[rank] for rank in ranks)
+        return ThreadComm(self.world, ranks.index(self.rank), members, group, group_name(label, members))
 
     def test(self, request: Request) -> bool:
         self.refuse_others(f"test of {request.kind}", request.label)

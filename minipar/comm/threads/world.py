@@ -21,7 +21,8 @@ from minipar.comm.deadlock.polling import Polling
 from minipar.comm.deadlock.wait_graph import LEFT, State, roll_call, stuck
 from minipar.comm.diagnostics.call_site import communicates, place_of, quoted
 from minipar.comm.diagnostics.requests import together
-from minipar.comm.protocol import TAGS, Communicator, Request, is_whole
+from minipar.comm.protocol import ANY, TAGS, Communicator, Request, is_whole
+from minipar.comm.threads.messages import Letter, Mailbox, asks_for, find_letter, open_letter
 from minipar.errors import CommError, ConfigError
 
 SETTLE = 0.25  # seconds that a deadlock is kept back at most, until the other ranks' states are known
@@ -87,7 +88,9 @@ class World:
         self.sent: dict[MailboxKey, deque[Request]] = defaultdict(deque)
         # receives that nothing has come for yet
         self.posted: dict[MailboxKey, deque[Request]] = defaultdict(deque)
-        self.blocks: dict[tuple[GroupKey, int], np.ndarray] = {}                   # shared memory
+        # messages with an envelope, by (group, receiver)
+        self.mailboxes: dict[tuple[GroupKey, int], Mailbox] = defaultdict(Mailbox)
+        self.blocks: dict[tuple[GroupKey, int], np.ndarray] = {}    # shared memory
         self.over = False  # a rank has failed: the others stop at their next call
 
     # All that follows is called with the lock held, except `leave` and `stop`.
@@ -103,6 +106,42 @@ class World:
         for request in (receive, message.handle.original):
             request.done = True
             self.wake(request)
+
+    def post(self, mailbox: Mailbox, letter: Letter) -> None:
+        """A message with an envelope arrives: those that have asked for it get it, in the order of asking."""
+        for entry in list(mailbox.wanted):
+            comm, request = entry
+            if not asks_for(request, letter.envelope):
+                continue
+            mailbox.wanted.remove(entry)
+            if request.kind == "probe":
+                request.envelope = letter.envelope
+                self.finish(request)
+                continue
+            self.hand_over(comm, request, letter)
+            return
+        mailbox.letters.append(letter)
+
+    def ask(self, mailbox: Mailbox, comm: Communicator, request: Request) -> None:
+        """A receive or a probe is posted."""
+        letter = find_letter(mailbox, request)
+        if letter is None:
+            mailbox.wanted.append((comm, request))
+        elif request.kind == "probe":
+            request.envelope = letter.envelope
+            self.finish(request)
+        else:
+            mailbox.letters.remove(letter)
+            self.hand_over(comm, request, letter)
+
+    def hand_over(self, comm: Communicator, request: Request, letter: Letter) -> None:
+        open_letter(comm, request, letter)
+        self.finish(request)
+        self.finish(letter.original)
+
+    def finish(self, request: Request) -> None:
+        request.done = True
+        self.wake(request)
 
     def wake(self, request: Request) -> None:
         rank = request.handle.owner
@@ -190,16 +229,21 @@ class World:
         for state, request, thread in zip(states, asked, self.threads, strict=True):
             if state.doing == "running" and thread is not None and thread.ident in frames:
                 state = replace(state, place=place_of(frames[thread.ident]))
-            elif request is not None and request.kind == "recv":
-                state = replace(state, detail=together(state.detail, self.strays(request.handle.channel)))
+            elif request is not None and request.kind != "send":
+                state = replace(state, detail=together(state.detail, self.strays(request)))
             found.append(state)
         return found
 
-    def strays(self, channel: MailboxKey) -> str:
-        """What has come on the same way with another tag, in words."""
-        tags = sorted(other.tag for other, queue in self.sent.items() if queue and other[:3] == channel[:3]
-                      and other.tag < TAGS)
-        return f"a message came with tag {tags[0]}" if tags else ""
+    def strays(self, request: Request) -> str:
+        """What has come on the same way with another tag, or from another rank, in words."""
+        channel = request.handle.channel
+        if request.type_code is None:
+            tags = sorted(other.tag for other, queue in self.sent.items() if queue and other[:3] == channel[:3]
+                          and other.tag < TAGS)
+            return f"a message came with tag {tags[0]}" if tags else ""
+        letters = self.mailboxes[channel.group, channel.dest].letters
+        came = next((letter.envelope for letter in letters if request.peer in (ANY, letter.envelope.source)), None)
+        return f"a message came with tag {came.tag}" if came else ""
 
     def leave(self, rank: int, doing: str) -> None:
         """A rank has come to its end ("finished" or "failed")."""

@@ -48,6 +48,24 @@ class Wrapper(Communicator):
     def test(self, request: Request) -> bool:
         return self.inner.test(request)
 
+    def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None, synchronous: bool = False) -> Request:
+        return self.inner.isend_message(data, dest, type_code=type_code, tag=tag, label=label,
+                                        synchronous=synchronous)
+
+    def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None) -> Request:
+        return self.inner.irecv_message(out, source, type_code=type_code, tag=tag, label=label)
+
+    def probe_message(self, source: int, *, tag: int = 0, label: str | None = None) -> Request:
+        return self.inner.probe_message(source, tag=tag, label=label)
+
+    def cancel_message(self, request: Request) -> bool:
+        return self.inner.cancel_message(request)
+
+    def open_messages(self) -> None:
+        self.inner.open_messages()
+
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         return self.inner.shared(nbytes, label=label)
 
@@ -73,6 +91,9 @@ class Wrapper(Communicator):
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
         part = self.inner.subgroup(ranks, label=label)
         return None if part is None else self.wrap(part)
+
+    def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
+        return self.wrap(self.inner.group_of(ranks, tag, label=label))
 
     def wrap(self, part: Communicator) -> Communicator:
         """The same wrapper, with the same options and books, around a part of the group."""

@@ -1,0 +1,41 @@
+"""What the elements of a message with an envelope are: the code that travels with it, and its name in errors.
+
+A code's place in the list is what travels, so the list only ever grows at its end. All types of one byte
+(characters, MPI.BYTE, signed and unsigned) are one type.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class MessageType(NamedTuple):
+    """name: as an error says it. itemsize: bytes of one element."""
+
+    name: str
+    itemsize: int
+
+
+NUMBERS = ("f4", "f8", "i8", "i4", "i2", "u2", "u4", "u8", "f2", "?", "c8", "c16", "g", "G")
+TYPES = [MessageType("bytes", 1), MessageType("a pickled object", 1), MessageType("records", 1),
+         *(MessageType(str(np.dtype(name)), np.dtype(name).itemsize) for name in NUMBERS)]
+BYTES, OBJECT, RECORDS = range(3)
+CODE_OF = {np.dtype(name): code for code, name in enumerate(NUMBERS, 3)}
+
+
+def type_code_of(dtype: np.dtype) -> int:
+    """The code of a NumPy dtype: BYTES for one byte, RECORDS for a structure."""
+    return CODE_OF.get(dtype) or (BYTES if dtype.itemsize == 1 else RECORDS)
+
+
+def amount(type_code: int, nbytes: int) -> str:
+    """ "8 elements of float32", "24 bytes", "a pickled object of 24 bytes"."""
+    kind = TYPES[type_code]
+    if type_code == BYTES:
+        return f"{nbytes} bytes"
+    if type_code in (OBJECT, RECORDS):
+        return f"{kind.name} of {nbytes} bytes"
+    elements = nbytes // kind.itemsize
+    return f"{elements} element{'s' * (elements != 1)} of {kind.name}"

@@ -1,0 +1,96 @@
+"""Messages with an envelope over MPI: the type of the elements travels in the MPI tag (tag * WIRE + type code).
+
+They have a communicator of their own, `letters`, so that a receive with any tag cannot take a message of a
+collective. A receive whose type and tag are known is MPI's own. One of any length first probes (MPI_Improbe):
+all such receives of this rank stand in one list, in the order in which they were posted, and are looked at in
+that order whenever the rank waits or tests anything: MPI's rule that messages do not overtake.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from minipar.comm.diagnostics.requests import unfit_message
+from minipar.comm.message_types import TYPES
+from minipar.comm.protocol import ANY, Communicator, Envelope, Request
+from minipar.errors import CommError
+
+WIRE = 32                                                           # room for the type code below the tag
+assert len(TYPES) <= WIRE
+
+
+def wire_tag(tag: int, type_code: int) -> int:
+    return MPI.ANY_TAG if tag == ANY else tag * WIRE + type_code
+
+
+def wire_source(source: int) -> int:
+    return MPI.ANY_SOURCE if source == ANY else source
+
+
+def envelope_of(status: MPI.Status) -> Envelope:
+    return Envelope(status.source, status.tag // WIRE, status.tag % WIRE, status.count)
+
+
+class Arriving:
+    """The handle of a receive of any length: it probes, then receives what it has found."""
+
+    def __init__(self, letters: MPI.Intracomm, request: Request) -> None:
+        self.letters, self.request = letters, request
+        self.receiving: Any = None                                  # MPI's request, once there is a message
+        self.status = MPI.Status()
+
+    def look(self) -> bool:
+        """Take the message if it is there; returns whether it is."""
+        request = self.request
+        tag = wire_tag(request.tag, request.type_code or 0)
+        message = self.letters.Improbe(wire_source(request.peer), tag, self.status)
+        if message is None:
+            return False
+        request.array = np.empty(self.status.count, np.uint8)
+        self.receiving = message.Irecv([request.array, MPI.BYTE])
+        return True
+
+    def Test(self, status: MPI.Status) -> bool:
+        if self.receiving is None or not self.receiving.Test():
+            return False
+        status.source, status.tag = self.status.source, self.status.tag
+        status.Set_elements(MPI.BYTE, self.status.count)
+        return True
+
+
+class Probing:
+    """The handle of a probe. A probe of one tag finds a message of any type, one tag on the wire each."""
+
+    def __init__(self, letters: MPI.Intracomm, request: Request) -> None:
+        self.letters, self.request = letters, request
+
+    def Test(self, status: MPI.Status) -> bool:
+        source, tag = wire_source(self.request.peer), self.request.tag
+        tags = [MPI.ANY_TAG] if tag == ANY else range(tag * WIRE, tag * WIRE + len(TYPES))
+        return any(self.letters.Iprobe(source, each, status) for each in tags)
+
+
+def message_done(comm: Communicator, request: Request, status: MPI.Status) -> bool:
+    """Test a request of a message with an envelope. Raises CommError for a message that does not fit."""
+    handle = request.handle
+    if request.kind == "send":
+        request.done = handle.Test()
+        return request.done
+    try:
+        if not handle.Test(status):
+            return False
+    except MPI.Exception as error:
+        if error.Get_error_class() != MPI.ERR_TRUNCATE:
+            raise CommError(error.Get_error_string()) from error
+        assert request.array is not None and request.type_code is not None
+        more = request.array.nbytes + TYPES[request.type_code].itemsize
+        envelope = Envelope(status.source, status.tag // WIRE, request.type_code, more)
+        raise CommError(f"{unfit_message(comm, request, envelope)} or more") from error
+    request.envelope = envelope_of(status)
+    if request.kind == "recv" and (wrong := unfit_message(comm, request, request.envelope)):
+        raise CommError(wrong)
+    request.done = True
+    return True

@@ -1,0 +1,53 @@
+"""Messages with an envelope between ranks that are threads: matched by whom they come from, their tag, or either.
+
+Every rank of a group has a mailbox. It holds the messages that came before their receive and the receives and
+probes that came before their message, each in the order of arrival: MPI's rule that messages do not overtake.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minipar.comm.diagnostics.requests import unfit_message
+from minipar.comm.protocol import ANY, Communicator, Envelope, Request
+from minipar.errors import CommError
+
+
+@dataclass(eq=False, slots=True)
+class Letter:
+    """A message that has been sent: its envelope, its bytes, and the request of its sender."""
+
+    envelope: Envelope
+    data: np.ndarray
+    original: Request
+
+
+@dataclass
+class Mailbox:
+    """What one rank of a group has been sent, and what it asks for."""
+
+    letters: list[Letter] = field(default_factory=list)
+    wanted: list[tuple[Communicator, Request]] = field(default_factory=list)
+
+
+def asks_for(request: Request, envelope: Envelope) -> bool:
+    """Whether a receive or a probe matches this envelope."""
+    return request.peer in (ANY, envelope.source) and request.tag in (ANY, envelope.tag)
+
+
+def find_letter(mailbox: Mailbox, request: Request) -> Letter | None:
+    """The first message that the request asks for."""
+    return next((letter for letter in mailbox.letters if asks_for(request, letter.envelope)), None)
+
+
+def open_letter(comm: Communicator, request: Request, letter: Letter) -> None:
+    """The receive takes the message: its bytes, or the error that it does not fit."""
+    request.envelope = letter.envelope
+    if wrong := unfit_message(comm, request, letter.envelope):
+        request.handle.error = CommError(wrong)
+    elif request.array is None:
+        request.array = letter.data
+    else:
+        request.array[:letter.data.size] = letter.data
