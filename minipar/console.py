@@ -7,12 +7,16 @@ of them end in one place, and training goes on.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
+
+LOST = 74                                                           # EX_IOERR of sysexits(3)
 
 
 class Console:
@@ -88,6 +92,33 @@ def consoles() -> Iterator[tuple[Console, Console]]:
         out.flush()
         err.flush()
         sys.stdout, sys.stderr = before
+
+
+def status_of(out: Console, title: str) -> int:
+    """The exit status of a program that went well, by what became of its output: 0; LOST, and a line on stderr, where
+    some is lost; 141 where nobody reads on, as in `| head`.
+    """
+    out.flush()
+    if out.lost is None:
+        return 0
+    if out.lost.errno == errno.EPIPE:
+        return 128 + signal.SIGPIPE
+    tell(f"{title}: done, but stdout cannot be written: {out.lost.strerror}; what it should have said is lost")
+    return LOST
+
+
+def guard_program(title: str) -> None:
+    """The same for a whole program that is no command of minipar: Consoles from here on, and at its end the exit
+    status of `status_of`, unless it ends with an error.
+    """
+    out, _ = install()
+
+    def leave() -> None:
+        status = status_of(out, title)
+        if status and not hasattr(sys, "last_value"):
+            os._exit(status)                                        # the only way to set it at the end of a program
+
+    atexit.register(leave)
 
 
 def tell(text: str) -> None:

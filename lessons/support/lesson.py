@@ -15,21 +15,27 @@ stay the same.
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from minipar.checkpoint.atomic import replacing
+from minipar.cli.pictures import attempt
 from minipar.comm.collectives import all_gather
 from minipar.comm.job import job, ranks_started
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
+from minipar.console import Console, guard_program
 from minipar.errors import ConfigError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PICTURES = Path("runs/lessons")                                     # as for `minipar lesson run`
 
@@ -44,6 +50,8 @@ class Lesson:
         ranks; 1 for a lesson of one process, which mpirun may not start several times over.
         """
         self.name, self.mpi = name, ranks_started(os.environ) is not None
+        if _is_program(name) and not self.mpi and not isinstance(sys.stdout, Console):
+            guard_program(f"lesson {name}")
         self._job = job()  # open until the program ends, since opening takes a moment
         self._world = self._job.__enter__()
         atexit.register(self._job.__exit__, None, None, None)
@@ -92,21 +100,39 @@ class Lesson:
                  for row in texts)
         self.say(*(f"  {line.rstrip()}" for line in lines), "")
 
-    def picture(self, figure: Figure, name: str = "") -> Figure:
-        """Save the figure as FOLDER/<lesson><name>.png, once for all ranks; returns it, so that a notebook
-        shows it.
-        """
-        def save(comm: Communicator) -> None:
-            if comm.rank == 0:
-                try:
-                    figure.savefig(path, dpi=110)
-                    self.say(f"picture: {path}", "")
-                except Exception as error:                          # the lesson's claims do not depend on it
-                    self.say(f"no picture {path}: {error}", "")
+    def picture(self, figure: Figure, name: str = "") -> Picture:
+        """Save the figure as FOLDER/<lesson><name>.png, once for all ranks; returns it, as the last value of a
+        cell, so that a notebook shows it.
 
-        path = self.folder / f"{self.name}{name}.png"
-        self.run(save, ranks=1)
-        return figure
+        The claims of a lesson do not depend on its pictures: where one fails, stderr says so, and the lesson goes on.
+        """
+        path, picture = self.folder / f"{self.name}{name}.png", Picture()
+
+        def save() -> None:
+            picture.draw(figure)
+            with replacing(path) as file:
+                file.write(picture.png)
+            self.say(f"picture: {path}", "")
+
+        if self.rank == 0:
+            attempt(path.name, save)
+        return picture
+
+
+class Picture:
+    """A figure as Jupyter shows it, whichever backend matplotlib has and without `%matplotlib inline`. png: the bytes of
+    its file, none if it was not drawn.
+    """
+
+    png = b""
+
+    def draw(self, figure: Figure) -> None:
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=110)
+        self.png = file.getvalue()
+
+    def _repr_png_(self) -> bytes | None:
+        return self.png or None
 
 
 def refusal(call: Callable[[], object]) -> str:
@@ -118,11 +144,16 @@ def refusal(call: Callable[[], object]) -> str:
     return ""
 
 
+def _is_program(name: str) -> bool:
+    """Whether the lesson is the program that runs, not a notebook or an editor."""
+    return Path(sys.argv[0]).stem == name
+
+
 def _command_line(name: str) -> tuple[Path, bool]:
     """The folder for pictures, and whether --fast is given; the defaults where the program is not the lesson
     itself, as in a notebook. Raises ConfigError for anything else on the line.
     """
-    words = sys.argv[1:] if Path(sys.argv[0]).stem == name else []
+    words = sys.argv[1:] if _is_program(name) else []
     folders = [word for word in words if not word.startswith("-")]
     unknown = [word for word in words if word.startswith("-") and word != "--fast"] + folders[1:]
     if unknown:

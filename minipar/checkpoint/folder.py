@@ -51,7 +51,7 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.folder)       # first, since a full disk may need their room
             save(path, arrays, {**meta, "step": step, "loss": loss})
-            self._prune()
+            self.prune()
         return path
 
     def latest(self) -> Path | None:
@@ -81,7 +81,8 @@ class Checkpoints:
         except OSError as error:
             raise CheckpointError(f"cannot read {self.folder}: {error.strerror}") from error
 
-    def _prune(self) -> None:
+    def prune(self) -> None:
+        """Remove what is neither among the last `keep` nor the best: `save` does, but may be killed before it has."""
         best = self.best()
         for path in map(self.path, self._steps()[:-self.keep]):
             if path != best:

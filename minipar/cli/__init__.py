@@ -9,14 +9,12 @@ exit status that output is lost. Lost progress changes nothing.
 from __future__ import annotations
 
 import argparse
-import errno
-import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from minipar.console import Console, consoles, tell
+from minipar.console import consoles, status_of, tell
 from minipar.errors import ConfigError, MiniparError
 from minipar.malloc import keep_freed_memory
 
@@ -32,7 +30,6 @@ COMMANDS = {  # name of the command and its module: what it does
     "doctor": "check the MPI installation and measure its links",
     "launch": "start a command on several ranks",
 }
-LOST = 74                                                           # EX_IOERR of sysexits(3)
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,7 +51,7 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 2 a mistake of the user, 130 interrupted.
 
-    Where all went well but what belongs on stdout is lost: 141 if nobody reads on, as in `| head`, otherwise LOST.
+    Where all went well but what belongs on stdout is lost: 141 if nobody reads on, as in `| head`, otherwise 74.
     """
     words = sys.argv[1:] if arguments is None else arguments
     first = next((word for word in words if not word.startswith("-")), "")
@@ -62,18 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     title = f"minipar {name}".rstrip()
     with consoles() as (out, _):
         status = _ended(words, name, title)
-        out.flush()
-        return status or _lost(out, title)
-
-
-def _lost(out: Console, title: str) -> int:
-    """The exit status of a command that went well, by what became of its output."""
-    if out.lost is None:
-        return 0
-    if out.lost.errno == errno.EPIPE:
-        return 128 + signal.SIGPIPE
-    tell(f"{title}: done, but stdout cannot be written: {out.lost.strerror}; what it should have said is lost")
-    return LOST
+        return status or status_of(out, title)
 
 
 def _ended(words: Sequence[str], name: str, title: str) -> int:

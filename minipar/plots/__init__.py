@@ -6,11 +6,14 @@ as in `!minipar`) makes matplotlib refuse to be imported: then it is imported wi
 """
 
 import os
+import sys
 
 try:
     import matplotlib  # noqa: F401
 except ValueError:
     _backend = os.environ.pop("MPLBACKEND", None)
+    for _name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        del sys.modules[_name]                                      # those that the refused import left behind
     try:
         import matplotlib  # noqa: F401
     finally:

@@ -124,6 +124,8 @@ class RunFolder:
         for folder in (self.folder, self.checkpoints.folder, self.folder / "trace"):
             with refusals_named(folder):
                 remove_leftovers(folder)
+        with refusals_named(self.checkpoints.folder):
+            self.checkpoints.prune()
 
     def log(self, **values: Any) -> None:
         """Add one line to metrics.jsonl; it is in the file when this returns."""

@@ -31,6 +31,7 @@ def test_what_is_missing_is_made(missing: list[str], words: list[str], done: Pat
         (done / name).unlink()
     for folder in (done, done / "checkpoints"):
         (folder / "summary.txt.0123abcd.tmp").write_text("left over by a kill")
+    shutil.copy(done / "checkpoints" / "step-00000018.npz", done / "checkpoints" / "step-00000002.npz")
     assert call("train", "--resume", done, *words) == 0
     after = contents(done)
     assert after.keys() == before.keys() and losses(done) == lines

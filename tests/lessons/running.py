@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.lessons.forks import Ended, forked
+from tests.forks import Ended, forked
 from tests.ranks import ROOT
 
 LESSONS = sorted(path.stem for path in (ROOT / "lessons").glob("*.py") if path.stem != "__init__")

@@ -4,7 +4,7 @@ of tapes.
 
 from pathlib import Path
 
-from tests.lessons.forks import forked
+from tests.forks import forked
 from tests.lessons.running import changed, solved
 
 

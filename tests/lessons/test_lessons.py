@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lessons.forks import forked
+from tests.forks import forked
 from tests.lessons.running import LESSONS, alone, changed, command, on_threads, script_of, solved
 from tests.ranks import mpirun
 
@@ -203,3 +203,15 @@ def test_a_lesson_says_at_once_that_it_cannot_save_pictures(tmp_path: Path) -> N
 def test_a_lesson_knows_whether_it_is_to_be_fast(words: list[str], fast: bool, tmp_path: Path) -> None:
     job = forked(planted(tmp_path, ranks=2), tmp_path, *words)
     assert job.stdout.splitlines()[0] == f"fast {fast}, pictures in {tmp_path}"
+
+
+@pytest.mark.parametrize("breaking, status", [
+    ("os.close(1); sys.stdout = None", 74), ("os.dup2(os.open('/dev/full', os.O_WRONLY), 1)", 74), ("os.close(2); sys.stderr = None", 0),
+    ("r, w = os.pipe(); os.close(r); os.dup2(w, 1)", 141)])
+def test_a_broken_console_does_not_stop_a_lesson(breaking: str, status: int, tmp_path: Path) -> None:
+    """As of a command: it runs to its end, and the exit status tells that output is lost."""
+    script = planted(tmp_path, ranks=2)
+    script.write_text(f"import os, sys\n{breaking}\n{script.read_text()}os.mkdir({str(tmp_path / 'end')!r})\n")
+    job = forked(script, tmp_path)
+    assert (tmp_path / "end").exists() and job.returncode == status and "Traceback" not in job.stderr, job.stderr
+    assert ("stdout cannot be written" in job.stderr) == (status == 74)
