@@ -71,7 +71,7 @@ class Subject:
     effort: Effort
 
     def copy(self) -> GPT:
-        model = GPT(self.model.config, dtype=self.model.tokens.weight.dtype)
+        model = GPT(self.model.config, dtype=self.model.token_table.weight.dtype)
         model.load_state_dict(self.model.state_dict())
         return model
 
@@ -165,7 +165,7 @@ def distilled(subject: Subject) -> Iterator[Row]:
     layers = subject.model.config.layers
     config = replace(subject.model.config, layers=max(layers // 2, 1))
     matching = matching_layers(config.layers, layers)
-    starts = {"random start": lambda: GPT(config, seed=1, dtype=subject.model.tokens.weight.dtype),
+    starts = {"random start": lambda: GPT(config, seed=1, dtype=subject.model.token_table.weight.dtype),
               "teacher's layers": lambda: take_layers(subject.model, matching)}
     for start, make in starts.items():
         for method in ("student alone", "student distilled"):

@@ -259,7 +259,7 @@ def mlp_bytes(comm: Communicator, hidden: int) -> tuple[int, int]:
     mlp = MLP("mlp", ModelConfig(width=24, heads=6, hidden=hidden), Start(std=0.02), TensorRegion(counting))
     backward(mlp(Tensor(X.astype(np.float32), requires_grad=True)), G.astype(np.float32))
     return counting.traffic.total().bytes, sum(q.grad.nbytes for q in mlp.parameters() if q.grad is not None
-                                               and q.is_cut)
+                                               and q.is_sharded)
 
 
 narrow, wide = lesson.run(mlp_bytes, 8 * p)[0], lesson.run(mlp_bytes, 80 * p)[0]

@@ -87,7 +87,7 @@ def walk(nodes: list[Node], gradient: np.ndarray,
     """Hand `gradient`, that of the last node, on through the nodes (see `reachable`), which are used up and
     popped.
 
-    Yields (place, contribution) for what goes to a leaf, or to a node that is older than `since`, in the
+    Yields (parent, contribution) for what goes to a leaf, or to a node that is older than `since`, in the
     order of backward.
     """
     gradients = {nodes[-1]: gradient}
@@ -109,9 +109,9 @@ def walk(nodes: list[Node], gradient: np.ndarray,
         node.vjp, node.parents = None, ()                           # free what the formula kept
 
 
-def is_outside(place: TapeParent, since: int) -> bool:
+def is_outside(parent: TapeParent, since: int) -> bool:
     """Whether it is a leaf, or a node that is older than `since`."""
-    return isinstance(place, Tensor) or place.order < since
+    return isinstance(parent, Tensor) or parent.order < since
 
 
 def _plus(gradient: np.ndarray | None, contribution: Contribution) -> np.ndarray:

@@ -22,7 +22,7 @@ from minipar.autograd.engine import backward
 from minipar.autograd.tensor import Tensor, no_grad
 from minipar.errors import ShapeError
 
-STEP, SMALLER = 3e-4, (1e-4, 3e-5)
+H, SMALLER = 3e-4, (1e-4, 3e-5)
 DOUBT = 1e-8  # relative error from which smaller steps are asked, too
 
 
@@ -41,8 +41,8 @@ class GradientCheck:
     error: float
 
     def __str__(self) -> str:
-        place = self.name if self.index is None else f"{self.name}[{', '.join(map(str, self.index))}]"
-        return f"{place}: backward says {self.exact:.12g}, differences say {self.numeric:.12g}, relative error {self.error:.1e}"
+        element = self.name if self.index is None else f"{self.name}[{', '.join(map(str, self.index))}]"
+        return f"{element}: backward says {self.exact:.12g}, differences say {self.numeric:.12g}, relative error {self.error:.1e}"
 
 
 def gradcheck(function: Callable[[], Tensor], inputs: Mapping[str, Tensor],
@@ -68,7 +68,7 @@ def gradcheck(function: Callable[[], Tensor], inputs: Mapping[str, Tensor],
 
 
 def _difference(function: Callable[[], Tensor], leaves: list[Tensor], directions: list[np.ndarray],
-                step: float = STEP) -> float:
+                h: float = H) -> float:
     """The derivative of the function along the directions, by differences."""
     origins = [leaf.data for leaf in leaves]
 
@@ -79,7 +79,7 @@ def _difference(function: Callable[[], Tensor], leaves: list[Tensor], directions
             return function().item()
 
     try:
-        return (8 * (value(step) - value(-step)) - (value(2 * step) - value(-2 * step))) / (12 * step)
+        return (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h)
     finally:
         for leaf, origin in zip(leaves, origins, strict=True):
             leaf.data = origin
@@ -90,7 +90,7 @@ def _nearest(function: Callable[[], Tensor], leaves: list[Tensor], directions: l
     """Of the derivative `found` and those by smaller steps, the one nearest to what backward says,
     `exact`.
     """
-    again = [_difference(function, leaves, directions, step) for step in SMALLER]
+    again = [_difference(function, leaves, directions, h) for h in SMALLER]
     return min([found, *again], key=lambda numeric: float(_nan_is_worst(abs(numeric - exact))))
 
 

@@ -16,7 +16,7 @@ from minipar.autograd.engine import _seed, reachable, walk
 from minipar.autograd.tensor import Tape, Tensor, keeping
 from minipar.errors import GraphError, ShapeError
 
-STEP = 1e-20
+H = 1e-20
 
 
 def hessian_vector_product(function: Callable[[], Tensor], leaves: Sequence[Tensor],
@@ -36,14 +36,14 @@ def hessian_vector_product(function: Callable[[], Tensor], leaves: Sequence[Tens
     before = [(leaf, leaf.data, leaf.grad, leaf.grad_buffer) for leaf in moves]
     try:
         for leaf, move in moves.items():  # all become complex: ops add one to another in place
-            leaf.data, leaf.grad, leaf.grad_buffer = leaf.data + STEP * 1j * move, None, None
+            leaf.data, leaf.grad, leaf.grad_buffer = leaf.data + H * 1j * move, None, None
         output = function()
         assert output.node is not None, "it has leaves"
-        for place, contribution in walk(reachable(output.node), _seed(output, None)):
-            assert isinstance(place, Tensor), "the whole tape is walked: only leaves are outside"
-            if place in leaves:
-                place.accumulate(contribution)
-        return [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.imag / STEP for leaf in leaves]
+        for parent, contribution in walk(reachable(output.node), _seed(output, None)):
+            assert isinstance(parent, Tensor), "the whole tape is walked: only leaves are outside"
+            if parent in leaves:
+                parent.accumulate(contribution)
+        return [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.imag / H for leaf in leaves]
     finally:
         for leaf, data, grad, buffer in before:
             leaf.data, leaf.grad, leaf.grad_buffer = data, grad, buffer
@@ -55,4 +55,4 @@ def _leaves(function: Callable[[], Tensor]) -> list[Tensor]:
         root = function().node
     if root is None:
         raise GraphError("hessian_vector_product: the function uses no leaf that requires a gradient")
-    return [place for node in reachable(root) for place in node.parents if isinstance(place, Tensor)]
+    return [leaf for node in reachable(root) for leaf in node.parents if isinstance(leaf, Tensor)]

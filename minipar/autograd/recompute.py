@@ -64,11 +64,11 @@ def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     ends = _ends(_inside(out, began), began)
     if not ends:
         return out
-    kept = [(x.data, x.place) for x in inputs]
+    kept = [(x.data, x.tape_parent) for x in inputs]
 
     def vjp(g: np.ndarray) -> Iterator[Contribution]:
-        nodes, since, places = _run_again(function, kept, rule)
-        if [places.get(end, end) for end in _ends(nodes, since)] != ends:
+        nodes, since, stood_in_for = _run_again(function, kept, rule)
+        if [stood_in_for.get(end, end) for end in _ends(nodes, since)] != ends:
             raise GraphError("recompute: when it ran again, the function recorded other ops; it must do the "
                              "same each time")
         # lazily: each is delivered before the next is computed
@@ -81,15 +81,15 @@ def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
 
 def _run_again(function: Callable[..., Tensor], kept: Sequence[tuple[np.ndarray, TapeParent | None]],
                rule: Rule | None) -> tuple[list[Node], int, dict[TapeParent, TapeParent | None]]:
-    """The nodes of a second run, when they began, and the places that its inputs stand in for.
+    """The nodes of a second run, when they began, and what on the tape its inputs stand in for.
 
     The inputs are leaves of their own: backward shall not go on beyond them before it has left the function.
     """
-    inputs = [Tensor(data, requires_grad=place is not None) for data, place in kept]
+    inputs = [Tensor(data, requires_grad=parent is not None) for data, parent in kept]
     began = next_order()
     with keeping(Tape.FORMULAS), casting(rule), _second_run():
         out = function(*inputs)
-    return _inside(out, began), began, dict(zip(inputs, (place for _, place in kept), strict=True))
+    return _inside(out, began), began, dict(zip(inputs, (parent for _, parent in kept), strict=True))
 
 
 def _inside(out: Tensor, began: int) -> list[Node]:
@@ -99,8 +99,8 @@ def _inside(out: Tensor, began: int) -> list[Node]:
 
 def _ends(nodes: list[Node], began: int) -> list[TapeParent]:
     """Where gradients go that leave these nodes, in the order of backward: see `walk`."""
-    return [place for node in reversed(nodes) for place in node.parents if place is not None
-            and is_outside(place, began)]
+    return [parent for node in reversed(nodes) for parent in node.parents if parent is not None
+            and is_outside(parent, began)]
 
 
 @contextmanager

@@ -62,8 +62,8 @@ def _shifted(x: Tensor, axis: int) -> Tensor:
     """
     largest = x.data.max(axis=axis, keepdims=True)
     if np.isinf(largest).any():
-        place = tuple(map(int, np.argwhere(np.isinf(largest))[0]))
-        raise RangeError(f"softmax: the largest value along axis {axis} at {place} is {largest[place]}, "
+        index = tuple(map(int, np.argwhere(np.isinf(largest))[0]))
+        raise RangeError(f"softmax: the largest value along axis {axis} at {index} is {largest[index]}, "
                          "which gives no "
                          "probabilities; look for a mask that covers everything, or broken weights")
     return x - Tensor(largest)

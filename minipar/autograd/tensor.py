@@ -141,7 +141,7 @@ class Tensor:
         return self.data.ndim
 
     @property
-    def place(self) -> TapeParent | None:
+    def tape_parent(self) -> TapeParent | None:
         """Where its gradient goes: the node that made it, a leaf itself, nowhere for a constant."""
         return self.node or (self if self.requires_grad else None)
 
@@ -158,9 +158,9 @@ class Tensor:
         """Call `hook(gradient)` once per backward, when this tensor's gradient is complete. The gradient may
         not be changed.
         """
-        if self.place is None:
+        if self.tape_parent is None:
             raise GraphError("on_grad: this tensor is a constant, no gradient will ever reach it")
-        self.place.hooks.append(hook)
+        self.tape_parent.hooks.append(hook)
 
     def zero_grad(self) -> None:
         self.grad = None
@@ -231,9 +231,9 @@ def record(data: np.ndarray, parents: Sequence[Tensor], vjp: Vjp) -> Tensor:
     """
     out = Tensor(data)
     if _tape_mode.tape:
-        places = tuple(p.place for p in parents)
-        if any(place is not None for place in places):
-            out.node = Node(places, vjp)
+        tape_parents = tuple(p.tape_parent for p in parents)
+        if any(tape_parent is not None for tape_parent in tape_parents):
+            out.node = Node(tape_parents, vjp)
     return out
 
 

@@ -61,13 +61,13 @@ def computed_pairs(T: int) -> int:
     return sum((min(start + QUERIES, T) - start) * min(start + QUERIES, T) for start in range(0, T, QUERIES))
 
 
-def forward_flops(config: ModelConfig, batch: int, tokens: int, pairs: Pairs = every_pair) -> dict[str, int]:
-    """FLOPs of one forward pass over `batch` sequences of `tokens` tokens, by kind of product, over all
+def forward_flops(config: ModelConfig, batch: int, length: int, pairs: Pairs = every_pair) -> dict[str, int]:
+    """FLOPs of one forward pass over `batch` sequences of `length` tokens, by kind of product, over all
     layers.
     """
     L, D, F, V = config.layers, config.width, config.mlp_width, config.vocabulary
-    n = batch * tokens
-    attention = 2 * L * batch * pairs(tokens) * D                   # per head K, and H K = D
+    n = batch * length
+    attention = 2 * L * batch * pairs(length) * D                   # per head K, and H K = D
     return {
         "qkv": 2 * L * n * D * 3 * D,
         "scores": attention,
@@ -79,8 +79,8 @@ def forward_flops(config: ModelConfig, batch: int, tokens: int, pairs: Pairs = e
     }
 
 
-def training_flops(config: ModelConfig, batch: int, tokens: int, pairs: Pairs = every_pair) -> dict[str, int]:
+def training_flops(config: ModelConfig, batch: int, length: int, pairs: Pairs = every_pair) -> dict[str, int]:
     """FLOPs of forward and backward together: y = x w has two products more, for the gradients of x and of
     w.
     """
-    return {kind: 3 * flops for kind, flops in forward_flops(config, batch, tokens, pairs).items()}
+    return {kind: 3 * flops for kind, flops in forward_flops(config, batch, length, pairs).items()}

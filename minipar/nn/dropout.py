@@ -29,21 +29,21 @@ class Dropout:
     seed: int
     step: int
     rows: np.ndarray
-    places: slice = field(default_factory=lambda: slice(0, 0))
-    tokens: int = 0
+    positions: slice = field(default_factory=lambda: slice(0, 0))
+    length: int = 0
 
-    def on(self, places: slice, tokens: int) -> Dropout:
-        """The same masks for a rank that holds `places` of `tokens` tokens."""
-        return replace(self, places=places, tokens=tokens)
+    def on(self, positions: slice, length: int) -> Dropout:
+        """The same masks for a rank that holds `positions` of `length` tokens."""
+        return replace(self, positions=positions, length=length)
 
     def drop(self, x: Tensor, name: str) -> Tensor:
         """Dropout on x [B, t, D] as the layer `name` does it."""
         if not self.rate:
             return x
-        assert self.tokens, "call on(places, tokens) first: the masks are drawn for whole samples"
+        assert self.length, "call on(positions, length) first: the masks are drawn for whole samples"
         streams = (stream(self.seed, "dropout", name, self.step, row) for row in self.rows.tolist())
-        whole = np.stack([rng.random((self.tokens, x.shape[-1])) for rng in streams])           # [B, T, D]
-        return dropout(x, whole[:, self.places] >= self.rate, self.rate)
+        whole = np.stack([rng.random((self.length, x.shape[-1])) for rng in streams])           # [B, T, D]
+        return dropout(x, whole[:, self.positions] >= self.rate, self.rate)
 
 
 NO_DROPOUT = Dropout(0.0, 0, 0, np.empty(0, np.int64))             # evaluation and generation

@@ -43,7 +43,7 @@ class Attention(Module):
     def __init__(self, name: str, config: ModelConfig, out: Start, region: Region = SERIAL):
         super().__init__(name)
         D, H, K = config.width, config.heads, config.head_width
-        mine = region.cut(H, "heads")
+        mine = region.shard(H, "heads")
         self.heads: int = mine.stop - mine.start                    # h
         self.qkv = ColumnParallelLinear(f"{name}.qkv", D, 3 * D, region, parts=3, unit=K, what="heads",
                                         bias=config.bias)
@@ -102,13 +102,13 @@ class GPT(Module):
     """tokens [B, T] -> logits [B, T, v], this rank's share of the vocabulary; `loss` also takes the targets.
 
     part: of the model, by default all of it. A part that is not the first takes activations [B, t, D], one
-    that is not the last returns them. tokens: the table of the vocabulary, where another part on this rank
-    has it already. recompute: one of RECOMPUTATIONS.
+    that is not the last returns them. token_table: the table of the vocabulary, where another part on this
+    rank has it already. recompute: one of RECOMPUTATIONS.
     """
 
     def __init__(self, config: ModelConfig, *, seed: int = 0, dtype: DTypeLike = np.float32,
                  region: Region = SERIAL,
-                 part: Part | None = None, tokens: VocabParallelEmbedding | None = None,
+                 part: Part | None = None, token_table: VocabParallelEmbedding | None = None,
                  recompute: str = "none"):
         super().__init__("gpt")
         self.config = config
@@ -120,12 +120,12 @@ class GPT(Module):
             return VocabParallelEmbedding(name, config.vocabulary, config.width, region)
 
         if part.first:
-            self.tokens = tokens = table("tokens")
-            self.positions = Parameter("positions.weight", (config.context, config.width), NORMAL)
+            self.token_table = token_table = table("tokens")
+            self.position_table = Parameter("positions.weight", (config.context, config.width), NORMAL)
         self.blocks = [Block(f"blocks.{layer}", config, region) for layer in part.layers]
         if part.last:
             self.norm = LayerNorm("norm", config.width, region, bias=config.bias)
-            self.head = (tokens or table("tokens")) if config.tied else table("head")
+            self.head = (token_table or table("tokens")) if config.tied else table("head")
         self.initialise(seed, dtype)
 
     def forward(self, x: np.ndarray | Tensor, *,
@@ -144,7 +144,7 @@ class GPT(Module):
         if isinstance(x, Tensor):
             y = x
         else:
-            dropout = dropout.on(self.region.places(x.shape[1]), x.shape[1])
+            dropout = dropout.on(self.region.positions(x.shape[1]), x.shape[1])
             y = self.embed(x, start, dropout)
         for layer, block in zip(self.part.layers, self.blocks, strict=True):
             y = self.recomputing(block.forward)(y, attend(layer), dropout)                    # [B, t, D]
@@ -155,9 +155,10 @@ class GPT(Module):
         T = tokens.shape[1]
         if start + T > self.config.context:
             raise ShapeError(f"{start + T} tokens are more than the context of {self.config.context}")
-        mine = self.region.places(T)
-        positions = self.region.shared(self.positions, "positions")[start + mine.start : start + mine.stop]
-        return dropout.drop(self.tokens.look_up(tokens) + positions, "embedding")
+        mine = self.region.positions(T)
+        table = self.region.replicated(self.position_table, "positions")
+        positions = table[start + mine.start : start + mine.stop]
+        return dropout.drop(self.token_table.look_up(tokens) + positions, "embedding")
 
     def loss(self, x: np.ndarray | Tensor, targets: np.ndarray, *, count: int | None = None,
              dropout: Dropout = NO_DROPOUT) -> Tensor:

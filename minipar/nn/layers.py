@@ -61,7 +61,7 @@ class ColumnParallelLinear(LinearLayer):
                  unit: int = 1, what: str = "columns", bias: bool = True, start: Start = NORMAL):
         super().__init__(name)
         block = outputs // parts
-        mine = region.cut(block // unit, what)
+        mine = region.shard(block // unit, what)
         columns = tuple(slice(part * block + mine.start * unit, part * block + mine.stop * unit)
                         for part in range(parts))
         self.region = region
@@ -83,7 +83,7 @@ class RowParallelLinear(LinearLayer):
     def __init__(self, name: str, inputs: int, outputs: int, region: Region = SERIAL, *, unit: int = 1,
                  what: str = "rows", bias: bool = True, start: Start = NORMAL):
         super().__init__(name)
-        mine = region.cut(inputs // unit, what)
+        mine = region.shard(inputs // unit, what)
         rows = (slice(mine.start * unit, mine.stop * unit),)
         self.region = region
         self.weight = Parameter(f"{name}.weight", (inputs, outputs), start, Shard(0, rows))       # [i, O]
@@ -91,7 +91,7 @@ class RowParallelLinear(LinearLayer):
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         y = self.region.leave(self.multiply(x), self.name)          # [B, t, O]
-        return add_bias(y, self.region.shared(self.bias, self.name) if self.bias else None, residual)
+        return add_bias(y, self.region.replicated(self.bias, self.name) if self.bias else None, residual)
 
 
 class LayerNorm(Module):
@@ -104,8 +104,8 @@ class LayerNorm(Module):
         self.bias = Parameter(f"{name}.bias", (width,), ZEROS) if bias else None                # [D]
 
     def forward(self, x: Tensor) -> Tensor:
-        bias = self.region.shared(self.bias, self.name) if self.bias else None
-        return layernorm(x, self.region.shared(self.weight, self.name), bias)
+        bias = self.region.replicated(self.bias, self.name) if self.bias else None
+        return layernorm(x, self.region.replicated(self.weight, self.name), bias)
 
 
 class VocabParallelEmbedding(Module):
@@ -118,7 +118,7 @@ class VocabParallelEmbedding(Module):
     def __init__(self, name: str, vocabulary: int, width: int, region: Region = SERIAL):
         super().__init__(name)
         self.region, self.vocabulary = region, vocabulary
-        self.rows = region.cut(vocabulary, "rows of the vocabulary")
+        self.rows = region.shard(vocabulary, "rows of the vocabulary")
         self.weight = Parameter(f"{name}.weight", (vocabulary, width), NORMAL,
                                 Shard(0, (self.rows,)))       # [v, D]
 

@@ -52,26 +52,26 @@ def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object]) -> Non
             return out
         return call
 
-    places = _places(models)
-    for (module, method), stage in places.items():
+    stages = _watched_stages(models)
+    for (module, method), stage in stages.items():
         vars(module)[method] = watched(stage, module, method)       # shadows the method on this one object
     try:
         with no_grad(), np.errstate(all="ignore"):
             run()
     finally:
-        for module, method in places:
+        for module, method in stages:
             del vars(module)[method]
     return min(found, default=None)
 
 
-def _places(models: Mapping[int, GPT]) -> dict[tuple[Module, str], int]:
+def _watched_stages(models: Mapping[int, GPT]) -> dict[tuple[Module, str], int]:
     """(module, method) -> its stage. A token table that two stages share is the first one's, its logits are
     the last one's.
     """
-    places: dict[tuple[Module, str], int] = {}
+    stages: dict[tuple[Module, str], int] = {}
     for stage, model in models.items():
         for module in model.modules():
             for method in METHODS if model.part.last else ("forward",):
                 if hasattr(module, method):
-                    places.setdefault((module, method), stage)
-    return places
+                    stages.setdefault((module, method), stage)
+    return stages

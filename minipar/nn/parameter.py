@@ -32,9 +32,9 @@ class Shard:
         """Write a part into its place in a whole array: the inverse of `take`."""
         before = (slice(None),) * self.axis
         at = 0
-        for place in self.slices:
-            length = place.stop - place.start
-            whole[before + (place,)] = part[before + (slice(at, at + length),)]
+        for piece in self.slices:
+            length = piece.stop - piece.start
+            whole[before + (piece,)] = part[before + (slice(at, at + length),)]
             at += length
 
     def shape(self, whole: tuple[int, ...]) -> tuple[int, ...]:
@@ -59,17 +59,17 @@ ZEROS, ONES = Start(), Start(mean=1.0)
 class Parameter(Tensor):
     """name    stable and absolute, e.g. "blocks.3.mlp.up.weight"
     whole   the shape of the whole parameter over all ranks
-    cut     the part that this rank holds, or None for all of it
+    shard   the part that this rank holds, or None for all of it
     start   how it begins; until `initialise` it is zero
 
     `data` is float32 until `initialise` gives another dtype.
     """
 
-    __slots__ = ("name", "whole", "cut", "start")
+    __slots__ = ("name", "whole", "shard", "start")
 
-    def __init__(self, name: str, whole: tuple[int, ...], start: Start, cut: Shard | None = None):
-        super().__init__(np.zeros(cut.shape(whole) if cut else whole, np.float32), requires_grad=True)
-        self.name, self.whole, self.cut, self.start = name, whole, cut, start
+    def __init__(self, name: str, whole: tuple[int, ...], start: Start, shard: Shard | None = None):
+        super().__init__(np.zeros(shard.shape(whole) if shard else whole, np.float32), requires_grad=True)
+        self.name, self.whole, self.shard, self.start = name, whole, shard, start
 
     @property
     def size(self) -> int:
@@ -77,13 +77,13 @@ class Parameter(Tensor):
         return math.prod(self.whole)
 
     @property
-    def is_cut(self) -> bool:
+    def is_sharded(self) -> bool:
         """Whether other ranks hold other parts. If not, this rank holds all of it."""
         return self.shape != self.whole
 
     def own(self, whole: np.ndarray) -> np.ndarray:
         """This rank's part of a whole array of this parameter's shape."""
-        return self.cut.take(whole) if self.cut else whole
+        return self.shard.take(whole) if self.shard else whole
 
     def initialise(self, seed: int, dtype: np.dtype) -> None:
         self.data = self.own(self.start.draw(stream(seed, "init", self.name), self.whole)).astype(dtype)

@@ -1,10 +1,14 @@
 """A region says how a layer's work is spread over ranks. The layers know nothing else of ranks.
 
-A tensor-parallel pair of layers cuts its weights and needs help in a few places: `enter`, before the columns
-are cut; `leave`, after the rows were, where each rank has a part of the sum; `shared`, for a parameter that
-every rank holds whole but may use on a share of the tokens; `cut` and `places`, this rank's share of the
-weights and of the tokens; and the loss, since the logits are cut too. Here is the region of one process,
-where nothing is to be done; `minipar.parallel` has the others.
+A tensor-parallel pair of layers has its weights in shards, and asks the region where ranks must work together:
+
+    enter               before the columns' shards
+    leave               after the rows' shards, where each rank has a part of the sum
+    replicated          for a parameter that every rank holds whole but may use on a share of the tokens
+    shard, positions    this rank's share of the weights, and of the tokens
+    cross_entropy       the loss, since the logits are sharded too
+
+Here is the region of one process, where nothing is to be done; `minipar.parallel` has the others.
 """
 
 # B batch, T tokens, D model width, V vocabulary; t, v: this rank's share of T, V
@@ -29,26 +33,26 @@ class Region:
         """
         return x
 
-    def shared(self, w: Tensor, label: str) -> Tensor:
+    def replicated(self, w: Tensor, label: str) -> Tensor:
         """A replicated parameter, about to be used on this rank's tokens."""
         return w
 
-    def cut(self, n: int, what: str) -> slice:
+    def shard(self, n: int, what: str) -> slice:
         """Which of n units (`what`: heads, hidden units, rows of the vocabulary) this rank holds."""
         return slice(0, n)
 
-    def places(self, T: int) -> slice:
+    def positions(self, T: int) -> slice:
         """Which of T tokens this rank holds between the layer pairs."""
         return slice(0, T)
 
-    def cross_entropy(self, logits: Tensor, targets: np.ndarray, tokens: int | None, rows: slice,
+    def cross_entropy(self, logits: Tensor, targets: np.ndarray, divisor: int | None, rows: slice,
                       vocabulary: int) -> Tensor:
         """The loss (see autograd's cross_entropy), the same on every rank, from this rank's part of the
         logits [B, T, v].
 
         rows: which of the vocabulary's entries the part is for.
         """
-        return cross_entropy(logits, targets, tokens)
+        return cross_entropy(logits, targets, divisor)
 
 
 SERIAL = Region()

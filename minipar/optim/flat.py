@@ -84,6 +84,6 @@ class Flat:
 
 def _group(p: Parameter) -> int:
     """Which of the four groups: see the top of this file."""
-    if p.is_cut:
+    if p.is_sharded:
         return 1 if p.ndim >= 2 else 0
     return 2 if p.ndim >= 2 else 3

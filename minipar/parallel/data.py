@@ -163,7 +163,7 @@ def _sections(flat: Flat, copies: bool, algorithm: str) -> list[Section]:
     """
     if not copies:
         return [Section(slice(0, len(flat.data)), flat.parameters, "gradients", algorithm)]
-    parts, whole = ([p for p in flat.parameters if p.is_cut is cut] for cut in (True, False))
+    parts, whole = ([p for p in flat.parameters if p.is_sharded is cut] for cut in (True, False))
     sections = [Section(slice(0, flat.whole.start), parts, "gradients", algorithm),
                 Section(flat.whole, whole, "replicated gradients",
                         "by_size" if algorithm == "auto" else algorithm)]

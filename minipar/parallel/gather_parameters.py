@@ -18,11 +18,11 @@ def gather_whole(p: Parameter, part: np.ndarray, tp: Communicator) -> np.ndarray
 
     part: the parameter's values, gradient, or optimiser state. All ranks of tp call it.
     """
-    if not p.is_cut:
+    if not p.is_sharded:
         return part.copy() if tp.rank == 0 else None
-    assert p.cut is not None
+    assert p.shard is not None
     whole = np.zeros(p.whole, part.dtype)
-    p.cut.put(whole, part)
+    p.shard.put(whole, part)
     bits = whole.view(f"i{part.itemsize}")  # added as integers: x + 0 is x in every bit, even for -0.0
     reduce(tp, bits, label=f"whole {p.name}", out=bits if tp.rank == 0 else None)
     return whole if tp.rank == 0 else None

@@ -124,7 +124,7 @@ class Execution:
     def forward(self, stage: int, micro: int) -> None:
         model, (inputs, targets, dropout) = self.stages.parts[stage], self.batch[micro]
         T = inputs.shape[1]
-        dropout = dropout.on(self.stages.region.places(T), T)
+        dropout = dropout.on(self.stages.region.positions(T), T)
         x: np.ndarray | Tensor = inputs
         if stage > 0:
             x = inlet(self.values.pop(Message("x", stage - 1, micro)),
@@ -172,8 +172,8 @@ class Execution:
 
     def _post(self, message: Message, peer: int) -> None:
         b, T = self.batch[message.micro].inputs.shape
-        places = self.stages.region.places(T)
-        out = np.empty((b, places.stop - places.start, self.stages.config.width),
+        positions = self.stages.region.positions(T)
+        out = np.empty((b, positions.stop - positions.start, self.stages.config.width),
                        self.stages.dtype)        # [b, t, D]
         self.receiving[message] = self.pp.irecv(out, peer, label=_why(message), tag=_tag(message))
 

@@ -93,12 +93,12 @@ class Stages(Module):
         self.config, self.region, self.dtype = config, region, np.dtype(dtype)
         self.stage_to_rank, self.world, self.pp, self.tp = tuple(stage_to_rank), grid.world, grid.pp, grid.tp
         self.parts: dict[int, GPT] = {}
-        tokens = None
+        token_table = None
         for stage, (part, home) in enumerate(zip(parts, stage_to_rank, strict=True)):
             if home == self.pp.rank:
-                model = GPT(config, seed=seed, dtype=dtype, region=region, part=part, tokens=tokens,
+                model = GPT(config, seed=seed, dtype=dtype, region=region, part=part, token_table=token_table,
                             recompute=recompute)
-                tokens = model.tokens if part.first else tokens
+                token_table = model.token_table if part.first else token_table
                 self.parts[stage] = model
         self.models = list(self.parts.values())
         ends = [stage_to_rank[0], stage_to_rank[-1]]

@@ -42,7 +42,7 @@ class TensorRegion(Region):
     def leave(self, x: Tensor, label: str) -> Tensor:
         return reduce_from_region(x, self.tp, label)
 
-    def cut(self, n: int, what: str) -> slice:
+    def shard(self, n: int, what: str) -> slice:
         """Raises LayoutError where a rank would be left with nothing."""
         if n < self.tp.size:
             raise LayoutError(f"{n} {what} over tp={self.tp.size} leaves ranks without any; choose tp <= {n} "
@@ -51,26 +51,26 @@ class TensorRegion(Region):
         start = sum(counts[: self.tp.rank])
         return slice(start, start + counts[self.tp.rank])
 
-    def cross_entropy(self, logits: Tensor, targets: np.ndarray, tokens: int | None, rows: slice,
+    def cross_entropy(self, logits: Tensor, targets: np.ndarray, divisor: int | None, rows: slice,
                       vocabulary: int) -> Tensor:
-        return vocab_parallel_cross_entropy(logits, targets, tokens, self.tp, rows, vocabulary)
+        return vocab_parallel_cross_entropy(logits, targets, divisor, self.tp, rows, vocabulary)
 
 
 class SequenceRegion(TensorRegion):
     """Tensor parallel, and between the layer pairs each rank holds a share of the tokens (Korthikanti et al.
     2022).
 
-    A parameter that is used there sees only this rank's tokens, so its gradient is a part of a sum: `shared`
-    adds the parts.
+    A parameter that is used there sees only this rank's tokens, so its gradient is a part of a sum:
+    `replicated` adds the parts.
     """
 
-    def __init__(self, tp: Communicator, tokens: int):
-        """tokens: T, how many tokens every sample has. Raises LayoutError where there are fewer than
+    def __init__(self, tp: Communicator, length: int):
+        """length: T, how many tokens every sample has. Raises LayoutError where there are fewer than
         ranks.
         """
         super().__init__(tp)
-        self.tokens = self.cut(tokens, "tokens of context")
-        self.counts = shares(tokens, tp)
+        self.own_positions = self.shard(length, "tokens of context")
+        self.counts = shares(length, tp)
 
     def enter(self, x: Tensor, label: str) -> Tensor:
         return gather_from_sequence(x, self.tp, label, self.counts)
@@ -78,19 +78,19 @@ class SequenceRegion(TensorRegion):
     def leave(self, x: Tensor, label: str) -> Tensor:
         return reduce_scatter_to_sequence(x, self.tp, label, self.counts)
 
-    def shared(self, w: Tensor, label: str) -> Tensor:
+    def replicated(self, w: Tensor, label: str) -> Tensor:
         return copy_to_region(w, self.tp, label)
 
-    def places(self, T: int) -> slice:
+    def positions(self, T: int) -> slice:
         """Raises ShapeError for samples of another length than the region was made for."""
         if T != sum(self.counts):
             raise ShapeError(f"this sequence-parallel region is for samples of {sum(self.counts)} tokens, "
                              f"not {T}")
-        return self.tokens
+        return self.own_positions
 
 
-def region_of(tp: Communicator, tokens: int, sequence_parallel: bool) -> Region:
+def region_of(tp: Communicator, length: int, sequence_parallel: bool) -> Region:
     """The region for this group: SERIAL where it has one rank."""
     if tp.size == 1:
         return SERIAL
-    return SequenceRegion(tp, tokens) if sequence_parallel else TensorRegion(tp)
+    return SequenceRegion(tp, length) if sequence_parallel else TensorRegion(tp)

@@ -21,7 +21,7 @@ from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
 
 
-def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None, tp: Communicator,
+def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None, tp: Communicator,
                                  rows: slice, vocabulary: int) -> Tensor:
     """V -> I: this rank's columns of the logits to the loss, the same on every rank; two all-reduces forward,
     none backward.
@@ -30,7 +30,7 @@ def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: in
     autograd's cross_entropy, and alike on all ranks; so are the errors.
     """
     shape, flat = logits.shape, targets.reshape(-1)
-    counts, tokens = count_targets(targets, shape[:-1], vocabulary, tokens)
+    counts, divisor = count_targets(targets, shape[:-1], vocabulary, divisor)
     # tokens whose target this rank holds
     here = np.flatnonzero(counts & (flat >= rows.start) & (flat < rows.stop))
     columns = flat[here] - rows.start
@@ -44,7 +44,7 @@ def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: in
     np.exp(z, out=z)
     np.sum(z, axis=-1, out=sums[0])
     total, at_target = all_reduce(tp, sums, label="loss sums")
-    loss = np.where(counts, np.log(total) - at_target, 0).sum() / tokens
-    z *= (counts / (total * tokens))[:, None]
-    z[here, columns] -= z.dtype.type(1 / tokens)
+    loss = np.where(counts, np.log(total) - at_target, 0).sum() / divisor
+    z *= (counts / (total * divisor))[:, None]
+    z[here, columns] -= z.dtype.type(1 / divisor)
     return record(np.asarray(loss, z.dtype), (logits,), lambda g: ((z * g).reshape(shape),))

@@ -29,7 +29,7 @@ def gradient_clues(run: RankRun, mine: Record, limit: float) -> dict[str, Clue]:
     """
     seen = run.record["gradients"]
     arrays = {name: one.values for name, one in seen.items()}
-    cut = {p.name for p in run.trainer.flat.parameters if p.is_cut}
+    cut = {p.name for p in run.trainer.flat.parameters if p.is_sharded}
     # in the same order on all ranks
     whole = {name: array for name, array in arrays.items() if name not in cut}
     sums = {"dp": _summed(arrays, run.grid.dp), "tp": _summed(whole, run.grid.tp),

@@ -46,18 +46,18 @@ class Recording(Region):
     def leave(self, x: Tensor, label: str) -> Tensor:
         return self._note(f"out of {label}", x, self.inner.leave(x, label))
 
-    def shared(self, w: Tensor, label: str) -> Tensor:
-        return self.inner.shared(w, label)
+    def replicated(self, w: Tensor, label: str) -> Tensor:
+        return self.inner.replicated(w, label)
 
-    def cut(self, n: int, what: str) -> slice:
-        return self.inner.cut(n, what)
+    def shard(self, n: int, what: str) -> slice:
+        return self.inner.shard(n, what)
 
-    def places(self, T: int) -> slice:
-        return self.inner.places(T)
+    def positions(self, T: int) -> slice:
+        return self.inner.positions(T)
 
-    def cross_entropy(self, logits: Tensor, targets: np.ndarray, tokens: int | None, rows: slice,
+    def cross_entropy(self, logits: Tensor, targets: np.ndarray, divisor: int | None, rows: slice,
                       vocabulary: int) -> Tensor:
-        return self.inner.cross_entropy(logits, targets, tokens, rows, vocabulary)
+        return self.inner.cross_entropy(logits, targets, divisor, rows, vocabulary)
 
     def _note(self, place: str, x: Tensor, out: Tensor) -> Tensor:
         if self.on:

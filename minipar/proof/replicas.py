@@ -25,7 +25,7 @@ def digests(runs: Mapping[str, RankRun]) -> dict[str, str]:
     """Of all that this rank shares with others: a name that sharers have in common -> a hash of the bytes."""
     found = {}
     for run in runs.values():
-        cut = {p.name for p in run.trainer.flat.parameters if p.is_cut}
+        cut = {p.name for p in run.trainer.flat.parameters if p.is_sharded}
         for item in ITEMS:
             for place, seen in run.record.get(item, {}).items():
                 part = f", part {run.grid.at['tp']} of tp" if place.rpartition(" ")[2] in cut else ""

@@ -153,7 +153,7 @@ def test_logits_cut_over_the_vocabulary(comm: Communicator, T: float) -> None:
     """Eleven columns over two and three ranks: the loss of the whole, and this rank's columns of its
     gradient.
     """
-    columns = TensorRegion(comm).cut(11, "columns")
+    columns = TensorRegion(comm).shard(11, "columns")
     whole, teacher = leaf(2, 3, 11), draws(2, 3, 11)
     reduce = lambda array, op: all_reduce(comm, array, op, label="distillation")    # noqa: E731
     for loss in (lambda z, t, r: soft_targets(z, t, T, 7, r), lambda z, t, r: logit_match(z, t, 7, r)):

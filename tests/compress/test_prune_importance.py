@@ -104,7 +104,7 @@ def test_a_layer_of_a_gpt_pruned_by_obs_keeps_its_outputs_better() -> None:
     model = GPT(ModelConfig(vocabulary=17, context=16, layers=2, heads=2, width=16))
     tokens = stream(0, "tokens").integers(0, 17, (32, 16))
     with no_grad():
-        block, x = model.blocks[1], model.blocks[0](model.tokens.look_up(tokens) + model.positions)
+        block, x = model.blocks[1], model.blocks[0](model.token_table.look_up(tokens) + model.position_table)
         x = x + block.attention(block.norm1(x), causal_attention)
         x = gelu(block.mlp.up(block.norm2(x))).data.reshape(-1, 64)             # what `down` is given
     w = block.mlp.down.weight.data

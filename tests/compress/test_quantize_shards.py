@@ -80,7 +80,7 @@ def codes(model: GPT) -> dict[str, np.ndarray]:
 def test_shards_are_quantised_as_the_whole(comm: Communicator, method: str, sequence_parallel: bool) -> None:
     whole = gpt()
     share = gpt(SequenceRegion(comm, 8) if sequence_parallel else TensorRegion(comm))
-    cuts = {layer.name: layer.weight.cut for layer in linear_layers(share)}
+    cuts = {layer.name: layer.weight.shard for layer in linear_layers(share)}
     METHODS[method](whole)
     METHODS[method](share, reduce=over(comm))
     own = codes(share)
@@ -96,7 +96,7 @@ def test_without_reduce_every_row_shard_has_scales_of_its_own(comm: Communicator
     """They are finer, so the weights are nearer, and columns, which lie on one rank, are as in the whole."""
     whole, share = gpt(), gpt(TensorRegion(comm))
     floats = {layer.name: layer.weight.data for layer in linear_layers(share)}
-    cuts = {layer.name: layer.weight.cut for layer in linear_layers(share)}
+    cuts = {layer.name: layer.weight.shard for layer in linear_layers(share)}
     scheme = Scheme(3, axis=1)
     quantize_weights(whole, scheme)
     quantize_weights(share, scheme)

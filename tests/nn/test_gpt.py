@@ -107,7 +107,7 @@ def test_a_prefix_gives_the_logits_of_the_whole_and_start_shifts_places() -> Non
     np.testing.assert_allclose(model(TOKENS[:, :4]).data, model(TOKENS).data[:, :4], rtol=0, atol=1e-13)
     shifted = GPT(CONFIG, dtype=np.float64)
     shifted.load_state_dict(model.state_dict())
-    shifted.positions.data = np.roll(model.positions.data, -3, axis=0)
+    shifted.position_table.data = np.roll(model.position_table.data, -3, axis=0)
     np.testing.assert_array_equal(model(TOKENS[:, :4], start=3).data, shifted(TOKENS[:, :4]).data)
 
 
@@ -152,10 +152,10 @@ def test_a_local_count_would_be_seen() -> None:
 
 def test_a_tied_hook_fires_once_with_both_uses() -> None:
     model, seen = GPT(CONFIG), []
-    model.tokens.weight.on_grad(lambda g: seen.append(g.copy()))
+    model.token_table.weight.on_grad(lambda g: seen.append(g.copy()))
     backward(model.loss(TOKENS, TARGETS))
     assert len(seen) == 1
-    np.testing.assert_array_equal(seen[0], model.tokens.weight.grad)
+    np.testing.assert_array_equal(seen[0], model.token_table.weight.grad)
 
 
 def test_every_hook_fires_once_in_each_backward() -> None:

@@ -26,7 +26,7 @@ class Share(Region):
     def __init__(self, rank: int, ranks: int):
         self.rank, self.ranks, self.asked = rank, ranks, []
 
-    def cut(self, n: int, what: str) -> slice:
+    def shard(self, n: int, what: str) -> slice:
         return slice(n * self.rank // self.ranks, n * (self.rank + 1) // self.ranks)
 
     def enter(self, x: Tensor, label: str) -> Tensor:
@@ -37,8 +37,8 @@ class Share(Region):
         self.asked.append(("leave", label, x.shape))
         return x
 
-    def shared(self, w: Tensor, label: str) -> Tensor:
-        self.asked.append(("shared", label, w.shape))
+    def replicated(self, w: Tensor, label: str) -> Tensor:
+        self.asked.append(("replicated", label, w.shape))
         return w
 
 
@@ -79,7 +79,7 @@ def test_the_bias_and_the_residual_come_once_after_the_sum() -> None:
     x, residual = Tensor(X), rng.standard_normal(X.shape)
     np.testing.assert_allclose(layer(x, Tensor(residual)).data, X @ layer.weight.data + layer.bias.data
                                + residual, atol=1e-13)
-    assert region.asked == [("leave", "down", (2, 4, 6)), ("shared", "down", (6,))]
+    assert region.asked == [("leave", "down", (2, 4, 6)), ("replicated", "down", (6,))]
 
 
 def test_parts_of_the_columns_are_cut_alike() -> None:
@@ -118,7 +118,7 @@ def test_where_each_layer_asks() -> None:
     table.look_up(TOKENS)
     table.logits(x)
     assert [(kind, label) for kind, label, _ in region.asked] == [
-        ("shared", "norm"), ("shared", "norm"), ("enter", "up"), ("leave", "tokens"), ("enter", "tokens")]
+        ("replicated", "norm"), ("replicated", "norm"), ("enter", "up"), ("leave", "tokens"), ("enter", "tokens")]
 
 
 def test_linear_and_layernorm() -> None:

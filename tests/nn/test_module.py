@@ -63,7 +63,7 @@ def test_state_goes_round() -> None:
         state[p.name][...] = 0                                      # a state shares no memory with any model
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
         np.testing.assert_array_equal(a.data, b.data)
-    assert abs(model.tokens.weight.data).max() > 0
+    assert abs(model.token_table.weight.data).max() > 0
 
 
 @pytest.mark.parametrize("change, message", [

@@ -17,7 +17,7 @@ class Share(Region):
     def __init__(self, rank: int, ranks: int):
         self.rank, self.ranks = rank, ranks
 
-    def cut(self, n: int, what: str) -> slice:
+    def shard(self, n: int, what: str) -> slice:
         return slice(n * self.rank // self.ranks, n * (self.rank + 1) // self.ranks)
 
 
@@ -35,13 +35,13 @@ def test_shares_are_slices_of_the_whole_and_cover_it_once(ranks: int) -> None:
             assert p.whole == whole[name].shape and p.size == whole[name].data.size
             np.add.at(counts[name].reshape(-1), p.own(np.arange(p.size).reshape(p.whole)).reshape(-1), 1)
     for name, count in counts.items():
-        assert (count == (1 if whole[name].cut else ranks)).all(), name
+        assert (count == (1 if whole[name].shard else ranks)).all(), name
 
 
 def test_heads_stay_together_in_queries_keys_and_values() -> None:
     """Rank 1 of 2 holds heads 2, 3, 4 of each part; a head is 4 columns."""
     p = by_name(GPT(CONFIG, region=Share(1, 2)))["blocks.0.attention.qkv.weight"]
-    assert p.cut == Shard(1, (slice(8, 20), slice(28, 40), slice(48, 60)))
+    assert p.shard == Shard(1, (slice(8, 20), slice(28, 40), slice(48, 60)))
 
 
 def test_order_and_neighbours_do_not_matter() -> None:
@@ -63,7 +63,7 @@ def test_no_two_parameters_start_alike() -> None:
     values = [p.data.reshape(-1)[:8].tobytes() for p in GPT(ModelConfig(13, 8, 4, 2, 8)).parameters()
               if p.ndim >= 2]
     assert len(set(values)) == len(values)
-    assert GPT(CONFIG, seed=1).tokens.weight.data[0, 0] != GPT(CONFIG, seed=2).tokens.weight.data[0, 0]
+    assert GPT(CONFIG, seed=1).token_table.weight.data[0, 0] != GPT(CONFIG, seed=2).token_table.weight.data[0, 0]
 
 
 def test_precisions_start_from_the_same_numbers() -> None:
@@ -86,9 +86,9 @@ def test_gpt2_starts_with_its_standard_deviations() -> None:
 
 def test_cuts_of_shapes_and_of_arrays_agree() -> None:
     whole = np.arange(60).reshape(3, 10, 2)
-    cut = Shard(1, (slice(2, 4), slice(7, 10)))
-    assert cut.shape(whole.shape) == cut.take(whole).shape == (3, 5, 2)
-    np.testing.assert_array_equal(cut.take(whole), whole[:, [2, 3, 7, 8, 9]])
+    shard = Shard(1, (slice(2, 4), slice(7, 10)))
+    assert shard.shape(whole.shape) == shard.take(whole).shape == (3, 5, 2)
+    np.testing.assert_array_equal(shard.take(whole), whole[:, [2, 3, 7, 8, 9]])
     assert Shard(0, (slice(1, 1),)).shape((3, 2)) == Shard(0, (slice(1, 1),
                                                                )).take(np.zeros((3, 2))).shape == (0, 2)
 
@@ -97,4 +97,4 @@ def test_until_initialised_a_parameter_is_zero() -> None:
     p = Parameter("p", (2, 6), Start(std=1.0), Shard(1, (slice(1, 3),)))
     assert p.shape == (2, 2) and (p.data == 0).all() and p.requires_grad
     assert repr(p) == "Parameter(p, (2, 2) of (2, 6), float32)"
-    assert SERIAL.cut(5, "heads") == slice(0, 5)
+    assert SERIAL.shard(5, "heads") == slice(0, 5)

@@ -36,11 +36,11 @@ def forward(model: GPT, samples: int) -> Tensor:
     """A stage's output for one micro-batch, and the tape behind it."""
     c, T, rng = model.config, model.config.context, stream(0, "activations")
     dropout = (Dropout(c.dropout, 0, 0, np.arange(samples)) if c.dropout
-               else NO_DROPOUT).on(model.region.places(T), T)
+               else NO_DROPOUT).on(model.region.positions(T), T)
     x: np.ndarray | Tensor = rng.integers(0, c.vocabulary, (samples, T))
     if not model.part.first:
-        places = model.region.places(T)
-        shape = (samples, places.stop - places.start, c.width)
+        positions = model.region.positions(T)
+        shape = (samples, positions.stop - positions.start, c.width)
         x = inlet(rng.standard_normal(shape, model.parameters()[0].dtype), lambda g: None)
     targets = rng.integers(0, c.vocabulary, (samples, T))
     return model.loss(x, targets, dropout=dropout) if model.part.last else model(x, dropout=dropout)

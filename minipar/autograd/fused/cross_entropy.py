@@ -27,27 +27,27 @@ def tokens_that_count(targets: np.ndarray) -> int:
     return int(np.count_nonzero(targets != IGNORE))
 
 
-def plain_cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None) -> Tensor:
+def plain_cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = None) -> Tensor:
     """The definition of `cross_entropy`, op by op."""
     counted = np.flatnonzero(targets.reshape(-1) != IGNORE)
     rows = log_softmax(logits)[tuple(np.unravel_index(counted, targets.shape))]
     picked = rows[np.arange(len(counted)), targets.reshape(-1)[counted]]
-    return sum(picked) * (-1 / (tokens or len(counted)))
+    return sum(picked) * (-1 / (divisor or len(counted)))
 
 
 @castable
-def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None) -> Tensor:
-    """Sum of the losses of all tokens that are not ignored, divided by `tokens` -> a scalar, in nats per
+def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = None) -> Tensor:
+    """Sum of the losses of all tokens that are not ignored, divided by `divisor` -> a scalar, in nats per
     token.
 
-    logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `tokens` is the number of targets that
+    logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `divisor` is the number of targets that
     count in the whole global batch; when a batch is cut into micro-batches or over ranks, every piece divides
     by the same number and the pieces add up to the loss. Left out, it is the number of targets here that
     count. Raises ShapeError where there is not one integer per row of logits, DataError for a target outside
     the vocabulary, or where no target counts.
     """
     V, shape = logits.shape[-1], logits.shape
-    counts, tokens = count_targets(targets, shape[:-1], V, tokens)
+    counts, divisor = count_targets(targets, shape[:-1], V, divisor)
     flat = targets.reshape(-1)
     rows, picked = np.arange(len(flat)), np.where(counts, flat, 0)
 
@@ -58,9 +58,9 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, tokens: int | None = None
     np.exp(z, out=z)
     total = z @ filled(V, 1.0, z.dtype)                             # [n]
     # not * counts: infinity times 0 is NaN
-    loss = np.where(counts, np.log(total) - at_target, 0).sum() / tokens
-    z *= (counts / (total * tokens))[:, None].astype(z.dtype, copy=False)
-    z[rows, picked] -= (counts / tokens).astype(z.dtype)
+    loss = np.where(counts, np.log(total) - at_target, 0).sum() / divisor
+    z *= (counts / (total * divisor))[:, None].astype(z.dtype, copy=False)
+    z[rows, picked] -= (counts / divisor).astype(z.dtype)
     return record(np.asarray(loss, z.dtype), (logits,), lambda g: ((z if g == 1 else z * g).reshape(shape),))
 
 
@@ -72,7 +72,7 @@ def clear_ignored(z: np.ndarray, counts: np.ndarray) -> None:
         z[~counts] = 0
 
 
-def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int, tokens: int
+def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int, divisor: int
                   | None) -> tuple[np.ndarray, int]:
     """Which targets of logits [*rows, V] count, bool [n], and by how many tokens to divide. Raises as
     cross_entropy does.
@@ -83,11 +83,11 @@ def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int, t
         raise ShapeError(f"cross-entropy: targets are {targets.dtype} {targets.shape}, the logits want "
                          f"integers {rows}")
     counts = targets.reshape(-1) != IGNORE
-    tokens = tokens_that_count(targets) if tokens is None else tokens
-    if not tokens:
+    divisor = tokens_that_count(targets) if divisor is None else divisor
+    if not divisor:
         raise DataError(f"cross-entropy: all {targets.size} targets are to be ignored, so there is no mean; "
                         "give at least one")
     if targets.size and not min(IGNORE, 0) <= targets.min() <= targets.max() < vocabulary:
         raise DataError(f"cross-entropy: targets run from {targets.min()} to {targets.max()}, the vocabulary "
                         f"has {vocabulary}")
-    return counts, tokens
+    return counts, divisor

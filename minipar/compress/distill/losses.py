@@ -10,7 +10,7 @@ makes both distributions flat, so their difference shrinks like 1 / T and the gr
 T^2: the factor keeps its size, and with it the balance against the labels' loss, whatever T is. For T ->
 infinity the first becomes the second.
 
-The teacher is a constant: arrays, no tape. Each loss is summed over rows (tokens) and divided by `tokens`,
+The teacher is a constant: arrays, no tape. Each loss is summed over rows (tokens) and divided by `divisor`,
 the number of rows of the whole global batch, so that pieces of a batch add up, as in autograd's
 cross_entropy.
 
@@ -31,18 +31,18 @@ from minipar.compress.reduction import Reduce, alone
 from minipar.errors import ConfigError, RangeError, ShapeError
 
 
-def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, tokens: int
+def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, divisor: int
                        | None = None) -> Tensor:
     """The definition of `soft_targets` on one rank, op by op."""
     p = softmax(Tensor(teacher * (1 / temperature))).data
     log_p = log_softmax(Tensor(teacher * (1 / temperature))).data
     gap = Tensor(p) * (Tensor(log_p) - log_softmax(student * (1 / temperature)))
-    return sum(gap) * (temperature**2 / (tokens or math.prod(student.shape[:-1])))
+    return sum(gap) * (temperature**2 / (divisor or math.prod(student.shape[:-1])))
 
 
-def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, tokens: int | None = None,
+def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, divisor: int | None = None,
                  reduce: Reduce = alone) -> Tensor:
-    """T^2 KL(teacher || student) at temperature T, summed over rows and divided by `tokens` -> a scalar, in
+    """T^2 KL(teacher || student) at temperature T, summed over rows and divided by `divisor` -> a scalar, in
     nats per token.
 
     student, teacher: logits [..., v], this rank's columns of [..., V]. V -> I: the result is the same on
@@ -59,7 +59,7 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
     shape, T = student.shape, temperature
     s = student.data.reshape(-1, shape[-1]) * (1 / T)               # [n, v]
     t = teacher.reshape(s.shape).astype(s.dtype) * (1 / T)
-    tokens = tokens or len(s)
+    divisor = divisor or len(s)
     largest = reduce(np.stack([s.max(axis=-1), t.max(axis=-1)]), "max")             # [2, n]
     _require_finite(largest)
     s -= largest[0][:, None]
@@ -72,16 +72,16 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
     np.copyto(gap, 0, where=t == 0)                                 # 0 log 0 = 0
     total_s, total_t, weighted = reduce(np.stack([s.sum(axis=-1), t.sum(axis=-1), gap.sum(axis=-1)]), "sum")
     divergence = weighted / total_t - np.log(total_t) + np.log(total_s)             # [n]
-    s *= (T / tokens / total_s)[:, None]
-    t *= (T / tokens / total_t)[:, None]
+    s *= (T / divisor / total_s)[:, None]
+    t *= (T / divisor / total_t)[:, None]
     s -= t                                                          # the gradient
-    return record(np.asarray(divergence.sum() * (T * T / tokens), s.dtype), (student,),
+    return record(np.asarray(divergence.sum() * (T * T / divisor), s.dtype), (student,),
                   lambda g: ((s * g).reshape(shape),))
 
 
-def logit_match(student: Tensor, teacher: np.ndarray, tokens: int | None = None,
+def logit_match(student: Tensor, teacher: np.ndarray, divisor: int | None = None,
                 reduce: Reduce = alone) -> Tensor:
-    """Half the variance over the vocabulary of z_s - z_t, summed over rows and divided by `tokens` -> a
+    """Half the variance over the vocabulary of z_s - z_t, summed over rows and divided by `divisor` -> a
     scalar.
 
     A shift of all logits of a row changes no probability, so it costs nothing here either: with that, this is
@@ -91,19 +91,19 @@ def logit_match(student: Tensor, teacher: np.ndarray, tokens: int | None = None,
     _require_alike("logits", student, teacher)
     shape = student.shape
     d = student.data.reshape(-1, shape[-1]) - teacher.reshape(-1, shape[-1]).astype(student.dtype)  # [n, v]
-    tokens = tokens or len(d)
+    divisor = divisor or len(d)
     sums = reduce(np.append(d.sum(axis=-1), d.dtype.type(shape[-1])), "sum")
     V = sums[-1]
     d -= (sums[:-1] / V)[:, None]
     squares = reduce(np.einsum("nv,nv->n", d, d), "sum")
-    d *= 1 / (V * tokens)
-    return record(np.asarray(squares.sum() / (2 * V * tokens), d.dtype), (student,),
+    d *= 1 / (V * divisor)
+    return record(np.asarray(squares.sum() / (2 * V * divisor), d.dtype), (student,),
                   lambda g: ((d * g).reshape(shape),))
 
 
-def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None = None, tokens: int
+def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None = None, divisor: int
                  | None = None, reduce: Reduce = alone) -> Tensor:
-    """Mean square over D of h_s W - h_t, summed over tokens and divided by `tokens` -> a scalar.
+    """Mean square over D of h_s W - h_t, summed over tokens and divided by `divisor` -> a scalar.
 
     student [B, T, d], teacher [B, T, D], projection W [d, D], learnt with the student; left out where d = D.
     Between the layer pairs all ranks of tp hold the same, so nothing is to be reduced; with sequence
@@ -114,8 +114,8 @@ def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None
         student = linear(student, projection)
     _require_alike("hidden states", student, teacher)
     d = student - Tensor(teacher.astype(student.dtype))
-    tokens = tokens or math.prod(student.shape[:-1])
-    return _summed(sum(d * d) * (1 / (student.shape[-1] * tokens)), reduce)
+    divisor = divisor or math.prod(student.shape[:-1])
+    return _summed(sum(d * d) * (1 / (student.shape[-1] * divisor)), reduce)
 
 
 def attention_match(student: Tensor, teacher: np.ndarray, rows: int | None = None,
@@ -127,7 +127,7 @@ def attention_match(student: Tensor, teacher: np.ndarray, rows: int | None = Non
     Heads are cut over tp, alike for both models: `rows` is B H T for all H heads, and `reduce` sums the
     ranks' losses (P -> I).
     """
-    return _summed(soft_targets(student, teacher, tokens=rows), reduce)
+    return _summed(soft_targets(student, teacher, divisor=rows), reduce)
 
 
 def _summed(loss: Tensor, reduce: Reduce) -> Tensor:

@@ -61,7 +61,7 @@ class Distillation:
         self.projection = None
         if recipe.hidden and d != D:
             self.projection = Parameter("distill.projection", (d, D), Start(std=d**-0.5))
-            self.projection.initialise(seed, student.tokens.weight.dtype)
+            self.projection.initialise(seed, student.token_table.weight.dtype)
 
     def parameters(self) -> list[Parameter]:
         return self.student.parameters() + ([self.projection] if self.projection else [])
@@ -99,8 +99,8 @@ class Distillation:
     def _hidden(self, student: Tensor, teacher: Tensor, counts: np.ndarray, count: int) -> Tensor:
         T = counts.shape[1]
         whole = student.shape[1] == T  # or a share of the tokens: sequence parallelism
-        own = counts if whole else counts[:, self.student.region.places(T)]
-        projection = self.projection and self.student.region.shared(self.projection, "projection")
+        own = counts if whole else counts[:, self.student.region.positions(T)]
+        projection = self.projection and self.student.region.replicated(self.projection, "projection")
         return hidden_match(*_rows(student, teacher, own), projection, count, alone if whole else self.reduce)
 
 
@@ -124,7 +124,7 @@ def take_layers(teacher: GPT, layers: Sequence[int]) -> GPT:
         raise ConfigError(f"layers {list(layers)} of a teacher with {teacher.config.layers}; choose some "
                           "from 0 to "
                           f"{teacher.config.layers - 1}")
-    student = GPT(replace(teacher.config, layers=len(layers)), dtype=teacher.tokens.weight.dtype,
+    student = GPT(replace(teacher.config, layers=len(layers)), dtype=teacher.token_table.weight.dtype,
                   region=teacher.region)
     state = teacher.state_dict()
     source = {f"blocks.{own}.": f"blocks.{layer}." for own, layer in enumerate(layers)}

@@ -55,7 +55,7 @@ class Order:
         self.sizes = [p.size if p else key.size for p, key in zip(self.parameters, self.keys, strict=True)]
         self.size = sum(self.sizes)                                 # of all scores of all ranks
         # What every rank holds whole counts once. One process counts all of its own.
-        self.apart = [p is None or p.is_cut for p in self.parameters]
+        self.apart = [p is None or p.is_sharded for p in self.parameters]
         self.reduce = shards.reduce
 
     def lowest(self, k: int) -> list[np.ndarray]:

@@ -28,7 +28,7 @@ def unit_scores(mlp: MLP, reduce: Reduce = alone) -> np.ndarray:
     _require_floats(mlp.up, mlp.down)
     own = np.linalg.norm(mlp.up.weight.data,
                          axis=0) * np.linalg.norm(mlp.down.weight.data, axis=1)             # [f]
-    return _whole(own, mlp.down.weight.cut, mlp.down.weight.whole[0], reduce, mlp.name)
+    return _whole(own, mlp.down.weight.shard, mlp.down.weight.whole[0], reduce, mlp.name)
 
 
 def head_scores(attention: Attention, reduce: Reduce = alone) -> np.ndarray:
@@ -38,7 +38,7 @@ def head_scores(attention: Attention, reduce: Reduce = alone) -> np.ndarray:
     v = attention.qkv.weight.data[:, 2 * h * K :].reshape(-1, h, K)  # [D, h, K]
     out = attention.out.weight.data.reshape(h, -1)  # [h, K D]
     own = np.sqrt((v * v).sum(axis=(0, 2))) * np.linalg.norm(out, axis=1)
-    rows = attention.out.weight.cut
+    rows = attention.out.weight.shard
     assert rows is not None
     heads = Shard(0, tuple(slice(part.start // K, part.stop // K) for part in rows.slices))
     return _whole(own, heads, attention.out.weight.whole[0] // K, reduce, attention.name)
@@ -61,27 +61,27 @@ def shrink_mlp(mlp: MLP, units: np.ndarray, reduce: Reduce = alone) -> None:
     ranks alike.
     """
     _require_floats(mlp.up, mlp.down)
-    own, place = _own(units, mlp.down.weight, 1, reduce, f"hidden units of {mlp.name}")
+    own, span = _own(units, mlp.down.weight, 1, reduce, f"hidden units of {mlp.name}")
     for layer, axis in ((mlp.up, 1), (mlp.down, 0)):
-        layer.weight = _smaller(layer.weight, axis, own, len(units), (place,))
+        layer.weight = _smaller(layer.weight, axis, own, len(units), (span,))
     if mlp.up.bias:
-        mlp.up.bias = _smaller(mlp.up.bias, 0, own, len(units), (place,))
+        mlp.up.bias = _smaller(mlp.up.bias, 0, own, len(units), (span,))
 
 
 def shrink_attention(attention: Attention, heads: np.ndarray, reduce: Reduce = alone) -> None:
     """Leave these heads of an attention layer: see shrink_mlp."""
     _require_floats(attention.qkv, attention.out)
     h, K = attention.heads, _head_width(attention)
-    own, place = _own(heads, attention.out.weight, K, reduce, f"heads of {attention.name}")
+    own, span = _own(heads, attention.out.weight, K, reduce, f"heads of {attention.name}")
     rows = (own[:, None] * K + np.arange(K)).reshape(-1)  # of `out`, and columns of each of q, k and v
     columns = np.concatenate([part * h * K + rows for part in range(3)])
     width = len(heads) * K
-    parts = tuple(slice(part * width + place.start * K, part * width + place.stop * K) for part in range(3))
+    parts = tuple(slice(part * width + span.start * K, part * width + span.stop * K) for part in range(3))
     attention.qkv.weight = _smaller(attention.qkv.weight, 1, columns, 3 * width, parts)
     if attention.qkv.bias:
         attention.qkv.bias = _smaller(attention.qkv.bias, 0, columns, 3 * width, parts)
     attention.out.weight = _smaller(attention.out.weight, 0, rows, width,
-                                    (slice(place.start * K, place.stop * K),))
+                                    (slice(span.start * K, span.stop * K),))
     attention.heads = len(own)
 
 
@@ -122,11 +122,11 @@ def _head_width(attention: Attention) -> int:
     return len(attention.out.weight.data) // attention.heads
 
 
-def _whole(own: np.ndarray, cut: Shard | None, size: int, reduce: Reduce, name: str) -> np.ndarray:
+def _whole(own: np.ndarray, shard: Shard | None, size: int, reduce: Reduce, name: str) -> np.ndarray:
     """The scores of all units from each rank's. Raises RangeError where one is not finite, on all ranks."""
     scores = np.zeros(size, own.dtype)
-    assert cut is not None
-    cut.put(scores, own)
+    assert shard is not None
+    shard.put(scores, own)
     scores = reduce(scores, "sum")
     if not np.isfinite(scores).all():
         raise RangeError(f"pruning: {name} holds NaN or infinity, which have no rank; prune finite weights")
@@ -140,24 +140,24 @@ def _own(kept: np.ndarray, rows: Parameter, width: int, reduce: Reduce,
     rows: the second layer's weight, `width` rows per unit.
     """
     kept = np.asarray(kept)
-    assert rows.cut is not None
-    (mine,) = rows.cut.slices
+    assert rows.shard is not None
+    (mine,) = rows.shard.slices
     start, stop, total = mine.start // width, mine.stop // width, rows.whole[0] // width
     if not kept.size or kept[0] < 0 or kept[-1] >= total or (np.diff(kept) <= 0).any():
         raise ConfigError(f"which {what} stay: numbers below {total} in rising order, one at least; got "
                           f"{kept.tolist()[:8]}")
-    first, last = (int(place) for place in np.searchsorted(kept, [start, stop]))
+    first, last = (int(number) for number in np.searchsorted(kept, [start, stop]))
     if reduce(np.array([int(first == last)]), "sum")[0]:
         raise LayoutError(f"a rank would keep none of the {what}; keep more, or gather the model on fewer "
                           "ranks")
     return kept[first:last] - start, slice(first, last)
 
 
-def _smaller(p: Parameter, axis: int, own: np.ndarray, whole: int, places: tuple[slice, ...]) -> Parameter:
-    """The parameter with these of its places along the axis, `whole` over all ranks, which stand at `places`
-    of it.
+def _smaller(p: Parameter, axis: int, own: np.ndarray, whole: int, slices: tuple[slice, ...]) -> Parameter:
+    """The parameter with only its rows `own` along the axis: these `slices` of the `whole` that all ranks
+    keep.
     """
     shape = (*p.whole[:axis], whole, *p.whole[axis + 1 :])
-    smaller = Parameter(p.name, shape, p.start, Shard(axis, places))
+    smaller = Parameter(p.name, shape, p.start, Shard(axis, slices))
     smaller.data = np.ascontiguousarray(np.take(p.data, own, axis))
     return smaller

@@ -180,7 +180,7 @@ def _replace(layer: LinearLayer, product: WeightOnly | Integer) -> None:
 def _find(weight: Parameter, scheme: Scheme, limits: FindLimits, reduce: Reduce) -> Limits:
     """The limits of a weight; over all ranks where parts on other ranks share scales with this one."""
     along = None if scheme.axis is None else scheme.axis % weight.ndim
-    apart = not weight.is_cut or scheme.group or (weight.cut is not None and along == weight.cut.axis)
+    apart = not weight.is_sharded or scheme.group or (weight.shard is not None and along == weight.shard.axis)
     return limits(weight.data, scheme, alone if apart else reduce, name=weight.name)
 
 

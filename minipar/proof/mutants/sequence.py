@@ -36,9 +36,9 @@ def position_gradients_not_reduced() -> list[Change]:
 
 
 def _not_shared(forgotten: Callable[[str], bool]) -> list[Change]:
-    def shared(region: SequenceRegion, w: Tensor, label: str) -> Tensor:
+    def replicated(region: SequenceRegion, w: Tensor, label: str) -> Tensor:
         return w if forgotten(label) else copy_to_region(w, region.tp, label)
-    return [Change(SequenceRegion, "shared", shared)]
+    return [Change(SequenceRegion, "replicated", replicated)]
 
 
 @mutant("backward", tp=2, sequence_parallel=True)
@@ -60,12 +60,12 @@ def scatter_for_reduce_scatter() -> list[Change]:
 @mutant("forward", tp=2, sequence_parallel=True)
 def positions_from_zero() -> list[Change]:
     """Each rank numbers its own tokens from zero on."""
-    return [Change(SequenceRegion, "places", lambda region, T: slice(0, region.counts[region.tp.rank]))]
+    return [Change(SequenceRegion, "positions", lambda region, T: slice(0, region.counts[region.tp.rank]))]
 
 
 @mutant("forward", tp=2, sequence_parallel=True, dropout=0.2)
 def dropout_from_zero() -> list[Change]:
     """Each rank drops by the mask of the first tokens, whichever tokens it holds."""
-    def on(dropout: Dropout, places: slice, tokens: int) -> Dropout:
-        return replace(dropout, places=slice(0, places.stop - places.start), tokens=tokens)
+    def on(dropout: Dropout, positions: slice, length: int) -> Dropout:
+        return replace(dropout, positions=slice(0, positions.stop - positions.start), length=length)
     return [Change(Dropout, "on", on)]

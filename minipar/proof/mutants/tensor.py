@@ -53,7 +53,7 @@ def g_self_dual() -> list[Change]:
 @mutant("forward", tp=2)
 def row_bias_on_every_rank() -> list[Change]:
     """Each rank adds the row-parallel layer's bias before the sum, so that it is added tp times."""
-    return [Change(TensorRegion, "shared", _row_bias(lambda region: 1.0))]
+    return [Change(TensorRegion, "replicated", _row_bias(lambda region: 1.0))]
 
 
 @mutant("gradients", tp=2)
@@ -61,13 +61,13 @@ def row_bias_shared_out() -> list[Change]:
     """Each rank adds bias / tp before the sum: forward comes out right, and the bias gets a gradient of 1 /
     tp.
     """
-    return [Change(TensorRegion, "shared", _row_bias(lambda region: 1 / region.tp.size))]
+    return [Change(TensorRegion, "replicated", _row_bias(lambda region: 1 / region.tp.size))]
 
 
 def _row_bias(scale: Callable[[TensorRegion], float]) -> Callable[[TensorRegion, Tensor, str], Tensor]:
-    def shared(region: TensorRegion, w: Tensor, label: str) -> Tensor:
+    def replicated(region: TensorRegion, w: Tensor, label: str) -> Tensor:
         return reduce_from_region(w * scale(region), region.tp, label) if label.endswith(ROWS) else w
-    return shared
+    return replicated
 
 
 @mutant("gradients", tp=2)
@@ -75,7 +75,7 @@ def whole_gradients_summed() -> list[Change]:
     """Gradients of LayerNorms, positions and row biases are summed over tp, though each rank already has the
     whole.
     """
-    return [Change(TensorRegion, "shared", lambda region, w, label: copy_to_region(w, region.tp, label))]
+    return [Change(TensorRegion, "replicated", lambda region, w, label: copy_to_region(w, region.tp, label))]
 
 
 @mutant("gradients", dp=2, tp=2, vocabulary=64, hidden=36)
@@ -93,8 +93,8 @@ def heads_permuted() -> list[Change]:
     """The output projection's rows are dealt to the ranks the other way round than the heads."""
     def cut(layer: RowParallelLinear, name: str, inputs: int, *arguments: Any, **options: Any) -> None:
         if name.endswith("attention.out"):
-            (mine,) = layer.weight.cut.slices                       # type: ignore[union-attr]
-            layer.weight.cut = Shard(0, (slice(inputs - mine.stop, inputs - mine.start),))
+            (mine,) = layer.weight.shard.slices                       # type: ignore[union-attr]
+            layer.weight.shard = Shard(0, (slice(inputs - mine.stop, inputs - mine.start),))
     return [after_init(RowParallelLinear, cut)]
 
 
