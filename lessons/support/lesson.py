@@ -19,13 +19,15 @@ import io
 import os
 import pickle
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minipar.checkpoint.atomic import replacing
+from minipar.classroom.predictions import judged
 from minipar.cli.pictures import attempt
 from minipar.comm.collectives import all_gather
 from minipar.comm.job import job, ranks_started
@@ -55,6 +57,8 @@ class Lesson:
         self._job = job()  # open until the program ends, since opening takes a moment
         self._world = self._job.__enter__()
         atexit.register(self._job.__exit__, None, None, None)
+        self.ask: Callable[[str, Sequence[str]], str] = self._show_question
+        self.prediction = ""
         self.rank, self.size = (self._world.rank, self._world.size) if self.mpi else (0, ranks)
         try:
             self.folder, self.fast = _command_line(name)
@@ -86,6 +90,23 @@ class Lesson:
         except BaseException:
             self._job.__exit__(*sys.exc_info())                     # ends the program, on all ranks
             raise
+
+    def predict(self, question: str, choices: Sequence[str] = ()) -> None:
+        """Ask for a prediction, which `reveal` compares with the answer. The lesson player waits for it; a plain run
+        only shows the question.
+        """
+        self.prediction = self.ask(question, choices)
+
+    def reveal(self, answer: object, unit: str = "") -> None:
+        """Show the answer to the last `predict`: a number (in `unit`s) or words, beside what was predicted."""
+        shown = f"{answer:.6g}" if isinstance(answer, float) else str(answer)
+        verdict = judged(self.prediction, answer, unit)
+        self.say(f"  answer: {shown}{' ' * bool(unit)}{unit}{f' ({verdict})' if verdict else ''}")
+
+    def _show_question(self, question: str, choices: Sequence[str] = ()) -> str:
+        """What `ask` is outside the lesson player."""
+        self.say(*textwrap.wrap(f"Predict: {question}", 78), *(f"  - {choice}" for choice in choices))
+        return ""
 
     def say(self, *lines: object) -> None:
         """Print, once for all ranks."""

@@ -1,4 +1,4 @@
-"""`minipar lesson`: the lessons, and one of them run.
+"""`minipar lesson`: the lessons; one of them run, or played with predictions.
 
 Lessons are scripts beside the package, in its source tree: they are there to be read and changed. What is
 known of each stands in the table of lessons/README.md.
@@ -7,15 +7,19 @@ known of each stands in the table of lessons/README.md.
 from __future__ import annotations
 
 import argparse
+import os
 import re
-import runpy
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import minipar
+from minipar.classroom.cells import LessonFile, read_lesson
+from minipar.classroom.player import Player
+from minipar.classroom.running import run_lesson
 from minipar.cli.files import require_folder
+from minipar.comm.job import ranks_started
 from minipar.errors import ConfigError
 
 PICTURES = Path("runs/lessons")
@@ -52,7 +56,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--fast", action="store_true", help="train less; the claims stay the same")
     one.add_argument("--out", type=Path, default=PICTURES, metavar="FOLDER",
                      help=f"for pictures (default {PICTURES})")
-    one.set_defaults(run=run_lesson)
+    one.set_defaults(run=run_one)
+    teach = actions.add_parser("teach", help="one lesson step by step: read, predict, then see",
+                               description="One lesson step by step: read, predict, then see. Your predictions are locked; "
+                                           "you can stop and go on later.")
+    teach.add_argument("lesson", help="its number, or its name where it has none")
+    teach.add_argument("--section", type=int, metavar="N", help="begin with this section (0 is the first)")
+    teach.add_argument("--core", action="store_true", help="leave out the sections marked as optional")
+    teach.add_argument("--fast", action="store_true", help="train less; the claims stay the same")
+    teach.add_argument("--out", type=Path, default=PICTURES, metavar="FOLDER",
+                       help=f"for pictures, and for where you stopped (default {PICTURES})")
+    teach.set_defaults(run=teach_one)
 
 
 def list_lessons(options: argparse.Namespace) -> int:
@@ -65,21 +79,39 @@ def list_lessons(options: argparse.Namespace) -> int:
     return 0
 
 
-def run_lesson(options: argparse.Namespace) -> int:
-    """Run the script in this process, as `python lessons/NAME.py` would, so that a rank of mpirun stays that
-    rank.
-    """
+def run_one(options: argparse.Namespace) -> int:
+    """Run the lesson in this process, so that a rank of mpirun stays that rank."""
+    lesson = _opened(options)
+    began = time.perf_counter()
+    names = run_lesson(lesson)
+    seconds = time.perf_counter() - began
+    names["lesson"].say(
+        f"lesson {options.lesson} ran to its end in {seconds:.1f} s; its pictures are in {options.out}"
+    )
+    return 0
+
+
+def teach_one(options: argparse.Namespace) -> int:
+    """Play the lesson for one reader at this terminal."""
+    if (ranks_started(os.environ) or 1) > 1:
+        raise ConfigError("a lesson is played in one process, whose ranks are threads: start it without mpirun")
+    lesson = _opened(options)
+    if options.section is not None and not 0 <= options.section < len(lesson.sections):
+        raise ConfigError(f"--section {options.section}: lesson {options.lesson} has the sections 0 to "
+                          f"{len(lesson.sections) - 1}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    Player(lesson, options.out / f"{lesson.name}.progress.json", ask=input, show=print,
+           core=options.core).play(options.section)
+    return 0
+
+
+def _opened(options: argparse.Namespace) -> LessonFile:
+    """The lesson's cells, and its command line as if it had been started as a script."""
     folder = lessons_folder()
     require_folder(options.out)
     script = folder / f"{find(folder, options.lesson)}.py"
     sys.argv = [str(script), *(["--fast"] if options.fast else []), str(options.out)]
-    began = time.perf_counter()
-    lesson = runpy.run_path(str(script), run_name="__main__")["lesson"]
-    seconds = time.perf_counter() - began
-    lesson.say(
-        f"lesson {options.lesson} ran to its end in {seconds:.1f} s; its pictures are in {options.out}"
-    )
-    return 0
+    return read_lesson(script)
 
 
 def lessons_folder() -> Path:

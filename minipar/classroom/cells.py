@@ -1,0 +1,99 @@
+"""A lesson is a Python file of cells: `# %% [markdown]` begins a cell of prose, `# %%` a cell of code.
+
+Example: this file has three cells, the second of which belongs to the section "1 · Ranks".
+
+    # %% [markdown]
+    # # 00 · Your first parallel program
+    # %% [markdown]
+    # ## 1 · Ranks
+    # A job has several ranks.
+    # %%
+    print("I am a rank")
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import CodeType
+
+from minipar.errors import ConfigError
+
+OPTIONAL = "(optional)"                 # at the end of a section's heading: not on the core path
+
+
+@dataclass(frozen=True)
+class Cell:
+    """kind: "prose" or "code". text: Markdown without the leading `# `, or Python. line: where the text begins in its
+    file, from 1."""
+
+    kind: str
+    text: str
+    line: int
+
+    @cached_property
+    def heading(self) -> str:
+        """The heading of the section that this cell begins, "" where it begins none."""
+        found = re.match(r"#{1,2} (.+)", self.text.strip()) if self.kind == "prose" else None
+        return found[1].strip() if found else ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Cells under one heading."""
+
+    heading: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def is_core(self) -> bool:
+        return not self.heading.endswith(OPTIONAL)
+
+
+@dataclass(frozen=True)
+class LessonFile:
+    """A lesson as its sections. The first one has the lesson's title, and the imports."""
+
+    path: Path
+    sections: tuple[Section, ...]
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    def compiled(self, cell: Cell) -> CodeType:
+        """The code of a cell, with the line numbers of its file, so that a traceback shows the student's line."""
+        return compile(ast.parse("\n" * (cell.line - 1) + cell.text, str(self.path)), str(self.path), "exec",
+                       dont_inherit=True)
+
+
+def read_lesson(path: Path) -> LessonFile:
+    """Raises ConfigError where the file is empty."""
+    cells = _cells(path.read_text(encoding="utf-8"))
+    if not cells:
+        raise ConfigError(f"{path} has nothing to run")
+    sections: list[tuple[str, list[Cell]]] = []
+    for cell in cells:
+        if cell.heading or not sections:
+            sections.append((cell.heading or path.stem, []))
+        sections[-1][1].append(cell)
+    return LessonFile(path, tuple(Section(heading, tuple(parts)) for heading, parts in sections))
+
+
+def _cells(source: str) -> list[Cell]:
+    found: list[tuple[str, int, list[str]]] = [("code", 1, [])]      # what stands above the first mark
+    for number, line in enumerate(source.splitlines(), 1):
+        if mark := re.match(r"# %%\s*(\[markdown\])?", line):
+            found.append(("prose" if mark[1] else "code", number + 1, []))
+        else:
+            found[-1][2].append(re.sub(r"^# ?", "", line) if found[-1][0] == "prose" else line)
+    return [Cell(kind, "\n".join(lines).strip("\n"), first + _blank(lines)) for kind, first, lines in found
+            if any(line.strip() for line in lines)]
+
+
+def _blank(lines: list[str]) -> int:
+    """How many empty lines a cell begins with; its text leaves them out."""
+    return next(number for number, line in enumerate(lines) if line)

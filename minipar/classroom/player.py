@@ -1,0 +1,123 @@
+"""The lesson player: prose, a question, a prediction that is locked, and then the cell that answers it.
+
+A reader goes through the sections in order, jumps to another one, goes back, quits, and goes on another day. A section
+needs what the code before it has made; where a reader jumps ahead, that code runs first, without a word.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from minipar.classroom import terminal
+from minipar.classroom.cells import Cell, LessonFile
+from minipar.classroom.progress import Progress, read_progress
+
+ON, BACK, MENU, QUIT = "", "b", "m", "q"
+HELP = "Enter: go on   b: back   m: sections   a number: that section   q: quit"
+
+
+class Player:
+    """One reader in one lesson.
+
+    ask(question): what the reader types, without the line's end; raises EOFError at the end of the input. show(text):
+    prints. record: the file that keeps the reader's progress. core: leave out sections that are optional.
+    """
+
+    def __init__(self, lesson: LessonFile, record: Path, *, ask: Callable[[str], str], show: Callable[[str], object],
+                 core: bool = False) -> None:
+        self.lesson, self.record, self.ask, self.show, self.core = lesson, record, ask, show, core
+        self.progress: Progress = read_progress(record)
+        self.names: dict[str, Any] = {"__name__": "__main__", "__file__": str(lesson.path)}
+        self.executed: set[int] = set()         # lines of the cells that have run
+
+    def play(self, section: int | None = None) -> None:
+        """From this section on, by default from where the reader stopped, until the end or until they quit."""
+        sections = self.lesson.sections
+        here = self.progress.section if section is None else section
+        here = here if here < len(sections) else 0
+        while here < len(sections):
+            self.progress.section = here
+            self.progress.save(self.record)
+            self._run_up_to(here)
+            answer = ON if self.core and not sections[here].is_core else self._section(here)
+            if answer == QUIT:
+                self.show(f"\nYou stopped in section {here}. The same command goes on from here.")
+                return
+            here = self._next(here, answer)
+        self.progress.section = 0
+        self.progress.save(self.record)
+        self.show("\nThat was the last section.")
+
+    def predict(self, question: str, choices: Sequence[str] = ()) -> str:
+        """The reader's prediction: asked once, and then locked."""
+        self.show("\n" + terminal.prose(f"**Predict.** {question}"))
+        for number, choice in enumerate(choices, 1):
+            self.show(f"  {number}) {choice}")
+        if question in self.progress.predictions:
+            self.show(f"Your prediction is locked: {self.progress.predictions[question]}")
+            return self.progress.predictions[question]
+        typed = self._typed("Your prediction (Enter: none): ").strip()
+        if typed.isdigit() and 1 <= int(typed) <= len(choices):
+            typed = choices[int(typed) - 1]
+        if typed:
+            self.progress.predictions[question] = typed
+            self.progress.save(self.record)
+        return typed
+
+    def _section(self, number: int) -> str:
+        """Show and run one section; returns what the reader typed at its end."""
+        for cell in self.lesson.sections[number].cells:
+            if cell.kind == "prose":
+                self.show("\n" + terminal.prose(cell.text))
+                continue
+            self.show("\n" + terminal.code(cell.text))
+            if (typed := self._command("[run it] ")) != ON:
+                return typed
+            self._run(cell)
+        return self._command(f"\n[end of section {number}] ")
+
+    def _command(self, prompt: str) -> str:
+        """What the reader wants: ON, BACK, QUIT, or the number of a section."""
+        while True:
+            typed = self._typed(prompt).strip().lower()
+            if typed in (ON, BACK, QUIT) or typed.isdigit() and int(typed) < len(self.lesson.sections):
+                return typed
+            if typed == MENU:
+                for number, section in enumerate(self.lesson.sections):
+                    self.show(f"  {number:2}  {section.heading}")
+            self.show(HELP)
+
+    def _typed(self, prompt: str) -> str:
+        try:
+            return self.ask(prompt)
+        except EOFError:
+            return QUIT
+
+    def _next(self, here: int, answer: str) -> int:
+        if answer == ON:
+            return here + 1
+        return max(here - 1, 0) if answer == BACK else int(answer)
+
+    def _run_up_to(self, section: int) -> None:
+        """Run the code before this section that has not run yet, without showing what it says."""
+        cells = [cell for before in self.lesson.sections[:section] for cell in before.cells if cell.kind == "code"]
+        waiting = [cell for cell in cells if cell.line not in self.executed]
+        if waiting:
+            self.show("(running the code of the sections before ...)")
+            with redirect_stdout(io.StringIO()):
+                for cell in waiting:
+                    self._run(cell, asked=False)
+
+    def _run(self, cell: Cell, *, asked: bool = True) -> None:
+        if "lesson" in self.names:
+            self.names["lesson"].ask = self.predict if asked else _nothing
+        exec(self.lesson.compiled(cell), self.names)
+        self.executed.add(cell.line)
+
+
+def _nothing(question: str, choices: Sequence[str] = ()) -> str:
+    return ""

@@ -1,0 +1,56 @@
+"""Prose and code of a lesson on a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+
+WIDTH = 78
+GUTTER = "| "                           # in front of a line of code
+
+
+def prose(markdown: str) -> str:
+    """Markdown as plain text: paragraphs and lists wrapped at 78 columns, code blocks and tables as they are."""
+    return "\n".join(_blocks(markdown.splitlines()))
+
+
+def code(source: str) -> str:
+    return "\n".join(f"{GUTTER}{line}".rstrip() for line in source.splitlines())
+
+
+def heading(title: str) -> str:
+    return f"{title}\n{'=' * min(len(title), WIDTH)}"
+
+
+def _blocks(lines: list[str]) -> Iterator[str]:
+    paragraph: list[str] = []
+    for line in [*lines, ""]:
+        starts_item = bool(re.match(r" {0,3}([*-]|\d+\.) ", line))
+        stands_alone = not line.strip() or line.startswith(("    ", "|", "#")) and not (paragraph and _is_item(paragraph))
+        if (stands_alone or starts_item) and paragraph:
+            yield _wrapped(paragraph)
+            paragraph = []
+        if not stands_alone:
+            paragraph.append(line)
+        elif line.startswith("#"):
+            yield heading(_plain(line.lstrip("# ")))
+        else:
+            yield line.rstrip()
+
+
+def _is_item(paragraph: list[str]) -> bool:
+    return bool(re.match(r" {0,3}([*-]|\d+\.) ", paragraph[0]))
+
+
+def _wrapped(paragraph: list[str]) -> str:
+    mark = re.match(r" {0,3}([*-]|\d+\.) ", paragraph[0])
+    indent = " " * (len(mark[0]) if mark else 0)
+    return textwrap.fill(_plain(" ".join(line.strip() for line in paragraph)), WIDTH, subsequent_indent=indent,
+                         break_long_words=False, break_on_hyphens=False)
+
+
+def _plain(text: str) -> str:
+    """Without Markdown's marks for bold words and code, and links as their words."""
+    text = re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", text)
+    return re.sub(r"\*\*(.+?)\*\*", r"\1", text)
