@@ -10,9 +10,11 @@ import re
 from fractions import Fraction
 
 RIGHT = 0.01
-UNITS: dict[str, int | Fraction] = {"": 1, "%": Fraction(1, 100), "ns": Fraction(1, 10**9), "us": Fraction(1, 10**6), "ms": Fraction(1, 1000),
-         "s": 1, "b": 1, "byte": 1, "bytes": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
-         "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+UNITS: dict[str, int | Fraction] = {
+    "": 1, "%": Fraction(1, 100),
+    "ns": Fraction(1, 10**9), "us": Fraction(1, 10**6), "ms": Fraction(1, 1000), "s": 1,
+    "b": 1, "byte": 1, "bytes": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+    "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 NUMBER = re.compile(r"([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d{1,3})?)(?:/(\d{1,18}))?\s*([a-z%]*)", re.I)
 LONGEST = 40                            # characters of a number that is looked at
 
