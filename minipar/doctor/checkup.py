@@ -15,7 +15,7 @@ import numpy as np
 
 from minipar import __version__
 from minipar.comm.backoff import cores
-from minipar.comm.children import WITHOUT_FOLDER, isolated
+from minipar.comm.children import isolated, isolated_code
 from minipar.doctor.findings import HealthFinding
 from minipar.doctor.remedies import CHOICES, OTHER_MPI, PIP, START_OVER, import_failure, job_failure
 from minipar.doctor.smoke import Answer
@@ -97,8 +97,7 @@ def blas(machine: Machine) -> HealthFinding:
 
 def find_library(machine: Machine) -> HealthFinding:
     """Which MPI library mpi4py loads."""
-    probe = subprocess.run([sys.executable, "-c", f"{WITHOUT_FOLDER}\n{_PROBE}"], env=dict(machine.environ), capture_output=True,
-                           text=True)
+    probe = subprocess.run(isolated_code(_PROBE), env=dict(machine.environ), capture_output=True, text=True)
     if probe.returncode:
         return import_failure(probe.stderr, machine.environ)
     version, vendor, release = json.loads(probe.stdout)
