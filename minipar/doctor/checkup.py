@@ -99,7 +99,8 @@ def find_library(machine: Machine) -> HealthFinding:
     """Which MPI library mpi4py loads."""
     probe = subprocess.run(isolated_code(_PROBE), env=dict(machine.environ), capture_output=True, text=True)
     if probe.returncode:
-        return import_failure(probe.stderr, machine.environ)
+        killed = f"killed: {signal.strsignal(-probe.returncode)}" if probe.returncode < 0 else ""
+        return import_failure(f"{probe.stderr}\n{killed}", machine.environ)
     version, vendor, release = json.loads(probe.stdout)
     return HealthFinding("mpi4py", "ok", f"{version}, on {vendor} {release}")
 

@@ -25,7 +25,12 @@ class Failure:
     remedy: str
 
 
+# MPICH maps more of /dev/shm than there is room for, and the first touch kills it with SIGBUS.
+NO_SHARED_MEMORY = Failure(("Bus error", "Shared memory error", "EXIT CODE: 7"),
+                           "MPI finds too little room in /dev/shm, the memory that processes share, or may not write there",
+                           "mount -o remount,rw,size=1g /dev/shm as root; for a container: docker run --shm-size=1g")
 JOB_FAILURES = [
+    NO_SHARED_MEMORY,
     Failure(("not enough slots",), "Open MPI starts no more ranks than there are cores unless it is told to",
             "minipar launch -n {ranks} COMMAND, or mpirun --map-by slot:OVERSUBSCRIBE -n {ranks} COMMAND"),
     Failure(("attempt to run as root", "Running as root"),
@@ -34,8 +39,10 @@ JOB_FAILURES = [
             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"),
     Failure(("unsupported PMI version", "suspicious MPI execution environment"), OTHER_MPI, START_OVER),
 ]
+NOT_INSTALLED = Failure(("No module named 'mpi4py'",), "mpi4py is not installed", f"{PIP} install mpi4py mpich")
 IMPORT_FAILURES = [
-    Failure(("No module named 'mpi4py'",), "mpi4py is not installed", f"{PIP} install mpi4py mpich"),
+    NOT_INSTALLED,
+    NO_SHARED_MEMORY,
     Failure(("cannot load MPI library",), "mpi4py finds no MPI library", f"{PIP} install mpich"),
     Failure(("libmpi", "cannot import name 'MPI'", "undefined symbol"),
             "mpi4py was built for another MPI than the one here",
@@ -58,7 +65,7 @@ def import_failure(printed: str, environ: Mapping[str, str]) -> HealthFinding:
     chosen = [variable for variable in CHOICES if variable in environ]
     for failure in IMPORT_FAILURES:
         if any(word in printed for word in failure.words):
-            if chosen and failure is not IMPORT_FAILURES[0]:
+            if chosen and failure not in (NOT_INSTALLED, NO_SHARED_MEMORY):
                 given = " and ".join(f"{variable}={environ[variable]}" for variable in chosen)
                 return HealthFinding("mpi4py", "broken", f"{failure.meaning}, as {given} asks for",
                                      f"unset {' '.join(chosen)}")
