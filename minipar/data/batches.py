@@ -21,8 +21,8 @@ def split(tokens: Tokens, fraction: float = 0.9) -> tuple[Tokens, Tokens]:
     """Training and validation tokens: the first 90 % and the rest, by position, as nanoGPT cuts its
     characters.
     """
-    cut = int(len(tokens) * fraction)
-    return tokens[:cut], tokens[cut:]
+    boundary = int(len(tokens) * fraction)
+    return tokens[:boundary], tokens[boundary:]
 
 
 class Batches:

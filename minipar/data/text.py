@@ -26,17 +26,17 @@ def load_text(path: str | os.PathLike[str] | None = None) -> str:
     """
     if path is None:
         return python_documentation()
-    place = Path(path)
+    source = Path(path)
     try:
         text = (
-            _folder_text(place) if place.is_dir() else _decode(place, read_bytes(place, LARGEST, DataError))
+            _folder_text(source) if source.is_dir() else _decode(source, read_bytes(source, LARGEST, DataError))
         )
     except FileNotFoundError:
-        raise DataError(f"{place} does not exist; give a UTF-8 text file or a folder of them") from None
+        raise DataError(f"{source} does not exist; give a UTF-8 text file or a folder of them") from None
     except OSError as error:
-        raise DataError(f"cannot read {error.filename or place}: {error.strerror}") from error
+        raise DataError(f"cannot read {error.filename or source}: {error.strerror}") from error
     if not text.strip():
-        raise DataError(f"{place} is empty; give a file with text to learn from")
+        raise DataError(f"{source} is empty; give a file with text to learn from")
     return text
 
 
@@ -81,10 +81,10 @@ def _folder_text(folder: Path) -> str:
 
 def _files(folder: Path) -> Iterator[Path]:
     """Files by name, then what is in the folders, by name."""
-    for place, folders, files in os.walk(folder, onerror=_refuse):
+    for inner, folders, files in os.walk(folder, onerror=_refuse):
         # os.walk goes on into these
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (Path(place, name) for name in sorted(files) if not name.startswith("."))
+        paths = (Path(inner, name) for name in sorted(files) if not name.startswith("."))
         yield from (path for path in paths if path.is_file())
 
 

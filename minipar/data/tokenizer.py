@@ -119,7 +119,7 @@ def _checked(tokens: ArrayLike, vocab_size: int) -> NDArray[np.integer]:
     return array
 
 
-def _unknown(text: str, position: int, why: str) -> DataError:
+def _unknown(text: str, position: int, reason: str) -> DataError:
     character = text[position]
     return DataError(f"the tokenizer does not know the character {character!r} "
-                     f"(U+{ord(character):04X}, at position {position}): {why}")
+                     f"(U+{ord(character):04X}, at position {position}): {reason}")

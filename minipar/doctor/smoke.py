@@ -74,7 +74,7 @@ def race(comm: Communicator) -> Answer:
                 all_reduce(comm, array, label="race", algorithm=algorithm)
                 taken.append(time.perf_counter() - begin)
         ring_wins.append(median(times["ring"]) < median(times["tree"]))
-    losses = [place for place, won in enumerate(ring_wins) if not won]
+    losses = [index for index, won in enumerate(ring_wins) if not won]
     start = losses[-1] + 1 if losses else 0
     return {"crossing": RACED[start] if start < len(RACED) else None}
 

@@ -30,14 +30,14 @@ class StagesCache:
         """
         stages, pp = self.stages, self.stages.pp
         x: np.ndarray | Tensor = tokens
-        for stage, home in enumerate(stages.stage_to_rank):
-            if home == pp.rank:
-                if stage > 0 and stages.stage_to_rank[stage - 1] != home:
+        for stage, owner in enumerate(stages.stage_to_rank):
+            if owner == pp.rank:
+                if stage > 0 and stages.stage_to_rank[stage - 1] != owner:
                     x = Tensor(np.empty((*tokens.shape, stages.config.width),
                                         stages.dtype))        # [B, T, D]
                     pp.recv(x.data, stages.stage_to_rank[stage - 1], label=f"tokens into stage {stage}")
                 x = self._caches[stage].extend(x)
-                if stage < len(stages.stage_to_rank) - 1 and stages.stage_to_rank[stage + 1] != home:
+                if stage < len(stages.stage_to_rank) - 1 and stages.stage_to_rank[stage + 1] != owner:
                     pp.send(np.ascontiguousarray(x.data), stages.stage_to_rank[stage + 1],
                             label=f"tokens into stage {stage + 1}")
         self.length += tokens.shape[1]

@@ -41,14 +41,14 @@ class Flat:
         self.numbers = {p: number for number, p in enumerate(parameters)}       # in the model's order
         self.parameters = sorted(parameters, key=_group)            # stable: the model's order within each group
         ends = np.cumsum([p.data.size for p in self.parameters])
-        self.places = [slice(int(end) - p.data.size, int(end)) for p,
+        self.slices = [slice(int(end) - p.data.size, int(end)) for p,
                        end in zip(self.parameters, ends, strict=True)]
         sizes = [sum(p.data.size for p in parameters if _group(p) == group) for group in range(4)]
         self.decayed = slice(sizes[0], sum(sizes[:3]))
         self.whole = slice(sum(sizes[:2]), sum(sizes))
         self.data = np.concatenate([p.data.reshape(-1) for p in self.parameters])
-        for p, place in zip(self.parameters, self.places, strict=True):
-            p.data = self.data[place].reshape(p.shape)
+        for p, span in zip(self.parameters, self.slices, strict=True):
+            p.data = self.data[span].reshape(p.shape)
         self.keep_gradient_in(np.zeros_like(self.data))
 
     def keep_gradient_in(self, buffer: np.ndarray) -> None:
@@ -57,8 +57,8 @@ class Flat:
             "a buffer of the same length and dtype"
         )
         self.grad = buffer
-        for p, place in zip(self.parameters, self.places, strict=True):
-            p.grad, p.grad_buffer = None, buffer[place].reshape(p.shape).view(np.ndarray)
+        for p, span in zip(self.parameters, self.slices, strict=True):
+            p.grad, p.grad_buffer = None, buffer[span].reshape(p.shape).view(np.ndarray)
 
     def gradient(self) -> np.ndarray:
         """The whole gradient [n]. A parameter that backward did not reach has gradient zero."""
@@ -68,7 +68,7 @@ class Flat:
                 p.grad_buffer[...] = 0
             else:
                 assert p.grad is p.grad_buffer, (
-                    f"the gradient of {p.name} is not in its place in the flat buffer"
+                    f"the gradient of {p.name} is not where the flat buffer has it"
                 )
         return self.grad
 
@@ -78,8 +78,8 @@ class Flat:
 
     def by_name(self, buffer: np.ndarray) -> dict[str, np.ndarray]:
         """Views into a buffer of this layout [n] as arrays of the parameters' shapes."""
-        return {p.name: buffer[place].reshape(p.shape) for p,
-                place in zip(self.parameters, self.places, strict=True)}
+        return {p.name: buffer[span].reshape(p.shape) for p,
+                span in zip(self.parameters, self.slices, strict=True)}
 
 
 def _group(p: Parameter) -> int:

@@ -37,7 +37,7 @@ BUCKET = Layout.bucket_bytes                                        # the defaul
 class Section(NamedTuple):
     """A run of the flat gradient that is summed by itself, and what belongs to it."""
 
-    place: slice
+    span: slice
     parameters: list[Parameter]
     label: str
     algorithm: str
@@ -46,18 +46,18 @@ class Section(NamedTuple):
 class GradientReducer:
     """The definition: one all-reduce per parameter, after backward.
 
-    copies: other ranks hold copies of what is not cut (tp > 1). algorithm: what "auto" is to be for
+    copies: other ranks hold copies of what is not sharded (tp > 1). algorithm: what "auto" is to be for
     everything.
     """
 
     def __init__(self, flat: Flat, dp: Communicator, copies: bool = False, algorithm: str = "auto"):
         self.flat, self.dp = flat, dp
-        self.places = dict(zip(flat.parameters, flat.places, strict=True))
-        self.sections = self.cut(_sections(flat, copies, algorithm))
+        self.slices = dict(zip(flat.parameters, flat.slices, strict=True))
+        self.sections = self.messages(_sections(flat, copies, algorithm))
 
-    def cut(self, sections: list[Section]) -> list[Section]:
+    def messages(self, sections: list[Section]) -> list[Section]:
         """What travels as one message each, from the sections that must not be mixed."""
-        return [Section(self.places[p], [p], f"gradient {p.name}", section.algorithm)
+        return [Section(self.slices[p], [p], f"gradient {p.name}", section.algorithm)
                 for section in sections for p in section.parameters]
 
     def expect(self, parameters: Iterable[Parameter]) -> None:
@@ -68,14 +68,14 @@ class GradientReducer:
         all ranks.
         """
         gradient = self.flat.gradient()
-        for place, _, label, algorithm in self.sections:
-            all_reduce(self.dp, gradient[place], label=label, out=gradient[place], algorithm=algorithm)
+        for span, _, label, algorithm in self.sections:
+            all_reduce(self.dp, gradient[span], label=label, out=gradient[span], algorithm=algorithm)
 
 
 class Whole(GradientReducer):
     """One all-reduce of the whole flat gradient, after backward; two where there are copies."""
 
-    def cut(self, sections: list[Section]) -> list[Section]:
+    def messages(self, sections: list[Section]) -> list[Section]:
         return sections
 
 
@@ -110,7 +110,7 @@ class Buckets(GradientReducer):
             for p in bucket.parameters:
                 p.on_grad(partial(self._complete, number, p))
 
-    def cut(self, sections: list[Section]) -> list[Section]:
+    def messages(self, sections: list[Section]) -> list[Section]:
         numbers = self.flat.numbers
         buckets = [bucket for section in sections for bucket in self._fill(section)]
         buckets.sort(key=lambda bucket: min(numbers[p] for p in bucket.parameters), reverse=True)
@@ -138,21 +138,21 @@ class Buckets(GradientReducer):
             handle.test()
 
     def _start(self) -> None:
-        place, _, label, algorithm = self.sections[len(self._handles)]
-        part = self.flat.grad[place]
+        span, _, label, algorithm = self.sections[len(self._handles)]
+        part = self.flat.grad[span]
         self._handles.append(start_all_reduce(self.dp, part, label=label, out=part, algorithm=algorithm))
 
     def _fill(self, section: Section) -> list[Section]:
         """Runs of parameters of about `size` bytes of gradient, from the end of the section to its start."""
         buckets: list[Section] = []
         for p in reversed(section.parameters):
-            place = self.places[p]
-            if buckets and (buckets[-1].place.stop - place.start) * self.flat.grad.itemsize <= self.size:
+            span = self.slices[p]
+            if buckets and (buckets[-1].span.stop - span.start) * self.flat.grad.itemsize <= self.size:
                 last = buckets[-1]
-                buckets[-1] = last._replace(place=slice(place.start, last.place.stop),
+                buckets[-1] = last._replace(span=slice(span.start, last.span.stop),
                                             parameters=[*last.parameters, p])
             else:
-                buckets.append(section._replace(place=place, parameters=[p]))
+                buckets.append(section._replace(span=span, parameters=[p]))
         return buckets
 
 
@@ -163,7 +163,7 @@ def _sections(flat: Flat, copies: bool, algorithm: str) -> list[Section]:
     """
     if not copies:
         return [Section(slice(0, len(flat.data)), flat.parameters, "gradients", algorithm)]
-    parts, whole = ([p for p in flat.parameters if p.is_sharded is cut] for cut in (True, False))
+    parts, whole = ([p for p in flat.parameters if p.is_sharded is sharded] for sharded in (True, False))
     sections = [Section(slice(0, flat.whole.start), parts, "gradients", algorithm),
                 Section(flat.whole, whole, "replicated gradients",
                         "by_size" if algorithm == "auto" else algorithm)]

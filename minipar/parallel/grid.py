@@ -30,10 +30,10 @@ class Grid:
         self.world, self.layout = world, layout
         shape = [getattr(layout, axis) for axis in AXES]
         self.at = dict(zip(AXES, map(int, np.unravel_index(world.rank, shape)), strict=True))
-        places = np.arange(world.size).reshape(shape)               # rank at [pp, dp, cp, tp]
+        ranks = np.arange(world.size).reshape(shape)               # rank at [pp, dp, cp, tp]
         self._axes: dict[str, Communicator] = {}
         for number, axis in enumerate(AXES):
-            lines = np.moveaxis(places, number, -1).reshape(-1, shape[number])  # one group of ranks per line
+            lines = np.moveaxis(ranks, number, -1).reshape(-1, shape[number])  # one group of ranks per line
             line = int(np.flatnonzero((lines == world.rank).any(axis=1))[0])
             group = world.split(line, label=axis)
             assert group is not None, "every rank has a color"

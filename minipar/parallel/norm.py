@@ -30,7 +30,7 @@ def global_norm(flat: Flat, tp: Communicator, pp: Communicator, copies: Containe
     gradient = flat.gradient()
     if tp.size == pp.size == 1:
         return norm_of(gradient)
-    squares = sum(squared_norm(gradient[place]) for p, place in zip(flat.parameters, flat.places, strict=True)
+    squares = sum(squared_norm(gradient[span]) for p, span in zip(flat.parameters, flat.slices, strict=True)
                   if p.name not in copies and (p.is_sharded or tp.rank == 0))
     total = np.array([squares], np.float64)
     for axis in (tp, pp):

@@ -158,7 +158,7 @@ class Execution:
     def send(self, message: Message, peer: int) -> None:
         if self.schedule.forward_only:
             self._let_go()
-        self.sending[message] = self.pp.isend(self.values.pop(message), peer, label=_why(message),
+        self.sending[message] = self.pp.isend(self.values.pop(message), peer, label=_label(message),
                                               tag=_tag(message))
 
     def sent(self, message: Message, peer: int) -> None:
@@ -175,7 +175,7 @@ class Execution:
         positions = self.stages.region.positions(T)
         out = np.empty((b, positions.stop - positions.start, self.stages.config.width),
                        self.stages.dtype)        # [b, t, D]
-        self.receiving[message] = self.pp.irecv(out, peer, label=_why(message), tag=_tag(message))
+        self.receiving[message] = self.pp.irecv(out, peer, label=_label(message), tag=_tag(message))
 
     def _let_go(self) -> None:
         """Forget the oldest messages that are through: where no gradient comes back, `SendCompleted` comes
@@ -190,7 +190,7 @@ class Execution:
         self.values[message] = np.ascontiguousarray(array)
 
 
-def _why(message: Message) -> str:
+def _label(message: Message) -> str:
     what = "activations" if message.what == "x" else "gradient"
     return f"{what} {message.micro} of stage {message.source}"
 

@@ -94,8 +94,8 @@ class Stages(Module):
         self.stage_to_rank, self.world, self.pp, self.tp = tuple(stage_to_rank), grid.world, grid.pp, grid.tp
         self.parts: dict[int, GPT] = {}
         token_table = None
-        for stage, (part, home) in enumerate(zip(parts, stage_to_rank, strict=True)):
-            if home == self.pp.rank:
+        for stage, (part, owner) in enumerate(zip(parts, stage_to_rank, strict=True)):
+            if owner == self.pp.rank:
                 model = GPT(config, seed=seed, dtype=dtype, region=region, part=part, token_table=token_table,
                             recompute=recompute)
                 token_table = model.token_table if part.first else token_table

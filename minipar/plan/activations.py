@@ -143,7 +143,7 @@ class TapeBytes:
 
 
 @checked
-def published(layers: int, width: int, heads: int, tokens: int, samples: int, *, itemsize: int = 2,
+def published(layers: int, width: int, heads: int, length: int, samples: int, *, itemsize: int = 2,
               tp: int = 1, sequence_parallel: bool = False) -> Fraction:
     """Bytes of the layers' activations by Korthikanti et al.: L T b D (34 + 5 a T / D) without parallelism,
     16 bits.
@@ -159,10 +159,10 @@ def published(layers: int, width: int, heads: int, tokens: int, samples: int, *,
     whole = Fraction(10, tp if sequence_parallel else 1)
     return (
         layers
-        * tokens
+        * length
         * samples
         * width
-        * (whole + Fraction(24, tp) + Fraction(5 * heads * tokens, width * tp))
+        * (whole + Fraction(24, tp) + Fraction(5 * heads * length, width * tp))
         * itemsize
         / 2
     )

@@ -20,8 +20,8 @@ from minipar.records import is_number, is_whole
 Function = TypeVar("Function", bound=Callable[..., Any])
 LARGEST = 1 << 62
 RANKS = {"p", "tp", "dp", "parts", "stages"}                        # how many: from 1 on
-SIZES = {"layers", "width", "heads", "tokens", "samples", "itemsize", "segment"}
-PLACES = {"rank", "root", "v", "r", "in_flight", "parameters", "block"}     # from 0 on
+SIZES = {"layers", "width", "heads", "length", "samples", "itemsize", "segment"}
+FROM_ZERO = {"rank", "root", "v", "r", "in_flight", "parameters", "block"}     # whole numbers from 0 on
 ROWS = {"counts", "gives"}                                          # one number for each rank
 
 
@@ -51,7 +51,7 @@ def checked(function: Function) -> Function:
 def _require(name: str, value: object, whole: bool) -> None:
     if name in RANKS | SIZES:
         require_whole(name, value, 1, MOST_RANKS if name in RANKS else LARGEST)
-    elif name in PLACES or (name == "n" and whole):
+    elif name in FROM_ZERO or (name == "n" and whole):
         require_whole(name, value, 0, LARGEST)
     elif name == "n":
         require_amount(name, value)

@@ -44,14 +44,14 @@ def log2_up(p: int) -> int:
 
 
 def tree_children(v: int, p: int) -> int:
-    """Children of place v in a binomial tree: the powers of two below v's lowest set bit that lead to a place
-    below p.
+    """Children of position v in a binomial tree: the powers of two below v's lowest set bit that lead to a
+    position below p.
     """
     return min((v & -v).bit_length() - 1, log2_up(p - v)) if v else log2_up(p)
 
 
 def tree_size(v: int, p: int) -> int:
-    """Places in the subtree of place v."""
+    """Positions in the subtree of position v."""
     return min(v & -v, p - v) if v else p
 
 
@@ -112,7 +112,7 @@ def tree_gather(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Coll
     if rank == root:
         return NOTHING
     v = (rank - root) % p
-    return CollectiveTraffic(1, sum(counts[(root + place) % p] for place in range(v, v + tree_size(v, p))))
+    return CollectiveTraffic(1, sum(counts[(root + u) % p] for u in range(v, v + tree_size(v, p))))
 
 
 @checked
@@ -121,7 +121,7 @@ def tree_scatter(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Col
     on.
     """
     v = (rank - root) % p
-    passed = sum(counts[(root + place) % p] for place in range(v + 1, v + tree_size(v, p)))
+    passed = sum(counts[(root + u) % p] for u in range(v + 1, v + tree_size(v, p)))
     return CollectiveTraffic(tree_children(v, p), passed)
 
 
@@ -175,8 +175,8 @@ def core(p: int) -> tuple[int, int, int]:
     return 1 << rounds, rounds, p - (1 << rounds)
 
 
-def core_place(p: int, rank: int) -> int | None:
-    """This rank's number in the core; None for a rank that folds away (even, among the first 2e)."""
+def core_rank(p: int, rank: int) -> int | None:
+    """This rank's rank in the core; None for a rank that folds away (even, among the first 2e)."""
     _, _, e = core(p)
     if rank >= 2 * e:
         return rank - e
@@ -201,7 +201,7 @@ def blocks_sent(q: int, v: int, counts: Sequence[int]) -> int:
 def recursive_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
     """log2 q messages of n; folding adds one to hand over or to hand back. Thakur et al., section 4.5."""
     _, rounds, e = core(p)
-    if core_place(p, rank) is None:
+    if core_rank(p, rank) is None:
         return CollectiveTraffic(1, n)
     messages = rounds + (rank < 2 * e)
     return CollectiveTraffic(messages, messages * n)
@@ -213,7 +213,7 @@ def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> C
     everything.
     """
     q, rounds, e = core(p)
-    v = core_place(p, rank)
+    v = core_rank(p, rank)
     if v is None:
         return CollectiveTraffic(1, counts[rank])
     swapped = CollectiveTraffic(rounds, blocks_sent(q, v, core_counts(p, counts)))
@@ -226,10 +226,10 @@ def halving_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
     et al., 4.5.
     """
     q, rounds, e = core(p)
-    v = core_place(p, rank)
+    v = core_rank(p, rank)
     if v is None:
         return CollectiveTraffic(1, n)
-    counts = [piece(n, q, place) for place in range(q)]
+    counts = [piece(n, q, r) for r in range(q)]
     swapped = CollectiveTraffic(2 * rounds, n - counts[v] + blocks_sent(q, v, counts))
     return swapped + CollectiveTraffic(1, n) if rank < 2 * e else swapped
 
@@ -240,7 +240,7 @@ def halving_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> Collecti
     partner's piece.
     """
     _, rounds, e = core(p)
-    v, n = core_place(p, rank), sum(counts)
+    v, n = core_rank(p, rank), sum(counts)
     if v is None:
         return CollectiveTraffic(1, n)
     halved = CollectiveTraffic(rounds, n - core_counts(p, counts)[v])
@@ -282,13 +282,13 @@ def hierarchical_all_reduce(nodes: Sequence[int], rank: int, n: int) -> Collecti
     """
     mates = [r for r, node in enumerate(nodes) if node == nodes[rank]]
     width = min(list(nodes).count(node) for node in nodes)
-    place, w, m = mates.index(rank), len(mates), len(set(nodes))
+    local_rank, w, m = mates.index(rank), len(mates), len(set(nodes))
     counts = [piece(n, width, r) if r < width else 0 for r in range(w)]
-    within = ring_reduce_scatter(w, place, counts) + ring_all_gather(w, place, counts)
-    if place >= width:
+    within = ring_reduce_scatter(w, local_rank, counts) + ring_all_gather(w, local_rank, counts)
+    if local_rank >= width:
         return within
     lane = list(dict.fromkeys(nodes)).index(nodes[rank])
-    return within + ring_all_reduce(m, lane, counts[place])
+    return within + ring_all_reduce(m, lane, counts[local_rank])
 
 
 @checked

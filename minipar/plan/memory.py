@@ -75,10 +75,10 @@ def state(parameters: int, recipe: PrecisionRecipe, *, zero: int = 0, dp: int = 
     if not is_whole(zero) or zero not in (0, 1, 2, 3):
         raise LayoutError(f"ZeRO has stages 1, 2 and 3, and 0 stands for none; not {shown(zero)}")
     mine = piece(parameters, parts, 0)
-    shared = piece(mine, dp, 0)
-    return MemoryLedger(recipe.weights * (shared if zero >= 3 else mine), recipe.gradients
-                        * (shared if zero >= 2 else mine),
-                  recipe.optimizer * (shared if zero >= 1 else mine))
+    sharded = piece(mine, dp, 0)
+    return MemoryLedger(recipe.weights * (sharded if zero >= 3 else mine), recipe.gradients
+                        * (sharded if zero >= 2 else mine),
+                  recipe.optimizer * (sharded if zero >= 1 else mine))
 
 
 def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank: int,
@@ -94,8 +94,8 @@ def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank
     require_whole("rank", rank, 0, layout.ranks - 1)
     if layout.cp > 1:
         raise LayoutError(f"the ledger of a training knows dp, pp and tp; choose cp=1, not {layout.cp}")
-    pp_rank, place = divmod(rank, layout.dp * layout.tp)  # tp is the fastest axis of the grid, then dp
-    dp_rank, tp_rank = divmod(place, layout.tp)
+    pp_rank, within_stage = divmod(rank, layout.dp * layout.tp)  # tp is the fastest axis of the grid, then dp
+    dp_rank, tp_rank = divmod(within_stage, layout.tp)
     itemsize, stages = ITEMSIZE[train.dtype], stages_of(model, layout)
     shapes = rank_shapes(model, layout.tp, tp_rank, stages.of_rank(pp_rank))
     lines = state(count(shapes), PrecisionRecipe(itemsize, itemsize, SLOTS[train.optimizer] * itemsize))

@@ -31,7 +31,7 @@ class StageShares(NamedTuple):
 
     def of_rank(self, rank: int) -> Share:
         """What rank `rank` of pp has, all its stages together."""
-        mine = [stage for stage, home in enumerate(self.stage_to_rank) if home == rank]
+        mine = [stage for stage, owner in enumerate(self.stage_to_rank) if owner == rank]
         return Share(self.stage_to_rank[0] == rank,
                      tuple(layer for stage in mine for layer in self.layers[stage]),
                      self.stage_to_rank[-1] == rank)

@@ -110,11 +110,11 @@ def _axes(layout: Layout, rank: int, nodes: tuple[int, ...],
 def _neighbours(stages: StageShares, rank: int, number: int,
                 nbytes: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
     """Micro-batch `number` at the boundaries between stages of rank `rank` of pp and those of other ranks."""
-    for behind, (home, home_behind) in enumerate(pairwise(stages.stage_to_rank), 1):
-        if home == rank != home_behind:
+    for behind, (owner, next_owner) in enumerate(pairwise(stages.stage_to_rank), 1):
+        if owner == rank != next_owner:
             yield TrafficLine("pp", "send",
                               f"activations {number} of stage {behind - 1}"), SentTotals(1, 1, nbytes)
-        if home != rank == home_behind:
+        if owner != rank == next_owner:
             yield TrafficLine("pp", "send", f"gradient {number} of stage {behind}"), SentTotals(1, 1, nbytes)
 
 
@@ -139,34 +139,34 @@ def _pass(model: ModelConfig, mine: Share, tp: AxisTraffic, b: int, itemsize: in
         yield tp.all_reduce(b * T, itemsize, "loss max", "max")
         yield tp.all_reduce(2 * b * T, itemsize, "loss sums")
     if sequence:
-        yield from _shared(model, mine, tp, itemsize, rows)
+        yield from _replicated(model, mine, tp, itemsize, rows)
 
 
-def _tensor_enter(tp: AxisTraffic, tokens: int, row: int, itemsize: int,
+def _tensor_enter(tp: AxisTraffic, length: int, row: int, itemsize: int,
                   layer: str) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    yield tp.all_reduce(tokens * row, itemsize, f"{layer} backward")
+    yield tp.all_reduce(length * row, itemsize, f"{layer} backward")
 
 
-def _tensor_leave(tp: AxisTraffic, tokens: int, row: int, itemsize: int,
+def _tensor_leave(tp: AxisTraffic, length: int, row: int, itemsize: int,
                   layer: str) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    yield tp.all_reduce(tokens * row, itemsize, f"{layer} forward")
+    yield tp.all_reduce(length * row, itemsize, f"{layer} forward")
 
 
-def _sequence_enter(tp: AxisTraffic, tokens: int, row: int, itemsize: int,
+def _sequence_enter(tp: AxisTraffic, length: int, row: int, itemsize: int,
                     layer: str) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    counts = [share * row for share in tp.shares(tokens)]
+    counts = [share * row for share in tp.shares(length)]
     yield tp.all_gather(counts, itemsize, f"{layer} forward")
     yield tp.reduce_scatter(counts, itemsize, f"{layer} backward")
 
 
-def _sequence_leave(tp: AxisTraffic, tokens: int, row: int, itemsize: int,
+def _sequence_leave(tp: AxisTraffic, length: int, row: int, itemsize: int,
                     layer: str) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    counts = [share * row for share in tp.shares(tokens)]
+    counts = [share * row for share in tp.shares(length)]
     yield tp.reduce_scatter(counts, itemsize, f"{layer} forward")
     yield tp.all_gather(counts, itemsize, f"{layer} backward")
 
 
-def _shared(model: ModelConfig, mine: Share, tp: AxisTraffic, itemsize: int,
+def _replicated(model: ModelConfig, mine: Share, tp: AxisTraffic, itemsize: int,
             rows: list[str]) -> Iterator[tuple[TrafficLine, SentTotals]]:
     """The gradients of replicated parameters that see only a share of the tokens: positions, LayerNorms, row
     biases.
@@ -219,7 +219,7 @@ def _gradient(shapes: Shapes, sections: list[Bundle], dp: AxisTraffic, batch: in
         number = {name: number for number, name in enumerate(shapes)}
         # as backward completes them
         buckets.sort(key=lambda bucket: min(number[name] for name in bucket.names), reverse=True)
-        sections = [bucket._replace(label=f"{bucket.label} {place}") for place, bucket in enumerate(buckets)]
+        sections = [bucket._replace(label=f"{bucket.label} {number}") for number, bucket in enumerate(buckets)]
     elif layout.gradients == "parameter":
         sections = [Bundle(f"gradient {name}", section.copied, [name])
                     for section in sections for name in section.names]

@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, ScalarForma
 
 def plain_ticks(axis: Axis, at: Iterable[float] = ()) -> None:
     """Ticks at these numbers and nowhere else; by default at 1, 2 and 5 times the powers of ten."""
-    places = list(at)
-    axis.set_major_locator(FixedLocator(places) if places else LogLocator(subs=(1, 2, 5)))
+    ticks = list(at)
+    axis.set_major_locator(FixedLocator(ticks) if ticks else LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(ScalarFormatter())
     axis.set_minor_locator(NullLocator())

@@ -20,10 +20,10 @@ def test_the_buffer_holds_the_model(tied: bool) -> None:
     model = GPT(config)
     flat = Flat(model.parameters())
     assert flat.data.shape == flat.grad.shape == (sum(p.size for p in model.parameters()),)
-    for p, place in zip(flat.parameters, flat.places, strict=True):
+    for p, span in zip(flat.parameters, flat.slices, strict=True):
         np.testing.assert_array_equal(p.data, before[p.name])
         assert np.shares_memory(p.data, flat.data) and p.data.flags.c_contiguous
-        np.testing.assert_array_equal(flat.data[place], p.data.reshape(-1))
+        np.testing.assert_array_equal(flat.data[span], p.data.reshape(-1))
     assert [p.ndim >= 2 for p in flat.parameters] == sorted((p.ndim >= 2 for p in flat.parameters),
                                                             reverse=True)
     assert flat.decayed == slice(0, sum(p.size for p in model.parameters() if p.ndim >= 2))
@@ -72,7 +72,7 @@ def test_a_gradient_elsewhere_is_an_error() -> None:
     p = Parameter("p", (2, 2), Start())
     flat = Flat([p])
     p.grad = np.ones((2, 2))
-    with pytest.raises(AssertionError, match="gradient of p is not in its place"):
+    with pytest.raises(AssertionError, match="gradient of p is not where"):
         flat.gradient()
 
 

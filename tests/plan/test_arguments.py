@@ -19,7 +19,7 @@ from minipar.plan.collective_times import Links
 from minipar.plan.memory import FLOAT32_ADAM, PrecisionRecipe, state
 
 RIGHT: dict[str, Any] = dict(
-    p=4, rank=1, root=1, n=16, segment=4, block=3, stages=1, layers=1, width=8, heads=2, tokens=4, samples=1,
+    p=4, rank=1, root=1, n=16, segment=4, block=3, stages=1, layers=1, width=8, heads=2, length=4, samples=1,
     parameters=100,
     recipe=FLOAT32_ADAM, counts=[4] * 4, gives=[4] * 4, net=Links(1, 1, 1), within=Links(1, 1),
     between=Links(1, 1), nodes=2)

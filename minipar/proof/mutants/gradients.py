@@ -25,13 +25,13 @@ def never_reduced() -> list[Change]:
 @mutant("gradients", dp=2)
 def one_parameter_forgotten() -> list[Change]:
     """All gradients are summed but that of the last LayerNorm's bias."""
-    return _only(lambda flat: slice(0, flat.places[-1].start))
+    return _only(lambda flat: slice(0, flat.slices[-1].start))
 
 
 @mutant("gradients", dp=2)
 def one_parameter_reduced() -> list[Change]:
     """One gradient is summed, all others are forgotten (numpitron's bug: 1 of 21)."""
-    return _only(lambda flat: flat.places[0])
+    return _only(lambda flat: flat.slices[0])
 
 
 def _only(choose: Callable[[Flat], slice]) -> list[Change]:
@@ -83,7 +83,7 @@ def buckets_in_another_order() -> list[Change]:
     def finish(reducer: Buckets) -> None:
         gradient = reducer.flat.gradient()
         for bucket in reversed(reducer.sections) if reducer.dp.rank % 2 else reducer.sections:
-            all_reduce(reducer.dp, gradient[bucket.place], label=bucket.label, out=gradient[bucket.place])
+            all_reduce(reducer.dp, gradient[bucket.span], label=bucket.label, out=gradient[bucket.span])
     return [Change(Buckets, "finish", finish),
             Change(Buckets, "_complete", lambda reducer, number, p, gradient: None)]
 
