@@ -20,6 +20,7 @@ from minipar.data.text import load_text
 from minipar.data.tokenizer import CharTokenizer
 from minipar.malloc import keep_freed_memory
 from minipar.parallel.grid import Grid
+from minipar.training.build import training_data
 from minipar.training.trainer import Trainer
 
 NANOGPT = 1.88                                                      # Karpathy 2022
@@ -41,9 +42,10 @@ def main() -> None:
                         **{name: preset[name] for name in OURS})       # type: ignore[arg-type]
     train = TrainConfig(seed=options.seed, **{name: preset[name]
                                               for name in preset.keys() - OURS})     # type: ignore[arg-type]
-    trainer = Trainer(model, train, tokenizer, tokens, Grid(solo(), Layout()))
     validation = split(tokens)[1]
-    trainer.validation = EvaluationBatches(validation, model.context, train.batch)
+    data = training_data(tokens, model, train)._replace(
+        validation=EvaluationBatches(validation, model.context, train.batch))
+    trainer = Trainer(model, train, tokenizer, tokens, Grid(solo(), Layout()), data=data)
 
     began = time.perf_counter()
     for number in range(1, train.steps + 1):

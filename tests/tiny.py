@@ -26,15 +26,17 @@ MODEL = dict(layers=1, heads=2, width=8, context=8)
 TRAIN = dict(batch=5, steps=20, lr=0.01, warm_up=3, validate_every=4, validation_windows=8, save_every=6)
 
 
-def trainer(**values: Any) -> Trainer:
-    """A trainer on TEXT; values: fields of ModelConfig and TrainConfig that replace those above."""
+def trainer(parts: dict[str, Any] | None = None, **values: Any) -> Trainer:
+    """A trainer on TEXT; values: fields of ModelConfig and TrainConfig that replace those above. parts: what
+    the Trainer is given in place of its own (optimizer, scale, data).
+    """
     tokenizer = CharTokenizer.from_text(TEXT)
     values = {**MODEL, **TRAIN, "vocabulary": tokenizer.vocab_size, **values}
     model, train = ({field.name: values.pop(field.name) for field in fields(config) if field.name in values}
                     for config in (ModelConfig, TrainConfig))
     assert not values, f"no such fields: {', '.join(values)}"
     return Trainer(ModelConfig(**model), TrainConfig(**train), tokenizer, tokenizer.encode(TEXT),
-                   Grid(solo(), Layout()))
+                   Grid(solo(), Layout()), **(parts or {}))
 
 
 def options(folder: Path, **values: Any) -> list[str]:

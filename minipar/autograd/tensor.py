@@ -162,6 +162,13 @@ class Tensor:
             raise GraphError("on_grad: this tensor is a constant, no gradient will ever reach it")
         self.tape_parent.hooks.append(hook)
 
+    def drop_values(self) -> None:
+        """Let the values go and keep the position on the tape: `data` becomes zeros of the same shape and dtype,
+        which take the memory of one number. For a result whose values went elsewhere: backward can still
+        start here.
+        """
+        self.data = np.broadcast_to(self.dtype.type(0), self.shape)
+
     def zero_grad(self) -> None:
         self.grad = None
 

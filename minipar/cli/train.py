@@ -69,7 +69,7 @@ def _run_on(world: Counting, options: argparse.Namespace, interruption: Interrup
             trainer, meta = _resumed(folder, options, grid)
             trace = trace or bool(agree(folder.writes and folder.asked_for_trace(),
                                          world)) and is_traceable(grid.layout)
-            if trainer.done == trainer.config.steps and agree(folder.writes and folder.is_finished(trace),
+            if trainer.steps_done == trainer.config.steps and agree(folder.writes and folder.is_finished(trace),
                                                                world):
                 return _tell_finished(trainer, folder)
             _go_on(trainer, folder, meta, trace)
@@ -89,7 +89,7 @@ def _train_and_tell(trainer: Trainer, folder: RunFolder, world: Counting, trace:
         attempt("loss.png", lambda: _draw(folder))
         if stopped:
             name, run = signal.Signals(stopped).name, shlex.quote(str(folder.folder))
-            print(f"minipar train: stopped by {name} after step {trainer.done} of {trainer.config.steps}, "
+            print(f"minipar train: stopped by {name} after step {trainer.steps_done} of {trainer.config.steps}, "
                   "saved; "
                   f"go on with: minipar train --resume {run}", file=sys.stderr)
         else:
@@ -111,12 +111,12 @@ def _go_on(trainer: Trainer, folder: RunFolder, meta: dict[str, Any], trace: boo
     """Open the folder of a run that goes on, or that only lacks what comes after its last step. All ranks
     call it.
     """
-    loss, last = meta.get("loss"), trainer.done - 1
+    loss, last = meta.get("loss"), trainer.steps_done - 1
     changed = (meta["model"], meta["train"]) != (asdict(trainer.model), asdict(trainer.config))
-    folder.go_on(_asked(trainer, trace), trainer.done, (lambda: folder.save(trainer, loss)) if changed
+    folder.go_on(_asked(trainer, trace), trainer.steps_done, (lambda: folder.save(trainer, loss)) if changed
                  else None)
     # it was stopped there, when there were to be more steps
-    if trainer.done == trainer.config.steps and loss is None:
+    if trainer.steps_done == trainer.config.steps and loss is None:
         loss = trainer.validate()
         if folder.writes and not any("validation" in line and line["step"] == last
                                      for line in read_metrics(folder.metrics)):
@@ -173,8 +173,8 @@ def _resumed(folder: RunFolder, options: argparse.Namespace, grid: Grid) -> tupl
     trainer = Trainer(model, train, tokenizer, tokens, grid)
     trainer.restore(arrays, meta, path)
     _require_same(trainer)
-    if trainer.done > train.steps:
-        raise CheckpointError(f"{path} has done {trainer.done} steps, more than {train.steps}; give more "
+    if trainer.steps_done > train.steps:
+        raise CheckpointError(f"{path} has done {trainer.steps_done} steps, more than {train.steps}; give more "
                               "with --steps")
     return trainer, meta
 
@@ -185,7 +185,7 @@ def _require_same(trainer: Trainer) -> None:
     Such ranks would exchange gradients all the same, and nobody would notice. All ranks call it.
     """
     config = replace(trainer.config, data="")                       # a path may be another one on each host
-    known = repr((trainer.model, config, trainer.grid.layout, trainer.text, trainer.done))
+    known = repr((trainer.model, config, trainer.grid.layout, trainer.text, trainer.steps_done))
     world = trainer.grid.world
     alike = world.split(int.from_bytes(hashlib.blake2b(known.encode(), digest_size=7).digest(), "big"),
                         label="same training")
@@ -205,7 +205,7 @@ def _asked(trainer: Trainer, trace: bool) -> dict[str, Any]:
 def _train(trainer: Trainer, folder: RunFolder, interruption: Interruption) -> int:
     """Run `fit` with a progress bar; returns the signal that stopped it, or 0."""
     config = trainer.config
-    with tqdm(total=config.steps, initial=trainer.done, unit="step", dynamic_ncols=True, desc="training",
+    with tqdm(total=config.steps, initial=trainer.steps_done, unit="step", dynamic_ncols=True, desc="training",
               disable=not folder.writes) as bar:
         def show(step: StepResult, validation: float | None) -> None:
             shown = "" if validation is None else f", validation {validation:.3f}"
@@ -224,7 +224,7 @@ def _summary(trainer: Trainer, folder: RunFolder, costs: list[str], traced: list
     start = tokenizer.decode([int(trainer.batches.get(0)[0][0, 0])])
     tokens = generate(model, tokenizer.encode(start).tolist(), temperature=0.8, seed=trainer.config.seed)
     sample = start + tokenizer.decode(list(itertools.islice(tokens, SAMPLE)))
-    return [f"{parameters:,} parameters, {trainer.done} steps, validation loss {validation[-1]:.4f} nats per "
+    return [f"{parameters:,} parameters, {trainer.steps_done} steps, validation loss {validation[-1]:.4f} nats per "
             "token", *(costs if trainer.grid.world.size > 1 else []), *traced,
             f"summary, pictures, metrics and checkpoints: {folder.folder}",
             f"a sample:\n{'-' * 72}\n{sample}\n{'-' * 72}"]

@@ -39,20 +39,22 @@ class MicroBatch(NamedTuple):
 
 
 def nothing(*_: Any) -> nullcontext[None]:
-    """What an executor calls where nobody wants to know."""
+    """A context that does nothing, for any arguments."""
     return nullcontext()
 
 
 class Pipeline:
     """Runs a schedule on this rank's stages. All ranks of pp make one, and call `run` together.
 
-    watch(instruction, execution): a context in which the instruction is carried out, for whoever wants to
-    measure it.
+    watch(instruction, execution): a context in which one instruction is carried out, to measure it.
+    autocast(): a context in which all of them are, such as mixed precision.
     """
 
-    def __init__(self, stages: Stages, schedule: Schedule, pp: Communicator, watch: Watch = nothing):
+    def __init__(self, stages: Stages, schedule: Schedule, pp: Communicator, watch: Watch = nothing,
+                 autocast: Callable[[], AbstractContextManager[None]] = nothing):
         assert 2 * schedule.stages <= TAGS, "a tag for each channel"
-        self.stages, self.schedule, self.pp, self.watch = stages, schedule, pp, watch
+        self.stages, self.schedule, self.pp = stages, schedule, pp
+        self.watch, self.autocast = watch, autocast
         self.program = lower(schedule)[pp.rank]
         self.completes = _completions(stages, schedule, pp.rank)
 
@@ -66,10 +68,11 @@ class Pipeline:
         precision). expect(parameters): called before the last backward that reaches these parameters.
         """
         execution = Execution(self, batch, count, scale)
-        for step in self.program:
-            if step in self.completes:
-                expect(self.completes[step])
-            execution.do(step)
+        with self.autocast():
+            for step in self.program:
+                if step in self.completes:
+                    expect(self.completes[step])
+                execution.do(step)
         execution.finish()
         return execution.losses
 
@@ -92,12 +95,8 @@ class Execution:
     """
 
     def __init__(self, pipeline: Pipeline, batch: Sequence[MicroBatch], count: int, scale: float):
-        self.stages, self.pp, self.schedule, self.watch = (
-            pipeline.stages,
-            pipeline.pp,
-            pipeline.schedule,
-            pipeline.watch,
-        )
+        self.stages, self.pp = pipeline.stages, pipeline.pp
+        self.schedule, self.watch = pipeline.schedule, pipeline.watch
         self.batch, self.count, self.scale = batch, count, scale
         self.losses = np.zeros(len(batch))
         self.values: dict[Message, np.ndarray] = {}                 # made or received, and not used yet
@@ -138,8 +137,7 @@ class Execution:
             self.losses[micro] = out.item()
         else:
             self._keep(Message("x", stage, micro), out.data)
-            # backward needs its place on the tape, not its values
-            out.data = np.broadcast_to(out.dtype.type(0), out.shape)
+            out.drop_values()                                       # backward needs its node alone
 
     def backward(self, stage: int, micro: int) -> None:
         """All of it; where the schedule splits it, the gradient of the stage's input alone."""

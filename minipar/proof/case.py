@@ -29,6 +29,7 @@ from minipar.plan.axis import FORMS
 from minipar.precision import LossScale
 from minipar.rng import stream
 from minipar.schedules.find import find_schedule
+from minipar.training.build import TrainingData, training_data
 from minipar.training.trainer import Trainer
 
 STEPS = 3
@@ -113,17 +114,17 @@ def uneven_case(layout: Layout, **values: Any) -> Case:
 
 def make_trainer(case: Case, run: str, grid: Grid, region: Region, watch: Watch = nothing) -> Trainer:
     """One rank's part of a run (a key of RUNS). Raises what Trainer raises."""
-    trainer = Trainer(case.model, case.config(run), *text_of(case.model.vocabulary), grid, region, watch)
-    trainer.batches = Padded(trainer.batches, case.train.seed)
-    trainer.validation = PaddedWindows(trainer.validation, case.train.seed)
+    config, seed, (tokenizer, tokens) = case.config(run), case.train.seed, text_of(case.model.vocabulary)
+    batches, validation = training_data(tokens, case.model, config)
+    trainer = Trainer(case.model, config, tokenizer, tokens, grid, region, watch,
+                      data=TrainingData(Padded(batches, seed), PaddedWindows(validation, seed)),
+                      scale=LossScale(SCALE, growth_every=1) if run == "mixed" else None)
     for p in trainer.flat.parameters:
-        p.data += p.own(0.3 * stream(case.train.seed, "verify", p.name).standard_normal(p.whole))
+        p.data += p.own(0.3 * stream(seed, "verify", p.name).standard_normal(p.whole))
         if case.noise:
-            up = stream(case.train.seed, "noise", p.name).random(p.whole) < 0.5
+            up = stream(seed, "noise", p.name).random(p.whole) < 0.5
             unit = np.finfo(np.float16 if run == "mixed" else p.data.dtype).eps
             p.data *= (1 + np.where(p.own(up), unit, -unit)).astype(p.data.dtype)
-    if run == "mixed":
-        trainer.scale = LossScale(SCALE, growth_every=1)
     return trainer
 
 

@@ -9,16 +9,18 @@ That is how often each of them is computed again for each micro-batch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from minipar.autograd import Tensor
 from minipar.autograd.autocast_hook import Rule, casting, rule_now
 from minipar.autograd.recompute import is_second_run
+from minipar.parallel.pipeline import Execution, Watch
 from minipar.plan.stages import stages_of
 from minipar.proof.record import RankRun
+from minipar.schedules.instruction import Instruction
 
 AGAIN = {  # --recompute -> op -> how often, for a block and a micro-batch
     "none": {},
@@ -28,17 +30,15 @@ AGAIN = {  # --recompute -> op -> how often, for a block and a micro-batch
 
 
 class SecondRuns:
-    """Stands in for a Trainer's `autocast`, does as it does, and counts the ops that backward computes
-    again.
-    """
+    """Counts the ops that backward computes again. `watch` is for a Trainer; it does what `inner` does, too."""
 
-    def __init__(self, autocast: Callable[[], AbstractContextManager[None]]):
-        self.autocast = autocast
+    def __init__(self, inner: Watch):
+        self.inner = inner
         self.counts: Counter[str] = Counter()
 
     @contextmanager
-    def __call__(self) -> Iterator[None]:
-        with self.autocast(), casting(partial(self._call, rule_now())):
+    def watch(self, instruction: Instruction, execution: Execution) -> Iterator[None]:
+        with self.inner(instruction, execution), casting(partial(self._call, rule_now())):
             yield
 
     def _call(self, rule: Rule | None, op: Any, *arguments: Any, **options: Any) -> Tensor:
@@ -49,7 +49,7 @@ class SecondRuns:
 
 def expected(run: RankRun) -> dict[str, int]:
     """Op -> how often this rank computes it again in the steps of the run."""
-    trainer, layout, steps = run.trainer, run.grid.layout, run.trainer.done
+    trainer, layout, steps = run.trainer, run.grid.layout, run.trainer.steps_done
     layers = len(stages_of(trainer.model, layout).of_rank(run.grid.at["pp"]).layers)
     pieces = len(trainer.rows) if layout.gradients == "bitwise" else len(trainer.pieces())
     return {op: steps * layers * pieces * count for op, count in AGAIN[trainer.config.recompute].items()

@@ -31,9 +31,8 @@ def run_rank(world: Communicator, case: Case, run: str) -> RankRun:
                         else Preferring(world, {"all_reduce": case.algorithm}))
     grid = Grid(counting, case.layout)
     region = Recording(region_of(grid.tp, case.model.context, case.layout.sequence_parallel))
-    trainer = make_trainer(case, run, grid, region, region.watch)
-    ops = SecondRuns(trainer.autocast)
-    trainer.autocast = ops                                          # type: ignore[assignment]
+    ops = SecondRuns(region.watch)
+    trainer = make_trainer(case, run, grid, region, ops.watch)
     found = RankRun(trainer, grid, {}, {})
     MAKE[run](case, found, region, counting)
     found.again = dict(ops.counts)

@@ -38,25 +38,25 @@ def fit(trainer: Trainer, folder: RunFolder | None = None, *, stop: Callable[[],
 
     Raises what `Trainer.step` and `RunFolder.save` raise.
     """
-    config, done, saved = trainer.config, FitResult(), trainer.done
+    config, done, saved = trainer.config, FitResult(), trainer.steps_done
     validation: float | None = None
-    while trainer.done < config.steps:
+    while trainer.steps_done < config.steps:
         done.stopped = agree(stop(), trainer.grid.world)
         if done.stopped:
             break
         result = trainer.step()
         done.steps.append(result)
         _log_step(folder, config.precision, result)
-        last, fresh = trainer.done == config.steps, None
-        if last or trainer.done % config.validate_every == 0:
+        last, fresh = trainer.steps_done == config.steps, None
+        if last or trainer.steps_done % config.validate_every == 0:
             fresh = validation = done.validations[result.step] = trainer.validate()
             if folder is not None:
                 folder.log(step=result.step, validation=validation)
-        if folder is not None and (last or trainer.done % config.save_every == 0):
+        if folder is not None and (last or trainer.steps_done % config.save_every == 0):
             folder.save(trainer, fresh)
-            saved = trainer.done
+            saved = trainer.steps_done
         progress(result, validation)
-    if folder is not None and trainer.done != saved:  # after the loop, so that a stop at any moment is saved
+    if folder is not None and trainer.steps_done != saved:  # after the loop, so that a stop at any moment is saved
         folder.save(trainer)
     return done
 

@@ -145,7 +145,7 @@ class RunFolder:
         """
         arrays, meta = trainer.state()
         if self.writes:
-            self.checkpoints.save(trainer.done, arrays, meta, loss)
+            self.checkpoints.save(trainer.steps_done, arrays, meta, loss)
 
     def latest(self, world: Communicator | None = None) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
         """The last checkpoint: its path, arrays and metadata. On several ranks (`world`) all call it and read

@@ -49,7 +49,7 @@ def test_interrupted_and_resumed_is_never_stopped(after: int, number: signal.Sig
     run, step = tmp_path / "run", Trainer.step
 
     def interrupted(trainer: Trainer) -> StepResult:
-        if trainer.done == after - 1:
+        if trainer.steps_done == after - 1:
             os.kill(os.getpid(), number)
         return step(trainer)
 

@@ -27,7 +27,7 @@ rank = os.environ.get("PMI_RANK", os.environ.get("OMPI_COMM_WORLD_RANK"))
 number = dict(pair.split("=") for pair in sys.argv[1].split(",")).get(rank)
 step = Trainer.step
 def interrupted(trainer):
-    if trainer.done == 2 and number:
+    if trainer.steps_done == 2 and number:
         os.kill(os.getpid(), int(number))
     return step(trainer)
 Trainer.step = interrupted
@@ -58,7 +58,7 @@ def test_one_process(number: signal.Signals, words: list[str], tmp_path: Path,
     step = Trainer.step
 
     def interrupted(trainer: Trainer) -> StepResult:
-        if trainer.done == 2 and trainer.grid.world.rank == 0:
+        if trainer.steps_done == 2 and trainer.grid.world.rank == 0:
             os.kill(os.getpid(), number)
         return step(trainer)
 

@@ -199,14 +199,17 @@ def test_kept_weights_are_trained_as_if_the_others_were_not_there() -> None:
 
 
 def test_a_trainer_takes_a_masked_optimiser() -> None:
-    training, again = trainer(optimizer="adamw",
-                              weight_decay=0.1), trainer(optimizer="adamw", weight_decay=0.1)
+    def masked(flat: Flat) -> Masked:
+        return Masked(OPTIMIZERS["adamw"](flat, weight_decay=0.1), Mask({}))
+
+    training, again = trainer({"optimizer": masked}), trainer({"optimizer": masked})
     training.step()
     weights = {p.name: p.data for p in training.flat.parameters if p.name.startswith("blocks")
                and p.ndim == 2}
     mask = magnitude_mask(weights, 0.5)
     for one in (training, again):
-        one.optimizer = Masked(one.optimizer, mask)
+        assert isinstance(one.optimizer, Masked)
+        one.optimizer.use(mask)
     for _ in range(3):
         training.step()
     arrays, meta = training.state()

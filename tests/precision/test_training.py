@@ -5,6 +5,8 @@ to skip.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,9 @@ from minipar.errors import ConfigError, DivergenceError
 from minipar.nn import Parameter
 from minipar.optim import squared_norm
 from minipar.parallel.grid import Grid
+from minipar.parallel.pipeline import Execution
 from minipar.precision import FLOAT16, LossScale
+from minipar.schedules.instruction import Instruction
 from minipar.training.trainer import StepResult, Trainer
 from tests.ranks import ranks
 from tests.tiny import TEXT, TRAIN, losses, options, same_bits, trainer
@@ -55,9 +59,8 @@ def test_checkpoints_hold_master_weights(precision: str) -> None:
 
 def scaled(scale: float, **values: Any) -> Trainer:
     """A training in float16 whose scale starts too high, and grows back soon."""
-    one = trainer(precision="float16", schedule="constant", **values)
-    one.scale = LossScale(scale, growth_every=4)
-    return one
+    return trainer({"scale": LossScale(scale, growth_every=4)}, precision="float16", schedule="constant",
+                   **values)
 
 
 def test_steps_that_overflow_are_skipped_and_change_nothing() -> None:
@@ -70,7 +73,7 @@ def test_steps_that_overflow_are_skipped_and_change_nothing() -> None:
         and first.scale == 2.0**24
         and one.scale.scale == 2.0**23
     )
-    assert same_bits(one.state()[0], before) and (one.done, one.optimizer.steps) == (1, 0)
+    assert same_bits(one.state()[0], before) and (one.steps_done, one.optimizer.steps) == (1, 0)
     steps = [one.step() for _ in range(19)]
     assert not steps[-1].skipped and any(b.scale == 2 * a.scale for a,
                                          b in zip(steps, steps[1:], strict=False))
@@ -164,13 +167,17 @@ class Spoilt(Trainer):
     theirs.
     """
 
-    def _backward(self, *args: Any) -> float:
-        loss = super()._backward(*args)
-        if self.done == 2 and self.grid.world.rank == self.grid.world.size - 1:
+    def __init__(self, *args: Any):
+        super().__init__(*args, watch=self.spoil)
+
+    @contextmanager
+    def spoil(self, instruction: Instruction, execution: Execution) -> Iterator[None]:
+        yield
+        if (instruction.kind == "B" and self.steps_done == 2
+                and self.grid.world.rank == self.grid.world.size - 1):
             gradient = up_weight(self).grad
             assert gradient is not None
             gradient[0, 0] = np.inf
-        return loss
 
 
 def up_weight(trainer: Trainer) -> Parameter:

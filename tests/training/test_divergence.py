@@ -23,7 +23,7 @@ def test_a_step_that_diverges_changes_nothing() -> None:
                        match=r"^step 1: loss nan, gradient norm nan; it arose first in the output of "
                                               r"blocks\.0\.attention\.out; try a lower --lr$"):
         one.step()
-    assert same_bits(one.state()[0], before) and (one.done, one.optimizer.steps) == (1, 1)
+    assert same_bits(one.state()[0], before) and (one.steps_done, one.optimizer.steps) == (1, 1)
 
 
 @pytest.mark.parametrize("value, said", [

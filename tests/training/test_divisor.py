@@ -19,6 +19,7 @@ from minipar.nn import GPT
 from minipar.optim import Flat
 from minipar.parallel.grid import Grid
 from minipar.proof.case import text_of
+from minipar.training.build import TrainingData
 from minipar.training.trainer import Trainer
 
 V, T, B, LR = 13, 6, 5, 0.5
@@ -51,9 +52,8 @@ class Fixed:
 def make(world: Communicator, layout: Layout, padding: np.ndarray, **values: Any) -> Trainer:
     train = TrainConfig(**dict(batch=B, optimizer="sgd", lr=LR, schedule="constant", warm_up=0, clip=0.0,
                                weight_decay=0.0, dtype="float64") | values)
-    trainer = Trainer(MODEL, train, *text_of(V), Grid(world, layout))
-    trainer.batches = trainer.validation = Fixed(padding)            # type: ignore[assignment]
-    return trainer
+    data: Any = TrainingData(Fixed(padding), Fixed(padding))         # type: ignore[arg-type]
+    return Trainer(MODEL, train, *text_of(V), Grid(world, layout), data=data)
 
 
 def expected(padding: np.ndarray) -> tuple[float, dict[str, np.ndarray]]:
@@ -100,7 +100,7 @@ def test_a_batch_without_a_target_that_counts_is_one_error_on_every_rank(layout:
             ) as error:
                 what()
             said.append(str(error.value))
-        assert trainer.done == 0 and (trainer.flat.data == before).all()
+        assert trainer.steps_done == 0 and (trainer.flat.data == before).all()
         return said
 
     found = run(layout.ranks, try_it)

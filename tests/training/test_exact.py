@@ -143,7 +143,7 @@ def test_another_model_is_refused_and_left_alone(values: dict[str, Any], said: s
     before = {name: array.copy() for name, array in other.state()[0].items()}
     with pytest.raises(CheckpointError, match=f"^here is of another model: .*{said}"):
         other.restore(*source.state(), "here")
-    assert same_bits(other.state()[0], before) and other.done == 0
+    assert same_bits(other.state()[0], before) and other.steps_done == 0
 
 
 def test_another_dtype_or_text_is_refused() -> None:

@@ -157,7 +157,10 @@ def on_the_way(op: str, source: np.ndarray, out: np.ndarray,
 
 
 def divided(steps: AlgorithmSteps, total: np.ndarray, divisor: float, out: np.ndarray) -> AlgorithmSteps:
-    """The steps; where there is a divisor, a sum that ends as a mean in `out`."""
+    """The steps themselves; where there is a divisor, they end with the sum divided by it, in `out`."""
+    return _then_divide(steps, total, divisor, out) if divisor else steps
+
+
+def _then_divide(steps: AlgorithmSteps, total: np.ndarray, divisor: float, out: np.ndarray) -> AlgorithmSteps:
     yield from steps
-    if divisor:
-        np.divide(total, total.dtype.type(divisor), out=out, casting="same_kind")
+    np.divide(total, total.dtype.type(divisor), out=out, casting="same_kind")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,13 @@ from minipar.nn import GPT
 from minipar.optim import Flat
 from minipar.parallel import pipeline
 from minipar.parallel.data import Whole
+from minipar.parallel.pipeline import Execution
 from minipar.proof.mutants.mutant import Change, after_init, mutant
+from minipar.schedules.instruction import Instruction
 from minipar.training import trainer as train
 from minipar.training.trainer import Trainer
 
 PIECES = 3                                                          # micro-batches of the cases here
-MicroBatchRows = list[np.ndarray]  # what Trainer._backward takes: samples per micro-batch,
-Expect = Callable[..., None]                                        # and whom it tells what is complete next
 
 
 @mutant("forward", dp=2)
@@ -35,7 +36,7 @@ def remainder_dropped() -> list[Change]:
 
 
 def _rows(choose: Callable[[Trainer], np.ndarray]) -> list[Change]:
-    def take(trainer: Trainer, *arguments: Any) -> None:
+    def take(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         trainer.rows = choose(trainer)
     return [after_init(Trainer, take)]
 
@@ -65,15 +66,15 @@ def padding_counted() -> list[Change]:
 
 
 def _own_tokens(report: Callable[[Trainer], float]) -> list[Change]:
-    """report: what the loss that is told is multiplied by."""
-    original = Trainer._backward
+    """report: what the reported loss is multiplied by."""
+    divisor, gradient = Trainer.divisor, Trainer.gradient
 
-    def of_rank(trainer: Trainer, inputs: np.ndarray, targets: np.ndarray, pieces: MicroBatchRows,
-                expect: Expect) -> float:
-        few = targets[trainer.rows]                                 # its targets that count divide
-        moved = [rows - trainer.rows[0] for rows in pieces]
-        return report(trainer) * original(trainer, inputs[trainer.rows], few, moved, expect)
-    return [Change(Trainer, "_backward", of_rank)]
+    def own(trainer: Trainer, targets: np.ndarray) -> int:
+        return divisor(trainer, targets[trainer.rows])
+
+    def reported(trainer: Trainer, inputs: np.ndarray, targets: np.ndarray) -> float:
+        return report(trainer) * gradient(trainer, inputs, targets)
+    return [Change(Trainer, "divisor", own), Change(Trainer, "gradient", reported)]
 
 
 def _averaged() -> Change:
@@ -110,7 +111,7 @@ def divided_by_micro_batches_on_top() -> list[Change]:
 @mutant("gradients", micro_batches=PIECES)
 def accumulation_overwritten() -> list[Change]:
     """Each micro-batch's gradient takes the place of the one before: only the last counts."""
-    return [_around_pieces(before=lambda trainer, last: trainer.flat.zero_grad())]
+    return [_around_backward(before=lambda trainer, last: trainer.flat.zero_grad())]
 
 
 @mutant("gradients", dp=2, micro_batches=PIECES)
@@ -121,38 +122,39 @@ def reduced_after_every_micro_batch() -> list[Change]:
     def reduce(trainer: Trainer, last: bool) -> None:
         if not last:
             trainer.reducer.finish()                                # type: ignore[union-attr]
-    return [_around_pieces(after=reduce)]
+    return [_around_backward(after=reduce)]
 
 
 def _nothing(trainer: Trainer, last: bool) -> None:
     pass
 
 
-def _around_pieces(before: Callable[[Trainer, bool], None] = _nothing,
-                   after: Callable[[Trainer, bool], None] = _nothing) -> Change:
-    """Micro-batches one by one, with something before or after each of them."""
-    original = Trainer._backward
+def _around_backward(before: Callable[[Trainer, bool], None] = _nothing,
+                     after: Callable[[Trainer, bool], None] = _nothing) -> Change:
+    """Something before or after the backward of each micro-batch; `last` is true for the last one."""
+    def surround(trainer: Trainer, *arguments: Any, **options: Any) -> None:
+        inner, last = trainer.watch, len(trainer.pieces()) - 1
 
-    def one_by_one(trainer: Trainer, inputs: np.ndarray, targets: np.ndarray, pieces: MicroBatchRows,
-                   expect: Expect) -> float:
-        loss = 0.0
-        for number, rows in enumerate(pieces, 1):
-            before(trainer, number == len(pieces))
-            loss += original(trainer, inputs, targets, [rows], expect)
-            after(trainer, number == len(pieces))
-        return loss
-    return Change(Trainer, "_backward", one_by_one)
+        @contextmanager
+        def watch(instruction: Instruction, execution: Execution) -> Iterator[None]:
+            if instruction.kind == "B":
+                before(trainer, instruction.micro == last)
+            with inner(instruction, execution):
+                yield
+            if instruction.kind == "B":
+                after(trainer, instruction.micro == last)
+        trainer.watch = watch
+    return after_init(Trainer, surround)
 
 
 @mutant("forward", micro_batches=PIECES)
 def last_micro_batch_dropped() -> list[Change]:
     """The loop over micro-batches ends one too early."""
-    original = Trainer._backward
+    original = Trainer.pieces
 
-    def but_one(trainer: Trainer, inputs: np.ndarray, targets: np.ndarray, pieces: MicroBatchRows,
-                expect: Expect) -> float:
-        return original(trainer, inputs, targets, pieces[:-1], expect)
-    return [Change(Trainer, "_backward", but_one)]
+    def but_one(trainer: Trainer) -> list[np.ndarray]:
+        return original(trainer)[:-1]
+    return [Change(Trainer, "pieces", but_one)]
 
 
 @mutant("later gradients", dp=2)

@@ -23,7 +23,7 @@ def schedule_counts_micro_batches() -> list[Change]:
     """The learning rate's schedule goes on with every micro-batch: the warm-up is over too early, and so is
     the decay.
     """
-    def faster(trainer: Trainer, *arguments: Any) -> None:
+    def faster(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         rate, pieces = trainer.rate, trainer.config.micro_batches
         trainer.rate = lambda step: rate(pieces * step)
     return [after_init(Trainer, faster)]

@@ -20,6 +20,7 @@ from minipar.parallel.stages import Stages, parts_of
 from minipar.proof.mutants.mutant import Change, after_init
 from minipar.proof.mutants.pipeline import pipelined
 from minipar.rng import stream
+from minipar.training import build
 from minipar.training import trainer as train
 from minipar.training.trainer import StepResult, Trainer
 
@@ -31,7 +32,7 @@ def remainder_layers_dropped() -> list[Change]:
     """Three layers over two stages are one each; the last one is on no rank."""
     def even(layers: int, stages: int, counts: Sequence[int] = ()) -> Parts:
         return parts_of(layers // stages * stages, stages)
-    return [Change(train, "parts_of", even)]
+    return [Change(build, "parts_of", even)]
 
 
 @pipelined("initial weights")
@@ -49,7 +50,7 @@ def stages_dealt_in_blocks() -> list[Change]:
 
 
 def _other_parts(change: Callable[[Parts], Parts]) -> Change:
-    return Change(train, "parts_of", lambda layers, stages,
+    return Change(build, "parts_of", lambda layers, stages,
                   counts=(): change(parts_of(layers, stages, counts)))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minipar.nn import Dropout, Parameter
+from minipar.parallel.pipeline import MicroBatch
 from minipar.proof.mutants.mutant import Change, after_init, mutant
 from minipar.rng import stream
 from minipar.training import trainer as train
@@ -52,7 +53,7 @@ def replicas_start_apart() -> list[Change]:
     """Each rank of dp draws from a seed of its own, and nobody broadcasts; summed gradients keep the replicas
     apart.
     """
-    def draw(trainer: Trainer, *arguments: Any) -> None:
+    def draw(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         for p in trainer.flat.parameters:
             rng = stream(trainer.config.seed + trainer.grid.at["dp"], "init", p.name)
             p.data[...] = p.own(p.start.draw(rng, p.whole))
@@ -62,16 +63,16 @@ def replicas_start_apart() -> list[Change]:
 @mutant("forward", tp=2, dropout=0.2)
 def dropout_differs_on_replicas() -> list[Change]:
     """Ranks of tp hold the same activations and drop different ones of them."""
-    original = Trainer._backward
+    original = Trainer.micro_batches
 
-    def backward(trainer: Trainer, *arguments: Any) -> float:
+    def of_other_seeds(trainer: Trainer, *arguments: Any) -> list[MicroBatch]:
         config = trainer.config
         trainer.config = replace(config, seed=config.seed + trainer.grid.at["tp"])
         try:
             return original(trainer, *arguments)
         finally:
             trainer.config = config
-    return [Change(Trainer, "_backward", backward)]
+    return [Change(Trainer, "micro_batches", of_other_seeds)]
 
 
 @mutant("forward", dp=2, dropout=0.2)

@@ -35,7 +35,7 @@ def norm_of_the_own_part() -> list[Change]:
 @mutant("rates", dp=2)
 def rate_times_dp() -> list[Change]:
     """The learning rate is multiplied by dp, as if the batch had grown with it."""
-    def scale(trainer: Trainer, *arguments: Any) -> None:
+    def scale(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         rate, dp = trainer.rate, trainer.grid.dp.size
         trainer.rate = lambda step: dp * rate(step)
     return [after_init(Trainer, scale)]
@@ -46,7 +46,7 @@ def steps_counted_apart() -> list[Change]:
     """Replicas have counted different numbers of steps, as after a restart that restored one rank: Adam's
     corrections differ.
     """
-    def count(trainer: Trainer, *arguments: Any) -> None:
+    def count(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         trainer.optimizer.steps = 10 * trainer.grid.at["dp"]
     return [after_init(Trainer, count)]
 
@@ -54,7 +54,7 @@ def steps_counted_apart() -> list[Change]:
 @mutant("AdamW losses", tp=2)
 def state_of_another_rank() -> list[Change]:
     """One rank begins with another state of the optimiser, as after a restart from another rank's file."""
-    def fill(trainer: Trainer, *arguments: Any) -> None:
+    def fill(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         for buffer in trainer.optimizer.state.values():
             buffer += 1e-3 * trainer.grid.at["tp"]
     return [after_init(Trainer, fill)]
@@ -63,6 +63,6 @@ def state_of_another_rank() -> list[Change]:
 @mutant("AdamW losses", tp=2)
 def biases_decay() -> list[Change]:
     """Weight decay, which is for matrices, reaches biases and LayerNorms too."""
-    def decay(trainer: Trainer, *arguments: Any) -> None:
+    def decay(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         trainer.flat.decayed = slice(0, len(trainer.flat.data))
     return [after_init(Trainer, decay)]

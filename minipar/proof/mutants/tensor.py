@@ -83,7 +83,7 @@ def gradients_summed_over_the_world() -> list[Change]:
     """Data parallelism sums over all ranks in place of those of dp: parts of different weights are added
     up.
     """
-    def connect(trainer: Trainer, *arguments: Any) -> None:
+    def connect(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         trainer.reducer.dp = trainer.grid.world                     # type: ignore[union-attr]
     return [after_init(Trainer, connect)]
 

@@ -1,0 +1,70 @@
+"""What a checkpoint holds of a training: whole arrays, whatever the layout, and the facts they belong to.
+
+The arrays are the weights and each slot of the optimiser, under the names `weights/blocks.0.mlp.up.weight`,
+`optimizer/squares/blocks.0.mlp.up.weight`. On a rank, all of them are views into a few flat buffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minipar.checkpoint.match import require_match
+from minipar.config import ModelConfig
+from minipar.errors import CheckpointError
+from minipar.nn import Parameter
+from minipar.optim import Flat, Optimizer
+from minipar.parallel.gather_parameters import gather_stages, gather_whole
+from minipar.parallel.stages import Stages
+from minipar.plan.parameters import rank_shapes
+
+State = tuple[dict[str, np.ndarray], dict[str, Any]]                # arrays and metadata of a checkpoint
+
+
+class SavedArray(NamedTuple):
+    """name: in the checkpoint. own: this rank's shard of it, a view."""
+
+    name: str
+    parameter: Parameter
+    own: np.ndarray
+
+
+def saved_arrays(flat: Flat, optimizer: Optimizer) -> list[SavedArray]:
+    """All arrays of this rank that a checkpoint holds."""
+    views = {kind: flat.by_name(buffer) for kind, buffer in _buffers(flat, optimizer).items()}
+    return [SavedArray(f"{kind}/{p.name}", p, arrays[p.name])
+            for kind, arrays in views.items() for p in flat.parameters]
+
+
+def gather_arrays(flat: Flat, optimizer: Optimizer, stages: Stages) -> dict[str, np.ndarray]:
+    """The whole arrays on rank 0 of tp and pp, none elsewhere. All ranks of tp and pp call it."""
+    arrays = {}
+    for name, parameter, own in saved_arrays(flat, optimizer):
+        whole = None if parameter.name in stages.copies else gather_whole(parameter, own, stages.tp)
+        if whole is not None:
+            arrays[name] = whole
+    return gather_stages(arrays, stages.pp)
+
+
+def require_same_model(model: ModelConfig, optimizer: Optimizer, arrays: Mapping[str, np.ndarray],
+                       meta: Mapping[str, Any], where: object) -> None:
+    """Raises CheckpointError where a checkpoint is of another model, or lacks what this optimiser needs.
+
+    Shapes alone would not do: another number of heads is another model with weights of the same shapes.
+    """
+    saved = meta["model"]
+    wrong = [f"{name} {saved.get(name)}, not {value}" for name, value in asdict(model).items()
+             if name != "dropout" and saved.get(name) != value]
+    if wrong:
+        raise CheckpointError(f"{where} is of another model: it has {', '.join(wrong)}; "
+                              "resume with the sizes it was trained with, or start a new run")
+    kinds = ["weights", *(f"optimizer/{slot}" for slot in optimizer.state)]
+    require_match({f"{kind}/{name}": shape for kind in kinds for name, shape in rank_shapes(model).items()},
+                  {name: array.shape for name, array in arrays.items()}, where)
+
+
+def _buffers(flat: Flat, optimizer: Optimizer) -> dict[str, np.ndarray]:
+    return {"weights": flat.data, **{f"optimizer/{slot}": array for slot, array in optimizer.state.items()}}
