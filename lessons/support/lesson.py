@@ -113,6 +113,10 @@ class Lesson:
         if self.rank == 0:
             print(*lines, sep="\n", flush=True)
 
+    def wrapped(self, text: str) -> None:
+        """Print a long line, such as an error's, in lines of at most 78 columns."""
+        self.say(textwrap.fill(text, 78, initial_indent="  ", subsequent_indent="  "))
+
     def table(self, *rows: tuple[object, ...]) -> None:
         """Print rows as columns, the first row being their titles."""
         texts = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]

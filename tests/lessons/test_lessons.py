@@ -12,11 +12,16 @@ from tests.ranks import mpirun
 
 FAST = 9  # seconds of the processor with --fast, and one to import
 # Ranks under mpirun. Of the mesh two are enough here: tests/verify proves its mixed layouts under mpirun.
-MPI = {"13_data_parallel": 2, "14_tensor_parallel": 4, "15_pipeline_parallel": 4, "16_mesh": 2,
+MPI = {"00_first_program": 3, "13_data_parallel": 2, "14_tensor_parallel": 4, "15_pipeline_parallel": 4, "16_mesh": 2,
        "collectives": 3}
 
 # lesson -> what the student changes, into what, and the line that stops the lesson
 BREAKS = {
+    "00_first_program": (
+        "NUMBERS[comm.rank::comm.size].sum()",
+        "NUMBERS[comm.rank::comm.size - 1].sum()",
+        "the parts add up to the whole: look at which numbers each rank takes",
+    ),
     "01_loss_and_gradient": (
         "(y / p - (1 - y) / (1 - p))[:, None]",
         "(y / p + (1 - y) / (1 - p))[:, None]",
