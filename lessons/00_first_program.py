@@ -239,9 +239,9 @@ sizes = [8, 1000, 50_000, 1_000_000]
 times = [lesson.run(seconds, size, ranks=2)[1][0] for size in sizes]
 lesson.reveal(round(times[-1] * 1e6, 6), "microseconds")
 lesson.table(("bytes", "microseconds", "of them alpha"),
-             *((size, t * 1e6, f"{ALPHA / t:.0%}") for size, t in zip(sizes, times)))
+             *((size, t * 1e6, f"{ALPHA / t:.0%}") for size, t in zip(sizes, times, strict=True)))
 lesson.picture(draw_messages(ALPHA, BETA, sizes, times))
-assert all(abs(t - (ALPHA + size * BETA)) < 1e-15 for size, t in zip(sizes, times)), \
+assert all(abs(t - (ALPHA + size * BETA)) < 1e-15 for size, t in zip(sizes, times, strict=True)), \
     "alpha + n beta: look at both terms"
 
 # %% [markdown]
