@@ -17,12 +17,14 @@ class MiniparError(Exception):
     """A mistake that the user can mend. Subclasses name its kind.
 
     longest: characters of a message, None for any number. Longer words and messages lose their middle.
+    facts: what the message says, by name, for programs and tests, as in `ConfigError(text, item="heads")`.
     """
 
     longest: int | None = LONGEST_MESSAGE
 
-    def __init__(self, *args: object) -> None:
+    def __init__(self, *args: object, **facts: object) -> None:
         super().__init__(*(brief(arg, self.longest) if isinstance(arg, str) else arg for arg in args))
+        self.facts = facts
 
 
 def brief(text: str, longest: int | None = LONGEST_MESSAGE) -> str:

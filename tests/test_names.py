@@ -12,7 +12,11 @@ import pytest
 from tests.ranks import ROOT
 
 # word -> what names say instead
-RETIRED = {"homes": "stage_to_rank"}
+RETIRED = {"homes": "stage_to_rank", "home": "owner", "alone": "single_process", "place": "position, index, name",
+           "places": "positions, indices, names", "cut": "shard", "gift": "send_buffer", "gifts": "send_buffers",
+           "lights": "failed_checks", "why": "label, reason"}
+# packages that still use some of them
+PENDING = {"comm", "proof", "cli", "training", "exercises", "classroom", "mpi4py_face"}
 
 
 def trees(root: Path) -> Iterator[tuple[str, ast.Module]]:
@@ -59,7 +63,8 @@ def several(root: Path) -> dict[str, list[str]]:
 
 def retired(root: Path) -> set[tuple[str, str]]:
     """(file, name) of the names that use a retired word."""
-    return {(file, name) for file, tree in trees(root) for name in bound(tree) if words(name) & set(RETIRED)}
+    return {(file, name) for file, tree in trees(root) for name in bound(tree)
+            if words(name) & set(RETIRED) and file.split("/")[0] not in PENDING}
 
 
 def test_a_class_or_alias_has_one_definition() -> None:

@@ -33,7 +33,7 @@ def pack_sparse(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     ConfigError where a linear layer is not quantised, or not symmetrically.
     """
     arrays, meta = pack_model(model)
-    places, codes = [], []
+    masks, codes = [], []
     for layer in linear_layers(model):
         weight = quantized_weight(layer)
         assert weight is not None, "pack_model would have said so"
@@ -41,9 +41,9 @@ def pack_sparse(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             raise ConfigError(f"{layer.name} has a zero-point of its own per scale; quantise symmetrically "
                               "to store it so")
         there = weight.codes != weight.scheme.middle
-        places.append(np.packbits(there))
+        masks.append(np.packbits(there))
         codes.append(pack(weight.codes[there], weight.scheme.bits))
-    return {**arrays, "places": np.concatenate(places), "codes": np.concatenate(codes)}, meta
+    return {**arrays, "places": np.concatenate(masks), "codes": np.concatenate(codes)}, meta
 
 
 def unpack_sparse(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
@@ -55,13 +55,13 @@ def unpack_sparse(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping
     if (needed := sum(-(-size // 8) for size in sizes)) != arrays["places"].size:
         raise CheckpointError(f"{sum(sizes)} weights need {needed} bytes of places, here are "
                               f"{arrays['places'].size}")
-    whole, place, code = [], 0, 0
+    whole, position, code = [], 0, 0
     for size, scheme in zip(sizes, schemes.values(), strict=True):
-        there = np.unpackbits(arrays["places"][place : place + -(-size // 8)], count=size).view(bool)
+        there = np.unpackbits(arrays["places"][position : position + -(-size // 8)], count=size).view(bool)
         stays = int(there.sum())
         packed = arrays["codes"][code : code + -(-stays * scheme.bits // 8)]
         codes = np.full(size, scheme.middle, scheme.dtype)
         codes[there] = unpack(packed, scheme.bits, (stays,), scheme.dtype)
         whole.append(pack(codes, scheme.bits))
-        place, code = place + -(-size // 8), code + packed.size
+        position, code = position + -(-size // 8), code + packed.size
     unpack_model(model, {**arrays, "codes": np.concatenate(whole)}, meta)

@@ -16,6 +16,6 @@ import numpy as np
 Reduce = Callable[[np.ndarray, str], np.ndarray]
 
 
-def alone(array: np.ndarray, op: str) -> np.ndarray:
+def single_process(array: np.ndarray, op: str) -> np.ndarray:
     """The reduction over one rank."""
     return array

@@ -27,7 +27,7 @@ class ProgramPosition(NamedTuple):
     step: int
 
 
-Places = dict[Hashable, ProgramPosition]
+ProgramPositions = dict[Hashable, ProgramPosition]
 
 
 def key(step: ProgramStep) -> Hashable:
@@ -53,140 +53,144 @@ def stage_of(step: ProgramStep) -> int:
     return step.message.dest if isinstance(step, Receive) else step.message.source
 
 
-def fault(place: ProgramPosition, step: ProgramStep, text: str) -> ScheduleError:
-    """An error that points at the step."""
-    return ScheduleError(f"rank {place.rank}, stage {stage_of(step)}, step {place.step}: {name(step)} {text}")
+def fault(at: ProgramPosition, step: ProgramStep, text: str) -> ScheduleError:
+    """An error that points at the step; its facts are rank, stage and step."""
+    stage = stage_of(step)
+    return ScheduleError(f"rank {at.rank}, stage {stage}, step {at.step}: {name(step)} {text}",
+                         rank=at.rank, stage=stage, step=at.step)
 
 
 def each(steps: Programs) -> Iterator[tuple[ProgramPosition, ProgramStep]]:
-    """All steps of all ranks, with their places."""
+    """All steps of all ranks, with their positions."""
     for rank, program in enumerate(steps):
         for number, step in enumerate(program):
             yield ProgramPosition(rank, number), step
 
 
-def check_steps(schedule: Schedule, steps: Programs, *, messages: bool) -> Places:
+def check_steps(schedule: Schedule, steps: Programs, *, messages: bool) -> ProgramPositions:
     """Every step belongs where it is, and occurs once; nothing is used that is not there; nothing is missing.
 
     messages: the steps are programs, in which what another rank makes must have been received; in orders it
     is enough that the other rank makes it at all. Returns where the steps stand. Raises ScheduleError for the
     first wrong step of the first rank that has one.
     """
-    places: Places = {}
-    for place, step in each(steps):
-        places.setdefault(key(step), place)
-    for place, step in each(steps):
+    positions: ProgramPositions = {}
+    for at, step in each(steps):
+        positions.setdefault(key(step), at)
+    for at, step in each(steps):
         if isinstance(step, Instruction):
-            _check_instruction(place, step, schedule)
+            _check_instruction(at, step, schedule)
         else:
-            _check_address(place, step, schedule)
-        if places[key(step)] < place:
-            raise fault(place, step,
-                        f"occurs a second time, after step {places[key(step)].step}; drop one of them")
+            _check_address(at, step, schedule)
+        if positions[key(step)] < at:
+            raise fault(at, step,
+                        f"occurs a second time, after step {positions[key(step)].step}; drop one of them")
         if not isinstance(step, Instruction):
-            _check_message(place, step, places)
+            _check_message(at, step, positions)
             continue
         if step.kind in BEFORE:
-            _check_own(place, step, places)
+            _check_own(at, step, positions)
         if (needed := needs(step, schedule)) is not None:
-            _check_needed(place, step, needed, schedule, places, messages)
+            _check_needed(at, step, needed, schedule, positions, messages)
     for rank, program in enumerate(steps):
-        _check_complete(ProgramPosition(rank, len(program)), schedule, places)
-    return places
+        _check_complete(ProgramPosition(rank, len(program)), schedule, positions)
+    return positions
 
 
-def _check_instruction(place: ProgramPosition, step: Instruction, schedule: Schedule) -> None:
+def _check_instruction(at: ProgramPosition, step: Instruction, schedule: Schedule) -> None:
     kind, stage, micro = step
     if kind not in KINDS:
-        raise fault(place, step, f"is no instruction; choose {', '.join(KINDS)}")
+        raise fault(at, step, f"is no instruction; choose {', '.join(KINDS)}")
     if stage not in range(schedule.stages):
-        raise fault(place, step, f"is of a stage that does not exist; they are 0 to {schedule.stages - 1}")
+        raise fault(at, step, f"is of a stage that does not exist; they are 0 to {schedule.stages - 1}")
     if micro not in range(schedule.micro_batches):
-        raise fault(place, step,
+        raise fault(at, step,
                     f"is of a micro-batch that does not exist; they are 0 to {schedule.micro_batches - 1}")
-    if schedule.stage_to_rank[stage] != place.rank:
-        raise fault(place, step,
+    if schedule.stage_to_rank[stage] != at.rank:
+        raise fault(at, step,
                     f"is on the wrong rank; move it to rank {schedule.stage_to_rank[stage]}, which has stage "
                     f"{stage}")
     if kind != "F" and schedule.forward_only:
-        raise fault(place, step, "cannot be in a forward-only schedule; drop it")
+        raise fault(at, step, "cannot be in a forward-only schedule; drop it")
     if kind == "W" and not schedule.split:
-        raise fault(place, step,
+        raise fault(at, step,
                     "has nothing to do, since B is the whole backward here; drop it, or split backward")
 
 
-def _check_address(place: ProgramPosition, step: Send | Receive | SendCompleted, schedule: Schedule) -> None:
+def _check_address(at: ProgramPosition, step: Send | Receive | SendCompleted, schedule: Schedule) -> None:
     (what, source, micro), stages = step.message, range(schedule.stages)
     known = source in stages and step.message.dest in stages and micro in range(schedule.micro_batches)
     if what not in ("x", "g") or not known:
-        raise fault(place, step, "is of a message that no stage needs; drop it")
+        raise fault(at, step, "is of a message that no stage needs; drop it")
     here, there = schedule.stage_to_rank[source], schedule.stage_to_rank[step.message.dest]
     if isinstance(step, Receive):
         here, there = there, here
-    if here != place.rank:
-        raise fault(place, step, f"is on the wrong rank; move it to rank {here}")
+    if here != at.rank:
+        raise fault(at, step, f"is on the wrong rank; move it to rank {here}")
     if here == there:
-        raise fault(place, step, "is between two stages of one rank; drop it, the value is there")
+        raise fault(at, step, "is between two stages of one rank; drop it, the value is there")
     if step.peer != there:
-        raise fault(place, step, f"names rank {step.peer}; name rank {there}")
+        raise fault(at, step, f"names rank {step.peer}; name rank {there}")
 
 
-def _check_message(place: ProgramPosition, step: Send | Receive | SendCompleted, places: Places) -> None:
+def _check_message(at: ProgramPosition, step: Send | Receive | SendCompleted,
+                   positions: ProgramPositions) -> None:
     message, peer = step.message, step.peer
     maker = Instruction("F" if message.what == "x" else "B", message.source, message.micro)
-    if isinstance(step, Send) and (problem := not_before(place, maker, places)) is not None:
-        raise fault(place, step, f"has nothing to send: {problem}")
-    if isinstance(step, SendCompleted) and (problem := not_before(place, Send(message, peer),
-                                                                  places)) is not None:
-        raise fault(place, step, f"comes too early: {problem}")
-    if isinstance(step, Receive) and key(Send(message, place.rank)) not in places:
-        raise fault(place, step,
+    if isinstance(step, Send) and (problem := not_before(at, maker, positions)) is not None:
+        raise fault(at, step, f"has nothing to send: {problem}")
+    if isinstance(step, SendCompleted) and (problem := not_before(at, Send(message, peer),
+                                                                  positions)) is not None:
+        raise fault(at, step, f"comes too early: {problem}")
+    if isinstance(step, Receive) and key(Send(message, at.rank)) not in positions:
+        raise fault(at, step,
                     f"waits for ever: rank {peer} never sends it; add the send there, after {maker}")
 
 
-def _check_own(place: ProgramPosition, step: Instruction, places: Places) -> None:
+def _check_own(at: ProgramPosition, step: Instruction, positions: ProgramPositions) -> None:
     """B needs the activations of its own F, W the gradient of its own B."""
     kind, value = BEFORE[step.kind]
-    if (problem := not_before(place, Instruction(kind, step.stage, step.micro), places)) is not None:
-        raise fault(place, step, f"has no {value}: {problem}")
+    if (problem := not_before(at, Instruction(kind, step.stage, step.micro), positions)) is not None:
+        raise fault(at, step, f"has no {value}: {problem}")
 
 
-def _check_needed(place: ProgramPosition, step: Instruction, needed: Message, schedule: Schedule,
-                  places: Places, messages: bool) -> None:
-    home, problem = schedule.stage_to_rank[needed.source], None
-    maker, receive = Instruction(step.kind, needed.source, needed.micro), Receive(needed, home)
-    if home == place.rank:
-        problem = not_before(place, maker, places)
+def _check_needed(at: ProgramPosition, step: Instruction, needed: Message, schedule: Schedule,
+                  positions: ProgramPositions, messages: bool) -> None:
+    owner, problem = schedule.stage_to_rank[needed.source], None
+    maker, receive = Instruction(step.kind, needed.source, needed.micro), Receive(needed, owner)
+    if owner == at.rank:
+        problem = not_before(at, maker, positions)
     elif not messages:
-        problem = None if maker in places else f"rank {home} never computes {maker}; add it there"
-    elif key(receive) not in places and (sent := places.get(key(Send(needed, place.rank)))) is not None:
+        problem = None if maker in positions else f"rank {owner} never computes {maker}; add it there"
+    elif key(receive) not in positions and (sent := positions.get(key(Send(needed, at.rank)))) is not None:
         problem = f"{needed}, which rank {sent.rank} sends in step {sent.step}, is never received; add the receive before this step"
     else:
-        problem = not_before(place, receive, places)
+        problem = not_before(at, receive, positions)
     if problem is not None:
-        raise fault(place, step, f"has no {WANTS[step.kind]}: {problem}")
+        raise fault(at, step, f"has no {WANTS[step.kind]}: {problem}")
 
 
-def not_before(place: ProgramPosition, earlier: ProgramStep, places: Places) -> str | None:
-    """What to say if `earlier` does not stand before this place on the same rank."""
+def not_before(at: ProgramPosition, earlier: ProgramStep, positions: ProgramPositions) -> str | None:
+    """What to say if `earlier` does not stand before this position on the same rank."""
     what = str(earlier) if isinstance(earlier, Instruction) else name(earlier)
-    found = places.get(key(earlier))
-    if found is None or found.rank != place.rank:
+    found = positions.get(key(earlier))
+    if found is None or found.rank != at.rank:
         return f"{what} is missing on this rank; add it before this step"
     return (
         f"{what} comes only in step {found.step}; move it before this step"
-        if found.step > place.step
+        if found.step > at.step
         else None
     )
 
 
-def _check_complete(end: ProgramPosition, schedule: Schedule, places: Places) -> None:
+def _check_complete(end: ProgramPosition, schedule: Schedule, positions: ProgramPositions) -> None:
     kinds = "F" if schedule.forward_only else "FBW" if schedule.split else "FB"
     for stage in schedule.stages_of(end.rank):
         for micro in range(schedule.micro_batches):
             for kind in kinds:
                 step = Instruction(kind, stage, micro)
-                if step not in places:
-                    cause = places.get(Instruction(BEFORE[kind][0], stage, micro)) if kind in BEFORE else None
+                if step not in positions:
+                    cause = (positions.get(Instruction(BEFORE[kind][0], stage, micro)) if kind in BEFORE
+                             else None)
                     where = f"after step {cause.step}" if cause else "to this rank"
                     raise fault(end, step, f"is missing when the rank is done; add it {where}")

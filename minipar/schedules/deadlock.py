@@ -17,7 +17,7 @@ from minipar.schedules.lower import Message, ProgramStep, Receive, Send
 
 
 class Wait(NamedTuple):
-    """A rank that cannot go on before another does. step: the place where it stands; text: what waits there,
+    """A rank that cannot go on before another does. step: its position; text: what waits there,
     and for what.
     """
 
@@ -80,12 +80,12 @@ def deadlock(programs: Programs, *, synchronous: bool, orders: bool) -> tuple[Wa
              if isinstance(step, Send | Receive)}                   # nothing else waits
     if not stuck:
         return ()
-    places: dict[int, int] = {}  # rank -> its place in the chain of those that wait
+    chain: dict[int, int] = {}  # rank -> its index in the chain of those that wait
     peer = min(stuck)
-    while peer not in places:  # every rank that waits, waits for one that waits
-        places[peer] = len(places)
+    while peer not in chain:  # every rank that waits, waits for one that waits
+        chain[peer] = len(chain)
         peer = stuck[peer].peer
-    ring = list(places)[places[peer]:]
+    ring = list(chain)[chain[peer]:]
     first = ring.index(min(ring))
     return tuple(_wait(rank, stuck[rank], programs[rank], at[rank], orders)
                  for rank in ring[first:] + ring[:first])
@@ -98,10 +98,10 @@ def _wait(rank: int, step: Send | Receive, program: Sequence[ProgramStep], numbe
     # a send follows what makes it
     ahead = program[number::-1] if isinstance(step, Send) else program[number:]
     instruction = next(other for other in ahead if isinstance(other, Instruction))
-    place = sum(isinstance(other, Instruction) for other in program[:number]) - isinstance(step, Send)
+    index = sum(isinstance(other, Instruction) for other in program[:number]) - isinstance(step, Send)
     what_for = (
         f"rank {step.peer} to receive {step.message}"
         if isinstance(step, Send)
         else f"{step.message} from rank {step.peer}"
     )
-    return Wait(rank, instruction.stage, place, f"{name(instruction)} waits for {what_for}")
+    return Wait(rank, instruction.stage, index, f"{name(instruction)} waits for {what_for}")

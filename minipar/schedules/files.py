@@ -123,15 +123,15 @@ def _told(path: str | Path, error: BaseException) -> str:
              if frame.filename == str(path)]
     if isinstance(error, SyntaxError):
         lines.append(error.lineno)                                  # None or 0 where the file is no text
-    place = f", line {lines[-1]}" if lines and lines[-1] else ""
+    where = f", line {lines[-1]}" if lines and lines[-1] else ""
     text = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
-    return f"{path}{place}: {type(error).__name__}{f': {text}' if text else ''}"
+    return f"{path}{where}: {type(error).__name__}{f': {text}' if text else ''}"
 
 
 def _schedule(name: str, source: str, given: Any, stage_to_rank: Any, micro_batches: Any) -> Schedule:
     """stage_to_rank, micro_batches: None for what the orders say."""
     if stage_to_rank is not None and not (isinstance(stage_to_rank, list | tuple)
-                                          and all(type(home) is int for home in stage_to_rank)):
+                                          and all(type(owner) is int for owner in stage_to_rank)):
         raise ScheduleError(f"{source}: stage_to_rank is {shown(stage_to_rank)}; write a list of ranks, one for each "
                             "stage")
     if micro_batches is not None and type(micro_batches) is not int:
@@ -144,12 +144,12 @@ def _schedule(name: str, source: str, given: Any, stage_to_rank: Any, micro_batc
                             "order for each rank")
     if len(given) > MOST_RANKS:
         raise ScheduleError(f"{source}: {len(given):,} orders are more than {MOST_RANKS:,}; give fewer ranks")
-    if wrong := [home for home in stage_to_rank or () if not 0 <= home < len(given)]:
+    if wrong := [owner for owner in stage_to_rank or () if not 0 <= owner < len(given)]:
         raise ScheduleError(f"{source}: stage_to_rank names rank {shown(wrong[0])}; there are orders for ranks 0 to "
                             f"{len(given) - 1}")
     stages: dict[int, list[int]] = {}
-    for stage, home in enumerate(range(len(given)) if stage_to_rank is None else stage_to_rank):
-        stages.setdefault(home, []).append(stage)
+    for stage, owner in enumerate(range(len(given)) if stage_to_rank is None else stage_to_rank):
+        stages.setdefault(owner, []).append(stage)
     orders, count = [], 0
     for rank, order in enumerate(given):
         words = order.split() if isinstance(order, str) else order
@@ -175,29 +175,29 @@ def _schedule(name: str, source: str, given: Any, stage_to_rank: Any, micro_batc
                     forward_only=not kinds & {"B", "W"})
 
 
-def _instruction(word: Any, stages: list[int], place: str) -> Instruction:
+def _instruction(word: Any, stages: list[int], where: str) -> Instruction:
     """stages: those of its rank."""
     if isinstance(word, Instruction):
-        return _checked(word, place)
+        return _checked(word, where)
     parts = re.fullmatch(rf"([{''.join(KINDS)}])(\d{{1,9}})(?:@(\d{{1,9}}))?", word,
                          re.ASCII) if isinstance(word, str) else None
     if parts is None:
-        raise ScheduleError(f"{place}: {shown(word)} is no instruction; write F0, B0 or W0 with the "
+        raise ScheduleError(f"{where}: {shown(word)} is no instruction; write F0, B0 or W0 with the "
                             "micro-batch's number, or "
                             f"F0@2 with the stage's, too")
     kind, micro, stage = parts.groups()
     if stage is None and len(stages) != 1:
-        raise ScheduleError(f"{place}: {word} does not say its stage, and its rank has {len(stages)} of "
+        raise ScheduleError(f"{where}: {word} does not say its stage, and its rank has {len(stages)} of "
                             f"them; write {word}@"
                             f"{stages[0] if stages else 0}, for example")
     return Instruction(kind, int(stages[0] if stage is None else stage), int(micro))
 
 
-def _checked(made: Instruction, place: str) -> Instruction:
+def _checked(made: Instruction, where: str) -> Instruction:
     """The same, of plain numbers: NumPy's are whole numbers too."""
     kind, *numbers = made
     if kind not in KINDS or not all(isinstance(number, Integral) for number in numbers):
-        raise ScheduleError(f"{place}: {shown(made)} is no instruction; its kind is {', '.join(KINDS[:-1])} "
+        raise ScheduleError(f"{where}: {shown(made)} is no instruction; its kind is {', '.join(KINDS[:-1])} "
                             f"or {KINDS[-1]}, its "
                             f"stage and its micro-batch are whole numbers")
     return Instruction(kind, *map(int, numbers))

@@ -76,6 +76,6 @@ class Schedule:
     def _stages_by_rank(self) -> dict[int, list[int]]:
         """Found once: a search for each rank would take the square of their number."""
         found: dict[int, list[int]] = {}
-        for stage, home in enumerate(self.stage_to_rank):
-            found.setdefault(home, []).append(stage)
+        for stage, owner in enumerate(self.stage_to_rank):
+            found.setdefault(owner, []).append(stage)
         return found

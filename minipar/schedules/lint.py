@@ -65,12 +65,12 @@ def lint(schedule: Schedule, programs: Programs | None = None, *, synchronous: b
     if programs is None:
         check_steps(schedule, schedule.orders, messages=False)
         programs = lower(schedule)
-    places = check_steps(schedule, programs, messages=True)
+    positions = check_steps(schedule, programs, messages=True)
     check_turns(programs)
     if ring := deadlock(programs, synchronous=False, orders=orders):
         raise ScheduleError(f"deadlock: {_told(ring)}; let one of these ranks do first what the other waits "
                             "for")
-    check_sent(programs, places)
+    check_sent(programs, positions)
     if (ring := deadlock(programs, synchronous=True, orders=orders)) and synchronous:
         raise ScheduleError(f"deadlock under synchronous sends: {_told(ring)}; send without waiting")
     messages = Counter((rank, step.peer) for rank, program in enumerate(programs) for step in program
@@ -87,9 +87,9 @@ def _check_sizes(schedule: Schedule, programs: Programs | None) -> None:
         raise ScheduleError(f"{schedule.micro_batches} micro-batches; give at least 1")
     if not schedule.stage_to_rank:
         raise ScheduleError("no stages; name the rank of each")
-    for stage, home in enumerate(schedule.stage_to_rank):
-        if home not in ranks:
-            raise ScheduleError(f"stage {stage} is on rank {home}, but there are orders for {len(ranks)} "
+    for stage, owner in enumerate(schedule.stage_to_rank):
+        if owner not in ranks:
+            raise ScheduleError(f"stage {stage} is on rank {owner}, but there are orders for {len(ranks)} "
                                 "ranks; add an order, or "
                                 f"choose another rank")
     if programs is not None and len(programs) != len(ranks):

@@ -101,8 +101,8 @@ def lower(schedule: Schedule) -> list[Program]:
             if made is not None and stage_to_rank[made.dest] != rank:
                 program.append(Send(made, stage_to_rank[made.dest]))
         programs.append(program)
-    places = [{step: place for place, step in enumerate(program)} for program in programs]
-    return [_with_sent(rank, programs, places) for rank in range(schedule.ranks)]
+    positions = [{step: position for position, step in enumerate(program)} for program in programs]
+    return [_with_sent(rank, programs, positions) for rank in range(schedule.ranks)]
 
 
 def _channels(schedule: Schedule) -> dict[tuple[str, int], list[Message]]:
@@ -115,11 +115,11 @@ def _channels(schedule: Schedule) -> dict[tuple[str, int], list[Message]]:
     return channels
 
 
-def _with_sent(rank: int, programs: list[Program], places: list[dict[ProgramStep, int]]) -> Program:
+def _with_sent(rank: int, programs: list[Program], positions: list[dict[ProgramStep, int]]) -> Program:
     """The rank's program with a `SendCompleted` for each of its messages, at the first receive that proves
     the message received.
 
-    places: of each rank, where the steps of its program stand.
+    positions: of each rank, where the steps of its program stand.
     """
     program: Program = []
     # peer -> where it receives it, the message; oldest first
@@ -127,12 +127,12 @@ def _with_sent(rank: int, programs: list[Program], places: list[dict[ProgramStep
     for step in programs[rank]:
         program.append(step)
         if isinstance(step, Send):
-            place = places[step.peer].get(Receive(step.message, rank))
-            if place is not None:
-                open_.setdefault(step.peer, []).append((place, step.message))
+            position = positions[step.peer].get(Receive(step.message, rank))
+            if position is not None:
+                open_.setdefault(step.peer, []).append((position, step.message))
         if isinstance(step, Receive):
-            made_at = places[step.peer].get(Send(step.message, rank), -1)
+            made_at = positions[step.peer].get(Send(step.message, rank), -1)
             waiting = open_.get(step.peer, [])
-            program += [SendCompleted(message, step.peer) for place, message in waiting if place < made_at]
-            open_[step.peer] = [(place, message) for place, message in waiting if place > made_at]
+            program += [SendCompleted(message, step.peer) for at, message in waiting if at < made_at]
+            open_[step.peer] = [(at, message) for at, message in waiting if at > made_at]
     return program

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minipar.schedules.contents import Places, ProgramPosition, Programs, each, fault, key
+from minipar.schedules.contents import ProgramPosition, ProgramPositions, Programs, each, fault, key
 from minipar.schedules.deadlock import execution
 from minipar.schedules.lower import Message, Receive, Send, SendCompleted
 
@@ -20,9 +20,9 @@ def check_turns(programs: Programs) -> None:
     """
     sends, receives = (_by_channel(programs, kind) for kind in (Send, Receive))
     for channel, takes in receives.items():
-        for (place, receive), (other, send) in zip(takes, sends[channel], strict=True):
+        for (at, receive), (other, send) in zip(takes, sends[channel], strict=True):
             if receive.message != send.message:
-                raise fault(place, receive,
+                raise fault(at, receive,
                             f"gets {send.message}, which rank {other.rank} sends before it, in step "
                             f"{other.step}; "
                             f"receive what a stage sends in the order in which it is sent")
@@ -33,13 +33,13 @@ def _by_channel(programs: Programs,
                                                           list[tuple[ProgramPosition, Send | Receive]]]:
     """Of each channel its sends, or its receives, in the order of the one rank that has them."""
     channels: dict[tuple[str, int], list[tuple[ProgramPosition, Send | Receive]]] = {}
-    for place, step in each(programs):
+    for at, step in each(programs):
         if isinstance(step, kind):
-            channels.setdefault(step.message.channel, []).append((place, step))
+            channels.setdefault(step.message.channel, []).append((at, step))
     return channels
 
 
-def check_sent(programs: Programs, places: Places) -> None:
+def check_sent(programs: Programs, positions: ProgramPositions) -> None:
     """A Sent stands only where the message has been received for certain, however the ranks are timed.
 
     Vector clocks (Fidge 1988, Mattern 1989): each rank knows of each other one how many steps it must have
@@ -57,7 +57,7 @@ def check_sent(programs: Programs, places: Places) -> None:
             np.maximum(known[rank], carried.pop(step.message), out=known[rank])
         if (
             isinstance(step, SendCompleted)
-            and known[rank, step.peer] <= places[key(Receive(step.message, rank))].step
+            and known[rank, step.peer] <= positions[key(Receive(step.message, rank))].step
         ):
             raise fault(ProgramPosition(rank, number), step,
                         f"comes too early: nothing proves that rank {step.peer} has received it; "

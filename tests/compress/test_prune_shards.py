@@ -9,7 +9,7 @@ from minipar.autograd import backward, no_grad
 from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
 from minipar.compress.prune import (
-    ALONE,
+    UNSHARDED,
     MagnitudePruner,
     Mask,
     Masked,
@@ -81,8 +81,8 @@ def test_what_all_ranks_hold_whole_counts_once(comm: Communicator) -> None:
 def test_ranks_that_do_not_add_up_disagree_with_the_whole(comm: Communicator) -> None:
     """The checks above can fail: each rank for itself is another mask."""
     whole, part, shards = models(comm)
-    alone = magnitude_mask(linear_weights(part), 0.5)
-    assert not is_part(alone, magnitude_mask(linear_weights(whole), 0.5), shards)
+    single_process = magnitude_mask(linear_weights(part), 0.5)
+    assert not is_part(single_process, magnitude_mask(linear_weights(whole), 0.5), shards)
 
 
 @ranks(2, mpi=[])
@@ -109,7 +109,7 @@ def test_a_nan_on_one_rank_is_refused_on_all(comm: Communicator) -> None:
 def test_gradual_pruning_in_training_is_that_of_one_process(comm: Communicator) -> None:
     whole, part, shards = models(comm, np.float64)
     trained = {}
-    for name, model, s in (("whole", whole, ALONE), ("part", part, shards)):
+    for name, model, s in (("whole", whole, UNSHARDED), ("part", part, shards)):
         flat = Flat(model.parameters())
         optimizer = Masked(AdamW(flat), Mask({}))
         pruner = MagnitudePruner(optimizer, list(linear_weights(model)), lambda step: 0.2 * step, shards=s)

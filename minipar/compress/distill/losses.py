@@ -27,7 +27,7 @@ import math
 import numpy as np
 
 from minipar.autograd import Tensor, linear, log_softmax, record, softmax, sum
-from minipar.compress.reduction import Reduce, alone
+from minipar.compress.reduction import Reduce, single_process
 from minipar.errors import ConfigError, RangeError, ShapeError
 
 
@@ -41,7 +41,7 @@ def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float 
 
 
 def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, divisor: int | None = None,
-                 reduce: Reduce = alone) -> Tensor:
+                 reduce: Reduce = single_process) -> Tensor:
     """T^2 KL(teacher || student) at temperature T, summed over rows and divided by `divisor` -> a scalar, in
     nats per token.
 
@@ -80,7 +80,7 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
 
 
 def logit_match(student: Tensor, teacher: np.ndarray, divisor: int | None = None,
-                reduce: Reduce = alone) -> Tensor:
+                reduce: Reduce = single_process) -> Tensor:
     """Half the variance over the vocabulary of z_s - z_t, summed over rows and divided by `divisor` -> a
     scalar.
 
@@ -102,7 +102,7 @@ def logit_match(student: Tensor, teacher: np.ndarray, divisor: int | None = None
 
 
 def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None = None, divisor: int
-                 | None = None, reduce: Reduce = alone) -> Tensor:
+                 | None = None, reduce: Reduce = single_process) -> Tensor:
     """Mean square over D of h_s W - h_t, summed over tokens and divided by `divisor` -> a scalar.
 
     student [B, T, d], teacher [B, T, D], projection W [d, D], learnt with the student; left out where d = D.
@@ -119,7 +119,7 @@ def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None
 
 
 def attention_match(student: Tensor, teacher: np.ndarray, rows: int | None = None,
-                    reduce: Reduce = alone) -> Tensor:
+                    reduce: Reduce = single_process) -> Tensor:
     """KL(teacher || student) of the attention weights, summed over heads and queries, divided by `rows` -> a
     scalar.
 

@@ -15,7 +15,7 @@ import numpy as np
 from minipar.autograd import IGNORE, Tensor, no_grad, transpose
 from minipar.compress.distill.losses import attention_match, hidden_match, logit_match, soft_targets
 from minipar.compress.distill.trace import trace
-from minipar.compress.reduction import Reduce, alone
+from minipar.compress.reduction import Reduce, single_process
 from minipar.errors import ConfigError
 from minipar.nn import GPT, Parameter, Start
 from minipar.nn.recomputation import RECOMPUTATIONS
@@ -53,7 +53,7 @@ class Distillation:
     """
 
     def __init__(self, student: GPT, teacher: GPT, recipe: DistillationRecipe = DistillationRecipe(), *,
-                 reduce: Reduce = alone, seed: int = 0):
+                 reduce: Reduce = single_process, seed: int = 0):
         _require_comparable(student, teacher, recipe)
         self.student, self.teacher, self.recipe, self.reduce = student, teacher, recipe, reduce
         self.pairs = dict(enumerate(matching_layers(student.config.layers, teacher.config.layers)))
@@ -101,7 +101,8 @@ class Distillation:
         whole = student.shape[1] == T  # or a share of the tokens: sequence parallelism
         own = counts if whole else counts[:, self.student.region.positions(T)]
         projection = self.projection and self.student.region.replicated(self.projection, "projection")
-        return hidden_match(*_rows(student, teacher, own), projection, count, alone if whole else self.reduce)
+        reduce = single_process if whole else self.reduce
+        return hidden_match(*_rows(student, teacher, own), projection, count, reduce)
 
 
 def _rows(student: Tensor, teacher: Tensor, counts: np.ndarray) -> tuple[Tensor, np.ndarray]:

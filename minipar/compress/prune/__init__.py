@@ -9,7 +9,7 @@ from minipar.compress.prune.importance import first_order, fisher, obd, squared_
 from minipar.compress.prune.lasso import lasso, lasso_gap, lasso_prox
 from minipar.compress.prune.mask import Mask, Masked
 from minipar.compress.prune.obs import obs, obs_linear, obs_prune, obs_remove
-from minipar.compress.prune.order import ALONE, Shards
+from minipar.compress.prune.order import UNSHARDED, Shards
 from minipar.compress.prune.pruner import MagnitudePruner
 from minipar.compress.prune.schedule import cubic_sparsity
 from minipar.compress.prune.select import (
@@ -32,7 +32,7 @@ from minipar.compress.prune.structured import (
 from minipar.compress.prune.weights import linear_weights
 
 __all__ = [
-    "ALONE", "CSR", "Bitmap", "MagnitudePruner", "Mask", "Masked", "Shards", "bitmap_bytes", "csr_bytes",
+    "CSR", "UNSHARDED", "Bitmap", "MagnitudePruner", "Mask", "Masked", "Shards", "bitmap_bytes", "csr_bytes",
     "cubic_sparsity",
     "drop_lowest", "first_order", "fisher", "head_scores", "lasso", "lasso_gap", "lasso_prox",
     "linear_weights",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minipar.compress.reduction import Reduce, alone
+from minipar.compress.reduction import Reduce, single_process
 from minipar.errors import ConfigError, RangeError
 from minipar.nn import Parameter
 
@@ -32,7 +32,7 @@ class Shards:
     reduce: Reduce
 
 
-ALONE = Shards((), alone)                                           # one process
+UNSHARDED = Shards((), single_process)                               # one process has it all
 
 
 class Order:
@@ -67,11 +67,11 @@ class Order:
         kth, within, equals = self._kth(self.keys, k)
         if within == equals:
             return [key <= kth for key in self.keys]
-        places = self._places()
-        last, _, _ = self._kth([place[key == kth] for place, key in zip(places, self.keys, strict=True)],
+        indices = self._indices()
+        last, _, _ = self._kth([index[key == kth] for index, key in zip(indices, self.keys, strict=True)],
                                within)
-        return [(key < kth) | ((key == kth) & (place <= last)) for key,
-                place in zip(self.keys, places, strict=True)]
+        return [(key < kth) | ((key == kth) & (index <= last)) for key,
+                index in zip(self.keys, indices, strict=True)]
 
     def value(self, k: int) -> float:
         """The k-th lowest score of all ranks, counted from 1."""
@@ -97,7 +97,7 @@ class Order:
             own, common = own[digits[0] == digit], common[digits[1] == digit]
         return found, k, int(counts[digit])
 
-    def _places(self) -> list[np.ndarray]:
+    def _indices(self) -> list[np.ndarray]:
         """The index of each key among all scores of all arrays, whole."""
         firsts, found = np.cumsum([0, *self.sizes])[:-1], []
         for first, size, p, key in zip(firsts, self.sizes, self.parameters, self.keys, strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from minipar.compress.prune.mask import Mask, Masked
-from minipar.compress.prune.order import ALONE, Shards
+from minipar.compress.prune.order import UNSHARDED, Shards
 from minipar.compress.prune.select import magnitude_mask
 from minipar.errors import ConfigError
 
@@ -25,7 +25,7 @@ class MagnitudePruner:
     """
 
     def __init__(self, optimizer: Masked, names: Collection[str], schedule: Callable[[int], float], *,
-                 every: int = 1, per_layer: bool = False, shards: Shards = ALONE):
+                 every: int = 1, per_layer: bool = False, shards: Shards = UNSHARDED):
         if unknown := sorted(set(names) - {p.name for p in optimizer.flat.parameters}):
             raise ConfigError("MagnitudePruner: the optimiser has no parameter "
                               f"{' and no '.join(unknown[:3])}")

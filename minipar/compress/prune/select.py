@@ -14,11 +14,11 @@ import math
 import numpy as np
 
 from minipar.compress.prune.mask import Mask
-from minipar.compress.prune.order import ALONE, Order, Scores, Shards, require_finite
+from minipar.compress.prune.order import UNSHARDED, Order, Scores, Shards, require_finite
 from minipar.errors import ConfigError
 
 
-def threshold_mask(weights: Scores, threshold: float, *, shards: Shards = ALONE) -> Mask:
+def threshold_mask(weights: Scores, threshold: float, *, shards: Shards = UNSHARDED) -> Mask:
     """Keep |w| >= threshold (002 4.2.1 and 004 4.1).
 
     Raises ConfigError for a threshold that is negative or NaN, RangeError where a weight is not finite.
@@ -29,13 +29,14 @@ def threshold_mask(weights: Scores, threshold: float, *, shards: Shards = ALONE)
     return Mask({name: abs(w) >= threshold for name, w in weights.items()})
 
 
-def magnitude_mask(weights: Scores, ratio: float, *, per_layer: bool = False, shards: Shards = ALONE) -> Mask:
+def magnitude_mask(weights: Scores, ratio: float, *, per_layer: bool = False,
+                   shards: Shards = UNSHARDED) -> Mask:
     """Drop the floor(ratio n) weights of the smallest magnitude: see drop_lowest."""
     return drop_lowest({name: abs(w) for name, w in weights.items()}, ratio, per_layer=per_layer,
                        shards=shards)
 
 
-def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards: Shards = ALONE) -> Mask:
+def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards: Shards = UNSHARDED) -> Mask:
     """Drop the floor(ratio n) weights of the lowest score; among equals the first, by the order of the names
     and the index.
 
@@ -57,7 +58,7 @@ def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards
     return Mask(keep)
 
 
-def ratio_threshold(weights: Scores, ratio: float, *, shards: Shards = ALONE) -> float:
+def ratio_threshold(weights: Scores, ratio: float, *, shards: Shards = UNSHARDED) -> float:
     """The tau that belongs to a ratio: the smallest magnitude that stays, infinity where none does. Raises as
     drop_lowest.
     """

@@ -18,12 +18,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from minipar.compress.prune.select import drop_lowest
-from minipar.compress.reduction import Reduce, alone
+from minipar.compress.reduction import Reduce, single_process
 from minipar.errors import ConfigError, LayoutError, RangeError
 from minipar.nn import GPT, MLP, Attention, LinearLayer, Parameter, Shard
 
 
-def unit_scores(mlp: MLP, reduce: Reduce = alone) -> np.ndarray:
+def unit_scores(mlp: MLP, reduce: Reduce = single_process) -> np.ndarray:
     """|column j of up| |row j of down| for each of the F hidden units: a bound on what the unit can add to the residual."""
     _require_floats(mlp.up, mlp.down)
     own = np.linalg.norm(mlp.up.weight.data,
@@ -31,7 +31,7 @@ def unit_scores(mlp: MLP, reduce: Reduce = alone) -> np.ndarray:
     return _whole(own, mlp.down.weight.shard, mlp.down.weight.whole[0], reduce, mlp.name)
 
 
-def head_scores(attention: Attention, reduce: Reduce = alone) -> np.ndarray:
+def head_scores(attention: Attention, reduce: Reduce = single_process) -> np.ndarray:
     """|v's columns| |out's rows| for each of the H heads: a head adds a mean of values, through `out`, to the residual."""
     _require_floats(attention.qkv, attention.out)
     h, K = attention.heads, _head_width(attention)
@@ -52,7 +52,7 @@ def strongest(scores: np.ndarray, ratio: float) -> np.ndarray:
     return np.flatnonzero(keep) if keep.any() else np.array([int(np.argmax(scores))])
 
 
-def shrink_mlp(mlp: MLP, units: np.ndarray, reduce: Reduce = alone) -> None:
+def shrink_mlp(mlp: MLP, units: np.ndarray, reduce: Reduce = single_process) -> None:
     """Leave these hidden units of an MLP. units: their numbers among all F, in rising order, the same on all
     ranks.
 
@@ -68,7 +68,7 @@ def shrink_mlp(mlp: MLP, units: np.ndarray, reduce: Reduce = alone) -> None:
         mlp.up.bias = _smaller(mlp.up.bias, 0, own, len(units), (span,))
 
 
-def shrink_attention(attention: Attention, heads: np.ndarray, reduce: Reduce = alone) -> None:
+def shrink_attention(attention: Attention, heads: np.ndarray, reduce: Reduce = single_process) -> None:
     """Leave these heads of an attention layer: see shrink_mlp."""
     _require_floats(attention.qkv, attention.out)
     h, K = attention.heads, _head_width(attention)
@@ -85,7 +85,7 @@ def shrink_attention(attention: Attention, heads: np.ndarray, reduce: Reduce = a
     attention.heads = len(own)
 
 
-def shrink(model: GPT, *, units: float = 0.0, heads: float = 0.0, reduce: Reduce = alone) -> None:
+def shrink(model: GPT, *, units: float = 0.0, heads: float = 0.0, reduce: Reduce = single_process) -> None:
     """Drop this ratio of hidden units and of heads from every block, the lowest scores first; one of each
     stays.
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from minipar.compress.quantize.grid import Limits, floats, grid_over, nearest
 from minipar.compress.quantize.scheme import Scheme
-from minipar.compress.reduction import Reduce, alone
+from minipar.compress.reduction import Reduce, single_process
 from minipar.errors import ConfigError, RangeError
 
 FRACTIONS = 2.0 ** (-np.arange(49) / 6)  # of the whole range that `mse` tries: 1 down to 1/256
@@ -36,7 +36,8 @@ class FindLimits(Protocol):
     def __call__(self, x: np.ndarray, scheme: Scheme, reduce: Reduce = ..., *, name: str = ...) -> Limits: ...
 
 
-def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, name: str = "the array") -> Limits:
+def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *,
+           name: str = "the array") -> Limits:
     """From the smallest to the largest number of x, and 0."""
     view = floats(x, name).reshape(scheme.view(x.shape))
     axes = scheme.shared(view.shape)
@@ -48,7 +49,7 @@ def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, name: str =
     return Limits(low, high)
 
 
-def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, name: str = "the array",
+def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *, name: str = "the array",
                share: float = 99.9) -> Limits:
     """The range that `share` per cent of the numbers lie in: by size where the scheme is symmetric, else with
     as many cut off below as above.
@@ -71,7 +72,7 @@ def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, name: s
     return _widest(np.minimum(low, 0), np.maximum(high, 0), reduce)
 
 
-def mse(x: np.ndarray, scheme: Scheme, reduce: Reduce = alone, *, name: str = "the array") -> Limits:
+def mse(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *, name: str = "the array") -> Limits:
     """The fraction of the whole range, one of FRACTIONS, that makes the squared error least: for every scale
     its own.
 

@@ -27,7 +27,7 @@ from minipar.compress.quantize.grid import Limits
 from minipar.compress.quantize.limits import FindLimits, minmax
 from minipar.compress.quantize.products import Fake, Integer, RangeObserver, WeightOnly
 from minipar.compress.quantize.scheme import Scheme
-from minipar.compress.reduction import Reduce, alone
+from minipar.compress.reduction import Reduce, single_process
 from minipar.errors import ConfigError
 from minipar.nn import LinearLayer, Module, Parameter, RowParallelLinear
 
@@ -45,14 +45,14 @@ def linear_layers(model: Module) -> list[LinearLayer]:
 
 
 def quantize_weights(model: Module, scheme: Scheme = WEIGHTS, *, limits: FindLimits = minmax,
-                     reduce: Reduce = alone) -> None:
+                     reduce: Reduce = single_process) -> None:
     """Turn the weights of all linear layers into integers. Raises ConfigError where they are so already."""
     for layer, weight in _rounded(model, scheme, limits, reduce).items():
-        place_weight(layer, weight)
+        set_quantized_weight(layer, weight)
 
 
 def quantize_dynamic(model: Module, scheme: Scheme = WEIGHTS, activations: Scheme = TOKENS, *,
-                     limits: FindLimits = minmax, reduce: Reduce = alone) -> None:
+                     limits: FindLimits = minmax, reduce: Reduce = single_process) -> None:
     """Integer weights and integer products. For inference alone; integer_linear says which scales it can
     do.
     """
@@ -63,7 +63,7 @@ def quantize_dynamic(model: Module, scheme: Scheme = WEIGHTS, activations: Schem
 def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = WEIGHTS,
                     activations: Scheme = WHOLE, *,
                     limits: FindLimits = minmax, activation_limits: FindLimits = minmax,
-                    reduce: Reduce = alone) -> None:
+                    reduce: Reduce = single_process) -> None:
     """The same, where run(), which puts calibration data through the model, shows what to expect of
     activations.
 
@@ -96,7 +96,7 @@ def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = W
 
 
 def quantize_in_training(model: Module, scheme: Scheme = WEIGHTS, activations: Scheme | None = None, *,
-                         limits: FindLimits = minmax, reduce: Reduce = alone) -> None:
+                         limits: FindLimits = minmax, reduce: Reduce = single_process) -> None:
     """Let every linear layer compute with rounded weights (and activations), while its float weights learn.
 
     Limits are found now and kept; call it again to find them anew. The parameters stay, and so do optimisers
@@ -128,7 +128,7 @@ def convert(model: Module) -> None:
         if fake.activations:
             _replace(layer, Integer(weight, fake.activations, None, fake.name, fake.reduce))
         else:
-            place_weight(layer, weight)
+            set_quantized_weight(layer, weight)
 
 
 def quantized_weight(layer: LinearLayer) -> Quantized | None:
@@ -143,7 +143,7 @@ def float_weight(layer: LinearLayer) -> Parameter:
     return layer.weight
 
 
-def place_weight(layer: LinearLayer, weight: Quantized) -> None:
+def set_quantized_weight(layer: LinearLayer, weight: Quantized) -> None:
     """Give a layer integers in place of its float weight; it dequantises them in every product."""
     _replace(layer, WeightOnly(weight))
 
@@ -181,9 +181,9 @@ def _find(weight: Parameter, scheme: Scheme, limits: FindLimits, reduce: Reduce)
     """The limits of a weight; over all ranks where parts on other ranks share scales with this one."""
     along = None if scheme.axis is None else scheme.axis % weight.ndim
     apart = not weight.is_sharded or scheme.group or (weight.shard is not None and along == weight.shard.axis)
-    return limits(weight.data, scheme, alone if apart else reduce, name=weight.name)
+    return limits(weight.data, scheme, single_process if apart else reduce, name=weight.name)
 
 
 def _over_inputs(layer: LinearLayer, reduce: Reduce) -> Reduce:
     """`reduce` where a row of the layer's input is spread over ranks, else nothing."""
-    return reduce if isinstance(layer, RowParallelLinear) else alone
+    return reduce if isinstance(layer, RowParallelLinear) else single_process

@@ -20,7 +20,7 @@ from minipar.compress.quantize.grid import Limits
 from minipar.compress.quantize.integer import integer_linear
 from minipar.compress.quantize.limits import minmax
 from minipar.compress.quantize.scheme import Scheme
-from minipar.compress.reduction import Reduce, alone
+from minipar.compress.reduction import Reduce, single_process
 from minipar.nn import Parameter
 
 
@@ -49,7 +49,7 @@ class Integer:
     activations: Scheme
     limits: Limits | None
     name: str                                                       # of x, in errors
-    reduce: Reduce = alone
+    reduce: Reduce = single_process
 
     def __call__(self, x: Tensor, bias: Tensor | None) -> Tensor:
         rows = x.data.reshape(-1, x.shape[-1])                      # [n, I]

@@ -21,7 +21,12 @@ import numpy as np
 
 from minipar.compress.quantize.affine import Quantized
 from minipar.compress.quantize.grid import QuantizationGrid
-from minipar.compress.quantize.model import float_weight, linear_layers, place_weight, quantized_weight
+from minipar.compress.quantize.model import (
+    float_weight,
+    linear_layers,
+    quantized_weight,
+    set_quantized_weight,
+)
 from minipar.compress.quantize.scheme import Scheme
 from minipar.errors import CheckpointError, ConfigError, ShapeError, shown
 from minipar.nn import Module
@@ -116,7 +121,7 @@ def unpack_model(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[
     for reader in readers.values():
         reader.require_end()
     for name, weight in weights.items():
-        place_weight(layers[name], weight)
+        set_quantized_weight(layers[name], weight)
     for name, array in floats.items():
         parameters[name].data[...] = array
 

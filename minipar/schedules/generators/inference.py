@@ -14,8 +14,8 @@ def forward_only(stage_to_rank: Sequence[int], micro_batches: int) -> Schedule:
     stage_to_rank: the rank of each stage.
     """
     orders: list[list[Instruction]] = [[] for _ in range(max(stage_to_rank) + 1)]
-    for stage, home in enumerate(stage_to_rank):
-        orders[home] += run("F", stage, range(micro_batches))
+    for stage, owner in enumerate(stage_to_rank):
+        orders[owner] += run("F", stage, range(micro_batches))
     return Schedule("inference", micro_batches, tuple(stage_to_rank), tuple(map(tuple, orders)),
                     forward_only=True)
 
