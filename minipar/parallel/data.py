@@ -34,7 +34,7 @@ from minipar.optim import Flat
 BUCKET = Layout.bucket_bytes                                        # the default
 
 
-class Section(NamedTuple):
+class GradientPart(NamedTuple):
     """A run of the flat gradient that is summed by itself, and what belongs to it."""
 
     span: slice
@@ -55,9 +55,9 @@ class GradientReducer:
         self.slices = dict(zip(flat.parameters, flat.slices, strict=True))
         self.sections = self.messages(_sections(flat, copies, algorithm))
 
-    def messages(self, sections: list[Section]) -> list[Section]:
+    def messages(self, sections: list[GradientPart]) -> list[GradientPart]:
         """What travels as one message each, from the sections that must not be mixed."""
-        return [Section(self.slices[p], [p], f"gradient {p.name}", section.algorithm)
+        return [GradientPart(self.slices[p], [p], f"gradient {p.name}", section.algorithm)
                 for section in sections for p in section.parameters]
 
     def expect(self, parameters: Iterable[Parameter]) -> None:
@@ -75,7 +75,7 @@ class GradientReducer:
 class Whole(GradientReducer):
     """One all-reduce of the whole flat gradient, after backward; two where there are copies."""
 
-    def messages(self, sections: list[Section]) -> list[Section]:
+    def messages(self, sections: list[GradientPart]) -> list[GradientPart]:
         return sections
 
 
@@ -110,7 +110,7 @@ class Buckets(GradientReducer):
             for p in bucket.parameters:
                 p.on_grad(partial(self._complete, number, p))
 
-    def messages(self, sections: list[Section]) -> list[Section]:
+    def messages(self, sections: list[GradientPart]) -> list[GradientPart]:
         numbers = self.flat.numbers
         buckets = [bucket for section in sections for bucket in self._fill(section)]
         buckets.sort(key=lambda bucket: min(numbers[p] for p in bucket.parameters), reverse=True)
@@ -142,9 +142,9 @@ class Buckets(GradientReducer):
         part = self.flat.grad[span]
         self._handles.append(start_all_reduce(self.dp, part, label=label, out=part, algorithm=algorithm))
 
-    def _fill(self, section: Section) -> list[Section]:
+    def _fill(self, section: GradientPart) -> list[GradientPart]:
         """Runs of parameters of about `size` bytes of gradient, from the end of the section to its start."""
-        buckets: list[Section] = []
+        buckets: list[GradientPart] = []
         for p in reversed(section.parameters):
             span = self.slices[p]
             if buckets and (buckets[-1].span.stop - span.start) * self.flat.grad.itemsize <= self.size:
@@ -156,16 +156,16 @@ class Buckets(GradientReducer):
         return buckets
 
 
-def _sections(flat: Flat, copies: bool, algorithm: str) -> list[Section]:
+def _sections(flat: Flat, copies: bool, algorithm: str) -> list[GradientPart]:
     """What must not be mixed up: parts that are this rank's alone, and copies of what other ranks hold too.
 
     The algorithm of the copies may depend on their size alone, not on where this group's ranks are.
     """
     if not copies:
-        return [Section(slice(0, len(flat.data)), flat.parameters, "gradients", algorithm)]
+        return [GradientPart(slice(0, len(flat.data)), flat.parameters, "gradients", algorithm)]
     parts, whole = ([p for p in flat.parameters if p.is_sharded is sharded] for sharded in (True, False))
-    sections = [Section(slice(0, flat.whole.start), parts, "gradients", algorithm),
-                Section(flat.whole, whole, "replicated gradients",
+    sections = [GradientPart(slice(0, flat.whole.start), parts, "gradients", algorithm),
+                GradientPart(flat.whole, whole, "replicated gradients",
                         "by_size" if algorithm == "auto" else algorithm)]
     return [section for section in sections if section.parameters]
 

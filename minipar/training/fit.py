@@ -12,7 +12,7 @@ from minipar.comm.protocol import Communicator
 from minipar.training.run_folder import RunFolder
 from minipar.training.trainer import StepResult, Trainer
 
-Progress = Callable[[StepResult, float | None], object]
+AfterStep = Callable[[StepResult, float | None], object]
 
 
 @dataclass
@@ -28,7 +28,7 @@ class FitResult:
 
 
 def fit(trainer: Trainer, folder: RunFolder | None = None, *, stop: Callable[[], int] = lambda: 0,
-        progress: Progress = lambda result, validation: None) -> FitResult:
+        progress: AfterStep = lambda result, validation: None) -> FitResult:
     """Run the trainer's steps up to `trainer.config.steps`. All ranks of the trainer's grid call it.
 
     folder: where metrics and checkpoints go; None keeps nothing on disk. stop: asked before each step on
