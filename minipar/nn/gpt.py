@@ -167,4 +167,5 @@ class GPT(Module):
 
         Pieces of a batch all divide by the number of the whole batch: see cross_entropy.
         """
-        return self.head.cross_entropy(self.forward(x, dropout=dropout), targets, count)
+        logits = self.forward(x, dropout=dropout)                   # [B, T, v]
+        return self.region.cross_entropy(logits, targets, count, self.head.rows, self.head.vocabulary)

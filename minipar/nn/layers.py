@@ -137,9 +137,3 @@ class VocabParallelEmbedding(Module):
     def logits(self, x: Tensor) -> Tensor:
         """Scores of the rows of the vocabulary that this rank holds."""
         return unembedding(self.region.enter(x, self.name), self.weight)
-
-    def cross_entropy(self, logits: Tensor, targets: np.ndarray, count: int | None = None) -> Tensor:
-        """The loss of the whole logits, of which [B, T, v] is this rank's part: see autograd's
-        cross_entropy.
-        """
-        return self.region.cross_entropy(logits, targets, count, self.rows, self.vocabulary)
