@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
+from minipar.errors import DivergenceError
 from minipar.training.run_folder import RunFolder
 from minipar.training.trainer import StepResult, Trainer
 
@@ -38,27 +40,39 @@ def fit(trainer: Trainer, folder: RunFolder | None = None, *, stop: Callable[[],
 
     Raises what `Trainer.step` and `RunFolder.save` raise.
     """
-    config, done, saved = trainer.config, FitResult(), trainer.steps_done
+    config, result, saved = trainer.config, FitResult(), trainer.steps_done
     validation: float | None = None
-    while trainer.steps_done < config.steps:
-        done.stopped = agree(stop(), trainer.grid.world)
-        if done.stopped:
-            break
-        result = trainer.step()
-        done.steps.append(result)
-        _log_step(folder, config.precision, result)
-        last, fresh = trainer.steps_done == config.steps, None
-        if last or trainer.steps_done % config.validate_every == 0:
-            fresh = validation = done.validations[result.step] = trainer.validate()
-            if folder is not None:
-                folder.log(step=result.step, validation=validation)
-        if folder is not None and (last or trainer.steps_done % config.save_every == 0):
-            folder.save(trainer, fresh)
-            saved = trainer.steps_done
-        progress(result, validation)
-    if folder is not None and trainer.steps_done != saved:  # after the loop, so that a stop at any moment is saved
-        folder.save(trainer)
-    return done
+    with _last_checkpoint_named(folder):
+        while trainer.steps_done < config.steps:
+            result.stopped = agree(stop(), trainer.grid.world)
+            if result.stopped:
+                break
+            step = trainer.step()
+            result.steps.append(step)
+            _log_step(folder, config.precision, step)
+            last, fresh = trainer.steps_done == config.steps, None
+            if last or trainer.steps_done % config.validate_every == 0:
+                fresh = validation = result.validations[step.step] = trainer.validate()
+                if folder is not None:
+                    folder.log(step=step.step, validation=validation)
+            if folder is not None and (last or trainer.steps_done % config.save_every == 0):
+                folder.save(trainer, fresh)
+                saved = trainer.steps_done
+            progress(step, validation)
+        if folder is not None and trainer.steps_done != saved:      # so that a stop at any moment is saved
+            folder.save(trainer)
+    return result
+
+
+@contextmanager
+def _last_checkpoint_named(folder: RunFolder | None) -> Iterator[None]:
+    """Inside, a DivergenceError names the last good checkpoint, too."""
+    try:
+        yield
+    except DivergenceError as error:
+        if folder is None:
+            raise
+        raise DivergenceError(f"{error}; the last good checkpoint is {folder.checkpoints.latest()}") from None
 
 
 def agree(number: int, world: Communicator) -> int:

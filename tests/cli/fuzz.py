@@ -57,7 +57,7 @@ FLAGS = {
 }
 POSITIONS = {"schedule": [["show"], ["lint"], ["simulate"], ["run"], ["x"], []],
              "lesson": [["list"], ["run"], []]}
-WORK = {"cli.train._train_and_tell": 0, "cli.verify.run_alone": None, "cli.verify.on_ranks": 0,
+WORK = {"cli.train._train_and_report": 0, "cli.verify.run_alone": None, "cli.verify.on_ranks": 0,
         "cli.trace.trace_step": None,
         "cli.mutants._try": {"name": "x", "light": "", "lights": [], "found": True, "curves": {}},
           "cli.gradcheck.gradcheck": [],

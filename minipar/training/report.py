@@ -1,7 +1,8 @@
-"""What a training cost each rank: memory by what holds it, and traffic by axis."""
+"""What is reported of a training at its end: the model, a sample, and what the training cost each rank."""
 
 from __future__ import annotations
 
+import itertools
 import resource
 import sys
 
@@ -9,11 +10,28 @@ import numpy as np
 
 from minipar.comm.collectives import all_gather
 from minipar.comm.wrappers.counting import Counting, MessageTally
+from minipar.inference.generate import generate
+from minipar.training.run_folder import RunFolder, read_metrics
 from minipar.training.trainer import Trainer
 
 MIB = 1 << 20
+SAMPLE = 400                                                        # tokens of generated text
 # groups that send along it; tied: the two ends of a pipeline
 AXES = {"dp": ("dp",), "pp": ("pp", "tied"), "tp": ("tp",)}
+
+
+def report_lines(trainer: Trainer, folder: RunFolder, extra: list[str]) -> list[str]:
+    """One page about a training that is done, from what its folder holds. extra: lines in the middle."""
+    model, tokenizer = folder.model()
+    parameters = sum(p.size for p in model.parameters())
+    validation = [line["validation"] for line in read_metrics(folder.metrics) if "validation" in line]
+    start = tokenizer.decode([int(trainer.batches.get(0)[0][0, 0])])
+    tokens = generate(model, tokenizer.encode(start).tolist(), temperature=0.8, seed=trainer.config.seed)
+    sample = start + tokenizer.decode(list(itertools.islice(tokens, SAMPLE)))
+    return [f"{parameters:,} parameters, {trainer.steps_done} steps, validation loss {validation[-1]:.4f} nats per "
+            "token", *extra,
+            f"summary, pictures, metrics and checkpoints: {folder.folder}",
+            f"a sample:\n{'-' * 72}\n{sample}\n{'-' * 72}"]
 
 
 def costs_per_rank(trainer: Trainer, world: Counting) -> list[str]:

@@ -1,0 +1,123 @@
+"""How a training with a folder starts: anew, or from its last checkpoint.
+
+On several ranks all of them start alike, or none does: the same text, options and number of steps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from minipar.config import ModelConfig, TrainConfig
+from minipar.data.text import load_text
+from minipar.data.tokenizer import make_tokenizer, tokenizer_from_dict
+from minipar.errors import CheckpointError, DataError
+from minipar.parallel.grid import Grid
+from minipar.training.fit import agree
+from minipar.training.run_folder import RunFolder, read_metrics
+from minipar.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the user asked for. model, train: fields of ModelConfig and TrainConfig; the rest keeps its default,
+    or what the resumed run had. trace: whether a step is to be timed at the end.
+    """
+
+    model: Mapping[str, Any]
+    train: Mapping[str, Any]
+    trace: bool = False
+
+
+def start_run(folder: RunFolder, options: RunOptions, grid: Grid) -> Trainer:
+    """A new training, whose folder is made and has the first checkpoint. All ranks of the grid call it.
+
+    Raises what Trainer raises; DataError where ranks differ; CheckpointError where the folder holds a run.
+    """
+    train = TrainConfig(**options.train)
+    text = load_text(train.data or None)
+    tokenizer = make_tokenizer(train.tokenizer, text)
+    model = ModelConfig(**{**options.model, "vocabulary": tokenizer.vocab_size})
+    trainer = Trainer(model, train, tokenizer, tokenizer.encode(text), grid)
+    _require_same(trainer)
+    folder.create(_record(trainer, options))
+    folder.save(trainer)  # from here on there is always one to go on from
+    return trainer
+
+
+def resume_run(folder: RunFolder, options: RunOptions, grid: Grid) -> tuple[Trainer, bool]:
+    """The training as its last checkpoint has it, and whether it is finished: all its steps done, and all its
+    results there. The folder of one that is not is ready for more steps. All ranks of the grid call it.
+
+    Raises CheckpointError where the folder holds no run that goes on with these options; else as `start_run`.
+    """
+    folder.claim()
+    path, arrays, meta = folder.latest(grid.world)
+    trainer = _restored(path, arrays, meta, options, grid)
+    _require_same(trainer)
+    config = trainer.config
+    if trainer.steps_done > config.steps:
+        raise CheckpointError(f"{path} has done {trainer.steps_done} steps, more than {config.steps}; give more "
+                              "with --steps")
+    all_there = agree(folder.writes and folder.is_finished(options.trace), grid.world) > 0
+    finished = trainer.steps_done == config.steps and all_there
+    if not finished:
+        _reopen(folder, options, trainer, meta)
+    return trainer, finished
+
+
+def _restored(path: object, arrays: Mapping[str, Any], meta: Mapping[str, Any], options: RunOptions,
+              grid: Grid) -> Trainer:
+    model = ModelConfig(**{**meta["model"], **options.model})
+    train = TrainConfig(**{**meta["train"], **options.train})
+    tokenizer = tokenizer_from_dict(meta["tokenizer"])
+    if train.tokenizer != meta["train"]["tokenizer"]:
+        raise CheckpointError(f"{path} was trained with the {meta['train']['tokenizer']} tokenizer; leave "
+                              "--tokenizer out")
+    text = load_text(train.data or None)
+    try:
+        tokens = tokenizer.encode(text)
+    except DataError as error:
+        raise CheckpointError(f"{path} was trained on another text: {error}; give the same --data") from error
+    trainer = Trainer(model, train, tokenizer, tokens, grid)
+    trainer.restore(arrays, meta, path)
+    return trainer
+
+
+def _reopen(folder: RunFolder, options: RunOptions, trainer: Trainer, meta: Mapping[str, Any]) -> None:
+    """Open the folder of a run that goes on, or that lacks only what comes after its last step."""
+    loss, last = meta.get("loss"), trainer.steps_done - 1
+    changed = (meta["model"], meta["train"]) != (asdict(trainer.model), asdict(trainer.config))
+    folder.go_on(_record(trainer, options), trainer.steps_done,
+                 (lambda: folder.save(trainer, loss)) if changed else None)
+    if trainer.steps_done == trainer.config.steps and loss is None:
+        # it was stopped there, when there were to be more steps
+        loss = trainer.validate()
+        if folder.writes and not any("validation" in line and line["step"] == last
+                                     for line in read_metrics(folder.metrics)):
+            folder.log(step=last, validation=loss)
+        folder.save(trainer, loss)
+
+
+def _require_same(trainer: Trainer) -> None:
+    """Raises DataError where ranks have different texts, options or steps to begin from.
+
+    Such ranks would exchange gradients all the same, and nobody would notice. All ranks call it.
+    """
+    config = replace(trainer.config, data="")                       # a path may be another one on each host
+    known = repr((trainer.model, config, trainer.grid.layout, trainer.text, trainer.steps_done))
+    world = trainer.grid.world
+    alike = world.split(int.from_bytes(hashlib.blake2b(known.encode(), digest_size=7).digest(), "big"),
+                        label="same training")
+    assert alike is not None, "every rank has a color"
+    if alike.size < world.size:
+        raise DataError(f"only {alike.size} of {world.size} ranks agree with rank {world.rank} on text, "
+                        "options and step; start all ranks alike, with the same text on every host")
+
+
+def _record(trainer: Trainer, options: RunOptions) -> dict[str, Any]:
+    """What config.json says: what was asked for."""
+    return {"model": asdict(trainer.model), "train": asdict(trainer.config),
+            "layout": asdict(trainer.grid.layout), "trace": options.trace}
