@@ -15,7 +15,7 @@ ROOT = Path(minipar.__file__).parent
 FLOORS: list[set[str]] = [
     {"errors", "rng", "malloc", "arrays", "config", "records", "untrusted", "console"},
     {"autograd", "comm", "schedules", "plan"},
-    {"nn", "optim", "data", "precision", "compress", "launcher", "doctor"},
+    {"nn", "optim", "data", "precision", "compress", "launcher", "doctor", "mpi4py_face"},
     {"parallel", "checkpoint"},
     {"training", "inference", "proof", "plots", "trace", "classroom"},
     {"cli", "__main__", "__init__"},

@@ -28,6 +28,7 @@ COMMANDS = {  # name of the command and its module: what it does
     "trace": "time a training step as on a cluster, and draw it",
     "lesson": "list the lessons, or run one",
     "doctor": "check the MPI installation and measure its links",
+    "run": "run a program written for mpi4py, checked",
     "launch": "start a command on several ranks",
 }
 

@@ -47,7 +47,7 @@ def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -
         default="auto",
         help="threads: all ranks as threads of this process; auto: the ranks of mpirun, or one",
     )
-    group.add_argument("--timeout", type=_seconds, metavar="SECONDS",
+    group.add_argument("--timeout", type=seconds, metavar="SECONDS",
                        help="longest wait for another rank (default 30, or MINIPAR_TIMEOUT)")
 
 
@@ -60,7 +60,7 @@ def _numbers(text: str) -> tuple[int, ...]:
         ) from None
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:

@@ -49,7 +49,7 @@ CHECK_TAG, FINISH_TAG = OwnTag(2 * TAGS - 2), OwnTag(2 * TAGS - 1)
 ANY = -1                                                            # any source, any tag
 
 
-class Envelope(NamedTuple):
+class MessageEnvelope(NamedTuple):
     """What is known of a message before it is received. type_code: see `minipar.comm.message_types`."""
 
     source: int
@@ -75,7 +75,7 @@ class Request:
     handle: Any = None
     done: bool = False
     type_code: int | None = None                                    # of a message with an envelope
-    envelope: Envelope | None = None
+    envelope: MessageEnvelope | None = None
 
 
 class Communicator(ABC):
@@ -152,9 +152,22 @@ class Communicator(ABC):
     def cancel_message(self, request: Request) -> bool:
         """Take a receive or a probe back; False where it is done already."""
 
+    def forget_message(self, request: Request) -> None:
+        """Nobody will wait for this send. Checking takes it off its books."""
+        return None
+
+    def send_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0, label: str | None = None,
+                     synchronous: bool = False) -> None:
+        """`isend_message`, and wait for it."""
+        self.wait(self.isend_message(data, dest, type_code=type_code, tag=tag, label=label, synchronous=synchronous))
+
     @abstractmethod
     def open_messages(self) -> None:
         """All ranks of the group call it once, before the first message with an envelope."""
+
+    def close(self) -> None:
+        """The program is done with this group. What the engine keeps for it may go."""
+        return None
 
     @abstractmethod
     def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:

@@ -39,7 +39,8 @@ def refuse_overlap(comm: Communicator, array: np.ndarray, kind: str, label: str 
     others: the requests not yet waited for, and their lines.
     """
     for other, place in others:
-        if other.tag < TAGS and "recv" in (kind, other.kind) and np.may_share_memory(array, other.array):
+        own = other.type_code is not None or other.tag < TAGS
+        if own and "recv" in (kind, other.kind) and np.may_share_memory(array, other.array):
             verb = "sent" if other.kind == "send" else "received into"
             raise CommError(f"{this_call(comm, label, kind)} uses memory that is still being {verb} by the "
                             f"{other.kind}"

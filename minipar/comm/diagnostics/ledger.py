@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from minipar.comm.diagnostics.call_site import caller, quoted
+from minipar.comm.diagnostics.message_book import MessageBook
 from minipar.comm.protocol import TAGS, Communicator, Request
 from minipar.errors import CommError
 
@@ -26,6 +27,7 @@ class Ledger:
 
     def __init__(self, rank: int) -> None:
         self.rank, self.closed = rank, False
+        self.letters = MessageBook(rank)                            # of messages with an envelope
         self.sent: Counter[ChannelKey] = Counter()
         self.received: Counter[ChannelKey] = Counter()
         self.last: dict[ChannelKey, tuple[str, str]] = {}  # the label and place of the last message sent
@@ -63,12 +65,14 @@ class Ledger:
     def close(self) -> LedgerPage:
         """The job has ended. Returns what the others need to know, as plain data that JSON can carry."""
         self.closed = True
-        return {
+        letters = self.letters.page()
+        own = {
             "sent": [[*channel, count, *self.last[channel]] for channel, count in self.sent.items()],
             "received": [[*channel, count] for channel, count in self.received.items()],
             "open": [[self.rank, what] for what in dict.fromkeys(map(started, self.open,
                                                                      self.open.values()))],
         }
+        return {name: rows + letters[name] for name, rows in own.items()}
 
 
 def started(request: Request, about: tuple[str, int, str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from minipar.comm.deadlock.wait_graph import State
 from minipar.comm.diagnostics.call_site import CallSite, after, caller, this_call
 from minipar.comm.message_types import amount
-from minipar.comm.protocol import ANY, TAGS, Communicator, Envelope, Request
+from minipar.comm.protocol import ANY, TAGS, Communicator, MessageEnvelope, Request
 from minipar.errors import CommError
 
 
@@ -47,7 +47,7 @@ def unfit(comm: Communicator, request: Request, came: str) -> CommError:
                      f"which sent {came} (expected {count(array.size)})")
 
 
-def unfit_message(comm: Communicator, request: Request, came: Envelope) -> str:
+def unfit_message(comm: Communicator, request: Request, came: MessageEnvelope) -> str:
     """Why a message does not fit its receive: another type, or too long; "" where it fits."""
     room = None if request.array is None else request.array.nbytes
     if came.type_code == request.type_code and (room is None or came.nbytes <= room):

@@ -15,7 +15,7 @@ from mpi4py import MPI
 
 from minipar.comm.diagnostics.requests import unfit_message
 from minipar.comm.message_types import TYPES
-from minipar.comm.protocol import ANY, Communicator, Envelope, Request
+from minipar.comm.protocol import ANY, Communicator, MessageEnvelope, Request
 from minipar.errors import CommError
 
 WIRE = 32                                                           # room for the type code below the tag
@@ -30,8 +30,8 @@ def wire_source(source: int) -> int:
     return MPI.ANY_SOURCE if source == ANY else source
 
 
-def envelope_of(status: MPI.Status) -> Envelope:
-    return Envelope(status.source, status.tag // WIRE, status.tag % WIRE, status.count)
+def envelope_of(status: MPI.Status) -> MessageEnvelope:
+    return MessageEnvelope(status.source, status.tag // WIRE, status.tag % WIRE, status.count)
 
 
 class Arriving:
@@ -87,7 +87,7 @@ def message_done(comm: Communicator, request: Request, status: MPI.Status) -> bo
             raise CommError(error.Get_error_string()) from error
         assert request.array is not None and request.type_code is not None
         more = request.array.nbytes + TYPES[request.type_code].itemsize
-        envelope = Envelope(status.source, status.tag // WIRE, request.type_code, more)
+        envelope = MessageEnvelope(status.source, status.tag // WIRE, request.type_code, more)
         raise CommError(f"{unfit_message(comm, request, envelope)} or more") from error
     request.envelope = envelope_of(status)
     if request.kind == "recv" and (wrong := unfit_message(comm, request, request.envelope)):

@@ -13,7 +13,7 @@ from minipar.comm.diagnostics.call_site import label_or_place, this_call
 from minipar.comm.diagnostics.requests import unfit, waiting
 from minipar.comm.protocol import (
     Communicator,
-    Envelope,
+    MessageEnvelope,
     Request,
     agree_on_groups,
     check_message,
@@ -77,7 +77,7 @@ class ThreadComm(Communicator):
         self.refuse_others("send", label)
         world, channel = self.world, MailboxKey(self.group, self.rank, dest, tag)
         request = Request("send", dest, tag, data, label, Slip(self.me, channel), type_code=type_code)
-        letter = Letter(Envelope(self.rank, tag, type_code, data.nbytes), data.copy(), request)
+        letter = Letter(MessageEnvelope(self.rank, tag, type_code, data.nbytes), data.copy(), request)
         with world.lock:
             self.stop_if_over()
             if world.polls[self.me]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minipar.comm.diagnostics.requests import unfit_message
-from minipar.comm.protocol import ANY, Communicator, Envelope, Request
+from minipar.comm.protocol import ANY, Communicator, MessageEnvelope, Request
 from minipar.errors import CommError
 
 
@@ -19,7 +19,7 @@ from minipar.errors import CommError
 class Letter:
     """A message that has been sent: its envelope, its bytes, and the request of its sender."""
 
-    envelope: Envelope
+    envelope: MessageEnvelope
     data: np.ndarray
     original: Request
 
@@ -32,7 +32,7 @@ class Mailbox:
     wanted: list[tuple[Communicator, Request]] = field(default_factory=list)
 
 
-def asks_for(request: Request, envelope: Envelope) -> bool:
+def asks_for(request: Request, envelope: MessageEnvelope) -> bool:
     """Whether a receive or a probe matches this envelope."""
     return request.peer in (ANY, envelope.source) and request.tag in (ANY, envelope.tag)
 

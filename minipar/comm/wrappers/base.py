@@ -63,6 +63,12 @@ class Wrapper(Communicator):
     def cancel_message(self, request: Request) -> bool:
         return self.inner.cancel_message(request)
 
+    def forget_message(self, request: Request) -> None:
+        self.inner.forget_message(request)
+
+    def close(self) -> None:
+        self.inner.close()
+
     def open_messages(self) -> None:
         self.inner.open_messages()
 

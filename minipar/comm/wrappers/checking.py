@@ -49,11 +49,14 @@ class Checking(Wrapper):
 
     def __init__(self, inner: Communicator, ledger: Ledger | None = None) -> None:
         super().__init__(inner)
+        self.compares = True  # False: who calls the collectives compares them
         self.blocking = False  # within `send`, which returns only when it is done
         self.ledger = ledger or Ledger(inner.members[inner.rank])
 
     def wrap(self, part: Communicator) -> Communicator:
-        return Checking(part, self.ledger)
+        wrapped = Checking(part, self.ledger)
+        wrapped.compares = self.compares
+        return wrapped
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
         self.ledger.refuse_late_calls()
@@ -81,6 +84,8 @@ class Checking(Wrapper):
         return request
 
     def wait(self, request: Request) -> np.ndarray:
+        if request.type_code is not None and request.kind == "recv":
+            self.inner.wait(request)                                # its envelope is known only then
         self.unchanged(request)
         return self.inner.wait(request)
 
@@ -92,13 +97,60 @@ class Checking(Wrapper):
 
     def unchanged(self, request: Request) -> None:
         """Settle a request in the ledger. Raises CommError if the array of a send is not what it was."""
+        if request.type_code is not None:
+            if sent := self.ledger.letters.done(self, request):
+                refuse_change(self, request, sent[1], sent[0])
+            return
         about, before = self.ledger.settle(request), self.ledger.sums.pop(request, None)
         if about and before is not None:
             refuse_change(self, request, before, about[2])
 
+    def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None, synchronous: bool = False) -> Request:
+        self.refuse_letter(data, "send", label)
+        request = self.inner.isend_message(data, dest, type_code=type_code, tag=tag, label=label,
+                                           synchronous=synchronous)
+        self.ledger.letters.send(self, request)
+        self.ledger.letters.start(request, watch=True)
+        return request
+
+    def send_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0, label: str | None = None,
+                     synchronous: bool = False) -> None:
+        self.refuse_letter(data, "send", label)
+        request = self.inner.isend_message(data, dest, type_code=type_code, tag=tag, label=label,
+                                           synchronous=synchronous)
+        self.ledger.letters.send(self, request)
+        self.inner.wait(request)
+
+    def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None) -> Request:
+        self.refuse_letter(out, "recv", label)
+        request = self.inner.irecv_message(out, source, type_code=type_code, tag=tag, label=label)
+        self.ledger.letters.start(request, watch=False)
+        return request
+
+    def cancel_message(self, request: Request) -> bool:
+        cancelled = self.inner.cancel_message(request)
+        if cancelled:
+            self.ledger.letters.forget(request)
+        return cancelled
+
+    def forget_message(self, request: Request) -> None:
+        self.ledger.letters.forget(request)
+        self.inner.forget_message(request)
+
+    def refuse_letter(self, data: np.ndarray | None, kind: str, label: str | None) -> None:
+        """Raises CommError for a call after the job's end, or of memory that is in flight."""
+        if self.ledger.closed:
+            self.ledger.refuse_late_calls()
+        letters = self.ledger.letters
+        if letters.open and data is not None:
+            refuse_overlap(self, data, kind, label, letters.in_flight())
+
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
                  *, label: str | None = None, **agreed: Any) -> int:
-        self.compare(op, shape, dtype, label, **agreed)
+        if self.compares:
+            self.compare(op, shape, dtype, label, **agreed)
         return self.inner.entering(op, shape, dtype, label=label, **agreed)
 
     @property

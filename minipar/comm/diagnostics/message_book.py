@@ -1,0 +1,69 @@
+"""What a rank leaves behind of its messages with an envelope: the part of `Ledger` that is about them.
+
+A receive names its sender only once it is done (it may have asked for any), so it is counted then.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from minipar.comm.diagnostics.call_site import caller
+from minipar.comm.diagnostics.in_flight import checksum
+from minipar.comm.protocol import ANY, Communicator, Request
+
+Channel4 = tuple[str, int, int, int]                                # group, from, to (world ranks), tag
+
+
+class MessageBook:
+    """Of world rank `rank`, over all groups it belongs to."""
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+        self.sent: dict[Channel4, tuple[int, str]] = {}             # how many, and the line of the last
+        self.received: Counter[Channel4] = Counter()
+        self.open: dict[Request, tuple[str, str]] = {}              # not yet waited for -> the call, its line
+        self.sums: dict[Request, int] = {}                          # checksums of what is being sent
+
+    def send(self, comm: Communicator, request: Request) -> None:
+        channel = comm.name, self.rank, comm.members[request.peer], request.tag
+        count, _ = self.sent.get(channel, (0, ""))
+        self.sent[channel] = count + 1, caller()[1]
+
+    def start(self, request: Request, *, watch: bool) -> None:
+        """watch: whether the array must stay as it is until the request is done."""
+        self.open[request] = caller()
+        if watch:
+            self.sums[request] = checksum(request.array)
+
+    def in_flight(self) -> Iterator[tuple[Request, str]]:
+        """The requests not yet waited for whose arrays are known, and the lines that started them."""
+        return ((request, place) for request, (_, place) in self.open.items() if request.array is not None)
+
+    def done(self, comm: Communicator, request: Request) -> tuple[str, int] | None:
+        """A request has been waited for. Returns the line of a send and the checksum it began with."""
+        _, place = self.open.pop(request, ("", ""))
+        if request.kind == "recv" and request.envelope is not None:
+            source = comm.members[request.envelope.source]
+            self.received[comm.name, source, self.rank, request.envelope.tag] += 1
+        before = self.sums.pop(request, None)
+        return None if before is None else (place, before)
+
+    def forget(self, request: Request) -> None:
+        """The program takes it back, or will not wait for it."""
+        self.open.pop(request, None)
+        self.sums.pop(request, None)
+
+    def page(self) -> dict[str, list[list[object]]]:
+        """As a ledger's page."""
+        waiting = [f"{call}{with_rank(request)} started at {place}"
+                   for request, (call, place) in self.open.items() if request.kind != "probe"]
+        return {
+            "sent": [[*channel, count, "", place] for channel, (count, place) in self.sent.items()],
+            "received": [[*channel, count] for channel, count in self.received.items()],
+            "open": [[self.rank, what] for what in dict.fromkeys(waiting)],
+        }
+
+
+def with_rank(request: Request) -> str:
+    return " from any rank" if request.peer == ANY else f" with rank {request.peer}"

@@ -1,0 +1,47 @@
+"""Do all ranks make the same collective call? They compare a fingerprint of it before data moves.
+
+As `minipar.comm.wrappers.checking` does, but in steps: the comparison is the first part of the collective, so a
+non-blocking call (Ibcast) returns at once here too, and what differs is said where the program waits for it.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.collectives.algorithms import bruck
+from minipar.comm.collectives.channel import AlgorithmSteps, Channel
+from minipar.comm.diagnostics.call_site import after, caller
+from minipar.comm.wrappers.checking import disagreement
+from minipar.errors import CommError
+
+
+def account_of(op: str, count: int | None, element: str | None, root: int | None, counts: Any,
+               number: int) -> dict[str, Any]:
+    """What this rank is about to do. number: of collectives before this one."""
+    return {"op": op, "count": count, "dtype": element, "root": root, "algorithm": None, "counts": counts,
+            "number": number, "label": "", "shape": None if count is None else [count], "place": caller()[1],
+            "after": after()}
+
+
+def agreement(channel: Channel, account: dict[str, Any]) -> AlgorithmSteps:
+    """Raises the same CommError on every rank unless all ranks' accounts agree. A difference of place is none."""
+    said = json.dumps({name: value for name, value in account.items() if name not in ("place", "after")}, default=int)
+    table = np.zeros(channel.size, np.int64)
+    table[channel.rank] = zlib.crc32(said.encode())
+    yield from bruck.all_gather(channel, table, [1] * channel.size)
+    if (table == table[0]).all():
+        return
+    text = np.frombuffer(json.dumps(account, default=int).encode(), np.uint8)
+    sizes = np.zeros(channel.size, np.int64)
+    sizes[channel.rank] = text.size
+    yield from bruck.all_gather(channel, sizes, [1] * channel.size)
+    texts = np.empty(int(sizes.sum()), np.uint8)
+    start = int(sizes[:channel.rank].sum())
+    texts[start:start + text.size] = text
+    yield from bruck.all_gather(channel, texts, sizes.tolist())
+    accounts = [json.loads(part.tobytes()) for part in np.split(texts, np.cumsum(sizes)[:-1])]
+    raise CommError(disagreement(channel.comm, accounts) or "the ranks' calls differ")

@@ -1,0 +1,42 @@
+"""A program on one rank that is a process: under mpirun, or alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from minipar.comm.protocol import Communicator
+from minipar.mpi4py_face.one_rank import Books, rank_of_program
+from minipar.mpi4py_face.options import RunOptions
+from minipar.mpi4py_face.output import Processes
+from minipar.mpi4py_face.package import install
+from minipar.mpi4py_face.program import UserProgram
+
+
+@contextmanager
+def as_main(program: UserProgram) -> Iterator[None]:
+    """In the `with` block this process looks to the program as `python program.py` does."""
+    before = sys.argv, sys.path[:], sys.modules["__main__"]
+    sys.argv, sys.path[0:0] = program.argv, [program.folder]
+    sys.modules["__main__"] = program.main()
+    try:
+        yield
+    finally:
+        sys.argv, sys.path[:], sys.modules["__main__"] = before
+
+
+def run_as_process(program: UserProgram, comm: Communicator, options: RunOptions) -> Books:
+    """Run it on this rank. What it raises is left to the job, which ends all ranks."""
+    books = Books()
+    install()
+    if options.label:
+        sys.stdout = Processes(sys.stdout, comm.rank)
+    with as_main(program), rank_of_program(comm, options, books):
+        try:
+            exec(program.code, vars(sys.modules["__main__"]))
+        finally:
+            if isinstance(sys.stdout, Processes):
+                sys.stdout.end(comm.rank)
+            sys.stdout.flush()
+    return books

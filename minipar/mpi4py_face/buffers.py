@@ -1,0 +1,317 @@
+"""What stands for a buffer in a call: `a`, `[a, MPI.DOUBLE]`, `[a, count]`, `[a, counts, displs, type]`.
+
+A buffer is any object whose memory is contiguous: NumPy arrays (of either order), array.array, bytes,
+bytearray, memoryview. The errors are those of mpi4py: TypeError for what is no buffer, ValueError for counts
+that do not fit.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minipar.mpi4py_face.datatypes import BYTES, Datatype, from_code, of_dtype
+
+NOTHING = np.empty(0, np.uint8)
+
+
+class InPlace(int):
+    """MPI.IN_PLACE: the receive buffer holds what this rank sends."""
+
+    def __repr__(self) -> str:
+        return "IN_PLACE"
+
+    def __reduce__(self) -> str:
+        return "IN_PLACE"
+
+
+class Bottom(int):
+    """MPI.BOTTOM: an address, which a NumPy array cannot name."""
+
+    def __repr__(self) -> str:
+        return "BOTTOM"
+
+    def __reduce__(self) -> str:
+        return "BOTTOM"
+
+
+IN_PLACE, BOTTOM = InPlace(-1), Bottom(0)
+
+
+@dataclass
+class Buffer:
+    """`count` items of a type, `offset` bytes into `memory` (uint8). counts and offsets (in bytes) of each
+    rank's block where the call gives or takes one for each.
+    """
+
+    memory: np.ndarray
+    datatype: Datatype
+    count: int
+    offset: int = 0
+    counts: Sequence[int] = ()
+    offsets: Sequence[int] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """What travels."""
+        return self.count * self.datatype.size
+
+    def raw(self) -> np.ndarray | None:
+        """The bytes that travel, as a view of the memory; None where they lie apart."""
+        return self.memory[self.offset:self.offset + self.nbytes] if self.datatype.contiguous else None
+
+    def places(self, offset: int, count: int) -> np.ndarray:
+        """The index in `memory` of every byte that travels, of `count` items from `offset` on."""
+        datatype = self.datatype
+        assert datatype.base is not None
+        items: np.ndarray = offset + np.arange(count)[:, None] * datatype.extent + datatype.offsets
+        return (items.reshape(-1, 1) + np.arange(datatype.base.itemsize)).reshape(-1)
+
+    def pack(self) -> np.ndarray:
+        """The bytes that travel, uint8 [nbytes]: a view where that is possible."""
+        raw = self.raw()
+        if raw is None:
+            raw = self.memory[self.places(self.offset, self.count)]
+        return raw
+
+    def unpack(self, data: np.ndarray) -> None:
+        """Put the bytes that came into memory; fewer than there is room for leave the rest as it is."""
+        raw = self.raw()
+        if raw is None:
+            self.memory[self.places(self.offset, self.count)[:data.size]] = data
+        elif raw.ctypes.data != data.ctypes.data:
+            raw[:data.size] = data
+
+    def pack_blocks(self) -> np.ndarray:
+        """All ranks' blocks one behind the other: uint8 [sum(counts) * size]."""
+        return np.concatenate([self.block(rank).pack() for rank in range(len(self.counts))] or [NOTHING])
+
+    def unpack_blocks(self, data: np.ndarray, skip: int = -1) -> None:
+        """The reverse. skip: a rank whose block stays as it is."""
+        start = 0
+        for rank, count in enumerate(self.counts):
+            end = start + count * self.datatype.size
+            if rank != skip:
+                self.block(rank).unpack(data[start:end])
+            start = end
+
+    def block(self, rank: int) -> Buffer:
+        return Buffer(self.memory, self.datatype, self.counts[rank], self.offsets[rank])
+
+    def bytes_of_blocks(self) -> list[int]:
+        return [count * self.datatype.size for count in self.counts]
+
+
+def memory_of(value: Any, writable: bool) -> tuple[np.ndarray, Datatype | None]:
+    """The memory of an object as uint8, and the type of its elements; None where it names none."""
+    if value is None:
+        return NOTHING, BYTES
+    if isinstance(value, Bottom):
+        raise NotImplementedError("MPI.BOTTOM is an address in memory; pass the array itself: [array, type]")
+    array = value if isinstance(value, np.ndarray) else array_of(value)
+    if writable and not array.flags.writeable:
+        raise BufferError("the buffer is read-only, and the call would write to it; pass a copy")
+    if array.flags.c_contiguous:
+        flat = array.reshape(-1)
+    elif array.flags.f_contiguous:
+        flat = array.T.reshape(-1)
+    else:
+        raise BufferError("the buffer is not contiguous in memory; pass np.ascontiguousarray(...), or a row instead "
+                          "of a column")
+    if array.dtype.hasobject:
+        raise ValueError("message: an array of Python objects has no memory to send; use the lower-case call")
+    raw = flat.view(np.uint8) if flat.size else NOTHING
+    try:
+        return raw, of_dtype(array.dtype)
+    except ValueError:
+        return raw, None
+
+
+def array_of(value: Any) -> np.ndarray:
+    """An array over the memory of a buffer that is no NumPy array. Raises TypeError for what is no buffer."""
+    try:
+        view = memoryview(value)
+    except TypeError:
+        return foreign_array(value)
+    if not view.contiguous:
+        raise BufferError("the buffer is not contiguous in memory; pass a contiguous copy")
+    return np.asarray(view)
+
+
+def foreign_array(value: Any) -> np.ndarray:
+    """An array over host memory that is offered in another way: NumPy's interface, DLPack, CUDA's interface."""
+    if hasattr(value, "__array_interface__"):
+        return np.asarray(value)
+    if hasattr(value, "__dlpack__"):
+        if value.__dlpack_device__()[0] != HOST_DEVICE:
+            raise NotImplementedError(ON_A_GPU)
+        array = np.from_dlpack(value)
+        return at_address(array.__array_interface__ | {"data": (array.ctypes.data, False)}, value)
+    if hasattr(value, "__cuda_array_interface__"):
+        interface = value.__cuda_array_interface__
+        if interface["data"][0] and not is_host_memory(interface["data"][0]):
+            raise NotImplementedError(ON_A_GPU)
+        return at_address(interface, value)
+    raise TypeError(f"message: expecting buffer or list/tuple, not {type(value).__name__}; an object travels with the "
+                    "lower-case call (comm.send)")
+
+
+HOST_DEVICE = 1                                                     # kDLCPU of DLPack
+ON_A_GPU = "message: memory on a GPU is not offered; copy it to the host first, for CuPy with x.get()"
+
+
+def at_address(interface: dict[str, Any], owner: Any) -> np.ndarray:
+    """The array that an interface describes; it keeps the owner of the memory alive."""
+
+    class Described:
+        __array_interface__ = {"strides": None, **interface, "version": 3}
+        kept = owner
+
+    return np.asarray(Described())
+
+
+def is_host_memory(address: int) -> bool:
+    """Whether the process itself can read there, from its table of memory (proc(5))."""
+    try:
+        with open("/proc/self/maps", encoding="ascii", errors="replace") as table:
+            ranges = (line.split()[0].split("-") for line in table)
+            return any(int(first, 16) <= address < int(end, 16) for first, end in ranges)
+    except OSError:                                                 # no such table: not known, so not touched
+        return False
+
+
+def is_buffer(value: Any) -> bool:
+    if isinstance(value, (np.ndarray, bytes, bytearray, memoryview)) or value is None:
+        return True
+    if isinstance(value, (list, tuple)):
+        return False
+    try:
+        memoryview(value)
+    except TypeError:
+        return any(hasattr(value, name) for name in ("__dlpack__", "__cuda_array_interface__", "__array_interface__"))
+    return True
+
+
+def parts_of(spec: Any, vector: bool) -> tuple[Any, Any, Any, Any]:
+    """(buffer, count or counts, displacement or displacements, type) of what stands for a buffer."""
+    if isinstance(spec, (list, tuple)):
+        count = displ = datatype = None
+        if len(spec) == 2:
+            value, count = spec
+            if isinstance(count, (Datatype, str)):
+                count, datatype = None, count
+        elif len(spec) == 3:
+            value, count, datatype = spec
+        elif len(spec) == 4:
+            value, count, displ, datatype = spec
+        else:
+            raise ValueError("message: expecting 2 to 4 items")
+        if len(spec) < 4 and isinstance(count, tuple if vector else (tuple, list)):
+            count, displ = count
+        return value, count, displ, datatype
+    if is_buffer(spec) and spec is not None:
+        return spec, None, None, None
+    raise TypeError(f"message: expecting buffer or list/tuple, not {type(spec).__name__}; an object travels with the "
+                    "lower-case call (comm.send)")
+
+
+def typed(value: Any, datatype: Any, writable: bool) -> tuple[np.ndarray, Datatype]:
+    memory, own = memory_of(value, writable)
+    if datatype is None:
+        if own is None:
+            of_dtype(np.asarray(value).dtype)                       # raises, and says which
+        assert own is not None
+        return memory, own
+    given = from_code(datatype) if isinstance(datatype, str) else datatype
+    if not isinstance(given, Datatype):
+        raise TypeError(f"message: expecting a datatype, not {type(given).__name__}")
+    return memory, given
+
+
+def items_in(nbytes: int, datatype: Datatype) -> int:
+    """How many items of a type fill so many bytes."""
+    if nbytes == 0:
+        return 0
+    if not datatype:
+        raise ValueError("message: cannot infer count, datatype is null")
+    if datatype.extent <= 0 or nbytes % datatype.extent:
+        raise ValueError(f"message: cannot infer count, buffer length {nbytes} is not a multiple of datatype extent "
+                         f"{datatype.extent} ({datatype.name})")
+    return nbytes // datatype.extent
+
+
+def simple(spec: Any, *, writable: bool, blocks: int = 1) -> Buffer:
+    """A buffer for one message, or of `blocks` blocks of `count` items each.
+
+    Raises TypeError, ValueError or BufferError as mpi4py does; also ValueError for a buffer that is too small.
+    """
+    if type(spec) is np.ndarray and blocks == 1:                    # the usual case, as fast as it goes
+        memory, datatype = typed(spec, None, writable)
+        return Buffer(memory, datatype, memory.size // datatype.extent)
+    value, count, displ, given = parts_of(spec, vector=False)
+    memory, datatype = typed(value, given, writable)
+    offset = (0 if displ is None else operator.index(displ)) * datatype.extent
+    if offset < 0:
+        raise ValueError(f"message: negative displacement {displ}")
+    if offset > memory.size:
+        raise ValueError(f"message: displacement {displ} out of bounds, number of datatype entries "
+                         f"{memory.size // datatype.extent}")
+    if count is None:
+        count = items_in(memory.size - offset, datatype)
+        if count % blocks:
+            raise ValueError(f"message: cannot infer count, number of entries {count} is not a multiple of required "
+                             f"number of blocks {blocks}")
+        count //= blocks
+    count = operator.index(count)
+    if count < 0:
+        raise ValueError(f"message: negative count {count}")
+    if count > 0 and value is None:
+        raise ValueError(f"message: buffer is None but count is {count}")
+    check_room(memory, datatype, offset, count * blocks)
+    step = count * datatype.extent
+    return Buffer(memory, datatype, count, offset, [count] * blocks, [offset + rank * step for rank in range(blocks)])
+
+
+def vector(spec: Any, *, writable: bool, blocks: int) -> Buffer:
+    """A buffer of one block for each rank, of counts and displacements of their own."""
+    value, counts, displs, given = parts_of(spec, vector=True)
+    memory, datatype = typed(value, given, writable)
+    if counts is None:
+        items = items_in(memory.size, datatype)
+        counts = [items // blocks + (rank < items % blocks) for rank in range(blocks)]
+    counts = spread(counts, blocks, "counts")
+    if displs is None:
+        displs = [sum(counts[:rank]) for rank in range(blocks)]
+    elif np.ndim(displs) == 0:
+        displs = [rank * operator.index(displs) for rank in range(blocks)]
+    displs = spread(displs, blocks, "displacements")
+    for count, displ in zip(counts, displs, strict=True):
+        if count < 0:
+            raise ValueError(f"message: negative count {count}")
+        check_room(memory, datatype, displ * datatype.extent, count)
+    return Buffer(memory, datatype, sum(counts), 0, counts, [displ * datatype.extent for displ in displs])
+
+
+def spread(numbers: Any, blocks: int, name: str) -> list[int]:
+    """One number for each rank; one alone counts for all."""
+    if np.ndim(numbers) == 0:
+        return [operator.index(numbers)] * blocks
+    found = [operator.index(number) for number in np.asarray(numbers).reshape(-1).tolist()]
+    if len(found) != blocks:
+        raise ValueError(f"message: expecting {blocks} {name}, one for each rank, got {len(found)}")
+    return found
+
+
+def check_room(memory: np.ndarray, datatype: Datatype, offset: int, count: int) -> None:
+    """Raises ValueError where the items reach beyond the memory, which plain MPI would read or overwrite."""
+    if count == 0 or datatype.size == 0:
+        return
+    low, length = datatype.Get_true_extent()
+    first, end = offset + low, offset + low + (count - 1) * datatype.extent + length
+    if first < 0 or end > memory.size:
+        raise ValueError(f"message: buffer of {memory.size} bytes is too small: {count} items of {datatype.name or 'the type'} "
+                         f"reach from byte {first} to byte {end}")

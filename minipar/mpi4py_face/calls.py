@@ -1,0 +1,73 @@
+"""One collective call: announced, compared across the ranks, then carried out step by step.
+
+A collective is a generator over messages (`minipar.comm.collectives.channel`), so the blocking and the
+non-blocking form of it are one: Bcast waits for the steps, Ibcast hands them to a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.collectives.channel import AlgorithmSteps, Channel
+from minipar.comm.collectives.select import select
+from minipar.comm.collectives.table import find
+from minipar.comm.diagnostics.call_site import CallSite, call_site
+from minipar.comm.message_types import TYPES
+from minipar.comm.protocol import Communicator, Request
+from minipar.mpi4py_face.agreement import account_of, agreement
+from minipar.mpi4py_face.buffers import Buffer
+from minipar.mpi4py_face.context import CommHandle, Context
+from minipar.mpi4py_face.datatypes import Datatype
+from minipar.mpi4py_face.requests import CollectiveWork
+
+CollectiveSteps = Callable[[Channel], AlgorithmSteps]
+
+
+class ByteChannel(Channel):
+    """A channel on which arrays of any element type travel as bytes."""
+
+    def among(self, members: Sequence[int]) -> ByteChannel:
+        return ByteChannel(self.comm, self.label, self.tag, [self.ranks[member] for member in members])
+
+    def send(self, array: np.ndarray, dest: int) -> Request:
+        return super().send(array.view(np.uint8), dest)
+
+    def receive(self, out: np.ndarray, source: int) -> Request:
+        return super().receive(out.view(np.uint8), source)
+
+
+class Collective(CommHandle):
+    """What the collectives of buffers and of objects have in common."""
+
+    def _collective(self, op: str, steps: CollectiveSteps, finish: Callable[[], Any] | None = None, *, count: int | None = None,
+                    datatype: Datatype | None = None, root: int | None = None,
+                    counts: Sequence[int] | None = None) -> CollectiveWork:
+        """Begin a collective. op, count, datatype, root, counts: what all ranks must agree on; None: nothing."""
+        context = self._enter()
+        comm = context.comm
+        number = comm.collectives
+        label = CallSite(call_site())
+        tag = comm.entering(op, None if count is None else (count,), None if datatype is None else datatype.base,
+                            label=label, root=root)
+        phases: list[tuple[Communicator, AlgorithmSteps]] = []
+        if comm.checked and comm.size > 1:
+            element = None if datatype is None else TYPES[datatype.type_code].name
+            account = account_of(op, count, element, root, counts, number)
+            phases.append((context.engine, agreement(Channel(context.engine, label, tag), account)))
+        phases.append((comm, steps(ByteChannel(comm, label, tag))))
+        return CollectiveWork(phases, finish)
+
+
+def fastest(operation: str, nbytes: int, context: Context) -> Callable[..., AlgorithmSteps]:
+    """The algorithm that the cost model chooses (`minipar.comm.collectives.select`)."""
+    name = context.comm.preferred.get(operation) or select(operation, nbytes, context.comm.size)
+    return find(operation, name)
+
+
+def typed(buffer: Buffer) -> np.ndarray:
+    """The elements that travel, as an array of their type: a view where that is possible."""
+    assert buffer.datatype.base is not None
+    return buffer.pack().view(buffer.datatype.base)

@@ -1,0 +1,117 @@
+"""Ranks on a grid: row by row, the last direction the fastest. Example: rank 4 of a 2 x 3 grid stands at (1, 1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minipar.comm.protocol import is_whole
+from minipar.mpi4py_face.constants import PROC_NULL
+from minipar.mpi4py_face.exceptions import wrong
+
+
+@dataclass(frozen=True)
+class CartesianGrid:
+    """dims: ranks along each direction. periods: whether a direction's end meets its beginning."""
+
+    dims: tuple[int, ...]
+    periods: tuple[bool, ...]
+
+    @classmethod
+    def of(cls, dims: Sequence[int] | int, periods: Sequence[bool] | bool | None) -> CartesianGrid:
+        sizes = (int(dims),) if is_whole(dims) else tuple(int(size) for size in dims)  # type: ignore[arg-type, union-attr]
+        if any(size <= 0 for size in sizes):
+            raise wrong("ERR_DIMS", f"dims {list(sizes)}; every direction needs at least 1 rank, and "
+                        "MPI.Compute_dims(size, ndims) fills in zeros")
+        around = ([bool(periods)] * len(sizes) if periods is None or isinstance(periods, (bool, int))
+                  else [bool(period) for period in periods])
+        if len(around) != len(sizes):
+            raise ValueError(f"expecting {len(sizes)} periods, one for each direction, got {len(around)}")
+        return cls(sizes, tuple(around))
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.dims)
+
+    def coords(self, rank: int) -> list[int]:
+        found = []
+        for size in reversed(self.dims):
+            rank, here = divmod(rank, size)
+            found.append(here)
+        return found[::-1]
+
+    def rank(self, coords: Sequence[int] | int) -> int:
+        """Raises MPIError beyond an edge that is not periodic."""
+        places = [int(coords)] if is_whole(coords) else [int(place) for place in coords]  # type: ignore[arg-type, union-attr]
+        if len(places) != len(self.dims):
+            raise ValueError(f"expecting {len(self.dims)} coordinates, got {len(places)}")
+        rank = 0
+        for place, size, period in zip(places, self.dims, self.periods, strict=True):
+            if not period and not 0 <= place < size:
+                raise wrong("ERR_ARG", f"coordinates {places} are outside the grid {list(self.dims)}, which is not "
+                            "periodic there")
+            rank = rank * size + place % size
+        return rank
+
+    def shift(self, rank: int, direction: int, disp: int) -> tuple[int, int]:
+        if not 0 <= direction < len(self.dims):
+            raise wrong("ERR_DIMS", f"direction {direction}, but the grid has {len(self.dims)}, counted from 0")
+        return self.beside(rank, direction, -disp), self.beside(rank, direction, disp)
+
+    def beside(self, rank: int, direction: int, disp: int) -> int:
+        places = self.coords(rank)
+        places[direction] += disp
+        if not self.periods[direction] and not 0 <= places[direction] < self.dims[direction]:
+            return PROC_NULL
+        return self.rank(places)
+
+    def neighbours(self, rank: int) -> list[int]:
+        """Before and behind along each direction, in MPI's order."""
+        return [self.beside(rank, direction, disp) for direction in range(len(self.dims)) for disp in (-1, 1)]
+
+    def sub(self, rank: int, remain: Sequence[bool] | bool) -> tuple[int, int, CartesianGrid]:
+        """(which part this rank is in, its place there, the part's grid)."""
+        kept = ([bool(remain)] * len(self.dims) if isinstance(remain, (bool, int))
+                else [bool(each) for each in remain])
+        if len(kept) != len(self.dims):
+            raise ValueError(f"expecting {len(self.dims)} values, one for each direction, got {len(kept)}")
+        places = self.coords(rank)
+        color = key = 0
+        for place, size, keep in zip(places, self.dims, kept, strict=True):
+            if keep:
+                key = key * size + place
+            else:
+                color = color * size + place
+        rest = [(size, period) for size, period, keep in zip(self.dims, self.periods, kept, strict=True) if keep]
+        return color, key, CartesianGrid(tuple(size for size, _ in rest), tuple(period for _, period in rest))
+
+
+def even_dims(ranks: int, dims: list[int]) -> list[int]:
+    """Fill in the zeros so that the product is `ranks`, as evenly as can be, the largest first."""
+    if ranks < 1:
+        raise wrong("ERR_ARG", f"cannot lay out {ranks} ranks")
+    if any(size < 0 for size in dims):
+        raise wrong("ERR_DIMS", f"dims {dims} hold a negative number")
+    given = math.prod(size for size in dims if size)
+    if ranks % given or 0 not in dims and given != ranks:
+        raise wrong("ERR_DIMS", f"dims {dims} do not divide {ranks} ranks")
+    free = iter(sorted(factors(ranks // given, dims.count(0)), reverse=True))
+    return [size or next(free) for size in dims]
+
+
+def factors(number: int, parts: int) -> list[int]:
+    """So many factors, the largest as small as can be, then the next one."""
+    if parts == 0:
+        return []
+    if parts == 1:
+        return [number]
+    best: list[int] | None = None
+    for first in range(1, number + 1):
+        if number % first == 0 and first**parts >= number:
+            rest = factors(number // first, parts - 1)
+            found = sorted([first, *rest], reverse=True)
+            if best is None or found < best:
+                best = found
+    assert best is not None
+    return best

@@ -1,0 +1,317 @@
+"""MPI.Comm and MPI.Intracomm: who is in a communicator, and how new ones are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minipar.comm.protocol import Communicator
+from minipar.mpi4py_face import constants as c
+from minipar.mpi4py_face.cartesian import CartesianGrid, even_dims
+from minipar.mpi4py_face.collectives import Movements
+from minipar.mpi4py_face.context import Context, group_of
+from minipar.mpi4py_face.current import Rank, current
+from minipar.mpi4py_face.exceptions import wrong
+from minipar.mpi4py_face.groups import Group
+from minipar.mpi4py_face.object_collectives import ObjectCollectives
+from minipar.mpi4py_face.object_messages import ObjectMessages
+from minipar.mpi4py_face.reductions import Reductions
+from minipar.mpi4py_face.refused import refuse
+
+
+class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives):
+    """Comm() is COMM_NULL; Comm(other) is another handle of the same communicator."""
+
+    def __new__(cls, comm: Comm | None = None) -> Comm:
+        new = super().__new__(cls)
+        if comm is not None and not isinstance(comm, Comm):
+            raise TypeError(f"expecting a communicator, not {type(comm).__name__}")
+        new._context = None if comm is None else comm._context
+        return new
+
+    @classmethod
+    def of(cls, rank: Rank, comm: Communicator, **about: Any) -> Any:
+        """The communicator that a program sees of the protocol's. All ranks of the group call it."""
+        comm.open_messages()
+        new = cls()
+        new._context = Context(rank, comm, **about)
+        return new
+
+    @classmethod
+    def null(cls) -> Any:
+        """COMM_NULL as a communicator of this kind."""
+        return cls()
+
+    def __getattr__(self, name: str) -> Any:
+        return refuse("Comm", name)
+
+    def Get_rank(self) -> int:
+        return self._enter().comm.rank
+
+    def Get_size(self) -> int:
+        return self._enter().comm.size
+
+    rank, size = property(Get_rank), property(Get_size)
+
+    def Get_group(self) -> Group:
+        return group_of(self._enter())
+
+    group = property(Get_group)
+
+    def Get_name(self) -> str:
+        return self._enter().name
+
+    def Set_name(self, name: str) -> None:
+        self._enter().name = name
+
+    name = property(Get_name, Set_name)
+
+    def Is_inter(self) -> bool:
+        self._enter()
+        return False
+
+    def Is_intra(self) -> bool:
+        self._enter()
+        return True
+
+    is_inter, is_intra = property(Is_inter), property(Is_intra)
+
+    def Get_topology(self) -> int:
+        return c.UNDEFINED if self._enter().topology is None else c.CART
+
+    topology = property(Get_topology)
+
+    @property
+    def is_topo(self) -> bool:
+        return self.Get_topology() != c.UNDEFINED
+
+    @classmethod
+    def Compare(cls, one: Comm, other: Comm) -> int:
+        first, second = one._enter(), other._enter()
+        if first is second:
+            return c.IDENT
+        order = Group.Compare(group_of(first), group_of(second))
+        return c.CONGRUENT if order == c.IDENT else order
+
+    def Dup(self, info: Any = None) -> Comm:
+        context = self._enter()
+        part = context.comm.subgroup(list(range(context.comm.size)))
+        assert part is not None
+        new: Comm = type(self).of(context.rank, part, topology=context.topology, attributes=dict(context.attributes),
+                            info=dict(context.info))
+        return new
+
+    Clone = Dup
+
+    def Dup_with_info(self, info: Any) -> Comm:
+        return self.Dup(info)
+
+    def Split(self, color: int = 0, key: int = 0) -> Comm:
+        """One communicator for each color, ranks in the order of their keys; COMM_NULL for MPI.UNDEFINED."""
+        context = self._enter()
+        if color < 0 and color != c.UNDEFINED:
+            raise wrong("ERR_ARG", f"color {color} is negative; use 0 or more, or MPI.UNDEFINED for no group")
+        return self._made(context.comm.split(None if color == c.UNDEFINED else color, key))
+
+    def Split_type(self, split_type: int, key: int = 0, info: Any = None) -> Comm:
+        """The ranks that share a node's memory (MPI.COMM_TYPE_SHARED)."""
+        context = self._enter()
+        if split_type not in (c.COMM_TYPE_SHARED, c.UNDEFINED):
+            raise wrong("ERR_ARG", f"split type {split_type}; MPI.COMM_TYPE_SHARED is offered")
+        node = context.comm.nodes[context.comm.rank]
+        return self._made(context.comm.split(None if split_type == c.UNDEFINED else node, key))
+
+    def Create(self, group: Group) -> Comm:
+        """All ranks call it; those of the group get a communicator, the others COMM_NULL."""
+        context = self._enter()
+        ranks = self._ranks_of(group)
+        return self._made(context.comm.subgroup(ranks if context.comm.rank in ranks else []))
+
+    def _ranks_of(self, group: Group) -> list[int]:
+        """The members of a group, as ranks here. Raises MPIError where one of them is not in this communicator."""
+        places = {member: rank for rank, member in enumerate(self._enter().comm.members)}
+        if missing := [member for member in group._members() if member not in places]:
+            raise wrong("ERR_GROUP", f"the group holds world ranks {missing}, which are not in this communicator")
+        return [places[member] for member in group._members()]
+
+    def _made(self, part: Communicator | None) -> Comm:
+        made: Comm = Intracomm.null() if part is None else Intracomm.of(self._enter().rank, part)
+        return made
+
+    def Free(self) -> None:
+        """The program is done with it; MPI's own rule is that all ranks free it."""
+        context = self._enter()
+        if context.predefined:
+            raise wrong("ERR_COMM", f"{context.name} cannot be freed")
+        context.comm.close()
+        self._context = None
+
+    Disconnect = Free
+
+    def free(self) -> None:
+        if self._context is not None and not self._context.predefined:
+            self.Free()
+
+    def Get_attr(self, keyval: int) -> Any:
+        context = self._enter()
+        known = {c.TAG_UB: c.LARGEST_TAG, c.WTIME_IS_GLOBAL: True, c.IO: c.ANY_SOURCE,
+                 c.UNIVERSE_SIZE: context.rank.comm.size}
+        return known[keyval] if keyval in known else context.attributes.get(keyval)
+
+    def Set_attr(self, keyval: int, attrval: Any) -> None:
+        self._enter().attributes[keyval] = attrval
+
+    def Delete_attr(self, keyval: int) -> None:
+        self._enter().attributes.pop(keyval, None)
+
+    def Set_errhandler(self, errhandler: Any) -> None:
+        """Errors are exceptions here, whatever the handler: the job ends unless the program catches them."""
+        self._enter()
+
+    def Get_errhandler(self) -> Any:
+        self._enter()
+        return self._errors
+
+    _errors: Any = None
+
+    def Abort(self, errorcode: int = 0) -> None:
+        """End all ranks with this status."""
+        self._enter()
+        raise SystemExit(errorcode or 1)
+
+    def __bool__(self) -> bool:
+        return self._context is not None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Comm):
+            return NotImplemented
+        return self._context is other._context
+
+    def __hash__(self) -> int:
+        return id(self._context)
+
+    def __reduce__(self) -> Any:
+        if self._context is not None and self._context.predefined:
+            return (world_of_rank if self._context is current().world._context else self_of_rank), ()
+        if self._context is None:
+            return type(self), ()
+        raise ValueError("a communicator cannot be pickled; each rank has its own")
+
+    def __repr__(self) -> str:
+        return f"<mpi4py.MPI.{type(self).__name__} {'COMM_NULL' if self._context is None else self._context.comm.name}>"
+
+
+def world_of_rank() -> Any:
+    return current().world
+
+
+def self_of_rank() -> Any:
+    return current().alone
+
+
+class Intracomm(Comm):
+    """A communicator of one group; the only kind that is offered."""
+
+    def Create_group(self, group: Group, tag: int = 0) -> Comm:
+        """Only the ranks of the group call it."""
+        context = self._enter()
+        ranks = self._ranks_of(group)
+        if context.comm.rank not in ranks:
+            return Intracomm()
+        made: Intracomm = Intracomm.of(context.rank, context.comm.group_of(ranks, tag))
+        return made
+
+    def Create_cart(self, dims: Sequence[int] | int, periods: Sequence[bool] | bool | None = None,
+                    reorder: bool = False) -> Cartcomm:
+        """A grid over the first ranks, row by row; COMM_NULL for the ranks that are too many."""
+        context = self._enter()
+        grid = CartesianGrid.of(dims, periods)
+        if grid.size > context.comm.size:
+            raise wrong("ERR_DIMS", f"dims {list(grid.dims)} need {grid.size} ranks, there are {context.comm.size}; "
+                        "MPI.Compute_dims(size, ndims) finds some that fit")
+        ranks = list(range(grid.size))
+        part = context.comm.subgroup(ranks if context.comm.rank in ranks else [])
+        made: Cartcomm = Cartcomm.null() if part is None else Cartcomm.of(context.rank, part, topology=grid)
+        return made
+
+    def Cart_map(self, dims: Sequence[int] | int, periods: Sequence[bool] | bool | None = None) -> int:
+        """The rank that this one would have in such a grid."""
+        context = self._enter()
+        return context.comm.rank if context.comm.rank < CartesianGrid.of(dims, periods).size else c.UNDEFINED
+
+
+class Topocomm(Intracomm):
+    """A communicator whose ranks have neighbours."""
+
+
+class Cartcomm(Topocomm):
+    """A communicator whose ranks stand on a grid."""
+
+    def _grid(self) -> CartesianGrid:
+        grid: CartesianGrid | None = self._enter().topology
+        if grid is None:
+            raise wrong("ERR_TOPOLOGY", "the communicator has no grid; Create_cart makes one that has")
+        return grid
+
+    def Get_dim(self) -> int:
+        return len(self._grid().dims)
+
+    dim = ndim = property(Get_dim)
+
+    def Get_topo(self) -> tuple[list[int], list[int], list[int]]:
+        """(dims, periods, coordinates of this rank)."""
+        grid = self._grid()
+        return list(grid.dims), [int(period) for period in grid.periods], self.coords
+
+    topo = property(Get_topo)
+    dims = property(lambda self: list(self._grid().dims))
+    periods = property(lambda self: [int(period) for period in self._grid().periods])
+
+    @property
+    def coords(self) -> list[int]:
+        return self.Get_coords(self.Get_rank())
+
+    def Get_coords(self, rank: int) -> list[int]:
+        if not 0 <= rank < self.Get_size():
+            raise wrong("ERR_RANK", f"rank {rank}, but the grid has ranks 0 to {self.Get_size() - 1}")
+        return self._grid().coords(rank)
+
+    def Get_cart_rank(self, coords: Sequence[int] | int) -> int:
+        return self._grid().rank(coords)
+
+    def Shift(self, direction: int, disp: int) -> tuple[int, int]:
+        """(source, dest) of a shift by `disp` along a direction; PROC_NULL beyond an edge that is not periodic."""
+        return self._grid().shift(self.Get_rank(), direction, disp)
+
+    def Sub(self, remain_dims: Sequence[bool] | bool) -> Cartcomm:
+        """The part of the grid along the directions that remain."""
+        grid, context = self._grid(), self._enter()
+        color, key, rest = grid.sub(context.comm.rank, remain_dims)
+        part = context.comm.split(color, key)
+        assert part is not None
+        made: Cartcomm = Cartcomm.of(context.rank, part, topology=rest)
+        return made
+
+    inedges = property(lambda self: self._grid().neighbours(self.Get_rank()))
+    outedges = property(lambda self: self._grid().neighbours(self.Get_rank()))
+    indegree = property(lambda self: len(self.inedges))
+    outdegree = property(lambda self: len(self.outedges))
+    inoutedges = property(lambda self: (self.inedges, self.outedges))
+    degrees = property(lambda self: (self.indegree, self.outdegree))
+
+
+class Graphcomm(Topocomm):
+    """Not offered; the name is there for isinstance."""
+
+
+class Distgraphcomm(Topocomm):
+    """Not offered; the name is there for isinstance."""
+
+
+class Intercomm(Comm):
+    """Not offered; the name is there for isinstance."""
+
+
+def Compute_dims(nnodes: int, dims: int | Sequence[int]) -> list[int]:
+    """A grid for so many ranks, as square as can be; numbers other than 0 in dims stay."""
+    return even_dims(nnodes, [0] * dims if isinstance(dims, int) else list(dims))

@@ -1,0 +1,158 @@
+"""MPI's functions about the job itself: Init, Finalize, Wtime, Get_processor_name and their like."""
+
+from __future__ import annotations
+
+import platform
+import time
+from typing import Any
+
+from minipar.mpi4py_face import constants as c
+from minipar.mpi4py_face.buffers import memory_of
+from minipar.mpi4py_face.current import current
+from minipar.mpi4py_face.exceptions import MEANINGS, NAMES, wrong
+
+LIBRARY = "minipar"
+
+
+def Init() -> None:
+    """The job has begun before the program has."""
+    raise wrong("ERR_OTHER", "MPI is initialized already: importing MPI does it; leave the call out")
+
+
+def Init_thread(required: int = c.THREAD_MULTIPLE) -> int:
+    Init()
+    return c.THREAD_FUNNELED
+
+
+def Finalize() -> None:
+    """No MPI call may follow on this rank."""
+    current().finalized = True
+
+
+def Is_initialized() -> bool:
+    return True
+
+
+def Is_finalized() -> bool:
+    return current().finalized
+
+
+def Query_thread() -> int:
+    """Threads of the program's own may run, but only the rank's own thread calls MPI."""
+    return c.THREAD_FUNNELED
+
+
+def Is_thread_main() -> bool:
+    import threading
+
+    return current().thread == threading.get_ident()
+
+
+def Get_version() -> tuple[int, int]:
+    return c.VERSION, c.SUBVERSION
+
+
+def get_vendor() -> tuple[str, tuple[int, int, int]]:
+    from minipar import __version__
+
+    major, minor, micro = __version__.split(".")[:3]
+    return LIBRARY, (int(major), int(minor), int(micro))
+
+
+def Get_library_version() -> str:
+    name, version = get_vendor()
+    return f"{name} {'.'.join(map(str, version))}, mpi4py's interface on its own communicators"
+
+
+def Get_processor_name() -> str:
+    return platform.node()
+
+
+def Wtime() -> float:
+    """Seconds; of virtual time where the job has a clock (minipar run --clock)."""
+    clock = current().clock
+    return time.perf_counter() if clock is None else float(clock.now)
+
+
+def Wtick() -> float:
+    return time.get_clock_info("perf_counter").resolution
+
+
+def Pcontrol(level: int) -> None:
+    """For profilers; there is none that listens."""
+
+
+def Attach_buffer(buf: Any) -> None:
+    """Room for messages of Bsend."""
+    rank = current()
+    if rank.attached:
+        raise wrong("ERR_BUFFER", "a buffer is attached already; call MPI.Detach_buffer first")
+    memory, _ = memory_of(buf, writable=True)
+    rank.attached, rank.attached_buffer = memory.size, buf
+
+
+def Detach_buffer() -> Any:
+    """Returns the buffer once all messages in it are on their way."""
+    rank = current()
+    Flush_buffer()
+    buffer, rank.attached, rank.attached_buffer = rank.attached_buffer, 0, None
+    return buffer
+
+
+def Flush_buffer() -> None:
+    rank = current()
+    while rank.buffered:
+        comm, message = rank.buffered.pop(0)
+        comm.wait(message)
+
+
+def Alloc_mem(size: int, info: Any = None) -> memoryview:
+    return memoryview(bytearray(size))
+
+
+def Free_mem(memory: memoryview) -> None:
+    """Python frees it once nobody uses it."""
+
+
+def Get_error_class(errorcode: int) -> int:
+    return errorcode
+
+
+def Get_error_string(errorcode: int) -> str:
+    return MEANINGS.get(NAMES.get(errorcode, ""), "unknown error")
+
+
+class Info(dict[str, str]):
+    """MPI.Info: hints. They change nothing here, as MPI allows."""
+
+    @classmethod
+    def Create(cls, items: Any = None) -> Info:
+        return cls(items or {})
+
+    def Get(self, key: str) -> str | None:
+        return self.get(key)
+
+    def Set(self, key: str, value: str) -> None:
+        self[key] = value
+
+    def Get_nkeys(self) -> int:
+        return len(self)
+
+    def Dup(self) -> Info:
+        return Info(self)
+
+    def Free(self) -> None:
+        self.clear()
+
+
+class Errhandler:
+    """MPI.ERRORS_RETURN and its like. Errors are exceptions here in any case."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+
+    def Free(self) -> None:
+        """Nothing to free."""
+
+    def __bool__(self) -> bool:
+        return bool(self.name)

@@ -1,0 +1,77 @@
+"""MPI.Exception and MPI's error classes.
+
+Two kinds of error leave the face. What MPI itself would report of one call (a rank that is not there, a
+negative count) is `MPIError`, which programs may catch as `MPI.Exception`. What only a checked run can see (a
+deadlock, ranks that do not agree) is minipar's CommError.
+"""
+
+from __future__ import annotations
+
+import builtins
+
+from minipar.comm.diagnostics.call_site import caller
+from minipar.errors import CommError
+
+# class -> what MPI says of it; a class's number is its place
+MEANINGS = {
+    "SUCCESS": "no error", "ERR_BUFFER": "invalid buffer pointer", "ERR_COUNT": "invalid count argument",
+    "ERR_TYPE": "invalid datatype", "ERR_TAG": "invalid tag", "ERR_COMM": "invalid communicator",
+    "ERR_RANK": "invalid rank", "ERR_ROOT": "invalid root", "ERR_GROUP": "invalid group",
+    "ERR_OP": "invalid reduce operation", "ERR_TOPOLOGY": "invalid topology",
+    "ERR_DIMS": "invalid dimension argument", "ERR_ARG": "invalid argument", "ERR_UNKNOWN": "unknown error",
+    "ERR_TRUNCATE": "message truncated", "ERR_OTHER": "other error", "ERR_INTERN": "internal error",
+    "ERR_IN_STATUS": "error code is in status", "ERR_PENDING": "pending request",
+    "ERR_REQUEST": "invalid request", "ERR_KEYVAL": "invalid attribute key", "ERR_WIN": "invalid window",
+    "ERR_UNSUPPORTED_OPERATION": "unsupported operation", "ERR_SIZE": "invalid size",
+    "ERR_DISP": "invalid displacement", "ERR_RMA_SHARED": "memory cannot be shared",
+    "ERR_INFO": "invalid info argument", "ERR_ERRHANDLER": "invalid error handler", "ERR_FILE": "invalid file",
+}
+CLASSES = {name: number for number, name in enumerate(MEANINGS)}
+CLASSES["ERR_LASTCODE"] = 0x3FFFFFFF
+NAMES = {number: name for name, number in CLASSES.items()}
+
+
+class MPIError(CommError, RuntimeError):
+    """MPI.Exception: an error of one MPI call. Take `MPIError(MPI.ERR_RANK)` or one with a text of its own."""
+
+    def __init__(self, ierr: int = 0, text: str = "") -> None:
+        self._code = ierr
+        super().__init__(text or MEANINGS.get(NAMES.get(ierr, ""), "unknown error"))
+        self._text = text
+
+    def Get_error_code(self) -> int:
+        return self._code
+
+    def Get_error_class(self) -> int:
+        return self._code
+
+    def Get_error_string(self) -> str:
+        return str(self)
+
+    error_code = property(Get_error_code)
+    error_class = property(Get_error_class)
+    error_string = property(Get_error_string)
+
+    def __int__(self) -> int:
+        return self._code
+
+    def __bool__(self) -> bool:
+        return self._code != 0
+
+    def __eq__(self, other: object) -> bool:
+        return self._code == (other._code if isinstance(other, MPIError) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._code)
+
+    def __reduce__(self) -> tuple[builtins.type, tuple[int, str]]:
+        return MPIError, (self._code, self._text)
+
+
+MPIError.__name__ = MPIError.__qualname__ = "Exception"
+
+
+def wrong(error_class: str, text: str) -> MPIError:
+    """The error of the call under way: "Send at program.py:12: ..."."""
+    operation, place = caller()
+    return MPIError(CLASSES[error_class], f"{operation} at {place}: {text} (MPI.{error_class})")

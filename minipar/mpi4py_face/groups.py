@@ -1,0 +1,122 @@
+"""MPI.Group: an ordered set of ranks, and its set operations. Members are ranks of the world."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from minipar.mpi4py_face.constants import IDENT, PROC_NULL, SIMILAR, UNDEFINED, UNEQUAL
+from minipar.mpi4py_face.current import current
+from minipar.mpi4py_face.exceptions import wrong
+
+Range = tuple[int, int, int]
+
+
+class Group:
+    """Group() is GROUP_NULL."""
+
+    def __new__(cls, group: Group | None = None) -> Group:
+        new = super().__new__(cls)
+        new.members = None if group is None else group.members
+        return new
+
+    members: tuple[int, ...] | None
+
+    @classmethod
+    def of(cls, members: Iterable[int]) -> Group:
+        new = Group()
+        new.members = tuple(members)
+        return new
+
+    def _members(self) -> tuple[int, ...]:
+        if self.members is None:
+            raise wrong("ERR_GROUP", "the group is GROUP_NULL")
+        return self.members
+
+    def Get_size(self) -> int:
+        return len(self._members())
+
+    def Get_rank(self) -> int:
+        """This rank's place in the group; UNDEFINED where it is no member."""
+        me = current().comm.rank
+        return self._members().index(me) if me in self._members() else UNDEFINED
+
+    size, rank = property(Get_size), property(Get_rank)
+
+    def Translate_ranks(self, ranks: Sequence[int] | None = None, group: Group | None = None) -> list[int]:
+        """The ranks in the other group of the members with these ranks here."""
+        other = Group.of(range(current().comm.size)) if group is None else group
+        chosen = range(self.Get_size()) if ranks is None else ranks
+        return [PROC_NULL if rank == PROC_NULL else
+                (other._members().index(self._member(rank)) if self._member(rank) in other._members() else UNDEFINED)
+                for rank in chosen]
+
+    def _member(self, rank: int) -> int:
+        if not 0 <= rank < self.Get_size():
+            raise wrong("ERR_RANK", f"rank {rank} is not in the group, which has {self.Get_size()} members")
+        return self._members()[rank]
+
+    @classmethod
+    def Compare(cls, one: Group, other: Group) -> int:
+        if one._members() == other._members():
+            return IDENT
+        return SIMILAR if set(one._members()) == set(other._members()) else UNEQUAL
+
+    def Dup(self) -> Group:
+        return Group.of(self._members())
+
+    @classmethod
+    def Union(cls, one: Group, other: Group) -> Group:
+        return Group.of([*one._members(), *(each for each in other._members() if each not in one._members())])
+
+    @classmethod
+    def Intersection(cls, one: Group, other: Group) -> Group:
+        return Group.of(each for each in one._members() if each in other._members())
+
+    Intersect = Intersection
+
+    @classmethod
+    def Difference(cls, one: Group, other: Group) -> Group:
+        return Group.of(each for each in one._members() if each not in other._members())
+
+    def Incl(self, ranks: Sequence[int]) -> Group:
+        if len(set(ranks)) != len(ranks):
+            raise wrong("ERR_RANK", f"{list(ranks)} names a rank twice")
+        return Group.of(self._member(rank) for rank in ranks)
+
+    def Excl(self, ranks: Sequence[int]) -> Group:
+        out = {self._member(rank) for rank in ranks}
+        return Group.of(each for each in self._members() if each not in out)
+
+    def Range_incl(self, ranks: Sequence[Range]) -> Group:
+        return self.Incl(spelled_out(ranks))
+
+    def Range_excl(self, ranks: Sequence[Range]) -> Group:
+        return self.Excl(spelled_out(ranks))
+
+    def Free(self) -> None:
+        if self.members is None:
+            raise wrong("ERR_GROUP", "the group is GROUP_NULL")
+        self.members = None
+
+    def free(self) -> None:
+        self.members = None
+
+    def __bool__(self) -> bool:
+        return self.members is not None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Group):
+            return NotImplemented
+        return self is other or (self.members == other.members and not self.members)
+
+    def __hash__(self) -> int:
+        return hash(self.members) if not self.members else id(self)
+
+
+def spelled_out(ranges: Sequence[Range]) -> list[int]:
+    """(first, last, stride) as MPI means it: the last one belongs to it."""
+    return [rank for first, last, stride in ranges for rank in range(first, last + (1 if stride > 0 else -1), stride)]
+
+
+GROUP_NULL = Group()
+GROUP_EMPTY = Group.of(())

@@ -1,0 +1,135 @@
+"""One copy of a program's modules for each rank, where ranks are threads and share `sys.modules`.
+
+The program is `__main__` of each rank, and the files of its folder are loaded once per rank, each with globals
+of its own. In `sys.modules` stands a `SharedModule` module in their place: whoever asks it (pickle, unittest,
+dataclasses) gets what the asking rank's own copy has. An `import` statement of the program finds the copy
+through the `__import__` of the rank's own builtins.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib.util
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+
+class SharedModule(ModuleType):
+    """Stands in `sys.modules` for the ranks' copies of one module."""
+
+    def __init__(self, name: str, copy: Callable[[], ModuleType]) -> None:
+        super().__init__(name)
+        object.__setattr__(self, "_copy", copy)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("__class__", "__spec__", "__loader__"):
+            return object.__getattribute__(self, name)
+        return getattr(object.__getattribute__(self, "_copy")(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("__spec__", "__loader__"):
+            object.__setattr__(self, name, value)
+        else:
+            setattr(object.__getattribute__(self, "_copy")(), name, value)
+
+    def __dir__(self) -> list[str]:
+        return dir(object.__getattribute__(self, "_copy")())
+
+
+class RankModules:
+    """The modules of one rank, by name. folder: where its files are."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.loaded: dict[str, ModuleType] = {}
+        self.builtins = ModuleType("builtins")
+        vars(self.builtins).update(vars(builtins))
+        vars(self.builtins)["__import__"] = self.find_import
+
+    def find_import(self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (),
+                    level: int = 0) -> Any:
+        """`__import__` of this rank: files of the folder are this rank's own."""
+        package = (globals or {}).get("__package__") or ""
+        full = importlib.util.resolve_name("." * level + name, package) if level else name
+        if self.spec_of(full.partition(".")[0]) is None:
+            return builtins.__import__(name, globals, locals, fromlist, level)
+        module = self.module(full)
+        for each in fromlist or ():
+            if each != "*" and not hasattr(module, each) and hasattr(module, "__path__"):
+                self.module(f"{full}.{each}")
+        return module if fromlist else self.module(full.partition(".")[0])
+
+    def spec_of(self, name: str) -> ModuleSpec | None:
+        """Where a module of the folder is; None for any other module."""
+        parent, _, _ = name.rpartition(".")
+        path = list(self.loaded[parent].__path__) if parent in self.loaded else [self.folder]
+        if name == "__main__":
+            return None
+        return PathFinder.find_spec(name, path)
+
+    def module(self, name: str) -> ModuleType:
+        """This rank's copy, loaded where it is not yet."""
+        if name in self.loaded:
+            return self.loaded[name]
+        parent, _, last = name.rpartition(".")
+        if parent:
+            self.module(parent)
+        spec = self.spec_of(name)
+        if spec is None or spec.loader is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        module = importlib.util.module_from_spec(spec)
+        vars(module)["__builtins__"] = vars(self.builtins)
+        self.loaded[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del self.loaded[name]
+            raise
+        if parent:
+            setattr(self.loaded[parent], last, module)
+        return module
+
+
+class Finder:
+    """A finder of `sys.meta_path`: a module of the folder is `SharedModule`, whoever imports it first."""
+
+    def __init__(self, of_thread: dict[int, RankModules], folder: str) -> None:
+        self.of_thread, self.folder = of_thread, folder
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        modules = self.of_thread.get(threading.get_ident())
+        if modules is None or modules.spec_of(name) is None:
+            return None
+        return ModuleSpec(name, self)                               # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return SharedModule(spec.name, lambda: self.copy(spec.name))
+
+    def exec_module(self, module: ModuleType) -> None:
+        self.copy(object.__getattribute__(module, "__spec__").name)
+
+    def copy(self, name: str) -> ModuleType:
+        """The copy of the rank that asks; of the first rank for a thread that is none's."""
+        modules = self.of_thread.get(threading.get_ident()) or next(iter(self.of_thread.values()))
+        return modules.module(name)
+
+
+@contextmanager
+def own_modules(of_thread: dict[int, RankModules], folder: str) -> Iterator[Finder]:
+    """In the `with` block ranks that are threads have modules of their own. of_thread: filled by the ranks."""
+    finder, before = Finder(of_thread, folder), dict(sys.modules)
+    sys.meta_path.insert(0, finder)
+    sys.modules["__main__"] = SharedModule("__main__", lambda: finder.copy("__main__"))
+    try:
+        yield finder
+    finally:
+        sys.meta_path.remove(finder)
+        for name, module in list(sys.modules.items()):
+            if isinstance(module, SharedModule):
+                sys.modules.pop(name)
+        sys.modules["__main__"] = before["__main__"]

@@ -1,0 +1,102 @@
+"""A program on ranks that are threads of this process: what each rank has of its own, and what ends the run."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from minipar.comm.protocol import Communicator
+from minipar.comm.threads import run
+from minipar.comm.threads.world import Unwound
+from minipar.mpi4py_face.modules import RankModules, own_modules
+from minipar.mpi4py_face.one_rank import Books, rank_of_program
+from minipar.mpi4py_face.options import RunOptions
+from minipar.mpi4py_face.output import RankStream, replaced
+from minipar.mpi4py_face.package import installed
+from minipar.mpi4py_face.program import UserProgram
+from minipar.mpi4py_face.randomness import Generators, own_generators
+from minipar.mpi4py_face.standard_streams import Arguments, Input
+
+TIMEOUT = 30.0
+
+
+@dataclass
+class Ended:
+    """How a run ended. globals: each rank's `__main__`. failure: the first rank that raised, and what."""
+
+    globals: list[dict[str, Any]]
+    books: list[Books]
+    failure: tuple[int, BaseException] | None = None
+
+
+@dataclass
+class Tables:
+    """What each thread has of its own, by its number."""
+
+    ranks: dict[int, int] = field(default_factory=dict)
+    arguments: dict[int, list[str]] = field(default_factory=dict)
+    modules: dict[int, RankModules] = field(default_factory=dict)
+    generators: dict[int, Generators] = field(default_factory=dict)
+
+    @contextmanager
+    def signed_in(self, rank: int, program: UserProgram) -> Iterator[ModuleType]:
+        """In the `with` block this thread is that rank; yields its `__main__`."""
+        me = threading.get_ident()
+        modules, main = RankModules(program.folder), program.main()
+        vars(main)["__builtins__"] = vars(modules.builtins)
+        modules.loaded["__main__"] = main
+        self.ranks[me], self.arguments[me] = rank, program.argv
+        self.modules[me], self.generators[me] = modules, Generators()
+        try:
+            yield main
+        finally:
+            for table in (self.ranks, self.arguments, self.modules, self.generators):
+                table.pop(me)
+
+
+def run_on_threads(program: UserProgram, size: int, options: RunOptions,
+                   heard: Callable[[int, list[str]], object] | None = None) -> Ended:
+    """Run it; a rank that raises is in `failure`, which may also be of no rank: a loose end of the whole job.
+
+    heard: called with (rank, lines) for all that the ranks write to stdout.
+    """
+    tables = Tables()
+    ended = Ended([{} for _ in range(size)], [Books() for _ in range(size)])
+
+    def work(comm: Communicator) -> None:
+        rank = comm.rank
+        with tables.signed_in(rank, program) as main, rank_of_program(comm, options, ended.books[rank]):
+            ended.globals[rank] = vars(main)
+            try:
+                exec(program.code, vars(main))
+            except Unwound:
+                raise
+            except BaseException as error:
+                if ended.failure is None and not (isinstance(error, SystemExit) and not error.code):
+                    ended.failure = rank, error
+                raise
+            finally:
+                for stream in streams:
+                    stream.end(rank)
+
+    with ExitStack() as stack:
+        streams = [RankStream(sys.stdout, tables.ranks, options.label, heard),
+                   RankStream(sys.stderr, tables.ranks, options.label)]
+        stack.enter_context(replaced(sys, stdout=streams[0], stderr=streams[1], stdin=Input(sys.stdin, tables.ranks),
+                                     argv=Arguments(sys.argv, tables.arguments)))
+        stack.enter_context(installed())
+        stack.enter_context(own_modules(tables.modules, program.folder))
+        stack.enter_context(own_generators(tables.generators))
+        try:
+            run(size, work, checked=options.checked, synchronous=options.synchronous,
+                timeout=options.timeout or TIMEOUT)
+        except Exception as error:
+            ended.failure = ended.failure or (-1, error)
+        except SystemExit as error:
+            ended.failure = ended.failure or (-1, error)
+    return ended

@@ -1,0 +1,82 @@
+"""stdout and stderr of ranks that share a process: line by line, each line whole, with its rank where asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+
+class RankStream:
+    """In front of a text stream: each rank's text is kept until a line is whole.
+
+    label: put "[rank] " before each line. Text of threads that are no rank's goes straight through.
+    """
+
+    def __init__(self, stream: TextIO, ranks: dict[int, int], label: bool, heard: Any = None) -> None:
+        self._stream, self._ranks, self._label, self._heard = stream, ranks, label, heard
+        self._begun: dict[int, str] = {}
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        rank = self._ranks.get(threading.get_ident())
+        if rank is None:
+            return self._stream.write(text)
+        lines = (self._begun.get(rank, "") + text).split("\n")
+        self._begun[rank] = lines.pop()
+        if lines:
+            self._put(rank, lines)
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def _put(self, rank: int, lines: list[str]) -> None:
+        head = f"[{rank}] " if self._label else ""
+        if self._heard is not None:
+            self._heard(rank, lines)
+        with self._lock:
+            self._stream.write("".join(f"{head}{line}\n" for line in lines))
+
+    def flush(self) -> None:
+        """A line that is not at its end stays until it is, or until the rank ends."""
+        self._stream.flush()
+
+    def end(self, rank: int) -> None:
+        """The rank has ended: what it has begun is written as it is."""
+        if rest := self._begun.pop(rank, ""):
+            self._put(rank, [rest])
+        self._stream.flush()
+
+
+class Processes(RankStream):
+    """The same for a rank that is a process of its own: every thread of it is that rank."""
+
+    def __init__(self, stream: TextIO, rank: int) -> None:
+        super().__init__(stream, {}, label=True)
+        self._own = rank
+
+    def write(self, text: str) -> int:
+        lines = (self._begun.get(self._own, "") + text).split("\n")
+        self._begun[self._own] = lines.pop()
+        if lines:
+            self._put(self._own, lines)
+        return len(text)
+
+
+@contextmanager
+def replaced(owner: Any, **values: Any) -> Iterator[None]:
+    """In the `with` block the owner has these attributes; afterwards those it had."""
+    before = {name: getattr(owner, name) for name in values}
+    for name, value in values.items():
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(owner, name, value)

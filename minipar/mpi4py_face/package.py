@@ -1,0 +1,58 @@
+"""The package that a program imports as `mpi4py`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from minipar.mpi4py_face.namespace import MPI
+from minipar.mpi4py_face.refused import NotOffered
+
+VERSION = "4.1.0"                                                   # of mpi4py's interface
+SUBPACKAGES = ("futures", "util", "run", "bench", "typing", "benchmarks", "__main__")
+
+
+class Package(ModuleType):
+    """`import mpi4py`: MPI, and rc, whose settings change nothing here."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in SUBPACKAGES:
+            raise NotOffered(f"mpi4py.{name} is not offered; the program needs plain mpirun for it, or mpi4py.MPI")
+        raise AttributeError(f"module 'mpi4py' has no attribute {name!r}")
+
+
+def made() -> Package:
+    package = Package("mpi4py", __doc__)
+    vars(package).update(
+        __version__=VERSION, __path__=[], MPI=MPI, __all__=["MPI"],
+        rc=SimpleNamespace(initialize=True, threads=True, thread_level="multiple", finalize=None, fast_reduce=True,
+                           recv_mprobe=True, irecv_bufsz=32768, errors="exception"),
+        get_config=dict, get_include=str, profile=lambda *names, **options: None)
+    return package
+
+
+MPI4PY = made()
+
+
+def install() -> dict[str, ModuleType]:
+    """From now on `import mpi4py` gives the face; returns what it gave before."""
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "mpi4py"}
+    for name in before:
+        del sys.modules[name]
+    sys.modules.update({"mpi4py": MPI4PY, "mpi4py.MPI": MPI})
+    return before
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """In the `with` block `import mpi4py` gives the face."""
+    before = install()
+    try:
+        yield
+    finally:
+        for name in ("mpi4py", "mpi4py.MPI"):
+            sys.modules.pop(name, None)
+        sys.modules.update(before)

@@ -1,0 +1,45 @@
+"""Objects as bytes: what the lower-case calls send."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+class Pickle:
+    """How objects become bytes. MPI.pickle is the one in use; another pair of functions may take its place:
+    MPI.pickle.__init__(dill.dumps, dill.loads).
+    """
+
+    def __init__(self, dumps: Callable[..., bytes] | Pickle | None = None,
+                 loads: Callable[[Any], Any] | None = None, protocol: int | None = pickle.HIGHEST_PROTOCOL) -> None:
+        self._dumps: Callable[..., bytes] = pickle.dumps
+        self._loads: Callable[[Any], Any] = pickle.loads
+        self.PROTOCOL: int | None = protocol
+        if isinstance(dumps, Pickle):
+            self._dumps, self._loads, self.PROTOCOL = dumps._dumps, dumps._loads, dumps.PROTOCOL
+        elif dumps is not None:
+            self._dumps, self.PROTOCOL = dumps, None
+        if loads is not None:
+            self._loads = loads
+
+    def dumps(self, obj: Any) -> bytes:
+        return self._dumps(obj) if self.PROTOCOL is None else self._dumps(obj, self.PROTOCOL)
+
+    def loads(self, data: Any) -> Any:
+        return self._loads(data)
+
+
+PICKLE = Pickle()
+
+
+def to_bytes(obj: Any) -> np.ndarray:
+    """The object as uint8 [n]."""
+    return np.frombuffer(PICKLE.dumps(obj), np.uint8)
+
+
+def to_object(data: np.ndarray) -> Any:
+    return PICKLE.loads(data.tobytes())

@@ -1,0 +1,169 @@
+"""Messages of buffers: Send, Recv and their like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.protocol import ANY
+from minipar.mpi4py_face.buffers import Buffer, simple
+from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, BSEND_OVERHEAD, PROC_NULL
+from minipar.mpi4py_face.context import CommHandle, Context, check_peer, check_tag
+from minipar.mpi4py_face.exceptions import wrong
+from minipar.mpi4py_face.requests import MessageWork, PendingRequest, Prequest, Work, fill
+from minipar.mpi4py_face.status import Status
+
+
+class PointToPoint(CommHandle):
+    """The upper-case calls."""
+
+    def Send(self, buf: Any, dest: int, tag: int = 0) -> None:
+        self._send(buf, dest, tag, blocking=True)
+
+    def Ssend(self, buf: Any, dest: int, tag: int = 0) -> None:
+        """Returns only once its receive has begun."""
+        self._send(buf, dest, tag, blocking=True, synchronous=True)
+
+    def Isend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
+        return PendingRequest.of(self._send(buf, dest, tag))
+
+    def Issend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
+        return PendingRequest.of(self._send(buf, dest, tag, synchronous=True))
+
+    def Bsend(self, buf: Any, dest: int, tag: int = 0) -> None:
+        """Returns at once; the message waits in the buffer of MPI.Attach_buffer."""
+        self.Ibsend(buf, dest, tag)
+
+    def Ibsend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
+        context, buffer = self._enter(), simple(buf, writable=False)
+        return self._send_buffered(context, buffer.pack(), buffer.datatype.type_code, dest, tag)
+
+    Rsend, Irsend = Send, Isend
+
+    def _send(self, buf: Any, dest: int, tag: int, *, blocking: bool = False, synchronous: bool = False) -> Work:
+        context = self._enter()
+        check_peer(context, dest, wildcard=False)
+        check_tag(tag, wildcard=False)
+        if dest == PROC_NULL:
+            return Work()
+        buffer = simple(buf, writable=False)
+        data, code = buffer.pack(), buffer.datatype.type_code
+        if blocking:
+            context.comm.send_message(data, dest, type_code=code, tag=tag, synchronous=synchronous)
+            return Work()
+        message = context.comm.isend_message(data, dest, type_code=code, tag=tag, synchronous=synchronous)
+        return MessageWork(context.comm, message)
+
+    def _send_buffered(self, context: Context, data: np.ndarray, code: int, dest: int, tag: int) -> PendingRequest:
+        check_peer(context, dest, wildcard=False)
+        check_tag(tag, wildcard=False)
+        if dest == PROC_NULL:
+            return PendingRequest.of(Work())
+        rank = context.rank
+        if data.nbytes + BSEND_OVERHEAD > rank.attached:
+            raise wrong("ERR_BUFFER", f"{data.nbytes} bytes need an attached buffer of {data.nbytes + BSEND_OVERHEAD}, "
+                        f"there are {rank.attached}; call MPI.Attach_buffer first")
+        message = context.comm.isend_message(data.copy(), dest, type_code=code, tag=tag)
+        context.comm.forget_message(message)
+        rank.buffered.append((context.comm, message))
+        return PendingRequest.of(Work())
+
+    def Recv(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Status | None = None) -> None:
+        work = self._receive(buf, source, tag)
+        work.wait()
+        fill(status, work)
+
+    def Irecv(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG) -> PendingRequest:
+        return PendingRequest.of(self._receive(buf, source, tag))
+
+    def _receive(self, buf: Any, source: int, tag: int) -> Work:
+        context = self._enter()
+        check_peer(context, source, wildcard=True)
+        check_tag(tag, wildcard=True)
+        if source == PROC_NULL:
+            return Work(from_nobody=True)
+        buffer = simple(buf, writable=True)
+        return receive(context, buffer, source, tag)
+
+    def Sendrecv(self, sendbuf: Any, dest: int, sendtag: int = 0, recvbuf: Any = None, source: int = ANY_SOURCE,
+                 recvtag: int = ANY_TAG, status: Status | None = None) -> None:
+        receiving = self._receive(recvbuf, source, recvtag)
+        sending = self._send(sendbuf, dest, sendtag)
+        receiving.wait()
+        sending.wait()
+        fill(status, receiving)
+
+    def Sendrecv_replace(self, buf: Any, dest: int, sendtag: int = 0, source: int = ANY_SOURCE,
+                         recvtag: int = ANY_TAG, status: Status | None = None) -> None:
+        """What is sent is taken out first; then what comes takes its place."""
+        context = self._enter()
+        buffer = simple(buf, writable=True)
+        sending = self._send([buffer.pack().copy(), buffer.datatype.element], dest, sendtag)
+        check_peer(context, source, wildcard=True)
+        check_tag(recvtag, wildcard=True)
+        receiving = Work(from_nobody=True) if source == PROC_NULL else receive(context, buffer, source, recvtag)
+        receiving.wait()
+        sending.wait()
+        fill(status, receiving)
+
+    def Probe(self, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Status | None = None) -> bool:
+        """Returns True once a message is there to be received; the status says which."""
+        context = self._enter()
+        if not self._probes_somebody(context, source, tag, status):
+            return True
+        message = context.comm.probe_message(wildcard(source), tag=tag)
+        context.comm.wait(message)
+        if status is not None:
+            status.fill(message.envelope)
+        return True
+
+    def Iprobe(self, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Status | None = None) -> bool:
+        context = self._enter()
+        if not self._probes_somebody(context, source, tag, status):
+            return True
+        message = context.probes.pop((source, tag), None) or context.comm.probe_message(wildcard(source), tag=tag)
+        if not context.comm.test(message):
+            context.probes[source, tag] = message                   # the same one again: that is how polling is seen
+            return False
+        if status is not None:
+            status.fill(message.envelope)
+        return True
+
+    def _probes_somebody(self, context: Context, source: int, tag: int, status: Status | None) -> bool:
+        check_peer(context, source, wildcard=True)
+        check_tag(tag, wildcard=True)
+        if source == PROC_NULL and status is not None:
+            status.from_nobody()
+        return source != PROC_NULL
+
+    def Send_init(self, buf: Any, dest: int, tag: int = 0) -> Prequest:
+        return Prequest.made(lambda: self._send(buf, dest, tag))
+
+    def Ssend_init(self, buf: Any, dest: int, tag: int = 0) -> Prequest:
+        return Prequest.made(lambda: self._send(buf, dest, tag, synchronous=True))
+
+    def Bsend_init(self, buf: Any, dest: int, tag: int = 0) -> Prequest:
+        def begin() -> Work:
+            self.Ibsend(buf, dest, tag)
+            return Work()
+
+        return Prequest.made(begin)
+
+    Rsend_init = Send_init
+
+    def Recv_init(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG) -> Prequest:
+        return Prequest.made(lambda: self._receive(buf, source, tag))
+
+
+def wildcard(source: int) -> int:
+    """MPI's rank or ANY_SOURCE as the protocol names it."""
+    return ANY if source == ANY_SOURCE else source
+
+
+def receive(context: Context, buffer: Buffer, source: int, tag: int) -> MessageWork:
+    """Start to receive into a buffer: straight into its memory where the bytes lie there as they travel."""
+    raw = buffer.raw()
+    out = np.empty(buffer.nbytes, np.uint8) if raw is None else raw
+    message = context.comm.irecv_message(out, wildcard(source), type_code=buffer.datatype.type_code, tag=tag)
+    return MessageWork(context.comm, message, buffer if raw is None else None)

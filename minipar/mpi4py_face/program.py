@@ -1,0 +1,64 @@
+"""A program of the user's: found, read and compiled, with one clear line for what cannot be run."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+import tokenize
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, ModuleType
+
+from minipar.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class UserProgram:
+    """code: compiled once, run by each rank. folder: the first place where it looks for modules."""
+
+    path: str
+    code: CodeType
+    folder: str
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def argv(self) -> list[str]:
+        return [self.path, *self.arguments]
+
+    def main(self) -> ModuleType:
+        """A new `__main__` for one rank."""
+        module = ModuleType("__main__")
+        vars(module).update(__file__=self.path, __spec__=None, __builtins__=__builtins__)
+        return module
+
+
+def read_program(path: str | Path, arguments: tuple[str, ...] = ()) -> UserProgram:
+    """Raises ConfigError, in one line, for a file that is missing, no text, or no Python."""
+    name = os.fspath(path)
+    if os.path.isdir(name):
+        raise ConfigError(f"{name} is a folder; name the program in it, such as {os.path.join(name, 'main.py')}")
+    try:
+        with tokenize.open(name) as file:
+            source = file.read()
+    except FileNotFoundError:
+        raise ConfigError(f"there is no program {name}; check the name and the current folder") from None
+    except OSError as error:
+        raise ConfigError(f"the program {name} cannot be read: {error.strerror}") from error
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{name} is no Python source: {error}") from error
+    return compiled(source, name, os.path.dirname(os.path.abspath(name)), arguments)
+
+
+def compiled(source: str, name: str, folder: str, arguments: tuple[str, ...] = ()) -> UserProgram:
+    """A program from its text. Raises ConfigError for what is no Python."""
+    try:
+        code = compile(ast.parse(source, name), name, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        line = (error.text or "").strip()
+        where = f"{os.path.basename(name)}:{error.lineno}"
+        raise ConfigError(f"{name} is no Python {sys.version_info.major}.{sys.version_info.minor}: {error.msg} at "
+                          f"{where}{': ' * bool(line)}{line}") from None
+    except ValueError as error:                                     # null bytes
+        raise ConfigError(f"{name} is no Python source: {error}") from None
+    return UserProgram(name, code, folder, arguments)

@@ -1,0 +1,376 @@
+"""MPI.Request: a call that is under way, and the calls that wait for one, any or all of them.
+
+What is under way is a `Work`: a message (`MessageWork`), a collective (`CollectiveWork`) or nothing (None: the
+null request). A request whose work is done becomes null; a persistent one only becomes inactive.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, MutableSequence, Sequence
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.collectives.channel import AlgorithmSteps
+from minipar.comm.protocol import Communicator, MessageEnvelope
+from minipar.comm.protocol import Request as Message
+from minipar.mpi4py_face.buffers import Buffer
+from minipar.mpi4py_face.constants import UNDEFINED
+from minipar.mpi4py_face.exceptions import wrong
+from minipar.mpi4py_face.status import Status
+
+PAUSE = 20e-6                                                       # seconds between looks at several requests
+Decode = Callable[[np.ndarray], Any]
+
+
+class Work:
+    """Something that is under way; this one is done from the start (a message to PROC_NULL)."""
+
+    envelope: MessageEnvelope | None = None
+    from_nobody = False
+    cancelled = False
+
+    def __init__(self, result: Any = None, from_nobody: bool = False) -> None:
+        self.result, self.from_nobody = result, from_nobody
+
+    def test(self) -> bool:
+        return True
+
+    def wait(self) -> None:
+        """Return once it is done; then `result` holds the object that a lower-case call returns."""
+
+    def cancel(self) -> None:
+        raise wrong("ERR_REQUEST", "this request cannot be cancelled; only receives and probes can")
+
+    def forget(self) -> None:
+        """The program will not wait for it."""
+
+
+class MessageWork(Work):
+    """A message. buffer: where its bytes go. decode: makes the object that they stand for."""
+
+    def __init__(self, comm: Communicator, message: Message, buffer: Buffer | None = None,
+                 decode: Decode | None = None) -> None:
+        super().__init__()
+        self.comm, self.message, self.buffer, self.decode = comm, message, buffer, decode
+        self.finished = False
+
+    def test(self) -> bool:
+        if not self.finished and self.comm.test(self.message):
+            self.finish()
+        return self.finished
+
+    def wait(self) -> None:
+        if not self.finished:
+            self.comm.wait(self.message)
+            self.finish()
+
+    def finish(self) -> None:
+        self.finished, self.envelope = True, self.message.envelope
+        if self.envelope is None:                                   # a send
+            return
+        data = self.message.array[:self.envelope.nbytes]
+        if self.buffer is not None:
+            self.buffer.unpack(data)
+        if self.decode is not None:
+            self.result = self.decode(data)
+
+    def cancel(self) -> None:
+        if not self.finished and self.message.kind != "send" and self.comm.cancel_message(self.message):
+            self.finished = self.cancelled = True
+
+    def forget(self) -> None:
+        if self.message.kind == "send":
+            self.comm.forget_message(self.message)
+
+
+class CollectiveWork(Work):
+    """A collective: steps that each yield the message they wait for, and what to do at the end."""
+
+    def __init__(self, phases: Iterable[tuple[Communicator, AlgorithmSteps]],
+                 finish: Callable[[], Any] | None = None) -> None:
+        super().__init__()
+        self.pending = ((comm, message) for comm, steps in phases for message in steps)
+        self.finish = finish
+        self.now = next(self.pending, None)
+
+    def test(self) -> bool:
+        while self.now is not None:
+            comm, message = self.now
+            if not comm.test(message):
+                return False
+            self.now = next(self.pending, None)
+        self.end()
+        return True
+
+    def wait(self) -> None:
+        while self.now is not None:
+            comm, message = self.now
+            comm.wait(message)
+            self.now = next(self.pending, None)
+        self.end()
+
+    def end(self) -> None:
+        if self.finish is not None:
+            self.result, self.finish = self.finish(), None
+
+
+class PendingRequest:
+    """Request() is REQUEST_NULL."""
+
+    def __new__(cls, request: PendingRequest | None = None) -> PendingRequest:
+        new = super().__new__(cls)
+        new._work = None if request is None else request._work
+        return new
+
+    _work: Work | None
+
+    @classmethod
+    def of(cls, work: Work) -> PendingRequest:
+        new = cls()
+        new._work = work
+        return new
+
+    def _done(self, status: Status | None) -> Any:
+        """The work is done: fill the status, become null; returns the object that came, if any."""
+        work = self._work
+        fill(status, work)
+        self._retire()
+        return None if work is None else work.result
+
+    def _retire(self) -> None:
+        self._work = None
+
+    def Wait(self, status: Status | None = None) -> bool:
+        self.wait(status)
+        return True
+
+    def wait(self, status: Status | None = None) -> Any:
+        if self._work is not None:
+            self._work.wait()
+        return self._done(status)
+
+    def Test(self, status: Status | None = None) -> bool:
+        return self.test(status)[0]
+
+    def test(self, status: Status | None = None) -> tuple[bool, Any]:
+        if self._work is not None and not self._work.test():
+            return False, None
+        return True, self._done(status)
+
+    def Get_status(self, status: Status | None = None) -> bool:
+        """As Test; but the request stays."""
+        if self._work is not None and not self._work.test():
+            return False
+        fill(status, self._work)
+        return True
+
+    get_status = Get_status
+
+    def Cancel(self) -> None:
+        if self._work is None:
+            raise wrong("ERR_REQUEST", "the request is REQUEST_NULL")
+        self._work.cancel()
+
+    cancel = Cancel
+
+    def Free(self) -> None:
+        """The program does not want to know when it is done. A receive that is not done stays a mistake."""
+        if self._work is None:
+            raise wrong("ERR_REQUEST", "the request is REQUEST_NULL")
+        self._work.forget()
+        self._work = None
+
+    def free(self) -> None:
+        if self._work is not None:
+            self.Free()
+
+    def __bool__(self) -> bool:
+        return self._work is not None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PendingRequest) and self._work is other._work
+
+    def __hash__(self) -> int:
+        return id(self._work)
+
+    # Several requests at once. The lower-case forms return the objects that came.
+
+    @classmethod
+    def Waitall(cls, requests: Sequence[PendingRequest], statuses: Any = None) -> bool:
+        cls.waitall(requests, statuses)
+        return True
+
+    @classmethod
+    def waitall(cls, requests: Sequence[PendingRequest], statuses: Any = None) -> list[Any]:
+        each = [Status() for _ in requests]
+        objects = [request.wait(status) for request, status in zip(requests, each, strict=True)]
+        give_back(statuses, each)
+        return objects
+
+    @classmethod
+    def Testall(cls, requests: Sequence[PendingRequest], statuses: Any = None) -> bool:
+        return cls.testall(requests, statuses)[0]
+
+    @classmethod
+    def testall(cls, requests: Sequence[PendingRequest], statuses: Any = None) -> tuple[bool, list[Any] | None]:
+        if not all([request._work is None or request._work.test() for request in requests]):
+            return False, None
+        return True, cls.waitall(requests, statuses)
+
+    @classmethod
+    def Waitany(cls, requests: Sequence[PendingRequest], status: Status | None = None) -> int:
+        return cls.waitany(requests, status)[0]
+
+    @classmethod
+    def waitany(cls, requests: Sequence[PendingRequest], status: Status | None = None) -> tuple[int, Any]:
+        while True:
+            index, flag, came = cls.testany(requests, status)
+            if flag:
+                return index, came
+            time.sleep(PAUSE)
+
+    @classmethod
+    def Testany(cls, requests: Sequence[PendingRequest], status: Status | None = None) -> tuple[int, bool]:
+        return cls.testany(requests, status)[:2]
+
+    @classmethod
+    def testany(cls, requests: Sequence[PendingRequest], status: Status | None = None) -> tuple[int, bool, Any]:
+        active = [(index, request) for index, request in enumerate(requests) if is_active(request)]
+        for index, request in active:
+            if request._work is not None and request._work.test():
+                return index, True, request._done(status)
+        if not active:
+            fill(status, None)
+        return UNDEFINED, not active, None
+
+    @classmethod
+    def Waitsome(cls, requests: Sequence[PendingRequest], statuses: Any = None) -> list[int] | None:
+        return cls.waitsome(requests, statuses)[0]
+
+    @classmethod
+    def waitsome(cls, requests: Sequence[PendingRequest], statuses: Any = None) -> tuple[list[int] | None, Any]:
+        while True:
+            indices, objects = cls.testsome(requests, statuses)
+            if indices is None or indices:
+                return indices, objects
+            time.sleep(PAUSE)
+
+    @classmethod
+    def Testsome(cls, requests: Sequence[PendingRequest], statuses: Any = None) -> list[int] | None:
+        return cls.testsome(requests, statuses)[0]
+
+    @classmethod
+    def testsome(cls, requests: Sequence[PendingRequest], statuses: Any = None) -> tuple[list[int] | None, Any]:
+        active = [(index, request) for index, request in enumerate(requests) if is_active(request)]
+        if not active:
+            return None, None
+        ready = [(index, request) for index, request in active
+                 if request._work is not None and request._work.test()]
+        each = [Status() for _ in ready]
+        objects = [request._done(status) for (_, request), status in zip(ready, each, strict=True)]
+        give_back(statuses, each)
+        return [index for index, _ in ready], objects
+
+    @classmethod
+    def Get_status_any(cls, requests: Sequence[PendingRequest], status: Status | None = None) -> tuple[int, bool]:
+        active = [(index, request) for index, request in enumerate(requests) if is_active(request)]
+        for index, request in active:
+            if request.Get_status(status):
+                return index, True
+        if not active:
+            fill(status, None)
+        return UNDEFINED, not active
+
+    @classmethod
+    def Get_status_all(cls, requests: Sequence[PendingRequest], statuses: Any = None) -> bool:
+        each = [Status() for _ in requests]
+        if not all([request.Get_status(status) for request, status in zip(requests, each, strict=True)]):
+            return False
+        give_back(statuses, each)
+        return True
+
+    @classmethod
+    def Get_status_some(cls, requests: Sequence[PendingRequest], statuses: Any = None) -> list[int] | None:
+        active = [(index, request) for index, request in enumerate(requests) if is_active(request)]
+        if not active:
+            return None
+        each = [(index, Status()) for index, _ in active]
+        ready = [(index, status) for (index, status), (_, request) in zip(each, active, strict=True)
+                 if request.Get_status(status)]
+        give_back(statuses, [status for _, status in ready])
+        return [index for index, _ in ready]
+
+    get_status_any, get_status_all, get_status_some = Get_status_any, Get_status_all, Get_status_some
+
+
+PendingRequest.__name__ = PendingRequest.__qualname__ = "Request"
+
+
+class Prequest(PendingRequest):
+    """A persistent request: made once, started many times."""
+
+    _begin: Callable[[], Work]
+    _active = False
+
+    @classmethod
+    def made(cls, begin: Callable[[], Work]) -> Prequest:
+        new = cls()
+        assert isinstance(new, Prequest)
+        new._begin = begin
+        return new
+
+    def Start(self) -> None:
+        if self._work is not None:
+            raise wrong("ERR_REQUEST", "the request is active already; wait for it before you start it again")
+        self._work = self._begin()
+
+    @classmethod
+    def Startall(cls, requests: Sequence[Prequest]) -> None:
+        for request in requests:
+            request.Start()
+
+    def Free(self) -> None:
+        if self._work is not None:
+            self._work.forget()
+        self._work = None
+        vars(self).pop("_begin", None)
+
+    free = Free
+
+    def __bool__(self) -> bool:
+        return "_begin" in vars(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, PendingRequest) and not self and not other)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def is_active(request: PendingRequest) -> bool:
+    return request._work is not None
+
+
+def fill(status: Status | None, work: Work | None) -> None:
+    """What a wait for this work says; None for a request that is null."""
+    if status is None:
+        return
+    if work is None:
+        status.reset()
+    elif work.from_nobody:
+        status.from_nobody()
+    else:
+        status.fill(work.envelope)
+        status.cancelled = work.cancelled
+
+
+def give_back(statuses: Any, found: Sequence[Status]) -> None:
+    """Copy what was found into the program's list, which grows where it is too short."""
+    if statuses is None:
+        return
+    for mine, status in zip(statuses, found, strict=False):
+        mine._numbers[:] = status._numbers
+    if isinstance(statuses, MutableSequence):
+        statuses.extend(found[len(statuses):])

@@ -1,0 +1,113 @@
+"""MPI.Win: memory that all ranks of a node read and write (Allocate_shared). One-sided messages are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minipar.mpi4py_face import constants as c
+from minipar.mpi4py_face.communicators import Comm
+from minipar.mpi4py_face.exceptions import wrong
+from minipar.mpi4py_face.groups import Group
+from minipar.mpi4py_face.refused import ONE_SIDED, NotOffered, refuse
+
+
+class Win:
+    """Win() is WIN_NULL."""
+
+    def __new__(cls, win: Win | None = None) -> Win:
+        new = super().__new__(cls)
+        new._parts, new._comm, new._unit = (None, None, 1) if win is None else (win._parts, win._comm, win._unit)
+        return new
+
+    _parts: list[tuple[np.ndarray, int]] | None                     # of each rank: its memory, its unit in bytes
+    _comm: Comm | None
+    _unit: int
+
+    @classmethod
+    def Allocate_shared(cls, size: int, disp_unit: int = 1, info: Any = None, comm: Any = None) -> Win:
+        """`size` bytes of this rank, zeroed, next to those of the other ranks; all ranks of a node call it."""
+        group = Comm() if comm is None else comm
+        context = group._enter()
+        sizes = group.allgather((int(size), int(disp_unit)))
+        if any(each < 0 for each, _ in sizes):
+            raise wrong("ERR_SIZE", f"a window of {size} bytes; give 0 or more")
+        block = context.comm.shared(max(1, sum(each for each, _ in sizes)))
+        new = cls()
+        starts = np.cumsum([0, *(each for each, _ in sizes)]).tolist()
+        new._parts = [(block[start:start + each], unit) for start, (each, unit) in zip(starts, sizes, strict=False)]
+        new._comm, new._unit = group.Dup(), int(disp_unit)
+        return new
+
+    @classmethod
+    def Allocate(cls, size: int, disp_unit: int = 1, info: Any = None, comm: Any = None) -> Win:
+        raise NotOffered(f"Win.Allocate and Win.Create: {ONE_SIDED}")
+
+    Create = Allocate
+
+    def _memory(self) -> list[tuple[np.ndarray, int]]:
+        if self._parts is None:
+            raise wrong("ERR_WIN", "the window is WIN_NULL")
+        return self._parts
+
+    def Shared_query(self, rank: int) -> tuple[memoryview, int]:
+        """(memory of that rank, its unit in bytes); PROC_NULL: of the first rank that has some."""
+        parts = self._memory()
+        if rank == c.PROC_NULL:
+            return next(((memory.data, unit) for memory, unit in parts if memory.size), (memoryview(b""), 1))
+        if not 0 <= rank < len(parts):
+            raise wrong("ERR_RANK", f"rank {rank}, but the window has ranks 0 to {len(parts) - 1}")
+        return parts[rank][0].data, parts[rank][1]
+
+    def tomemory(self) -> memoryview:
+        assert self._comm is not None
+        return self.Shared_query(self._comm.Get_rank())[0]
+
+    def Fence(self, assertion: int = 0) -> None:
+        """What any rank has written before is seen by all ranks after."""
+        self._memory()
+        assert self._comm is not None
+        self._comm.Barrier()
+
+    def Sync(self) -> None:
+        """Memory is one here: what is written is seen."""
+        self._memory()
+
+    def Lock_all(self, assertion: int = 0) -> None:
+        self._memory()
+
+    def Unlock_all(self) -> None:
+        self._memory()
+
+    def Lock(self, rank: int, lock_type: int = c.LOCK_EXCLUSIVE, assertion: int = 0) -> None:
+        raise NotImplementedError("Win.Lock: locks of one rank's memory are not offered; separate the writes with "
+                                  "Fence, or send messages")
+
+    def Free(self) -> None:
+        self._memory()
+        assert self._comm is not None
+        self._comm.Barrier()
+        self._comm.Free()
+        self._parts = self._comm = None
+
+    def Get_group(self) -> Group:
+        self._memory()
+        assert self._comm is not None
+        return self._comm.Get_group()
+
+    group = property(Get_group)
+    flavor = property(lambda self: c.WIN_FLAVOR_SHARED)
+    model = property(lambda self: c.WIN_UNIFIED)
+
+    def __bool__(self) -> bool:
+        return self._parts is not None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Win) and self._parts is other._parts
+
+    def __hash__(self) -> int:
+        return id(self._parts)
+
+    def __getattr__(self, name: str) -> Any:
+        return refuse("Win", name)
