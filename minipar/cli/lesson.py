@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import minipar
+from minipar.checkpoint.atomic import replacing
 from minipar.classroom.cells import LessonFile, read_lesson
+from minipar.classroom.notebook import notebook
 from minipar.classroom.player import Player
 from minipar.classroom.running import run_lesson
+from minipar.classroom.slides import slides
 from minipar.cli.files import require_folder
 from minipar.comm.job import ranks_started
 from minipar.errors import ConfigError
@@ -66,7 +69,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     teach.add_argument("--fast", action="store_true", help="train less; the claims stay the same")
     teach.add_argument("--out", type=Path, default=PICTURES, metavar="FOLDER",
                        help=f"for pictures, and for where you stopped (default {PICTURES})")
+    teach.add_argument("--slides", type=Path, metavar="FILE",
+                       help="do not ask: write slides for a projector, one HTML file that needs no network")
     teach.set_defaults(run=teach_one)
+    export = actions.add_parser("export", help="a lesson as a Jupyter notebook")
+    export.add_argument("lesson", help="its number, or its name where it has none")
+    export.add_argument("--ipynb", type=Path, metavar="FILE", required=True, help="the notebook to write")
+    export.set_defaults(run=export_one)
 
 
 def list_lessons(options: argparse.Namespace) -> int:
@@ -100,8 +109,23 @@ def teach_one(options: argparse.Namespace) -> int:
         raise ConfigError(f"--section {options.section}: lesson {options.lesson} has the sections 0 to "
                           f"{len(lesson.sections) - 1}")
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.slides:
+        return _write(options.slides, slides(lesson))
     Player(lesson, options.out / f"{lesson.name}.progress.json", ask=input, show=print,
            core=options.core).play(options.section)
+    return 0
+
+
+def export_one(options: argparse.Namespace) -> int:
+    folder = lessons_folder()
+    return _write(options.ipynb, notebook(read_lesson(folder / f"{find(folder, options.lesson)}.py")))
+
+
+def _write(path: Path, text: str) -> int:
+    """Write the file whole. Raises CheckpointError where the system refuses."""
+    with replacing(path) as file:
+        file.write(text.encode())
+    print(path)
     return 0
 
 

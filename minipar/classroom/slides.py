@@ -1,0 +1,109 @@
+"""A lesson as slides for a projector: one HTML file that needs no network.
+
+A slide has prose, or the code of one cell. The next key shows what the cell printed and drew, so that the class can
+predict first.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from minipar.classroom.cells import LessonFile
+from minipar.errors import ConfigError
+
+PICTURE = re.compile(r"^picture: (.*\.png)$", re.MULTILINE)     # what Lesson.picture says
+STYLE = """
+body { margin: 0; font: 22px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff }
+section { display: none; max-width: 62rem; margin: 0 auto; padding: 2rem 2rem 4rem }
+section.now { display: block }
+h1 { font-size: 2rem } h2 { font-size: 1.6rem; color: #00517d }
+pre { font: 18px/1.35 ui-monospace, Menlo, Consolas, monospace; background: #f3f3f0; padding: .8rem 1rem; overflow-x: auto }
+pre.out { background: #fff; border-left: .3rem solid #0072b2 }
+.hidden { visibility: hidden } img { max-width: 100% } table { border-collapse: collapse } td, th { padding: .2rem .8rem }
+footer { position: fixed; bottom: .4rem; right: 1rem; font-size: 15px; color: #666 }
+@media (prefers-color-scheme: dark) {
+  body { color: #e8e8e8; background: #16181c } pre { background: #23262c } pre.out { background: #16181c } h2 { color: #7cc4f0 }
+}
+@media print { section { display: block; page-break-after: always } .hidden { visibility: visible } footer { display: none } }
+"""
+SCRIPT = """
+const slides = [...document.querySelectorAll("section")], number = document.querySelector("footer span");
+let now = Math.min(parseInt(location.hash.slice(1)) || 0, slides.length - 1);
+function show(slide) {
+  now = Math.max(0, Math.min(slide, slides.length - 1));
+  slides.forEach((one, at) => one.classList.toggle("now", at === now));
+  number.textContent = `${now + 1} / ${slides.length}`;
+  history.replaceState(null, "", "#" + now);
+  window.scrollTo(0, 0);
+}
+function forward() {
+  const hidden = slides[now].querySelector(".hidden");
+  if (hidden) hidden.classList.remove("hidden"); else show(now + 1);
+}
+document.addEventListener("keydown", event => {
+  if (["ArrowRight", " ", "PageDown", "Enter"].includes(event.key)) forward();
+  else if (["ArrowLeft", "PageUp", "Backspace"].includes(event.key)) show(now - 1);
+  else if (event.key === "Home") show(0);
+  else if (event.key === "End") show(slides.length - 1);
+  else return;
+  event.preventDefault();
+});
+document.querySelector("#forward").addEventListener("click", forward);
+document.querySelector("#back").addEventListener("click", () => show(now - 1));
+show(now);
+"""
+
+
+def slides(lesson: LessonFile) -> str:
+    """Run the lesson, and return its slides as HTML. Raises what the lesson raises, and ConfigError where the
+    library that reads Markdown is missing.
+    """
+    body = "\n".join(f"<section>{slide}</section>" for slide in _slides(lesson, _markdown()))
+    return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(lesson.name)}</title>'
+            f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>\n<body>\n{body}\n'
+            '<footer><button id="back" aria-label="back">&larr;</button> <span></span> '
+            '<button id="forward" aria-label="forward">&rarr;</button></footer>\n'
+            f"<script>{SCRIPT}</script></body></html>\n")
+
+
+def _markdown() -> Callable[[str], str]:
+    try:
+        from markdown_it import MarkdownIt
+    except ImportError:
+        raise ConfigError("slides need the package markdown-it-py: pip install markdown-it-py") from None
+    return MarkdownIt("commonmark", {"html": False}).enable("table").render
+
+
+def _slides(lesson: LessonFile, rendered: Callable[[str], str]) -> Iterator[str]:
+    names: dict[str, Any] = {"__name__": "__main__", "__file__": str(lesson.path)}
+    for section in lesson.sections:
+        for cell in section.cells:
+            if cell.kind == "prose":
+                yield from (rendered(part) for part in re.split(r"\n(?=## )", cell.text))
+                continue
+            with redirect_stdout(io.StringIO()) as said:
+                exec(lesson.compiled(cell), names)
+            yield f"<pre>{html.escape(cell.text)}</pre>{_output(said.getvalue())}"
+
+
+def _output(text: str) -> str:
+    """What a cell printed and drew; "" where it did neither. A question stands apart from what answers it."""
+    pictures = "".join(_embedded(Path(path)) for path in PICTURE.findall(text))
+    words = PICTURE.sub("", text).strip("\n")
+    question = re.match(r"Predict: .*(?:\n(?!  answer:).+)*", words)
+    asked = f"<p><strong>{html.escape(question[0])}</strong></p>" if question else ""
+    rest = words[question.end():].strip("\n") if question else words
+    shown = f'<pre class="out">{html.escape(rest)}</pre>' * bool(rest) + pictures
+    return asked + f'<div class="hidden">{shown}</div>' * bool(shown)
+
+
+def _embedded(path: Path) -> str:
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="picture {html.escape(path.stem)}" src="data:image/png;base64,{data}">'
