@@ -21,7 +21,8 @@ from minipar.proof.generated import generated
 from minipar.proof.recomputed import SecondRuns
 from minipar.proof.record import RankRun, Seen, named, numbers
 from minipar.proof.recording import RecordedPieces, Recording, joined
-from minipar.proof.saved import Saved, first_difference, saved_state, to_all_ranks
+from minipar.proof.saved import first_difference, saved_state, to_all_ranks
+from minipar.training.state import TrainingState
 from minipar.training.trainer import Trainer
 
 
@@ -91,7 +92,7 @@ def _adamw(case: Case, run: RankRun, region: Recording, counting: Counting) -> N
     }
 
 
-def _resumed(case: Case, run: RankRun, saved: Saved) -> Trainer:
+def _resumed(case: Case, run: RankRun, saved: TrainingState) -> Trainer:
     """Another trainer on the same ranks, as a new start of the program would make it, that goes on from the
     state.
     """

@@ -12,13 +12,13 @@ from minipar.comm.collectives import broadcast
 from minipar.comm.collectives.gather_values import gathered
 from minipar.comm.protocol import Communicator
 from minipar.proof.record import WHOLE, Record, Seen
+from minipar.training.state import TrainingState
 from minipar.training.trainer import StepResult, Trainer
 
-Saved = tuple[dict[str, np.ndarray], dict[str, Any]]                # what Trainer.state returns
 Numbers = dict[str, float]
 
 
-def saved_state(saved: Saved) -> Record:
+def saved_state(saved: TrainingState) -> Record:
     """The items of a checkpoint: whole arrays, which rank 0 has, and the numbers that every rank has. Arrays
     are copied: a trainer's own may be among them.
     """
@@ -35,7 +35,7 @@ NUMBERS = ("steps done", "steps of the optimiser", "loss scale", "good steps", "
            "skipped in a row")
 
 
-def to_all_ranks(world: Communicator, saved: Saved) -> Saved:
+def to_all_ranks(world: Communicator, saved: TrainingState) -> TrainingState:
     """A state as each rank would read it from a file: the arrays of rank 0. All ranks call it."""
     arrays, meta = saved
     shapes = gathered(world, {name: [array.shape, str(array.dtype)] for name, array in arrays.items()},

@@ -49,7 +49,7 @@ from minipar.training.build import (
     samples_of,
     training_data,
 )
-from minipar.training.state import State, gather_arrays, require_same_model, saved_arrays
+from minipar.training.state import TrainingState, gather_arrays, require_same_model, saved_arrays
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class Trainer:
         return math.fsum(sums) / _require_targets("the validation windows",
                                                   *(targets for _, targets in batches))
 
-    def state(self) -> State:
+    def state(self) -> TrainingState:
         """Arrays and metadata for a checkpoint: whole arrays on rank 0, none elsewhere. All ranks call it.
 
         Random numbers need none: they are keyed by seed and step. Raises DivergenceError where a weight is

@@ -14,7 +14,7 @@ from minipar.inference.kv_cache import KVCache
 from minipar.nn import gpt, recomputation
 from minipar.precision import LossScale
 from minipar.proof.mutants.mutant import Change, after_init, mutant
-from minipar.proof.saved import Saved
+from minipar.training.state import TrainingState
 from minipar.training.trainer import Trainer
 
 
@@ -87,7 +87,7 @@ def slots_swapped() -> list[Change]:
 def _other_state(change: Any) -> Change:
     original = Trainer.state
 
-    def state(trainer: Trainer) -> Saved:
+    def state(trainer: Trainer) -> TrainingState:
         arrays, meta = original(trainer)
         return change(arrays), meta
     return Change(Trainer, "state", state)
