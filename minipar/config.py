@@ -22,6 +22,14 @@ class ModelConfig:
 
     tied: the head uses the token embedding. bias: linear layers and LayerNorms have biases. dropout: the rate
     on the embedding and on what each attention and MLP adds to the residual stream.
+
+    >>> from minipar import ModelConfig
+    >>> ModelConfig(width=96, heads=6).head_width
+    16
+    >>> ModelConfig(width=100, heads=6)
+    Traceback (most recent call last):
+        ...
+    minipar.errors.ConfigError: 6 heads do not divide the width 100; choose 5, 4, 2, 10 heads or another width
     """
 
     vocabulary: int = 256
@@ -96,6 +104,10 @@ class Layout:
     micro-batches). bucket_bytes: of gradient in one bucket. pipeline: the schedule of the pipeline. virtual:
     its stages per rank, 0 for what it prescribes. stage_layers: layers of each stage, () for as even as can
     be.
+
+    >>> from minipar import Layout
+    >>> Layout(dp=2, tp=2, pp=2).ranks
+    8
     """
 
     dp: int = 1
@@ -140,6 +152,10 @@ class TrainConfig:
     save_every: in steps. precision: what matrix products compute in; "float32" stands for dtype itself.
     loss_scale: of float16, 0 for a dynamic one (see precision). recompute: which activations backward
     computes again: "none", "selective" (attention's scores), "full" (whole blocks).
+
+    >>> from minipar import TrainConfig
+    >>> TrainConfig(batch=8, micro_batches=4).optimizer
+    'adamw'
     """
 
     data: str = ""

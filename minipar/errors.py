@@ -18,6 +18,11 @@ class MiniparError(Exception):
 
     longest: characters of a message, None for any number. Longer words and messages lose their middle.
     facts: what the message says, by name, for programs and tests, as in `ConfigError(text, item="heads")`.
+
+    >>> from minipar.errors import ConfigError
+    >>> error = ConfigError("5 heads do not divide a width of 12", item="heads")
+    >>> error.facts
+    {'item': 'heads'}
     """
 
     longest: int | None = LONGEST_MESSAGE

@@ -65,6 +65,12 @@ def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferr
     grad: the gradient of `output`, of its shape and dtype; may be left out for a scalar. deferred: see
     Deferred. Raises GraphError where there is no tape, or where an earlier backward has used it up;
     ShapeError for a grad that does not fit.
+
+    >>> import numpy as np, minipar as mp
+    >>> x = mp.Tensor(np.array(3.0), requires_grad=True)
+    >>> mp.backward(x * x + 2 * x)
+    >>> x.grad                                                  # 2 x + 2
+    array(8.)
     """
     if output.node is None:
         raise GraphError("backward: this tensor was not made by an op on a tensor that requires a gradient "

@@ -109,6 +109,12 @@ class Tensor:
     grad_buffer    of a leaf: where the gradient is to be kept (a view into a flat buffer), or None for a new array
 
     Raises ShapeError for data that are no numbers (another Tensor, say), or a gradient of integers.
+
+    >>> import numpy as np, minipar as mp
+    >>> w = mp.Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    >>> mp.backward((w * w)[1])
+    >>> w.grad                                                  # of w[1]^2: 0 and 2 w[1]
+    array([0., 4.])
     """
 
     __slots__ = ("data", "node", "requires_grad", "grad", "grad_buffer", "hooks")

@@ -77,6 +77,11 @@ def job(*, timeout: float | None = None, checked: bool = True,
     timeout: the longest that a rank may wait, in seconds (default MINIPAR_TIMEOUT, or 30). checked: compare
     collectives before data moves, find deadlocks, report loose ends; switch it off only to measure.
     synchronous: a send is done once its receive has begun.
+
+    >>> import minipar as mp
+    >>> with mp.job() as comm:                                  # one process, where mpirun did not start it
+    ...     print(comm.rank, comm.size)
+    0 1
     """
     open_standard_files()
     started = ranks_started(os.environ)

@@ -79,7 +79,12 @@ class Request:
 
 
 class Communicator(ABC):
-    """A group of ranks, seen from one of them. Ranks count from 0 to size - 1 within the group."""
+    """A group of ranks, seen from one of them. Ranks count from 0 to size - 1 within the group.
+
+    >>> import minipar as mp
+    >>> mp.run(2, lambda comm: f"rank {comm.rank} of {comm.size}")
+    ['rank 0 of 2', 'rank 1 of 2']
+    """
 
     rank: int
     size: int

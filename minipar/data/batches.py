@@ -20,6 +20,9 @@ Batch = tuple[NDArray[np.int64], NDArray[np.int64]]
 def split(tokens: Tokens, fraction: float = 0.9) -> tuple[Tokens, Tokens]:
     """Training and validation tokens: the first 90 % and the rest, by position, as nanoGPT cuts its
     characters.
+
+    >>> split(np.arange(10))
+    (array([0, 1, 2, 3, 4, 5, 6, 7, 8]), array([9]))
     """
     boundary = int(len(tokens) * fraction)
     return tokens[:boundary], tokens[boundary:]

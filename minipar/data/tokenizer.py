@@ -90,7 +90,12 @@ class CharTokenizer:
 
 
 def make_tokenizer(kind: str, text: str) -> Tokenizer:
-    """The tokenizer of that kind, "byte" or "char", for this training text."""
+    """The tokenizer of that kind, "byte" or "char", for this training text.
+
+    >>> letters = make_tokenizer("char", "banana")
+    >>> letters.encode("nab").tolist(), letters.decode([1, 0, 2])
+    ([2, 0, 1], 'ban')
+    """
     if kind == "byte":
         return ByteTokenizer()
     if kind == "char":

@@ -33,6 +33,11 @@ def generate(model: GPT | Stages, prompt: Sequence[int], *, temperature: float =
     temperature: divides the logits; 0 takes the likeliest token always. top_k: only the k likeliest tokens
     can come; 0 for all. Where the context is full, the newer half of it is read again and generation goes on
     from there. Raises ConfigError for options that mean nothing and for an empty prompt.
+
+    >>> import itertools, minipar as mp
+    >>> model = mp.GPT(mp.ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4))
+    >>> len(list(itertools.islice(mp.generate(model, [1, 2]), 5)))
+    5
     """
     if not temperature >= 0 or top_k < 0:  # NaN is no temperature either
         raise ConfigError(

@@ -28,6 +28,9 @@ Pairs = Callable[[int], int]  # T -> pairs of a query and a key per head and seq
 def parameter_counts(config: ModelConfig) -> dict[str, int]:
     """Elements by kind, over all layers; their sum is the size of the model. A tied head counts as tokens
     alone.
+
+    >>> parameter_counts(ModelConfig(vocabulary=10, context=4, layers=1, heads=1, width=2))
+    {'tokens': 20, 'positions': 8, 'norms': 12, 'qkv': 18, 'out': 6, 'up': 24, 'down': 18, 'head': 0}
     """
     L, D, F, V = config.layers, config.width, config.mlp_width, config.vocabulary
     bias = int(config.bias)
@@ -52,7 +55,11 @@ def every_pair(T: int) -> int:
 
 
 def causal_pairs(T: int) -> int:
-    """Each token with itself and all earlier ones."""
+    """Each token with itself and all earlier ones.
+
+    >>> causal_pairs(3)                                         # (0, 0), (1, 0), (1, 1), (2, 0) and so on
+    6
+    """
     return T * (T + 1) // 2
 
 

@@ -104,6 +104,14 @@ class GPT(Module):
     part: of the model, by default all of it. A part that is not the first takes activations [B, t, D], one
     that is not the last returns them. token_table: the table of the vocabulary, where another part on this
     rank has it already. recompute: one of RECOMPUTATIONS.
+
+    >>> import numpy as np, minipar as mp
+    >>> model = mp.GPT(mp.ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4))
+    >>> tokens = np.array([[1, 2, 3, 4]])
+    >>> model(tokens).shape
+    (1, 4, 7)
+    >>> round(model.loss(tokens, tokens).item(), 2)             # about ln 7: nothing is learnt yet
+    1.94
     """
 
     def __init__(self, config: ModelConfig, *, seed: int = 0, dtype: DTypeLike = np.float32,

@@ -19,7 +19,12 @@ from minipar.rng import stream
 
 @dataclass(frozen=True)
 class Shard:
-    """The part of a whole array that a rank holds: slices along one axis, side by side."""
+    """The part of a whole array that a rank holds: slices along one axis, side by side.
+
+    >>> qkv = Shard(0, (slice(0, 1), slice(2, 3), slice(4, 5)))             # one of two heads of q, k and v
+    >>> qkv.take(np.arange(6))
+    array([0, 2, 4])
+    """
 
     axis: int
     slices: tuple[slice, ...]

@@ -15,6 +15,9 @@ def constant(rate: float) -> LearningRate:
 def warm_up(schedule: LearningRate, steps: int) -> LearningRate:
     """A straight line from nearly zero to the schedule's first rate over `steps` steps, then the schedule
     from its start.
+
+    >>> [warm_up(constant(1.0), 4)(step) for step in range(6)]
+    [0.2, 0.4, 0.6, 0.8, 1.0, 1.0]
     """
     return lambda step: schedule(0) * (step + 1) / (steps + 1) if step < steps else schedule(step - steps)
 

@@ -19,6 +19,13 @@ AXES = ("pp", "dp", "cp", "tp")                                     # slowest fi
 class Grid:
     """One rank's view: `dp`, `pp`, `cp` and `tp` are Communicators, `at` gives this rank's coordinate on each
     axis.
+
+    >>> import minipar as mp
+    >>> layout = mp.Layout(dp=2, tp=2)
+    >>> mp.run(4, lambda comm: mp.Grid(comm, layout).at)[3]
+    {'pp': 0, 'dp': 1, 'cp': 0, 'tp': 1}
+    >>> mp.run(4, lambda comm: mp.Grid(comm, layout).tp.size)
+    [2, 2, 2, 2]
     """
 
     def __init__(self, world: Communicator, layout: Layout):

@@ -67,6 +67,9 @@ def format_of(name: str) -> Format:
 def _round_to_bfloat16(x: np.ndarray) -> np.ndarray:
     """Round the lower half of the bits away. What is added to them carries over into the upper half, exponent
     and all.
+
+    >>> _round_to_bfloat16(np.array([1 + 2**-8, 1 + 2**-7, 3.0], np.float32))      # a tie goes to even
+    array([1.       , 1.0078125, 3.       ], dtype=float32)
     """
     bits = x.view(np.uint32)
     odd = (bits >> np.uint32(16)) & np.uint32(1)  # a tie goes up from an odd number, stays at an even one

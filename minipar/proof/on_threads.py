@@ -13,11 +13,12 @@ from minipar.proof.proof import VerificationReport, prove
 def verify(layout: Layout, **values: Any) -> VerificationReport:
     """Train a small GPT on the layout and on one process, and compare them, as `minipar verify` does.
 
-        report = verify(Layout(dp=2, tp=2))
-        assert report.proven, report.explanations
-
     values: fields of ModelConfig and TrainConfig that replace the sizes of `uneven_case`, for example
     width=12, heads=4. Raises ConfigError, LayoutError or ScheduleError for sizes that the layout cannot share
     out.
+
+    >>> import minipar as mp
+    >>> mp.verify(mp.Layout(dp=2), layers=1).proven
+    True
     """
     return run(layout.ranks, prove, uneven_case(layout, **values))[0]

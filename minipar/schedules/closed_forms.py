@@ -115,6 +115,9 @@ def closed_bubble(name: str, ranks: int, micro_batches: int, virtual: int | None
     F, B, W.
 
     Raises ScheduleError where no formula is known.
+
+    >>> print(closed_bubble("1f1b", 4, 8))
+    3/11
     """
     form = _form(name, ranks, micro_batches)
     if not form.fits(*times):
@@ -128,6 +131,9 @@ def closed_bubble(name: str, ranks: int, micro_batches: int, virtual: int | None
 def closed_peaks(name: str, ranks: int, micro_batches: int, virtual: int | None = None) -> list[int]:
     """Of each rank, the largest number of activations that it has at once. Raises ScheduleError where no
     formula is known.
+
+    >>> closed_peaks("1f1b", 4, 8)
+    [4, 3, 2, 1]
     """
     return _form(name, ranks, micro_batches).peaks(ranks, micro_batches, virtual or SCHEDULES[name].virtual)
 

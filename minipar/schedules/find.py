@@ -20,6 +20,10 @@ def find_schedule(source: str, ranks: int | None = None, micro_batches: int | No
     ranks, micro_batches: None for what a JSON file says, and for the defaults elsewhere. virtual: stages per
     rank; None for what the schedule or the file says. Raises ScheduleError for an unknown name, and for a
     file that cannot be read or says other numbers; LayoutError as `make_schedule` does.
+
+    >>> import minipar as mp
+    >>> print(*mp.schedule("1f1b", 2, 3).orders[0])
+    F0@0 F1@0 B0@0 F2@0 B1@0 B2@0
     """
     ending = Path(source).suffix
     if source in SCHEDULES:

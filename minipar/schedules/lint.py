@@ -59,6 +59,10 @@ def lint(schedule: Schedule, programs: Programs | None = None, *, synchronous: b
     synchronous: the sends wait for their receives, so a schedule that is safe with asynchronous ones only is
     refused, too. Places in errors count the steps of the schedule's orders, or of the given programs. Raises
     ScheduleError for the first thing that is wrong.
+
+    >>> import minipar as mp
+    >>> mp.lint(mp.schedule("1f1b", 2, 3)).peaks                # micro-batches in flight, of each rank
+    (2, 1)
     """
     _check_sizes(schedule, programs)
     orders = programs is None

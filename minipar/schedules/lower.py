@@ -81,7 +81,12 @@ def makes(instruction: Instruction, schedule: Schedule) -> Message | None:
 
 
 def lower(schedule: Schedule) -> list[Program]:
-    """The program of every rank. For a schedule that is not legal, so are its programs: `lint` says why."""
+    """The program of every rank. For a schedule that is not legal, so are its programs: `lint` says why.
+
+    >>> from minipar.schedules.find import find_schedule
+    >>> [type(step).__name__ for step in lower(find_schedule("gpipe", 2, 1))[1]]
+    ['Receive', 'Instruction', 'Instruction', 'Send']
+    """
     stage_to_rank = schedule.stage_to_rank
     queues = {channel: iter(made) for channel, made in _channels(schedule).items()}
     programs: list[Program] = []

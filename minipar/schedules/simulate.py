@@ -57,13 +57,17 @@ class NoQueues:
 
 
 def simulate(schedule: Schedule, costs: Costs | None = None, queues: LinkQueues | None = None) -> Timeline:
-    """When what happens. costs: None for F, B and W of 1 and messages of 0. links: None for such as hold
-    nothing up.
+    """When each instruction starts and ends. costs: None for F, B and W of 1 and messages of 0. queues: None
+    where nothing waits for a link.
 
     An instruction counts from when its rank and its input are ready, so that its time includes what its
     rank's link adds.
 
     Raises ScheduleError for a schedule that cannot go on; what else may be wrong with it, `lint` says.
+
+    >>> import minipar as mp
+    >>> mp.simulate(mp.schedule("gpipe", 4, 8)).bubble()        # (p - 1) / (m + p - 1)
+    Fraction(3, 11)
     """
     run = _Run(schedule, costs or Costs(), queues or NoQueues())
     todo = deque(range(schedule.ranks))

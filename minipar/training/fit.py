@@ -39,6 +39,18 @@ def fit(trainer: Trainer, folder: RunFolder | None = None, *, stop: Callable[[],
     last validation loss, None before the first one.
 
     Raises what `Trainer.step` and `RunFolder.save` raise.
+
+    >>> import minipar as mp
+    >>> from minipar.data.tokenizer import make_tokenizer
+    >>> text = "to be or not to be, " * 40
+    >>> letters = make_tokenizer("char", text)
+    >>> model = mp.ModelConfig(vocabulary=letters.vocab_size, context=8, layers=1, heads=1, width=8)
+    >>> config = mp.TrainConfig(batch=4, steps=2, validation_windows=2)
+    >>> def training(comm):
+    ...     grid = mp.Grid(comm, mp.Layout(dp=2))
+    ...     return len(mp.fit(mp.Trainer(model, config, letters, letters.encode(text), grid)).steps)
+    >>> mp.run(2, training)
+    [2, 2]
     """
     config, result, saved = trainer.config, FitResult(), trainer.steps_done
     validation: float | None = None

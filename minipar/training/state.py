@@ -21,7 +21,7 @@ from minipar.parallel.gather_parameters import gather_stages, gather_whole
 from minipar.parallel.stages import Stages
 from minipar.plan.parameters import rank_shapes
 
-TrainingState = tuple[dict[str, np.ndarray], dict[str, Any]]                # arrays and metadata of a checkpoint
+TrainingState = tuple[dict[str, np.ndarray], dict[str, Any]]        # arrays and metadata of a checkpoint
 
 
 class SavedArray(NamedTuple):

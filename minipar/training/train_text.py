@@ -45,25 +45,29 @@ class TrainedModel:
         """The last validation loss, in nats per token."""
         return list(self.fit.validations.values())[-1]
 
-    def write(self, prompt: str, tokens: int = 200, *, temperature: float = 0.8, seed: int = 0) -> str:
-        """The prompt and what the model writes after it. Raises DataError for characters that the text did
-        not have.
+    def write(self, prompt: str, length: int = 200, *, temperature: float = 0.8, seed: int = 0) -> str:
+        """The prompt and the `length` tokens that the model writes after it. Raises DataError for characters
+        that the text did not have.
         """
         written: Iterator[int] = generate(self.model, self.tokenizer.encode(prompt).tolist(),
                                           temperature=temperature, seed=seed)
-        return prompt + self.tokenizer.decode(list(islice(written, tokens)))
+        return prompt + self.tokenizer.decode(list(islice(written, length)))
 
 
 def train(text: str | os.PathLike[str], *, layout: Layout = ONE_PROCESS, steps: int = 200,
           **options: Any) -> TrainedModel:
     """Train a GPT on `layout.ranks` threads of this process, as `minipar train` does on processes.
 
-        trained = train("to be or not to be, " * 100, layout=Layout(dp=2), steps=20, width=32)
-
     text: a path to a UTF-8 file or a folder, or the text itself (a string that names no file). options:
     fields of ModelConfig (layers, heads, width, context, ...) and of TrainConfig (batch, lr, seed, ...).
     Nothing is written to disk. Raises ConfigError for an unknown option, DataError for a text that is too
     short, LayoutError for a layout that leaves ranks without work.
+
+    >>> import minipar as mp
+    >>> small = {"layers": 1, "heads": 1, "width": 8, "context": 8, "batch": 4, "validation_windows": 2}
+    >>> trained = mp.train("to be or not to be, " * 40, layout=mp.Layout(dp=2), steps=2, **small)
+    >>> len(trained.losses), trained.write("to be", 3).startswith("to be")
+    (2, True)
     """
     sizes = {name: options.pop(name) for name in [f.name for f in fields(ModelConfig)] if name in options}
     known = {f.name for f in fields(TrainConfig)}

@@ -77,6 +77,18 @@ class Trainer:
 
     All ranks of the grid make one and call the same methods in the same order. What a step does depends on
     (seed, step) and on what `state` returns, so a restored run goes on to the same bits.
+
+    >>> import minipar as mp
+    >>> from minipar.data.tokenizer import make_tokenizer
+    >>> text = "to be or not to be, " * 40
+    >>> letters = make_tokenizer("char", text)
+    >>> model = mp.ModelConfig(vocabulary=letters.vocab_size, context=8, layers=1, heads=1, width=8)
+    >>> config = mp.TrainConfig(batch=4, steps=2, validation_windows=2)
+    >>> def steps(comm):
+    ...     trainer = mp.Trainer(model, config, letters, letters.encode(text), mp.Grid(comm, mp.Layout(dp=2)))
+    ...     return trainer.step().step, trainer.step().step
+    >>> mp.run(2, steps)
+    [(0, 1), (0, 1)]
     """
 
     def __init__(self, model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer, tokens: np.ndarray,

@@ -9,13 +9,20 @@ import numpy as np
 def even_counts(length: int, parts: int) -> list[int]:
     """The sizes of `parts` pieces of `length` things, as np.array_split cuts them: the first `length % parts`
     get one more.
+
+    >>> even_counts(10, 4)
+    [3, 3, 2, 2]
     """
     size, extra = divmod(length, parts)
     return [size + 1] * extra + [size] * (parts - extra)
 
 
 def edges(counts: Sequence[int]) -> list[int]:
-    """Where each piece starts, and where the last one ends: one number more than there are pieces."""
+    """Where each piece starts, and where the last one ends: one number more than there are pieces.
+
+    >>> edges([3, 3, 2])
+    [0, 3, 6, 8]
+    """
     return list(accumulate(counts, initial=0))
 
 
@@ -36,6 +43,11 @@ def copy_unless_same(source: np.ndarray, out: np.ndarray) -> None:
 def rotate(source: np.ndarray, out: np.ndarray, start: int) -> None:
     """Copy so that `source[start:]` comes first: from the order of the ranks to one that starts at another
     rank, or back.
+
+    >>> source, out = np.arange(4), np.zeros(4, int)
+    >>> rotate(source, out, 1)
+    >>> out
+    array([1, 2, 3, 0])
     """
     out[:source.size - start] = source[start:]
     out[source.size - start:] = source[:start]

@@ -54,6 +54,12 @@ def all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, label:
                out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """The reduction of all ranks' arrays, on every rank. `out` may be `array`: the ring then needs no memory
     but a chunk.
+
+    >>> import numpy as np, minipar as mp
+    >>> mp.run(3, lambda comm: mp.all_reduce(comm, np.array([comm.rank, 10])).tolist())
+    [[3, 30], [3, 30], [3, 30]]
+    >>> mp.run(3, lambda comm: mp.all_reduce(comm, np.array([comm.rank]), "max").tolist())
+    [[2], [2], [2]]
     """
     steps, total = _all_reduce(comm, array, op, label, out, algorithm)
     finish(comm, steps)

@@ -37,6 +37,10 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
 
     Raises ConfigError for a size, nodes or a timeout that cannot be. Ctrl-C ends `run`, and each rank at its
     next call.
+
+    >>> import minipar as mp
+    >>> mp.run(4, lambda comm: comm.rank**2)
+    [0, 1, 4, 9]
     """
     world = World(size, nodes=nodes, synchronous=synchronous, timeout=timeout)
     ledgers = [Ledger(rank) for rank in range(size)]

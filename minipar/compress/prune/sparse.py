@@ -33,6 +33,9 @@ def csr_bytes(shape: tuple[int, int], stays: int, itemsize: int = 4) -> int:
 def bitmap_bytes(size: int, stays: int, itemsize: int = 4) -> int:
     """Bytes of an array of `size` places of which `stays` values are stored: one bit per place, and the
     values.
+
+    >>> bitmap_bytes(1000, 100), 4 * 1000
+    (525, 4000)
     """
     return -(-size // 8) + stays * itemsize
 

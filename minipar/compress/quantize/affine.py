@@ -61,6 +61,11 @@ def quantize(x: np.ndarray, scheme: Scheme, limits: Limits | None = None, *,
     The error of a number inside the range is at most s/2. Computed in x's dtype (float16 in float32). Raises
     RangeError for NaN and infinity, ShapeError for anything but floats and for limits of another shape than
     the scales; the messages call x `name`.
+
+    >>> from minipar.compress.quantize.scheme import Scheme
+    >>> q = quantize(np.array([-1.0, 0.0, 0.26, 1.0], np.float32), Scheme(4))
+    >>> q.dequantize().round(2)
+    array([-1.  ,  0.  ,  0.29,  1.  ], dtype=float32)
     """
     x = floats(x, name)
     grid = grid_for(x, scheme, limits, name)
