@@ -1,0 +1,45 @@
+"""Where the exercises are, and in which order: chapters by their number, exercises as ORDER in the chapter says."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import minipar
+from minipar.errors import ConfigError
+from minipar.exercises.exercise import Exercise, load
+
+
+def exercises_folder() -> Path:
+    """The folder of all chapters: in the source tree, or as `minipar.lessons` in an installed package."""
+    package = Path(minipar.__file__).resolve().parent
+    places = [package / "lessons" / "exercises", package.parent / "lessons" / "exercises"]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise ConfigError(f"there are no exercises in {places[0]}; install minipar again")
+
+
+def folders(root: Path | None = None) -> list[Path]:
+    """Every exercise's folder, in the order in which they are done."""
+    found: list[Path] = []
+    for chapter in sorted((root or exercises_folder()).glob("[0-9]*_*/")):
+        inside = {path.parent.name: path.parent for path in chapter.glob("*/exercise.py")}
+        order = chapter / "ORDER"
+        listed = order.read_text(encoding="utf-8").split() if order.is_file() else []
+        found += [inside.pop(name) for name in listed if name in inside] + [inside[name] for name in sorted(inside)]
+    return found
+
+
+def find(name: str, root: Path | None = None) -> Exercise:
+    """The exercise of this name. Raises ConfigError where there is none."""
+    known = {folder.name: folder for folder in folders(root)}
+    if name not in known:
+        close = difflib.get_close_matches(name, known, 1)
+        meant = f"; did you mean {close[0]}?" if close else "; minipar exercise list shows them all"
+        raise ConfigError(f"there is no exercise {name!r}{meant}")
+    return load(known[name])
+
+
+def every(root: Path | None = None) -> list[Exercise]:
+    return [load(folder) for folder in folders(root)]

@@ -1,0 +1,84 @@
+"""Checks one submission: first on threads, then, where that is right, under a real mpirun."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from minipar.errors import ConfigError
+from minipar.exercises.exercise import Exercise
+from minipar.exercises.lights import Verdict, verdict
+from minipar.exercises.runner import Submission, mpi_missing, on_threads, under_mpirun
+from minipar.exercises.tasks import CallResult, GradedCall, graded_calls
+
+
+@dataclass(frozen=True)
+class Checked:
+    """mpi: None where there is no mpirun, or the threads' lights are not all on. seed: of the inputs."""
+
+    threads: Verdict
+    mpi: Verdict | None
+    without_mpi: str
+    seed: int
+    printed: tuple[tuple[int, int, str], ...]                       # (ranks, rank, text) of one call
+
+    @property
+    def passed(self) -> bool:
+        return self.threads.passed and (self.mpi is None or self.mpi.passed)
+
+
+def read_submission(path: Path) -> Submission:
+    try:
+        return Submission(path, path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def check(exercise: Exercise, path: Path, *, mpi: bool = True, seed: int | None = None, limit: float | None = None,
+          on_verdict: Callable[[Verdict], object] = lambda verdict: None) -> Checked:
+    """Both parts of a check. on_verdict: called with the threads' verdict, before mpirun starts."""
+    submission = read_submission(path)
+    seed = secrets.randbits(32) if seed is None else seed
+    calls = graded_calls(exercise, seed)
+    results = list(on_threads(exercise, submission, calls, limit=limit))
+    first = verdict(exercise, submission.source, results)
+    on_verdict(first)
+    second, why = None, ""
+    if first.passed and mpi and exercise.comm:
+        why = mpi_missing()
+        if not why:
+            second = verdict_of_mpirun(exercise, submission, calls)
+    return Checked(first, second, why, seed, printed(results))
+
+
+def verdict_of_mpirun(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall]) -> Verdict:
+    """All calls in one job: a call of fewer ranks runs on a part of them."""
+    mine = [call for call in calls if call.delays == 0]
+    (results,), said = under_mpirun([(exercise, submission, mine)], max(exercise.ranks))
+    return verdict(exercise, submission.source, whole(results, mine, said))
+
+
+def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> list[CallResult]:
+    """The results; a call that lacks some, because the job ended early, gets what the job said."""
+    for result in results:
+        if any(rank is None for rank in result.ranks) and not result.errors():
+            result.error = {"kind": "stuck" if "deadlock" in said else "died", "text": said.strip() or
+                            "the job ended early", "where": "", "line": ""}
+    if len(results) < len(calls) and not any(result.errors() for result in results):
+        results.append(CallResult(calls[len(results)], [None] * calls[len(results)].ranks,
+                                  {"kind": "died", "text": said.strip() or "the job ended early", "where": "", "line": ""}))
+    return results
+
+
+def printed(results: Sequence[CallResult]) -> tuple[tuple[int, int, str], ...]:
+    """What was printed in the call that failed first, or else in the smallest call of several ranks."""
+    wanted = [result for result in results if result.errors()]
+    wanted += sorted((result for result in results if result.call.plain), key=lambda result: abs(result.call.ranks - 3))
+    for result in wanted:
+        texts = tuple((result.call.ranks, rank, one.printed) for rank, one in enumerate(result.ranks)
+                      if one is not None and one.printed)
+        if texts:
+            return texts
+    return ()

@@ -1,0 +1,171 @@
+"""What an exercise is: a folder `lessons/exercises/CHAPTER/NAME/`, and the `Exercise` that its exercise.py makes.
+
+    task.md         the task: at most one page; the first line is the title
+    stub.py         what the student starts from
+    solution.py     what a good student ends with
+    wrong/*.py      wrong answers that real people give; each says on which light it fails, and the diagnosis
+    hints.md        three hints, below the headings "## Nudge", "## Formula" and "## Outline"
+    explanation.md  shown after the pass
+    driver.py       optional: how to call the student's code, see `minipar.exercises.calls`
+    exercise.py     everything that the grader alone knows: inputs, reference, par
+
+lessons/exercises/README.md shows an author how to write one.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minipar.errors import ConfigError
+
+LIGHTS = ("runs", "values", "gradients", "cost", "no deadlock")
+KINDS = ("write", "predict", "find", "par", "design", "prove")
+HINTS = ("Nudge", "Formula", "Outline")
+RANKS = (1, 2, 3, 4, 5)
+
+Arguments = tuple[Any, ...]                                         # of one rank, behind comm
+
+
+@dataclass(frozen=True)
+class Par:
+    """What a good solution costs at most. None: not graded.
+
+    messages, bytes: what each rank sends (a number for all ranks, or one per rank). seconds: the virtual
+    time until the last rank is done, on the network of `tasks.NETWORK`. memory: the peak of newly allocated
+    bytes, on each rank. at_least: fewer bytes than that cannot be right: the answer came another way.
+    """
+
+    messages: int | Sequence[int] | None = None
+    bytes: int | Sequence[int] | None = None
+    seconds: Any = None
+    memory: int | None = None
+    at_least: int | Sequence[int] = 0
+
+
+@dataclass
+class Exercise:
+    """One exercise. Its author gives these; `folder` is set when it is loaded.
+
+    kind: a key of KINDS. function: what the student writes, called as function(comm, *arguments) on every
+    rank. cases: name -> the size that `inputs` gets; the first is plain, the others are ragged or special.
+    inputs(ranks, rng, size): the arguments of every rank, a list of tuples. reference(ranks, arguments): what
+    every rank must return, a list; arrays must agree in shape, dtype and value. Outputs in a dict whose names
+    begin with "grad" belong to the third light, all others to the second. judge(ranks, arguments, results):
+    in place of reference; returns what is wrong, in one line, or "". par(ranks, arguments): what it may cost.
+    diagnose(ranks, arguments, wanted, results): a line for a mistake that only this exercise knows, or "".
+    """
+
+    kind: str
+    minutes: int
+    goal: str
+    lesson: str
+    inputs: Callable[[int, np.random.Generator, Any], list[Arguments]]
+    function: str = ""
+    prerequisites: Sequence[str] = ()
+    cases: Mapping[str, Any] = field(default_factory=lambda: {"plain": 12})
+    reference: Callable[[int, list[Arguments]], list[Any]] | None = None
+    judge: Callable[[int, list[Arguments], list[Any]], str] | None = None
+    par: Callable[[int, list[Arguments]], Par] | None = None
+    diagnose: Callable[[int, list[Arguments], list[Any], list[Any]], str] | None = None
+    comm: str = "minipar"                                           # "mpi4py": a comm with mpi4py's methods; "" : none
+    program: bool = False                                           # the file itself runs on every rank; see `calls`
+    ranks: Sequence[int] = RANKS
+    forbids: Sequence[str] = ()                                     # names of modules and functions
+    tolerance: float = 1e-12
+    seconds: float = 5.0                                            # for one call on all ranks
+    version: int = 1                                                # raise it when an old pass no longer counts
+    library: str = ""                                               # minipar's own version of it
+    changes_inputs: bool = False                                    # the function may write to its arguments
+    folder: Path = Path()
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ConfigError(f"an exercise is of kind {', '.join(KINDS)}, not {self.kind!r}")
+        if (self.reference is None) == (self.judge is None):
+            raise ConfigError("an exercise has either a reference or a judge")
+        if not self.comm:
+            self.ranks = (1,)
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def chapter(self) -> str:
+        return self.folder.parent.name
+
+    @property
+    def file(self) -> str:
+        """What the student's file is called."""
+        return f"{self.name}.py"
+
+    @cached_property
+    def title(self) -> str:
+        return self.text("task.md").splitlines()[0].lstrip("# ").strip()
+
+    @cached_property
+    def hints(self) -> list[str]:
+        return [text for _, text in sections(self.text("hints.md"))]
+
+    @cached_property
+    def wrong(self) -> list[WrongAnswer]:
+        return [wrong_answer(path) for path in sorted((self.folder / "wrong").glob("*.py"))]
+
+    def text(self, name: str) -> str:
+        """A file of the folder. Raises ConfigError where it is missing, as in a hand-out without solutions."""
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"exercise {self.name} has no {name} here ({error.strerror}); a hand-out for "
+                              "students leaves it out") from error
+
+    def driver(self) -> str:
+        path = self.folder / "driver.py"
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+@dataclass(frozen=True)
+class WrongAnswer:
+    """light: where it fails; diagnosis: a part of what must be said there; who: who makes this mistake, and why."""
+
+    path: Path
+    light: str
+    diagnosis: str
+    who: str
+
+
+def wrong_answer(path: Path) -> WrongAnswer:
+    """The docstring of a wrong answer is: a sentence, then "fails: LIGHT" and "says: PART OF THE DIAGNOSIS"."""
+    text = path.read_text(encoding="utf-8")
+    found = re.match(r'"""(.*?)\n+fails: ([a-z ]+)\nsays: (.+?)\n"""', text, re.S)
+    if not found or found[2] not in LIGHTS:
+        raise ConfigError(f"{path.name}: begin with a docstring of a sentence, a line 'fails: LIGHT' with one of "
+                          f"{', '.join(LIGHTS)}, and a line 'says: PART OF THE DIAGNOSIS'")
+    return WrongAnswer(path, found[2], found[3].strip(), " ".join(found[1].split()))
+
+
+def sections(text: str) -> list[tuple[str, str]]:
+    """(heading, text) of each "## " section of a page."""
+    parts = re.split(r"^## +(.*)$", text, flags=re.M)[1:]
+    return [(title.strip(), body.strip()) for title, body in zip(parts[::2], parts[1::2], strict=True)]
+
+
+def load(folder: Path) -> Exercise:
+    """The exercise of a folder. Raises ConfigError where exercise.py makes none."""
+    spec = importlib.util.spec_from_file_location(f"exercise_{folder.name}", folder / "exercise.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = getattr(module, "EXERCISE", None)
+    if not isinstance(found, Exercise):
+        raise ConfigError(f"{folder / 'exercise.py'} must end with EXERCISE = Exercise(...)")
+    found.folder = folder
+    return found

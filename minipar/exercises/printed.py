@@ -1,0 +1,51 @@
+"""What each rank prints, kept apart by rank. Runs in the student's process.
+
+A student prints to see what happens; five ranks that print at once are unreadable. So `sys.stdout` and
+`sys.stderr` become one `Printed`, which knows the rank of each thread.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+
+LONGEST = 20_000                                                    # characters that are kept of one call
+
+
+class Printed(io.TextIOBase):
+    """A stream that keeps what each rank writes during one call."""
+
+    def __init__(self) -> None:
+        self._ranks = threading.local()
+        self._texts: dict[int, list[str]] = {}
+        self._lengths: dict[int, int] = {}
+
+    def as_rank(self, rank: int) -> None:
+        """This thread is that rank from now on."""
+        self._ranks.rank = rank
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        rank = getattr(self._ranks, "rank", 0)
+        length = self._lengths.get(rank, 0)
+        if length < LONGEST:
+            kept = text[:LONGEST - length]
+            self._texts.setdefault(rank, []).append(kept)
+            self._lengths[rank] = length + len(kept)
+            if length + len(kept) >= LONGEST:
+                self._texts[rank].append(f"\n[more than {LONGEST:,} characters: the rest is dropped]\n")
+        return len(text)
+
+    def take(self, rank: int) -> str:
+        """What the rank has written since it was last asked."""
+        self._lengths.pop(rank, None)
+        return "".join(self._texts.pop(rank, []))
+
+
+def install() -> Printed:
+    stream = Printed()
+    sys.stdout = sys.stderr = stream                                # type: ignore[assignment]
+    return stream

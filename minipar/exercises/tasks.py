@@ -1,0 +1,89 @@
+"""Which calls decide the lights of an exercise, and what comes of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from minipar.exercises.exercise import Arguments, Exercise
+
+DELAYS = (1, 2)                                                     # seeds of the orders in which messages arrive
+
+
+@dataclass(frozen=True)
+class GradedCall:
+    """One call of the submission on all ranks. arguments: of each rank.
+
+    synchronous: a send is done only once its receive has begun. delays: a seed of late arrivals, 0 for none.
+    clock: under the virtual clock.
+    """
+
+    number: int
+    ranks: int
+    case: str
+    arguments: list[Arguments]
+    synchronous: bool = False
+    delays: int = 0
+    clock: bool = False
+
+    @property
+    def plain(self) -> bool:
+        return not (self.synchronous or self.delays)
+
+    def described(self) -> str:
+        how = ", with synchronous sends" if self.synchronous else ", with late arrivals" if self.delays else ""
+        return f"on {self.ranks} rank{'s' * (self.ranks > 1)}, case {self.case}{how}"
+
+
+@dataclass
+class RankResult:
+    """What one rank sent back. error: kind, text, where, line; see `worker.described`."""
+
+    outputs: Any = None
+    error: dict[str, Any] | None = None
+    printed: str = ""
+    messages: int = 0
+    bytes: int = 0
+    operations: Sequence[str] = ()
+    seconds: str = ""
+    changed: bool = False
+
+
+@dataclass
+class CallResult:
+    """What came of a call. error: of the whole, where no rank is to blame: messages never received, a process
+    that died or was stopped.
+    """
+
+    call: GradedCall
+    ranks: list[RankResult | None] = field(default_factory=list)
+    error: dict[str, Any] | None = None
+
+    def errors(self) -> list[tuple[int | None, dict[str, Any]]]:
+        """(rank, error), first those that say most: an exception before the waiting that it causes."""
+        found = [(rank, result.error) for rank, result in enumerate(self.ranks)
+                 if result is not None and result.error is not None and result.error["kind"] != "stopped"]
+        order = {"stub": 0, "refused": 1, "exception": 2, "memory": 2, "comm": 3, "exit": 4, "stuck": 5}
+        found.sort(key=lambda one: order.get(one[1]["kind"], 2))
+        first: list[tuple[int | None, dict[str, Any]]] = list(found)
+        return first if first or self.error is None else [(None, self.error)]
+
+
+def graded_calls(exercise: Exercise, seed: int, ranks: Sequence[int] | None = None) -> list[GradedCall]:
+    """All calls, small ones first; then those that look for deadlocks. seed: of the inputs."""
+    found: list[GradedCall] = []
+    for size in ranks or exercise.ranks:
+        for number, (case, wanted) in enumerate(exercise.cases.items()):
+            arguments = exercise.inputs(size, np.random.default_rng([seed, size, number]), wanted)
+            clock = exercise.par is not None and exercise.par(size, arguments).seconds is not None
+            found.append(GradedCall(len(found), size, case, arguments, clock=clock))
+    for call in [call for call in found if call.ranks > 1 and call.case == next(iter(exercise.cases))]:
+        if exercise.comm:
+            again = replace(call, number=len(found), clock=False, synchronous=True)
+            found.append(again)
+            found += [replace(again, number=len(found) + n, synchronous=False, delays=delay)
+                      for n, delay in enumerate(DELAYS if call.ranks in (3, 4) else ())]
+    return found
