@@ -17,7 +17,7 @@ FLOORS: list[set[str]] = [
     {"autograd", "comm", "schedules", "plan"},
     {"nn", "optim", "data", "precision", "compress", "launcher", "doctor", "mpi4py_face"},
     {"parallel", "checkpoint"},
-    {"training", "inference", "proof", "plots", "trace", "classroom"},
+    {"training", "inference", "proof", "plots", "trace", "classroom", "exercises"},
     {"cli", "__main__", "__init__"},
 ]
 # Within a floor, who else may be imported: a package -> its neighbours.

@@ -27,10 +27,12 @@ COMMANDS = {  # name of the command and its module: what it does
     "schedule": "show, prove and simulate pipeline schedules",
     "trace": "time a training step as on a cluster, and draw it",
     "lesson": "list the lessons, or run one",
+    "exercise": "practise: 5 lights on what you write (short: ex)",
     "doctor": "check the MPI installation and measure its links",
     "run": "run a program written for mpi4py, checked",
     "launch": "start a command on several ranks",
 }
+SHORT = {"ex": "exercise"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Where all went well but what belongs on stdout is lost: 141 if nobody reads on, as in `| head`, otherwise 74.
     """
-    words = sys.argv[1:] if arguments is None else arguments
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    words[:1] = [SHORT.get(word, word) for word in words[:1]]
     first = next((word for word in words if not word.startswith("-")), "")
     name = first if first in COMMANDS else ""
     title = f"minipar {name}".rstrip()

@@ -2,7 +2,7 @@
 
 Without a driver.py, a rank calls
 
-    submission.FUNCTION(comm, *arguments)                           # (*arguments) alone where the exercise has no comm
+    submission.FUNCTION(comm, *arguments)      # (*arguments) alone where the exercise has no comm
 
 A driver.py says it otherwise, with one function; it may import anything, but nothing secret belongs there:
 
@@ -32,7 +32,7 @@ def load_submission(path: str, source: str) -> types.ModuleType:
     name = os.path.basename(path).removesuffix(".py")
     module = types.ModuleType(name)
     module.__file__ = path
-    sys.modules[name] = module                                      # for pickle and dataclasses
+    sys.modules[name] = module  # for pickle and dataclasses
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
     exec(compile(source, path, "exec"), module.__dict__)
     return module
@@ -47,7 +47,9 @@ def load_driver(source: str) -> Callable[..., Any] | None:
 
 
 def caller_of(about: Mapping[str, Any]) -> Callable[[Communicator, tuple[Any, ...]], Any]:
-    """What a rank calls, as the description of the exercise says: path, source, driver, function, comm, program."""
+    """What a rank calls, as the description of the exercise says: path, source, driver, function, comm,
+    program.
+    """
     if about["program"]:
         return lambda comm, arguments: run_program(about, comm, arguments)
     submission = load_submission(about["path"], about["source"])
@@ -55,8 +57,9 @@ def caller_of(about: Mapping[str, Any]) -> Callable[[Communicator, tuple[Any, ..
     wants = [word for word in name.split() if word]
     for word in wants:
         if not hasattr(submission, word):
-            raise SubmissionError(f"{os.path.basename(about['path'])} defines no {word}; keep the name that the stub "
-                                  "gave it")
+            raise SubmissionError(
+                f"{os.path.basename(about['path'])} defines no {word}; keep the name that the stub gave it"
+            )
 
     def call(comm: Communicator, arguments: tuple[Any, ...]) -> Any:
         first = [face(comm)] if about["comm"] == "mpi4py" else [comm] * bool(about["comm"] or driver)
@@ -83,5 +86,7 @@ def face(comm: Communicator) -> Any:
 
 
 def run_program(about: Mapping[str, Any], comm: Communicator, arguments: tuple[Any, ...]) -> Any:
-    """Run the whole file, as `python FILE` would; returns the global variables that the exercise's function names."""
+    """Run the whole file, as `python FILE` would; returns the global variables that the exercise's function
+    names.
+    """
     raise SubmissionError("programs need minipar.mpi4py_face, which this installation lacks")

@@ -1,4 +1,6 @@
-"""Where the exercises are, and in which order: chapters by their number, exercises as ORDER in the chapter says."""
+"""Where the exercises are, and in which order: chapters by their number, exercises as ORDER in the chapter
+says.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def folders(root: Path | None = None) -> list[Path]:
         inside = {path.parent.name: path.parent for path in chapter.glob("*/exercise.py")}
         order = chapter / "ORDER"
         listed = order.read_text(encoding="utf-8").split() if order.is_file() else []
-        found += [inside.pop(name) for name in listed if name in inside] + [inside[name] for name in sorted(inside)]
+        found += [inside.pop(name) for name in listed if name in inside] + [
+            inside[name] for name in sorted(inside)
+        ]
     return found
 
 

@@ -22,7 +22,7 @@ class Checked:
     mpi: Verdict | None
     without_mpi: str
     seed: int
-    printed: tuple[tuple[int, int, str], ...]                       # (ranks, rank, text) of one call
+    printed: tuple[tuple[int, int, str], ...]  # (ranks, rank, text) of one call
 
     @property
     def passed(self) -> bool:
@@ -36,8 +36,15 @@ def read_submission(path: Path) -> Submission:
         raise ConfigError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def check(exercise: Exercise, path: Path, *, mpi: bool = True, seed: int | None = None, limit: float | None = None,
-          on_verdict: Callable[[Verdict], object] = lambda verdict: None) -> Checked:
+def check(
+    exercise: Exercise,
+    path: Path,
+    *,
+    mpi: bool = True,
+    seed: int | None = None,
+    limit: float | None = None,
+    on_verdict: Callable[[Verdict], object] = lambda verdict: None,
+) -> Checked:
     """Both parts of a check. on_verdict: called with the threads' verdict, before mpirun starts."""
     submission = read_submission(path)
     seed = secrets.randbits(32) if seed is None else seed
@@ -64,21 +71,35 @@ def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> 
     """The results; a call that lacks some, because the job ended early, gets what the job said."""
     for result in results:
         if any(rank is None for rank in result.ranks) and not result.errors():
-            result.error = {"kind": "stuck" if "deadlock" in said else "died", "text": said.strip() or
-                            "the job ended early", "where": "", "line": ""}
+            result.error = {
+                "kind": "stuck" if "deadlock" in said else "died",
+                "text": said.strip() or "the job ended early",
+                "where": "",
+                "line": "",
+            }
     if len(results) < len(calls) and not any(result.errors() for result in results):
-        results.append(CallResult(calls[len(results)], [None] * calls[len(results)].ranks,
-                                  {"kind": "died", "text": said.strip() or "the job ended early", "where": "", "line": ""}))
+        results.append(
+            CallResult(
+                calls[len(results)],
+                [None] * calls[len(results)].ranks,
+                {"kind": "died", "text": said.strip() or "the job ended early", "where": "", "line": ""},
+            )
+        )
     return results
 
 
 def printed(results: Sequence[CallResult]) -> tuple[tuple[int, int, str], ...]:
     """What was printed in the call that failed first, or else in the smallest call of several ranks."""
     wanted = [result for result in results if result.errors()]
-    wanted += sorted((result for result in results if result.call.plain), key=lambda result: abs(result.call.ranks - 3))
+    wanted += sorted(
+        (result for result in results if result.call.plain), key=lambda result: abs(result.call.ranks - 3)
+    )
     for result in wanted:
-        texts = tuple((result.call.ranks, rank, one.printed) for rank, one in enumerate(result.ranks)
-                      if one is not None and one.printed)
+        texts = tuple(
+            (result.call.ranks, rank, one.printed)
+            for rank, one in enumerate(result.ranks)
+            if one is not None and one.printed
+        )
         if texts:
             return texts
     return ()

@@ -1,6 +1,7 @@
 """What kind of wrong are the results of a call? One line, and the next step.
 
-Each mistake leaves a trace in the numbers: a sum that is taken twice is p times too large, a chunk that is off by
+Each mistake leaves a trace in the numbers: a sum that is taken twice is p times too large, a chunk that is
+off by
 one lies on the neighbour. PATTERNS holds the traces that are looked for, the most telling first.
 """
 
@@ -16,7 +17,7 @@ import numpy as np
 from minipar.exercises.exercise import Arguments
 from minipar.exercises.wire import Opaque
 
-CLEAN = 1e-6                                                        # relative: what is closer is taken as meant
+CLEAN = 1e-6  # relative: what is closer is taken as meant
 
 
 class Finding(NamedTuple):
@@ -28,7 +29,8 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Leaf:
-    """One array of the results, on all ranks of a call. name: "" where the function returns just one array."""
+    """One array of the results, on all ranks of a call. name: "" where the function returns just one array.
+    """
 
     name: str
     ranks: int
@@ -40,17 +42,28 @@ class Leaf:
     @property
     def wrong(self) -> list[int]:
         """The ranks where it is wrong."""
-        return [rank for rank in range(self.ranks) if not equal(self.got[rank], self.wanted[rank], self.tolerance)]
+        return [
+            rank
+            for rank in range(self.ranks)
+            if not equal(self.got[rank], self.wanted[rank], self.tolerance)
+        ]
 
     def matches(self, others: Sequence[np.ndarray | None]) -> bool:
-        """Whether what came is `others` on all ranks, to a few digits; false where others hold nothing else."""
-        return all(other is not None and other.shape == got.shape and equal(got, other, CLEAN)
-                   for got, other in zip(self.got, others, strict=True))
+        """Whether what came is `others` on all ranks, to a few digits; false where others hold nothing
+        else.
+        """
+        return all(
+            other is not None and other.shape == got.shape and equal(got, other, CLEAN)
+            for got, other in zip(self.got, others, strict=True)
+        )
 
     def inputs(self, rank: int) -> list[np.ndarray]:
         """The rank's arguments that have the shape of its result."""
-        return [one for one in self.arguments[rank] if isinstance(one, np.ndarray) and one.shape == self.got[rank].shape
-                and one.dtype.kind in "iuf"]
+        return [
+            one
+            for one in self.arguments[rank]
+            if isinstance(one, np.ndarray) and one.shape == self.got[rank].shape and one.dtype.kind in "iuf"
+        ]
 
 
 def equal(got: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
@@ -60,7 +73,9 @@ def equal(got: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
     if got.dtype.kind not in "fc" or not wanted.size:
         return bool(np.array_equal(got, wanted))
     finite = np.isfinite(wanted)
-    if not np.array_equal(finite, np.isfinite(got)) or not np.array_equal(got[~finite], wanted[~finite], equal_nan=True):
+    if not np.array_equal(finite, np.isfinite(got)) or not np.array_equal(
+        got[~finite], wanted[~finite], equal_nan=True
+    ):
         return False
     largest = max(1.0, float(np.abs(wanted[finite]).max(initial=0)))
     return bool((np.abs(got[finite] - wanted[finite]) <= tolerance * largest).all())
@@ -69,11 +84,17 @@ def equal(got: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
 def leaves(value: Any, name: str = "") -> dict[str, Any]:
     """The parts of a result by name: {"": array}, {"[0]": ..., "[1]": ...}, {"grad x": ...}."""
     if isinstance(value, dict):
-        return {part: one for key, inside in value.items()
-                for part, one in leaves(inside, f"{name}.{key}" if name else key).items()}
+        return {
+            part: one
+            for key, inside in value.items()
+            for part, one in leaves(inside, f"{name}.{key}" if name else key).items()
+        }
     if isinstance(value, tuple | list):
-        return {part: one for number, inside in enumerate(value)
-                for part, one in leaves(inside, f"{name}[{number}]").items()}
+        return {
+            part: one
+            for number, inside in enumerate(value)
+            for part, one in leaves(inside, f"{name}[{number}]").items()
+        }
     return {name: value}
 
 
@@ -83,13 +104,22 @@ def misfit(wanted: Any, got: Any, rank: int) -> Finding | None:
     if got is None and wanted is not None:
         return Finding(f"rank {rank} returns None", "is a return missing on some path?")
     if parts.keys() != found.keys():
-        return Finding(f"rank {rank} returns {shape_of(got)}; wanted is {shape_of(wanted)}", "return what the task says")
+        return Finding(
+            f"rank {rank} returns {shape_of(got)}; wanted is {shape_of(wanted)}",
+            "return what the task says",
+        )
     for name, want in parts.items():
         have, which = found[name], f"rank {rank}{quoted(name)}"
         if want is None and have is None:
             continue
-        if isinstance(have, Opaque) or (have is None) != (want is None) or isinstance(want, str) != isinstance(have, str):
-            return Finding(f"{which} is {shape_of(have)}; wanted is {shape_of(want)}", "return what the task says")
+        if (
+            isinstance(have, Opaque)
+            or (have is None) != (want is None)
+            or isinstance(want, str) != isinstance(have, str)
+        ):
+            return Finding(
+                f"{which} is {shape_of(have)}; wanted is {shape_of(want)}", "return what the task says"
+            )
         if isinstance(want, np.ndarray) and (text := array_misfit(want, have)):
             return Finding(f"{which} {text}", shape_advice(want, have))
     return None
@@ -112,7 +142,11 @@ def shape_advice(want: np.ndarray, have: Any) -> str:
         return "is it transposed?"
     if have.size > want.size:
         return "is this more than this rank's own part?"
-    return "see the shapes in the task" if have.shape != want.shape else f"convert with .astype({str(want.dtype)!r})"
+    return (
+        "see the shapes in the task"
+        if have.shape != want.shape
+        else f"convert with .astype({str(want.dtype)!r})"
+    )
 
 
 def shape_of(value: Any) -> str:
@@ -145,7 +179,9 @@ def not_finite(leaf: Leaf) -> Finding | None:
     for rank in leaf.wrong:
         got = leaf.got[rank]
         if got.dtype.kind == "f" and (np.isnan(got) & ~np.isnan(leaf.wanted[rank])).any():
-            return Finding(f"is NaN on rank {rank}", "which step divides 0 by 0, or subtracts infinity from infinity?")
+            return Finding(
+                f"is NaN on rank {rank}", "which step divides 0 by 0, or subtracts infinity from infinity?"
+            )
         if got.dtype.kind == "f" and (np.isinf(got) & ~np.isinf(leaf.wanted[rank])).any():
             return Finding(f"is infinite on rank {rank}", "which exponential or sum overflows?")
     return None
@@ -159,31 +195,54 @@ def multiple(leaf: Leaf) -> Finding | None:
         return None
     p = leaf.ranks
     if max(known) - min(known) > CLEAN:
-        wrong = [rank for rank, factor in enumerate(factors) if factor is not None and abs(factor - 1) > CLEAN]
+        wrong = [
+            rank for rank, factor in enumerate(factors) if factor is not None and abs(factor - 1) > CLEAN
+        ]
         if len(wrong) == 1 and p > 1:
             return meaning(factors[wrong[0]], p, f" on rank {wrong[0]}")  # type: ignore[arg-type]
-        return Finding(f"has a factor of its own on each rank: {', '.join(f'{factor:.4g}' for factor in known)}",
-                       "does each rank divide by a number of its own, where all should use the same one?")
+        return Finding(
+            f"has a factor of its own on each rank: {', '.join(f'{factor:.4g}' for factor in known)}",
+            "does each rank divide by a number of its own, where all should use the same one?",
+        )
     return meaning(known[0], p, "")
 
 
 def meaning(factor: float, p: int, where: str) -> Finding | None:
     """What a factor says."""
-    table = [(0.0, "is 0", "does anything arrive, and is it added?"),
-             (-1.0, "has the wrong sign", "is something subtracted the wrong way round?"),
-             (float(p), f"is {p} times too large", f"{p} is the number of ranks: is it summed twice, or is a mean missing?"),
-             (1 / p, f"is {p} times too small", f"{p} is the number of ranks: is it averaged where the sum is wanted, or "
-              "is a sum over the ranks missing?"),
-             (float(p * p), f"is {p * p} times too large", f"{p} ranks, squared: is it summed twice over the ranks?"),
-             (2.0, "is twice too large", "is something added twice?"), (0.5, "is half of what it should be",
-                                                                         "is a factor of 2 missing?"),
-             (p - 1.0, f"is {p - 1} times too large", f"{p - 1} is the number of other ranks")]
+    table = [
+        (0.0, "is 0", "does anything arrive, and is it added?"),
+        (-1.0, "has the wrong sign", "is something subtracted the wrong way round?"),
+        (
+            float(p),
+            f"is {p} times too large",
+            f"{p} is the number of ranks: is it summed twice, or is a mean missing?",
+        ),
+        (
+            1 / p,
+            f"is {p} times too small",
+            f"{p} is the number of ranks: is it averaged where the sum is wanted, or "
+            "is a sum over the ranks missing?",
+        ),
+        (
+            float(p * p),
+            f"is {p * p} times too large",
+            f"{p} ranks, squared: is it summed twice over the ranks?",
+        ),
+        (2.0, "is twice too large", "is something added twice?"),
+        (0.5, "is half of what it should be", "is a factor of 2 missing?"),
+        (p - 1.0, f"is {p - 1} times too large", f"{p - 1} is the number of other ranks"),
+    ]
     if abs(factor - 1) <= CLEAN:
-        return Finding(f"is right to some digits only{where}", "is something float32 on the way? is the formula the exact one?")
+        return Finding(
+            f"is right to some digits only{where}",
+            "is something float32 on the way? is the formula the exact one?",
+        )
     for value, text, advice in table:
         if math.isclose(factor, value, rel_tol=CLEAN, abs_tol=CLEAN) and value != 1:
             return Finding(text + where, advice)
-    return Finding(f"is {factor:.6g} times the right one{where}", "which factor is missing, or one too many?")
+    return Finding(
+        f"is {factor:.6g} times the right one{where}", "which factor is missing, or one too many?"
+    )
 
 
 def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
@@ -199,8 +258,10 @@ def parts_of_a_sum(leaf: Leaf) -> Finding | None:
         return None
     total = np.sum(np.stack(leaf.got), axis=0)
     if all(equal(total, want, CLEAN) for want in leaf.wanted):
-        return Finding("is a part on each rank, and the sum of all ranks' parts is right",
-                       "is the sum over the ranks missing?")
+        return Finding(
+            "is a part on each rank, and the sum of all ranks' parts is right",
+            "is the sum over the ranks missing?",
+        )
     return None
 
 
@@ -209,15 +270,19 @@ def shifted(leaf: Leaf) -> Finding | None:
     for by in range(1, leaf.ranks):
         if leaf.matches([leaf.wanted[(rank + by) % leaf.ranks] for rank in range(leaf.ranks)]):
             off = by if by <= leaf.ranks // 2 else by - leaf.ranks
-            return Finding(f"of rank r is what rank r {'+' if off > 0 else '-'} {abs(off)} should have",
-                           f"is the index of a chunk or a neighbour off by {abs(off)}?")
+            return Finding(
+                f"of rank r is what rank r {'+' if off > 0 else '-'} {abs(off)} should have",
+                f"is the index of a chunk or a neighbour off by {abs(off)}?",
+            )
     if leaf.ranks > 1 and leaf.matches([leaf.wanted[0]] * leaf.ranks):
         return Finding("of every rank is what rank 0 should have", "does the part depend on comm.rank?")
     return None
 
 
 def own_input(leaf: Leaf) -> Finding | None:
-    ranks = [rank for rank in leaf.wrong if any(equal(leaf.got[rank], one, CLEAN) for one in leaf.inputs(rank))]
+    ranks = [
+        rank for rank in leaf.wrong if any(equal(leaf.got[rank], one, CLEAN) for one in leaf.inputs(rank))
+    ]
     if ranks == leaf.wrong:
         return Finding(f"is this rank's own input {on(leaf, ranks)}", "is what arrives stored and used?")
     return None
@@ -225,10 +290,17 @@ def own_input(leaf: Leaf) -> Finding | None:
 
 def own_part(leaf: Leaf) -> Finding | None:
     """The rank's own input is missing in a sum, or is there twice."""
-    for sign, text, advice in ((-1, "lacks this rank's own input", "is the own part added, too?"),
-                               (1, "contains this rank's own input twice", "is the own part added twice?")):
-        ranks = [rank for rank in leaf.wrong
-                 if any(equal(leaf.got[rank], leaf.wanted[rank] + sign * one, CLEAN) for one in leaf.inputs(rank))]
+    for sign, text, advice in (
+        (-1, "lacks this rank's own input", "is the own part added, too?"),
+        (1, "contains this rank's own input twice", "is the own part added twice?"),
+    ):
+        ranks = [
+            rank
+            for rank in leaf.wrong
+            if any(
+                equal(leaf.got[rank], leaf.wanted[rank] + sign * one, CLEAN) for one in leaf.inputs(rank)
+            )
+        ]
         if ranks and ranks == leaf.wrong:
             return Finding(f"{text} {on(leaf, ranks)}", advice)
     return None
@@ -238,10 +310,21 @@ def reordered(leaf: Leaf) -> Finding | None:
     """The right numbers in another order."""
     for rank in leaf.wrong:
         got, want = leaf.got[rank], leaf.wanted[rank]
-        if want.ndim > 1 and want.shape[0] == want.shape[-1] and equal(got, np.swapaxes(want, 0, -1), CLEAN):
+        if (
+            want.ndim > 1
+            and want.shape[0] == want.shape[-1]
+            and equal(got, np.swapaxes(want, 0, -1), CLEAN)
+        ):
             return Finding(f"is transposed on rank {rank}", "are two axes exchanged?")
-        if want.size > 1 and not equal(want, want[::-1], CLEAN) and equal(np.sort(got, axis=None), np.sort(want, axis=None), CLEAN):
-            return Finding(f"has the right numbers in another order on rank {rank}", "in which order are the parts joined?")
+        if (
+            want.size > 1
+            and not equal(want, want[::-1], CLEAN)
+            and equal(np.sort(got, axis=None), np.sort(want, axis=None), CLEAN)
+        ):
+            return Finding(
+                f"has the right numbers in another order on rank {rank}",
+                "in which order are the parts joined?",
+            )
     return None
 
 
@@ -256,9 +339,11 @@ def anything_else(leaf: Leaf) -> Finding:
         bad = got != want
     first = tuple(int(i) for i in np.argwhere(bad)[0])
     count = f"{int(bad.sum())} of {want.size} elements"
-    return Finding(f"is wrong in {count} {on(leaf, leaf.wrong)}; the first is [{', '.join(map(str, first))}]: "
-                   f"{number(got[first])}, wanted is {number(want[first])}",
-                   "follow this element by hand, with pen and paper")
+    return Finding(
+        f"is wrong in {count} {on(leaf, leaf.wrong)}; the first is [{', '.join(map(str, first))}]: "
+        f"{number(got[first])}, wanted is {number(want[first])}",
+        "follow this element by hand, with pen and paper",
+    )
 
 
 def number(value: Any) -> str:
@@ -278,4 +363,12 @@ def on(leaf: Leaf, ranks: list[int]) -> str:
 
 
 PATTERNS: tuple[Callable[[Leaf], Finding | None], ...] = (
-    not_finite, shifted, multiple, parts_of_a_sum, own_input, own_part, reordered, anything_else)
+    not_finite,
+    shifted,
+    multiple,
+    parts_of_a_sum,
+    own_input,
+    own_part,
+    reordered,
+    anything_else,
+)

@@ -1,4 +1,4 @@
-"""What an exercise is: a folder `lessons/exercises/CHAPTER/NAME/`, and the `Exercise` that its exercise.py makes.
+"""What an exercise is: a folder `lessons/exercises/CHAPTER/NAME/`, and the `Exercise` in its exercise.py.
 
     task.md         the task: at most one page; the first line is the title
     stub.py         what the student starts from
@@ -31,7 +31,7 @@ KINDS = ("write", "predict", "find", "par", "design", "prove")
 HINTS = ("Nudge", "Formula", "Outline")
 RANKS = (1, 2, 3, 4, 5)
 
-Arguments = tuple[Any, ...]                                         # of one rank, behind comm
+Arguments = tuple[Any, ...]  # of one rank, behind comm
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,15 @@ class Exercise:
     judge: Callable[[int, list[Arguments], list[Any]], str] | None = None
     par: Callable[[int, list[Arguments]], Par] | None = None
     diagnose: Callable[[int, list[Arguments], list[Any], list[Any]], str] | None = None
-    comm: str = "minipar"                                           # "mpi4py": a comm with mpi4py's methods; "" : none
-    program: bool = False                                           # the file itself runs on every rank; see `calls`
+    comm: str = "minipar"  # "mpi4py": a comm with mpi4py's methods; "" : none
+    program: bool = False  # the file itself runs on every rank; see `calls`
     ranks: Sequence[int] = RANKS
-    forbids: Sequence[str] = ()                                     # names of modules and functions
+    forbids: Sequence[str] = ()  # names of modules and functions
     tolerance: float = 1e-12
-    seconds: float = 5.0                                            # for one call on all ranks
-    version: int = 1                                                # raise it when an old pass no longer counts
-    library: str = ""                                               # minipar's own version of it
-    changes_inputs: bool = False                                    # the function may write to its arguments
+    seconds: float = 5.0  # for one call on all ranks
+    version: int = 1  # raise it when an old pass no longer counts
+    library: str = ""  # minipar's own version of it
+    changes_inputs: bool = False  # the function may write to its arguments
     folder: Path = Path()
 
     def __post_init__(self) -> None:
@@ -120,12 +120,15 @@ class Exercise:
         return [wrong_answer(path) for path in sorted((self.folder / "wrong").glob("*.py"))]
 
     def text(self, name: str) -> str:
-        """A file of the folder. Raises ConfigError where it is missing, as in a hand-out without solutions."""
+        """A file of the folder. Raises ConfigError where it is missing, as in a hand-out without solutions.
+        """
         try:
             return (self.folder / name).read_text(encoding="utf-8")
         except OSError as error:
-            raise ConfigError(f"exercise {self.name} has no {name} here ({error.strerror}); a hand-out for "
-                              "students leaves it out") from error
+            raise ConfigError(
+                f"exercise {self.name} has no {name} here ({error.strerror}); a hand-out for "
+                "students leaves it out"
+            ) from error
 
     def driver(self) -> str:
         path = self.folder / "driver.py"
@@ -134,7 +137,9 @@ class Exercise:
 
 @dataclass(frozen=True)
 class WrongAnswer:
-    """light: where it fails; diagnosis: a part of what must be said there; who: who makes this mistake, and why."""
+    """light: where it fails; diagnosis: a part of what must be said there; who: who makes this mistake, and
+    why.
+    """
 
     path: Path
     light: str
@@ -143,12 +148,16 @@ class WrongAnswer:
 
 
 def wrong_answer(path: Path) -> WrongAnswer:
-    """The docstring of a wrong answer is: a sentence, then "fails: LIGHT" and "says: PART OF THE DIAGNOSIS"."""
+    """The docstring of a wrong answer is: a sentence, then "fails: LIGHT" and "says: PART OF THE
+    DIAGNOSIS".
+    """
     text = path.read_text(encoding="utf-8")
     found = re.match(r'"""(.*?)\n+fails: ([a-z ]+)\nsays: (.+?)\n"""', text, re.S)
     if not found or found[2] not in LIGHTS:
-        raise ConfigError(f"{path.name}: begin with a docstring of a sentence, a line 'fails: LIGHT' with one of "
-                          f"{', '.join(LIGHTS)}, and a line 'says: PART OF THE DIAGNOSIS'")
+        raise ConfigError(
+            f"{path.name}: begin with a docstring of a sentence, a line 'fails: LIGHT' with one of "
+            f"{', '.join(LIGHTS)}, and a line 'says: PART OF THE DIAGNOSIS'"
+        )
     return WrongAnswer(path, found[2], found[3].strip(), " ".join(found[1].split()))
 
 

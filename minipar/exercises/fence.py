@@ -15,18 +15,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 MEMORY, DISK, CORES = 6 << 30, 64 << 20, 0
-STARTS = ("os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.startfile", "subprocess.Popen",
-          "pty.spawn")
+STARTS = ("os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.startfile",
+    "subprocess.Popen", "pty.spawn")
 SIGNALS = ("os.kill", "os.killpg")
-TALKS = ("socket.__new__", "socket.bind", "socket.connect", "urllib.Request", "mmap.__new__", "sqlite3.connect",
-         "shutil.make_archive", "ftplib.connect", "smtplib.connect", "http.client.connect", "ctypes.dlopen", "ctypes.dlsym",
-         "ctypes.dlsym/handle", "ctypes.cdata", "ctypes.call_function", "ctypes.string_at", "ctypes.wstring_at",
-         "sys.setprofile", "sys.settrace", "gc.get_objects", "gc.get_referrers", "gc.get_referents")
-CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "os.chown", "os.link",
-           "os.symlink", "os.utime", "os.setxattr", "os.removexattr", "shutil.rmtree", "shutil.move", "shutil.copyfile")
+TALKS = ("socket.__new__", "socket.bind", "socket.connect", "urllib.Request", "mmap.__new__",
+    "sqlite3.connect", "ftplib.connect", "smtplib.connect", "http.client.connect", "ctypes.dlopen",
+    "ctypes.dlsym", "ctypes.dlsym/handle", "ctypes.cdata", "ctypes.call_function", "ctypes.string_at",
+    "ctypes.wstring_at", "sys.setprofile", "sys.settrace", "gc.get_objects", "gc.get_referrers",
+    "gc.get_referents")
+CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "os.chown",
+    "os.link", "os.symlink", "os.utime", "os.setxattr", "os.removexattr", "shutil.rmtree",
+    "shutil.move", "shutil.copyfile", "shutil.make_archive")
 MODULES = ("_posixshmem", "_multiprocessing", "ctypes", "_ctypes", "_testcapi")
 SYSTEM = ("/proc", "/sys", "/dev/shm", "/dev/mqueue")
-OPEN = ("/stat", "/status")                                         # of a process: what the wait graph looks at
+OPEN = ("/stat", "/status")  # of a process: what the wait graph looks at
 
 
 class Refused(PermissionError):
@@ -34,9 +36,15 @@ class Refused(PermissionError):
 
 
 def limit(seconds: float, memory: int = MEMORY) -> None:
-    """Limits of the system for this process and all that it starts: CPU seconds, address space, size of a file."""
-    for what, most in ((resource.RLIMIT_CPU, int(seconds) + 1), (resource.RLIMIT_AS, memory),
-                       (resource.RLIMIT_FSIZE, DISK), (resource.RLIMIT_CORE, CORES)):
+    """Limits of the system for this process and all that it starts: CPU seconds, address space, size of a
+    file.
+    """
+    for what, most in (
+        (resource.RLIMIT_CPU, int(seconds) + 1),
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_FSIZE, DISK),
+        (resource.RLIMIT_CORE, CORES),
+    ):
         _, hard = resource.getrlimit(what)
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(what, (most, most))
@@ -47,14 +55,26 @@ def put_up(scratch: str, secret: Sequence[str], signals: bool = False) -> None:
 
     signals: allow them; ranks under mpirun look at one another with signals.
     """
-    sys.addaudithook(hook(os.path.realpath(scratch), [os.path.realpath(folder) for folder in secret], signals))
+    sys.addaudithook(
+        hook(os.path.realpath(scratch), [os.path.realpath(folder) for folder in secret], signals)
+    )
 
 
 def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, tuple[Any, ...]], None]:
-    """All names are bound here, so that a submission that replaces os.path.realpath replaces nothing of ours."""
+    """All names are bound here, so that a submission that replaces os.path.realpath replaces nothing of
+    ours.
+    """
     resolved, is_folder, decode = os.path.realpath, os.path.isdir, os.fsdecode
-    refused, writing, text = Refused, os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, (str, bytes)
-    starts, talks, changes = frozenset(STARTS if signals else STARTS + SIGNALS), frozenset(TALKS), frozenset(CHANGES)
+    refused, writing, text = (
+        Refused,
+        os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND,
+        (str, bytes),
+    )
+    starts, talks, changes = (
+        frozenset(STARTS if signals else STARTS + SIGNALS),
+        frozenset(TALKS),
+        frozenset(CHANGES),
+    )
     modules, system, harmless, beneath = frozenset(MODULES), SYSTEM, OPEN, _beneath
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
@@ -67,7 +87,9 @@ def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, t
         if event in changes:
             for path in arguments[:2]:
                 if isinstance(path, text) and not beneath(resolved(decode(path)), scratch):
-                    raise refused(f"{event} of {decode(path)} is not allowed in an exercise: files stay as they are")
+                    raise refused(
+                        f"{event} of {decode(path)} is not allowed in an exercise: files stay as they are"
+                    )
         if event == "open" and isinstance(arguments[0], text):
             path, _, flags = arguments
             place = resolved(decode(path))

@@ -11,16 +11,21 @@ DYNAMIC = ("__import__", "import_module", "exec", "eval", "compile", "getattr_st
 def forbidden(source: str, names: Sequence[str]) -> str:
     """The first use of a forbidden name, as "NAME in line N", or "".
 
-    names: modules ("minipar.comm.collectives"), which forbids all in them, or functions ("all_reduce", "np.linalg.svd").
+    names: modules ("minipar.comm.collectives"), which forbids all in them, or functions ("all_reduce",
+    "np.linalg.svd").
     """
     try:
         tree = ast.parse(source)
     except SyntaxError:
-        return ""                                                   # told when the file is loaded
+        return ""  # told when the file is loaded
     for node in ast.walk(tree):
         for used in uses(node):
             for name in (*names, *(DYNAMIC if names else ())):
-                if used == name or used.startswith(name + ".") or ("." not in name and used.split(".")[-1] == name):
+                if (
+                    used == name
+                    or used.startswith(name + ".")
+                    or ("." not in name and used.split(".")[-1] == name)
+                ):
                     return f"{name} in line {getattr(node, 'lineno', 0)}"
     return ""
 

@@ -10,7 +10,7 @@ import io
 import sys
 import threading
 
-LONGEST = 20_000                                                    # characters that are kept of one call
+LONGEST = 20_000  # characters that are kept of one call
 
 
 class Printed(io.TextIOBase):
@@ -32,7 +32,7 @@ class Printed(io.TextIOBase):
         rank = getattr(self._ranks, "rank", 0)
         length = self._lengths.get(rank, 0)
         if length < LONGEST:
-            kept = text[:LONGEST - length]
+            kept = text[: LONGEST - length]
             self._texts.setdefault(rank, []).append(kept)
             self._lengths[rank] = length + len(kept)
             if length + len(kept) >= LONGEST:
@@ -47,5 +47,5 @@ class Printed(io.TextIOBase):
 
 def install() -> Printed:
     stream = Printed()
-    sys.stdout = sys.stderr = stream                                # type: ignore[assignment]
+    sys.stdout = sys.stderr = stream
     return stream

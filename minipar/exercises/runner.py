@@ -1,6 +1,7 @@
 """Starts the process that runs a student's code, feeds it calls, and ends it when it takes too long.
 
-Nothing that comes back is believed: a frame that is none counts as the death of the process, and a process that
+Nothing that comes back is believed: a frame that is none counts as the death of the process, and a process
+that
 dies or hangs costs its own call. The whole process group is ended, so nothing stays behind.
 """
 
@@ -26,9 +27,9 @@ from minipar.exercises.exercise import Exercise
 from minipar.exercises.tasks import CallResult, GradedCall, RankResult
 from minipar.launcher.launch import find_launcher, launch_command, rank_environment
 
-START = 30.0                                                        # seconds for a process to load, on a busy machine
+START = 30.0  # seconds for a process to load, on a busy machine
 MPI_START = 20.0
-GRACE = 1.0                                                         # seconds beyond a call's limit
+GRACE = 1.0  # seconds beyond a call's limit
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,38 @@ class Submission:
 
 def description(exercise: Exercise, submission: Submission, scratch: str, limit: float) -> dict[str, Any]:
     """What the worker must know of an exercise: how to call, never what is right."""
-    return {"path": str(submission.path.resolve()), "source": submission.source, "driver": exercise.driver(),
-            "kind": exercise.kind, "function": exercise.function, "comm": exercise.comm, "program": exercise.program,
-            "scratch": scratch, "secret": [str(exercises_folder()), str(exercise.folder.resolve())],
-            "cpu": 60 + 10 * limit}
+    return {
+        "path": str(submission.path.resolve()),
+        "source": submission.source,
+        "driver": exercise.driver(),
+        "kind": exercise.kind,
+        "function": exercise.function,
+        "comm": exercise.comm,
+        "program": exercise.program,
+        "scratch": scratch,
+        "secret": [str(exercises_folder()), str(exercise.folder.resolve())],
+        "cpu": 60 + 10 * limit,
+    }
 
 
 def told(call: GradedCall, limit: float) -> dict[str, Any]:
-    return {"id": call.number, "ranks": call.ranks, "arguments": call.arguments, "synchronous": call.synchronous,
-            "delays": call.delays, "clock": call.clock, "limit": limit}
+    return {
+        "id": call.number,
+        "ranks": call.ranks,
+        "arguments": call.arguments,
+        "synchronous": call.synchronous,
+        "delays": call.delays,
+        "clock": call.clock,
+        "limit": limit,
+    }
 
 
-def on_threads(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall], *,
-               limit: float | None = None) -> Iterator[CallResult]:
-    """The results of the calls, each as soon as it is there. After a call that had to be stopped, no more come."""
+def on_threads(
+    exercise: Exercise, submission: Submission, calls: Sequence[GradedCall], *, limit: float | None = None
+) -> Iterator[CallResult]:
+    """The results of the calls, each as soon as it is there. After a call that had to be stopped, no more
+    come.
+    """
     seconds = limit or exercise.seconds
     with tempfile.TemporaryDirectory(prefix="minipar-") as scratch:
         worker = Worker(scratch, submission.path)
@@ -85,11 +104,18 @@ class Worker:
         stacks, dump = os.pipe()
         keep = {"pass_fds": (write, dump)}
         code = isolated("minipar.exercises.worker", "threads")
-        shell = f"exec 3>&{write} 4>&{dump}; exec \"$@\""           # the worker knows its descriptors by number
+        shell = f'exec 3>&{write} 4>&{dump}; exec "$@"'  # the worker knows its descriptors by number
         environment = {**rank_environment(os.environ), "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
-        self.process = subprocess.Popen(["/bin/sh", "-c", shell, "sh", *code], stdin=subprocess.PIPE,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=scratch,
-                                        env=environment, start_new_session=True, **keep)  # type: ignore[call-overload]
+        self.process = subprocess.Popen(
+            ["/bin/sh", "-c", shell, "sh", *code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=scratch,
+            env=environment,
+            start_new_session=True,
+            **keep,
+        )  # type: ignore[call-overload]
         os.close(write)
         os.close(dump)
         self.path, self.read, self.stacks, self.buffer = path, read, stacks, b""
@@ -102,7 +128,9 @@ class Worker:
             self.process.stdin.flush()
 
     def run(self, call: GradedCall, limit: float) -> CallResult:
-        """The result of one call; its `error` is of kind "died" or "time" where the process is of no more use."""
+        """The result of one call; its `error` is of kind "died" or "time" where the process is of no more
+        use.
+        """
         result = CallResult(call, [None] * call.ranks)
         self.send(told(call, limit))
         deadline = time.monotonic() + limit + GRACE
@@ -111,15 +139,22 @@ class Worker:
             if frame.get("end") is True:
                 result.error = frame["error"]
                 if frame["spoilt"] and not result.errors():
-                    result.error = {"kind": "exception", "text": "a thread is still running when all ranks have ended",
-                                    "where": "", "line": ""}
+                    result.error = {
+                        "kind": "exception",
+                        "text": "a thread is still running when all ranks have ended",
+                        "where": "",
+                        "line": "",
+                    }
                 if frame["spoilt"] and result.error is not None:
                     result.error = {**result.error, "kind": "time"}
                 return result
             if "kind" in frame:
                 result.error = frame
                 return result
-            rank, known = frame.get("rank"), {name: frame[name] for name in RankResult.__dataclass_fields__ if name in frame}
+            rank, known = (
+                frame.get("rank"),
+                {name: frame[name] for name in RankResult.__dataclass_fields__ if name in frame},
+            )
             if not isinstance(rank, int) or not 0 <= rank < call.ranks:
                 result.error = problem("died", "the process sent what is no result")
                 return result
@@ -131,13 +166,19 @@ class Worker:
         try:
             while True:
                 if len(self.buffer) >= wire.HEAD.size:
-                    text, data = wire.HEAD.unpack(self.buffer[:wire.HEAD.size])
+                    text, data = wire.HEAD.unpack(self.buffer[: wire.HEAD.size])
                     wire.check_sizes(text, data)
                     middle = wire.HEAD.size + text
                     if len(self.buffer) >= middle + data:
-                        frame = wire.unpack(self.buffer[wire.HEAD.size:middle], self.buffer[middle:middle + data])
-                        self.buffer = self.buffer[middle + data:]
-                        return frame if isinstance(frame, dict) else problem("died", "the process sent what is no result")
+                        frame = wire.unpack(
+                            self.buffer[wire.HEAD.size : middle], self.buffer[middle : middle + data]
+                        )
+                        self.buffer = self.buffer[middle + data :]
+                        return (
+                            frame
+                            if isinstance(frame, dict)
+                            else problem("died", "the process sent what is no result")
+                        )
                 left = deadline - time.monotonic()
                 if left <= 0 or not select.select([self.read], [], [], left)[0]:
                     return problem("time", f"still running after {seconds:.1f} s", self.busy_at())
@@ -187,8 +228,12 @@ def mpi_missing() -> str:
     return ""
 
 
-def under_mpirun(work: Sequence[tuple[Exercise, Submission, Sequence[GradedCall]]], ranks: int, *,
-                 limit: float = MPI_START) -> tuple[list[list[CallResult]], str]:
+def under_mpirun(
+    work: Sequence[tuple[Exercise, Submission, Sequence[GradedCall]]],
+    ranks: int,
+    *,
+    limit: float = MPI_START,
+) -> tuple[list[list[CallResult]], str]:
     """Run the calls of several submissions in one job of so many ranks.
 
     Returns the results of each submission, as far as the job came, and what the job said on its stderr.
@@ -217,13 +262,23 @@ def _job(scratch: str, ranks: int, limit: float) -> str:
     environment = {**rank_environment(os.environ), "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
     launcher = find_launcher(environment["PATH"])
     assert launcher is not None
-    line = launch_command(launcher, ranks, isolated("minipar.exercises.worker", "mpi", scratch), root=os.geteuid() == 0)
-    job = subprocess.Popen(line, env=environment, cwd=scratch, text=True, stdin=subprocess.DEVNULL,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    line = launch_command(
+        launcher, ranks, isolated("minipar.exercises.worker", "mpi", scratch), root=os.geteuid() == 0
+    )
+    job = subprocess.Popen(
+        line,
+        env=environment,
+        cwd=scratch,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
     try:
         return job.communicate(timeout=limit)[1]
     except subprocess.TimeoutExpired:
-        job.terminate()                                             # both launchers end their ranks
+        job.terminate()  # both launchers end their ranks
         return job.communicate()[1] + f"\nstopped: still running after {limit:.0f} s"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from minipar.exercises.exercise import Arguments, Exercise
 
-DELAYS = (1, 2)                                                     # seeds of the orders in which messages arrive
+DELAYS = (1, 2)  # seeds of the orders in which messages arrive
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,13 @@ class GradedCall:
         return not (self.synchronous or self.delays)
 
     def described(self) -> str:
-        how = ", with synchronous sends" if self.synchronous else ", with late arrivals" if self.delays else ""
+        how = (
+            ", with synchronous sends"
+            if self.synchronous
+            else ", with late arrivals"
+            if self.delays
+            else ""
+        )
         return f"on {self.ranks} rank{'s' * (self.ranks > 1)}, case {self.case}{how}"
 
 
@@ -64,8 +70,11 @@ class CallResult:
 
     def errors(self) -> list[tuple[int | None, dict[str, Any]]]:
         """(rank, error), first those that say most: an exception before the waiting that it causes."""
-        found = [(rank, result.error) for rank, result in enumerate(self.ranks)
-                 if result is not None and result.error is not None and result.error["kind"] != "stopped"]
+        found = [
+            (rank, result.error)
+            for rank, result in enumerate(self.ranks)
+            if result is not None and result.error is not None and result.error["kind"] != "stopped"
+        ]
         order = {"stub": 0, "refused": 1, "exception": 2, "memory": 2, "comm": 3, "exit": 4, "stuck": 5}
         found.sort(key=lambda one: order.get(one[1]["kind"], 2))
         first: list[tuple[int | None, dict[str, Any]]] = list(found)
@@ -84,6 +93,8 @@ def graded_calls(exercise: Exercise, seed: int, ranks: Sequence[int] | None = No
         if exercise.comm:
             again = replace(call, number=len(found), clock=False, synchronous=True)
             found.append(again)
-            found += [replace(again, number=len(found) + n, synchronous=False, delays=delay)
-                      for n, delay in enumerate(DELAYS if call.ranks in (3, 4) else ())]
+            found += [
+                replace(again, number=len(found) + n, synchronous=False, delays=delay)
+                for n, delay in enumerate(DELAYS if call.ranks in (3, 4) else ())
+            ]
     return found

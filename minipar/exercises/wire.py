@@ -16,7 +16,7 @@ import numpy as np
 
 HEAD = struct.Struct("<QQ")
 LONGEST_JSON, MOST_BYTES = 1 << 24, 1 << 30
-KINDS = "biufc"                                                     # of dtypes: plain numbers
+KINDS = "biufc"  # of dtypes: plain numbers
 
 
 class WireError(Exception):
@@ -84,7 +84,7 @@ def _plain(value: Any, arrays: list[np.ndarray]) -> Any:
 
 def _value(plain: dict[str, Any], data: bytes, at: int) -> tuple[Any, int]:
     """(the value, where the next array begins)."""
-    (kind, inside), = plain.items()
+    ((kind, inside),) = plain.items()
     if kind == "v":
         return inside, at
     if kind == "o":

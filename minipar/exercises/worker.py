@@ -1,7 +1,7 @@
 """The process that runs a student's code: it gets descriptions and arguments, and sends back what came out.
 
-    worker threads                  all ranks of a call as threads; frames come from descriptor 0, go to descriptor 3
-    worker mpi FOLDER               one rank of a job under mpirun; frames come from a file of the folder, go to one
+    worker threads          all ranks of a call as threads; reads from descriptor 0, writes to descriptor 3
+    worker mpi FOLDER       one rank of a job under mpirun; reads and writes files of the folder
 
 It knows no reference and reaches no verdict. Before the student's code is loaded, the fence is up.
 """
@@ -30,8 +30,8 @@ from minipar.errors import CommError, MiniparError
 from minipar.exercises import fence, printed, wire
 from minipar.exercises.calls import caller_of
 
-ALPHA, BETA = "0.00001", "0.000000001"                              # of the virtual network: 10 us, 1 GB/s
-DELAY = 0.004                                                       # seconds by which an arrival is delayed
+ALPHA, BETA = "0.00001", "0.000000001"  # of the virtual network: 10 us, 1 GB/s
+DELAY = 0.004  # seconds by which an arrival is delayed
 STUCK = ("deadlock", "the partner has left", "gave up after")
 LEFT = "the program has ended, but"
 
@@ -57,7 +57,11 @@ class Calls:
         self.printed.as_rank(comm.rank)
         arguments = task["arguments"][comm.rank]
         before = wire.pack(arguments)
-        clock = Clock(comm, Network(float(ALPHA), float(BETA)), flops_per_second=1e12) if task["clock"] else None
+        clock = (
+            Clock(comm, Network(float(ALPHA), float(BETA)), flops_per_second=1e12)
+            if task["clock"]
+            else None
+        )
         counting = Counting(disturbed(clock or comm, task["delays"]))
         found: dict[str, Any] = {"rank": comm.rank, "error": None, "outputs": None}
         try:
@@ -75,10 +79,14 @@ class Calls:
             raise
         finally:
             total = counting.traffic.total()
-            found.update(messages=total.messages, bytes=total.bytes, printed=self.printed.take(comm.rank),
-                         operations=sorted({key.op for key, _ in counting.traffic}),
-                         seconds=str(clock.now) if clock is not None else "",
-                         changed=wire.pack(arguments) != before)
+            found.update(
+                messages=total.messages,
+                bytes=total.bytes,
+                printed=self.printed.take(comm.rank),
+                operations=sorted({key.op for key, _ in counting.traffic}),
+                seconds=str(clock.now) if clock is not None else "",
+                changed=wire.pack(arguments) != before,
+            )
             self.send(found)
 
     def send(self, value: Any) -> None:
@@ -110,14 +118,20 @@ def described(error: BaseException, path: str) -> dict[str, Any]:
     elif isinstance(error, MemoryError):
         kind = "memory"
     elif isinstance(error, CommError):
-        kind = "stuck" if any(word in text for word in STUCK) else "left" if text.startswith(LEFT) else "comm"
+        kind = (
+            "stuck" if any(word in text for word in STUCK) else "left" if text.startswith(LEFT) else "comm"
+        )
     name = "" if isinstance(error, MiniparError | fence.Refused | SystemExit) else type(error).__name__
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     where = f"{os.path.basename(path)}:{frames[-1].lineno}" if frames else ""
     if isinstance(error, SyntaxError) and error.filename == path:
         where, text = f"{os.path.basename(path)}:{error.lineno}", error.msg
-    return {"kind": kind, "text": f"{name}: {text}" if name and text else name or text, "where": where,
-            "line": (frames[-1].line or "").strip() if frames else ""}
+    return {
+        "kind": kind,
+        "text": f"{name}: {text}" if name and text else name or text,
+        "where": where,
+        "line": (frames[-1].line or "").strip() if frames else "",
+    }
 
 
 def serve_threads(tasks: BinaryIO, out: BinaryIO) -> None:
@@ -143,40 +157,48 @@ def serve_threads(tasks: BinaryIO, out: BinaryIO) -> None:
 
 
 def serve_mpi(folder: str) -> None:
-    """Run each call that has this rank as a member; results are files, since only rank 0 has a parent to write to."""
+    """Run each call that has this rank as a member; results are files, since only rank 0 has a parent to
+    write to.
+    """
     from minipar.comm.job import job
 
-    with job(timeout=60.0) as comm:
-        with open(os.path.join(folder, "tasks"), "rb") as tasks, \
-                open(os.path.join(folder, f"results.{comm.rank}"), "wb") as out:
-            groups = {size: comm.subgroup(list(range(size)) if comm.rank < size else [], label="world")
-                      for size in range(1, comm.size + 1)}
-            calls: Calls | None = None
-            for task in frames(tasks):
-                if "source" in task:
-                    calls = Calls(task, out)
-                    if not getattr(serve_mpi, "ready", False):
-                        prepare(task, signals=True)
-                        serve_mpi.ready = True                      # type: ignore[attr-defined]
-                    calls.load()
-                    continue
-                part = groups[task["ranks"]]
-                if part is None or calls is None:
-                    continue
-                engine = part.inner                                 # type: ignore[attr-defined]
-                sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
-                part.barrier(label="start of the next call")
-                engine.start_send = engine.native.Issend if task["synchronous"] else engine.native.Isend
-                calls.send({"task": task["id"]})
-                try:
-                    calls.on_rank(part, task)
-                finally:
-                    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # for what ends the job
-                sys.stdout = sys.stderr = calls.printed             # type: ignore[assignment]
+    console = sys.stdout, sys.stderr
+    with (
+        job(timeout=60.0) as comm,
+        open(os.path.join(folder, "tasks"), "rb") as tasks,
+        open(os.path.join(folder, f"results.{comm.rank}"), "wb") as out,
+    ):
+        groups = {
+            size: comm.subgroup(list(range(size)) if comm.rank < size else [], label="world")
+            for size in range(1, comm.size + 1)
+        }
+        calls: Calls | None = None
+        for task in frames(tasks):
+            if "source" in task:
+                if calls is None:
+                    prepare(task, signals=True)
+                calls = Calls(task, out)
+                calls.load()
+                sys.stdout, sys.stderr = console
+                continue
+            part = groups[task["ranks"]]
+            if part is None or calls is None:
+                continue
+            engine: Any = part.inner  # type: ignore[attr-defined]
+            part.barrier(label="start of the next call")
+            engine.start_send = engine.native.Issend if task["synchronous"] else engine.native.Isend
+            calls.send({"task": task["id"]})
+            sys.stdout = sys.stderr = calls.printed
+            try:
+                calls.on_rank(part, task)
+            finally:
+                sys.stdout, sys.stderr = console  # what ends the job is told there
 
 
 def prepare(about: Mapping[str, Any], signals: bool = False) -> None:
-    """The fence, around all that follows. The student's own folder comes last on the path: for files of helpers."""
+    """The fence, around all that follows. The student's own folder comes last on the path: for files of
+    helpers.
+    """
     sys.path.append(os.path.dirname(about["path"]))
     fence.limit(about["cpu"])
     fence.put_up(about["scratch"], about["secret"], signals)
@@ -194,7 +216,7 @@ def main(mode: str, folder: str = "") -> None:
     if mode == "threads":
         with os.fdopen(0, "rb", closefd=False) as tasks, os.fdopen(3, "wb", closefd=False) as out:
             serve_threads(tasks, out)
-            os._exit(0)                                             # whatever threads the student has left
+            os._exit(0)  # whatever threads the student has left
     else:
         serve_mpi(folder)
 

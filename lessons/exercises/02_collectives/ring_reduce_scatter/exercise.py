@@ -26,7 +26,7 @@ def par(ranks, arguments):
 EXERCISE = Exercise(
     kind="write", minutes=25, lesson="collectives", function="reduce_scatter",
     goal="move each chunk once around a ring, so that all links carry the same, all the time",
-    prerequisites=("ring_shift",), forbids=("minipar.comm.collectives", "mp.all_reduce", "minipar.all_reduce"),
+    forbids=("minipar.comm.collectives", "mp.all_reduce", "minipar.all_reduce"),
     cases={"plain": 60, "ragged": 7, "fewer elements than ranks": 2, "empty": 0},
     inputs=inputs, reference=reference, par=par,
     library="minipar/comm/collectives/algorithms/ring.py:add_around")

@@ -1,6 +1,6 @@
 """Divides n by p and forgets the rest: right only where p divides n.
 
-fails: runs
+fails: values
 says: has shape
 """
 import numpy as np

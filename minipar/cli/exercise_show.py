@@ -1,0 +1,82 @@
+"""How `minipar exercise` shows things: 80 columns, colour only on a terminal and never as the only sign."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Sequence
+
+from minipar.exercises.exercise import Exercise
+from minipar.exercises.lights import Light, Verdict
+
+WIDTH = 79
+WORDS = {"on": "on ", "off": "OFF", "dark": " . ", "none": " - "}
+COLOURS = {"on": "32", "off": "31"}
+BLANK = " " * 20
+
+
+def coloured(text: str, state: str) -> str:
+    if state in COLOURS and sys.stdout is not None and sys.stdout.isatty():
+        return f"\x1b[{COLOURS[state]}m{text}\x1b[0m"
+    return text
+
+
+def verdict_lines(verdict: Verdict) -> list[str]:
+    return [line for light in verdict.lights for line in light_lines(light)]
+
+
+def light_lines(light: Light) -> list[str]:
+    """The light, its diagnosis, where it was seen, and the next step."""
+    said = {"dark": "not judged yet", "none": "this exercise has none"}.get(light.state, light.diagnosis)
+    head = f"  {coloured(WORDS[light.state], light.state)}  {light.name:<13}"
+    lines = wrapped(said, BLANK) or [BLANK]
+    lines[0] = head + lines[0][len(BLANK) :]
+    if light.where:
+        lines += wrapped(f"({light.where})", BLANK)
+    if light.advice:
+        lines += wrapped(f"-> {light.advice}", BLANK, "   ")
+    return [line.rstrip() for line in lines]
+
+
+def wrapped(text: str, indent: str, more: str = "") -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + more,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def printed_lines(printed: Sequence[tuple[int, int, str]]) -> list[str]:
+    """What the submission printed, rank by rank."""
+    if not printed:
+        return []
+    lines = ["", f"  your prints, on {printed[0][0]} rank{'s' * (printed[0][0] > 1)}:"]
+    for _, rank, text in printed:
+        lines += [f"  rank {rank} | {line}" for line in text.rstrip("\n").splitlines()[:40]]
+    return lines
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def chapter_title(chapter: str) -> str:
+    """ "02_collectives" -> "2 Collectives"."""
+    number, _, words = chapter.partition("_")
+    return f"{int(number)} {words.replace('_', ' ').capitalize()}"
+
+
+def about(exercise: Exercise) -> list[str]:
+    before = f"; after {', '.join(exercise.prerequisites)}" if exercise.prerequisites else ""
+    return wrapped(
+        f"{exercise.title}: {exercise.kind}, about {exercise.minutes} minutes; "
+        f"lesson {exercise.lesson}{before}",
+        "",
+    )

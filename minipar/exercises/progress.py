@@ -1,0 +1,91 @@
+"""What a student has done: a plain file beside the exercises, written whole or not at all.
+
+exercises/progress.json
+    {"current": "ring_shift",
+     "exercises": {"ring_shift": {"state": "passed", "version": 1, "checks": 3, "hints": 1, ...}}}
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from minipar.checkpoint.atomic import replacing
+from minipar.errors import ConfigError
+from minipar.exercises.exercise import Exercise
+from minipar.exercises.lights import Verdict
+
+FILE = "progress.json"
+
+
+@dataclass
+class Entry:
+    """One exercise. state: "started" or "passed". version: of the exercise, when it was passed. best: the least
+    virtual time, in seconds. prediction: the first complete answers of a predict exercise, and how many
+    were right.
+    """
+
+    state: str = "started"
+    version: int = 1
+    checks: int = 0
+    hints: int = 0
+    lights: dict[str, str] = field(default_factory=dict)
+    passed_at: str = ""
+    best: float | None = None
+    prediction: dict[str, Any] | None = None
+
+
+class Progress:
+    """The state of one student's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.current = folder, ""
+        self.entries: dict[str, Entry] = {}
+        path = folder / FILE
+        if path.is_file():
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
+        try:
+            plain = json.loads(path.read_text(encoding="utf-8"))
+            known = {one.name for one in fields(Entry)}
+            self.current = str(plain["current"])
+            self.entries = {
+                str(name): Entry(**{key: value for key, value in entry.items() if key in known})
+                for name, entry in plain["exercises"].items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(
+                f"{path} is not what `minipar exercise` has written ({error}); your exercises are "
+                "untouched: move the file away, and check them again"
+            ) from error
+
+    def entry(self, name: str) -> Entry:
+        return self.entries.setdefault(name, Entry())
+
+    def state(self, exercise: Exercise) -> str:
+        """ "", "started", "passed", or "mended": passed in a version that no longer counts."""
+        entry = self.entries.get(exercise.name)
+        if entry is None:
+            return ""
+        return "mended" if entry.state == "passed" and entry.version < exercise.version else entry.state
+
+    def checked(self, exercise: Exercise, lights: Verdict, passed: bool) -> None:
+        entry = self.entry(exercise.name)
+        entry.checks += 1
+        entry.lights = {light.name: light.state for light in lights.lights}
+        if passed:
+            entry.state, entry.version = "passed", exercise.version
+            entry.passed_at = entry.passed_at or time.strftime("%Y-%m-%d %H:%M")
+
+    def save(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        plain = {
+            "current": self.current,
+            "exercises": {name: asdict(entry) for name, entry in self.entries.items()},
+        }
+        with replacing(self.folder / FILE) as file:
+            file.write((json.dumps(plain, indent=1) + "\n").encode())

@@ -1,0 +1,60 @@
+"""The student's folder of one exercise: the task, and the file to write in. Nothing that a student wrote is
+lost.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minipar.checkpoint.atomic import replacing
+from minipar.errors import ConfigError
+from minipar.exercises.exercise import Exercise
+
+
+def answer_path(exercise: Exercise, folder: Path) -> Path:
+    return folder / exercise.name / exercise.file
+
+
+def start(exercise: Exercise, folder: Path) -> tuple[Path, bool]:
+    """Put the task and the stub there. Returns the student's file, and whether it is new."""
+    path = answer_path(exercise, folder)
+    write(path.parent / "task.md", exercise.text("task.md"))
+    if path.exists():
+        return path, False
+    write(path, exercise.text("stub.py"))
+    return path, True
+
+
+def reset(exercise: Exercise, folder: Path) -> Path:
+    """Put the stub back; returns where what was written is kept. Raises ConfigError where nothing was
+    started.
+    """
+    path = answer_path(exercise, folder)
+    if not path.exists():
+        raise ConfigError(f"there is no {path}; minipar exercise start {exercise.name} makes it")
+    number = 1
+    while (backup := path.with_name(f"{path.name}.before{number}")).exists():
+        number += 1
+    path.rename(backup)
+    write(path, exercise.text("stub.py"))
+    return backup
+
+
+def find_answer(exercise: Exercise, folder: Path) -> Path:
+    """The student's file. Raises ConfigError where there is none."""
+    path = answer_path(exercise, folder)
+    if not path.is_file():
+        raise ConfigError(f"there is no {path}; begin with: minipar exercise start {exercise.name}")
+    return path
+
+
+def write(path: Path, text: str) -> None:
+    """Raises CheckpointError where the system refuses."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"no folder {path.parent} can be made: {error.strerror}; choose another --folder"
+        ) from error
+    with replacing(path) as file:
+        file.write(text.encode())

@@ -1,0 +1,65 @@
+"""`python -m tests.exercises [NAME ...]`: all that must hold for these exercises, or for all of them.
+
+Without a name the full matrix runs, and writes lessons/exercises/CHECKED.md.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from minipar.exercises.catalogue import every, exercises_folder, find
+from minipar.exercises.exercise import Exercise
+from tests.exercises.matrix import problems_on_threads, solutions_under_mpirun, wrong_under_mpirun
+
+WRONG_RANKS = 3
+
+
+def problems(exercise: Exercise) -> list[str]:
+    found = problems_on_threads(exercise)
+    for ranks in exercise.ranks:
+        found += solutions_under_mpirun([exercise], ranks)
+    if WRONG_RANKS in exercise.ranks:
+        found += [
+            f"mpirun: {text}"
+            for wrong in exercise.wrong
+            if (text := wrong_under_mpirun(exercise, wrong, WRONG_RANKS))
+        ]
+    return found
+
+
+def main(names: list[str]) -> int:
+    rows, bad = [], 0
+    for exercise in [find(name) for name in names] or every():
+        began = time.perf_counter()
+        found = problems(exercise)
+        bad += bool(found)
+        seconds = time.perf_counter() - began
+        print(f"{exercise.name}: {'right' if not found else 'NOT RIGHT'} ({seconds:.0f} s)", flush=True)
+        for text in found:
+            print(f"    {text}", flush=True)
+        rows.append(
+            f"| {exercise.chapter} | {exercise.name} | {exercise.kind} | {exercise.minutes} | "
+            f"{', '.join(map(str, exercise.ranks))} | {len(exercise.wrong)} | {'yes' if not found else 'NO'} |"
+        )
+    if not names:
+        write(rows)
+    return bool(bad)
+
+
+def write(rows: list[str]) -> None:
+    head = [
+        "# What was checked",
+        "",
+        "Written by `python -m tests.exercises`. For each exercise: the untouched stub fails on the first",
+        "light; the solution has all lights, on threads and under mpirun, on each number of ranks; each wrong answer",
+        f"fails on its light with its diagnosis, on threads and under mpirun on {WRONG_RANKS} ranks.",
+        "",
+        "| chapter | exercise | kind | minutes | ranks | wrong answers | all right |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    (exercises_folder() / "CHECKED.md").write_text("\n".join([*head, *rows]) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

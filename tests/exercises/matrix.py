@@ -1,0 +1,123 @@
+"""What must hold for every exercise: form, stub, solution, wrong answers; on threads and under mpirun."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from minipar.exercises.catalogue import every
+from minipar.exercises.check import read_submission, whole
+from minipar.exercises.exercise import HINTS, Exercise, WrongAnswer, sections
+from minipar.exercises.lights import Light, Verdict, verdict
+from minipar.exercises.runner import on_threads, under_mpirun
+from minipar.exercises.tasks import graded_calls
+from tests.ranks import ROOT
+
+SEED = 20_260
+COLUMNS, TASK_LINES = 80, 60
+
+
+def form(exercise: Exercise) -> Iterator[str]:
+    """What the files of an exercise lack, in words."""
+    names = {other.name for other in every()}
+    for page in ("task.md", "hints.md", "explanation.md"):
+        lines = exercise.text(page).splitlines()
+        yield from (
+            f"{page}:{number}: {len(line)} columns, more than {COLUMNS}"
+            for number, line in enumerate(lines, 1)
+            if len(line) > COLUMNS and "](" not in line and "http" not in line
+        )
+    task = exercise.text("task.md")
+    if not task.startswith("# ") or not 8 <= len(task.splitlines()) <= TASK_LINES:
+        yield f"task.md must begin with '# Title' and have 8 to {TASK_LINES} lines"
+    if [title for title, text in sections(exercise.text("hints.md")) if text] != list(HINTS):
+        yield f"hints.md must have the sections {', '.join(HINTS)}, none of them empty"
+    if len(exercise.wrong) < 2:
+        yield "wrong/ must have two wrong answers that real people give"
+    if not 5 <= exercise.minutes <= 40:
+        yield f"minutes must be 5 to 40, not {exercise.minutes}"
+    for name in exercise.prerequisites:
+        if name not in names:
+            yield f"prerequisite {name} is no exercise"
+    if exercise.library and not names_code(exercise.library):
+        yield f"library {exercise.library} is not there"
+    if exercise.comm and exercise.par is None:
+        yield "an exercise that communicates needs a par"
+
+
+def names_code(where: str) -> bool:
+    """Whether "minipar/x.py:name" is there."""
+    path, _, name = where.partition(":")
+    file = ROOT / path
+    return file.is_file() and (
+        not name or re.search(rf"^\s*(def|class) {name}\b|^{name}\b", file.read_text(), re.M) is not None
+    )
+
+
+def on_threads_verdict(exercise: Exercise, name: str) -> Verdict:
+    """name: a file of the exercise's folder."""
+    submission = read_submission(exercise.folder / name)
+    return verdict(
+        exercise, submission.source, list(on_threads(exercise, submission, graded_calls(exercise, SEED)))
+    )
+
+
+def stub_problem(exercise: Exercise) -> str:
+    light = on_threads_verdict(exercise, "stub.py").light("runs")
+    return (
+        ""
+        if light.state == "off" and light.diagnosis and light.advice
+        else f"stub.py: the first light is {light}"
+    )
+
+
+def solution_problem(found: Verdict) -> str:
+    return "" if found.passed else f"solution.py: {found.first_off or found.lights}"
+
+
+def wrong_problem(wrong: WrongAnswer, found: Verdict) -> str:
+    """It must fail on its light, and on none before, with its diagnosis."""
+    light = found.first_off or Light("none", "on")
+    if light.name == wrong.light and wrong.diagnosis in light.diagnosis:
+        return ""
+    return f"{wrong.path.name}: must fail on '{wrong.light}' with '{wrong.diagnosis}', but {light}"
+
+
+def problems_on_threads(exercise: Exercise) -> list[str]:
+    found = [
+        *form(exercise),
+        stub_problem(exercise),
+        solution_problem(on_threads_verdict(exercise, "solution.py")),
+    ]
+    found += [
+        wrong_problem(wrong, on_threads_verdict(exercise, f"wrong/{wrong.path.name}"))
+        for wrong in exercise.wrong
+    ]
+    return [f"{exercise.name}: {text}" for text in found if text]
+
+
+def solutions_under_mpirun(exercises: Sequence[Exercise], ranks: int) -> list[str]:
+    """All solutions in one job of so many ranks."""
+    work = []
+    for exercise in exercises:
+        if ranks in exercise.ranks:
+            calls = [call for call in graded_calls(exercise, SEED, [ranks]) if call.delays == 0]
+            work.append((exercise, read_submission(exercise.folder / "solution.py"), calls))
+    if not work:
+        return []
+    results, said = under_mpirun(work, ranks)
+    found = []
+    for (exercise, submission, calls), result in zip(work, results, strict=True):
+        judged = verdict(exercise, submission.source, whole(result, calls, said))
+        on_one = ranks == 1 and judged.light("no deadlock").state == "dark"
+        if not judged.passed and not (on_one and judged.first_off is None):
+            found.append(f"{exercise.name} on {ranks} ranks: {judged.first_off or judged.lights}")
+    return found
+
+
+def wrong_under_mpirun(exercise: Exercise, wrong: WrongAnswer, ranks: int) -> str:
+    """A wrong answer in a job of its own: it may end the job."""
+    calls = [call for call in graded_calls(exercise, SEED, [ranks]) if call.delays == 0]
+    submission = read_submission(wrong.path)
+    (result,), said = under_mpirun([(exercise, submission, calls)], ranks)
+    return wrong_problem(wrong, verdict(exercise, submission.source, whole(result, calls, said)))
