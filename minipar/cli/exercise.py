@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 from minipar.cli.exercise_show import about, chapter_title, printed_lines, table, verdict_lines
 from minipar.cli.ranks import require_one_process
@@ -20,7 +21,7 @@ from minipar.exercises import catalogue, workplace
 from minipar.exercises.check import Checked, check
 from minipar.exercises.exercise import HINTS, Exercise
 from minipar.exercises.lights import Verdict
-from minipar.exercises.progress import Progress
+from minipar.exercises.progress import StudentProgress
 
 LOOK = 0.2  # seconds between two looks at a file
 
@@ -55,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def action(
-    actions: argparse._SubParsersAction, name: str, function: object, text: str
+    actions: Any, name: str, function: object, text: str
 ) -> argparse.ArgumentParser:
     one: argparse.ArgumentParser = actions.add_parser(name, help=text)
     one.add_argument(
@@ -65,7 +66,7 @@ def action(
     return one
 
 
-def chosen(options: argparse.Namespace, progress: Progress) -> Exercise:
+def chosen(options: argparse.Namespace, progress: StudentProgress) -> Exercise:
     """The exercise that was named, or the one that was last started. Raises ConfigError where there is
     neither.
     """
@@ -79,7 +80,7 @@ def chosen(options: argparse.Namespace, progress: Progress) -> Exercise:
 
 
 def list_all(options: argparse.Namespace) -> int:
-    progress = Progress(options.folder)
+    progress = StudentProgress(options.folder)
     chapter = ""
     rows = []
     for exercise in catalogue.every():
@@ -94,7 +95,7 @@ def list_all(options: argparse.Namespace) -> int:
 
 
 def show_next(options: argparse.Namespace) -> int:
-    progress = Progress(options.folder)
+    progress = StudentProgress(options.folder)
     for exercise in catalogue.every():
         if progress.state(exercise) != "passed":
             print("\n".join(about(exercise)))
@@ -105,7 +106,7 @@ def show_next(options: argparse.Namespace) -> int:
 
 
 def show_progress(options: argparse.Namespace) -> int:
-    progress = Progress(options.folder)
+    progress = StudentProgress(options.folder)
     chapters: dict[str, list[str]] = {}
     for exercise in catalogue.every():
         chapters.setdefault(exercise.chapter, []).append(progress.state(exercise))
@@ -124,7 +125,7 @@ def show_progress(options: argparse.Namespace) -> int:
 
 
 def start(options: argparse.Namespace) -> int:
-    progress = Progress(options.folder)
+    progress = StudentProgress(options.folder)
     exercise = chosen(options, progress)
     path, new = workplace.start(exercise, options.folder)
     progress.current = exercise.name
@@ -137,7 +138,7 @@ def start(options: argparse.Namespace) -> int:
 
 
 def hint(options: argparse.Namespace) -> int:
-    progress = Progress(options.folder)
+    progress = StudentProgress(options.folder)
     exercise = chosen(options, progress)
     entry = progress.entry(exercise.name)
     entry.hints = min(entry.hints + 1, len(HINTS))
@@ -150,13 +151,13 @@ def hint(options: argparse.Namespace) -> int:
 
 
 def reset(options: argparse.Namespace) -> int:
-    exercise = chosen(options, Progress(options.folder))
+    exercise = chosen(options, StudentProgress(options.folder))
     print(f"What you had is kept in {workplace.reset(exercise, options.folder)}")
     return 0
 
 
 def solution(options: argparse.Namespace) -> int:
-    progress = Progress(options.folder)
+    progress = StudentProgress(options.folder)
     exercise = chosen(options, progress)
     if not options.teacher and progress.state(exercise) != "passed":
         raise ConfigError(
@@ -168,12 +169,12 @@ def solution(options: argparse.Namespace) -> int:
 
 
 def check_once(options: argparse.Namespace) -> int:
-    progress = Progress(options.folder)
+    progress = StudentProgress(options.folder)
     exercise = chosen(options, progress)
     return 0 if shown(exercise, options, progress).passed else 1
 
 
-def shown(exercise: Exercise, options: argparse.Namespace, progress: Progress) -> Checked:
+def shown(exercise: Exercise, options: argparse.Namespace, progress: StudentProgress) -> Checked:
     """Check, show the lights as they come, and write down what came of it."""
     path = workplace.find_answer(exercise, options.folder)
     print(f"{exercise.name}, on threads:", flush=True)
@@ -201,14 +202,14 @@ def show_verdict(verdict: Verdict) -> None:
 
 def watch(options: argparse.Namespace) -> int:
     """Check whenever the file is saved, until Ctrl-C or a pass."""
-    exercise = chosen(options, Progress(options.folder))
+    exercise = chosen(options, StudentProgress(options.folder))
     path = workplace.find_answer(exercise, options.folder)
     seen = -1
     while True:
         now = path.stat().st_mtime_ns if path.exists() else seen
         if now != seen:
             seen = now
-            if shown(exercise, options, Progress(options.folder)).passed:
+            if shown(exercise, options, StudentProgress(options.folder)).passed:
                 return 0
             print(f"\nwatching {path}; Ctrl-C ends", flush=True)
         time.sleep(LOOK)

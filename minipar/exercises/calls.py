@@ -43,7 +43,8 @@ def load_driver(source: str) -> Callable[..., Any] | None:
         return None
     names: dict[str, Any] = {"__name__": "driver"}
     exec(compile(source, "driver.py", "exec"), names)
-    return names["drive"]
+    drive: Callable[..., Any] = names["drive"]
+    return drive
 
 
 def caller_of(about: Mapping[str, Any]) -> Callable[[Communicator, tuple[Any, ...]], Any]:

@@ -20,7 +20,7 @@ from minipar.exercises.wire import Opaque
 CLEAN = 1e-6  # relative: what is closer is taken as meant
 
 
-class Finding(NamedTuple):
+class Diagnosis(NamedTuple):
     """What is wrong, in one line, and what to do next."""
 
     text: str
@@ -98,13 +98,13 @@ def leaves(value: Any, name: str = "") -> dict[str, Any]:
     return {name: value}
 
 
-def misfit(wanted: Any, got: Any, rank: int) -> Finding | None:
+def misfit(wanted: Any, got: Any, rank: int) -> Diagnosis | None:
     """What is wrong with the types, shapes and dtypes of one rank's results; None if nothing is."""
     parts, found = leaves(wanted), leaves(got)
     if got is None and wanted is not None:
-        return Finding(f"rank {rank} returns None", "is a return missing on some path?")
+        return Diagnosis(f"rank {rank} returns None", "is a return missing on some path?")
     if parts.keys() != found.keys():
-        return Finding(
+        return Diagnosis(
             f"rank {rank} returns {shape_of(got)}; wanted is {shape_of(wanted)}",
             "return what the task says",
         )
@@ -117,11 +117,11 @@ def misfit(wanted: Any, got: Any, rank: int) -> Finding | None:
             or (have is None) != (want is None)
             or isinstance(want, str) != isinstance(have, str)
         ):
-            return Finding(
+            return Diagnosis(
                 f"{which} is {shape_of(have)}; wanted is {shape_of(want)}", "return what the task says"
             )
         if isinstance(want, np.ndarray) and (text := array_misfit(want, have)):
-            return Finding(f"{which} {text}", shape_advice(want, have))
+            return Diagnosis(f"{which} {text}", shape_advice(want, have))
     return None
 
 
@@ -166,28 +166,28 @@ def quoted(name: str) -> str:
     return f" {name!r}" if name else ""
 
 
-def wrong_values(leaf: Leaf) -> Finding:
+def wrong_values(leaf: Leaf) -> Diagnosis:
     """What kind of wrong the numbers are."""
     subject = f"the result{quoted(leaf.name)}" if not leaf.name.startswith("grad") else f"{leaf.name!r}"
     for pattern in PATTERNS:
         if found := pattern(leaf):
-            return Finding(f"{subject} {found.text}", found.advice)
+            return Diagnosis(f"{subject} {found.text}", found.advice)
     raise AssertionError("the last pattern fits all")
 
 
-def not_finite(leaf: Leaf) -> Finding | None:
+def not_finite(leaf: Leaf) -> Diagnosis | None:
     for rank in leaf.wrong:
         got = leaf.got[rank]
         if got.dtype.kind == "f" and (np.isnan(got) & ~np.isnan(leaf.wanted[rank])).any():
-            return Finding(
+            return Diagnosis(
                 f"is NaN on rank {rank}", "which step divides 0 by 0, or subtracts infinity from infinity?"
             )
         if got.dtype.kind == "f" and (np.isinf(got) & ~np.isinf(leaf.wanted[rank])).any():
-            return Finding(f"is infinite on rank {rank}", "which exponential or sum overflows?")
+            return Diagnosis(f"is infinite on rank {rank}", "which exponential or sum overflows?")
     return None
 
 
-def multiple(leaf: Leaf) -> Finding | None:
+def multiple(leaf: Leaf) -> Diagnosis | None:
     """The same factor on all ranks, or a factor of its own on each."""
     factors = [ratio(got, want) for got, want in zip(leaf.got, leaf.wanted, strict=True)]
     known = [factor for factor in factors if factor is not None]
@@ -200,14 +200,14 @@ def multiple(leaf: Leaf) -> Finding | None:
         ]
         if len(wrong) == 1 and p > 1:
             return meaning(factors[wrong[0]], p, f" on rank {wrong[0]}")  # type: ignore[arg-type]
-        return Finding(
+        return Diagnosis(
             f"has a factor of its own on each rank: {', '.join(f'{factor:.4g}' for factor in known)}",
             "does each rank divide by a number of its own, where all should use the same one?",
         )
     return meaning(known[0], p, "")
 
 
-def meaning(factor: float, p: int, where: str) -> Finding | None:
+def meaning(factor: float, p: int, where: str) -> Diagnosis | None:
     """What a factor says."""
     table = [
         (0.0, "is 0", "does anything arrive, and is it added?"),
@@ -233,14 +233,14 @@ def meaning(factor: float, p: int, where: str) -> Finding | None:
         (p - 1.0, f"is {p - 1} times too large", f"{p - 1} is the number of other ranks"),
     ]
     if abs(factor - 1) <= CLEAN:
-        return Finding(
+        return Diagnosis(
             f"is right to some digits only{where}",
             "is something float32 on the way? is the formula the exact one?",
         )
     for value, text, advice in table:
         if math.isclose(factor, value, rel_tol=CLEAN, abs_tol=CLEAN) and value != 1:
-            return Finding(text + where, advice)
-    return Finding(
+            return Diagnosis(text + where, advice)
+    return Diagnosis(
         f"is {factor:.6g} times the right one{where}", "which factor is missing, or one too many?"
     )
 
@@ -253,42 +253,42 @@ def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
     return r if equal(got, r * want, CLEAN) else math.nan
 
 
-def parts_of_a_sum(leaf: Leaf) -> Finding | None:
+def parts_of_a_sum(leaf: Leaf) -> Diagnosis | None:
     if leaf.ranks == 1 or len({got.shape for got in leaf.got}) > 1:
         return None
     total = np.sum(np.stack(leaf.got), axis=0)
     if all(equal(total, want, CLEAN) for want in leaf.wanted):
-        return Finding(
+        return Diagnosis(
             "is a part on each rank, and the sum of all ranks' parts is right",
             "is the sum over the ranks missing?",
         )
     return None
 
 
-def shifted(leaf: Leaf) -> Finding | None:
+def shifted(leaf: Leaf) -> Diagnosis | None:
     """Each rank has what another one should have."""
     for by in range(1, leaf.ranks):
         if leaf.matches([leaf.wanted[(rank + by) % leaf.ranks] for rank in range(leaf.ranks)]):
             off = by if by <= leaf.ranks // 2 else by - leaf.ranks
-            return Finding(
+            return Diagnosis(
                 f"of rank r is what rank r {'+' if off > 0 else '-'} {abs(off)} should have",
                 f"is the index of a chunk or a neighbour off by {abs(off)}?",
             )
     if leaf.ranks > 1 and leaf.matches([leaf.wanted[0]] * leaf.ranks):
-        return Finding("of every rank is what rank 0 should have", "does the part depend on comm.rank?")
+        return Diagnosis("of every rank is what rank 0 should have", "does the part depend on comm.rank?")
     return None
 
 
-def own_input(leaf: Leaf) -> Finding | None:
+def own_input(leaf: Leaf) -> Diagnosis | None:
     ranks = [
         rank for rank in leaf.wrong if any(equal(leaf.got[rank], one, CLEAN) for one in leaf.inputs(rank))
     ]
     if ranks == leaf.wrong:
-        return Finding(f"is this rank's own input {on(leaf, ranks)}", "is what arrives stored and used?")
+        return Diagnosis(f"is this rank's own input {on(leaf, ranks)}", "is what arrives stored and used?")
     return None
 
 
-def own_part(leaf: Leaf) -> Finding | None:
+def own_part(leaf: Leaf) -> Diagnosis | None:
     """The rank's own input is missing in a sum, or is there twice."""
     for sign, text, advice in (
         (-1, "lacks this rank's own input", "is the own part added, too?"),
@@ -302,11 +302,11 @@ def own_part(leaf: Leaf) -> Finding | None:
             )
         ]
         if ranks and ranks == leaf.wrong:
-            return Finding(f"{text} {on(leaf, ranks)}", advice)
+            return Diagnosis(f"{text} {on(leaf, ranks)}", advice)
     return None
 
 
-def reordered(leaf: Leaf) -> Finding | None:
+def reordered(leaf: Leaf) -> Diagnosis | None:
     """The right numbers in another order."""
     for rank in leaf.wrong:
         got, want = leaf.got[rank], leaf.wanted[rank]
@@ -315,31 +315,31 @@ def reordered(leaf: Leaf) -> Finding | None:
             and want.shape[0] == want.shape[-1]
             and equal(got, np.swapaxes(want, 0, -1), CLEAN)
         ):
-            return Finding(f"is transposed on rank {rank}", "are two axes exchanged?")
+            return Diagnosis(f"is transposed on rank {rank}", "are two axes exchanged?")
         if (
             want.size > 1
             and not equal(want, want[::-1], CLEAN)
             and equal(np.sort(got, axis=None), np.sort(want, axis=None), CLEAN)
         ):
-            return Finding(
+            return Diagnosis(
                 f"has the right numbers in another order on rank {rank}",
                 "in which order are the parts joined?",
             )
     return None
 
 
-def anything_else(leaf: Leaf) -> Finding:
+def anything_else(leaf: Leaf) -> Diagnosis:
     """The first element that is wrong."""
     rank = leaf.wrong[0]
     got, want = np.asarray(leaf.got[rank]), np.asarray(leaf.wanted[rank])
     if want.ndim == 0:
-        return Finding(f"is {number(got)}{on_rank(leaf, rank)}; wanted is {number(want)}", "")
+        return Diagnosis(f"is {number(got)}{on_rank(leaf, rank)}; wanted is {number(want)}", "")
     bad = ~np.isclose(got, want, rtol=leaf.tolerance, atol=leaf.tolerance, equal_nan=True)
     if not bad.any():
         bad = got != want
     first = tuple(int(i) for i in np.argwhere(bad)[0])
     count = f"{int(bad.sum())} of {want.size} elements"
-    return Finding(
+    return Diagnosis(
         f"is wrong in {count} {on(leaf, leaf.wrong)}; the first is [{', '.join(map(str, first))}]: "
         f"{number(got[first])}, wanted is {number(want[first])}",
         "follow this element by hand, with pen and paper",
@@ -362,7 +362,7 @@ def on(leaf: Leaf, ranks: list[int]) -> str:
     return f"on rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
 
 
-PATTERNS: tuple[Callable[[Leaf], Finding | None], ...] = (
+PATTERNS: tuple[Callable[[Leaf], Diagnosis | None], ...] = (
     not_finite,
     shifted,
     multiple,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minipar.exercises.diagnose import Finding, Leaf, leaves, misfit, wrong_values
+from minipar.exercises.diagnose import Diagnosis, Leaf, leaves, misfit, wrong_values
 from minipar.exercises.exercise import LIGHTS, Exercise
 from minipar.exercises.forbid import forbidden
 from minipar.exercises.tasks import CallResult
@@ -61,12 +61,12 @@ class Verdict:
         return next((light for light in self.lights if light.state == "off"), None)
 
 
-def before_running(exercise: Exercise, source: str) -> Finding | None:
+def before_running(exercise: Exercise, source: str) -> Diagnosis | None:
     """What the source alone says: it is the stub, or uses what is forbidden."""
     if name := forbidden(source, exercise.forbids):
-        return Finding(f"uses {name}, which this exercise forbids", "write this step yourself")
+        return Diagnosis(f"uses {name}, which this exercise forbids", "write this step yourself")
     if exercise.kind == "find" and same(source, exercise.text("stub.py")):
-        return Finding(
+        return Diagnosis(
             "is still the program with the bug",
             "run it by hand with small numbers, or read the diagnoses below; then mend one line",
         )
@@ -114,7 +114,7 @@ def runs(exercise: Exercise, source: str, results: Sequence[CallResult]) -> Ligh
     if finding := before_running(exercise, source):
         return off("runs", finding, "")
     if not results:
-        return off("runs", Finding("nothing came back"), "")
+        return off("runs", Diagnosis("nothing came back"), "")
     for result in results:
         for rank, error in result.errors():
             if error["kind"] not in WAITING and (result.call.plain or error["kind"] in ("died", "time")):
@@ -132,14 +132,14 @@ def is_first_case(exercise: Exercise, result: CallResult) -> bool:
     return result.call.case == next(iter(exercise.cases))
 
 
-def of_error(rank: int | None, error: dict[str, Any], result: CallResult) -> Finding:
+def of_error(rank: int | None, error: dict[str, Any], result: CallResult) -> Diagnosis:
     """An error of one rank, in a line: who, what, where."""
     who = f"rank {rank}: " if rank is not None and result.call.ranks > 1 else ""
     where = f" at {error['where']}" if error["where"] and error["where"] not in error["text"] else ""
     text = " ".join(members_only(str(error["text"]), result.call.ranks).split())
     text = re.sub(r"^rank \d+ of \d+( in world)?: ", "", text) if who else text
     line = f": {error['line']}" if error["line"] and error["kind"] in ("exception", "memory") else ""
-    return Finding(f"{who}{text}{where}{line}", ADVICE.get(error["kind"], ""))
+    return Diagnosis(f"{who}{text}{where}{line}", ADVICE.get(error["kind"], ""))
 
 
 ADVICE = {
@@ -184,7 +184,7 @@ def outputs(result: CallResult) -> list[Any]:
     return [rank.outputs for rank in result.ranks if rank is not None]
 
 
-def off(name: str, finding: Finding, where: str) -> Light:
+def off(name: str, finding: Diagnosis, where: str) -> Light:
     return Light(name, "off", finding.text, finding.advice, where)
 
 
@@ -209,14 +209,14 @@ def compared(exercise: Exercise, results: Sequence[CallResult], name: str) -> Li
     )
 
 
-def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Finding | None, int]:
+def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnosis | None, int]:
     """(what is wrong, how many parts of the results this light has)."""
     gradients = name == "gradients"
     arguments, got, size = result.call.arguments, outputs(result), result.call.ranks
     if not gradients and not exercise.changes_inputs:
         for rank, one in enumerate(result.ranks):
             if one is not None and one.changed:
-                return Finding(
+                return Diagnosis(
                     f"rank {rank} has changed the argument that it was given",
                     "work on a copy: x = x.copy()",
                 ), 1
@@ -247,9 +247,9 @@ def of_light(parts: dict[str, Any], gradients: bool) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if name.startswith("grad") == gradients}
 
 
-def _judged(text: str) -> Finding | None:
+def _judged(text: str) -> Diagnosis | None:
     line, _, advice = text.partition("\n")
-    return Finding(line, advice) if text else None
+    return Diagnosis(line, advice) if text else None
 
 
 def only_there(results: Sequence[CallResult], failed: Sequence[CallResult]) -> str:
@@ -283,7 +283,7 @@ def cost(exercise: Exercise, results: Sequence[CallResult]) -> Light:
                 if limit is not None and sent > limit:
                     return off(
                         "cost",
-                        Finding(
+                        Diagnosis(
                             f"rank {rank} sends {amount(sent, what)}; par is {amount(limit, what)}",
                             "which of them carries what the receiver does not need?",
                         ),
@@ -292,7 +292,7 @@ def cost(exercise: Exercise, results: Sequence[CallResult]) -> Light:
             if one.bytes < (of_rank(par.at_least, rank) or 0):
                 return off(
                     "cost",
-                    Finding(
+                    Diagnosis(
                         f"rank {rank} sends {amount(one.bytes, 'bytes')}, fewer than the result needs",
                         "everything must travel through comm",
                     ),
@@ -305,7 +305,7 @@ def cost(exercise: Exercise, results: Sequence[CallResult]) -> Light:
         ):
             return off(
                 "cost",
-                Finding(
+                Diagnosis(
                     f"takes {float(late) * 1e6:.1f} us of virtual time on {size} ranks; par is "
                     f"{float(par.seconds) * 1e6:.1f} us",
                     "which messages could travel at the same time?",
@@ -340,7 +340,7 @@ def no_deadlock(exercise: Exercise, results: Sequence[CallResult], is_right: boo
         if is_right and not result.call.plain and complete(result) and differs(exercise, result):
             return off(
                 "no deadlock",
-                Finding(
+                Diagnosis(
                     "the result depends on the order in which messages arrive",
                     "does a receive take whatever comes first?",
                 ),

@@ -22,7 +22,7 @@ FILE = "progress.json"
 
 
 @dataclass
-class Entry:
+class ExerciseState:
     """One exercise. state: "started" or "passed". version: of the exercise, when it was passed. best: the least
     virtual time, in seconds. prediction: the first complete answers of a predict exercise, and how many
     were right.
@@ -38,12 +38,12 @@ class Entry:
     prediction: dict[str, Any] | None = None
 
 
-class Progress:
+class StudentProgress:
     """The state of one student's folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.current = folder, ""
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, ExerciseState] = {}
         path = folder / FILE
         if path.is_file():
             self._read(path)
@@ -51,10 +51,10 @@ class Progress:
     def _read(self, path: Path) -> None:
         try:
             plain = json.loads(path.read_text(encoding="utf-8"))
-            known = {one.name for one in fields(Entry)}
+            known = {one.name for one in fields(ExerciseState)}
             self.current = str(plain["current"])
             self.entries = {
-                str(name): Entry(**{key: value for key, value in entry.items() if key in known})
+                str(name): ExerciseState(**{key: value for key, value in entry.items() if key in known})
                 for name, entry in plain["exercises"].items()
             }
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -63,8 +63,8 @@ class Progress:
                 "untouched: move the file away, and check them again"
             ) from error
 
-    def entry(self, name: str) -> Entry:
-        return self.entries.setdefault(name, Entry())
+    def entry(self, name: str) -> ExerciseState:
+        return self.entries.setdefault(name, ExerciseState())
 
     def state(self, exercise: Exercise) -> str:
         """ "", "started", "passed", or "mended": passed in a version that no longer counts."""

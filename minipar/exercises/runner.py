@@ -102,20 +102,18 @@ class Worker:
     def __init__(self, scratch: str, path: Path) -> None:
         read, write = os.pipe()
         stacks, dump = os.pipe()
-        keep = {"pass_fds": (write, dump)}
-        code = isolated("minipar.exercises.worker", "threads")
-        shell = f'exec 3>&{write} 4>&{dump}; exec "$@"'  # the worker knows its descriptors by number
+        code = isolated("minipar.exercises.worker", "threads", str(write), str(dump))
         environment = {**rank_environment(os.environ), "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", shell, "sh", *code],
+            code,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=scratch,
             env=environment,
             start_new_session=True,
-            **keep,
-        )  # type: ignore[call-overload]
+            pass_fds=(write, dump),
+        )
         os.close(write)
         os.close(dump)
         self.path, self.read, self.stacks, self.buffer = path, read, stacks, b""

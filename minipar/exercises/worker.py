@@ -1,7 +1,8 @@
 """The process that runs a student's code: it gets descriptions and arguments, and sends back what came out.
 
-    worker threads          all ranks of a call as threads; reads from descriptor 0, writes to descriptor 3
-    worker mpi FOLDER       one rank of a job under mpirun; reads and writes files of the folder
+    worker threads OUT STACKS   all ranks of a call as threads; reads from descriptor 0, writes to OUT; where
+                                the threads are when a call takes too long, goes to STACKS
+    worker mpi FOLDER           one rank of a job under mpirun; reads and writes files of the folder
 
 It knows no reference and reaches no verdict. Before the student's code is loaded, the fence is up.
 """
@@ -134,7 +135,7 @@ def described(error: BaseException, path: str) -> dict[str, Any]:
     }
 
 
-def serve_threads(tasks: BinaryIO, out: BinaryIO) -> None:
+def serve_threads(tasks: BinaryIO, out: BinaryIO, dump: int) -> None:
     """Run each call on threads, and answer it with one frame per rank and one for the whole."""
     calls: Calls | None = None
     for task in frames(tasks):
@@ -145,14 +146,14 @@ def serve_threads(tasks: BinaryIO, out: BinaryIO) -> None:
             calls.send({"ready": True})
             continue
         assert calls is not None
-        faulthandler.dump_traceback_later(task["limit"] * 0.9, file=4)
+        faulthandler.dump_traceback_later(task["limit"] * 0.9, file=dump)
         problem = None
         try:
             run(task["ranks"], calls.on_rank, task, synchronous=task["synchronous"], timeout=task["limit"])
         except BaseException as error:
             problem = described(error, calls.about["path"])
         faulthandler.cancel_dump_traceback_later()
-        alive = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+        alive = still_running(task["limit"] / 10)
         calls.send({"end": True, "error": problem, "spoilt": bool(alive)})
 
 
@@ -195,6 +196,15 @@ def serve_mpi(folder: str) -> None:
                 sys.stdout, sys.stderr = console  # what ends the job is told there
 
 
+def still_running(seconds: float) -> list[threading.Thread]:
+    """The threads beside this one that have not ended after so many seconds."""
+    deadline = time.monotonic() + seconds
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    for thread in others:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [thread for thread in others if thread.is_alive()]
+
+
 def prepare(about: Mapping[str, Any], signals: bool = False) -> None:
     """The fence, around all that follows. The student's own folder comes last on the path: for files of
     helpers.
@@ -212,13 +222,13 @@ def frames(file: BinaryIO) -> Iterator[Any]:
             return
 
 
-def main(mode: str, folder: str = "") -> None:
+def main(mode: str, *words: str) -> None:
     if mode == "threads":
-        with os.fdopen(0, "rb", closefd=False) as tasks, os.fdopen(3, "wb", closefd=False) as out:
-            serve_threads(tasks, out)
+        with os.fdopen(0, "rb", closefd=False) as tasks, os.fdopen(int(words[0]), "wb", closefd=False) as out:
+            serve_threads(tasks, out, int(words[1]))
             os._exit(0)  # whatever threads the student has left
     else:
-        serve_mpi(folder)
+        serve_mpi(*words)
 
 
 if __name__ == "__main__":

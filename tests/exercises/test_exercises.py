@@ -1,0 +1,22 @@
+"""Every exercise, as `tests/exercises/matrix.py` says: form, stub, solution and wrong answers on threads; all
+solutions in one job of mpirun per number of ranks.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from minipar.exercises.catalogue import every
+from minipar.exercises.exercise import RANKS, Exercise
+from tests.exercises.matrix import problems_on_threads, solutions_under_mpirun
+
+
+@pytest.mark.parametrize("exercise", every(), ids=lambda exercise: exercise.name)
+def test_stub_solution_and_wrong_answers(exercise: Exercise) -> None:
+    assert problems_on_threads(exercise) == []
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("ranks", RANKS)
+def test_all_solutions_under_mpirun(ranks: int) -> None:
+    assert solutions_under_mpirun(every(), ranks) == []
