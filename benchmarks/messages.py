@@ -19,7 +19,7 @@ ROUNDS, TRIPS = 31, 1000
 
 
 def bare(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[[], None]:
-    native, other = comm.native, 1 - comm.rank
+    native, other = comm.native.intracomm, 1 - comm.rank
     if comm.rank == 0:
         def trip() -> None:
             native.Send(mine, other)

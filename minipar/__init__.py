@@ -12,7 +12,10 @@ Everything else is internal: read it, and expect it to change.
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
@@ -76,6 +79,18 @@ def __getattr__(name: str) -> Any:
     value = getattr(importlib.import_module(module), own_name or name)
     globals()[name] = value
     return value
+
+
+def _say_goodbye() -> None:
+    """At exit under mpirun: if this process never came to `with job()`, ranks that wait for it there may know."""
+    if "PMI_RANK" in os.environ or "OMPI_COMM_WORLD_RANK" in os.environ:
+        from minipar.comm.deadlock.meeting import leave_unmet
+
+        leave_unmet(os.environ)
+
+
+# Before all `atexit` functions, one of which is mpi4py's: MPI's own end waits for the other ranks.
+getattr(threading, "_register_atexit", atexit.register)(_say_goodbye)
 
 
 def __dir__() -> list[str]:

@@ -146,13 +146,13 @@ def mpirun(count: int, command: list[str], *, limit: float) -> subprocess.Comple
 # In the ranks: `python -m tests.ranks`, with the file of what to run and the file for what was found.
 
 def main(todo: str, found: str) -> None:
-    from minipar.comm.mpi.job_end import mpi_job
+    from minipar.comm.mpi import mpi_job, world
     faulthandler.enable()
     # the modules under test import this file under its name
     sys.modules["tests.ranks"] = sys.modules["__main__"]
     tests: list[Work] = pickle.loads(Path(todo).read_bytes())
     bodies = [vars(importlib.import_module(module))[name].body for module, name, _ in tests]
-    with mpi_job(timeout=HANG / 2, checked=True, synchronous=False) as comm:
+    with mpi_job(world(timeout=HANG / 2), checked=True) as comm:
         for body, (_, _, parameters) in zip(bodies, tests, strict=True):
             faulthandler.dump_traceback_later(HANG, exit=True)
             texts = attempt(comm.inner, body, parameters)
@@ -178,7 +178,7 @@ def attempt(engine: MpiComm, body: Callable[..., Any], parameters: dict[str, Any
     reports = [json.loads(text) for text in texts]
     found = [text for text, _ in reports if text] or loose_ends([page for _, page in reports])
     if not found:
-        part.native.Free()  # an MPI library has some thousands of them, no more
+        part.intracomm.Free()  # an MPI library has some thousands of them, no more
     return found
 
 

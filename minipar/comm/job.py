@@ -7,8 +7,8 @@ Under mpirun `comm` is the MPI world, otherwise one rank. If a rank raises, the 
 with that rank's traceback once (a MiniparError: one line) and a non-zero exit status; if ranks wait for one
 another, with the roll call.
 
-All that can fail belongs under the `with`: a rank that ends before it keeps the others waiting within MPI's
-own start, for START seconds.
+The ranks of a node meet before MPI starts (deadlock/meeting.py): a rank that ends before it comes to the
+`with`, or does not come within the limit, is named.
 
 This is the one file besides the command line that reads the environment, because the launcher says nothing in
 any other way, and because a program that knows no command line still needs MINIPAR_TIMEOUT.
@@ -16,17 +16,19 @@ any other way, and because a program that knows no command line still needs MINI
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import re
 import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
 
+from minipar.comm.deadlock.meeting import meet
+from minipar.comm.deadlock.start_guard import START, limited_start
 from minipar.comm.diagnostics.escapes import raising_escapes
 from minipar.comm.diagnostics.exit_report import exit_status, last_words, raise_loose_ends, tell
+from minipar.comm.early_end import ending_early
 from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
 from minipar.comm.wrappers.checking import Checking
@@ -34,7 +36,6 @@ from minipar.console import open_standard_files
 from minipar.errors import CommError, MiniparError
 
 TIMEOUT = 30.0
-START = 60.0  # seconds until all ranks must have started, or the longest wait
 # What launchers tell each rank about the size of the job: Hydra (MPICH, Intel MPI) and Slurm's PMI; Open MPI's mpirun.
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 
@@ -86,16 +87,13 @@ def job(*, timeout: float | None = None, checked: bool = True,
     open_standard_files()
     started = ranks_started(os.environ)
     if started is not None:
-        mistake = None
-        with told_in_one_line():
-            try:
-                limit = timeout or timeout_from(os.environ)
-            except CommError as error:  # of all ranks alike: told below, by one of them
-                limit, mistake = TIMEOUT, error
-            mpi_job = import_mpi(started, max(START, limit))
-        with mpi_job(timeout=limit, checked=checked, synchronous=synchronous) as comm:
-            if mistake is not None:
-                raise mistake
+        with ending_early(started):
+            limit = timeout or timeout_from(os.environ)
+            longest = max(START, limit)
+            with limited_start(meet(os.environ, longest), longest):
+                mpi = import_mpi(started)
+                engine = mpi.world(timeout=limit, board=checked, synchronous=synchronous)
+        with mpi.mpi_job(engine, checked=checked) as comm:
             yield comm
         return
     warn_of_slurm(os.environ)
@@ -120,28 +118,20 @@ def told_in_one_line() -> Iterator[None]:
         raise
 
 
-def import_mpi(started: int, limit: float) -> Callable[..., AbstractContextManager[Communicator]]:
-    """The job over MPI. Raises CommError where mpi4py is missing, or belongs to another MPI than the
-    launcher.
-
-    To import MPI is to wait for all ranks, and nothing in Python goes on meanwhile: faulthandler's own thread
-    ends a rank that has waited for `limit` seconds, and shows where.
+def import_mpi(started: int) -> ModuleType:
+    """The engine over MPI; to import it is to wait for all ranks. Raises CommError where mpi4py is missing, or
+    belongs to another MPI than the launcher.
     """
     try:
-        if limit < threading.TIMEOUT_MAX:
-            faulthandler.dump_traceback_later(limit, exit=True, file=2)  # sys.stderr may be None
         with warnings.catch_warnings():  # mpi4py warns of what is told below in one line
             warnings.simplefilter("ignore", RuntimeWarning)
-            from minipar.comm.mpi.engine import MPI
-            from minipar.comm.mpi.job_end import mpi_job
+            from minipar.comm import mpi
     except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py finds no MPI library
         remedy = f"{sys.executable} -m pip install mpi4py mpich"
         raise CommError(f"started by mpirun, but mpi4py cannot be used ({error}); {remedy}") from error
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-    if MPI.COMM_WORLD.size != started:
-        raise CommError(f"the launcher started {started} ranks, but MPI sees {MPI.COMM_WORLD.size}: mpirun "
+    if mpi.MPI.COMM_WORLD.size != started:
+        raise CommError(f"the launcher started {started} ranks, but MPI sees {mpi.MPI.COMM_WORLD.size}: mpirun "
                         "and mpi4py belong to "
-                        f"different MPIs ({MPI.Get_library_version().splitlines()[0].strip()}); `minipar "
+                        f"different MPIs ({mpi.MPI.Get_library_version().splitlines()[0].strip()}); `minipar "
                         "doctor` says what to do")
-    return mpi_job
+    return mpi

@@ -92,7 +92,7 @@ class Communicator(ABC):
     members: tuple[int, ...]  # the world rank of each rank of this group
     nodes: tuple[int, ...]  # the node (host) of each rank of this group
     preferred: Mapping[str, str] = {}  # collective -> the algorithm that "auto" stands for
-    native: Any = None  # the MPI library's own communicator, where there is one
+    native: Any = None  # the MPI library's own collectives, where there are any
     collectives: int = 0  # how many collectives this rank has entered
     checked: bool = False                                           # whether `overflowed` says anything
     staging: Any = None  # shared memory that the collectives keep for the next call
@@ -275,30 +275,6 @@ def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int
     padded = np.frombuffer(encoded.ljust(int(lengths.max())), np.uint8)
     rows = exchange(comm, padded, label=label, tag=tag)
     return [row[:length].tobytes().decode() for row, length in zip(rows, lengths, strict=True)]
-
-
-def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | None) -> None:
-    """All ranks say which group each wants. Raises the same CommError on all of them unless every rank that is
-    in a list has given this very list.
-    """
-    tag = comm.entering("subgroup", None, None, label=label)
-    mine = np.full(comm.size, -1)
-    right = (all(is_whole(rank) and 0 <= rank < comm.size for rank in ranks)
-             and len(set(ranks)) == len(ranks) and (not ranks or comm.rank in ranks))
-    if right:
-        mine[:len(ranks)] = ranks
-    else:
-        mine[0] = -2                                                # no list that a group can have
-    lists = exchange(comm, mine, label=label, tag=tag)              # [size, size]
-    if not right:
-        raise CommError(f"{this_call(comm, label, 'subgroup')} names {list(ranks)!r}; name ranks of 0 to "
-                        f"{comm.size - 1}, each once, this rank among them")
-    said = [[rank for rank in row if rank >= 0] for row in lists.tolist()]
-    for wanted in said:
-        others = [rank for rank in wanted if said[rank] != wanted]
-        if others:
-            raise CommError(f"{this_call(comm, label, 'subgroup')}: the ranks do not agree on the members: "
-                            + "; ".join(f"rank {comm.members[rank]}: {named}" for rank, named in enumerate(said)))
 
 
 def is_whole(number: object) -> bool:

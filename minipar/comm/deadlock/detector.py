@@ -20,6 +20,7 @@ from minipar.comm.deadlock.exit_pipe import hold_lifeline
 from minipar.comm.deadlock.polling import FEWEST, Polling
 from minipar.comm.deadlock.stack_probe import be_findable, find
 from minipar.comm.deadlock.wait_graph import LEFT, State, roll_call, say, stuck
+from minipar.comm.deadlock.watchdog import Watchdog
 from minipar.comm.diagnostics.requests import waiting
 from minipar.comm.protocol import Communicator, Request
 from minipar.errors import CommError
@@ -36,6 +37,8 @@ class Lookout:
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
         self.polling = Polling()
+        self.watchdog = Watchdog(self)
+        self.jobs = 0               # how many `with job()` blocks this process is in
 
     def look(self, comm: Communicator, request: Request, waited: float, strays: str, misfit: CommError
              | None) -> None:
@@ -65,6 +68,10 @@ class Lookout:
         """The wait is over, or a test has succeeded; the rank computes again."""
         self.polling.stop()
 
+    def overdue(self, rank: int, state: State) -> CommError:
+        """The error of a rank whose call has waited inside the MPI library for longer than the limit."""
+        return CommError(f"rank {rank} gave up after {self.timeout:g} s: {say(rank, state)}")
+
     def leave(self, doing: str) -> None:
         """This rank has come to its end ("finished" or "failed")."""
 
@@ -72,8 +79,16 @@ class Lookout:
         """Whether it falls to this rank to report the error that ends the job."""
         return True
 
+    def rejoin(self) -> None:
+        """This rank goes on after all, for the next of several programs."""
+
+    def open(self) -> None:
+        """A job begins on every rank."""
+        self.jobs += 1
+
     def close(self) -> None:
         """The job is over on every rank."""
+        self.jobs -= 1
 
 
 class BoardLookout(Lookout):
@@ -158,18 +173,32 @@ class BoardLookout(Lookout):
         self.board.write(self.rank, State(doing))
 
     def rejoin(self) -> None:
-        """This rank goes on after all, for the next of several programs that run in one job."""
         self.leaving, self.request = False, None
         self.board.write(self.rank, State())
+
+    def end(self) -> None:
+        """The process ends. MPI's own end may wait for other ranks, so it is said before."""
+        if not self.jobs:
+            self.leave("finished")
 
     def claim(self) -> bool:
         return self.board.claim()
 
     def close(self) -> None:
+        super().close()
+        self.rejoin()
+        if not self.jobs:
+            self.board.write(self.rank, State("outside"))           # until the next job, or this process's end
         if self.watcher is not None:
             if life_of(self.watcher.pid) == "stopped":              # it would keep the launcher waiting
                 self.watcher.kill()
             self.watcher.returncode = 0  # it ends once this node's ranks have: nobody waits for it
+
+    def overdue(self, rank: int, state: State) -> CommError:
+        states = [notice.state for notice in self.board.everyone()]
+        states[rank] = state
+        return CommError(f"rank {rank} of {self.board.size} gave up after {self.timeout:g} s: "
+                         f"{roll_call(self.located(states))}")
 
     def located(self, states: list[State]) -> list[State]:
         """The same, with the line that each computing rank of this node is on."""
@@ -180,12 +209,17 @@ class BoardLookout(Lookout):
                 found[rank] = replace(state, place=find(pid, answers))
         return found
 
+    def ended_within(self, rank: int) -> bool:
+        """Whether a rank that is gone ended in the middle of a job."""
+        notice = self.board.last(rank)
+        return notice is None or notice.state.doing != "outside"
+
     def look_back(self, waited: float) -> None:
         """A rank that has finished waits for the others as long as they work, but not for one that is gone or
         stays stopped.
         """
         states = [notice.state for notice in self.board.everyone()]
-        if any(state.doing == "gone" for state in states) and waited > GRACE:
+        if any(self.ended_within(rank) for rank, state in enumerate(states) if state.doing == "gone") and waited > GRACE:
             raise CommError(f"rank {self.rank} has finished, but not every rank can: {roll_call(states)}")
         if any(state.doing == "stopped" for state in states) and waited > self.timeout:
             raise CommError(

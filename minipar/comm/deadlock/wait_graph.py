@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 LEFT = {"finished": "has finished", "failed": "has raised an error", "gone": "is gone"}
 SEEN = LEFT | {"running": "is computing", "testing": "is computing and testing", "stopped": "is stopped",
-               "unknown": "is on another host, out of sight"}
+               "outside": "is outside of `with job()`", "unknown": "is on another host, out of sight"}
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class State:
     these will do, too.
     """
 
-    doing: str = "running"                                          # a key of SEEN, or "waiting"
+    doing: str = "running"                                          # a key of SEEN, or "waiting", "within"
     peer: int | None = None
     group: str = ""  # of its communicator, unless that is the world
     kind: str = ""  # the message it waits for: "recv" or "send"
@@ -41,6 +41,9 @@ class State:
 def say(rank: int, state: State) -> str:
     """One rank in words: "rank 2 waits in recv(source=1) 'pipeline forward 3' at train.py:88"."""
     detail = f" ({state.detail})" if state.detail else ""
+    if state.doing == "within":
+        label = f" '{state.label}'" * bool(state.label)
+        return f"rank {rank} is in {state.operation}{label} at {state.place}, within the MPI library"
     if state.doing not in ("waiting", "testing"):
         return f"rank {rank} {SEEN[state.doing]}{' at ' * bool(state.place)}{state.place}{detail}"
     peer = "ANY_SOURCE" if state.peer is None else state.peer

@@ -31,11 +31,14 @@ def watch(board: Board, alarm: Alarm) -> str:
     """Returns the roll call once a rank of this node has left without a word; "" once all have ended in some
     other way.
     """
+    between_jobs: list[int] = []                                    # ranks that have ended outside of a job
     while alarm.ended != set(board.slots):
         for rank in alarm.wait():
             notice = board.last(rank)
-            if notice is None or notice.state.doing not in ("finished", "failed"):
-                return tell(board, rank) if board.claim() else ""
+            if notice is None or notice.state.doing not in ("finished", "failed", "outside"):
+                return tell(board, (between_jobs or [rank])[0]) if board.claim() else ""
+            if notice.state.doing == "outside":
+                between_jobs.append(rank)
     return ""
 
 

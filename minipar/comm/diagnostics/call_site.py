@@ -17,6 +17,7 @@ COMM = os.path.dirname(os.path.dirname(__file__))                   # minipar/co
 PACKAGE = os.path.dirname(COMM) + os.sep  # minipar/
 # what a program calls: its frames are not the program's
 INSIDE = (COMM + os.sep, os.path.join(PACKAGE, "mpi4py_face") + os.sep)
+WITH = "contextlib.py"  # stands between a `with` block of the program and a generator of ours
 LIBRARIES = "<frozen ", *{sysconfig.get_path(name) + os.sep
                           for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 
@@ -59,8 +60,9 @@ def caller() -> tuple[str, str]:
     """
     frame = sys._getframe(1)
     operation = frame.f_code.co_name
-    while not (name := outside(frame.f_code.co_filename)) and frame.f_back is not None:
-        operation, frame = frame.f_code.co_name, frame.f_back
+    while (not (name := outside(frame.f_code.co_filename)) or name == WITH) and frame.f_back is not None:
+        operation = operation if name == WITH else frame.f_code.co_name
+        frame = frame.f_back
     return operation, f"{name}:{frame.f_lineno}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 from minipar.comm.deadlock.wait_graph import State
@@ -57,6 +58,15 @@ def unfit_message(comm: Communicator, request: Request, came: MessageEnvelope) -
     tag = f" with tag {came.tag}" if came.tag > 0 else ""
     return (f"{this_call(comm, request.label, 'recv')} expects {expected}{tag} from rank {came.source}, which "
             f"sent {amount(came.type_code, came.nbytes)}")
+
+
+def other_thread(comm: Communicator, call: str, label: str) -> CommError:
+    """The error of a second thread of a rank: two threads would take each other's messages, and each other's
+    waiting.
+    """
+    return CommError(f"{this_call(comm, label, call)} is called by the thread of "
+                     f"{threading.current_thread().name}; each rank must use the communicator that it was given, "
+                     "in its own thread")
 
 
 def count(elements: int) -> str:

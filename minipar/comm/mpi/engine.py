@@ -8,6 +8,9 @@ one, because those cannot be given a limit.
 
 from __future__ import annotations
 
+import threading
+from typing import cast
+
 import mpi4py
 import numpy as np
 
@@ -15,10 +18,11 @@ mpi4py.rc.thread_level = "funneled"  # only the main thread calls MPI: no locks 
 
 from mpi4py import MPI  # noqa: E402
 
+from minipar.comm.agreement import agree_on_groups  # noqa: E402
 from minipar.comm.backoff import Patience  # noqa: E402
 from minipar.comm.deadlock.detector import Lookout  # noqa: E402
 from minipar.comm.diagnostics.call_site import label_or_place, this_call  # noqa: E402
-from minipar.comm.diagnostics.requests import unfit, unfit_message  # noqa: E402
+from minipar.comm.diagnostics.requests import other_thread, unfit, unfit_message  # noqa: E402
 from minipar.comm.mpi.messages import (
     Arriving,
     Probing,
@@ -27,6 +31,7 @@ from minipar.comm.mpi.messages import (
     wire_source,
     wire_tag,
 )  # noqa: E402
+from minipar.comm.mpi.native import NativeCollectives  # noqa: E402
 from minipar.comm.protocol import (
     ANY,
     CODES,
@@ -34,7 +39,6 @@ from minipar.comm.protocol import (
     TAGS,
     Communicator,
     Request,
-    agree_on_groups,
     check_message,
     group_name,
     one_node,
@@ -48,23 +52,26 @@ HALF = CODES[np.dtype(np.float16)]  # MPI has no half precision: float16 travels
 
 
 class MpiComm(Communicator):
-    """One rank's end of an MPI communicator, `native`."""
+    """One rank's end of an MPI communicator, `intracomm`."""
 
-    def __init__(self, native: MPI.Intracomm, nodes: dict[int, int], lookout: Lookout, synchronous: bool,
+    def __init__(self, intracomm: MPI.Intracomm, nodes: dict[int, int], lookout: Lookout, synchronous: bool,
                  members: tuple[int, ...], name: str = "world") -> None:
-        self.native, self.lookout, self.synchronous, self.name = native, lookout, synchronous, name
-        self.rank, self.size, self.members = native.rank, native.size, members
+        self.intracomm, self.lookout, self.synchronous, self.name = intracomm, lookout, synchronous, name
+        self.rank, self.size, self.members = intracomm.rank, intracomm.size, members
+        self.native = NativeCollectives(intracomm, lookout.watchdog)
+        self.thread = threading.get_ident()
         self.node_of = nodes
         self.nodes = tuple(nodes[member] for member in members)
         self.patience = Patience(list(nodes.values()).count(self.nodes[self.rank]))
-        self.start_send = native.Issend if synchronous else native.Isend
+        self.start_send = intracomm.Issend if synchronous else intracomm.Isend
         self.status = MPI.Status()
-        self.letters: MPI.Intracomm = native    # for messages with an envelope, once they are opened
+        self.letters: MPI.Intracomm = intracomm    # for messages with an envelope, once they are opened
         self.arriving: list[Request] = []       # this rank's receives of any length that have found nothing yet
         self.windows: list[MPI.Win] = []  # shared memory lives as long as its window
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
         label = label_or_place(label)
+        self.refuse_others("send", label)
         code = check_message(self, "send", array, dest, label, tag)
         if self.lookout.polling.tests:
             self.lookout.resume()
@@ -73,13 +80,20 @@ class MpiComm(Communicator):
 
     def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
         label = label_or_place(label)
+        self.refuse_others("recv", label)
         code = check_message(self, "recv", out, source, label, tag)
         plain = out if code != HALF else out.view(np.uint16)
-        return Request("recv", source, tag, out, label, self.native.Irecv(plain, source, tag * WIRE + code))
+        return Request("recv", source, tag, out, label, self.intracomm.Irecv(plain, source, tag * WIRE + code))
+
+    def refuse_others(self, call: str, label: str) -> None:
+        """A rank talks in its own thread only."""
+        if threading.get_ident() != self.thread:
+            raise other_thread(self, call, label)
 
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
         label = label_or_place(label)
+        self.refuse_others("send", label)
         if self.lookout.polling.tests:
             self.lookout.resume()
         start = self.letters.Issend if synchronous or self.synchronous else self.letters.Isend
@@ -88,9 +102,11 @@ class MpiComm(Communicator):
 
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
                       label: str | None = None) -> Request:
+        label = label_or_place(label)
+        self.refuse_others("recv", label)
         # an array that is still missing is there once the request is done
         request = Request("recv", source, tag, out,                 # type: ignore[arg-type]
-                          label_or_place(label), type_code=type_code)
+                          label, type_code=type_code)
         if out is None:
             request.handle = Arriving(self.letters, request)
             self.arriving.append(request)
@@ -117,22 +133,24 @@ class MpiComm(Communicator):
         return self.status.Is_cancelled()
 
     def open_messages(self) -> None:
-        self.barrier(label="open messages")  # ours first: MPI's own call waits without a limit
-        self.letters = self.native.Dup()
+        self.barrier(label="open messages")  # ours first, since it can tell who is missing
+        with self.lookout.watchdog.of("open messages"):
+            self.letters = self.intracomm.Dup()
 
     def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
-        whole = self.native.Get_group()
-        part = self.native.Create_group(whole.Incl(ranks), tag % TAGS)
+        whole = self.intracomm.Get_group()
+        with self.lookout.watchdog.of("group", label):
+            part = self.intracomm.Create_group(whole.Incl(ranks), tag % TAGS)
         members = tuple(self.members[rank] for rank in ranks)
         return self.part(part, members, group_name(label, members))
 
-    def part(self, native: MPI.Intracomm, members: tuple[int, ...], name: str) -> MpiComm:
-        part = MpiComm(native, self.node_of, self.lookout, self.synchronous, members, name)
+    def part(self, intracomm: MPI.Intracomm, members: tuple[int, ...], name: str) -> MpiComm:
+        part = MpiComm(intracomm, self.node_of, self.lookout, self.synchronous, members, name)
         part.arriving = self.arriving
         return part
 
     def test(self, request: Request) -> bool:
-        if request.done:
+        if request.done and threading.get_ident() == self.thread:
             return True
         polling = self.lookout.polling
         if self.is_done(request):
@@ -147,6 +165,7 @@ class MpiComm(Communicator):
 
     def is_done(self, request: Request) -> bool:
         """`test`, for a rank that has a limit already."""
+        self.refuse_others(f"wait for {request.kind}", request.label)
         if self.arriving:
             self.arriving[:] = [other for other in self.arriving if not other.handle.look()]
         if request.done:
@@ -181,11 +200,11 @@ class MpiComm(Communicator):
             misfit, strays = self.look_at_letters(request)
         elif request.kind == "recv":
             for code, dtype in enumerate(DTYPES):
-                if dtype != request.array.dtype and self.native.Iprobe(
+                if dtype != request.array.dtype and self.intracomm.Iprobe(
                     request.peer, request.tag * WIRE + code, self.status
                 ):
                     misfit = unfit(self, request, elements(self.status, dtype))
-            if self.native.Iprobe(request.peer, MPI.ANY_TAG,
+            if self.intracomm.Iprobe(request.peer, MPI.ANY_TAG,
                                   self.status) and (tag := self.status.tag // WIRE) < TAGS:
                 strays = f"a message came with tag {tag}"
         self.lookout.look(self, request, waited, strays, misfit)
@@ -211,7 +230,8 @@ class MpiComm(Communicator):
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
         agree_on_groups(self, ranks, label=label)
         color = min(ranks) if ranks else MPI.UNDEFINED
-        part = self.native.Split(color, ranks.index(self.rank) if ranks else 0)
+        with self.lookout.watchdog.of("subgroup", label):
+            part = cast(MPI.Intracomm, self.intracomm.Split(color, ranks.index(self.rank) if ranks else 0))
         if not ranks:
             return None
         members = tuple(self.members[rank] for rank in ranks)
@@ -219,8 +239,9 @@ class MpiComm(Communicator):
 
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         one_node(self, label)
-        self.barrier(label=label)  # ours first: MPI's own calls below wait without a limit
-        window = MPI.Win.Allocate_shared(nbytes if self.rank == 0 else 0, 1, comm=self.native)
+        self.barrier(label=label)  # ours first, since it can tell who is missing
+        with self.lookout.watchdog.of("shared", label):
+            window = MPI.Win.Allocate_shared(nbytes if self.rank == 0 else 0, 1, comm=self.intracomm)
         self.windows.append(window)
         memory, _ = window.Shared_query(0)
         block = np.asarray(memory, np.uint8)

@@ -1,8 +1,8 @@
 """The MPI library's own collectives, in the argument order of the hand-written ones
 (`minipar.comm.collectives`).
 
-All arrays are flat and contiguous; counts are elements per rank. These calls wait inside the MPI library,
-without a limit.
+All arrays are flat and contiguous; counts are elements per rank. These calls wait inside the MPI library; a
+watchdog limits them.
 
 MPI leaves open what MPI_MAX makes of a NaN (the libraries drop it or keep it, by its place) and has no
 MPI_MAX of booleans; not every library adds float16; and Open MPI's sum of integers of 8 and 16 bits stops at
@@ -20,24 +20,37 @@ import numpy as np
 from mpi4py import MPI
 
 from minipar.comm.collectives.arguments import address
+from minipar.comm.deadlock.watchdog import Watchdog
 
 OPERATIONS: dict[np.ufunc, MPI.Op] = {np.add: MPI.SUM, np.maximum: MPI.MAX, np.minimum: MPI.MIN}
 TRUTHS: dict[np.ufunc, MPI.Op] = {np.maximum: MPI.LOR, np.minimum: MPI.LAND}
 
 
-def attempt(operation: str, comm: MPI.Intracomm, *arguments: Any) -> str:
-    """Call the operation; what the library says where it does not know an op or a dtype, "" where all went
-    well.
+class NativeCollectives:
+    """The library's collectives on one communicator, `intracomm`: what algorithm="native" calls."""
 
-    A library that does not know them says so before anything moves, and on every rank alike.
-    """
-    try:
-        globals()[operation](comm, *arguments)
-    except MPI.Exception as error:
-        if error.Get_error_class() not in (MPI.ERR_OP, MPI.ERR_TYPE):
-            raise
-        return MPI.Get_error_string(error.Get_error_class()).split(",")[0].strip()
-    return ""
+    def __init__(self, intracomm: MPI.Intracomm, watchdog: Watchdog) -> None:
+        self.intracomm, self.watchdog = intracomm, watchdog
+
+    def attempt(self, operation: str, label: str | None, *arguments: Any) -> str:
+        """Call the operation; what the library says where it does not know an op or a dtype, "" where all went
+        well.
+
+        A library that does not know them says so before anything moves, and on every rank alike.
+        """
+        try:
+            with self.watchdog.of(operation, label):
+                globals()[operation](self.intracomm, *arguments)
+        except MPI.Exception as error:
+            if error.Get_error_class() not in (MPI.ERR_OP, MPI.ERR_TYPE):
+                raise
+            return MPI.Get_error_string(error.Get_error_class()).split(",")[0].strip()
+        return ""
+
+    def all_finite(self, label: str | None, source: np.ndarray) -> bool:
+        """Whether the arrays of all ranks hold finite numbers alone."""
+        with self.watchdog.of("all_reduce", label):
+            return bool(self.intracomm.allreduce(bool(np.isfinite(source).all()), MPI.LAND))
 
 
 def operation_of(combine: np.ufunc, dtype: np.dtype) -> MPI.Op:
@@ -56,11 +69,6 @@ def own_operation(combine: np.ufunc, dtype: np.dtype) -> MPI.Op:
             combine(np.frombuffer(one, dtype), into, out=into)
 
     return MPI.Op.Create(call, commute=True)
-
-
-def all_finite(comm: MPI.Intracomm, source: np.ndarray) -> bool:
-    """Whether the arrays of all ranks hold finite numbers alone."""
-    return bool(comm.allreduce(bool(np.isfinite(source).all()), MPI.LAND))
 
 
 def broadcast(comm: MPI.Intracomm, buffer: np.ndarray, root: int) -> None:

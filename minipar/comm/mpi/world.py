@@ -2,40 +2,73 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import tempfile
 
 import numpy as np
 
+from minipar.comm.agreement import agree_on_options
 from minipar.comm.children import isolated
 from minipar.comm.deadlock.board import Board, board_bytes
 from minipar.comm.deadlock.detector import BoardLookout, Lookout
+from minipar.comm.deadlock.start_guard import START
 from minipar.comm.mpi.engine import MPI, MpiComm
+from minipar.comm.mpi.job_end import end_job
+from minipar.errors import CommError
 
 PATH_BYTES = 1024
 
 
+_last: MpiComm | None = None        # of this process's job before
+
+
 def world(*, timeout: float = 30.0, board: bool = True, synchronous: bool = False) -> MpiComm:
-    """All ranks that mpirun started.
+    """All ranks that mpirun started, each of which calls this with the same options; once more for another job.
 
     timeout: the longest wait, in seconds. board: waiting ranks look around, so that a deadlock is found long
     before the time-out. synchronous: a send is done only once its receive has begun (MPI_Issend), whatever
-    the size.
+    the size. Raises CommError on every rank if the options differ.
     """
+    global _last
     everyone = MPI.COMM_WORLD
+    members = tuple(range(everyone.size))
+    before = _last or MpiComm(everyone, dict.fromkeys(members, 0), Lookout(max(START, timeout)), False, members)
+    if _last:
+        before.lookout.timeout = timeout
+        before.lookout.rejoin()
+    try:
+        agree_on_options(before, {"timeout": timeout, "checked": board, "synchronous": synchronous})
+    except CommError as error:
+        if _last:
+            end_job(before, error)
+        raise
+    with before.lookout.watchdog.of("job"):
+        nodes, here = nodes_of(everyone)
+        if board and isinstance(before.lookout, BoardLookout):
+            lookout: Lookout = before.lookout
+        elif board:
+            lookout = put_up_board(here, [rank for rank in nodes if nodes[rank] == nodes[everyone.rank]], timeout)
+        else:
+            lookout = Lookout(timeout)
+        _last = MpiComm(everyone.Dup(), nodes, lookout, synchronous, members)
+        everyone.Barrier()                                          # every board is up, and watched
+    end = _last
+    lookout.watchdog.overdue = lambda call: end_job(end, lookout.overdue(end.rank, call.state()))
+    lookout.open()
+    return _last
+
+
+def nodes_of(everyone: MPI.Intracomm) -> tuple[dict[int, int], MPI.Comm]:
+    """The node of each rank, and the communicator of this rank's node."""
     here = everyone.Split_type(MPI.COMM_TYPE_SHARED)
     first = np.array([everyone.rank])                               # a node is known by its lowest rank
     here.Bcast(first)
     firsts = np.empty(everyone.size, np.int64)
     everyone.Allgather(first, firsts)
     order = sorted(set(firsts.tolist()))
-    nodes = {rank: order.index(node) for rank, node in enumerate(firsts.tolist())}
-    neighbours = [rank for rank in nodes if nodes[rank] == nodes[everyone.rank]]
-    lookout = put_up_board(here, neighbours, timeout) if board else Lookout(timeout)
-    comm = MpiComm(everyone.Dup(), nodes, lookout, synchronous, tuple(range(everyone.size)))
-    everyone.Barrier()  # every board is up, and watched; no limit counts for the start
-    return comm
+    return {rank: order.index(node) for rank, node in enumerate(firsts.tolist())}, here
 
 
 def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> BoardLookout:
@@ -57,6 +90,7 @@ def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> Board
     file = handle if here.rank == 0 else os.open(name, os.O_RDWR)
     board = Board(file, MPI.COMM_WORLD.size, {rank: slot for slot, rank in enumerate(neighbours)})
     lookout = BoardLookout(timeout, board, MPI.COMM_WORLD.rank)
+    atexit.register(lookout.end)
     here.Barrier()  # all ranks of the node have opened the file and signed in
     if here.rank == 0:
         if not name.startswith("/proc/"):

@@ -9,20 +9,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minipar.comm.diagnostics.call_site import label_or_place, this_call
-from minipar.comm.diagnostics.requests import unfit, waiting
+from minipar.comm.agreement import agree_on_groups
+from minipar.comm.diagnostics.call_site import label_or_place
+from minipar.comm.diagnostics.requests import other_thread, unfit, waiting
 from minipar.comm.protocol import (
     Communicator,
     MessageEnvelope,
     Request,
-    agree_on_groups,
     check_message,
     group_name,
     one_node,
 )
 from minipar.comm.threads.messages import Letter
 from minipar.comm.threads.world import GroupKey, MailboxKey, Slip, Unwound, World
-from minipar.errors import CommError
 
 
 class ThreadComm(Communicator):
@@ -164,14 +163,10 @@ class ThreadComm(Communicator):
         return request.done
 
     def refuse_others(self, call: str, label: str) -> None:
-        """A rank talks in its own thread only: two threads would take each other's messages, and each other's
-        waiting.
-        """
+        """A rank talks in its own thread only."""
         owner = self.world.threads[self.me]
         if owner is not None and owner.ident != threading.get_ident():
-            raise CommError(f"{this_call(self, label, call)} is called by the thread of "
-                            f"{threading.current_thread().name}; "
-                            "each rank must use the communicator that it was given, in its own thread")
+            raise other_thread(self, call, label)
 
     def stop_if_over(self) -> None:
         if self.world.over:

@@ -38,7 +38,7 @@ EXITS = {  # what the last rank does: what is said of it
     "sys.exit(-256)": "left with status -256",
     "sys.exit('no text')": "no text",
     "sys.exit(0.0 + 2.5)": "2.5",
-    "helper = threading.Thread(target=wrong, args=(comm,)); helper.start(); helper.join()": "names rank 99",
+    "helper = threading.Thread(target=wrong, args=(comm,)); helper.start(); helper.join()": "in its own thread",
     "helper = threading.Thread(target=sys.exit, args=(3,)); helper.start(); helper.join()": "left with status 3",
     "last = Last(); last.comm = comm; del last": "names rank 99",
     LATE: "comes after the job's end",

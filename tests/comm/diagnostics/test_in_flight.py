@@ -23,6 +23,7 @@ def test_an_array_changed_between_isend_and_wait(comm: Communicator, count: int,
                              r"test_in_flight.py"):
         while not (comm.wait(sending) is array if ask == "wait" else comm.test(sending)):
             pass
+    comm.barrier(label="both have received")                        # the library may read the array until then
 
 
 @ranks(2)

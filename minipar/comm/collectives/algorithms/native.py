@@ -1,8 +1,9 @@
 """The MPI library's own collectives, behind the same names: what the hand-written ones are raced against.
 
-They need an engine over MPI. Their messages pass below the protocol, so no wrapper counts, traces, times or
-checks them, and no time limit holds for them: they wait inside the library. Their results follow the table,
-not MPI: see minipar/comm/mpi/native.py. What the library does not know, and so cannot do, is refused by name.
+They need an engine over MPI, which holds them as `comm.native`. Their messages pass below the protocol, so no
+wrapper counts, traces, times or checks them; they wait inside the library, and a watchdog limits that. Their
+results follow the table, not MPI: see minipar/comm/mpi/native.py. What the library does not know, and so cannot
+do, is refused by name.
 """
 
 from collections.abc import Callable
@@ -24,12 +25,10 @@ def native(operation: str) -> Callable[..., AlgorithmSteps]:
             raise CommError(f"rank {comm.rank} of {comm.size}: {operation} '{channel.label}': "
                             "algorithm='native' is the MPI "
                             "library's own and needs an engine over MPI without a clock; choose another one")
-        from minipar.comm.mpi import native as library  # only here: importing it starts MPI
-
         sums = [argument for argument in arguments if isinstance(argument, Combine)]
         plain = [argument.ufunc if isinstance(argument, Combine) else argument for argument in arguments]
-        finite = bool(sums) and library.all_finite(comm.native, arguments[0])
-        if text := library.attempt(operation, comm.native, *plain):
+        finite = bool(sums) and comm.native.all_finite(channel.label, arguments[0])
+        if text := comm.native.attempt(operation, channel.label, *plain):
             raise CommError(f"rank {comm.rank} of {comm.size}: {operation} '{channel.label}' of "
                             f"{arguments[0].dtype}: the MPI "
                             f"library cannot do it ({text}); choose another algorithm than native")

@@ -1,0 +1,49 @@
+"""What all ranks must say alike before they make a group, or start a job: each says it, and all compare."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from minipar.comm.diagnostics.call_site import call_site, this_call
+from minipar.comm.protocol import FINISH_TAG, Communicator, exchange, exchange_texts, is_whole
+from minipar.errors import CommError
+
+
+def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | None) -> None:
+    """All ranks say which group each wants. Raises the same CommError on all of them unless every rank that is
+    in a list has given this very list.
+    """
+    tag = comm.entering("subgroup", None, None, label=label)
+    mine = np.full(comm.size, -1)
+    right = (all(is_whole(rank) and 0 <= rank < comm.size for rank in ranks)
+             and len(set(ranks)) == len(ranks) and (not ranks or comm.rank in ranks))
+    if right:
+        mine[:len(ranks)] = ranks
+    else:
+        mine[0] = -2                                                # no list that a group can have
+    lists = exchange(comm, mine, label=label, tag=tag)              # [size, size]
+    if not right:
+        raise CommError(f"{this_call(comm, label, 'subgroup')} names {list(ranks)!r}; name ranks of 0 to "
+                        f"{comm.size - 1}, each once, this rank among them")
+    said = [[rank for rank in row if rank >= 0] for row in lists.tolist()]
+    for wanted in said:
+        others = [rank for rank in wanted if said[rank] != wanted]
+        if others:
+            raise CommError(f"{this_call(comm, label, 'subgroup')}: the ranks do not agree on the members: "
+                            + "; ".join(f"rank {comm.members[rank]}: {named}" for rank, named in enumerate(said)))
+
+
+def agree_on_options(comm: Communicator, options: Mapping[str, float | bool]) -> None:
+    """All ranks say with which options they start a job. Raises the same CommError on all of them unless these are
+    the same.
+    """
+    texts = exchange_texts(comm, json.dumps(options), label="options", tag=FINISH_TAG)
+    said = [json.loads(text) for text in texts]
+    for name in options:
+        values = [each[name] for each in said]
+        if values != values[:1] * len(values):
+            raise CommError(f"job at {call_site()}: the ranks do not agree on {name}: "
+                            + "; ".join(f"rank {rank}: {value}" for rank, value in enumerate(values)))

@@ -1,0 +1,221 @@
+"""The ranks of one node meet before MPI starts.
+
+MPI's start waits for every rank inside the library, where nothing in Python goes on: if one rank ends before it,
+or never comes, the others hang. So they first wait here, where a limit holds and the missing rank has a name.
+
+Each rank listens on a socket in Linux's abstract namespace (unix(7)). Such a socket has no file, so nothing is
+left behind; it ends with its process; and it tells who listens (SO_PEERCRED). All names of one job begin with the
+process of the launcher that started the ranks of this node. On other systems there is no meeting.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from glob import glob
+
+from minipar.comm.deadlock.board import life_of
+from minipar.errors import CommError
+
+# What each launcher tells a rank: its number on this node, how many ranks run there, its number in the job, their number.
+LAUNCHED = (("MPI_LOCALRANKID", "MPI_LOCALNRANKS", "PMI_RANK", "PMI_SIZE"),
+            ("OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "OMPI_COMM_WORLD_RANK",
+             "OMPI_COMM_WORLD_SIZE"))
+LAUNCHERS = {"hydra_pmi_proxy", "prterun", "prted", "orted", "mpirun", "mpiexec"}
+PAUSE, LONGEST = 0.005, 0.5         # seconds between two looks; what one counts at most
+SETTLE = 0.3                        # seconds that a rank which ends gets to write what it has to say
+
+
+@dataclass
+class Meeting:
+    """What one rank knows of the ranks of its node. `rank` and the keys of `present` count on this node."""
+
+    name: str                                                       # what the sockets of this job begin with
+    launcher: int                                                   # the process that started the ranks
+    rank: int
+    ranks: int
+    offset: int                                                     # the rank in the job of the node's rank 0
+    variable: str                                                   # where the launcher says `rank`
+    present: dict[int, int] = field(default_factory=dict)           # who has come, and its process
+    sockets: list[socket.socket] = field(default_factory=list)      # held as long as the process lives
+
+    def come(self, limit: float) -> None:
+        """Wait until every rank of the node has come. Raises CommError if one has ended, or after `limit`
+        seconds.
+        """
+        if not self.listen(f"{self.rank}"):
+            raise CommError(f"two processes say that they are rank {self.offset + self.rank}; start each rank once")
+        waited, now = 0.0, time.monotonic()
+        while absent := self.absent():
+            left = [rank for rank in absent if listener(f"{self.name}-left-{rank}")]
+            ended = len(left) or self.ended()
+            if ended:
+                time.sleep(SETTLE)
+                if absent := self.absent():
+                    which = self.names(left or absent)
+                    raise CommError(f"{which if len(left or absent) <= ended else f'{ended} of {which}'} ended "
+                                    f"before `with job()`, where {self.names([*self.present])} waited; what is "
+                                    "known of it stands above")
+                return
+            time.sleep(PAUSE)
+            before, now = now, time.monotonic()
+            waited += min(now - before, LONGEST)
+            if waited > limit:
+                raise CommError(f"gave up after {limit:g} s: {self.names(absent)} did not come to `with job()`; "
+                                f"{self.roll_call()}")
+
+    def absent(self) -> list[int]:
+        """The ranks that have not come yet."""
+        for rank in range(self.ranks):
+            if rank not in self.present and (pid := listener(f"{self.name}-{rank}")):
+                self.present[rank] = pid
+        return [rank for rank in range(self.ranks) if rank not in self.present]
+
+    def ended(self) -> int:
+        """How many of the processes that the launcher started here have ended."""
+        lives = [life_of(pid) for pid in children(self.launcher)]
+        alive = sum(life != "gone" for life in lives)
+        return max(0, self.ranks - alive) if lives else 0           # none at all: this system does not say
+
+    def leave(self) -> None:
+        """This rank ends without having come: those that wait for it may know."""
+        self.listen(f"left-{self.rank}")
+
+    def claim(self) -> bool:
+        """True for the first rank of the node that asks: the one that reports the error of the start."""
+        return self.listen("claim")
+
+    def listen(self, name: str) -> bool:
+        """Take a name; False if another process has it."""
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            door.bind(f"{self.name}-{name}")
+        except OSError:
+            door.close()
+            return False
+        door.listen(2 * self.ranks)
+        self.sockets.append(door)
+        return True
+
+    def names(self, ranks: list[int]) -> str:
+        numbers = ", ".join(str(self.offset + rank) for rank in ranks)
+        return f"rank{'s' * (len(ranks) > 1)} {numbers}"
+
+    def roll_call(self) -> str:
+        """What each rank of this node is doing, as far as its process shows."""
+        return "; ".join(f"rank {self.offset + rank} {self.doing(rank)}" for rank in range(self.ranks))
+
+    def doing(self, rank: int) -> str:
+        pid = self.present.get(rank) or self.process_of(rank)
+        life = life_of(pid) if pid else "gone"
+        if life == "stopped":
+            return f"is stopped (kill -CONT {pid} lets it go on)"
+        if life == "gone":
+            return "is gone"
+        return "is starting" if rank in self.present else f"is elsewhere (process {pid})"
+
+    def process_of(self, rank: int) -> int:
+        """The process that the launcher started as this rank, by its environment (proc(5)); 0 if none is found."""
+        for pid in children(self.launcher):
+            with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+                if f"{self.variable}={rank}".encode() in file.read().split(b"\0"):
+                    return pid
+        return 0
+
+
+_met: list[Meeting] = []                                            # the one of this process
+
+
+def meet(environ: Mapping[str, str], limit: float) -> Meeting | None:
+    """Wait for the ranks of this node, once in the life of this process; None where they cannot meet."""
+    if not _met and (meeting := meeting_of(environ)):
+        _met.append(meeting)
+        meeting.come(limit)
+    return the_meeting()
+
+
+def the_meeting() -> Meeting | None:
+    return _met[0] if _met else None
+
+
+def leave_unmet(environ: Mapping[str, str]) -> None:
+    """At the end of this process: if it never came, ranks that wait for it may know."""
+    if not _met and (meeting := meeting_of(environ)):
+        _met.append(meeting)                                        # its sockets live as long as the process
+        meeting.leave()
+
+
+def meeting_of(environ: Mapping[str, str]) -> Meeting | None:
+    """The meeting of this node's ranks; None where the launcher says too little, or the system has no such
+    sockets.
+    """
+    for names in LAUNCHED:
+        with suppress(KeyError, ValueError):
+            local, ranks, rank, size = (int(environ[name]) for name in names)
+            launcher = launcher_of(os.getpid())
+            if launcher is None or not 0 <= local < ranks <= size or not os.path.exists("/proc/self/ns/net"):
+                return None
+            if not same_network(launcher):                          # a container: no socket would be seen
+                return None
+            job = environ.get("PMIX_NAMESPACE", "")
+            return Meeting(f"\0minipar-{launcher}-{started(launcher)}-{job}", launcher, local, ranks, rank - local,
+                           names[0])
+    return None
+
+
+def listener(name: str) -> int:
+    """The process that listens under a name, 0 if none does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        caller.setblocking(False)
+        try:
+            caller.connect(name)
+        except OSError:
+            return 0
+        return int(struct.unpack("iii", caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+
+
+def launcher_of(pid: int) -> int | None:
+    """The nearest process above this one that starts ranks; there may be a shell between them."""
+    while pid > 1:
+        with suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            if file.read().strip() in LAUNCHERS:
+                return pid
+        pid = parent(pid)
+    return None
+
+
+def status(pid: int) -> list[str]:
+    """The fields of a process's entry in the process table after its name (proc(5)); [] if it has ended."""
+    with suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()
+    return []
+
+
+def parent(pid: int) -> int:
+    return int((status(pid) or "00")[1])
+
+
+def started(pid: int) -> str:
+    """When a process started: process numbers come again, but not at the same time."""
+    return (status(pid) or [""] * 20)[19]
+
+
+def children(pid: int) -> list[int]:
+    found: list[int] = []
+    for path in glob(f"/proc/{pid}/task/*/children"):
+        with suppress(OSError), open(path, encoding="ascii") as file:
+            found += [int(word) for word in file.read().split()]
+    return found
+
+
+def same_network(pid: int) -> bool:
+    """Whether a process sees the same sockets as this one."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net")
+    except OSError:
+        return False

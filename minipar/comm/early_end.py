@@ -1,0 +1,45 @@
+"""The end of a job that has not begun: one line, from one rank, and no rank is left waiting."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from minipar.comm.deadlock.meeting import the_meeting
+from minipar.comm.deadlock.start_guard import end_all
+from minipar.comm.diagnostics.exit_report import last_words, tell
+
+OTHER_RANK = 3.0            # seconds to leave the word to the rank that speaks for its node
+
+
+@contextmanager
+def ending_early(started: int) -> Iterator[None]:
+    """An error within the block ends all `started` ranks of this job."""
+    try:
+        yield
+    except BaseException as error:
+        end_early(error, started)
+
+
+def end_early(error: BaseException, started: int) -> NoReturn:
+    meeting = the_meeting()
+    rank = 0 if meeting is None else meeting.offset + meeting.rank
+    text, status = last_words(error, rank, started)
+    if meeting is None or meeting.claim():
+        tell(text)
+    else:
+        time.sleep(OTHER_RANK)
+    if started > 1:
+        library = sys.modules.get("mpi4py.MPI")
+        if library is not None and library.Is_initialized() and library.COMM_WORLD.size > 1:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)            # the library would add a line of its own
+            library.COMM_WORLD.Abort(status)
+        if "PMI_FD" in os.environ:                                  # MPICH's launcher, which ignores a status
+            end_all(status)
+            os.kill(os.getpid(), signal.SIGKILL)
+    raise SystemExit(status) from None

@@ -1,0 +1,49 @@
+"""A job under mpirun, from its first message to its last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from minipar.comm.diagnostics.escapes import guard_exit, report_escapes
+from minipar.comm.diagnostics.exit_report import raise_loose_ends
+from minipar.comm.diagnostics.ledger import Ledger
+from minipar.comm.mpi.engine import MpiComm
+from minipar.comm.mpi.job_end import end_job
+from minipar.comm.protocol import FINISH_TAG, Communicator, exchange_texts
+from minipar.comm.wrappers.checking import Checking
+
+
+@contextmanager
+def mpi_job(engine: MpiComm, *, checked: bool) -> Iterator[Communicator]:
+    """The program's part of a job whose ranks are `engine`'s (`world`); see `minipar.comm.job.job`."""
+    ledger = Ledger(engine.rank)
+    leaving = None
+    report_escapes(partial(end_job, engine))                        # for as long as the process lives
+    undo = guard_exit(partial(end_job, engine))
+    try:
+        try:
+            yield Checking(engine, ledger) if checked else engine
+        except SystemExit as early:
+            if early.code:
+                raise
+            leaving = early                                         # sys.exit(0) is an end like any other
+        if checked:
+            engine.lookout.leave("finished")
+            compare_ledgers(engine, ledger)
+        engine.lookout.close()
+        undo()
+    except BaseException as error:
+        end_job(engine, error)
+    if leaving is not None:
+        raise leaving
+
+
+def compare_ledgers(engine: MpiComm, ledger: Ledger) -> None:
+    """Every rank has come to its end and says what it leaves behind. Raises CommError on every rank if there
+    is anything.
+    """
+    pages = exchange_texts(engine, json.dumps(ledger.close()), label="end of the job", tag=FINISH_TAG)
+    raise_loose_ends([json.loads(page) for page in pages])
