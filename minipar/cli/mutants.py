@@ -50,10 +50,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _try(name: str, curves: Curves | None) -> dict[str, Any]:
     mutant = MUTANTS[name]
-    lights, explanations = trial(mutant)
+    failed, explanations = trial(mutant)
     shown = {optimizer: curves.of(mutant, optimizer) for optimizer in OPTIMIZERS} if curves else {}
-    return {"name": name, "story": mutant.story, "light": mutant.light, "lights": lights,
-            "explanations": explanations, "found": lights[:1] == [mutant.light],
+    return {"name": name, "story": mutant.story, "check": mutant.check, "failed_checks": failed,
+            "explanations": explanations, "found": failed[:1] == [mutant.check],
             "curves": {optimizer: {**asdict(curve), "shows": curve.shows} for optimizer,
                        curve in shown.items()}}
 
@@ -63,7 +63,7 @@ def _table(rows: list[dict[str, Any]]) -> Iterable[str]:
     heads = "".join(f"{f'{optimizer} curve off by (seeds)':>34}" for optimizer in optimizers)
     yield f"{'bug':38}{'seen first by':18}{heads}"
     for row in rows:
-        found = row["light"] if row["found"] else f"{(row['lights'] or ['NOTHING'])[0]}, not {row['light']}"
+        found = row["check"] if row["found"] else f"{(row['failed_checks'] or ['NOTHING'])[0]}, not {row['check']}"
         yield f"{row['name']:38}{found:18}" + "".join(_curve(Curve(one["off"], one["spread"]))
                                                       for one in row["curves"].values())
     yield f"{sum(row['found'] for row in rows)} of {len(rows)} bugs are found by the check that is told"

@@ -15,7 +15,14 @@ from minipar.comm.protocol import Communicator
 from minipar.config import ModelConfig, TrainConfig
 from minipar.errors import ConfigError
 from minipar.plan.stages import stages_of
-from minipar.proof import Case, VerificationReport, prove, run_alone, uneven_case
+from minipar.proof import (
+    Case,
+    VerificationReport,
+    make_reference,
+    prove,
+    shared_reference,
+    uneven_case,
+)
 from minipar.proof.bits import ALWAYS, OF_THE_NORM, SGD
 from minipar.proof.case import ALGORITHMS
 from minipar.proof.findings import Finding
@@ -81,7 +88,8 @@ def run(options: argparse.Namespace) -> int:
     case = uneven_case(layout_of(options), **{name: value for name, value in vars(options).items()
                                               if name in names})
     case = replace(case, serial=options.serial, algorithm=options.algorithm)
-    reference = run_alone(case)                                     # before the mutant is planted
+    # before the mutant is planted
+    reference = make_reference(case) if options.world is None else shared_reference(options.world, case)
 
     def on_rank(world: Communicator) -> int:
         report = prove(world, case, reference)
@@ -146,13 +154,13 @@ def _row(finding: Finding) -> str:
     bits = "equal" if finding.bits else "differ"
     return (
         f"{finding.item:16}{MEANING[finding.item]:45}{finding.absolute:>10.1e}{finding.relative:>10.1e}"
-        f"{finding.noise:>10.1e}  {bits:6}  {'' if finding.proven else 'WRONG: '}{finding.place}"
+        f"{finding.noise:>10.1e}  {bits:6}  {'' if finding.proven else 'WRONG: '}{finding.location}"
     ).rstrip()
 
 
 def _verdict(report: VerificationReport) -> str:
     if not report.proven:
-        return f"NOT PROVEN: {len(report.lights)} checks fail, the first of them: {report.lights[0]}"
+        return f"NOT PROVEN: {len(report.failed_checks)} checks fail, the first of them: {report.failed_checks[0]}"
     bound = f"every element within {report.tolerance:.2g} of the largest of its array"
     if any(one.limit > 2 * report.tolerance for one in report.findings if not one.item.startswith("mixed")):
         bound += ", or within 64 times the control"

@@ -7,6 +7,7 @@ mutants/ holds the classic bugs, to show that each of them is seen.
 from minipar.proof.case import Case, uneven_case
 from minipar.proof.on_threads import verify
 from minipar.proof.proof import VerificationReport, prove
-from minipar.proof.reference import Reference, run_alone
+from minipar.proof.reference import Reference, make_reference, shared_reference
 
-__all__ = ["Case", "Reference", "VerificationReport", "prove", "run_alone", "uneven_case", "verify"]
+__all__ = ["Case", "Reference", "VerificationReport", "make_reference", "prove",
+           "shared_reference", "uneven_case", "verify"]

@@ -2,8 +2,7 @@
 very groups.
 
 A training takes one algorithm for each size, and a bug in another one would wait for larger sizes. So each is
-called once for small arrays of whole numbers, whose sums are exact in any order, and all-reduce for larger
-ones too.
+called once for every size of a group, with an array of whole numbers, whose sums are exact in any order.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ from minipar.comm.protocol import Communicator
 from minipar.parallel.grid import Grid
 
 AXES = ("dp", "pp", "tp")
-LARGE = 5003                                                        # elements; no number of ranks divides it
+# elements; no number of ranks divides them
+SIZES = {"all_reduce": 5003, "reduce_scatter": 211, "all_gather": 211, "broadcast": 211}
 LIBRARY = "native"  # MPI's own, which no training takes by itself
 
 
@@ -39,7 +39,7 @@ class Picks:
         self.forced, self.seen = forced, dict[str, set[str]]()
 
     def __call__(self, operation: str, nbytes: int, ranks: int, *, nodes: int) -> str:
-        free = operation != "all_reduce" or self.forced == "auto"
+        free = operation != "all_reduce" or self.forced == "auto" or self.forced == "hierarchical" and nodes == 1
         name = select(operation, nbytes, ranks, nodes=nodes) if free else self.forced
         self.seen.setdefault(operation, set()).add(name)
         return name
@@ -47,18 +47,18 @@ class Picks:
 
 def wrong_collective(grid: Grid) -> str:
     """The first collective of this rank's groups whose result is wrong, in words; or "". All ranks of the
-    grid call it.
+    grid call it. Groups of one size are alike on all axes, so the first of them stands for the others.
     """
     wrong = ""
-    for axis in AXES:
+    groups = {getattr(grid, axis).size: axis for axis in reversed(AXES)}  # the first axis of each size
+    for size, axis in groups.items():
         group = getattr(grid, axis)
-        for operation, check in CHECKS.items() if group.size > 1 else ():
+        for operation, check in CHECKS.items() if size > 1 else ():
             for algorithm in ALGORITHMS[operation]:
-                sizes = (group.size + 1, LARGE) if operation == "all_reduce" else (group.size + 1,)
+                n = SIZES[operation]
                 possible = algorithm != LIBRARY and (algorithm != "shared" or len(set(group.nodes)) == 1)
-                for n in sizes if possible else ():
-                    if not check(group, n, algorithm):
-                        wrong = wrong or f"{operation} by {algorithm} of {n} numbers over {axis}"
+                if possible and not check(group, n, algorithm):
+                    wrong = wrong or f"{operation} by {algorithm} of {n} numbers over {axis}"
     return wrong
 
 

@@ -77,7 +77,7 @@ class Case:
             raise ConfigError(f"there is no all-reduce {self.algorithm!r} with a formula for what it sends; "
                               f"choose {', '.join(ALGORITHMS)}")
 
-    def alone(self) -> Case:
+    def single_process(self) -> Case:
         """The same on one process, which keeps what it computes."""
         pieces = self.train.micro_batches if self.serial else 1
         gradients = "bitwise" if self.layout.gradients == "bitwise" else "flat"

@@ -4,7 +4,8 @@ away.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
 from minipar.plan.parameters import rank_shapes
 from minipar.proof.findings import difference
-from minipar.proof.record import RankRun, Record
+from minipar.proof.record import Location, RankRun, Record
 
 CLEAN = 1e-6  # relative: what is closer than that is taken as meant
 
 # ratio: to the right array, None if it is no multiple of it. sums: axes over which the ranks' arrays add up to it.
 # shape: whether the shapes are equal. own: the targets of the first batch that count, by those that this rank has of them.
 Clue = dict[str, Any]
+Edge = tuple[Location | None, Location | None]  # the last right and the first wrong one; None where there is none
 
 
 def gradient_clues(run: RankRun, mine: Record, limit: float) -> dict[str, Clue]:
@@ -28,33 +30,38 @@ def gradient_clues(run: RankRun, mine: Record, limit: float) -> dict[str, Clue]:
     see `part_of`.
     """
     seen = run.record["gradients"]
-    arrays = {name: one.values for name, one in seen.items()}
-    cut = {p.name for p in run.trainer.flat.parameters if p.is_sharded}
+    arrays = {at.name: one.values for at, one in seen.items()}
+    sharded = {p.name for p in run.trainer.flat.parameters if p.is_sharded}
     # in the same order on all ranks
-    whole = {name: array for name, array in arrays.items() if name not in cut}
+    whole = {name: array for name, array in arrays.items() if name not in sharded}
     sums = {"dp": _summed(arrays, run.grid.dp), "tp": _summed(whole, run.grid.tp),
             "pp": _over_both_ends(run, arrays)}
-    wanted = {name: one.own(mine["gradients"][name].values) for name, one in seen.items()
-              if name in mine["gradients"]}
+    wanted = {at.name: one.own(mine["gradients"][at].values) for at, one in seen.items()
+              if at in mine["gradients"]}
     own = whole_by_own(run)
     return {name: _clue(own, arrays[name], want,
                         {axis: total[name] for axis, total in sums.items() if name in total})
             for name, want in wanted.items() if difference(arrays[name], want)[1] > limit}
 
 
-def place_clue(run: RankRun, mine: Record, item: str, place: str) -> Clue | None:
+def activation_clue(run: RankRun, mine: Record, item: str, at: Location) -> Clue | None:
     """Of an activation that is wrong on some rank; None where another stage has it. All ranks call it with
-    the same place.
+    the same location.
     """
     seen = run.record[item]
-    if place not in seen and place not in mine[item]:
+    if at not in seen and at not in mine[item]:
         return None
-    if place not in seen or place not in mine[item]:
+    if at not in seen or at not in mine[item]:
         return {"ratio": None, "sums": [], "shape": False, "own": 1.0}
-    whole = seen[place].values.shape[1] == run.trainer.model.context        # not a share of the tokens
-    sums = _summed({place: seen[place].values}, run.grid.tp) if whole else {}
-    want = seen[place].own(mine[item][place].values)
-    return _clue(whole_by_own(run), seen[place].values, want, {"tp": sums[place]} if sums else {})
+    whole = seen[at].values.shape[1] == run.trainer.model.context   # not a share of the tokens
+    sums = _summed({"tp": seen[at].values}, run.grid.tp) if whole else {}  # the one sum, under its axis
+    want = seen[at].own(mine[item][at].values)
+    return _clue(whole_by_own(run), seen[at].values, want, sums)
+
+
+def edge(order: Iterable[Location], wrong: set[Location]) -> Edge:
+    """The last right and the first wrong location, in the order in which one process computes them."""
+    return next((pair for pair in pairwise([None, *order, *sorted(wrong)]) if pair[1] in wrong), (None, None))
 
 
 def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
@@ -92,8 +99,7 @@ def _summed(arrays: Mapping[str, np.ndarray], group: Communicator) -> dict[str, 
     total = all_reduce(group, np.concatenate([array.reshape(-1) for array in arrays.values()]),
                        label="verify clues")
     parts = np.split(total, np.cumsum([array.size for array in arrays.values()])[:-1])
-    return {place: part.reshape(array.shape) for (place, array),
-            part in zip(arrays.items(), parts, strict=True)}
+    return {name: part.reshape(array.shape) for (name, array), part in zip(arrays.items(), parts, strict=True)}
 
 
 def _over_both_ends(run: RankRun, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

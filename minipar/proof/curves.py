@@ -61,10 +61,10 @@ class Curves:
         """Of the right program, by seed. It runs on one process: `verify` has shown that the layout makes no
         difference.
         """
-        key = (case.alone(), optimizer)
+        key = (case.single_process(), optimizer)
         if key not in self._right:
-            alone = case.alone()
-            self._right[key] = [end(replace(alone, train=replace(alone.train, seed=seed)), optimizer)
+            single = case.single_process()
+            self._right[key] = [end(replace(single, train=replace(single.train, seed=seed)), optimizer)
                                 for seed in range(SEEDS)]
         return self._right[key]
 

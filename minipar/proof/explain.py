@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from minipar.plan.stages import stages_of
+from minipar.plan.stages import Share, stages_of
 from minipar.proof.case import Case
-from minipar.proof.clues import CLEAN, Clue
+from minipar.proof.clues import CLEAN, Clue, Edge
 from minipar.proof.findings import Finding
+from minipar.proof.record import Location, layer_names
 
 # What is wrong though everything before it is right.
 LATER = {
@@ -36,7 +37,8 @@ ROW_BIASES = ("attention.out.bias", "mlp.down.bias")
 class Evidence:
     """What every rank knows of a failure.
 
-    place         the last right and the first wrong one of "forward" and of "backward", in the order of computing, or ""
+    edges         of "forward" and of "backward": the last right location and the first wrong one, in the order of
+                  computing; None where there is none
     activations   the clues to that wrong one, of every rank that has it
     gradients     every rank's clues by parameter
     losses        every rank's ratio of its loss to the right one
@@ -44,7 +46,7 @@ class Evidence:
     parameters    how many there are, over all stages
     """
 
-    place: dict[str, tuple[str, str]]
+    edges: dict[str, Edge]
     activations: dict[str, list[Clue]]
     gradients: list[dict[str, Clue]]
     losses: list[float | None]
@@ -56,14 +58,14 @@ def explain(case: Case, findings: Sequence[Finding], evidence: Evidence) -> list
     """Sentences, in the order in which the mistake goes through the training; a cause counts, its
     consequences do not.
     """
-    wrong = {finding.item: finding.place for finding in findings if not finding.proven}
+    wrong = {finding.item: finding.location for finding in findings if not finding.proven}
     texts = []
     if "initial weights" in wrong:
         texts.append(f"ranks start from another model ({wrong['initial weights']}): what a rank has follows "
                      "from the layout, and a "
                      f"first value is drawn whole, by the parameter's name, and then cut")
     elif "forward" in wrong:
-        texts.append(f"forward {_place(case, evidence, 'forward')}")
+        texts.append(f"forward {_edge(case, evidence, 'forward')}")
     else:
         texts += _after_forward(case, wrong, evidence)
     if not texts:
@@ -78,7 +80,7 @@ def _after_forward(case: Case, wrong: Mapping[str, str], evidence: Evidence) -> 
     if "loss" in wrong:
         texts.append("all activations are right, the loss is not" + _loss(case, evidence))
     if "backward" in wrong:
-        texts.append(f"backward, which begins at the loss, {_place(case, evidence, 'backward')}")
+        texts.append(f"backward, which begins at the loss, {_edge(case, evidence, 'backward')}")
     if "gradients" in wrong:
         texts += _gradients(case, evidence)
     elif "norm" in wrong:
@@ -102,18 +104,18 @@ def _after_forward(case: Case, wrong: Mapping[str, str], evidence: Evidence) -> 
     return texts
 
 
-def _place(case: Case, evidence: Evidence, item: str) -> str:
-    before, place = evidence.place[item]
+def _edge(case: Case, evidence: Evidence, item: str) -> str:
+    before, first = evidence.edges[item]
     right = f"is right {before} and " if before else ""
-    return f"{right}goes wrong {place}{_between(case, before, place)}: it is {_kind(case, evidence, evidence.activations[item])}"
+    kind = _kind(case, evidence, evidence.activations[item])
+    return f"{right}goes wrong {first}{_between(case, before, first)}: it is {kind}"
 
 
-def _between(case: Case, before: str, place: str) -> str:
+def _between(case: Case, before: Location | None, first: Location | None) -> str:
     """Whether two blocks that follow one another are of different stages, in words."""
-    stages = stages_of(case.model, case.layout)
-    found = [stage for name in (before, place) for stage, layers in enumerate(stages.layers)
-             for layer in layers
-             if f" blocks.{layer}." in name]
+    layers = [layer_names(case.model, Share(False, tuple(layers), False))
+              for layers in stages_of(case.model, case.layout).layers]
+    found = [stage for at in (before, first) if at for stage, names in enumerate(layers) if at.name in names]
     return f", behind the boundary of stages {found[0]} and {found[1]}" if len(set(found)) == 2 else ""
 
 

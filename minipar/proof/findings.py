@@ -22,10 +22,10 @@ def tolerance(dtype: str) -> float:
 
 @dataclass(frozen=True)
 class Finding:
-    """The worst that an item shows. absolute, relative: largest difference; infinite where shapes or places
+    """The worst that an item shows. absolute, relative: largest difference; infinite where shapes or locations
     differ.
 
-    place: where the relative one is, with the element and the rank; "" if there is no difference. bits: equal
+    location: where the relative one is, with the element and the rank; "" if there is no difference. bits: equal
     in every bit. noise: the relative difference that one last bit makes in one process. limit: the largest
     relative one that is right.
     """
@@ -33,7 +33,7 @@ class Finding:
     item: str
     absolute: float
     relative: float
-    place: str
+    location: str
     bits: bool
     proven: bool
     noise: float = 0.0
@@ -46,21 +46,22 @@ def differences(record: Record, reference: Record, limits: Mapping[str, float], 
     equal in bits. noise: what the control shows, by item.
     """
     found = []
-    for item, places in record.items():
-        if astray := sorted(reference[item].keys() ^ places.keys()):
-            place = f"{astray[0]} is {'missing' if astray[0] in reference[item] else 'one too many'}"
-            found.append(Finding(item, math.inf, math.inf, place, bits=False, proven=False))
+    for item, entries in record.items():
+        if unmatched := sorted(reference[item].keys() ^ entries.keys()):
+            first = unmatched[0]
+            what = f"{first} is {'missing' if first in reference[item] else 'one too many'}"
+            found.append(Finding(item, math.inf, math.inf, what, bits=False, proven=False))
             continue
-        pairs = {place: (seen.values, seen.own(reference[item][place].values)) for place,
-                 seen in places.items()}
-        sizes = {place: difference(*pair) for place, pair in pairs.items()}
-        # the whole state is on rank 0 alone
-        worst = max(sizes, key=lambda place: sizes[place][1], default="")
+        pairs = {at: (seen.values, seen.own(reference[item][at].values)) for at, seen in entries.items()}
+        sizes = {at: difference(*pair) for at, pair in pairs.items()}
+        # only rank 0 has entries of the whole state
+        worst = max(sizes, key=lambda at: sizes[at][1]) if sizes else None
         bits = all(got.tobytes() == want.tobytes() for got, want in pairs.values())
-        absolute, relative = max((size[0] for size in sizes.values()),
-                                 default=0.0), sizes[worst][1] if worst else 0.0
+        absolute = max((size[0] for size in sizes.values()), default=0.0)
+        relative = sizes[worst][1] if worst else 0.0
         proven = bits if item in exact else relative <= limits[item]
-        found.append(Finding(item, absolute, relative, worst + _element(*pairs[worst]) if relative else "",
+        found.append(Finding(item, absolute, relative,
+                             f"{worst}{_element(*pairs[worst])}" if worst and relative else "",
                              bits, proven, noise.get(item, 0.0), 0.0 if item in exact else limits[item]))
     return found
 
@@ -94,8 +95,8 @@ def over_ranks(findings: Iterable[list[Finding]]) -> list[Finding]:
     for same in zip(*findings, strict=True):
         rank = max(range(len(same)), key=lambda rank: (same[rank].relative, not same[rank].proven))
         worst = same[rank]
-        place = f"{worst.place} on rank {rank}" if worst.place and len(same) > 1 else worst.place
-        merged.append(Finding(worst.item, max(one.absolute for one in same), worst.relative, place,
+        where = f"{worst.location} on rank {rank}" if worst.location and len(same) > 1 else worst.location
+        merged.append(Finding(worst.item, max(one.absolute for one in same), worst.relative, where,
                               all(one.bits for one in same), all(one.proven for one in same), worst.noise,
                               worst.limit))
     return merged

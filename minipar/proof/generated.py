@@ -16,7 +16,7 @@ from minipar.inference.sharded_cache import StagesCache
 from minipar.nn import GPT
 from minipar.parallel.stages import Stages, parts_of
 from minipar.parallel.tensor import region_of
-from minipar.proof.record import Record, numbers
+from minipar.proof.record import Record, numbered
 from minipar.training.trainer import Trainer
 
 NEW = 5  # tokens that follow the prompt until the context is full
@@ -31,7 +31,7 @@ def generated(trainer: Trainer, reference: bool) -> Record:
     text = [int(token) for token in trainer.tokens[: model.context]]                               # [T]
     prompt = max(1, len(text) - NEW)
     logits, tokens = _read_whole(trainer, text, prompt) if reference else _with_cache(trainer, text, prompt)
-    return {"logits": numbers("of token", logits, first=prompt), "tokens": numbers("token", tokens)}
+    return {"logits": numbered("of token", logits, first=prompt), "tokens": numbered("token", tokens)}
 
 
 def _with_cache(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np.ndarray], list[int]]:

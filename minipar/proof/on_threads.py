@@ -8,6 +8,7 @@ from minipar.comm.threads import run
 from minipar.config import Layout
 from minipar.proof.case import uneven_case
 from minipar.proof.proof import VerificationReport, prove
+from minipar.proof.reference import make_reference
 
 
 def verify(layout: Layout, **values: Any) -> VerificationReport:
@@ -21,4 +22,5 @@ def verify(layout: Layout, **values: Any) -> VerificationReport:
     >>> mp.verify(mp.Layout(dp=2), layers=1).proven
     True
     """
-    return run(layout.ranks, prove, uneven_case(layout, **values))[0]
+    case = uneven_case(layout, **values)
+    return run(layout.ranks, prove, case, make_reference(case))[0]

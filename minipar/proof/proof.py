@@ -4,17 +4,17 @@ same report.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from typing import Any
 
 from minipar.comm.collectives.gather_values import gathered
 from minipar.comm.protocol import Communicator
+from minipar.errors import ConfigError
 from minipar.proof.algorithms import Picks, wrong_collective
 from minipar.proof.bits import exact_items
 from minipar.proof.case import Case
-from minipar.proof.clues import counting_part, gradient_clues, place_clue, ratio
+from minipar.proof.clues import activation_clue, counting_part, edge, gradient_clues, ratio
 from minipar.proof.explain import Evidence, explain
 from minipar.proof.findings import (
     Finding,
@@ -24,8 +24,8 @@ from minipar.proof.findings import (
     tolerance,
 )
 from minipar.proof.recomputed import wrong_count
-from minipar.proof.record import RankRun, Seen, part_of
-from minipar.proof.reference import Reference, run_alone
+from minipar.proof.record import Entries, Location, RankRun, part_of
+from minipar.proof.reference import Reference, shared_reference
 from minipar.proof.replicas import digests, fingerprint, replicas
 from minipar.proof.runs import run_rank
 from minipar.proof.traffic import TrafficFinding, sent_by_rank, traffic_of
@@ -51,29 +51,32 @@ class VerificationReport:
     recomputed: int
 
     @property
-    def lights(self) -> list[str]:
-        """What is wrong, in the order in which a mistake reaches it; none if the layout is proven."""
+    def failed_checks(self) -> list[str]:
+        """Which checks fail, in the order in which a mistake reaches it; none if the layout is proven."""
         findings = [one.item for one in self.findings if not one.proven]
         return findings + [f"traffic {one.axis}" for one in self.traffic if not one.proven]
 
     @property
     def proven(self) -> bool:
-        return not self.lights
+        return not self.failed_checks
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
-        return {"proven": self.proven, **asdict(self), "lights": self.lights}
+        return {"proven": self.proven, **asdict(self), "failed_checks": self.failed_checks}
 
 
 def prove(world: Communicator, case: Case, reference: Reference | None = None) -> VerificationReport:
     """Run the case on the ranks of `world` and hold it against one process. All ranks call it and return the
     same report.
 
-    reference: `run_alone(case)`, to be given where the code is broken on purpose after it was made; made here
-    by default. Raises what Trainer raises, for sizes that the layout cannot share out, and what run_alone
-    raises.
+    reference: `make_reference(case)`, where it is known already or the code is broken on purpose after it was
+    made; by default the ranks make it together. Raises what Trainer raises, for sizes that the layout cannot
+    share out, and what make_reference raises; ConfigError for a hierarchical all-reduce on one node.
     """
-    reference = reference or run_alone(case)
+    if case.algorithm == "hierarchical" and len(set(world.nodes)) == 1:
+        raise ConfigError("the hierarchical all-reduce adds up within each node first, and all ranks are on one "
+                          "node; choose another algorithm")
+    reference = reference or shared_reference(world, case)
     runs = {"SGD": run_rank(world, case, "SGD")}
     exact, picks = exact_items(case), Picks(case.algorithm)
 
@@ -120,8 +123,8 @@ def _worth_running(wrong: set[str]) -> tuple[str, ...]:
 
 def _resume(run: RankRun) -> Finding:
     """Of the trainer that went on from a saved state: bits are all that will do."""
-    place, absolute, relative = run.astray
-    return Finding("resume", absolute, relative, place, bits=not place, proven=not place)
+    what, absolute, relative = run.diverged
+    return Finding("resume", absolute, relative, what, bits=not what, proven=not what)
 
 
 def _yes_or_no(item: str, wrong: str) -> Finding:
@@ -141,28 +144,21 @@ def _explanations(world: Communicator, report: VerificationReport, run: RankRun,
     right, limits, items = reference.records["SGD"], reference.limits, ("forward", "backward")
     mine = part_of(right, run)
     wrong = gathered(world, {item: _wrong(run.record[item], mine[item], limits[item]) for item in items},
-                     "verify places")
-    place = {item: _first(right[item], {place for rank in wrong for place in rank[item]}) for item in items}
+                     "verify locations")
+    edges = {item: edge(right[item], {Location(*at) for rank in wrong for at in rank[item]}) for item in items}
     (loss,), (true,) = run.record["loss"].values(), right["loss"].values()
-    ranks = gathered(world, {"activations": {item: place_clue(run, mine, item, place[item][1])
-                                             for item in items},
+    ranks = gathered(world, {"activations": {item: activation_clue(run, mine, item, first)
+                                             for item, (_, first) in edges.items() if first},
                              "gradients": gradient_clues(run, mine, limits["gradients"]),
                              "loss": ratio(loss.values, true.values)}, "verify clues of all")
     return explain(report.case, report.findings, Evidence(
-        place, {item: [rank["activations"][item] for rank in ranks if rank["activations"][item]]
+        edges, {item: [rank["activations"][item] for rank in ranks if rank["activations"].get(item)]
                 for item in items},
         [rank["gradients"] for rank in ranks], [rank["loss"] for rank in ranks], counting_part(run),
         len(right["gradients"])))
 
 
-def _wrong(seen: Mapping[str, Seen], mine: Mapping[str, Seen], limit: float) -> list[str]:
-    """The places of an item that are not right on this rank, or are there on one side alone."""
-    return [place for place in seen.keys() | mine.keys() if place not in seen or place not in mine
-            or difference(seen[place].values, seen[place].own(mine[place].values))[1] > limit]
-
-
-def _first(order: Iterable[str], wrong: set[str]) -> tuple[str, str]:
-    """The last right and the first wrong place, in the order in which one process computes them; "" where
-    there is none.
-    """
-    return next((pair for pair in pairwise(["", *order, *sorted(wrong)]) if pair[1] in wrong), ("", ""))
+def _wrong(seen: Entries, mine: Entries, limit: float) -> list[Location]:
+    """The locations of an item that are not right on this rank, or that only one side has."""
+    return [at for at in seen.keys() | mine.keys() if at not in seen or at not in mine
+            or difference(seen[at].values, seen[at].own(mine[at].values))[1] > limit]

@@ -18,10 +18,11 @@ import numpy as np
 from minipar.autograd import Tensor
 from minipar.autograd.recompute import is_second_run
 from minipar.nn import Region
+from minipar.proof.record import Location
 from minipar.schedules.instruction import Instruction
 
-# place -> (micro-batch, array), in the order of their coming
-RecordedPieces = dict[str, list[tuple[int, np.ndarray]]]
+# location -> (micro-batch, array), in the order in which they passed
+RecordedPieces = dict[Location, list[tuple[int, np.ndarray]]]
 
 
 class Recording(Region):
@@ -41,10 +42,10 @@ class Recording(Region):
         yield
 
     def enter(self, x: Tensor, label: str) -> Tensor:
-        return self._note(f"into {label}", x, self.inner.enter(x, label))
+        return self._note(Location("into", label), x, self.inner.enter(x, label))
 
     def leave(self, x: Tensor, label: str) -> Tensor:
-        return self._note(f"out of {label}", x, self.inner.leave(x, label))
+        return self._note(Location("out of", label), x, self.inner.leave(x, label))
 
     def replicated(self, w: Tensor, label: str) -> Tensor:
         return self.inner.replicated(w, label)
@@ -59,18 +60,18 @@ class Recording(Region):
                       vocabulary: int) -> Tensor:
         return self.inner.cross_entropy(logits, targets, divisor, rows, vocabulary)
 
-    def _note(self, place: str, x: Tensor, out: Tensor) -> Tensor:
+    def _note(self, at: Location, x: Tensor, out: Tensor) -> Tensor:
         if self.on:
             if not is_second_run():
-                self.values.setdefault(place, []).append((self.micro, out.data.copy()))
-            x.on_grad(partial(self._note_gradient, place))
+                self.values.setdefault(at, []).append((self.micro, out.data.copy()))
+            x.on_grad(partial(self._note_gradient, at))
         return out
 
-    def _note_gradient(self, place: str, gradient: np.ndarray) -> None:
-        self.gradients.setdefault(place, []).append((self.micro, gradient.copy()))
+    def _note_gradient(self, at: Location, gradient: np.ndarray) -> None:
+        self.gradients.setdefault(at, []).append((self.micro, gradient.copy()))
 
 
-def joined(pieces: RecordedPieces) -> dict[str, np.ndarray]:
-    """Place -> the samples of all micro-batches in order."""
-    return {place: np.concatenate([array for _, array in sorted(found, key=lambda piece: piece[0])])
-            for place, found in pieces.items()}
+def joined(pieces: RecordedPieces) -> dict[Location, np.ndarray]:
+    """Location -> the samples of all micro-batches in order."""
+    return {at: np.concatenate([array for _, array in sorted(found, key=lambda piece: piece[0])])
+            for at, found in pieces.items()}

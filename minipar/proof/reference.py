@@ -13,12 +13,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from minipar.comm.collectives.gather_values import gathered
+from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo
-from minipar.errors import ConfigError
+from minipar.errors import ConfigError, MiniparError
 from minipar.proof.case import RUNS, Case
 from minipar.proof.findings import difference, tolerance
-from minipar.proof.record import Record
+from minipar.proof.record import Location, Record, Seen
 from minipar.proof.runs import run_rank
+from minipar.proof.sending import sent_to_all
 
 MULTIPLE = 64  # of what the control shows: a layout rounds more than once
 USELESS = 0.01                                                      # a tolerance that would let bugs through
@@ -38,15 +41,53 @@ class Reference:
     limits: Mapping[str, float]
 
 
-def run_alone(case: Case) -> Reference:
+Made = tuple[Record, dict[str, float]]  # a run of one process, and what the control changes in it, by item
+
+
+def make_reference(case: Case) -> Reference:
     """The case on one process, twice. Raises ConfigError for sizes at which a last bit decides, so that
     nothing can be proven.
     """
-    records = {run: run_rank(solo(), case.alone(), run).record for run in RUNS}
-    control = {run: run_rank(solo(), replace(case.alone(), noise=True), run).record for run in RUNS}
-    noise = {item: max((difference(control[run][item][place].values, seen.values)[1] for place,
-                        seen in places.items()),
-                       default=0.0) for run, record in records.items() for item, places in record.items()}
+    return _reference(case, {run: _make(case, run) for run in RUNS})
+
+
+def shared_reference(world: Communicator, case: Case) -> Reference:
+    """The same, made once for all ranks of `world`: each makes some of the runs and sends them to the others.
+    All ranks call it. Raises what `make_reference` raises, on every rank.
+    """
+    owners = {run: number % world.size for number, run in enumerate(RUNS)}
+    made: dict[str, Made] = {}
+    failed = False
+    try:
+        made = {run: _make(case, run) for run, owner in owners.items() if owner == world.rank}
+    except MiniparError:
+        failed = True
+    if any(gathered(world, failed, "verify reference made")):
+        return make_reference(case)                                      # which fails on every rank, with one error
+    return _reference(case, {run: _sent(world, owner, made.get(run)) for run, owner in owners.items()})
+
+
+def _make(case: Case, run: str) -> Made:
+    record, control = (run_rank(solo(), replace(case.single_process(), noise=noise), run).record
+                       for noise in (False, True))
+    return record, {item: max((difference(control[item][at].values, seen.values)[1]
+                               for at, seen in entries.items()), default=0.0)
+                    for item, entries in record.items()}
+
+
+def _sent(world: Communicator, owner: int, made: Made | None) -> Made:
+    """What the owner has made, on every rank."""
+    record, noise = made or ({}, {})
+    names, noise = gathered(world, [[[item, list(entries)] for item, entries in record.items()], noise],
+                            "verify reference items")[owner]
+    arrays = {f"{item} {at}": seen.values for item, entries in record.items() for at, seen in entries.items()}
+    values = iter(sent_to_all(world, arrays, owner, "verify reference").values())
+    return {item: {Location(*at): Seen(next(values), np.asarray) for at in entries}
+            for item, entries in names}, noise
+
+
+def _reference(case: Case, made: Mapping[str, Made]) -> Reference:
+    noise = {item: size for _, sizes in made.values() for item, size in sizes.items()}
     # one rounding that turns moves all
     noise.update(dict.fromkeys(MIXED, max(noise[item] for item in MIXED)))
     least = tolerance(case.train.dtype)
@@ -58,4 +99,4 @@ def run_alone(case: Case) -> Reference:
             raise ConfigError(f"one last bit of the weights changes the {item} by {noise[item]:.1e}, so "
                               "nothing can be proven "
                               f"at these sizes; choose a larger --width, or --dtype float64")
-    return Reference(records, noise, limits)
+    return Reference({run: record for run, (record, _) in made.items()}, noise, limits)

@@ -19,17 +19,22 @@ ITEMS = ("loss", "norm", "rates", "later losses", "SGD weights", "logits", "toke
          "clipped norms",
          "AdamW weights", "AdamW state", "saved numbers", "mixed losses", "mixed norms", "loss scales",
          "mixed weights")
+# Replicas of dp write text apart from one another. The ranks of their tp groups may lie on nodes in different
+# ways, and then partial sums are added in different orders.
+OF_A_REPLICA = ("logits",)
 
 
 def digests(runs: Mapping[str, RankRun]) -> dict[str, str]:
     """Of all that this rank shares with others: a name that sharers have in common -> a hash of the bytes."""
     found = {}
     for run in runs.values():
-        cut = {p.name for p in run.trainer.flat.parameters if p.is_sharded}
+        at = run.grid.at
+        sharded = {p.name for p in run.trainer.flat.parameters if p.is_sharded}
         for item in ITEMS:
-            for place, seen in run.record.get(item, {}).items():
-                part = f", part {run.grid.at['tp']} of tp" if place.rpartition(" ")[2] in cut else ""
-                found[f"{place} of {item}{part}"] = fingerprint(seen.values)
+            part = f", replica {at['dp']} of dp" if item in OF_A_REPLICA else ""
+            for location, seen in run.record.get(item, {}).items():
+                shard = f", part {at['tp']} of tp" if location.name in sharded else ""
+                found[f"{location} of {item}{shard}{part}"] = fingerprint(seen.values)
     return found
 
 

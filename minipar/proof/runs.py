@@ -19,7 +19,7 @@ from minipar.plan.amounts import SentTotals
 from minipar.proof.case import MIXED_STEPS, SAVED, STEPS, Case, make_trainer
 from minipar.proof.generated import generated
 from minipar.proof.recomputed import SecondRuns
-from minipar.proof.record import RankRun, Seen, named, numbers
+from minipar.proof.record import Entries, RankRun, Seen, numbered, of_parameters
 from minipar.proof.recording import RecordedPieces, Recording, joined
 from minipar.proof.saved import first_difference, saved_state, to_all_ranks
 from minipar.training.state import TrainingState
@@ -53,19 +53,19 @@ def _sgd(case: Case, run: RankRun, region: Recording, counting: Counting) -> Non
                 for (group, op, label), tally in counted.items()}
     region.on = False
     run.record = {
-        "initial weights": named(trainer, weights[0]),
+        "initial weights": of_parameters(trainer, weights[0]),
         "forward": _activations(trainer, region.values),
-        "loss": numbers("step", [steps[0].loss]),
+        "loss": numbered("step", [steps[0].loss]),
         "backward": _activations(trainer, region.gradients),
-        "gradients": named(trainer, gradients[0]),
-        "norm": numbers("step", [steps[0].norm]),
-        "rates": numbers("step", [step.lr for step in steps]),
-        "first update": named(trainer, weights[1]),
-        "later gradients": {place: seen for number, flat in enumerate(gradients[1:], 2)
-                            for place, seen in named(trainer, flat, f"step {number}, ").items()},
-        "later losses": numbers("step", [step.loss for step in steps[1:]], first=2),
-        "SGD weights": named(trainer, weights[-1]),
-        "validation loss": numbers("after step", [trainer.validate()], first=STEPS),
+        "gradients": of_parameters(trainer, gradients[0]),
+        "norm": numbered("step", [steps[0].norm]),
+        "rates": numbered("step", [step.lr for step in steps]),
+        "first update": of_parameters(trainer, weights[1]),
+        "later gradients": {at: seen for number, flat in enumerate(gradients[1:], 2)
+                            for at, seen in of_parameters(trainer, flat, f"step {number}, ").items()},
+        "later losses": numbered("step", [step.loss for step in steps[1:]], first=2),
+        "SGD weights": of_parameters(trainer, weights[-1]),
+        "validation loss": numbered("after step", [trainer.validate()], first=STEPS),
     }
 
 
@@ -80,14 +80,14 @@ def _adamw(case: Case, run: RankRun, region: Recording, counting: Counting) -> N
     resumed = None if case.reference else _resumed(case, run, saved)
     steps.append(trainer.step())
     if resumed:
-        run.astray = first_difference((trainer, steps[-1]), (resumed, resumed.step()))
+        run.diverged = first_difference((trainer, steps[-1]), (resumed, resumed.step()))
     steps += [trainer.step() for _ in range(SAVED + 1, STEPS)]
     run.record = {
-        "AdamW losses": numbers("step", [step.loss for step in steps]),
-        "clipped norms": numbers("step", [step.norm for step in steps]),
-        "AdamW weights": named(trainer, trainer.flat.data),
-        "AdamW state": {place: seen for slot, buffer in trainer.optimizer.state.items()
-                        for place, seen in named(trainer, buffer, f"{slot} of ").items()},
+        "AdamW losses": numbered("step", [step.loss for step in steps]),
+        "clipped norms": numbered("step", [step.norm for step in steps]),
+        "AdamW weights": of_parameters(trainer, trainer.flat.data),
+        "AdamW state": {at: seen for slot, buffer in trainer.optimizer.state.items()
+                        for at, seen in of_parameters(trainer, buffer, f"{slot} of ").items()},
         **before,
     }
 
@@ -108,11 +108,11 @@ def _mixed(case: Case, run: RankRun, region: Recording, counting: Counting) -> N
     first = trainer.flat.grad.copy()
     steps += [trainer.step() for _ in range(1, MIXED_STEPS)]
     run.record = {
-        "mixed gradients": named(trainer, first),
-        "mixed losses": numbers("step", [step.loss for step in steps]),
-        "mixed norms": numbers("step", [step.norm for step in steps]),
-        "loss scales": numbers("step", [*(step.scale for step in steps), trainer.scale.scale]),
-        "mixed weights": named(trainer, trainer.flat.data),
+        "mixed gradients": of_parameters(trainer, first),
+        "mixed losses": numbered("step", [step.loss for step in steps]),
+        "mixed norms": numbered("step", [step.norm for step in steps]),
+        "loss scales": numbered("step", [*(step.scale for step in steps), trainer.scale.scale]),
+        "mixed weights": of_parameters(trainer, trainer.flat.data),
     }
 
 
@@ -124,18 +124,17 @@ MAKE: dict[str, Callable[[Case, RankRun, Recording, Counting],
                          None]] = {"SGD": _sgd, "AdamW": _adamw, "mixed": _mixed, "text": _text}
 
 
-def _activations(trainer: Trainer, seen: RecordedPieces) -> dict[str, Seen]:
-    """This rank's samples, and its tokens where it does not have all. What is its own is worked out anew: see
-    the mutants.
+def _activations(trainer: Trainer, seen: RecordedPieces) -> Entries:
+    """This rank's samples, and its tokens where it does not have all. Which these are is computed here from the
+    layout, and not taken from the trainer, so that a mutant cannot hide.
     """
     layout, T = trainer.grid.layout, trainer.model.context
     counts, at = even_counts(trainer.config.batch, layout.dp), trainer.grid.at["dp"]
     rows = slice(sum(counts[:at]), sum(counts[: at + 1]))
     shares, at = even_counts(T, layout.tp), trainer.grid.at["tp"]
-    places = slice(sum(shares[:at]), sum(shares[: at + 1]))
+    tokens = slice(sum(shares[:at]), sum(shares[: at + 1]))
 
-    def own(tokens: int, whole: np.ndarray) -> np.ndarray:
-        return whole[rows] if tokens == T else whole[rows, places]
+    def own(n: int, whole: np.ndarray) -> np.ndarray:
+        return whole[rows] if n == T else whole[rows, tokens]
 
-    return {place: Seen(array, partial(own, array.shape[1])) for place,
-            array in joined(seen).items()}        # [b, T or t, D]
+    return {at: Seen(array, partial(own, array.shape[1])) for at, array in joined(seen).items()}  # [b, T or t, D]

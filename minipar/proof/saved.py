@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from minipar.comm.collectives import broadcast
-from minipar.comm.collectives.gather_values import gathered
 from minipar.comm.protocol import Communicator
-from minipar.proof.record import WHOLE, Record, Seen
+from minipar.proof.record import Location, Record, Seen
+from minipar.proof.sending import sent_to_all
 from minipar.training.state import TrainingState
 from minipar.training.trainer import StepResult, Trainer
 
@@ -26,8 +25,9 @@ def saved_state(saved: TrainingState) -> Record:
     scale = meta["loss_scale"]
     counts = [meta["done"], meta["optimizer_steps"], scale["scale"], scale["good"], scale["skipped"],
               scale["in_a_row"]]
-    return {WHOLE: {name: Seen(array.copy(), np.asarray) for name, array in arrays.items()},
-            "saved numbers": {f"{what} 1": Seen(np.float64(value), np.asarray)
+    return {"saved state": {Location("state", name): Seen(array.copy(), np.asarray)
+                            for name, array in arrays.items()},
+            "saved numbers": {Location("value", what): Seen(np.asarray(value, np.float64), np.asarray)
                               for what, value in zip(NUMBERS, counts, strict=True)}}
 
 
@@ -38,13 +38,7 @@ NUMBERS = ("steps done", "steps of the optimiser", "loss scale", "good steps", "
 def to_all_ranks(world: Communicator, saved: TrainingState) -> TrainingState:
     """A state as each rank would read it from a file: the arrays of rank 0. All ranks call it."""
     arrays, meta = saved
-    shapes = gathered(world, {name: [array.shape, str(array.dtype)] for name, array in arrays.items()},
-                      "verify saved shapes")[0]
-    everywhere = {}
-    for name, (shape, dtype) in shapes.items():
-        array = np.ascontiguousarray(arrays[name]) if world.rank == 0 else np.empty(shape, dtype)
-        everywhere[name] = broadcast(world, array, label="verify saved state")
-    return everywhere, meta
+    return sent_to_all(world, arrays, 0, "verify saved state"), meta
 
 
 def first_difference(straight: tuple[Trainer, StepResult],

@@ -57,9 +57,9 @@ FLAGS = {
 }
 POSITIONS = {"schedule": [["show"], ["lint"], ["simulate"], ["run"], ["x"], []],
              "lesson": [["list"], ["run"], []]}
-WORK = {"cli.train._train_and_report": 0, "cli.verify.run_alone": None, "cli.verify.on_ranks": 0,
+WORK = {"cli.train._train_and_report": 0, "cli.verify.make_reference": None, "cli.verify.on_ranks": 0,
         "cli.trace.trace_step": None,
-        "cli.mutants._try": {"name": "x", "light": "", "lights": [], "found": True, "curves": {}},
+        "cli.mutants._try": {"name": "x", "check": "", "failed_checks": [], "found": True, "curves": {}},
           "cli.gradcheck.gradcheck": [],
         "cli.launch.launch": 0, "cli.doctor.check_up": [], "cli.schedule.run": [mock.Mock(proven=True)],
         "cli.schedule.lines": []}

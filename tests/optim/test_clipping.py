@@ -36,3 +36,16 @@ def test_zero_and_not_a_number() -> None:
     g = np.zeros(4)
     assert clip_by_global_norm(g, 1.0) == 0 and (g == 0).all()
     assert np.isnan(clip_by_global_norm(np.array([1.0, np.nan]), 1.0))              # for the caller to see
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 7, 1000, 70_001])
+def test_the_squared_norm_depends_on_values_and_not_on_where_they_lie(n: int, dtype: type) -> None:
+    """Ranks of tp hold copies at other offsets in their flat gradients; they must clip by the same number."""
+    values = np.random.default_rng(n).standard_normal(n).astype(dtype)
+    found = set()
+    for offset in range(17):
+        buffer = np.empty(n + 17, dtype)
+        buffer[offset:][:n] = values
+        found.add(squared_norm(buffer[offset:][:n]))
+    assert len(found) == 1

@@ -26,7 +26,7 @@ from minipar.comm.collectives import select
 from minipar.comm.threads import run
 from minipar.config import GRADIENTS, Layout
 from minipar.plan.collective_times import Links
-from minipar.proof import VerificationReport, prove, run_alone, uneven_case
+from minipar.proof import VerificationReport, make_reference, prove, uneven_case
 from minipar.schedules.generators import SCHEDULES
 
 PIPELINES = [name for name in SCHEDULES if name != "inference"]
@@ -81,7 +81,7 @@ def proof(case: Draw) -> VerificationReport:
     """Rank 0's report. Ranks do not compare their collectives, which would double their messages."""
     with links(case.latency):
         uneven = uneven_case(case.layout, **case.values)
-        known = run_alone(uneven)
+        known = make_reference(uneven)
         return run(case.layout.ranks, lambda world: prove(world, uneven, known), nodes=case.nodes,
                    checked=False, timeout=120.0)[0]
 
@@ -100,7 +100,7 @@ def main() -> int:
         if not report.proven:
             failed += 1
             print(f"NOT PROVEN: --seed {options.seed} --only {number}: {case}", *report.explanations,
-                  *report.lights, sep="\n  ", flush=True)
+                  *report.failed_checks, sep="\n  ", flush=True)
             print(*(one.wrong for one in report.traffic if one.wrong), sep="\n", flush=True)
     seconds = time.perf_counter() - began
     print(f"seed {options.seed}: {kinds.total() - failed} of {kinds.total()} layouts proven in {seconds:.0f} s; "

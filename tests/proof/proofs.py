@@ -9,14 +9,14 @@ from typing import Any
 
 from minipar.comm.threads import run
 from minipar.config import Layout
-from minipar.proof import Case, Reference, VerificationReport, prove, run_alone, uneven_case
+from minipar.proof import Case, Reference, VerificationReport, make_reference, prove, uneven_case
 
 SMALL = dict(layers=1, context=9)
 
 
 @lru_cache(maxsize=4)
-def reference(alone: Case) -> Reference:
-    return run_alone(alone)
+def reference(case: Case) -> Reference:
+    return make_reference(case)
 
 
 def on_threads(layout: Layout, **values: Any) -> VerificationReport:
@@ -27,5 +27,5 @@ def on_threads(layout: Layout, **values: Any) -> VerificationReport:
     results.
     """
     case = uneven_case(layout, **SMALL | values)
-    known = reference(case.alone())
+    known = reference(case.single_process())
     return run(layout.ranks, lambda world: prove(world, case, known), checked=False)[0]

@@ -20,7 +20,7 @@ def test_all_shares_of_a_batch_end_in_the_same_bits(dtype: str, pieces: tuple[in
             "clipped norms" in report.exact
             and report.proven
             and all(finding.bits for finding in report.findings if finding.item in report.exact)
-        ), report.lights
+        ), report.failed_checks
     assert len({report.fingerprint for report in reports}) == 1
 
 

@@ -30,7 +30,7 @@ def test_a_proof(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
                               "element within 1e-12 of")
     assert len(table) == 1 + 1 + 29 + 1 + 1 + 2 + 1 + 3 and not any("WRONG" in line for line in table)
     report = json.loads(file.read_text(), parse_constant=no_json)
-    assert report["proven"] and report["lights"] == [] and len(report["findings"]) == 29
+    assert report["proven"] and report["failed_checks"] == [] and len(report["findings"]) == 29
     assert report["traffic"][0]["messages"] == report["traffic"][0]["predicted_messages"] > 0
 
 
@@ -62,7 +62,7 @@ def test_a_failure_names_its_cause(capsys: pytest.CaptureFixture[str], tmp_path:
     assert any(line.startswith("why: forward goes wrong out of tokens: it is of another shape")
                for line in table)
     report = json.loads(file.read_text(), parse_constant=no_json)
-    assert not report["proven"] and report["lights"][0] == "forward"
+    assert not report["proven"] and report["failed_checks"][0] == "forward"
     assert report["findings"][1]["relative"] is None, (
         "a shape that differs is infinitely wrong, which JSON cannot say"
     )
@@ -120,10 +120,10 @@ def test_the_table_of_mutants(capsys: pytest.CaptureFixture[str], tmp_path: Path
     names = ["never-reduced", "buckets-in-another-order"]
     assert main(["mutants", *names, "--no-curves", "--json", str(file)]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert [line.split() for line in said[1:3]] == [[name, MUTANTS[name].light] for name in names]
+    assert [line.split() for line in said[1:3]] == [[name, MUTANTS[name].check] for name in names]
     assert said[3] == "2 of 2 bugs are found by the check that is told"
     rows = json.loads(file.read_text(), parse_constant=no_json)
-    assert [row["lights"][0] for row in rows] == ["gradients",
+    assert [row["failed_checks"][0] for row in rows] == ["gradients",
                                                   "CommError"] and all(row["explanations"] for row in rows)
 
 

@@ -19,8 +19,8 @@ from minipar.proof import uneven_case
 from minipar.proof.case import RUNS, make_trainer
 from minipar.proof.clues import ratio
 from minipar.proof.findings import Finding, difference, differences, over_ranks
-from minipar.proof.record import Record, Seen
-from minipar.proof.reference import run_alone
+from minipar.proof.record import Location, Record, Seen
+from minipar.proof.reference import make_reference
 from minipar.proof.replicas import fingerprint, replicas
 from tests.ranks import ranks
 
@@ -28,7 +28,8 @@ ONES = np.ones((2, 3))
 
 
 def record(**arrays: np.ndarray) -> Record:
-    return {"gradients": {name: Seen(array, lambda whole: whole) for name, array in arrays.items()}}
+    return {"gradients": {Location("parameter", name): Seen(array, lambda whole: whole)
+                          for name, array in arrays.items()}}
 
 
 def changed(array: np.ndarray, place: tuple[int, ...], value: float) -> np.ndarray:
@@ -56,11 +57,11 @@ def test_a_finding_names_the_worst_element() -> None:
     right = record(a=ONES, b=4 * ONES)
     wrong = record(a=changed(ONES, (1, 2), 1 + 1e-9), b=changed(4 * ONES, (0, 1), 4 + 2e-9))
     (found,) = differences(wrong, right, dict(gradients=1e-12), exact=())
-    assert found.place == "a[1, 2]" and not found.proven and not found.bits
+    assert found.location == "a[1, 2]" and not found.proven and not found.bits
     assert found.absolute == pytest.approx(2e-9) and found.relative == pytest.approx(1e-9)
     (found,) = differences(record(a=ONES, b=changed(4 * ONES, (0, 1), np.nan)), right, dict(gradients=1e-12),
                            exact=())
-    assert found.place == "b[0, 1]" and not found.proven
+    assert found.location == "b[0, 1]" and not found.proven
 
 
 def test_the_limit_and_the_bits() -> None:
@@ -78,9 +79,9 @@ def test_what_is_missing_is_found() -> None:
     for got, want, place in ((record(a=ONES), record(a=ONES, b=ONES), "b is missing"),
                              (record(a=ONES, b=ONES), record(a=ONES), "b is one too many")):
         (found,) = differences(got, want, dict(gradients=1e-12), exact=())
-        assert (found.place, found.relative, found.proven) == (place, math.inf, False)
+        assert (found.location, found.relative, found.proven) == (place, math.inf, False)
     (found,) = differences(record(a=ONES[:1]), record(a=ONES), dict(gradients=1e-12), exact=())
-    assert found.place == "a has shape (1, 3), not (2, 3)"
+    assert found.location == "a has shape (1, 3), not (2, 3)"
 
 
 def test_one_bad_rank_is_enough() -> None:
@@ -96,7 +97,7 @@ def test_replicas_differ_by_one_bit() -> None:
     same = [{"weight": one, "part 0": one}, {"weight": one, "part 1": other}]
     assert replicas(same).proven                                     # parts are not replicas
     found = replicas([*same, {"weight": other, "part 0": one}])
-    assert not found.proven and found.place == "weight on ranks 0 and 2"
+    assert not found.proven and found.location == "weight on ranks 0 and 2"
 
 
 @pytest.mark.parametrize("got, expected", [(2.5 * ONES, 2.5), (0 * ONES, 0.0),
@@ -122,7 +123,7 @@ def test_some_targets_do_not_count_and_nothing_begins_at_zero() -> None:
 
 
 def test_adamw_is_clipped_and_sgd_is_not() -> None:
-    found = run_alone(uneven_case(Layout(), layers=1, context=9)).records
+    found = make_reference(uneven_case(Layout(), layers=1, context=9)).records
     assert RUNS["SGD"]["clip"] == 0
     assert all(norm.values > RUNS["AdamW"]["clip"] for norm in found["AdamW"]["clipped norms"].values())
 

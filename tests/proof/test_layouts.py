@@ -35,7 +35,7 @@ def name(layout: Layout) -> str:
 
 def check(layout: Layout, **values: Any) -> None:
     report = on_threads(layout, **values)
-    assert report.proven, (layout, values, report.lights, report.explanations)
+    assert report.proven, (layout, values, report.failed_checks, report.explanations)
     assert report.tolerance == tolerance(values.get("dtype", "float64"))
 
 
@@ -122,4 +122,4 @@ UNDER_MPIRUN: dict[int, list[tuple[Layout, dict[str, Any]]]] = {
 def test_layouts_under_mpirun(comm: Communicator) -> None:
     for layout, values in UNDER_MPIRUN[comm.size]:
         report = prove(comm, uneven_case(layout, **SMALL | values))
-        assert report.proven, (layout, values, report.lights, report.explanations)
+        assert report.proven, (layout, values, report.failed_checks, report.explanations)

@@ -12,7 +12,7 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.config import Layout
 from minipar.parallel.tensor import SequenceRegion, TensorRegion
-from minipar.proof import curves, prove, run_alone
+from minipar.proof import curves, make_reference, prove
 from minipar.proof.curves import Curve, Curves
 from minipar.proof.mutants import MUTANTS
 from minipar.proof.mutants.mutant import Change, Mutant, mutant
@@ -99,21 +99,21 @@ UNPAID = {"f-forgotten": "tp", "norm-gradients-not-reduced": "tp", "never-reduce
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_mutant_is_killed_by_its_light(name: str) -> None:
+def test_a_mutant_is_killed_by_its_check(name: str) -> None:
     bug = MUTANTS[name]
-    lights, said = trial(bug, reference(bug.case.alone()))
-    assert lights[:1] == [bug.light], said
+    failed, said = trial(bug, reference(bug.case.single_process()))
+    assert failed[:1] == [bug.check], said
     assert name not in SAID or any(SAID[name] in text for text in said), said
-    assert name not in DRIFT or "replicas" in lights and any(text.startswith("replicas drift apart")
+    assert name not in DRIFT or "replicas" in failed and any(text.startswith("replicas drift apart")
                                                              for text in said)
-    assert name not in UNPAID or f"traffic {UNPAID[name]}" in lights
+    assert name not in UNPAID or f"traffic {UNPAID[name]}" in failed
 
 
 def test_the_right_program_is_proven_wherever_a_mutant_is_killed() -> None:
     for case in {bug.case for bug in MUTANTS.values()}:
-        known = reference(case.alone())
+        known = reference(case.single_process())
         report = run(case.layout.ranks, lambda world, case=case, known=known: prove(world, case, known))[0]
-        assert report.proven and not report.explanations, (case, report.lights)
+        assert report.proven and not report.explanations, (case, report.failed_checks)
 
 
 def test_the_zoo_is_as_large_as_promised_and_tells_its_stories() -> None:
@@ -141,7 +141,7 @@ def harmless() -> list[Change]:
 
 
 def test_a_change_that_changes_nothing_survives() -> None:
-    assert trial(harmless).lights == []
+    assert trial(harmless).failed_checks == []
 
 
 def test_a_change_of_what_is_not_there_is_refused() -> None:
@@ -155,10 +155,10 @@ def test_mutants_are_killed_under_mpirun(comm: Communicator) -> None:
     for name in ("f-forgotten", "norm-gradients-not-reduced", "never-reduced", "remainder-dropped",
                  "stale-activation", "tied-table-not-reduced"):
         bug = MUTANTS[name]
-        known = run_alone(bug.case)
+        known = make_reference(bug.case)
         with bug.planted():
             report = prove(comm, bug.case, known)
-        assert report.lights[0] == bug.light and (name not in SAID
+        assert report.failed_checks[0] == bug.check and (name not in SAID
                                                   or any(SAID[name] in text for text in report.explanations))
 
 

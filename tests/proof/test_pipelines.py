@@ -16,11 +16,11 @@ from minipar.autograd import Tensor
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.config import GRADIENTS, Layout
-from minipar.proof import Case, VerificationReport, prove, run_alone, uneven_case
+from minipar.proof import Case, VerificationReport, make_reference, prove, uneven_case
 from minipar.proof.bits import ALWAYS, OF_THE_NORM, SGD
+from minipar.proof.clues import edge
 from minipar.proof.mutants import MUTANTS
-from minipar.proof.proof import _first
-from minipar.proof.record import part_of
+from minipar.proof.record import Location, part_of
 from minipar.proof.recording import Recording
 from minipar.proof.runs import run_rank
 from minipar.proof.zoo import trial
@@ -70,10 +70,10 @@ def name(case: Case) -> str:
 
 
 def proven(case: Case) -> VerificationReport:
-    known = reference(case.alone())
+    known = reference(case.single_process())
     checked = case.layout.tp == 1  # comparing tp's many collectives takes as long as the rest
     report = run(case.layout.ranks, lambda world: prove(world, case, known), checked=checked)[0]
-    assert report.proven, (name(case), report.lights, report.explanations,
+    assert report.proven, (name(case), report.failed_checks, report.explanations,
                            [one.wrong for one in report.traffic])
     return report
 
@@ -171,50 +171,48 @@ def test_backwards_in_another_order_are_proven_but_not_in_bits(monkeypatch: pyte
 
 @cache
 def records(case: Case) -> list[Any]:
-    known = run_alone(case).records["SGD"]
+    known = make_reference(case).records["SGD"]
     return [known, *run(case.layout.ranks, lambda world: part_of(known, run_rank(world, case, "SGD")))]
 
 
 @pytest.mark.parametrize("layout", [Layout(pp=3), Layout(pp=2, pipeline="interleaved"),
                                     Layout(pp=2, pipeline="zb-v"), Layout(pp=3, stage_layers=(0, 4, 0))],
                          ids=lambda layout: f"{layout.pp} {layout.pipeline}")
-def test_together_the_ranks_have_every_place_once(layout: Layout) -> None:
+def test_together_the_ranks_have_every_location_once(layout: Layout) -> None:
     """But for the tied table, which both ends have, and for losses and norms, which all ranks are told."""
     whole, *parts = records(small(layout, **dict(layers=4) if layout.stage_layers else {}))
-    for item, places in whole.items():
-        assert set().union(*(part[item] for part in parts)) == places.keys()
-        for place in places:
-            holders = [rank for rank, part in enumerate(parts) if place in part[item]]
-            table = place.endswith("tokens.weight")
-            expected = [0, layout.pp
-                        - 1] if table and layout.pipeline != "zb-v" else [0] if table else holders[:1]
-            assert holders == (list(range(layout.pp)) if place.split()[-1].isdigit() and "step" in place
-                               else expected), place
+    for item, entries in whole.items():
+        assert set().union(*(part[item] for part in parts)) == entries.keys()
+        for at in entries:
+            holders = [rank for rank, part in enumerate(parts) if at in part[item]]
+            ends = [0] if layout.pipeline == "zb-v" else [0, layout.pp - 1]
+            expected = ends if at.name == "tokens.weight" else holders[:1]
+            assert holders == (list(range(layout.pp)) if at.kind == "value" else expected), at
 
 
-def test_a_place_that_no_rank_has_seen_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    original, lost = Recording._note, "out of blocks.1.mlp.down"
+def test_a_location_that_no_rank_has_seen_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    original, lost = Recording.leave, "blocks.1.mlp.down"
 
-    def forgetful(recording: Recording, place: str, x: Tensor, out: Tensor) -> Tensor:
-        return out if place == lost else original(recording, place, x, out)
+    def forgetful(recording: Recording, x: Tensor, label: str) -> Tensor:
+        return recording.inner.leave(x, label) if label == lost else original(recording, x, label)
 
     case = small(Layout(pp=2))
-    known = run_alone(case)
-    monkeypatch.setattr(Recording, "_note", forgetful)
+    known = make_reference(case)
+    monkeypatch.setattr(Recording, "leave", forgetful)
     report = run(2, lambda world: prove(world, case, known))[0]
-    assert report.lights == ["forward", "backward"]
-    assert {one.place for one in report.findings if not one.proven} == {f"{lost} is missing on rank 0"}
-    assert report.explanations[0].startswith("forward is right into blocks.1.mlp.up and goes wrong " + lost)
+    assert report.failed_checks == ["forward", "backward"]
+    assert {one.location for one in report.findings if not one.proven} == {f"out of {lost} is missing on rank 0"}
+    assert report.explanations[0].startswith("forward is right into blocks.1.mlp.up and goes wrong out of " + lost)
 
 
-@pytest.mark.parametrize("wrong, expected", [(set(), ("", "")), ({"a", "c"}, ("", "a")),
-                                             ({"c", "b"}, ("a", "b")), ({"x"}, ("c", "x"))])
-def test_the_first_wrong_place_is_the_first_of_the_computation(wrong: set[str],
-                                                               expected: tuple[str, str]) -> None:
-    assert _first("abc", wrong) == expected
+@pytest.mark.parametrize("wrong, expected", [("", (None, None)), ("ac", (None, "a")), ("cb", ("a", "b")),
+                                             ("x", ("c", "x"))])
+def test_the_first_wrong_location_is_the_first_of_the_computation(wrong: str, expected: tuple) -> None:
+    at = {letter: Location("into", letter) for letter in "abcx"}
+    assert edge([at[one] for one in "abc"], {at[one] for one in wrong}) == tuple(map(at.get, expected))
 
 
-def test_the_first_wrong_place_is_that_of_the_first_wrong_stage_not_rank() -> None:
+def test_the_first_wrong_location_is_that_of_the_first_wrong_stage_not_rank() -> None:
     """Interleaved on two ranks, stages 0 and 2 are on rank 0: of the two stages that go wrong, rank 1 has the
     first.
     """
@@ -247,4 +245,4 @@ UNDER_MPIRUN: dict[int, list[Case]] = {
 def test_pipelines_under_mpirun(comm: Communicator) -> None:
     for case in UNDER_MPIRUN[comm.size]:
         report = prove(comm, case)
-        assert report.proven, (name(case), report.lights, report.explanations)
+        assert report.proven, (name(case), report.failed_checks, report.explanations)

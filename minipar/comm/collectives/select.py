@@ -40,12 +40,15 @@ def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out:
 
     "by_size" is what the communicator prefers, else the fastest on one node. It looks at nothing but the
     numbers of bytes and ranks, so groups of as many ranks add in the same order, wherever their arrays and
-    ranks are: copies that several groups add up stay equal in bits.
+    ranks are: copies that several groups add up stay equal in bits. So a preferred "hierarchical", whose order
+    follows the nodes, is not taken by "by_size", nor on one node, where it has no hierarchy.
     """
     if algorithm not in ("auto", "by_size"):
         return algorithm
     if algorithm == "auto" and out is not None and place_in(comm, out) is not None:
         return "shared"
-    if operation in comm.preferred:
-        return comm.preferred[operation]
-    return select(operation, nbytes, comm.size, nodes=len(set(comm.nodes)) if algorithm == "auto" else 1)
+    nodes = len(set(comm.nodes)) if algorithm == "auto" else 1
+    preferred = comm.preferred.get(operation)
+    if preferred and (preferred != "hierarchical" or nodes > 1):
+        return preferred
+    return select(operation, nbytes, comm.size, nodes=nodes)

@@ -29,13 +29,13 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Mutant:
-    """story: what is wrong, in a sentence or two. light: the check of `verify` that sees it first. case:
-    where it shows.
+    """story: what is wrong, in a sentence or two. check: the check of `verify` that fails first.
+    case: where it shows.
     """
 
     name: str
     story: str
-    light: str
+    check: str
     case: Case
     changes: Callable[[], list[Change]]
 
@@ -70,7 +70,7 @@ def after_init(owner: Any, then: Callable[..., None]) -> Change:
     return Change(owner, "__init__", init)
 
 
-def mutant(light: str, **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
+def mutant(check: str, **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
     """Makes a Mutant of a function that returns its changes; its docstring is the story.
 
     values: fields of Layout, ModelConfig and TrainConfig of the case in which the mutant shows.
@@ -79,7 +79,7 @@ def mutant(light: str, **values: Any) -> Callable[[Callable[[], list[Change]]], 
 
     def decorate(changes: Callable[[], list[Change]]) -> Mutant:
         story = " ".join((changes.__doc__ or "").split())
-        return Mutant(changes.__name__.replace("_", "-"), story, light,
+        return Mutant(changes.__name__.replace("_", "-"), story, check,
                       uneven_case(Layout(**axes), **SIZES | values), changes)
 
     return decorate

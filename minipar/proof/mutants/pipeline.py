@@ -20,9 +20,9 @@ from minipar.schedules.lower import Message, Program, Receive, lower
 PIECES = 3                                                          # micro-batches, of the same size each
 
 
-def pipelined(light: str, **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
+def pipelined(check: str, **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
     """A mutant that shows on two stages of one layer each, unless the values say otherwise."""
-    return mutant(light, **dict(pp=2, layers=2, batch=2 * PIECES, micro_batches=PIECES) | values)
+    return mutant(check, **dict(pp=2, layers=2, batch=2 * PIECES, micro_batches=PIECES) | values)
 
 
 @pipelined("forward")
