@@ -7,7 +7,9 @@ from collections.abc import Container
 from minipar.config import ModelConfig
 from minipar.nn import Part
 from minipar.nn.counts import computed_pairs, forward_flops
+from minipar.parallel.pipeline import Execution
 from minipar.plan.collectives import piece
+from minipar.schedules.instruction import Instruction
 
 # Of which units a rank of tp has a share, by kind of product.
 UNITS = {"qkv": "heads", "scores": "heads", "weighted values": "heads", "out": "heads",
@@ -33,3 +35,16 @@ def part_flops(model: ModelConfig, part: Part, samples: int, tp: int = 1, rank: 
         share = int(part.last) * model.layers if kind == "head" else len(part.layers)
         total += flops * share // model.layers * piece(units, tp, rank) // units
     return total
+
+
+def instruction_flops(recompute: str, instruction: Instruction, execution: Execution) -> int:
+    """FLOPs of an instruction that this rank carries out. A B that is not split from its W takes two forwards'
+    worth; what backward computes again (`recompute`) comes on top.
+    """
+    kind, stage, micro = instruction
+    stages, samples = execution.stages, len(execution.batch[micro].inputs)
+    of_rank = (stages.config, stages.parts[stage].part, samples, stages.tp.size, stages.tp.rank)
+    flops = part_flops(*of_rank)
+    if kind != "B":
+        return flops
+    return (flops if execution.schedule.split else 2 * flops) + part_flops(*of_rank, AGAIN[recompute])

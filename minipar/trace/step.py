@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from minipar.parallel.grid import Grid
 from minipar.plan.memory import MemoryLedger, training_memory
 from minipar.schedules.instruction import Instruction, Schedule
 from minipar.schedules.simulate import Timeline
-from minipar.trace.flops import AGAIN, part_flops
+from minipar.trace.flops import instruction_flops
 from minipar.trace.tracer import Interval, Tracer
 from minipar.training.trainer import Trainer
 
@@ -60,10 +61,9 @@ def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: T
     """
     require_traceable(layout)
     clock = Clock(world, network, rate)
-    tracer = Tracer(clock, flops or (lambda one: work(trainer, schedule, one)))
+    tracer = Tracer(clock, partial(instruction_flops, train.recompute) if flops is None
+                    else lambda instruction, execution: flops(instruction))
     trainer = Trainer(model, train, tokenizer, tokens, Grid(clock, layout), watch=tracer.watch)
-    samples = [len(rows) for rows in trainer.pieces()]
-    schedule = trainer.schedule(len(samples))
     trainer.step()
     tracer.on = "memory"
     trainer.step()
@@ -71,15 +71,24 @@ def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: T
     clock.restart()
     tracer.on = "time"
     trainer.step()
-    events = gather_events(world, list(clock.timeline))
-    intervals = gathered(world, [_as_words(one) for one in tracer.intervals], "trace")
+    return _from_all_ranks(world, trainer, tracer, exact=rate is not None)
+
+
+def _from_all_ranks(world: Communicator, trainer: Trainer, tracer: Tracer, exact: bool) -> StepTrace | None:
+    """What each rank saw, put together on rank 0; None elsewhere. All ranks call it."""
+    layout, samples = trainer.grid.layout, [len(rows) for rows in trainer.pieces()]
+    schedule = trainer.schedule(len(samples))
+    events = gather_events(world, list(tracer.clock.timeline))
+    texts = gathered(world, [_as_words(one) for one in tracer.intervals], "trace")
     memory = gathered(world, _memory(trainer, tracer), "memory")
     if events is None:
         return None
-    found = [[Interval(Instruction(*one[:3]), *map(Fraction, one[3:])) for one in of_rank]
-             for of_rank in intervals[::layout.dp * layout.tp]]     # the first pipeline's
-    ledger = [training_memory(model, train, layout, rank, computed_pairs) for rank in range(layout.ranks)]
-    return StepTrace(layout, schedule, found, _timeline(schedule, found), rate is not None, samples, events,
+    first_pipeline = texts[::layout.dp * layout.tp]
+    intervals = [[Interval(Instruction(*one[:3]), *map(Fraction, one[3:])) for one in of_rank]
+                 for of_rank in first_pipeline]
+    ledger = [training_memory(trainer.model, trainer.config, layout, rank, computed_pairs)
+              for rank in range(layout.ranks)]
+    return StepTrace(layout, schedule, intervals, _timeline(schedule, intervals), exact, samples, events,
                      memory, ledger)
 
 
@@ -96,17 +105,6 @@ def require_traceable(layout: Layout) -> None:
 
 def is_traceable(layout: Layout) -> bool:
     return layout.gradients not in ("shared", "bitwise")
-
-
-def work(trainer: Trainer, schedule: Schedule, instruction: Instruction) -> int:
-    """FLOPs of an instruction of the schedule on this rank."""
-    kind, stage, micro = instruction
-    part, samples, tp = trainer.stages.parts[stage].part, len(trainer.pieces()[micro]), trainer.grid.tp
-    flops = part_flops(trainer.model, part, samples, tp.size, tp.rank)
-    if kind != "B":
-        return flops
-    again = part_flops(trainer.model, part, samples, tp.size, tp.rank, AGAIN[trainer.config.recompute])
-    return (flops if schedule.split else 2 * flops) + again
 
 
 def _as_words(one: Interval) -> list[int | str]:

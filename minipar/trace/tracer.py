@@ -32,10 +32,10 @@ class Interval:
 class Tracer:
     """Give `watch` to a Trainer, set `on` to "time" or to "memory" before a step, and read what it has found.
 
-    flops(instruction): the work that the clock is told of, where it counts FLOPs.
+    flops(instruction, execution): the work that the clock is told of, where it counts FLOPs.
     """
 
-    def __init__(self, clock: Clock, flops: Callable[[Instruction], int]):
+    def __init__(self, clock: Clock, flops: Callable[[Instruction, Execution], int]):
         self.clock, self.flops = clock, flops
         self.on = ""
         self.intervals: list[Interval] = []
@@ -49,7 +49,7 @@ class Tracer:
             sent = min((Fraction(event.begin) for event in self.clock.timeline[before:]
                         if event.kind == "send"), default=begin)
             talked = self.clock.now
-            self.clock.compute(self.flops(instruction), str(instruction))
+            self.clock.compute(self.flops(instruction, execution), str(instruction))
             self.intervals.append(Interval(instruction, begin, self.clock.now, sent - begin, talked - sent))
         elif self.on == "memory":
             losses = sum(out.data.nbytes for out in execution.tapes.values() if out.ndim == 0)
