@@ -187,7 +187,7 @@ def serve_mpi(folder: str) -> None:
                 continue
             engine: Any = part.inner  # type: ignore[attr-defined]
             part.barrier(label="start of the next call")
-            engine.start_send = engine.native.Issend if task["synchronous"] else engine.native.Isend
+            engine.start_send = engine.intracomm.Issend if task["synchronous"] else engine.intracomm.Isend
             calls.send({"task": task["id"]})
             sys.stdout = sys.stderr = calls.printed
             try:
