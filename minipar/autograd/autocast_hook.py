@@ -1,8 +1,8 @@
-"""The one door through which ops are called whose precision can be chosen from outside.
+"""The hook for mixed precision: it changes the dtype in which an op computes.
 
-Mixed precision changes how ops compute without a word in the layers that call them. So the ops that spend a
-model's time, and those that must not lose digits, are marked `@castable`, and inside `with casting(rule)` a
-call of one of them becomes rule(op, *arguments). What the rules are is the business of `minipar.precision`.
+The layers know nothing of mixed precision. The ops that take most of a model's time, and the ops that must
+keep all their digits, are marked `@castable`. Inside `with casting(rule)`, a call op(*arguments) of a marked
+op becomes rule(op, *arguments). The rules are in `minipar.precision`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _cast_mode = _CastMode()
 
 
 def rule_now() -> Rule | None:
-    """What this thread's calls of castable ops go through."""
+    """The rule of this thread, None outside `casting`."""
     return _cast_mode.rule
 
 
 @contextmanager
 def casting(rule: Rule | None) -> Iterator[None]:
-    """Inside, this thread's calls of castable ops go through `rule`; None: straight to the ops."""
+    """In the `with` block, castable ops of this thread are called through `rule`; directly if it is None."""
     before, _cast_mode.rule = _cast_mode.rule, rule
     try:
         yield
@@ -43,7 +43,7 @@ def casting(rule: Rule | None) -> Iterator[None]:
 
 
 def castable(op: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """Mark an op. Outside `casting`, it costs one look at the mode."""
+    """Mark an op, so that `casting` applies to it. Outside `casting` this costs one attribute look-up."""
     @functools.wraps(op)
     def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
         rule = _cast_mode.rule

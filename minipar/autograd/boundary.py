@@ -1,4 +1,4 @@
-"""Where a tape begins that another rank has the earlier half of: a pipeline stage's input."""
+"""The input of a pipeline stage: the tape begins here, and another rank has the part before it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from minipar.autograd.tensor import Hook, Node, Tensor
 def inlet(data: np.ndarray, hook: Hook) -> Tensor:
     """A tensor whose gradient, once backward has it whole, goes to `hook(gradient)` instead of into `grad`.
 
-    Unlike a leaf's, it is never put off (see Deferred): the rank before waits for it.
+    It is never deferred, unlike the gradient of a leaf (see Deferred): the rank of the stage before waits
+    for it.
     """
     tensor = Tensor(data)
     tensor.node = Node((), lambda g: ())

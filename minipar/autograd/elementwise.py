@@ -1,7 +1,6 @@
 """Elementwise functions, each with its derivative on the same line.
 
-A derivative is written in terms of the input x or of the output y, whichever it needs: that one array is all
-that is kept.
+A derivative uses either the input x or the output y. Only that array is kept for backward.
 """
 
 from __future__ import annotations

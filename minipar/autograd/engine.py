@@ -1,7 +1,15 @@
 """Backward: walk the tape from the newest op to the oldest and hand every gradient on.
 
-Reverse creation order is a topological order (an op is younger than its inputs), it needs no recursion, and
-it is the same on every run: additions happen in the same order, so gradients repeat to the last bit.
+An op is newer than its inputs, so going from the newest op to the oldest handles every op before its inputs.
+That order needs no recursion, and it is the same in every run. So gradients are added in the same order, and
+repeat in every bit.
+
+Example: y = x * x; z = y + x. The tape has the nodes 0 (`*`) and 1 (`+`). With the gradient 1 of z, `walk`
+
+    takes node 1 (z):  its vjp gives 1 to y (node 0), and yields (x, 1), since x is a leaf
+    takes node 0 (y):  its vjp yields (x, x) and (x, x), one for each factor
+
+so x.grad = 1 + 2 x.
 """
 
 from __future__ import annotations
@@ -16,11 +24,11 @@ from minipar.errors import GraphError, ShapeError
 
 
 class Deferred:
-    """Weight gradients put off until later: backward's second half (W), apart from its first (B).
+    """Weight gradients that are computed later: the second half of backward (W), apart from the first (B).
 
     Pass one to `backward` and it computes the gradients of activations alone; `run()` then computes those of
-    the weights. Zero-bubble pipelines (Qi et al. 2023) fill their idle time so. The arrays that the weight
-    gradients need are held until then.
+    the weights. Zero-bubble pipelines (Qi et al. 2023) do that in their idle time. The arrays that the weight
+    gradients need are kept until then.
     """
 
     def __init__(self) -> None:
@@ -33,11 +41,11 @@ class Deferred:
         self._work.append((leaves, leaf, contribution))
 
     def waiting(self) -> list[tuple[Tensor, Contribution]]:
-        """What is put off: leaves, and what they are to get."""
+        """The deferred work: pairs of a leaf and the contribution to its gradient."""
         return [(leaf, contribution) for _, leaf, contribution in self._work]
 
     def run(self) -> None:
-        """Compute everything that was put off, in the order in which backward met it."""
+        """Compute all deferred gradients, in the order in which backward reached them."""
         work, self._work = self._work, []
         for leaves, leaf, contribution in work:
             leaves.deliver(leaf, contribution)
@@ -59,12 +67,12 @@ class _Leaves:
 
 
 def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferred | None = None) -> None:
-    """Add d(output . grad)/d(leaf) to the gradient of every leaf that `output` depends on, and use the tape
-    up.
+    """Add d(output . grad)/d(leaf) to the gradient of every leaf that `output` depends on. The tape is freed,
+    so it can be used once.
 
     grad: the gradient of `output`, of its shape and dtype; may be left out for a scalar. deferred: see
-    Deferred. Raises GraphError where there is no tape, or where an earlier backward has used it up;
-    ShapeError for a grad that does not fit.
+    Deferred. Raises GraphError where there is no tape, or where an earlier backward has freed it;
+    ShapeError for a grad of another shape.
 
     >>> import numpy as np, minipar as mp
     >>> x = mp.Tensor(np.array(3.0), requires_grad=True)
@@ -90,11 +98,11 @@ def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferr
 
 def walk(nodes: list[Node], gradient: np.ndarray,
          since: int = 0) -> Iterator[tuple[TapeParent, Contribution]]:
-    """Hand `gradient`, that of the last node, on through the nodes (see `reachable`), which are used up and
-    popped.
+    """Pass `gradient`, the gradient of the last node, down through the nodes (oldest first, from `reachable`).
+    The list is emptied, and the nodes are freed.
 
-    Yields (parent, contribution) for what goes to a leaf, or to a node that is older than `since`, in the
-    order of backward.
+    Yields (parent, contribution) for each parent that is a leaf, or a node older than `since`, in the order of
+    backward.
     """
     gradients = {nodes[-1]: gradient}
     while nodes:
@@ -116,7 +124,7 @@ def walk(nodes: list[Node], gradient: np.ndarray,
 
 
 def is_outside(parent: TapeParent, since: int) -> bool:
-    """Whether it is a leaf, or a node that is older than `since`."""
+    """Whether `parent` is a leaf, or a node that is older than `since`."""
     return isinstance(parent, Tensor) or parent.order < since
 
 

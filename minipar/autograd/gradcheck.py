@@ -1,14 +1,13 @@
-"""Is a gradient right? Ask the function itself, element by element.
+"""Checks a gradient against the function itself, element by element.
 
 The derivative along a direction d is compared with central differences of fourth order,
 
     (8 [f(x + h d) - f(x - h d)] - [f(x + 2h d) - f(x - 2h d)]) / 12 h  =  f'(x) d + O(h^4),
 
-once for every element of every input (d a unit vector), and once for a random direction through all inputs
-together, which catches what a forgotten element would hide. In float64 with h = 3e-4 the formula is right to
-about 1e-11 of the function's scale, except where the function is strongly curved, as behind a LayerNorm of
-few numbers that are nearly equal. There a smaller h tells whose mistake it is: that of the formula falls with
-h, that of a wrong gradient stays.
+once for every element of every input (d is a unit vector), and once for a random direction through all inputs
+together. In float64 with h = 3e-4 the error of the formula is about 1e-11 of the function's scale. It is larger
+where the function is strongly curved, for instance behind a LayerNorm of a few numbers that are nearly equal.
+There a smaller h decides: the error of the formula shrinks with h, the error of a wrong gradient does not.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from minipar.autograd.tensor import Tensor, no_grad
 from minipar.errors import ShapeError
 
 H, SMALLER = 3e-4, (1e-4, 3e-5)
-DOUBT = 1e-8  # relative error from which smaller steps are asked, too
+DOUBT = 1e-8  # relative error above which smaller steps are tried, too
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def gradcheck(function: Callable[[], Tensor], inputs: Mapping[str, Tensor],
 
     function: takes nothing, uses the inputs, returns a scalar Tensor. inputs: leaves of dtype float64 by
     name; they end as they began, their gradients cleared. Costs four calls of the function per element, and
-    more per element in doubt. Raises ShapeError for an input that is not float64.
+    more for an element whose error is large. Raises ShapeError for an input that is not float64.
 
     >>> import numpy as np, minipar as mp
     >>> x = mp.Tensor(np.array([1.0, 2.0]), requires_grad=True)
@@ -142,5 +141,5 @@ def _random_direction(function: Callable[[], Tensor], inputs: Mapping[str, Tenso
 
 
 def _nan_is_worst(errors: np.ndarray | float) -> np.ndarray:
-    """NaN as infinity: it compares as larger than any bound, where NaN would compare as nothing at all."""
+    """NaN becomes infinity, which is larger than any bound; NaN itself compares as false with everything."""
     return np.where(np.isnan(errors), np.inf, errors)

@@ -1,14 +1,21 @@
-"""Recomputation: backward computes activations again, so that nobody keeps them (Chen et al. 2016, "Training
-deep nets with sublinear memory cost").
+"""Recomputation: backward computes activations again, instead of keeping them (Chen et al. 2016, "Training deep
+nets with sublinear memory cost").
 
-`recompute(function, *inputs)` is an op like any other. Forward, it runs the function with a tape of bare
-nodes: who came from whom, but no formula, hence no array. That tells which gradients will leave the function,
-where to, and in which order. They become the parents of a single node. Its vjp runs the function a second
-time, now with formulas, walks that tape, and hands on each gradient as it comes.
+`recompute(function, *inputs)` is one op with one node. It runs the function twice:
 
-So backward meets the same contributions in the same order as without: every sum has the same bits, weight
-gradients can be put off, and a parameter's hooks fire after its last use, inside or outside. The second run
-communicates where the first one did.
+1. Forward: the tape records nodes, but no formulas, so it keeps no arrays. From these nodes it follows which
+   gradients will leave the function, to which parents, and in which order. These parents become the parents of
+   the one node.
+2. Backward: the vjp of that node runs the function again, now with formulas, walks the new tape, and passes on
+   each gradient as soon as it is computed.
+
+Example: `recompute(lambda x: gelu(linear(x, w)), x)` for a leaf w. The first run makes two nodes without
+arrays. The gradients that leave go to w and to the op that made x. So the one node has the parents (x's op, w),
+and keeps x. The outputs of `linear` and `gelu` are freed.
+
+Backward adds the same contributions in the same order as it does without recomputation. So every sum has the
+same bits, weight gradients can be deferred, and a hook fires after the last use of its parameter. The second run
+repeats the communication of the first one.
 """
 
 from __future__ import annotations
@@ -43,18 +50,17 @@ _recompute_mode = _RecomputeMode()
 
 
 def is_second_run() -> bool:
-    """Whether this thread is inside a function that backward runs again: for observers that want to see each
-    value once.
+    """Whether this thread is in the second run of a recomputed function. For observers that count each value once.
     """
     return _recompute_mode.again
 
 
 def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """function(*inputs), of which the tape keeps nothing but the inputs; backward runs the function again.
+    """function(*inputs). The tape keeps the inputs alone; backward runs the function again, under the same
+    `casting`.
 
-    The function must do the same when it runs again: the same ops, on parameters that nobody has changed
-    meanwhile, with the same random numbers. backward raises GraphError where it records other ops. It runs
-    under the same `casting`.
+    The second run must do the same as the first: the same ops and random numbers, on unchanged parameters.
+    backward raises GraphError where the second run records other ops.
     """
     if tape_now() is Tape.NOTHING:
         return function(*inputs)
@@ -81,9 +87,10 @@ def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
 
 def _run_again(function: Callable[..., Tensor], kept: Sequence[tuple[np.ndarray, TapeParent | None]],
                rule: Rule | None) -> tuple[list[Node], int, dict[TapeParent, TapeParent | None]]:
-    """The nodes of a second run, when they began, and what on the tape its inputs stand in for.
+    """Run the function with formulas. Returns its nodes, the order number at which they begin, and a table: new
+    leaf -> the parent on the outer tape that it stands for.
 
-    The inputs are leaves of their own: backward shall not go on beyond them before it has left the function.
+    The inputs become new leaves, so that `walk` stops at them.
     """
     inputs = [Tensor(data, requires_grad=parent is not None) for data, parent in kept]
     began = next_order()
@@ -98,7 +105,7 @@ def _inside(out: Tensor, began: int) -> list[Node]:
 
 
 def _ends(nodes: list[Node], began: int) -> list[TapeParent]:
-    """Where gradients go that leave these nodes, in the order of backward: see `walk`."""
+    """The parents outside these nodes that get a gradient, in the order of backward: see `walk`."""
     return [parent for node in reversed(nodes) for parent in node.parents if parent is not None
             and is_outside(parent, began)]
 

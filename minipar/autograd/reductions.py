@@ -1,4 +1,4 @@
-"""Sums and what is made of them. `axis` is an int, a tuple or None for all axes; `keepdims` keeps them with
+"""Sums, and ops that use sums. `axis` is an int, a tuple or None for all axes; `keepdims` keeps them with
 length 1.
 
 Raises ShapeError for an axis that a tensor does not have.
@@ -32,7 +32,7 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Floats shorter than 64 bits are added up in float64: a mean that fits does not overflow on the way."""
+    """The mean. Floats shorter than 64 bits are added in float64, so that the sum does not overflow."""
     axes, shape = _axes(axis, x.ndim), x.shape
     share = 1 / math.prod(shape[a] for a in axes)
     if x.dtype.kind != "f" or x.dtype.itemsize >= 8:
@@ -45,7 +45,7 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The largest value; elements that share it share its gradient."""
+    """The largest value. If several elements are equally large, each gets the same part of the gradient."""
     axes = _axes(axis, x.ndim)
     largest = x.data.max(axis=axes, keepdims=True)
     share = (x.data == largest).astype(x.dtype)
@@ -55,8 +55,8 @@ def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def _shifted(x: Tensor, axis: int) -> Tensor:
-    """x less its largest value along the axis. A softmax is the same for any shift, so the shift is a
-    constant.
+    """x minus its largest value along the axis. A softmax does not depend on the shift, so the shift is a
+    constant on the tape.
 
     Raises RangeError where the largest value is infinite: such a row has no softmax. NaN stays NaN.
     """

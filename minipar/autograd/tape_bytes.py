@@ -1,8 +1,7 @@
-"""How many bytes a tape holds: every array that some formula of backward closes over, found by walking the
-tape.
+"""How many bytes a tape holds: the arrays that the formulas of backward keep, found by walking the tape.
 
-What is measured from outside (`minipar.lessons.support.allocation`) knows how much is alive, but not why.
-Here each array can be shown.
+`minipar.lessons.support.allocation` measures how much memory is in use, but not by what. Here each array can be
+listed.
 """
 
 from __future__ import annotations
@@ -19,11 +18,10 @@ from minipar.autograd.tensor import Tensor
 
 
 def held_arrays(*holders: Tensor | Deferred) -> list[np.ndarray]:
-    """The arrays that backward from these outputs needs, each once: the whole one where a formula needs a
-    view of it.
+    """The arrays that backward from these outputs needs, each once. A view counts as its whole array. The arrays
+    of leaves (parameters) do not count.
 
-    Without those of leaves (parameters), which are there anyway. Several outputs: the tapes of several
-    micro-batches. A Deferred holds what the weight gradients that were put off need.
+    holders: outputs, for instance of several micro-batches, or a Deferred with its weight gradients.
     """
     nodes = {node for out in holders if isinstance(out, Tensor) and out.node is not None
              for node in reachable(out.node)}
@@ -56,8 +54,8 @@ LOOK: dict[type, Callable[[Any], Any]] = {
 
 
 def _inside(value: Any) -> Iterator[np.ndarray]:
-    """The arrays in a value. Objects of other kinds (modules, communicators) are not looked into: they are no
-    tape's own.
+    """The arrays in a value. Objects of other kinds (modules, communicators) do not belong to the tape, and are
+    skipped.
     """
     if isinstance(value, np.ndarray):
         yield value

@@ -4,17 +4,18 @@ Every op computes its result with NumPy and records one Node: the nodes of its i
 (vector-Jacobian product) that turns the gradient of the output into the gradients of the inputs.
 `minipar.autograd.backward` walks the tape.
 
-Three decisions keep memory honest:
-* The tape links nodes, never arrays. A vjp closes over just the arrays that its formula needs, so an activation that
-  no formula needs is freed at once, and its memory is used again while it is still in the cache.
-* No node points to its own output. There are no reference cycles: memory is freed without the garbage collector.
-* A leaf (a parameter) is its own place on the tape, so its gradient is written once, straight to where it belongs.
+Three decisions keep memory small:
+* The tape links nodes, not arrays. A vjp closes over only the arrays that its formula needs. An activation that
+  no formula needs is freed at once, and its memory is reused while it is still in the cache.
+* No node refers to its own output. So there are no reference cycles, and memory is freed without the garbage
+  collector.
+* A leaf (a parameter) is a parent on the tape itself, so its gradient is written directly into its buffer.
 
-What a vjp closes over is not copied: between forward and backward no array may be changed in place. The
-optimiser comes after.
+A vjp does not copy the arrays that it closes over. So no array may be changed in place between forward and
+backward; the optimiser runs after backward.
 
-Any float dtype goes through. Complex ones do too: every formula here is analytic and takes no conjugate,
-which is what `minipar.autograd.hessian` needs.
+All float dtypes work, and complex ones: every formula here is analytic and takes no conjugate, as
+`minipar.autograd.hessian` needs.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ from minipar.arrays import no_array
 from minipar.autograd.autocast_hook import castable
 from minipar.errors import GraphError, ShapeError
 
-# Where on the tape a gradient goes: to the op that made a value, or to a leaf.
+# Where a gradient goes: to the op that made the value, or to a leaf.
 TapeParent = Union["Node", "Tensor"]
 # What a vjp returns for each parent: the gradient, or a function that computes it (into `out`, where that is not None).
-# Weight gradients come as functions: they go into the gradient buffer without a copy, and can be put off until later.
+# Weight gradients are functions: they can write into the gradient buffer without a copy, and can be deferred.
 Contribution = np.ndarray | Callable[[np.ndarray | None], np.ndarray]
 Vjp = Callable[[np.ndarray], Iterable[Contribution]]
 Hook = Callable[[np.ndarray], None]
@@ -44,7 +45,7 @@ _creation = itertools.count()
 
 
 def next_order() -> int:
-    """Nodes that are made from now on have a higher `order` than this."""
+    """A number that is lower than the `order` of every node made from now on."""
     return next(_creation)
 
 
@@ -64,13 +65,13 @@ _tape_mode = _TapeMode()
 
 
 def tape_now() -> Tape:
-    """What ops of this thread record."""
+    """What the ops of this thread record."""
     return _tape_mode.tape
 
 
 @contextmanager
 def keeping(tape: Tape) -> Iterator[None]:
-    """Inside, ops of this thread record that much."""
+    """In the `with` block, the ops of this thread record that much."""
     before, _tape_mode.tape = _tape_mode.tape, tape
     try:
         yield
@@ -79,7 +80,7 @@ def keeping(tape: Tape) -> Iterator[None]:
 
 
 def no_grad() -> AbstractContextManager[None]:
-    """Inside, ops record nothing: for evaluation and generation."""
+    """In the `with` block, ops record nothing: for evaluation and generation."""
     return keeping(Tape.NOTHING)
 
 
@@ -87,7 +88,7 @@ class Node:
     """One op call on the tape. `order` counts creations, so that backward runs in one fixed order on every
     run.
 
-    vjp: None where the tape keeps no formulas, and once backward has used it.
+    vjp: None where the tape keeps no formulas, and after backward.
     """
 
     __slots__ = ("order", "parents", "vjp", "hooks")
@@ -108,7 +109,8 @@ class Tensor:
     grad           of a leaf: the gradient, accumulated over calls of backward; None stands for zero
     grad_buffer    of a leaf: where the gradient is to be kept (a view into a flat buffer), or None for a new array
 
-    Raises ShapeError for data that are no numbers (another Tensor, say), or a gradient of integers.
+    Raises ShapeError for data that are not numbers (for instance another Tensor), and for integers that require a
+    gradient.
 
     >>> import numpy as np, minipar as mp
     >>> w = mp.Tensor(np.array([1.0, 2.0]), requires_grad=True)
@@ -148,7 +150,7 @@ class Tensor:
 
     @property
     def tape_parent(self) -> TapeParent | None:
-        """Where its gradient goes: the node that made it, a leaf itself, nowhere for a constant."""
+        """The parent that gets its gradient: the node that made it, the leaf itself, None for a constant."""
         return self.node or (self if self.requires_grad else None)
 
     def item(self) -> float:
@@ -169,8 +171,8 @@ class Tensor:
         self.tape_parent.hooks.append(hook)
 
     def drop_values(self) -> None:
-        """Let the values go and keep the position on the tape: `data` becomes zeros of the same shape and dtype,
-        which take the memory of one number. For a result whose values went elsewhere: backward can still
+        """Free the values, and keep the position on the tape: `data` becomes zeros of the same shape and dtype,
+        which take the memory of one number. For a result whose values were sent elsewhere: backward can still
         start here.
         """
         self.data = np.broadcast_to(self.dtype.type(0), self.shape)
@@ -234,13 +236,13 @@ class Tensor:
 
 
 def _refused(data: Any) -> str:
-    """Why this is no data: None, a Tensor, a masked array; "" for what NumPy makes an array of."""
+    """Why `data` is refused (None, a Tensor, a masked array); "" where NumPy can make an array of it."""
     return no_array(data) if data is None or isinstance(data, Tensor | np.ndarray) else ""
 
 
 def record(data: np.ndarray, parents: Sequence[Tensor], vjp: Vjp) -> Tensor:
-    """The result of an op. `vjp(g)` returns one Contribution per parent and never writes into `g`, which
-    others may hold.
+    """The result of an op. `vjp(g)` returns one Contribution per parent. It must not write into `g`, which others
+    may use.
     """
     out = Tensor(data)
     if _tape_mode.tape:
@@ -281,7 +283,7 @@ def unbroadcast(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return g.sum(axis=stretched, keepdims=True) if stretched else g
 
 
-# The arithmetic that operators stand for. g is the gradient of the result.
+# The arithmetic behind the operators. g is the gradient of the result.
 
 def add(a: Any, b: Any) -> Tensor:
     a, b = _pair(a, b)
@@ -332,13 +334,13 @@ def matmul(a: Any, b: Any) -> Tensor:
 
 
 def take(a: Tensor, index: Any) -> Tensor:
-    """a[index], basic or advanced indexing. Places that are taken twice get both gradients."""
+    """a[index], basic or advanced indexing. An element that is taken twice gets both gradients."""
     shape, dtype = a.shape, a.dtype
 
     def vjp(g: np.ndarray) -> tuple[Contribution, ...]:
         full = np.zeros(shape, dtype)
         if _is_basic(index):
-            full[index] = g  # every place at most once: no need for the slow add.at
+            full[index] = g  # each element at most once: np.add.at, which is slow, is not needed
         else:
             np.add.at(full, index, g)
         return (full,)

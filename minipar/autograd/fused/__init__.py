@@ -1,10 +1,14 @@
-"""Ops that a transformer spends its time in, each one node with a backward written by hand.
+"""The ops that take most of a transformer's time. Each is one node, with a backward written by hand.
 
-Every file holds an op twice: the plain composition of small ops, which is its definition and its test, and
-the fused form with the derivation of its gradient. What makes the fused forms fast, in the order of effect: a
-chain of small ops becomes one node with few temporaries, GELU's in blocks that stay in the cache; every
-product is one two-dimensional matrix product on reshaped arrays; sums over rows or columns are matrix-vector
-products. `benchmarks/tricks.py` measures each.
+Every file holds an op twice: as a composition of small ops, which is its definition and its test, and in the
+fused form, with the derivation of its gradient. Three things make the fused forms fast, the largest effect
+first:
+
+* a chain of small ops becomes one node with few temporary arrays (GELU works in blocks that stay in the cache);
+* every product is one two-dimensional matrix product on reshaped arrays;
+* sums over rows or columns are matrix-vector products.
+
+`benchmarks/tricks.py` measures each.
 """
 
 from minipar.autograd.fused.attention import causal_attention, plain_causal_attention

@@ -1,4 +1,4 @@
-"""Causal attention: each token takes a weighted mean of the values at its own and all earlier places.
+"""Causal attention: each token takes a weighted mean of the values at its own and all earlier positions.
 
     S = q k^T / sqrt(K)        P = softmax of S over the keys not later than the query        o = P v
 
@@ -7,12 +7,15 @@ With E = exp(S - max) unnormalised and l its sum over keys, P = E / l, and for t
 
     dv = P^T g      dP = g v^T      delta = sum over keys of P dP = g . o      dS = P (dP - delta)      dq = dS k      dk = dS^T q
 
-Four things make it fast. Scores are kept as [keys, queries], so the largest is sought along the slow axis,
-where NumPy works on whole rows at once, and the sum is a product with a row of ones. 1 / l and the scale go
-onto arrays [T, K], never onto the weights [T, T]. Heads are strided views; only q and g are brought into the
-layout [K, T], in the pass that scales them, because BLAS is up to twice as fast on small matrices when the
-second one need not be read across. And queries go in blocks that meet only the keys they may see, which saves
-nearly half the work on long texts.
+Four things make it fast:
+
+* Scores are stored as [keys, queries]. The maximum then runs along the slow axis, where NumPy works on whole
+  rows, and the sum is a product with a row of ones.
+* 1 / l and the scale multiply arrays [T, K], not the weights [T, T].
+* Heads are strided views. Only q and g are copied, into the layout [K, T], while they are scaled: on small
+  matrices BLAS is up to twice as fast if the second matrix lies row by row.
+* Queries are processed in blocks, and a block uses only the keys that it may see. That saves nearly half of the
+  work on long texts.
 """
 
 # B batch, T tokens, h heads of this rank, K head width

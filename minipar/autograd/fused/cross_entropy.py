@@ -1,7 +1,7 @@
 """Softmax and cross-entropy in one: -log softmax(z)[target], summed over tokens.
 
-The gradient of the sum with respect to the logits is softmax(z) - one_hot(target), so the forward pass turns
-the exponentials into the gradient in place and keeps nothing else.
+The gradient of the sum with respect to the logits is softmax(z) - one_hot(target). So the forward pass turns the
+exponentials into the gradient, in place, and keeps nothing else.
 """
 
 # V vocabulary
@@ -17,12 +17,12 @@ from minipar.autograd.reductions import log_softmax, sum
 from minipar.autograd.tensor import Tensor, record
 from minipar.errors import DataError, ShapeError
 
-IGNORE = -1                                                         # a target that is no target, e.g. padding
+IGNORE = -1                                                         # marks a target that does not count, for instance padding
 
 
 def tokens_that_count(targets: np.ndarray) -> int:
-    """How many targets are not ignored: what the loss of a global batch [B, T] is divided by (PyTorch's
-    ignore_index).
+    """The number of targets that are not ignored. The loss of a global batch [B, T] is divided by it (as with
+    PyTorch's ignore_index).
     """
     return int(np.count_nonzero(targets != IGNORE))
 
@@ -65,8 +65,8 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = Non
 
 
 def clear_ignored(z: np.ndarray, counts: np.ndarray) -> None:
-    """Set the rows of z [n, v] whose target does not count [n] to 0, in place: NaN times 0 would be NaN, and
-    a token that is ignored has no gradient, whatever its logits are.
+    """Set the rows of z [n, v] whose target does not count to 0, in place. counts: bool [n]. An ignored token has no
+    gradient, whatever its logits are; a product with 0 would not do, since NaN times 0 is NaN.
     """
     if not counts.all():
         z[~counts] = 0
@@ -74,8 +74,8 @@ def clear_ignored(z: np.ndarray, counts: np.ndarray) -> None:
 
 def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int, divisor: int
                   | None) -> tuple[np.ndarray, int]:
-    """Which targets of logits [*rows, V] count, bool [n], and by how many tokens to divide. Raises as
-    cross_entropy does.
+    """Which targets of logits [*rows, V] count, bool [n], and the divisor of the loss. Raises as cross_entropy
+    does.
     """
     if text := no_array(targets):
         raise ShapeError(f"cross-entropy: targets are {text}")

@@ -1,8 +1,10 @@
 """Rows of a table by token, and the way back from activations to logits with the same table.
 
-The gradient of a look-up is a scatter-add: row t of the table gets the sum of the gradients of all places
-that hold token t. Sorted by token, those places lie side by side, and one matrix-vector product sums each
-run. The order within a run is that of the text, so the sum repeats to the last bit.
+The gradient of a look-up is a scatter-add: row t of the table gets the sum of the gradients at all positions
+with token t. After sorting by token these positions are neighbours, and one matrix-vector product adds them.
+Positions with one token keep the order of the text, so the sum has the same bits in every run.
+
+Example: tokens 7 2 7 sorted are 2 7 7, from the positions 1, 0, 2. Row 2 gets g[1], row 7 gets g[0] + g[2].
 """
 
 # V vocabulary, D model width
@@ -28,7 +30,7 @@ def plain_embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
 def embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
     """table [V, D] at tokens [...] (integers from 0 to V - 1) -> [..., D].
 
-    Raises ShapeError for tokens that are no integers, DataError for one outside the table.
+    Raises ShapeError for tokens that are not integers, DataError for one outside the table.
     """
     rows = table.data
     if tokens.dtype.kind not in "iu":

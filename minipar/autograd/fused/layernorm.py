@@ -5,7 +5,8 @@ D elements:
 
     dx = (h - mean(h) - n mean(h n)) / sqrt(var + eps)
 
-since moving x along 1 or along n leaves the output where it is. No sum makes an array of products first.
+since the output does not change when x moves along the vector of ones, or along n. The sums of products are
+computed without an array for the products.
 """
 
 # D model width

@@ -4,8 +4,8 @@ With g the gradient of y, and rows of x, y and g for all leading axes together:
 
     dx = g W^T        dW = x^T g        db = column sums of g
 
-Both weight gradients are functions of `out`: backward lets them write into the gradient buffer, or puts them
-off.
+Both weight gradients are functions of `out`, so that backward can let them write into the gradient buffer, or
+defer them.
 """
 
 # I inputs, O outputs
