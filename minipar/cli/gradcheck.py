@@ -9,7 +9,6 @@ import numpy as np
 
 from minipar.autograd import gradcheck
 from minipar.cli.options import SIZES, VOCABULARY, add_table
-from minipar.cli.ranks import require_one_process
 from minipar.config import ModelConfig, require_precise
 from minipar.nn import GPT
 from minipar.rng import stream
@@ -26,7 +25,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    require_one_process("minipar gradcheck")
     config = ModelConfig(**{**DEFAULTS, **{f.name: getattr(options, f.name) for f in fields(ModelConfig)
                                            if f.name in options}})
     require_precise(config)

@@ -7,7 +7,6 @@ known of each stands in the table of lessons/README.md.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 import time
@@ -22,7 +21,6 @@ from minipar.classroom.player import Player
 from minipar.classroom.running import run_lesson
 from minipar.classroom.slides import slides
 from minipar.cli.files import require_folder
-from minipar.comm.job import ranks_started
 from minipar.errors import ConfigError
 
 PICTURES = Path("runs/lessons")
@@ -59,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--fast", action="store_true", help="train less; the claims stay the same")
     one.add_argument("--out", type=Path, default=PICTURES, metavar="FOLDER",
                      help=f"for pictures (default {PICTURES})")
-    one.set_defaults(run=run_one)
+    one.set_defaults(run=run_one, joins_itself=True)
     teach = actions.add_parser("teach", help="one lesson step by step: read, predict, then see",
                                description="One lesson step by step: read, predict, then see. Your predictions are locked; "
                                            "you can stop and go on later.")
@@ -102,8 +100,6 @@ def run_one(options: argparse.Namespace) -> int:
 
 def teach_one(options: argparse.Namespace) -> int:
     """Play the lesson for one reader at this terminal."""
-    if (ranks_started(os.environ) or 1) > 1:
-        raise ConfigError("a lesson is played in one process, whose ranks are threads: start it without mpirun")
     lesson = _opened(options)
     if options.section is not None and not 0 <= options.section < len(lesson.sections):
         raise ConfigError(f"--section {options.section}: lesson {options.lesson} has the sections 0 to "

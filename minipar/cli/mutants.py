@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from minipar.cli.files import require_file, write_json
 from minipar.cli.options import word
-from minipar.cli.ranks import require_one_process
 from minipar.errors import ConfigError
 from minipar.proof.curves import LAST, OPTIMIZERS, SEEDS, STEPS, Curve, Curves
 from minipar.proof.mutants import MUTANTS
@@ -31,7 +30,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Exit status 1 if a bug is not found, or by another check than is told."""
-    require_one_process("minipar mutants")
     if unknown := [name for name in options.names if name not in MUTANTS]:
         raise ConfigError(f"there is no mutant {unknown[0]!r}; see minipar mutants --list")
     names = options.names or list(MUTANTS)

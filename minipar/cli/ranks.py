@@ -81,11 +81,18 @@ def layout_of(options: argparse.Namespace) -> Layout:
 def entered(options: argparse.Namespace) -> Iterator[None]:
     """Under mpirun, join the other ranks before anything can go wrong: then a mistake is told once, and ends
     all of them.
+
+    A command that does not say in its options that it runs on ranks (`add_layout_options`, or joins_itself) is
+    refused there.
     """
     options.world = None
-    if getattr(options, "engine", "") == "auto":
+    engine = getattr(options, "engine", None)
+    if engine == "auto":
         warn_of_slurm(os.environ)
-    if getattr(options, "engine", "") != "auto" or ranks_started(os.environ) is None:
+    elif not getattr(options, "joins_itself", False):
+        words = ("minipar", options.command, getattr(options, "action", ""))
+        require_one_process("--engine threads" if engine else " ".join(words).rstrip())
+    if engine != "auto" or ranks_started(os.environ) is None:
         yield
         return
     with job(timeout=options.timeout) as options.world:
@@ -116,7 +123,6 @@ def on_ranks(options: argparse.Namespace, function: Callable[[Communicator], int
     """
     ranks = layout_of(options).ranks
     if options.engine == "threads":
-        require_one_process("--engine threads")
         return run(ranks, function, timeout=options.timeout or timeout_from(os.environ))[0]
     if options.world is not None:
         return function(options.world)

@@ -11,7 +11,6 @@ from fractions import Fraction
 from typing import Any
 
 from minipar.cli.files import require_file, write_json
-from minipar.cli.ranks import require_one_process
 from minipar.cli.verify import lines
 from minipar.comm.threads import run
 from minipar.config import Layout
@@ -137,7 +136,6 @@ def _train(options: argparse.Namespace) -> int:
     It is held against the same micro-batches one after the other. No table is tied, so that no sum has
     another order than the schedule gives it, and bits can be equal.
     """
-    require_one_process("minipar schedule run")
     schedule = _proven(options)
     layout = Layout(pp=schedule.ranks, pipeline=options.schedule, virtual=options.virtual or 0)
     case = uneven_case(layout, layers=max(2, schedule.stages), micro_batches=schedule.micro_batches,

@@ -4,6 +4,8 @@ imports.
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import subprocess
 import sys
 
@@ -74,8 +76,11 @@ def test_a_wrong_command_line_is_told_once_for_all_ranks() -> None:
     ) == 1 == job.stdout.count("\n"), job.stdout
 
 
-@pytest.mark.parametrize("words", [["gradcheck"], ["mutants"], ["doctor"], ["schedule", "run", "1f1b"],
-                                   ["train", "--engine", "threads"]])
+@pytest.mark.parametrize("words", [
+    ["gradcheck"], ["mutants"], ["mutants", "--list"], ["doctor"], ["launch", "-n", "2", "echo"], ["lesson", "list"],
+    ["lesson", "teach", "1"], *(["schedule", action, "1f1b"] for action in ("show", "lint", "simulate", "run")),
+    *([*words, "--engine", "threads"] for words in (["train"], ["verify"], ["trace"],
+                                                    ["generate", "--run", "r", "--prompt", "p"]))])
 def test_one_process_is_not_started_several_times(words: list[str], monkeypatch: pytest.MonkeyPatch,
                                                   capsys: pytest.CaptureFixture[str]) -> None:
     """The message is told by a job, which is another test's matter."""
@@ -103,3 +108,15 @@ def test_ctrl_c_while_a_command_is_imported(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr("minipar.cli.import_module", interrupted)
     assert call("train") == 130
     assert capsys.readouterr().err == "minipar train: interrupted\n"
+
+
+def test_every_command_is_in_the_table_of_one_process_or_runs_on_ranks() -> None:
+    """So that a new command cannot be forgotten: what says nothing of ranks is refused under mpirun."""
+    names = {"train", "generate", "verify", "trace"}                # these have --engine
+    assert {name for name in COMMANDS if "--engine" in help_of(name)} == names
+
+
+def help_of(name: str) -> str:
+    parser = argparse.ArgumentParser()
+    importlib.import_module(f"minipar.cli.{name}").add_options(parser)
+    return parser.format_help()
