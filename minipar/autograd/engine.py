@@ -119,7 +119,9 @@ def walk(nodes: list[Node], gradient: np.ndarray,
             elif isinstance(parent, Node):
                 gradients[parent] = _plus(gradients.get(parent), contribution)
             del contribution  # it may be the last to hold what its formula kept
-        assert not list(parents), "one contribution per parent"
+        if missing := len(list(parents)):
+            raise GraphError(f"backward: the vjp of an op gives {missing} contributions too few; each of its inputs "
+                             "needs one")
         node.vjp, node.parents = None, ()                           # free what the formula kept
 
 

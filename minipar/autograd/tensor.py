@@ -194,9 +194,9 @@ class Tensor:
         else:
             self.grad_buffer[...] = contribution
             self.grad = self.grad_buffer
-        assert self.grad.shape == self.data.shape, (
-            f"gradient {self.grad.shape} for a leaf of shape {self.data.shape}"
-        )
+        if self.grad.shape != self.data.shape:
+            raise ShapeError(f"backward: a gradient of shape {self.grad.shape} for a leaf of shape {self.data.shape}; the "
+                             "vjp of the op that used the leaf is wrong, or the leaf's data was replaced since")
 
     def __add__(self, other: Any) -> Tensor:
         return add(self, other)

@@ -170,7 +170,8 @@ def _declared(archive: Members, name: str, entry: Any) -> Declared:
 
 def _read_array(archive: Members, name: str, declared: Declared, checksum: str) -> np.ndarray:
     array = read_array(_verified(archive, name + ".npy", checksum), archive.where, CheckpointError)
-    assert (array.shape, array.dtype) == declared, "its checksum is that of the bytes whose header was read"
+    if (array.shape, array.dtype) != declared:                      # replaced since its header was read
+        raise _damaged(archive, f"{name}.npy")
     return array
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from minipar.autograd import Tensor, dropout
+from minipar.errors import ConfigError
 from minipar.rng import stream
 
 
@@ -37,10 +38,11 @@ class Dropout:
         return replace(self, positions=positions, length=length)
 
     def drop(self, x: Tensor, name: str) -> Tensor:
-        """Dropout on x [B, t, D] as the layer `name` does it."""
+        """Dropout on x [B, t, D] as the layer `name` does it. Raises ConfigError before `on`."""
         if not self.rate:
             return x
-        assert self.length, "call on(positions, length) first: the masks are drawn for whole samples"
+        if not self.length:
+            raise ConfigError("dropout draws its masks for whole samples; call on(positions, length) first")
         streams = (stream(self.seed, "dropout", name, self.step, row) for row in self.rows.tolist())
         whole = np.stack([rng.random((self.length, x.shape[-1])) for rng in streams])           # [B, T, D]
         return dropout(x, whole[:, self.positions] >= self.rate, self.rate)

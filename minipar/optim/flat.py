@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minipar.arrays import wrong_kind
-from minipar.errors import ShapeError
+from minipar.errors import GraphError, ShapeError
 from minipar.nn import Parameter
 
 
@@ -52,24 +52,29 @@ class Flat:
         self.keep_gradient_in(np.zeros_like(self.data))
 
     def keep_gradient_in(self, buffer: np.ndarray) -> None:
-        """Use this buffer [n] for the gradient from now on; the gradient that was there is forgotten."""
-        assert buffer.shape == self.data.shape and buffer.dtype == self.data.dtype, (
-            "a buffer of the same length and dtype"
-        )
+        """Use this buffer [n] for the gradient from now on; the gradient that was there is forgotten.
+
+        Raises ShapeError where it has another length or dtype.
+        """
+        if (buffer.shape, buffer.dtype) != (self.data.shape, self.data.dtype):
+            raise ShapeError(f"Flat: a gradient of shape {self.data.shape} and {self.data.dtype} does not fit into a buffer "
+                             f"of shape {buffer.shape} and {buffer.dtype}")
         self.grad = buffer
         for p, span in zip(self.parameters, self.slices, strict=True):
             p.grad, p.grad_buffer = None, buffer[span].reshape(p.shape).view(np.ndarray)
 
     def gradient(self) -> np.ndarray:
-        """The whole gradient [n]. A parameter that backward did not reach has gradient zero."""
+        """The whole gradient [n]. A parameter that backward did not reach has gradient zero.
+
+        Raises GraphError where somebody has put another array into a parameter's `grad`.
+        """
         for p in self.parameters:
             assert p.grad_buffer is not None
             if p.grad is None:
                 p.grad_buffer[...] = 0
-            else:
-                assert p.grad is p.grad_buffer, (
-                    f"the gradient of {p.name} is not where the flat buffer has it"
-                )
+            elif p.grad is not p.grad_buffer:
+                raise GraphError(f"Flat: the gradient of {p.name} was replaced by another array, which the flat buffer "
+                                 "does not see; change it in place: p.grad[...] = ...")
         return self.grad
 
     def zero_grad(self) -> None:

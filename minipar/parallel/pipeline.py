@@ -20,6 +20,7 @@ import numpy as np
 
 from minipar.autograd import Deferred, Tensor, backward, inlet, no_grad
 from minipar.comm.protocol import TAGS, Communicator, Request
+from minipar.errors import ScheduleError
 from minipar.nn import Dropout, Parameter
 from minipar.parallel.stages import Stages
 from minipar.schedules.instruction import Instruction, Schedule
@@ -52,7 +53,9 @@ class Pipeline:
 
     def __init__(self, stages: Stages, schedule: Schedule, pp: Communicator, watch: Watch = nothing,
                  autocast: Callable[[], AbstractContextManager[None]] = nothing):
-        assert 2 * schedule.stages <= TAGS, "a tag for each channel"
+        if 2 * schedule.stages > TAGS:
+            raise ScheduleError(f"{schedule.stages:,} stages need a tag each in both directions, and there are {TAGS:,}; "
+                                "choose fewer stages")
         self.stages, self.schedule, self.pp = stages, schedule, pp
         self.watch, self.autocast = watch, autocast
         self.program = lower(schedule)[pp.rank]

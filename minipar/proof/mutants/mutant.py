@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from minipar.config import Layout
+from minipar.errors import ConfigError
 from minipar.proof.case import Case, uneven_case
 
 SIZES: dict[str, Any] = dict(layers=1, context=7)                   # of a mutant's case, where it gives none
@@ -46,7 +47,8 @@ class Mutant:
         """
         changes = self.changes()
         for owner, name, _ in changes:
-            assert hasattr(owner, name), f"mutant {self.name} changes {name}, which {owner} does not have"
+            if not hasattr(owner, name):
+                raise ConfigError(f"mutant {self.name} changes {name}, which {owner} does not have; name what is there")
         before = [(change, vars(change.owner).get(change.name)) for change in changes]
         try:
             for owner, name, new in changes:
