@@ -104,11 +104,11 @@ class Buckets(GradientReducer):
         super().__init__(flat, dp, copies)
         # per bucket, what is not complete
         self._missing = [set(bucket.parameters) for bucket in self.sections]
-        self._expected: set[Parameter] = set()                      # what the backward under way completes
-        self._handles: list[Handle] = []                            # of the buckets that have started
+        self.expected: set[Parameter] = set()                       # what the backward under way completes
+        self.handles: list[Handle] = []                             # of the buckets that have started
         for number, bucket in enumerate(self.sections):
             for p in bucket.parameters:
-                p.on_grad(partial(self._complete, number, p))
+                p.on_grad(partial(self.complete, number, p))
 
     def messages(self, sections: list[GradientPart]) -> list[GradientPart]:
         numbers = self.flat.numbers
@@ -117,30 +117,32 @@ class Buckets(GradientReducer):
         return [bucket._replace(label=f"{bucket.label} {number}") for number, bucket in enumerate(buckets)]
 
     def expect(self, parameters: Iterable[Parameter]) -> None:
-        self._expected.update(parameters)
+        self.expected.update(parameters)
 
     def finish(self) -> None:
         self.flat.gradient()  # parameters that backward did not reach are zero now
-        while len(self._handles) < len(self.sections):
-            self._start()
-        for handle in self._handles:
+        while len(self.handles) < len(self.sections):
+            self.start()
+        for handle in self.handles:
             handle.wait()
-        self._expected, self._handles = set(), []
+        self.expected, self.handles = set(), []
         self._missing = [set(bucket.parameters) for bucket in self.sections]
 
-    def _complete(self, number: int, p: Parameter, gradient: np.ndarray) -> None:
-        if p not in self._expected:                                 # an earlier micro-batch: more is to come
+    def complete(self, number: int, p: Parameter, gradient: np.ndarray) -> None:
+        """Called when a gradient of bucket `number` is complete in this backward."""
+        if p not in self.expected:                                  # an earlier micro-batch: more is to come
             return
         self._missing[number].discard(p)
-        while len(self._handles) < len(self.sections) and not self._missing[len(self._handles)]:
-            self._start()
-        for handle in self._handles:                                # messages move only when asked to
+        while len(self.handles) < len(self.sections) and not self._missing[len(self.handles)]:
+            self.start()
+        for handle in self.handles:                                 # messages move only when asked to
             handle.test()
 
-    def _start(self) -> None:
-        span, _, label, algorithm = self.sections[len(self._handles)]
+    def start(self) -> None:
+        """Start the sum of the next bucket."""
+        span, _, label, algorithm = self.sections[len(self.handles)]
         part = self.flat.grad[span]
-        self._handles.append(start_all_reduce(self.dp, part, label=label, out=part, algorithm=algorithm))
+        self.handles.append(start_all_reduce(self.dp, part, label=label, out=part, algorithm=algorithm))
 
     def _fill(self, section: GradientPart) -> list[GradientPart]:
         """Runs of parameters of about `size` bytes of gradient, from the end of the section to its start."""

@@ -59,7 +59,7 @@ class Pipeline:
         self.stages, self.schedule, self.pp = stages, schedule, pp
         self.watch, self.autocast = watch, autocast
         self.program = lower(schedule)[pp.rank]
-        self.completes = _completions(stages, schedule, pp.rank)
+        self.completes = completions(stages, schedule, pp.rank)
 
     def run(self, batch: Sequence[MicroBatch], count: int, scale: float = 1.0,
             expect: Callable[[list[Parameter]], object] = nothing) -> np.ndarray:
@@ -80,7 +80,7 @@ class Pipeline:
         return execution.losses
 
 
-def _completions(stages: Stages, schedule: Schedule, rank: int) -> dict[ProgramStep, list[Parameter]]:
+def completions(stages: Stages, schedule: Schedule, rank: int) -> dict[ProgramStep, list[Parameter]]:
     """Instruction -> the parameters of this rank whose gradient it completes."""
     last: dict[Parameter, Instruction] = {}
     for instruction in schedule.orders[rank]:

@@ -68,11 +68,11 @@ def one_step_late() -> list[Change]:
 def bucket_sent_early() -> list[Change]:
     """A bucket leaves when the first of its gradients is complete, not the last."""
     def complete(reducer: Buckets, number: int, p: Parameter, gradient: np.ndarray) -> None:
-        if p in reducer._expected:
-            while len(reducer._handles) <= number:
-                reducer._start()
-                reducer._handles[-1].wait()  # a fast network: it is there before backward goes on
-    return [Change(Buckets, "_complete", complete)]
+        if p in reducer.expected:
+            while len(reducer.handles) <= number:
+                reducer.start()
+                reducer.handles[-1].wait()  # a fast network: it is there before backward goes on
+    return [Change(Buckets, "complete", complete)]
 
 
 @mutant("CommError", dp=2, gradients="buckets", bucket_bytes=3000)
@@ -85,23 +85,24 @@ def buckets_in_another_order() -> list[Change]:
         for bucket in reversed(reducer.sections) if reducer.dp.rank % 2 else reducer.sections:
             all_reduce(reducer.dp, gradient[bucket.span], label=bucket.label, out=gradient[bucket.span])
     return [Change(Buckets, "finish", finish),
-            Change(Buckets, "_complete", lambda reducer, number, p, gradient: None)]
+            Change(Buckets, "complete", lambda reducer, number, p, gradient: None)]
 
 
 @mutant("loss", dp=2)
 def loss_not_reduced() -> list[Change]:
     """The loss that is told is that of rank 0's samples."""
-    return [_not_reduced("loss")]
+    return [_not_reduced(lambda losses: losses.size == 1)]
 
 
 @mutant("validation loss", dp=2)
 def validation_not_reduced() -> list[Change]:
     """The validation loss lacks the batches that other ranks computed."""
-    return [_not_reduced("validation")]
+    return [_not_reduced(lambda losses: losses.size > 1)]
 
 
-def _not_reduced(forgotten: str) -> Change:
+def _not_reduced(forgotten: Callable[[np.ndarray], bool]) -> Change:
+    """A step adds up one loss over the ranks, and validation one of each batch."""
     def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str,
             **options: Any) -> np.ndarray:
-        return array if label == forgotten else all_reduce(comm, array, op, label=label, **options)
+        return array if forgotten(array) else all_reduce(comm, array, op, label=label, **options)
     return Change(train, "all_reduce", own)

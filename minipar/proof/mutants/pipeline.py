@@ -151,10 +151,10 @@ def masks_of_another_micro_batch() -> list[Change]:
 def _mixed_up(mix: Callable[[MicroBatch, MicroBatch], MicroBatch]) -> list[Change]:
     original = Pipeline.run
 
-    def run(pipe: Pipeline, batch: Sequence[MicroBatch], *arguments: Any) -> np.ndarray:
+    def run(pipe: Pipeline, batch: Sequence[MicroBatch], *arguments: Any, **options: Any) -> np.ndarray:
         if pipe.pp.rank > 0 and not pipe.schedule.forward_only:
             batch = [mix(own, other) for own, other in zip(batch, reversed(batch), strict=True)]
-        return original(pipe, batch, *arguments)
+        return original(pipe, batch, *arguments, **options)
     return [Change(Pipeline, "run", run)]
 
 
@@ -203,7 +203,7 @@ def weight_gradient_dropped() -> list[Change]:
 @pipelined("gradients", dp=2, pipeline="zb-h1", gradients="buckets", bucket_bytes=3000)
 def bucket_sent_before_weights() -> list[Change]:
     """Gradients count as complete after the last B, though a W is to come: their bucket leaves without it."""
-    def completions(stages: Stages, schedule: Schedule, rank: int) -> dict[Instruction, list[Parameter]]:
+    def last_instructions(stages: Stages, schedule: Schedule, rank: int) -> dict[Instruction, list[Parameter]]:
         last = {step.stage: step for step in schedule.orders[rank] if step.kind == "B"}
         return {step: stages.parts[stage].parameters() for stage, step in last.items()}
-    return [Change(pipeline, "_completions", completions)]
+    return [Change(pipeline, "completions", last_instructions)]

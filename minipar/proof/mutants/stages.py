@@ -131,19 +131,19 @@ def norm_of_the_own_stages() -> list[Change]:
 @pipelined("loss")
 def loss_stays_on_the_last_stage() -> list[Change]:
     """The last stage has the loss; rank 0 tells its own, which is zero."""
-    return [_not_over_pp("loss")]
+    return [_not_over_pp(lambda losses: losses.size == 1)]
 
 
 @pipelined("validation loss")
 def validation_stays_on_the_last_stage() -> list[Change]:
     """The same in validation, where nothing is trained that could show it."""
-    return [_not_over_pp("validation")]
+    return [_not_over_pp(lambda losses: losses.size > 1)]
 
 
-def _not_over_pp(forgotten: str) -> Change:
+def _not_over_pp(forgotten: Callable[[np.ndarray], bool]) -> Change:
     def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str,
             algorithm: str = "auto") -> np.ndarray:
-        if (comm.name, label) == ("pp", forgotten):
+        if comm.name == "pp" and forgotten(array):
             return array
         return all_reduce(comm, array, op, label=label, algorithm=algorithm)
     return Change(train, "all_reduce", own)

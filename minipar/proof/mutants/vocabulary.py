@@ -49,7 +49,7 @@ def largest_logit_not_reduced() -> list[Change]:
     added up.
     """
     def own(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
-        return array if label == "loss max" else all_reduce(comm, array, op, label=label)
+        return array if op == "max" else all_reduce(comm, array, op, label=label)
     return _other_sum(own)
 
 
@@ -58,7 +58,7 @@ def exponentials_not_reduced() -> list[Change]:
     """Each rank's softmax is over its own rows of the vocabulary."""
     def own(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
         total = all_reduce(comm, array, op, label=label)
-        return np.stack([array[0], total[1]]) if label == "loss sums" else total
+        return np.stack([array[0], total[1]]) if op == "sum" else total
     return _other_sum(own)
 
 
@@ -69,7 +69,7 @@ def target_counted_on_every_rank() -> list[Change]:
     """
     def often(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
         total = all_reduce(comm, array, op, label=label)
-        return np.stack([total[0], comm.size * total[1]]) if label == "loss sums" else total
+        return np.stack([total[0], comm.size * total[1]]) if op == "sum" else total
     return _other_sum(often)
 
 
