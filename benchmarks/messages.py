@@ -1,21 +1,23 @@
-"""What does the protocol cost on a message of 8 bytes?    minipar launch -n 2 python benchmarks/messages.py
+"""What does the protocol cost on one message?    minipar launch -n 2 python benchmarks/messages.py
 
-Two ranks send one float64 to and fro: with bare mpi4py calls, through the engine, and through the checks. The
-three take turns; each figure is the median over rounds of the time one way.
+Two ranks send an array of 8 bytes, 1 KiB, ... 1 MiB to and fro: with bare mpi4py calls, through the engine, and
+through the checks, with blocking sends and with `isend`. All take turns; each figure is the median over rounds of
+the time one way.
 """
 
 import statistics
 import time
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 from turns import require_ranks
 
 from minipar.comm.job import job
 from minipar.comm.protocol import Communicator
-from minipar.comm.wrappers.checking import Checking
 
-ROUNDS, TRIPS = 31, 1000
+ROUNDS = 31
+TRIPS = {8: 500, 1 << 10: 500, 1 << 11: 500, 1 << 16: 200, 1 << 20: 30}  # bytes -> trips in a round
 
 
 def bare(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[[], None]:
@@ -44,27 +46,63 @@ def protocol(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[
     return trip
 
 
-def measure(comm: Communicator) -> None:
-    mine, got = np.ones(1), np.empty(1)
-    trips = {"bare mpi4py": bare(comm, mine, got), "protocol": protocol(comm, mine, got),
-             "checked": protocol(Checking(comm), mine, got)}
-    times: dict[str, list[float]] = {name: [] for name in trips}
+def nonblocking(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[[], None]:
+    other = 1 - comm.rank
+
+    def trip() -> None:
+        """Both at once, so that it takes as long as one way."""
+        receiving = comm.irecv(got, other, label="there")
+        sending = comm.isend(mine, other, label="there")
+        comm.wait(receiving)
+        comm.wait(sending)
+
+    return trip
+
+
+def bare_nonblocking(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[[], None]:
+    native, other = comm.native.intracomm, 1 - comm.rank
+
+    def trip() -> None:
+        receiving = native.Irecv(got, other)
+        sending = native.Isend(mine, other)
+        receiving.Wait()
+        sending.Wait()
+
+    return trip
+
+
+def unchecked(comm: Communicator) -> Communicator:
+    """The engine below the checks, without headers."""
+    engine = copy(comm.inner)                                       # type: ignore[attr-defined]
+    engine.headers = False
+    return engine
+
+
+def measure(comm: Communicator, nbytes: int, trips: int) -> None:
+    mine, got = np.ones(nbytes // 8), np.empty(nbytes // 8)
+    contenders = {"send: bare": bare(comm, mine, got), "send: protocol": protocol(unchecked(comm), mine, got),
+                  "send: checked": protocol(comm, mine, got), "isend: bare": bare_nonblocking(comm, mine, got),
+                  "isend: protocol": nonblocking(unchecked(comm), mine, got),
+                  "isend: checked": nonblocking(comm, mine, got)}
+    times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(ROUNDS):
-        for name, trip in trips.items():
+        for name, trip in contenders.items():
             comm.barrier(label="start")
             start = time.perf_counter()
-            for _ in range(TRIPS):
+            for _ in range(trips):
                 trip()
-            times[name].append((time.perf_counter() - start) / TRIPS / 2)
+            times[name].append((time.perf_counter() - start) / trips / (1 if name.startswith("isend") else 2))
     if comm.rank == 0:
-        base = statistics.median(times["bare mpi4py"])
+        print(f"{nbytes} bytes")
         for name, seconds in times.items():
-            middle = statistics.median(seconds)
-            print(f"{name:12} {middle * 1e6:6.2f} us one way, {middle / base:4.2f} x bare (best round "
-                  f"{min(seconds) * 1e6:.2f} us)")
+            base = times[name.split(":")[0] + ": bare"]
+            ratio = statistics.median(one / other for one, other in zip(seconds, base, strict=True))
+            print(f"  {name:16} {statistics.median(seconds) * 1e6:8.2f} us one way, {ratio:4.2f} x bare, "
+                  f"best rounds {min(seconds) / min(base):4.2f} x ({min(seconds) * 1e6:.2f} us)")
 
 
 if __name__ == "__main__":
-    with job(checked=False) as comm:
+    with job() as comm:
         require_ranks(comm, 2, 2)
-        measure(comm)
+        for nbytes, trips in TRIPS.items():
+            measure(comm, nbytes, trips)

@@ -92,13 +92,13 @@ def job(*, timeout: float | None = None, checked: bool = True,
             longest = max(START, limit)
             with limited_start(meet(os.environ, longest), longest):
                 mpi = import_mpi(started)
-                engine = mpi.world(timeout=limit, board=checked, synchronous=synchronous)
+                engine = mpi.world(timeout=limit, checked=checked, synchronous=synchronous)
         with mpi.mpi_job(engine, checked=checked) as comm:
             yield comm
         return
     warn_of_slurm(os.environ)
     with told_in_one_line(), raising_escapes():
-        alone = Checking(solo(synchronous=synchronous))
+        alone = Checking(solo(synchronous=synchronous, checked=checked))
         yield alone if checked else alone.inner
         raise_loose_ends([alone.ledger.close()])
 

@@ -76,6 +76,7 @@ class Request:
     done: bool = False
     type_code: int | None = None                                    # of a message with an envelope
     envelope: MessageEnvelope | None = None
+    site: tuple[str, str] | None = None                             # what the program called, "train.py:88"
 
 
 class Communicator(ABC):
@@ -95,6 +96,7 @@ class Communicator(ABC):
     native: Any = None  # the MPI library's own collectives, where there are any
     collectives: int = 0  # how many collectives this rank has entered
     checked: bool = False                                           # whether `overflowed` says anything
+    books: Any = None  # the Ledger of what is in flight, where somebody checks
     staging: Any = None  # shared memory that the collectives keep for the next call
 
     @abstractmethod
@@ -287,9 +289,10 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, l
     """The wire code of the array's dtype. Raises CommError, in one line, for what cannot travel."""
     try:  # once per message, so the good case comes first
         code, flags = CODES[array.dtype], array.flags
-        if ((type(array) is np.ndarray or not no_array(array)) and flags.c_contiguous and is_whole(peer)
-                and 0 <= peer < comm.size and (flags.writeable or kind == "send")
-                and (type(tag) is OwnTag or is_whole(tag) and 0 <= tag < TAGS)):
+        if ((type(array) is np.ndarray or not no_array(array)) and flags.c_contiguous
+                and (type(peer) is int or is_whole(peer)) and 0 <= peer < comm.size
+                and (kind == "send" or flags.writeable)
+                and (type(tag) is OwnTag or (type(tag) is int or is_whole(tag)) and 0 <= tag < TAGS)):
             return code
     except (AttributeError, KeyError):
         pass

@@ -8,6 +8,6 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.threads import ThreadComm, World
 
 
-def solo(*, synchronous: bool = False) -> Communicator:
+def solo(*, synchronous: bool = False, checked: bool = False) -> Communicator:
     """A group of one rank."""
-    return ThreadComm(World(1, synchronous=synchronous), rank=0)
+    return ThreadComm(World(1, synchronous=synchronous, checked=checked), rank=0)

@@ -87,7 +87,7 @@ def main(task: str) -> None:
     # Here, because importing it starts MPI.
     from minipar.comm.mpi import world
 
-    comm = world(timeout=20.0, board=False)
+    comm = world(timeout=20.0, checked=False)
     comm.barrier(label="hello")
     result = TASKS[task](comm) if comm.size > 1 else {}
     if comm.rank == 0:

@@ -10,6 +10,7 @@ from minipar.arrays import no_array
 from minipar.comm.collectives.chunks import even_counts
 from minipar.comm.collectives.combine import Combine, combine_of
 from minipar.comm.diagnostics.call_site import caller, label_or_place, quoted, this_call
+from minipar.comm.diagnostics.in_flight import refuse_overlap
 from minipar.comm.protocol import CODES, Communicator, is_whole, no_such_rank
 from minipar.errors import CommError
 
@@ -55,6 +56,7 @@ class Call:
             raise self.wrong(f"cannot {'sum' if op == 'sum' else 'average'} booleans; count them with "
                              ".astype(np.int64), or take "
                              "their max: is any of them true?")
+        self.unused(array, writes=False)
         if op == "mean" and array.dtype.kind != "f":
             return array.astype(np.float64)
         return array if array.flags.c_contiguous else np.ascontiguousarray(array)
@@ -69,7 +71,13 @@ class Call:
             raise self.wrong(f"gives {shape} {dtype}, which does not fit into out: {out.shape} {out.dtype}")
         if not (out.flags.c_contiguous and out.flags.writeable):
             raise self.wrong("cannot write into out, which must be contiguous and writeable")
+        self.unused(out, writes=True)
         return out
+
+    def unused(self, array: np.ndarray, *, writes: bool) -> None:
+        """In checked mode, raises CommError for memory that is in flight."""
+        if self.comm.books and self.comm.books.busy:
+            refuse_overlap(self.comm, self.comm.books, array, self.operation, self.label, writes=writes)
 
     def keep_apart(self, one: np.ndarray, other: np.ndarray, allowed: np.ndarray | None = None) -> None:
         """Input and output may not overlap, unless `one` is `allowed` or starts where it does."""

@@ -12,6 +12,7 @@ from collections.abc import Generator, Sequence
 
 import numpy as np
 
+from minipar.comm.diagnostics.in_flight import Watch
 from minipar.comm.protocol import Communicator, Request
 
 AlgorithmSteps = Generator[Request, None, None]
@@ -77,20 +78,42 @@ class Handle:
     and then while computing.
     """
 
-    def __init__(self, comm: Communicator, steps: AlgorithmSteps, result: np.ndarray) -> None:
+    def __init__(self, comm: Communicator, label: str, steps: AlgorithmSteps, source: np.ndarray,
+                 result: np.ndarray) -> None:
         self._comm, self._steps, self._result = comm, steps, result
+        # in checked mode, an array that changes between two steps is an error
+        self._watch = Watch(comm, comm.books, label, source, result) if comm.books else None
         self._pending = next(steps, None)
+        self._pause()
 
     def test(self) -> bool:
         """Go as far as possible without waiting; returns whether the collective is done."""
+        steps = 0
         while self._pending is not None:
             if not self._comm.test(self._pending):
-                return False
-            self._pending = next(self._steps, None)
-        return True
+                break
+            self._step()
+            steps += 1
+        if steps:
+            self._pause()
+        return self._pending is None
 
     def wait(self) -> np.ndarray:
         while self._pending is not None:
             self._comm.wait(self._pending)
-            self._pending = next(self._steps, None)
+            self._step()
+        self._pause()
         return self._result
+
+    def _step(self) -> None:
+        if self._watch is not None:
+            self._watch.resume()
+        self._pending = next(self._steps, None)
+
+    def _pause(self) -> None:
+        """Leave the arrays alone until the next step."""
+        if self._watch is not None and self._pending is not None:
+            self._watch.pause()
+        elif self._watch is not None:
+            self._watch.close()
+            self._watch = None

@@ -24,6 +24,7 @@ from minipar.comm.collectives.combine import addends
 from minipar.comm.collectives.select import choose
 from minipar.comm.collectives.shared_array import place_in
 from minipar.comm.collectives.table import find
+from minipar.comm.diagnostics.call_site import label_or_place
 from minipar.comm.protocol import Communicator
 
 
@@ -61,7 +62,7 @@ def all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, label:
     >>> mp.run(3, lambda comm: mp.all_reduce(comm, np.array([comm.rank]), "max").tolist())
     [[2], [2], [2]]
     """
-    steps, total = _all_reduce(comm, array, op, label, out, algorithm)
+    steps, _, total = _all_reduce(comm, array, op, label, out, algorithm)
     finish(comm, steps)
     return total
 
@@ -80,7 +81,7 @@ def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum",
         raise Call(comm, "start_all_reduce",
                    label).wrong(f"cannot start {algorithm}, which waits; choose an algorithm that "
                                                         "sends messages, or give an out made by shared_array")
-    return Handle(comm, *_all_reduce(comm, array, op, label, out, algorithm))
+    return Handle(comm, label_or_place(label), *_all_reduce(comm, array, op, label, out, algorithm))
 
 
 def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *,
@@ -92,7 +93,7 @@ def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *,
     one. counts: the rows of each rank, as even as can be by default (the first N % size ranks get one more).
     `out` may be this rank's own rows of `array`.
     """
-    steps, own = _reduce_scatter(comm, array, op, counts, label, out, algorithm)
+    steps, _, own = _reduce_scatter(comm, array, op, counts, label, out, algorithm)
     finish(comm, steps)
     return own
 
@@ -105,11 +106,11 @@ def start_reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum",
     if algorithm == "native":
         raise Call(comm, "start_reduce_scatter",
                    label).wrong("cannot start native, which waits; choose another algorithm")
-    return Handle(comm, *_reduce_scatter(comm, array, op, counts, label, out, algorithm))
+    return Handle(comm, label_or_place(label), *_reduce_scatter(comm, array, op, counts, label, out, algorithm))
 
 
 def _all_reduce(comm: Communicator, array: np.ndarray, op: str, label: str | None, out: np.ndarray | None,
-                algorithm: str) -> tuple[AlgorithmSteps, np.ndarray]:
+                algorithm: str) -> tuple[AlgorithmSteps, np.ndarray, np.ndarray]:
     call = Call(comm, "all_reduce", label)
     call.reduction(op)
     source = call.source(array, op)
@@ -121,11 +122,11 @@ def _all_reduce(comm: Communicator, array: np.ndarray, op: str, label: str | Non
     run = find("all_reduce", name)
     channel = Channel(comm, call.label, comm.entering(f"all_reduce {op}", source.shape, source.dtype,
                                                       label=call.label, algorithm=name))
-    return divided(run(channel, *flat(terms, place), combine), place, divisor, total), total
+    return divided(run(channel, *flat(terms, place), combine), place, divisor, total), source, total
 
 
 def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequence[int] | None, label: str
-                    | None, out: np.ndarray | None, algorithm: str) -> tuple[AlgorithmSteps, np.ndarray]:
+                    | None, out: np.ndarray | None, algorithm: str) -> tuple[AlgorithmSteps, np.ndarray, np.ndarray]:
     call = Call(comm, "reduce_scatter", label)
     call.reduction(op)
     source = call.source(array, op)
@@ -140,7 +141,7 @@ def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequ
                                                       label=call.label, algorithm=name,
                                             counts=counts))
     steps = run(channel, terms.reshape(-1), place.reshape(-1), elements(counts, source.shape[1:]), combine)
-    return divided(steps, place, divisor, own), own
+    return divided(steps, place, divisor, own), source, own
 
 
 def flat(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -20,6 +20,7 @@ INSIDE = (COMM + os.sep, os.path.join(PACKAGE, "mpi4py_face") + os.sep)
 WITH = "contextlib.py"  # stands between a `with` block of the program and a generator of ours
 LIBRARIES = "<frozen ", *{sysconfig.get_path(name) + os.sep
                           for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+NAMES: dict[str, str] = {}  # what `outside` says of each file
 
 
 class CallSite(str):
@@ -58,12 +59,16 @@ def caller() -> tuple[str, str]:
     """(operation, place): the outermost function of comm/ on this thread's stack, and "file.py:88" that
     called it.
     """
-    frame = sys._getframe(1)
+    frame: FrameType = sys._getframe(1)
     operation = frame.f_code.co_name
-    while (not (name := outside(frame.f_code.co_filename)) or name == WITH) and frame.f_back is not None:
-        operation = operation if name == WITH else frame.f_code.co_name
+    while True:  # once per message, so it costs no more than a look into a dictionary per frame
+        path = frame.f_code.co_filename
+        if (name := NAMES.get(path)) is None:
+            name = NAMES[path] = outside(path)
+        if (name and name != WITH) or frame.f_back is None:
+            return operation, f"{name}:{frame.f_lineno}"
+        operation = operation if name else frame.f_code.co_name
         frame = frame.f_back
-    return operation, f"{name}:{frame.f_lineno}"
 
 
 def this_call(comm: Any, label: str | None, operation: str, tag: str = "") -> str:
@@ -119,7 +124,6 @@ def of_the_program(path: str) -> bool:
     return not path.startswith(INSIDE) and (path.startswith(PACKAGE) or not path.startswith(LIBRARIES))
 
 
-@cache
 def outside(path: str) -> str:
     """A short name for a file of the program, "" for one of ours."""
     return "" if path.startswith(INSIDE) else short(path)

@@ -1,13 +1,14 @@
 """Arrays in flight: nobody may write to what is being sent, nor touch what is being received, until the
-request is waited for.
+request, or the collective that was started, is waited for.
 
 Plain MPI lets both pass, and then the message holds old values on one machine and new ones on another.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,44 +16,107 @@ from minipar.comm.diagnostics.call_site import caller, quoted, this_call
 from minipar.comm.protocol import TAGS, Communicator, Request
 from minipar.errors import CommError
 
-# bytes up to which all of an array is summed up; words that are taken of a larger one
+if TYPE_CHECKING:
+    from minipar.comm.diagnostics.ledger import Ledger
+
+# bytes up to which all of an array is kept; words that are taken of a larger one
 WHOLE, SAMPLES = 1 << 16, 4096
 
 
-def checksum(array: np.ndarray) -> int:
-    """Of the whole array up to 64 KiB; above that of a fixed sample of at most 4,096 words. array:
-    contiguous.
+class Use(NamedTuple):
+    """Memory in flight: "sent", "received into", "read" or "written"; by which call, on which line."""
+
+    array: np.ndarray
+    verb: str
+    call: str
+    label: str
+    place: str
+
+
+def snapshot(array: np.ndarray) -> bytes:
+    """The whole array up to 64 KiB; above that a fixed sample of at most 4,096 words. array: contiguous.
+
+    Two copies are compared in less time than one checksum takes.
     """
+    if array.nbytes <= WHOLE:
+        return array.tobytes()
     raw = array.reshape(-1).view(np.uint8)
-    if raw.size <= WHOLE:
-        return zlib.crc32(raw.data)
     words = raw[:raw.size // 8 * 8].view(np.uint64)
     stride = -(-words.size // SAMPLES) | 1  # odd, so that it does not always hit one column
-    return zlib.crc32(words[::stride].copy().data, zlib.crc32(raw[-8:].data))
+    return words[::stride].tobytes() + raw[-8:].tobytes()
 
 
-def refuse_overlap(comm: Communicator, array: np.ndarray, kind: str, label: str | None,
-                   others: Iterable[tuple[Request, str]]) -> None:
-    """Raises CommError for a receive into memory that is in flight, and for a send of memory that is being
-    received.
-
-    others: the requests not yet waited for, and their lines.
-    """
-    for other, place in others:
-        own = other.type_code is not None or other.tag < TAGS
-        if own and "recv" in (kind, other.kind) and np.may_share_memory(array, other.array):
-            verb = "sent" if other.kind == "send" else "received into"
-            raise CommError(f"{this_call(comm, label, kind)} uses memory that is still being {verb} by the "
-                            f"{other.kind}"
-                            f"{quoted(other.label)} started at {place}; wait for that first, or use another "
-                            "array")
+def uses(ledger: Ledger) -> Iterator[Use]:
+    """All that is in flight on this rank: messages of the program, and collectives that were started."""
+    messages = ((request, about[-1]) for request, about in ledger.open.items() if request.tag < TAGS)
+    for request, place in chain(messages, ledger.letters.in_flight()):
+        if request.array is not None:
+            verb = "sent" if request.kind == "send" else "received into"
+            yield Use(request.array, verb, request.kind, request.label, place)
+    for watch in ledger.running:
+        yield from watch.uses()
 
 
-def refuse_change(comm: Communicator, request: Request, before: int, place: str) -> None:
+def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: str, label: str | None,
+                   *, writes: bool) -> None:
+    """Raises CommError if a call would write to memory that is in flight, or read what is being written there."""
+    for use in uses(ledger):
+        if (writes or use.verb in ("received into", "written")) and np.may_share_memory(array, use.array):
+            raise CommError(f"{this_call(comm, label, call)} uses memory that is still being {use.verb} by the "
+                            f"{use.call}{quoted(use.label)} started at {use.place}; wait for that first, or use another array")
+
+
+def refuse_change(comm: Communicator, request: Request, before: bytes, place: str) -> None:
     """Raises CommError if an array that was being sent is not what it was when its send began."""
-    if checksum(request.array) != before:
-        raise CommError(f"{this_call(comm, request.label, 'send')} to rank {request.peer}: the array, "
-                        f"{request.array.shape} "
-                        f"{request.array.dtype}, was changed between isend at {place} and {caller()[0]}; it "
-                        "must stay as it is "
-                        "until then: wait first, or send a copy")
+    if snapshot(request.array) != before:
+        start = f"{this_call(comm, request.label, 'send')} to rank {request.peer}"
+        raise CommError(changed(start, request.array, "isend", place))
+
+
+def changed(start: str, array: np.ndarray, call: str, place: str) -> str:
+    return (f"{start}: the array, {array.shape} {array.dtype}, was changed between {call} at {place} and "
+            f"{caller()[0]}; it must stay as it is until then: wait first, or use a copy")
+
+
+class Watch:
+    """A collective that was started: the arrays that it reads and writes, as they were when it last paused.
+
+    While the program computes, nothing in them may change but the pieces that messages are being received into.
+    """
+
+    def __init__(self, comm: Communicator, ledger: Ledger, label: str, source: np.ndarray, out: np.ndarray) -> None:
+        self.comm, self.ledger, self.label, self.source, self.out = comm, ledger, label, source, out
+        self.call, self.place = caller()
+        self.paused: list[tuple[np.ndarray, np.ndarray, bytes]] = []  # array, a piece of it, as it was
+        ledger.running.append(self)
+
+    def uses(self) -> Iterator[Use]:
+        yield Use(self.source, "read", self.call, self.label, self.place)
+        yield Use(self.out, "written", self.call, self.label, self.place)
+
+    def pause(self) -> None:
+        """The program goes on."""
+        filled = [request.array for request in self.ledger.open if request.kind == "recv"]
+        arrays = [self.out] if self.source is self.out else [self.source, self.out]
+        self.paused = [(array, piece, snapshot(piece)) for array in arrays for piece in quiet(array, filled)]
+
+    def resume(self) -> None:
+        """The collective goes on. Raises CommError if the program has changed an array meanwhile."""
+        paused, self.paused = self.paused, []
+        for array, piece, before in paused:
+            if snapshot(piece) != before:
+                raise CommError(changed(this_call(self.comm, self.label, self.call), array, self.call, self.place))
+
+    def close(self) -> None:
+        self.ledger.running.remove(self)
+
+
+def quiet(array: np.ndarray, filled: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """The pieces of an array that none of the other arrays lies in. All are contiguous."""
+    raw = array.view(np.ndarray).reshape(-1).view(np.uint8)
+    first = start = raw.ctypes.data
+    for low, high in sorted(np.lib.array_utils.byte_bounds(other) for other in filled
+                            if np.may_share_memory(raw, other)):
+        yield raw[start - first:max(low, start) - first]
+        start = max(start, high)
+    yield raw[start - first:]

@@ -7,10 +7,11 @@ it is too large.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from minipar.comm.diagnostics.call_site import caller, quoted
+from minipar.comm.diagnostics.in_flight import Watch
 from minipar.comm.diagnostics.message_book import MessageBook
 from minipar.comm.protocol import TAGS, Communicator, Request
 from minipar.errors import CommError
@@ -28,31 +29,40 @@ class Ledger:
     def __init__(self, rank: int) -> None:
         self.rank, self.closed = rank, False
         self.letters = MessageBook(rank)                            # of messages with an envelope
-        self.sent: Counter[ChannelKey] = Counter()
+        # messages sent, and the label and line of the last of them
+        self.sent: dict[ChannelKey, list[Any]] = {}
         self.received: Counter[ChannelKey] = Counter()
-        self.last: dict[ChannelKey, tuple[str, str]] = {}  # the label and place of the last message sent
-        # not yet waited for -> the call, the partner, the place
+        # not yet waited for -> the call, the partner, the line
         self.open: dict[Request, tuple[str, int, str]] = {}
-        self.sums: dict[Request, int] = {}                          # checksums of arrays that are being sent
+        self.sent_as: dict[Request, bytes] = {}                     # of arrays that are being sent, as they were
+        self.running: list[Watch] = []                              # collectives that were started
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is in flight."""
+        return bool(self.open or self.running or self.letters.open)
 
     def start(self, comm: Communicator, request: Request) -> None:
+        """A message that the program will wait for later."""
+        site = request.site = request.site or caller()
+        self.open[request] = site[0], comm.members[request.peer], site[1]
+        self.count(comm, request)
+
+    def count(self, comm: Communicator, request: Request) -> None:
         peer, tag = comm.members[request.peer], request.tag if request.tag < TAGS else OURS
-        operation, place = caller()
-        self.open[request] = operation, peer, place
-        if request.kind == "send":
-            channel = comm.name, self.rank, peer, tag
-            self.sent[channel] += 1
-            self.last[channel] = quoted(request.label), place
-        else:
+        if request.kind == "recv":
             self.received[comm.name, peer, self.rank, tag] += 1
+            return
+        channel, place = (comm.name, self.rank, peer, tag), (request.site or caller())[1]
+        if channel in self.sent:
+            last = self.sent[channel]
+            last[0], last[1], last[2] = last[0] + 1, request.label, place
+        else:
+            self.sent[channel] = [1, request.label, place]
 
-    def in_flight(self) -> Iterator[tuple[Request, str]]:
-        """The requests not yet waited for, and the lines that started them."""
-        return ((request, place) for request, (_, _, place) in self.open.items())
-
-    def settle(self, request: Request) -> tuple[str, int, str] | None:
-        """Returns what was known of it, None for a request that was settled before."""
-        return self.open.pop(request, None)
+    def settle(self, request: Request) -> tuple[tuple[str, int, str] | None, bytes | None]:
+        """Returns what was known of it, None for a request that was settled before, and what was sent."""
+        return self.open.pop(request, None), self.sent_as.pop(request, None)
 
     def refuse_late_calls(self) -> None:
         """Raises CommError once the job has ended: nobody would hear of it any more."""
@@ -67,7 +77,8 @@ class Ledger:
         self.closed = True
         letters = self.letters.page()
         own = {
-            "sent": [[*channel, count, *self.last[channel]] for channel, count in self.sent.items()],
+            "sent": [[*channel, count, quoted(label), place]
+                     for channel, (count, label, place) in self.sent.items()],
             "received": [[*channel, count] for channel, count in self.received.items()],
             "open": [[self.rank, what] for what in dict.fromkeys(map(started, self.open,
                                                                      self.open.values()))],

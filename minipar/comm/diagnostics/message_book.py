@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from minipar.comm.diagnostics.call_site import caller
-from minipar.comm.diagnostics.in_flight import checksum
+from minipar.comm.diagnostics.in_flight import snapshot
 from minipar.comm.protocol import ANY, Communicator, Request
 
 Channel4 = tuple[str, int, int, int]                                # group, from, to (world ranks), tag
@@ -23,7 +23,7 @@ class MessageBook:
         self.sent: dict[Channel4, tuple[int, str]] = {}             # how many, and the line of the last
         self.received: Counter[Channel4] = Counter()
         self.open: dict[Request, tuple[str, str]] = {}              # not yet waited for -> the call, its line
-        self.sums: dict[Request, int] = {}                          # checksums of what is being sent
+        self.sent_as: dict[Request, bytes] = {}                     # what is being sent, as it was
 
     def send(self, comm: Communicator, request: Request) -> None:
         channel = comm.name, self.rank, comm.members[request.peer], request.tag
@@ -34,25 +34,25 @@ class MessageBook:
         """watch: whether the array must stay as it is until the request is done."""
         self.open[request] = caller()
         if watch:
-            self.sums[request] = checksum(request.array)
+            self.sent_as[request] = snapshot(request.array)
 
     def in_flight(self) -> Iterator[tuple[Request, str]]:
         """The requests not yet waited for whose arrays are known, and the lines that started them."""
         return ((request, place) for request, (_, place) in self.open.items() if request.array is not None)
 
-    def done(self, comm: Communicator, request: Request) -> tuple[str, int] | None:
-        """A request has been waited for. Returns the line of a send and the checksum it began with."""
+    def done(self, comm: Communicator, request: Request) -> tuple[str, bytes] | None:
+        """A request has been waited for. Returns the line of a send and what it began with."""
         _, place = self.open.pop(request, ("", ""))
         if request.kind == "recv" and request.envelope is not None:
             source = comm.members[request.envelope.source]
             self.received[comm.name, source, self.rank, request.envelope.tag] += 1
-        before = self.sums.pop(request, None)
+        before = self.sent_as.pop(request, None)
         return None if before is None else (place, before)
 
     def forget(self, request: Request) -> None:
         """The program takes it back, or will not wait for it."""
         self.open.pop(request, None)
-        self.sums.pop(request, None)
+        self.sent_as.pop(request, None)
 
     def page(self) -> dict[str, list[list[object]]]:
         """As a ledger's page."""

@@ -1,4 +1,4 @@
-"""What is said about a request: what it waits for, and what came that does not fit."""
+"""What is said about a rank that waits for a request."""
 
 from __future__ import annotations
 
@@ -39,15 +39,6 @@ def together(*details: str) -> str:
     return "; ".join(filter(None, details))
 
 
-def unfit(comm: Communicator, request: Request, came: str) -> CommError:
-    """The error of a receive whose message does not fit; `came` says what was sent."""
-    tag = f" with tag {request.tag}" if 0 < request.tag < TAGS else ""
-    array, label = request.array, request.label
-    return CommError(f"{this_call(comm, label, 'recv', tag)} expects {array.shape} {array.dtype} from rank "
-                     f"{request.peer}, "
-                     f"which sent {came} (expected {count(array.size)})")
-
-
 def unfit_message(comm: Communicator, request: Request, came: MessageEnvelope) -> str:
     """Why a message does not fit its receive: another type, or too long; "" where it fits."""
     room = None if request.array is None else request.array.nbytes
@@ -67,8 +58,3 @@ def other_thread(comm: Communicator, call: str, label: str) -> CommError:
     return CommError(f"{this_call(comm, label, call)} is called by the thread of "
                      f"{threading.current_thread().name}; each rank must use the communicator that it was given, "
                      "in its own thread")
-
-
-def count(elements: int) -> str:
-    """ "1 element", "12 elements"."""
-    return f"{elements} element{'s' * (elements != 1)}"

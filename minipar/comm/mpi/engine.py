@@ -2,7 +2,8 @@
 
 Plain MPI delivers 8 float32 into a buffer of 4 float64 without a word. Here the dtype travels in the MPI tag
 (tag * 16 + code), so a message of another dtype never matches, at no cost; a receiver that waits in vain
-probes for such a message and says so. Only the buffer calls (Isend, Irecv) are used, and never a blocking
+probes for such a message and says so. In checked mode a program's message carries a header, which says
+more (headed.py). Only the buffer calls (Isend, Irecv) are used, and never a blocking
 one, because those cannot be given a limit.
 """
 
@@ -22,7 +23,10 @@ from minipar.comm.agreement import agree_on_groups  # noqa: E402
 from minipar.comm.backoff import Patience  # noqa: E402
 from minipar.comm.deadlock.detector import Lookout  # noqa: E402
 from minipar.comm.diagnostics.call_site import label_or_place, this_call  # noqa: E402
-from minipar.comm.diagnostics.requests import other_thread, unfit, unfit_message  # noqa: E402
+from minipar.comm.diagnostics.header import Header, unfit  # noqa: E402
+from minipar.comm.diagnostics.requests import other_thread, unfit_message  # noqa: E402
+from minipar.comm.mpi import headed  # noqa: E402
+from minipar.comm.mpi.headed import WIRE, HeadedReceive  # noqa: E402
 from minipar.comm.mpi.messages import (
     Arriving,
     Probing,
@@ -47,7 +51,6 @@ from minipar.errors import CommError  # noqa: E402
 
 __all__ = ["MPI", "MpiComm"]                                          # other files take MPI from here: it is configured above
 
-WIRE = 16                                                           # room for the dtype's code below the tag
 HALF = CODES[np.dtype(np.float16)]  # MPI has no half precision: float16 travels as uint16
 
 
@@ -55,8 +58,9 @@ class MpiComm(Communicator):
     """One rank's end of an MPI communicator, `intracomm`."""
 
     def __init__(self, intracomm: MPI.Intracomm, nodes: dict[int, int], lookout: Lookout, synchronous: bool,
-                 members: tuple[int, ...], name: str = "world") -> None:
+                 members: tuple[int, ...], name: str = "world", *, checked: bool = False) -> None:
         self.intracomm, self.lookout, self.synchronous, self.name = intracomm, lookout, synchronous, name
+        self.headers = checked
         self.rank, self.size, self.members = intracomm.rank, intracomm.size, members
         self.native = NativeCollectives(intracomm, lookout.watchdog)
         self.thread = threading.get_ident()
@@ -67,6 +71,7 @@ class MpiComm(Communicator):
         self.status = MPI.Status()
         self.letters: MPI.Intracomm = intracomm    # for messages with an envelope, once they are opened
         self.arriving: list[Request] = []       # this rank's receives of any length that have found nothing yet
+        self.abandoned: list[MPI.Request] = []  # receives whose header was another one's
         self.windows: list[MPI.Win] = []  # shared memory lives as long as its window
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
@@ -76,6 +81,8 @@ class MpiComm(Communicator):
         if self.lookout.polling.tests:
             self.lookout.resume()
         plain = array if code != HALF else array.view(np.uint16)
+        if self.headers and tag < TAGS:
+            return headed.send(self, array, plain, dest, label, tag, code)
         return Request("send", dest, tag, array, label, self.start_send(plain, dest, tag * WIRE + code))
 
     def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
@@ -83,6 +90,8 @@ class MpiComm(Communicator):
         self.refuse_others("recv", label)
         code = check_message(self, "recv", out, source, label, tag)
         plain = out if code != HALF else out.view(np.uint16)
+        if self.headers and tag < TAGS:
+            return headed.receive(self, out, plain, source, label, tag, code)
         return Request("recv", source, tag, out, label, self.intracomm.Irecv(plain, source, tag * WIRE + code))
 
     def refuse_others(self, call: str, label: str) -> None:
@@ -145,7 +154,8 @@ class MpiComm(Communicator):
         return self.part(part, members, group_name(label, members))
 
     def part(self, intracomm: MPI.Intracomm, members: tuple[int, ...], name: str) -> MpiComm:
-        part = MpiComm(intracomm, self.node_of, self.lookout, self.synchronous, members, name)
+        part = MpiComm(intracomm, self.node_of, self.lookout, self.synchronous, members, name,
+                       checked=self.headers)
         part.arriving = self.arriving
         return part
 
@@ -172,16 +182,19 @@ class MpiComm(Communicator):
             return True
         if request.type_code is not None:
             return message_done(self, request, self.status)
+        handle = request.handle
         try:
-            if not request.handle.Test(self.status):
+            if not handle.Test(self.status):
                 return False
         except MPI.Exception as error:
             request.handle = Failed(self.refused(request, error))
+        except CommError as error:
+            request.handle = Failed(error)
         else:
-            if request.kind == "send" or self.status.count == request.array.nbytes:
+            if request.kind == "send" or type(handle) is HeadedReceive or self.status.count == request.array.nbytes:
                 request.done = True
                 return True
-            request.handle = Failed(unfit(self, request, elements(self.status, request.array.dtype)))
+            request.handle = Failed(unfit(self, request, sent(self.status, request.array.dtype)))
         return bool(request.handle.Test())
 
     def wait(self, request: Request) -> np.ndarray:
@@ -203,7 +216,7 @@ class MpiComm(Communicator):
                 if dtype != request.array.dtype and self.intracomm.Iprobe(
                     request.peer, request.tag * WIRE + code, self.status
                 ):
-                    misfit = unfit(self, request, elements(self.status, dtype))
+                    misfit = unfit(self, request, sent(self.status, dtype))
             if self.intracomm.Iprobe(request.peer, MPI.ANY_TAG,
                                   self.status) and (tag := self.status.tag // WIRE) < TAGS:
                 strays = f"a message came with tag {tag}"
@@ -220,12 +233,14 @@ class MpiComm(Communicator):
         return None, f"a message came with tag {came.tag}"
 
     def refused(self, request: Request, error: MPI.Exception) -> CommError:
-        """MPI cuts a message short that is longer than its receive; it does not say how long the message
-        was.
+        """MPI cuts a message short that is longer than its receive; without a header, nobody knows how long
+        it was.
         """
+        start = this_call(self, request.label, request.kind)
         if error.Get_error_class() != MPI.ERR_TRUNCATE:
-            return CommError(f"{this_call(self, request.label, request.kind)}: {error.Get_error_string()}")
-        return unfit(self, request, f"more elements of {request.array.dtype}")
+            return CommError(f"{start}: {error.Get_error_string()}")
+        return CommError(f"{start} expects {request.array.size} elements of {request.array.dtype} from rank "
+                         f"{request.peer}, which sent more")
 
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
         agree_on_groups(self, ranks, label=label)
@@ -263,5 +278,6 @@ class Failed:
         raise self.error
 
 
-def elements(status: MPI.Status, dtype: np.dtype) -> str:
-    return f"{status.count // dtype.itemsize} elements of {dtype}"
+def sent(status: MPI.Status, dtype: np.dtype) -> Header:
+    """What is known of a message that came without a header."""
+    return Header(status.count // dtype.itemsize, dtype, "", "")

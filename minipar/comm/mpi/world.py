@@ -24,12 +24,12 @@ PATH_BYTES = 1024
 _last: MpiComm | None = None        # of this process's job before
 
 
-def world(*, timeout: float = 30.0, board: bool = True, synchronous: bool = False) -> MpiComm:
+def world(*, timeout: float = 30.0, checked: bool = True, synchronous: bool = False) -> MpiComm:
     """All ranks that mpirun started, each of which calls this with the same options; once more for another job.
 
-    timeout: the longest wait, in seconds. board: waiting ranks look around, so that a deadlock is found long
-    before the time-out. synchronous: a send is done only once its receive has begun (MPI_Issend), whatever
-    the size. Raises CommError on every rank if the options differ.
+    timeout: the longest wait, in seconds. checked: waiting ranks look around, so that a deadlock is found long
+    before the time-out, and a program's messages carry their labels. synchronous: a send is done only once its
+    receive has begun (MPI_Issend), whatever the size. Raises CommError on every rank if the options differ.
     """
     global _last
     everyone = MPI.COMM_WORLD
@@ -39,20 +39,20 @@ def world(*, timeout: float = 30.0, board: bool = True, synchronous: bool = Fals
         before.lookout.timeout = timeout
         before.lookout.rejoin()
     try:
-        agree_on_options(before, {"timeout": timeout, "checked": board, "synchronous": synchronous})
+        agree_on_options(before, {"timeout": timeout, "checked": checked, "synchronous": synchronous})
     except CommError as error:
         if _last:
             end_job(before, error)
         raise
     with before.lookout.watchdog.of("job"):
         nodes, here = nodes_of(everyone)
-        if board and isinstance(before.lookout, BoardLookout):
+        if checked and isinstance(before.lookout, BoardLookout):
             lookout: Lookout = before.lookout
-        elif board:
+        elif checked:
             lookout = put_up_board(here, [rank for rank in nodes if nodes[rank] == nodes[everyone.rank]], timeout)
         else:
             lookout = Lookout(timeout)
-        _last = MpiComm(everyone.Dup(), nodes, lookout, synchronous, members)
+        _last = MpiComm(everyone.Dup(), nodes, lookout, synchronous, members, checked=checked)
         everyone.Barrier()                                          # every board is up, and watched
     end = _last
     lookout.watchdog.overdue = lambda call: end_job(end, lookout.overdue(end.rank, call.state()))

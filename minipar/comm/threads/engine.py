@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from minipar.comm.agreement import agree_on_groups
-from minipar.comm.diagnostics.call_site import label_or_place
-from minipar.comm.diagnostics.requests import other_thread, unfit, waiting
+from minipar.comm.diagnostics.call_site import caller, label_or_place
+from minipar.comm.diagnostics.header import unfit
+from minipar.comm.diagnostics.requests import other_thread, waiting
 from minipar.comm.protocol import (
     Communicator,
     MessageEnvelope,
@@ -43,8 +44,9 @@ class ThreadComm(Communicator):
         self.refuse_others("send", label)
         check_message(self, "send", array, dest, label, tag)
         channel, world = MailboxKey(self.group, self.rank, dest, tag), self.world
-        request = Request("send", dest, tag, array, label, Slip(self.me, channel))
-        message = Request("send", dest, tag, array.copy(), label, Slip(self.me, channel, request))
+        site = caller() if world.checked else None
+        request = Request("send", dest, tag, array, label, Slip(self.me, channel), site=site)
+        message = Request("send", dest, tag, array.copy(), label, Slip(self.me, channel, request), site=site)
         with world.lock:
             self.stop_if_over()
             if world.polls[self.me]:
@@ -61,7 +63,8 @@ class ThreadComm(Communicator):
         self.refuse_others("recv", label)
         check_message(self, "recv", out, source, label, tag)
         channel, world = MailboxKey(self.group, source, self.rank, tag), self.world
-        request = Request("recv", source, tag, out, label, Slip(self.me, channel))
+        site = caller() if world.checked else None
+        request = Request("recv", source, tag, out, label, Slip(self.me, channel), site=site)
         with world.lock:
             self.stop_if_over()
             if sent := world.sent[channel]:

@@ -42,7 +42,7 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
     >>> mp.run(4, lambda comm: comm.rank**2)
     [0, 1, 4, 9]
     """
-    world = World(size, nodes=nodes, synchronous=synchronous, timeout=timeout)
+    world = World(size, nodes=nodes, synchronous=synchronous, timeout=timeout, checked=checked)
     ledgers = [Ledger(rank) for rank in range(size)]
     results: list[Any] = [None] * size
     errors: list[tuple[int, BaseException]] = []

@@ -19,7 +19,8 @@ import numpy as np
 
 from minipar.comm.deadlock.polling import Polling
 from minipar.comm.deadlock.wait_graph import LEFT, State, roll_call, stuck
-from minipar.comm.diagnostics.call_site import communicates, place_of, quoted
+from minipar.comm.diagnostics.call_site import communicates, place_of
+from minipar.comm.diagnostics.header import Header, fits, given
 from minipar.comm.diagnostics.requests import together
 from minipar.comm.protocol import ANY, TAGS, Communicator, Request, is_whole
 from minipar.comm.threads.messages import Letter, Mailbox, asks_for, find_letter, open_letter
@@ -51,7 +52,7 @@ class Slip:
     channel: MailboxKey
     original: Request | None = None                                 # of a message: the request of its sender
     seen: bool = False                                              # its owner knows that it is done
-    misfit: str = ""                                                # what came instead, in words
+    misfit: Header | None = None                                  # what came instead
     error: CommError | None = None
 
 
@@ -63,20 +64,20 @@ class Unwound(BaseException):
 
 class World:
     """`nodes` gives the node of each rank. In a synchronous world a send is done only once its receive has
-    begun.
+    begun. In a checked one the labels of a message and its receive are compared.
 
     Raises ConfigError for a size, nodes or a timeout (in seconds) that cannot be.
     """
 
     def __init__(self, size: int, *, nodes: Sequence[int] | None = None, synchronous: bool = False,
-                 timeout: float = 30.0) -> None:
+                 timeout: float = 30.0, checked: bool = False) -> None:
         if not is_whole(size) or size < 1:
             raise ConfigError(f"cannot run {size!r} ranks; give a whole number, 1 or more")
         if nodes is not None and len(nodes) != size:
             raise ConfigError(f"{len(nodes)} nodes given for {size} ranks; name the node of each rank")
         if not timeout > 0:
             raise ConfigError(f"a rank cannot wait {timeout} s; give a timeout in seconds, or inf")
-        self.size, self.synchronous, self.timeout = size, synchronous, timeout
+        self.size, self.synchronous, self.timeout, self.checked = size, synchronous, timeout, checked
         self.nodes = (0,) * size if nodes is None else tuple(nodes)
         self.lock = threading.Lock()
         self.wakes = [threading.Condition(self.lock) for _ in range(size)]
@@ -98,11 +99,12 @@ class World:
     def match(self, receive: Request, message: Request) -> None:
         """A message meets its receive: copy it, or note on the receive what does not fit."""
         want, got = receive.array, message.array
-        if want.dtype == got.dtype and want.size == got.size:
+        line = message.site[1] if message.site else ""
+        sent = Header(got.size, got.dtype, given(message.label), line)
+        if fits(receive, sent, labels=self.checked):
             np.copyto(want, got.reshape(want.shape))
         else:
-            label = quoted(message.label)
-            receive.handle.misfit = f"{got.size} elements of {got.dtype}{' for' * bool(label)}{label}"
+            receive.handle.misfit = sent
         for request in (receive, message.handle.original):
             request.done = True
             self.wake(request)

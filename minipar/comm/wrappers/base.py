@@ -84,6 +84,10 @@ class Wrapper(Communicator):
     def checked(self) -> bool:                                      # type: ignore[override]
         return self.inner.checked
 
+    @property
+    def books(self) -> Any:
+        return self.inner.books
+
     def overflowed(self, op: str, label: str) -> None:
         self.inner.overflowed(op, label)
 

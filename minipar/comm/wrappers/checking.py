@@ -30,7 +30,7 @@ from minipar.comm.diagnostics.call_site import (
     quoted,
     this_call,
 )
-from minipar.comm.diagnostics.in_flight import checksum, refuse_change, refuse_overlap
+from minipar.comm.diagnostics.in_flight import refuse_change, refuse_overlap, snapshot
 from minipar.comm.diagnostics.ledger import Ledger
 from minipar.comm.protocol import CHECK_TAG, TAGS, Communicator, Request, exchange, exchange_texts
 from minipar.comm.wrappers.base import Wrapper
@@ -50,7 +50,6 @@ class Checking(Wrapper):
     def __init__(self, inner: Communicator, ledger: Ledger | None = None) -> None:
         super().__init__(inner)
         self.compares = True  # False: who calls the collectives compares them
-        self.blocking = False  # within `send`, which returns only when it is done
         self.ledger = ledger or Ledger(inner.members[inner.rank])
 
     def wrap(self, part: Communicator) -> Communicator:
@@ -59,32 +58,60 @@ class Checking(Wrapper):
         return wrapped
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
-        self.ledger.refuse_late_calls()
-        if self.ledger.open and tag < TAGS and isinstance(array, np.ndarray):
-            refuse_overlap(self, array, "send", label, self.ledger.in_flight())
+        self.refuse("send", array, label, tag)
         request = self.inner.isend(array, dest, label=label, tag=tag)
         self.ledger.start(self, request)
-        if tag < TAGS and not self.blocking:
-            self.ledger.sums[request] = checksum(array)
+        if tag < TAGS:
+            self.ledger.sent_as[request] = snapshot(array)
         return request
 
-    def send(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> None:
-        self.blocking = True                                        # nothing can change the array meanwhile
-        try:
-            super().send(array, dest, label=label, tag=tag)
-        finally:
-            self.blocking = False
-
     def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
-        self.ledger.refuse_late_calls()
-        if self.ledger.open and tag < TAGS and isinstance(out, np.ndarray):
-            refuse_overlap(self, out, "recv", label, self.ledger.in_flight())
+        self.refuse("recv", out, label, tag)
         request = self.inner.irecv(out, source, label=label, tag=tag)
         self.ledger.start(self, request)
         return request
 
+    # The next three return only when all is done, so nothing can change the arrays meanwhile.
+
+    def send(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> None:
+        self.refuse("send", array, label, tag)
+        request = self.inner.isend(array, dest, label=label, tag=tag)
+        self.ledger.count(self, request)
+        self.inner.wait(request)
+
+    def recv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> np.ndarray:
+        self.refuse("recv", out, label, tag)
+        request = self.inner.irecv(out, source, label=label, tag=tag)
+        self.ledger.count(self, request)
+        return self.inner.wait(request)
+
+    def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray, source: int,
+                 *, label: str | None = None, tag: int = 0) -> np.ndarray:
+        self.refuse("recv", out, label, tag)
+        self.refuse("send", array, label, tag)
+        if tag < TAGS and isinstance(array, np.ndarray) and np.may_share_memory(array, out):
+            raise CommError(f"{this_call(self, label, 'sendrecv')} receives into the memory that it sends; give it "
+                            "another out")
+        receiving = self.inner.irecv(out, source, label=label, tag=tag)
+        self.ledger.count(self, receiving)
+        sending = self.inner.isend(array, dest, label=label, tag=tag)
+        self.ledger.count(self, sending)
+        self.inner.wait(receiving)
+        self.inner.wait(sending)
+        return out
+
+    def refuse(self, kind: str, array: np.ndarray, label: str | None, tag: int) -> None:
+        """Raises CommError for a call after the job's end, and for an array that is in flight."""
+        ledger = self.ledger
+        if ledger.closed:
+            ledger.refuse_late_calls()
+        if tag < TAGS and (ledger.open or ledger.running) and isinstance(array, np.ndarray):
+            refuse_overlap(self, ledger, array, kind, label, writes=kind == "recv")
+
     def wait(self, request: Request) -> np.ndarray:
-        if request.type_code is not None and request.kind == "recv":
+        if request in self.ledger.sent_as:
+            self.inner.wait(request)                                # else its memory could go while it is read
+        elif request.type_code is not None and request.kind == "recv":
             self.inner.wait(request)                                # its envelope is known only then
         self.unchanged(request)
         return self.inner.wait(request)
@@ -101,7 +128,7 @@ class Checking(Wrapper):
             if sent := self.ledger.letters.done(self, request):
                 refuse_change(self, request, sent[1], sent[0])
             return
-        about, before = self.ledger.settle(request), self.ledger.sums.pop(request, None)
+        about, before = self.ledger.settle(request)
         if about and before is not None:
             refuse_change(self, request, before, about[2])
 
@@ -143,9 +170,8 @@ class Checking(Wrapper):
         """Raises CommError for a call after the job's end, or of memory that is in flight."""
         if self.ledger.closed:
             self.ledger.refuse_late_calls()
-        letters = self.ledger.letters
-        if letters.open and data is not None:
-            refuse_overlap(self, data, kind, label, letters.in_flight())
+        if data is not None and self.ledger.busy:
+            refuse_overlap(self, self.ledger, data, kind, label, writes=kind == "recv")
 
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
                  *, label: str | None = None, **agreed: Any) -> int:
@@ -156,6 +182,10 @@ class Checking(Wrapper):
     @property
     def checked(self) -> bool:                                      # type: ignore[override]
         return True
+
+    @property
+    def books(self) -> Ledger:
+        return self.ledger
 
     def overflowed(self, op: str, label: str) -> None:
         """Warns, with the label and the caller's line: infinity is right as arithmetic, but rarely what the

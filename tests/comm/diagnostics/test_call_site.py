@@ -19,7 +19,7 @@ from minipar.errors import CommError
 
 
 def place_of_a_send(comm: Checking) -> str:
-    ((_, place),) = comm.ledger.last.values()
+    ((_, _, place),) = comm.ledger.sent.values()
     return place
 
 

@@ -19,7 +19,7 @@ HEAD = f"{START}with job() as comm:\n    comm.barrier(label='work')\n"
 LATE = f"""{START}
 from minipar.comm.mpi import MpiComm
 settle = MpiComm.__init__
-MpiComm.__init__ = lambda comm, *given: (settle(comm, *given), time.sleep(0.3 * comm.rank))[0]
+MpiComm.__init__ = lambda comm, *given, **named: (settle(comm, *given, **named), time.sleep(0.3 * comm.rank))[0]
 with job(timeout=0.02): pass
 """
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minipar.comm.diagnostics.in_flight import WHOLE, checksum
+from minipar.comm.diagnostics.in_flight import WHOLE, snapshot
 from minipar.comm.protocol import Communicator
 from minipar.errors import CommError
 from tests.ranks import ranks
@@ -49,10 +49,10 @@ def test_a_receive_into_memory_that_is_sent_but_not_two_sends_of_one_array(comm:
         comm.wait(request)
 
 
-def test_a_checksum_sees_a_swap_and_takes_any_dtype() -> None:
+def test_a_snapshot_sees_a_swap_and_takes_any_dtype() -> None:
     for dtype in ("f8", "i1", "?", "f2"):
         for count in (0, 1, 7, 200_003):
             array = (np.arange(count) % 2).astype(dtype)
             same, swapped = array.copy(), array[::-1].copy() if count % 2 == 0 else 1 - array.astype("i1")
-            assert checksum(array) == checksum(same)
-            assert count == 0 or checksum(array) != checksum(swapped.astype(dtype))
+            assert snapshot(array) == snapshot(same)
+            assert count == 0 or snapshot(array) != snapshot(swapped.astype(dtype))

@@ -179,8 +179,8 @@ def dtype_with_the_same_bytes(comm: Communicator) -> None:
         comm.recv(ones(8, "f4"), 0, label="loss")
 
 
-@planted(2, "recv 'weights' at messages.py:", "expects (4,) float64 from rank 0", "5 elements",
-         mpi=("recv 'weights' at messages.py:", "expects (4,) float64 from rank 0", "more elements"))
+@planted(2, "recv 'weights' at messages.py:", "expects (4,) float64 from rank 0", "5 elements of float64 for 'weights' at messages.py:",
+         "expected 4 elements")
 def size_too_long(comm: Communicator) -> None:
     """More is sent than expected."""
     if comm.rank == 0:
@@ -264,35 +264,44 @@ def truncated_message(comm: Communicator) -> None:
         comm.recv(ones(), 0, label="weights")
 
 
-@planted(2, "send 'batch' at messages.py:", "was changed between isend at messages.py:")
-def array_changed_while_sent(comm: Communicator) -> None:
-    """The next batch is written into an array that is still being sent."""
-    batch = ones()
+@planted(2, "recv 'bias' at messages.py:", "gets from rank 0 what was sent as 'weight' at messages.py:",
+         "in the same order")
+def labels_swapped(comm: Communicator) -> None:
+    """Weight and bias of one size are received in another order than they were sent: plain MPI swaps them."""
+    arrays = {name: ones() for name in ("weight", "bias")}
     if comm.rank == 0:
-        sending = comm.isend(batch, 1, label="batch")
-        batch += 1
-        comm.wait(sending)
+        for name in ("weight", "bias"):
+            comm.send(arrays[name], 1, label=name)
     else:
-        comm.recv(batch, 0, label="batch")
+        for name in ("bias", "weight"):
+            comm.recv(arrays[name], 0, label=name)
 
 
-@planted(2, "recv 'right' at messages.py:",
-         "still being received into by the recv 'left' started at messages.py:")
-def array_received_into_twice(comm: Communicator) -> None:
-    """Two receives share one buffer."""
-    halo = ones()
-    requests = [comm.irecv(halo, 1 - comm.rank, label=side) for side in ("left", "right")]
-    for side in ("left", "right"):
-        comm.send(ones(), 1 - comm.rank, label=side)
+@planted(3, "recv 'right' at messages.py:", "what was sent as 'left' at messages.py:")
+def labels_of_two_halos(comm: Communicator) -> None:
+    """Both neighbours' halos have one tag, and large ones are asked for in the wrong order."""
+    left, right = (comm.rank - 1) % 3, (comm.rank + 1) % 3
+    requests = [comm.isend(ones(5000), right, label=side) for side in ("left", "right")]
+    for side in ("right", "left"):
+        comm.recv(ones(5000), left, label=side)
     for request in requests:
         comm.wait(request)
 
 
-@planted(2, "recv 'gradient' at messages.py:",
-         "still being sent by the send 'activation' started at messages.py:")
-def array_sent_and_received_into(comm: Communicator) -> None:
-    """A receive into the array that is still being sent."""
-    x = ones()
-    sending = comm.isend(x, 1 - comm.rank, label="activation")
-    comm.recv(x, 1 - comm.rank, label="gradient")
-    comm.wait(sending)
+@planted(2, "recv at messages.py:", "expects (10,) float64 from rank 0, which sent 12 elements of float64 at messages.py:",
+         "expected 10 elements")
+def size_of_a_message_without_labels(comm: Communicator) -> None:
+    """12 elements are sent, 10 expected, and no message has a label."""
+    if comm.rank == 0:
+        comm.send(ones(12), 1)
+    else:
+        comm.recv(ones(10), 0)
+
+
+@planted(2, "recv 'table' at messages.py:", "expects (2000,) float64 from rank 0, which sent 4000 elements")
+def size_of_a_long_message(comm: Communicator) -> None:
+    """A long message is longer than its receive."""
+    if comm.rank == 0:
+        comm.wait(comm.isend(ones(4000), 1, label="table"))
+    else:
+        comm.recv(ones(2000), 0, label="table")

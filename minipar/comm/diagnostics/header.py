@@ -1,0 +1,90 @@
+"""What a program's message says of itself in checked mode, beside its numbers: label, line, dtype, elements.
+
+Two messages with the same tag arrive in the order in which they were sent. If the receiver asks for the bias
+first and the sender sends the weights first, the numbers end up crosswise, and no size need differ. So the
+receiver compares what it expects with what was sent. A label that was left out is a line of the program:
+shown, never compared.
+
+Under MPI a header is HEAD bytes that travel in front of the numbers (`minipar.comm.mpi.headed`); threads
+pass it on as it is.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from minipar.comm.diagnostics.call_site import CallSite, quoted, this_call
+from minipar.comm.protocol import DTYPES, TAGS, Communicator, Request
+from minipar.errors import CommError
+
+KEY = struct.Struct("=qqB")                                         # elements, the label in a number, dtype's code
+TEXT = struct.Struct("=B100sB75s")                                  # label and line, each behind its length
+HEAD = KEY.size + TEXT.size
+CACHED = 1024
+
+
+class Header(NamedTuple):
+    """`label` is "" where the program gave none; `line` is "train.py:88"."""
+
+    elements: int
+    dtype: np.dtype
+    label: str
+    line: str
+
+
+def given(label: str) -> str:
+    """The label, "" for one that was left out."""
+    return "" if isinstance(label, CallSite) else label
+
+
+@lru_cache(CACHED)
+def key(elements: int, label: str, code: int) -> bytes:
+    """What two sides that agree have in common, in a few bytes. A label that was left out counts 0."""
+    return KEY.pack(elements, zlib.crc32(label.encode(errors="surrogatepass")) + 1 if label else 0, code)
+
+
+@lru_cache(CACHED)
+def head(elements: int, label: str, code: int, line: str) -> bytes:
+    """A header as HEAD bytes; what is too long of the label and the line is left out."""
+    said, place = (text.encode(errors="replace") for text in (label, line))
+    said, place = said[:100], place[-75:]
+    return key(elements, label, code) + TEXT.pack(len(said), said, len(place), place)
+
+
+def unpack(raw: bytes | bytearray) -> Header:
+    """The header in the first HEAD bytes."""
+    elements, _, code = KEY.unpack_from(raw)
+    long, label, wide, line = TEXT.unpack_from(raw, KEY.size)
+    return Header(elements, DTYPES[code], label[:long].decode(errors="replace"),
+                    line[:wide].decode(errors="replace"))
+
+
+def fits(request: Request, sent: Header, *, labels: bool) -> bool:
+    """Whether a message is the one that a receive asks for. labels: compare them, too, if both are given."""
+    own = given(request.label) if labels and request.tag < TAGS else ""
+    return (request.array.dtype == sent.dtype and request.array.size == sent.elements
+            and not (own and sent.label and own != sent.label))
+
+
+def unfit(comm: Communicator, request: Request, sent: Header) -> CommError:
+    """The error of a receive that meets a message with another label, dtype or number of elements."""
+    tag = f" with tag {request.tag}" if 0 < request.tag < TAGS else ""
+    array, own = request.array, given(request.label)
+    start = this_call(comm, request.label, "recv", tag)
+    name, line = quoted(sent.label or None), f" at {sent.line}" if sent.line else ""
+    if array.dtype == sent.dtype and array.size == sent.elements:
+        return CommError(f"{start} gets from rank {request.peer} what was sent as{name}{line}, not as '{own}'; "
+                         "send and receive in the same order, or give each message a tag of its own")
+    what = f"{count(sent.elements)} of {sent.dtype}"
+    return CommError(f"{start} expects {array.shape} {array.dtype} from rank {request.peer}, which sent {what}"
+                     f"{' for' * bool(name)}{name}{line} (expected {count(array.size)})")
+
+
+def count(elements: int) -> str:
+    """ "1 element", "12 elements"."""
+    return f"{elements} element{'s' * (elements != 1)}"
