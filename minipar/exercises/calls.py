@@ -17,10 +17,16 @@ import linecache
 import os
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from minipar.comm.protocol import Communicator
+from minipar.mpi4py_face.one_rank import Books, rank_of_program
+from minipar.mpi4py_face.options import RunOptions
+from minipar.mpi4py_face.package import install
+
+Call = Callable[[Communicator, tuple[Any, ...]], Any]               # (comm, arguments) -> what a rank returns
 
 
 class SubmissionError(Exception):
@@ -33,9 +39,14 @@ def load_submission(path: str, source: str) -> types.ModuleType:
     module = types.ModuleType(name)
     module.__file__ = path
     sys.modules[name] = module  # for pickle and dataclasses
-    linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+    remember(path, source)
     exec(compile(source, path, "exec"), module.__dict__)
     return module
+
+
+def remember(path: str, source: str) -> None:
+    """So that a traceback quotes the text that runs, whatever the file holds by then."""
+    linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
 
 
 def load_driver(source: str) -> Callable[..., Any] | None:
@@ -47,30 +58,30 @@ def load_driver(source: str) -> Callable[..., Any] | None:
     return drive
 
 
-def caller_of(about: Mapping[str, Any]) -> Callable[[Communicator, tuple[Any, ...]], Any]:
-    """What a rank calls, as the description of the exercise says: path, source, driver, function, comm,
+def caller_of(about: Mapping[str, Any]) -> Call:
+    """What a rank calls, as the description of the exercise says: path, source, driver, function, comm, kind,
     program.
     """
+    if about["comm"] == "mpi4py":
+        install()
+    words = about["function"].split()
     if about["program"]:
-        return lambda comm, arguments: run_program(about, comm, arguments)
-    submission = load_submission(about["path"], about["source"])
-    driver, name = load_driver(about["driver"]), about["function"]
-    wants = [word for word in name.split() if word]
-    for word in wants:
+        program = compile(about["source"], about["path"], "exec")
+        remember(about["path"], about["source"])
+        return lambda comm, arguments: run_program(program, words, comm, arguments)
+    submission, driver = load_submission(about["path"], about["source"]), load_driver(about["driver"])
+    for word in words:
         if not hasattr(submission, word):
-            raise SubmissionError(
-                f"{os.path.basename(about['path'])} defines no {word}; keep the name that the stub gave it"
-            )
-
-    def call(comm: Communicator, arguments: tuple[Any, ...]) -> Any:
-        first = [face(comm)] if about["comm"] == "mpi4py" else [comm] * bool(about["comm"] or driver)
-        if driver is not None:
-            return driver(submission, *first, *arguments)
-        if about["kind"] == "predict":
-            return {word: predicted(submission, word) for word in wants}
-        return getattr(submission, wants[0])(*first, *arguments)
-
-    return call
+            raise SubmissionError(f"{os.path.basename(about['path'])} defines no {word}; keep the name that the "
+                                  "stub gave it")
+    if about["kind"] == "predict":
+        return lambda comm, arguments: {word: predicted(submission, word) for word in words}
+    function = partial(driver, submission) if driver is not None else getattr(submission, words[0])
+    if about["comm"] == "mpi4py":
+        return lambda comm, arguments: with_mpi4py(function, comm, arguments)
+    if about["comm"] or driver is not None:
+        return lambda comm, arguments: function(comm, *arguments)
+    return lambda comm, arguments: function(*arguments)
 
 
 def predicted(submission: types.ModuleType, word: str) -> Any:
@@ -79,15 +90,21 @@ def predicted(submission: types.ModuleType, word: str) -> Any:
     return value
 
 
-def face(comm: Communicator) -> Any:
-    """A communicator with mpi4py's methods over this one."""
-    from importlib import import_module
+def with_mpi4py(function: Callable[..., Any], comm: Communicator, arguments: tuple[Any, ...]) -> Any:
+    """Call it with a communicator that has mpi4py's methods; `MPI.COMM_WORLD` is the same one."""
+    with rank_of_program(comm, RunOptions(), Books()) as rank:
+        return function(rank.world, *arguments)
 
-    return import_module("minipar.mpi4py_face").face(comm)
 
+def run_program(program: types.CodeType, words: Sequence[str], comm: Communicator, arguments: tuple[Any, ...]) -> Any:
+    """Run the whole file on this rank, as `python FILE` would; returns the global variables of these names.
 
-def run_program(about: Mapping[str, Any], comm: Communicator, arguments: tuple[Any, ...]) -> Any:
-    """Run the whole file, as `python FILE` would; returns the global variables that the exercise's function
-    names.
+    arguments: one dict, of global variables that the file finds; or nothing.
     """
-    raise SubmissionError("programs need minipar.mpi4py_face, which this installation lacks")
+    names: dict[str, Any] = {"__name__": "__main__", **(arguments[0] if arguments else {})}
+    with rank_of_program(comm, RunOptions(), Books()):
+        exec(program, names)
+    for word in words:
+        if word not in names:
+            raise SubmissionError(f"the program ends without a variable {word}; keep the name that the stub gave it")
+    return {word: names[word] for word in words}

@@ -1,6 +1,6 @@
-"""`python -m tests.exercises [NAME ...]`: all that must hold for these exercises, or for all of them.
+"""`python -m tests.exercises [--threads] [NAME ...]`: all that must hold for these exercises, or for all of them.
 
-Without a name the full matrix runs, and writes lessons/exercises/CHECKED.md.
+--threads leaves mpirun out. Without a name the full matrix runs, and writes lessons/exercises/CHECKED.md.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from tests.exercises.matrix import problems_on_threads, solutions_under_mpirun, 
 WRONG_RANKS = 3
 
 
-def problems(exercise: Exercise) -> list[str]:
+def problems(exercise: Exercise, mpi: bool) -> list[str]:
     found = problems_on_threads(exercise)
-    for ranks in exercise.ranks:
+    for ranks in exercise.ranks if mpi else ():
         found += solutions_under_mpirun([exercise], ranks)
-    if WRONG_RANKS in exercise.ranks:
+    if mpi and WRONG_RANKS in exercise.ranks:
         found += [
             f"mpirun: {text}"
             for wrong in exercise.wrong
@@ -28,11 +28,12 @@ def problems(exercise: Exercise) -> list[str]:
     return found
 
 
-def main(names: list[str]) -> int:
+def main(words: list[str]) -> int:
+    names, mpi = [word for word in words if word != "--threads"], "--threads" not in words
     rows, bad = [], 0
     for exercise in [find(name) for name in names] or every():
         began = time.perf_counter()
-        found = problems(exercise)
+        found = problems(exercise, mpi)
         bad += bool(found)
         seconds = time.perf_counter() - began
         print(f"{exercise.name}: {'right' if not found else 'NOT RIGHT'} ({seconds:.0f} s)", flush=True)
@@ -42,7 +43,7 @@ def main(names: list[str]) -> int:
             f"| {exercise.chapter} | {exercise.name} | {exercise.kind} | {exercise.minutes} | "
             f"{', '.join(map(str, exercise.ranks))} | {len(exercise.wrong)} | {'yes' if not found else 'NO'} |"
         )
-    if not names:
+    if not names and mpi:
         write(rows)
     return bool(bad)
 

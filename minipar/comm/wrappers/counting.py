@@ -132,6 +132,15 @@ class Counting(Labelled):
         tally.bytes += array.nbytes
         return request
 
+    def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None, synchronous: bool = False) -> Request:
+        label = label_or_place(label)
+        request = super().isend_message(data, dest, type_code=type_code, tag=tag, label=label,
+                                        synchronous=synchronous)
+        self.traffic.at(Key(label, "send", self.name, self._me, self.members[dest])).add(
+            MessageTally(1, 1, data.nbytes))
+        return request
+
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
                  *, label: str | None = None, **agreed: Any) -> int:
         label = label_or_place(label)

@@ -13,8 +13,8 @@ What can be planted:
     slow        a call takes `seconds` longer
     kill        the rank ends at this call: its process by SIGKILL; a thread, which cannot be killed, by CommError
 
-The first five happen to messages when they are sent; slow and kill to any call: a send, a receive, entering a
-collective.
+The first five happen to messages when they are sent, but not to those with an envelope (`isend_message`); slow
+and kill to any call: a send, a receive, entering a collective.
 """
 
 from __future__ import annotations
@@ -124,6 +124,13 @@ class Faults(Labelled):
             late, its_why = self._held.pop((dest, tag))
             super().wait(super().isend(late, dest, label=its_why, tag=tag))
         return request
+
+    def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None, synchronous: bool = False) -> Request:
+        label = label_or_place(label)
+        self._calls("send", self.members[dest], label)
+        return super().isend_message(data, dest, type_code=type_code, tag=tag, label=label,
+                                     synchronous=synchronous)
 
     def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
         label = label_or_place(label)
