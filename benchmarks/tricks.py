@@ -23,7 +23,7 @@ from turns import in_fresh_processes, measure, ratios
 
 from minipar.autograd import Tensor, fused
 from minipar.autograd import elementwise as functions
-from minipar.autograd.tensor import Contribution
+from minipar.autograd.tape import Contribution
 from minipar.config import ModelConfig
 from minipar.malloc import keep_freed_memory
 

@@ -1,7 +1,7 @@
 """Automatic differentiation on NumPy arrays: a tape, its ops, and the checks that its gradients are right.
 
-Read tensor.py, then engine.py, then elementwise.py; then one fused op, and its plain form beside it; then
-recompute.py.
+Read tape.py and tensor.py, then engine.py, then elementwise.py; then one fused op, and its plain form
+beside it; then recompute.py.
 """
 
 from minipar.autograd.boundary import inlet
@@ -42,7 +42,8 @@ from minipar.autograd.shapes import (
     swapaxes,
     transpose,
 )
-from minipar.autograd.tensor import Tensor, matmul, no_grad, record
+from minipar.autograd.tape import no_grad
+from minipar.autograd.tensor import Tensor, matmul, record
 
 __all__ = [
     "IGNORE", "Deferred", "GradientCheck", "Tensor", "absolute", "add_bias", "backward", "broadcast_to",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minipar.autograd.tensor import Hook, Node, Tensor
+from minipar.autograd.tape import Hook, Node
+from minipar.autograd.tensor import Tensor
 
 
 def inlet(data: np.ndarray, hook: Hook) -> Tensor:

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minipar.autograd.tensor import Contribution, Node, TapeParent, Tensor
+from minipar.autograd.tape import Contribution, Node, TapeParent
+from minipar.autograd.tensor import Tensor
 from minipar.errors import GraphError, ShapeError
 
 

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from minipar.autograd.engine import backward
-from minipar.autograd.tensor import Tensor, no_grad
+from minipar.autograd.tape import no_grad
+from minipar.autograd.tensor import Tensor
 from minipar.errors import ShapeError
 
 H, SMALLER = 3e-4, (1e-4, 3e-5)

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from minipar.autograd.engine import _seed, reachable, walk
-from minipar.autograd.tensor import Tape, Tensor, keeping
+from minipar.autograd.tape import Tape, keeping
+from minipar.autograd.tensor import Tensor
 from minipar.errors import GraphError, ShapeError
 
 H = 1e-20

@@ -29,16 +29,8 @@ import numpy as np
 
 from minipar.autograd.autocast_hook import Rule, casting, rule_now
 from minipar.autograd.engine import is_outside, reachable, walk
-from minipar.autograd.tensor import (
-    Contribution,
-    Node,
-    Tape,
-    TapeParent,
-    Tensor,
-    keeping,
-    next_order,
-    tape_now,
-)
+from minipar.autograd.tape import Contribution, Node, Tape, TapeParent, keeping, next_order, tape_now
+from minipar.autograd.tensor import Tensor
 from minipar.errors import GraphError
 
 

@@ -78,7 +78,8 @@ def _markdown() -> Callable[[str], str]:
         from markdown_it import MarkdownIt
     except ImportError:
         raise ConfigError("slides need the package markdown-it-py: pip install markdown-it-py") from None
-    return MarkdownIt("commonmark", {"html": False}).enable("table").render
+    render: Callable[[str], str] = MarkdownIt("commonmark", {"html": False}).enable("table").render
+    return render
 
 
 def _slides(lesson: LessonFile, rendered: Callable[[str], str]) -> Iterator[str]:

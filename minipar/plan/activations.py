@@ -33,7 +33,7 @@ from fractions import Fraction
 from minipar.config import ModelConfig
 from minipar.errors import LayoutError
 from minipar.plan.arguments import LARGEST, checked, require_whole
-from minipar.plan.collectives import piece
+from minipar.plan.pieces import piece
 
 TOKEN = 8                                                           # bytes of a token's number
 

@@ -12,7 +12,8 @@ from minipar.errors import LayoutError
 from minipar.plan import collectives as forms
 from minipar.plan.amounts import SentTotals, TrafficLine
 from minipar.plan.collective_times import SEGMENT_BYTES
-from minipar.plan.collectives import CollectiveTraffic, piece
+from minipar.plan.collectives import CollectiveTraffic
+from minipar.plan.pieces import piece
 
 
 class Pick(Protocol):

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from minipar.plan.arguments import checked, require_amount
-from minipar.plan.collectives import log2_up
+from minipar.plan.pieces import log2_up
 from minipar.records import Number
 
 

@@ -19,8 +19,8 @@ from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.errors import LayoutError, shown
 from minipar.plan.activations import TapeBytes
 from minipar.plan.arguments import checked, require_amount, require_whole
-from minipar.plan.collectives import piece
 from minipar.plan.parameters import ITEMSIZE, count, rank_shapes
+from minipar.plan.pieces import piece
 from minipar.plan.stages import stages_of
 from minipar.records import is_whole
 from minipar.schedules.find import find_schedule

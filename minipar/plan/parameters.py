@@ -13,7 +13,7 @@ import math
 from minipar.arrays import Shapes
 from minipar.config import ModelConfig
 from minipar.plan.arguments import checked
-from minipar.plan.collectives import piece
+from minipar.plan.pieces import piece
 from minipar.plan.stages import Share
 
 ITEMSIZE = {"float32": 4, "float64": 8}                             # bytes of an element

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from minipar.config import Layout, ModelConfig
-from minipar.plan.collectives import piece
+from minipar.plan.pieces import piece
 from minipar.schedules.find import find_schedule
 
 

@@ -48,8 +48,8 @@ from minipar.errors import LayoutError
 from minipar.plan.amounts import SentTotals, TrafficLine, added_up
 from minipar.plan.arguments import require_whole
 from minipar.plan.axis import AxisTraffic, Pick
-from minipar.plan.collectives import piece
 from minipar.plan.parameters import ITEMSIZE, rank_shapes
+from minipar.plan.pieces import piece
 from minipar.plan.stages import Share, StageShares, stages_of
 
 

@@ -8,7 +8,7 @@ from minipar.config import ModelConfig
 from minipar.nn import Part
 from minipar.nn.counts import computed_pairs, forward_flops
 from minipar.parallel.pipeline import Execution
-from minipar.plan.collectives import piece
+from minipar.plan.pieces import piece
 from minipar.schedules.instruction import Instruction
 
 # Of which units a rank of tp has a share, by kind of product.

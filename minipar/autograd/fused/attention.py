@@ -31,7 +31,8 @@ from minipar.autograd.autocast_hook import castable
 from minipar.autograd.fused.kernels import filled, row_dot
 from minipar.autograd.reductions import softmax
 from minipar.autograd.shapes import reshape, split, swapaxes, transpose
-from minipar.autograd.tensor import Contribution, Tensor, record
+from minipar.autograd.tape import Contribution
+from minipar.autograd.tensor import Tensor, record
 from minipar.errors import ShapeError
 
 QUERIES = 64                                                        # queries in one block

@@ -16,7 +16,8 @@ import numpy as np
 from minipar.autograd.autocast_hook import castable
 from minipar.autograd.fused.kernels import column_sum
 from minipar.autograd.shapes import transpose
-from minipar.autograd.tensor import Contribution, Tensor, record
+from minipar.autograd.tape import Contribution
+from minipar.autograd.tensor import Tensor, record
 from minipar.errors import DataError, ShapeError
 
 

@@ -19,7 +19,8 @@ from minipar.autograd.autocast_hook import castable
 from minipar.autograd.elementwise import sqrt
 from minipar.autograd.fused.kernels import column_dot, column_sum, row_dot, row_mean
 from minipar.autograd.reductions import mean
-from minipar.autograd.tensor import Contribution, Tensor, record
+from minipar.autograd.tape import Contribution
+from minipar.autograd.tensor import Tensor, record
 from minipar.errors import ShapeError
 
 

@@ -27,6 +27,7 @@ from minipar.comm.threads import run
 from minipar.comm.wrappers.counting import Counting
 from minipar.plan import collectives as plan
 from minipar.plan.collective_times import SEGMENT_BYTES
+from minipar.plan.pieces import piece
 from tests.comm.collectives.cases import uneven
 from tests.ranks import ranks
 
@@ -189,7 +190,7 @@ def test_the_formulas_are_the_textbook_s_where_everything_divides(p: int) -> Non
 def test_the_pieces_are_those_of_array_split(p: int) -> None:
     for n in LENGTHS:
         parts = [len(part) for part in np.array_split(np.empty(n), p)]
-        assert [plan.piece(n, p, r) for r in range(p)] == parts == even_counts(n, p)
+        assert [piece(n, p, r) for r in range(p)] == parts == even_counts(n, p)
 
 
 def test_a_wrong_formula_is_noticed() -> None:
