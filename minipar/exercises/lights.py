@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from minipar.errors import ConfigError
 from minipar.exercises.diagnose import Diagnosis, Leaf, leaves, misfit, wrong_values
 from minipar.exercises.exercise import LIGHTS, Exercise
 from minipar.exercises.forbid import forbidden
@@ -176,7 +177,9 @@ def wanted(exercise: Exercise, result: CallResult) -> list[Any]:
     if exercise.reference is None:
         return [ANYTHING] * result.call.ranks
     found = exercise.reference(result.call.ranks, result.call.arguments)
-    assert len(found) == result.call.ranks, f"{exercise.name}: reference must return one result per rank"
+    if len(found) != result.call.ranks:
+        raise ConfigError(f"{exercise.name}: the reference returns {len(found)} results for {result.call.ranks} ranks; return "
+                          "one for each")
     return found
 
 
