@@ -1,7 +1,13 @@
-"""Pipeline schedules as plain data: written down, proven, simulated, lowered to the ranks' programs, drawn.
+"""Pipeline schedules as plain data: generated, proven, simulated, lowered to programs of the ranks, and drawn.
 
-Read instruction.py, then generators/; lower.py, from which sends and receives follow; simulate.py, when what
-happens; lint.py, whether it is right, with contents.py, messages.py and deadlock.py behind it.
-closed_forms.py has what the papers say, files.py reads a schedule of your own. Nothing here knows a model, an
-array of it, or a communicator.
+Reading order:
+
+    instruction.py      what a schedule is; then generators/, the ten schedules
+    lower.py            adds sends and receives
+    simulate.py         the start and end of every instruction
+    lint.py             proves a schedule; contents.py, message_order.py and deadlock.py do the work
+    closed_forms.py     formulas of the papers for bubble and memory
+    files.py            reads a schedule from a file
+
+Nothing here uses a model, its arrays, or a communicator.
 """

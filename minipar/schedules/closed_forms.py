@@ -1,13 +1,12 @@
-"""What the papers say: bubble and peak activations of every schedule as formulas, for stages that all take
-equally long.
+"""Closed formulas for the bubble and the peak activations of every schedule, for stages of equal time.
 
-They come from the publications and not from the orders (but for DualPipeV's bubble, see there), and tests
-hold them against the simulation as exact fractions. Two hold for more than is published, for any number of
-micro-batches: those of interleaved 1F1B and of breadth first. Outside of what is known there is an error and
-no guess.
+The formulas are those of the papers, not derived from the orders (except for DualPipeV's bubble, see there).
+Tests compare them with the simulation, as exact fractions. The formulas of interleaved 1F1B and of breadth
+first hold for any number of micro-batches, which is more than was published. Where no formula is known, the
+functions raise an error.
 
-p ranks, m micro-batches, v stages per rank; F, B, W times of one stage and one micro-batch, where a backward
-that is not split takes B + W. Messages take no time.
+p ranks, m micro-batches, v stages per rank; F, B, W: times of one stage and one micro-batch. A backward that is
+not split takes B + W. Messages take no time.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ Exact = int | Fraction
 
 
 class ClosedForm(NamedTuple):
-    """idle: of (p, m, v, F, B, W), how long a rank is idle. peaks: of (p, m, v), how many activations each
-    rank keeps at most, each of one stage and one micro-batch. over: what the idle time is part of, in the
-    words of times.py.
+    """The formulas of one schedule.
 
-    enough: of p, from how many micro-batches on the formulas hold. fits: of (F, B, W), for which times `idle`
-    holds.
+    idle(p, m, v, F, B, W): the idle time of a rank. peaks(p, m, v): for each rank, the largest number of
+    activations that it keeps, one per stage and micro-batch. over: "total" or "ideal", see times.py.
+    enough(p): the smallest number of micro-batches for which the formulas hold. fits(F, B, W): whether `idle`
+    holds for these times.
     """
 
     idle: Callable[[int, int, int, Exact, Exact, Exact], Exact]
@@ -40,8 +39,8 @@ class ClosedForm(NamedTuple):
 
 
 def _fill(p: int, m: int, v: int, F: Exact, B: Exact, W: Exact) -> Exact:
-    """To fill the pipeline and to drain it. With fewer micro-batches than ranks there is a gap in each
-    further round, too.
+    """The idle time for filling and draining the pipeline. With fewer micro-batches than ranks, every further
+    round has a gap, too.
     """
     return (p - 1 + (v - 1) * max(0, p - m)) * (F + B + W)
 
@@ -96,8 +95,8 @@ CLOSED_FORMS = {
         lambda p: 2 * p - 1,
         lambda F, B, W: F == B == W,
     ),
-    # The authors' (p - 1)(F&B + B - 3W), with a whole backward for B and F&B for the two at once, is for machines that overlap
-    # them. One after the other, and with gradients that leave before W is done, as here, it is half of that.
+    # The authors' formula (p - 1)(F&B + B - 3W) is for machines that overlap a forward with a backward (F&B), and its B
+    # is a whole backward. Here they run one after the other, and a gradient is sent before W runs: half of that.
     "dualpipev": ClosedForm(
         lambda p, m, v, F, B, W: (p - 1) * F,
         lambda p, m, v: [2 * p + 1] * p,
@@ -111,8 +110,8 @@ CLOSED_FORMS = {
 
 def closed_bubble(name: str, ranks: int, micro_batches: int, virtual: int | None = None,
                   times: tuple[Exact, Exact, Exact] = (1, 1, 1)) -> Fraction:
-    """Idle time as a share of all time, in the schedule's own convention, `CLOSED_FORMS[name].over`. times:
-    F, B, W.
+    """The bubble as a fraction, in the convention of the schedule's paper, `CLOSED_FORMS[name].over`. times: F,
+    B, W.
 
     Raises ScheduleError where no formula is known.
 
@@ -129,7 +128,7 @@ def closed_bubble(name: str, ranks: int, micro_batches: int, virtual: int | None
 
 
 def closed_peaks(name: str, ranks: int, micro_batches: int, virtual: int | None = None) -> list[int]:
-    """Of each rank, the largest number of activations that it has at once. Raises ScheduleError where no
+    """For each rank, the largest number of activations that it keeps at one time. Raises ScheduleError where no
     formula is known.
 
     >>> closed_peaks("1f1b", 4, 8)

@@ -1,8 +1,7 @@
-"""What the ranks' steps must hold: each value is made once, at home, and nothing is used before it is there.
+"""Checks of the steps: every value is computed once, on its own rank, and is used only after it exists.
 
-The checks read a schedule's orders, or the programs of its ranks with their sends and receives in between.
-They stop at the first step that is wrong, and say which: `rank 1, stage 1, step 3: F1 has no input: ...`.
-Steps are counted from 0.
+The checks read the orders of a schedule, or the programs of its ranks, which also have sends and receives. They
+raise an error for the first wrong step: `rank 1, stage 1, step 3: F1 has no input: ...`. Steps count from 0.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ ProgramPositions = dict[Hashable, ProgramPosition]
 
 
 def key(step: ProgramStep) -> Hashable:
-    """What makes a step the same step again; a Send, a Receive and a Sent of one message are equal as tuples,
-    but not here.
+    """The key under which a step is looked up. It includes the type: a Send, a Receive and a SendCompleted of one
+    message are equal as tuples.
     """
     return step if isinstance(step, Instruction) else (type(step), step.message)
 
@@ -47,14 +46,14 @@ def name(step: ProgramStep) -> str:
 
 
 def stage_of(step: ProgramStep) -> int:
-    """The stage that a step serves."""
+    """The stage that a step belongs to."""
     if isinstance(step, Instruction):
         return step.stage
     return step.message.dest if isinstance(step, Receive) else step.message.source
 
 
 def fault(at: ProgramPosition, step: ProgramStep, text: str) -> ScheduleError:
-    """An error that points at the step; its facts are rank, stage and step."""
+    """The error for one step. Its facts are rank, stage and step."""
     stage = stage_of(step)
     return ScheduleError(f"rank {at.rank}, stage {stage}, step {at.step}: {name(step)} {text}",
                          rank=at.rank, stage=stage, step=at.step)
@@ -68,11 +67,11 @@ def each(steps: Programs) -> Iterator[tuple[ProgramPosition, ProgramStep]]:
 
 
 def check_steps(schedule: Schedule, steps: Programs, *, messages: bool) -> ProgramPositions:
-    """Every step belongs where it is, and occurs once; nothing is used that is not there; nothing is missing.
+    """Every step is on its rank and occurs once; every value exists before it is used; no step is missing.
 
-    messages: the steps are programs, in which what another rank makes must have been received; in orders it
-    is enough that the other rank makes it at all. Returns where the steps stand. Raises ScheduleError for the
-    first wrong step of the first rank that has one.
+    messages: the steps are programs, so a value of another rank must have been received. In orders it is enough
+    that the other rank computes it. Returns the position of every step. Raises ScheduleError for the first wrong
+    step of the first rank that has one.
     """
     positions: ProgramPositions = {}
     for at, step in each(steps):
@@ -111,7 +110,7 @@ def _check_instruction(at: ProgramPosition, step: Instruction, schedule: Schedul
                     f"is on the wrong rank; move it to rank {schedule.stage_to_rank[stage]}, which has stage "
                     f"{stage}")
     if kind != "F" and schedule.forward_only:
-        raise fault(at, step, "cannot be in a forward-only schedule; drop it")
+        raise fault(at, step, "is not allowed in a forward-only schedule; drop it")
     if kind == "W" and not schedule.split:
         raise fault(at, step,
                     "has nothing to do, since B is the whole backward here; drop it, or split backward")

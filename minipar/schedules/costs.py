@@ -1,4 +1,4 @@
-"""What takes how long, for the simulator."""
+"""The times that the simulator uses."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from minipar.records import Number
 class Costs:
     """Times in any unit. Whole numbers and Fractions give exact results.
 
-    F, B, W: of each kind of instruction, one time for all stages or a sequence of one per stage. A backward
-    that is not split takes B + W: so the same costs compare schedules that split it with those that do not.
-    message: how long a message between two ranks is on its way. Many may be at once, and no sender waits.
-    sizes: of the micro-batches, one each, relative to what the times are meant for; None for equal ones. They
-    scale everything.
+    F, B, W: the time of each kind of instruction, one number for all stages or one per stage. A backward that is
+    not split takes B + W, so the same costs compare schedules that split it with schedules that do not.
+    message: the time of a message between two ranks. Several messages may travel at once, and senders do not
+    wait. sizes: the relative size of each micro-batch, which scales all its times; None for equal sizes.
     """
 
     F: Number | Sequence[Number] = 1

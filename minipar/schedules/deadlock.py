@@ -1,9 +1,8 @@
-"""Can the ranks run their programs to the end, or does each of some wait for the next?
+"""Can all ranks run their programs to the end, or is there a deadlock?
 
-Asynchronous sends leave at once, and the program goes on. A synchronous one waits until the other rank
-receives: what a blocking send of MPI does once its message outgrows the library's buffer. Every receive names
-its sender and its channel, so programs make the same progress however the ranks are timed (Kahn 1974), and
-one run tells of all of them.
+With asynchronous sends, a program goes on at once. A synchronous send waits until the other rank receives, as a
+blocking send of MPI does when the message is larger than the library's buffer. Every receive names its sender
+and its channel. So the result does not depend on the timing of the ranks (Kahn 1974), and one run decides.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ class Wait(NamedTuple):
 
 
 def execution(programs: Programs, *, synchronous: bool) -> Iterator[tuple[int, int]]:
-    """The steps as (rank, number) in one order in which they can happen, as far as the ranks come.
+    """The steps as (rank, number), in one possible order of execution, until all ranks have ended or are blocked.
 
-    With synchronous sends, a send and its receive happen together; the send comes first. The programs must
+    With synchronous sends, a send and its receive happen together; the send is listed first. The programs must
     have passed `check_turns`.
     """
     at, sent = [0] * len(programs), set[Message]()
@@ -48,12 +47,12 @@ def execution(programs: Programs, *, synchronous: bool) -> Iterator[tuple[int, i
                 at[mover] += 1
             if isinstance(step, Send | Receive):
                 sent.add(step.message)
-                todo.append(step.peer)                              # which may have waited for this
+                todo.append(step.peer)                              # it may have waited for this step
 
 
 def _movers(programs: Programs, at: Sequence[int], rank: int, sent: set[Message] | None) -> tuple[int, ...]:
-    """The ranks that take a step now if this one does; none if it must wait. sent: so far, None for
-    synchronous sends.
+    """The ranks that take their next step if this one does; none if this one must wait. sent: the messages sent so
+    far; None for synchronous sends.
     """
     step = programs[rank][at[rank]]
     if not isinstance(step, Send | Receive) or (sent is not None and isinstance(step, Send)):
@@ -68,10 +67,9 @@ def _movers(programs: Programs, at: Sequence[int], rank: int, sent: set[Message]
 
 
 def deadlock(programs: Programs, *, synchronous: bool, orders: bool) -> tuple[Wait, ...]:
-    """The ranks of the ring in which each waits for the next one, the lowest rank first; none if the programs
-    end.
+    """The cycle of ranks in which each waits for the next, the lowest rank first; empty if all programs end.
 
-    orders: count the steps as the schedule does, which has instructions alone; otherwise as the programs do.
+    orders: count steps as in the schedule, which has only instructions; otherwise as in the programs.
     """
     at = [0] * len(programs)
     for rank, number in execution(programs, synchronous=synchronous):

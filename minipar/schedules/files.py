@@ -1,23 +1,23 @@
-"""A schedule of one's own, from a file.
+"""Reads a schedule from a file.
 
-JSON: an object with "orders", of each rank its instructions in order, as one text or as a list of words.
+JSON: an object with "orders": for each rank its instructions in order, as one text or as a list of words.
 
     {"orders": ["F0 F1 B0 B1", "F0 B0 F1 B1"]}
 
-F0 is the forward of micro-batch 0; B its backward, or the gradient of its input alone in a schedule that has
-W, the gradient of the weights. F0@2 is of stage 2; where a rank has one stage, @ may be left out. Optional:
-"stage_to_rank", of each stage its rank (by default, where the orders have it; stage s is on rank s unless an @ says
-otherwise), "micro_batches", how many there are (by default, as many as the orders name), and "name". A
-schedule without B is forward-only.
+F0 is the forward of micro-batch 0, B0 its backward. In a schedule that has W (the gradient of the weights), B0 is
+the gradient of the input alone. F0@2 is the forward on stage 2; a rank with one stage may leave out the @.
+Optional fields: "stage_to_rank", the rank of each stage (default: taken from the orders; without an @, stage s is
+on rank s); "micro_batches", their number (default: the number in the orders); "name". A schedule without B is
+forward-only.
 
-Python: a file that defines `schedule(ranks, micro_batches)`, which returns such orders, with words or
-Instructions in them; or a Schedule. The file is executed, with all rights that you have: run only files that
-you trust. JSON is only read.
+Python: a file that defines `schedule(ranks, micro_batches)`. It returns a Schedule, or orders as above, with words
+or Instructions in them. The file is executed with all your rights: use only files that you trust. A JSON file is
+only read.
 
     def schedule(ranks, micro_batches):
         return [[f"F{m}" for m in range(micro_batches)] + [f"B{m}" for m in range(micro_batches)] for _ in range(ranks)]
 
-What a file says is read here; whether it is right is for `lint` to say.
+This module reads the file; `lint` checks the schedule.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from minipar.untrusted.files import MIB, read_bytes
 from minipar.untrusted.plain import parse_json
 
 FIELDS = ("name", "micro_batches", "stage_to_rank", "orders")
-RENAMED = {"homes": "stage_to_rank"}  # what files of version 0.1 call a field
+RENAMED = {"homes": "stage_to_rank"}  # names of fields in files of version 0.1
 LARGEST, MOST_RANKS, MOST = 32 * MIB, 2048, 1_000_000  # bytes of a file, its orders, its instructions
 RUNNING = threading.Lock()  # runpy swaps entries of sys.modules; ranks may be threads
 
 
 def to_json(schedule: Schedule) -> dict[str, Any]:
-    """The schedule as plain values, which `from_json` turns into the same schedule."""
+    """The schedule as plain values; `from_json` gives the same schedule again."""
     short = [len(schedule.stages_of(rank)) == 1 for rank in range(schedule.ranks)]
     orders = [" ".join(f"{kind}{micro}" if short[rank] else f"{kind}{micro}@{stage}" for kind, stage,
                        micro in order)
@@ -55,8 +55,8 @@ def to_json(schedule: Schedule) -> dict[str, Any]:
 
 
 def from_json(values: Any, source: str) -> Schedule:
-    """A schedule from what a JSON file says. source: the file, for errors; its stem is the default name.
-    Raises ScheduleError.
+    """A schedule from the values in a JSON file. source: the file, for errors; its stem is the default name. Raises
+    ScheduleError.
     """
     if not isinstance(values, dict) or "orders" not in values:
         raise ScheduleError(f'{source}: no orders; write {{"orders": ["F0 B0", ...]}}, one for each rank')
@@ -71,13 +71,13 @@ def from_json(values: Any, source: str) -> Schedule:
 
 
 def load_json(path: str | Path) -> Schedule:
-    """The schedule in a JSON file. Raises ScheduleError, which says where the file is wrong."""
+    """The schedule in a JSON file. Raises ScheduleError, which names the wrong value."""
     return from_json(parse_json(_read(path), path, ScheduleError), str(path))
 
 
 def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
-    """What `schedule(ranks, micro_batches)` of a Python file returns. It runs the file, so it must be
-    trusted.
+    """The schedule that `schedule(ranks, micro_batches)` of a Python file returns. It executes the file, so you must
+    trust it.
 
     Raises ScheduleError, which names the line where the file fails.
     """
@@ -103,7 +103,7 @@ def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
 
 
 def _made(path: str | Path, made: Any, micro_batches: int) -> Schedule:
-    """What the function of a Python file returned, checked as what a JSON file says."""
+    """The schedule that the function of a Python file returned, checked like the values of a JSON file."""
     if not isinstance(made, Schedule):
         return _schedule(Path(path).stem, str(path), made, None, micro_batches)
     read = _schedule(made.name, str(path), made.orders, made.stage_to_rank, made.micro_batches)
@@ -118,11 +118,11 @@ def _read(path: str | Path) -> bytes:
 
 
 def _told(path: str | Path, error: BaseException) -> str:
-    """The last line of the file that the error went through, and what it says."""
+    """The last line of the file in the traceback, and the error's text."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
              if frame.filename == str(path)]
     if isinstance(error, SyntaxError):
-        lines.append(error.lineno)                                  # None or 0 where the file is no text
+        lines.append(error.lineno)                                  # None or 0 where the file is not text
     where = f", line {lines[-1]}" if lines and lines[-1] else ""
     text = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
     return f"{path}{where}: {type(error).__name__}{f': {text}' if text else ''}"
@@ -194,7 +194,7 @@ def _instruction(word: Any, stages: list[int], where: str) -> Instruction:
 
 
 def _checked(made: Instruction, where: str) -> Instruction:
-    """The same, of plain numbers: NumPy's are whole numbers too."""
+    """The instruction with plain ints; whole numbers of NumPy are accepted, too."""
     kind, *numbers = made
     if kind not in KINDS or not all(isinstance(number, Integral) for number in numbers):
         raise ScheduleError(f"{where}: {shown(made)} is no instruction; its kind is {', '.join(KINDS[:-1])} "
@@ -204,7 +204,7 @@ def _checked(made: Instruction, where: str) -> Instruction:
 
 
 def _stage_to_rank_of(source: str, orders: Sequence[Sequence[Instruction]]) -> list[int]:
-    """Of each stage the first rank that has something of it in its order."""
+    """For each stage, the first rank that has one of its instructions."""
     stage_to_rank: dict[int, int] = {}
     for rank, order in enumerate(orders):
         for step in order:

@@ -1,4 +1,4 @@
-"""A schedule as a user names it: one of minipar's own, or a file."""
+"""Finds the schedule that a user names: one of minipar's own, or a file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ DEFAULT_RANKS, DEFAULT_MICRO_BATCHES = 4, 8
 
 def find_schedule(source: str, ranks: int | None = None, micro_batches: int | None = None, virtual: int
                   | None = None) -> Schedule:
-    """source: a name in `SCHEDULES`, or a file that ends in .json or .py. What a file says is for `lint` to
-    prove.
+    """The schedule of this name. A schedule from a file is not checked; `lint` does that.
 
-    ranks, micro_batches: None for what a JSON file says, and for the defaults elsewhere. virtual: stages per
-    rank; None for what the schedule or the file says. Raises ScheduleError for an unknown name, and for a
-    file that cannot be read or says other numbers; LayoutError as `make_schedule` does.
+    source: a name in `SCHEDULES`, or a file that ends in .json or .py. ranks, micro_batches: None for the numbers
+    in a JSON file, or the defaults. virtual: stages per rank; None for the number of the schedule or the file.
+    Raises ScheduleError for an unknown name, and for a file that cannot be read or has other numbers; LayoutError
+    as `make_schedule` does.
 
     >>> import minipar as mp
     >>> print(*mp.schedule("1f1b", 2, 3).orders[0])

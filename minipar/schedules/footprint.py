@@ -1,5 +1,4 @@
-"""What a schedule asks of memory and links. It follows from the orders alone, however long instructions
-take.
+"""The memory and the messages that a schedule needs. Both follow from the orders alone, not from times.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from minipar.schedules.lower import makes
 
 def peak_activations(schedule: Schedule, weights: Sequence[Number] | None = None,
                      kept_for_w: Number = 1) -> list[Number]:
-    """Of each rank, the largest amount of activations that it has at once.
+    """For each rank, the largest amount of activations that it keeps at one time.
 
-    weights: what one micro-batch takes on each stage, in bytes for example; None counts pairs of stage and
-    micro-batch. kept_for_w: the share that stays after B where backward is split, until W is done; B frees
-    the rest. A forward-only schedule keeps nothing after F.
+    weights: the amount for one micro-batch on each stage, for example in bytes; None counts pairs of stage and
+    micro-batch. kept_for_w: where backward is split, the fraction that is kept from B to W; B frees the rest. A
+    forward-only schedule keeps nothing after F.
     """
     weights = weights or [1] * schedule.stages
     keeps = {"F": -1 if schedule.forward_only else 0, "B": kept_for_w - 1 if schedule.split else -1,
@@ -37,7 +36,7 @@ def peak_activations(schedule: Schedule, weights: Sequence[Number] | None = None
 
 
 def traffic(schedule: Schedule) -> dict[tuple[int, int], int]:
-    """The messages of each link: (sender, receiver) -> how many, of activations and gradients together."""
+    """(sender, receiver) -> the number of messages, activations and gradients together."""
     links: Counter[tuple[int, int]] = Counter()
     for rank, order in enumerate(schedule.orders):
         for instruction in order:

@@ -1,14 +1,14 @@
 """A pipeline schedule as plain data: which rank computes what, in which order.
 
-The model is cut into stages, the batch into micro-batches. A rank has one stage or several, and a schedule
-lists, for every rank, its instructions in order:
+The model is divided into stages, the batch into micro-batches. A rank has one or more stages. A schedule is, for
+every rank, the list of its instructions:
 
     F   forward of one stage for one micro-batch
-    B   backward of the same: all of it, or the gradient of the stage's input alone where the schedule splits backward
-    W   the gradients of the stage's weights, where the schedule splits backward (Qi et al. 2023, arXiv 2401.10241)
+    B   backward of that stage and micro-batch; if the schedule splits backward, only the gradient of the input
+    W   if the schedule splits backward: the gradients of the stage's weights (Qi et al. 2023, arXiv 2401.10241)
 
-Nothing is said of sends and receives: `lower` derives them. The same lists are linted, simulated, executed
-and drawn.
+Sends and receives are not in the list: `lower` derives them. The same lists are linted, simulated, executed and
+drawn.
 """
 
 from __future__ import annotations
@@ -21,23 +21,22 @@ KINDS = ("F", "B", "W")
 
 
 class Instruction(NamedTuple):
-    """kind: one of KINDS. stage: counted over the whole model. micro: which micro-batch."""
+    """kind: one of KINDS. stage: its number in the whole model. micro: the number of the micro-batch."""
 
     kind: str
     stage: int
     micro: int
 
     def __str__(self) -> str:
-        """F3 of stage 1 is "F3@1"."""
+        """For example "F3@1": the forward of micro-batch 3 on stage 1."""
         return f"{self.kind}{self.micro}@{self.stage}"
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """orders: of each rank, its instructions. stage_to_rank: of each stage, the rank that has it.
+    """orders: the instructions of each rank. stage_to_rank: the rank of each stage.
 
-    split: backward is B and W; otherwise B alone is the whole of it. forward_only: an inference, which has no
-    backward.
+    split: backward is B and W; otherwise B is the whole backward. forward_only: inference, without backward.
     """
 
     name: str
@@ -57,8 +56,8 @@ class Schedule:
 
     @property
     def in_order(self) -> bool:
-        """Whether every stage adds up the gradients of its weights in the order of micro-batches, as one
-        process does.
+        """Whether every stage adds the gradients of its weights in the order of micro-batches, as one process
+        does.
         """
         kind = "W" if self.split else "B"
         last: dict[int, int] = {}
@@ -69,12 +68,12 @@ class Schedule:
         return True
 
     def stages_of(self, rank: int) -> list[int]:
-        """The stages that a rank has, in the model's order."""
+        """The stages of a rank, in the order of the model."""
         return self._stages_by_rank.get(rank, [])
 
     @cached_property
     def _stages_by_rank(self) -> dict[int, list[int]]:
-        """Found once: a search for each rank would take the square of their number."""
+        """Computed once; a search for each rank would take quadratic time."""
         found: dict[int, list[int]] = {}
         for stage, owner in enumerate(self.stage_to_rank):
             found.setdefault(owner, []).append(stage)

@@ -1,9 +1,8 @@
-"""Is a schedule right? Proven on the order of the steps alone, before any rank computes.
+"""Proves a schedule from the order of its steps alone, before any rank computes.
 
-A schedule that passes makes every value once and uses it once, uses nothing before it is there, leaves no
-message behind, and comes to its end. The same is proven of the programs that ranks run: those that `lower`
-derives, or others, for example changed by hand. What must be right and is not ends in a ScheduleError that
-points at the step, counted from 0:
+A schedule that passes computes every value once and uses it once, uses no value before it exists, receives every
+message, and ends. The same is proven for the programs of the ranks: those that `lower` derives, or others, for
+example programs changed by hand. The first mistake raises a ScheduleError that names the step, counted from 0:
 
     rank 1, stage 1, step 3: F1 has no input: the receive of x1@0 comes only in step 4; move it before this step
 """
@@ -25,12 +24,12 @@ from minipar.schedules.message_order import check_sent, check_turns
 
 @dataclass(frozen=True)
 class LintReport:
-    """What is proven of a schedule that is right.
+    """What was proven about a correct schedule.
 
-    ring: the ranks that wait for each other if sends are synchronous; none where the schedule is safe for
-    such sends, too. peaks: of each rank, the largest number of activations that it has at once, each of one
-    stage and one micro-batch: from F to the end of B, or of W where backward is split; of F in a forward-only
-    schedule. messages: (sender, receiver) -> how many messages.
+    ring: the ranks that wait for each other in a cycle if sends are synchronous; empty if the schedule is safe
+    with such sends, too. peaks: for each rank, the largest number of activations that it keeps at one time, one
+    per stage and micro-batch, from F to the end of B (to the end of W where backward is split; to the end of F in
+    a forward-only schedule). messages: (sender, receiver) -> the number of messages.
     """
 
     ring: tuple[Wait, ...]
@@ -39,26 +38,26 @@ class LintReport:
 
     @property
     def safe_async(self) -> bool:
-        """True: a schedule that asynchronous sends cannot bring to its end is refused."""
+        """Always True: `lint` refuses a schedule that deadlocks with asynchronous sends."""
         return True
 
     @property
     def safe_sync(self) -> bool:
-        """Does it come to its end where a send waits for its receive?"""
+        """Whether it ends without a deadlock if every send waits for its receive."""
         return not self.ring
 
     @property
     def deadlock(self) -> str:
-        """Who waits for whom under synchronous sends; empty if nobody does for ever."""
+        """The deadlock under synchronous sends, in words; "" if there is none."""
         return _told(self.ring)
 
 
 def lint(schedule: Schedule, programs: Programs | None = None, *, synchronous: bool = False) -> LintReport:
     """Prove the schedule, and its programs as `lower` derives them; or the given programs of its ranks.
 
-    synchronous: the sends wait for their receives, so a schedule that is safe with asynchronous ones only is
-    refused, too. Places in errors count the steps of the schedule's orders, or of the given programs. Raises
-    ScheduleError for the first thing that is wrong.
+    synchronous: every send waits for its receive; a schedule that is safe only with asynchronous sends is refused,
+    too. Steps in errors are counted in the schedule's orders, or in the given programs. Raises ScheduleError for
+    the first mistake.
 
     >>> import minipar as mp
     >>> mp.lint(mp.schedule("1f1b", 2, 3)).peaks                # micro-batches in flight, of each rank

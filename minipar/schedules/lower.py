@@ -1,13 +1,18 @@
-"""From a schedule to the programs that ranks run: sends and receives follow from who computes what.
+"""From a schedule to the programs of the ranks: adds the sends and receives.
 
-Stage s needs the activations of stage s - 1 for its forward, and the gradient from stage s + 1 for its
-backward. Where another rank has the neighbour, a receive comes just before the instruction that needs it and
-a send just after the one that makes it. All messages of one kind from one stage go through one channel, in
-the order in which they are made; a rank that needs a later one first takes those before it, too.
+Stage s needs the activations of stage s - 1 for its forward, and the gradient of stage s + 1 for its backward. If
+that stage is on another rank, a receive stands directly before the instruction that needs the value, and a send
+directly after the instruction that computes it. All messages of one kind from one stage use one channel, in the
+order in which they are sent. A rank that needs a later message first receives the messages before it.
 
-A sent array must stay until the message is through. Nobody says when that is; but whoever sends back
-something made after it received ours has received ours. At that point the program says `SendCompleted`, and
-the array may go. What nothing answers, as the gradients of GPipe, stays until the step ends.
+A sent array must be kept until the message has been received. A reply that was computed after the receipt proves
+that: if rank 0 sends x0, and rank 1 uses it to compute the gradient g0, then rank 0 knows that x0 has arrived
+when it receives g0. At that point the program has a `SendCompleted`, and the array may be freed. Example: 1F1B
+with 2 stages and 2 micro-batches, the program of rank 0:
+
+    F0  Send x0  F1  Send x1  Receive g0  SendCompleted x0  B0  Receive g1  SendCompleted x1  B1
+
+A message without such a reply, for example a gradient of GPipe, is kept until the end of the step.
 """
 
 from __future__ import annotations
@@ -18,8 +23,7 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 class Message(NamedTuple):
-    """what: "x", activations that stage `source` made, for the next one; or "g", the gradient that it made,
-    for the one before.
+    """what: "x", the activations of stage `source` for the next stage; or "g", its gradient for the stage before.
     """
 
     what: str
@@ -32,7 +36,7 @@ class Message(NamedTuple):
 
     @property
     def dest(self) -> int:
-        """The stage that needs it."""
+        """The stage that receives it."""
         return self.source + 1 if self.what == "x" else self.source - 1
 
     def __str__(self) -> str:
@@ -50,7 +54,7 @@ class Receive(NamedTuple):
 
 
 class SendCompleted(NamedTuple):
-    """The message has been received: its array may go."""
+    """The message has been received: its array may be freed."""
 
     message: Message
     peer: int
@@ -61,7 +65,7 @@ Program = list[ProgramStep]
 
 
 def needs(instruction: Instruction, schedule: Schedule) -> Message | None:
-    """What the instruction takes from a neighbouring stage; None at the ends of the model, and for W."""
+    """The input of the instruction from a neighbouring stage; None at the ends of the model, and for W."""
     kind, stage, micro = instruction
     if kind == "F":
         return Message("x", stage - 1, micro) if stage > 0 else None
@@ -71,7 +75,7 @@ def needs(instruction: Instruction, schedule: Schedule) -> Message | None:
 
 
 def makes(instruction: Instruction, schedule: Schedule) -> Message | None:
-    """What the instruction makes for a neighbouring stage; None at the ends of the model, and for W."""
+    """The output of the instruction for a neighbouring stage; None at the ends of the model, and for W."""
     kind, stage, micro = instruction
     if kind == "F":
         return Message("x", stage, micro) if stage < schedule.stages - 1 else None
@@ -81,7 +85,7 @@ def makes(instruction: Instruction, schedule: Schedule) -> Message | None:
 
 
 def lower(schedule: Schedule) -> list[Program]:
-    """The program of every rank. For a schedule that is not legal, so are its programs: `lint` says why.
+    """The program of every rank. An illegal schedule gives illegal programs; `lint` reports why.
 
     >>> from minipar.schedules.find import find_schedule
     >>> [type(step).__name__ for step in lower(find_schedule("gpipe", 2, 1))[1]]
@@ -97,7 +101,7 @@ def lower(schedule: Schedule) -> list[Program]:
             needed = needs(instruction, schedule)
             if needed is not None and stage_to_rank[needed.source] != rank:
                 while needed not in received:
-                    # what nobody makes, it waits for in vain
+                    # no rank computes it, so this receive deadlocks (`lint` reports it)
                     message = next(queues.get(needed.channel, iter(())), needed)
                     received.add(message)
                     program.append(Receive(message, stage_to_rank[needed.source]))
@@ -111,7 +115,7 @@ def lower(schedule: Schedule) -> list[Program]:
 
 
 def _channels(schedule: Schedule) -> dict[tuple[str, int], list[Message]]:
-    """The messages of every channel, in the order in which they are made."""
+    """The messages of every channel, in the order in which they are sent."""
     channels: dict[tuple[str, int], list[Message]] = {}
     for order in schedule.orders:
         for instruction in order:
@@ -124,10 +128,10 @@ def _with_sent(rank: int, programs: list[Program], positions: list[dict[ProgramS
     """The rank's program with a `SendCompleted` for each of its messages, at the first receive that proves
     the message received.
 
-    positions: of each rank, where the steps of its program stand.
+    positions: for each rank, the position of each step in its program.
     """
     program: Program = []
-    # peer -> where it receives it, the message; oldest first
+    # peer -> (position of its receive, message), oldest first
     open_: dict[int, list[tuple[int, Message]]] = {}
     for step in programs[rank]:
         program.append(step)

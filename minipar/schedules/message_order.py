@@ -1,5 +1,4 @@
-"""Whether messages arrive as the programs believe: those of a channel in turn, and in time before their
-arrays go.
+"""Checks of the messages: a channel keeps its order, and an array is freed only after its message was received.
 """
 
 from __future__ import annotations
@@ -12,10 +11,9 @@ from minipar.schedules.lower import Message, Receive, Send, SendCompleted
 
 
 def check_turns(programs: Programs) -> None:
-    """A channel hands its messages over in the order in which they are sent, whatever the receiver believes
-    to take.
+    """A channel delivers its messages in the order in which they are sent, so they must be received in that order.
 
-    The programs have passed `check_steps`, by which what is sent is received and the reverse. Raises
+    The programs have passed `check_steps`, so every sent message is received, and the reverse. Raises
     ScheduleError.
     """
     sends, receives = (_by_channel(programs, kind) for kind in (Send, Receive))
@@ -31,7 +29,7 @@ def check_turns(programs: Programs) -> None:
 def _by_channel(programs: Programs,
                 kind: type[Send] | type[Receive]) -> dict[tuple[str, int],
                                                           list[tuple[ProgramPosition, Send | Receive]]]:
-    """Of each channel its sends, or its receives, in the order of the one rank that has them."""
+    """For each channel its sends, or its receives, in the order of the one rank that has them."""
     channels: dict[tuple[str, int], list[tuple[ProgramPosition, Send | Receive]]] = {}
     for at, step in each(programs):
         if isinstance(step, kind):
@@ -40,11 +38,11 @@ def _by_channel(programs: Programs,
 
 
 def check_sent(programs: Programs, positions: ProgramPositions) -> None:
-    """A Sent stands only where the message has been received for certain, however the ranks are timed.
+    """A SendCompleted may stand only where the message has certainly been received, for any timing of the ranks.
 
-    Vector clocks (Fidge 1988, Mattern 1989): each rank knows of each other one how many steps it must have
-    done by now, and every message carries the sender's knowledge along. The programs must be able to run to
-    their end. Raises ScheduleError.
+    Vector clocks (Fidge 1988, Mattern 1989): each rank knows, for every other rank, how many steps that rank has
+    done at least. Every message carries this knowledge of its sender. The programs must be able to run to their
+    end. Raises ScheduleError.
     """
     known = np.zeros((len(programs), len(programs)), np.int64)       # known[rank, other]
     carried: dict[Message, np.ndarray] = {}

@@ -1,8 +1,8 @@
-"""What a schedule takes: when each instruction starts and ends, if every rank does its own in order.
+"""Simulates a schedule: the start and the end of every instruction, if every rank executes its own in order.
 
-An instruction starts when its rank is free and its input is there. A message takes its time, but holds nobody
-up: senders go on at once, as the executor's non-blocking sends let them. Any number of messages may be on
-their way at once, unless `LinkQueues` say otherwise.
+An instruction starts when its rank is free and its input has arrived. A message takes time, but the sender goes
+on at once, as with the executor's non-blocking sends. Any number of messages may travel at once, unless
+`LinkQueues` restricts them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from minipar.schedules.times import Times
 
 @dataclass(frozen=True)
 class Timeline(Times):
-    """start, end: of each instruction, as the schedule's orders have them: start[rank][step]."""
+    """start, end: the times of each instruction, indexed as the schedule's orders: start[rank][step]."""
 
     schedule: Schedule
     start: tuple[tuple[Number, ...], ...]
@@ -29,22 +29,21 @@ class Timeline(Times):
 
 
 class LinkQueues(Protocol):
-    """How long instructions and messages wait for a link. Asked in each rank's own order of
-    instructions.
+    """How long instructions and messages wait for a link. It is called in the order of each rank's instructions.
     """
 
     def begins(self, rank: int, instruction: Instruction, ready: Number) -> Number:
-        """When the work of an instruction begins whose rank and input are ready then."""
+        """When an instruction begins to compute, if its rank and its input are ready at this time."""
 
     def leaves(self, rank: int, ready: Number, time: Number) -> Number:
-        """When a message has left its sender that is ready then, and is on its way for so long."""
+        """When a message has left its sender, if it is ready at this time and travels for so long."""
 
     def arrives(self, rank: int, left: Number, time: Number) -> Number:
-        """When it is there for its receiver."""
+        """When it has arrived at its receiver."""
 
 
 class NoQueues:
-    """Nothing waits for a link."""
+    """No instruction and no message waits for a link."""
 
     def begins(self, rank: int, instruction: Instruction, ready: Number) -> Number:
         return ready
@@ -57,13 +56,11 @@ class NoQueues:
 
 
 def simulate(schedule: Schedule, costs: Costs | None = None, queues: LinkQueues | None = None) -> Timeline:
-    """When each instruction starts and ends. costs: None for F, B and W of 1 and messages of 0. queues: None
-    where nothing waits for a link.
+    """When each instruction starts and ends. costs: None stands for F = B = W = 1 and messages of 0. queues: None
+    if links are never busy.
 
-    An instruction counts from when its rank and its input are ready, so that its time includes what its
-    rank's link adds.
-
-    Raises ScheduleError for a schedule that cannot go on; what else may be wrong with it, `lint` says.
+    An instruction starts when its rank and its input are ready, so its time includes waiting for its rank's link.
+    Raises ScheduleError for a schedule that deadlocks; `lint` finds all other mistakes.
 
     >>> import minipar as mp
     >>> mp.simulate(mp.schedule("gpipe", 4, 8)).bubble()        # (p - 1) / (m + p - 1)
@@ -79,7 +76,7 @@ def simulate(schedule: Schedule, costs: Costs | None = None, queues: LinkQueues 
 
 
 class _Run:
-    """The state of a simulation: what each rank has done, which messages are on their way or have arrived."""
+    """The state of a simulation: the steps that each rank has done, and the messages sent so far."""
 
     def __init__(self, schedule: Schedule, costs: Costs, queues: LinkQueues) -> None:
         self.schedule, self.queues = schedule, queues
@@ -92,11 +89,10 @@ class _Run:
         self.end: list[list[Number]] = [[] for _ in schedule.orders]
         self.busy: list[Number] = [0] * schedule.ranks
         self.left: dict[Message, Number] = {}                        # when each message has left its sender
-        self.waiting: dict[Message, int] = {}                        # what a rank waits for -> the rank
+        self.waiting: dict[Message, int] = {}                        # message -> the rank that waits for it
 
     def until_blocked(self, rank: int) -> list[int]:
-        """The rank goes on until it waits for a message. Returns the ranks that waited for what it has
-        made.
+        """Run this rank until it waits for a message. Returns the ranks that waited for its messages.
         """
         woken = []
         order, start, end = self.schedule.orders[rank], self.start[rank], self.end[rank]
@@ -130,7 +126,7 @@ class _Run:
         return self.queues.arrives(rank, self.left[message], self.message * self.sizes[message.micro])
 
     def stuck(self) -> str:
-        """Who waits for what, in one line."""
+        """The waiting ranks and their messages, in one line."""
         waits = [f"rank {rank} at step {len(self.end[rank])}, "
                  f"{self.schedule.orders[rank][len(self.end[rank])]}, for {message}"
                  for message, rank in sorted(self.waiting.items(), key=lambda item: item[1])]

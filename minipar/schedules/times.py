@@ -1,12 +1,12 @@
-"""When ranks start, finish and work, and how much of that is bubble: two questions on which papers differ.
+"""Start, finish and busy time of each rank, and the bubble. Papers define the bubble in different ways.
 
-Idle time over what? "total", all the time that the ranks have: GPipe's bubble is then (p - 1)/(m + p - 1). Or
-"ideal", the time that they work: (p - 1)/m.
+The idle time is divided by the "total" time or by the "ideal" time. The total is all time of the ranks: GPipe's
+bubble is then (p - 1)/(m + p - 1). The ideal is the time in which they compute: (p - 1)/m.
 
-Idle from when to when? Over the "makespan", all ranks count from the first start to the last finish. Over the
-"span", each rank counts from its own first instruction to its last, and the longest time decides: a rank that
-starts later may finish later, since none waits for another between two batches. So the zero-bubble paper
-counts, where not even the optimiser makes the ranks wait for each other (Qi et al. 2023, arXiv 2401.10241).
+The total runs over the "makespan" or over the "span". The makespan is the time from the first start of any rank
+to the last finish. The span is the longest time that one rank needs from its own first instruction to its own
+last. It suits ranks that do not wait for each other between two batches, since a rank that starts later may then
+finish later. The zero-bubble paper uses the span (Qi et al. 2023, arXiv 2401.10241).
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from minipar.records import Number
 
 @dataclass(frozen=True)
 class Times:
-    """Of every rank: when its first instruction starts, when its last one finishes, and how long it works in
-    between.
+    """For every rank: the start of its first instruction, the finish of its last one, and its busy time.
     """
 
     started: tuple[Number, ...]
@@ -31,7 +30,7 @@ class Times:
 
     @property
     def makespan(self) -> Number:
-        """From the first start, at 0, to the last finish."""
+        """The time from the first start, 0, to the last finish."""
         return max(self.finished)
 
     @property
@@ -41,8 +40,8 @@ class Times:
 
     def bubble(self, of: Literal["total", "ideal"] = "total",
                over: Literal["makespan", "span"] = "makespan") -> Number:
-        """The share of time in which ranks are idle; a Fraction where all times are exact. The words are
-        explained above.
+        """The fraction of the time in which ranks are idle; a Fraction if all times are exact. The words are defined
+        above.
         """
         work = sum(self.busy)
         total = len(self.busy) * (self.makespan if over == "makespan" else self.span)

@@ -1,16 +1,22 @@
 """GPipe and 1F1B at any size: 1,000 stages and 10,000 micro-batches in seconds, without a list of 20 million
 instructions.
 
-Give every instruction a level, higher than the levels of all that it waits for:
+Every instruction gets a level that is higher than the levels of all instructions that it waits for:
 
              forward of micro-batch i on stage s        backward
     gpipe    i + s                                      i - s + m + 2p - 2
     1f1b     2i + s                                     2i - s + 2p - 1
 
-A stage has at most one instruction on a level, and its order is that of the levels. So a level is a front
-that sweeps over the stages, forwards up and backwards down, and one vector operation does all of it. What it
-makes is used on the next level: one vector for all messages that are on their way up, and one for those on
-their way down, is enough.
+A stage has at most one instruction on each level, and executes them in the order of the levels. So all
+instructions of one level are computed by one vector operation over the stages. Their messages are used on the
+next level, so two vectors hold all messages: one for activations (up), one for gradients (down).
+
+Example, GPipe with p = 3 stages, m = 2 micro-batches, F and B of 1. The levels of the forwards:
+
+    level 0: F0@0        level 1: F1@0 F0@1        level 2: F1@1 F0@2        level 3: F1@2
+
+On level 1, free = [1, 0, 0] and up = [0, 1, 0, 0]: stage 0 starts F1 at max(1, 0) = 1, stage 1 starts F0 at
+max(0, 1) = 1, and afterwards free = [2, 2, 0].
 """
 
 from __future__ import annotations
@@ -30,14 +36,14 @@ from minipar.schedules.times import Times
 
 @dataclass(frozen=True)
 class Wave(Times):
-    """Times of every rank, and peaks: how many micro-batches' activations it has at once at most."""
+    """Times of every rank, and peaks: the largest number of micro-batches whose activations it keeps."""
 
     peaks: tuple[int, ...]
 
 
 def simulate_wave(name: str, ranks: int, micro_batches: int, costs: Costs | None = None) -> Wave:
-    """What `simulate` says of the schedule "gpipe" or "1f1b", in numbers per rank; exact for whole numbers
-    and Fractions.
+    """The result of `simulate` for the schedule "gpipe" or "1f1b", as numbers per rank; exact for whole numbers and
+    Fractions.
 
     Memory grows with ranks + micro_batches, time with their product. Raises ScheduleError for other
     schedules, and for costs beyond 64 bits.
@@ -56,8 +62,7 @@ def simulate_wave(name: str, ranks: int, micro_batches: int, costs: Costs | None
 
 
 class _Sweep:
-    """The state of all ranks after some levels. pace: by how many levels one micro-batch follows the
-    other.
+    """The state of all ranks after some levels. pace: the number of levels from one micro-batch to the next.
     """
 
     def __init__(self, ranks: int, micro_batches: int, costs: Costs, pace: int) -> None:
@@ -73,7 +78,7 @@ class _Sweep:
         self.kept, self.peaks = (np.zeros(ranks, np.int64) for _ in range(2))
 
     def forwards(self, level: int) -> None:
-        """Of every stage s and micro-batch i with pace i + s = level."""
+        """The forwards of level `level`: every stage s and micro-batch i with pace i + s = level."""
         front = self._front(level - self.pace * self.last_micro, level)
         size = self.sizes[(level - self.stages[front]) // self.pace]
         start = self._compute(front, self.up[:-1][front], self.forward[front] * size)
@@ -84,7 +89,7 @@ class _Sweep:
         self.peaks[front] = np.maximum(self.peaks[front], self.kept[front])
 
     def backwards(self, level: int) -> None:
-        """Of every stage s and micro-batch i with pace i - s = level."""
+        """The backwards with pace i - s = level, for every stage s and micro-batch i."""
         front = self._front(-level, self.pace * self.last_micro - level)
         size = self.sizes[(level + self.stages[front]) // self.pace]
         self._compute(front, self.down[1:][front], self.backward[front] * size)
@@ -92,7 +97,7 @@ class _Sweep:
         self.kept[front] -= 1
 
     def _front(self, low: int, high: int) -> slice:
-        """The stages from low to high, one in `pace`, as far as there are any."""
+        """The stages from low to high in steps of `pace`, within the range of stages."""
         start, stop = max(low, low % self.pace), min(high + 1, len(self.stages))
         return slice(start, max(start, stop), self.pace)
 
@@ -111,8 +116,7 @@ class _Sweep:
 
 
 def _exact(values: Sequence[Number]) -> tuple[list[int], int]:
-    """Whole numbers and Fractions as multiples of the largest unit that fits all; and how many of these are
-    one.
+    """Whole numbers and Fractions as multiples of one unit, and the number of units in 1. [1/2, 1/3] -> [3, 2], 6.
     """
     fractions = [Fraction(value) for value in values]
     unit = math.lcm(*(value.denominator for value in fractions))
@@ -120,8 +124,8 @@ def _exact(values: Sequence[Number]) -> tuple[list[int], int]:
 
 
 def _arrays(times: list[Number], sizes: list[Number], ranks: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Both as floats if a float is among them, otherwise as integers; and how many units of their products
-    are one.
+    """Both as floats if there is a float among them, otherwise as integers; and the number of units of a product in
+    1.
     """
     if any(isinstance(value, float) for value in (*times, *sizes)):
         return np.array(times, dtype=float), np.array(sizes, dtype=float), 1

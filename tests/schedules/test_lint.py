@@ -115,7 +115,7 @@ def test_orders_of_a_split_backward_and_of_none() -> None:
     assert refusal(schedule_of("F0 W0 B0", split=True, micro_batches=1)) == (
         "rank 0, stage 0, step 1: W0 has no gradient: B0@0 comes only in step 2; move it before this step")
     assert refusal(schedule_of("F0 B0", forward_only=True, micro_batches=1)) == (
-        "rank 0, stage 0, step 1: B0 cannot be in a forward-only schedule; drop it")
+        "rank 0, stage 0, step 1: B0 is not allowed in a forward-only schedule; drop it")
     assert refusal(schedule_of("F0 F1", "F0", forward_only=True)) == (
         "rank 1, stage 1, step 1: F1 is missing when the rank is done; add it to this rank")
 

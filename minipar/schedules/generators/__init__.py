@@ -1,4 +1,4 @@
-"""Pipeline schedules, each an order that is written down and not searched for.
+"""Pipeline schedules. Each is written down as a rule; none is found by search.
 
 Read plain.py first (GPipe, 1F1B), then virtual.py (several stages per rank), zero_bubble.py (backward in two
 parts) and v_shaped.py (both at once).

@@ -1,4 +1,4 @@
-"""Forward only: for evaluation and generation, on whatever ranks a training schedule has put the stages."""
+"""Forward-only schedules, for evaluation and generation, on the ranks where a training schedule has the stages."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def forward_only(stage_to_rank: Sequence[int], micro_batches: int) -> Schedule:
 
 
 def inference(ranks: int, micro_batches: int, virtual: int) -> Schedule:
-    """Forward only, of v stages per rank that are dealt out in turns."""
+    """Forward only, with v stages per rank: stage s is on rank s mod p."""
     return forward_only(round_robin(ranks, virtual), micro_batches)

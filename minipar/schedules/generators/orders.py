@@ -1,4 +1,4 @@
-"""What generators share: the order "one forward, one backward", and where stages live."""
+"""What generators share: the order "one forward, one backward", and the ranks of stages."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from minipar.schedules.instruction import Instruction
 
 def one_by_one(forwards: Sequence[Instruction], backwards: Sequence[Instruction],
                warm: int) -> list[Instruction]:
-    """`warm` forwards (all, if there are fewer), then a forward and a backward in turns, then the backwards
-    that are left.
+    """`warm` forwards (all, if there are fewer), then forwards and backwards in turn, then the remaining backwards.
     """
     warm = min(warm, len(forwards))
     steady = [step for pair in zip(forwards[warm:], backwards, strict=False) for step in pair]
@@ -23,5 +22,5 @@ def run(kind: str, stage: int, micro_batches: Iterable[int]) -> list[Instruction
 
 
 def round_robin(ranks: int, virtual: int) -> tuple[int, ...]:
-    """The stage_to_rank of ranks * virtual stages that are dealt out in turns: stage s on rank s mod p."""
+    """The stage_to_rank of ranks * virtual stages: stage s is on rank s mod p."""
     return tuple(range(ranks)) * virtual

@@ -1,4 +1,4 @@
-"""All schedules by name, and what is asked of a user who names one."""
+"""All schedules by name, and the checks for a user who names one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from minipar.schedules.instruction import Schedule
 
 
 class Generator(NamedTuple):
-    """make(ranks, micro_batches), or make(ranks, micro_batches, virtual) where `free`: any number of stages
-    per rank.
+    """One schedule: make(ranks, micro_batches), or make(ranks, micro_batches, virtual) if `free`.
 
-    virtual: the stages per rank, or, where `free`, what they are unless somebody says otherwise.
+    free: any number of stages per rank is possible. virtual: the stages per rank; the default number if `free`.
     """
 
     make: Callable[..., Schedule]
@@ -44,9 +43,9 @@ SCHEDULES = {
 def make_schedule(name: str, ranks: int, micro_batches: int, virtual: int | None = None) -> Schedule:
     """The schedule of that name, for any number of ranks and micro-batches from 1 on.
 
-    virtual: stages per rank; None takes what the schedule prescribes or, of those that leave it open, its
-    usual number. Raises ScheduleError for an unknown name or no micro-batch, LayoutError for ranks or stages
-    that cannot be.
+    virtual: stages per rank; None for the number that the schedule prescribes, or its default. Raises
+    ScheduleError for an unknown name or for no micro-batch, LayoutError for an impossible number of ranks or
+    stages.
     """
     generator = SCHEDULES.get(name)
     if generator is None:
