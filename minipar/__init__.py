@@ -82,7 +82,9 @@ def __getattr__(name: str) -> Any:
 
 
 def _say_goodbye() -> None:
-    """At exit under mpirun: if this process never came to `with job()`, ranks that wait for it there may know."""
+    """At exit under mpirun: if this process never came to `with job()`, ranks that wait for it there may
+    know.
+    """
     if "PMI_RANK" in os.environ or "OMPI_COMM_WORLD_RANK" in os.environ:
         from minipar.comm.deadlock.meeting import leave_unmet
 

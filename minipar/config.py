@@ -214,7 +214,8 @@ class TrainConfig:
                               "loss_scale out")
 
 
-# What --preset stands for: values for ModelConfig and TrainConfig, which options on the command line overrule.
+# What --preset stands for: values for ModelConfig and TrainConfig, which options on the command line
+# overrule.
 PRESETS: dict[str, dict[str, object]] = {
     "tiny": dict(
         layers=3,
@@ -242,7 +243,8 @@ PRESETS: dict[str, dict[str, object]] = {
         validate_every=100,
         save_every=100,
     ),
-    # nanoGPT's sizes, batch and steps, at twice its learning rate: 0.09 nats better after 2,000 steps of tinyshakespeare.
+    # nanoGPT's sizes, batch and steps, at twice its learning rate: 0.09 nats better after 2,000 steps of
+    # tinyshakespeare.
     "nanogpt-cpu": dict(layers=4, heads=4, width=128, context=64, batch=12, steps=2000, lr=2e-3, bias=False),
     "gpt2": dict(
         layers=12,

@@ -1,8 +1,8 @@
 """stdout and stderr that never decide over the work: what cannot be written is dropped, and noted.
 
-A console can be closed from the start (cron, a daemon, `2>&-`), full (a file on a full disk), gone (`| head`, a terminal that hung
-up). Each of these raises at a different place: at a print, at a flush, at the interpreter's end, or `sys.stderr` is None. Here all
-of them end in one place, and training goes on.
+A console can be closed from the start (cron, a daemon, `2>&-`), full (a file on a full disk), gone (`| head`,
+a terminal that hung up). Each of these raises at a different place: at a print, at a flush, at the
+interpreter's end, or `sys.stderr` is None. Here all of them end in one place, and training goes on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ LOST = 74                                                           # EX_IOERR o
 
 
 class Console:
-    """A text stream in front of another one, whose failures it keeps to itself. lost: the first failure, None so far.
+    """A text stream in front of another one, whose failures it keeps to itself. lost: the first failure, None
+    so far.
 
     stream: None for one that is closed from the start. number: its file descriptor (1 or 2).
     """
@@ -46,14 +47,17 @@ class Console:
     def _guarded(self, call: Callable[[], object]) -> None:
         try:
             call()
-        except UnicodeEncodeError as error:                         # the terminal cannot show it, and the stream cannot be told so
+        except UnicodeEncodeError as error:  # the terminal cannot show it, and the stream cannot be told so
             self.write(error.object.encode("ascii", "replace").decode())
-        except (OSError, ValueError) as error:                      # ValueError: somebody has closed the stream
-            self.lost = self.lost or (error if isinstance(error, OSError) else OSError(errno.EBADF, str(error)))
+        except (OSError, ValueError) as error:  # ValueError: somebody has closed the stream
+            self.lost = self.lost or (error if isinstance(error, OSError)
+                                      else OSError(errno.EBADF, str(error)))
             self._discard()
 
     def _discard(self) -> None:
-        """From now on what is written goes to /dev/null, with what the stream still holds: Python's own end must find no error."""
+        """From now on what is written goes to /dev/null, with what the stream still holds: Python's own end
+        must find no error.
+        """
         with suppress(AttributeError, OSError, ValueError):         # it may be no file
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
@@ -61,8 +65,8 @@ class Console:
 def open_standard_files() -> None:
     """Point those of descriptors 0, 1 and 2 that are closed at /dev/null.
 
-    Otherwise the next file to be opened, or a connection of MPI, gets the number, and what a library writes to
-    stderr ends up in a checkpoint.
+    Otherwise the next file to be opened, or a connection of MPI, gets the number, and what a library writes
+    to stderr ends up in a checkpoint.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
@@ -95,28 +99,29 @@ def consoles() -> Iterator[tuple[Console, Console]]:
 
 
 def status_of(out: Console, title: str) -> int:
-    """The exit status of a program that went well, by what became of its output: 0; LOST, and a line on stderr, where
-    some is lost; 141 where nobody reads on, as in `| head`.
+    """The exit status of a program that went well, by what became of its output: 0; LOST, and a line on
+    stderr, where some is lost; 141 where nobody reads on, as in `| head`.
     """
     out.flush()
     if out.lost is None:
         return 0
     if out.lost.errno == errno.EPIPE:
         return 128 + signal.SIGPIPE
-    tell(f"{title}: done, but stdout cannot be written: {out.lost.strerror}; what it should have said is lost")
+    tell(f"{title}: done, but stdout cannot be written: {out.lost.strerror}; what it should have said is "
+         "lost")
     return LOST
 
 
 def guard_program(title: str) -> None:
-    """The same for a whole program that is no command of minipar: Consoles from here on, and at its end the exit
-    status of `status_of`, unless it ends with an error.
+    """The same for a whole program that is no command of minipar: Consoles from here on, and at its end the
+    exit status of `status_of`, unless it ends with an error.
     """
     out, _ = install()
 
     def leave() -> None:
         status = status_of(out, title)
         if status and not hasattr(sys, "last_value"):
-            os._exit(status)                                        # the only way to set it at the end of a program
+            os._exit(status)  # the only way to set it at the end of a program
 
     atexit.register(leave)
 

@@ -68,8 +68,8 @@ def record_from(kind: type[Kind], values: Any, what: str) -> Kind:
     """
     if not isinstance(values, dict):
         raise ConfigError(f"{what} is {shown(values)}; it must be a list of fields with their values")
-    if unknown := [name for name in values if name not in {field.name
-                                                           for field in fields(kind)}]:  # type: ignore[arg-type]
+    known = {field.name for field in fields(kind)}                  # type: ignore[arg-type]
+    if unknown := [name for name in values if name not in known]:
         raise ConfigError(f"it tells of {', '.join(map(str, unknown))}, which this minipar does not know; "
                           f"use the version of minipar that wrote it")
     declared = get_type_hints(kind)

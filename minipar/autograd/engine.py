@@ -99,11 +99,11 @@ def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferr
 
 def walk(nodes: list[Node], gradient: np.ndarray,
          since: int = 0) -> Iterator[tuple[TapeParent, Contribution]]:
-    """Pass `gradient`, the gradient of the last node, down through the nodes (oldest first, from `reachable`).
-    The list is emptied, and the nodes are freed.
+    """Pass `gradient`, the gradient of the last node, down through the nodes (oldest first, from
+    `reachable`). The list is emptied, and the nodes are freed.
 
-    Yields (parent, contribution) for each parent that is a leaf, or a node older than `since`, in the order of
-    backward.
+    Yields (parent, contribution) for each parent that is a leaf, or a node older than `since`, in the order
+    of backward.
     """
     gradients = {nodes[-1]: gradient}
     while nodes:
@@ -121,8 +121,8 @@ def walk(nodes: list[Node], gradient: np.ndarray,
                 gradients[parent] = _plus(gradients.get(parent), contribution)
             del contribution  # it may be the last to hold what its formula kept
         if missing := len(list(parents)):
-            raise GraphError(f"backward: the vjp of an op gives {missing} contributions too few; each of its inputs "
-                             "needs one")
+            raise GraphError(f"backward: the vjp of an op gives {missing} contributions too few; each of its "
+                             "inputs needs one")
         node.vjp, node.parents = None, ()                           # free what the formula kept
 
 

@@ -5,9 +5,10 @@ The derivative along a direction d is compared with central differences of fourt
     (8 [f(x + h d) - f(x - h d)] - [f(x + 2h d) - f(x - 2h d)]) / 12 h  =  f'(x) d + O(h^4),
 
 once for every element of every input (d is a unit vector), and once for a random direction through all inputs
-together. In float64 with h = 3e-4 the error of the formula is about 1e-11 of the function's scale. It is larger
-where the function is strongly curved, for instance behind a LayerNorm of a few numbers that are nearly equal.
-There a smaller h decides: the error of the formula shrinks with h, the error of a wrong gradient does not.
+together. In float64 with h = 3e-4 the error of the formula is about 1e-11 of the function's scale. It is
+larger where the function is strongly curved, for instance behind a LayerNorm of a few numbers that are nearly
+equal. There a smaller h decides: the error of the formula shrinks with h, the error of a wrong gradient does
+not.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class GradientCheck:
 
     def __str__(self) -> str:
         element = self.name if self.index is None else f"{self.name}[{', '.join(map(str, self.index))}]"
-        return f"{element}: backward says {self.exact:.12g}, differences say {self.numeric:.12g}, relative error {self.error:.1e}"
+        return (f"{element}: backward says {self.exact:.12g}, differences say {self.numeric:.12g}, relative "
+                f"error {self.error:.1e}")
 
 
 def gradcheck(function: Callable[[], Tensor], inputs: Mapping[str, Tensor],

@@ -2,8 +2,8 @@
 
 An analytic gradient can be computed at a complex point: grad f(x + i h v) = grad f(x) + i h H v + O(h^2). The
 imaginary part, divided by h, is H v. No difference of two numbers is taken, so h may be 1e-20, and the error
-term is below rounding (the complex step: Squire and Trapp 1998). All ops of this package are analytic and take
-complex arrays, so no other code for second derivatives is needed.
+term is below rounding (the complex step: Squire and Trapp 1998). All ops of this package are analytic and
+take complex arrays, so no other code for second derivatives is needed.
 
 Example: f(x) = x^3, so grad f = 3 x^2. At x = 2 + 1e-20 i the gradient is 12 + 12e-20 i: H v = 12 for v = 1.
 """

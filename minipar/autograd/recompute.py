@@ -1,21 +1,21 @@
-"""Recomputation: backward computes activations again, instead of keeping them (Chen et al. 2016, "Training deep
-nets with sublinear memory cost").
+"""Recomputation: backward computes activations again, instead of keeping them (Chen et al. 2016, "Training
+deep nets with sublinear memory cost").
 
 `recompute(function, *inputs)` is one op with one node. It runs the function twice:
 
 1. Forward: the tape records nodes, but no formulas, so it keeps no arrays. From these nodes it follows which
-   gradients will leave the function, to which parents, and in which order. These parents become the parents of
-   the one node.
-2. Backward: the vjp of that node runs the function again, now with formulas, walks the new tape, and passes on
-   each gradient as soon as it is computed.
+   gradients will leave the function, to which parents, and in which order. These parents become the parents
+   of the one node.
+2. Backward: the vjp of that node runs the function again, now with formulas, walks the new tape, and passes
+   on each gradient as soon as it is computed.
 
 Example: `recompute(lambda x: gelu(linear(x, w)), x)` for a leaf w. The first run makes two nodes without
-arrays. The gradients that leave go to w and to the op that made x. So the one node has the parents (x's op, w),
-and keeps x. The outputs of `linear` and `gelu` are freed.
+arrays. The gradients that leave go to w and to the op that made x. So the one node has the parents (x's op,
+w), and keeps x. The outputs of `linear` and `gelu` are freed.
 
 Backward adds the same contributions in the same order as it does without recomputation. So every sum has the
-same bits, weight gradients can be deferred, and a hook fires after the last use of its parameter. The second run
-repeats the communication of the first one.
+same bits, weight gradients can be deferred, and a hook fires after the last use of its parameter. The second
+run repeats the communication of the first one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ _recompute_mode = _RecomputeMode()
 
 
 def is_second_run() -> bool:
-    """Whether this thread is in the second run of a recomputed function. For observers that count each value once.
+    """Whether this thread is in the second run of a recomputed function. For observers that count each value
+    once.
     """
     return _recompute_mode.again
 
@@ -79,8 +80,8 @@ def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
 
 def _run_again(function: Callable[..., Tensor], kept: Sequence[tuple[np.ndarray, TapeParent | None]],
                rule: Rule | None) -> tuple[list[Node], int, dict[TapeParent, TapeParent | None]]:
-    """Run the function with formulas. Returns its nodes, the order number at which they begin, and a table: new
-    leaf -> the parent on the outer tape that it stands for.
+    """Run the function with formulas. Returns its nodes, the order number at which they begin, and a table:
+    new leaf -> the parent on the outer tape that it stands for.
 
     The inputs become new leaves, so that `walk` stops at them.
     """

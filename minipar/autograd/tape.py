@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 # Where a gradient goes: to the op that made the value, or to a leaf.
 TapeParent = Union["Node", "Tensor"]
-# What a vjp returns for each parent: the gradient, or a function that computes it (into `out`, where that is not None).
-# Weight gradients are functions: they can write into the gradient buffer without a copy, and can be deferred.
+# What a vjp returns for each parent: the gradient, or a function that computes it (into `out`, where that is
+# not None). Weight gradients are functions: they can write into the gradient buffer without a copy, and can
+# be deferred.
 Contribution = np.ndarray | Callable[[np.ndarray | None], np.ndarray]
 Vjp = Callable[[np.ndarray], Iterable[Contribution]]
 Hook = Callable[[np.ndarray], None]

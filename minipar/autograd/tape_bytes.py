@@ -1,7 +1,7 @@
 """How many bytes a tape holds: the arrays that the formulas of backward keep, found by walking the tape.
 
-`minipar.lessons.support.allocation` measures how much memory is in use, but not by what. Here each array can be
-listed.
+`minipar.lessons.support.allocation` measures how much memory is in use, but not by what. Here each array can
+be listed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from minipar.autograd.tensor import Tensor
 
 
 def held_arrays(*holders: Tensor | Deferred) -> list[np.ndarray]:
-    """The arrays that backward from these outputs needs, each once. A view counts as its whole array. The arrays
-    of leaves (parameters) do not count.
+    """The arrays that backward from these outputs needs, each once. A view counts as its whole array. The
+    arrays of leaves (parameters) do not count.
 
     holders: outputs, for instance of several micro-batches, or a Deferred with its weight gradients.
     """
@@ -54,8 +54,8 @@ LOOK: dict[type, Callable[[Any], Any]] = {
 
 
 def _inside(value: Any) -> Iterator[np.ndarray]:
-    """The arrays in a value. Objects of other kinds (modules, communicators) do not belong to the tape, and are
-    skipped.
+    """The arrays in a value. Objects of other kinds (modules, communicators) do not belong to the tape, and
+    are skipped.
     """
     if isinstance(value, np.ndarray):
         yield value

@@ -5,8 +5,8 @@ Every op computes its result with NumPy and records one Node: the nodes of its i
 `minipar.autograd.backward` walks the tape.
 
 Three decisions keep memory small:
-* The tape links nodes, not arrays. A vjp closes over only the arrays that its formula needs. An activation that
-  no formula needs is freed at once, and its memory is reused while it is still in the cache.
+* The tape links nodes, not arrays. A vjp closes over only the arrays that its formula needs. An activation
+  that no formula needs is freed at once, and its memory is reused while it is still in the cache.
 * No node refers to its own output. So there are no reference cycles, and memory is freed without the garbage
   collector.
 * A leaf (a parameter) is a parent on the tape itself, so its gradient is written directly into its buffer.
@@ -38,10 +38,11 @@ class Tensor:
     node           the op that made it; None for a leaf
     requires_grad  of a leaf: whether backward brings it a gradient
     grad           of a leaf: the gradient, accumulated over calls of backward; None stands for zero
-    grad_buffer    of a leaf: where the gradient is to be kept (a view into a flat buffer), or None for a new array
+    grad_buffer    of a leaf: where the gradient is to be kept (a view into a flat buffer), or None for a new
+                   array
 
-    Raises ShapeError for data that are not numbers (for instance another Tensor), and for integers that require a
-    gradient.
+    Raises ShapeError for data that are not numbers (for instance another Tensor), and for integers that
+    require a gradient.
 
     >>> import numpy as np, minipar as mp
     >>> w = mp.Tensor(np.array([1.0, 2.0]), requires_grad=True)
@@ -102,9 +103,9 @@ class Tensor:
         self.tape_parent.hooks.append(hook)
 
     def drop_values(self) -> None:
-        """Free the values, and keep the position on the tape: `data` becomes zeros of the same shape and dtype,
-        which take the memory of one number. For a result whose values were sent elsewhere: backward can still
-        start here.
+        """Free the values, and keep the position on the tape: `data` becomes zeros of the same shape and
+        dtype, which take the memory of one number. For a result whose values were sent elsewhere: backward
+        can still start here.
         """
         self.data = np.broadcast_to(self.dtype.type(0), self.shape)
 
@@ -126,8 +127,9 @@ class Tensor:
             self.grad_buffer[...] = contribution
             self.grad = self.grad_buffer
         if self.grad.shape != self.data.shape:
-            raise ShapeError(f"backward: a gradient of shape {self.grad.shape} for a leaf of shape {self.data.shape}; the "
-                             "vjp of the op that used the leaf is wrong, or the leaf's data was replaced since")
+            raise ShapeError(f"backward: a gradient of shape {self.grad.shape} for a leaf of shape "
+                             f"{self.data.shape}; the vjp of the op that used the leaf is wrong, or the "
+                             "leaf's data was replaced since")
 
     def __add__(self, other: Any) -> Tensor:
         return add(self, other)
@@ -172,8 +174,8 @@ def _refused(data: Any) -> str:
 
 
 def record(data: np.ndarray, parents: Sequence[Tensor], vjp: Vjp) -> Tensor:
-    """The result of an op. `vjp(g)` returns one Contribution per parent. It must not write into `g`, which others
-    may use.
+    """The result of an op. `vjp(g)` returns one Contribution per parent. It must not write into `g`, which
+    others may use.
     """
     out = Tensor(data)
     if tape_now() is not Tape.NOTHING:

@@ -82,7 +82,9 @@ class Checkpoints:
             raise CheckpointError(f"cannot read {self.folder}: {error.strerror}") from error
 
     def prune(self) -> None:
-        """Remove what is neither among the last `keep` nor the best: `save` does, but may be killed before it has."""
+        """Remove what is neither among the last `keep` nor the best: `save` does, but may be killed before it
+        has.
+        """
         best = self.best()
         for path in map(self.path, self._steps()[:-self.keep]):
             if path != best:

@@ -1,9 +1,10 @@
 """The command line: `minipar COMMAND`. Each command is a module here, whose `add_options` says what it takes
 and what it runs.
 
-A user's mistake ends as one line on stderr and exit status 2, under mpirun too. Results go to stdout, progress to stderr. Neither
-decides over the work: a command whose stdout is closed, full or gone runs to its end, writes all its files, and then says with its
-exit status that output is lost. Lost progress changes nothing.
+A user's mistake ends as one line on stderr and exit status 2, under mpirun too. Results go to stdout,
+progress to stderr. Neither decides over the work: a command whose stdout is closed, full or gone runs to its
+end, writes all its files, and then says with its exit status that output is lost. Lost progress changes
+nothing.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 2 a mistake of the user, 130 interrupted.
 
-    Where all went well but what belongs on stdout is lost: 141 if nobody reads on, as in `| head`, otherwise 74.
+    Where all went well but what belongs on stdout is lost: 141 if nobody reads on, as in `| head`, otherwise
+    74.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     words[:1] = [SHORT.get(word, word) for word in words[:1]]
@@ -73,7 +75,7 @@ def _ended(words: Sequence[str], name: str, title: str) -> int:
     except MiniparError as error:
         from minipar.cli.ranks import tell_once
 
-        tell_once(error)                                            # ends the program where there are several ranks
+        tell_once(error)  # ends the program where there are several ranks
         tell(f"{title}: {error}")
         return 2
     except SystemExit as leaving:                                   # a page of help has been shown

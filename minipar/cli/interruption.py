@@ -8,7 +8,8 @@ import signal
 from types import FrameType
 from typing import Any
 
-# Ctrl-C; kill, Slurm and systemd; a closed terminal; what Slurm can send before the time is up; the limit of CPU time.
+# Ctrl-C; kill, Slurm and systemd; a closed terminal; what Slurm can send before the time is up; the limit of
+# CPU time.
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 STOPPING = tuple(signal.Signals[name] for name in NAMES if hasattr(signal, name))
 

@@ -59,8 +59,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                      help=f"for pictures (default {PICTURES})")
     one.set_defaults(run=run_one, joins_itself=True)
     teach = actions.add_parser("teach", help="one lesson step by step: read, predict, then see",
-                               description="One lesson step by step: read, predict, then see. Your predictions are locked; "
-                                           "you can stop and go on later.")
+                               description="One lesson step by step: read, predict, then see. Your "
+                                           "predictions are locked; you can stop and go on later.")
     teach.add_argument("lesson", help="its number, or its name where it has none")
     teach.add_argument("--section", type=int, metavar="N", help="begin with this section (0 is the first)")
     teach.add_argument("--core", action="store_true", help="leave out the sections marked as optional")

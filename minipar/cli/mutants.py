@@ -61,7 +61,8 @@ def _table(rows: list[dict[str, Any]]) -> Iterable[str]:
     heads = "".join(f"{f'{optimizer} curve off by (seeds)':>34}" for optimizer in optimizers)
     yield f"{'bug':38}{'seen first by':18}{heads}"
     for row in rows:
-        found = row["check"] if row["found"] else f"{(row['failed_checks'] or ['NOTHING'])[0]}, not {row['check']}"
+        first = (row["failed_checks"] or ["NOTHING"])[0]
+        found = row["check"] if row["found"] else f"{first}, not {row['check']}"
         yield f"{row['name']:38}{found:18}" + "".join(_curve(Curve(one["off"], one["spread"]))
                                                       for one in row["curves"].values())
     yield f"{sum(row['found'] for row in rows)} of {len(rows)} bugs are found by the check that is told"

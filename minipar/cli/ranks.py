@@ -19,7 +19,9 @@ from minipar.errors import ConfigError, LayoutError, MiniparError
 
 
 def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
-    """--dp, --pp, --tp, what belongs to them, and --engine; what concerns gradients only where there is training."""
+    """--dp, --pp, --tp, what belongs to them, and --engine; what concerns gradients only where there is
+    training.
+    """
     group = parser.add_argument_group("layout",
                                       "how the ranks share the work; needs dp * pp * tp ranks, from mpirun "
                                       "or as threads")
@@ -82,8 +84,8 @@ def entered(options: argparse.Namespace) -> Iterator[None]:
     """Under mpirun, join the other ranks before anything can go wrong: then a mistake is told once, and ends
     all of them.
 
-    A command that does not say in its options that it runs on ranks (`add_layout_options`, or joins_itself) is
-    refused there.
+    A command that does not say in its options that it runs on ranks (`add_layout_options`, or joins_itself)
+    is refused there.
     """
     options.world = None
     engine = getattr(options, "engine", None)

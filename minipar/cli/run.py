@@ -21,12 +21,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="ranks, as threads of this process (default 1; under mpirun: leave it out)")
     parser.add_argument("--unchecked", action="store_true", help="compare nothing, keep no books: to measure")
     parser.add_argument("--synchronous", action="store_true",
-                        help="a send waits for its receive, as a large one does: what works small and hangs large")
+                        help="a send waits for its receive, as a large one does: what works small and hangs "
+                             "large")
     parser.add_argument("--timeout", type=seconds, metavar="SECONDS",
                         help="longest wait for another rank (default 30, or MINIPAR_TIMEOUT)")
     parser.add_argument("--label", action="store_true", help='put "[rank] " before each line of output')
     parser.add_argument("program", help="a Python file")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS", help="what the program finds in sys.argv")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS",
+                        help="what the program finds in sys.argv")
     parser.set_defaults(run=run)
 
 
@@ -44,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
         if options.ranks < 1:
             raise ConfigError(f"cannot run {options.ranks} ranks; give 1 or more")
     size = options.ranks or 1
-    return status_of(run_on_threads(read_program(options.program, tuple(options.arguments)), size, asked), size)
+    return status_of(run_on_threads(read_program(options.program, tuple(options.arguments)), size, asked),
+                     size)
 
 
 def status_of(ended: Ended, size: int) -> int:

@@ -160,7 +160,8 @@ def _row(finding: Finding) -> str:
 
 def _verdict(report: VerificationReport) -> str:
     if not report.proven:
-        return f"NOT PROVEN: {len(report.failed_checks)} checks fail, the first of them: {report.failed_checks[0]}"
+        failed = report.failed_checks
+        return f"NOT PROVEN: {len(failed)} checks fail, the first of them: {failed[0]}"
     bound = f"every element within {report.tolerance:.2g} of the largest of its array"
     if any(one.limit > 2 * report.tolerance for one in report.findings if not one.item.startswith("mixed")):
         bound += ", or within 64 times the control"

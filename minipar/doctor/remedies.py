@@ -27,8 +27,10 @@ class Failure:
 
 # MPICH maps more of /dev/shm than there is room for, and the first touch kills it with SIGBUS.
 NO_SHARED_MEMORY = Failure(("Bus error", "Shared memory error", "EXIT CODE: 7"),
-                           "MPI finds too little room in /dev/shm, the memory that processes share, or may not write there",
-                           "mount -o remount,rw,size=1g /dev/shm as root; for a container: docker run --shm-size=1g")
+                           "MPI finds too little room in /dev/shm, the memory that processes share, or may "
+                           "not write there",
+                           "mount -o remount,rw,size=1g /dev/shm as root; for a container: docker run "
+                           "--shm-size=1g")
 JOB_FAILURES = [
     NO_SHARED_MEMORY,
     Failure(("not enough slots",), "Open MPI starts no more ranks than there are cores unless it is told to",
@@ -39,7 +41,8 @@ JOB_FAILURES = [
             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"),
     Failure(("unsupported PMI version", "suspicious MPI execution environment"), OTHER_MPI, START_OVER),
 ]
-NOT_INSTALLED = Failure(("No module named 'mpi4py'",), "mpi4py is not installed", f"{PIP} install mpi4py mpich")
+NOT_INSTALLED = Failure(("No module named 'mpi4py'",), "mpi4py is not installed",
+                        f"{PIP} install mpi4py mpich")
 IMPORT_FAILURES = [
     NOT_INSTALLED,
     NO_SHARED_MEMORY,

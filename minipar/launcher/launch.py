@@ -28,7 +28,8 @@ from minipar.errors import ConfigError
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 GRACE = 5.0  # seconds between asking ranks to end and making them
-# What a launcher prints when asked for its version -> whose it is. Intel MPI's launcher is Hydra too, with the same flags.
+# What a launcher prints when asked for its version -> whose it is. Intel MPI's launcher is Hydra too, with
+# the same flags.
 _KINDS = {"HYDRA": "MPICH", "Intel(R) MPI": "MPICH", "Open MPI": "Open MPI", "OpenRTE": "Open MPI",
           "prterun": "Open MPI"}
 

@@ -2,7 +2,8 @@
 
 Published checkpoints speak one of two dialects with the same names:
 
-    Hugging Face    transformer.h.0.attn.c_attn.weight is [inputs, outputs], as ours (its layer "Conv1D" computes x W)
+    Hugging Face    transformer.h.0.attn.c_attn.weight is [inputs, outputs], as ours (its layer "Conv1D"
+                    computes x W)
     nanoGPT         the same name holds [outputs, inputs], since PyTorch's nn.Linear computes x W^T
 
 They may lack the prefix `transformer.` (the files of the original models do), carry torch.compile's

@@ -5,7 +5,8 @@ rank computes some outputs) is column-parallel here, their split by columns (eac
 results are summed) is row-parallel.
 """
 
-# B batch, T tokens, I inputs, O outputs, D model width, V vocabulary; t, i, o, v: this rank's share of T, I, O, V
+# B batch, T tokens, I inputs, O outputs, D model width, V vocabulary; t, i, o, v: this rank's share of T, I,
+# O, V
 
 from __future__ import annotations
 

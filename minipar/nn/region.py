@@ -1,6 +1,7 @@
 """A region says how a layer's work is spread over ranks. The layers know nothing else of ranks.
 
-A tensor-parallel pair of layers has its weights in shards, and asks the region where ranks must work together:
+A tensor-parallel pair of layers has its weights in shards, and asks the region where ranks must work
+together:
 
     enter               before the columns' shards
     leave               after the rows' shards, where each rank has a part of the sum

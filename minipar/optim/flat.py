@@ -39,7 +39,7 @@ class Flat:
         if text := wrong_kind(np.dtype(dtypes[0]), "f"):
             raise ShapeError(f"Flat: parameters must be floats, not {text}")
         self.numbers = {p: number for number, p in enumerate(parameters)}       # in the model's order
-        self.parameters = sorted(parameters, key=_group)            # stable: the model's order within each group
+        self.parameters = sorted(parameters, key=_group)  # stable: the model's order within each group
         ends = np.cumsum([p.data.size for p in self.parameters])
         self.slices = [slice(int(end) - p.data.size, int(end)) for p,
                        end in zip(self.parameters, ends, strict=True)]
@@ -57,8 +57,8 @@ class Flat:
         Raises ShapeError where it has another length or dtype.
         """
         if (buffer.shape, buffer.dtype) != (self.data.shape, self.data.dtype):
-            raise ShapeError(f"Flat: a gradient of shape {self.data.shape} and {self.data.dtype} does not fit into a buffer "
-                             f"of shape {buffer.shape} and {buffer.dtype}")
+            raise ShapeError(f"Flat: a gradient of shape {self.data.shape} and {self.data.dtype} does not "
+                             f"fit into a buffer of shape {buffer.shape} and {buffer.dtype}")
         self.grad = buffer
         for p, span in zip(self.parameters, self.slices, strict=True):
             p.grad, p.grad_buffer = None, buffer[span].reshape(p.shape).view(np.ndarray)
@@ -73,8 +73,8 @@ class Flat:
             if p.grad is None:
                 p.grad_buffer[...] = 0
             elif p.grad is not p.grad_buffer:
-                raise GraphError(f"Flat: the gradient of {p.name} was replaced by another array, which the flat buffer "
-                                 "does not see; change it in place: p.grad[...] = ...")
+                raise GraphError(f"Flat: the gradient of {p.name} was replaced by another array, which the "
+                                 "flat buffer does not see; change it in place: p.grad[...] = ...")
         return self.grad
 
     def zero_grad(self) -> None:

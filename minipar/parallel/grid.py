@@ -68,4 +68,5 @@ def _does_not_fit(ranks: int, layout: Layout) -> str:
                       if getattr(layout, axis) > 1) or "dp=1"
     rest = layout.ranks // layout.dp
     other = f", or choose --dp {ranks // rest}" if ranks % rest == 0 else ""
-    return f"the world has {ranks} rank(s), but the layout {axes} needs {layout.ranks}: run mpirun -n {layout.ranks}{other}"
+    return (f"the world has {ranks} rank(s), but the layout {axes} needs {layout.ranks}: run mpirun -n "
+            f"{layout.ranks}{other}")

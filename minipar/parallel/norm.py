@@ -1,12 +1,13 @@
 """The norm of a gradient that is spread over ranks.
 
 Every parameter counts once: one that is cut over tp is a sum over its parts, one that every rank of tp holds
-whole is taken from the first of them. Adding up the squares of all ranks would count the replicas tp times, and
-clip too early. The stages of a pipeline have parameters of their own, but for a tied table, of which both
+whole is taken from the first of them. Adding up the squares of all ranks would count the replicas tp times,
+and clip too early. The stages of a pipeline have parameters of their own, but for a tied table, of which both
 ends have a copy.
 
 All ranks must come to the same bits, or clipping would make their replicas drift apart. So each number is
-computed on one rank of tp and pp, and sums take an algorithm that does not ask where the ranks of a group are.
+computed on one rank of tp and pp, and sums take an algorithm that does not ask where the ranks of a group
+are.
 """
 
 from __future__ import annotations

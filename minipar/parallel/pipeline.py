@@ -54,8 +54,8 @@ class Pipeline:
     def __init__(self, stages: Stages, schedule: Schedule, pp: Communicator, watch: Watch = nothing,
                  autocast: Callable[[], AbstractContextManager[None]] = nothing):
         if 2 * schedule.stages > TAGS:
-            raise ScheduleError(f"{schedule.stages:,} stages need a tag each in both directions, and there are {TAGS:,}; "
-                                "choose fewer stages")
+            raise ScheduleError(f"{schedule.stages:,} stages need a tag each in both directions, and there "
+                                f"are {TAGS:,}; choose fewer stages")
         self.stages, self.schedule, self.pp = stages, schedule, pp
         self.watch, self.autocast = watch, autocast
         self.program = lower(schedule)[pp.rank]

@@ -17,11 +17,12 @@ They differ, and each term tells why. Per layer, sample and token, in bytes of D
     GELU                         8   its input              16   its slope
     input of down                8                          16
     dropout's masks              2                          -    8 with dropout, as factors
-    attention                    5 a T / D                  4 H (T + 64)/2 / D   only keys that are not later, one copy
+    attention                    5 a T / D                  4 H (T + 64)/2 / D   only keys that are not later,
+                                                            one copy
 """
 
-# b samples of a micro-batch, T tokens, n = b T; D model width, H heads, K head width, F hidden width, V vocabulary;
-# t, h, f, v: this rank's share of T, H, F, V
+# b samples of a micro-batch, T tokens, n = b T; D model width, H heads, K head width, F hidden width, V
+# vocabulary; t, h, f, v: this rank's share of T, H, F, V
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ class Pick(Protocol):
     def __call__(self, operation: str, nbytes: int, ranks: int, *, nodes: int) -> str: ...
 
 
-# Operation -> algorithm -> closed form, of (ranks, rank, elements) for those that every rank has all elements of, and of
-# (ranks, rank, elements of each rank) for the others.
+# Operation -> algorithm -> closed form, of (ranks, rank, elements) for those that every rank has all elements
+# of, and of (ranks, rank, elements of each rank) for the others.
 FORMS: dict[str, dict[str, Callable[..., CollectiveTraffic]]] = {
     "broadcast": {"naive": forms.naive_broadcast, "tree": forms.tree_broadcast, "ring": forms.ring_broadcast},
     "all_reduce": {

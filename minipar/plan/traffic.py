@@ -6,18 +6,18 @@ sends; `Counting` counts what is really sent, and `plan.amounts` holds one again
 
 For each micro-batch of b samples of T tokens, a rank of tp sends, for its own layers and ends of the model,
 
-    tensor parallel     b T D elements: one all-reduce forward (leave) and one backward (enter) for each attention and each
-                        MLP, one forward for the token embedding, one backward for the head
-    sequence parallel   the same places, but each all-reduce is taken apart: a reduce-scatter in its direction, an
-                        all-gather in the other one; and for each parameter that is used on shares of the tokens, an
-                        all-reduce of its gradient
+    tensor parallel     b T D elements: one all-reduce forward (leave) and one backward (enter) for each
+                        attention and each MLP, one forward for the token embedding, one backward for the head
+    sequence parallel   the same places, but each all-reduce is taken apart: a reduce-scatter in its
+                        direction, an all-gather in the other one; and for each parameter that is used on
+                        shares of the tokens, an all-reduce of its gradient
     loss                b T maxima, then 2 b T sums
     full recomputation  what the blocks send forward, once more
 
 and a rank of pp, for each of its stages whose neighbour is on another rank,
 
-    b T D elements      activations to the stage behind it, a gradient to the one before it; under sequence parallelism only
-                        its own share of the tokens, b t D
+    b T D elements      activations to the stage behind it, a gradient to the one before it; under sequence
+                        parallelism only its own share of the tokens, b t D
 
 No amount along tp or pp depends on the hidden width or on the vocabulary: no weight that is cut, and no
 gradient of one, travels. The schedule of the pipeline decides on when, never on how much, but for where it
@@ -219,7 +219,8 @@ def _gradient(shapes: Shapes, sections: list[Bundle], dp: AxisTraffic, batch: in
         number = {name: number for number, name in enumerate(shapes)}
         # as backward completes them
         buckets.sort(key=lambda bucket: min(number[name] for name in bucket.names), reverse=True)
-        sections = [bucket._replace(label=f"{bucket.label} {number}") for number, bucket in enumerate(buckets)]
+        sections = [bucket._replace(label=f"{bucket.label} {number}")
+                    for number, bucket in enumerate(buckets)]
     elif layout.gradients == "parameter":
         sections = [Bundle(f"gradient {name}", section.copied, [name])
                     for section in sections for name in section.names]

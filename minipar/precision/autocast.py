@@ -21,9 +21,10 @@ from minipar.autograd.autocast_hook import casting
 from minipar.autograd.tensor import record
 from minipar.precision.formats import FLOAT32, Format
 
-# op -> whether it computes in 16 bits. Matrix products do: they are the work, and errors of their terms average out. GELU goes
-# with its neighbours. What adds up many numbers, or exponentials, or the residual stream over all layers, keeps float32.
-# Attention is one op: its products' operands and result have 16 bits, its softmax stays in float32 inside.
+# op -> whether it computes in 16 bits. Matrix products do: they are the work, and errors of their terms
+# average out. GELU goes with its neighbours. What adds up many numbers, or exponentials, or the residual
+# stream over all layers, keeps float32. Attention is one op: its products' operands and result have 16 bits,
+# its softmax stays in float32 inside.
 IN_16_BITS: Mapping[str, bool] = {
     "linear": True, "unembedding": True, "matmul": True, "causal_attention": True, "gelu": True,
     "embedding": False, "add_bias": False, "layernorm": False, "cross_entropy": False,

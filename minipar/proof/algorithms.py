@@ -39,7 +39,8 @@ class Picks:
         self.forced, self.seen = forced, dict[str, set[str]]()
 
     def __call__(self, operation: str, nbytes: int, ranks: int, *, nodes: int) -> str:
-        free = operation != "all_reduce" or self.forced == "auto" or self.forced == "hierarchical" and nodes == 1
+        free = (operation != "all_reduce" or self.forced == "auto"
+                or self.forced == "hierarchical" and nodes == 1)
         name = select(operation, nbytes, ranks, nodes=nodes) if free else self.forced
         self.seen.setdefault(operation, set()).add(name)
         return name

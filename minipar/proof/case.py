@@ -34,8 +34,9 @@ from minipar.training.trainer import Trainer
 
 STEPS = 3
 SAVED = 2  # steps until another trainer takes AdamW's state up
-# The proof is plain SGD: Adam forgives a gradient of any wrong scale. AdamW adds its state, decay and clipping to what is compared,
-# and a stop in the middle. The mixed run has a loss scale that changes with every step, and computes whole blocks again.
+# The proof is plain SGD: Adam forgives a gradient of any wrong scale. AdamW adds its state, decay and
+# clipping to what is compared, and a stop in the middle. The mixed run has a loss scale that changes with
+# every step, and computes whole blocks again.
 RUNS: dict[str, dict[str, Any]] = {
     "SGD": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
     "AdamW": dict(optimizer="adamw", lr=1e-4, clip=0.1, weight_decay=0.1),

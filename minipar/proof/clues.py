@@ -19,10 +19,12 @@ from minipar.proof.record import Location, RankRun, Record
 
 CLEAN = 1e-6  # relative: what is closer than that is taken as meant
 
-# ratio: to the right array, None if it is no multiple of it. sums: axes over which the ranks' arrays add up to it.
-# shape: whether the shapes are equal. own: the targets of the first batch that count, by those that this rank has of them.
+# ratio: to the right array, None if it is no multiple of it. sums: axes over which the ranks' arrays add up
+# to it. shape: whether the shapes are equal. own: the targets of the first batch that count, by those that
+# this rank has of them.
 Clue = dict[str, Any]
-Edge = tuple[Location | None, Location | None]  # the last right and the first wrong one; None where there is none
+# the last right and the first wrong one; None where there is none
+Edge = tuple[Location | None, Location | None]
 
 
 def gradient_clues(run: RankRun, mine: Record, limit: float) -> dict[str, Clue]:
@@ -99,7 +101,8 @@ def _summed(arrays: Mapping[str, np.ndarray], group: Communicator) -> dict[str, 
     total = all_reduce(group, np.concatenate([array.reshape(-1) for array in arrays.values()]),
                        label="verify clues")
     parts = np.split(total, np.cumsum([array.size for array in arrays.values()])[:-1])
-    return {name: part.reshape(array.shape) for (name, array), part in zip(arrays.items(), parts, strict=True)}
+    return {name: part.reshape(array.shape)
+            for (name, array), part in zip(arrays.items(), parts, strict=True)}
 
 
 def _over_both_ends(run: RankRun, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

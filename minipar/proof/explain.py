@@ -18,7 +18,8 @@ LATER = {
     "tokens": "the logits are right, the tokens that are chosen by them are not",
     "saved state": "training is right, but a checkpoint would hold something else: look at how parts and "
                    "slots are gathered",
-    "saved numbers": "training is right, but a checkpoint would hold other step numbers or another loss scale",
+    "saved numbers": "training is right, but a checkpoint would hold other step numbers or another loss "
+                     "scale",
     "mixed losses": "training is right, in mixed precision it is not: look at what is rounded, and where",
     "mixed gradients": "training is right, in mixed precision it is not: the loss scale is divided out "
     "before the step",
@@ -37,8 +38,8 @@ ROW_BIASES = ("attention.out.bias", "mlp.down.bias")
 class Evidence:
     """What every rank knows of a failure.
 
-    edges         of "forward" and of "backward": the last right location and the first wrong one, in the order of
-                  computing; None where there is none
+    edges         of "forward" and of "backward": the last right location and the first wrong one, in the
+                  order of computing; None where there is none
     activations   the clues to that wrong one, of every rank that has it
     gradients     every rank's clues by parameter
     losses        every rank's ratio of its loss to the right one
@@ -167,10 +168,10 @@ def _kind(case: Case, evidence: Evidence, clues: Sequence[Clue]) -> str:
             return (
                 f"a part on each rank, and the sum over {axis} is right, so a reduce over {axis} is missing"
             )
+    factors = ", ".join(f"{r:.4g}" for r in ratios[:4] if r is not None)
     if None not in ratios and all(math.isclose(clue["ratio"], clue["own"], rel_tol=CLEAN) for clue in clues):
-        return f"{', '.join(f'{r:.4g}' for r in ratios[:4])} times the right value: each rank divides by its own targets that count"
+        return f"{factors} times the right value: each rank divides by its own targets that count"
     if None not in ratios:
-        factors = ", ".join(f"{r:.4g}" for r in ratios[:4])
         return f"off by another factor on each rank ({factors}): ranks scale by numbers of their own"
     return "no multiple of the right value"
 

@@ -22,12 +22,12 @@ def tolerance(dtype: str) -> float:
 
 @dataclass(frozen=True)
 class Finding:
-    """The worst that an item shows. absolute, relative: largest difference; infinite where shapes or locations
-    differ.
+    """The worst that an item shows. absolute, relative: largest difference; infinite where shapes or
+    locations differ.
 
-    location: where the relative one is, with the element and the rank; "" if there is no difference. bits: equal
-    in every bit. noise: the relative difference that one last bit makes in one process. limit: the largest
-    relative one that is right.
+    location: where the relative one is, with the element and the rank; "" if there is no difference. bits:
+    equal in every bit. noise: the relative difference that one last bit makes in one process. limit: the
+    largest relative one that is right.
     """
 
     item: str

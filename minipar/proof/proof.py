@@ -74,8 +74,8 @@ def prove(world: Communicator, case: Case, reference: Reference | None = None) -
     share out, and what make_reference raises; ConfigError for a hierarchical all-reduce on one node.
     """
     if case.algorithm == "hierarchical" and len(set(world.nodes)) == 1:
-        raise ConfigError("the hierarchical all-reduce adds up within each node first, and all ranks are on one "
-                          "node; choose another algorithm")
+        raise ConfigError("the hierarchical all-reduce adds up within each node first, and all ranks are on "
+                          "one node; choose another algorithm")
     reference = reference or shared_reference(world, case)
     runs = {"SGD": run_rank(world, case, "SGD")}
     exact, picks = exact_items(case), Picks(case.algorithm)
@@ -114,7 +114,8 @@ def prove(world: Communicator, case: Case, reference: Reference | None = None) -
 
 def _worth_running(wrong: set[str]) -> tuple[str, ...]:
     """Which runs follow the one with SGD, of which these items are wrong on some rank. A model with other
-    weights cannot be saved and resumed; one that is wrong in float64 need not be tried in float16, nor write text.
+    weights cannot be saved and resumed; one that is wrong in float64 need not be tried in float16, nor write
+    text.
     """
     if "initial weights" in wrong:
         return ()
@@ -145,7 +146,8 @@ def _explanations(world: Communicator, report: VerificationReport, run: RankRun,
     mine = part_of(right, run)
     wrong = gathered(world, {item: _wrong(run.record[item], mine[item], limits[item]) for item in items},
                      "verify locations")
-    edges = {item: edge(right[item], {Location(*at) for rank in wrong for at in rank[item]}) for item in items}
+    edges = {item: edge(right[item], {Location(*at) for rank in wrong for at in rank[item]})
+             for item in items}
     (loss,), (true,) = run.record["loss"].values(), right["loss"].values()
     ranks = gathered(world, {"activations": {item: activation_clue(run, mine, item, first)
                                              for item, (_, first) in edges.items() if first},

@@ -30,7 +30,8 @@ AGAIN = {  # --recompute -> op -> how often, for a block and a micro-batch
 
 
 class SecondRuns:
-    """Counts the ops that backward computes again. `watch` is for a Trainer; it does what `inner` does, too."""
+    """Counts the ops that backward computes again. `watch` is for a Trainer; it does what `inner` does, too.
+    """
 
     def __init__(self, inner: Watch):
         self.inner = inner

@@ -22,9 +22,9 @@ from minipar.training.trainer import Trainer
 
 
 class Location(NamedTuple):
-    """Where something was seen. kind: at a parameter; at the input or the output of a region; a value that all
-    ranks know; or an array of the whole state, which rank 0 has. name: of the parameter, the layer or the value.
-    before: what stands before the name of a parameter in texts, such as "step 2, ".
+    """Where something was seen. kind: at a parameter; at the input or the output of a region; a value that
+    all ranks know; or an array of the whole state, which rank 0 has. name: of the parameter, the layer or the
+    value. before: what stands before the name of a parameter in texts, such as "step 2, ".
     """
 
     kind: Literal["parameter", "into", "out of", "value", "state"]
@@ -45,7 +45,7 @@ class Seen(NamedTuple):
 Entries = dict[Location, Seen]                                      # of one item
 Record = dict[str, Entries]
 Sending = dict[tuple[str, str, str], SentTotals]                    # by (group, operation, label)
-TABLE = "tokens"                                                    # the layer that looks tokens up; tied, the head too
+TABLE = "tokens"  # the layer that looks tokens up; tied, the head too
 
 
 @dataclass
@@ -65,7 +65,8 @@ class RankRun:
 
 
 def part_of(reference: Record, run: RankRun) -> Record:
-    """What of the reference a rank should have seen: locations of its own stages, and what belongs to no stage.
+    """What of the reference a rank should have seen: locations of its own stages, and what belongs to no
+    stage.
 
     Whose a location is follows from the layout, not from the stages that the rank has made. So what no rank
     has seen is missed by the rank that should have.
@@ -78,12 +79,13 @@ def part_of(reference: Record, run: RankRun) -> Record:
         if at.kind == "parameter":
             return at.name in parameters
         if at.kind in ("into", "out of"):
-            if at.name == TABLE:                                    # a tied head is another layer of that name
+            if at.name == TABLE:  # a tied head is another layer of that name
                 return mine.last if at.kind == "into" else mine.first
             return at.name in layers
         return at.kind == "value" or run.grid.world.rank == 0
 
-    return {item: {at: seen for at, seen in entries.items() if here(at)} for item, entries in reference.items()}
+    return {item: {at: seen for at, seen in entries.items() if here(at)}
+            for item, entries in reference.items()}
 
 
 def layer_names(model: ModelConfig, share: Share) -> set[str]:
@@ -94,7 +96,8 @@ def layer_names(model: ModelConfig, share: Share) -> set[str]:
 def of_parameters(trainer: Trainer, buffer: np.ndarray, before: str = "") -> Entries:
     """The parameters' parts of a flat buffer; `before` stands before their names."""
     arrays = trainer.flat.by_name(buffer)
-    return {Location("parameter", p.name, before): Seen(arrays[p.name], p.own) for p in trainer.flat.parameters}
+    return {Location("parameter", p.name, before): Seen(arrays[p.name], p.own)
+            for p in trainer.flat.parameters}
 
 
 def numbered(what: str, values: Sequence[float | np.ndarray], first: int = 1) -> Entries:

@@ -63,7 +63,7 @@ def shared_reference(world: Communicator, case: Case) -> Reference:
     except MiniparError:
         failed = True
     if any(gathered(world, failed, "verify reference made")):
-        return make_reference(case)                                      # which fails on every rank, with one error
+        return make_reference(case)  # which fails on every rank, with one error
     return _reference(case, {run: _sent(world, owner, made.get(run)) for run, owner in owners.items()})
 
 

@@ -125,8 +125,8 @@ MAKE: dict[str, Callable[[Case, RankRun, Recording, Counting],
 
 
 def _activations(trainer: Trainer, seen: RecordedPieces) -> Entries:
-    """This rank's samples, and its tokens where it does not have all. Which these are is computed here from the
-    layout, and not taken from the trainer, so that a mutant cannot hide.
+    """This rank's samples, and its tokens where it does not have all. Which these are is computed here from
+    the layout, and not taken from the trainer, so that a mutant cannot hide.
     """
     layout, T = trainer.grid.layout, trainer.model.context
     counts, at = even_counts(trainer.config.batch, layout.dp), trainer.grid.at["dp"]
@@ -137,4 +137,5 @@ def _activations(trainer: Trainer, seen: RecordedPieces) -> Entries:
     def own(n: int, whole: np.ndarray) -> np.ndarray:
         return whole[rows] if n == T else whole[rows, tokens]
 
-    return {at: Seen(array, partial(own, array.shape[1])) for at, array in joined(seen).items()}  # [b, T or t, D]
+    # [b, T or t, D]
+    return {at: Seen(array, partial(own, array.shape[1])) for at, array in joined(seen).items()}

@@ -14,8 +14,8 @@ from minipar.comm.protocol import Communicator
 
 def sent_to_all(world: Communicator, arrays: Mapping[str, np.ndarray], root: int,
                 label: str) -> dict[str, np.ndarray]:
-    """The arrays of rank `root` under their names, in its order. All ranks of `world` call it; what the others
-    give is not looked at.
+    """The arrays of rank `root` under their names, in its order. All ranks of `world` call it; what the
+    others give is not looked at.
     """
     mine = arrays if world.rank == root else {}
     entries = [[name, str(array.dtype), array.shape] for name, array in mine.items()]

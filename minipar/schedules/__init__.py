@@ -1,4 +1,5 @@
-"""Pipeline schedules as plain data: generated, proven, simulated, lowered to programs of the ranks, and drawn.
+"""Pipeline schedules as plain data: generated, proven, simulated, lowered to programs of the ranks, and
+drawn.
 
 Reading order:
 

@@ -5,8 +5,8 @@ Tests compare them with the simulation, as exact fractions. The formulas of inte
 first hold for any number of micro-batches, which is more than was published. Where no formula is known, the
 functions raise an error.
 
-p ranks, m micro-batches, v stages per rank; F, B, W: times of one stage and one micro-batch. A backward that is
-not split takes B + W. Messages take no time.
+p ranks, m micro-batches, v stages per rank; F, B, W: times of one stage and one micro-batch. A backward that
+is not split takes B + W. Messages take no time.
 """
 
 from __future__ import annotations
@@ -95,8 +95,9 @@ CLOSED_FORMS = {
         lambda p: 2 * p - 1,
         lambda F, B, W: F == B == W,
     ),
-    # The authors' formula (p - 1)(F&B + B - 3W) is for machines that overlap a forward with a backward (F&B), and its B
-    # is a whole backward. Here they run one after the other, and a gradient is sent before W runs: half of that.
+    # The authors' formula (p - 1)(F&B + B - 3W) is for machines that overlap a forward with a backward (F&B),
+    # and its B is a whole backward. Here they run one after the other, and a gradient is sent before W runs:
+    # half of that.
     "dualpipev": ClosedForm(
         lambda p, m, v, F, B, W: (p - 1) * F,
         lambda p, m, v: [2 * p + 1] * p,
@@ -110,8 +111,8 @@ CLOSED_FORMS = {
 
 def closed_bubble(name: str, ranks: int, micro_batches: int, virtual: int | None = None,
                   times: tuple[Exact, Exact, Exact] = (1, 1, 1)) -> Fraction:
-    """The bubble as a fraction, in the convention of the schedule's paper, `CLOSED_FORMS[name].over`. times: F,
-    B, W.
+    """The bubble as a fraction, in the convention of the schedule's paper, `CLOSED_FORMS[name].over`. times:
+    F, B, W.
 
     Raises ScheduleError where no formula is known.
 
@@ -128,8 +129,8 @@ def closed_bubble(name: str, ranks: int, micro_batches: int, virtual: int | None
 
 
 def closed_peaks(name: str, ranks: int, micro_batches: int, virtual: int | None = None) -> list[int]:
-    """For each rank, the largest number of activations that it keeps at one time. Raises ScheduleError where no
-    formula is known.
+    """For each rank, the largest number of activations that it keeps at one time. Raises ScheduleError where
+    no formula is known.
 
     >>> closed_peaks("1f1b", 4, 8)
     [4, 3, 2, 1]

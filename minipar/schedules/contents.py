@@ -1,7 +1,8 @@
 """Checks of the steps: every value is computed once, on its own rank, and is used only after it exists.
 
-The checks read the orders of a schedule, or the programs of its ranks, which also have sends and receives. They
-raise an error for the first wrong step: `rank 1, stage 1, step 3: F1 has no input: ...`. Steps count from 0.
+The checks read the orders of a schedule, or the programs of its ranks, which also have sends and receives.
+They raise an error for the first wrong step: `rank 1, stage 1, step 3: F1 has no input: ...`. Steps count
+from 0.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ ProgramPositions = dict[Hashable, ProgramPosition]
 
 
 def key(step: ProgramStep) -> Hashable:
-    """The key under which a step is looked up. It includes the type: a Send, a Receive and a SendCompleted of one
-    message are equal as tuples.
+    """The key under which a step is looked up. It includes the type: a Send, a Receive and a SendCompleted of
+    one message are equal as tuples.
     """
     return step if isinstance(step, Instruction) else (type(step), step.message)
 
@@ -69,9 +70,9 @@ def each(steps: Programs) -> Iterator[tuple[ProgramPosition, ProgramStep]]:
 def check_steps(schedule: Schedule, steps: Programs, *, messages: bool) -> ProgramPositions:
     """Every step is on its rank and occurs once; every value exists before it is used; no step is missing.
 
-    messages: the steps are programs, so a value of another rank must have been received. In orders it is enough
-    that the other rank computes it. Returns the position of every step. Raises ScheduleError for the first wrong
-    step of the first rank that has one.
+    messages: the steps are programs, so a value of another rank must have been received. In orders it is
+    enough that the other rank computes it. Returns the position of every step. Raises ScheduleError for the
+    first wrong step of the first rank that has one.
     """
     positions: ProgramPositions = {}
     for at, step in each(steps):
@@ -162,7 +163,8 @@ def _check_needed(at: ProgramPosition, step: Instruction, needed: Message, sched
     elif not messages:
         problem = None if maker in positions else f"rank {owner} never computes {maker}; add it there"
     elif key(receive) not in positions and (sent := positions.get(key(Send(needed, at.rank)))) is not None:
-        problem = f"{needed}, which rank {sent.rank} sends in step {sent.step}, is never received; add the receive before this step"
+        problem = (f"{needed}, which rank {sent.rank} sends in step {sent.step}, is never received; "
+                   "add the receive before this step")
     else:
         problem = not_before(at, receive, positions)
     if problem is not None:

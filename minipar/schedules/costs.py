@@ -13,8 +13,8 @@ from minipar.records import Number
 class Costs:
     """Times in any unit. Whole numbers and Fractions give exact results.
 
-    F, B, W: the time of each kind of instruction, one number for all stages or one per stage. A backward that is
-    not split takes B + W, so the same costs compare schedules that split it with schedules that do not.
+    F, B, W: the time of each kind of instruction, one number for all stages or one per stage. A backward that
+    is not split takes B + W, so the same costs compare schedules that split it with schedules that do not.
     message: the time of a message between two ranks. Several messages may travel at once, and senders do not
     wait. sizes: the relative size of each micro-batch, which scales all its times; None for equal sizes.
     """

@@ -1,8 +1,9 @@
 """Can all ranks run their programs to the end, or is there a deadlock?
 
-With asynchronous sends, a program goes on at once. A synchronous send waits until the other rank receives, as a
-blocking send of MPI does when the message is larger than the library's buffer. Every receive names its sender
-and its channel. So the result does not depend on the timing of the ranks (Kahn 1974), and one run decides.
+With asynchronous sends, a program goes on at once. A synchronous send waits until the other rank receives, as
+a blocking send of MPI does when the message is larger than the library's buffer. Every receive names its
+sender and its channel. So the result does not depend on the timing of the ranks (Kahn 1974), and one run
+decides.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ class Wait(NamedTuple):
 
 
 def execution(programs: Programs, *, synchronous: bool) -> Iterator[tuple[int, int]]:
-    """The steps as (rank, number), in one possible order of execution, until all ranks have ended or are blocked.
+    """The steps as (rank, number), in one possible order of execution, until all ranks have ended or are
+    blocked.
 
-    With synchronous sends, a send and its receive happen together; the send is listed first. The programs must
-    have passed `check_turns`.
+    With synchronous sends, a send and its receive happen together; the send is listed first. The programs
+    must have passed `check_turns`.
     """
     at, sent = [0] * len(programs), set[Message]()
     todo = list(range(len(programs)))
@@ -51,8 +53,8 @@ def execution(programs: Programs, *, synchronous: bool) -> Iterator[tuple[int, i
 
 
 def _movers(programs: Programs, at: Sequence[int], rank: int, sent: set[Message] | None) -> tuple[int, ...]:
-    """The ranks that take their next step if this one does; none if this one must wait. sent: the messages sent so
-    far; None for synchronous sends.
+    """The ranks that take their next step if this one does; none if this one must wait. sent: the messages
+    sent so far; None for synchronous sends.
     """
     step = programs[rank][at[rank]]
     if not isinstance(step, Send | Receive) or (sent is not None and isinstance(step, Send)):

@@ -4,18 +4,19 @@ JSON: an object with "orders": for each rank its instructions in order, as one t
 
     {"orders": ["F0 F1 B0 B1", "F0 B0 F1 B1"]}
 
-F0 is the forward of micro-batch 0, B0 its backward. In a schedule that has W (the gradient of the weights), B0 is
-the gradient of the input alone. F0@2 is the forward on stage 2; a rank with one stage may leave out the @.
-Optional fields: "stage_to_rank", the rank of each stage (default: taken from the orders; without an @, stage s is
-on rank s); "micro_batches", their number (default: the number in the orders); "name". A schedule without B is
-forward-only.
+F0 is the forward of micro-batch 0, B0 its backward. In a schedule that has W (the gradient of the weights),
+B0 is the gradient of the input alone. F0@2 is the forward on stage 2; a rank with one stage may leave out the
+@. Optional fields: "stage_to_rank", the rank of each stage (default: taken from the orders; without an @,
+stage s is on rank s); "micro_batches", their number (default: the number in the orders); "name". A schedule
+without B is forward-only.
 
-Python: a file that defines `schedule(ranks, micro_batches)`. It returns a Schedule, or orders as above, with words
-or Instructions in them. The file is executed with all your rights: use only files that you trust. A JSON file is
-only read.
+Python: a file that defines `schedule(ranks, micro_batches)`. It returns a Schedule, or orders as above, with
+words or Instructions in them. The file is executed with all your rights: use only files that you trust. A
+JSON file is only read.
 
     def schedule(ranks, micro_batches):
-        return [[f"F{m}" for m in range(micro_batches)] + [f"B{m}" for m in range(micro_batches)] for _ in range(ranks)]
+        return [[f"F{m}" for m in range(micro_batches)] + [f"B{m}" for m in range(micro_batches)] for _ in
+        range(ranks)]
 
 This module reads the file; `lint` checks the schedule.
 """
@@ -55,8 +56,8 @@ def to_json(schedule: Schedule) -> dict[str, Any]:
 
 
 def from_json(values: Any, source: str) -> Schedule:
-    """A schedule from the values in a JSON file. source: the file, for errors; its stem is the default name. Raises
-    ScheduleError.
+    """A schedule from the values in a JSON file. source: the file, for errors; its stem is the default name.
+    Raises ScheduleError.
     """
     if not isinstance(values, dict) or "orders" not in values:
         raise ScheduleError(f'{source}: no orders; write {{"orders": ["F0 B0", ...]}}, one for each rank')
@@ -76,8 +77,8 @@ def load_json(path: str | Path) -> Schedule:
 
 
 def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
-    """The schedule that `schedule(ranks, micro_batches)` of a Python file returns. It executes the file, so you must
-    trust it.
+    """The schedule that `schedule(ranks, micro_batches)` of a Python file returns. It executes the file, so
+    you must trust it.
 
     Raises ScheduleError, which names the line where the file fails.
     """
@@ -132,8 +133,8 @@ def _schedule(name: str, source: str, given: Any, stage_to_rank: Any, micro_batc
     """stage_to_rank, micro_batches: None for what the orders say."""
     if stage_to_rank is not None and not (isinstance(stage_to_rank, list | tuple)
                                           and all(type(owner) is int for owner in stage_to_rank)):
-        raise ScheduleError(f"{source}: stage_to_rank is {shown(stage_to_rank)}; write a list of ranks, one for each "
-                            "stage")
+        raise ScheduleError(f"{source}: stage_to_rank is {shown(stage_to_rank)}; write a list of ranks, one "
+                            "for each stage")
     if micro_batches is not None and type(micro_batches) is not int:
         raise ScheduleError(f"{source}: micro_batches is {shown(micro_batches)}; write a whole number")
     if micro_batches is not None and not 1 <= micro_batches <= MOST:
@@ -145,8 +146,8 @@ def _schedule(name: str, source: str, given: Any, stage_to_rank: Any, micro_batc
     if len(given) > MOST_RANKS:
         raise ScheduleError(f"{source}: {len(given):,} orders are more than {MOST_RANKS:,}; give fewer ranks")
     if wrong := [owner for owner in stage_to_rank or () if not 0 <= owner < len(given)]:
-        raise ScheduleError(f"{source}: stage_to_rank names rank {shown(wrong[0])}; there are orders for ranks 0 to "
-                            f"{len(given) - 1}")
+        raise ScheduleError(f"{source}: stage_to_rank names rank {shown(wrong[0])}; there are orders for "
+                            f"ranks 0 to {len(given) - 1}")
     stages: dict[int, list[int]] = {}
     for stage, owner in enumerate(range(len(given)) if stage_to_rank is None else stage_to_rank):
         stages.setdefault(owner, []).append(stage)

@@ -16,10 +16,10 @@ def find_schedule(source: str, ranks: int | None = None, micro_batches: int | No
                   | None = None) -> Schedule:
     """The schedule of this name. A schedule from a file is not checked; `lint` does that.
 
-    source: a name in `SCHEDULES`, or a file that ends in .json or .py. ranks, micro_batches: None for the numbers
-    in a JSON file, or the defaults. virtual: stages per rank; None for the number of the schedule or the file.
-    Raises ScheduleError for an unknown name, and for a file that cannot be read or has other numbers; LayoutError
-    as `make_schedule` does.
+    source: a name in `SCHEDULES`, or a file that ends in .json or .py. ranks, micro_batches: None for the
+    numbers in a JSON file, or the defaults. virtual: stages per rank; None for the number of the schedule or
+    the file. Raises ScheduleError for an unknown name, and for a file that cannot be read or has other
+    numbers; LayoutError as `make_schedule` does.
 
     >>> import minipar as mp
     >>> print(*mp.schedule("1f1b", 2, 3).orders[0])

@@ -15,9 +15,9 @@ def peak_activations(schedule: Schedule, weights: Sequence[Number] | None = None
                      kept_for_w: Number = 1) -> list[Number]:
     """For each rank, the largest amount of activations that it keeps at one time.
 
-    weights: the amount for one micro-batch on each stage, for example in bytes; None counts pairs of stage and
-    micro-batch. kept_for_w: where backward is split, the fraction that is kept from B to W; B frees the rest. A
-    forward-only schedule keeps nothing after F.
+    weights: the amount for one micro-batch on each stage, for example in bytes; None counts pairs of stage
+    and micro-batch. kept_for_w: where backward is split, the fraction that is kept from B to W; B frees the
+    rest. A forward-only schedule keeps nothing after F.
     """
     weights = weights or [1] * schedule.stages
     keeps = {"F": -1 if schedule.forward_only else 0, "B": kept_for_w - 1 if schedule.split else -1,

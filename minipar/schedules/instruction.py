@@ -1,14 +1,15 @@
 """A pipeline schedule as plain data: which rank computes what, in which order.
 
-The model is divided into stages, the batch into micro-batches. A rank has one or more stages. A schedule is, for
-every rank, the list of its instructions:
+The model is divided into stages, the batch into micro-batches. A rank has one or more stages. A schedule is,
+for every rank, the list of its instructions:
 
     F   forward of one stage for one micro-batch
-    B   backward of that stage and micro-batch; if the schedule splits backward, only the gradient of the input
-    W   if the schedule splits backward: the gradients of the stage's weights (Qi et al. 2023, arXiv 2401.10241)
+    B   backward of that stage and micro-batch; if the schedule splits backward, only the gradient of the
+        input
+    W   if the schedule splits backward: the gradients of the stage's weights (Qi et al. 2023)
 
-Sends and receives are not in the list: `lower` derives them. The same lists are linted, simulated, executed and
-drawn.
+Sends and receives are not in the list: `lower` derives them. The same lists are linted, simulated, executed
+and drawn.
 """
 
 from __future__ import annotations

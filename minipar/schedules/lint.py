@@ -1,10 +1,12 @@
 """Proves a schedule from the order of its steps alone, before any rank computes.
 
-A schedule that passes computes every value once and uses it once, uses no value before it exists, receives every
-message, and ends. The same is proven for the programs of the ranks: those that `lower` derives, or others, for
-example programs changed by hand. The first mistake raises a ScheduleError that names the step, counted from 0:
+A schedule that passes computes every value once and uses it once, uses no value before it exists, receives
+every message, and ends. The same is proven for the programs of the ranks: those that `lower` derives, or
+others, for example programs changed by hand. The first mistake raises a ScheduleError that names the step,
+counted from 0:
 
-    rank 1, stage 1, step 3: F1 has no input: the receive of x1@0 comes only in step 4; move it before this step
+    rank 1, stage 1, step 3: F1 has no input: the receive of x1@0 comes only in step 4; move it before this
+    step
 """
 
 from __future__ import annotations
@@ -26,10 +28,10 @@ from minipar.schedules.message_order import check_sent, check_turns
 class LintReport:
     """What was proven about a correct schedule.
 
-    ring: the ranks that wait for each other in a cycle if sends are synchronous; empty if the schedule is safe
-    with such sends, too. peaks: for each rank, the largest number of activations that it keeps at one time, one
-    per stage and micro-batch, from F to the end of B (to the end of W where backward is split; to the end of F in
-    a forward-only schedule). messages: (sender, receiver) -> the number of messages.
+    ring: the ranks that wait for each other in a cycle if sends are synchronous; empty if the schedule is
+    safe with such sends, too. peaks: for each rank, the largest number of activations that it keeps at one
+    time, one per stage and micro-batch, from F to the end of B (to the end of W where backward is split; to
+    the end of F in a forward-only schedule). messages: (sender, receiver) -> the number of messages.
     """
 
     ring: tuple[Wait, ...]
@@ -55,9 +57,9 @@ class LintReport:
 def lint(schedule: Schedule, programs: Programs | None = None, *, synchronous: bool = False) -> LintReport:
     """Prove the schedule, and its programs as `lower` derives them; or the given programs of its ranks.
 
-    synchronous: every send waits for its receive; a schedule that is safe only with asynchronous sends is refused,
-    too. Steps in errors are counted in the schedule's orders, or in the given programs. Raises ScheduleError for
-    the first mistake.
+    synchronous: every send waits for its receive; a schedule that is safe only with asynchronous sends is
+    refused, too. Steps in errors are counted in the schedule's orders, or in the given programs. Raises
+    ScheduleError for the first mistake.
 
     >>> import minipar as mp
     >>> mp.lint(mp.schedule("1f1b", 2, 3)).peaks                # micro-batches in flight, of each rank

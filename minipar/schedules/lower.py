@@ -1,14 +1,15 @@
 """From a schedule to the programs of the ranks: adds the sends and receives.
 
-Stage s needs the activations of stage s - 1 for its forward, and the gradient of stage s + 1 for its backward. If
-that stage is on another rank, a receive stands directly before the instruction that needs the value, and a send
-directly after the instruction that computes it. All messages of one kind from one stage use one channel, in the
-order in which they are sent. A rank that needs a later message first receives the messages before it.
+Stage s needs the activations of stage s - 1 for its forward, and the gradient of stage s + 1 for its
+backward. If that stage is on another rank, a receive stands directly before the instruction that needs the
+value, and a send directly after the instruction that computes it. All messages of one kind from one stage use
+one channel, in the order in which they are sent. A rank that needs a later message first receives the
+messages before it.
 
-A sent array must be kept until the message has been received. A reply that was computed after the receipt proves
-that: if rank 0 sends x0, and rank 1 uses it to compute the gradient g0, then rank 0 knows that x0 has arrived
-when it receives g0. At that point the program has a `SendCompleted`, and the array may be freed. Example: 1F1B
-with 2 stages and 2 micro-batches, the program of rank 0:
+A sent array must be kept until the message has been received. A reply that was computed after the receipt
+proves that: if rank 0 sends x0, and rank 1 uses it to compute the gradient g0, then rank 0 knows that x0 has
+arrived when it receives g0. At that point the program has a `SendCompleted`, and the array may be freed.
+Example: 1F1B with 2 stages and 2 micro-batches, the program of rank 0:
 
     F0  Send x0  F1  Send x1  Receive g0  SendCompleted x0  B0  Receive g1  SendCompleted x1  B1
 
@@ -23,7 +24,8 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 class Message(NamedTuple):
-    """what: "x", the activations of stage `source` for the next stage; or "g", its gradient for the stage before.
+    """what: "x", the activations of stage `source` for the next stage; or "g", its gradient for the stage
+    before.
     """
 
     what: str

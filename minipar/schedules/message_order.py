@@ -1,4 +1,5 @@
-"""Checks of the messages: a channel keeps its order, and an array is freed only after its message was received.
+"""Checks of the messages: a channel keeps its order, and an array is freed only after its message was
+received.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from minipar.schedules.lower import Message, Receive, Send, SendCompleted
 
 
 def check_turns(programs: Programs) -> None:
-    """A channel delivers its messages in the order in which they are sent, so they must be received in that order.
+    """A channel delivers its messages in the order in which they are sent, so they must be received in that
+    order.
 
     The programs have passed `check_steps`, so every sent message is received, and the reverse. Raises
     ScheduleError.
@@ -38,11 +40,12 @@ def _by_channel(programs: Programs,
 
 
 def check_sent(programs: Programs, positions: ProgramPositions) -> None:
-    """A SendCompleted may stand only where the message has certainly been received, for any timing of the ranks.
+    """A SendCompleted may stand only where the message has certainly been received, for any timing of the
+    ranks.
 
-    Vector clocks (Fidge 1988, Mattern 1989): each rank knows, for every other rank, how many steps that rank has
-    done at least. Every message carries this knowledge of its sender. The programs must be able to run to their
-    end. Raises ScheduleError.
+    Vector clocks (Fidge 1988, Mattern 1989): each rank knows, for every other rank, how many steps that rank
+    has done at least. Every message carries this knowledge of its sender. The programs must be able to run to
+    their end. Raises ScheduleError.
     """
     known = np.zeros((len(programs), len(programs)), np.int64)       # known[rank, other]
     carried: dict[Message, np.ndarray] = {}

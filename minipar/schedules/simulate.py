@@ -1,7 +1,7 @@
 """Simulates a schedule: the start and the end of every instruction, if every rank executes its own in order.
 
-An instruction starts when its rank is free and its input has arrived. A message takes time, but the sender goes
-on at once, as with the executor's non-blocking sends. Any number of messages may travel at once, unless
+An instruction starts when its rank is free and its input has arrived. A message takes time, but the sender
+goes on at once, as with the executor's non-blocking sends. Any number of messages may travel at once, unless
 `LinkQueues` restricts them.
 """
 
@@ -29,7 +29,8 @@ class Timeline(Times):
 
 
 class LinkQueues(Protocol):
-    """How long instructions and messages wait for a link. It is called in the order of each rank's instructions.
+    """How long instructions and messages wait for a link. It is called in the order of each rank's
+    instructions.
     """
 
     def begins(self, rank: int, instruction: Instruction, ready: Number) -> Number:
@@ -56,11 +57,11 @@ class NoQueues:
 
 
 def simulate(schedule: Schedule, costs: Costs | None = None, queues: LinkQueues | None = None) -> Timeline:
-    """When each instruction starts and ends. costs: None stands for F = B = W = 1 and messages of 0. queues: None
-    if links are never busy.
+    """When each instruction starts and ends. costs: None stands for F = B = W = 1 and messages of 0. queues:
+    None if links are never busy.
 
-    An instruction starts when its rank and its input are ready, so its time includes waiting for its rank's link.
-    Raises ScheduleError for a schedule that deadlocks; `lint` finds all other mistakes.
+    An instruction starts when its rank and its input are ready, so its time includes waiting for its rank's
+    link. Raises ScheduleError for a schedule that deadlocks; `lint` finds all other mistakes.
 
     >>> import minipar as mp
     >>> mp.simulate(mp.schedule("gpipe", 4, 8)).bubble()        # (p - 1) / (m + p - 1)

@@ -42,8 +42,8 @@ class Wave(Times):
 
 
 def simulate_wave(name: str, ranks: int, micro_batches: int, costs: Costs | None = None) -> Wave:
-    """The result of `simulate` for the schedule "gpipe" or "1f1b", as numbers per rank; exact for whole numbers and
-    Fractions.
+    """The result of `simulate` for the schedule "gpipe" or "1f1b", as numbers per rank; exact for whole
+    numbers and Fractions.
 
     Memory grows with ranks + micro_batches, time with their product. Raises ScheduleError for other
     schedules, and for costs beyond 64 bits.
@@ -116,7 +116,8 @@ class _Sweep:
 
 
 def _exact(values: Sequence[Number]) -> tuple[list[int], int]:
-    """Whole numbers and Fractions as multiples of one unit, and the number of units in 1. [1/2, 1/3] -> [3, 2], 6.
+    """Whole numbers and Fractions as multiples of one unit, and the number of units in 1. [1/2, 1/3] -> [3,
+    2], 6.
     """
     fractions = [Fraction(value) for value in values]
     unit = math.lcm(*(value.denominator for value in fractions))
@@ -124,8 +125,8 @@ def _exact(values: Sequence[Number]) -> tuple[list[int], int]:
 
 
 def _arrays(times: list[Number], sizes: list[Number], ranks: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Both as floats if there is a float among them, otherwise as integers; and the number of units of a product in
-    1.
+    """Both as floats if there is a float among them, otherwise as integers; and the number of units of a
+    product in 1.
     """
     if any(isinstance(value, float) for value in (*times, *sizes)):
         return np.array(times, dtype=float), np.array(sizes, dtype=float), 1

@@ -38,8 +38,8 @@ def part_flops(model: ModelConfig, part: Part, samples: int, tp: int = 1, rank: 
 
 
 def instruction_flops(recompute: str, instruction: Instruction, execution: Execution) -> int:
-    """FLOPs of an instruction that this rank carries out. A B that is not split from its W takes two forwards'
-    worth; what backward computes again (`recompute`) comes on top.
+    """FLOPs of an instruction that this rank carries out. A B that is not split from its W takes two
+    forwards' worth; what backward computes again (`recompute`) comes on top.
     """
     kind, stage, micro = instruction
     stages, samples = execution.stages, len(execution.batch[micro].inputs)

@@ -1,4 +1,5 @@
-"""The parts that a Trainer is built from. Each follows from the options, the layout and this rank's position."""
+"""The parts that a Trainer is built from. Each follows from the options, the layout and this rank's position.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ def training_data(tokens: np.ndarray, model: ModelConfig, train: TrainConfig) ->
 
 
 def require_trainable(layout: Layout, train: TrainConfig) -> None:
-    """Raises LayoutError for a layout that no training can use, or that leaves ranks of dp without samples."""
+    """Raises LayoutError for a layout that no training can use, or that leaves ranks of dp without samples.
+    """
     if layout.cp > 1:
         raise LayoutError(f"training runs over dp, pp and tp; leave cp at 1, not {layout.cp}")
     if layout.dp > train.batch:

@@ -28,8 +28,8 @@ def report_lines(trainer: Trainer, folder: RunFolder, extra: list[str]) -> list[
     start = tokenizer.decode([int(trainer.batches.get(0)[0][0, 0])])
     tokens = generate(model, tokenizer.encode(start).tolist(), temperature=0.8, seed=trainer.config.seed)
     sample = start + tokenizer.decode(list(itertools.islice(tokens, SAMPLE)))
-    return [f"{parameters:,} parameters, {trainer.steps_done} steps, validation loss {validation[-1]:.4f} nats per "
-            "token", *extra,
+    return [f"{parameters:,} parameters, {trainer.steps_done} steps, validation loss {validation[-1]:.4f} "
+            "nats per token", *extra,
             f"summary, pictures, metrics and checkpoints: {folder.folder}",
             f"a sample:\n{'-' * 72}\n{sample}\n{'-' * 72}"]
 

@@ -22,8 +22,8 @@ from minipar.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the user asked for. model, train: fields of ModelConfig and TrainConfig; the rest keeps its default,
-    or what the resumed run had. trace: whether a step is to be timed at the end.
+    """What the user asked for. model, train: fields of ModelConfig and TrainConfig; the rest keeps its
+    default, or what the resumed run had. trace: whether a step is to be timed at the end.
     """
 
     model: Mapping[str, Any]
@@ -59,8 +59,8 @@ def resume_run(folder: RunFolder, options: RunOptions, grid: Grid) -> tuple[Trai
     _require_same(trainer)
     config = trainer.config
     if trainer.steps_done > config.steps:
-        raise CheckpointError(f"{path} has done {trainer.steps_done} steps, more than {config.steps}; give more "
-                              "with --steps")
+        raise CheckpointError(f"{path} has done {trainer.steps_done} steps, more than {config.steps}; give "
+                              "more with --steps")
     all_there = agree(folder.writes and folder.is_finished(options.trace), grid.world) > 0
     finished = trainer.steps_done == config.steps and all_there
     if not finished:

@@ -116,7 +116,8 @@ class Trainer:
         self.schedule = cache(partial(schedule_of, grid.layout))
         self.pipelines: dict[Schedule, Pipeline] = {}
         bitwise = grid.layout.gradients == "bitwise"
-        self.stages = build_stages(model, train, grid, region, self.schedule(1 if bitwise else len(self.pieces())))
+        self.stages = build_stages(model, train, grid, region,
+                                   self.schedule(1 if bitwise else len(self.pieces())))
         self.flat = Flat(self.stages.parameters())
         self.reducer = None if bitwise else make_reducer(grid.layout, self.flat, grid.dp)
         self.optimizer = optimizer(self.flat) if optimizer else build_optimizer(train, self.flat)
@@ -161,15 +162,16 @@ class Trainer:
             return self._gradient_in_a_tree(inputs, targets, count)
         self.flat.zero_grad()
         pieces = self.pieces()
-        pipeline, batch = self.pipeline(self.schedule(len(pieces))), self.micro_batches(inputs, targets, pieces)
+        pipeline, batch = self.pipeline(self.schedule(len(pieces))), self.micro_batches(inputs, targets,
+                                                                                        pieces)
         losses = pipeline.run(batch, count, self.scale.scale, self.reducer.expect)            # [m]
         self.reducer.finish()
         self.stages.add_tied(self.flat)
         return float(self._over_dp_and_pp(np.array([sum(losses)]), "loss")[0])
 
     def divisor(self, targets: np.ndarray) -> int:
-        """What the loss of every micro-batch is divided by: the targets of the global batch [B, T] that count.
-        Raises DataError where none does.
+        """What the loss of every micro-batch is divided by: the targets of the global batch [B, T] that
+        count. Raises DataError where none does.
         """
         return _require_targets(f"batch {self.steps_done}", targets)
 
@@ -259,7 +261,8 @@ class Trainer:
     def pipeline(self, schedule: Schedule) -> Pipeline:
         """The executor of this schedule on this rank's stages. A schedule is lowered but once."""
         if schedule not in self.pipelines:
-            self.pipelines[schedule] = Pipeline(self.stages, schedule, self.grid.pp, self.watch, self.autocast)
+            self.pipelines[schedule] = Pipeline(self.stages, schedule, self.grid.pp, self.watch,
+                                                self.autocast)
         return self.pipelines[schedule]
 
     def _over_dp_and_pp(self, losses: np.ndarray, label: str) -> np.ndarray:
@@ -271,7 +274,8 @@ class Trainer:
         return losses
 
     def _diverged(self, what: str, inputs: np.ndarray) -> DivergenceError:
-        """The error that names where in the model a NaN or an infinity arose first, on these inputs [B, T]."""
+        """The error that names where in the model a NaN or an infinity arose first, on these inputs [B, T].
+        """
         pipeline = self.pipeline(forward_only(self.stages.stage_to_rank, 1))
         batch = [MicroBatch(inputs, inputs, NO_DROPOUT)]
         site = self.stages.first_nonfinite(lambda: pipeline.run(batch, count=1))

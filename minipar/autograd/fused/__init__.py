@@ -4,7 +4,8 @@ Every file holds an op twice: as a composition of small ops, which is its defini
 fused form, with the derivation of its gradient. Three things make the fused forms fast, the largest effect
 first:
 
-* a chain of small ops becomes one node with few temporary arrays (GELU works in blocks that stay in the cache);
+* a chain of small ops becomes one node with few temporary arrays (GELU works in blocks that stay in the
+  cache);
 * every product is one two-dimensional matrix product on reshaped arrays;
 * sums over rows or columns are matrix-vector products.
 

@@ -5,7 +5,8 @@
 With E = exp(S - max) unnormalised and l its sum over keys, P = E / l, and for the gradient g of o (Dao et al.
 2022, appendix B):
 
-    dv = P^T g      dP = g v^T      delta = sum over keys of P dP = g . o      dS = P (dP - delta)      dq = dS k      dk = dS^T q
+    dv = P^T g      dP = g v^T      delta = sum over keys of P dP = g . o
+    dS = P (dP - delta)      dq = dS k      dk = dS^T q
 
 Four things make it fast:
 
@@ -14,8 +15,8 @@ Four things make it fast:
 * 1 / l and the scale multiply arrays [T, K], not the weights [T, T].
 * Heads are strided views. Only q and g are copied, into the layout [K, T], while they are scaled: on small
   matrices BLAS is up to twice as fast if the second matrix lies row by row.
-* Queries are processed in blocks, and a block uses only the keys that it may see. That saves nearly half of the
-  work on long texts.
+* Queries are processed in blocks, and a block uses only the keys that it may see. That saves nearly half of
+  the work on long texts.
 """
 
 # B batch, T tokens, h heads of this rank, K head width

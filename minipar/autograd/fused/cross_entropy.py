@@ -1,7 +1,7 @@
 """Softmax and cross-entropy in one: -log softmax(z)[target], summed over tokens.
 
-The gradient of the sum with respect to the logits is softmax(z) - one_hot(target). So the forward pass turns the
-exponentials into the gradient, in place, and keeps nothing else.
+The gradient of the sum with respect to the logits is softmax(z) - one_hot(target). So the forward pass turns
+the exponentials into the gradient, in place, and keeps nothing else.
 """
 
 # V vocabulary
@@ -17,7 +17,7 @@ from minipar.autograd.reductions import log_softmax, sum
 from minipar.autograd.tensor import Tensor, record
 from minipar.errors import DataError, ShapeError
 
-IGNORE = -1                                                         # marks a target that does not count, for instance padding
+IGNORE = -1  # marks a target that does not count, for instance padding
 
 
 def tokens_that_count(targets: np.ndarray) -> int:
@@ -40,11 +40,11 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = Non
     """Sum of the losses of all tokens that are not ignored, divided by `divisor` -> a scalar, in nats per
     token.
 
-    logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `divisor` is the number of targets that
-    count in the whole global batch; when a batch is cut into micro-batches or over ranks, every piece divides
-    by the same number and the pieces add up to the loss. Left out, it is the number of targets here that
-    count. Raises ShapeError where there is not one integer per row of logits, DataError for a target outside
-    the vocabulary, or where no target counts.
+    logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `divisor` is the number of targets
+    that count in the whole global batch; when a batch is cut into micro-batches or over ranks, every piece
+    divides by the same number and the pieces add up to the loss. Left out, it is the number of targets here
+    that count. Raises ShapeError where there is not one integer per row of logits, DataError for a target
+    outside the vocabulary, or where no target counts.
     """
     V, shape = logits.shape[-1], logits.shape
     counts, divisor = count_targets(targets, shape[:-1], V, divisor)
@@ -65,8 +65,8 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = Non
 
 
 def clear_ignored(z: np.ndarray, counts: np.ndarray) -> None:
-    """Set the rows of z [n, v] whose target does not count to 0, in place. counts: bool [n]. An ignored token has no
-    gradient, whatever its logits are; a product with 0 would not do, since NaN times 0 is NaN.
+    """Set the rows of z [n, v] whose target does not count to 0, in place. counts: bool [n]. An ignored token
+    has no gradient, whatever its logits are; a product with 0 would not do, since NaN times 0 is NaN.
     """
     if not counts.all():
         z[~counts] = 0
@@ -74,8 +74,8 @@ def clear_ignored(z: np.ndarray, counts: np.ndarray) -> None:
 
 def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int, divisor: int
                   | None) -> tuple[np.ndarray, int]:
-    """Which targets of logits [*rows, V] count, bool [n], and the divisor of the loss. Raises as cross_entropy
-    does.
+    """Which targets of logits [*rows, V] count, bool [n], and the divisor of the loss. Raises as
+    cross_entropy does.
     """
     if text := no_array(targets):
         raise ShapeError(f"cross-entropy: targets are {text}")

@@ -5,8 +5,8 @@ With u = c (x + a x^3), t = tanh u and s = (1 + t) / 2 (c, a: GELU_SCALE, GELU_C
     y = x s        dy/dx = s + x/2 (1 - t^2) c (1 + 3 a x^2) = s + y (1 - t) c (1 + 3 a x^2)
 
 since 1 - t^2 = 2 s (1 - t). The formula takes a dozen passes over the array. That is slow for an array larger
-than the cache, so it works on one block of rows after the other. The slope is kept instead of x, so backward is
-one multiplication.
+than the cache, so it works on one block of rows after the other. The slope is kept instead of x, so backward
+is one multiplication.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
     soft targets   T^2 KL(softmax(z_t / T) || softmax(z_s / T))        Hinton, Vinyals and Dean 2015
     logits         mean over V of (d - mean d)^2 / 2, d = z_s - z_t    Ba and Caruana 2014
     hidden states  mean over D of (h_s W - h_t)^2                      Romero et al. 2015 (FitNets)
-    attention      KL(P_t || P_s) over the keys, per head and query    Jiao et al. 2020 (TinyBERT), Wang et al. 2020 (MiniLM)
+    attention      KL(P_t || P_s) over the keys, per head and query    Jiao et al. 2020 (TinyBERT), Wang et
+                                                                       al. 2020 (MiniLM)
 
 The gradient of the first with respect to z_s is T (softmax(z_s / T) - softmax(z_t / T)). A high temperature
 makes both distributions flat, so their difference shrinks like 1 / T and the gradient without T^2 like 1 /

@@ -78,7 +78,8 @@ class Distillation:
             taught = trace(self.teacher, tokens, attention=recipe.attention > 0)
         learnt = trace(self.student, tokens, attention=recipe.attention > 0)
         region, head = self.student.region, self.student.head
-        loss = region.cross_entropy(learnt.logits, targets, count, head.rows, head.vocabulary) * (1 - recipe.alpha)
+        loss = region.cross_entropy(learnt.logits, targets, count, head.rows,
+                                    head.vocabulary) * (1 - recipe.alpha)
         z, teacher = _rows(learnt.logits, taught.logits, counts)
         if recipe.alpha:
             loss = loss + recipe.alpha * soft_targets(z, teacher, recipe.temperature, count, self.reduce)

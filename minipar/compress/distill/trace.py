@@ -5,7 +5,8 @@ The model is left as it is. Scores are seen through its attention core, which is
 shadowing the method `forward` on these objects while the pass runs.
 """
 
-# B batch, T tokens, D model width, h heads and v vocabulary of this rank; t tokens of this rank between the layer pairs
+# B batch, T tokens, D model width, h heads and v vocabulary of this rank; t tokens of this rank between the
+# layer pairs
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ AnyBatch = TypeVar("AnyBatch")
 
 
 def first_order(weights: Arrays, gradients: Arrays) -> dict[str, np.ndarray]:
-    """|g w| (Mozer and Smolensky 1989; Molchanov et al. 2017). weights, gradients: by name, of the same shapes."""
+    """|g w| (Mozer and Smolensky 1989; Molchanov et al. 2017). weights, gradients: by name, of the same
+    shapes.
+    """
     return {name: abs(w * gradients[name]) for name, w in weights.items()}
 
 

@@ -68,9 +68,9 @@ class Masked(Optimizer):
 
     The gradient of a dropped weight is set to zero before each step, its state when the mask comes. Then
     every update of minipar.optim is exactly zero there, and weight decay of zero is zero. It stands in for
-    the optimiser anywhere, in a Trainer too: `Trainer(..., optimizer=lambda flat: Masked(AdamW(flat), mask))`. A
-    gradient norm taken before the step, for clipping, still counts the dropped weights, unless the mask was
-    applied to the gradient first.
+    the optimiser anywhere, in a Trainer too: `Trainer(..., optimizer=lambda flat: Masked(AdamW(flat),
+    mask))`. A gradient norm taken before the step, for clipping, still counts the dropped weights, unless the
+    mask was applied to the gradient first.
     """
 
     def __init__(self, optimizer: Optimizer, mask: Mask):

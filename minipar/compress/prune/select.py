@@ -40,10 +40,12 @@ def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards
     """Drop the floor(ratio n) weights of the lowest score; among equals the first, by the order of the names
     and the index.
 
-    scores      name -> importance of each weight, any shapes, float16 to float64; under tensor parallelism this rank's part
+    scores      name -> importance of each weight, any shapes, float16 to float64; under tensor parallelism
+                this rank's part
     ratio       from 0 (all stay) to 1 (all go)
     per_layer   drop the ratio of every array; if not, of all n weights of all arrays together
-    shards      how the arrays lie on the ranks of tp; every rank gets its part of the mask that one process would get
+    shards      how the arrays lie on the ranks of tp; every rank gets its part of the mask that one process
+                would get
 
     Raises ConfigError for another ratio or an array that shards do not know, RangeError where a score is not
     finite: on all ranks alike.

@@ -1,9 +1,10 @@
 """Zeros in a dense array save nothing; here are two ways of storing only what is there, with every byte
 counted.
 
-    CSR      values, the column of each (int32), and where each row begins (int32): 8 bytes per weight that stays in float32,
-             which is less than dense storage above 50 % sparsity
-    bitmap   values, and one bit per place: n / 8 bytes and 4 per weight that stays, less than dense above 3.1 % sparsity
+    CSR      values, the column of each (int32), and where each row begins (int32): 8 bytes per weight that
+             stays in float32, which is less than dense storage above 50 % sparsity
+    bitmap   values, and one bit per place: n / 8 bytes and 4 per weight that stays, less than dense above 3.1
+             % sparsity
 
 What is stored comes back bit for bit, -0.0 and NaN too. Under tensor parallelism each rank stores its own
 part.

@@ -24,7 +24,9 @@ from minipar.nn import GPT, MLP, Attention, LinearLayer, Parameter, Shard
 
 
 def unit_scores(mlp: MLP, reduce: Reduce = single_process) -> np.ndarray:
-    """|column j of up| |row j of down| for each of the F hidden units: a bound on what the unit can add to the residual."""
+    """|column j of up| |row j of down| for each of the F hidden units: a bound on what the unit can add to
+    the residual.
+    """
     _require_floats(mlp.up, mlp.down)
     own = np.linalg.norm(mlp.up.weight.data,
                          axis=0) * np.linalg.norm(mlp.down.weight.data, axis=1)             # [f]
@@ -32,7 +34,9 @@ def unit_scores(mlp: MLP, reduce: Reduce = single_process) -> np.ndarray:
 
 
 def head_scores(attention: Attention, reduce: Reduce = single_process) -> np.ndarray:
-    """|v's columns| |out's rows| for each of the H heads: a head adds a mean of values, through `out`, to the residual."""
+    """|v's columns| |out's rows| for each of the H heads: a head adds a mean of values, through `out`, to the
+    residual.
+    """
     _require_floats(attention.qkv, attention.out)
     h, K = attention.heads, _head_width(attention)
     v = attention.qkv.weight.data[:, 2 * h * K :].reshape(-1, h, K)  # [D, h, K]

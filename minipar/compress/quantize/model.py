@@ -1,7 +1,7 @@
 """Quantise the linear layers of a model, in place: of a GPT, of one layer alone, of a rank's share of either.
 
     quantize_weights       integers in memory, floats in products ("weight only")
-    quantize_dynamic       integer products, activations quantised over the range of each call ("dynamic range")
+    quantize_dynamic       integer products, activations quantised over each call's range ("dynamic range")
     quantize_static        integer products, activations quantised over a range found on calibration data
     quantize_in_training   float weights, seen through rounding: train on, then `convert` to one of the above
 

@@ -2,7 +2,8 @@
 
 An affine code stands for the number
 
-    x_hat = s (q - z)           q an integer from `low` to `high`, s the scale (step), z the zero-point, itself a code
+    x_hat = s (q - z)           q an integer from `low` to `high`, s the scale (step), z the zero-point,
+                                itself a code
 
 so that z stands for 0 exactly: pruned weights and padding stay zero (document 002, 4.1.1, leaves 0 between
 two codes). Symmetric codes have z in the middle, and as many steps below as above (document 004, 4.2, where z
@@ -24,10 +25,13 @@ from minipar.records import require_types
 class Scheme:
     """bits       2 to 16
     symmetric  the zero-point is the middle code; then one code is left unused, at 2 bits that is one of four
-    signed     codes lie around 0 (int8: -128 to 127) or start at 0 (uint8: 0 to 255); the numbers they stand for are the same
-    axis       every index along this axis has a scale of its own ("per channel": axis=1 for the outputs of a weight [I, O],
-               axis=0 for the rows of activations [n, I]); None: one scale for all ("per tensor")
-    group      with an axis of a matrix: every run of `group` elements along the other axis has a scale of its own
+    signed     codes lie around 0 (int8: -128 to 127) or start at 0 (uint8: 0 to 255); the numbers they stand
+               for are the same
+    axis       every index along this axis has a scale of its own ("per channel": axis=1 for the outputs of a
+               weight [I, O], axis=0 for the rows of activations [n, I]); None: one scale for all ("per
+               tensor")
+    group      with an axis of a matrix: every run of `group` elements along the other axis has a scale of its
+               own
 
     Raises ConfigError for sizes that cannot be.
     """

@@ -4,7 +4,8 @@ beside them.
     arrays, meta = pack_model(model)
     save(path, arrays, meta)                        minipar.checkpoint.archive: checksums, all or nothing
     ...
-    unpack_model(GPT(config), *load(path))          integers in place of the weights, everything else as it was
+    unpack_model(GPT(config), *load(path))          integers in place of the weights, everything else as it
+                                                    was
 
 All codes lie in one array and all scales in another: a file is as large as `stored_bytes` says and a few
 kilobytes for names.

@@ -48,7 +48,8 @@ class Mutant:
         changes = self.changes()
         for owner, name, _ in changes:
             if not hasattr(owner, name):
-                raise ConfigError(f"mutant {self.name} changes {name}, which {owner} does not have; name what is there")
+                raise ConfigError(f"mutant {self.name} changes {name}, which {owner} does not have; name "
+                                  "what is there")
         before = [(change, vars(change.owner).get(change.name)) for change in changes]
         try:
             for owner, name, new in changes:

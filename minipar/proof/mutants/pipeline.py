@@ -203,7 +203,8 @@ def weight_gradient_dropped() -> list[Change]:
 @pipelined("gradients", dp=2, pipeline="zb-h1", gradients="buckets", bucket_bytes=3000)
 def bucket_sent_before_weights() -> list[Change]:
     """Gradients count as complete after the last B, though a W is to come: their bucket leaves without it."""
-    def last_instructions(stages: Stages, schedule: Schedule, rank: int) -> dict[Instruction, list[Parameter]]:
+    def last_instructions(stages: Stages, schedule: Schedule,
+                          rank: int) -> dict[Instruction, list[Parameter]]:
         last = {step.stage: step for step in schedule.orders[rank] if step.kind == "B"}
         return {step: stages.parts[stage].parameters() for stage, step in last.items()}
     return [Change(pipeline, "completions", last_instructions)]

@@ -1,4 +1,6 @@
-"""Forward-only schedules, for evaluation and generation, on the ranks where a training schedule has the stages."""
+"""Forward-only schedules, for evaluation and generation, on the ranks where a training schedule has the
+stages.
+"""
 
 from __future__ import annotations
 

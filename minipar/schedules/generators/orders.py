@@ -9,7 +9,8 @@ from minipar.schedules.instruction import Instruction
 
 def one_by_one(forwards: Sequence[Instruction], backwards: Sequence[Instruction],
                warm: int) -> list[Instruction]:
-    """`warm` forwards (all, if there are fewer), then forwards and backwards in turn, then the remaining backwards.
+    """`warm` forwards (all, if there are fewer), then forwards and backwards in turn, then the remaining
+    backwards.
     """
     warm = min(warm, len(forwards))
     steady = [step for pair in zip(forwards[warm:], backwards, strict=False) for step in pair]

@@ -1,7 +1,7 @@
 """Pipelines of one stage per rank: stage s is on rank s.
 
-All of them compute the same gradients in the same order of micro-batches. They differ in the idle time of ranks
-and in the activations that a rank keeps. 1F1B has the idle time of GPipe, and keeps less.
+All of them compute the same gradients in the same order of micro-batches. They differ in the idle time of
+ranks and in the activations that a rank keeps. 1F1B has the idle time of GPipe, and keeps less.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 def naive(ranks: int, micro_batches: int) -> Schedule:
-    """Layer parallel: a micro-batch finishes forward and backward before the next one starts. One rank computes at
-    a time.
+    """Layer parallel: a micro-batch finishes forward and backward before the next one starts. One rank
+    computes at a time.
     """
     orders = [[Instruction(kind, stage, micro) for micro in range(micro_batches) for kind in "FB"]
               for stage in range(ranks)]

@@ -17,7 +17,8 @@ from minipar.schedules.instruction import Schedule
 class Generator(NamedTuple):
     """One schedule: make(ranks, micro_batches), or make(ranks, micro_batches, virtual) if `free`.
 
-    free: any number of stages per rank is possible. virtual: the stages per rank; the default number if `free`.
+    free: any number of stages per rank is possible. virtual: the stages per rank; the default number if
+    `free`.
     """
 
     make: Callable[..., Schedule]

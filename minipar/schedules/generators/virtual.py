@@ -1,7 +1,7 @@
 """Pipelines with v stages per rank: stage s is on rank s mod p.
 
-A stage is v times shorter, so filling and draining the pipeline takes v times less. In return, there are v times
-as many messages.
+A stage is v times shorter, so filling and draining the pipeline takes v times less. In return, there are v
+times as many messages.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 def interleaved(ranks: int, micro_batches: int, virtual: int) -> Schedule:
-    """Interleaved 1F1B: groups of micro-batches pass through all stages; after the warm-up, one backward follows
-    each forward (Narayanan et al. 2021, arXiv 2104.04473). virtual = 1 gives eager 1F1B.
+    """Interleaved 1F1B: groups of micro-batches pass through all stages; after the warm-up, one backward
+    follows each forward (Narayanan et al. 2021, arXiv 2104.04473). virtual = 1 gives eager 1F1B.
 
-    The paper requires a multiple of p micro-batches, in groups of p. Here any number is divided into groups as even
-    as possible, larger groups first, none smaller than p if m >= p. The paper's bubble holds for all these m.
+    The paper requires a multiple of p micro-batches, in groups of p. Here any number is divided into groups
+    as even as possible, larger groups first, none smaller than p if m >= p. The paper's bubble holds for all
+    these m.
     """
     groups = _groups(micro_batches, max(1, micro_batches // ranks))
     orders = []
@@ -32,9 +33,10 @@ def interleaved(ranks: int, micro_batches: int, virtual: int) -> Schedule:
 
 
 def looped_bfs(ranks: int, micro_batches: int, virtual: int) -> Schedule:
-    """Breadth first: all micro-batches pass through a stage, then all through the rank's next stage; backward is
-    the reverse. It has the bubble of interleaved 1F1B, the memory of GPipe, and the fewest changes between stages
-    (Lamy-Poirier 2022, arXiv 2211.05953)."""
+    """Breadth first: all micro-batches pass through a stage, then all through the rank's next stage; backward
+    is the reverse. It has the bubble of interleaved 1F1B, the memory of GPipe, and the fewest changes between
+    stages (Lamy-Poirier 2022, arXiv 2211.05953).
+    """
     orders = []
     for rank in range(ranks):
         stages = range(rank, ranks * virtual, ranks)

@@ -1,10 +1,10 @@
-"""Zero-bubble pipelines with one stage per rank. Backward is split: the stage before waits for B, and no stage
-waits for W.
+"""Zero-bubble pipelines with one stage per rank. Backward is split: the stage before waits for B, and no
+stage waits for W.
 
-ZB-H1 keeps as many activations as the first rank of 1F1B, and is idle a third as long. ZB-H2 keeps about twice as
-many, and is never idle (if F, B and W take equally long). Both orders are from Qi et al. 2023 (arXiv 2401.10241,
-section 2): 1F1B in which later ranks defer W for longer. The deferred W fill the end of the batch, where a rank
-would be idle otherwise.
+ZB-H1 keeps as many activations as the first rank of 1F1B, and is idle a third as long. ZB-H2 keeps about
+twice as many, and is never idle (if F, B and W take equally long). Both orders are from Qi et al. 2023 (arXiv
+2401.10241, section 2): 1F1B in which later ranks defer W for longer. The deferred W fill the end of the
+batch, where a rank would be idle otherwise.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ def zb_h1(ranks: int, micro_batches: int) -> Schedule:
 
 
 def zb_h2(ranks: int, micro_batches: int) -> Schedule:
-    """Twice the warm-up of ZB-H1, and W deferred for twice as long. Every rank keeps 2p - 1 micro-batches, and is
-    never idle between its first and its last instruction."""
+    """Twice the warm-up of ZB-H1, and W deferred for twice as long. Every rank keeps 2p - 1 micro-batches,
+    and is never idle between its first and its last instruction.
+    """
     return _zero_bubble("zb-h2", ranks, micro_batches, warm=2)
 
 
