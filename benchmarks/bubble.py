@@ -12,9 +12,8 @@ from statistics import median
 
 from turns import require_ranks
 
-from minipar.comm.job import job
+import minipar as mp
 from minipar.comm.wrappers.network import Network
-from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.malloc import keep_freed_memory
 from minipar.proof.case import text_of
 from minipar.schedules.closed_forms import closed_bubble
@@ -22,18 +21,18 @@ from minipar.trace.predict import predicted
 from minipar.trace.step import trace_step
 
 REPEATS, MICRO_BATCHES = 5, 8
-MODEL = ModelConfig(vocabulary=16, context=64, layers=8, heads=4, width=256)
-TRAIN = TrainConfig(batch=4 * MICRO_BATCHES, micro_batches=MICRO_BATCHES)
+MODEL = mp.ModelConfig(vocabulary=16, context=64, layers=8, heads=4, width=256)
+TRAIN = mp.TrainConfig(batch=4 * MICRO_BATCHES, micro_batches=MICRO_BATCHES)
 NETWORK = Network(1e-6, 1e-10)
 
 
 def main() -> None:
     keep_freed_memory()
     message = 4 * MODEL.context * MODEL.width                       # bytes of a sample between two stages
-    with job(checked=False) as comm:
+    with mp.job(checked=False) as comm:
         require_ranks(comm, 2)
         for pipeline in ("gpipe", "1f1b", "zb-h1"):
-            layout = Layout(pp=comm.size, pipeline=pipeline)
+            layout = mp.Layout(pp=comm.size, pipeline=pipeline)
             traces = [trace_step(comm, layout, MODEL, TRAIN, *text_of(MODEL.vocabulary), NETWORK)
                       for _ in range(REPEATS)]
             bubbles = [(float(trace.measured.bubble()), float(predicted(trace, NETWORK, message).bubble()))

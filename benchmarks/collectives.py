@@ -21,9 +21,8 @@ from statistics import median
 import numpy as np
 from turns import require_ranks
 
-from minipar.comm.collectives import all_reduce, shared_array
-from minipar.comm.job import job
-from minipar.comm.protocol import Communicator
+import minipar as mp
+from minipar.comm.collectives import shared_array
 
 SIZES = [8, 4 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20]
 ROUNDS = 101
@@ -31,10 +30,10 @@ SECONDS = 10.0  # for one size: long arrays get fewer rounds, but 3 at least
 ALGORITHMS = ("ring", "segmented", "halving_doubling", "recursive_doubling")
 
 
-def contenders(comm: Communicator, nbytes: int) -> dict[str, Callable[[], object]]:
+def contenders(comm: mp.Communicator, nbytes: int) -> dict[str, Callable[[], object]]:
     """All on arrays of zeros, which stay zero however often they are added up."""
     def on(array: np.ndarray, algorithm: str) -> Callable[[], object]:
-        return lambda: all_reduce(comm, array, label="benchmark", out=array, algorithm=algorithm)
+        return lambda: mp.all_reduce(comm, array, label="benchmark", out=array, algorithm=algorithm)
 
     plain, other = np.zeros(nbytes // 4, np.float32), np.zeros(nbytes // 4, np.float32)
     calls = {name: on(plain, name) for name in ("native", *ALGORITHMS)}
@@ -44,16 +43,16 @@ def contenders(comm: Communicator, nbytes: int) -> dict[str, Callable[[], object
     return calls
 
 
-def timed(comm: Communicator, call: Callable[[], object]) -> float:
+def timed(comm: mp.Communicator, call: Callable[[], object]) -> float:
     """Seconds until the slowest rank is done."""
     comm.barrier(label="start")
     start = time.perf_counter()
     call()
     took = np.array([time.perf_counter() - start])
-    return float(all_reduce(comm, took, "max", label="slowest", algorithm="tree")[0])
+    return float(mp.all_reduce(comm, took, "max", label="slowest", algorithm="tree")[0])
 
 
-def rounds(comm: Communicator, nbytes: int) -> dict[str, list[float]]:
+def rounds(comm: mp.Communicator, nbytes: int) -> dict[str, list[float]]:
     """Seconds by contender, one per round; the first round warms up and is not counted."""
     calls = contenders(comm, nbytes)
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -86,7 +85,7 @@ def human(nbytes: int) -> str:
     )
 
 
-def race(comm: Communicator, sizes: list[int]) -> None:
+def race(comm: mp.Communicator, sizes: list[int]) -> None:
     if comm.rank == 0:
         cores = len(os.sched_getaffinity(0))
         print(f"all-reduce in place, float32, {comm.size} ranks on {cores} cores: times as fast as the MPI "
@@ -104,6 +103,6 @@ def race(comm: Communicator, sizes: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    with job(checked=False) as comm:
+    with mp.job(checked=False) as comm:
         require_ranks(comm, 2)
         race(comm, [int(size) for size in sys.argv[1:]] or SIZES)

@@ -18,7 +18,7 @@ from statistics import median
 import numpy as np
 from turns import in_fresh_processes, measure, milliseconds, ratios
 
-from minipar.autograd import Tensor
+import minipar as mp
 from minipar.compress import prune
 from minipar.compress.quantize import Limits, Scheme, fake_quantize, integer_matmul, pack, quantize
 from minipar.malloc import keep_freed_memory
@@ -45,7 +45,7 @@ def elementwise(rows: int, columns: int) -> Calls:
         "quantise, per row": partial(quantize, x, Scheme(bits=8, axis=0)),
         "quantise, groups of 50": partial(quantize, x, Scheme(bits=8, axis=1, group=50)),
         "dequantise": codes.dequantize,
-        "quantise and back, in training": partial(fake_quantize, Tensor(x), AFFINE),
+        "quantise and back, in training": partial(fake_quantize, mp.Tensor(x), AFFINE),
         "pack 4 bits": partial(pack, four_bits.codes, 4),
         "prune below a threshold": partial(prune.threshold_mask, {"x": x}, 0.5),
         "prune half, by magnitude": partial(prune.magnitude_mask, {"x": x}, 0.5),

@@ -27,19 +27,17 @@ from pathlib import Path
 
 from minipar.lessons.plots.compression_benchmark import Row, draw_compression
 
+import minipar as mp
 from minipar.autograd import no_grad, tokens_that_count
 from minipar.checkpoint.archive import save
 from minipar.compress import prune, quantize
 from minipar.compress.distill import Distillation, DistillationRecipe, matching_layers, take_layers
 from minipar.compress.pipeline import pack_sparse
 from minipar.compress.tune import fine_tune
-from minipar.config import ModelConfig
 from minipar.data.batches import Batches, EvaluationBatches, split
 from minipar.data.text import load_text
 from minipar.data.tokenizer import CharTokenizer
-from minipar.errors import MiniparError
 from minipar.malloc import keep_freed_memory
-from minipar.nn import GPT
 from minipar.optim import AdamW, Flat
 from minipar.training.run_folder import RunFolder
 
@@ -65,36 +63,36 @@ class Effort:
 class Subject:
     """The trained model, and what every row needs: batches, a validation loss, the size of a file."""
 
-    model: GPT
+    model: mp.GPT
     batches: Batches
     validation: EvaluationBatches
     effort: Effort
 
-    def copy(self) -> GPT:
-        model = GPT(self.model.config, dtype=self.model.token_table.weight.dtype)
+    def copy(self) -> mp.GPT:
+        model = mp.GPT(self.model.config, dtype=self.model.token_table.weight.dtype)
         model.load_state_dict(self.model.state_dict())
         return model
 
-    def loss(self, model: GPT) -> float:
+    def loss(self, model: mp.GPT) -> float:
         """Nats per token over the validation windows."""
         with no_grad():
             sums = [(model.loss(*batch, count=1).item(), tokens_that_count(batch[1]))
                     for batch in self.validation]
         return sum(total for total, _ in sums) / sum(size for _, size in sums)
 
-    def row(self, method: str, setting: str, model: GPT, packed: tuple[dict, dict]) -> Row:
+    def row(self, method: str, setting: str, model: mp.GPT, packed: tuple[dict, dict]) -> Row:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.npz")
             save(path, *packed)
             return Row(method, setting, self.loss(model), path.stat().st_size)
 
 
-def whole(model: GPT) -> tuple[dict, dict]:
+def whole(model: mp.GPT) -> tuple[dict, dict]:
     """A model as it is, for its file."""
     return model.state_dict(), {}
 
 
-def sparse(model: GPT) -> tuple[dict, dict]:
+def sparse(model: mp.GPT) -> tuple[dict, dict]:
     """A pruned model, zeros as bits."""
     return prune.pack(model.state_dict()), {}
 
@@ -110,7 +108,7 @@ def quantised(subject: Subject) -> Iterator[Row]:
         yield subject.row("quantised in training", f"{bits} bits", model, quantize.pack_model(model))
 
 
-def train_rounded(subject: Subject, model: GPT, scheme: quantize.Scheme) -> None:
+def train_rounded(subject: Subject, model: mp.GPT, scheme: quantize.Scheme) -> None:
     """Straight-through training; the model's weights are integers afterwards."""
     quantize.quantize_in_training(model, scheme, limits=quantize.mse)
     tune(subject, model, AdamW(Flat(model.parameters())))
@@ -126,17 +124,17 @@ def pruned(subject: Subject) -> Iterator[Row]:
                 yield subject.row(method, f"{sparsity:.0%}", model, sparse(model))
 
 
-def one_shot(subject: Subject, model: GPT, sparsity: float) -> None:
+def one_shot(subject: Subject, model: mp.GPT, sparsity: float) -> None:
     weights = prune.linear_weights(model)
     prune.magnitude_mask(weights, sparsity).apply(weights)
 
 
-def then_tuned(subject: Subject, model: GPT, sparsity: float) -> None:
+def then_tuned(subject: Subject, model: mp.GPT, sparsity: float) -> None:
     mask = prune.magnitude_mask(prune.linear_weights(model), sparsity)
     tune(subject, model, prune.Masked(AdamW(Flat(model.parameters())), mask))
 
 
-def gradual(subject: Subject, model: GPT, sparsity: float) -> None:
+def gradual(subject: Subject, model: mp.GPT, sparsity: float) -> None:
     """Sparsity grows over two thirds of the steps."""
     optimizer = prune.Masked(AdamW(Flat(model.parameters())), prune.Mask({}))
     growth = partial(prune.cubic_sparsity, final=sparsity, steps=max(subject.effort.tuning * 2 // 3, 1))
@@ -144,7 +142,7 @@ def gradual(subject: Subject, model: GPT, sparsity: float) -> None:
     tune(subject, model, optimizer, pruner.step)
 
 
-PRUNING: dict[str, Callable[[Subject, GPT, float], None]] = {
+PRUNING: dict[str, Callable[[Subject, mp.GPT, float], None]] = {
     "pruned, one shot": one_shot, "pruned, fine-tuned": then_tuned, "pruned, gradual": gradual}
 
 
@@ -165,7 +163,7 @@ def distilled(subject: Subject) -> Iterator[Row]:
     layers = subject.model.config.layers
     config = replace(subject.model.config, layers=max(layers // 2, 1))
     matching = matching_layers(config.layers, layers)
-    starts = {"random start": lambda: GPT(config, seed=1, dtype=subject.model.token_table.weight.dtype),
+    starts = {"random start": lambda: mp.GPT(config, seed=1, dtype=subject.model.token_table.weight.dtype),
               "teacher's layers": lambda: take_layers(subject.model, matching)}
     for start, make in starts.items():
         for method in ("student alone", "student distilled"):
@@ -177,7 +175,7 @@ def distilled(subject: Subject) -> Iterator[Row]:
             yield subject.row(method, f"{config.layers} layers, {start}", student, whole(student))
 
 
-def tune(subject: Subject, model: GPT, optimizer, after: Callable[[], object] = lambda: None) -> None:
+def tune(subject: Subject, model: mp.GPT, optimizer, after: Callable[[], object] = lambda: None) -> None:
     fine_tune(model.loss, optimizer, lambda step: subject.batches.get(subject.effort.training + step),
               subject.effort.tuning, TUNING_RATE, after=after)
 
@@ -192,9 +190,9 @@ def trained(text: str, effort: Effort, seed: int, **sizes: int) -> Subject:
     """A GPT that learns the text."""
     tokenizer = CharTokenizer.from_text(text)
     training, validation = split(tokenizer.encode(text))
-    config = ModelConfig(vocabulary=tokenizer.vocab_size,
-                         **{"layers": 4, "heads": 4, "width": 96, "context": 64, **sizes})
-    subject = Subject(GPT(config, seed=seed), Batches(training, config.context, effort.batch, seed),
+    config = mp.ModelConfig(vocabulary=tokenizer.vocab_size,
+                            **{"layers": 4, "heads": 4, "width": 96, "context": 64, **sizes})
+    subject = Subject(mp.GPT(config, seed=seed), Batches(training, config.context, effort.batch, seed),
                       EvaluationBatches(validation, config.context, effort.batch, effort.windows), effort)
     fine_tune(subject.model.loss, AdamW(Flat(subject.model.parameters()), weight_decay=0.1),
               subject.batches.get, effort.training, RATE)
@@ -227,7 +225,7 @@ def main() -> None:
         options.picture.parent.mkdir(parents=True, exist_ok=True)
         subject = (of_run(options.run, options.data, Effort(), options.seed) if options.run
                    else trained(load_text(options.data), Effort(), options.seed))
-    except (MiniparError, OSError) as error:
+    except (mp.MiniparError, OSError) as error:
         sys.exit(f"compression.py: {error}")
     rows = []
     print("| method | setting | validation loss | bytes on disk | of float32 |\n|---|---|---|---|---|")

@@ -13,14 +13,13 @@ from copy import copy
 import numpy as np
 from turns import require_ranks
 
-from minipar.comm.job import job
-from minipar.comm.protocol import Communicator
+import minipar as mp
 
 ROUNDS = 31
 TRIPS = {8: 500, 1 << 10: 500, 1 << 11: 500, 1 << 16: 200, 1 << 20: 30}  # bytes -> trips in a round
 
 
-def bare(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[[], None]:
+def bare(comm: mp.Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[[], None]:
     native, other = comm.native.intracomm, 1 - comm.rank
     if comm.rank == 0:
         def trip() -> None:
@@ -33,7 +32,7 @@ def bare(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[[], 
     return trip
 
 
-def protocol(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[[], None]:
+def protocol(comm: mp.Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[[], None]:
     other = 1 - comm.rank
     if comm.rank == 0:
         def trip() -> None:
@@ -46,7 +45,7 @@ def protocol(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[
     return trip
 
 
-def nonblocking(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[[], None]:
+def nonblocking(comm: mp.Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[[], None]:
     other = 1 - comm.rank
 
     def trip() -> None:
@@ -59,7 +58,7 @@ def nonblocking(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callab
     return trip
 
 
-def bare_nonblocking(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[[], None]:
+def bare_nonblocking(comm: mp.Communicator, mine: np.ndarray, got: np.ndarray) -> Callable[[], None]:
     native, other = comm.native.intracomm, 1 - comm.rank
 
     def trip() -> None:
@@ -71,14 +70,14 @@ def bare_nonblocking(comm: Communicator, mine: np.ndarray, got: np.ndarray) -> C
     return trip
 
 
-def unchecked(comm: Communicator) -> Communicator:
+def unchecked(comm: mp.Communicator) -> mp.Communicator:
     """The engine below the checks, without headers."""
     engine = copy(comm.inner)                                       # type: ignore[attr-defined]
     engine.headers = False
     return engine
 
 
-def measure(comm: Communicator, nbytes: int, trips: int) -> None:
+def measure(comm: mp.Communicator, nbytes: int, trips: int) -> None:
     mine, got = np.ones(nbytes // 8), np.empty(nbytes // 8)
     contenders = {"send: bare": bare(comm, mine, got), "send: protocol": protocol(unchecked(comm), mine, got),
                   "send: checked": protocol(comm, mine, got), "isend: bare": bare_nonblocking(comm, mine, got),
@@ -102,7 +101,7 @@ def measure(comm: Communicator, nbytes: int, trips: int) -> None:
 
 
 if __name__ == "__main__":
-    with job() as comm:
+    with mp.job() as comm:
         require_ranks(comm, 2, 2)
         for nbytes, trips in TRIPS.items():
             measure(comm, nbytes, trips)

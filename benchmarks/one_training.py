@@ -9,46 +9,42 @@ from pathlib import Path
 import numpy as np
 from minipar.lessons.plots.one_training import draw_one_training
 
-from minipar.comm.protocol import Communicator
-from minipar.comm.threads import run
-from minipar.config import Layout, ModelConfig, TrainConfig
+import minipar as mp
 from minipar.data.text import load_text
 from minipar.data.tokenizer import make_tokenizer
-from minipar.parallel import Grid
-from minipar.training.trainer import Trainer
 
 LAYOUTS = {
-    "1 process": Layout(),
-    "dp 2": Layout(dp=2),
-    "tp 3": Layout(tp=3),
-    "dp 2 x tp 2": Layout(dp=2, tp=2),
-    "dp 2 x tp 3, sequence parallel": Layout(dp=2, tp=3, sequence_parallel=True),
+    "1 process": mp.Layout(),
+    "dp 2": mp.Layout(dp=2),
+    "tp 3": mp.Layout(tp=3),
+    "dp 2 x tp 2": mp.Layout(dp=2, tp=2),
+    "dp 2 x tp 3, sequence parallel": mp.Layout(dp=2, tp=3, sequence_parallel=True),
 }
 STEPS = 200
 
 
-def trainer(comm: Communicator, layout: Layout, dtype: str) -> Trainer:
+def trainer(comm: mp.Communicator, layout: mp.Layout, dtype: str) -> mp.Trainer:
     text = load_text()
     tokenizer = make_tokenizer("char", text)
-    model = ModelConfig(vocabulary=tokenizer.vocab_size, context=32, layers=2, heads=4, width=64)
-    options = TrainConfig(batch=10, steps=STEPS, lr=3e-3, warm_up=20, dtype=dtype, clip=0)
-    return Trainer(model, options, tokenizer, tokenizer.encode(text), Grid(comm, layout))
+    model = mp.ModelConfig(vocabulary=tokenizer.vocab_size, context=32, layers=2, heads=4, width=64)
+    options = mp.TrainConfig(batch=10, steps=STEPS, lr=3e-3, warm_up=20, dtype=dtype, clip=0)
+    return mp.Trainer(model, options, tokenizer, tokenizer.encode(text), mp.Grid(comm, layout))
 
 
-def losses(layout: Layout) -> list[float]:
-    def train(comm: Communicator) -> list[float]:
+def losses(layout: mp.Layout) -> list[float]:
+    def train(comm: mp.Communicator) -> list[float]:
         own = trainer(comm, layout, "float32")
         return [own.step().loss for _ in range(STEPS)]
-    return run(layout.ranks, train)[0]
+    return mp.run(layout.ranks, train)[0]
 
 
-def gradients(layout: Layout) -> list[dict[str, tuple]]:
+def gradients(layout: mp.Layout) -> list[dict[str, tuple]]:
     """Per rank: name -> (parameter, its gradient in the first step)."""
-    def step(comm: Communicator) -> dict[str, tuple]:
+    def step(comm: mp.Communicator) -> dict[str, tuple]:
         own = trainer(comm, layout, "float64")
         own.step()
         return {p.name: (p, own.flat.by_name(own.flat.grad)[p.name]) for p in own.flat.parameters}
-    return run(layout.ranks, step)
+    return mp.run(layout.ranks, step)
 
 
 def main(path: Path) -> None:

@@ -14,31 +14,29 @@ from statistics import median
 from scaling import ranks_command, run, run_jobs, trainer
 from step import CONFIGS
 
-from minipar.comm.protocol import Communicator
+import minipar as mp
 from minipar.comm.solo import solo
-from minipar.config import Layout
 from minipar.parallel.stages import parts_of, schedule_of
 from minipar.schedules.costs import Costs
-from minipar.schedules.simulate import simulate
 from minipar.trace.flops import part_flops
 
 MICRO_BATCHES = 8
 TIMES = {"small": 8, "medium": 2}                                   # batches of the configuration in one here
 SAME, WHOLE = "one process, 8 micro-batches", "one process, one piece"
-LAYOUTS = {name: Layout(pp=2, pipeline=name) for name in ("gpipe", "1f1b", "zb-h1", "interleaved")}
+LAYOUTS = {name: mp.Layout(pp=2, pipeline=name) for name in ("gpipe", "1f1b", "zb-h1", "interleaved")}
 
 
-def allowed(name: str, layout: Layout) -> float:
+def allowed(name: str, layout: mp.Layout) -> float:
     """The speed-up over one process, were there nothing but the bubble and the stages' unequal work."""
     model, batch, _ = CONFIGS[name]
     schedule = schedule_of(layout, MICRO_BATCHES)
     parts = parts_of(model.layers, schedule.stages)
     work = [part_flops(model, part, batch) for part in parts]
-    return float(MICRO_BATCHES * 3 * sum(work) / simulate(schedule, Costs(F=work, B=work, W=work)).makespan)
+    return float(MICRO_BATCHES * 3 * sum(work) / mp.simulate(schedule, Costs(F=work, B=work, W=work)).makespan)
 
 
-def contenders(name: str, world: Communicator) -> dict[str, Callable[[], object]]:
-    same, whole = (trainer(name, solo(), Layout(), TIMES[name], pieces) for pieces in (MICRO_BATCHES, 1))
+def contenders(name: str, world: mp.Communicator) -> dict[str, Callable[[], object]]:
+    same, whole = (trainer(name, solo(), mp.Layout(), TIMES[name], pieces) for pieces in (MICRO_BATCHES, 1))
     pipelines = {key: trainer(name, world, layout, TIMES[name], MICRO_BATCHES).step for key,
                  layout in LAYOUTS.items()}
     return {SAME: lambda: world.rank or same.step(), WHOLE: lambda: world.rank or whole.step(), **pipelines}

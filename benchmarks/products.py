@@ -9,12 +9,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minipar.config import ModelConfig
+import minipar as mp
 
 Product = partial[np.ndarray]                                       # np.matmul of two arrays into out=
 
 
-def bare_products(config: ModelConfig, batch: int, dtype: DTypeLike) -> list[Product]:
+def bare_products(config: mp.ModelConfig, batch: int, dtype: DTypeLike) -> list[Product]:
     """Every product of forward and backward as a call, on arrays of its own made beforehand.
 
     Attention's products are batched over samples and heads, with whole [T, T] score matrices.

@@ -14,24 +14,21 @@ import hashlib
 
 import numpy as np
 
-from minipar.comm.protocol import Communicator
-from minipar.comm.threads import run
-from minipar.config import PRESETS, Layout, ModelConfig, TrainConfig
+import minipar as mp
+from minipar.config import PRESETS
 from minipar.data.text import load_text
 from minipar.data.tokenizer import CharTokenizer
 from minipar.malloc import keep_freed_memory
-from minipar.parallel import Grid
-from minipar.training.trainer import Trainer
 
 SIZES = ("layers", "heads", "width", "context", "bias")
 LAYOUTS = {
-    "1 process": Layout(),
-    "dp 2": Layout(dp=2),
-    "tp 2": Layout(tp=2),
-    "dp 2 x tp 2": Layout(dp=2, tp=2),
-    "1 process, bitwise": Layout(gradients="bitwise"),
-    "dp 2, bitwise": Layout(dp=2, gradients="bitwise"),
-    "dp 3, bitwise": Layout(dp=3, gradients="bitwise"),
+    "1 process": mp.Layout(),
+    "dp 2": mp.Layout(dp=2),
+    "tp 2": mp.Layout(tp=2),
+    "dp 2 x tp 2": mp.Layout(dp=2, tp=2),
+    "1 process, bitwise": mp.Layout(gradients="bitwise"),
+    "dp 2, bitwise": mp.Layout(dp=2, gradients="bitwise"),
+    "dp 3, bitwise": mp.Layout(dp=3, gradients="bitwise"),
 }
 
 
@@ -45,12 +42,12 @@ def main() -> None:
     text, preset = load_text(options.path), PRESETS["nanogpt-cpu"]
     tokenizer = CharTokenizer.from_text(text)
     tokens = tokenizer.encode(text)
-    model = ModelConfig(vocabulary=tokenizer.vocab_size,
-                        **{name: preset[name] for name in SIZES})      # type: ignore[arg-type]
-    train = TrainConfig(steps=options.steps, lr=2e-3)
+    model = mp.ModelConfig(vocabulary=tokenizer.vocab_size,
+                           **{name: preset[name] for name in SIZES})      # type: ignore[arg-type]
+    train = mp.TrainConfig(steps=options.steps, lr=2e-3)
 
-    def train_on(comm: Communicator, layout: Layout) -> tuple[float, str]:
-        trainer = Trainer(model, train, tokenizer, tokens, Grid(comm, layout))
+    def train_on(comm: mp.Communicator, layout: mp.Layout) -> tuple[float, str]:
+        trainer = mp.Trainer(model, train, tokenizer, tokens, mp.Grid(comm, layout))
         for _ in range(options.steps):
             trainer.step()
         loss = trainer.validate()
@@ -60,7 +57,7 @@ def main() -> None:
 
     base = None
     for name, layout in LAYOUTS.items():
-        loss, fingerprint = run(layout.ranks, train_on, layout)[0]
+        loss, fingerprint = mp.run(layout.ranks, train_on, layout)[0]
         base = loss if base is None else base
         print(f"{name:20} validation loss {loss:.6f}, {loss - base:+.1e} from one process, weights "
               f"{fingerprint}", flush=True)

@@ -25,39 +25,35 @@ import numpy as np
 from step import CONFIGS
 from turns import ONE_CORE, ROOT, Times, ratios
 
-from minipar.comm.job import job
-from minipar.comm.protocol import Communicator
+import minipar as mp
 from minipar.comm.solo import solo
-from minipar.config import Layout, TrainConfig
 from minipar.data.tokenizer import CharTokenizer
 from minipar.launcher.launch import find_launcher, launch_command, rank_environment
 from minipar.malloc import keep_freed_memory
-from minipar.parallel import Grid
-from minipar.training.trainer import Trainer
 
 BASE, APART = "1 rank", "2 ranks apart"
 # name -> (layout, times the batch): what the ratio to one rank is called, and how it follows from the time
 LAYOUTS = {
-    "dp 2, flat": (Layout(dp=2), 2),
-    "dp 2, shared memory": (Layout(dp=2, gradients="shared"), 2),
-    "dp 2, buckets": (Layout(dp=2, gradients="buckets"), 2),
-    "dp 2, same batch, flat": (Layout(dp=2), 1),
-    "dp 2, same batch, shared memory": (Layout(dp=2, gradients="shared"), 1),
-    "tp 2": (Layout(tp=2), 1),
-    "tp 2, sequence parallel": (Layout(tp=2, sequence_parallel=True), 1),
+    "dp 2, flat": (mp.Layout(dp=2), 2),
+    "dp 2, shared memory": (mp.Layout(dp=2, gradients="shared"), 2),
+    "dp 2, buckets": (mp.Layout(dp=2, gradients="buckets"), 2),
+    "dp 2, same batch, flat": (mp.Layout(dp=2), 1),
+    "dp 2, same batch, shared memory": (mp.Layout(dp=2, gradients="shared"), 1),
+    "tp 2": (mp.Layout(tp=2), 1),
+    "tp 2, sequence parallel": (mp.Layout(tp=2, sequence_parallel=True), 1),
 }
 
 
-def trainer(name: str, comm: Communicator, layout: Layout, times: int, micro_batches: int = 1) -> Trainer:
+def trainer(name: str, comm: mp.Communicator, layout: mp.Layout, times: int, micro_batches: int = 1) -> mp.Trainer:
     model, batch, _ = CONFIGS[name]
     tokenizer = CharTokenizer("".join(chr(0x100 + token) for token in range(model.vocabulary)))
     tokens = np.random.default_rng(0).integers(0, model.vocabulary, 50_000).astype(np.int32)
-    train = TrainConfig(batch=batch * times, micro_batches=micro_batches, clip=0)
-    return Trainer(model, train, tokenizer, tokens, Grid(comm, layout))
+    train = mp.TrainConfig(batch=batch * times, micro_batches=micro_batches, clip=0)
+    return mp.Trainer(model, train, tokenizer, tokens, mp.Grid(comm, layout))
 
 
-def contenders(name: str, world: Communicator) -> dict[str, Callable[[], object]]:
-    alone = trainer(name, solo(), Layout(), 1)
+def contenders(name: str, world: mp.Communicator) -> dict[str, Callable[[], object]]:
+    alone = trainer(name, solo(), mp.Layout(), 1)
     return {
         BASE: lambda: world.rank or alone.step(),                   # the other rank waits at the barrier
         APART: alone.step,
@@ -65,7 +61,7 @@ def contenders(name: str, world: Communicator) -> dict[str, Callable[[], object]
     }
 
 
-def in_turns(contenders: dict[str, Callable[[], object]], world: Communicator, rounds: int) -> Times:
+def in_turns(contenders: dict[str, Callable[[], object]], world: mp.Communicator, rounds: int) -> Times:
     """Seconds per step and contender, round by round, between two barriers; on every rank."""
     times: Times = {key: [] for key in contenders}
     for number in range(2 + rounds):
@@ -116,7 +112,7 @@ def ranks_command(script: str, name: str) -> list[str]:
     return launch_command(launcher, 2, [sys.executable, script, "--once", name], root=os.geteuid() == 0)
 
 
-def run(about: str | None, contenders: Callable[[str, Communicator], dict[str, Callable[[], object]]],
+def run(about: str | None, contenders: Callable[[str, mp.Communicator], dict[str, Callable[[], object]]],
         rounds: Callable[[str], int], report: Callable[[str, int], None], restarts: int) -> None:
     """A benchmark's command line: report on each configuration; or, in the ranks, take turns and print the
     times as JSON.
@@ -132,7 +128,7 @@ def run(about: str | None, contenders: Callable[[str, Communicator], dict[str, C
             report(name, arguments.restarts)
         return
     keep_freed_memory()
-    with job(checked=False) as world:
+    with mp.job(checked=False) as world:
         times = in_turns(contenders(arguments.once, world), world, rounds(arguments.once))
         if world.rank == 0:
             print(json.dumps(times))

@@ -13,15 +13,14 @@ from __future__ import annotations
 import argparse
 import time
 
+import minipar as mp
 from minipar.comm.solo import solo
-from minipar.config import PRESETS, Layout, ModelConfig, TrainConfig
+from minipar.config import PRESETS
 from minipar.data.batches import EvaluationBatches, split
 from minipar.data.text import load_text
 from minipar.data.tokenizer import CharTokenizer
 from minipar.malloc import keep_freed_memory
-from minipar.parallel.grid import Grid
 from minipar.training.build import training_data
-from minipar.training.trainer import Trainer
 
 NANOGPT = 1.88                                                      # Karpathy 2022
 OURS = ("layers", "heads", "width", "context", "bias")
@@ -38,14 +37,14 @@ def main() -> None:
     text = load_text(options.path)
     tokenizer = CharTokenizer.from_text(text)
     tokens, preset = tokenizer.encode(text), PRESETS["nanogpt-cpu"]
-    model = ModelConfig(vocabulary=tokenizer.vocab_size,
-                        **{name: preset[name] for name in OURS})       # type: ignore[arg-type]
-    train = TrainConfig(seed=options.seed, **{name: preset[name]
-                                              for name in preset.keys() - OURS})     # type: ignore[arg-type]
+    model = mp.ModelConfig(vocabulary=tokenizer.vocab_size,
+                           **{name: preset[name] for name in OURS})       # type: ignore[arg-type]
+    train = mp.TrainConfig(seed=options.seed, **{name: preset[name]
+                                                 for name in preset.keys() - OURS})     # type: ignore[arg-type]
     validation = split(tokens)[1]
     data = training_data(tokens, model, train)._replace(
         validation=EvaluationBatches(validation, model.context, train.batch))
-    trainer = Trainer(model, train, tokenizer, tokens, Grid(solo(), Layout()), data=data)
+    trainer = mp.Trainer(model, train, tokenizer, tokens, mp.Grid(solo(), mp.Layout()), data=data)
 
     began = time.perf_counter()
     for number in range(1, train.steps + 1):

@@ -21,15 +21,15 @@ import numpy as np
 from products import bare_products
 from turns import in_fresh_processes, measure, milliseconds, ratios
 
-from minipar.autograd import Tensor, backward, fused, plain_gelu
-from minipar.config import ModelConfig
+import minipar as mp
+from minipar.autograd import fused, plain_gelu
 from minipar.malloc import keep_freed_memory
-from minipar.nn import GPT, gpt, layers, region
+from minipar.nn import gpt, layers, region
 from minipar.optim import AdamW, Flat
 
 CONFIGS = {                                                         # name -> model, batch, rounds
-    "small": (ModelConfig(vocabulary=65, context=64, layers=4, heads=4, width=128), 12, 40),
-    "medium": (ModelConfig(vocabulary=256, context=128, layers=6, heads=6, width=384), 8, 10),
+    "small": (mp.ModelConfig(vocabulary=65, context=64, layers=4, heads=4, width=128), 12, 40),
+    "medium": (mp.ModelConfig(vocabulary=256, context=128, layers=6, heads=6, width=384), 8, 10),
 }
 RATE, DECAY = 1e-3, 0.1
 OURS = "minipar"
@@ -37,30 +37,30 @@ OURS = "minipar"
 Step = Callable[[], object]  # one step of training; models return the loss before it
 
 
-def text(config: ModelConfig, batch: int) -> tuple[np.ndarray, np.ndarray]:
+def text(config: mp.ModelConfig, batch: int) -> tuple[np.ndarray, np.ndarray]:
     """Tokens and targets [B, T]."""
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, config.vocabulary, (batch, config.context + 1))
     return tokens[:, :-1].copy(), tokens[:, 1:].copy()
 
 
-def minipar_step(config: ModelConfig, batch: int, dtype: str) -> Step:
+def minipar_step(config: mp.ModelConfig, batch: int, dtype: str) -> Step:
     tokens, targets = text(config, batch)
-    model = GPT(config, dtype=dtype)
+    model = mp.GPT(config, dtype=dtype)
     flat = Flat(model.parameters())
     optimizer = AdamW(flat, weight_decay=DECAY)
 
     def step() -> float:
         flat.zero_grad()
         loss = model.loss(tokens, targets)
-        backward(loss)
+        mp.backward(loss)
         optimizer.step(RATE)
         return loss.item()
 
     return step
 
 
-def plain_add_bias(x: Tensor, b: Tensor, residual: Tensor) -> Tensor:
+def plain_add_bias(x: mp.Tensor, b: mp.Tensor, residual: mp.Tensor) -> mp.Tensor:
     return x + b + residual
 
 
@@ -75,7 +75,7 @@ def plain_forms() -> Iterator[None]:
         yield
 
 
-def torch_step(config: ModelConfig, batch: int, dtype: str, **form: bool) -> Step:
+def torch_step(config: mp.ModelConfig, batch: int, dtype: str, **form: bool) -> Step:
     import torch
 
     from tests.torch_gpt import TorchGPT
@@ -95,12 +95,12 @@ def torch_step(config: ModelConfig, batch: int, dtype: str, **form: bool) -> Ste
     return step
 
 
-def products_step(config: ModelConfig, batch: int, dtype: str) -> Step:
+def products_step(config: mp.ModelConfig, batch: int, dtype: str) -> Step:
     products = bare_products(config, batch, dtype)
     return lambda: [product() for product in products]
 
 
-def torch_products_step(config: ModelConfig, batch: int, dtype: str) -> Step:
+def torch_products_step(config: mp.ModelConfig, batch: int, dtype: str) -> Step:
     """The same products on PyTorch's BLAS, which may be faster or slower than NumPy's on this processor."""
     import torch
 
@@ -109,7 +109,7 @@ def torch_products_step(config: ModelConfig, batch: int, dtype: str) -> Step:
     return lambda: [torch.matmul(a, b, out=out) for a, b, out in calls]
 
 
-def contenders(config: ModelConfig, batch: int, dtype: str) -> dict[str, Step]:
+def contenders(config: mp.ModelConfig, batch: int, dtype: str) -> dict[str, Step]:
     steps = {OURS: minipar_step(config, batch, dtype),
              "plain composition": plain_forms()(minipar_step(config, batch, dtype)),
              "bare products": products_step(config, batch, dtype)}

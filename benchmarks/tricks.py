@@ -21,10 +21,10 @@ import numpy as np
 from step import CONFIGS, Step, minipar_step, plain_forms, products_step
 from turns import in_fresh_processes, measure, ratios
 
-from minipar.autograd import Tensor, fused
+import minipar as mp
 from minipar.autograd import elementwise as functions
+from minipar.autograd import fused
 from minipar.autograd.tape import Contribution
-from minipar.config import ModelConfig
 from minipar.malloc import keep_freed_memory
 
 ALL, PRODUCTS = "all tricks", "bare products"
@@ -58,15 +58,15 @@ def copied_gradients() -> AbstractContextManager:
     """Weight gradients become arrays of their own, which are then copied to their place in the flat
     buffer.
     """
-    original = Tensor.accumulate
+    original = mp.Tensor.accumulate
 
-    def accumulate(self: Tensor, contribution: Contribution) -> None:
+    def accumulate(self: mp.Tensor, contribution: Contribution) -> None:
         original(self, contribution(None) if callable(contribution) else contribution)
 
-    return patch.object(Tensor, "accumulate", accumulate)
+    return patch.object(mp.Tensor, "accumulate", accumulate)
 
 
-def cube_gelu(x: Tensor) -> Tensor:
+def cube_gelu(x: mp.Tensor) -> mp.Tensor:
     """The plain GELU as it is mostly written down."""
     return 0.5 * x * (1 + functions.tanh(functions.GELU_SCALE * (x + functions.GELU_CUBIC * x**3)))
 
@@ -89,7 +89,7 @@ WITHOUT: dict[str, Undo] = {
 }
 
 
-def step_without(undo: Undo, config: ModelConfig, batch: int, dtype: str) -> Step:
+def step_without(undo: Undo, config: mp.ModelConfig, batch: int, dtype: str) -> Step:
     with undo():
         step = minipar_step(config, batch, dtype)
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 
-from minipar.comm.protocol import Communicator
+import minipar as mp
 from minipar.errors import LayoutError
 
 Times = dict[str, list[float]]                                      # contender -> seconds, one per round
@@ -56,7 +56,7 @@ def in_fresh_processes(script: str, arguments: list[str], restarts: int) -> list
     return runs
 
 
-def require_ranks(comm: Communicator, least: int, most: int | None = None) -> None:
+def require_ranks(comm: mp.Communicator, least: int, most: int | None = None) -> None:
     """Raises LayoutError, which says how to start the benchmark, on fewer ranks than `least` or more than
     `most`.
     """

@@ -16,18 +16,14 @@ from functools import partial
 
 import numpy as np
 
+import minipar as mp
 from minipar.comm.backoff import cores
-from minipar.comm.collectives import all_reduce
-from minipar.comm.job import job
-from minipar.comm.protocol import Communicator, Request
+from minipar.comm.protocol import Request
 from minipar.comm.wrappers.base import Wrapper
-from minipar.config import Layout, ModelConfig, TrainConfig
-from minipar.parallel import Grid
 from minipar.proof.case import text_of
-from minipar.training.trainer import Trainer
 
 ROUNDS = 15
-LAYOUT = Layout(dp=2, pp=2, tp=2)
+LAYOUT = mp.Layout(dp=2, pp=2, tp=2)
 WIDTHS = (128, 256, 384)  # of the model; a batch has 16 samples of 64 tokens
 LONE = "1 rank computes, all others wait"
 
@@ -53,16 +49,16 @@ class Ours(Wrapper):
         return array
 
 
-def step(comm: Communicator, width: int, micro_batches: int) -> Callable[[], object]:
-    model = ModelConfig(vocabulary=64, context=64, layers=4, heads=4, width=width)
-    train = TrainConfig(batch=16, micro_batches=micro_batches, clip=0)
-    return Trainer(model, train, *text_of(model.vocabulary), Grid(comm, LAYOUT)).step
+def step(comm: mp.Communicator, width: int, micro_batches: int) -> Callable[[], object]:
+    model = mp.ModelConfig(vocabulary=64, context=64, layers=4, heads=4, width=width)
+    train = mp.TrainConfig(batch=16, micro_batches=micro_batches, clip=0)
+    return mp.Trainer(model, train, *text_of(model.vocabulary), mp.Grid(comm, LAYOUT)).step
 
 
 class Lone:
     """Rank 0 computes, the others wait for its word."""
 
-    def __init__(self, comm: Communicator) -> None:
+    def __init__(self, comm: mp.Communicator) -> None:
         self.comm, self.x, self.word = comm, np.ones((400, 400), np.float32), np.empty(1)
 
     def __call__(self) -> None:
@@ -75,7 +71,7 @@ class Lone:
             self.comm.send(self.word, rank, label="word")
 
 
-def compare(comm: Communicator, what: str, make: Callable[[Communicator], Callable[[], object]]) -> None:
+def compare(comm: mp.Communicator, what: str, make: Callable[[mp.Communicator], Callable[[], object]]) -> None:
     ways = {"blocking": make(Blocking(comm)), "ours": make(Ours(comm))}
     times: dict[str, list[float]] = {name: [] for name in ways}
     computing = []  # seconds of CPU of all ranks in a step, without those in waits
@@ -90,7 +86,7 @@ def compare(comm: Communicator, what: str, make: Callable[[Communicator], Callab
             if round_:                                              # the first round warms up
                 times[name].append(time.perf_counter() - start)
                 if name == "ours":
-                    computing.append(all_reduce(comm, np.array([cpu]), label="computing").item())
+                    computing.append(mp.all_reduce(comm, np.array([cpu]), label="computing").item())
     if comm.rank == 0:
         blocking, ours, least = (1e3 * statistics.median(each)
                                  for each in (times["blocking"], times["ours"], computing))
@@ -100,7 +96,7 @@ def compare(comm: Communicator, what: str, make: Callable[[Communicator], Callab
 
 
 def main() -> None:
-    with job(checked=False) as comm:
+    with mp.job(checked=False) as comm:
         for width in WIDTHS:
             for pieces in (1, 2, 4):
                 compare(comm, f"a step: width {width}, {pieces} micro-batch(es)",

@@ -32,8 +32,8 @@ from minipar.lessons.support.lesson import Lesson, refusal
 from minipar.lessons.support.ops import OPS, matrix, scalar_of
 from minipar.lessons.support.texts import Labelled, TextClassifier, batches, texts
 
+import minipar as mp
 from minipar import autograd as ag
-from minipar.autograd import Tensor, backward, gradcheck
 from minipar.optim import Adam, Flat
 from minipar.rng import stream
 
@@ -54,12 +54,12 @@ lesson = Lesson("01_loss_and_gradient", ranks=1)
 N, FEATURES = 60, 3
 X = stream(0, "features").normal(size=(N, FEATURES))
 Y = (stream(0, "labels").random(N) < 0.5).astype(float)              # coins: no model can learn them by heart
-theta = Tensor(stream(0, "theta").normal(size=(FEATURES, 1)), requires_grad=True)
+theta = mp.Tensor(stream(0, "theta").normal(size=(FEATURES, 1)), requires_grad=True)
 
 
-def probability(x: np.ndarray) -> Tensor:
+def probability(x: np.ndarray) -> mp.Tensor:
     """F1 and F12: ŷ = M_θ(x) [n]."""
-    return ag.reshape(ag.sigmoid(Tensor(x) @ theta), (len(x),))
+    return ag.reshape(ag.sigmoid(mp.Tensor(x) @ theta), (len(x),))
 
 
 def sample_loss(p: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -67,10 +67,10 @@ def sample_loss(p: np.ndarray, y: np.ndarray) -> np.ndarray:
     return -(y * np.log(p) + (1 - y) * np.log(1 - p))
 
 
-def risk(x: np.ndarray, y: np.ndarray) -> Tensor:
+def risk(x: np.ndarray, y: np.ndarray) -> mp.Tensor:
     """F14, as written, of ops that know their derivative."""
     p = probability(x)
-    return ag.mean(Tensor(y) * ag.log(p) + Tensor(1 - y) * ag.log(1 - p)) * -1
+    return ag.mean(mp.Tensor(y) * ag.log(p) + mp.Tensor(1 - y) * ag.log(1 - p)) * -1
 
 
 before = theta.data.copy()
@@ -96,7 +96,7 @@ assert abs(risk(X, Y).item() - each.mean()) < 1e-14 and abs(sum(parts) - each.me
 def op_error(name: str) -> float:
     """The largest relative error of any element of an op's gradient."""
     a = matrix(name)
-    return max(check.error for check in gradcheck(lambda: scalar_of(name, a), {"a": a}))
+    return max(check.error for check in mp.gradcheck(lambda: scalar_of(name, a), {"a": a}))
 
 
 errors = {name: op_error(name) for name in OPS}
@@ -131,7 +131,7 @@ def differences(f: Callable[[np.ndarray], float], w: np.ndarray, h: float = 1e-3
 
 written = gradient_as_written(X, Y, outputs)
 numeric = differences(lambda w: float(sample_loss(1 / (1 + np.exp(-X @ w)), Y).mean()), theta.data[:, 0])
-backward(risk(X, Y))
+mp.backward(risk(X, Y))
 assert theta.grad is not None
 lesson.table(("∂L/∂θ", "1", "2", "3"), *((name, *(f"{value:.15f}" for value in gradient)) for name,
                                          gradient in (
@@ -203,7 +203,7 @@ for y in (0.0, 1.0):
 # %%
 two = stream(3, "two logits").normal(scale=3, size=(200, 2))
 labels = stream(3, "labels").integers(2, size=200)
-by_softmax = ag.cross_entropy(Tensor(two), labels).item()
+by_softmax = ag.cross_entropy(mp.Tensor(two), labels).item()
 gap = two[:, 1] - two[:, 0]
 by_formula = float(np.mean(np.where(labels == 1, stable(gap, 1.0)[0], stable(gap, 0.0)[0])))
 lesson.say(f"4 · cross-entropy of two logits {by_softmax:.12f}, F13 of their difference {by_formula:.12f}",
@@ -246,7 +246,7 @@ assert abs(ends[0.03][0]).max() > 1e9 and abs(ends[0.019][0]).max() < 1e-9, (
 
 def slope_of_risk(w: np.ndarray) -> np.ndarray:
     theta.data, theta.grad = w[:, None], None
-    backward(risk(X, Y))
+    mp.backward(risk(X, Y))
     assert theta.grad is not None
     return theta.grad[:, 0]
 
@@ -304,7 +304,7 @@ def train(lr: float) -> tuple[TextClassifier, list[tuple[float, float]], float]:
             flat.zero_grad()
             loss = model(tokens, answers).loss
             assert loss is not None
-            backward(loss)
+            mp.backward(loss)
             optimizer.step(lr)
         history.append(evaluate(model, batches(dev_set)))
     return model, history, float(abs(flat.data - start).max())

@@ -28,8 +28,8 @@ import numpy as np
 from minipar.lessons.plots.adam import draw_adam
 from minipar.lessons.support.lesson import Lesson
 
+import minipar as mp
 from minipar import autograd as ag
-from minipar.autograd import Tensor, backward
 from minipar.nn import Parameter, Start
 from minipar.optim import SGD, Adagrad, Adam, AdamW, Flat, Optimizer, constant, warm_up
 from minipar.rng import stream
@@ -38,7 +38,7 @@ lesson = Lesson("02_adam", ranks=1)
 MakeOptimizer = Callable[[Flat], Optimizer]
 
 
-def run(make: MakeOptimizer, loss: Callable[[Tensor, int], Tensor], start: np.ndarray,
+def run(make: MakeOptimizer, loss: Callable[[mp.Tensor, int], mp.Tensor], start: np.ndarray,
         lr: Callable[[int], float], steps: int) -> np.ndarray:
     """Every place that the weights visit [steps + 1, ...], from `start`; loss(weights, step) is a scalar."""
     w = Parameter("w", start.shape, Start())
@@ -47,7 +47,7 @@ def run(make: MakeOptimizer, loss: Callable[[Tensor, int], Tensor], start: np.nd
     optimizer, places = make(flat), [w.data.copy()]
     for step in range(steps):
         flat.zero_grad()
-        backward(loss(w, step))
+        mp.backward(loss(w, step))
         optimizer.step(lr(step))
         places.append(w.data.copy())
     return np.array(places)
@@ -64,9 +64,9 @@ def run(make: MakeOptimizer, loss: Callable[[Tensor, int], Tensor], start: np.nd
 G = np.array([100.0, 1.0, 0.01])
 
 
-def along(gradient: np.ndarray) -> Callable[[Tensor, int], Tensor]:
+def along(gradient: np.ndarray) -> Callable[[mp.Tensor, int], mp.Tensor]:
     """A loss whose gradient is this array, everywhere."""
-    return lambda w, step: ag.sum(w * Tensor(gradient))
+    return lambda w, step: ag.sum(w * mp.Tensor(gradient))
 
 
 def first_step(make: MakeOptimizer, gradient: np.ndarray) -> np.ndarray:
@@ -119,17 +119,17 @@ assert np.allclose(by_hand, [0.9, 0.8], rtol=1e-7), "F11 E7: two steps by hand e
 assert np.allclose(minipars, by_hand, rtol=1e-12, atol=0), "E7: minipar's Adam takes the same two steps"
 
 noise = stream(0, "gradients").normal(size=(300, 5)) * 10.0 ** np.arange(-2, 3)
-many = run(Adam, lambda w, step: ag.sum(w * Tensor(noise[step])), np.zeros(5), constant(0.01), 300)[1:]
+many = run(Adam, lambda w, step: ag.sum(w * mp.Tensor(noise[step])), np.zeros(5), constant(0.01), 300)[1:]
 assert np.allclose(many, adam_by_hand(noise, np.zeros(5), 0.01), rtol=1e-9,
                    atol=1e-12), "E7: and 300 with random gradients"
-larger = run(Adam, lambda w, step: ag.sum(w * Tensor(1000 * noise[step])), np.zeros(5), constant(0.01),
+larger = run(Adam, lambda w, step: ag.sum(w * mp.Tensor(1000 * noise[step])), np.zeros(5), constant(0.01),
              300)[1:]
 assert abs(larger - many).max() < 1e-4, (
     "E7: a gradient 1000 times too large changes nothing: Adam hides wrong scales"
 )
 
 squares = np.cumsum(noise**2, axis=0)
-adagrad = run(Adagrad, lambda w, step: ag.sum(w * Tensor(noise[step])), np.zeros(5), constant(0.01), 300)[1:]
+adagrad = run(Adagrad, lambda w, step: ag.sum(w * mp.Tensor(noise[step])), np.zeros(5), constant(0.01), 300)[1:]
 assert np.allclose(adagrad, -np.cumsum(0.01 * noise / np.sqrt(squares), axis=0),
                    rtol=1e-6), "E10: Adagrad sums all squares"
 
@@ -142,10 +142,10 @@ assert np.allclose(adagrad, -np.cumsum(0.01 * noise / np.sqrt(squares), axis=0),
 # **Predict:** after 200 steps with η = 0.03 from (1, 1), how large is the loss of F11? (Each step multiplies a by -2.)
 
 # %%
-BOWL = Tensor(np.array([50.0, 0.5]))
+BOWL = mp.Tensor(np.array([50.0, 0.5]))
 
 
-def bowl(w: Tensor, step: int = 0) -> Tensor:
+def bowl(w: mp.Tensor, step: int = 0) -> mp.Tensor:
     return ag.sum(BOWL * w * w)
 
 

@@ -27,7 +27,8 @@ from minipar.lessons.support.lesson import Lesson, refusal
 from minipar.lessons.support.metrics import classification_report, confusion, entity_report, f1_score
 from minipar.lessons.support.tagged import TYPES, VOCABULARY, corpus
 
-from minipar.autograd import IGNORE, Tensor, backward, concatenate, cross_entropy, gelu, no_grad
+import minipar as mp
+from minipar.autograd import IGNORE, concatenate, cross_entropy, gelu, no_grad
 from minipar.nn import Linear, Module, VocabParallelEmbedding
 from minipar.optim import Adam, Flat
 from minipar.precision import FLOAT16, FLOAT32, Autocast, Format, loss_scale_of
@@ -195,7 +196,7 @@ class Tagger(Module):
         self.up, self.out = Linear("up", 3 * width, 64), Linear("out", 64, len(TAGS))
         self.initialise(0)
 
-    def forward(self, words: np.ndarray) -> Tensor:
+    def forward(self, words: np.ndarray) -> mp.Tensor:
         around, T = self.table.look_up(np.pad(words, ((0, 0), (1, 1)))), words.shape[1]   # [S, T + 2, D]
         three = concatenate([around[:, place : place + T] for place in range(3)], axis=-1)
         return self.out(gelu(self.up(three)))                                            # [S, T, 9]
@@ -218,7 +219,7 @@ def trained(format: Format) -> Tagger:
         flat.zero_grad()
         with autocast():
             loss = cross_entropy(model(train_words[rows]), train_labels[rows])
-        backward(loss, np.full_like(loss.data, scale.scale))
+        mp.backward(loss, np.full_like(loss.data, scale.scale))
         scale.unscale(flat.gradient())
         if scale.update(bool(np.isfinite(flat.grad).all())):
             optimizer.step(1e-2)

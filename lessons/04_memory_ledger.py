@@ -29,10 +29,8 @@ from minipar.lessons.support.allocation import allocation
 from minipar.lessons.support.lesson import Lesson
 from minipar.lessons.support.memory_pool import chain, extent, most_alive, place
 
-from minipar.autograd import Tensor
+import minipar as mp
 from minipar.compress.prune.sparse import csr_bytes
-from minipar.config import Layout, ModelConfig, TrainConfig
-from minipar.nn import GPT
 from minipar.nn.counts import computed_pairs, parameter_count, parameter_counts, training_flops
 from minipar.optim import Adam, Flat
 from minipar.plan.activations import published, tape
@@ -58,19 +56,19 @@ GB, GIB = 10**9, 2**30
 # all T x T of them: write `lambda T: T * T` for `computed_pairs`. By how many bytes is the ledger off?
 
 # %%
-TOY = ModelConfig(vocabulary=96, context=128, layers=3, heads=4, width=64)
+TOY = mp.ModelConfig(vocabulary=96, context=128, layers=3, heads=4, width=64)
 SAMPLES = 4
 
 
-def forward(model: GPT, samples: int) -> Tensor:
+def forward(model: mp.GPT, samples: int) -> mp.Tensor:
     """A loss; behind it is the tape, with all that backward needs."""
     text = stream(0, "text").integers(0, TOY.vocabulary, (samples, TOY.context + 1))
     return model.loss(text[:, :-1], text[:, 1:])
 
 
-forward(GPT(TOY), 1)  # what is made once and kept: masks, rows of ones
+forward(mp.GPT(TOY), 1)  # what is made once and kept: masks, rows of ones
 with allocation() as used:
-    model = GPT(TOY)
+    model = mp.GPT(TOY)
     weights = used.now
     flat = Flat(model.parameters())  # the weights move into one array; gradients get another
     gradients = used.now - weights
@@ -79,7 +77,7 @@ with allocation() as used:
     before = used.now
     loss = forward(model, SAMPLES)
     measured = MemoryLedger(weights, gradients, moments, used.now - before)
-expected = training_memory(TOY, TrainConfig(batch=SAMPLES, optimizer="adam"), Layout(), 0, computed_pairs)
+expected = training_memory(TOY, mp.TrainConfig(batch=SAMPLES, optimizer="adam"), mp.Layout(), 0, computed_pairs)
 lesson.say(f"1 · a GPT of {parameter_count(TOY):,} weights, {SAMPLES} samples of {TOY.context} tokens: bytes")
 lesson.table(("line", "allocated", "from the sizes"),
              *((line, f"{value:,}", f"{getattr(expected, line):,}") for line,
@@ -121,7 +119,7 @@ assert inside < by_formula, (
 # weights in 000 (1.2, 数十亿甚至数百亿), 1e9 to 1e12 in 002 and 004, 1.75e11 in 001.
 
 # %%
-GPT3 = ModelConfig(vocabulary=50257, context=2048, layers=96, heads=96, width=12288)
+GPT3 = mp.ModelConfig(vocabulary=50257, context=2048, layers=96, heads=96, width=12288)
 
 
 def bert(vocabulary: int, L: int, D: int, F: int, positions: int = 512) -> int:
@@ -210,7 +208,7 @@ assert whole.weights == 350 * GB and math.ceil(whole.weights
 
 # %%
 L, D, HEADS, T = 32, 4096, 32, 2048  # GPT-3 6.7B (Brown et al. 2020, table 2.1)
-N = parameter_count(ModelConfig(vocabulary=50257, context=T, layers=L, heads=HEADS, width=D))
+N = parameter_count(mp.ModelConfig(vocabulary=50257, context=T, layers=L, heads=HEADS, width=D))
 
 
 def activations(samples: int, itemsize: int = 2, tp: int = 1) -> int:
@@ -254,10 +252,10 @@ assert changed(ledger["tensor parallel, 8 ranks"],
                whole_batch) == set(vars(mixed)), "A18: tensor parallelism shares all four"
 
 # And the trainings of minipar, whose ledger was held against what is allocated in section 1:
-batch = TrainConfig(batch=8, optimizer="adam")
+batch = mp.TrainConfig(batch=8, optimizer="adam")
 own = {name: training_memory(TOY, train, layout, 0, computed_pairs) for name, train, layout in (
-    ("whole", batch, Layout()), ("pieces", replace(batch, micro_batches=8), Layout()),
-    ("data", batch, Layout(dp=8)), ("tensor", batch, Layout(tp=4)))}
+    ("whole", batch, mp.Layout()), ("pieces", replace(batch, micro_batches=8), mp.Layout()),
+    ("data", batch, mp.Layout(dp=8)), ("tensor", batch, mp.Layout(tp=4)))}
 assert changed(own["pieces"], own["whole"]) == changed(own["data"], own["whole"]) == {"activations"}, \
     "A18 N34: minipar's accumulation and data parallelism change activations alone, too"
 assert all(part < whole for part, whole in zip(vars(own["tensor"]).values(), vars(own["whole"]).values(),

@@ -27,9 +27,9 @@ from minipar.lessons.plots.gradient_accumulation import draw_gradient_accumulati
 from minipar.lessons.support.allocation import allocation
 from minipar.lessons.support.lesson import Lesson, refusal
 
-from minipar.autograd import Tensor, backward, mean
-from minipar.config import ModelConfig, TrainConfig
-from minipar.nn import GPT, Linear, Parameter, Start
+import minipar as mp
+from minipar.autograd import mean
+from minipar.nn import Linear, Parameter, Start
 from minipar.nn.counts import computed_pairs
 from minipar.optim import SGD, Adam, Flat, Optimizer
 from minipar.plan.activations import published, tape
@@ -55,7 +55,7 @@ GIB = 2**30
 # That is F9 as written. Which line stops you, and by which factor is the gradient wrong?
 
 # %%
-TOY = ModelConfig(vocabulary=32, context=24, layers=2, heads=2, width=32)
+TOY = mp.ModelConfig(vocabulary=32, context=24, layers=2, heads=2, width=32)
 BATCH = 16
 text = stream(0, "text").integers(0, TOY.vocabulary, (BATCH, TOY.context + 1))
 inputs, targets = text[:, :-1], text[:, 1:]                         # [B, T]
@@ -63,19 +63,19 @@ inputs, targets = text[:, :-1], text[:, 1:]                         # [B, T]
 
 def accumulated(pieces: list[np.ndarray]) -> np.ndarray:
     """The gradient of the batch, piece by piece at the same weights."""
-    model = GPT(TOY, dtype=np.float64)
+    model = mp.GPT(TOY, dtype=np.float64)
     flat = Flat(model.parameters())
     for rows in pieces:
-        backward(model.loss(inputs[rows], targets[rows], count=targets.size))
+        mp.backward(model.loss(inputs[rows], targets[rows], count=targets.size))
     return flat.gradient()
 
 
 def mean_of_means(pieces: list[np.ndarray]) -> np.ndarray:
     """F21: each piece's own mean, divided by the number of pieces."""
-    model = GPT(TOY, dtype=np.float64)
+    model = mp.GPT(TOY, dtype=np.float64)
     flat = Flat(model.parameters())
     for rows in pieces:
-        backward(model.loss(inputs[rows], targets[rows]) * (1 / len(pieces)))
+        mp.backward(model.loss(inputs[rows], targets[rows]) * (1 / len(pieces)))
     return flat.gradient()
 
 
@@ -127,8 +127,8 @@ def descent(divide: bool, make: Callable[[Flat], Optimizer], rate: float = RATE)
     for _ in range(STEPS):
         flat.zero_grad()
         for piece in np.split(X, K):
-            error = Tensor(piece) @ theta
-            backward(mean(error * error) * (0.5 / (K if divide else 1)))
+            error = mp.Tensor(piece) @ theta
+            mp.backward(mean(error * error) * (0.5 / (K if divide else 1)))
         optimizer.step(rate)
         distances.append(float(abs(theta.data).max()))
     return distances
@@ -207,8 +207,8 @@ def code_of_002(batches: int, k: int = 4, epochs: int = 10,
         for i in range(batches):
             x, y = (stream(0, part, epoch, i).normal(size=(8, width)) for part,
                     width in (("x", 10), ("y", 5)))
-            error = layer(Tensor(x)) - Tensor(y)
-            backward(mean(error * error) * (1 / k))
+            error = layer(mp.Tensor(x)) - mp.Tensor(y)
+            mp.backward(mean(error * error) * (1 / k))
             waiting += 1
             if (i + 1) % k == 0:
                 step()
@@ -252,12 +252,12 @@ def held(k: int) -> tuple[int, int]:
     buffer.
     """
     piece = np.array_split(rows, k)[0]
-    model = GPT(TOY)
+    model = mp.GPT(TOY)
     flat = Flat(model.parameters())
     with allocation() as used:
         loss = model.loss(inputs[piece], targets[piece], count=targets.size)
         activations = used.now
-    backward(loss)
+    mp.backward(loss)
     return activations, flat.gradient().nbytes
 
 
@@ -291,7 +291,7 @@ assert [f"{value:.1f}" for value in model_of_r10.values()] == ["222.0", "55.5",
 # piece has at least one sample, and its activations know nothing of k: R26.
 
 # %%
-refused = refusal(lambda: TrainConfig(batch=BATCH, micro_batches=2 * BATCH))
+refused = refusal(lambda: mp.TrainConfig(batch=BATCH, micro_batches=2 * BATCH))
 lesson.say(f"    one sample of 1024 tokens needs {floor[1024]:.1f} GiB, of 4096 tokens {floor[4096]:.1f} "
            "GiB, at any k", f"    cut further? minipar says: {refused}", "")
 assert [f"{value:.1f}" for value in floor.values()] == ["13.9", "145.5"], (

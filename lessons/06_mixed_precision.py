@@ -25,12 +25,11 @@ import numpy as np
 from minipar.lessons.plots.mixed_precision import draw_mixed_precision
 from minipar.lessons.support.lesson import Lesson
 
-from minipar.autograd import Tensor, backward, matmul, no_grad
+import minipar as mp
+from minipar.autograd import matmul, no_grad
 from minipar.autograd.autocast_hook import casting
-from minipar.config import ModelConfig
 from minipar.data.batches import Batches
 from minipar.data.markov import MarkovSource
-from minipar.nn import GPT
 from minipar.optim import Adam, Flat
 from minipar.precision import BFLOAT16, FLOAT16, FLOAT32, IN_16_BITS, Autocast, Format, LossScale
 
@@ -114,9 +113,9 @@ assert moved[5e-3] == len(codes), "N29: one of more than half a step is not, and
 running = np.float16(0)
 for _ in range(4096):
     running += np.float16(1)
-ones = Tensor(np.ones((1, 4096), np.float32))
+ones = mp.Tensor(np.ones((1, 4096), np.float32))
 with Autocast(FLOAT16)():
-    accumulated = matmul(ones, Tensor(np.ones((4096, 1), np.float32))).item()
+    accumulated = matmul(ones, mp.Tensor(np.ones((4096, 1), np.float32))).item()
 lesson.say(f"4 · 4096 ones: {running:g} in float16, {accumulated:g} with a float32 sum", "")
 assert running == 2048 and accumulated == 4096, (
     "N50: 4096 ones are 2048 in float16: there the next number is 2050"
@@ -167,7 +166,7 @@ assert abs(weight.item() - (1 - 1e-4 * (20 - len(bad)))) < 1e-6, (
 # %%
 SOURCES = [MarkovSource.random(16, seed=seed, concentration=0.3) for seed in (3, 4)]
 TEXTS = [source.sample(30_000, seed=0) for source in SOURCES]
-MODEL = ModelConfig(vocabulary=16, context=16, layers=2, heads=2, width=32)
+MODEL = mp.ModelConfig(vocabulary=16, context=16, layers=2, heads=2, width=32)
 inputs, targets = Batches(TEXTS[0], MODEL.context, 16, seed=0).get(0)
 
 
@@ -183,12 +182,12 @@ def loss_in(format: Format) -> tuple[float, Counter, Autocast]:
         return out
 
     with no_grad(), casting(watched if format is not FLOAT32 else None):
-        return GPT(MODEL).loss(inputs, targets).item(), handed, autocast
+        return mp.GPT(MODEL).loss(inputs, targets).item(), handed, autocast
 
 
 plain, half, brain = (loss_in(format) for format in (FLOAT32, FLOAT16, BFLOAT16))
 with no_grad():
-    untouched = GPT(MODEL).loss(inputs, targets).item()
+    untouched = mp.GPT(MODEL).loss(inputs, targets).item()
 in_16, in_32 = half[1][True], half[1][False]
 ratio = (2 * in_16 + 4 * in_32) / (4 * (in_16 + in_32))
 lesson.say("6 · the loss of one batch")
@@ -221,7 +220,7 @@ assert {op for op, _ in half[2].counts} == {op for op, low in IN_16_BITS.items()
 # byte that travels.
 
 # %%
-flat = Flat(GPT(MODEL).parameters())
+flat = Flat(mp.GPT(MODEL).parameters())
 state = (flat.data.nbytes + flat.grad.nbytes + sum(slot.nbytes
                                                    for slot in Adam(flat).state.values())) / flat.data.size
 mixed = state - flat.grad.itemsize + 2 * FLOAT16.bytes
@@ -254,7 +253,7 @@ def train(text: np.ndarray, lr: float, steps: int, start: np.ndarray | None = No
           products: Format = FLOAT32, stored: Format = FLOAT32, scale: LossScale
           | None = None) -> tuple[list[float], Flat, Autocast, LossScale]:
     """Losses in nats per token, weights and last gradient, what was rounded, the scale."""
-    model, scale = GPT(MODEL), scale or LossScale(1.0, **UNSCALED)
+    model, scale = mp.GPT(MODEL), scale or LossScale(1.0, **UNSCALED)
     flat, autocast, batches = (
         Flat(model.parameters()),
         Autocast(products),
@@ -271,7 +270,7 @@ def train(text: np.ndarray, lr: float, steps: int, start: np.ndarray | None = No
         losses.append(loss.item() * TOKENS / targets.size)
         if np.isnan(losses[-1]):                                    # spoilt weights learn nothing any more
             break
-        backward(loss, np.full_like(loss.data, scale.scale))         # the same as multiplying the loss
+        mp.backward(loss, np.full_like(loss.data, scale.scale))         # the same as multiplying the loss
         scale.unscale(flat.gradient())
         finite = bool(np.isfinite(flat.grad).all())
         if scale.update(finite):

@@ -30,7 +30,8 @@ import numpy as np
 from minipar.lessons.plots.linear_quantisation import draw_linear_quantisation
 from minipar.lessons.support.lesson import Lesson, refusal
 
-from minipar.autograd import Tensor, no_grad
+import minipar as mp
+from minipar.autograd import no_grad
 from minipar.compress.quantize import (
     Limits,
     Scheme,
@@ -44,16 +45,15 @@ from minipar.compress.quantize import (
     stored_bytes,
 )
 from minipar.compress.tune import fine_tune
-from minipar.config import ModelConfig
 from minipar.data.batches import Batches, EvaluationBatches, split
 from minipar.data.markov import MarkovSource
-from minipar.nn import GPT, Block, Linear, LinearLayer, Module
+from minipar.nn import Block, Linear, LinearLayer, Module
 from minipar.optim import AdamW, Flat
 from minipar.rng import stream
 
 lesson = Lesson("07_linear_quantisation", ranks=1)
 AFFINE, SYMMETRIC = Scheme(8, symmetric=False, signed=False), Scheme(8)
-MODEL = ModelConfig(vocabulary=16, context=16, layers=2, heads=2, width=32)
+MODEL = mp.ModelConfig(vocabulary=16, context=16, layers=2, heads=2, width=32)
 
 # %% [markdown]
 # ## 1 · The formulas as written
@@ -237,13 +237,13 @@ for model in (bare, block):
     as_in_002(model)
 assert hasattr(bare, "weight") and not hasattr(block.mlp.up,
                                                "weight"), "C5: layers inside are quantised, a bare one is not"
-before = bare(Tensor(np.ones((1, 10), np.float32))).data
+before = bare(mp.Tensor(np.ones((1, 10), np.float32))).data
 quantize_dynamic(bare)
 weight = quantized_weight(bare)
 assert weight is not None and weight.codes.dtype == np.int8 and not hasattr(bare, "weight"), (
     "C5: a bare layer becomes integers"
 )
-after = bare(Tensor(np.ones((1, 10), np.float32))).data
+after = bare(mp.Tensor(np.ones((1, 10), np.float32))).data
 assert 0 < abs(after - before).max() < 0.03 * abs(before).max(), "E17: and computes nearly what it did"
 
 large = Linear("large", 512, 512)
@@ -272,24 +272,24 @@ BATCHES = Batches(TRAINING, 16, 16, seed=0)
 WINDOWS = list(EvaluationBatches(VALIDATION, 16, batch=64, windows=64))
 
 
-def tune(model: GPT, steps: int, lr: float, first: int = 0) -> float:
+def tune(model: mp.GPT, steps: int, lr: float, first: int = 0) -> float:
     """Train, then the validation loss."""
     fine_tune(model.loss, AdamW(Flat(model.parameters()), weight_decay=0.1),
               lambda step: BATCHES.get(first + step), steps, lr)
     return validate(model)
 
 
-def validate(model: GPT) -> float:
+def validate(model: mp.GPT) -> float:
     with no_grad():
         return sum(model.loss(*batch, count=1).item()
                    for batch in WINDOWS) / sum(targets.size for _, targets in WINDOWS)
 
 
-trained = GPT(MODEL)
+trained = mp.GPT(MODEL)
 base, full = tune(trained, 300, 1e-2), stored_bytes(trained)
 losses, sizes = {}, {}
 for bits in (16, 8, 4, 3, 2):
-    at_once, learned = GPT(MODEL), GPT(MODEL)
+    at_once, learned = mp.GPT(MODEL), mp.GPT(MODEL)
     for model in (at_once, learned):
         model.load_state_dict(trained.state_dict())
     quantize_weights(at_once, Scheme(bits, axis=1))

@@ -29,7 +29,8 @@ from minipar.lessons.support.classifier import Classifier, accuracy, points, tra
 from minipar.lessons.support.lesson import Lesson
 from minipar.lessons.support.timing import fastest
 
-from minipar.autograd import Tensor, backward, relu, sum
+import minipar as mp
+from minipar.autograd import relu, sum
 from minipar.checkpoint.archive import load, save
 from minipar.compress.quantize import (
     Scheme,
@@ -121,9 +122,9 @@ def slope(w: np.ndarray, number: int) -> float:
 moving = [slope(w, number) for number in np.argsort(abs(w))[:-1]]   # but the largest, which sets the range
 assert np.count_nonzero(moving) <= 2, \
     "A36: with rounding, a small change of a weight changes no integer, so there is nothing to follow"
-leaf = Tensor(w.copy(), requires_grad=True)
-difference = fake_quantize(leaf, SCHEME) - Tensor(aim)
-backward(sum(difference * difference))
+leaf = mp.Tensor(w.copy(), requires_grad=True)
+difference = fake_quantize(leaf, SCHEME) - mp.Tensor(aim)
+mp.backward(sum(difference * difference))
 rounded = quantize(w, SCHEME).dequantize()
 assert np.array_equal(leaf.grad, 2 * (rounded - aim)), (
     "E20 A36: straight through, the gradient is that at the rounded weights"
@@ -192,7 +193,7 @@ assert means["longer"][2] < means["after"][2] + 0.1 < means["in"][2], (
 def levels_of_inputs(model: Classifier, x: np.ndarray) -> int:
     """Of how many values the second layer's inputs are, as its product sees them, in one call."""
     product = model.layers[1].product
-    hidden = relu(model.layers[0](Tensor(x))).data
+    hidden = relu(model.layers[0](mp.Tensor(x))).data
     activations = getattr(product, "activations", None)
     if activations is not None:
         hidden = quantize(hidden, activations, product.limits).dequantize()
@@ -205,8 +206,8 @@ learn(network, 0, 300)
 ways = {name: network.copy() for name in ("weights only", "dynamic", "static", "static, wrong data")}
 quantize_weights(ways["weights only"])
 quantize_dynamic(ways["dynamic"], activations=Scheme(8, symmetric=False))
-quantize_static(ways["static"], lambda: ways["static"](Tensor(x)))
-quantize_static(ways["static, wrong data"], lambda: ways["static, wrong data"](Tensor(x / 10)))
+quantize_static(ways["static"], lambda: ways["static"](mp.Tensor(x)))
+quantize_static(ways["static, wrong data"], lambda: ways["static, wrong data"](mp.Tensor(x / 10)))
 right = {"float32": accuracy(network, 0)} | {name: accuracy(model, 0) for name, model in ways.items()}
 kinds = {name: levels_of_inputs(model, x) for name, model in ({"float32": network} | ways).items()}
 lesson.say("4 · 8 bits, by what is done with activations")
@@ -249,8 +250,8 @@ lesson.say(f"5 · {stored_bytes(network):,} bytes become {stored_bytes(ways['dyn
            f"  files: {files[0]:,} and {files[1]:,} bytes, names and checksums included", "")
 assert macs == kept, "N58 A41: as many multiplications per row as before"
 assert 3.1 < smaller < 3.9, "N58 C10: memory shrinks by 3.1 to 3.9, since biases and scales stay floats"
-assert np.array_equal(again(Tensor(x)).data,
-                      ways["weights only"](Tensor(x)).data), "E21: the file computes what the model did"
+assert np.array_equal(again(mp.Tensor(x)).data,
+                      ways["weights only"](mp.Tensor(x)).data), "E21: the file computes what the model did"
 assert files[0] - files[1] > stored_bytes(network) - stored_bytes(ways["dynamic"]) - 4000, (
     "E21: and is the smaller for it"
 )

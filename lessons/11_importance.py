@@ -27,14 +27,13 @@ from minipar.lessons.support import regression
 from minipar.lessons.support.lesson import Lesson
 from minipar.lessons.support.network import Landscape, agreement
 
+import minipar as mp
 from minipar.autograd import no_grad
 from minipar.compress import prune
 from minipar.compress.quantize import Scheme, quantize
 from minipar.compress.tune import fine_tune
-from minipar.config import ModelConfig
 from minipar.data.batches import Batches
 from minipar.data.markov import MarkovSource
-from minipar.nn import GPT
 from minipar.optim import Adam, Flat
 from minipar.rng import stream
 
@@ -251,7 +250,7 @@ assert kinds["quantised to 8 bits"][1] < 10 and kinds["quantised to 8 bits"][2] 
 TOTAL = 300 if lesson.fast else 900
 SPARSITY = 0.9
 source = MarkovSource.random(12, seed=3, concentration=0.2)
-CONFIG = ModelConfig(vocabulary=12, context=12, layers=1, heads=4, width=32)
+CONFIG = mp.ModelConfig(vocabulary=12, context=12, layers=1, heads=4, width=32)
 
 
 def text(seed: int) -> np.ndarray:
@@ -262,9 +261,9 @@ batches = Batches(text(0), CONFIG.context, 16, seed=0)
 unseen = Batches(text(1), CONFIG.context, 128, seed=0).get(0)
 
 
-def trained_gpt(final: float, model: GPT | None = None, steps: int = TOTAL) -> GPT:
+def trained_gpt(final: float, model: mp.GPT | None = None, steps: int = TOTAL) -> mp.GPT:
     """Trained while the sparsity rises to `final` within the first two thirds of the steps."""
-    model = model or GPT(CONFIG)
+    model = model or mp.GPT(CONFIG)
     optimizer = prune.Masked(Adam(Flat(model.parameters())), prune.Mask({}))
     pruner = prune.MagnitudePruner(
         optimizer,
@@ -276,12 +275,12 @@ def trained_gpt(final: float, model: GPT | None = None, steps: int = TOTAL) -> G
     return model
 
 
-def unseen_loss(model: GPT) -> float:
+def unseen_loss(model: mp.GPT) -> float:
     with no_grad():
         return model.loss(*unseen).item()
 
 
-def size(model: GPT) -> int:
+def size(model: mp.GPT) -> int:
     return sum(int(np.count_nonzero(p.data)) for p in model.parameters())
 
 
@@ -290,10 +289,10 @@ assert curve[0] == 0 and curve[100] == SPARSITY and abs(curve[50] - SPARSITY * 7
                                                         / 8) < 1e-12 and min(np.diff(curve)) > 0, \
     "A30: the schedule rises all the time, 7/8 of it in the first half"
 gpts = {"dense": trained_gpt(0.0), "gradually 90 %": trained_gpt(SPARSITY)}
-one_shot = GPT(CONFIG)
+one_shot = mp.GPT(CONFIG)
 one_shot.load_state_dict(gpts["dense"].state_dict())
 prune.magnitude_mask(prune.linear_weights(one_shot), SPARSITY).apply(prune.linear_weights(one_shot))
-small = GPT(CONFIG)
+small = mp.GPT(CONFIG)
 small.load_state_dict(gpts["dense"].state_dict())
 prune.shrink(small, units=0.5, heads=0.25)
 gpts |= {"at once 90 %": one_shot, "half the units, 3 heads of 4": trained_gpt(0.0, small, TOTAL // 3)}

@@ -29,19 +29,18 @@ from minipar.lessons.plots.distillation import draw_distillation
 from minipar.lessons.support.differences import slopes
 from minipar.lessons.support.lesson import Lesson
 
+import minipar as mp
 from minipar import autograd as ag
-from minipar.autograd import Tensor, backward
 from minipar.checkpoint.archive import load, save
 from minipar.compress import prune, quantize
 from minipar.compress.distill import soft_targets
 from minipar.compress.pipeline import pack_sparse, unpack_sparse
 from minipar.compress.tune import fine_tune
-from minipar.config import ModelConfig
 from minipar.data.batches import Batches, EvaluationBatches, split
 from minipar.data.text import load_text
 from minipar.data.tokenizer import CharTokenizer
 from minipar.malloc import keep_freed_memory
-from minipar.nn import GPT, Parameter, Start
+from minipar.nn import Parameter, Start
 from minipar.optim import Adam, AdamW, Flat
 from minipar.rng import stream
 
@@ -84,9 +83,9 @@ def gradient_formula(T: float) -> np.ndarray:
 
 sizes = {}
 for T in (1.0, 2.0, 4.0, 8.0, 20.0):
-    z = Tensor(z_student, requires_grad=True)
+    z = mp.Tensor(z_student, requires_grad=True)
     loss = soft_targets(z, z_teacher, T)
-    backward(loss)
+    mp.backward(loss)
     assert z.grad is not None
     assert abs(loss.item() - as_defined(z_student, T)) < 1e-13, "A23: the fused op is the definition"
     assert abs(z.grad - gradient_formula(T)).max() < 1e-14, (
@@ -113,7 +112,7 @@ assert max(warm) < 1.02 * min(warm) and sizes[1.0] < 0.9 * min(warm), (
 
 # %%
 SEEDS, DIMENSIONS, CLUSTERS, STEPS = (8 if lesson.fast else 16), 10, 10, 150
-Net = tuple[list[Parameter], Callable[[np.ndarray], Tensor]]
+Net = tuple[list[Parameter], Callable[[np.ndarray], mp.Tensor]]
 
 
 def points(count: int, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -134,10 +133,10 @@ def net(hidden: int) -> Net:
                 shape in shapes.items())
     for p in (up, down):
         p.initialise(0, np.dtype(np.float64))
-    return [up, down], lambda x: ag.relu(Tensor(x) @ up) @ down
+    return [up, down], lambda x: ag.relu(mp.Tensor(x) @ up) @ down
 
 
-def learn(hidden: int, x: np.ndarray, loss: Callable[[Tensor], Tensor]) -> Net:
+def learn(hidden: int, x: np.ndarray, loss: Callable[[mp.Tensor], mp.Tensor]) -> Net:
     parameters, forward = net(hidden)
     fine_tune(lambda inputs, _: loss(forward(inputs)), Adam(Flat(parameters)), lambda step: (x, x), STEPS,
               1e-2)
@@ -150,12 +149,12 @@ def accuracy(model: Net, data: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         return (model[1](data[0]).data.argmax(axis=-1) == data[1]).mean(axis=1)
 
 
-def from_labels(y: np.ndarray) -> Callable[[Tensor], Tensor]:
+def from_labels(y: np.ndarray) -> Callable[[mp.Tensor], mp.Tensor]:
     return lambda z: ag.cross_entropy(z, y, y.shape[1])  # every seed divides by its own number of points
 
 
 def from_both(y: np.ndarray, taught: np.ndarray, alpha: float = 0.9,
-              T: float = 4.0) -> Callable[[Tensor], Tensor]:
+              T: float = 4.0) -> Callable[[mp.Tensor], mp.Tensor]:
     count = y.shape[1]
     return lambda z: (1 - alpha) * ag.cross_entropy(z, y, count) + alpha * soft_targets(z, taught, T, count)
 
@@ -205,24 +204,24 @@ TRAINING, TUNING, BATCH, WIDTH = (300, 50, 8, 32) if lesson.fast else (500, 120,
 text = load_text()
 tokenizer = CharTokenizer.from_text(text)
 training, validation = split(tokenizer.encode(text))
-CONFIG = ModelConfig(vocabulary=tokenizer.vocab_size, context=32, layers=4, heads=4, width=WIDTH)
+CONFIG = mp.ModelConfig(vocabulary=tokenizer.vocab_size, context=32, layers=4, heads=4, width=WIDTH)
 batches, windows = Batches(training, CONFIG.context, BATCH,
                            seed=0), EvaluationBatches(validation, CONFIG.context, 64, 128)
 
 
-def validate(model: GPT) -> float:
+def validate(model: mp.GPT) -> float:
     """Nats per token."""
     with ag.no_grad():
         return float(np.mean([model.loss(*batch).item() for batch in windows]))      # 2 batches of 64 windows
 
 
-def copy(model: GPT) -> GPT:
-    twin = GPT(model.config)
+def copy(model: mp.GPT) -> mp.GPT:
+    twin = mp.GPT(model.config)
     twin.load_state_dict(model.state_dict())
     return twin
 
 
-def pruned(model: GPT, ratio: float, steps: int) -> GPT:
+def pruned(model: mp.GPT, ratio: float, steps: int) -> mp.GPT:
     """A copy with a ratio of its linear weights gone, after some steps of fine-tuning under the mask."""
     twin = copy(model)
     mask = prune.magnitude_mask(prune.linear_weights(twin), ratio)
@@ -232,7 +231,7 @@ def pruned(model: GPT, ratio: float, steps: int) -> GPT:
 
 
 # %%
-gpt = GPT(CONFIG, seed=0)
+gpt = mp.GPT(CONFIG, seed=0)
 fine_tune(gpt.loss, AdamW(Flat(gpt.parameters())), batches.get, TRAINING, 3e-3)
 cut, tuned = pruned(gpt, 0.8, 0), pruned(gpt, 0.8, TUNING)
 small = copy(tuned)

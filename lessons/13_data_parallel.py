@@ -22,22 +22,18 @@ from minipar.lessons.support.counted import bytes_sent, one_step, sum_of_noise
 from minipar.lessons.support.lesson import Lesson
 from minipar.lessons.support.line import FEATURES, POINTS, adam_step, slope
 
-from minipar.autograd import backward
-from minipar.comm.collectives import all_gather, all_reduce, even_counts, reduce_scatter
-from minipar.comm.protocol import Communicator
+import minipar as mp
+from minipar.comm.collectives import all_gather, even_counts, reduce_scatter
 from minipar.comm.wrappers.counting import Counting
-from minipar.config import GRADIENTS, Layout, ModelConfig, TrainConfig
+from minipar.config import GRADIENTS
 from minipar.data.batches import Batches
 from minipar.data.markov import MarkovSource
 from minipar.data.tokenizer import ByteTokenizer
-from minipar.nn import GPT
 from minipar.optim import Flat
-from minipar.parallel import Grid
 from minipar.plan.collective_times import Links, ring_all_reduce
 from minipar.plan.collectives import naive_all_reduce
 from minipar.plan.collectives import ring_all_reduce as ring_traffic
 from minipar.rng import stream
-from minipar.training.trainer import Trainer
 
 lesson = Lesson("13_data_parallel")
 p = lesson.size
@@ -45,7 +41,7 @@ assert 1 < p <= 8, "this lesson is for two to eight ranks: mpirun -n 4"
 
 SOURCE = MarkovSource.random(16, seed=3, concentration=0.3)         # its best possible loss is known exactly
 TEXT = SOURCE.sample(20_000, seed=0)
-MODEL = ModelConfig(vocabulary=16, context=8, layers=1, heads=2, width=16)
+MODEL = mp.ModelConfig(vocabulary=16, context=8, layers=1, heads=2, width=16)
 N = 11  # samples per batch: they divide by nothing
 
 # %% [markdown]
@@ -64,15 +60,15 @@ N = 11  # samples per batch: they divide by nothing
 # %%
 
 
-def gradient(comm: Communicator, own_mean: bool = False) -> np.ndarray:
+def gradient(comm: mp.Communicator, own_mean: bool = False) -> np.ndarray:
     """The gradient of the whole batch as this rank has it in the end."""
-    model = GPT(MODEL, dtype=np.float64)
+    model = mp.GPT(MODEL, dtype=np.float64)
     flat = Flat(model.parameters())
     inputs, targets = Batches(TEXT, MODEL.context, N, seed=0).get(0)                      # [N, T]
     mine = np.array_split(np.arange(N), comm.size)[comm.rank]
     count = targets[mine].size if own_mean else targets.size
-    backward(model.loss(inputs[mine], targets[mine], count=count))
-    return all_reduce(comm, flat.gradient(), "mean" if own_mean else "sum", label="gradients")
+    mp.backward(model.loss(inputs[mine], targets[mine], count=count))
+    return mp.all_reduce(comm, flat.gradient(), "mean" if own_mean else "sum", label="gradients")
 
 
 def apart(one: np.ndarray, other: np.ndarray) -> float:
@@ -105,18 +101,18 @@ assert apart(own_mean[0], alone) > 1e-2, "the mean of means counts a sample of a
 STEPS = 60
 
 
-def training(comm: Communicator, layout: Layout, steps: int, model: ModelConfig = MODEL,
+def training(comm: mp.Communicator, layout: mp.Layout, steps: int, model: mp.ModelConfig = MODEL,
              dtype: str = "float32") -> tuple[list[float], np.ndarray, list[int]]:
     """Losses by step, the final weights, and which samples of each batch this rank takes."""
-    train = TrainConfig(batch=N, steps=STEPS, lr=1e-2, warm_up=5, clip=0, seed=0, dtype=dtype)
-    trainer = Trainer(model, train, ByteTokenizer(), TEXT, Grid(comm, layout))
+    train = mp.TrainConfig(batch=N, steps=STEPS, lr=1e-2, warm_up=5, clip=0, seed=0, dtype=dtype)
+    trainer = mp.Trainer(model, train, ByteTokenizer(), TEXT, mp.Grid(comm, layout))
     losses = [trainer.step().loss for _ in range(steps)]
     return losses, trainer.flat.data.copy(), trainer.rows.tolist()
 
 
-flat_runs = {ranks: lesson.run(training, Layout(dp=ranks, gradients="flat"), STEPS, ranks=ranks)
+flat_runs = {ranks: lesson.run(training, mp.Layout(dp=ranks, gradients="flat"), STEPS, ranks=ranks)
              for ranks in lesson.sizes}
-tree_runs = {ranks: lesson.run(training, Layout(dp=ranks, gradients="bitwise"), STEPS // 4, ranks=ranks)
+tree_runs = {ranks: lesson.run(training, mp.Layout(dp=ranks, gradients="bitwise"), STEPS // 4, ranks=ranks)
              for ranks in lesson.sizes}
 curves = {f"{ranks} rank" + "s" * (ranks > 1): runs[0][0] for ranks, runs in flat_runs.items()}
 lesson.say(f"2 · {STEPS} steps in float32; the best possible loss is {SOURCE.entropy_rate:.3f}")
@@ -144,20 +140,20 @@ for ranks in lesson.sizes:
 # %%
 
 
-def in_group(comm: Communicator) -> tuple[int, tuple[int, ...], int]:
+def in_group(comm: mp.Communicator) -> tuple[int, tuple[int, ...], int]:
     """This rank's number among the even or the odd ranks, who they are, and the sum of their numbers in the
     world.
     """
     group = comm.split(comm.rank % 2, label="even or odd")
     assert group is not None
-    return group.rank, group.members, int(all_reduce(group, np.array([comm.rank]), label="numbers")[0])
+    return group.rank, group.members, int(mp.all_reduce(group, np.array([comm.rank]), label="numbers")[0])
 
 
 halves = [tuple(range(p))[first::2] for first in (0, 1)]
 assert lesson.run(in_group) == [(rank // 2, halves[rank % 2], sum(halves[rank % 2])) for rank in range(p)], \
     "E3: a group has ranks of its own, and its all-reduce adds up its own members alone"
 DEEP = replace(MODEL, layers=p, heads=p, width=8 * p)               # so that there is something to cut
-strategies = {"one process": Layout(), "dp": Layout(dp=p), "tp": Layout(tp=p), "pp": Layout(pp=p)}
+strategies = {"one process": mp.Layout(), "dp": mp.Layout(dp=p), "tp": mp.Layout(tp=p), "pp": mp.Layout(pp=p)}
 ends = {name: lesson.run(training, layout, 5, DEEP, "float64", ranks=layout.ranks)[0][0][-1] for name,
         layout in strategies.items()}
 assert all(abs(loss / ends["one process"] - 1) < 1e-10
@@ -211,7 +207,7 @@ assert (
 ROUNDS = 20
 
 
-def served(comm: Communicator) -> tuple[np.ndarray, float]:
+def served(comm: mp.Communicator) -> tuple[np.ndarray, float]:
     """The weights in the end, and what this rank sends in a round, in gradients. Rank 0 is the server."""
     counting, w, workers = Counting(comm), np.zeros(FEATURES), range(1, comm.size)
     for _ in range(ROUNDS):
@@ -250,7 +246,7 @@ assert [sent for _, sent in by_server] == [p - 1] + [1] * (p - 1), \
 LOCAL = 4                                                           # samples of a rank in one step
 
 
-def as_printed(comm: Communicator, seed_by_rank: bool) -> tuple[np.ndarray, int]:
+def as_printed(comm: mp.Communicator, seed_by_rank: bool) -> tuple[np.ndarray, int]:
     w, read = np.zeros(FEATURES), 0
     for epoch in range(5):
         order = stream(comm.rank if seed_by_rank else 0, "shuffle", epoch).permutation(POINTS)
@@ -259,13 +255,13 @@ def as_printed(comm: Communicator, seed_by_rank: bool) -> tuple[np.ndarray, int]
     return w, read
 
 
-def repaired(comm: Communicator, batch: int) -> tuple[np.ndarray, int]:
+def repaired(comm: mp.Communicator, batch: int) -> tuple[np.ndarray, int]:
     w, read = np.zeros(FEATURES), 0
     for epoch in range(5):
         order = stream(0, "shuffle", epoch).permutation(POINTS)  # the same on all ranks
         for rows in np.array_split(order, POINTS // batch):
             mine = np.array_split(rows, comm.size)[comm.rank]                             # its share
-            g = all_reduce(comm, slope(w, mine, count=len(rows)), label="gradients")
+            g = mp.all_reduce(comm, slope(w, mine, count=len(rows)), label="gradients")
             w, read = w - 0.1 * g, read + len(mine)
     return w, read
 
@@ -305,11 +301,11 @@ assert models(mended) == (5 * POINTS, 0.0) and np.allclose(mended[0][0], referen
 # %%
 
 
-def equal_share(comm: Communicator) -> np.ndarray:
+def equal_share(comm: mp.Communicator) -> np.ndarray:
     return np.array_split(np.arange(POINTS - POINTS % comm.size), comm.size)[comm.rank]
 
 
-def local_training(comm: Communicator, optimizer: str, every: int, average: str) -> np.ndarray:
+def local_training(comm: mp.Communicator, optimizer: str, every: int, average: str) -> np.ndarray:
     """This rank's weights after 60 steps on its share; what is averaged, gradients or parameters, every so
     many steps.
     """
@@ -317,10 +313,10 @@ def local_training(comm: Communicator, optimizer: str, every: int, average: str)
     for step in range(1, 61):
         g = slope(w, equal_share(comm))
         if average == "gradients":
-            g = all_reduce(comm, g, "mean", label="gradients")
+            g = mp.all_reduce(comm, g, "mean", label="gradients")
         w = w - 0.05 * (adam_step(g, m, v, step) if optimizer == "adam" else g)
         if average == "parameters" and step % every == 0:
-            w = all_reduce(comm, w, "mean", label="parameters")
+            w = mp.all_reduce(comm, w, "mean", label="parameters")
     return w
 
 
@@ -351,7 +347,7 @@ assert adam > 1e-3, "A37: for Adam it is another algorithm even after every step
 # %%
 
 
-def zero_1(comm: Communicator) -> tuple[np.ndarray, int, int]:
+def zero_1(comm: mp.Communicator) -> tuple[np.ndarray, int, int]:
     """The weights after 60 steps of Adam, the numbers of its state on this rank, and bytes sent."""
     counting, w, counts = Counting(comm), np.zeros(FEATURES), even_counts(FEATURES, comm.size)
     own = np.array_split(np.arange(FEATURES), comm.size)[comm.rank]

@@ -30,12 +30,11 @@ from minipar.lessons.support.dense import SAMPLES, G, X, error, gpt, own, pair, 
 from minipar.lessons.support.differences import slopes
 from minipar.lessons.support.lesson import Lesson
 
-from minipar.autograd import Tensor, backward, cross_entropy, linear
-from minipar.comm.collectives import all_gather, all_reduce, broadcast
-from minipar.comm.protocol import Communicator
+import minipar as mp
+from minipar.autograd import cross_entropy, linear
+from minipar.comm.collectives import all_gather, broadcast
 from minipar.comm.wrappers.counting import Counting
 from minipar.compress.quantize import Scheme, quantize
-from minipar.config import ModelConfig
 from minipar.errors import CommError
 from minipar.nn import MLP, Start
 from minipar.parallel import TensorRegion
@@ -91,10 +90,10 @@ assert [column.tolist() for column in columns] == [[-1, -1, -1, -1],
 # %%
 
 
-def sum_of_pieces(comm: Communicator) -> str:
+def sum_of_pieces(comm: mp.Communicator) -> str:
     rows = np.array_split(np.ones((2 * comm.size + 1, 3)), comm.size)[comm.rank]
     try:
-        all_reduce(comm, rows @ x, label="y = sum_i W_i x")
+        mp.all_reduce(comm, rows @ x, label="y = sum_i W_i x")
     except CommError as refusal:
         return str(refusal)
     return ""
@@ -156,28 +155,28 @@ X0, W0, G0 = (stream(0, name).normal(size=shape) for name,
               shape in (("x", (B, IN)), ("W", (IN, OUT)), ("dL/dy", (B, OUT))))
 
 
-def split_outputs(comm: Communicator) -> tuple[Tensor, Tensor, Tensor, tuple]:
+def split_outputs(comm: mp.Communicator) -> tuple[mp.Tensor, mp.Tensor, mp.Tensor, tuple]:
     """Column-parallel (documents: by rows): this rank computes its own columns of y."""
-    x, w = Tensor(X0.copy(), requires_grad=True), Tensor(W0[:, own(comm, OUT)].copy(),
-                                                         requires_grad=True)      # [IN, o]
+    x, w = mp.Tensor(X0.copy(), requires_grad=True), mp.Tensor(W0[:, own(comm, OUT)].copy(),
+                                                               requires_grad=True)      # [IN, o]
     part = linear(copy_to_region(x, comm, "dx"), w)                                       # [B, o]
     return x, w, gather_from_region(part, comm, "y", shares(OUT, comm)), (slice(None), own(comm, OUT))
 
 
-def split_inputs(comm: Communicator) -> tuple[Tensor, Tensor, Tensor, tuple]:
+def split_inputs(comm: mp.Communicator) -> tuple[mp.Tensor, mp.Tensor, mp.Tensor, tuple]:
     """Row-parallel (documents: by columns): this rank takes its own inputs, and the results are summed."""
-    x, w = Tensor(X0.copy(), requires_grad=True), Tensor(W0[own(comm, IN)].copy(),
-                                                         requires_grad=True)         # [i, OUT]
+    x, w = mp.Tensor(X0.copy(), requires_grad=True), mp.Tensor(W0[own(comm, IN)].copy(),
+                                                               requires_grad=True)         # [i, OUT]
     part = linear(scatter_to_region(x, comm, "dx", shares(IN, comm)),
                   w)                   # [B, OUT], a part of the sum
     return x, w, reduce_from_region(part, comm, "y"), (own(comm, IN), slice(None))
 
 
-def against_dense(comm: Communicator, layer: Callable[..., Any]) -> tuple[list[str], list[float]]:
+def against_dense(comm: mp.Communicator, layer: Callable[..., Any]) -> tuple[list[str], list[float]]:
     """How y, dW and dx travel, and how far they are from the dense layer's."""
     counting = Counting(comm)
     x, w, y, mine = layer(counting)
-    backward(y, G0)
+    mp.backward(y, G0)
     assert x.grad is not None and w.grad is not None
     moved = {label: op.split()[0] for label, op in counting.traffic.by("label", "op")}
     others = moved.keys() - {"y forward", "dx backward"}            # of all that is sent
@@ -253,11 +252,11 @@ assert wrong > 0.1, "a nonlinearity on parts of a sum is another function"
 # %%
 
 
-def mlp_bytes(comm: Communicator, hidden: int) -> tuple[int, int]:
+def mlp_bytes(comm: mp.Communicator, hidden: int) -> tuple[int, int]:
     """Bytes that this rank sends in forward and backward of an MLP, and bytes of its weight gradients."""
     counting = Counting(comm)
-    mlp = MLP("mlp", ModelConfig(width=24, heads=6, hidden=hidden), Start(std=0.02), TensorRegion(counting))
-    backward(mlp(Tensor(X.astype(np.float32), requires_grad=True)), G.astype(np.float32))
+    mlp = MLP("mlp", mp.ModelConfig(width=24, heads=6, hidden=hidden), Start(std=0.02), TensorRegion(counting))
+    mp.backward(mlp(mp.Tensor(X.astype(np.float32), requires_grad=True)), G.astype(np.float32))
     return counting.traffic.total().bytes, sum(q.grad.nbytes for q in mlp.parameters() if q.grad is not None
                                                and q.is_sharded)
 
@@ -285,7 +284,7 @@ assert (gradient_mib / 8,
 # %%
 
 
-def wrapped(comm: Communicator) -> tuple[float, float, bool]:
+def wrapped(comm: mp.Communicator) -> tuple[float, float, bool]:
     """How far the wrapper moves this rank's shard and then y, relative to the largest element, and whether
     shards are equal.
     """
@@ -294,7 +293,7 @@ def wrapped(comm: Communicator) -> tuple[float, float, bool]:
     used = slice(0, comm.size * block)  # equal shards, or a broadcast would not even fit
     shard = W0[inputs].copy()
     broadcast(comm, shard, label="rank 0's parameters", out=shard)  # what a data-parallel wrapper does first
-    y = all_reduce(comm, X0[:, inputs] @ shard, label="y")
+    y = mp.all_reduce(comm, X0[:, inputs] @ shard, label="y")
     everyones = all_gather(comm, shard[None], label="shards")
     return error(shard, W0[inputs]), error(y, X0[:, used] @ W0[used]), bool((everyones == everyones[0]).all())
 
@@ -317,7 +316,7 @@ assert moves[0][0] == 0 and all(change > 0.1 and equal for change, _,
 
 
 class WithoutF(TensorRegion):
-    def enter(self, x: Tensor, label: str) -> Tensor:
+    def enter(self, x: mp.Tensor, label: str) -> mp.Tensor:
         return x
 
 
@@ -380,12 +379,12 @@ assert round(tensor_gb(8), 1) == 33.8 and round(boundary_mb, 1) == 100.7, (
 V = 4 * p + 3
 
 
-def gathered_loss(part: Tensor, targets: np.ndarray, comm: Communicator, vocabulary: int) -> Tensor:
+def gathered_loss(part: mp.Tensor, targets: np.ndarray, comm: mp.Communicator, vocabulary: int) -> mp.Tensor:
     """This rank's columns of the logits [B, T, v], and targets [B, T], to the mean loss."""
     return cross_entropy(gather_from_region(part, comm, "logits", shares(vocabulary, comm)), targets)
 
 
-def thrifty_loss(part: Tensor, targets: np.ndarray, comm: Communicator, vocabulary: int) -> Tensor:
+def thrifty_loss(part: mp.Tensor, targets: np.ndarray, comm: mp.Communicator, vocabulary: int) -> mp.Tensor:
     return vocab_parallel_cross_entropy(part, targets, None, comm, own(comm, vocabulary), vocabulary)
 
 

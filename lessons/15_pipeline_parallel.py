@@ -24,15 +24,10 @@ from minipar.lessons.support.dense import error
 from minipar.lessons.support.lesson import Lesson, refusal
 from minipar.lessons.support.pipelines import branches, pipelined
 
-from minipar.autograd import Tensor, backward
-from minipar.comm.collectives import all_reduce
-from minipar.comm.protocol import Communicator
-from minipar.comm.threads import run
+import minipar as mp
 from minipar.comm.wrappers.counting import Counting
 from minipar.comm.wrappers.network import Network
-from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.tokenizer import ByteTokenizer
-from minipar.nn import GPT
 from minipar.parallel.stages import parts_of
 from minipar.plan.collectives import ring_all_reduce
 from minipar.plots.trace import draw_timelines
@@ -41,9 +36,7 @@ from minipar.schedules.costs import Costs
 from minipar.schedules.footprint import peak_activations
 from minipar.schedules.generators import make_schedule
 from minipar.schedules.instruction import Instruction, Schedule
-from minipar.schedules.lint import lint
 from minipar.schedules.lower import Receive, Send, lower
-from minipar.schedules.simulate import simulate
 from minipar.trace.predict import predicted
 from minipar.trace.step import trace_step
 
@@ -53,7 +46,7 @@ assert p > 1, "a pipeline needs two ranks or more: mpirun -n 2"
 
 N, T, D = max(8, 2 * p), 6, 12                                      # samples, tokens, width
 # its head is the token table: tied
-MODEL = ModelConfig(vocabulary=17, context=T, layers=2 * p, heads=2, width=D)
+MODEL = mp.ModelConfig(vocabulary=17, context=T, layers=2 * p, heads=2, width=D)
 INPUTS, TARGETS = stream(0, "tokens").integers(0, MODEL.vocabulary, (2, N, T))
 
 
@@ -87,32 +80,32 @@ assert worst < 1e-12, "A25 E35: modules side by side are computed at once, and t
 # %%
 
 
-def layer_parallel(world: Communicator) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+def layer_parallel(world: mp.Communicator) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """The gradients of this rank's layers, and what it sends: bytes by label."""
     comm = Counting(world)
     part = parts_of(MODEL.layers, comm.size)[comm.rank]             # steps 1 to 3: which layers
-    model = GPT(MODEL, dtype=np.float64, part=part)
+    model = mp.GPT(MODEL, dtype=np.float64, part=part)
     x = INPUTS
     if not part.first:                                              # step 4: forward, device to device
-        x = Tensor(comm.recv(np.empty((N, T, D)), comm.rank - 1, label="activations"), requires_grad=True)
+        x = mp.Tensor(comm.recv(np.empty((N, T, D)), comm.rank - 1, label="activations"), requires_grad=True)
     out = model.loss(x, TARGETS) if part.last else model(x)
     if part.last:
-        backward(out)
+        mp.backward(out)
     else:
         comm.send(out.data, comm.rank + 1, label="activations")
-        backward(out, comm.recv(np.empty((N, T, D)), comm.rank + 1, label="gradient"))    # step 5: and back
+        mp.backward(out, comm.recv(np.empty((N, T, D)), comm.rank + 1, label="gradient"))    # step 5: and back
     if not part.first:
         comm.send(x.grad, comm.rank - 1, label="gradient")
     ends = comm.split(0 if part.first or part.last else None, label="ends")
     if ends is not None:                                            # all that is left of step 6
         (tied,) = [q for q in model.parameters() if q.name == "tokens.weight"]
-        tied.grad = all_reduce(ends, tied.grad, label="tied table")
+        tied.grad = mp.all_reduce(ends, tied.grad, label="tied table")
     sent = {label: tally.bytes for (label,), tally in comm.traffic.by("label").items() if label != "ends"}
     return {q.name: q.grad for q in model.parameters()}, sent
 
 
-alone = GPT(MODEL, dtype=np.float64)
-backward(alone.loss(INPUTS, TARGETS))
+alone = mp.GPT(MODEL, dtype=np.float64)
+mp.backward(alone.loss(INPUTS, TARGETS))
 EXPECTED = {q.name: q.grad for q in alone.parameters()}
 by_hand = lesson.run(layer_parallel)
 worst = max(error(grad, EXPECTED[name]) for grads, _ in by_hand for name, grad in grads.items())
@@ -138,8 +131,8 @@ assert all(
 # devices work?
 
 # %%
-one = simulate(make_schedule("inference", 4, 1), Costs(F=6, message=Fraction(1, 10)))
-full = simulate(make_schedule("inference", 4, 1000), Costs(F=6, message=Fraction(1, 10)))
+one = mp.simulate(make_schedule("inference", 4, 1), Costs(F=6, message=Fraction(1, 10)))
+full = mp.simulate(make_schedule("inference", 4, 1000), Costs(F=6, message=Fraction(1, 10)))
 lesson.say(
     f"3 · one request: 24 ms on one device, {float(one.makespan)} ms on four, which work "
     f"{float(1 - one.bubble()):.3f} of "
@@ -168,7 +161,7 @@ assert 3.98 < 24_000 / full.makespan < 4, (
 # %%
 rows, makespans, used = [], [], []
 for m in (1, 4, 8, 32):
-    timeline = simulate(make_schedule("gpipe", 4, m))
+    timeline = mp.simulate(make_schedule("gpipe", 4, m))
     makespans.append(timeline.makespan)
     used.append(1 - timeline.bubble())
     rows.append((m, timeline.makespan, f"{float(used[-1]):.3f}", f"{12 * m / timeline.makespan:.2f}"))
@@ -208,14 +201,14 @@ off = {name: max(error(grad, EXPECTED[key]) for grads, *_ in ranks for key, grad
 lesson.say(f"5 · 8 micro-batches on {p} ranks: simulated, and run")
 lesson.table(("schedule", "makespan", "bubble", "gradients off by", "tapes at once, by rank",
               "bytes sent by rank 0"),
-             *((name, simulate(schedule).makespan, float(simulate(schedule).bubble()), off[name],
+             *((name, mp.simulate(schedule).makespan, float(mp.simulate(schedule).bubble()), off[name],
                 str([tapes for *_, tapes in runs[name]]), runs[name][0][1]) for name,
                schedule in SCHEDULES.items()))
 assert max(off.values()) < 1e-12, "E34: every schedule has the gradients of one process"
 assert all(np.array_equal(grad, other[key]) for (grads, *_),
            (other, *_) in zip(runs["gpipe"], runs["1f1b"], strict=True)
            for key, grad in grads.items()), "E34: GPipe and 1F1B add in the same order: the same bits"
-assert [simulate(make_schedule("1f1b", 4, m)).makespan
+assert [mp.simulate(make_schedule("1f1b", 4, m)).makespan
         for m in (1, 4, 8, 32)] == makespans, "E34: and they take the same time"
 assert [peak_activations(make_schedule(name, 4, 8))
         for name in ("gpipe", "1f1b")] == [[8, 8, 8, 8], [4, 3, 2, 1]] \
@@ -226,9 +219,9 @@ assert all(sent == by_hand[r][1].get("activations", 0) + by_hand[r][1].get("grad
            for ranks in runs.values() for r, (_, sent, _) in enumerate(ranks)), \
     "N28: a pipeline sends the bytes of layer parallelism, in m pieces: nothing is smaller about it (R5)"
 assert (
-    simulate(SCHEDULES["naive"]).bubble()
-    > simulate(SCHEDULES["1f1b"]).bubble()
-    > simulate(SCHEDULES["zb-h1"]).bubble()
+    mp.simulate(SCHEDULES["naive"]).bubble()
+    > mp.simulate(SCHEDULES["1f1b"]).bubble()
+    > mp.simulate(SCHEDULES["zb-h1"]).bubble()
 ), "A38: the schedule decides how long devices wait"
 
 # %% [markdown]
@@ -250,15 +243,15 @@ assert 8 * tensor > 10 * max(sent for _, sent,
 
 # %%
 TEXT = stream(2, "text").integers(0, MODEL.vocabulary, 2000)
-TRAIN = TrainConfig(batch=N, micro_batches=8)
+TRAIN = mp.TrainConfig(batch=N, micro_batches=8)
 
 
-def executed(comm: Communicator, name: str) -> bool | None:
+def executed(comm: mp.Communicator, name: str) -> bool | None:
     """Whether a training step went as simulated; on rank 0, None elsewhere."""
     units = {"F": 1, "B": 1 if SCHEDULES[name].split else 2, "W": 1}
-    trace = trace_step(comm, Layout(pp=comm.size, pipeline=name), MODEL, TRAIN, ByteTokenizer(), TEXT,
+    trace = trace_step(comm, mp.Layout(pp=comm.size, pipeline=name), MODEL, TRAIN, ByteTokenizer(), TEXT,
                        Network(0, 0), 1.0, lambda instruction: units[instruction.kind])
-    return trace and (trace.measured == simulate(SCHEDULES[name]))
+    return trace and (trace.measured == mp.simulate(SCHEDULES[name]))
 
 
 exact = {name: lesson.run(executed, name)[0] for name in SCHEDULES}
@@ -276,7 +269,7 @@ assert all(exact.values()), (
 
 # %%
 uneven = Costs(F=[3, 1, 1, 1], B=[3, 1, 1, 1], W=[3, 1, 1, 1])
-faster = {name: [18 * m / simulate(make_schedule(name, 4, m), uneven).makespan for m in (1, 8, 1000)]
+faster = {name: [18 * m / mp.simulate(make_schedule(name, 4, m), uneven).makespan for m in (1, 8, 1000)]
           for name in ("gpipe", "1f1b", "zb-h1")}
 lesson.say("7 · stages of 3, 1, 1, 1: speed-up")
 lesson.table(("schedule", "1 micro-batch", "8", "1000"), *((name, *found) for name, found in faster.items()))
@@ -294,7 +287,7 @@ assert max(map(max, faster.values())) == faster["1f1b"][1] == 2.0, \
 # %%
 
 
-def plain_sends(comm: Communicator, schedule: Schedule, wait: bool) -> None:
+def plain_sends(comm: mp.Communicator, schedule: Schedule, wait: bool) -> None:
     """The messages of a schedule without the computing; wait: for each send before going on."""
     open_sends = []
     for step in lower(schedule)[comm.rank]:
@@ -310,15 +303,15 @@ def plain_sends(comm: Communicator, schedule: Schedule, wait: bool) -> None:
 
 def outcome(schedule: Schedule, wait: bool) -> str:
     """What stops it; "" where nothing does."""
-    return refusal(lambda: run(p, plain_sends, schedule, wait, synchronous=True))
+    return refusal(lambda: mp.run(p, plain_sends, schedule, wait, synchronous=True))
 
 
 told = {name: outcome(schedule, wait=True) for name, schedule in SCHEDULES.items()}
 lesson.say("8 · where a send waits for its receive")
 lesson.table(("schedule", "safe, says lint", "it ends"),
-             *((name, lint(schedule).safe_sync, not told[name]) for name, schedule in SCHEDULES.items()))
+             *((name, mp.lint(schedule).safe_sync, not told[name]) for name, schedule in SCHEDULES.items()))
 lesson.say(fill(told["1f1b"], 120, initial_indent="  ", subsequent_indent="  "), "")
-assert all((told[name] == "") == lint(schedule).safe_sync for name,
+assert all((told[name] == "") == mp.lint(schedule).safe_sync for name,
            schedule in SCHEDULES.items()), "lint knows who gets stuck"
 assert (
     told["gpipe"] == ""
@@ -347,10 +340,10 @@ def try_schedule(schedule: Schedule) -> tuple[Fraction, int]:
     """Its bubble, and the tapes of rank 0. Raises ScheduleError where it is not legal, and checks its
     gradients by running it.
     """
-    lint(schedule)
+    mp.lint(schedule)
     for grads, _, _ in lesson.run(pipelined, MODEL, INPUTS, TARGETS, schedule):
         assert all(error(grad, EXPECTED[name]) < 1e-12 for name, grad in grads.items())
-    return simulate(schedule).bubble(), peak_activations(schedule)[0]
+    return mp.simulate(schedule).bubble(), peak_activations(schedule)[0]
 
 
 bubble, _ = try_schedule(two_stages_each(p, 2 * p))
@@ -366,17 +359,17 @@ assert bubble >= Fraction(p - 1, 5 * p - 1), "no order of these stages has a sma
 
 # %%
 ms = (1, 2, 4, 8, 16, 32)
-bubbles = {name: {m: float(simulate(make_schedule(name, p, m)).bubble()) for m in ms}
+bubbles = {name: {m: float(mp.simulate(make_schedule(name, p, m)).bubble()) for m in ms}
            for name in ("naive", "gpipe", "1f1b", "interleaved", "zb-h1")}
-lesson.picture(draw_pipeline_parallel([simulate(make_schedule(name, p, 6)) for name in SCHEDULES], bubbles))
+lesson.picture(draw_pipeline_parallel([mp.simulate(make_schedule(name, p, 6)) for name in SCHEDULES], bubbles))
 
-BIG, NETWORK = ModelConfig(vocabulary=256, context=16, layers=2 * p, heads=2,
-                           width=32), Network(alpha=2e-6, beta=1e-9)
+BIG, NETWORK = mp.ModelConfig(vocabulary=256, context=16, layers=2 * p, heads=2,
+                              width=32), Network(alpha=2e-6, beta=1e-9)
 
 
-def measured(comm: Communicator) -> object:
+def measured(comm: mp.Communicator) -> object:
     text = stream(2, "text").integers(0, BIG.vocabulary, 2000)
-    return trace_step(comm, Layout(pp=comm.size), BIG, TRAIN, ByteTokenizer(), text, NETWORK, 1e9)
+    return trace_step(comm, mp.Layout(pp=comm.size), BIG, TRAIN, ByteTokenizer(), text, NETWORK, 1e9)
 
 
 trace = lesson.run(measured)[0]

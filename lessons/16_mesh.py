@@ -21,16 +21,13 @@ from itertools import product
 from minipar.lessons.plots.mesh import draw_mesh
 from minipar.lessons.support.lesson import Lesson
 
+import minipar as mp
 from minipar.comm.collectives import select
-from minipar.comm.protocol import Communicator
-from minipar.comm.threads import run
 from minipar.comm.wrappers.counting import Counting, Traffic
 from minipar.comm.wrappers.network import Network
-from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.markov import MarkovSource
 from minipar.data.tokenizer import ByteTokenizer
 from minipar.nn.counts import computed_pairs, parameter_count, training_flops
-from minipar.parallel import Grid
 from minipar.plan.activations import TapeBytes
 from minipar.plan.amounts import Amount, by_axis, differences
 from minipar.plan.collectives import ring_all_reduce
@@ -39,7 +36,6 @@ from minipar.plan.parameters import count, rank_shapes
 from minipar.plan.stages import stages_of
 from minipar.plan.traffic import step_traffic
 from minipar.trace.step import trace_step
-from minipar.training.trainer import Trainer
 
 lesson = Lesson("16_mesh", ranks=8)
 p = lesson.size
@@ -48,9 +44,9 @@ STEPS = 3 if lesson.fast else 30
 
 SOURCE = MarkovSource.random(16, seed=3, concentration=0.3)         # its best possible loss is known exactly
 TEXT = SOURCE.sample(20_000, seed=0)
-MODEL = ModelConfig(vocabulary=16, context=8, layers=4, heads=4, width=32, dropout=0.1)
-TRAIN = TrainConfig(batch=8, micro_batches=4, steps=STEPS, lr=5e-3, warm_up=2, dtype="float64")
-GPT3 = ModelConfig(vocabulary=50257, context=2048, layers=96, heads=96, width=12288)
+MODEL = mp.ModelConfig(vocabulary=16, context=8, layers=4, heads=4, width=32, dropout=0.1)
+TRAIN = mp.TrainConfig(batch=8, micro_batches=4, steps=STEPS, lr=5e-3, warm_up=2, dtype="float64")
+GPT3 = mp.ModelConfig(vocabulary=50257, context=2048, layers=96, heads=96, width=12288)
 
 
 def meshes(ranks: int) -> list[tuple[int, int, int]]:
@@ -59,10 +55,10 @@ def meshes(ranks: int) -> list[tuple[int, int, int]]:
             if ranks % (dp * tp) == 0]
 
 
-LAYOUTS = {f"{dp} x {tp} x {pp}": Layout(dp=dp, tp=tp, pp=pp) for dp, tp, pp in meshes(min(p, 4))}
+LAYOUTS = {f"{dp} x {tp} x {pp}": mp.Layout(dp=dp, tp=tp, pp=pp) for dp, tp, pp in meshes(min(p, 4))}
 LAYERWISE = "1 x 2 x 2, layer parallel"                             # 001's first combination
-LAYOUTS |= {LAYERWISE: Layout(tp=2, pp=2, pipeline="naive")} if p >= 4 else {}
-LAYOUTS |= {"2 x 2 x 2": Layout(dp=2, tp=2, pp=2)} if p >= 8 else {}
+LAYOUTS |= {LAYERWISE: mp.Layout(tp=2, pp=2, pipeline="naive")} if p >= 4 else {}
+LAYOUTS |= {"2 x 2 x 2": mp.Layout(dp=2, tp=2, pp=2)} if p >= 8 else {}
 
 # %% [markdown]
 # ## 1 · A place on each axis
@@ -73,8 +69,8 @@ LAYOUTS |= {"2 x 2 x 2": Layout(dp=2, tp=2, pp=2)} if p >= 8 else {}
 # %%
 
 
-def places(comm: Communicator, layout: Layout) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
-    grid = Grid(comm, layout)
+def places(comm: mp.Communicator, layout: mp.Layout) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
+    grid = mp.Grid(comm, layout)
     return grid.at, {axis: getattr(grid, axis).members for axis in ("dp", "tp", "pp")}
 
 
@@ -101,12 +97,12 @@ assert all(rank == (at["pp"] * cube.dp + at["dp"]) * cube.tp + at["tp"] for rank
 # %%
 
 
-def training(comm: Communicator, layout: Layout, steps: int) -> tuple[list[float], int, list, list[str]]:
+def training(comm: mp.Communicator, layout: mp.Layout, steps: int) -> tuple[list[float], int, list, list[str]]:
     """Losses; this rank's number of weights; all that it sends in one more step; where that is not what the
     formulas say.
     """
     counting, train = Counting(comm), replace(TRAIN, seed=0)
-    trainer = Trainer(MODEL, train, ByteTokenizer(), TEXT, Grid(counting, layout))
+    trainer = mp.Trainer(MODEL, train, ByteTokenizer(), TEXT, mp.Grid(counting, layout))
     losses = [trainer.step().loss for _ in range(steps)]
     counting.traffic.tallies.clear()
     trainer.step()
@@ -116,7 +112,7 @@ def training(comm: Communicator, layout: Layout, steps: int) -> tuple[list[float
     return losses, trainer.flat.data.size, list(sent), wrong
 
 
-((alone, P, _, _),) = lesson.run(training, Layout(), STEPS, ranks=1)
+((alone, P, _, _),) = lesson.run(training, mp.Layout(), STEPS, ranks=1)
 runs = {name: lesson.run(training, layout, STEPS, ranks=layout.ranks) for name, layout in LAYOUTS.items()}
 off = {name: max(abs(mine - theirs) / theirs for losses, *_ in ranks for mine,
                  theirs in zip(losses, alone, strict=True))
@@ -139,7 +135,7 @@ assert alone[-1] < alone[0] and max(off.values()) < 1e-10, \
 # %%
 
 
-def ledger(model: ModelConfig, layout: Layout, rank: int) -> int:
+def ledger(model: mp.ModelConfig, layout: mp.Layout, rank: int) -> int:
     """Weights of a world rank, from sizes alone."""
     stage, shard = rank // (layout.dp * layout.tp), rank % layout.tp
     return count(rank_shapes(model, layout.tp, shard, stages_of(model, layout).of_rank(stage)))
@@ -157,7 +153,7 @@ assert all((held[name] == [P] * layout.ranks) == (layout.tp * layout.pp == 1) fo
            layout in LAYOUTS.items()), \
     "N23 A7: data parallelism leaves the model whole on every rank, all other kinds cut it"
 
-large = max(ledger(GPT3, Layout(tp=8, pp=8), rank) for rank in range(64))
+large = max(ledger(GPT3, mp.Layout(tp=8, pp=8), rank) for rank in range(64))
 even = parameter_count(GPT3) / 64
 lesson.say(f"    GPT-3 on tp = 8, pp = 8: {large / 1e9:.3f}e9 weights on the fullest rank; P / 64 is "
            f"{even / 1e9:.3f}e9", "")
@@ -197,8 +193,8 @@ assert all((nbytes > 0) == (getattr(LAYOUTS[name], axis) > 1) for name, axes in 
 
 ORDER = {}
 for samples in (8, 64):
-    lines = step_traffic(GPT3, TrainConfig(batch=samples, micro_batches=samples // 2),
-                         Layout(dp=2, tp=2, pp=2), 0, select)
+    lines = step_traffic(GPT3, mp.TrainConfig(batch=samples, micro_batches=samples // 2),
+                         mp.Layout(dp=2, tp=2, pp=2), 0, select)
     axes = axes_of(by_axis(lines))
     ORDER[samples] = sorted(axes, key=axes.__getitem__, reverse=True)
     in_gb = ", ".join(f"{axis} {axes[axis] / 1e9:.1f} GB" for axis in ORDER[samples])
@@ -212,7 +208,7 @@ assert ORDER == {8: ["dp", "tp", "pp"], 64: ["tp", "dp",
 # out to the machines in turns.
 
 # %%
-together: Traffic = sum((Traffic(entries) for *_, entries, _ in run(4, training, Layout(tp=2, pp=2), 0)),
+together: Traffic = sum((Traffic(entries) for *_, entries, _ in mp.run(4, training, mp.Layout(tp=2, pp=2), 0)),
                         Traffic())
 between = {name: sum(tally.bytes for (one, other), tally in together.between(nodes).items() if one != other)
            for name, nodes in {"tp within a machine": (0, 0, 1, 1),
@@ -232,7 +228,7 @@ assert 5 * between["tp within a machine"] < between["tp between machines"], (
 # %%
 
 
-def memory(comm: Communicator, layout: Layout) -> list[dict[str, int]] | None:
+def memory(comm: mp.Communicator, layout: mp.Layout) -> list[dict[str, int]] | None:
     """Of each rank, bytes by line, on rank 0."""
     trace = trace_step(comm, layout, MODEL, TRAIN, ByteTokenizer(), TEXT, Network(0, 0), 1e9)
     return trace and trace.memory
@@ -273,7 +269,7 @@ T, D, L = GPT3.context, GPT3.width, GPT3.layers
 
 def gigabytes(dp: int, tp: int, pp: int, samples: int, zero: int = 0) -> MemoryLedger:
     """The lines of the first stage's rank, which has the token table and the most micro-batches in flight."""
-    share = stages_of(GPT3, Layout(tp=tp, pp=pp)).of_rank(0)
+    share = stages_of(GPT3, mp.Layout(tp=tp, pp=pp)).of_rank(0)
     lines = state(count(rank_shapes(GPT3, tp, 0, share)), MIXED_ADAM, zero=zero, dp=dp)
     tape = TapeBytes(GPT3, 1, 2, computed_pairs, tp, 0, sequence_parallel=tp > 1, recompute="selective")
     kept = sum(tape.of(len(share.layers), share.first, share.last).values())

@@ -20,11 +20,9 @@ import numpy as np
 from minipar.lessons.plots.collectives import draw_all_reduces, draw_ring
 from minipar.lessons.support.lesson import Lesson
 
-from minipar.comm.collectives import all_reduce
+import minipar as mp
 from minipar.comm.collectives.algorithms.ring import all_reduce as ring_steps
 from minipar.comm.collectives.channel import Channel
-from minipar.comm.protocol import Communicator
-from minipar.comm.threads import run
 from minipar.comm.wrappers.clock import Clock
 from minipar.comm.wrappers.counting import Counting
 from minipar.comm.wrappers.network import Network
@@ -54,7 +52,7 @@ assert p > 1, "a collective needs two ranks or more: mpirun -n 2"
 # %%
 
 
-def watched(comm: Communicator) -> np.ndarray:
+def watched(comm: mp.Communicator) -> np.ndarray:
     """This rank's buffer at the start and after each step of a ring: int64 [steps + 1, p]."""
     buffer = np.full(comm.size, 1 << comm.rank)                     # chunks of one element
     tag = comm.entering("all_reduce sum", buffer.shape, buffer.dtype, label="watched")
@@ -97,10 +95,10 @@ ALGORITHMS = ("naive", "tree", "ring", "halving_doubling")
 N = 1000 * p                                                        # float64 elements
 
 
-def counted(comm: Communicator, algorithm: str) -> tuple[int, int]:
+def counted(comm: mp.Communicator, algorithm: str) -> tuple[int, int]:
     """Messages and bytes that this rank sends."""
     counting = Counting(comm)
-    all_reduce(counting, np.ones(N), label="counted", algorithm=algorithm)
+    mp.all_reduce(counting, np.ones(N), label="counted", algorithm=algorithm)
     total = counting.traffic.total()
     return total.messages, total.bytes
 
@@ -140,10 +138,10 @@ TIMES = {"tree": seconds.tree_all_reduce, "ring": seconds.ring_all_reduce,
          "halving_doubling": seconds.halving_doubling_all_reduce}
 
 
-def clocked(comm: Communicator, algorithm: str, elements: int) -> Fraction:
+def clocked(comm: mp.Communicator, algorithm: str, elements: int) -> Fraction:
     """Virtual seconds until this rank is done."""
     clock = Clock(comm, Network(ALPHA, BETA), flops_per_second=1e9)
-    all_reduce(clock, np.ones(elements), label="clocked", algorithm=algorithm)
+    mp.all_reduce(clock, np.ones(elements), label="clocked", algorithm=algorithm)
     return clock.now
 
 
@@ -203,7 +201,7 @@ fitted = Links(links["alpha"], links["beta"], links["gamma"])
 assert fitted.alpha > 0 and fitted.beta > 0
 
 
-def raced(comm: Communicator, sizes: list[int]) -> dict[str, dict[int, float]]:
+def raced(comm: mp.Communicator, sizes: list[int]) -> dict[str, dict[int, float]]:
     """Median seconds by algorithm and bytes, in turns; a call lasts until the slowest rank is done."""
     times: dict[str, dict[int, float]] = {name: {} for name in TIMES}
     for nbytes in sizes:
@@ -213,9 +211,9 @@ def raced(comm: Communicator, sizes: list[int]) -> dict[str, dict[int, float]]:
             for name, taken in turns.items():
                 comm.barrier(label="start")
                 start = time.perf_counter()
-                all_reduce(comm, array, label="race", out=array, algorithm=name)
+                mp.all_reduce(comm, array, label="race", out=array, algorithm=name)
                 mine = np.array([time.perf_counter() - start])
-                taken.append(float(all_reduce(comm, mine, "max", label="slowest", algorithm="tree")[0]))
+                taken.append(float(mp.all_reduce(comm, mine, "max", label="slowest", algorithm="tree")[0]))
         for name, taken in turns.items():
             times[name][nbytes] = median(taken)
     return times
@@ -246,7 +244,7 @@ lesson.table(("bytes", *TIMES), *((f"{nbytes:,}", *(f"{1e6 * race[name][nbytes]:
 # %%
 
 
-def blocking_ring(comm: Communicator, sends_first: bool = True) -> float:
+def blocking_ring(comm: mp.Communicator, sends_first: bool = True) -> float:
     """One step of a ring with blocking calls: what arrived from the left."""
     right, left = (comm.rank + 1) % comm.size, (comm.rank - 1) % comm.size
     mine, got = np.full(1, float(comm.rank)), np.empty(1)
@@ -258,16 +256,16 @@ def blocking_ring(comm: Communicator, sends_first: bool = True) -> float:
     return float(got[0])
 
 
-lucky = run(4, blocking_ring)  # on threads in any case: their deadlocks are found at once
+lucky = mp.run(4, blocking_ring)  # on threads in any case: their deadlocks are found at once
 try:
-    run(4, blocking_ring, synchronous=True)
+    mp.run(4, blocking_ring, synchronous=True)
     verdict = ""
 except CommError as error:
     verdict = str(error)
 assert lucky == [3, 0, 1, 2]
 assert "deadlock" in verdict or "waits" in verdict, "small messages hid it"
 lesson.say("5 · small messages: fine. Large ones:", f"    {verdict}", "")
-even_ones_first = run(4, lambda comm: blocking_ring(comm, comm.rank % 2 == 0), synchronous=True)
+even_ones_first = mp.run(4, lambda comm: blocking_ring(comm, comm.rank % 2 == 0), synchronous=True)
 assert even_ones_first == lucky, "if every other rank receives first, all is well"
 
 # %% [markdown]

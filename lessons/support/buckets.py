@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+import minipar as mp
 from minipar.comm.collectives import start_all_reduce
-from minipar.comm.protocol import Communicator
 from minipar.comm.wrappers.clock import Clock
 from minipar.comm.wrappers.network import Network
 
@@ -19,7 +19,7 @@ FLOPS, RATE = 2e8, 2e10                                             # of backwar
 NETWORK = Network(alpha=50e-6, beta=8e-9)                           # seconds per message, and per byte
 
 
-def overlapped(comm: Communicator, sizes: Sequence[int]) -> float:
+def overlapped(comm: mp.Communicator, sizes: Sequence[int]) -> float:
     """Virtual milliseconds from the start of backward until the gradient is summed. sizes: of its buckets, in
     elements.
     """

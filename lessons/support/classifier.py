@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minipar.autograd import Tensor, backward, cross_entropy, no_grad, relu
+import minipar as mp
+from minipar.autograd import cross_entropy, no_grad, relu
 from minipar.nn import Linear, Module, Start
 from minipar.optim import Optimizer
 from minipar.rng import stream
@@ -30,7 +31,7 @@ class Classifier(Module):
                        size in sizes.items()]
         self.initialise(seed)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: mp.Tensor) -> mp.Tensor:
         for layer in self.layers[:-1]:
             x = relu(layer(x))
         return self.layers[-1](x)
@@ -59,7 +60,7 @@ def train(model: Module, optimizer: Optimizer, seed: int, steps: int,
     for _ in range(steps):
         rows = stream(seed, "batch", optimizer.steps).integers(0, len(x), BATCH)
         optimizer.flat.zero_grad()
-        backward(cross_entropy(model(Tensor(x[rows])), y[rows]))
+        mp.backward(cross_entropy(model(mp.Tensor(x[rows])), y[rows]))
         optimizer.step(RATE)
         after()
 
@@ -68,4 +69,4 @@ def accuracy(model: Module, seed: int) -> float:
     """The share of right answers on 4,000 new points."""
     x, y = points(seed, "test", 4000)
     with no_grad():
-        return float((model(Tensor(x)).data.argmax(axis=1) == y).mean())
+        return float((model(mp.Tensor(x)).data.argmax(axis=1) == y).mean())

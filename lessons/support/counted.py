@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from minipar.comm.collectives import all_reduce
-from minipar.comm.protocol import Communicator
+import minipar as mp
 from minipar.comm.wrappers.counting import Counting
-from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.tokenizer import ByteTokenizer
-from minipar.parallel import Grid
 from minipar.rng import stream
-from minipar.training.trainer import Trainer
 
 
-def bytes_sent(comm: Communicator, algorithm: str, n: int) -> int:
+def bytes_sent(comm: mp.Communicator, algorithm: str, n: int) -> int:
     """In one all-reduce of n float32."""
     counting = Counting(comm)
-    all_reduce(counting, np.zeros(n, np.float32), label="gradients", algorithm=algorithm)
+    mp.all_reduce(counting, np.zeros(n, np.float32), label="gradients", algorithm=algorithm)
     return counting.traffic.total().bytes
 
 
-def sum_of_noise(comm: Communicator, algorithm: str) -> np.ndarray:
+def sum_of_noise(comm: mp.Communicator, algorithm: str) -> np.ndarray:
     """The sum of 1000 random numbers per rank [1000], float64."""
-    return all_reduce(comm, stream(0, "noise", comm.rank).normal(size=1000), label="noise",
-                      algorithm=algorithm)
+    return mp.all_reduce(comm, stream(0, "noise", comm.rank).normal(size=1000), label="noise",
+                         algorithm=algorithm)
 
 
-def one_step(comm: Communicator, model: ModelConfig, text: np.ndarray, batch: int,
+def one_step(comm: mp.Communicator, model: mp.ModelConfig, text: np.ndarray, batch: int,
              gradients: str) -> tuple[int, int]:
     """Messages and bytes of one step of data parallelism. gradients: how they are summed, see
     minipar.config.GRADIENTS.
     """
-    layout, counting = Layout(dp=comm.size, gradients=gradients, bucket_bytes=8192), Counting(comm)
-    trainer = Trainer(model, TrainConfig(batch=batch), ByteTokenizer(), text, Grid(counting, layout))
+    layout, counting = mp.Layout(dp=comm.size, gradients=gradients, bucket_bytes=8192), Counting(comm)
+    trainer = mp.Trainer(model, mp.TrainConfig(batch=batch), ByteTokenizer(), text, mp.Grid(counting, layout))
     counting.traffic.tallies.clear()
     trainer.step()
     total = counting.traffic.total()

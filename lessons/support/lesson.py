@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import minipar as mp
 from minipar.checkpoint.atomic import replacing
 from minipar.classroom.predictions import judged
 from minipar.cli.pictures import attempt
 from minipar.comm.collectives import all_gather
-from minipar.comm.job import job, ranks_started
-from minipar.comm.protocol import Communicator
+from minipar.comm.job import ranks_started
 from minipar.comm.threads import run
 from minipar.console import Console, guard_program
 from minipar.errors import ConfigError
@@ -54,7 +54,7 @@ class Lesson:
         self.name, self.mpi = name, ranks_started(os.environ) is not None
         if _is_program(name) and not self.mpi and not isinstance(sys.stdout, Console):
             guard_program(f"lesson {name}")
-        self._job = job()  # open until the program ends, since opening takes a moment
+        self._job = mp.job()  # open until the program ends, since opening takes a moment
         self._world = self._job.__enter__()
         atexit.register(self._job.__exit__, None, None, None)
         self.ask: Callable[[str, Sequence[str]], str] = self._show_question
@@ -198,7 +198,7 @@ def _make(folder: Path) -> None:
                           "one") from error
 
 
-def _everyones(comm: Communicator, result: Any) -> list[Any]:
+def _everyones(comm: mp.Communicator, result: Any) -> list[Any]:
     """Each rank's result, on every rank."""
     mine = np.frombuffer(pickle.dumps(result), np.uint8)
     lengths = all_gather(comm, np.array([mine.size]), label="results").tolist()

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minipar.autograd import Tensor, backward, cross_entropy, hessian_vector_product, no_grad, tanh
+import minipar as mp
+from minipar.autograd import cross_entropy, hessian_vector_product, no_grad, tanh
 from minipar.autograd import sum as sum_of
 from minipar.compress.prune import squared_gradients
 from minipar.nn import Linear, Module, Start
@@ -26,7 +27,7 @@ class Network(Module):
         self.out = Linear("out", HIDDEN, CLASSES, start=Start(std=HIDDEN**-0.5))
         self.initialise(0, np.float64)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: mp.Tensor) -> mp.Tensor:
         return self.out(tanh(self.hidden(x)))
 
 
@@ -45,9 +46,9 @@ class Landscape:
         """As they are now; a copy."""
         return self.flat.data.copy()
 
-    def loss(self) -> Tensor:
+    def loss(self) -> mp.Tensor:
         """With some weight decay, so that there is one lowest point."""
-        fit = cross_entropy(self.net(Tensor(self.x)), self.y)
+        fit = cross_entropy(self.net(mp.Tensor(self.x)), self.y)
         for p in self.net.parameters():
             fit = fit + 0.5 * DECAY * sum_of(p * p)
         return fit
@@ -63,7 +64,7 @@ class Landscape:
 
     def gradient(self) -> np.ndarray:
         self.flat.zero_grad()
-        backward(self.loss())
+        mp.backward(self.loss())
         return self.flat.gradient().copy()
 
     def hessian_times(self, vector: np.ndarray) -> np.ndarray:
@@ -74,7 +75,7 @@ class Landscape:
 
     def fisher_diagonal(self) -> np.ndarray:
         """The mean over points of the squared gradient, the weight decay left out."""
-        squares = squared_gradients(lambda i: cross_entropy(self.net(Tensor(self.x[i : i + 1])),
+        squares = squared_gradients(lambda i: cross_entropy(self.net(mp.Tensor(self.x[i : i + 1])),
                                                             self.y[i : i + 1]),
                                     self.flat.parameters, range(POINTS))
         return np.concatenate([squares[p.name].reshape(-1) for p in self.flat.parameters])

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
+import minipar as mp
 from minipar import autograd as ag
-from minipar.autograd import Tensor
 from minipar.rng import stream
 
 TARGETS, FLAGS = np.array([0, 3, 1]), np.array([[True, False, True, False]] * 3)
@@ -33,13 +33,13 @@ OPS = {
 }
 
 
-def matrix(name: str) -> Tensor:
+def matrix(name: str) -> mp.Tensor:
     """A leaf [3, 4] in float64 for this op, of both signs and no element near 0 or near another."""
     values = np.linspace(0.2, 1.5, 12) * np.resize([1, -1, 1], 12)
-    return Tensor(stream(1, "op", name).permutation(values).reshape(3, 4), requires_grad=True)
+    return mp.Tensor(stream(1, "op", name).permutation(values).reshape(3, 4), requires_grad=True)
 
 
-def scalar_of(name: str, a: Tensor) -> Tensor:
+def scalar_of(name: str, a: mp.Tensor) -> mp.Tensor:
     """A sum of all that the op makes of the matrix, each number with a weight of its own."""
     out = OPS[name](a)
-    return ag.sum(out * Tensor(stream(2, "weights").normal(size=out.shape)))
+    return ag.sum(out * mp.Tensor(stream(2, "weights").normal(size=out.shape)))

@@ -11,13 +11,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from minipar.autograd import Tensor, backward, tokens_that_count
-from minipar.comm.protocol import Communicator
+import minipar as mp
+from minipar.autograd import tokens_that_count
 from minipar.comm.wrappers.counting import Counting
-from minipar.config import Layout, ModelConfig
 from minipar.nn import MLP, NO_DROPOUT, SERIAL, Start
 from minipar.optim import Flat
-from minipar.parallel import Grid
 from minipar.parallel.operators import copy_to_region, reduce_from_region
 from minipar.parallel.pipeline import Execution, MicroBatch, Pipeline
 from minipar.parallel.stages import Stages, parts_of
@@ -26,14 +24,14 @@ from minipar.schedules.instruction import Instruction, Schedule
 Gradients = dict[str, np.ndarray]                                   # by the parameter's name
 
 
-def branches(comm: Communicator, model: ModelConfig, number: int, x: np.ndarray,
+def branches(comm: mp.Communicator, model: mp.ModelConfig, number: int, x: np.ndarray,
              g: np.ndarray) -> tuple[np.ndarray, np.ndarray, Gradients]:
     """y and dx [N, T, D] of so many MLPs, dealt out to the ranks, whose outputs are added; and the gradients
     of this rank's.
 
     x [N, T, D]: their input; g [N, T, D]: dL/dy.
     """
-    leaf = Tensor(x.copy(), requires_grad=True)
+    leaf = mp.Tensor(x.copy(), requires_grad=True)
     mine = [MLP(f"branch{one}", model, Start(std=0.3)) for one in range(comm.rank, number, comm.size)]
     for mlp in mine:
         mlp.initialise(0, np.float64)
@@ -42,12 +40,12 @@ def branches(comm: Communicator, model: ModelConfig, number: int, x: np.ndarray,
     for mlp in mine[1:]:
         part = part + mlp(inner)
     y = reduce_from_region(part, comm, "y")
-    backward(y, g)
+    mp.backward(y, g)
     assert leaf.grad is not None
     return y.data, leaf.grad, {p.name: p.grad for mlp in mine for p in mlp.parameters() if p.grad is not None}
 
 
-def pipelined(comm: Communicator, model: ModelConfig, inputs: np.ndarray, targets: np.ndarray,
+def pipelined(comm: mp.Communicator, model: mp.ModelConfig, inputs: np.ndarray, targets: np.ndarray,
               schedule: Schedule) -> tuple[Gradients, int, int]:
     """The gradients of this rank's stages, the bytes that it sends to neighbours, and the most tapes that it
     has at once.
@@ -61,7 +59,7 @@ def pipelined(comm: Communicator, model: ModelConfig, inputs: np.ndarray, target
         yield
         tapes.append(len(execution.tapes) + len(execution.deferred))
 
-    grid = Grid(counting, Layout(pp=comm.size))
+    grid = mp.Grid(counting, mp.Layout(pp=comm.size))
     stages = Stages(model, parts_of(model.layers, schedule.stages), schedule.stage_to_rank, grid, SERIAL,
                     seed=0, dtype=np.float64)
     flat = Flat(stages.parameters())

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minipar.autograd import Tensor, cross_entropy, mean
-from minipar.config import ModelConfig
+import minipar as mp
+from minipar.autograd import cross_entropy, mean
 from minipar.data.markov import MarkovSource
 from minipar.nn import Block, Linear, Module, VocabParallelEmbedding
 
@@ -33,8 +33,8 @@ def batches(data: Labelled, size: int = 16) -> list[Labelled]:
 class Outputs:
     """Logits [B, 2]; the mean loss, None where the model was given no labels."""
 
-    logits: Tensor
-    loss: Tensor | None
+    logits: mp.Tensor
+    loss: mp.Tensor | None
 
 
 class TextClassifier(Module):
@@ -45,8 +45,8 @@ class TextClassifier(Module):
     def __init__(self) -> None:
         super().__init__("classifier")
         self.tokens = VocabParallelEmbedding("tokens", LETTERS, 16)
-        self.block = Block("block", ModelConfig(vocabulary=LETTERS, context=LENGTH, layers=1, heads=2,
-                                                width=16))
+        self.block = Block("block", mp.ModelConfig(vocabulary=LETTERS, context=LENGTH, layers=1, heads=2,
+                                                   width=16))
         self.head = Linear("head", 16, 2)
         self.initialise(seed=0, dtype=np.float64)
 

@@ -22,8 +22,8 @@ def gradient(W):
 
 numeric = differences(lambda w: loss(w.reshape(4, 9)), W.reshape(-1)).reshape(4, 9)
 assert abs(gradient(W) - numeric).max() < 1e-8
-w = Tensor(W, requires_grad=True)
-backward(ag.cross_entropy(Tensor(x) @ w, tags))
+w = mp.Tensor(W, requires_grad=True)
+mp.backward(ag.cross_entropy(mp.Tensor(x) @ w, tags))
 assert abs(gradient(W) - w.grad).max() < 1e-15
 """, tmp_path)
     assert job.returncode == 0, job.stdout + job.stderr

@@ -6,7 +6,7 @@ from tests.lessons.running import solved
 
 SOLUTION = """
 def fits(layers, recipe, samples, zero=0):
-    config = ModelConfig(vocabulary=50257, context=2048, layers=layers, heads=layers, width=128 * layers)
+    config = mp.ModelConfig(vocabulary=50257, context=2048, layers=layers, heads=layers, width=128 * layers)
     kept = published(layers, 128 * layers, layers, 2048, samples, itemsize=recipe.weights)
     return state(parameter_count(config), recipe, zero=zero, dp=8).total + kept <= GPU
 

@@ -10,10 +10,10 @@ targets = np.where(np.arange(TOY.context) < lengths[:, None], targets, -1)
 
 
 def right(pieces):
-    model = GPT(TOY, dtype=np.float64)
+    model = mp.GPT(TOY, dtype=np.float64)
     flat = Flat(model.parameters())
     for piece in pieces:
-        backward(model.loss(inputs[piece], targets[piece], count=int((targets >= 0).sum())))
+        mp.backward(model.loss(inputs[piece], targets[piece], count=int((targets >= 0).sum())))
     return flat.gradient()
 
 

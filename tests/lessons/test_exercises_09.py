@@ -10,7 +10,6 @@ def test_the_exercise_of_lesson_9_can_be_solved(tmp_path: Path) -> None:
         "09_quantisation_after_and_in_training",
         (),
         '''
-from minipar.autograd import gradcheck
 from minipar.autograd.tensor import record
 
 scheme = Scheme(2)
@@ -25,26 +24,26 @@ def rounded(x, s, straight_through):
 
 
 def error(x, s, straight_through=True):
-    off = rounded(x, s, straight_through) - Tensor(x)
+    off = rounded(x, s, straight_through) - mp.Tensor(x)
     return sum(off * off)
 
 
 def at_rest(straight_through):
-    s = Tensor(np.array([1.0]), requires_grad=True)
+    s = mp.Tensor(np.array([1.0]), requires_grad=True)
     for step in range(300):
         s.zero_grad()
-        backward(error(x, s, straight_through))
+        mp.backward(error(x, s, straight_through))
         s.data = s.data - 0.2 * s.grad / len(x)
     return s.data.item()
 
 
 def squared_error(step):
-    return error(x, Tensor(np.array([step]))).item()
+    return error(x, mp.Tensor(np.array([step]))).item()
 
 
-s = Tensor(np.array([1.0]), requires_grad=True)
+s = mp.Tensor(np.array([1.0]), requires_grad=True)
 far = np.array([5.0, -7.0, 9.0])                                    # clipped at every s near 1: there q is the derivative
-assert max(check.error for check in gradcheck(lambda: error(far, s), {"s": s})) < 1e-7
+assert max(check.error for check in mp.gradcheck(lambda: error(far, s), {"s": s})) < 1e-7
 x = stream(9, "weights").normal(size=4000)
 best = min(np.linspace(0.3, 3, 271), key=squared_error)
 assert 1.15 < best < 1.3                                            # three levels for normal numbers: 1.22 (Max 1960)

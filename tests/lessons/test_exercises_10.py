@@ -8,7 +8,8 @@ SOLUTION = '''
 from minipar.lessons.support.classifier import CLASSES, WIDTH, points
 from minipar.lessons.support.timing import fastest
 
-from minipar.autograd import Tensor, no_grad
+import minipar as mp
+from minipar.autograd import no_grad
 
 
 def narrow(model: Classifier, ratio: float) -> Classifier:
@@ -31,7 +32,7 @@ zeroed = Classifier(SEED, hidden=512)
 for layer in zeroed.layers[1:]:
     strength = np.linalg.norm(layer.weight.data, axis=1)
     layer.weight.data[~prune.drop_lowest({"neurons": strength}, 0.5).keep["neurons"]] = 0
-x = Tensor(points(SEED, "test", 1000)[0])
+x = mp.Tensor(points(SEED, "test", 1000)[0])
 with no_grad():
     assert small.layers[1].weight.shape == (256, 256)
     assert np.allclose(small(x).data, zeroed(x).data, rtol=1e-3, atol=1e-4), "the same network"

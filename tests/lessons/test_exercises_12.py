@@ -12,7 +12,7 @@ def test_the_exercise_of_lesson_12_can_be_solved(tmp_path: Path) -> None:
     job = solved("12_distillation", ("def validate",), """
 from minipar.compress.distill import Distillation, DistillationRecipe, take_layers
 
-gpt = GPT(CONFIG, seed=0)
+gpt = mp.GPT(CONFIG, seed=0)
 fine_tune(gpt.loss, AdamW(Flat(gpt.parameters())), batches.get, TRAINING, 3e-3)
 
 def taught(student, alpha):
@@ -21,7 +21,7 @@ def taught(student, alpha):
     return validate(student)
 
 def beginner():
-    return GPT(ModelConfig(**{**vars(CONFIG), "layers": 2}), seed=1)
+    return mp.GPT(mp.ModelConfig(**{**vars(CONFIG), "layers": 2}), seed=1)
 
 ends = {(start, alpha): taught(make(), alpha) for alpha in (0.0, 0.9)
         for start, make in (("random", beginner), ("teacher's", lambda: take_layers(gpt, [1, 3])))}

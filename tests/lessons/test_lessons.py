@@ -34,8 +34,8 @@ BREAKS = {
         "E14: the report's supports add up to CoNLL's 46435",
     ),
     "04_memory_ledger": (
-        'TrainConfig(batch=SAMPLES, optimizer="adam"), Layout(), 0, computed_pairs)',
-        'TrainConfig(batch=SAMPLES, optimizer="adam"), Layout(), 0, lambda T: T * T)',
+        'mp.TrainConfig(batch=SAMPLES, optimizer="adam"), mp.Layout(), 0, computed_pairs)',
+        'mp.TrainConfig(batch=SAMPLES, optimizer="adam"), mp.Layout(), 0, lambda T: T * T)',
         "N60: weights, gradients, optimiser and activations are what is allocated, to the byte",
     ),
     "05_gradient_accumulation": (
@@ -89,7 +89,7 @@ BREAKS = {
         "A17: y, dW and dx are those of the dense layer, but here not: dx of split_outputs",
     ),
     "15_pipeline_parallel": (
-        'all_reduce(ends, tied.grad, label="tied table")',
+        'mp.all_reduce(ends, tied.grad, label="tied table")',
         "tied.grad",
         "A13 E33: layers on p ranks have the gradients of one process",
     ),
