@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -16,6 +17,7 @@ from minipar.comm.agreement import agree_on_options
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.errors import CommError
+from tests.comm.deadlock.test_board import until
 from tests.ranks import mpirun
 
 HEAD = """
@@ -115,6 +117,31 @@ def wrong(code: str, says: tuple[str, ...], folder: Path) -> str:
 @pytest.mark.parametrize("name", STARTS)
 def test_a_rank_that(name: str, tmp_path: Path) -> None:
     assert not wrong(*STARTS[name], tmp_path)
+
+
+KILLED = """
+from minipar.comm.deadlock.mpi_memory import memory_of_mpi
+def die(start):
+    result = start()
+    if rank == 1:
+        time.sleep(0.5)
+        print(*memory_of_mpi([os.getpid()]), flush=True)
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+"""
+
+
+@pytest.mark.mpi
+def test_a_rank_killed_in_the_start_is_named_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(HEAD + KILLED + "imports = module.import_mpi\n"
+                       "module.import_mpi = lambda started: die(lambda: imports(started))\n" + FIRST)
+    done = mpirun(2, [sys.executable, str(program)], limit=25)
+    memory = [word for word in done.stdout.split() if word.startswith("/dev/shm")]
+    assert "rank 1 left without a word in the start of the job" in done.stdout and "Traceback" not in done.stdout
+    assert memory
+    until(lambda: not any(os.path.exists(path) for path in memory))
 
 
 @pytest.mark.mpi

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from minipar.comm.deadlock.board import Board, Notice, Process, life_of
 from minipar.comm.deadlock.exit_pipe import hold_lifeline
+from minipar.comm.deadlock.meeting import the_meeting
 from minipar.comm.deadlock.polling import FEWEST, Polling
 from minipar.comm.deadlock.stack_probe import be_findable, find
 from minipar.comm.deadlock.wait_graph import LEFT, State, roll_call, say, stuck
@@ -77,7 +78,8 @@ class Lookout:
 
     def claim(self) -> bool:
         """Whether it falls to this rank to report the error that ends the job."""
-        return True
+        meeting = the_meeting()
+        return meeting is None or meeting.claim()
 
     def rejoin(self) -> None:
         """This rank goes on after all, for the next of several programs."""

@@ -119,6 +119,10 @@ class Meeting:
             return "is gone"
         return "is starting" if rank in self.present else f"is elsewhere (process {pid})"
 
+    def all_gone(self) -> bool:
+        """Whether the processes of all ranks of the node have ended."""
+        return all(life_of(pid) == "gone" for pid in self.present.values())
+
     def process_of(self, rank: int) -> int:
         """The process that the launcher started as this rank, by its environment (proc(5)); 0 if none is found."""
         for pid in children(self.launcher):

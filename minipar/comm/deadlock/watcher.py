@@ -15,16 +15,15 @@ import os
 import select
 import sys
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 
 from minipar.comm.deadlock.board import Board, Process, life_of
 from minipar.comm.deadlock.exit_pipe import watch_lifeline
+from minipar.comm.deadlock.mpi_memory import free_memory, memory_of_mpi
 from minipar.comm.deadlock.wait_graph import State, roll_call
 from minipar.comm.diagnostics.exit_report import tell as say_so
 
 INTERVAL = 0.02             # seconds between looks where the system cannot wake the watcher
-MPI_MEMORY = ("/dev/shm/mpich_shm_", "/dev/shm/sm_segment.")        # what MPICH and Open MPI call it
 
 
 def watch(board: Board, alarm: Alarm) -> str:
@@ -87,34 +86,20 @@ class Alarm:
         return found
 
 
-def memory_of_mpi(pids: Iterable[int]) -> set[str]:
-    """The files in /dev/shm that the MPI library made for these processes, from their memory maps
-    (proc(5)).
-    """
-    found: set[str] = set()
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as maps:
-                found.update(path for line in maps if (path := line.split()[-1]).startswith(MPI_MEMORY))
-        except OSError:                                             # it has ended already
-            continue
-    return found
-
-
-def main(file: int, size: int, *ranks: int) -> None:
+def main(file: int, size: int, guarded: int, *ranks: int) -> None:
+    """guarded: 1 if somebody else tells of ranks that ended before the watcher came (start_guard.py)."""
     board = Board(file, size, {rank: slot for slot, rank in enumerate(ranks)})
     processes = {rank: board.process(rank) for rank in ranks}
     alarm, memory = Alarm(processes), memory_of_mpi(process.pid for process in processes.values())
     with suppress(OSError):  # the rank that started us may have been killed meanwhile
         os.write(1, b"!")  # nothing can be missed any more: let the job begin
         os.close(1)
-    if story := watch(board, alarm):
+    early = guarded and any(life_of(process.pid) == "gone" for process in processes.values())
+    if not early and (story := watch(board, alarm)):
         say_so(f"CommError: {story}")
     while alarm.ended != set(ranks):
         alarm.wait()
-    for path in memory:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
+    free_memory(memory)
 
 
 if __name__ == "__main__":

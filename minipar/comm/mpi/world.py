@@ -13,13 +13,13 @@ from minipar.comm.agreement import agree_on_options
 from minipar.comm.children import isolated
 from minipar.comm.deadlock.board import Board, board_bytes
 from minipar.comm.deadlock.detector import BoardLookout, Lookout
-from minipar.comm.deadlock.start_guard import START
+from minipar.comm.deadlock.meeting import the_meeting
+from minipar.comm.deadlock.start_guard import START, start_is_over
 from minipar.comm.mpi.engine import MPI, MpiComm
 from minipar.comm.mpi.job_end import end_job
 from minipar.errors import CommError
 
 PATH_BYTES = 1024
-
 
 _last: MpiComm | None = None        # of this process's job before
 
@@ -34,7 +34,8 @@ def world(*, timeout: float = 30.0, checked: bool = True, synchronous: bool = Fa
     global _last
     everyone = MPI.COMM_WORLD
     members = tuple(range(everyone.size))
-    before = _last or MpiComm(everyone, dict.fromkeys(members, 0), Lookout(max(START, timeout)), False, members)
+    before = _last or watched(MpiComm(everyone, dict.fromkeys(members, 0), Lookout(max(START, timeout)), False,
+                                      members))
     if _last:
         before.lookout.timeout = timeout
         before.lookout.rejoin()
@@ -52,12 +53,17 @@ def world(*, timeout: float = 30.0, checked: bool = True, synchronous: bool = Fa
             lookout = put_up_board(here, [rank for rank in nodes if nodes[rank] == nodes[everyone.rank]], timeout)
         else:
             lookout = Lookout(timeout)
-        _last = MpiComm(everyone.Dup(), nodes, lookout, synchronous, members, checked=checked)
+        _last = watched(MpiComm(everyone.Dup(), nodes, lookout, synchronous, members, checked=checked))
         everyone.Barrier()                                          # every board is up, and watched
-    end = _last
-    lookout.watchdog.overdue = lambda call: end_job(end, lookout.overdue(end.rank, call.state()))
     lookout.open()
     return _last
+
+
+def watched(engine: MpiComm) -> MpiComm:
+    """A call into the library that lasts too long ends the job of this engine."""
+    lookout = engine.lookout
+    lookout.watchdog.overdue = lambda call: end_job(engine, lookout.overdue(engine.rank, call.state()))
+    return engine
 
 
 def nodes_of(everyone: MPI.Intracomm) -> tuple[dict[int, int], MPI.Comm]:
@@ -95,7 +101,7 @@ def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> Board
     if here.rank == 0:
         if not name.startswith("/proc/"):
             os.unlink(name)
-        words = [str(number) for number in (os.dup(file), board.size, *neighbours)]
+        words = [str(number) for number in (os.dup(file), board.size, int(the_meeting() is not None), *neighbours)]
         lookout.watcher = subprocess.Popen(isolated("minipar.comm.deadlock.watcher", *words),
                                            pass_fds=[int(words[0])],
                                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -103,4 +109,5 @@ def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> Board
         assert lookout.watcher.stdout is not None
         lookout.watcher.stdout.read(1)                              # it says when it is awake
         lookout.watcher.stdout.close()
+        start_is_over()
     return lookout
