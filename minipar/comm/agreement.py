@@ -16,6 +16,8 @@ def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | No
     """All ranks say which group each wants. Raises the same CommError on all of them unless every rank that is
     in a list has given this very list.
     """
+    if not isinstance(ranks, Sequence) or isinstance(ranks, str):
+        raise CommError(f"{this_call(comm, label, 'subgroup')} needs a list of ranks, not {ranks!r:.40}")
     tag = comm.entering("subgroup", None, None, label=label)
     mine = np.full(comm.size, -1)
     right = (all(is_whole(rank) and 0 <= rank < comm.size for rank in ranks)

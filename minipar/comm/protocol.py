@@ -47,6 +47,7 @@ CHECK_TAG, FINISH_TAG = OwnTag(2 * TAGS - 2), OwnTag(2 * TAGS - 1)
 
 
 ANY = -1                                                            # any source, any tag
+NOT_GIVEN: Any = None  # stands for an argument that was left out, so that our message says which
 
 
 class MessageEnvelope(NamedTuple):
@@ -180,14 +181,14 @@ class Communicator(ABC):
     def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
         """The group of these ranks in this order, which these ranks alone call (MPI_Comm_create_group)."""
 
-    def send(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> None:
+    def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> None:
         self.wait(self.isend(array, dest, label=label, tag=tag))
 
-    def recv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> np.ndarray:
+    def recv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> np.ndarray:
         """Returns `out`, filled."""
         return self.wait(self.irecv(out, source, label=label, tag=tag))
 
-    def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray, source: int,
+    def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray = NOT_GIVEN, source: int = NOT_GIVEN,
                  *, label: str | None = None, tag: int = 0) -> np.ndarray:
         """Send and receive at once: the step of every ring. Returns `out`, filled."""
         receiving = self.irecv(out, source, label=label, tag=tag)
@@ -279,6 +280,10 @@ def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int
     return [row[:length].tobytes().decode() for row, length in zip(rows, lengths, strict=True)]
 
 
+NEEDS = {"send": "the array to send and the rank to send it to: send(array, dest)",
+         "recv": "an array to receive into and the rank that sends it: recv(np.empty(...), source)"}
+
+
 def is_whole(number: object) -> bool:
     """Whether it can name a rank or a tag: an int, also one of NumPy's."""
     return isinstance(number, (int, np.integer))
@@ -298,6 +303,8 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, l
         pass
     if text := no_array(array):
         wrong = f"needs a NumPy array, not {text}"
+        if peer is NOT_GIVEN:
+            wrong = f"needs {NEEDS[kind]}, not {array!r:.40} alone"
     elif array.dtype not in CODES:
         wrong = f"cannot carry dtype {array.dtype}; use one of {', '.join(str(dtype) for dtype in DTYPES)}"
     elif not array.flags.c_contiguous:
@@ -307,6 +314,8 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, l
             else "receive into a contiguous one and copy it there"
         )
         wrong = f"got a non-contiguous array of shape {array.shape}; {remedy}"
+    elif peer is NOT_GIVEN:
+        wrong = f"needs {NEEDS[kind]}; the rank is missing"
     elif not is_whole(peer):
         wrong = f"names rank {peer!r}, which is no whole number; divide with //"
     elif not 0 <= peer < comm.size:

@@ -31,7 +31,7 @@ class Call:
         return CommError(f"{this_call(self.comm, self.label, self.operation)} {text}")
 
     def reduction(self, op: str) -> np.ufunc:
-        if op not in REDUCTIONS:
+        if not isinstance(op, str) or op not in REDUCTIONS:
             raise self.wrong(f"has no reduction '{op}'; choose {', '.join(REDUCTIONS)}")
         return REDUCTIONS[op]
 
@@ -114,8 +114,9 @@ class Call:
         return list(counts)
 
     def one_each(self, counts: Sequence[int]) -> Sequence[int]:
-        if len(counts) != self.comm.size or min(counts) < 0:
-            raise self.wrong(f"needs one count of rows per rank, none below 0, not {list(counts)}")
+        if (not isinstance(counts, (Sequence, np.ndarray)) or len(counts) != self.comm.size
+                or not all(is_whole(count) and count >= 0 for count in counts)):
+            raise self.wrong(f"needs one count of rows per rank, whole numbers, none below 0, not {counts!r:.60}")
         return counts
 
 

@@ -8,12 +8,14 @@ message after the other (the blocking collective); a `Handle` only tests them, w
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 
-from minipar.comm.diagnostics.in_flight import Watch
+from minipar.comm.diagnostics.call_site import this_call
+from minipar.comm.diagnostics.in_flight import ArrayWatch
 from minipar.comm.protocol import Communicator, Request
+from minipar.errors import CommError
 
 AlgorithmSteps = Generator[Request, None, None]
 
@@ -33,6 +35,10 @@ class Channel:
     def among(self, members: Sequence[int]) -> Channel:
         """The same channel for some of its ranks, in this order; this rank must be one of them."""
         return Channel(self.comm, self.label, self.tag, [self.ranks[member] for member in members])
+
+    def wrong(self, operation: str, text: str) -> CommError:
+        """The error of this call."""
+        return CommError(f"{this_call(self.comm, self.label, operation)} {text}")
 
     def send(self, array: np.ndarray, dest: int) -> Request:
         """Start to send; the array must stay as it is until the request is done."""
@@ -65,9 +71,24 @@ def meet(channel: Channel) -> AlgorithmSteps:
 
 
 def finish(comm: Communicator, steps: AlgorithmSteps) -> None:
-    """Drive an algorithm to its end."""
-    for request in steps:
+    """Drive an algorithm to its end. Raises CommError for a function that is none."""
+    for request in as_steps(comm, "finish", steps):
+        if type(request) is not Request:
+            raise no_message(comm, "finish", request)
         comm.wait(request)
+
+
+def as_steps(comm: Communicator, call: str, steps: AlgorithmSteps) -> AlgorithmSteps:
+    """The steps, where they are those of an algorithm: a function without `yield` returns something else."""
+    if isinstance(steps, Iterator):
+        return steps
+    raise CommError(f"{this_call(comm, None, call)} needs the steps of an algorithm, not {steps!r:.40}: an algorithm "
+                    "is a generator, a function with `yield`, which gives each message that it cannot go on without")
+
+
+def no_message(comm: Communicator, call: str, given: object) -> CommError:
+    return CommError(f"{this_call(comm, None, call)}: the algorithm yields {given!r:.40}; it may yield nothing but "
+                     "its messages, as in `yield channel.receive(out, source)`")
 
 
 class Handle:
@@ -82,8 +103,8 @@ class Handle:
                  result: np.ndarray) -> None:
         self._comm, self._steps, self._result = comm, steps, result
         # in checked mode, an array that changes between two steps is an error
-        self._watch = Watch(comm, comm.books, label, source, result) if comm.books else None
-        self._pending = next(steps, None)
+        self._watch = ArrayWatch(comm, comm.books, label, source, result) if comm.books else None
+        self._pending = next(as_steps(comm, "start", steps), None)
         self._pause()
 
     def test(self) -> bool:

@@ -7,15 +7,16 @@ where the others' counterparts are.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex
 
 import numpy as np
 
-from minipar.comm.collectives.arguments import address
+from minipar.comm.collectives.arguments import Call, address
 from minipar.comm.collectives.channel import Channel
-from minipar.comm.protocol import Communicator
-from minipar.errors import CommError
+from minipar.comm.protocol import CODES, Communicator
 
 PAGE = 4096                         # bytes; ranks' parts start on their own pages
 WORDS = np.dtype([("tag", np.int64), ("offset", np.int64)])
@@ -52,9 +53,9 @@ def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *
     Give it, or the same view of it on every rank, to `all_reduce` as `out`. Raises CommError where `comm`
     spans several nodes.
     """
-    shape, dtype = (shape,) if isinstance(shape, int) else tuple(shape), np.dtype(dtype)
+    shape, dtype = shape_and_dtype(Call(comm, "shared_array", label), shape, dtype)
     comm.entering("shared_array", shape, dtype, label=label)
-    nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    nbytes = math.prod(shape) * dtype.itemsize                      # whole numbers of Python, which never overflow
     pages = 1 + -(-nbytes // PAGE)
     parts = comm.shared(comm.size * pages * PAGE, label=label).reshape(comm.size, -1)
     memory = SharedMemory({member: parts[rank, PAGE:PAGE + nbytes] for rank,
@@ -63,6 +64,20 @@ def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *
     array: SharedArray = memory.bytes[comm.members[comm.rank]].view(dtype).reshape(shape).view(SharedArray)
     array.memory = memory
     return array
+
+
+def shape_and_dtype(call: Call, shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
+    """Both as NumPy has them. Raises CommError for what is no shape, or no dtype that travels."""
+    try:
+        lengths = tuple(map(index, (shape,) if isinstance(shape, SupportsIndex) else shape))
+        known = np.dtype(dtype)
+    except TypeError as error:
+        raise call.wrong(f"needs a shape and a dtype, as np.empty does, not {shape!r:.40} and {dtype!r:.40}") from error
+    if min(lengths, default=0) < 0:
+        raise call.wrong(f"has shape {lengths}, with a length below 0")
+    if known not in CODES:
+        raise call.wrong(f"cannot carry dtype {known}; use one of {', '.join(map(str, CODES))}")
+    return lengths, known
 
 
 def place_in(comm: Communicator, array: np.ndarray) -> tuple[SharedMemory, int] | None:
@@ -93,7 +108,5 @@ def check_places(channel: Channel, memory: SharedMemory, offset: int) -> None:
         tag, said = words[channel.tag % len(words)].tolist()
         if (tag, said) != (channel.tag, offset):
             where = f"at byte {said}" if tag == channel.tag else "in another one"
-            raise CommError(f"rank {comm.rank} of {comm.size} in {comm.name}: all_reduce '{channel.label}' "
-                            "works at byte "
-                            f"{offset} of a shared array, but on rank {rank} {where}; give all ranks the "
-                            "same view")
+            raise channel.wrong("all_reduce", f"works at byte {offset} of a shared array, but on rank {rank} {where}; "
+                                              "give all ranks the same view")

@@ -16,6 +16,7 @@ from minipar.comm.collectives.algorithms import (
 )
 from minipar.comm.collectives.algorithms import shared_memory as shared
 from minipar.comm.collectives.algorithms.native import native
+from minipar.comm.diagnostics.call_site import caller
 from minipar.errors import CommError
 
 ALGORITHMS: dict[str, dict[str, Callable[..., Any]]] = {
@@ -53,6 +54,6 @@ ALGORITHMS: dict[str, dict[str, Callable[..., Any]]] = {
 def find(operation: str, name: str) -> Callable[..., Any]:
     """The algorithm of that name. Raises CommError with the choices if there is none."""
     names = ALGORITHMS[operation]
-    if name not in names:
-        raise CommError(f"{operation} has no algorithm '{name}'; choose auto, by_size, {', '.join(names)}")
+    if not isinstance(name, str) or name not in names:
+        raise CommError(f"{operation} at {caller()[1]} has no algorithm '{name}'; choose auto, by_size, {', '.join(names)}")
     return names[name]

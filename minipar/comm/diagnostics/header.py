@@ -28,7 +28,7 @@ HEAD = KEY.size + TEXT.size
 CACHED = 1024
 
 
-class Header(NamedTuple):
+class MessageHeader(NamedTuple):
     """`label` is "" where the program gave none; `line` is "train.py:88"."""
 
     elements: int
@@ -56,22 +56,22 @@ def head(elements: int, label: str, code: int, line: str) -> bytes:
     return key(elements, label, code) + TEXT.pack(len(said), said, len(place), place)
 
 
-def unpack(raw: bytes | bytearray) -> Header:
+def unpack(raw: bytes | bytearray) -> MessageHeader:
     """The header in the first HEAD bytes."""
     elements, _, code = KEY.unpack_from(raw)
     long, label, wide, line = TEXT.unpack_from(raw, KEY.size)
-    return Header(elements, DTYPES[code], label[:long].decode(errors="replace"),
+    return MessageHeader(elements, DTYPES[code], label[:long].decode(errors="replace"),
                     line[:wide].decode(errors="replace"))
 
 
-def fits(request: Request, sent: Header, *, labels: bool) -> bool:
+def fits(request: Request, sent: MessageHeader, *, labels: bool) -> bool:
     """Whether a message is the one that a receive asks for. labels: compare them, too, if both are given."""
     own = given(request.label) if labels and request.tag < TAGS else ""
     return (request.array.dtype == sent.dtype and request.array.size == sent.elements
             and not (own and sent.label and own != sent.label))
 
 
-def unfit(comm: Communicator, request: Request, sent: Header) -> CommError:
+def unfit(comm: Communicator, request: Request, sent: MessageHeader) -> CommError:
     """The error of a receive that meets a message with another label, dtype or number of elements."""
     tag = f" with tag {request.tag}" if 0 < request.tag < TAGS else ""
     array, own = request.array, given(request.label)

@@ -78,7 +78,7 @@ def changed(start: str, array: np.ndarray, call: str, place: str) -> str:
             f"{caller()[0]}; it must stay as it is until then: wait first, or use a copy")
 
 
-class Watch:
+class ArrayWatch:
     """A collective that was started: the arrays that it reads and writes, as they were when it last paused.
 
     While the program computes, nothing in them may change but the pieces that messages are being received into.

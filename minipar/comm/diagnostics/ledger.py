@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minipar.comm.diagnostics.call_site import caller, quoted
-from minipar.comm.diagnostics.in_flight import Watch
+from minipar.comm.diagnostics.in_flight import ArrayWatch
 from minipar.comm.diagnostics.message_book import MessageBook
 from minipar.comm.protocol import TAGS, Communicator, Request
 from minipar.errors import CommError
@@ -35,7 +35,7 @@ class Ledger:
         # not yet waited for -> the call, the partner, the line
         self.open: dict[Request, tuple[str, int, str]] = {}
         self.sent_as: dict[Request, bytes] = {}                     # of arrays that are being sent, as they were
-        self.running: list[Watch] = []                              # collectives that were started
+        self.running: list[ArrayWatch] = []                              # collectives that were started
 
     @property
     def busy(self) -> bool:

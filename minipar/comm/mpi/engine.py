@@ -23,7 +23,7 @@ from minipar.comm.agreement import agree_on_groups  # noqa: E402
 from minipar.comm.backoff import Patience  # noqa: E402
 from minipar.comm.deadlock.detector import Lookout  # noqa: E402
 from minipar.comm.diagnostics.call_site import label_or_place, this_call  # noqa: E402
-from minipar.comm.diagnostics.header import Header, unfit  # noqa: E402
+from minipar.comm.diagnostics.header import MessageHeader, unfit  # noqa: E402
 from minipar.comm.diagnostics.requests import other_thread, unfit_message  # noqa: E402
 from minipar.comm.mpi import headed  # noqa: E402
 from minipar.comm.mpi.headed import WIRE, HeadedReceive  # noqa: E402
@@ -47,6 +47,7 @@ from minipar.comm.protocol import (
     group_name,
     one_node,
 )  # noqa: E402
+from minipar.comm.room import require_room  # noqa: E402
 from minipar.errors import CommError  # noqa: E402
 
 __all__ = ["MPI", "MpiComm"]                                          # other files take MPI from here: it is configured above
@@ -254,7 +255,7 @@ class MpiComm(Communicator):
 
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         one_node(self, label)
-        self.barrier(label=label)  # ours first, since it can tell who is missing
+        require_room(self, nbytes, label=label)  # ours first, since it can tell who is missing
         with self.lookout.watchdog.of("shared", label):
             window = MPI.Win.Allocate_shared(nbytes if self.rank == 0 else 0, 1, comm=self.intracomm)
         self.windows.append(window)
@@ -278,6 +279,6 @@ class Failed:
         raise self.error
 
 
-def sent(status: MPI.Status, dtype: np.dtype) -> Header:
+def sent(status: MPI.Status, dtype: np.dtype) -> MessageHeader:
     """What is known of a message that came without a header."""
-    return Header(status.count // dtype.itemsize, dtype, "", "")
+    return MessageHeader(status.count // dtype.itemsize, dtype, "", "")

@@ -21,6 +21,7 @@ from minipar.comm.protocol import (
     group_name,
     one_node,
 )
+from minipar.comm.room import zeros
 from minipar.comm.threads.messages import Letter
 from minipar.comm.threads.world import GroupKey, MailboxKey, Slip, Unwound, World
 
@@ -188,6 +189,9 @@ class ThreadComm(Communicator):
         one_node(self, label)
         self.agreements += 1
         with self.world.lock:
-            block = self.world.blocks.setdefault((self.group, self.agreements), np.zeros(nbytes, np.uint8))
+            key = self.group, self.agreements
+            if key not in self.world.blocks:
+                self.world.blocks[key] = zeros(self, nbytes, label)
+            block = self.world.blocks[key]
         self.barrier(label=label)
         return block

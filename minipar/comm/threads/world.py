@@ -20,7 +20,7 @@ import numpy as np
 from minipar.comm.deadlock.polling import Polling
 from minipar.comm.deadlock.wait_graph import LEFT, State, roll_call, stuck
 from minipar.comm.diagnostics.call_site import communicates, place_of
-from minipar.comm.diagnostics.header import Header, fits, given
+from minipar.comm.diagnostics.header import MessageHeader, fits, given
 from minipar.comm.diagnostics.requests import together
 from minipar.comm.protocol import ANY, TAGS, Communicator, Request, is_whole
 from minipar.comm.threads.messages import Letter, Mailbox, asks_for, find_letter, open_letter
@@ -52,7 +52,7 @@ class Slip:
     channel: MailboxKey
     original: Request | None = None                                 # of a message: the request of its sender
     seen: bool = False                                              # its owner knows that it is done
-    misfit: Header | None = None                                  # what came instead
+    misfit: MessageHeader | None = None                                  # what came instead
     error: CommError | None = None
 
 
@@ -100,7 +100,7 @@ class World:
         """A message meets its receive: copy it, or note on the receive what does not fit."""
         want, got = receive.array, message.array
         line = message.site[1] if message.site else ""
-        sent = Header(got.size, got.dtype, given(message.label), line)
+        sent = MessageHeader(got.size, got.dtype, given(message.label), line)
         if fits(receive, sent, labels=self.checked):
             np.copyto(want, got.reshape(want.shape))
         else:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minipar.comm.protocol import Communicator, Request
+from minipar.comm.protocol import NOT_GIVEN, Communicator, Request
 
 
 class Wrapper(Communicator):
@@ -36,10 +36,10 @@ class Wrapper(Communicator):
     def native(self) -> Any:
         return self.inner.native
 
-    def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> Request:
         return self.inner.isend(array, dest, label=label, tag=tag)
 
-    def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> Request:
         return self.inner.irecv(out, source, label=label, tag=tag)
 
     def wait(self, request: Request) -> np.ndarray:

@@ -32,7 +32,16 @@ from minipar.comm.diagnostics.call_site import (
 )
 from minipar.comm.diagnostics.in_flight import refuse_change, refuse_overlap, snapshot
 from minipar.comm.diagnostics.ledger import Ledger
-from minipar.comm.protocol import CHECK_TAG, TAGS, Communicator, Request, exchange, exchange_texts
+from minipar.comm.protocol import (
+    CHECK_TAG,
+    NOT_GIVEN,
+    TAGS,
+    Communicator,
+    Request,
+    exchange,
+    exchange_texts,
+    is_whole,
+)
 from minipar.comm.wrappers.base import Wrapper
 from minipar.errors import CommError
 
@@ -57,7 +66,7 @@ class Checking(Wrapper):
         wrapped.compares = self.compares
         return wrapped
 
-    def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> Request:
         self.refuse("send", array, label, tag)
         request = self.inner.isend(array, dest, label=label, tag=tag)
         self.ledger.start(self, request)
@@ -65,7 +74,7 @@ class Checking(Wrapper):
             self.ledger.sent_as[request] = snapshot(array)
         return request
 
-    def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> Request:
         self.refuse("recv", out, label, tag)
         request = self.inner.irecv(out, source, label=label, tag=tag)
         self.ledger.start(self, request)
@@ -73,23 +82,23 @@ class Checking(Wrapper):
 
     # The next three return only when all is done, so nothing can change the arrays meanwhile.
 
-    def send(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> None:
+    def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> None:
         self.refuse("send", array, label, tag)
         request = self.inner.isend(array, dest, label=label, tag=tag)
         self.ledger.count(self, request)
         self.inner.wait(request)
 
-    def recv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> np.ndarray:
+    def recv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> np.ndarray:
         self.refuse("recv", out, label, tag)
         request = self.inner.irecv(out, source, label=label, tag=tag)
         self.ledger.count(self, request)
         return self.inner.wait(request)
 
-    def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray, source: int,
+    def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray = NOT_GIVEN, source: int = NOT_GIVEN,
                  *, label: str | None = None, tag: int = 0) -> np.ndarray:
         self.refuse("recv", out, label, tag)
         self.refuse("send", array, label, tag)
-        if tag < TAGS and isinstance(array, np.ndarray) and np.may_share_memory(array, out):
+        if tag < TAGS and isinstance(array, np.ndarray) and isinstance(out, np.ndarray) and np.may_share_memory(array, out):
             raise CommError(f"{this_call(self, label, 'sendrecv')} receives into the memory that it sends; give it "
                             "another out")
         receiving = self.inner.irecv(out, source, label=label, tag=tag)
@@ -105,10 +114,12 @@ class Checking(Wrapper):
         ledger = self.ledger
         if ledger.closed:
             ledger.refuse_late_calls()
-        if tag < TAGS and (ledger.open or ledger.running) and isinstance(array, np.ndarray):
+        if (ledger.open or ledger.running) and is_whole(tag) and tag < TAGS and isinstance(array, np.ndarray):
             refuse_overlap(self, ledger, array, kind, label, writes=kind == "recv")
 
     def wait(self, request: Request) -> np.ndarray:
+        if type(request) is not Request:
+            raise no_request(self, "wait", request)
         if request in self.ledger.sent_as:
             self.inner.wait(request)                                # else its memory could go while it is read
         elif request.type_code is not None and request.kind == "recv":
@@ -117,6 +128,8 @@ class Checking(Wrapper):
         return self.inner.wait(request)
 
     def test(self, request: Request) -> bool:
+        if type(request) is not Request:
+            raise no_request(self, "test", request)
         done = self.inner.test(request)
         if done:
             self.unchanged(request)
@@ -204,6 +217,8 @@ class Checking(Wrapper):
         return super().subgroup(ranks, label=label)
 
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
+        if not is_whole(nbytes) or nbytes < 0:
+            raise CommError(f"{this_call(self, label, 'shared')} needs a number of bytes, not {nbytes!r:.40}")
         self.compare("shared", (nbytes,), np.dtype(np.uint8), label)
         return self.inner.shared(nbytes, label=label)
 
@@ -232,6 +247,10 @@ class Checking(Wrapper):
         accounts = exchange_texts(self.inner, account, label=label, tag=CHECK_TAG)
         if text := disagreement(self, [json.loads(text) for text in accounts]):
             raise CommError(text)
+
+
+def no_request(comm: Communicator, call: str, given: object) -> CommError:
+    return CommError(f"{this_call(comm, None, call)} needs a request, which isend or irecv returns, not {given!r:.40}")
 
 
 def disagreement(comm: Communicator, accounts: list[dict[str, Any]]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from minipar.comm import room
 from minipar.comm.collectives import (
     all_gather,
     all_reduce,
@@ -16,9 +17,11 @@ from minipar.comm.collectives import (
     scatter,
     shared_array,
 )
+from minipar.comm.collectives.channel import Handle, finish
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.errors import CommError
+from tests.ranks import ranks
 
 X = np.ones((4, 3))
 
@@ -38,8 +41,8 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
     (lambda c: all_reduce(c, X, "product", label="w"),
      "all_reduce 'w' at test_arguments.py:.* has no reduction 'product'; choose sum, mean, max, min"),
     (lambda c: all_reduce(c, X, label="w", algorithm="rings"),
-     "all_reduce has no algorithm 'rings'; choose auto, by_size, naive, tree"),
-    (lambda c: broadcast(c, X, label="w", algorithm="shared"), "broadcast has no algorithm 'shared'"),
+     "all_reduce at test_arguments.py:.* has no algorithm 'rings'; choose auto, by_size, naive, tree"),
+    (lambda c: broadcast(c, X, label="w", algorithm="shared"), "broadcast at test_arguments.py:.* has no algorithm 'shared'"),
     (lambda c: all_reduce(c, X.tolist(), label="w"), "needs a NumPy array, not list"),
     # type: ignore[arg-type]
     (lambda c: all_reduce(None, X, label="w"),
@@ -55,7 +58,7 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
     (lambda c: all_to_all(c, X[:2], label="w", out=X[:2]),
      "cannot read its input from memory that it writes"),
     (lambda c: all_reduce(c, X, label="w", algorithm="native"),
-     "algorithm='native' is the MPI library's own"),
+     "algorithm='native': it is the MPI library's own"),
     (lambda c: all_reduce(c, X.astype(complex), label="w"), "cannot carry dtype complex128"),
     (lambda c: broadcast(c, X, root=2, label="w"), "names root 2, but the group has ranks 0 to 1"),
     (lambda c: reduce(c, X, root=-1, label="w"), "names root -1"),
@@ -63,7 +66,7 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
     # type: ignore[arg-type]
     (lambda c: reduce_scatter(c, X, counts=[2, 3], label="w"), r"has 4 rows, but counts=\[2, 3\] are 5"),
     (lambda c: reduce_scatter(c, X, counts=[4], label="w"), "needs one count of rows per rank"),
-    (lambda c: scatter(c, X, counts=[5, -1], label="w"), "needs one count of rows per rank, none below 0"),
+    (lambda c: scatter(c, X, counts=[5, -1], label="w"), "needs one count of rows per rank, whole numbers, none below 0"),
     (lambda c: all_gather(c, X, counts=[1, 2], label="w"),
      r"brings 4 rows, but counts=\[1, 2\] has [12] for this rank"),
     (lambda c: gather(c, np.array(1.0), label="w"), "a scalar has none"),
@@ -74,6 +77,47 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
     (lambda c: all_to_all(c, X, send_counts=[1, 3], receive_counts=[[1, 1], [3, 3]][c.rank], label="w",
                           algorithm="bruck"),
      "by bruck needs blocks of one size"),
+    (lambda c: all_reduce(c, X, 3), "has no reduction '3'"),  # type: ignore[arg-type]
+    (lambda c: all_reduce(c, X, ["sum"]), "has no reduction"),  # type: ignore[arg-type]
+    (lambda c: all_reduce(c, X, algorithm=None), "has no algorithm 'None'"),  # type: ignore[arg-type]
+    (lambda c: all_reduce(c, X, algorithm=["ring"]), "has no algorithm"),  # type: ignore[arg-type]
+    (lambda c: all_reduce(c, X, label=3), "a label is a short text, not int"),  # type: ignore[arg-type]
+    (lambda c: all_gather(c, X, counts=3), "one count of rows per rank, whole numbers"),  # type: ignore[arg-type]
+    (lambda c: all_gather(c, X, counts=[4.0, 4.0]), "one count of rows per rank, whole numbers"),
+    (lambda c: all_gather(c, X, counts="44"), "one count of rows per rank"),  # type: ignore[arg-type]
+    (lambda c: all_to_all(c, X, send_counts=2, receive_counts=2), "one count of rows"),  # type: ignore[arg-type]
+    (lambda c: broadcast(c, X, root=None), "names root None"),  # type: ignore[arg-type]
+    (lambda c: broadcast(c, X, out=3), "does not fit into out: int"),  # type: ignore[arg-type]
+    (lambda c: c.recv(0), "an array to receive into and the rank that sends it: recv.*, not 0 alone"),
+    (lambda c: c.irecv(0), "an array to receive into and the rank that sends it"),
+    (lambda c: c.recv(X), r"recv\(np.empty\(...\), source\); the rank is missing"),
+    (lambda c: c.send(X), r"the array to send and the rank to send it to: send\(array, dest\); the rank is missing"),
+    (lambda c: c.isend(X), "the array to send and the rank to send it to"),
+    (lambda c: c.sendrecv(X, 1), "an array to receive into and the rank that sends it"),
+    (lambda c: c.recv(0, 0), "needs a NumPy array, not int"),
+    (lambda c: c.send(X, 0, tag="a"), "has tag 'a'; use 0 to"),  # type: ignore[arg-type]
+    (lambda c: c.send(X, 0, tag=2.0), "has tag 2.0; use 0 to"),  # type: ignore[arg-type]
+    (lambda c: c.send(X, "0"), "names rank '0', which is no whole number"),  # type: ignore[arg-type]
+    (lambda c: c.wait(None), "wait at .* needs a request, which isend or irecv returns, not None"),  # type: ignore[arg-type]
+    (lambda c: c.test([c]), "test at .* needs a request"),  # type: ignore[arg-type]
+    (lambda c: c.split("a"), "has color 'a', which is no whole number"),  # type: ignore[arg-type]
+    (lambda c: c.split(0, key=None), "has key None, which is no whole number"),  # type: ignore[arg-type]
+    (lambda c: c.subgroup(3), "subgroup at .* needs a list of ranks, not 3"),  # type: ignore[arg-type]
+    (lambda c: c.subgroup(["a"]), "subgroup at .* names \\['a'\\]"),  # type: ignore[list-item]
+    (lambda c: c.shared("a"), "shared at .* needs a number of bytes, not 'a'"),  # type: ignore[arg-type]
+    (lambda c: c.shared(-1), "shared at .* needs a number of bytes, not -1"),
+    (lambda c: c.barrier(label=3), "a label is a short text"),  # type: ignore[arg-type]
+    (lambda c: finish(c, None), "finish at .* needs the steps of an algorithm, not None: .* with `yield`"),  # type: ignore[arg-type]
+    (lambda c: finish(c, X), "needs the steps of an algorithm"),  # type: ignore[arg-type]
+    (lambda c: finish(c, (step for step in [None])), "the algorithm yields None"),  # type: ignore[arg-type, misc]
+    (lambda c: Handle(c, "w", None, X, X), "needs the steps of an algorithm"),  # type: ignore[arg-type]
+    (lambda c: shared_array(c, 2.5, "f8"), "needs a shape and a dtype"),  # type: ignore[arg-type]
+    (lambda c: shared_array(c, "ab", "f8"), "needs a shape and a dtype"),  # type: ignore[arg-type]
+    (lambda c: shared_array(c, 3, "nope"), "needs a shape and a dtype"),
+    (lambda c: shared_array(c, 3, complex), "cannot carry dtype complex128"),
+    (lambda c: shared_array(c, (2, -1), "f8"), r"has shape \(2, -1\), with a length below 0"),
+    (lambda c: shared_array(c, 10**16, "f8"), "needs 160,000,000,000,008,192 bytes for all ranks"),
+    (lambda c: shared_array(c, (10**10,) * 3, "f8"), "needs 16,000,000,000,000,000,000,000,000,008,192 bytes"),
 ]
 
 
@@ -81,7 +125,7 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
 def test_what_is_wrong_is_said(call: Callable[[Communicator], object], text: str) -> None:
     with pytest.raises(CommError, match=text) as caught:
         run(2, call)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and " at test_arguments.py:" in str(caught.value)
 
 
 def test_ranks_that_bring_different_numbers_of_rows_without_saying_so() -> None:
@@ -161,3 +205,19 @@ def test_inputs_need_not_be_contiguous() -> None:
 
     for total in run(3, body):
         assert np.array_equal(total, np.full((3, 4), 9.0))
+
+
+@ranks(3, engines=["mpi"])
+def test_shared_memory_larger_than_what_is_free(comm: Communicator) -> None:
+    """Else the system ends the process with SIGBUS. Only one rank sees that little."""
+    really = room.free_bytes
+    room.free_bytes = lambda: 50_000 if comm.rank == 1 else really()
+    try:
+        assert shared_array(comm, 100, "f8", label="fits").shape == (100,)
+        for shape in (5000, (10**10, 10**10)):
+            with pytest.raises(CommError, match="shared 'large' at test_arguments.py:.* needs .* bytes for all ranks, but "
+                                                "/dev/shm has 50,000 free"):
+                shared_array(comm, shape, "f8", label="large")
+    finally:
+        room.free_bytes = really
+    comm.barrier()

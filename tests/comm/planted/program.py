@@ -5,10 +5,10 @@ many jobs wait for it.
 import sys
 
 from minipar.comm.job import job
-from tests.comm.planted import collective, departures, groups, in_flight, messages, polling
+from tests.comm.planted import arguments, collective, departures, groups, in_flight, messages, polling
 from tests.comm.planted.table import PLANTED
 
-FILES = (collective, messages, in_flight, departures, groups, polling)  # importing them fills the list
+FILES = (arguments, collective, messages, in_flight, departures, groups, polling)  # importing them fills the list
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ import numpy as np
 
 from minipar.comm.collectives.channel import AlgorithmSteps, Channel, exchange
 from minipar.comm.collectives.chunks import edges, rotate
-from minipar.errors import CommError
 
 
 def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
@@ -47,9 +46,8 @@ def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Seq
     """
     p, rank = channel.size, channel.rank
     if len({*gives, *takes}) > 1:
-        raise CommError(f"rank {rank} of {p}: all_to_all '{channel.label}' by bruck needs blocks of one "
-                        "size, "
-                        f"not {list(gives)} and {list(takes)} elements; use algorithm='pairwise'")
+        raise channel.wrong("all_to_all", "by bruck needs blocks of one size, not "
+                            f"{list(gives)} and {list(takes)} elements; use algorithm='pairwise'")
     held = np.roll(source.reshape(p, -1), -rank, axis=0)  # held[d] has to travel d ranks to the right
     distance = 1
     while distance < p:
