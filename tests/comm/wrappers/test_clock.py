@@ -249,7 +249,7 @@ def test_what_a_clock_cannot_time() -> None:
     def shared(comm: Communicator) -> None:
         Clock(comm, NETWORK, RATE).shared(8, label="block")
 
-    with pytest.raises(CommError, match="a clock times messages, and shared memory 'block' has none"):
+    with pytest.raises(CommError, match="shared 'block' at test_clock.py:.* a clock times messages, and shared memory has none"):
         run(2, shared)
     with pytest.raises(CommError, match="native"):
         run(2, lambda comm: seconds(comm, "native", 8))
