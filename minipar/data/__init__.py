@@ -1,3 +1,3 @@
-"""From a path to batches, in the order to read: text, tokenizer, batches; and markov, a text whose best loss
-is known.
+"""From a path to batches. Read text.py, tokenizer.py and batches.py; markov.py makes tokens whose best
+possible loss is known.
 """

@@ -1,7 +1,7 @@
-"""Which tokens a step sees: a function of (seed, step), and of nothing else.
+"""The tokens of each step: a function of (seed, step) alone.
 
-Any layout draws the same global batch and takes its rows of it, so that data parallelism trains on the same
-data in the same order as one process; and a resumed run needs no more than the number of the next step.
+Every layout draws the same global batch, and each rank takes its rows. So data parallelism trains on the same
+data in the same order as one process, and a resumed run needs only the number of the next step.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,7 @@ Batch = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def split(tokens: Tokens, fraction: float = 0.9) -> tuple[Tokens, Tokens]:
-    """Training and validation tokens: the first 90 % and the rest, by position, as nanoGPT cuts its
-    characters.
+    """Training and validation tokens: the first 90 % of the text and the rest (as in nanoGPT).
 
     >>> split(np.arange(10))
     (array([0, 1, 2, 3, 4, 5, 6, 7, 8]), array([9]))
@@ -38,8 +37,8 @@ class Batches:
         self._seed = seed
 
     def get(self, step: int) -> Batch:
-        """The global batch of this step: inputs [B, T] and targets [B, T], the inputs moved on by one token;
-        int64.
+        """The global batch of this step: inputs [B, T] and targets [B, T], int64. The targets are the inputs,
+        one token later.
         """
         starts = stream(self._seed, "batch", step).integers(len(self._windows), size=self._batch)
         return _inputs_and_targets(self._windows[starts])
@@ -48,9 +47,9 @@ class Batches:
 class EvaluationBatches:
     """The same windows at every evaluation, so that losses can be compared from one to the next.
 
-    With `windows` given, that many windows spread evenly over the text; without, all: end to end, each target
-    once (the tokens that fill no last window are left out). The last batch may have fewer rows; average by
-    tokens, not by batches.
+    windows: this many windows, spread evenly over the text. None: all windows, one after the other, so that
+    each target occurs once (a last window that is not full is left out). The last batch may have fewer rows,
+    so average over tokens, not over batches.
     """
 
     def __init__(self, tokens: Tokens, context: int, batch: int, windows: int | None = None) -> None:
@@ -76,7 +75,7 @@ class EvaluationBatches:
 
 
 def _windows(tokens: Tokens, context: int, batch: int, what: str) -> Tokens:
-    """Every window of T inputs and the target after the last of them: [N - T, T + 1], a view."""
+    """Every window of T inputs and the target after them: [N - T, T + 1], a view."""
     if context < 1 or batch < 1:
         raise ConfigError(f"context and batch must be at least 1; got context {context} and batch {batch}")
     if len(tokens) <= context:

@@ -1,14 +1,14 @@
 """A source of tokens whose best possible loss is known exactly.
 
-On real text nobody knows how low the loss can go. In a Markov chain the next token depends on the last one
-alone, by a matrix P of probabilities, so the best predictor is P itself, and its mean loss is the chain's
-entropy rate (Shannon 1948)
+On real text the lowest possible loss is unknown. In a Markov chain the next token depends on the last one
+alone, with a matrix P of probabilities. So the best predictor is P itself, and its mean loss is the entropy
+rate of the chain (Shannon 1948)
 
     h = sum_i pi_i sum_j P_ij log(1 / P_ij)                nats per token,
 
-where pi, the stationary distribution (pi P = pi), says how often token i comes up. A model that sees at least
-one token of context can reach h; none can pass it. What the model loses above h is the distance from its
-predictions to P.
+where pi is the stationary distribution (pi P = pi): pi_i is the frequency of token i. A model with at least
+one token of context can reach h, and no model can do better. The difference between its loss and h is the
+divergence of its predictions from P.
 """
 
 from bisect import bisect
@@ -23,9 +23,9 @@ from minipar.rng import stream
 class MarkovSource:
     """Tokens 0 .. V-1 by a transition matrix.
 
-    transition   [V, V] float64; row i holds the probabilities of what follows token i
-    stationary   [V] float64; how often each token comes up in the long run
-    entropy_rate nats per token; the floor of the loss
+    transition   [V, V] float64; row i holds the probabilities of the token after token i
+    stationary   [V] float64; the frequency of each token in a long text
+    entropy_rate nats per token; the lowest possible mean loss
     """
 
     def __init__(self, transition: ArrayLike) -> None:
@@ -47,9 +47,8 @@ class MarkovSource:
     def sample(self, count: int, seed: int) -> NDArray[np.int32]:
         """Tokens [count] that depend on the seed alone; the first is drawn from the stationary distribution.
 
-        All random numbers are drawn at once. What remains is one binary search per token in the row of the
-        last one, which has to wait for the last one; `bisect` on a list is the fastest way to do a single
-        search (0.3 s for 1e6 tokens).
+        All random numbers are drawn at once. Then each token needs one binary search, in the row of the token
+        before it. `bisect` on a list is the fastest single search (0.3 s for 1e6 tokens).
         """
         uniforms = stream(seed, "markov", "sample").random(count).tolist()
         rows = _cumulative(self.transition).tolist()
@@ -61,10 +60,9 @@ class MarkovSource:
         return tokens
 
     def cross_entropy(self, tokens: NDArray[np.integer]) -> float:
-        """The mean loss in nats of the perfect model, P itself, on these tokens [N]: the floor for this very
-        sample.
+        """The mean loss in nats of the best predictor, P itself, on these tokens [N].
 
-        Infinite if the tokens hold a pair that the source never writes.
+        Infinite if the tokens contain a pair that has probability 0.
         """
         with np.errstate(divide="ignore"):
             return float(-np.log(self.transition[tokens[:-1], tokens[1:]]).mean())
@@ -98,7 +96,7 @@ def _stationary(transition: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _cumulative(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Running sums that end at exactly 1, so that no uniform number in [0, 1) falls off the end."""
+    """Running sums that end at exactly 1, so that every uniform number in [0, 1) selects a token."""
     sums = probabilities.cumsum(-1)
     cumulative: NDArray[np.float64] = sums / sums[..., -1:]
     return cumulative

@@ -1,6 +1,6 @@
-"""Where training text comes from: a file, a folder, or the documentation that every Python brings along.
+"""Loads training text: a file, a folder, or the documentation that comes with Python.
 
-Bad text must be found here, before a model trains on it for an hour: each problem is one DataError that names
+Bad text is refused here, before a model trains on it for an hour. Each problem raises a DataError that names
 the file.
 """
 
@@ -13,7 +13,7 @@ from minipar.errors import DataError
 from minipar.untrusted.files import GIB, MIB, opened, read_bytes
 
 LARGEST = 256 * MIB                             # bytes of text; tokens take four times as many
-MOST_FILES, MOST_IN_FOLDER = 100_000, 4 * GIB   # of a folder, pictures and archives too
+MOST_FILES, MOST_IN_FOLDER = 100_000, 4 * GIB   # of a folder, including pictures and archives
 _HEAD = 8192                                    # git's rule: a NUL among the first bytes makes a file binary
 
 
@@ -21,7 +21,7 @@ def load_text(path: str | os.PathLike[str] | None = None) -> str:
     """The text of a UTF-8 file, or of all text files in a folder, joined in sorted order; by default Python's
     documentation.
 
-    Characters stay as they are, line ends too; only a byte-order mark at the start of a file is dropped.
+    Characters and line ends are not changed; only a byte-order mark at the start of a file is removed.
     Raises DataError if the text is missing, unreadable, binary, not UTF-8, or empty.
     """
     if path is None:
@@ -42,8 +42,8 @@ def load_text(path: str | os.PathLike[str] | None = None) -> str:
 
 
 def python_documentation() -> str:
-    """The language reference behind `help("if")`: about 460 kB of English, the same for all who run this
-    version.
+    """The language reference behind `help("if")`: about 460 kB of English, the same in every copy of one
+    Python version.
     """
     try:
         topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
@@ -55,10 +55,9 @@ def python_documentation() -> str:
 
 
 def _folder_text(folder: Path) -> str:
-    """All text files below the folder. Hidden and binary ones (pictures, archives) are no text, and are left
-    out.
+    """All text files below the folder. Hidden and binary files (pictures, archives) are left out.
 
-    Nothing is read before it is known how many files there are, and how large: the folder may be the whole
+    The number and the sizes of the files are checked before any is read, since the folder may be the whole
     disk.
     """
     paths, size = [], 0
@@ -81,7 +80,7 @@ def _folder_text(folder: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Files by name, then what is in the folders, by name."""
+    """The files by name, then the files of the subfolders, by name."""
     for inner, folders, files in os.walk(folder, onerror=_refuse):
         # os.walk goes on into these
         folders[:] = sorted(name for name in folders if not name.startswith("."))

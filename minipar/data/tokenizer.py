@@ -1,8 +1,7 @@
-"""Text to numbers and back, the two simplest ways: one token per byte, one token per character.
+"""Tokenizers: one token per byte, or one token per character.
 
-Neither has to be trained, and both turn any training text into tokens and back without loss. Bytes know every
-text there is; characters make shorter sequences and need only as many embeddings as the text has different
-ones.
+Neither needs training, and both turn a text into tokens and back without loss. Bytes can represent every
+text. Characters give shorter sequences, with one embedding per different character of the training text.
 """
 
 from typing import Any, Protocol
@@ -14,7 +13,7 @@ from minipar.errors import DataError
 
 
 class Tokenizer(Protocol):
-    """What the rest of minipar asks of a tokenizer."""
+    """The interface of a tokenizer."""
 
     @property
     def vocab_size(self) -> int: ...
@@ -32,8 +31,8 @@ class Tokenizer(Protocol):
 
 
 class ByteTokenizer:
-    """The 256 bytes of UTF-8. A model may write bytes that are no UTF-8; `decode` shows the replacement
-    character for those.
+    """One token per byte of UTF-8. A model may generate bytes that are not valid UTF-8; `decode` replaces
+    them by the replacement character.
     """
 
     vocab_size = 256

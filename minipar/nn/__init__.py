@@ -1,9 +1,8 @@
-"""Modules, parameters and the GPT. No file here knows of ranks: see region.py for the one place where they
-come in.
+"""Modules, parameters and the GPT. No file here uses ranks; region.py has the one interface to them.
 
-Read parameter.py and module.py, then layers.py and gpt.py; what a GPT is called with: dropout.py,
-recomputation.py, kv_cache.py. counts.py says how large it is and what it costs; gpt2_names.py what others
-call its weights; nonfinite.py where a NaN arose.
+Read parameter.py and module.py, then layers.py and gpt.py, then dropout.py and recomputation.py. counts.py
+counts parameters and FLOPs, gpt2_names.py translates the names of GPT-2's weights, nonfinite.py finds the
+module where a NaN arose.
 """
 
 from minipar.nn.dropout import NO_DROPOUT, Dropout

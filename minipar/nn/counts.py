@@ -1,16 +1,17 @@
-"""How many parameters a GPT has, and how many floating-point operations its matrix products take: exact, from
-sizes alone.
+"""The number of parameters of a GPT, and of the floating-point operations of its matrix products, from its
+sizes.
 
-A product [n, k] @ [k, m] is n k m multiply-adds, and a multiply-add counts as 2 FLOPs: so do Kaplan et al.
-2020 ("Scaling laws for neural language models", table 1) and the PaLM paper (Chowdhery et al. 2022, appendix
-B). Everything else that a model computes (softmax, GELU, LayerNorm, additions, look-ups) is left out there
-and here.
+A product [n, k] @ [k, m] has n k m multiply-adds, and a multiply-add counts as 2 FLOPs, as in Kaplan et al.
+2020 ("Scaling laws for neural language models", table 1) and in the PaLM paper (Chowdhery et al. 2022,
+appendix B). As there, all other operations (softmax, GELU, LayerNorm, additions, look-ups) are not counted.
 
-Attention is where counts differ, since a causal mask throws away half of the T x T scores. `every_pair`
-counts them all, as PaLM's 6 N + 12 L H K T per token does, and is what model FLOPs utilisation usually means.
-`causal_pairs` counts those that matter. `computed_pairs` counts those that this code really computes:
-`causal_attention` takes queries in blocks. (Kaplan's context term, 2 L T D per token forward, is about
-`causal_pairs`.)
+Counts of attention differ between papers, since a causal mask removes half of the T x T scores:
+
+* `every_pair` counts all scores, as PaLM's 6 N + 12 L H K T per token. Model FLOPs utilisation usually uses
+  it.
+* `causal_pairs` counts the scores that the mask keeps. Kaplan's context term, 2 L T D per token forward, is
+  about the same.
+* `computed_pairs` counts the scores that `causal_attention` computes here, block by block of queries.
 """
 
 # B sequences, T tokens each, L layers, D model width, H heads, K head width, F hidden width, V vocabulary
@@ -26,8 +27,7 @@ Pairs = Callable[[int], int]  # T -> pairs of a query and a key per head and seq
 
 
 def parameter_counts(config: ModelConfig) -> dict[str, int]:
-    """Elements by kind, over all layers; their sum is the size of the model. A tied head counts as tokens
-    alone.
+    """The number of elements by kind, over all layers. A tied head counts only as "tokens".
 
     >>> parameter_counts(ModelConfig(vocabulary=10, context=4, layers=1, heads=1, width=2))
     {'tokens': 20, 'positions': 8, 'norms': 12, 'qkv': 18, 'out': 6, 'up': 24, 'down': 18, 'head': 0}
@@ -64,7 +64,7 @@ def causal_pairs(T: int) -> int:
 
 
 def computed_pairs(T: int) -> int:
-    """Each block of queries with all keys up to the block's end."""
+    """Each block of queries with all keys up to the end of the block."""
     return sum((min(start + QUERIES, T) - start) * min(start + QUERIES, T) for start in range(0, T, QUERIES))
 
 
@@ -87,7 +87,7 @@ def forward_flops(config: ModelConfig, batch: int, length: int, pairs: Pairs = e
 
 
 def training_flops(config: ModelConfig, batch: int, length: int, pairs: Pairs = every_pair) -> dict[str, int]:
-    """FLOPs of forward and backward together: y = x w has two products more, for the gradients of x and of
+    """FLOPs of forward and backward together. Backward of y = x w has two products: the gradients of x and of
     w.
     """
     return {kind: 3 * flops for kind, flops in forward_flops(config, batch, length, pairs).items()}

@@ -1,8 +1,8 @@
-"""Dropout that every layout repeats.
+"""Dropout with the same masks in every layout.
 
-A mask is drawn for one whole sample at a time, from a stream that is keyed by the seed, the layer's name, the
-step and the sample's number in the global batch. So it does not matter which rank computes a sample, in which
-micro-batch, or which ranks share its tokens.
+A mask is drawn for one whole sample, from a random stream with the key (seed, name of the layer, step, number
+of the sample in the global batch). So it does not depend on the rank that computes the sample, on the
+micro-batch, or on how ranks share the tokens.
 """
 
 # B samples, T tokens, D model width; t: this rank's share of T
@@ -20,10 +20,9 @@ from minipar.rng import stream
 
 @dataclass(frozen=True)
 class Dropout:
-    """Which masks to draw: for `rate`, in one step, for the samples of the global batch whose numbers are
-    `rows` [B].
+    """The dropout of one step, for the samples `rows` [B] of the global batch.
 
-    `on` adds which tokens of each sample a rank holds.
+    `on` restricts the masks to the tokens of a rank.
     """
 
     rate: float
@@ -38,7 +37,7 @@ class Dropout:
         return replace(self, positions=positions, length=length)
 
     def drop(self, x: Tensor, name: str) -> Tensor:
-        """Dropout on x [B, t, D] as the layer `name` does it. Raises ConfigError before `on`."""
+        """Dropout on x [B, t, D] in the layer `name`. Raises ConfigError if `on` was not called first."""
         if not self.rate:
             return x
         if not self.length:

@@ -1,8 +1,8 @@
 """GPT-2 (Radford et al. 2019): the whole model on one screen.
 
-Pre-LayerNorm blocks, tanh-GELU, learned positions, a head that may share the token embedding. One class
-serves every layout: the region says how layers are spread over ranks, the part which of them a pipeline stage
-has, and the attention core is an argument.
+Pre-LayerNorm blocks, tanh-GELU, learned positions, a head that may share the token embedding. One class is
+used for every layout. The region distributes the layers over ranks, the part selects the layers of a pipeline
+stage, and the attention core is an argument.
 """
 
 # B batch, T tokens, D model width, H heads, K head width, F hidden width, V vocabulary; t, h, f, v: this
@@ -36,8 +36,8 @@ from minipar.nn.region import SERIAL, Region
 
 
 class Attention(Module):
-    """x [B, t, D] -> [B, t, D] through h heads, by an attention core that is an argument; plus the residual,
-    if it is given.
+    """x [B, t, D] -> [B, t, D] through h heads, plus the residual, if it is given. The attention core is an
+    argument.
     """
 
     def __init__(self, name: str, config: ModelConfig, out: Start, region: Region = SERIAL):
@@ -68,11 +68,13 @@ class MLP(Module):
 
 
 class Block(Module):
-    """x + attention(norm(x)), then the same with the MLP. What is added goes through dropout first."""
+    """x + attention(norm(x)), then the same with the MLP. Dropout is applied to each summand before the
+    addition.
+    """
 
     def __init__(self, name: str, config: ModelConfig, region: Region = SERIAL):
         super().__init__(name)
-        # 2 L additions keep the residual's variance (GPT-2)
+        # so that 2 L additions keep the variance of the residual (GPT-2)
         out = Start(std=NORMAL.std / math.sqrt(2 * config.layers))
         self.norm1 = LayerNorm(f"{name}.norm1", config.width, region, bias=config.bias)
         self.attention = Attention(f"{name}.attention", config, out, region)
@@ -80,7 +82,7 @@ class Block(Module):
         self.mlp = MLP(f"{name}.mlp", config, out, region)
 
     def forward(self, x: Tensor, attend: Attend = causal_attention, dropout: Dropout = NO_DROPOUT) -> Tensor:
-        if not dropout.rate:  # adding the residual where the bias is added saves a pass
+        if not dropout.rate:  # adding the residual together with the bias saves a pass
             x = self.attention.forward(self.norm1.forward(x), attend, residual=x)
             return self.mlp.forward(self.norm2.forward(x), residual=x)
         x = x + dropout.drop(self.attention.forward(self.norm1.forward(x), attend), self.attention.name)
@@ -89,8 +91,8 @@ class Block(Module):
 
 @dataclass(frozen=True)
 class Part:
-    """What a pipeline stage has of a GPT: the embedding if it is the first, some of the layers, the head if
-    it is the last.
+    """The part of a GPT on one pipeline stage: the embedding on the first stage, some layers, the head on the
+    last stage.
     """
 
     first: bool
@@ -101,9 +103,9 @@ class Part:
 class GPT(Module):
     """tokens [B, T] -> logits [B, T, v], this rank's share of the vocabulary; `loss` also takes the targets.
 
-    part: of the model, by default all of it. A part that is not the first takes activations [B, t, D], one
-    that is not the last returns them. token_table: the table of the vocabulary, where another part on this
-    rank has it already. recompute: one of RECOMPUTATIONS.
+    part: the part of the model, by default all of it. A part that is not the first takes activations [B, t,
+    D]; a part that is not the last returns them. token_table: the token table, if another part on this rank
+    has it already. recompute: a key of RECOMPUTATIONS.
 
     >>> import numpy as np, minipar as mp
     >>> model = mp.GPT(mp.ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4))
@@ -139,11 +141,10 @@ class GPT(Module):
     def forward(self, x: np.ndarray | Tensor, *,
                 attend: Callable[[int], Attend] = lambda layer: causal_attention, start: int = 0,
                 dropout: Dropout = NO_DROPOUT) -> Tensor:
-        """Logits [B, T, v] for tokens [B, T] that stand at places start to start + T - 1; for a part, see
-        above.
+        """Logits [B, T, v] for tokens [B, T] at the positions start to start + T - 1; for a part, see above.
 
-        attend(layer) is the attention core of a layer. Raises ShapeError where these are no tokens, or where
-        their places reach beyond the context.
+        attend(layer): the attention core of a layer. Raises ShapeError if x is no array of tokens, or if the
+        positions exceed the context.
         """
         if self.part.first and (refusal(x, "iu") or x.ndim != 2):
             raise ShapeError(f"a GPT reads tokens, an array of integers [B, T]; got {type(x).__name__} of "
@@ -173,7 +174,7 @@ class GPT(Module):
         """Cross-entropy in nats, summed over targets that count and divided by `count` (left out: their
         number).
 
-        Pieces of a batch all divide by the number of the whole batch: see cross_entropy.
+        Micro-batches all divide by the count of the whole batch: see cross_entropy.
         """
         logits = self.forward(x, dropout=dropout)                   # [B, T, v]
         return self.region.cross_entropy(logits, targets, count, self.head.rows, self.head.vocabulary)

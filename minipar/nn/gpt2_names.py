@@ -1,14 +1,14 @@
-"""GPT-2's weights under the names that others give them, in both directions.
+"""The names of GPT-2's weights in published checkpoints, in both directions.
 
-Published checkpoints speak one of two dialects with the same names:
+There are two formats with the same names:
 
     Hugging Face    transformer.h.0.attn.c_attn.weight is [inputs, outputs], as ours (its layer "Conv1D"
                     computes x W)
     nanoGPT         the same name holds [outputs, inputs], since PyTorch's nn.Linear computes x W^T
 
-They may lack the prefix `transformer.` (the files of the original models do), carry torch.compile's
-`_orig_mod.`, and hold causal masks, which are no weights. `lm_head.weight` is absent, or a copy of
-`wte.weight`, where the head is tied.
+Names may lack the prefix `transformer.` (as in the files of the original models) or have torch.compile's
+prefix `_orig_mod.`. Files may contain causal masks, which are not weights. If the head is tied,
+`lm_head.weight` is absent, or a copy of `wte.weight`.
 """
 
 # V vocabulary, C context, D model width, Q = 3 D (queries, keys and values side by side), F hidden width
@@ -42,11 +42,11 @@ Table = list[tuple[str, str, tuple[int, ...]]]  # (their name, our name, our sha
 
 
 def from_gpt2(arrays: Arrays, heads: int | None = None) -> tuple[ModelConfig, dict[str, np.ndarray]]:
-    """The sizes and the state (for `GPT.load_state_dict`) that a checkpoint in either dialect holds.
+    """The sizes and the state (for `GPT.load_state_dict`) in a checkpoint of either format.
 
-    arrays: name -> weights; gradients do as well. heads: shapes do not tell it; left out, it is width / 64 as
-    in all models named GPT-2. Arrays are not copied. Raises ShapeError, which names the first differences,
-    for arrays that are not those of one whole GPT-2; ConfigError where the number of heads does not fit.
+    arrays: name -> weights, or gradients. heads: it cannot be seen from shapes; None stands for width / 64,
+    as in all models named GPT-2. Arrays are not copied. Raises ShapeError, with the first differences, if
+    these are not the arrays of one whole GPT-2; ConfigError if the number of heads does not divide the width.
     """
     found = {_PREFIXES.sub("", name): array for name, array in arrays.items()}
     found = {name: array for name, array in found.items() if not is_mask(name)}
@@ -62,12 +62,12 @@ def from_gpt2(arrays: Arrays, heads: int | None = None) -> tuple[ModelConfig, di
 
 
 def is_mask(name: str) -> bool:
-    """Whether a checkpoint's array of this name is a causal mask, and no weight."""
+    """Whether an array of this name is a causal mask, not a weight."""
     return _MASK.fullmatch(_PREFIXES.sub("", name)) is not None
 
 
 def to_gpt2(config: ModelConfig, state: Arrays, dialect: str = "huggingface") -> dict[str, np.ndarray]:
-    """A state under the names of the dialect, with `lm_head.weight` even where it is tied. Arrays are not
+    """A state under the names of this format, with `lm_head.weight` even if it is tied. Arrays are not
     copied.
 
     Hugging Face's GPT-2 has no variant without biases; nanoGPT has. Raises ShapeError where the state is not
@@ -105,8 +105,7 @@ def _config(found: Arrays, heads: int | None) -> ModelConfig:
 
 
 def _same(head: np.ndarray, tokens: np.ndarray) -> bool:
-    """Whether the head's numbers are those of the token table. Where only shapes are known (strides of 0),
-    they may be.
+    """Whether the head equals the token table. If only shapes are known (strides of 0), the answer is yes.
     """
     return head.shape == tokens.shape and (not any(head.strides) or np.array_equal(head, tokens))
 
@@ -128,8 +127,7 @@ def _table(config: ModelConfig) -> Table:
 
 
 def _flipped(table: Table, nanogpt: bool) -> set[str]:
-    """Their names of the matrices that lie the other way round: in nanoGPT's dialect, those of linear
-    layers.
+    """The names of the matrices that are transposed: in nanoGPT's format, those of linear layers.
     """
     return {theirs for theirs, _, shape in table if theirs.startswith("h.")
             and len(shape) == 2} if nanogpt else set()

@@ -1,8 +1,8 @@
 """The layers with weights: linear layers, LayerNorm, the table of the vocabulary.
 
-The documents write y = W x with columns; code holds rows, y = x W. What they call a split of W by rows (each
-rank computes some outputs) is column-parallel here, their split by columns (each rank takes some inputs,
-results are summed) is row-parallel.
+Here a sample is a row: y = x W. The documents write y = W x, with columns. So their split of W by rows (each
+rank computes some outputs) is column-parallel here, and their split by columns (each rank takes some inputs,
+and the results are summed) is row-parallel.
 """
 
 # B batch, T tokens, I inputs, O outputs, D model width, V vocabulary; t, i, o, v: this rank's share of T, I,
@@ -26,8 +26,8 @@ Product = Callable[[Tensor, Tensor | None], Tensor]  # (x [..., I], b [O] or Non
 
 
 class LinearLayer(Module):
-    """What linear layers share: a weight, and the product with it, whose place `minipar.compress` can give to
-    another one.
+    """The base of linear layers: a weight, and the product with it. `minipar.compress` can replace the
+    product.
     """
 
     weight: Parameter
@@ -51,11 +51,11 @@ class Linear(LinearLayer):
 
 
 class ColumnParallelLinear(LinearLayer):
-    """Each rank computes some of the outputs: x [B, t, I] -> [B, T, o]. The first of a pair; its columns stay
-    apart.
+    """Each rank computes some of the outputs: x [B, t, I] -> [B, T, o]. The first of a pair; its outputs are
+    not gathered.
 
-    Outputs are `parts` blocks side by side (3 for q, k and v), each of units of `unit` columns (a head) that
-    stay together; `what` names the units in errors.
+    The outputs are `parts` blocks side by side (3 for q, k and v). Each block consists of units of `unit`
+    columns (a head), which stay on one rank. what: the name of the units in errors.
     """
 
     def __init__(self, name: str, inputs: int, outputs: int, region: Region = SERIAL, *, parts: int = 1,
@@ -78,7 +78,7 @@ class RowParallelLinear(LinearLayer):
     """Each rank takes some of the inputs, and the results are summed: x [B, T, i] -> [B, t, O]. The second of
     a pair.
 
-    The bias and the residual are added once, to the whole sum.
+    The bias and the residual are added once, after the sum.
     """
 
     def __init__(self, name: str, inputs: int, outputs: int, region: Region = SERIAL, *, unit: int = 1,
@@ -131,10 +131,10 @@ class VocabParallelEmbedding(Module):
         row = tokens - self.rows.start
         here = (row >= 0) & (row < len(self.weight.data))
         x = embedding(np.where(here, row, 0), self.weight)          # [B, T, D]
-        if not here.all():  # the other rows come from the ranks that hold them
+        if not here.all():  # the other rows are looked up on the ranks that hold them
             x = where(here[..., None], x, 0.0)
         return self.region.leave(x, self.name)
 
     def logits(self, x: Tensor) -> Tensor:
-        """Scores of the rows of the vocabulary that this rank holds."""
+        """The logits of this rank's rows of the vocabulary."""
         return unembedding(self.region.enter(x, self.name), self.weight)

@@ -1,4 +1,4 @@
-"""A Module is a named piece of a model: parameters, smaller modules, and a forward. It holds nothing of any
+"""A Module is a named part of a model: parameters, smaller modules, and a forward. It keeps no state of a
 run.
 """
 
@@ -17,11 +17,11 @@ from minipar.nn.parameter import Parameter
 
 
 class Module:
-    """Subclasses call super().__init__(name), set parameters, modules or lists of modules as attributes,
-    write `forward`.
+    """The base of all modules. A subclass calls super().__init__(name), sets parameters, modules or lists of
+    modules as attributes, and defines `forward`.
 
-    `module(x)` is `module.forward(x)`. Modules call the forward of others by name: so a call stack shows no
-    frame in between, and mypy knows what comes back.
+    `module(x)` is `module.forward(x)`. Modules call the forward of other modules by name, so the call stack
+    has no frame in between, and mypy knows the type of the result.
     """
 
     def __init__(self, name: str):
@@ -34,7 +34,7 @@ class Module:
         return self.forward(*args, **kwargs)
 
     def modules(self) -> list[Module]:
-        """This module and all within it once, in the order in which they were set."""
+        """This module and all modules in it, each once, in the order in which they were set."""
         found = [self]
         for value in vars(self).values():
             for item in value if isinstance(value, list) else [value]:
@@ -43,10 +43,11 @@ class Module:
         return list(dict.fromkeys(found))
 
     def parameters(self) -> list[Parameter]:
-        """Every parameter once, in the order in which it was set; a shared one counts at its first place.
+        """Every parameter once, in the order in which it was set. A parameter that is used twice counts where
+        it is first set.
 
-        Raises ConfigError where two have one name: they would begin alike, and only one of them would be
-        saved.
+        Raises ConfigError where two parameters have one name: they would start with equal values, and only
+        one would be saved.
         """
         found = dict.fromkeys(value for module in self.modules() for value in vars(module).values()
                               if isinstance(value, Parameter))
@@ -58,8 +59,8 @@ class Module:
         return list(found)
 
     def initialise(self, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
-        """Give every parameter its first value, which depends on its name, its whole shape and the seed
-        alone.
+        """Give every parameter its initial value, which depends only on its name, its whole shape and the
+        seed.
         """
         for p in self.parameters():
             p.initialise(seed, np.dtype(dtype))
@@ -73,9 +74,8 @@ class Module:
         return {p.name: p.data.copy() for p in self.parameters()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy values into the arrays that are there. Raises ShapeError, and changes nothing, where names or
-        shapes differ, or values are no floats: strings, complex or masked numbers would be cast without a
-        word.
+        """Copy values into the existing arrays. Raises ShapeError, and changes nothing, where names or shapes
+        differ, or where values are not floats (strings, complex numbers, masked arrays).
         """
         parameters = self.parameters()
         if wrong := set(state) ^ {p.name for p in parameters}:

@@ -1,4 +1,4 @@
-"""Where did a NaN come from? Run the forward pass again and look at every module's output."""
+"""Finds where a NaN arose: runs the forward pass again, and checks the output of every module."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ METHODS = ("forward", "logits")                                     # of modules
 
 
 class NonfiniteSite(NamedTuple):
-    """Where a NaN or an infinity shows. Of two places, also of two ranks that share a model, the smaller one
-    is the first.
+    """Where a NaN or an infinity was found. The smaller of two sites is the earlier one, also if they are
+    from two ranks of one model.
 
-    stage: of a pipeline. number: of the call in that stage that returned it; of weights, which come before
-    all calls, below 0. words: what an error says.
+    stage: of the pipeline. number: of the call in that stage; negative for weights, which come before all
+    calls. words: for an error message.
     """
 
     stage: int
@@ -29,12 +29,10 @@ class NonfiniteSite(NamedTuple):
 
 
 def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object]) -> NonfiniteSite | None:
-    """The first place where a NaN or an infinity shows when `run()` calls the models; None where there is
-    none.
+    """The first site of a NaN or an infinity when `run()` calls the models; None if there is none.
 
-    models: by stage. Weights count before outputs: a model whose weights are spoilt cannot compute anything
-    else. `run` is called once in any case, since on other ranks it may be the outputs that are spoilt, and
-    all of them must call it.
+    models: by stage. Weights are checked first: with a NaN in the weights, all outputs are NaN. `run` is
+    called in any case, since on other ranks only outputs may be NaN, and all ranks must call it.
     """
     found = [NonfiniteSite(stage, number - len(model.parameters()), f"the weights {p.name}") for stage,
              model in models.items()
@@ -54,7 +52,7 @@ def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object]) -> Non
 
     stages = _watched_stages(models)
     for (module, method), stage in stages.items():
-        vars(module)[method] = watched(stage, module, method)       # shadows the method on this one object
+        vars(module)[method] = watched(stage, module, method)       # replaces the method on this one object
     try:
         with no_grad(), np.errstate(all="ignore"):
             run()
@@ -65,8 +63,8 @@ def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object]) -> Non
 
 
 def _watched_stages(models: Mapping[int, GPT]) -> dict[tuple[Module, str], int]:
-    """(module, method) -> its stage. A token table that two stages share is the first one's, its logits are
-    the last one's.
+    """(module, method) -> its stage. The look-up of a token table that two stages share belongs to the first
+    stage, its logits belong to the last.
     """
     stages: dict[tuple[Module, str], int] = {}
     for stage, model in models.items():

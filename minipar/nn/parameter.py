@@ -1,9 +1,8 @@
-"""A Parameter: a leaf of the tape that knows its name, its whole shape, and which part of the whole this rank
-holds.
+"""A Parameter: a leaf of the tape with its name, its whole shape, and the shard that this rank holds.
 
-Counting, clipping, checkpoints and resharding all read these facts. The first value depends on the name, the
-whole shape and the seed alone: the whole is drawn and the part is kept, so every layout starts from the same
-model.
+Counting, clipping, checkpoints and resharding use these facts. The initial value depends only on the name,
+the whole shape and the seed: the whole array is drawn, and the shard is kept. So every layout starts from the
+same model.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from minipar.rng import stream
 
 @dataclass(frozen=True)
 class Shard:
-    """The part of a whole array that a rank holds: slices along one axis, side by side.
+    """The part of a whole array that a rank holds: some slices along one axis, concatenated.
 
     >>> qkv = Shard(0, (slice(0, 1), slice(2, 3), slice(4, 5)))             # one of two heads of q, k and v
     >>> qkv.take(np.arange(6))
@@ -34,7 +33,7 @@ class Shard:
         return np.concatenate([whole[before + (part,)] for part in self.slices], self.axis)
 
     def put(self, whole: np.ndarray, part: np.ndarray) -> None:
-        """Write a part into its place in a whole array: the inverse of `take`."""
+        """Write the part into the whole array: the inverse of `take`."""
         before = (slice(None),) * self.axis
         at = 0
         for piece in self.slices:
@@ -49,7 +48,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Start:
-    """How a parameter begins: normal with mean `mean` and standard deviation `std`."""
+    """The initial value of a parameter: normal, with mean `mean` and standard deviation `std`."""
 
     mean: float = 0.0
     std: float = 0.0
@@ -65,7 +64,7 @@ class Parameter(Tensor):
     """name    stable and absolute, e.g. "blocks.3.mlp.up.weight"
     whole   the shape of the whole parameter over all ranks
     shard   the part that this rank holds, or None for all of it
-    start   how it begins; until `initialise` it is zero
+    start   its initial value; before `initialise` it is zero
 
     `data` is float32 until `initialise` gives another dtype.
     """
@@ -78,12 +77,12 @@ class Parameter(Tensor):
 
     @property
     def size(self) -> int:
-        """Elements of the whole."""
+        """The number of elements of the whole parameter."""
         return math.prod(self.whole)
 
     @property
     def is_sharded(self) -> bool:
-        """Whether other ranks hold other parts. If not, this rank holds all of it."""
+        """Whether this rank holds only a part of the parameter."""
         return self.shape != self.whole
 
     def own(self, whole: np.ndarray) -> np.ndarray:

@@ -1,9 +1,8 @@
-"""How much of a block backward computes again, so that nobody keeps it in between.
+"""How much of a block backward computes again, instead of keeping it.
 
     none        everything is kept
-    selective   the attention core alone: its scores grow with T^2 and cost few products (Korthikanti et al.
-                2022, section 5)
-    full        the whole block, of which only the input is kept: one forward pass more (Chen et al. 2016)
+    selective   the attention core alone: its scores grow with T^2 and cost few products (Korthikanti et al. 2022, section 5)
+    full        the whole block; only its input is kept: one more forward pass (Chen et al. 2016)
 """
 
 # B batch, t: this rank's share of T tokens, D model width
@@ -36,7 +35,7 @@ def recompute_block(block: BlockForward) -> BlockForward:
     return forward
 
 
-# What a block's forward becomes: the same function of (x, attention core, dropout), with less on the tape.
+# What replaces a block's forward: the same function of (x, attention core, dropout), with less on the tape.
 RECOMPUTATIONS: dict[str, Callable[[BlockForward], BlockForward]] = {
     "none": keep_all, "selective": recompute_attention, "full": recompute_block,
 }

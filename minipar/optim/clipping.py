@@ -13,13 +13,13 @@ BLOCK = 1 << 16
 
 
 def squared_norm(gradient: np.ndarray) -> float:
-    """The sum of squares of a flat gradient [n], added up in double precision block by block."""
+    """The sum of squares of a flat gradient [n], added block by block in double precision."""
     return math.fsum(_squares(gradient[i : i + BLOCK]) for i in range(0, len(gradient), BLOCK))
 
 
 def _squares(block: np.ndarray) -> float:
-    """The block's sum of squares, in its own dtype where that holds it; float32 ends at squares of 1e19 and
-    of 1e-19.
+    """The sum of squares of one block, in its own dtype; in float64 if that overflows or underflows, as
+    float32 does for values near 1e19 or 1e-19.
     """
     with np.errstate(over="ignore", under="ignore"):
         total = float(np.dot(block, block))
@@ -30,8 +30,7 @@ def _squares(block: np.ndarray) -> float:
 
 
 def norm_of(gradient: np.ndarray) -> float:
-    """The norm of a flat gradient [n]; where squares leave the range of float64 (1e-200, 1e200), it is scaled
-    first.
+    """The norm of a flat gradient [n]. Values are scaled first if their squares would overflow or underflow.
     """
     squares = squared_norm(gradient)
     if 1e-280 < squares < math.inf or not len(gradient):

@@ -1,17 +1,17 @@
 """All parameters in one buffer, all gradients in another.
 
-An optimiser step is a dozen memory-bound passes over every parameter. On one long buffer they run in blocks
-that stay in the cache, whatever the number and shapes of the parameters; backward writes weight gradients
-straight into their place; and data parallelism can reduce the whole gradient in one message or two. The
-parameters stand in four groups:
+One buffer has three advantages. An optimiser step, a dozen passes over all parameters, works in blocks that
+stay in the cache, whatever the number and shapes of the parameters. Backward writes weight gradients directly
+into the buffer. And data parallelism can reduce the whole gradient in one or two messages. The parameters are
+stored in four groups:
 
-    cut vectors | cut matrices | whole matrices | whole vectors
-                |<------- weight decay ------->|
-    a part on each rank of tp  |  the same on all ranks of tp
+    sharded vectors | sharded matrices | whole matrices | whole vectors
+                    |<--------- weight decay --------->|
+    a part on each rank of tp          | the same on all ranks of tp
 
-So weight decay, which is for matrices alone, concerns one run of elements; and so does what every rank of tp
-holds whole (positions, LayerNorms, some biases), which has the same length on each of them. On one rank of
-tp, everything is whole.
+So the elements with weight decay, which is for matrices alone, form one slice. The parameters that every rank
+of tp holds whole (positions, LayerNorms, some biases) form one slice, too, of the same length on each rank.
+Without tensor parallelism, all parameters are whole.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from minipar.nn import Parameter
 class Flat:
     """Moves the parameters, all of one dtype, into a buffer `data` [n] and their gradients into `grad` [n].
 
-    decayed: where the matrices are. whole: where the parameters are that are not cut; the cut ones stand
-    before them. Each parameter's `data` becomes a view. Raises ShapeError where dtypes differ.
+    decayed: the slice of the matrices. whole: the slice of the parameters that are not sharded; the sharded
+    ones stand before it. Each parameter's `data` becomes a view. Raises ShapeError where dtypes differ.
     """
 
     def __init__(self, parameters: Sequence[Parameter]):
@@ -52,7 +52,7 @@ class Flat:
         self.keep_gradient_in(np.zeros_like(self.data))
 
     def keep_gradient_in(self, buffer: np.ndarray) -> None:
-        """Use this buffer [n] for the gradient from now on; the gradient that was there is forgotten.
+        """Use this buffer [n] for the gradient from now on. The old gradient is lost.
 
         Raises ShapeError where it has another length or dtype.
         """
@@ -88,7 +88,7 @@ class Flat:
 
 
 def _group(p: Parameter) -> int:
-    """Which of the four groups: see the top of this file."""
+    """The number of the parameter's group, see the top of this file."""
     if p.is_sharded:
         return 1 if p.ndim >= 2 else 0
     return 2 if p.ndim >= 2 else 3

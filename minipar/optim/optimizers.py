@@ -1,7 +1,7 @@
 """SGD, Adagrad, Adam and AdamW over flat buffers.
 
-Each is one `update`: what happens to a block of parameters, given their gradient and state, all in place.
-`Optimizer.step` runs it over blocks that stay in the cache, so a dozen passes cost little more than one.
+Each optimiser is one function `update`, which changes a block of parameters and its state in place.
+`Optimizer.step` calls it for blocks that stay in the cache, so a dozen passes cost little more than one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ BLOCK = 64 * 1024  # elements: small enough for the cache, large enough for a ca
 
 
 class Optimizer:
-    """`slots` names the arrays of state per parameter; `steps` counts the steps taken. weight_decay is for
-    matrices alone.
+    """The base of all optimisers. slots: the names of the state arrays. steps: the number of steps done.
+    weight_decay is for matrices alone.
     """
 
     slots: tuple[str, ...] = ()
@@ -30,13 +30,13 @@ class Optimizer:
 
     def update(self, p: np.ndarray, g: np.ndarray, room: np.ndarray, lr: float, decay: float,
                *state: np.ndarray) -> None:
-        """Change the block p [k] and its state in place; g is its gradient, which may be changed; room [k] is
-        scratch space.
+        """Change the block p [k] and its state in place. g [k]: its gradient, which may be overwritten. room
+        [k]: a scratch buffer.
         """
         raise TypeError(f"{type(self).__name__} has no update; write one")
 
     def step(self, lr: float) -> None:
-        """One step with learning rate `lr` along the gradients that are there."""
+        """One step with learning rate `lr`, with the gradients in the buffer."""
         self.steps += 1
         gradient, parts = self.flat.gradient(), self.state.values()
         first, last, end = self.flat.decayed.start, self.flat.decayed.stop, len(self.flat.data)
@@ -90,9 +90,9 @@ class Adam(Optimizer):
     """p -= lr m' / (sqrt(v') + eps), m' and v' the bias-corrected decayed means of g and g^2 (Kingma and Ba
     2015).
 
-    With M = sum of beta1^i g and V = sum of beta2^i g^2 the means are m' = M (1 - beta1) / (1 - beta1^t),
-    likewise v'. Keeping M and V, all four factors fold into two numbers per step: rate = lr c1 / c2 and eps /
-    c2, and p -= rate M / (sqrt(V) + eps / c2). Raises ConfigError for betas that are not from 0 to below 1.
+    With M = sum of beta1^i g and V = sum of beta2^i g^2, the means are m' = c1 M and v' = c2^2 V, where c1 =
+    (1 - beta1) / (1 - beta1^t), and c2^2 is the same for beta2. The state keeps M and V, so a step needs two
+    numbers: p -= (lr c1 / c2) M / (sqrt(V) + eps / c2). Raises ConfigError for betas outside [0, 1).
     """
 
     slots = ("gradients", "squares")                                # M and V

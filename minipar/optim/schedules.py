@@ -1,4 +1,4 @@
-"""Learning rates over time: functions from the step (0 is the first) to the rate."""
+"""Learning-rate schedules: functions from the number of the step (from 0) to the rate."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Mixed precision: products in 16 bits, weights and sums in 32, and a scale that keeps gradients in range.
 
-Read formats.py (what a 16-bit number is), autocast.py (which ops use them), scaling.py (why float16 needs a
-loss scale). The weights that the optimiser changes stay float32, the master weights: every op rounds its own
-copy of them.
+Read formats.py (16-bit numbers), autocast.py (the ops that use them), scaling.py (why float16 needs a loss
+scale). The optimiser changes the master weights, which stay float32; every op rounds a copy of them.
 """
 
 from minipar.precision.autocast import IN_16_BITS, Autocast, RoundingTally

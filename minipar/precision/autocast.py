@@ -1,9 +1,8 @@
-"""Which ops compute in 16 bits, and what it costs them: numbers beyond the range, numbers lost to zero.
+"""The ops that compute in 16 bits, and counters for the numbers that overflow or become zero.
 
-An op of the table that computes in 16 bits has its inputs rounded, is computed in float32 (so its sums are
-float32 sums), and has its result rounded. Backward does the same to gradients: they are rounded where they
-enter the op and where they leave it. The op itself knows nothing of it (Micikevicius et al. 2018, "Mixed
-precision training").
+For an op that computes in 16 bits, the inputs are rounded, the op runs in float32 (so its sums are float32
+sums), and the result is rounded. Backward rounds gradients in the same way, before and after the op. The code
+of the op is not changed (Micikevicius et al. 2018, "Mixed precision training").
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ IN_16_BITS: Mapping[str, bool] = {
 
 @dataclass
 class RoundingTally:
-    """Of the numbers that were rounded: how many there were, how many became infinite, how many became zero.
+    """How many numbers were rounded, how many of them became infinite, and how many became zero.
 
-    Recomputation rounds numbers again, and they count again.
+    Numbers that recomputation rounds again are counted again.
     """
 
     numbers: int = 0
@@ -51,11 +50,10 @@ class RoundingTally:
 
 
 class Autocast:
-    """Calls of ops inside `with autocast():` follow the table, on this thread. `counts[op, "values" or
-    "gradients"]` is a Tally.
+    """In `with autocast():`, ops of this thread follow the table. `counts[op, "values" or "gradients"]` is a
+    RoundingTally.
 
-    The number format may be float32: then nothing is rounded or counted, and ops are called as if this were
-    not there.
+    With the format float32 nothing is rounded or counted.
     """
 
     def __init__(self, format: Format):
@@ -68,20 +66,20 @@ class Autocast:
             yield
 
     def total(self, kind: str) -> RoundingTally:
-        """Over all ops, of "values" or of "gradients"."""
+        """The sum over all ops, for "values" or "gradients"."""
         parts = [tally for (_, k), tally in self.counts.items() if k == kind]
         return RoundingTally(*(sum(getattr(part, name) for part in parts)
                                for name in ("numbers", "overflows", "underflows")))
 
     def cast(self, x: Tensor, op: str) -> Tensor:
-        """x rounded, and on the way back its gradient rounded. What a cast has made is passed on as it is."""
+        """x rounded, and in backward its gradient rounded. The result of a cast is not cast again."""
         made_by = x.node.vjp if x.node else None
         if isinstance(made_by, _BackwardCast) and made_by.autocast is self:
             return x
         return record(self.round(x.data, op, "values"), (x,), _BackwardCast(self, op))
 
     def call(self, op: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """What becomes of op(*args, **kwargs), by the table."""
+        """Calls op(*args, **kwargs) as the table says."""
         name = op.__name__
         if not IN_16_BITS.get(name, False):
             return op(*args, **kwargs)
@@ -99,7 +97,7 @@ class Autocast:
 
 @dataclass(frozen=True)
 class _BackwardCast:
-    """The gradient formula of a cast, of a type by which a cast is known."""
+    """The gradient formula of a cast. Its type marks the node as a cast."""
 
     autocast: Autocast
     op: str

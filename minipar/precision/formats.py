@@ -1,10 +1,9 @@
-"""Rounding to 16 bits: float32 arrays whose values lie on the grid of a shorter format.
+"""Rounding to 16 bits: float32 arrays whose values are numbers of a shorter format.
 
-NumPy multiplies float16 matrices without BLAS, hundreds of times slower than float32, and it has no bfloat16
-at all. So a number of 16 bits is kept here as the float32 that equals it. Every such number is one exactly,
-and products of two of them are exact in float32, so a float32 product of rounded matrices is what the matrix
-units of accelerators compute: operands of 16 bits, sums in 32. What the emulation does not show is half the
-memory and the speed.
+NumPy multiplies float16 matrices without BLAS, hundreds of times slower than float32, and has no bfloat16. So
+a 16-bit number is stored here as the equal float32 number. Every 16-bit number is a float32 number, and the
+product of two of them is exact in float32. So a float32 product of rounded matrices is what the matrix units
+of accelerators compute: 16-bit operands, 32-bit sums. The emulation does not save memory or time.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from minipar.errors import ConfigError, ShapeError
 
 @dataclass(frozen=True)
 class Format:
-    """A floating-point format of `bytes` bytes, by its grid.
+    """A floating-point format of `bytes` bytes.
 
-    digits: bits behind the leading one; the distance from 1 to the next number is 2**-digits. smallest_normal
-    and largest: the range in which numbers have all their digits. smallest: the least positive number; half
-    of it rounds to zero.
+    digits: the number of mantissa bits after the leading one; the number after 1 is 1 + 2**-digits.
+    smallest_normal, largest: the range of numbers with all digits. smallest: the smallest positive number;
+    half of it rounds to zero.
     """
 
     name: str
@@ -37,11 +36,10 @@ class Format:
         return self.smallest_normal * 2.0**-self.digits
 
     def round(self, x: np.ndarray) -> np.ndarray:
-        """The nearest numbers of the format to x (float32, any shape), ties to the even one, as a new float32
-        array.
+        """The nearest numbers of the format to x (float32, any shape), ties to even, as a new float32 array.
 
-        What lies beyond the largest number becomes infinite, NaN stays NaN, the sign of zero is kept. Raises
-        ShapeError for another dtype: float64 would be rounded twice.
+        Numbers beyond the largest become infinite, NaN stays NaN, and zero keeps its sign. Raises ShapeError
+        for another dtype: float64 would be rounded twice.
         """
         if x.dtype != np.float32:
             raise ShapeError(f"{self.name}: arrays of float32 are rounded, this one is {x.dtype}; convert it "
@@ -58,15 +56,15 @@ FORMATS = {format.name: format for format in (FLOAT32, FLOAT16, BFLOAT16)}
 
 
 def format_of(name: str) -> Format:
-    """Raises ConfigError for a name that is none of FORMATS."""
+    """The format of this name. Raises ConfigError for a name that is not in FORMATS."""
     if name not in FORMATS:
         raise ConfigError(f"precision is {name!r}; choose {', '.join(FORMATS)}")
     return FORMATS[name]
 
 
 def _round_to_bfloat16(x: np.ndarray) -> np.ndarray:
-    """Round the lower half of the bits away. What is added to them carries over into the upper half, exponent
-    and all.
+    """Round away the lower 16 bits. Adding 0x7fff or 0x8000 carries into the upper half, also into the
+    exponent.
 
     >>> _round_to_bfloat16(np.array([1 + 2**-8, 1 + 2**-7, 3.0], np.float32))      # a tie goes to even
     array([1.       , 1.0078125, 3.       ], dtype=float32)
@@ -76,16 +74,15 @@ def _round_to_bfloat16(x: np.ndarray) -> np.ndarray:
     bits = bits + (odd + np.uint32(0x7FFF))
     bits &= np.uint32(0xFFFF0000)
     rounded: np.ndarray = bits.view(np.float32)
-    np.copyto(rounded, x, where=np.isnan(x))  # a carry out of a NaN's digits would make it a number
+    np.copyto(rounded, x, where=np.isnan(x))  # a carry would turn this NaN into a number
     return rounded
 
 
 def _round_to_float16(x: np.ndarray) -> np.ndarray:
-    """Add and take away 1.5 * 2**(e + 13), with e the exponent of x: the sum has no room for the lower 13 of
-    x's 23 digits.
+    """Add and subtract 1.5 * 2**(e + 13), where e is the exponent of x: the sum cannot hold the lower 13 of
+    the 23 mantissa bits of x, so the processor rounds them (to nearest, ties to even).
 
-    The processor rounds the sum to the nearest, ties to even. Below 2**-14 the grid is the same as there, so
-    e stops falling.
+    Below 2**-14 the spacing of float16 numbers is constant, so e is at least -14.
     """
     exponents = x.view(np.uint32) & np.uint32(0x7F800000)
     # above, all is infinite anyhow

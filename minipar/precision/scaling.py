@@ -1,10 +1,9 @@
-"""Loss scaling: gradients too small for float16 are multiplied into its range, and divided again before the
-step.
+"""Loss scaling: small gradients are multiplied into the range of float16, and divided again before the step.
 
-Gradients are often below 2**-24, the least number of float16, and vanish; above 65504 they become infinite.
-Multiplying the loss by a scale S multiplies every gradient by S, so the window moves. The right S changes
-during training. Hence the rule of Micikevicius et al. (2018): double it after so many good steps; if a
-gradient is not finite, skip that step and halve it.
+Gradients below 2**-24, the smallest number of float16, become zero; above 65504 they become infinite.
+Multiplying the loss by a scale S multiplies every gradient by S. The best S changes during training. Hence
+the rule of Micikevicius et al. (2018): double S after a number of good steps; if a gradient is not finite,
+skip that step and halve S.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from minipar.records import require_types
 
 @dataclass
 class LossScale:
-    """The scale, and what it must remember. `growth_every` good steps double it; 0: it is static and never
-    changes.
+    """The scale and its state. growth_every: the number of good steps after which it doubles; 0 for a static
+    scale.
 
-    patience: how many steps in a row may be skipped until it is `hopeless`; with 24, 2**16 has been halved to
-    2**-8. skipped: steps skipped so far; in_a_row: of these, since the last good one. Raises ConfigError for
-    a scale that is no positive number.
+    patience: the number of steps in a row that may be skipped before it is `hopeless`; after 24 of them,
+    2**16 has become 2**-8. skipped: the steps skipped so far; in_a_row: those since the last good step.
+    Raises ConfigError for a scale that is not a positive number.
     """
 
     scale: float = 2.0**16
@@ -52,12 +51,11 @@ class LossScale:
             gradient *= 1 / self.scale
 
     def update(self, finite: bool) -> bool:
-        """Called once per step: whether all gradients, of all ranks, are finite. Returns whether to take the
-        step.
+        """Call it once per step. finite: whether all gradients of all ranks are finite. Returns whether to
+        take the step.
 
-        All ranks must give the same answer, or their weights and scales part. A sum over ranks brings it
-        about: NaN and infinity survive every sum, so it is enough to ask for the finiteness of the norm of
-        the whole gradient.
+        All ranks must pass the same value, or their weights and scales differ afterwards. The norm of the
+        whole gradient gives it: a NaN or an infinity on any rank makes the norm NaN or infinite on all.
         """
         if not finite:
             self.skipped, self.in_a_row, self.good = self.skipped + 1, self.in_a_row + 1, 0
@@ -70,20 +68,19 @@ class LossScale:
 
     @property
     def hopeless(self) -> bool:
-        """Whether so many steps in a row were skipped that the scale cannot be what is wrong."""
+        """Whether so many steps in a row were skipped that the scale cannot be the cause."""
         return self.in_a_row >= self.patience
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint: LossScale(**state) goes on from there."""
+        """The state for a checkpoint: LossScale(**state) continues from it."""
         return asdict(self)
 
 
 def loss_scale_of(format: Format, static: float = 0) -> LossScale:
-    """What a training in this format needs: a dynamic scale for float16, or a static one where it is given;
-    none elsewhere.
+    """The loss scale for this format: dynamic for float16, or static if a scale is given; none for other
+    formats.
 
-    Formats with the range of float32 lose no gradients. A gradient that is not finite is hopeless there at
-    once.
+    Formats with the range of float32 lose no gradients, so a gradient that is not finite is hopeless at once.
     """
     if format is not FLOAT16:
         return LossScale(1.0, growth_every=0, patience=1)
