@@ -14,9 +14,7 @@ from minipar.untrusted.plain import parse_json
 
 @dataclass
 class Progress:
-    """section: the number of the one to go on with, from 0. predictions: question -> what was predicted,
-    locked.
-    """
+    """section: the number of the one to go on with, from 0. predictions: question -> what was predicted, locked."""
 
     section: int = 0
     predictions: dict[str, str] = field(default_factory=dict)
@@ -28,9 +26,7 @@ class Progress:
 
 
 def read_progress(path: Path) -> Progress:
-    """What is known of a reader; a fresh start where there is no file. Raises ConfigError for one that is
-    broken.
-    """
+    """What is known of a reader; a fresh start where there is no file. Raises ConfigError for one that is broken."""
     try:
         known = parse_json(read_bytes(path, MIB, ConfigError), path, ConfigError)
     except FileNotFoundError:

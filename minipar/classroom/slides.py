@@ -1,7 +1,7 @@
 """A lesson as slides for a projector: one HTML file that needs no network.
 
-A slide has prose, or the code of one cell. The next key shows what the cell printed and drew, so that the
-class can predict first.
+A slide has prose, or the code of one cell. The next key shows what the cell printed and drew, so that the class can
+predict first.
 """
 
 from __future__ import annotations

@@ -11,8 +11,7 @@ GUTTER = "| "                           # in front of a line of code
 
 
 def prose(markdown: str) -> str:
-    """Markdown as plain text: paragraphs and lists wrapped at 78 columns, code blocks and tables as they are.
-    """
+    """Markdown as plain text: paragraphs and lists wrapped at 78 columns, code blocks and tables as they are."""
     return "\n".join(_blocks(markdown.splitlines()))
 
 
