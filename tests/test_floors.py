@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import minipar
+from tests.test_names import several
 
 ROOT = Path(minipar.__file__).parent
 
@@ -73,6 +74,11 @@ def violations(root: Path) -> list[str]:
 
 def test_imports_only_go_down() -> None:
     assert violations(ROOT) == []
+
+
+def test_a_class_or_alias_has_one_definition() -> None:
+    again = several(ROOT)
+    assert not again, f"give one of them another name, or import it: {again}"
 
 
 def test_the_check_sees_what_it_forbids(tmp_path: Path) -> None:

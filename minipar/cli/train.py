@@ -26,7 +26,7 @@ from minipar.trace.step import is_traceable, require_traceable, trace_step
 from minipar.training.fit import agree, fit
 from minipar.training.report import costs_per_rank, report_lines
 from minipar.training.run_folder import RunFolder, read_metrics
-from minipar.training.start import RunOptions, resume_run, start_run
+from minipar.training.start import RunSettings, resume_run, start_run
 from minipar.training.trainer import StepResult, Trainer
 
 
@@ -55,7 +55,7 @@ def _run_on(world: Counting, options: argparse.Namespace, interruption: Interrup
     with RunFolder(options.resume or options.out, writes=world.rank == 0) as folder:
         trace = options.trace or bool(options.resume and is_traceable(grid.layout)
                                       and agree(folder.writes and folder.asked_for_trace(), world))
-        asked = RunOptions(given(options, ModelConfig), given(options, TrainConfig), trace)
+        asked = RunSettings(given(options, ModelConfig), given(options, TrainConfig), trace)
         if not options.resume:
             trainer, finished = start_run(folder, asked, grid), False
         else:

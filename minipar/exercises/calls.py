@@ -26,7 +26,7 @@ from minipar.mpi4py_face.one_rank import Books, rank_of_program
 from minipar.mpi4py_face.options import RunOptions
 from minipar.mpi4py_face.package import install
 
-Call = Callable[[Communicator, tuple[Any, ...]], Any]               # (comm, arguments) -> what a rank returns
+ExerciseCall = Callable[[Communicator, tuple[Any, ...]], Any]  # (comm, arguments) -> what a rank returns
 
 
 class SubmissionError(Exception):
@@ -58,7 +58,7 @@ def load_driver(source: str) -> Callable[..., Any] | None:
     return drive
 
 
-def caller_of(about: Mapping[str, Any]) -> Call:
+def caller_of(about: Mapping[str, Any]) -> ExerciseCall:
     """What a rank calls, as the description of the exercise says: path, source, driver, function, comm, kind,
     program.
     """

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minipar.exercises.exercise import Arguments
+from minipar.exercises.exercise import RankArguments
 from minipar.exercises.wire import Opaque
 
 CLEAN = 1e-6  # relative: what is closer is taken as meant
@@ -34,7 +34,7 @@ class Leaf:
 
     name: str
     ranks: int
-    arguments: list[Arguments]
+    arguments: list[RankArguments]
     wanted: list[np.ndarray]
     got: list[np.ndarray]
     tolerance: float

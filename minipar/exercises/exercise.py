@@ -31,7 +31,7 @@ KINDS = ("write", "predict", "find", "par", "design", "prove")
 HINTS = ("Nudge", "Formula", "Outline")
 RANKS = (1, 2, 3, 4, 5)
 
-Arguments = tuple[Any, ...]  # of one rank, behind comm
+RankArguments = tuple[Any, ...]  # of one rank, behind comm
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ class Exercise:
     minutes: int
     goal: str
     lesson: str
-    inputs: Callable[[int, np.random.Generator, Any], list[Arguments]]
+    inputs: Callable[[int, np.random.Generator, Any], list[RankArguments]]
     function: str = ""
     prerequisites: Sequence[str] = ()
     cases: Mapping[str, Any] = field(default_factory=lambda: {"plain": 12})
-    reference: Callable[[int, list[Arguments]], list[Any]] | None = None
-    judge: Callable[[int, list[Arguments], list[Any]], str] | None = None
-    par: Callable[[int, list[Arguments]], Par] | None = None
-    diagnose: Callable[[int, list[Arguments], list[Any], list[Any]], str] | None = None
+    reference: Callable[[int, list[RankArguments]], list[Any]] | None = None
+    judge: Callable[[int, list[RankArguments], list[Any]], str] | None = None
+    par: Callable[[int, list[RankArguments]], Par] | None = None
+    diagnose: Callable[[int, list[RankArguments], list[Any], list[Any]], str] | None = None
     comm: str = "minipar"  # "mpi4py": a comm with mpi4py's methods; "" : none
     program: bool = False  # the file itself runs on every rank; see `calls`
     ranks: Sequence[int] = RANKS

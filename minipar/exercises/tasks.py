@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minipar.exercises.exercise import Arguments, Exercise
+from minipar.exercises.exercise import Exercise, RankArguments
 
 DELAYS = (1, 2)  # seeds of the orders in which messages arrive
 
@@ -24,7 +24,7 @@ class GradedCall:
     number: int
     ranks: int
     case: str
-    arguments: list[Arguments]
+    arguments: list[RankArguments]
     synchronous: bool = False
     delays: int = 0
     clock: bool = False

@@ -28,7 +28,7 @@ from minipar.schedules.lower import Message, ProgramStep, Receive, Send, SendCom
 
 AHEAD = 2  # receives that are posted before they are needed
 
-Watch = Callable[[Instruction, "Execution"], AbstractContextManager[None]]
+Around = Callable[[Instruction, "Execution"], AbstractContextManager[None]]
 
 
 class MicroBatch(NamedTuple):
@@ -51,7 +51,7 @@ class Pipeline:
     autocast(): a context in which all of them are, such as mixed precision.
     """
 
-    def __init__(self, stages: Stages, schedule: Schedule, pp: Communicator, watch: Watch = nothing,
+    def __init__(self, stages: Stages, schedule: Schedule, pp: Communicator, watch: Around = nothing,
                  autocast: Callable[[], AbstractContextManager[None]] = nothing):
         if 2 * schedule.stages > TAGS:
             raise ScheduleError(f"{schedule.stages:,} stages need a tag each in both directions, and there "

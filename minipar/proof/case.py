@@ -24,7 +24,7 @@ from minipar.data.tokenizer import CharTokenizer, Tokenizer
 from minipar.errors import ConfigError
 from minipar.nn import Region
 from minipar.parallel.grid import Grid
-from minipar.parallel.pipeline import Watch, nothing
+from minipar.parallel.pipeline import Around, nothing
 from minipar.plan.axis import FORMS
 from minipar.precision import LossScale
 from minipar.rng import stream
@@ -113,7 +113,7 @@ def uneven_case(layout: Layout, **values: Any) -> Case:
     return Case(ModelConfig(**model), TrainConfig(**train), layout)
 
 
-def make_trainer(case: Case, run: str, grid: Grid, region: Region, watch: Watch = nothing) -> Trainer:
+def make_trainer(case: Case, run: str, grid: Grid, region: Region, watch: Around = nothing) -> Trainer:
     """One rank's part of a run (a key of RUNS). Raises what Trainer raises."""
     config, seed, (tokenizer, tokens) = case.config(run), case.train.seed, text_of(case.model.vocabulary)
     batches, validation = training_data(tokens, case.model, config)

@@ -17,7 +17,7 @@ from typing import Any
 from minipar.autograd import Tensor
 from minipar.autograd.autocast_hook import Rule, casting, rule_now
 from minipar.autograd.recompute import is_second_run
-from minipar.parallel.pipeline import Execution, Watch
+from minipar.parallel.pipeline import Around, Execution
 from minipar.plan.stages import stages_of
 from minipar.proof.record import RankRun
 from minipar.schedules.instruction import Instruction
@@ -33,7 +33,7 @@ class SecondRuns:
     """Counts the ops that backward computes again. `watch` is for a Trainer; it does what `inner` does, too.
     """
 
-    def __init__(self, inner: Watch):
+    def __init__(self, inner: Around):
         self.inner = inner
         self.counts: Counter[str] = Counter()
 

@@ -21,7 +21,7 @@ from minipar.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class RunSettings:
     """What the user asked for. model, train: fields of ModelConfig and TrainConfig; the rest keeps its
     default, or what the resumed run had. trace: whether a step is to be timed at the end.
     """
@@ -31,7 +31,7 @@ class RunOptions:
     trace: bool = False
 
 
-def start_run(folder: RunFolder, options: RunOptions, grid: Grid) -> Trainer:
+def start_run(folder: RunFolder, options: RunSettings, grid: Grid) -> Trainer:
     """A new training, whose folder is made and has the first checkpoint. All ranks of the grid call it.
 
     Raises what Trainer raises; DataError where ranks differ; CheckpointError where the folder holds a run.
@@ -47,7 +47,7 @@ def start_run(folder: RunFolder, options: RunOptions, grid: Grid) -> Trainer:
     return trainer
 
 
-def resume_run(folder: RunFolder, options: RunOptions, grid: Grid) -> tuple[Trainer, bool]:
+def resume_run(folder: RunFolder, options: RunSettings, grid: Grid) -> tuple[Trainer, bool]:
     """The training as its last checkpoint has it, and whether it is finished: all its steps done, and all its
     results there. The folder of one that is not is ready for more steps. All ranks of the grid call it.
 
@@ -68,7 +68,7 @@ def resume_run(folder: RunFolder, options: RunOptions, grid: Grid) -> tuple[Trai
     return trainer, finished
 
 
-def _restored(path: object, arrays: Mapping[str, Any], meta: Mapping[str, Any], options: RunOptions,
+def _restored(path: object, arrays: Mapping[str, Any], meta: Mapping[str, Any], options: RunSettings,
               grid: Grid) -> Trainer:
     model = ModelConfig(**{**meta["model"], **options.model})
     train = TrainConfig(**{**meta["train"], **options.train})
@@ -86,7 +86,7 @@ def _restored(path: object, arrays: Mapping[str, Any], meta: Mapping[str, Any], 
     return trainer
 
 
-def _reopen(folder: RunFolder, options: RunOptions, trainer: Trainer, meta: Mapping[str, Any]) -> None:
+def _reopen(folder: RunFolder, options: RunSettings, trainer: Trainer, meta: Mapping[str, Any]) -> None:
     """Open the folder of a run that goes on, or that lacks only what comes after its last step."""
     loss, last = meta.get("loss"), trainer.steps_done - 1
     changed = (meta["model"], meta["train"]) != (asdict(trainer.model), asdict(trainer.config))
@@ -117,7 +117,7 @@ def _require_same(trainer: Trainer) -> None:
                         "options and step; start all ranks alike, with the same text on every host")
 
 
-def _record(trainer: Trainer, options: RunOptions) -> dict[str, Any]:
+def _record(trainer: Trainer, options: RunSettings) -> dict[str, Any]:
     """What config.json says: what was asked for."""
     return {"model": asdict(trainer.model), "train": asdict(trainer.config),
             "layout": asdict(trainer.grid.layout), "trace": options.trace}

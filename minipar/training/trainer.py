@@ -34,7 +34,7 @@ from minipar.parallel.bitwise import tree_sum
 from minipar.parallel.data import make_reducer
 from minipar.parallel.grid import Grid
 from minipar.parallel.norm import global_norm
-from minipar.parallel.pipeline import MicroBatch, Pipeline, Watch, nothing
+from minipar.parallel.pipeline import Around, MicroBatch, Pipeline, nothing
 from minipar.parallel.stages import schedule_of
 from minipar.parallel.tensor import region_of
 from minipar.precision import Autocast, LossScale, format_of, loss_scale_of
@@ -92,7 +92,7 @@ class Trainer:
     """
 
     def __init__(self, model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer, tokens: np.ndarray,
-                 grid: Grid, region: Region | None = None, watch: Watch = nothing, *,
+                 grid: Grid, region: Region | None = None, watch: Around = nothing, *,
                  data: TrainingData | None = None, optimizer: Callable[[Flat], Optimizer] | None = None,
                  scale: LossScale | None = None):
         """tokens: the text, integers [N].

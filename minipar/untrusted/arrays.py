@@ -27,7 +27,7 @@ class Declared(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-class Header(NamedTuple):
+class NpyHeader(NamedTuple):
     """What an .npy file says of its array. offset: where the numbers begin."""
 
     declared: Declared
@@ -35,7 +35,7 @@ class Header(NamedTuple):
     offset: int
 
 
-def read_header(data: bytes, where: object, error: type[MiniparError]) -> Header:
+def read_header(data: bytes, where: object, error: type[MiniparError]) -> NpyHeader:
     """The header at the beginning of an .npy file; HEADER + 16 bytes are enough. Raises `error` for anything
     else.
 
@@ -52,7 +52,7 @@ def read_header(data: bytes, where: object, error: type[MiniparError]) -> Header
             raise ValueError(f"shape {shape} of {dtype}")
     except Exception as cause:  # what NumPy stumbles over: SyntaxError, MemoryError, ...
         raise error(f"{where} is damaged, or no array of numbers") from cause
-    return Header(Declared(tuple(map(int, shape)), dtype), fortran, stream.tell())
+    return NpyHeader(Declared(tuple(map(int, shape)), dtype), fortran, stream.tell())
 
 
 READERS: dict[tuple[int, int], Any] = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}

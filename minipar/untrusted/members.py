@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from minipar.errors import MiniparError, shown
-from minipar.untrusted.arrays import HEADER, Header, read_header
+from minipar.untrusted.arrays import HEADER, NpyHeader, read_header
 from minipar.untrusted.files import MIB
 
 LIST = 8 * MIB  # bytes of the list of members: 50,000 of them, about
 MOST_TIMES = 20  # as large as its file, what an archive of weights unpacks to
 ROOM = 64 * MIB  # whatever its size, an archive may unpack to so many bytes
-_END, _END64, _PLACE64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"            # the records at the end of an archive
+_END, _END64, _OFFSET64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"            # the records at the end of an archive
 
 
 class Members:
@@ -57,7 +57,7 @@ class Members:
         """Bytes of a member, unpacked."""
         return self.infos[name].file_size
 
-    def header(self, name: str) -> Header:
+    def header(self, name: str) -> NpyHeader:
         """The header of a member that is an .npy file. Raises `error`, or what zipfile raises on damaged
         bytes.
         """
@@ -92,7 +92,7 @@ def _length_at(tail: bytes, end: int) -> int:
     if end < 0 or tail[end:end + 4] != _END or end + 22 > len(tail):
         return 0
     lengths: list[int] = [struct.unpack_from("<I", tail, end + 12)[0]]
-    record = tail.rfind(_END64, 0, max(tail.rfind(_PLACE64, 0, end), 0))
+    record = tail.rfind(_END64, 0, max(tail.rfind(_OFFSET64, 0, end), 0))
     if record >= 0 and record + 48 <= len(tail):
         lengths.append(struct.unpack_from("<Q", tail, record + 40)[0])
     return max((length for length in lengths if length < 0xFFFFFFFF), default=lengths[0])

@@ -18,7 +18,7 @@ from minipar.data.tokenizer import ByteTokenizer
 from minipar.nn.counts import computed_pairs
 from minipar.nn.recomputation import RECOMPUTATIONS
 from minipar.parallel import Grid
-from minipar.parallel.pipeline import AHEAD, Execution, Watch, nothing
+from minipar.parallel.pipeline import AHEAD, Around, Execution, nothing
 from minipar.plan.activations import TapeBytes
 from minipar.rng import stream
 from minipar.schedules.closed_forms import closed_peaks
@@ -31,7 +31,7 @@ PIECES = 3                                                          # micro-batc
 
 
 def stage(comm: Communicator, model: ModelConfig, samples: int, schedule: str, mode: str,
-          watch: Watch = nothing) -> tuple[Trainer, TapeBytes, int]:
+          watch: Around = nothing) -> tuple[Trainer, TapeBytes, int]:
     """A trainer, the tape of one of its micro-batches, and how many are in flight at most."""
     train = TrainConfig(batch=PIECES * samples, micro_batches=PIECES, optimizer="sgd", recompute=mode)
     tokens = stream(0, "peaks").integers(0, model.vocabulary, 4000)
