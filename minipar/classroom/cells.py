@@ -27,8 +27,9 @@ OPTIONAL = "(optional)"                 # at the end of a section's heading: not
 
 @dataclass(frozen=True)
 class Cell:
-    """kind: "prose" or "code". text: Markdown without the leading `# `, or Python. line: where the text begins in its
-    file, from 1."""
+    """kind: "prose" or "code". text: Markdown without the leading `# `, or Python. line: where the text
+    begins in its file, from 1.
+    """
 
     kind: str
     text: str
@@ -65,7 +66,9 @@ class LessonFile:
         return self.path.stem
 
     def compiled(self, cell: Cell) -> CodeType:
-        """The code of a cell, with the line numbers of its file, so that a traceback shows the student's line."""
+        """The code of a cell, with the line numbers of its file, so that a traceback shows the student's
+        line.
+        """
         return compile(ast.parse("\n" * (cell.line - 1) + cell.text, str(self.path)), str(self.path), "exec",
                        dont_inherit=True)
 

@@ -1,7 +1,8 @@
 """The lesson player: prose, a question, a prediction that is locked, and then the cell that answers it.
 
-A reader goes through the sections in order, jumps to another one, goes back, quits, and goes on another day. A section
-needs what the code before it has made; where a reader jumps ahead, that code runs first, without a word.
+A reader goes through the sections in order, jumps to another one, goes back, quits, and goes on another day.
+A section needs what the code before it has made; where a reader jumps ahead, that code runs first, without a
+word.
 """
 
 from __future__ import annotations
@@ -23,19 +24,21 @@ HELP = "Enter: go on   b: back   m: sections   a number: that section   q: quit"
 class Player:
     """One reader in one lesson.
 
-    ask(question): what the reader types, without the line's end; raises EOFError at the end of the input. show(text):
-    prints. record: the file that keeps the reader's progress. core: leave out sections that are optional.
+    ask(question): what the reader types, without the line's end; raises EOFError at the end of the input.
+    show(text): prints. record: the file that keeps the reader's progress. core: leave out sections that are
+    optional.
     """
 
-    def __init__(self, lesson: LessonFile, record: Path, *, ask: Callable[[str], str], show: Callable[[str], object],
-                 core: bool = False) -> None:
+    def __init__(self, lesson: LessonFile, record: Path, *, ask: Callable[[str], str],
+                 show: Callable[[str], object], core: bool = False) -> None:
         self.lesson, self.record, self.ask, self.show, self.core = lesson, record, ask, show, core
         self.progress: Progress = read_progress(record)
         self.names: dict[str, Any] = {"__name__": "__main__", "__file__": str(lesson.path)}
         self.executed: set[int] = set()         # lines of the cells that have run
 
     def play(self, section: int | None = None) -> None:
-        """From this section on, by default from where the reader stopped, until the end or until they quit."""
+        """From this section on, by default from where the reader stopped, until the end or until they quit.
+        """
         sections = self.lesson.sections
         here = self.progress.section if section is None else section
         here = here if here < len(sections) else 0
@@ -104,8 +107,8 @@ class Player:
 
     def _run_up_to(self, section: int) -> None:
         """Run the code before this section that has not run yet, without showing what it says."""
-        cells = [cell for before in self.lesson.sections[:section] for cell in before.cells if cell.kind == "code"]
-        waiting = [cell for cell in cells if cell.line not in self.executed]
+        waiting = [cell for before in self.lesson.sections[:section] for cell in before.cells
+                   if cell.kind == "code" and cell.line not in self.executed]
         if waiting:
             self.show("(running the code of the sections before ...)")
             with redirect_stdout(io.StringIO()):

@@ -28,7 +28,9 @@ def number_in(text: str) -> float | None:
 
 
 def judged(prediction: str, answer: object, unit: str = "") -> str:
-    """One line that compares a prediction with the answer, a number of `unit`s or words; "" where none was made."""
+    """One line that compares a prediction with the answer, a number of `unit`s or words; "" where none was
+    made.
+    """
     if not prediction:
         return ""
     mine, right = number_in(prediction), _as_number(answer)

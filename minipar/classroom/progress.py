@@ -14,7 +14,9 @@ from minipar.untrusted.plain import parse_json
 
 @dataclass
 class Progress:
-    """section: the number of the one to go on with, from 0. predictions: question -> what was predicted, locked."""
+    """section: the number of the one to go on with, from 0. predictions: question -> what was predicted,
+    locked.
+    """
 
     section: int = 0
     predictions: dict[str, str] = field(default_factory=dict)
@@ -26,7 +28,9 @@ class Progress:
 
 
 def read_progress(path: Path) -> Progress:
-    """What is known of a reader; a fresh start where there is no file. Raises ConfigError for one that is broken."""
+    """What is known of a reader; a fresh start where there is no file. Raises ConfigError for one that is
+    broken.
+    """
     try:
         known = parse_json(read_bytes(path, MIB, ConfigError), path, ConfigError)
     except FileNotFoundError:
@@ -35,7 +39,8 @@ def read_progress(path: Path) -> Progress:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; remove it to begin anew") from error
     try:
         section, predictions = known["section"], known["predictions"]
-        valid = type(section) is int and section >= 0 and all(isinstance(text, str) for text in predictions.values())
+        valid = (type(section) is int and section >= 0
+                 and all(isinstance(text, str) for text in predictions.values()))
     except (TypeError, KeyError, AttributeError):
         valid = False
     if not valid:

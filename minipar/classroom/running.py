@@ -9,8 +9,8 @@ from minipar.classroom.cells import LessonFile
 
 
 def run_lesson(lesson: LessonFile) -> dict[str, Any]:
-    """Execute all cells of a lesson in one namespace, which is returned. Under mpirun every rank does, and rank 0
-    alone shows the headings. Raises what the lesson raises.
+    """Execute all cells of a lesson in one namespace, which is returned. Under mpirun every rank does, and
+    rank 0 alone shows the headings. Raises what the lesson raises.
     """
     names: dict[str, Any] = {"__name__": "__main__", "__file__": str(lesson.path)}
     waiting: list[str] = []

@@ -1,7 +1,7 @@
 """A lesson as slides for a projector: one HTML file that needs no network.
 
-A slide has prose, or the code of one cell. The next key shows what the cell printed and drew, so that the class can
-predict first.
+A slide has prose, or the code of one cell. The next key shows what the cell printed and drew, so that the
+class can predict first.
 """
 
 from __future__ import annotations
@@ -23,15 +23,27 @@ STYLE = """
 body { margin: 0; font: 22px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff }
 section { display: none; max-width: 62rem; margin: 0 auto; padding: 2rem 2rem 4rem }
 section.now { display: block }
-h1 { font-size: 2rem } h2 { font-size: 1.6rem; color: #00517d }
-pre { font: 18px/1.35 ui-monospace, Menlo, Consolas, monospace; background: #f3f3f0; padding: .8rem 1rem; overflow-x: auto }
+h1 { font-size: 2rem }
+h2 { font-size: 1.6rem; color: #00517d }
+pre { font: 18px/1.35 ui-monospace, Menlo, Consolas, monospace; background: #f3f3f0 }
+pre { padding: .8rem 1rem; overflow-x: auto }
 pre.out { background: #fff; border-left: .3rem solid #0072b2 }
-.hidden { visibility: hidden } img { max-width: 100% } table { border-collapse: collapse } td, th { padding: .2rem .8rem }
+.hidden { visibility: hidden }
+img { max-width: 100% }
+table { border-collapse: collapse }
+td, th { padding: .2rem .8rem }
 footer { position: fixed; bottom: .4rem; right: 1rem; font-size: 15px; color: #666 }
 @media (prefers-color-scheme: dark) {
-  body { color: #e8e8e8; background: #16181c } pre { background: #23262c } pre.out { background: #16181c } h2 { color: #7cc4f0 }
+  body { color: #e8e8e8; background: #16181c }
+  pre { background: #23262c }
+  pre.out { background: #16181c }
+  h2 { color: #7cc4f0 }
 }
-@media print { section { display: block; page-break-after: always } .hidden { visibility: visible } footer { display: none } }
+@media print {
+  section { display: block; page-break-after: always }
+  .hidden { visibility: visible }
+  footer { display: none }
+}
 """
 SCRIPT = """
 const slides = [...document.querySelectorAll("section")], number = document.querySelector("footer span");
@@ -66,11 +78,15 @@ def slides(lesson: LessonFile) -> str:
     library that reads Markdown is missing.
     """
     body = "\n".join(f"<section>{slide}</section>" for slide in _slides(lesson, _markdown()))
-    return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(lesson.name)}</title>'
-            f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>\n<body>\n{body}\n'
-            '<footer><button id="back" aria-label="back">&larr;</button> <span></span> '
-            '<button id="forward" aria-label="forward">&rarr;</button></footer>\n'
-            f"<script>{SCRIPT}</script></body></html>\n")
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{html.escape(lesson.name)}</title>
+<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>
+<body>
+{body}
+<footer><button id="back" aria-label="back">&larr;</button> <span></span>
+<button id="forward" aria-label="forward">&rarr;</button></footer>
+<script>{SCRIPT}</script></body></html>
+"""
 
 
 def _markdown() -> Callable[[str], str]:

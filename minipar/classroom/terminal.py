@@ -11,7 +11,8 @@ GUTTER = "| "                           # in front of a line of code
 
 
 def prose(markdown: str) -> str:
-    """Markdown as plain text: paragraphs and lists wrapped at 78 columns, code blocks and tables as they are."""
+    """Markdown as plain text: paragraphs and lists wrapped at 78 columns, code blocks and tables as they are.
+    """
     return "\n".join(_blocks(markdown.splitlines()))
 
 
@@ -27,7 +28,8 @@ def _blocks(lines: list[str]) -> Iterator[str]:
     paragraph: list[str] = []
     for line in [*lines, ""]:
         starts_item = bool(re.match(r" {0,3}([*-]|\d+\.) ", line))
-        stands_alone = not line.strip() or line.startswith(("    ", "|", "#")) and not (paragraph and _is_item(paragraph))
+        in_item = bool(paragraph) and _is_item(paragraph)
+        stands_alone = not line.strip() or line.startswith(("    ", "|", "#")) and not in_item
         if (stands_alone or starts_item) and paragraph:
             yield _wrapped(paragraph)
             paragraph = []
@@ -46,8 +48,8 @@ def _is_item(paragraph: list[str]) -> bool:
 def _wrapped(paragraph: list[str]) -> str:
     mark = re.match(r" {0,3}([*-]|\d+\.) ", paragraph[0])
     indent = " " * (len(mark[0]) if mark else 0)
-    return textwrap.fill(_plain(" ".join(line.strip() for line in paragraph)), WIDTH, subsequent_indent=indent,
-                         break_long_words=False, break_on_hyphens=False)
+    words = _plain(" ".join(line.strip() for line in paragraph))
+    return textwrap.fill(words, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _plain(text: str) -> str:

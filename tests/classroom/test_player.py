@@ -136,5 +136,3 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     assert json.loads((tmp_path / "out" / "01_loss_and_gradient.progress.json").read_text())["section"] == 0
     assert "sections" in refused(capsys, "lesson", "teach", "1", "--section", "99")
     assert "sections" in refused(capsys, "lesson", "teach", "1", "--section", "-1")
-    monkeypatch.setattr("minipar.cli.lesson.ranks_started", lambda environ: 2)
-    assert "without mpirun" in refused(capsys, "lesson", "teach", "1", "--out", tmp_path / "out")
