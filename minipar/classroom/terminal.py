@@ -49,7 +49,8 @@ def _wrapped(paragraph: list[str]) -> str:
     mark = re.match(r" {0,3}([*-]|\d+\.) ", paragraph[0])
     indent = " " * (len(mark[0]) if mark else 0)
     words = _plain(" ".join(line.strip() for line in paragraph))
-    return textwrap.fill(words, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(words, WIDTH, subsequent_indent=indent, break_long_words=False,
+                         break_on_hyphens=False)
 
 
 def _plain(text: str) -> str:
