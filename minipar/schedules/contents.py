@@ -53,11 +53,13 @@ def stage_of(step: ProgramStep) -> int:
     return step.message.dest if isinstance(step, Receive) else step.message.source
 
 
-def fault(at: ProgramPosition, step: ProgramStep, text: str) -> ScheduleError:
-    """The error for one step. Its facts are rank, stage and step."""
+def fault(at: ProgramPosition, step: ProgramStep, kind: str, text: str) -> ScheduleError:
+    """The error for one step. Its facts are kind (of mistake), rank, stage, step and item (F1, the send of
+    x1@0).
+    """
     stage = stage_of(step)
     return ScheduleError(f"rank {at.rank}, stage {stage}, step {at.step}: {name(step)} {text}",
-                         rank=at.rank, stage=stage, step=at.step)
+                         kind=kind, rank=at.rank, stage=stage, step=at.step, item=name(step))
 
 
 def each(steps: Programs) -> Iterator[tuple[ProgramPosition, ProgramStep]]:
@@ -83,7 +85,7 @@ def check_steps(schedule: Schedule, steps: Programs, *, messages: bool) -> Progr
         else:
             _check_address(at, step, schedule)
         if positions[key(step)] < at:
-            raise fault(at, step,
+            raise fault(at, step, "repeated",
                         f"occurs a second time, after step {positions[key(step)].step}; drop one of them")
         if not isinstance(step, Instruction):
             _check_message(at, step, positions)
@@ -100,20 +102,22 @@ def check_steps(schedule: Schedule, steps: Programs, *, messages: bool) -> Progr
 def _check_instruction(at: ProgramPosition, step: Instruction, schedule: Schedule) -> None:
     kind, stage, micro = step
     if kind not in KINDS:
-        raise fault(at, step, f"is no instruction; choose {', '.join(KINDS)}")
+        raise fault(at, step, "unknown kind", f"is no instruction; choose {', '.join(KINDS)}")
     if stage not in range(schedule.stages):
-        raise fault(at, step, f"is of a stage that does not exist; they are 0 to {schedule.stages - 1}")
+        raise fault(at, step, "unknown stage",
+                    f"is of a stage that does not exist; they are 0 to {schedule.stages - 1}")
     if micro not in range(schedule.micro_batches):
-        raise fault(at, step,
+        raise fault(at, step, "unknown micro-batch",
                     f"is of a micro-batch that does not exist; they are 0 to {schedule.micro_batches - 1}")
     if schedule.stage_to_rank[stage] != at.rank:
-        raise fault(at, step,
+        raise fault(at, step, "wrong rank",
                     f"is on the wrong rank; move it to rank {schedule.stage_to_rank[stage]}, which has stage "
                     f"{stage}")
     if kind != "F" and schedule.forward_only:
-        raise fault(at, step, "is not allowed in a forward-only schedule; drop it")
+        raise fault(at, step, "backward in inference",
+                    "is not allowed in a forward-only schedule; drop it")
     if kind == "W" and not schedule.split:
-        raise fault(at, step,
+        raise fault(at, step, "needless W",
                     "has nothing to do, since B is the whole backward here; drop it, or split backward")
 
 
@@ -121,16 +125,16 @@ def _check_address(at: ProgramPosition, step: Send | Receive | SendCompleted, sc
     (what, source, micro), stages = step.message, range(schedule.stages)
     known = source in stages and step.message.dest in stages and micro in range(schedule.micro_batches)
     if what not in ("x", "g") or not known:
-        raise fault(at, step, "is of a message that no stage needs; drop it")
+        raise fault(at, step, "needless message", "is of a message that no stage needs; drop it")
     here, there = schedule.stage_to_rank[source], schedule.stage_to_rank[step.message.dest]
     if isinstance(step, Receive):
         here, there = there, here
     if here != at.rank:
-        raise fault(at, step, f"is on the wrong rank; move it to rank {here}")
+        raise fault(at, step, "wrong rank", f"is on the wrong rank; move it to rank {here}")
     if here == there:
-        raise fault(at, step, "is between two stages of one rank; drop it, the value is there")
+        raise fault(at, step, "own rank", "is between two stages of one rank; drop it, the value is there")
     if step.peer != there:
-        raise fault(at, step, f"names rank {step.peer}; name rank {there}")
+        raise fault(at, step, "wrong peer", f"names rank {step.peer}; name rank {there}")
 
 
 def _check_message(at: ProgramPosition, step: Send | Receive | SendCompleted,
@@ -138,12 +142,12 @@ def _check_message(at: ProgramPosition, step: Send | Receive | SendCompleted,
     message, peer = step.message, step.peer
     maker = Instruction("F" if message.what == "x" else "B", message.source, message.micro)
     if isinstance(step, Send) and (problem := not_before(at, maker, positions)) is not None:
-        raise fault(at, step, f"has nothing to send: {problem}")
+        raise fault(at, step, "nothing to send", f"has nothing to send: {problem}")
     if isinstance(step, SendCompleted) and (problem := not_before(at, Send(message, peer),
                                                                   positions)) is not None:
-        raise fault(at, step, f"comes too early: {problem}")
+        raise fault(at, step, "too early", f"comes too early: {problem}")
     if isinstance(step, Receive) and key(Send(message, at.rank)) not in positions:
-        raise fault(at, step,
+        raise fault(at, step, "never sent",
                     f"waits for ever: rank {peer} never sends it; add the send there, after {maker}")
 
 
@@ -151,7 +155,7 @@ def _check_own(at: ProgramPosition, step: Instruction, positions: ProgramPositio
     """B needs the activations of its own F, W the gradient of its own B."""
     kind, value = BEFORE[step.kind]
     if (problem := not_before(at, Instruction(kind, step.stage, step.micro), positions)) is not None:
-        raise fault(at, step, f"has no {value}: {problem}")
+        raise fault(at, step, f"no {value}", f"has no {value}: {problem}")
 
 
 def _check_needed(at: ProgramPosition, step: Instruction, needed: Message, schedule: Schedule,
@@ -168,7 +172,8 @@ def _check_needed(at: ProgramPosition, step: Instruction, needed: Message, sched
     else:
         problem = not_before(at, receive, positions)
     if problem is not None:
-        raise fault(at, step, f"has no {WANTS[step.kind]}: {problem}")
+        wanted = WANTS[step.kind]
+        raise fault(at, step, f"no {wanted}", f"has no {wanted}: {problem}")
 
 
 def not_before(at: ProgramPosition, earlier: ProgramStep, positions: ProgramPositions) -> str | None:
@@ -194,4 +199,4 @@ def _check_complete(end: ProgramPosition, schedule: Schedule, positions: Program
                     cause = (positions.get(Instruction(BEFORE[kind][0], stage, micro)) if kind in BEFORE
                              else None)
                     where = f"after step {cause.step}" if cause else "to this rank"
-                    raise fault(end, step, f"is missing when the rank is done; add it {where}")
+                    raise fault(end, step, "missing", f"is missing when the rank is done; add it {where}")

@@ -22,7 +22,7 @@ def check_turns(programs: Programs) -> None:
     for channel, takes in receives.items():
         for (at, receive), (other, send) in zip(takes, sends[channel], strict=True):
             if receive.message != send.message:
-                raise fault(at, receive,
+                raise fault(at, receive, "wrong order",
                             f"gets {send.message}, which rank {other.rank} sends before it, in step "
                             f"{other.step}; "
                             f"receive what a stage sends in the order in which it is sent")
@@ -60,6 +60,6 @@ def check_sent(programs: Programs, positions: ProgramPositions) -> None:
             isinstance(step, SendCompleted)
             and known[rank, step.peer] <= positions[key(Receive(step.message, rank))].step
         ):
-            raise fault(ProgramPosition(rank, number), step,
+            raise fault(ProgramPosition(rank, number), step, "too early",
                         f"comes too early: nothing proves that rank {step.peer} has received it; "
                         f"move it after the receive of something that rank {step.peer} made later")
