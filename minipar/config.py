@@ -46,19 +46,20 @@ class ModelConfig:
         require_types(self)
         for name in ("vocabulary", "context", "layers", "heads", "width"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {shown(getattr(self, name))}; it must be at least 1")
+                raise ConfigError(f"{name} is {shown(getattr(self, name))}; it must be at least 1", item=name)
         for name in ("vocabulary", "context", "layers", "heads", "width", "hidden"):
             _require_at_most(LARGEST, name, getattr(self, name))
         if self.width % self.heads:
             near = sorted(_divisors(self.width), key=lambda h: (abs(h - self.heads), h))
             choices = ", ".join(map(str, near[:4]))
             raise ConfigError(f"{self.heads} heads do not divide the width {self.width}; choose {choices} "
-                              "heads or another width")
+                              "heads or another width", item="heads")
         if self.hidden < 0:
             raise ConfigError(f"hidden is {shown(self.hidden)}; it must be positive, or 0 for four times the "
-                              "width")
+                              "width", item="hidden")
         if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout is {self.dropout}; it must be at least 0 and less than 1")
+            raise ConfigError(f"dropout is {self.dropout}; it must be at least 0 and less than 1",
+                              item="dropout")
 
     @property
     def mlp_width(self) -> int:
@@ -71,7 +72,7 @@ class ModelConfig:
 
 def _require_at_most(most: int, name: str, value: int) -> None:
     if value > most:
-        raise ConfigError(f"{name} is {shown(value)}; it must be at most {most:,}")
+        raise ConfigError(f"{name} is {shown(value)}; it must be at most {most:,}", item=name)
 
 
 def _divisors(n: int) -> set[int]:
@@ -125,17 +126,19 @@ class Layout:
         require_types(self)
         for name in ("dp", "pp", "cp", "tp", "bucket_bytes"):
             if getattr(self, name) < 1:
-                raise LayoutError(f"{name} is {shown(getattr(self, name))}; it must be at least 1")
+                raise LayoutError(f"{name} is {shown(getattr(self, name))}; it must be at least 1", item=name)
         for name in ("dp", "pp", "cp", "tp", "virtual"):
             if getattr(self, name) > MOST_RANKS:
                 raise LayoutError(
-                    f"{name} is {shown(getattr(self, name))}; it must be at most {MOST_RANKS:,}"
+                    f"{name} is {shown(getattr(self, name))}; it must be at most {MOST_RANKS:,}",
+                    item=name,
                 )
         if self.virtual < 0:
             raise LayoutError(f"virtual is {shown(self.virtual)}; it must be positive, or 0 for what the "
-                              "schedule prescribes")
+                              "schedule prescribes", item="virtual")
         if self.gradients not in GRADIENTS:
-            raise LayoutError(f"gradients is {self.gradients!r}; choose {', '.join(GRADIENTS)}")
+            raise LayoutError(f"gradients is {self.gradients!r}; choose {', '.join(GRADIENTS)}",
+                              item="gradients")
 
     @property
     def ranks(self) -> int:
@@ -185,27 +188,28 @@ class TrainConfig:
                  "save_every": 1, "weight_decay": 0, "clip": 0, "loss_scale": 0, "seed": 0}
         for name, smallest in least.items():
             if not getattr(self, name) >= smallest:
-                raise ConfigError(f"{name} is {shown(getattr(self, name))}; it must be at least {smallest}")
+                raise ConfigError(f"{name} is {shown(getattr(self, name))}; it must be at least {smallest}",
+                                  item=name)
         most = {"batch": LARGEST, "micro_batches": LARGEST, "steps": MOST_STEPS, "warm_up": MOST_STEPS,
                 "save_every": MOST_STEPS,
                 "validate_every": MOST_STEPS, "validation_windows": MOST_WINDOWS, "seed": LARGEST_SEED}
         for name, largest in most.items():
             _require_at_most(largest, name, getattr(self, name))
         if not 0 < self.lr < math.inf:
-            raise ConfigError(f"lr is {self.lr}; it must be a positive number")
+            raise ConfigError(f"lr is {self.lr}; it must be a positive number", item="lr")
         if self.weight_decay == math.inf:
             raise ConfigError("weight_decay is inf; it must be a number, such as 0.1")
         if self.micro_batches > self.batch:
             raise ConfigError(f"{self.micro_batches} micro-batches of a batch of {self.batch} leave some "
                               "empty; "
-                              f"choose at most {self.batch}")
+                              f"choose at most {self.batch}", item="micro_batches")
         choices = {"tokenizer": ("byte", "char"), "schedule": ("constant", "cosine"),
                    "dtype": ("float32", "float64"), "optimizer": ("sgd", "adagrad", "adam", "adamw"),
                    "precision": ("float32", "float16", "bfloat16"),
                    "recompute": ("none", "selective", "full")}
         for name, names in choices.items():
             if getattr(self, name) not in names:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; choose {', '.join(names)}")
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; choose {', '.join(names)}", item=name)
         if self.precision != "float32" and self.dtype != "float32":
             raise ConfigError(f"precision {self.precision} keeps its weights in float32, not {self.dtype}; "
                               "leave dtype out")

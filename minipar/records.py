@@ -57,7 +57,7 @@ def require_types(record: object) -> None:
 def _require_type(name: str, value: object, kind: object) -> None:
     fits, wanted = KINDS[kind]
     if not fits(value):
-        raise ConfigError(f"{name} is {shown(value)}; it must be {wanted}")
+        raise ConfigError(f"{name} is {shown(value)}; it must be {wanted}", item=name)
 
 
 def record_from(kind: type[Kind], values: Any, what: str) -> Kind:
@@ -67,7 +67,8 @@ def record_from(kind: type[Kind], values: Any, what: str) -> Kind:
     as the record does.
     """
     if not isinstance(values, dict):
-        raise ConfigError(f"{what} is {shown(values)}; it must be a list of fields with their values")
+        raise ConfigError(f"{what} is {shown(values)}; it must be a list of fields with their values",
+                          item=what)
     known = {field.name for field in fields(kind)}                  # type: ignore[arg-type]
     if unknown := [name for name in values if name not in known]:
         raise ConfigError(f"it tells of {', '.join(map(str, unknown))}, which this minipar does not know; "

@@ -64,7 +64,7 @@ def gradcheck(function: Callable[[], Tensor], inputs: Mapping[str, Tensor],
     """
     for name, leaf in inputs.items():
         if leaf.dtype != np.float64:
-            raise ShapeError(f"gradcheck: {name} is {leaf.dtype}; differences need float64")
+            raise ShapeError(f"gradcheck: {name} is {leaf.dtype}; differences need float64", item=name)
         leaf.zero_grad()
     backward(function())
     exact = {name: np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.copy() for name,

@@ -28,4 +28,5 @@ def require_match(wanted: Shapes, found: Shapes, where: object) -> None:
     if phrases := differences(wanted, found):
         more = f", and {len(phrases) - _SHOWN} more" if len(phrases) > _SHOWN else ""
         raise CheckpointError(f"{where} is of another model: {'; '.join(phrases[:_SHOWN])}{more}; "
-                              f"resume with the sizes it was trained with, or start a new run")
+                              f"resume with the sizes it was trained with, or start a new run",
+                              item=phrases[0].split()[0])

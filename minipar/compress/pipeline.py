@@ -39,7 +39,7 @@ def pack_sparse(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         assert weight is not None, "pack_model would have said so"
         if not weight.scheme.symmetric:
             raise ConfigError(f"{layer.name} has a zero-point of its own per scale; quantise symmetrically "
-                              "to store it so")
+                              "to store it so", item=layer.name)
         there = weight.codes != weight.scheme.middle
         masks.append(np.packbits(there))
         codes.append(pack(weight.codes[there], weight.scheme.bits))

@@ -55,7 +55,7 @@ class Module:
         if len(names) < len(found):
             name, count = names.most_common(1)[0]
             raise ConfigError(f"{self.name}: {count} parameters are called {name}; give their modules names "
-                              "of their own")
+                              "of their own", item=self.name)
         return list(found)
 
     def initialise(self, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
@@ -83,9 +83,10 @@ class Module:
                              f"({len(wrong)} names differ)")
         for p in parameters:
             if text := refusal(state[p.name], "f"):
-                raise ShapeError(f"load_state_dict: {p.name} needs an array of floats, not {text}")
+                raise ShapeError(f"load_state_dict: {p.name} needs an array of floats, not {text}",
+                                 item=p.name)
             if state[p.name].shape != p.shape:
                 raise ShapeError(f"load_state_dict: {p.name} has shape {state[p.name].shape}, the model "
-                                 f"wants {p.shape}")
+                                 f"wants {p.shape}", item=p.name)
         for p in parameters:
             p.data[...] = state[p.name]

@@ -42,7 +42,7 @@ def checked(function: Function) -> Function:
         for name in ("rank", "root"):
             if name in given and given.get("p", math.inf) <= given[name]:
                 raise LayoutError(f"{name} is {given[name]}; of {given['p']} ranks the last is "
-                                  f"{given['p'] - 1}")
+                                  f"{given['p'] - 1}", item=name)
         return function(*args, **kwargs)
 
     return inner                                                    # type: ignore[return-value]
@@ -57,7 +57,7 @@ def _require(name: str, value: object, whole: bool) -> None:
         require_amount(name, value)
     elif name in ROWS:
         if not isinstance(value, Sequence) or isinstance(value, str):
-            raise LayoutError(f"{name} is {shown(value)}; it must be a list of whole numbers")
+            raise LayoutError(f"{name} is {shown(value)}; it must be a list of whole numbers", item=name)
         for one in value:
             require_whole(name, one, 0, LARGEST)
 
@@ -65,10 +65,11 @@ def _require(name: str, value: object, whole: bool) -> None:
 def require_whole(name: str, value: object, least: int, most: int) -> None:
     """Raises LayoutError where it is no whole number from `least` to `most`."""
     if not is_whole(value) or not least <= value <= most:          # type: ignore[operator]
-        raise LayoutError(f"{name} is {shown(value)}; it must be a whole number from {least} to {most:,}")
+        raise LayoutError(f"{name} is {shown(value)}; it must be a whole number from {least} to {most:,}",
+                          item=name)
 
 
 def require_amount(name: str, value: object) -> None:
     """Raises LayoutError where it is no finite number from 0 on."""
     if not is_number(value) or not 0 <= value < math.inf:          # type: ignore[operator]
-        raise LayoutError(f"{name} is {shown(value)}; it must be a number from 0 on")
+        raise LayoutError(f"{name} is {shown(value)}; it must be a number from 0 on", item=name)

@@ -43,7 +43,7 @@ class Format:
         """
         if x.dtype != np.float32:
             raise ShapeError(f"{self.name}: arrays of float32 are rounded, this one is {x.dtype}; convert it "
-                             "first")
+                             "first", item=self.name)
         with np.errstate(all="ignore"):  # infinity is an answer here; a Tally counts how often
             return _ROUND[self.name](np.atleast_1d(x)).reshape(x.shape)
 
@@ -58,7 +58,7 @@ FORMATS = {format.name: format for format in (FLOAT32, FLOAT16, BFLOAT16)}
 def format_of(name: str) -> Format:
     """The format of this name. Raises ConfigError for a name that is not in FORMATS."""
     if name not in FORMATS:
-        raise ConfigError(f"precision is {name!r}; choose {', '.join(FORMATS)}")
+        raise ConfigError(f"precision is {name!r}; choose {', '.join(FORMATS)}", item="precision")
     return FORMATS[name]
 
 

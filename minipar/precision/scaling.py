@@ -43,7 +43,8 @@ class LossScale:
             raise ConfigError(f"the loss scale is {self.scale}; it must be a positive number")
         for name in ("growth_every", "patience", "good", "skipped", "in_a_row"):
             if not 0 <= getattr(self, name) <= MOST_STEPS:
-                raise ConfigError(f"{name} is {shown(getattr(self, name))}; it must be a number of steps")
+                raise ConfigError(f"{name} is {shown(getattr(self, name))}; it must be a number of steps",
+                                  item=name)
 
     def unscale(self, gradient: np.ndarray) -> None:
         """Divide a gradient [n] by the scale, in place; exact where the scale is a power of two."""

@@ -84,7 +84,8 @@ def _last_checkpoint_named(folder: RunFolder | None) -> Iterator[None]:
     except DivergenceError as error:
         if folder is None:
             raise
-        raise DivergenceError(f"{error}; the last good checkpoint is {folder.checkpoints.latest()}") from None
+        raise DivergenceError(f"{error}; the last good checkpoint is {folder.checkpoints.latest()}",
+                              **error.facts) from None
 
 
 def agree(number: int, world: Communicator) -> int:

@@ -275,11 +275,13 @@ class Trainer:
 
     def _diverged(self, what: str, inputs: np.ndarray) -> DivergenceError:
         """The error that names where in the model a NaN or an infinity arose first, on these inputs [B, T].
+        Its facts: step, and item (the output of blocks.0.mlp, say).
         """
         pipeline = self.pipeline(forward_only(self.stages.stage_to_rank, 1))
         batch = [MicroBatch(inputs, inputs, NO_DROPOUT)]
         site = self.stages.first_nonfinite(lambda: pipeline.run(batch, count=1))
-        return DivergenceError(f"{what}; it arose first in {site}; try a lower --lr")
+        return DivergenceError(f"{what}; it arose first in {site}; try a lower --lr",
+                               step=self.steps_done, item=site)
 
 
 def _require_targets(what: str, *targets: np.ndarray) -> int:

@@ -13,6 +13,7 @@ from minipar.compress.pipeline import pack_sparse, unpack_sparse
 from minipar.config import ModelConfig
 from minipar.errors import CheckpointError, ConfigError
 from minipar.nn import GPT, Linear
+from tests.refusals import refused
 
 CONFIG = ModelConfig(vocabulary=11, context=6, layers=2, heads=2, width=12)
 TOKENS = np.arange(12).reshape(2, 6) % 11
@@ -57,7 +58,7 @@ def test_a_weight_takes_one_bit_and_its_code_if_it_stays() -> None:
 
 
 def test_models_that_cannot_be_stored_so() -> None:
-    with pytest.raises(ConfigError, match="blocks.0.attention.qkv has a zero-point of its own per scale"):
+    with refused(ConfigError, "zero-point", item="blocks.0.attention.qkv"):
         pack_sparse(compressed(0.5, quantize.Scheme(8, symmetric=False, axis=1)))
     with pytest.raises(ConfigError, match="is not quantised"):
         pack_sparse(GPT(CONFIG))

@@ -27,6 +27,7 @@ from minipar.errors import ConfigError, RangeError, ShapeError
 from minipar.nn import GPT
 from minipar.optim import OPTIMIZERS, Flat
 from minipar.rng import stream
+from tests.refusals import refused
 from tests.tiny import trainer
 
 PAGE = np.array([[1.0, 0.5, 0.2], [0.8, 0.3, 0.1], [0.6, 0.4, 0.0]])           # document 004, 4.1
@@ -90,21 +91,21 @@ def test_threshold_and_ratio_are_one_rule() -> None:
                                    lambda w: ratio_threshold(w, 0.5),
                                    lambda w: magnitude_mask(w, 0.5, per_layer=True)])
 def test_what_is_not_finite_is_refused_by_name(prune, bad: float) -> None:
-    with pytest.raises(RangeError, match="layer.2 holds NaN or infinity"):
+    with refused(RangeError, "NaN", item="layer.2"):
         prune({"layer.1": np.ones(3), "layer.2": np.array([1, bad])})
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.1, np.nan])
 def test_a_ratio_lies_between_0_and_1(ratio: float) -> None:
-    with pytest.raises(ConfigError, match="between 0 and 1"):
+    with refused(ConfigError, item="ratio"):
         magnitude_mask({"w": PAGE}, ratio)
-    with pytest.raises(ConfigError, match="between 0 and 1"):
+    with refused(ConfigError, item="ratio"):
         ratio_threshold({"w": PAGE}, ratio)
 
 
 @pytest.mark.parametrize("threshold", [-0.1, np.nan])
 def test_a_threshold_is_no_negative_number(threshold: float) -> None:
-    with pytest.raises(ConfigError, match="at least 0"):
+    with refused(ConfigError, item="threshold"):
         threshold_mask({"w": PAGE}, threshold)
 
 
@@ -113,9 +114,9 @@ def test_a_mask_is_applied_in_place_and_to_what_it_names() -> None:
     weights = {"w": np.array([1.0, np.nan]), "b": np.array([3.0])}
     mask.apply(weights)
     assert weights["w"].tolist() == [1, 0] and weights["b"].tolist() == [3]
-    with pytest.raises(ShapeError, match="the mask is for w, which is not among v"):
+    with refused(ShapeError, "not among v", item="w"):
         mask.apply({"v": np.zeros(2)})
-    with pytest.raises(ShapeError, match=r"mask of w has shape \(2,\), the array \(3,\)"):
+    with refused(ShapeError, "(2,)", "(3,)", item="w"):
         mask.apply({"w": np.zeros(3)})
 
 

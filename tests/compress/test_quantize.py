@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as arrays
 from minipar.compress.quantize import FindLimits, Limits, Scheme, minmax, mse, percentile, quantize
 from minipar.errors import ConfigError, RangeError, ShapeError
 from minipar.rng import stream
+from tests.refusals import refused
 
 BITS = range(2, 17)
 SHARING = [dict(), dict(axis=0), dict(axis=1), dict(axis=1, group=50), dict(axis=0, group=20)]
@@ -218,12 +219,12 @@ def test_arrays_that_do_not_fit() -> None:
         quantize(np.zeros(3), Scheme(axis=1))
     with pytest.raises(ShapeError, match=r"groups of 4 along axis 0 do not divide shape \(6, 2\)"):
         quantize(np.zeros((6, 2)), Scheme(axis=1, group=4))
-    with pytest.raises(ShapeError, match="tokens is int64; only floats"):
+    with refused(ShapeError, "int64", item="tokens"):
         quantize(np.arange(3), Scheme(), name="tokens")
     with pytest.raises(ShapeError,
                        match=r"up needs limits of shape \(1, 3\), one pair per scale; got \(3,\) and \(3,\)"):
         quantize(np.zeros((4, 3)), Scheme(axis=1), Limits(np.zeros(3), np.ones(3)), name="up")
-    with pytest.raises(ConfigError, match="share is 0"):
+    with refused(ConfigError, item="share"):
         percentile(np.zeros(3), Scheme(), share=0)
 
 

@@ -7,6 +7,7 @@ from minipar.config import GPT2, ModelConfig
 from minipar.errors import ConfigError, ShapeError
 from minipar.nn import GPT
 from minipar.nn.gpt2_names import DIALECTS, from_gpt2, to_gpt2
+from tests.refusals import refused
 
 CONFIG = ModelConfig(vocabulary=13, context=9, layers=2, heads=2, width=8)
 VARIANTS = [CONFIG, ModelConfig(13, 9, 1, 4, 8, hidden=20, tied=False),
@@ -83,7 +84,7 @@ def test_heads_are_width_over_64_unless_given() -> None:
     arrays = to_gpt2(config, random_state(config))
     assert from_gpt2(arrays)[0].heads == 2
     assert from_gpt2(arrays, heads=8)[0].heads == 8
-    with pytest.raises(ConfigError, match="5 heads do not divide the width 128"):
+    with refused(ConfigError, item="heads"):
         from_gpt2(arrays, heads=5)
     with pytest.raises(ConfigError, match="a width of 8 does not say"):
         from_gpt2(to_gpt2(CONFIG, random_state(CONFIG)))

@@ -56,7 +56,8 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
     """
     _require_alike("soft targets", student, teacher)
     if not 0 < temperature < math.inf:
-        raise ConfigError(f"the temperature is {temperature}; it must be a positive number")
+        raise ConfigError(f"the temperature is {temperature}; it must be a positive number",
+                          item="temperature")
     shape, T = student.shape, temperature
     s = student.data.reshape(-1, shape[-1]) * (1 / T)               # [n, v]
     t = teacher.reshape(s.shape).astype(s.dtype) * (1 / T)
@@ -149,4 +150,4 @@ def _require_finite(largest: np.ndarray) -> None:
 def _require_alike(what: str, student: Tensor, teacher: np.ndarray) -> None:
     if student.shape != teacher.shape:
         raise ShapeError(f"distillation: {what} of the student {student.shape}, of the teacher "
-                         f"{teacher.shape}; make them alike")
+                         f"{teacher.shape}; make them alike", item=what)

@@ -35,13 +35,15 @@ class DistillationRecipe:
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < float("inf"):
-            raise ConfigError(f"the temperature is {self.temperature}; it must be a positive number")
+            raise ConfigError(f"the temperature is {self.temperature}; it must be a positive number",
+                              item="temperature")
         if not 0 <= self.alpha <= 1:
             raise ConfigError(f"alpha is {self.alpha}; it must be from 0 (labels alone) to 1 (the teacher "
-                              "alone)")
+                              "alone)", item="alpha")
         for name in ("logits", "hidden", "attention"):
             if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"the weight of {name} is {getattr(self, name)}; it must be 0 or positive")
+                raise ConfigError(f"the weight of {name} is {getattr(self, name)}; it must be 0 or positive",
+                                  item=name)
 
 
 class Distillation:

@@ -50,9 +50,10 @@ class Mask:
         for name, keep in self.keep.items():
             if name not in arrays:
                 raise ShapeError(f"the mask is for {name}, which is not among "
-                                 f"{', '.join(list(arrays)[:3]) or 'nothing'}")
+                                 f"{', '.join(list(arrays)[:3]) or 'nothing'}", item=name)
             if arrays[name].shape != keep.shape:
-                raise ShapeError(f"the mask of {name} has shape {keep.shape}, the array {arrays[name].shape}")
+                raise ShapeError(f"the mask of {name} has shape {keep.shape}, the array {arrays[name].shape}",
+                                 item=name)
         for name, keep in self.keep.items():
             np.copyto(arrays[name], 0, where=~keep)                 # not a product: NaN times zero is NaN
 

@@ -47,7 +47,7 @@ class Order:
         known = {p.name: p for p in shards.parameters}
         if known and (strange := [name for name in scores if name not in known]):
             raise ConfigError(f"pruning: how {strange[0]} lies on the ranks is not known; give Shards its "
-                              "parameter, too")
+                              "parameter, too", item=strange[0])
         require_finite(scores, shards)
         self.parameters = [known.get(name) for name in scores]
         self.dtype = np.result_type(np.float32, *scores.values())
@@ -124,4 +124,5 @@ def require_finite(scores: Scores, shards: Shards) -> None:
     spoilt = [name for name, s in scores.items() if not np.isfinite(s).all()]
     if shards.reduce(np.array([len(spoilt)]), "sum")[0]:
         where = spoilt[0] if spoilt else "an array of another rank"
-        raise RangeError(f"pruning: {where} holds NaN or infinity, which have no rank; prune finite weights")
+        raise RangeError(f"pruning: {where} holds NaN or infinity, which have no rank; prune finite weights",
+                         item=where)

@@ -24,7 +24,7 @@ def threshold_mask(weights: Scores, threshold: float, *, shards: Shards = UNSHAR
     Raises ConfigError for a threshold that is negative or NaN, RangeError where a weight is not finite.
     """
     if not threshold >= 0:
-        raise ConfigError(f"a threshold of magnitudes is at least 0; got {threshold}")
+        raise ConfigError(f"a threshold of magnitudes is at least 0; got {threshold}", item="threshold")
     require_finite(weights, shards)
     return Mask({name: abs(w) >= threshold for name, w in weights.items()})
 
@@ -88,4 +88,4 @@ def count_of(ratio: float, n: int) -> int:
 def require_ratio(ratio: float) -> None:
     """Raises ConfigError for what is no ratio."""
     if not 0 <= ratio <= 1:
-        raise ConfigError(f"a pruning ratio lies between 0 and 1; got {ratio}")
+        raise ConfigError(f"a pruning ratio lies between 0 and 1; got {ratio}", item="ratio")

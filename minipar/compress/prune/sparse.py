@@ -119,7 +119,8 @@ def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     is. Raises ConfigError for a name that already ends so.
     """
     if taken := [name for name in arrays if name.rpartition(".")[2] in PARTS]:
-        raise ConfigError(f"pack: {taken[0]} is called as a part of a packed array is; give it another name")
+        raise ConfigError(f"pack: {taken[0]} is called as a part of a packed array is; give it another name",
+                          item=taken[0])
     packed: dict[str, np.ndarray] = {}
     for name, array in arrays.items():
         stored = Bitmap.of(array)
@@ -143,11 +144,11 @@ def unpack(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             continue
         if lacking := [f"{name}.{other}" for other in PARTS if f"{name}.{other}" not in packed]:
             raise ShapeError(f"unpack: {key} is there, {' and '.join(lacking)} not; these are not the arrays "
-                             "that pack made")
+                             "that pack made", item=key)
         if part == "values":
             shape = packed[f"{name}.shape"]
             if shape.ndim != 1 or shape.dtype.kind not in "iu":
                 raise ShapeError(f"unpack: {name}.shape is {shape.dtype} of shape {shape.shape}, not a row "
-                                 "of whole numbers")
+                                 "of whole numbers", item=name)
             arrays[name] = Bitmap(array, packed[f"{name}.bits"], tuple(shape.tolist())).dense()
     return arrays

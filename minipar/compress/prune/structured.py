@@ -119,7 +119,7 @@ def _require_floats(*layers: LinearLayer) -> None:
     for layer in layers:
         if layer.product is not None:
             raise ConfigError(f"{layer.name} computes with rounded weights; shrink the model first, then "
-                              "quantise it")
+                              "quantise it", item=layer.name)
 
 
 def _head_width(attention: Attention) -> int:
@@ -133,7 +133,8 @@ def _whole(own: np.ndarray, shard: Shard | None, size: int, reduce: Reduce, name
     shard.put(scores, own)
     scores = reduce(scores, "sum")
     if not np.isfinite(scores).all():
-        raise RangeError(f"pruning: {name} holds NaN or infinity, which have no rank; prune finite weights")
+        raise RangeError(f"pruning: {name} holds NaN or infinity, which have no rank; prune finite weights",
+                         item=name)
     return scores
 
 
@@ -149,11 +150,11 @@ def _own(kept: np.ndarray, rows: Parameter, width: int, reduce: Reduce,
     start, stop, total = mine.start // width, mine.stop // width, rows.whole[0] // width
     if not kept.size or kept[0] < 0 or kept[-1] >= total or (np.diff(kept) <= 0).any():
         raise ConfigError(f"which {what} stay: numbers below {total} in rising order, one at least; got "
-                          f"{kept.tolist()[:8]}")
+                          f"{kept.tolist()[:8]}", item=what)
     first, last = (int(number) for number in np.searchsorted(kept, [start, stop]))
     if reduce(np.array([int(first == last)]), "sum")[0]:
         raise LayoutError(f"a rank would keep none of the {what}; keep more, or gather the model on fewer "
-                          "ranks")
+                          "ranks", item=what)
     return kept[first:last] - start, slice(first, last)
 
 

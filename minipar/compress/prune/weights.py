@@ -17,5 +17,5 @@ def linear_weights(model: Module) -> dict[str, np.ndarray]:
     layers = [module for module in model.modules() if isinstance(module, LinearLayer)]
     if gone := [layer.name for layer in layers if not hasattr(layer, "weight")]:
         raise ConfigError(f"{gone[0]} is quantised already, and has no float weight to prune; prune first, "
-                          "then quantise")
+                          "then quantise", item=gone[0])
     return {layer.weight.name: layer.weight.data for layer in layers}

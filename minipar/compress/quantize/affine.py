@@ -82,7 +82,7 @@ def grid_for(x: np.ndarray, scheme: Scheme, limits: Limits | None, name: str) ->
     if not low.shape == high.shape == scheme.scales(x.shape):
         raise ShapeError(f"{name} needs limits of shape {scheme.scales(x.shape)}, one pair per scale; got "
                          f"{low.shape} and "
-                         f"{high.shape}")
+                         f"{high.shape}", item=name)
     return grid_over(Limits(low, high), scheme, name)
 
 
@@ -90,4 +90,4 @@ def require_finite(x: np.ndarray, name: str) -> None:
     """Raises RangeError where x holds NaN or infinity. Two passes of reading, no temporary."""
     worst = max(-x.min(initial=0), x.max(initial=0))
     if not np.isfinite(worst):
-        raise RangeError(f"{name} holds {worst:g}; only finite numbers can be quantised")
+        raise RangeError(f"{name} holds {worst:g}; only finite numbers can be quantised", item=name)

@@ -57,7 +57,7 @@ def sigmoid_codes(x: np.ndarray, bits: int = 8, gain: float | None = None, *, un
     """
     x, dtype, top = _checked(x, bits, name)
     if gain is not None and not 0 < gain < np.inf:
-        raise ConfigError(f"gain is {gain}; it must be a positive number")
+        raise ConfigError(f"gain is {gain}; it must be a positive number", item="gain")
     k = gain or 1 / _size(x)
     if unit:
         low, high = 0.0, 1.0

@@ -43,9 +43,9 @@ class QuantizationGrid(NamedTuple):
 def floats(x: np.ndarray, name: str) -> np.ndarray:
     """x, in float32 if it is of a narrower float dtype. Raises ShapeError for other dtypes."""
     if text := no_array(x):
-        raise ShapeError(f"{name} is {text}")
+        raise ShapeError(f"{name} is {text}", item=name)
     if x.dtype.kind != "f":
-        raise ShapeError(f"{name} is {x.dtype}; only floats can be quantised")
+        raise ShapeError(f"{name} is {x.dtype}; only floats can be quantised", item=name)
     return x.astype(np.result_type(x, np.float32), copy=False)
 
 
@@ -60,7 +60,7 @@ def grid_over(limits: Limits, scheme: Scheme, name: str) -> QuantizationGrid:
     worst = np.maximum(-low, high).max(initial=0)
     if not worst <= float_type.max / 4:
         raise RangeError(f"{name} holds {worst:g}; only finite numbers below {float_type.max / 4:.2g} can be "
-                         "quantised")
+                         "quantised", item=name)
     if scheme.symmetric:
         scale = np.maximum(-low, high) / (scheme.high - scheme.middle)
     else:

@@ -45,7 +45,7 @@ def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *,
                         reduce)
     worst = np.maximum(-low, high).max(initial=0)
     if not np.isfinite(worst):
-        raise RangeError(f"{name} holds {worst:g}; only finite numbers can be quantised")
+        raise RangeError(f"{name} holds {worst:g}; only finite numbers can be quantised", item=name)
     return Limits(low, high)
 
 
@@ -58,7 +58,7 @@ def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *
     rank. Raises ConfigError for a share that is not above 0 and at most 100.
     """
     if not 0 < share <= 100:
-        raise ConfigError(f"share is {share}; choose a percentage above 0, at most 100")
+        raise ConfigError(f"share is {share}; choose a percentage above 0, at most 100", item="share")
     view = floats(x, name).reshape(scheme.view(x.shape))
     whole = minmax(x, scheme, reduce, name=name)
     if not view.size:

@@ -40,7 +40,7 @@ def linear_layers(model: Module) -> list[LinearLayer]:
     """The linear layers of a model, itself if it is one. Raises ConfigError where it has none."""
     layers = [module for module in model.modules() if isinstance(module, LinearLayer)]
     if not layers:
-        raise ConfigError(f"{model.name} has no linear layer to quantise")
+        raise ConfigError(f"{model.name} has no linear layer to quantise", item=model.name)
     return layers
 
 
@@ -86,7 +86,8 @@ def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = W
     for layer, watch in watches.items():
         if not watch.seen:
             raise ConfigError(
-                f"no calibration data came through {layer.name}; run() must use the whole model"
+                f"no calibration data came through {layer.name}; run() must use the whole model",
+                item=layer.name
             )
     found = {layer: activation_limits(np.concatenate(watch.seen), activations, _over_inputs(layer, reduce),
                                       name=_input(layer))
@@ -122,7 +123,8 @@ def convert(model: Module) -> None:
         fake = layer.product
         if not isinstance(fake, Fake):
             raise ConfigError(
-                f"{layer.name} was not prepared; call quantize_in_training, train, then convert"
+                f"{layer.name} was not prepared; call quantize_in_training, train, then convert",
+                item=layer.name,
             )
         weight = quantize(fake.weight.data, fake.scheme, fake.limits, name=fake.weight.name)
         if fake.activations:
@@ -139,7 +141,7 @@ def quantized_weight(layer: LinearLayer) -> Quantized | None:
 def float_weight(layer: LinearLayer) -> Parameter:
     """The weight of a layer. Raises ConfigError where it is quantised already."""
     if quantized_weight(layer):
-        raise ConfigError(f"{layer.name} is quantised already; its float weight is gone")
+        raise ConfigError(f"{layer.name} is quantised already; its float weight is gone", item=layer.name)
     return layer.weight
 
 

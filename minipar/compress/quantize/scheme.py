@@ -45,10 +45,11 @@ class Scheme:
     def __post_init__(self) -> None:
         require_types(self)
         if not 2 <= self.bits <= 16:
-            raise ConfigError(f"bits is {shown(self.bits)}; choose 2 to 16")
+            raise ConfigError(f"bits is {shown(self.bits)}; choose 2 to 16", item="bits")
         if self.group < 0:
             raise ConfigError(
-                f"group is {shown(self.group)}; choose a number of elements, or 0 for no groups"
+                f"group is {shown(self.group)}; choose a number of elements, or 0 for no groups",
+                item="group",
             )
         if self.group and self.axis not in (0, 1):
             raise ConfigError(f"groups of {self.group} run along a matrix; choose axis=1 (down the columns) "

@@ -88,7 +88,8 @@ def pack_model(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     for layer in linear_layers(model):
         weight = quantized_weight(layer)
         if weight is None:
-            raise ConfigError(f"{layer.name} is not quantised; quantise the model before packing it")
+            raise ConfigError(f"{layer.name} is not quantised; quantise the model before packing it",
+                              item=layer.name)
         weights[layer.name] = weight
     zeros = [pack(w.grid.zero.astype(w.scheme.dtype), w.scheme.bits) for w in weights.values()
              if not w.scheme.symmetric]
@@ -143,7 +144,7 @@ def require_packed(model: Module, arrays: Mapping[str, np.ndarray], meta: Mappin
     for kind in kinds:
         if arrays[kind].ndim != 1 or arrays[kind].dtype != DTYPES[kind]:
             raise CheckpointError(f"{kind} are {arrays[kind].dtype} of shape {arrays[kind].shape}, not a row "
-                                  f"of {DTYPES[kind]}")
+                                  f"of {DTYPES[kind]}", item=kind)
         if not np.isfinite(arrays[kind]).all():
             raise CheckpointError(f"this file is of no use: its {kind} hold NaN or infinity")
     own = {layer.name: float_weight(layer) for layer in linear_layers(model)}
@@ -204,4 +205,4 @@ def _require_same(own: Mapping[str, list[int]], stored: Mapping[str, list[int]])
     if wrong := sorted(name for name in own.keys() | stored.keys() if own.get(name) != stored.get(name)):
         raise CheckpointError(f"this file is of another model: {wrong[0]} has shape {stored.get(wrong[0])} "
                               "there, "
-                              f"{own.get(wrong[0])} here ({len(wrong)} differ)")
+                              f"{own.get(wrong[0])} here ({len(wrong)} differ)", item=wrong[0])
