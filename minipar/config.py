@@ -201,8 +201,7 @@ class TrainConfig:
             raise ConfigError("weight_decay is inf; it must be a number, such as 0.1")
         if self.micro_batches > self.batch:
             raise ConfigError(f"{self.micro_batches} micro-batches of a batch of {self.batch} leave some "
-                              "empty; "
-                              f"choose at most {self.batch}", item="micro_batches")
+                              f"empty; choose at most {self.batch}", item="micro_batches")
         choices = {"tokenizer": ("byte", "char"), "schedule": ("constant", "cosine"),
                    "dtype": ("float32", "float64"), "optimizer": ("sgd", "adagrad", "adam", "adamw"),
                    "precision": ("float32", "float16", "bfloat16"),
@@ -218,47 +217,16 @@ class TrainConfig:
                               "loss_scale out")
 
 
-# What --preset stands for: values for ModelConfig and TrainConfig, which options on the command line
-# overrule.
+# What --preset stands for: values for ModelConfig and TrainConfig; options of the command line overrule them.
 PRESETS: dict[str, dict[str, object]] = {
-    "tiny": dict(
-        layers=3,
-        heads=4,
-        width=96,
-        context=64,
-        batch=12,
-        steps=800,
-        lr=2e-3,
-        warm_up=50,
-        validate_every=100,
-        save_every=200,
-    ),
+    "tiny": dict(layers=3, heads=4, width=96, context=64, batch=12, steps=800, lr=2e-3, warm_up=50,
+                 validate_every=100, save_every=200),
     # Two minutes on eight ranks of two cores.
-    "demo": dict(
-        layers=4,
-        heads=4,
-        width=96,
-        context=64,
-        batch=16,
-        micro_batches=4,
-        steps=200,
-        lr=5e-3,
-        warm_up=30,
-        validate_every=100,
-        save_every=100,
-    ),
+    "demo": dict(layers=4, heads=4, width=96, context=64, batch=16, micro_batches=4, steps=200, lr=5e-3,
+                 warm_up=30, validate_every=100, save_every=100),
     # nanoGPT's sizes, batch and steps, at twice its learning rate: 0.09 nats better after 2,000 steps of
     # tinyshakespeare.
     "nanogpt-cpu": dict(layers=4, heads=4, width=128, context=64, batch=12, steps=2000, lr=2e-3, bias=False),
-    "gpt2": dict(
-        layers=12,
-        heads=12,
-        width=768,
-        context=1024,
-        batch=8,
-        micro_batches=8,
-        steps=1000,
-        lr=6e-4,
-        tokenizer="byte",
-    ),
+    "gpt2": dict(layers=12, heads=12, width=768, context=1024, batch=8, micro_batches=8, steps=1000, lr=6e-4,
+                 tokenizer="byte"),
 }

@@ -64,8 +64,8 @@ def _shifted(x: Tensor, axis: int) -> Tensor:
     if np.isinf(largest).any():
         index = tuple(map(int, np.argwhere(np.isinf(largest))[0]))
         raise RangeError(f"softmax: the largest value along axis {axis} at {index} is {largest[index]}, "
-                         "which gives no "
-                         "probabilities; look for a mask that covers everything, or broken weights")
+                         "which gives no probabilities; look for a mask that covers everything, or broken "
+                         "weights")
     return x - Tensor(largest)
 
 

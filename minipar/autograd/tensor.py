@@ -60,8 +60,7 @@ class Tensor:
         self.data = np.asarray(data)
         if self.data.dtype.kind not in ("fc" if requires_grad else "fciub"):
             raise ShapeError(f"Tensor: data is a {type(data).__name__} of dtype {self.data.dtype}; give an "
-                             "array of "
-                             f"{'floats, to have a gradient' if requires_grad else 'numbers'}")
+                             f"array of {'floats, to have a gradient' if requires_grad else 'numbers'}")
         self.node: Node | None = None
         self.requires_grad = requires_grad
         self.grad: np.ndarray | None = None

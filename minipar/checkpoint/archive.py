@@ -100,8 +100,9 @@ def _checksum(data: bytes | bytearray) -> str:
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> dict[str, Any]:
-    """Write one member, return its entry in the header. ZipInfo's fixed date keeps equal contents equal in
-    bytes.
+    """Write one member, return its entry in the header.
+
+    ZipInfo's fixed date keeps equal contents equal in bytes.
     """
     with archive.open(zipfile.ZipInfo(name + ".npy"), "w", force_zip64=True) as member:
         checked = _Checked(member)
@@ -120,8 +121,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Members]:
                 raise
             except Exception as error:  # on damaged bytes zipfile raises what it happens to stumble over
                 raise CheckpointError(f"{path} is no checkpoint, or a truncated one: it does not open as "
-                                      ".npz; "
-                                      f"use another one") from error
+                                      ".npz; use another one") from error
             yield members
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {path}") from error
@@ -142,8 +142,7 @@ def _read_header(archive: Members) -> dict[str, Any]:
     if not isinstance(header, dict) or header.get("format") != _FORMAT:
         known = header.get("format") if isinstance(header, dict) else header
         raise CheckpointError(f"{archive.where} has the format {shown(known)}, this minipar reads "
-                              f"{_FORMAT!r}; "
-                              f"use the version of minipar that wrote it")
+                              f"{_FORMAT!r}; use the version of minipar that wrote it")
     if not isinstance(header.get("arrays"), dict) or not isinstance(header.get("meta"), dict):
         raise CheckpointError(f"{archive.where} is damaged: {_HEADER} has no arrays or no meta; use an older "
                               "checkpoint")

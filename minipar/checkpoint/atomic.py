@@ -46,13 +46,13 @@ def refusals_named(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}; what was saved before is "
-                              "untouched; "
-                              f"make room or choose another folder") from error
+                              "untouched; make room or choose another folder") from error
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of writers that were killed. Only for the one process that writes into this
-    folder.
+    """Remove the temporary files of writers that were killed.
+
+    Only for the one process that writes into this folder.
     """
     for leftover in folder.glob(f"*.{'[0-9a-f]' * 8}.tmp"):
         leftover.unlink(missing_ok=True)

@@ -45,8 +45,7 @@ class Checkpoints:
         path = self.path(step)
         if later := [number for number in self._steps() if number > step]:
             raise CheckpointError(f"{self.folder} holds a checkpoint of step {later[-1]}, later than step "
-                                  f"{step}; "
-                                  f"resume from that, or choose another folder")
+                                  f"{step}; resume from that, or choose another folder")
         with refusals_named(path):
             self.folder.mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.folder)       # first, since a full disk may need their room

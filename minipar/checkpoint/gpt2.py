@@ -55,8 +55,9 @@ def load_gpt2(path: str | os.PathLike[str], heads: int
 
 
 def _require_weights(declared: dict[str, Declared], heads: int | None, path: Path) -> set[str]:
-    """The names of the arrays to read. Raises what `from_gpt2` raises, and CheckpointError for weights that
-    are no floats.
+    """The names of the arrays to read.
+
+    Raises what `from_gpt2` raises, and CheckpointError for weights that are no floats.
     """
     if len(declared) > MOST_ARRAYS:
         raise CheckpointError(f"{path} lists {len(declared):,} arrays, more than {MOST_ARRAYS:,}; this is no "
@@ -124,8 +125,7 @@ def _read_safetensors(file: BinaryIO, path: Path, choose: Choose) -> dict[str, n
     length = int.from_bytes(file.read(8), "little")
     if length > min(size, LARGEST_LIST):
         raise CheckpointError(f"{path} is damaged, or no .safetensors file: it begins with a list of "
-                              f"{length:,} "
-                              f"bytes; get it again")
+                              f"{length:,} bytes; get it again")
     listed = parse_json(file.read(length), f"{path}: its list of arrays", CheckpointError)
     chosen = choose(_listed(listed, size - 8 - length, path))
     file.seek(0)

@@ -186,8 +186,8 @@ def _simulated(options: argparse.Namespace, costs: Costs) -> tuple[Times, Sequen
     if name in ("gpipe", "1f1b") and options.virtual in (None, 1) and 2 * ranks * micro_batches > MOST:
         if ranks * micro_batches > MOST_OF_WAVE or ranks + micro_batches > MOST_LEVELS:
             raise ConfigError(f"{ranks:,} ranks with {micro_batches:,} micro-batches would take hours; "
-                              "choose at most "
-                              f"{MOST_OF_WAVE:,} pairs of one each, and together at most {MOST_LEVELS:,}")
+                              f"choose at most {MOST_OF_WAVE:,} pairs of one each, and together at most "
+                              f"{MOST_LEVELS:,}")
         wave = simulate_wave(name, ranks, micro_batches, costs)
         links = {link: count * micro_batches for link,
                  count in traffic(make_schedule(name, ranks, 1)).items()}

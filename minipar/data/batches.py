@@ -37,8 +37,9 @@ class Batches:
         self._seed = seed
 
     def get(self, step: int) -> Batch:
-        """The global batch of this step: inputs [B, T] and targets [B, T], int64. The targets are the inputs,
-        one token later.
+        """The global batch of this step: inputs [B, T] and targets [B, T], int64.
+
+        The targets are the inputs, one token later.
         """
         starts = stream(self._seed, "batch", step).integers(len(self._windows), size=self._batch)
         return _inputs_and_targets(self._windows[starts])
@@ -80,8 +81,7 @@ def _windows(tokens: Tokens, context: int, batch: int, what: str) -> Tokens:
         raise ConfigError(f"context and batch must be at least 1; got context {context} and batch {batch}")
     if len(tokens) <= context:
         raise DataError(f"the {what} has {len(tokens)} tokens, but a context of {context} needs "
-                        f"{context + 1}; "
-                        f"choose a shorter context or give more text")
+                        f"{context + 1}; choose a shorter context or give more text")
     return sliding_window_view(tokens, context + 1)
 
 

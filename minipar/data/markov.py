@@ -79,15 +79,15 @@ def _check(transition: NDArray[np.float64]) -> None:
 
 
 def _stationary(transition: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The solution of pi (P - 1) = 0 and sum(pi) = 1. It is unique unless the chain falls into parts that
-    never meet.
+    """The solution of pi (P - 1) = 0 and sum(pi) = 1.
+
+    It is unique unless the chain falls into parts that never meet.
     """
     size = len(transition)
     balance = transition.T - np.eye(size)                                                 # [V, V] @ pi = 0
     if np.linalg.matrix_rank(balance) < size - 1:
         raise DataError("the transition matrix falls into parts that never meet, so the loss has no single "
-                        "floor; "
-                        "use a larger concentration")
+                        "floor; use a larger concentration")
     equations = np.vstack([balance, np.ones(size)])
     solution = np.linalg.lstsq(equations, np.eye(size + 1)[-1], rcond=None)[0]
     solution = np.maximum(solution, 0)                              # rounding may leave -1e-18

@@ -28,10 +28,8 @@ def load_text(path: str | os.PathLike[str] | None = None) -> str:
         return python_documentation()
     source = Path(path)
     try:
-        text = (
-            _folder_text(source) if source.is_dir()
-            else _decode(source, read_bytes(source, LARGEST, DataError))
-        )
+        text = (_folder_text(source) if source.is_dir()
+                else _decode(source, read_bytes(source, LARGEST, DataError)))
     except FileNotFoundError:
         raise DataError(f"{source} does not exist; give a UTF-8 text file or a folder of them") from None
     except OSError as error:

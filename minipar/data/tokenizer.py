@@ -19,8 +19,9 @@ class Tokenizer(Protocol):
     def vocab_size(self) -> int: ...
 
     def encode(self, text: str) -> NDArray[np.int32]:
-        """Tokens [N], each in 0 .. vocab_size - 1. Raises DataError, which names the character that has no
-        token.
+        """Tokens [N], each in 0 .. vocab_size - 1.
+
+        Raises DataError, which names the character that has no token.
         """
 
     def decode(self, tokens: ArrayLike) -> str:
@@ -31,8 +32,9 @@ class Tokenizer(Protocol):
 
 
 class ByteTokenizer:
-    """One token per byte of UTF-8. A model may generate bytes that are not valid UTF-8; `decode` replaces
-    them by the replacement character.
+    """One token per byte of UTF-8.
+
+    A model may generate bytes that are not valid UTF-8; `decode` replaces them by the replacement character.
     """
 
     vocab_size = 256

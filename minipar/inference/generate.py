@@ -64,8 +64,9 @@ def _new_cache(model: GPT | Stages) -> Cache:
 
 
 def _choose(logits: np.ndarray, temperature: float, top_k: int, rng: np.random.Generator) -> int:
-    """A token by softmax(logits / temperature) over the `top_k` largest logits. Changes logits [V],
-    float64.
+    """A token by softmax(logits / temperature) over the `top_k` largest logits.
+
+    Changes logits [V], float64.
     """
     if not np.isfinite(logits.max()):
         raise RangeError(f"generate: the largest logit is {logits.max()}, so no token can be chosen; the "

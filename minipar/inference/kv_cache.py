@@ -28,8 +28,9 @@ class KVCache:
         self._layers: dict[int, np.ndarray] = {}                    # layer -> keys and values [2, B, h, S, K]
 
     def logits(self, tokens: np.ndarray) -> np.ndarray:
-        """Logits [B, V] of what follows the tokens [B, T]. Raises ShapeError beyond the model's context, and
-        for another B.
+        """Logits [B, V] of what follows the tokens [B, T].
+
+        Raises ShapeError beyond the model's context, and for another B.
         """
         return self.extend(tokens).data[:, -1]
 

@@ -25,8 +25,9 @@ class StagesCache:
         self._caches = {stage: KVCache(model) for stage, model in stages.parts.items()}
 
     def logits(self, tokens: np.ndarray) -> np.ndarray:
-        """Logits [B, V] of what follows the tokens [B, T], on every rank. Raises ShapeError beyond the
-        model's context.
+        """Logits [B, V] of what follows the tokens [B, T], on every rank.
+
+        Raises ShapeError beyond the model's context.
         """
         stages, pp = self.stages, self.stages.pp
         x: np.ndarray | Tensor = tokens

@@ -80,8 +80,8 @@ def launch_command(launcher: Launcher, ranks: int, command: Sequence[str], *,
             flags += ["-x", name]
     else:
         raise ConfigError(f"{launcher.path} is neither MPICH's nor Open MPI's launcher; start the ranks with "
-                          "it yourself, "
-                          f"or put another one beside this Python: {sys.executable} -m pip install mpich")
+                          f"it yourself, or put another one beside this Python: {sys.executable} -m pip "
+                          "install mpich")
     return [launcher.path, "-n", str(ranks), *flags, *command]
 
 

@@ -87,7 +87,8 @@ def forward_flops(config: ModelConfig, batch: int, length: int, pairs: Pairs = e
 
 
 def training_flops(config: ModelConfig, batch: int, length: int, pairs: Pairs = every_pair) -> dict[str, int]:
-    """FLOPs of forward and backward together. Backward of y = x w has two products: the gradients of x and of
-    w.
+    """FLOPs of forward and backward together.
+
+    Backward of y = x w has two products: the gradients of x and of w.
     """
     return {kind: 3 * flops for kind, flops in forward_flops(config, batch, length, pairs).items()}

@@ -36,8 +36,9 @@ from minipar.nn.region import SERIAL, Region
 
 
 class Attention(Module):
-    """x [B, t, D] -> [B, t, D] through h heads, plus the residual, if it is given. The attention core is an
-    argument.
+    """x [B, t, D] -> [B, t, D] through h heads, plus the residual, if it is given.
+
+    The attention core is an argument.
     """
 
     def __init__(self, name: str, config: ModelConfig, out: Start, region: Region = SERIAL):

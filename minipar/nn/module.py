@@ -1,5 +1,6 @@
-"""A Module is a named part of a model: parameters, smaller modules, and a forward. It keeps no state of a
-run.
+"""A Module is a named part of a model: parameters, smaller modules, and a forward.
+
+It keeps no state of a run.
 """
 
 from __future__ import annotations

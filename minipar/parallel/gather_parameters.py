@@ -29,8 +29,9 @@ def gather_whole(p: Parameter, part: np.ndarray, tp: Communicator) -> np.ndarray
 
 
 def gather_stages(arrays: dict[str, np.ndarray], pp: Communicator) -> dict[str, np.ndarray]:
-    """All ranks' arrays on rank 0 of pp, nothing elsewhere. Names are the ranks' own. All ranks of pp call
-    it.
+    """All ranks' arrays on rank 0 of pp, nothing elsewhere. Names are the ranks' own.
+
+    All ranks of pp call it.
     """
     label = "arrays of stages"
     about = {name: (array.shape, array.dtype.str) for name, array in arrays.items()}

@@ -29,8 +29,9 @@ class Grid:
     """
 
     def __init__(self, world: Communicator, layout: Layout):
-        """All ranks of `world` call it with the same layout. Raises LayoutError where the axes do not
-        multiply to the ranks.
+        """All ranks of `world` call it with the same layout.
+
+        Raises LayoutError where the axes do not multiply to the ranks.
         """
         if layout.ranks != world.size:
             raise LayoutError(_does_not_fit(world.size, layout))

@@ -109,8 +109,9 @@ class Stages(Module):
         self.copies = {"tokens.weight"} if self._tied is not None and self.pp.rank == ends[1] else set()
 
     def add_tied(self, flat: Flat) -> None:
-        """The gradient of the tied table, from both ends of the model. All ranks of pp call it, after the sum
-        over dp.
+        """The gradient of the tied table, from both ends of the model.
+
+        All ranks of pp call it, after the sum over dp.
         """
         if self._tied is not None:
             gradient = flat.by_name(flat.gradient())["tokens.weight"]

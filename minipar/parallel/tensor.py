@@ -29,8 +29,9 @@ from minipar.parallel.vocabulary import vocab_parallel_cross_entropy
 
 
 class TensorRegion(Region):
-    """The layers' weights are cut over the ranks of `tp` (Shoeybi et al. 2019). Uneven cuts are fine; an
-    empty one is not.
+    """The layers' weights are cut over the ranks of `tp` (Shoeybi et al. 2019).
+
+    Uneven cuts are fine; an empty one is not.
     """
 
     def __init__(self, tp: Communicator):
@@ -65,8 +66,9 @@ class SequenceRegion(TensorRegion):
     """
 
     def __init__(self, tp: Communicator, length: int):
-        """length: T, how many tokens every sample has. Raises LayoutError where there are fewer than
-        ranks.
+        """length: T, how many tokens every sample has.
+
+        Raises LayoutError where there are fewer than ranks.
         """
         super().__init__(tp)
         self.own_positions = self.shard(length, "tokens of context")

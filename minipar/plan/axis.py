@@ -90,6 +90,5 @@ class AxisTraffic:
             sent = FORMS[operation][algorithm](self.size, self.rank, what, *segment)
         else:
             raise LayoutError(f"there is no formula for what {operation} sends by the algorithm "
-                              f"'{algorithm}'; "
-                              f"choose {', '.join(FORMS[operation])}")
+                              f"'{algorithm}'; choose {', '.join(FORMS[operation])}")
         return TrafficLine(self.name, op, label), SentTotals(1, sent.messages, sent.elements * itemsize)

@@ -173,8 +173,9 @@ def swapped_pieces(p: int) -> int:
 
 @checked
 def recursive_doubling_all_gather(p: int, n: Number, net: Links) -> Number:
-    """T 3.1: log2 p rounds, (p - 1)/p of the array. Folding: one piece to hand over, everything to hand
-    back.
+    """T 3.1: log2 p rounds, (p - 1)/p of the array.
+
+    Folding: one piece to hand over, everything to hand back.
     """
     fold = 2 * net.alpha + n * net.beta / p + n * net.beta
     return (p.bit_length() - 1) * net.alpha + n * net.beta * swapped_pieces(p) / p + folded(p) * fold
@@ -182,8 +183,9 @@ def recursive_doubling_all_gather(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def halving_reduce_scatter(p: int, n: Number, net: Links) -> Number:
-    """T 4.2 (recursive halving): log2 p rounds, (p - 1)/p of the array. Folding: everything over, one piece
-    back.
+    """T 4.2 (recursive halving): log2 p rounds, (p - 1)/p of the array.
+
+    Folding: everything over, one piece back.
     """
     fold = 2 * net.alpha + n * net.beta + n * net.beta / p + n * net.gamma
     return (p.bit_length() - 1) * net.alpha + n * (net.beta

@@ -60,8 +60,9 @@ def tree_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffi
 
 @checked
 def ring_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """Scatter and all-gather: about 2 (p - 1)/p n from the root. Thakur et al., section 4.1 (long messages,
-    van de Geijn).
+    """Scatter and all-gather: about 2 (p - 1)/p n from the root.
+
+    Thakur et al., section 4.1 (long messages, van de Geijn).
     """
     counts = [piece(n, p, r) for r in range(p)]
     return tree_scatter(p, rank, counts, root) + ring_all_gather(p, rank, counts)
@@ -75,8 +76,9 @@ def direct_reduce(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic
 
 @checked
 def ring_reduce(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """Reduce-scatter and gather: about 2 (p - 1)/p n. Thakur et al., section 4.3, with a ring as the first
-    half.
+    """Reduce-scatter and gather: about 2 (p - 1)/p n.
+
+    Thakur et al., section 4.3, with a ring as the first half.
     """
     counts = [piece(n, p, r) for r in range(p)]
     return ring_reduce_scatter(p, rank, counts) + tree_gather(p, rank, counts, root)
@@ -123,8 +125,9 @@ def ring_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> CollectiveT
 
 @checked
 def ring_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
-    """Every piece but that of its right-hand neighbour, which has it already: (p - 1)/p n. Thakur et al.,
-    section 3.1.
+    """Every piece but that of its right-hand neighbour, which has it already: (p - 1)/p n.
+
+    Thakur et al., section 3.1.
     """
     return CollectiveTraffic(p - 1, sum(counts) - counts[(rank + 1) % p])
 
@@ -148,8 +151,9 @@ def naive_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraf
 
 @checked
 def bruck_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
-    """Round k: min(2**k, p - 2**k) pieces, its own first. (p - 1)/p n in ceil(log2 p) messages. Bruck et al.;
-    Thakur, 3.1.
+    """Round k: min(2**k, p - 2**k) pieces, its own first. (p - 1)/p n in ceil(log2 p) messages.
+
+    Bruck et al.; Thakur, 3.1.
     """
     sent = (min(1 << k, p - (1 << k)) for k in range(log2_up(p)))
     return CollectiveTraffic(log2_up(p), sum(counts[(rank + i) % p] for take in sent for i in range(take)))
@@ -182,8 +186,9 @@ def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> C
 
 @checked
 def halving_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
-    """Rabenseifner: 2 log2 q messages; halving sends all but the own piece of q, doubling the blocks. Thakur
-    et al., 4.5.
+    """Rabenseifner: 2 log2 q messages; halving sends all but the own piece of q, doubling the blocks.
+
+    Thakur et al., 4.5.
     """
     q, rounds, e = core(p)
     v = core_rank(p, rank)

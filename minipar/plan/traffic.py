@@ -190,8 +190,9 @@ class Bundle(NamedTuple):
 
 
 def _sections(shapes: Shapes, whole: Shapes, tp: int) -> list[Bundle]:
-    """Of a rank of tp that holds these shapes of the whole ones. Vectors stand at the two ends of the flat
-    gradient.
+    """Of a rank of tp that holds these shapes of the whole ones.
+
+    Vectors stand at the two ends of the flat gradient.
     """
     def vector(name: str) -> bool:
         return len(shapes[name]) < 2

@@ -39,11 +39,9 @@ def key(step: ProgramStep) -> Hashable:
 
 def name(step: ProgramStep) -> str:
     """F1, or "the receive of x1@0"."""
-    return (
-        f"{step.kind}{step.micro}"
-        if isinstance(step, Instruction)
-        else f"{NAMES[type(step)]} of {step.message}"
-    )
+    return (f"{step.kind}{step.micro}"
+            if isinstance(step, Instruction)
+            else f"{NAMES[type(step)]} of {step.message}")
 
 
 def stage_of(step: ProgramStep) -> int:
@@ -182,11 +180,9 @@ def not_before(at: ProgramPosition, earlier: ProgramStep, positions: ProgramPosi
     found = positions.get(key(earlier))
     if found is None or found.rank != at.rank:
         return f"{what} is missing on this rank; add it before this step"
-    return (
-        f"{what} comes only in step {found.step}; move it before this step"
-        if found.step > at.step
-        else None
-    )
+    return (f"{what} comes only in step {found.step}; move it before this step"
+            if found.step > at.step
+            else None)
 
 
 def _check_complete(end: ProgramPosition, schedule: Schedule, positions: ProgramPositions) -> None:

@@ -99,9 +99,7 @@ def _wait(rank: int, step: Send | Receive, program: Sequence[ProgramStep], numbe
     ahead = program[number::-1] if isinstance(step, Send) else program[number:]
     instruction = next(other for other in ahead if isinstance(other, Instruction))
     index = sum(isinstance(other, Instruction) for other in program[:number]) - isinstance(step, Send)
-    what_for = (
-        f"rank {step.peer} to receive {step.message}"
-        if isinstance(step, Send)
-        else f"{step.message} from rank {step.peer}"
-    )
+    what_for = (f"rank {step.peer} to receive {step.message}"
+                if isinstance(step, Send)
+                else f"{step.message} from rank {step.peer}")
     return Wait(rank, instruction.stage, index, f"{name(instruction)} waits for {what_for}")

@@ -24,8 +24,7 @@ def check_turns(programs: Programs) -> None:
             if receive.message != send.message:
                 raise fault(at, receive, "wrong order",
                             f"gets {send.message}, which rank {other.rank} sends before it, in step "
-                            f"{other.step}; "
-                            f"receive what a stage sends in the order in which it is sent")
+                            f"{other.step}; receive what a stage sends in the order in which it is sent")
 
 
 def _by_channel(programs: Programs,

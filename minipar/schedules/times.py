@@ -49,8 +49,6 @@ class Times:
         if not whole:
             return 0
         idle = total - work
-        return (
-            Fraction(idle, whole)
-            if isinstance(idle, Rational) and isinstance(whole, Rational)
-            else idle / whole
-        )
+        return (Fraction(idle, whole)
+                if isinstance(idle, Rational) and isinstance(whole, Rational)
+                else idle / whole)

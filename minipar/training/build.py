@@ -26,8 +26,9 @@ class TrainingData(NamedTuple):
 
 
 def training_data(tokens: np.ndarray, model: ModelConfig, train: TrainConfig) -> TrainingData:
-    """The first 90 % of the tokens [N] for training, the rest for validation. Raises DataError where either
-    part is no longer than the context.
+    """The first 90 % of the tokens [N] for training, the rest for validation.
+
+    Raises DataError where either part is no longer than the context.
     """
     training, validation = split(tokens)
     return TrainingData(Batches(training, model.context, train.batch, train.seed),

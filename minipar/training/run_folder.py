@@ -50,8 +50,9 @@ class RunFolder:
     """
 
     def __init__(self, folder: str | os.PathLike[str], writes: bool = True):
-        """writes: whether this process may. Of the ranks of a job, rank 0 does; on the others what would
-        write does nothing.
+        """writes: whether this process may.
+
+        Of the ranks of a job, rank 0 does; on the others what would write does nothing.
         """
         self.folder, self.writes = Path(folder), writes
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
@@ -65,8 +66,9 @@ class RunFolder:
         self._claims.close()
 
     def claim(self) -> None:
-        """Take the folder, if there is one, for this process alone. Raises CheckpointError where another one
-        has it.
+        """Take the folder, if there is one, for this process alone.
+
+        Raises CheckpointError where another one has it.
         """
         if self.writes and self.folder.is_dir():
             self._claims.enter_context(claimed(self.folder))
@@ -103,8 +105,9 @@ class RunFolder:
                 self.summary.unlink(missing_ok=True)
 
     def is_finished(self, trace: bool) -> bool:
-        """Whether a run that has done its steps left all its results. The summary is the last that is
-        written.
+        """Whether a run that has done its steps left all its results.
+
+        The summary is the last that is written.
         """
         return self.summary.is_file() and (not trace or (self.folder / "trace" / "summary.json").is_file())
 
@@ -140,8 +143,9 @@ class RunFolder:
         return lines
 
     def save(self, trainer: Trainer, loss: float | None = None) -> None:
-        """Save the trainer's state as a checkpoint, with the validation loss if it is known. All ranks call
-        it.
+        """Save the trainer's state as a checkpoint, with the validation loss if it is known.
+
+        All ranks call it.
         """
         arrays, meta = trainer.state()
         if self.writes:
@@ -183,8 +187,9 @@ class RunFolder:
         return model, tokenizer_from_dict(meta["tokenizer"])
 
     def stages(self, grid: Grid) -> tuple[Stages, Tokenizer]:
-        """This rank's share of the model of the last checkpoint, for generation, and its tokenizer. All ranks
-        call it.
+        """This rank's share of the model of the last checkpoint, for generation, and its tokenizer.
+
+        All ranks call it.
         """
         _, arrays, meta = self.latest(grid.world)
         model = ModelConfig(**meta["model"])

@@ -46,8 +46,9 @@ class TrainedModel:
         return list(self.fit.validations.values())[-1]
 
     def write(self, prompt: str, length: int = 200, *, temperature: float = 0.8, seed: int = 0) -> str:
-        """The prompt and the `length` tokens that the model writes after it. Raises DataError for characters
-        that the text did not have.
+        """The prompt and the `length` tokens that the model writes after it.
+
+        Raises DataError for characters that the text did not have.
         """
         written: Iterator[int] = generate(self.model, self.tokenizer.encode(prompt).tolist(),
                                           temperature=temperature, seed=seed)
@@ -93,8 +94,9 @@ def _train_rank(comm: Communicator, model: ModelConfig, config: TrainConfig, tok
 
 
 def _content(text: str | os.PathLike[str]) -> str:
-    """The text that a path leads to, or the text itself. A short string without spaces that names no file is
-    a mistake.
+    """The text that a path leads to, or the text itself.
+
+    A short string without spaces that names no file is a mistake.
     """
     if not isinstance(text, str) or (len(text) < 1000 and "\n" not in text and os.path.exists(text)):
         return load_text(text)

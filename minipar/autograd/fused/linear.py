@@ -58,8 +58,7 @@ def add_bias(x: Tensor, b: Tensor | None, residual: Tensor | None = None) -> Ten
     """
     if (b is not None and b.shape != x.shape[-1:]) or (residual is not None and residual.shape != x.shape):
         raise ShapeError(f"add_bias: x {x.shape}, b {b and b.shape}, residual {residual and residual.shape}; "
-                         "needs "
-                         f"[..., O] + [O] + [..., O]")
+                         "needs [..., O] + [O] + [..., O]")
     if b is None:
         return x if residual is None else x + residual
     y = x.data + b.data

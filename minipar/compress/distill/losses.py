@@ -142,9 +142,8 @@ def _require_finite(largest: np.ndarray) -> None:
     if not np.isfinite(largest).all():
         who, row = np.argwhere(~np.isfinite(largest))[0]
         raise RangeError(f"distillation: row {row} of the {('student', 'teacher')[who]}'s logits has the "
-                         "largest logit "
-                         f"{largest[who, row]}, so it gives no probabilities; look for broken weights or a "
-                         "mask over everything")
+                         f"largest logit {largest[who, row]}, so it gives no probabilities; look for broken "
+                         "weights or a mask over everything")
 
 
 def _require_alike(what: str, student: Tensor, teacher: np.ndarray) -> None:

@@ -127,8 +127,7 @@ def take_layers(teacher: GPT, layers: Sequence[int]) -> GPT:
     """
     if not layers or not all(0 <= layer < teacher.config.layers for layer in layers):
         raise ConfigError(f"layers {list(layers)} of a teacher with {teacher.config.layers}; choose some "
-                          "from 0 to "
-                          f"{teacher.config.layers - 1}")
+                          f"from 0 to {teacher.config.layers - 1}")
     student = GPT(replace(teacher.config, layers=len(layers)), dtype=teacher.token_table.weight.dtype,
                   region=teacher.region)
     state = teacher.state_dict()
@@ -151,8 +150,7 @@ def _require_comparable(student: GPT, teacher: GPT, recipe: DistillationRecipe) 
                               f"distillation needs all of it: choose pp = 1")
     if (recipe.hidden or recipe.attention) and student.recomputing is not RECOMPUTATIONS["none"]:
         raise ConfigError("a student that recomputes its blocks keeps no hidden states or scores to learn "
-                          "from; "
-                          "build it with recompute='none', or give hidden and attention the weight 0")
+                          "from; build it with recompute='none', or give hidden and attention the weight 0")
     if one.vocabulary != other.vocabulary:
         raise ConfigError(f"the student's vocabulary is {one.vocabulary}, the teacher's {other.vocabulary}; "
                           "they must be equal")

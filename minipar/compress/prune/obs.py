@@ -104,6 +104,5 @@ def _inverse(hessian: np.ndarray) -> np.ndarray:
         np.linalg.cholesky(hessian)
     except np.linalg.LinAlgError:
         raise ConfigError("the Hessian is not positive definite, so the loss has no minimum here; train on, "
-                          "or add to its "
-                          "diagonal") from None
+                          "or add to its diagonal") from None
     return np.linalg.inv(hessian)

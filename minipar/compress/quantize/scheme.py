@@ -88,8 +88,7 @@ class Scheme:
             return shape
         if len(shape) != 2 or shape[1 - self.axis] % self.group:
             raise ShapeError(f"groups of {self.group} along axis {1 - self.axis} do not divide shape "
-                             f"{shape}; "
-                             f"choose a divisor, under tensor parallelism of each rank's part")
+                             f"{shape}; choose a divisor, under tensor parallelism of each rank's part")
         rows, columns = shape
         return (rows // self.group, self.group,
                 columns) if self.axis == 1 else (rows, columns // self.group, self.group)

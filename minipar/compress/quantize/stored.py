@@ -204,5 +204,4 @@ def _joined(parts: list[np.ndarray], empty: type) -> np.ndarray:
 def _require_same(own: Mapping[str, list[int]], stored: Mapping[str, list[int]]) -> None:
     if wrong := sorted(name for name in own.keys() | stored.keys() if own.get(name) != stored.get(name)):
         raise CheckpointError(f"this file is of another model: {wrong[0]} has shape {stored.get(wrong[0])} "
-                              "there, "
-                              f"{own.get(wrong[0])} here ({len(wrong)} differ)", item=wrong[0])
+                              f"there, {own.get(wrong[0])} here ({len(wrong)} differ)", item=wrong[0])
