@@ -16,7 +16,7 @@ RETIRED = {"homes": "stage_to_rank", "home": "owner", "alone": "single_process",
            "places": "positions, indices, names", "cut": "shard", "gift": "send_buffer", "gifts": "send_buffers",
            "lights": "failed_checks", "why": "label, reason"}
 # packages that still use some of them
-PENDING = {"comm", "proof", "cli", "training", "exercises", "classroom", "mpi4py_face"}
+PENDING = {"comm", "proof", "mpi4py_face", "classroom"}
 
 
 def trees(root: Path) -> Iterator[tuple[str, ast.Module]]:

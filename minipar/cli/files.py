@@ -19,28 +19,28 @@ def require_file(path: str, endings: Sequence[str] = ()) -> None:
 
     A computation of an hour must not end with the discovery that its result has no place.
     """
-    place = Path(path)
-    if endings and place.suffix.lower() not in endings:
+    target = Path(path)
+    if endings and target.suffix.lower() not in endings:
         raise ConfigError(
             f"{path} does not end in {' or '.join(endings)}; give the file one of these endings"
         )
     try:
-        if place.exists():
+        if target.exists():
             # a folder, or a pipe that nobody reads, is refused here
-            os.close(os.open(place, os.O_WRONLY | os.O_NONBLOCK))
+            os.close(os.open(target, os.O_WRONLY | os.O_NONBLOCK))
         else:
-            tempfile.TemporaryFile(dir=place.parent).close()
+            tempfile.TemporaryFile(dir=target.parent).close()
     except (OSError, ValueError) as error:
         raise _refused(path, error) from error
 
 
 def require_folder(path: str | Path) -> None:
     """Raises ConfigError where there is no such folder and none can be made. Nothing is left behind."""
-    place = Path(path)
+    target = Path(path)
     try:
-        while not place.exists() and place != place.parent:
-            place = place.parent
-        tempfile.TemporaryFile(dir=place).close()
+        while not target.exists() and target != target.parent:
+            target = target.parent
+        tempfile.TemporaryFile(dir=target).close()
     except (OSError, ValueError) as error:
         raise _refused(path, error) from error
 

@@ -36,8 +36,8 @@ def run(options: argparse.Namespace) -> int:
     checks = gradcheck(lambda: model.loss(inputs, targets), {p.name: p for p in model.parameters()})
     print(f"{'parameter':<34}{'worst element':<16}{'backward':>18}{'differences':>18}{'relative error':>16}")
     for check in checks:
-        place = "" if check.index is None else str(list(check.index))
-        print(f"{check.name:<34}{place:<16}{check.exact:>18.10g}{check.numeric:>18.10g}{check.error:>16.1e}")
+        index = "" if check.index is None else str(list(check.index))
+        print(f"{check.name:<34}{index:<16}{check.exact:>18.10g}{check.numeric:>18.10g}{check.error:>16.1e}")
     wrong = [check for check in checks if not check.error <= LIMIT]
     elements = sum(p.size for p in model.parameters())
     print(f"{elements:,} elements of {len(checks) - 1} parameters: "

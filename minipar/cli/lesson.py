@@ -136,12 +136,12 @@ def _opened(options: argparse.Namespace) -> LessonFile:
 
 def lessons_folder() -> Path:
     """Beside the package, or in the current folder. Raises ConfigError where neither has lessons."""
-    places = [Path(minipar.__file__).resolve().parent.parent / "lessons", Path("lessons").resolve()]
-    for place in places:
-        if (place / "support" / "lesson.py").is_file():
-            return place
-    raise ConfigError(f"there are no lessons in {places[0]}, nor in {places[1]}; run this where the sources "
-                      "are checked out")
+    folders = [Path(minipar.__file__).resolve().parent.parent / "lessons", Path("lessons").resolve()]
+    for folder in folders:
+        if (folder / "support" / "lesson.py").is_file():
+            return folder
+    raise ConfigError(f"there are no lessons in {folders[0]}, nor in {folders[1]}; run this where the "
+                      "sources are checked out")
 
 
 def find(folder: Path, wanted: str) -> str:

@@ -81,7 +81,7 @@ def _positive(text: str) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    _require_places(options)
+    _require_file_for_results(options)
     if options.out:
         require_file(options.out, (".png", ".svg"))
     schedule = _proven(options)
@@ -103,7 +103,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _lint(options: argparse.Namespace) -> int:
-    _require_places(options)
+    _require_file_for_results(options)
     schedule = _given(options)
     report = lint(schedule, synchronous=options.synchronous)
     if options.json:
@@ -146,7 +146,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    _require_places(options)
+    _require_file_for_results(options)
     times, peaks, links, sizes = _simulated(options, _costs(options))
     bubbles = {(of, over): times.bubble(of, over) for of in ("total", "ideal")
                for over in ("makespan", "span")}
@@ -197,7 +197,7 @@ def _simulated(options: argparse.Namespace, costs: Costs) -> tuple[Times, Sequen
     return simulate(schedule, costs), peak_activations(schedule), traffic(schedule), _sizes(schedule)
 
 
-def _require_places(options: argparse.Namespace) -> None:
+def _require_file_for_results(options: argparse.Namespace) -> None:
     """Before the work, the file of the results."""
     if options.json:
         require_file(options.json)

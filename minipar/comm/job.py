@@ -98,9 +98,9 @@ def job(*, timeout: float | None = None, checked: bool = True,
         return
     warn_of_slurm(os.environ)
     with told_in_one_line(), raising_escapes():
-        alone = Checking(solo(synchronous=synchronous, checked=checked))
-        yield alone if checked else alone.inner
-        raise_loose_ends([alone.ledger.close()])
+        single_process = Checking(solo(synchronous=synchronous, checked=checked))
+        yield single_process if checked else single_process.inner
+        raise_loose_ends([single_process.ledger.close()])
 
 
 @contextmanager

@@ -45,5 +45,5 @@ def zeros(comm: Communicator, nbytes: int, label: str | None) -> np.ndarray:
         raise no_room(comm, nbytes, "this process cannot have so much memory; make the array smaller", label) from error
 
 
-def no_room(comm: Communicator, nbytes: int, why: str, label: str | None) -> CommError:
-    return CommError(f"{this_call(comm, label, 'shared')} needs {nbytes:,} bytes for all ranks, but {why}")
+def no_room(comm: Communicator, nbytes: int, reason: str, label: str | None) -> CommError:
+    return CommError(f"{this_call(comm, label, 'shared')} needs {nbytes:,} bytes for all ranks, but {reason}")

@@ -15,11 +15,11 @@ from minipar.exercises.exercise import Exercise, load
 def exercises_folder() -> Path:
     """The folder of all chapters: in the source tree, or as `minipar.lessons` in an installed package."""
     package = Path(minipar.__file__).resolve().parent
-    places = [package / "lessons" / "exercises", package.parent / "lessons" / "exercises"]
-    for place in places:
-        if place.is_dir():
-            return place
-    raise ConfigError(f"there are no exercises in {places[0]}; install minipar again")
+    sources = [package / "lessons" / "exercises", package.parent / "lessons" / "exercises"]
+    for source in sources:
+        if source.is_dir():
+            return source
+    raise ConfigError(f"there are no exercises in {sources[0]}; install minipar again")
 
 
 def folders(root: Path | None = None) -> list[Path]:

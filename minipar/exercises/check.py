@@ -52,12 +52,12 @@ def check(
     results = list(on_threads(exercise, submission, calls, limit=limit))
     first = verdict(exercise, submission.source, results)
     on_verdict(first)
-    second, why = None, ""
+    second, reason = None, ""
     if first.passed and mpi and exercise.comm:
-        why = mpi_missing()
-        if not why:
+        reason = mpi_missing()
+        if not reason:
             second = verdict_of_mpirun(exercise, submission, calls)
-    return Checked(first, second, why, seed, printed(results))
+    return Checked(first, second, reason, seed, printed(results))
 
 
 def verdict_of_mpirun(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall]) -> Verdict:

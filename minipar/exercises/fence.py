@@ -92,15 +92,15 @@ def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, t
                     )
         if event == "open" and isinstance(arguments[0], text):
             path, _, flags = arguments
-            place = resolved(decode(path))
-            if beneath(place, scratch):
+            target = resolved(decode(path))
+            if beneath(target, scratch):
                 return
             if isinstance(flags, int) and flags & writing:
-                if place != "/dev/null":
+                if target != "/dev/null":
                     raise refused(f"writing to {decode(path)} is not allowed in an exercise")
-            elif place.endswith(harmless):
+            elif target.endswith(harmless):
                 return
-            elif any(beneath(place, folder) for folder in (*secret, *system)) or is_folder(place):
+            elif any(beneath(target, folder) for folder in (*secret, *system)) or is_folder(target):
                 raise refused(f"reading {decode(path)} is not allowed in an exercise")
 
     return watch

@@ -95,13 +95,13 @@ def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] |
     counts = call.gathered(source, counts)
     shape = (sum(counts), *source.shape[1:])
     everything = call.result(out, shape, source.dtype)
-    place = everything[sum(counts[:comm.rank]):][:source.shape[0]]
-    call.keep_apart(source, everything, allowed=place)
+    own_rows = everything[sum(counts[:comm.rank]):][:source.shape[0]]
+    call.keep_apart(source, everything, allowed=own_rows)
     name = choose("all_gather", algorithm, comm, everything.nbytes)
     run = find("all_gather", name)
     channel = Channel(comm, call.label, comm.entering("all_gather", shape, source.dtype, label=call.label,
                                                       algorithm=name, counts=counts))
-    np.copyto(place, source)
+    np.copyto(own_rows, source)
     finish(comm, run(channel, everything.reshape(-1), elements(counts, shape[1:])))
     return everything
 

@@ -22,7 +22,7 @@ from minipar.comm.collectives.arguments import Call, elements
 from minipar.comm.collectives.channel import AlgorithmSteps, Channel, Handle, finish
 from minipar.comm.collectives.combine import addends
 from minipar.comm.collectives.select import choose
-from minipar.comm.collectives.shared_array import place_in
+from minipar.comm.collectives.shared_array import location_in_shared_memory
 from minipar.comm.collectives.table import find
 from minipar.comm.diagnostics.call_site import label_or_place
 from minipar.comm.protocol import Communicator
@@ -39,14 +39,14 @@ def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int 
     root, source = call.root(root), call.source(array, op)
     total = call.result(out if comm.rank == root else None, source.shape, source.dtype)
     call.keep_apart(total, source, allowed=source)
-    terms, place, divisor = on_the_way(op, source, total, comm.size)
+    terms, target, divisor = on_the_way(op, source, total, comm.size)
     combine = call.combine(op, terms.dtype)
     name = choose("reduce", algorithm, comm, terms.nbytes)
     run = find("reduce", name)
     tag = comm.entering(f"reduce {op}", source.shape, source.dtype, label=call.label, root=root,
                         algorithm=name)
     channel = Channel(comm, call.label, tag)
-    finish(comm, divided(run(channel, *flat(terms, place), combine, root), place, divisor
+    finish(comm, divided(run(channel, *flat(terms, target), combine, root), target, divisor
                          if comm.rank == root else 0, total))
     return total if comm.rank == root else None
 
@@ -76,7 +76,7 @@ def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum",
     nor for "shared" unless `out` is in shared memory already: there is but one stage.
     """
     # float16: see combine.py
-    staged = out is None or place_in(comm, out) is None or (op == "mean" and out.itemsize == 2)
+    staged = out is None or location_in_shared_memory(comm, out) is None or (op == "mean" and out.itemsize == 2)
     if algorithm == "native" or (algorithm == "shared" and staged):
         raise Call(comm, "start_all_reduce",
                    label).wrong(f"cannot start {algorithm}, which waits; choose an algorithm that "
@@ -116,13 +116,13 @@ def _all_reduce(comm: Communicator, array: np.ndarray, op: str, label: str | Non
     source = call.source(array, op)
     total = call.result(out, source.shape, source.dtype)
     call.keep_apart(total, source, allowed=source)
-    terms, place, divisor = on_the_way(op, source, total, comm.size)
+    terms, target, divisor = on_the_way(op, source, total, comm.size)
     combine = call.combine(op, terms.dtype)
-    name = choose("all_reduce", algorithm, comm, terms.nbytes, place)
+    name = choose("all_reduce", algorithm, comm, terms.nbytes, target)
     run = find("all_reduce", name)
     channel = Channel(comm, call.label, comm.entering(f"all_reduce {op}", source.shape, source.dtype,
                                                       label=call.label, algorithm=name))
-    return divided(run(channel, *flat(terms, place), combine), place, divisor, total), source, total
+    return divided(run(channel, *flat(terms, target), combine), target, divisor, total), source, total
 
 
 def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequence[int] | None, label: str
@@ -133,15 +133,15 @@ def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequ
     counts = call.split(call.rows(source), counts)
     own = call.result(out, (counts[comm.rank], *source.shape[1:]), source.dtype)
     call.keep_apart(own, source, allowed=source[sum(counts[:comm.rank]):])
-    terms, place, divisor = on_the_way(op, source, own, comm.size)
+    terms, target, divisor = on_the_way(op, source, own, comm.size)
     combine = call.combine(op, terms.dtype)
     name = choose("reduce_scatter", algorithm, comm, terms.nbytes)
     run = find("reduce_scatter", name)
     channel = Channel(comm, call.label, comm.entering(f"reduce_scatter {op}", source.shape, source.dtype,
                                                       label=call.label, algorithm=name,
                                             counts=counts))
-    steps = run(channel, terms.reshape(-1), place.reshape(-1), elements(counts, source.shape[1:]), combine)
-    return divided(steps, place, divisor, own), source, own
+    steps = run(channel, terms.reshape(-1), target.reshape(-1), elements(counts, source.shape[1:]), combine)
+    return divided(steps, target, divisor, own), source, own
 
 
 def flat(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

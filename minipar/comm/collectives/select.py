@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from minipar.comm.collectives.shared_array import place_in
+from minipar.comm.collectives.shared_array import location_in_shared_memory
 from minipar.comm.protocol import Communicator
 from minipar.plan.collective_times import TIMES, Links, hierarchical_all_reduce
 
@@ -45,7 +45,7 @@ def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out:
     """
     if algorithm not in ("auto", "by_size"):
         return algorithm
-    if algorithm == "auto" and out is not None and place_in(comm, out) is not None:
+    if algorithm == "auto" and out is not None and location_in_shared_memory(comm, out) is not None:
         return "shared"
     nodes = len(set(comm.nodes)) if algorithm == "auto" else 1
     preferred = comm.preferred.get(operation)

@@ -80,7 +80,7 @@ def shape_and_dtype(call: Call, shape: Any, dtype: Any) -> tuple[tuple[int, ...]
     return lengths, known
 
 
-def place_in(comm: Communicator, array: np.ndarray) -> tuple[SharedMemory, int] | None:
+def location_in_shared_memory(comm: Communicator, array: np.ndarray) -> tuple[SharedMemory, int] | None:
     """Where in memory that all ranks of `comm` see the array lies, in bytes from its beginning; None if it
     does not.
     """
@@ -92,7 +92,7 @@ def place_in(comm: Communicator, array: np.ndarray) -> tuple[SharedMemory, int] 
     return (memory, offset) if 0 <= offset <= own.nbytes - array.nbytes else None
 
 
-def say_place(channel: Channel, memory: SharedMemory, offset: int) -> None:
+def tell_location(channel: Channel, memory: SharedMemory, offset: int) -> None:
     """Leave word of what this call works on: ranks with different views would add up the wrong numbers,
     unnoticed.
     """
@@ -100,7 +100,7 @@ def say_place(channel: Channel, memory: SharedMemory, offset: int) -> None:
     words[channel.tag % len(words)] = channel.tag, offset
 
 
-def check_places(channel: Channel, memory: SharedMemory, offset: int) -> None:
+def check_locations(channel: Channel, memory: SharedMemory, offset: int) -> None:
     """Raises CommError on every rank unless all have left the same word."""
     comm = channel.comm
     for rank, member in enumerate(comm.members):

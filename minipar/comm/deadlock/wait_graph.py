@@ -101,8 +101,8 @@ def roll_call(states: Sequence[State]) -> str:
         return f"the partner has left, rank {', '.join(map(str, away))}: {everyone}"
     if lost := stuck(states):
         left = all(states[peer].doing in LEFT for rank in lost for peer in states[rank].peers)
-        why = "all partners have left" if left else "deadlock, all ranks that could send wait themselves"
-        return f"{why}: {everyone}"
+        cause = "all partners have left" if left else "deadlock, all ranks that could send wait themselves"
+        return f"{cause}: {everyone}"
     return everyone
 
 

@@ -121,8 +121,8 @@ class Faults(Labelled):
                 return lost
         request = super().isend(array, dest, label=label, tag=tag)
         if (dest, tag) in self._held:
-            late, its_why = self._held.pop((dest, tag))
-            super().wait(super().isend(late, dest, label=its_why, tag=tag))
+            late, its_label = self._held.pop((dest, tag))
+            super().wait(super().isend(late, dest, label=its_label, tag=tag))
         return request
 
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,

@@ -73,19 +73,19 @@ class Port:
         end.
         """
         begin, begins, ends = earliest, self._begins, self._ends
-        place = bisect_right(ends, begin)  # the first busy interval that ends after `begin`
-        while place < len(begins) and begins[place] < begin + duration:
-            begin = ends[place]
-            place += 1
+        index = bisect_right(ends, begin)  # the first busy interval that ends after `begin`
+        while index < len(begins) and begins[index] < begin + duration:
+            begin = ends[index]
+            index += 1
         end = begin + duration
         if duration:
-            first, last = place, place
-            if place and ends[place - 1] == begin:                  # melt with the neighbours that it touches
-                first = place - 1
-            if place < len(begins) and begins[place] == end:
-                last = place + 1
-            begins[first:last] = [begins[first] if first < place else begin]
-            ends[first:last] = [ends[last - 1] if last > place else end]
+            first, last = index, index
+            if index and ends[index - 1] == begin:                  # melt with the neighbours that it touches
+                first = index - 1
+            if index < len(begins) and begins[index] == end:
+                last = index + 1
+            begins[first:last] = [begins[first] if first < index else begin]
+            ends[first:last] = [ends[last - 1] if last > index else end]
         return end
 
 

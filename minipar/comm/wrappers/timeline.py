@@ -100,7 +100,7 @@ def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:
     for event in events:
         begin, end = _nanoseconds(event.begin), _nanoseconds(event.end)
         arrow = {"name": "message", "cat": "message", "id": arrows.get(event.flow),
-                 **_place(event.rank, event.track)}
+                 **_location(event.rank, event.track)}
         if (
             event.flow in arrows
             and event.kind == "recv"
@@ -120,7 +120,7 @@ def _slice(event: Event, kind: str, begin: int, end: int) -> dict[str, Any]:
     """begin, end: nanoseconds."""
     args = {"op": event.op, "peer": event.peer, "bytes": event.bytes} if event.peer is not None else {}
     return {"ph": "X", "name": event.label or event.kind, "cat": kind, "ts": begin / 1000,
-            "dur": (end - begin) / 1000, **_place(event.rank, event.track), "args": args}
+            "dur": (end - begin) / 1000, **_location(event.rank, event.track), "args": args}
 
 
 def _order(event: Event) -> tuple[bool, int, float | Fraction, bool, float | Fraction]:
@@ -137,7 +137,7 @@ def _nanoseconds(seconds: float | Fraction) -> int:
     return round(seconds * 10**9)
 
 
-def _place(rank: int, track: str) -> dict[str, int]:
+def _location(rank: int, track: str) -> dict[str, int]:
     """Process and thread, numbered from 1. But for the very first, no thread has its process's number, which
     viewers put on top.
     """
@@ -151,7 +151,7 @@ def _names(rank: int) -> list[dict[str, Any]]:
     for number, track in enumerate(TRACKS):
         about += [("thread_name", track, {"name": track}),
                   ("thread_sort_index", track, {"sort_index": number})]
-    return [{"ph": "M", "name": name, **_place(rank, track), "args": args} for name, track, args in about]
+    return [{"ph": "M", "name": name, **_location(rank, track), "args": args} for name, track, args in about]
 
 
 def write_trace(path: str | Path, events: Iterable[Event]) -> None:

@@ -40,26 +40,27 @@ def core_counts(counts: Sequence[int]) -> list[int]:
     return [counts[even] + counts[even + 1] for even in range(0, folded, 2)] + list(counts[folded:])
 
 
-def hand_over(channel: Channel, send_buffer: np.ndarray, place: np.ndarray) -> Generator[Request, None, bool]:
-    """Even ranks of the pairs send `send_buffer`, odd ones receive it into `place`; says whether this rank
-    received.
+def hand_over(channel: Channel, send_buffer: np.ndarray,
+              receive_buffer: np.ndarray) -> Generator[Request, None, bool]:
+    """Even ranks of the pairs send `send_buffer`, odd ones receive it into `receive_buffer`; says whether this
+    rank received.
     """
     if channel.rank >= 2 * pairs(channel.size):
         return False
     if channel.rank % 2:
-        yield channel.receive(place, channel.rank - 1)
+        yield channel.receive(receive_buffer, channel.rank - 1)
         return True
     yield channel.send(send_buffer, channel.rank + 1)
     return False
 
 
-def hand_back(channel: Channel, send_buffer: np.ndarray, place: np.ndarray) -> AlgorithmSteps:
-    """Odd ranks of the pairs send `send_buffer`, even ones receive it into `place`."""
+def hand_back(channel: Channel, send_buffer: np.ndarray, receive_buffer: np.ndarray) -> AlgorithmSteps:
+    """Odd ranks of the pairs send `send_buffer`, even ones receive it into `receive_buffer`."""
     if channel.rank < 2 * pairs(channel.size):
         if channel.rank % 2:
             yield channel.send(send_buffer, channel.rank - 1)
         else:
-            yield channel.receive(place, channel.rank + 1)
+            yield channel.receive(receive_buffer, channel.rank + 1)
 
 
 def add_pairs(channel: Channel, total: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:

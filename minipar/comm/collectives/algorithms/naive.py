@@ -52,9 +52,9 @@ def gather(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequen
     if channel.rank != root:
         yield channel.send(source, root)
         return
-    places = pieces(out, counts)
-    np.copyto(places[root], source)
-    yield from [channel.receive(places[rank], rank) for rank in range(channel.size) if rank != root]
+    receive_buffers = pieces(out, counts)
+    np.copyto(receive_buffers[root], source)
+    yield from [channel.receive(receive_buffers[rank], rank) for rank in range(channel.size) if rank != root]
 
 
 def scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequence[int],
@@ -63,9 +63,9 @@ def scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Seque
     if channel.rank != root:
         yield channel.receive(out, root)
         return
-    gifts = pieces(source, counts)
-    np.copyto(out, gifts[root])
-    yield from [channel.send(gifts[rank], rank) for rank in range(channel.size) if rank != root]
+    send_buffers = pieces(source, counts)
+    np.copyto(out, send_buffers[root])
+    yield from [channel.send(send_buffers[rank], rank) for rank in range(channel.size) if rank != root]
 
 
 def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
@@ -93,9 +93,9 @@ def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Seq
     All ranks send to rank p - 1 last, so its p - 1 messages come after all others: (2p - 3) (alpha + n/p
     beta).
     """
-    gifts, places = pieces(source, gives), pieces(out, takes)
-    np.copyto(places[channel.rank], gifts[channel.rank])
+    send_buffers, receive_buffers = pieces(source, gives), pieces(out, takes)
+    np.copyto(receive_buffers[channel.rank], send_buffers[channel.rank])
     others = [rank for rank in range(channel.size) if rank != channel.rank]
-    receiving = [channel.receive(places[rank], rank) for rank in others]
-    sending = [channel.send(gifts[rank], rank) for rank in others]
+    receiving = [channel.receive(receive_buffers[rank], rank) for rank in others]
+    sending = [channel.send(send_buffers[rank], rank) for rank in others]
     yield from receiving + sending

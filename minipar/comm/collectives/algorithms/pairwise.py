@@ -25,8 +25,8 @@ def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Seq
     """gives[r], takes[r]: the elements for and from rank r, which stand one after the other in `source` and
     in `out`.
     """
-    gifts, places = pieces(source, gives), pieces(out, takes)
-    np.copyto(places[channel.rank], gifts[channel.rank])
+    send_buffers, receive_buffers = pieces(source, gives), pieces(out, takes)
+    np.copyto(receive_buffers[channel.rank], send_buffers[channel.rank])
     for step in range(1, channel.size):
         right, left = (channel.rank + step) % channel.size, (channel.rank - step) % channel.size
-        yield from exchange(channel, gifts[right], right, places[left], left)
+        yield from exchange(channel, send_buffers[right], right, receive_buffers[left], left)

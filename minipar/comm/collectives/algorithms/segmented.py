@@ -21,7 +21,7 @@ from minipar.comm.collectives.chunks import even_counts, pieces
 from minipar.plan.collective_times import SEGMENT_BYTES
 
 
-def cut(chunk: np.ndarray) -> list[np.ndarray]:
+def segments_of(chunk: np.ndarray) -> list[np.ndarray]:
     """The chunk's segments; an empty chunk is one empty segment."""
     length = max(1, SEGMENT_BYTES // chunk.itemsize)
     return [chunk[start:start + length] for start in range(0, max(1, chunk.size), length)]
@@ -34,13 +34,14 @@ def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray
     right, left = (rank + 1) % p, (rank - 1) % p
     if p == 1:
         np.copyto(sums[0], source[0])
-    buffers = [np.empty(max(cut(chunk)[0].size for chunk in source), source[0].dtype) for _ in range(2)]
+    longest = max(segments_of(chunk)[0].size for chunk in source)
+    buffers = [np.empty(longest, source[0].dtype) for _ in range(2)]
     send_buffer = source[left]
     for step in range(p - 1):
         passing = (rank - step - 2) % p
-        shares, totals = cut(source[passing]), cut(sums[passing])
+        shares, totals = segments_of(source[passing]), segments_of(sums[passing])
         receiving = channel.receive(buffers[0][:shares[0].size], left)
-        sending = [channel.send(segment, right) for segment in cut(send_buffer)]
+        sending = [channel.send(segment, right) for segment in segments_of(send_buffer)]
         for number, (share, total) in enumerate(zip(shares, totals, strict=True), start=1):
             arrived = receiving
             if number < len(shares):  # the next segment travels while this one is added

@@ -22,7 +22,13 @@ import numpy as np
 
 from minipar.comm.collectives.channel import AlgorithmSteps, Channel, meet
 from minipar.comm.collectives.chunks import copy_unless_same, edges, even_counts
-from minipar.comm.collectives.shared_array import SharedArray, check_places, place_in, say_place, shared_array
+from minipar.comm.collectives.shared_array import (
+    SharedArray,
+    check_locations,
+    location_in_shared_memory,
+    shared_array,
+    tell_location,
+)
 from minipar.comm.protocol import Communicator
 
 BLOCK_BYTES = 1 << 17               # a sum of several arrays is made in blocks that stay in a core's cache
@@ -30,7 +36,7 @@ STAGE_BYTES = 1 << 21               # per rank, for arrays that are not shared
 
 
 def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
-    if place_in(channel.comm, out) is not None:
+    if location_in_shared_memory(channel.comm, out) is not None:
         copy_unless_same(source, out)
         yield from add_in_place(channel, out, combine)
         return
@@ -46,12 +52,12 @@ def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: n
 def add_in_place(channel: Channel, shared: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
     """shared: this rank's, flat, in memory that all ranks see; it holds the total at the end."""
     comm, rank, mine = channel.comm, channel.rank, shared.view(np.ndarray)
-    place = place_in(comm, shared)
-    assert place is not None, "only called for shared memory"
-    memory, offset = place
-    say_place(channel, memory, offset)
+    location = location_in_shared_memory(comm, shared)
+    assert location is not None, "only called for shared memory"
+    memory, offset = location
+    tell_location(channel, memory, offset)
     yield from meet(channel)
-    check_places(channel, memory, offset)
+    check_locations(channel, memory, offset)
     arrays = [memory.bytes[member][offset:offset + mine.nbytes].view(mine.dtype) for member in comm.members]
     others = arrays[rank + 1:] + arrays[:rank]                      # each rank starts with another neighbour
     edge = edges(even_counts(mine.size, channel.size))

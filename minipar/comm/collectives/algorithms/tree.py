@@ -24,18 +24,18 @@ from minipar.comm.collectives.channel import AlgorithmSteps, Channel
 from minipar.comm.collectives.chunks import copy_unless_same, edges, rotate
 
 
-def family(place: int, size: int) -> tuple[int | None, list[int]]:
-    """The parent of a place in the tree (None at the top) and its children, the one with the largest subtree
-    first.
+def family(v: int, size: int) -> tuple[int | None, list[int]]:
+    """The parent of position v in the tree (None at the top) and its children, the one with the largest
+    subtree first.
     """
-    lowest = place & -place if place else 1 << (size - 1).bit_length()
+    lowest = v & -v if v else 1 << (size - 1).bit_length()
     bits = [1 << bit for bit in reversed(range(lowest.bit_length() - 1))]
-    return (place - lowest if place else None), [place + bit for bit in bits if place + bit < size]
+    return (v - lowest if v else None), [v + bit for bit in bits if v + bit < size]
 
 
 def from_root(channel: Channel, root: int) -> Channel:
     """The same ranks, counted from the root on."""
-    return channel.among([(root + place) % channel.size for place in range(channel.size)])
+    return channel.among([(root + v) % channel.size for v in range(channel.size)])
 
 
 def broadcast(channel: Channel, buffer: np.ndarray, root: int) -> AlgorithmSteps:
@@ -104,10 +104,10 @@ def scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Seque
 
 
 def subtrees(counts: Sequence[int], tree: Channel) -> list[slice]:
-    """For each place in the tree, where the pieces of its subtree stand, counted from this rank's own piece
-    on.
+    """For each position v in the tree, where the pieces of its subtree stand, counted from this rank's own
+    piece on.
     """
     edge = edges([counts[rank] for rank in tree.ranks])
-    ends = [tree.size] + [min(tree.size, place + (place & -place)) for place in range(1, tree.size)]
-    return [slice(edge[place] - edge[tree.rank], edge[end] - edge[tree.rank]) for place,
+    ends = [tree.size] + [min(tree.size, v + (v & -v)) for v in range(1, tree.size)]
+    return [slice(edge[v] - edge[tree.rank], edge[end] - edge[tree.rank]) for v,
             end in enumerate(ends)]
