@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minipar.mpi4py_face.datatypes import BYTES, Datatype, from_code, of_dtype
+from minipar.mpi4py_face.dlpack import dlpack_interface
 
 NOTHING = np.empty(0, np.uint8)
 
@@ -39,6 +40,11 @@ class Bottom(int):
         return "BOTTOM"
 
 
+def is_in_place(buf: Any) -> bool:
+    """None says the same, as in mpi4py."""
+    return buf is None or isinstance(buf, InPlace)
+
+
 IN_PLACE, BOTTOM = InPlace(-1), Bottom(0)
 
 
@@ -54,6 +60,7 @@ class Buffer:
     offset: int = 0
     counts: Sequence[int] = ()
     offsets: Sequence[int] = ()
+    datatypes: Sequence[Datatype] = ()                              # of each rank's block, where they differ
 
     @property
     def nbytes(self) -> int:
@@ -94,16 +101,19 @@ class Buffer:
         """The reverse. skip: a rank whose block stays as it is."""
         start = 0
         for rank, count in enumerate(self.counts):
-            end = start + count * self.datatype.size
+            end = start + count * self.type_of(rank).size
             if rank != skip:
                 self.block(rank).unpack(data[start:end])
             start = end
 
     def block(self, rank: int) -> Buffer:
-        return Buffer(self.memory, self.datatype, self.counts[rank], self.offsets[rank])
+        return Buffer(self.memory, self.type_of(rank), self.counts[rank], self.offsets[rank])
+
+    def type_of(self, rank: int) -> Datatype:
+        return self.datatypes[rank] if self.datatypes else self.datatype
 
     def bytes_of_blocks(self) -> list[int]:
-        return [count * self.datatype.size for count in self.counts]
+        return [count * self.type_of(rank).size for rank, count in enumerate(self.counts)]
 
 
 def memory_of(value: Any, writable: bool) -> tuple[np.ndarray, Datatype | None]:
@@ -147,10 +157,9 @@ def foreign_array(value: Any) -> np.ndarray:
     if hasattr(value, "__array_interface__"):
         return np.asarray(value)
     if hasattr(value, "__dlpack__"):
-        if value.__dlpack_device__()[0] != HOST_DEVICE:
+        if (found := dlpack_interface(value)) is None:
             raise NotImplementedError(ON_A_GPU)
-        array = np.from_dlpack(value)
-        return at_address(array.__array_interface__ | {"data": (array.ctypes.data, False)}, value)
+        return at_address(found, value)
     if hasattr(value, "__cuda_array_interface__"):
         interface = value.__cuda_array_interface__
         if interface["data"][0] and not is_host_memory(interface["data"][0]):
@@ -160,7 +169,6 @@ def foreign_array(value: Any) -> np.ndarray:
                     "lower-case call (comm.send)")
 
 
-HOST_DEVICE = 1                                                     # kDLCPU of DLPack
 ON_A_GPU = "message: memory on a GPU is not offered; copy it to the host first, for CuPy with x.get()"
 
 
@@ -294,6 +302,25 @@ def vector(spec: Any, *, writable: bool, blocks: int) -> Buffer:
             raise ValueError(f"message: negative count {count}")
         check_room(memory, datatype, displ * datatype.extent, count)
     return Buffer(memory, datatype, sum(counts), 0, counts, [displ * datatype.extent for displ in displs])
+
+
+def vector_of_types(spec: Any, *, writable: bool, blocks: int) -> Buffer:
+    """As `vector`, with a type for each block and displacements in bytes (Alltoallw)."""
+    if len(spec) == 2:
+        value, types = spec
+        counts, displs = [1] * blocks, [0] * blocks
+    elif len(spec) == 3:
+        value, (counts, displs), types = spec
+    elif len(spec) == 4:
+        value, counts, displs, types = spec
+    else:
+        raise ValueError("message: expecting 2 to 4 items")
+    memory, _ = memory_of(value, writable)
+    counts, displs = spread(counts, blocks, "counts"), spread(displs, blocks, "displacements")
+    datatypes = [from_code(each) if isinstance(each, str) else each for each in types]
+    for count, displ, datatype in zip(counts, displs, datatypes, strict=True):
+        check_room(memory, datatype, displ, count)
+    return Buffer(memory, BYTES, sum(counts), 0, counts, displs, datatypes)
 
 
 def spread(numbers: Any, blocks: int, name: str) -> list[int]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from minipar.comm.collectives.algorithms import naive
 from minipar.comm.collectives.channel import AlgorithmSteps, Channel, meet
-from minipar.mpi4py_face.buffers import NOTHING, Buffer, InPlace, simple, vector
+from minipar.mpi4py_face.buffers import NOTHING, Buffer, InPlace, is_in_place, simple, vector, vector_of_types
 from minipar.mpi4py_face.calls import Collective, fastest
 from minipar.mpi4py_face.context import check_root
 from minipar.mpi4py_face.exceptions import wrong
@@ -72,7 +72,7 @@ class Movements(Collective):
             return self._collective(op, send, datatype=part.datatype, root=root,
                                     count=elements(part) if even else None)
         buffer = read(recvbuf, writable=True, blocks=size)
-        in_place = isinstance(sendbuf, InPlace)
+        in_place = is_in_place(sendbuf)
         part = buffer.block(root) if in_place else simple(sendbuf, writable=False)
         same_amount(part, buffer.block(root))
         out, finish = gathered(buffer, skip=root if in_place else -1)
@@ -103,7 +103,7 @@ class Movements(Collective):
         check_root(context, root)
         rank, size, even = context.comm.rank, context.comm.size, read is simple
         source, counts = NOTHING, []
-        in_place = isinstance(recvbuf, InPlace)
+        in_place = is_in_place(recvbuf)
         if rank == root:
             buffer = read(sendbuf, writable=False, blocks=size)
             part = buffer.block(root) if in_place else simple(recvbuf, writable=True)
@@ -138,7 +138,7 @@ class Movements(Collective):
         context = self._enter()
         buffer = read(recvbuf, writable=True, blocks=context.comm.size)
         own = buffer.block(context.comm.rank)
-        part = own if isinstance(sendbuf, InPlace) else simple(sendbuf, writable=False)
+        part = own if is_in_place(sendbuf) else simple(sendbuf, writable=False)
         same_amount(part, own)
         out, finish = gathered(buffer)
         counts = buffer.bytes_of_blocks()
@@ -163,11 +163,17 @@ class Movements(Collective):
     def Ialltoallv(self, sendbuf: Any, recvbuf: Any) -> PendingRequest:
         return PendingRequest.of(self._alltoall("Ialltoallv", sendbuf, recvbuf, vector))
 
+    def Alltoallw(self, sendbuf: Any, recvbuf: Any) -> None:
+        self._alltoall("Alltoallw", sendbuf, recvbuf, vector_of_types).wait()
+
+    def Ialltoallw(self, sendbuf: Any, recvbuf: Any) -> PendingRequest:
+        return PendingRequest.of(self._alltoall("Ialltoallw", sendbuf, recvbuf, vector_of_types))
+
     def _alltoall(self, op: str, sendbuf: Any, recvbuf: Any, read: Callable[..., Buffer]) -> CollectiveWork:
         context = self._enter()
         size, even = context.comm.size, read is simple
         buffer = read(recvbuf, writable=True, blocks=size)
-        outgoing = buffer if isinstance(sendbuf, InPlace) else read(sendbuf, writable=False, blocks=size)
+        outgoing = buffer if is_in_place(sendbuf) else read(sendbuf, writable=False, blocks=size)
         same_amount(outgoing.block(context.comm.rank), buffer.block(context.comm.rank))
         out, finish = gathered(buffer)
         source = outgoing.pack_blocks()
@@ -187,7 +193,7 @@ def gathered(buffer: Buffer, skip: int = -1) -> tuple[np.ndarray, Callable[[], N
     """
     counts = buffer.bytes_of_blocks()
     starts = [buffer.offsets[0] + sum(counts[:rank]) for rank in range(len(counts))]
-    if buffer.datatype.contiguous and list(buffer.offsets) == starts:
+    if buffer.datatype.contiguous and not buffer.datatypes and list(buffer.offsets) == starts:
         return buffer.memory[starts[0]:starts[0] + sum(counts)], None
     out = np.empty(sum(counts), np.uint8)
     return out, lambda: buffer.unpack_blocks(out, skip)

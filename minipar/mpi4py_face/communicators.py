@@ -11,12 +11,13 @@ from minipar.mpi4py_face.cartesian import CartesianGrid, even_dims
 from minipar.mpi4py_face.collectives import Movements
 from minipar.mpi4py_face.context import Context, group_of
 from minipar.mpi4py_face.current import Rank, current
+from minipar.mpi4py_face.environment import Info
 from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.groups import Group
 from minipar.mpi4py_face.object_collectives import ObjectCollectives
 from minipar.mpi4py_face.object_messages import ObjectMessages
 from minipar.mpi4py_face.reductions import Reductions
-from minipar.mpi4py_face.refused import refuse
+from minipar.mpi4py_face.refused import NotOffered, refuse
 
 
 class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives):
@@ -59,7 +60,7 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives):
     group = property(Get_group)
 
     def Get_name(self) -> str:
-        return self._enter().name
+        return "MPI_COMM_NULL" if self._context is None else self._enter().name
 
     def Set_name(self, name: str) -> None:
         self._enter().name = name
@@ -85,12 +86,11 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives):
     def is_topo(self) -> bool:
         return self.Get_topology() != c.UNDEFINED
 
-    @classmethod
-    def Compare(cls, one: Comm, other: Comm) -> int:
-        first, second = one._enter(), other._enter()
+    def Compare(self, comm: Comm) -> int:
+        first, second = self._enter(), comm._enter()
         if first is second:
             return c.IDENT
-        order = Group.Compare(group_of(first), group_of(second))
+        order = group_of(first).Compare(group_of(second))
         return c.CONGRUENT if order == c.IDENT else order
 
     def Dup(self, info: Any = None) -> Comm:
@@ -117,7 +117,7 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives):
         """The ranks that share a node's memory (MPI.COMM_TYPE_SHARED)."""
         context = self._enter()
         if split_type not in (c.COMM_TYPE_SHARED, c.UNDEFINED):
-            raise wrong("ERR_ARG", f"split type {split_type}; MPI.COMM_TYPE_SHARED is offered")
+            raise NotOffered(f"Split_type {split_type} is not offered; use MPI.COMM_TYPE_SHARED, or Split with a color")
         node = context.comm.nodes[context.comm.rank]
         return self._made(context.comm.split(None if split_type == c.UNDEFINED else node, key))
 
@@ -151,6 +151,20 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives):
     def free(self) -> None:
         if self._context is not None and not self._context.predefined:
             self.Free()
+
+    def Set_info(self, info: Any) -> None:
+        """Hints change nothing here; they can be read again."""
+        self._enter().info = dict(info)
+
+    def Get_info(self) -> Info:
+        return Info(self._enter().info)
+
+    info = property(Get_info, Set_info)
+
+    @classmethod
+    def Get_parent(cls) -> Any:
+        """COMM_NULL: no program here was started by another one."""
+        return Intercomm()
 
     def Get_attr(self, keyval: int) -> Any:
         context = self._enter()
@@ -191,22 +205,26 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives):
         return id(self._context)
 
     def __reduce__(self) -> Any:
-        if self._context is not None and self._context.predefined:
-            return (world_of_rank if self._context is current().world._context else self_of_rank), ()
-        if self._context is None:
-            return type(self), ()
+        rank = current()
+        for name, comm in (("world", rank.world), ("alone", rank.alone), ("null", COMM_NULL)):
+            if self._context is comm._context and (self._context is not None or type(self) in (Comm, Intracomm)):
+                return (of_rank if self is comm else copy_of_rank), (name,)
         raise ValueError("a communicator cannot be pickled; each rank has its own")
 
     def __repr__(self) -> str:
         return f"<mpi4py.MPI.{type(self).__name__} {'COMM_NULL' if self._context is None else self._context.comm.name}>"
 
 
-def world_of_rank() -> Any:
-    return current().world
+COMM_NULL = Comm()
 
 
-def self_of_rank() -> Any:
-    return current().alone
+def of_rank(name: str) -> Any:
+    """COMM_WORLD, COMM_SELF or COMM_NULL of the rank that asks."""
+    return COMM_NULL if name == "null" else getattr(current(), name)
+
+
+def copy_of_rank(name: str) -> Any:
+    return type(of_rank(name))(of_rank(name))
 
 
 class Intracomm(Comm):
@@ -242,6 +260,11 @@ class Intracomm(Comm):
 
 class Topocomm(Intracomm):
     """A communicator whose ranks have neighbours."""
+
+    def __new__(cls, comm: Comm | None = None) -> Any:
+        if comm and not isinstance(comm, cls):
+            raise TypeError(f"expecting a {cls.__name__}, not {type(comm).__name__}")
+        return super().__new__(cls, comm)
 
 
 class Cartcomm(Topocomm):

@@ -13,6 +13,7 @@ from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, LARGEST_TAG, PROC
 from minipar.mpi4py_face.current import Rank, refuse_other_threads
 from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.groups import Group
+from minipar.mpi4py_face.handles import NoHandle
 
 
 @dataclass(eq=False)
@@ -34,7 +35,7 @@ class Context:
             self.engine = self.engine.inner
 
 
-class CommHandle:
+class CommHandle(NoHandle):
     """The base of MPI.Comm: a reference to a context, or to nothing (COMM_NULL)."""
 
     _context: Context | None = None

@@ -15,13 +15,14 @@ import numpy as np
 from minipar.comm.message_types import RECORDS, TYPES, type_code_of
 from minipar.mpi4py_face.constants import ORDER_F
 from minipar.mpi4py_face.exceptions import wrong
+from minipar.mpi4py_face.handles import NoHandle
 
 PREDEFINED: dict[str, Datatype] = {}                                # by the name that mpi4py gives it
 BY_DTYPE: dict[np.dtype, Datatype] = {}                             # the type of a NumPy array's elements
 TYPECODES: dict[str, Datatype] = {}                                 # "d", "i8": what stands for a type in a buffer
 
 
-class Datatype:
+class Datatype(NoHandle):
     """One of the predefined types, or one made of them. Datatype() is DATATYPE_NULL."""
 
     def __new__(cls, datatype: Datatype | None = None) -> Datatype:

@@ -10,6 +10,7 @@ from minipar.mpi4py_face import constants as c
 from minipar.mpi4py_face.buffers import memory_of
 from minipar.mpi4py_face.current import current
 from minipar.mpi4py_face.exceptions import MEANINGS, NAMES, wrong
+from minipar.mpi4py_face.memory import RawMemory
 
 LIBRARY = "minipar"
 
@@ -50,6 +51,11 @@ def Is_thread_main() -> bool:
 
 def Get_version() -> tuple[int, int]:
     return c.VERSION, c.SUBVERSION
+
+
+def Get_abi_version() -> tuple[int, int]:
+    """There is no binary interface of MPI here."""
+    return -1, -1
 
 
 def get_vendor() -> tuple[str, tuple[int, int, int]]:
@@ -106,11 +112,11 @@ def Flush_buffer() -> None:
         comm.wait(message)
 
 
-def Alloc_mem(size: int, info: Any = None) -> memoryview:
-    return memoryview(bytearray(size))
+def Alloc_mem(size: int, info: Any = None) -> Any:
+    return RawMemory.allocate(size)
 
 
-def Free_mem(memory: memoryview) -> None:
+def Free_mem(memory: Any) -> None:
     """Python frees it once nobody uses it."""
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from minipar.mpi4py_face.constants import IDENT, PROC_NULL, SIMILAR, UNDEFINED, UNEQUAL
 from minipar.mpi4py_face.current import current
 from minipar.mpi4py_face.exceptions import wrong
+from minipar.mpi4py_face.handles import NoHandle
 
 Range = tuple[int, int, int]
 
 
-class Group:
+class Group(NoHandle):
     """Group() is GROUP_NULL."""
 
     def __new__(cls, group: Group | None = None) -> Group:
@@ -55,11 +57,10 @@ class Group:
             raise wrong("ERR_RANK", f"rank {rank} is not in the group, which has {self.Get_size()} members")
         return self._members()[rank]
 
-    @classmethod
-    def Compare(cls, one: Group, other: Group) -> int:
-        if one._members() == other._members():
+    def Compare(self, group: Group) -> int:
+        if self._members() == group._members():
             return IDENT
-        return SIMILAR if set(one._members()) == set(other._members()) else UNEQUAL
+        return SIMILAR if set(self._members()) == set(group._members()) else UNEQUAL
 
     def Dup(self) -> Group:
         return Group.of(self._members())
@@ -94,12 +95,14 @@ class Group:
         return self.Excl(spelled_out(ranks))
 
     def Free(self) -> None:
-        if self.members is None:
-            raise wrong("ERR_GROUP", "the group is GROUP_NULL")
+        self._members()
+        if self is GROUP_EMPTY:
+            raise wrong("ERR_GROUP", "GROUP_EMPTY is predefined and cannot be freed")
         self.members = None
 
     def free(self) -> None:
-        self.members = None
+        if self.members is not None and self is not GROUP_EMPTY:
+            self.Free()
 
     def __bool__(self) -> bool:
         return self.members is not None
@@ -112,11 +115,25 @@ class Group:
     def __hash__(self) -> int:
         return hash(self.members) if not self.members else id(self)
 
+    def __reduce__(self) -> Any:
+        for name, group in PREDEFINED_GROUPS.items():
+            if self is group or self == group:
+                return (predefined_group if self is group else copied_group), (name,)
+        raise ValueError("a group cannot be pickled; send the ranks, and make it there with Incl")
+
 
 def spelled_out(ranges: Sequence[Range]) -> list[int]:
     """(first, last, stride) as MPI means it: the last one belongs to it."""
     return [rank for first, last, stride in ranges for rank in range(first, last + (1 if stride > 0 else -1), stride)]
 
 
-GROUP_NULL = Group()
-GROUP_EMPTY = Group.of(())
+def predefined_group(name: str) -> Group:
+    return PREDEFINED_GROUPS[name]
+
+
+def copied_group(name: str) -> Group:
+    return Group(PREDEFINED_GROUPS[name])
+
+
+GROUP_NULL, GROUP_EMPTY = Group(), Group.of(())
+PREDEFINED_GROUPS = {"GROUP_NULL": GROUP_NULL, "GROUP_EMPTY": GROUP_EMPTY}

@@ -42,10 +42,10 @@ class SharedModule(ModuleType):
 
 
 class RankModules:
-    """The modules of one rank, by name. folder: where its files are."""
+    """The modules of one rank, by name. folder: where its files are; so are those that it adds to `sys.path`."""
 
     def __init__(self, folder: str) -> None:
-        self.folder = folder
+        self.folder, self.usual = folder, set(sys.path)
         self.loaded: dict[str, ModuleType] = {}
         self.builtins = ModuleType("builtins")
         vars(self.builtins).update(vars(builtins))
@@ -67,10 +67,13 @@ class RankModules:
     def spec_of(self, name: str) -> ModuleSpec | None:
         """Where a module of the folder is; None for any other module."""
         parent, _, _ = name.rpartition(".")
-        path = list(self.loaded[parent].__path__) if parent in self.loaded else [self.folder]
         if name == "__main__":
             return None
-        return PathFinder.find_spec(name, path)
+        own = [self.folder, *(place for place in sys.path if place not in self.usual)]
+        spec = PathFinder.find_spec(name, list(self.loaded[parent].__path__) if parent in self.loaded else own)
+        # a mere folder is a package only where there is no module of that name anywhere
+        is_folder = spec is not None and spec.origin is None
+        return None if is_folder and PathFinder.find_spec(name) not in (None, spec) and not parent else spec
 
     def module(self, name: str) -> ModuleType:
         """This rank's copy, loaded where it is not yet."""

@@ -12,6 +12,7 @@ from minipar.mpi4py_face.datatypes import DATATYPE_NULL, PREDEFINED, Datatype
 from minipar.mpi4py_face.environment import Errhandler, Info
 from minipar.mpi4py_face.exceptions import CLASSES, MPIError
 from minipar.mpi4py_face.groups import GROUP_EMPTY, GROUP_NULL, Group
+from minipar.mpi4py_face.memory import RawMemory
 from minipar.mpi4py_face.ops import PREDEFINED as OPERATIONS
 from minipar.mpi4py_face.ops import Op
 from minipar.mpi4py_face.pickling import PICKLE, Pickle
@@ -50,10 +51,10 @@ def made() -> MPIModule:
         communicators.Cartcomm, communicators.Graphcomm, communicators.Distgraphcomm, Datatype, Group, Op, Prequest,
         PendingRequest, Status, Win, Info, Errhandler, Pickle)}
     names |= {"Exception": MPIError, "Compute_dims": communicators.Compute_dims, "IN_PLACE": IN_PLACE, "BOTTOM": BOTTOM,
-              "InPlaceType": InPlace, "BottomType": Bottom, "COMM_NULL": communicators.Comm(),
+              "InPlaceType": InPlace, "BottomType": Bottom, "COMM_NULL": communicators.COMM_NULL,
               "REQUEST_NULL": PendingRequest(), "GROUP_NULL": GROUP_NULL, "GROUP_EMPTY": GROUP_EMPTY, "WIN_NULL": Win(),
               "DATATYPE_NULL": DATATYPE_NULL, "INFO_NULL": Info(), "INFO_ENV": Info(), "pickle": PICKLE,
-              "memory": memoryview, "buffer": memoryview, "ERRHANDLER_NULL": Errhandler(),
+              "memory": RawMemory, "buffer": RawMemory, "ERRHANDLER_NULL": Errhandler(),
               **{name: Errhandler(name) for name in ("ERRORS_RETURN", "ERRORS_ARE_FATAL", "ERRORS_ABORT")}}
     vars(module).update(names)
     communicators.Comm._errors = names["ERRORS_RETURN"]

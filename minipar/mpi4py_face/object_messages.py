@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from minipar.comm.message_types import OBJECT
@@ -49,7 +50,9 @@ class ObjectMessages(PointToPoint):
         return MessageWork(context.comm, message)
 
     def recv(self, buf: Any = None, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Status | None = None) -> Any:
-        """buf: mpi4py's room for the bytes; they find room of their own here."""
+        """buf: mpi4py's room for the bytes, deprecated there too; they find room of their own here."""
+        if buf is not None:
+            warnings.warn("the 'buf' argument is deprecated", UserWarning, stacklevel=2)
         work = self._receive_object(source, tag)
         work.wait()
         fill(status, work)

@@ -17,6 +17,8 @@ from minipar.mpi4py_face import buffers
 from minipar.mpi4py_face.current import current
 from minipar.mpi4py_face.datatypes import Datatype
 from minipar.mpi4py_face.exceptions import wrong
+from minipar.mpi4py_face.handles import NoHandle
+from minipar.mpi4py_face.memory import RawMemory
 
 CombineArrays = Any                                                 # combine(one, other, *, out) -> out, as a ufunc
 MOST = 32                                                           # operations of a program's own, as in mpi4py
@@ -81,7 +83,7 @@ TABLE: dict[str, tuple[CombineArrays, Callable[[Any, Any], Any], str]] = {
 PREDEFINED: dict[str, Op] = {}
 
 
-class Op:
+class Op(NoHandle):
     """A reduction. Op() is OP_NULL."""
 
     def __new__(cls, op: Op | None = None) -> Op:
@@ -147,7 +149,7 @@ class Op:
     def of_the_program(self, function: Callable[..., Any], datatype: Datatype) -> CombineArrays:
         def combine(one: np.ndarray, other: np.ndarray, *, out: np.ndarray) -> np.ndarray:
             into = other.copy()
-            function(one.view(np.uint8).data, into.view(np.uint8).data, datatype)
+            function(RawMemory.over(one), RawMemory.over(into), datatype)
             out[...] = into
             return out
 
@@ -169,10 +171,6 @@ class Op:
         terms = other.pack().view(other.datatype.base)
         self.combine(other.datatype)(one.pack().view(other.datatype.base), terms, out=terms)
         other.unpack(terms.view(np.uint8))
-
-    def toint(self) -> int:
-        """mpi4py's handle as a number; there is none here."""
-        return -1
 
     def __bool__(self) -> bool:
         return self.name != "OP_NULL"

@@ -42,4 +42,4 @@ def to_bytes(obj: Any) -> np.ndarray:
 
 
 def to_object(data: np.ndarray) -> Any:
-    return PICKLE.loads(data.tobytes())
+    return PICKLE.loads(data.tobytes()) if data.size else None      # an empty message stands for None

@@ -11,7 +11,7 @@ from minipar.mpi4py_face.buffers import Buffer, simple
 from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, BSEND_OVERHEAD, PROC_NULL
 from minipar.mpi4py_face.context import CommHandle, Context, check_peer, check_tag
 from minipar.mpi4py_face.exceptions import wrong
-from minipar.mpi4py_face.requests import MessageWork, PendingRequest, Prequest, Work, fill
+from minipar.mpi4py_face.requests import ExchangeWork, MessageWork, PendingRequest, Prequest, Work, fill
 from minipar.mpi4py_face.status import Status
 
 
@@ -36,7 +36,10 @@ class PointToPoint(CommHandle):
         self.Ibsend(buf, dest, tag)
 
     def Ibsend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
-        context, buffer = self._enter(), simple(buf, writable=False)
+        context = self._enter()
+        if dest == PROC_NULL:
+            return PendingRequest.of(Work())
+        buffer = simple(buf, writable=False)
         return self._send_buffered(context, buffer.pack(), buffer.datatype.type_code, dest, tag)
 
     Rsend, Irsend = Send, Isend
@@ -88,24 +91,36 @@ class PointToPoint(CommHandle):
 
     def Sendrecv(self, sendbuf: Any, dest: int, sendtag: int = 0, recvbuf: Any = None, source: int = ANY_SOURCE,
                  recvtag: int = ANY_TAG, status: Status | None = None) -> None:
-        receiving = self._receive(recvbuf, source, recvtag)
-        sending = self._send(sendbuf, dest, sendtag)
-        receiving.wait()
-        sending.wait()
-        fill(status, receiving)
+        work = ExchangeWork(self._receive(recvbuf, source, recvtag), self._send(sendbuf, dest, sendtag))
+        work.wait()
+        fill(status, work)
+
+    def Isendrecv(self, sendbuf: Any, dest: int, sendtag: int = 0, recvbuf: Any = None, source: int = ANY_SOURCE,
+                  recvtag: int = ANY_TAG) -> PendingRequest:
+        return PendingRequest.of(ExchangeWork(self._receive(recvbuf, source, recvtag),
+                                              self._send(sendbuf, dest, sendtag)))
 
     def Sendrecv_replace(self, buf: Any, dest: int, sendtag: int = 0, source: int = ANY_SOURCE,
                          recvtag: int = ANY_TAG, status: Status | None = None) -> None:
         """What is sent is taken out first; then what comes takes its place."""
+        work = self._replace(buf, dest, sendtag, source, recvtag)
+        work.wait()
+        fill(status, work)
+
+    def Isendrecv_replace(self, buf: Any, dest: int, sendtag: int = 0, source: int = ANY_SOURCE,
+                          recvtag: int = ANY_TAG) -> PendingRequest:
+        return PendingRequest.of(self._replace(buf, dest, sendtag, source, recvtag))
+
+    def _replace(self, buf: Any, dest: int, sendtag: int, source: int, recvtag: int) -> Work:
         context = self._enter()
+        if dest == source == PROC_NULL:
+            return Work(from_nobody=True)
         buffer = simple(buf, writable=True)
         sending = self._send([buffer.pack().copy(), buffer.datatype.element], dest, sendtag)
         check_peer(context, source, wildcard=True)
         check_tag(recvtag, wildcard=True)
         receiving = Work(from_nobody=True) if source == PROC_NULL else receive(context, buffer, source, recvtag)
-        receiving.wait()
-        sending.wait()
-        fill(status, receiving)
+        return ExchangeWork(receiving, sending)
 
     def Probe(self, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Status | None = None) -> bool:
         """Returns True once a message is there to be received; the status says which."""

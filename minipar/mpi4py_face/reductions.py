@@ -13,7 +13,7 @@ import numpy as np
 
 from minipar.comm.collectives.algorithms import naive
 from minipar.comm.collectives.channel import AlgorithmSteps, Channel
-from minipar.mpi4py_face.buffers import Buffer, InPlace, simple
+from minipar.mpi4py_face.buffers import Buffer, is_in_place, simple
 from minipar.mpi4py_face.calls import Collective, fastest, typed
 from minipar.mpi4py_face.collectives import elements, refuse_in_place
 from minipar.mpi4py_face.context import check_root
@@ -90,8 +90,9 @@ class Reductions(Collective):
         context = self._enter()
         size, rank, blocks = context.comm.size, context.comm.rank, "block" in name
         buffer = simple(recvbuf, writable=True)
-        in_place = isinstance(sendbuf, InPlace)
+        in_place = is_in_place(sendbuf)
         source = buffer if in_place else simple(sendbuf, writable=False)
+        in_place = in_place or is_same_memory(source, buffer)
         if not in_place:
             refuse_aliases(source, buffer)
         if recvcounts is None and (blocks or in_place):
@@ -173,9 +174,11 @@ def scan(channel: Channel, terms: np.ndarray, before: np.ndarray, total: np.ndar
 def pair(sendbuf: Any, recvbuf: Any) -> tuple[Buffer, Buffer]:
     """What is sent and where the result goes. Raises ValueError unless they have as many items of one type."""
     buffer = simple(recvbuf, writable=True)
-    if isinstance(sendbuf, InPlace):
+    if is_in_place(sendbuf):
         return buffer, buffer
     source = simple(sendbuf, writable=False)
+    if is_same_memory(source, buffer):                              # says the same, as in mpi4py
+        return buffer, buffer
     refuse_aliases(source, buffer)
     if elements(source) != elements(buffer):
         raise ValueError(f"mismatch in send count {elements(source)} and receive count {elements(buffer)}")
@@ -183,6 +186,11 @@ def pair(sendbuf: Any, recvbuf: Any) -> tuple[Buffer, Buffer]:
         raise ValueError(f"mismatch in send and receive MPI datatypes: {source.datatype.name} and "
                          f"{buffer.datatype.name}")
     return source, buffer
+
+
+def is_same_memory(source: Buffer, buffer: Buffer) -> bool:
+    return (source.memory.ctypes.data == buffer.memory.ctypes.data and source.offset == buffer.offset
+            and source.nbytes == buffer.nbytes)
 
 
 def refuse_aliases(source: Buffer, buffer: Buffer) -> None:

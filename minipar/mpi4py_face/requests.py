@@ -18,6 +18,7 @@ from minipar.comm.protocol import Request as Message
 from minipar.mpi4py_face.buffers import Buffer
 from minipar.mpi4py_face.constants import UNDEFINED
 from minipar.mpi4py_face.exceptions import wrong
+from minipar.mpi4py_face.handles import NoHandle
 from minipar.mpi4py_face.status import Status
 
 PAUSE = 20e-6                                                       # seconds between looks at several requests
@@ -85,6 +86,25 @@ class MessageWork(Work):
             self.comm.forget_message(self.message)
 
 
+class ExchangeWork(Work):
+    """A receive and a send at once."""
+
+    def __init__(self, receiving: Work, sending: Work) -> None:
+        super().__init__()
+        self.receiving, self.sending = receiving, sending
+
+    def test(self) -> bool:
+        if not all([self.receiving.test(), self.sending.test()]):
+            return False
+        self.wait()
+        return True
+
+    def wait(self) -> None:
+        self.receiving.wait()
+        self.sending.wait()
+        self.envelope, self.from_nobody = self.receiving.envelope, self.receiving.from_nobody
+
+
 class CollectiveWork(Work):
     """A collective: steps that each yield the message they wait for, and what to do at the end."""
 
@@ -116,7 +136,7 @@ class CollectiveWork(Work):
             self.result, self.finish = self.finish(), None
 
 
-class PendingRequest:
+class PendingRequest(NoHandle):
     """Request() is REQUEST_NULL."""
 
     def __new__(cls, request: PendingRequest | None = None) -> PendingRequest:
@@ -311,8 +331,13 @@ PendingRequest.__name__ = PendingRequest.__qualname__ = "Request"
 class Prequest(PendingRequest):
     """A persistent request: made once, started many times."""
 
+    def __new__(cls, request: PendingRequest | None = None) -> Any:
+        new = super().__new__(cls, request)
+        if "_begin" in vars(request or new):
+            vars(new)["_begin"] = vars(request)["_begin"]
+        return new
+
     _begin: Callable[[], Work]
-    _active = False
 
     @classmethod
     def made(cls, begin: Callable[[], Work]) -> Prequest:
@@ -343,7 +368,8 @@ class Prequest(PendingRequest):
         return "_begin" in vars(self)
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, PendingRequest) and not self and not other)
+        return self is other or (isinstance(other, PendingRequest)
+                                 and vars(self).get("_begin") is vars(other).get("_begin"))
 
     def __hash__(self) -> int:
         return id(self)

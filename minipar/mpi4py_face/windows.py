@@ -10,10 +10,12 @@ from minipar.mpi4py_face import constants as c
 from minipar.mpi4py_face.communicators import Comm
 from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.groups import Group
+from minipar.mpi4py_face.handles import NoHandle
+from minipar.mpi4py_face.memory import RawMemory
 from minipar.mpi4py_face.refused import ONE_SIDED, NotOffered, refuse
 
 
-class Win:
+class Win(NoHandle):
     """Win() is WIN_NULL."""
 
     def __new__(cls, win: Win | None = None) -> Win:
@@ -51,16 +53,17 @@ class Win:
             raise wrong("ERR_WIN", "the window is WIN_NULL")
         return self._parts
 
-    def Shared_query(self, rank: int) -> tuple[memoryview, int]:
+    def Shared_query(self, rank: int) -> tuple[Any, int]:
         """(memory of that rank, its unit in bytes); PROC_NULL: of the first rank that has some."""
         parts = self._memory()
         if rank == c.PROC_NULL:
-            return next(((memory.data, unit) for memory, unit in parts if memory.size), (memoryview(b""), 1))
+            return next(((RawMemory.over(memory), unit) for memory, unit in parts if memory.size),
+                        (RawMemory.allocate(0), 1))
         if not 0 <= rank < len(parts):
             raise wrong("ERR_RANK", f"rank {rank}, but the window has ranks 0 to {len(parts) - 1}")
-        return parts[rank][0].data, parts[rank][1]
+        return RawMemory.over(parts[rank][0]), parts[rank][1]
 
-    def tomemory(self) -> memoryview:
+    def tomemory(self) -> Any:
         assert self._comm is not None
         return self.Shared_query(self._comm.Get_rank())[0]
 

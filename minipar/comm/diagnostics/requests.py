@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from minipar.comm.deadlock.wait_graph import State
 from minipar.comm.diagnostics.call_site import CallSite, after, caller, this_call
-from minipar.comm.message_types import amount
+from minipar.comm.message_types import BYTES, OBJECT, amount
 from minipar.comm.protocol import ANY, TAGS, Communicator, MessageEnvelope, Request
 from minipar.errors import CommError
 
@@ -42,7 +42,8 @@ def together(*details: str) -> str:
 def unfit_message(comm: Communicator, request: Request, came: MessageEnvelope) -> str:
     """Why a message does not fit its receive: another type, or too long; "" where it fits."""
     room = None if request.array is None else request.array.nbytes
-    if came.type_code == request.type_code and (room is None or came.nbytes <= room):
+    own_type = came.type_code == request.type_code or request.type_code == OBJECT and came.type_code == BYTES
+    if own_type and (room is None or came.nbytes <= room):
         return ""
     assert request.type_code is not None
     expected = "a pickled object" if room is None else f"at most {amount(request.type_code, room)}"

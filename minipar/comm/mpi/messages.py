@@ -14,7 +14,7 @@ import numpy as np
 from mpi4py import MPI
 
 from minipar.comm.diagnostics.requests import unfit_message
-from minipar.comm.message_types import TYPES
+from minipar.comm.message_types import BYTES, TYPES
 from minipar.comm.protocol import ANY, Communicator, MessageEnvelope, Request
 from minipar.errors import CommError
 
@@ -45,9 +45,12 @@ class Arriving:
     def look(self) -> bool:
         """Take the message if it is there; returns whether it is."""
         request = self.request
-        tag = wire_tag(request.tag, request.type_code or 0)
-        message = self.letters.Improbe(wire_source(request.peer), tag, self.status)
-        if message is None:
+        for code in (request.type_code or 0, BYTES):                # an object may come as plain bytes
+            tag = wire_tag(request.tag, code)
+            message = self.letters.Improbe(wire_source(request.peer), tag, self.status)
+            if message is not None:
+                break
+        else:
             return False
         request.array = np.empty(self.status.count, np.uint8)
         self.receiving = message.Irecv([request.array, MPI.BYTE])

@@ -43,10 +43,11 @@ def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray
     send_buffer = source[left]
     for step in range(p - 1):
         passing = (rank - step - 2) % p
-        receiving = channel.receive(incoming[:source[passing].size], left)
+        arrived = incoming[:source[passing].size]
+        receiving = channel.receive(arrived, left)
         sending = channel.send(send_buffer, right)
         yield receiving
-        send_buffer = combine(receiving.array, source[passing], out=sums[passing])
+        send_buffer = combine(arrived, source[passing], out=sums[passing])
         yield sending
 
 

@@ -47,7 +47,7 @@ def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray
             if number < len(shares):  # the next segment travels while this one is added
                 receiving = channel.receive(buffers[number % 2][:shares[number].size], left)
             yield arrived
-            combine(arrived.array, share, out=total)
+            combine(arrived.array.view(share.dtype), share, out=total)
         yield from sending
         send_buffer = sums[passing]
 

@@ -1,0 +1,45 @@
+"""MPI.buffer: raw memory, as the functions of Op.Create and shared windows get it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class RawMemory(np.ndarray):
+    """Bytes, uint8 [n]. A slice of it takes the bytes of any buffer, whatever its elements."""
+
+    @classmethod
+    def over(cls, array: np.ndarray) -> Any:
+        """The memory of a contiguous array."""
+        return array.reshape(-1).view(np.uint8).view(cls)
+
+    @classmethod
+    def allocate(cls, nbytes: int, clear: bool = False) -> Any:
+        return cls.over(np.zeros(nbytes, np.uint8))
+
+    @classmethod
+    def frombuffer(cls, buf: Any, readonly: bool = False) -> Any:
+        found = cls.over(np.frombuffer(buf, np.uint8))
+        found.flags.writeable = found.flags.writeable and not readonly
+        return found
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        return int(found) if np.ndim(found) == 0 else found
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if isinstance(key, slice) and not np.isscalar(value):
+            value = np.frombuffer(value, np.uint8)
+        super().__setitem__(key, value)
+
+    @property
+    def address(self) -> int:
+        return self.ctypes.data
+
+    readonly = property(lambda self: not self.flags.writeable)
+    format = property(lambda self: "B")
+
+
+RawMemory.__name__ = RawMemory.__qualname__ = "buffer"
