@@ -21,7 +21,7 @@ from minipar.mpi4py_face.agreement import account_of, agreement
 from minipar.mpi4py_face.buffers import Buffer
 from minipar.mpi4py_face.context import CommHandle, Context
 from minipar.mpi4py_face.datatypes import Datatype
-from minipar.mpi4py_face.requests import CollectiveWork
+from minipar.mpi4py_face.work import CollectiveWork
 
 CollectiveSteps = Callable[[Channel], AlgorithmSteps]
 

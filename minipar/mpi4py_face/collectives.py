@@ -13,7 +13,8 @@ from minipar.mpi4py_face.buffers import NOTHING, Buffer, InPlace, is_in_place, s
 from minipar.mpi4py_face.calls import Collective, fastest
 from minipar.mpi4py_face.context import check_root
 from minipar.mpi4py_face.exceptions import wrong
-from minipar.mpi4py_face.requests import CollectiveWork, PendingRequest
+from minipar.mpi4py_face.requests import PendingRequest
+from minipar.mpi4py_face.work import CollectiveWork
 
 
 class Movements(Collective):

@@ -10,8 +10,9 @@ from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, PROC_NULL
 from minipar.mpi4py_face.context import check_peer, check_tag
 from minipar.mpi4py_face.pickling import to_bytes, to_object
 from minipar.mpi4py_face.point_to_point import PointToPoint, wildcard
-from minipar.mpi4py_face.requests import MessageWork, PendingRequest, Work, fill
+from minipar.mpi4py_face.requests import PendingRequest, fill
 from minipar.mpi4py_face.status import Status
+from minipar.mpi4py_face.work import MessageWork, Work
 
 
 class ObjectMessages(PointToPoint):

@@ -11,8 +11,9 @@ from minipar.mpi4py_face.buffers import Buffer, simple
 from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, BSEND_OVERHEAD, PROC_NULL
 from minipar.mpi4py_face.context import CommHandle, Context, check_peer, check_tag
 from minipar.mpi4py_face.exceptions import wrong
-from minipar.mpi4py_face.requests import ExchangeWork, MessageWork, PendingRequest, Prequest, Work, fill
+from minipar.mpi4py_face.requests import PendingRequest, Prequest, fill
 from minipar.mpi4py_face.status import Status
+from minipar.mpi4py_face.work import ExchangeWork, MessageWork, Work
 
 
 class PointToPoint(CommHandle):

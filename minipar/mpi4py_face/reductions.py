@@ -19,7 +19,8 @@ from minipar.mpi4py_face.collectives import elements, refuse_in_place
 from minipar.mpi4py_face.context import check_root
 from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.ops import PREDEFINED, CombineArrays, Op
-from minipar.mpi4py_face.requests import CollectiveWork, PendingRequest
+from minipar.mpi4py_face.requests import PendingRequest
+from minipar.mpi4py_face.work import CollectiveWork
 
 SUM = PREDEFINED["SUM"]
 

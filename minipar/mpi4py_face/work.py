@@ -1,0 +1,127 @@
+"""What is under way behind a request: a message, an exchange, a collective, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.collectives.channel import AlgorithmSteps
+from minipar.comm.protocol import Communicator, MessageEnvelope
+from minipar.comm.protocol import Request as Message
+from minipar.mpi4py_face.buffers import Buffer
+from minipar.mpi4py_face.exceptions import wrong
+
+Decode = Callable[[np.ndarray], Any]
+
+
+class Work:
+    """Something that is under way; this one is done from the start (a message to PROC_NULL)."""
+
+    envelope: MessageEnvelope | None = None
+    from_nobody = False
+    cancelled = False
+
+    def __init__(self, result: Any = None, from_nobody: bool = False) -> None:
+        self.result, self.from_nobody = result, from_nobody
+
+    def test(self) -> bool:
+        return True
+
+    def wait(self) -> None:
+        """Return once it is done; then `result` holds the object that a lower-case call returns."""
+
+    def cancel(self) -> None:
+        raise wrong("ERR_REQUEST", "this request cannot be cancelled; only receives and probes can")
+
+    def forget(self) -> None:
+        """The program will not wait for it."""
+
+
+class MessageWork(Work):
+    """A message. buffer: where its bytes go. decode: makes the object that they stand for."""
+
+    def __init__(self, comm: Communicator, message: Message, buffer: Buffer | None = None,
+                 decode: Decode | None = None) -> None:
+        super().__init__()
+        self.comm, self.message, self.buffer, self.decode = comm, message, buffer, decode
+        self.finished = False
+
+    def test(self) -> bool:
+        if not self.finished and self.comm.test(self.message):
+            self.finish()
+        return self.finished
+
+    def wait(self) -> None:
+        if not self.finished:
+            self.comm.wait(self.message)
+            self.finish()
+
+    def finish(self) -> None:
+        self.finished, self.envelope = True, self.message.envelope
+        if self.envelope is None:                                   # a send
+            return
+        data = self.message.array[:self.envelope.nbytes]
+        if self.buffer is not None:
+            self.buffer.unpack(data)
+        if self.decode is not None:
+            self.result = self.decode(data)
+
+    def cancel(self) -> None:
+        if not self.finished and self.message.kind != "send" and self.comm.cancel_message(self.message):
+            self.finished = self.cancelled = True
+
+    def forget(self) -> None:
+        if self.message.kind == "send":
+            self.comm.forget_message(self.message)
+
+
+class ExchangeWork(Work):
+    """A receive and a send at once."""
+
+    def __init__(self, receiving: Work, sending: Work) -> None:
+        super().__init__()
+        self.receiving, self.sending = receiving, sending
+
+    def test(self) -> bool:
+        if not all([self.receiving.test(), self.sending.test()]):
+            return False
+        self.wait()
+        return True
+
+    def wait(self) -> None:
+        self.receiving.wait()
+        self.sending.wait()
+        self.envelope, self.from_nobody = self.receiving.envelope, self.receiving.from_nobody
+
+
+class CollectiveWork(Work):
+    """A collective: steps that each yield the message they wait for, and what to do at the end."""
+
+    def __init__(self, phases: Iterable[tuple[Communicator, AlgorithmSteps]],
+                 finish: Callable[[], Any] | None = None) -> None:
+        super().__init__()
+        self.pending = ((comm, message) for comm, steps in phases for message in steps)
+        self.finish = finish
+        self.now = next(self.pending, None)
+
+    def test(self) -> bool:
+        while self.now is not None:
+            comm, message = self.now
+            if not comm.test(message):
+                return False
+            self.now = next(self.pending, None)
+        self.end()
+        return True
+
+    def wait(self) -> None:
+        while self.now is not None:
+            comm, message = self.now
+            comm.wait(message)
+            self.now = next(self.pending, None)
+        self.end()
+
+    def end(self) -> None:
+        if self.finish is not None:
+            self.result, self.finish = self.finish(), None
