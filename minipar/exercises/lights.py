@@ -165,7 +165,7 @@ def members_only(text: str, ranks: int) -> str:
         for part in text.split("; ")
         if not (found := re.match(r"rank (\d+) ", part)) or int(found[1]) < ranks
     ]
-    return "; ".join(kept)
+    return re.sub(r" at (broker|worker_process|rank_requests)\.py:\d+", "", "; ".join(kept))
 
 
 TELLING = (1, 3, 2, 4, 5)  # 3 before 2: with 2 ranks, "twice" and "p times" are one

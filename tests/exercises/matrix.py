@@ -9,7 +9,8 @@ from minipar.exercises.catalogue import every
 from minipar.exercises.check import read_submission, whole
 from minipar.exercises.exercise import HINTS, Exercise, WrongAnswer, sections
 from minipar.exercises.lights import Light, Verdict, verdict
-from minipar.exercises.runner import on_threads, under_mpirun
+from minipar.exercises.mpirun import under_mpirun
+from minipar.exercises.runner import on_threads
 from minipar.exercises.tasks import graded_calls
 from tests.ranks import ROOT
 

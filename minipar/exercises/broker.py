@@ -1,0 +1,156 @@
+"""Grades in earnest: each rank is a process of its own, and each of its messages passes through here.
+
+For each rank a thread of the grader owns the real communicator (`minipar.comm.threads`, checked, counted, under a
+clock, disturbed) and does what the rank's process asks for. So what was sent, what it cost and who waits for
+whom are known here, where the student's code cannot reach. The process gets its own rank's arguments, and nothing
+of the others'.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from minipar.comm.protocol import Communicator
+from minipar.comm.threads import run
+from minipar.comm.threads.world import Unwound
+from minipar.comm.wrappers.base import Wrapper
+from minipar.exercises import wire
+from minipar.exercises.exercise import Exercise
+from minipar.exercises.rank_requests import RankRequests
+from minipar.exercises.runner import GRACE, START, Submission, description
+from minipar.exercises.tasks import CallResult, GradedCall, RankResult
+from minipar.exercises.worker_process import NO_FRAME, WorkerProcess, problem, rank_result
+from minipar.exercises.wrapping import Observed, described
+
+MEMORY = 2 << 30                                                    # address space of one rank, in bytes
+FAILURES = 3                                                        # calls that fail until no more are tried
+LOOK = 0.05                                                         # seconds between two looks at the other ranks
+
+
+class RankFailed(Exception):
+    """This rank's process is gone, or its call raised: the other ranks stop."""
+
+
+def by_broker(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall], *,
+              limit: float | None = None) -> Iterator[CallResult]:
+    """The results of the calls, as `runner.on_threads` gives them. After FAILURES calls that failed, no more come."""
+    seconds, failures = limit or exercise.seconds, 0
+    ranks = Processes(exercise, submission, seconds)
+    try:
+        for call in calls:
+            result = one_call(ranks, call, exercise, seconds)
+            yield result
+            if result.errors():
+                failures += 1
+                if failures == FAILURES:
+                    return
+                ranks.end()                                         # who knows what state they are in
+    finally:
+        ranks.end()
+
+
+class Processes:
+    """The processes of the ranks, started when they are first needed."""
+
+    def __init__(self, exercise: Exercise, submission: Submission, limit: float) -> None:
+        self.exercise, self.submission, self.limit = exercise, submission, limit
+        self.started: list[tuple[WorkerProcess, tempfile.TemporaryDirectory[str]]] = []
+
+    def first(self, count: int) -> list[WorkerProcess | dict[str, Any]]:
+        """The first ranks; a problem in place of one whose submission ends it while it is loaded."""
+        new = range(len(self.started), count)
+        for _ in new:
+            scratch = tempfile.TemporaryDirectory(prefix="minipar-")
+            process = WorkerProcess("rank", scratch.name, self.submission.path)
+            process.send(description(self.exercise, self.submission, scratch.name, self.limit, MEMORY))
+            self.started.append((process, scratch))
+        found: list[WorkerProcess | dict[str, Any]] = [process for process, _ in self.started[:count]]
+        for rank in new:
+            ready = self.started[rank][0].next(START if self.limit > 1 else 10 * self.limit)
+            if ready.get("ready") is not True:
+                found[rank] = ready if "kind" in ready else problem("died", NO_FRAME)
+        return found
+
+    def end(self) -> None:
+        for process, scratch in self.started:
+            process.end()
+            scratch.cleanup()
+        self.started = []
+
+
+def one_call(ranks: Processes, call: GradedCall, exercise: Exercise, limit: float) -> CallResult:
+    result = CallResult(call, [None] * call.ranks)
+    processes = ranks.first(call.ranks)
+    for process in processes:
+        if isinstance(process, dict):
+            result.error = process
+            return result
+    deadline = time.monotonic() + limit
+
+    def serve(comm: Communicator) -> None:
+        process = processes[comm.rank]
+        assert isinstance(process, WorkerProcess)
+        rank = BrokeredRank(process, comm, call, exercise, deadline)
+        try:
+            rank.serve()
+        finally:
+            result.ranks[comm.rank] = rank.result
+
+    try:
+        run(call.ranks, serve, synchronous=call.synchronous, timeout=limit)
+    except RankFailed:
+        pass
+    except BaseException as error:
+        result.error = described(error, str(ranks.submission.path.resolve()))
+    return result
+
+
+class BrokeredRank:
+    """Does what one rank's process asks for, during one call."""
+
+    def __init__(self, process: WorkerProcess, comm: Communicator, call: GradedCall, exercise: Exercise,
+                 deadline: float) -> None:
+        self.process, self.call, self.deadline = process, call, deadline
+        self.engine: Any = comm
+        while isinstance(self.engine, Wrapper):
+            self.engine = self.engine.inner
+        task = {"clock": call.clock, "delays": call.delays}
+        self.observed = Observed(comm, task, exercise.comm == "mpi4py")
+        self.requests = RankRequests(self.observed.comm, str(process.path.resolve()))
+        self.result: RankResult | None = None
+
+    def serve(self) -> None:
+        """Until the process sends its result. Raises RankFailed, or Unwound where another rank has failed."""
+        self.process.send({"arguments": self.call.arguments[self.observed.comm.rank],
+                           "group": self.requests.about(0), "limit": max(0.1, self.deadline - time.monotonic())})
+        try:
+            while "call" in (frame := self.next()):
+                self.process.send(self.requests.answer(frame))
+            _, self.result = rank_result(frame, self.call.ranks)
+        except Unwound:
+            self.result = RankResult(error=problem("stopped", ""))
+            raise
+        except wire.WireError as error:
+            self.result = RankResult(error=problem("died", f"{NO_FRAME}: {error}"))
+        for name, value in self.observed.books().items():
+            setattr(self.result, name, value)
+        if self.result.error is not None:
+            raise RankFailed
+
+    def next(self) -> dict[str, Any]:
+        """The next frame of the process. Raises WireError where it is gone or too late."""
+        while (frame := self.process.poll(LOOK)) is None:
+            if self.engine.world.over:
+                raise Unwound
+            if time.monotonic() > self.deadline + GRACE:
+                frame = problem("time", "still running when its time was over", self.process.busy_at())
+                break
+        if "kind" in frame and "call" not in frame:
+            self.result = RankResult(error=frame)
+            return {"rank": self.observed.comm.rank, "error": frame}
+        if "rank" in frame:
+            frame["rank"] = self.observed.comm.rank
+        return frame

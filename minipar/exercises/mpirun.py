@@ -1,0 +1,82 @@
+"""Runs the calls of submissions under a real mpirun: one job for all of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from minipar.comm.children import isolated
+from minipar.exercises import wire
+from minipar.exercises.exercise import Exercise
+from minipar.exercises.runner import Submission, description, told
+from minipar.exercises.tasks import CallResult, GradedCall
+from minipar.exercises.worker_process import environment, rank_result
+from minipar.launcher.launch import find_launcher, launch_command
+
+START = 20.0                                                        # seconds for a job to start
+PER_RANK = 0.1                                                      # seconds for each rank of each call
+
+
+def mpi_missing() -> str:
+    """Why no job can be started under mpirun here, "" if it can."""
+    if find_launcher(environment()["PATH"]) is None:
+        return "no mpirun here: pip install mpi4py mpich"
+    return ""
+
+
+def under_mpirun(work: Sequence[tuple[Exercise, Submission, Sequence[GradedCall]]],
+                 ranks: int) -> tuple[list[list[CallResult]], str]:
+    """Run the calls of several submissions in one job of so many ranks; a call of fewer ranks runs on a part of them.
+
+    Returns the results of each submission, as far as the job came, and what the job said on its stderr.
+    """
+    with tempfile.TemporaryDirectory(prefix="minipar-") as scratch:
+        flat: list[tuple[int, GradedCall]] = []
+        with open(Path(scratch, "tasks"), "wb") as file:
+            for owner, (exercise, submission, calls) in enumerate(work):
+                about = description(exercise, submission, scratch, exercise.seconds, cpu=60 + 20 * len(work))
+                file.write(wire.pack(about))
+                for call in calls:
+                    file.write(wire.pack({**told(call, exercise.seconds), "id": len(flat)}))
+                    flat.append((owner, call))
+        said = _job(scratch, ranks, START + sum(PER_RANK * call.ranks for _, call in flat))
+        found = [CallResult(call, [None] * call.ranks) for _, call in flat]
+        for rank in range(ranks):
+            _collect(Path(scratch, f"results.{rank}"), found)
+    results: list[list[CallResult]] = [[] for _ in work]
+    for (owner, _), result in zip(flat, found, strict=True):
+        if any(result.ranks):
+            results[owner].append(result)
+    return results, said
+
+
+def _job(scratch: str, ranks: int, limit: float) -> str:
+    """Runs the job to its end; returns what it said."""
+    around = environment()
+    launcher = find_launcher(around["PATH"])
+    assert launcher is not None
+    line = launch_command(launcher, ranks, isolated("minipar.exercises.worker", "mpi", scratch), root=os.geteuid() == 0)
+    job = subprocess.Popen(line, env=around, cwd=scratch, text=True, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        return job.communicate(timeout=limit)[1]
+    except subprocess.TimeoutExpired:
+        job.terminate()                                             # both launchers end their ranks
+        return job.communicate()[1] + f"\nstopped: still running after {limit:.0f} s"
+
+
+def _collect(path: Path, found: list[CallResult]) -> None:
+    """Enter one rank's results."""
+    now = -1
+    with suppress(EOFError, wire.WireError, OSError), open(path, "rb") as file:
+        while True:
+            frame = wire.read(file)
+            if "task" in frame:
+                now = frame["task"]
+            else:
+                rank, result = rank_result(frame, found[now].call.ranks)
+                found[now].ranks[rank] = result

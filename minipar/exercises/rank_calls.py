@@ -1,0 +1,59 @@
+"""Runs the calls of one submission on this process's ranks, and sends back what came out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+from minipar.comm.protocol import Communicator
+from minipar.comm.threads.world import Unwound
+from minipar.exercises import printed, wire
+from minipar.exercises.calls import caller_of
+from minipar.exercises.wrapping import Observed, described
+
+
+class RankCalls:
+    """about: the description of the exercise (`runner.description`). out: where the results go."""
+
+    def __init__(self, about: Mapping[str, Any], out: BinaryIO) -> None:
+        self.about, self.out, self.printed = about, out, printed.install()
+        self.call: Any = None
+        self.failed: dict[str, Any] | None = None
+        self.lock = threading.Lock()
+
+    def load(self) -> None:
+        """Load the submission; what its top level raises is reported with every call."""
+        try:
+            self.call = caller_of(self.about)
+        except BaseException as error:
+            self.failed = described(error, self.about["path"])
+
+    def observed(self, comm: Communicator, task: Mapping[str, Any]) -> None:
+        """This rank's part of a call, counted here. Raises what the submission raises."""
+        one = Observed(comm, task, self.about["comm"] == "mpi4py")
+        self.on_rank(one.comm, task["arguments"][comm.rank], one)
+
+    def on_rank(self, comm: Communicator, arguments: Any, observer: Observed | None = None) -> None:
+        """Call it, and send what came of it. Raises what the submission raises."""
+        self.printed.as_rank(comm.rank)
+        before = wire.pack(arguments)
+        found: dict[str, Any] = {"rank": comm.rank, "error": self.failed, "outputs": None}
+        try:
+            if self.failed is None:
+                found["outputs"] = self.call(comm, arguments)
+        except Unwound:
+            found["error"] = {"kind": "stopped", "text": "", "where": "", "line": ""}
+            raise
+        except BaseException as error:
+            found["error"] = described(error, self.about["path"])
+            raise
+        finally:
+            found.update(observer.books() if observer else {}, printed=self.printed.take(comm.rank),
+                         changed=wire.pack(arguments) != before)
+            self.send(found)
+
+    def send(self, value: Any) -> None:
+        with self.lock:
+            self.out.write(wire.pack(value))
+            self.out.flush()

@@ -1,0 +1,181 @@
+"""What one rank's process may ask of its communicator, by name: `remote.py` asks, this answers.
+
+Every request comes from the student's process. What is no request of ours raises WireError, which ends the rank; a
+mistake in the use of the communicator is answered with the error that a program would get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.diagnostics.call_site import CallSite, count_as_inside
+from minipar.comm.protocol import Communicator, OwnTag, Request
+from minipar.errors import MiniparError
+from minipar.exercises.wire import Opaque, WireError
+
+MOST_BYTES, MOST_REQUESTS = 1 << 28, 100_000                        # of one message; of one call
+NAMES = ("isend", "irecv", "send", "recv", "sendrecv", "isend_message", "irecv_message", "probe_message",
+         "cancel_message", "forget_message", "open_messages", "close", "wait", "test", "barrier", "entering",
+         "split", "subgroup", "group_of")
+
+
+class RankRequests:
+    """comm: the rank's communicator of all ranks; groups made from it get the numbers from 1 on. path: of the
+    student's file, so that a message names its line.
+    """
+
+    def __init__(self, comm: Communicator, path: str) -> None:
+        self.groups, self.path = [comm], path
+        self.requests: dict[int, Request] = {}
+        self.tags: set[int] = set()                                 # that were handed out to collectives
+        self.asked = 0
+
+    def about(self, number: int) -> dict[str, Any]:
+        comm = self.groups[number]
+        return {"number": number, "rank": comm.rank, "size": comm.size, "name": comm.name,
+                "members": list(comm.members), "nodes": list(comm.nodes)}
+
+    def answer(self, frame: dict[str, Any]) -> dict[str, Any]:
+        """Raises WireError for what is no request."""
+        try:
+            name, site = frame["call"], str(frame["site"])
+            if name not in NAMES or len(self.requests) > MOST_REQUESTS:
+                raise WireError(f"no request: {str(name)[:40]}")
+            label = str(frame["label"]) if frame["labelled"] else CallSite(frame["label"])
+            act = getattr(self, name)
+            comm = self.groups[frame["group"]]
+            return {"value": called_at(self.path, site, act, comm, frame, label)}
+        except MiniparError as error:
+            return {"error": str(error), "type": type(error).__name__}
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise WireError(f"no request: {error}") from error
+
+    def _tag(self, frame: dict[str, Any]) -> int:
+        tag = frame["tag"]
+        return OwnTag(tag) if tag in self.tags else tag
+
+    def _space(self, frame: dict[str, Any]) -> np.ndarray:
+        """An array to receive into."""
+        dtype, shape = np.dtype(frame["dtype"]), tuple(frame["shape"])
+        if dtype.hasobject or dtype.itemsize * np.prod(shape, dtype=object) > MOST_BYTES:
+            raise WireError("too much memory")
+        return np.zeros(shape, dtype)
+
+    def _array(self, frame: dict[str, Any]) -> np.ndarray:
+        if not isinstance(frame["array"], np.ndarray):
+            raise WireError("no array")
+        return frame["array"]
+
+    def _keep(self, request: Request) -> int:
+        self.asked += 1
+        self.requests[self.asked] = request
+        return self.asked
+
+    def isend(self, comm: Communicator, frame: dict[str, Any], label: str) -> int:
+        return self._keep(comm.isend(self._array(frame), frame["dest"], label=label, tag=self._tag(frame)))
+
+    def irecv(self, comm: Communicator, frame: dict[str, Any], label: str) -> int:
+        return self._keep(comm.irecv(self._space(frame), frame["source"], label=label, tag=self._tag(frame)))
+
+    def send(self, comm: Communicator, frame: dict[str, Any], label: str) -> None:
+        comm.send(self._array(frame), frame["dest"], label=label, tag=self._tag(frame))
+
+    def recv(self, comm: Communicator, frame: dict[str, Any], label: str) -> np.ndarray:
+        return comm.recv(self._space(frame), frame["source"], label=label, tag=self._tag(frame))
+
+    def sendrecv(self, comm: Communicator, frame: dict[str, Any], label: str) -> np.ndarray:
+        return comm.sendrecv(self._array(frame), frame["dest"], self._space(frame), frame["source"], label=label,
+                             tag=self._tag(frame))
+
+    def isend_message(self, comm: Communicator, frame: dict[str, Any], label: str) -> int:
+        return self._keep(comm.isend_message(self._array(frame), frame["dest"], type_code=frame["type_code"],
+                                             tag=self._tag(frame), label=label, synchronous=frame["synchronous"]))
+
+    def irecv_message(self, comm: Communicator, frame: dict[str, Any], label: str) -> int:
+        nbytes = frame["nbytes"]
+        if nbytes is not None and not 0 <= nbytes <= MOST_BYTES:
+            raise WireError("too much memory")
+        out = None if nbytes is None else np.zeros(nbytes, np.uint8)
+        return self._keep(comm.irecv_message(out, frame["source"], type_code=frame["type_code"], tag=self._tag(frame),
+                                             label=label))
+
+    def probe_message(self, comm: Communicator, frame: dict[str, Any], label: str) -> int:
+        return self._keep(comm.probe_message(frame["source"], tag=self._tag(frame), label=label))
+
+    def cancel_message(self, comm: Communicator, frame: dict[str, Any], label: str) -> bool:
+        return comm.cancel_message(self.requests[frame["request"]])
+
+    def forget_message(self, comm: Communicator, frame: dict[str, Any], label: str) -> None:
+        comm.forget_message(self.requests[frame["request"]])
+
+    def open_messages(self, comm: Communicator, frame: dict[str, Any], label: str) -> None:
+        comm.open_messages()
+
+    def close(self, comm: Communicator, frame: dict[str, Any], label: str) -> None:
+        comm.close()
+
+    def wait(self, comm: Communicator, frame: dict[str, Any], label: str) -> dict[str, Any]:
+        request = self.requests[frame["request"]]
+        comm.wait(request)
+        return self._came(frame["request"], request)
+
+    def test(self, comm: Communicator, frame: dict[str, Any], label: str) -> dict[str, Any] | None:
+        request = self.requests[frame["request"]]
+        return self._came(frame["request"], request) if comm.test(request) else None
+
+    def _came(self, number: int, request: Request) -> dict[str, Any]:
+        del self.requests[number]
+        data = None if request.kind == "send" else request.array
+        return {"array": data, "envelope": None if request.envelope is None else list(request.envelope)}
+
+    def barrier(self, comm: Communicator, frame: dict[str, Any], label: str) -> None:
+        comm.barrier(label=label)
+
+    def entering(self, comm: Communicator, frame: dict[str, Any], label: str) -> int:
+        shape, dtype, agreed = frame["shape"], frame["dtype"], dict(frame["agreed"])
+        if set(agreed) - {"root", "algorithm", "counts"} or any(isinstance(value, Opaque) for value in agreed.values()):
+            raise WireError("no collective")
+        tag = comm.entering(frame["op"], None if shape is None else tuple(shape), None if dtype is None
+                            else np.dtype(dtype), label=label, **agreed)
+        self.tags.add(int(tag))
+        return int(tag)
+
+    def split(self, comm: Communicator, frame: dict[str, Any], label: str) -> dict[str, Any] | None:
+        return self._made(comm.split(frame["color"], frame["key"], label=label))
+
+    def subgroup(self, comm: Communicator, frame: dict[str, Any], label: str) -> dict[str, Any] | None:
+        return self._made(comm.subgroup(list(frame["ranks"]), label=label))
+
+    def group_of(self, comm: Communicator, frame: dict[str, Any], label: str) -> dict[str, Any] | None:
+        return self._made(comm.group_of(list(frame["ranks"]), frame["tag"], label=label))
+
+    def _made(self, comm: Communicator | None) -> dict[str, Any] | None:
+        if comm is None:
+            return None
+        self.groups.append(comm)
+        return self.about(len(self.groups) - 1)
+
+
+def called_at(path: str, site: str, act: Callable[..., Any], *words: Any) -> Any:
+    """act(*words), called from a frame that is at that line of the student's file ("ring.py:14").
+
+    The messages of `minipar.comm` name the innermost line outside of it. In this process there is none, so one is
+    made: empty lines, and then the call.
+    """
+    _, _, line = site.rpartition(":")
+    names: dict[str, Any] = {"act": act, "words": words}
+    exec(_at_line(path, min(int(line), 100_000) if line.isdigit() else 1), names)
+    return names["value"]
+
+
+@cache
+def _at_line(path: str, line: int) -> CodeType:
+    return compile("\n" * (line - 1) + "value = act(*words)", path, "exec")
+
+
+count_as_inside(__file__)

@@ -1,0 +1,141 @@
+"""The student's process, seen from the grader: frames go to it and come from it, each within a time.
+
+Nothing that comes back is believed. A frame that is none counts as the death of the process. The whole process
+group is ended, so nothing stays behind.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from minipar.comm.children import isolated
+from minipar.exercises import wire
+from minipar.exercises.tasks import RankResult
+from minipar.launcher.launch import rank_environment
+
+NO_FRAME = "the process sent what is no result"
+
+
+class WorkerProcess:
+    """mode: of `minipar.exercises.worker`. scratch: its current folder, the only one that it may write to. path: of
+    the submission, to name its lines.
+    """
+
+    def __init__(self, mode: str, scratch: str, path: Path) -> None:
+        read, write = os.pipe()
+        stacks, dump = os.pipe()
+        self.process = subprocess.Popen(
+            isolated("minipar.exercises.worker", mode, str(write), str(dump)), stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=scratch, env=environment(),
+            start_new_session=True, pass_fds=(write, dump))
+        os.close(write)
+        os.close(dump)
+        assert self.process.stdin is not None
+        self.path, self.read, self.stacks, self.buffer = path, read, stacks, bytearray()
+        self.write = self.process.stdin.fileno()
+        os.set_blocking(stacks, False)
+        os.set_blocking(self.write, False)
+
+    def send(self, value: Any, seconds: float = 10.0) -> None:
+        """Write a frame; gives up where the process does not read it, which `next` then finds out."""
+        data, deadline = memoryview(wire.pack(value)), time.monotonic() + seconds
+        with suppress(BrokenPipeError):
+            while data and select.select([], [self.write], [], max(0.0, deadline - time.monotonic()))[1]:
+                data = data[os.write(self.write, data):]
+
+    def next(self, seconds: float) -> dict[str, Any]:
+        """The next frame; a problem (see `problem`) where none comes in time, or the process has ended."""
+        deadline = time.monotonic() + seconds
+        while (frame := self.poll(deadline - time.monotonic())) is None:
+            if time.monotonic() >= deadline:
+                return problem("time", f"still running after {seconds:.1f} s", self.busy_at())
+        return frame
+
+    def poll(self, seconds: float) -> dict[str, Any] | None:
+        """As `next`, but None where nothing has come after so many seconds."""
+        deadline = time.monotonic() + seconds
+        try:
+            while (frame := self._frame()) is None:
+                left = max(0.0, deadline - time.monotonic())
+                if not select.select([self.read], [], [], left)[0]:
+                    return None
+                if not (got := os.read(self.read, 1 << 20)):
+                    return problem("died", self.how_it_ended())
+                self.buffer += got
+        except wire.WireError:
+            return problem("died", NO_FRAME)
+        return frame if isinstance(frame, dict) else problem("died", NO_FRAME)
+
+    def _frame(self) -> Any:
+        """The first frame of the buffer, None where it is not whole yet."""
+        head = wire.HEAD.size
+        if len(self.buffer) < head:
+            return None
+        text, data = wire.HEAD.unpack(self.buffer[:head])
+        wire.check_sizes(text, data)
+        if len(self.buffer) < head + text + data:
+            return None
+        frame = wire.unpack(bytes(self.buffer[head:head + text]), bytes(self.buffer[head + text:head + text + data]))
+        del self.buffer[:head + text + data]
+        return frame
+
+    def how_it_ended(self) -> str:
+        with suppress(subprocess.TimeoutExpired):
+            status = self.process.wait(2.0)
+            if status < 0:
+                return f"the process was ended by signal {signal.Signals(-status).name}"
+            return f"the process has ended with os._exit({status})"
+        return "the process closed its pipe"
+
+    def busy_at(self) -> str:
+        """The student's line at which a rank was, by the stacks that faulthandler has written."""
+        with suppress(OSError):
+            text = os.read(self.stacks, 1 << 16).decode(errors="replace")
+            for path, line in re.findall(r'File "(.*?)", line (\d+)', text):
+                if path == str(self.path.resolve()):
+                    return f"{self.path.name}:{line}"
+        return ""
+
+    def end(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self.read)
+        os.close(self.stacks)
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+
+
+def environment() -> dict[str, str]:
+    return {**rank_environment(os.environ), "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
+
+
+def problem(kind: str, text: str, where: str = "") -> dict[str, Any]:
+    """An error that the grader reports: "died" or "time" where the process is of no more use."""
+    return {"kind": kind, "text": text, "where": where, "line": ""}
+
+
+def rank_result(frame: dict[str, Any], ranks: int) -> tuple[int, RankResult]:
+    """(rank, its result). Raises WireError for what no worker of ours sends."""
+    rank, error = frame.get("rank"), frame.get("error")
+    if type(rank) is not int or not 0 <= rank < ranks:
+        raise wire.WireError("no rank")
+    if error is not None and not (isinstance(error, dict) and all(isinstance(error.get(name), str)
+                                                                  for name in ("kind", "text", "where", "line"))):
+        raise wire.WireError("no error")
+    found = RankResult(frame.get("outputs"), error)
+    for name, kind in (("printed", str), ("messages", int), ("bytes", int), ("seconds", str), ("changed", bool)):
+        value = frame.get(name, getattr(found, name))
+        if type(value) is not kind:
+            raise wire.WireError(f"no {name}")
+        setattr(found, name, value)
+    return rank, found

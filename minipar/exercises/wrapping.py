@@ -1,0 +1,84 @@
+"""What a graded communicator is wrapped in, and what is told of an exception: for the worker and for the broker."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.protocol import Communicator
+from minipar.comm.wrappers.checking import Checking
+from minipar.comm.wrappers.clock import Clock
+from minipar.comm.wrappers.counting import Counting
+from minipar.comm.wrappers.faults import Fault, Faults
+from minipar.comm.wrappers.network import Network
+from minipar.errors import CommError, MiniparError
+from minipar.exercises.fence import Refused
+
+NETWORK = Network(alpha=1e-5, beta=1e-9)                            # virtual: 10 us a message, 1 GB/s
+DELAY = 0.004                                                       # seconds by which an arrival is delayed
+STUCK = ("deadlock", "the partner has left", "gave up after")
+LEFT = "the program has ended, but"
+
+
+class Observed:
+    """One rank's communicator in a call: counted, under a clock where the call says so, disturbed likewise.
+
+    face: whether mpi4py's face stands on it, which compares collectives itself, in steps.
+    """
+
+    def __init__(self, comm: Communicator, task: Mapping[str, Any], face: bool) -> None:
+        if face and isinstance(comm, Checking):
+            comm.compares = False
+        self.clock = Clock(comm, NETWORK, flops_per_second=1e12) if task["clock"] else None
+        self.comm = Counting(disturbed(self.clock or comm, task["delays"]))
+
+    def books(self) -> dict[str, Any]:
+        """What this rank has sent, and its virtual time."""
+        total = self.comm.traffic.total()
+        return {"messages": total.messages, "bytes": total.bytes,
+                "seconds": "" if self.clock is None else str(self.clock.now)}
+
+
+def disturbed(comm: Communicator, seed: int) -> Communicator:
+    """Delays some of this rank's sends, and its start, so that arrivals come in another order. 0: none."""
+    if not seed:
+        return comm
+    random = np.random.default_rng([seed, comm.rank])
+    time.sleep(DELAY * random.integers(3))
+    late = [Fault("slow", nth=int(number), seconds=DELAY) for number in random.permutation(6)[:2]]
+    return Faults(comm, *late)
+
+
+def described(error: BaseException, path: str) -> dict[str, Any]:
+    """What is told of an exception: its kind, its text, and the student's innermost line."""
+    text = str(error)
+    kind = "exception"
+    if isinstance(error, NotImplementedError):
+        kind = "stub"
+    elif isinstance(error, SystemExit):
+        kind, text = "exit", f"sys.exit({error.code!r})"
+    elif isinstance(error, Refused):
+        kind = "refused"
+    elif isinstance(error, MemoryError):
+        kind = "memory"
+    elif isinstance(error, CommError):
+        kind = kind_of(text)
+    name = "" if isinstance(error, MiniparError | Refused | SystemExit) else type(error).__name__
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    where = f"{os.path.basename(path)}:{frames[-1].lineno}" if frames else ""
+    if isinstance(error, SyntaxError) and error.filename == path:
+        where, text = f"{os.path.basename(path)}:{error.lineno}", error.msg
+    return {"kind": kind, "text": f"{name}: {text}" if name and text else name or text, "where": where,
+            "line": (frames[-1].line or "").strip() if frames else ""}
+
+
+def kind_of(text: str) -> str:
+    """The kind of a CommError, by its text."""
+    if any(word in text for word in STUCK):
+        return "stuck"
+    return "left" if text.startswith(LEFT) else "comm"
