@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from minipar.cli.exercise_class import add_grade, add_pack
 from minipar.cli.exercise_show import about, chapter_title, printed_lines, table, verdict_lines
 from minipar.cli.ranks import require_one_process
 from minipar.errors import ConfigError
@@ -53,6 +54,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     shown = action(actions, "solution", solution, "a good solution, once you have passed")
     shown.add_argument("name", nargs="?", help="default: the one you are at")
     shown.add_argument("--teacher", action="store_true", help="without a pass")
+
+
+    add_grade(actions.add_parser("grade", help="grade a class, each submission in processes of its own"))
+    add_pack(actions.add_parser("pack", help="make a hand-out without solutions"))
 
 
 def action(

@@ -1,9 +1,9 @@
 """Grades in earnest: each rank is a process of its own, and each of its messages passes through here.
 
-For each rank a thread of the grader owns the real communicator (`minipar.comm.threads`, checked, counted, under a
-clock, disturbed) and does what the rank's process asks for. So what was sent, what it cost and who waits for
-whom are known here, where the student's code cannot reach. The process gets its own rank's arguments, and nothing
-of the others'.
+For each rank a thread of the grader owns the real communicator (`minipar.comm.threads`, checked, counted,
+under a clock, disturbed) and does what the rank's process asks for. So what was sent, what it cost and who
+waits for whom are known here, where the student's code cannot reach. The process gets its own rank's
+arguments, and nothing of the others'.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from minipar.comm.wrappers.base import Wrapper
 from minipar.exercises import wire
 from minipar.exercises.exercise import Exercise
 from minipar.exercises.rank_requests import RankRequests
-from minipar.exercises.runner import GRACE, START, Submission, description
+from minipar.exercises.runner import GRACE, Submission, description
 from minipar.exercises.tasks import CallResult, GradedCall, RankResult
 from minipar.exercises.worker_process import NO_FRAME, WorkerProcess, problem, rank_result
 from minipar.exercises.wrapping import Observed, described
 
 MEMORY = 2 << 30                                                    # address space of one rank, in bytes
 FAILURES = 3                                                        # calls that fail until no more are tried
-LOOK = 0.05                                                         # seconds between two looks at the other ranks
+LOOK = 0.05                                                         # seconds between two looks at others
 
 
 class RankFailed(Exception):
@@ -36,7 +36,9 @@ class RankFailed(Exception):
 
 def by_broker(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall], *,
               limit: float | None = None) -> Iterator[CallResult]:
-    """The results of the calls, as `runner.on_threads` gives them. After FAILURES calls that failed, no more come."""
+    """The results of the calls, as `runner.on_threads` gives them. After FAILURES calls that failed, no
+    more come.
+    """
     seconds, failures = limit or exercise.seconds, 0
     ranks = Processes(exercise, submission, seconds)
     try:
@@ -65,13 +67,13 @@ class Processes:
         for _ in new:
             scratch = tempfile.TemporaryDirectory(prefix="minipar-")
             process = WorkerProcess("rank", scratch.name, self.submission.path)
-            process.send(description(self.exercise, self.submission, scratch.name, self.limit, MEMORY))
             self.started.append((process, scratch))
         found: list[WorkerProcess | dict[str, Any]] = [process for process, _ in self.started[:count]]
         for rank in new:
-            ready = self.started[rank][0].next(START if self.limit > 1 else 10 * self.limit)
-            if ready.get("ready") is not True:
-                found[rank] = ready if "kind" in ready else problem("died", NO_FRAME)
+            process, scratch = self.started[rank]
+            about = description(self.exercise, self.submission, scratch.name, self.limit, MEMORY)
+            if trouble := process.load(about, self.limit + GRACE):
+                found[rank] = trouble
         return found
 
     def end(self) -> None:
@@ -125,7 +127,8 @@ class BrokeredRank:
     def serve(self) -> None:
         """Until the process sends its result. Raises RankFailed, or Unwound where another rank has failed."""
         self.process.send({"arguments": self.call.arguments[self.observed.comm.rank],
-                           "group": self.requests.about(0), "limit": max(0.1, self.deadline - time.monotonic())})
+                           "group": self.requests.about(0),
+                           "limit": max(0.1, self.deadline - time.monotonic())})
         try:
             while "call" in (frame := self.next()):
                 self.process.send(self.requests.answer(frame))

@@ -72,8 +72,8 @@ def caller_of(about: Mapping[str, Any]) -> ExerciseCall:
     submission, driver = load_submission(about["path"], about["source"]), load_driver(about["driver"])
     for word in words:
         if not hasattr(submission, word):
-            raise SubmissionError(f"{os.path.basename(about['path'])} defines no {word}; keep the name that the "
-                                  "stub gave it")
+            raise SubmissionError(f"{os.path.basename(about['path'])} defines no {word}; keep the name that "
+                                  "the stub gave it")
     if about["kind"] == "predict":
         return lambda comm, arguments: {word: predicted(submission, word) for word in words}
     function = partial(driver, submission) if driver is not None else getattr(submission, words[0])
@@ -96,7 +96,8 @@ def with_mpi4py(function: Callable[..., Any], comm: Communicator, arguments: tup
         return function(rank.world, *arguments)
 
 
-def run_program(program: types.CodeType, words: Sequence[str], comm: Communicator, arguments: tuple[Any, ...]) -> Any:
+def run_program(program: types.CodeType, words: Sequence[str], comm: Communicator,
+                arguments: tuple[Any, ...]) -> Any:
     """Run the whole file on this rank, as `python FILE` would; returns the global variables of these names.
 
     arguments: one dict, of global variables that the file finds; or nothing.
@@ -106,5 +107,6 @@ def run_program(program: types.CodeType, words: Sequence[str], comm: Communicato
         exec(program, names)
     for word in words:
         if word not in names:
-            raise SubmissionError(f"the program ends without a variable {word}; keep the name that the stub gave it")
+            raise SubmissionError(f"the program ends without a variable {word}; keep the name that the stub "
+                                  "gave it")
     return {word: names[word] for word in words}

@@ -30,7 +30,8 @@ def mpi_missing() -> str:
 
 def under_mpirun(work: Sequence[tuple[Exercise, Submission, Sequence[GradedCall]]],
                  ranks: int) -> tuple[list[list[CallResult]], str]:
-    """Run the calls of several submissions in one job of so many ranks; a call of fewer ranks runs on a part of them.
+    """Run the calls of several submissions in one job of so many ranks; a call of fewer ranks runs on a
+    part of them.
 
     Returns the results of each submission, as far as the job came, and what the job said on its stderr.
     """
@@ -59,7 +60,8 @@ def _job(scratch: str, ranks: int, limit: float) -> str:
     around = environment()
     launcher = find_launcher(around["PATH"])
     assert launcher is not None
-    line = launch_command(launcher, ranks, isolated("minipar.exercises.worker", "mpi", scratch), root=os.geteuid() == 0)
+    worker = isolated("minipar.exercises.worker", "mpi", scratch)
+    line = launch_command(launcher, ranks, worker, root=os.geteuid() == 0)
     job = subprocess.Popen(line, env=around, cwd=scratch, text=True, stdin=subprocess.DEVNULL,
                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
     try:

@@ -23,9 +23,9 @@ FILE = "progress.json"
 
 @dataclass
 class ExerciseState:
-    """One exercise. state: "started" or "passed". version: of the exercise, when it was passed. best: the least
-    virtual time, in seconds. prediction: the first complete answers of a predict exercise, and how many
-    were right.
+    """One exercise. state: "started" or "passed". version: of the exercise, when it was passed. best: the
+    least virtual time, in seconds. prediction: the first complete answers of a predict exercise, and how
+    many were right.
     """
 
     state: str = "started"

@@ -1,7 +1,7 @@
 """What one rank's process may ask of its communicator, by name: `remote.py` asks, this answers.
 
-Every request comes from the student's process. What is no request of ours raises WireError, which ends the rank; a
-mistake in the use of the communicator is answered with the error that a program would get.
+Every request comes from the student's process. What is no request of ours raises WireError, which ends the
+rank; a mistake in the use of the communicator is answered with the error that a program would get.
 """
 
 from __future__ import annotations
@@ -89,20 +89,21 @@ class RankRequests:
         return comm.recv(self._space(frame), frame["source"], label=label, tag=self._tag(frame))
 
     def sendrecv(self, comm: Communicator, frame: dict[str, Any], label: str) -> np.ndarray:
-        return comm.sendrecv(self._array(frame), frame["dest"], self._space(frame), frame["source"], label=label,
-                             tag=self._tag(frame))
+        return comm.sendrecv(self._array(frame), frame["dest"], self._space(frame), frame["source"],
+                             label=label, tag=self._tag(frame))
 
     def isend_message(self, comm: Communicator, frame: dict[str, Any], label: str) -> int:
         return self._keep(comm.isend_message(self._array(frame), frame["dest"], type_code=frame["type_code"],
-                                             tag=self._tag(frame), label=label, synchronous=frame["synchronous"]))
+                                             tag=self._tag(frame), label=label,
+                                             synchronous=frame["synchronous"]))
 
     def irecv_message(self, comm: Communicator, frame: dict[str, Any], label: str) -> int:
         nbytes = frame["nbytes"]
         if nbytes is not None and not 0 <= nbytes <= MOST_BYTES:
             raise WireError("too much memory")
         out = None if nbytes is None else np.zeros(nbytes, np.uint8)
-        return self._keep(comm.irecv_message(out, frame["source"], type_code=frame["type_code"], tag=self._tag(frame),
-                                             label=label))
+        return self._keep(comm.irecv_message(out, frame["source"], type_code=frame["type_code"],
+                                             tag=self._tag(frame), label=label))
 
     def probe_message(self, comm: Communicator, frame: dict[str, Any], label: str) -> int:
         return self._keep(comm.probe_message(frame["source"], tag=self._tag(frame), label=label))
@@ -138,7 +139,8 @@ class RankRequests:
 
     def entering(self, comm: Communicator, frame: dict[str, Any], label: str) -> int:
         shape, dtype, agreed = frame["shape"], frame["dtype"], dict(frame["agreed"])
-        if set(agreed) - {"root", "algorithm", "counts"} or any(isinstance(value, Opaque) for value in agreed.values()):
+        unknown = set(agreed) - {"root", "algorithm", "counts"}
+        if unknown or any(isinstance(value, Opaque) for value in agreed.values()):
             raise WireError("no collective")
         tag = comm.entering(frame["op"], None if shape is None else tuple(shape), None if dtype is None
                             else np.dtype(dtype), label=label, **agreed)
@@ -164,8 +166,8 @@ class RankRequests:
 def called_at(path: str, site: str, act: Callable[..., Any], *words: Any) -> Any:
     """act(*words), called from a frame that is at that line of the student's file ("ring.py:14").
 
-    The messages of `minipar.comm` name the innermost line outside of it. In this process there is none, so one is
-    made: empty lines, and then the call.
+    The messages of `minipar.comm` name the innermost line outside of it. In this process there is none, so
+    one is made: empty lines, and then the call.
     """
     _, _, line = site.rpartition(":")
     names: dict[str, Any] = {"act": act, "words": words}

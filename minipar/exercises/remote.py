@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import minipar.errors
-from minipar.comm.diagnostics.call_site import CallSite, caller, label_or_place
+from minipar.comm.diagnostics.call_site import CallSite, caller, count_as_inside, label_or_place
 from minipar.comm.protocol import Communicator, MessageEnvelope, OwnTag, Request, check_message
 from minipar.errors import CommError
 
@@ -47,22 +47,25 @@ class RemoteComm(Communicator):
     def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
         label = label_or_place(label)
         check_message(self, "recv", out, source, label, tag)
-        number = self.call("irecv", label, dtype=out.dtype.str, shape=list(out.shape), source=int(source), tag=int(tag))
+        number = self.call("irecv", label, dtype=out.dtype.str, shape=list(out.shape), source=int(source),
+                           tag=int(tag))
         return Request("recv", int(source), tag, out, label, number)
 
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
         label = label_or_place(label)
-        number = self.call("isend_message", label, array=data, dest=int(dest), type_code=type_code, tag=int(tag),
-                           synchronous=synchronous)
+        number = self.call("isend_message", label, array=data, dest=int(dest), type_code=type_code,
+                           tag=int(tag), synchronous=synchronous)
         return Request("send", int(dest), tag, data, label, number, type_code=type_code)
 
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
                       label: str | None = None) -> Request:
         label = label_or_place(label)
         nbytes = None if out is None else out.nbytes
-        number = self.call("irecv_message", label, nbytes=nbytes, source=int(source), type_code=type_code, tag=int(tag))
-        return Request("recv", int(source), tag, out, label, number, type_code=type_code)  # type: ignore[arg-type]
+        number = self.call("irecv_message", label, nbytes=nbytes, source=int(source), type_code=type_code,
+                           tag=int(tag))
+        return Request("recv", int(source), tag, out,               # type: ignore[arg-type]
+                       label, number, type_code=type_code)
 
     def probe_message(self, source: int, *, tag: int = 0, label: str | None = None) -> Request:
         label = label_or_place(label)
@@ -87,7 +90,8 @@ class RemoteComm(Communicator):
         return request.array
 
     def test(self, request: Request) -> bool:
-        if not request.done and (came := self.call("test", request.label, request=request.handle)) is not None:
+        came = None if request.done else self.call("test", request.label, request=request.handle)
+        if came is not None:
             self._arrived(request, came)
         return request.done
 
@@ -107,8 +111,8 @@ class RemoteComm(Communicator):
         label = label_or_place(label)
         check_message(self, "send", array, dest, label, tag)
         check_message(self, "recv", out, source, label, tag)
-        out[...] = self.call("sendrecv", label, array=array, dest=int(dest), dtype=out.dtype.str, shape=list(out.shape),
-                             source=int(source), tag=int(tag))
+        out[...] = self.call("sendrecv", label, array=array, dest=int(dest), dtype=out.dtype.str,
+                             shape=list(out.shape), source=int(source), tag=int(tag))
         return out
 
     def send(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> None:
@@ -119,7 +123,8 @@ class RemoteComm(Communicator):
     def recv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> np.ndarray:
         label = label_or_place(label)
         check_message(self, "recv", out, source, label, tag)
-        out[...] = self.call("recv", label, dtype=out.dtype.str, shape=list(out.shape), source=int(source), tag=int(tag))
+        out[...] = self.call("recv", label, dtype=out.dtype.str, shape=list(out.shape), source=int(source),
+                             tag=int(tag))
         return out
 
     def barrier(self, *, label: str | None = None) -> None:
@@ -149,3 +154,4 @@ class RemoteComm(Communicator):
         raise CommError(f"rank {self.rank}: ranks that are graded share no memory; send messages")
 
 
+count_as_inside(__file__)

@@ -16,7 +16,6 @@ from minipar.exercises.fence import MEMORY
 from minipar.exercises.tasks import CallResult, GradedCall
 from minipar.exercises.worker_process import NO_FRAME, WorkerProcess, problem, rank_result
 
-START = 30.0                                                        # seconds for a process to load, on a busy machine
 GRACE = 1.0                                                         # seconds beyond a call's limit
 
 
@@ -44,19 +43,22 @@ def description(exercise: Exercise, submission: Submission, scratch: str, limit:
 
 def told(call: GradedCall, limit: float) -> dict[str, Any]:
     """What the worker must know of a call."""
-    return {"id": call.number, "ranks": call.ranks, "arguments": call.arguments, "synchronous": call.synchronous,
-            "delays": call.delays, "clock": call.clock, "limit": limit}
+    return {"id": call.number, "ranks": call.ranks, "arguments": call.arguments,
+            "synchronous": call.synchronous, "delays": call.delays, "clock": call.clock, "limit": limit}
 
 
 def on_threads(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall], *,
                limit: float | None = None) -> Iterator[CallResult]:
-    """The results of the calls, each as soon as it is there. After a call that had to be stopped, no more come."""
+    """The results of the calls, each as soon as it is there. After a call that had to be stopped, no more
+    come.
+    """
     with Threads(submission.path) as threads:
         yield from threads.results(exercise, submission, calls, limit or exercise.seconds)
 
 
 class Threads:
-    """A process that runs calls on threads: of one submission, or one after the other of several that are trusted.
+    """A process that runs calls on threads: of one submission, or one after the other of several that are
+    trusted.
 
     cpu: seconds that it may compute in all (default: enough for one submission).
     """
@@ -74,11 +76,9 @@ class Threads:
 
     def results(self, exercise: Exercise, submission: Submission, calls: Sequence[GradedCall],
                 limit: float) -> Iterator[CallResult]:
-        self.process.path = submission.path
-        self.process.send(description(exercise, submission, self.scratch.name, limit, cpu=self.cpu))
-        ready = self.process.next(START)
-        if ready.get("ready") is not True:
-            yield CallResult(calls[0], [None] * calls[0].ranks, ready if "kind" in ready else problem("died", NO_FRAME))
+        about = description(exercise, submission, self.scratch.name, limit, cpu=self.cpu)
+        if trouble := self.process.load(about, limit + GRACE):
+            yield CallResult(calls[0], [None] * calls[0].ranks, trouble)
             return
         for call in calls:
             result = self.result(call, limit)
@@ -108,7 +108,7 @@ class Threads:
 
 
 def ended(frame: dict[str, Any], result: CallResult) -> dict[str, Any] | None:
-    """The error of a call that has ended. After one whose threads still run, the process is of no more use."""
+    """The error of a call that has ended. After one whose threads still run, it is the last."""
     error = frame.get("error")
     if frame.get("spoilt"):
         told_already = result.errors()

@@ -2,7 +2,7 @@
 
     worker threads OUT STACKS   all ranks of a call as threads; reads from descriptor 0, writes to OUT; where
                                 the threads are when a call takes too long, goes to STACKS
-    worker rank OUT STACKS      one rank whose messages pass through the grader (`broker.py`); requests go to OUT,
+    worker rank OUT STACKS      one rank whose messages pass through the grader (`broker.py`): requests go out
                                 answers come from descriptor 0
     worker mpi FOLDER           one rank of a job under mpirun; reads and writes files of the folder
 
@@ -144,6 +144,8 @@ def main(mode: str, *words: str) -> None:
     if mode in ("threads", "rank"):
         serve = serve_threads if mode == "threads" else serve_rank
         with os.fdopen(0, "rb", closefd=False) as tasks, os.fdopen(int(words[0]), "wb", closefd=False) as out:
+            out.write(wire.pack({"up": True}))                      # now the submission's time begins
+            out.flush()
             serve(tasks, out, int(words[1]))
             os._exit(0)  # whatever threads the student has left
     else:

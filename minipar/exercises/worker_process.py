@@ -1,7 +1,7 @@
 """The student's process, seen from the grader: frames go to it and come from it, each within a time.
 
-Nothing that comes back is believed. A frame that is none counts as the death of the process. The whole process
-group is ended, so nothing stays behind.
+Nothing that comes back is believed. A frame that is none counts as the death of the process. The whole
+process group is ended, so nothing stays behind.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from minipar.exercises import wire
 from minipar.exercises.tasks import RankResult
 from minipar.launcher.launch import rank_environment
 
+START = 60.0                                                        # seconds to start, on a busy machine
 NO_FRAME = "the process sent what is no result"
 
 
 class WorkerProcess:
-    """mode: of `minipar.exercises.worker`. scratch: its current folder, the only one that it may write to. path: of
-    the submission, to name its lines.
+    """mode: of `minipar.exercises.worker`. scratch: its current folder, the only one that it may write to.
+    path: of the submission, to name its lines.
     """
 
     def __init__(self, mode: str, scratch: str, path: Path) -> None:
@@ -39,10 +40,19 @@ class WorkerProcess:
         os.close(write)
         os.close(dump)
         assert self.process.stdin is not None
-        self.path, self.read, self.stacks, self.buffer = path, read, stacks, bytearray()
+        self.path, self.read, self.stacks, self.buffer, self.up = path, read, stacks, bytearray(), False
         self.write = self.process.stdin.fileno()
         os.set_blocking(stacks, False)
         os.set_blocking(self.write, False)
+
+    def load(self, about: dict[str, Any], seconds: float) -> dict[str, Any] | None:
+        """Let it load a submission; returns a problem where it cannot, within so many seconds."""
+        if not self.up and (frame := self.next(START)) != {"up": True}:
+            return frame if "kind" in frame else problem("died", NO_FRAME)
+        self.up, self.path = True, Path(about["path"])
+        self.send(about)
+        ready = self.next(seconds)
+        return None if ready == {"ready": True} else ready if "kind" in ready else problem("died", NO_FRAME)
 
     def send(self, value: Any, seconds: float = 10.0) -> None:
         """Write a frame; gives up where the process does not read it, which `next` then finds out."""
@@ -83,7 +93,8 @@ class WorkerProcess:
         wire.check_sizes(text, data)
         if len(self.buffer) < head + text + data:
             return None
-        frame = wire.unpack(bytes(self.buffer[head:head + text]), bytes(self.buffer[head + text:head + text + data]))
+        end = head + text
+        frame = wire.unpack(bytes(self.buffer[head:end]), bytes(self.buffer[end:end + data]))
         del self.buffer[:head + text + data]
         return frame
 
@@ -129,11 +140,13 @@ def rank_result(frame: dict[str, Any], ranks: int) -> tuple[int, RankResult]:
     rank, error = frame.get("rank"), frame.get("error")
     if type(rank) is not int or not 0 <= rank < ranks:
         raise wire.WireError("no rank")
-    if error is not None and not (isinstance(error, dict) and all(isinstance(error.get(name), str)
-                                                                  for name in ("kind", "text", "where", "line"))):
+    words = ("kind", "text", "where", "line")
+    if error is not None and not (isinstance(error, dict)
+                                  and all(isinstance(error.get(name), str) for name in words)):
         raise wire.WireError("no error")
     found = RankResult(frame.get("outputs"), error)
-    for name, kind in (("printed", str), ("messages", int), ("bytes", int), ("seconds", str), ("changed", bool)):
+    kinds = {"printed": str, "messages": int, "bytes": int, "seconds": str, "changed": bool}
+    for name, kind in kinds.items():
         value = frame.get(name, getattr(found, name))
         if type(value) is not kind:
             raise wire.WireError(f"no {name}")

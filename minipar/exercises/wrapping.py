@@ -1,4 +1,6 @@
-"""What a graded communicator is wrapped in, and what is told of an exception: for the worker and for the broker."""
+"""What a graded communicator is wrapped in, and what is told of an exception: for the worker and for the
+broker.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,53 @@
+"""`minipar exercise grade` and `pack`: for a teacher."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from minipar.cli.exercise_show import table
+from minipar.cli.ranks import require_one_process
+from minipar.exercises import catalogue
+from minipar.exercises.formats import FORMATS, points
+from minipar.exercises.grade import Assignment, Grade, grades
+from minipar.exercises.pack import pack
+from minipar.exercises.workplace import write
+
+
+def add_grade(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="one for each student")
+    parser.add_argument("--exercise", action="append", default=[], metavar="NAME",
+                        help="that is graded, also where it is missing (default: all that a folder has)")
+    for name in FORMATS:
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write the grades as {name}")
+    parser.add_argument("--seed", type=int, default=0, help="of the inputs, for the whole class (default 0)")
+    parser.add_argument("--limit", type=float, help="seconds for one call (default: what the exercise says)")
+    parser.add_argument("--jobs", type=int, default=2, help="submissions at a time (default 2)")
+    parser.set_defaults(run=grade_class)
+
+
+def grade_class(options: argparse.Namespace) -> int:
+    require_one_process("minipar exercise grade")
+    found: list[Grade] = []
+    work = Assignment(options.folders, options.exercise, options.seed, options.limit, options.jobs)
+    for grade in grades(work):
+        found.append(grade)
+        off = grade.verdict.first_off
+        why = f"  {off.name}: {off.diagnosis}" if off else ""
+        print(f"{grade.student}  {grade.exercise}  {points(grade):g}{why}", flush=True)
+    for name, text in FORMATS.items():
+        if path := getattr(options, name):
+            write(path, text(found))
+    return 0
+
+
+def add_pack(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", type=Path, metavar="DIR", help="a new folder")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="exercises (default: all)")
+    parser.set_defaults(run=pack_hand_out)
+
+
+def pack_hand_out(options: argparse.Namespace) -> int:
+    exercises = [catalogue.find(name) for name in options.names] or catalogue.every()
+    print("\n".join(table([(str(path),) for path in pack(exercises, options.out)])))
+    return 0

@@ -1,0 +1,27 @@
+"""A hand-out for students: tasks, stubs and hints, without solutions, wrong answers and what the grader
+knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from minipar.errors import ConfigError
+from minipar.exercises.exercise import Exercise
+from minipar.exercises.workplace import write
+
+
+def pack(exercises: Sequence[Exercise], folder: Path) -> list[Path]:
+    """Write NAME/task.md, NAME/NAME.py and NAME/hints.md of each; returns the files. Raises ConfigError
+    where a file is there already.
+    """
+    files = {folder / exercise.name / name: exercise.text(source) for exercise in exercises
+             for name, source in (("task.md", "task.md"), (exercise.file, "stub.py"),
+                                  ("hints.md", "hints.md"))}
+    for path in files:
+        if path.exists():
+            raise ConfigError(f"{path} is there already; name another folder")
+    for path, text in files.items():
+        write(path, text)
+    return list(files)
