@@ -2,8 +2,8 @@
 
     worker threads OUT STACKS   all ranks of a call as threads; reads from descriptor 0, writes to OUT; where
                                 the threads are when a call takes too long, goes to STACKS
-    worker rank OUT STACKS      one rank whose messages pass through the grader (`broker.py`): requests go out
-                                answers come from descriptor 0
+    worker rank OUT STACKS      one rank whose messages pass the grader (`broker.py`): requests go to OUT,
+                                and answers come from descriptor 0
     worker mpi FOLDER           one rank of a job under mpirun; reads and writes files of the folder
 
 It knows no reference and reaches no verdict. Before the student's code is loaded, the fence is up.
