@@ -40,7 +40,7 @@ def by_broker(exercise: Exercise, submission: Submission, calls: Sequence[Graded
     more come.
     """
     seconds, failures = limit or exercise.seconds, 0
-    ranks = Processes(exercise, submission, seconds)
+    ranks = RankProcesses(exercise, submission, seconds)
     try:
         for call in calls:
             result = one_call(ranks, call, exercise, seconds)
@@ -54,7 +54,7 @@ def by_broker(exercise: Exercise, submission: Submission, calls: Sequence[Graded
         ranks.end()
 
 
-class Processes:
+class RankProcesses:
     """The processes of the ranks, started when they are first needed."""
 
     def __init__(self, exercise: Exercise, submission: Submission, limit: float) -> None:
@@ -83,7 +83,7 @@ class Processes:
         self.started = []
 
 
-def one_call(ranks: Processes, call: GradedCall, exercise: Exercise, limit: float) -> CallResult:
+def one_call(ranks: RankProcesses, call: GradedCall, exercise: Exercise, limit: float) -> CallResult:
     result = CallResult(call, [None] * call.ranks)
     processes = ranks.first(call.ranks)
     for process in processes:

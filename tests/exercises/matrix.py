@@ -10,7 +10,7 @@ from minipar.exercises.check import read_submission, whole
 from minipar.exercises.exercise import HINTS, Exercise, WrongAnswer, sections
 from minipar.exercises.lights import Light, Verdict, verdict
 from minipar.exercises.mpirun import under_mpirun
-from minipar.exercises.runner import on_threads
+from minipar.exercises.runner import Threads
 from minipar.exercises.tasks import graded_calls
 from tests.ranks import ROOT
 
@@ -55,21 +55,16 @@ def names_code(where: str) -> bool:
     )
 
 
-def on_threads_verdict(exercise: Exercise, name: str) -> Verdict:
-    """name: a file of the exercise's folder."""
+def on_threads_verdict(threads: Threads, exercise: Exercise, name: str) -> Verdict:
+    """threads: where it runs. name: a file of the exercise's folder."""
     submission = read_submission(exercise.folder / name)
-    return verdict(
-        exercise, submission.source, list(on_threads(exercise, submission, graded_calls(exercise, SEED)))
-    )
+    calls = graded_calls(exercise, SEED)
+    return verdict(exercise, submission.source, list(threads.results(exercise, submission, calls, exercise.seconds)))
 
 
-def stub_problem(exercise: Exercise) -> str:
-    light = on_threads_verdict(exercise, "stub.py").light("runs")
-    return (
-        ""
-        if light.state == "off" and light.diagnosis and light.advice
-        else f"stub.py: the first light is {light}"
-    )
+def stub_problem(found: Verdict) -> str:
+    light = found.light("runs")
+    return "" if light.state == "off" and light.diagnosis and light.advice else f"stub.py: the first light is {light}"
 
 
 def solution_problem(found: Verdict) -> str:
@@ -85,15 +80,12 @@ def wrong_problem(wrong: WrongAnswer, found: Verdict) -> str:
 
 
 def problems_on_threads(exercise: Exercise) -> list[str]:
-    found = [
-        *form(exercise),
-        stub_problem(exercise),
-        solution_problem(on_threads_verdict(exercise, "solution.py")),
-    ]
-    found += [
-        wrong_problem(wrong, on_threads_verdict(exercise, f"wrong/{wrong.path.name}"))
-        for wrong in exercise.wrong
-    ]
+    """All of an exercise, in one process: what is in the project is trusted to come to its end."""
+    with Threads(exercise.folder, cpu=600) as threads:
+        found = [*form(exercise), stub_problem(on_threads_verdict(threads, exercise, "stub.py")),
+                 solution_problem(on_threads_verdict(threads, exercise, "solution.py"))]
+        found += [wrong_problem(wrong, on_threads_verdict(threads, exercise, f"wrong/{wrong.path.name}"))
+                  for wrong in exercise.wrong]
     return [f"{exercise.name}: {text}" for text in found if text]
 
 
