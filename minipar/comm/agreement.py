@@ -13,8 +13,8 @@ from minipar.errors import CommError
 
 
 def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | None) -> None:
-    """All ranks say which group each wants. Raises the same CommError on all of them unless every rank that is
-    in a list has given this very list.
+    """All ranks say which group each wants. Raises the same CommError on all of them unless every rank that
+    is in a list has given this very list.
     """
     if not isinstance(ranks, Sequence) or isinstance(ranks, str):
         raise CommError(f"{this_call(comm, label, 'subgroup')} needs a list of ranks, not {ranks!r:.40}")
@@ -35,12 +35,13 @@ def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | No
         others = [rank for rank in wanted if said[rank] != wanted]
         if others:
             raise CommError(f"{this_call(comm, label, 'subgroup')}: the ranks do not agree on the members: "
-                            + "; ".join(f"rank {comm.members[rank]}: {named}" for rank, named in enumerate(said)))
+                            + "; ".join(f"rank {comm.members[rank]}: {named}"
+                                        for rank, named in enumerate(said)))
 
 
 def agree_on_options(comm: Communicator, options: Mapping[str, float | bool]) -> None:
-    """All ranks say with which options they start a job. Raises the same CommError on all of them unless these are
-    the same.
+    """All ranks say with which options they start a job. Raises the same CommError on all of them unless
+    these are the same.
     """
     texts = exchange_texts(comm, json.dumps(options), label="options", tag=FINISH_TAG)
     said = [json.loads(text) for text in texts]

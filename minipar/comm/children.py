@@ -1,5 +1,5 @@
-"""Child processes of this Python that import nothing from the current folder: a student's json.py there is not
-ours to execute.
+"""Child processes of this Python that import nothing from the current folder: a student's json.py there is
+not ours to execute.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from pathlib import Path
 import minipar
 
 ROOT = str(Path(minipar.__file__).resolve().parent.parent)
-# `python -c` puts the current folder first, PYTHONSAFEPATH does not, and PYTHONPATH can name it in many ways. Only `sys`
-# is there without an import, and `os`, which Python's own start has imported. A folder that is gone has no name, but ".".
+# `python -c` puts the current folder first, PYTHONSAFEPATH does not, and PYTHONPATH can name it in many ways.
+# Only `sys` is there without an import, and `os`, which Python's own start has imported. A folder that is
+# gone has no name, but ".".
 WITHOUT_FOLDER = ("import sys, os; sys.path[:] = [path for path in sys.path if path and not "
                   "(os.path.isdir(path) and os.path.samefile(path, '.'))]; "
                   f"sys.path.append({ROOT!r})")

@@ -36,7 +36,8 @@ from minipar.console import open_standard_files
 from minipar.errors import CommError, MiniparError
 
 TIMEOUT = 30.0
-# What launchers tell each rank about the size of the job: Hydra (MPICH, Intel MPI) and Slurm's PMI; Open MPI's mpirun.
+# What launchers tell each rank about the size of the job: Hydra (MPICH, Intel MPI) and Slurm's PMI; Open
+# MPI's mpirun.
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 
 
@@ -51,8 +52,8 @@ def warn_of_slurm(environ: Mapping[str, str]) -> None:
     tasks = environ.get("SLURM_NTASKS", "")
     several = re.fullmatch("[1-9][0-9]{0,8}", tasks, re.ASCII) and int(tasks) > 1
     if several and ranks_started(environ) is None and environ.get("SLURM_PROCID", "0") == "0":
-        tell(f"minipar: SLURM_NTASKS is {tasks}, but no MPI launcher started this process: it is alone; to use all "
-             f"tasks, start it with mpirun, or with srun --mpi=pmi2")
+        tell(f"minipar: SLURM_NTASKS is {tasks}, but no MPI launcher started this process: it is alone; to "
+             "use all tasks, start it with mpirun, or with srun --mpi=pmi2")
 
 
 def timeout_from(environ: Mapping[str, str]) -> float:
@@ -119,8 +120,8 @@ def told_in_one_line() -> Iterator[None]:
 
 
 def import_mpi(started: int) -> ModuleType:
-    """The engine over MPI; to import it is to wait for all ranks. Raises CommError where mpi4py is missing, or
-    belongs to another MPI than the launcher.
+    """The engine over MPI; to import it is to wait for all ranks. Raises CommError where mpi4py is missing,
+    or belongs to another MPI than the launcher.
     """
     try:
         with warnings.catch_warnings():  # mpi4py warns of what is told below in one line
@@ -130,8 +131,8 @@ def import_mpi(started: int) -> ModuleType:
         remedy = f"{sys.executable} -m pip install mpi4py mpich"
         raise CommError(f"started by mpirun, but mpi4py cannot be used ({error}); {remedy}") from error
     if mpi.MPI.COMM_WORLD.size != started:
-        raise CommError(f"the launcher started {started} ranks, but MPI sees {mpi.MPI.COMM_WORLD.size}: mpirun "
-                        "and mpi4py belong to "
+        raise CommError(f"the launcher started {started} ranks, but MPI sees {mpi.MPI.COMM_WORLD.size}: "
+                        "mpirun and mpi4py belong to "
                         f"different MPIs ({mpi.MPI.Get_library_version().splitlines()[0].strip()}); `minipar "
                         "doctor` says what to do")
     return mpi

@@ -6,12 +6,13 @@ checking, the clock, faults) are Communicators that hold another Communicator (`
 
 The rules of the seam:
 * Arrays are C-contiguous NumPy arrays of one of the DTYPES; anything else raises CommError.
-* `isend` takes the array as it is: it must not change until the request is waited for. `irecv` fills `out`, whose shape and dtype
-  are what the receiver expects; a message of another size or dtype raises CommError, it never delivers garbage.
+* `isend` takes the array as it is: it must not change until the request is waited for. `irecv` fills `out`,
+  whose shape and dtype are what the receiver expects; a message of another size or dtype raises CommError, it
+  never delivers garbage.
 * Two messages from one rank to another with the same tag arrive in the order in which they were sent.
 * A request is waited for once, or tested until it is done; what is left over is reported at the end.
-* `label` says what a message is for ("gradients", "pipeline forward 3"): the key of counters, traces and error messages. Left
-  out, it is the line of the program that makes the call: shown, and never compared.
+* `label` says what a message is for ("gradients", "pipeline forward 3"): the key of counters, traces and
+  error messages. Left out, it is the line of the program that makes the call: shown, and never compared.
 * A collective says `tag = comm.entering(...)` first and sends its messages with that tag.
 """
 
@@ -24,11 +25,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minipar.arrays import no_array
 from minipar.comm.diagnostics.call_site import CallSite, this_call
 from minipar.errors import CommError
 
-# What may travel. A dtype's place in the list is its code on the wire, so the list only ever grows at its end.
+# What may travel. A dtype's place in the list is its code on the wire, so the list only ever grows at its
+# end.
 DTYPES = [np.dtype(name) for name in ("f4", "f8", "i8", "i4", "u1", "i1", "i2", "u2", "u4", "u8", "f2", "?")]
 CODES = {dtype: code for code, dtype in enumerate(DTYPES)}
 
@@ -164,10 +165,12 @@ class Communicator(ABC):
         """Nobody will wait for this send. Checking takes it off its books."""
         return None
 
-    def send_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0, label: str | None = None,
+    def send_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
+                     label: str | None = None,
                      synchronous: bool = False) -> None:
         """`isend_message`, and wait for it."""
-        self.wait(self.isend_message(data, dest, type_code=type_code, tag=tag, label=label, synchronous=synchronous))
+        self.wait(self.isend_message(data, dest, type_code=type_code, tag=tag, label=label,
+                                     synchronous=synchronous))
 
     @abstractmethod
     def open_messages(self) -> None:
@@ -181,10 +184,12 @@ class Communicator(ABC):
     def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
         """The group of these ranks in this order, which these ranks alone call (MPI_Comm_create_group)."""
 
-    def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> None:
+    def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
+             tag: int = 0) -> None:
         self.wait(self.isend(array, dest, label=label, tag=tag))
 
-    def recv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> np.ndarray:
+    def recv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None,
+             tag: int = 0) -> np.ndarray:
         """Returns `out`, filled."""
         return self.wait(self.irecv(out, source, label=label, tag=tag))
 
@@ -273,70 +278,16 @@ def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int
     lengths = exchange(comm, np.array([len(encoded)]), label=label, tag=tag)[:, 0]
     for rank, length in enumerate(lengths.tolist()):
         if not 0 <= length <= LONGEST_TEXT:
-            raise CommError(f"{this_call(comm, label, 'exchange')}: rank {rank} names a text of {length} bytes; "
-                            f"0 to {LONGEST_TEXT} are allowed")
+            raise CommError(f"{this_call(comm, label, 'exchange')}: rank {rank} names a text of {length} "
+                            f"bytes; 0 to {LONGEST_TEXT} are allowed")
     padded = np.frombuffer(encoded.ljust(int(lengths.max())), np.uint8)
     rows = exchange(comm, padded, label=label, tag=tag)
     return [row[:length].tobytes().decode() for row, length in zip(rows, lengths, strict=True)]
 
 
-NEEDS = {"send": "the array to send and the rank to send it to: send(array, dest)",
-         "recv": "an array to receive into and the rank that sends it: recv(np.empty(...), source)"}
-
-
 def is_whole(number: object) -> bool:
     """Whether it can name a rank or a tag: an int, also one of NumPy's."""
     return isinstance(number, (int, np.integer))
-
-
-def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, label: str | None,
-                  tag: int) -> int:
-    """The wire code of the array's dtype. Raises CommError, in one line, for what cannot travel."""
-    try:  # once per message, so the good case comes first
-        code, flags = CODES[array.dtype], array.flags
-        if ((type(array) is np.ndarray or not no_array(array)) and flags.c_contiguous
-                and (type(peer) is int or is_whole(peer)) and 0 <= peer < comm.size
-                and (kind == "send" or flags.writeable)
-                and (type(tag) is OwnTag or (type(tag) is int or is_whole(tag)) and 0 <= tag < TAGS)):
-            return code
-    except (AttributeError, KeyError):
-        pass
-    if text := no_array(array):
-        wrong = f"needs a NumPy array, not {text}"
-        if peer is NOT_GIVEN:
-            wrong = f"needs {NEEDS[kind]}, not {array!r:.40} alone"
-    elif array.dtype not in CODES:
-        wrong = f"cannot carry dtype {array.dtype}; use one of {', '.join(str(dtype) for dtype in DTYPES)}"
-    elif not array.flags.c_contiguous:
-        remedy = (
-            "pass np.ascontiguousarray(...)"
-            if kind == "send"
-            else "receive into a contiguous one and copy it there"
-        )
-        wrong = f"got a non-contiguous array of shape {array.shape}; {remedy}"
-    elif peer is NOT_GIVEN:
-        wrong = f"needs {NEEDS[kind]}; the rank is missing"
-    elif not is_whole(peer):
-        wrong = f"names rank {peer!r}, which is no whole number; divide with //"
-    elif not 0 <= peer < comm.size:
-        wrong = no_such_rank(comm, f"rank {peer}", peer)
-    elif not is_whole(tag) or not 0 <= tag < TAGS:
-        wrong = f"has tag {tag!r}; use 0 to {TAGS - 1}"
-    else:
-        wrong = "cannot fill a read-only array"
-    raise CommError(f"{this_call(comm, label, kind)} {wrong}")
-
-
-def no_such_rank(comm: Communicator, named: str, peer: object) -> str:
-    """What is said of a rank beyond the group. Alone in the world, the program was most likely started
-    without mpirun.
-    """
-    if comm.size > 1 or comm.name != "world":
-        return f"names {named}, but the group has ranks 0 to {comm.size - 1}"
-    ranks = max(2, peer + 1) if is_whole(peer) else 2  # type: ignore[operator]
-    return (
-        f"names {named}, but only one process is running, rank 0; start {ranks}: mpirun -n {ranks} python ..."
-    )
 
 
 def group_name(label: str | None, members: tuple[int, ...]) -> str:
@@ -346,10 +297,3 @@ def group_name(label: str | None, members: tuple[int, ...]) -> str:
     if label is None or isinstance(label, CallSite):
         return f"ranks {', '.join(map(str, members))}"
     return label
-
-
-def one_node(comm: Communicator, label: str | None) -> None:
-    """Raises CommError for a group that spans nodes, which share no memory."""
-    if len(set(comm.nodes)) > 1:
-        raise CommError(f"{this_call(comm, label, 'shared')} spans nodes {sorted(set(comm.nodes))}; "
-                        "split the group by comm.nodes first")

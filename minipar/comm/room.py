@@ -1,7 +1,7 @@
 """Is there room for a block of shared memory? Asked first, and by all ranks together.
 
-Under MPI the block is a file in /dev/shm, which grows as it is written to: where it is full, the system ends the
-process with SIGBUS, and nothing says why. Containers often give it no more than 64 MB.
+Under MPI the block is a file in /dev/shm, which grows as it is written to: where it is full, the system ends
+the process with SIGBUS, and nothing says why. Containers often give it no more than 64 MB.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ def require_room(comm: Communicator, nbytes: int, *, label: str | None) -> None:
     mine = np.array([min(nbytes, MOST), free_bytes()])
     wanted, free = exchange(comm, mine, label=label, tag=tag).T.tolist()
     if max(wanted) > min(free):
-        raise no_room(comm, max(wanted[comm.rank], nbytes), f"{SHARED_MEMORY} has {min(free):,} free; make it larger "
+        raise no_room(comm, max(wanted[comm.rank], nbytes),
+                      f"{SHARED_MEMORY} has {min(free):,} free; make it larger "
                       "(docker run --shm-size=2g), or the array smaller", label)
 
 
 def free_bytes() -> int:
-    """What a program may still write to the shared memory of this node; no limit where it is no folder (macOS)."""
+    """What a program may still write to the shared memory of this node; no limit where it is no folder
+    (macOS).
+    """
     try:
         found = os.statvfs(SHARED_MEMORY)
     except (AttributeError, OSError):
@@ -42,7 +45,8 @@ def zeros(comm: Communicator, nbytes: int, label: str | None) -> np.ndarray:
     try:
         return np.zeros(nbytes, np.uint8)
     except (MemoryError, ValueError, OverflowError) as error:
-        raise no_room(comm, nbytes, "this process cannot have so much memory; make the array smaller", label) from error
+        raise no_room(comm, nbytes, "this process cannot have so much memory; make the array smaller",
+                      label) from error
 
 
 def no_room(comm: Communicator, nbytes: int, reason: str, label: str | None) -> CommError:

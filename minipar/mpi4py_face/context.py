@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minipar.comm.diagnostics.call_site import caller
-from minipar.comm.protocol import Communicator, Request, is_whole, no_such_rank
+from minipar.comm.protocol import Communicator, Request, is_whole
+from minipar.comm.refusals import no_such_rank
 from minipar.comm.wrappers.base import Wrapper
 from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, LARGEST_TAG, PROC_NULL
 from minipar.mpi4py_face.current import Rank, refuse_other_threads

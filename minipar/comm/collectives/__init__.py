@@ -4,9 +4,10 @@ Read naive.py first, then climb: tree.py, ring.py, recursive_doubling.py, halvin
 segmented.py, hierarchical.py and shared.py, which are about the machine. Every algorithm is a generator
 (channel.py), so that it can wait or be stepped.
 
-    total = all_reduce(comm, gradient, label="gradients")                           # a new array; the fastest algorithm
-    all_reduce(comm, gradient, "mean", label="gradients", out=gradient, algorithm="ring")   # in place, on a ring
-    handle = start_all_reduce(comm, gradient, label="gradients", out=gradient)      # handle.test(), handle.wait()
+    total = all_reduce(comm, gradient, label="gradients")       # a new array; the fastest algorithm
+    all_reduce(comm, gradient, "mean", label="gradients", out=gradient, algorithm="ring")       # in place
+    handle = start_all_reduce(comm, gradient, label="gradients", out=gradient)
+    handle.test(), handle.wait()
 """
 
 from minipar.comm.collectives.channel import Handle

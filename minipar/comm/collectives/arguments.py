@@ -11,7 +11,8 @@ from minipar.comm.collectives.chunks import even_counts
 from minipar.comm.collectives.combine import Combine, combine_of
 from minipar.comm.diagnostics.call_site import caller, label_or_place, quoted, this_call
 from minipar.comm.diagnostics.in_flight import refuse_overlap
-from minipar.comm.protocol import CODES, Communicator, is_whole, no_such_rank
+from minipar.comm.protocol import CODES, Communicator, is_whole
+from minipar.comm.refusals import no_such_rank
 from minipar.errors import CommError
 
 # a mean is a sum, divided at the end
@@ -116,7 +117,8 @@ class Call:
     def one_each(self, counts: Sequence[int]) -> Sequence[int]:
         if (not isinstance(counts, (Sequence, np.ndarray)) or len(counts) != self.comm.size
                 or not all(is_whole(count) and count >= 0 for count in counts)):
-            raise self.wrong(f"needs one count of rows per rank, whole numbers, none below 0, not {counts!r:.60}")
+            raise self.wrong("needs one count of rows per rank, whole numbers, none below 0, not "
+                             f"{counts!r:.60}")
         return counts
 
 

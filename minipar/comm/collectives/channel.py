@@ -82,13 +82,14 @@ def as_steps(comm: Communicator, call: str, steps: AlgorithmSteps) -> AlgorithmS
     """The steps, where they are those of an algorithm: a function without `yield` returns something else."""
     if isinstance(steps, Iterator):
         return steps
-    raise CommError(f"{this_call(comm, None, call)} needs the steps of an algorithm, not {steps!r:.40}: an algorithm "
-                    "is a generator, a function with `yield`, which gives each message that it cannot go on without")
+    raise CommError(f"{this_call(comm, None, call)} needs the steps of an algorithm, not {steps!r:.40}: an "
+                    "algorithm is a generator, a function with `yield`, which gives each message that it "
+                    "cannot go on without")
 
 
 def no_message(comm: Communicator, call: str, given: object) -> CommError:
-    return CommError(f"{this_call(comm, None, call)}: the algorithm yields {given!r:.40}; it may yield nothing but "
-                     "its messages, as in `yield channel.receive(out, source)`")
+    return CommError(f"{this_call(comm, None, call)}: the algorithm yields {given!r:.40}; it may yield "
+                     "nothing but its messages, as in `yield channel.receive(out, source)`")
 
 
 class Handle:

@@ -1,14 +1,16 @@
 """The collectives that add up: reduce, all_reduce, reduce_scatter, and the two that do not wait.
 
 What holds for all of them:
-* op is "sum", "mean", "max" or "min". The mean of integers is float64. A mean that fits does not overflow on the way (combine.py).
-* max and min: NaN wins over all numbers; booleans are truths, so max is "any" and min is "all"; integers wrap around in a sum.
+* op is "sum", "mean", "max" or "min". The mean of integers is float64. A mean that fits does not overflow on
+  the way (combine.py).
+* max and min: NaN wins over all numbers; booleans are truths, so max is "any" and min is "all"; integers wrap
+  around in a sum.
 * `algorithm` is a name from `minipar.comm.collectives.table`, or "auto": the fastest by the cost model
   (select.py), or "by_size": the fastest for this many bytes and ranks of one node, wherever the ranks are.
 * All ranks get the same bits, whatever the algorithm. Two algorithms may differ in the last bit: they add in
   different orders. So do two groups whose arrays have different lengths, or whose nodes differ.
-* The input is never written to. Without `out` the result is a new array; with it, the result is written there and `out` is
-  returned. Only where `out` is the input itself, the input is overwritten.
+* The input is never written to. Without `out` the result is a new array; with it, the result is written there
+  and `out` is returned. Only where `out` is the input itself, the input is overwritten.
 * All ranks must agree on shape, dtype, op and algorithm. Errors are CommError.
 """
 
@@ -106,7 +108,8 @@ def start_reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum",
     if algorithm == "native":
         raise Call(comm, "start_reduce_scatter",
                    label).wrong("cannot start native, which waits; choose another algorithm")
-    return Handle(comm, label_or_place(label), *_reduce_scatter(comm, array, op, counts, label, out, algorithm))
+    return Handle(comm, label_or_place(label),
+                  *_reduce_scatter(comm, array, op, counts, label, out, algorithm))
 
 
 def _all_reduce(comm: Communicator, array: np.ndarray, op: str, label: str | None, out: np.ndarray | None,
@@ -125,8 +128,9 @@ def _all_reduce(comm: Communicator, array: np.ndarray, op: str, label: str | Non
     return divided(run(channel, *flat(terms, target), combine), target, divisor, total), source, total
 
 
-def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequence[int] | None, label: str
-                    | None, out: np.ndarray | None, algorithm: str) -> tuple[AlgorithmSteps, np.ndarray, np.ndarray]:
+def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequence[int] | None,
+                    label: str | None, out: np.ndarray | None,
+                    algorithm: str) -> tuple[AlgorithmSteps, np.ndarray, np.ndarray]:
     call = Call(comm, "reduce_scatter", label)
     call.reduction(op)
     source = call.source(array, op)

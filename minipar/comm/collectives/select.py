@@ -13,7 +13,8 @@ from minipar.comm.collectives.shared_array import location_in_shared_memory
 from minipar.comm.protocol import Communicator
 from minipar.plan.collective_times import TIMES, Links, hierarchical_all_reduce
 
-# The order of what processes on one machine reach through this protocol, and of 10 Gbit/s Ethernet. `minipar doctor` measures.
+# The order of what processes on one machine reach through this protocol, and of 10 Gbit/s Ethernet. `minipar
+# doctor` measures.
 WITHIN_NODE = Links(alpha=10e-6, beta=0.15e-9, gamma=0.05e-9)
 BETWEEN_NODES = Links(alpha=40e-6, beta=0.8e-9, gamma=0.05e-9)
 
@@ -40,8 +41,8 @@ def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out:
 
     "by_size" is what the communicator prefers, else the fastest on one node. It looks at nothing but the
     numbers of bytes and ranks, so groups of as many ranks add in the same order, wherever their arrays and
-    ranks are: copies that several groups add up stay equal in bits. So a preferred "hierarchical", whose order
-    follows the nodes, is not taken by "by_size", nor on one node, where it has no hierarchy.
+    ranks are: copies that several groups add up stay equal in bits. So a preferred "hierarchical", whose
+    order follows the nodes, is not taken by "by_size", nor on one node, where it has no hierarchy.
     """
     if algorithm not in ("auto", "by_size"):
         return algorithm

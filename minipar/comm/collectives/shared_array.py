@@ -55,7 +55,7 @@ def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *
     """
     shape, dtype = shape_and_dtype(Call(comm, "shared_array", label), shape, dtype)
     comm.entering("shared_array", shape, dtype, label=label)
-    nbytes = math.prod(shape) * dtype.itemsize                      # whole numbers of Python, which never overflow
+    nbytes = math.prod(shape) * dtype.itemsize  # whole numbers of Python, which never overflow
     pages = 1 + -(-nbytes // PAGE)
     parts = comm.shared(comm.size * pages * PAGE, label=label).reshape(comm.size, -1)
     memory = SharedMemory({member: parts[rank, PAGE:PAGE + nbytes] for rank,
@@ -72,7 +72,8 @@ def shape_and_dtype(call: Call, shape: Any, dtype: Any) -> tuple[tuple[int, ...]
         lengths = tuple(map(index, (shape,) if isinstance(shape, SupportsIndex) else shape))
         known = np.dtype(dtype)
     except TypeError as error:
-        raise call.wrong(f"needs a shape and a dtype, as np.empty does, not {shape!r:.40} and {dtype!r:.40}") from error
+        raise call.wrong(f"needs a shape and a dtype, as np.empty does, not "
+                         f"{shape!r:.40} and {dtype!r:.40}") from error
     if min(lengths, default=0) < 0:
         raise call.wrong(f"has shape {lengths}, with a length below 0")
     if known not in CODES:
@@ -108,5 +109,5 @@ def check_locations(channel: Channel, memory: SharedMemory, offset: int) -> None
         tag, said = words[channel.tag % len(words)].tolist()
         if (tag, said) != (channel.tag, offset):
             where = f"at byte {said}" if tag == channel.tag else "in another one"
-            raise channel.wrong("all_reduce", f"works at byte {offset} of a shared array, but on rank {rank} {where}; "
-                                              "give all ranks the same view")
+            raise channel.wrong("all_reduce", f"works at byte {offset} of a shared array, but on rank {rank} "
+                                              f"{where}; give all ranks the same view")

@@ -55,5 +55,6 @@ def find(operation: str, name: str) -> Callable[..., Any]:
     """The algorithm of that name. Raises CommError with the choices if there is none."""
     names = ALGORITHMS[operation]
     if not isinstance(name, str) or name not in names:
-        raise CommError(f"{operation} at {caller()[1]} has no algorithm '{name}'; choose auto, by_size, {', '.join(names)}")
+        raise CommError(f"{operation} at {caller()[1]} has no algorithm '{name}'; choose auto, by_size, "
+                        f"{', '.join(names)}")
     return names[name]

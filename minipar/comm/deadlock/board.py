@@ -56,7 +56,8 @@ class Board:
     def __init__(self, file: int, size: int, slots: Mapping[int, int]) -> None:
         self.file, self.size, self.slots = file, size, dict(slots)
         self.memory = mmap.mmap(file, board_bytes(len(slots)))
-        # Word by word, each in one store: pack_into clears all it is about to write, and a reader may come just then.
+        # Word by word, each in one store: pack_into clears all it is about to write, and a reader may come
+        # just then.
         self.words = memoryview(self.memory).cast("I")
 
     def sign_in(self, rank: int, process: Process) -> None:

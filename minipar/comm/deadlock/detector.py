@@ -190,7 +190,7 @@ class BoardLookout(Lookout):
         super().close()
         self.rejoin()
         if not self.jobs:
-            self.board.write(self.rank, State("outside"))           # until the next job, or this process's end
+            self.board.write(self.rank, State("outside"))  # until the next job, or this process's end
         if self.watcher is not None:
             if life_of(self.watcher.pid) == "stopped":              # it would keep the launcher waiting
                 self.watcher.kill()
@@ -221,7 +221,8 @@ class BoardLookout(Lookout):
         stays stopped.
         """
         states = [notice.state for notice in self.board.everyone()]
-        if any(self.ended_within(rank) for rank, state in enumerate(states) if state.doing == "gone") and waited > GRACE:
+        if any(self.ended_within(rank) for rank, state in enumerate(states)
+               if state.doing == "gone") and waited > GRACE:
             raise CommError(f"rank {self.rank} has finished, but not every rank can: {roll_call(states)}")
         if any(state.doing == "stopped" for state in states) and waited > self.timeout:
             raise CommError(

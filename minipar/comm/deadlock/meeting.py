@@ -1,11 +1,12 @@
 """The ranks of one node meet before MPI starts.
 
-MPI's start waits for every rank inside the library, where nothing in Python goes on: if one rank ends before it,
-or never comes, the others hang. So they first wait here, where a limit holds and the missing rank has a name.
+MPI's start waits for every rank inside the library, where nothing in Python goes on: if one rank ends before
+it, or never comes, the others hang. So they first wait here, where a limit holds and the missing rank has a
+name.
 
-Each rank listens on a socket in Linux's abstract namespace (unix(7)). Such a socket has no file, so nothing is
-left behind; it ends with its process; and it tells who listens (SO_PEERCRED). All names of one job begin with the
-process of the launcher that started the ranks of this node. On other systems there is no meeting.
+Each rank listens on a socket in Linux's abstract namespace (unix(7)). Such a socket has no file, so nothing
+is left behind; it ends with its process; and it tells who listens (SO_PEERCRED). All names of one job begin
+with the process of the launcher that started the ranks of this node. On other systems there is no meeting.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from glob import glob
 from minipar.comm.deadlock.board import life_of
 from minipar.errors import CommError
 
-# What each launcher tells a rank: its number on this node, how many ranks run there, its number in the job, their number.
+# What each launcher tells a rank: its number on this node, how many ranks run there, its number in the job,
+# their number.
 LAUNCHED = (("MPI_LOCALRANKID", "MPI_LOCALNRANKS", "PMI_RANK", "PMI_SIZE"),
             ("OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "OMPI_COMM_WORLD_RANK",
              "OMPI_COMM_WORLD_SIZE"))
@@ -49,7 +51,8 @@ class Meeting:
         seconds.
         """
         if not self.listen(f"{self.rank}"):
-            raise CommError(f"two processes say that they are rank {self.offset + self.rank}; start each rank once")
+            raise CommError(f"two processes say that they are rank {self.offset + self.rank}; start each "
+                            "rank once")
         waited, now = 0.0, time.monotonic()
         while absent := self.absent():
             left = [rank for rank in absent if listener(f"{self.name}-left-{rank}")]
@@ -58,16 +61,16 @@ class Meeting:
                 time.sleep(SETTLE)
                 if absent := self.absent():
                     which = self.names(left or absent)
-                    raise CommError(f"{which if len(left or absent) <= ended else f'{ended} of {which}'} ended "
-                                    f"before `with job()`, where {self.names([*self.present])} waited; what is "
-                                    "known of it stands above")
+                    raise CommError(f"{which if len(left or absent) <= ended else f'{ended} of {which}'} "
+                                    f"ended before `with job()`, where {self.names([*self.present])} waited; "
+                                    "what is known of it stands above")
                 return
             time.sleep(PAUSE)
             before, now = now, time.monotonic()
             waited += min(now - before, LONGEST)
             if waited > limit:
-                raise CommError(f"gave up after {limit:g} s: {self.names(absent)} did not come to `with job()`; "
-                                f"{self.roll_call()}")
+                raise CommError(f"gave up after {limit:g} s: {self.names(absent)} did not come to `with "
+                                f"job()`; {self.roll_call()}")
 
     def absent(self) -> list[int]:
         """The ranks that have not come yet."""
@@ -124,7 +127,9 @@ class Meeting:
         return all(life_of(pid) == "gone" for pid in self.present.values())
 
     def process_of(self, rank: int) -> int:
-        """The process that the launcher started as this rank, by its environment (proc(5)); 0 if none is found."""
+        """The process that the launcher started as this rank, by its environment (proc(5)); 0 if none is
+        found.
+        """
         for pid in children(self.launcher):
             with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
                 if f"{self.variable}={rank}".encode() in file.read().split(b"\0"):
@@ -167,7 +172,8 @@ def meeting_of(environ: Mapping[str, str]) -> Meeting | None:
             if not same_network(launcher):                          # a container: no socket would be seen
                 return None
             job = environ.get("PMIX_NAMESPACE", "")
-            return Meeting(f"\0minipar-{launcher}-{started(launcher)}-{job}", launcher, local, ranks, rank - local,
+            return Meeting(f"\0minipar-{launcher}-{started(launcher)}-{job}", launcher, local, ranks,
+                           rank - local,
                            names[0])
     return None
 

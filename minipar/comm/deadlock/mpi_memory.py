@@ -1,4 +1,6 @@
-"""The shared memory of the MPI library, which a job that is killed or aborted leaves behind, megabytes each time."""
+"""The shared memory of the MPI library, which a job that is killed or aborted leaves behind, megabytes each
+time.
+"""
 
 from __future__ import annotations
 

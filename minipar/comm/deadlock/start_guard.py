@@ -1,8 +1,9 @@
 """Watches the start of a job, during which nothing in Python goes on in the ranks: they wait inside MPI.
 
-A child of one rank per node does it, from the meeting until the watcher is awake. If a rank is killed meanwhile,
-the child says which, and removes the memory that the MPI library leaves behind. If the start is not over in time,
-because a rank was stopped on the way or another node does not answer, it says so and ends the job.
+A child of one rank per node does it, from the meeting until the watcher is awake. If a rank is killed
+meanwhile, the child says which, and removes the memory that the MPI library leaves behind. If the start is
+not over in time, because a rank was stopped on the way or another node does not answer, it says so and ends
+the job.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from minipar.comm.deadlock.meeting import Meeting
 from minipar.comm.deadlock.mpi_memory import free_memory, memory_of_mpi
 from minipar.comm.diagnostics.exit_report import tell
 
-START = 20.0                        # seconds until a job must have begun, or its longest wait where that is longer
+START = 20.0  # seconds until a job must have begun, or its longest wait where that is longer
 ANSWER = 2.0                        # seconds that the launcher gets to end the job
 INTERVAL, LONGEST = 0.1, 0.5        # seconds between two looks; what one counts at most
 OVER = b"!"
@@ -30,7 +31,8 @@ _guard: tuple[int, int] | None = None       # the child, and the pipe that tells
 
 @contextmanager
 def limited_start(meeting: Meeting | None, limit: float) -> Iterator[None]:
-    """End the job if the block, in which MPI starts, is not done after `limit` seconds, or a rank is killed."""
+    """End the job if the block, in which MPI starts, is not done after `limit` seconds, or a rank is killed.
+    """
     global _guard, _started
     if not _started and (meeting is None or meeting.rank == 0 and meeting.ranks > 1):
         reading, writing = os.pipe()
@@ -62,7 +64,7 @@ def start_is_over() -> None:
         with suppress(OSError):                                     # it may have ended
             os.write(writing, OVER)
         os.close(writing)
-        deadline = time.monotonic() + LONGEST                       # unless it has an end to tell of, and stays
+        deadline = time.monotonic() + LONGEST  # unless it has an end to tell of, and stays
         with suppress(ChildProcessError):
             while os.waitpid(child, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
                 time.sleep(1e-3)
@@ -106,8 +108,8 @@ def ending_of(pid: int) -> int:
 def tell_of_end(meeting: Meeting, lost: int, memory: set[str]) -> None:
     """A rank has ended in the start. Say so unless it was said; clear up once all have ended."""
     if meeting.claim():
-        tell(f"CommError: {meeting.names([lost])} left without a word in the start of the job (killed, out of "
-             f"memory, or os._exit): {meeting.roll_call()}")
+        tell(f"CommError: {meeting.names([lost])} left without a word in the start of the job (killed, out "
+             f"of memory, or os._exit): {meeting.roll_call()}")
     deadline = time.monotonic() + START
     while time.monotonic() < deadline and not meeting.all_gone():
         time.sleep(INTERVAL)
@@ -117,8 +119,8 @@ def tell_of_end(meeting: Meeting, lost: int, memory: set[str]) -> None:
 def end_all(status: int) -> None:
     """Ask the launcher to end all ranks before MPI has started, as MPI_Abort would; return if it does not.
 
-    This is a line of MPICH's protocol between ranks and launcher (PMI-1: simple_pmi). Open MPI's launcher ends the
-    job as soon as one rank ends with another status than 0.
+    This is a line of MPICH's protocol between ranks and launcher (PMI-1: simple_pmi). Open MPI's launcher
+    ends the job as soon as one rank ends with another status than 0.
     """
     if file := os.environ.get("PMI_FD"):
         with suppress(OSError, ValueError):

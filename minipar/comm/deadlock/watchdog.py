@@ -1,7 +1,7 @@
 """A limit for calls that wait inside the MPI library, where no code of ours goes on.
 
-A rank names such a call and makes it in a `with` block. A thread of its own counts how long the call lasts, and
-beyond the limit it ends the job: the rank itself cannot be woken. A call costs two assignments.
+A rank names such a call and makes it in a `with` block. A thread of its own counts how long the call lasts,
+and beyond the limit it ends the job: the rank itself cannot be woken. A call costs two assignments.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from minipar.comm.deadlock.wait_graph import State
 from minipar.comm.diagnostics.call_site import CallSite, place_of
 
 INTERVAL = 0.1              # seconds between two looks at the clock
-STEP = 0.5                  # seconds that one look counts at most: the process may have been stopped meanwhile
+STEP = 0.5  # seconds that one look counts at most: the process may have been stopped meanwhile
 
 
 class NativeCall(NamedTuple):

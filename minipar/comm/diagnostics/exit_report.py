@@ -34,11 +34,8 @@ def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
     """(text for stderr, exit status) of an error that ends the job."""
     who = f"rank {rank} of {size}"
     if isinstance(error, MiniparError):
-        text = str(error)
-        return (
-            f"{type(error).__name__}: "
-            f"{text if size == 1 or isinstance(error, CommError) else f'{who}: {text}'}", 2,
-        )
+        of_rank = "" if size == 1 or isinstance(error, CommError) else f"{who}: "
+        return f"{type(error).__name__}: {of_rank}{error}", 2
     if isinstance(error, KeyboardInterrupt):
         return f"{who} was interrupted", 130
     if isinstance(error, SystemExit):

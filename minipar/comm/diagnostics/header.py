@@ -22,7 +22,7 @@ from minipar.comm.diagnostics.call_site import CallSite, quoted, this_call
 from minipar.comm.protocol import DTYPES, TAGS, Communicator, Request
 from minipar.errors import CommError
 
-KEY = struct.Struct("=qqB")                                         # elements, the label in a number, dtype's code
+KEY = struct.Struct("=qqB")  # elements, the label in a number, dtype's code
 TEXT = struct.Struct("=B100sB75s")                                  # label and line, each behind its length
 HEAD = KEY.size + TEXT.size
 CACHED = 1024
@@ -78,11 +78,12 @@ def unfit(comm: Communicator, request: Request, sent: MessageHeader) -> CommErro
     start = this_call(comm, request.label, "recv", tag)
     name, line = quoted(sent.label or None), f" at {sent.line}" if sent.line else ""
     if array.dtype == sent.dtype and array.size == sent.elements:
-        return CommError(f"{start} gets from rank {request.peer} what was sent as{name}{line}, not as '{own}'; "
-                         "send and receive in the same order, or give each message a tag of its own")
+        return CommError(f"{start} gets from rank {request.peer} what was sent as{name}{line}, not as "
+                         f"'{own}'; send and receive in the same order, or give each message a tag of its "
+                         "own")
     what = f"{count(sent.elements)} of {sent.dtype}"
-    return CommError(f"{start} expects {array.shape} {array.dtype} from rank {request.peer}, which sent {what}"
-                     f"{' for' * bool(name)}{name}{line} (expected {count(array.size)})")
+    return CommError(f"{start} expects {array.shape} {array.dtype} from rank {request.peer}, which sent "
+                     f"{what}{' for' * bool(name)}{name}{line} (expected {count(array.size)})")
 
 
 def count(elements: int) -> str:

@@ -59,11 +59,14 @@ def uses(ledger: Ledger) -> Iterator[Use]:
 
 def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: str, label: str | None,
                    *, writes: bool) -> None:
-    """Raises CommError if a call would write to memory that is in flight, or read what is being written there."""
+    """Raises CommError if a call would write to memory that is in flight, or read what is being written
+    there.
+    """
     for use in uses(ledger):
         if (writes or use.verb in ("received into", "written")) and np.may_share_memory(array, use.array):
-            raise CommError(f"{this_call(comm, label, call)} uses memory that is still being {use.verb} by the "
-                            f"{use.call}{quoted(use.label)} started at {use.place}; wait for that first, or use another array")
+            raise CommError(f"{this_call(comm, label, call)} uses memory that is still being {use.verb} by "
+                            f"the {use.call}{quoted(use.label)} started at {use.place}; wait for that first, "
+                            "or use another array")
 
 
 def refuse_change(comm: Communicator, request: Request, before: bytes, place: str) -> None:
@@ -81,10 +84,12 @@ def changed(start: str, array: np.ndarray, call: str, place: str) -> str:
 class ArrayWatch:
     """A collective that was started: the arrays that it reads and writes, as they were when it last paused.
 
-    While the program computes, nothing in them may change but the pieces that messages are being received into.
+    While the program computes, nothing in them may change but the pieces that messages are being received
+    into.
     """
 
-    def __init__(self, comm: Communicator, ledger: Ledger, label: str, source: np.ndarray, out: np.ndarray) -> None:
+    def __init__(self, comm: Communicator, ledger: Ledger, label: str, source: np.ndarray,
+                 out: np.ndarray) -> None:
         self.comm, self.ledger, self.label, self.source, self.out = comm, ledger, label, source, out
         self.call, self.place = caller()
         self.paused: list[tuple[np.ndarray, np.ndarray, bytes]] = []  # array, a piece of it, as it was
@@ -105,7 +110,8 @@ class ArrayWatch:
         paused, self.paused = self.paused, []
         for array, piece, before in paused:
             if snapshot(piece) != before:
-                raise CommError(changed(this_call(self.comm, self.label, self.call), array, self.call, self.place))
+                raise CommError(changed(this_call(self.comm, self.label, self.call), array, self.call,
+                                        self.place))
 
     def close(self) -> None:
         self.ledger.running.remove(self)

@@ -34,7 +34,7 @@ class Ledger:
         self.received: Counter[ChannelKey] = Counter()
         # not yet waited for -> the call, the partner, the line
         self.open: dict[Request, tuple[str, int, str]] = {}
-        self.sent_as: dict[Request, bytes] = {}                     # of arrays that are being sent, as they were
+        self.sent_as: dict[Request, bytes] = {}  # of arrays that are being sent, as they were
         self.running: list[ArrayWatch] = []                              # collectives that were started
 
     @property

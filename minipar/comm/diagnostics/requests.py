@@ -48,8 +48,8 @@ def unfit_message(comm: Communicator, request: Request, came: MessageEnvelope) -
     assert request.type_code is not None
     expected = "a pickled object" if room is None else f"at most {amount(request.type_code, room)}"
     tag = f" with tag {came.tag}" if came.tag > 0 else ""
-    return (f"{this_call(comm, request.label, 'recv')} expects {expected}{tag} from rank {came.source}, which "
-            f"sent {amount(came.type_code, came.nbytes)}")
+    return (f"{this_call(comm, request.label, 'recv')} expects {expected}{tag} from rank {came.source}, "
+            f"which sent {amount(came.type_code, came.nbytes)}")
 
 
 def other_thread(comm: Communicator, call: str, label: str) -> CommError:
@@ -57,5 +57,5 @@ def other_thread(comm: Communicator, call: str, label: str) -> CommError:
     waiting.
     """
     return CommError(f"{this_call(comm, label, call)} is called by the thread of "
-                     f"{threading.current_thread().name}; each rank must use the communicator that it was given, "
-                     "in its own thread")
+                     f"{threading.current_thread().name}; each rank must use the communicator that it was "
+                     "given, in its own thread")

@@ -36,21 +36,12 @@ from minipar.comm.mpi.messages import (
     wire_tag,
 )  # noqa: E402
 from minipar.comm.mpi.native import NativeCollectives  # noqa: E402
-from minipar.comm.protocol import (
-    ANY,
-    CODES,
-    DTYPES,
-    TAGS,
-    Communicator,
-    Request,
-    check_message,
-    group_name,
-    one_node,
-)  # noqa: E402
+from minipar.comm.protocol import ANY, CODES, DTYPES, TAGS, Communicator, Request, group_name
+from minipar.comm.refusals import check_message, one_node  # noqa: E402
 from minipar.comm.room import require_room  # noqa: E402
 from minipar.errors import CommError  # noqa: E402
 
-__all__ = ["MPI", "MpiComm"]                                          # other files take MPI from here: it is configured above
+__all__ = ["MPI", "MpiComm"]  # other files take MPI from here: it is configured above
 
 HALF = CODES[np.dtype(np.float16)]  # MPI has no half precision: float16 travels as uint16
 
@@ -71,7 +62,7 @@ class MpiComm(Communicator):
         self.start_send = intracomm.Issend if synchronous else intracomm.Isend
         self.status = MPI.Status()
         self.letters: MPI.Intracomm = intracomm    # for messages with an envelope, once they are opened
-        self.arriving: list[Request] = []       # this rank's receives of any length that have found nothing yet
+        self.arriving: list[Request] = []  # this rank's receives of any length that have found nothing yet
         self.abandoned: list[MPI.Request] = []  # receives whose header was another one's
         self.windows: list[MPI.Win] = []  # shared memory lives as long as its window
 
@@ -93,7 +84,8 @@ class MpiComm(Communicator):
         plain = out if code != HALF else out.view(np.uint16)
         if self.headers and tag < TAGS:
             return headed.receive(self, out, plain, source, label, tag, code)
-        return Request("recv", source, tag, out, label, self.intracomm.Irecv(plain, source, tag * WIRE + code))
+        return Request("recv", source, tag, out, label,
+                       self.intracomm.Irecv(plain, source, tag * WIRE + code))
 
     def refuse_others(self, call: str, label: str) -> None:
         """A rank talks in its own thread only."""
@@ -121,7 +113,8 @@ class MpiComm(Communicator):
             request.handle = Arriving(self.letters, request)
             self.arriving.append(request)
         else:
-            request.handle = self.letters.Irecv([out, MPI.BYTE], wire_source(source), wire_tag(tag, type_code))
+            request.handle = self.letters.Irecv([out, MPI.BYTE], wire_source(source),
+                                                wire_tag(tag, type_code))
         return request
 
     def probe_message(self, source: int, *, tag: int = 0, label: str | None = None) -> Request:
@@ -192,7 +185,8 @@ class MpiComm(Communicator):
         except CommError as error:
             request.handle = Failed(error)
         else:
-            if request.kind == "send" or type(handle) is HeadedReceive or self.status.count == request.array.nbytes:
+            if (request.kind == "send" or type(handle) is HeadedReceive
+                    or self.status.count == request.array.nbytes):
                 request.done = True
                 return True
             request.handle = Failed(unfit(self, request, sent(self.status, request.array.dtype)))
@@ -225,7 +219,8 @@ class MpiComm(Communicator):
 
     def look_at_letters(self, request: Request) -> tuple[CommError | None, str]:
         """What has come instead of the message with an envelope: of another type, or with another tag."""
-        if request.kind == "send" or not self.letters.Iprobe(wire_source(request.peer), MPI.ANY_TAG, self.status):
+        if request.kind == "send" or not self.letters.Iprobe(wire_source(request.peer), MPI.ANY_TAG,
+                                                             self.status):
             return None, ""
         came = envelope_of(self.status)
         if request.tag in (ANY, came.tag):

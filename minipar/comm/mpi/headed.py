@@ -1,11 +1,12 @@
-"""How a header travels under MPI: in front of the numbers of a short message, or as a message before a long one.
+"""How a header travels under MPI: in front of the numbers of a short message, or as a message before a long
+one.
 
     short    [ header | numbers ]                     copied on both sides
     long     [ header ], then [ numbers ]             the numbers go from array to array, as ever
 
 A receiver posts room for a header and a short message, whatever it expects, so that it can read the header of
-any message. The numbers count only once the header was read. All headers have one MPI tag (HEADED behind the program's
-tag), so they come in the order in which they were sent.
+any message. The numbers count only once the header was read. All headers have one MPI tag (HEADED behind the
+program's tag), so they come in the order in which they were sent.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ SHORT = 1024                        # bytes: what is cheaper to copy than to sen
 WIRE, HEADED = 16, 15              # room below the tag for the dtype's code; the code of a header
 
 
-def send(comm: MpiComm, array: np.ndarray, plain: np.ndarray, dest: int, label: str, tag: int, code: int) -> Request:
+def send(comm: MpiComm, array: np.ndarray, plain: np.ndarray, dest: int, label: str, tag: int,
+         code: int) -> Request:
     """Start both. plain: the array as MPI knows it."""
     site = caller()
     header = head(array.size, given(label), code, site[1])
@@ -39,7 +41,8 @@ def send(comm: MpiComm, array: np.ndarray, plain: np.ndarray, dest: int, label: 
     return Request("send", dest, tag, array, label, handle, site=site)
 
 
-def receive(comm: MpiComm, out: np.ndarray, plain: np.ndarray, source: int, label: str, tag: int, code: int) -> Request:
+def receive(comm: MpiComm, out: np.ndarray, plain: np.ndarray, source: int, label: str, tag: int,
+            code: int) -> Request:
     raw = bytearray(HEAD + SHORT)
     header = comm.intracomm.Irecv(raw, source, tag * WIRE + HEADED)
     numbers = comm.intracomm.Irecv(plain, source, tag * WIRE + code) if out.nbytes > SHORT else None
@@ -59,7 +62,8 @@ class HeadedSend:
 
 
 class HeadedReceive:
-    """The handle of a receive. `Test` raises CommError where the header is not that of the message asked for."""
+    """The handle of a receive. `Test` raises CommError where the header is not that of the message asked for.
+    """
 
     def __init__(self, comm: MpiComm, request: Request, raw: bytearray, code: int, header: MPI.Request,
                  numbers: MPI.Request | None) -> None:
@@ -83,11 +87,14 @@ class HeadedReceive:
             out.data.cast("B")[:] = raw[HEAD:HEAD + out.nbytes]
 
     def take_away(self, request: Request, code: int, nbytes: int) -> None:
-        """Receive the numbers of the message that does not fit, so that its sender can go on, and none are left."""
+        """Receive the numbers of the message that does not fit, so that its sender can go on, and none are
+        left.
+        """
         if nbytes > SHORT and (self.numbers is None or code != self.code):
-            self.comm.abandoned.append(self.comm.intracomm.Irecv(bytearray(nbytes), request.peer, request.tag * WIRE + code))
+            self.comm.abandoned.append(self.comm.intracomm.Irecv(bytearray(nbytes), request.peer,
+                                                                 request.tag * WIRE + code))
         elif self.numbers is not None and nbytes > SHORT:
-            self.comm.abandoned.append(self.numbers)                # they come there; MPI cuts off what is too long
+            self.comm.abandoned.append(self.numbers)  # they come there; MPI cuts off what is too long
             return
         if self.numbers is not None:
             self.numbers.Cancel()

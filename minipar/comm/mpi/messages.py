@@ -1,4 +1,5 @@
-"""Messages with an envelope over MPI: the type of the elements travels in the MPI tag (tag * WIRE + type code).
+"""Messages with an envelope over MPI: the type of the elements travels in the MPI tag (tag * WIRE + type
+code).
 
 They have a communicator of their own, `letters`, so that a receive with any tag cannot take a message of a
 collective. A receive whose type and tag are known is MPI's own. One of any length first probes (MPI_Improbe):

@@ -33,8 +33,8 @@ class NativeCollectives:
         self.intracomm, self.watchdog = intracomm, watchdog
 
     def attempt(self, operation: str, label: str | None, *arguments: Any) -> str:
-        """Call the operation; what the library says where it does not know an op or a dtype, "" where all went
-        well.
+        """Call the operation; what the library says where it does not know an op or a dtype, "" where all
+        went well.
 
         A library that does not know them says so before anything moves, and on every rank alike.
         """

@@ -25,16 +25,19 @@ _last: MpiComm | None = None        # of this process's job before
 
 
 def world(*, timeout: float = 30.0, checked: bool = True, synchronous: bool = False) -> MpiComm:
-    """All ranks that mpirun started, each of which calls this with the same options; once more for another job.
+    """All ranks that mpirun started, each of which calls this with the same options; once more for another
+    job.
 
-    timeout: the longest wait, in seconds. checked: waiting ranks look around, so that a deadlock is found long
-    before the time-out, and a program's messages carry their labels. synchronous: a send is done only once its
-    receive has begun (MPI_Issend), whatever the size. Raises CommError on every rank if the options differ.
+    timeout: the longest wait, in seconds. checked: waiting ranks look around, so that a deadlock is found
+    long before the time-out, and a program's messages carry their labels. synchronous: a send is done only
+    once its receive has begun (MPI_Issend), whatever the size. Raises CommError on every rank if the options
+    differ.
     """
     global _last
     everyone = MPI.COMM_WORLD
     members = tuple(range(everyone.size))
-    before = _last or watched(MpiComm(everyone, dict.fromkeys(members, 0), Lookout(max(START, timeout)), False,
+    before = _last or watched(MpiComm(everyone, dict.fromkeys(members, 0), Lookout(max(START, timeout)),
+                                      False,
                                       members))
     if _last:
         before.lookout.timeout = timeout
@@ -50,7 +53,8 @@ def world(*, timeout: float = 30.0, checked: bool = True, synchronous: bool = Fa
         if checked and isinstance(before.lookout, BoardLookout):
             lookout: Lookout = before.lookout
         elif checked:
-            lookout = put_up_board(here, [rank for rank in nodes if nodes[rank] == nodes[everyone.rank]], timeout)
+            lookout = put_up_board(here, [rank for rank in nodes if nodes[rank] == nodes[everyone.rank]],
+                                   timeout)
         else:
             lookout = Lookout(timeout)
         _last = watched(MpiComm(everyone.Dup(), nodes, lookout, synchronous, members, checked=checked))
@@ -101,7 +105,8 @@ def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> Board
     if here.rank == 0:
         if not name.startswith("/proc/"):
             os.unlink(name)
-        words = [str(number) for number in (os.dup(file), board.size, int(the_meeting() is not None), *neighbours)]
+        words = [str(number)
+                 for number in (os.dup(file), board.size, int(the_meeting() is not None), *neighbours)]
         lookout.watcher = subprocess.Popen(isolated("minipar.comm.deadlock.watcher", *words),
                                            pass_fds=[int(words[0])],
                                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -13,14 +13,8 @@ from minipar.comm.agreement import agree_on_groups
 from minipar.comm.diagnostics.call_site import caller, label_or_place
 from minipar.comm.diagnostics.header import unfit
 from minipar.comm.diagnostics.requests import other_thread, waiting
-from minipar.comm.protocol import (
-    Communicator,
-    MessageEnvelope,
-    Request,
-    check_message,
-    group_name,
-    one_node,
-)
+from minipar.comm.protocol import Communicator, MessageEnvelope, Request, group_name
+from minipar.comm.refusals import check_message, one_node
 from minipar.comm.room import zeros
 from minipar.comm.threads.messages import Letter
 from minipar.comm.threads.world import GroupKey, MailboxKey, Slip, Unwound, World

@@ -1,4 +1,5 @@
-"""Messages with an envelope between ranks that are threads: matched by whom they come from, their tag, or either.
+"""Messages with an envelope between ranks that are threads: matched by whom they come from, their tag, or
+either.
 
 Every rank of a group has a mailbox. It holds the messages that came before their receive and the receives and
 probes that came before their message, each in the order of arrival: MPI's rule that messages do not overtake.

@@ -167,7 +167,8 @@ class World:
                     self.wake(doomed)
 
     def let_others_settle(self) -> None:
-        """Give ranks that are within a call, just woken or about to wait, a moment to be noted as what they are.
+        """Give ranks that are within a call, just woken or about to wait, a moment to be noted as what they
+        are.
 
         A deadlock stays, so it may be told a little later.
         """
@@ -240,11 +241,13 @@ class World:
         """What has come on the same way with another tag, or from another rank, in words."""
         channel = request.handle.channel
         if request.type_code is None:
-            tags = sorted(other.tag for other, queue in self.sent.items() if queue and other[:3] == channel[:3]
+            tags = sorted(other.tag for other, queue in self.sent.items() if queue
+                          and other[:3] == channel[:3]
                           and other.tag < TAGS)
             return f"a message came with tag {tags[0]}" if tags else ""
         letters = self.mailboxes[channel.group, channel.dest].letters
-        came = next((letter.envelope for letter in letters if request.peer in (ANY, letter.envelope.source)), None)
+        came = next((letter.envelope for letter in letters if request.peer in (ANY, letter.envelope.source)),
+                    None)
         return f"a message came with tag {came.tag}" if came else ""
 
     def leave(self, rank: int, doing: str) -> None:

@@ -36,10 +36,12 @@ class Wrapper(Communicator):
     def native(self) -> Any:
         return self.inner.native
 
-    def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
+              tag: int = 0) -> Request:
         return self.inner.isend(array, dest, label=label, tag=tag)
 
-    def irecv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None,
+              tag: int = 0) -> Request:
         return self.inner.irecv(out, source, label=label, tag=tag)
 
     def wait(self, request: Request) -> np.ndarray:

@@ -48,7 +48,8 @@ from minipar.errors import CommError
 FIELDS = {"op": "operation", "count": "number of elements", "dtype": "dtype", "root": "root",
           "algorithm": "algorithm",
           "counts": "counts", "label": "order of calls (label)", "number": "number of collectives so far"}
-# What differs only because another field does: two operations have nothing to compare, and "auto" goes by the bytes.
+# What differs only because another field does: two operations have nothing to compare, and "auto" goes by the
+# bytes.
 FOLLOWS = {"op": {"count", "dtype", "root", "algorithm", "counts"}, "count": {"algorithm"},
            "dtype": {"algorithm"}}
 
@@ -66,7 +67,8 @@ class Checking(Wrapper):
         wrapped.compares = self.compares
         return wrapped
 
-    def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
+              tag: int = 0) -> Request:
         self.refuse("send", array, label, tag)
         request = self.inner.isend(array, dest, label=label, tag=tag)
         self.ledger.start(self, request)
@@ -74,7 +76,8 @@ class Checking(Wrapper):
             self.ledger.sent_as[request] = snapshot(array)
         return request
 
-    def irecv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None,
+              tag: int = 0) -> Request:
         self.refuse("recv", out, label, tag)
         request = self.inner.irecv(out, source, label=label, tag=tag)
         self.ledger.start(self, request)
@@ -82,13 +85,15 @@ class Checking(Wrapper):
 
     # The next three return only when all is done, so nothing can change the arrays meanwhile.
 
-    def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> None:
+    def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
+             tag: int = 0) -> None:
         self.refuse("send", array, label, tag)
         request = self.inner.isend(array, dest, label=label, tag=tag)
         self.ledger.count(self, request)
         self.inner.wait(request)
 
-    def recv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> np.ndarray:
+    def recv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None,
+             tag: int = 0) -> np.ndarray:
         self.refuse("recv", out, label, tag)
         request = self.inner.irecv(out, source, label=label, tag=tag)
         self.ledger.count(self, request)
@@ -98,9 +103,10 @@ class Checking(Wrapper):
                  *, label: str | None = None, tag: int = 0) -> np.ndarray:
         self.refuse("recv", out, label, tag)
         self.refuse("send", array, label, tag)
-        if tag < TAGS and isinstance(array, np.ndarray) and isinstance(out, np.ndarray) and np.may_share_memory(array, out):
-            raise CommError(f"{this_call(self, label, 'sendrecv')} receives into the memory that it sends; give it "
-                            "another out")
+        if (tag < TAGS and isinstance(array, np.ndarray) and isinstance(out, np.ndarray)
+                and np.may_share_memory(array, out)):
+            raise CommError(f"{this_call(self, label, 'sendrecv')} receives into the memory that it sends; "
+                            "give it another out")
         receiving = self.inner.irecv(out, source, label=label, tag=tag)
         self.ledger.count(self, receiving)
         sending = self.inner.isend(array, dest, label=label, tag=tag)
@@ -121,7 +127,7 @@ class Checking(Wrapper):
         if type(request) is not Request:
             raise no_request(self, "wait", request)
         if request in self.ledger.sent_as:
-            self.inner.wait(request)                                # else its memory could go while it is read
+            self.inner.wait(request)  # else its memory could go while it is read
         elif request.type_code is not None and request.kind == "recv":
             self.inner.wait(request)                                # its envelope is known only then
         self.unchanged(request)
@@ -154,7 +160,8 @@ class Checking(Wrapper):
         self.ledger.letters.start(request, watch=True)
         return request
 
-    def send_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0, label: str | None = None,
+    def send_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
+                     label: str | None = None,
                      synchronous: bool = False) -> None:
         self.refuse_letter(data, "send", label)
         request = self.inner.isend_message(data, dest, type_code=type_code, tag=tag, label=label,
@@ -250,7 +257,8 @@ class Checking(Wrapper):
 
 
 def no_request(comm: Communicator, call: str, given: object) -> CommError:
-    return CommError(f"{this_call(comm, None, call)} needs a request, which isend or irecv returns, not {given!r:.40}")
+    return CommError(f"{this_call(comm, None, call)} needs a request, which isend or irecv returns, not "
+                     f"{given!r:.40}")
 
 
 def disagreement(comm: Communicator, accounts: list[dict[str, Any]]) -> str:
@@ -272,7 +280,8 @@ def disagreement(comm: Communicator, accounts: list[dict[str, Any]]) -> str:
         sides.setdefault(describe(account, differs), []).append(str(comm.members[rank]))
     said = "; ".join(f"rank{'s' * (len(ranks) > 1)} {', '.join(ranks)}: {text}" for text,
                      ranks in sides.items())
-    return f"the ranks of {group(comm.name)} do not agree on {' and '.join(FIELDS[field] for field in differs)}: {said}"
+    what = " and ".join(FIELDS[field] for field in differs)
+    return f"the ranks of {group(comm.name)} do not agree on {what}: {said}"
 
 
 def describe(account: dict[str, Any], differs: list[str]) -> str:

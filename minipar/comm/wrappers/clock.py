@@ -40,7 +40,8 @@ from typing import Any
 import numpy as np
 
 from minipar.comm.diagnostics.call_site import label_or_place, this_call
-from minipar.comm.protocol import NOT_GIVEN, Communicator, Request, check_message
+from minipar.comm.protocol import NOT_GIVEN, Communicator, Request
+from minipar.comm.refusals import check_message
 from minipar.comm.wrappers.labelled import Labelled
 from minipar.comm.wrappers.network import Network, Port, exact, pack_time, unpack_time
 from minipar.comm.wrappers.timeline import Event, Flows
@@ -147,7 +148,8 @@ class Clock(Labelled):
         with self._inside():
             self._time.advance(self._me, self._time.now + exact(seconds), "wait", label)
 
-    def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
+              tag: int = 0) -> Request:
         label = label_or_place(label)
         check_message(self, "send", array, dest, label, tag)
         with self._inside(tag):
@@ -162,7 +164,8 @@ class Clock(Labelled):
                                              self.members[dest], array.nbytes, flow, "link"))
             return request
 
-    def irecv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None,
+              tag: int = 0) -> Request:
         with self._inside(tag):
             stamp = super().irecv(np.empty_like(pack_time(Fraction(0))), source, label=label, tag=tag)
             request = super().irecv(out, source, label=label, tag=tag)
@@ -208,8 +211,8 @@ class Clock(Labelled):
             return tag
 
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
-        raise CommError(f"{this_call(self, label, 'shared')}: a clock times messages, and shared memory has none; "
-                        "choose another way")
+        raise CommError(f"{this_call(self, label, 'shared')}: a clock times messages, and shared memory has "
+                        "none; choose another way")
 
     def wrap(self, part: Communicator) -> Communicator:
         return Clock(part, self._time.network, shared=self._time)

@@ -122,7 +122,8 @@ class Counting(Labelled):
         self.traffic = Traffic() if traffic is None else traffic
         self._me = inner.members[inner.rank]
 
-    def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
+              tag: int = 0) -> Request:
         label = label_or_place(label)
         request = super().isend(array, dest, label=label, tag=tag)
         op = self.op_of("send", tag)

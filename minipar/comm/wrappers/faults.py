@@ -11,10 +11,11 @@ What can be planted:
     reorder     it is sent after the next message to the same rank with the same tag; if none follows, never
     delay       it is sent `seconds` later, and its sender is held up so long
     slow        a call takes `seconds` longer
-    kill        the rank ends at this call: its process by SIGKILL; a thread, which cannot be killed, by CommError
+    kill        the rank ends at this call: its process by SIGKILL; a thread, which cannot be killed, by
+                CommError
 
-The first five happen to messages when they are sent, but not to those with an envelope (`isend_message`); slow
-and kill to any call: a send, a receive, entering a collective.
+The first five happen to messages when they are sent, but not to those with an envelope (`isend_message`);
+slow and kill to any call: a send, a receive, entering a collective.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from typing import Any
 import numpy as np
 
 from minipar.comm.diagnostics.call_site import label_or_place, quoted
-from minipar.comm.protocol import NOT_GIVEN, Communicator, Request, check_message
+from minipar.comm.protocol import NOT_GIVEN, Communicator, Request
+from minipar.comm.refusals import check_message
 from minipar.comm.wrappers.base import Wrapper
 from minipar.comm.wrappers.labelled import Labelled
 from minipar.errors import CommError, ConfigError
@@ -101,7 +103,8 @@ class Faults(Labelled):
         # (dest, tag) -> a message that waits for the next
         self._held: dict[tuple[int, int], tuple[np.ndarray, str]] = {}
 
-    def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
+              tag: int = 0) -> Request:
         label = label_or_place(label)
         check_message(self, "send", array, dest, label, tag)
         op, peer = self.op_of("send", tag), self.members[dest]
@@ -132,7 +135,8 @@ class Faults(Labelled):
         return super().isend_message(data, dest, type_code=type_code, tag=tag, label=label,
                                      synchronous=synchronous)
 
-    def irecv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None,
+              tag: int = 0) -> Request:
         label = label_or_place(label)
         check_message(self, "recv", out, source, label, tag)
         self._calls(self.op_of("recv", tag), self.members[source], label)

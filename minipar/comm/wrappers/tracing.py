@@ -46,13 +46,15 @@ class Tracing(Labelled):
             self.members[self.rank], kind, begin, self.now() - begin, request.label,
             self.op_of(request.kind, request.tag), self.members[request.peer], request.array.nbytes, flow))
 
-    def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> Request:
+    def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
+              tag: int = 0) -> Request:
         begin = self.now()
         request = super().isend(array, dest, label=label, tag=tag)
         self._record("send", begin, request, self._flows.name(self, "send", dest, tag))
         return request
 
-    def irecv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None, tag: int = 0) -> Request:
+    def irecv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None,
+              tag: int = 0) -> Request:
         request = super().irecv(out, source, label=label, tag=tag)
         self._under_way[request] = self._flows.name(self, "recv", source, tag)
         return request

@@ -2,7 +2,7 @@
 ones.
 
     node A          node B                  w = 2 ranks per node: 2 lanes
-    0  1            2  3      reduce-scatter within each node, so that the w ranks of a node hold one w-th of its sum each
+    0  1            2  3      reduce-scatter within each node: each of its w ranks has one w-th of its sum
     |  |            |  |
     0--|------------2  |      all-reduce along each lane, between the nodes
        1---------------3

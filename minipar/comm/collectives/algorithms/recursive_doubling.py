@@ -5,7 +5,7 @@ everybody has everything.
     round 2    0 <-> 2   1 <-> 3   4 <-> 6   5 <-> 7
     round 3    0 <-> 4   1 <-> 5   2 <-> 6   3 <-> 7
 
-    all-reduce     log2 p (alpha + n beta)                 the fewest messages, but each carries the whole array
+    all-reduce     log2 p (alpha + n beta)            the fewest messages, each of the whole array
     all-gather     log2 p alpha + (p - 1)/p n beta
 
 Best for short arrays. Rank counts that are no power of two are folded first (fold.py). Both ranks of a pair

@@ -5,7 +5,7 @@ it adds its own share:
 
     p = 3         rank 0            rank 1            rank 2           (ab: the sum of a's and b's chunk)
     start        0   0   0         1   1   1         2   2   2
-    step 1       0  02   0         1   1  01        12   2   2          rank r passes on chunk r - 1 and takes chunk r - 2
+    step 1       0  02   0         1   1  01        12   2   2          rank r: sends r - 1, receives r - 2
     step 2     012  02   0         1 012  01        12   2 012          rank r ends with chunk r, complete
 
 In an all-gather the complete chunks walk around once more. Every rank sends (p - 1) chunks in each half:

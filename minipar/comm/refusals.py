@@ -1,0 +1,69 @@
+"""What the engines refuse before anything is sent: arrays that cannot travel, ranks and tags that are not
+there, memory shared between nodes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minipar.arrays import no_array
+from minipar.comm.diagnostics.call_site import this_call
+from minipar.comm.protocol import CODES, DTYPES, NOT_GIVEN, TAGS, Communicator, OwnTag, is_whole
+from minipar.errors import CommError
+
+NEEDS = {"send": "the array to send and the rank to send it to: send(array, dest)",
+         "recv": "an array to receive into and the rank that sends it: recv(np.empty(...), source)"}
+
+
+def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, label: str | None,
+                  tag: int) -> int:
+    """The wire code of the array's dtype. Raises CommError, in one line, for what cannot travel."""
+    try:  # once per message, so the good case comes first
+        code, flags = CODES[array.dtype], array.flags
+        if ((type(array) is np.ndarray or not no_array(array)) and flags.c_contiguous
+                and (type(peer) is int or is_whole(peer)) and 0 <= peer < comm.size
+                and (kind == "send" or flags.writeable)
+                and (type(tag) is OwnTag or (type(tag) is int or is_whole(tag)) and 0 <= tag < TAGS)):
+            return code
+    except (AttributeError, KeyError):
+        pass
+    if text := no_array(array):
+        wrong = f"needs a NumPy array, not {text}"
+        if peer is NOT_GIVEN:
+            wrong = f"needs {NEEDS[kind]}, not {array!r:.40} alone"
+    elif array.dtype not in CODES:
+        wrong = f"cannot carry dtype {array.dtype}; use one of {', '.join(str(dtype) for dtype in DTYPES)}"
+    elif not array.flags.c_contiguous:
+        remedy = ("pass np.ascontiguousarray(...)" if kind == "send"
+                  else "receive into a contiguous one and copy it there")
+        wrong = f"got a non-contiguous array of shape {array.shape}; {remedy}"
+    elif peer is NOT_GIVEN:
+        wrong = f"needs {NEEDS[kind]}; the rank is missing"
+    elif not is_whole(peer):
+        wrong = f"names rank {peer!r}, which is no whole number; divide with //"
+    elif not 0 <= peer < comm.size:
+        wrong = no_such_rank(comm, f"rank {peer}", peer)
+    elif not is_whole(tag) or not 0 <= tag < TAGS:
+        wrong = f"has tag {tag!r}; use 0 to {TAGS - 1}"
+    else:
+        wrong = "cannot fill a read-only array"
+    raise CommError(f"{this_call(comm, label, kind)} {wrong}")
+
+
+def no_such_rank(comm: Communicator, named: str, peer: object) -> str:
+    """What is said of a rank beyond the group. Alone in the world, the program was most likely started
+    without mpirun.
+    """
+    if comm.size > 1 or comm.name != "world":
+        return f"names {named}, but the group has ranks 0 to {comm.size - 1}"
+    ranks = max(2, peer + 1) if is_whole(peer) else 2  # type: ignore[operator]
+    return (
+        f"names {named}, but only one process is running, rank 0; start {ranks}: mpirun -n {ranks} python ..."
+    )
+
+
+def one_node(comm: Communicator, label: str | None) -> None:
+    """Raises CommError for a group that spans nodes, which share no memory."""
+    if len(set(comm.nodes)) > 1:
+        raise CommError(f"{this_call(comm, label, 'shared')} spans nodes {sorted(set(comm.nodes))}; "
+                        "split the group by comm.nodes first")
