@@ -42,8 +42,8 @@ def core_counts(counts: Sequence[int]) -> list[int]:
 
 def hand_over(channel: Channel, send_buffer: np.ndarray,
               receive_buffer: np.ndarray) -> Generator[Request, None, bool]:
-    """Even ranks of the pairs send `send_buffer`, odd ones receive it into `receive_buffer`; says whether this
-    rank received.
+    """Even ranks of the pairs send `send_buffer`, odd ones receive it into `receive_buffer`; says whether
+    this rank received.
     """
     if channel.rank >= 2 * pairs(channel.size):
         return False
