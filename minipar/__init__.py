@@ -42,13 +42,19 @@ _MODULES = {
     "schedule": "minipar.schedules.find:find_schedule",
     "lint": "minipar.schedules.lint",
     "simulate": "minipar.schedules.simulate",
+    "equivalent": "minipar.proof.equivalent.equivalent",
+    "same_on_all_ranks": "minipar.proof.equivalent.equivalent",
+    "Shard": "minipar.proof.equivalent.sharding:Sharded",
+    "Replicated": "minipar.proof.equivalent.sharding",
+    "Partial": "minipar.proof.equivalent.sharding",
+    "OnRank": "minipar.proof.equivalent.sharding",
     "MiniparError": "minipar.errors",
 }
 
-__all__ = ["GPT", "Communicator", "Grid", "Layout", "MiniparError", "ModelConfig", "Tensor", "TrainConfig",
-           "Trainer",
-           "all_reduce", "backward", "fit", "generate", "gradcheck", "job", "lint", "run", "schedule",
-           "simulate", "train", "verify"]
+__all__ = ["GPT", "Communicator", "Grid", "Layout", "MiniparError", "ModelConfig", "OnRank", "Partial",
+           "Replicated", "Shard", "Tensor", "TrainConfig", "Trainer",
+           "all_reduce", "backward", "equivalent", "fit", "generate", "gradcheck", "job", "lint", "run",
+           "same_on_all_ranks", "schedule", "simulate", "train", "verify"]
 
 if TYPE_CHECKING:
     from minipar.autograd import Tensor, backward, gradcheck
@@ -61,6 +67,9 @@ if TYPE_CHECKING:
     from minipar.inference.generate import generate
     from minipar.nn import GPT
     from minipar.parallel.grid import Grid
+    from minipar.proof.equivalent.equivalent import equivalent, same_on_all_ranks
+    from minipar.proof.equivalent.sharding import OnRank, Partial, Replicated
+    from minipar.proof.equivalent.sharding import Sharded as Shard
     from minipar.proof.on_threads import verify
     from minipar.schedules.find import find_schedule as schedule
     from minipar.schedules.lint import lint

@@ -25,8 +25,8 @@ from minipar.proof import (
 )
 from minipar.proof.bits import ALWAYS, OF_THE_NORM, SGD
 from minipar.proof.case import ALGORITHMS
-from minipar.proof.findings import Finding
 from minipar.proof.mutants import MUTANTS
+from minipar.proof.table import finding_rows, verdict
 
 STEPS = {flag: TRAIN[flag] for flag in ("--batch", "--micro-batches", "--recompute", "--dtype", "--seed")}
 MEANING = {
@@ -105,9 +105,7 @@ def run(options: argparse.Namespace) -> int:
 
 def lines(report: VerificationReport) -> list[str]:
     """The report as a table, what explains a failure, and the verdict."""
-    said = [_title(report.case), "",
-            f"{'check':16}{'what':45}{'largest':>10}{'relative':>10}{'control':>10}  {'bits':6}  worst place"]
-    said += [_row(finding) for finding in report.findings]
+    said = [_title(report.case), "", *finding_rows(report.findings, MEANING)]
     said += ["", f"{'traffic':16}{'of all ranks, in 3 steps of SGD':35}{'counted':>15}{'predicted':>15}"]
     for one in report.traffic:
         if one.proven and not one.messages:                         # an axis of one rank
@@ -150,24 +148,12 @@ def _layout(case: Case) -> str:
             f"gradients {layout.gradients}{pipeline}")
 
 
-def _row(finding: Finding) -> str:
-    bits = "equal" if finding.bits else "differ"
-    return (
-        f"{finding.item:16}{MEANING[finding.item]:45}{finding.absolute:>10.1e}{finding.relative:>10.1e}"
-        f"{finding.noise:>10.1e}  {bits:6}  {'' if finding.proven else 'WRONG: '}{finding.location}"
-    ).rstrip()
-
-
 def _verdict(report: VerificationReport) -> str:
-    if not report.proven:
-        failed = report.failed_checks
-        return f"NOT PROVEN: {len(failed)} checks fail, the first of them: {failed[0]}"
     bound = f"every element within {report.tolerance:.2g} of the largest of its array"
     if any(one.limit > 2 * report.tolerance for one in report.findings if not one.item.startswith("mixed")):
         bound += ", or within 64 times the control"
     loose = {*ALWAYS, *SGD, *OF_THE_NORM} - {*report.exact}
     if "gradients" not in loose:
         bound = f"SGD in every bit, and of its norm and of AdamW {bound}" if loose else "in every bit"
-    return (
-        f"PROVEN: {_layout(report.case)}, trains as one process does: {bound}; weights {report.fingerprint}"
-    )
+    return verdict(report.failed_checks, f"{_layout(report.case)}, trains as one process does: {bound}; weights "
+                                         f"{report.fingerprint}")

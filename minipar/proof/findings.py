@@ -61,7 +61,7 @@ def differences(record: Record, reference: Record, limits: Mapping[str, float], 
         relative = sizes[worst][1] if worst else 0.0
         proven = bits if item in exact else relative <= limits[item]
         found.append(Finding(item, absolute, relative,
-                             f"{worst}{_element(*pairs[worst])}" if worst and relative else "",
+                             f"{worst}{element(*pairs[worst])}" if worst and relative else "",
                              bits, proven, noise.get(item, 0.0), 0.0 if item in exact else limits[item]))
     return found
 
@@ -79,7 +79,7 @@ def difference(got: np.ndarray, want: np.ndarray) -> tuple[float, float]:
     return (off, off / scale) if math.isfinite(off) and scale else (math.inf, math.inf)
 
 
-def _element(got: np.ndarray, want: np.ndarray) -> str:
+def element(got: np.ndarray, want: np.ndarray) -> str:
     """Where the largest difference is: "[3, 5]"; how the shapes differ: " has shape (2, 5), not (3, 5)"."""
     if got.shape != want.shape:
         return f" has shape {got.shape}, not {want.shape}"
