@@ -155,5 +155,5 @@ def _verdict(report: VerificationReport) -> str:
     loose = {*ALWAYS, *SGD, *OF_THE_NORM} - {*report.exact}
     if "gradients" not in loose:
         bound = f"SGD in every bit, and of its norm and of AdamW {bound}" if loose else "in every bit"
-    return verdict(report.failed_checks, f"{_layout(report.case)}, trains as one process does: {bound}; weights "
-                                         f"{report.fingerprint}")
+    right = f"{_layout(report.case)}, trains as one process does: {bound}; weights {report.fingerprint}"
+    return verdict(report.failed_checks, right)

@@ -11,16 +11,20 @@ def finding_rows(findings: Sequence[Finding], meaning: Mapping[str, str]) -> lis
     """A heading and one line per finding. meaning: what an item is, by its name."""
     names = max([16, *(len(one.item) + 2 for one in findings)])
     width = max([5, *(len(text) + 1 for text in meaning.values())])
-    heading = (f"{'check':{names}}{'what':{width}}{'largest':>10}{'relative':>10}{'control':>10}  {'bits':6}  "
-               "worst location")
+    heading = (
+        f"{'check':{names}}{'what':{width}}{'largest':>10}{'relative':>10}{'control':>10}  {'bits':6}  "
+        "worst location"
+    )
     return [heading, *(_row(one, meaning.get(one.item, ""), names, width) for one in findings)]
 
 
 def _row(finding: Finding, meaning: str, names: int, width: int) -> str:
     bits = "equal" if finding.bits else "differ"
     wrong = "" if finding.proven else "WRONG: "
-    return (f"{finding.item:{names}}{meaning:{width}}{finding.absolute:>10.1e}{finding.relative:>10.1e}"
-            f"{finding.noise:>10.1e}  {bits:6}  {wrong}{finding.location}").rstrip()
+    return (
+        f"{finding.item:{names}}{meaning:{width}}{finding.absolute:>10.1e}{finding.relative:>10.1e}"
+        f"{finding.noise:>10.1e}  {bits:6}  {wrong}{finding.location}"
+    ).rstrip()
 
 
 def verdict(failed_checks: Sequence[str], right: str) -> str:

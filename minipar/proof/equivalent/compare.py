@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minipar.proof.equivalent.patterns import UNKNOWN, Facts, WrongArray, kind_of
+from minipar.proof.equivalent.patterns import UNKNOWN, kind_of
 from minipar.proof.equivalent.sharding import OnRank, Partial, Replicated, Sharded, Sharding
+from minipar.proof.equivalent.wrong_array import Facts, WrongArray
 from minipar.proof.findings import Finding, difference, element, tolerance
 from minipar.proof.replicas import fingerprint
 
-ByRank = Sequence[Mapping[str, np.ndarray]]                         # what each rank gives, by name
-SHOWN = 3                                                           # names in a sentence
+ByRank = Sequence[Mapping[str, np.ndarray]]  # what each rank gives, by name
+SHOWN = 3  # names in a sentence
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,13 @@ class Comparison:
     explanations: list[str] = field(default_factory=list)
 
 
-def compare(whole: Mapping[str, np.ndarray], ranks: ByRank, shardings: Mapping[str, Sharding],
-            allowed: float, facts: Facts) -> Comparison:
+def compare(
+    whole: Mapping[str, np.ndarray],
+    ranks: ByRank,
+    shardings: Mapping[str, Sharding],
+    allowed: float,
+    facts: Facts,
+) -> Comparison:
     """whole: what one process gives. ranks: what each rank gives. shardings: by name; Replicated() for those
     that are not there. allowed: in float64, relative to the largest element of an array; as many units in the
     last place for other dtypes.
@@ -37,7 +43,9 @@ def compare(whole: Mapping[str, np.ndarray], ranks: ByRank, shardings: Mapping[s
     kinds: dict[str, list[str]] = {}
     for name in dict.fromkeys([*whole, *(name for rank in ranks for name in rank)]):
         sharding = shardings.get(name, Replicated())
-        finding, wrong = _array(name, whole.get(name), [rank.get(name) for rank in ranks], sharding, allowed, facts)
+        finding, wrong = _array(
+            name, whole.get(name), [rank.get(name) for rank in ranks], sharding, allowed, facts
+        )
         result.findings.append(finding)
         if wrong:
             kinds.setdefault(kind_of(wrong, facts), []).append(name)
@@ -50,8 +58,14 @@ def compare(whole: Mapping[str, np.ndarray], ranks: ByRank, shardings: Mapping[s
     return result
 
 
-def _array(name: str, want: np.ndarray | None, got: list[np.ndarray | None], sharding: Sharding, allowed: float,
-           facts: Facts) -> tuple[Finding, WrongArray | None]:
+def _array(
+    name: str,
+    want: np.ndarray | None,
+    got: list[np.ndarray | None],
+    sharding: Sharding,
+    allowed: float,
+    facts: Facts,
+) -> tuple[Finding, WrongArray | None]:
     owners = [sharding.rank] if isinstance(sharding, OnRank) else facts.holders(got)
     missing = [rank for rank in owners if got[rank] is None]
     if want is None or missing or not owners:
@@ -61,17 +75,25 @@ def _array(name: str, want: np.ndarray | None, got: list[np.ndarray | None], sha
     arrays = [array for rank in owners if (array := got[rank]) is not None]
     if isinstance(sharding, Partial) and len({array.shape for array in arrays}) == 1:
         arrays, owners = [np.sum(np.stack(arrays), axis=0)], owners[:1]
-    wanted = [sharding.part(want, facts.parts[rank], facts.number) if isinstance(sharding, Sharded) else want
-              for rank in owners]
+    wanted = [
+        sharding.part(want, facts.parts[rank], facts.number) if isinstance(sharding, Sharded) else want
+        for rank in owners
+    ]
     limit = allowed * tolerance(_dtype(want)) / tolerance("float64")
     sizes = [difference(one, right) for one, right in zip(arrays, wanted, strict=True)]
     worst = max(range(len(sizes)), key=lambda number: sizes[number][1])
     proven = [relative <= limit for _, relative in sizes]
     where = element(arrays[worst], wanted[worst]) if sizes[worst][1] else ""
-    finding = Finding(name, max(size for size, _ in sizes), sizes[worst][1],
-                      f"{name}{where} on rank {owners[worst]}" if sizes[worst][1] else "",
-                      all(one.tobytes() == right.tobytes() for one, right in zip(arrays, wanted, strict=True)),
-                      all(proven), 0.0, limit)
+    finding = Finding(
+        name,
+        max(size for size, _ in sizes),
+        sizes[worst][1],
+        f"{name}{where} on rank {owners[worst]}" if sizes[worst][1] else "",
+        all(one.tobytes() == right.tobytes() for one, right in zip(arrays, wanted, strict=True)),
+        all(proven),
+        0.0,
+        limit,
+    )
     wrong = None if all(proven) else WrongArray(name, sharding, want, owners, arrays, wanted, proven, got)
     return finding, wrong
 
@@ -87,14 +109,20 @@ def _replicas(ranks: ByRank, shardings: Mapping[str, Sharding], facts: Facts) ->
         sharding = shardings.get(name, Replicated())
         if isinstance(sharding, (Partial, OnRank)):
             continue
-        first: dict[int, tuple[int, str]] = {}                      # part -> a rank that has it, and its bits
+        first: dict[int, tuple[int, str]] = {}  # part -> a rank that has it, and its bits
         for rank, arrays in enumerate(ranks):
             if name in arrays:
                 part = 0 if isinstance(sharding, Replicated) else facts.parts[rank]
                 bits = fingerprint(arrays[name])
                 if first.setdefault(part, (rank, bits))[1] != bits:
-                    return Finding("replicas", 0.0, 0.0, f"{name} on ranks {first[part][0]} and {rank}", bits=False,
-                                   proven=False)
+                    return Finding(
+                        "replicas",
+                        0.0,
+                        0.0,
+                        f"{name} on ranks {first[part][0]} and {rank}",
+                        bits=False,
+                        proven=False,
+                    )
     return Finding("replicas", 0.0, 0.0, "", bits=True, proven=True)
 
 
@@ -103,7 +131,7 @@ def _sentences(kinds: Mapping[str, list[str]], arrays: int, whole: Mapping[str, 
     sentences = []
     known = [kind for kind in kinds if not kind.startswith(UNKNOWN)]
     for kind, names in kinds.items():
-        if known and kind not in known:                             # most likely a consequence
+        if known and kind not in known:  # most likely a consequence
             continue
         vectors = all(whole[name].ndim == 1 for name in names if name in whole) and set(names) <= set(whole)
         only = ", only vectors (biases and the like)" if vectors and len(kinds) == 1 else ""

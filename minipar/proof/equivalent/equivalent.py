@@ -16,8 +16,8 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.wrappers.counting import Counting
 from minipar.errors import ConfigError, shown
 from minipar.proof.equivalent.compare import compare
-from minipar.proof.equivalent.patterns import Facts
 from minipar.proof.equivalent.sharding import OnRank, Replicated, Sharded, Sharding, input_part
+from minipar.proof.equivalent.wrong_array import Facts
 from minipar.proof.findings import Finding
 from minipar.proof.replicas import fingerprint
 from minipar.proof.sending import sent_to_all
@@ -68,31 +68,44 @@ class EquivalenceReport:
         said = finding_rows(self.findings, {"replicas": "what several ranks hold, in bits"})
         said += ["", *(f"traffic: {one.messages:,} messages, {one.bytes:,} bytes" for one in self.traffic)]
         said += [f"why: {text}" for text in self.explanations]
-        return [*said, verdict(self.failed_checks, f"{self.ranks} rank(s) compute what one process does: every "
-                                                   f"element within {self.tolerance:.2g} of the largest of its array")]
+        return [
+            *said,
+            verdict(
+                self.failed_checks,
+                f"{self.ranks} rank(s) compute what one process does: every "
+                f"element within {self.tolerance:.2g} of the largest of its array",
+            ),
+        ]
 
     def __str__(self) -> str:
         return "\n".join(self.table())
 
 
-def equivalent(comm: Communicator, *, serial: ArrayFunction, parallel: ArrayFunction, inputs: Mapping[str, Any],
-               shards: Mapping[str, Sharding] | None = None, tolerance: float = 1e-12,
-               micro_batches: int = 1) -> EquivalenceReport:
+def equivalent(
+    comm: Communicator,
+    *,
+    serial: ArrayFunction,
+    parallel: ArrayFunction,
+    inputs: Mapping[str, Any],
+    shards: Mapping[str, Sharding] | None = None,
+    tolerance: float = 1e-12,
+    micro_batches: int = 1,
+) -> EquivalenceReport:
     """Do all ranks together compute what one process computes? All ranks of `comm` call it.
 
         report = mp.equivalent(comm, serial=layer, parallel=partial(my_layer, comm), inputs={"x": x, "w": w},
                                shards={"w": mp.Shard(axis=1), "y": mp.Shard(axis=1)})
         assert report.proven, report
 
-    serial, parallel: serial(**inputs) and parallel(**parts) return {name: array}; gradients are arrays as well.
-        serial runs on rank 0. Where parallel has a parameter `comm`, it is given this communicator, and what it
-        sends is counted. Arrays are NumPy's, minipar's tensors or PyTorch's on a CPU, of any shape; a number
-        counts as an array.
+    serial, parallel: serial(**inputs) and parallel(**parts) return {name: array}; gradients are arrays, too.
+        serial runs on rank 0. Where parallel has a parameter `comm`, it is given this communicator, and what
+        it sends is counted. Arrays are NumPy's, minipar's tensors or PyTorch's on a CPU, of any shape, or
+        numbers.
     inputs: the whole inputs, the same on all ranks.
     shards: how inputs and outputs lie on the ranks, by name: Shard, Replicated (those that are not named),
         Partial or OnRank.
-    tolerance: how far an element of float64 may be off, relative to the largest of its array; for other dtypes
-        as many units in the last place (5e-4 in float32 for 1e-12).
+    tolerance: how far an element of float64 may be off, relative to the largest of its array; for other
+        dtypes as many units in the last place (5e-4 in float32 for 1e-12).
     micro_batches: into how many the parallel function divides its samples, to explain factors by.
 
     Raises ConfigError where inputs differ between ranks, a name of `shards` is unknown, or a function returns
@@ -100,28 +113,47 @@ def equivalent(comm: Communicator, *, serial: ArrayFunction, parallel: ArrayFunc
     """
     shards = dict(shards or {})
     _require_arguments(comm, inputs, shards, tolerance)
-    if differing := [name for name, value in inputs.items() if isinstance(value, np.ndarray) or hasattr(value, "detach")
-                     if not same_on_all_ranks(comm, value)]:
-        raise ConfigError(f"the input {shown(differing[0])} is not the same on all ranks; draw it from one seed, or "
-                          "broadcast it")
+    if differing := [
+        name
+        for name, value in inputs.items()
+        if isinstance(value, np.ndarray) or hasattr(value, "detach")
+        if not same_on_all_ranks(comm, value)
+    ]:
+        raise ConfigError(
+            f"the input {shown(differing[0])} is not the same on all ranks; draw it from one seed, or "
+            "broadcast it"
+        )
     whole = _serial_result(comm, serial, inputs)
     counting = Counting(comm)
-    extra = {"comm": counting} if "comm" in inspect.signature(parallel).parameters and "comm" not in inputs else {}
-    own = {name: input_part(value, shards.get(name, Replicated()), comm.rank, comm.size) for name, value in inputs.items()}
+    extra = (
+        {"comm": counting}
+        if "comm" in inspect.signature(parallel).parameters and "comm" not in inputs
+        else {}
+    )
+    own = {
+        name: input_part(value, shards.get(name, Replicated()), comm.rank, comm.size)
+        for name, value in inputs.items()
+    }
     mine = _arrays("parallel", parallel(**own, **extra))
     sent = counting.traffic.total()
     ranks = [sent_to_all(comm, mine, root, "equivalent outputs") for root in range(comm.size)]
     if unknown := sorted(set(shards) - set(inputs) - set(whole) - {name for rank in ranks for name in rank}):
-        raise ConfigError(f"shards names {shown(unknown[0])}, which is no input and no output; known are "
-                          f"{', '.join([*inputs, *whole])}")
+        raise ConfigError(
+            f"shards names {shown(unknown[0])}, which is no input and no output; known are "
+            f"{', '.join([*inputs, *whole])}"
+        )
     found = compare(whole, ranks, shards, tolerance, _facts(comm, inputs, shards, micro_batches))
     totals = gathered(comm, [sent.messages, sent.bytes], "equivalent traffic")
-    traffic = [MessageCount("all ranks", sum(one[0] for one in totals), sum(one[1] for one in totals))] if extra else []
+    traffic = (
+        [MessageCount("all ranks", sum(one[0] for one in totals), sum(one[1] for one in totals))]
+        if extra
+        else []
+    )
     return EquivalenceReport(comm.size, tolerance, found.findings, traffic, found.explanations)
 
 
 def same_on_all_ranks(comm: Communicator, array: Any) -> bool:
-    """Whether an array is equal in every bit on all ranks, shape and dtype included; all ranks call it, and all
+    """Whether an array is equal in every bit on all ranks, shape and dtype included. All ranks call it, and
     get the same answer.
 
     >>> import minipar as mp
@@ -133,32 +165,43 @@ def same_on_all_ranks(comm: Communicator, array: Any) -> bool:
     return all(other == found[0] for other in found)
 
 
-def _require_arguments(comm: Communicator, inputs: Mapping[str, Any], shards: Mapping[str, Sharding],
-                       tolerance: float) -> None:
+def _require_arguments(
+    comm: Communicator, inputs: Mapping[str, Any], shards: Mapping[str, Sharding], tolerance: float
+) -> None:
     if not isinstance(comm, Communicator):
-        raise ConfigError(f"equivalent needs minipar's communicator, not {type(comm).__name__}; take the one of "
-                          "mp.run(4, ...) or of `with mp.job() as comm`")
+        raise ConfigError(
+            f"equivalent needs minipar's communicator, not {type(comm).__name__}; take the one of "
+            "mp.run(4, ...) or of `with mp.job() as comm`"
+        )
     if not isinstance(inputs, Mapping):
         raise ConfigError(f"inputs is {type(inputs).__name__}; give a dictionary of names and arrays")
     if not tolerance >= 0:
         raise ConfigError(f"tolerance is {shown(tolerance)}; choose 0 or more")
     for name, sharding in shards.items():
         if not isinstance(sharding, Sharding):
-            raise ConfigError(f"shards says {shown(sharding)} of {shown(name)}; choose Shard(axis), Replicated(), "
-                              "Partial() or OnRank(rank)")
+            raise ConfigError(
+                f"shards says {shown(sharding)} of {shown(name)}; choose Shard(axis), Replicated(), "
+                "Partial() or OnRank(rank)"
+            )
         if isinstance(sharding, OnRank) and not 0 <= sharding.rank < comm.size:
-            raise ConfigError(f"shards says OnRank({sharding.rank}) of {shown(name)}; there are ranks 0 to {comm.size - 1}")
+            raise ConfigError(
+                f"shards says OnRank({sharding.rank}) of {shown(name)}; there are ranks 0 to {comm.size - 1}"
+            )
 
 
-def _serial_result(comm: Communicator, serial: ArrayFunction, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _serial_result(
+    comm: Communicator, serial: ArrayFunction, inputs: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
     """What the serial function returns on rank 0, on every rank. Where it raises, all ranks do."""
     result: dict[str, np.ndarray] = {}
     cause: Exception | None = None
     if comm.rank == 0:
         try:
-            result = _arrays("serial", serial(**{name: input_part(value, Replicated(), 0, 1)
-                                                 for name, value in inputs.items()}))
-        except Exception as error:                                  # whatever the user's function raises
+            result = _arrays(
+                "serial",
+                serial(**{name: input_part(value, Replicated(), 0, 1) for name, value in inputs.items()}),
+            )
+        except Exception as error:  # whatever the user's function raises
             cause = error
     failure = gathered(comm, f"{type(cause).__name__}: {cause}" if cause else "", "equivalent serial")[0]
     if failure:
@@ -168,31 +211,41 @@ def _serial_result(comm: Communicator, serial: ArrayFunction, inputs: Mapping[st
 
 def _arrays(who: str, result: Any) -> dict[str, np.ndarray]:
     if not isinstance(result, Mapping):
-        raise ConfigError(f"{who} returns {type(result).__name__}; let it return a dictionary of names and arrays")
-    return {str(name): _array(f"{who} returns under {shown(name)}", value) for name, value in result.items()
-            if value is not None}
+        raise ConfigError(
+            f"{who} returns {type(result).__name__}; let it return a dictionary of names and arrays"
+        )
+    return {
+        str(name): _array(f"{who} returns under {shown(name)}", value)
+        for name, value in result.items()
+        if value is not None
+    }
 
 
 def _array(what: str, value: Any) -> np.ndarray:
     """The values of an array, a tensor or a number."""
-    if hasattr(value, "detach"):                                    # PyTorch's
+    if hasattr(value, "detach"):  # PyTorch's
         value = value.detach().cpu().numpy()
     elif hasattr(value, "requires_grad") and isinstance(getattr(value, "data", None), np.ndarray):
-        value = value.data                                          # minipar's
+        value = value.data  # minipar's
     elif isinstance(value, (bool, int, float, np.generic)):
         value = np.asarray(value)
     if text := refusal(value, "fiub"):
         raise ConfigError(f"{what} {text}")
-    array: np.ndarray = np.array(value, order="C")                  # a copy: the program may go on with its own
+    array: np.ndarray = np.array(value, order="C")  # a copy: the program may go on with its own
     return array
 
 
-def _facts(comm: Communicator, inputs: Mapping[str, Any], shards: Mapping[str, Sharding], pieces: int) -> Facts:
+def _facts(
+    comm: Communicator, inputs: Mapping[str, Any], shards: Mapping[str, Sharding], pieces: int
+) -> Facts:
     arrays = {name: value for name, value in inputs.items() if isinstance(value, np.ndarray)}
     counts = []
     for name, sharding in shards.items():
         if isinstance(sharding, Sharded) and name in arrays:
             counts.append(list(sharding.counts or even_counts(arrays[name].shape[sharding.axis], comm.size)))
-    whole = {name: array for name, array in arrays.items()
-             if isinstance(shards.get(name, Replicated()), Replicated) and array.dtype.kind == "f"}
+    whole = {
+        name: array
+        for name, array in arrays.items()
+        if isinstance(shards.get(name, Replicated()), Replicated) and array.dtype.kind == "f"
+    }
     return Facts(range(comm.size), comm.size, {"the ranks": [list(range(comm.size))]}, whole, counts, pieces)

@@ -40,17 +40,24 @@ class Sharded:
     def part(self, whole: np.ndarray, rank: int, ranks: int) -> np.ndarray:
         """Raises ShapeError where the array has no such axis, or the counts do not add up to it."""
         if not -whole.ndim <= self.axis < whole.ndim:
-            raise ShapeError(f"shape {whole.shape} has no axis {self.axis} to shard; choose another axis or "
-                             "Replicated()")
+            raise ShapeError(
+                f"shape {whole.shape} has no axis {self.axis} to shard; choose another axis or Replicated()"
+            )
         length = whole.shape[self.axis]
         if length % self.blocks:
-            raise ShapeError(f"{length} indices are no {self.blocks} equal blocks; choose another number of blocks")
+            raise ShapeError(
+                f"{length} indices are no {self.blocks} equal blocks; choose another number of blocks"
+            )
         counts = even_counts(length // self.blocks, ranks) if self.counts is None else list(self.counts)
         if len(counts) != ranks or min(counts) < 0 or sum(counts) * self.blocks != length:
-            raise ShapeError(f"counts {counts} do not share {length // self.blocks} indices out to {ranks} ranks")
+            raise ShapeError(
+                f"counts {counts} do not share {length // self.blocks} indices out to {ranks} ranks"
+            )
         begin = sum(counts[:rank])
-        parts = [block.take(range(begin, begin + counts[rank]), self.axis)
-                 for block in np.split(whole, self.blocks, self.axis)]
+        parts = [
+            block.take(range(begin, begin + counts[rank]), self.axis)
+            for block in np.split(whole, self.blocks, self.axis)
+        ]
         return np.concatenate(parts, self.axis)
 
 

@@ -1,0 +1,148 @@
+"""Patterns of order: an array of another shape, permuted or shifted shards, one part that is wrong."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+
+from minipar.proof.clues import CLEAN
+from minipar.proof.equivalent.sharding import Sharded
+from minipar.proof.equivalent.wrong_array import Facts, WrongArray, same
+
+MOST_ORDERS = 5  # ranks whose orders are all tried: 120
+
+
+def another_shape(wrong: WrongArray, facts: Facts) -> str:
+    if all(got.shape == want.shape for got, want in zip(wrong.got, wrong.wanted, strict=True)):
+        return ""
+    shapes = list(dict.fromkeys(got.shape for got in wrong.got))
+    said = f"of shape {', '.join(map(str, shapes[:2]))}, not {wrong.wanted[0].shape}"
+    if all(got.shape == wrong.whole.shape for got in wrong.got):
+        return f"{said}: each rank has the whole, not its shard"
+    if all(got.shape == want.T.shape for got, want in zip(wrong.got, wrong.wanted, strict=True)):
+        return f"{said}: transposed"
+    for axis in range(wrong.whole.ndim):
+        others = wrong.whole.shape[:axis] + wrong.whole.shape[axis + 1 :]
+        if all(
+            got.ndim == wrong.whole.ndim and got.shape[:axis] + got.shape[axis + 1 :] == others
+            for got in wrong.got
+        ):
+            total, length = sum(got.shape[axis] for got in wrong.got), wrong.whole.shape[axis]
+            if total == length:
+                return (
+                    f"{said}: each rank has a part along axis {axis}; a gather is missing, or shards should "
+                    "name it Shard"
+                )
+            if (
+                all(
+                    got.shape[axis] < want.shape[axis]
+                    for got, want in zip(wrong.got, wrong.wanted, strict=True)
+                )
+                or total < length
+                and isinstance(wrong.sharding, Sharded)
+            ):
+                return (
+                    f"{said}: indices of axis {axis} are missing; a remainder that does not divide is dropped"
+                )
+    return said
+
+
+def exchanged(wrong: WrongArray, facts: Facts) -> str:
+    """Each rank has the shard of another one."""
+    if not isinstance(wrong.sharding, Sharded) or len(wrong.ranks) < 2:
+        return ""
+    holds = []
+    for rank, got in zip(wrong.ranks, wrong.got, strict=True):
+        found = [other for other, want in zip(wrong.ranks, wrong.wanted, strict=True) if same(got, want)]
+        if not found or rank in found:
+            return ""
+        holds.append(found[0])
+    shifts = {(held - rank) % len(holds) for rank, held in zip(wrong.ranks, holds, strict=True)}
+    if len(shifts) == 1:
+        return f"permuted: each rank has the shard of the rank {_steps(shifts.pop(), len(holds))}"
+    return "permuted: " + ", ".join(
+        f"rank {rank} has the shard of rank {held}"
+        for rank, held in zip(wrong.ranks, holds, strict=True)
+        if rank != held
+    )
+
+
+def _steps(shift: int, ranks: int) -> str:
+    return f"{shift} above" if shift <= ranks // 2 else f"{ranks - shift} below"
+
+
+def off_by_some(wrong: WrongArray, facts: Facts) -> str:
+    """A shard that begins too early or too late, or a whole that is rolled. What lies beyond the ends of the
+    whole is not looked at.
+    """
+    sharding = wrong.sharding
+    for axis in range(wrong.whole.ndim):
+        sharded = isinstance(sharding, Sharded) and axis == sharding.axis % wrong.whole.ndim
+        if wrong.whole.shape[axis] <= 3 or any(
+            one.shape != want.shape for one, want in zip(wrong.got, wrong.wanted, strict=True)
+        ):
+            continue
+        for shift, kept, end in ((1, slice(None, -1), facts.number - 1), (-1, slice(1, None), 0)):
+            whole = np.roll(wrong.whole, -shift, axis)
+            pairs = []
+            for rank, got in zip(wrong.ranks, wrong.got, strict=True):
+                want = (
+                    sharding.part(whole, facts.parts[rank], facts.number)
+                    if isinstance(sharding, Sharded)
+                    else whole
+                )
+                inner = (slice(None),) * axis + (kept,) if not sharded or facts.parts[rank] == end else ()
+                pairs.append((got[inner], want[inner]))
+            if all(same(*pair) for pair in pairs):
+                return (
+                    f"shifted: it begins one index too {'late' if shift == 1 else 'early'} along axis {axis}"
+                )
+    return ""
+
+
+def another_order(wrong: WrongArray, facts: Facts) -> str:
+    """The right numbers in another order: parts that were gathered in the order of other ranks."""
+    got, want = wrong.got[0], wrong.wanted[0]
+    if not same(np.sort(got, axis=None), np.sort(want, axis=None)):
+        return ""
+    for axis in range(want.ndim):
+        rows, right = np.moveaxis(got, axis, 0), np.moveaxis(want, axis, 0)
+        if facts.number <= MOST_ORDERS:
+            blocks = np.array_split(right, facts.number)
+            for order in permutations(range(facts.number)):
+                if same(np.concatenate([blocks[part] for part in order]), rows):
+                    return (
+                        f"permuted along axis {axis}: the ranks' parts stand in the order "
+                        f"{', '.join(map(str, order))}"
+                    )
+        if same(rows[::-1], right):
+            return f"permuted along axis {axis}: in reverse"
+        if same(np.sort(rows, axis=0), np.sort(right, axis=0)):
+            return f"permuted along axis {axis}: the right numbers in another order"
+    return "permuted: the right numbers in another order"
+
+
+def one_part_wrong(wrong: WrongArray, facts: Facts) -> str:
+    """A whole array that is wrong only where one rank's part of it is, or only from some index on."""
+    got, want = wrong.got[0], wrong.wanted[0]
+    if isinstance(wrong.sharding, Sharded) or not want.ndim:
+        return ""
+    largest = abs(want).max() or 1.0
+    off = abs(got - want) > CLEAN * largest
+    for axis in range(want.ndim):
+        lines = np.flatnonzero(off.any(axis=tuple(other for other in range(want.ndim) if other != axis)))
+        counts = [len(part) for part in np.array_split(np.arange(want.shape[axis]), facts.number)]
+        for rank, end in enumerate(np.cumsum(counts)):
+            begin = end - counts[rank]
+            if counts[rank] and begin <= lines[0] and lines[-1] < end and len(lines) < want.shape[axis]:
+                part = np.moveaxis(got, axis, 0)[begin:end]
+                what = "zero there: nothing arrives" if not part.any() else "wrong there alone"
+                return f"wrong only in the part of rank {rank} along axis {axis}, and {what}"
+        if (
+            len(lines) < want.shape[axis]
+            and lines[-1] == want.shape[axis] - 1
+            and len(lines) == lines[-1] - lines[0] + 1
+        ):
+            return f"right up to index {lines[0] - 1} of axis {axis}, and wrong from there on"
+    return ""

@@ -1,0 +1,139 @@
+"""Patterns of size: an array that is a multiple of the right one, a part of a sum, or off by an input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from minipar.proof.clues import CLEAN, ratio
+from minipar.proof.equivalent.sharding import Sharded
+from minipar.proof.equivalent.wrong_array import Facts, WrongArray, ranks_text, same
+
+
+def missing_sum(wrong: WrongArray, facts: Facts) -> str:
+    """Each rank has a part, and the sum over the ranks of an axis is right."""
+    for axis, groups in facts.axes.items():
+        group = next((group for group in groups if wrong.ranks[0] in group), ())
+        parts = [wrong.by_rank[rank] for rank in group]
+        if len(parts) < 2 or any(part is None or part.shape != wrong.wanted[0].shape for part in parts):
+            continue
+        if all(same(parts[0], part) for part in parts):  # type: ignore[arg-type]
+            continue  # copies, whose ratio says more
+        total = np.sum(np.stack(parts), axis=0)  # type: ignore[arg-type]
+        if same(total, wrong.wanted[0]):
+            return (
+                f"a part on each rank, and the sum over {axis} is right, so a reduce over {axis} is missing"
+            )
+        if same(total / len(parts), wrong.wanted[0]):
+            return f"another value on each rank, and the mean over {axis} is right: a mean is missing"
+    return ""
+
+
+def zero(wrong: WrongArray, facts: Facts) -> str:
+    bad = [not got.any() and want.any() for got, want in zip(wrong.got, wrong.wanted, strict=True)]
+    if all(bad):
+        return "zero: nothing arrives"
+    ranks = [rank for rank, is_zero in zip(wrong.ranks, bad, strict=True) if is_zero]
+    only_there = ranks and _rest_right(wrong, ranks)
+    return f"zero on {ranks_text(ranks)}: nothing arrives there" if only_there else ""
+
+
+def one_ratio(wrong: WrongArray, facts: Facts) -> str:
+    """The same multiple of the right array on every rank."""
+    ratios = wrong.ratios
+    if None in ratios or max(ratios) - min(ratios) > CLEAN:  # type: ignore[type-var, operator]
+        return ""
+    if abs(ratios[0] - 1) <= CLEAN:  # type: ignore[operator]
+        return "right to some digits only: precision is lost on the way"
+    return f"{ratios[0]:.6g} times the right value{_meaning(ratios[0], facts)}"  # type: ignore[arg-type]
+
+
+def _meaning(value: float, facts: Facts) -> str:
+    """What the usual ratios mean, in words."""
+    known: list[tuple[float, str]] = []
+    for axis, groups in facts.axes.items():
+        p = len(groups[0])
+        known += [
+            (
+                p,
+                f"{axis} = {p}: summed over the ranks, though each has the whole already, or a mean is "
+                "missing",
+            ),
+            (
+                1 / p,
+                f"1/{p} for {axis} = {p}: averaged over the ranks, though the parts have to be added "
+                "up, or averaged twice",
+            ),
+            (p * p, f"{p} times {p}: summed twice too often"),
+            (1 / p / p, f"1/{p * p}: averaged twice too often"),
+        ]
+    pieces = facts.pieces
+    known += [
+        (pieces, f"as many as there are micro-batches ({pieces}): each counts as the whole batch"),
+        (1 / pieces, f"1/{pieces} for {pieces} micro-batches: divided by their number on top"),
+        (-1, "another sign"),
+    ]
+    meant = list(
+        dict.fromkeys(
+            text for number, text in known if number != 1 and math.isclose(number, value, rel_tol=CLEAN)
+        )
+    )
+    return ", " + "; or ".join(meant) if meant else ""
+
+
+def own_counts(wrong: WrongArray, facts: Facts) -> str:
+    """Ranks divide by the number of samples that they have themselves, and shares are uneven."""
+    ratios = wrong.ratios
+    if None in ratios or isinstance(wrong.sharding, Sharded) and any(wrong.right):
+        return ""
+    for counts in facts.counts:
+        total = sum(counts)
+        meant = [total / counts[rank] if counts[rank] else 0.0 for rank in wrong.ranks]
+        for factor in (1.0, 1 / len(counts)):
+            if all(
+                math.isclose(got, factor * want, rel_tol=CLEAN)  # type: ignore[arg-type]
+                for got, want in zip(ratios, meant, strict=True)
+            ):
+                return "off by another factor on each rank: each divides by its own number of samples"
+    shown = ", ".join(f"{one:.4g}" for one in ratios[:4])
+    return f"off by another factor on each rank ({shown}): ranks scale by numbers of their own"
+
+
+def input_added(wrong: WrongArray, facts: Facts) -> str:
+    """What is off is a multiple of an input that every rank has whole, such as a bias."""
+    p = len(wrong.by_rank)
+    for name, array in facts.inputs.items():
+        if not array.any():
+            continue
+        try:
+            spread = np.broadcast_to(array, wrong.whole.shape).astype(float)
+        except ValueError:
+            continue
+        wholes = [
+            wrong.sharding.part(spread, facts.parts[rank], facts.number)
+            if isinstance(wrong.sharding, Sharded)
+            else spread
+            for rank in wrong.ranks
+        ]
+        factors = [
+            ratio(got - want, one)
+            for got, want, one in zip(wrong.got, wrong.wanted, wholes, strict=True)
+            if got.shape == want.shape
+        ]
+        if not factors or None in factors or max(factors) - min(factors) > CLEAN:  # type: ignore[type-var, operator]
+            continue
+        k: float = factors[0]  # type: ignore[assignment]
+        if math.isclose(k, p - 1, rel_tol=CLEAN):
+            return f"off by {p - 1} times '{name}': each rank adds it before the sum, so it counts {p} times"
+        if math.isclose(k, -1, rel_tol=CLEAN):
+            return f"off by '{name}': nobody adds it"
+        if math.isclose(k, 1 / p - 1, rel_tol=CLEAN):
+            return f"only 1/{p} of '{name}' is added: a mean is taken where the bias is inside"
+        return f"off by {k:.6g} times '{name}'"
+    return ""
+
+
+def _rest_right(wrong: WrongArray, ranks: Sequence[int]) -> bool:
+    return all(fine for rank, fine in zip(wrong.ranks, wrong.right, strict=True) if rank not in ranks)
