@@ -11,8 +11,9 @@ import math
 import numpy as np
 
 from minipar.autograd.elementwise import exp, log
+from minipar.autograd.probabilities import require_probabilities
 from minipar.autograd.tensor import Tensor, record
-from minipar.errors import RangeError, ShapeError
+from minipar.errors import ShapeError
 
 Axis = int | tuple[int, ...] | None
 
@@ -32,13 +33,18 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The mean. Floats shorter than 64 bits are added in float64, so that the sum does not overflow."""
+    """The mean. Floats shorter than 64 bits are added in float64, so that the sum does not overflow; longer
+    ones are divided first where it does.
+    """
     axes, shape = _axes(axis, x.ndim), x.shape
     share = 1 / math.prod(shape[a] for a in axes)
-    if x.dtype.kind != "f" or x.dtype.itemsize >= 8:
+    if x.dtype.kind != "f":
         return sum(x, axis, keepdims) * share
     kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
-    data = x.data.sum(axis=axes, keepdims=keepdims, dtype=np.float64) * share
+    with np.errstate(over="ignore"):
+        data = x.data.sum(axis=axes, keepdims=keepdims, dtype=np.promote_types(x.dtype, np.float64)) * share
+    if x.dtype.itemsize >= 8 and np.isinf(data).any():
+        data = (x.data * share).sum(axis=axes, keepdims=keepdims)
     scale = x.dtype.type(share)
     return record(np.asarray(data, x.dtype), (x,),
                   lambda g: (np.broadcast_to((g * scale).reshape(kept), shape),))
@@ -61,11 +67,7 @@ def _shifted(x: Tensor, axis: int) -> Tensor:
     Raises RangeError where the largest value is infinite: such a row has no softmax. NaN stays NaN.
     """
     largest = x.data.max(axis=axis, keepdims=True)
-    if np.isinf(largest).any():
-        index = tuple(map(int, np.argwhere(np.isinf(largest))[0]))
-        raise RangeError(f"softmax: the largest value along axis {axis} at {index} is {largest[index]}, "
-                         "which gives no probabilities; look for a mask that covers everything, or broken "
-                         "weights")
+    require_probabilities(largest, f"softmax: the largest value along axis {axis}")
     return x - Tensor(largest)
 
 

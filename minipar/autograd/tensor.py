@@ -58,7 +58,7 @@ class Tensor:
         if type(data) is not np.ndarray and (text := _refused(data)):
             raise ShapeError(f"Tensor: data is {text}")
         self.data = np.asarray(data)
-        if self.data.dtype.kind not in ("fc" if requires_grad else "fciub"):
+        if self.data.dtype.kind not in ("fc" if requires_grad else "fciu"):
             raise ShapeError(f"Tensor: data is a {type(data).__name__} of dtype {self.data.dtype}; give an "
                              f"array of {'floats, to have a gradient' if requires_grad else 'numbers'}")
         self.node: Node | None = None

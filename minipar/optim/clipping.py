@@ -14,7 +14,10 @@ BLOCK = 1 << 16
 
 def squared_norm(gradient: np.ndarray) -> float:
     """The sum of squares of a flat gradient [n], added block by block in double precision."""
-    return math.fsum(_squares(gradient[i : i + BLOCK]) for i in range(0, len(gradient), BLOCK))
+    try:
+        return math.fsum(_squares(gradient[i : i + BLOCK]) for i in range(0, len(gradient), BLOCK))
+    except OverflowError:                                           # fsum raises where a sum becomes infinite
+        return math.inf
 
 
 def _squares(block: np.ndarray) -> float:
@@ -29,11 +32,16 @@ def _squares(block: np.ndarray) -> float:
     return float(np.dot(wide, wide))
 
 
+def fits(squares: float) -> bool:
+    """Whether a sum of squares is right: none overflowed, and those that vanished do not count."""
+    return 1e-280 < squares < math.inf
+
+
 def norm_of(gradient: np.ndarray) -> float:
     """The norm of a flat gradient [n]. Values are scaled first if their squares would overflow or underflow.
     """
     squares = squared_norm(gradient)
-    if 1e-280 < squares < math.inf or not len(gradient):
+    if fits(squares) or not len(gradient):
         return math.sqrt(squares)
     largest = float(np.abs(gradient).max())
     if not 0 < largest < math.inf:

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from minipar.errors import ConfigError
+from minipar.errors import ConfigError, RangeError
 from minipar.optim.flat import Flat
 
 BLOCK = 64 * 1024  # elements: small enough for the cache, large enough for a call
@@ -78,7 +78,7 @@ class Adagrad(Optimizer):
                *state: np.ndarray) -> None:
         (squares,) = state
         _add_decay(p, g, room, decay)
-        squares += np.multiply(g, g, out=room)
+        add_squares(squares, g, room)
         np.sqrt(squares, out=room)
         room += self.eps
         np.divide(g, room, out=room)
@@ -117,7 +117,7 @@ class Adam(Optimizer):
         gradients *= beta1
         gradients += g
         squares *= beta2
-        squares += np.multiply(g, g, out=room)
+        add_squares(squares, g, room)
         np.sqrt(squares, out=room)
         room += self.eps / c2
         np.divide(gradients, room, out=room)
@@ -137,6 +137,19 @@ class AdamW(Adam):
         if decay:
             p *= 1 - lr * decay
         self._move(p, g, room, lr, *state)
+
+
+def add_squares(squares: np.ndarray, g: np.ndarray, room: np.ndarray) -> None:
+    """squares += g^2. Raises RangeError where a square of a finite gradient leaves the range of the dtype: it
+    would be infinite for ever, and its parameter would never move again. The processor tells (its overflow
+    flag), so it costs no pass.
+    """
+    def overflowed(kind: str, flag: int) -> None:
+        raise RangeError(f"optimiser: the square of a gradient of {np.abs(g).max():.3g} is beyond {g.dtype}; "
+                         "clip the gradient, or look for what diverges")
+
+    with np.errstate(over="call", call=overflowed):
+        squares += np.multiply(g, g, out=room)
 
 
 def _add_decay(p: np.ndarray, g: np.ndarray, room: np.ndarray, decay: float) -> None:

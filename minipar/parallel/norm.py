@@ -20,6 +20,7 @@ import numpy as np
 from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
 from minipar.optim import Flat, norm_of, squared_norm
+from minipar.optim.clipping import fits
 
 
 def global_norm(flat: Flat, tp: Communicator, pp: Communicator, copies: Container[str] = ()) -> float:
@@ -31,9 +32,22 @@ def global_norm(flat: Flat, tp: Communicator, pp: Communicator, copies: Containe
     gradient = flat.gradient()
     if tp.size == pp.size == 1:
         return norm_of(gradient)
-    squares = sum(squared_norm(gradient[span]) for p, span in zip(flat.parameters, flat.slices, strict=True)
-                  if p.name not in copies and (p.is_sharded or tp.rank == 0))
-    total = np.array([squares], np.float64)
+    own = [gradient[span] for p, span in zip(flat.parameters, flat.slices, strict=True)
+           if p.name not in copies and (p.is_sharded or tp.rank == 0)]
+    squares = over_all(sum(map(squared_norm, own)), "sum", tp, pp)
+    if fits(squares):
+        return math.sqrt(squares)
+    # all ranks come here, since their sum is the same: squares left the range of float64
+    largest = over_all(max((float(np.abs(part).max(initial=0)) for part in own), default=0.0), "max", tp, pp)
+    if not 0 < largest < math.inf:
+        return largest
+    scaled = sum(squared_norm(part.astype(np.float64) / largest) for part in own)
+    return largest * math.sqrt(over_all(scaled, "sum", tp, pp))
+
+
+def over_all(number: float, op: str, tp: Communicator, pp: Communicator) -> float:
+    """The sum, or the maximum, over the ranks of tp and pp."""
+    total = np.array([number], np.float64)
     for axis in (tp, pp):
-        total = all_reduce(axis, total, label="gradient norm", algorithm="by_size")
-    return math.sqrt(total.item())
+        total = all_reduce(axis, total, op, label="gradient norm", algorithm="by_size")
+    return total.item()

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from minipar.autograd import Tensor, record
-from minipar.autograd.fused.cross_entropy import clear_ignored, count_targets
+from minipar.autograd.fused.cross_entropy import count_targets, shifted
 from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
 
@@ -37,8 +37,7 @@ def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, divisor: i
 
     z = logits.data.reshape(-1, shape[-1])                          # [n, v]
     largest = all_reduce(tp, z.max(axis=-1), "max", label="loss max")
-    z = z - largest[:, None]
-    clear_ignored(z, counts)
+    z = shifted(z, largest, counts)
     sums = np.zeros((2, len(flat)), z.dtype)  # of exponentials, and of the target's logit
     sums[1, here] = z[here, columns]
     np.exp(z, out=z)

@@ -30,6 +30,7 @@ import numpy as np
 
 from minipar.autograd.autocast_hook import castable
 from minipar.autograd.fused.kernels import filled, row_dot
+from minipar.autograd.probabilities import require_probabilities
 from minipar.autograd.reductions import softmax
 from minipar.autograd.shapes import reshape, split, swapaxes, transpose
 from minipar.autograd.tape import Contribution
@@ -55,6 +56,9 @@ def plain_causal_attention(qkv: Tensor, heads: int) -> Tensor:
 def causal_attention(qkv: Tensor, heads: int) -> Tensor:
     """qkv [B, T, 3 h K]: queries, keys and values side by side, each of them h heads of width K -> [B, T, h
     K].
+
+    Raises ShapeError where the width does not split, RangeError where the largest score of a query is
+    infinite. NaN stays NaN, and reaches no earlier token.
     """
     B, T, width = qkv.shape
     if width % (3 * heads):
@@ -67,15 +71,18 @@ def causal_attention(qkv: Tensor, heads: int) -> Tensor:
     saved = []
     for start in range(0, T, QUERIES):
         end = min(start + QUERIES, T)
-        e = k[:, :, :end] @ scaled_q[..., start:end]                # [B, h, keys, queries]
-        e[:, :, start:] += _later_keys(end - start, e.dtype)
-        e -= e.max(axis=-2, keepdims=True)
+        with np.errstate(invalid="ignore"):                         # `_largest` tells
+            e = k[:, :, :end] @ scaled_q[..., start:end]            # [B, h, keys, queries]
+            e[:, :, start:] += _later_keys(end - start, e.dtype)
+        e -= _largest(e, start)
         np.exp(e, out=e)
         inverse = 1 / (filled(end, 1.0, e.dtype) @ e)               # [B, h, queries]
         inverse = inverse.transpose(0, 2, 1)[..., None]             # [B, queries, h, 1]
         block = out[:, start:end]
         np.matmul(e.swapaxes(-1, -2), v[:, :, :end], out=block.transpose(0, 2, 1, 3))
         block *= inverse
+        if not np.isfinite(block).all():
+            _without_later_values(block, e, v, start, inverse)
         saved.append((start, end, e, inverse))
 
     def vjp(g: np.ndarray) -> tuple[Contribution, ...]:
@@ -99,6 +106,32 @@ def causal_attention(qkv: Tensor, heads: int) -> Tensor:
         return (dqkv.reshape(B, T, width),)
 
     return record(out.reshape(B, T, heads * K), (qkv,), vjp)
+
+
+def _largest(e: np.ndarray, start: int) -> np.ndarray:
+    """The largest score of each query, [B, h, 1, queries]. Raises RangeError where it is infinite.
+
+    e [B, h, keys, queries] has its mask added. That leaves NaN and +inf of later keys as they are; these are
+    masked here.
+    """
+    largest: np.ndarray = e.max(axis=-2, keepdims=True)
+    if not np.isfinite(largest).all():
+        np.copyto(e[:, :, start:], -np.inf, where=np.isinf(_later_keys(e.shape[-1], e.dtype)))
+        largest = e.max(axis=-2, keepdims=True)
+        what = f"attention: the largest score of [batch, head, query], where queries count from {start},"
+        require_probabilities(largest[:, :, 0], what)
+    return largest
+
+
+def _without_later_values(block: np.ndarray, e: np.ndarray, v: np.ndarray, start: int,
+                          inverse: np.ndarray) -> None:
+    """The outputs block [B, queries, h, K] once more, query by query: a weight of 0 does not hide a later
+    value that is NaN or infinite, since their product is NaN.
+    """
+    for i in range(block.shape[1]):
+        seen = start + i + 1
+        mean = e[:, :, :seen, i][:, :, None] @ v[:, :, :seen]       # [B, h, 1, K]
+        block[:, i] = mean[:, :, 0] * inverse[:, i]
 
 
 def _transposed(a: np.ndarray, scale: float) -> np.ndarray:

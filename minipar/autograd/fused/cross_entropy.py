@@ -13,6 +13,7 @@ import numpy as np
 from minipar.arrays import no_array
 from minipar.autograd.autocast_hook import castable
 from minipar.autograd.fused.kernels import filled
+from minipar.autograd.probabilities import require_probabilities
 from minipar.autograd.reductions import log_softmax, sum
 from minipar.autograd.tensor import Tensor, record
 from minipar.errors import DataError, ShapeError
@@ -44,7 +45,8 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = Non
     that count in the whole global batch; when a batch is cut into micro-batches or over ranks, every piece
     divides by the same number and the pieces add up to the loss. Left out, it is the number of targets here
     that count. Raises ShapeError where there is not one integer per row of logits, DataError for a target
-    outside the vocabulary, or where no target counts.
+    outside the vocabulary, or where no target counts, RangeError where the largest logit of a token that
+    counts is infinite (NaN stays NaN).
     """
     V, shape = logits.shape[-1], logits.shape
     counts, divisor = count_targets(targets, shape[:-1], V, divisor)
@@ -52,8 +54,7 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = Non
     rows, picked = np.arange(len(flat)), np.where(counts, flat, 0)
 
     z = logits.data.reshape(-1, V)
-    z = z - z.max(axis=-1, keepdims=True)                           # [n, V]
-    clear_ignored(z, counts)
+    z = shifted(z, z.max(axis=-1), counts)                          # [n, V]
     at_target = np.where(counts, z[rows, picked], 0)                # a copy: z becomes the gradient
     np.exp(z, out=z)
     total = z @ filled(V, 1.0, z.dtype)                             # [n]
@@ -62,6 +63,17 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = Non
     z *= (counts / (total * divisor))[:, None].astype(z.dtype, copy=False)
     z[rows, picked] -= (counts / divisor).astype(z.dtype)
     return record(np.asarray(loss, z.dtype), (logits,), lambda g: ((z if g == 1 else z * g).reshape(shape),))
+
+
+def shifted(z: np.ndarray, largest: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """z [n, v] minus the largest logit of each whole row [n], as a new array; 0 in rows whose target does not
+    count. Raises RangeError where the largest logit of a token that counts is infinite.
+    """
+    require_probabilities(np.where(counts, largest, 0), "cross-entropy: the largest logit of the token")
+    with np.errstate(invalid="ignore", over="ignore"):  # in rows that do not count; of a logit far below
+        z = z - largest[:, None]
+    clear_ignored(z, counts)
+    return z
 
 
 def clear_ignored(z: np.ndarray, counts: np.ndarray) -> None:

@@ -39,9 +39,7 @@ def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float 
                          "[..., D], [D], [D]")
     shape, weight = x.shape, scale.data
     rows = x.data.reshape(-1, shape[-1])                            # [n, D]
-    normal = rows - row_mean(rows)[:, None]
-    inverse = 1 / np.sqrt(row_dot(normal, normal) / shape[-1] + eps)          # [n]
-    normal *= inverse[:, None]
+    normal, inverse = _normal(rows, eps)
     y = normal * weight
     if shift is not None:
         y += shift.data
@@ -58,3 +56,26 @@ def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float 
         return gradients if shift is not None else gradients[:2]
 
     return record(y.reshape(shape), (x, scale) if shift is None else (x, scale, shift), vjp)
+
+
+def _normal(rows: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows [n, D] with mean 0 and variance 1, and 1 / sqrt(variance + eps) [n].
+
+    Squares of float16 are computed in float32. Where squares or sums still leave the range of the dtype, the
+    row is scaled by a power of two first, which is exact.
+    """
+    wide = rows.astype(np.float32) if rows.dtype == np.float16 else rows
+    with np.errstate(over="ignore", invalid="ignore"):
+        normal = wide - row_mean(wide)[:, None]
+        variance = row_dot(normal, normal) / rows.shape[-1]         # [n]
+    inverse = 1 / np.sqrt(variance + eps)
+    if wide.dtype.kind == "f" and not np.isfinite(variance).all():
+        scale = np.ldexp(np.ones_like(variance), -np.frexp(np.abs(wide).max(axis=-1))[1] - 1)
+        scale = np.where(np.isfinite(variance), 1, scale)[:, None]
+        small = wide * scale
+        normal = small - row_mean(small)[:, None]
+        spread = 1 / np.sqrt(row_dot(normal, normal) / rows.shape[-1] + eps * scale[:, 0] ** 2)
+        normal *= spread[:, None]
+        return normal.astype(rows.dtype, copy=False), (spread * scale[:, 0]).astype(rows.dtype, copy=False)
+    normal *= inverse[:, None]
+    return normal.astype(rows.dtype, copy=False), inverse.astype(rows.dtype, copy=False)

@@ -27,7 +27,7 @@ import math
 
 import numpy as np
 
-from minipar.autograd import Tensor, linear, log_softmax, record, softmax, sum
+from minipar.autograd import Tensor, linear, log_softmax, record, softmax, sum, where
 from minipar.compress.reduction import Reduce, single_process
 from minipar.errors import ConfigError, RangeError, ShapeError
 
@@ -37,7 +37,9 @@ def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float 
     """The definition of `soft_targets` on one rank, op by op."""
     p = softmax(Tensor(teacher * (1 / temperature))).data
     log_p = log_softmax(Tensor(teacher * (1 / temperature))).data
-    gap = Tensor(p) * (Tensor(log_p) - log_softmax(student * (1 / temperature)))
+    possible = p > 0                                                # 0 log 0 = 0, whatever the student says
+    log_q = where(possible, log_softmax(student * (1 / temperature)), Tensor(np.zeros_like(p)))
+    gap = Tensor(p) * (Tensor(np.where(possible, log_p, 0)) - log_q)
     return sum(gap) * (temperature**2 / (divisor or math.prod(student.shape[:-1])))
 
 
@@ -63,7 +65,7 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
     t = teacher.reshape(s.shape).astype(s.dtype) * (1 / T)
     divisor = divisor or len(s)
     largest = reduce(np.stack([s.max(axis=-1), t.max(axis=-1)]), "max")             # [2, n]
-    _require_finite(largest)
+    _require_probabilities(largest)
     s -= largest[0][:, None]
     t -= largest[1][:, None]
     with np.errstate(invalid="ignore"):                             # -inf of both
@@ -92,9 +94,11 @@ def logit_match(student: Tensor, teacher: np.ndarray, divisor: int | None = None
     """
     _require_alike("logits", student, teacher)
     shape = student.shape
-    d = student.data.reshape(-1, shape[-1]) - teacher.reshape(-1, shape[-1]).astype(student.dtype)  # [n, v]
+    with np.errstate(invalid="ignore", over="ignore"):              # told below
+        d = student.data.reshape(-1, shape[-1]) - teacher.reshape(-1, shape[-1]).astype(student.dtype)
+        sums = reduce(np.append(d.sum(axis=-1), d.dtype.type(shape[-1])), "sum")
     divisor = divisor or len(d)
-    sums = reduce(np.append(d.sum(axis=-1), d.dtype.type(shape[-1])), "sum")
+    _require_finite("logits", sums[:-1])
     V = sums[-1]
     d -= (sums[:-1] / V)[:, None]
     squares = reduce(np.einsum("nv,nv->n", d, d), "sum")
@@ -115,9 +119,12 @@ def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None
     if projection is not None:
         student = linear(student, projection)
     _require_alike("hidden states", student, teacher)
-    d = student - Tensor(teacher.astype(student.dtype))
     divisor = divisor or math.prod(student.shape[:-1])
-    return _summed(sum(d * d) * (1 / (student.shape[-1] * divisor)), reduce)
+    with np.errstate(invalid="ignore", over="ignore"):              # told below
+        d = student - Tensor(teacher.astype(student.dtype))
+        loss = _summed(sum(d * d) * (1 / (student.shape[-1] * divisor)), reduce)
+    _require_finite("hidden states", loss.data)
+    return loss
 
 
 def attention_match(student: Tensor, teacher: np.ndarray, rows: int | None = None,
@@ -137,13 +144,23 @@ def _summed(loss: Tensor, reduce: Reduce) -> Tensor:
     return record(reduce(loss.data, "sum"), (loss,), lambda g: (g,))
 
 
-def _require_finite(largest: np.ndarray) -> None:
+def _require_probabilities(largest: np.ndarray) -> None:
     """largest: [2, n], of each row of the student's logits and of the teacher's; the same on all ranks."""
     if not np.isfinite(largest).all():
         who, row = np.argwhere(~np.isfinite(largest))[0]
         raise RangeError(f"distillation: row {row} of the {('student', 'teacher')[who]}'s logits has the "
                          f"largest logit {largest[who, row]}, so it gives no probabilities; look for broken "
                          "weights or a mask over everything")
+
+
+def _require_finite(what: str, sums: np.ndarray) -> None:
+    """sums: of differences, the same on all ranks. An infinite one does not say how far the two are apart."""
+    if not np.isfinite(sums).all() and np.geterr()["invalid"] != "ignore":
+        index = np.argwhere(~np.isfinite(sums))[0]
+        row = f" in row {index[0]}" if len(index) else ""
+        raise RangeError(f"distillation: {what} of student and teacher differ by {sums[tuple(index)]}{row}; "
+                         "look for broken weights; where a mask says -inf, match probabilities with "
+                         "soft_targets")
 
 
 def _require_alike(what: str, student: Tensor, teacher: np.ndarray) -> None:

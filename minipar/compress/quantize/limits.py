@@ -65,10 +65,10 @@ def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *
         return whole
     axes = scheme.shared(view.shape)
     if scheme.symmetric:
-        high = np.percentile(abs(view), share, axes, keepdims=True).astype(view.dtype)
+        high = _percentiles(abs(view), [share], axes)[0]
         return _widest(-high, high, reduce)
     outside = (100 - share) / 2
-    low, high = np.percentile(view, [outside, 100 - outside], axes, keepdims=True).astype(view.dtype)
+    low, high = _percentiles(view, [outside, 100 - outside], axes)
     return _widest(np.minimum(low, 0), np.maximum(high, 0), reduce)
 
 
@@ -90,6 +90,13 @@ def mse(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *, name:
                        for limits in candidates])                   # [fractions, *scales]
     best = fractions[reduce(errors, "sum").argmin(0)]
     return Limits(low * best, high * best)
+
+
+def _percentiles(view: np.ndarray, shares: list[float], axes: tuple[int, ...]) -> np.ndarray:
+    """[shares, *scales]. NumPy interpolates with differences, which overflow near the end of the range; those
+    of halves do not.
+    """
+    return (np.percentile(view / 2, shares, axes, keepdims=True) * 2).astype(view.dtype)
 
 
 def _widest(low: np.ndarray, high: np.ndarray, reduce: Reduce) -> Limits:

@@ -15,7 +15,7 @@ from minipar.comm.collectives import (
     scatter,
 )
 from minipar.comm.collectives.channel import AlgorithmSteps, Channel
-from minipar.comm.protocol import Communicator
+from minipar.comm.protocol import DTYPES, Communicator
 from minipar.comm.threads import run
 from tests.comm.collectives.cases import algorithms, same_bits, share, uneven
 from tests.ranks import ranks
@@ -174,3 +174,27 @@ def test_the_checks_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
         run(3, check_scatter, "mutant", None, 7, 0)
     with pytest.raises(AssertionError, match="all_to_all by mutant"):
         run(3, check_all_to_all, "mutant", None)
+
+
+@ranks(3)
+@pytest.mark.parametrize("dtype", [str(dtype) for dtype in DTYPES])
+def test_what_moves_keeps_its_bits(comm: Communicator, dtype: str) -> None:
+    """Every pattern of bits, so also NaN with a payload, -0.0, infinities and the smallest numbers."""
+    p, known = comm.size, np.dtype(dtype)
+    raw = np.random.default_rng(7).integers(0, 2 if dtype == "bool" else 256, (p, 2 * p, 8, known.itemsize), np.uint8)
+    values = raw.view(known)[..., 0]                                # [p, 2 p, 8]: rows of each rank
+    if known.kind == "f":
+        special = [np.nan, -np.nan, np.inf, -np.inf, -0.0, np.finfo(known).smallest_subnormal, np.finfo(known).max]
+        values[:, 0, :7] = np.array(special, known)
+    mine = values[comm.rank]
+    blocks = values.reshape(p, p, 2, 8).swapaxes(0, 1).reshape(p, 2 * p, 8)
+    wanted = {"broadcast": values[1], "gather": values.reshape(-1, 8), "scatter": values[1, 2 * comm.rank:][:2],
+              "all_gather": values.reshape(-1, 8), "all_to_all": blocks[comm.rank]}
+    calls = {"broadcast": broadcast, "gather": gather, "scatter": scatter, "all_gather": all_gather,
+             "all_to_all": all_to_all}
+    for operation, call in calls.items():
+        options = {"root": 1} if operation in ("broadcast", "gather", "scatter") else {}
+        for name in algorithms(comm, operation):
+            got = call(comm, mine, label="bits", algorithm=name, **options)  # type: ignore[operator]
+            if got is not None:
+                assert got.tobytes() == wanted[operation].tobytes(), f"{operation} of {dtype} by {name}"
