@@ -142,11 +142,9 @@ def shape_advice(want: np.ndarray, have: Any) -> str:
         return "is it transposed?"
     if have.size > want.size:
         return "is this more than this rank's own part?"
-    return (
-        "see the shapes in the task"
-        if have.shape != want.shape
-        else f"convert with .astype({str(want.dtype)!r})"
-    )
+    return ("see the shapes in the task"
+            if have.shape != want.shape
+            else f"convert with .astype({str(want.dtype)!r})")
 
 
 def shape_of(value: Any) -> str:

@@ -25,7 +25,8 @@ def plain(grade: Grade) -> dict[str, Any]:
     lights = {light.name: {"state": light.state, "diagnosis": light.diagnosis, "advice": light.advice,
                            "where": light.where} for light in grade.verdict.lights}
     return {"student": grade.student, "exercise": grade.exercise, "version": grade.version,
-            "seed": grade.seed, "passed": grade.verdict.passed, "points": points(grade), "of": POINTS, "seconds": grade.seconds,
+            "seed": grade.seed, "passed": grade.verdict.passed, "points": points(grade), "of": POINTS,
+            "seconds": grade.seconds,
             "lights": lights}
 
 
@@ -71,7 +72,8 @@ def as_junit(grades: Sequence[Grade]) -> str:
 
 
 def as_classroom(grades: Sequence[Grade]) -> str:
-    """GitHub Classroom's: base64 of {"version", "status", "max_score", "tests": [{"name", "status", ...}]}."""
+    """GitHub Classroom's: base64 of {"version", "status", "max_score", "tests": [{"name", "status", ...}]}.
+    """
     tests = [{"name": f"{grade.exercise}: {light.name}", "status": "pass" if light.state == "on" else "fail",
               "score": share(grade) if light.state == "on" else 0, "max_score": share(grade),
               "message": said(light), "filename": f"{grade.exercise}.py", "line_no": 0, "execution_time": 0}

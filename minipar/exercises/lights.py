@@ -178,8 +178,8 @@ def wanted(exercise: Exercise, result: CallResult) -> list[Any]:
         return [ANYTHING] * result.call.ranks
     found = exercise.reference(result.call.ranks, result.call.arguments)
     if len(found) != result.call.ranks:
-        raise ConfigError(f"{exercise.name}: the reference returns {len(found)} results for {result.call.ranks} ranks; return "
-                          "one for each")
+        raise ConfigError(f"{exercise.name}: the reference returns {len(found)} results for "
+                          f"{result.call.ranks} ranks; return one for each")
     return found
 
 
@@ -354,7 +354,5 @@ def no_deadlock(exercise: Exercise, results: Sequence[CallResult], is_right: boo
 
 def differs(exercise: Exercise, result: CallResult) -> bool:
     """Whether results that are right otherwise are wrong here."""
-    return (
-        wrong_in(exercise, result, "values")[0] is not None
-        or wrong_in(exercise, result, "gradients")[0] is not None
-    )
+    return (wrong_in(exercise, result, "values")[0] is not None
+            or wrong_in(exercise, result, "gradients")[0] is not None)

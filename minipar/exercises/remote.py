@@ -13,7 +13,8 @@ import numpy as np
 
 import minipar.errors
 from minipar.comm.diagnostics.call_site import CallSite, caller, count_as_inside, label_or_place
-from minipar.comm.protocol import Communicator, MessageEnvelope, OwnTag, Request, check_message
+from minipar.comm.protocol import NOT_GIVEN, Communicator, MessageEnvelope, OwnTag, Request
+from minipar.comm.refusals import check_message
 from minipar.errors import CommError
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]                    # sends one frame, and returns its answer
@@ -106,7 +107,7 @@ class RemoteComm(Communicator):
             flat = request.array.reshape(-1)
             flat[:data.size] = data.reshape(-1)
 
-    def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray, source: int,
+    def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray = NOT_GIVEN, source: int = NOT_GIVEN,
                  *, label: str | None = None, tag: int = 0) -> np.ndarray:
         label = label_or_place(label)
         check_message(self, "send", array, dest, label, tag)
@@ -115,12 +116,14 @@ class RemoteComm(Communicator):
                              shape=list(out.shape), source=int(source), tag=int(tag))
         return out
 
-    def send(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> None:
+    def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
+             tag: int = 0) -> None:
         label = label_or_place(label)
         check_message(self, "send", array, dest, label, tag)
         self.call("send", label, array=array, dest=int(dest), tag=int(tag))
 
-    def recv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> np.ndarray:
+    def recv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None,
+             tag: int = 0) -> np.ndarray:
         label = label_or_place(label)
         check_message(self, "recv", out, source, label, tag)
         out[...] = self.call("recv", label, dtype=out.dtype.str, shape=list(out.shape), source=int(source),

@@ -34,13 +34,11 @@ class GradedCall:
         return not (self.synchronous or self.delays)
 
     def described(self) -> str:
-        how = (
-            ", with synchronous sends"
-            if self.synchronous
-            else ", with late arrivals"
-            if self.delays
-            else ""
-        )
+        how = (", with synchronous sends"
+               if self.synchronous
+               else ", with late arrivals"
+               if self.delays
+               else "")
         return f"on {self.ranks} rank{'s' * (self.ranks > 1)}, case {self.case}{how}"
 
 

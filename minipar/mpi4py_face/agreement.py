@@ -1,7 +1,8 @@
 """Do all ranks make the same collective call? They compare a fingerprint of it before data moves.
 
-As `minipar.comm.wrappers.checking` does, but in steps: the comparison is the first part of the collective, so a
-non-blocking call (Ibcast) returns at once here too, and what differs is said where the program waits for it.
+As `minipar.comm.wrappers.checking` does, but in steps: the comparison is the first part of the collective, so
+a non-blocking call (Ibcast) returns at once here too, and what differs is said where the program waits for
+it.
 """
 
 from __future__ import annotations
@@ -28,8 +29,11 @@ def account_of(op: str, count: int | None, element: str | None, root: int | None
 
 
 def agreement(channel: Channel, account: dict[str, Any]) -> AlgorithmSteps:
-    """Raises the same CommError on every rank unless all ranks' accounts agree. A difference of place is none."""
-    said = json.dumps({name: value for name, value in account.items() if name not in ("place", "after")}, default=int)
+    """Raises the same CommError on every rank unless all ranks' accounts agree. A difference of place is
+    none.
+    """
+    said = json.dumps({name: value for name, value in account.items() if name not in ("place", "after")},
+                      default=int)
     table = np.zeros(channel.size, np.int64)
     table[channel.rank] = zlib.crc32(said.encode())
     yield from bruck.all_gather(channel, table, [1] * channel.size)

@@ -130,8 +130,8 @@ def memory_of(value: Any, writable: bool) -> tuple[np.ndarray, Datatype | None]:
     elif array.flags.f_contiguous:
         flat = array.T.reshape(-1)
     else:
-        raise BufferError("the buffer is not contiguous in memory; pass np.ascontiguousarray(...), or a row instead "
-                          "of a column")
+        raise BufferError("the buffer is not contiguous in memory; pass np.ascontiguousarray(...), or a row "
+                          "instead of a column")
     if array.dtype.hasobject:
         raise ValueError("message: an array of Python objects has no memory to send; use the lower-case call")
     raw = flat.view(np.uint8) if flat.size else NOTHING
@@ -153,7 +153,8 @@ def array_of(value: Any) -> np.ndarray:
 
 
 def foreign_array(value: Any) -> np.ndarray:
-    """An array over host memory that is offered in another way: NumPy's interface, DLPack, CUDA's interface."""
+    """An array over host memory that is offered in another way: NumPy's interface, DLPack, CUDA's interface.
+    """
     if hasattr(value, "__array_interface__"):
         return np.asarray(value)
     if hasattr(value, "__dlpack__"):
@@ -165,8 +166,8 @@ def foreign_array(value: Any) -> np.ndarray:
         if interface["data"][0] and not is_host_memory(interface["data"][0]):
             raise NotImplementedError(ON_A_GPU)
         return at_address(interface, value)
-    raise TypeError(f"message: expecting buffer or list/tuple, not {type(value).__name__}; an object travels with the "
-                    "lower-case call (comm.send)")
+    raise TypeError(f"message: expecting buffer or list/tuple, not {type(value).__name__}; an object travels "
+                    "with the lower-case call (comm.send)")
 
 
 ON_A_GPU = "message: memory on a GPU is not offered; copy it to the host first, for CuPy with x.get()"
@@ -200,7 +201,8 @@ def is_buffer(value: Any) -> bool:
     try:
         memoryview(value)
     except TypeError:
-        return any(hasattr(value, name) for name in ("__dlpack__", "__cuda_array_interface__", "__array_interface__"))
+        return any(hasattr(value, name)
+                   for name in ("__dlpack__", "__cuda_array_interface__", "__array_interface__"))
     return True
 
 
@@ -223,8 +225,8 @@ def parts_of(spec: Any, vector: bool) -> tuple[Any, Any, Any, Any]:
         return value, count, displ, datatype
     if is_buffer(spec) and spec is not None:
         return spec, None, None, None
-    raise TypeError(f"message: expecting buffer or list/tuple, not {type(spec).__name__}; an object travels with the "
-                    "lower-case call (comm.send)")
+    raise TypeError(f"message: expecting buffer or list/tuple, not {type(spec).__name__}; an object travels "
+                    "with the lower-case call (comm.send)")
 
 
 def typed(value: Any, datatype: Any, writable: bool) -> tuple[np.ndarray, Datatype]:
@@ -247,15 +249,16 @@ def items_in(nbytes: int, datatype: Datatype) -> int:
     if not datatype:
         raise ValueError("message: cannot infer count, datatype is null")
     if datatype.extent <= 0 or nbytes % datatype.extent:
-        raise ValueError(f"message: cannot infer count, buffer length {nbytes} is not a multiple of datatype extent "
-                         f"{datatype.extent} ({datatype.name})")
+        raise ValueError(f"message: cannot infer count, buffer length {nbytes} is not a multiple of datatype "
+                         f"extent {datatype.extent} ({datatype.name})")
     return nbytes // datatype.extent
 
 
 def simple(spec: Any, *, writable: bool, blocks: int = 1) -> Buffer:
     """A buffer for one message, or of `blocks` blocks of `count` items each.
 
-    Raises TypeError, ValueError or BufferError as mpi4py does; also ValueError for a buffer that is too small.
+    Raises TypeError, ValueError or BufferError as mpi4py does; also ValueError for a buffer that is too
+    small.
     """
     if type(spec) is np.ndarray and blocks == 1:                    # the usual case, as fast as it goes
         memory, datatype = typed(spec, None, writable)
@@ -271,8 +274,8 @@ def simple(spec: Any, *, writable: bool, blocks: int = 1) -> Buffer:
     if count is None:
         count = items_in(memory.size - offset, datatype)
         if count % blocks:
-            raise ValueError(f"message: cannot infer count, number of entries {count} is not a multiple of required "
-                             f"number of blocks {blocks}")
+            raise ValueError(f"message: cannot infer count, number of entries {count} is not a multiple of "
+                             f"required number of blocks {blocks}")
         count //= blocks
     count = operator.index(count)
     if count < 0:
@@ -281,7 +284,8 @@ def simple(spec: Any, *, writable: bool, blocks: int = 1) -> Buffer:
         raise ValueError(f"message: buffer is None but count is {count}")
     check_room(memory, datatype, offset, count * blocks)
     step = count * datatype.extent
-    return Buffer(memory, datatype, count, offset, [count] * blocks, [offset + rank * step for rank in range(blocks)])
+    return Buffer(memory, datatype, count, offset, [count] * blocks,
+                  [offset + rank * step for rank in range(blocks)])
 
 
 def vector(spec: Any, *, writable: bool, blocks: int) -> Buffer:
@@ -340,5 +344,5 @@ def check_room(memory: np.ndarray, datatype: Datatype, offset: int, count: int) 
     low, length = datatype.Get_true_extent()
     first, end = offset + low, offset + low + (count - 1) * datatype.extent + length
     if first < 0 or end > memory.size:
-        raise ValueError(f"message: buffer of {memory.size} bytes is too small: {count} items of {datatype.name or 'the type'} "
-                         f"reach from byte {first} to byte {end}")
+        raise ValueError(f"message: buffer of {memory.size} bytes is too small: {count} items of "
+                         f"{datatype.name or 'the type'} reach from byte {first} to byte {end}")

@@ -42,15 +42,18 @@ class ByteChannel(Channel):
 class Collective(CommHandle):
     """What the collectives of buffers and of objects have in common."""
 
-    def _collective(self, op: str, steps: CollectiveSteps, finish: Callable[[], Any] | None = None, *, count: int | None = None,
+    def _collective(self, op: str, steps: CollectiveSteps, finish: Callable[[], Any] | None = None, *,
+                    count: int | None = None,
                     datatype: Datatype | None = None, root: int | None = None,
                     counts: Sequence[int] | None = None) -> CollectiveWork:
-        """Begin a collective. op, count, datatype, root, counts: what all ranks must agree on; None: nothing."""
+        """Begin a collective. op, count, datatype, root, counts: what all ranks must agree on; None: nothing.
+        """
         context = self._enter()
         comm = context.comm
         number = comm.collectives
         label = CallSite(call_site())
-        tag = comm.entering(op, None if count is None else (count,), None if datatype is None else datatype.base,
+        tag = comm.entering(op, None if count is None else (count,),
+                            None if datatype is None else datatype.base,
                             label=label, root=root)
         phases: list[tuple[Communicator, AlgorithmSteps]] = []
         if comm.checked and comm.size > 1:

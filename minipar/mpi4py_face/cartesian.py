@@ -1,10 +1,11 @@
-"""Ranks on a grid: row by row, the last direction the fastest. Example: rank 4 of a 2 x 3 grid stands at (1, 1)."""
+"""Ranks on a grid: row by row, the last direction the fastest. Rank 4 of a 2 x 3 grid stands at (1, 1)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from minipar.comm.protocol import is_whole
 from minipar.mpi4py_face.constants import PROC_NULL
@@ -20,7 +21,8 @@ class CartesianGrid:
 
     @classmethod
     def of(cls, dims: Sequence[int] | int, periods: Sequence[bool] | bool | None) -> CartesianGrid:
-        sizes = (int(dims),) if is_whole(dims) else tuple(int(size) for size in dims)  # type: ignore[arg-type, union-attr]
+        given: Any = (dims,) if is_whole(dims) else dims
+        sizes = tuple(int(size) for size in given)
         if any(size <= 0 for size in sizes):
             raise wrong("ERR_DIMS", f"dims {list(sizes)}; every direction needs at least 1 rank, and "
                         "MPI.Compute_dims(size, ndims) fills in zeros")
@@ -43,20 +45,23 @@ class CartesianGrid:
 
     def rank(self, coords: Sequence[int] | int) -> int:
         """Raises MPIError beyond an edge that is not periodic."""
-        places = [int(coords)] if is_whole(coords) else [int(place) for place in coords]  # type: ignore[arg-type, union-attr]
+        given: Any = [coords] if is_whole(coords) else coords
+        places = [int(place) for place in given]
         if len(places) != len(self.dims):
             raise ValueError(f"expecting {len(self.dims)} coordinates, got {len(places)}")
         rank = 0
         for place, size, period in zip(places, self.dims, self.periods, strict=True):
             if not period and not 0 <= place < size:
-                raise wrong("ERR_ARG", f"coordinates {places} are outside the grid {list(self.dims)}, which is not "
+                raise wrong("ERR_ARG", f"coordinates {places} are outside the grid {list(self.dims)}, which "
+                                       "is not "
                             "periodic there")
             rank = rank * size + place % size
         return rank
 
     def shift(self, rank: int, direction: int, disp: int) -> tuple[int, int]:
         if not 0 <= direction < len(self.dims):
-            raise wrong("ERR_DIMS", f"direction {direction}, but the grid has {len(self.dims)}, counted from 0")
+            raise wrong("ERR_DIMS", f"direction {direction}, but the grid has {len(self.dims)}, counted from "
+                                    "0")
         return self.beside(rank, direction, -disp), self.beside(rank, direction, disp)
 
     def beside(self, rank: int, direction: int, disp: int) -> int:
@@ -83,7 +88,8 @@ class CartesianGrid:
                 key = key * size + place
             else:
                 color = color * size + place
-        rest = [(size, period) for size, period, keep in zip(self.dims, self.periods, kept, strict=True) if keep]
+        rest = [(size, period) for size, period, keep in zip(self.dims, self.periods, kept, strict=True)
+                if keep]
         return color, key, CartesianGrid(tuple(size for size, _ in rest), tuple(period for _, period in rest))
 
 

@@ -42,7 +42,8 @@ class Movements(Collective):
             return fastest("broadcast", data.nbytes, context)(channel, data, root)
 
         return self._collective(op, steps, None if buffer.raw() is not None else lambda: buffer.unpack(data),
-                                count=data.nbytes // element_size(buffer), datatype=buffer.datatype, root=root)
+                                count=data.nbytes // element_size(buffer), datatype=buffer.datatype,
+                                root=root)
 
     def Gather(self, sendbuf: Any, recvbuf: Any = None, root: int = 0) -> None:
         self._gather("Gather", sendbuf, recvbuf, root, simple).wait()
@@ -56,7 +57,8 @@ class Movements(Collective):
     def Igatherv(self, sendbuf: Any, recvbuf: Any = None, root: int = 0) -> PendingRequest:
         return PendingRequest.of(self._gather("Igatherv", sendbuf, recvbuf, root, vector))
 
-    def _gather(self, op: str, sendbuf: Any, recvbuf: Any, root: int, read: Callable[..., Buffer]) -> CollectiveWork:
+    def _gather(self, op: str, sendbuf: Any, recvbuf: Any, root: int,
+                read: Callable[..., Buffer]) -> CollectiveWork:
         context = self._enter()
         check_root(context, root)
         rank, size, even = context.comm.rank, context.comm.size, read is simple
@@ -99,7 +101,8 @@ class Movements(Collective):
     def Iscatterv(self, sendbuf: Any, recvbuf: Any = None, root: int = 0) -> PendingRequest:
         return PendingRequest.of(self._scatter("Iscatterv", sendbuf, recvbuf, root, vector))
 
-    def _scatter(self, op: str, sendbuf: Any, recvbuf: Any, root: int, read: Callable[..., Buffer]) -> CollectiveWork:
+    def _scatter(self, op: str, sendbuf: Any, recvbuf: Any, root: int,
+                 read: Callable[..., Buffer]) -> CollectiveWork:
         context = self._enter()
         check_root(context, root)
         rank, size, even = context.comm.rank, context.comm.size, read is simple
@@ -190,7 +193,8 @@ class Movements(Collective):
 
 def gathered(buffer: Buffer, skip: int = -1) -> tuple[np.ndarray, Callable[[], None] | None]:
     """Where all ranks' blocks come together, and what to do then: in the buffer's own memory, where they lie
-    there one behind the other, else in new memory, to be laid out at the end. skip: a block to leave as it is.
+    there one behind the other, else in new memory, to be laid out at the end. skip: a block to leave as it
+    is.
     """
     counts = buffer.bytes_of_blocks()
     starts = [buffer.offsets[0] + sum(counts[:rank]) for rank in range(len(counts))]

@@ -97,7 +97,8 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives):
         context = self._enter()
         part = context.comm.subgroup(list(range(context.comm.size)))
         assert part is not None
-        new: Comm = type(self).of(context.rank, part, topology=context.topology, attributes=dict(context.attributes),
+        new: Comm = type(self).of(context.rank, part, topology=context.topology,
+                                  attributes=dict(context.attributes),
                             info=dict(context.info))
         return new
 
@@ -117,7 +118,8 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives):
         """The ranks that share a node's memory (MPI.COMM_TYPE_SHARED)."""
         context = self._enter()
         if split_type not in (c.COMM_TYPE_SHARED, c.UNDEFINED):
-            raise NotOffered(f"Split_type {split_type} is not offered; use MPI.COMM_TYPE_SHARED, or Split with a color")
+            raise NotOffered(f"Split_type {split_type} is not offered; use MPI.COMM_TYPE_SHARED, or Split "
+                             "with a color")
         node = context.comm.nodes[context.comm.rank]
         return self._made(context.comm.split(None if split_type == c.UNDEFINED else node, key))
 
@@ -128,10 +130,13 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives):
         return self._made(context.comm.subgroup(ranks if context.comm.rank in ranks else []))
 
     def _ranks_of(self, group: Group) -> list[int]:
-        """The members of a group, as ranks here. Raises MPIError where one of them is not in this communicator."""
+        """The members of a group, as ranks here. Raises MPIError where one of them is not in this
+        communicator.
+        """
         places = {member: rank for rank, member in enumerate(self._enter().comm.members)}
         if missing := [member for member in group._members() if member not in places]:
-            raise wrong("ERR_GROUP", f"the group holds world ranks {missing}, which are not in this communicator")
+            raise wrong("ERR_GROUP", f"the group holds world ranks {missing}, which are not in this "
+                                     "communicator")
         return [places[member] for member in group._members()]
 
     def _made(self, part: Communicator | None) -> Comm:
@@ -207,12 +212,14 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives):
     def __reduce__(self) -> Any:
         rank = current()
         for name, comm in (("world", rank.world), ("alone", rank.alone), ("null", COMM_NULL)):
-            if self._context is comm._context and (self._context is not None or type(self) in (Comm, Intracomm)):
+            if self._context is comm._context and (self._context is not None
+                                                   or type(self) in (Comm, Intracomm)):
                 return (of_rank if self is comm else copy_of_rank), (name,)
         raise ValueError("a communicator cannot be pickled; each rank has its own")
 
     def __repr__(self) -> str:
-        return f"<mpi4py.MPI.{type(self).__name__} {'COMM_NULL' if self._context is None else self._context.comm.name}>"
+        name = "COMM_NULL" if self._context is None else self._context.comm.name
+        return f"<mpi4py.MPI.{type(self).__name__} {name}>"
 
 
 COMM_NULL = Comm()
@@ -245,7 +252,8 @@ class Intracomm(Comm):
         context = self._enter()
         grid = CartesianGrid.of(dims, periods)
         if grid.size > context.comm.size:
-            raise wrong("ERR_DIMS", f"dims {list(grid.dims)} need {grid.size} ranks, there are {context.comm.size}; "
+            raise wrong("ERR_DIMS", f"dims {list(grid.dims)} need {grid.size} ranks, there are "
+                                    f"{context.comm.size}; "
                         "MPI.Compute_dims(size, ndims) finds some that fit")
         ranks = list(range(grid.size))
         part = context.comm.subgroup(ranks if context.comm.rank in ranks else [])
@@ -303,7 +311,9 @@ class Cartcomm(Topocomm):
         return self._grid().rank(coords)
 
     def Shift(self, direction: int, disp: int) -> tuple[int, int]:
-        """(source, dest) of a shift by `disp` along a direction; PROC_NULL beyond an edge that is not periodic."""
+        """(source, dest) of a shift by `disp` along a direction; PROC_NULL beyond an edge that is not
+        periodic.
+        """
         return self._grid().shift(self.Get_rank(), direction, disp)
 
     def Sub(self, remain_dims: Sequence[bool] | bool) -> Cartcomm:

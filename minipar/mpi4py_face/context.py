@@ -28,7 +28,8 @@ class Context:
     attributes: dict[int, Any] = field(default_factory=dict)
     topology: Any = None
     info: dict[str, str] = field(default_factory=dict)
-    probes: dict[tuple[int, int], Request] = field(default_factory=dict)  # (source, tag) -> the last that found nothing
+    # (source, tag) -> the last that found nothing
+    probes: dict[tuple[int, int], Request] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.engine = self.comm
@@ -45,14 +46,16 @@ class CommHandle(NoHandle):
         """Raises CommError or MPIError where no call of this communicator is allowed now."""
         context = self._context
         if context is None:
-            raise wrong("ERR_COMM", "the communicator is COMM_NULL: this rank is not in it, or has freed it; guard the "
+            raise wrong("ERR_COMM", "the communicator is COMM_NULL: this rank is not in it, or has freed it; "
+                                    "guard the "
                         "call with `if comm != MPI.COMM_NULL`")
         rank = context.rank
         if rank.thread != threading.get_ident():
             refuse_other_threads(rank)
         if rank.finalized:
             operation, place = caller()
-            raise wrong("ERR_OTHER", f"rank {rank.comm.rank}: {operation} at {place} comes after MPI.Finalize; "
+            raise wrong("ERR_OTHER", f"rank {rank.comm.rank}: {operation} at {place} comes after "
+                                     "MPI.Finalize; "
                         "finalize last")
         return context
 

@@ -26,7 +26,7 @@ class Rank:
     world: Any = None                                               # MPI.COMM_WORLD
     alone: Any = None                                               # MPI.COMM_SELF
     finalized: bool = False
-    clock: Any = None                                               # what MPI.Wtime reads, if not this machine's
+    clock: Any = None  # what MPI.Wtime reads, if not this machine's
     attached: int = 0                                               # bytes for buffered sends
     attached_buffer: Any = None
     buffered: list[tuple[Communicator, Request]] = field(default_factory=list)  # buffered sends under way
@@ -45,8 +45,8 @@ def current() -> Rank:
         return next(iter(RANKS.values()))
     operation, place = caller()
     if RANKS:
-        raise CommError(f"MPI is used at {place} by the thread of {threading.current_thread().name}, which is no "
-                        "rank's own; call MPI in the thread that runs the program")
+        raise CommError(f"MPI is used at {place} by the thread of {threading.current_thread().name}, which "
+                        "is no rank's own; call MPI in the thread that runs the program")
     raise CommError(f"{operation} at {place} comes outside a job; start the program with minipar run")
 
 

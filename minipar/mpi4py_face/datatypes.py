@@ -1,8 +1,8 @@
 """MPI's datatypes: an element type of NumPy, and where the elements lie in memory.
 
 A predefined type is one element. A derived type is a list of byte offsets, at each of which one such element
-lies, and an extent: how far the next item of the type is. Example: the first of 3 columns of a 2 x 3 matrix of
-doubles is DOUBLE.Create_vector(2, 1, 3): offsets 0 and 24, size 16, extent 32.
+lies, and an extent: how far the next item of the type is. Example: the first of 3 columns of a 2 x 3 matrix
+of doubles is DOUBLE.Create_vector(2, 1, 3): offsets 0 and 24, size 16, extent 32.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from minipar.mpi4py_face.handles import NoHandle
 
 PREDEFINED: dict[str, Datatype] = {}                                # by the name that mpi4py gives it
 BY_DTYPE: dict[np.dtype, Datatype] = {}                             # the type of a NumPy array's elements
-TYPECODES: dict[str, Datatype] = {}                                 # "d", "i8": what stands for a type in a buffer
+TYPECODES: dict[str, Datatype] = {}  # "d", "i8": what stands for a type in a buffer
 
 
 class Datatype(NoHandle):
@@ -91,7 +91,8 @@ class Datatype(NoHandle):
     def Create_subarray(self, sizes: Sequence[int], subsizes: Sequence[int], starts: Sequence[int],
                         order: int = 56) -> Datatype:
         places = np.arange(int(np.prod(sizes))).reshape(sizes, order="F" if order == ORDER_F else "C")
-        inner = places[tuple(slice(start, start + size) for start, size in zip(starts, subsizes, strict=True))]
+        inner = places[tuple(slice(start, start + size)
+                             for start, size in zip(starts, subsizes, strict=True))]
         chosen = np.sort(inner.reshape(-1))                         # in the order of memory
         return self.derived(chosen * self.extent, 0, int(np.prod(sizes)) * self.extent)
 
@@ -263,6 +264,6 @@ def of_dtype(dtype: np.dtype) -> Datatype:
     if found is None and dtype.kind in "SV" and dtype.itemsize == 1:
         return PREDEFINED["MPI_CHAR" if dtype.kind == "S" else "MPI_BYTE"]
     if found is None:
-        raise ValueError(f"message: cannot use elements of dtype {dtype}; send the object with the lower-case call "
-                         "(comm.send), or name a type: [array.view('u1'), MPI.BYTE]")
+        raise ValueError(f"message: cannot use elements of dtype {dtype}; send the object with the "
+                         "lower-case call (comm.send), or name a type: [array.view('u1'), MPI.BYTE]")
     return found

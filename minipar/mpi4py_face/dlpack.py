@@ -1,8 +1,8 @@
 """Host memory that an object offers through DLPack, as PyTorch's tensors do.
 
-NumPy reads DLPack too, but not every element type, and not from every exporter: some free, with the capsule, what
-NumPy still asks for. So the structure is read here, while the capsule lives; the exporter owns the memory.
-Source: dlpack.h, version 0.8 (DLManagedTensor).
+NumPy reads DLPack too, but not every element type, and not from every exporter: some free, with the capsule,
+what NumPy still asks for. So the structure is read here, while the capsule lives; the exporter owns the
+memory. Source: dlpack.h, version 0.8 (DLManagedTensor).
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ def dlpack_interface(value: Any) -> dict[str, Any] | None:
     tensor = ctypes.cast(pointer(capsule, b"dltensor"), ctypes.POINTER(DLTensor)).contents
     kind = "c" if tensor.code == FLOAT and tensor.lanes == 2 else KINDS.get(tensor.code, "")
     if not kind or tensor.lanes > 1 and kind != "c":
-        raise ValueError(f"message: elements of DLPack type {tensor.code} have no MPI datatype; convert them first")
+        raise ValueError(f"message: elements of DLPack type {tensor.code} have no MPI datatype; convert them "
+                         "first")
     itemsize = (tensor.bits * tensor.lanes + 7) // 8
     shape = tuple(tensor.shape[axis] for axis in range(tensor.ndim))
-    strides = tuple(tensor.strides[axis] * itemsize for axis in range(tensor.ndim)) if tensor.strides else None
+    strides = tuple(tensor.strides[axis] * itemsize
+                    for axis in range(tensor.ndim)) if tensor.strides else None
     return {"shape": shape, "strides": strides, "typestr": f"<{kind}{itemsize}",
             "data": ((tensor.data or 0) + tensor.byte_offset, False), "version": 3}

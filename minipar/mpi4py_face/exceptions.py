@@ -24,7 +24,8 @@ MEANINGS = {
     "ERR_REQUEST": "invalid request", "ERR_KEYVAL": "invalid attribute key", "ERR_WIN": "invalid window",
     "ERR_UNSUPPORTED_OPERATION": "unsupported operation", "ERR_SIZE": "invalid size",
     "ERR_DISP": "invalid displacement", "ERR_RMA_SHARED": "memory cannot be shared",
-    "ERR_INFO": "invalid info argument", "ERR_ERRHANDLER": "invalid error handler", "ERR_FILE": "invalid file",
+    "ERR_INFO": "invalid info argument", "ERR_ERRHANDLER": "invalid error handler",
+    "ERR_FILE": "invalid file",
 }
 CLASSES = {name: number for number, name in enumerate(MEANINGS)}
 CLASSES["ERR_LASTCODE"] = 0x3FFFFFFF
@@ -32,7 +33,8 @@ NAMES = {number: name for name, number in CLASSES.items()}
 
 
 class MPIError(CommError, RuntimeError):
-    """MPI.Exception: an error of one MPI call. Take `MPIError(MPI.ERR_RANK)` or one with a text of its own."""
+    """MPI.Exception: an error of one MPI call. Take `MPIError(MPI.ERR_RANK)` or one with a text of its own.
+    """
 
     def __init__(self, ierr: int = 0, text: str = "") -> None:
         self._code = ierr

@@ -49,7 +49,8 @@ class Group(NoHandle):
         other = Group.of(range(current().comm.size)) if group is None else group
         chosen = range(self.Get_size()) if ranks is None else ranks
         return [PROC_NULL if rank == PROC_NULL else
-                (other._members().index(self._member(rank)) if self._member(rank) in other._members() else UNDEFINED)
+                (other._members().index(self._member(rank)) if self._member(rank) in other._members()
+                 else UNDEFINED)
                 for rank in chosen]
 
     def _member(self, rank: int) -> int:
@@ -124,7 +125,8 @@ class Group(NoHandle):
 
 def spelled_out(ranges: Sequence[Range]) -> list[int]:
     """(first, last, stride) as MPI means it: the last one belongs to it."""
-    return [rank for first, last, stride in ranges for rank in range(first, last + (1 if stride > 0 else -1), stride)]
+    return [rank for first, last, stride in ranges
+            for rank in range(first, last + (1 if stride > 0 else -1), stride)]
 
 
 def predefined_group(name: str) -> Group:

@@ -1,9 +1,9 @@
 """One copy of a program's modules for each rank, where ranks are threads and share `sys.modules`.
 
-The program is `__main__` of each rank, and the files of its folder are loaded once per rank, each with globals
-of its own. In `sys.modules` stands a `SharedModule` module in their place: whoever asks it (pickle, unittest,
-dataclasses) gets what the asking rank's own copy has. An `import` statement of the program finds the copy
-through the `__import__` of the rank's own builtins.
+The program is `__main__` of each rank, and the files of its folder are loaded once per rank, each with
+globals of its own. In `sys.modules` stands a `SharedModule` module in their place: whoever asks it (pickle,
+unittest, dataclasses) gets what the asking rank's own copy has. An `import` statement of the program finds
+the copy through the `__import__` of the rank's own builtins.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class SharedModule(ModuleType):
 
 
 class RankModules:
-    """The modules of one rank, by name. folder: where its files are; so are those that it adds to `sys.path`."""
+    """The modules of one rank, by name. folder: where its files are; so are those that it adds to `sys.path`.
+    """
 
     def __init__(self, folder: str) -> None:
         self.folder, self.usual = folder, set(sys.path)
@@ -70,7 +71,8 @@ class RankModules:
         if name == "__main__":
             return None
         own = [self.folder, *(place for place in sys.path if place not in self.usual)]
-        spec = PathFinder.find_spec(name, list(self.loaded[parent].__path__) if parent in self.loaded else own)
+        spec = PathFinder.find_spec(name,
+                                    list(self.loaded[parent].__path__) if parent in self.loaded else own)
         # a mere folder is a package only where there is no module of that name anywhere
         is_folder = spec is not None and spec.origin is None
         return None if is_folder and PathFinder.find_spec(name) not in (None, spec) and not parent else spec
@@ -124,7 +126,8 @@ class Finder:
 
 @contextmanager
 def own_modules(of_thread: dict[int, RankModules], folder: str) -> Iterator[Finder]:
-    """In the `with` block ranks that are threads have modules of their own. of_thread: filled by the ranks."""
+    """In the `with` block ranks that are threads have modules of their own. of_thread: filled by the ranks.
+    """
     finder, before = Finder(of_thread, folder), dict(sys.modules)
     sys.meta_path.insert(0, finder)
     sys.modules["__main__"] = SharedModule("__main__", lambda: finder.copy("__main__"))

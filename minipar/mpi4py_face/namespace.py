@@ -23,7 +23,8 @@ from minipar.mpi4py_face.windows import Win
 
 
 class MPIModule(ModuleType):
-    """`MPI.COMM_WORLD` is the communicator of the rank that asks: ranks that are threads share this module."""
+    """`MPI.COMM_WORLD` is the communicator of the rank that asks: ranks that are threads share this module.
+    """
 
     @property
     def COMM_WORLD(self) -> Any:
@@ -48,11 +49,14 @@ def made() -> MPIModule:
               if callable(value) and getattr(value, "__module__", "") == environment.__name__}
     names |= {kind.__name__: kind for kind in (
         communicators.Comm, communicators.Intracomm, communicators.Intercomm, communicators.Topocomm,
-        communicators.Cartcomm, communicators.Graphcomm, communicators.Distgraphcomm, Datatype, Group, Op, Prequest,
+        communicators.Cartcomm, communicators.Graphcomm, communicators.Distgraphcomm, Datatype, Group, Op,
+        Prequest,
         PendingRequest, Status, Win, Info, Errhandler, Pickle)}
-    names |= {"Exception": MPIError, "Compute_dims": communicators.Compute_dims, "IN_PLACE": IN_PLACE, "BOTTOM": BOTTOM,
+    names |= {"Exception": MPIError, "Compute_dims": communicators.Compute_dims, "IN_PLACE": IN_PLACE,
+              "BOTTOM": BOTTOM,
               "InPlaceType": InPlace, "BottomType": Bottom, "COMM_NULL": communicators.COMM_NULL,
-              "REQUEST_NULL": PendingRequest(), "GROUP_NULL": GROUP_NULL, "GROUP_EMPTY": GROUP_EMPTY, "WIN_NULL": Win(),
+              "REQUEST_NULL": PendingRequest(), "GROUP_NULL": GROUP_NULL, "GROUP_EMPTY": GROUP_EMPTY,
+              "WIN_NULL": Win(),
               "DATATYPE_NULL": DATATYPE_NULL, "INFO_NULL": Info(), "INFO_ENV": Info(), "pickle": PICKLE,
               "memory": RawMemory, "buffer": RawMemory, "ERRHANDLER_NULL": Errhandler(),
               **{name: Errhandler(name) for name in ("ERRORS_RETURN", "ERRORS_ARE_FATAL", "ERRORS_ABORT")}}

@@ -111,7 +111,8 @@ class ObjectCollectives(Collective):
         yield from tree.broadcast(channel, data, root)
         box.append(obj if channel.rank == root else to_object(data))
 
-    def _objects(self, op: str, root: int | None, steps: Callable[[Channel, list[Any]], AlgorithmSteps]) -> Any:
+    def _objects(self, op: str, root: int | None,
+                 steps: Callable[[Channel, list[Any]], AlgorithmSteps]) -> Any:
         if root is not None:
             check_root(self._enter(), root)
         box: list[Any] = []

@@ -50,7 +50,8 @@ class ObjectMessages(PointToPoint):
         message = context.comm.isend_message(data, dest, type_code=OBJECT, tag=tag, synchronous=synchronous)
         return MessageWork(context.comm, message)
 
-    def recv(self, buf: Any = None, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Status | None = None) -> Any:
+    def recv(self, buf: Any = None, source: int = ANY_SOURCE, tag: int = ANY_TAG,
+             status: Status | None = None) -> Any:
         """buf: mpi4py's room for the bytes, deprecated there too; they find room of their own here."""
         if buf is not None:
             warnings.warn("the 'buf' argument is deprecated", UserWarning, stacklevel=2)
@@ -71,7 +72,8 @@ class ObjectMessages(PointToPoint):
         message = context.comm.irecv_message(None, wildcard(source), type_code=OBJECT, tag=tag)
         return MessageWork(context.comm, message, decode=to_object)
 
-    def sendrecv(self, sendobj: Any, dest: int, sendtag: int = 0, recvbuf: Any = None, source: int = ANY_SOURCE,
+    def sendrecv(self, sendobj: Any, dest: int, sendtag: int = 0, recvbuf: Any = None,
+                 source: int = ANY_SOURCE,
                  recvtag: int = ANY_TAG, status: Status | None = None) -> Any:
         receiving = self._receive_object(source, recvtag)
         sending = self._send_object(sendobj, dest, sendtag)

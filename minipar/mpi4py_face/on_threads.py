@@ -1,4 +1,5 @@
-"""A program on ranks that are threads of this process: what each rank has of its own, and what ends the run."""
+"""A program on ranks that are threads of this process: what each rank has of its own, and what ends the run.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +88,8 @@ def run_on_threads(program: UserProgram, size: int, options: RunOptions,
     with ExitStack() as stack:
         streams = [RankStream(sys.stdout, tables.ranks, options.label, heard),
                    RankStream(sys.stderr, tables.ranks, options.label)]
-        stack.enter_context(replaced(sys, stdout=streams[0], stderr=streams[1], stdin=Input(sys.stdin, tables.ranks),
+        stack.enter_context(replaced(sys, stdout=streams[0], stderr=streams[1],
+                                     stdin=Input(sys.stdin, tables.ranks),
                                      argv=Arguments(sys.argv, tables.arguments)))
         stack.enter_context(installed())
         stack.enter_context(own_modules(tables.modules, program.folder))

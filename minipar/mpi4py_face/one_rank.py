@@ -30,7 +30,7 @@ class Books:
 def rank_of_program(comm: Communicator, options: RunOptions, books: Books) -> Iterator[Rank]:
     """In the `with` block this thread is a rank of a program. comm: as the job gave it."""
     if isinstance(comm, Checking):
-        comm.compares = False                                       # each collective of the face does it, in steps
+        comm.compares = False  # each collective of the face does it, in steps
     clock = None
     if options.clock is not None:
         comm = clock = Clock(comm, options.clock)

@@ -1,8 +1,8 @@
 """Reductions: MPI.SUM and its like, on arrays and on Python objects, and Op.Create.
 
-A reduction has two faces. On buffers it combines arrays of one element type, as `combine(one, other, out=...)`
-of `minipar.comm.collectives` does. Called as a function, or by a lower-case collective, it combines two objects:
-MPI.SUM(x, y) is x + y.
+A reduction has two faces. On buffers it combines arrays of one element type, as `combine(one, other,
+out=...)` of `minipar.comm.collectives` does. Called as a function, or by a lower-case collective, it combines
+two objects: MPI.SUM(x, y) is x + y.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.handles import NoHandle
 from minipar.mpi4py_face.memory import RawMemory
 
-CombineArrays = Any                                                 # combine(one, other, *, out) -> out, as a ufunc
-MOST = 32                                                           # operations of a program's own, as in mpi4py
+CombineArrays = Any  # combine(one, other, *, out) -> out, as a ufunc
+MOST = 32  # operations of a program's own, as in mpi4py
 
 
 def logical(ufunc: np.ufunc) -> CombineArrays:
@@ -106,7 +106,8 @@ class Op(NoHandle):
             raise TypeError("Op.Create needs a function (inbuf, inoutbuf, datatype)")
         rank = current()
         if rank.operations >= MOST:
-            raise RuntimeError(f"cannot create more than {MOST} operations; free those no longer used, with op.Free()")
+            raise RuntimeError(f"cannot create more than {MOST} operations; free those no longer used, with "
+                               "op.Free()")
         rank.operations += 1
         new = super().__new__(cls)
         new.name, new.function, new.commute = "", function, commute
@@ -140,7 +141,8 @@ class Op(NoHandle):
         on_arrays, _, kinds = TABLE[self.name]
         if datatype.base is None or datatype.base.kind not in kinds:
             if self.name in ("MAXLOC", "MINLOC"):
-                raise wrong("ERR_OP", f"MPI.{self.name} takes pairs of a value and a place, such as MPI.DOUBLE_INT, not "
+                raise wrong("ERR_OP", f"MPI.{self.name} takes pairs of a value and a place, such as "
+                                      "MPI.DOUBLE_INT, not "
                             f"{datatype.name or datatype.base}; on objects: comm.allreduce((value, rank), "
                             f"op=MPI.{self.name})")
             raise wrong("ERR_OP", f"MPI.{self.name} is not defined for {datatype.name or datatype.base}")
@@ -166,7 +168,8 @@ class Op(NoHandle):
         """inoutbuf = inbuf op inoutbuf, on this rank alone."""
         one, other = buffers.simple(inbuf, writable=False), buffers.simple(inoutbuf, writable=True)
         if one.datatype != other.datatype or one.count != other.count:
-            raise ValueError(f"mismatch in send count {one.count} and receive count {other.count}, or in their types")
+            raise ValueError(f"mismatch in send count {one.count} and receive count {other.count}, or in "
+                             "their types")
         assert other.datatype.base is not None
         terms = other.pack().view(other.datatype.base)
         self.combine(other.datatype)(one.pack().view(other.datatype.base), terms, out=terms)

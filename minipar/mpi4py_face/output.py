@@ -1,4 +1,5 @@
-"""stdout and stderr of ranks that share a process: line by line, each line whole, with its rank where asked."""
+"""stdout and stderr of ranks that share a process: line by line, each line whole, with its rank where asked.
+"""
 
 from __future__ import annotations
 

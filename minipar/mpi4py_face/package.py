@@ -20,7 +20,8 @@ class Package(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         if name in SUBPACKAGES:
-            raise NotOffered(f"mpi4py.{name} is not offered; the program needs plain mpirun for it, or mpi4py.MPI")
+            raise NotOffered(f"mpi4py.{name} is not offered; the program needs plain mpirun for it, or "
+                             "mpi4py.MPI")
         raise AttributeError(f"module 'mpi4py' has no attribute {name!r}")
 
 
@@ -28,7 +29,8 @@ def made() -> Package:
     package = Package("mpi4py", __doc__)
     vars(package).update(
         __version__=VERSION, __path__=[], MPI=MPI, __all__=["MPI"],
-        rc=SimpleNamespace(initialize=True, threads=True, thread_level="multiple", finalize=None, fast_reduce=True,
+        rc=SimpleNamespace(initialize=True, threads=True, thread_level="multiple", finalize=None,
+                           fast_reduce=True,
                            recv_mprobe=True, irecv_bufsz=32768, errors="exception"),
         get_config=dict, get_include=str, profile=lambda *names, **options: None)
     return package

@@ -15,7 +15,8 @@ class Pickle:
     """
 
     def __init__(self, dumps: Callable[..., bytes] | Pickle | None = None,
-                 loads: Callable[[Any], Any] | None = None, protocol: int | None = pickle.HIGHEST_PROTOCOL) -> None:
+                 loads: Callable[[Any], Any] | None = None,
+                 protocol: int | None = pickle.HIGHEST_PROTOCOL) -> None:
         self._dumps: Callable[..., bytes] = pickle.dumps
         self._loads: Callable[[Any], Any] = pickle.loads
         self.PROTOCOL: int | None = protocol

@@ -45,7 +45,8 @@ class PointToPoint(CommHandle):
 
     Rsend, Irsend = Send, Isend
 
-    def _send(self, buf: Any, dest: int, tag: int, *, blocking: bool = False, synchronous: bool = False) -> Work:
+    def _send(self, buf: Any, dest: int, tag: int, *, blocking: bool = False,
+              synchronous: bool = False) -> Work:
         context = self._enter()
         check_peer(context, dest, wildcard=False)
         check_tag(tag, wildcard=False)
@@ -59,21 +60,24 @@ class PointToPoint(CommHandle):
         message = context.comm.isend_message(data, dest, type_code=code, tag=tag, synchronous=synchronous)
         return MessageWork(context.comm, message)
 
-    def _send_buffered(self, context: Context, data: np.ndarray, code: int, dest: int, tag: int) -> PendingRequest:
+    def _send_buffered(self, context: Context, data: np.ndarray, code: int, dest: int,
+                       tag: int) -> PendingRequest:
         check_peer(context, dest, wildcard=False)
         check_tag(tag, wildcard=False)
         if dest == PROC_NULL:
             return PendingRequest.of(Work())
         rank = context.rank
         if data.nbytes + BSEND_OVERHEAD > rank.attached:
-            raise wrong("ERR_BUFFER", f"{data.nbytes} bytes need an attached buffer of {data.nbytes + BSEND_OVERHEAD}, "
+            raise wrong("ERR_BUFFER", f"{data.nbytes} bytes need an attached buffer of "
+                                      f"{data.nbytes + BSEND_OVERHEAD}, "
                         f"there are {rank.attached}; call MPI.Attach_buffer first")
         message = context.comm.isend_message(data.copy(), dest, type_code=code, tag=tag)
         context.comm.forget_message(message)
         rank.buffered.append((context.comm, message))
         return PendingRequest.of(Work())
 
-    def Recv(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Status | None = None) -> None:
+    def Recv(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG,
+             status: Status | None = None) -> None:
         work = self._receive(buf, source, tag)
         work.wait()
         fill(status, work)
@@ -90,13 +94,15 @@ class PointToPoint(CommHandle):
         buffer = simple(buf, writable=True)
         return receive(context, buffer, source, tag)
 
-    def Sendrecv(self, sendbuf: Any, dest: int, sendtag: int = 0, recvbuf: Any = None, source: int = ANY_SOURCE,
+    def Sendrecv(self, sendbuf: Any, dest: int, sendtag: int = 0, recvbuf: Any = None,
+                 source: int = ANY_SOURCE,
                  recvtag: int = ANY_TAG, status: Status | None = None) -> None:
         work = ExchangeWork(self._receive(recvbuf, source, recvtag), self._send(sendbuf, dest, sendtag))
         work.wait()
         fill(status, work)
 
-    def Isendrecv(self, sendbuf: Any, dest: int, sendtag: int = 0, recvbuf: Any = None, source: int = ANY_SOURCE,
+    def Isendrecv(self, sendbuf: Any, dest: int, sendtag: int = 0, recvbuf: Any = None,
+                  source: int = ANY_SOURCE,
                   recvtag: int = ANY_TAG) -> PendingRequest:
         return PendingRequest.of(ExchangeWork(self._receive(recvbuf, source, recvtag),
                                               self._send(sendbuf, dest, sendtag)))
@@ -120,7 +126,8 @@ class PointToPoint(CommHandle):
         sending = self._send([buffer.pack().copy(), buffer.datatype.element], dest, sendtag)
         check_peer(context, source, wildcard=True)
         check_tag(recvtag, wildcard=True)
-        receiving = Work(from_nobody=True) if source == PROC_NULL else receive(context, buffer, source, recvtag)
+        receiving = (Work(from_nobody=True) if source == PROC_NULL
+                     else receive(context, buffer, source, recvtag))
         return ExchangeWork(receiving, sending)
 
     def Probe(self, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Status | None = None) -> bool:
@@ -138,9 +145,10 @@ class PointToPoint(CommHandle):
         context = self._enter()
         if not self._probes_somebody(context, source, tag, status):
             return True
-        message = context.probes.pop((source, tag), None) or context.comm.probe_message(wildcard(source), tag=tag)
+        message = (context.probes.pop((source, tag), None)
+                   or context.comm.probe_message(wildcard(source), tag=tag))
         if not context.comm.test(message):
-            context.probes[source, tag] = message                   # the same one again: that is how polling is seen
+            context.probes[source, tag] = message  # the same one again: that is how polling is seen
             return False
         if status is not None:
             status.fill(message.envelope)

@@ -37,7 +37,8 @@ def read_program(path: str | Path, arguments: tuple[str, ...] = ()) -> UserProgr
     """Raises ConfigError, in one line, for a file that is missing, no text, or no Python."""
     name = os.fspath(path)
     if os.path.isdir(name):
-        raise ConfigError(f"{name} is a folder; name the program in it, such as {os.path.join(name, 'main.py')}")
+        raise ConfigError(f"{name} is a folder; name the program in it, such as "
+                          f"{os.path.join(name, 'main.py')}")
     try:
         with tokenize.open(name) as file:
             source = file.read()
@@ -57,8 +58,8 @@ def compiled(source: str, name: str, folder: str, arguments: tuple[str, ...] = (
     except SyntaxError as error:
         line = (error.text or "").strip()
         where = f"{os.path.basename(name)}:{error.lineno}"
-        raise ConfigError(f"{name} is no Python {sys.version_info.major}.{sys.version_info.minor}: {error.msg} at "
-                          f"{where}{': ' * bool(line)}{line}") from None
+        raise ConfigError(f"{name} is no Python {sys.version_info.major}.{sys.version_info.minor}: "
+                          f"{error.msg} at {where}{': ' * bool(line)}{line}") from None
     except ValueError as error:                                     # null bytes
         raise ConfigError(f"{name} is no Python source: {error}") from None
     return UserProgram(name, code, folder, arguments)

@@ -16,7 +16,8 @@ import numpy as np
 
 PLAIN = [name for name, value in vars(random).items() if getattr(value, "__self__", None) is random._inst]
 NUMPY = [name for name in np.random.__all__
-         if callable(getattr(np.random.RandomState, name, None)) and not isinstance(getattr(np.random, name), type)]
+         if callable(getattr(np.random.RandomState, name, None))
+         and not isinstance(getattr(np.random, name), type)]
 
 
 class Generators:
@@ -42,7 +43,8 @@ def own_generators(of_thread: dict[int, Generators]) -> Iterator[None]:
             setattr(module, name, usual)
 
 
-def dispatched(of_thread: dict[int, Generators], kind: str, name: str, usual: Callable[..., Any]) -> Callable[..., Any]:
+def dispatched(of_thread: dict[int, Generators], kind: str, name: str,
+               usual: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **options: Any) -> Any:
         own = of_thread.get(threading.get_ident())
         return (usual if own is None else getattr(getattr(own, kind), name))(*args, **options)

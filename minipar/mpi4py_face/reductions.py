@@ -50,7 +50,8 @@ class Reductions(Collective):
             return algorithm(channel, terms, total, combine, root)
 
         return self._collective(f"{name} {op_name(op)}", steps,
-                                (lambda: buffer.unpack(total.view(np.uint8))) if context.comm.rank == root else None,
+                                (lambda: buffer.unpack(total.view(np.uint8))) if context.comm.rank == root
+                                else None,
                                 count=elements(buffer), datatype=buffer.datatype, root=root)
 
     def Allreduce(self, sendbuf: Any, recvbuf: Any, op: Op = SUM) -> None:
@@ -103,15 +104,17 @@ class Reductions(Collective):
         else:
             counts = [int(count) for count in recvcounts]
         if len(counts) != size or sum(counts) != elements(source):
-            raise ValueError(f"mismatch in send count {elements(source)} and receive counts {counts}; they must be "
-                             f"{size} numbers that add up to it")
+            raise ValueError(f"mismatch in send count {elements(source)} and receive counts {counts}; they "
+                             f"must be {size} numbers that add up to it")
         if not in_place and counts[rank] > elements(buffer):
-            raise ValueError(f"mismatch in receive count {counts[rank]} and receive buffer of {elements(buffer)}")
+            raise ValueError(f"mismatch in receive count {counts[rank]} and receive buffer of "
+                             f"{elements(buffer)}")
         terms, own = typed(source), np.empty(counts[rank], buffer.datatype.base)
         combine = op.combine(buffer.datatype)
 
         def steps(channel: Channel) -> AlgorithmSteps:
-            algorithm = fastest("reduce_scatter", terms.nbytes, context) if op.commute else naive.reduce_scatter
+            algorithm = fastest("reduce_scatter", terms.nbytes,
+                                context) if op.commute else naive.reduce_scatter
             return algorithm(channel, terms, own, counts, combine)
 
         return self._collective(f"{name} {op_name(op)}", steps, lambda: buffer.unpack(own.view(np.uint8)),
@@ -154,7 +157,8 @@ class Reductions(Collective):
             elif context.comm.rank > 0:                             # MPI leaves rank 0's buffer as it is
                 buffer.unpack(before.view(np.uint8))
 
-        return self._collective(f"{name} {op_name(op)}", lambda channel: scan(channel, terms, before, total, combine),
+        return self._collective(f"{name} {op_name(op)}",
+                                lambda channel: scan(channel, terms, before, total, combine),
                                 finish, count=elements(buffer), datatype=buffer.datatype)
 
 
@@ -173,7 +177,8 @@ def scan(channel: Channel, terms: np.ndarray, before: np.ndarray, total: np.ndar
 
 
 def pair(sendbuf: Any, recvbuf: Any) -> tuple[Buffer, Buffer]:
-    """What is sent and where the result goes. Raises ValueError unless they have as many items of one type."""
+    """What is sent and where the result goes. Raises ValueError unless they have as many items of one type.
+    """
     buffer = simple(recvbuf, writable=True)
     if is_in_place(sendbuf):
         return buffer, buffer
@@ -196,14 +201,15 @@ def is_same_memory(source: Buffer, buffer: Buffer) -> bool:
 
 def refuse_aliases(source: Buffer, buffer: Buffer) -> None:
     if source.nbytes and np.may_share_memory(source.memory, buffer.memory):
-        raise wrong("ERR_BUFFER", "the send and the receive buffer are the same memory; pass MPI.IN_PLACE as the send "
+        raise wrong("ERR_BUFFER", "the send and the receive buffer are the same memory; pass MPI.IN_PLACE as "
+                                  "the send "
                     "buffer, or another array")
 
 
 def even_counts(count: int, size: int, blocks: bool) -> list[int]:
     if blocks and count % size:
-        raise ValueError(f"message: cannot infer count, number of entries {count} is not a multiple of required number "
-                         f"of blocks {size}")
+        raise ValueError(f"message: cannot infer count, number of entries {count} is not a multiple of "
+                         f"required number of blocks {size}")
     return [count // size + (rank < count % size) for rank in range(size)]
 
 

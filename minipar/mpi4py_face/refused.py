@@ -9,7 +9,8 @@ from minipar.mpi4py_face.exceptions import CLASSES, MPIError
 ONE_SIDED = "one-sided messages are not offered; use Send and Recv, or shared memory: MPI.Win.Allocate_shared"
 INTER = "intercommunicators are not offered; use one communicator and Split"
 SPAWN = "starting more ranks is not offered; start them all with minipar run -n or mpirun -n"
-FILES = "MPI's files are not offered; gather to one rank and write there, or let each rank write a file of its own"
+FILES = ("MPI's files are not offered; gather to one rank and write there, or let each rank write a file of "
+         "its own")
 MATCHED = "matched probes are not offered; use Probe and then Recv with the status's source and tag"
 NEIGHBOURS = "neighbourhood collectives are not offered; use Shift and Sendrecv for each direction"
 PARTITIONED = "partitioned messages are not offered; use Isend for each part"
@@ -23,17 +24,20 @@ KEYVALS = "attribute keys are not offered; keep the values in a dict of the prog
 
 # names of the module, of communicators, of requests, of datatypes and of windows -> what to use instead
 REFUSED: dict[str, str] = {
-    **dict.fromkeys(("Mprobe", "Improbe", "mprobe", "improbe", "Message", "MESSAGE_NO_PROC", "MESSAGE_NULL"), MATCHED),
+    **dict.fromkeys(("Mprobe", "Improbe", "mprobe", "improbe", "Message", "MESSAGE_NO_PROC", "MESSAGE_NULL"),
+                    MATCHED),
     **dict.fromkeys(("Spawn", "Spawn_multiple", "Join", "Connect", "Accept", "Open_port", "Close_port",
                      "Publish_name", "Unpublish_name", "Lookup_name"), SPAWN),
     **dict.fromkeys(("Create_intercomm", "Merge", "Get_remote_size", "Get_remote_group"), INTER),
     **dict.fromkeys(("File", "FILE_NULL", "Register_datarep"), FILES),
     **dict.fromkeys(("Create_graph", "Create_dist_graph", "Create_dist_graph_adjacent", "Graph_map"), GRAPHS),
     **dict.fromkeys((f"{prefix}eighbor_{name}{suffix}" for prefix in ("N", "In", "n") for name in
-                     ("allgather", "allgatherv", "alltoall", "alltoallv", "alltoallw") for suffix in ("", "_init")),
+                     ("allgather", "allgatherv", "alltoall", "alltoallv", "alltoallw")
+                     for suffix in ("", "_init")),
                     NEIGHBOURS),
     **dict.fromkeys(("Psend_init", "Precv_init", "Pready", "Parrived"), PARTITIONED),
-    **dict.fromkeys(("Revoke", "Is_revoked", "Shrink", "Ishrink", "Agree", "Iagree", "Get_failed", "Ack_failed"),
+    **dict.fromkeys(("Revoke", "Is_revoked", "Shrink", "Ishrink", "Agree", "Iagree", "Get_failed",
+                     "Ack_failed"),
                     FAULT_TOLERANCE),
     **dict.fromkeys((f"{name}_init" for name in (
         "Barrier", "Bcast", "Gather", "Gatherv", "Scatter", "Scatterv", "Allgather", "Allgatherv", "Alltoall",
@@ -42,9 +46,11 @@ REFUSED: dict[str, str] = {
     **dict.fromkeys(("Pack", "Unpack", "Pack_size", "Pack_external", "Unpack_external", "Pack_external_size"),
                     PACKING),
     **dict.fromkeys(("Session", "SESSION_NULL", "Create_from_group", "Create_from_session_pset"), SESSIONS),
-    **dict.fromkeys(("_addressof", "_handleof", "_sizeof", "handle", "tohandle", "fromhandle", "f2py", "fromint"), HANDLES),
+    **dict.fromkeys(("_addressof", "_handleof", "_sizeof", "handle", "tohandle", "fromhandle", "f2py",
+                     "fromint"), HANDLES),
     **dict.fromkeys(("Create_keyval", "Free_keyval"), KEYVALS),
-    **dict.fromkeys(("Put", "Get", "Accumulate", "Get_accumulate", "Fetch_and_op", "Compare_and_swap", "Rput", "Rget",
+    **dict.fromkeys(("Put", "Get", "Accumulate", "Get_accumulate", "Fetch_and_op", "Compare_and_swap", "Rput",
+                     "Rget",
                      "Raccumulate", "Rget_accumulate", "Create_dynamic", "Attach", "Detach"), ONE_SIDED),
     "Grequest": "requests of the program's own are not offered; use a thread and queue.Queue",
     "Idup": "Idup is not offered; use Dup", "Idup_with_info": "Idup_with_info is not offered; use Dup",

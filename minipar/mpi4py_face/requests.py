@@ -1,7 +1,7 @@
 """MPI.Request: a call that is under way, and the calls that wait for one, any or all of them.
 
-What is under way is a `Work`; None is the null request. A request whose work is done becomes null; a persistent
-one only becomes inactive.
+What is under way is a `Work`; None is the null request. A request whose work is done becomes null; a
+persistent one only becomes inactive.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from minipar.mpi4py_face.handles import NoHandle
 from minipar.mpi4py_face.status import Status
 from minipar.mpi4py_face.work import Work
 
-PAUSE = 20e-6                                                       # seconds between looks at several requests
+PAUSE = 20e-6  # seconds between looks at several requests
 
 
 class PendingRequest(NoHandle):
@@ -117,7 +117,8 @@ class PendingRequest(NoHandle):
         return cls.testall(requests, statuses)[0]
 
     @classmethod
-    def testall(cls, requests: Sequence[PendingRequest], statuses: Any = None) -> tuple[bool, list[Any] | None]:
+    def testall(cls, requests: Sequence[PendingRequest],
+                statuses: Any = None) -> tuple[bool, list[Any] | None]:
         if not all([request._work is None or request._work.test() for request in requests]):
             return False, None
         return True, cls.waitall(requests, statuses)
@@ -139,7 +140,8 @@ class PendingRequest(NoHandle):
         return cls.testany(requests, status)[:2]
 
     @classmethod
-    def testany(cls, requests: Sequence[PendingRequest], status: Status | None = None) -> tuple[int, bool, Any]:
+    def testany(cls, requests: Sequence[PendingRequest],
+                status: Status | None = None) -> tuple[int, bool, Any]:
         active = [(index, request) for index, request in enumerate(requests) if is_active(request)]
         for index, request in active:
             if request._work is not None and request._work.test():
@@ -153,7 +155,8 @@ class PendingRequest(NoHandle):
         return cls.waitsome(requests, statuses)[0]
 
     @classmethod
-    def waitsome(cls, requests: Sequence[PendingRequest], statuses: Any = None) -> tuple[list[int] | None, Any]:
+    def waitsome(cls, requests: Sequence[PendingRequest],
+                 statuses: Any = None) -> tuple[list[int] | None, Any]:
         while True:
             indices, objects = cls.testsome(requests, statuses)
             if indices is None or indices:
@@ -165,7 +168,8 @@ class PendingRequest(NoHandle):
         return cls.testsome(requests, statuses)[0]
 
     @classmethod
-    def testsome(cls, requests: Sequence[PendingRequest], statuses: Any = None) -> tuple[list[int] | None, Any]:
+    def testsome(cls, requests: Sequence[PendingRequest],
+                 statuses: Any = None) -> tuple[list[int] | None, Any]:
         active = [(index, request) for index, request in enumerate(requests) if is_active(request)]
         if not active:
             return None, None
@@ -177,7 +181,8 @@ class PendingRequest(NoHandle):
         return [index for index, _ in ready], objects
 
     @classmethod
-    def Get_status_any(cls, requests: Sequence[PendingRequest], status: Status | None = None) -> tuple[int, bool]:
+    def Get_status_any(cls, requests: Sequence[PendingRequest],
+                       status: Status | None = None) -> tuple[int, bool]:
         active = [(index, request) for index, request in enumerate(requests) if is_active(request)]
         for index, request in active:
             if request.Get_status(status):

@@ -80,8 +80,8 @@ class Input:
 
     def _asked(self) -> Any:
         if rank := self._ranks.get(threading.get_ident(), 0):
-            raise CommError(f"rank {rank} reads standard input at {caller()[1]}, which belongs to rank 0; read it there "
-                            "and hand it on: comm.bcast(text, root=0)")
+            raise CommError(f"rank {rank} reads standard input at {caller()[1]}, which belongs to rank 0; "
+                            "read it there and hand it on: comm.bcast(text, root=0)")
         return self._stream
 
     def __getattr__(self, name: str) -> Any:

@@ -1,4 +1,5 @@
-"""MPI.Win: memory that all ranks of a node read and write (Allocate_shared). One-sided messages are refused."""
+"""MPI.Win: memory that all ranks of a node read and write (Allocate_shared). One-sided messages are refused.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +21,20 @@ class Win(NoHandle):
 
     def __new__(cls, win: Win | None = None) -> Win:
         new = super().__new__(cls)
-        new._parts, new._comm, new._unit = (None, None, 1) if win is None else (win._parts, win._comm, win._unit)
+        if win is None:
+            new._parts, new._comm, new._unit = None, None, 1
+        else:
+            new._parts, new._comm, new._unit = win._parts, win._comm, win._unit
         return new
 
-    _parts: list[tuple[np.ndarray, int]] | None                     # of each rank: its memory, its unit in bytes
+    _parts: list[tuple[np.ndarray, int]] | None  # of each rank: its memory, its unit in bytes
     _comm: Comm | None
     _unit: int
 
     @classmethod
     def Allocate_shared(cls, size: int, disp_unit: int = 1, info: Any = None, comm: Any = None) -> Win:
-        """`size` bytes of this rank, zeroed, next to those of the other ranks; all ranks of a node call it."""
+        """`size` bytes of this rank, zeroed, next to those of the other ranks; all ranks of a node call it.
+        """
         group = Comm() if comm is None else comm
         context = group._enter()
         sizes = group.allgather((int(size), int(disp_unit)))
@@ -38,7 +43,8 @@ class Win(NoHandle):
         block = context.comm.shared(max(1, sum(each for each, _ in sizes)))
         new = cls()
         starts = np.cumsum([0, *(each for each, _ in sizes)]).tolist()
-        new._parts = [(block[start:start + each], unit) for start, (each, unit) in zip(starts, sizes, strict=False)]
+        new._parts = [(block[start:start + each], unit)
+                      for start, (each, unit) in zip(starts, sizes, strict=False)]
         new._comm, new._unit = group.Dup(), int(disp_unit)
         return new
 
@@ -84,8 +90,8 @@ class Win(NoHandle):
         self._memory()
 
     def Lock(self, rank: int, lock_type: int = c.LOCK_EXCLUSIVE, assertion: int = 0) -> None:
-        raise NotImplementedError("Win.Lock: locks of one rank's memory are not offered; separate the writes with "
-                                  "Fence, or send messages")
+        raise NotImplementedError("Win.Lock: locks of one rank's memory are not offered; separate the writes "
+                                  "with Fence, or send messages")
 
     def Free(self) -> None:
         self._memory()

@@ -78,8 +78,8 @@ def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum",
     nor for "shared" unless `out` is in shared memory already: there is but one stage.
     """
     # float16: see combine.py
-    staged = out is None or location_in_shared_memory(comm,
-                                                      out) is None or (op == "mean" and out.itemsize == 2)
+    staged = (out is None or location_in_shared_memory(comm, out) is None
+              or (op == "mean" and out.itemsize == 2))
     if algorithm == "native" or (algorithm == "shared" and staged):
         raise Call(comm, "start_all_reduce",
                    label).wrong(f"cannot start {algorithm}, which waits; choose an algorithm that "
