@@ -11,7 +11,7 @@ from minipar.errors import MiniparError
 
 
 @contextmanager
-def refused(kind: type[MiniparError], *words: str, **facts: object) -> Iterator[None]:
+def refused(kind: type[MiniparError], /, *words: str, **facts: object) -> Iterator[None]:
     """Inside, an error of this kind must be raised, with these facts among its own. Its message is one line
     and has all of the words.
     """

@@ -48,4 +48,4 @@ def agreement(channel: Channel, account: dict[str, Any]) -> AlgorithmSteps:
     texts[start:start + text.size] = text
     yield from bruck.all_gather(channel, texts, sizes.tolist())
     accounts = [json.loads(part.tobytes()) for part in np.split(texts, np.cumsum(sizes)[:-1])]
-    raise CommError(disagreement(channel.comm, accounts) or "the ranks' calls differ")
+    raise disagreement(channel.comm, accounts) or CommError("the ranks' calls differ")

@@ -20,7 +20,7 @@ from minipar.comm.deadlock.exit_pipe import hold_lifeline
 from minipar.comm.deadlock.meeting import the_meeting
 from minipar.comm.deadlock.polling import FEWEST, Polling
 from minipar.comm.deadlock.stack_probe import be_findable, find
-from minipar.comm.deadlock.wait_graph import LEFT, State, roll_call, say, stuck
+from minipar.comm.deadlock.wait_graph import LEFT, State, cycle, roll_call, say, stuck
 from minipar.comm.deadlock.watchdog import Watchdog
 from minipar.comm.diagnostics.requests import waiting
 from minipar.comm.protocol import Communicator, Request
@@ -119,7 +119,8 @@ class BoardLookout(Lookout):
             raise misfit
         if self.is_hopeless(stuck(states), notices, waited):
             self.board.looked(self.rank, times=LOOKS)  # the others concerned may give up at once, too
-            raise misfit or CommError(f"{who}: {roll_call(states)}")
+            raise misfit or CommError(f"{who}: {roll_call(states)}", kind="deadlock",
+                                      cycle=tuple(cycle(states)))
         if self.is_over(waited):
             slow = any(state.doing in ("running", "testing") for state in states)
             advice = "; if that only takes long, allow it: MINIPAR_TIMEOUT=600" if slow else ""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minipar.comm.deadlock.polling import Polling
-from minipar.comm.deadlock.wait_graph import LEFT, State, roll_call, stuck
+from minipar.comm.deadlock.wait_graph import LEFT, State, cycle, roll_call, stuck
 from minipar.comm.diagnostics.call_site import communicates, place_of
 from minipar.comm.diagnostics.header import MessageHeader, fits, given
 from minipar.comm.diagnostics.requests import together
@@ -159,11 +159,12 @@ class World:
             self.let_others_settle()
         states = states or self.states
         if lost := stuck(states):
-            story = roll_call(self.everyone(states))
+            story, ring = roll_call(self.everyone(states)), tuple(cycle(states))
             for rank in lost:
                 request = self.waited[rank]
                 for doomed in [request] if request else self.polls[rank].requests:
-                    doomed.handle.error = CommError(f"rank {rank} of {self.size}: {story}")
+                    doomed.handle.error = CommError(f"rank {rank} of {self.size}: {story}",
+                                                             kind="deadlock", cycle=ring)
                     self.wake(doomed)
 
     def let_others_settle(self) -> None:

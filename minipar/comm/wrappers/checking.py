@@ -252,8 +252,8 @@ class Checking(Wrapper):
         agreed["label"] = given
         account = json.dumps({**agreed, "shape": shape, "place": caller()[1], "after": after()}, default=int)
         accounts = exchange_texts(self.inner, account, label=label, tag=CHECK_TAG)
-        if text := disagreement(self, [json.loads(text) for text in accounts]):
-            raise CommError(text)
+        if error := disagreement(self, [json.loads(text) for text in accounts]):
+            raise error
 
 
 def no_request(comm: Communicator, call: str, given: object) -> CommError:
@@ -261,9 +261,8 @@ def no_request(comm: Communicator, call: str, given: object) -> CommError:
                      f"{given!r:.40}")
 
 
-def disagreement(comm: Communicator, accounts: list[dict[str, Any]]) -> str:
-    """All sides in one line: what differs, and who says what, with ranks that say the same taken together; ""
-    if nothing differs.
+def differing(accounts: list[dict[str, Any]]) -> list[str]:
+    """The fields in which the ranks' accounts differ, without those that follow from another one.
 
     A label that some ranks gave and others left out is no difference.
     """
@@ -271,17 +270,24 @@ def disagreement(comm: Communicator, accounts: list[dict[str, Any]]) -> str:
     differs = [field for field in FIELDS
                if len({json.dumps(account[field])
                        for account in (named if field == "label" else accounts)}) > 1]
-    if not differs:
-        return ""
-    differs = [field for field in differs if not any(cause in differs and field in FOLLOWS[cause]
-                                                     for cause in FOLLOWS)]
+    return [field for field in differs if not any(cause in differs and field in FOLLOWS[cause]
+                                                  for cause in FOLLOWS)]
+
+
+def disagreement(comm: Communicator, accounts: list[dict[str, Any]]) -> CommError | None:
+    """The error for accounts that differ, None where they agree. It has all sides in one line: what differs, and
+    who says what, with ranks that say the same taken together. Its facts: kind, and items (what differs).
+    """
+    if not (differs := differing(accounts)):
+        return None
     sides: dict[str, list[str]] = {}
     for rank, account in enumerate(accounts):
         sides.setdefault(describe(account, differs), []).append(str(comm.members[rank]))
     said = "; ".join(f"rank{'s' * (len(ranks) > 1)} {', '.join(ranks)}: {text}" for text,
                      ranks in sides.items())
-    what = " and ".join(FIELDS[field] for field in differs)
-    return f"the ranks of {group(comm.name)} do not agree on {what}: {said}"
+    items = tuple(FIELDS[field] for field in differs)
+    return CommError(f"the ranks of {group(comm.name)} do not agree on {' and '.join(items)}: {said}",
+                     kind="disagreement", items=items)
 
 
 def describe(account: dict[str, Any], differs: list[str]) -> str:

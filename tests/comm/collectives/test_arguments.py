@@ -22,6 +22,7 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.errors import CommError
 from tests.ranks import ranks
+from tests.refusals import refused
 
 X = np.ones((4, 3))
 
@@ -139,23 +140,20 @@ def test_ranks_that_disagree_are_told() -> None:
     """The engine's Checking compares what `entering` says: operation, count, dtype, root, algorithm,
     counts.
     """
-    for body, text in [
-        (lambda c: all_reduce(c, X, ("sum", "max")[c.rank], label="w"), "operation: rank 0: all_reduce sum"),
-        (lambda c: all_reduce(c, X[c.rank:], label="w"), "number of elements: rank 0: all_reduce"),
-        (lambda c: all_reduce(c, np.ones(1 << (20 * c.rank)), label="w"),
-         "number of elements: rank 0: all_reduce"),
-        (lambda c: all_reduce(c, X.astype(("f4", "f8")[c.rank]), label="w"), "dtype: rank 0: all_reduce"),
-        (lambda c: broadcast(c, X, root=np.int64(c.rank), label="w"),
-         "root: rank 0: broadcast of .* with root 0 'w'"),
-        (lambda c: (broadcast(c, X, label="w") if c.rank else all_reduce(c, X, label="w")),
-         "operation: rank 0: all_reduce"),
+    for body, item, words in [
+        (lambda c: all_reduce(c, X, ("sum", "max")[c.rank], label="w"), "operation", ["rank 0: all_reduce sum"]),
+        (lambda c: all_reduce(c, X[c.rank:], label="w"), "number of elements", []),
+        (lambda c: all_reduce(c, np.ones(1 << (20 * c.rank)), label="w"), "number of elements", []),
+        (lambda c: all_reduce(c, X.astype(("f4", "f8")[c.rank]), label="w"), "dtype", []),
+        (lambda c: broadcast(c, X, root=np.int64(c.rank), label="w"), "root", ["with root 0 'w'", "with root 1"]),
+        (lambda c: (broadcast(c, X, label="w") if c.rank else all_reduce(c, X, label="w")), "operation", []),
         # would end in wrong sums
         (lambda c: all_reduce(c, X, label="w", algorithm=("tree", "recursive_doubling")[c.rank]),
-         "algorithm: rank 0: all_reduce sum of .* by tree 'w' .*; rank 1: .* by recursive_doubling 'w'"),
+         "algorithm", ["by tree 'w'", "by recursive_doubling 'w'"]),
         (lambda c: reduce_scatter(c, X, counts=([1, 3], [3, 1])[c.rank], label="w"),
-         r"counts: .* with counts \[1, 3\] 'w'"),
+         "counts", ["with counts [1, 3] 'w'"]),
     ]:
-        with pytest.raises(CommError, match=f"the ranks of world do not agree on {text}"):
+        with refused(CommError, "ranks of world", *words, kind="disagreement", items=(item,)):
             run(2, body)
     run(2, lambda c: broadcast(c, X, root=np.int64(0) if c.rank else 0, label="w"))  # the same root
 
