@@ -275,8 +275,8 @@ def differing(accounts: list[dict[str, Any]]) -> list[str]:
 
 
 def disagreement(comm: Communicator, accounts: list[dict[str, Any]]) -> CommError | None:
-    """The error for accounts that differ, None where they agree. It has all sides in one line: what differs, and
-    who says what, with ranks that say the same taken together. Its facts: kind, and items (what differs).
+    """The error for accounts that differ, None where they agree. It has all sides in one line: what differs,
+    and who says what, with ranks that say the same taken together. Its facts: kind, and items (what differs).
     """
     if not (differs := differing(accounts)):
         return None
