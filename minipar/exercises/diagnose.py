@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -171,6 +172,18 @@ def wrong_values(leaf: Leaf) -> Diagnosis:
         if found := pattern(leaf):
             return Diagnosis(f"{subject} {found.text}", found.advice)
     raise AssertionError("the last pattern fits all")
+
+
+def text(leaf: Leaf) -> Diagnosis | None:
+    """Words instead of numbers: the first line that differs."""
+    rank = leaf.wrong[0]
+    got, want = leaf.got[rank], leaf.wanted[rank]
+    if want.dtype.kind not in "US":
+        return None
+    lines = zip_longest(str(got).splitlines(), str(want).splitlines())
+    mine, right = next(pair for pair in lines if pair[0] != pair[1])
+    said = "lacks the line" if mine is None else f"has the line {mine[:60]!r}{on_rank(leaf, rank)}; wanted is"
+    return Diagnosis(f"{said} {right!r}" if right is not None else f"has a line too many: {mine[:60]!r}", "")
 
 
 def not_finite(leaf: Leaf) -> Diagnosis | None:
@@ -361,6 +374,7 @@ def on(leaf: Leaf, ranks: list[int]) -> str:
 
 
 PATTERNS: tuple[Callable[[Leaf], Diagnosis | None], ...] = (
+    text,
     not_finite,
     shifted,
     multiple,

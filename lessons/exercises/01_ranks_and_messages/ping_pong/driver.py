@@ -1,0 +1,16 @@
+import numpy as np
+
+from minipar.comm.wrappers.clock import Clock
+from minipar.comm.wrappers.network import Network
+
+
+def drive(submission, comm, sizes, alpha, beta):
+    seconds = []
+    for n in sizes:
+        clock = Clock(comm, Network(alpha, beta), flops_per_second=1.0)
+        submission.ping_pong(clock, n)
+        seconds.append(float(clock.now))
+    if comm.rank > 0:
+        return {"alpha": 0.0, "beta": 0.0}
+    found = submission.fit(sizes, seconds)
+    return {"alpha": np.float64(found[0]) / alpha, "beta": np.float64(found[1]) / beta}
