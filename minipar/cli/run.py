@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("program", help="a Python file")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS",
                         help="what the program finds in sys.argv")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, joins_itself=True)
 
 
 def run(options: argparse.Namespace) -> int:
