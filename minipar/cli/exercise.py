@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from minipar.errors import ConfigError
 from minipar.exercises import catalogue, workplace
 from minipar.exercises.check import Checked, check
 from minipar.exercises.exercise import HINTS, Exercise
-from minipar.exercises.lights import Verdict
+from minipar.exercises.grade import fastest
+from minipar.exercises.lights import Verdict, outputs, wanted
 from minipar.exercises.progress import StudentProgress
+from minipar.exercises.tasks import CallResult
 
 LOOK = 0.2  # seconds between two looks at a file
 
@@ -183,13 +186,21 @@ def shown(exercise: Exercise, options: argparse.Namespace, progress: StudentProg
     """Check, show the lights as they come, and write down what came of it."""
     path = workplace.find_answer(exercise, options.folder)
     print(f"{exercise.name}, on threads:", flush=True)
-    result = check(exercise, path, mpi=not options.threads, seed=options.seed, on_verdict=show_verdict)
+
+    def threads_part(lights: Verdict, results: Sequence[CallResult]) -> None:
+        for line in locked(exercise, progress, lights, results):
+            print(line)
+        print("\n".join(verdict_lines(lights)), flush=True)
+        if progress.timed(exercise, seconds := fastest(lights, results)) and seconds is not None:
+            print(f"\n  {1e6 * seconds:.1f} us of virtual time: your best so far")
+
+    result = check(exercise, path, mpi=not options.threads, seed=options.seed, on_threads_part=threads_part)
     for line in printed_lines(result.printed):
         print(line)
     if result.mpi is not None:
         print("\nunder mpirun: " + ("all lights are on" if result.mpi.passed else ""))
         if not result.mpi.passed:
-            show_verdict(result.mpi)
+            print("\n".join(verdict_lines(result.mpi)))
     elif result.without_mpi and result.threads.passed:
         print(f"\nnot under mpirun: {result.without_mpi}")
     progress.checked(exercise, result.mpi or result.threads, result.passed)
@@ -201,8 +212,15 @@ def shown(exercise: Exercise, options: argparse.Namespace, progress: StudentProg
     return result
 
 
-def show_verdict(verdict: Verdict) -> None:
-    print("\n".join(verdict_lines(verdict)), flush=True)
+def locked(exercise: Exercise, progress: StudentProgress, lights: Verdict,
+           results: Sequence[CallResult]) -> list[str]:
+    """Keep a prediction, on disk, before anything is shown of what the run did."""
+    if exercise.kind != "predict" or lights.light("runs").state != "on":
+        return []
+    first = progress.predicted(exercise, outputs(results[0])[0], wanted(exercise, results[0])[0])
+    progress.save()
+    kept = progress.entry(exercise.name).prediction or {}
+    return [f"  your {'first' if first else 'first, kept,'} prediction: {kept['right']} of {kept['of']} right"]
 
 
 def watch(options: argparse.Namespace) -> int:

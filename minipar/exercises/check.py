@@ -44,15 +44,15 @@ def check(
     mpi: bool = True,
     seed: int | None = None,
     limit: float | None = None,
-    on_verdict: Callable[[Verdict], object] = lambda verdict: None,
+    on_threads_part: Callable[[Verdict, Sequence[CallResult]], object] = lambda verdict, results: None,
 ) -> Checked:
-    """Both parts of a check. on_verdict: called with the threads' verdict, before mpirun starts."""
+    """Both parts of a check. on_threads_part: called with what came of the threads, before mpirun starts."""
     submission = read_submission(path)
     seed = secrets.randbits(32) if seed is None else seed
     calls = graded_calls(exercise, seed)
     results = list(on_threads(exercise, submission, calls, limit=limit))
     first = verdict(exercise, submission.source, results)
-    on_verdict(first)
+    on_threads_part(first, results)
     second, reason = None, ""
     if first.passed and mpi and exercise.comm:
         reason = mpi_missing()

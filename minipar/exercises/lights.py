@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 
 from minipar.errors import ConfigError
 from minipar.exercises.diagnose import Diagnosis, Leaf, leaves, misfit, wrong_values
-from minipar.exercises.exercise import LIGHTS, Exercise
+from minipar.exercises.exercise import LIGHTS, Arguments, Exercise
 from minipar.exercises.forbid import forbidden
 from minipar.exercises.tasks import CallResult
 
@@ -224,7 +224,7 @@ def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnos
                     "work on a copy: x = x.copy()",
                 ), 1
     if exercise.judge is not None:
-        return (None, 0) if gradients else (_judged(exercise.judge(size, arguments, got)), 1)
+        return (None, 0) if gradients else (_judged(_asked(exercise.judge, size, arguments, got)), 1)
     want = wanted(exercise, result)
     pairs = [(leaves(one), leaves(other)) for one, other in zip(want, got, strict=True)]
     names = [part for part in pairs[0][0] if part.startswith("grad") == gradients]
@@ -248,6 +248,15 @@ def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnos
 
 def of_light(parts: dict[str, Any], gradients: bool) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if name.startswith("grad") == gradients}
+
+
+def _asked(judge: Callable[[int, list[Arguments], list[Any]], str], size: int, arguments: list[Arguments],
+           got: list[Any]) -> str:
+    """What a judge says. Results may be anything; a judge that cannot read them has its answer."""
+    try:
+        return judge(size, arguments, got)
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
+        return f"the result is not of the form that the task asks for ({type(error).__name__}: {error})"
 
 
 def _judged(text: str) -> Diagnosis | None:

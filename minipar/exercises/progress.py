@@ -13,12 +13,16 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minipar.checkpoint.atomic import replacing
 from minipar.errors import ConfigError
+from minipar.exercises.diagnose import equal
 from minipar.exercises.exercise import Exercise
 from minipar.exercises.lights import Verdict
 
 FILE = "progress.json"
+TOLERANCE = 1e-12                                                   # of a prediction, as of all values
 
 
 @dataclass
@@ -80,6 +84,24 @@ class StudentProgress:
         if passed:
             entry.state, entry.version = "passed", exercise.version
             entry.passed_at = entry.passed_at or time.strftime("%Y-%m-%d %H:%M")
+
+    def predicted(self, exercise: Exercise, answers: dict[str, Any], wanted: dict[str, Any]) -> bool:
+        """Keep the first complete answers of a predict exercise; returns whether these are the first."""
+        entry = self.entry(exercise.name)
+        if entry.prediction is not None:
+            return False
+        right = [name for name, want in wanted.items() if equal(np.asarray(answers[name]), np.asarray(want), TOLERANCE)]
+        entry.prediction = {"answers": {name: str(value) for name, value in answers.items()}, "right": len(right),
+                            "of": len(wanted)}
+        return True
+
+    def timed(self, exercise: Exercise, seconds: float | None) -> bool:
+        """Keep the least virtual time; returns whether this is the best so far."""
+        entry = self.entry(exercise.name)
+        if seconds is None or (entry.best is not None and entry.best <= seconds):
+            return False
+        entry.best = seconds
+        return True
 
     def save(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

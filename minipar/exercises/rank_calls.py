@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -11,6 +12,8 @@ from minipar.comm.threads.world import Unwound
 from minipar.exercises import printed, wire
 from minipar.exercises.calls import caller_of
 from minipar.exercises.wrapping import Observed, described
+
+LINGER = 0.2                                                        # seconds that a thread may outlive its call
 
 
 class RankCalls:
@@ -34,8 +37,12 @@ class RankCalls:
         one = Observed(comm, task, self.about["comm"] == "mpi4py")
         self.on_rank(one.comm, task["arguments"][comm.rank], one)
 
-    def on_rank(self, comm: Communicator, arguments: Any, observer: Observed | None = None) -> None:
-        """Call it, and send what came of it. Raises what the submission raises."""
+    def on_rank(self, comm: Communicator, arguments: Any, observer: Observed | None = None,
+                alone: bool = False) -> None:
+        """Call it, and send what came of it. Raises what the submission raises.
+
+        alone: whether the rank is this whole process; then no thread may outlive the call.
+        """
         self.printed.as_rank(comm.rank)
         before = wire.pack(arguments)
         found: dict[str, Any] = {"rank": comm.rank, "error": self.failed, "outputs": None}
@@ -49,6 +56,8 @@ class RankCalls:
             found["error"] = described(error, self.about["path"])
             raise
         finally:
+            if alone and found["error"] is None and still_running(LINGER):
+                found["error"] = thread_left()
             found.update(observer.books() if observer else {}, printed=self.printed.take(comm.rank),
                          changed=wire.pack(arguments) != before)
             self.send(found)
@@ -57,3 +66,16 @@ class RankCalls:
         with self.lock:
             self.out.write(wire.pack(value))
             self.out.flush()
+
+
+def still_running(seconds: float) -> list[threading.Thread]:
+    """The threads beside this one that have not ended after so many seconds."""
+    deadline = time.monotonic() + seconds
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    for thread in others:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [thread for thread in others if thread.is_alive()]
+
+
+def thread_left() -> dict[str, Any]:
+    return {"kind": "exception", "text": "a thread still runs when the call has ended", "where": "", "line": ""}

@@ -14,15 +14,13 @@ from __future__ import annotations
 import faulthandler
 import os
 import sys
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, BinaryIO
 
 from minipar.comm.threads import run
 from minipar.exercises import fence, wire
-from minipar.exercises.rank_calls import RankCalls
+from minipar.exercises.rank_calls import RankCalls, still_running
 from minipar.exercises.remote import RemoteComm
 from minipar.exercises.wrapping import described
 
@@ -70,7 +68,7 @@ def serve_rank(tasks: BinaryIO, out: BinaryIO, dump: int) -> None:
 
         faulthandler.dump_traceback_later(task["limit"] * 0.9, file=dump)
         with suppress(BaseException):                               # it is told in the result
-            calls.on_rank(RemoteComm(ask, task["group"]), task["arguments"])
+            calls.on_rank(RemoteComm(ask, task["group"]), task["arguments"], alone=True)
         faulthandler.cancel_dump_traceback_later()
 
 
@@ -112,15 +110,6 @@ def serve_mpi(folder: str) -> None:
                 calls.observed(part, task)
             finally:
                 sys.stdout, sys.stderr = console  # what ends the job is told there
-
-
-def still_running(seconds: float) -> list[threading.Thread]:
-    """The threads beside this one that have not ended after so many seconds."""
-    deadline = time.monotonic() + seconds
-    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
-    for thread in others:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return [thread for thread in others if thread.is_alive()]
 
 
 def prepare(about: Mapping[str, Any], signals: bool = False) -> None:
