@@ -23,7 +23,8 @@ from minipar.exercises import catalogue, workplace
 from minipar.exercises.check import Checked, check
 from minipar.exercises.exercise import HINTS, Exercise
 from minipar.exercises.grade import fastest
-from minipar.exercises.lights import Verdict, outputs, wanted
+from minipar.exercises.light import Verdict
+from minipar.exercises.outcome import outputs, wanted
 from minipar.exercises.progress import StudentProgress
 from minipar.exercises.tasks import CallResult
 
@@ -220,7 +221,8 @@ def locked(exercise: Exercise, progress: StudentProgress, lights: Verdict,
     first = progress.predicted(exercise, outputs(results[0])[0], wanted(exercise, results[0])[0])
     progress.save()
     kept = progress.entry(exercise.name).prediction or {}
-    return [f"  your {'first' if first else 'first, kept,'} prediction: {kept['right']} of {kept['of']} right"]
+    which = "first" if first else "first (kept)"
+    return [f"  your {which} prediction: {kept['right']} of {kept['of']} right"]
 
 
 def watch(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 
 from minipar.exercises.exercise import Exercise
-from minipar.exercises.lights import Light, Verdict
+from minipar.exercises.light import Light, Verdict
 
 WIDTH = 79
 WORDS = {"on": "on ", "off": "OFF", "dark": " . ", "none": " - "}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from minipar.errors import ConfigError
 from minipar.exercises.exercise import Exercise
-from minipar.exercises.lights import Verdict, verdict
+from minipar.exercises.light import Verdict
+from minipar.exercises.lights import verdict
 from minipar.exercises.mpirun import mpi_missing, under_mpirun
 from minipar.exercises.runner import Submission, on_threads
 from minipar.exercises.tasks import CallResult, GradedCall, graded_calls

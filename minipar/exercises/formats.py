@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from minipar.exercises.grade import Grade
-from minipar.exercises.lights import Light
+from minipar.exercises.light import Light
 
 POINTS = 100                                                        # of a whole exercise
 
@@ -25,9 +25,8 @@ def plain(grade: Grade) -> dict[str, Any]:
     lights = {light.name: {"state": light.state, "diagnosis": light.diagnosis, "advice": light.advice,
                            "where": light.where} for light in grade.verdict.lights}
     return {"student": grade.student, "exercise": grade.exercise, "version": grade.version,
-            "seed": grade.seed, "passed": grade.verdict.passed, "points": points(grade), "of": POINTS,
-            "seconds": grade.seconds,
-            "lights": lights}
+            "seed": grade.seed, "passed": grade.verdict.passed, "points": points(grade),
+            "of": POINTS, "seconds": grade.seconds, "lights": lights}
 
 
 def points(grade: Grade) -> float:
@@ -72,8 +71,7 @@ def as_junit(grades: Sequence[Grade]) -> str:
 
 
 def as_classroom(grades: Sequence[Grade]) -> str:
-    """GitHub Classroom's: base64 of {"version", "status", "max_score", "tests": [{"name", "status", ...}]}.
-    """
+    """GitHub Classroom's result: base64 of JSON with "version", "status", "max_score" and "tests"."""
     tests = [{"name": f"{grade.exercise}: {light.name}", "status": "pass" if light.state == "on" else "fail",
               "score": share(grade) if light.state == "on" else 0, "max_score": share(grade),
               "message": said(light), "filename": f"{grade.exercise}.py", "line_no": 0, "execution_time": 0}

@@ -14,8 +14,10 @@ from minipar.errors import ConfigError, MiniparError
 from minipar.exercises.broker import by_broker
 from minipar.exercises.catalogue import every, find
 from minipar.exercises.check import read_submission
+from minipar.exercises.cost import virtual_seconds
 from minipar.exercises.exercise import LIGHTS, Exercise
-from minipar.exercises.lights import Light, Verdict, verdict, virtual_seconds
+from minipar.exercises.light import Light, Verdict
+from minipar.exercises.lights import verdict
 from minipar.exercises.tasks import CallResult, graded_calls
 
 LONGEST_SOURCE = 1 << 20                                            # bytes of a submission

@@ -19,7 +19,7 @@ from minipar.checkpoint.atomic import replacing
 from minipar.errors import ConfigError
 from minipar.exercises.diagnose import equal
 from minipar.exercises.exercise import Exercise
-from minipar.exercises.lights import Verdict
+from minipar.exercises.light import Verdict
 
 FILE = "progress.json"
 TOLERANCE = 1e-12                                                   # of a prediction, as of all values
@@ -90,9 +90,10 @@ class StudentProgress:
         entry = self.entry(exercise.name)
         if entry.prediction is not None:
             return False
-        right = [name for name, want in wanted.items() if equal(np.asarray(answers[name]), np.asarray(want), TOLERANCE)]
-        entry.prediction = {"answers": {name: str(value) for name, value in answers.items()}, "right": len(right),
-                            "of": len(wanted)}
+        right = [name for name, want in wanted.items()
+                 if equal(np.asarray(answers[name]), np.asarray(want), TOLERANCE)]
+        entry.prediction = {"answers": {name: str(value) for name, value in answers.items()},
+                            "right": len(right), "of": len(wanted)}
         return True
 
     def timed(self, exercise: Exercise, seconds: float | None) -> bool:

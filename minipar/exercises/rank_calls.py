@@ -13,7 +13,7 @@ from minipar.exercises import printed, wire
 from minipar.exercises.calls import caller_of
 from minipar.exercises.wrapping import Observed, described
 
-LINGER = 0.2                                                        # seconds that a thread may outlive its call
+LINGER = 0.2                                                        # seconds that a thread may outlive a call
 
 
 class RankCalls:
@@ -78,4 +78,5 @@ def still_running(seconds: float) -> list[threading.Thread]:
 
 
 def thread_left() -> dict[str, Any]:
-    return {"kind": "exception", "text": "a thread still runs when the call has ended", "where": "", "line": ""}
+    return {"kind": "exception", "text": "a thread still runs when the call has ended", "where": "",
+            "line": ""}

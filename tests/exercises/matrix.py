@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from minipar.exercises.catalogue import every
 from minipar.exercises.check import read_submission, whole
 from minipar.exercises.exercise import HINTS, Exercise, WrongAnswer, sections
-from minipar.exercises.lights import Light, Verdict, verdict
+from minipar.exercises.light import Light, Verdict
+from minipar.exercises.lights import verdict
 from minipar.exercises.mpirun import under_mpirun
 from minipar.exercises.runner import Threads
 from minipar.exercises.tasks import graded_calls

@@ -14,7 +14,7 @@ import pytest
 from minipar.exercises.catalogue import find
 from minipar.exercises.check import check
 from minipar.exercises.grade import graded
-from minipar.exercises.lights import Verdict
+from minipar.exercises.light import Verdict
 from tests.exercises.hostile import HOSTILE
 
 LIMIT = 1.0                                                         # seconds for one call

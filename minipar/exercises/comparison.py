@@ -1,0 +1,114 @@
+"""The lights "values" and "gradients": results against the reference, or before the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minipar.exercises.diagnose import Diagnosis, Leaf, anything_else, leaves, misfit, wrong_values
+from minipar.exercises.exercise import Exercise, RankArguments
+from minipar.exercises.light import Light, off
+from minipar.exercises.outcome import is_first_case, outputs, wanted
+from minipar.exercises.tasks import CallResult
+
+TELLING = (1, 3, 2, 4, 5)  # 3 before 2: with 2 ranks, "twice" and "p times" are one
+
+
+def compared(exercise: Exercise, results: Sequence[CallResult], name: str) -> Light:
+    """The light of the values, or of the gradients."""
+    seen, failed = 0, []
+    for result in results:
+        finding, count = wrong_in(exercise, result, name)
+        seen += count
+        if finding is not None:
+            failed.append((result, finding))
+    if not failed:
+        return Light(name, "on" if seen else "none" if name == "gradients" or results else "dark")
+    result, finding = min(
+        failed,
+        key=lambda one: (
+            TELLING.index(min(one[0].call.ranks, 5)) + 10 * (not is_first_case(exercise, one[0]))
+        ),
+    )
+    return off(
+        name, finding, result.call.described() + only_there(results, [result for result, _ in failed])
+    )
+
+
+def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnosis | None, int]:
+    """(what is wrong, how many parts of the results this light has)."""
+    gradients = name == "gradients"
+    arguments, got, size = result.call.arguments, outputs(result), result.call.ranks
+    if not gradients and not exercise.changes_inputs:
+        for rank, one in enumerate(result.ranks):
+            if one is not None and one.changed:
+                return Diagnosis(
+                    f"rank {rank} has changed the argument that it was given",
+                    "work on a copy: x = x.copy()",
+                ), 1
+    if exercise.judge is not None:
+        return (None, 0) if gradients else (_judged(_asked(exercise.judge, size, arguments, got)), 1)
+    want = wanted(exercise, result)
+    pairs = [(leaves(one), leaves(other)) for one, other in zip(want, got, strict=True)]
+    names = [part for part in pairs[0][0] if part.startswith("grad") == gradients]
+    for rank, (known, found) in enumerate(pairs):
+        if names and (finding := misfit(of_light(known, gradients), of_light(found, gradients), rank)):
+            return finding, len(names)
+    for part in names:
+        leaf = Leaf(
+            part,
+            size,
+            arguments,
+            [np.asarray(one[part]) for one, _ in pairs],
+            [np.asarray(other.get(part)) for _, other in pairs],
+            exercise.tolerance,
+        )
+        if leaf.wrong:
+            own = exercise.diagnose(size, arguments, want, got) if exercise.diagnose else ""
+            return (_judged(own) if own else numbers_off(exercise, leaf)), len(names)
+    return None, len(names)
+
+
+def numbers_off(exercise: Exercise, leaf: Leaf) -> Diagnosis:
+    """A prediction is told as it is; of a result, what kind of wrong it is."""
+    if exercise.kind != "predict":
+        return wrong_values(leaf)
+    return Diagnosis(f"{leaf.name} {anything_else(leaf).text}", "where does the difference come from?")
+
+
+def of_light(parts: dict[str, Any], gradients: bool) -> dict[str, Any]:
+    return {name: part for name, part in parts.items() if name.startswith("grad") == gradients}
+
+
+def _asked(judge: Callable[[int, list[RankArguments], list[Any]], str], size: int,
+           arguments: list[RankArguments], got: list[Any]) -> str:
+    """What a judge says. Results may be anything; a judge that cannot read them has its answer."""
+    try:
+        return judge(size, arguments, got)
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
+        return f"the result is not of the form that the task asks for ({type(error).__name__}: {error})"
+
+
+def _judged(text: str) -> Diagnosis | None:
+    line, _, advice = text.partition("\n")
+    return Diagnosis(line, advice) if text else None
+
+
+def only_there(results: Sequence[CallResult], failed: Sequence[CallResult]) -> str:
+    """What the calls that failed have in common, and the others have not."""
+    sizes, bad = {r.call.ranks for r in results}, {r.call.ranks for r in failed}
+    cases, bad_cases = {r.call.case for r in results}, {r.call.case for r in failed}
+    if bad_cases < cases and len(bad_cases) == 1 and len(cases) > 1:
+        return f"; the other cases are right, only '{next(iter(bad_cases))}' is wrong"
+    if bad < sizes:
+        good = sorted(sizes - bad)
+        powers = " (is it a power of two that it needs?)" if good == [1, 2, 4] else ""
+        return f"; right on {listed(good)} rank{'s' * (good != [1])}{powers}" if bad else ""
+    return ""
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """ "1, 2 and 4"."""
+    return " and ".join(part for part in (", ".join(map(str, numbers[:-1])), str(numbers[-1])) if part)

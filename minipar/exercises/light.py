@@ -1,0 +1,53 @@
+"""A light, and the five of them that are a verdict.
+
+A light is "on", "off" (with a diagnosis and the next step), "dark" (not judged, since an earlier one is off),
+or "none" (this exercise does not have it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from minipar.exercises.diagnose import Diagnosis
+
+
+@dataclass(frozen=True)
+class Light:
+    """name: of LIGHTS. state: "on", "off", "dark" or "none". where: on how many ranks and in which case it
+    failed.
+    """
+
+    name: str
+    state: str
+    diagnosis: str = ""
+    advice: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The lights of one submission, on one engine."""
+
+    lights: tuple[Light, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(light.state in ("on", "none") for light in self.lights)
+
+    @property
+    def score(self) -> Fraction:
+        """The part of the exercise's lights that are on."""
+        known = [light for light in self.lights if light.state != "none"]
+        return Fraction(sum(light.state == "on" for light in known), len(known))
+
+    def light(self, name: str) -> Light:
+        return next(light for light in self.lights if light.name == name)
+
+    @property
+    def first_off(self) -> Light | None:
+        return next((light for light in self.lights if light.state == "off"), None)
+
+
+def off(name: str, finding: Diagnosis, where: str) -> Light:
+    return Light(name, "off", finding.text, finding.advice, where)

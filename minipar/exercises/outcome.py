@@ -1,0 +1,70 @@
+"""What came of a call, in words: whether it is complete, and what an error of a rank says."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from minipar.errors import ConfigError
+from minipar.exercises.diagnose import Diagnosis
+from minipar.exercises.exercise import Exercise
+from minipar.exercises.tasks import CallResult
+
+ADVICE = {
+    "stub": "write the function; `minipar exercise hint` gives a first idea",
+    "refused": "see what the task allows",
+    "memory": "does an array grow with every step?",
+    "comm": "compare what each rank sends with what its partner receives: shape, dtype, tag",
+    "stuck": "draw who waits for whom: each send needs its receive, and not all ranks may send first",
+    "left": "each send needs a receive, and each request a wait",
+    "time": "is there a loop without an end?",
+    "died": "an exercise must return",
+    "exit": "return a value; do not call sys.exit",
+}
+ANYTHING = object()  # what a judge decides about
+
+
+def complete(result: CallResult) -> bool:
+    return result.error is None and all(rank is not None and rank.error is None for rank in result.ranks)
+
+
+def is_first_case(exercise: Exercise, result: CallResult) -> bool:
+    """Its shapes decide the first light; a shape that is wrong in a ragged case alone is a wrong value."""
+    return result.call.case == next(iter(exercise.cases))
+
+
+def outputs(result: CallResult) -> list[Any]:
+    return [rank.outputs for rank in result.ranks if rank is not None]
+
+
+def wanted(exercise: Exercise, result: CallResult) -> list[Any]:
+    """What each rank must return; ANYTHING where a judge decides."""
+    if exercise.reference is None:
+        return [ANYTHING] * result.call.ranks
+    found = exercise.reference(result.call.ranks, result.call.arguments)
+    if len(found) != result.call.ranks:
+        raise ConfigError(f"{exercise.name}: the reference returns {len(found)} results for {result.call.ranks} "
+                          "ranks; return one for each")
+    return found
+
+
+def of_error(rank: int | None, error: dict[str, Any], result: CallResult) -> Diagnosis:
+    """An error of one rank, in a line: who, what, where."""
+    who = f"rank {rank}: " if rank is not None and result.call.ranks > 1 else ""
+    where = f" at {error['where']}" if error["where"] and error["where"] not in error["text"] else ""
+    text = " ".join(members_only(str(error["text"]), result.call.ranks).split())
+    text = re.sub(r"^rank \d+ of \d+( in world)?: ", "", text) if who else text
+    line = f": {error['line']}" if error["line"] and error["kind"] in ("exception", "memory") else ""
+    return Diagnosis(f"{who}{text}{where}{line}", ADVICE.get(error["kind"], ""))
+
+
+def members_only(text: str, ranks: int) -> str:
+    """A wait graph without the ranks that take no part, as under mpirun with more ranks than the call
+    needs.
+    """
+    kept = [
+        part
+        for part in text.split("; ")
+        if not (found := re.match(r"rank (\d+) ", part)) or int(found[1]) < ranks
+    ]
+    return re.sub(r" at (broker|worker_process|rank_requests)\.py:\d+", "", "; ".join(kept))
