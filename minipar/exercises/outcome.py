@@ -43,8 +43,8 @@ def wanted(exercise: Exercise, result: CallResult) -> list[Any]:
         return [ANYTHING] * result.call.ranks
     found = exercise.reference(result.call.ranks, result.call.arguments)
     if len(found) != result.call.ranks:
-        raise ConfigError(f"{exercise.name}: the reference returns {len(found)} results for {result.call.ranks} "
-                          "ranks; return one for each")
+        raise ConfigError(f"{exercise.name}: the reference returns {len(found)} results for "
+                          f"{result.call.ranks} ranks; return one for each")
     return found
 
 
