@@ -16,7 +16,7 @@ import numpy as np
 from minipar.comm.collectives.algorithms import bruck
 from minipar.comm.collectives.channel import AlgorithmSteps, Channel
 from minipar.comm.diagnostics.call_site import after, caller
-from minipar.comm.wrappers.checking import disagreement
+from minipar.comm.diagnostics.disagreement import disagreement
 from minipar.errors import CommError
 
 

@@ -25,11 +25,10 @@ from minipar.comm.diagnostics.call_site import (
     CallSite,
     after,
     caller,
-    group,
     label_or_place,
-    quoted,
     this_call,
 )
+from minipar.comm.diagnostics.disagreement import disagreement
 from minipar.comm.diagnostics.in_flight import refuse_change, refuse_overlap, snapshot
 from minipar.comm.diagnostics.ledger import Ledger
 from minipar.comm.protocol import (
@@ -44,14 +43,6 @@ from minipar.comm.protocol import (
 )
 from minipar.comm.wrappers.base import Wrapper
 from minipar.errors import CommError
-
-FIELDS = {"op": "operation", "count": "number of elements", "dtype": "dtype", "root": "root",
-          "algorithm": "algorithm",
-          "counts": "counts", "label": "order of calls (label)", "number": "number of collectives so far"}
-# What differs only because another field does: two operations have nothing to compare, and "auto" goes by the
-# bytes.
-FOLLOWS = {"op": {"count", "dtype", "root", "algorithm", "counts"}, "count": {"algorithm"},
-           "dtype": {"algorithm"}}
 
 
 class Checking(Wrapper):
@@ -259,46 +250,3 @@ class Checking(Wrapper):
 def no_request(comm: Communicator, call: str, given: object) -> CommError:
     return CommError(f"{this_call(comm, None, call)} needs a request, which isend or irecv returns, not "
                      f"{given!r:.40}")
-
-
-def differing(accounts: list[dict[str, Any]]) -> list[str]:
-    """The fields in which the ranks' accounts differ, without those that follow from another one.
-
-    A label that some ranks gave and others left out is no difference.
-    """
-    named = [account for account in accounts if account["label"]]
-    differs = [field for field in FIELDS
-               if len({json.dumps(account[field])
-                       for account in (named if field == "label" else accounts)}) > 1]
-    return [field for field in differs if not any(cause in differs and field in FOLLOWS[cause]
-                                                  for cause in FOLLOWS)]
-
-
-def disagreement(comm: Communicator, accounts: list[dict[str, Any]]) -> CommError | None:
-    """The error for accounts that differ, None where they agree. It has all sides in one line: what differs,
-    and who says what, with ranks that say the same taken together. Its facts: kind, and items (what differs).
-    """
-    if not (differs := differing(accounts)):
-        return None
-    sides: dict[str, list[str]] = {}
-    for rank, account in enumerate(accounts):
-        sides.setdefault(describe(account, differs), []).append(str(comm.members[rank]))
-    said = "; ".join(f"rank{'s' * (len(ranks) > 1)} {', '.join(ranks)}: {text}" for text,
-                     ranks in sides.items())
-    items = tuple(FIELDS[field] for field in differs)
-    return CommError(f"the ranks of {group(comm.name)} do not agree on {' and '.join(items)}: {said}",
-                     kind="disagreement", items=items)
-
-
-def describe(account: dict[str, Any], differs: list[str]) -> str:
-    """ "all_reduce sum of (4, 3) float64 'gradients' at data.py:41", and of the rest what differs."""
-    array = (
-        "" if account["shape"] is None else f" of {tuple(account['shape'])} {account['dtype'] or ''}".rstrip()
-    )
-    root = "" if account["root"] is None else f" with root {account['root']}"
-    algorithm = f" by {account['algorithm']}" if "algorithm" in differs else ""
-    counts = f" with counts {account['counts']}" if "counts" in differs else ""
-    number = f" (after {account['number']} others)" if "number" in differs else ""
-    label = quoted(account["label"] or None)
-    cause = f" ({account['after']})" if account["after"] else ""
-    return f"{account['op']}{array}{root}{algorithm}{counts}{label} at {account['place']}{number}{cause}"
