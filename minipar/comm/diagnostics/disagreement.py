@@ -1,5 +1,5 @@
-"""In what do the ranks' accounts of a call differ? An account is a dictionary with the keys of FIELDS, and with
-`shape`, `place` (the call site) and `after` (the mistake it may come from).
+"""In what do the ranks' accounts of a call differ? An account is a dictionary with the keys of FIELDS, and
+with `shape`, `place` (the call site) and `after` (the mistake it may come from).
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from minipar.comm.protocol import Communicator
 from minipar.errors import CommError
 
 FIELDS = {"op": "operation", "count": "number of elements", "dtype": "dtype", "root": "root",
-          "algorithm": "algorithm", "counts": "counts", "label": "order of calls (label)", "number": "number of collectives so far"}
+          "algorithm": "algorithm", "counts": "counts", "label": "order of calls (label)",
+          "number": "number of collectives so far"}
 # What differs only because another field does: two operations have nothing to compare, and "auto" goes by the
 # bytes.
 FOLLOWS = {"op": {"count", "dtype", "root", "algorithm", "counts"}, "count": {"algorithm"},
