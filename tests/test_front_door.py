@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 import subprocess
@@ -95,3 +96,28 @@ def test_mistakes_are_one_line(text: str, options: dict[str, int], word: str) ->
     with pytest.raises(mp.MiniparError, match=word) as error:
         mp.train(text, steps=1, **options)
     assert "\n" not in str(error.value)
+
+
+def by_the_back_door(folder: Path) -> list[str]:
+    """file: module.name, of the public names that scripts import from inside of minipar."""
+    public = {id(getattr(mp, name)) for name in PUBLIC}
+    found = []
+    for path in sorted(folder.rglob("*.py")):
+        if "exercises" in path.parts:                               # they import what they are about
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("minipar."):
+                module = importlib.import_module(str(node.module))
+                found += [f"{path.name}: {node.module}.{alias.name}" for alias in node.names
+                          if id(getattr(module, alias.name, None)) in public]
+    return found
+
+
+@pytest.mark.parametrize("folder", ["lessons", "benchmarks"])
+def test_lessons_and_benchmarks_come_in_by_the_front_door(folder: str) -> None:
+    assert by_the_back_door(ROOT / folder) == []
+
+
+def test_the_check_sees_a_back_door(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("from minipar.config import Layout, preset\nfrom minipar.nn import GPT as Model\n")
+    assert by_the_back_door(tmp_path) == ["one.py: minipar.config.Layout", "one.py: minipar.nn.GPT"]

@@ -32,7 +32,6 @@ from minipar.classroom.predictions import judged
 from minipar.cli.pictures import attempt
 from minipar.comm.collectives import all_gather
 from minipar.comm.job import ranks_started
-from minipar.comm.threads import run
 from minipar.console import Console, guard_program
 from minipar.errors import ConfigError
 
@@ -83,7 +82,7 @@ class Lesson:
         """
         ranks = ranks or self.size
         if not self.mpi:
-            return run(ranks, function, *args)
+            return mp.run(ranks, function, *args)
         try:
             group = self._world.split(0 if self.rank < ranks else None, label="ranks of this cell")
             return _everyones(self._world, function(group, *args) if group else None)[:ranks]

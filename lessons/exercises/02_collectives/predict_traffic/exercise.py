@@ -1,7 +1,6 @@
 import numpy as np
 
-from minipar.comm.collectives import all_reduce
-from minipar.comm.threads import run
+import minipar as mp
 from minipar.comm.wrappers.counting import Counting
 from minipar.exercises import Exercise
 
@@ -10,10 +9,10 @@ def counted(algorithm):
     """(messages, bytes) that rank 0 sends, from a real run."""
     def work(comm):
         comm = Counting(comm)
-        all_reduce(comm, np.ones(1000), algorithm=algorithm)
+        mp.all_reduce(comm, np.ones(1000), algorithm=algorithm)
         return comm.traffic.total()
 
-    total = run(4, work)[0]
+    total = mp.run(4, work)[0]
     return total.messages, total.bytes
 
 
