@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -10,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from minipar.comm.deadlock.meeting import the_meeting
+from minipar.comm.deadlock.meeting import meeting_of, the_meeting
 from minipar.comm.deadlock.start_guard import end_all
-from minipar.comm.diagnostics.exit_report import last_words, tell
+from minipar.comm.diagnostics.exit_report import last_words, silence_stderr, tell
+from minipar.errors import CommError
 
 OTHER_RANK = 3.0            # seconds to leave the word to the rank that speaks for its node
 
@@ -22,12 +24,17 @@ def ending_early(started: int) -> Iterator[None]:
     """An error within the block ends all `started` ranks of this job."""
     try:
         yield
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            end_early(error, started)
+        end_early(CommError(f"the job needs more open files than the system allows ({error}); allow more: "
+                            "ulimit -n 1024"), started)
     except BaseException as error:
         end_early(error, started)
 
 
 def end_early(error: BaseException, started: int) -> NoReturn:
-    meeting = the_meeting()
+    meeting = the_meeting() or meeting_of(os.environ)               # it may not have come so far
     rank = 0 if meeting is None else meeting.offset + meeting.rank
     text, status = last_words(error, rank, started)
     if meeting is None or meeting.claim():
@@ -37,7 +44,7 @@ def end_early(error: BaseException, started: int) -> NoReturn:
     if started > 1:
         library = sys.modules.get("mpi4py.MPI")
         if library is not None and library.Is_initialized() and library.COMM_WORLD.size > 1:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)            # the library would add a line of its own
+            silence_stderr()
             library.COMM_WORLD.Abort(status)
         if "PMI_FD" in os.environ:                                  # MPICH's launcher, which ignores a status
             end_all(status)

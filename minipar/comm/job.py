@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,7 @@ from minipar.console import open_standard_files
 from minipar.errors import CommError, MiniparError
 
 TIMEOUT = 30.0
+FILES = 64                          # open files that a rank needs on a small machine
 # What launchers tell each rank about the size of the job: Hydra (MPICH, Intel MPI) and Slurm's PMI; Open
 # MPI's mpirun.
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
@@ -89,6 +91,7 @@ def job(*, timeout: float | None = None, checked: bool = True,
     started = ranks_started(os.environ)
     if started is not None:
         with ending_early(started):
+            refuse_few_files()
             limit = timeout or timeout_from(os.environ)
             longest = max(START, limit)
             with limited_start(meet(os.environ, longest), longest):
@@ -117,6 +120,14 @@ def told_in_one_line() -> Iterator[None]:
         if isinstance(leaving.code, int):
             leaving.code = exit_status(leaving.code)
         raise
+
+
+def refuse_few_files() -> None:
+    """Raises CommError where MPI, which would crash, may not open the files it needs."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= allowed < FILES:
+        raise CommError(f"this process may open {allowed} files, and MPI needs {FILES}; allow more: "
+                        "ulimit -n 1024")
 
 
 def import_mpi(started: int) -> ModuleType:

@@ -48,6 +48,8 @@ STARTS: dict[str, tuple[str, tuple[str, ...]]] = {
                                 ("did not start within 2 s", "rank 1 is stopped (kill -CONT")),
     "has other options": ("with mp.job(checked=rank == 0) as comm: pass\n",
                           ("job at program.py:", "do not agree on checked: rank 0: True; rank 1: False")),
+    "may open few files": ("import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\n" + FIRST,
+                           ("ulimit -n 1024",)),
     "enters no second job": (FIRST + "if rank == 0:\n    with mp.job() as comm: pass\n",
                              ("rank 1 has finished", "rank 0 is in job 'options' at program.py:")),
     "is killed between two jobs": (FIRST + "if rank == 1: os.kill(os.getpid(), signal.SIGKILL)\n" + FIRST,

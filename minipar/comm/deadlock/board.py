@@ -127,6 +127,10 @@ class Board:
             fcntl.lockf(self.file, fcntl.LOCK_UN)
         return first
 
+    def claimed(self) -> bool:
+        """Whether a rank reports an error, or has done so."""
+        return bool(CLAIM.unpack_from(self.memory, 0)[0])
+
     def _at(self, rank: int) -> int:
         return (1 + self.slots[rank]) * SLOT
 
@@ -147,6 +151,8 @@ def life_of(pid: int) -> str:
             letter = file.read().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return "gone" if os.path.exists(f"{PROCESS_TABLE}/self") or not _answers(pid) else "alive"
+    except OSError:                                                 # no more files may be opened
+        return "alive" if _answers(pid) else "gone"
     return {"Z": "gone", "X": "gone", "T": "stopped", "t": "stopped"}.get(letter, "alive")
 
 

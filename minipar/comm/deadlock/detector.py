@@ -27,6 +27,7 @@ from minipar.comm.protocol import Communicator, Request
 from minipar.errors import CommError
 
 GRACE = 0.25  # seconds that a deadlock must last unchanged: far longer than a message takes to be noticed
+UNSAID = 400                # characters of an error that fit the board
 LOOKS = 3                   # times that each rank concerned must have looked in vain meanwhile
 # a rank that waits drives its messages on, so what has not come by now will not come
 SENDS_NO_MORE = {"waiting", *LEFT}
@@ -73,8 +74,8 @@ class Lookout:
         """The error of a rank whose call has waited inside the MPI library for longer than the limit."""
         return CommError(f"rank {rank} gave up after {self.timeout:g} s: {say(rank, state)}")
 
-    def leave(self, doing: str) -> None:
-        """This rank has come to its end ("finished" or "failed")."""
+    def leave(self, doing: str, unsaid: str = "") -> None:
+        """This rank has come to its end ("finished" or "failed"). unsaid: what it could tell nobody."""
 
     def claim(self) -> bool:
         """Whether it falls to this rank to report the error that ends the job."""
@@ -171,9 +172,9 @@ class BoardLookout(Lookout):
             self.request = None
             self.board.write(self.rank, State())
 
-    def leave(self, doing: str) -> None:
+    def leave(self, doing: str, unsaid: str = "") -> None:
         self.leaving = True
-        self.board.write(self.rank, State(doing))
+        self.board.write(self.rank, State(doing, detail=unsaid[-UNSAID:]))
 
     def rejoin(self) -> None:
         self.leaving, self.request = False, None

@@ -11,8 +11,10 @@ megabytes each time, which nobody would ever free.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -23,22 +25,33 @@ from minipar.comm.deadlock.mpi_memory import free_memory, memory_of_mpi
 from minipar.comm.deadlock.wait_graph import State, roll_call
 from minipar.comm.diagnostics.exit_report import tell as say_so
 
+PR_SET_PDEATHSIG = 1
+LISTEN = 0.5                # seconds between looks for what a rank cannot tell itself
 INTERVAL = 0.02             # seconds between looks where the system cannot wake the watcher
 
 
 def watch(board: Board, alarm: Alarm) -> str:
-    """Returns the roll call once a rank of this node has left without a word; "" once all have ended in some
-    other way.
+    """Returns what is to be told once a rank of this node has left without a word, or could not speak; "" once all
+    have ended in some other way.
     """
     between_jobs: list[int] = []                                    # ranks that have ended outside of a job
     while alarm.ended != set(board.slots):
-        for rank in alarm.wait():
+        ended = alarm.wait()
+        if board.claimed() and (text := unsaid(board)):
+            return text
+        for rank in ended:
             notice = board.last(rank)
             if notice is None or notice.state.doing not in ("finished", "failed", "outside"):
-                return tell(board, (between_jobs or [rank])[0]) if board.claim() else ""
+                return f"CommError: {tell(board, (between_jobs or [rank])[0])}" if board.claim() else ""
             if notice.state.doing == "outside":
                 between_jobs.append(rank)
     return ""
+
+
+def unsaid(board: Board) -> str:
+    """The error of a rank that had neither stderr nor stdout to tell it."""
+    states = [notice.state for rank in board.slots if (notice := board.last(rank))]
+    return next((state.detail for state in states if state.doing == "failed" and state.detail), "")
 
 
 def tell(board: Board, lost: int) -> str:
@@ -72,9 +85,9 @@ class Alarm:
             self.files = {}
 
     def wait(self) -> list[int]:
-        """The ranks that have ended since."""
+        """The ranks that have ended since; none, now and then."""
         if self.files:
-            events = self.queue.poll()
+            events = self.queue.poll(LISTEN)
             for file, _ in events:
                 self.queue.unregister(file)
             found = [self.files[file] for file, _ in events]
@@ -86,8 +99,17 @@ class Alarm:
         return found
 
 
+def go_on_with_parent() -> None:
+    """Let the system wake this process, should it be stopped, when the rank that started it ends (prctl(2)): a
+    launcher waits for all who hold its stderr.
+    """
+    with suppress(AttributeError, OSError):                         # another system
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
+
+
 def main(file: int, size: int, guarded: int, *ranks: int) -> None:
     """guarded: 1 if somebody else tells of ranks that ended before the watcher came (start_guard.py)."""
+    go_on_with_parent()
     board = Board(file, size, {rank: slot for slot, rank in enumerate(ranks)})
     processes = {rank: board.process(rank) for rank in ranks}
     alarm, memory = Alarm(processes), memory_of_mpi(process.pid for process in processes.values())
@@ -96,7 +118,7 @@ def main(file: int, size: int, guarded: int, *ranks: int) -> None:
         os.close(1)
     early = guarded and any(life_of(process.pid) == "gone" for process in processes.values())
     if not early and (story := watch(board, alarm)):
-        say_so(f"CommError: {story}")
+        say_so(story)
     while alarm.ended != set(ranks):
         alarm.wait()
     free_memory(memory)

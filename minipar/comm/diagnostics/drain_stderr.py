@@ -18,5 +18,5 @@ def until_read(file: Any) -> None:
     try:
         while any(fcntl.ioctl(file, termios.FIONREAD, bytes(4))) and time.monotonic() < deadline:
             time.sleep(0.01)
-    except (OSError, ValueError):                                   # no pipe; closed, or no file at all
+    except (OSError, TypeError, ValueError):                        # no pipe; closed, or no file at all
         pass

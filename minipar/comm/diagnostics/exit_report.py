@@ -4,9 +4,11 @@ loose ends.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 from minipar.comm.diagnostics.call_site import outside
 from minipar.comm.diagnostics.drain_stderr import until_read
@@ -71,6 +73,12 @@ def tell(text: str) -> bool:
         until_read(file)
         return True
     return False
+
+
+def silence_stderr() -> None:
+    """Before MPI_Abort: the library would add a line of its own, which says less."""
+    with suppress(OSError):                                         # no more files may be opened
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def raise_loose_ends(pages: Sequence[LedgerPage]) -> None:

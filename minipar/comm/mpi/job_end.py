@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from contextlib import suppress
 from typing import NoReturn
 
 from minipar.comm.diagnostics.drain_stderr import until_read
-from minipar.comm.diagnostics.exit_report import first_diagnosis, last_words, tell
+from minipar.comm.diagnostics.exit_report import first_diagnosis, last_words, silence_stderr, tell
 from minipar.comm.mpi.engine import MPI, MpiComm
 
 # seconds to leave the word to the first node, and to the rank that speaks for its node
 OTHER_NODE, OTHER_RANK = 0.3, 3.0
+WATCHER = 1.5  # seconds for the watcher to tell what this rank cannot
 FORWARD = 0.1  # seconds for the launcher to forward what it has read, before it ends the job
 
 
@@ -27,11 +27,13 @@ def end_job(engine: MpiComm, error: BaseException) -> NoReturn:
     with suppress(AttributeError, OSError, ValueError):             # closed, full, broken
         sys.stdout.flush()
     if first:
-        tell(text)
+        if not tell(text):
+            engine.lookout.leave("failed", unsaid=text)             # the watcher tells it
+            time.sleep(WATCHER)
         until_read(sys.stdout)
         time.sleep(FORWARD)
     else:
         time.sleep(OTHER_RANK)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the library would add a line of its own, which says less
+    silence_stderr()
     MPI.COMM_WORLD.Abort(status)
     raise SystemExit(status)

@@ -64,7 +64,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def watched(board: Board) -> str:
-    return watch(board, Alarm({rank: board.process(rank) for rank in board.slots}))
+    return watch(board, Alarm({rank: board.process(rank) for rank in board.slots})).removeprefix("CommError: ")
 
 
 def test_a_notice_is_read_as_it_was_written(board: Board) -> None:
@@ -165,7 +165,7 @@ def test_the_watcher_knows_who_ended_first(board: Board) -> None:
         ranks[rank].kill()
         ranks[rank].wait()
     story = watch(board, alarm)
-    assert story.startswith("rank 2 left without a word")
+    assert story.startswith("CommError: rank 2 left without a word")
     assert "rank 0 is in barrier 'epoch'" in story and story.endswith("rank 2 is gone")
 
 
@@ -195,6 +195,13 @@ def test_the_watcher_is_silent_where_all_have_ended_or_the_error_is_told(
     for rank in (0, 2):
         board.write(rank, State("finished"))
     assert watched(board) == ""
+
+
+def test_the_watcher_tells_what_a_rank_cannot(board: Board) -> None:
+    for rank in (0, 2):
+        board.sign_in(rank, HERE)
+        board.write(rank, State("failed", detail="CommError: no stream" * (rank == 2)))
+    assert board.claim() and watched(board) == "no stream"
 
 
 def test_the_watcher_frees_the_mpi_library_s_memory_once_all_have_ended(board: Board) -> None:

@@ -85,7 +85,7 @@ def test_threads_do_not_hide_the_errors_of_their_helpers() -> None:
 
 @pytest.mark.mpi
 @pytest.mark.parametrize("closes", ["os.close(2); sys.stderr = None", "os.dup2(os.open('/dev/full', 1), 2)",
-                                    "sys.stderr.close()"])
+                                    "sys.stderr.close()", "os.close(1); os.close(2)"])
 def test_a_rank_without_stderr_says_it_elsewhere(closes: str, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(f"{HEAD}    comm.barrier(label='work')\n    if comm.rank:\n        {closes}\n        "
@@ -93,6 +93,17 @@ def test_a_rank_without_stderr_says_it_elsewhere(closes: str, tmp_path: Path) ->
                        "    comm.barrier(label='never')\n")
     done = mpirun(2, [sys.executable, str(program)], limit=60)
     assert done.returncode == 2 and done.stdout.count("names rank 99") == 1
+
+
+@pytest.mark.mpi
+def test_a_watcher_that_is_stopped_goes_on_when_its_rank_ends(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(f"{HEAD}    if comm.rank == 0:\n        os.kill(comm.inner.lookout.watcher.pid, "
+                       "signal.SIGSTOP)\n"
+                       "    comm.barrier()\n    if comm.rank:\n        os.kill(os.getpid(), signal.SIGKILL)\n"
+                       "    comm.barrier()\n")
+    done = mpirun(2, [sys.executable, str(program)], limit=30)
+    assert "rank 1 left without a word" in done.stdout and "stopped: not done" not in done.stdout
 
 
 @pytest.mark.mpi
