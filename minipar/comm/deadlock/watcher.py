@@ -31,8 +31,8 @@ INTERVAL = 0.02             # seconds between looks where the system cannot wake
 
 
 def watch(board: Board, alarm: Alarm) -> str:
-    """Returns what is to be told once a rank of this node has left without a word, or could not speak; "" once all
-    have ended in some other way.
+    """Returns what is to be told once a rank of this node has left without a word, or could not speak; ""
+    once all have ended in some other way.
     """
     between_jobs: list[int] = []                                    # ranks that have ended outside of a job
     while alarm.ended != set(board.slots):
@@ -100,8 +100,9 @@ class Alarm:
 
 
 def go_on_with_parent() -> None:
-    """Let the system wake this process, should it be stopped, when the rank that started it ends (prctl(2)): a
-    launcher waits for all who hold its stderr.
+    """Let the system wake this process, should it be stopped, when the rank that started it ends (prctl(2)).
+
+    Otherwise the launcher would wait for it for ever, since it holds the launcher's stderr.
     """
     with suppress(AttributeError, OSError):                         # another system
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
