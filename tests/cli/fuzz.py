@@ -95,8 +95,7 @@ def attempt(words: list[str]) -> tuple[int, str]:
     with contextlib.ExitStack() as stack:
         for place, result in WORK.items():
             stack.enter_context(mock.patch(f"minipar.{place}", lambda *_, result=result, **__: result))
-        stack.enter_context(mock.patch("minipar.cli.lesson.runpy.run_path", lambda *_,
-                                       **__: {"lesson": mock.Mock()}))
+        stack.enter_context(mock.patch("minipar.cli.lesson.run_lesson", lambda *_: {"lesson": mock.Mock()}))
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(err))
         return call(*words), err.getvalue()

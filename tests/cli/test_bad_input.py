@@ -274,7 +274,7 @@ def test_places_for_results_are_tried_before_the_work(tmp_path: Path, capsys: py
     """Nothing is computed, and nothing is left behind."""
     (tmp_path / "file").touch()
     for name in ("verify.make_reference", "mutants.trial", "schedule.simulate", "schedule.lint",
-                 "trace.trace_step", "lesson.runpy"):
+                 "trace.trace_step", "lesson.run_lesson"):
         monkeypatch.setattr(f"minipar.cli.{name}", None)
     assert "cannot be written" in refused(capsys, *words.split(), place.format(folder=tmp_path))
     assert list(contents(tmp_path)) == ["file"]
