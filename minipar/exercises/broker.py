@@ -27,6 +27,7 @@ from minipar.exercises.wrapping import Observed, described
 
 MEMORY = 2 << 30                                                    # address space of one rank, in bytes
 FAILURES = 3                                                        # calls that fail until no more are tried
+WHOLE = 30                                                          # times the limit of one call, for all
 LOOK = 0.05                                                         # seconds between two looks at others
 
 
@@ -37,12 +38,17 @@ class RankFailed(Exception):
 def by_broker(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall], *,
               limit: float | None = None) -> Iterator[CallResult]:
     """The results of the calls, as `runner.on_threads` gives them. After FAILURES calls that failed, no
-    more come.
+    more come; nor after WHOLE times the limit, in all.
     """
     seconds, failures = limit or exercise.seconds, 0
+    last = time.monotonic() + WHOLE * seconds
     ranks = RankProcesses(exercise, submission, seconds)
     try:
         for call in calls:
+            if time.monotonic() > last:
+                late = problem("time", f"all calls together take more than {WHOLE * seconds:g} s")
+                yield CallResult(call, [None] * call.ranks, late)
+                return
             result = one_call(ranks, call, exercise, seconds)
             yield result
             if result.errors():

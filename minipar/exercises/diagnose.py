@@ -168,9 +168,10 @@ def quoted(name: str) -> str:
 def wrong_values(leaf: Leaf) -> Diagnosis:
     """What kind of wrong the numbers are."""
     subject = f"the result{quoted(leaf.name)}" if not leaf.name.startswith("grad") else f"{leaf.name!r}"
-    for pattern in PATTERNS:
-        if found := pattern(leaf):
-            return Diagnosis(f"{subject} {found.text}", found.advice)
+    with np.errstate(all="ignore"):                                 # infinite minus infinite, and so on
+        for pattern in PATTERNS:
+            if found := pattern(leaf):
+                return Diagnosis(f"{subject} {found.text}", found.advice)
     raise AssertionError("the last pattern fits all")
 
 
@@ -278,6 +279,8 @@ def parts_of_a_sum(leaf: Leaf) -> Diagnosis | None:
 
 def shifted(leaf: Leaf) -> Diagnosis | None:
     """Each rank has what another one should have."""
+    if leaf.matches(leaf.wanted):
+        return None
     for by in range(1, leaf.ranks):
         if leaf.matches([leaf.wanted[(rank + by) % leaf.ranks] for rank in range(leaf.ranks)]):
             off = by if by <= leaf.ranks // 2 else by - leaf.ranks
@@ -301,17 +304,11 @@ def own_input(leaf: Leaf) -> Diagnosis | None:
 
 def own_part(leaf: Leaf) -> Diagnosis | None:
     """The rank's own input is missing in a sum, or is there twice."""
-    for sign, text, advice in (
-        (-1, "lacks this rank's own input", "is the own part added, too?"),
-        (1, "contains this rank's own input twice", "is the own part added twice?"),
-    ):
-        ranks = [
-            rank
-            for rank in leaf.wrong
-            if any(
-                equal(leaf.got[rank], leaf.wanted[rank] + sign * one, CLEAN) for one in leaf.inputs(rank)
-            )
-        ]
+    for change, text, advice in ((np.subtract, "lacks this rank's own input", "is the own part added, too?"),
+                                 (np.add, "contains this rank's own input twice", "is the own part added twice?")):
+        ranks = [rank for rank in leaf.wrong
+                 if any(equal(leaf.got[rank], change(leaf.wanted[rank], one, dtype=float), CLEAN)
+                        for one in leaf.inputs(rank))]
         if ranks and ranks == leaf.wrong:
             return Diagnosis(f"{text} {on(leaf, ranks)}", advice)
     return None

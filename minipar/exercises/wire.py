@@ -16,6 +16,7 @@ import numpy as np
 
 HEAD = struct.Struct("<QQ")
 LONGEST_JSON, MOST_BYTES = 1 << 24, 1 << 30
+DEEPEST, LARGEST = 40, 1 << 1000                                    # of lists within lists; of whole numbers
 KINDS = "biufc"  # of dtypes: plain numbers
 
 
@@ -68,17 +69,20 @@ def _exactly(file: BinaryIO, count: int) -> bytes:
     return found
 
 
-def _plain(value: Any, arrays: list[np.ndarray]) -> Any:
+def _plain(value: Any, arrays: list[np.ndarray], depth: int = 0) -> Any:
     """What JSON can say; arrays are appended to `arrays` and named by dtype and shape."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return {"v": value if not isinstance(value, int) or abs(value) < 1 << 1000 else 0}
+    if value is None or isinstance(value, bool | float | str):
+        return {"v": value}
+    if isinstance(value, int) and abs(value) < LARGEST:
+        return {"v": value}
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in KINDS:
         arrays.append(np.asarray(value))
         return {"a": [value.dtype.str, list(value.shape), isinstance(value, np.generic)]}
-    if isinstance(value, tuple | list):
-        return {"t" if isinstance(value, tuple) else "l": [_plain(one, arrays) for one in value]}
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {"d": [[key, _plain(one, arrays)] for key, one in value.items()]}
+    if isinstance(value, tuple | list) and depth < DEEPEST:
+        kind = "t" if isinstance(value, tuple) else "l"
+        return {kind: [_plain(one, arrays, depth + 1) for one in value]}
+    if isinstance(value, dict) and depth < DEEPEST and all(isinstance(key, str) for key in value):
+        return {"d": [[key, _plain(one, arrays, depth + 1)] for key, one in value.items()]}
     return {"o": value.type if isinstance(value, Opaque) else type(value).__name__}
 
 

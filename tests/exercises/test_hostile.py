@@ -18,7 +18,7 @@ from minipar.exercises.light import Verdict
 from tests.exercises.hostile import HOSTILE
 
 LIMIT = 1.0                                                         # seconds for one call
-LONGEST = 25.0                                                      # seconds for all of a submission, on a busy machine
+LONGEST = 30 * LIMIT + 15                                           # seconds for all of a submission, on a busy machine
 SAMPLE = ("_exit", "reads the solution", "patches the counter", "shares memory", "forges a result")
 
 

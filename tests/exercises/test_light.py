@@ -1,0 +1,134 @@
+"""Which light goes off, for results that are made here: no process runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minipar.exercises.catalogue import find
+from minipar.exercises.exercise import Exercise
+from minipar.exercises.light import Verdict
+from minipar.exercises.lights import verdict
+from minipar.exercises.tasks import CallResult, GradedCall, RankResult, graded_calls
+from minipar.exercises.worker_process import problem
+
+SOURCE = "def reduce_scatter(comm, x): ...\n"
+
+
+@pytest.fixture
+def exercise() -> Exercise:
+    return find("ring_reduce_scatter")
+
+
+def right(exercise: Exercise, call: GradedCall) -> CallResult:
+    """What a right answer gives."""
+    assert exercise.reference is not None and exercise.par is not None
+    par = exercise.par(call.ranks, call.arguments)
+    wanted = exercise.reference(call.ranks, call.arguments)
+    bytes_of = par.bytes if isinstance(par.bytes, list) else [par.bytes] * call.ranks
+    return CallResult(call, [RankResult(wanted[rank], messages=par.messages, bytes=bytes_of[rank])  # type: ignore
+                             for rank in range(call.ranks)])
+
+
+def judged(exercise: Exercise, spoil: Any = lambda result: None) -> Verdict:
+    results = [right(exercise, call) for call in graded_calls(exercise, 1, [1, 2, 3])]
+    for result in results:
+        spoil(result)
+    return verdict(exercise, SOURCE, results)
+
+
+def states(found: Verdict) -> list[str]:
+    return [light.state for light in found.lights]
+
+
+def test_all_right(exercise: Exercise) -> None:
+    assert judged(exercise).passed and judged(exercise).score == 1
+
+
+def test_an_error_turns_off_the_first_light_and_darkens_the_others(exercise: Exercise) -> None:
+    def spoil(result: CallResult) -> None:
+        if result.call.ranks == 3:
+            result.ranks[1].error = problem("exception", "IndexError: 3", "a.py:7")  # type: ignore[union-attr]
+
+    found = judged(exercise, spoil)
+    assert states(found) == ["off", "dark", "dark", "dark", "dark"] and found.score == 0
+    assert "rank 1" in found.lights[0].diagnosis and "a.py:7" in found.lights[0].diagnosis
+
+
+def test_a_wrong_value_darkens_cost_and_deadlock(exercise: Exercise) -> None:
+    def spoil(result: CallResult) -> None:
+        for rank in result.ranks:
+            rank.outputs = rank.outputs * 2                         # type: ignore[union-attr]
+
+    assert states(judged(exercise, spoil)) == ["on", "off", "none", "dark", "dark"]
+
+
+def test_a_shape_that_is_wrong_in_a_ragged_case_alone_is_a_wrong_value(exercise: Exercise) -> None:
+    def spoil(result: CallResult) -> None:
+        if result.call.case == "ragged" and result.call.ranks == 2:
+            result.ranks[0].outputs = np.zeros(9)                   # type: ignore[union-attr]
+
+    found = judged(exercise, spoil)
+    assert states(found)[:2] == ["on", "off"] and "'ragged'" in found.lights[1].where
+
+
+def test_a_deadlock_in_an_ordinary_run_is_told_by_the_last_light(exercise: Exercise) -> None:
+    def spoil(result: CallResult) -> None:
+        if result.call.ranks > 1:
+            result.ranks = [RankResult(error=problem("stuck", "deadlock: rank 0 waits")) for _ in result.ranks]
+
+    found = judged(exercise, spoil)
+    assert states(found) == ["on", "dark", "none", "dark", "off"]
+
+
+def test_a_result_that_depends_on_the_order_of_arrivals(exercise: Exercise) -> None:
+    def spoil(result: CallResult) -> None:
+        if result.call.delays:
+            result.ranks[0].outputs = result.ranks[0].outputs + 1   # type: ignore[union-attr]
+
+    found = judged(exercise, spoil)
+    assert states(found) == ["on", "on", "none", "on", "off"] and "order" in found.lights[4].diagnosis
+
+
+def test_fewer_bytes_than_the_result_needs_came_another_way(exercise: Exercise) -> None:
+    def spoil(result: CallResult) -> None:
+        for rank in result.ranks:
+            rank.bytes = 0                                          # type: ignore[union-attr]
+
+    assert states(judged(exercise, spoil))[3] == "off"
+
+
+def test_a_changed_argument_is_a_wrong_value(exercise: Exercise) -> None:
+    def spoil(result: CallResult) -> None:
+        result.ranks[0].changed = True                              # type: ignore[union-attr]
+
+    assert "changed the argument" in judged(exercise, spoil).light("values").diagnosis
+
+
+def test_nothing_came_back(exercise: Exercise) -> None:
+    assert states(verdict(exercise, SOURCE, [])) == ["off", "dark", "dark", "dark", "dark"]
+
+
+def test_a_forbidden_helper_turns_off_the_first_light(exercise: Exercise) -> None:
+    results = [right(exercise, call) for call in graded_calls(exercise, 1, [1, 2, 3])]
+    found = verdict(exercise, "from minipar.comm.collectives import reduce_scatter\n", results)
+    assert states(found)[0] == "off" and "line 1" in found.lights[0].diagnosis
+
+
+def test_the_untouched_program_with_a_bug_shows_its_diagnoses_and_earns_nothing() -> None:
+    bug = find("chunk_order_bug")
+    results = [right(bug, call) for call in graded_calls(bug, 1, [2])]
+    found = verdict(bug, bug.text("stub.py").replace("import numpy", "# a comment\nimport numpy"), results)
+    assert found.score == 0 and found.lights[0].state == "off"
+
+
+def test_a_judge_that_cannot_read_a_result_has_its_answer(tmp_path: Path) -> None:
+    one = Exercise(kind="design", minutes=5, goal="", lesson="", inputs=lambda ranks, rng, size: [()], comm="",
+                   judge=lambda ranks, arguments, results: "" if results[0]["width"] > 0 else "too narrow")
+    call = graded_calls(one, 1)[0]
+    for outputs, state in (({"width": 1}, "on"), ({"width": 0}, "off"), (None, "off"), ([], "off")):
+        found = verdict(one, "", [CallResult(call, [RankResult(outputs)])])
+        assert found.light("values").state == state
