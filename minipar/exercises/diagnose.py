@@ -304,8 +304,9 @@ def own_input(leaf: Leaf) -> Diagnosis | None:
 
 def own_part(leaf: Leaf) -> Diagnosis | None:
     """The rank's own input is missing in a sum, or is there twice."""
-    for change, text, advice in ((np.subtract, "lacks this rank's own input", "is the own part added, too?"),
-                                 (np.add, "contains this rank's own input twice", "is the own part added twice?")):
+    for change, text, advice in (
+            (np.subtract, "lacks this rank's own input", "is the own part added, too?"),
+            (np.add, "contains this rank's own input twice", "is the own part added twice?")):
         ranks = [rank for rank in leaf.wrong
                  if any(equal(leaf.got[rank], change(leaf.wanted[rank], one, dtype=float), CLEAN)
                         for one in leaf.inputs(rank))]
