@@ -24,6 +24,7 @@ __version__ = "0.2.0"
 _MODULES = {
     "Communicator": "minipar.comm.protocol",
     "run": "minipar.comm.threads",
+    "run_program": "minipar.mpi4py_face.run_program",
     "job": "minipar.comm.job",
     "all_reduce": "minipar.comm.collectives",
     "Tensor": "minipar.autograd",
@@ -54,7 +55,7 @@ _MODULES = {
 __all__ = ["GPT", "Communicator", "Grid", "Layout", "MiniparError", "ModelConfig", "OnRank", "Partial",
            "Replicated", "Shard", "Tensor", "TrainConfig", "Trainer",
            "all_reduce", "backward", "equivalent", "fit", "generate", "gradcheck", "job", "lint", "run",
-           "same_on_all_ranks", "schedule", "simulate", "train", "verify"]
+           "run_program", "same_on_all_ranks", "schedule", "simulate", "train", "verify"]
 
 if TYPE_CHECKING:
     from minipar.autograd import Tensor, backward, gradcheck
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from minipar.config import Layout, ModelConfig, TrainConfig
     from minipar.errors import MiniparError
     from minipar.inference.generate import generate
+    from minipar.mpi4py_face.run_program import run_program
     from minipar.nn import GPT
     from minipar.parallel.grid import Grid
     from minipar.proof.equivalent.equivalent import equivalent, same_on_all_ranks

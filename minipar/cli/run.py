@@ -3,51 +3,137 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+from pathlib import Path
 
+from minipar.cli.pictures import attempt
 from minipar.cli.ranks import require_one_process, seconds
 from minipar.comm.diagnostics.exit_report import first_diagnosis, last_words
 from minipar.comm.job import job, ranks_started, timeout_from
+from minipar.comm.protocol import Communicator, exchange_texts
+from minipar.comm.threads.arrival_order import ArrivalOrder
+from minipar.comm.wrappers.counting import Key, MessageTally, Traffic
+from minipar.comm.wrappers.network import Network
+from minipar.comm.wrappers.timeline import Event, gather_events, write_trace
 from minipar.console import tell
 from minipar.errors import ConfigError
 from minipar.mpi4py_face.as_process import run_as_process
 from minipar.mpi4py_face.on_threads import Ended, run_on_threads
+from minipar.mpi4py_face.one_rank import Books
 from minipar.mpi4py_face.options import RunOptions
 from minipar.mpi4py_face.program import read_program
+from minipar.mpi4py_face.races import races
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-n", type=int, dest="ranks", metavar="RANKS",
-                        help="ranks, as threads of this process (default 1; under mpirun: leave it out)")
-    parser.add_argument("--unchecked", action="store_true", help="compare nothing, keep no books: to measure")
-    parser.add_argument("--synchronous", action="store_true",
-                        help="a send waits for its receive, as a large one does: what works small and hangs "
-                             "large")
-    parser.add_argument("--timeout", type=seconds, metavar="SECONDS",
-                        help="longest wait for another rank (default 30, or MINIPAR_TIMEOUT)")
-    parser.add_argument("--label", action="store_true", help='put "[rank] " before each line of output')
-    parser.add_argument("program", help="a Python file")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS",
-                        help="what the program finds in sys.argv")
+    add = parser.add_argument
+    add("-n", type=int, dest="ranks", metavar="RANKS",
+        help="ranks, as threads of this process (default 1; under mpirun: leave it out)")
+    add("--unchecked", action="store_true", help="compare nothing, keep no books: to measure")
+    add("--synchronous", action="store_true",
+        help="a send waits for its receive, as a large one does: finds what works small and hangs large")
+    add("--timeout", type=seconds, metavar="SECONDS",
+        help="longest wait for another rank (default 30, or MINIPAR_TIMEOUT)")
+    add("--label", action="store_true", help='put "[rank] " before each line of output')
+    add("--count", action="store_true", help="show bytes and messages per call site at the end")
+    add("--trace", type=Path, metavar="FILE",
+        help="write what happened when, for ui.perfetto.dev, and a picture beside it (.png)")
+    add("--clock", type=network, metavar="alpha=S,beta=S",
+        help="virtual time: n bytes take alpha + n beta seconds; MPI.Wtime reads it")
+    add("--any-source", type=order, metavar="first|seed=N",
+        help="in which order receives from any source take messages (threads): to replay a race")
+    add("--races", type=int, metavar="N", help="run under N such orders; show the first difference")
+    add("program", help="a Python file")
+    add("arguments", nargs=argparse.REMAINDER, metavar="ARGS", help="what the program finds in sys.argv")
     parser.set_defaults(run=run, joins_itself=True)
+
+
+def network(text: str) -> Network:
+    """alpha=5e-6,beta=1e-10"""
+    try:
+        values = dict(part.split("=") for part in text.split(","))
+        return Network(alpha=float(values.pop("alpha")), beta=float(values.pop("beta", "0")),
+                       **{name: float(value) for name, value in values.items()})
+    except (ValueError, KeyError, TypeError):
+        example = "alpha=5e-6,beta=1e-10"
+        raise argparse.ArgumentTypeError(f"{text!r} is no network; write for example {example}") from None
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def order(text: str) -> str:
+    try:
+        ArrivalOrder(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def run(options: argparse.Namespace) -> int:
     """The exit status is the program's."""
     asked = RunOptions(checked=not options.unchecked, synchronous=options.synchronous,
-                       timeout=options.timeout or timeout_from(os.environ), label=options.label)
-    started = ranks_started(os.environ)
-    if started is not None and options.ranks is None:
-        with job(timeout=asked.timeout, checked=asked.checked, synchronous=asked.synchronous) as comm:
-            run_as_process(read_program(options.program, tuple(options.arguments)), comm, asked)
-        return 0
+                       timeout=options.timeout or timeout_from(os.environ), label=options.label,
+                       count=options.count, trace=options.trace is not None, clock=options.clock,
+                       any_source=options.any_source)
+    if ranks_started(os.environ) is not None and options.ranks is None:
+        return run_under_mpirun(options, asked)
     if options.ranks is not None:
         require_one_process("minipar run -n")
-        if options.ranks < 1:
-            raise ConfigError(f"cannot run {options.ranks} ranks; give 1 or more")
-    size = options.ranks or 1
-    return status_of(run_on_threads(read_program(options.program, tuple(options.arguments)), size, asked),
-                     size)
+    size = 1 if options.ranks is None else options.ranks
+    if size < 1:
+        raise ConfigError(f"cannot run {size} ranks; give 1 or more")
+    program = read_program(options.program, tuple(options.arguments))
+    if options.races is not None:
+        if options.races < 2:
+            raise ConfigError(f"--races {options.races} compares nothing; give 2 or more")
+        differ, text = races(program, size, asked, options.races)
+        print(text)
+        return int(differ)
+    ended = run_on_threads(program, size, asked)
+    if ended.failure is None:
+        report(options, [books.traffic for books in ended.books], [event for books in ended.books
+                                                                   for event in books.events])
+    return status_of(ended, size)
+
+
+def run_under_mpirun(options: argparse.Namespace, asked: RunOptions) -> int:
+    for given, name in ((options.any_source, "--any-source"), (options.races, "--races")):
+        if given is not None:
+            raise ConfigError(f"{name} needs to see all ranks: use threads, minipar run -n 4 {name} ...")
+    with job(timeout=asked.timeout, checked=asked.checked, synchronous=asked.synchronous) as comm:
+        books = run_as_process(read_program(options.program, tuple(options.arguments)), comm, asked)
+        if asked.count or asked.trace:
+            collect(options, comm, books)
+    return 0
+
+
+def collect(options: argparse.Namespace, comm: Communicator, books: Books) -> None:
+    """All ranks' books on rank 0, which shows them."""
+    rows = json.dumps([[*key, tally.calls, tally.messages, tally.bytes] for key, tally in books.traffic])
+    tag = comm.entering("traffic", None, None, label="traffic")
+    pages = exchange_texts(comm, rows, label="traffic", tag=tag)
+    events = gather_events(comm, books.events)
+    if comm.rank == 0:
+        report(options, [Traffic((Key(*row[:5]), MessageTally(*row[5:])) for row in json.loads(page))
+                         for page in pages], events or [])
+
+
+def report(options: argparse.Namespace, traffic: list[Traffic], events: list[Event]) -> None:
+    """What --count and --trace show and write."""
+    if options.count:
+        print(sum(traffic, Traffic()).table())
+    if options.trace is not None:
+        write_trace(options.trace, events)
+        picture = options.trace.with_suffix(".png")
+        attempt(str(picture), lambda: draw(picture, events))
+
+
+def draw(path: Path, events: list[Event]) -> None:
+    from minipar.plots.messages import draw_messages
+    from minipar.plots.save import save
+
+    save(draw_messages(events), path)
 
 
 def status_of(ended: Ended, size: int) -> int:

@@ -18,7 +18,7 @@ class RankStream:
     def __init__(self, stream: TextIO, ranks: dict[int, int], label: bool, heard: Any = None) -> None:
         self._stream, self._ranks, self._label, self._heard = stream, ranks, label, heard
         self._begun: dict[int, str] = {}
-        self._lock = threading.Lock()
+        self._lock, self.quiet = threading.Lock(), False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -42,7 +42,8 @@ class RankStream:
         if self._heard is not None:
             self._heard(rank, lines)
         with self._lock:
-            self._stream.write("".join(f"{head}{line}\n" for line in lines))
+            if not self.quiet:
+                self._stream.write("".join(f"{head}{line}\n" for line in lines))
 
     def flush(self) -> None:
         """A line that is not at its end stays until it is, or until the rank ends."""

@@ -23,7 +23,8 @@ HEED = 0.1                  # seconds after which Ctrl-C is heeded, also where i
 
 
 def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[int] | None = None,
-        checked: bool = True, synchronous: bool = False, timeout: float = 30.0) -> list[Result]:
+        checked: bool = True, synchronous: bool = False, timeout: float = 30.0,
+        any_source: str | None = None) -> list[Result]:
     """Call `function(comm, *args)` on `size` ranks, each a thread; returns the results by rank.
 
     If a rank raises, the others stop at their next call and `run` raises that rank's own exception, with a
@@ -33,7 +34,8 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
     nodes: each rank's node (default: one node). checked: compare every collective across the ranks before
     data moves, and keep the books for the end; a deadlock is found in any case. synchronous: a send waits for
     its receive, as a large one does under MPI. timeout: how long, in seconds, a rank may wait for one that
-    computes; inf while you stop ranks in a debugger.
+    computes; inf while you stop ranks in a debugger. any_source: "first" or "seed=N", the order in which receives
+    from any source take messages; None: as they come.
 
     Raises ConfigError for a size, nodes or a timeout that cannot be. Ctrl-C ends `run`, and each rank at its
     next call.
@@ -42,7 +44,8 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
     >>> mp.run(4, lambda comm: comm.rank**2)
     [0, 1, 4, 9]
     """
-    world = World(size, nodes=nodes, synchronous=synchronous, timeout=timeout, checked=checked)
+    world = World(size, nodes=nodes, synchronous=synchronous, timeout=timeout, checked=checked,
+                  any_source=any_source)
     ledgers = [Ledger(rank) for rank in range(size)]
     results: list[Any] = [None] * size
     errors: list[tuple[int, BaseException]] = []

@@ -23,6 +23,7 @@ from minipar.comm.diagnostics.call_site import communicates, place_of
 from minipar.comm.diagnostics.header import MessageHeader, fits, given
 from minipar.comm.diagnostics.requests import together
 from minipar.comm.protocol import ANY, TAGS, Communicator, Request, is_whole
+from minipar.comm.threads.arrival_order import ArrivalOrder, held_before, is_held
 from minipar.comm.threads.messages import Letter, Mailbox, asks_for, find_letter, open_letter
 from minipar.errors import CommError, ConfigError
 
@@ -66,11 +67,13 @@ class World:
     """`nodes` gives the node of each rank. In a synchronous world a send is done only once its receive has
     begun. In a checked one the labels of a message and its receive are compared.
 
-    Raises ConfigError for a size, nodes or a timeout (in seconds) that cannot be.
+    any_source: in which order receives from any source take messages (`ArrivalOrder`); None: as they come.
+
+    Raises ConfigError for a size, nodes, a timeout (in seconds) or an order that cannot be.
     """
 
     def __init__(self, size: int, *, nodes: Sequence[int] | None = None, synchronous: bool = False,
-                 timeout: float = 30.0, checked: bool = False) -> None:
+                 timeout: float = 30.0, checked: bool = False, any_source: str | None = None) -> None:
         if not is_whole(size) or size < 1:
             raise ConfigError(f"cannot run {size!r} ranks; give a whole number, 1 or more")
         if nodes is not None and len(nodes) != size:
@@ -90,6 +93,7 @@ class World:
         # receives that nothing has come for yet
         self.posted: dict[MailboxKey, deque[Request]] = defaultdict(deque)
         # messages with an envelope, by (group, receiver)
+        self.order = None if any_source is None else ArrivalOrder(any_source)
         self.mailboxes: dict[tuple[GroupKey, int], Mailbox] = defaultdict(Mailbox)
         self.blocks: dict[tuple[GroupKey, int], np.ndarray] = {}    # shared memory
         self.over = False  # a rank has failed: the others stop at their next call
@@ -115,6 +119,10 @@ class World:
             comm, request = entry
             if not asks_for(request, letter.envelope):
                 continue
+            if self.order is not None and is_held(request):
+                if request.kind == "recv":
+                    break                                           # it may be the one to take it: see `release_one`
+                continue
             mailbox.wanted.remove(entry)
             if request.kind == "probe":
                 request.envelope = letter.envelope
@@ -127,6 +135,8 @@ class World:
     def ask(self, mailbox: Mailbox, comm: Communicator, request: Request) -> None:
         """A receive or a probe is posted."""
         letter = find_letter(mailbox, request)
+        if self.order is not None and letter is not None and (is_held(request) or held_before(mailbox, letter)):
+            letter = None
         if letter is None:
             mailbox.wanted.append((comm, request))
         elif request.kind == "probe":
@@ -135,6 +145,30 @@ class World:
         else:
             mailbox.letters.remove(letter)
             self.hand_over(comm, request, letter)
+
+    def release_one(self, ranks: set[int]) -> bool:
+        """These ranks cannot go on as it is: let one receive or probe of theirs from any source have its message,
+        by the order.
+        """
+        assert self.order is not None
+        held = [(request.handle.owner, mailbox, comm, request) for mailbox in self.mailboxes.values()
+                for comm, request in mailbox.wanted if is_held(request) and request.handle.owner in ranks]
+        for _, mailbox, comm, request in sorted(held, key=lambda entry: entry[0]):
+            letter = self.order.choose(each for each in mailbox.letters if asks_for(request, each.envelope))
+            if letter is None:
+                continue
+            mailbox.wanted.remove((comm, request))
+            if request.kind == "probe":
+                request.envelope = letter.envelope
+                self.finish(request)
+                return True
+            mailbox.letters.remove(letter)
+            self.hand_over(comm, request, letter)
+            letters, mailbox.letters = mailbox.letters, []
+            for other in letters:                                   # others may have waited behind it
+                self.post(mailbox, other)
+            return True
+        return False
 
     def hand_over(self, comm: Communicator, request: Request, letter: Letter) -> None:
         open_letter(comm, request, letter)
@@ -155,6 +189,8 @@ class World:
         """Wake every rank that can never go on, with the roll call as its error. states: of all ranks, if not
         as noted.
         """
+        if self.order is not None and self.release_one(stuck(states or self.states)):
+            return
         if states is None and stuck(self.states):
             self.let_others_settle()
         states = states or self.states

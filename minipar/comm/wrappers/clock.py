@@ -40,9 +40,14 @@ from typing import Any
 import numpy as np
 
 from minipar.comm.diagnostics.call_site import label_or_place, this_call
+<<<<<<< HEAD
 from minipar.comm.protocol import NOT_GIVEN, Communicator, Request
 from minipar.comm.refusals import check_message
 from minipar.comm.wrappers.labelled import Labelled
+=======
+from minipar.comm.protocol import NOT_GIVEN, Communicator, Request, check_message
+from minipar.comm.wrappers.clocked_messages import ClockedMessages
+>>>>>>> 244d1a8 (minipar run counts, traces, times, replays orders of arrival and compares them; mp.run_program; %%ranks for notebooks)
 from minipar.comm.wrappers.network import Network, Port, exact, pack_time, unpack_time
 from minipar.comm.wrappers.timeline import Event, Flows
 from minipar.errors import CommError, ConfigError
@@ -84,7 +89,7 @@ class Passage:
     tested: Fraction | None = None
 
 
-class Clock(Labelled):
+class Clock(ClockedMessages):
     """Gives this rank virtual time. Groups split off from this one share it.
 
     nodes: the node of each rank, to lay ranks out on nodes that this machine does not have (default: where
@@ -92,6 +97,8 @@ class Clock(Labelled):
     which never overlap; "send" on the track "link", from a message's start to its arrival. Raises ConfigError
     for a rate or nodes that cannot be.
     """
+
+    _time: RankTime
 
     def __init__(self, inner: Communicator, network: Network, flops_per_second: float | None = None,
                  nodes: Sequence[int] | None = None, shared: RankTime | None = None) -> None:
@@ -173,6 +180,8 @@ class Clock(Labelled):
             return request
 
     def wait(self, request: Request) -> np.ndarray:
+        if request.type_code is not None:
+            return self.wait_message(request)
         with self._inside(request.tag):
             if passage := self._passing.pop(request, None):
                 super().wait(passage.stamp)
@@ -187,6 +196,8 @@ class Clock(Labelled):
         not there when it is first asked for; who asks again with no time in between has nothing else to do,
         and waits for it.
         """
+        if request.type_code is not None:
+            return self.test_message(request)
         passage = self._passing.get(request)
         if passage is None:
             return True

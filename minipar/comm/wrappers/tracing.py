@@ -25,6 +25,8 @@ from minipar.comm.protocol import NOT_GIVEN, Communicator, Request
 from minipar.comm.wrappers.labelled import Labelled
 from minipar.comm.wrappers.timeline import Event, Flows
 
+LETTERS = -1                                                        # below it the tags of messages with an envelope
+
 
 class Tracing(Labelled):
     """Keeps a list of events. Groups split off from this one write into the same list.
@@ -59,6 +61,14 @@ class Tracing(Labelled):
         self._under_way[request] = self._flows.name(self, "recv", source, tag)
         return request
 
+    def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None, synchronous: bool = False) -> Request:
+        begin = self.now()
+        request = super().isend_message(data, dest, type_code=type_code, tag=tag, label=label,
+                                        synchronous=synchronous)
+        self._record("send", begin, request, self._flows.name(self, "send", dest, LETTERS - tag))
+        return request
+
     def wait(self, request: Request) -> np.ndarray:
         begin = self.now()
         array = super().wait(request)
@@ -68,13 +78,24 @@ class Tracing(Labelled):
     def test(self, request: Request) -> bool:
         begin = self.now()
         done = super().test(request)
-        if done and request in self._under_way:
+        if done and (request in self._under_way or request.type_code is not None):
             self._finish(begin, request)
         return done
 
     def _finish(self, begin: float | Fraction, request: Request) -> None:
+        if request.type_code is not None and request.kind != "send":
+            self._finish_letter(begin, request)
+            return
         flow = self._under_way.pop(request, "")
         self._record("recv" if flow else "wait", begin, request, flow)
+
+    def _finish_letter(self, begin: float | Fraction, request: Request) -> None:
+        """A message with an envelope has come: only now its sender is known."""
+        envelope = request.envelope
+        if request.kind == "recv" and envelope is not None:
+            flow = self._flows.name(self, "recv", envelope.source, LETTERS - envelope.tag)
+            self.events.append(Event(self.members[self.rank], "recv", begin, self.now() - begin, request.label,
+                                     "recv", self.members[envelope.source], envelope.nbytes, flow))
 
     @contextmanager
     def span(self, label: str) -> Iterator[None]:

@@ -1,0 +1,52 @@
+"""In which order do receives from any source take what has come? As it comes, or in one that can be repeated.
+
+A receive or probe from any source takes the message that happens to come first, which differs from run to run. Under
+an order it takes none until no rank can go on otherwise: then all that can have been sent has been sent, and the
+choice among the senders depends on nothing but the rule. So a race is shown by running under several seeds, and
+replayed by running under the same one. (Vakkalanka, Gopalakrishnan, Kirby 2008, "Dynamic verification of MPI
+programs with reductions in presence of split operations and relaxed orderings": the delayed match.)
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable
+
+from minipar.comm.protocol import ANY, Request
+from minipar.comm.threads.messages import Letter, Mailbox, asks_for
+from minipar.errors import ConfigError
+
+
+class ArrivalOrder:
+    """rule: "first" takes the lowest rank that has sent; "seed=N" or "seed N" one drawn from these numbers.
+
+    Raises ConfigError for any other rule.
+    """
+
+    def __init__(self, rule: str) -> None:
+        seed = re.fullmatch(r"seed[ =](\d+)", rule)
+        if rule != "first" and seed is None:
+            raise ConfigError(f"no order of arrival is called {rule!r}; use first, or seed=N with a whole number")
+        self.random = None if seed is None else random.Random(int(seed[1]))
+
+    def choose(self, letters: Iterable[Letter]) -> Letter | None:
+        """One of the first messages of each sender; None where there is none."""
+        firsts: dict[int, Letter] = {}
+        for letter in letters:
+            firsts.setdefault(letter.envelope.source, letter)
+        candidates = [firsts[source] for source in sorted(firsts)]
+        if not candidates:
+            return None
+        return candidates[0] if self.random is None else self.random.choice(candidates)
+
+
+def is_held(request: Request) -> bool:
+    """Whether an order applies to it."""
+    return request.peer == ANY
+
+
+def held_before(mailbox: Mailbox, letter: Letter) -> bool:
+    """Whether a receive that waits for the order may yet take this message."""
+    return any(is_held(request) and request.kind == "recv" and asks_for(request, letter.envelope)
+               for _, request in mailbox.wanted)

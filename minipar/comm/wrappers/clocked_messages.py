@@ -1,0 +1,126 @@
+"""Messages with an envelope under a virtual clock: the part of `Clock` that is about them.
+
+Their receiver may not know who sends them, so the stamp that says when a message arrives cannot be a message of
+its own: it travels in front of the bytes. A request of the program stands for one of the communicator within,
+which is its handle. A probe sees a message once it is there in fact, and lets no virtual time pass.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from contextlib import AbstractContextManager
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.diagnostics.call_site import label_or_place
+from minipar.comm.diagnostics.requests import unfit_message
+from minipar.comm.protocol import Communicator, Request
+from minipar.comm.wrappers.labelled import Labelled
+from minipar.comm.wrappers.network import pack_time, unpack_time
+from minipar.comm.wrappers.timeline import Event
+from minipar.errors import CommError
+
+STAMP = 64                                                          # bytes in front of the message's own
+
+
+class ClockedMessages(Labelled):
+    """What `Clock` adds to a message with an envelope. _time: this rank's (`RankTime`)."""
+
+    _time: Any
+    _me: int
+
+    def __init__(self, inner: Communicator) -> None:
+        super().__init__(inner)
+        self._letters: dict[Request, Fraction] = {}                 # not yet done -> when the port is free of a send
+
+    @abstractmethod
+    def _cost(self, peer: int, nbytes: int) -> Fraction:
+        """Of a message to or from this rank of the group."""
+
+    @abstractmethod
+    def _inside(self, tag: int | None = None, label: str = "") -> AbstractContextManager[None]:
+        """Let no time pass meanwhile."""
+
+    def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None, synchronous: bool = False) -> Request:
+        label = label_or_place(label)
+        with self._inside():
+            cost = self._cost(dest, data.nbytes)
+            end = self._time.outgoing.carry(self._time.now, cost)
+            stamped = np.concatenate([pack_time(end).view(np.uint8), data])
+            inner = super().isend_message(stamped, dest, type_code=type_code, tag=tag, label=label,
+                                          synchronous=synchronous)
+            flow = self._time.flows.name(self, "send", dest, -1 - tag)
+            self._time.timeline.append(Event(self._me, "send", end - cost, cost, label, "send", self.members[dest],
+                                             data.nbytes, flow, "link"))
+            return self._letter("send", dest, tag, data, inner, end)
+
+    def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None) -> Request:
+        with self._inside():
+            inner = super().irecv_message(None, source, type_code=type_code, tag=tag, label=label)
+            return self._letter("recv", source, tag, out, inner)
+
+    def probe_message(self, source: int, *, tag: int = 0, label: str | None = None) -> Request:
+        with self._inside():
+            return self._letter("probe", source, tag, None, super().probe_message(source, tag=tag, label=label))
+
+    def cancel_message(self, request: Request) -> bool:
+        return super().cancel_message(request.handle)
+
+    def forget_message(self, request: Request) -> None:
+        super().forget_message(request.handle)
+
+    def wait_message(self, request: Request) -> np.ndarray:
+        """`wait` for such a request."""
+        with self._inside():
+            if request in self._letters:
+                super().wait(request.handle)
+                self._open(request)
+        return request.array
+
+    def test_message(self, request: Request) -> bool:
+        """`test`: who finds that a message has come catches up with its arrival, as in `wait`."""
+        with self._inside():
+            if request in self._letters:
+                if not super().test(request.handle):
+                    return False
+                self._open(request)
+            return True
+
+    def _letter(self, kind: str, peer: int, tag: int, array: np.ndarray | None, inner: Request,
+                end: Fraction = Fraction(0)) -> Request:
+        request = Request(kind, peer, tag, array, inner.label,      # type: ignore[arg-type]
+                          handle=inner, type_code=inner.type_code)
+        self._letters[request] = end
+        return request
+
+    def _open(self, request: Request) -> None:
+        """It is done: a send when the port is free of it, a receive when the message arrives."""
+        end, inner = self._letters.pop(request), request.handle
+        request.done = True
+        if inner.envelope is not None:
+            request.envelope = inner.envelope._replace(nbytes=inner.envelope.nbytes - STAMP)
+        if request.kind == "recv":
+            self._receive(request, inner.array)
+        elif request.kind == "send":
+            self._time.advance(self._me, end, "wait", request.label, op="send", peer=self.members[request.peer],
+                               bytes=request.array.nbytes, flow="")
+
+    def _receive(self, request: Request, whole: np.ndarray) -> None:
+        """Take the bytes, and wait until the message is through the incoming port."""
+        envelope, data = request.envelope, whole[STAMP:]
+        assert envelope is not None
+        if wrong := unfit_message(self, request, envelope):
+            raise CommError(wrong)
+        if request.array is None:
+            request.array = data
+        else:
+            request.array[:data.size] = data
+        cost = self._cost(envelope.source, data.size)
+        end = self._time.incoming.carry(unpack_time(whole[:STAMP].view(np.uint64)) - cost, cost)
+        flow = self._time.flows.name(self, "recv", envelope.source, -1 - envelope.tag)
+        self._time.advance(self._me, end, "recv", request.label, op="recv", peer=self.members[envelope.source],
+                           bytes=data.nbytes, flow=flow)

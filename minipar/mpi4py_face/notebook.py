@@ -1,0 +1,58 @@
+"""The cell magic of notebooks: `%load_ext minipar.mpi4py_face.notebook`, then `%%ranks 4` on top of a cell.
+
+    %%ranks 4 --synchronous
+    from mpi4py import MPI
+    print(MPI.COMM_WORLD.rank)
+
+The cell is a program of its own: each rank starts without the notebook's variables. Its output is labelled with
+the ranks; a mistake is shown as its diagnosis. IPython is an extra: pip install minipar[notebook].
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Any
+
+from minipar.errors import ConfigError
+from minipar.mpi4py_face.options import RunOptions
+from minipar.mpi4py_face.run_program import run_cell
+
+USAGE = "%%ranks N [--synchronous] [--count] [--any-source first|seed=N]"
+
+
+def cell_options(line: str) -> tuple[int, RunOptions]:
+    """What stands behind %%ranks. Raises ConfigError for what it does not know."""
+    words = shlex.split(line)
+    if not words or not words[0].isdigit() or int(words[0]) < 1:
+        raise ConfigError(f"%%ranks needs the number of ranks: {USAGE}")
+    known = {"--synchronous": False, "--count": False}
+    order: str | None = None
+    rest = iter(words[1:])
+    for word in rest:
+        if word == "--any-source":
+            order = next(rest, "")
+        elif word in known:
+            known[word] = True
+        else:
+            raise ConfigError(f"%%ranks does not know {word}: {USAGE}")
+    return int(words[0]), RunOptions(label=True, synchronous=known["--synchronous"], count=known["--count"],
+                                     any_source=order)
+
+
+def ranks(line: str, cell: str) -> None:
+    """The magic itself."""
+    try:
+        size, options = cell_options(line)
+        run, told = run_cell(size, cell, options)
+    except ConfigError as error:
+        run, told = None, f"ConfigError: {error}"
+    if told:
+        sys.stderr.write(f"{told}\n")
+    elif run is not None and options.count:
+        sys.stdout.write(f"{run.traffic.table()}\n")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What %load_ext calls."""
+    shell.register_magic_function(ranks, magic_kind="cell")

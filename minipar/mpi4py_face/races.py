@@ -1,0 +1,75 @@
+"""Does the output of a program depend on who sends first? It runs under several orders of arrival.
+
+A difference proves that a receive from any source decides what the program says. No difference in N orders proves
+nothing more than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from minipar.comm.diagnostics.exit_report import first_diagnosis, last_words
+from minipar.mpi4py_face.on_threads import run_on_threads
+from minipar.mpi4py_face.options import RunOptions
+from minipar.mpi4py_face.program import UserProgram
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run said. order: as --any-source takes it. lines: of each rank's stdout. failed: the error, or ""."""
+
+    order: str
+    lines: tuple[tuple[str, ...], ...]
+    failed: str
+
+
+def outcome(program: UserProgram, size: int, options: RunOptions, order: str) -> Outcome:
+    """Run it under one order; its output is kept back."""
+    lines: list[list[str]] = [[] for _ in range(size)]
+    asked = RunOptions(options.checked, options.synchronous, options.timeout, any_source=order, quiet=True)
+    ended = run_on_threads(program, size, asked, lambda rank, said: lines[rank].extend(said))
+    failed = "" if ended.failure is None else last_words(first_diagnosis(ended.failure[1]), max(ended.failure[0], 0),
+                                                         size)[0]
+    return Outcome(order, tuple(map(tuple, lines)), failed)
+
+
+def races(program: UserProgram, size: int, options: RunOptions, orders: int) -> tuple[bool, str]:
+    """(whether two runs differ, what to say): the first difference among so many orders.
+
+    The first order runs twice. A line that differs between these two (a time, a random number) says nothing about
+    the order, and is not compared.
+    """
+    first, again = (outcome(program, size, options, "first") for _ in range(2))
+    unsteady = {(rank, number) for rank, number, _, _ in differing(first, again)}
+    for seed in range(1, orders):
+        other = outcome(program, size, options, f"seed={seed}")
+        if text := difference(first, other, unsteady):
+            return True, text
+    left_out = (f"; {len(unsteady)} lines differ from run to run under one order too, and are left out"
+                if unsteady else "")
+    failed = f"\nevery run failed: {first.failed}" if first.failed else ""
+    return False, f"no difference in {orders} orders of arrival{left_out}{failed}"
+
+
+def differing(one: Outcome, other: Outcome) -> Iterator[tuple[int, int, str, str]]:
+    """(rank, line, what each run has there), of the lines that differ."""
+    for rank, (mine, yours) in enumerate(zip(one.lines, other.lines, strict=True)):
+        for number in range(max(len(mine), len(yours))):
+            said, told = (lines[number] if number < len(lines) else "(no such line)" for lines in (mine, yours))
+            if said != told:
+                yield rank, number, said, told
+
+
+def difference(one: Outcome, other: Outcome, unsteady: set[tuple[int, int]]) -> str:
+    """The first line in which two runs differ, "" where there is none."""
+    replay = f"replay with --any-source {one.order} and --any-source {other.order}"
+    if bool(one.failed) != bool(other.failed):
+        return (f"the order of arrival decides whether the program fails\n"
+                f"  {one.order:>8}: {one.failed or 'ends well'}\n"
+                f"  {other.order:>8}: {other.failed or 'ends well'}\n{replay}")
+    for rank, number, mine, yours in differing(one, other):
+        if (rank, number) not in unsteady:
+            return (f"the order of arrival decides: rank {rank}, line {number + 1} of its output\n"
+                    f"  {one.order:>8}: {mine}\n  {other.order:>8}: {yours}\n{replay}")
+    return ""
