@@ -4,8 +4,9 @@
     from mpi4py import MPI
     print(MPI.COMM_WORLD.rank)
 
-The cell is a program of its own: each rank starts without the notebook's variables. Its output is labelled with
-the ranks; a mistake is shown as its diagnosis. IPython is an extra: pip install minipar[notebook].
+The cell is a program of its own: each rank starts without the notebook's variables. Its output is
+labelled with the ranks; a mistake is shown as its diagnosis. IPython is an extra: pip install
+minipar[notebook].
 """
 
 from __future__ import annotations

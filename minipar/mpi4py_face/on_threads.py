@@ -88,14 +88,10 @@ def run_on_threads(program: UserProgram, size: int, options: RunOptions,
     with ExitStack() as stack:
         streams = [RankStream(sys.stdout, tables.ranks, options.label, heard),
                    RankStream(sys.stderr, tables.ranks, options.label)]
-<<<<<<< HEAD
-        stack.enter_context(replaced(sys, stdout=streams[0], stderr=streams[1],
-                                     stdin=Input(sys.stdin, tables.ranks),
-=======
         for stream in streams:
             stream.quiet = options.quiet
-        stack.enter_context(replaced(sys, stdout=streams[0], stderr=streams[1], stdin=Input(sys.stdin, tables.ranks),
->>>>>>> 244d1a8 (minipar run counts, traces, times, replays orders of arrival and compares them; mp.run_program; %%ranks for notebooks)
+        stack.enter_context(replaced(sys, stdout=streams[0], stderr=streams[1],
+                                     stdin=Input(sys.stdin, tables.ranks),
                                      argv=Arguments(sys.argv, tables.arguments)))
         stack.enter_context(installed())
         stack.enter_context(own_modules(tables.modules, program.folder))

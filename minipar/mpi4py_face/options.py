@@ -9,19 +9,11 @@ from minipar.comm.wrappers.network import Network
 
 @dataclass(frozen=True)
 class RunOptions:
-<<<<<<< HEAD
-    """checked: compare the ranks' calls and keep the books. synchronous: a send waits for its receive, as a
-    large one does. timeout: the longest wait in seconds, None: MINIPAR_TIMEOUT or 30. label: "[rank] " before
-    each line of output. count: bytes and messages per call site. trace: events. clock: virtual time on this
-    network. any_source: "first" or "seed N": in which order receives from any source take what has come;
-    None: as it comes.
-=======
-    """checked: compare the ranks' calls and keep the books. synchronous: a send waits for its receive, as a large
-    one does. timeout: the longest wait in seconds, None: MINIPAR_TIMEOUT or 30. label: "[rank] " before each
-    line of output. count: bytes and messages per call site. trace: events. clock: virtual time on this network.
-    any_source: "first" or "seed=N": in which order receives from any source take what has come; None: as it comes.
-    quiet: what the program prints is kept, not shown.
->>>>>>> 244d1a8 (minipar run counts, traces, times, replays orders of arrival and compares them; mp.run_program; %%ranks for notebooks)
+    """checked: compare the ranks' calls and keep the books. synchronous: a send waits for its receive, as
+    a large one does. timeout: the longest wait in seconds, None: MINIPAR_TIMEOUT or 30. label: "[rank] "
+    before each line of output. count: bytes and messages per call site. trace: events. clock: virtual
+    time on this network. any_source: "first" or "seed=N": in which order receives from any source take
+    what has come; None: as it comes. quiet: what the program prints is kept, not shown.
     """
 
     checked: bool = True

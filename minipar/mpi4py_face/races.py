@@ -1,7 +1,7 @@
 """Does the output of a program depend on who sends first? It runs under several orders of arrival.
 
-A difference proves that a receive from any source decides what the program says. No difference in N orders proves
-nothing more than that.
+A difference proves that a receive from any source decides what the program says. No difference in N
+orders proves nothing more than that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from minipar.mpi4py_face.program import UserProgram
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run said. order: as --any-source takes it. lines: of each rank's stdout. failed: the error, or ""."""
+    """What one run said. order: as --any-source takes it. lines: of each rank's stdout. failed: the
+    error, or "".
+    """
 
     order: str
     lines: tuple[tuple[str, ...], ...]
@@ -29,16 +31,18 @@ def outcome(program: UserProgram, size: int, options: RunOptions, order: str) ->
     lines: list[list[str]] = [[] for _ in range(size)]
     asked = RunOptions(options.checked, options.synchronous, options.timeout, any_source=order, quiet=True)
     ended = run_on_threads(program, size, asked, lambda rank, said: lines[rank].extend(said))
-    failed = "" if ended.failure is None else last_words(first_diagnosis(ended.failure[1]), max(ended.failure[0], 0),
-                                                         size)[0]
+    failed = ""
+    if ended.failure is not None:
+        rank, error = ended.failure
+        failed, _ = last_words(first_diagnosis(error), max(rank, 0), size)
     return Outcome(order, tuple(map(tuple, lines)), failed)
 
 
 def races(program: UserProgram, size: int, options: RunOptions, orders: int) -> tuple[bool, str]:
     """(whether two runs differ, what to say): the first difference among so many orders.
 
-    The first order runs twice. A line that differs between these two (a time, a random number) says nothing about
-    the order, and is not compared.
+    The first order runs twice. A line that differs between these two (a time, a random number) says
+    nothing about the order, and is not compared.
     """
     first, again = (outcome(program, size, options, "first") for _ in range(2))
     unsteady = {(rank, number) for rank, number, _, _ in differing(first, again)}
@@ -56,7 +60,8 @@ def differing(one: Outcome, other: Outcome) -> Iterator[tuple[int, int, str, str
     """(rank, line, what each run has there), of the lines that differ."""
     for rank, (mine, yours) in enumerate(zip(one.lines, other.lines, strict=True)):
         for number in range(max(len(mine), len(yours))):
-            said, told = (lines[number] if number < len(lines) else "(no such line)" for lines in (mine, yours))
+            said, told = (lines[number] if number < len(lines) else "(no such line)"
+                          for lines in (mine, yours))
             if said != told:
                 yield rank, number, said, told
 

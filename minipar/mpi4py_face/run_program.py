@@ -17,9 +17,9 @@ from minipar.mpi4py_face.program import UserProgram, compiled, read_program
 
 @dataclass
 class ProgramRun:
-    """What a run leaves. globals: each rank's variables. lines: (rank, line) of stdout, as they came. traffic: bytes
-    and messages per call site (count=True). events: for `write_trace` (trace=True). seconds: of virtual time,
-    the last rank's (clock=...).
+    """What a run leaves. globals: each rank's variables. lines: (rank, line) of stdout, as they came.
+    traffic: bytes and messages per call site (count=True). events: for `write_trace` (trace=True).
+    seconds: of virtual time, the last rank's (clock=...).
     """
 
     globals: list[dict[str, Any]]
@@ -33,14 +33,15 @@ class ProgramRun:
         return [line for who, line in self.lines if rank in (None, who)]
 
 
-def run_program(size: int, program: str | Path, *arguments: object, checked: bool = True, synchronous: bool = False,
-                timeout: float | None = None, label: bool = False, count: bool = False, trace: bool = False,
-                clock: Network | None = None, any_source: str | None = None) -> ProgramRun:
+def run_program(size: int, program: str | Path, *arguments: object, checked: bool = True,
+                synchronous: bool = False, timeout: float | None = None, label: bool = False,
+                count: bool = False, trace: bool = False, clock: Network | None = None,
+                any_source: str | None = None) -> ProgramRun:
     """Run a program that is written for mpi4py on `size` ranks, each a thread of this process.
 
-    arguments: its sys.argv. The other options are those of `minipar run`. Raises what the first rank that failed
-    raised, with a note that names the rank; CommError for a deadlock, for ranks that do not agree, and for what
-    is left over at the end; ConfigError for a program that is missing or no Python.
+    arguments: its sys.argv. The other options are those of `minipar run`. Raises what the first rank that
+    failed raised, with a note that names the rank; CommError for a deadlock, for ranks that do not agree,
+    and for what is left over at the end; ConfigError for a program that is missing or no Python.
     """
     options = RunOptions(checked=checked, synchronous=synchronous, timeout=timeout, label=label, count=count,
                          trace=trace, clock=clock, any_source=any_source)
@@ -50,7 +51,8 @@ def run_program(size: int, program: str | Path, *arguments: object, checked: boo
 def run_with(program: UserProgram, size: int, options: RunOptions) -> ProgramRun:
     """As `run_program`, of a program that has been read."""
     lines: list[tuple[int, str]] = []
-    ended = run_on_threads(program, size, options, lambda rank, said: lines.extend((rank, line) for line in said))
+    ended = run_on_threads(program, size, options,
+                           lambda rank, said: lines.extend((rank, line) for line in said))
     if ended.failure is not None:
         raise first_diagnosis(ended.failure[1])
     return summary(ended, lines)
@@ -59,8 +61,8 @@ def run_with(program: UserProgram, size: int, options: RunOptions) -> ProgramRun
 def summary(ended: Ended, lines: list[tuple[int, str]]) -> ProgramRun:
     seconds = [books.seconds for books in ended.books if books.seconds is not None]
     traffic = Traffic([entry for books in ended.books for entry in books.traffic])
-    return ProgramRun(ended.globals, lines, traffic, [event for books in ended.books for event in books.events],
-                      max(seconds, default=None))
+    events = [event for books in ended.books for event in books.events]
+    return ProgramRun(ended.globals, lines, traffic, events, max(seconds, default=None))
 
 
 def run_cell(size: int, source: str, options: RunOptions) -> tuple[ProgramRun | None, str]:

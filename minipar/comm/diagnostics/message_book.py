@@ -12,6 +12,7 @@ from minipar.comm.diagnostics.call_site import caller
 from minipar.comm.diagnostics.in_flight import snapshot
 from minipar.comm.protocol import ANY, Communicator, Request
 
+LETTERS_OF = "letters of "            # in front of the group: a channel of its own beside the ledger's
 Channel4 = tuple[str, int, int, int]                                # group, from, to (world ranks), tag
 
 
@@ -26,7 +27,7 @@ class MessageBook:
         self.sent_as: dict[Request, bytes] = {}                     # what is being sent, as it was
 
     def send(self, comm: Communicator, request: Request) -> None:
-        channel = comm.name, self.rank, comm.members[request.peer], request.tag
+        channel = f"{LETTERS_OF}{comm.name}", self.rank, comm.members[request.peer], request.tag
         count, _ = self.sent.get(channel, (0, ""))
         self.sent[channel] = count + 1, caller()[1]
 
@@ -45,7 +46,7 @@ class MessageBook:
         _, place = self.open.pop(request, ("", ""))
         if request.kind == "recv" and request.envelope is not None:
             source = comm.members[request.envelope.source]
-            self.received[comm.name, source, self.rank, request.envelope.tag] += 1
+            self.received[f"{LETTERS_OF}{comm.name}", source, self.rank, request.envelope.tag] += 1
         before = self.sent_as.pop(request, None)
         return None if before is None else (place, before)
 

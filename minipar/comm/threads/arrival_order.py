@@ -1,10 +1,11 @@
 """In which order do receives from any source take what has come? As it comes, or in one that can be repeated.
 
-A receive or probe from any source takes the message that happens to come first, which differs from run to run. Under
-an order it takes none until no rank can go on otherwise: then all that can have been sent has been sent, and the
-choice among the senders depends on nothing but the rule. So a race is shown by running under several seeds, and
-replayed by running under the same one. (Vakkalanka, Gopalakrishnan, Kirby 2008, "Dynamic verification of MPI
-programs with reductions in presence of split operations and relaxed orderings": the delayed match.)
+A receive or probe from any source takes the message that happens to come first, which differs from run to
+run. Under an order it takes none until no rank can go on otherwise: then all that can have been sent has
+been sent, and the choice among the senders depends on nothing but the rule. So a race is shown by running
+under several seeds, and replayed by running under the same one. (Vakkalanka, Gopalakrishnan, Kirby 2008,
+"Dynamic verification of MPI programs with reductions in presence of split operations and relaxed
+orderings": the delayed match.)
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from minipar.comm.protocol import ANY, Request
 from minipar.comm.threads.messages import Letter, Mailbox, asks_for
 from minipar.errors import ConfigError
+
+if TYPE_CHECKING:
+    from minipar.comm.threads.world import World
 
 
 class ArrivalOrder:
@@ -27,7 +32,7 @@ class ArrivalOrder:
     def __init__(self, rule: str) -> None:
         seed = re.fullmatch(r"seed[ =](\d+)", rule)
         if rule != "first" and seed is None:
-            raise ConfigError(f"no order of arrival is called {rule!r}; use first, or seed=N with a whole number")
+            raise ConfigError(f"no order of arrival is called {rule!r}; use first, or seed=N (a number)")
         self.random = None if seed is None else random.Random(int(seed[1]))
 
     def choose(self, letters: Iterable[Letter]) -> Letter | None:
@@ -50,3 +55,28 @@ def held_before(mailbox: Mailbox, letter: Letter) -> bool:
     """Whether a receive that waits for the order may yet take this message."""
     return any(is_held(request) and request.kind == "recv" and asks_for(request, letter.envelope)
                for _, request in mailbox.wanted)
+
+
+def release_one(world: World, ranks: set[int]) -> bool:
+    """These ranks cannot go on as it is: let one receive or probe of theirs from any source have its
+    message, by the world's order. Returns whether there was one. The caller holds the world's lock.
+    """
+    assert world.order is not None
+    held = [(request.handle.owner, mailbox, comm, request) for mailbox in world.mailboxes.values()
+            for comm, request in mailbox.wanted if is_held(request) and request.handle.owner in ranks]
+    for _, mailbox, comm, request in sorted(held, key=lambda entry: entry[0]):
+        letter = world.order.choose(each for each in mailbox.letters if asks_for(request, each.envelope))
+        if letter is None:
+            continue
+        mailbox.wanted.remove((comm, request))
+        if request.kind == "probe":
+            request.envelope = letter.envelope
+            world.finish(request)
+            return True
+        mailbox.letters.remove(letter)
+        world.hand_over(comm, request, letter)
+        letters, mailbox.letters = mailbox.letters, []
+        for other in letters:                                       # others may have waited behind it
+            world.post(mailbox, other)
+        return True
+    return False

@@ -34,15 +34,13 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
     nodes: each rank's node (default: one node). checked: compare every collective across the ranks before
     data moves, and keep the books for the end; a deadlock is found in any case. synchronous: a send waits for
     its receive, as a large one does under MPI. timeout: how long, in seconds, a rank may wait for one that
-    computes; inf while you stop ranks in a debugger. any_source: "first" or "seed=N", the order in which receives
-    from any source take messages; None: as they come.
+    computes; inf while you stop ranks in a debugger. any_source: "first" or "seed=N", the order in which
+    receives from any source take messages; None: as they come.
 
     Raises ConfigError for a size, nodes or a timeout that cannot be. Ctrl-C ends `run`, and each rank at its
     next call.
 
-    >>> import minipar as mp
-    >>> mp.run(4, lambda comm: comm.rank**2)
-    [0, 1, 4, 9]
+    >>> import minipar as mp >>> mp.run(4, lambda comm: comm.rank**2) [0, 1, 4, 9]
     """
     world = World(size, nodes=nodes, synchronous=synchronous, timeout=timeout, checked=checked,
                   any_source=any_source)

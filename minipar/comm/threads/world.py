@@ -23,7 +23,7 @@ from minipar.comm.diagnostics.call_site import communicates, place_of
 from minipar.comm.diagnostics.header import MessageHeader, fits, given
 from minipar.comm.diagnostics.requests import together
 from minipar.comm.protocol import ANY, TAGS, Communicator, Request, is_whole
-from minipar.comm.threads.arrival_order import ArrivalOrder, held_before, is_held
+from minipar.comm.threads.arrival_order import ArrivalOrder, held_before, is_held, release_one
 from minipar.comm.threads.messages import Letter, Mailbox, asks_for, find_letter, open_letter
 from minipar.errors import CommError, ConfigError
 
@@ -121,7 +121,7 @@ class World:
                 continue
             if self.order is not None and is_held(request):
                 if request.kind == "recv":
-                    break                                           # it may be the one to take it: see `release_one`
+                    break                       # it may be the one to take it: see `release_one`
                 continue
             mailbox.wanted.remove(entry)
             if request.kind == "probe":
@@ -135,7 +135,8 @@ class World:
     def ask(self, mailbox: Mailbox, comm: Communicator, request: Request) -> None:
         """A receive or a probe is posted."""
         letter = find_letter(mailbox, request)
-        if self.order is not None and letter is not None and (is_held(request) or held_before(mailbox, letter)):
+        if self.order is not None and letter is not None and (is_held(request)
+                                                              or held_before(mailbox, letter)):
             letter = None
         if letter is None:
             mailbox.wanted.append((comm, request))
@@ -145,30 +146,6 @@ class World:
         else:
             mailbox.letters.remove(letter)
             self.hand_over(comm, request, letter)
-
-    def release_one(self, ranks: set[int]) -> bool:
-        """These ranks cannot go on as it is: let one receive or probe of theirs from any source have its message,
-        by the order.
-        """
-        assert self.order is not None
-        held = [(request.handle.owner, mailbox, comm, request) for mailbox in self.mailboxes.values()
-                for comm, request in mailbox.wanted if is_held(request) and request.handle.owner in ranks]
-        for _, mailbox, comm, request in sorted(held, key=lambda entry: entry[0]):
-            letter = self.order.choose(each for each in mailbox.letters if asks_for(request, each.envelope))
-            if letter is None:
-                continue
-            mailbox.wanted.remove((comm, request))
-            if request.kind == "probe":
-                request.envelope = letter.envelope
-                self.finish(request)
-                return True
-            mailbox.letters.remove(letter)
-            self.hand_over(comm, request, letter)
-            letters, mailbox.letters = mailbox.letters, []
-            for other in letters:                                   # others may have waited behind it
-                self.post(mailbox, other)
-            return True
-        return False
 
     def hand_over(self, comm: Communicator, request: Request, letter: Letter) -> None:
         open_letter(comm, request, letter)
@@ -189,7 +166,7 @@ class World:
         """Wake every rank that can never go on, with the roll call as its error. states: of all ranks, if not
         as noted.
         """
-        if self.order is not None and self.release_one(stuck(states or self.states)):
+        if self.order is not None and release_one(self, stuck(states or self.states)):
             return
         if states is None and stuck(self.states):
             self.let_others_settle()

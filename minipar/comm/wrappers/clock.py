@@ -40,14 +40,9 @@ from typing import Any
 import numpy as np
 
 from minipar.comm.diagnostics.call_site import label_or_place, this_call
-<<<<<<< HEAD
 from minipar.comm.protocol import NOT_GIVEN, Communicator, Request
 from minipar.comm.refusals import check_message
-from minipar.comm.wrappers.labelled import Labelled
-=======
-from minipar.comm.protocol import NOT_GIVEN, Communicator, Request, check_message
 from minipar.comm.wrappers.clocked_messages import ClockedMessages
->>>>>>> 244d1a8 (minipar run counts, traces, times, replays orders of arrival and compares them; mp.run_program; %%ranks for notebooks)
 from minipar.comm.wrappers.network import Network, Port, exact, pack_time, unpack_time
 from minipar.comm.wrappers.timeline import Event, Flows
 from minipar.errors import CommError, ConfigError

@@ -1,8 +1,9 @@
 """Messages with an envelope under a virtual clock: the part of `Clock` that is about them.
 
-Their receiver may not know who sends them, so the stamp that says when a message arrives cannot be a message of
-its own: it travels in front of the bytes. A request of the program stands for one of the communicator within,
-which is its handle. A probe sees a message once it is there in fact, and lets no virtual time pass.
+Their receiver may not know who sends them, so the stamp that says when a message arrives cannot be a
+message of its own: it travels in front of the bytes. A request of the program stands for one of the
+communicator within, which is its handle. A probe sees a message once it is there in fact, and lets no
+virtual time pass.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class ClockedMessages(Labelled):
 
     def __init__(self, inner: Communicator) -> None:
         super().__init__(inner)
-        self._letters: dict[Request, Fraction] = {}                 # not yet done -> when the port is free of a send
+        # those not yet done -> when the port is free of a send
+        self._letters: dict[Request, Fraction] = {}
 
     @abstractmethod
     def _cost(self, peer: int, nbytes: int) -> Fraction:
@@ -53,8 +55,8 @@ class ClockedMessages(Labelled):
             inner = super().isend_message(stamped, dest, type_code=type_code, tag=tag, label=label,
                                           synchronous=synchronous)
             flow = self._time.flows.name(self, "send", dest, -1 - tag)
-            self._time.timeline.append(Event(self._me, "send", end - cost, cost, label, "send", self.members[dest],
-                                             data.nbytes, flow, "link"))
+            self._time.timeline.append(Event(self._me, "send", end - cost, cost, label, "send",
+                                             self.members[dest], data.nbytes, flow, "link"))
             return self._letter("send", dest, tag, data, inner, end)
 
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
@@ -65,7 +67,8 @@ class ClockedMessages(Labelled):
 
     def probe_message(self, source: int, *, tag: int = 0, label: str | None = None) -> Request:
         with self._inside():
-            return self._letter("probe", source, tag, None, super().probe_message(source, tag=tag, label=label))
+            inner = super().probe_message(source, tag=tag, label=label)
+            return self._letter("probe", source, tag, None, inner)
 
     def cancel_message(self, request: Request) -> bool:
         return super().cancel_message(request.handle)
@@ -106,8 +109,8 @@ class ClockedMessages(Labelled):
         if request.kind == "recv":
             self._receive(request, inner.array)
         elif request.kind == "send":
-            self._time.advance(self._me, end, "wait", request.label, op="send", peer=self.members[request.peer],
-                               bytes=request.array.nbytes, flow="")
+            self._time.advance(self._me, end, "wait", request.label, op="send",
+                               peer=self.members[request.peer], bytes=request.array.nbytes, flow="")
 
     def _receive(self, request: Request, whole: np.ndarray) -> None:
         """Take the bytes, and wait until the message is through the incoming port."""
@@ -122,5 +125,5 @@ class ClockedMessages(Labelled):
         cost = self._cost(envelope.source, data.size)
         end = self._time.incoming.carry(unpack_time(whole[:STAMP].view(np.uint64)) - cost, cost)
         flow = self._time.flows.name(self, "recv", envelope.source, -1 - envelope.tag)
-        self._time.advance(self._me, end, "recv", request.label, op="recv", peer=self.members[envelope.source],
-                           bytes=data.nbytes, flow=flow)
+        self._time.advance(self._me, end, "recv", request.label, op="recv",
+                           peer=self.members[envelope.source], bytes=data.nbytes, flow=flow)

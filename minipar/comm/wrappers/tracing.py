@@ -25,7 +25,7 @@ from minipar.comm.protocol import NOT_GIVEN, Communicator, Request
 from minipar.comm.wrappers.labelled import Labelled
 from minipar.comm.wrappers.timeline import Event, Flows
 
-LETTERS = -1                                                        # below it the tags of messages with an envelope
+LETTERS = -1                                    # below it the tags of messages with an envelope
 
 
 class Tracing(Labelled):
@@ -94,8 +94,9 @@ class Tracing(Labelled):
         envelope = request.envelope
         if request.kind == "recv" and envelope is not None:
             flow = self._flows.name(self, "recv", envelope.source, LETTERS - envelope.tag)
-            self.events.append(Event(self.members[self.rank], "recv", begin, self.now() - begin, request.label,
-                                     "recv", self.members[envelope.source], envelope.nbytes, flow))
+            self.events.append(Event(self.members[self.rank], "recv", begin, self.now() - begin,
+                                     request.label, "recv", self.members[envelope.source],
+                                     envelope.nbytes, flow))
 
     @contextmanager
     def span(self, label: str) -> Iterator[None]:
