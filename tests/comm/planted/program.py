@@ -5,10 +5,19 @@ many jobs wait for it.
 import sys
 
 from minipar.comm.job import job
-from tests.comm.planted import arguments, collective, departures, groups, in_flight, messages, polling
+from tests.comm.planted import (
+    arguments,
+    beneath,
+    collective,
+    departures,
+    groups,
+    in_flight,
+    messages,
+    polling,
+)
 from tests.comm.planted.table import PLANTED
 
-FILES = (arguments, collective, messages, in_flight, departures, groups, polling)  # importing them fills the list
+FILES = (arguments, beneath, collective, messages, in_flight, departures, groups, polling)  # importing them fills the list
 
 
 if __name__ == "__main__":
