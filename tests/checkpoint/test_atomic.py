@@ -18,6 +18,7 @@ import pytest
 from minipar.checkpoint.archive import load, save
 from minipar.checkpoint.atomic import remove_leftovers, replacing
 from minipar.errors import CheckpointError
+from tests.refusals import refused
 
 BIG = {"weight": np.zeros(1 << 20, np.float32)}                      # 4 MiB
 
@@ -119,7 +120,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(mount: Callable[[str], Path]) -> 
     path = disk / "a.npz"
     save(path, {"weight": np.ones(3)}, {"step": 1})
     for arrays in (BIG, {f"weight.{n}": np.zeros(1000) for n in range(400)}):
-        with pytest.raises(CheckpointError, match="cannot write .*a.npz: No space left on device"):
+        with refused(CheckpointError, "cannot write", "a.npz", "No space left"):
             save(path, arrays, {"step": 2})
         assert os.listdir(disk) == ["a.npz"] and load(path)[1] == {"step": 1}
     save(path, {"weight": np.ones(3)}, {"step": 3})
@@ -127,7 +128,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(mount: Callable[[str], Path]) -> 
 
 
 def test_a_read_only_disk(mount: Callable[[str], Path]) -> None:
-    with pytest.raises(CheckpointError, match="cannot write .*a.npz: Read-only file system"):
+    with refused(CheckpointError, "cannot write", "a.npz", "Read-only"):
         save(mount("ro") / "a.npz", {"weight": np.ones(3)}, {})
 
 
@@ -143,6 +144,6 @@ def test_a_folder_that_takes_no_files_even_from_root() -> None:
 def test_paths_that_cannot_be_written(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
-    with pytest.raises(CheckpointError, match=f"cannot write .*: {said}; .* choose another folder"):
+    with refused(CheckpointError, "cannot write", said, "another folder"):
         save(tmp_path / name, {"weight": np.ones(3)}, {})
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]

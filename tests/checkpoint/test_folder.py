@@ -10,6 +10,7 @@ from minipar.checkpoint import folder
 from minipar.checkpoint.archive import load
 from minipar.checkpoint.folder import Checkpoints
 from minipar.errors import CheckpointError, ConfigError
+from tests.refusals import refused
 
 
 def arrays(step: int) -> dict[str, np.ndarray]:
@@ -91,7 +92,7 @@ def test_a_failed_save_removes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     def full(*given: object) -> None:
         raise OSError(28, "No space left on device")
     monkeypatch.setattr(folder, "save", full)
-    with pytest.raises(CheckpointError, match="cannot write .*step-00000002.npz: No space left"):
+    with refused(CheckpointError, "step-00000002.npz", "No space left"):
         checkpoints.save(2, arrays(2), {})
     assert checkpoints.latest() == checkpoints.path(1) and load(checkpoints.path(1))[1]["step"] == 1
 
@@ -133,7 +134,7 @@ def test_the_same_step_can_be_saved_again(tmp_path: Path) -> None:
 
 def test_another_run_in_the_same_folder_loses_nothing(tmp_path: Path) -> None:
     Checkpoints(tmp_path).save(2000, arrays(2000), {})
-    with pytest.raises(CheckpointError, match="holds a checkpoint of step 2000, later than step 100"):
+    with refused(CheckpointError, "step 2000", "step 100"):
         Checkpoints(tmp_path, keep=1).save(100, arrays(100), {})
     assert steps(Checkpoints(tmp_path)) == [2000]
 

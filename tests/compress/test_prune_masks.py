@@ -270,7 +270,7 @@ def test_a_pruner_whose_step_is_left_out_says_so() -> None:
     masked = Masked(optimizer, Mask({}))
     pruner = MagnitudePruner(masked, list(linear_weights(model)), lambda step: 0.5)
     train(model, flat, masked, 2)
-    with pytest.raises(ConfigError, match=r"took 2 steps, and step\(\) was called 0 times; call pruner.step"):
+    with refused(ConfigError, "2 steps", "0 times"):
         pruner.stripped()
     with pytest.raises(ConfigError, match="took 2 steps"):
         pruner.step()

@@ -215,9 +215,9 @@ def test_schemes_that_cannot_be(options: dict, words: str) -> None:
 
 
 def test_arrays_that_do_not_fit() -> None:
-    with pytest.raises(ShapeError, match=r"axis 1 needs an array with that axis, not one of shape \(3,\)"):
+    with refused(ShapeError, "axis 1", "(3,)"):
         quantize(np.zeros(3), Scheme(axis=1))
-    with pytest.raises(ShapeError, match=r"groups of 4 along axis 0 do not divide shape \(6, 2\)"):
+    with refused(ShapeError, "groups of 4", "axis 0", "(6, 2)"):
         quantize(np.zeros((6, 2)), Scheme(axis=1, group=4))
     with refused(ShapeError, "int64", item="tokens"):
         quantize(np.arange(3), Scheme(), name="tokens")

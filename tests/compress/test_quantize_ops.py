@@ -127,9 +127,9 @@ def test_without_the_bound_float32_would_be_wrong() -> None:
 
 def test_a_sum_that_may_overflow_is_refused() -> None:
     a, b = np.full((1, 133_145), 127, np.int8), np.full((133_145, 1), 127, np.int8)
-    with pytest.raises(RangeError, match="133145 products of up to 16129 may .* into sums of at most 133144"):
+    with refused(RangeError, "133145 products", "16129", "133144"):
         integer_matmul(a, b)
-    with pytest.raises(ShapeError, match=r"int8 \(2, 3\) and int8 \(2, 3\): needs integers \[n, K\]"):
+    with refused(ShapeError, "int8 (2, 3) and int8 (2, 3)"):
         integer_matmul(np.zeros((2, 3), np.int8), np.zeros((2, 3), np.int8))
     with pytest.raises(ShapeError, match=r"float64 \(2, 3\) and int8"):
         integer_matmul(np.full((2, 3), 0.5), np.zeros((3, 2), np.int8))

@@ -56,7 +56,7 @@ def test_codes_are_packed_piece_by_piece(bits: int) -> None:
 
 def test_three_codes_by_hand() -> None:
     assert pack(np.array([1, -1, -3], np.int8), 3).tolist() == [0b00111110, 0b10000000]
-    with pytest.raises(CheckpointError, match="3 codes of 3 bits need 2 bytes, here are 1"):
+    with refused(CheckpointError, "need 2 bytes", "here are 1"):
         unpack(np.zeros(1, np.uint8), 3, (3,), np.dtype(np.int8))
 
 
@@ -121,9 +121,9 @@ def test_files_that_are_too_short_too_long_or_of_something_else_change_nothing(k
                             (np.repeat(arrays[kind], 2), f"another model: {kind} are")):
         with pytest.raises(CheckpointError, match=message):
             unpack_model(other, {**arrays, kind: spoilt}, meta)
-    with pytest.raises(CheckpointError, match=f"no file of a quantised model: there is no {kind} in it"):
+    with refused(CheckpointError, f"no {kind}"):
         unpack_model(other, {name: array for name, array in arrays.items() if name != kind}, meta)
-    with pytest.raises(CheckpointError, match="there is no quantized and no parameters in it"):
+    with refused(CheckpointError, "no quantized", "no parameters"):
         unpack_model(other, arrays, {"model": {}})
     with pytest.raises(ConfigError, match="qkv is quantised already"):
         unpack_model(model, arrays, meta)

@@ -9,6 +9,7 @@ import pytest
 from minipar.data.batches import Batches, EvaluationBatches, split
 from minipar.data.tokenizer import CharTokenizer
 from minipar.errors import ConfigError, DataError
+from tests.refusals import refused
 
 TOKENS = np.arange(1000, dtype=np.int32)                             # the token is its position
 ONE_STEP = ("import sys, numpy as np; from minipar.data.batches import Batches; "
@@ -78,7 +79,7 @@ def test_a_stated_number_of_windows_is_spread_over_the_text(windows: int) -> Non
 
 @pytest.mark.parametrize("kind, what", [(Batches, "training text"), (EvaluationBatches, "validation text")])
 def test_text_shorter_than_the_context(kind: type, what: str) -> None:
-    with pytest.raises(DataError, match=f"the {what} has 8 tokens, but a context of 8 needs 9"):
+    with refused(DataError, what, "8 tokens", "needs 9"):
         kind(TOKENS[:8], 8, 4, 0)
 
 

@@ -16,6 +16,7 @@ from minipar.inference.generate import _choose, generate
 from minipar.inference.kv_cache import KVCache
 from minipar.nn import GPT
 from minipar.rng import stream
+from tests.refusals import refused
 
 CONTEXT = 8
 
@@ -68,9 +69,9 @@ def test_cached_logits_are_those_of_the_full_text() -> None:
             end += size
             np.testing.assert_allclose(cache.logits(tokens[:, end - size : end]), full[:, end - 1],
                                        rtol=1e-12, atol=1e-12)
-    with pytest.raises(ShapeError, match="9 tokens are more than the context of 8"):
+    with refused(ShapeError, "9 tokens", "context of 8"):
         cache.logits(tokens[:, :1])
-    with pytest.raises(ShapeError, match="the cache holds 3 sequences, these are 1; make a cache per batch"):
+    with refused(ShapeError, "cache holds 3", "these are 1"):
         cache.logits(tokens[:1, :1])
 
 

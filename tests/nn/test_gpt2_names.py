@@ -117,10 +117,10 @@ def test_what_does_not_fit_is_named_in_one_line(change, message: str) -> None:
 
 def test_states_and_dialects_that_do_not_fit_are_named() -> None:
     state = random_state(CONFIG)
-    with pytest.raises(ConfigError, match="'keras' of GPT-2 names; choose huggingface or nanogpt"):
+    with refused(ConfigError, "keras", "huggingface", "nanogpt"):
         to_gpt2(CONFIG, state, "keras")
     state["norm.weight"] = np.zeros(9)
-    with pytest.raises(ShapeError, match=r"not one of the config: norm.weight is \(9,\), not \(8,\)"):
+    with refused(ShapeError, "norm.weight", "(9,)", "(8,)"):
         to_gpt2(CONFIG, state)
     with pytest.raises(ShapeError, match="blocks.0.norm1.bias is unknown"):
         to_gpt2(ModelConfig(13, 9, 2, 2, 8, bias=False), random_state(CONFIG))

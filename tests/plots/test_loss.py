@@ -11,6 +11,7 @@ from matplotlib.image import imread
 from minipar.errors import CheckpointError
 from minipar.plots.loss import _running_mean, draw_loss
 from minipar.plots.save import save
+from tests.refusals import refused
 
 TRAINING = [{"step": step, "loss": 4 / (step + 1)} for step in range(10)]
 VALIDATION = [{"step": 4, "validation": 1.25}, {"step": 9, "validation": 0.75}]
@@ -48,5 +49,5 @@ def test_the_running_mean_starts_without_a_bias() -> None:
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="cannot write .*none/loss.png: No such file or directory"):
+    with refused(CheckpointError, "none/loss.png", "No such file"):
         save(draw_loss(TRAINING), tmp_path / "none" / "loss.png")

@@ -18,6 +18,7 @@ from minipar.schedules.costs import Costs
 from minipar.schedules.gantt import gantt
 from minipar.schedules.generators import SCHEDULES, make_schedule
 from minipar.schedules.simulate import Timeline, simulate
+from tests.refusals import refused
 
 
 def test_text_with_every_instruction_written_out() -> None:
@@ -126,7 +127,7 @@ def test_files(tmp_path: Path) -> None:
     save(figure, tmp_path / "a.SVG")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert ElementTree.parse(tmp_path / "a.SVG").getroot().tag.endswith("svg")
-    with pytest.raises(ConfigError, match=r"a\.gif is to be a picture, but does not end in \.png or \.svg"):
+    with refused(ConfigError, "a.gif", ".png", ".svg"):
         save(figure, tmp_path / "a.gif")
-    with pytest.raises(CheckpointError, match="cannot write .*: No such file or directory"):
+    with refused(CheckpointError, "cannot write", "No such file"):
         save(figure, tmp_path / "none" / "a.png")
