@@ -1,0 +1,11 @@
+"""Divides by all samples, and then averages over the ranks as well.
+
+fails: values
+says: result
+"""
+import minipar as mp
+
+
+def step(comm, w, x, y, lr):
+    gradient = 2 * x.T @ (x @ w - y) / (comm.size * len(x))
+    return w - lr * mp.all_reduce(comm, gradient) / comm.size
