@@ -1,0 +1,40 @@
+import numpy as np
+
+from minipar.exercises import Exercise, Par
+
+
+def inputs(ranks, rng, size):
+    T, D, K, heads = size
+    x = rng.standard_normal((T, D))
+    made = []
+    for rank in range(ranks):
+        h = heads(rank)
+        made.append((x, *(rng.standard_normal((h, D, K)) for _ in range(3)), rng.standard_normal((h, K, D))))
+    return made
+
+
+def reference(ranks, arguments):
+    """All heads on one process, token by token."""
+    x = arguments[0][0]
+    result = np.zeros_like(x)
+    for _, wq, wk, wv, wo in arguments:
+        for q, k, v, o in zip(x @ wq, x @ wk, x @ wv, wo, strict=True):
+            for t in range(len(x)):
+                scores = k[:t + 1] @ q[t] / np.sqrt(q.shape[1])
+                e = np.exp(scores - scores.max())
+                result[t] += (e / e.sum()) @ v[:t + 1] @ o
+    return [result] * ranks
+
+
+def par(ranks, arguments):
+    """One all-reduce of [T, D]."""
+    return Par(messages=2 * (ranks - 1), bytes=2 * (ranks - 1) * arguments[0][0].nbytes)
+
+
+EXERCISE = Exercise(
+    kind="write", minutes=25, lesson="14", function="attention",
+    goal="share out heads, and know where they meet again",
+    prerequisites=("column_row_pair",),
+    cases={"two heads each": (4, 6, 3, lambda rank: 2), "different numbers of heads": (3, 4, 2, lambda rank: 1 + rank % 2),
+           "one token": (1, 3, 2, lambda rank: 1)},
+    inputs=inputs, reference=reference, par=par, library="minipar/nn/gpt.py:Attention")

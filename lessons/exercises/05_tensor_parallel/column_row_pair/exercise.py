@@ -1,0 +1,38 @@
+import numpy as np
+
+from minipar.exercises import Exercise, Par
+
+
+def inputs(ranks, rng, size):
+    n, d, widths = size
+    x, g = rng.standard_normal((2, n, d))
+    return [(x, rng.standard_normal((d, widths(rank))), rng.standard_normal((widths(rank), d)), g)
+            for rank in range(ranks)]
+
+
+def reference(ranks, arguments):
+    """One process, with the whole matrices."""
+    x, g = arguments[0][0], arguments[0][3]
+    a = np.concatenate([one[1] for one in arguments], axis=1)
+    b = np.concatenate([one[2] for one in arguments])
+    hidden = x @ a
+    grad_hidden = np.where(hidden > 0, g @ b.T, 0)
+    ends = np.cumsum([one[1].shape[1] for one in arguments])[:-1]
+    grads_a = np.split(x.T @ grad_hidden, ends, axis=1)
+    grads_b = np.split(np.where(hidden > 0, hidden, 0).T @ g, ends)
+    y, grad_x = np.where(hidden > 0, hidden, 0) @ b, grad_hidden @ a.T
+    return [{"y": y, "grad x": grad_x, "grad a": grads_a[rank], "grad b": grads_b[rank]} for rank in range(ranks)]
+
+
+def par(ranks, arguments):
+    """Two all-reduces of [n, d]."""
+    return Par(messages=4 * (ranks - 1), bytes=4 * (ranks - 1) * arguments[0][0].nbytes)
+
+
+EXERCISE = Exercise(
+    kind="write", minutes=25, lesson="14", function="forward backward",
+    goal="cut two layers so that they need one all-reduce each way",
+    prerequisites=("f_and_g",),
+    cases={"equal parts": (3, 4, lambda rank: 2), "uneven parts": (2, 3, lambda rank: rank + 1),
+           "one row": (1, 5, lambda rank: 1)},
+    inputs=inputs, reference=reference, par=par, library="minipar/nn/layers.py:RowParallelLinear")

@@ -1,0 +1,27 @@
+import numpy as np
+
+from minipar.exercises import Exercise, Par
+
+
+def inputs(ranks, rng, size):
+    n, o, widths = size
+    bias = rng.standard_normal(o)
+    return [(rng.standard_normal((n, widths(rank))), rng.standard_normal((widths(rank), o)), bias)
+            for rank in range(ranks)]
+
+
+def reference(ranks, arguments):
+    return [sum(x @ w for x, w, _ in arguments) + arguments[0][2]] * ranks
+
+
+def par(ranks, arguments):
+    """One all-reduce of [n, o]."""
+    x, w, _ = arguments[0]
+    return Par(messages=2 * (ranks - 1), bytes=2 * (ranks - 1) * 8 * len(x) * w.shape[1])
+
+
+EXERCISE = Exercise(
+    kind="find", minutes=5, lesson="14", function="row_parallel",
+    goal="see which terms a sum over ranks counts more than once",
+    prerequisites=("column_row_pair",), cases={"plain": (2, 3, lambda rank: 2), "uneven": (1, 4, lambda rank: rank + 1)},
+    inputs=inputs, reference=reference, par=par, library="minipar/nn/layers.py:RowParallelLinear")

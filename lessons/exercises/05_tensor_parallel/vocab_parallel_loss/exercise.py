@@ -1,0 +1,35 @@
+import numpy as np
+
+from minipar.exercises import Exercise, Par
+
+
+def inputs(ranks, rng, size):
+    n, widths, scale = size
+    counts = [widths(rank) for rank in range(ranks)]
+    targets = rng.integers(0, sum(counts), n)
+    return [(scale * rng.standard_normal((n, counts[rank])), targets, sum(counts[:rank])) for rank in range(ranks)]
+
+
+def reference(ranks, arguments):
+    """One process, with all logits."""
+    z = np.concatenate([logits for logits, _, _ in arguments], axis=1)
+    targets, n = arguments[0][1], len(z)
+    z = z - z.max(axis=1, keepdims=True)
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    loss = -(z[np.arange(n), targets] - np.log(np.exp(z).sum(axis=1))).mean()
+    p[np.arange(n), targets] -= 1
+    ends = np.cumsum([logits.shape[1] for logits, _, _ in arguments])[:-1]
+    return [{"loss": loss, "grad": grad} for grad in np.split(p / n, ends, axis=1)]
+
+
+def par(ranks, arguments):
+    """An all-reduce of n numbers, and one of 2 n."""
+    return Par(messages=4 * (ranks - 1), bytes=2 * (ranks - 1) * 3 * 8 * len(arguments[0][1]))
+
+
+EXERCISE = Exercise(
+    kind="write", minutes=30, lesson="14", function="loss_and_gradient",
+    goal="compute a softmax whose numbers are spread over ranks",
+    prerequisites=("softmax_backward", "column_row_pair"),
+    cases={"plain": (4, lambda rank: 3, 1), "different widths": (3, lambda rank: 1 + rank, 1), "large logits": (3, lambda rank: 2, 800)},
+    inputs=inputs, reference=reference, par=par, library="minipar/parallel/vocabulary.py")
