@@ -1,4 +1,3 @@
-import numpy as np
 
 from minipar.exercises import Exercise, Par
 
