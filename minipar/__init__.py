@@ -44,6 +44,7 @@ _MODULES = {
     "lint": "minipar.schedules.lint",
     "simulate": "minipar.schedules.simulate",
     "equivalent": "minipar.proof.equivalent.equivalent",
+    "compare_gradients": "minipar.proof.equivalent.compare_gradients",
     "same_on_all_ranks": "minipar.proof.equivalent.equivalent",
     "Shard": "minipar.proof.equivalent.sharding:Sharded",
     "Replicated": "minipar.proof.equivalent.sharding",
@@ -54,8 +55,8 @@ _MODULES = {
 
 __all__ = ["GPT", "Communicator", "Grid", "Layout", "MiniparError", "ModelConfig", "OnRank", "Partial",
            "Replicated", "Shard", "Tensor", "TrainConfig", "Trainer",
-           "all_reduce", "backward", "equivalent", "fit", "generate", "gradcheck", "job", "lint", "run",
-           "run_program", "same_on_all_ranks", "schedule", "simulate", "train", "verify"]
+           "all_reduce", "backward", "compare_gradients", "equivalent", "fit", "generate", "gradcheck",
+           "job", "lint", "run", "run_program", "same_on_all_ranks", "schedule", "simulate", "train", "verify"]
 
 if TYPE_CHECKING:
     from minipar.autograd import Tensor, backward, gradcheck
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from minipar.mpi4py_face.run_program import run_program
     from minipar.nn import GPT
     from minipar.parallel.grid import Grid
+    from minipar.proof.equivalent.compare_gradients import compare_gradients
     from minipar.proof.equivalent.equivalent import equivalent, same_on_all_ranks
     from minipar.proof.equivalent.sharding import OnRank, Partial, Replicated
     from minipar.proof.equivalent.sharding import Sharded as Shard

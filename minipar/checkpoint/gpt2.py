@@ -44,14 +44,40 @@ def load_gpt2(path: str | os.PathLike[str], heads: int
     read = {".npz": _read_npz, ".safetensors": _read_safetensors}[_suffix(path)]
     try:
         with opened(path, LARGEST_FILE, CheckpointError) as file:
-            return from_gpt2(read(file, path, lambda declared: _require_weights(declared, heads, path)),
-                             heads)
+            arrays = read(file, path, lambda declared: _require_weights(declared, heads, path))
+            return from_gpt2(_require_finite(arrays, path), heads)
     except FileNotFoundError:
         raise CheckpointError(f"there is no file {path}") from None
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
     except ShapeError as error:
         raise CheckpointError(f"{path}: {error}") from error
+
+
+def read_arrays(path: str | os.PathLike[str], kinds: str, most: int) -> dict[str, np.ndarray]:
+    """All arrays of a `.safetensors` or `.npz` file, under their names there.
+
+    kinds: NumPy's letters of the dtypes that are right, such as "f". most: bytes of all of them together.
+    Raises CheckpointError for a file that is missing, damaged, too large, of another format or dtype.
+    """
+    path = Path(path)
+
+    def choose(declared: dict[str, Declared]) -> set[str]:
+        if (size := sum(one.nbytes for one in declared.values())) > most:
+            raise CheckpointError(f"{path} holds {size:,} bytes of arrays, more than {most:,}")
+        for name, (_, dtype) in declared.items():
+            if dtype.kind not in kinds:
+                raise CheckpointError(f"{path}: {shown(name)} is of {dtype}; save other numbers")
+        return set(declared)
+
+    read = {".npz": _read_npz, ".safetensors": _read_safetensors}[_suffix(path)]
+    try:
+        with opened(path, LARGEST_FILE, CheckpointError) as file:
+            return read(file, path, choose)
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no file {path}") from None
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _require_weights(declared: dict[str, Declared], heads: int | None, path: Path) -> set[str]:
@@ -110,7 +136,7 @@ def _read_npz(file: BinaryIO, path: Path, choose: Choose) -> dict[str, np.ndarra
         raise
     except Exception as error:  # on damaged bytes zipfile raises what it stumbles over
         raise CheckpointError(f"{path} is damaged, or no .npz file of numbers; get it again") from error
-    return _require_finite(arrays, path)
+    return arrays
 
 
 def _write_npz(path: Path, arrays: dict[str, Any]) -> None:
@@ -137,7 +163,7 @@ def _read_safetensors(file: BinaryIO, path: Path, choose: Choose) -> dict[str, n
         ) from error
     except Exception as error:  # the package's own error class is not among its promises
         raise CheckpointError(f"{path} is damaged, or no .safetensors file; get it again") from error
-    return _require_finite({name: array for name, array in arrays.items() if name in chosen}, path)
+    return {name: array for name, array in arrays.items() if name in chosen}
 
 
 def _listed(listed: Any, most: int, path: Path) -> dict[str, Declared]:

@@ -61,6 +61,17 @@ def from_gpt2(arrays: Arrays, heads: int | None = None) -> tuple[ModelConfig, di
                     _ in table}
 
 
+def our_name(config: ModelConfig, name: str) -> tuple[str, bool]:
+    """Our name of a parameter that others call `name`, and whether it is a matrix of a linear layer, which
+    nanoGPT's dialect has the other way round. Raises ShapeError for a name that GPT-2 of these sizes lacks.
+    """
+    short = _PREFIXES.sub("", name)
+    for theirs, ours, shape in _table(config):
+        if theirs == short:
+            return ours, theirs.startswith("h.") and len(shape) == 2
+    raise ShapeError(f"a GPT-2 of {config.layers} layer(s) has no parameter {name!r}")
+
+
 def is_mask(name: str) -> bool:
     """Whether an array of this name is a causal mask, not a weight."""
     return _MASK.fullmatch(_PREFIXES.sub("", name)) is not None

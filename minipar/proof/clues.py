@@ -66,12 +66,12 @@ def edge(order: Iterable[Location], wrong: set[Location]) -> Edge:
     return next((pair for pair in pairwise([None, *order, *sorted(wrong)]) if pair[1] in wrong), (None, None))
 
 
-def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
-    """r where got is r times want, None where no such number is."""
+def ratio(got: np.ndarray, want: np.ndarray, clean: float = CLEAN) -> float | None:
+    """r where got is r times want, None where no such number is. clean: relative, what counts as equal."""
     if got.shape != want.shape or not np.isfinite(got).all() or not want.any():
         return None
     r = float(np.vdot(got, want) / np.vdot(want, want))
-    return r if abs(got - r * want).max() <= CLEAN * abs(want).max() else None
+    return r if abs(got - r * want).max() <= clean * abs(want).max() else None
 
 
 def whole_by_own(run: RankRun) -> float:

@@ -6,9 +6,8 @@ from itertools import permutations
 
 import numpy as np
 
-from minipar.proof.clues import CLEAN
 from minipar.proof.equivalent.sharding import Sharded
-from minipar.proof.equivalent.wrong_array import Facts, WrongArray, same
+from minipar.proof.equivalent.wrong_array import Facts, WrongArray
 
 MOST_ORDERS = 5  # ranks whose orders are all tried: 120
 
@@ -54,7 +53,8 @@ def exchanged(wrong: WrongArray, facts: Facts) -> str:
         return ""
     holds = []
     for rank, got in zip(wrong.ranks, wrong.got, strict=True):
-        found = [other for other, want in zip(wrong.ranks, wrong.wanted, strict=True) if same(got, want)]
+        pairs = zip(wrong.ranks, wrong.wanted, strict=True)
+        found = [other for other, want in pairs if wrong.same(got, want)]
         if not found or rank in found:
             return ""
         holds.append(found[0])
@@ -94,7 +94,7 @@ def off_by_some(wrong: WrongArray, facts: Facts) -> str:
                 )
                 inner = (slice(None),) * axis + (kept,) if not sharded or facts.parts[rank] == end else ()
                 pairs.append((got[inner], want[inner]))
-            if all(same(*pair) for pair in pairs):
+            if all(wrong.same(*pair) for pair in pairs):
                 return (
                     f"shifted: it begins one index too {'late' if shift == 1 else 'early'} along axis {axis}"
                 )
@@ -104,21 +104,21 @@ def off_by_some(wrong: WrongArray, facts: Facts) -> str:
 def another_order(wrong: WrongArray, facts: Facts) -> str:
     """The right numbers in another order: parts that were gathered in the order of other ranks."""
     got, want = wrong.got[0], wrong.wanted[0]
-    if not same(np.sort(got, axis=None), np.sort(want, axis=None)):
+    if not wrong.same(np.sort(got, axis=None), np.sort(want, axis=None)):
         return ""
     for axis in range(want.ndim):
         rows, right = np.moveaxis(got, axis, 0), np.moveaxis(want, axis, 0)
         if facts.number <= MOST_ORDERS:
             blocks = np.array_split(right, facts.number)
             for order in permutations(range(facts.number)):
-                if same(np.concatenate([blocks[part] for part in order]), rows):
+                if wrong.same(np.concatenate([blocks[part] for part in order]), rows):
                     return (
                         f"permuted along axis {axis}: the ranks' parts stand in the order "
                         f"{', '.join(map(str, order))}"
                     )
-        if same(rows[::-1], right):
+        if wrong.same(rows[::-1], right):
             return f"permuted along axis {axis}: in reverse"
-        if same(np.sort(rows, axis=0), np.sort(right, axis=0)):
+        if wrong.same(np.sort(rows, axis=0), np.sort(right, axis=0)):
             return f"permuted along axis {axis}: the right numbers in another order"
     return "permuted: the right numbers in another order"
 
@@ -129,7 +129,7 @@ def one_part_wrong(wrong: WrongArray, facts: Facts) -> str:
     if isinstance(wrong.sharding, Sharded) or not want.ndim:
         return ""
     largest = abs(want).max() or 1.0
-    off = abs(got - want) > CLEAN * largest
+    off = abs(got - want) > wrong.clean * largest
     for axis in range(want.ndim):
         lines = np.flatnonzero(off.any(axis=tuple(other for other in range(want.ndim) if other != axis)))
         counts = [len(part) for part in np.array_split(np.arange(want.shape[axis]), facts.number)]

@@ -94,8 +94,9 @@ def _array(
         0.0,
         limit,
     )
-    wrong = None if all(proven) else WrongArray(name, sharding, want, owners, arrays, wanted, proven, got)
-    return finding, wrong
+    if all(proven):
+        return finding, None
+    return finding, WrongArray(name, sharding, want, owners, arrays, wanted, proven, got, facts.clean)
 
 
 def _dtype(want: np.ndarray) -> str:

@@ -7,26 +7,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minipar.proof.clues import CLEAN, ratio
+from minipar.proof.clues import ratio
 from minipar.proof.equivalent.sharding import Sharded
-from minipar.proof.equivalent.wrong_array import Facts, WrongArray, ranks_text, same
+from minipar.proof.equivalent.wrong_array import Facts, WrongArray, ranks_text
 
 
 def missing_sum(wrong: WrongArray, facts: Facts) -> str:
     """Each rank has a part, and the sum over the ranks of an axis is right."""
     for axis, groups in facts.axes.items():
         group = next((group for group in groups if wrong.ranks[0] in group), ())
-        parts = [wrong.by_rank[rank] for rank in group]
-        if len(parts) < 2 or any(part is None or part.shape != wrong.wanted[0].shape for part in parts):
+        parts = [part for rank in group if (part := wrong.by_rank[rank]) is not None]
+        if len(parts) < 2 or any(part.shape != wrong.wanted[0].shape for part in parts):
             continue
-        if all(same(parts[0], part) for part in parts):  # type: ignore[arg-type]
+        if all(wrong.same(parts[0], part) for part in parts):
             continue  # copies, whose ratio says more
-        total = np.sum(np.stack(parts), axis=0)  # type: ignore[arg-type]
-        if same(total, wrong.wanted[0]):
+        total = np.sum(np.stack(parts), axis=0)
+        if wrong.same(total, wrong.wanted[0]):
             return (
                 f"a part on each rank, and the sum over {axis} is right, so a reduce over {axis} is missing"
             )
-        if same(total / len(parts), wrong.wanted[0]):
+        if wrong.same(total / len(parts), wrong.wanted[0]):
             return f"another value on each rank, and the mean over {axis} is right: a mean is missing"
     return ""
 
@@ -42,12 +42,12 @@ def zero(wrong: WrongArray, facts: Facts) -> str:
 
 def one_ratio(wrong: WrongArray, facts: Facts) -> str:
     """The same multiple of the right array on every rank."""
-    ratios = wrong.ratios
-    if None in ratios or max(ratios) - min(ratios) > CLEAN:  # type: ignore[type-var, operator]
+    ratios = wrong.known_ratios
+    if not ratios or max(ratios) - min(ratios) > wrong.clean:
         return ""
-    if abs(ratios[0] - 1) <= CLEAN:  # type: ignore[operator]
+    if abs(ratios[0] - 1) <= wrong.clean:
         return "right to some digits only: precision is lost on the way"
-    return f"{ratios[0]:.6g} times the right value{_meaning(ratios[0], facts)}"  # type: ignore[arg-type]
+    return f"{ratios[0]:.6g} times the right value{_meaning(ratios[0], facts)}"
 
 
 def _meaning(value: float, facts: Facts) -> str:
@@ -77,7 +77,7 @@ def _meaning(value: float, facts: Facts) -> str:
     ]
     meant = list(
         dict.fromkeys(
-            text for number, text in known if number != 1 and math.isclose(number, value, rel_tol=CLEAN)
+            text for number, text in known if number != 1 and math.isclose(number, value, rel_tol=facts.clean)
         )
     )
     return ", " + "; or ".join(meant) if meant else ""
@@ -85,17 +85,15 @@ def _meaning(value: float, facts: Facts) -> str:
 
 def own_counts(wrong: WrongArray, facts: Facts) -> str:
     """Ranks divide by the number of samples that they have themselves, and shares are uneven."""
-    ratios = wrong.ratios
-    if None in ratios or isinstance(wrong.sharding, Sharded) and any(wrong.right):
+    ratios = wrong.known_ratios
+    if not ratios or isinstance(wrong.sharding, Sharded) and any(wrong.right):
         return ""
     for counts in facts.counts:
         total = sum(counts)
         meant = [total / counts[rank] if counts[rank] else 0.0 for rank in wrong.ranks]
         for factor in (1.0, 1 / len(counts)):
-            if all(
-                math.isclose(got, factor * want, rel_tol=CLEAN)  # type: ignore[arg-type]
-                for got, want in zip(ratios, meant, strict=True)
-            ):
+            if all(math.isclose(got, factor * want, rel_tol=wrong.clean)
+                   for got, want in zip(ratios, meant, strict=True)):
                 return "off by another factor on each rank: each divides by its own number of samples"
     shown = ", ".join(f"{one:.4g}" for one in ratios[:4])
     return f"off by another factor on each rank ({shown}): ranks scale by numbers of their own"
@@ -118,18 +116,18 @@ def input_added(wrong: WrongArray, facts: Facts) -> str:
             for rank in wrong.ranks
         ]
         factors = [
-            ratio(got - want, one)
+            ratio(got - want, one, wrong.clean)
             for got, want, one in zip(wrong.got, wrong.wanted, wholes, strict=True)
             if got.shape == want.shape
         ]
-        if not factors or None in factors or max(factors) - min(factors) > CLEAN:  # type: ignore[type-var, operator]
+        if not factors or None in factors or max(factors) - min(factors) > wrong.clean:  # type: ignore[type-var, operator]
             continue
         k: float = factors[0]  # type: ignore[assignment]
-        if math.isclose(k, p - 1, rel_tol=CLEAN):
+        if math.isclose(k, p - 1, rel_tol=wrong.clean):
             return f"off by {p - 1} times '{name}': each rank adds it before the sum, so it counts {p} times"
-        if math.isclose(k, -1, rel_tol=CLEAN):
+        if math.isclose(k, -1, rel_tol=wrong.clean):
             return f"off by '{name}': nobody adds it"
-        if math.isclose(k, 1 / p - 1, rel_tol=CLEAN):
+        if math.isclose(k, 1 / p - 1, rel_tol=wrong.clean):
             return f"only 1/{p} of '{name}' is added: a mean is taken where the bias is inside"
         return f"off by {k:.6g} times '{name}'"
     return ""

@@ -19,7 +19,7 @@ from minipar.proof.equivalent.arrangements import (
 )
 from minipar.proof.equivalent.multiples import input_added, missing_sum, one_ratio, own_counts, zero
 from minipar.proof.equivalent.sharding import Replicated
-from minipar.proof.equivalent.wrong_array import Facts, WrongArray, ranks_text, same
+from minipar.proof.equivalent.wrong_array import Facts, WrongArray, ranks_text
 
 UNKNOWN = "no multiple of the right value"
 
@@ -62,7 +62,7 @@ def differs(wrong: WrongArray, facts: Facts) -> str:
     if (
         isinstance(wrong.sharding, Replicated)
         and len(wrong.got) > 1
-        and not all(same(wrong.got[0], other) for other in wrong.got)
+        and not all(wrong.same(wrong.got[0], other) for other in wrong.got)
     ):
         return f"{UNKNOWN}, and another one on each rank"
     return UNKNOWN

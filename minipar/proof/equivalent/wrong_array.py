@@ -22,6 +22,7 @@ class Facts:
     inputs       the arrays that every rank is given whole, by name
     counts       how many samples (or other indices) each rank has of those that are sharded unevenly
     pieces       micro-batches
+    clean        relative: what is closer than that is taken as meant
     """
 
     parts: Sequence[int]
@@ -30,6 +31,7 @@ class Facts:
     inputs: Mapping[str, np.ndarray] = field(default_factory=dict)
     counts: Sequence[Sequence[int]] = ()
     pieces: int = 1
+    clean: float = CLEAN
 
     def holders(self, got: Sequence[np.ndarray | None]) -> list[int]:
         """The ranks that should have an array: all of them, or those of the pipeline stages that have it."""
@@ -44,7 +46,7 @@ class Facts:
 @dataclass(frozen=True)
 class WrongArray:
     """ranks: those that hold it. got, wanted, right: on each of them; a partial array is summed up as one.
-    by_rank: what every rank gave, before any sum.
+    by_rank: what every rank gave, before any sum. clean: see Facts.
     """
 
     name: str
@@ -55,14 +57,21 @@ class WrongArray:
     wanted: Sequence[np.ndarray]
     right: Sequence[bool]
     by_rank: Sequence[np.ndarray | None]
+    clean: float = CLEAN
 
     @property
     def ratios(self) -> list[float | None]:
-        return [ratio(got, want) for got, want in zip(self.got, self.wanted, strict=True)]
+        return [ratio(got, want, self.clean) for got, want in zip(self.got, self.wanted, strict=True)]
 
+    @property
+    def known_ratios(self) -> list[float]:
+        """The ratio of each rank; none where the array of some rank is no multiple of the right one."""
+        known = [one for one in self.ratios if one is not None]
+        return known if len(known) == len(self.got) else []
 
-def same(one: np.ndarray, other: np.ndarray) -> bool:
-    return difference(one, other)[1] <= CLEAN
+    def same(self, one: np.ndarray, other: np.ndarray) -> bool:
+        """Whether two arrays are equal, as far as the run's rounding lets one see."""
+        return difference(one, other)[1] <= self.clean
 
 
 def ranks_text(ranks: Sequence[int]) -> str:

@@ -1,0 +1,38 @@
+"""`minipar compare`: gradients that another framework wrote, against minipar's single process."""
+
+from __future__ import annotations
+
+import argparse
+
+from minipar.cli.files import require_file, write_json
+from minipar.cli.options import word
+from minipar.cli.ranks import require_one_process
+from minipar.proof.equivalent.compare_gradients import compare_gradients
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--gradients", type=word, required=True, metavar="DIR",
+                        help="layout.json and one file of gradients per rank, rank0.safetensors and so on")
+    parser.add_argument("--weights", type=word, metavar="FILE",
+                        help="the whole weights, .safetensors or .npz, under GPT-2's names "
+                        "(default: weights.safetensors or weights.npz in DIR)")
+    parser.add_argument("--batch", type=word, metavar="FILE",
+                        help="an .npz with inputs and targets, integers [B, T] (default: batch.npz in DIR)")
+    parser.add_argument("--heads", type=int, help="of attention (default: width / 64)")
+    parser.add_argument("--tolerance", type=float,
+                        help="relative to the largest element (default: by the dtype of the files)")
+    parser.add_argument("--json", type=word, metavar="FILE", help="write all findings to this file")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Exit status 0: the same, 1: not."""
+    require_one_process("minipar compare")
+    if options.json:
+        require_file(options.json)
+    report = compare_gradients(options.gradients, weights=options.weights, batch=options.batch,
+                               heads=options.heads, tolerance=options.tolerance)
+    print(report)
+    if options.json:
+        write_json(options.json, report.as_dict())
+    return 0 if report.proven else 1

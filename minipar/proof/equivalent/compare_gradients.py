@@ -1,0 +1,125 @@
+"""Gradients that another framework computed on its ranks, against minipar's single process on the same
+weights and batch: what is wrong with that layout, without running it here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from minipar.autograd import backward
+from minipar.checkpoint.gpt2 import load_gpt2
+from minipar.comm.collectives import even_counts
+from minipar.config import ModelConfig
+from minipar.errors import CheckpointError, ConfigError
+from minipar.nn import GPT
+from minipar.nn.gpt2_names import our_name
+from minipar.proof.clues import CLEAN
+from minipar.proof.equivalent.compare import compare
+from minipar.proof.equivalent.equivalent import EquivalenceReport
+from minipar.proof.equivalent.gradient_files import (
+    FileLayout,
+    rank_files,
+    read_batch,
+    read_gradients,
+    read_layout,
+)
+from minipar.proof.equivalent.sharding import Replicated, Sharded, Sharding
+from minipar.proof.equivalent.wrong_array import Facts
+from minipar.proof.findings import tolerance as units
+
+MOST = 0.02  # a larger tolerance would let bugs through
+FilePath = str | os.PathLike[str]
+
+
+def compare_gradients(
+    gradients: FilePath,
+    *,
+    weights: FilePath | None = None,
+    batch: FilePath | None = None,
+    heads: int | None = None,
+    tolerance: float | None = None,
+) -> EquivalenceReport:
+    """Hold the gradients in a folder against those of one process.
+
+        report = mp.compare_gradients("dumped")             # what `minipar compare --gradients dumped` does
+        assert report.proven, report
+
+    gradients: a folder with layout.json and one file of gradients per rank, see gradient_files.py.
+    weights: the whole weights as .safetensors or .npz under GPT-2's names; batch: an .npz with inputs and
+        targets, integers [B, T]. Left out, weights.safetensors (or .npz) and batch.npz in the folder.
+    heads: of attention, where neither layout.json says it nor the width is 64 times their number.
+    tolerance: relative to the largest element of an array; left out, 4504 units in the last place of the
+        numbers in the files (5e-4 for float32), and at most 0.02.
+
+    Raises CheckpointError, ConfigError or ShapeError for files that are missing, damaged or of other sizes.
+    """
+    folder = Path(gradients)
+    if not folder.is_dir():
+        raise CheckpointError(f"there is no folder {folder}; give the one that holds layout.json")
+    layout = read_layout(folder / "layout.json")
+    weights = _found(weights, folder, "weights.safetensors", "weights.npz")
+    config, state = load_gpt2(weights, heads or layout.heads)
+    inputs, targets = read_batch(_found(batch, folder, "batch.npz", "batch.safetensors"), config)
+    ranks = read_gradients(rank_files(folder, layout.ranks), config, layout)
+    whole = single_process_gradients(config, state, inputs, targets)
+    if layout.loss is None:
+        whole.pop("loss")
+    else:
+        ranks = [{"loss": np.asarray(float(layout.loss)), **rank} for rank in ranks]
+    if tolerance is None:
+        kinds = {str(array.dtype) for rank in ranks for array in rank.values() if array.ndim}
+        tolerance = min(MOST, max(map(units, kinds), default=units("float64")))
+    if not tolerance >= 0:
+        raise ConfigError(f"tolerance is {tolerance}; choose 0 or more")
+    axes = {axis: layout.groups(axis) for axis in ("dp", "tp", "pp") if getattr(layout, axis) > 1}
+    facts = Facts(
+        [layout.at(rank)["tp"] for rank in range(layout.ranks)],
+        layout.tp,
+        axes,
+        pieces=layout.micro_batches,
+        clean=max(CLEAN, min(4 * tolerance, MOST)),
+    )
+    found = compare(whole, ranks, shardings(config, layout), tolerance, facts)
+    return EquivalenceReport(layout.ranks, tolerance, found.findings, [], found.explanations)
+
+
+def single_process_gradients(
+    config: ModelConfig, state: dict[str, np.ndarray], inputs: np.ndarray, targets: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Parameter -> gradient of the mean loss over the targets that count, in float64; and "loss" itself."""
+    model = GPT(config, dtype=np.float64)
+    model.load_state_dict({name: array.astype(np.float64) for name, array in state.items()})
+    loss = model.loss(inputs, targets)
+    backward(loss)
+    found = {"loss": np.asarray(loss.data)}
+    return found | {p.name: np.zeros(p.shape) if p.grad is None else p.grad for p in model.parameters()}
+
+
+def shardings(config: ModelConfig, layout: FileLayout) -> dict[str, Sharding]:
+    """How Megatron-LM shards a GPT-2 over tp: columns of qkv and up, rows of out and down, the vocabulary."""
+    tp, heads = layout.tp, even_counts(config.heads, layout.tp)
+    by_heads = [count * config.head_width for count in heads]
+    found: dict[str, Sharding] = {"tokens.weight": Sharded(0), "head.weight": Sharded(0)}
+    for layer in range(config.layers):
+        block = f"blocks.{layer}"
+        found |= {
+            f"{block}.attention.qkv.weight": Sharded(1, by_heads, 3),
+            f"{block}.attention.qkv.bias": Sharded(0, by_heads, 3),
+            f"{block}.attention.out.weight": Sharded(0, by_heads),
+            f"{block}.mlp.up.weight": Sharded(1),
+            f"{block}.mlp.up.bias": Sharded(0),
+            f"{block}.mlp.down.weight": Sharded(0),
+        }
+    for name, axis in (layout.shards or {}).items():
+        ours, _ = our_name(config, name)
+        found[ours] = Replicated() if axis is None else Sharded(axis)
+    return found if tp > 1 else {}
+
+
+def _found(given: FilePath | None, folder: Path, *names: str) -> Path:
+    if given is not None:
+        return Path(given)
+    return next((folder / name for name in names if (folder / name).exists()), folder / names[0])
