@@ -56,7 +56,8 @@ _MODULES = {
 __all__ = ["GPT", "Communicator", "Grid", "Layout", "MiniparError", "ModelConfig", "OnRank", "Partial",
            "Replicated", "Shard", "Tensor", "TrainConfig", "Trainer",
            "all_reduce", "backward", "compare_gradients", "equivalent", "fit", "generate", "gradcheck",
-           "job", "lint", "run", "run_program", "same_on_all_ranks", "schedule", "simulate", "train", "verify"]
+           "job", "lint", "run", "run_program", "same_on_all_ranks", "schedule", "simulate", "train",
+           "verify"]
 
 if TYPE_CHECKING:
     from minipar.autograd import Tensor, backward, gradcheck

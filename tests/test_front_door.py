@@ -18,7 +18,8 @@ from tests.ranks import ROOT
 PUBLIC = {"Communicator", "GPT", "Grid", "Layout", "MiniparError", "ModelConfig", "OnRank", "Partial",
           "Replicated", "Shard", "Tensor", "TrainConfig", "Trainer",
           "all_reduce", "backward", "compare_gradients", "equivalent", "fit", "generate", "gradcheck",
-          "job", "lint", "run", "run_program", "same_on_all_ranks", "schedule", "simulate", "train", "verify"}
+          "job", "lint", "run", "run_program", "same_on_all_ranks", "schedule", "simulate", "train",
+          "verify"}
 
 
 def test_the_public_names() -> None:
