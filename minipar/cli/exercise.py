@@ -142,7 +142,7 @@ def start(options: argparse.Namespace) -> int:
     progress.save()
     print("\n".join(about(exercise)))
     print(f"\n{exercise.text('task.md').strip()}\n")
-    print(f"{'Write into' if new else 'Your file is still'} {path}, then: minipar exercise check")
+    print(f"{'Write into' if new else 'Your file is still there:'}\n    {path}\nthen: minipar exercise check")
     return 0
 
 
@@ -161,7 +161,7 @@ def hint(options: argparse.Namespace) -> int:
 
 def reset(options: argparse.Namespace) -> int:
     exercise = chosen(options, StudentProgress(options.folder))
-    print(f"What you had is kept in {workplace.reset(exercise, options.folder)}")
+    print(f"What you had is kept in\n    {workplace.reset(exercise, options.folder)}")
     return 0
 
 
@@ -236,5 +236,5 @@ def watch(options: argparse.Namespace) -> int:
             seen = now
             if shown(exercise, options, StudentProgress(options.folder)).passed:
                 return 0
-            print(f"\nwatching {path}; Ctrl-C ends", flush=True)
+            print(f"\nwatching; Ctrl-C ends:\n    {path}", flush=True)
         time.sleep(LOOK)
