@@ -33,8 +33,8 @@ def grade_class(options: argparse.Namespace) -> int:
     for grade in grades(work):
         found.append(grade)
         off = grade.verdict.first_off
-        why = f"  {off.name}: {off.diagnosis}" if off else ""
-        print(f"{grade.student}  {grade.exercise}  {points(grade):g}{why}", flush=True)
+        reason = f"  {off.name}: {off.diagnosis}" if off else ""
+        print(f"{grade.student}  {grade.exercise}  {points(grade):g}{reason}", flush=True)
     for name, text in FORMATS.items():
         if path := getattr(options, name):
             write(path, text(found))

@@ -38,10 +38,10 @@ class RankCalls:
         self.on_rank(one.comm, task["arguments"][comm.rank], one)
 
     def on_rank(self, comm: Communicator, arguments: Any, observer: Observed | None = None,
-                alone: bool = False) -> None:
+                single_process: bool = False) -> None:
         """Call it, and send what came of it. Raises what the submission raises.
 
-        alone: whether the rank is this whole process; then no thread may outlive the call.
+        single_process: whether the rank is this whole process; then no thread may outlive the call.
         """
         self.printed.as_rank(comm.rank)
         before = wire.pack(arguments)
@@ -56,7 +56,7 @@ class RankCalls:
             found["error"] = described(error, self.about["path"])
             raise
         finally:
-            if alone and found["error"] is None and still_running(LINGER):
+            if single_process and found["error"] is None and still_running(LINGER):
                 found["error"] = thread_left()
             found.update(observer.books() if observer else {}, printed=self.printed.take(comm.rank),
                          changed=wire.pack(arguments) != before)

@@ -42,6 +42,16 @@ def run_program(size: int, program: str | Path, *arguments: object, checked: boo
     arguments: its sys.argv. The other options are those of `minipar run`. Raises what the first rank that
     failed raised, with a note that names the rank; CommError for a deadlock, for ranks that do not agree,
     and for what is left over at the end; ConfigError for a program that is missing or no Python.
+
+    >>> import tempfile, minipar as mp
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     program = Path(folder, "three.py")
+    ...     _ = program.write_text("from mpi4py import MPI; print(MPI.COMM_WORLD.allreduce(1))")
+    ...     run = mp.run_program(3, program)
+    3
+    3
+    3
     """
     options = RunOptions(checked=checked, synchronous=synchronous, timeout=timeout, label=label, count=count,
                          trace=trace, clock=clock, any_source=any_source)

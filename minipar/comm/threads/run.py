@@ -40,7 +40,9 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
     Raises ConfigError for a size, nodes or a timeout that cannot be. Ctrl-C ends `run`, and each rank at its
     next call.
 
-    >>> import minipar as mp >>> mp.run(4, lambda comm: comm.rank**2) [0, 1, 4, 9]
+    >>> import minipar as mp
+    >>> mp.run(4, lambda comm: comm.rank**2)
+    [0, 1, 4, 9]
     """
     world = World(size, nodes=nodes, synchronous=synchronous, timeout=timeout, checked=checked,
                   any_source=any_source)

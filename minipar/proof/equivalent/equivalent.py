@@ -110,6 +110,17 @@ def equivalent(
 
     Raises ConfigError where inputs differ between ranks, a name of `shards` is unknown, or a function returns
     something else; ShapeError where an array cannot be sharded so.
+
+    >>> import numpy as np, minipar as mp
+    >>> def mean(x):
+    ...     return {"mean": x.mean(keepdims=True)}
+    >>> def mean_of_means(comm, x):
+    ...     return {"mean": mp.all_reduce(comm, x.mean(keepdims=True)) / comm.size}
+    >>> def right(n):
+    ...     return mp.run(2, lambda comm: mp.equivalent(comm, serial=mean, parallel=mean_of_means,
+    ...                   inputs={"x": np.arange(n)}, shards={"x": mp.Shard(0)}).proven)[0]
+    >>> right(8.0), right(7.0)                              # shards of 4 and 3: the mean of means is another
+    (True, False)
     """
     shards = dict(shards or {})
     _require_arguments(comm, inputs, shards, tolerance)

@@ -14,7 +14,11 @@ from minipar.errors import ShapeError
 
 @dataclass(frozen=True)
 class Replicated:
-    """Every rank has the whole array, in the same bits."""
+    """Every rank has the whole array, in the same bits.
+
+    >>> Replicated().part(np.array([8.0, 9.0]), rank=1, ranks=2)
+    array([8., 9.])
+    """
 
     def part(self, whole: np.ndarray, rank: int, ranks: int) -> np.ndarray:
         return whole
@@ -67,6 +71,9 @@ class Partial:
 
     An input is given as its halves: a half on rank 0, a quarter on rank 1, and so on, the last twice. Their
     sum is exact. Integers, which have no halves, lie on rank 0, and the others get zeros.
+
+    >>> [Partial().part(np.array([8.0]), rank, 3).item() for rank in range(3)]
+    [4.0, 2.0, 2.0]
     """
 
     def part(self, whole: np.ndarray, rank: int, ranks: int) -> np.ndarray:
@@ -80,6 +87,9 @@ class Partial:
 class OnRank:
     """One rank has the array; what the others give under its name is not looked at. As an input, they get
     None.
+
+    >>> [OnRank(1).part(np.array([8.0]), rank, 3) for rank in range(3)]
+    [None, array([8.]), None]
     """
 
     rank: int
