@@ -78,7 +78,7 @@ class Request:
     done: bool = False
     type_code: int | None = None                                    # of a message with an envelope
     envelope: MessageEnvelope | None = None
-    site: tuple[str, str] | None = None                             # what the program called, "train.py:88"
+    site: tuple[str, str] | None = None                             # of a send: the call, and "train.py:88"
 
 
 class Communicator(ABC):

@@ -46,7 +46,7 @@ def receive(comm: MpiComm, out: np.ndarray, plain: np.ndarray, source: int, labe
     raw = bytearray(HEAD + SHORT)
     header = comm.intracomm.Irecv(raw, source, tag * WIRE + HEADED)
     numbers = comm.intracomm.Irecv(plain, source, tag * WIRE + code) if out.nbytes > SHORT else None
-    request = Request("recv", source, tag, out, label, site=caller())
+    request = Request("recv", source, tag, out, label)
     request.handle = HeadedReceive(comm, request, raw, code, header, numbers)
     return request
 

@@ -58,8 +58,7 @@ class ThreadComm(Communicator):
         self.refuse_others("recv", label)
         check_message(self, "recv", out, source, label, tag)
         channel, world = MailboxKey(self.group, source, self.rank, tag), self.world
-        site = caller() if world.checked else None
-        request = Request("recv", source, tag, out, label, Slip(self.me, channel), site=site)
+        request = Request("recv", source, tag, out, label, Slip(self.me, channel))
         with world.lock:
             self.stop_if_over()
             if sent := world.sent[channel]:

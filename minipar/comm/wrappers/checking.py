@@ -117,23 +117,26 @@ class Checking(Wrapper):
     def wait(self, request: Request) -> np.ndarray:
         if type(request) is not Request:
             raise no_request(self, "wait", request)
-        if request in self.ledger.sent_as:
-            self.inner.wait(request)  # else its memory could go while it is read
-        elif request.type_code is not None and request.kind == "recv":
-            self.inner.wait(request)                                # its envelope is known only then
-        self.unchanged(request)
-        return self.inner.wait(request)
+        if request.type_code is not None:
+            array = self.inner.wait(request)                        # its envelope is known only then
+            self.settle(request)
+            return array
+        about, before = self.ledger.settle(request)
+        array = self.inner.wait(request)                            # until then its memory may be read
+        if about and before is not None:
+            refuse_change(self, request, before, about[2])
+        return array
 
     def test(self, request: Request) -> bool:
         if type(request) is not Request:
             raise no_request(self, "test", request)
         done = self.inner.test(request)
         if done:
-            self.unchanged(request)
+            self.settle(request)
         return done
 
-    def unchanged(self, request: Request) -> None:
-        """Settle a request in the ledger. Raises CommError if the array of a send is not what it was."""
+    def settle(self, request: Request) -> None:
+        """A request is done. Raises CommError if the array of a send is not what it was."""
         if request.type_code is not None:
             if sent := self.ledger.letters.done(self, request):
                 refuse_change(self, request, sent[1], sent[0])
