@@ -1,7 +1,7 @@
 """Counts numbers, not bytes.
 
 fails: values
-says: is 1500; wanted is 12000
+says: RING_BYTES is 1500
 """
 RING_MESSAGES = 6
 RING_BYTES = 1500

@@ -1,7 +1,7 @@
 """Counts the reduce-scatter and forgets the all-gather.
 
 fails: values
-says: is 3; wanted is 6
+says: RING_MESSAGES is 3
 """
 RING_MESSAGES = 3
 RING_BYTES = 6000

@@ -1,7 +1,7 @@
 """Thinks that weight gradients are summed, as in data parallelism.
 
 fails: values
-says: 'WEIGHT_BYTES'
+says: WEIGHT_BYTES is 3072
 """
 FORWARD_BYTES = 3072
 BACKWARD_BYTES = 3072

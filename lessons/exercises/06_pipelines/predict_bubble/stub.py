@@ -1,0 +1,6 @@
+GPIPE_TIME = None
+GPIPE_KEPT = None
+F1B_TIME = None
+F1B_KEPT = None
+NAIVE_TIME = None
+IDLE = None
