@@ -114,7 +114,7 @@ def test_tests_between_computations_are_no_deadlock(comm: Communicator) -> None:
     news, work = np.empty(1), np.empty(1)
     if comm.rank == 0:
         request = comm.irecv(news, 1, label="news")
-        for _ in range(400):
+        for _ in range(300):                                        # longer than SURE, on an idle machine
             compute(4e-3)
             assert not comm.test(request)
         comm.send(np.ones(1), 1, label="work")
