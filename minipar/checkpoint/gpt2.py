@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from minipar.checkpoint.atomic import replacing
+from minipar.checkpoint.fingerprint import fingerprint
+from minipar.comm.collectives.gather_values import same_everywhere
+from minipar.comm.protocol import Communicator
 from minipar.config import ModelConfig
 from minipar.errors import CheckpointError, MiniparError, ShapeError, shown
 from minipar.nn.gpt2_names import from_gpt2, is_mask, to_gpt2
@@ -33,14 +37,23 @@ NUMBERS = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16
 Choose = Callable[[dict[str, Declared]], set[str]]  # what is said of the arrays -> the names of those to read
 
 
-def load_gpt2(path: str | os.PathLike[str], heads: int
-              | None = None) -> tuple[ModelConfig, dict[str, np.ndarray]]:
+def load_gpt2(path: str | os.PathLike[str], heads: int | None = None,
+              world: Communicator | None = None) -> tuple[ModelConfig, dict[str, np.ndarray]]:
     """The sizes and the state that a `.safetensors` or `.npz` file of GPT-2 weights holds; for `heads` see
-    from_gpt2.
+    from_gpt2. On several ranks (`world`) all call it, and compare what they have read.
 
-    Raises CheckpointError for a file that is missing, damaged, of another format, or not of a GPT-2.
+    Raises CheckpointError for a file that is missing, damaged, of another format, or not of a GPT-2; and
+    where it was replaced while the ranks read it.
     """
     path = Path(path)
+    config, state = _load(path, heads)
+    if world is not None and not same_everywhere(world, fingerprint(state, asdict(config)), "weights"):
+        raise CheckpointError(f"{path} was replaced while the ranks read it, or differs between hosts, so "
+                              "they hold different weights; give all the same file")
+    return config, state
+
+
+def _load(path: Path, heads: int | None) -> tuple[ModelConfig, dict[str, np.ndarray]]:
     read = {".npz": _read_npz, ".safetensors": _read_safetensors}[_suffix(path)]
     try:
         with opened(path, LARGEST_FILE, CheckpointError) as file:

@@ -9,6 +9,7 @@ spends; with it, all is exact and repeatable.
 from __future__ import annotations
 
 import argparse
+import hashlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ from minipar.cli.files import require_folder, write_json
 from minipar.cli.options import add_config_options, given, word
 from minipar.cli.pictures import attempt
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
+from minipar.comm.collectives.gather_values import same_everywhere
 from minipar.comm.protocol import Communicator
 from minipar.comm.wrappers.network import Network
 from minipar.comm.wrappers.timeline import write_trace
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.text import load_text
 from minipar.data.tokenizer import make_tokenizer
+from minipar.errors import DataError
 from minipar.plan.parameters import ITEMSIZE
 from minipar.schedules.simulate import Timeline
 from minipar.trace.predict import bytes_per_link, overlap, predicted
@@ -52,6 +55,10 @@ def run(options: argparse.Namespace) -> int:
 def _run_on(world: Communicator, options: argparse.Namespace) -> int:
     train = TrainConfig(**given(options, TrainConfig))
     text = load_text(train.data or None)
+    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    if not same_everywhere(world, digest, "text"):
+        raise DataError("the ranks have read different texts; give the same --data on every host, and do not "
+                        "change it meanwhile")
     tokenizer = make_tokenizer(train.tokenizer, text)
     model = ModelConfig(**{**given(options, ModelConfig), "vocabulary": tokenizer.vocab_size})
     network, layout = Network(options.alpha, options.beta), layout_of(options)

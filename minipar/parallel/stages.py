@@ -44,20 +44,22 @@ def schedule_of(layout: Layout, micro_batches: int | None = None) -> Schedule:
     return schedule
 
 
-def require_same(schedule: Schedule, layout: Layout, pp: Communicator) -> None:
-    """Raises ScheduleError where a file tells the ranks of pp different schedules, as one that draws random
-    numbers may.
+def require_same(schedule: Schedule, layout: Layout, world: Communicator) -> None:
+    """Raises ScheduleError where a file gives ranks different schedules of equally many micro-batches: one
+    that changes meanwhile, that differs between hosts, or that draws random numbers.
 
-    They would take each other's messages for others, and nobody would notice. All ranks of pp call it.
+    They would take each other's messages for others, and nobody would notice. All ranks of the layout call
+    it.
     """
     if layout.pipeline in SCHEDULES:
         return
     digest = hashlib.blake2b(repr(schedule).encode(), digest_size=7).digest()
-    alike = pp.split(int.from_bytes(digest, "big"), label="schedule")      # the ranks that were told the same
-    if alike is None or alike.size < pp.size:
-        raise ScheduleError(f"{layout.pipeline} does not tell all ranks of the pipeline the same schedule; "
-                            "let it return the same "
-                            f"every time, with a fixed seed if it draws random numbers")
+    replicas = world.split(schedule.micro_batches, label="schedule")
+    alike = replicas and replicas.split(int.from_bytes(digest, "big"), label="schedule")
+    if replicas is None or alike is None or alike.size < replicas.size:
+        raise ScheduleError(f"{layout.pipeline} does not give all ranks the same schedule; let it return the "
+                            "same every time, with a fixed seed if it draws random numbers, and do not "
+                            "change it meanwhile")
 
 
 def parts_of(layers: int, stages: int, counts: Sequence[int] = ()) -> list[Part]:

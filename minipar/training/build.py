@@ -61,7 +61,7 @@ def build_stages(model: ModelConfig, train: TrainConfig, grid: Grid, region: Reg
     layout = grid.layout
     if schedule.forward_only:
         raise ScheduleError(f"schedule {layout.pipeline} has no backward; choose one that trains")
-    require_same(schedule, layout, grid.pp)
+    require_same(schedule, layout, grid.world)
     parts = parts_of(model.layers, schedule.stages, layout.stage_layers)
     return Stages(model, parts, schedule.stage_to_rank, grid, region, seed=train.seed, dtype=train.dtype,
                   recompute=train.recompute)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +23,7 @@ from minipar.checkpoint.archive import load
 from minipar.checkpoint.atomic import refusals_named, remove_leftovers, replacing
 from minipar.checkpoint.claim import claimed
 from minipar.checkpoint.contents import require_run, require_sound
+from minipar.checkpoint.fingerprint import fingerprint
 from minipar.checkpoint.folder import Checkpoints
 from minipar.comm.collectives.gather_values import one_choice, same_everywhere
 from minipar.comm.protocol import Communicator
@@ -32,7 +32,7 @@ from minipar.data.tokenizer import Tokenizer, tokenizer_from_dict
 from minipar.errors import CheckpointError
 from minipar.nn import GPT
 from minipar.parallel.grid import Grid
-from minipar.parallel.stages import Stages, parts_of, schedule_of
+from minipar.parallel.stages import Stages, parts_of, require_same, schedule_of
 from minipar.parallel.tensor import region_of
 from minipar.records import is_number, is_whole
 from minipar.training.trainer import Trainer
@@ -193,7 +193,9 @@ class RunFolder:
         """
         _, arrays, meta = self.latest(grid.world)
         model = ModelConfig(**meta["model"])
-        stage_to_rank = schedule_of(grid.layout).stage_to_rank
+        schedule = schedule_of(grid.layout)
+        require_same(schedule, grid.layout, grid.world)
+        stage_to_rank = schedule.stage_to_rank
         stages = Stages(model, parts_of(model.layers, len(stage_to_rank), grid.layout.stage_layers),
                         stage_to_rank, grid,
                         region_of(grid.tp, model.context, sequence_parallel=False), seed=0,
@@ -204,15 +206,6 @@ class RunFolder:
     def _write(self, name: str, text: str) -> None:
         with replacing(self.folder / name) as file:
             file.write(text.encode(errors="backslashreplace"))      # the name of a folder may be no UTF-8
-
-
-def fingerprint(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> int:
-    """A checksum of what a checkpoint held, so that ranks can compare what they have read."""
-    sum_so_far = zlib.crc32(json.dumps(meta, sort_keys=True).encode())
-    for name in sorted(arrays):
-        sum_so_far = zlib.crc32(name.encode(), sum_so_far)
-        sum_so_far = zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes(), sum_so_far)
-    return sum_so_far
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:

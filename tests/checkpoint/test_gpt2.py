@@ -13,6 +13,8 @@ import safetensors.numpy
 
 from minipar.checkpoint import archive
 from minipar.checkpoint.gpt2 import load_gpt2, save_gpt2
+from minipar.comm.protocol import Communicator
+from minipar.comm.threads import run
 from minipar.config import ModelConfig
 from minipar.errors import CheckpointError
 from minipar.nn import GPT
@@ -196,3 +198,20 @@ def test_without_the_package_the_remedy_is_named(tmp_path: Path, monkeypatch: py
             act(tmp_path / "a.safetensors")
     save_gpt2(tmp_path / "a.npz", CONFIG, STATE)                    # the other format needs nothing
     assert load_gpt2(tmp_path / "a.npz", 2)[0] == CONFIG
+
+
+def test_ranks_that_read_different_weights(tmp_path: Path) -> None:
+    """As where the file is replaced between two ranks' looks at it: all ranks say so."""
+    paths = [tmp_path / "one.npz", tmp_path / "other.npz"]
+    for path, state in zip(paths, (STATE, {name: 2 * array for name, array in STATE.items()}), strict=True):
+        save_gpt2(path, CONFIG, state)
+
+    def both(comm: Communicator, path: Path) -> str:
+        try:
+            load_gpt2(path, heads=2, world=comm)
+        except CheckpointError as error:
+            return str(error)
+        return ""
+
+    assert run(2, lambda comm: both(comm, paths[0])) == ["", ""]
+    assert all("was replaced while the ranks read it" in text for text in run(2, lambda comm: both(comm, paths[comm.rank])))

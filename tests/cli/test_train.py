@@ -78,6 +78,8 @@ def test_ranks_that_read_different_texts(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("minipar.training.start.load_text", lambda path: texts[threading.current_thread().name])
     assert "only 1 of 2 ranks agree with rank" in refused(capsys, "train",
                                                           *words) and not (tmp_path / "run").exists()
+    monkeypatch.setattr("minipar.cli.trace.load_text", lambda path: texts[threading.current_thread().name])
+    assert "the ranks have read different texts" in refused(capsys, "trace", *words)
 
 
 def test_config_json_says_what_was_asked_for(pristine: Path) -> None:

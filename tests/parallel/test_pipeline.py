@@ -133,12 +133,12 @@ def test_a_file_that_tells_each_rank_something_else(comm: Communicator) -> None:
 
 def refuses_a_moody_file(comm: Communicator, file: Path) -> None:
     file.write_text(f"def schedule(ranks, micro_batches):\n"
-                    f"    order = [3, 1, 2, 0] if {comm.rank} == 1 else range(micro_batches)\n"
+                    f"    order = range(micro_batches)[::-1 if {comm.rank} == 1 else 1]\n"
                     f"    return [[f'F{{m}}' for m in order] + [f'B{{m}}' for m in order]] * ranks\n")
-    of = case(Layout(pp=comm.size, pipeline=str(file)), micro_batches=4)
-    with pytest.raises(ScheduleError,
-                       match="moody.py does not tell all ranks of the pipeline the same schedule"):
-        make_trainer(of, "SGD", Grid(comm, of.layout), region_of(solo(), 5, False))
+    for axis in ("pp", "dp"):
+        of = case(Layout(**{axis: comm.size}, pipeline=str(file)), micro_batches=4)
+        with pytest.raises(ScheduleError, match="moody.py does not give all ranks the same schedule"):
+            make_trainer(of, "SGD", Grid(comm, of.layout), region_of(solo(), 5, False))
 
 
 def test_a_file_is_read_anew_for_each_trainer_and_kept_by_it(tmp_path: Path) -> None:

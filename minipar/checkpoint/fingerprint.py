@@ -1,0 +1,21 @@
+"""A checksum of arrays with their metadata: ranks compare by it what they have read from a file that may
+change.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def fingerprint(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> int:
+    """A checksum (CRC-32) of names, values and metadata; the order of the names does not matter."""
+    sum_so_far = zlib.crc32(json.dumps(meta, sort_keys=True).encode())
+    for name in sorted(arrays):
+        sum_so_far = zlib.crc32(name.encode(), sum_so_far)
+        sum_so_far = zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes(), sum_so_far)
+    return sum_so_far
