@@ -25,7 +25,7 @@ from typing import Any
 
 from tests.ranks import ROOT
 
-HANG = 120  # seconds until a script shows its stack and ends
+HANG = 300  # seconds until a script shows its stack and ends
 COMMANDS = ("minipar.cli.train", "minipar.cli.trace", "minipar.cli.schedule", "minipar.cli.verify",
             "minipar.cli.generate", "minipar.cli.lesson", "minipar.cli.ranks", "minipar.cli.gradcheck")
 # With matplotlib, whose import is a matter of the environment.

@@ -1,10 +1,5 @@
-"""A solution of lesson 04's exercise: the largest GPT that trains on one device, by technique."""
+# The largest GPT that trains on one device, by technique.
 
-from pathlib import Path
-
-from tests.lessons.running import solved
-
-SOLUTION = """
 def fits(layers, recipe, samples, zero=0):
     config = mp.ModelConfig(vocabulary=50257, context=2048, layers=layers, heads=layers, width=128 * layers)
     kept = published(layers, 128 * layers, layers, 2048, samples, itemsize=recipe.weights)
@@ -21,9 +16,3 @@ def largest(*technique):
 found = [largest(FLOAT32_ADAM, 8), largest(MIXED_ADAM, 8), largest(MIXED_ADAM, 1), largest(MIXED_ADAM, 1, 1),
          largest(MIXED_ADAM, 1, 3)]
 assert found == [12, 16, 26, 34, 41], found
-"""
-
-
-def test_the_largest_gpt_by_technique(tmp_path: Path) -> None:
-    job = solved("04_memory_ledger", ("GPU = 80",), SOLUTION, tmp_path)
-    assert job.returncode == 0, job.stdout + job.stderr

@@ -1,10 +1,5 @@
-"""The exercise of lesson 10: whole neurons go, and the network is really faster."""
+# Whole neurons go, and the network is really faster.
 
-from pathlib import Path
-
-from tests.lessons.running import solved
-
-SOLUTION = '''
 from minipar.lessons.support.classifier import CLASSES, WIDTH, points
 from minipar.lessons.support.timing import fastest
 
@@ -45,9 +40,3 @@ def run(model: Classifier) -> None:
 
 small_took, whole_took = fastest(lambda: run(small), lambda: run(whole))
 assert small_took < 0.75 * whole_took, (small_took, whole_took)     # a fourth of the products, half of the rest
-'''
-
-
-def test_whole_neurons_go_and_the_network_is_faster(tmp_path: Path) -> None:
-    job = solved("10_magnitude_pruning", (), SOLUTION, tmp_path)
-    assert job.returncode == 0, job.stdout + job.stderr

@@ -1,15 +1,5 @@
-"""The exercise of lesson 8: codes that are used equally often tell the most, and are not the nearest."""
+# Codes that are used equally often tell the most, and are not the nearest.
 
-from pathlib import Path
-
-from tests.lessons.running import solved
-
-
-def test_the_exercise_of_lesson_8_can_be_solved(tmp_path: Path) -> None:
-    job = solved(
-        "08_nonlinear_quantisation",
-        (),
-        """
 def entropy(codes):
     shares = np.unique(codes, return_counts=True)[1] / codes.size
     return float(-(shares * np.log2(shares)).sum())
@@ -25,7 +15,3 @@ assert error[8, "quantiles"] > 5 * error[8, "linear"]               # the last c
 assert error[3, "quantiles"] < error[3, "linear"]                   # but with few codes linear ones waste most of them
 for bits in (3, 8):
     assert bits_told[bits, "linear"] < bits_told[bits, "quantiles"] and bits_told[bits, "quantiles"] > bits - 0.05
-""",
-        tmp_path,
-    )
-    assert job.returncode == 0, job.stdout + job.stderr

@@ -1,10 +1,5 @@
-"""A solution of lesson 05's exercise: padding makes pieces of equally many samples differ in tokens."""
+# Padding makes pieces of equally many samples differ in tokens.
 
-from pathlib import Path
-
-from tests.lessons.running import solved
-
-SOLUTION = """
 lengths = stream(0, "lengths").integers(3, TOY.context + 1, BATCH)
 targets = np.where(np.arange(TOY.context) < lengths[:, None], targets, -1)
 
@@ -21,9 +16,3 @@ whole = right([rows])
 assert apart(mean_of_means([rows]), whole) < 1e-12, "one piece: the mean over the tokens that count"
 assert apart(mean_of_means(np.split(rows, 4)), whole) > 0.01, "four pieces of 4 samples"
 assert all(apart(right(cut), whole) < 1e-12 for cut in (np.split(rows, 4), uneven))
-"""
-
-
-def test_pieces_divide_by_the_tokens_that_count(tmp_path: Path) -> None:
-    job = solved("05_gradient_accumulation", ("def accumulated",), SOLUTION, tmp_path)
-    assert job.returncode == 0, job.stdout + job.stderr

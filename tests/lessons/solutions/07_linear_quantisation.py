@@ -1,15 +1,5 @@
-"""The exercise of lesson 7: the range that makes the squared error of rounding least."""
+# The range that makes the squared error of rounding least.
 
-from pathlib import Path
-
-from tests.lessons.running import solved
-
-
-def test_the_exercise_of_lesson_7_can_be_solved(tmp_path: Path) -> None:
-    job = solved(
-        "07_linear_quantisation",
-        ("def squared_error",),
-        """
 from minipar.compress.quantize import mse
 
 x, scheme = stream(7, "normal").normal(size=20_000), Scheme(4)
@@ -20,7 +10,3 @@ best = min(errors, key=errors.get)
 assert 0.5 < best < 0.8, best                                       # the largest of 20,000 is about 4 standard deviations
 assert 10 * np.log10(errors[1] / errors[best]) > 2
 assert errors[best] <= squared_error(x, scheme, mse(x, scheme)) < 1.02 * errors[best]
-""",
-        tmp_path,
-    )
-    assert job.returncode == 0, job.stdout + job.stderr
