@@ -30,13 +30,10 @@ def run_as_process(program: UserProgram, comm: Communicator, options: RunOptions
     """Run it on this rank. What it raises is left to the job, which ends all ranks."""
     books = Books()
     install()
-    if options.label:
-        sys.stdout = Processes(sys.stdout, comm.rank)
+    stream = sys.stdout = Processes(sys.stdout, comm.rank, options.label)
     with as_main(program), rank_of_program(comm, options, books):
         try:
             exec(program.code, vars(sys.modules["__main__"]))
         finally:
-            if isinstance(sys.stdout, Processes):
-                sys.stdout.end(comm.rank)
-            sys.stdout.flush()
+            stream.end(comm.rank)
     return books

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minipar.mpi4py_face.datatypes import BYTES, Datatype, from_code, of_dtype
+from minipar.mpi4py_face.datatypes import BYTES, Datatype, NoTypeError, from_code, of_dtype
 from minipar.mpi4py_face.dlpack import dlpack_interface
 
 NOTHING = np.empty(0, np.uint8)
@@ -133,11 +133,11 @@ def memory_of(value: Any, writable: bool) -> tuple[np.ndarray, Datatype | None]:
         raise BufferError("the buffer is not contiguous in memory; pass np.ascontiguousarray(...), or a row "
                           "instead of a column")
     if array.dtype.hasobject:
-        raise ValueError("message: an array of Python objects has no memory to send; use the lower-case call")
+        raise NoTypeError("message: an array of Python objects has no memory to send; use comm.send")
     raw = flat.view(np.uint8) if flat.size else NOTHING
     try:
         return raw, of_dtype(array.dtype)
-    except ValueError:
+    except NoTypeError:
         return raw, None
 
 
@@ -254,13 +254,13 @@ def items_in(nbytes: int, datatype: Datatype) -> int:
     return nbytes // datatype.extent
 
 
-def simple(spec: Any, *, writable: bool, blocks: int = 1) -> Buffer:
-    """A buffer for one message, or of `blocks` blocks of `count` items each.
+def simple(spec: Any, *, writable: bool, blocks: int = 0) -> Buffer:
+    """A buffer for one message (blocks 0), or of `blocks` blocks of `count` items each.
 
     Raises TypeError, ValueError or BufferError as mpi4py does; also ValueError for a buffer that is too
     small.
     """
-    if type(spec) is np.ndarray and blocks == 1:                    # the usual case, as fast as it goes
+    if type(spec) is np.ndarray and not blocks:                     # the usual case, as fast as it goes
         memory, datatype = typed(spec, None, writable)
         return Buffer(memory, datatype, memory.size // datatype.extent)
     value, count, displ, given = parts_of(spec, vector=False)
@@ -273,16 +273,16 @@ def simple(spec: Any, *, writable: bool, blocks: int = 1) -> Buffer:
                          f"{memory.size // datatype.extent}")
     if count is None:
         count = items_in(memory.size - offset, datatype)
-        if count % blocks:
+        if count % max(blocks, 1):
             raise ValueError(f"message: cannot infer count, number of entries {count} is not a multiple of "
                              f"required number of blocks {blocks}")
-        count //= blocks
+        count //= max(blocks, 1)
     count = operator.index(count)
     if count < 0:
         raise ValueError(f"message: negative count {count}")
     if count > 0 and value is None:
         raise ValueError(f"message: buffer is None but count is {count}")
-    check_room(memory, datatype, offset, count * blocks)
+    check_room(memory, datatype, offset, count * max(blocks, 1))
     step = count * datatype.extent
     return Buffer(memory, datatype, count, offset, [count] * blocks,
                   [offset + rank * step for rank in range(blocks)])

@@ -34,7 +34,7 @@ class Movements(Collective):
 
     def _bcast(self, op: str, buf: Any, root: int) -> CollectiveWork:
         context = self._enter()
-        check_root(context, root)
+        root = check_root(context, root)
         buffer = simple(buf, writable=context.comm.rank != root)
         data = buffer.pack()
 
@@ -60,7 +60,7 @@ class Movements(Collective):
     def _gather(self, op: str, sendbuf: Any, recvbuf: Any, root: int,
                 read: Callable[..., Buffer]) -> CollectiveWork:
         context = self._enter()
-        check_root(context, root)
+        root = check_root(context, root)
         rank, size, even = context.comm.rank, context.comm.size, read is simple
         if rank != root:
             refuse_in_place(sendbuf)
@@ -104,7 +104,7 @@ class Movements(Collective):
     def _scatter(self, op: str, sendbuf: Any, recvbuf: Any, root: int,
                  read: Callable[..., Buffer]) -> CollectiveWork:
         context = self._enter()
-        check_root(context, root)
+        root = check_root(context, root)
         rank, size, even = context.comm.rank, context.comm.size, read is simple
         source, counts = NOTHING, []
         in_place = is_in_place(recvbuf)

@@ -60,26 +60,35 @@ class CommHandle(NoHandle):
         return context
 
 
-def check_peer(context: Context, peer: Any, wildcard: bool) -> None:
-    """Raises MPIError unless `peer` is a rank, PROC_NULL or, where allowed, ANY_SOURCE."""
-    if not is_whole(peer):
-        raise TypeError(f"a rank is a whole number, not {peer!r}; divide with //")
-    if not (0 <= peer < context.comm.size or peer == PROC_NULL or wildcard and peer == ANY_SOURCE):
-        raise wrong("ERR_RANK", no_such_rank(context.comm, f"rank {peer}", peer))
+def whole(number: Any, name: str) -> int:
+    """A rank, tag or root as an int; 1.0 counts as 1, as in mpi4py. Raises TypeError for what is none."""
+    if is_whole(number):
+        return int(number)
+    if isinstance(number, float) and number.is_integer():
+        return int(number)
+    raise TypeError(f"a {name} is a whole number, not {number!r}; divide with //")
 
 
-def check_tag(tag: Any, wildcard: bool) -> None:
-    if not is_whole(tag):
-        raise TypeError(f"a tag is a whole number, not {tag!r}")
-    if not (0 <= tag <= LARGEST_TAG or wildcard and tag == ANY_TAG):
+def check_peer(context: Context, peer: Any, wildcard: bool) -> int:
+    """The rank. Raises MPIError unless it is one of the group, PROC_NULL or, where allowed, ANY_SOURCE."""
+    rank = whole(peer, "rank")
+    if not (0 <= rank < context.comm.size or rank == PROC_NULL or wildcard and rank == ANY_SOURCE):
+        raise wrong("ERR_RANK", no_such_rank(context.comm, f"rank {rank}", rank))
+    return rank
+
+
+def check_tag(tag: Any, wildcard: bool) -> int:
+    number = whole(tag, "tag")
+    if not (0 <= number <= LARGEST_TAG or wildcard and number == ANY_TAG):
         raise wrong("ERR_TAG", f"tag {tag}; use 0 to {LARGEST_TAG}")
+    return number
 
 
-def check_root(context: Context, root: Any) -> None:
-    if not is_whole(root):
-        raise TypeError(f"a root is a whole number, not {root!r}")
-    if not 0 <= root < context.comm.size:
+def check_root(context: Context, root: Any) -> int:
+    number = whole(root, "root")
+    if not 0 <= number < context.comm.size:
         raise wrong("ERR_ROOT", f"root {root}, but the group has ranks 0 to {context.comm.size - 1}")
+    return number
 
 
 def group_of(context: Context) -> Group:

@@ -198,6 +198,13 @@ class Datatype(NoHandle):
         return f"<mpi4py.MPI.Datatype {self.name or TYPES[self.type_code].name}>"
 
 
+class NoTypeError(KeyError):
+    """Elements that MPI has no type for: a KeyError, as in mpi4py."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 def predefined(name: str) -> Datatype:
     return PREDEFINED[name]
 
@@ -259,11 +266,11 @@ def from_code(code: str) -> Datatype:
 
 
 def of_dtype(dtype: np.dtype) -> Datatype:
-    """The type of an array's elements. Raises ValueError for elements that MPI has no type for."""
+    """The type of an array's elements. Raises NoTypeError for elements that MPI has no type for."""
     found = BY_DTYPE.get(dtype)
     if found is None and dtype.kind in "SV" and dtype.itemsize == 1:
         return PREDEFINED["MPI_CHAR" if dtype.kind == "S" else "MPI_BYTE"]
     if found is None:
-        raise ValueError(f"message: cannot use elements of dtype {dtype}; send the object with the "
-                         "lower-case call (comm.send), or name a type: [array.view('u1'), MPI.BYTE]")
+        raise NoTypeError(f"message: cannot use elements of dtype {dtype}; send the object with the "
+                          "lower-case call (comm.send), or name a type: [array.view('u1'), MPI.BYTE]")
     return found

@@ -41,7 +41,7 @@ class ObjectCollectives(Collective):
         return parts
 
     def scatter(self, sendobj: Sequence[Any] | None, root: int = 0) -> Any:
-        check_root(self._enter(), root)
+        root = check_root(self._enter(), root)
         size = self._enter().comm.size
         parts = None
         if self._enter().comm.rank == root:
@@ -114,7 +114,7 @@ class ObjectCollectives(Collective):
     def _objects(self, op: str, root: int | None,
                  steps: Callable[[Channel, list[Any]], AlgorithmSteps]) -> Any:
         if root is not None:
-            check_root(self._enter(), root)
+            root = check_root(self._enter(), root)
         box: list[Any] = []
         self._collective(op, lambda channel: steps(channel, box), root=root).wait()
         return box[0]

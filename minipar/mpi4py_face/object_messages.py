@@ -39,8 +39,8 @@ class ObjectMessages(PointToPoint):
     def _send_object(self, obj: Any, dest: int, tag: int, *, blocking: bool = False,
                      synchronous: bool = False) -> Work:
         context = self._enter()
-        check_peer(context, dest, wildcard=False)
-        check_tag(tag, wildcard=False)
+        dest = check_peer(context, dest, wildcard=False)
+        tag = check_tag(tag, wildcard=False)
         if dest == PROC_NULL:
             return Work()
         data = to_bytes(obj)
@@ -65,8 +65,8 @@ class ObjectMessages(PointToPoint):
 
     def _receive_object(self, source: int, tag: int) -> Work:
         context = self._enter()
-        check_peer(context, source, wildcard=True)
-        check_tag(tag, wildcard=True)
+        source = check_peer(context, source, wildcard=True)
+        tag = check_tag(tag, wildcard=True)
         if source == PROC_NULL:
             return Work(from_nobody=True)
         message = context.comm.irecv_message(None, wildcard(source), type_code=OBJECT, tag=tag)

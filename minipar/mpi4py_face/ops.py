@@ -24,6 +24,17 @@ CombineArrays = Any  # combine(one, other, *, out) -> out, as a ufunc
 MOST = 32  # operations of a program's own, as in mpi4py
 
 
+def arithmetic(ufunc: np.ufunc) -> CombineArrays:
+    """As the MPI library computes: what overflows does so without a warning."""
+
+    def combine(one: np.ndarray, other: np.ndarray, *, out: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            ufunc(one, other, out=out)
+        return out
+
+    return combine
+
+
 def logical(ufunc: np.ufunc) -> CombineArrays:
     """A truth of two numbers, as a number of their type."""
 
@@ -68,9 +79,10 @@ def located_object(better: Callable[[Any, Any], bool]) -> Callable[[Any, Any], A
 
 # name -> on arrays, on objects, the kinds of element (NumPy's) it takes on arrays
 TABLE: dict[str, tuple[CombineArrays, Callable[[Any, Any], Any], str]] = {
-    "MAX": (np.maximum, lambda x, y: y if y > x else x, "iuf"),
-    "MIN": (np.minimum, lambda x, y: y if y < x else x, "iuf"),
-    "SUM": (np.add, operator.add, "iufc"), "PROD": (np.multiply, operator.mul, "iufc"),
+    "MAX": (arithmetic(np.maximum), lambda x, y: y if y > x else x, "iuf"),
+    "MIN": (arithmetic(np.minimum), lambda x, y: y if y < x else x, "iuf"),
+    "SUM": (arithmetic(np.add), operator.add, "iufc"),
+    "PROD": (arithmetic(np.multiply), operator.mul, "iufc"),
     "LAND": (logical(np.logical_and), lambda x, y: bool(x) & bool(y), "iub"),
     "LOR": (logical(np.logical_or), lambda x, y: bool(x) | bool(y), "iub"),
     "LXOR": (logical(np.logical_xor), lambda x, y: bool(x) ^ bool(y), "iub"),

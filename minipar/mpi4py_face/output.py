@@ -59,8 +59,8 @@ class RankStream:
 class Processes(RankStream):
     """The same for a rank that is a process of its own: every thread of it is that rank."""
 
-    def __init__(self, stream: TextIO, rank: int) -> None:
-        super().__init__(stream, {}, label=True)
+    def __init__(self, stream: TextIO, rank: int, label: bool) -> None:
+        super().__init__(stream, {}, label)
         self._own = rank
 
     def write(self, text: str) -> int:

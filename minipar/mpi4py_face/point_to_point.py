@@ -48,8 +48,8 @@ class PointToPoint(CommHandle):
     def _send(self, buf: Any, dest: int, tag: int, *, blocking: bool = False,
               synchronous: bool = False) -> Work:
         context = self._enter()
-        check_peer(context, dest, wildcard=False)
-        check_tag(tag, wildcard=False)
+        dest = check_peer(context, dest, wildcard=False)
+        tag = check_tag(tag, wildcard=False)
         if dest == PROC_NULL:
             return Work()
         buffer = simple(buf, writable=False)
@@ -62,8 +62,8 @@ class PointToPoint(CommHandle):
 
     def _send_buffered(self, context: Context, data: np.ndarray, code: int, dest: int,
                        tag: int) -> PendingRequest:
-        check_peer(context, dest, wildcard=False)
-        check_tag(tag, wildcard=False)
+        dest = check_peer(context, dest, wildcard=False)
+        tag = check_tag(tag, wildcard=False)
         if dest == PROC_NULL:
             return PendingRequest.of(Work())
         rank = context.rank
@@ -87,8 +87,8 @@ class PointToPoint(CommHandle):
 
     def _receive(self, buf: Any, source: int, tag: int) -> Work:
         context = self._enter()
-        check_peer(context, source, wildcard=True)
-        check_tag(tag, wildcard=True)
+        source = check_peer(context, source, wildcard=True)
+        tag = check_tag(tag, wildcard=True)
         if source == PROC_NULL:
             return Work(from_nobody=True)
         buffer = simple(buf, writable=True)
@@ -124,8 +124,8 @@ class PointToPoint(CommHandle):
             return Work(from_nobody=True)
         buffer = simple(buf, writable=True)
         sending = self._send([buffer.pack().copy(), buffer.datatype.element], dest, sendtag)
-        check_peer(context, source, wildcard=True)
-        check_tag(recvtag, wildcard=True)
+        source = check_peer(context, source, wildcard=True)
+        recvtag = check_tag(recvtag, wildcard=True)
         receiving = (Work(from_nobody=True) if source == PROC_NULL
                      else receive(context, buffer, source, recvtag))
         return ExchangeWork(receiving, sending)
@@ -155,8 +155,8 @@ class PointToPoint(CommHandle):
         return True
 
     def _probes_somebody(self, context: Context, source: int, tag: int, status: Status | None) -> bool:
-        check_peer(context, source, wildcard=True)
-        check_tag(tag, wildcard=True)
+        source = check_peer(context, source, wildcard=True)
+        tag = check_tag(tag, wildcard=True)
         if source == PROC_NULL and status is not None:
             status.from_nobody()
         return source != PROC_NULL

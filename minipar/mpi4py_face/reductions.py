@@ -36,7 +36,7 @@ class Reductions(Collective):
 
     def _reduce(self, name: str, sendbuf: Any, recvbuf: Any, op: Op, root: int) -> CollectiveWork:
         context = self._enter()
-        check_root(context, root)
+        root = check_root(context, root)
         if context.comm.rank == root:
             source, buffer = pair(sendbuf, recvbuf)
         else:

@@ -36,12 +36,13 @@ class ProgramRun:
 def run_program(size: int, program: str | Path, *arguments: object, checked: bool = True,
                 synchronous: bool = False, timeout: float | None = None, label: bool = False,
                 count: bool = False, trace: bool = False, clock: Network | None = None,
-                any_source: str | None = None) -> ProgramRun:
+                any_source: str | None = None, quiet: bool = False) -> ProgramRun:
     """Run a program that is written for mpi4py on `size` ranks, each a thread of this process.
 
-    arguments: its sys.argv. The other options are those of `minipar run`. Raises what the first rank that
-    failed raised, with a note that names the rank; CommError for a deadlock, for ranks that do not agree,
-    and for what is left over at the end; ConfigError for a program that is missing or no Python.
+    arguments: its sys.argv. quiet: what it prints is kept, not shown. The other options are those of
+    `minipar run`. Raises what the first rank that failed raised, with a note that names the rank;
+    CommError for a deadlock, for ranks that do not agree, and for what is left over at the end;
+    ConfigError for a program that is missing or no Python.
 
     >>> import tempfile, minipar as mp
     >>> from pathlib import Path
@@ -54,7 +55,7 @@ def run_program(size: int, program: str | Path, *arguments: object, checked: boo
     3
     """
     options = RunOptions(checked=checked, synchronous=synchronous, timeout=timeout, label=label, count=count,
-                         trace=trace, clock=clock, any_source=any_source)
+                         trace=trace, clock=clock, any_source=any_source, quiet=quiet)
     return run_with(read_program(program, tuple(map(str, arguments))), size, options)
 
 
