@@ -24,6 +24,7 @@ COMMANDS = {  # name of the command and its module: what it does
     "generate": "let a trained model write",
     "verify": "prove that a layout trains as one process does",
     "mutants": "plant classic bugs, and see which check finds each",
+    "autopsy": "from symptoms of a wrong training to the bug",
     "compare": "compare gradients of another framework with one process",
     "gradcheck": "check every gradient of a small GPT",
     "schedule": "show, prove and simulate pipeline schedules",

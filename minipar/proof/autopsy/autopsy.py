@@ -1,0 +1,95 @@
+"""Which kinds of bug explain what is seen? The bugs of the zoo, the likeliest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.errors import ConfigError
+from minipar.proof.autopsy.bugs import Bug, bugs
+from minipar.proof.autopsy.symptoms import VARIES, Symptoms, close, meaning
+from minipar.proof.case import Case, uneven_case
+
+FITS, CONTRADICTS = 2, -3
+# of a case, the options of `minipar verify` that a mutant may need
+OPTIONS = {"dp": Layout, "tp": Layout, "pp": Layout, "sequence_parallel": Layout, "pipeline": Layout,
+           "gradients": Layout, "bucket_bytes": Layout, "dropout": ModelConfig, "micro_batches": TrainConfig,
+           "layers": ModelConfig, "batch": TrainConfig, "context": ModelConfig, "vocabulary": ModelConfig,
+           "hidden": ModelConfig, "heads": ModelConfig, "width": ModelConfig}
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A bug that may be the cause. fits: which symptoms speak for it. score: the larger, the likelier."""
+
+    bug: Bug
+    score: int
+    fits: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """What plants the bug and shows that the check sees it."""
+        return f"minipar verify {_options(self.bug.mutant.case)}--mutant {self.bug.mutant.name}"
+
+    def as_dict(self) -> dict[str, Any]:
+        mutant = self.bug.mutant
+        return {"mutant": mutant.name, "story": mutant.story, "check": mutant.check, "fits": list(self.fits),
+                "score": self.score, "command": self.command, "reports": list(self.bug.reports)}
+
+
+def autopsy(symptoms: Symptoms) -> list[Suspect]:
+    """The bugs that at least one symptom speaks for and the layout allows, the likeliest first; of those that
+    fit as well, the more often reported first. Raises ConfigError where nothing is said.
+    """
+    if symptoms.ratio is None and not symptoms.which:
+        raise ConfigError("there is no symptom; give --ratio, --which, or two files to compare")
+    found = [suspect for bug in bugs() if (suspect := _suspect(bug, symptoms))]
+    return sorted(found, key=lambda one: (-one.score, -len(one.bug.reports), one.bug.mutant.name))
+
+
+def _suspect(bug: Bug, symptoms: Symptoms) -> Suspect | None:
+    if any(symptoms.layout.get(axis) == 1 for axis in bug.needs):
+        return None
+    fits, score = [], 0
+    if symptoms.which:
+        common = bug.which & symptoms.which
+        score += FITS * len(common) - len(symptoms.which - common) if common else CONTRADICTS
+        fits += sorted(common)
+    if symptoms.ratio is not None:
+        found = _fitting_ratio(bug, symptoms)
+        score += FITS if found else CONTRADICTS
+        fits += [f"ratio {found}"] if found else []
+    return Suspect(bug, score, tuple(fits)) if fits and score > 0 else None
+
+
+def _fitting_ratio(bug: Bug, symptoms: Symptoms) -> str:
+    """Which of the bug's ratios it is, or "". An axis of unknown size may have any."""
+    for ratio in bug.ratios:
+        if VARIES in (ratio, symptoms.ratio):
+            if ratio == symptoms.ratio:
+                return ratio
+            continue
+        value = meaning(ratio, symptoms.layout)
+        if value is None:
+            whole = 1 / float(symptoms.ratio) if ratio.startswith("1/") and symptoms.ratio else symptoms.ratio
+            if isinstance(whole, float) and whole > 1.5 and close(whole, round(whole)):
+                return f"{ratio} for {ratio.removeprefix('1/')} = {round(whole)}"
+        elif isinstance(symptoms.ratio, float) and close(value, symptoms.ratio):
+            return ratio
+    return ""
+
+
+def _options(case: Case) -> str:
+    """The case as options of the command line, those alone that differ from the defaults of `verify`."""
+    usual = uneven_case(case.layout)
+    text = ""
+    for name, owner in OPTIONS.items():
+        part = {Layout: "layout", ModelConfig: "model", TrainConfig: "train"}[owner]
+        default = next(field.default for field in fields(owner) if field.name == name)
+        before = default if owner is Layout else getattr(getattr(usual, part), name)
+        value = getattr(getattr(case, part), name)
+        if value != before:
+            flag = "--" + name.replace("_", "-")
+            text += f"{flag} " if value is True else f"{flag} {value} "
+    return text + "--engine threads "

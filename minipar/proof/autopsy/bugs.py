@@ -1,0 +1,101 @@
+"""What each bug of the zoo shows, and where the same bug was reported in public.
+
+Reports are named by repository and number. They tell of the same kind of mistake, found by others in their
+own programs; most are long mended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minipar.proof.autopsy.symptoms import VARIES
+from minipar.proof.mutants import MUTANTS, Mutant
+
+
+@dataclass(frozen=True)
+class Bug:
+    """which: keys of WHICH that it makes wrong first. ratios: of those, as in "tp", "1/dp" or "2", or VARIES
+    where they are no multiple of what is right. reports: "owner/repository#number".
+    """
+
+    mutant: Mutant
+    which: frozenset[str]
+    ratios: tuple[str, ...] = ()
+    reports: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The axes without which it does not show."""
+        layout, train = self.mutant.case.layout, self.mutant.case.train
+        axes = {axis for axis in ("dp", "tp", "pp") if getattr(layout, axis) > 1}
+        in_pieces = any("micro-batches" in ratio for ratio in self.ratios) and train.micro_batches > 1
+        return frozenset(axes | {"micro-batches"} if in_pieces else axes)
+
+
+# the check that fails first -> what is wrong, for the bugs that SHOWS does not name
+BY_CHECK = {
+    "initial weights": "start", "forward": "forward", "loss": "loss", "backward": "some", "gradients": "some",
+    "norm": "norm", "rates": "rate", "later gradients": "later", "AdamW losses": "optimizer",
+    "validation loss": "validation", "resume": "resume", "saved state": "resume", "mixed gradients": "mixed",
+    "recomputed": "memory", "logits": "generation", "collectives": "all", "CommError": "hang",
+}
+ALL_AND_LOSS = "all loss"
+# mutant -> (what is wrong, ratios, public reports); several words are separated by blanks
+SHOWS: dict[str, tuple[str, str, str]] = {
+    "averaged-twice": ("all", "1/dp", "meta-pytorch/torchtune#2172 verl-project/verl-SpeCo#29"),
+    "own-tokens-then-sum": (ALL_AND_LOSS, "dp", ""),
+    "own-tokens-then-mean": (ALL_AND_LOSS, VARIES, "pytorch/torchtitan#2206 meta-pytorch/torchtune#1875 "
+                                                   "ml-explore/mlx-lm#1413"),
+    "padding-counted": (ALL_AND_LOSS, VARIES, "NovaSky-AI/SkyRL#462 IBM/pytorch-seq2seq#125"),
+    "mean-of-micro-batches-missing": ("all", "micro-batches", "verl-project/verl#3332"),
+    "micro-batches-count-whole": ("all", "micro-batches", ""),
+    "divided-by-micro-batches-on-top": (ALL_AND_LOSS, "1/micro-batches", ""),
+    "every-stage-takes-the-mean": ("some", "1/micro-batches", ""),
+    "accumulation-overwritten": ("all", VARIES, "NVIDIA-NeMo/Automodel#3530"),
+    "reduced-after-every-micro-batch": ("all", VARIES, ""),
+    "never-reduced": ("all replicas", VARIES, ""),
+    "one-step-late": ("all later", VARIES, ""),
+    "zero-grad-forgotten": ("later", VARIES, ""),
+    "sent-in-half-the-bits": ("all", "1", ""),
+    "one-parameter-forgotten": ("one-parameter replicas", VARIES, ""),
+    "one-parameter-reduced": ("all replicas", VARIES, ""),
+    "f-forgotten": ("some replicas", VARIES, ""),
+    "f-forgotten-at-the-head": ("some replicas", VARIES, "NovaSky-AI/SkyRL#1886"),
+    "g-forgotten": ("forward loss", VARIES, ""),
+    "g-self-dual": ("some", "tp", ""),
+    "row-bias-on-every-rank": ("forward loss", VARIES, "huggingface/text-generation-inference#1036 "
+                                                       "Wenyueh/MinivLLM#80 PaddlePaddle/Paddle#35186"),
+    "row-bias-shared-out": ("row-biases", "1/tp", "pytorch/torchtitan#4332"),
+    "whole-gradients-summed": ("row-biases norms positions", "tp", ""),
+    "qkv-cut-in-one-block": ("forward loss", VARIES, "vllm-project/vllm#42803 hpcaitech/ColossalAI#817 "
+                                                     "BlackSamorez/tensor_parallel#103"),
+    "norm-gradients-not-reduced": ("norms replicas", VARIES, "NVIDIA/Megatron-LM#1446 "
+                                                             "EleutherAI/gpt-neox#1259"),
+    "row-bias-gradients-not-reduced": ("row-biases replicas", VARIES, ""),
+    "position-gradients-not-reduced": ("positions replicas", VARIES, ""),
+    "dropout-from-zero": ("forward loss", VARIES, "PaddlePaddle/PaddleFleetX#1005 NVIDIA/Megatron-LM#1256"),
+    "dropout-differs-on-replicas": ("forward replicas", VARIES, "InternLM/InternLM#405"),
+    "dropout-by-place-in-the-micro-batch": ("forward", VARIES, "tenstorrent/tt-metal#55947"),
+    "tied-look-up-lost": ("table", VARIES, ""),
+    "tied-table-not-reduced": ("table replicas", VARIES, "uw-syfi/piper#13"),
+    "tied-table-reduced-twice": ("table", "2", ""),
+    "norm-counts-replicas": ("norm", VARIES, "NVIDIA-NeMo/RL#3788 ROCm/TransformerEngine#715"),
+    "norm-of-the-own-part": ("norm replicas", VARIES, "huggingface/transformers#36132"),
+    "loss-not-reduced": ("loss", VARIES, "cybertronai/transformer-xl#14 prajdabre/yanmtt#62"),
+    "loss-stays-on-the-last-stage": ("loss", "0", "pytorch/torchtitan#550"),
+    "validation-not-reduced": ("validation", VARIES, "cybertronai/transformer-xl#14"),
+    "rate-times-dp": ("rate", "dp", ""),
+    "schedule-counts-micro-batches": ("rate", VARIES, "huggingface/accelerate#963 starVLA/starVLA#210 "
+                                                      "h2oai/h2o-llmstudio#663"),
+    "optimizer-steps-lost-on-resume": ("resume", VARIES, "NVIDIA-NeMo/Automodel#763 TrenTorch/TrenTorch#187"),
+    "cache-off-by-one": ("generation", VARIES, "huggingface/transformers#15751 skyzh/tiny-llm#46"),
+}
+
+
+def bugs() -> list[Bug]:
+    """Every mutant of the zoo, with what it shows."""
+    found = []
+    for name, mutant in MUTANTS.items():
+        which, ratios, reports = SHOWS.get(name, (BY_CHECK[mutant.check], VARIES, ""))
+        found.append(Bug(mutant, frozenset(which.split()), tuple(ratios.split()), tuple(reports.split())))
+    return found

@@ -1,0 +1,96 @@
+"""Symptoms from two files, one of a run that is right and one of the run under inspection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from minipar.checkpoint.gpt2 import read_arrays
+from minipar.errors import CheckpointError, ConfigError, DataError
+from minipar.proof.autopsy.symptoms import VARIES
+from minipar.proof.clues import ratio
+from minipar.proof.findings import difference
+from minipar.training.run_folder import read_metrics
+from minipar.untrusted.files import GIB
+
+SAME = 1e-4                                                         # relative: closer runs are equal
+CLEAN = 2e-3                                                        # of a ratio in float32
+MOST = 16 * GIB
+# key of a metrics file -> what is wrong, in the order in which a mistake reaches them
+METRICS = {"lr": "rate", "loss": "loss", "norm": "norm", "validation": "validation"}
+# what a parameter's name says, in our names and GPT-2's
+KINDS = {
+    "row-biases": r"(attention\.out|mlp\.down|attn\.c_proj|mlp\.c_proj)\.bias$",
+    "norms": r"(norm\d?|ln_\w+)\.(weight|bias)$",
+    "positions": r"(positions|wpe)\.weight$",
+    "table": r"(tokens|wte|lm_head|head)\.weight$",
+}
+FoundSymptoms = tuple[frozenset[str], float | str | None, str]      # which, ratio, and in words
+
+
+def from_metrics(right: Path, wrong: Path) -> FoundSymptoms:
+    """What differs first, step by step, in two metrics.jsonl. Raises DataError where no step is in both.
+    """
+    for path in (right, wrong):
+        if not path.is_file():
+            raise DataError(f"there is no file {path}; give the metrics.jsonl of a run")
+    lines = [{line["step"]: line for line in read_metrics(path)} for path in (right, wrong)]
+    steps = sorted(lines[0].keys() & lines[1].keys())
+    if not steps:
+        raise DataError(f"{right} and {wrong} have no step in common")
+    for number, step in enumerate(steps):
+        for key, which in METRICS.items():
+            one, other = lines[0][step].get(key), lines[1][step].get(key)
+            if isinstance(one, (int, float)) and isinstance(other, (int, float)) \
+                    and abs(one - other) > SAME * abs(one):
+                factor = other / one if one else VARIES
+                found = frozenset({"later"} if number and which in ("loss", "norm") else {which})
+                return found, factor, f"{key} of step {step} is {other:.6g}, not {one:.6g}"
+    return frozenset(), None, f"no difference in {len(steps)} steps"
+
+
+def from_arrays(right: Path, wrong: Path, what: str) -> FoundSymptoms:
+    """What differs in two files of named arrays: gradients, or weights. Raises CheckpointError for files that
+    are no such, ConfigError where they hold other names.
+    """
+    one, other = (read_arrays(path, "f", MOST) for path in (right, wrong))
+    if one.keys() != other.keys():
+        lost = sorted(one.keys() ^ other.keys())[0]
+        raise ConfigError(f"{right} and {wrong} hold other arrays: {lost} is in one of them alone")
+    bad = [name for name in one if difference(other[name], one[name])[1] > SAME]
+    if not bad:
+        return frozenset(), None, f"no difference in {len(one)} arrays"
+    ratios = [ratio(other[name], one[name], CLEAN) for name in bad]
+    factor: float | str = VARIES
+    known = [value for value in ratios if value is not None]
+    if len(known) == len(bad) and max(known) - min(known) <= CLEAN:
+        factor = float(np.mean(known))
+    which = _which(bad, one)
+    return which, factor, f"{len(bad)} of {len(one)} {what} differ, such as {bad[0]}"
+
+
+def _which(bad: Iterable[str], arrays: Mapping[str, np.ndarray]) -> frozenset[str]:
+    bad = set(bad)
+    if bad == set(arrays):
+        return frozenset({"all"})
+    found = set()
+    for kind, pattern in KINDS.items():
+        members = {name for name in bad if re.search(pattern, name)}
+        if members:
+            found.add(kind)
+            bad -= members
+    if not bad:
+        return frozenset(found)
+    return frozenset({"one-parameter"} if len(bad) == 1 and not found else found | {"some"})
+
+
+def two_files(paths: Iterable[str]) -> tuple[Path, Path]:
+    """Raises CheckpointError where one is missing."""
+    right, wrong = map(Path, paths)
+    for path in (right, wrong):
+        if not path.exists():
+            raise CheckpointError(f"there is no file {path}")
+    return right, wrong
