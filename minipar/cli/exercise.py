@@ -11,22 +11,17 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from minipar.cli.exercise_check import show_check
 from minipar.cli.exercise_class import add_grade, add_pack
-from minipar.cli.exercise_show import about, chapter_title, printed_lines, table, verdict_lines
+from minipar.cli.exercise_show import about, chapter_title, table
 from minipar.cli.ranks import require_one_process
 from minipar.errors import ConfigError
 from minipar.exercises import catalogue, workplace
-from minipar.exercises.check import Checked, check
 from minipar.exercises.exercise import HINTS, Exercise
-from minipar.exercises.grade import fastest
-from minipar.exercises.light import Verdict
-from minipar.exercises.outcome import outputs, wanted
 from minipar.exercises.progress import StudentProgress
-from minipar.exercises.tasks import CallResult
 
 LOOK = 0.2  # seconds between two looks at a file
 
@@ -178,51 +173,9 @@ def solution(options: argparse.Namespace) -> int:
 
 
 def check_once(options: argparse.Namespace) -> int:
-    progress = StudentProgress(options.folder)
-    exercise = chosen(options, progress)
-    return 0 if shown(exercise, options, progress).passed else 1
-
-
-def shown(exercise: Exercise, options: argparse.Namespace, progress: StudentProgress) -> Checked:
-    """Check, show the lights as they come, and write down what came of it."""
+    exercise = chosen(options, StudentProgress(options.folder))
     path = workplace.find_answer(exercise, options.folder)
-    print(f"{exercise.name}, on threads:", flush=True)
-
-    def threads_part(lights: Verdict, results: Sequence[CallResult]) -> None:
-        for line in locked(exercise, progress, lights, results):
-            print(line)
-        print("\n".join(verdict_lines(lights)), flush=True)
-        if progress.timed(exercise, seconds := fastest(lights, results)) and seconds is not None:
-            print(f"\n  {1e6 * seconds:.1f} us of virtual time: your best so far")
-
-    result = check(exercise, path, mpi=not options.threads, seed=options.seed, on_threads_part=threads_part)
-    for line in printed_lines(result.printed):
-        print(line)
-    if result.mpi is not None:
-        print("\nunder mpirun: " + ("all lights are on" if result.mpi.passed else ""))
-        if not result.mpi.passed:
-            print("\n".join(verdict_lines(result.mpi)))
-    elif result.without_mpi and result.threads.passed:
-        print(f"\nnot under mpirun: {result.without_mpi}")
-    progress.checked(exercise, result.mpi or result.threads, result.passed)
-    progress.save()
-    if result.passed:
-        print(f"\nPassed.\n\n{exercise.text('explanation.md').strip()}\n\nnext: minipar exercise next")
-    else:
-        print(f"\nthe same inputs again: --seed {result.seed}")
-    return result
-
-
-def locked(exercise: Exercise, progress: StudentProgress, lights: Verdict,
-           results: Sequence[CallResult]) -> list[str]:
-    """Keep a prediction, on disk, before anything is shown of what the run did."""
-    if exercise.kind != "predict" or lights.light("runs").state != "on":
-        return []
-    first = progress.predicted(exercise, outputs(results[0])[0], wanted(exercise, results[0])[0])
-    progress.save()
-    kept = progress.entry(exercise.name).prediction or {}
-    which = "first" if first else "first (kept)"
-    return [f"  your {which} prediction: {kept['right']} of {kept['of']} right"]
+    return 0 if show_check(exercise, path, options.folder, options.threads, options.seed).passed else 1
 
 
 def watch(options: argparse.Namespace) -> int:
@@ -234,7 +187,7 @@ def watch(options: argparse.Namespace) -> int:
         now = path.stat().st_mtime_ns if path.exists() else seen
         if now != seen:
             seen = now
-            if shown(exercise, options, StudentProgress(options.folder)).passed:
+            if show_check(exercise, path, options.folder, options.threads, options.seed).passed:
                 return 0
             print(f"\nwatching; Ctrl-C ends:\n    {path}", flush=True)
         time.sleep(LOOK)

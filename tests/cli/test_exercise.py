@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from minipar.cli import main
+from minipar.cli.exercise_cell import load_ipython_extension
 from minipar.exercises.catalogue import every, exercises_folder, find
 from minipar.exercises.progress import StudentProgress
 from tests.commands import call, refused
@@ -172,3 +173,20 @@ def test_no_machine_without_mpi_is_refused(work: Path, capsys: pytest.CaptureFix
     (work / NAME / f"{NAME}.py").write_text((FOLDER / "solution.py").read_text())
     out = said(capsys, "check")
     assert "no mpirun here" in out and "Passed." in out
+
+
+def test_a_cell_of_a_notebook_is_checked(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    magics: dict[str, Callable[[str, str], None]] = {}
+
+    class Shell:
+        def register_magic_function(self, function: Callable[[str, str], None], magic_kind: str, magic_name: str) -> None:
+            magics[f"{magic_kind} {magic_name}"] = function
+
+    load_ipython_extension(Shell())
+    run = magics["cell exercise"]
+    run(f"{NAME} --threads", (FOLDER / "stub.py").read_text())
+    assert "cell.py:6" in capsys.readouterr().out
+    run(f"{NAME} --threads", (FOLDER / "solution.py").read_text())
+    assert "Passed." in capsys.readouterr().out and StudentProgress(work).entry(NAME).state == "passed"
+    run("", "")
+    assert "name one exercise" in capsys.readouterr().out

@@ -1,0 +1,44 @@
+"""Exercises in a notebook: `%load_ext minipar.cli.exercise_cell`, then a cell that begins with `%%exercise`.
+
+    %%exercise ring_shift
+    import numpy as np
+
+    def shift(comm, x):
+        ...
+
+The cell is checked as `minipar exercise check` checks a file. `%%exercise ring_shift --threads` leaves mpirun
+out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from minipar.cli.exercise_check import show_check
+from minipar.errors import ConfigError, MiniparError
+from minipar.exercises.catalogue import find
+from minipar.exercises.workplace import write
+
+FOLDER = Path("exercises")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Called by `%load_ext`."""
+    shell.register_magic_function(check_cell, magic_kind="cell", magic_name="exercise")
+
+
+def check_cell(line: str, cell: str) -> None:
+    """line: the exercise, and --threads. The cell is kept as exercises/NAME/cell.py: messages name its lines."""
+    words = line.split()
+    threads = "--threads" in words
+    try:
+        names = [word for word in words if word != "--threads"]
+        if len(names) != 1:
+            raise ConfigError("name one exercise: %%exercise ring_shift")
+        exercise = find(names[0])
+        path = FOLDER / exercise.name / "cell.py"
+        write(path, cell)
+        show_check(exercise, path, FOLDER, threads)
+    except MiniparError as error:
+        print(f"%%exercise: {error}")

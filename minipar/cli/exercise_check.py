@@ -1,0 +1,65 @@
+"""One check of an exercise, as it is shown: the lights of the threads, then mpirun, then what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from minipar.cli.exercise_show import printed_lines, verdict_lines
+from minipar.exercises.check import Checked, check
+from minipar.exercises.exercise import Exercise
+from minipar.exercises.grade import fastest
+from minipar.exercises.light import Verdict
+from minipar.exercises.outcome import outputs, wanted
+from minipar.exercises.progress import StudentProgress
+from minipar.exercises.tasks import CallResult
+
+
+def show_check(exercise: Exercise, path: Path, folder: Path, threads: bool = False,
+               seed: int | None = None) -> Checked:
+    """Check the file, print the lights as they come, and write down in `folder` what came of it.
+
+    threads: on threads alone, not under mpirun. seed: of the inputs.
+    """
+    progress = StudentProgress(folder)
+    print(f"{exercise.name}, on threads:", flush=True)
+
+    def threads_part(lights: Verdict, results: Sequence[CallResult]) -> None:
+        for line in locked(exercise, progress, lights, results):
+            print(line)
+        print("\n".join(verdict_lines(lights)), flush=True)
+        if progress.timed(exercise, seconds := fastest(lights, results)) and seconds is not None:
+            print(f"\n  {1e6 * seconds:.1f} us of virtual time: your best so far")
+
+    result = check(exercise, path, mpi=not threads, seed=seed, on_threads_part=threads_part)
+    progress.checked(exercise, result.mpi or result.threads, result.passed)
+    progress.save()
+    print("\n".join([*printed_lines(result.printed), *last_lines(exercise, result)]))
+    return result
+
+
+def last_lines(exercise: Exercise, result: Checked) -> list[str]:
+    """What mpirun said, and what comes next."""
+    lines = []
+    if result.mpi is not None and result.mpi.passed:
+        lines += ["", "under mpirun: all lights are on"]
+    elif result.mpi is not None:
+        lines += ["", "under mpirun:", *verdict_lines(result.mpi)]
+    elif result.without_mpi and result.threads.passed:
+        lines += ["", f"not under mpirun: {result.without_mpi}"]
+    if result.passed:
+        return [*lines, "", "Passed.", "", exercise.text("explanation.md").strip(), "",
+                "next: minipar exercise next"]
+    return [*lines, "", f"the same inputs again: --seed {result.seed}"]
+
+
+def locked(exercise: Exercise, progress: StudentProgress, lights: Verdict,
+           results: Sequence[CallResult]) -> list[str]:
+    """Keep a prediction, on disk, before anything is shown of what the run did."""
+    if exercise.kind != "predict" or lights.light("runs").state != "on":
+        return []
+    first = progress.predicted(exercise, outputs(results[0])[0], wanted(exercise, results[0])[0])
+    progress.save()
+    kept = progress.entry(exercise.name).prediction or {}
+    which = "first" if first else "first (kept)"
+    return [f"  your {which} prediction: {kept['right']} of {kept['of']} right"]
