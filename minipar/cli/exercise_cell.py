@@ -29,7 +29,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def check_cell(line: str, cell: str) -> None:
-    """line: the exercise, and --threads. The cell is kept as exercises/NAME/cell.py: messages name its lines."""
+    """line: the exercise, and --threads. The cell is kept in exercises/NAME/cell.py, to name its lines."""
     words = line.split()
     threads = "--threads" in words
     try:
