@@ -1,4 +1,4 @@
-"""68 wrong programs on two engines: each ends by itself, fails, and says what is wrong
+"""116 wrong programs on two engines: each ends by itself, fails, and says what is wrong
 (`tests/comm/planted`).
 """
 
