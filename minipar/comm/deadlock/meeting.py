@@ -55,22 +55,25 @@ class Meeting:
                             "rank once")
         waited, now = 0.0, time.monotonic()
         while absent := self.absent():
-            left = [rank for rank in absent if listener(f"{self.name}-left-{rank}")]
-            ended = len(left) or self.ended()
-            if ended:
-                time.sleep(SETTLE)
-                if absent := self.absent():
-                    which = self.names(left or absent)
-                    raise CommError(f"{which if len(left or absent) <= ended else f'{ended} of {which}'} "
-                                    f"ended before `with job()`, where {self.names([*self.present])} waited; "
-                                    "what is known of it stands above")
-                return
+            if self.gone_of(absent):
+                time.sleep(SETTLE)                                  # it may be a helper that has ended
+                if (absent := self.absent()) and (gone := self.gone_of(absent)):
+                    raise CommError(f"{gone} ended before `with job()`, where {self.names([*self.present])} "
+                                    "waited; what is known of it stands above")
             time.sleep(PAUSE)
             before, now = now, time.monotonic()
             waited += min(now - before, LONGEST)
             if waited > limit:
                 raise CommError(f"gave up after {limit:g} s: {self.names(absent)} did not come to `with "
                                 f"job()`; {self.roll_call()}")
+
+    def gone_of(self, absent: list[int]) -> str:
+        """In words, which of the absent ranks will not come any more; "" if all may."""
+        left = [rank for rank in absent if listener(f"{self.name}-left-{rank}")]
+        ended = self.ended()
+        if left or ended >= len(absent):
+            return self.names(left or absent)
+        return f"{ended} of {self.names(absent)}" if ended else ""
 
     def absent(self) -> list[int]:
         """The ranks that have not come yet."""
@@ -101,7 +104,7 @@ class Meeting:
         except OSError:
             door.close()
             return False
-        door.listen(2 * self.ranks)
+        door.listen(4 * self.ranks)
         self.sockets.append(door)
         return True
 
@@ -155,8 +158,9 @@ def the_meeting() -> Meeting | None:
 def leave_unmet(environ: Mapping[str, str]) -> None:
     """At the end of this process: if it never came, ranks that wait for it may know."""
     if not _met and (meeting := meeting_of(environ)):
-        _met.append(meeting)                                        # its sockets live as long as the process
         meeting.leave()
+        for door in meeting.sockets:
+            door.detach()                                           # open for longer than Python runs
 
 
 def meeting_of(environ: Mapping[str, str]) -> Meeting | None:

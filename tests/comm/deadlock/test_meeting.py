@@ -65,6 +65,14 @@ def test_a_rank_that_says_it_leaves_is_not_waited_for(pair: list[Meeting]) -> No
         pair[0].come(LONG)
 
 
+def test_the_end_of_a_helper_is_not_the_rank_s(pair: list[Meeting]) -> None:
+    """A process that a rank has started ends, and says for a moment that the rank does."""
+    pair[1].leave()
+    threading.Timer(0.1, pair[1].sockets[0].close).start()
+    with pytest.raises(CommError, match="gave up after 1 s: rank 5 did not come"):
+        pair[0].come(1.0)
+
+
 def test_a_rank_that_is_gone_is_not_waited_for(pair: list[Meeting], launched: list[subprocess.Popen]) -> None:
     launched[1].kill()
     with pytest.raises(CommError, match="^rank 5 ended before `with job"):
