@@ -34,6 +34,7 @@ class Rank:
 
 
 RANKS: dict[int, Rank] = {}                                         # thread -> the rank that it is
+REFUSED_HELPERS: list[CommError] = []                               # of a program's own threads that called MPI
 
 
 def current() -> Rank:
@@ -45,8 +46,11 @@ def current() -> Rank:
         return next(iter(RANKS.values()))
     operation, place = caller()
     if RANKS:
-        raise CommError(f"MPI is used at {place} by the thread of {threading.current_thread().name}, which "
-                        "is no rank's own; call MPI in the thread that runs the program")
+        error = CommError(f"MPI is used at {place} by the thread of {threading.current_thread().name}, which "
+                          "is no rank's own; call MPI in the thread that runs the program: hand the data over "
+                          "with queue.Queue")
+        REFUSED_HELPERS.append(error)
+        raise error
     raise CommError(f"{operation} at {place} comes outside a job; start the program with minipar run")
 
 
@@ -54,9 +58,11 @@ def refuse_other_threads(rank: Rank) -> None:
     """Raises CommError where another thread than the rank's own calls MPI."""
     if rank.thread != threading.get_ident():
         operation, place = caller()
-        raise CommError(f"rank {rank.comm.rank}: {operation} at {place} is called by the thread of "
-                        f"{threading.current_thread().name}; MPI calls belong into the thread that runs the "
-                        "program: hand the data over with queue.Queue")
+        error = CommError(f"rank {rank.comm.rank}: {operation} at {place} is called by the thread of "
+                          f"{threading.current_thread().name}; call MPI in the thread that runs the program: "
+                          "hand the data over with queue.Queue")
+        REFUSED_HELPERS.append(error)
+        raise error
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.comm.threads.world import Unwound
+from minipar.mpi4py_face.current import REFUSED_HELPERS
 from minipar.mpi4py_face.modules import RankModules, own_modules
 from minipar.mpi4py_face.one_rank import Books, rank_of_program
 from minipar.mpi4py_face.options import RunOptions
@@ -85,6 +86,7 @@ def run_on_threads(program: UserProgram, size: int, options: RunOptions,
                 for stream in streams:
                     stream.end(rank)
 
+    REFUSED_HELPERS.clear()
     with ExitStack() as stack:
         streams = [RankStream(sys.stdout, tables.ranks, options.label, heard),
                    RankStream(sys.stderr, tables.ranks, options.label)]
@@ -103,4 +105,6 @@ def run_on_threads(program: UserProgram, size: int, options: RunOptions,
             ended.failure = ended.failure or (-1, error)
         except SystemExit as error:
             ended.failure = ended.failure or (-1, error)
+        if REFUSED_HELPERS:                                         # what the ranks raised may follow from it
+            ended.failure = -1, REFUSED_HELPERS[0]
     return ended

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from minipar.launcher.launch import find_launcher, launch_command, rank_environment
@@ -20,9 +21,10 @@ def under_mpirun(size: int, *words: object, timeout: float = 60) -> subprocess.C
     return subprocess.run(line, capture_output=True, text=True, timeout=timeout, check=False, env=environment)
 
 
-def as_processes(size: int, program: Path, *words: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """mpirun -n SIZE minipar run PROGRAM WORDS"""
-    return under_mpirun(size, *command("run"), program, *words, timeout=timeout)
+def as_processes(size: int, program: Path, *words: object, before: Iterable[str] = (),
+                 timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """mpirun -n SIZE minipar run BEFORE PROGRAM WORDS"""
+    return under_mpirun(size, *command("run"), *before, program, *words, timeout=timeout)
 
 
 def as_plain_mpi4py(size: int, program: Path, *words: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
