@@ -47,7 +47,7 @@ def current() -> Rank:
     operation, place = caller()
     if RANKS:
         error = CommError(f"MPI is used at {place} by the thread of {threading.current_thread().name}, which "
-                          "is no rank's own; call MPI in the thread that runs the program, and hand data over "
+                          "is no rank's own; call MPI in the thread that runs the program, hand data over "
                           "with queue.Queue")
         REFUSED_HELPERS.append(error)
         raise error

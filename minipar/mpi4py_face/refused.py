@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minipar.comm.diagnostics.call_site import call_site
 from minipar.mpi4py_face.exceptions import CLASSES, MPIError
 
 ONE_SIDED = "one-sided messages are not offered; use Send and Recv, or shared memory: MPI.Win.Allocate_shared"
@@ -73,5 +74,5 @@ class NotOffered(MPIError, NotImplementedError, AttributeError):
 def refuse(owner: str, name: str) -> Any:
     """Raises NotOffered for a name of mpi4py that is not offered, AttributeError for any other."""
     if name in REFUSED:
-        raise NotOffered(f"{owner}.{name}: {REFUSED[name]}")
+        raise NotOffered(f"{owner}.{name} at {call_site()}: {REFUSED[name]}")
     raise AttributeError(f"{owner} has no attribute {name!r}")
