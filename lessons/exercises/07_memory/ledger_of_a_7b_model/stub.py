@@ -1,0 +1,6 @@
+WEIGHTS = None
+GRADIENTS = None
+OPTIMIZER = None
+TOTAL = None
+PER_RANK_TP8 = None
+PER_RANK_DP8 = None

@@ -1,0 +1,6 @@
+FOUND_A = None
+FOUND_B = None
+CALLED_A = None
+PRECISION_A = None
+ACCURACY = None
+POSSIBLE = None

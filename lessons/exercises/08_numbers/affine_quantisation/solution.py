@@ -1,0 +1,15 @@
+import numpy as np
+
+
+def quantize(x):
+    """(codes int8 [n], scale, zero) of x, float64 [n]."""
+    low, high = min(x.min(), 0.0), max(x.max(), 0.0)
+    scale = (high - low) / 255 or 1.0
+    zero = -128 - int(np.rint(low / scale))
+    codes = np.clip(np.rint(x / scale) + zero, -128, 127).astype(np.int8)
+    return codes, float(scale), zero
+
+
+def dequantize(codes, scale, zero):
+    """The numbers that the codes stand for, float64 [n]."""
+    return (codes.astype(np.float64) - zero) * scale

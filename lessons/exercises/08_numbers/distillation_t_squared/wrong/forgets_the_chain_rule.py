@@ -1,0 +1,17 @@
+"""Forgets that student / T has a derivative: T^2 in the gradient.
+
+fails: gradients
+says: 'grad'
+"""
+import numpy as np
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def loss_and_gradient(student, teacher, T):
+    p, q = softmax(teacher / T), softmax(student / T)
+    loss = T**2 * (p * np.log(p / q)).sum(axis=1).mean()
+    return {"loss": loss, "grad": T**2 * (q - p) / len(student)}

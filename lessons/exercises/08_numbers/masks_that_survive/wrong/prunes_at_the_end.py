@@ -1,0 +1,16 @@
+"""Prunes once more at the end: zeros again, but the others were trained beside weights that are gone.
+
+fails: values
+says: result
+"""
+import numpy as np
+
+
+def tune(w, x, y, keep, steps):
+    w = w * keep
+    velocity = np.zeros_like(w)
+    for _ in range(steps):
+        gradient = 2 * x.T @ (x @ w - y) / len(x)
+        velocity = 0.9 * velocity + gradient
+        w = w - 0.01 * velocity
+    return w * keep
