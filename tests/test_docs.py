@@ -177,11 +177,15 @@ def test_a_missing_file_is_found() -> None:
 def test_the_programs_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                     capsys: pytest.CaptureFixture[str]) -> None:
     """Each as it stands there, in an empty folder."""
-    door, collective, schedule, proof, _ = PROGRAMS
+    door, own, collective, schedule, proof, _ = PROGRAMS
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(ALGORITHMS, "all_reduce", {**ALGORITHMS["all_reduce"]})
     exec(door, found := {})
     assert found["trained"].losses[-1] < found["trained"].losses[0] and found["report"].proven
+
+    exec(own, found := {})
+    assert "the sum over the ranks is right" in found["report"].explanations[0]
+    capsys.readouterr()
 
     exec(collective, found := {})
     total, sent = zip(*run(4, found["counted"]), strict=True)

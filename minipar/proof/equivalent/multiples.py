@@ -129,7 +129,6 @@ def input_added(wrong: WrongArray, facts: Facts) -> str:
             return f"off by '{name}': nobody adds it"
         if math.isclose(k, 1 / p - 1, rel_tol=wrong.clean):
             return f"only 1/{p} of '{name}' is added: a mean is taken where the bias is inside"
-        return f"off by {k:.6g} times '{name}'"
     return ""
 
 
