@@ -1,7 +1,13 @@
-"""What a training will send, hold and take, by formula and before it runs. `comm` counts it, `verify`
-compares.
+"""Formulas for the traffic, the memory and the time of a training, evaluated before it runs.
 
-Read collectives.py (messages and elements) and collective_times.py (seconds); then traffic.py, a whole step,
-and memory.py, the ledger of a training; what they are made of stands in the files that they import. pool.py
-is for itself: a lesson's.
+`minipar.comm` counts the real traffic, and `minipar.proof` compares it with the formulas.
+
+Reading order:
+
+    collectives.py          messages and elements of one collective
+    collective_times.py     seconds of one collective
+    traffic.py              all messages of one training step
+    memory.py               the memory of a training
+
+The other files are imported by these four.
 """

@@ -1,13 +1,13 @@
-"""How many bytes of activations backward needs: what the tape holds after the forward pass of one
-micro-batch.
+"""Activation memory: the bytes that the tape holds between forward and backward of one micro-batch.
 
-Two answers. `TapeBytes` is exact for this GPT as it is written, from its sizes: every array that some formula
-of backward closes over, and no other (tests hold it against what is allocated, to the byte), for a stage of a
-pipeline and with activations computed again, too. `published` is the formula of Korthikanti et al. 2022
-("Reducing activation recomputation in large transformer models", equations 1, 2 and 4), for a GPT as
-Megatron-LM computes it.
+There are two formulas:
 
-They differ, and each term tells why. Per layer, sample and token, in bytes of D:
+* `TapeBytes` is exact for the GPT of this project. It counts every array that the backward functions keep.
+  Tests compare it with the allocated memory, to the byte. It also covers pipeline stages and recomputation.
+* `published` is the formula of Korthikanti et al. 2022 ("Reducing activation recomputation in large
+  transformer models", equations 1, 2 and 4), for a GPT as Megatron-LM computes it.
+
+Their terms differ. In bytes per layer and token, divided by the model width D (H heads, T tokens):
 
                                  published, 16 bits         here, 32 bits, F = 4 D, no dropout
     both LayerNorms              4                          8    the normalised rows
@@ -16,13 +16,15 @@ They differ, and each term tells why. Per layer, sample and token, in bytes of D
     input of the projection      2                          4
     GELU                         8   its input              16   its slope
     input of down                8                          16
-    dropout's masks              2                          -    8 with dropout, as factors
-    attention                    5 a T / D                  4 H (T + 64)/2 / D   only keys that are not later,
-                                                            one copy
+    dropout masks                2                          -    8 with dropout, as factors
+    attention                    5 H T / D                  4 H (T + 64)/2 / D   one copy, no later keys
+
+Example: D = 64, H = 4, T = 64. The rows above attention add up to 34 bytes (published) and 64 bytes (here)
+per element of width. Attention adds 5 * 4 * 64 / 64 = 20 bytes, and 4 * 4 * 64 / 64 = 16 bytes.
 """
 
-# b samples of a micro-batch, T tokens, n = b T; D model width, H heads, K head width, F hidden width, V
-# vocabulary; t, h, f, v: this rank's share of T, H, F, V
+# b samples of a micro-batch, T tokens, n = b T; D model width, H heads, K head width, F hidden width,
+# V vocabulary; t, h, f, v: this rank's shard of T, H, F, V
 
 from __future__ import annotations
 
@@ -36,25 +38,27 @@ from minipar.errors import LayoutError
 from minipar.plan.arguments import LARGEST, checked, require_whole
 from minipar.plan.pieces import piece
 
-TOKEN = 8                                                           # bytes of a token's number
+TOKEN = 8                                                           # bytes of a token id
 
 
 @checked
 def tape(model: ModelConfig, samples: int, itemsize: int, pairs: Callable[[int], int], *, tp: int = 1,
          rank: int = 0, sequence_parallel: bool = False, recompute: str = "none") -> dict[str, int]:
-    """Bytes that rank `rank` of `tp` holds between forward and backward of `samples` whole samples, by kind:
-    see Tape.
+    """Bytes by kind that rank `rank` of `tp` holds between forward and backward of `samples` samples.
+
+    The arguments are those of TapeBytes.
     """
     return TapeBytes(model, samples, itemsize, pairs, tp, rank, sequence_parallel, recompute).of()
 
 
 @dataclass(frozen=True)
 class TapeBytes:
-    """What rank `rank` of `tp` holds between forward and backward of one micro-batch, in bytes by kind.
+    """The bytes, by kind, that rank `rank` of `tp` holds between forward and backward of one micro-batch.
 
-    samples: whole ones. itemsize: bytes of an element. pairs: T -> how many scores per head and sample are
-    kept, which is `nn.counts.computed_pairs` here. recompute: a name of `nn.recomputation.RECOMPUTATIONS`.
-    With tp > 1 it is taken that some token's row of the vocabulary is on another rank.
+    samples: samples of the micro-batch. itemsize: bytes of an element. pairs(T): the number of attention
+    scores that are kept per head and sample, here `nn.counts.computed_pairs`. recompute: a name in
+    `nn.recomputation.RECOMPUTATIONS`. With tp > 1, the formula assumes that the embedding of at least one
+    token is on another rank.
     """
 
     model: ModelConfig
@@ -77,13 +81,15 @@ class TapeBytes:
 
     @property
     def between(self) -> int:
-        """Tokens of what lies between the layer pairs: b t."""
+        """Tokens that this rank holds between the layer pairs: b t."""
         return self.samples * piece(self.model.context, self.tp,
                                     self.rank) if self.sequence_parallel else self.n
 
     def of(self, layers: int | None = None, first: bool = True, last: bool = True) -> dict[str, int]:
-        """Of a pipeline stage with so many layers (left out: all of the model's), which may be the first or
-        the last.
+        """Bytes by kind of a pipeline stage.
+
+        layers: the number of layers of the stage, by default all. first, last: whether the stage has the
+        embedding, and the head with the loss.
         """
         kinds = Counter({kind: (self.model.layers if layers is None else layers) * size for kind,
                          size in self.block().items()})
@@ -92,26 +98,29 @@ class TapeBytes:
         return dict(kinds)
 
     def embedding(self) -> dict[str, int]:
-        """Of what the first stage has besides its blocks."""
+        """Bytes by kind of the embedding, which the first stage has."""
         masks = self.itemsize * self.between * self.model.width if self.model.dropout else 0
-        # of tokens on other ranks: a byte
+        # with tp, one byte per token marks those whose embedding is on another rank
         return {"tokens": TOKEN * self.n, "masks": masks + (self.n if self.tp > 1 else 0)}
 
     def block(self) -> dict[str, int]:
-        """Of a block, between its forward and its backward."""
+        """Bytes by kind of one block between its forward and its backward, with the chosen recomputation."""
         if self.recompute == "full":
             return {"block inputs": self.itemsize * self.between * self.model.width}
         kinds = self.whole_block()
         return {**kinds, "scores": 0} if self.recompute == "selective" else kinds
 
     def whole_block(self) -> dict[str, int]:
-        """Of a block of which everything is there: with recomputation, of the one that backward is in."""
+        """Bytes by kind of one block without recomputation.
+
+        With recomputation, these are the bytes of the block that backward works on.
+        """
         model, n, between = self.model, self.n, self.between
         D, K = model.width, model.head_width
         h, f = piece(model.heads, self.tp, self.rank), piece(model.mlp_width, self.tp, self.rank)
         elements = {
             "norms": 2 * between * (D + 1),                         # normalised rows, and 1 / deviation
-            "inputs": 2 * n * D,                                    # of q k v, and of up
+            "inputs": 2 * n * D,                                    # inputs of q k v, and of up
             "qkv": 3 * n * h * K,
             "scores": h * (self.samples * self.pairs(model.context) + n),  # exponentials, and 1 / their sums
             "attended": n * h * K,
@@ -121,22 +130,25 @@ class TapeBytes:
         return {kind: self.itemsize * count for kind, count in elements.items()}
 
     def head(self) -> dict[str, int]:
-        """Of what the last stage has besides its blocks."""
+        """Bytes by kind of the last LayerNorm, the head and the loss, which the last stage has."""
         D, v = self.model.width, piece(self.model.vocabulary, self.tp, self.rank)
-        # their gradient; the loss
+        # logits: their gradient, and the loss
         elements = {"norms": self.between * (D + 1), "inputs": self.n * D, "logits": self.n * v + 1}
         return {kind: self.itemsize * count for kind, count in elements.items()}
 
     def peak(self, in_flight: int, layers: int | None = None, first: bool = True, last: bool = True) -> int:
-        """The most that a stage holds, in bytes, when at most so many micro-batches are in flight
-        (`schedule.closed_peaks`).
+        """The peak memory of a stage, in bytes. in_flight: the largest number of micro-batches in flight
+        (`schedules.closed_forms.closed_peaks`).
 
-        Beside their tapes: what is computed again, of one block at a time (the scores when its MLP is over
-        already); and what is there for a moment at the widest place of a block: GELU's input or its gradient,
-        the residual stream, a gradient that waits.
+        The peak has three terms:
+
+        1. the tapes of all micro-batches in flight;
+        2. the recomputed arrays of one block ("selective" recomputes the scores when the MLP's arrays are
+           free);
+        3. the temporary arrays of a block: GELU's input or its gradient, the residual stream, and a gradient.
         """
         again, f = self.whole_block(), piece(self.model.mlp_width, self.tp, self.rank)
-        over = sum(self.head().values()) if last else 0             # before a block is computed again
+        over = sum(self.head().values()) if last else 0             # freed before a block is recomputed
         on_top = {"none": 0, "selective": max(again["scores"] - again["hidden"], 0),
                   "full": max(sum(again.values()) - over, 0)}
         moment = self.itemsize * (self.n * f + 2 * self.between * self.model.width)
@@ -146,17 +158,19 @@ class TapeBytes:
 @checked
 def published(layers: int, width: int, heads: int, length: int, samples: int, *, itemsize: int = 2,
               tp: int = 1, sequence_parallel: bool = False) -> Fraction:
-    """Bytes of the layers' activations by Korthikanti et al.: L T b D (34 + 5 a T / D) without parallelism,
+    """Activation bytes of all layers by Korthikanti et al.: L T b D (34 + 5 H T / D) without parallelism, in
     16 bits.
 
-    Of 34, 10 stay whole under tensor parallelism and 24 are shared out; sequence parallelism shares out all.
-    Their dropout masks take one byte whatever the precision; itemsize 4 doubles everything all the same, as
-    the formula is commonly used. Raises LayoutError for sequence parallelism on one rank, which would be
-    nothing.
+    Tensor parallelism divides 24 of the 34 by tp and leaves 10 whole; sequence parallelism divides all 34. A
+    dropout mask takes one byte in every precision, but itemsize 4 doubles it too, as the formula is commonly
+    used. Raises LayoutError for sequence parallelism with tp=1, which is a no-op.
+
+    >>> int(published(layers=1, width=64, heads=4, length=64, samples=1))       # 64 * 64 * (34 + 20)
+    221184
     """
     if sequence_parallel and tp == 1:
-        raise LayoutError("sequence parallelism shares activations over tp; with tp=1 there is nobody to "
-                          "share with")
+        raise LayoutError("sequence parallelism divides activations over tp; with tp=1 it does "
+                          "nothing; choose tp > 1")
     whole = Fraction(10, tp if sequence_parallel else 1)
     return (
         layers

@@ -1,4 +1,4 @@
-"""Amounts of traffic, line by line: what a formula predicts, held against what a counter has counted."""
+"""Amounts of traffic, line by line, and the comparison of predicted with counted amounts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 
 class TrafficLine(NamedTuple):
-    """What an amount is about: the axis ("dp", "tp"), the operation ("all_reduce sum", "send") and its
-    label.
-    """
+    """The key of an amount: the axis ("dp", "tp"), the operation ("all_reduce sum", "send") and its label."""
 
     axis: str
     op: str
@@ -17,8 +15,8 @@ class TrafficLine(NamedTuple):
 
 
 class SentTotals(NamedTuple):
-    """What one rank sends. calls: collectives entered, or messages of no collective; bytes: of arrays,
-    without envelopes.
+    """The traffic that one rank sends. calls: collectives, and sends outside of collectives. bytes: of the
+    arrays, without envelopes.
     """
 
     calls: int = 0
@@ -30,7 +28,7 @@ class SentTotals(NamedTuple):
 
 
 class Amount(Protocol):
-    """Anything that tells calls, messages and bytes: Sent, and the counters' Tally."""
+    """Anything with calls, messages and bytes: SentTotals, and the counter's MessageTally."""
 
     @property
     def calls(self) -> int: ...
@@ -41,6 +39,7 @@ class Amount(Protocol):
 
 
 def added_up(lines: Iterable[tuple[TrafficLine, SentTotals]]) -> dict[TrafficLine, SentTotals]:
+    """The sum of the amounts that have the same line."""
     total: dict[TrafficLine, SentTotals] = {}
     for line, sent in lines:
         total[line] = total.get(line, SentTotals()).plus(sent)
@@ -56,10 +55,10 @@ def by_axis(lines: Mapping[TrafficLine, Amount]) -> dict[str, SentTotals]:
 
 
 def differences(predicted: Mapping[TrafficLine, SentTotals], counted: Mapping[Any, Amount]) -> list[str]:
-    """One text for each line in which the two differ; none if the formulas are right.
+    """One text for each line in which the two differ; an empty list if all are equal.
 
-    counted: `traffic.by("group", "op", "label")` of a Counting communicator, for the same steps. A call that
-    sends nothing, as on a group of one rank, need not be predicted.
+    counted: `traffic.by("group", "op", "label")` of a Counting communicator, for the same steps. A counted
+    call without messages, as on a group of one rank, may be missing from the prediction.
     """
     lines = {TrafficLine(*key): SentTotals().plus(amount) for key, amount in counted.items()}
     texts = []

@@ -1,7 +1,7 @@
-"""The formulas' arguments, checked by their names: a formula gives some number for a negative width too, and
-nobody would notice.
+"""Checks of the formulas' arguments, by name. Without them, a formula returns a number for a negative width,
+too.
 
-The same name means the same in all of `plan`: p ranks, n elements or bytes, the rank of one of them, sizes of
+A name has the same meaning in all of `plan`: p ranks, n elements or bytes, the rank of one of them, sizes of
 a model.
 """
 
@@ -19,17 +19,17 @@ from minipar.records import is_number, is_whole
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 LARGEST = 1 << 62
-RANKS = {"p", "tp", "dp", "parts", "stages"}                        # how many: from 1 on
+RANKS = {"p", "tp", "dp", "parts", "stages"}                        # numbers of ranks: from 1 on
 SIZES = {"layers", "width", "heads", "length", "samples", "itemsize", "segment"}
 FROM_ZERO = {"rank", "root", "v", "r", "in_flight", "parameters", "block"}     # whole numbers from 0 on
 ROWS = {"counts", "gives"}                                          # one number for each rank
 
 
 def checked(function: Function) -> Function:
-    """The function, which raises LayoutError, by the name of the argument, for one that no layout has.
+    """A decorator that checks the arguments. The error is a LayoutError that names the wrong argument.
 
-    n must be a whole number where the function is one of elements, any number from 0 on where it is one of
-    seconds (`net`).
+    n must be a whole number in formulas of elements. It may be any number from 0 on in formulas of seconds,
+    which have the argument `net` or `within`.
     """
     names = list(inspect.signature(function).parameters)
     whole = "net" not in names and "within" not in names
@@ -41,7 +41,7 @@ def checked(function: Function) -> Function:
             _require(name, value, whole)
         for name in ("rank", "root"):
             if name in given and given.get("p", math.inf) <= given[name]:
-                raise LayoutError(f"{name} is {given[name]}; of {given['p']} ranks the last is "
+                raise LayoutError(f"{name} is {given[name]}; with {given['p']} ranks the last one is "
                                   f"{given['p'] - 1}", item=name)
         return function(*args, **kwargs)
 
@@ -63,13 +63,13 @@ def _require(name: str, value: object, whole: bool) -> None:
 
 
 def require_whole(name: str, value: object, least: int, most: int) -> None:
-    """Raises LayoutError where it is no whole number from `least` to `most`."""
+    """Raises LayoutError unless the value is a whole number from `least` to `most`."""
     if not is_whole(value) or not least <= value <= most:          # type: ignore[operator]
         raise LayoutError(f"{name} is {shown(value)}; it must be a whole number from {least} to {most:,}",
                           item=name)
 
 
 def require_amount(name: str, value: object) -> None:
-    """Raises LayoutError where it is no finite number from 0 on."""
+    """Raises LayoutError unless the value is a finite number from 0 on."""
     if not is_number(value) or not 0 <= value < math.inf:          # type: ignore[operator]
         raise LayoutError(f"{name} is {shown(value)}; it must be a number from 0 on", item=name)

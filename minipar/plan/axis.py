@@ -1,5 +1,4 @@
-"""What one rank sends in one collective along an axis of the grid: the closed form of the algorithm that it
-takes.
+"""The traffic of one rank in one collective along an axis of the grid, by the closed form of its algorithm.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from minipar.plan.pieces import piece
 
 
 class Pick(Protocol):
-    """Which algorithm a collective takes; `minipar.comm.collectives.select` is what "auto" stands for."""
+    """Chooses the algorithm of a collective. "auto" is `minipar.comm.collectives.select`."""
 
     def __call__(self, operation: str, nbytes: int, ranks: int, *, nodes: int) -> str: ...
 
 
-# Operation -> algorithm -> closed form, of (ranks, rank, elements) for those that every rank has all elements
-# of, and of (ranks, rank, elements of each rank) for the others.
+# Operation -> algorithm -> closed form. Arguments for broadcast and all_reduce: (ranks, rank, elements);
+# for the others: (ranks, rank, [elements of each rank]).
 FORMS: dict[str, dict[str, Callable[..., CollectiveTraffic]]] = {
     "broadcast": {"naive": forms.naive_broadcast, "tree": forms.tree_broadcast, "ring": forms.ring_broadcast},
     "all_reduce": {
@@ -44,7 +43,9 @@ FORMS: dict[str, dict[str, Callable[..., CollectiveTraffic]]] = {
 
 @dataclass(frozen=True)
 class AxisTraffic:
-    """One rank's place in its group along an axis. nodes: the node of each rank of the group."""
+    """One rank and its group along an axis. rank: within the group. nodes: the node of each rank of the
+    group.
+    """
 
     name: str
     rank: int
@@ -60,13 +61,13 @@ class AxisTraffic:
 
     def all_reduce(self, elements: int, itemsize: int, label: str, op: str = "sum", *,
                    copies: bool = False) -> tuple[TrafficLine, SentTotals]:
-        """copies: other groups reduce copies of the same, so the algorithm depends on the size alone, not on
-        the nodes.
+        """copies: other groups reduce replicas of the same array, so the algorithm must depend only on the
+        size, not on the nodes.
         """
         return self._call("all_reduce", f"all_reduce {op}", elements, elements, itemsize, label, copies)
 
     def all_reduce_in_shared_memory(self, elements: int, label: str) -> tuple[TrafficLine, SentTotals]:
-        """Of an array that already lies there: messages without content, for three barriers."""
+        """An array that is already in shared memory: three barriers, whose messages are empty."""
         sent = forms.shared_all_reduce(self.size, self.rank, elements)
         return TrafficLine(self.name, "all_reduce sum", label), SentTotals(1, sent.messages, 0)
 
@@ -89,6 +90,6 @@ class AxisTraffic:
             segment = [max(1, SEGMENT_BYTES // itemsize)] if algorithm == "segmented" else []
             sent = FORMS[operation][algorithm](self.size, self.rank, what, *segment)
         else:
-            raise LayoutError(f"there is no formula for what {operation} sends by the algorithm "
+            raise LayoutError(f"there is no formula for the traffic of {operation} with the algorithm "
                               f"'{algorithm}'; choose {', '.join(FORMS[operation])}")
         return TrafficLine(self.name, op, label), SentTotals(1, sent.messages, sent.elements * itemsize)

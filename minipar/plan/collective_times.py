@@ -1,13 +1,16 @@
-"""How long a collective takes, by the alpha-beta-gamma model: what `auto` chooses by, and what the clock is
-held against.
+"""The time of a collective in the alpha-beta-gamma model. `auto` chooses by it, and tests compare the clock
+with it.
 
-A message of n bytes takes alpha + n beta; a rank sends one message at a time and receives one at a time, both
-at once; adding n bytes takes n gamma. The formulas are those of Thakur, Rabenseifner, Gropp 2005 (T below,
-with the section) unless another source is named. They hold exactly where p is a power of two and divides n,
-and on rings for every p that divides n.
+A message of n bytes takes alpha + n beta. A rank sends one message at a time and, at the same time, receives
+one. Adding n bytes takes n gamma. The formulas are those of Thakur, Rabenseifner, Gropp 2005 (T below, with
+the section) unless another source is named. They are exact if p is a power of two and divides n; those of
+rings are exact for every p that divides n.
 
-n is the array's whole size in bytes: all ranks' pieces together for a gather, a scatter or an all-gather, one
-rank's array for the others. Fractions for alpha, beta and gamma give exact fractions of seconds.
+n is the size of an array in bytes: all pieces together for a gather, a scatter or an all-gather; the array of
+one rank for the others. Fractions for alpha, beta and gamma give exact fractions of seconds.
+
+Example: p = 4, n = 4000 bytes, alpha = 10, beta = 1/100, gamma = 0. A tree broadcast takes 2 rounds of 10 +
+40, that is 100. A ring all-gather takes 3 steps of 10 + 10, that is 60.
 """
 
 from __future__ import annotations
@@ -22,9 +25,8 @@ from minipar.records import Number
 
 @dataclass(frozen=True)
 class Links:
-    """alpha: seconds per message. beta: seconds per byte. gamma: seconds per byte of an addition.
-
-    Raises LayoutError for negative ones, infinity and NaN.
+    """The times of a link. alpha: seconds per message. beta: seconds per byte. gamma: seconds per byte of an
+    addition. Raises LayoutError for negative numbers, infinity and NaN.
     """
 
     alpha: Number
@@ -36,7 +38,7 @@ class Links:
             require_amount(name, getattr(self, name))
 
 
-SEGMENT_BYTES = 1 << 20             # of the segmented ring
+SEGMENT_BYTES = 1 << 20             # size of a segment in the segmented ring
 
 
 @checked
@@ -47,10 +49,10 @@ def naive_broadcast(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def naive_reduce(p: int, n: Number, net: Links) -> Number:
-    """The root receives p - 1 times, and adds one array while the next one comes.
+    """The root receives p - 1 times, and adds one array while the next one arrives.
 
-    The first message and the last addition have nothing beside them; of the p - 2 pairs between, the slower
-    one counts.
+    The first message and the last addition overlap with nothing. Between them, p - 2 additions overlap with
+    messages; the slower of the two counts.
     """
     if p == 1:
         return 0 * net.alpha
@@ -70,7 +72,7 @@ def naive_reduce_scatter(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def naive_scatter(p: int, n: Number, net: Links) -> Number:
-    """The root sends, or for a gather receives, p - 1 pieces."""
+    """The root sends p - 1 pieces. A gather takes the same time."""
     return (p - 1) * net.alpha + n * net.beta * (p - 1) / p
 
 
@@ -87,7 +89,7 @@ def tree_broadcast(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def tree_reduce(p: int, n: Number, net: Links) -> Number:
-    """T 4.3."""
+    """T 4.3: as a tree broadcast, and one addition of the whole array per round."""
     return log2_up(p) * (net.alpha + n * net.beta + n * net.gamma)
 
 
@@ -98,13 +100,13 @@ def tree_all_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def tree_scatter(p: int, n: Number, net: Links) -> Number:
-    """T 4.1: halves, quarters, ... of the array; (p - 1)/p of it in all. The same for a gather."""
+    """T 4.1: messages of 1/2, 1/4, ... of the array, (p - 1)/p in total. A gather takes the same time."""
     return log2_up(p) * net.alpha + n * net.beta * (p - 1) / p
 
 
 @checked
 def ring_all_gather(p: int, n: Number, net: Links) -> Number:
-    """T 3.1: p - 1 steps with one p-th each."""
+    """T 3.1: p - 1 steps with n/p bytes each."""
     return (p - 1) * (net.alpha + n * net.beta / p)
 
 
@@ -134,8 +136,8 @@ def ring_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def segmented_reduce_scatter(p: int, n: Number, net: Links) -> Number:
-    """The ring with s segments per piece: s alphas per step, and only the last segment's addition is waited
-    for.
+    """The ring with s segments per piece: s alphas per step, and only the last segment's addition overlaps
+    with no message.
     """
     segments = max(1, -(-n // (p * SEGMENT_BYTES)))
     return (p - 1) * (segments * net.alpha + n * net.beta / p + n * net.gamma / (p * segments))
@@ -148,7 +150,9 @@ def segmented_all_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def folded(p: int) -> int:
-    """1 if p is no power of two: then some ranks fold, which costs two more messages (T 4.5)."""
+    """1 if p is not a power of two, else 0. If it is 1, some ranks fold, which costs two more messages (T
+    4.5).
+    """
     return int(p & (p - 1) != 0)
 
 
@@ -161,11 +165,13 @@ def recursive_doubling_all_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def swapped_pieces(p: int) -> int:
-    """How many of p pieces the busiest core rank sends in all rounds: p - 1, or more where pieces are folded
-    in pairs.
+    """The sum, over the rounds, of the pieces in the largest block that a core rank sends.
 
-    In a round with blocks of b core ranks, the largest block is the first: min(b, e) of its ranks stand for
-    two pieces each.
+    In a round with blocks of b core ranks, the first block is the largest, because the first e core ranks
+    have two pieces each. It has b + min(b, e) pieces.
+
+    >>> swapped_pieces(4), swapped_pieces(6)                    # 1 + 2; (1 + 1) + (2 + 2)
+    (3, 6)
     """
     q = 1 << (p.bit_length() - 1)
     return sum((1 << k) + min(1 << k, p - q) for k in range(p.bit_length() - 1))
@@ -175,7 +181,7 @@ def swapped_pieces(p: int) -> int:
 def recursive_doubling_all_gather(p: int, n: Number, net: Links) -> Number:
     """T 3.1: log2 p rounds, (p - 1)/p of the array.
 
-    Folding: one piece to hand over, everything to hand back.
+    Folding: one piece to the partner, the whole array back.
     """
     fold = 2 * net.alpha + n * net.beta / p + n * net.beta
     return (p.bit_length() - 1) * net.alpha + n * net.beta * swapped_pieces(p) / p + folded(p) * fold
@@ -185,7 +191,7 @@ def recursive_doubling_all_gather(p: int, n: Number, net: Links) -> Number:
 def halving_reduce_scatter(p: int, n: Number, net: Links) -> Number:
     """T 4.2 (recursive halving): log2 p rounds, (p - 1)/p of the array.
 
-    Folding: everything over, one piece back.
+    Folding: the whole array to the partner, one piece back.
     """
     fold = 2 * net.alpha + n * net.beta + n * net.beta / p + n * net.gamma
     return (p.bit_length() - 1) * net.alpha + n * (net.beta
@@ -202,27 +208,26 @@ def halving_doubling_all_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def bruck_all_gather(p: int, n: Number, net: Links) -> Number:
-    """T 3.1 (Bruck): any p in ceil(log2 p) rounds."""
+    """T 3.1 (Bruck): ceil(log2 p) rounds, for every p."""
     return log2_up(p) * net.alpha + n * net.beta * (p - 1) / p
 
 
 @checked
 def pairwise_all_to_all(p: int, n: Number, net: Links) -> Number:
-    """T 3.2: p - 1 messages of one p-th."""
+    """T 3.2: p - 1 messages of n/p bytes."""
     return ring_all_gather(p, n, net)
 
 
 @checked
 def naive_all_to_all(p: int, n: Number, net: Links) -> Number:
-    """Everyone sends to rank p - 1 last, at the same time: there p - 1 messages queue up when p - 2 steps
-    have passed.
+    """All ranks send to rank p - 1 last, at the same time. So p - 1 messages queue there after p - 2 steps.
     """
     return max(0, 2 * p - 3) * (net.alpha + n * net.beta / p)
 
 
 @checked
 def bruck_all_to_all(p: int, n: Number, net: Links) -> Number:
-    """T 3.2 (Bruck): in round k, the blocks whose distance has bit k; n/2 in each round if p is a power of
+    """T 3.2 (Bruck): round k sends the blocks whose distance has bit k set; n/2 per round if p is a power of
     two.
     """
     return log2_up(p) * net.alpha + n * net.beta * sum(d.bit_count() for d in range(p)) / p
@@ -230,19 +235,19 @@ def bruck_all_to_all(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def hierarchical_all_reduce(nodes: int, width: int, n: Number, within: Links, between: Links) -> Number:
-    """Rings over the `width` ranks of a node and, on an n/width-th, over the nodes: T 6, in lanes (Mikami et
-    al. 2018).
+    """Rings over the `width` ranks of a node, and rings over the nodes with n/width bytes (T 6; Mikami et al.
+    2018).
     """
     return ring_all_reduce(width, n, within) + ring_all_reduce(nodes, n / width, between)
 
 
 @checked
 def shared_all_reduce(p: int, n: Number, net: Links) -> Number:
-    """Three barriers, and memory at the speed of additions: (p - 1)/p n is added and as much is copied."""
+    """Three barriers; (p - 1)/p n is added and as much is copied. A copy takes as long as an addition."""
     return 3 * log2_up(p) * net.alpha + 2 * n * net.gamma * (p - 1) / p
 
 
-# Operation -> algorithm -> time; between equals, the one named first is taken.
+# Operation -> algorithm -> time. Of algorithms with equal times, the first in the table is chosen.
 TIMES: dict[str, dict[str, Callable[[int, Number, Links], Number]]] = {
     "broadcast": {"tree": tree_broadcast, "ring": ring_broadcast, "naive": naive_broadcast},
     "reduce": {"tree": tree_reduce, "ring": ring_reduce, "naive": naive_reduce},

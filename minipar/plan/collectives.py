@@ -1,12 +1,12 @@
-"""What each collective sends: messages and elements per rank, as closed forms.
+"""Closed forms for the traffic of each collective: the messages and elements that one rank sends.
 
-They come from the papers' formulas, made exact for lengths that do not divide, and not from the code that
-sends; `Counting` counts what is really sent, and a test holds one against the other. An element count times
-the item size gives bytes.
+The formulas are those of the papers, made exact for lengths that p does not divide. They are independent of
+the code that sends. `Counting` counts the real messages, and tests compare the two. Elements times the item
+size are bytes.
 
-The conventions they rest on: n elements are cut into p pieces as np.array_split does; rank r owns piece r; an
-empty piece is still sent, as an empty message. Ranks of a tree count from the root. q is the largest power of
-two that is at most p, and e = p - q.
+Conventions: n elements are divided into p pieces as np.array_split does; rank r owns piece r; an empty piece
+is sent as an empty message. Ranks of a tree count from the root. q is the largest power of two that is at
+most p, and e = p - q.
 
 Sources: Thakur, Rabenseifner, Gropp 2005, "Optimization of collective communication operations in MPICH";
 Patarasuk and Yuan 2009 for the ring; Bruck et al. 1997.
@@ -31,7 +31,7 @@ from minipar.plan.pieces import (
 
 
 class CollectiveTraffic(NamedTuple):
-    """What one rank sends."""
+    """The messages and elements that one rank sends."""
 
     messages: int
     elements: int
@@ -43,24 +43,26 @@ class CollectiveTraffic(NamedTuple):
 NOTHING = CollectiveTraffic(0, 0)
 
 
-# Broadcast and reduce: n elements, all of them to every rank or from every rank.
+# Broadcast and reduce: n elements from the root to every rank, or from every rank to the root.
 
 @checked
 def naive_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """(p - 1) n from the root."""
+    """The root sends n to each of p - 1 ranks."""
     return CollectiveTraffic(p - 1, (p - 1) * n) if rank == root else NOTHING
 
 
 @checked
 def tree_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """n to each child: ceil(log2 p) messages from the root. Thakur et al., section 4.1 (short messages)."""
+    """Each rank sends n to its children; the root has ceil(log2 p). Thakur et al., section 4.1 (short
+    messages).
+    """
     children = tree_children((rank - root) % p, p)
     return CollectiveTraffic(children, children * n)
 
 
 @checked
 def ring_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """Scatter and all-gather: about 2 (p - 1)/p n from the root.
+    """Scatter, then all-gather: the root sends about 2 (p - 1)/p n.
 
     Thakur et al., section 4.1 (long messages, van de Geijn).
     """
@@ -70,13 +72,13 @@ def ring_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffi
 
 @checked
 def direct_reduce(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """n once from every rank but the root, through a tree or not: the tree only changes who receives."""
+    """Every rank but the root sends n once, with or without a tree; a tree only changes the receiver."""
     return NOTHING if rank == root else CollectiveTraffic(1, n)
 
 
 @checked
 def ring_reduce(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """Reduce-scatter and gather: about 2 (p - 1)/p n.
+    """Reduce-scatter, then gather: about 2 (p - 1)/p n.
 
     Thakur et al., section 4.3, with a ring as the first half.
     """
@@ -98,7 +100,7 @@ def naive_scatter(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Co
 
 @checked
 def tree_gather(p: int, rank: int, counts: Sequence[int], root: int = 0) -> CollectiveTraffic:
-    """One message with the pieces of the whole subtree."""
+    """Each rank but the root sends one message with the pieces of its whole subtree."""
     if rank == root:
         return NOTHING
     v = (rank - root) % p
@@ -107,25 +109,25 @@ def tree_gather(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Coll
 
 @checked
 def tree_scatter(p: int, rank: int, counts: Sequence[int], root: int = 0) -> CollectiveTraffic:
-    """Each child gets the pieces of its subtree, so all pieces of a rank's subtree but its own are sent
-    on.
+    """Each child receives the pieces of its subtree. So a rank sends all pieces of its subtree except its
+    own.
     """
     v = (rank - root) % p
     passed = sum(counts[(root + u) % p] for u in range(v + 1, v + tree_size(v, p)))
     return CollectiveTraffic(tree_children(v, p), passed)
 
 
-# Reduce-scatter and all-gather: rank r ends or starts with counts[r] of n elements.
+# Reduce-scatter and all-gather: rank r ends, or starts, with counts[r] elements.
 
 @checked
 def ring_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
-    """Every piece but its own: (p - 1)/p n. Patarasuk and Yuan, section 3."""
+    """Each rank sends every piece except its own: (p - 1)/p n. Patarasuk and Yuan, section 3."""
     return CollectiveTraffic(p - 1, sum(counts) - counts[rank])
 
 
 @checked
 def ring_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
-    """Every piece but that of its right-hand neighbour, which has it already: (p - 1)/p n.
+    """Each rank sends every piece except the one that its right neighbour owns: (p - 1)/p n.
 
     Thakur et al., section 3.1.
     """
@@ -134,7 +136,7 @@ def ring_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraff
 
 @checked
 def segmented_reduce_scatter(p: int, rank: int, counts: Sequence[int], segment: int) -> CollectiveTraffic:
-    """As on the ring, in messages of at most `segment` elements: sum over pieces of ceil(piece/segment)."""
+    """The ring, with messages of at most `segment` elements: a piece takes ceil(piece/segment) messages."""
     messages = sum(max(1, -(-count // segment)) for r, count in enumerate(counts) if r != rank)
     return CollectiveTraffic(messages, sum(counts) - counts[rank])
 
@@ -151,19 +153,24 @@ def naive_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraf
 
 @checked
 def bruck_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
-    """Round k: min(2**k, p - 2**k) pieces, its own first. (p - 1)/p n in ceil(log2 p) messages.
+    """In round k, a rank sends min(2**k, p - 2**k) pieces, beginning with its own.
 
-    Bruck et al.; Thakur, 3.1.
+    In total (p - 1)/p n in ceil(log2 p) messages. Bruck et al.; Thakur, 3.1.
     """
     sent = (min(1 << k, p - (1 << k)) for k in range(log2_up(p)))
     return CollectiveTraffic(log2_up(p), sum(counts[(rank + i) % p] for take in sent for i in range(take)))
 
 
-# Algorithms on pairs of ranks: q ranks are the core; the first 2e ranks fold into e of them.
+# Algorithms on pairs of ranks. The core has q ranks; each of the e ranks outside it has a partner in the core
+# (pieces.py). An outside rank first sends its input to its partner, and receives the result at the end.
 
 @checked
 def recursive_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
-    """log2 q messages of n; folding adds one to hand over or to hand back. Thakur et al., section 4.5."""
+    """A core rank sends log2 q messages of n, and one more to its partner if it has one; an outside rank
+    sends one.
+
+    Thakur et al., section 4.5.
+    """
     _, rounds, e = core(p)
     if core_rank(p, rank) is None:
         return CollectiveTraffic(1, n)
@@ -173,8 +180,9 @@ def recursive_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffi
 
 @checked
 def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
-    """log2 q messages with the blocks of the core; folding adds one with the own piece, or one with
-    everything.
+    """A core rank sends log2 q messages with blocks of pieces, and all pieces to its partner if it has one.
+
+    An outside rank sends its own piece once.
     """
     q, rounds, e = core(p)
     v = core_rank(p, rank)
@@ -186,9 +194,10 @@ def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> C
 
 @checked
 def halving_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
-    """Rabenseifner: 2 log2 q messages; halving sends all but the own piece of q, doubling the blocks.
+    """Rabenseifner's algorithm: a core rank sends 2 log2 q messages, and n to its partner if it has one.
 
-    Thakur et al., 4.5.
+    Halving sends all pieces except its own one of q; doubling sends the blocks of `blocks_sent`. An outside
+    rank sends n once. Thakur et al., 4.5.
     """
     q, rounds, e = core(p)
     v = core_rank(p, rank)
@@ -201,8 +210,9 @@ def halving_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
 
 @checked
 def halving_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
-    """log2 q messages with all but the own piece of the core; folding adds one with everything, or the
-    partner's piece.
+    """A core rank sends log2 q messages, together all pieces of the core except its own.
+
+    It also sends the piece of its partner if it has one. An outside rank sends all n elements once.
     """
     _, rounds, e = core(p)
     v, n = core_rank(p, rank), sum(counts)
@@ -226,8 +236,7 @@ def tree_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
 
 @checked
 def ring_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
-    """2 (p - 1)/p n, in 2 (p - 1) messages. Patarasuk and Yuan 2009, which also shows that no algorithm sends
-    less.
+    """2 (p - 1)/p n in 2 (p - 1) messages. Patarasuk and Yuan 2009, who prove that no algorithm sends less.
 
     >>> ring_all_reduce(4, 0, 1000)
     CollectiveTraffic(messages=6, elements=1500)
@@ -244,9 +253,11 @@ def segmented_all_reduce(p: int, rank: int, n: int, segment: int) -> CollectiveT
 
 @checked
 def hierarchical_all_reduce(nodes: Sequence[int], rank: int, n: int) -> CollectiveTraffic:
-    """Ring within the node, ring along the lane, ring within the node. nodes: the node of each rank.
+    """A ring reduce-scatter within each node, a ring all-reduce between nodes, a ring all-gather within each
+    node.
 
-    With m nodes of w ranks: 2 (w - 1)/w n within, 2 (m - 1)/m n/w between nodes. Thakur et al., section 6.
+    nodes: the node of each rank. A lane is the group of ranks with the same local rank, one per node. With m
+    nodes of w ranks: 2 (w - 1)/w n within a node, 2 (m - 1)/m n/w between nodes. Thakur et al., section 6.
     """
     mates = [r for r, node in enumerate(nodes) if node == nodes[rank]]
     width = min(list(nodes).count(node) for node in nodes)
@@ -261,23 +272,23 @@ def hierarchical_all_reduce(nodes: Sequence[int], rank: int, n: int) -> Collecti
 
 @checked
 def shared_all_reduce(p: int, rank: int, n: int, stages: int = 1) -> CollectiveTraffic:
-    """Three barriers, and no element in a message; as often as an array that is not shared must pass through
-    the stage.
+    """Three barriers; no message has elements. stages: how many times the array passes through the shared
+    buffer.
     """
     return CollectiveTraffic(3 * log2_up(p) * stages, 0)
 
 
-# All-to-all: gives[r] elements for rank r.
+# All-to-all: a rank has gives[r] elements for rank r.
 
 @checked
 def direct_all_to_all(p: int, rank: int, gives: Sequence[int]) -> CollectiveTraffic:
-    """Every block once, pairwise or all at once: (p - 1)/p n. Thakur et al., section 3.2."""
+    """A rank sends each block once, pairwise or all at once: (p - 1)/p n. Thakur et al., section 3.2."""
     return CollectiveTraffic(p - 1, sum(gives) - gives[rank])
 
 
 @checked
 def bruck_all_to_all(p: int, rank: int, block: int) -> CollectiveTraffic:
-    """A block for rank + d is sent once per set bit of d: n/2 ceil(log2 p) in all if p is a power of two.
-    Bruck et al.
+    """A block for rank + d is sent once per set bit of d: in total n/2 log2 p if p is a power of two. Bruck
+    et al.
     """
     return CollectiveTraffic(log2_up(p), block * sum(d.bit_count() for d in range(p)))

@@ -1,13 +1,14 @@
-"""The memory ledger: what a training keeps on each rank, by what holds it.
+"""The memory ledger: the bytes that a training holds on each rank, in four lines.
 
-    weights        what the model computes with
-    gradients      one number per weight, whatever the batch and however it is accumulated
+    weights        the weights that the model computes with
+    gradients      one number per weight, independent of the batch
     optimizer      Adam: two moments; in mixed precision also the weights in full precision
-    activations    what backward needs of the forward pass: the only line that knows the batch
+    activations    the arrays of the forward pass that backward needs; the only line that depends on the batch
 
-A technique is known by the line that it changes. ZeRO (Rajbhandari et al. 2020, "ZeRO: memory optimizations
-toward training trillion parameter models", section 5) shares the first three lines out over dp, one stage
-after the other, which plain data parallelism does not; tensor and pipeline parallelism cut all four.
+Each technique changes certain lines. Plain data parallelism changes none of the first three. ZeRO
+(Rajbhandari et al. 2020, "ZeRO: memory optimizations toward training trillion parameter models", section 5)
+shards them over dp: stage 1 the optimizer, stage 2 also the gradients, stage 3 also the weights. Tensor and
+pipeline parallelism shard all four lines.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ SLOTS = {"sgd": 0, "adagrad": 1, "adam": 2, "adamw": 2}             # numbers of
 
 @dataclass(frozen=True)
 class PrecisionRecipe:
-    """How a training is done, as bytes per weight of each line of state."""
+    """The number formats of a training, as bytes per weight of the first three lines."""
 
     weights: int
     gradients: int
@@ -47,12 +48,12 @@ class PrecisionRecipe:
 
 
 FLOAT32_ADAM = PrecisionRecipe(4, 4, 8)
-MIXED_ADAM = PrecisionRecipe(2, 2, 12)  # 16 bits to compute with; weights and moments in 32
+MIXED_ADAM = PrecisionRecipe(2, 2, 12)  # computes in 16 bits; keeps weights and moments in 32
 
 
 @dataclass(frozen=True)
 class MemoryLedger:
-    """Bytes by line."""
+    """Bytes of each line, on one rank."""
 
     weights: int
     gradients: int
@@ -67,13 +68,16 @@ class MemoryLedger:
 @checked
 def state(parameters: int, recipe: PrecisionRecipe, *, zero: int = 0, dp: int = 1,
           parts: int = 1) -> MemoryLedger:
-    """The three lines of state on the rank that has the largest share.
+    """The first three lines on the rank with the largest shard.
 
-    parts: tp * pp, by which the model itself is cut. zero: the stage of ZeRO: 1 shares the optimiser's state
-    over dp, 2 the gradients too, 3 the weights too. Raises LayoutError for another stage.
+    parts: tp * pp, the number of shards of the model. zero: the stage of ZeRO: 1 shards the optimiser's state
+    over dp, 2 also the gradients, 3 also the weights; 0 is none. Raises LayoutError for another stage.
+
+    >>> state(1000, MIXED_ADAM, zero=1, dp=4)                   # 1000 * 2, 1000 * 2 and 250 * 12 bytes
+    MemoryLedger(weights=2000, gradients=2000, optimizer=3000, activations=0)
     """
     if not is_whole(zero) or zero not in (0, 1, 2, 3):
-        raise LayoutError(f"ZeRO has stages 1, 2 and 3, and 0 stands for none; not {shown(zero)}")
+        raise LayoutError(f"zero is {shown(zero)}; ZeRO has the stages 1, 2 and 3, and 0 means none")
     mine = piece(parameters, parts, 0)
     sharded = piece(mine, dp, 0)
     return MemoryLedger(recipe.weights * (sharded if zero >= 3 else mine), recipe.gradients
@@ -83,17 +87,17 @@ def state(parameters: int, recipe: PrecisionRecipe, *, zero: int = 0, dp: int = 
 
 def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank: int,
                     pairs: Callable[[int], int]) -> MemoryLedger:
-    """The most that world rank `rank` of a training with minipar holds at once, between two instructions of
-    its pipeline.
+    """The peak memory of world rank `rank` in a minipar training, between two instructions of its pipeline.
 
-    Exact, to the byte, where micro-batches are equal and the schedule does not split backward. Otherwise all
-    micro-batches count as the largest, and what W needs, inputs and gradients of its products, as a whole
-    tape. pairs: see `activations.TapeBytes`. Raises LayoutError for a layout with cp, and LayoutError or
-    ScheduleError for a schedule that cannot be.
+    It is exact, to the byte, if all micro-batches have the same size and the schedule does not split
+    backward. Otherwise it is an upper bound: every micro-batch counts as the largest, and the arrays that W
+    needs (inputs and gradients of its matrix products) count as a whole tape. pairs: see
+    `activations.TapeBytes`. Raises LayoutError for a layout with cp, and LayoutError or ScheduleError for an
+    invalid schedule.
     """
     require_whole("rank", rank, 0, layout.ranks - 1)
     if layout.cp > 1:
-        raise LayoutError(f"the ledger of a training knows dp, pp and tp; choose cp=1, not {layout.cp}")
+        raise LayoutError(f"the memory formula covers dp, pp and tp; choose cp=1, not {layout.cp}")
     pp_rank, within_stage = divmod(rank, layout.dp * layout.tp)  # tp is the fastest axis of the grid, then dp
     dp_rank, tp_rank = divmod(within_stage, layout.tp)
     itemsize, stages = ITEMSIZE[train.dtype], stages_of(model, layout)

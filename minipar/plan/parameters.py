@@ -1,10 +1,11 @@
-"""The parameters of one rank: names and shapes, from the model's sizes alone.
+"""The parameters of one rank: names and shapes, computed from the model's sizes.
 
-Over tp, heads, hidden units and rows of the vocabulary are shared out as evenly as can be, the first ranks
-one more; everything else every rank holds whole. Over pp, each rank has the parameters of its stages.
+Over tp, the heads, the hidden units and the rows of the vocabulary are sharded as evenly as possible, and the
+first ranks have one more. Every other parameter is replicated on all ranks of tp. Over pp, each rank has the
+parameters of its stages.
 """
 
-# V vocabulary, D model width, H heads, K head width, F hidden width; v, h, f: this rank's share of V, H, F
+# V vocabulary, D model width, H heads, K head width, F hidden width; v, h, f: this rank's shard of V, H, F
 
 from __future__ import annotations
 
@@ -20,15 +21,15 @@ ITEMSIZE = {"float32": 4, "float64": 8}                             # bytes of a
 
 
 def count(shapes: Shapes) -> int:
-    """Elements of all of them."""
+    """The number of elements of all parameters together."""
     return sum(math.prod(shape) for shape in shapes.values())
 
 
 @checked
 def rank_shapes(model: ModelConfig, tp: int = 1, rank: int = 0, share: Share | None = None) -> Shapes:
-    """Name -> shape of each parameter that rank `rank` of `tp` holds, in the model's order.
+    """Name -> shape of each parameter on rank `rank` of `tp`, in the model's order.
 
-    share: what of the model its rank of pp has, by default all of it.
+    share: the part of the model on its rank of pp, by default all of it.
     """
     share = share or Share(True, tuple(range(model.layers)), True)
     D, K = model.width, model.head_width
@@ -45,7 +46,7 @@ def rank_shapes(model: ModelConfig, tp: int = 1, rank: int = 0, share: Share | N
         shapes |= _linear(f"{block}.mlp.down", f, D, model)
     if share.last:
         shapes |= _norm("norm", model)
-        # a tied one that is there keeps its place
+        # a tied table that is there already stays first
         shapes |= {("tokens" if model.tied else "head") + ".weight": (v, D)}
     return shapes
 

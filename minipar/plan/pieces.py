@@ -1,8 +1,8 @@
-"""How n elements and p ranks divide up: pieces, subtrees, and the core of a power of two.
+"""Arithmetic for the closed forms of traffic and time: pieces of n elements, trees of p ranks, and the core.
 
-The closed forms of traffic and time stand on these. n elements are cut into p pieces as np.array_split does;
-rank r owns piece r. Positions in a tree count from its root. The core of p ranks is the largest power of two,
-q, that is at most p; the other e = p - q ranks fold into it, the first 2e ranks in pairs.
+n elements are divided into p pieces as np.array_split does; rank r owns piece r. Positions in a tree count
+from its root. The core has q ranks, where q is the largest power of two that is at most p. The other e = p -
+q ranks fold into the core: the first 2e ranks form pairs, and one rank of each pair takes part.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 
 def piece(n: int, p: int, r: int) -> int:
-    """Elements of piece r of p: n/p, rounded up for the first n mod p pieces and down for the others.
+    """The number of elements in piece r of p: n/p, rounded up for the first n mod p pieces, down for the
+    others.
 
     >>> [piece(10, 4, r) for r in range(4)]
     [3, 3, 2, 2]
@@ -20,13 +21,14 @@ def piece(n: int, p: int, r: int) -> int:
 
 
 def log2_up(p: int) -> int:
-    """Rounds in which 1 becomes at least p by doubling: ceil(log2 p)."""
+    """The number of doublings from 1 to at least p: ceil(log2 p)."""
     return (p - 1).bit_length()
 
 
 def tree_children(v: int, p: int) -> int:
-    """Children of position v in a binomial tree: the powers of two below v's lowest set bit that lead to a
-    position below p.
+    """The number of children of position v in a binomial tree of p positions.
+
+    The children are v + 2**k, for every 2**k below v's lowest set bit with v + 2**k < p.
 
     >>> [tree_children(v, 6) for v in range(6)]                 # 0 sends to 4, 2 and 1; 2 to 3; 4 to 5
     [3, 0, 1, 0, 1, 0]
@@ -35,7 +37,7 @@ def tree_children(v: int, p: int) -> int:
 
 
 def tree_size(v: int, p: int) -> int:
-    """Positions in the subtree of position v.
+    """The number of positions in the subtree of position v.
 
     >>> [tree_size(v, 6) for v in range(6)]
     [6, 1, 2, 1, 2, 1]
@@ -44,15 +46,19 @@ def tree_size(v: int, p: int) -> int:
 
 
 def core(p: int) -> tuple[int, int, int]:
-    """q, log2 q and e."""
+    """q, log2 q and e.
+
+    >>> core(6)                                                 # 4 = 2**2 ranks, and 2 more
+    (4, 2, 2)
+    """
     rounds = p.bit_length() - 1
     return 1 << rounds, rounds, p - (1 << rounds)
 
 
 def core_rank(p: int, rank: int) -> int | None:
-    """This rank's rank in the core; None for a rank that folds away (even, among the first 2e).
+    """The rank's number in the core; None for a rank outside it (the even ranks of the first 2e).
 
-    >>> [core_rank(6, rank) for rank in range(6)]               # 4 of 6 ranks; 0 and 2 fold away
+    >>> [core_rank(6, rank) for rank in range(6)]               # 0 folds into 1, and 2 into 3
     [None, 0, None, 1, 2, 3]
     """
     _, _, e = core(p)
@@ -62,14 +68,22 @@ def core_rank(p: int, rank: int) -> int | None:
 
 
 def core_counts(p: int, counts: Sequence[int]) -> list[int]:
-    """The pieces of the core: those of a folded pair are one."""
+    """The sizes of the core's pieces; a folded pair has one piece.
+
+    >>> core_counts(6, [3, 3, 2, 2, 2, 2])
+    [6, 4, 2, 2]
+    """
     q, _, e = core(p)
     return [counts[2 * v] + counts[2 * v + 1] if v < e else counts[v + e] for v in range(q)]
 
 
 def blocks_sent(q: int, v: int, counts: Sequence[int]) -> int:
-    """Recursive doubling: in round k, the aligned block of 2**k pieces around v; (q - 1)/q n if all are
-    equal. Thakur, 3.1.
+    """The elements that core rank v sends in recursive doubling (Thakur, 3.1); (q - 1)/q n for equal pieces.
+
+    In round k it sends the aligned block of 2**k pieces that contains piece v.
+
+    >>> blocks_sent(4, 2, [1, 1, 5, 3])                         # round 0: piece 2; round 1: pieces 2 and 3
+    13
     """
     aligned = ((v >> k << k, 1 << k) for k in range(q.bit_length() - 1))
     return sum(sum(counts[first:first + size]) for first, size in aligned)

@@ -1,7 +1,7 @@
-"""Which part of the model each rank of a pipeline has, known from the layout alone.
+"""The part of the model on each rank of a pipeline, computed from the layout only.
 
-Layers are shared out over the stages as evenly as can be, the first stages one more, unless the layout says
-how many; the schedule says which rank has which stage.
+The layout may give the number of layers of each stage. Otherwise the layers are divided as evenly as
+possible, and the first stages have one more. The schedule assigns stages to ranks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from minipar.schedules.find import find_schedule
 
 
 class Share(NamedTuple):
-    """What of a model one rank has: the embedding or not, some of the layers, the head or not."""
+    """The part of a model on one rank: first: the embedding; layers: their numbers; last: the head."""
 
     first: bool
     layers: tuple[int, ...]
@@ -24,13 +24,13 @@ class Share(NamedTuple):
 
 
 class StageShares(NamedTuple):
-    """stage_to_rank: the rank of pp that has each stage. layers: those of each stage."""
+    """The parts of all stages. stage_to_rank: the rank of pp that owns each stage. layers: of each stage."""
 
     stage_to_rank: tuple[int, ...]
     layers: tuple[range, ...]
 
     def of_rank(self, rank: int) -> Share:
-        """What rank `rank` of pp has, all its stages together."""
+        """The part of rank `rank` of pp: all its stages together."""
         mine = [stage for stage, owner in enumerate(self.stage_to_rank) if owner == rank]
         return Share(self.stage_to_rank[0] == rank,
                      tuple(layer for stage in mine for layer in self.layers[stage]),
@@ -38,13 +38,14 @@ class StageShares(NamedTuple):
 
     @property
     def ends(self) -> tuple[int, ...]:
-        """The ranks that have the first stage and the last, in order: two of them, or one that has both."""
+        """The ranks of the first and of the last stage, sorted: two ranks, or one that has both stages."""
         return tuple(sorted({self.stage_to_rank[0], self.stage_to_rank[-1]}))
 
 
-@lru_cache                                                          # every rank asks for it, several times
+@lru_cache                                                          # every rank calls it several times
 def stages_of(model: ModelConfig, layout: Layout) -> StageShares:
-    """Raises ScheduleError or LayoutError for a schedule that cannot be."""
+    """The stages of this model in this layout. Raises ScheduleError or LayoutError for an invalid schedule.
+    """
     stage_to_rank = find_schedule(layout.pipeline, layout.pp, virtual=layout.virtual or None).stage_to_rank
     counts = layout.stage_layers or tuple(piece(model.layers, len(stage_to_rank), stage)
                                           for stage in range(len(stage_to_rank)))

@@ -1,39 +1,43 @@
-"""What one training step sends, known before it is run: calls, messages and bytes of each rank, for every
-layout.
+"""The traffic of one training step: calls, messages and bytes of each rank, for every layout.
 
-Derived from the model's sizes, the layout and the closed forms of the collectives, not from the code that
-sends; `Counting` counts what is really sent, and `plan.amounts` holds one against the other, line by line.
+It follows from the model's sizes, the layout and the closed forms of the collectives. It is independent of
+the code that sends. `Counting` counts the real messages, and `plan.amounts` compares the two, line by line.
 
-For each micro-batch of b samples of T tokens, a rank of tp sends, for its own layers and ends of the model,
+For each micro-batch of b samples of T tokens, a rank of tp sends, for its layers, the embedding and the head:
 
     tensor parallel     b T D elements: one all-reduce forward (leave) and one backward (enter) for each
-                        attention and each MLP, one forward for the token embedding, one backward for the head
-    sequence parallel   the same places, but each all-reduce is taken apart: a reduce-scatter in its
-                        direction, an all-gather in the other one; and for each parameter that is used on
-                        shares of the tokens, an all-reduce of its gradient
+                        attention and each MLP; one forward for the token embedding; one backward for the head
+    sequence parallel   each of these all-reduces becomes a reduce-scatter in the same direction and an
+                        all-gather in the other direction. Also an all-reduce of the gradient of each
+                        parameter that is applied to sharded tokens
     loss                b T maxima, then 2 b T sums
-    full recomputation  what the blocks send forward, once more
+    full recomputation  the forward messages of the blocks a second time
 
-and a rank of pp, for each of its stages whose neighbour is on another rank,
+A rank of pp sends, for each of its stages with a neighbour on another rank:
 
-    b T D elements      activations to the stage behind it, a gradient to the one before it; under sequence
-                        parallelism only its own share of the tokens, b t D
+    b T D elements      activations to the next stage, a gradient to the previous one; under sequence
+                        parallelism only its own tokens, b t D
 
-No amount along tp or pp depends on the hidden width or on the vocabulary: no weight that is cut, and no
-gradient of one, travels. The schedule of the pipeline decides on when, never on how much, but for where it
-puts the stages.
+The amounts along tp and pp do not depend on the hidden width or the vocabulary, because neither sharded
+weights nor their gradients are sent. The schedule assigns the stages to ranks; apart from that, it changes
+the time of a message, but not the amount.
 
-After the micro-batches come the gradient of this rank's parameters over dp, as the layout says, those that
-are cut over tp and those that are not in messages apart; that of a tied table over the two ends of the
-pipeline; the loss over dp and pp; and one number over tp and pp for the norm of the gradient. What several
-groups sum in copies, the last two and the gradient of what is not cut, takes an algorithm that does not
-depend on the nodes of a group.
+After the micro-batches follow:
+
+* the gradient of this rank's parameters over dp, in the messages that the layout chooses; sharded and
+  replicated parameters travel in separate messages;
+* the gradient of a tied table, between the two ends of the pipeline;
+* the loss over dp and pp;
+* one number over tp and pp for the norm of the gradient.
+
+Several groups compute the last two, and the gradient of replicated parameters, each for itself. Their results
+must be equal in every bit. So they use an algorithm that does not depend on the nodes of a group.
 
 Sources: Shoeybi et al. 2019, section 3 (f and g); Korthikanti et al. 2022, section 4.2.2; Narayanan et al.
 2021, section 3.2 (pipelines); the closed forms' own.
 """
 
-# B batch, b samples of a micro-batch, T tokens, t: this rank's share of them, D model width, V vocabulary
+# B batch, b samples of a micro-batch, T tokens, t: this rank's shard of them, D model width, V vocabulary
 
 from __future__ import annotations
 
@@ -55,16 +59,15 @@ from minipar.plan.stages import Share, StageShares, stages_of
 
 def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: int, pick: Pick, *,
                  nodes: tuple[int, ...] | None = None) -> dict[TrafficLine, SentTotals]:
-    """What world rank `rank` sends in one training step, by line; groups of one rank send nothing and have no
+    """The traffic that world rank `rank` sends in one training step, by line. Groups of one rank have no
     lines.
 
     pick: see Pick. nodes: the node of each world rank, by default one node. Raises LayoutError for a layout
-    with cp, and for an algorithm without a formula; ScheduleError or LayoutError for a schedule that cannot
-    be.
+    with cp and for an algorithm without a formula; ScheduleError or LayoutError for an invalid schedule.
     """
     require_whole("rank", rank, 0, layout.ranks - 1)
     if layout.cp > 1:
-        raise LayoutError("the formulas for a step's traffic know dp, pp and tp; choose cp=1, not "
+        raise LayoutError("the formulas of a step's traffic cover dp, pp and tp; choose cp=1, not "
                           f"{layout.cp}")
     dp, pp, tp = _axes(layout, rank, nodes or (0,) * layout.ranks, pick)
     stages = stages_of(model, layout)
@@ -98,7 +101,7 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
 
 def _axes(layout: Layout, rank: int, nodes: tuple[int, ...],
           pick: Pick) -> tuple[AxisTraffic, AxisTraffic, AxisTraffic]:
-    """This rank's place along dp, pp and tp; tp is the fastest axis of the grid, pp the slowest."""
+    """This rank and its groups along dp, pp and tp; tp is the fastest axis of the grid, pp the slowest."""
     pp_rank, in_stage = divmod(rank, layout.dp * layout.tp)
     dp_rank, tp_rank = divmod(in_stage, layout.tp)
     of_stage = nodes[rank - in_stage:][:layout.dp * layout.tp]
@@ -109,7 +112,7 @@ def _axes(layout: Layout, rank: int, nodes: tuple[int, ...],
 
 def _neighbours(stages: StageShares, rank: int, number: int,
                 nbytes: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    """Micro-batch `number` at the boundaries between stages of rank `rank` of pp and those of other ranks."""
+    """The messages of micro-batch `number` from rank `rank` of pp to neighbouring stages on other ranks."""
     for behind, (owner, next_owner) in enumerate(pairwise(stages.stage_to_rank), 1):
         if owner == rank != next_owner:
             yield TrafficLine("pp", "send",
@@ -120,8 +123,9 @@ def _neighbours(stages: StageShares, rank: int, number: int,
 
 def _pass(model: ModelConfig, mine: Share, tp: AxisTraffic, b: int, itemsize: int, sequence: bool,
           again: bool) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    """Forward and backward of b samples through this rank's part of the model. again: backward computes the
-    blocks again.
+    """The traffic of forward and backward of b samples through this rank's part of the model.
+
+    again: backward recomputes the blocks.
     """
     T, D = model.context, model.width
     enter, leave = (_sequence_enter, _sequence_leave) if sequence else (_tensor_enter, _tensor_leave)
@@ -168,7 +172,7 @@ def _sequence_leave(tp: AxisTraffic, length: int, row: int, itemsize: int,
 
 def _replicated(model: ModelConfig, mine: Share, tp: AxisTraffic, itemsize: int,
             rows: list[str]) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    """The gradients of replicated parameters that see only a share of the tokens: positions, LayerNorms, row
+    """The gradients of replicated parameters that are applied to sharded tokens: positions, LayerNorms, row
     biases.
     """
     norms = [f"blocks.{n}.{norm}" for n in mine.layers for norm in ("norm1", "norm2")] + ["norm"] * mine.last
@@ -179,9 +183,9 @@ def _replicated(model: ModelConfig, mine: Share, tp: AxisTraffic, itemsize: int,
 
 
 class Bundle(NamedTuple):
-    """Gradients that travel together, apart from the others. copied: other ranks hold copies.
+    """Gradients that travel in one message. copied: other ranks hold replicas of them.
 
-    names: in the order of the flat gradient.
+    names: the parameters, in the order of the flat gradient.
     """
 
     label: str
@@ -190,9 +194,10 @@ class Bundle(NamedTuple):
 
 
 def _sections(shapes: Shapes, whole: Shapes, tp: int) -> list[Bundle]:
-    """Of a rank of tp that holds these shapes of the whole ones.
+    """The gradients of a rank of tp in one bundle, or in two: sharded and replicated parameters.
 
-    Vectors stand at the two ends of the flat gradient.
+    shapes: the parameters of this rank; whole: those of the unsharded model. In the flat gradient, vectors
+    stand at both ends: first the sharded ones, last the replicated ones.
     """
     def vector(name: str) -> bool:
         return len(shapes[name]) < 2
@@ -218,7 +223,7 @@ def _gradient(shapes: Shapes, sections: list[Bundle], dp: AxisTraffic, batch: in
         buckets = [bucket for section in sections
                    for bucket in _fill(section, sizes, layout.bucket_bytes // itemsize)]
         number = {name: number for number, name in enumerate(shapes)}
-        # as backward completes them
+        # in the order in which backward completes them
         buckets.sort(key=lambda bucket: min(number[name] for name in bucket.names), reverse=True)
         sections = [bucket._replace(label=f"{bucket.label} {number}")
                     for number, bucket in enumerate(buckets)]
@@ -234,7 +239,10 @@ def _gradient(shapes: Shapes, sections: list[Bundle], dp: AxisTraffic, batch: in
 
 
 def _fill(section: Bundle, sizes: dict[str, int], limit: int) -> list[Bundle]:
-    """Its buckets, filled from the end to at most `limit` elements each."""
+    """The section in buckets of at most `limit` elements, filled from its end.
+
+    A parameter of more elements has a bucket of its own.
+    """
     buckets: list[Bundle] = []
     for name in reversed(section.names):
         if buckets and sum(sizes[other] for other in buckets[-1].names) + sizes[name] <= limit:
@@ -249,8 +257,10 @@ def _tree(dp: AxisTraffic, batch: int, elements: int,
     """The bitwise sum: a binary tree over the samples, which halves every range, then a broadcast from rank
     0.
 
-    Each sample but the first is the start of one range's right half. A rank sends where the left half starts
-    before its own samples.
+    Every sample except sample 0 is the first of exactly one right half. Its rank sends the sum of this half
+    if the left half begins on an earlier rank. Example: 4 samples on 2 ranks. The right halves begin at 2
+    (range 0..3), 1 (range 0..1) and 3 (range 2..3). Rank 1 has samples 2 and 3. It sends only for sample 2,
+    because the left half of range 0..3 begins with sample 0 on rank 0.
     """
     first = sum(dp.shares(batch)[:dp.rank])
     for sample in range(max(first, 1), first + dp.shares(batch)[dp.rank]):

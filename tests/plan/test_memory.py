@@ -148,7 +148,7 @@ def test_published_formula() -> None:
     assert published(L, D, a, T, b, tp=4) == L * T * b * (10 * D + 6 * D + Fraction(5 * a * T, 4))
     assert published(L, D, a, T, b, tp=4, sequence_parallel=True) == published(L, D, a, T, b) / 4
     assert published(L, D, a, T, b, itemsize=4) == 2 * published(L, D, a, T, b)
-    with pytest.raises(LayoutError, match="nobody to share with"):
+    with pytest.raises(LayoutError, match="does nothing"):
         published(L, D, a, T, b, sequence_parallel=True)
 
 
