@@ -17,20 +17,14 @@ import linecache
 import os
 import sys
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from minipar.comm.protocol import Communicator
-from minipar.mpi4py_face.one_rank import Books, rank_of_program
-from minipar.mpi4py_face.options import RunOptions
-from minipar.mpi4py_face.package import install
+from minipar.exercises.submission_error import SubmissionError
 
 ExerciseCall = Callable[[Communicator, tuple[Any, ...]], Any]  # (comm, arguments) -> what a rank returns
-
-
-class SubmissionError(Exception):
-    """The file lacks what it must define."""
 
 
 def load_submission(path: str, source: str) -> types.ModuleType:
@@ -62,9 +56,12 @@ def caller_of(about: Mapping[str, Any]) -> ExerciseCall:
     """What a rank calls, as the description of the exercise says: path, source, driver, function, comm, kind,
     program.
     """
-    if about["comm"] == "mpi4py":
-        install()
     words = about["function"].split()
+    if about["comm"] == "mpi4py":
+        # not at the top: half of what a worker imports
+        from minipar.exercises.mpi4py_calls import install, run_program, with_mpi4py
+
+        install()
     if about["program"]:
         program = compile(about["source"], about["path"], "exec")
         remember(about["path"], about["source"])
@@ -88,25 +85,3 @@ def predicted(submission: types.ModuleType, word: str) -> Any:
     if (value := getattr(submission, word)) is None:
         raise NotImplementedError(f"{word} is still None: write down what you expect")
     return value
-
-
-def with_mpi4py(function: Callable[..., Any], comm: Communicator, arguments: tuple[Any, ...]) -> Any:
-    """Call it with a communicator that has mpi4py's methods; `MPI.COMM_WORLD` is the same one."""
-    with rank_of_program(comm, RunOptions(), Books()) as rank:
-        return function(rank.world, *arguments)
-
-
-def run_program(program: types.CodeType, words: Sequence[str], comm: Communicator,
-                arguments: tuple[Any, ...]) -> Any:
-    """Run the whole file on this rank, as `python FILE` would; returns the global variables of these names.
-
-    arguments: one dict, of global variables that the file finds; or nothing.
-    """
-    names: dict[str, Any] = {"__name__": "__main__", **(arguments[0] if arguments else {})}
-    with rank_of_program(comm, RunOptions(), Books()):
-        exec(program, names)
-    for word in words:
-        if word not in names:
-            raise SubmissionError(f"the program ends without a variable {word}; keep the name that the stub "
-                                  "gave it")
-    return {word: names[word] for word in words}

@@ -109,6 +109,28 @@ def solutions_under_mpirun(exercises: Sequence[Exercise], ranks: int) -> list[st
     return found
 
 
+def wrong_answers_in_one_job(exercises: Sequence[Exercise], ranks: int) -> list[str]:
+    """All wrong answers that fail on values, gradients or cost in the first case, in one job; those that fail
+    elsewhere, or end a job, run alone (`wrong_under_mpirun`).
+    """
+    work, wrongs = [], []
+    for exercise in exercises:
+        calls = [call for call in graded_calls(exercise, SEED, [ranks]) if call.plain][:1] if ranks in exercise.ranks else []
+        for wrong in exercise.wrong if calls else ():
+            if wrong.light in ("values", "gradients", "cost"):
+                work.append((exercise, read_submission(wrong.path), calls))
+                wrongs.append(wrong)
+    results, said = under_mpirun(work, ranks)
+    found, off = [], 0
+    for wrong, (exercise, submission, calls), result in zip(wrongs, work, results, strict=True):
+        judged = verdict(exercise, submission.source, whole(result, calls, said))
+        light = judged.light(wrong.light)
+        off += light.state == "off"
+        if judged.light("runs").state != "on" or (light.state == "off" and wrong.diagnosis not in light.diagnosis):
+            found.append(f"{exercise.name}/{wrong.path.name} on {ranks} ranks: {judged.first_off}")
+    return found if off > len(wrongs) / 2 else [*found, f"only {off} of {len(wrongs)} wrong answers fail"]
+
+
 def wrong_under_mpirun(exercise: Exercise, wrong: WrongAnswer, ranks: int) -> str:
     """A wrong answer in a job of its own: it may end the job."""
     calls = [call for call in graded_calls(exercise, SEED, [ranks]) if call.delays == 0]

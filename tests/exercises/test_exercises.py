@@ -8,7 +8,7 @@ import pytest
 
 from minipar.exercises.catalogue import every
 from minipar.exercises.exercise import RANKS, Exercise
-from tests.exercises.matrix import problems_on_threads, solutions_under_mpirun
+from tests.exercises.matrix import problems_on_threads, solutions_under_mpirun, wrong_answers_in_one_job
 
 
 @pytest.mark.parametrize("exercise", every(), ids=lambda exercise: exercise.name)
@@ -20,3 +20,8 @@ def test_stub_solution_and_wrong_answers(exercise: Exercise) -> None:
 @pytest.mark.parametrize("ranks", RANKS)
 def test_all_solutions_under_mpirun(ranks: int) -> None:
     assert solutions_under_mpirun(every(), ranks) == []
+
+
+@pytest.mark.mpi
+def test_wrong_answers_under_mpirun() -> None:
+    assert wrong_answers_in_one_job(every(), 3) == []
