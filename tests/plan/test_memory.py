@@ -188,7 +188,7 @@ def test_shares_that_do_not_divide() -> None:
     assert state(10, PrecisionRecipe(1, 10, 100), zero=3, dp=3, parts=2) == MemoryLedger(2, 20, 200)
     assert state(10, PrecisionRecipe(1, 10, 100), zero=2, dp=3, parts=2) == MemoryLedger(5, 20, 200)
     assert state(10, PrecisionRecipe(1, 10, 100), zero=1, dp=3, parts=2) == MemoryLedger(5, 50, 200)
-    with pytest.raises(LayoutError, match="not 4"):
+    with pytest.raises(LayoutError, match="zero is 4"):
         state(10, MIXED_ADAM, zero=4)
 
 
