@@ -67,7 +67,7 @@ SHOWS: dict[str, tuple[str, str, str]] = {
                                                        "Wenyueh/MinivLLM#80 PaddlePaddle/Paddle#35186"),
     "row-bias-shared-out": ("row-biases", "1/tp", "pytorch/torchtitan#4332"),
     "whole-gradients-summed": ("row-biases norms positions", "tp", ""),
-    "qkv-cut-in-one-block": ("forward loss", VARIES, "vllm-project/vllm#42803 hpcaitech/ColossalAI#817 "
+    "qkv-sharded-in-one-block": ("forward loss", VARIES, "vllm-project/vllm#42803 hpcaitech/ColossalAI#817 "
                                                      "BlackSamorez/tensor_parallel#103"),
     "norm-gradients-not-reduced": ("norms replicas", VARIES, "NVIDIA/Megatron-LM#1446 "
                                                              "EleutherAI/gpt-neox#1259"),
@@ -75,7 +75,7 @@ SHOWS: dict[str, tuple[str, str, str]] = {
     "position-gradients-not-reduced": ("positions replicas", VARIES, ""),
     "dropout-from-zero": ("forward loss", VARIES, "PaddlePaddle/PaddleFleetX#1005 NVIDIA/Megatron-LM#1256"),
     "dropout-differs-on-replicas": ("forward replicas", VARIES, "InternLM/InternLM#405"),
-    "dropout-by-place-in-the-micro-batch": ("forward", VARIES, "tenstorrent/tt-metal#55947"),
+    "dropout-by-position-in-the-micro-batch": ("forward", VARIES, "tenstorrent/tt-metal#55947"),
     "tied-look-up-lost": ("table", VARIES, ""),
     "tied-table-not-reduced": ("table replicas", VARIES, "uw-syfi/piper#13"),
     "tied-table-reduced-twice": ("table", "2", ""),

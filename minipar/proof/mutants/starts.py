@@ -76,7 +76,7 @@ def dropout_differs_on_replicas() -> list[Change]:
 
 
 @mutant("forward", dp=2, dropout=0.2)
-def dropout_by_place_in_the_micro_batch() -> list[Change]:
+def dropout_by_position_in_the_micro_batch() -> list[Change]:
     """Masks go by a sample's place in its micro-batch: all ranks and micro-batches drop the same units."""
     def dropout(rate: float, seed: int, step: int, rows: np.ndarray) -> Dropout:
         return Dropout(rate, seed, step, np.arange(len(rows)))

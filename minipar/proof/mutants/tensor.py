@@ -91,15 +91,15 @@ def gradients_summed_over_the_world() -> list[Change]:
 @mutant("forward", tp=2)
 def heads_permuted() -> list[Change]:
     """The output projection's rows are dealt to the ranks the other way round than the heads."""
-    def cut(layer: RowParallelLinear, name: str, inputs: int, *arguments: Any, **options: Any) -> None:
+    def shard(layer: RowParallelLinear, name: str, inputs: int, *arguments: Any, **options: Any) -> None:
         if name.endswith("attention.out"):
             (mine,) = layer.weight.shard.slices                       # type: ignore[union-attr]
             layer.weight.shard = Shard(0, (slice(inputs - mine.stop, inputs - mine.start),))
-    return [after_init(RowParallelLinear, cut)]
+    return [after_init(RowParallelLinear, shard)]
 
 
 @mutant("forward", tp=2)
-def qkv_cut_in_one_block() -> list[Change]:
+def qkv_sharded_in_one_block() -> list[Change]:
     """Queries, keys and values are cut as one block of columns, so that one rank has all queries and half of
     the keys.
     """
@@ -115,6 +115,6 @@ def all_heads_on_every_rank() -> list[Change]:
     """A rank cuts its columns of q, k and v into as many heads as the whole model has: narrower ones, with
     another scale.
     """
-    def cut(layer: Attention, name: str, config: ModelConfig, *arguments: Any) -> None:
+    def shard(layer: Attention, name: str, config: ModelConfig, *arguments: Any) -> None:
         layer.heads = config.heads
-    return [after_init(Attention, cut)]
+    return [after_init(Attention, shard)]
