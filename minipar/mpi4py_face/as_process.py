@@ -27,8 +27,15 @@ def as_main(program: UserProgram) -> Iterator[None]:
 
 
 def run_as_process(program: UserProgram, comm: Communicator, options: RunOptions) -> Books:
-    """Run it on this rank. What it raises is left to the job, which ends all ranks."""
+    """Run it on this rank. What it raises is left to the job, which ends all ranks.
+
+    A program that asks for nothing of minipar (--unchecked) runs on mpi4py itself, where MPI is.
+    """
     books = Books()
+    if options.plain and comm.native is not None:
+        with as_main(program):
+            exec(program.code, vars(sys.modules["__main__"]))
+        return books
     install()
     stream = sys.stdout = Processes(sys.stdout, comm.rank, options.label)
     with as_main(program), rank_of_program(comm, options, books):

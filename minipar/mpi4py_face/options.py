@@ -25,3 +25,8 @@ class RunOptions:
     clock: Network | None = None
     any_source: str | None = None
     quiet: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether the program asks for nothing of minipar, so that mpi4py itself may run it under mpirun."""
+        return not (self.checked or self.synchronous or self.count or self.trace or self.clock)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from minipar.comm.diagnostics.call_site import caller
+from minipar.comm.diagnostics.call_site import CallSite, caller
 from minipar.comm.diagnostics.in_flight import snapshot
+from minipar.comm.message_types import OBJECT
 from minipar.comm.protocol import ANY, Communicator, Request
 
 LETTERS_OF = "letters of "            # in front of the group: a channel of its own beside the ledger's
@@ -29,11 +30,12 @@ class MessageBook:
     def send(self, comm: Communicator, request: Request) -> None:
         channel = f"{LETTERS_OF}{comm.name}", self.rank, comm.members[request.peer], request.tag
         count, _ = self.sent.get(channel, (0, ""))
-        self.sent[channel] = count + 1, caller()[1]
+        self.sent[channel] = count + 1, line_of(request)
 
     def start(self, request: Request, *, watch: bool) -> None:
         """watch: whether the array must stay as it is until the request is done."""
-        self.open[request] = caller()
+        letter = "i" if request.type_code == OBJECT else "I"
+        self.open[request] = f"{letter}{request.kind}", line_of(request)
         if watch:
             self.sent_as[request] = snapshot(request.array)
 
@@ -64,6 +66,11 @@ class MessageBook:
             "received": [[*channel, count] for channel, count in self.received.items()],
             "open": [[self.rank, what] for what in dict.fromkeys(waiting)],
         }
+
+
+def line_of(request: Request) -> str:
+    """The line that made it: its label, where it was given none (quicker than a walk up the stack)."""
+    return request.label if isinstance(request.label, CallSite) else caller()[1]
 
 
 def with_rank(request: Request) -> str:
