@@ -133,7 +133,7 @@ class BrokeredRank:
     def serve(self) -> None:
         """Until the process sends its result. Raises RankFailed, or Unwound where another rank has failed."""
         self.process.send({"arguments": self.call.arguments[self.observed.comm.rank],
-                           "group": self.requests.about(0),
+                           "group": self.requests.about(0), "memory": self.call.memory,
                            "limit": max(0.1, self.deadline - time.monotonic())})
         try:
             while "call" in (frame := self.next()):

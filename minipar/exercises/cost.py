@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from minipar.exercises.diagnose import Diagnosis
-from minipar.exercises.exercise import Exercise
+from minipar.exercises.exercise import Exercise, Par
 from minipar.exercises.light import Light, off
 from minipar.exercises.tasks import CallResult
+
+ROUNDING = Fraction(1, 10**9)                                       # of a par that was computed in float64
+PICKLED = "methods in lower case (send, recv) pickle an array; those in upper case (Send, Recv) do not"
+UNUSED = "which of them carries what the receiver does not need?"
 
 
 def cost(exercise: Exercise, results: Sequence[CallResult]) -> Light:
@@ -16,44 +20,33 @@ def cost(exercise: Exercise, results: Sequence[CallResult]) -> Light:
     if exercise.par is None:
         return Light("cost", "none")
     for result in results:
-        par, size = exercise.par(result.call.ranks, result.call.arguments), result.call.ranks
-        for rank, one in enumerate(result.ranks):
-            assert one is not None
-            for what, most in (("messages", par.messages), ("bytes", par.bytes)):
-                sent, limit = getattr(one, what), of_rank(most, rank)
-                if limit is not None and sent > limit:
-                    return off(
-                        "cost",
-                        Diagnosis(
-                            f"rank {rank} sends {amount(sent, what)}; par is {amount(limit, what)}",
-                            "which of them carries what the receiver does not need?",
-                        ),
-                        result.call.described(),
-                    )
-            if one.bytes < (of_rank(par.at_least, rank) or 0):
-                return off(
-                    "cost",
-                    Diagnosis(
-                        f"rank {rank} sends {amount(one.bytes, 'bytes')}, fewer than the result needs",
-                        "everything must travel through comm",
-                    ),
-                    result.call.described(),
-                )
-        if (
-            par.seconds is not None
-            and (late := virtual_seconds(result)) is not None
-            and late > Fraction(par.seconds) * (1 + Fraction(1, 10**9))
-        ):
-            return off(
-                "cost",
-                Diagnosis(
-                    f"takes {float(late) * 1e6:.1f} us of virtual time on {size} ranks; par is "
-                    f"{float(par.seconds) * 1e6:.1f} us",
-                    "which messages could travel at the same time?",
-                ),
-                result.call.described(),
-            )
+        par = exercise.par(result.call.ranks, result.call.arguments)
+        if finding := too_much(exercise, par, result):
+            return off("cost", finding, result.call.described())
     return Light("cost", "on" if results else "dark")
+
+
+def too_much(exercise: Exercise, par: Par, result: CallResult) -> Diagnosis | None:
+    for rank, one in enumerate(result.ranks):
+        assert one is not None
+        for what, most in (("messages", par.messages), ("bytes", par.bytes)):
+            sent, limit = getattr(one, what), of_rank(most, rank)
+            if limit is not None and sent > limit:
+                pickled = exercise.comm == "mpi4py" and what == "bytes" and one.messages <= (
+                    of_rank(par.messages, rank) or 0)
+                return Diagnosis(f"rank {rank} sends {amount(sent, what)}; par is {amount(limit, what)}",
+                                 PICKLED if pickled else UNUSED)
+        if one.bytes < (of_rank(par.at_least, rank) or 0):
+            return Diagnosis(f"rank {rank} sends {amount(one.bytes, 'bytes')}, fewer than the result needs",
+                             "everything must travel through comm")
+        if par.memory is not None and one.memory > par.memory:
+            return Diagnosis(f"allocates up to {amount(one.memory, 'bytes')} at a time; par is "
+                             f"{amount(par.memory, 'bytes')}", "which array lives longer than it is needed?")
+    late = virtual_seconds(result)
+    if par.seconds is not None and late is not None and late > Fraction(par.seconds) * (1 + ROUNDING):
+        return Diagnosis(f"takes {1e6 * float(late):.1f} us of virtual time on {result.call.ranks} ranks; "
+                         f"par is {1e6 * float(par.seconds):.1f} us", "which messages could travel together?")
+    return None
 
 
 def of_rank(number: int | Sequence[int] | None, rank: int) -> int | None:

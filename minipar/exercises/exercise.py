@@ -39,8 +39,9 @@ class Par:
     """What a good solution costs at most. None: not graded.
 
     messages, bytes: what each rank sends (a number for all ranks, or one per rank). seconds: the virtual
-    time until the last rank is done, on the network of `tasks.NETWORK`. memory: the peak of newly allocated
-    bytes, on each rank. at_least: fewer bytes than that cannot be right: the answer came another way.
+    time until the last rank is done, on the network of `wrapping.NETWORK`. memory: the peak of newly
+    allocated bytes, of a call on one rank. at_least: fewer bytes than that cannot be right: the answer came
+    another way.
     """
 
     messages: int | Sequence[int] | None = None

@@ -19,8 +19,20 @@ ADVICE = {
     "left": "each send needs a receive, and each request a wait",
     "time": "is there a loop without an end?",
     "died": "an exercise must return",
+    "exception": "print what this line uses: your prints are shown below, by rank",
     "exit": "return a value; do not call sys.exit",
 }
+# a part of an error's text: the next step, where that says more than ADVICE
+HINTS = {
+    "waits for itself": "with 1 rank, a rank is its own neighbour: start the send and the receive together",
+    "names rank": "ranks count from 0 to size - 1: is the neighbour taken modulo size?",
+    "SyntaxError": "look at this line, and at the one before",
+    "IndentationError": "look at this line, and at the one before",
+    "NameError": "is it imported, and spelled like this elsewhere?",
+    "ModuleNotFoundError": "an exercise needs NumPy, minipar, and what its stub imports",
+    "is not allowed in an exercise": "see what the task allows",
+}
+ONLY_RANK = re.compile(r"but only one process is running, rank 0; start \d+: mpirun -n \d+ python \.\.\.")
 ANYTHING = object()  # what a judge decides about
 
 
@@ -53,9 +65,15 @@ def of_error(rank: int | None, error: dict[str, Any], result: CallResult) -> Dia
     who = f"rank {rank}: " if rank is not None and result.call.ranks > 1 else ""
     where = f" at {error['where']}" if error["where"] and error["where"] not in error["text"] else ""
     text = " ".join(members_only(str(error["text"]), result.call.ranks).split())
-    text = re.sub(r"^rank \d+ of \d+( in world)?: ", "", text) if who else text
+    text = re.sub(r"^rank \d+ of \d+( in world)?: ", "", text)
+    text = ONLY_RANK.sub("but the call runs on 1 rank, rank 0", text)
     line = f": {error['line']}" if error["line"] and error["kind"] in ("exception", "memory") else ""
-    return Diagnosis(f"{who}{text}{where}{line}", ADVICE.get(error["kind"], ""))
+    return Diagnosis(f"{who}{text}{where}{line}", advice_on(error["kind"], text))
+
+
+def advice_on(kind: str, text: str) -> str:
+    """The next step after an error."""
+    return next((advice for words, advice in HINTS.items() if words in text), ADVICE.get(kind, ""))
 
 
 def members_only(text: str, ranks: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -35,20 +36,25 @@ class RankCalls:
     def observed(self, comm: Communicator, task: Mapping[str, Any]) -> None:
         """This rank's part of a call, counted here. Raises what the submission raises."""
         one = Observed(comm, task, self.about["comm"] == "mpi4py")
-        self.on_rank(one.comm, task["arguments"][comm.rank], one)
+        self.on_rank(one.comm, task["arguments"][comm.rank], one, memory=task["memory"])
 
     def on_rank(self, comm: Communicator, arguments: Any, observer: Observed | None = None,
-                single_process: bool = False) -> None:
+                single_process: bool = False, memory: bool = False) -> None:
         """Call it, and send what came of it. Raises what the submission raises.
 
-        single_process: whether the rank is this whole process; then no thread may outlive the call.
+        single_process: whether the rank is this whole process; then no thread may outlive the call. memory:
+        measure the peak of what is allocated.
         """
         self.printed.as_rank(comm.rank)
         before = wire.pack(arguments)
         found: dict[str, Any] = {"rank": comm.rank, "error": self.failed, "outputs": None}
         try:
             if self.failed is None:
+                if memory:
+                    tracemalloc.start()
                 found["outputs"] = self.call(comm, arguments)
+                if memory:
+                    found["memory"] = tracemalloc.get_traced_memory()[1]
         except Unwound:
             found["error"] = {"kind": "stopped", "text": "", "where": "", "line": ""}
             raise

@@ -44,7 +44,8 @@ def description(exercise: Exercise, submission: Submission, scratch: str, limit:
 def told(call: GradedCall, limit: float) -> dict[str, Any]:
     """What the worker must know of a call."""
     return {"id": call.number, "ranks": call.ranks, "arguments": call.arguments,
-            "synchronous": call.synchronous, "delays": call.delays, "clock": call.clock, "limit": limit}
+            "synchronous": call.synchronous, "delays": call.delays, "clock": call.clock,
+            "memory": call.memory, "limit": limit}
 
 
 def on_threads(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall], *,

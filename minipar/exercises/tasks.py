@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minipar.exercises.exercise import Exercise, RankArguments
+from minipar.exercises.exercise import Exercise, Par, RankArguments
 
 DELAYS = (1, 2)  # seeds of the orders in which messages arrive
 
@@ -18,7 +18,7 @@ class GradedCall:
     """One call of the submission on all ranks. arguments: of each rank.
 
     synchronous: a send is done only once its receive has begun. delays: a seed of late arrivals, 0 for none.
-    clock: under the virtual clock.
+    clock: under the virtual clock. memory: the peak of what is allocated is measured.
     """
 
     number: int
@@ -28,6 +28,7 @@ class GradedCall:
     synchronous: bool = False
     delays: int = 0
     clock: bool = False
+    memory: bool = False
 
     @property
     def plain(self) -> bool:
@@ -53,6 +54,7 @@ class RankResult:
     bytes: int = 0
     operations: Sequence[str] = ()
     seconds: str = ""
+    memory: int = 0
     changed: bool = False
 
 
@@ -85,11 +87,12 @@ def graded_calls(exercise: Exercise, seed: int, ranks: Sequence[int] | None = No
     for size in ranks or exercise.ranks:
         for number, (case, wanted) in enumerate(exercise.cases.items()):
             arguments = exercise.inputs(size, np.random.default_rng([seed, size, number]), wanted)
-            clock = exercise.par is not None and exercise.par(size, arguments).seconds is not None
-            found.append(GradedCall(len(found), size, case, arguments, clock=clock))
+            par = Par() if exercise.par is None else exercise.par(size, arguments)
+            found.append(GradedCall(len(found), size, case, arguments, clock=par.seconds is not None,
+                                    memory=par.memory is not None and size == 1))
     for call in [call for call in found if call.ranks > 1 and call.case == next(iter(exercise.cases))]:
         if exercise.comm:
-            again = replace(call, number=len(found), clock=False, synchronous=True)
+            again = replace(call, number=len(found), clock=False, memory=False, synchronous=True)
             found.append(again)
             found += [
                 replace(again, number=len(found) + n, synchronous=False, delays=delay)

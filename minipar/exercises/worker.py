@@ -68,7 +68,8 @@ def serve_rank(tasks: BinaryIO, out: BinaryIO, dump: int) -> None:
 
         faulthandler.dump_traceback_later(task["limit"] * 0.9, file=dump)
         with suppress(BaseException):                               # it is told in the result
-            calls.on_rank(RemoteComm(ask, task["group"]), task["arguments"], single_process=True)
+            calls.on_rank(RemoteComm(ask, task["group"]), task["arguments"], single_process=True,
+                          memory=task["memory"])
         faulthandler.cancel_dump_traceback_later()
 
 

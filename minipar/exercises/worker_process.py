@@ -145,7 +145,7 @@ def rank_result(frame: dict[str, Any], ranks: int) -> tuple[int, RankResult]:
                                   and all(isinstance(error.get(name), str) for name in words)):
         raise wire.WireError("no error")
     found = RankResult(frame.get("outputs"), error)
-    kinds = {"printed": str, "messages": int, "bytes": int, "seconds": str, "changed": bool}
+    kinds = {"printed": str, "messages": int, "bytes": int, "seconds": str, "memory": int, "changed": bool}
     for name, kind in kinds.items():
         value = frame.get(name, getattr(found, name))
         if type(value) is not kind:

@@ -20,6 +20,7 @@ from minipar.comm.wrappers.faults import Fault, Faults
 from minipar.comm.wrappers.network import Network
 from minipar.errors import CommError, MiniparError
 from minipar.exercises.fence import Refused
+from minipar.exercises.submission_error import SubmissionError
 
 NETWORK = Network(alpha=1e-5, beta=1e-9)                            # virtual: 10 us a message, 1 GB/s
 DELAY = 0.004                                                       # seconds by which an arrival is delayed
@@ -70,7 +71,8 @@ def described(error: BaseException, path: str) -> dict[str, Any]:
         kind = "memory"
     elif isinstance(error, CommError):
         kind = kind_of(text)
-    name = "" if isinstance(error, MiniparError | Refused | SystemExit) else type(error).__name__
+    told = isinstance(error, MiniparError | Refused | SystemExit | SubmissionError)
+    name = "" if told else type(error).__name__
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     where = f"{os.path.basename(path)}:{frames[-1].lineno}" if frames else ""
     if isinstance(error, SyntaxError) and error.filename == path:

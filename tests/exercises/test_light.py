@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from minipar.exercises.catalogue import find
-from minipar.exercises.exercise import Exercise
+from minipar.exercises.check import check
+from minipar.exercises.exercise import Exercise, Par
 from minipar.exercises.light import Verdict
 from minipar.exercises.lights import verdict
+from minipar.exercises.outcome import of_error
 from minipar.exercises.tasks import CallResult, GradedCall, RankResult, graded_calls
 from minipar.exercises.worker_process import problem
 
@@ -132,3 +134,29 @@ def test_a_judge_that_cannot_read_a_result_has_its_answer(tmp_path: Path) -> Non
     for outputs, state in (({"width": 1}, "on"), ({"width": 0}, "off"), (None, "off"), ([], "off")):
         found = verdict(one, "", [CallResult(call, [RankResult(outputs)])])
         assert found.light("values").state == state
+
+
+@pytest.mark.parametrize("error, words", [
+    (problem("comm", "rank 0 of 1 in world: send names rank 1, but only one process is running, rank 0; start 2: mpirun -n 2 "
+             "python ..."), ("the call runs on 1 rank", "modulo")),
+    (problem("stuck", "rank 0 of 1: deadlock, rank 0 waits for itself: rank 0 waits"), ("deadlock", "own neighbour")),
+    (problem("exception", "SyntaxError: '(' was never closed"), ("never closed", "the one before")),
+    (problem("exception", "IndexError: 3"), ("IndexError", "print")),
+])
+def test_an_error_has_the_next_step(exercise: Exercise, error: dict[str, str], words: tuple[str, str]) -> None:
+    call = graded_calls(exercise, 1, [1])[0]
+    found = of_error(0, error, CallResult(call, [RankResult(error=error)]))
+    assert words[0] in found.text and words[1] in found.advice and "mpirun" not in found.text
+
+
+def test_peak_memory_is_a_cost(tmp_path: Path) -> None:
+    """Twice the array is par; the second function keeps a third one."""
+    one = Exercise(kind="write", minutes=5, goal="", lesson="", function="f", comm="", folder=tmp_path,
+                   inputs=lambda ranks, rng, size: [(rng.standard_normal(size),)], cases={"plain": 100_000},
+                   reference=lambda ranks, arguments: [arguments[0][0] * 2 + 1],
+                   par=lambda ranks, arguments: Par(memory=2 * arguments[0][0].nbytes + 50_000))
+    for text, state in (("y = x * 2\n    y += 1\n    return y", "on"), ("y = x * 2\n    z = x * 3\n    w = y + 1\n    return w", "off")):
+        path = tmp_path / "f.py"
+        path.write_text(f"def f(x):\n    {text}\n")
+        found = check(one, path, mpi=False).threads
+        assert found.light("values").state == "on" and found.light("cost").state == state
