@@ -1,0 +1,6 @@
+SCHEDULE = 1
+TIME = 18
+IDLE_0 = 6
+BUBBLE = 1 / 3
+KEPT_0 = 4
+NEW_TIME = 30

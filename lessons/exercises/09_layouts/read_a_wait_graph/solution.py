@@ -1,0 +1,5 @@
+CYCLE = 3
+STUCK = 5
+CAN_GO_ON = 1
+LEFT = 7
+FREED = 2

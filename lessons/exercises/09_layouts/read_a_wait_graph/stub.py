@@ -1,0 +1,5 @@
+CYCLE = None
+STUCK = None
+CAN_GO_ON = None
+LEFT = None
+FREED = None
