@@ -37,7 +37,7 @@ BREAKS = {
     "01_loss_and_gradient": (
         "(y / p - (1 - y) / (1 - p))[:, None]",
         "(y / p + (1 - y) / (1 - p))[:, None]",
-        "F15: the gradient as written is that of differences, sign included",
+        "the chain rule gives what differences give: look at the signs",
     ),
     "02_adam": ("(m / (1 - beta1**t))", "m", "F11 E7: two steps by hand end at .9 and .8"),
     "03_reading_a_report": (
