@@ -126,7 +126,7 @@ class BrokeredRank:
         while isinstance(self.engine, Wrapper):
             self.engine = self.engine.inner
         task = {"clock": call.clock, "delays": call.delays}
-        self.observed = Observed(comm, task, exercise.comm == "mpi4py")
+        self.observed = Observed(comm, task, exercise.comm == "mpi4py", exercise.allows_collectives)
         self.requests = RankRequests(self.observed.comm, str(process.path.resolve()))
         self.result: RankResult | None = None
 

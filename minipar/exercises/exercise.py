@@ -104,6 +104,10 @@ class Exercise:
         return self.folder.parent.name
 
     @property
+    def allows_collectives(self) -> bool:
+        return "minipar.comm.collectives" not in self.forbids
+
+    @property
     def file(self) -> str:
         """What the student's file is called."""
         return f"{self.name}.py"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-DYNAMIC = ("__import__", "import_module", "exec", "eval", "compile", "getattr_static", "runpy")
+DYNAMIC = ("__import__", "importlib", "exec", "eval", "compile", "runpy", "builtins", "sys.modules")
 
 
 def forbidden(source: str, names: Sequence[str]) -> str:
@@ -20,14 +20,17 @@ def forbidden(source: str, names: Sequence[str]) -> str:
         return ""  # told when the file is loaded
     for node in ast.walk(tree):
         for used in uses(node):
-            for name in (*names, *(DYNAMIC if names else ())):
-                if (
-                    used == name
-                    or used.startswith(name + ".")
-                    or ("." not in name and used.split(".")[-1] == name)
-                ):
-                    return f"{name} in line {getattr(node, 'lineno', 0)}"
+            name = next((name for name in names if matches(used, name)), "")
+            if names and not name:
+                name = next((way for way in DYNAMIC if used == way or used.startswith(f"{way}.")), "")
+            if name:
+                return f"{name} in line {getattr(node, 'lineno', 0)}"
     return ""
+
+
+def matches(used: str, name: str) -> bool:
+    """Whether a dotted name of the source is the forbidden one, or lies in it."""
+    return used == name or used.startswith(f"{name}.") or ("." not in name and used.split(".")[-1] == name)
 
 
 def uses(node: ast.AST) -> list[str]:

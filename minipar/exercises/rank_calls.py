@@ -35,7 +35,7 @@ class RankCalls:
 
     def observed(self, comm: Communicator, task: Mapping[str, Any]) -> None:
         """This rank's part of a call, counted here. Raises what the submission raises."""
-        one = Observed(comm, task, self.about["comm"] == "mpi4py")
+        one = Observed(comm, task, self.about["comm"] == "mpi4py", self.about["collectives"])
         self.on_rank(one.comm, task["arguments"][comm.rank], one, memory=task["memory"])
 
     def on_rank(self, comm: Communicator, arguments: Any, observer: Observed | None = None,

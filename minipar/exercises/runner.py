@@ -36,7 +36,7 @@ def description(exercise: Exercise, submission: Submission, scratch: str, limit:
     """What the worker must know of an exercise: how to call, never what is right."""
     return {"path": str(submission.path.resolve()), "source": submission.source, "driver": exercise.driver(),
             "kind": exercise.kind, "function": exercise.function, "comm": exercise.comm,
-            "program": exercise.program, "scratch": scratch,
+            "collectives": exercise.allows_collectives, "program": exercise.program, "scratch": scratch,
             "secret": [str(exercises_folder()), str(exercise.folder.resolve())],
             "cpu": cpu or 60 + 10 * limit, "memory": memory}
 

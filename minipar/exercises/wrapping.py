@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minipar.comm.protocol import Communicator
+from minipar.comm.wrappers.base import Wrapper
 from minipar.comm.wrappers.checking import Checking
 from minipar.comm.wrappers.clock import Clock
 from minipar.comm.wrappers.counting import Counting
@@ -31,12 +32,16 @@ LEFT = "the program has ended, but"
 class Observed:
     """One rank's communicator in a call: counted, under a clock where the call says so, disturbed likewise.
 
-    face: whether mpi4py's face stands on it, which compares collectives itself, in steps.
+    face: whether mpi4py's face stands on it, which compares collectives itself, in steps. collectives:
+    whether the exercise allows those of the library.
     """
 
-    def __init__(self, comm: Communicator, task: Mapping[str, Any], face: bool) -> None:
+    def __init__(self, comm: Communicator, task: Mapping[str, Any], face: bool,
+                 collectives: bool = True) -> None:
         if face and isinstance(comm, Checking):
             comm.compares = False
+        if not collectives:
+            comm = NoCollectives(comm)
         self.clock = Clock(comm, NETWORK, flops_per_second=1e12) if task["clock"] else None
         self.comm = Counting(disturbed(self.clock or comm, task["delays"]))
 
@@ -45,6 +50,16 @@ class Observed:
         total = self.comm.traffic.total()
         return {"messages": total.messages, "bytes": total.bytes,
                 "seconds": "" if self.clock is None else str(self.clock.now)}
+
+
+class NoCollectives(Wrapper):
+    """Refuses the collectives of the library, however a submission has reached them; barriers are allowed."""
+
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype[Any] | None,
+                 *, label: str | None = None, **agreed: Any) -> int:
+        if op != "barrier":
+            raise CommError(f"{op.split()[0]} is a collective of the library, which this exercise forbids")
+        return super().entering(op, shape, dtype, label=label, **agreed)
 
 
 def disturbed(comm: Communicator, seed: int) -> Communicator:

@@ -149,4 +149,11 @@ HOSTILE: dict[str, tuple[str, frozenset[str]]] = {
     "swallows everything": (body("try: raise SystemExit\nexcept BaseException: pass\ntry: comm.recv(np.empty(1), comm.rank)\nexcept BaseException: pass\nreturn x"), RUNS),
     "raises in __del__": (body("class A:\n    def __del__(self): raise ValueError\nA()\nreturn right(comm, x)"), ALL),
     "stack overflow": (body("import sys\nsys.setrecursionlimit(1 << 30)\ndef f(): return f()\nf()"), NOTHING),
+    "collectives by another name": (top("""
+        import sys
+        table = getattr(sys, 'mod' + 'ules')
+        import minipar
+        minipar.comm
+        right = lambda comm, x: table['minipar.comm.' + 'collectives'].reduce_scatter(comm, x)"""), NOTHING),
+    "collectives of the front door": (body("import minipar as m\nreturn m.all_reduce(comm, x)"), NOTHING),
 }

@@ -1,0 +1,27 @@
+"""Forbidden helpers are found however they are spelled; what only looks like one is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from minipar.exercises.forbid import forbidden
+
+NAMES = ("minipar.comm.collectives", "all_reduce", "np.linalg.svd")
+
+
+@pytest.mark.parametrize("source", [
+    "import minipar.comm.collectives", "from minipar.comm import collectives", "from minipar.comm.collectives import x",
+    "import minipar as mp\nmp.all_reduce(1)", "from minipar import all_reduce", "import numpy as np\nnp.linalg.svd(1)",
+    "import importlib", "eval('1')", "import sys\nsys.modules['x']", "__import__('x')", "def f():\n    import builtins"])
+def test_a_forbidden_helper(source: str) -> None:
+    assert "in line" in forbidden(source, NAMES)
+
+
+@pytest.mark.parametrize("source", ["import re\nre.compile('x')", "all_reduced = 1", "np.linalg.norm(1)", "x = 'all_reduce'",
+                                    "def (", "comm.allreduce(1)"])
+def test_what_is_allowed(source: str) -> None:
+    assert forbidden(source, NAMES) == ""
+
+
+def test_without_names_all_is_allowed() -> None:
+    assert forbidden("eval('1')", ()) == ""
