@@ -47,7 +47,7 @@ def say(rank: int, state: State) -> str:
     if state.doing not in ("waiting", "testing"):
         return f"rank {rank} {SEEN[state.doing]}{' at ' * bool(state.place)}{state.place}{detail}"
     peer = "ANY_SOURCE" if state.peer is None else state.peer
-    tag = f", tag={'ANY_TAG' if state.tag < 0 else state.tag}" if state.tag else ""
+    tag = f", tag={state.tag}" if state.tag is not None and state.tag > 0 else ""
     ours = f"{'dest' if state.kind == 'send' else 'source'}={peer}{tag}"
     label = f"'{state.label}' " * bool(state.label)
     what = label + f"of group '{state.group}' " * bool(state.group) + f"at {state.place}{detail}"

@@ -90,8 +90,9 @@ def message_done(comm: Communicator, request: Request, status: MPI.Status) -> bo
         if error.Get_error_class() != MPI.ERR_TRUNCATE:
             raise CommError(error.Get_error_string()) from error
         assert request.array is not None and request.type_code is not None
-        more = request.array.nbytes + TYPES[request.type_code].itemsize
-        envelope = MessageEnvelope(status.source, status.tag // WIRE, request.type_code, more)
+        code = request.type_code if status.tag < 0 else status.tag % WIRE
+        more = request.array.nbytes + TYPES[code].itemsize
+        envelope = MessageEnvelope(status.source, status.tag // WIRE, code, more)
         raise CommError(f"{unfit_message(comm, request, envelope)} or more") from error
     request.envelope = envelope_of(status)
     if request.kind == "recv" and (wrong := unfit_message(comm, request, request.envelope)):
