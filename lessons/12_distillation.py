@@ -259,8 +259,8 @@ stay = weights - int(0.8 * weights)
 scales = sum(layer.bias.data.size for layer in quantize.linear_layers(gpt) if layer.bias)  # one per output
 floats = sum(p.data.size for p in gpt.parameters()) - weights
 arrays = pack_sparse(small)[0]
-places, codes = arrays["places"].nbytes, arrays["codes"].nbytes
-assert places == weights // 8 and 0.97 * stay < codes <= stay, (
+mask, codes = arrays["nonzero"].nbytes, arrays["codes"].nbytes
+assert mask == weights // 8 and 0.97 * stay < codes <= stay, (
     "E25: a bit per weight, and a byte per weight that stays"
 )
 assert arrays["scales"].nbytes + arrays["floats"].nbytes == 4 * (scales + floats), (

@@ -1,6 +1,8 @@
-"""A trained model made smaller: quantize/ (fewer bits), prune/ (fewer weights), distill/ (a smaller model
+"""Make a trained model smaller: quantize/ (fewer bits), prune/ (fewer weights), distill/ (a smaller model
 learns from it).
 
-pipeline.py puts the first two together into one file; tune.py trains on in between; reduction.py is how these
-packages, which know no communicator, are told to add up over the ranks of tensor parallelism.
+pipeline.py stores a pruned and quantised model in one file. tune.py is the fine-tuning between two steps.
+These packages import no communicator; reduction.py defines the function through which a caller lets them
+reduce over the ranks of tensor parallelism.
+
 """

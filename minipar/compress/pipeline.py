@@ -1,14 +1,13 @@
-"""Prune, fine-tune, quantise, store: the file at the end of the pipeline holds neither zeros nor wide
-numbers.
+"""Prune, fine-tune, quantise, store: the file stores no zeros and only narrow integers.
 
     arrays, meta = pack_sparse(model)               pruned, then quantised
     save(path, arrays, meta)                        minipar.checkpoint.archive
     ...
     unpack_sparse(GPT(config), *load(path))
 
-The order matters. Zeros are stored as one bit each, so pruning must come first, and quantisation must give
-zero back exactly: symmetric codes do. Then each weight costs 1 bit, and `bits` more if it stays (000 3.2.2,
-Han et al. 2016 "Deep compression").
+The order matters. A zero is stored as one bit, so pruning comes first. Quantisation must map zero to exactly
+zero: symmetric codes do. Then each weight costs 1 bit, and a weight that is kept costs `bits` more (000
+3.2.2, Han et al. 2016 "Deep compression").
 """
 
 from __future__ import annotations
@@ -26,38 +25,38 @@ from minipar.nn import Module
 
 
 def pack_sparse(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(arrays, meta) of a quantised model, or of a rank's share, as quantize.pack_model has them, but zeros
-    as one bit each.
+    """(arrays, meta) of a quantised model, or of a rank's shard, as from quantize.pack_model, but with zeros
+    stored as one bit each.
 
-    arrays["places"]: a bit per weight; arrays["codes"]: of those weights alone that are not zero. Raises
-    ConfigError where a linear layer is not quantised, or not symmetrically.
+    arrays["nonzero"]: one bit per weight, 1 where it is not zero; arrays["codes"]: the codes of these
+    weights. Raises ConfigError if a linear layer is not quantised, or not symmetrically.
     """
     arrays, meta = pack_model(model)
     masks, codes = [], []
     for layer in linear_layers(model):
         weight = quantized_weight(layer)
-        assert weight is not None, "pack_model would have said so"
+        assert weight is not None, "pack_model has checked it"
         if not weight.scheme.symmetric:
-            raise ConfigError(f"{layer.name} has a zero-point of its own per scale; quantise symmetrically "
-                              "to store it so", item=layer.name)
+            raise ConfigError(f"{layer.name} is quantised with zero-points; quantise it symmetrically to "
+                              "store its zeros as single bits", item=layer.name)
         there = weight.codes != weight.scheme.middle
         masks.append(np.packbits(there))
         codes.append(pack(weight.codes[there], weight.scheme.bits))
-    return {**arrays, "places": np.concatenate(masks), "codes": np.concatenate(codes)}, meta
+    return {**arrays, "nonzero": np.concatenate(masks), "codes": np.concatenate(codes)}, meta
 
 
 def unpack_sparse(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Fill a model of the same sizes with what pack_sparse took from one. Raises CheckpointError as
-    unpack_model does.
+    """Load the arrays of pack_sparse into a model of the same sizes. Raises CheckpointError as unpack_model
+    does.
     """
-    schemes = require_packed(model, arrays, meta, ("places", "codes"))
+    schemes = require_packed(model, arrays, meta, ("nonzero", "codes"))
     sizes = [math.prod(entry["shape"]) for entry in meta["quantized"].values()]
-    if (needed := sum(-(-size // 8) for size in sizes)) != arrays["places"].size:
-        raise CheckpointError(f"{sum(sizes)} weights need {needed} bytes of places, here are "
-                              f"{arrays['places'].size}")
+    if (needed := sum(-(-size // 8) for size in sizes)) != arrays["nonzero"].size:
+        raise CheckpointError(f"{sum(sizes)} weights need {needed} bytes of nonzero bits; the file has "
+                              f"{arrays['nonzero'].size}")
     whole, position, code = [], 0, 0
     for size, scheme in zip(sizes, schemes.values(), strict=True):
-        there = np.unpackbits(arrays["places"][position : position + -(-size // 8)], count=size).view(bool)
+        there = np.unpackbits(arrays["nonzero"][position : position + -(-size // 8)], count=size).view(bool)
         stays = int(there.sum())
         packed = arrays["codes"][code : code + -(-stays * scheme.bits // 8)]
         codes = np.full(size, scheme.middle, scheme.dtype)

@@ -1,12 +1,11 @@
-"""Numbers that several ranks have a part of: how this floor, which knows no communicator, is told to put them
-together.
+"""The type of a reduction over ranks, passed as an argument, since this package imports no communicator.
 
-A reduction is a callable (array, op) -> the same over all ranks of tp, on every one of them; op is "max" or
-"sum":
+A reduction is a callable (array, op) -> the array reduced over all ranks of tp, the same on every rank; op is
+"max" or "sum":
 
     lambda array, op: all_reduce(tp, array, op, label="...")
 
-It returns a new array or its input, and all ranks call it in the same order.
+It returns a new array or its input. All ranks call it in the same order.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""Some more training of a model that is there: after pruning, with rounded weights, beside a teacher.
+"""Fine-tuning of a trained model: after pruning, with fake quantisation, or with a teacher.
 
-Shorter than `minipar.training.trainer`: one process, any loss, any optimiser (such as prune's Masked), and
-something to be done after each step.
+Simpler than `minipar.training.trainer`: one process, any loss, any optimiser (such as prune's Masked), and a
+function that is called after each step.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Samples = tuple[np.ndarray, np.ndarray]
 def fine_tune(loss: Callable[[np.ndarray, np.ndarray], Tensor], optimizer: Optimizer,
               batches: Callable[[int], Samples],
               steps: int, lr: float, *, after: Callable[[], object] = lambda: None) -> list[float]:
-    """Train for `steps` steps, the rate falling to a tenth of `lr` along a cosine; returns the losses, one
-    per step.
+    """Train for `steps` steps; the learning rate falls to a tenth of `lr` along a cosine. Returns the losses,
+    one per step.
 
-    loss(tokens, targets) -> a scalar of the optimiser's parameters; batches(step) -> tokens and targets [B,
-    T]; after() is called when a step is done. Gradients are clipped to a norm of 1. Raises DivergenceError,
-    and changes no weight any more, where loss or gradient are not finite.
+    loss(tokens, targets) -> a scalar; batches(step) -> tokens and targets [B, T]; after() is called after
+    each step. Gradients are clipped to a norm of 1. Raises DivergenceError if the loss or the gradient is not
+    finite; the weights then keep the values of the step before.
     """
     warm = min(steps // 10, 20)
     rate = warm_up(cosine(lr, lr / 10, steps - warm), warm)

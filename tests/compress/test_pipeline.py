@@ -49,7 +49,7 @@ def test_a_weight_takes_one_bit_and_its_code_if_it_stays() -> None:
     model = compressed(0.75, scheme)
     weights = sum(quantize.quantized_weight(layer).codes.size for layer in quantize.linear_layers(model))
     arrays, _ = pack_sparse(model)
-    assert arrays["places"].nbytes == weights // 8
+    assert arrays["nonzero"].nbytes == weights // 8
     assert arrays["codes"].nbytes == weights // 4
     dense, _ = quantize.pack_model(model)
     assert dense["codes"].nbytes == weights
@@ -69,8 +69,8 @@ def test_models_that_cannot_be_stored_so() -> None:
 
 def test_a_file_with_bits_missing_is_refused() -> None:
     arrays, meta = pack_sparse(compressed(0.5, quantize.Scheme(8, axis=1)))
-    for kind, message in (("places", "weights need .* bytes of places"), ("codes", "codes of 8 bits need")):
+    for kind, message in (("nonzero", "weights need .* bytes of nonzero bits"), ("codes", "codes of 8 bits need")):
         with pytest.raises(CheckpointError, match=message):
             unpack_sparse(GPT(CONFIG), {**arrays, kind: arrays[kind][:-5]}, meta)
-    with pytest.raises(CheckpointError, match="there is no places in it"):
+    with pytest.raises(CheckpointError, match="it has no nonzero"):
         unpack_sparse(GPT(CONFIG), *quantize.pack_model(compressed(0.5, quantize.Scheme(8, axis=1))))

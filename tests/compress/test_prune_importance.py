@@ -189,7 +189,7 @@ def test_the_soft_threshold_writes_in_place_and_keeps_the_dtype() -> None:
     w = np.array([-2.0, 0.1, 0.5], np.float32)
     assert lasso_prox(w, 0.5, out=w) is w and w.tolist() == [-1.5, 0, 0] and w.dtype == np.float32
     for bad in (-1.0, np.nan, np.inf):
-        with pytest.raises(ConfigError, match="a number from 0"):
+        with pytest.raises(ConfigError, match="a finite number >= 0"):
             lasso_prox(w, bad)
 
 

@@ -239,7 +239,7 @@ def test_the_cubic_schedule_does_seven_eighths_of_the_work_in_the_first_half() -
 @pytest.mark.parametrize("wrong", [dict(final=0.5, initial=0.6, steps=5), dict(final=1.1, steps=5),
                                    dict(final=0.5, steps=0)])
 def test_a_schedule_that_does_not_rise_is_refused(wrong: dict) -> None:
-    with pytest.raises(ConfigError, match="sparsity grows"):
+    with pytest.raises(ConfigError, match="cubic_sparsity needs"):
         cubic_sparsity(0, **wrong)
 
 

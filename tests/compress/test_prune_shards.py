@@ -90,7 +90,7 @@ def test_ranks_that_do_not_add_up_disagree_with_the_whole(comm: Communicator) ->
 def test_an_array_that_is_no_parameter_of_the_shards_is_refused(comm: Communicator) -> None:
     """Is it the whole on every rank, or a part on each? Nobody can say."""
     _, part, shards = models(comm)
-    with refused(ConfigError, "ranks", item="up"):
+    with refused(ConfigError, "Shards", item="up"):
         magnitude_mask({"up": part.blocks[0].mlp.up.weight.data}, 0.5, shards=shards)
 
 

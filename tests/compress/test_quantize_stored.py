@@ -56,7 +56,7 @@ def test_codes_are_packed_piece_by_piece(bits: int) -> None:
 
 def test_three_codes_by_hand() -> None:
     assert pack(np.array([1, -1, -3], np.int8), 3).tolist() == [0b00111110, 0b10000000]
-    with refused(CheckpointError, "need 2 bytes", "here are 1"):
+    with refused(CheckpointError, "need 2 bytes", "the file has 1"):
         unpack(np.zeros(1, np.uint8), 3, (3,), np.dtype(np.int8))
 
 
@@ -117,8 +117,8 @@ def test_files_that_are_too_short_too_long_or_of_something_else_change_nothing(k
     quantize_weights(model, Scheme(4, symmetric=False, axis=1))
     arrays, meta = pack_model(model)
     before = other.state_dict()
-    for spoilt, message in ((arrays[kind][:-1], f"ends too early: {kind} are"),
-                            (np.repeat(arrays[kind], 2), f"another model: {kind} are")):
+    for spoilt, message in ((arrays[kind][:-1], f"too short: it has .* {kind}"),
+                            (np.repeat(arrays[kind], 2), f"another model: it has .* {kind}")):
         with pytest.raises(CheckpointError, match=message):
             unpack_model(other, {**arrays, kind: spoilt}, meta)
     with refused(CheckpointError, f"no {kind}"):

@@ -1,7 +1,8 @@
-"""Knowledge distillation: a small model (the student) learns from what a large one (the teacher) says, not
-from labels alone.
+"""Knowledge distillation: a small model (the student) learns from the outputs of a large one (the teacher),
+not only from labels.
 
-Read losses.py, the four ways to compare two models; then trace.py, what there is to compare; then student.py.
+Read losses.py (four ways to compare two models), then trace.py (the arrays that are compared), then
+student.py.
 """
 
 from minipar.compress.distill.losses import (

@@ -1,4 +1,4 @@
-"""Four ways to say how far a student is from its teacher, each a scalar with a gradient.
+"""Four distances between a student and its teacher, each a scalar with a gradient.
 
     soft targets   T^2 KL(softmax(z_t / T) || softmax(z_s / T))        Hinton, Vinyals and Dean 2015
     logits         mean over V of (d - mean d)^2 / 2, d = z_s - z_t    Ba and Caruana 2014
@@ -6,20 +6,20 @@
     attention      KL(P_t || P_s) over the keys, per head and query    Jiao et al. 2020 (TinyBERT), Wang et
                                                                        al. 2020 (MiniLM)
 
-The gradient of the first with respect to z_s is T (softmax(z_s / T) - softmax(z_t / T)). A high temperature
-makes both distributions flat, so their difference shrinks like 1 / T and the gradient without T^2 like 1 /
-T^2: the factor keeps its size, and with it the balance against the labels' loss, whatever T is. For T ->
-infinity the first becomes the second.
+The gradient of the first with respect to z_s is T (softmax(z_s / T) - softmax(z_t / T)). A high temperature T
+makes both distributions flat: their difference shrinks like 1 / T, and the gradient without the factor T^2
+shrinks like 1 / T^2. The factor keeps the gradient's size, and with it the balance against the labels' loss,
+the same for every T. In the limit T -> infinity the first loss becomes the second.
 
 The teacher is a constant: arrays, no tape. Each loss is summed over rows (tokens) and divided by `divisor`,
-the number of rows of the whole global batch, so that pieces of a batch add up, as in autograd's
-cross_entropy.
+the number of rows of the whole global batch, so that the losses of parts of a batch can be added, as in
+autograd's cross_entropy.
 
-Under tensor parallelism the logits are cut over the vocabulary. Then two maxima and three sums per token must
-be reduced over tp, and `reduce` does that (see minipar.compress.reduction). All backward passes are local.
+Under tensor parallelism the logits are sharded over the vocabulary. Then two maxima and three sums per token
+must be reduced over tp; `reduce` does that (see minipar.compress.reduction). All backward passes are local.
 """
 
-# V vocabulary, v this rank's share of it, n rows (all leading axes together)
+# V vocabulary, v this rank's part of it, n rows (all leading axes together)
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float 
     """The definition of `soft_targets` on one rank, op by op."""
     p = softmax(Tensor(teacher * (1 / temperature))).data
     log_p = log_softmax(Tensor(teacher * (1 / temperature))).data
-    possible = p > 0                                                # 0 log 0 = 0, whatever the student says
+    possible = p > 0                                                # 0 log 0 = 0, whatever q is
     log_q = where(possible, log_softmax(student * (1 / temperature)), Tensor(np.zeros_like(p)))
     gap = Tensor(p) * (Tensor(np.where(possible, log_p, 0)) - log_q)
     return sum(gap) * (temperature**2 / (divisor or math.prod(student.shape[:-1])))
@@ -49,12 +49,12 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
     nats per token.
 
     student, teacher: logits [..., v], this rank's columns of [..., V]. V -> I: the result is the same on
-    every rank. `reduce` is called twice: with maxima [2, n] and with sums [3, n]. Raises ShapeError where the
-    shapes differ, ConfigError where T is not positive, RangeError for a row of logits without a finite
-    largest one (NaN, or nothing but -inf).
+    every rank. `reduce` is called twice: with maxima [2, n] and with sums [3, n]. Raises ShapeError if the
+    shapes differ, ConfigError if T is not positive, RangeError if the largest logit of a row is not finite
+    (NaN, or only -inf).
 
-    A logit of -inf is a probability of 0: of the teacher it costs nothing; of the student alone it costs
-    infinity.
+    A logit of -inf is a probability of 0. In the teacher it contributes 0; in the student only, the loss is
+    infinite.
     """
     _require_alike("soft targets", student, teacher)
     if not 0 < temperature < math.inf:
@@ -88,13 +88,13 @@ def logit_match(student: Tensor, teacher: np.ndarray, divisor: int | None = None
     """Half the variance over the vocabulary of z_s - z_t, summed over rows and divided by `divisor` -> a
     scalar.
 
-    A shift of all logits of a row changes no probability, so it costs nothing here either: with that, this is
-    the limit of `soft_targets` for T -> infinity. Shapes, types and errors as there; `reduce` is called
-    twice, with sums [n + 1] and [n].
+    Adding a constant to all logits of a row changes no probability and does not change this loss: it is the
+    limit of `soft_targets` for T -> infinity. Shapes, dtypes and errors as for `soft_targets`; `reduce` is
+    called twice, with sums [n + 1] and [n].
     """
     _require_alike("logits", student, teacher)
     shape = student.shape
-    with np.errstate(invalid="ignore", over="ignore"):              # told below
+    with np.errstate(invalid="ignore", over="ignore"):              # checked below
         d = student.data.reshape(-1, shape[-1]) - teacher.reshape(-1, shape[-1]).astype(student.dtype)
         sums = reduce(np.append(d.sum(axis=-1), d.dtype.type(shape[-1])), "sum")
     divisor = divisor or len(d)
@@ -111,16 +111,16 @@ def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None
                  | None = None, reduce: Reduce = single_process) -> Tensor:
     """Mean square over D of h_s W - h_t, summed over tokens and divided by `divisor` -> a scalar.
 
-    student [B, T, d], teacher [B, T, D], projection W [d, D], learnt with the student; left out where d = D.
-    Between the layer pairs all ranks of tp hold the same, so nothing is to be reduced; with sequence
-    parallelism each holds a share of the tokens, and `reduce` sums the losses (P -> I). Raises ShapeError
-    where d is not D and there is no projection.
+    student [B, T, d], teacher [B, T, D], projection W [d, D], trained with the student; None if d = D. The
+    hidden states are replicated over tp, so nothing is reduced. With sequence parallelism each rank has a
+    part of the tokens, and `reduce` sums the losses (P -> I). Raises ShapeError if d != D and there is no
+    projection.
     """
     if projection is not None:
         student = linear(student, projection)
     _require_alike("hidden states", student, teacher)
     divisor = divisor or math.prod(student.shape[:-1])
-    with np.errstate(invalid="ignore", over="ignore"):              # told below
+    with np.errstate(invalid="ignore", over="ignore"):              # checked below
         d = student - Tensor(teacher.astype(student.dtype))
         loss = _summed(sum(d * d) * (1 / (student.shape[-1] * divisor)), reduce)
     _require_finite("hidden states", loss.data)
@@ -133,8 +133,8 @@ def attention_match(student: Tensor, teacher: np.ndarray, rows: int | None = Non
     scalar.
 
     student, teacher: scores [B, h, T, T] before the softmax (see attention_scores), of this rank's heads.
-    Heads are cut over tp, alike for both models: `rows` is B H T for all H heads, and `reduce` sums the
-    ranks' losses (P -> I).
+    Heads are sharded over tp in the same way for both models: `rows` is B H T for all H heads, and `reduce`
+    sums the ranks' losses (P -> I).
     """
     return _summed(soft_targets(student, teacher, divisor=rows), reduce)
 
@@ -149,21 +149,21 @@ def _require_probabilities(largest: np.ndarray) -> None:
     if not np.isfinite(largest).all():
         who, row = np.argwhere(~np.isfinite(largest))[0]
         raise RangeError(f"distillation: row {row} of the {('student', 'teacher')[who]}'s logits has the "
-                         f"largest logit {largest[who, row]}, so it gives no probabilities; look for broken "
-                         "weights or a mask over everything")
+                         f"largest logit {largest[who, row]}, so it has no softmax; look for weights that "
+                         "are not finite, or a mask over the whole row")
 
 
 def _require_finite(what: str, sums: np.ndarray) -> None:
-    """sums: of differences, the same on all ranks. An infinite one does not say how far the two are apart."""
+    """sums: of differences, the same on all ranks. An infinite sum is not a distance."""
     if not np.isfinite(sums).all() and np.geterr()["invalid"] != "ignore":
         index = np.argwhere(~np.isfinite(sums))[0]
         row = f" in row {index[0]}" if len(index) else ""
         raise RangeError(f"distillation: {what} of student and teacher differ by {sums[tuple(index)]}{row}; "
-                         "look for broken weights; where a mask says -inf, match probabilities with "
-                         "soft_targets")
+                         "look for weights that are not finite; if a mask writes -inf, match probabilities "
+                         "with soft_targets")
 
 
 def _require_alike(what: str, student: Tensor, teacher: np.ndarray) -> None:
     if student.shape != teacher.shape:
         raise ShapeError(f"distillation: {what} of the student {student.shape}, of the teacher "
-                         f"{teacher.shape}; make them alike", item=what)
+                         f"{teacher.shape}; they must be equal", item=what)

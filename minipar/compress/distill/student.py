@@ -1,8 +1,9 @@
-"""A student GPT and its teacher: where the student starts, and the loss that it learns from.
+"""A student GPT and its teacher: the student's initial weights and its loss.
 
     loss = (1 - alpha) cross-entropy + alpha T^2 KL + logits L_z + hidden mean L_h + attention mean L_a
 
-The means run over the student's layers. Each is held against one of the teacher's (see matching_layers).
+The means run over the student's layers. Each is compared with one of the teacher's layers (see
+matching_layers).
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from minipar.nn.recomputation import RECOMPUTATIONS
 
 @dataclass(frozen=True)
 class DistillationRecipe:
-    """Weights of the parts of the loss. alpha: of soft targets, against the labels' 1 - alpha; temperature:
-    T.
+    """The weights of the terms of the loss. alpha: weight of soft targets; the labels have 1 - alpha.
+    temperature: T.
     """
 
     temperature: float = 2.0
@@ -38,8 +39,8 @@ class DistillationRecipe:
             raise ConfigError(f"the temperature is {self.temperature}; it must be a positive number",
                               item="temperature")
         if not 0 <= self.alpha <= 1:
-            raise ConfigError(f"alpha is {self.alpha}; it must be from 0 (labels alone) to 1 (the teacher "
-                              "alone)", item="alpha")
+            raise ConfigError(f"alpha is {self.alpha}; it must be from 0 (labels only) to 1 (teacher "
+                              "only)", item="alpha")
         for name in ("logits", "hidden", "attention"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"the weight of {name} is {getattr(self, name)}; it must be 0 or positive",
@@ -47,11 +48,11 @@ class DistillationRecipe:
 
 
 class Distillation:
-    """The loss of a student beside its teacher. `parameters` are to be trained: the student's, and a
-    projection if any.
+    """The loss of a student given its teacher. `parameters` are the trained ones: the student's, and the
+    projection if there is one.
 
-    Both models read the same vocabulary and hold regions over the same ranks; `reduce` reduces over those
-    (see losses.py). Raises ConfigError where the models cannot be compared as the recipe asks.
+    Both models have the same vocabulary, and their regions the same ranks; `reduce` reduces over these (see
+    losses.py). Raises ConfigError if the models do not fit together under this recipe.
     """
 
     def __init__(self, student: GPT, teacher: GPT, recipe: DistillationRecipe = DistillationRecipe(), *,
@@ -70,9 +71,9 @@ class Distillation:
 
     def loss(self, tokens: np.ndarray, targets: np.ndarray, *, count: int | None = None) -> Tensor:
         """The loss of tokens [B, T], nats per token, the same on every rank of tp. A token whose target is
-        IGNORE counts nowhere.
+        IGNORE does not count.
 
-        count: the number of tokens of the whole global batch that count (left out: of these).
+        count: the number of tokens of the global batch that count (None: of this batch).
         """
         counts = targets != IGNORE                                  # [B, T]
         recipe, count = self.recipe, int(counts.sum()) if count is None else count
@@ -102,7 +103,7 @@ class Distillation:
 
     def _hidden(self, student: Tensor, teacher: Tensor, counts: np.ndarray, count: int) -> Tensor:
         T = counts.shape[1]
-        whole = student.shape[1] == T  # or a share of the tokens: sequence parallelism
+        whole = student.shape[1] == T  # else a part of the tokens: sequence parallelism
         own = counts if whole else counts[:, self.student.region.positions(T)]
         projection = self.projection and self.student.region.replicated(self.projection, "projection")
         reduce = single_process if whole else self.reduce
@@ -110,20 +111,27 @@ class Distillation:
 
 
 def _rows(student: Tensor, teacher: Tensor, counts: np.ndarray) -> tuple[Tensor, np.ndarray]:
-    """Of student and teacher [B, t, ...] the tokens that count, bool [B, t]; as they are where all do."""
+    """The tokens that count (`counts`, bool [B, t]) of student and teacher [B, t, ...]; unchanged if all
+    count.
+    """
     return (student, teacher.data) if counts.all() else (student[np.nonzero(counts)], teacher.data[counts])
 
 
 def matching_layers(layers: int, of: int) -> list[int]:
-    """Which of a teacher's `of` layers a student's layers stand for: evenly spread, the last for the last."""
+    """For each student layer, the index of its layer in a teacher of `of` layers: evenly spread, last to
+    last.
+
+    >>> matching_layers(2, of=6)
+    [2, 5]
+    """
     return [(layer + 1) * of // layers - 1 for layer in range(layers)]
 
 
 def take_layers(teacher: GPT, layers: Sequence[int]) -> GPT:
-    """A student that starts as the teacher with some of its layers alone, e.g. [1, 3] of 4 (Sanh et al. 2019,
-    DistilBERT).
+    """A student made of some of the teacher's layers, e.g. [1, 3] of 4 (Sanh et al. 2019, DistilBERT).
 
-    Its region is the teacher's. Raises ConfigError for a layer that the teacher does not have, or for none.
+    Its region is the teacher's. Raises ConfigError for a layer that the teacher does not have, or for an
+    empty list.
     """
     if not layers or not all(0 <= layer < teacher.config.layers for layer in layers):
         raise ConfigError(f"layers {list(layers)} of a teacher with {teacher.config.layers}; choose some "
@@ -147,7 +155,7 @@ def _require_comparable(student: GPT, teacher: GPT, recipe: DistillationRecipe) 
         if len(model.blocks) != model.config.layers:
             raise ConfigError(f"the {name} is a part of a model, with {len(model.blocks)} of "
                               f"{model.config.layers} layers; "
-                              f"distillation needs all of it: choose pp = 1")
+                              f"distillation needs all layers: choose pp = 1")
     if (recipe.hidden or recipe.attention) and student.recomputing is not RECOMPUTATIONS["none"]:
         raise ConfigError("a student that recomputes its blocks keeps no hidden states or scores to learn "
                           "from; build it with recompute='none', or give hidden and attention the weight 0")

@@ -1,8 +1,8 @@
-"""What a GPT computes on the way to its logits: each block's output, and how each head shares out its
-attention.
+"""The intermediate results of a GPT's forward pass: each block's output, and the attention scores of each
+head.
 
-The model is left as it is. Scores are seen through its attention core, which is an argument; block outputs by
-shadowing the method `forward` on these objects while the pass runs.
+The model is not changed. Scores are computed in the attention core, which is an argument of the model. Block
+outputs are recorded by a `forward` set on each block object while the pass runs.
 """
 
 # B batch, T tokens, D model width, h heads and v vocabulary of this rank; t tokens of this rank between the
@@ -19,13 +19,13 @@ import numpy as np
 from minipar.autograd import Tensor, causal_attention, reshape, split, swapaxes, transpose
 from minipar.nn import GPT, Block
 
-LATER = -1e9  # exp of it is 0; finite, so that a difference is a number
+LATER = -1e9  # exp(LATER) = 0; finite, so that LATER - LATER is not NaN
 
 
 @dataclass
 class ForwardTrace:
-    """logits [B, T, v]; hidden: each block's output [B, t, D]; scores: each layer's [B, h, T, T], or none if
-    not asked for.
+    """logits [B, T, v]; hidden: each block's output [B, t, D]; scores: each layer's [B, h, T, T], empty if
+    not requested.
     """
 
     logits: Tensor
@@ -34,8 +34,9 @@ class ForwardTrace:
 
 
 def attention_scores(qkv: Tensor, heads: int) -> Tensor:
-    """q k^T / sqrt(K), a large negative number where the key comes after the query: qkv [B, T, 3 h K] -> [B,
-    h, T, T].
+    """q k^T / sqrt(K), and a large negative number where the key comes after the query.
+
+    qkv [B, T, 3 h K] -> [B, h, T, T].
     """
     B, T, width = qkv.shape
     K = width // 3 // heads
@@ -47,8 +48,8 @@ def attention_scores(qkv: Tensor, heads: int) -> Tensor:
 
 
 def trace(model: GPT, tokens: np.ndarray, *, attention: bool = False) -> ForwardTrace:
-    """A forward pass of tokens [B, T] that keeps what it computed. attention: the scores too, which costs a
-    second product.
+    """A forward pass of tokens [B, T] that keeps intermediate results. attention: keep the scores too; they
+    are computed a second time.
     """
     found = ForwardTrace(Tensor(np.empty(0)))
 

@@ -1,8 +1,7 @@
-"""Pruning: which weights a model can do without, how to train on without them, and how to store and compute
-less for it.
+"""Pruning: choose the weights to drop, train without them, store and compute less.
 
-Read mask.py, then select.py; importance.py for better scores than the magnitude; structured.py for matrices
-that really become smaller.
+Read mask.py, then select.py; importance.py for better scores than the magnitude; structured.py for smaller
+matrices.
 """
 
 from minipar.compress.prune.importance import first_order, fisher, obd, squared_gradients

@@ -1,17 +1,17 @@
-"""How much the loss would miss a weight: scores for `drop_lowest`, higher where a weight matters more.
+"""Importance scores for `drop_lowest`: how much the loss rises when a weight becomes zero.
 
 The loss around the trained weights, with w_i set to zero and nothing else changed:
 
     L(w - w_i e_i) - L(w)  =  -g_i w_i  +  1/2 H_ii w_i^2  -  ...
 
-The magnitude |w_i| knows nothing of the loss. The first term is what 004 (3.1) calls gradient-based: it
-vanishes at a minimum, where g = 0 and where one wants to prune. The second is Optimal Brain Damage. The mean
-of squared gradients stands for H_ii where the model predicts probabilities (Fisher), and is cheap. See obs.py
-for what the other weights can make up for.
+The magnitude |w_i| does not depend on the loss. 004 (3.1) calls the first term gradient-based: it vanishes at
+a minimum, where g = 0, and pruning happens there. The second term is Optimal Brain Damage. If the model
+predicts probabilities, the mean of squared gradients (Fisher) is a cheap estimate of H_ii. obs.py also lets
+the other weights adapt.
 
-All are elementwise: under tensor parallelism each rank scores its own part, and only `drop_lowest` adds up
-over tp. 002 (4.2.2) would rank weights by the Hessian's eigenvalues; but these belong to directions, not to
-weights.
+All scores are elementwise: under tensor parallelism each rank scores its own part, and only `drop_lowest`
+reduces over tp. 002 (4.2.2) ranks weights by the Hessian's eigenvalues; but these belong to directions, not
+to weights.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def first_order(weights: Arrays, gradients: Arrays) -> dict[str, np.ndarray]:
 
 
 def obd(weights: Arrays, curvature: Arrays) -> dict[str, np.ndarray]:
-    """1/2 H_ii w_i^2, the rise of the loss by second order at a minimum (LeCun, Denker and Solla 1990).
+    """1/2 H_ii w_i^2, the second-order rise of the loss at a minimum (LeCun, Denker and Solla 1990).
 
     curvature: the diagonal of the Hessian, by name.
     """
@@ -54,10 +54,10 @@ def fisher(weights: Arrays, squares: Arrays) -> dict[str, np.ndarray]:
 def squared_gradients(loss: Callable[[AnyBatch], Tensor], parameters: Sequence[Parameter],
                       batches: Iterable[AnyBatch]) -> dict[str, np.ndarray]:
     """Name -> mean over batches of the squared gradient of loss(batch), a scalar. One sample per batch gives
-    the Fisher diagonal; larger batches average gradients before squaring and give less.
+    the Fisher diagonal; larger batches average gradients before squaring, and the result is smaller.
 
     Under data parallelism average the result over dp. The parameters' gradients are cleared. Raises DataError
-    for no batch.
+    if there is no batch.
     """
     sums = {p.name: np.zeros_like(p.data) for p in parameters}
     count = 0
@@ -72,5 +72,5 @@ def squared_gradients(loss: Callable[[AnyBatch], Tensor], parameters: Sequence[P
     for p in parameters:
         p.zero_grad()
     if not count:
-        raise DataError("squared_gradients: no batch was given; one is needed, many are better")
+        raise DataError("squared_gradients: no batch was given; pass at least one")
     return {name: total / count for name, total in sums.items()}

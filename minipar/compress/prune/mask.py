@@ -1,8 +1,7 @@
-"""Which weights stay, and how they keep out of the way of fine-tuning.
+"""Masks: which weights stay, and an optimiser that keeps the others at zero.
 
-Setting weights to zero is not enough: the next optimiser step moves them again, by their gradient and by what
-momentum still holds of older ones. So pruning is a mask, an object of its own, that is applied to weights,
-gradients and optimiser state alike.
+Setting weights to zero once is not enough: the next optimiser step moves them again, by their gradient and by
+the momentum of older gradients. So a mask is applied to weights, gradients and optimiser state.
 """
 
 from __future__ import annotations
@@ -20,32 +19,32 @@ from minipar.optim import Optimizer
 class Mask:
     """keep: a parameter's name -> a bool array of its shape, True where the weight stays.
 
-    Parameters without an entry are not pruned. Under tensor parallelism the arrays are of this rank's parts,
-    and so are the counts; add both counts up over tp for those of the whole.
+    Parameters without an entry are not pruned. Under tensor parallelism the arrays and the counts are of this
+    rank's shards; sum the counts over tp to get those of the whole parameters.
     """
 
     keep: Mapping[str, np.ndarray]
 
     @property
     def size(self) -> int:
-        """Weights that the mask speaks of."""
+        """The number of weights in the parameters of the mask."""
         return sum(keep.size for keep in self.keep.values())
 
     @property
     def dropped(self) -> int:
-        """How many of them go."""
+        """The number of weights that are dropped."""
         return sum(keep.size - int(np.count_nonzero(keep)) for keep in self.keep.values())
 
     @property
     def sparsity(self) -> float:
-        """The fraction that goes, 0 for a mask of nothing."""
+        """The fraction that is dropped; 0 for an empty mask."""
         return self.dropped / max(self.size, 1)
 
     def apply(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Set to zero, in place, what does not stay. arrays: by name, at least those of the mask: weights or
-        gradients.
+        """Set dropped elements to zero, in place. arrays: weights or gradients by name, at least those of the
+        mask.
 
-        Raises ShapeError, and changes nothing, where one is missing or of another shape.
+        Raises ShapeError, and changes nothing, if one is missing or has another shape.
         """
         for name, keep in self.keep.items():
             if name not in arrays:
@@ -58,20 +57,20 @@ class Mask:
             np.copyto(arrays[name], 0, where=~keep)                 # not a product: NaN times zero is NaN
 
     def __and__(self, other: Mask) -> Mask:
-        """What stays by both masks."""
+        """Keep a weight if both masks keep it."""
         both = {name: keep & other.keep[name] if name in other.keep else keep for name,
                 keep in self.keep.items()}
         return Mask({**other.keep, **both})
 
 
 class Masked(Optimizer):
-    """An optimiser that keeps a mask: its steps never bring a dropped weight back, whatever the optimiser.
+    """An optimiser that keeps a mask: with any inner optimiser, a dropped weight stays zero.
 
-    The gradient of a dropped weight is set to zero before each step, its state when the mask comes. Then
-    every update of minipar.optim is exactly zero there, and weight decay of zero is zero. It stands in for
-    the optimiser anywhere, in a Trainer too: `Trainer(..., optimizer=lambda flat: Masked(AdamW(flat),
-    mask))`. A gradient norm taken before the step, for clipping, still counts the dropped weights, unless the
-    mask was applied to the gradient first.
+    The gradient of a dropped weight is set to zero before each step, its optimiser state when the mask is
+    set. Then every update of minipar.optim is exactly zero there, and weight decay of zero is zero. Use it
+    wherever an optimiser is expected, in a Trainer too: `Trainer(..., optimizer=lambda flat:
+    Masked(AdamW(flat), mask))`. A gradient norm taken before the step, for clipping, still counts the dropped
+    weights, unless the mask was applied to the gradient first.
     """
 
     def __init__(self, optimizer: Optimizer, mask: Mask):
@@ -80,8 +79,7 @@ class Masked(Optimizer):
         self.use(mask)
 
     def use(self, mask: Mask) -> None:
-        """Keep this mask from now on: weights and optimiser state become zero where it drops. Raises
-        ShapeError as apply.
+        """Set the mask: dropped weights and their optimiser state become zero. Raises ShapeError as `apply`.
         """
         self.mask = mask
         for buffer in (self.flat.data, *self.state.values()):
@@ -89,7 +87,7 @@ class Masked(Optimizer):
 
     @property
     def steps(self) -> int:
-        """Steps taken, those before the mask came included."""
+        """All steps of the inner optimiser, including those before the mask was set."""
         return self.inner.steps
 
     @steps.setter

@@ -1,16 +1,16 @@
-"""Optimal Brain Surgeon (Hassibi and Stork 1993): remove a weight, and let the others make up for it.
+"""Optimal Brain Surgeon (Hassibi and Stork 1993): remove a weight and adapt the others.
 
-Around a minimum the loss rises by 1/2 dw^T H dw. The least rise with w_i gone comes from
+Around a minimum the loss rises by 1/2 dw^T H dw. The smallest rise with w_i = 0 comes from
 
     dw = -(w_i / [H^-1]_ii) H^-1 e_i          and is          w_i^2 / (2 [H^-1]_ii),
 
-which is never more than OBD's 1/2 H_ii w_i^2, where the others stay. On a quadratic loss both are exact.
+which is at most OBD's 1/2 H_ii w_i^2, where the others do not change. On a quadratic loss both are exact.
 
-A whole network's Hessian is too large. That of one linear layer is not: for y = x W and the squared error of
-y it is the Gram matrix x^T x, the same for every output, and pruning layer by layer keeps each layer's
-outputs (Frantar and Alistarh 2023, SparseGPT). Under tensor parallelism a column-parallel layer sees all
-inputs, so each rank's part is pruned as it is; of a row-parallel layer each rank sees its own inputs, so that
-only weights of the same rank make up for each other.
+The Hessian of a whole network is too large. The Hessian of one linear layer is not: for y = x W and the
+squared error of y it is the Gram matrix x^T x, the same for every output. Pruning layer by layer keeps each
+layer's outputs close to the old ones (Frantar and Alistarh 2023, SparseGPT). Under tensor parallelism a rank
+of a column-parallel layer has all inputs, so it prunes its shard as one process would. A rank of a
+row-parallel layer has only its own inputs, so only weights of the same rank adapt.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from minipar.compress.prune.select import count_of, drop_lowest, require_ratio
 from minipar.errors import ConfigError, RangeError, ShapeError
 
-BLOCK = 32  # inputs whose weights are ranked against each other
+BLOCK = 32  # inputs whose weights are compared with each other
 
 
 def obs(weights: np.ndarray, inverse: np.ndarray) -> np.ndarray:
@@ -32,8 +32,8 @@ def obs(weights: np.ndarray, inverse: np.ndarray) -> np.ndarray:
 
 
 def obs_remove(weights: np.ndarray, inverse: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """(weights [n] without w_index, the others adapted; the inverse Hessian [n, n] of those that are left,
-    zeros elsewhere).
+    """(weights [n] with w_index = 0 and the others adapted; the inverse Hessian [n, n] of the weights that
+    are left, zeros elsewhere).
     """
     column = inverse[:, index] / inverse[index, index]
     adapted = weights - weights[index] * column
@@ -47,8 +47,8 @@ def obs_prune(weights: np.ndarray, hessian: np.ndarray, count: int) -> tuple[np.
     """Remove `count` of n weights one by one, always the one of the lowest score; returns the weights [n] and
     the rise.
 
-    hessian: [n, n], positive definite. Raises ShapeError for one of another shape, RangeError for NaN and
-    infinity, ConfigError for one that is not positive definite, or for a count outside 0 to n.
+    hessian: [n, n], positive definite. Raises ShapeError for another shape, RangeError for NaN or infinity,
+    ConfigError if it is not positive definite or if count is outside 0 to n.
     """
     n = weights.size
     if hessian.shape != (n, n):
@@ -68,14 +68,14 @@ def obs_prune(weights: np.ndarray, hessian: np.ndarray, count: int) -> tuple[np.
 
 
 def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: float = 0.01) -> np.ndarray:
-    """A linear layer's weight [I, O], of which floor(ratio I O) become zero and the rest adapts: outputs
-    change little.
+    """A linear layer's weight [I, O] with floor(ratio I O) elements set to zero and the others adapted, so
+    that outputs change little.
 
-    gram      x^T x [I, I] of inputs x [N, I]; add up over batches, and over dp
-    damping   that part of the mean of gram's diagonal is added to it, for inputs that never vary
+    gram      x^T x [I, I] of inputs x [N, I]; sum it over batches, and over dp damping   this fraction of the
+    diagonal's mean is added to the diagonal, for inputs that never vary
 
-    One pass over the inputs: the weights of an input, once decided, stay; later ones make up for those that
-    go. Raises ShapeError, ConfigError and RangeError as obs_prune and drop_lowest.
+    One pass over the inputs: after an input's weights are chosen, only the weights of later inputs adapt.
+    Raises ShapeError, ConfigError and RangeError as obs_prune and drop_lowest.
     """
     require_ratio(ratio)
     inputs, outputs = weight.shape
@@ -83,7 +83,7 @@ def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: f
         raise ShapeError(f"a layer of {inputs} inputs needs a Gram matrix of shape {(inputs, inputs)}; got "
                          f"{gram.shape}")
     gram = gram.astype(np.float64) + damping * np.trace(gram) / max(inputs, 1) * np.eye(inputs)
-    upper = np.linalg.cholesky(_inverse(gram)).T  # upper[i, i]^2 is [H^-1]_ii, only inputs from i on left
+    upper = np.linalg.cholesky(_inverse(gram)).T  # upper[i, i]^2 = [H^-1]_ii over inputs i..I-1
     w = weight.astype(np.float64)
     for first in range(0, inputs, BLOCK):
         block = slice(first, min(first + BLOCK, inputs))
@@ -98,8 +98,7 @@ def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: f
 
 def _inverse(hessian: np.ndarray) -> np.ndarray:
     if not np.isfinite(hessian).all():
-        raise RangeError("the Hessian holds NaN or infinity, and has no inverse; take it at finite weights "
-                         "and inputs")
+        raise RangeError("the Hessian holds NaN or infinity; compute it at finite weights and inputs")
     try:
         np.linalg.cholesky(hessian)
     except np.linalg.LinAlgError:

@@ -1,8 +1,15 @@
-"""The k-th smallest of numbers that are spread over ranks, exactly, without moving or sorting them.
+"""The k-th lowest of scores that are distributed over ranks, exact, without moving or sorting the scores.
 
-Radix selection: read as an integer, the bits of a float are in order. Each rank counts how its numbers fall
-into 65536 bins by their upper 16 bits; the sum of the counts over ranks says which bin holds the k-th; and so
-on with the next 16 bits. That is two sums of 65536 counts for float32, four for float64.
+Radix selection: the bits of a float can be mapped to an unsigned integer, the key, with the same order. Each
+rank counts how many of its keys fall into each of 65536 bins by their upper 16 bits. The sum of the counts
+over ranks tells which bin holds the k-th lowest key. The next round looks only at keys of that bin and counts
+by the next 16 bits. That is two sums of 65536 counts for float32, four for float64.
+
+Worked example, in decimal digits instead of 16 bits: rank 0 has 15 and 21, rank 1 has 34 and 19; k = 2.
+
+    round 1, tens     rank 0 counts {1: 1, 2: 1}, rank 1 {3: 1, 1: 1}; sum {1: 2, 2: 1, 3: 1}: the 2nd is in
+                      bin 1, and no key is below the bin, so k stays 2
+    round 2, units    of 15 and 19 only: rank 0 counts {5: 1}, rank 1 {9: 1}: the 2nd is in bin 9, so it is 19
 """
 
 from __future__ import annotations
@@ -16,51 +23,54 @@ from minipar.compress.reduction import Reduce, single_process
 from minipar.errors import ConfigError, RangeError
 from minipar.nn import Parameter
 
-DIGIT = 16                                                          # bits that one round looks at
+DIGIT = 16                                                          # bits per round
 Scores = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Shards:
-    """How the arrays of this rank are parts of whole parameters, under tensor parallelism.
+    """How this rank's arrays are sharded under tensor parallelism.
 
-    parameters   those that the arrays belong to, found by name; they know their whole shape and their cut
-    reduce       over the ranks of tp, only ever asked for sums: see minipar.compress.reduction
+    parameters   the parameters of the arrays, found by name; each has its whole shape and its shard
+    reduce       over the ranks of tp, called only with op "sum": see minipar.compress.reduction
     """
 
     parameters: Sequence[Parameter]
     reduce: Reduce
 
 
-UNSHARDED = Shards((), single_process)                               # one process has it all
+UNSHARDED = Shards((), single_process)                               # one process holds every array whole
 
 
 class Order:
-    """Scores as unsigned integers in the same order (`keys`), and where each of them stands among all of all
-    ranks.
+    """The order of the scores of all ranks, through their keys: unsigned integers in the same order as the
+    scores.
 
-    Raises RangeError, on all ranks alike, where a score is not finite: it has no place in an order;
-    ConfigError for a name that is not among the shards' parameters.
+    Raises RangeError, on all ranks, if a score is not finite; ConfigError for a name that is not among the
+    shards' parameters.
     """
 
     def __init__(self, scores: Scores, shards: Shards):
         known = {p.name: p for p in shards.parameters}
         if known and (strange := [name for name in scores if name not in known]):
-            raise ConfigError(f"pruning: how {strange[0]} lies on the ranks is not known; give Shards its "
-                              "parameter, too", item=strange[0])
+            raise ConfigError(f"pruning: Shards has no parameter {strange[0]}; add it to "
+                              "Shards.parameters", item=strange[0])
         require_finite(scores, shards)
         self.parameters = [known.get(name) for name in scores]
         self.dtype = np.result_type(np.float32, *scores.values())
         self.keys = [_to_key(s.astype(self.dtype, copy=False)) for s in scores.values()]
         self.sizes = [p.size if p else key.size for p, key in zip(self.parameters, self.keys, strict=True)]
         self.size = sum(self.sizes)                                 # of all scores of all ranks
-        # What every rank holds whole counts once. One process counts all of its own.
-        self.apart = [p is None or p.is_sharded for p in self.parameters]
+        # An array that every rank holds whole is counted once, not summed over ranks.
+        self.sharded = [p is None or p.is_sharded for p in self.parameters]
         self.reduce = shards.reduce
 
     def lowest(self, k: int) -> list[np.ndarray]:
-        """Where this rank's scores are among the k lowest of all ranks, array by array; of equal ones the
-        first are.
+        """For each array, a bool array: True where this rank's score is among the k lowest of all ranks. Of
+        equal scores, those with lower indices come first.
+
+        Example: scores [3, 1] and [1, 1], k = 2. The 2nd lowest is 1; 2 of its 3 equals are among the 2
+        lowest. These are indices 1 and 2, so the result is [False, True] and [True, False].
         """
         if k == 0:
             return [np.zeros(key.shape, bool) for key in self.keys]
@@ -81,9 +91,10 @@ class Order:
         return float(np.array(bits, f"u{self.dtype.itemsize}").view(self.dtype))
 
     def _kth(self, keys: Sequence[np.ndarray], k: int) -> tuple[int, int, int]:
-        """(the k-th lowest key, how many of its equals are among the k lowest, how many equals there are)."""
-        own, common = (_joined([key for key, apart in zip(keys, self.apart, strict=True) if apart is wanted],
-                               keys[0].dtype)
+        """(the k-th lowest key, how many keys equal to it are among the k lowest, how many are equal to it).
+        """
+        own, common = (_joined([key for key, sharded in zip(keys, self.sharded, strict=True)
+                                if sharded is wanted], keys[0].dtype)
                        for wanted in (True, False))
         found, digit, counts = 0, 0, np.zeros(1, np.int64)
         for shift in range(8 * own.itemsize - DIGIT, -1, -DIGIT):
@@ -98,7 +109,7 @@ class Order:
         return found, k, int(counts[digit])
 
     def _indices(self) -> list[np.ndarray]:
-        """The index of each key among all scores of all arrays, whole."""
+        """For each key, its index in all whole arrays, numbered one after the other."""
         firsts, found = np.cumsum([0, *self.sizes])[:-1], []
         for first, size, p, key in zip(firsts, self.sizes, self.parameters, self.keys, strict=True):
             whole = np.arange(first, first + size, dtype=np.uint64)
@@ -111,8 +122,11 @@ def _joined(keys: list[np.ndarray], dtype: np.dtype) -> np.ndarray:
 
 
 def _to_key(score: np.ndarray) -> np.ndarray:
-    """The bits of a float as an unsigned integer: those of negative numbers turned round, those of positive
-    ones above.
+    """An unsigned integer per float, in the same order. Bits of a negative float are inverted; a positive
+    float gets its sign bit set.
+
+    >>> [hex(key) for key in _to_key(np.array([-2, -1, 0, 1], np.float32))]
+    ['0x3fffffff', '0x407fffff', '0x80000000', '0xbf800000']
     """
     bits = (score + 0.0).view(f"u{score.itemsize}")                 # -0.0 + 0.0 is 0.0
     sign = bits.dtype.type(1 << (8 * score.itemsize - 1))
@@ -120,9 +134,9 @@ def _to_key(score: np.ndarray) -> np.ndarray:
 
 
 def require_finite(scores: Scores, shards: Shards) -> None:
-    """Raises RangeError, on all ranks alike, where a score of any of them is NaN or infinite."""
+    """Raises RangeError, on all ranks, if a score of any rank is NaN or infinite."""
     spoilt = [name for name, s in scores.items() if not np.isfinite(s).all()]
     if shards.reduce(np.array([len(spoilt)]), "sum")[0]:
         where = spoilt[0] if spoilt else "an array of another rank"
-        raise RangeError(f"pruning: {where} holds NaN or infinity, which have no rank; prune finite weights",
+        raise RangeError(f"pruning: {where} holds NaN or infinity; prune finite weights",
                          item=where)

@@ -1,4 +1,4 @@
-"""Pruning while training: the mask grows with a schedule, and fine-tuning goes on all the time."""
+"""Pruning during training: a schedule raises the sparsity step by step."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from minipar.errors import ConfigError
 
 
 class MagnitudePruner:
-    """Calls for a new mask every so many steps: magnitude pruning by a schedule (Zhu and Gupta 2017).
+    """Magnitude pruning by a schedule, with a new mask every `every` steps (Zhu and Gupta 2017).
 
         optimizer = Masked(AdamW(flat), Mask({}))
         pruner = MagnitudePruner(optimizer, names, lambda step: cubic_sparsity(step, final=0.9, steps=500))
         each step: ..., optimizer.step(lr), pruner.step()
         pruner.stripped()
 
-    names: of the parameters to prune. schedule: steps done with this pruner -> sparsity. shards: see
-    drop_lowest. Raises ConfigError for a name that the optimiser does not know.
+    names: of the parameters to prune. schedule: number of `step` calls -> sparsity. shards: see drop_lowest.
+    Raises ConfigError for a name that is not in the optimiser.
     """
 
     def __init__(self, optimizer: Masked, names: Collection[str], schedule: Callable[[int], float], *,
@@ -34,7 +34,7 @@ class MagnitudePruner:
         self.began, self.steps = optimizer.steps, 0
 
     def step(self) -> None:
-        """After each step of the optimiser. Raises ConfigError where steps were left out."""
+        """Call it after each step of the optimiser. Raises ConfigError if a call is missing."""
         self.steps += 1
         self._require_every_step()
         if self.steps % self.every == 0:
@@ -47,8 +47,8 @@ class MagnitudePruner:
         return self.optimizer.mask
 
     def stripped(self) -> dict[str, np.ndarray]:
-        """Name -> a copy of the pruned weights, zeros in place. Raises ConfigError where the optimiser ran
-        without `step`.
+        """Name -> a copy of the weights, with zeros where they are pruned. Raises ConfigError if the
+        optimiser ran without `step`.
         """
         self._require_every_step()
         return {name: weight.copy() for name, weight in self._weights().items()}
@@ -59,8 +59,8 @@ class MagnitudePruner:
         return {name: weights[name] for name in self.names}
 
     def _require_every_step(self) -> None:
-        done = self.optimizer.steps - self.began
-        if done != self.steps:
-            raise ConfigError(f"MagnitudePruner: the optimiser took {done} steps, and step() was called "
+        taken = self.optimizer.steps - self.began
+        if taken != self.steps:
+            raise ConfigError(f"MagnitudePruner: the optimiser took {taken} steps, and step() was called "
                               f"{self.steps} times; "
                               f"call pruner.step() after each optimizer.step(lr)")

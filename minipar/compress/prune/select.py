@@ -1,10 +1,10 @@
-"""From scores to a mask: drop the lowest, exactly as many as were asked for, over all ranks of tensor
-parallelism.
+"""From scores to a mask: drop the lowest scores of all ranks of tensor parallelism, exactly as many as
+requested.
 
 The documents speak of a threshold tau (002 4.2.1, 004 4.1: keep |w| >= tau) and of a ratio (002 3.2.1: prune
-50 % or 80 %). The ratio is the better handle: it drops floor(ratio n) weights, and the threshold that belongs
-to it is the order statistic tau = |w|_(floor(ratio n) + 1), the smallest magnitude that stays. Where several
-weights are equal no threshold cuts between them; then their order decides: the earlier goes.
+50 % or 80 %). The ratio is easier to use: it drops floor(ratio n) weights. The equivalent threshold is the
+order statistic tau = |w|_(floor(ratio n) + 1), the smallest magnitude that stays. Equal weights cannot be
+separated by a threshold; then the weight with the lower index is dropped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from minipar.errors import ConfigError
 def threshold_mask(weights: Scores, threshold: float, *, shards: Shards = UNSHARDED) -> Mask:
     """Keep |w| >= threshold (002 4.2.1 and 004 4.1).
 
-    Raises ConfigError for a threshold that is negative or NaN, RangeError where a weight is not finite.
+    Raises ConfigError for a threshold that is negative or NaN, RangeError if a weight is not finite.
     """
     if not threshold >= 0:
         raise ConfigError(f"a threshold of magnitudes is at least 0; got {threshold}", item="threshold")
@@ -37,18 +37,18 @@ def magnitude_mask(weights: Scores, ratio: float, *, per_layer: bool = False,
 
 
 def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards: Shards = UNSHARDED) -> Mask:
-    """Drop the floor(ratio n) weights of the lowest score; among equals the first, by the order of the names
-    and the index.
+    """Drop the floor(ratio n) weights of the lowest score; among equals the first, in the order of names,
+    then indices.
 
     scores      name -> importance of each weight, any shapes, float16 to float64; under tensor parallelism
                 this rank's part
-    ratio       from 0 (all stay) to 1 (all go)
-    per_layer   drop the ratio of every array; if not, of all n weights of all arrays together
-    shards      how the arrays lie on the ranks of tp; every rank gets its part of the mask that one process
-                would get
+    ratio       from 0 (all stay) to 1 (all go) per_layer   True: the ratio of every array; False: of all n
+    weights of all arrays together shards      how the arrays are sharded over tp; each rank gets its shard of
+    the mask that one process
+                would compute
 
-    Raises ConfigError for another ratio or an array that shards do not know, RangeError where a score is not
-    finite: on all ranks alike.
+    Raises ConfigError for another ratio or an array that is not in `shards`, RangeError if a score is not
+    finite: on all ranks.
     """
     require_ratio(ratio)
     groups = [{name: s} for name, s in scores.items()] if per_layer else [scores]
@@ -61,8 +61,8 @@ def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards
 
 
 def ratio_threshold(weights: Scores, ratio: float, *, shards: Shards = UNSHARDED) -> float:
-    """The tau that belongs to a ratio: the smallest magnitude that stays, infinity where none does. Raises as
-    drop_lowest.
+    """The threshold tau equivalent to a ratio: the smallest magnitude that stays, infinity if none does.
+    Raises as drop_lowest.
     """
     require_ratio(ratio)
     order = Order({name: abs(w) for name, w in weights.items()}, shards)
@@ -81,11 +81,12 @@ def plain_drop_lowest(scores: Scores, ratio: float) -> Mask:
 
 
 def count_of(ratio: float, n: int) -> int:
-    """How many of n go: floor(ratio n), where 29 % of 100 are 29, though 0.29 * 100 = 28.999999999999996."""
+    """floor(ratio n), without rounding errors: 29 % of 100 is 29, although 0.29 * 100 = 28.999999999999996.
+    """
     return math.floor(round(ratio * n, 6))
 
 
 def require_ratio(ratio: float) -> None:
-    """Raises ConfigError for what is no ratio."""
+    """Raises ConfigError if the ratio is not from 0 to 1."""
     if not 0 <= ratio <= 1:
         raise ConfigError(f"a pruning ratio lies between 0 and 1; got {ratio}", item="ratio")

@@ -1,13 +1,12 @@
-"""Zeros in a dense array save nothing; here are two ways of storing only what is there, with every byte
-counted.
+"""Two formats that store only non-zero values, and their sizes in bytes. (Zeros in a dense array save
+nothing.)
 
-    CSR      values, the column of each (int32), and where each row begins (int32): 8 bytes per weight that
-             stays in float32, which is less than dense storage above 50 % sparsity
-    bitmap   values, and one bit per place: n / 8 bytes and 4 per weight that stays, less than dense above 3.1
-             % sparsity
+    CSR      values, the column of each (int32), and where each row begins (int32): 8 bytes per non-zero
+             float32, which is less than dense storage above 50 % sparsity
+    bitmap   values, and one bit per element: n / 8 bytes and 4 per non-zero float32, which is less than dense
+             storage above 3.1 % sparsity
 
-What is stored comes back bit for bit, -0.0 and NaN too. Under tensor parallelism each rank stores its own
-part.
+Values are restored bit for bit, -0.0 and NaN too. Under tensor parallelism each rank stores its own shard.
 """
 
 from __future__ import annotations
@@ -25,15 +24,12 @@ PARTS = ("values", "bits", "shape")                                 # of a packe
 
 
 def csr_bytes(shape: tuple[int, int], stays: int, itemsize: int = 4) -> int:
-    """Bytes of a matrix in CSR of which `stays` values are stored: a value and a column each, and rows + 1
-    places.
-    """
+    """Bytes of a CSR matrix with `stays` values: a value and a column index each, and rows + 1 row starts."""
     return stays * (itemsize + INDEX.itemsize) + (shape[0] + 1) * INDEX.itemsize
 
 
 def bitmap_bytes(size: int, stays: int, itemsize: int = 4) -> int:
-    """Bytes of an array of `size` places of which `stays` values are stored: one bit per place, and the
-    values.
+    """Bytes of a bitmap of `size` elements with `stays` values: one bit per element, and the values.
 
     >>> bitmap_bytes(1000, 100), 4 * 1000
     (525, 4000)
@@ -42,7 +38,7 @@ def bitmap_bytes(size: int, stays: int, itemsize: int = 4) -> int:
 
 
 def _there(array: np.ndarray) -> np.ndarray:
-    """Where an array is not zero in every bit."""
+    """A bool array: True where an element has a bit that is not zero."""
     bits: np.ndarray = np.ascontiguousarray(array).view(f"u{array.itemsize}").reshape(array.shape)
     there: np.ndarray = bits != 0
     return there
@@ -61,7 +57,7 @@ class CSR:
 
     @classmethod
     def of(cls, matrix: np.ndarray) -> CSR:
-        """Raises ShapeError where it is no matrix, or has more values than int32 can count."""
+        """Raises ShapeError if it is not a matrix or has more than 2^31 - 1 elements."""
         if matrix.ndim != 2 or matrix.size > np.iinfo(INDEX).max:
             raise ShapeError(f"CSR stores a matrix of up to 2^31 - 1 values; got shape {matrix.shape}")
         there = _there(matrix)
@@ -82,7 +78,7 @@ class CSR:
 
 @dataclass(frozen=True)
 class Bitmap:
-    """An array of any shape as one bit per place and the values [stays] that are there, in C order."""
+    """An array of any shape as one bit per element and the non-zero values [stays], in C order."""
 
     values: np.ndarray
     bits: np.ndarray
@@ -98,28 +94,28 @@ class Bitmap:
         return self.values.nbytes + self.bits.nbytes
 
     def dense(self) -> np.ndarray:
-        """The array. Raises ShapeError where its shape, its bits and its values do not fit together."""
+        """The array. Raises ShapeError if shape, bits and values do not fit together."""
         size = math.prod(self.shape)
         if self.bits.dtype != np.uint8 or self.bits.shape != (-(-size // 8),
                                                               ) or min(self.shape, default=0) < 0:
             raise ShapeError(f"a bitmap of shape {shown(self.shape)} needs {-(-size // 8)} bytes, not "
                              f"{shown(self.bits.shape)}")
         if self.values.shape != (stays := int(np.unpackbits(self.bits, count=size).sum()),):
-            raise ShapeError(f"a bitmap of {stays} values needs a row of as many, not {self.values.shape}")
+            raise ShapeError(f"a bitmap with {stays} bits set needs values of shape ({stays},), "
+                             f"not {self.values.shape}")
         array = np.zeros(self.shape, self.values.dtype)
         array[np.unpackbits(self.bits, count=array.size).reshape(self.shape).view(bool)] = self.values
         return array
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays by name as arrays that hold only what is not zero, to be saved by minipar.checkpoint or
-    np.savez.
+    """Arrays by name -> arrays without zeros, to be saved by minipar.checkpoint or np.savez.
 
-    An array for which a bitmap pays becomes "name.bits", "name.values" and "name.shape"; another stays as it
-    is. Raises ConfigError for a name that already ends so.
+    An array for which a bitmap is smaller becomes "name.bits", "name.values" and "name.shape"; another one is
+    unchanged. Raises ConfigError for a name that already has such an ending.
     """
     if taken := [name for name in arrays if name.rpartition(".")[2] in PARTS]:
-        raise ConfigError(f"pack: {taken[0]} is called as a part of a packed array is; give it another name",
+        raise ConfigError(f"pack: {taken[0]} ends like the name of a packed part; choose another name",
                           item=taken[0])
     packed: dict[str, np.ndarray] = {}
     for name, array in arrays.items():
@@ -133,9 +129,7 @@ def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def unpack(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays by name that `pack` was given, in the same order. Raises ShapeError where a part of one is
-    missing.
-    """
+    """The inverse of `pack`, in the same order. Raises ShapeError if a part of an array is missing."""
     arrays = {}
     for key, array in packed.items():
         name, _, part = key.rpartition(".")
@@ -143,12 +137,12 @@ def unpack(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             arrays[key] = array
             continue
         if lacking := [f"{name}.{other}" for other in PARTS if f"{name}.{other}" not in packed]:
-            raise ShapeError(f"unpack: {key} is there, {' and '.join(lacking)} not; these are not the arrays "
-                             "that pack made", item=key)
+            raise ShapeError(f"unpack: {key} exists, but {' and '.join(lacking)} does not; pass all arrays "
+                             "that pack returned", item=key)
         if part == "values":
             shape = packed[f"{name}.shape"]
             if shape.ndim != 1 or shape.dtype.kind not in "iu":
-                raise ShapeError(f"unpack: {name}.shape is {shape.dtype} of shape {shape.shape}, not a row "
-                                 "of whole numbers", item=name)
+                raise ShapeError(f"unpack: {name}.shape is {shape.dtype} of shape {shape.shape}, not a "
+                                 "one-dimensional array of integers", item=name)
             arrays[name] = Bitmap(array, packed[f"{name}.bits"], tuple(shape.tolist())).dense()
     return arrays

@@ -1,15 +1,15 @@
-"""Pruning whole hidden units and attention heads: the matrices really become smaller, and every machine is
-faster for it.
+"""Pruning of whole hidden units and attention heads: the matrices become smaller, so every machine computes
+faster.
 
 A hidden unit j of an MLP is a column of `up` and a row of `down`; a head is K columns each of q, k and v, and
-K rows of `out`. Without them the layers are ordinary, smaller ones; nothing else of the model changes.
+K rows of `out`. Without them the layers are ordinary smaller layers; the rest of the model does not change.
 
-Units and heads are numbered over all ranks of tensor parallelism, and each lies on one rank whole. So every
-rank shrinks its own part, given the same list; only the scores must be put together before, by `reduce` (see
+Units and heads are numbered over all ranks of tensor parallelism; each is whole on one rank. Given the same
+list, every rank shrinks its own shard. Only the scores must be gathered before, by `reduce` (see
 minipar.compress.reduction).
 """
 
-# D model width, H heads, K head width, F hidden units; h, f: this rank's share of H, F
+# D model width, H heads, K head width, F hidden units; h, f: this rank's part of H, F
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from minipar.nn import GPT, MLP, Attention, LinearLayer, Parameter, Shard
 
 
 def unit_scores(mlp: MLP, reduce: Reduce = single_process) -> np.ndarray:
-    """|column j of up| |row j of down| for each of the F hidden units: a bound on what the unit can add to
+    """|column j of up| |row j of down| for each of the F hidden units: a bound on the unit's contribution to
     the residual.
     """
     _require_floats(mlp.up, mlp.down)
@@ -34,8 +34,8 @@ def unit_scores(mlp: MLP, reduce: Reduce = single_process) -> np.ndarray:
 
 
 def head_scores(attention: Attention, reduce: Reduce = single_process) -> np.ndarray:
-    """|v's columns| |out's rows| for each of the H heads: a head adds a mean of values, through `out`, to the
-    residual.
+    """|v's columns| |out's rows| for each of the H heads: a head adds a mean of values, times its rows of
+    `out`, to the residual.
     """
     _require_floats(attention.qkv, attention.out)
     h, K = attention.heads, _head_width(attention)
@@ -49,20 +49,18 @@ def head_scores(attention: Attention, reduce: Reduce = single_process) -> np.nda
 
 
 def strongest(scores: np.ndarray, ratio: float) -> np.ndarray:
-    """The numbers of those that stay, in order, where the ratio of the lowest scores goes; at least one
-    stays.
+    """The indices that stay, in order, when this ratio of the lowest scores is dropped; at least one stays.
     """
     keep = drop_lowest({"units": scores}, ratio).keep["units"]
     return np.flatnonzero(keep) if keep.any() else np.array([int(np.argmax(scores))])
 
 
 def shrink_mlp(mlp: MLP, units: np.ndarray, reduce: Reduce = single_process) -> None:
-    """Leave these hidden units of an MLP. units: their numbers among all F, in rising order, the same on all
+    """Keep only these hidden units of an MLP. units: indices among all F, in rising order, the same on all
     ranks.
 
     Its parameters become new, smaller ones: make Flat and the optimiser afterwards. Raises ConfigError for
-    numbers that are not such and for a quantised layer, LayoutError where a rank would keep none, on all
-    ranks alike.
+    invalid indices and for a quantised layer, LayoutError if a rank would keep no unit: on all ranks.
     """
     _require_floats(mlp.up, mlp.down)
     own, span = _own(units, mlp.down.weight, 1, reduce, f"hidden units of {mlp.name}")
@@ -73,7 +71,7 @@ def shrink_mlp(mlp: MLP, units: np.ndarray, reduce: Reduce = single_process) -> 
 
 
 def shrink_attention(attention: Attention, heads: np.ndarray, reduce: Reduce = single_process) -> None:
-    """Leave these heads of an attention layer: see shrink_mlp."""
+    """Keep only these heads of an attention layer: see shrink_mlp."""
     _require_floats(attention.qkv, attention.out)
     h, K = attention.heads, _head_width(attention)
     own, span = _own(heads, attention.out.weight, K, reduce, f"heads of {attention.name}")
@@ -90,8 +88,8 @@ def shrink_attention(attention: Attention, heads: np.ndarray, reduce: Reduce = s
 
 
 def shrink(model: GPT, *, units: float = 0.0, heads: float = 0.0, reduce: Reduce = single_process) -> None:
-    """Drop this ratio of hidden units and of heads from every block, the lowest scores first; one of each
-    stays.
+    """Drop this ratio of hidden units and of heads from every block, the lowest scores first; at least one of
+    each stays.
 
     Raises as shrink_mlp, and ConfigError for a ratio outside 0 to 1.
     """
@@ -101,11 +99,11 @@ def shrink(model: GPT, *, units: float = 0.0, heads: float = 0.0, reduce: Reduce
 
 
 def shrink_to(model: GPT, state: Mapping[str, np.ndarray]) -> None:
-    """Give a model of one process the shapes of a state_dict of a shrunken one, and load it.
+    """Give a model in one process the shapes of a shrunken model's state_dict, and load it.
 
-    Raises ConfigError or ShapeError where the state is of another model.
+    Raises ConfigError or ShapeError if the state is of another model.
     """
-    if set(state) == {p.name for p in model.parameters()}:          # if not, loading says so
+    if set(state) == {p.name for p in model.parameters()}:          # else load_state_dict raises
         for block in model.blocks:
             mlp, attention = block.mlp, block.attention
             shrink_mlp(mlp, np.arange(len(state[mlp.down.weight.name])))
@@ -115,11 +113,11 @@ def shrink_to(model: GPT, state: Mapping[str, np.ndarray]) -> None:
 
 
 def _require_floats(*layers: LinearLayer) -> None:
-    """What computes with rounded weights has its own idea of their shape."""
+    """Raises ConfigError for a quantised layer: its integers or scales have the old shape."""
     for layer in layers:
         if layer.product is not None:
-            raise ConfigError(f"{layer.name} computes with rounded weights; shrink the model first, then "
-                              "quantise it", item=layer.name)
+            raise ConfigError(f"{layer.name} is quantised; shrink the model first, then quantise it",
+                              item=layer.name)
 
 
 def _head_width(attention: Attention) -> int:
@@ -127,20 +125,22 @@ def _head_width(attention: Attention) -> int:
 
 
 def _whole(own: np.ndarray, shard: Shard | None, size: int, reduce: Reduce, name: str) -> np.ndarray:
-    """The scores of all units from each rank's. Raises RangeError where one is not finite, on all ranks."""
+    """The scores of all units, gathered from all ranks. Raises RangeError, on all ranks, if one is not
+    finite.
+    """
     scores = np.zeros(size, own.dtype)
     assert shard is not None
     shard.put(scores, own)
     scores = reduce(scores, "sum")
     if not np.isfinite(scores).all():
-        raise RangeError(f"pruning: {name} holds NaN or infinity, which have no rank; prune finite weights",
+        raise RangeError(f"pruning: {name} holds NaN or infinity; prune finite weights",
                          item=name)
     return scores
 
 
 def _own(kept: np.ndarray, rows: Parameter, width: int, reduce: Reduce,
          what: str) -> tuple[np.ndarray, slice]:
-    """This rank's units that stay, numbered from its first one, and which of all that stay they are.
+    """(this rank's kept units, numbered from its first unit; their slice of all kept units).
 
     rows: the second layer's weight, `width` rows per unit.
     """
@@ -149,7 +149,7 @@ def _own(kept: np.ndarray, rows: Parameter, width: int, reduce: Reduce,
     (mine,) = rows.shard.slices
     start, stop, total = mine.start // width, mine.stop // width, rows.whole[0] // width
     if not kept.size or kept[0] < 0 or kept[-1] >= total or (np.diff(kept) <= 0).any():
-        raise ConfigError(f"which {what} stay: numbers below {total} in rising order, one at least; got "
+        raise ConfigError(f"{what} to keep: at least one index below {total}, in rising order; got "
                           f"{kept.tolist()[:8]}", item=what)
     first, last = (int(number) for number in np.searchsorted(kept, [start, stop]))
     if reduce(np.array([int(first == last)]), "sum")[0]:
@@ -159,7 +159,7 @@ def _own(kept: np.ndarray, rows: Parameter, width: int, reduce: Reduce,
 
 
 def _smaller(p: Parameter, axis: int, own: np.ndarray, whole: int, slices: tuple[slice, ...]) -> Parameter:
-    """The parameter with only its rows `own` along the axis: these `slices` of the `whole` that all ranks
+    """The parameter with only its indices `own` along the axis: `slices` of the `whole` length that all ranks
     keep.
     """
     shape = (*p.whole[:axis], whole, *p.whole[axis + 1 :])

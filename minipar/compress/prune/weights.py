@@ -1,4 +1,4 @@
-"""Which weights of a model are pruned: those of its linear layers, where nearly all of the work is done."""
+"""The weights that are pruned: those of the linear layers, which do nearly all of the work."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from minipar.nn import LinearLayer, Module
 
 
 def linear_weights(model: Module) -> dict[str, np.ndarray]:
-    """Name -> the matrix of every linear layer, this rank's part, not a copy. Biases, LayerNorm and
-    embeddings are left out.
+    """Name -> the matrix of every linear layer, this rank's shard, not a copy. Without biases, LayerNorm and
+    embeddings.
 
-    Raises ConfigError where a layer is quantised already: its float weight is gone.
+    Raises ConfigError if a layer is quantised already: it has no float weight.
     """
     layers = [module for module in model.modules() if isinstance(module, LinearLayer)]
     if gone := [layer.name for layer in layers if not hasattr(layer, "weight")]:
-        raise ConfigError(f"{gone[0]} is quantised already, and has no float weight to prune; prune first, "
+        raise ConfigError(f"{gone[0]} is quantised already and has no float weight; prune first, "
                           "then quantise", item=gone[0])
     return {layer.weight.name: layer.weight.data for layer in layers}

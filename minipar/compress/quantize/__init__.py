@@ -1,6 +1,6 @@
-"""Quantisation: numbers as integers of 2 to 16 bits.
+"""Quantisation: floats stored as integers of 2 to 16 bits.
 
-Read scheme.py (what there is to choose), grid.py (the rounding), limits.py (which range to cover), affine.py;
+Read scheme.py (the options), grid.py (the rounding), limits.py (the range of values to cover), affine.py;
 then fake.py (training), integer.py (products of integers), model.py (a GPT). Nonlinear codes are in
 codebook.py, files in stored.py.
 """

@@ -1,10 +1,10 @@
-"""Numbers to integers and back: linear quantisation, affine and symmetric (Jacob et al. 2018,
+"""Floats to integers and back: linear quantisation, affine and symmetric (Jacob et al. 2018,
 arXiv:1712.05877).
 
     q = clip(round(x / s) + z, low, high)           x_hat = s (q - z)
 
-Documents 002 (4.1.1), 004 (4.2) and 000 (4.2) write the first half, each without something: the way back, the
-clip, or z.
+Documents 002 (4.1.1), 004 (4.2) and 000 (4.2) give only a part of these formulas: each lacks x_hat, the clip,
+or z.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from minipar.errors import RangeError, ShapeError
 
 @dataclass(frozen=True)
 class Quantized:
-    """An array as integers: codes of the array's shape and of dtype `scheme.dtype`, and the grid that gives
-    them a meaning.
+    """A quantised array: codes of the array's shape and of dtype `scheme.dtype`, and the grid that maps them
+    to floats.
     """
 
     codes: np.ndarray
@@ -35,17 +35,15 @@ class Quantized:
 
     @property
     def nbytes(self) -> int:
-        """As packed in a file: see Scheme.packed_bytes."""
+        """Bytes when packed in a file: see Scheme.packed_bytes."""
         return self.scheme.packed_bytes(self.shape, self.grid.scale.itemsize)
 
     def dequantize(self) -> np.ndarray:
-        """The numbers that the codes stand for, of the shape and dtype that were quantised (float32 for
-        float16).
-        """
+        """x_hat, of the shape and dtype of the original array (float32 for float16)."""
         return decode(self.codes.reshape(self.scheme.view(self.shape)), self.grid).reshape(self.shape)
 
     def steps(self) -> np.ndarray:
-        """q - z, whole steps from 0, as integers: what an integer product multiplies."""
+        """q - z as integers: the operands of an integer product."""
         if self.scheme.symmetric and self.scheme.signed:
             return self.codes
         view = self.codes.reshape(self.scheme.view(self.shape))
@@ -55,12 +53,12 @@ class Quantized:
 
 def quantize(x: np.ndarray, scheme: Scheme, limits: Limits | None = None, *,
              name: str = "the array") -> Quantized:
-    """x, floats of any shape, as integers; empty arrays too. limits: the range to cover, by default that of x
+    """Quantise x, floats of any shape, also empty. limits: the range to cover, by default that of x
     (`minmax`).
 
     The error of a number inside the range is at most s/2. Computed in x's dtype (float16 in float32). Raises
-    RangeError for NaN and infinity, ShapeError for anything but floats and for limits of another shape than
-    the scales; the messages call x `name`.
+    RangeError for NaN and infinity, ShapeError for other dtypes and for limits that have not the shape of the
+    scales; `name` is what messages call x.
 
     >>> from minipar.compress.quantize.scheme import Scheme
     >>> q = quantize(np.array([-1.0, 0.0, 0.26, 1.0], np.float32), Scheme(4))
@@ -87,7 +85,7 @@ def grid_for(x: np.ndarray, scheme: Scheme, limits: Limits | None, name: str) ->
 
 
 def require_finite(x: np.ndarray, name: str) -> None:
-    """Raises RangeError where x holds NaN or infinity. Two passes of reading, no temporary."""
+    """Raises RangeError where x holds NaN or infinity. Reads x twice, makes no temporary array."""
     worst = max(-x.min(initial=0), x.max(initial=0))
     if not np.isfinite(worst):
         raise RangeError(f"{name} holds {worst:g}; only finite numbers can be quantised", item=name)

@@ -1,17 +1,16 @@
-"""Nonlinear codes: levels that lie closer together where numbers are dense.
+"""Nonlinear codes: levels are closer together where values are dense.
 
-Document 002 (4.1.2): squash with a sigmoid, then quantise linearly. The way back is the logit, and it matters
-what goes in:
+Document 002 (4.1.2): apply a sigmoid, then quantise linearly. Decoding applies the logit:
 
     u = sigmoid(k x),   q = round((u - low) / s),   x_hat = logit(low + q s) / k
 
-Without a gain k, weights of size 0.02 use some 12 of 256 levels; k = 1/std is about best. With the range [0,
-1] of the sigmoid itself the first and the last code decode to -inf and inf (`unit=True`, as the document has
-it); with the range of u that occurs they do not. The other way to follow the density: levels at quantiles, so
-that all codes are used equally often. lessons/08_nonlinear_quantisation.py measures both.
+Without a gain k, weights of size 0.02 use about 12 of 256 levels; k = 1/std is close to the best. With the
+sigmoid's whole range [0, 1] the first and the last code decode to -inf and inf (`unit=True`, as in the
+document); with the range of u that occurs they do not. The other method puts levels at quantiles, so that all
+codes are used equally often. lessons/08_nonlinear_quantisation.py measures both.
 
-Under tensor parallelism each rank codes its own part, with levels of its own, and nothing is to be reduced.
-For the gain of the undivided weight pass `gain`, from the mean of squares over tp.
+Under tensor parallelism each rank codes its own shard with its own levels, without communication. To use the
+gain of the whole weight, pass `gain`, from the mean of squares over tp.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from minipar.errors import ConfigError
 
 @dataclass(frozen=True)
 class Coded:
-    """An array as numbers of levels. codes: unsigned integers of the array's shape; levels: floats [2 **
+    """An array as indices of levels. codes: unsigned integers of the array's shape; levels: floats [2 **
     bits], ascending.
     """
 
@@ -42,18 +41,18 @@ class Coded:
 
     @property
     def nbytes(self) -> int:
-        """The codes, packed, and the table of levels."""
+        """Bytes of the packed codes and the table of levels."""
         return -(-self.codes.size * self.bits // 8) + self.levels.nbytes
 
 
 def sigmoid_codes(x: np.ndarray, bits: int = 8, gain: float | None = None, *, unit: bool = False,
                   name: str = "the array") -> Coded:
-    """x, floats of any shape, by sigmoid codes of 2 to 16 bits. gain: k above, by default 1 over the root
-    mean square of x.
+    """Encode x, floats of any shape, with sigmoid codes of 2 to 16 bits. gain: k above, by default 1 / (root
+    mean square of x).
 
-    unit: use the whole range [0, 1] of the sigmoid; x of size |k x| > log(2 ** (bits + 1) - 3) then decodes
-    to an infinity. Raises RangeError for NaN and infinity, ShapeError for anything but floats, ConfigError
-    for other bits and for a gain that is no positive number.
+    unit: use the whole range [0, 1] of the sigmoid; then x with |k x| > log(2 ** (bits + 1) - 3) decodes to
+    an infinity. Raises RangeError for NaN and infinity, ShapeError for other dtypes, ConfigError for other
+    bits and for a gain that is not positive.
     """
     x, dtype, top = _checked(x, bits, name)
     if gain is not None and not 0 < gain < np.inf:
@@ -73,10 +72,10 @@ def sigmoid_codes(x: np.ndarray, bits: int = 8, gain: float | None = None, *, un
 
 
 def quantile_codes(x: np.ndarray, bits: int = 8, *, name: str = "the array") -> Coded:
-    """x, floats of any shape, by 2 ** bits levels, each for an equal share of the numbers: the median of its
-    share.
+    """Encode x, floats of any shape, with 2 ** bits levels: each is the median of an equal fraction of the
+    values.
 
-    A number gets the nearest level. Raises as sigmoid_codes does.
+    A value gets the nearest level. Raises as sigmoid_codes does.
     """
     x, dtype, top = _checked(x, bits, name)
     shares = (np.arange(top + 1) + 0.5) / (top + 1)
@@ -94,8 +93,7 @@ def _checked(x: np.ndarray, bits: int, name: str) -> tuple[np.ndarray, np.dtype,
 
 
 def _size(x: np.ndarray) -> float:
-    """The root mean square, without overflow, nor in what is divided by it; 1 where there is nothing but
-    zeros.
+    """The root mean square, at least the smallest normal float; 1 if all are zeros. Squares do not overflow.
     """
     largest = max(-x.min(initial=0), x.max(initial=0))
     return max(float(largest * np.sqrt(((x / largest) ** 2).mean())),

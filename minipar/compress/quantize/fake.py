@@ -1,9 +1,8 @@
-"""Fake quantisation: numbers rounded to where codes would put them, but still floats, so that a model can be
-trained with it.
+"""Fake quantisation: floats rounded to the values that codes can represent, with a gradient, for training.
 
-Rounding is flat between its jumps: its derivative is 0 almost everywhere, and nothing would be learned
-(document 004, 3.2, wants integers fine-tuned). The straight-through estimator (Bengio et al. 2013,
-arXiv:1308.3432) takes the derivative of what rounding approximates instead, the clipped line
+The derivative of rounding is 0 almost everywhere, so nothing would be learned (document 004, 3.2, asks for
+fine-tuned integers). The straight-through estimator (Bengio et al. 2013, arXiv:1308.3432) takes the
+derivative of the clipped line that rounding approximates
 
     y = min(max(x, low end), high end)      dy/dx = 1 inside the range, 0 where x was clipped
 """
@@ -22,7 +21,7 @@ def fake_quantize(x: Tensor, scheme: Scheme, limits: Limits | None = None, *,
                   name: str = "the tensor") -> Tensor:
     """quantize(x.data, scheme, limits).dequantize(), bit for bit, with the straight-through gradient.
 
-    x: float32 or float64, any shape. limits: see `quantize`; they are taken as constants. Raises as
+    x: float32 or float64, any shape. limits: see `quantize`; they are constants without a gradient. Raises as
     `quantize` does.
     """
     data = floats(x.data, name)

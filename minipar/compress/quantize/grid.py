@@ -1,11 +1,11 @@
-"""From a range to scale and zero-point, and the rounding of numbers onto that grid.
+"""Scale and zero-point for a range, and rounding to that grid.
 
-The four steps of a rounding (divide, round, shift, clip) go over the array block by block, so that what lies
-between them stays in the cache: the array is read once and the codes are written once (measured by
+The four steps of a rounding (divide, round, shift, clip) go over the array block by block, so that
+intermediate results stay in the cache: the array is read once and the codes are written once (measured by
 benchmarks/compress.py).
 
-Halves round to even, as NumPy does: 0.5 -> 0, 1.5 -> 2. A number inside the range is off by at most s/2, and
-by the rounding of its own float type.
+Halves round to even, as NumPy does: 0.5 -> 0, 1.5 -> 2. The error of a value inside the range is at most s/2
+plus the rounding error of its float type.
 """
 
 from __future__ import annotations
@@ -23,16 +23,14 @@ BLOCK = 1 << 17  # elements: 512 KiB of float32, in the second-level cache
 
 
 class Limits(NamedTuple):
-    """The ends of the range to cover, one pair per scale: float arrays of the shape `Scheme.scales`, with 0
-    between them.
-    """
+    """The range to cover, one pair per scale: float arrays of the shape `Scheme.scales`, low <= 0 <= high."""
 
     low: np.ndarray
     high: np.ndarray
 
 
 class QuantizationGrid(NamedTuple):
-    """Scale and zero-point, arrays of the shape `Scheme.scales`, of the dtype of the numbers; zero-points are
+    """Scale and zero-point, arrays of the shape `Scheme.scales`, of the dtype of the values; zero-points are
     whole numbers.
     """
 
@@ -41,7 +39,7 @@ class QuantizationGrid(NamedTuple):
 
 
 def floats(x: np.ndarray, name: str) -> np.ndarray:
-    """x, in float32 if it is of a narrower float dtype. Raises ShapeError for other dtypes."""
+    """x, converted to float32 if its float dtype is narrower. Raises ShapeError for other dtypes."""
     if text := no_array(x):
         raise ShapeError(f"{name} is {text}", item=name)
     if x.dtype.kind != "f":
@@ -50,10 +48,10 @@ def floats(x: np.ndarray, name: str) -> np.ndarray:
 
 
 def grid_over(limits: Limits, scheme: Scheme, name: str) -> QuantizationGrid:
-    """The grid whose codes just cover the limits.
+    """The finest grid whose codes cover the limits.
 
-    A range of nothing but 0 gets the smallest scale there is, and 0 stays 0. Raises RangeError, with `name`,
-    where a limit is NaN or infinite, or so large that a neighbour on the grid could be.
+    The range [0, 0] gets the smallest normal float as scale, and 0 stays 0. Raises RangeError, with `name`,
+    if a limit is NaN, infinite, or so large that a neighbour on the grid could be infinite.
     """
     low, high = np.minimum(limits.low, 0), np.maximum(limits.high, 0)
     float_type = np.finfo(low.dtype)
@@ -72,8 +70,8 @@ def grid_over(limits: Limits, scheme: Scheme, name: str) -> QuantizationGrid:
 
 
 def encode(view: np.ndarray, grid: QuantizationGrid, scheme: Scheme) -> np.ndarray:
-    """The codes [as view] of numbers in the shape `Scheme.view`; what lies outside the range gets the code of
-    its end.
+    """The codes, of the view's shape, of values in the shape `Scheme.view`; values outside the range are
+    clipped.
     """
     codes, shifted = np.empty(view.shape, scheme.dtype), grid.zero.any()
     with np.errstate(over="ignore"):  # far outside the range x / s may be infinite, then clipped
@@ -88,7 +86,7 @@ def encode(view: np.ndarray, grid: QuantizationGrid, scheme: Scheme) -> np.ndarr
 
 
 def decode(codes: np.ndarray, grid: QuantizationGrid) -> np.ndarray:
-    """The numbers that codes, in the shape `Scheme.view`, stand for."""
+    """x_hat of codes in the shape `Scheme.view`."""
     numbers = np.empty(codes.shape, grid.scale.dtype)
     for code, out, scale, zero in _blocks(grid, codes, numbers):
         np.subtract(code, zero, out=out)
@@ -97,7 +95,7 @@ def decode(codes: np.ndarray, grid: QuantizationGrid) -> np.ndarray:
 
 
 def nearest(view: np.ndarray, grid: QuantizationGrid, scheme: Scheme) -> tuple[np.ndarray, np.ndarray]:
-    """decode(encode(view)), and where nothing was clipped (bool), both in the shape of the view."""
+    """(decode(encode(view)), a bool array: True where a value was not clipped), both of the view's shape."""
     numbers, inside = np.empty(view.shape, view.dtype), np.empty(view.shape, bool)  # in C order: see _blocks
     with np.errstate(over="ignore"):
         for x, out, kept, scale, zero in _blocks(grid, view, numbers, inside):
@@ -112,9 +110,9 @@ def nearest(view: np.ndarray, grid: QuantizationGrid, scheme: Scheme) -> tuple[n
 
 
 def _blocks(grid: QuantizationGrid, *arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """Parts of arrays of one shape, along the first axis, followed by their part of scale and zero-point.
+    """Blocks of arrays of one shape, along the first axis, each followed by its part of scale and zero-point.
 
-    Those that are to be written to must be in C order: of another one, only a copy can be made flat.
+    Arrays that are written to must be in C order: reshaping another array makes a copy.
     """
     scale, zero = grid
     if scale.size == 1:                                             # then the shape does not matter

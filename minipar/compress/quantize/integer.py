@@ -1,14 +1,13 @@
 """Products of integer matrices, exact, at the speed of floating point.
 
-An int8 product sums K terms of up to 128 x 128 and needs 32 bits for the sum: 16 bits overflow from K = 3 on
-(127 x 127 x 3 = 48,387), 32 bits never up to K = 133,144. NumPy has no fast integer product. BLAS has one for
-floats, and floats add integers exactly as long as no partial sum, in whatever order, outgrows the
-significand:
+An int8 product sums K terms of up to 127 x 127. The sum needs 32 bits: 16 bits overflow from K = 3 on (127 x
+127 x 3 = 48,387), 32 bits do not up to K = 133,144. NumPy has no fast integer product. BLAS has one for
+floats, and floats add integers exactly while every partial sum, in any order, fits the significand:
 
     K max|a| max|b| <= 2^24  in float32,   <= 2^53  in float64
 
-For int8 codes from -127 to 127 float32 is exact up to K = 1,040. Longer sums are cut into pieces that are
-exact each.
+For int8 codes from -127 to 127 float32 is exact up to K = 1,040. Longer sums are split into pieces that are
+each exact.
 """
 
 from __future__ import annotations
@@ -20,14 +19,13 @@ from minipar.errors import ConfigError, RangeError, ShapeError
 
 INT32_MAX = 2**31 - 1
 EXACT_FLOAT32 = 2**24
-SHORTEST = 256  # pieces below that are slower than float64 as a whole
+SHORTEST = 256  # shorter pieces are slower than one float64 product
 
 
 def integer_matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a [n, K] @ b [K, m], integers of any dtype -> int32 [n, m], exact.
 
-    Raises RangeError where K terms as large as the largest of a and b could overflow 32 bits, ShapeError
-    where K differs, or where they are no integers.
+    Raises RangeError if K max|a| max|b| overflows 32 bits, ShapeError if K differs or a dtype is not integer.
     """
     if (
         a.ndim != 2
@@ -41,7 +39,7 @@ def integer_matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     K, largest = a.shape[1], max(1, _largest(a) * _largest(b))
     if K * largest > INT32_MAX:
         raise RangeError(f"a sum of {K} products of up to {largest} may overflow 32 bits; "
-                         f"take fewer bits, or cut it into sums of at most {INT32_MAX // largest}")
+                         f"use fewer bits, or split it into sums of at most {INT32_MAX // largest}")
     piece = EXACT_FLOAT32 // largest
     if piece < min(K, SHORTEST):
         return (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int32)
@@ -59,8 +57,8 @@ def _largest(x: np.ndarray) -> int:
 def integer_linear(x: Quantized, weight: Quantized) -> np.ndarray:
     """x [n, I] times weight [I, O], multiplied and added as integers -> floats [n, O].
 
-    Scales come in after the sum over inputs, once per group of inputs: x's may differ by row, the weight's by
-    column and group. Raises ConfigError for other scales.
+    Scales are applied after the sum over inputs, once per group of inputs: x may have one scale per row, the
+    weight one per column and group. Raises ConfigError for other schemes.
     """
     if x.scheme.axis not in (None, 0, -2) or x.scheme.group or weight.scheme.axis not in (None, 1, -1):
         raise ConfigError("an integer product sums over inputs, which must share their scales: quantise x by "

@@ -1,16 +1,16 @@
-"""Which range of numbers the codes are to cover. What lies outside is clipped to its end.
+"""Ways to choose the range that the codes cover. Values outside are clipped to its ends.
 
-The whole range (`minmax`) clips nothing, but one outlier makes the step large for everybody. `mse` and
-`percentile` give up outliers for a smaller step.
+The whole range (`minmax`) clips nothing, but one outlier makes the step large for all values. `mse` and
+`percentile` clip outliers and get a smaller step.
 
-Under tensor parallelism numbers on several ranks may share a scale: those of a whole weight, or of a column
-of a weight whose rows are cut (RowParallelLinear). Pass `reduce` there, and every rank finds the limits of
-the whole, as one process would:
+Under tensor parallelism values on several ranks may share a scale: those of a whole weight, or of a column of
+a weight whose rows are sharded (RowParallelLinear). Then pass `reduce`, and every rank finds the limits of
+the whole weight, as one process does:
 
     lambda array, op: all_reduce(tp, array, op, label="limits")       see minipar.compress.reduction
 
-Without it each rank covers its own share, which is right too, and finer: one scale per shard. Columns of a
-weight whose columns are cut, and groups, lie on one rank, and nothing is to be reduced.
+Without it each rank covers its own shard, which is correct too, and finer: one scale per shard. If the
+columns of a weight are sharded, or with groups, the values of a scale are on one rank and need no reduction.
 """
 
 from __future__ import annotations
@@ -24,13 +24,12 @@ from minipar.compress.quantize.scheme import Scheme
 from minipar.compress.reduction import Reduce, single_process
 from minipar.errors import ConfigError, RangeError
 
-FRACTIONS = 2.0 ** (-np.arange(49) / 6)  # of the whole range that `mse` tries: 1 down to 1/256
+FRACTIONS = 2.0 ** (-np.arange(49) / 6)  # of the whole range, tried by `mse`: 1 down to 1/256
 
 
 class FindLimits(Protocol):
-    """x: floats in any shape that the scheme allows; the limits have their dtype (float32 for float16).
-    Raises RangeError, in which x is called `name`, for NaN and infinity: on all ranks that share the number's
-    scale.
+    """x: floats of any shape that the scheme allows; the limits have its dtype (float32 for float16). Raises
+    RangeError, with `name`, for NaN and infinity: on all ranks that share the value's scale.
     """
 
     def __call__(self, x: np.ndarray, scheme: Scheme, reduce: Reduce = ..., *, name: str = ...) -> Limits: ...
@@ -38,7 +37,7 @@ class FindLimits(Protocol):
 
 def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *,
            name: str = "the array") -> Limits:
-    """From the smallest to the largest number of x, and 0."""
+    """The smallest and the largest value of x, widened to contain 0."""
     view = floats(x, name).reshape(scheme.view(x.shape))
     axes = scheme.shared(view.shape)
     low, high = _widest(view.min(axes, keepdims=True, initial=0), view.max(axes, keepdims=True, initial=0),
@@ -51,11 +50,11 @@ def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *,
 
 def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *, name: str = "the array",
                share: float = 99.9) -> Limits:
-    """The range that `share` per cent of the numbers lie in: by size where the scheme is symmetric, else with
-    as many cut off below as above.
+    """The range of `share` per cent of the values. Symmetric: the smallest |x|; else as many values are
+    clipped below as above.
 
-    A percentile of the whole is no function of the ranks' percentiles: `reduce` gives the widest range of any
-    rank. Raises ConfigError for a share that is not above 0 and at most 100.
+    The percentile of the whole cannot be computed from the ranks' percentiles, so `reduce` takes the widest
+    range of any rank. Raises ConfigError unless 0 < share <= 100.
     """
     if not 0 < share <= 100:
         raise ConfigError(f"share is {share}; choose a percentage above 0, at most 100", item="share")
@@ -73,16 +72,15 @@ def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *
 
 
 def mse(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *, name: str = "the array") -> Limits:
-    """The fraction of the whole range, one of FRACTIONS, that makes the squared error least: for every scale
-    its own.
+    """For each scale, the fraction of the whole range (one of FRACTIONS) with the smallest squared error.
 
-    Costs a rounding of x per fraction.
+    Rounds x once per fraction.
     """
     view = floats(x, name).reshape(scheme.view(x.shape))
     axes = scheme.shared(view.shape)
     low, high = minmax(x, scheme, reduce, name=name)
     unit = np.ldexp(np.ones_like(high), np.frexp(np.maximum(-low, high))[1] - 1)
-    near_one = view / unit  # exact, and its squares neither overflow nor vanish
+    near_one = view / unit  # exact, since unit is a power of 2; squares do not overflow
     fractions = FRACTIONS.astype(view.dtype)
     candidates = [Limits(low / unit * f, high / unit * f) for f in fractions]
     errors = np.stack([((nearest(near_one, grid_over(limits, scheme, name),
@@ -93,8 +91,8 @@ def mse(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *, name:
 
 
 def _percentiles(view: np.ndarray, shares: list[float], axes: tuple[int, ...]) -> np.ndarray:
-    """[shares, *scales]. NumPy interpolates with differences, which overflow near the end of the range; those
-    of halves do not.
+    """[shares, *scales]. NumPy interpolates with differences, which overflow for the largest floats; halves
+    do not.
     """
     return (np.percentile(view / 2, shares, axes, keepdims=True) * 2).astype(view.dtype)
 

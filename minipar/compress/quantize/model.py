@@ -1,18 +1,18 @@
-"""Quantise the linear layers of a model, in place: of a GPT, of one layer alone, of a rank's share of either.
+"""Quantise linear layers in place: those of a GPT, a single one, or a rank's shards of either.
 
-    quantize_weights       integers in memory, floats in products ("weight only")
-    quantize_dynamic       integer products, activations quantised over each call's range ("dynamic range")
-    quantize_static        integer products, activations quantised over a range found on calibration data
-    quantize_in_training   float weights, seen through rounding: train on, then `convert` to one of the above
+    quantize_weights       integers in memory, floats in products ("weight only") quantize_dynamic
+    integer products, activations quantised over each call's range ("dynamic range") quantize_static
+    integer products, activations quantised over a range found on calibration data quantize_in_training
+    float weights, rounded in every product: train, then `convert` to one of the above
 
-Embeddings, LayerNorms and biases stay floats. Afterwards a layer's product holds its integers, and
-`layer.weight` is gone; so is what document 002 (5.1) trips over, that a bare linear layer comes back as it
-was: the layer itself is changed, not a child of something.
+Embeddings, LayerNorms and biases stay floats. Afterwards `layer.product` holds the integers, and
+`layer.weight` is deleted. A single linear layer is quantised too, unlike in document 002 (5.1), which
+replaces only children of a module.
 
-Under tensor parallelism pass `reduce` (see limits.py) for the scales of the undivided model. It is called
-only where numbers of several ranks share a scale: for the weights of row-parallel layers, or of all layers if
-there is one scale per weight; and for the inputs of row-parallel layers. Without it every shard gets scales
-of its own. All ranks call these functions alike.
+Under tensor parallelism pass `reduce` (see limits.py) to get the scales of the whole model. It is called only
+if values of several ranks share a scale: for the weights of row-parallel layers, or of all layers if there is
+one scale per weight; and for the inputs of row-parallel layers. Without it every shard gets its own scales.
+All ranks make the same calls.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WHOLE = Scheme(bits=8, symmetric=False)  # int8, one scale for all activations o
 
 
 def linear_layers(model: Module) -> list[LinearLayer]:
-    """The linear layers of a model, itself if it is one. Raises ConfigError where it has none."""
+    """The linear layers of a model (or the model, if it is one). Raises ConfigError if there is none."""
     layers = [module for module in model.modules() if isinstance(module, LinearLayer)]
     if not layers:
         raise ConfigError(f"{model.name} has no linear layer to quantise", item=model.name)
@@ -46,15 +46,14 @@ def linear_layers(model: Module) -> list[LinearLayer]:
 
 def quantize_weights(model: Module, scheme: Scheme = WEIGHTS, *, limits: FindLimits = minmax,
                      reduce: Reduce = single_process) -> None:
-    """Turn the weights of all linear layers into integers. Raises ConfigError where they are so already."""
+    """Quantise the weights of all linear layers. Raises ConfigError if one is quantised already."""
     for layer, weight in _rounded(model, scheme, limits, reduce).items():
         set_quantized_weight(layer, weight)
 
 
 def quantize_dynamic(model: Module, scheme: Scheme = WEIGHTS, activations: Scheme = TOKENS, *,
                      limits: FindLimits = minmax, reduce: Reduce = single_process) -> None:
-    """Integer weights and integer products. For inference alone; integer_linear says which scales it can
-    do.
+    """Integer weights and integer products, for inference only. integer_linear lists the schemes it supports.
     """
     for layer, weight in _rounded(model, scheme, limits, reduce).items():
         _replace(layer, Integer(weight, activations, None, _input(layer), _over_inputs(layer, reduce)))
@@ -64,15 +63,14 @@ def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = W
                     activations: Scheme = WHOLE, *,
                     limits: FindLimits = minmax, activation_limits: FindLimits = minmax,
                     reduce: Reduce = single_process) -> None:
-    """The same, where run(), which puts calibration data through the model, shows what to expect of
-    activations.
+    """As quantize_dynamic, but with activation ranges measured once: run() passes calibration data through
+    the model.
 
-    All rows that it shows are held in memory: some batches do. activations: one scale for all rows. Raises
-    ConfigError where a layer sees none.
+    All rows are kept in memory; a few batches are enough. activations: one scale for all rows. Raises
+    ConfigError if a layer receives no data.
     """
     if activations.axis is not None:
-        raise ConfigError("calibration finds one range for all rows to come; choose activations without an "
-                          "axis")
+        raise ConfigError("calibration finds one range for all rows; choose activations without an axis")
     watches = {layer: RangeObserver(float_weight(layer)) for layer in linear_layers(model)}
     before = {layer: layer.product for layer in watches}
     try:
@@ -86,7 +84,7 @@ def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = W
     for layer, watch in watches.items():
         if not watch.seen:
             raise ConfigError(
-                f"no calibration data came through {layer.name}; run() must use the whole model",
+                f"no calibration data reached {layer.name}; run() must use the whole model",
                 item=layer.name
             )
     found = {layer: activation_limits(np.concatenate(watch.seen), activations, _over_inputs(layer, reduce),
@@ -98,10 +96,11 @@ def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = W
 
 def quantize_in_training(model: Module, scheme: Scheme = WEIGHTS, activations: Scheme | None = None, *,
                          limits: FindLimits = minmax, reduce: Reduce = single_process) -> None:
-    """Let every linear layer compute with rounded weights (and activations), while its float weights learn.
+    """Make every linear layer compute with rounded weights (and activations), while its float weights are
+    trained.
 
-    Limits are found now and kept; call it again to find them anew. The parameters stay, and so do optimisers
-    that hold them.
+    Limits are computed now and kept; call it again to update them. The parameters stay the same objects, so
+    optimisers remain valid.
     """
     products = {}
     for layer in linear_layers(model):
@@ -113,11 +112,12 @@ def quantize_in_training(model: Module, scheme: Scheme = WEIGHTS, activations: S
 
 
 def convert(model: Module) -> None:
-    """Make integers of what `quantize_in_training` has prepared; the model computes as before, bit for bit.
+    """Quantise the weights that `quantize_in_training` has prepared; the model computes the same bits as
+    before.
 
-    Layers whose activations were rounded get integer products, which add in another order: there a last bit
-    can differ, and move an activation of the next layer to the neighbouring code. Raises ConfigError for a
-    layer that was not prepared.
+    The exception: layers with rounded activations get integer products, which add in another order. There the
+    last bit can differ, and an activation of the next layer can get the neighbouring code. Raises ConfigError
+    for a layer that was not prepared.
     """
     for layer in linear_layers(model):
         fake = layer.product
@@ -134,31 +134,31 @@ def convert(model: Module) -> None:
 
 
 def quantized_weight(layer: LinearLayer) -> Quantized | None:
-    """The integers of a layer, None where it has a float weight."""
+    """The quantised weight of a layer; None if it has a float weight."""
     return layer.product.weight if isinstance(layer.product, WeightOnly | Integer) else None
 
 
 def float_weight(layer: LinearLayer) -> Parameter:
-    """The weight of a layer. Raises ConfigError where it is quantised already."""
+    """The float weight of a layer. Raises ConfigError if it is quantised already."""
     if quantized_weight(layer):
         raise ConfigError(f"{layer.name} is quantised already; its float weight is gone", item=layer.name)
     return layer.weight
 
 
 def set_quantized_weight(layer: LinearLayer, weight: Quantized) -> None:
-    """Give a layer integers in place of its float weight; it dequantises them in every product."""
+    """Replace a layer's float weight by a quantised one, which is dequantised in every product."""
     _replace(layer, WeightOnly(weight))
 
 
 def stored_bytes(model: Module) -> int:
-    """Bytes of a model in a file, without names: packed integers and scales, and all that is still floats."""
+    """Bytes of a model in a file, without names: packed integers, scales, and parameters that are floats."""
     integers = (quantized_weight(module) for module in model.modules() if isinstance(module, LinearLayer))
     return sum(q.nbytes for q in integers if q) + sum(p.data.nbytes for p in model.parameters())
 
 
 def _rounded(model: Module, scheme: Scheme, limits: FindLimits,
              reduce: Reduce) -> dict[LinearLayer, Quantized]:
-    """The weights of all layers as integers. None is put in its place before all are there: a refusal changes
+    """The quantised weights of all layers. No layer is changed before all are computed, so an error changes
     nothing.
     """
     rounded = {}
@@ -170,7 +170,7 @@ def _rounded(model: Module, scheme: Scheme, limits: FindLimits,
 
 
 def _input(layer: LinearLayer) -> str:
-    """What to call a layer's activations in errors."""
+    """The name of a layer's activations in errors."""
     return f"the input of {layer.name}"
 
 
@@ -180,12 +180,12 @@ def _replace(layer: LinearLayer, product: WeightOnly | Integer) -> None:
 
 
 def _find(weight: Parameter, scheme: Scheme, limits: FindLimits, reduce: Reduce) -> Limits:
-    """The limits of a weight; over all ranks where parts on other ranks share scales with this one."""
+    """The limits of a weight, reduced over ranks if shards on other ranks share its scales."""
     along = None if scheme.axis is None else scheme.axis % weight.ndim
     apart = not weight.is_sharded or scheme.group or (weight.shard is not None and along == weight.shard.axis)
     return limits(weight.data, scheme, single_process if apart else reduce, name=weight.name)
 
 
 def _over_inputs(layer: LinearLayer, reduce: Reduce) -> Reduce:
-    """`reduce` where a row of the layer's input is spread over ranks, else nothing."""
+    """`reduce` if a row of the layer's input is sharded, else the reduction over one rank."""
     return reduce if isinstance(layer, RowParallelLinear) else single_process

@@ -1,8 +1,6 @@
-"""The products that take the place of x W + b in a linear layer: with rounded weights, with integers, or with
-a watch on x.
+"""Replacements for x W + b in a linear layer: with rounded weights, with integers, or recording x.
 
-A layer knows its product as a function (x [..., I], b [O] or None) -> [..., O]; see LinearLayer in
-minipar.nn.
+A layer's product is a function (x [..., I], b [O] or None) -> [..., O]; see LinearLayer in minipar.nn.
 """
 
 # n rows of x, I inputs, O outputs
@@ -38,11 +36,11 @@ class WeightOnly:
 
 @dataclass
 class Integer:
-    """An integer product. x is quantised as it comes: over `limits`, found beforehand on calibration data
-    ("static"), or over the range of each call ("dynamic range").
+    """An integer product. x is quantised in each call: over `limits` from calibration data ("static"), or, if
+    None, over the range of this call ("dynamic range").
 
-    For inference: no gradient goes through. reduce: over the ranks that share a row of x, see limits.py;
-    dynamic only.
+    For inference: there is no gradient. reduce: over the ranks that share a row of x, see limits.py; used for
+    dynamic range only.
     """
 
     weight: Quantized                                               # [I, O]
@@ -62,8 +60,7 @@ class Integer:
 
 @dataclass
 class Fake:
-    """Float weights, rounded on the way onto a grid that stays where it is: quantisation-aware training
-    (Jacob et al. 2018).
+    """Float weights, rounded in every call to a fixed grid: quantisation-aware training (Jacob et al. 2018).
 
     Gradients reach x, the weight and b. activations: if given, the rows of x are rounded too, over the range
     of each call.
@@ -87,7 +84,7 @@ class Fake:
 
 @dataclass
 class RangeObserver:
-    """The plain product, which remembers the rows of x that it saw: for calibration."""
+    """The float product, which records the rows of x: for calibration."""
 
     weight: Parameter                                               # [I, O]
     seen: list[np.ndarray] = field(default_factory=list)            # [n, I] each

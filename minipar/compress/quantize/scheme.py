@@ -1,13 +1,13 @@
-"""What a quantisation is: how many bits, which integers, and which numbers share a scale.
+"""The options of a quantisation: how many bits, which integers, and which values share a scale.
 
-An affine code stands for the number
+An affine code q represents the value
 
     x_hat = s (q - z)           q an integer from `low` to `high`, s the scale (step), z the zero-point,
                                 itself a code
 
-so that z stands for 0 exactly: pruned weights and padding stay zero (document 002, 4.1.1, leaves 0 between
-two codes). Symmetric codes have z in the middle, and as many steps below as above (document 004, 4.2, where z
-is left out).
+so the code z represents 0 exactly: pruned weights and padding stay zero (in document 002, 4.1.1, 0 lies
+between two codes). Symmetric codes have z in the middle, and as many steps below as above (document 004, 4.2,
+without z).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from minipar.records import require_types
 
 @dataclass(frozen=True)
 class Scheme:
-    """bits       2 to 16
-    symmetric  the zero-point is the middle code; then one code is left unused, at 2 bits that is one of four
-    signed     codes lie around 0 (int8: -128 to 127) or start at 0 (uint8: 0 to 255); the numbers they stand
-               for are the same
-    axis       every index along this axis has a scale of its own ("per channel": axis=1 for the outputs of a
+    """bits       2 to 16 symmetric  the zero-point is the middle code; one code is not used (of 2 bits, one
+    of four) signed     codes lie around 0 (int8: -128 to 127) or start at 0 (uint8: 0 to 255); they represent
+    the
+               same values
+    axis       every index along this axis has its own scale ("per channel": axis=1 for the outputs of a
                weight [I, O], axis=0 for the rows of activations [n, I]); None: one scale for all ("per
                tensor")
-    group      with an axis of a matrix: every run of `group` elements along the other axis has a scale of its
-               own
+    group      with an axis of a matrix: every `group` consecutive elements along the other axis have their
+    own scale
 
-    Raises ConfigError for sizes that cannot be.
+    Raises ConfigError for invalid values.
     """
 
     bits: int = 8
@@ -74,10 +74,10 @@ class Scheme:
         return np.dtype(f"{'int' if self.signed else 'uint'}{8 if self.bits <= 8 else 16}")
 
     def view(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape in which everything that shares a scale lies along whole axes: groups get an axis of
-        their own.
+        """The shape in which the values that share a scale fill whole axes: groups get their own axis.
 
-        Raises ShapeError where the axis is missing or the groups do not divide the matrix.
+        Raises ShapeError if the axis does not exist or groups do not divide the matrix. Example: [6, 5] with
+        axis 1 and groups of 3 -> [2, 3, 5].
         """
         if self.axis is None:
             return shape
@@ -88,28 +88,27 @@ class Scheme:
             return shape
         if len(shape) != 2 or shape[1 - self.axis] % self.group:
             raise ShapeError(f"groups of {self.group} along axis {1 - self.axis} do not divide shape "
-                             f"{shape}; choose a divisor, under tensor parallelism of each rank's part")
+                             f"{shape}; choose a divisor (under tensor parallelism: of each rank's shard)")
         rows, columns = shape
         return (rows // self.group, self.group,
                 columns) if self.axis == 1 else (rows, columns // self.group, self.group)
 
     def shared(self, view: tuple[int, ...]) -> tuple[int, ...]:
-        """The axes of a view over which numbers share a scale."""
+        """The axes of a view along which values share a scale."""
         if self.group:
             return (1,) if self.axis == 1 else (2,)
         own = None if self.axis is None else self.axis % len(view)
         return tuple(axis for axis in range(len(view)) if axis != own)
 
     def scales(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of the scales of an array of this shape: that of the view, shared axes of length 1."""
+        """The shape of the scales of an array of this shape: that of the view, with shared axes of length 1.
+        """
         view = self.view(shape)
         shared = self.shared(view)
         return tuple(1 if axis in shared else length for axis, length in enumerate(view))
 
     def packed_bytes(self, shape: tuple[int, ...], scale_bytes: int = 4) -> int:
-        """Bytes of the codes, packed, with their scales, and zero-points where these are not all the middle
-        code.
-        """
+        """Bytes of the packed codes and their scales, and of zero-points unless symmetric."""
         codes, scales = math.prod(shape), math.prod(self.scales(shape))
         zeros = 0 if self.symmetric else -(-scales * self.bits // 8)
         return -(-codes * self.bits // 8) + scales * scale_bytes + zeros

@@ -1,14 +1,11 @@
-"""Quantised models as few bytes: codes packed into as many bits as they have, and what a file needs to know
-beside them.
+"""Quantised models in files: packed codes, scales, and the metadata to restore them.
 
-    arrays, meta = pack_model(model)
-    save(path, arrays, meta)                        minipar.checkpoint.archive: checksums, all or nothing
-    ...
-    unpack_model(GPT(config), *load(path))          integers in place of the weights, everything else as it
-                                                    was
+    arrays, meta = pack_model(model) save(path, arrays, meta)
+    minipar.checkpoint.archive: checksums, all or nothing ... unpack_model(GPT(config), *load(path))
+    integers replace the weights; all else as before
 
-All codes lie in one array and all scales in another: a file is as large as `stored_bytes` says and a few
-kilobytes for names.
+All codes lie in one array and all scales in another: a file has `stored_bytes` bytes and a few kilobytes for
+names.
 """
 
 from __future__ import annotations
@@ -34,8 +31,7 @@ from minipar.nn import Module
 from minipar.records import record_from
 
 KINDS = ("codes", "zeros", "scales", "floats")                      # the arrays of a file
-# places: of zeros
-DTYPES = {"codes": "uint8", "zeros": "uint8", "scales": "float32", "floats": "float32", "places": "uint8"}
+DTYPES = {"codes": "uint8", "zeros": "uint8", "scales": "float32", "floats": "float32", "nonzero": "uint8"}
 ENTRIES = ("quantized", "parameters")                               # of its meta
 CHUNK = 1 << 18  # codes at a time, a multiple of 8: whole bytes
 
@@ -56,12 +52,12 @@ def pack(codes: np.ndarray, bits: int) -> np.ndarray:
 
 
 def unpack(data: np.ndarray, bits: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """The codes [*shape] of a dtype that `pack` made bytes of. Raises CheckpointError where the bytes are not
-    as many.
+    """The inverse of `pack`: codes [*shape] of a dtype. Raises CheckpointError if the number of bytes
+    differs.
     """
     size = math.prod(shape)
     if data.size != -(-size * bits // 8):
-        raise CheckpointError(f"{size} codes of {bits} bits need {-(-size * bits // 8)} bytes, here are "
+        raise CheckpointError(f"{size} codes of {bits} bits need {-(-size * bits // 8)} bytes; the file has "
                               f"{data.size}")
     if bits == 8:
         return np.array(data.view(dtype).reshape(shape))
@@ -72,17 +68,17 @@ def unpack(data: np.ndarray, bits: int, shape: tuple[int, ...], dtype: np.dtype)
         pairs = np.zeros((out.size, 16), np.uint8)
         pairs[:, 16 - bits :] = row
         if dtype.kind == "i":
-            pairs[:, : 16 - bits] = row[:, :1]                      # the sign fills what is left
+            pairs[:, : 16 - bits] = row[:, :1]                      # sign extension
         out[...] = np.packbits(pairs, axis=1).view(">i2" if dtype.kind == "i" else ">u2")[:, 0]
     return codes.reshape(shape)
 
 
 def pack_model(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(arrays, meta) of a model, or of a rank's share, after quantize_weights, quantize_dynamic or convert.
+    """(arrays, meta) of a model, or of a rank's shard, after quantize_weights, quantize_dynamic or convert.
 
-    arrays: "codes" and "zeros" (bytes), "scales" and "floats" (the parameters that are left), each in the
-    order that meta tells. How a layer multiplies is not stored: what comes back multiplies weights as
-    `quantize_weights` left them. Raises ConfigError where a linear layer is not quantised.
+    arrays: "codes" and "zeros" (bytes), "scales" and "floats" (all other parameters), each in the order
+    of meta. The kind of product is not stored: the restored model computes as after `quantize_weights`.
+    Raises ConfigError if a linear layer is not quantised.
     """
     weights: dict[str, Quantized] = {}
     for layer in linear_layers(model):
@@ -105,11 +101,10 @@ def pack_model(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def unpack_model(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Fill a model of the same sizes with what pack_model took from one: integers, and the parameters that
-    are floats.
+    """Load the arrays of pack_model, integers and float parameters, into a model of the same sizes.
 
-    Raises CheckpointError, and changes nothing, where these are not the arrays and meta of pack_model, or
-    names or shapes differ; ConfigError where the model is quantised already.
+    Raises CheckpointError, and changes nothing, if these are not the arrays and meta of pack_model, or names
+    or shapes differ; ConfigError if the model is quantised already.
     """
     schemes = require_packed(model, arrays, meta, KINDS)
     layers = {layer.name: layer for layer in linear_layers(model)}
@@ -130,23 +125,23 @@ def unpack_model(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[
 
 def require_packed(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any],
                    kinds: Sequence[str]) -> dict[str, Scheme]:
-    """Name -> scheme of each layer, where these are arrays and meta of such a model; nothing is allocated
-    before that is known.
+    """Check that arrays and meta fit the model, before anything is allocated; returns name -> scheme of each
+    layer.
 
-    kinds: of arrays, names in DTYPES. Raises CheckpointError where an array or an entry of meta is missing or
-    of another type, names or shapes differ, or a scale or a float is not finite; ConfigError where the model
-    is quantised already.
+    kinds: names of arrays, of DTYPES. Raises CheckpointError if an array or an entry of meta is missing or of
+    another type, names or shapes differ, or a scale or a float is not finite; ConfigError if the model is
+    quantised already.
     """
     if lacking := [kind for kind in kinds if kind not in arrays] + [entry for entry in ENTRIES
                                                                     if entry not in meta]:
-        raise CheckpointError(f"this is no file of a quantised model: there is no {' and no '.join(lacking)} "
-                              "in it")
+        raise CheckpointError(f"this is not a file of a quantised model: it has no "
+                              f"{' and no '.join(lacking)}")
     for kind in kinds:
         if arrays[kind].ndim != 1 or arrays[kind].dtype != DTYPES[kind]:
-            raise CheckpointError(f"{kind} are {arrays[kind].dtype} of shape {arrays[kind].shape}, not a row "
-                                  f"of {DTYPES[kind]}", item=kind)
+            raise CheckpointError(f"{kind} are {arrays[kind].dtype} of shape {arrays[kind].shape}, not "
+                                  f"one-dimensional {DTYPES[kind]}", item=kind)
         if not np.isfinite(arrays[kind]).all():
-            raise CheckpointError(f"this file is of no use: its {kind} hold NaN or infinity")
+            raise CheckpointError(f"this file is damaged: its {kind} hold NaN or infinity")
     own = {layer.name: float_weight(layer) for layer in linear_layers(model)}
     try:
         stored = {name: entry["shape"] for name, entry in meta["quantized"].items()}
@@ -158,10 +153,10 @@ def require_packed(model: Module, arrays: Mapping[str, np.ndarray], meta: Mappin
         for name, scheme in schemes.items():
             scheme.scales(tuple(stored[name]))
     except (AttributeError, KeyError, TypeError) as error:
-        raise CheckpointError("this is no file of a quantised model: its meta is not built as pack_model "
-                              "builds it") from error
+        raise CheckpointError("this is not a file of a quantised model: its meta is not that of "
+                              "pack_model") from error
     except (ConfigError, ShapeError) as error:
-        raise CheckpointError(f"this is no file of a quantised model: {error}") from error
+        raise CheckpointError(f"this is not a file of a quantised model: {error}") from error
     return schemes
 
 
@@ -179,7 +174,7 @@ def _read_weight(shape: tuple[int, ...], scheme: Scheme, readers: Mapping[str, _
 
 
 class _Reader:
-    """An array that is read piece by piece, from its beginning to its end."""
+    """Reads an array piece by piece, from its beginning to its end."""
 
     def __init__(self, kind: str, array: np.ndarray):
         self.kind, self.array, self.at = kind, array, 0
@@ -187,13 +182,13 @@ class _Reader:
     def take(self, count: int) -> np.ndarray:
         self.at += count
         if self.at > self.array.size:
-            raise CheckpointError(f"the file ends too early: {self.kind} are {self.array.size}, and "
-                                  f"{self.at} are needed at least")
+            raise CheckpointError(f"the file is too short: it has {self.array.size} {self.kind}; "
+                                  f"at least {self.at} are needed")
         return self.array[self.at - count : self.at]
 
     def require_end(self) -> None:
         if self.at < self.array.size:
-            raise CheckpointError(f"the file is of another model: {self.kind} are {self.array.size}, and "
+            raise CheckpointError(f"the file is of another model: it has {self.array.size} {self.kind}; "
                                   f"{self.at} are needed")
 
 
