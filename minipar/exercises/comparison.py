@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from minipar.exercises.diagnose import Diagnosis, Leaf, anything_else, leaves, misfit, wrong_values
+from minipar.exercises.diagnose import Diagnosis, Leaf, leaves, misfit
 from minipar.exercises.exercise import Exercise, RankArguments
 from minipar.exercises.light import Light, off
 from minipar.exercises.outcome import is_first_case, outputs, wanted
+from minipar.exercises.patterns import anything_else, wrong_values
 from minipar.exercises.tasks import CallResult
 
 TELLING = (1, 3, 2, 4, 5)  # 3 before 2: with 2 ranks, "twice" and "p times" are one

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minipar.exercises.diagnose import Leaf, equal, misfit, wrong_values
+from minipar.exercises.diagnose import Leaf, equal, misfit
+from minipar.exercises.patterns import wrong_values
 from minipar.exercises.wire import Opaque
 
 P = 3
