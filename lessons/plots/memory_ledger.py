@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from minipar.plan.memory import MemoryLedger
 from minipar.plots.ticks import plain_ticks
 
-LINES = {"weights": "tab:blue", "gradients": "tab:orange", "optimizer": "tab:green", "activations": "tab:red"}
+LINES = {"weights": "#0072b2", "gradients": "#56b4e9", "optimizer": "#999999", "activations": "#d55e00"}
+STYLES = ["o-", "s--", "^-.", "D:"]
 
 
 def draw_memory_ledger(techniques: Mapping[str, MemoryLedger], device: float,
@@ -28,25 +29,25 @@ def draw_memory_ledger(techniques: Mapping[str, MemoryLedger], device: float,
         left = {name: start + width for (name, start), width in zip(left.items(), widths, strict=True)}
     for name, end in left.items():
         bars.annotate(f"{end:.3g} GB", (end, name), (6, 0), textcoords="offset points", va="center",
-                      fontsize=12, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1}, zorder=3)
+                      fontsize=14, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1}, zorder=3)
     bars.axvline(device / 1e9, color="black", linestyle="--", label=f"a device of {device / 1e9:g} GB")
     bars.invert_yaxis()
     bars.set_xlim(right=1.2 * max(left.values()))
-    bars.set_xlabel("GB on one device", fontsize=13)
-    bars.set_title("Each technique changes its own lines", fontsize=15)
-    bars.legend(fontsize=11, loc="lower right")
+    bars.set_xlabel("GB on one device", fontsize=15)
+    bars.set_title("Each technique shrinks its own lines", fontsize=18)
+    bars.legend(fontsize=14, loc="lower right")
 
-    for name, by_ranks in shares.items():
-        curves.plot(list(by_ranks), [value / 1e9 for value in by_ranks.values()], "o-", linewidth=2.5,
-                    label=name)
+    for style, color, (name, by_ranks) in zip(STYLES, LINES.values(), shares.items(), strict=True):
+        curves.plot(list(by_ranks), [value / 1e9 for value in by_ranks.values()], style, color=color,
+                    linewidth=3, markersize=8, label=name)
     curves.set(xscale="log", yscale="log")
     plain_ticks(curves.xaxis, next(iter(shares.values())))
     plain_ticks(curves.yaxis)
-    curves.set_xlabel("ranks", fontsize=13)
-    curves.set_ylabel("GB of state on each rank", fontsize=13)
-    curves.set_title("7.5e9 weights, 16 bytes each", fontsize=15)
+    curves.set_xlabel("ranks", fontsize=15)
+    curves.set_ylabel("GB of state on each rank", fontsize=15)
+    curves.set_title("Only ZeRO shares the state", fontsize=18)
     curves.grid(alpha=0.3)
     for axes in (bars, curves):
-        axes.tick_params(labelsize=12)
-    curves.legend(fontsize=11)
+        axes.tick_params(labelsize=14)
+    curves.legend(fontsize=14)
     return figure

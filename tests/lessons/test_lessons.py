@@ -46,9 +46,9 @@ BREAKS = {
         "E14: the report's supports add up to CoNLL's 46435",
     ),
     "04_memory_ledger": (
-        'mp.TrainConfig(batch=SAMPLES, optimizer="adam"), mp.Layout(), 0, computed_pairs)',
-        'mp.TrainConfig(batch=SAMPLES, optimizer="adam"), mp.Layout(), 0, lambda T: T * T)',
-        "N60: weights, gradients, optimiser and activations are what is allocated, to the byte",
+        "training_memory(TOY, TRAIN, mp.Layout(), 0, computed_pairs)",
+        "training_memory(TOY, TRAIN, mp.Layout(), 0, lambda T: T * T)",
+        "the ledger is what is allocated, to the byte: compare line by line",
     ),
     "05_gradient_accumulation": (
         "targets[rows], count=targets.size))",
