@@ -1,59 +1,67 @@
-"""Data parallelism in four pictures: the same training, what it sends, when it pays, how to hide it."""
+"""Data parallelism in four pictures: the same training, what it sends, when it pays, how to hide the sum."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from minipar.lessons.plots.style import BLUE, GREY, LINES, ORANGE, one_chart
 
 from minipar.plots.ticks import plain_ticks
 
 
-def draw_data_parallel(losses: Mapping[str, Sequence[float]], floor: float,
-                       traffic: Mapping[str, Mapping[int, float]],
-                       counted: Mapping[str, tuple[int, float]], steps: Mapping[str, Mapping[int, float]],
-                       buckets: Mapping[int, float], bound: float) -> Figure:
-    """losses: by layout, in nats per token, one per step; floor: the best possible one. traffic: by
-    algorithm, ranks -> what the busiest rank sends, in units of the gradient; counted: by algorithm, (ranks,
-    the same). steps: by network, ranks -> milliseconds. buckets: number of buckets -> milliseconds; bound:
-    the least that can be.
-    """
-    figure = Figure(figsize=(14, 9), layout="constrained")
-    (curves, sent), (scaling, overlap) = figure.subplots(2, 2)
+def draw_losses(losses: Mapping[str, Sequence[float]], floor: float) -> Figure:
+    """losses: by number of ranks, in nats per token, one per step; floor: the best possible one."""
+    figure, axes = one_chart("More ranks, the same training", "step", "loss, nats per token")
     for number, (name, values) in enumerate(losses.items()):
-        curves.plot(values, linewidth=8 / 2**number, label=name)  # the widest first, so that all can be seen
-    curves.axhline(floor, color="gray", linestyle=":", linewidth=2.5, label="best possible mean")
-    curves.set(title="One batch, shared by more and more ranks", xlabel="step",
-               ylabel="loss (nats per token)")
-
-    for name, by_ranks in traffic.items():
-        (line,) = sent.plot(list(by_ranks), list(by_ranks.values()), linewidth=2.5, label=f"{name}, formula")
-        sent.plot(*counted[name], "o", markersize=10, color=line.get_color(), label=f"{name}, counted")
-    sent.set(title="What the busiest rank sends", xlabel="ranks", ylabel="times the gradient")
-
-    for name, by_ranks in steps.items():
-        scaling.plot(list(by_ranks), list(by_ranks.values()), "o-", linewidth=2.5, markersize=8, label=name)
-    ranks = list(next(iter(steps.values())))
-    alone = next(iter(steps.values()))[ranks[0]]
-    scaling.plot(ranks, [alone / rank for rank in ranks], color="gray", linestyle=":", linewidth=2.5,
-                 label="without communication")
-    scaling.set(title="One step of the same batch", xlabel="ranks", ylabel="milliseconds", xscale="log",
-                yscale="log")
-    plain_ticks(scaling.xaxis, ranks)
-    plain_ticks(scaling.yaxis)
-
-    overlap.plot(list(buckets), list(buckets.values()), "o-", linewidth=2.5, markersize=8,
-                 label="backward and all-reduce")
-    overlap.axhline(bound, color="gray", linestyle=":", linewidth=2.5, label="the longer of the two alone")
-    overlap.set(title="Gradients that travel during backward", xlabel="buckets", ylabel="milliseconds",
-                xscale="log")
-    overlap.set_ylim(bottom=0)
-    plain_ticks(overlap.xaxis, buckets)
-    for axes in (curves, sent, scaling, overlap):
-        axes.title.set_fontsize(16)
-        axes.xaxis.label.set_fontsize(14)
-        axes.yaxis.label.set_fontsize(14)
-        axes.tick_params(labelsize=12)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=13)
+        axes.plot(values, linewidth=10 / 2**number, color=LINES[number], label=name)     # the widest first: all are seen
+    _bound(axes, floor, "best possible mean")
+    axes.legend(fontsize=16)
     return figure
+
+
+def draw_traffic(traffic: Mapping[str, Mapping[int, float]], counted: Mapping[str, tuple[int, float]]) -> Figure:
+    """traffic: by algorithm, ranks -> what the busiest rank sends, in units of the gradient; counted: by algorithm,
+    (ranks, the same).
+    """
+    figure, axes = one_chart("On a ring, no rank sends more than 2 gradients", "ranks",
+                             "sent by the busiest rank, in gradients")
+    for (name, by_ranks), color, style in zip(traffic.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
+        axes.plot(list(by_ranks), list(by_ranks.values()), style, linewidth=4, color=color, label=f"{name}, formula")
+        axes.plot(*counted[name], "o", markersize=13, color=color, label=f"{name}, counted")
+    axes.legend(fontsize=16)
+    return figure
+
+
+def draw_steps(steps: Mapping[str, Mapping[int, float]]) -> Figure:
+    """steps: by network, ranks -> milliseconds."""
+    figure, axes = one_chart("A slow network makes more ranks slower", "ranks", "milliseconds per step")
+    for (name, by_ranks), color, style in zip(steps.items(), (ORANGE, BLUE), ("s--", "o-"), strict=True):
+        axes.plot(list(by_ranks), list(by_ranks.values()), style, linewidth=4, markersize=12, color=color, label=name)
+    ranks = list(next(iter(steps.values())))
+    whole = next(iter(steps.values()))[ranks[0]]
+    axes.plot(ranks, [whole / rank for rank in ranks], color=GREY, linestyle=":", linewidth=3,
+              label="without communication")
+    axes.set(xscale="log", yscale="log")
+    plain_ticks(axes.xaxis, ranks)
+    plain_ticks(axes.yaxis)
+    axes.legend(fontsize=16)
+    return figure
+
+
+def draw_buckets(buckets: Mapping[int, float], bound: float) -> Figure:
+    """buckets: their number -> milliseconds; bound: the longer one of backward and all-reduce."""
+    figure, axes = one_chart("A few buckets hide the sum; many pay latency", "buckets", "milliseconds")
+    axes.plot(list(buckets), list(buckets.values()), "o-", linewidth=4, markersize=12, color=BLUE,
+              label="backward and all-reduce")
+    _bound(axes, bound, "the longer of the two")
+    axes.set(xscale="log")
+    axes.set_ylim(bottom=0)
+    plain_ticks(axes.xaxis, buckets)
+    axes.legend(fontsize=16)
+    return figure
+
+
+def _bound(axes: Axes, y: float, label: str) -> None:
+    axes.axhline(y, color=GREY, linestyle=":", linewidth=3, label=label)

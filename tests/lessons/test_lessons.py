@@ -93,7 +93,7 @@ BREAKS = {
     "13_data_parallel": (
         "clip=0, seed=0,",
         "clip=0, seed=comm.rank,",
-        "E2: replicas are equal, since they start from the same weights and take the same steps",
+        "replicas are equal: same start, same steps; look at the seed",
     ),
     "14_tensor_parallel": (
         'copy_to_region(x, comm, "dx")',
