@@ -9,6 +9,7 @@ from minipar.errors import ConfigError
 from minipar.exercises.diagnose import Diagnosis
 from minipar.exercises.exercise import Exercise
 from minipar.exercises.tasks import CallResult
+from minipar.exercises.wrapping import NEXT_CALL
 
 ADVICE = {
     "stub": "write the function; `minipar exercise hint` gives a first idea",
@@ -77,12 +78,10 @@ def advice_on(kind: str, text: str) -> str:
 
 
 def members_only(text: str, ranks: int) -> str:
-    """A wait graph without the ranks that take no part, as under mpirun with more ranks than the call
-    needs.
+    """A wait graph without what is ours: ranks that take no part, as under mpirun with more ranks than the
+    call needs; the barrier between two calls; the grader's own lines.
     """
-    kept = [
-        part
-        for part in text.split("; ")
-        if not (found := re.match(r"rank (\d+) ", part)) or int(found[1]) < ranks
-    ]
-    return re.sub(r" at (broker|worker_process|rank_requests)\.py:\d+", "", "; ".join(kept))
+    parts = [part for part in text.split("; ")
+             if not (found := re.match(r"rank (\d+) ", part)) or int(found[1]) < ranks]
+    parts = [re.sub(rf" is in barrier '{NEXT_CALL}'.*", " has finished", part) for part in parts]
+    return re.sub(r" at (broker|worker|worker_process|rank_requests)\.py:\d+", "", "; ".join(parts))

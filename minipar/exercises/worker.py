@@ -22,7 +22,7 @@ from minipar.comm.threads import run
 from minipar.exercises import fence, wire
 from minipar.exercises.rank_calls import RankCalls, still_running
 from minipar.exercises.remote import RemoteComm
-from minipar.exercises.wrapping import described
+from minipar.exercises.wrapping import NEXT_CALL, described
 
 
 def serve_threads(tasks: BinaryIO, out: BinaryIO, dump: int) -> None:
@@ -102,7 +102,7 @@ def serve_mpi(folder: str) -> None:
             if part is None or calls is None:
                 continue
             engine: Any = part.inner  # type: ignore[attr-defined]
-            part.barrier(label="start of the next call")
+            engine.barrier(label=NEXT_CALL)                         # unchecked: who never comes is stuck
             engine.synchronous = task["synchronous"]
             engine.start_send = engine.intracomm.Issend if task["synchronous"] else engine.intracomm.Isend
             calls.send({"task": task["id"]})

@@ -27,6 +27,7 @@ NETWORK = Network(alpha=1e-5, beta=1e-9)                            # virtual: 1
 DELAY = 0.004                                                       # seconds by which an arrival is delayed
 STUCK = ("deadlock", "the partner has left", "gave up after")
 LEFT = "the program has ended, but"
+NEXT_CALL = "start of the next call"                                # a barrier of ours, between two calls
 
 
 class Observed:

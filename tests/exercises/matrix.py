@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from minipar.exercises.catalogue import every
-from minipar.exercises.check import read_submission, whole
+from minipar.exercises.check import read_submission, verdict_of_mpirun, whole
 from minipar.exercises.exercise import HINTS, Exercise, WrongAnswer, sections
 from minipar.exercises.light import Light, Verdict
 from minipar.exercises.lights import verdict
@@ -131,9 +131,7 @@ def wrong_answers_in_one_job(exercises: Sequence[Exercise], ranks: int) -> list[
     return found if off > len(wrongs) / 2 else [*found, f"only {off} of {len(wrongs)} wrong answers fail"]
 
 
-def wrong_under_mpirun(exercise: Exercise, wrong: WrongAnswer, ranks: int) -> str:
-    """A wrong answer in a job of its own: it may end the job."""
-    calls = [call for call in graded_calls(exercise, SEED, [ranks]) if call.delays == 0]
+def wrong_under_mpirun(exercise: Exercise, wrong: WrongAnswer) -> str:
+    """A wrong answer in a job of its own, on as many ranks as the exercise has."""
     submission = read_submission(wrong.path)
-    (result,), said = under_mpirun([(exercise, submission, calls)], ranks)
-    return wrong_problem(wrong, verdict(exercise, submission.source, whole(result, calls, said)))
+    return wrong_problem(wrong, verdict_of_mpirun(exercise, submission, graded_calls(exercise, SEED)))
