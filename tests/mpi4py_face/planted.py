@@ -133,10 +133,11 @@ data = np.ones(4)
 if rank == 0:
     request = comm.Isend(data, dest=1); data[:] = 2; request.Wait()
 else: comm.Recv(data, source=0)""", ("was changed between",)),
-    Planted("Two receives into one buffer", 2, """
+    Planted("A buffer is sent while it is being received", 2, """
 data = np.zeros(4)
-if rank == 0: MPI.Request.Waitall([comm.Irecv(data, 1, 1), comm.Irecv(data, 1, 2)])
-else: comm.Send(data, 0, 1); comm.Send(data, 0, 2)""", ("still being received into",)),
+if rank == 0:
+    request = comm.Irecv(data, source=1); comm.Send(data, dest=1); request.Wait()
+else: comm.Send(data, dest=0); comm.Recv(data, source=0)""", ("still being received into",)),
     Planted("An exception on one rank, while the others wait", 3, """
 if rank == 2: raise ValueError("the loss is not a number")
 comm.Barrier()""", ("rank 2 of 3 raised", "the loss is not a number")),

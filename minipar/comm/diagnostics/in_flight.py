@@ -58,15 +58,17 @@ def uses(ledger: Ledger) -> Iterator[Use]:
 
 
 def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: str, label: str | None,
-                   *, writes: bool) -> None:
+                   *, writes: bool, receives: bool = True) -> None:
     """Raises CommError if a call would write to memory that is in flight, or read what is being written
-    there.
+    there. receives: whether a receive into memory that another one receives into counts.
     """
     # once per message, so the good case comes first
     if not (ledger.running or ledger.letters.open
             or any(np.may_share_memory(array, request.array) for request in ledger.open)):
         return
     for use in uses(ledger):
+        if use.verb == "received into" and writes and not receives:
+            continue
         if (writes or use.verb in ("received into", "written")) and np.may_share_memory(array, use.array):
             raise CommError(f"{this_call(comm, label, call)} uses memory that is still being {use.verb} by "
                             f"the {use.call}{quoted(use.label)} started at {use.place}; wait for that first, "
