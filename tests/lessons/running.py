@@ -52,8 +52,10 @@ AFTER = {"13_data_parallel": "bucket_ms = ", "15_pipeline_parallel": "def two_st
 # Lesson -> its stub, and what a solution puts in its place.
 IN_PLACE = {
     "14_tensor_parallel": (
-        'return cross_entropy(gather_from_region(part, comm, "logits", shares(vocabulary, comm)), targets)',
-        "return vocab_parallel_cross_entropy(part, targets, None, comm, own(comm, vocabulary), vocabulary)",
+        """    counts = shares(vocabulary, comm)
+    logits = gather_from_region(part, comm, "logits", counts)
+    return cross_entropy(logits, targets)""",
+        """    return vocab_parallel_cross_entropy(part, targets, None, comm, own(comm, vocabulary), vocabulary)""",
     ),
     "15_pipeline_parallel": (
         """for micro in range(m) for kind in "FB"

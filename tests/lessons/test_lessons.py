@@ -98,7 +98,7 @@ BREAKS = {
     "14_tensor_parallel": (
         'copy_to_region(x, comm, "dx")',
         "x",
-        "A17: y, dW and dx are those of the dense layer, but here not: dx of split_outputs",
+        "compare with the unsplit layer. Wrong here: dx of by_columns",
     ),
     "15_pipeline_parallel": (
         'mp.all_reduce(ends, tied.grad, label="tied table")',
