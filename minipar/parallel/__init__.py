@@ -1,8 +1,14 @@
-"""Where tensors meet ranks.
+"""Parallel training: tensors and gradients that are distributed over ranks.
 
-Read operators.py first: a communication with a gradient, and its type. Then tensor.py (regions),
-vocabulary.py, data.py; then stages.py and pipeline.py. grid.py says which ranks talk along which axis,
-norm.py and gather_parameters.py put together what is spread.
+Reading order:
+
+    operators.py            communication with a gradient, and its type
+    tensor.py               regions of tensor and sequence parallelism; vocabulary.py: the sharded loss
+    data.py                 the sum of gradients over dp; bitwise.py: in a fixed order
+    stages.py, pipeline.py  the stages of one rank, and the executor of schedules
+    grid.py                 the communicators along each axis
+    norm.py                 the norm of a sharded gradient
+    gather_parameters.py    whole parameters from their shards
 """
 
 from minipar.parallel.grid import Grid

@@ -1,10 +1,14 @@
-"""A sum over samples that comes out the same in every bit, however many ranks share it.
+"""A sum over samples that is equal in every bit for every number of ranks.
 
-Floating-point addition is not associative, so a sum depends on its grouping. Here the grouping is fixed once
-for the whole batch: a binary tree over the samples 0 to B - 1 that halves every range of samples. Each rank
-computes the gradients of its own samples, one by one, and adds up the subtrees that are all its own; where a
-subtree spans ranks, the owner of its right half sends it to the owner of its left half. So dp = 1, 2, 3, ...
-and any number of micro-batches take the very same additions.
+Floating-point addition is not associative, so a sum depends on the grouping of its terms. Here the grouping
+is fixed for the whole batch: a binary tree over the samples 0 to B - 1 that halves every range of samples.
+Each rank computes the gradients of its own samples, one by one, and adds the subtrees that it owns
+completely. If a subtree spans ranks, the owner of its right half sends the sum of this half to the owner of
+its left half. So every dp and every number of micro-batches make the same additions.
+
+Example: 4 samples are always added as (g0 + g1) + (g2 + g3). With dp=2, rank 1 computes g2 + g3 and sends it
+to rank 0. With dp=4, rank 3 sends g3 to rank 2, rank 1 sends g1 to rank 0, then rank 2 sends g2 + g3 to rank
+0.
 """
 
 from __future__ import annotations
@@ -18,12 +22,11 @@ from minipar.comm.protocol import Communicator
 
 
 def tree_sum(leaf: Callable[[int], np.ndarray], shares: list[int], dp: Communicator) -> np.ndarray:
-    """The sum over all samples of `leaf(sample)` [n], on every rank in the same bits, for every way to share
-    out the samples.
+    """The sum of `leaf(sample)` [n] over all samples, equal in every bit on every rank and for all `shares`.
 
-    shares: how many samples each rank has, at least one; rank r has those behind the samples of the ranks
-    before it. `leaf` is called once for each of this rank's samples, in order, and returns a new array each
-    time. All ranks call this together.
+    shares: the number of samples of each rank, at least one; the samples of rank r follow those of rank r -
+    1. leaf: called once for each of this rank's samples, in order; returns a new array each time. All ranks
+    call this function together.
     """
     owners = np.repeat(np.arange(dp.size), shares)                  # of each sample
     total = _subtree(leaf, 0, owners, dp)
@@ -33,8 +36,10 @@ def tree_sum(leaf: Callable[[int], np.ndarray], shares: list[int], dp: Communica
 
 def _subtree(leaf: Callable[[int], np.ndarray], first: int, owners: np.ndarray,
              dp: Communicator) -> np.ndarray | None:
-    """The sum of the samples from `first` on that `owners` lists: on the owner of the first; elsewhere a part
-    of it.
+    """The sum of the samples first, first + 1, ..., one for each entry of `owners`, on the owner of the first
+    one.
+
+    Other ranks return the sum of a right half, or None if they own no sample of the range.
     """
     if len(owners) == 1:
         return leaf(first)

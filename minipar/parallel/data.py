@@ -1,20 +1,26 @@
 """Data parallelism: each rank of `dp` has the gradient of its own samples; the step needs the sum.
 
-The loss divides by the tokens of the global batch, so gradients of shards of any sizes add up, and no mean is
-to be taken. The sum is written four ways: the definition (one message per parameter), one flat buffer, the
-same in memory that ranks share, and buckets that travel while backward still runs (Li et al. 2020, "PyTorch
-Distributed: experiences on accelerating data parallel training"). `bitwise.py` has a fifth.
+Every rank divides its loss by the tokens of the global batch. So the gradients of all ranks are added, and no
+mean is taken. There are four implementations of the sum:
 
-With tensor parallelism, every rank of tp has a group dp of its own, and each of these groups sums a copy of
-what the ranks of tp hold whole (positions, LayerNorms, some biases). The copies must stay equal in every bit.
-An all-reduce adds an element in an order that depends on which chunk the element is in. So the copies travel
-in messages of their own, in whose length, chunks and algorithm nothing differs between the ranks of tp; the
-parts, which differ in length, travel apart from them:
+    GradientReducer     the definition: one message per parameter
+    Whole               one flat buffer
+    Shared              one flat buffer in shared memory
+    Buckets             several buffers, which are sent while backward still runs (Li et al. 2020, "PyTorch
+                        Distributed: experiences on accelerating data parallel training")
 
-    tp rank 0, dp = 3   | parts: 7 elements       | copies: 5     chunks of 3, 2, 2 and of 2, 2, 1 elements
-    tp rank 1           | parts: 4 elements | copies: 5           chunks of 2, 1, 1 and of 2, 2, 1 elements
+`bitwise.py` is a fifth.
 
-The bitwise sum needs no such care: it adds every element in the same order, whatever the length.
+With tensor parallelism, every rank of tp is in another dp group. Each of these groups also sums the gradients
+of replicated parameters (positions, LayerNorms, some biases). These replicas must stay equal in every bit.
+But the order of the additions in an all-reduce depends on the chunk that an element is in. So the replicas
+travel in messages of their own, with the same length, chunks and algorithm in each group. The sharded
+parameters, whose length may differ, travel in other messages:
+
+    tp rank 0, dp = 3   | sharded: 7 elements     | replicas: 5      chunks of 3, 2, 2 and of 2, 2, 1 elements
+    tp rank 1, dp = 3   | sharded: 4 elements | replicas: 5          chunks of 2, 1, 1 and of 2, 2, 1 elements
+
+The bitwise sum needs no such separation, because it adds every element in the same order, for every length.
 """
 
 from __future__ import annotations
@@ -35,7 +41,7 @@ BUCKET = Layout.bucket_bytes                                        # the defaul
 
 
 class GradientPart(NamedTuple):
-    """A run of the flat gradient that is summed by itself, and what belongs to it."""
+    """A slice of the flat gradient that one all-reduce sums, with its parameters, label and algorithm."""
 
     span: slice
     parameters: list[Parameter]
@@ -46,8 +52,8 @@ class GradientPart(NamedTuple):
 class GradientReducer:
     """The definition: one all-reduce per parameter, after backward.
 
-    copies: other ranks hold copies of what is not sharded (tp > 1). algorithm: what "auto" is to be for
-    everything.
+    copies: other ranks hold replicas of the parameters that are not sharded (tp > 1). algorithm: of all
+    all-reduces.
     """
 
     def __init__(self, flat: Flat, dp: Communicator, copies: bool = False, algorithm: str = "auto"):
@@ -56,15 +62,15 @@ class GradientReducer:
         self.sections = self.messages(_sections(flat, copies, algorithm))
 
     def messages(self, sections: list[GradientPart]) -> list[GradientPart]:
-        """What travels as one message each, from the sections that must not be mixed."""
+        """The parts that travel as one message each. A part never spans two sections."""
         return [GradientPart(self.slices[p], [p], f"gradient {p.name}", section.algorithm)
                 for section in sections for p in section.parameters]
 
     def expect(self, parameters: Iterable[Parameter]) -> None:
-        """Called before the last backward of a step that reaches these parameters."""
+        """Called before the last backward of a step that adds to the gradients of these parameters."""
 
     def finish(self) -> None:
-        """Called after the last backward; it leaves the sum over dp in the flat gradient, in the same bits on
+        """Called after the last backward. The flat gradient is then the sum over dp, equal in every bit on
         all ranks.
         """
         gradient = self.flat.gradient()
@@ -73,16 +79,16 @@ class GradientReducer:
 
 
 class Whole(GradientReducer):
-    """One all-reduce of the whole flat gradient, after backward; two where there are copies."""
+    """One all-reduce of the whole flat gradient, after backward; two if there are replicas."""
 
     def messages(self, sections: list[GradientPart]) -> list[GradientPart]:
         return sections
 
 
 class Shared(Whole):
-    """The same in memory that all ranks of dp see: no message carries the gradient.
+    """As Whole, but the flat gradient is in memory that all ranks of dp share, so no message carries it.
 
-    For ranks of one node. Raises CommError where dp spans several.
+    The ranks of dp must be on one node. Raises CommError otherwise.
     """
 
     def __init__(self, flat: Flat, dp: Communicator, copies: bool = False):
@@ -91,21 +97,24 @@ class Shared(Whole):
 
 
 class Buckets(GradientReducer):
-    """The flat gradient in buckets; each starts to travel as soon as backward has completed all of its
+    """The flat gradient in buckets. The all-reduce of a bucket starts when backward has completed its
     parameters.
 
-    Backward completes parameters from the last layer to the first, so buckets are filled from the end, and
-    numbered in the order in which backward completes them. All ranks must start them in the same order: a
-    bucket that is complete waits for those before it.
+    Backward completes parameters from the last layer to the first. So buckets are filled from the end, and
+    are numbered in the order in which backward completes them. All ranks must start them in the same order.
+    So a complete bucket waits until all buckets with lower numbers have started.
+
+    Example: three parameters a, b, c of 400 bytes each, size=800. Bucket 0 is [c, b], bucket 1 is [a]. When
+    backward has completed c and b, the all-reduce of bucket 0 starts, and backward goes on to a.
     """
 
     def __init__(self, flat: Flat, dp: Communicator, copies: bool = False, size: int = BUCKET):
         self.size = size
         super().__init__(flat, dp, copies)
-        # per bucket, what is not complete
+        # per bucket, the parameters whose gradient is not complete
         self._missing = [set(bucket.parameters) for bucket in self.sections]
-        self.expected: set[Parameter] = set()                       # what the backward under way completes
-        self.handles: list[Handle] = []                             # of the buckets that have started
+        self.expected: set[Parameter] = set()                       # completed by the current backward
+        self.handles: list[Handle] = []                             # of the started buckets, in order
         for number, bucket in enumerate(self.sections):
             for p in bucket.parameters:
                 p.on_grad(partial(self.complete, number, p))
@@ -120,7 +129,7 @@ class Buckets(GradientReducer):
         self.expected.update(parameters)
 
     def finish(self) -> None:
-        self.flat.gradient()  # parameters that backward did not reach are zero now
+        self.flat.gradient()  # sets the gradient of unreached parameters to zero
         while len(self.handles) < len(self.sections):
             self.start()
         for handle in self.handles:
@@ -129,13 +138,13 @@ class Buckets(GradientReducer):
         self._missing = [set(bucket.parameters) for bucket in self.sections]
 
     def complete(self, number: int, p: Parameter, gradient: np.ndarray) -> None:
-        """Called when a gradient of bucket `number` is complete in this backward."""
-        if p not in self.expected:                                  # an earlier micro-batch: more is to come
+        """Called when backward has computed the gradient of a parameter of bucket `number`."""
+        if p not in self.expected:                                  # a later micro-batch adds to it
             return
         self._missing[number].discard(p)
         while len(self.handles) < len(self.sections) and not self._missing[len(self.handles)]:
             self.start()
-        for handle in self.handles:                                 # messages move only when asked to
+        for handle in self.handles:                                 # messages progress only in `test`
             handle.test()
 
     def start(self) -> None:
@@ -145,7 +154,10 @@ class Buckets(GradientReducer):
         self.handles.append(start_all_reduce(self.dp, part, label=label, out=part, algorithm=algorithm))
 
     def _fill(self, section: GradientPart) -> list[GradientPart]:
-        """Runs of parameters of about `size` bytes of gradient, from the end of the section to its start."""
+        """The section in buckets of at most `size` bytes, from its end to its start.
+
+        A parameter of more bytes has a bucket of its own.
+        """
         buckets: list[GradientPart] = []
         for p in reversed(section.parameters):
             span = self.slices[p]
@@ -159,9 +171,9 @@ class Buckets(GradientReducer):
 
 
 def _sections(flat: Flat, copies: bool, algorithm: str) -> list[GradientPart]:
-    """What must not be mixed up: parts that are this rank's alone, and copies of what other ranks hold too.
+    """The flat gradient in one section, or in two: sharded parameters, and replicas.
 
-    The algorithm of the copies may depend on their size alone, not on where this group's ranks are.
+    The algorithm of the replicas may depend only on their size, not on the nodes of this group's ranks.
     """
     if not copies:
         return [GradientPart(slice(0, len(flat.data)), flat.parameters, "gradients", algorithm)]
@@ -177,7 +189,7 @@ REDUCERS: dict[str, Callable[[Flat, Communicator, bool], GradientReducer]] = {
 
 
 def make_reducer(layout: Layout, flat: Flat, dp: Communicator) -> GradientReducer:
-    """What sums gradients over dp in this layout (all but the bitwise one)."""
+    """The reducer that this layout chooses. (For "bitwise" see bitwise.py.)"""
     if layout.gradients == "buckets":
         return Buckets(flat, dp, layout.tp > 1, size=layout.bucket_bytes)
     return REDUCERS[layout.gradients](flat, dp, layout.tp > 1)

@@ -1,5 +1,4 @@
-"""Whole parameters from their parts, for checkpoints: the file of a run is the same whatever the layout that
-wrote it.
+"""Whole parameters from their shards, for checkpoints. So a checkpoint does not depend on the layout.
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ from minipar.nn import Parameter
 
 
 def gather_whole(p: Parameter, part: np.ndarray, tp: Communicator) -> np.ndarray | None:
-    """The whole array [*p.whole] of which every rank of tp has the part that its parameter p has; on rank 0,
-    None elsewhere.
+    """The whole array [*p.whole] on rank 0 of tp, None on the others. All ranks of tp call it.
 
-    part: the parameter's values, gradient, or optimiser state. All ranks of tp call it.
+    part: this rank's shard: of the parameter's values, of its gradient, or of an optimiser's state for it.
     """
     if not p.is_sharded:
         return part.copy() if tp.rank == 0 else None
@@ -29,9 +27,9 @@ def gather_whole(p: Parameter, part: np.ndarray, tp: Communicator) -> np.ndarray
 
 
 def gather_stages(arrays: dict[str, np.ndarray], pp: Communicator) -> dict[str, np.ndarray]:
-    """All ranks' arrays on rank 0 of pp, nothing elsewhere. Names are the ranks' own.
+    """The arrays of all ranks, by name, on rank 0 of pp; {} on the others. All ranks of pp call it.
 
-    All ranks of pp call it.
+    No two ranks may have arrays of the same name.
     """
     label = "arrays of stages"
     about = {name: (array.shape, array.dtype.str) for name, array in arrays.items()}

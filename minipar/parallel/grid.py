@@ -1,8 +1,10 @@
 """The ranks of a job as a grid with named axes.
 
-Rank r stands at the place that its number has in an array of shape [pp, dp, cp, tp], tp fastest: the ranks of
-a tensor-parallel group, which talk most, are neighbours, and those of a pipeline, which talk least, are far
-apart. Along each axis runs a communicator of the ranks that differ in that coordinate alone.
+The ranks are numbered as the elements of an array of shape [pp, dp, cp, tp], with tp fastest. So the ranks of
+a tensor-parallel group, which communicate most, are neighbours. Those of a pipeline, which communicate least,
+are far apart. Each axis has a communicator of the ranks that differ only in that coordinate.
+
+Example: pp=2, tp=2. The tp groups are {0, 1} and {2, 3}; the pp groups are {0, 2} and {1, 3}.
 """
 
 from __future__ import annotations
@@ -17,8 +19,7 @@ AXES = ("pp", "dp", "cp", "tp")                                     # slowest fi
 
 
 class Grid:
-    """One rank's view: `dp`, `pp`, `cp` and `tp` are Communicators, `at` gives this rank's coordinate on each
-    axis.
+    """The grid as one rank sees it. dp, pp, cp, tp: its Communicator along each axis. at: its coordinates.
 
     >>> import minipar as mp
     >>> layout = mp.Layout(dp=2, tp=2)
@@ -31,7 +32,7 @@ class Grid:
     def __init__(self, world: Communicator, layout: Layout):
         """All ranks of `world` call it with the same layout.
 
-        Raises LayoutError where the axes do not multiply to the ranks.
+        Raises LayoutError unless the product of the axes is the number of ranks.
         """
         if layout.ranks != world.size:
             raise LayoutError(_does_not_fit(world.size, layout))

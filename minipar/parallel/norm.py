@@ -1,13 +1,16 @@
-"""The norm of a gradient that is spread over ranks.
+"""The norm of a gradient that is distributed over ranks.
 
-Every parameter counts once: one that is cut over tp is a sum over its parts, one that every rank of tp holds
-whole is taken from the first of them. Adding up the squares of all ranks would count the replicas tp times,
-and clip too early. The stages of a pipeline have parameters of their own, but for a tied table, of which both
-ends have a copy.
+Every parameter must count once. For a parameter that is sharded over tp, the squares of all shards are added.
+A replicated parameter counts on rank 0 of tp only. Otherwise its squares would count tp times, the norm would
+be too large, and clipping would scale the gradient too much. Each pipeline stage has its own parameters; only
+a tied table has a replica at both ends.
 
-All ranks must come to the same bits, or clipping would make their replicas drift apart. So each number is
-computed on one rank of tp and pp, and sums take an algorithm that does not ask where the ranks of a group
-are.
+Example: tp=2, a sharded gradient [3 | 4] and a replicated gradient [12]. The norm is sqrt(9 + 16 + 144) = 13.
+The wrong sum counts 144 twice and gives 17.7.
+
+All ranks must compute the same bits. Otherwise clipping would make their replicas different. So each square
+is computed on one rank of tp and pp, and the sums use an algorithm that does not depend on the nodes of the
+ranks.
 """
 
 from __future__ import annotations
@@ -24,10 +27,9 @@ from minipar.optim.clipping import fits
 
 
 def global_norm(flat: Flat, tp: Communicator, pp: Communicator, copies: Container[str] = ()) -> float:
-    """The norm of the whole gradient, the same number on all ranks. The flat gradient must be complete
-    (summed over dp).
+    """The norm of the whole gradient, equal on all ranks. The flat gradient must already be summed over dp.
 
-    copies: names of parameters that another rank of pp counts.
+    copies: names of parameters that count on another rank of pp.
     """
     gradient = flat.gradient()
     if tp.size == pp.size == 1:
@@ -37,7 +39,7 @@ def global_norm(flat: Flat, tp: Communicator, pp: Communicator, copies: Containe
     squares = over_all(sum(map(squared_norm, own)), "sum", tp, pp)
     if fits(squares):
         return math.sqrt(squares)
-    # all ranks come here, since their sum is the same: squares left the range of float64
+    # the squares are out of the range of float64; the sum is equal on all ranks, so all of them get here
     largest = over_all(max((float(np.abs(part).max(initial=0)) for part in own), default=0.0), "max", tp, pp)
     if not 0 < largest < math.inf:
         return largest

@@ -1,12 +1,26 @@
-"""The executor of pipeline schedules: one table from a program's steps to what they do. Schedules differ in
-data alone.
+"""The executor of pipeline schedules: a table from the steps of a program to the methods that execute them.
 
-A program (`minipar.schedules.lower`) is a rank's list of computations, sends and receives. Sends do not
-block, and receives are posted ahead: with blocking ones, 1F1B deadlocks as soon as messages outgrow the
-buffers of the MPI library.
+All schedules run with the same code; they differ only in their programs. A program
+(`minipar.schedules.lower`) is the list of computations, sends and receives of one rank. Sends do not block,
+and receives are posted ahead of their use. With blocking sends, 1F1B deadlocks when a message is larger than
+the buffer of the MPI library.
+
+The life of a sent array, in 1F1B with 2 stages and 2 micro-batches, on rank 0:
+
+    step of the program     values      sending     receiving
+    F0                      x0
+    Send x0                             x0
+    F1                      x1          x0
+    Send x1                             x0 x1
+    Receive g0              g0          x0 x1       g1              posts g0 and g1, waits for g0
+    SendCompleted x0        g0          x1          g1              g0 proves that x0 has arrived: x0 is freed
+    B0                                  x1          g1
+    Receive g1              g1          x1
+    SendCompleted x1        g1
+    B1
 """
 
-# b samples of a micro-batch, T tokens, t: this rank's share of them, D model width
+# b samples of a micro-batch, T tokens, t: this rank's shard of them, D model width
 
 from __future__ import annotations
 
@@ -26,13 +40,16 @@ from minipar.parallel.stages import Stages
 from minipar.schedules.instruction import Instruction, Schedule
 from minipar.schedules.lower import Message, ProgramStep, Receive, Send, SendCompleted, lower
 
-AHEAD = 2  # receives that are posted before they are needed
+# The largest number of posted receives, the one that is waited for included. Each needs a buffer. With 2, the
+# next message can arrive during a computation. Receives g0, g1, g2: "Receive g0" posts g0 and g1, "Receive
+# g1" posts g2.
+AHEAD = 2
 
 Around = Callable[[Instruction, "Execution"], AbstractContextManager[None]]
 
 
 class MicroBatch(NamedTuple):
-    """inputs, targets: int [b, T]. dropout: which masks to draw for its samples."""
+    """One micro-batch. inputs, targets: int [b, T]. dropout: the masks of its samples."""
 
     inputs: np.ndarray
     targets: np.ndarray
@@ -45,17 +62,17 @@ def nothing(*_: Any) -> nullcontext[None]:
 
 
 class Pipeline:
-    """Runs a schedule on this rank's stages. All ranks of pp make one, and call `run` together.
+    """Runs a schedule on this rank's stages. All ranks of pp create one, and call `run` together.
 
-    watch(instruction, execution): a context in which one instruction is carried out, to measure it.
-    autocast(): a context in which all of them are, such as mixed precision.
+    watch(instruction, execution): a context around each instruction, to measure it. autocast(): a context
+    around the whole program, for mixed precision.
     """
 
     def __init__(self, stages: Stages, schedule: Schedule, pp: Communicator, watch: Around = nothing,
                  autocast: Callable[[], AbstractContextManager[None]] = nothing):
         if 2 * schedule.stages > TAGS:
-            raise ScheduleError(f"{schedule.stages:,} stages need a tag each in both directions, and there "
-                                f"are {TAGS:,}; choose fewer stages")
+            raise ScheduleError(f"{schedule.stages:,} stages need two tags each, and there are only "
+                                f"{TAGS:,}; choose fewer stages")
         self.stages, self.schedule, self.pp = stages, schedule, pp
         self.watch, self.autocast = watch, autocast
         self.program = lower(schedule)[pp.rank]
@@ -63,12 +80,12 @@ class Pipeline:
 
     def run(self, batch: Sequence[MicroBatch], count: int, scale: float = 1.0,
             expect: Callable[[list[Parameter]], object] = nothing) -> np.ndarray:
-        """Add the gradient of the batch to the stages' parameters; returns the loss of each micro-batch,
-        float64 [m].
+        """Add the gradient of the batch to the parameters' gradients. Returns the losses, float64 [m].
 
-        The losses are zero on all ranks but the one that has the last stage. count: what the loss is divided
-        by, the targets of the global batch that count. scale: what the gradient is multiplied by (mixed
-        precision). expect(parameters): called before the last backward that reaches these parameters.
+        The losses are zero on all ranks except the owner of the last stage. count: the divisor of the loss,
+        the number of targets of the global batch that count. scale: the factor of the gradient (mixed
+        precision). expect(parameters): called before the last backward that adds to the gradients of these
+        parameters.
         """
         execution = Execution(self, batch, count, scale)
         with self.autocast():
@@ -81,7 +98,7 @@ class Pipeline:
 
 
 def completions(stages: Stages, schedule: Schedule, rank: int) -> dict[ProgramStep, list[Parameter]]:
-    """Instruction -> the parameters of this rank whose gradient it completes."""
+    """Instruction -> the parameters of this rank whose gradients it completes."""
     last: dict[Parameter, Instruction] = {}
     for instruction in schedule.orders[rank]:
         if instruction.kind == ("W" if schedule.split else "B"):
@@ -93,8 +110,11 @@ def completions(stages: Stages, schedule: Schedule, rank: int) -> dict[ProgramSt
 
 
 class Execution:
-    """One run of a program: what is on its way, what waits to be used, and the tapes between forward and
-    backward.
+    """The state of one run of a program.
+
+    values: arrays that are computed or received, and not used yet. tapes: (stage, micro-batch) -> the output
+    of the forward, until its backward. deferred: the weight gradients that W computes later. sending,
+    receiving: the requests in flight. unposted: the receives that are not posted yet, in order.
     """
 
     def __init__(self, pipeline: Pipeline, batch: Sequence[MicroBatch], count: int, scale: float):
@@ -102,12 +122,12 @@ class Execution:
         self.schedule, self.watch = pipeline.schedule, pipeline.watch
         self.batch, self.count, self.scale = batch, count, scale
         self.losses = np.zeros(len(batch))
-        self.values: dict[Message, np.ndarray] = {}                 # made or received, and not used yet
-        self.tapes: dict[tuple[int, int], Tensor] = {}  # (stage, micro-batch) -> the stage's output
+        self.values: dict[Message, np.ndarray] = {}
+        self.tapes: dict[tuple[int, int], Tensor] = {}
         self.deferred: dict[tuple[int, int], Deferred] = {}
         self.sending: dict[Message, Request] = {}
         self.receiving: dict[Message, Request] = {}
-        self.coming = deque(step for step in pipeline.program if isinstance(step, Receive))
+        self.unposted = deque(step for step in pipeline.program if isinstance(step, Receive))
         self.table: dict[str | type, Callable[..., None]] = {
             "F": self.forward, "B": self.backward, "W": self.weights, Send: self.send, Receive: self.receive,
             SendCompleted: self.sent}
@@ -140,10 +160,10 @@ class Execution:
             self.losses[micro] = out.item()
         else:
             self._keep(Message("x", stage, micro), out.data)
-            out.drop_values()                                       # backward needs its node alone
+            out.drop_values()                                       # backward needs only its node
 
     def backward(self, stage: int, micro: int) -> None:
-        """All of it; where the schedule splits it, the gradient of the stage's input alone."""
+        """The whole backward, or only the gradient of the stage's input if the schedule splits it."""
         out, deferred = self.tapes.pop((stage, micro)), None
         if self.stages.parts[stage].part.last:
             gradient = np.full_like(out.data, self.scale)
@@ -158,17 +178,17 @@ class Execution:
 
     def send(self, message: Message, peer: int) -> None:
         if self.schedule.forward_only:
-            self._let_go()
+            self._free_arrived()
         self.sending[message] = self.pp.isend(self.values.pop(message), peer, label=_label(message),
                                               tag=_tag(message))
 
     def sent(self, message: Message, peer: int) -> None:
-        if message in self.sending:                                 # and not let go before
+        if message in self.sending:                                 # not freed by _free_arrived
             self.pp.wait(self.sending.pop(message))
 
     def receive(self, message: Message, peer: int) -> None:
-        while self.coming and len(self.receiving) < AHEAD:
-            self._post(*self.coming.popleft())
+        while self.unposted and len(self.receiving) < AHEAD:
+            self._post(*self.unposted.popleft())
         self.values[message] = self.pp.wait(self.receiving.pop(message))
 
     def _post(self, message: Message, peer: int) -> None:
@@ -178,9 +198,12 @@ class Execution:
                        self.stages.dtype)        # [b, t, D]
         self.receiving[message] = self.pp.irecv(out, peer, label=_label(message), tag=_tag(message))
 
-    def _let_go(self) -> None:
-        """Forget the oldest messages that are through: where no gradient comes back, `SendCompleted` comes
-        late or never.
+    def _free_arrived(self) -> None:
+        """Free the oldest sent arrays whose send has completed.
+
+        A forward-only schedule has no gradients that prove the arrival. So `SendCompleted` comes late or
+        never, and without this method every sent array would be kept until the end. Example: x0, x1 and x2
+        are in flight, in this order, and x0 and x2 have arrived. This call frees x0 and stops at x1.
         """
         for message, request in list(self.sending.items()):
             if not self.pp.test(request):
@@ -197,5 +220,5 @@ def _label(message: Message) -> str:
 
 
 def _tag(message: Message) -> int:
-    """One per channel: within one, messages keep their order."""
+    """One tag per channel. Messages with the same tag arrive in the order in which they were sent."""
     return 2 * message.source + (message.what == "g")

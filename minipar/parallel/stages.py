@@ -1,4 +1,4 @@
-"""The stages of a pipeline that one rank has: parts of the model, and the weight that two of them may
+"""The pipeline stages of one rank: parts of the model, and the token table that the first and the last may
 share.
 """
 
@@ -27,10 +27,10 @@ from minipar.schedules.lint import lint
 
 
 def schedule_of(layout: Layout, micro_batches: int | None = None) -> Schedule:
-    """The layout's schedule, proven if it comes from a file. Raises ScheduleError or LayoutError where it
-    cannot be.
+    """The layout's schedule; one from a file is checked by `lint`. Raises ScheduleError or LayoutError for an
+    invalid one.
 
-    micro_batches: None where only the stage_to_rank of the stages matter.
+    micro_batches: None if the caller only needs `stage_to_rank`.
     """
     schedule = find_schedule(layout.pipeline, layout.pp, micro_batches, layout.virtual or None)
     if layout.pipeline not in SCHEDULES:
@@ -45,11 +45,10 @@ def schedule_of(layout: Layout, micro_batches: int | None = None) -> Schedule:
 
 
 def require_same(schedule: Schedule, layout: Layout, world: Communicator) -> None:
-    """Raises ScheduleError where a file gives ranks different schedules of equally many micro-batches: one
-    that changes meanwhile, that differs between hosts, or that draws random numbers.
+    """Raises ScheduleError if ranks with equally many micro-batches read different schedules from a file.
 
-    They would take each other's messages for others, and nobody would notice. All ranks of the layout call
-    it.
+    Possible causes: the file changes meanwhile, differs between hosts, or draws random numbers. The ranks
+    would then confuse messages without an error. All ranks of the layout call it.
     """
     if layout.pipeline in SCHEDULES:
         return
@@ -63,10 +62,9 @@ def require_same(schedule: Schedule, layout: Layout, world: Communicator) -> Non
 
 
 def parts_of(layers: int, stages: int, counts: Sequence[int] = ()) -> list[Part]:
-    """The part of the model that each stage has. counts: layers per stage, by default as even as can be.
+    """The part of the model in each stage. counts: layers per stage, by default as even as possible.
 
-    Raises LayoutError where a stage would have nothing to do, and for counts that are not of these stages or
-    layers.
+    Raises LayoutError if a stage would have nothing to do, or if the counts do not fit the stages and layers.
     """
     if not counts:
         if layers < stages:
@@ -75,18 +73,18 @@ def parts_of(layers: int, stages: int, counts: Sequence[int] = ()) -> list[Part]
         counts = even_counts(layers, stages)
     if len(counts) != stages or sum(counts) != layers or min(counts) < 0 or 0 in counts[1:-1]:
         raise LayoutError(f"--stage-layers {','.join(map(str, counts))} should be {stages} numbers, one per "
-                          "stage, that add up "
-                          f"to {layers} layers; only the first and the last stage can do without any")
+                          f"stage, with the sum {layers}; only the first and last stages may have 0 layers")
     bounds = pairwise(accumulate(counts, initial=0))
     return [Part(stage == 0, range(*bound), stage == stages - 1) for stage, bound in enumerate(bounds)]
 
 
 class Stages(Module):
-    """This rank's stages of a model; `stage_to_rank` tells the pipeline rank that has each stage. All ranks
-    of pp make one together.
+    """This rank's stages of a model. `stage_to_rank`: the rank of pp that owns each stage. All ranks of pp
+    create one together.
 
-    A tied token table is needed at both ends of the model. Where these are on two ranks, each has the table,
-    and its gradient is the sum of both (`add_tied`); otherwise that copy would drift apart from the other.
+    The first and the last stage use a tied token table. If they are on two ranks, both have a replica of it,
+    and each adds the gradient of the other (`add_tied`). Without this sum, the replicas would become
+    different.
     """
 
     def __init__(self, config: ModelConfig, parts: Sequence[Part], stage_to_rank: Sequence[int], grid: Grid,
@@ -107,11 +105,11 @@ class Stages(Module):
         self._tied: Communicator | None = None
         if config.tied and ends[0] != ends[1]:
             self._tied = self.pp.split(0 if self.pp.rank in ends else None, label="tied")
-        # owned by another rank
+        # replicas that another rank owns
         self.copies = {"tokens.weight"} if self._tied is not None and self.pp.rank == ends[1] else set()
 
     def add_tied(self, flat: Flat) -> None:
-        """The gradient of the tied table, from both ends of the model.
+        """Add the gradients of the tied table from both ends of the model.
 
         All ranks of pp call it, after the sum over dp.
         """
@@ -120,12 +118,13 @@ class Stages(Module):
             all_reduce(self._tied, gradient, label="tied table", out=gradient)
 
     def first_nonfinite(self, run: Callable[[], object]) -> str:
-        """Where in the whole model a NaN or an infinity shows first when `run()` calls it, in words.
+        """The name of the first operation or weight in the whole model whose values are not finite, during
+        `run()`.
 
-        All ranks of the grid call it and come to the same answer: shares of a layer, or of the batch, may be
-        sound on some.
+        All ranks of the grid call it and return the same name, even if only one shard, or the samples of one
+        rank, have such values.
         """
-        order: dict[Parameter, tuple[int, int, str]] = {}  # a shared table: where it is used first
+        order: dict[Parameter, tuple[int, int, str]] = {}  # a shared table counts where it is used first
         for stage, model in self.parts.items():
             for number, p in enumerate(model.parameters()):
                 order.setdefault(p, (stage, number, p.name))
@@ -136,7 +135,7 @@ class Stages(Module):
         sites = [rank["site"] for rank in found if rank["site"]]
         if sites:
             return str(min(sites)[-1])
-        spoilt = [rank["gradient"] for rank in found if rank["gradient"]]
-        if spoilt:
-            return f"the gradient of {max(spoilt)[-1]}"             # the last one: backward meets it first
+        last = [rank["gradient"] for rank in found if rank["gradient"]]
+        if last:
+            return f"the gradient of {max(last)[-1]}"               # backward reaches the last one first
         return "a sum, of losses or of the gradient's squares"

@@ -1,13 +1,14 @@
-"""Tensor parallelism: a layer pair on several ranks, with one all-reduce forward and one backward.
+"""Tensor parallelism: a pair of linear layers on several ranks, with one all-reduce forward and one backward.
 
-    enter = f: nothing forward, all-reduce backward        leave = g: all-reduce forward, nothing backward
+    enter = f: no-op forward, all-reduce backward        leave = g: all-reduce forward, no-op backward
 
-Between the two, each rank computes its own columns, then its own rows, and no weight or weight gradient ever
-travels. What lies between the pairs (LayerNorm, residuals, dropout) every rank does alike on all tokens.
+Between the two, each rank multiplies by its own columns, then by its own rows. Weights and their gradients
+are never sent. The operations between the pairs (LayerNorm, residuals, dropout) are replicated: every rank
+computes them on all tokens.
 
-Sequence parallelism cuts that part too, by tokens: the pair enters with an all-gather and leaves with a
-reduce-scatter, which together move just as many bytes, and each rank keeps only its share of those
-activations.
+Sequence parallelism shards these operations too, by tokens. Then the pair enters with an all-gather and
+leaves with a reduce-scatter. Together they move as many bytes as the all-reduce, and each rank keeps only the
+activations of its own tokens.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from minipar.parallel.vocabulary import vocab_parallel_cross_entropy
 
 
 class TensorRegion(Region):
-    """The layers' weights are cut over the ranks of `tp` (Shoeybi et al. 2019).
+    """The layers' weights are sharded over the ranks of `tp` (Shoeybi et al. 2019).
 
-    Uneven cuts are fine; an empty one is not.
+    Shards may have different sizes, but none may be empty.
     """
 
     def __init__(self, tp: Communicator):
@@ -44,7 +45,7 @@ class TensorRegion(Region):
         return reduce_from_region(x, self.tp, label)
 
     def shard(self, n: int, what: str) -> slice:
-        """Raises LayoutError where a rank would be left with nothing."""
+        """This rank's slice of n elements. what: their name, for errors. Raises LayoutError if n < tp."""
         if n < self.tp.size:
             raise LayoutError(f"{n} {what} over tp={self.tp.size} leaves ranks without any; choose tp <= {n} "
                               f"or more {what}")
@@ -58,17 +59,17 @@ class TensorRegion(Region):
 
 
 class SequenceRegion(TensorRegion):
-    """Tensor parallel, and between the layer pairs each rank holds a share of the tokens (Korthikanti et al.
-    2022).
+    """Tensor parallelism where, between the layer pairs, each rank holds a shard of the tokens (Korthikanti
+    et al. 2022).
 
-    A parameter that is used there sees only this rank's tokens, so its gradient is a part of a sum:
-    `replicated` adds the parts.
+    A parameter that is used there is applied only to this rank's tokens. So its gradient is a partial sum,
+    and `replicated` adds the partial sums of all ranks.
     """
 
     def __init__(self, tp: Communicator, length: int):
-        """length: T, how many tokens every sample has.
+        """length: T, the number of tokens in every sample.
 
-        Raises LayoutError where there are fewer than ranks.
+        Raises LayoutError if there are fewer tokens than ranks.
         """
         super().__init__(tp)
         self.own_positions = self.shard(length, "tokens of context")
@@ -84,7 +85,7 @@ class SequenceRegion(TensorRegion):
         return copy_to_region(w, self.tp, label)
 
     def positions(self, T: int) -> slice:
-        """Raises ShapeError for samples of another length than the region was made for."""
+        """This rank's positions of T. Raises ShapeError if T is not the length of the region."""
         if T != sum(self.counts):
             raise ShapeError(f"this sequence-parallel region is for samples of {sum(self.counts)} tokens, "
                              f"not {T}")
@@ -92,7 +93,7 @@ class SequenceRegion(TensorRegion):
 
 
 def region_of(tp: Communicator, length: int, sequence_parallel: bool) -> Region:
-    """The region for this group: SERIAL where it has one rank."""
+    """The region for this group: SERIAL if it has one rank."""
     if tp.size == 1:
         return SERIAL
     return SequenceRegion(tp, length) if sequence_parallel else TensorRegion(tp)

@@ -1,15 +1,18 @@
-"""Softmax and cross-entropy over logits that nobody holds whole.
+"""Softmax and cross-entropy over logits that are sharded over the vocabulary.
 
-Each rank has the columns of some rows of the vocabulary. Two small messages per token stand in for V logits:
-the largest logit, and then together the sum of exponentials and the logit of the target (which one rank has,
-the others add zero):
+Each rank has the logits of some rows of the vocabulary. Two all-reduces of a few numbers per token replace an
+all-gather of V logits. The first one reduces the largest logit. The second one reduces the sum of
+exponentials and the logit of the target; one rank has the target, and the others add zero:
 
     loss = log(sum over ranks of sum exp(z - m)) - (z_target - m),        m = max over ranks of max z
 
-The gradient, softmax - one_hot, needs only this rank's columns and the sum, so backward communicates nothing.
+The gradient, softmax - one_hot, needs only this rank's logits and the sum. So backward has no communication.
+
+Example: logits [0, log 2 | log 5] on two ranks, target 1. m = log 5. The ranks' sums are 1/5 + 2/5 and 1, so
+the total is 8/5. The logit of the target minus m is log 2/5. The loss is log(8/5) - log(2/5) = log 4.
 """
 
-# V vocabulary, v this rank's share of it, n tokens (all leading axes together)
+# V vocabulary, v this rank's shard of it, n tokens (all leading axes together)
 
 from __future__ import annotations
 
@@ -23,11 +26,11 @@ from minipar.comm.protocol import Communicator
 
 def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None, tp: Communicator,
                                  rows: slice, vocabulary: int) -> Tensor:
-    """V -> I: this rank's columns of the logits to the loss, the same on every rank; two all-reduces forward,
-    none backward.
+    """V -> I: from this rank's logits to the loss, equal on every rank; two all-reduces forward, none
+    backward.
 
-    logits [..., v]: the columns `rows` of the whole logits [..., vocabulary]. targets and tokens as in
-    autograd's cross_entropy, and alike on all ranks; so are the errors.
+    logits [..., v]: the columns `rows` of the whole logits [..., vocabulary]. targets and divisor: as in
+    autograd's cross_entropy, equal on all ranks. So all ranks raise the same errors.
     """
     shape, flat = logits.shape, targets.reshape(-1)
     counts, divisor = count_targets(targets, shape[:-1], vocabulary, divisor)
@@ -38,7 +41,7 @@ def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, divisor: i
     z = logits.data.reshape(-1, shape[-1])                          # [n, v]
     largest = all_reduce(tp, z.max(axis=-1), "max", label="loss max")
     z = shifted(z, largest, counts)
-    sums = np.zeros((2, len(flat)), z.dtype)  # of exponentials, and of the target's logit
+    sums = np.zeros((2, len(flat)), z.dtype)  # row 0: of exponentials; row 1: the target's logit
     sums[1, here] = z[here, columns]
     np.exp(z, out=z)
     np.sum(z, axis=-1, out=sums[0])
