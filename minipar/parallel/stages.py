@@ -73,7 +73,7 @@ def parts_of(layers: int, stages: int, counts: Sequence[int] = ()) -> list[Part]
         counts = even_counts(layers, stages)
     if len(counts) != stages or sum(counts) != layers or min(counts) < 0 or 0 in counts[1:-1]:
         raise LayoutError(f"--stage-layers {','.join(map(str, counts))} should be {stages} numbers, one per "
-                          f"stage, with the sum {layers}; only the first and last stages may have 0 layers")
+                          f"stage, that add up to {layers} layers; only the first and last may be 0")
     bounds = pairwise(accumulate(counts, initial=0))
     return [Part(stage == 0, range(*bound), stage == stages - 1) for stage, bound in enumerate(bounds)]
 
