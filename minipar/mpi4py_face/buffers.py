@@ -1,8 +1,6 @@
 """What stands for a buffer in a call: `a`, `[a, MPI.DOUBLE]`, `[a, count]`, `[a, counts, displs, type]`.
 
-A buffer is any object whose memory is contiguous: NumPy arrays (of either order), array.array, bytes,
-bytearray, memoryview. The errors are those of mpi4py: TypeError for what is no buffer, ValueError for counts
-that do not fit.
+The errors are those of mpi4py: TypeError for what is no buffer, ValueError for counts that do not fit.
 """
 
 from __future__ import annotations
@@ -14,38 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minipar.mpi4py_face.datatypes import BYTES, Datatype, NoTypeError, from_code, of_dtype
-from minipar.mpi4py_face.dlpack import dlpack_interface
-
-NOTHING = np.empty(0, np.uint8)
-
-
-class InPlace(int):
-    """MPI.IN_PLACE: the receive buffer holds what this rank sends."""
-
-    def __repr__(self) -> str:
-        return "IN_PLACE"
-
-    def __reduce__(self) -> str:
-        return "IN_PLACE"
-
-
-class Bottom(int):
-    """MPI.BOTTOM: an address, which a NumPy array cannot name."""
-
-    def __repr__(self) -> str:
-        return "BOTTOM"
-
-    def __reduce__(self) -> str:
-        return "BOTTOM"
-
-
-def is_in_place(buf: Any) -> bool:
-    """None says the same, as in mpi4py."""
-    return buf is None or isinstance(buf, InPlace)
-
-
-IN_PLACE, BOTTOM = InPlace(-1), Bottom(0)
+from minipar.mpi4py_face.datatypes import BYTES, Datatype, from_code, of_dtype
+from minipar.mpi4py_face.host_memory import NOTHING, is_buffer, memory_of
 
 
 @dataclass
@@ -114,96 +82,6 @@ class Buffer:
 
     def bytes_of_blocks(self) -> list[int]:
         return [count * self.type_of(rank).size for rank, count in enumerate(self.counts)]
-
-
-def memory_of(value: Any, writable: bool) -> tuple[np.ndarray, Datatype | None]:
-    """The memory of an object as uint8, and the type of its elements; None where it names none."""
-    if value is None:
-        return NOTHING, BYTES
-    if isinstance(value, Bottom):
-        raise NotImplementedError("MPI.BOTTOM is an address in memory; pass the array itself: [array, type]")
-    array = value if isinstance(value, np.ndarray) else array_of(value)
-    if writable and not array.flags.writeable:
-        raise BufferError("the buffer is read-only, and the call would write to it; pass a copy")
-    if array.flags.c_contiguous:
-        flat = array.reshape(-1)
-    elif array.flags.f_contiguous:
-        flat = array.T.reshape(-1)
-    else:
-        raise BufferError("the buffer is not contiguous in memory; pass np.ascontiguousarray(...), or a row "
-                          "instead of a column")
-    if array.dtype.hasobject:
-        raise NoTypeError("message: an array of Python objects has no memory to send; use comm.send")
-    raw = flat.view(np.uint8) if flat.size else NOTHING
-    try:
-        return raw, of_dtype(array.dtype)
-    except NoTypeError:
-        return raw, None
-
-
-def array_of(value: Any) -> np.ndarray:
-    """An array over the memory of a buffer that is no NumPy array. Raises TypeError for what is no buffer."""
-    try:
-        view = memoryview(value)
-    except TypeError:
-        return foreign_array(value)
-    if not view.contiguous:
-        raise BufferError("the buffer is not contiguous in memory; pass a contiguous copy")
-    return np.asarray(view)
-
-
-def foreign_array(value: Any) -> np.ndarray:
-    """An array over host memory that is offered in another way: NumPy's interface, DLPack, CUDA's interface.
-    """
-    if hasattr(value, "__array_interface__"):
-        return np.asarray(value)
-    if hasattr(value, "__dlpack__"):
-        if (found := dlpack_interface(value)) is None:
-            raise NotImplementedError(ON_A_GPU)
-        return at_address(found, value)
-    if hasattr(value, "__cuda_array_interface__"):
-        interface = value.__cuda_array_interface__
-        if interface["data"][0] and not is_host_memory(interface["data"][0]):
-            raise NotImplementedError(ON_A_GPU)
-        return at_address(interface, value)
-    raise TypeError(f"message: expecting buffer or list/tuple, not {type(value).__name__}; an object travels "
-                    "with the lower-case call (comm.send)")
-
-
-ON_A_GPU = "message: memory on a GPU is not offered; copy it to the host first, for CuPy with x.get()"
-
-
-def at_address(interface: dict[str, Any], owner: Any) -> np.ndarray:
-    """The array that an interface describes; it keeps the owner of the memory alive."""
-
-    class Described:
-        __array_interface__ = {"strides": None, **interface, "version": 3}
-        kept = owner
-
-    return np.asarray(Described())
-
-
-def is_host_memory(address: int) -> bool:
-    """Whether the process itself can read there, from its table of memory (proc(5))."""
-    try:
-        with open("/proc/self/maps", encoding="ascii", errors="replace") as table:
-            ranges = (line.split()[0].split("-") for line in table)
-            return any(int(first, 16) <= address < int(end, 16) for first, end in ranges)
-    except OSError:                                                 # no such table: not known, so not touched
-        return False
-
-
-def is_buffer(value: Any) -> bool:
-    if isinstance(value, (np.ndarray, bytes, bytearray, memoryview)) or value is None:
-        return True
-    if isinstance(value, (list, tuple)):
-        return False
-    try:
-        memoryview(value)
-    except TypeError:
-        return any(hasattr(value, name)
-                   for name in ("__dlpack__", "__cuda_array_interface__", "__array_interface__"))
-    return True
 
 
 def parts_of(spec: Any, vector: bool) -> tuple[Any, Any, Any, Any]:

@@ -9,10 +9,11 @@ import numpy as np
 
 from minipar.comm.collectives.algorithms import naive
 from minipar.comm.collectives.channel import AlgorithmSteps, Channel, meet
-from minipar.mpi4py_face.buffers import NOTHING, Buffer, InPlace, is_in_place, simple, vector, vector_of_types
+from minipar.mpi4py_face.buffers import Buffer, simple, vector, vector_of_types
 from minipar.mpi4py_face.calls import Collective, fastest
 from minipar.mpi4py_face.context import check_root
 from minipar.mpi4py_face.exceptions import wrong
+from minipar.mpi4py_face.host_memory import NOTHING, InPlace, is_in_place
 from minipar.mpi4py_face.requests import PendingRequest
 from minipar.mpi4py_face.work import CollectiveWork
 

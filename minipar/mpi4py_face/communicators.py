@@ -7,11 +7,11 @@ from typing import Any
 
 from minipar.comm.protocol import Communicator
 from minipar.mpi4py_face import constants as c
+from minipar.mpi4py_face.attributes import Attributes
 from minipar.mpi4py_face.cartesian import CartesianGrid, even_dims
 from minipar.mpi4py_face.collectives import Movements
 from minipar.mpi4py_face.context import Context, group_of
 from minipar.mpi4py_face.current import Rank, current
-from minipar.mpi4py_face.environment import Info
 from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.groups import Group
 from minipar.mpi4py_face.object_collectives import ObjectCollectives
@@ -20,7 +20,7 @@ from minipar.mpi4py_face.reductions import Reductions
 from minipar.mpi4py_face.refused import NotOffered, refuse
 
 
-class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives):
+class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes):
     """Comm() is COMM_NULL; Comm(other) is another handle of the same communicator."""
 
     def __new__(cls, comm: Comm | None = None) -> Comm:
@@ -58,33 +58,6 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives):
         return group_of(self._enter())
 
     group = property(Get_group)
-
-    def Get_name(self) -> str:
-        return "MPI_COMM_NULL" if self._context is None else self._enter().name
-
-    def Set_name(self, name: str) -> None:
-        self._enter().name = name
-
-    name = property(Get_name, Set_name)
-
-    def Is_inter(self) -> bool:
-        self._enter()
-        return False
-
-    def Is_intra(self) -> bool:
-        self._enter()
-        return True
-
-    is_inter, is_intra = property(Is_inter), property(Is_intra)
-
-    def Get_topology(self) -> int:
-        return c.UNDEFINED if self._enter().topology is None else c.CART
-
-    topology = property(Get_topology)
-
-    @property
-    def is_topo(self) -> bool:
-        return self.Get_topology() != c.UNDEFINED
 
     def Compare(self, comm: Comm) -> int:
         first, second = self._enter(), comm._enter()
@@ -157,41 +130,10 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives):
         if self._context is not None and not self._context.predefined:
             self.Free()
 
-    def Set_info(self, info: Any) -> None:
-        """Hints change nothing here; they can be read again."""
-        self._enter().info = dict(info)
-
-    def Get_info(self) -> Info:
-        return Info(self._enter().info)
-
-    info = property(Get_info, Set_info)
-
     @classmethod
     def Get_parent(cls) -> Any:
         """COMM_NULL: no program here was started by another one."""
         return Intercomm()
-
-    def Get_attr(self, keyval: int) -> Any:
-        context = self._enter()
-        known = {c.TAG_UB: c.LARGEST_TAG, c.WTIME_IS_GLOBAL: True, c.IO: c.ANY_SOURCE,
-                 c.UNIVERSE_SIZE: context.rank.comm.size}
-        return known[keyval] if keyval in known else context.attributes.get(keyval)
-
-    def Set_attr(self, keyval: int, attrval: Any) -> None:
-        self._enter().attributes[keyval] = attrval
-
-    def Delete_attr(self, keyval: int) -> None:
-        self._enter().attributes.pop(keyval, None)
-
-    def Set_errhandler(self, errhandler: Any) -> None:
-        """Errors are exceptions here, whatever the handler: the job ends unless the program catches them."""
-        self._enter()
-
-    def Get_errhandler(self) -> Any:
-        self._enter()
-        return self._errors
-
-    _errors: Any = None
 
     def Abort(self, errorcode: int = 0) -> None:
         """End all ranks with this status."""

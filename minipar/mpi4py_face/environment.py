@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 from minipar.mpi4py_face import constants as c
-from minipar.mpi4py_face.buffers import memory_of
 from minipar.mpi4py_face.current import current
 from minipar.mpi4py_face.exceptions import MEANINGS, NAMES, wrong
+from minipar.mpi4py_face.host_memory import memory_of
 from minipar.mpi4py_face.memory import RawMemory
 
 LIBRARY = "minipar"

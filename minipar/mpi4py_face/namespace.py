@@ -6,12 +6,12 @@ from types import ModuleType
 from typing import Any
 
 from minipar.mpi4py_face import communicators, constants, environment
-from minipar.mpi4py_face.buffers import BOTTOM, IN_PLACE, Bottom, InPlace
 from minipar.mpi4py_face.current import current
 from minipar.mpi4py_face.datatypes import DATATYPE_NULL, PREDEFINED, Datatype
 from minipar.mpi4py_face.environment import Errhandler, Info
 from minipar.mpi4py_face.exceptions import CLASSES, MPIError
 from minipar.mpi4py_face.groups import GROUP_EMPTY, GROUP_NULL, Group
+from minipar.mpi4py_face.host_memory import BOTTOM, IN_PLACE, Bottom, InPlace
 from minipar.mpi4py_face.memory import RawMemory
 from minipar.mpi4py_face.ops import PREDEFINED as OPERATIONS
 from minipar.mpi4py_face.ops import Op

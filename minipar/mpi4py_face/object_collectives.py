@@ -13,9 +13,9 @@ import numpy as np
 
 from minipar.comm.collectives.algorithms import naive, tree
 from minipar.comm.collectives.channel import AlgorithmSteps, Channel, meet
-from minipar.mpi4py_face.buffers import NOTHING
 from minipar.mpi4py_face.calls import Collective
 from minipar.mpi4py_face.context import check_root
+from minipar.mpi4py_face.host_memory import NOTHING
 from minipar.mpi4py_face.ops import Op
 from minipar.mpi4py_face.pickling import to_bytes, to_object
 from minipar.mpi4py_face.reductions import SUM, op_name

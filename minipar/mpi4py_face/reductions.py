@@ -13,11 +13,12 @@ import numpy as np
 
 from minipar.comm.collectives.algorithms import naive
 from minipar.comm.collectives.channel import AlgorithmSteps, Channel
-from minipar.mpi4py_face.buffers import Buffer, is_in_place, simple
+from minipar.mpi4py_face.buffers import Buffer, simple
 from minipar.mpi4py_face.calls import Collective, fastest, typed
 from minipar.mpi4py_face.collectives import elements, refuse_in_place
 from minipar.mpi4py_face.context import check_root
 from minipar.mpi4py_face.exceptions import wrong
+from minipar.mpi4py_face.host_memory import is_in_place
 from minipar.mpi4py_face.ops import PREDEFINED, CombineArrays, Op
 from minipar.mpi4py_face.requests import PendingRequest
 from minipar.mpi4py_face.work import CollectiveWork
