@@ -1,8 +1,8 @@
-"""Is a parallel training the same as that of one process? Read proof.py first, then record.py and
+"""Proof that a parallel training equals the training of one process. Read proof.py first, then record.py and
 findings.py.
 
-mutants/ holds the classic bugs, to show that each of them is seen. equivalent/ asks the same of programs that
-others wrote, and autopsy/ goes from what is seen back to the bugs.
+mutants/ holds the classic bugs; tests show that the proof detects each of them. equivalent/ asks the same of
+programs that others wrote, and autopsy/ goes from what is seen back to the bugs.
 """
 
 from minipar.proof.case import Case, uneven_case

@@ -1,8 +1,7 @@
-"""Which collectives the steps went through, and whether every algorithm of them does what it says on these
-very groups.
+"""The collective algorithms that the steps used, and a test of every algorithm on the layout's groups.
 
-A training takes one algorithm for each size, and a bug in another one would wait for larger sizes. So each is
-called once for every size of a group, with an array of whole numbers, whose sums are exact in any order.
+A training uses one algorithm per size; a bug in another one would show only at larger sizes. So each
+algorithm is called once for every group size, with an array of integers, whose sums are exact in any order.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from minipar.parallel.grid import Grid
 AXES = ("dp", "pp", "tp")
 # elements; no number of ranks divides them
 SIZES = {"all_reduce": 5003, "reduce_scatter": 211, "all_gather": 211, "broadcast": 211}
-LIBRARY = "native"  # MPI's own, which no training takes by itself
+LIBRARY = "native"  # MPI's own, which no training selects automatically
 
 
 class Picks:
-    """Stands in for `select` where traffic is predicted. seen: collective -> the algorithms that were picked.
+    """Replaces `select` while traffic is predicted. seen: collective -> the algorithms that were selected.
 
-    forced: of all-reduce; "auto" for none.
+    forced: the algorithm of all all-reduces; "auto" to select by size.
     """
 
     def __init__(self, forced: str):
@@ -47,8 +46,8 @@ class Picks:
 
 
 def wrong_collective(grid: Grid) -> str:
-    """The first collective of this rank's groups whose result is wrong, in words; or "". All ranks of the
-    grid call it. Groups of one size are alike on all axes, so the first of them stands for the others.
+    """The first collective of this rank's groups with a wrong result, in words; or "". All ranks of the grid
+    call it. Groups of one size behave alike on all axes, so only the first axis of each size is tested.
     """
     wrong = ""
     groups = {getattr(grid, axis).size: axis for axis in reversed(AXES)}  # the first axis of each size
@@ -64,7 +63,7 @@ def wrong_collective(grid: Grid) -> str:
 
 
 def _numbers(rank: int, n: int) -> np.ndarray:
-    """Small whole numbers of a rank, float64 [n]; no two ranks have the same."""
+    """Small integers, float64 [n], different on every rank."""
     return (np.arange(n) % 11 + 1.0) * (rank + 1)
 
 

@@ -1,10 +1,10 @@
-"""Which items must be equal in every bit, because the layout adds up in the very order in which the reference
-does?
+"""The items that must be bitwise equal: those whose sums the layout computes in the same order as the
+reference.
 
-Floating-point addition is not associative, so everything else can only be equal to so many digits. Stages of
-a pipeline have their own weights and add up their own gradients, micro-batch after micro-batch: no sum
-changes. But a tied table is used at both ends of the model, and the norm of the gradient is a sum over ranks,
-and so is all that it clips.
+Floating-point addition is not associative, so all other items are equal only within a tolerance. Each stage
+of a pipeline sums the gradients of its own weights, micro-batch after micro-batch: no order changes. But a
+tied table is used at both ends of the model, and the norm of the gradient is a sum over ranks, so a tied
+gradient and all clipped values can differ.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OF_THE_NORM = ("norm", "AdamW losses", "clipped norms", "AdamW weights", "AdamW 
 
 
 def exact_items(case: Case) -> tuple[str, ...]:
-    """The items of a record that nothing but equal bits will do for."""
+    """The items of a record that must be equal in every bit."""
     layout, train = case.layout, case.train
     bitwise = layout.gradients == "bitwise"
     schedule = find_schedule(layout.pipeline, layout.pp, 1 if bitwise else train.micro_batches,

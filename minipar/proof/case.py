@@ -1,9 +1,8 @@
-"""What is verified: a model, a batch and a layout, in three short trainings through the very Trainer that
-`minipar train` uses.
+"""A case of the proof: a model, a batch and a layout, in short trainings with the Trainer of `minipar train`.
 
-Nothing divides: sizes are such that ranks get uneven shares of the vocabulary, the heads, the hidden width,
-the tokens and the batch. Biases do not begin at zero, where mistakes in them would not show, and some targets
-do not count, so that ranks and micro-batches have uneven numbers of tokens too.
+Sizes do not divide evenly: ranks get uneven shards of the vocabulary, the heads, the hidden width, the tokens
+and the batch. Biases start at non-zero values, since zeros would hide mistakes. Some targets do not count, so
+that ranks and micro-batches have uneven numbers of tokens too.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ from minipar.training.build import TrainingData, training_data
 from minipar.training.trainer import Trainer
 
 STEPS = 3
-SAVED = 2  # steps until another trainer takes AdamW's state up
-# The proof is plain SGD: Adam forgives a gradient of any wrong scale. AdamW adds its state, decay and
-# clipping to what is compared, and a stop in the middle. The mixed run has a loss scale that changes with
-# every step, and computes whole blocks again.
+SAVED = 2  # steps until another trainer restores AdamW's state
+# SGD comes first: Adam's steps do not change with the gradient's scale, so they would hide a wrong scale.
+# AdamW adds its state, weight decay, clipping and a restart to the comparison. The mixed run has a loss
+# scale that changes in every step, and recomputes whole blocks.
 RUNS: dict[str, dict[str, Any]] = {
     "SGD": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
     "AdamW": dict(optimizer="adamw", lr=1e-4, clip=0.1, weight_decay=0.1),
@@ -44,10 +43,10 @@ RUNS: dict[str, dict[str, Any]] = {
     "text": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
 }
 MIXED_STEPS, SCALE = 2, 1024.0  # the loss scale of the first step; it doubles with each
-# The rate is another one in every step: it warms up over the first and falls from the second on.
+# The learning rate differs in every step: warm-up in the first, decay from the second on.
 ALIKE: dict[str, Any] = dict(steps=STEPS, schedule="cosine", warm_up=1, precision="float32", loss_scale=0.0,
                              validation_windows=9)
-ALGORITHMS = ("auto", *FORMS["all_reduce"], "hierarchical")         # those whose messages have a formula
+ALGORITHMS = ("auto", *FORMS["all_reduce"], "hierarchical")         # those with a formula for their messages
 TEXT = 2000                                                         # tokens
 FIRST = 0x100  # code point of the first character of that text
 PADDING = 0.2                                                       # of the targets that do not count
@@ -55,13 +54,13 @@ PADDING = 0.2                                                       # of the tar
 
 @dataclass(frozen=True)
 class Case:
-    """A model, how it trains (of which RUNS and ALIKE overrule a part), and how ranks share the work.
+    """A model, its training (RUNS and ALIKE replace some fields), and its layout on ranks.
 
-    serial: hold it against serial accumulation, the same micro-batches one after the other, and not the batch
-    in one piece. algorithm: of all all-reduces that would choose for themselves, one of ALGORITHMS.
-    reference: this is the one process that others are held against. noise: its first weights are off by one
-    last bit, as a control: rounding may change as much. Raises ConfigError for an algorithm that is not
-    there, and for sizes at which nothing can be proven.
+    serial: compare with serial accumulation, the same micro-batches one after the other, not with the whole
+    batch at once. algorithm: one of ALGORITHMS, for all all-reduces that select automatically. reference:
+    this is the single process that others are compared with. noise: the last bit of its initial weights is
+    changed, as a control for the effect of rounding. Raises ConfigError for an unknown algorithm, and for
+    sizes at which nothing can be proven.
     """
 
     model: ModelConfig
@@ -75,19 +74,19 @@ class Case:
     def __post_init__(self) -> None:
         require_precise(self.model)
         if self.algorithm not in ALGORITHMS:
-            raise ConfigError(f"there is no all-reduce {self.algorithm!r} with a formula for what it sends; "
+            raise ConfigError(f"no all-reduce {self.algorithm!r} has a traffic formula; "
                               f"choose {', '.join(ALGORITHMS)}")
 
     def single_process(self) -> Case:
-        """The same on one process, which keeps what it computes."""
+        """The same case on one process, without recomputation."""
         pieces = self.train.micro_batches if self.serial else 1
         gradients = "bitwise" if self.layout.gradients == "bitwise" else "flat"
         return replace(self, train=replace(self.train, micro_batches=pieces, recompute="none"),
                        layout=Layout(gradients=gradients), algorithm="auto", reference=True)
 
     def config(self, run: str) -> TrainConfig:
-        """Of a run, a key of RUNS. A reference keeps what it computes; other mixed runs compute at least the
-        blocks again.
+        """The TrainConfig of a run, a key of RUNS. A reference does not recompute; other mixed runs recompute
+        at least the blocks.
         """
         train = replace(self.train, **{"dtype": self.train.dtype, **ALIKE, **RUNS[run]})
         again = run == "mixed" and train.recompute == "none" and not self.reference
@@ -95,11 +94,11 @@ class Case:
 
 
 def uneven_case(layout: Layout, **values: Any) -> Case:
-    """A case of sizes that do not divide by the layout; values: fields of ModelConfig and TrainConfig that
-    replace them.
+    """A case with sizes that the layout does not divide evenly. values: fields of ModelConfig and TrainConfig
+    that replace them.
 
-    Raises ConfigError for a value that no such field has, or that the configs refuse; ScheduleError or
-    LayoutError for a schedule that cannot be.
+    Raises ConfigError for an unknown field or an invalid value; ScheduleError or LayoutError for an invalid
+    schedule.
     """
     stages = len(find_schedule(layout.pipeline, layout.pp, virtual=layout.virtual or None).stage_to_rank)
     heads = values.get("heads", 6 if layout.tp < 6 else layout.tp + 1)
@@ -129,16 +128,15 @@ def make_trainer(case: Case, run: str, grid: Grid, region: Region, watch: Around
     return trainer
 
 
-@lru_cache(maxsize=4)                                               # every rank of every run asks for it
+@lru_cache(maxsize=4)                                               # every rank of every run calls it
 def text_of(vocabulary: int) -> tuple[Tokenizer, np.ndarray]:
-    """A text that can be learnt, of as many different characters as the vocabulary has: its tokenizer and its
-    tokens.
+    """A text that can be learned, with `vocabulary` different characters: its tokenizer and its tokens.
 
-    Raises ConfigError where there are not so many characters.
+    Raises ConfigError if Unicode has too few characters.
     """
     if vocabulary > (most := sys.maxunicode + 1 - FIRST):
-        raise ConfigError(f"vocabulary is {vocabulary}; there are no more than {most:,} characters to verify "
-                          "with")
+        raise ConfigError(f"vocabulary is {vocabulary}; verify has only {most:,} different characters; "
+                          "choose a smaller one")
     tokenizer = CharTokenizer("".join(chr(FIRST + token) for token in range(vocabulary)))
     tokens = MarkovSource.random(vocabulary, seed=0).sample(TEXT, seed=0)
     tokens.setflags(write=False)
@@ -146,7 +144,7 @@ def text_of(vocabulary: int) -> tuple[Tokenizer, np.ndarray]:
 
 
 class Padded(Batches):
-    """The same batches, in which some targets do not count, as at the ends of texts of uneven lengths."""
+    """The same batches with some targets set to IGNORE, as padding after texts of uneven lengths."""
 
     def __init__(self, batches: Batches, seed: int):
         self._batches, self._seed = batches, seed
@@ -156,7 +154,7 @@ class Padded(Batches):
 
 
 class PaddedWindows(EvaluationBatches):
-    """The same windows of validation, in which some targets do not count."""
+    """The same validation windows with some targets set to IGNORE."""
 
     def __init__(self, batches: EvaluationBatches, seed: int):
         self._batches, self._seed = batches, seed

@@ -1,5 +1,4 @@
-"""What kind of wrong is an array? A ratio to the right one, or a sum that somebody forgot, gives most bugs
-away.
+"""Clues to the cause of a wrong array: its ratio to the right array, or an axis over which a sum is missing.
 """
 
 from __future__ import annotations
@@ -17,19 +16,18 @@ from minipar.plan.parameters import rank_shapes
 from minipar.proof.findings import difference
 from minipar.proof.record import Location, RankRun, Record
 
-CLEAN = 1e-6  # relative: what is closer than that is taken as meant
+CLEAN = 1e-6  # relative difference below which values count as equal
 
-# ratio: to the right array, None if it is no multiple of it. sums: axes over which the ranks' arrays add up
-# to it. shape: whether the shapes are equal. own: the targets of the first batch that count, by those that
-# this rank has of them.
+# ratio: to the right array, None if it is not a multiple of it. sums: axes over which the ranks' arrays sum
+# to it. shape: whether the shapes are equal. own: see whole_by_own.
 Clue = dict[str, Any]
 # the last right and the first wrong one; None where there is none
 Edge = tuple[Location | None, Location | None]
 
 
 def gradient_clues(run: RankRun, mine: Record, limit: float) -> dict[str, Clue]:
-    """Of each gradient that is wrong on this rank. All ranks call it. mine: the rank's part of the reference,
-    see `part_of`.
+    """Parameter name -> clue, for each gradient that is wrong on this rank. All ranks call it. mine: this
+    rank's part of the reference, see `part_of`.
     """
     seen = run.record["gradients"]
     arrays = {at.name: one.values for at, one in seen.items()}
@@ -47,16 +45,16 @@ def gradient_clues(run: RankRun, mine: Record, limit: float) -> dict[str, Clue]:
 
 
 def activation_clue(run: RankRun, mine: Record, item: str, at: Location) -> Clue | None:
-    """Of an activation that is wrong on some rank; None where another stage has it. All ranks call it with
-    the same location.
+    """The clue to an activation that is wrong on some rank; None if it belongs to another stage. All ranks
+    call it with the same location.
     """
     seen = run.record[item]
     if at not in seen and at not in mine[item]:
         return None
     if at not in seen or at not in mine[item]:
         return {"ratio": None, "sums": [], "shape": False, "own": 1.0}
-    whole = seen[at].values.shape[1] == run.trainer.model.context   # not a share of the tokens
-    sums = _summed({"tp": seen[at].values}, run.grid.tp) if whole else {}  # the one sum, under its axis
+    whole = seen[at].values.shape[1] == run.trainer.model.context   # not a shard of the tokens
+    sums = _summed({"tp": seen[at].values}, run.grid.tp) if whole else {}  # key: the axis
     want = seen[at].own(mine[item][at].values)
     return _clue(whole_by_own(run), seen[at].values, want, sums)
 
@@ -67,7 +65,7 @@ def edge(order: Iterable[Location], wrong: set[Location]) -> Edge:
 
 
 def ratio(got: np.ndarray, want: np.ndarray, clean: float = CLEAN) -> float | None:
-    """r where got is r times want, None where no such number is. clean: relative, what counts as equal."""
+    """r if got is r times want, else None. clean: the relative tolerance."""
     if got.shape != want.shape or not np.isfinite(got).all() or not want.any():
         return None
     r = float(np.vdot(got, want) / np.vdot(want, want))
@@ -75,16 +73,14 @@ def ratio(got: np.ndarray, want: np.ndarray, clean: float = CLEAN) -> float | No
 
 
 def whole_by_own(run: RankRun) -> float:
-    """The targets of the first global batch that count, by those of them that this rank of dp has; 0 if it
-    has none.
-    """
+    """Counting targets in the first global batch, divided by those on this rank of dp; 0 if it has none."""
     targets = run.trainer.batches.get(0)[1]
     own = tokens_that_count(targets[run.trainer.rows])
     return tokens_that_count(targets) / own if own else 0.0
 
 
 def counting_part(run: RankRun) -> float:
-    """The part of the targets of the first global batch that count."""
+    """The fraction of the targets in the first global batch that count."""
     targets = run.trainer.batches.get(0)[1]
     return tokens_that_count(targets) / targets.size
 
@@ -95,7 +91,7 @@ def _clue(own: float, got: np.ndarray, want: np.ndarray, sums: dict[str, np.ndar
 
 
 def _summed(arrays: Mapping[str, np.ndarray], group: Communicator) -> dict[str, np.ndarray]:
-    """The sums over a group of more than one rank; nothing for a group of one."""
+    """The sums over a group; {} for a group of one rank."""
     if group.size == 1 or not arrays:
         return {}
     total = all_reduce(group, np.concatenate([array.reshape(-1) for array in arrays.values()]),
@@ -106,7 +102,7 @@ def _summed(arrays: Mapping[str, np.ndarray], group: Communicator) -> dict[str, 
 
 
 def _over_both_ends(run: RankRun, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tied table's gradient, summed over all ranks of pp, of which two at most have one."""
+    """The tied table's gradient, summed over all ranks of pp; at most two ranks have one."""
     name, trainer, tp = "tokens.weight", run.trainer, run.grid.tp
     if not trainer.model.tied:
         return {}

@@ -1,8 +1,8 @@
-"""Would the loss curve have shown it? 50 steps of a mutant against 50 steps of the right program.
+"""Does the loss curve show a bug? It compares 50 steps of a mutant with 50 steps of the correct program.
 
-A curve shows a bug if its end (the mean of the last 10 losses) is off by more than the ends of right programs
-with different seeds are from one another; or if the training stops. Nobody has the right curve beside the
-wrong one, so that is kind to curves.
+A curve shows a bug if its end (the mean of the last 10 losses) differs from the correct one by more than the
+ends of correct programs with different seeds differ; or if the training stops. In practice there is no
+correct curve to compare with, so this test favours curves.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Curve:
-    """off: the end of the mutant's curve less that of the right one, in nats; None if the training stopped.
+    """off: the end of the mutant's curve minus that of the correct one, in nats; None if the training
+    stopped.
 
-    spread: the largest difference between ends of right programs with different seeds.
+    spread: the largest difference between ends of correct programs with different seeds.
     """
 
     off: float | None
@@ -43,12 +44,12 @@ class Curve:
 
 @dataclass
 class Curves:
-    """Remembers the right curves, which many mutants have in common."""
+    """A cache of correct curves, which many mutants share."""
 
     _right: dict[tuple[Case, str], list[float]] = field(default_factory=dict)
 
     def of(self, mutant: Mutant, optimizer: str) -> Curve:
-        """What the mutant's curve shows with an optimiser of OPTIMIZERS. No mutant may be planted."""
+        """The mutant's curve with an optimiser of OPTIMIZERS. No other mutant may be planted."""
         ends = self._ends(mutant.case, optimizer)
         spread = max(ends) - min(ends)
         try:
@@ -58,8 +59,8 @@ class Curves:
             return Curve(None, spread)
 
     def _ends(self, case: Case, optimizer: str) -> list[float]:
-        """Of the right program, by seed. It runs on one process: `verify` has shown that the layout makes no
-        difference.
+        """The ends of the correct program, one per seed, on one process: `verify` has shown that the layout
+        makes no difference.
         """
         key = (case.single_process(), optimizer)
         if key not in self._right:
@@ -70,9 +71,7 @@ class Curves:
 
 
 def end(case: Case, optimizer: str) -> float:
-    """The mean of the last losses that rank 0 is told, on ranks that are threads. Raises what a rank
-    raises.
-    """
+    """The mean of the last losses on rank 0; ranks are threads. Raises what a rank raises."""
     config = replace(case.train, steps=STEPS, schedule="constant", warm_up=0, **OPTIMIZERS[optimizer])
 
     def train(world: Communicator) -> list[float]:

@@ -1,4 +1,4 @@
-"""Why is it wrong? In words, from what differs first and by what ratio."""
+"""Explanations of a failed proof, from the first difference and its ratio."""
 
 from __future__ import annotations
 
@@ -12,39 +12,38 @@ from minipar.proof.clues import CLEAN, Clue, Edge
 from minipar.proof.findings import Finding
 from minipar.proof.record import Location, layer_names
 
-# What is wrong though everything before it is right.
+# Item -> explanation, used if all earlier items are right.
 LATER = {
     "logits": "training is right, generation is not: look at the KV cache and the positions of new tokens",
     "tokens": "the logits are right, the tokens that are chosen by them are not",
-    "saved state": "training is right, but a checkpoint would hold something else: look at how parts and "
-                   "slots are gathered",
+    "saved state": "training is right, but a checkpoint would hold other arrays: look at how shards and "
+                   "optimiser states are gathered",
     "saved numbers": "training is right, but a checkpoint would hold other step numbers or another loss "
                      "scale",
-    "mixed losses": "training is right, in mixed precision it is not: look at what is rounded, and where",
-    "mixed gradients": "training is right, in mixed precision it is not: the loss scale is divided out "
+    "mixed losses": "training is right, mixed precision is not: look at what is rounded, and where",
+    "mixed gradients": "training is right, mixed precision is not: the loss scale is divided out "
     "before the step",
-    "mixed norms": "training is right, in mixed precision it is not: the loss scale is divided out before "
+    "mixed norms": "training is right, mixed precision is not: the loss scale is divided out before "
     "the norm",
     "loss scales": "all ranks take the same decision about the loss scale, and take it once per step",
-    "resume": "training is right, but a restored trainer goes on in another way: something is not saved, or "
+    "resume": "training is right, but a restored trainer continues differently: something is not saved, or "
     "not restored",
-    "recomputed": "values are right, but backward does not compute again what --recompute asks for",
-    "collectives": "an algorithm that these sizes do not take gives a wrong result",
+    "recomputed": "values are right, but backward does not recompute what --recompute selects",
+    "collectives": "an algorithm that these sizes do not use gives a wrong result",
 }
 ROW_BIASES = ("attention.out.bias", "mlp.down.bias")
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What every rank knows of a failure.
+    """What all ranks know about a failure.
 
-    edges         of "forward" and of "backward": the last right location and the first wrong one, in the
-                  order of computing; None where there is none
-    activations   the clues to that wrong one, of every rank that has it
-    gradients     every rank's clues by parameter
-    losses        every rank's ratio of its loss to the right one
-    counting      the part of the targets of the first global batch that count
-    parameters    how many there are, over all stages
+    edges         of "forward" and of "backward": the last right and the first wrong location, in the order
+                  of computation; None if there is none
+    activations   the clues to the first wrong location, from every rank that has it gradients     every
+    rank's clues by parameter losses        every rank's ratio of its loss to the right one counting      the
+    fraction of the targets in the first global batch that count parameters    the number of parameters of all
+    stages
     """
 
     edges: dict[str, Edge]
@@ -56,15 +55,15 @@ class Evidence:
 
 
 def explain(case: Case, findings: Sequence[Finding], evidence: Evidence) -> list[str]:
-    """Sentences, in the order in which the mistake goes through the training; a cause counts, its
-    consequences do not.
+    """Sentences about causes, in the order in which a mistake passes through the training; consequences are
+    left out.
     """
     wrong = {finding.item: finding.location for finding in findings if not finding.proven}
     texts = []
     if "initial weights" in wrong:
-        texts.append(f"ranks start from another model ({wrong['initial weights']}): what a rank has follows "
-                     "from the layout, and a "
-                     f"first value is drawn whole, by the parameter's name, and then cut")
+        texts.append(f"ranks start from another model ({wrong['initial weights']}): the layout decides which "
+                     "parameters a rank has; initial values are drawn whole, by the parameter's name, and "
+                     "then sharded")
     elif "forward" in wrong:
         texts.append(f"forward {_edge(case, evidence, 'forward')}")
     else:
@@ -86,11 +85,11 @@ def _after_forward(case: Case, wrong: Mapping[str, str], evidence: Evidence) -> 
         texts += _gradients(case, evidence)
     elif "norm" in wrong:
         texts.append("the gradients are right, their norm is not: each parameter of every stage counts once, "
-                     "a cut one as the sum "
-                     "of its parts, a table that both ends of a pipeline have on one of them")
+                     "a sharded one as the sum over its shards, a tied table at one end of the pipeline "
+                     "only")
     elif "rates" in wrong:
-        texts.append("the gradients are right, the learning rate is not: it follows the number of steps "
-                     "done, nothing else")
+        texts.append("the gradients are right, the learning rate is not: it depends only on the "
+                     "number of steps")
     elif "first update" in wrong:
         texts.append("the gradients are right, the first update of the weights is not: look at the rate and "
                      "the optimiser")
@@ -100,8 +99,8 @@ def _after_forward(case: Case, wrong: Mapping[str, str], evidence: Evidence) -> 
     elif wrong.keys() & {"AdamW losses", "AdamW weights", "AdamW state"} and "loss" not in wrong:
         texts.append("SGD is right, AdamW is not: look at clipping, weight decay and the optimiser's state")
     elif "validation loss" in wrong and "loss" not in wrong:
-        texts.append("training is right, validation is not: look at how its batches are shared out and added "
-                     "up")
+        texts.append("training is right, validation is not: look at how its batches are distributed and "
+                     "summed")
     return texts
 
 
@@ -113,7 +112,7 @@ def _edge(case: Case, evidence: Evidence, item: str) -> str:
 
 
 def _between(case: Case, before: Location | None, first: Location | None) -> str:
-    """Whether two blocks that follow one another are of different stages, in words."""
+    """", behind the boundary of stages a and b" if the two locations are on different stages, else ""."""
     layers = [layer_names(case.model, Share(False, tuple(layers), False))
               for layers in stages_of(case.model, case.layout).layers]
     found = [stage for at in (before, first) if at for stage, names in enumerate(layers) if at.name in names]
@@ -139,7 +138,7 @@ def _loss(case: Case, evidence: Evidence) -> str:
 
 
 def _gradients(case: Case, evidence: Evidence) -> list[str]:
-    """One sentence for each kind of wrong."""
+    """One sentence for each kind of error."""
     ranks = evidence.gradients
     names = list(dict.fromkeys(name for found in ranks for name in found))
     kinds: dict[str, list[str]] = {}
@@ -157,7 +156,7 @@ def _gradients(case: Case, evidence: Evidence) -> list[str]:
 
 
 def _kind(case: Case, evidence: Evidence, clues: Sequence[Clue]) -> str:
-    """clues: of one array, on the ranks where it is wrong."""
+    """The kind of error in words. clues: to one array, from the ranks where it is wrong."""
     if not all(clue["shape"] for clue in clues):
         return "of another shape: samples, tokens or units are missing, or one too many"
     ratios = [clue["ratio"] for clue in clues]
@@ -192,9 +191,9 @@ def _meaning(case: Case, evidence: Evidence, ratio: float) -> str:
         (1 / dp, f"1/dp for dp = {dp}: averaged twice, the loss divides by the tokens of the global batch "
                  "already"),
         (pieces, f"as many as there are micro-batches ({pieces}): each of them divides by its own tokens"),
-        (1 / pieces, f"1/{pieces} for {pieces} micro-batches: divided by their number on top"),
+        (1 / pieces, f"1/{pieces} for {pieces} micro-batches: divided by their number as well"),
         (tp, f"tp = {tp}: added up over tp, though each rank has the whole"),
-        (1 / tp, f"1/tp for tp = {tp}: each rank counts a share of it, and nobody adds them up"),
+        (1 / tp, f"1/tp for tp = {tp}: each rank counts a part of it, and the sum is missing"),
     ]
     meant = [text for value, text in known if value != 1 and math.isclose(value, ratio, rel_tol=CLEAN)]
     return ", " + "; or ".join(meant) if meant else ""

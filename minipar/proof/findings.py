@@ -1,4 +1,4 @@
-"""Is it the same? Arrays against the reference, on one rank and then over all ranks."""
+"""Comparison of arrays with the reference, on one rank and then over all ranks."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ import numpy as np
 
 from minipar.proof.record import Record
 
-# float64: 1e-12, which is 4504 units in the last place; float32 may be off by as many of its own, 5.4e-4.
+# float64: 1e-12, which is 4504 units in the last place; for float32 the same number of units, 5.4e-4.
 UNITS = 1e-12 / float(np.finfo(np.float64).eps)
 
 
 def tolerance(dtype: str) -> float:
-    """How far an element may be off, relative to the largest of its array."""
+    """The largest allowed error of an element, relative to the largest element of its array."""
     return UNITS * float(np.finfo(dtype).eps)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The worst that an item shows. absolute, relative: largest difference; infinite where shapes or
-    locations differ.
+    """The largest difference of an item. absolute, relative: infinite if shapes or locations differ.
 
-    location: where the relative one is, with the element and the rank; "" if there is no difference. bits:
-    equal in every bit. noise: the relative difference that one last bit makes in one process. limit: the
-    largest relative one that is right.
+    location: of the largest relative difference, with the element and the rank; "" if there is none. bits:
+    equal in every bit. noise: the relative difference in one process after a change of the weights' last bit.
+    limit: the largest allowed relative difference.
     """
 
     item: str
@@ -43,7 +42,7 @@ class Finding:
 def differences(record: Record, reference: Record, limits: Mapping[str, float], exact: Container[str],
                 noise: Mapping[str, float] = MappingProxyType({})) -> list[Finding]:
     """One finding per item of this rank's record. reference: this rank's part. exact: items that must be
-    equal in bits. noise: what the control shows, by item.
+    equal in bits. noise: the control's relative difference, by item.
     """
     found = []
     for item, entries in record.items():
@@ -54,7 +53,7 @@ def differences(record: Record, reference: Record, limits: Mapping[str, float], 
             continue
         pairs = {at: (seen.values, seen.own(reference[item][at].values)) for at, seen in entries.items()}
         sizes = {at: difference(*pair) for at, pair in pairs.items()}
-        # only rank 0 has entries of the whole state
+        # other ranks than 0 have no entries of the whole state
         worst = max(sizes, key=lambda at: sizes[at][1]) if sizes else None
         bits = all(got.tobytes() == want.tobytes() for got, want in pairs.values())
         absolute = max((size[0] for size in sizes.values()), default=0.0)
@@ -67,7 +66,7 @@ def differences(record: Record, reference: Record, limits: Mapping[str, float], 
 
 
 def difference(got: np.ndarray, want: np.ndarray) -> tuple[float, float]:
-    """The largest difference of an element, and the same relative to the largest element of `want`."""
+    """(the largest difference of an element, the same relative to the largest element of `want`)."""
     if got.shape != want.shape:
         return math.inf, math.inf
     if got.tobytes() == want.tobytes():
@@ -75,12 +74,14 @@ def difference(got: np.ndarray, want: np.ndarray) -> tuple[float, float]:
     with np.errstate(all="ignore"):
         off, scale = float(abs(got - want).max()), float(abs(want).max())
     if not off:
-        return 0.0, 0.0                                             # zeros of both signs
+        return 0.0, 0.0                                             # -0.0 and 0.0
     return (off, off / scale) if math.isfinite(off) and scale else (math.inf, math.inf)
 
 
 def element(got: np.ndarray, want: np.ndarray) -> str:
-    """Where the largest difference is: "[3, 5]"; how the shapes differ: " has shape (2, 5), not (3, 5)"."""
+    """The index of the largest difference, such as "[3, 5]"; or, if shapes differ, " has shape (2, 5), not
+    (3, 5)".
+    """
     if got.shape != want.shape:
         return f" has shape {got.shape}, not {want.shape}"
     index = np.unravel_index(int(np.argmax(np.nan_to_num(abs(got - want), nan=np.inf))), got.shape)
@@ -88,8 +89,7 @@ def element(got: np.ndarray, want: np.ndarray) -> str:
 
 
 def over_ranks(findings: Iterable[list[Finding]]) -> list[Finding]:
-    """From every rank's findings, in the order of ranks, the worst of each item. All ranks have the same
-    items.
+    """The largest difference of each item over all ranks. findings: one list per rank, with the same items.
     """
     merged = []
     for same in zip(*findings, strict=True):

@@ -1,5 +1,5 @@
-"""Text from the layout's ranks, with a KV cache, against one process that has none and reads the whole text
-for every token.
+"""Text generated on the layout's ranks with a KV cache, and by one process without a cache, which reads the
+whole text for every token.
 """
 
 # T tokens of the context, V vocabulary
@@ -20,12 +20,12 @@ from minipar.proof.record import Record, numbered
 from minipar.training.trainer import Trainer
 
 NEW = 5  # tokens that follow the prompt until the context is full
-WRITTEN = NEW + 3  # tokens that are generated, some of them behind a full context
+WRITTEN = NEW + 3  # tokens that are generated, some of them after the context is full
 
 
 def generated(trainer: Trainer, reference: bool) -> Record:
-    """The logits of a given text, token by token, and the likeliest continuation. All ranks of the trainer's
-    grid call it.
+    """The logits of a given text, token by token, and the most likely continuation. All ranks of the
+    trainer's grid call it.
     """
     model = trainer.model
     text = [int(token) for token in trainer.tokens[: model.context]]                               # [T]
@@ -43,7 +43,7 @@ def _with_cache(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np
 
 
 def _serving(trainer: Trainer) -> Stages:
-    """The trainer's weights on stages that cut no tokens, as `minipar generate` makes them."""
+    """The trainer's weights on stages without sequence parallelism, as in `minipar generate`."""
     grid, model, stage_to_rank = trainer.grid, trainer.model, trainer.stages.stage_to_rank
     stages = Stages(model, parts_of(model.layers, len(stage_to_rank), grid.layout.stage_layers),
                     stage_to_rank, grid, region_of(grid.tp, model.context, sequence_parallel=False), seed=0,
@@ -53,7 +53,7 @@ def _serving(trainer: Trainer) -> Stages:
 
 
 def _read_whole(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np.ndarray], list[int]]:
-    """On one process. Where the context is full, the newer half of it is read again."""
+    """On one process. When the context is full, it continues with its newer half."""
     (model,) = trainer.stages.parts.values()
     context, written, end = trainer.model.context, [], text[:prompt]
     for _ in range(WRITTEN):

@@ -12,11 +12,11 @@ from minipar.proof.reference import make_reference
 
 
 def verify(layout: Layout, **values: Any) -> VerificationReport:
-    """Train a small GPT on the layout and on one process, and compare them, as `minipar verify` does.
+    """Train a small GPT on the layout and on one process, and compare them, like `minipar verify`.
 
     values: fields of ModelConfig and TrainConfig that replace the sizes of `uneven_case`, for example
-    width=12, heads=4. Raises ConfigError, LayoutError or ScheduleError for sizes that the layout cannot share
-    out.
+    width=12, heads=4. Raises ConfigError, LayoutError or ScheduleError for sizes that the layout cannot
+    distribute.
 
     >>> import minipar as mp
     >>> mp.verify(mp.Layout(dp=2), layers=1).proven

@@ -1,6 +1,4 @@
-"""Is it the same training? One process against a layout, and what is said about it. All ranks come to the
-same report.
-"""
+"""The proof: compare the training on a layout with that of one process. All ranks return the same report."""
 
 from __future__ import annotations
 
@@ -33,11 +31,11 @@ from minipar.proof.traffic import TrafficFinding, sent_by_rank, traffic_of
 
 @dataclass(frozen=True)
 class VerificationReport:
-    """tolerance: relative to the largest element of an array, where the control shows less (see
-    Finding.limit). exact: items that must be equal in every bit. fingerprint: of the whole weights after the
-    steps of SGD, so that two layouts can be compared in bits. explanations: why it is not proven, in words.
-    algorithms: collective -> those that the steps went through. recomputed: ops that backward computed again,
-    on all ranks and in all runs.
+    """tolerance: relative to the largest element of an array; an item's limit is larger if the control's
+    noise is larger (see Finding.limit). exact: items that must be equal in every bit. fingerprint: a hash of
+    the whole weights after the steps of SGD, to compare two layouts bit by bit. explanations: the causes of a
+    failure, in words. algorithms: collective -> the algorithms that the steps used. recomputed: the number of
+    ops that backward recomputed, on all ranks and in all runs.
     """
 
     case: Case
@@ -52,7 +50,7 @@ class VerificationReport:
 
     @property
     def failed_checks(self) -> list[str]:
-        """Which checks fail, in the order in which a mistake reaches it; none if the layout is proven."""
+        """The checks that fail, in the order in which a mistake reaches them; [] if the layout is proven."""
         findings = [one.item for one in self.findings if not one.proven]
         return findings + [f"traffic {one.axis}" for one in self.traffic if not one.proven]
 
@@ -66,16 +64,16 @@ class VerificationReport:
 
 
 def prove(world: Communicator, case: Case, reference: Reference | None = None) -> VerificationReport:
-    """Run the case on the ranks of `world` and hold it against one process. All ranks call it and return the
+    """Run the case on the ranks of `world` and compare it with one process. All ranks call it and return the
     same report.
 
-    reference: `make_reference(case)`, where it is known already or the code is broken on purpose after it was
-    made; by default the ranks make it together. Raises what Trainer raises, for sizes that the layout cannot
-    share out, and what make_reference raises; ConfigError for a hierarchical all-reduce on one node.
+    reference: `make_reference(case)`, if it exists already, or was made before a bug was planted; by default
+    the ranks make it together. Raises what Trainer raises for sizes that the layout cannot distribute, and
+    what make_reference raises; ConfigError for a hierarchical all-reduce on one node.
     """
     if case.algorithm == "hierarchical" and len(set(world.nodes)) == 1:
-        raise ConfigError("the hierarchical all-reduce adds up within each node first, and all ranks are on "
-                          "one node; choose another algorithm")
+        raise ConfigError("the hierarchical all-reduce needs several nodes, and all ranks are on one node; "
+                          "choose another algorithm")
     reference = reference or shared_reference(world, case)
     runs = {"SGD": run_rank(world, case, "SGD")}
     exact, picks = exact_items(case), Picks(case.algorithm)
@@ -113,9 +111,9 @@ def prove(world: Communicator, case: Case, reference: Reference | None = None) -
 
 
 def _worth_running(wrong: set[str]) -> tuple[str, ...]:
-    """Which runs follow the one with SGD, of which these items are wrong on some rank. A model with other
-    weights cannot be saved and resumed; one that is wrong in float64 need not be tried in float16, nor write
-    text.
+    """The runs that follow SGD. wrong: the items that are wrong on some rank. A model with other initial
+    weights cannot be saved and resumed. A model that is wrong in float64 is not tried in float16 and
+    generates no text.
     """
     if "initial weights" in wrong:
         return ()
@@ -123,13 +121,13 @@ def _worth_running(wrong: set[str]) -> tuple[str, ...]:
 
 
 def _resume(run: RankRun) -> Finding:
-    """Of the trainer that went on from a saved state: bits are all that will do."""
+    """The finding of the trainer that resumed from a saved state: it must be equal in every bit."""
     what, absolute, relative = run.diverged
     return Finding("resume", absolute, relative, what, bits=not what, proven=not what)
 
 
 def _yes_or_no(item: str, wrong: str) -> Finding:
-    """Of what is either right or, in words, not."""
+    """The finding of a check without numbers. wrong: "" if it passes, else the error in words."""
     return Finding(item, 0.0, 0.0, wrong, bits=not wrong, proven=not wrong)
 
 
@@ -141,7 +139,7 @@ def _together(ranks: Sequence[Mapping[str, list[str]]]) -> dict[str, list[str]]:
 
 def _explanations(world: Communicator, report: VerificationReport, run: RankRun,
                   reference: Reference) -> list[str]:
-    """All ranks gather what each of them knows of the failure."""
+    """Gather the evidence of all ranks and explain it. All ranks call it."""
     right, limits, items = reference.records["SGD"], reference.limits, ("forward", "backward")
     mine = part_of(right, run)
     wrong = gathered(world, {item: _wrong(run.record[item], mine[item], limits[item]) for item in items},
@@ -161,6 +159,6 @@ def _explanations(world: Communicator, report: VerificationReport, run: RankRun,
 
 
 def _wrong(seen: Entries, mine: Entries, limit: float) -> list[Location]:
-    """The locations of an item that are not right on this rank, or that only one side has."""
+    """The locations of an item that are wrong on this rank or missing on one side."""
     return [at for at in seen.keys() | mine.keys() if at not in seen or at not in mine
             or difference(seen[at].values, seen[at].own(mine[at].values))[1] > limit]

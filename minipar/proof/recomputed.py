@@ -1,9 +1,8 @@
-"""Does backward compute again what the layout says? Recomputation changes no value, so nothing but a count
-can tell.
+"""Counts the ops that backward recomputes. Recomputation changes no value, so only a count can verify it.
 
-Ops are counted at the door that mixed precision uses (`minipar.autograd.autocast_hook`). A block has four
+Ops are counted through the hook of mixed precision (`minipar.autograd.autocast_hook`). A block has four
 linear layers, two of which add bias and residual by themselves, two LayerNorms, one attention and one GELU.
-That is how often each of them is computed again for each micro-batch.
+With full recomputation backward runs each of them once more per micro-batch.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from minipar.plan.stages import stages_of
 from minipar.proof.record import RankRun
 from minipar.schedules.instruction import Instruction
 
-AGAIN = {  # --recompute -> op -> how often, for a block and a micro-batch
+AGAIN = {  # --recompute -> op -> number per block and micro-batch
     "none": {},
     "selective": {"causal_attention": 1},
     "full": {"layernorm": 2, "linear": 4, "add_bias": 2, "causal_attention": 1, "gelu": 1},
@@ -30,8 +29,7 @@ AGAIN = {  # --recompute -> op -> how often, for a block and a micro-batch
 
 
 class SecondRuns:
-    """Counts the ops that backward computes again. `watch` is for a Trainer; it does what `inner` does, too.
-    """
+    """Counts the ops that backward recomputes. `watch` is for a Trainer; it also calls `inner`."""
 
     def __init__(self, inner: Around):
         self.inner = inner
@@ -49,7 +47,7 @@ class SecondRuns:
 
 
 def expected(run: RankRun) -> dict[str, int]:
-    """Op -> how often this rank computes it again in the steps of the run."""
+    """Op -> how often this rank must recompute it in the steps of the run."""
     trainer, layout, steps = run.trainer, run.grid.layout, run.trainer.steps_done
     layers = len(stages_of(trainer.model, layout).of_rank(run.grid.at["pp"]).layers)
     pieces = len(trainer.rows) if layout.gradients == "bitwise" else len(trainer.pieces())
@@ -58,9 +56,9 @@ def expected(run: RankRun) -> dict[str, int]:
 
 
 def wrong_count(run: RankRun) -> str:
-    """The first op that this rank does not compute again as often as it should, in words; or ""."""
+    """The first op with a wrong number of recomputations on this rank, in words; or ""."""
     planned = expected(run)
     for op in sorted({*planned, *run.again}):
         if (want := planned.get(op, 0)) != (got := run.again.get(op, 0)):
-            return f"{op} computed again {got} times, not {want}"
+            return f"{op} recomputed {got} times, not {want}"
     return ""

@@ -1,8 +1,8 @@
-"""What a rank has seen in a run, and what of the whole it should have seen.
+"""The arrays that a rank records in a run, and the ones it must have recorded.
 
-A record is a table: item ("gradients") -> location (a parameter) -> what was seen there, with the way to take
-this rank's part of the whole that one process sees. The items stand in the order in which a mistake would
-reach them.
+A record is a table: item ("gradients") -> location (a parameter) -> the recorded array, with a function that
+takes this rank's part of the whole array of one process. Items are in the order in which a mistake reaches
+them.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from minipar.training.trainer import Trainer
 
 
 class Location(NamedTuple):
-    """Where something was seen. kind: at a parameter; at the input or the output of a region; a value that
-    all ranks know; or an array of the whole state, which rank 0 has. name: of the parameter, the layer or the
-    value. before: what stands before the name of a parameter in texts, such as "step 2, ".
+    """Where an array was recorded. kind: at a parameter; at the input or the output of a region; a value that
+    all ranks have; or an array of the whole state, which rank 0 has. name: of the parameter, the layer or the
+    value. before: a prefix of the name in texts, such as "step 2, ".
     """
 
     kind: Literal["parameter", "into", "out of", "value", "state"]
@@ -36,7 +36,7 @@ class Location(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """own: from the whole array, as one process has it, to the part that `values` should be."""
+    """own: a function from the whole array, as on one process, to the part that `values` must equal."""
 
     values: np.ndarray
     own: Callable[[np.ndarray], np.ndarray]
@@ -45,15 +45,15 @@ class Seen(NamedTuple):
 Entries = dict[Location, Seen]                                      # of one item
 Record = dict[str, Entries]
 Sending = dict[tuple[str, str, str], SentTotals]                    # by (group, operation, label)
-TABLE = "tokens"  # the layer that looks tokens up; tied, the head too
+TABLE = "tokens"  # the token embedding; if tied, also the head
 
 
 @dataclass
 class RankRun:
-    """What a rank has after a run. sent: what it sent in the steps, without what verifying sends.
+    """What a rank has after a run. sent: what it sent in the steps, without the messages of the proof itself.
 
-    again: op -> how often backward computed it again. diverged: what differs after the state was restored in
-    another trainer, with the sizes of the difference; "" if nothing does.
+    again: op -> how often backward recomputed it. diverged: (what differs after the state was restored in
+    another trainer, absolute and relative difference); "" if nothing differs.
     """
 
     trainer: Trainer
@@ -65,11 +65,11 @@ class RankRun:
 
 
 def part_of(reference: Record, run: RankRun) -> Record:
-    """What of the reference a rank should have seen: locations of its own stages, and what belongs to no
-    stage.
+    """The part of the reference that a rank must have recorded: locations of its own stages, and those
+    without a stage.
 
-    Whose a location is follows from the layout, not from the stages that the rank has made. So what no rank
-    has seen is missed by the rank that should have.
+    The owner of a location is computed from the layout, not from the stages that the rank has built. So a
+    location that no rank recorded is reported as missing on its owner.
     """
     model = run.trainer.model
     mine = stages_of(model, run.grid.layout).of_rank(run.grid.at["pp"])
@@ -79,7 +79,7 @@ def part_of(reference: Record, run: RankRun) -> Record:
         if at.kind == "parameter":
             return at.name in parameters
         if at.kind in ("into", "out of"):
-            if at.name == TABLE:  # a tied head is another layer of that name
+            if at.name == TABLE:  # a tied head has the same name
                 return mine.last if at.kind == "into" else mine.first
             return at.name in layers
         return at.kind == "value" or run.grid.world.rank == 0
@@ -89,18 +89,18 @@ def part_of(reference: Record, run: RankRun) -> Record:
 
 
 def layer_names(model: ModelConfig, share: Share) -> set[str]:
-    """The names of the layers of a share of the model that have parameters."""
+    """The names of the layers with parameters in a stage's share of the model."""
     return {name.rpartition(".")[0] for name in rank_shapes(model, share=share)}
 
 
 def of_parameters(trainer: Trainer, buffer: np.ndarray, before: str = "") -> Entries:
-    """The parameters' parts of a flat buffer; `before` stands before their names."""
+    """The parameters' slices of a flat buffer; `before` is the prefix of their names."""
     arrays = trainer.flat.by_name(buffer)
     return {Location("parameter", p.name, before): Seen(arrays[p.name], p.own)
             for p in trainer.flat.parameters}
 
 
 def numbered(what: str, values: Sequence[float | np.ndarray], first: int = 1) -> Entries:
-    """What all ranks know, one number or array after the other: `what` with its number -> the value."""
+    """Values that all ranks have, numbered from `first`: "step 1" -> the value."""
     return {Location("value", f"{what} {number}"): Seen(np.asarray(value), np.asarray)
             for number, value in enumerate(values, first)}

@@ -1,9 +1,8 @@
-"""What passes the ends of a region: the value that each communication hands on in forward, and the gradient
-in backward.
+"""Records the output of each communication of a region in forward, and the gradient of its input in backward.
 
-Forward, `enter` gives the whole of a sequence that was cut and `leave` the sum; backward it is the other way
-round. So what is recorded is equal on all ranks, or each rank's own tokens of what one process has, and can
-be held against it. A schedule may take the micro-batches in any order; they are put into their own one.
+In forward, `enter` returns the whole sequence and `leave` the sum; in backward it is the reverse. So a
+recorded array is either equal on all ranks, or holds this rank's tokens of one process's array, and can be
+compared with it. A schedule may run micro-batches in any order; they are sorted by number.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from minipar.nn import Region
 from minipar.proof.record import Location
 from minipar.schedules.instruction import Instruction
 
-# location -> (micro-batch, array), in the order in which they passed
+# location -> (micro-batch, array), in the order of execution
 RecordedPieces = dict[Location, list[tuple[int, np.ndarray]]]
 
 
 class Recording(Region):
-    """Does as `inner` does. While `on`, it keeps copies of what passes. `watch` is for the Trainer, see
-    there.
+    """Delegates to `inner`. While `on`, it keeps copies of values and gradients. `watch` is for the Trainer,
+    see there.
     """
 
     def __init__(self, inner: Region):

@@ -1,9 +1,8 @@
-"""The one process that a layout is held against, and a control: what one last bit of noise in its first
-weights changes.
+"""The reference: one process, and a control, the same process with the last bit of its initial weights
+changed.
 
-Rounding is such a noise. Where sizes are ill-conditioned (a LayerNorm over three units), a last bit of the
-weights moves later gradients in their tenth digit, in one process too, and no layout can be closer to it than
-that.
+The control measures the effect of rounding. For ill-conditioned sizes (a LayerNorm over three units) the last
+bit of the weights changes later gradients in their tenth digit, also on one process; no layout can be closer.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from minipar.proof.record import Location, Record, Seen
 from minipar.proof.runs import run_rank
 from minipar.proof.sending import sent_to_all
 
-MULTIPLE = 64  # of what the control shows: a layout rounds more than once
-USELESS = 0.01                                                      # a tolerance that would let bugs through
+MULTIPLE = 64  # limit over the control's noise: a layout rounds more than once
+USELESS = 0.01                                                      # a tolerance that would hide bugs
 MIXED = ("mixed losses", "mixed gradients", "mixed norms", "mixed weights")
-HALF = 0.5  # a scale that is off by a factor of two is seen in any case
-MIXED_UNITS = 16  # of float16, whose last bit any sum in another order may turn
+HALF = 0.5  # the largest limit: a wrong factor of two is still detected
+MIXED_UNITS = 16  # units in the last place of float16, which a sum in another order may change
 
 
 @dataclass(frozen=True)
 class Reference:
     """records: by run, see RUNS. noise: item -> the largest relative difference that the control shows.
-    limits: item -> how far an element may be off, relative to the largest of its array.
+    limits: item -> the largest allowed error of an element, relative to the largest of its array.
     """
 
     records: Mapping[str, Record]
@@ -41,19 +40,19 @@ class Reference:
     limits: Mapping[str, float]
 
 
-Made = tuple[Record, dict[str, float]]  # a run of one process, and what the control changes in it, by item
+Made = tuple[Record, dict[str, float]]  # a run of one process, and the control's relative difference by item
 
 
 def make_reference(case: Case) -> Reference:
-    """The case on one process, twice. Raises ConfigError for sizes at which a last bit decides, so that
+    """Run the case on one process, twice. Raises ConfigError for sizes at which the noise is so large that
     nothing can be proven.
     """
     return _reference(case, {run: _make(case, run) for run in RUNS})
 
 
 def shared_reference(world: Communicator, case: Case) -> Reference:
-    """The same, made once for all ranks of `world`: each makes some of the runs and sends them to the others.
-    All ranks call it. Raises what `make_reference` raises, on every rank.
+    """As make_reference, but once for all ranks of `world`: each rank makes some of the runs and sends them
+    to the others. All ranks call it. Raises what `make_reference` raises, on every rank.
     """
     owners = {run: number % world.size for number, run in enumerate(RUNS)}
     made: dict[str, Made] = {}
@@ -63,7 +62,7 @@ def shared_reference(world: Communicator, case: Case) -> Reference:
     except MiniparError:
         failed = True
     if any(gathered(world, failed, "verify reference made")):
-        return make_reference(case)  # which fails on every rank, with one error
+        return make_reference(case)  # raises the same error on every rank
     return _reference(case, {run: _sent(world, owner, made.get(run)) for run, owner in owners.items()})
 
 
@@ -76,7 +75,7 @@ def _make(case: Case, run: str) -> Made:
 
 
 def _sent(world: Communicator, owner: int, made: Made | None) -> Made:
-    """What the owner has made, on every rank."""
+    """The run of rank `owner`, on every rank."""
     record, noise = made or ({}, {})
     names, noise = gathered(world, [[[item, list(entries)] for item, entries in record.items()], noise],
                             "verify reference items")[owner]
@@ -88,7 +87,7 @@ def _sent(world: Communicator, owner: int, made: Made | None) -> Made:
 
 def _reference(case: Case, made: Mapping[str, Made]) -> Reference:
     noise = {item: size for _, sizes in made.values() for item, size in sizes.items()}
-    # one rounding that turns moves all
+    # one value that rounds differently changes all of them
     noise.update(dict.fromkeys(MIXED, max(noise[item] for item in MIXED)))
     least = tolerance(case.train.dtype)
     half = MIXED_UNITS * float(np.finfo(np.float16).eps)

@@ -1,8 +1,7 @@
-"""Are what should be copies really copies? Equal in every bit, or they drift apart, and no loss curve says so
-for long.
+"""Are replicas equal in every bit? If not, they drift apart, and the loss curve hides it for a long time.
 
-Ranks of dp hold the same part of every parameter; a parameter that is not cut is the same on all ranks of tp
-too. A tied table may be at both ends of a pipeline. Losses and norms are the same on all ranks.
+Ranks of dp hold the same shard of every parameter; a parameter that is not sharded is the same on all ranks
+of tp too. A tied table may be at both ends of a pipeline. Losses and norms are the same on all ranks.
 """
 
 from __future__ import annotations
@@ -19,13 +18,15 @@ ITEMS = ("loss", "norm", "rates", "later losses", "SGD weights", "logits", "toke
          "clipped norms",
          "AdamW weights", "AdamW state", "saved numbers", "mixed losses", "mixed norms", "loss scales",
          "mixed weights")
-# Replicas of dp write text apart from one another. The ranks of their tp groups may lie on nodes in different
-# ways, and then partial sums are added in different orders.
+# Replicas of dp generate text independently. Their tp groups may be distributed over nodes differently, and
+# then partial sums are added in different orders.
 OF_A_REPLICA = ("logits",)
 
 
 def digests(runs: Mapping[str, RankRun]) -> dict[str, str]:
-    """Of all that this rank shares with others: a name that sharers have in common -> a hash of the bytes."""
+    """For everything that this rank shares with others: its name, the same on all holders -> a hash of the
+    bytes.
+    """
     found = {}
     for run in runs.values():
         at = run.grid.at
@@ -39,7 +40,7 @@ def digests(runs: Mapping[str, RankRun]) -> dict[str, str]:
 
 
 def fingerprint(*arrays: np.ndarray) -> str:
-    """16 hexadecimal digits that depend on every bit."""
+    """A hash of all bits: 16 hexadecimal digits."""
     state = hashlib.blake2b(digest_size=8)
     for array in arrays:
         state.update(array.tobytes())
@@ -47,7 +48,7 @@ def fingerprint(*arrays: np.ndarray) -> str:
 
 
 def replicas(ranks: list[dict[str, str]]) -> Finding:
-    """ranks: the digests of every rank. There is no size to a difference: bits are equal, or they are not."""
+    """The finding about replicas, without sizes: bits are equal or not. ranks: the digests of every rank."""
     for name in dict.fromkeys(name for found in ranks for name in found):
         holders = [(rank, found[name]) for rank, found in enumerate(ranks) if name in found]
         for rank, digest in holders:

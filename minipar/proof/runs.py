@@ -1,5 +1,5 @@
-"""One short training, in which a rank keeps what it sees. The same code runs on one process, as the
-reference, and on a layout.
+"""One short training that records arrays. The same code runs on one process, as the reference, and on a
+layout.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _sgd(case: Case, run: RankRun, region: Recording, counting: Counting) -> Non
         region.on = number == 0
         steps.append(trainer.step())
         weights.append(trainer.flat.data.copy())
-        gradients.append(trainer.flat.grad.copy())  # no optimiser of RUNS changes it in its step
+        gradients.append(trainer.flat.grad.copy())  # no optimiser of RUNS changes gradients in its step
     counted = counting.traffic.by("group", "op", "label")
     run.sent = {(str(group), str(op), str(label)): SentTotals(tally.calls, tally.messages, tally.bytes)
                 for (group, op, label), tally in counted.items()}
@@ -70,9 +70,7 @@ def _sgd(case: Case, run: RankRun, region: Recording, counting: Counting) -> Non
 
 
 def _adamw(case: Case, run: RankRun, region: Recording, counting: Counting) -> None:
-    """The state is saved in the middle; another trainer takes it up, and takes the next step beside this
-    one.
-    """
+    """The state is saved in the middle; another trainer restores it, and both take the next step."""
     trainer = run.trainer
     steps = [trainer.step() for _ in range(SAVED)]
     saved = trainer.state()
@@ -93,9 +91,7 @@ def _adamw(case: Case, run: RankRun, region: Recording, counting: Counting) -> N
 
 
 def _resumed(case: Case, run: RankRun, saved: TrainingState) -> Trainer:
-    """Another trainer on the same ranks, as a new start of the program would make it, that goes on from the
-    state.
-    """
+    """Another trainer on the same ranks, as after a restart of the program, that resumes from the state."""
     region = region_of(run.grid.tp, case.model.context, case.layout.sequence_parallel)
     trainer = make_trainer(case, "AdamW", run.grid, region)
     trainer.restore(*to_all_ranks(run.grid.world, saved), where="memory")
@@ -125,8 +121,9 @@ MAKE: dict[str, Callable[[Case, RankRun, Recording, Counting],
 
 
 def _activations(trainer: Trainer, seen: RecordedPieces) -> Entries:
-    """This rank's samples, and its tokens where it does not have all. Which these are is computed here from
-    the layout, and not taken from the trainer, so that a mutant cannot hide.
+    """Recorded activations with their slices of the whole: this rank's samples and, if it has not all, its
+    tokens. The slices are recomputed from the layout, not taken from the trainer, so that a mutant cannot
+    hide.
     """
     layout, T = trainer.grid.layout, trainer.model.context
     counts, at = even_counts(trainer.config.batch, layout.dp), trainer.grid.at["dp"]

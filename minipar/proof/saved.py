@@ -1,6 +1,4 @@
-"""What a checkpoint would hold, and a second trainer that goes on from it: to the same bits, or something was
-lost.
-"""
+"""The contents of a checkpoint, and a second trainer that resumes from it and must reach the same bits."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ Numbers = dict[str, float]
 
 def saved_state(saved: TrainingState) -> Record:
     """The items of a checkpoint: whole arrays, which rank 0 has, and the numbers that every rank has. Arrays
-    are copied: a trainer's own may be among them.
+    are copied, since they may be the trainer's own.
     """
     arrays, meta = saved
     scale = meta["loss_scale"]
@@ -36,15 +34,15 @@ NUMBERS = ("steps done", "steps of the optimiser", "loss scale", "good steps", "
 
 
 def to_all_ranks(world: Communicator, saved: TrainingState) -> TrainingState:
-    """A state as each rank would read it from a file: the arrays of rank 0. All ranks call it."""
+    """The state as each rank reads it from a file: the arrays of rank 0. All ranks call it."""
     arrays, meta = saved
     return sent_to_all(world, arrays, 0, "verify saved state"), meta
 
 
 def first_difference(straight: tuple[Trainer, StepResult],
                      resumed: tuple[Trainer, StepResult]) -> tuple[str, float, float]:
-    """What is not equal in bits after a step of both, and by how much: absolute, and relative to the largest;
-    "" if all is.
+    """(the first value whose bits differ after one step of both, absolute difference, difference relative to
+    the largest element); "" if all are equal.
     """
     (one, last), (other, step) = straight, resumed
     pairs: list[tuple[str, Any, Any]] = [(f"{what} of the step after it", getattr(step, what),

@@ -1,4 +1,4 @@
-"""Findings as a table of text, which `minipar verify` and `equivalent` have in common."""
+"""The text table of findings, for `minipar verify` and `equivalent`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from minipar.proof.findings import Finding
 
 
 def finding_rows(findings: Sequence[Finding], meaning: Mapping[str, str]) -> list[str]:
-    """A heading and one line per finding. meaning: what an item is, by its name."""
+    """A heading and one line per finding. meaning: item -> its description."""
     names = max([16, *(len(one.item) + 2 for one in findings)])
     width = max([5, *(len(text) + 1 for text in meaning.values())])
     heading = (
@@ -28,7 +28,7 @@ def _row(finding: Finding, meaning: str, names: int, width: int) -> str:
 
 
 def verdict(failed_checks: Sequence[str], right: str) -> str:
-    """The last line. right: what is said where no check fails."""
+    """The last line of a report. right: the text if no check fails."""
     if failed_checks:
         return f"NOT PROVEN: {len(failed_checks)} checks fail, the first of them: {failed_checks[0]}"
     return f"PROVEN: {right}"

@@ -1,4 +1,4 @@
-"""What the steps of a run sent, held against the formulas of `minipar.plan.traffic`, line by line."""
+"""Compares what the steps of a run sent with the formulas of `minipar.plan.traffic`, line by line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minipar.plan.traffic import step_traffic
 from minipar.proof.case import STEPS, Case
 from minipar.proof.record import RankRun
 
-AXES = ("dp", "pp", "tp", "tied", "other")  # other: the world, and axes that training does not use yet
+AXES = ("dp", "pp", "tp", "tied", "other")  # other: the world
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class TrafficFinding:
 
 
 def sent_by_rank(case: Case, run: RankRun, pick: Pick = select) -> dict[str, dict[str, Any]]:
-    """What this rank sent and should have sent, by axis: what `traffic_of` needs of every rank. pick: which
-    algorithms it took.
+    """Counted and predicted traffic of this rank, by axis: the input of `traffic_of`. pick: selects the
+    algorithms for the prediction.
     """
     layout, world = case.layout, run.grid.world
     step = step_traffic(case.model, case.train, layout, world.rank, pick, nodes=world.nodes)

@@ -1,4 +1,4 @@
-"""Which check sees which bug: a mutant, planted and verified."""
+"""Verifies a planted mutant: which check detects which bug?"""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from minipar.proof.reference import Reference, make_reference
 
 
 class Trial(NamedTuple):
-    """failed_checks: the first one first; none if the bug survives. A job that stops has one, the name of its
-    error. explanations: what `prove` says about the cause, or the error.
+    """failed_checks: in order; [] if the bug is not detected. If the job stops, it is the name of the error.
+    explanations: those of `prove`, or the error's message.
     """
 
     failed_checks: list[str]

@@ -1,5 +1,5 @@
-"""From what is seen of a wrong training to the kinds of bug that explain it.
+"""From the symptoms of a wrong training to the kinds of bug that explain them.
 
-symptoms.py says what can be seen, bugs.py what each bug of the zoo shows and who reported it. autopsy.py
+symptoms.py lists the symptoms, bugs.py the symptoms of each mutant and public reports of the bug. autopsy.py
 ranks the bugs, and evidence.py finds symptoms in files.
 """

@@ -1,4 +1,4 @@
-"""Which kinds of bug explain what is seen? The bugs of the zoo, the likeliest first."""
+"""The mutants that explain given symptoms, the most likely first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minipar.proof.autopsy.symptoms import VARIES, Symptoms, close, meaning
 from minipar.proof.case import Case, uneven_case
 
 FITS, CONTRADICTS = 2, -3
-# of a case, the options of `minipar verify` that a mutant may need
+# option of `minipar verify` that a mutant's case may need -> the config that has it
 OPTIONS = {"dp": Layout, "tp": Layout, "pp": Layout, "sequence_parallel": Layout, "pipeline": Layout,
            "gradients": Layout, "bucket_bytes": Layout, "dropout": ModelConfig, "micro_batches": TrainConfig,
            "layers": ModelConfig, "batch": TrainConfig, "context": ModelConfig, "vocabulary": ModelConfig,
@@ -21,7 +21,8 @@ OPTIONS = {"dp": Layout, "tp": Layout, "pp": Layout, "sequence_parallel": Layout
 
 @dataclass(frozen=True)
 class Suspect:
-    """A bug that may be the cause. fits: which symptoms speak for it. score: the larger, the likelier."""
+    """A bug that may be the cause. fits: the symptoms that it explains. score: the larger, the more likely.
+    """
 
     bug: Bug
     score: int
@@ -29,7 +30,7 @@ class Suspect:
 
     @property
     def command(self) -> str:
-        """What plants the bug and shows that the check sees it."""
+        """The command that plants the bug and shows that the check detects it."""
         return f"minipar verify {_options(self.bug.mutant.case)}--mutant {self.bug.mutant.name}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -39,8 +40,8 @@ class Suspect:
 
 
 def autopsy(symptoms: Symptoms) -> list[Suspect]:
-    """The bugs that at least one symptom speaks for and the layout allows, the likeliest first; of those that
-    fit as well, the more often reported first. Raises ConfigError where nothing is said.
+    """The bugs that explain at least one symptom and are possible in the layout, the most likely first; of
+    equal scores, the one with more reports first. Raises ConfigError if there is no symptom.
     """
     if symptoms.ratio is None and not symptoms.which:
         raise ConfigError("there is no symptom; give --ratio, --which, or two files to compare")
@@ -64,7 +65,7 @@ def _suspect(bug: Bug, symptoms: Symptoms) -> Suspect | None:
 
 
 def _fitting_ratio(bug: Bug, symptoms: Symptoms) -> str:
-    """Which of the bug's ratios it is, or "". An axis of unknown size may have any."""
+    """The one of the bug's ratios that fits, or "". An axis of unknown size fits any whole number."""
     for ratio in bug.ratios:
         if VARIES in (ratio, symptoms.ratio):
             if ratio == symptoms.ratio:
@@ -81,7 +82,7 @@ def _fitting_ratio(bug: Bug, symptoms: Symptoms) -> str:
 
 
 def _options(case: Case) -> str:
-    """The case as options of the command line, those alone that differ from the defaults of `verify`."""
+    """The case as options of the command line: those that differ from the defaults of `verify`."""
     usual = uneven_case(case.layout)
     text = ""
     for name, owner in OPTIONS.items():

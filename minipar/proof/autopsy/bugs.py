@@ -1,7 +1,7 @@
-"""What each bug of the zoo shows, and where the same bug was reported in public.
+"""The symptoms of each mutant, and public reports of the same kind of bug.
 
-Reports are named by repository and number. They tell of the same kind of mistake, found by others in their
-own programs; most are long mended.
+A report is a repository and an issue number. Others found this kind of bug in their own programs; most are
+fixed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from minipar.proof.mutants import MUTANTS, Mutant
 
 @dataclass(frozen=True)
 class Bug:
-    """which: keys of WHICH that it makes wrong first. ratios: of those, as in "tp", "1/dp" or "2", or VARIES
-    where they are no multiple of what is right. reports: "owner/repository#number".
+    """which: its first symptoms, keys of WHICH. ratios: wrong / right, as in "tp", "1/dp" or "2", or VARIES
+    if it is not constant. reports: "owner/repository#number".
     """
 
     mutant: Mutant
@@ -25,14 +25,14 @@ class Bug:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The axes without which it does not show."""
+        """The axes that must be larger than 1 for the bug to have an effect."""
         layout, train = self.mutant.case.layout, self.mutant.case.train
         axes = {axis for axis in ("dp", "tp", "pp") if getattr(layout, axis) > 1}
         in_pieces = any("micro-batches" in ratio for ratio in self.ratios) and train.micro_batches > 1
         return frozenset(axes | {"micro-batches"} if in_pieces else axes)
 
 
-# the check that fails first -> what is wrong, for the bugs that SHOWS does not name
+# the check that fails first -> symptom, for bugs that are not in SHOWS
 BY_CHECK = {
     "initial weights": "start", "forward": "forward", "loss": "loss", "backward": "some", "gradients": "some",
     "norm": "norm", "rates": "rate", "later gradients": "later", "AdamW losses": "optimizer",
@@ -40,7 +40,7 @@ BY_CHECK = {
     "recomputed": "memory", "logits": "generation", "collectives": "all", "CommError": "hang",
 }
 ALL_AND_LOSS = "all loss"
-# mutant -> (what is wrong, ratios, public reports); several words are separated by blanks
+# mutant -> (symptoms, ratios, public reports), each separated by spaces
 SHOWS: dict[str, tuple[str, str, str]] = {
     "averaged-twice": ("all", "1/dp", "meta-pytorch/torchtune#2172 verl-project/verl-SpeCo#29"),
     "own-tokens-then-sum": (ALL_AND_LOSS, "dp", ""),
@@ -93,7 +93,7 @@ SHOWS: dict[str, tuple[str, str, str]] = {
 
 
 def bugs() -> list[Bug]:
-    """Every mutant of the zoo, with what it shows."""
+    """Every mutant with its symptoms."""
     found = []
     for name, mutant in MUTANTS.items():
         which, ratios, reports = SHOWS.get(name, (BY_CHECK[mutant.check], VARIES, ""))

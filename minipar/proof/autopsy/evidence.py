@@ -1,4 +1,4 @@
-"""Symptoms from two files, one of a run that is right and one of the run under inspection."""
+"""Symptoms from two files: one of a correct run and one of the run under inspection."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from minipar.proof.findings import difference
 from minipar.training.run_folder import read_metrics
 from minipar.untrusted.files import GIB
 
-SAME = 1e-4                                                         # relative: closer runs are equal
-CLEAN = 2e-3                                                        # of a ratio in float32
+SAME = 1e-4  # relative difference below which runs count as equal
+CLEAN = 2e-3                                                        # tolerance of a ratio in float32
 MOST = 16 * GIB
-# key of a metrics file -> what is wrong, in the order in which a mistake reaches them
+# key of a metrics file -> symptom, in the order in which a mistake reaches them
 METRICS = {"lr": "rate", "loss": "loss", "norm": "norm", "validation": "validation"}
-# what a parameter's name says, in our names and GPT-2's
+# kind of parameter -> pattern of its name, in minipar's names and GPT-2's
 KINDS = {
     "row-biases": r"(attention\.out|mlp\.down|attn\.c_proj|mlp\.c_proj)\.bias$",
     "norms": r"(norm\d?|ln_\w+)\.(weight|bias)$",
     "positions": r"(positions|wpe)\.weight$",
     "table": r"(tokens|wte|lm_head|head)\.weight$",
 }
-FoundSymptoms = tuple[frozenset[str], float | str | None, str]      # which, ratio, and in words
+FoundSymptoms = tuple[frozenset[str], float | str | None, str]      # which, ratio, description
 
 
 def from_metrics(right: Path, wrong: Path) -> FoundSymptoms:
-    """What differs first, step by step, in two metrics.jsonl. Raises DataError where no step is in both.
+    """The first difference between two metrics.jsonl, step by step. Raises DataError if no step is in both.
     """
     for path in (right, wrong):
         if not path.is_file():
@@ -53,13 +53,13 @@ def from_metrics(right: Path, wrong: Path) -> FoundSymptoms:
 
 
 def from_arrays(right: Path, wrong: Path, what: str) -> FoundSymptoms:
-    """What differs in two files of named arrays: gradients, or weights. Raises CheckpointError for files that
-    are no such, ConfigError where they hold other names.
+    """The differences between two files of named arrays: gradients, or weights. Raises CheckpointError for
+    other files, ConfigError if the names differ.
     """
     one, other = (read_arrays(path, "f", MOST) for path in (right, wrong))
     if one.keys() != other.keys():
         lost = sorted(one.keys() ^ other.keys())[0]
-        raise ConfigError(f"{right} and {wrong} hold other arrays: {lost} is in one of them alone")
+        raise ConfigError(f"{right} and {wrong} hold different arrays: {lost} is only in one of them")
     bad = [name for name in one if difference(other[name], one[name])[1] > SAME]
     if not bad:
         return frozenset(), None, f"no difference in {len(one)} arrays"
@@ -88,7 +88,7 @@ def _which(bad: Iterable[str], arrays: Mapping[str, np.ndarray]) -> frozenset[st
 
 
 def two_files(paths: Iterable[str]) -> tuple[Path, Path]:
-    """Raises CheckpointError where one is missing."""
+    """The two paths. Raises CheckpointError if a file is missing."""
     right, wrong = map(Path, paths)
     for path in (right, wrong):
         if not path.exists():

@@ -1,4 +1,4 @@
-"""What can be seen of a wrong training from outside: a ratio, what is wrong, and the layout."""
+"""The symptoms of a wrong training: a ratio, what is wrong, and the layout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from minipar.errors import ConfigError, shown
 
-# what is wrong -> in words
+# symptom -> description
 WHICH = {
     "all": "all gradients",
     "row-biases": "gradients of the biases behind a row-parallel layer",
@@ -24,14 +24,14 @@ WHICH = {
     "loss": "the loss",
     "norm": "the norm of the gradient",
     "rate": "the learning rate",
-    "later": "later steps alone",
-    "optimizer": "weights under AdamW alone",
-    "validation": "the validation loss alone",
-    "replicas": "copies that drift apart",
-    "resume": "what follows a restart",
-    "mixed": "mixed precision alone",
-    "generation": "generated text alone",
-    "memory": "the memory, or the time, alone",
+    "later": "only later steps",
+    "optimizer": "only weights under AdamW",
+    "validation": "only the validation loss",
+    "replicas": "replicas that drift apart",
+    "resume": "steps after a restart",
+    "mixed": "only mixed precision",
+    "generation": "only generated text",
+    "memory": "only the memory or the time",
     "hang": "a job that hangs or stops",
 }
 AXES = ("dp", "tp", "pp", "micro-batches")
@@ -41,8 +41,8 @@ CLOSE = 0.01
 
 @dataclass(frozen=True)
 class Symptoms:
-    """ratio: wrong over right; a number, VARIES, or None if it is not known. which: keys of WHICH. layout:
-    the sizes of AXES, as far as they are known.
+    """ratio: wrong / right; a number, VARIES, or None if unknown. which: keys of WHICH. layout: the known
+    sizes of AXES.
     """
 
     ratio: float | str | None = None
@@ -62,7 +62,7 @@ def ratio_of(text: str) -> float | str:
 
 
 def layout_of(text: str) -> dict[str, int]:
-    """dp=2,tp=4 as numbers by axis. Raises ConfigError for an axis or a number that is none."""
+    """"dp=2,tp=4" -> {"dp": 2, "tp": 4}. Raises ConfigError for an unknown axis or an invalid number."""
     found = {}
     for part in filter(None, text.split(",")):
         axis, _, number = part.partition("=")
@@ -79,7 +79,7 @@ def require_which(names: list[str]) -> frozenset[str]:
 
 
 def meaning(ratio: str, layout: Mapping[str, int]) -> float | None:
-    """The value of "tp", "1/dp" or "2" in a layout; None where the layout does not say it."""
+    """The value of "tp", "1/dp" or "2" in a layout; None if the layout does not give the size."""
     over = ratio.startswith("1/")
     name = ratio.removeprefix("1/")
     value = float(name) if name not in AXES else layout.get(name)

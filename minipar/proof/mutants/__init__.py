@@ -1,6 +1,6 @@
-"""A zoo of the classic bugs of parallel training, each of which `verify` must see.
+"""The classic bugs of parallel training; `verify` must detect each of them.
 
-mutant.py says what one is. Each stands next to those of its kind, and names the check that sees it first.
+mutant.py defines a mutant. Each file holds one kind of bug; a mutant names the check that fails first.
 """
 
 from minipar.proof.mutants import (

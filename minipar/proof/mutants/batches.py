@@ -1,4 +1,4 @@
-"""Bugs of the batch: who sees which samples, what the loss is divided by, how micro-batches add up."""
+"""Bugs of the batch: which rank gets which samples, the divisor of the loss, the sum over micro-batches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def same_samples_on_all_ranks() -> list[Change]:
 
 @mutant("forward", dp=2)
 def remainder_dropped() -> list[Change]:
-    """Seven samples over two ranks are three each; the last one is never seen."""
+    """Seven samples over two ranks are three each; the last one is never used."""
     return _rows(lambda trainer: trainer.rows[: trainer.config.batch // trainer.grid.dp.size])
 
 
@@ -51,22 +51,21 @@ def own_tokens_then_sum() -> list[Change]:
 
 @mutant("loss", dp=2, batch=7)
 def own_tokens_then_mean() -> list[Change]:
-    """Each rank divides by its own number of tokens, then comes the mean over ranks: wrong as soon as shares
-    are uneven.
+    """Each rank divides by its own number of tokens, then the mean over ranks is taken: wrong if ranks have
+    uneven numbers of tokens.
     """
     return [*_own_tokens(lambda trainer: 1 / trainer.grid.dp.size), _averaged()]
 
 
 @mutant("loss", dp=2, micro_batches=PIECES)
 def padding_counted() -> list[Change]:
-    """The loss is divided by all targets, those that are to be ignored too: the more padding, the smaller the
-    gradient.
+    """The loss is divided by all targets, including ignored ones: the more padding, the smaller the gradient.
     """
     return [Change(train, "tokens_that_count", lambda targets: targets.size)]
 
 
 def _own_tokens(report: Callable[[Trainer], float]) -> list[Change]:
-    """report: what the reported loss is multiplied by."""
+    """report: the factor of the reported loss."""
     divisor, gradient = Trainer.divisor, Trainer.gradient
 
     def own(trainer: Trainer, targets: np.ndarray) -> int:
@@ -86,16 +85,16 @@ def _averaged() -> Change:
 
 @mutant("gradients", dp=2)
 def averaged_twice() -> list[Change]:
-    """The loss divides by the tokens of the global batch, and the all-reduce of gradients takes the mean on
-    top.
+    """The loss divides by the tokens of the global batch, and the all-reduce of gradients takes the mean
+    again.
     """
     return [_averaged()]
 
 
 @mutant("backward", dp=2, micro_batches=PIECES)
 def mean_of_micro_batches_missing() -> list[Change]:
-    """Each micro-batch's loss is a mean of its own; the gradients are summed, and grow with their number
-    (picotron's bug).
+    """Each micro-batch's loss is its own mean, and the gradients are summed, so they grow with the number of
+    micro-batches (picotron's bug).
     """
     return [Change(pipeline, "backward", lambda loss, gradient, deferred: backward(loss, gradient * PIECES))]
 
@@ -110,14 +109,14 @@ def divided_by_micro_batches_on_top() -> list[Change]:
 
 @mutant("gradients", micro_batches=PIECES)
 def accumulation_overwritten() -> list[Change]:
-    """Each micro-batch's gradient takes the place of the one before: only the last counts."""
+    """Each micro-batch's gradient overwrites the previous one: only the last counts."""
     return [_around_backward(before=lambda trainer, last: trainer.flat.zero_grad())]
 
 
 @mutant("gradients", dp=2, micro_batches=PIECES)
 def reduced_after_every_micro_batch() -> list[Change]:
-    """The accumulated gradient is summed over dp after each micro-batch, and what came first is summed again
-    and again.
+    """The accumulated gradient is summed over dp after each micro-batch, so earlier gradients are summed
+    several times.
     """
     def reduce(trainer: Trainer, last: bool) -> None:
         if not last:
@@ -131,7 +130,7 @@ def _nothing(trainer: Trainer, last: bool) -> None:
 
 def _around_backward(before: Callable[[Trainer, bool], None] = _nothing,
                      after: Callable[[Trainer, bool], None] = _nothing) -> Change:
-    """Something before or after the backward of each micro-batch; `last` is true for the last one."""
+    """Call a function before or after the backward of each micro-batch; `last` is true for the last one."""
     def surround(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         inner, last = trainer.watch, len(trainer.pieces()) - 1
 

@@ -20,9 +20,7 @@ from minipar.training.trainer import Trainer
 
 @mutant("rates", dp=2, micro_batches=3)
 def schedule_counts_micro_batches() -> list[Change]:
-    """The learning rate's schedule goes on with every micro-batch: the warm-up is over too early, and so is
-    the decay.
-    """
+    """The learning rate's schedule advances with every micro-batch: warm-up and decay end too early."""
     def faster(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         rate, pieces = trainer.rate, trainer.config.micro_batches
         trainer.rate = lambda step: rate(pieces * step)
@@ -31,7 +29,9 @@ def schedule_counts_micro_batches() -> list[Change]:
 
 @mutant("resume", dp=2)
 def optimizer_steps_lost_on_resume() -> list[Change]:
-    """A restart begins with step 1 of Adam's bias correction, beside moments of many steps."""
+    """After a restart Adam's bias correction starts again at step 1, although its moments are from many
+    steps.
+    """
     original = Trainer.restore
 
     def restore(trainer: Trainer, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any],
@@ -43,19 +43,20 @@ def optimizer_steps_lost_on_resume() -> list[Change]:
 
 @mutant("mixed gradients", dp=2)
 def loss_scale_not_divided_out() -> list[Change]:
-    """Gradients keep the loss scale: the step is as many times too long, and clipping hides it."""
+    """Gradients keep the loss scale: the step is too long by this factor, and clipping hides it."""
     return [Change(LossScale, "unscale", lambda scale, gradient: None)]
 
 
 @mutant("recomputed", dp=2)
 def nothing_recomputed() -> list[Change]:
-    """Full recomputation keeps everything: all values are right, and the memory is that of a run without."""
+    """Full recomputation keeps all activations: all values are right, but no memory is saved."""
     return [Change(gpt, "RECOMPUTATIONS", {**recomputation.RECOMPUTATIONS, "full": recomputation.keep_all})]
 
 
 @mutant("logits", tp=2)
 def cache_off_by_one() -> list[Change]:
-    """The KV cache takes a new token for the one before it: its position is one too small."""
+    """The KV cache stores a new token at the position of the token before it: its position is one too small.
+    """
     original = KVCache.extend
 
     def extend(cache: KVCache, x: Any) -> Any:
@@ -68,14 +69,16 @@ def cache_off_by_one() -> list[Change]:
 
 @mutant("saved state", tp=2)
 def state_rows_reversed() -> list[Change]:
-    """Matrices are gathered for the checkpoint with their rows in reverse; training goes on unharmed."""
+    """Matrices are gathered for the checkpoint with their rows in reverse order; the training itself is
+    right.
+    """
     return [_other_state(lambda arrays: {name: array[::-1] if array.ndim > 1 else array for name,
                                          array in arrays.items()})]
 
 
 @mutant("saved state", dp=2)
 def slots_swapped() -> list[Change]:
-    """The checkpoint holds Adam's two moments under one another's names."""
+    """The checkpoint holds Adam's two moments with swapped names."""
     other = {"gradients": "squares", "squares": "gradients"}
 
     def swap(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -95,9 +98,7 @@ def _other_state(change: Any) -> Change:
 
 @mutant("collectives", dp=4)
 def halving_returns_its_input() -> list[Change]:
-    """Halving-doubling adds nothing up on four ranks. The sizes of a small model never choose it, those of a
-    large one do.
-    """
+    """Halving-doubling does not sum on four ranks. Small models never use this algorithm, large ones do."""
     original = halving_doubling.halve
 
     def halve(core: Any, *arguments: Any) -> Any:

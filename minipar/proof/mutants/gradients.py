@@ -1,4 +1,4 @@
-"""Bugs of the sum over dp: what is left out, sent too early, in another order, or never."""
+"""Bugs of the sum over dp: gradients that are left out, or reduced too early, in another order, or never."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def never_reduced() -> list[Change]:
 
 @mutant("gradients", dp=2)
 def one_parameter_forgotten() -> list[Change]:
-    """All gradients are summed but that of the last LayerNorm's bias."""
+    """All gradients are summed except that of the last LayerNorm's bias."""
     return _only(lambda flat: slice(0, flat.slices[-1].start))
 
 
 @mutant("gradients", dp=2)
 def one_parameter_reduced() -> list[Change]:
-    """One gradient is summed, all others are forgotten (numpitron's bug: 1 of 21)."""
+    """One gradient is summed, all others are not (numpitron's bug: 1 of 21)."""
     return _only(lambda flat: flat.slices[0])
 
 
@@ -43,7 +43,7 @@ def _only(choose: Callable[[Flat], slice]) -> list[Change]:
 
 @mutant("gradients", dp=2)
 def sent_in_half_the_bits() -> list[Change]:
-    """Gradients travel as float32, though the training is in float64."""
+    """Gradients are sent as float32, although the training is in float64."""
     def finish(reducer: Whole) -> None:
         gradient = reducer.flat.gradient()
         gradient[...] = all_reduce(reducer.dp, gradient.astype(np.float32), label="gradients")
@@ -52,7 +52,7 @@ def sent_in_half_the_bits() -> list[Change]:
 
 @mutant("gradients", dp=2)
 def one_step_late() -> list[Change]:
-    """A step takes the sum that was ready: that of the step before."""
+    """A step uses the sum of the step before."""
     original = Whole.finish
 
     def finish(reducer: Whole) -> None:
@@ -66,19 +66,19 @@ def one_step_late() -> list[Change]:
 
 @mutant("gradients", dp=2, gradients="buckets", bucket_bytes=3000)
 def bucket_sent_early() -> list[Change]:
-    """A bucket leaves when the first of its gradients is complete, not the last."""
+    """A bucket is sent when the first of its gradients is complete, not the last."""
     def complete(reducer: Buckets, number: int, p: Parameter, gradient: np.ndarray) -> None:
         if p in reducer.expected:
             while len(reducer.handles) <= number:
                 reducer.start()
-                reducer.handles[-1].wait()  # a fast network: it is there before backward goes on
+                reducer.handles[-1].wait()  # a fast network: it completes before backward continues
     return [Change(Buckets, "complete", complete)]
 
 
 @mutant("CommError", dp=2, gradients="buckets", bucket_bytes=3000)
 def buckets_in_another_order() -> list[Change]:
-    """One rank starts its buckets from the other end. The check of collectives stops the job before data is
-    mixed up.
+    """One rank starts its buckets from the other end. The check of collectives stops the job before gradients
+    are mixed up.
     """
     def finish(reducer: Buckets) -> None:
         gradient = reducer.flat.gradient()
@@ -90,18 +90,18 @@ def buckets_in_another_order() -> list[Change]:
 
 @mutant("loss", dp=2)
 def loss_not_reduced() -> list[Change]:
-    """The loss that is told is that of rank 0's samples."""
+    """The reported loss is that of rank 0's samples only."""
     return [_not_reduced(lambda losses: losses.size == 1)]
 
 
 @mutant("validation loss", dp=2)
 def validation_not_reduced() -> list[Change]:
-    """The validation loss lacks the batches that other ranks computed."""
+    """The validation loss lacks the batches of other ranks."""
     return [_not_reduced(lambda losses: losses.size > 1)]
 
 
 def _not_reduced(forgotten: Callable[[np.ndarray], bool]) -> Change:
-    """A step adds up one loss over the ranks, and validation one of each batch."""
+    """A step reduces one loss over the ranks; validation reduces one loss per batch."""
     def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str,
             **options: Any) -> np.ndarray:
         return array if forgotten(array) else all_reduce(comm, array, op, label=label, **options)

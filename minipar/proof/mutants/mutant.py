@@ -1,9 +1,9 @@
-"""A mutant: the program with one classic bug, switched on for as long as a `with` lasts.
+"""A mutant: the program with one classic bug, planted inside a `with` block.
 
     with MUTANTS["f-forgotten"].planted():
         ...                                         # every rank of this process has the bug, threads too
 
-A bug is written as what it changes: an attribute of a class or a module, and what stands there instead.
+A bug is a list of changes: an attribute of a class or a module, and its new value.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from minipar.config import Layout
 from minipar.errors import ConfigError
 from minipar.proof.case import Case, uneven_case
 
-SIZES: dict[str, Any] = dict(layers=1, context=7)                   # of a mutant's case, where it gives none
+SIZES: dict[str, Any] = dict(layers=1, context=7)                   # defaults of a mutant's case
 
 
 class Change(NamedTuple):
@@ -30,8 +30,8 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Mutant:
-    """story: what is wrong, in a sentence or two. check: the check of `verify` that fails first.
-    case: where it shows.
+    """story: the bug in one or two sentences. check: the check of `verify` that fails first. case: one in
+    which the bug has an effect.
     """
 
     name: str
@@ -42,14 +42,14 @@ class Mutant:
 
     @contextmanager
     def planted(self) -> Iterator[None]:
-        """The bug is in every module that uses what is changed. Not for two mutants at a time from several
-        threads.
+        """Plant the bug in all modules that use the changed attributes. Only one thread may plant a mutant at
+        a time.
         """
         changes = self.changes()
         for owner, name, _ in changes:
             if not hasattr(owner, name):
-                raise ConfigError(f"mutant {self.name} changes {name}, which {owner} does not have; name "
-                                  "what is there")
+                raise ConfigError(f"mutant {self.name} changes {name}, which {owner} does not have; choose "
+                                  "an existing attribute")
         before = [(change, vars(change.owner).get(change.name)) for change in changes]
         try:
             for owner, name, new in changes:
@@ -74,9 +74,10 @@ def after_init(owner: Any, then: Callable[..., None]) -> Change:
 
 
 def mutant(check: str, **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
-    """Makes a Mutant of a function that returns its changes; its docstring is the story.
+    """A decorator that makes a Mutant of a function that returns changes; the function's docstring is the
+    story.
 
-    values: fields of Layout, ModelConfig and TrainConfig of the case in which the mutant shows.
+    values: fields of Layout, ModelConfig and TrainConfig for the mutant's case.
     """
     axes = {field.name: values.pop(field.name) for field in fields(Layout) if field.name in values}
 

@@ -1,6 +1,4 @@
-"""Bugs of a pipeline's execution: what stages hand to one another, and when; which micro-batch an instruction
-is about.
-"""
+"""Bugs of a pipeline's execution: what stages send to each other, and when; mixed-up micro-batches."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ PIECES = 3                                                          # micro-batc
 
 
 def pipelined(check: str, **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
-    """A mutant that shows on two stages of one layer each, unless the values say otherwise."""
+    """A mutant with a case of two stages of one layer each, unless the values say otherwise."""
     return mutant(check, **dict(pp=2, layers=2, batch=2 * PIECES, micro_batches=PIECES) | values)
 
 
@@ -41,7 +39,7 @@ def stale_activation() -> list[Change]:
 
 @pipelined("forward")
 def activations_sent_before_forward() -> list[Change]:
-    """The send stands before the forward that fills its buffer: what leaves is what was there, at first
+    """The send comes before the forward that fills its buffer: it sends the buffer's old content, at first
     zeros.
     """
     return _sent_early("x")
@@ -49,7 +47,7 @@ def activations_sent_before_forward() -> list[Change]:
 
 @pipelined("backward", pp=3, layers=3)
 def gradient_sent_before_backward() -> list[Change]:
-    """The send stands before the backward that fills its buffer: what leaves is what was there, at first
+    """The send comes before the backward that fills its buffer: it sends the buffer's old content, at first
     zeros.
     """
     return _sent_early("g")
@@ -69,7 +67,8 @@ def _sent_early(what: str) -> list[Change]:
 
 @pipelined("backward", pp=3, layers=3)
 def gradient_handed_on() -> list[Change]:
-    """A stage sends on the gradient of its output, which it has received, in place of that of its input."""
+    """A stage sends the gradient of its output, which it has received, instead of the gradient of its input.
+    """
     receive, send = Execution.receive, Execution.send
 
     def keep(execution: Execution, message: Message, peer: int) -> None:
@@ -85,7 +84,7 @@ def gradient_handed_on() -> list[Change]:
 
 @pipelined("gradients", pp=3, layers=3, pipeline="zb-h1")
 def gradient_buffer_reused() -> list[Change]:
-    """All gradients are received in one buffer: a W that was put off reads that of the next micro-batch."""
+    """All gradients are received in one buffer: a deferred W reads the gradient of the next micro-batch."""
     original = Execution.receive
 
     def receive(execution: Execution, message: Message, peer: int) -> None:
@@ -99,8 +98,7 @@ def gradient_buffer_reused() -> list[Change]:
 
 @pipelined("forward", pipeline="gpipe")
 def received_in_another_order() -> list[Change]:
-    """A stage takes the first activations that come for those of the last micro-batch, and so on: all sizes
-    fit.
+    """A stage uses the first received activations as those of the last micro-batch, and so on: all sizes fit.
     """
     def swapped(schedule: Schedule) -> list[Program]:
         programs = lower(schedule)
@@ -115,8 +113,8 @@ def received_in_another_order() -> list[Change]:
 
 @pipelined("CommError")
 def gradient_awaited_first() -> list[Change]:
-    """The first stage waits for a gradient before it has sent anything, and the second one for activations: a
-    deadlock.
+    """The first stage waits for a gradient before it has sent anything, and the second one waits for
+    activations: a deadlock.
     """
     def first(schedule: Schedule) -> list[Program]:
         return [sorted(program, key=lambda step: not isinstance(step, Receive))
@@ -126,7 +124,7 @@ def gradient_awaited_first() -> list[Change]:
 
 @pipelined("CommError")
 def last_gradient_left_behind() -> list[Change]:
-    """The first stage is done one backward too early: a gradient that was sent to it is never received."""
+    """The first stage ends one backward too early: a gradient that was sent to it is never received."""
     def shorter(schedule: Schedule) -> list[Program]:
         programs = lower(schedule)
         ends = [number for number, step in enumerate(programs[0]) if isinstance(step, Receive)]
@@ -136,15 +134,13 @@ def last_gradient_left_behind() -> list[Change]:
 
 @pipelined("loss")
 def targets_of_another_micro_batch() -> list[Change]:
-    """The last stage takes the targets from the other end of the batch: its micro-batches come in another
-    order than it thinks.
-    """
+    """The last stage uses the targets of the micro-batches in reverse order."""
     return _mixed_up(lambda own, other: own._replace(targets=other.targets))
 
 
 @pipelined("forward", dropout=0.2)
 def masks_of_another_micro_batch() -> list[Change]:
-    """Later stages drop by the masks of another micro-batch."""
+    """Later stages use the dropout masks of another micro-batch."""
     return _mixed_up(lambda own, other: own._replace(dropout=other.dropout))
 
 
@@ -160,7 +156,7 @@ def _mixed_up(mix: Callable[[MicroBatch, MicroBatch], MicroBatch]) -> list[Chang
 
 @pipelined("backward")
 def micro_batches_count_whole() -> list[Change]:
-    """Each micro-batch's backward begins as if it were the batch: gradients grow with the number of
+    """Each micro-batch's backward starts with the scale of a whole batch: gradients grow with the number of
     micro-batches.
     """
     return [_scaled(lambda execution: execution.stages.pp.rank == execution.stages.stage_to_rank[-1], PIECES)]
@@ -168,14 +164,14 @@ def micro_batches_count_whole() -> list[Change]:
 
 @pipelined("backward")
 def every_stage_takes_the_mean() -> list[Change]:
-    """Each stage divides by the number of micro-batches, as if the loss were its own: the first divides what
-    is divided.
+    """Each stage divides by the number of micro-batches, as if it computed the loss: earlier stages divide
+    again.
     """
     return [_scaled(lambda execution: True, 1 / PIECES)]
 
 
 def _scaled(here: Callable[[Execution], bool], factor: float) -> Change:
-    """Every gradient that a backward begins with is multiplied, where `here` says so."""
+    """Multiply each backward's incoming gradient by `factor`, if `here` returns True."""
     original = Execution.backward
 
     def backward(execution: Execution, stage: int, micro: int) -> None:
@@ -191,7 +187,7 @@ def _scaled(here: Callable[[Execution], bool], factor: float) -> Change:
 
 @pipelined("gradients", pipeline="zb-h1")
 def weight_gradient_dropped() -> list[Change]:
-    """The W of the last micro-batch is never run: nobody waits for it."""
+    """The W of the last micro-batch is never run: no instruction waits for it."""
     original = Execution.weights
 
     def weights(execution: Execution, stage: int, micro: int) -> None:
@@ -202,7 +198,7 @@ def weight_gradient_dropped() -> list[Change]:
 
 @pipelined("gradients", dp=2, pipeline="zb-h1", gradients="buckets", bucket_bytes=3000)
 def bucket_sent_before_weights() -> list[Change]:
-    """Gradients count as complete after the last B, though a W is to come: their bucket leaves without it."""
+    """Gradients count as complete after the last B, although a W follows: their bucket is sent without it."""
     def last_instructions(stages: Stages, schedule: Schedule,
                           rank: int) -> dict[Instruction, list[Parameter]]:
         last = {step.stage: step for step in schedule.orders[rank] if step.kind == "B"}

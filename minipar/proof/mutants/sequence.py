@@ -1,5 +1,5 @@
-"""Bugs of sequence parallelism: replicated parameters that see a share of the tokens, and tokens that know
-their place.
+"""Bugs of sequence parallelism: replicated parameters that get only a part of the tokens, and token
+positions.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from minipar.proof.mutants.tensor import ROWS
 
 @mutant("gradients", tp=2, sequence_parallel=True)
 def norm_gradients_not_reduced() -> list[Change]:
-    """LayerNorms see a share of the tokens, and their gradients are not added up: replicas drift apart."""
+    """LayerNorms get a part of the tokens, and their gradients are not summed: replicas drift apart."""
     return _not_shared(lambda label: "norm" in label)
 
 
 @mutant("gradients", tp=2, sequence_parallel=True)
 def row_bias_gradients_not_reduced() -> list[Change]:
-    """The biases of row-parallel layers are added to a share of the tokens, and their gradients are not added
-    up.
+    """The biases of row-parallel layers are added to a part of the tokens, and their gradients are not
+    summed.
     """
     return _not_shared(lambda label: label.endswith(ROWS))
 
@@ -43,7 +43,7 @@ def _not_shared(forgotten: Callable[[str], bool]) -> list[Change]:
 
 @mutant("backward", tp=2, sequence_parallel=True)
 def the_other_all_gather() -> list[Change]:
-    """The all-gather that takes its own slice in backward, where the one with a reduce-scatter is needed."""
+    """The all-gather takes its own slice in backward; it needs a reduce-scatter."""
     def enter(region: SequenceRegion, x: Tensor, label: str) -> Tensor:
         return gather_from_region(x, region.tp, label, region.counts, axis=1)
     return [Change(SequenceRegion, "enter", enter)]
@@ -51,7 +51,7 @@ def the_other_all_gather() -> list[Change]:
 
 @mutant("forward", tp=2, sequence_parallel=True)
 def scatter_for_reduce_scatter() -> list[Change]:
-    """Each rank keeps its tokens of its own part of the sum; nobody adds the parts up."""
+    """Each rank keeps its tokens of its own partial sum; the partial sums are not added."""
     def leave(region: SequenceRegion, x: Tensor, label: str) -> Tensor:
         return scatter_to_region(x, region.tp, label, region.counts, axis=1)
     return [Change(SequenceRegion, "leave", leave)]
@@ -65,7 +65,7 @@ def positions_from_zero() -> list[Change]:
 
 @mutant("forward", tp=2, sequence_parallel=True, dropout=0.2)
 def dropout_from_zero() -> list[Change]:
-    """Each rank drops by the mask of the first tokens, whichever tokens it holds."""
+    """Each rank uses the dropout mask of the first tokens, whichever tokens it holds."""
     def on(dropout: Dropout, positions: slice, length: int) -> Dropout:
         return replace(dropout, positions=slice(0, positions.stop - positions.start), length=length)
     return [Change(Dropout, "on", on)]

@@ -1,6 +1,4 @@
-"""Bugs of what a pipeline's stages have: layers, positions, first values, the tied table, and what is added
-up over stages.
-"""
+"""Bugs of a pipeline's stages: layers, positions, initial values, the tied table, and sums over stages."""
 
 from __future__ import annotations
 
@@ -45,7 +43,7 @@ def layers_numbered_from_zero() -> list[Change]:
 
 @pipelined("initial weights", pipeline="interleaved", layers=4)
 def stages_dealt_in_blocks() -> list[Change]:
-    """A rank has neighbouring stages, as without interleaving, while the schedule deals them out in turns."""
+    """A rank has neighbouring stages, as without interleaving, but the schedule assigns them round-robin."""
     return [_other_parts(lambda parts: [parts[0], parts[2], parts[1], parts[3]])]
 
 
@@ -62,7 +60,7 @@ def _own_name(model: GPT, name: str) -> str:
 
 @pipelined("initial weights")
 def stages_start_alike() -> list[Change]:
-    """First values go by a layer's number within its stage: the first layers of all stages start as
+    """Initial values depend on a layer's number within its stage: the first layers of all stages start as
     copies.
     """
     def draw(model: GPT, config: Any, *, seed: int, **options: Any) -> None:
@@ -73,7 +71,7 @@ def stages_start_alike() -> list[Change]:
 
 @pipelined("forward", dropout=0.2)
 def masks_by_the_number_in_the_stage() -> list[Change]:
-    """Dropout masks go by a layer's number within its stage: the first layers of all stages drop the same
+    """Dropout masks depend on a layer's number within its stage: the first layers of all stages drop the same
     units.
     """
     def rename(model: GPT, *arguments: Any, **options: Any) -> None:
@@ -85,7 +83,7 @@ def masks_by_the_number_in_the_stage() -> list[Change]:
 
 @pipelined("forward")
 def positions_on_every_stage() -> list[Change]:
-    """Every stage adds the positions to what it gets, not the first alone."""
+    """Every stage adds the positions to its input, not only the first."""
     original = GPT.forward
 
     def forward(model: GPT, x: np.ndarray | Tensor, **options: Any) -> Tensor:
@@ -98,13 +96,15 @@ def positions_on_every_stage() -> list[Change]:
 
 @pipelined("gradients")
 def tied_table_not_reduced() -> list[Change]:
-    """The table at both ends of the model gets two gradients, and nobody adds them up: two models in one."""
+    """The table at both ends of the model gets two gradients, which are not summed: the two copies drift
+    apart.
+    """
     return [Change(Stages, "add_tied", lambda stages, flat: None)]
 
 
 @pipelined("gradients")
 def tied_table_reduced_twice() -> list[Change]:
-    """The table's gradient is added up over both ends, and then once more."""
+    """The table's gradient is summed over both ends twice."""
     original = Stages.add_tied
 
     def twice(stages: Stages, flat: Flat) -> None:
@@ -115,7 +115,7 @@ def tied_table_reduced_twice() -> list[Change]:
 
 @pipelined("norm")
 def norm_counts_the_tied_table_twice() -> list[Change]:
-    """Both ends count the table that they share: clipping sets in too early."""
+    """Both ends count the table that they share in the norm: clipping starts too early."""
     def forget(stages: Stages, *arguments: Any, **options: Any) -> None:
         stages.copies = set()
     return [after_init(Stages, forget)]
@@ -130,13 +130,13 @@ def norm_of_the_own_stages() -> list[Change]:
 
 @pipelined("loss")
 def loss_stays_on_the_last_stage() -> list[Change]:
-    """The last stage has the loss; rank 0 tells its own, which is zero."""
+    """The last stage has the loss; rank 0 reports its own, which is zero."""
     return [_not_over_pp(lambda losses: losses.size == 1)]
 
 
 @pipelined("validation loss")
 def validation_stays_on_the_last_stage() -> list[Change]:
-    """The same in validation, where nothing is trained that could show it."""
+    """The last stage has the validation loss; rank 0 reports its own, which is zero."""
     return [_not_over_pp(lambda losses: losses.size > 1)]
 
 

@@ -1,4 +1,4 @@
-"""Bugs of random numbers: first values and dropout that depend on the layout, or are the same where they must
+"""Bugs of random numbers: initial values and dropout that depend on the layout, or are equal where they must
 differ.
 """
 
@@ -27,8 +27,8 @@ def drawn_by_the_shard() -> list[Change]:
 
 @mutant("initial weights", tp=2)
 def scaled_by_the_shard() -> list[Change]:
-    """The spread of the first values follows the fan of the shard, so more ranks start with larger
-    weights.
+    """The standard deviation of initial values depends on the shard's fan-in: with more ranks, weights start
+    larger.
     """
     original = Parameter.initialise
 
@@ -40,7 +40,7 @@ def scaled_by_the_shard() -> list[Change]:
 
 @mutant("initial weights", layers=2)
 def layers_start_alike() -> list[Change]:
-    """The seed does not know the parameter's name: arrays of one shape start with the same values
+    """The seed does not depend on the parameter's name: arrays of one shape start with the same values
     (ShallowSpeed's bug).
     """
     def initialise(p: Parameter, seed: int, dtype: np.dtype) -> None:
@@ -50,8 +50,8 @@ def layers_start_alike() -> list[Change]:
 
 @mutant("initial weights", dp=2)
 def replicas_start_apart() -> list[Change]:
-    """Each rank of dp draws from a seed of its own, and nobody broadcasts; summed gradients keep the replicas
-    apart.
+    """Each rank of dp draws from its own seed, without a broadcast; summed gradients keep the replicas
+    different.
     """
     def draw(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         for p in trainer.flat.parameters:
@@ -62,7 +62,7 @@ def replicas_start_apart() -> list[Change]:
 
 @mutant("forward", tp=2, dropout=0.2)
 def dropout_differs_on_replicas() -> list[Change]:
-    """Ranks of tp hold the same activations and drop different ones of them."""
+    """Ranks of tp hold the same activations and drop different elements."""
     original = Trainer.micro_batches
 
     def of_other_seeds(trainer: Trainer, *arguments: Any) -> list[MicroBatch]:
@@ -77,7 +77,8 @@ def dropout_differs_on_replicas() -> list[Change]:
 
 @mutant("forward", dp=2, dropout=0.2)
 def dropout_by_position_in_the_micro_batch() -> list[Change]:
-    """Masks go by a sample's place in its micro-batch: all ranks and micro-batches drop the same units."""
+    """Masks depend on a sample's index in its micro-batch: all ranks and micro-batches drop the same units.
+    """
     def dropout(rate: float, seed: int, step: int, rows: np.ndarray) -> Dropout:
         return Dropout(rate, seed, step, np.arange(len(rows)))
     return [Change(train, "Dropout", dropout)]
@@ -85,5 +86,5 @@ def dropout_by_position_in_the_micro_batch() -> list[Change]:
 
 @mutant("later gradients", dropout=0.2)
 def dropout_repeats_every_step() -> list[Change]:
-    """The same units are dropped in every step: the generator starts anew each time."""
+    """The same units are dropped in every step: the generator restarts each time."""
     return [Change(train, "Dropout", lambda rate, seed, step, rows: Dropout(rate, seed, 0, rows))]

@@ -1,4 +1,4 @@
-"""Bugs of the step: the norm that clips, the rate, the optimiser's state."""
+"""Bugs of the step: the norm for clipping, the learning rate, the optimiser's state."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from minipar.training.trainer import Trainer
 
 @mutant("norm", tp=2)
 def norm_counts_replicas() -> list[Change]:
-    """The squares of all ranks are added up, and what each rank holds whole counts tp times: clipping sets in
-    too early.
+    """The squares of all ranks are summed, so replicated parameters count tp times: clipping starts too
+    early.
     """
     def norm(flat: Flat, tp: Communicator, *others: Any) -> float:
         return math.sqrt(all_reduce(tp, np.array([squared_norm(flat.gradient())]),
@@ -28,7 +28,7 @@ def norm_counts_replicas() -> list[Change]:
 
 @mutant("norm", tp=2)
 def norm_of_the_own_part() -> list[Change]:
-    """Each rank clips by the norm of what it holds itself: another factor on every rank."""
+    """Each rank clips by the norm of its own shards: a different factor on every rank."""
     return [Change(train, "global_norm", lambda flat, *others: math.sqrt(squared_norm(flat.gradient())))]
 
 
@@ -43,8 +43,8 @@ def rate_times_dp() -> list[Change]:
 
 @mutant("AdamW losses", dp=2)
 def steps_counted_apart() -> list[Change]:
-    """Replicas have counted different numbers of steps, as after a restart that restored one rank: Adam's
-    corrections differ.
+    """Replicas have counted different numbers of steps, as after a restart that restored only one rank:
+    Adam's corrections differ.
     """
     def count(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         trainer.optimizer.steps = 10 * trainer.grid.at["dp"]
@@ -53,7 +53,7 @@ def steps_counted_apart() -> list[Change]:
 
 @mutant("AdamW losses", tp=2)
 def state_of_another_rank() -> list[Change]:
-    """One rank begins with another state of the optimiser, as after a restart from another rank's file."""
+    """One rank starts with another optimiser state, as after a restart from another rank's file."""
     def fill(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         for buffer in trainer.optimizer.state.values():
             buffer += 1e-3 * trainer.grid.at["tp"]
@@ -62,7 +62,7 @@ def state_of_another_rank() -> list[Change]:
 
 @mutant("AdamW losses", tp=2)
 def biases_decay() -> list[Change]:
-    """Weight decay, which is for matrices, reaches biases and LayerNorms too."""
+    """Weight decay, which is for matrices, is applied to biases and LayerNorms too."""
     def decay(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         trainer.flat.decayed = slice(0, len(trainer.flat.data))
     return [after_init(Trainer, decay)]

@@ -1,4 +1,4 @@
-"""Bugs of tensor parallelism: the two conjugate operators, and what is cut and what is not."""
+"""Bugs of tensor parallelism: the two conjugate operators, and what is sharded and what is not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROWS = ("attention.out", "mlp.down")                                # row-parall
 
 @mutant("backward", tp=2)
 def f_forgotten() -> list[Change]:
-    """Nothing is done in backward before a column-parallel layer: each rank goes on with its part of the
+    """The all-reduce in backward of a column-parallel layer is missing: each rank continues with its partial
     gradient.
     """
     return [Change(TensorRegion, "enter", lambda region, x, label: x)]
@@ -27,7 +27,7 @@ def f_forgotten() -> list[Change]:
 
 @mutant("backward", tp=2)
 def f_forgotten_at_the_head() -> list[Change]:
-    """The blocks are right, but the head, column-parallel too, does not add up the gradients of its input."""
+    """The blocks are right, but the head, also column-parallel, does not sum the gradients of its input."""
     def enter(region: TensorRegion, x: Tensor, label: str) -> Tensor:
         return x if label in ("tokens", "head") else copy_to_region(x, region.tp, label)
     return [Change(TensorRegion, "enter", enter)]
@@ -35,14 +35,14 @@ def f_forgotten_at_the_head() -> list[Change]:
 
 @mutant("forward", tp=2)
 def g_forgotten() -> list[Change]:
-    """Row-parallel layers do not add up what the ranks have: each goes on with its part of the sum."""
+    """Row-parallel layers do not sum over ranks: each rank continues with its partial sum."""
     return [Change(TensorRegion, "leave", lambda region, x, label: x)]
 
 
 @mutant("backward", tp=2)
 def g_self_dual() -> list[Change]:
-    """The all-reduce in forward has an all-reduce in backward, as the plain derivative of a collective is
-    often written.
+    """The all-reduce in forward has an all-reduce in backward too, as many write the derivative of a
+    collective.
     """
     def leave(region: TensorRegion, x: Tensor, label: str) -> Tensor:
         total = all_reduce(region.tp, x.data, label=f"{label} forward")
@@ -58,9 +58,7 @@ def row_bias_on_every_rank() -> list[Change]:
 
 @mutant("gradients", tp=2)
 def row_bias_shared_out() -> list[Change]:
-    """Each rank adds bias / tp before the sum: forward comes out right, and the bias gets a gradient of 1 /
-    tp.
-    """
+    """Each rank adds bias / tp before the sum: forward is right, but the bias gets 1 / tp of its gradient."""
     return [Change(TensorRegion, "replicated", _row_bias(lambda region: 1 / region.tp.size))]
 
 
@@ -72,17 +70,15 @@ def _row_bias(scale: Callable[[TensorRegion], float]) -> Callable[[TensorRegion,
 
 @mutant("gradients", tp=2)
 def whole_gradients_summed() -> list[Change]:
-    """Gradients of LayerNorms, positions and row biases are summed over tp, though each rank already has the
-    whole.
+    """Gradients of LayerNorms, positions and row biases are summed over tp, although each rank already has
+    the whole gradient.
     """
     return [Change(TensorRegion, "replicated", lambda region, w, label: copy_to_region(w, region.tp, label))]
 
 
 @mutant("gradients", dp=2, tp=2, vocabulary=64, hidden=36)
 def gradients_summed_over_the_world() -> list[Change]:
-    """Data parallelism sums over all ranks in place of those of dp: parts of different weights are added
-    up.
-    """
+    """Data parallelism sums over all ranks instead of those of dp: shards of different weights are added."""
     def connect(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         trainer.reducer.dp = trainer.grid.world                     # type: ignore[union-attr]
     return [after_init(Trainer, connect)]
@@ -90,7 +86,7 @@ def gradients_summed_over_the_world() -> list[Change]:
 
 @mutant("forward", tp=2)
 def heads_permuted() -> list[Change]:
-    """The output projection's rows are dealt to the ranks the other way round than the heads."""
+    """The output projection's rows are assigned to the ranks in the reverse order of the heads."""
     def shard(layer: RowParallelLinear, name: str, inputs: int, *arguments: Any, **options: Any) -> None:
         if name.endswith("attention.out"):
             (mine,) = layer.weight.shard.slices                       # type: ignore[union-attr]
@@ -100,8 +96,8 @@ def heads_permuted() -> list[Change]:
 
 @mutant("forward", tp=2)
 def qkv_sharded_in_one_block() -> list[Change]:
-    """Queries, keys and values are cut as one block of columns, so that one rank has all queries and half of
-    the keys.
+    """Queries, keys and values are sharded as one block of columns: one rank has all queries and half of the
+    keys.
     """
     original = ColumnParallelLinear.__init__
 
@@ -112,8 +108,8 @@ def qkv_sharded_in_one_block() -> list[Change]:
 
 @mutant("forward", tp=2, heads=6, width=24)
 def all_heads_on_every_rank() -> list[Change]:
-    """A rank cuts its columns of q, k and v into as many heads as the whole model has: narrower ones, with
-    another scale.
+    """A rank splits its columns of q, k and v into as many heads as the whole model has: they are narrower,
+    with another scale.
     """
     def shard(layer: Attention, name: str, config: ModelConfig, *arguments: Any) -> None:
         layer.heads = config.heads

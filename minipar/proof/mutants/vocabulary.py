@@ -1,4 +1,4 @@
-"""Bugs of the cut vocabulary: the look-up, the tied head, the softmax that nobody sees whole."""
+"""Bugs of the sharded vocabulary: the look-up, the tied head, the distributed softmax."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from minipar.proof.mutants.mutant import Change, after_init, mutant
 
 @mutant("forward", tp=2)
 def vocabulary_off_by_one() -> list[Change]:
-    """A rank's rows of the vocabulary begin one later than where they were cut."""
+    """A rank's rows of the vocabulary begin one row too late."""
     def move(layer: VocabParallelEmbedding, *arguments: Any) -> None:
         off = int(layer.rows.start > 0)
         layer.rows = slice(layer.rows.start + off, layer.rows.stop + off)
@@ -26,7 +26,7 @@ def vocabulary_off_by_one() -> list[Change]:
 
 @mutant("forward", tp=2)
 def foreign_rows_not_masked() -> list[Change]:
-    """For a token that another rank holds, a rank adds its own first row in place of nothing."""
+    """For a token that another rank holds, a rank adds its own first row instead of zeros."""
     def look_up(layer: VocabParallelEmbedding, tokens: np.ndarray) -> Tensor:
         row = tokens - layer.rows.start
         here = (row >= 0) & (row < len(layer.weight.data))
@@ -45,9 +45,7 @@ def tied_look_up_lost() -> list[Change]:
 
 @mutant("loss", tp=2)
 def largest_logit_not_reduced() -> list[Change]:
-    """Each rank takes the largest of its own logits off, and sums of exponentials on different scales are
-    added up.
-    """
+    """Each rank subtracts the largest of its own logits: exponentials with different scales are summed."""
     def own(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
         return array if op == "max" else all_reduce(comm, array, op, label=label)
     return _other_sum(own)
@@ -64,8 +62,8 @@ def exponentials_not_reduced() -> list[Change]:
 
 @mutant("loss", tp=2)
 def target_counted_on_every_rank() -> list[Change]:
-    """The loss takes the target's logit off once for each rank. The gradient, written by hand, is right all
-    the same.
+    """The loss subtracts the target's logit once for each rank. The gradient has its own formula and is
+    right.
     """
     def often(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
         total = all_reduce(comm, array, op, label=label)
