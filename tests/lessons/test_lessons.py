@@ -58,7 +58,7 @@ BREAKS = {
     "06_mixed_precision": (
         "if scale.update(finite):",
         "if scale.update(finite) or True:",
-        "A10 E37: with master weights and a loss scale, float16 ends where float32 does",
+        "with all three parts float16 ends where float32 does: skip infinities",
     ),
     "07_linear_quantisation": (
         "return np.clip(q, -128, 127)",
