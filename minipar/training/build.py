@@ -1,4 +1,4 @@
-"""The parts that a Trainer is built from. Each follows from the options, the layout and this rank's position.
+"""Functions that build the parts of a Trainer from the options, the layout and this rank's coordinates.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from minipar.schedules.instruction import Schedule
 
 
 class TrainingData(NamedTuple):
-    """What a training reads: the global batch of each step, and the same validation windows every time."""
+    """The data of a training: the global batch of each step, and the fixed validation windows."""
 
     batches: Batches
     validation: EvaluationBatches
@@ -28,7 +28,7 @@ class TrainingData(NamedTuple):
 def training_data(tokens: np.ndarray, model: ModelConfig, train: TrainConfig) -> TrainingData:
     """The first 90 % of the tokens [N] for training, the rest for validation.
 
-    Raises DataError where either part is no longer than the context.
+    Raises DataError if one of them has at most `context` tokens.
     """
     training, validation = split(tokens)
     return TrainingData(Batches(training, model.context, train.batch, train.seed),
@@ -36,7 +36,7 @@ def training_data(tokens: np.ndarray, model: ModelConfig, train: TrainConfig) ->
 
 
 def require_trainable(layout: Layout, train: TrainConfig) -> None:
-    """Raises LayoutError for a layout that no training can use, or that leaves ranks of dp without samples.
+    """Raises LayoutError for a layout with cp, or with ranks of dp that would have no samples.
     """
     if layout.cp > 1:
         raise LayoutError(f"training runs over dp, pp and tp; leave cp at 1, not {layout.cp}")
@@ -46,17 +46,18 @@ def require_trainable(layout: Layout, train: TrainConfig) -> None:
 
 
 def samples_of(rank: int, shares: list[int]) -> np.ndarray:
-    """The samples of the global batch that this rank of dp has. shares: how many samples each rank has."""
+    """The indices of this dp rank's samples in the global batch. shares: the number of samples of each rank.
+    """
     first = sum(shares[:rank])
     return np.arange(first, first + shares[rank])
 
 
 def build_stages(model: ModelConfig, train: TrainConfig, grid: Grid, region: Region,
                  schedule: Schedule) -> Stages:
-    """This rank's stages of the model, as the schedule distributes them. All ranks of the grid call it.
+    """This rank's stages of the model. The schedule assigns stages to ranks. All ranks of the grid call it.
 
-    Raises ScheduleError for a schedule without backward, or one that differs between the ranks; LayoutError
-    where a stage would have nothing to do.
+    Raises ScheduleError for a schedule without backward, or if the ranks have different schedules;
+    LayoutError if a stage would have nothing to do.
     """
     layout = grid.layout
     if schedule.forward_only:
@@ -72,7 +73,8 @@ def build_optimizer(train: TrainConfig, flat: Flat) -> Optimizer:
 
 
 def learning_rate(train: TrainConfig) -> Callable[[int], float]:
-    """Step -> learning rate: a warm-up, then constant, or a cosine down to a tenth in the last step."""
+    """Step -> learning rate: a warm-up, then a constant, or a cosine that falls to a tenth in the last step.
+    """
     after = max(train.steps - train.warm_up, 1)
     peak = constant(train.lr) if train.schedule == "constant" else cosine(train.lr, train.lr / 10, after)
     return warm_up(peak, train.warm_up)

@@ -1,4 +1,4 @@
-"""The loop from the first step to the last: train, validate, save, and stop early when a rank asks for it."""
+"""The training loop: steps, validations and checkpoints, until the last step or until a rank stops it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ AfterStep = Callable[[StepResult, float | None], object]
 
 @dataclass
 class FitResult:
-    """What `fit` did. steps: one result per step. validations: step -> validation loss, in nats per token.
+    """The result of `fit`. steps: one result per step. validations: step -> validation loss, in nats per
+    token.
 
-    stopped: the number that a rank's `stop` returned, 0 if the training reached its last step.
+    stopped: the number that a rank's `stop` returned; 0 if the training reached its last step.
     """
 
     steps: list[StepResult] = field(default_factory=list)
@@ -33,8 +34,8 @@ def fit(trainer: Trainer, folder: RunFolder | None = None, *, stop: Callable[[],
         progress: AfterStep = lambda result, validation: None) -> FitResult:
     """Run the trainer's steps up to `trainer.config.steps`. All ranks of the trainer's grid call it.
 
-    folder: where metrics and checkpoints go; None keeps nothing on disk. stop: asked before each step on
-    every rank; a number that is not 0 on any rank stops all of them before the same step (`minipar train`
+    folder: for metrics and checkpoints; None writes nothing to disk. stop(): called before each step on every
+    rank. If it returns another number than 0 on any rank, all ranks stop before this step (`minipar train`
     returns the number of a signal). progress(result, validation): called after each step; validation is the
     last validation loss, None before the first one.
 
@@ -71,14 +72,14 @@ def fit(trainer: Trainer, folder: RunFolder | None = None, *, stop: Callable[[],
                 folder.save(trainer, fresh)
                 saved = trainer.steps_done
             progress(step, validation)
-        if folder is not None and trainer.steps_done != saved:      # so that a stop at any moment is saved
+        if folder is not None and trainer.steps_done != saved:      # saves the steps before a stop
             folder.save(trainer)
     return result
 
 
 @contextmanager
 def _last_checkpoint_named(folder: RunFolder | None) -> Iterator[None]:
-    """Inside, a DivergenceError names the last good checkpoint, too."""
+    """Adds the path of the last good checkpoint to a DivergenceError that is raised in the block."""
     try:
         yield
     except DivergenceError as error:
@@ -89,7 +90,7 @@ def _last_checkpoint_named(folder: RunFolder | None) -> Iterator[None]:
 
 
 def agree(number: int, world: Communicator) -> int:
-    """The largest of all ranks' numbers. All ranks call it."""
+    """The maximum of the ranks' numbers, on every rank. All ranks call it."""
     return int(all_reduce(world, np.array([number]), "max", label="signal")[0])
 
 

@@ -1,4 +1,4 @@
-"""What is reported of a training at its end: the model, a sample, and what the training cost each rank."""
+"""The report at the end of a training: the model, a sample of text, and the costs of each rank."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from minipar.training.trainer import Trainer
 
 MIB = 1 << 20
 SAMPLE = 400                                                        # tokens of generated text
-# groups that send along it; tied: the two ends of a pipeline
+# axis -> its groups; tied: the first and the last stage of a pipeline
 AXES = {"dp": ("dp",), "pp": ("pp", "tied"), "tp": ("tp",)}
 
 
 def report_lines(trainer: Trainer, folder: RunFolder, extra: list[str]) -> list[str]:
-    """One page about a training that is done, from what its folder holds. extra: lines in the middle."""
+    """One page about a finished training, from the files of its folder. extra: lines for the middle."""
     model, tokenizer = folder.model()
     parameters = sum(p.size for p in model.parameters())
     validation = [line["validation"] for line in read_metrics(folder.metrics) if "validation" in line]
@@ -35,9 +35,10 @@ def report_lines(trainer: Trainer, folder: RunFolder, extra: list[str]) -> list[
 
 
 def costs_per_rank(trainer: Trainer, world: Counting) -> list[str]:
-    """A table with a line per rank, on every rank; all ranks call it. world: it has counted from the start.
+    """A table with a line per rank; every rank returns it, and all ranks call it. world: has counted from the
+    start.
 
-    Traffic is all that a rank sent along an axis, in steps, validations and checkpoints.
+    The traffic is everything that a rank sent along an axis: in steps, validations and checkpoints.
     """
     flat = trainer.flat
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

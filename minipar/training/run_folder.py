@@ -1,11 +1,11 @@
-"""The folder of a run: what was asked for, what happened at every step, checkpoints, and a picture.
+"""The folder of a run: its options, the metrics of every step, checkpoints, and a picture.
 
     config.json      the model's and the training's sizes and options
     metrics.jsonl    one line per step and per validation
     checkpoints/     the last two and the best
     loss.png         training and validation loss
-    summary.txt      one page about a run that is done
-    trace/           a step under the clock, if asked for
+    summary.txt      one page about a finished run
+    trace/           one timed step, if the user chose it
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ LARGEST_METRICS, LONGEST_LINE = 4 * GIB, 10_000                     # bytes
 
 
 class RunFolder:
-    """A run's folder. Nothing is written before `create` or `go_on`; what cannot be written raises
-    CheckpointError.
+    """A run's folder. Nothing is written before `create` or `go_on`. Raises CheckpointError if a file cannot
+    be written.
 
-    In a `with` block, the folder is claimed from `claim` or `create` on to the end of the block.
+    In a `with` block, the folder is locked for this process, from `claim` or `create` to the end of the
+    block.
     """
 
     def __init__(self, folder: str | os.PathLike[str], writes: bool = True):
-        """writes: whether this process may.
-
-        Of the ranks of a job, rank 0 does; on the others what would write does nothing.
+        """writes: whether this process writes: True on rank 0 of a job, False on the others, where the
+        methods that write are no-ops.
         """
         self.folder, self.writes = Path(folder), writes
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
@@ -66,15 +66,15 @@ class RunFolder:
         self._claims.close()
 
     def claim(self) -> None:
-        """Take the folder, if there is one, for this process alone.
+        """Lock the folder, if it exists, for this process.
 
-        Raises CheckpointError where another one has it.
+        Raises CheckpointError if another process has locked it.
         """
         if self.writes and self.folder.is_dir():
             self._claims.enter_context(claimed(self.folder))
 
     def create(self, config: dict[str, Any]) -> None:
-        """Make the folder of a new run. Raises CheckpointError where one is there already."""
+        """Create the folder of a new run. Raises CheckpointError if it already holds a run."""
         if not self.writes:
             return
         with refusals_named(self.folder):
@@ -86,16 +86,18 @@ class RunFolder:
         self._clear()
         self._write("config.json", json.dumps(config, indent=2) + "\n")
 
-    def go_on(self, config: dict[str, Any], done: int, save: Callable[[], object] | None = None) -> None:
-        """Open a run that has `done` steps in its checkpoint. Lines of later steps, which will be done again,
-        are dropped.
+    def go_on(self, config: dict[str, Any], steps_done: int,
+              save: Callable[[], object] | None = None) -> None:
+        """Open a run whose checkpoint is after `steps_done` steps. Metrics of later steps, which will run
+        again, are removed.
 
-        save: where the options are others, saves the state with them, before the old summary goes. So a kill
-        at any moment leaves the old run or the new one. All ranks call it.
+        save: saves the state with changed options, before the old summary is removed. So a kill at any moment
+        leaves a consistent run, with the old or the new options. All ranks call it.
         """
         if self.writes:
             self._clear()
-            kept = [json.dumps(line) + "\n" for line in read_metrics(self.metrics) if line["step"] < done]
+            kept = [json.dumps(line) + "\n" for line in read_metrics(self.metrics)
+                    if line["step"] < steps_done]
             self._write("metrics.jsonl", "".join(kept))
         if save is not None:
             save()
@@ -105,16 +107,11 @@ class RunFolder:
                 self.summary.unlink(missing_ok=True)
 
     def is_finished(self, trace: bool) -> bool:
-        """Whether a run that has done its steps left all its results.
-
-        The summary is the last that is written.
-        """
+        """Whether all results of a run exist, after its last step. The summary is written last."""
         return self.summary.is_file() and (not trace or (self.folder / "trace" / "summary.json").is_file())
 
     def asked_for_trace(self) -> bool:
-        """Whether config.json says that a trace was asked for; False where it says nothing, or cannot be
-        read.
-        """
+        """Whether config.json has `trace` set; False if it has not, or cannot be read."""
         try:
             said = parse_json(read_bytes(self.folder / "config.json", MIB, CheckpointError), "config.json",
                               CheckpointError)
@@ -123,7 +120,7 @@ class RunFolder:
         return isinstance(said, dict) and said.get("trace") is True
 
     def _clear(self) -> None:
-        """Remove what earlier processes left half written when they were killed."""
+        """Remove the temporary files of processes that were killed."""
         for folder in (self.folder, self.checkpoints.folder, self.folder / "trace"):
             with refusals_named(folder):
                 remove_leftovers(folder)
@@ -131,7 +128,7 @@ class RunFolder:
             self.checkpoints.prune()
 
     def log(self, **values: Any) -> None:
-        """Add one line to metrics.jsonl; it is in the file when this returns."""
+        """Append one line to metrics.jsonl; it is in the file when this returns."""
         if not self.writes:
             return
         with refusals_named(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
@@ -143,7 +140,7 @@ class RunFolder:
         return lines
 
     def save(self, trainer: Trainer, loss: float | None = None) -> None:
-        """Save the trainer's state as a checkpoint, with the validation loss if it is known.
+        """Save the trainer's state as a checkpoint, with the validation loss if there is one.
 
         All ranks call it.
         """
@@ -152,12 +149,12 @@ class RunFolder:
             self.checkpoints.save(trainer.steps_done, arrays, meta, loss)
 
     def latest(self, world: Communicator | None = None) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
-        """The last checkpoint: its path, arrays and metadata. On several ranks (`world`) all call it and read
-        the same one.
+        """The last checkpoint: its path, arrays and metadata. world: all its ranks call this and read the
+        same one.
 
-        A training may save meanwhile, so rank 0 chooses, and all compare what they have read. Raises
-        CheckpointError where there is none, or where it is damaged or not of a run. An older one is not taken
-        silently: its steps would be lost.
+        A training may save a checkpoint meanwhile. So rank 0 chooses the file, and all ranks compare
+        checksums afterwards. Raises CheckpointError if there is no checkpoint, or if the last one is damaged
+        or not of a run. An older one is never used silently, because the later steps would be lost.
         """
         path = self.checkpoints.latest()
         if world is not None:
@@ -170,7 +167,7 @@ class RunFolder:
             arrays, meta = load(path, lambda meta, declared: require_run(meta, declared, path))
             require_sound(arrays, path)
         except CheckpointError as error:
-            if isinstance(error.__cause__, OSError):                # it cannot be read; it may be a good one
+            if isinstance(error.__cause__, OSError):                # unreadable, but perhaps not damaged
                 raise
             raise CheckpointError(f"{error} (move this one away, and the one before it counts)") from error
         if world is not None and not same_everywhere(world, fingerprint(arrays, meta), "what was read"):
@@ -187,7 +184,7 @@ class RunFolder:
         return model, tokenizer_from_dict(meta["tokenizer"])
 
     def stages(self, grid: Grid) -> tuple[Stages, Tokenizer]:
-        """This rank's share of the model of the last checkpoint, for generation, and its tokenizer.
+        """This rank's stages of the model of the last checkpoint, for generation, and its tokenizer.
 
         All ranks call it.
         """
@@ -205,15 +202,14 @@ class RunFolder:
 
     def _write(self, name: str, text: str) -> None:
         with replacing(self.folder / name) as file:
-            file.write(text.encode(errors="backslashreplace"))      # the name of a folder may be no UTF-8
+            file.write(text.encode(errors="backslashreplace"))      # a folder's name may not be UTF-8
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a metrics.jsonl, in order. What is no such line, as one that a kill or a full disk cut
-    short, is left out.
+    """The lines of a metrics.jsonl, in order. Invalid lines, such as one that a kill or a full disk
+    truncated, are left out.
 
-    Raises CheckpointError where the file is none that can be read: a pipe, a device, one of more than
-    LARGEST_METRICS bytes.
+    Raises CheckpointError for a file that is not read: a pipe, a device, or more than LARGEST_METRICS bytes.
     """
     try:
         with opened(path, LARGEST_METRICS, CheckpointError) as file:
@@ -228,7 +224,7 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _metrics(line: bytes, path: Path) -> dict[str, Any] | None:
-    """A line's values, each of them a number or None, if it is whole."""
+    """The values of a complete line, each a number or None; None for an invalid line."""
     if not line.endswith(b"\n"):
         return None
     try:

@@ -1,6 +1,6 @@
-"""How a training with a folder starts: anew, or from its last checkpoint.
+"""The start of a training with a run folder: a new run, or a run that is resumed from its last checkpoint.
 
-On several ranks all of them start alike, or none does: the same text, options and number of steps.
+All ranks must start with the same text, options and number of steps. Otherwise all of them raise an error.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from minipar.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What the user asked for. model, train: fields of ModelConfig and TrainConfig; the rest keeps its
-    default, or what the resumed run had. trace: whether a step is to be timed at the end.
+    """The options of the user. model, train: given fields of ModelConfig and TrainConfig. A field that is not
+    given has its default, or the value of the resumed run. trace: whether to time one step at the end.
     """
 
     model: Mapping[str, Any]
@@ -32,9 +32,10 @@ class RunSettings:
 
 
 def start_run(folder: RunFolder, options: RunSettings, grid: Grid) -> Trainer:
-    """A new training, whose folder is made and has the first checkpoint. All ranks of the grid call it.
+    """A new training. Creates the folder and saves the first checkpoint. All ranks of the grid call it.
 
-    Raises what Trainer raises; DataError where ranks differ; CheckpointError where the folder holds a run.
+    Raises the errors of Trainer; DataError if the ranks differ; CheckpointError if the folder already holds a
+    run.
     """
     train = TrainConfig(**options.train)
     text = load_text(train.data or None)
@@ -43,15 +44,16 @@ def start_run(folder: RunFolder, options: RunSettings, grid: Grid) -> Trainer:
     trainer = Trainer(model, train, tokenizer, tokenizer.encode(text), grid)
     _require_same(trainer)
     folder.create(_record(trainer, options))
-    folder.save(trainer)  # from here on there is always one to go on from
+    folder.save(trainer)  # so that a run always has a checkpoint
     return trainer
 
 
 def resume_run(folder: RunFolder, options: RunSettings, grid: Grid) -> tuple[Trainer, bool]:
-    """The training as its last checkpoint has it, and whether it is finished: all its steps done, and all its
-    results there. The folder of one that is not is ready for more steps. All ranks of the grid call it.
+    """The training of the last checkpoint, and whether it is finished. All ranks of the grid call it.
 
-    Raises CheckpointError where the folder holds no run that goes on with these options; else as `start_run`.
+    A training is finished if all its steps have run and all its results exist. If it is not, its folder is
+    opened for more steps. Raises CheckpointError if the folder holds no run, or one that cannot continue with
+    these options; otherwise the errors of `start_run`.
     """
     folder.claim()
     path, arrays, meta = folder.latest(grid.world)
@@ -87,13 +89,13 @@ def _restored(path: object, arrays: Mapping[str, Any], meta: Mapping[str, Any], 
 
 
 def _reopen(folder: RunFolder, options: RunSettings, trainer: Trainer, meta: Mapping[str, Any]) -> None:
-    """Open the folder of a run that goes on, or that lacks only what comes after its last step."""
+    """Open the folder of a run that has steps to run, or lacks only the results after its last step."""
     loss, last = meta.get("loss"), trainer.steps_done - 1
     changed = (meta["model"], meta["train"]) != (asdict(trainer.model), asdict(trainer.config))
     folder.go_on(_record(trainer, options), trainer.steps_done,
                  (lambda: folder.save(trainer, loss)) if changed else None)
     if trainer.steps_done == trainer.config.steps and loss is None:
-        # it was stopped there, when there were to be more steps
+        # it was stopped at this step, when config.steps was larger
         loss = trainer.validate()
         if folder.writes and not any("validation" in line and line["step"] == last
                                      for line in read_metrics(folder.metrics)):
@@ -102,11 +104,11 @@ def _reopen(folder: RunFolder, options: RunSettings, trainer: Trainer, meta: Map
 
 
 def _require_same(trainer: Trainer) -> None:
-    """Raises DataError where ranks have different texts, options or steps to begin from.
+    """Raises DataError if the ranks have different texts, options or numbers of completed steps.
 
-    Such ranks would exchange gradients all the same, and nobody would notice. All ranks call it.
+    Without this check, such ranks would exchange gradients without an error. All ranks call it.
     """
-    config = replace(trainer.config, data="")                       # a path may be another one on each host
+    config = replace(trainer.config, data="")                       # the path may differ between hosts
     known = repr((trainer.model, config, trainer.grid.layout, trainer.text, trainer.steps_done))
     world = trainer.grid.world
     alike = world.split(int.from_bytes(hashlib.blake2b(known.encode(), digest_size=7).digest(), "big"),
@@ -118,6 +120,6 @@ def _require_same(trainer: Trainer) -> None:
 
 
 def _record(trainer: Trainer, options: RunSettings) -> dict[str, Any]:
-    """What config.json says: what was asked for."""
+    """The content of config.json: all options of the run."""
     return {"model": asdict(trainer.model), "train": asdict(trainer.config),
             "layout": asdict(trainer.grid.layout), "trace": options.trace}

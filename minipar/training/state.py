@@ -1,7 +1,8 @@
-"""What a checkpoint holds of a training: whole arrays, whatever the layout, and the facts they belong to.
+"""The content of a training's checkpoint: whole arrays, independent of the layout, and metadata.
 
-The arrays are the weights and each slot of the optimiser, under the names `weights/blocks.0.mlp.up.weight`,
-`optimizer/squares/blocks.0.mlp.up.weight`. On a rank, all of them are views into a few flat buffers.
+The arrays are the weights and each state array of the optimiser. Examples of names:
+`weights/blocks.0.mlp.up.weight`, `optimizer/squares/blocks.0.mlp.up.weight`. On a rank, its shards of all
+arrays are views into a few flat buffers.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from minipar.parallel.gather_parameters import gather_stages, gather_whole
 from minipar.parallel.stages import Stages
 from minipar.plan.parameters import rank_shapes
 
-TrainingState = tuple[dict[str, np.ndarray], dict[str, Any]]        # arrays and metadata of a checkpoint
+TrainingState = tuple[dict[str, np.ndarray], dict[str, Any]]        # arrays and metadata
 
 
 class SavedArray(NamedTuple):
-    """name: in the checkpoint. own: this rank's shard of it, a view."""
+    """One array of a checkpoint. name: in the checkpoint. own: this rank's shard of it, a view."""
 
     name: str
     parameter: Parameter
@@ -33,14 +34,14 @@ class SavedArray(NamedTuple):
 
 
 def saved_arrays(flat: Flat, optimizer: Optimizer) -> list[SavedArray]:
-    """All arrays of this rank that a checkpoint holds."""
+    """This rank's shards of all arrays of a checkpoint."""
     views = {kind: flat.by_name(buffer) for kind, buffer in _buffers(flat, optimizer).items()}
     return [SavedArray(f"{kind}/{p.name}", p, arrays[p.name])
             for kind, arrays in views.items() for p in flat.parameters]
 
 
 def gather_arrays(flat: Flat, optimizer: Optimizer, stages: Stages) -> dict[str, np.ndarray]:
-    """The whole arrays on rank 0 of tp and pp, none elsewhere. All ranks of tp and pp call it."""
+    """The whole arrays on rank 0 of tp and pp, {} on the others. All ranks of tp and pp call it."""
     arrays = {}
     for name, parameter, own in saved_arrays(flat, optimizer):
         whole = None if parameter.name in stages.copies else gather_whole(parameter, own, stages.tp)
@@ -51,9 +52,9 @@ def gather_arrays(flat: Flat, optimizer: Optimizer, stages: Stages) -> dict[str,
 
 def require_same_model(model: ModelConfig, optimizer: Optimizer, arrays: Mapping[str, np.ndarray],
                        meta: Mapping[str, Any], where: object) -> None:
-    """Raises CheckpointError where a checkpoint is of another model, or lacks what this optimiser needs.
+    """Raises CheckpointError if a checkpoint is of another model, or lacks arrays that this optimiser needs.
 
-    Shapes alone would not do: another number of heads is another model with weights of the same shapes.
+    Comparing only shapes is not enough: a model with another number of heads has weights of the same shapes.
     """
     saved = meta["model"]
     wrong = [f"{name} {saved.get(name)}, not {value}" for name, value in asdict(model).items()

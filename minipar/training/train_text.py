@@ -1,4 +1,4 @@
-"""A whole training in one call, for a notebook or a script: text in, a trained model out."""
+"""A whole training in one call, for a notebook or a script: from a text to a trained model."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ ONE_PROCESS = Layout()
 
 @dataclass
 class TrainedModel:
-    """A trained GPT on one process, however many ranks trained it. fit: every step and validation of the
-    training.
-    """
+    """A whole trained GPT, for any number of ranks that trained it. fit: every step and validation."""
 
     model: GPT
     tokenizer: Tokenizer
@@ -46,9 +44,9 @@ class TrainedModel:
         return list(self.fit.validations.values())[-1]
 
     def write(self, prompt: str, length: int = 200, *, temperature: float = 0.8, seed: int = 0) -> str:
-        """The prompt and the `length` tokens that the model writes after it.
+        """The prompt and `length` generated tokens.
 
-        Raises DataError for characters that the text did not have.
+        Raises DataError for characters that are not in the text.
         """
         written: Iterator[int] = generate(self.model, self.tokenizer.encode(prompt).tolist(),
                                           temperature=temperature, seed=seed)
@@ -62,7 +60,7 @@ def train(text: str | os.PathLike[str], *, layout: Layout = ONE_PROCESS, steps: 
     text: a path to a UTF-8 file or a folder, or the text itself (a string that names no file). options:
     fields of ModelConfig (layers, heads, width, context, ...) and of TrainConfig (batch, lr, seed, ...).
     Nothing is written to disk. Raises ConfigError for an unknown option, DataError for a text that is too
-    short, LayoutError for a layout that leaves ranks without work.
+    short, LayoutError for a layout in which ranks would have no work.
 
     >>> import minipar as mp
     >>> small = {"layers": 1, "heads": 1, "width": 8, "context": 8, "batch": 4, "validation_windows": 2}
@@ -94,12 +92,12 @@ def _train_rank(comm: Communicator, model: ModelConfig, config: TrainConfig, tok
 
 
 def _content(text: str | os.PathLike[str]) -> str:
-    """The text that a path leads to, or the text itself.
+    """The text of the file or folder, or the text itself.
 
-    A short string without spaces that names no file is a mistake.
+    A short string without spaces that looks like a path raises the error for a missing file.
     """
     if not isinstance(text, str) or (len(text) < 1000 and "\n" not in text and os.path.exists(text)):
         return load_text(text)
     if " " not in text and "\n" not in text and len(text) < 200 and (os.sep in text or "." in text):
-        return load_text(text)                          # raises the error that names the missing file
+        return load_text(text)                          # raises the error for a missing file
     return text

@@ -1,12 +1,12 @@
-"""Training: a global batch, its shares and micro-batches, backward for each, one step of the optimiser.
+"""Training: a global batch, its micro-batches on all ranks, backward for each, one step of the optimiser.
 
-The loss is (sum over the targets of the global batch that count) / (their number); padding does not count.
-Every rank sees the targets of the whole batch, so every micro-batch on every rank divides by the same number.
-Gradients of pieces of any sizes then add up to the gradient of the batch, with no factor to correct
-afterwards.
+The loss is the sum over the targets of the global batch that count, divided by their number. Padding does not
+count. Every rank reads the targets of the whole batch, so every micro-batch on every rank divides by the same
+number. So the gradients of all micro-batches, of any sizes, add up to the gradient of the batch. Example:
+targets with the losses 1 and 2 on rank 0, and 6 on rank 1, give 3/3 + 6/3 = 3, the mean of all three. The
+mean of the two ranks' means, (1.5 + 6)/2 = 3.75, would be wrong.
 
-`build.py` makes the parts of a Trainer, `state.py` says what a checkpoint holds, `fit.py` has the loop over
-the steps.
+See also `build.py` (the parts of a Trainer), `state.py` (checkpoints) and `fit.py` (the loop over the steps).
 """
 
 # B samples of the global batch, T tokens, m micro-batches of a step
@@ -54,8 +54,8 @@ from minipar.training.state import TrainingState, gather_arrays, require_same_mo
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one training step did. loss: nats per target that counts; norm: of the gradient before clipping;
-    seconds: wall-clock time.
+    """The result of one training step. loss: nats per target that counts. norm: of the gradient before
+    clipping. seconds: wall-clock time.
 
     tokens: of the global batch, padding included. scale: the loss scale of mixed precision. skipped: the
     scaled gradient overflowed, and no weight was changed.
@@ -72,11 +72,11 @@ class StepResult:
 
 
 class Trainer:
-    """One rank's part of a training: its share of the model, of every batch and of the optimiser, and the
-    number of steps done.
+    """One rank's part of a training: its part of the model, of every batch and of the optimiser's state.
 
-    All ranks of the grid make one and call the same methods in the same order. What a step does depends on
-    (seed, step) and on what `state` returns, so a restored run goes on to the same bits.
+    All ranks of the grid create one and call the same methods in the same order. A step depends only on the
+    seed, its number, and the arrays and metadata of `state`. So a run that is restored from a checkpoint
+    computes the same bits as one without interruption.
 
     >>> import minipar as mp
     >>> from minipar.data.tokenizer import make_tokenizer
@@ -97,12 +97,21 @@ class Trainer:
                  scale: LossScale | None = None):
         """tokens: the text, integers [N].
 
-        The others take the place of what the options say. region: how the model's layers are spread (default:
-        over grid.tp). watch: around each instruction of the pipeline's program, see Pipeline. data: what is
-        read instead of the tokens. optimizer: makes one for the flat buffers. scale: the loss scale.
+        The other arguments replace a part that otherwise follows from the options. region: how the layers are
+        sharded, by default over grid.tp. watch: a context around each instruction of the pipeline, see
+        Pipeline. data: the batches, instead of those from the tokens. optimizer: creates the optimiser from
+        the flat buffers. scale: the loss scale.
 
-        Raises DataError where the text is too short for the context, LayoutError where ranks would be left
-        without work, ScheduleError for an invalid schedule.
+        Raises DataError if the text is too short for the context, LayoutError if ranks would have no work,
+        ScheduleError for an invalid schedule.
+
+        Example: a batch of 6 samples, 4 micro-batches, 2 layers, dp=2 and pp=2 (4 ranks). Then, on dp rank 1:
+
+            shares, rows      [3, 3] and [3, 4, 5]: the samples of each dp rank, and of this one
+            pieces()          [3], [4], [5]: 3 samples give at most 3 micro-batches
+            schedule(3)       1F1B for 2 stages and 3 micro-batches
+            stages            one stage with one layer, and with the embedding or the head
+            flat, reducer     its parameters and their gradients in two arrays; sums the gradients over dp
         """
         require_trainable(grid.layout, train)
         self.model, self.config, self.tokenizer, self.tokens = model, train, tokenizer, tokens
@@ -112,7 +121,7 @@ class Trainer:
         self.shares = even_counts(train.batch, grid.dp.size)        # samples per rank of dp
         self.rows = samples_of(grid.dp.rank, self.shares)
         region = region or region_of(grid.tp, model.context, grid.layout.sequence_parallel)
-        # micro-batches -> their schedule; a schedule's file is read but once
+        # number of micro-batches -> their schedule; cached, so that a schedule's file is read once
         self.schedule = cache(partial(schedule_of, grid.layout))
         self.pipelines: dict[Schedule, Pipeline] = {}
         bitwise = grid.layout.gradients == "bitwise"
@@ -127,21 +136,20 @@ class Trainer:
         self.scale = scale or loss_scale_of(number_format, train.loss_scale)
         self.steps_done = 0
 
-    @np.errstate(all="ignore")  # NaN and infinity are looked for below, and traced
+    @np.errstate(all="ignore")  # NaN and infinity are detected below
     def step(self) -> StepResult:
-        """One optimiser step. Raises DivergenceError, and changes no weight, where loss or gradient are not
-        finite; DataError, on every rank and before anything is computed, where no target of the global batch
-        counts.
+        """One optimiser step.
 
-        With a loss scale, a step whose gradient is not finite is skipped on all ranks; too many of them in a
-        row raise.
+        Raises DivergenceError if the loss or the gradient is not finite; no weight is changed then. Raises
+        DataError, on every rank and before any computation, if no target of the global batch counts. With a
+        loss scale, all ranks skip a step whose gradient is not finite; too many such steps in a row raise.
         """
         began, number, scale = time.perf_counter(), self.steps_done, self.scale.scale
         inputs, targets = self.batches.get(number)                  # [B, T], the global batch
         loss = self.gradient(inputs, targets)
         self.scale.unscale(self.flat.gradient())
         norm = global_norm(self.flat, self.grid.tp, self.grid.pp, self.stages.copies)
-        # the norm, and so the answer, is the same on all ranks
+        # equal on all ranks, because the norm is
         taken = self.scale.update(math.isfinite(norm))
         if not math.isfinite(loss) or self.scale.hopeless:
             raise self._diverged(f"step {number}: loss {loss:g}, gradient norm {norm:g}", inputs[self.rows])
@@ -154,8 +162,8 @@ class Trainer:
                           skipped=not taken)
 
     def gradient(self, inputs: np.ndarray, targets: np.ndarray) -> float:
-        """Fill the flat gradient with that of the global batch, inputs and targets [B, T], times the loss
-        scale; returns the loss. All ranks call it. Raises DataError where no target counts.
+        """Compute the gradient of the global batch, inputs and targets [B, T], times the loss scale, into the
+        flat gradient. Returns the loss. All ranks call it. Raises DataError if no target counts.
         """
         count = self.divisor(targets)
         if self.reducer is None:
@@ -170,13 +178,13 @@ class Trainer:
         return float(self._over_dp_and_pp(np.array([sum(losses)]), "loss")[0])
 
     def divisor(self, targets: np.ndarray) -> int:
-        """What the loss of every micro-batch is divided by: the targets of the global batch [B, T] that
-        count. Raises DataError where none does.
+        """The divisor of the loss of every micro-batch: the number of targets of the global batch [B, T] that
+        count. Raises DataError if it is 0.
         """
         return _require_targets(f"batch {self.steps_done}", targets)
 
     def _gradient_in_a_tree(self, inputs: np.ndarray, targets: np.ndarray, count: int) -> float:
-        """The same, sample by sample in a fixed order of additions: see parallel/bitwise.py."""
+        """As `gradient`, but sample by sample and in a fixed order of additions: see parallel/bitwise.py."""
         pipeline = self.pipeline(self.schedule(1))
 
         def leaf(sample: int) -> np.ndarray:
@@ -192,9 +200,9 @@ class Trainer:
 
     @np.errstate(all="ignore")
     def validate(self) -> float:
-        """Mean loss over the validation windows, in nats per target that counts. Ranks of dp share the
-        batches; every layout adds alike. Raises DivergenceError where it is not finite, DataError where no
-        target counts.
+        """The mean loss over the validation windows, in nats per target that counts. The ranks of dp share
+        the batches; every layout adds the losses in the same order. Raises DivergenceError if the loss is not
+        finite, DataError if no target counts.
         """
         batches = list(self.validation)
         mine = range(self.grid.dp.rank, len(batches), self.grid.dp.size)
@@ -211,12 +219,12 @@ class Trainer:
                                                   *(targets for _, targets in batches))
 
     def state(self) -> TrainingState:
-        """Arrays and metadata for a checkpoint: whole arrays on rank 0, none elsewhere. All ranks call it.
+        """Arrays and metadata for a checkpoint: whole arrays on rank 0, {} on the others. All ranks call it.
 
-        Random numbers need none: they are keyed by seed and step. Raises DivergenceError where a weight is
-        not finite: that checkpoint would be no good, and would push out one that is.
+        Random numbers have no state: they depend only on seed and step. Raises DivergenceError if a weight is
+        not finite, because such a checkpoint would be useless and would replace a good one.
         """
-        # perhaps on one rank, but all ranks search the model together
+        # if it is so on one rank, all ranks must raise
         nonfinite = np.array([not np.isfinite(self.flat.data).all()], np.int64)
         if all_reduce(self.grid.world, nonfinite, "max", label="spoilt weights").item():
             raise self._diverged(f"before step {self.steps_done}: spoilt weights",
@@ -229,10 +237,10 @@ class Trainer:
         return gather_arrays(self.flat, self.optimizer, self.stages), meta
 
     def restore(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], where: object) -> None:
-        """Go on from a checkpoint at `where`, whatever layout wrote it; dropout and the training's options
-        may be others.
+        """Continue from a checkpoint of any layout. Dropout and the options of the training may differ.
 
-        Raises CheckpointError, and changes nothing, where it is of another model, optimiser, dtype or text.
+        where: its path, for errors. Raises CheckpointError, and changes nothing, if the model, the optimiser,
+        the dtype or the text differ.
         """
         require_same_model(self.model, self.optimizer, arrays, meta, where)
         config, saved = self.config, meta["train"]
@@ -245,37 +253,37 @@ class Trainer:
             own[...] = parameter.own(arrays[name])
         self.steps_done, self.optimizer.steps = meta["done"], meta["optimizer_steps"]
         if (saved.get("precision"), saved.get("loss_scale")) == (config.precision, config.loss_scale):
-            self.scale = LossScale(**meta["loss_scale"])            # another precision starts with its own
+            self.scale = LossScale(**meta["loss_scale"])            # another precision has a new one
 
     def pieces(self) -> list[np.ndarray]:
-        """The samples of each of this rank's micro-batches, as numbers in the global batch."""
+        """The samples of each of this rank's micro-batches, as indices into the global batch."""
         return [rows for rows in np.array_split(self.rows, self.config.micro_batches) if len(rows)]
 
     def micro_batches(self, inputs: np.ndarray, targets: np.ndarray,
                       pieces: Sequence[np.ndarray]) -> list[MicroBatch]:
-        """These pieces of the global batch, inputs and targets [B, T], with the dropout of this step."""
+        """The micro-batches with these samples of the global batch, inputs and targets [B, T]."""
         rate, seed, step = self.model.dropout, self.config.seed, self.steps_done
         return [MicroBatch(inputs[rows], targets[rows],
                            Dropout(rate, seed, step, rows) if rate else NO_DROPOUT) for rows in pieces]
 
     def pipeline(self, schedule: Schedule) -> Pipeline:
-        """The executor of this schedule on this rank's stages. A schedule is lowered but once."""
+        """The executor of this schedule on this rank's stages; cached, so a schedule is lowered once."""
         if schedule not in self.pipelines:
             self.pipelines[schedule] = Pipeline(self.stages, schedule, self.grid.pp, self.watch,
                                                 self.autocast)
         return self.pipelines[schedule]
 
     def _over_dp_and_pp(self, losses: np.ndarray, label: str) -> np.ndarray:
-        """The sum over ranks that have different samples, and over stages, of which the last alone has
-        losses. In the same bits on all ranks of tp and pp, each of which is in groups of its own.
+        """The sum over dp (different samples) and pp (only the last stage has losses), equal in every bit on
+        all ranks.
         """
         for axis in (self.grid.dp, self.grid.pp):
             losses = all_reduce(axis, losses, label=label, algorithm="by_size")
         return losses
 
     def _diverged(self, what: str, inputs: np.ndarray) -> DivergenceError:
-        """The error that names where in the model a NaN or an infinity arose first, on these inputs [B, T].
-        Its facts: step, and item (the output of blocks.0.mlp, say).
+        """The error that names the first operation or weight that is not finite, on these inputs [B, T]. Its
+        facts: step, and item, for example "the output of blocks.0.mlp".
         """
         pipeline = self.pipeline(forward_only(self.stages.stage_to_rank, 1))
         batch = [MicroBatch(inputs, inputs, NO_DROPOUT)]
@@ -285,8 +293,8 @@ class Trainer:
 
 
 def _require_targets(what: str, *targets: np.ndarray) -> int:
-    """How many targets count. Raises DataError where none does: there is no mean."""
+    """The number of targets that count. Raises DataError if it is 0, because there is no mean."""
     if not (count := sum(map(tokens_that_count, targets))):
-        raise DataError(f"all {sum(one.size for one in targets)} targets of {what} are to be ignored, so "
-                        "there is no mean; give text in which at least one counts")
+        raise DataError(f"all {sum(one.size for one in targets)} targets of {what} are ignored, so "
+                        "there is no mean; give text in which at least one target counts")
     return count

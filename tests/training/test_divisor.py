@@ -96,7 +96,7 @@ def test_a_batch_without_a_target_that_counts_is_one_error_on_every_rank(layout:
         before = trainer.flat.data.copy()
         for what in (trainer.step, trainer.validate):
             with pytest.raises(
-                DataError, match=f"all {B * T} targets of .* are to be ignored, so there is no mean"
+                DataError, match=f"all {B * T} targets of .* are ignored, so there is no mean"
             ) as error:
                 what()
             said.append(str(error.value))

@@ -33,7 +33,7 @@ def test_lines_come_back_exactly_and_those_to_be_done_again_go(tmp_path: Path) -
     for step in range(4):
         run.log(step=step, loss=step / 3)
     run.log(step=3, validation=0.1)
-    run.go_on({}, done=3)
+    run.go_on({}, steps_done=3)
     run.log(step=3, loss=-1.0)
     assert list(read_metrics(run.metrics)) == [{"step": s, "loss": s / 3}
                                                for s in range(3)] + [{"step": 3, "loss": -1.0}]
@@ -52,7 +52,7 @@ def test_a_rank_that_does_not_write_leaves_no_trace(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", writes=False)
     run.create({})
     run.log(step=0, loss=1.0)
-    run.go_on({}, done=0)
+    run.go_on({}, steps_done=0)
     assert list(tmp_path.iterdir()) == []
 
 
