@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from minipar.exercises.lights import verdict
 from minipar.exercises.mpirun import mpi_missing, under_mpirun
 from minipar.exercises.runner import Submission, on_threads
 from minipar.exercises.tasks import CallResult, GradedCall, graded_calls
+from minipar.exercises.worker_process import problem
+from minipar.exercises.wrapping import kind_of
 
 
 @dataclass(frozen=True)
@@ -70,23 +73,15 @@ def verdict_of_mpirun(exercise: Exercise, submission: Submission, calls: Sequenc
 
 
 def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> list[CallResult]:
-    """The results; a call that lacks some, because the job ended early, gets what the job said."""
-    for result in results:
-        if any(rank is None for rank in result.ranks) and not result.errors():
-            result.error = {
-                "kind": "stuck" if "deadlock" in said else "died",
-                "text": said.strip() or "the job ended early",
-                "where": "",
-                "line": "",
-            }
-    if len(results) < len(calls) and not any(result.errors() for result in results):
-        results.append(
-            CallResult(
-                calls[len(results)],
-                [None] * calls[len(results)].ranks,
-                {"kind": "died", "text": said.strip() or "the job ended early", "where": "", "line": ""},
-            )
-        )
+    """The results; the call at which the job ended early gets what the job said, where no rank has told more."""
+    cut_off = [result for result in results if any(rank is None for rank in result.ranks)]
+    if len(results) < len(calls) and not cut_off:
+        cut_off = [CallResult(calls[len(results)], [None] * calls[len(results)].ranks)]
+        results = [*results, *cut_off]
+    if cut_off and not any(result.errors() for result in results):
+        text = said.strip() or "the job ended early"
+        kind = kind_of(text.removeprefix("CommError: ")) if text.startswith("CommError") else "died"
+        cut_off[0].error = problem(kind, re.sub(r"^CommError: (rank \d+ of \d+: )?", "", text))
     return results
 
 

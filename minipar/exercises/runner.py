@@ -59,14 +59,14 @@ def on_threads(exercise: Exercise, submission: Submission, calls: Sequence[Grade
 
 class Threads:
     """A process that runs calls on threads: of one submission, or one after the other of several that are
-    trusted.
+    trusted. After a call that had to be stopped, the next submission gets a new process.
 
     cpu: seconds that it may compute in all (default: enough for one submission).
     """
 
     def __init__(self, path: Path, cpu: float | None = None) -> None:
         self.scratch, self.cpu = tempfile.TemporaryDirectory(prefix="minipar-"), cpu
-        self.process = WorkerProcess("threads", self.scratch.name, path)
+        self.process, self.stopped = WorkerProcess("threads", self.scratch.name, path), False
 
     def __enter__(self) -> Threads:
         return self
@@ -77,14 +77,19 @@ class Threads:
 
     def results(self, exercise: Exercise, submission: Submission, calls: Sequence[GradedCall],
                 limit: float) -> Iterator[CallResult]:
+        if self.stopped:
+            self.process.end()
+            self.process, self.stopped = WorkerProcess("threads", self.scratch.name, submission.path), False
         about = description(exercise, submission, self.scratch.name, limit, cpu=self.cpu)
         if trouble := self.process.load(about, limit + GRACE):
+            self.stopped = True
             yield CallResult(calls[0], [None] * calls[0].ranks, trouble)
             return
         for call in calls:
             result = self.result(call, limit)
+            self.stopped = result.error is not None and result.error["kind"] in ("died", "time")
             yield result
-            if result.error is not None and result.error["kind"] in ("died", "time"):
+            if self.stopped:
                 return
 
     def result(self, call: GradedCall, limit: float) -> CallResult:

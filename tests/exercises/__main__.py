@@ -10,6 +10,7 @@ import time
 
 from minipar.exercises.catalogue import every, exercises_folder, find
 from minipar.exercises.exercise import RANKS, Exercise
+from minipar.exercises.runner import Threads
 from tests.exercises.matrix import problems_on_threads, solutions_under_mpirun, wrong_under_mpirun
 
 
@@ -26,7 +27,9 @@ def main(words: list[str]) -> int:
     rows, bad = [], 0
     for exercise in exercises:
         began = time.perf_counter()
-        found = problems_on_threads(exercise) + [text for text in solutions if text.startswith(f"{exercise.name} ")]
+        with Threads(exercise.folder, cpu=600) as threads:
+            found = problems_on_threads(exercise, threads)
+        found += [text for text in solutions if text.startswith(f"{exercise.name} ")]
         found += wrong_problems(exercise) if mpi else []
         bad += bool(found)
         print(f"{exercise.name}: {'right' if not found else 'NOT RIGHT'} ({time.perf_counter() - began:.0f} s)", flush=True)

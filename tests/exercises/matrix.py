@@ -80,13 +80,14 @@ def wrong_problem(wrong: WrongAnswer, found: Verdict) -> str:
     return f"{wrong.path.name}: must fail on '{wrong.light}' with '{wrong.diagnosis}', but {light}"
 
 
-def problems_on_threads(exercise: Exercise) -> list[str]:
-    """All of an exercise, in one process: what is in the project is trusted to come to its end."""
-    with Threads(exercise.folder, cpu=600) as threads:
-        found = [*form(exercise), stub_problem(on_threads_verdict(threads, exercise, "stub.py")),
-                 solution_problem(on_threads_verdict(threads, exercise, "solution.py"))]
-        found += [wrong_problem(wrong, on_threads_verdict(threads, exercise, f"wrong/{wrong.path.name}"))
-                  for wrong in exercise.wrong]
+def problems_on_threads(exercise: Exercise, threads: Threads) -> list[str]:
+    """All of an exercise. threads: a process for all exercises; what is in the project is trusted to come to its
+    end.
+    """
+    found = [*form(exercise), stub_problem(on_threads_verdict(threads, exercise, "stub.py")),
+             solution_problem(on_threads_verdict(threads, exercise, "solution.py"))]
+    found += [wrong_problem(wrong, on_threads_verdict(threads, exercise, f"wrong/{wrong.path.name}"))
+              for wrong in exercise.wrong]
     return [f"{exercise.name}: {text}" for text in found if text]
 
 

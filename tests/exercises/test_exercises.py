@@ -4,16 +4,25 @@ solutions in one job of mpirun per number of ranks.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from minipar.exercises.catalogue import every
+from minipar.exercises.catalogue import every, exercises_folder
 from minipar.exercises.exercise import RANKS, Exercise
+from minipar.exercises.runner import Threads
 from tests.exercises.matrix import problems_on_threads, solutions_under_mpirun, wrong_answers_in_one_job
 
 
+@pytest.fixture(scope="module")
+def threads() -> Iterator[Threads]:
+    with Threads(exercises_folder(), cpu=1000) as process:
+        yield process
+
+
 @pytest.mark.parametrize("exercise", every(), ids=lambda exercise: exercise.name)
-def test_stub_solution_and_wrong_answers(exercise: Exercise) -> None:
-    assert problems_on_threads(exercise) == []
+def test_stub_solution_and_wrong_answers(exercise: Exercise, threads: Threads) -> None:
+    assert problems_on_threads(exercise, threads) == []
 
 
 @pytest.mark.mpi
