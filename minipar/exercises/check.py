@@ -73,7 +73,7 @@ def verdict_of_mpirun(exercise: Exercise, submission: Submission, calls: Sequenc
 
 
 def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> list[CallResult]:
-    """The results; the call at which the job ended early gets what the job said, where no rank has told more."""
+    """The results; the call at which the job ended gets what the job said, where no rank has told more."""
     cut_off = [result for result in results if any(rank is None for rank in result.ranks)]
     if len(results) < len(calls) and not cut_off:
         cut_off = [CallResult(calls[len(results)], [None] * calls[len(results)].ranks)]
