@@ -6,7 +6,7 @@
 
 The cell is a program of its own: each rank starts without the notebook's variables. Its output is
 labelled with the ranks; a mistake is shown as its diagnosis. IPython is an extra: pip install
-minipar[notebook].
+minipar[ipython].
 """
 
 from __future__ import annotations
