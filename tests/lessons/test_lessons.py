@@ -39,7 +39,7 @@ BREAKS = {
         "(y / p + (1 - y) / (1 - p))[:, None]",
         "the chain rule gives what differences give: look at the signs",
     ),
-    "02_adam": ("(m / (1 - beta1**t))", "m", "F11 E7: two steps by hand end at .9 and .8"),
+    "02_adam": ("corrected = (m / (1 - beta1**t)),", "corrected = m,", "two steps of the rate: look at the correction of m and of v"),
     "03_reading_a_report": (
         "PADDING = IGNORE",
         'PADDING = TAGS.index("O")',
