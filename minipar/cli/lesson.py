@@ -21,9 +21,12 @@ from minipar.classroom.player import Player
 from minipar.classroom.running import run_lesson
 from minipar.classroom.slides import slides
 from minipar.cli.files import require_folder
-from minipar.errors import ConfigError
+from minipar.errors import ConfigError, brief, shown
+from minipar.untrusted.files import MIB, read_bytes
 
 PICTURES = Path("runs/lessons")
+LONGEST_TABLE = MIB                                                 # bytes of lessons/README.md
+LINK, COLUMNS = re.compile(r"\[(.*)\]\((\w+)\.py\)"), 7            # of a row: its first cell; number of cells
 
 
 @dataclass(frozen=True)
@@ -155,20 +158,28 @@ def find(folder: Path, wanted: str) -> str:
 
 
 def entries(folder: Path) -> list[Entry]:
-    """The rows of the table in README.md, in its order. Raises ConfigError where there is no such file."""
+    """The rows of the table in README.md, in its order. Raises ConfigError where there is no such file, or
+    where a row is not built as the others are.
+    """
+    path = folder / "README.md"
     try:
-        lines = (folder / "README.md").read_text(encoding="utf-8").splitlines()
+        text = read_bytes(path, LONGEST_TABLE, ConfigError).decode()
     except OSError as error:
-        raise ConfigError(f"{folder / 'README.md'} cannot be read: {error.strerror}; it holds the table of "
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; it holds the table of "
                           "lessons") from error
-    found = []
-    for lesson, sections, _, _, ranks, seconds, fast in (_cells(line) for line in lines
-                                                         if line.startswith("| [")):
-        title, name = re.fullmatch(r"\[(.*)\]\((.*)\.py\)",
-                                   lesson).groups()            # type: ignore[union-attr]
-        found.append(Entry(name, title, sections, ranks, seconds, fast))
-    return found
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is no UTF-8: byte {error.start}; write it as text") from error
+    return [_entry(row, f"{path}, line {number}") for number, row in enumerate(text.splitlines(), 1)
+            if row.startswith("| [")]
 
 
-def _cells(row: str) -> list[str]:
-    return [cell.strip() for cell in row.strip("|").split("|")]
+def _entry(row: str, where: str) -> Entry:
+    """One row as an Entry. where: the file and the line, for errors."""
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    lesson = LINK.fullmatch(cells[0])
+    if len(cells) != COLUMNS or lesson is None:
+        raise ConfigError(f"{where}: {shown(row)} is no row of the table of lessons; it must have {COLUMNS} "
+                          "cells, the first of them [title](name.py)")
+    title, name = map(brief, lesson.groups())
+    sections, _, _, ranks, seconds, fast = map(brief, cells[1:])
+    return Entry(name, title, sections, ranks, seconds, fast)

@@ -54,13 +54,23 @@ def unpack_sparse(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping
     if (needed := sum(-(-size // 8) for size in sizes)) != arrays["nonzero"].size:
         raise CheckpointError(f"{sum(sizes)} weights need {needed} bytes of nonzero bits; the file has "
                               f"{arrays['nonzero'].size}")
+    if uneven := [name for name, scheme in schemes.items() if not scheme.symmetric]:
+        raise CheckpointError(f"this is not a file of pack_sparse: {uneven[0]} has a zero-point of its own "
+                              "per scale", item=uneven[0])
     whole, position, code = [], 0, 0
     for size, scheme in zip(sizes, schemes.values(), strict=True):
-        there = np.unpackbits(arrays["nonzero"][position : position + -(-size // 8)], count=size).view(bool)
+        bits = np.unpackbits(arrays["nonzero"][position : position + -(-size // 8)])
+        if bits[size:].any():
+            raise CheckpointError("this file is damaged: nonzero has bits set after the last weight",
+                                  item="nonzero")
+        there = bits[:size].view(bool)
         stays = int(there.sum())
         packed = arrays["codes"][code : code + -(-stays * scheme.bits // 8)]
         codes = np.full(size, scheme.middle, scheme.dtype)
         codes[there] = unpack(packed, scheme.bits, (stays,), scheme.dtype)
         whole.append(pack(codes, scheme.bits))
         position, code = position + -(-size // 8), code + packed.size
+    if code != arrays["codes"].size:
+        raise CheckpointError(f"the file is of another model: codes are {arrays['codes'].size} bytes, and "
+                              f"{code} are needed", item="codes")
     unpack_model(model, {**arrays, "codes": np.concatenate(whole)}, meta)

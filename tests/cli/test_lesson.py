@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -85,6 +86,33 @@ def test_lessons_of_the_current_folder(planted: Path, monkeypatch: pytest.Monkey
     (planted / "README.md").unlink()
     with pytest.raises(ConfigError, match="README.md cannot be read: No such file"):
         entries(planted)
+
+
+@pytest.mark.parametrize("table, said", [
+    (b"| [Sums](01_sums.py) | one cell |\n", "line 1"), (ROW.encode() * 2 + b"| [Sums] | " + b"x | " * 6, "line 3"),
+    (b"| [Sums](01_sums.txt) |" + b" x |" * 6, "line 1"), (b"| [Sums](../../sums.py) |" + b" x |" * 6, "line 1"),
+    (b"| [" + b"(" * 100_000, "line 1"), (ROW.encode() + b"\xff", "no UTF-8"), (b"\n" * (1 << 21), "more than"),
+    (b"| [\x1b]0;title\x07](\xc2\x9b.py)\n", "line 1"),
+], ids=["cells", "no link", "suffix", "folder", "brackets", "encoding", "size", "terminal"])
+def test_a_table_that_cannot_be_read_is_one_line(table: bytes, said: str, planted: Path,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    (planted / "README.md").write_bytes(table)
+    assert said in refused(capsys, "lesson", "list")
+
+
+def test_a_table_that_is_no_file_is_refused_at_once(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (planted / "README.md").unlink()
+    (planted / "README.md").symlink_to("/dev/zero")
+    assert "no regular file" in refused(capsys, "lesson", "list")
+    (planted / "README.md").unlink()
+    os.mkfifo(planted / "README.md")
+    assert "no regular file" in refused(capsys, "lesson", "list")
+
+
+def test_what_a_terminal_would_obey_is_escaped(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (planted / "README.md").write_text(ROW.replace("numbers", "\x1b[2J"))
+    assert call("lesson", "list") == 0
+    assert "\\x1b[2J" in capsys.readouterr().out
 
 
 def test_a_real_lesson_as_a_command(tmp_path: Path) -> None:

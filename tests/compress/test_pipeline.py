@@ -74,3 +74,17 @@ def test_a_file_with_bits_missing_is_refused() -> None:
             unpack_sparse(GPT(CONFIG), {**arrays, kind: arrays[kind][:-5]}, meta)
     with pytest.raises(CheckpointError, match="it has no nonzero"):
         unpack_sparse(GPT(CONFIG), *quantize.pack_model(compressed(0.5, quantize.Scheme(8, axis=1))))
+
+
+def test_a_file_of_codes_that_pack_sparse_did_not_write_is_refused() -> None:
+    model = Linear("odd", 3, 3)                                     # 9 weights: 7 bits are unused
+    quantize.quantize_weights(model, quantize.Scheme(8, axis=1))
+    arrays, meta = pack_sparse(model)
+    spare = {"nonzero": arrays["nonzero"] | np.array([0, 1], np.uint8)}
+    long = {"codes": np.append(arrays["codes"], np.uint8(1))}
+    for kind, spoilt in (("nonzero", spare), ("codes", long)):
+        with refused(CheckpointError, item=kind):
+            unpack_sparse(Linear("odd", 3, 3), {**arrays, **spoilt}, meta)
+    meta["quantized"]["odd"]["scheme"]["symmetric"] = False
+    with refused(CheckpointError, "zero-point", item="odd"):
+        unpack_sparse(Linear("odd", 3, 3), arrays, meta)

@@ -1,7 +1,9 @@
 """Codes in bits, models in files of the size that was said; nonlinear codes."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,6 +131,59 @@ def test_files_that_are_too_short_too_long_or_of_something_else_change_nothing(k
         unpack_model(model, arrays, meta)
     assert other.state_dict().keys() == before.keys()
     assert all(np.array_equal(array, before[name]) for name, array in other.state_dict().items())
+
+
+def changed(meta: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """The same metadata with another value at this path of keys."""
+    first, *rest = path
+    return {**meta, first: changed(meta[first], tuple(rest), value) if rest else value}
+
+
+QKV = "blocks.0.attention.qkv"
+SCHEME = ("quantized", QKV, "scheme")
+
+
+@pytest.mark.parametrize("path, value", [
+    (("quantized",), None), (("quantized",), [1]), (("parameters",), 3), (("parameters",), [["x", 1]]),
+    (("quantized", QKV), None), (("quantized", "stranger"), {"shape": [2, 2], "scheme": {}}),
+    (("quantized", QKV, "shape"), "16"), (("quantized", QKV, "shape"), [16.0, 48.0]),
+    (("quantized", QKV, "shape"), [16, -48]), (("quantized", QKV, "shape"), [48, 16]),
+    (("quantized", QKV, "shape"), 10**400), (("parameters", "positions.weight"), [8.0, 16.0]),
+    (("parameters", "positions.weight"), [8, 16, True]), (SCHEME, None), (SCHEME, []),
+    ((*SCHEME, "bits"), 17), ((*SCHEME, "bits"), 4.0), ((*SCHEME, "bits"), True), ((*SCHEME, "bits"), "4"),
+    ((*SCHEME, "bits"), 10**400), ((*SCHEME, "axis"), -3), ((*SCHEME, "axis"), 10**400),
+    ((*SCHEME, "group"), -4), ((*SCHEME, "group"), 3), ((*SCHEME, "group"), 10**400),
+    ((*SCHEME, "signed"), 1), ((*SCHEME, "stranger"), 1),
+], ids=repr)
+def test_metadata_that_pack_model_did_not_write_is_refused(path: tuple[str, ...], value: Any) -> None:
+    model = GPT(TINY)
+    quantize_weights(model, Scheme(4, axis=1))
+    arrays, meta = pack_model(model)
+    with refused(CheckpointError):
+        unpack_model(GPT(TINY, seed=1), arrays, changed(meta, path, value))
+
+
+@pytest.mark.parametrize("kind, spoil", [
+    ("scales", lambda scales: -scales), ("scales", lambda scales: 0 * scales),
+    ("scales", lambda scales: scales * np.float32(np.nan)), ("scales", lambda scales: scales.astype("f8")),
+    ("floats", lambda floats: floats / np.float32(0)), ("floats", lambda floats: floats.reshape(1, -1)),
+    ("codes", lambda codes: codes.view(np.int8)), ("codes", lambda codes: np.full_like(codes, 0x88)),
+    ("codes", lambda codes: None), ("codes", lambda codes: codes.tolist()),
+])
+def test_arrays_that_pack_model_did_not_write_are_refused(kind: str, spoil: Callable[[Any], Any]) -> None:
+    model, other = GPT(TINY), GPT(TINY, seed=1)
+    quantize_weights(model, Scheme(4, axis=1))
+    arrays, meta = pack_model(model)
+    before = other.state_dict()
+    with np.errstate(all="ignore"), refused(CheckpointError, item=kind):
+        unpack_model(other, {**arrays, kind: spoil(arrays[kind])}, meta)
+    assert all(np.array_equal(array, before[name]) for name, array in other.state_dict().items())
+
+
+@pytest.mark.parametrize("arrays, meta", [(None, {}), ({}, None), ([1], {}), ({}, "meta")])
+def test_what_is_no_file_at_all(arrays: Any, meta: Any) -> None:
+    with refused(CheckpointError, "file of a quantised model"):
+        unpack_model(GPT(TINY), arrays, meta)
 
 
 # Nonlinear codes.

@@ -18,8 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from minipar.errors import ConfigError, ShapeError, shown
+from minipar.records import is_whole
 
 INDEX = np.dtype(np.int32)
+MOST_AXES = 32                                                      # of an array: the least that NumPy allows
 PARTS = ("values", "bits", "shape")                                 # of a packed array
 
 
@@ -70,10 +72,47 @@ class CSR:
         return self.values.nbytes + self.columns.nbytes + self.starts.nbytes
 
     def dense(self) -> np.ndarray:
-        """The matrix [rows, width]."""
+        """The matrix [rows, width]. Raises ShapeError where the parts do not describe one; see
+        `require_csr`.
+        """
+        require_csr(self)
         matrix = np.zeros((len(self.starts) - 1, self.width), self.values.dtype)
         matrix[np.repeat(np.arange(len(matrix)), np.diff(self.starts)), self.columns] = self.values
         return matrix
+
+
+def require_csr(stored: CSR) -> None:
+    """Raises ShapeError unless the parts are those that `CSR.of` makes: in each row the columns rise, and
+    every value has its column.
+    """
+    values, columns, starts, width = stored.values, stored.columns, stored.starts, stored.width
+    rows = starts.size - 1
+    if not is_whole(width) or rows < 0 or not 0 <= rows * width <= np.iinfo(INDEX).max:
+        raise ShapeError(f"CSR: {rows} rows of width {shown(width)} are no matrix of up to 2^31 - 1 values")
+    require_dense((rows, width), values)
+    if columns.dtype != INDEX or starts.dtype != INDEX or values.shape != columns.shape or starts.ndim != 1:
+        raise ShapeError(f"CSR: {values.shape} values, {columns.shape} columns ({columns.dtype}) and "
+                         f"{starts.shape} starts ({starts.dtype}); values and columns are as many, and both "
+                         f"indices are {INDEX}")
+    if starts[0] != 0 or starts[-1] != values.size or (np.diff(starts) < 0).any():
+        raise ShapeError(f"CSR: the starts of the rows must rise from 0 to the {values.size} values")
+    if columns.size and not 0 <= columns.min() <= columns.max() < width:
+        raise ShapeError(f"CSR: a column is outside of 0 to {width - 1}")
+    row_of = np.repeat(np.arange(rows), np.diff(starts))
+    if (np.diff(row_of * width + columns) <= 0).any():
+        raise ShapeError("CSR: a row names a column twice, or its columns do not rise")
+
+
+def require_dense(shape: tuple[int, ...], values: np.ndarray) -> None:
+    """Raises ShapeError unless NumPy can make an array of this shape for these values, which are a row of
+    numbers.
+    """
+    if values.ndim != 1 or values.dtype.kind not in "biufc":
+        raise ShapeError(f"values are {values.dtype} of shape {values.shape}, not a row of numbers")
+    # NumPy leaves out the axes of length 0 when it compares the bytes with what an index can hold
+    nbytes = math.prod(max(length, 1) for length in shape) * values.itemsize
+    if len(shape) > MOST_AXES or nbytes > np.iinfo(np.int64).max:
+        raise ShapeError(f"there is no array of shape {shown(shape)}: it has too many axes or elements")
 
 
 @dataclass(frozen=True)
@@ -95,11 +134,14 @@ class Bitmap:
 
     def dense(self) -> np.ndarray:
         """The array. Raises ShapeError if shape, bits and values do not fit together."""
+        require_dense(self.shape, self.values)
         size = math.prod(self.shape)
         if self.bits.dtype != np.uint8 or self.bits.shape != (-(-size // 8),
                                                               ) or min(self.shape, default=0) < 0:
             raise ShapeError(f"a bitmap of shape {shown(self.shape)} needs {-(-size // 8)} bytes, not "
                              f"{shown(self.bits.shape)}")
+        if np.unpackbits(self.bits)[size:].any():
+            raise ShapeError(f"a bitmap of {size} elements has bits set after the last one")
         if self.values.shape != (stays := int(np.unpackbits(self.bits, count=size).sum()),):
             raise ShapeError(f"a bitmap with {stays} bits set needs values of shape ({stays},), "
                              f"not {self.values.shape}")
@@ -129,7 +171,9 @@ def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def unpack(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The inverse of `pack`, in the same order. Raises ShapeError if a part of an array is missing."""
+    """The inverse of `pack`, in the same order. Raises ShapeError if a part of an array is missing, or if an
+    array is there both whole and in parts.
+    """
     arrays = {}
     for key, array in packed.items():
         name, _, part = key.rpartition(".")
@@ -139,6 +183,9 @@ def unpack(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if lacking := [f"{name}.{other}" for other in PARTS if f"{name}.{other}" not in packed]:
             raise ShapeError(f"unpack: {key} exists, but {' and '.join(lacking)} does not; pass all arrays "
                              "that pack returned", item=key)
+        if name in packed:
+            raise ShapeError(f"unpack: {name} exists both whole and in parts; pass the arrays that pack "
+                             "returned", item=name)
         if part == "values":
             shape = packed[f"{name}.shape"]
             if shape.ndim != 1 or shape.dtype.kind not in "iu":

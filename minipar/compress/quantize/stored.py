@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from minipar.arrays import no_array
 from minipar.compress.quantize.affine import Quantized
 from minipar.compress.quantize.grid import QuantizationGrid
 from minipar.compress.quantize.model import (
@@ -129,19 +130,27 @@ def require_packed(model: Module, arrays: Mapping[str, np.ndarray], meta: Mappin
     layer.
 
     kinds: names of arrays, of DTYPES. Raises CheckpointError if an array or an entry of meta is missing or of
-    another type, names or shapes differ, or a scale or a float is not finite; ConfigError if the model is
-    quantised already.
+    another type, names or shapes differ, a scale is not above 0, or a scale or a float is not finite;
+    ConfigError if the model is quantised already.
     """
+    if not isinstance(arrays, Mapping) or not isinstance(meta, Mapping):
+        raise CheckpointError("this is not a file of a quantised model: arrays and meta must be dictionaries, "
+                              "as `load` returns them")
     if lacking := [kind for kind in kinds if kind not in arrays] + [entry for entry in ENTRIES
                                                                     if entry not in meta]:
         raise CheckpointError(f"this is not a file of a quantised model: it has no "
                               f"{' and no '.join(lacking)}")
     for kind in kinds:
+        if text := no_array(arrays[kind]):
+            raise CheckpointError(f"{kind} is {text}", item=kind)
         if arrays[kind].ndim != 1 or arrays[kind].dtype != DTYPES[kind]:
             raise CheckpointError(f"{kind} are {arrays[kind].dtype} of shape {arrays[kind].shape}, not "
                                   f"one-dimensional {DTYPES[kind]}", item=kind)
         if not np.isfinite(arrays[kind]).all():
-            raise CheckpointError(f"this file is damaged: its {kind} hold NaN or infinity")
+            raise CheckpointError(f"this file is damaged: its {kind} hold NaN or infinity", item=kind)
+        if kind == "scales" and not (arrays[kind] > 0).all():
+            raise CheckpointError("this file is damaged: its scales hold a number that is not above 0",
+                                  item=kind)
     own = {layer.name: float_weight(layer) for layer in linear_layers(model)}
     try:
         stored = {name: entry["shape"] for name, entry in meta["quantized"].items()}
@@ -170,7 +179,11 @@ def _read_weight(shape: tuple[int, ...], scheme: Scheme, readers: Mapping[str, _
         packed = readers["zeros"].take(-(-count * scheme.bits // 8))
         zero = unpack(packed, scheme.bits, grid_shape, scheme.dtype).astype(scale.dtype)
     packed = readers["codes"].take(-(-math.prod(shape) * scheme.bits // 8))
-    return Quantized(unpack(packed, scheme.bits, shape, scheme.dtype), QuantizationGrid(scale, zero), scheme)
+    codes = unpack(packed, scheme.bits, shape, scheme.dtype)
+    if codes.min(initial=scheme.middle) < scheme.low:               # symmetric: one code is never used
+        raise CheckpointError(f"this file is damaged: a code is below {scheme.low}, the lowest of its "
+                              "scheme", item="codes")
+    return Quantized(codes, QuantizationGrid(scale, zero), scheme)
 
 
 class _Reader:
@@ -197,6 +210,8 @@ def _joined(parts: list[np.ndarray], empty: type) -> np.ndarray:
 
 
 def _require_same(own: Mapping[str, list[int]], stored: Mapping[str, list[int]]) -> None:
-    if wrong := sorted(name for name in own.keys() | stored.keys() if own.get(name) != stored.get(name)):
+    # repr, since 16.0 and True equal whole numbers, but are no lengths
+    if wrong := sorted(name for name in own.keys() | stored.keys()
+                       if repr(own.get(name)) != repr(stored.get(name))):
         raise CheckpointError(f"this file is of another model: {wrong[0]} has shape {stored.get(wrong[0])} "
                               f"there, {own.get(wrong[0])} here ({len(wrong)} differ)", item=wrong[0])
