@@ -21,6 +21,9 @@ from pathlib import Path
 from types import CodeType
 
 from minipar.errors import ConfigError
+from minipar.untrusted.files import MIB, read_bytes
+
+LONGEST_LESSON = 4 * MIB                                            # bytes of a lesson's file
 
 OPTIONAL = "(optional)"                 # at the end of a section's heading: not on the core path
 
@@ -74,8 +77,13 @@ class LessonFile:
 
 
 def read_lesson(path: Path) -> LessonFile:
-    """Raises ConfigError where the file is empty."""
-    cells = _cells(path.read_text(encoding="utf-8"))
+    """Raises ConfigError where the file is empty, is no UTF-8, or cannot be read."""
+    try:
+        cells = _cells(read_bytes(path, LONGEST_LESSON, ConfigError).decode())
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is no UTF-8: byte {error.start}; write it as text") from error
     if not cells:
         raise ConfigError(f"{path} has nothing to run")
     sections: list[tuple[str, list[Cell]]] = []

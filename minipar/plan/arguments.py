@@ -19,7 +19,7 @@ from minipar.records import is_number, is_whole
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 LARGEST = 1 << 62
-RANKS = {"p", "tp", "dp", "parts", "stages"}                        # numbers of ranks: from 1 on
+RANKS = {"p", "q", "tp", "dp", "parts", "stages"}                       # numbers of ranks: from 1 on
 SIZES = {"layers", "width", "heads", "length", "samples", "itemsize", "segment"}
 FROM_ZERO = {"rank", "root", "v", "r", "in_flight", "parameters", "block"}     # whole numbers from 0 on
 ROWS = {"counts", "gives"}                                          # one number for each rank
@@ -56,10 +56,15 @@ def _require(name: str, value: object, whole: bool) -> None:
     elif name == "n":
         require_amount(name, value)
     elif name in ROWS:
-        if not isinstance(value, Sequence) or isinstance(value, str):
-            raise LayoutError(f"{name} is {shown(value)}; it must be a list of whole numbers", item=name)
-        for one in value:
-            require_whole(name, one, 0, LARGEST)
+        require_row(name, value)
+
+
+def require_row(name: str, value: object) -> None:
+    """Raises LayoutError unless the value is a list of whole numbers from 0 on."""
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise LayoutError(f"{name} is {shown(value)}; it must be a list of whole numbers", item=name)
+    for one in value:
+        require_whole(name, one, 0, LARGEST)
 
 
 def require_whole(name: str, value: object, least: int, most: int) -> None:

@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from minipar.plan.arguments import checked, require_amount
+from minipar.config import MOST_RANKS
+from minipar.plan.arguments import checked, require_amount, require_whole
 from minipar.plan.pieces import log2_up
 from minipar.records import Number
 
@@ -238,6 +239,7 @@ def hierarchical_all_reduce(nodes: int, width: int, n: Number, within: Links, be
     """Rings over the `width` ranks of a node, and rings over the nodes with n/width bytes (T 6; Mikami et al.
     2018).
     """
+    require_whole("nodes", nodes, 1, MOST_RANKS)
     return ring_all_reduce(width, n, within) + ring_all_reduce(nodes, n / width, between)
 
 

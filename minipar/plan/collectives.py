@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from minipar.plan.arguments import checked
+from minipar.plan.arguments import checked, require_row, require_whole
 from minipar.plan.pieces import (
     blocks_sent,
     core,
@@ -259,6 +259,8 @@ def hierarchical_all_reduce(nodes: Sequence[int], rank: int, n: int) -> Collecti
     nodes: the node of each rank. A lane is the group of ranks with the same local rank, one per node. With m
     nodes of w ranks: 2 (w - 1)/w n within a node, 2 (m - 1)/m n/w between nodes. Thakur et al., section 6.
     """
+    require_row("nodes", nodes)
+    require_whole("rank", rank, 0, len(nodes) - 1)
     mates = [r for r, node in enumerate(nodes) if node == nodes[rank]]
     width = min(list(nodes).count(node) for node in nodes)
     local_rank, w, m = mates.index(rank), len(mates), len(set(nodes))

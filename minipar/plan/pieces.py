@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from minipar.plan.arguments import checked
 
+
+@checked
 def piece(n: int, p: int, r: int) -> int:
     """The number of elements in piece r of p: n/p, rounded up for the first n mod p pieces, down for the
     others.
@@ -20,11 +23,13 @@ def piece(n: int, p: int, r: int) -> int:
     return (n + p - 1 - r % p) // p
 
 
+@checked
 def log2_up(p: int) -> int:
     """The number of doublings from 1 to at least p: ceil(log2 p)."""
     return (p - 1).bit_length()
 
 
+@checked
 def tree_children(v: int, p: int) -> int:
     """The number of children of position v in a binomial tree of p positions.
 
@@ -36,6 +41,7 @@ def tree_children(v: int, p: int) -> int:
     return min((v & -v).bit_length() - 1, log2_up(p - v)) if v else log2_up(p)
 
 
+@checked
 def tree_size(v: int, p: int) -> int:
     """The number of positions in the subtree of position v.
 
@@ -45,6 +51,7 @@ def tree_size(v: int, p: int) -> int:
     return min(v & -v, p - v) if v else p
 
 
+@checked
 def core(p: int) -> tuple[int, int, int]:
     """q, log2 q and e.
 
@@ -55,6 +62,7 @@ def core(p: int) -> tuple[int, int, int]:
     return 1 << rounds, rounds, p - (1 << rounds)
 
 
+@checked
 def core_rank(p: int, rank: int) -> int | None:
     """The rank's number in the core; None for a rank outside it (the even ranks of the first 2e).
 
@@ -67,6 +75,7 @@ def core_rank(p: int, rank: int) -> int | None:
     return rank // 2 if rank % 2 else None
 
 
+@checked
 def core_counts(p: int, counts: Sequence[int]) -> list[int]:
     """The sizes of the core's pieces; a folded pair has one piece.
 
@@ -77,6 +86,7 @@ def core_counts(p: int, counts: Sequence[int]) -> list[int]:
     return [counts[2 * v] + counts[2 * v + 1] if v < e else counts[v + e] for v in range(q)]
 
 
+@checked
 def blocks_sent(q: int, v: int, counts: Sequence[int]) -> int:
     """The elements that core rank v sends in recursive doubling (Thakur, 3.1); (q - 1)/q n for equal pieces.
 

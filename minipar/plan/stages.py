@@ -11,6 +11,8 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from minipar.config import Layout, ModelConfig
+from minipar.errors import LayoutError, shown
+from minipar.plan.arguments import require_whole
 from minipar.plan.pieces import piece
 from minipar.schedules.find import find_schedule
 
@@ -30,7 +32,10 @@ class StageShares(NamedTuple):
     layers: tuple[range, ...]
 
     def of_rank(self, rank: int) -> Share:
-        """The part of rank `rank` of pp: all its stages together."""
+        """The part of rank `rank` of pp: all its stages together. Raises LayoutError for a rank that is not
+        there.
+        """
+        require_whole("rank", rank, 0, max(self.stage_to_rank))
         mine = [stage for stage, owner in enumerate(self.stage_to_rank) if owner == rank]
         return Share(self.stage_to_rank[0] == rank,
                      tuple(layer for stage in mine for layer in self.layers[stage]),
@@ -42,12 +47,23 @@ class StageShares(NamedTuple):
         return tuple(sorted({self.stage_to_rank[0], self.stage_to_rank[-1]}))
 
 
-@lru_cache                                                          # every rank calls it several times
 def stages_of(model: ModelConfig, layout: Layout) -> StageShares:
-    """The stages of this model in this layout. Raises ScheduleError or LayoutError for an invalid schedule.
+    """The stages of this model in this layout. Raises ScheduleError or LayoutError for an invalid schedule,
+    and LayoutError where the layout's stage_layers are not of this model.
     """
+    for name, value, kind in (("model", model, ModelConfig), ("layout", layout, Layout)):
+        if not isinstance(value, kind):
+            raise LayoutError(f"{name} is {shown(value)}; it must be a {kind.__name__}", item=name)
+    return _stages_of(model, layout)
+
+
+@lru_cache                                                          # every rank calls it several times
+def _stages_of(model: ModelConfig, layout: Layout) -> StageShares:
     stage_to_rank = find_schedule(layout.pipeline, layout.pp, virtual=layout.virtual or None).stage_to_rank
     counts = layout.stage_layers or tuple(piece(model.layers, len(stage_to_rank), stage)
                                           for stage in range(len(stage_to_rank)))
+    if len(counts) != len(stage_to_rank) or sum(counts) != model.layers or min(counts) < 0:
+        raise LayoutError(f"stage_layers is {shown(counts)}; it must be {len(stage_to_rank)} numbers, one "
+                          f"per stage, with the sum {model.layers}", item="stage_layers")
     return StageShares(stage_to_rank, tuple(range(end - count, end) for count,
                                             end in zip(counts, accumulate(counts), strict=True)))

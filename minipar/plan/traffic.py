@@ -50,7 +50,7 @@ from minipar.arrays import Shapes
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.errors import LayoutError
 from minipar.plan.amounts import SentTotals, TrafficLine, added_up
-from minipar.plan.arguments import require_whole
+from minipar.plan.arguments import require_row, require_whole
 from minipar.plan.axis import AxisTraffic, Pick
 from minipar.plan.parameters import ITEMSIZE, rank_shapes
 from minipar.plan.pieces import piece
@@ -69,6 +69,11 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
     if layout.cp > 1:
         raise LayoutError("the formulas of a step's traffic cover dp, pp and tp; choose cp=1, not "
                           f"{layout.cp}")
+    if nodes is not None:
+        require_row("nodes", nodes)
+        if len(nodes) != layout.ranks:
+            raise LayoutError(f"nodes has {len(nodes)} numbers; the layout has {layout.ranks} ranks",
+                              item="nodes")
     dp, pp, tp = _axes(layout, rank, nodes or (0,) * layout.ranks, pick)
     stages = stages_of(model, layout)
     mine, itemsize = stages.of_rank(pp.rank), ITEMSIZE[train.dtype]

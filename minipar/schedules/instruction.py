@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from minipar.errors import ScheduleError, shown
+from minipar.records import is_whole
+
 KINDS = ("F", "B", "W")
 
 
@@ -69,7 +72,12 @@ class Schedule:
         return True
 
     def stages_of(self, rank: int) -> list[int]:
-        """The stages of a rank, in the order of the model."""
+        """The stages of a rank, in the order of the model. Raises ScheduleError for a rank that the schedule
+        does not have.
+        """
+        if not is_whole(rank) or not 0 <= rank < self.ranks:
+            raise ScheduleError(f"rank is {shown(rank)}; {self.name} has the ranks 0 to {self.ranks - 1}",
+                                item="rank")
         return self._stages_by_rank.get(rank, [])
 
     @cached_property

@@ -109,6 +109,18 @@ def test_a_table_that_is_no_file_is_refused_at_once(planted: Path, capsys: pytes
     assert "no regular file" in refused(capsys, "lesson", "list")
 
 
+def test_a_lesson_that_cannot_be_read_is_one_line(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lesson = planted / "01_sums.py"
+    lesson.write_bytes(b"print('\xff')\n")
+    assert "no UTF-8" in refused(capsys, "lesson", "run", "1")
+    lesson.unlink()
+    os.mkfifo(lesson)
+    assert "no regular file" in refused(capsys, "lesson", "run", "1")
+    lesson.unlink()
+    lesson.symlink_to("nowhere")
+    assert "cannot be read" in refused(capsys, "lesson", "run", "1")
+
+
 def test_what_a_terminal_would_obey_is_escaped(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (planted / "README.md").write_text(ROW.replace("numbers", "\x1b[2J"))
     assert call("lesson", "list") == 0
