@@ -134,8 +134,8 @@ def require_packed(model: Module, arrays: Mapping[str, np.ndarray], meta: Mappin
     ConfigError if the model is quantised already.
     """
     if not isinstance(arrays, Mapping) or not isinstance(meta, Mapping):
-        raise CheckpointError("this is not a file of a quantised model: arrays and meta must be dictionaries, "
-                              "as `load` returns them")
+        raise CheckpointError("this is not a file of a quantised model: arrays and meta must be "
+                              "dictionaries, as `load` returns them")
     if lacking := [kind for kind in kinds if kind not in arrays] + [entry for entry in ENTRIES
                                                                     if entry not in meta]:
         raise CheckpointError(f"this is not a file of a quantised model: it has no "
