@@ -103,7 +103,7 @@ BREAKS = {
     "15_pipeline_parallel": (
         'mp.all_reduce(ends, tied.grad, label="tied table")',
         "tied.grad",
-        "A13 E33: layers on p ranks have the gradients of one process",
+        "all gradients are one process's: look at the table that two ranks have",
     ),
     "16_mesh": (
         "replace(TRAIN, seed=0)",
