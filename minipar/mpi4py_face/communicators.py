@@ -17,7 +17,7 @@ from minipar.mpi4py_face.groups import Group
 from minipar.mpi4py_face.object_collectives import ObjectCollectives
 from minipar.mpi4py_face.object_messages import ObjectMessages
 from minipar.mpi4py_face.reductions import Reductions
-from minipar.mpi4py_face.refused import NotOffered, refuse
+from minipar.mpi4py_face.refused import NotOffered
 
 
 class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes):
@@ -42,9 +42,6 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
     def null(cls) -> Any:
         """COMM_NULL as a communicator of this kind."""
         return cls()
-
-    def __getattr__(self, name: str) -> Any:
-        return refuse("Comm", name)
 
     def Get_rank(self) -> int:
         return self._enter().comm.rank

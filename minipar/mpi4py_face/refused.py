@@ -53,6 +53,8 @@ REFUSED: dict[str, str] = {
     **dict.fromkeys(("Put", "Get", "Accumulate", "Get_accumulate", "Fetch_and_op", "Compare_and_swap", "Rput",
                      "Rget",
                      "Raccumulate", "Rget_accumulate", "Create_dynamic", "Attach", "Detach"), ONE_SIDED),
+    **dict.fromkeys(("Attach_buffer", "Detach_buffer", "Flush_buffer", "Iflush_buffer"),
+                    "buffers of one communicator are not offered; use MPI.Attach_buffer"),
     "Grequest": "requests of the program's own are not offered; use a thread and queue.Queue",
     "Idup": "Idup is not offered; use Dup", "Idup_with_info": "Idup_with_info is not offered; use Dup",
     "Create_darray": "Create_darray is not offered; use Create_subarray",

@@ -13,7 +13,7 @@ from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.groups import Group
 from minipar.mpi4py_face.handles import NoHandle
 from minipar.mpi4py_face.memory import RawMemory
-from minipar.mpi4py_face.refused import ONE_SIDED, NotOffered, refuse
+from minipar.mpi4py_face.refused import ONE_SIDED, NotOffered
 
 
 class Win(NoHandle):
@@ -117,6 +117,3 @@ class Win(NoHandle):
 
     def __hash__(self) -> int:
         return id(self._parts)
-
-    def __getattr__(self, name: str) -> Any:
-        return refuse("Win", name)
