@@ -63,7 +63,7 @@ BREAKS = {
     "07_linear_quantisation": (
         "return np.clip(q, -128, 127)",
         "return q",
-        "F18: 20 is clipped to the largest code",
+        "200 is no code of 8 bits: clip, or it wraps to -56",
     ),
     "08_nonlinear_quantisation": (
         "return np.log(u / (1 - u)) / k",
