@@ -1,3 +1,12 @@
-"""Training state on disk, in the order to read: atomic (all or nothing), archive (one checkpoint), contents
-(what that of a run must hold), folder (those of a run),
-claim (one writer at a time), and match (does a checkpoint fit this model?)."""
+"""Checkpoints: the state of a training on disk.
+
+Reading order:
+
+    atomic.py       writes a file completely or not at all
+    archive.py      one checkpoint file
+    contents.py     the required content of a run's checkpoint
+    folder.py       all checkpoints of a run
+    claim.py        allows one writer at a time
+    match.py        compares a checkpoint with a model
+    gpt2.py         files of GPT-2 weights
+"""

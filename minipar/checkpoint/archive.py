@@ -1,18 +1,17 @@
-"""One checkpoint: named arrays and a dictionary of plain values in one `.npz` file, which is proven whole
-before it is used.
+"""One checkpoint: named arrays and a dictionary of plain values in one `.npz` file with checksums.
 
-The file is what `numpy.savez` writes, a zip archive of `.npy` members, so that plain NumPy opens it; and one
-member more:
+The file is a zip archive of `.npy` members, as `numpy.savez` writes it, so plain NumPy opens it. It has one
+more member, checkpoint.json:
 
-    wte.weight.npy     each array whole, under its stable name, however many ranks share it while training
+    wte.weight.npy     a whole array under its name, independent of the number of ranks that shard it
     ...
     checkpoint.json    {"format": ..., "arrays": {name: {"shape", "dtype", "blake2b"}}, "meta": {...}}
 
-Each array's checksum stands in checkpoint.json, and the checksum of checkpoint.json is the archive's comment.
-Nothing is interpreted before its checksum is right, and nothing is ever unpickled: a damaged or planted file
-is an error, never code. A checksum proves that the file is as it was written, not who wrote it: shapes,
-dtypes and sizes are compared all the same. The same contents give the same bytes, so that two equal runs
-leave equal files.
+checkpoint.json contains the checksum of each array, and the archive's comment is the checksum of
+checkpoint.json. A member is parsed only after its checksum has been verified, and nothing is unpickled. So a
+damaged file raises an error, and a malicious one cannot run code. A checksum shows that the file is
+unchanged, but not who wrote it. So shapes, dtypes and sizes are checked, too. Equal contents give equal
+bytes, so two equal runs write equal files.
 """
 
 import hashlib
@@ -35,21 +34,21 @@ from minipar.untrusted.plain import parse_json
 
 LARGEST_FILE, LARGEST_HEADER = 64 * GIB, 16 * MIB                   # bytes
 Fits = Callable[[dict[str, Any], dict[str, Declared]], None]
-_FORMAT = "minipar checkpoint 1"  # the number changes whenever an older minipar could misread a newer file
-_HEADER = "checkpoint.json"                     # no array can take this name: those end in .npy
+_FORMAT = "minipar checkpoint 1"  # a new number if an older minipar could misread the file
+_HEADER = "checkpoint.json"                     # no array has this name, because theirs end in .npy
 
 
 def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Write a checkpoint: all of it, or nothing (see `atomic`).
+    """Write a checkpoint completely or not at all (see atomic.py).
 
-    arrays: any shapes and dtypes but object; names may hold `/` and `.`
-    meta:   what JSON can hold; floats and integers come back exactly, tuples as lists, keys as strings
-    Raises CheckpointError if an array cannot be written without pickle, or if the system refuses to write.
+    arrays: of any shape and any dtype except object; names may contain `/` and `.`
+    meta: values for JSON. `load` returns floats and integers exactly, tuples as lists, and keys as strings.
+    Raises CheckpointError if an array needs pickle, or if the operating system refuses to write.
     """
     if objects := [name for name, array in arrays.items() if np.asarray(array).dtype.hasobject]:
         raise CheckpointError(f"cannot save {objects[0]!r}: it holds Python objects; save numbers")
     header = {"format": _FORMAT, "arrays": {}, "meta": dict(meta)}
-    json.dumps(header)  # what JSON cannot hold must fail here, before a gigabyte is written
+    json.dumps(header)  # raises for other values than JSON's before a gigabyte is written
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         header["arrays"] = {name: _write_array(archive, name, np.asarray(array)) for name,
                             array in arrays.items()}
@@ -62,9 +61,9 @@ def load(path: str | os.PathLike[str], fits: Fits
          | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and the metadata of a checkpoint.
 
-    fits(meta, declared): called before any array is read, with the shape and dtype of each; it raises where
-    they are not what the caller needs. Raises CheckpointError if the file is missing, unreadable, truncated,
-    damaged, foreign, or of another version.
+    fits(meta, declared): called before any array is read, with the shape and dtype of each; it raises an
+    error for those that the caller cannot use. Raises CheckpointError if the file is missing, unreadable,
+    truncated, damaged, of another program, or of another version.
     """
     with _opened(path) as archive:
         header = _read_header(archive)
@@ -77,14 +76,14 @@ def load(path: str | os.PathLike[str], fits: Fits
 
 
 def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The metadata alone, without reading the arrays. Raises as `load` does."""
+    """The metadata, without reading the arrays. Raises the errors of `load`."""
     with _opened(path) as archive:
         meta: dict[str, Any] = _read_header(archive)["meta"]
     return meta
 
 
 class _Checked:
-    """A file to write into that computes the checksum of what passes."""
+    """A file for writing that computes the checksum of its content."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
@@ -100,9 +99,9 @@ def _checksum(data: bytes | bytearray) -> str:
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> dict[str, Any]:
-    """Write one member, return its entry in the header.
+    """Write one member and return its entry for the header.
 
-    ZipInfo's fixed date keeps equal contents equal in bytes.
+    ZipInfo has a fixed date, so equal contents give equal bytes.
     """
     with archive.open(zipfile.ZipInfo(name + ".npy"), "w", force_zip64=True) as member:
         checked = _Checked(member)
@@ -119,8 +118,8 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Members]:
                 members = Members(file, path, CheckpointError, compressed=False)
             except CheckpointError:
                 raise
-            except Exception as error:  # on damaged bytes zipfile raises what it happens to stumble over
-                raise CheckpointError(f"{path} is no checkpoint, or a truncated one: it does not open as "
+            except Exception as error:  # zipfile raises many types of errors for damaged bytes
+                raise CheckpointError(f"{path} is not a checkpoint, or is truncated: it does not open as "
                                       ".npz; use another one") from error
             yield members
     except FileNotFoundError as error:
@@ -130,12 +129,12 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Members]:
 
 
 def _read_header(archive: Members) -> dict[str, Any]:
-    """What checkpoint.json says, once its checksum is right, and it is built as `save` builds it."""
+    """The content of checkpoint.json, after its checksum and its structure have been checked."""
     if _HEADER not in archive:
-        raise CheckpointError(f"{archive.where} is no minipar checkpoint: it holds no {_HEADER}; "
+        raise CheckpointError(f"{archive.where} is not a minipar checkpoint: it has no {_HEADER}; "
                               f"give one that minipar wrote")
     if archive.size(_HEADER) > LARGEST_HEADER:
-        raise CheckpointError(f"{archive.where} says more than {LARGEST_HEADER:,} bytes about itself; use "
+        raise CheckpointError(f"{archive.where} has a {_HEADER} of more than {LARGEST_HEADER:,} bytes; use "
                               "another checkpoint")
     header = parse_json(bytes(_verified(archive, _HEADER, archive.comment)), f"{archive.where}: {_HEADER}",
                         CheckpointError)
@@ -150,7 +149,8 @@ def _read_header(archive: Members) -> dict[str, Any]:
 
 
 def _declared(archive: Members, name: str, entry: Any) -> Declared:
-    """The shape and dtype that checkpoint.json gives an array, which its own header must repeat."""
+    """The shape and dtype of an array in checkpoint.json. The header of its .npy member must have the same.
+    """
     member = name + ".npy"
     try:
         header = archive.header(member)
@@ -169,16 +169,16 @@ def _declared(archive: Members, name: str, entry: Any) -> Declared:
 
 def _read_array(archive: Members, name: str, declared: Declared, checksum: str) -> np.ndarray:
     array = read_array(_verified(archive, name + ".npy", checksum), archive.where, CheckpointError)
-    if (array.shape, array.dtype) != declared:                      # replaced since its header was read
+    if (array.shape, array.dtype) != declared:                      # replaced after its header was read
         raise _damaged(archive, f"{name}.npy")
     return array
 
 
 def _verified(archive: Members, member: str, checksum: str) -> bytearray:
-    """The bytes of a member, if they have this checksum."""
+    """The bytes of a member. Raises CheckpointError if their checksum differs."""
     try:
         data = archive.read(member)
-    except Exception as error:                  # as above, and MemoryError
+    except Exception as error:                  # many types, as above, and MemoryError
         raise _damaged(archive, member) from error
     if _checksum(data) != checksum:
         raise _damaged(archive, member)

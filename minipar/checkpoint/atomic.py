@@ -1,9 +1,8 @@
-"""A file that appears whole or not at all.
+"""Atomic writes: a file has its old content or its complete new content, at every moment.
 
-A process can be killed and a disk can fill at any byte of a write. So the new file grows under a temporary
-name; once the disk has it (fsync), a rename puts it in its place, which the file system does in one step; and
-the fsync of the folder makes the rename itself last through a power cut. Whatever happens, the name leads to
-the old contents or to the new ones.
+During a write, the process can be killed and the disk can become full. So the new content is written in four
+steps: (1) write it to a file with a temporary name; (2) fsync: it is on the disk; (3) rename the file, which
+the file system does atomically; (4) fsync the folder: the rename survives a power cut.
 """
 
 import errno
@@ -19,13 +18,12 @@ from minipar.errors import CheckpointError
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write into. At the end of the block it takes the place of `path`; if anything fails, `path`
-    is as before.
+    """A file for writing that replaces `path` at the end of the block. After an error, `path` is unchanged.
 
-    Raises CheckpointError if the system refuses: no room, no permission, no such folder.
+    Raises CheckpointError if the operating system refuses: no space, no permission, no such folder.
     """
     path = Path(path)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")  # beside it, on the same disk
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")  # same folder, so the same disk
     with refusals_named(path):
         try:
             with open(temporary, "xb") as file:
@@ -35,37 +33,37 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.replace(temporary, path)
             _sync_folder(path.parent)
         finally:
-            with suppress(OSError):  # after the rename it is gone already
+            with suppress(OSError):  # after the rename it does not exist
                 temporary.unlink()
 
 
 @contextmanager
 def refusals_named(path: Path) -> Iterator[None]:
-    """Turn what the system refuses while we write to `path` into a CheckpointError."""
+    """Convert an OSError in the block into a CheckpointError that names `path`."""
     try:
         yield
     except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error.strerror or error}; what was saved before is "
-                              "untouched; make room or choose another folder") from error
+        raise CheckpointError(f"cannot write {path}: {error.strerror or error}; older checkpoints are "
+                              "unchanged; free disk space or choose another folder") from error
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of writers that were killed.
+    """Remove the temporary files of killed processes.
 
-    Only for the one process that writes into this folder.
+    Only the one process that writes into this folder may call it.
     """
     for leftover in folder.glob(f"*.{'[0-9a-f]' * 8}.tmp"):
         leftover.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
-    if not hasattr(os, "O_DIRECTORY"):  # Windows opens no folders
+    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open folders
         return
     handle = os.open(folder, os.O_DIRECTORY)
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # some network disks sync files only
+        if error.errno != errno.EINVAL:  # some network disks cannot sync folders
             raise
     finally:
         os.close(handle)

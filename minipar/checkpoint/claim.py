@@ -1,4 +1,4 @@
-"""One writer at a time: two trainings in one folder would mix their metrics and remove each other's files."""
+"""A lock for a folder. Two trainings in one folder would mix their metrics and remove each other's files."""
 
 import fcntl
 import os
@@ -12,10 +12,10 @@ from minipar.errors import CheckpointError
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Keep other processes from claiming the folder meanwhile. Raises CheckpointError where another one has.
+    """Lock the folder during the block. Raises CheckpointError if another process has locked it.
 
-    The claim is a lock of the system on the folder itself. It ends with the process, however that ends, and
-    leaves no file. Where a file system knows no locks, as some network disks, nothing is claimed.
+    The operating system locks the folder itself (flock). The lock ends with the process, even if it is
+    killed, and leaves no file. On a file system without locks, such as some network disks, this is a no-op.
     """
     with refusals_named(folder):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -25,7 +25,7 @@ def claimed(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise CheckpointError(f"another minipar is writing to {folder}; wait for its end, or choose "
                                   "another folder") from error
-        except OSError:                                             # no locks there
+        except OSError:                                             # the file system has no locks
             pass
         yield
     finally:

@@ -1,5 +1,4 @@
-"""What the checkpoint of a run must hold: checked field by field, array by array, before a model is made of
-it.
+"""Checks of a run's checkpoint: all metadata and arrays are checked before a model is built from them.
 """
 
 from __future__ import annotations
@@ -20,26 +19,25 @@ from minipar.precision import LossScale
 from minipar.records import is_whole, record_from
 from minipar.untrusted.arrays import Declared
 
-# what the checkpoint of a run tells
+# the required metadata of a run's checkpoint
 META = {"model", "train", "tokenizer", "text", "done", "optimizer_steps"}
 _DIGEST = re.compile("[0-9a-f]{32}")
 
 
 def require_run(meta: Mapping[str, Any], arrays: Mapping[str, Declared], where: object) -> None:
-    """Raises CheckpointError unless these are the metadata, and the shapes and dtypes, of a run's checkpoint.
+    """Raises CheckpointError unless the metadata and the arrays' shapes and dtypes are those of a valid run.
 
     where: the file, for errors.
     """
     if lacking := sorted(META - meta.keys()):
-        raise CheckpointError(f"{where} is no checkpoint of minipar train: it does not tell "
-                              f"{', '.join(lacking)}; "
-                              f"choose another folder")
+        raise CheckpointError(f"{where} is not a checkpoint of minipar train: it has no "
+                              f"{', '.join(lacking)}; choose another folder")
     try:
         model = record_from(ModelConfig, meta["model"], "model")
         train = record_from(TrainConfig, meta["train"], "train")
         tokenizer = tokenizer_from_dict(meta["tokenizer"])
         if lacking := sorted({"dtype", "tokenizer"} - meta["train"].keys()):
-            raise CheckpointError(f"its train does not tell {', '.join(lacking)}")
+            raise CheckpointError(f"its train has no {', '.join(lacking)}")
         if "precision" in meta["train"] or "loss_scale" in meta:
             record_from(LossScale, meta.get("loss_scale"), "loss_scale")
         _require_counts(meta)
@@ -47,20 +45,20 @@ def require_run(meta: Mapping[str, Any], arrays: Mapping[str, Declared], where: 
             raise CheckpointError(f"its tokenizer has {tokenizer.vocab_size} tokens, its model "
                                   f"{model.vocabulary}")
     except MiniparError as error:
-        raise CheckpointError(f"{where} is no checkpoint that minipar wrote: {error}") from error
+        raise CheckpointError(f"{where} is not a checkpoint that minipar wrote: {error}") from error
     _require_arrays(model, train, arrays, where)
 
 
 def require_sound(arrays: Mapping[str, np.ndarray], where: object) -> None:
-    """Raises CheckpointError where a weight is not finite, or the optimiser's state holds NaN or a negative
-    square.
+    """Raises CheckpointError if a weight is not finite, or the optimiser's state has a NaN or a negative sum
+    of squares.
     """
     for name, array in arrays.items():
         if name.startswith("weights/") and not np.isfinite(array).all() or np.isnan(array).any():
-            raise CheckpointError(f"{where} is of no use: {name} holds NaN or infinity; use an older "
+            raise CheckpointError(f"{where} is useless: {name} has NaN or infinity; use an older "
                                   "checkpoint")
         if name.startswith("optimizer/squares/") and (array < 0).any():
-            raise CheckpointError(f"{where} is of no use: {name} holds a negative sum of squares; use an "
+            raise CheckpointError(f"{where} is useless: {name} has a negative sum of squares; use an "
                                   "older checkpoint")
 
 
@@ -76,11 +74,13 @@ def _require_counts(meta: Mapping[str, Any]) -> None:
 
 def _require_arrays(model: ModelConfig, train: TrainConfig, arrays: Mapping[str, Declared],
                     where: object) -> None:
-    """The number of layers is compared first: a list of the names of 10^8 layers would not fit into
+    """Raises CheckpointError unless the arrays are those of this model and optimiser.
+
+    The number of layers is checked first, because a list of the names of 10^8 layers would not fit into
     memory.
     """
     if model.layers > len(arrays):
-        raise CheckpointError(f"{where} is of another model: it tells of {model.layers:,} layers, but holds "
+        raise CheckpointError(f"{where} is of another model: it has {model.layers:,} layers, but only "
                               f"{len(arrays):,} arrays")
     kinds = ("weights", *(f"optimizer/{slot}" for slot in OPTIMIZERS[train.optimizer].slots))
     wanted = {f"{kind}/{name}": shape for kind in kinds for name, shape in rank_shapes(model).items()}

@@ -1,7 +1,7 @@
-"""The checkpoints of a run: the last few and the best, without ever a moment in which none is good.
+"""The checkpoints of a run: the last few and the best. At every moment, at least one of them is complete.
 
-The files are the truth; no index can disagree with them. A step's number is its name, its validation loss is
-in its metadata.
+There is no index that could disagree with the files. The step is in the file's name, the validation loss in
+its metadata.
 """
 
 import math
@@ -25,7 +25,7 @@ class Checkpoints:
     """The folder of one run, with one writer and any number of readers."""
 
     def __init__(self, folder: str | os.PathLike[str], keep: int = 2) -> None:
-        """keep: how many of the last checkpoints stay, besides the best."""
+        """keep: the number of last checkpoints that are kept, besides the best one."""
         if keep < 1:
             raise ConfigError(f"a run keeps at least 1 checkpoint, not {keep}")
         self.folder = Path(folder)
@@ -36,11 +36,11 @@ class Checkpoints:
 
     def save(self, step: int, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], loss: float
              | None = None) -> Path:
-        """Save the state after `step` steps, then remove what is neither among the last `keep` nor the best.
+        """Save the state after `step` steps, then remove all checkpoints except the last `keep` and the best.
 
-        loss: the validation loss, by which `best` chooses. The metadata gains "step" and "loss". Raises
-        CheckpointError if the system refuses to write, or if the folder holds a later step: that is another
-        run.
+        loss: the validation loss, by which `best` chooses. "step" and "loss" are added to the metadata.
+        Raises CheckpointError if the operating system refuses to write, or if the folder has a checkpoint of
+        a later step, which must be of another run.
         """
         path = self.path(step)
         if later := [number for number in self._steps() if number > step]:
@@ -48,7 +48,7 @@ class Checkpoints:
                                   f"{step}; resume from that, or choose another folder")
         with refusals_named(path):
             self.folder.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(self.folder)       # first, since a full disk may need their room
+            remove_leftovers(self.folder)       # first, because the disk may be full
             save(path, arrays, {**meta, "step": step, "loss": loss})
             self.prune()
         return path
@@ -64,7 +64,7 @@ class Checkpoints:
         for step in self._steps():
             try:
                 loss = load_meta(self.path(step)).get("loss", math.nan)
-            except CheckpointError:             # damaged: it cannot be the best, and others may be
+            except CheckpointError:             # damaged, so it is not the best
                 continue
             if is_number(loss) and math.isfinite(float(loss)):
                 losses[step] = loss
@@ -81,8 +81,9 @@ class Checkpoints:
             raise CheckpointError(f"cannot read {self.folder}: {error.strerror}") from error
 
     def prune(self) -> None:
-        """Remove what is neither among the last `keep` nor the best: `save` does, but may be killed before it
-        has.
+        """Remove all checkpoints except the last `keep` and the best.
+
+        `save` does this too, but its process may be killed before.
         """
         best = self.best()
         for path in map(self.path, self._steps()[:-self.keep]):

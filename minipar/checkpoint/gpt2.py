@@ -1,10 +1,8 @@
-"""Files of GPT-2 weights as others write and read them: `.safetensors`, and plain `.npz`. Names:
-minipar.nn.gpt2_names.
+"""Files of GPT-2 weights, as other programs write and read them: `.safetensors` and `.npz`.
 
-Neither format runs code when it is opened. PyTorch's own files (`.pt`, `.bin`) are pickles, which do; they
-are refused.
-
-What the file says of its arrays is compared with a GPT-2 before any of them is read.
+The names of the arrays are in minipar.nn.gpt2_names. Neither format runs code when it is opened. PyTorch's
+own files (`.pt`, `.bin`) are pickles, which run code; they are refused. The shapes and dtypes in the file are
+compared with those of a GPT-2 before any array is read.
 """
 
 from __future__ import annotations
@@ -31,16 +29,16 @@ from minipar.untrusted.members import Members
 from minipar.untrusted.plain import parse_json
 
 LARGEST_FILE, LARGEST_LIST, MOST_ARRAYS = 16 * GIB, 16 * MIB, 20_000
-# The numbers of .safetensors that NumPy has, by their names there.
+# .safetensors' names of dtypes -> NumPy's names.
 NUMBERS = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1",
            "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "?"}
-Choose = Callable[[dict[str, Declared]], set[str]]  # what is said of the arrays -> the names of those to read
+Choose = Callable[[dict[str, Declared]], set[str]]  # shapes and dtypes -> the names of the arrays to read
 
 
 def load_gpt2(path: str | os.PathLike[str], heads: int | None = None,
               world: Communicator | None = None) -> tuple[ModelConfig, dict[str, np.ndarray]]:
-    """The sizes and the state that a `.safetensors` or `.npz` file of GPT-2 weights holds; for `heads` see
-    from_gpt2. On several ranks (`world`) all call it, and compare what they have read.
+    """The sizes and the state of a GPT-2 in a `.safetensors` or `.npz` file. heads: see from_gpt2. On several
+    ranks (`world`) all call it, and compare what they have read.
 
     Raises CheckpointError for a file that is missing, damaged, of another format, or not of a GPT-2; and
     where it was replaced while the ranks read it.
@@ -68,10 +66,10 @@ def _load(path: Path, heads: int | None) -> tuple[ModelConfig, dict[str, np.ndar
 
 
 def read_arrays(path: str | os.PathLike[str], kinds: str, most: int) -> dict[str, np.ndarray]:
-    """All arrays of a `.safetensors` or `.npz` file, under their names there.
+    """All arrays of a `.safetensors` or `.npz` file, by the names in the file.
 
-    kinds: NumPy's letters of the dtypes that are right, such as "f". most: bytes of all of them together.
-    Raises CheckpointError for a file that is missing, damaged, too large, of another format or dtype.
+    kinds: the letters of the allowed dtypes (dtype.kind), such as "f". most: the largest sum of their bytes.
+    Raises CheckpointError for a file that is missing, damaged, too large, or of another format or dtype.
     """
     path = Path(path)
 
@@ -96,11 +94,11 @@ def read_arrays(path: str | os.PathLike[str], kinds: str, most: int) -> dict[str
 def _require_weights(declared: dict[str, Declared], heads: int | None, path: Path) -> set[str]:
     """The names of the arrays to read.
 
-    Raises what `from_gpt2` raises, and CheckpointError for weights that are no floats.
+    Raises the errors of `from_gpt2`, and CheckpointError for weights that are not floats.
     """
     if len(declared) > MOST_ARRAYS:
-        raise CheckpointError(f"{path} lists {len(declared):,} arrays, more than {MOST_ARRAYS:,}; this is no "
-                              "GPT-2")
+        raise CheckpointError(f"{path} lists {len(declared):,} arrays, more than {MOST_ARRAYS:,}; this is "
+                              "not a GPT-2")
     wanted = {name: one for name, one in declared.items() if not is_mask(name)}
     from_gpt2({name: np.broadcast_to(np.zeros((), one.dtype), one.shape) for name, one in wanted.items()},
               heads)
@@ -119,11 +117,11 @@ def _require_finite(arrays: dict[str, np.ndarray], path: Path) -> dict[str, np.n
 
 def save_gpt2(path: str | os.PathLike[str], config: ModelConfig, state: Mapping[str, np.ndarray],
               dialect: str = "huggingface") -> None:
-    """Write a state as a `.safetensors` or `.npz` file that the dialect's programs read; all of it, or
-    nothing.
+    """Write a state to a `.safetensors` or `.npz` file for the programs of the dialect, completely or not at
+    all.
 
-    Raises CheckpointError for another suffix, or where the system refuses to write; as to_gpt2 does for the
-    rest.
+    Raises CheckpointError for another suffix, or if the operating system refuses to write; otherwise the
+    errors of to_gpt2.
     """
     path = Path(path)
     write = {".npz": _write_npz, ".safetensors": _write_safetensors}[_suffix(path)]
@@ -133,7 +131,7 @@ def save_gpt2(path: str | os.PathLike[str], config: ModelConfig, state: Mapping[
 
 def _suffix(path: Path) -> str:
     if path.suffix not in (".npz", ".safetensors"):
-        raise CheckpointError(f"{path}: weights come as .safetensors or .npz; save them so "
+        raise CheckpointError(f"{path}: weights must be in a .safetensors or .npz file "
                               f"(safetensors.torch.save_model writes a PyTorch model)")
     return path.suffix
 
@@ -147,8 +145,8 @@ def _read_npz(file: BinaryIO, path: Path, choose: Choose) -> dict[str, np.ndarra
                   if name in chosen}
     except MiniparError:
         raise
-    except Exception as error:  # on damaged bytes zipfile raises what it stumbles over
-        raise CheckpointError(f"{path} is damaged, or no .npz file of numbers; get it again") from error
+    except Exception as error:  # zipfile raises many types of errors for damaged bytes
+        raise CheckpointError(f"{path} is damaged, or not an .npz file of numbers; get it again") from error
     return arrays
 
 
@@ -158,12 +156,14 @@ def _write_npz(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def _read_safetensors(file: BinaryIO, path: Path, choose: Choose) -> dict[str, np.ndarray]:
-    """The package reads the numbers, once the list of arrays at the beginning of the file is found right."""
+    """The chosen arrays. The list at the beginning of the file is checked before the package reads the
+    numbers.
+    """
     package = _safetensors(path)
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
     if length > min(size, LARGEST_LIST):
-        raise CheckpointError(f"{path} is damaged, or no .safetensors file: it begins with a list of "
+        raise CheckpointError(f"{path} is damaged, or not a .safetensors file: it begins with a list of "
                               f"{length:,} bytes; get it again")
     listed = parse_json(file.read(length), f"{path}: its list of arrays", CheckpointError)
     chosen = choose(_listed(listed, size - 8 - length, path))
@@ -174,13 +174,13 @@ def _read_safetensors(file: BinaryIO, path: Path, choose: Choose) -> dict[str, n
         raise CheckpointError(
             f"{path} holds {error.args[0]} numbers, which NumPy lacks; save them as float32"
         ) from error
-    except Exception as error:  # the package's own error class is not among its promises
-        raise CheckpointError(f"{path} is damaged, or no .safetensors file; get it again") from error
+    except Exception as error:  # the package does not document its errors
+        raise CheckpointError(f"{path} is damaged, or not a .safetensors file; get it again") from error
     return {name: array for name, array in arrays.items() if name in chosen}
 
 
 def _listed(listed: Any, most: int, path: Path) -> dict[str, Declared]:
-    """What a .safetensors file says of its arrays. most: bytes that are there for them."""
+    """The shapes and dtypes that a .safetensors file lists. most: the bytes in the file after the list."""
     declared = {}
     try:
         for name, entry in listed.items():
@@ -193,20 +193,20 @@ def _listed(listed: Any, most: int, path: Path) -> dict[str, Declared]:
                 if len(shape) != len(entry["shape"]) or declared[name].nbytes > most:
                     raise ValueError(f"shape of {name}")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged, or no .safetensors file: its list of arrays is wrong; get "
-                              "it again") from error
+        raise CheckpointError(f"{path} is damaged, or not a .safetensors file: its list of arrays is wrong; "
+                              "get it again") from error
     return declared
 
 
 def _write_safetensors(path: Path, arrays: dict[str, Any]) -> None:
-    # the mark that Hugging Face's loader asks for
+    # Hugging Face's loader requires this entry
     contents = _safetensors(path).save(arrays, {"format": "pt"})
     with replacing(path) as file:
         file.write(contents)
 
 
 def _safetensors(path: Path) -> Any:
-    """The optional package, asked for only when such a file is at hand."""
+    """The optional package, imported only for such a file."""
     try:
         import safetensors.numpy
     except ImportError:

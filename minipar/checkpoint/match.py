@@ -1,4 +1,4 @@
-"""Does a checkpoint fit this model? Asked before any weight is touched, and answered by name."""
+"""The comparison of a checkpoint with a model, by names and shapes, before any weight is changed."""
 
 from minipar.arrays import Shapes
 from minipar.errors import CheckpointError
@@ -7,7 +7,7 @@ _SHOWN = 3
 
 
 def differences(wanted: Shapes, found: Shapes) -> list[str]:
-    """What the checkpoint lacks, has in another shape, or has too much: one phrase for each, in the model's
+    """One phrase for each array that is missing, has another shape, or is not in the model, in the model's
     order.
     """
     phrases = []
@@ -20,10 +20,9 @@ def differences(wanted: Shapes, found: Shapes) -> list[str]:
 
 
 def require_match(wanted: Shapes, found: Shapes, where: object) -> None:
-    """Raise CheckpointError, which names the first differences, unless both have the same names and shapes.
+    """Raises CheckpointError with the first differences unless names and shapes are equal.
 
-    wanted: name -> shape, what the model has; found: name -> shape, what the checkpoint has; where: the
-    checkpoint's path.
+    wanted: name -> shape in the model. found: name -> shape in the checkpoint. where: the checkpoint's path.
     """
     if phrases := differences(wanted, found):
         more = f", and {len(phrases) - _SHOWN} more" if len(phrases) > _SHOWN else ""

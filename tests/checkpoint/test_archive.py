@@ -187,7 +187,7 @@ def npz(**arrays: Any) -> bytes:
 
 
 @pytest.mark.parametrize("data, said", [
-    (npz(weight=np.ones(3)), "is no minipar checkpoint: it holds no checkpoint.json"),
+    (npz(weight=np.ones(3)), "is not a minipar checkpoint: it has no checkpoint.json"),
     (b"", "does not open as .npz"),
     (b"step 7, loss 1.5\n" * 100, "does not open as .npz"),
     (pickle.dumps(ARRAYS), "does not open as .npz"),

@@ -205,9 +205,9 @@ def of_another_version(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil, said", [
-    (truncate, "is no checkpoint, or a truncated one"), (flip, "is damaged"),
-    (foreign_archive, "is no minipar checkpoint"),
-    (foreign_text, "is no checkpoint"), (foreign_state, "is no checkpoint of minipar train"),
+    (truncate, "is not a checkpoint, or is truncated"), (flip, "is damaged"),
+    (foreign_archive, "is not a minipar checkpoint"),
+    (foreign_text, "is not a checkpoint"), (foreign_state, "is not a checkpoint of minipar train"),
     (of_another_version,
      "tells of experts, which this minipar does not know; use the version of minipar that wrote it"),
     (os.unlink, "holds no checkpoint"),
