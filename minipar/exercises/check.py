@@ -74,14 +74,14 @@ def verdict_of_mpirun(exercise: Exercise, submission: Submission, calls: Sequenc
 
 def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> list[CallResult]:
     """The results; the call at which the job ended gets what the job said, where no rank has told more."""
-    cut_off = [result for result in results if any(rank is None for rank in result.ranks)]
-    if len(results) < len(calls) and not cut_off:
-        cut_off = [CallResult(calls[len(results)], [None] * calls[len(results)].ranks)]
-        results = [*results, *cut_off]
-    if cut_off and not any(result.errors() for result in results):
+    unfinished = [result for result in results if any(rank is None for rank in result.ranks)]
+    if len(results) < len(calls) and not unfinished:
+        unfinished = [CallResult(calls[len(results)], [None] * calls[len(results)].ranks)]
+        results = [*results, *unfinished]
+    if unfinished and not any(result.errors() for result in results):
         text = said.strip() or "the job ended early"
         kind = kind_of(text.removeprefix("CommError: ")) if text.startswith("CommError") else "died"
-        cut_off[0].error = problem(kind, re.sub(r"^CommError: (rank \d+ of \d+: )?", "", text))
+        unfinished[0].error = problem(kind, re.sub(r"^CommError: (rank \d+ of \d+: )?", "", text))
     return results
 
 
