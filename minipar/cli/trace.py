@@ -4,6 +4,12 @@ cores there are.
 Into the folder go trace.json, for ui.perfetto.dev; timeline.png, the schedule as predicted and as measured;
 memory.png, what each rank held; and summary.json. Without --flops-rate a rank's time is the CPU time that it
 spends; with it, all is exact and repeatable.
+
+With --flops-rate the prediction equals the measurement exactly where micro-batches are equal and gradients
+are summed after the last backward (flat, parameter). It does not where --gradients buckets sends during
+backward, or micro-batches differ in size: neither is in the simulation. Where the ranks of tp do unequal work
+(as with --sequence-parallel and an odd context), the makespan is exact, but single starts and ends may not
+be.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minipar.cli.trace import message_bytes
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.comm.wrappers.clock import Clock
@@ -117,6 +118,45 @@ def test_a_link_that_is_shared_out_is_part_of_the_prediction(layout: Layout, net
     if layout.tp > 1:  # the test can fail: without turns, it is another time
         free = replace(trace, exact=False)
         assert predicted(free, network, tokens * 8 * 4).end != trace.measured.end
+
+
+def compared(layout: Layout, *, batch: int = 4, **sizes: int) -> tuple[bool, bool]:
+    """Whether prediction and measurement agree exactly, on a slow network: every start and end; the makespan.
+    """
+    slow = Network(1e-2, 1e-6)
+
+    def body(comm: Communicator) -> tuple[bool, bool] | None:
+        model = ModelConfig(**{**dict(vocabulary=12, context=6, layers=2 * layout.pp, heads=2, width=8), **sizes})
+        train = TrainConfig(batch=batch * layout.dp, micro_batches=4)
+        trace = trace_step(comm, layout, model, train, *text_of(12), slow, 1e9)
+        if trace is None:
+            return None
+        expected, measured = predicted(trace, slow, message_bytes(model, train, layout)), trace.measured
+        return ((measured.start, measured.end) == (expected.start, expected.end),
+                measured.makespan == expected.makespan)
+
+    found = run(layout.ranks, body)[0]
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("layout, sizes", [
+    (Layout(pp=2, tp=2, pipeline="zb-h1"), dict(heads=3, width=12)), (Layout(tp=2), dict(hidden=33)),
+    (Layout(pp=2, dp=2), {}), (Layout(pp=2, dp=2, gradients="parameter"), {}),
+], ids=str)
+def test_the_prediction_is_exact_for_equal_micro_batches(layout: Layout, sizes: dict[str, int]) -> None:
+    assert compared(layout, **sizes) == (True, True)
+
+
+@pytest.mark.parametrize("layout, values, makespan", [
+    (Layout(pp=2, tp=3), dict(heads=4), True), (Layout(pp=2, tp=2, sequence_parallel=True), dict(context=7), True),
+    (Layout(pp=2, dp=2, gradients="buckets"), {}, False), (Layout(pp=3), dict(batch=5), False),
+], ids=str)
+def test_where_the_prediction_is_not_exact(layout: Layout, values: dict[str, int], makespan: bool) -> None:
+    """As `minipar trace --help` says. Skewed tp ranks: single starts and ends differ, the makespan does not.
+    Buckets that are sent during backward, and unequal micro-batches: the makespan differs, too.
+    """
+    assert compared(layout, **values) == (False, makespan)
 
 
 def test_a_rank_that_is_held_up_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,15 @@
 within a long call.
 
 On a signal Python's faulthandler writes the stack of the process to a file, without any help of the program.
+It must reach the main thread, in which the program runs: a signal to the process goes to another thread where
+the main thread waits for a core with a signal pending already, as on a loaded machine when two ranks ask.
+
 The signal is one of the system's real-time signals, which no program uses: SIGUSR1 and SIGUSR2 are left to it
 (Slurm sends them before a job's time is up). A process that no longer catches the signal would be ended by
 it, and is not asked.
 """
 
+import ctypes
 import faulthandler
 import os
 import re
@@ -17,7 +21,9 @@ import time
 from minipar.comm.diagnostics.call_site import of_the_program
 
 SIGNAL = signal.SIGRTMIN + 9 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
-ANSWER = 2.0                # seconds that a process gets to answer
+ANSWER = 2.0                # seconds that a process gets to answer, once the signal has been delivered
+LONGEST = 8.0               # seconds in all: a process that waits for a core receives no signal
+HEADER = "(most recent call first):\n"                             # the beginning of a stack
 NO_LINE = "???"  # what faulthandler says for an instruction that CPython has added and that stands on no line
 # of a stack, which is written from its innermost line on
 LINE = re.compile(r'File "(.*)", line (\d+|\?\?\?) in .*\n')
@@ -43,28 +49,57 @@ def find(pid: int, handle: int) -> str:
             file.seek(0, os.SEEK_END)
             if not catches(pid, SIGNAL):
                 return ""
-            os.kill(pid, SIGNAL)
-            answer, deadline = b"", time.monotonic() + ANSWER
-            while time.monotonic() < deadline:
+            ask(pid)
+            answer, now = b"", time.monotonic()
+            latest, deadline = now + LONGEST, now + ANSWER
+            while now < deadline:
                 answer += file.read()                               # it may come in pieces
-                lines = LINE.findall(answer.decode(errors="replace"))
-                path, line = next((entry for entry in lines if of_the_program(entry[0])), ("", ""))
+                path, line = innermost(answer.decode(errors="replace"))
                 if line == NO_LINE:                                 # ask again: a moment later it is on one
                     file.seek(0, os.SEEK_END)
-                    os.kill(pid, SIGNAL)
+                    ask(pid)
                     answer = b""
                 elif line:
                     return f"{os.path.basename(path)}:{line}"
                 time.sleep(0.01)
+                now = time.monotonic()
+                if has(pid, "SigPnd", SIGNAL):
+                    deadline = min(now + ANSWER, latest)
     except OSError:
         pass
     return ""
 
 
+def innermost(answer: str) -> tuple[str, str]:
+    """Path and line of the innermost frame that is the program's, ("", "") if it is not there (yet).
+
+    What stands before the first header is the end of an answer to another rank: its innermost lines are cut
+    off.
+    """
+    lines = LINE.findall(answer.partition(HEADER)[2])
+    return next((entry for entry in lines if of_the_program(entry[0])), ("", ""))
+
+
+def ask(pid: int) -> None:
+    """Send the signal to the main thread of a process; to any of its threads where the C library has no
+    `tgkill` (before glibc 2.30). Raises OSError where there is no such process.
+    """
+    tgkill = getattr(ctypes.CDLL(None, use_errno=True), "tgkill", None)
+    if tgkill is None:
+        os.kill(pid, SIGNAL)
+    elif tgkill(pid, pid, int(SIGNAL)):
+        raise OSError(ctypes.get_errno(), "no such process")
+
+
 def catches(pid: int, number: int) -> bool:
-    """Whether a process has a handler for this signal, from the process table (proc(5): a mask, bit 0 for
-    signal 1).
+    """Whether a process has a handler for this signal."""
+    return has(pid, "SigCgt", number)
+
+
+def has(pid: int, mask: str, number: int) -> bool:
+    """Whether a signal is in a mask of a process's main thread, from the process table (proc(5): bit 0 for
+    signal 1). mask: SigCgt, signals with a handler; SigPnd, signals to this thread that wait for delivery.
     """
     with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-        mask = next((line.split()[1] for line in file if line.startswith("SigCgt:")), "0")
-    return bool(int(mask, 16) >> (number - 1) & 1)
+        bits = next((line.split()[1] for line in file if line.startswith(f"{mask}:")), "0")
+    return bool(int(bits, 16) >> (number - 1) & 1)
