@@ -1,29 +1,32 @@
 # %% [markdown]
 # # 05 · Gradient accumulation: a large batch in small pieces
 #
-# Covers: F9 F21 A9 C7 N32 N37 N38 N41 E38
+# A paper says: batch of 16 samples. Your computer has memory for four at a time.
+# A batch of four is another training. Can you have the gradient of 16 samples
+# without ever computing 16 at once?
 #
-# A batch that does not fit into memory is computed in k pieces, the micro-batches (小批量), whose gradients are added up
-# before one step of the optimiser (梯度累积). 002 gives the formula and the code, and they differ:
+#     batch of 16 samples
+#     piece 0   samples  0 to 3   -> gradient --+
+#     piece 1   samples  4 to 7   -> gradient --+-- added up in one buffer
+#     piece 2   samples  8 to 11  -> gradient --+       |
+#     piece 3   samples 12 to 15  -> gradient --+       +-> one step
 #
-# | | where | as written | verdict |
-# |---|---|---|---|
-# | F9 | 002, 4.3.1 | `G_t = Σ_{i=1..k} g_{t-i+1}` | a sum, and defined for every t |
-# | F21 | 002, 5.3 | `loss = loss / accumulation_steps`; step if `(i + 1) % accumulation_steps == 0` | a mean, over blocks |
-# | A9 | 002, 3.3 | choose k, for example 2 or 4 (N37); accumulate; update | right, if all g are taken at one θ |
+# The pieces are called **micro-batches**. They are computed one after the other.
+# Each adds its gradient to the same array, the gradient buffer, and only after the
+# last one the optimiser takes its step. This is **gradient accumulation**.
 #
-# The claim: the pieces are the batch, to the last digits, if each is divided by the size of the whole. The sum and the mean
-# are two learning rates, and one of them diverges. What accumulation saves is activations, not gradients.
+# You need lesson 1 (loss, gradient). The core path takes 35 minutes; sections
+# marked "(optional)" do not belong to it.
 #
-# Errors of the documents that turn up here: R9, R10, R26, R30 (see ERRATA.md).
-#
-# Run me: `python lessons/05_gradient_accumulation.py`, or cell by cell in an editor.
+# Run me: `minipar lesson teach 5` (step by step), `minipar lesson run 5` (at
+# once), or `python lessons/05_gradient_accumulation.py`.
 
 # %%
-from collections.abc import Callable
-
 import numpy as np
-from minipar.lessons.plots.gradient_accumulation import draw_gradient_accumulation
+from minipar.lessons.plots.gradient_accumulation import (
+    draw_descent,
+    draw_pieces,
+)
 from minipar.lessons.support.allocation import allocation
 from minipar.lessons.support.lesson import Lesson, refusal
 
@@ -31,7 +34,7 @@ import minipar as mp
 from minipar.autograd import mean
 from minipar.nn import Linear, Parameter, Start
 from minipar.nn.counts import computed_pairs
-from minipar.optim import SGD, Adam, Flat, Optimizer
+from minipar.optim import SGD, Adam, Flat
 from minipar.plan.activations import published, tape
 from minipar.rng import stream
 
@@ -39,87 +42,137 @@ lesson = Lesson("05_gradient_accumulation", ranks=1)
 GIB = 2**30
 
 # %% [markdown]
-# ## 1 · The pieces are the batch
+# ## 1 · Four numbers in two pieces
 #
-# The loss is a mean over the N tokens of the batch. If each piece divides its sum by that same N, then the pieces' losses add
-# up to the loss of the batch, and gradients do too:
+# The gradient of a batch is the mean over its samples. Here are four samples,
+# whose gradients are 1, 2, 3 and 10. Their mean is 16/4 = 4. Now the pieces are
 #
-#     Ĝ = Σ_i n_i g_i / Σ_i n_i          (n_i samples in piece i, g_i the gradient of its own mean)
+#     piece 0: 1 2 3          piece 1: 10
 #
-# F21 divides each piece's own mean by k instead. That is the same thing for pieces of equal size, and another one for others.
+# Each piece can give the mean of its own samples; then take the mean of both.
+
+# %%
+FOUR = np.array([1.0, 2, 3, 10])
+PIECES_OF_FOUR = np.split(FOUR, [3])
+lesson.predict("What is the mean of the two pieces' own means?")
+of_means = np.mean([piece.mean() for piece in PIECES_OF_FOUR])
+over_all = sum(piece.sum() / len(FOUR) for piece in PIECES_OF_FOUR)
+lesson.reveal(float(of_means))
+lesson.table(("way", "result"), ("mean of the two means", of_means),
+             ("each sum divided by 4, then added", over_all))
+assert over_all == FOUR.mean() != of_means, \
+    "look at the divisors: one sample, 10, counts as much as three"
+
+# %% [markdown]
+# So each piece divides its sum by the size of the *whole* batch, N. Then the
+# pieces add up to the batch, whatever their sizes:
 #
-# **Predict before you run:** 16 samples in pieces of 6, 6 and 4. How far off is the mean of the three means: in the last
-# digits, by a percent, or by more?
+#     gradient = sum over pieces i of [ 1/N sum of the samples of piece i ]
+#              = sum_i n_i g_i / sum_i n_i
 #
-# **Break it on purpose:** below, let each piece divide by its own tokens: `count=targets[rows].size` for `count=targets.size`.
-# That is F9 as written. Which line stops you, and by which factor is the gradient wrong?
+# (n_i samples in piece i, g_i the mean of its own gradients.)
+
+# %% [markdown]
+# ## 2 · The loop
+#
+# `mp.backward` does not overwrite a gradient, it *adds* to it. So the loop is
+# short. The loss of a GPT has an argument `count`, the divisor: here the number of
+# tokens of the whole batch.
 
 # %%
 TOY = mp.ModelConfig(vocabulary=32, context=24, layers=2, heads=2, width=32)
 BATCH = 16
-text = stream(0, "text").integers(0, TOY.vocabulary, (BATCH, TOY.context + 1))
-inputs, targets = text[:, :-1], text[:, 1:]                         # [B, T]
+text = stream(0, "text").integers(0, TOY.vocabulary,
+                                  (BATCH, TOY.context + 1))
+inputs, targets = text[:, :-1], text[:, 1:]     # [B, T]
 
 
-def accumulated(pieces: list[np.ndarray]) -> np.ndarray:
-    """The gradient of the batch, piece by piece at the same weights."""
+def accumulated(pieces):
     model = mp.GPT(TOY, dtype=np.float64)
-    flat = Flat(model.parameters())
+    flat = Flat(model.parameters())             # all gradients, one array
     for rows in pieces:
-        mp.backward(model.loss(inputs[rows], targets[rows], count=targets.size))
+        mp.backward(model.loss(inputs[rows], targets[rows],
+                               count=targets.size))
     return flat.gradient()
 
 
-def mean_of_means(pieces: list[np.ndarray]) -> np.ndarray:
-    """F21: each piece's own mean, divided by the number of pieces."""
+def mean_of_means(pieces):
     model = mp.GPT(TOY, dtype=np.float64)
     flat = Flat(model.parameters())
-    for rows in pieces:
-        mp.backward(model.loss(inputs[rows], targets[rows]) * (1 / len(pieces)))
+    for rows in pieces:                         # each divides by its own size
+        own_mean = model.loss(inputs[rows], targets[rows])
+        mp.backward(own_mean * (1 / len(pieces)))
     return flat.gradient()
 
 
-def apart(one: np.ndarray, other: np.ndarray) -> float:
+def apart(one, other):
     """The largest difference, relative to the largest element."""
     return float(abs(one - other).max() / abs(other).max())
 
 
+# %%
+lesson.predict("16 samples in pieces of 6, 6 and 4: the mean of the three "
+               "means is ...",
+               ["the same but for rounding", "off by over 1 %"])
 rows = np.arange(BATCH)
 batch = accumulated([rows])
-uneven = np.split(rows, [6, 12])                                    # 6, 6 and 4 samples
-cuts = {f"{k} of {BATCH // k}": np.split(rows, k) for k in (2, 4, 8, 16)} | {"6, 6 and 4": uneven}
-lesson.say(f"1 · {BATCH} samples in pieces: the gradient against that of the whole batch")
-lesson.table(("pieces", "divided by all tokens", "mean of means, F21"),
-             *((name, apart(accumulated(cut), batch), apart(mean_of_means(cut), batch)) for name,
-               cut in cuts.items()))
-assert all(apart(accumulated(cut), batch) < 1e-12
-           for cut in cuts.values()), "E38 A9: the pieces add up to the batch, to 1e-12"
-assert all(apart(mean_of_means(np.split(rows, k)), batch) < 1e-12
-           for k in (2, 4)), "F21: right for pieces of equal size"
-assert apart(mean_of_means(uneven),
-             batch) > 0.01, "F21: wrong, and not by rounding, for 6, 6 and 4: samples must be weighted"
+uneven = np.split(rows, [6, 12])                # 6, 6 and 4 samples
+cuts = {f"{k} of {BATCH // k}": np.split(rows, k) for k in (2, 4, 8, 16)}
+cuts["6, 6 and 4"] = uneven
+found = {name: (apart(accumulated(pieces), batch),
+                apart(mean_of_means(pieces), batch))
+         for name, pieces in cuts.items()}
+lesson.reveal("off by over 1 %" if found["6, 6 and 4"][1] > 0.01
+              else "the same but for rounding")
+lesson.table(("pieces", "all tokens: off by", "mean of means: off by"),
+             *((name, *off) for name, off in found.items()))
+assert all(off < 1e-12 for off, _ in found.values()), \
+    "the pieces add up to the batch: look at what each divides by"
+assert found["2 of 8"][1] < 1e-12 and found["4 of 4"][1] < 1e-12, \
+    "in pieces of equal size, the mean of means is right, too"
+assert found["6, 6 and 4"][1] > 0.01, \
+    "4 samples count as much as 6: that is no rounding"
 
 # %% [markdown]
-# ## 2 · Sum or mean: a learning rate in disguise
+# **Break it.** In `accumulated`, let each piece divide by its own tokens:
+# `count=targets[rows].size`. Nothing divides by the number of pieces then. By
+# which factor is the gradient wrong?
+
+# %% [markdown]
+# ## 3 · Sum or mean: a learning rate in disguise
 #
-# F9 adds up (R9). With means g_i, its sum is k times the gradient of the batch, so the learning rate is k times what one
-# believes it to be. Gradient descent on a bowl of curvature λ converges for rates below 2/λ. Least squares on 16 samples, whose
-# curvatures are 1.533 and 0.058, in 4 pieces:
+# Say you forget to divide, and *sum* the means of k pieces. Then the gradient is
+# k times too long. So each step is k times too long: in SGD this is a learning
+# rate of k times what you believe.
 #
-# **Predict:** at a rate of 0.5, which of the two diverges? And with Adam, which divides by the size of its gradients?
+# Small numbers: L = w^2/2, whose gradient is w. Start at w = 1, rate 0.5, k = 4.
+#
+#     mean   w = 1 - 0.5 ·     1  = 0.5
+#     sum    w = 1 - 0.5 · 4 · 1  = ?
+
+# %%
+lesson.predict("With the sum, where is w after two steps?")
+lesson.reveal((1 - 0.5 * 4) ** 2)
+
+# %% [markdown]
+# It is back at 1, and never gets nearer. With a rate a little larger it runs away.
+# In general SGD converges on a bowl of curvature c (L = c w^2/2) for rates below
+# 2/c.
+#
+# Now the same with least squares on 16 samples, in 4 pieces. The curvatures are
+# 1.533 and 0.058, so rates must be below 2/1.533 = 1.305. We take 0.5.
 
 # %%
 K, RATE, STEPS = 4, 0.5, 200
 CURVATURES = np.array([1.533, 0.058])
 directions, _ = np.linalg.qr(stream(0, "directions").normal(size=(16, 2)))
-X = directions * np.sqrt(16 * CURVATURES)                           # [16, 2], X^T X / 16 = diag(curvatures)
-assert np.allclose(X.T @ X / 16, np.diag(CURVATURES))
+X = directions * np.sqrt(16 * CURVATURES)       # [16, 2]
+assert np.allclose(X.T @ X / 16, np.diag(CURVATURES)), \
+    "X is made to have these curvatures"
 
 
-def descent(divide: bool, make: Callable[[Flat], Optimizer], rate: float = RATE) -> list[float]:
-    """The distance from the best weights, 0, after each step: the gradients of K pieces are summed, or
-    divided by K.
-    """
+def descent(divide, make, rate=RATE):
+    """Distance from the best weights, 0, after each step."""
     theta = Parameter("theta", (2, 1), Start(mean=1.0))
     theta.initialise(0, np.float64)
     flat = Flat([theta])
@@ -128,129 +181,117 @@ def descent(divide: bool, make: Callable[[Flat], Optimizer], rate: float = RATE)
         flat.zero_grad()
         for piece in np.split(X, K):
             error = mp.Tensor(piece) @ theta
-            mp.backward(mean(error * error) * (0.5 / (K if divide else 1)))
+            loss = mean(error * error) * 0.5
+            mp.backward(loss * (1 / K) if divide else loss)
         optimizer.step(rate)
         distances.append(float(abs(theta.data).max()))
     return distances
 
 
-def converges(rate: float, divide: bool) -> bool:
-    return descent(divide, SGD, rate)[-1] < 1
-
-
+# %%
+lesson.predict("SGD at rate 0.5, Adam at 0.01. The sum goes wrong with ...",
+               ["SGD only", "Adam only", "both"])
 averaged, added = descent(True, SGD), descent(False, SGD)
-adam_averaged, adam_added = descent(True, Adam, 0.01), descent(False, Adam, 0.01)
-adam_apart = max(abs(one - other) for one, other in zip(adam_averaged, adam_added, strict=True))
+adam_averaged = descent(True, Adam, 0.01)
+adam_added = descent(False, Adam, 0.01)
+adam_apart = max(abs(one - other) for one, other
+                 in zip(adam_averaged, adam_added, strict=True))
+lesson.reveal("SGD only" if adam_apart < 1e-6 < 1 < added[-1] else "both")
 limit = 2 / CURVATURES[0]
-lesson.say(f"2 · distance from the minimum after {STEPS} steps, rate {RATE}")
-lesson.table(("", "mean", "sum"), ("SGD", averaged[-1], added[-1]),
-             ("Adam, rate 0.01", adam_averaged[-1], adam_added[-1]), ("SGD's largest rate", limit, limit / K))
-assert f"{averaged[-1]:.4f}" == "0.0028" and f"{added[-1]:.0e}" == "1e+63", (
-    "F9: the mean arrives, the sum ends at 1e63 (R9)"
-)
-assert f"{limit:.3f} {limit / K:.3f}" == "1.305 0.326", (
-    "F9: rates must stay below 1.305 for the mean, 0.326 for the sum"
-)
-assert [converges(0.99 * top, divide) and not converges(1.01 * top, divide) for top, divide in
-        ((limit, True),
-         (limit / K, False))] == [True, True], "F9: and these limits are where SGD really turns over"
-assert adam_apart < 1e-6, "F9 F21: Adam does the same with either, so that it would hide the mistake"
+lesson.table((f"distance after {STEPS} steps", "mean", "sum"),
+             ("SGD", averaged[-1], added[-1]),
+             ("Adam, rate 0.01", adam_averaged[-1], adam_added[-1]),
+             ("largest rate of SGD", limit, limit / K))
+lesson.picture(draw_descent({"mean of the pieces": averaged,
+                             "sum of the pieces": added}), "_rate")
+assert averaged[-1] < 0.01 and added[-1] > 1e60, \
+    "the sum is a rate of 4 · 0.5 = 2, and SGD needs less than 1.305"
+assert adam_apart < 1e-6, \
+    "Adam divides by the size of its gradients, and so hides the mistake"
+for top, divide in ((limit, True), (limit / K, False)):
+    assert descent(divide, SGD, 0.99 * top)[-1] < 1 \
+        < descent(divide, SGD, 1.01 * top)[-1], \
+        "2 / curvature is the rate where SGD turns over"
 
 # %% [markdown]
-# ## 3 · A block, not a window
+# ## 4 · A loop that leaks
 #
-# F9 is defined for every t: the sum of the last k gradients. Applied at every step it is a sliding window, and each gradient is
-# used up to k times. Applied at every k-th step, t ≡ 0 (mod k), it is accumulation. With gradients 1 to 8 and k = 4:
-
-# %%
-g = np.arange(1, 9)
-G = np.array([g[max(t - K, 0) : t].sum() for t in range(1, 9)])  # F9, with what there is for the first steps
-lesson.say(f"3 · gradients {g.tolist()}: F9 gives {G.tolist()}",
-           f"    applied at every step {G.sum()}, at every {K}th {G[K - 1 :: K].sum()}; there are {g.sum()}",
-           "")
-assert (G.sum(), G[K - 1 :: K].sum(),
-        g.sum()) == (100, 36, 36), "F9: a sliding window applies 100 where there are 36"
-
-# %% [markdown]
-# ## 4 · The code of 002 leaks
+# A loop that many people write (here in words): count batches from 0 in each
+# epoch; add up gradients; after every 4th batch, step and clear them.
 #
-# 002 (5.3) trains a layer of 10 by 5 for 10 epochs, k = 4 (C7). It counts batches anew in each epoch and clears gradients only
-# after a step. If the number of batches does not divide by k, what is left over stays in the gradient and joins the first step
-# of the next epoch: R30.
+#     for epoch in 0 to 9:
+#         for i, batch in enumerate(batches):
+#             backward(loss(batch) / 4)
+#             if (i + 1) is divisible by 4:
+#                 optimizer.step(); zero_grad()
 #
-# **Predict:** 10 batches per epoch. How many updates are there in 10 epochs, and of how many batches is each?
+# With 8 batches per epoch all is well. What happens with 10? We train a layer of
+# 10 by 5 weights, and note for each step how many batches are in it.
 
 # %%
 
 
-def code_of_002(batches: int, k: int = 4, epochs: int = 10,
-                flush: bool = False) -> tuple[list[int], int, int]:
-    """C7 line by line: how many batches are in each update, how many are left over, and how many weights the
-    layer has.
-
-    flush: the repair. At the end of an epoch the rest takes a step of its own, with weight k / rest.
-    """
+def leaky(batches, k=4, epochs=10, flush=False):
+    """Batches in each update, batches left over, number of weights."""
     layer = Linear("layer", 10, 5)
     layer.initialise(0, np.float64)
     flat = Flat(layer.parameters())
     optimizer, updates, waiting = Adam(flat), [], 0
-
-    def step(scale: float = 1.0) -> None:
-        nonlocal waiting
-        flat.grad *= scale
-        optimizer.step(1e-3)
-        flat.zero_grad()
-        updates.append(waiting)
-        waiting = 0
-
     for epoch in range(epochs):
         for i in range(batches):
-            x, y = (stream(0, part, epoch, i).normal(size=(8, width)) for part,
-                    width in (("x", 10), ("y", 5)))
+            x, y = (stream(0, part, epoch, i).normal(size=(8, width))
+                    for part, width in (("x", 10), ("y", 5)))
             error = layer(mp.Tensor(x)) - mp.Tensor(y)
             mp.backward(mean(error * error) * (1 / k))
             waiting += 1
-            if (i + 1) % k == 0:
-                step()
-        if flush and waiting:
-            step(k / waiting)
+            rest = flush and i == batches - 1   # the repair: step at the end
+            if (i + 1) % k == 0 or rest:
+                flat.grad *= k / waiting if rest else 1
+                optimizer.step(1e-3)
+                flat.zero_grad()
+                updates.append(waiting)
+                waiting = 0
     return updates, waiting, flat.data.size
 
 
-updates, left, weights = code_of_002(10)
-even, none_left, _ = code_of_002(8)
-repaired, rest, _ = code_of_002(10, flush=True)
-lesson.say("4 · batches per update of 002's loop, k = 4",
-           f"    8 batches per epoch: {even[:6]} ..., {len(even)} updates",
-           f"    10 batches:          {updates[:6]} ..., {len(updates)} updates, {left} batches never used",
-           f"    repaired:            {repaired[:6]} ..., {len(repaired)} updates", "")
-assert weights == 55 and len(even) == 20 and set(even) == {4} and not none_left, (
-    "N37: 55 weights; 8 batches, 20 updates of 4"
-)
-assert len(updates) == 20 and updates == [4, 4] + [6, 4] * 9 and left == 2, (
-    "C7 N37: 10 batches give 20 updates, not 25: 4, 4, 6, 4, 6, 4 ..., each batch weighted by 1/4, and 2 left over (R30)"
-)
-assert repaired == [4, 4, 2] * 10 and rest == 0, "C7: repaired, every batch is used in its own epoch"
+# %%
+lesson.predict("10 batches per epoch, 10 epochs, k = 4: how many updates?")
+updates, left, weights = leaky(10)
+even, none_left, _ = leaky(8)
+repaired, rest, _ = leaky(10, flush=True)
+lesson.reveal(len(updates))
+lesson.say(f"  8 batches:  {even[:6]} ..., {len(even)} updates",
+           f"  10 batches: {updates[:6]} ..., {len(updates)} updates, "
+           f"{left} batches never used",
+           f"  repaired:   {repaired[:6]} ..., {len(repaired)} updates")
+assert set(even) == {4} and not none_left, "8 divides by 4: nothing leaks"
+assert 6 in updates and left == 2, \
+    "2 batches are left in the buffer, and join the next epoch's first step"
+assert repaired == [4, 4, 2] * 10 and rest == 0, \
+    "repaired, each batch is used in its own epoch, with its own weight"
 
 # %% [markdown]
-# minipar's trainer cannot leak: it draws the batch first and then cuts it, so that an update is one batch, whatever the number
-# of pieces (`--micro-batches`).
+# **Break it.** Take `leaky(10, k=5)`. Does it leak? For which k does it not?
 #
-# ## 5 · What it saves
+# minipar's trainer cannot leak: it draws one batch first, and then splits it
+# (`--micro-batches 4`). An update is always one batch.
+
+# %% [markdown]
+# ## 5 · What it saves, and what it costs
 #
-# 002 (2.2.1): accumulation needs less memory because only the accumulated gradient is stored, not that of each mini-batch. But
-# there is one gradient buffer in either case, as large as the weights (R10). What shrinks is activations: those of B/k samples
-# are alive at a time.
+# For backward, a model keeps the results of its forward pass, the *activations*.
+# They grow with the number of samples computed at a time. With k pieces, those
+# of only N/k samples are there at once. The gradient buffer is as large as the
+# weights, whatever k is.
 #
-# **Predict:** the batch has 16 samples. From k = 1 to k = 16, by which factor do activations fall? And from 16 to 32?
+# Here we count bytes: `allocation` reports what NumPy has allocated, and `tape`
+# is the formula.
 
 # %%
 
 
-def held(k: int) -> tuple[int, int]:
-    """Bytes alive for activations when the forward pass of the first of k pieces is done, and of the gradient
-    buffer.
-    """
+def held(k):
+    """Bytes of activations of one piece, and of the gradient buffer."""
     piece = np.array_split(rows, k)[0]
     model = mp.GPT(TOY)
     flat = Flat(model.parameters())
@@ -261,88 +302,175 @@ def held(k: int) -> tuple[int, int]:
     return activations, flat.gradient().nbytes
 
 
-held(1)                                                             # what is made once and kept
+lesson.predict("From k = 1 to k = 16, by which factor do activations fall?")
+held(1)                                         # what is made once and kept
 PIECES = [1, 2, 4, 8, 16]
 bytes_held = {k: held(k) for k in PIECES}
-predicted = {k: sum(tape(TOY, BATCH // k, 4, computed_pairs).values()) for k in PIECES}
-model_of_r10 = {k: float(published(24, 4096, 32, 1024, 16 // k, itemsize=4)) / GIB for k in (1, 4, 16)}
-gradient_of_r10 = 24 * 12 * 4096**2 * 4 / GIB
-floor = {s: float(published(24, 4096, 32, s, 1, itemsize=4)) / GIB for s in (1024, 4096)}
-lesson.say("5 · bytes alive, measured; and by formula for 24 layers of width 4096, 16 samples of 1024 "
-           "tokens, in GiB")
-lesson.table(("k", "activations", "by formula", "gradient buffer", "large: activations", "gradient"),
-             *((k, *(f"{nbytes:,}" for nbytes in (bytes_held[k][0], predicted[k], bytes_held[k][1])),
-                *((f"{model_of_r10[k]:.1f}", gradient_of_r10) if k in model_of_r10 else ("", "")))
+formula = {k: sum(tape(TOY, BATCH // k, 4, computed_pairs).values())
+           for k in PIECES}
+lesson.reveal(round(bytes_held[1][0] / bytes_held[16][0], 1))
+lesson.table(("k", "activations, bytes", "by formula", "gradient buffer"),
+             *((k, *(f"{size:,}" for size in
+                     (bytes_held[k][0], formula[k], bytes_held[k][1])))
                for k in PIECES))
-assert all(bytes_held[k][0] == predicted[k]
-           for k in PIECES), "N32: activations are as the formula says, to the byte"
-assert (
-    15 < bytes_held[1][0] / bytes_held[16][0] < 16
-    and len({gradient for _, gradient in bytes_held.values()}) == 1
-), (
-    "N32: activations fall with k, the gradient buffer does not: 002's reason is wrong (R10), its conclusion right"
-)
-assert [f"{value:.1f}" for value in model_of_r10.values()] == ["222.0", "55.5",
-                                                               "13.9"] and gradient_of_r10 == 18, \
-    "N32: 222, 55.5 and 13.9 GiB of activations at k = 1, 4, 16, and 18 GiB of gradient each time"
+lesson.picture(draw_pieces({k: size for k, (size, _) in bytes_held.items()},
+                           formula, bytes_held[1][1]))
+assert all(bytes_held[k][0] == formula[k] for k in PIECES), \
+    "allocated and computed bytes are equal"
+assert 15 < bytes_held[1][0] / bytes_held[16][0] < 16, \
+    "activations fall nearly as 1/k"
+assert len({gradient for _, gradient in bytes_held.values()}) == 1, \
+    "the gradient buffer does not depend on k"
 
 # %% [markdown]
-# 002 (6) goes on: so one can process longer texts, and images of higher resolution. Only while there is something to cut. A
-# piece has at least one sample, and its activations know nothing of k: R26.
-
-# %%
-refused = refusal(lambda: mp.TrainConfig(batch=BATCH, micro_batches=2 * BATCH))
-lesson.say(f"    one sample of 1024 tokens needs {floor[1024]:.1f} GiB, of 4096 tokens {floor[4096]:.1f} "
-           "GiB, at any k", f"    cut further? minipar says: {refused}", "")
-assert [f"{value:.1f}" for value in floor.values()] == ["13.9", "145.5"], (
-    "N38: 13.9 and 145.5 GiB for one sample, whatever k"
-)
-assert "leave some empty" in refused, "N38: below one sample there is nothing to cut"
+# The cost: the k pieces together multiply just as much as the batch at once. But
+# small matrices use a fast device less well, so k should be no larger than memory
+# demands. And one sample is the smallest piece: if that does not fit, accumulation
+# does not help.
 
 # %% [markdown]
-# ## 6 · Does it slow convergence?
+# ## 6 · Exercises
 #
-# 002 (8.3): a little, as updates are rarer. Rarer than what? Against the same batch in one piece there is no difference at all
-# (section 1). Against an update after every piece, with the same rate, there is: fewer steps, and less noise in each. 40 linear
-# regressions, pieces of 2 samples, k = 4:
+# `minipar exercise list`: `average_or_sum`, `uneven_shards` and
+# `accumulate_then_reduce` of chapter 4 (the same question on several ranks), and
+# `ledger_of_a_7b_model` and `peak_activations` of chapter 7.
 #
-# **Predict:** which is nearer to the minimum after one epoch, and which after 20?
+# **Exercise.** Texts differ in length. They are padded to 24 tokens, and the
+# targets of padding are -1, which the loss ignores (`IGNORE` in
+# `minipar/autograd/fused/cross_entropy.py`). Now pieces of equally many samples
+# have different numbers of tokens. Draw a length for each of the 16 samples, and
+# show that the mean of the pieces' means is off, in pieces of equal size, too. By
+# what must each piece divide?
+
+# %% [markdown]
+# ## 7 · Does it slow convergence? (optional)
+#
+# Compared with the same batch at once: no, it is the same step (section 2).
+# Compared with one update after *every* piece, at the same rate, yes and no: there
+# are fewer steps, and less noise in each. We take 40 linear regressions, pieces of
+# 2 samples, k = 4.
 
 # %%
 EPOCHS, SEEDS, PER_PIECE = 20, 40, 2
 
 
-def excess(seed: int, every: int, rate: float = 0.1) -> list[float]:
-    """Loss above the least possible one, after each epoch, with an update every `every` pieces."""
-    x, noise = stream(seed, "x").normal(size=(128, 6)), stream(seed, "noise").normal(size=128)
+def excess(seed, every, rate=0.1):
+    """Loss above the least possible one, after each epoch."""
+    x = stream(seed, "x").normal(size=(128, 6))
+    noise = stream(seed, "noise").normal(size=128)
     y = x @ stream(seed, "true").normal(size=6) + 0.5 * noise
-    best, theta, losses = np.linalg.lstsq(x, y, rcond=None)[0], np.zeros(6), []
+    best = np.linalg.lstsq(x, y, rcond=None)[0]
+    theta, losses = np.zeros(6), []
     for epoch in range(EPOCHS):
-        for block in stream(seed, "order", epoch).permutation(128).reshape(-1, every * PER_PIECE):
-            theta = theta - rate * x[block].T @ (x[block] @ theta - y[block]) / len(block)
-        losses.append(((x @ theta - y) ** 2).mean() / 2 - ((x @ best - y) ** 2).mean() / 2)
+        order = stream(seed, "order", epoch).permutation(128)
+        for block in order.reshape(-1, every * PER_PIECE):
+            error = x[block] @ theta - y[block]
+            theta = theta - rate * x[block].T @ error / len(block)
+        losses.append((((x @ theta - y) ** 2).mean()
+                       - ((x @ best - y) ** 2).mean()) / 2)
     return losses
 
 
+lesson.predict("Nearer to the minimum after 20 epochs is: an update ...",
+               ["after every piece", "after every 4 pieces"])
 often, seldom = (np.array([excess(seed, every) for seed in range(SEEDS)])
-                 for every in (1, K))         # [seeds, epochs]
-lesson.say(f"6 · loss above the minimum, mean of {SEEDS} runs")
+                 for every in (1, K))           # [seeds, epochs]
+lesson.reveal("after every 4 pieces"
+              if seldom[:, -1].mean() < often[:, -1].mean()
+              else "after every piece")
 lesson.table(("epochs", "update after every piece", f"after every {K}"),
-             *((epoch, often[:, epoch - 1].mean(), seldom[:, epoch - 1].mean()) for epoch in (1, 2, 5, 20)))
-assert seldom[:, 0].mean() > often[:, 0].mean(), "N41: after one epoch rarer updates are behind"
-assert seldom[:, -1].mean() < often[:, -1].mean() and (seldom[:, -1] < often[:, -1]).mean() > 0.9, \
-    "N41: after 20 epochs they are ahead, having less noise"
+             *((epoch, often[:, epoch - 1].mean(),
+                seldom[:, epoch - 1].mean()) for epoch in (1, 2, 5, 20)))
 
 # %% [markdown]
-# ## The picture
+# ## 8 · What the documents say (optional)
+#
+# Covers: F9 F21 A9 C7 N32 N37 N38 N41 E38
+#
+# Document 002 gives gradient accumulation (梯度累积, E38) of small batches (小批量)
+# as a formula and as code, and the two differ.
+#
+# * A9 (001, 2.3; 002, 2.2.1 and 3.3): choose k, for example 2 or 4 (N37); add up
+#   k gradients; update once. Right, if all are taken at the same weights.
+# * F9 (002, 4.3.1), as written: `G_t = Σ_{i=1..k} g_{t-i+1}`. A sum, and defined
+#   for every t. Wrong in two ways (R9): the sum is a rate k times as large; and
+#   applied at every step it is a sliding window, which uses each gradient up to k
+#   times. Corrected: G_t = 1/k Σ g, only where t is divisible by k.
+# * F21 (002, 5.3), as written: `loss = loss / accumulation_steps`, and a step if
+#   `(i + 1) % accumulation_steps == 0`. Right for pieces of equal size. Corrected:
+#   each sum divided by N, the size of the whole batch.
+# * C7 (002, 5.3): the loop of section 4, for 10 epochs (N37). It leaks (R30).
 
 # %%
-lesson.picture(draw_gradient_accumulation({k: value[0] for k, value in bytes_held.items()}, predicted,
-                                          bytes_held[1][1],
-                                          {"mean": averaged, "sum, as F9 is written": added}))
+g = np.arange(1, 9)                             # gradients 1 to 8
+G = np.array([g[max(t - K, 0):t].sum() for t in range(1, 9)])    # F9
+lesson.say(f"  gradients {g.tolist()}; F9 gives {G.tolist()}",
+           f"  applied at every step: {G.sum()}; at every {K}th: "
+           f"{G[K - 1::K].sum()}; there are {g.sum()}")
+assert all(off < 1e-12 for off, _ in found.values()), \
+    "E38 A9: the pieces add up to the batch, to 1e-12"
+assert found["2 of 8"][1] < 1e-12 and found["4 of 4"][1] < 1e-12, \
+    "F21: right for pieces of equal size"
+assert found["6, 6 and 4"][1] > 0.01, \
+    "F21: wrong for 6, 6 and 4: samples must be weighted"
+assert f"{averaged[-1]:.4f} {added[-1]:.0e}" == "0.0028 1e+63", \
+    "F9: the mean arrives, the sum ends at 1e63 (R9)"
+assert f"{limit:.3f} {limit / K:.3f}" == "1.305 0.326", \
+    "F9: rates below 1.305 for the mean, below 0.326 for the sum"
+assert adam_apart < 1e-6, "F9 F21: Adam does the same with either"
+assert (G.sum(), G[K - 1::K].sum(), g.sum()) == (100, 36, 36), \
+    "F9: a sliding window applies 100 where there are 36"
+assert weights == 55 and len(even) == 20 and set(even) == {4}, \
+    "N37: 55 weights; 8 batches, 20 updates of 4"
+assert len(updates) == 20 and left == 2 \
+    and updates == [4, 4] + [6, 4] * 9, \
+    "C7 N37: 10 batches give 20 updates, not 25, and 2 are left over (R30)"
+assert repaired == [4, 4, 2] * 10, "C7: repaired, nothing leaks"
 
 # %% [markdown]
-# **Exercise.** Texts differ in length. They are padded to 24 tokens, and the targets of padding are -1, which the loss ignores
-# (`IGNORE` in `minipar/autograd/fused/cross_entropy.py`). Now pieces of equally many samples have different numbers of tokens.
-# Draw a length for each of the 16 samples, and show that the mean of the pieces' means is off, in pieces of equal size too. By
-# what does each piece have to divide, so that any cut gives the gradient of the whole batch again?
+# ### Memory and speed
+#
+# * N32 (002, 2.2.1): less memory, because only the accumulated gradient is stored,
+#   not that of each small batch. Wrong reason (R10): there is one gradient buffer
+#   in either case. What shrinks is activations.
+# * N38 (002, 6): so texts can be longer, and images larger. Wrong (R26): the
+#   smallest piece is one sample, and its activations do not depend on k.
+# * N41 (002, 8.3): it slows convergence a little, as updates are rarer. Compared
+#   with an update after every piece: at first, and not in the end (section 7).
+#
+# A large model: 24 layers of width 4096, 16 samples of 1024 tokens, float32.
+
+# %%
+large = {k: float(published(24, 4096, 32, 1024, 16 // k, itemsize=4)) / GIB
+         for k in (1, 4, 16)}
+gradient_gib = 24 * 12 * 4096**2 * 4 / GIB
+floor = {tokens: float(published(24, 4096, 32, tokens, 1, itemsize=4)) / GIB
+         for tokens in (1024, 4096)}
+refused = refusal(lambda: mp.TrainConfig(batch=BATCH,
+                                         micro_batches=2 * BATCH))
+lesson.table(("k", "activations, GiB", "gradient, GiB"),
+             *((k, f"{size:.1f}", gradient_gib)
+               for k, size in large.items()))
+lesson.say(f"  one sample of 1024 tokens: {floor[1024]:.1f} GiB, of 4096: "
+           f"{floor[4096]:.1f} GiB, at any k",
+           "  smaller pieces? minipar says:")
+lesson.wrapped(refused)
+
+# %%
+assert all(bytes_held[k][0] == formula[k] for k in PIECES), \
+    "N32: activations are what the formula says, to the byte"
+assert 15 < bytes_held[1][0] / bytes_held[16][0] < 16 \
+    and len({gradient for _, gradient in bytes_held.values()}) == 1, \
+    "N32: activations fall with k, the gradient buffer does not (R10)"
+assert [f"{size:.1f}" for size in large.values()] \
+    == ["222.0", "55.5", "13.9"] and gradient_gib == 18, \
+    "N32: 222, 55.5, 13.9 GiB at k = 1, 4, 16; 18 GiB of gradient each time"
+assert [f"{size:.1f}" for size in floor.values()] == ["13.9", "145.5"], \
+    "N38: 13.9 and 145.5 GiB for one sample, at any k (R26)"
+assert "leave some empty" in refused, \
+    "N38: below one sample there is nothing to split"
+assert seldom[:, 0].mean() > often[:, 0].mean(), \
+    "N41: after one epoch rarer updates are behind"
+assert seldom[:, -1].mean() < often[:, -1].mean() \
+    and (seldom[:, -1] < often[:, -1]).mean() > 0.9, \
+    "N41: after 20 epochs they are ahead, having less noise"

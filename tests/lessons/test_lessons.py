@@ -51,9 +51,9 @@ BREAKS = {
         "the ledger is what is allocated, to the byte: compare line by line",
     ),
     "05_gradient_accumulation": (
-        "targets[rows], count=targets.size))",
-        "targets[rows], count=targets[rows].size))",
-        "E38 A9: the pieces add up to the batch, to 1e-12",
+        "count=targets.size))\n    return",
+        "count=targets[rows].size))\n    return",
+        "the pieces add up to the batch: look at what each divides by",
     ),
     "06_mixed_precision": (
         "if scale.update(finite):",
