@@ -1,4 +1,4 @@
-"""Text from a model, one token after the other."""
+"""Generation: a model writes text, one token after the other."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ from minipar.rng import stream
 
 
 class Cache(Protocol):
-    """What generation asks of a model that remembers the text so far."""
+    """A model with a cache of the text so far, as generation uses it."""
 
     length: int                                                     # tokens so far
 
     def logits(self, tokens: np.ndarray) -> np.ndarray:
-        """Logits [B, V] of what follows the tokens [B, T]."""
+        """The logits [B, V] of the next token after the tokens [B, T]."""
 
 
 def generate(model: GPT | Stages, prompt: Sequence[int], *, temperature: float = 1.0, top_k: int = 0,
              seed: int = 0) -> Iterator[int]:
-    """Tokens without end that continue the prompt (at least one token; its last `context` tokens count).
+    """An endless iterator of tokens that continue the prompt (at least one token; its last `context` tokens
+    count).
 
-    Of a model that is spread over ranks all ranks ask for the same number of tokens, and get the same ones.
+    If the model is distributed over ranks, all ranks must take the same number of tokens, and get equal ones.
 
-    temperature: divides the logits; 0 takes the likeliest token always. top_k: only the k likeliest tokens
-    can come; 0 for all. Where the context is full, the newer half of it is read again and generation goes on
-    from there. Raises ConfigError for options that mean nothing and for an empty prompt.
+    temperature: divides the logits; 0 always chooses the most likely token. top_k: only the k most likely
+    tokens can be chosen; 0 for all. When the context is full, the model reads its newer half again, and
+    generation continues from there. Raises ConfigError for invalid options and for an empty prompt.
 
     >>> import itertools, minipar as mp
     >>> model = mp.GPT(mp.ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4))
     >>> len(list(itertools.islice(mp.generate(model, [1, 2]), 5)))
     5
     """
-    if not temperature >= 0 or top_k < 0:  # NaN is no temperature either
+    if not temperature >= 0 or top_k < 0:  # `not` also refuses NaN
         raise ConfigError(
             f"temperature {temperature} and top-k {top_k} must be numbers that are not negative"
         )
@@ -70,14 +71,13 @@ def _choose(logits: np.ndarray, temperature: float, top_k: int, rng: np.random.G
     """
     if not np.isfinite(logits.max()):
         raise RangeError(f"generate: the largest logit is {logits.max()}, so no token can be chosen; the "
-                         "weights are broken, or a "
-                         "mask covers every token")
+                         "weights are not finite, or a mask covers every token")
     if temperature == 0:
         return int(np.argmax(logits))
     if top_k:
-        # of equals the first stays, as with argmax
+        # of equal logits the first is kept, as in argmax
         logits[np.argsort(-logits, kind="stable")[top_k:]] = -np.inf
-    with np.errstate(over="ignore"):  # next to zero, a temperature makes -inf of differences
+    with np.errstate(over="ignore"):  # a tiny temperature gives -inf
         weights = np.exp((logits - logits.max()) / temperature)
     sums = np.cumsum(weights)
     return int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))

@@ -1,10 +1,13 @@
-"""Keys and values of earlier tokens, kept, so that generating a token costs one token's work and not the
-whole text's.
+"""The key-value cache: it keeps the keys and values of earlier tokens.
 
-The cache is an attention core like any other: the model does not know that it is there.
+So a new token needs the computation of one token, not of the whole text. The cache replaces the attention
+core of the model; the model itself is unchanged.
+
+Example: the text has 3 tokens. A fourth one gives T = 1 and S = 4: its query is compared with 4 keys, 3 of
+which are in the cache.
 """
 
-# B batch, T new tokens, S tokens so far with the new ones, h heads, K head width
+# B batch, T new tokens, S tokens so far, the new ones included, h heads, K head width
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ from minipar.nn.recomputation import Attend
 
 
 class KVCache:
-    """Generation with a GPT: `logits(tokens)` continues from where the last call ended. Records no tape."""
+    """Generation with a GPT. Each call of `logits` continues after the tokens of the last call. Records no
+    tape.
+    """
 
     def __init__(self, model: GPT):
         self.model = model
@@ -28,14 +33,15 @@ class KVCache:
         self._layers: dict[int, np.ndarray] = {}                    # layer -> keys and values [2, B, h, S, K]
 
     def logits(self, tokens: np.ndarray) -> np.ndarray:
-        """Logits [B, V] of what follows the tokens [B, T].
+        """The logits [B, V] of the next token after the tokens [B, T].
 
-        Raises ShapeError beyond the model's context, and for another B.
+        Raises ShapeError if the text becomes longer than the model's context, and for another B.
         """
         return self.extend(tokens).data[:, -1]
 
     def extend(self, x: np.ndarray | Tensor) -> Tensor:
-        """What the model, or a part of it, makes of new tokens [B, T], or of activations [B, T, D]."""
+        """The output of the model, or of a part of it, for new tokens [B, T] or their activations [B, T, D].
+        """
         for kept in self._layers.values():
             if kept.shape[1] != x.shape[0]:
                 raise ShapeError(f"the cache holds {kept.shape[1]} sequences, these are {x.shape[0]}; make a "
@@ -57,6 +63,6 @@ class KVCache:
         keys, values = self._layers[layer] = np.concatenate([*before, np.stack(new)], axis=-2)
         scores = q @ keys.swapaxes(-1, -2) * (1 / math.sqrt(K))     # [B, h, T, S]
         S = scores.shape[-1]
-        scores += np.triu(np.full((T, S), -np.inf, qkv.dtype), S - T + 1)  # token i is at place S - T + i
+        scores += np.triu(np.full((T, S), -np.inf, qkv.dtype), S - T + 1)  # token i has position S - T + i
         out = softmax(Tensor(scores)).data @ values                 # [B, h, T, K]
         return Tensor(out.swapaxes(1, 2).reshape(B, T, heads * K))

@@ -1,10 +1,10 @@
-"""Generation with a model that is spread over ranks: layers over pp, weights over tp. Every rank learns the
-logits.
+"""Generation with a model that is distributed over ranks: layers over pp, weights over tp.
 
-One text at a time leaves a pipeline nothing to overlap: its ranks work one after the other.
+Every rank receives the logits. There is only one text at a time, so the ranks of a pipeline cannot overlap;
+they compute one after the other.
 """
 
-# B batch, T new tokens, D model width, V vocabulary, v: this rank's share of it
+# B batch, T new tokens, D model width, V vocabulary, v: this rank's shard of it
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from minipar.parallel.stages import Stages
 
 
 class StagesCache:
-    """Like KVCache, for Stages whose region cuts no tokens. All ranks of pp and tp call `logits` together."""
+    """As KVCache, for Stages without sequence parallelism. All ranks of pp and tp call `logits` together."""
 
     def __init__(self, stages: Stages):
         self.stages = stages
@@ -25,9 +25,9 @@ class StagesCache:
         self._caches = {stage: KVCache(model) for stage, model in stages.parts.items()}
 
     def logits(self, tokens: np.ndarray) -> np.ndarray:
-        """Logits [B, V] of what follows the tokens [B, T], on every rank.
+        """The logits [B, V] of the next token after the tokens [B, T], on every rank.
 
-        Raises ShapeError beyond the model's context.
+        Raises ShapeError if the text becomes longer than the model's context.
         """
         stages, pp = self.stages, self.stages.pp
         x: np.ndarray | Tensor = tokens
@@ -45,11 +45,11 @@ class StagesCache:
         return self._everywhere(x, len(tokens))
 
     def _everywhere(self, out: np.ndarray | Tensor, B: int) -> np.ndarray:
-        """The last stage's logits of the last token, all of the vocabulary."""
+        """The logits of the last token, for the whole vocabulary, from the last stage to every rank."""
         stages, pp, tp = self.stages, self.stages.pp, self.stages.tp
         whole = np.empty((stages.config.vocabulary, B), stages.dtype)                               # [V, B]
         if stages.stage_to_rank[-1] == pp.rank:
-            assert isinstance(out, Tensor), "made by the last stage"
+            assert isinstance(out, Tensor), "the last stage returns a Tensor"
             part = np.ascontiguousarray(out.data[:, -1].T)                                          # [v, B]
             whole = all_gather(tp, part, counts=even_counts(len(whole), tp.size), label="logits")
         logits: np.ndarray = broadcast(pp, whole, root=stages.stage_to_rank[-1], label="logits").T

@@ -1,8 +1,7 @@
-"""Pictures: the only package that imports matplotlib. Each file draws what it is given, and measures
-nothing.
+"""Plots: the only package that imports matplotlib. Each file draws given data and measures nothing.
 
-Pictures are files, so the backend that MPLBACKEND names does not matter. But one that is not installed
-(Jupyter's, as in `!minipar`) makes matplotlib refuse to be imported: then it is imported without the
+Plots are written to files, so the backend in MPLBACKEND is not used. But if this backend is not installed
+(for example Jupyter's, in `!minipar`), the import of matplotlib fails. Then it is imported without the
 variable.
 """
 
@@ -14,7 +13,7 @@ try:
 except ValueError:
     _backend = os.environ.pop("MPLBACKEND", None)
     for _name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
-        del sys.modules[_name]  # those that the refused import left behind
+        del sys.modules[_name]  # left by the failed import
     try:
         import matplotlib  # noqa: F401
     finally:

@@ -1,4 +1,4 @@
-"""What a program's ranks sent and waited for: one row per rank, an arrow per message."""
+"""A plot of messages and waits: one row per rank, one arrow per message."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from minipar.comm.wrappers.timeline import Event
 
 COLORS = {"recv": "#E69F00", "wait": "#CC79A7", "send": "#0072B2"}
-ARROWS = 400                                    # messages beyond which arrows would hide the rows
+ARROWS = 400                                    # the largest number of arrows; more would hide the rows
 
 
 def draw_messages(events: Sequence[Event]) -> Figure:
-    """events: of all ranks, in seconds. A row shows when its rank waits for a receive or a send, in
-    milliseconds.
+    """The plot. events: of all ranks, in seconds. The bars show when a rank waits for a receive or a send, in
+    ms.
     """
     ranks = 1 + max((event.rank for event in events), default=0)
     start = min((float(event.begin) for event in events), default=0.0)

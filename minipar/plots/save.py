@@ -1,4 +1,4 @@
-"""Pictures as files."""
+"""Writes plots to files."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ FORMATS = ("png", "svg")
 
 
 def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:
-    """Write the figure as PNG or SVG, as the file's name ends; dpi: of a PNG, in pixels per inch.
+    """Write the figure as PNG or SVG, by the ending of the file's name. dpi: pixels per inch of a PNG.
 
-    Raises ConfigError for another ending, CheckpointError where the file cannot be written.
+    Raises ConfigError for another ending, CheckpointError if the file cannot be written.
     """
     ending = Path(path).suffix.lower().removeprefix(".")
     if ending not in FORMATS:
-        raise ConfigError(f"{path} is to be a picture, but does not end in .png or .svg; choose one of them")
+        raise ConfigError(f"{path} does not end in .png or .svg; choose one of them for a picture")
     with replacing(path) as file, warnings.catch_warnings():
-        # letters of somebody's file name are boxes then
+        # unknown letters of a file name are drawn as boxes
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(file, format=ending, dpi=dpi)

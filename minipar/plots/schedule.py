@@ -1,4 +1,4 @@
-"""A schedule's Gantt chart: what every rank computes when, and where it waits."""
+"""The Gantt chart of a schedule: the instructions and the idle times of every rank."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from minipar.schedules.footprint import peak_activations
 from minipar.schedules.instruction import Schedule
 from minipar.schedules.simulate import Timeline
 
-# Okabe and Ito's colours, which everybody can tell apart; black numbers are readable on all of them.
+# Okabe and Ito's colours, which colour-blind readers can distinguish; black numbers are readable on all of
+# them.
 COLORS = {"F": "#56B4E9", "B": "#E69F00", "W": "#009E73"}
 BUBBLE: dict[str, Any] = {"facecolor": "#f2f2f2", "edgecolor": "#c8c8c8", "hatch": "////", "linewidth": 0.0}
-HEIGHT = 0.84                                                        # of a bar, where ranks are 1 apart
-DIGIT, MARGINS, WIDEST = 0.07, 1.6, 22.0  # inches: of a number's digit, beside the bars, of the picture
+HEIGHT = 0.84                                                        # of a bar; the distance of ranks is 1
+DIGIT, MARGINS, WIDEST = 0.07, 1.6, 22.0  # inches: a digit, both margins, the figure
 
 
 def draw_schedule(timeline: Timeline) -> Figure:
-    """The simulated schedule: F, B and W of every micro-batch, by rank; what is hatched is bubble.
+    """The simulated schedule: F, B and W of every micro-batch, by rank; the bubble is hatched.
 
-    Where a rank has several stages, later ones are paler. Numbers of micro-batches are left out where bars
-    are too narrow.
+    If a rank has several stages, the later ones are paler. A bar that is too narrow has no number.
     """
     schedule, makespan = timeline.schedule, float(timeline.makespan)
     shortest = min((float(end - start) for row in zip(timeline.start, timeline.end, strict=True)
@@ -45,11 +45,11 @@ def draw_schedule(timeline: Timeline) -> Figure:
 
 
 def draw_gantt(axes: Axes, timeline: Timeline, inches: float, unit: float = 1.0, apart: int = 1) -> None:
-    """The bars alone, rank 0 on top.
+    """Only the bars, rank 0 on top.
 
-    unit: what the timeline's times are multiplied by. inches: that one of the drawn times is wide; it decides
-    which bars get numbers and seams. apart: by how much the numbers of neighbours differ, as the world counts
-    its ranks.
+    unit: the factor from the timeline's times to drawn times. inches: the width of one drawn unit of time; it
+    decides which bars have numbers and seams. apart: the difference between the world ranks of neighbouring
+    rows.
     """
     schedule, makespan = timeline.schedule, unit * float(timeline.makespan)
     shades, room = _shades(schedule), _room_for_number(schedule)
@@ -63,24 +63,24 @@ def draw_gantt(axes: Axes, timeline: Timeline, inches: float, unit: float = 1.0,
                 axes.text((start + end) / 2, rank, str(micro), ha="center", va="center_baseline", fontsize=8,
                           clip_on=True)
         for shade, bars in by_shade.items():
-            # points; a seventh of the bar at most
+            # in points; at most a seventh of the bar
             seam = min(0.7, 10 * inches * min(duration for _, duration in bars))
             axes.broken_barh(bars, (rank - HEIGHT / 2, HEIGHT), facecolor=shade, edgecolor="white",
                              linewidth=seam)
     axes.set(xlim=(0, makespan), ylim=(schedule.ranks - 0.5, -0.5), xlabel="time")
-    named = range(0, schedule.ranks, -(-schedule.ranks // 40))  # a name for each rank, or for one in several
+    named = range(0, schedule.ranks, -(-schedule.ranks // 40))  # a name for at most 40 ranks
     axes.set_yticks(named, [f"rank {apart * rank}" for rank in named])
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 
 def _room_for_number(schedule: Schedule) -> float:
-    """Inches that the number of any micro-batch takes."""
+    """The inches for the longest number of a micro-batch."""
     return DIGIT * (len(str(schedule.micro_batches - 1)) + 0.4)
 
 
 def _shades(schedule: Schedule) -> dict[tuple[str, int], tuple[float, ...]]:
-    """Of each kind and stage its colour, mixed with white for a rank's later stages."""
+    """(kind, stage) -> its colour, mixed with white for the later stages of a rank."""
     shades = {}
     for rank in range(schedule.ranks):
         stages = schedule.stages_of(rank)

@@ -1,4 +1,4 @@
-"""Plain numbers on an axis: on a logarithmic one matplotlib writes powers of ten."""
+"""Plain numbers on a logarithmic axis, where matplotlib writes powers of ten by default."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, ScalarForma
 
 
 def plain_ticks(axis: Axis, at: Iterable[float] = ()) -> None:
-    """Ticks at these numbers and nowhere else; by default at 1, 2 and 5 times the powers of ten."""
+    """Ticks at these numbers only; by default at 1, 2 and 5 times the powers of ten."""
     ticks = list(at)
     axis.set_major_locator(FixedLocator(ticks) if ticks else LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(ScalarFormatter())

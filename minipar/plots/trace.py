@@ -1,4 +1,4 @@
-"""A traced step: the schedule as predicted and as measured, and what each rank's memory held."""
+"""Plots of a traced step: the predicted and the measured schedule, and the memory of each rank."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ KIB = 1 << 10
 
 
 def draw_timelines(predicted: Timeline, measured: Timeline, title: str, apart: int = 1) -> Figure:
-    """Both on one axis of time, in milliseconds. Timelines in seconds. apart: how far a pipeline's ranks are
-    apart in the world.
+    """Both timelines on one axis of time, in milliseconds.
+
+    predicted, measured: in seconds. apart: the difference between the world ranks of two neighbours in a
+    pipeline.
     """
     ranks, longest = measured.schedule.ranks, 1e3 * float(max(predicted.makespan, measured.makespan))
     width, margins = 14.0, 2.0
@@ -25,15 +27,15 @@ def draw_timelines(predicted: Timeline, measured: Timeline, title: str, apart: i
         axes.set(xlim=(0, longest), xlabel="time, ms" if name == "measured" else "")
         axes.set_title(f"{name}: {1e3 * float(timeline.makespan):,.1f} ms, bubble "
                        f"{100 * float(timeline.bubble()):.1f} %", loc="left", fontsize=11)
-    figure.suptitle(title, x=0.01, ha="left", parse_math=False)  # a schedule's name from a file may have a $
+    figure.suptitle(title, x=0.01, ha="left", parse_math=False)  # a schedule's name may have a $
     figure.legend(handles=legend(measured.schedule), loc="outside lower center", ncols=5, frameon=False,
                   fontsize=9)
     return figure
 
 
 def draw_memory(memory: list[dict[str, int]], ledger: list[int]) -> Figure:
-    """One bar per rank, stacked by what it holds. memory: bytes by line, of each rank. ledger: what was
-    predicted of each.
+    """One stacked bar per rank. memory: for each rank, bytes by line. ledger: the predicted bytes of each
+    rank.
     """
     figure = Figure(figsize=(max(9.0, 0.9 * len(memory) + 3), 4.6), layout="constrained")
     axes = figure.add_subplot()
@@ -49,7 +51,7 @@ def draw_memory(memory: list[dict[str, int]], ledger: list[int]) -> Figure:
         axes.text(rank, total, f"{total:,.0f}", ha="center", va="bottom", fontsize=9)
     axes.set(xticks=range(len(memory)), xlabel="rank", ylabel="KiB", ylim=(0, 1.1 * max(below)))
     axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle("what each rank's memory held, activations and messages at their peak", x=0.01, ha="left",
+    figure.suptitle("memory of each rank, activations and messages at their peak", x=0.01, ha="left",
                     fontsize=11)
     figure.legend(loc="outside right upper", reverse=True, frameon=False)
     return figure

@@ -1,6 +1,9 @@
-"""One training step, looked at closely: when each rank computed what and waited for whom, and what its memory
-held.
+"""The trace of one training step: the times of every instruction and message on each rank, and its memory.
 
-Read tracer.py (one rank), step.py (all of them), ports.py and predict.py (what the simulation says), with the
-work as flops.py counts it.
+Reading order:
+
+    tracer.py               records one rank
+    step.py                 runs a step and gathers the records of all ranks
+    ports.py, predict.py    the simulation of the same step
+    flops.py                the work of each instruction
 """

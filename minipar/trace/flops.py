@@ -1,4 +1,4 @@
-"""The work of a pipeline's instructions: FLOPs of matrix products, of one rank's share of a stage."""
+"""The FLOPs of a pipeline's instructions: those of the matrix products on one rank of tp."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from minipar.parallel.pipeline import Execution
 from minipar.plan.pieces import piece
 from minipar.schedules.instruction import Instruction
 
-# Of which units a rank of tp has a share, by kind of product.
+# Kind of product -> the size of the model that tp shards in it.
 UNITS = {"qkv": "heads", "scores": "heads", "weighted values": "heads", "out": "heads",
          "up": "mlp_width", "down": "mlp_width", "head": "vocabulary"}
 
-# Which products backward computes a second time, by what is recomputed: see nn/recomputation.py.
+# Recomputation -> the kinds of products that backward computes a second time: see nn/recomputation.py.
 AGAIN = {"none": (), "selective": ("scores", "weighted values"),
          "full": tuple(kind for kind in UNITS if kind != "head")}
 
 
 def part_flops(model: ModelConfig, part: Part, samples: int, tp: int = 1, rank: int = 0,
                kinds: Container[str] = UNITS) -> int:
-    """FLOPs of one forward of a stage for so many samples, on rank `rank` of `tp`. kinds: of products, by
-    default all.
+    """The FLOPs of one forward of a stage, on rank `rank` of `tp`. kinds: the kinds of products, by default
+    all.
 
-    Backward takes as many for the gradient of its inputs (B), and as many again for that of its weights (W).
+    Backward needs as many for the gradient of the inputs (B), and as many for the gradient of the weights
+    (W).
     """
     total = 0
     for kind, flops in forward_flops(model, samples, model.context, computed_pairs).items():
@@ -38,8 +39,10 @@ def part_flops(model: ModelConfig, part: Part, samples: int, tp: int = 1, rank: 
 
 
 def instruction_flops(recompute: str, instruction: Instruction, execution: Execution) -> int:
-    """FLOPs of an instruction that this rank carries out. A B that is not split from its W takes two
-    forwards' worth; what backward computes again (`recompute`) comes on top.
+    """The FLOPs of one instruction on this rank.
+
+    F, W and a split B need the FLOPs of one forward. A B that is not split needs those of two. B also
+    includes the recomputed products (`recompute`).
     """
     kind, stage, micro = instruction
     stages, samples = execution.stages, len(execution.batch[micro].inputs)

@@ -1,10 +1,12 @@
-"""The links of a pipeline's ranks as the clock has them: a rank sends one message at a time, and receives one
-at a time.
+"""The links of a pipeline's ranks, as in the clock: a rank sends one message at a time, and receives one at a
+time.
 
-Under tensor parallelism an instruction begins with messages to the other ranks of its stage. They wait until
-what the rank sent to the next stage is through, and what comes from another stage meanwhile waits for them.
-Without this a prediction takes an instruction that waited for the link for one that works longer, or the
-other way round.
+With tensor parallelism, an instruction begins with messages to the other ranks of its stage. They wait until
+the rank's message to the next stage has been sent. A message from another stage waits for them in turn. The
+prediction must include these waits. Otherwise it would count them as computation.
+
+Example: a message to the next stage occupies the link until t = 5. An instruction is ready at t = 3, and its
+messages within the stage take 2. They occupy the link from 5 to 7, so the instruction begins at t = 5.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ from minipar.schedules.instruction import Instruction
 
 
 class Ports:
-    """The `LinkQueues` of `simulate`, of so many ranks.
+    """The `LinkQueues` of `simulate`.
 
-    talking: (kind, stage) -> how long an instruction's messages within its stage keep the link busy in both
-    directions, from its beginning on.
+    talking: (kind, stage) -> the seconds for which an instruction's messages within its stage occupy the
+    link, in both directions, from its beginning on.
     """
 
     def __init__(self, ranks: int, talking: Mapping[tuple[str, int], Fraction]) -> None:

@@ -1,4 +1,4 @@
-"""What the schedule's simulation says of a traced step, and what its messages cost."""
+"""The simulation of a traced step, and the amounts and the overlap of its messages."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from minipar.trace.step import StepTrace
 
 
 def predicted(trace: StepTrace, network: Network, message: int) -> Timeline:
-    """The same schedule simulated, with each stage's own times for F, B and W: the medians of those measured.
+    """The simulation of the same schedule. The times of F, B and W of each stage are the medians of the
+    measured ones.
 
-    message: bytes of one sample between two stages. Micro-batches' sizes scale all times, the messages'
-    latency too. Where the trace is exact, the time that an instruction queued for its rank's link is none of
-    its own: `Ports` find it anew.
+    message: bytes of one sample between two stages. All times, the latency of messages included, are
+    proportional to the size of the micro-batch. If the trace is exact, the time for which an instruction
+    waited for the link is subtracted from its measured time, and `Ports` computes it again.
     """
     schedule, largest = trace.schedule, max(trace.samples)
     sizes = [Fraction(samples, largest) for samples in trace.samples]
@@ -53,10 +54,10 @@ def bytes_per_link(events: Iterable[Event]) -> dict[tuple[int, int], int]:
 
 
 def overlap(events: Iterable[Event], rank: int) -> float | None:
-    """The share of the time in which this rank's link was busy sending that the rank spent computing; None
-    without messages.
+    """The fraction of this rank's sending time during which it also computed; None if it sent nothing.
 
-    events: of each rank from the first to the last.
+    events: in the order of their begin on each rank. Example: the rank sends from 2 to 6 and computes from 0
+    to 3 and from 5 to 7. It computes during 1 + 1 of these 4 seconds, so the result is 0.5.
     """
     times: dict[str, list[tuple[float, float]]] = {"compute": [], "send": []}
     for event in events:
@@ -68,6 +69,8 @@ def overlap(events: Iterable[Event], rank: int) -> float | None:
     if not total:
         return None
     lengths = np.diff(computing)                                    # [n, 1]
-    done = lengths.cumsum().reshape(-1, 1)
-    edges, computed = np.r_[0.0, computing.ravel()], np.r_[0.0, np.hstack((done - lengths, done)).ravel()]
+    total_at_end = lengths.cumsum().reshape(-1, 1)
+    # the computing time up to each edge; between edges it is linear, so np.interp gives it at every moment
+    edges = np.r_[0.0, computing.ravel()]
+    computed = np.r_[0.0, np.hstack((total_at_end - lengths, total_at_end)).ravel()]
     return float(np.diff(np.interp(sending, edges, computed)).sum() / total)

@@ -1,4 +1,4 @@
-"""Run a training step under the clock, and bring what all ranks saw to one place."""
+"""Runs one training step with the clock, and gathers the records of all ranks on rank 0."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ LINES = ("weights", "gradients", "optimizer", "activations", "messages")
 
 @dataclass(frozen=True)
 class StepTrace:
-    """What all ranks saw, of a step of `layout`.
+    """The records of all ranks, for one step of a training with `layout`.
 
-    schedule: of the first pipeline. intervals: of each of its ranks, the instructions as they were carried
-    out. measured: the same as a timeline, in seconds. exact: the clock counted FLOPs. samples: of each of its
-    micro-batches. events: of all ranks, for a trace file. memory: of each rank, bytes by LINES, as held.
-    ledger: the same as predicted, but for the messages.
+    The first four describe the first pipeline, that is, dp rank 0 and tp rank 0.
+
+    schedule: its schedule. intervals: for each of its ranks, the executed instructions in order. measured:
+    the same as a timeline, in seconds. samples: the samples of each of its micro-batches. exact: whether the
+    clock counted FLOPs. events: of all ranks, for a trace file. memory: for each rank, the measured bytes by
+    LINES. ledger: for each rank, the predicted bytes, without messages.
     """
 
     layout: Layout
@@ -53,11 +55,11 @@ class StepTrace:
 def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: TrainConfig,
                tokenizer: Tokenizer, tokens: np.ndarray, network: Network, rate: float | None = None,
                flops: Callable[[Instruction], int] | None = None) -> StepTrace | None:
-    """The third step of a training, timed by the clock; on rank 0, None elsewhere. The first warms up, the
-    second is for memory.
+    """The trace of a training's third step on rank 0, None on the others. All ranks call it.
 
-    rate: FLOPs per second; None: by CPU time. flops: of each instruction, by default those of its matrix
-    products. All ranks call it. Raises what `require_traceable` and Trainer raise.
+    It runs three steps: the first warms up, the second measures memory, the third measures times. rate: FLOPs
+    per second; None for CPU time. flops: the FLOPs of each instruction, by default those of its matrix
+    products. Raises the errors of `require_traceable` and Trainer.
     """
     require_traceable(layout)
     clock = Clock(world, network, rate)
@@ -75,7 +77,12 @@ def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: T
 
 
 def _from_all_ranks(world: Communicator, trainer: Trainer, tracer: Tracer, exact: bool) -> StepTrace | None:
-    """What each rank saw, put together on rank 0; None elsewhere. All ranks call it."""
+    """The records of all ranks as a StepTrace on rank 0, None on the others. All ranks call it.
+
+    The first pipeline is every (dp * tp)-th world rank, because tp and dp are faster axes than pp. Example:
+    dp=2, tp=2 and pp=2 give 8 ranks. Ranks 0 to 3 have stage 0, ranks 4 to 7 have stage 1, and texts[::4] are
+    those of ranks 0 and 4.
+    """
     layout, samples = trainer.grid.layout, [len(rows) for rows in trainer.pieces()]
     schedule = trainer.schedule(len(samples))
     events = gather_events(world, list(tracer.clock.timeline))
@@ -93,14 +100,15 @@ def _from_all_ranks(world: Communicator, trainer: Trainer, tracer: Tracer, exact
 
 
 def require_traceable(layout: Layout) -> None:
-    """Raises LayoutError for gradients whose sum the clock cannot see, or the schedule cannot show."""
+    """Raises LayoutError for ways to sum gradients that the clock cannot time, or that do not use the
+    schedule.
+    """
     if layout.gradients == "shared":
-        raise LayoutError("gradients shared travel in memory, where no clock times them; to trace, choose "
-                          "another way to sum them")
+        raise LayoutError("gradients shared uses shared memory, which the clock cannot time; to trace, "
+                          "choose another way to sum them")
     if layout.gradients == "bitwise":
-        raise LayoutError("gradients bitwise take one sample after the other, and not micro-batches as the "
-                          "schedule has them; "
-                          "to trace, choose another way to sum them")
+        raise LayoutError("gradients bitwise computes one sample after the other, not the micro-batches "
+                          "of the schedule; to trace, choose another way to sum them")
 
 
 def is_traceable(layout: Layout) -> bool:
@@ -118,7 +126,11 @@ def _memory(trainer: Trainer, tracer: Tracer) -> dict[str, int]:
 
 
 def _timeline(schedule: Schedule, found: list[list[Interval]]) -> Timeline:
-    """The instructions of one pipeline, by rank, from when the first of them began."""
+    """The instructions of one pipeline, by rank, as a timeline that starts at 0 with the first instruction.
+
+    Example: rank 0 ran F0 from 7 to 9, and rank 1 from 10 to 12. Then start is ((0,), (3,)), end is ((2,),
+    (5,)), and busy is (2, 2).
+    """
     zero = min(row[0].begin for row in found)
     start = tuple(tuple(one.begin - zero for one in row) for row in found)
     end = tuple(tuple(one.end - zero for one in row) for row in found)

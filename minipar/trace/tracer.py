@@ -1,6 +1,4 @@
-"""What one rank saw of a step: every instruction of its program, by its clock, or the memory that was held
-after it.
-"""
+"""The record of one rank: the times of every instruction by its clock, or the memory held after it."""
 
 from __future__ import annotations
 
@@ -17,9 +15,15 @@ from minipar.schedules.instruction import Instruction
 
 @dataclass(frozen=True)
 class Interval:
-    """begin, end: seconds since the step began. queued: of these, until the link had room for the first
-    message that the instruction sends within its stage; talking: until its last such message was there. Both
-    are known where the clock counts FLOPs, which pass when all messages are through.
+    """The times of one instruction, in seconds.
+
+    begin, end: since the step began. queued: from the begin until the link is free for the first message that
+    the instruction sends within its stage. talking: from then until all messages of the instruction have
+    arrived. Both are exact if the clock counts FLOPs, because it then adds the computation after all
+    messages.
+
+    Example: begin 10, the link is free at 12, the messages have arrived at 15, and the FLOPs take 5 seconds.
+    Then queued = 2, talking = 3 and end = 20.
     """
 
     instruction: Instruction
@@ -30,16 +34,17 @@ class Interval:
 
 
 class Tracer:
-    """Give `watch` to a Trainer, set `on` to "time" or to "memory" before a step, and read what it has found.
+    """Pass `watch` to a Trainer, and set `on` to "time" or "memory" before a step. The attributes are the
+    results.
 
-    flops(instruction, execution): the work that the clock is told of, where it counts FLOPs.
+    flops(instruction, execution): the FLOPs of an instruction, for a clock that counts them.
     """
 
     def __init__(self, clock: Clock, flops: Callable[[Instruction, Execution], int]):
         self.clock, self.flops = clock, flops
         self.on = ""
         self.intervals: list[Interval] = []
-        self.activations = self.messages = 0  # bytes, the most that was held after an instruction
+        self.activations = self.messages = 0  # bytes: the maximum after an instruction
 
     @contextmanager
     def watch(self, instruction: Instruction, execution: Execution) -> Iterator[None]:

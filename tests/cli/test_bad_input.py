@@ -91,8 +91,8 @@ def test_sizes_and_options(tmp_path: Path, capsys: pytest.CaptureFixture[str], w
      "two.json is for 2 micro-batches, not 1"),
     ("--layers 4 --pipeline {folder}/idle.json",
      "idle.json gives rank 1 of the pipeline no stage; use all 2 ranks, or fewer"),
-    ("--layers 4 --trace --gradients bitwise", "gradients bitwise take one sample after the other"),
-    ("--layers 4 --trace --gradients shared", "gradients shared travel in memory, where no clock times them"),
+    ("--layers 4 --trace --gradients bitwise", "gradients bitwise computes one sample after the other"),
+    ("--layers 4 --trace --gradients shared", "gradients shared uses shared memory, which the clock cannot time"),
 ])
 def test_pipelines(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
     """Refused before the run has a folder: a second attempt does not find the first one's."""
