@@ -1,4 +1,4 @@
-# make demo   set up, prove a layout on eight ranks, train a small GPT so on real text, show what it writes, and pictures
+# make demo   set up, prove a layout on eight ranks, train a small GPT on real text, and make a page of all that
 # make test   set up, run all tests
 # Both install into .venv in this folder (the tests also into .venv-openmpi); neither needs root or a compiler.
 
@@ -14,6 +14,9 @@ ON_BOTH := tests/comm/collectives tests/comm/test_engines.py tests/launcher/test
 # Two tests at a time: most wait half of their time. Those that share a job of ranks stay together (tests/conftest.py).
 TWO_AT_ONCE := -n 2
 
+# The demo trains on as many ranks as there are cores, up to 4.
+RANKS := $(shell $(PYTHON) -c "import os; print(min(4, len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1))")
+
 # One BLAS thread per process: ranks share the cores, and results repeat bit for bit.
 export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
@@ -21,9 +24,10 @@ export MPLBACKEND := Agg
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/.run
-	rm -rf runs/demo
-	$(BIN)/mpirun -n 8 $(BIN)/minipar verify --dp 2 --tp 2 --pp 2
-	$(BIN)/mpirun -n 8 $(BIN)/minipar train --preset demo --dp 2 --tp 2 --pp 2 --trace --out runs/demo
+	rm -rf runs/demo && mkdir -p runs
+	$(BIN)/mpirun -n 8 $(BIN)/minipar verify --dp 2 --tp 2 --pp 2 --json runs/demo-proof.json
+	$(BIN)/mpirun -n $(RANKS) $(BIN)/minipar train --preset demo --dp $(RANKS) --trace --out runs/demo
+	$(BIN)/minipar report runs/demo --proof runs/demo-proof.json
 
 test: $(VENV)/.dev $(OPEN)/.dev
 	$(BIN)/python -m pytest $(TWO_AT_ONCE)

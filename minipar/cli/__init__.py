@@ -22,6 +22,7 @@ from minipar.malloc import keep_freed_memory
 COMMANDS = {  # name of the command and its module: what it does
     "train": "train a GPT on text",
     "generate": "let a trained model write",
+    "report": "a finished run as one page of HTML",
     "verify": "prove that a layout trains as one process does",
     "mutants": "plant classic bugs, and see which check finds each",
     "autopsy": "from symptoms of a wrong training to the bug",

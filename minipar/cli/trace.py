@@ -107,10 +107,11 @@ def report(folder: Path, trace: StepTrace, network: Network, message: int) -> li
     write_json(str(folder / "summary.json"), values)
     for rank, (share, held) in enumerate(zip(shares, trace.memory, strict=True)):
         sent = sum(n for (sender, _), n in links.items() if sender == rank)
-        hidden = "" if share is None else f", {100 * share:.0f} % of the sending hidden behind computing"
+        hidden = "" if share is None else f", {100 * share:.0f} % of it hidden by computing"
         lines.append(f"rank {rank}: {sum(held.values()) / 1024:,.0f} KiB at most, sent {sent / 1024:,.0f} "
                      f"KiB{hidden}")
-    return [*lines, f"timeline.png, memory.png, summary.json, and trace.json for ui.perfetto.dev: {folder}"]
+    return [*lines, f"timeline.png, memory.png, summary.json: {folder}",
+            f"for ui.perfetto.dev: {folder / 'trace.json'}"]
 
 
 def _draw(folder: Path, trace: StepTrace, expected: Timeline, measured: Timeline) -> None:

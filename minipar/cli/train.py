@@ -10,11 +10,10 @@ import shlex
 import signal
 import sys
 
-from tqdm import tqdm
-
 from minipar.cli.interruption import Interruption
 from minipar.cli.options import add_config_options, given, word
 from minipar.cli.pictures import attempt
+from minipar.cli.progress import TrainingProgress
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.cli.trace import ALPHA, BETA, message_bytes, report
 from minipar.comm.protocol import Communicator
@@ -27,7 +26,7 @@ from minipar.training.fit import agree, fit
 from minipar.training.report import costs_per_rank, report_lines
 from minipar.training.run_folder import RunFolder, read_metrics
 from minipar.training.start import RunSettings, resume_run, start_run
-from minipar.training.trainer import StepResult, Trainer
+from minipar.training.trainer import Trainer
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -83,16 +82,9 @@ def _train_and_report(trainer: Trainer, folder: RunFolder, world: Counting, trac
 
 
 def _train(trainer: Trainer, folder: RunFolder, interruption: Interruption) -> int:
-    """Run `fit` with a progress bar; returns the signal that stopped it, or 0."""
-    with tqdm(total=trainer.config.steps, initial=trainer.steps_done, unit="step", dynamic_ncols=True,
-              desc="training", disable=not folder.writes) as bar:
-        def show(step: StepResult, validation: float | None) -> None:
-            shown = "" if validation is None else f", validation {validation:.3f}"
-            bar.set_postfix_str(f"loss {step.loss:.3f}{shown}, {step.tokens / step.seconds:,.0f} tokens/s",
-                                refresh=False)
-            bar.update()
-
-        return fit(trainer, folder, stop=lambda: interruption.number, progress=show).stopped
+    """Run `fit` and show its progress; returns the signal that stopped it, or 0."""
+    with TrainingProgress(trainer.steps_done, trainer.config.steps, shown=folder.writes) as progress:
+        return fit(trainer, folder, stop=lambda: interruption.number, progress=progress.show).stopped
 
 
 def _traced(trainer: Trainer, folder: RunFolder, world: Communicator) -> list[str]:

@@ -26,7 +26,7 @@ from minipar.proof import (
 from minipar.proof.bits import ALWAYS, OF_THE_NORM, SGD
 from minipar.proof.case import ALGORITHMS
 from minipar.proof.mutants import MUTANTS
-from minipar.proof.table import finding_rows, verdict
+from minipar.proof.table import finding_rows, verdict, wrapped
 
 STEPS = {flag: TRAIN[flag] for flag in ("--batch", "--micro-batches", "--recompute", "--dtype", "--seed")}
 MEANING = {
@@ -105,17 +105,17 @@ def run(options: argparse.Namespace) -> int:
 
 def lines(report: VerificationReport) -> list[str]:
     """The report as a table, what explains a failure, and the verdict."""
-    said = [_title(report.case), "", *finding_rows(report.findings, MEANING)]
-    said += ["", f"{'traffic':16}{'of all ranks, in 3 steps of SGD':35}{'counted':>15}{'predicted':>15}"]
+    said = [*wrapped(_title(report.case)), "", *finding_rows(report.findings, MEANING)]
+    said += ["", f"{'traffic':16}{'of all ranks, in 3 steps of SGD':33}{'counted':>14}{'predicted':>14}"]
     for one in report.traffic:
         if one.proven and not one.messages:                         # an axis of one rank
             continue
         mark = "" if one.proven else "  WRONG"
-        said.append(f"{one.axis:16}{'messages':35}{one.messages:>15,}{one.predicted_messages:>15,}{mark}")
-        said.append(f"{one.axis:16}{'bytes':35}{one.bytes:>15,}{one.predicted_bytes:>15,}{mark}")
-    said += ["", *_coverage(report), *(f"why: {text}" for text in report.explanations)]
-    said += [f"traffic: {one.wrong}" for one in report.traffic if not one.proven]
-    return [*said, _verdict(report)]
+        said.append(f"{one.axis:16}{'messages':33}{one.messages:>14,}{one.predicted_messages:>14,}{mark}")
+        said.append(f"{one.axis:16}{'bytes':33}{one.bytes:>14,}{one.predicted_bytes:>14,}{mark}")
+    notes = [*_coverage(report), *(f"why: {text}" for text in report.explanations),
+             *(f"traffic: {one.wrong}" for one in report.traffic if not one.proven), _verdict(report)]
+    return [*said, "", *(line for note in notes for line in wrapped(note))]
 
 
 def _title(case: Case) -> str:

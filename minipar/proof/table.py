@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from minipar.proof.findings import Finding
 
 
 def finding_rows(findings: Sequence[Finding], meaning: Mapping[str, str]) -> list[str]:
-    """A heading and one line per finding. meaning: item -> its description."""
+    """A heading, and one row per finding, at most 80 columns wide. meaning: item -> what it is."""
     names = max([16, *(len(one.item) + 2 for one in findings)])
     width = max([5, *(len(text) + 1 for text in meaning.values())])
-    heading = (
-        f"{'check':{names}}{'what':{width}}{'largest':>10}{'relative':>10}{'control':>10}  {'bits':6}  "
-        "worst location"
-    )
-    return [heading, *(_row(one, meaning.get(one.item, ""), names, width) for one in findings)]
+    rows = [f"{'check':{names}}{'what':{width}}{'relative':>9}  bits"]
+    for one in findings:
+        rows += _rows(one, meaning.get(one.item, ""), names, width)
+    return rows
 
 
-def _row(finding: Finding, meaning: str, names: int, width: int) -> str:
+def _rows(finding: Finding, meaning: str, names: int, width: int) -> list[str]:
+    """One row; a second one where the check fails: how far, where, and what noise alone does."""
     bits = "equal" if finding.bits else "differ"
-    wrong = "" if finding.proven else "WRONG: "
-    return (
-        f"{finding.item:{names}}{meaning:{width}}{finding.absolute:>10.1e}{finding.relative:>10.1e}"
-        f"{finding.noise:>10.1e}  {bits:6}  {wrong}{finding.location}"
-    ).rstrip()
+    row = f"{finding.item:{names}}{meaning:{width}}{finding.relative:>9.1e}  {bits}"
+    if finding.proven:
+        return [row]
+    found = f"largest difference {finding.absolute:.1e}; noise alone {finding.noise:.1e}"
+    return [row, f"  WRONG: {finding.location or 'everywhere'}", f"         {found}"]
+
+
+def wrapped(text: str) -> list[str]:
+    """A long line as lines of at most 79 columns; all but the first are indented."""
+    return textwrap.wrap(text, 79, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def verdict(failed_checks: Sequence[str], right: str) -> str:

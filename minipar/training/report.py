@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import resource
 import sys
+import textwrap
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -28,33 +30,40 @@ def report_lines(trainer: Trainer, folder: RunFolder, extra: list[str]) -> list[
     start = tokenizer.decode([int(trainer.batches.get(0)[0][0, 0])])
     tokens = generate(model, tokenizer.encode(start).tolist(), temperature=0.8, seed=trainer.config.seed)
     sample = start + tokenizer.decode(list(itertools.islice(tokens, SAMPLE)))
+    shown = "\n".join(textwrap.fill(line, 72, replace_whitespace=False) for line in sample.splitlines())
     return [f"{parameters:,} parameters, {trainer.steps_done} steps, validation loss {validation[-1]:.4f} "
             "nats per token", *extra,
             f"summary, pictures, metrics and checkpoints: {folder.folder}",
-            f"a sample:\n{'-' * 72}\n{sample}\n{'-' * 72}"]
+            f"a sample:\n{'-' * 72}\n{shown}\n{'-' * 72}"]
 
 
 def costs_per_rank(trainer: Trainer, world: Counting) -> list[str]:
-    """A table with a line per rank; every rank returns it, and all ranks call it. world: has counted from the
-    start.
+    """Two tables with a line per rank, memory and traffic, on every rank. All ranks call it. world: it has
+    counted from the start.
 
     The traffic is everything that a rank sent along an axis: in steps, validations and checkpoints.
     """
     flat = trainer.flat
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     state = sum(buffer.nbytes for buffer in trainer.optimizer.state.values())
-    mine = {"weights MiB": flat.data.nbytes / MIB, "gradients MiB": flat.grad.nbytes / MIB,
-            "optimiser MiB": state / MIB, "process peak MiB": peak / MIB}
+    memory = {"weights": flat.data.nbytes / MIB, "gradients": flat.grad.nbytes / MIB,
+              "optimiser": state / MIB, "process peak": peak / MIB}
+    traffic: dict[str, float] = {}
     sent = world.traffic.by("group")
     for axis, groups in AXES.items():
         if getattr(trainer.grid.layout, axis) > 1:
             tallies = [sent.get((group,), MessageTally()) for group in groups]
-            mine[f"{axis} sent MiB"] = sum(tally.bytes for tally in tallies) / MIB
-            mine[f"{axis} messages"] = sum(tally.messages for tally in tallies)
+            traffic[f"{axis} MiB"] = sum(tally.bytes for tally in tallies) / MIB
+            traffic[f"{axis} sends"] = sum(tally.messages for tally in tallies)
+    return [*_by_rank(world, "memory, MiB", memory), *_by_rank(world, "sent in all", traffic)]
+
+
+def _by_rank(world: Counting, title: str, mine: Mapping[str, float]) -> list[str]:
+    """A table of this column's numbers on every rank, at most 80 columns wide."""
     rows = all_gather(world, np.array([[*mine.values()]]), label="summary")     # [ranks, columns]
-    lines = ["rank  " + "  ".join(mine)]
+    lines = [f"{title:12}  rank  " + "  ".join(f"{name:>8}" for name in mine)]
     for rank, row in enumerate(rows):
-        cells = (f"{value:>{len(name)},.{2 * name.endswith('MiB')}f}" for name,
-                 value in zip(mine, row, strict=True))
-        lines.append(f"{rank:4}  " + "  ".join(cells))
+        cells = (f"{value:>{max(8, len(name))},.{0 if name.endswith('sends') else 2}f}"
+                 for name, value in zip(mine, row, strict=True))
+        lines.append(f"{'':12}  {rank:4}  " + "  ".join(cells))
     return lines

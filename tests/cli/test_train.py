@@ -54,14 +54,14 @@ def test_what_each_rank_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     words = options(tmp_path, layers=2, steps=3, micro_batches=2)
     assert call("train", *words, "--pp", 2, "--tp", 2, "--engine", "threads", "--out", tmp_path / "run") == 0
     lines = capsys.readouterr().out.splitlines()
-    start = next(number for number, line in enumerate(lines) if line.startswith("rank  weights MiB"))
+    start = next(number for number, line in enumerate(lines) if line.startswith("sent in all"))
     titles, *rows = (re.split(" {2,}", line.strip()) for line in lines[start:start + 5])
-    assert titles[5:] == ["pp sent MiB", "pp messages", "tp sent MiB", "tp messages"]
+    assert titles[2:] == ["pp MiB", "pp sends", "tp MiB", "tp sends"]
     for row in rows:
         book = next(each.traffic for each in books if each.rank == int(row[0]))
         sent = {group: tally.messages for (group,), tally in book.by("group").items()}
         assert sent["tied"] > 0 and sum(int(row[column])
-                                        for column in (6, 8)) == sum(sent.values()) - sent["world"]
+                                        for column in (2, 4)) == sum(sent.values()) - sent["world"]
 
 
 def test_a_folder_whose_name_is_no_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,41 @@
+"""The progress of a training: a bar on a terminal, and in a log file or a pipe one line per tenth."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from tqdm import tqdm
+
+from minipar.console import tell
+from minipar.training.trainer import StepResult
+
+LINES = 10
+
+
+class TrainingProgress:
+    """begin, end: the number of steps done, and of all. shown: on this rank; False shows nothing."""
+
+    def __init__(self, begin: int, end: int, *, shown: bool) -> None:
+        self.done, self.end, self.shown = begin, end, shown
+        terminal = sys.stderr is not None and sys.stderr.isatty()
+        self.bar = tqdm(total=end, initial=begin, unit="step", dynamic_ncols=True, desc="training",
+                        disable=not (shown and terminal))
+
+    def __enter__(self) -> TrainingProgress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.bar.close()
+
+    def show(self, step: StepResult, validation: float | None) -> None:
+        """One more step is done. validation: the last validation loss, None before the first one."""
+        self.done += 1
+        known = "" if validation is None else f", validation {validation:.3f}"
+        text = f"loss {step.loss:.3f}{known}, {step.tokens / step.seconds:,.0f} tokens/s"
+        if not self.bar.disable:
+            self.bar.set_postfix_str(text, refresh=False)
+            self.bar.update()
+        elif self.shown and self.done * LINES // self.end > (self.done - 1) * LINES // self.end:
+            tell(f"training: step {self.done} of {self.end}, {text}")
