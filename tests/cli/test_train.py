@@ -22,7 +22,7 @@ def test_a_run_and_what_it_leaves(tmp_path: Path) -> None:
     assert shown.returncode == 0
     bar = shown.stderr.split("\r")[-1]
     assert re.search(r"training: step 20 of 20, loss \d", bar)            # no terminal: a line per tenth
-    assert re.search(r"loss \d\.\d{3}, validation \d\.\d{3}, [\d,]+ tokens/s\] *\n$", bar)
+    assert re.search(r"loss \d\.\d{3}, validation \d\.\d{3}, [\d,]+ tokens/s\n$", bar)
     assert "Warning" not in shown.stderr
 
     summary, *more = shown.stdout.splitlines()
