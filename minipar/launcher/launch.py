@@ -127,7 +127,7 @@ def _run(line: list[str], environ: Mapping[str, str]) -> int:
 
     The launcher gets a session of its own, so that Ctrl-C reaches only us. Left to itself, Hydra passes the
     first Ctrl-C on to the ranks, and a rank that waits inside the MPI library never notices. SIGTERM ends the
-    job under both MPIs.
+    job under both MPIs. SIGUSR1 and SIGUSR2 are passed on: both launchers hand them to every rank.
     """
     keyboard = sys.stdin is not None and sys.stdin.isatty()  # another session may not read this terminal
     job = subprocess.Popen(line, env=environ, start_new_session=True, stdin=subprocess.DEVNULL if keyboard
@@ -138,6 +138,8 @@ def _run(line: list[str], environ: Mapping[str, str]) -> int:
 
     before = {number: signal.signal(number, interrupt)
               for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before |= {number: signal.signal(number, lambda number, frame: job.send_signal(number))
+               for number in (signal.SIGUSR1, signal.SIGUSR2)}
     try:
         status = job.wait()
         return status if status >= 0 else 128 - status
