@@ -1,24 +1,32 @@
 # %% [markdown]
 # # 16 · Combinations on a mesh: data, tensor and pipeline parallel at once
 #
-# Covers: A7 A15 A16 N23 E36
+# You have eight ranks on two machines. Data parallelism (lesson 13) wants the
+# whole model on each rank. Tensor parallelism (14) sends much. A pipeline (15)
+# waits. Can you use all three, each where it is good?
 #
-# 001 (3.4) combines (并行策略组合) tensor with layer parallelism, and tensor with pipeline parallelism: cut the weights, and cut
-# the layers, too. Add data parallelism, and ranks form a mesh of three axes, dp x tp x pp. Every rank has one place on each axis,
-# and belongs to three groups: one that adds up gradients with it (dp), one that adds up activations (tp), one that hands them
-# on (pp). What 001 says of its two combinations is right; where data parallelism belongs is not (N23, section 3).
+#                  stage 0                 stage 1
+#     replica 0    rank 0   rank 1         rank 4   rank 5
+#     replica 1    rank 2   rank 3         rank 6   rank 7
+#                  shard 0  shard 1        shard 0  shard 1
 #
-# The claim: each mesh computes the same training. What differs is what a rank holds, and what it sends: and both are known from
-# formulas, exactly, before anything runs. So one can choose.
+# The ranks form a **mesh** with three axes, dp x tp x pp, here 2 x 2 x 2. *dp*
+# counts replicas, *tp* shards of each weight, *pp* stages. A rank belongs to
+# three groups: with one it adds up gradients (dp), with one it adds up activations
+# (tp), with one it exchanges activations at boundaries (pp).
 #
-# Run me: `python lessons/16_mesh.py` (eight threads), under `mpirun -n 4` or `-n 8`, or cell by cell in an editor. `--fast` trains
-# less.
+# You need lessons 13 to 15. The core path takes 40 minutes; sections marked
+# "(optional)" do not belong to it.
+#
+# Run me: `minipar lesson teach 16` (step by step), `minipar lesson run 16` (at
+# once, eight threads), or under `mpirun -n 8 python lessons/16_mesh.py`. With
+# `--fast` it trains less.
 
 # %%
 from dataclasses import replace
 from itertools import product
 
-from minipar.lessons.plots.mesh import draw_mesh
+from minipar.lessons.plots.mesh import draw_memory, draw_sent
 from minipar.lessons.support.lesson import Lesson
 
 import minipar as mp
@@ -27,268 +35,404 @@ from minipar.comm.wrappers.counting import Counting, Traffic
 from minipar.comm.wrappers.network import Network
 from minipar.data.markov import MarkovSource
 from minipar.data.tokenizer import ByteTokenizer
-from minipar.nn.counts import computed_pairs, parameter_count, training_flops
+from minipar.nn.counts import (
+    computed_pairs,
+    parameter_count,
+    training_flops,
+)
 from minipar.plan.activations import TapeBytes
-from minipar.plan.amounts import Amount, by_axis, differences
+from minipar.plan.amounts import by_axis, differences
 from minipar.plan.collectives import ring_all_reduce
-from minipar.plan.memory import MIXED_ADAM, MemoryLedger, state
+from minipar.plan.memory import MIXED_ADAM, state
 from minipar.plan.parameters import count, rank_shapes
 from minipar.plan.stages import stages_of
 from minipar.plan.traffic import step_traffic
 from minipar.trace.step import trace_step
 
+# %%
 lesson = Lesson("16_mesh", ranks=8)
 p = lesson.size
-assert p > 1, "a mesh needs two ranks or more: mpirun -n 4"
+assert p > 1, "a mesh needs two ranks or more: mpirun -n 8"
 STEPS = 3 if lesson.fast else 30
+SOURCE = MarkovSource.random(16, seed=3, concentration=0.3)
+TEXT = SOURCE.sample(20_000, seed=0)            # SOURCE knows its best loss
+MODEL = mp.ModelConfig(vocabulary=16, context=8, layers=4, heads=4,
+                       width=32, dropout=0.1)
+TRAIN = mp.TrainConfig(batch=8, micro_batches=4, steps=STEPS, lr=5e-3,
+                       warm_up=2, dtype="float64")
+GPT3 = mp.ModelConfig(vocabulary=50257, context=2048, layers=96, heads=96,
+                      width=12288)
 
-SOURCE = MarkovSource.random(16, seed=3, concentration=0.3)         # its best possible loss is known exactly
-TEXT = SOURCE.sample(20_000, seed=0)
-MODEL = mp.ModelConfig(vocabulary=16, context=8, layers=4, heads=4, width=32, dropout=0.1)
-TRAIN = mp.TrainConfig(batch=8, micro_batches=4, steps=STEPS, lr=5e-3, warm_up=2, dtype="float64")
-GPT3 = mp.ModelConfig(vocabulary=50257, context=2048, layers=96, heads=96, width=12288)
 
-
-def meshes(ranks: int) -> list[tuple[int, int, int]]:
-    """All (dp, tp, pp) with that product, data parallelism first."""
-    return [(dp, tp, ranks // (dp * tp)) for dp, tp in product(range(ranks, 0, -1), repeat=2)
+def meshes(ranks):
+    """All (dp, tp, pp) with that product, largest dp first."""
+    return [(dp, tp, ranks // (dp * tp))
+            for dp, tp in product(range(ranks, 0, -1), repeat=2)
             if ranks % (dp * tp) == 0]
 
 
-LAYOUTS = {f"{dp} x {tp} x {pp}": mp.Layout(dp=dp, tp=tp, pp=pp) for dp, tp, pp in meshes(min(p, 4))}
-LAYERWISE = "1 x 2 x 2, layer parallel"                             # 001's first combination
-LAYOUTS |= {LAYERWISE: mp.Layout(tp=2, pp=2, pipeline="naive")} if p >= 4 else {}
-LAYOUTS |= {"2 x 2 x 2": mp.Layout(dp=2, tp=2, pp=2)} if p >= 8 else {}
+LAYOUTS = {f"{dp} x {tp} x {pp}": mp.Layout(dp=dp, tp=tp, pp=pp)
+           for dp, tp, pp in meshes(min(p, 4))}
+BY_LAYERS = "1 x 2 x 2, layer parallel"         # without micro-batches
+if p >= 4:
+    LAYOUTS[BY_LAYERS] = mp.Layout(tp=2, pp=2, pipeline="naive")
+if p >= 8:
+    LAYOUTS["2 x 2 x 2"] = mp.Layout(dp=2, tp=2, pp=2)
 
 # %% [markdown]
-# ## 1 · A place on each axis
+# ## 1 · A rank's number is its address
 #
-# A rank's number is its address, with the axis that talks most as the last digit: rank = (stage * dp + replica) * tp + shard.
-# **Predict** for 2 x 2 x 2: which ranks have the same layers as rank 5? With whom does it add up gradients?
+# The axis that talks most is the last digit of the address:
+#
+#     rank = (stage · dp + replica) · tp + shard
+#
+# For 2 x 2 x 2, rank 5 is (1 · 2 + 0) · 2 + 1: stage 1, replica 0, shard 1. Ranks
+# that differ in one digit only form a group. With rank 4 it shares each weight
+# (tp), with rank 1 it exchanges activations (pp).
 
 # %%
 
 
-def places(comm: mp.Communicator, layout: mp.Layout) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
+def address(comm, layout):
     grid = mp.Grid(comm, layout)
-    return grid.at, {axis: getattr(grid, axis).members for axis in ("dp", "tp", "pp")}
+    return grid.at, {axis: getattr(grid, axis).members
+                     for axis in ("dp", "tp", "pp")}
 
 
-name, cube = max(LAYOUTS.items(), key=lambda item: (item[1].ranks, min(item[1].tp, item[1].pp)))
-found = lesson.run(places, cube, ranks=cube.ranks)
-lesson.say(f"1 · the mesh {name}")
-lesson.table(("rank", "replica", "shard", "stage", "its dp group", "tp group", "pp group"),
-             *((rank, at["dp"], at["tp"], at["pp"], *map(str, groups.values())) for rank,
-               (at, groups) in enumerate(found)))
-assert all(rank == (at["pp"] * cube.dp + at["dp"]) * cube.tp + at["tp"] for rank,
-           (at, _) in enumerate(found)), \
-    "A15: with one replica, a rank is stage * tp + shard"
+lesson.predict("2 x 2 x 2: with which rank does rank 5 add up gradients?")
+lesson.reveal((1 * 2 + 1) * 2 + 1)
+name, cube = max(LAYOUTS.items(), key=lambda item: (
+    item[1].ranks, min(item[1].tp, item[1].pp)))
+found = lesson.run(address, cube, ranks=cube.ranks)
+lesson.say(f"  the mesh {name}")
+lesson.table(("rank", "replica", "shard", "stage", "dp group", "tp group",
+              "pp group"),
+             *((rank, at["dp"], at["tp"], at["pp"],
+                *map(str, groups.values()))
+               for rank, (at, groups) in enumerate(found)))
+assert all(rank == (at["pp"] * cube.dp + at["dp"]) * cube.tp + at["tp"]
+           for rank, (at, _) in enumerate(found)), \
+    "the number is the address: look at the order of the axes"
 
 # %% [markdown]
 # ## 2 · One training
 #
-# Dropout, clipping, AdamW, four micro-batches per share, and only the mesh changes. Computed in float64, since sums in another
-# order differ in the last digit. **Predict** how far that carries over 30 steps. (Then try a learning rate of 1e-2: the loss
-# goes up and down, and what is 1e-15 becomes 1e-11. A training that is close to unstable also hides mistakes.)
-#
-# **Break it on purpose:** give each rank a seed of its own: below, `seed=comm.rank`. Then the shards of a layer come from different
-# layers, and the loss still falls. Which line stops you?
+# Dropout, clipping, AdamW, four micro-batches; only the mesh changes. We compute
+# in float64, because a sum in another order differs in its last digit.
 
 # %%
 
 
-def training(comm: mp.Communicator, layout: mp.Layout, steps: int) -> tuple[list[float], int, list, list[str]]:
-    """Losses; this rank's number of weights; all that it sends in one more step; where that is not what the
-    formulas say.
-    """
+def training(comm, layout, steps):
+    """Losses; this rank's weights; sent in one step; what is unexpected."""
     counting, train = Counting(comm), replace(TRAIN, seed=0)
-    trainer = mp.Trainer(MODEL, train, ByteTokenizer(), TEXT, mp.Grid(counting, layout))
+    trainer = mp.Trainer(MODEL, train, ByteTokenizer(), TEXT,
+                         mp.Grid(counting, layout))
     losses = [trainer.step().loss for _ in range(steps)]
     counting.traffic.tallies.clear()
     trainer.step()
     sent = counting.traffic
-    wrong = differences(step_traffic(MODEL, TRAIN, layout, comm.rank, select),
-                        sent.by("group", "op", "label"))
+    formulas = step_traffic(MODEL, TRAIN, layout, comm.rank, select)
+    wrong = differences(formulas, sent.by("group", "op", "label"))
     return losses, trainer.flat.data.size, list(sent), wrong
 
 
-((alone, P, _, _),) = lesson.run(training, mp.Layout(), STEPS, ranks=1)
-runs = {name: lesson.run(training, layout, STEPS, ranks=layout.ranks) for name, layout in LAYOUTS.items()}
-off = {name: max(abs(mine - theirs) / theirs for losses, *_ in ranks for mine,
-                 theirs in zip(losses, alone, strict=True))
+lesson.predict("How far do the losses of the meshes differ, relatively?",
+               ["below 1e-10", "about 1e-5", "about 1 %"])
+((single, P, _, _),) = lesson.run(training, mp.Layout(), STEPS, ranks=1)
+runs = {name: lesson.run(training, layout, STEPS, ranks=layout.ranks)
+        for name, layout in LAYOUTS.items()}
+off = {name: max(abs(mine - theirs) / theirs for losses, *_ in ranks
+                 for mine, theirs in zip(losses, single, strict=True))
        for name, ranks in runs.items()}
-lesson.say(f"2 · {STEPS} steps; one process: {alone[0]:.3f} to {alone[-1]:.3f}; best possible loss "
-           f"{SOURCE.entropy_rate:.3f}")
-lesson.table(("dp x tp x pp", "last loss", "largest difference on the way"),
-             *((name, f"{ranks[0][0][-1]:.6f}", off[name]) for name, ranks in runs.items()))
-assert alone[-1] < alone[0] and max(off.values()) < 1e-10, \
-    "A15 A16 E36: every mesh has the loss curve of one process, to 1e-10, layer by layer or in a pipeline"
+
+# %%
+lesson.reveal("below 1e-10" if max(off.values()) < 1e-10 else "more")
+lesson.say(f"  one process: {single[0]:.3f} to {single[-1]:.3f}; best "
+           f"possible: {SOURCE.entropy_rate:.3f}")
+lesson.table(("dp x tp x pp", f"loss after {STEPS} steps", "largest off"),
+             *((name, f"{ranks[0][0][-1]:.6f}", off[name])
+               for name, ranks in runs.items()))
+assert single[-1] < single[0], "the model learns"
+assert max(off.values()) < 1e-10, \
+    "every mesh has one process's losses: look at the seeds of the ranks"
+
+# %% [markdown]
+# **Break it.** Give each rank a seed of its own, `seed=comm.rank`. Shards of one
+# layer then come from different layers, and the loss still falls. Which assert
+# stops you?
+#
+# Try a learning rate of 1e-2, too: the loss then goes up and down, and 1e-15
+# becomes 1e-11. A training that is nearly unstable also hides mistakes.
 
 # %% [markdown]
 # ## 3 · What a rank holds
 #
-# N23: 001 (2.1) and 004 (2.2) list data parallelism among the kinds of model parallelism. Look at what it does to the model:
-# nothing. Each replica has all P weights. Tensor and pipeline parallelism cut it, to about P / (tp pp). Not exactly: LayerNorms,
-# positions and some biases stand on every rank of tp, a tied token table at both ends of the pipeline, and ends are heavier
-# than the middle. The ledger knows, to the weight.
+# Data parallelism leaves the model whole: each replica has all P weights. Tensor
+# and pipeline parallelism split it, to about P/(tp pp). *About*, because
+# LayerNorms, positions and some biases are on every rank of tp, a tied token
+# table is at both ends of the pipeline, and end stages have more than the others.
+# The **ledger** (`minipar/plan`) knows each rank's weights from sizes alone.
 
 # %%
 
 
-def ledger(model: mp.ModelConfig, layout: mp.Layout, rank: int) -> int:
-    """Weights of a world rank, from sizes alone."""
+def ledger(model, layout, rank):
+    """Number of weights of a rank."""
     stage, shard = rank // (layout.dp * layout.tp), rank % layout.tp
-    return count(rank_shapes(model, layout.tp, shard, stages_of(model, layout).of_rank(stage)))
+    mine = stages_of(model, layout).of_rank(stage)
+    return count(rank_shapes(model, layout.tp, shard, mine))
 
 
-held = {name: [weights for _, weights, _, _ in ranks] for name, ranks in runs.items()}
-lesson.say(f"3 · weights per rank, of {P:,}")
-lesson.table(("dp x tp x pp", "P / (tp pp)", "most on a rank", "by rank"),
-             *((name, f"{P / (layout.tp * layout.pp):,.0f}", f"{max(held[name]):,}", str(held[name]))
+lesson.predict(f"P = {P:,}. About how many weights has a rank of "
+               "1 x 2 x 2?")
+lesson.reveal(P / 4)
+held = {name: [weights for _, weights, _, _ in ranks]
+        for name, ranks in runs.items()}
+lesson.table(("dp x tp x pp", "P / (tp pp)", "most", "least"),
+             *((name, f"{P / (layout.tp * layout.pp):,.0f}",
+                f"{max(held[name]):,}", f"{min(held[name]):,}")
                for name, layout in LAYOUTS.items()))
-assert all(held[name] == [ledger(MODEL, layout, rank) for rank in range(layout.ranks)] for name,
-           layout in LAYOUTS.items()), \
-    "A15 A16: every rank holds what the ledger says, about P / (tp pp)"
-assert all((held[name] == [P] * layout.ranks) == (layout.tp * layout.pp == 1) for name,
-           layout in LAYOUTS.items()), \
-    "N23 A7: data parallelism leaves the model whole on every rank, all other kinds cut it"
-
+assert all(held[name] == [ledger(MODEL, layout, rank)
+                          for rank in range(layout.ranks)]
+           for name, layout in LAYOUTS.items()), \
+    "every rank holds what the ledger says, to the weight"
 large = max(ledger(GPT3, mp.Layout(tp=8, pp=8), rank) for rank in range(64))
 even = parameter_count(GPT3) / 64
-lesson.say(f"    GPT-3 on tp = 8, pp = 8: {large / 1e9:.3f}e9 weights on the fullest rank; P / 64 is "
-           f"{even / 1e9:.3f}e9", "")
-assert even < large < 1.04 * even, "A16: on a large model P / (tp pp) is right to 4 %"
+lesson.say(f"  GPT-3, tp 8, pp 8: {large / 1e9:.3f}e9 weights on the "
+           f"fullest rank; P/64 is {even / 1e9:.3f}e9")
+assert even < large < 1.04 * even, \
+    "on a large model P/(tp pp) is right to 4 %"
 
 # %% [markdown]
 # ## 4 · What a rank sends
 #
-#     dp    the gradients of its weights, once per step: less if the model is cut
-#     tp    activations, four times in each of its layers for each micro-batch
-#     pp    activations at its boundaries, once each way for each micro-batch; with a tied table, also its gradient
+#     dp    the gradients of its weights, once per step; less, if tp or pp
+#           split the model
+#     tp    activations, four times in each layer for each micro-batch
+#     pp    activations at its boundaries, once each way for each micro-batch;
+#           with a tied table also its gradient
 #
-# **Predict** the order of the three for this model, for GPT-3 with a batch of 8, and for GPT-3 with a batch of 64.
+# So dp does not depend on the batch, and the other two grow with it.
 
 # %%
 
 
-def axes_of(amounts: dict[str, Amount]) -> dict[str, int]:
-    """Bytes by axis, from amounts by group; what the two ends of a pipeline exchange counts as pp."""
-    sent = {group: amount.bytes for group, amount in amounts.items()}
-    return {"dp": sent.get("dp", 0), "tp": sent.get("tp", 0), "pp": sent.get("pp", 0) + sent.get("tied", 0)}
+def by_axes(sent):
+    """Bytes by axis, from bytes by group; the tied table counts as pp."""
+    return {"dp": sent.get("dp", 0), "tp": sent.get("tp", 0),
+            "pp": sent.get("pp", 0) + sent.get("tied", 0)}
 
 
-sent = {name: [axes_of({group: tally for (group,), tally in Traffic(entries).by("group").items()}) for _, _,
-               entries, _ in ranks]
-        for name, ranks in runs.items()}
-most = {name: {axis: max(rank[axis] for rank in ranks) for axis in ("dp", "tp", "pp")} for name,
-        ranks in sent.items()}
-lesson.say("4 · bytes sent in a step, the most of any rank, by axis")
-lesson.table(("dp x tp x pp", "dp", "tp", "pp"),
-             *((name, *(f"{n:,}" for n in axes.values())) for name, axes in most.items()))
-assert all(wrong == [] for ranks in runs.values() for *_,
-           wrong in ranks), "every line of the traffic is the formulas', to the byte"
-assert all((nbytes > 0) == (getattr(LAYOUTS[name], axis) > 1) for name, axes in most.items() for axis,
-           nbytes in axes.items()), \
-    "A7: each kind of parallelism has traffic of its own, and can be combined with the others"
+def gpt3_axes(samples):
+    train = mp.TrainConfig(batch=samples, micro_batches=samples // 2)
+    layout = mp.Layout(dp=2, tp=2, pp=2)
+    lines = step_traffic(GPT3, train, layout, 0, select)
+    return by_axes({group: amount.bytes
+                    for group, amount in by_axis(lines).items()})
 
-ORDER = {}
+
+lesson.predict("GPT-3 on 2 x 2 x 2, a batch of 64 samples: which axis "
+               "sends most?", ["dp", "tp", "pp"])
+order = {}
 for samples in (8, 64):
-    lines = step_traffic(GPT3, mp.TrainConfig(batch=samples, micro_batches=samples // 2),
-                         mp.Layout(dp=2, tp=2, pp=2), 0, select)
-    axes = axes_of(by_axis(lines))
-    ORDER[samples] = sorted(axes, key=axes.__getitem__, reverse=True)
-    in_gb = ", ".join(f"{axis} {axes[axis] / 1e9:.1f} GB" for axis in ORDER[samples])
-    lesson.say(f"    GPT-3 on 2 x 2 x 2, {samples} samples: {in_gb}")
-assert ORDER == {8: ["dp", "tp", "pp"], 64: ["tp", "dp",
-                                             "pp"]}, "A16: tp and pp send for every sample, dp once per step"
-
-# %% [markdown]
-# Links differ: within a machine they are ten times as fast as between machines. So the axis with the most traffic must stay
-# within: that is why tp is the last digit of the address. Two machines of two ranks each, 1 x 2 x 2; then the same ranks dealt
-# out to the machines in turns.
+    axes = gpt3_axes(samples)
+    order[samples] = sorted(axes, key=axes.__getitem__, reverse=True)
+lesson.reveal(order[64][0])
+lesson.table(("GPT-3, GB per step", "dp", "tp", "pp"),
+             *((f"{samples} samples", *(f"{nbytes / 1e9:.1f}" for nbytes
+                                        in gpt3_axes(samples).values()))
+               for samples in order))
 
 # %%
-together: Traffic = sum((Traffic(entries) for *_, entries, _ in mp.run(4, training, mp.Layout(tp=2, pp=2), 0)),
-                        Traffic())
-between = {name: sum(tally.bytes for (one, other), tally in together.between(nodes).items() if one != other)
-           for name, nodes in {"tp within a machine": (0, 0, 1, 1),
-                               "tp between machines": (0, 1, 0, 1)}.items()}
-lesson.say("", f"    bytes between two machines: {between}", "")
-assert 5 * between["tp within a machine"] < between["tp between machines"], (
-    "the same mesh, placed badly, sends 5 times as much"
-)
+sent = {name: [by_axes({group: tally.bytes for (group,), tally
+                        in Traffic(entries).by("group").items()})
+               for _, _, entries, _ in ranks]
+        for name, ranks in runs.items()}
+most = {name: {axis: max(rank[axis] for rank in ranks)
+               for axis in ("dp", "tp", "pp")}
+        for name, ranks in sent.items()}
+lesson.say("  our model: bytes sent in a step, the most of any rank")
+lesson.table(("dp x tp x pp", "dp", "tp", "pp"),
+             *((name, *(f"{n:,}" for n in axes.values()))
+               for name, axes in most.items()))
+lesson.picture(draw_sent(most), "_sent")
+assert all(wrong == [] for ranks in runs.values() for *_, wrong in ranks), \
+    "every line of the traffic is what the formulas say, to the byte"
+assert all((nbytes > 0) == (getattr(LAYOUTS[name], axis) > 1)
+           for name, axes in most.items()
+           for axis, nbytes in axes.items()), \
+    "an axis of one rank sends nothing"
 
 # %% [markdown]
-# ## 5 · Memory, measured
+# ## 5 · Which axis stays inside a machine?
 #
-# Weights, gradients and optimiser follow from section 3: 8 bytes per weight for each of four numbers. Activations are what backward
-# waits for: dp cuts the samples, tp most of each layer's arrays, pp the layers: but 1F1B keeps up to pp micro-batches at once,
-# so it does not cut the first stage's at all.
+# Links within a machine are about ten times as fast as between machines. So the
+# axis that sends most must stay inside. This is the reason for the address of
+# section 1: ranks that differ in the last digit are neighbours, and `mpirun` puts
+# neighbours on one machine.
+#
+# Take 1 x 2 x 2 on two machines of two ranks. Then put rank 0 and 2 on the first
+# machine, 1 and 3 on the second.
+
+# %%
+lesson.predict("How many times as much is sent between the machines, if tp "
+               "goes between them?",
+               ["as much", "twice", "over 5 times"])
+entries = [entries for *_, entries, _ in
+           mp.run(4, training, mp.Layout(tp=2, pp=2), 0)]
+together = sum(map(Traffic, entries), Traffic())
+between = {name: sum(tally.bytes for (one, other), tally
+                     in together.between(nodes).items() if one != other)
+           for name, nodes in {"inside": (0, 0, 1, 1),
+                               "between": (0, 1, 0, 1)}.items()}
+lesson.reveal("over 5 times"
+              if between["between"] > 5 * between["inside"] else "less")
+lesson.table(("tp is ... machines", "bytes between machines"),
+             *between.items())
+assert 5 * between["inside"] < between["between"], \
+    "tp sends most, so it must stay inside a machine"
+
+# %% [markdown]
+# ## 6 · What it costs: memory, counted
+#
+# Weights, gradients and the optimiser's state follow from section 3: 8 bytes per
+# weight for each of four numbers. Activations are what backward waits for:
+#
+# * dp splits the samples;
+# * tp splits most arrays of each layer;
+# * pp splits the layers. But 1F1B keeps up to pp micro-batches at once on stage
+#   0, so its activations do not shrink at all.
 
 # %%
 
 
-def memory(comm: mp.Communicator, layout: mp.Layout) -> list[dict[str, int]] | None:
-    """Of each rank, bytes by line, on rank 0."""
-    trace = trace_step(comm, layout, MODEL, TRAIN, ByteTokenizer(), TEXT, Network(0, 0), 1e9)
+def memory(comm, layout):
+    """Bytes by line, of each rank; on rank 0."""
+    trace = trace_step(comm, layout, MODEL, TRAIN, ByteTokenizer(), TEXT,
+                       Network(0, 0), 1e9)
     return trace and trace.memory
 
 
-measured = {name: lesson.run(memory, layout, ranks=layout.ranks)[0] for name, layout in LAYOUTS.items()}
-fullest = {name: max(ranks, key=lambda rank: sum(rank.values())) for name, ranks in measured.items()}
-lesson.say("5 · bytes on the fullest rank")
-lesson.table(("dp x tp x pp", *next(iter(fullest.values()))),
-             *((name, *(f"{n:,}" for n in lines.values())) for name, lines in fullest.items()))
-assert all(lines["weights"] == lines["gradients"] == lines["optimizer"] // 2 == 8
-           * ledger(MODEL, LAYOUTS[name], rank)
-           for name, ranks in measured.items() for rank, lines in enumerate(ranks)), \
-    "A7: what cuts the model cuts weights, gradients and optimiser alike"
+lesson.predict("1 x 2 x 2: how many times the activations of layer "
+               "parallel does stage 0 keep with 1F1B?")
+lesson.reveal(2)
+counted = {name: lesson.run(memory, layout, ranks=layout.ranks)[0]
+           for name, layout in LAYOUTS.items()}
+fullest = {name: max(ranks, key=lambda rank: sum(rank.values()))
+           for name, ranks in counted.items()}
+lesson.table(("fullest rank, KiB", "weights", "gradients", "optimiser",
+              "activations"),
+             *((name, *(f"{lines[line] / 1024:.0f}" for line in (
+                 "weights", "gradients", "optimizer", "activations")))
+               for name, lines in fullest.items()))
+lesson.picture(draw_memory(fullest))
+assert all(lines["weights"] == lines["gradients"] == lines["optimizer"] // 2
+           == 8 * ledger(MODEL, LAYOUTS[name], rank)
+           for name, ranks in counted.items()
+           for rank, lines in enumerate(ranks)), \
+    "what splits the weights splits gradients and optimiser alike"
 if p >= 4:
-    kept = {name: measured[name][0]["activations"] for name in ("1 x 2 x 2", LAYERWISE)}
-    assert kept["1 x 2 x 2"] == 2 * kept[LAYERWISE], (
-        "A16: with micro-batches, stage 0 of two keeps two of them, layer parallel one"
-    )
-lesson.picture(draw_mesh(fullest, most))
+    kept, by_layers = (counted[name][0]["activations"]
+                       for name in ("1 x 2 x 2", BY_LAYERS))
+    assert kept == 2 * by_layers, \
+        "1F1B keeps min(m, pp) = 2 micro-batches on stage 0, naive one"
 
 # %% [markdown]
-# ## 6 · Exercise: GPT-3 on 64 devices
+# ## 7 · Exercises
 #
-# 80 GB each; eight to a machine, whose links carry 300 GB/s within and 25 GB/s between; 150e12 FLOP/s as they really run. Mixed
-# precision with Adam takes 16 bytes per weight; activations are in 16 bits, with sequence parallelism, attention's scores
-# computed again; micro-batches of one sample, 1F1B.
+# `minipar exercise list`: `split_a_communicator` (chapter 1) makes the groups of
+# section 1; `predict_what_travels` (5), `predict_bubble` (6),
+# `ledger_of_a_7b_model` and `peak_activations` (7) are this lesson's predictions.
+# `minipar plan` prints all of them for a layout of your own.
+
+# %% [markdown]
+# ## 8 · GPT-3 on 64 devices (optional)
 #
-# `gigabytes` is the ledger, `seconds` a model of a step. Below is tensor parallelism alone, over all 64. Which mesh is the fastest
-# of those that fit? Does the answer depend on the batch: 1536 samples, or 64? And what changes if ZeRO shares the optimiser's
-# state over dp (`zero=1`)? Start with `meshes(64)`; no axis of tp can have more ranks than there are heads, and no pipeline
-# more stages than layers.
+# 80 GB each; eight to a machine, whose links carry 300 GB/s within and 25 GB/s
+# between; 150e12 FLOP/s as they really run. Mixed precision with Adam takes 16
+# bytes per weight; activations are in 16 bits, with sequence parallelism,
+# attention's scores computed again; micro-batches of one sample, 1F1B.
+#
+# `gigabytes` is the ledger, `seconds` a model of a step. Below is tensor
+# parallelism by itself, over all 64.
+#
+# **Exercise.** Which mesh is the fastest of those that fit? Does the answer depend
+# on the batch: 1536 samples, or 64? And what changes if ZeRO shards the
+# optimiser's state over dp (`zero=1`)? Start with `meshes(64)`; tp can have no
+# more ranks than there are heads, pp no more than layers.
 
 # %%
 WITHIN, BETWEEN, RATE = 300e9, 25e9, 150e12
 T, D, L = GPT3.context, GPT3.width, GPT3.layers
 
 
-def gigabytes(dp: int, tp: int, pp: int, samples: int, zero: int = 0) -> MemoryLedger:
-    """The lines of the first stage's rank, which has the token table and the most micro-batches in flight."""
+def seconds(dp, tp, pp, samples):
+    """A step: computing and its bubble, then messages; no overlap."""
+    m = samples // dp
+    flops = sum(training_flops(GPT3, samples, T).values())
+    computing = flops / 64 / RATE
+    numbers = m * 4 * L / pp * ring_all_reduce(tp, 0, T * D).elements
+    tensor = numbers * 2 / (WITHIN if tp <= 8 else BETWEEN)
+    boundary = m * 2 * T * D * 2 / BETWEEN * (pp > 1)
+    weights = parameter_count(GPT3) // (tp * pp)
+    gradients = ring_all_reduce(dp, 0, weights).elements * 2 / BETWEEN
+    return computing * (m + pp - 1) / m + tensor + boundary + gradients
+
+
+# %%
+def gigabytes(dp, tp, pp, samples, zero=0):
+    """The ledger of the first stage's rank, which holds most."""
     share = stages_of(GPT3, mp.Layout(tp=tp, pp=pp)).of_rank(0)
-    lines = state(count(rank_shapes(GPT3, tp, 0, share)), MIXED_ADAM, zero=zero, dp=dp)
-    tape = TapeBytes(GPT3, 1, 2, computed_pairs, tp, 0, sequence_parallel=tp > 1, recompute="selective")
+    lines = state(count(rank_shapes(GPT3, tp, 0, share)), MIXED_ADAM,
+                  zero=zero, dp=dp)
+    tape = TapeBytes(GPT3, 1, 2, computed_pairs, tp, 0,
+                     sequence_parallel=tp > 1, recompute="selective")
     kept = sum(tape.of(len(share.layers), share.first, share.last).values())
     return replace(lines, activations=min(samples // dp, pp) * kept)
 
 
-def seconds(dp: int, tp: int, pp: int, samples: int) -> float:
-    """A step: computing, stretched by the bubble, and messages, as if nothing overlapped."""
-    m = samples // dp
-    computing = sum(training_flops(GPT3, samples, T).values()) / 64 / RATE
-    tensor = m * 4 * L / pp * ring_all_reduce(tp, 0, T * D).elements * 2 / (WITHIN if tp <= 8 else BETWEEN)
-    boundary = m * 2 * T * D * 2 / BETWEEN * (pp > 1)
-    gradients = ring_all_reduce(dp, 0, parameter_count(GPT3) // (tp * pp)).elements * 2 / BETWEEN
-    return computing * (m + pp - 1) / m + tensor + boundary + gradients
-
-
 start = (1, 64, 1)
-lesson.say(f"6 · GPT-3 on {start}: {gigabytes(*start, 1536).total / 1e9:.1f} GB, {seconds(*start, 1536):.0f} "
-           "s for 1536", "")
-assert gigabytes(*start, 1536).total < 80e9 < gigabytes(8, 8, 1, 1536).total, (
-    "one replica fits, cut 64 times; eight do not"
-)
+lesson.say(f"  GPT-3 on {start}: {gigabytes(*start, 1536).total / 1e9:.1f} "
+           f"GB, {seconds(*start, 1536):.0f} s for 1536 samples")
+assert gigabytes(*start, 1536).total < 80e9 \
+    < gigabytes(8, 8, 1, 1536).total, \
+    "one replica fits, split over 64 ranks; eight do not"
+
+# %% [markdown]
+# ## 9 · What the documents say (optional)
+#
+# Covers: A7 A15 A16 N23 E36
+#
+# 001 (3.4) combines strategies (并行策略组合, E36): tensor with layer parallelism
+# (A15), and tensor with pipeline parallelism (A16). There are no formulas.
+#
+# * A15 A16 E36: right. Every mesh computes the same training.
+# * A7 (001, 2.1): four kinds of model parallelism, data parallelism among them.
+#   They do combine, each with traffic of its own. But:
+# * N23 (001, 2.1; 004, 2.2): data parallelism is a kind of model parallelism.
+#   Wrong: it does nothing to the model; each replica has all P weights.
+
+# %%
+assert max(off.values()) < 1e-10, \
+    "A15 A16 E36: every mesh has the loss curve of one process, to 1e-10"
+assert all(rank == (at["pp"] * cube.dp + at["dp"]) * cube.tp + at["tp"]
+           for rank, (at, _) in enumerate(found)), \
+    "A15: with one replica, a rank is stage · tp + shard"
+assert all(held[name] == [ledger(MODEL, layout, rank)
+                          for rank in range(layout.ranks)]
+           for name, layout in LAYOUTS.items()), \
+    "A15 A16: every rank holds what the ledger says, about P/(tp pp)"
+assert all((held[name] == [P] * layout.ranks)
+           == (layout.tp * layout.pp == 1)
+           for name, layout in LAYOUTS.items()), \
+    "N23 A7: data parallelism leaves the model whole, the others split it"
+assert even < large < 1.04 * even, "A16: P/(tp pp), to 4 % on GPT-3"
+assert order == {8: ["dp", "tp", "pp"], 64: ["tp", "dp", "pp"]}, \
+    "A16: tp and pp send for every sample, dp once per step"
+assert all((nbytes > 0) == (getattr(LAYOUTS[name], axis) > 1)
+           for name, axes in most.items()
+           for axis, nbytes in axes.items()), \
+    "A7: each kind has traffic of its own, and combines with the others"
+assert p < 4 or kept == 2 * by_layers, \
+    "A16: with micro-batches, stage 0 of two keeps two of them; A15: one"
