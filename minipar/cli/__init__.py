@@ -1,10 +1,9 @@
-"""The command line: `minipar COMMAND`. Each command is a module here, whose `add_options` says what it takes
-and what it runs.
+"""The command line: `minipar COMMAND`. Each command is a module here; its `add_options` declares its options
+and the function to run.
 
-A user's mistake ends as one line on stderr and exit status 2, under mpirun too. Results go to stdout,
-progress to stderr. Neither decides over the work: a command whose stdout is closed, full or gone runs to its
-end, writes all its files, and then says with its exit status that output is lost. Lost progress changes
-nothing.
+A user's mistake ends with one line on stderr and exit status 2, also under mpirun. Results go to stdout,
+progress to stderr. If stdout is closed or full, a command still runs to its end and writes all its files;
+then its exit status reports the lost output. Lost progress changes nothing.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from minipar.malloc import keep_freed_memory
 
 COMMANDS = {  # name of the command and its module: what it does
     "train": "train a GPT on text",
-    "generate": "let a trained model write",
-    "report": "a finished run as one page of HTML",
-    "verify": "prove that a layout trains as one process does",
-    "mutants": "plant classic bugs, and see which check finds each",
+    "generate": "generate text with a trained model",
+    "report": "write one HTML page about a finished run",
+    "verify": "prove that a layout trains like one process",
+    "mutants": "plant classic bugs, and show which check detects each",
     "autopsy": "from symptoms of a wrong training to the bug",
     "compare": "compare gradients of another framework with one process",
     "gradcheck": "check every gradient of a small GPT",
     "schedule": "show, prove and simulate pipeline schedules",
     "trace": "time a training step as on a cluster, and draw it",
     "lesson": "list the lessons, or run one",
-    "exercise": "practise: 5 lights on what you write (short: ex)",
+    "exercise": "practise: 5 lights judge your code (short: ex)",
     "doctor": "check the MPI installation and measure its links",
     "run": "run a program written for mpi4py, checked",
     "launch": "start a command on several ranks",
@@ -40,26 +39,24 @@ SHORT = {"ex": "exercise"}
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose complaint is an error like the others."""
+    """An ArgumentParser that raises ConfigError for a wrong command line."""
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}; see {self.prog} --help")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """argparse takes -- away as the mark that ends the options, even in --lr=--, and then has no value
-        left.
-        """
+        """Refuse -- as a value: argparse removes it, since it ends the options, and then has no value."""
         if action.nargs is None and action.option_strings and arg_strings == ["--"]:
-            self.error(f"argument {'/'.join(action.option_strings)}: -- is no value; write one, or leave the "
-                       "option out")
+            self.error(f"argument {'/'.join(action.option_strings)}: -- is not a value; give one, or leave "
+                       "the option out")
         return super()._get_values(action, arg_strings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 2 a mistake of the user, 130 interrupted.
+    """Run one command; returns the exit status: 0 success, 2 a user's mistake, 130 interrupted.
 
-    Where all went well but what belongs on stdout is lost: 141 if nobody reads on, as in `| head`, otherwise
-    74.
+    If the command succeeded but its output is lost: 141 if the reader has closed the pipe, as in `| head`,
+    otherwise 74.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     words[:1] = [SHORT.get(word, word) for word in words[:1]]
@@ -72,13 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _ended(words: Sequence[str], name: str, title: str) -> int:
-    """The exit status, once a mistake has been told."""
+    """Run the command and report a user's mistake; returns the exit status."""
     try:
         return _run(_options(words, name))
     except MiniparError as error:
         from minipar.cli.ranks import tell_once
 
-        tell_once(error)  # ends the program where there are several ranks
+        tell_once(error)  # with several ranks it ends the program
         tell(f"{title}: {error}")
         return 2
     except SystemExit as leaving:                                   # a page of help has been shown
@@ -91,8 +88,8 @@ def _ended(words: Sequence[str], name: str, title: str) -> int:
 
 
 def _options(words: Sequence[str], name: str) -> argparse.Namespace:
-    """What the words say. Only the module of the command that they name is imported, since some of them take
-    a second.
+    """Parse the command line. Only the module of the named command is imported, since some imports take a
+    second.
     """
     parser = Parser(prog="minipar", description="Learn, and trust, how large models are trained in parallel.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
@@ -109,8 +106,8 @@ def _options(words: Sequence[str], name: str) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace) -> int:
-    """The exit status of the command that the options name."""
-    # Not at the top: a page of help does without NumPy.
+    """Run the command of the options; returns its exit status."""
+    # Not at the top: help must not import NumPy.
     from minipar.cli.ranks import entered
 
     keep_freed_memory()

@@ -1,4 +1,4 @@
-"""`minipar autopsy`: from what is seen of a wrong training to the kinds of bug that explain it."""
+"""`minipar autopsy`: find the kinds of bug that explain the symptoms of a wrong training."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ WIDTH = 78
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ratio", type=word, metavar="NUMBER",
-                        help="what is wrong over what is right: 4, 1/4, or varies (from rank to rank, or "
-                        "from element to element)")
+                        help="wrong value / right value: 4, 1/4, or varies (between ranks or "
+                        "elements)")
     parser.add_argument("--which", type=word, nargs="+", default=[], metavar="WHAT",
                         help="what is wrong: "
                         + "; ".join(f"{name} ({text})" for name, text in WHICH.items()))
     parser.add_argument("--layout", type=word, metavar="dp=2,tp=4",
-                        help="of the wrong run: dp, tp, pp and micro-batches")
+                        help="layout of the wrong run: dp, tp, pp and micro-batches")
     for name, what in (("metrics", "metrics.jsonl"), ("gradients", "gradients, .npz or .safetensors"),
                        ("checkpoints", "weights, .npz or .safetensors")):
         parser.add_argument(f"--{name}", type=word, nargs=2, metavar=("RIGHT", "WRONG"),
-                            help=f"two files of {what}, to find symptoms in")
-    parser.add_argument("--most", type=int, default=5, help="how many bugs to show (default 5)")
+                            help=f"find symptoms in two files of {what}")
+    parser.add_argument("--most", type=int, default=5, help="number of bugs to show (default 5)")
     parser.add_argument("--json", type=word, metavar="FILE", help="write all of them to this file")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit status 0: there are suspects, 1: none."""
+    """Exit status 0: suspects were found, 1: none."""
     require_one_process("minipar autopsy")
     if options.most < 1:
         raise ConfigError(f"most is {options.most}; choose 1 or more")
@@ -51,15 +51,15 @@ def run(options: argparse.Namespace) -> int:
         print(f"seen: {seen}\n")
     for number, suspect in enumerate(suspects[:options.most], 1):
         print("\n".join(_lines(number, suspect)))
-    print(f"{len(suspects)} of the zoo's bugs would show this; the likeliest first" if suspects
-          else "no bug of the zoo shows this: see minipar mutants --list")
+    print(f"{len(suspects)} of the known bugs explain this; the most likely first" if suspects
+          else "no known bug explains this: see minipar mutants --list")
     if options.json:
         write_json(options.json, [one.as_dict() for one in suspects])
     return 0 if suspects else 1
 
 
 def _symptoms(options: argparse.Namespace) -> tuple[Symptoms, str]:
-    """What the options say, and what the files add to it."""
+    """The symptoms of the options and the files; the second value describes those of the files."""
     which, ratio = require_which(options.which), None if options.ratio is None else ratio_of(options.ratio)
     found: list[Any] = []
     if options.metrics:

@@ -1,4 +1,4 @@
-"""`minipar compare`: gradients that another framework wrote, against minipar's single process."""
+"""`minipar compare`: compare gradients of another framework with minipar on one process."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from minipar.proof.equivalent.compare_gradients import compare_gradients
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gradients", type=word, required=True, metavar="DIR",
-                        help="layout.json and one file of gradients per rank, rank0.safetensors and so on")
+                        help="folder with layout.json and one file of gradients per rank "
+                        "(rank0.safetensors, ...)")
     parser.add_argument("--weights", type=word, metavar="FILE",
                         help="the whole weights, .safetensors or .npz, under GPT-2's names "
                         "(default: weights.safetensors or weights.npz in DIR)")
     parser.add_argument("--batch", type=word, metavar="FILE",
                         help="an .npz with inputs and targets, integers [B, T] (default: batch.npz in DIR)")
-    parser.add_argument("--heads", type=int, help="of attention (default: width / 64)")
+    parser.add_argument("--heads", type=int, help="attention heads (default: width / 64)")
     parser.add_argument("--tolerance", type=float,
                         help="relative to the largest element (default: by the dtype of the files)")
     parser.add_argument("--json", type=word, metavar="FILE", help="write all findings to this file")
@@ -26,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit status 0: the same, 1: not."""
+    """Exit status 0: equal, 1: different."""
     require_one_process("minipar compare")
     if options.json:
         require_file(options.json)

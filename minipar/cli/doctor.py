@@ -1,4 +1,4 @@
-"""`minipar doctor`: is this machine fit to run ranks, and which command mends it if not?"""
+"""`minipar doctor`: check whether this machine can run ranks; show the command that repairs it."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def run(options: argparse.Namespace) -> int:
         findings.append(finding)
         print(f"{finding.status:8}{finding.name:16}{finding.text}", flush=True)
         if finding.remedy:
-            print(f"{'':24}to mend it: {finding.remedy}", flush=True)
+            print(f"{'':24}repair: {finding.remedy}", flush=True)
     return int(broken(findings))

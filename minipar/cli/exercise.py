@@ -1,8 +1,8 @@
-"""`minipar exercise` (short: `minipar ex`): practise, and see five lights come on.
+"""`minipar exercise` (short: `minipar ex`): write parallel code; five lights judge it.
 
-    minipar exercise list                   all exercises, and what you have passed
-    minipar exercise start ring_shift       puts the task and a stub into exercises/ring_shift/
-    minipar exercise check                  checks what you have written: on threads, then under mpirun
+    minipar exercise list                   all exercises, and what you have passed minipar exercise start
+    ring_shift       puts the task and a stub into exercises/ring_shift/ minipar exercise check
+    checks your code: on threads, then under mpirun
 
 The lights are: runs, values, gradients, cost, no deadlock.
 """
@@ -23,39 +23,39 @@ from minipar.exercises import catalogue, workplace
 from minipar.exercises.exercise import HINTS, Exercise
 from minipar.exercises.progress import StudentProgress
 
-LOOK = 0.2  # seconds between two looks at a file
+LOOK = 0.2  # seconds between two checks whether the file has changed
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, function, text in (
         ("list", list_all, "all exercises by chapter: state, kind, minutes"),
-        ("next", show_next, "the first exercise that you have not passed"),
-        ("progress", show_progress, "how many you have passed, by chapter"),
+        ("next", show_next, "the next exercise that you have not passed"),
+        ("progress", show_progress, "number of exercises passed, by chapter"),
     ):
         action(actions, name, function, text)
     for name, function, text in (
         ("start", start, "put the task and the stub into your folder"),
         ("hint", hint, "the next hint: a nudge, a formula, an outline"),
-        ("reset", reset, "begin again; what you have written is kept under another name"),
+        ("reset", reset, "start again; your file is kept under another name"),
     ):
         action(actions, name, function, text).add_argument(
-            "name", nargs="?", help="default: the one you are at"
+            "name", nargs="?", help="default: the one started last"
         )
     for name, function, text in (
-        ("check", check_once, "run it, and show the lights"),
+        ("check", check_once, "run your code and show the lights"),
         ("watch", watch, "check again whenever you save the file"),
     ):
         one = action(actions, name, function, text)
-        one.add_argument("name", nargs="?", help="default: the one you are at")
-        one.add_argument("--threads", action="store_true", help="on threads alone, not under mpirun")
-        one.add_argument("--seed", type=int, help="of the inputs (default: another one each time)")
-    shown = action(actions, "solution", solution, "a good solution, once you have passed")
-    shown.add_argument("name", nargs="?", help="default: the one you are at")
-    shown.add_argument("--teacher", action="store_true", help="without a pass")
+        one.add_argument("name", nargs="?", help="default: the one started last")
+        one.add_argument("--threads", action="store_true", help="on threads only, not under mpirun")
+        one.add_argument("--seed", type=int, help="seed of the inputs (default: a new one each time)")
+    shown = action(actions, "solution", solution, "a good solution, after you have passed")
+    shown.add_argument("name", nargs="?", help="default: the one started last")
+    shown.add_argument("--teacher", action="store_true", help="show it without a pass")
 
 
-    add_grade(actions.add_parser("grade", help="grade a class, each submission in processes of its own"))
+    add_grade(actions.add_parser("grade", help="grade a class, each submission in its own processes"))
     add_pack(actions.add_parser("pack", help="make a hand-out without solutions"))
 
 
@@ -64,21 +64,19 @@ def action(
 ) -> argparse.ArgumentParser:
     one: argparse.ArgumentParser = actions.add_parser(name, help=text)
     one.add_argument(
-        "--folder", type=Path, default=Path("exercises"), help="of your work (default exercises)"
+        "--folder", type=Path, default=Path("exercises"), help="folder of your work (default exercises)"
     )
     one.set_defaults(run=function)
     return one
 
 
 def chosen(options: argparse.Namespace, progress: StudentProgress) -> Exercise:
-    """The exercise that was named, or the one that was last started. Raises ConfigError where there is
-    neither.
-    """
+    """The named exercise, or else the one that was started last. Raises ConfigError if there is neither."""
     require_one_process("minipar exercise")
     name = options.name or progress.current
     if not name:
         raise ConfigError(
-            "name an exercise: minipar exercise list shows them all, minipar exercise next the first"
+            "name an exercise: minipar exercise list shows all, minipar exercise next the next one"
         )
     return catalogue.find(name)
 
@@ -156,7 +154,7 @@ def hint(options: argparse.Namespace) -> int:
 
 def reset(options: argparse.Namespace) -> int:
     exercise = chosen(options, StudentProgress(options.folder))
-    print(f"What you had is kept in\n    {workplace.reset(exercise, options.folder)}")
+    print(f"Your old file is kept in\n    {workplace.reset(exercise, options.folder)}")
     return 0
 
 

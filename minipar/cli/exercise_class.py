@@ -15,14 +15,15 @@ from minipar.exercises.workplace import write
 
 
 def add_grade(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="one for each student")
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="one folder per student")
     parser.add_argument("--exercise", action="append", default=[], metavar="NAME",
-                        help="that is graded, also where it is missing (default: all that a folder has)")
+                        help="grade this exercise; a missing answer gets 0 (default: all in the folder)")
     for name in FORMATS:
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write the grades as {name}")
-    parser.add_argument("--seed", type=int, default=0, help="of the inputs, for the whole class (default 0)")
-    parser.add_argument("--limit", type=float, help="seconds for one call (default: what the exercise says)")
-    parser.add_argument("--jobs", type=int, default=2, help="submissions at a time (default 2)")
+    parser.add_argument("--seed", type=int, default=0,
+                        help="seed of the inputs, for the whole class (default 0)")
+    parser.add_argument("--limit", type=float, help="seconds for one call (default: the exercise's own)")
+    parser.add_argument("--jobs", type=int, default=2, help="submissions graded at the same time (default 2)")
     parser.set_defaults(run=grade_class)
 
 

@@ -1,4 +1,4 @@
-"""How `minipar exercise` shows things: 80 columns, colour only on a terminal and never as the only sign."""
+"""The output of `minipar exercise`: 80 columns; colour only on a terminal and never as the only sign."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def verdict_lines(verdict: Verdict) -> list[str]:
 
 
 def light_lines(light: Light) -> list[str]:
-    """The light, its diagnosis, where it was seen, and the next step."""
+    """Lines for one light: its state, the diagnosis, its location, and the next step."""
     said = {"dark": "not judged yet", "none": "this exercise has none"}.get(light.state, light.diagnosis)
     head = f"  {coloured(WORDS[light.state], light.state)}  {light.name:<13}"
     lines = wrapped(said, BLANK) or [BLANK]
@@ -50,7 +50,7 @@ def wrapped(text: str, indent: str, more: str = "") -> list[str]:
 
 
 def printed_lines(printed: Sequence[tuple[int, int, str]]) -> list[str]:
-    """What the submission printed, rank by rank."""
+    """The output of the submission, rank by rank."""
     if not printed:
         return []
     lines = ["", f"  your prints, on {printed[0][0]} rank{'s' * (printed[0][0] > 1)}:"]

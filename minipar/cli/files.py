@@ -1,4 +1,4 @@
-"""Results as files, whose places are tried before the work begins."""
+"""Files of results; their paths are tested before the work begins."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from minipar.errors import ConfigError
 
 
 def require_file(path: str, endings: Sequence[str] = ()) -> None:
-    """Raises ConfigError where no file can be written there, or where it must end otherwise. Nothing is left
+    """Raises ConfigError if the file cannot be written, or has another ending than `endings`. Leaves no file
     behind.
 
-    A computation of an hour must not end with the discovery that its result has no place.
+    So a wrong path is found before a long computation, not after it.
     """
     target = Path(path)
     if endings and target.suffix.lower() not in endings:
@@ -26,7 +26,7 @@ def require_file(path: str, endings: Sequence[str] = ()) -> None:
         )
     try:
         if target.exists():
-            # a folder, or a pipe that nobody reads, is refused here
+            # this fails for a folder, and for a pipe without a reader
             os.close(os.open(target, os.O_WRONLY | os.O_NONBLOCK))
         else:
             tempfile.TemporaryFile(dir=target.parent).close()
@@ -35,7 +35,7 @@ def require_file(path: str, endings: Sequence[str] = ()) -> None:
 
 
 def require_folder(path: str | Path) -> None:
-    """Raises ConfigError where there is no such folder and none can be made. Nothing is left behind."""
+    """Raises ConfigError if the folder does not exist and cannot be created. Leaves no file behind."""
     target = Path(path)
     try:
         while not target.exists() and target != target.parent:
@@ -47,12 +47,12 @@ def require_folder(path: str | Path) -> None:
 
 def _refused(path: str | Path, error: OSError | ValueError) -> ConfigError:
     return ConfigError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}; choose "
-                       "another place")
+                       "another path")
 
 
 def write_json(path: str, values: Any) -> None:
-    """Write plain values; infinity and NaN, which JSON lacks, become null. Raises ConfigError where it cannot
-    be written.
+    """Write plain values as JSON; infinity and NaN become null. Raises ConfigError if the file cannot be
+    written.
     """
     try:
         Path(path).write_text(json.dumps(_finite(values), indent=1) + "\n", encoding="utf-8")

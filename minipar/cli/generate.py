@@ -1,6 +1,4 @@
-"""`minipar generate`: text from a trained model, on one process or on ranks that share its layers and
-weights.
-"""
+"""`minipar generate`: generate text with a trained model, on one process or on the ranks of a layout."""
 
 from __future__ import annotations
 
@@ -18,14 +16,14 @@ from minipar.training.run_folder import RunFolder
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=word, required=True, dest="folder", metavar="DIR",
-                        help="folder of the run, as given to train --out")
-    parser.add_argument("--prompt", required=True, metavar="TEXT", help="what the model continues")
-    parser.add_argument("--tokens", type=int, default=400, help="how many tokens to write (default 400)")
+                        help="folder of the run (--out of minipar train)")
+    parser.add_argument("--prompt", required=True, metavar="TEXT", help="text that the model continues")
+    parser.add_argument("--tokens", type=int, default=400, help="number of tokens to generate (default 400)")
     parser.add_argument("--temperature", type=float, default=0.8,
-                        help="0 takes the likeliest always (default 0.8)")
+                        help="0: always the most likely token (default 0.8)")
     parser.add_argument("--top-k", type=int, default=0,
-                        help="choose among the k likeliest only; 0 for all (default)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another text (default 0)")
+                        help="sample only from the k most likely tokens; 0: from all (default)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sampling (default 0)")
     add_layout_options(parser, training=False)
     parser.set_defaults(run=run)
 
@@ -37,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run_on(world: Communicator, options: argparse.Namespace) -> int:
-    """All ranks come to the same tokens; rank 0 tells them."""
+    """All ranks generate the same tokens; rank 0 prints them."""
     stages, tokenizer = RunFolder(options.folder).stages(Grid(world, layout_of(options)))
     prompt = tokenizer.encode(options.prompt).tolist()
     tokens = generate(stages, prompt, temperature=options.temperature, top_k=options.top_k, seed=options.seed)

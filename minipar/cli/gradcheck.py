@@ -1,4 +1,4 @@
-"""`minipar gradcheck`: every gradient of a whole small GPT against differences, element by element."""
+"""`minipar gradcheck`: compare every gradient of a small GPT with finite differences, element by element."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from minipar.config import ModelConfig, require_precise
 from minipar.nn import GPT
 from minipar.rng import stream
 
-LIMIT = 1e-7  # relative error that a right gradient stays below
+LIMIT = 1e-7  # largest relative error of a correct gradient
 DEFAULTS = dict(vocabulary=11, context=5, layers=2, heads=2, width=8)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     told = ", ".join(f"{name} {value}" for name, value in DEFAULTS.items())
     add_table(parser, f"model (default: {told})", {**VOCABULARY, **SIZES}, ModelConfig, notes=False)
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and the tokens (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the weights and the tokens (default 0)")
     parser.set_defaults(run=run)
 
 
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     require_precise(config)
     model, rng = GPT(config, seed=options.seed, dtype=np.float64), stream(options.seed, "gradcheck")
     for p in model.parameters():
-        # away from zero, where mistakes in biases would not show
+        # not zero: zeros would hide mistakes in biases
         p.data += 0.3 * rng.standard_normal(p.shape)
     inputs, targets = rng.integers(config.vocabulary, size=(2, 2, config.context))
     checks = gradcheck(lambda: model.loss(inputs, targets), {p.name: p for p in model.parameters()})

@@ -1,6 +1,4 @@
-"""Signals that ask a training to stop: noted, so that the step ends and the state is saved, not obeyed at
-once.
-"""
+"""Signals that ask a training to stop: the current step ends and the state is saved."""
 
 from __future__ import annotations
 
@@ -15,11 +13,11 @@ STOPPING = tuple(signal.Signals[name] for name in NAMES if hasattr(signal, name)
 
 
 class Interruption:
-    """While it is entered, the signals in STOPPING do not end the process but are noted: the step ends, the
-    state is saved.
+    """A context in which the signals in STOPPING do not end the process; the first one is recorded in
+    `number`.
 
-    A second Ctrl-C ends it at once; other signals may come again (Slurm warns, then asks). A SIGHUP that is
-    ignored already, as under nohup, stays ignored. number: of the first signal, 0 for none.
+    A second Ctrl-C ends the process at once; other signals may be repeated (Slurm sends a warning first). A
+    SIGHUP that is ignored already, as under nohup, stays ignored. number: the first signal, 0 for none.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,4 @@
-"""`minipar launch`: start a command on several ranks, with the launcher and the flags that fit this
-machine.
-"""
+"""`minipar launch`: start a command on several ranks, with the launcher and the flags for this machine."""
 
 from __future__ import annotations
 
@@ -11,13 +9,14 @@ from minipar.launcher.launch import launch
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-n", type=int, required=True, dest="ranks", metavar="RANKS", help="how many ranks")
+    parser.add_argument("-n", type=int, required=True, dest="ranks", metavar="RANKS", help="number of ranks")
     parser.add_argument("--hostfile", metavar="FILE", help="the hosts to use, in the launcher's own format")
-    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="what each rank runs")
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND",
+                        help="the command that each rank runs")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """The exit status is the job's."""
+    """Returns the job's exit status."""
     words = options.words[1:] if options.words[:1] == ["--"] else options.words
     return launch(options.ranks, words, os.environ, options.hostfile)

@@ -1,7 +1,6 @@
-"""`minipar lesson`: the lessons; one of them run, or played with predictions.
+"""`minipar lesson`: list the lessons, run one, or play one with predictions.
 
-Lessons are scripts beside the package, in its source tree: they are there to be read and changed. What is
-known of each stands in the table of lessons/README.md.
+Lessons are scripts beside the package, to be read and changed. The table in lessons/README.md describes them.
 """
 
 from __future__ import annotations
@@ -31,9 +30,7 @@ LINK, COLUMNS = re.compile(r"\[(.*)\]\((\w+)\.py\)"), 7            # of a row: i
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the table: which sections of the documents a lesson is about, on how many ranks, and how long
-    it takes.
-    """
+    """A row of the table: the documents' sections of a lesson, its number of ranks, its run time."""
 
     name: str
     title: str
@@ -44,9 +41,7 @@ class Entry:
 
     @property
     def number(self) -> str:
-        """What the lesson is called on the command line: 7 for 07_linear, the name where it begins with no
-        number.
-        """
+        """The lesson's name on the command line: 7 for 07_linear; the whole name if it has no number."""
         number, separator, _ = self.name.partition("_")
         return str(int(number)) if separator and number.isdigit() else self.name
 
@@ -56,25 +51,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser("list", help="number, title, the documents' sections, ranks, run time")
     show.set_defaults(run=list_lessons)
     one = actions.add_parser("run", help="run a lesson; several ranks: mpirun -n 4 minipar lesson run 13")
-    one.add_argument("lesson", help="its number, or its name where it has none")
-    one.add_argument("--fast", action="store_true", help="train less; the claims stay the same")
+    one.add_argument("lesson", help="its number, or its name if it has none")
+    one.add_argument("--fast", action="store_true", help="train less; all claims are still checked")
     one.add_argument("--out", type=Path, default=PICTURES, metavar="FOLDER",
-                     help=f"for pictures (default {PICTURES})")
+                     help=f"folder for pictures (default {PICTURES})")
     one.set_defaults(run=run_one, joins_itself=True)
     teach = actions.add_parser("teach", help="one lesson step by step: read, predict, then see",
                                description="One lesson step by step: read, predict, then see. Your "
-                                           "predictions are locked; you can stop and go on later.")
-    teach.add_argument("lesson", help="its number, or its name where it has none")
-    teach.add_argument("--section", type=int, metavar="N", help="begin with this section (0 is the first)")
+                                           "predictions are locked; you can stop and continue later.")
+    teach.add_argument("lesson", help="its number, or its name if it has none")
+    teach.add_argument("--section", type=int, metavar="N", help="start with this section (0 is the first)")
     teach.add_argument("--core", action="store_true", help="leave out the sections marked as optional")
-    teach.add_argument("--fast", action="store_true", help="train less; the claims stay the same")
+    teach.add_argument("--fast", action="store_true", help="train less; all claims are still checked")
     teach.add_argument("--out", type=Path, default=PICTURES, metavar="FOLDER",
-                       help=f"for pictures, and for where you stopped (default {PICTURES})")
+                       help=f"folder for pictures and your progress (default {PICTURES})")
     teach.add_argument("--slides", type=Path, metavar="FILE",
-                       help="do not ask: write slides for a projector, one HTML file that needs no network")
+                       help="ask nothing: write slides to one HTML file, to be shown without a network")
     teach.set_defaults(run=teach_one)
     export = actions.add_parser("export", help="a lesson as a Jupyter notebook")
-    export.add_argument("lesson", help="its number, or its name where it has none")
+    export.add_argument("lesson", help="its number, or its name if it has none")
     export.add_argument("--ipynb", type=Path, metavar="FILE", required=True, help="the notebook to write")
     export.set_defaults(run=export_one)
 
@@ -90,7 +85,7 @@ def list_lessons(options: argparse.Namespace) -> int:
 
 
 def run_one(options: argparse.Namespace) -> int:
-    """Run the lesson in this process, so that a rank of mpirun stays that rank."""
+    """Run the lesson in this process: under mpirun the process keeps its rank."""
     lesson = _opened(options)
     began = time.perf_counter()
     names = run_lesson(lesson)
@@ -121,7 +116,7 @@ def export_one(options: argparse.Namespace) -> int:
 
 
 def _write(path: Path, text: str) -> int:
-    """Write the file whole. Raises CheckpointError where the system refuses."""
+    """Write the file, whole or not at all. Raises CheckpointError if that fails."""
     with replacing(path) as file:
         file.write(text.encode())
     print(path)
@@ -129,7 +124,7 @@ def _write(path: Path, text: str) -> int:
 
 
 def _opened(options: argparse.Namespace) -> LessonFile:
-    """The lesson's cells, and its command line as if it had been started as a script."""
+    """The lesson's cells; sys.argv is set as if the lesson had been started as a script."""
     folder = lessons_folder()
     require_folder(options.out)
     script = folder / f"{find(folder, options.lesson)}.py"
@@ -138,7 +133,9 @@ def _opened(options: argparse.Namespace) -> LessonFile:
 
 
 def lessons_folder() -> Path:
-    """Beside the package, or in the current folder. Raises ConfigError where neither has lessons."""
+    """The folder of lessons: beside the package, or in the current folder. Raises ConfigError if neither has
+    lessons.
+    """
     folders = [Path(minipar.__file__).resolve().parent.parent / "lessons", Path("lessons").resolve()]
     for folder in folders:
         if (folder / "support" / "lesson.py").is_file():
@@ -148,7 +145,7 @@ def lessons_folder() -> Path:
 
 
 def find(folder: Path, wanted: str) -> str:
-    """The name of the lesson with this number or name. Raises ConfigError where there is none."""
+    """The name of the lesson with this number or name. Raises ConfigError if there is none."""
     for script in sorted(folder.glob("*.py")):
         number = script.stem.partition("_")[0]
         if script.stem != "__init__" and (wanted == script.stem or number.isdigit()
@@ -158,8 +155,8 @@ def find(folder: Path, wanted: str) -> str:
 
 
 def entries(folder: Path) -> list[Entry]:
-    """The rows of the table in README.md, in its order. Raises ConfigError where there is no such file, or
-    where a row is not built as the others are.
+    """The rows of the table in README.md, in its order. Raises ConfigError if the file cannot be read or a
+    row is not valid.
     """
     path = folder / "README.md"
     try:
@@ -168,7 +165,7 @@ def entries(folder: Path) -> list[Entry]:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; it holds the table of "
                           "lessons") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is no UTF-8: byte {error.start}; write it as text") from error
+        raise ConfigError(f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8 text") from error
     return [_entry(row, f"{path}, line {number}") for number, row in enumerate(text.splitlines(), 1)
             if row.startswith("| [")]
 
@@ -178,7 +175,7 @@ def _entry(row: str, where: str) -> Entry:
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     lesson = LINK.fullmatch(cells[0])
     if len(cells) != COLUMNS or lesson is None:
-        raise ConfigError(f"{where}: {shown(row)} is no row of the table of lessons; it must have {COLUMNS} "
+        raise ConfigError(f"{where}: {shown(row)} is not a row of the table of lessons; it must have {COLUMNS} "
                           "cells, the first of them [title](name.py)")
     title, name = map(brief, lesson.groups())
     sections, _, _, ranks, seconds, fast = map(brief, cells[1:])

@@ -1,5 +1,4 @@
-"""`minipar mutants`: each classic bug in turn, which check sees it, and whether a loss curve would have shown
-it.
+"""`minipar mutants`: plant each classic bug; show which check detects it, and whether a loss curve shows it.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from minipar.proof.zoo import trial
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which ones (default: all)")
-    parser.add_argument("--list", action="store_true", help="say what each bug is, and run nothing")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="bugs to plant (default: all)")
+    parser.add_argument("--list", action="store_true", help="describe each bug, and run nothing")
     parser.add_argument("--curves", action=argparse.BooleanOptionalAction, default=True,
-                        help=f"train {STEPS} steps with each bug too (takes minutes)")
+                        help=f"also train {STEPS} steps with each bug (takes minutes)")
     parser.add_argument("--json", type=word, metavar="FILE", help="write the table to this file")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit status 1 if a bug is not found, or by another check than is told."""
+    """Exit status 1 if a bug is not detected first by its own check."""
     if unknown := [name for name in options.names if name not in MUTANTS]:
         raise ConfigError(f"there is no mutant {unknown[0]!r}; see minipar mutants --list")
     names = options.names or list(MUTANTS)
@@ -59,20 +58,19 @@ def _try(name: str, curves: Curves | None) -> dict[str, Any]:
 def _table(rows: list[dict[str, Any]]) -> Iterable[str]:
     optimizers = list(rows[0]["curves"])
     heads = "".join(f"{f'{optimizer} curve off by (seeds)':>34}" for optimizer in optimizers)
-    yield f"{'bug':38}{'seen first by':18}{heads}"
+    yield f"{'bug':38}{'detected by':18}{heads}"
     for row in rows:
         first = (row["failed_checks"] or ["NOTHING"])[0]
         found = row["check"] if row["found"] else f"{first}, not {row['check']}"
         yield f"{row['name']:38}{found:18}" + "".join(_curve(Curve(one["off"], one["spread"]))
                                                       for one in row["curves"].values())
-    yield f"{sum(row['found'] for row in rows)} of {len(rows)} bugs are found by the check that is told"
+    yield f"{sum(row['found'] for row in rows)} of {len(rows)} bugs are detected by the expected check"
     for optimizer in optimizers:
         shown = sum(row["curves"][optimizer]["shows"] for row in rows)
-        yield f"{shown} of {len(rows)} would show in a loss curve of {STEPS} steps of {optimizer}"
+        yield f"{shown} of {len(rows)} show in a loss curve of {STEPS} steps of {optimizer}"
     if optimizers:
-        yield (f"(a curve shows a bug if its end, the mean of the last {LAST} losses, is off by more than "
-               "right programs with "
-               f"{SEEDS} different seeds differ, or if training stops)")
+        yield (f"(a curve shows a bug if its end, the mean of the last {LAST} losses, differs by more than "
+               f"correct programs with {SEEDS} different seeds, or if training stops)")
 
 
 def _curve(curve: Curve) -> str:

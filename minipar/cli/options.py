@@ -1,4 +1,4 @@
-"""Options that several commands share, as tables: a flag, the field that it sets, what it means."""
+"""Options that several commands share, as tables: flag, config field, help text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from minipar.config import PRESETS, ModelConfig, TrainConfig
 
 # flag: (field of ModelConfig, help)
-VOCABULARY = {"--vocabulary": ("vocabulary", "different tokens")}    # which a text otherwise tells
+VOCABULARY = {"--vocabulary": ("vocabulary", "number of different tokens")}  # else it follows from the text
 SIZES = {
     "--layers": ("layers", "blocks of attention and MLP"),
     "--heads": ("heads", "attention heads; must divide the width"),
@@ -21,51 +21,51 @@ MODEL = {**SIZES, "--dropout": ("dropout", "rate of dropout")}
 TRAIN = {
     "--data": (
         "data",
-        "a UTF-8 file or a folder of them (default: the documentation that comes with Python)",
+        "a UTF-8 file, or a folder of them (default: Python's own documentation)",
     ),
     "--tokenizer": ("tokenizer", "char or byte"),
     "--batch": ("batch", "samples per step"),
-    "--micro-batches": ("micro_batches", "pieces that a batch is computed in"),
-    "--steps": ("steps", "steps in all"),
+    "--micro-batches": ("micro_batches", "number of micro-batches per batch"),
+    "--steps": ("steps", "number of steps"),
     "--lr": ("lr", "peak learning rate"),
     "--schedule": ("schedule", "cosine or constant"),
     "--warm-up": ("warm_up", "steps until the peak"),
     "--optimizer": ("optimizer", "sgd, adagrad, adam or adamw"),
-    "--weight-decay": ("weight_decay", "of the matrices"),
+    "--weight-decay": ("weight_decay", "weight decay of matrices"),
     "--clip": ("clip", "largest norm of the gradient; 0 for no limit"),
     "--recompute": (
         "recompute",
-        "what backward computes again, to keep less: none, selective (attention) or full (blocks)",
+        "what backward recomputes to save memory: none, selective (attention) or full (blocks)",
     ),
     "--dtype": ("dtype", "float32 or float64"),
-    "--precision": ("precision", "of matrix products: float32, float16 or bfloat16"),
-    "--loss-scale": ("loss_scale", "of float16; 0 for a dynamic one"),
-    "--seed": ("seed", "of weights, batches and dropout"),
+    "--precision": ("precision", "precision of matrix products: float32, float16 or bfloat16"),
+    "--loss-scale": ("loss_scale", "loss scale of float16; 0: dynamic"),
+    "--seed": ("seed", "seed of weights, batches and dropout"),
     "--validate-every": ("validate_every", "steps between validations"),
     "--save-every": ("save_every", "steps between checkpoints"),
 }
 
 
 def word(text: str) -> str:
-    """The type of an option that is a name. An empty one is a shell's variable that was never set."""
+    """The type of an option that is a name. It refuses "", such as an unset variable of the shell."""
     if not text:
-        raise argparse.ArgumentTypeError("it is empty; give a name, or leave the option out")
+        raise argparse.ArgumentTypeError("the value is empty; give a name, or leave the option out")
     return text
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add all options of TRAIN and MODEL. One that is not given is absent from the result, so that a preset
-    can give it.
+    """Add all options of TRAIN and MODEL. An option that is not given is absent from the result, so that a
+    preset can set it.
     """
     add_table(parser, "training", TRAIN, TrainConfig)
     add_table(parser, "model", MODEL, ModelConfig)
     parser.add_argument("--preset", choices=sorted(PRESETS),
-                        help="sizes and options to start from; other options overrule it")
+                        help="a set of sizes and options; other options replace its values")
 
 
 def add_table(parser: argparse.ArgumentParser, title: str, table: dict[str, tuple[str, str]], config: type, *,
               notes: bool = True) -> None:
-    """A group of options for fields of a config, with --tied and --bias for a model. notes: tell the config's
+    """A group of options for fields of a config, with --tied and --bias for a model. notes: show the config's
     defaults.
     """
     group = parser.add_argument_group(title)

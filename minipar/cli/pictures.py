@@ -1,4 +1,4 @@
-"""Pictures of a run that is done: one that fails costs a warning, never the run."""
+"""Pictures of a finished run: if drawing fails, there is a warning; the run is not affected."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from minipar.console import tell
 
 
 def attempt(name: str, draw: Callable[[], None]) -> None:
-    """Call draw(), which makes the picture `name`; where it fails, say so in one line on stderr."""
+    """Call draw(), which makes the picture `name`; if it fails, write one line to stderr."""
     try:
         draw()
     except Exception as error:  # of matplotlib, its fonts, its settings, the disk
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        tell(f"minipar: no picture {name}: {reason}; all else is done")
+        tell(f"minipar: no picture {name}: {reason}; everything else is complete")

@@ -1,6 +1,4 @@
-"""Run a command on the ranks that its layout asks for: those that mpirun started, or threads of this
-process.
-"""
+"""Run a command on the ranks of its layout: those that mpirun started, or threads of this process."""
 
 from __future__ import annotations
 
@@ -19,30 +17,28 @@ from minipar.errors import ConfigError, LayoutError, MiniparError
 
 
 def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
-    """--dp, --pp, --tp, what belongs to them, and --engine; what concerns gradients only where there is
-    training.
-    """
+    """Add --dp, --pp, --tp, related options, and --engine; options about gradients only if `training`."""
     group = parser.add_argument_group("layout",
-                                      "how the ranks share the work; needs dp * pp * tp ranks, from mpirun "
-                                      "or as threads")
-    group.add_argument("--dp", type=int, default=1, help="ranks that share the batch (default 1)")
+                                      "how the ranks divide the work; it needs dp * pp * tp ranks, from "
+                                      "mpirun or as threads")
+    group.add_argument("--dp", type=int, default=1, help="ranks that divide the batch (default 1)")
     group.add_argument("--pp", type=int, default=1,
-                       help="ranks that share the layers, as a pipeline (default 1)")
-    group.add_argument("--tp", type=int, default=1, help="ranks that share each layer (default 1)")
+                       help="ranks that divide the layers, as a pipeline (default 1)")
+    group.add_argument("--tp", type=int, default=1, help="ranks that divide each layer (default 1)")
     if training:
         group.add_argument("--sequence-parallel", action="store_true",
-                           help="ranks of tp share the tokens between layers too")
+                           help="between layers, ranks of tp divide the tokens")
         group.add_argument("--gradients", default="flat",
-                           help=f"how dp sums: {', '.join(GRADIENTS)} (default flat)")
+                           help=f"how dp sums gradients: {', '.join(GRADIENTS)} (default flat)")
         group.add_argument("--bucket-bytes", type=int, default=Layout.bucket_bytes,
-                           help=f"of gradient in one bucket (default {Layout.bucket_bytes})")
+                           help=f"bytes of gradients in a bucket (default {Layout.bucket_bytes})")
     group.add_argument("--pipeline", default=Layout.pipeline, metavar="SCHEDULE",
-                       help="of the pipeline, by name or as a file, see minipar schedule --help (default "
+                       help="pipeline schedule, a name or a file; see minipar schedule --help (default "
                             f"{Layout.pipeline})")
     group.add_argument("--virtual", type=int, default=Layout.virtual,
-                       help="pipeline stages per rank (default: what the schedule prescribes)")
+                       help="pipeline stages per rank (default: the schedule's own)")
     group.add_argument("--stage-layers", type=_numbers, default=(), metavar="N,N,...",
-                       help="layers of each pipeline stage (default: as even as can be)")
+                       help="layers of each pipeline stage (default: as even as possible)")
     group.add_argument(
         "--engine",
         choices=("auto", "threads"),
@@ -58,7 +54,7 @@ def _numbers(text: str) -> tuple[int, ...]:
         return tuple(int(number) for number in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no list of whole numbers; write for example 2,3,3"
+            f"{text!r} is not a list of whole numbers; write for example 2,3,3"
         ) from None
 
 
@@ -68,8 +64,8 @@ def seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not seconds > 0:                                             # nor is NaN
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive number of seconds; write for example 60, "
-                                         "or inf")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds; write for example "
+                                         "60, or inf")
     return seconds
 
 
@@ -81,11 +77,11 @@ def layout_of(options: argparse.Namespace) -> Layout:
 
 @contextmanager
 def entered(options: argparse.Namespace) -> Iterator[None]:
-    """Under mpirun, join the other ranks before anything can go wrong: then a mistake is told once, and ends
-    all of them.
+    """Under mpirun, join the job before anything can fail: then a mistake is reported once and ends all
+    ranks.
 
-    A command that does not say in its options that it runs on ranks (`add_layout_options`, or joins_itself)
-    is refused there.
+    Raises ConfigError under mpirun for a command that does not run on ranks (no `add_layout_options` or
+    joins_itself).
     """
     options.world = None
     engine = getattr(options, "engine", None)
@@ -102,8 +98,7 @@ def entered(options: argparse.Namespace) -> Iterator[None]:
 
 
 def tell_once(error: MiniparError) -> None:
-    """A mistake that all ranks of mpirun have made before they joined: told by one of them, it ends all of
-    them.
+    """Report a mistake that all ranks of mpirun made before they joined the job: once; it ends all of them.
     """
     if (ranks_started(os.environ) or 1) > 1:
         with job():
@@ -111,7 +106,7 @@ def tell_once(error: MiniparError) -> None:
 
 
 def require_one_process(what: str) -> None:
-    """Raises ConfigError under mpirun: each of its processes would do the same, and write the same files."""
+    """Raises ConfigError under mpirun: all its processes would do the same work and write the same files."""
     if (started := ranks_started(os.environ) or 1) > 1:
         raise ConfigError(f"{what} runs in one process, but mpirun has started {started}; start it without "
                           "mpirun")
@@ -121,7 +116,7 @@ def on_ranks(options: argparse.Namespace, function: Callable[[Communicator], int
     """Call the function on every rank; returns rank 0's exit status, or this rank's under mpirun (see
     `entered`).
 
-    Raises LayoutError where the layout needs more ranks than there are.
+    Raises LayoutError if the layout needs more ranks.
     """
     ranks = layout_of(options).ranks
     if options.engine == "threads":

@@ -1,4 +1,4 @@
-"""`minipar run`: run a program written for mpi4py, checked, on ranks that are threads or under mpirun."""
+"""`minipar run`: run a program written for mpi4py with checks, on threads or under mpirun."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ from minipar.mpi4py_face.races import races
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-n", type=int, dest="ranks", metavar="RANKS",
-        help="ranks, as threads of this process (default 1; under mpirun: leave it out)")
-    add("--unchecked", action="store_true", help="compare nothing, keep no books: to measure")
+        help="number of ranks, as threads (default 1; not under mpirun)")
+    add("--unchecked", action="store_true", help="without checks and bookkeeping, for measurements")
     add("--synchronous", action="store_true",
-        help="a send waits for its receive, as a large one does: finds what works small and hangs large")
+        help="every send waits for its receive: finds programs that hang only with large messages")
     add("--timeout", type=seconds, metavar="SECONDS",
         help="longest wait for another rank (default 30, or MINIPAR_TIMEOUT)")
     add("--label", action="store_true", help='put "[rank] " before each line of output')
-    add("--count", action="store_true", help="show bytes and messages per call site at the end")
+    add("--count", action="store_true", help="at the end, show bytes and messages per call site")
     add("--trace", type=Path, metavar="FILE",
-        help="write what happened when, for ui.perfetto.dev, and a picture beside it (.png)")
+        help="write a timeline for ui.perfetto.dev, and a picture of the same name (.png)")
     add("--clock", type=network, metavar="alpha=S,beta=S",
         help="virtual time: n bytes take alpha + n beta seconds; MPI.Wtime reads it")
     add("--any-source", type=order, metavar="first|seed=N",
-        help="in which order receives from any source take messages (threads): to replay a race")
-    add("--races", type=int, metavar="N", help="run under N such orders; show the first difference")
+        help="order in which receives from any source take messages (threads): replays a race")
+    add("--races", type=int, metavar="N", help="run with N such orders; show the first difference")
     add("program", help="a Python file")
-    add("arguments", nargs=argparse.REMAINDER, metavar="ARGS", help="what the program finds in sys.argv")
+    add("arguments", nargs=argparse.REMAINDER, metavar="ARGS", help="arguments of the program, its sys.argv")
     parser.set_defaults(run=run, joins_itself=True)
 
 
 def network(text: str) -> Network:
-    """alpha=5e-6,beta=1e-10"""
+    """"alpha=5e-6,beta=1e-10" -> Network."""
     try:
         values = dict(part.split("=") for part in text.split(","))
         return Network(alpha=float(values.pop("alpha")), beta=float(values.pop("beta", "0")),
                        **{name: float(value) for name, value in values.items()})
     except (ValueError, KeyError, TypeError):
         example = "alpha=5e-6,beta=1e-10"
-        raise argparse.ArgumentTypeError(f"{text!r} is no network; write for example {example}") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a network; write for example {example}") from None
     except ConfigError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -71,7 +71,7 @@ def order(text: str) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
-    """The exit status is the program's."""
+    """Returns the program's exit status."""
     asked = RunOptions(checked=not options.unchecked, synchronous=options.synchronous,
                        timeout=options.timeout or timeout_from(os.environ), label=options.label,
                        count=options.count, trace=options.trace is not None, clock=options.clock,
@@ -109,7 +109,7 @@ def run_under_mpirun(options: argparse.Namespace, asked: RunOptions) -> int:
 
 
 def collect(options: argparse.Namespace, comm: Communicator, books: Books) -> None:
-    """All ranks' books on rank 0, which shows them."""
+    """Gather the records of all ranks on rank 0, which reports them."""
     rows = json.dumps([[*key, tally.calls, tally.messages, tally.bytes] for key, tally in books.traffic])
     tag = comm.entering("traffic", None, None, label="traffic")
     pages = exchange_texts(comm, rows, label="traffic", tag=tag)
@@ -120,7 +120,7 @@ def collect(options: argparse.Namespace, comm: Communicator, books: Books) -> No
 
 
 def report(options: argparse.Namespace, traffic: list[Traffic], events: list[Event]) -> None:
-    """What --count and --trace show and write."""
+    """Print the table of --count, write the files of --trace."""
     if options.count:
         print(sum(traffic, Traffic()).table())
     if options.trace is not None:
@@ -137,7 +137,7 @@ def draw(path: Path, events: list[Event]) -> None:
 
 
 def status_of(ended: Ended, size: int) -> int:
-    """The exit status of a run on threads, once its failure has been told."""
+    """Report the failure of a run on threads; returns the exit status."""
     if ended.failure is None:
         return 0
     rank, error = ended.failure

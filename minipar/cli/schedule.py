@@ -1,4 +1,4 @@
-"""`minipar schedule`: pipeline schedules shown, proven and simulated, minipar's own or one from a file."""
+"""`minipar schedule`: show, prove and simulate pipeline schedules."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from minipar.schedules.simulate import simulate
 from minipar.schedules.times import Times
 from minipar.schedules.wavefront import simulate_wave
 
-MOST = 1_000_000  # instructions that are written down one by one
-MOST_OF_WAVE, MOST_LEVELS = 10**9, 10**7  # of minutes: instructions of a kind, ranks + micro-batches
+MOST = 1_000_000  # largest number of instructions in a list
+MOST_OF_WAVE, MOST_LEVELS = 10**9, 10**7  # limits: instructions of a kind, ranks + micro-batches
 ROWS = 40                                                           # of a table
 LinkTraffic = Mapping[tuple[int, int], int]
 
@@ -40,9 +40,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, run_it, text in (
         ("show", _show, "draw it: text, a picture, or JSON"),
-        ("lint", _lint, "prove that it is right, and say for which sends it is safe"),
+        ("lint", _lint, "prove that it is correct, and for which sends it is safe"),
         ("simulate", _simulate, "makespan, bubble, peak activations, traffic"),
-        ("run", _train, "train a small GPT by it on threads, all gradients held against one process's"),
+        ("run", _train, "train a small GPT on threads, and compare all gradients with one process"),
     ):
         action = actions.add_parser(name, help=text)
         action.add_argument("schedule", metavar="NAME|FILE",
@@ -57,26 +57,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         if name == "run":
             continue
         action.add_argument("--json", metavar="FILE",
-                            help="write the schedule to this file, to be read again" if name == "show"
+                            help="write the schedule to this file" if name == "show"
                             else "write the results to this file")
         if name == "lint":
             action.add_argument("--synchronous", action="store_true",
-                                help="refuse what is not safe with synchronous sends")
+                                help="fail if it is not safe with synchronous sends")
             continue
         action.add_argument("--costs", default="F=1,B=1,W=1", metavar="F=1,B=1,W=1",
-                            help="times, one for all stages or one for each (F=1:2:1/2); a backward that is "
+                            help="times, one for all stages or one per stage (F=1:2:1/2); a backward that is "
                                  "not split takes B + W")
-        action.add_argument("--comm", default="0", metavar="TIME", help="that a message takes (default 0)")
+        action.add_argument("--comm", default="0", metavar="TIME", help="time of a message (default 0)")
         if name == "show":
             action.add_argument("--out", metavar="FILE",
-                                help="draw a picture, too: a file that ends in .png or .svg")
+                                help="draw a picture: a .png or .svg file")
             action.add_argument("--width", type=_positive,
-                                help="of the text, in characters (default: the terminal's)")
+                                help="width of the text in characters (default: the terminal's)")
 
 
 def _positive(text: str) -> int:
     if re.fullmatch("0*[1-9][0-9]{0,8}", text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number >= 1")
     return int(text)
 
 
@@ -112,8 +112,8 @@ def _lint(options: argparse.Namespace) -> int:
                                   "deadlock": report.deadlock, "peaks": list(report.peaks),
                                   "messages": _links(report.messages)})
     print(f"{_title(schedule)}: right")
-    print("every value is made once, on its stage's rank, and used once; nothing is used before it is there")
-    print("every message that is sent is received, in the order of its channel; no rank waits for ever")
+    print("every value is computed once, on its stage's rank, before it is used; it is used once")
+    print("every sent message is received, in the order of its channel; no rank waits for ever")
     if not schedule.forward_only:
         order, equal = (
             ("in order", "in every bit, but for a tied table")
@@ -131,10 +131,10 @@ def _lint(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    """Exit status 0: the same training as on one process, 1: not.
+    """Exit status 0: the same training as on one process, 1: a different one.
 
-    It is held against the same micro-batches one after the other. No table is tied, so that no sum has
-    another order than the schedule gives it, and bits can be equal.
+    It is compared with the same micro-batches one after the other. No table is tied, so every sum has the
+    schedule's order, and bits can be equal.
     """
     schedule = _proven(options)
     layout = Layout(pp=schedule.ranks, pipeline=options.schedule, virtual=options.virtual or 0)
@@ -198,13 +198,13 @@ def _simulated(options: argparse.Namespace, costs: Costs) -> tuple[Times, Sequen
 
 
 def _require_file_for_results(options: argparse.Namespace) -> None:
-    """Before the work, the file of the results."""
+    """Test the path of the results before the work."""
     if options.json:
         require_file(options.json)
 
 
 def _proven(options: argparse.Namespace) -> Schedule:
-    """The schedule; one from a file only if lint finds it right."""
+    """The schedule; one from a file is checked by lint."""
     schedule = _given(options)
     if options.schedule not in SCHEDULES:
         lint(schedule)
@@ -212,9 +212,7 @@ def _proven(options: argparse.Namespace) -> Schedule:
 
 
 def _given(options: argparse.Namespace) -> Schedule:
-    """The schedule that is named. Raises ConfigError if it is too large, otherwise as `find_schedule`
-    does.
-    """
+    """The named schedule. Raises ConfigError if it is too large, otherwise as `find_schedule`."""
     ranks, micro_batches = options.ranks or DEFAULT_RANKS, options.micro_batches or DEFAULT_MICRO_BATCHES
     if (size := 3 * ranks * micro_batches * (options.virtual or 1)) > MOST:
         raise ConfigError(f"up to {size:,} instructions are too many to list; choose fewer ranks or "
@@ -228,7 +226,7 @@ def _costs(options: argparse.Namespace) -> Costs:
     for part in options.costs.split(","):
         kind, _, values = part.strip().partition("=")
         if kind not in ("F", "B", "W"):
-            raise ConfigError(f"--costs {options.costs}: {part!r} says no time; write for example "
+            raise ConfigError(f"--costs {options.costs}: {part!r} is not a time; write for example "
                               "F=1,B=1,W=1/2")
         numbers = [_number("--costs", value) for value in values.split(":")]
         times[kind] = numbers if len(numbers) > 1 else numbers[0]
@@ -240,7 +238,7 @@ def _number(flag: str, text: str) -> Fraction:
     number = r"(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})(?:[eE][+-]?\d{1,2})?"
     parts = re.fullmatch(rf"({number})(?:/({number}))?", text, re.ASCII)
     if parts is None or (under := Fraction(parts[2] or 1)) == 0:
-        raise ConfigError(f"{flag}: {text!r} is no time; write for example 2, 0.5, 6e-1, 1/3 or 18.5/3")
+        raise ConfigError(f"{flag}: {text!r} is not a time; write for example 2, 0.5, 6e-1, 1/3 or 18.5/3")
     return Fraction(parts[1]) / under
 
 
@@ -272,7 +270,7 @@ def _bubble(share: Number) -> str:
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print columns; of many rows the first and the last ones."""
+    """Print columns; of many rows only the first and the last ones."""
     lines = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) + 2 for column in zip(titles, *lines, strict=True)]
     said = ["".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

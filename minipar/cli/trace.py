@@ -1,15 +1,14 @@
-"""`minipar trace`: a training step under the clock. Ranks tell the time of machines of their own, however few
-cores there are.
+"""`minipar trace`: time a training step with virtual clocks: each rank has the time of its own machine,
+however few cores this one has.
 
-Into the folder go trace.json, for ui.perfetto.dev; timeline.png, the schedule as predicted and as measured;
-memory.png, what each rank held; and summary.json. Without --flops-rate a rank's time is the CPU time that it
-spends; with it, all is exact and repeatable.
+The folder gets trace.json, for ui.perfetto.dev; timeline.png, the predicted and the measured schedule;
+memory.png, the memory of each rank; and summary.json. Without --flops-rate a rank's time is its CPU time;
+with it, all times are exact and repeatable.
 
-With --flops-rate the prediction equals the measurement exactly where micro-batches are equal and gradients
-are summed after the last backward (flat, parameter). It does not where --gradients buckets sends during
-backward, or micro-batches differ in size: neither is in the simulation. Where the ranks of tp do unequal work
-(as with --sequence-parallel and an odd context), the makespan is exact, but single starts and ends may not
-be.
+With --flops-rate the prediction equals the measurement exactly if micro-batches are equal and gradients are
+summed after the last backward (--gradients flat or parameter). It differs with --gradients buckets, which
+sends during backward, and with micro-batches of different sizes: the simulation has neither. If the ranks of
+tp do unequal work (--sequence-parallel with an odd context), only the makespan is exact.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--alpha", type=float, default=ALPHA, help=f"seconds per message (default {ALPHA})")
     group.add_argument("--beta", type=float, default=BETA, help=f"seconds per byte (default {BETA})")
     group.add_argument("--flops-rate", type=float, metavar="R",
-                       help="FLOPs per second of a rank (default: its CPU time counts)")
+                       help="FLOPs per second of a rank (default: measure CPU time)")
     add_config_options(parser)
     add_layout_options(parser)
     parser.set_defaults(run=run)
@@ -64,7 +63,7 @@ def _run_on(world: Communicator, options: argparse.Namespace) -> int:
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     if not same_everywhere(world, digest, "text"):
         raise DataError("the ranks have read different texts; give the same --data on every host, and do not "
-                        "change it meanwhile")
+                        "change it during the run")
     tokenizer = make_tokenizer(train.tokenizer, text)
     model = ModelConfig(**{**given(options, ModelConfig), "vocabulary": tokenizer.vocab_size})
     network, layout = Network(options.alpha, options.beta), layout_of(options)
@@ -78,13 +77,13 @@ def _run_on(world: Communicator, options: argparse.Namespace) -> int:
 
 
 def message_bytes(model: ModelConfig, train: TrainConfig, layout: Layout) -> int:
-    """Of one sample's activations between two stages."""
+    """Bytes of one sample's activations between two stages."""
     tokens = -(-model.context // layout.tp) if layout.sequence_parallel else model.context
     return tokens * model.width * ITEMSIZE[train.dtype]
 
 
 def report(folder: Path, trace: StepTrace, network: Network, message: int) -> list[str]:
-    """The results of a trace: as files, and as lines of text. message: see `message_bytes`."""
+    """Write the files of a trace; returns its results as lines of text. message: see `message_bytes`."""
     with refusals_named(folder):
         folder.mkdir(parents=True, exist_ok=True)
     expected, measured = predicted(trace, network, message), trace.measured

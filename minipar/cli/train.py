@@ -1,6 +1,6 @@
-"""`minipar train`: train a GPT on text, into a run's folder, from the start or on from its last checkpoint.
+"""`minipar train`: train a GPT on text, into a run's folder, from the start or from its last checkpoint.
 
-Every rank does the same; rank 0 alone writes files, shows the progress and prints the summary.
+Every rank runs the same code; only rank 0 writes files, shows progress and prints the summary.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     folder.add_argument("--out", type=word, default="runs/train", metavar="DIR",
                         help="folder of the new run (default runs/train)")
     folder.add_argument("--resume", type=word, metavar="DIR",
-                        help="go on with the run in this folder; other options overrule its own")
+                        help="continue the run in this folder; other options replace its own")
     parser.add_argument("--trace", action="store_true",
-                        help="at the end, time a step as minipar trace does, into the run's folder")
+                        help="at the end, trace a step like minipar trace, into the run's folder")
     add_config_options(parser)
     add_layout_options(parser)
     parser.set_defaults(run=run)
@@ -67,7 +67,7 @@ def _run_on(world: Counting, options: argparse.Namespace, interruption: Interrup
 
 def _train_and_report(trainer: Trainer, folder: RunFolder, world: Counting, trace: bool,
                       interruption: Interruption) -> int:
-    """Train to the end, or until a signal stops it, and report; returns the exit status."""
+    """Train to the end, or until a signal stops it, then report; returns the exit status."""
     signal_number = _train(trainer, folder, interruption)
     if signal_number:
         _draw(folder)
@@ -88,7 +88,7 @@ def _train(trainer: Trainer, folder: RunFolder, interruption: Interruption) -> i
 
 
 def _traced(trainer: Trainer, folder: RunFolder, world: Communicator) -> list[str]:
-    """What the trace of a step says, on rank 0. All ranks call it."""
+    """The lines of a step's trace, on rank 0; [] on other ranks. All ranks call it."""
     layout, network = trainer.grid.layout, Network(ALPHA, BETA)
     trace = trace_step(world, layout, trainer.model, trainer.config, trainer.tokenizer, trainer.tokens,
                        network)
@@ -118,7 +118,7 @@ def _show_stopped(trainer: Trainer, folder: RunFolder, number: int) -> None:
 
 
 def _show_finished(trainer: Trainer, folder: RunFolder) -> None:
-    """A run that is finished is no mistake: show its summary, and say how to train it further."""
+    """For a finished run: print its summary and the command that trains further."""
     if folder.writes:
         steps, run = trainer.config.steps, shlex.quote(str(folder.folder))
         print(folder.summary.read_text(encoding="utf-8", errors="replace"), end="")

@@ -1,5 +1,5 @@
-"""`minipar verify`: is training on this layout the same as on one process? Every gradient and weight, element
-by element.
+"""`minipar verify`: prove that training on a layout equals training on one process: every gradient and
+weight.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from minipar.proof.table import finding_rows, verdict, wrapped
 STEPS = {flag: TRAIN[flag] for flag in ("--batch", "--micro-batches", "--recompute", "--dtype", "--seed")}
 MEANING = {
     "initial weights": "weights before the first step",
-    "forward": "what goes into and out of every region",
+    "forward": "inputs and outputs of every region",
     "loss": "loss of the first step",
     "backward": "gradients into and out of every region",
     "gradients": "gradients of the first step",
@@ -41,24 +41,24 @@ MEANING = {
     "later gradients": "gradients of steps 2 and 3",
     "later losses": "losses of steps 2 and 3",
     "SGD weights": "weights after 3 steps of SGD",
-    "validation loss": "validation after them",
-    "logits": "of a text, token by token, KV cache",
-    "tokens": "the likeliest that follow, 8 of them",
+    "validation loss": "validation loss after them",
+    "logits": "logits of a text, with a KV cache",
+    "tokens": "the 8 most likely next tokens",
     "AdamW losses": "losses of 3 steps of AdamW",
-    "clipped norms": "norms that AdamW's gradients are clipped by",
+    "clipped norms": "gradient norms for AdamW's clipping",
     "AdamW weights": "weights after 3 steps of AdamW",
-    "AdamW state": "both moments of AdamW after them",
-    "saved state": "what a checkpoint would hold after step 2",
-    "saved numbers": "step numbers and loss scale in it",
+    "AdamW state": "AdamW's moments after 3 steps",
+    "saved state": "arrays of a checkpoint after step 2",
+    "saved numbers": "its step numbers and loss scale",
     "mixed losses": "losses of 2 steps in float16",
-    "mixed gradients": "gradients of the first, scale taken out",
-    "mixed norms": "norms of both",
-    "loss scales": "of both, and of the next step",
-    "mixed weights": "weights after them",
-    "resume": "another trainer, restored: step 3 in bits",
-    "recomputed": "ops that backward computes again, counted",
+    "mixed gradients": "gradients of the first, unscaled",
+    "mixed norms": "gradient norms of both steps",
+    "loss scales": "loss scales of 3 steps",
+    "mixed weights": "weights after 2 steps in float16",
+    "resume": "a restored trainer's step 3, bitwise",
+    "recomputed": "number of ops that backward recomputes",
     "collectives": "each algorithm on the layout's groups",
-    "replicas": "what several ranks hold, in bits",
+    "replicas": "copies on several ranks, bitwise",
 }
 
 
@@ -68,13 +68,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
               ModelConfig, notes=False)
     add_table(parser, "training", STEPS, TrainConfig, notes=False)
     parser.add_argument("--serial", action="store_true",
-                        help="hold it against the same micro-batches one after the other, not the "
-                        "batch in one piece: of a pipeline with --no-tied, all of SGD in bits")
+                        help="compare with the same micro-batches one after the other, not with "
+                        "the whole batch (a pipeline with --no-tied: SGD equal in bits)")
     parser.add_argument("--json", type=word, metavar="FILE", help="write all findings to this file")
     parser.add_argument("--algorithm", default="auto", metavar="NAME",
-                        help=f"of every all-reduce in the steps: {', '.join(ALGORITHMS)}")
+                        help=f"algorithm of every all-reduce: {', '.join(ALGORITHMS)}")
     parser.add_argument("--mutant", metavar="NAME",
-                        help="plant this bug first (minipar mutants lists them), to see it found")
+                        help="plant this bug first (see minipar mutants --list)")
     parser.set_defaults(run=run)
 
 
@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def lines(report: VerificationReport) -> list[str]:
-    """The report as a table, what explains a failure, and the verdict."""
+    """The report as lines of text: a table, explanations of a failure, the verdict."""
     said = [*wrapped(_title(report.case)), "", *finding_rows(report.findings, MEANING)]
     said += ["", f"{'traffic':16}{'of all ranks, in 3 steps of SGD':33}{'counted':>14}{'predicted':>14}"]
     for one in report.traffic:
@@ -128,14 +128,13 @@ def _title(case: Case) -> str:
 
 
 def _coverage(report: VerificationReport) -> list[str]:
-    """What the steps went through, and what this proof does not look at."""
+    """Lines about what the steps used, the control, and what the proof does not cover."""
     took = "; ".join(f"{operation} by {', '.join(names)}" for operation,
                      names in report.algorithms.items()) or "no collective"
     return [
-        f"took: {took} (--algorithm takes another all-reduce); {report.recomputed} ops computed again",
-        "control: what one last bit of noise in the first weights changes in one process; 64 times that is "
-        "allowed, at least "
-        f"{report.tolerance:.2g}",
+        f"used: {took} (--algorithm selects another all-reduce); {report.recomputed} ops recomputed",
+        "control: the effect, in one process, of a change of the weights' last bit; allowed: 64 times the "
+        f"control, at least {report.tolerance:.2g}",
         "not covered: other sizes and options than these, more than 3 steps, files, MPI's own collectives",
     ]
 
@@ -155,5 +154,5 @@ def _verdict(report: VerificationReport) -> str:
     loose = {*ALWAYS, *SGD, *OF_THE_NORM} - {*report.exact}
     if "gradients" not in loose:
         bound = f"SGD in every bit, and of its norm and of AdamW {bound}" if loose else "in every bit"
-    right = f"{_layout(report.case)}, trains as one process does: {bound}; weights {report.fingerprint}"
+    right = f"{_layout(report.case)}, trains like one process: {bound}; weights {report.fingerprint}"
     return verdict(report.failed_checks, right)

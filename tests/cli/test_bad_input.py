@@ -74,15 +74,15 @@ def test_sizes_and_options(tmp_path: Path, capsys: pytest.CaptureFixture[str], w
 
 @pytest.mark.parametrize("words, said", [
     ("--stage-layers a,b",
-     "argument --stage-layers: 'a,b' is no list of whole numbers; write for example 2,3,3"),
-    ("--stage-layers=", "'' is no list of whole numbers"),
+     "argument --stage-layers: 'a,b' is not a list of whole numbers; write for example 2,3,3"),
+    ("--stage-layers=", "'' is not a list of whole numbers"),
     ("--stage-layers=-1,2",
      "--stage-layers -1,2 should be 2 numbers, one per stage, that add up to 1 layers"),
     ("--layers 1",
      "1 layer(s) over 2 pipeline stages leave stages without any; choose --layers 2 or more, or fewer stages"),
     ("--layers 4 --virtual 2", "schedule 1f1b takes 1 stage per rank, not 2; any number take interleaved"),
-    ("--timeout -1", "argument --timeout: '-1' is no positive number of seconds"),
-    ("--timeout nan", "'nan' is no positive number of seconds"),
+    ("--timeout -1", "argument --timeout: '-1' is not a positive number of seconds"),
+    ("--timeout nan", "'nan' is not a positive number of seconds"),
     ("--layers 4 --pipeline 1b1f", "no schedule is called '1b1f'; choose one of naive"),
     ("--layers 4 --pipeline inference", "schedule inference has no backward; choose one that trains"),
     ("--layers 4 --pipeline {folder}/two.json",
@@ -260,7 +260,7 @@ def test_the_same_in_a_process_of_its_own(tmp_path: Path) -> None:
                                    "schedule simulate 1f1b --costs=--", "generate --run=--",
                                    "launch -n=-- x", "lesson run 1 --out=--"])
 def test_two_dashes_are_no_value(capsys: pytest.CaptureFixture[str], words: str) -> None:
-    assert "is no value" in refused(capsys, *words.split())
+    assert "is not a value" in refused(capsys, *words.split())
 
 
 @pytest.mark.parametrize("words", [

@@ -48,8 +48,8 @@ def test_train_lists_its_options_presets_and_defaults(capsys: pytest.CaptureFixt
     (["train", "--preset", "gpt5"], "argument --preset: invalid choice: 'gpt5'"),
     (["train", "--steps", "many"], "argument --steps: invalid int value: 'many'"),
     (["train", "--out", "a", "--resume", "b"], "not allowed with argument"),
-    (["train", "--resume", ""], "argument --resume: it is empty; give a name, or leave the option out"),
-    (["train", "--data", ""], "argument --data: it is empty"),
+    (["train", "--resume", ""], "argument --resume: the value is empty; give a name, or leave the option out"),
+    (["train", "--data", ""], "argument --data: the value is empty"),
     (["generate", "--prompt", "x"], "the following arguments are required: --run"),
 ])
 def test_a_wrong_command_line_is_one_line(arguments: list[str], said: str,

@@ -100,8 +100,8 @@ def test_times_may_be_fractions_and_have_exponents(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("wrong", ["1e", "1/0", "1/0e3", "-1", "1e999", "nan", "1//2", "1/2/3", "", ".",
                                    "1_0", "9" * 5000])
 def test_what_is_no_time(capsys: pytest.CaptureFixture[str], wrong: str) -> None:
-    assert "is no time" in refused(capsys, "schedule", "simulate", "1f1b", f"--comm={wrong}")
-    assert "is no time" in refused(capsys, "schedule", "show", "1f1b", f"--costs=F=1:{wrong}")
+    assert "is not a time" in refused(capsys, "schedule", "simulate", "1f1b", f"--comm={wrong}")
+    assert "is not a time" in refused(capsys, "schedule", "show", "1f1b", f"--costs=F=1:{wrong}")
 
 
 def test_simulate_at_any_size(capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,19 +141,19 @@ def test_a_schedule_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("words, said", [
     ("show 2f2b", "no schedule is called '2f2b'; choose one of naive, gpipe, 1f1b, "),
-    ("show 1f1b --ranks 0", "argument --ranks: '0' is no number from 1 on"),
-    ("show 1f1b --micro-batches x", "argument --micro-batches: 'x' is no number from 1 on"),
+    ("show 1f1b --ranks 0", "argument --ranks: '0' is not a number >= 1"),
+    ("show 1f1b --micro-batches x", "argument --micro-batches: 'x' is not a number >= 1"),
     ("show 1f1b --virtual 2", "schedule 1f1b takes 1 stage per rank, not 2"),
     ("show 1f1b --costs F=0,B=0,W=0", "nothing to draw: all of it takes no time; choose other --costs"),
     ("show 1f1b --costs Q=1", "--costs Q=1: 'Q=1' says no time; write for example F=1,B=1,W=1/2"),
-    ("show 1f1b --costs F=-1", "--costs: '-1' is no time; write for example 2, 0.5, 6e-1"),
-    ("show 1f1b --costs F=1/0", "--costs: '1/0' is no time"),
-    ("show 1f1b --costs F=1e999999999", "--costs: '1e999999999' is no time"),
+    ("show 1f1b --costs F=-1", "--costs: '-1' is not a time; write for example 2, 0.5, 6e-1"),
+    ("show 1f1b --costs F=1/0", "--costs: '1/0' is not a time"),
+    ("show 1f1b --costs F=1e999999999", "--costs: '1e999999999' is not a time"),
     ("show 1f1b --costs F=1:2", "2 times of F for 4 stages; give one for each, or one for all"),
-    ("show 1f1b --comm nan", "--comm: 'nan' is no time"),
+    ("show 1f1b --comm nan", "--comm: 'nan' is not a time"),
     ("show 1f1b --out a.gif", "a.gif does not end in .png or .svg"),
     ("show 1f1b --json {folder}/none/a.json",
-     "cannot be written: No such file or directory; choose another place"),
+     "cannot be written: No such file or directory; choose another path"),
     ("lint gpipe --ranks 1000 --micro-batches 10000",
      "up to 30,000,000 instructions are too many to list; choose fewer"),
     ("lint {folder}/none.json", "none.json cannot be read: No such file or directory; name another file"),

@@ -173,7 +173,7 @@ def test_the_command_prints_the_remedy_and_fails(monkeypatch: pytest.MonkeyPatch
                                                  capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("MPI4PY_LIBMPI", "/gone/libmpi.so")
     assert command.run(None) == 1  # type: ignore[arg-type]
-    assert "to mend it: unset MPI4PY_LIBMPI" in capsys.readouterr().out
+    assert "repair: unset MPI4PY_LIBMPI" in capsys.readouterr().out
     monkeypatch.setattr(command, "check_up", lambda machine: [HealthFinding("most", "note", "slow", "hurry")])
     assert command.run(None) == 0  # type: ignore[arg-type]
 

@@ -27,7 +27,7 @@ def test_a_proof(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     said = capsys.readouterr().out
     words, rows = " ".join(said.split()), said.splitlines()
     assert words.startswith("dp=2 pp=1 tp=1, gradients flat: 2 rank(s), float64; vocabulary 65")
-    assert ("PROVEN: dp=2 pp=1 tp=1, gradients flat, trains as one process does: every "
+    assert ("PROVEN: dp=2 pp=1 tp=1, gradients flat, trains like one process: every "
             "element within 1e-12 of") in words
     assert len([row for row in rows if row.endswith(("equal", "differ"))]) == 29 and "WRONG" not in said
     report = json.loads(file.read_text(), parse_constant=no_json)
@@ -83,7 +83,7 @@ def test_single_precision_and_bits_say_their_bounds(capsys: pytest.CaptureFixtur
         and "every element within 0.00054 of the largest of its array" in said
     )
     assert main(["verify", *SMALL, "--dp", "2", "--gradients", "bitwise", "--engine", "threads"]) == 0
-    assert "trains as one process does: in every bit; weights " in " ".join(capsys.readouterr().out.split())
+    assert "trains like one process: in every bit; weights " in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("arguments, said", [
@@ -120,7 +120,7 @@ def test_the_table_of_mutants(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert main(["mutants", *names, "--no-curves", "--json", str(file)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split() for line in said[1:3]] == [[name, MUTANTS[name].check] for name in names]
-    assert said[3] == "2 of 2 bugs are found by the check that is told"
+    assert said[3] == "2 of 2 bugs are detected by the expected check"
     rows = json.loads(file.read_text(), parse_constant=no_json)
     assert [row["failed_checks"][0] for row in rows] == ["gradients",
                                                   "CommError"] and all(row["explanations"] for row in rows)
