@@ -27,7 +27,7 @@ def test_what_each_rank_finds_is_reported_per_test() -> None:
         and "AssertionError" in found[2][1]
     )
     assert "rank 1 never received a message from rank 0 'lost' sent at failing.py:" in found[5][0]
-    assert "rank 1 left without a word" in printed
+    assert "rank 1 ended without an error message" in printed
 
 
 @pytest.mark.mpi

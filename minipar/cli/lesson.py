@@ -175,8 +175,8 @@ def _entry(row: str, where: str) -> Entry:
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     lesson = LINK.fullmatch(cells[0])
     if len(cells) != COLUMNS or lesson is None:
-        raise ConfigError(f"{where}: {shown(row)} is not a row of the table of lessons; it must have {COLUMNS} "
-                          "cells, the first of them [title](name.py)")
+        raise ConfigError(f"{where}: {shown(row)} is not a row of the table of lessons; it must have "
+                          f"{COLUMNS} cells, the first of them [title](name.py)")
     title, name = map(brief, lesson.groups())
     sections, _, _, ranks, seconds, fast = map(brief, cells[1:])
     return Entry(name, title, sections, ranks, seconds, fast)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import minipar.errors
-from minipar.comm.diagnostics.call_site import CallSite, caller, count_as_inside, label_or_place
+from minipar.comm.diagnostics.call_site import CallSite, caller, count_as_inside, label_or_call_site
 from minipar.comm.protocol import NOT_GIVEN, Communicator, MessageEnvelope, OwnTag, Request
 from minipar.comm.refusals import check_message
 from minipar.errors import CommError
@@ -32,7 +32,7 @@ class RemoteComm(Communicator):
 
     def call(self, name: str, label: str | None = None, **words: Any) -> Any:
         """What the grader answers. Raises the error that it names."""
-        shown = label_or_place(label)
+        shown = label_or_call_site(label)
         answer = self.ask({"call": name, "group": self.number, "label": str(shown), "site": caller()[1],
                            "labelled": not isinstance(shown, CallSite), **words})
         if "error" in answer:
@@ -40,13 +40,13 @@ class RemoteComm(Communicator):
         return answer["value"]
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         check_message(self, "send", array, dest, label, tag)
         number = self.call("isend", label, array=array, dest=int(dest), tag=int(tag))
         return Request("send", int(dest), tag, array, label, number)
 
     def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         check_message(self, "recv", out, source, label, tag)
         number = self.call("irecv", label, dtype=out.dtype.str, shape=list(out.shape), source=int(source),
                            tag=int(tag))
@@ -54,14 +54,14 @@ class RemoteComm(Communicator):
 
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         number = self.call("isend_message", label, array=data, dest=int(dest), type_code=type_code,
                            tag=int(tag), synchronous=synchronous)
         return Request("send", int(dest), tag, data, label, number, type_code=type_code)
 
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
                       label: str | None = None) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         nbytes = None if out is None else out.nbytes
         number = self.call("irecv_message", label, nbytes=nbytes, source=int(source), type_code=type_code,
                            tag=int(tag))
@@ -69,7 +69,7 @@ class RemoteComm(Communicator):
                        label, number, type_code=type_code)
 
     def probe_message(self, source: int, *, tag: int = 0, label: str | None = None) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         number = self.call("probe_message", label, source=int(source), tag=int(tag))
         return Request("probe", int(source), tag, None, label, number, type_code=0)  # type: ignore[arg-type]
 
@@ -109,7 +109,7 @@ class RemoteComm(Communicator):
 
     def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray = NOT_GIVEN, source: int = NOT_GIVEN,
                  *, label: str | None = None, tag: int = 0) -> np.ndarray:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         check_message(self, "send", array, dest, label, tag)
         check_message(self, "recv", out, source, label, tag)
         out[...] = self.call("sendrecv", label, array=array, dest=int(dest), dtype=out.dtype.str,
@@ -118,13 +118,13 @@ class RemoteComm(Communicator):
 
     def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
              tag: int = 0) -> None:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         check_message(self, "send", array, dest, label, tag)
         self.call("send", label, array=array, dest=int(dest), tag=int(tag))
 
     def recv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None,
              tag: int = 0) -> np.ndarray:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         check_message(self, "recv", out, source, label, tag)
         out[...] = self.call("recv", label, dtype=out.dtype.str, shape=list(out.shape), source=int(source),
                              tag=int(tag))

@@ -25,7 +25,7 @@ from minipar.exercises.submission_error import SubmissionError
 
 NETWORK = Network(alpha=1e-5, beta=1e-9)                            # virtual: 10 us a message, 1 GB/s
 DELAY = 0.004                                                       # seconds by which an arrival is delayed
-STUCK = ("deadlock", "the partner has left", "gave up after")
+STUCK = ("deadlock", "the partner has left", "timed out after")
 LEFT = "the program has ended, but"
 NEXT_CALL = "start of the next call"                                # a barrier of ours, between two calls
 

@@ -1,22 +1,27 @@
 """Reads a schedule from a file.
 
-JSON: an object with "orders": for each rank its instructions in order, as one text or as a list of words.
+JSON: an object with "orders": for each rank its instructions in order,
+as one text or as a list of words.
 
     {"orders": ["F0 F1 B0 B1", "F0 B0 F1 B1"]}
 
-F0 is the forward of micro-batch 0, B0 its backward. In a schedule that has W (the gradient of the weights),
-B0 is the gradient of the input alone. F0@2 is the forward on stage 2; a rank with one stage may leave out the
-@. Optional fields: "stage_to_rank", the rank of each stage (default: taken from the orders; without an @,
-stage s is on rank s); "micro_batches", their number (default: the number in the orders); "name". A schedule
-without B is forward-only.
+F0 is the forward of micro-batch 0, B0 its backward. In a schedule that has
+W (the gradient of the weights), B0 is only the gradient of the input. F0@2
+is the forward on stage 2; a rank with one stage may leave out the @.
+Optional fields: "stage_to_rank", the rank of each stage (default: taken
+from the orders; without an @, stage s is on rank s); "micro_batches", their
+number (default: the number in the orders); "name". A schedule without B is
+forward-only.
 
-Python: a file that defines `schedule(ranks, micro_batches)`. It returns a Schedule, or orders as above, with
-words or Instructions in them. The file is executed with all your rights: use only files that you trust. A
-JSON file is only read.
+Python: a file that defines `schedule(ranks, micro_batches)`. It returns a
+Schedule, or orders as above, with words or Instructions in them. The file
+is executed with all your rights: use only files that you trust. A JSON file
+is only read.
 
     def schedule(ranks, micro_batches):
-        return [[f"F{m}" for m in range(micro_batches)] + [f"B{m}" for m in range(micro_batches)] for _ in
-        range(ranks)]
+        order = [f"F{m}" for m in range(micro_batches)]
+        order += [f"B{m}" for m in range(micro_batches)]
+        return [order for _ in range(ranks)]
 
 This module reads the file; `lint` checks the schedule.
 """

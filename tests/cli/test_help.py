@@ -33,6 +33,19 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
     assert out.startswith(f"usage: minipar {name}") and f"`minipar {name}`" in out and err == ""
 
 
+ACTIONS = ["schedule show", "schedule lint", "schedule simulate", "schedule run", "lesson run", "lesson teach",
+           "lesson export", "exercise start", "exercise check", "exercise watch", "exercise solution",
+           "exercise grade", "exercise pack"]
+
+
+@pytest.mark.parametrize("words", ["", *NAMES, *ACTIONS])
+def test_help_fits_80_columns(words: str, capsys: pytest.CaptureFixture[str],
+                              monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert call(*words.split(), "--help") == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == []
+
+
 def test_train_lists_its_options_presets_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     call("train", "--help")
     shown = capsys.readouterr().out

@@ -126,6 +126,6 @@ def test_without_a_board_there_is_still_a_limit() -> None:
     request = Request("recv", 0, 2, np.empty(1), "forward")
     Lookout(5.0).look(solo(), request, 4.9, "", None)
     with pytest.raises(
-        CommError, match=r"^rank 0 gave up after 5 s: rank 0 is in look 'forward' at test_job.py:\d+, in"
+        CommError, match=r"^rank 0 timed out after 5 s: rank 0 is in look 'forward' at test_job.py:\d+, in"
     ):
         Lookout(5.0).look(solo(), request, 5.1, "", None)

@@ -53,11 +53,11 @@ STARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "enters no second job": (FIRST + "if rank == 0:\n    with mp.job() as comm: pass\n",
                              ("rank 1 has finished", "rank 0 is in job 'options' at program.py:")),
     "is killed between two jobs": (FIRST + "if rank == 1: os.kill(os.getpid(), signal.SIGKILL)\n" + FIRST,
-                                   ("rank 1 left without a word",)),
+                                   ("rank 1 ended without an error message",)),
     "is stopped before a native collective": (
         "with mp.job(timeout=1, checked=False) as comm:\n    comm.barrier()\n    if rank == 1: stop()\n"
         "    mp.all_reduce(comm, np.ones(2), label='loss', algorithm='native')\n",
-        ("gave up after 1 s", "rank 0 is in all_reduce 'loss' at program.py:", "within the MPI library")),
+        ("timed out after 1 s", "rank 0 is in all_reduce 'loss' at program.py:", "within the MPI library")),
     "talks in a second thread": (
         "with mp.job() as comm:\n    if rank == 1:\n"
         "        helper = threading.Thread(target=lambda: comm.recv(np.ones(1), 0, label='aside'))\n"
@@ -83,11 +83,11 @@ MORE: dict[str, tuple[str, tuple[str, ...]]] = {
     "raises between two jobs": (FIRST + "if rank == 1: raise ValueError('no data')\n" + FIRST,
                                 ("ValueError: no data", "rank 1 has finished")),
     "stays between two jobs": (FIRST + "if rank == 1: time.sleep(99)\n" + JOB,
-                               ("gave up after 2 s", "rank 1 is outside of `with job()`")),
+                               ("timed out after 2 s", "rank 1 is outside of `with job()`")),
     "calls no native collective": (
         "with mp.job(timeout=1, checked=False) as comm:\n    comm.barrier()\n"
         "    if rank == 0: mp.all_reduce(comm, np.ones(2), label='loss', algorithm='native')\n",
-        ("gave up after 1 s", "within the MPI library")),
+        ("timed out after 1 s", "within the MPI library")),
     "is stopped in the making of shared memory": (
         "from mpi4py import MPI\nfrom minipar.comm.mpi import engine\n"
         "from minipar.comm.collectives.shared_array import shared_array\n"
@@ -96,7 +96,7 @@ MORE: dict[str, tuple[str, tuple[str, ...]]] = {
         "class Library:\n    Win = Win\n    def __getattr__(self, name): return getattr(MPI, name)\n"
         "engine.MPI = Library()\n"
         "with mp.job(timeout=1) as comm: shared_array(comm, 10, 'f8', label='stage')\n",
-        ("gave up after 1 s", "rank 0 is in shared 'stage' at program.py:", "rank 1 is stopped")),
+        ("timed out after 1 s", "rank 0 is in shared 'stage' at program.py:", "rank 1 is stopped")),
 }
 
 
@@ -141,7 +141,7 @@ def test_a_rank_killed_in_the_start_is_named_and_leaves_nothing_behind(tmp_path:
                        "module.import_mpi = lambda started: die(lambda: imports(started))\n" + FIRST)
     done = mpirun(2, [sys.executable, str(program)], limit=25)
     memory = [word for word in done.stdout.split() if word.startswith("/dev/shm")]
-    assert "rank 1 left without a word in the start of the job" in done.stdout and "Traceback" not in done.stdout
+    assert "rank 1 ended without an error message in the start of the job" in done.stdout and "Traceback" not in done.stdout
     assert memory
     until(lambda: not any(os.path.exists(path) for path in memory))
 

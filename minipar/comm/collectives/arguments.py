@@ -9,7 +9,7 @@ import numpy as np
 from minipar.arrays import no_array
 from minipar.comm.collectives.chunks import even_counts
 from minipar.comm.collectives.combine import Combine, combine_of
-from minipar.comm.diagnostics.call_site import caller, label_or_place, quoted, this_call
+from minipar.comm.diagnostics.call_site import caller, label_or_call_site, quoted, this_call
 from minipar.comm.diagnostics.in_flight import refuse_overlap
 from minipar.comm.protocol import CODES, Communicator, is_whole
 from minipar.comm.refusals import no_such_rank
@@ -26,7 +26,7 @@ class Call:
         if comm is None:
             raise CommError(f"{operation}{quoted(label)} at {caller()[1]} needs a communicator, not None; "
                             "split gives none to a rank of color None")
-        self.comm, self.operation, self.label = comm, operation, label_or_place(label)
+        self.comm, self.operation, self.label = comm, operation, label_or_call_site(label)
 
     def wrong(self, text: str) -> CommError:
         return CommError(f"{this_call(self.comm, self.label, self.operation)} {text}")

@@ -26,7 +26,7 @@ from minipar.comm.collectives.combine import addends
 from minipar.comm.collectives.select import choose
 from minipar.comm.collectives.shared_array import location_in_shared_memory
 from minipar.comm.collectives.table import find
-from minipar.comm.diagnostics.call_site import label_or_place
+from minipar.comm.diagnostics.call_site import label_or_call_site
 from minipar.comm.protocol import Communicator
 
 
@@ -84,7 +84,7 @@ def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum",
         raise Call(comm, "start_all_reduce",
                    label).wrong(f"cannot start {algorithm}, which waits; choose an algorithm that "
                                                         "sends messages, or give an out made by shared_array")
-    return Handle(comm, label_or_place(label), *_all_reduce(comm, array, op, label, out, algorithm))
+    return Handle(comm, label_or_call_site(label), *_all_reduce(comm, array, op, label, out, algorithm))
 
 
 def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *,
@@ -109,7 +109,7 @@ def start_reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum",
     if algorithm == "native":
         raise Call(comm, "start_reduce_scatter",
                    label).wrong("cannot start native, which waits; choose another algorithm")
-    return Handle(comm, label_or_place(label),
+    return Handle(comm, label_or_call_site(label),
                   *_reduce_scatter(comm, array, op, counts, label, out, algorithm))
 
 

@@ -1,9 +1,9 @@
-"""A notice board for the ranks of one node: each writes what it waits for, and any process can read it.
+"""The board: shared memory in which each rank of a node writes its state, and every process of the node reads
+it.
 
-It is a small file, mapped by all ranks of the node, with one slot per rank. A rank writes only once it has
-waited for a while, so the board costs nothing on the way; and what a rank wrote stays readable when that rank
-is stopped or dead. The file has no name any more once every rank has opened it: nothing is left behind,
-however the job ends.
+It is a small file, mapped by all ranks of the node, with one slot per rank. A rank writes only after it has
+waited for a while, so fast messages cost nothing. Its last notice stays readable if the rank is stopped or
+dead. The file is unlinked as soon as every rank has opened it, so no job leaves a file behind.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from minipar.comm.deadlock.wait_graph import State
 
 SLOT = 1024
 PROCESS_TABLE = "/proc"                                             # Linux; macOS has none
-# version (odd while being written), looks, pid, where it answers, its lifeline, text length
+# version (odd during a write), looks, pid, stack file, lifeline, text length
 HEAD = struct.Struct("=IIIIII")
-VERSION, LOOKS, _, _, _, LENGTH = range(6)                          # places of its words
-CLAIM = struct.Struct("=I")  # in the first slot: 1 once a rank has reported the job's error
+VERSION, LOOKS, _, _, _, LENGTH = range(6)                          # indices of its words
+CLAIM = struct.Struct("=I")  # in the first slot: 1 after a rank has reported the job's error
 
 
 class Process(NamedTuple):
-    """A rank's process, and two of its open files: where it tells where it is (stack_probe.py), and its
-    lifeline (exit_pipe.py).
+    """A rank's process and two of its file descriptors. answers: the file to which it writes its stack
+    (stack_probe.py). lifeline: see exit_pipe.py.
     """
 
     pid: int
@@ -39,8 +39,8 @@ class Process(NamedTuple):
 
 @dataclass(frozen=True)
 class Notice:
-    """One rank's slot. `version` counts its notices; `looks`, how often it has looked around in vain since it
-    wrote this one.
+    """The content of one rank's slot. version: increases with each notice. looks: how often the rank has read
+    the board since it wrote this notice, still waiting.
     """
 
     state: State
@@ -49,19 +49,19 @@ class Notice:
 
 
 class Board:
-    """The board behind file descriptor `file`. The job has `size` ranks; those in `slots` (rank -> slot) run
-    on this node.
+    """The board in file descriptor `file`. size: ranks of the job. slots: rank -> slot, for the ranks of this
+    node.
     """
 
     def __init__(self, file: int, size: int, slots: Mapping[int, int]) -> None:
         self.file, self.size, self.slots = file, size, dict(slots)
         self.memory = mmap.mmap(file, board_bytes(len(slots)))
-        # Word by word, each in one store: pack_into clears all it is about to write, and a reader may come
-        # just then.
+        # Written word by word, each in one store: pack_into first clears the bytes, and a reader could see
+        # that.
         self.words = memoryview(self.memory).cast("I")
 
     def sign_in(self, rank: int, process: Process) -> None:
-        """The first thing that rank writes."""
+        """The first write of this rank: its process and the state "running"."""
         HEAD.pack_into(self.memory, self._at(rank), 0, 0, *process, 0)
         self.write(rank, State())
 
@@ -69,30 +69,30 @@ class Board:
         at = self._at(rank)
         head = self._head(rank)
         version = head[VERSION]
-        # so that any fit a slot
-        state = replace(state, label=state.label[:80], group=state.group[:40], place=state.place[-80:])
+        # to fit a slot
+        state = replace(state, label=state.label[:80], group=state.group[:40], location=state.location[-80:])
         said = {field: value for field, value in asdict(state).items() if value not in ("", None, ())}
         text = json.dumps(said, ensure_ascii=False).encode(errors="surrogatepass")
-        if len(text) > SLOT - HEAD.size:  # control characters take up to six times their length
-            return self.write(rank, replace(state, label="", group="", place="", detail=""))
+        if len(text) > SLOT - HEAD.size:  # JSON takes up to six bytes for a control character
+            return self.write(rank, replace(state, label="", group="", location="", detail=""))
         head[VERSION] = version + 1
         head[LOOKS], head[LENGTH] = 0, len(text)
         self.memory[at + HEAD.size:at + HEAD.size + len(text)] = text
         head[VERSION] = version + 2
 
     def looked(self, rank: int, times: int = 1) -> None:
-        """This rank has looked around once more and still waits."""
+        """Record that this rank has read the board again and still waits."""
         self._head(rank)[LOOKS] += times
 
     def read(self, rank: int) -> Notice:
-        """What rank says of itself, and what its process says of it: a rank that is stopped or gone cannot
-        say so.
+        """The last notice of a rank, corrected by the state of its process: a stopped or ended rank cannot
+        write.
         """
         if rank not in self.slots:
             return Notice(State("unknown"), 0, 0)
         pid = self.process(rank).pid
         while (notice := self.last(rank)) is None and life_of(pid) == "alive":
-            continue                                                # it is being written
+            continue                                                # a write is in progress
         life, notice = life_of(pid), notice or Notice(State(), 0, 0)
         if life == "stopped":
             return replace(notice, state=State("stopped", detail=f"kill -CONT {pid} lets it go on"))
@@ -101,7 +101,7 @@ class Board:
         return notice
 
     def last(self, rank: int) -> Notice | None:
-        """The last that a rank of this node has written; None if it has not come to the end of it."""
+        """The last notice of a rank of this node; None during a write."""
         at, head = self._at(rank), self._head(rank)
         version, looks, _, _, _, length = head
         text = self.memory[at + HEAD.size:at + HEAD.size + length]
@@ -113,12 +113,12 @@ class Board:
         return [self.read(rank) for rank in range(self.size)]
 
     def process(self, rank: int) -> Process:
-        """That of a rank of this node."""
+        """The process of a rank of this node."""
         _, _, pid, answers, lifeline, _ = self._head(rank)
         return Process(pid, answers, lifeline)
 
     def claim(self) -> bool:
-        """True for the first rank of the node that asks: the one that reports the job's error."""
+        """True for the first caller on the node: it reports the job's error."""
         fcntl.lockf(self.file, fcntl.LOCK_EX)
         try:
             first = CLAIM.unpack_from(self.memory, 0) == (0,)
@@ -128,7 +128,7 @@ class Board:
         return first
 
     def claimed(self) -> bool:
-        """Whether a rank reports an error, or has done so."""
+        """Whether a rank has claimed the report of the error."""
         return bool(CLAIM.unpack_from(self.memory, 0)[0])
 
     def _at(self, rank: int) -> int:
@@ -151,19 +151,17 @@ def life_of(pid: int) -> str:
             letter = file.read().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return "gone" if os.path.exists(f"{PROCESS_TABLE}/self") or not _answers(pid) else "alive"
-    except OSError:                                                 # no more files may be opened
+    except OSError:                                                 # such as: too many open files
         return "alive" if _answers(pid) else "gone"
     return {"Z": "gone", "X": "gone", "T": "stopped", "t": "stopped"}.get(letter, "alive")
 
 
 def _answers(pid: int) -> bool:
-    """Whether there is such a process: all that can be known where there is no process table to read
-    (macOS).
-    """
+    """Whether the process exists; used on systems without /proc (macOS)."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:                                         # somebody else's, but there
+    except PermissionError:                                         # it exists, but belongs to another user
         pass
     return True

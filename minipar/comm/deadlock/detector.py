@@ -1,11 +1,24 @@
-"""What a rank does while it waits in vain under MPI, where nobody sees all ranks: it looks around, and knows
-when to give up.
+"""The deadlock detector under MPI: while a rank waits, it reads the states of the other ranks, and raises
+CommError in a deadlock or after the time limit.
 
-Each rank that has waited for a moment writes so on the board of its node and reads what the others wrote. If
-the arrows "waits for" end in a cycle or at a rank that has left, and stay so while every rank on the way
-looks around again and again in vain, no message can be on its way between them: the rank raises the roll call
-at once. Whatever is not certain (a rank that computes, or is stopped, or runs on another host) is given until
-the time limit.
+After a short wait a rank writes its state to the board of its node (board.py). At each look it reads all
+states and analyses the wait graph (wait_graph.py). It raises a deadlock at once if three conditions hold: it
+is among the stuck ranks; the notices of all stuck ranks have not changed for GRACE seconds; and each of them
+has looked at least LOOKS times meanwhile. Each look also drives MPI's progress, so then no message between
+them can still be in flight. A rank that computes, is stopped or is on another host may still send: then the
+wait ends only at the time limit.
+
+Example: ranks 0 and 1 both wait in recv for each other.
+
+    time    rank 0                                  rank 1                             board: version, looks
+        0.02    waits, writes its notice                waits, writes its notice           (4, 0) and (4, 0)
+    0.07    stuck: {0, 1}; keeps both versions      the same                           (4, 1) and (4, 1) 0.12
+    unchanged, but not yet for GRACE        the same                           (4, 2) and (4, 2)
+        0.37    unchanged for 0.30 s, 6 looks:          -
+            raises CommError, kind "deadlock"
+
+If rank 1 had received a message at 0.15, it would have written a new notice with version 6, and rank 0 would
+have started again with a new `since`.
 """
 
 from __future__ import annotations
@@ -26,84 +39,85 @@ from minipar.comm.diagnostics.requests import waiting
 from minipar.comm.protocol import Communicator, Request
 from minipar.errors import CommError
 
-GRACE = 0.25  # seconds that a deadlock must last unchanged: far longer than a message takes to be noticed
-UNSAID = 400                # characters of an error that fit the board
-LOOKS = 3                   # times that each rank concerned must have looked in vain meanwhile
-# a rank that waits drives its messages on, so what has not come by now will not come
+GRACE = 0.25  # seconds without a change before a deadlock is raised; a message is noticed much sooner
+UNSAID = 400                # characters of an error that are kept on the board
+LOOKS = 3                   # looks that each stuck rank must have made meanwhile
+# a waiting rank drives MPI's progress, so its earlier messages have arrived
 SENDS_NO_MORE = {"waiting", *LEFT}
 
 
 class Lookout:
-    """The part without a board: a limit, in seconds, on any wait."""
+    """The detector without a board: only a time limit, in seconds, for each wait."""
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
         self.polling = Polling()
         self.watchdog = Watchdog(self)
-        self.jobs = 0               # how many `with job()` blocks this process is in
+        self.jobs = 0               # number of `with job()` blocks that this process is in
 
     def look(self, comm: Communicator, request: Request, waited: float, strays: str, misfit: CommError
              | None) -> None:
-        """Called now and then by a rank that has waited in vain for `waited` seconds. Raises CommError to end
-        the wait.
+        """Called repeatedly by a rank that has waited for `waited` seconds. Raises CommError to end the wait.
 
-        strays: what has come from the same rank with another tag, in words. misfit: the error to raise if a
-        message that has come with this tag and another dtype is the one; it may also be the next one, which
-        overtook a large one that is on its way.
+        strays: messages from the same rank with another tag, in words. misfit: an error about a message with
+        this tag and another dtype. It is raised only if no other message can come: the expected one may be
+        larger and still in flight.
         """
         if self.is_over(waited):
             if misfit:
                 raise misfit
             rank, state = comm.members[comm.rank], self.state(comm, request, strays)
-            raise CommError(f"rank {rank} gave up after {self.timeout:g} s: "
+            raise CommError(f"rank {rank} timed out after {self.timeout:g} s: "
                             f"{say(rank, replace(state, doing='waiting'))}")
 
     def is_over(self, waited: float) -> bool:
-        """Whether this rank has waited beyond the limit, in `wait` or by testing."""
+        """Whether this rank has waited longer than the limit, in `wait` or by testing."""
         return waited > self.timeout and (not self.polling or self.polling.tests >= FEWEST)
 
     def state(self, comm: Communicator, request: Request, strays: str) -> State:
-        """What this rank is doing: it waits for the request, or tests it and perhaps others."""
+        """The state of this rank: it waits for the request, or tests it and perhaps others."""
         return self.polling.state(strays) if self.polling else waiting(comm, request, strays)
 
     def resume(self) -> None:
-        """The wait is over, or a test has succeeded; the rank computes again."""
+        """Called when the wait is over or a test has succeeded: the rank computes again."""
         self.polling.stop()
 
     def overdue(self, rank: int, state: State) -> CommError:
-        """The error of a rank whose call has waited inside the MPI library for longer than the limit."""
-        return CommError(f"rank {rank} gave up after {self.timeout:g} s: {say(rank, state)}")
+        """The error of a rank whose call inside the MPI library has lasted longer than the limit."""
+        return CommError(f"rank {rank} timed out after {self.timeout:g} s: {say(rank, state)}")
 
     def leave(self, doing: str, unsaid: str = "") -> None:
-        """This rank has come to its end ("finished" or "failed"). unsaid: what it could tell nobody."""
+        """Record the end of this rank ("finished" or "failed"). unsaid: its error, if it could not be
+        printed.
+        """
 
     def claim(self) -> bool:
-        """Whether it falls to this rank to report the error that ends the job."""
+        """Whether this rank reports the error that ends the job."""
         meeting = the_meeting()
         return meeting is None or meeting.claim()
 
     def rejoin(self) -> None:
-        """This rank goes on after all, for the next of several programs."""
+        """Record that this rank continues with the next of several programs."""
 
     def open(self) -> None:
-        """A job begins on every rank."""
+        """Called on every rank when a job begins."""
         self.jobs += 1
 
     def close(self) -> None:
-        """The job is over on every rank."""
+        """Called on every rank when the job is over."""
         self.jobs -= 1
 
 
 class BoardLookout(Lookout):
-    """The part with a board: the roll call of all ranks of this node."""
+    """The detector with a board: it reads the states of all ranks of this node."""
 
     def __init__(self, timeout: float, board: Board, rank: int) -> None:
         super().__init__(timeout)
         self.board, self.rank = board, rank
-        self.request: Request | None = None  # the one that the notice on the board is about
+        self.request: Request | None = None  # the request of the notice on the board
         self.state_told, self.misfit_since = State(), math.inf
-        self.suspects: dict[int, Notice] = {}  # ranks that seemed unable to go on, as they were then
-        self.since = math.inf                                       # when they first seemed so
+        self.suspects: dict[int, Notice] = {}  # the stuck ranks and their notices at `since`
+        self.since = math.inf                                       # when these notices were first seen
         self.leaving = False
         self.watcher: subprocess.Popen[bytes] | None = None                # on the node's lowest rank
         board.sign_in(rank, Process(os.getpid(), be_findable(), hold_lifeline()))
@@ -119,23 +133,23 @@ class BoardLookout(Lookout):
         if misfit and self.is_final(states[comm.members[request.peer]], waited):
             raise misfit
         if self.is_hopeless(stuck(states), notices, waited):
-            self.board.looked(self.rank, times=LOOKS)  # the others concerned may give up at once, too
+            self.board.looked(self.rank, times=LOOKS)  # so the other stuck ranks may raise at once, too
             raise misfit or CommError(f"{who}: {roll_call(states)}", kind="deadlock",
                                       cycle=tuple(cycle(states)))
         if self.is_over(waited):
             slow = any(state.doing in ("running", "testing") for state in states)
-            advice = "; if that only takes long, allow it: MINIPAR_TIMEOUT=600" if slow else ""
-            raise misfit or CommError(f"{who} gave up after {self.timeout:g} s: "
+            advice = "; if the computation needs more time, set MINIPAR_TIMEOUT=600" if slow else ""
+            raise misfit or CommError(f"{who} timed out after {self.timeout:g} s: "
                                       f"{roll_call(self.located(states))}{advice}")
 
     def tell(self, request: Request, state: State) -> None:
-        """Keep this rank's notice up to date. A rank that tests waits once it does nothing else, or all its
-        partners have left.
+        """Update this rank's notice. A rank that tests counts as waiting if it does nothing else, or if all
+        its partners have left.
         """
         if state.doing == "testing" and (self.polling.sure(self.timeout) or self.all_left(state.peers)):
             state = replace(state, doing="waiting")
-        # of the first test
-        state = replace(state, place=self.state_told.place) if self.request is request else state
+        # the location of the first test
+        state = replace(state, location=self.state_told.location) if self.request is request else state
         if self.request is request and self.state_told == state:
             self.board.looked(self.rank)
             return
@@ -146,15 +160,15 @@ class BoardLookout(Lookout):
         return all(self.board.read(rank).state.doing in LEFT for rank in peers)
 
     def is_final(self, sender: State, waited: float) -> bool:
-        """Whether the message of another dtype is the one, since nothing can be on its way from its sender
-        any more.
+        """Whether the message of another dtype is the next one: its sender can send no more, and GRACE has
+        passed.
         """
         self.misfit_since = min(self.misfit_since, waited)
         return waited - self.misfit_since > GRACE and sender.doing in SENDS_NO_MORE
 
     def is_hopeless(self, lost: set[int], notices: list[Notice], waited: float) -> bool:
-        """Whether this rank is among the ranks that can never go on, and all of them have looked in vain for
-        long enough.
+        """Whether this rank is deadlocked. lost: the stuck ranks. See the conditions and the example at the
+        top.
         """
         if self.rank not in lost:
             self.suspects = {}
@@ -181,7 +195,7 @@ class BoardLookout(Lookout):
         self.board.write(self.rank, State())
 
     def end(self) -> None:
-        """The process ends. MPI's own end may wait for other ranks, so it is said before."""
+        """Record the end of the process, before MPI_Finalize, which may wait for other ranks."""
         if not self.jobs:
             self.leave("finished")
 
@@ -192,40 +206,40 @@ class BoardLookout(Lookout):
         super().close()
         self.rejoin()
         if not self.jobs:
-            self.board.write(self.rank, State("outside"))  # until the next job, or this process's end
+            self.board.write(self.rank, State("outside"))  # until the next job or the end of this process
         if self.watcher is not None:
-            if life_of(self.watcher.pid) == "stopped":              # it would keep the launcher waiting
+            if life_of(self.watcher.pid) == "stopped":              # else the launcher would wait for it
                 self.watcher.kill()
-            self.watcher.returncode = 0  # it ends once this node's ranks have: nobody waits for it
+            self.watcher.returncode = 0  # it ends after this node's ranks; Python must not wait for it
 
     def overdue(self, rank: int, state: State) -> CommError:
         states = [notice.state for notice in self.board.everyone()]
         states[rank] = state
-        return CommError(f"rank {rank} of {self.board.size} gave up after {self.timeout:g} s: "
+        return CommError(f"rank {rank} of {self.board.size} timed out after {self.timeout:g} s: "
                          f"{roll_call(self.located(states))}")
 
     def located(self, states: list[State]) -> list[State]:
-        """The same, with the line that each computing rank of this node is on."""
+        """The states, with the current line of each computing rank of this node."""
         found = list(states)
         for rank, state in enumerate(states):
             if state.doing == "running":
                 pid, answers, _ = self.board.process(rank)
-                found[rank] = replace(state, place=find(pid, answers))
+                found[rank] = replace(state, location=find(pid, answers))
         return found
 
     def ended_within(self, rank: int) -> bool:
-        """Whether a rank that is gone ended in the middle of a job."""
+        """Whether a rank that is gone ended inside a job."""
         notice = self.board.last(rank)
         return notice is None or notice.state.doing != "outside"
 
     def look_back(self, waited: float) -> None:
-        """A rank that has finished waits for the others as long as they work, but not for one that is gone or
-        stays stopped.
+        """A finished rank waits for the others while they work. Raises CommError if one is gone, or is
+        stopped for longer than the limit.
         """
         states = [notice.state for notice in self.board.everyone()]
         if any(self.ended_within(rank) for rank, state in enumerate(states)
                if state.doing == "gone") and waited > GRACE:
-            raise CommError(f"rank {self.rank} has finished, but not every rank can: {roll_call(states)}")
+            raise CommError(f"rank {self.rank} has finished, but other ranks cannot: {roll_call(states)}")
         if any(state.doing == "stopped" for state in states) and waited > self.timeout:
             raise CommError(
                 f"rank {self.rank} finished more than {self.timeout:g} s ago: {roll_call(states)}"

@@ -1,10 +1,10 @@
-"""Tells a watcher that this process ends before anybody else can know: a pipe that nobody writes into, and
-that breaks.
+"""The lifeline: a pipe of this process without data. It breaks when the process ends, which wakes the
+watcher.
 
-A launcher kills the other ranks once it sees one end, and on a busy machine these may be dead before the
-first is: a process that ends closes its files some time before its parent is told. Then the order of the
-deaths accuses the wrong rank. The files are closed in an order, too, the last one opened first (as Linux does
-it), so a pipe that was opened after MPI's connections breaks before they do.
+A launcher kills the other ranks when one ends. On a busy machine these may be reported as ended before the
+first one, since a process closes its files some time before its parent is notified. So the order of the ends
+can name the wrong rank. Linux closes the last opened file first; a pipe opened after MPI's connections
+therefore breaks before them, and the order of broken pipes is the order of the ends.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from contextlib import suppress
 
 
 def hold_lifeline() -> int:
-    """Open the pipe, until this process ends; returns the number of its end to be watched, among this
-    process's own files.
-    """
+    """Open the pipe for the life of this process; returns the file descriptor of the end to watch."""
     watched, held = os.pipe()
 
     def let_go() -> None:
@@ -24,12 +22,12 @@ def hold_lifeline() -> int:
             with suppress(OSError):
                 os.close(end)
 
-    os.register_at_fork(after_in_child=let_go)  # a child that lives on would keep the pipe whole
+    os.register_at_fork(after_in_child=let_go)  # a child process would keep the pipe open
     return watched
 
 
 def watch_lifeline(pid: int, watched: int) -> int:
-    """A file that hangs up (poll(2): POLLHUP) as soon as process pid ends. Raises OSError where pid or /proc
-    is not there.
+    """A file descriptor that hangs up (poll(2): POLLHUP) when process pid ends. Raises OSError if pid or
+    /proc does not exist.
     """
     return os.open(f"/proc/{pid}/fd/{watched}", os.O_RDONLY | os.O_NONBLOCK)

@@ -1,12 +1,12 @@
 """The ranks of one node meet before MPI starts.
 
-MPI's start waits for every rank inside the library, where nothing in Python goes on: if one rank ends before
-it, or never comes, the others hang. So they first wait here, where a limit holds and the missing rank has a
-name.
+MPI_Init waits for every rank inside the library, where no Python code runs: if one rank ends before it, or
+never calls it, the others hang. So the ranks first wait here, with a time limit, and the error names the
+missing rank.
 
-Each rank listens on a socket in Linux's abstract namespace (unix(7)). Such a socket has no file, so nothing
-is left behind; it ends with its process; and it tells who listens (SO_PEERCRED). All names of one job begin
-with the process of the launcher that started the ranks of this node. On other systems there is no meeting.
+Each rank listens on a socket in Linux's abstract namespace (unix(7)). Such a socket has no file, ends with
+its process, and gives the listener's process id (SO_PEERCRED). All names of one job begin with the process id
+of the launcher that started the ranks of this node. On other systems there is no meeting.
 """
 
 from __future__ import annotations
@@ -23,52 +23,51 @@ from glob import glob
 from minipar.comm.deadlock.board import life_of
 from minipar.errors import CommError
 
-# What each launcher tells a rank: its number on this node, how many ranks run there, its number in the job,
-# their number.
+# Environment variables of each launcher: rank on this node, ranks on this node, rank in the job, ranks in the
+# job.
 LAUNCHED = (("MPI_LOCALRANKID", "MPI_LOCALNRANKS", "PMI_RANK", "PMI_SIZE"),
             ("OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "OMPI_COMM_WORLD_RANK",
              "OMPI_COMM_WORLD_SIZE"))
 LAUNCHERS = {"hydra_pmi_proxy", "prterun", "prted", "orted", "mpirun", "mpiexec"}
-PAUSE, LONGEST = 0.005, 0.5         # seconds between two looks; what one counts at most
-SETTLE = 0.3                        # seconds that a rank which ends gets to write what it has to say
+PAUSE, LONGEST = 0.005, 0.5         # seconds between two looks; largest count of one
+SETTLE = 0.3                        # seconds for an ending rank to write its error
 
 
 @dataclass
 class Meeting:
-    """What one rank knows of the ranks of its node. `rank` and the keys of `present` count on this node."""
+    """One rank's view of the ranks of its node. `rank` and the keys of `present` are numbers on this node."""
 
-    name: str                                                       # what the sockets of this job begin with
+    name: str                                                       # prefix of the job's socket names
     launcher: int                                                   # the process that started the ranks
     rank: int
     ranks: int
     offset: int                                                     # the rank in the job of the node's rank 0
-    variable: str                                                   # where the launcher says `rank`
-    present: dict[int, int] = field(default_factory=dict)           # who has come, and its process
-    sockets: list[socket.socket] = field(default_factory=list)      # held as long as the process lives
+    variable: str                                                   # environment variable of `rank`
+    present: dict[int, int] = field(default_factory=dict)           # rank that has come -> its process
+    sockets: list[socket.socket] = field(default_factory=list)      # open for the life of the process
 
     def come(self, limit: float) -> None:
         """Wait until every rank of the node has come. Raises CommError if one has ended, or after `limit`
         seconds.
         """
         if not self.listen(f"{self.rank}"):
-            raise CommError(f"two processes say that they are rank {self.offset + self.rank}; start each "
-                            "rank once")
+            raise CommError(f"two processes have rank {self.offset + self.rank}; start each rank once")
         waited, now = 0.0, time.monotonic()
         while absent := self.absent():
             if self.gone_of(absent):
-                time.sleep(SETTLE)                                  # it may be a helper that has ended
+                time.sleep(SETTLE)                                  # it may be another process that has ended
                 if (absent := self.absent()) and (gone := self.gone_of(absent)):
                     raise CommError(f"{gone} ended before `with job()`, where {self.names([*self.present])} "
-                                    "waited; what is known of it stands above")
+                                    "waited; see its output above")
             time.sleep(PAUSE)
             before, now = now, time.monotonic()
             waited += min(now - before, LONGEST)
             if waited > limit:
-                raise CommError(f"gave up after {limit:g} s: {self.names(absent)} did not come to `with "
+                raise CommError(f"timed out after {limit:g} s: {self.names(absent)} did not come to `with "
                                 f"job()`; {self.roll_call()}")
 
     def gone_of(self, absent: list[int]) -> str:
-        """In words, which of the absent ranks will not come any more; "" if all may."""
+        """The absent ranks that cannot come any more, in words; "" if all may still come."""
         left = [rank for rank in absent if listener(f"{self.name}-left-{rank}")]
         ended = self.ended()
         if left or ended >= len(absent):
@@ -83,13 +82,13 @@ class Meeting:
         return [rank for rank in range(self.ranks) if rank not in self.present]
 
     def ended(self) -> int:
-        """How many of the processes that the launcher started here have ended."""
+        """The number of processes of the launcher on this node that have ended."""
         lives = [life_of(pid) for pid in children(self.launcher)]
         alive = sum(life != "gone" for life in lives)
-        return max(0, self.ranks - alive) if lives else 0           # none at all: this system does not say
+        return max(0, self.ranks - alive) if lives else 0           # none found: not known on this system
 
     def leave(self) -> None:
-        """This rank ends without having come: those that wait for it may know."""
+        """This rank ends without having come: announce it to the ranks that wait."""
         self.listen(f"left-{self.rank}")
 
     def claim(self) -> bool:
@@ -97,7 +96,7 @@ class Meeting:
         return self.listen("claim")
 
     def listen(self, name: str) -> bool:
-        """Take a name; False if another process has it."""
+        """Listen under a name; False if another process has it."""
         door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             door.bind(f"{self.name}-{name}")
@@ -113,7 +112,7 @@ class Meeting:
         return f"rank{'s' * (len(ranks) > 1)} {numbers}"
 
     def roll_call(self) -> str:
-        """What each rank of this node is doing, as far as its process shows."""
+        """The state of each rank of this node, from its process."""
         return "; ".join(f"rank {self.offset + rank} {self.doing(rank)}" for rank in range(self.ranks))
 
     def doing(self, rank: int) -> str:
@@ -130,9 +129,7 @@ class Meeting:
         return all(life_of(pid) == "gone" for pid in self.present.values())
 
     def process_of(self, rank: int) -> int:
-        """The process that the launcher started as this rank, by its environment (proc(5)); 0 if none is
-        found.
-        """
+        """The process of this rank, found by its environment (proc(5)); 0 if none is found."""
         for pid in children(self.launcher):
             with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
                 if f"{self.variable}={rank}".encode() in file.read().split(b"\0"):
@@ -144,7 +141,7 @@ _met: list[Meeting] = []                                            # the one of
 
 
 def meet(environ: Mapping[str, str], limit: float) -> Meeting | None:
-    """Wait for the ranks of this node, once in the life of this process; None where they cannot meet."""
+    """Wait for the ranks of this node, once per process; None if a meeting is not possible."""
     if not _met and (meeting := meeting_of(environ)):
         _met.append(meeting)
         meeting.come(limit)
@@ -156,16 +153,16 @@ def the_meeting() -> Meeting | None:
 
 
 def leave_unmet(environ: Mapping[str, str]) -> None:
-    """At the end of this process: if it never came, ranks that wait for it may know."""
+    """At the end of this process: if it has not come to the meeting, announce its end."""
     if not _met and (meeting := meeting_of(environ)):
         meeting.leave()
         for door in meeting.sockets:
-            door.detach()                                           # open for longer than Python runs
+            door.detach()                                           # stays open until the process ends
 
 
 def meeting_of(environ: Mapping[str, str]) -> Meeting | None:
-    """The meeting of this node's ranks; None where the launcher says too little, or the system has no such
-    sockets.
+    """The meeting of this node's ranks; None if the launcher's variables are missing or the system has no
+    such sockets.
     """
     for names in LAUNCHED:
         with suppress(KeyError, ValueError):
@@ -173,7 +170,7 @@ def meeting_of(environ: Mapping[str, str]) -> Meeting | None:
             launcher = launcher_of(os.getpid())
             if launcher is None or not 0 <= local < ranks <= size or not os.path.exists("/proc/self/ns/net"):
                 return None
-            if not same_network(launcher):                          # a container: no socket would be seen
+            if not same_network(launcher):  # in a container the socket would not be visible
                 return None
             job = environ.get("PMIX_NAMESPACE", "")
             return Meeting(f"\0minipar-{launcher}-{started(launcher)}-{job}", launcher, local, ranks,
@@ -183,7 +180,7 @@ def meeting_of(environ: Mapping[str, str]) -> Meeting | None:
 
 
 def listener(name: str) -> int:
-    """The process that listens under a name, 0 if none does."""
+    """The process that listens under a name; 0 if none."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
         caller.setblocking(False)
         try:
@@ -194,7 +191,7 @@ def listener(name: str) -> int:
 
 
 def launcher_of(pid: int) -> int | None:
-    """The nearest process above this one that starts ranks; there may be a shell between them."""
+    """The nearest ancestor process that is a launcher; a shell may be in between."""
     while pid > 1:
         with suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
             if file.read().strip() in LAUNCHERS:
@@ -215,7 +212,7 @@ def parent(pid: int) -> int:
 
 
 def started(pid: int) -> str:
-    """When a process started: process numbers come again, but not at the same time."""
+    """The start time of a process: with it, a reused process id can be told apart."""
     return (status(pid) or [""] * 20)[19]
 
 

@@ -1,6 +1,4 @@
-"""The shared memory of the MPI library, which a job that is killed or aborted leaves behind, megabytes each
-time.
-"""
+"""The MPI library's shared memory files, megabytes per job, which a killed or aborted job does not remove."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
-MPI_MEMORY = ("/dev/shm/mpich_shm_", "/dev/shm/sm_segment.")        # what MPICH and Open MPI call it
+MPI_MEMORY = ("/dev/shm/mpich_shm_", "/dev/shm/sm_segment.")        # of MPICH and Open MPI
 
 
 def memory_of_mpi(pids: Iterable[int]) -> set[str]:
@@ -20,13 +18,13 @@ def memory_of_mpi(pids: Iterable[int]) -> set[str]:
         try:
             with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as maps:
                 found.update(path for line in maps if (path := line.split()[-1]).startswith(MPI_MEMORY))
-        except OSError:                                             # it has ended already
+        except OSError:                                             # the process has ended
             continue
     return found
 
 
 def free_memory(paths: Iterable[str]) -> None:
-    """Remove these files, once all processes that used them have ended."""
+    """Remove these files. Call it after all processes that used them have ended."""
     for path in paths:
         with suppress(OSError):
             os.unlink(path)

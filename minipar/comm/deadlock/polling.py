@@ -1,11 +1,10 @@
-"""When is a rank that tests, and tests again, waiting? A loop of `test` calls hangs as a `wait` does, so it
-has the same limit.
+"""Time limit for a loop of `test` calls: such a loop can hang like a `wait`, so it has the same limit.
 
-A rank polls from its first failed test until it gets on: a request is done, or it sends something. Time
-counts as waiting when the program has used next to no CPU per test: it spins or sleeps between the tests.
-Time in which it computes between the tests counts a tenth, so that communication that is overlapped with a
-long computation is not taken for a deadlock, and still ends some day. Example, with a limit of 30 s: `while
-not comm.test(r): pass` ends after 30 s, a loop with 10 ms of work in it after 300 s.
+A rank polls from its first failed test until a request is complete or it sends a message. If the program uses
+almost no CPU time per test, it spins or sleeps, and the time counts as waiting. If it computes between the
+tests, the time counts a tenth: communication that overlaps with a long computation is not taken for a
+deadlock, but still has a limit. Example, with a limit of 30 s: `while not comm.test(r): pass` ends after 30
+s, a loop with 10 ms of work in it after 300 s.
 """
 
 from __future__ import annotations
@@ -19,33 +18,33 @@ from minipar.comm.diagnostics.requests import partners, waiting
 from minipar.comm.protocol import Communicator, Request
 
 TICK = 1e-3                 # seconds between two readings of the clocks
-WORK = 3e-4                 # seconds of CPU per test, above which the program computes between its tests
-TENTH = 0.1                 # what a second counts in which it computes
-LONGEST = 1.0  # seconds that one pause counts at most: the process may have been stopped meanwhile
-FEWEST = 20                 # tests that must have failed before anything is concluded from them
-MOST = 40                   # partners that one notice names; a rank that tests more is never sure to be stuck
-SURE = 1.0                  # seconds of waiting after which a rank is thought to do nothing but test
+WORK = 3e-4                 # CPU seconds per test above which the program counts as computing
+TENTH = 0.1                 # weight of a second of computing
+LONGEST = 1.0  # largest count of one pause in seconds: the process may have been stopped
+FEWEST = 20                 # failed tests before they count
+MOST = 40                   # partners in one notice; a rank that tests more is never treated as stuck
+SURE = 1.0                  # seconds of waiting after which a rank counts as only testing
 
 
 class Polling:
-    """The failed tests of one rank since it last got on."""
+    """The failed tests of one rank since its last progress."""
 
     def __init__(self) -> None:
-        self.requests: dict[Request, Communicator] = {}             # those that were tested, in order
+        self.requests: dict[Request, Communicator] = {}             # the tested requests, in order
         self.tests, self.recent = 0, 0
-        self.waited = self.idle = 0.0  # what counts for the limit; the part without computing
-        self.last = self.cpu = self.looked = 0.0  # when the clocks were read; when the rank looked around
+        self.waited = self.idle = 0.0  # seconds that count for the limit; the part without computing
+        self.last = self.cpu = self.looked = 0.0  # last reading of the clocks; last look
 
     def __bool__(self) -> bool:
         return self.tests > 0
 
     def stop(self) -> None:
-        """The rank gets on."""
+        """The rank has made progress: start again."""
         self.requests.clear()
         self.tests, self.recent, self.waited, self.idle = 0, 0, 0.0, 0.0
 
     def failed(self, comm: Communicator, request: Request) -> bool:
-        """One more test of a request of `comm` has failed; returns whether it is time to look around."""
+        """Record a failed test of a request of `comm`; returns True if it is time for a look."""
         now = time.monotonic()
         if not self.tests:
             self.last, self.looked, self.cpu = now, now, time.thread_time()
@@ -69,18 +68,18 @@ class Polling:
         return self.waited > limit and self.tests >= FEWEST
 
     def sure(self, limit: float) -> bool:
-        """Whether the rank seems to do nothing but test. limit: the longest wait that is allowed."""
+        """Whether the rank only tests. limit: the longest allowed wait in seconds."""
         fresh = time.monotonic() - self.last < 2 * LONGEST
         return fresh and self.idle > min(SURE, limit
                                          / 2) and self.tests >= FEWEST and len(self.requests) <= MOST
 
     def peers(self) -> list[int]:
-        """The world ranks whose messages are tested, the first first."""
+        """The world ranks whose messages are tested, in order."""
         return list(dict.fromkeys(peer for request, comm in self.requests.items()
                                   for peer in partners(comm, request)))
 
     def state(self, detail: str = "") -> State:
-        """What to write about this rank in its place: that it tests. detail: what came instead."""
+        """This rank's state "testing". detail: messages that came instead."""
         request, comm = next(iter(self.requests.items()))
         state = waiting(comm, request, detail)
         return replace(state, doing="testing", operation="test",

@@ -1,13 +1,13 @@
-"""Where is a rank that computes, and so writes nothing on the board? Its process is asked, and answers from
-within a long call.
+"""Finds the current line of a rank that computes: a signal makes its process write its stack, even inside a
+long call.
 
-On a signal Python's faulthandler writes the stack of the process to a file, without any help of the program.
-It must reach the main thread, in which the program runs: a signal to the process goes to another thread where
-the main thread waits for a core with a signal pending already, as on a loaded machine when two ranks ask.
+On the signal, Python's faulthandler writes the stack to a file, without help from the program. The signal is
+sent to the main thread, in which the program runs. Sent to the process, the system may deliver it to another
+thread if the main thread has a pending signal, as on a loaded machine when two ranks ask.
 
-The signal is one of the system's real-time signals, which no program uses: SIGUSR1 and SIGUSR2 are left to it
-(Slurm sends them before a job's time is up). A process that no longer catches the signal would be ended by
-it, and is not asked.
+The signal is a real-time signal that programs do not use: SIGUSR1 and SIGUSR2 stay free for the program
+(Slurm sends them before the end of a job's time). The signal would end a process that does not catch it; such
+a process gets no signal.
 """
 
 import ctypes
@@ -21,18 +21,16 @@ import time
 from minipar.comm.diagnostics.call_site import of_the_program
 
 SIGNAL = signal.SIGRTMIN + 9 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
-ANSWER = 2.0                # seconds that a process gets to answer, once the signal has been delivered
-LONGEST = 8.0               # seconds in all: a process that waits for a core receives no signal
-HEADER = "(most recent call first):\n"                             # the beginning of a stack
-NO_LINE = "???"  # what faulthandler says for an instruction that CPython has added and that stands on no line
-# of a stack, which is written from its innermost line on
+ANSWER = 2.0                # seconds to wait for the answer after the signal is delivered
+LONGEST = 8.0               # seconds to wait in all: a process that waits for a core gets no signal
+HEADER = "(most recent call first):\n"                             # first line of a stack
+NO_LINE = "???"  # faulthandler writes it for an instruction without a line, added by CPython
+# a line of a stack, which is written innermost first
 LINE = re.compile(r'File "(.*)", line (\d+|\?\?\?) in .*\n')
 
 
 def be_findable() -> int:
-    """Answer such requests from now on; returns the number of the file, among this process's own, to read the
-    answer in.
-    """
+    """Register the handler; returns the file descriptor, in this process, of the file for the stack."""
     handle, name = tempfile.mkstemp(prefix="minipar-")
     os.unlink(name)
     os.set_inheritable(handle, False)
@@ -41,8 +39,7 @@ def be_findable() -> int:
 
 
 def find(pid: int, handle: int) -> str:
-    """ "file.py:88", the innermost line of that process that is the program's; "" if there is none, or it
-    does not answer.
+    """ "file.py:88": the innermost line of the program on that process's stack; "" if none is found.
     """
     try:
         with open(f"/proc/{pid}/fd/{handle}", "rb") as file:
@@ -53,9 +50,9 @@ def find(pid: int, handle: int) -> str:
             answer, now = b"", time.monotonic()
             latest, deadline = now + LONGEST, now + ANSWER
             while now < deadline:
-                answer += file.read()                               # it may come in pieces
+                answer += file.read()                               # it may arrive in parts
                 path, line = innermost(answer.decode(errors="replace"))
-                if line == NO_LINE:                                 # ask again: a moment later it is on one
+                if line == NO_LINE:                                 # repeat: a moment later it has a line
                     file.seek(0, os.SEEK_END)
                     ask(pid)
                     answer = b""

@@ -1,9 +1,8 @@
-"""Watches the start of a job, during which nothing in Python goes on in the ranks: they wait inside MPI.
+"""Guards the start of a job, while all ranks wait inside MPI and no Python code runs in them.
 
-A child of one rank per node does it, from the meeting until the watcher is awake. If a rank is killed
-meanwhile, the child says which, and removes the memory that the MPI library leaves behind. If the start is
-not over in time, because a rank was stopped on the way or another node does not answer, it says so and ends
-the job.
+A child process of one rank per node does it, from the meeting until the watcher runs. If a rank is killed
+meanwhile, the child reports which one, and removes the MPI library's shared memory. If the start takes too
+long, because a rank was stopped or another node does not answer, it reports that and ends the job.
 """
 
 from __future__ import annotations
@@ -20,29 +19,29 @@ from minipar.comm.deadlock.meeting import Meeting
 from minipar.comm.deadlock.mpi_memory import free_memory, memory_of_mpi
 from minipar.comm.diagnostics.exit_report import tell
 
-START = 20.0  # seconds until a job must have begun, or its longest wait where that is longer
-ANSWER = 2.0                        # seconds that the launcher gets to end the job
-INTERVAL, LONGEST = 0.1, 0.5        # seconds between two looks; what one counts at most
+START = 20.0  # seconds for the start of a job; or the job's longest wait, if that is longer
+ANSWER = 2.0                        # seconds for the launcher to end the job
+INTERVAL, LONGEST = 0.1, 0.5        # seconds between two looks; largest count of one
 OVER = b"!"
 
 _started = False                    # whether MPI has started in this process
-_guard: tuple[int, int] | None = None       # the child, and the pipe that tells it that the start is over
+_guard: tuple[int, int] | None = None       # the child, and the pipe that reports the end of the start
 
 
 @contextmanager
 def limited_start(meeting: Meeting | None, limit: float) -> Iterator[None]:
-    """End the job if the block, in which MPI starts, is not done after `limit` seconds, or a rank is killed.
+    """End the job if the block, in which MPI starts, lasts longer than `limit` seconds or a rank is killed.
     """
     global _guard, _started
     if not _started and (meeting is None or meeting.rank == 0 and meeting.ranks > 1):
         reading, writing = os.pipe()
-        with warnings.catch_warnings():     # Python 3.12 warns of threads that are not there in the child
+        with warnings.catch_warnings():     # Python 3.12 warns that threads do not exist in the child
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
         if child == 0:
             try:
                 os.close(writing)
-                os.setsid()                                         # the launcher ends a rank with its group
+                os.setsid()  # the launcher kills a rank's whole process group
                 guard_start(reading, meeting, limit)
             finally:
                 os._exit(0)
@@ -56,7 +55,7 @@ def limited_start(meeting: Meeting | None, limit: float) -> Iterator[None]:
 
 
 def start_is_over() -> None:
-    """From now on the watcher watches."""
+    """End the guard: from now on the watcher watches."""
     global _guard
     if _guard is not None:
         child, writing = _guard
@@ -64,18 +63,18 @@ def start_is_over() -> None:
         with suppress(OSError):                                     # it may have ended
             os.write(writing, OVER)
         os.close(writing)
-        deadline = time.monotonic() + LONGEST  # unless it has an end to tell of, and stays
+        deadline = time.monotonic() + LONGEST  # it stays longer if it has to report an end
         with suppress(ChildProcessError):
             while os.waitpid(child, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
                 time.sleep(1e-3)
 
 
 def guard_start(reading: int, meeting: Meeting | None, limit: float) -> None:
-    """In the child: until the start is over, or a rank of this node has ended."""
+    """The child's program: it ends when the start is over or a rank of this node has ended."""
     ranks = {} if meeting is None else {ending_of(pid): rank for rank, pid in meeting.present.items()}
     memory: set[str] = set()
     waited, now = 0.0, time.monotonic()
-    queue = select.epoll()                                          # it keeps the order in which they end
+    queue = select.epoll()                                          # it keeps the order of the ends
     for file in (reading, *(file for file in ranks if file >= 0)):
         queue.register(file, select.EPOLLIN)
     while waited <= limit:
@@ -98,7 +97,7 @@ def guard_start(reading: int, meeting: Meeting | None, limit: float) -> None:
 
 
 def ending_of(pid: int) -> int:
-    """A file that can be read once process pid has ended; -1 where there is none."""
+    """A file descriptor that is readable when process pid has ended; -1 if there is none."""
     try:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):
@@ -106,10 +105,12 @@ def ending_of(pid: int) -> int:
 
 
 def tell_of_end(meeting: Meeting, lost: int, memory: set[str]) -> None:
-    """A rank has ended in the start. Say so unless it was said; clear up once all have ended."""
+    """Report that a rank has ended in the start, unless it is reported already; free memory after all have
+    ended.
+    """
     if meeting.claim():
-        tell(f"CommError: {meeting.names([lost])} left without a word in the start of the job (killed, out "
-             f"of memory, or os._exit): {meeting.roll_call()}")
+        tell(f"CommError: {meeting.names([lost])} ended without an error message in the start of the job "
+             f"(killed, out of memory, or os._exit): {meeting.roll_call()}")
     deadline = time.monotonic() + START
     while time.monotonic() < deadline and not meeting.all_gone():
         time.sleep(INTERVAL)
@@ -117,7 +118,7 @@ def tell_of_end(meeting: Meeting, lost: int, memory: set[str]) -> None:
 
 
 def end_all(status: int) -> None:
-    """Ask the launcher to end all ranks before MPI has started, as MPI_Abort would; return if it does not.
+    """Ask the launcher to end all ranks before MPI has started, like MPI_Abort; returns if it does not.
 
     This is a line of MPICH's protocol between ranks and launcher (PMI-1: simple_pmi). Open MPI's launcher
     ends the job as soon as one rank ends with another status than 0.

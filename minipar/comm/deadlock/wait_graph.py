@@ -1,9 +1,19 @@
-"""The roll call: what every rank is doing, in words, and which ranks can never go on.
+"""The wait graph: the state of every rank, in words, and the ranks that are deadlocked.
 
-A rank in `wait` waits for one partner, a rank that tests several requests for any of them: the ranks form a
-graph whose arrows say "waits for". A rank can never go on if no path leads from it to a rank that can (Knapp
-1987, "Deadlock detection in distributed databases": the OR model). Engines collect the `State` of each rank
-in their own way; what follows from them is worked out here.
+A rank in `wait` waits for one partner; a rank that tests several requests waits for any of their partners.
+The ranks are the nodes of a graph with an edge from each waiting rank to each of its partners. A rank is
+deadlocked if no path leads from it to a rank that can continue (Knapp 1987, "Deadlock detection in
+distributed databases": the OR model). Each engine collects the `State` of the ranks in its own way; this
+module analyses them.
+
+Example: 0 waits for 1, 1 waits for 2, 2 waits for 1, 3 computes, 4 waits for 2 or 3.
+
+    >>> states = [State("waiting", 1), State("waiting", 2), State("waiting", 1), State(),
+    ...           State("waiting", 2, others=[3])]
+    >>> stuck(states), cycle(states)
+    ({0, 1, 2}, [1, 2])
+
+Rank 4 can continue, since 3 may send to it. Ranks 1 and 2 are a cycle, and 0 waits for the cycle.
 """
 
 from __future__ import annotations
@@ -13,24 +23,24 @@ from dataclasses import dataclass
 
 LEFT = {"finished": "has finished", "failed": "has raised an error", "gone": "is gone"}
 SEEN = LEFT | {"running": "is computing", "testing": "is computing and testing", "stopped": "is stopped",
-               "outside": "is outside of `with job()`", "unknown": "is on another host, out of sight"}
+               "outside": "is outside of `with job()`", "unknown": "is on another host, its state unknown"}
 
 
 @dataclass(frozen=True)
 class State:
-    """What one rank is doing. `peer` is the world rank it waits for, where it waits; `others`, if any of
-    these will do, too.
+    """The state of one rank. peer: the world rank that it waits for, if it waits. others: more ranks, if a
+    message from any of them ends the wait.
     """
 
     doing: str = "running"                                          # a key of SEEN, or "waiting", "within"
     peer: int | None = None
-    group: str = ""  # of its communicator, unless that is the world
-    kind: str = ""  # the message it waits for: "recv" or "send"
-    tag: int | None = None  # of a program's own message, not of a collective
-    operation: str = ""  # what the program called: "recv", "all_reduce", "barrier"
+    group: str = ""  # name of its communicator, "" for the world
+    kind: str = ""  # kind of the request: "recv" or "send"
+    tag: int | None = None  # of a message of the program, None for a collective
+    operation: str = ""  # the function that the program called: "recv", "all_reduce", "barrier"
     label: str = ""
-    place: str = ""                                                 # "train.py:88"
-    detail: str = ""  # what else is known: "kill -CONT 1234 lets it go on"
+    location: str = ""                                                 # "train.py:88"
+    detail: str = ""  # more information: "kill -CONT 1234 lets it go on"
     others: Sequence[int] = ()
 
     @property
@@ -43,14 +53,14 @@ def say(rank: int, state: State) -> str:
     detail = f" ({state.detail})" if state.detail else ""
     if state.doing == "within":
         label = f" '{state.label}'" * bool(state.label)
-        return f"rank {rank} is in {state.operation}{label} at {state.place}, within the MPI library"
+        return f"rank {rank} is in {state.operation}{label} at {state.location}, within the MPI library"
     if state.doing not in ("waiting", "testing"):
-        return f"rank {rank} {SEEN[state.doing]}{' at ' * bool(state.place)}{state.place}{detail}"
+        return f"rank {rank} {SEEN[state.doing]}{' at ' * bool(state.location)}{state.location}{detail}"
     peer = "ANY_SOURCE" if state.peer is None else state.peer
     tag = f", tag={state.tag}" if state.tag is not None and state.tag > 0 else ""
     ours = f"{'dest' if state.kind == 'send' else 'source'}={peer}{tag}"
     label = f"'{state.label}' " * bool(state.label)
-    what = label + f"of group '{state.group}' " * bool(state.group) + f"at {state.place}{detail}"
+    what = label + f"of group '{state.group}' " * bool(state.group) + f"at {state.location}{detail}"
     if state.operation == "test":
         how = "waits in test of" if state.doing == "waiting" else "is computing, and tests"
         more = f", and messages of rank {', '.join(map(str, sorted(state.others)))}" if state.others else ""
@@ -61,8 +71,7 @@ def say(rank: int, state: State) -> str:
 
 
 def stuck(states: Sequence[State]) -> set[int]:
-    """The ranks that can never go on: those that wait, and from which no path of partners leads to a rank
-    that does not.
+    """The deadlocked ranks: they wait, and no path in the graph leads from them to a rank that can continue.
     """
     waiting = {rank for rank, state in enumerate(states) if state.doing == "waiting"}
     able = {rank for rank, state in enumerate(states) if state.doing not in LEFT} - waiting
@@ -72,9 +81,7 @@ def stuck(states: Sequence[State]) -> set[int]:
 
 
 def cycle(states: Sequence[State]) -> list[int]:
-    """The ranks that wait for one another in a ring, [] if there is none: [0, 1] says 0 waits for 1 and 1 for
-    0.
-    """
+    """The first cycle of waiting ranks, [] if there is none. [0, 1]: 0 waits for 1, and 1 waits for 0."""
     for start in range(len(states)):
         path: list[int] = []
         rank: int | None = start
@@ -87,7 +94,7 @@ def cycle(states: Sequence[State]) -> list[int]:
 
 
 def roll_call(states: Sequence[State]) -> str:
-    """The diagnosis and then every rank, in one line."""
+    """The diagnosis, then the state of every rank, in one line."""
     everyone = "; ".join(say(rank, state) for rank, state in enumerate(states))
     if ring := cycle(states):
         if len(ring) == 1:
@@ -107,7 +114,9 @@ def roll_call(states: Sequence[State]) -> str:
 
 
 def _last(states: Sequence[State], rank: int) -> int:
-    """The rank at the end of the path from `rank`: one that does not wait, or waits for any of several."""
+    """The end of the path from `rank` along `peer`: the first rank that does not wait for one partner, or the
+    last before a repetition.
+    """
     path = {rank}
     while states[rank].doing == "waiting" and (peer := states[rank].peer) is not None and peer not in path:
         path.add(rank := peer)

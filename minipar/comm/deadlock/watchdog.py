@@ -1,7 +1,7 @@
-"""A limit for calls that wait inside the MPI library, where no code of ours goes on.
+"""A time limit for calls that wait inside the MPI library, where no Python code runs.
 
-A rank names such a call and makes it in a `with` block. A thread of its own counts how long the call lasts,
-and beyond the limit it ends the job: the rank itself cannot be woken. A call costs two assignments.
+A rank makes such a call in a `with` block. A separate thread measures how long the call lasts and ends the
+job after the limit, since the rank itself cannot be interrupted. A call costs two assignments.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from minipar.comm.deadlock.wait_graph import State
-from minipar.comm.diagnostics.call_site import CallSite, place_of
+from minipar.comm.diagnostics.call_site import CallSite, location_of
 
 INTERVAL = 0.1              # seconds between two looks at the clock
-STEP = 0.5  # seconds that one look counts at most: the process may have been stopped meanwhile
+STEP = 0.5  # largest count of one look in seconds: the process may have been stopped
 
 
 class NativeCall(NamedTuple):
@@ -29,7 +29,7 @@ class NativeCall(NamedTuple):
     def state(self) -> State:
         frame = sys._current_frames().get(self.thread)
         label = "" if self.label is None or isinstance(self.label, CallSite) else self.label
-        return State("within", operation=self.operation, label=label, place=place_of(frame))
+        return State("within", operation=self.operation, label=label, location=location_of(frame))
 
 
 class Limit(Protocol):
@@ -37,7 +37,7 @@ class Limit(Protocol):
 
 
 class Watchdog:
-    """Calls overdue(call) in a thread of its own once a call has lasted longer than `limit.timeout` seconds.
+    """Calls overdue(call), in a separate thread, if a call lasts longer than `limit.timeout` seconds.
 
         with watchdog.of("all_reduce", "loss"):
             intracomm.Allreduce(...)
@@ -50,7 +50,7 @@ class Watchdog:
         self.thread: threading.Thread | None = None
 
     def of(self, operation: str, label: str | None = None) -> Watchdog:
-        """The limit of one call, as a context."""
+        """A context that limits one call."""
         self.call = NativeCall(operation, label, threading.get_ident())
         if self.thread is None:
             self.thread = threading.Thread(target=self.watch, name="minipar watchdog", daemon=True)

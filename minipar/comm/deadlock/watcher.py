@@ -1,12 +1,11 @@
-"""A small process beside each node's ranks that outlives them: `python -m minipar.comm.deadlock.watcher FILE
-SIZE RANK...`.
+"""The watcher: a small process per node that outlives the node's ranks: `python -m
+minipar.comm.deadlock.watcher FILE SIZE RANK...`.
 
-When a rank is killed, the launcher kills the others a moment later, so no rank is left to say what happened.
-The watcher sleeps until one of their processes ends, and then tells what each rank was doing. It is in a
-session of its own, so it survives.
+When a rank is killed, the launcher kills the others a moment later, so no rank can report what happened. The
+watcher sleeps until a rank's process ends, and then reports the state of each rank. It has its own session,
+so the launcher does not kill it.
 
-It also clears up: a job that is killed or aborted leaves its MPI library's shared memory behind, some
-megabytes each time, which nobody would ever free.
+It also removes the MPI library's shared memory, some megabytes, which a killed or aborted job leaves behind.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ from minipar.comm.deadlock.wait_graph import State, roll_call
 from minipar.comm.diagnostics.exit_report import tell as say_so
 
 PR_SET_PDEATHSIG = 1
-LISTEN = 0.5                # seconds between looks for what a rank cannot tell itself
-INTERVAL = 0.02             # seconds between looks where the system cannot wake the watcher
+LISTEN = 0.5                # seconds between looks for errors that ranks could not print
+INTERVAL = 0.02             # seconds between looks if the system cannot wake the watcher
 
 
 def watch(board: Board, alarm: Alarm) -> str:
-    """Returns what is to be told once a rank of this node has left without a word, or could not speak; ""
-    once all have ended in some other way.
+    """Wait until a rank of this node ends without an error message; returns the report. Returns "" if all end
+    in another way.
     """
-    between_jobs: list[int] = []                                    # ranks that have ended outside of a job
+    between_jobs: list[int] = []                                    # ranks that have ended outside a job
     while alarm.ended != set(board.slots):
         ended = alarm.wait()
         if board.claimed() and (text := unsaid(board)):
@@ -49,27 +48,26 @@ def watch(board: Board, alarm: Alarm) -> str:
 
 
 def unsaid(board: Board) -> str:
-    """The error of a rank that had neither stderr nor stdout to tell it."""
+    """The error of a rank that could write neither to stderr nor to stdout; "" if there is none."""
     states = [notice.state for rank in board.slots if (notice := board.last(rank))]
     return next((state.detail for state in states if state.doing == "failed" and state.detail), "")
 
 
 def tell(board: Board, lost: int) -> str:
-    """The roll call at the moment when rank `lost` ended, even if the launcher has killed the others
-    since.
-    """
+    """The report at the moment when rank `lost` ended, even if the launcher has killed the others since."""
     states = [board.read(rank).state for rank in range(board.size)]
     for rank in board.slots:
         if rank != lost and (notice := board.last(rank)):
             states[rank] = notice.state
     states[lost] = State("gone")                                    # it may be about to end
-    return f"rank {lost} left without a word (killed, out of memory, or os._exit): {roll_call(states)}"
+    return f"rank {lost} ended without an error message (killed, out of memory, or os._exit): " \
+           f"{roll_call(states)}"
 
 
 class Alarm:
-    """Wakes its owner when processes end, and tells which, in the order in which they began to.
+    """Waits for the end of processes; returns them in the order in which they began to end.
 
-    Linux wakes us (epoll(7) keeps the order, however late we are); elsewhere we look now and then.
+    On Linux by epoll(7), which keeps the order even if it is read late; elsewhere by looking repeatedly.
     """
 
     def __init__(self, processes: dict[int, Process]) -> None:
@@ -85,7 +83,7 @@ class Alarm:
             self.files = {}
 
     def wait(self) -> list[int]:
-        """The ranks that have ended since; none, now and then."""
+        """The ranks that have ended since the last call; [] after a timeout."""
         if self.files:
             events = self.queue.poll(LISTEN)
             for file, _ in events:
@@ -100,22 +98,23 @@ class Alarm:
 
 
 def go_on_with_parent() -> None:
-    """Let the system wake this process, should it be stopped, when the rank that started it ends (prctl(2)).
+    """Ask the system to continue this process, if it is stopped, when the rank that started it ends
+    (prctl(2)).
 
-    Otherwise the launcher would wait for it for ever, since it holds the launcher's stderr.
+    Otherwise the launcher would wait for ever, since this process holds the launcher's stderr open.
     """
     with suppress(AttributeError, OSError):                         # another system
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
 
 
 def main(file: int, size: int, guarded: int, *ranks: int) -> None:
-    """guarded: 1 if somebody else tells of ranks that ended before the watcher came (start_guard.py)."""
+    """guarded: 1 if start_guard.py reports ranks that ended before the watcher started."""
     go_on_with_parent()
     board = Board(file, size, {rank: slot for slot, rank in enumerate(ranks)})
     processes = {rank: board.process(rank) for rank in ranks}
     alarm, memory = Alarm(processes), memory_of_mpi(process.pid for process in processes.values())
-    with suppress(OSError):  # the rank that started us may have been killed meanwhile
-        os.write(1, b"!")  # nothing can be missed any more: let the job begin
+    with suppress(OSError):  # the rank that started the watcher may have been killed
+        os.write(1, b"!")  # from now on no end can be missed: let the job begin
         os.close(1)
     early = guarded and any(life_of(process.pid) == "gone" for process in processes.values())
     if not early and (story := watch(board, alarm)):

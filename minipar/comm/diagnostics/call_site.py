@@ -31,7 +31,7 @@ class CallSite(str):
     __slots__ = ()
 
 
-def label_or_place(label: str | None) -> str:
+def label_or_call_site(label: str | None) -> str:
     """The label, or the line of the program that left it out. Raises CommError for a label that is no
     text.
     """
@@ -56,7 +56,7 @@ def call_site() -> str:
 
 
 def caller() -> tuple[str, str]:
-    """(operation, place): the outermost function of comm/ on this thread's stack, and "file.py:88" that
+    """(operation, location): the outermost function of comm/ on this thread's stack, and "file.py:88" that
     called it.
     """
     frame: FrameType = sys._getframe(1)
@@ -106,7 +106,7 @@ def after() -> str:
     return "" if error is None else f"after {type(error).__name__}: {error}".splitlines()[0][:80]
 
 
-def place_of(frame: FrameType | None) -> str:
+def location_of(frame: FrameType | None) -> str:
     """ "file.py:88": the innermost line of a stack that is the program's; "" if there is none."""
     while frame is not None and not of_the_program(frame.f_code.co_filename):
         frame = frame.f_back
@@ -117,7 +117,7 @@ def communicates(frame: FrameType | None) -> bool:
     """Whether a stack is within a call of comm/ that the program has made."""
     while frame is not None and not of_the_program(frame.f_code.co_filename):
         if frame.f_code.co_filename.startswith(INSIDE):
-            return frame.f_back is not None and bool(place_of(frame))
+            return frame.f_back is not None and bool(location_of(frame))
         frame = frame.f_back
     return False
 

@@ -1,5 +1,5 @@
 """In what do the ranks' accounts of a call differ? An account is a dictionary with the keys of FIELDS, and
-with `shape`, `place` (the call site) and `after` (the mistake it may come from).
+with `shape`, `location` (the call site) and `after` (the mistake it may come from).
 """
 
 from __future__ import annotations
@@ -59,4 +59,4 @@ def describe(account: dict[str, Any], differs: list[str]) -> str:
     number = f" (after {account['number']} others)" if "number" in differs else ""
     label = quoted(account["label"] or None)
     cause = f" ({account['after']})" if account["after"] else ""
-    return f"{account['op']}{array}{root}{algorithm}{counts}{label} at {account['place']}{number}{cause}"
+    return f"{account['op']}{array}{root}{algorithm}{counts}{label} at {account['location']}{number}{cause}"

@@ -51,9 +51,9 @@ def key(elements: int, label: str, code: int) -> bytes:
 @lru_cache(CACHED)
 def head(elements: int, label: str, code: int, line: str) -> bytes:
     """A header as HEAD bytes; what is too long of the label and the line is left out."""
-    said, place = (text.encode(errors="replace") for text in (label, line))
-    said, place = said[:100], place[-75:]
-    return key(elements, label, code) + TEXT.pack(len(said), said, len(place), place)
+    said, location = (text.encode(errors="replace") for text in (label, line))
+    said, location = said[:100], location[-75:]
+    return key(elements, label, code) + TEXT.pack(len(said), said, len(location), location)
 
 
 def unpack(raw: bytes | bytearray) -> MessageHeader:

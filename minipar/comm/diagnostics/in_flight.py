@@ -30,7 +30,7 @@ class Use(NamedTuple):
     verb: str
     call: str
     label: str
-    place: str
+    location: str
 
 
 def snapshot(array: np.ndarray) -> bytes:
@@ -49,10 +49,10 @@ def snapshot(array: np.ndarray) -> bytes:
 def uses(ledger: Ledger) -> Iterator[Use]:
     """All that is in flight on this rank: messages of the program, and collectives that were started."""
     messages = ((request, about[-1]) for request, about in ledger.open.items() if request.tag < TAGS)
-    for request, place in chain(messages, ledger.letters.in_flight()):
+    for request, location in chain(messages, ledger.letters.in_flight()):
         if request.array is not None:
             verb = "sent" if request.kind == "send" else "received into"
-            yield Use(request.array, verb, request.kind, request.label, place)
+            yield Use(request.array, verb, request.kind, request.label, location)
     for watch in ledger.running:
         yield from watch.uses()
 
@@ -71,19 +71,19 @@ def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: 
             continue
         if (writes or use.verb in ("received into", "written")) and np.may_share_memory(array, use.array):
             raise CommError(f"{this_call(comm, label, call)} uses memory that is still being {use.verb} by "
-                            f"the {use.call}{quoted(use.label)} started at {use.place}; wait for that first, "
+                            f"the {use.call}{quoted(use.label)} started at {use.location}; wait for that first, "
                             "or use another array")
 
 
-def refuse_change(comm: Communicator, request: Request, before: bytes, place: str) -> None:
+def refuse_change(comm: Communicator, request: Request, before: bytes, location: str) -> None:
     """Raises CommError if an array that was being sent is not what it was when its send began."""
     if snapshot(request.array) != before:
         start = f"{this_call(comm, request.label, 'send')} to rank {request.peer}"
-        raise CommError(changed(start, request.array, "isend", place))
+        raise CommError(changed(start, request.array, "isend", location))
 
 
-def changed(start: str, array: np.ndarray, call: str, place: str) -> str:
-    return (f"{start}: the array, {array.shape} {array.dtype}, was changed between {call} at {place} and "
+def changed(start: str, array: np.ndarray, call: str, location: str) -> str:
+    return (f"{start}: the array, {array.shape} {array.dtype}, was changed between {call} at {location} and "
             f"{caller()[0]}; it must stay as it is until then: wait first, or use a copy")
 
 
@@ -97,13 +97,13 @@ class ArrayWatch:
     def __init__(self, comm: Communicator, ledger: Ledger, label: str, source: np.ndarray,
                  out: np.ndarray) -> None:
         self.comm, self.ledger, self.label, self.source, self.out = comm, ledger, label, source, out
-        self.call, self.place = caller()
+        self.call, self.location = caller()
         self.paused: list[tuple[np.ndarray, np.ndarray, bytes]] = []  # array, a piece of it, as it was
         ledger.running.append(self)
 
     def uses(self) -> Iterator[Use]:
-        yield Use(self.source, "read", self.call, self.label, self.place)
-        yield Use(self.out, "written", self.call, self.label, self.place)
+        yield Use(self.source, "read", self.call, self.label, self.location)
+        yield Use(self.out, "written", self.call, self.label, self.location)
 
     def pause(self) -> None:
         """The program goes on."""
@@ -117,7 +117,7 @@ class ArrayWatch:
         for array, piece, before in paused:
             if snapshot(piece) != before:
                 raise CommError(changed(this_call(self.comm, self.label, self.call), array, self.call,
-                                        self.place))
+                                        self.location))
 
     def close(self) -> None:
         self.ledger.running.remove(self)

@@ -53,12 +53,12 @@ class Ledger:
         if request.kind == "recv":
             self.received[comm.name, peer, self.rank, tag] += 1
             return
-        channel, place = (comm.name, self.rank, peer, tag), (request.site or caller())[1]
+        channel, location = (comm.name, self.rank, peer, tag), (request.site or caller())[1]
         if channel in self.sent:
             last = self.sent[channel]
-            last[0], last[1], last[2] = last[0] + 1, request.label, place
+            last[0], last[1], last[2] = last[0] + 1, request.label, location
         else:
-            self.sent[channel] = [1, request.label, place]
+            self.sent[channel] = [1, request.label, location]
 
     def settle(self, request: Request) -> tuple[tuple[str, int, str] | None, bytes | None]:
         """Returns what was known of it, None for a request that was settled before, and what was sent."""
@@ -67,8 +67,8 @@ class Ledger:
     def refuse_late_calls(self) -> None:
         """Raises CommError once the job has ended: nobody would hear of it any more."""
         if self.closed:
-            operation, place = caller()
-            raise CommError(f"rank {self.rank}: {operation} at {place} comes after the job's end; use the "
+            operation, location = caller()
+            raise CommError(f"rank {self.rank}: {operation} at {location} comes after the job's end; use the "
                             "communicator within the "
                             "`with job()` or the `run` that gave it")
 
@@ -77,8 +77,8 @@ class Ledger:
         self.closed = True
         letters = self.letters.page()
         own = {
-            "sent": [[*channel, count, quoted(label), place]
-                     for channel, (count, label, place) in self.sent.items()],
+            "sent": [[*channel, count, quoted(label), location]
+                     for channel, (count, label, location) in self.sent.items()],
             "received": [[*channel, count] for channel, count in self.received.items()],
             "open": [[self.rank, what] for what in dict.fromkeys(map(started, self.open,
                                                                      self.open.values()))],
@@ -90,9 +90,9 @@ def started(request: Request, about: tuple[str, int, str]) -> str:
     """ "recv with rank 0 'prefetch' started at data.py:41"; for a message of a collective, what the program
     called.
     """
-    operation, peer, place = about
+    operation, peer, location = about
     what = operation if request.tag >= TAGS else f"{request.kind} with rank {peer}"
-    return f"{what}{quoted(request.label)} started at {place}"
+    return f"{what}{quoted(request.label)} started at {location}"
 
 
 def loose_ends(pages: Sequence[LedgerPage]) -> list[str]:
@@ -101,11 +101,11 @@ def loose_ends(pages: Sequence[LedgerPage]) -> list[str]:
     received: dict[Any, int] = {tuple(channel): count for page in pages for *channel,
                                 count in page["received"]}
     for page in pages:
-        for *channel, count, label, place in page["sent"]:
+        for *channel, count, label, location in page["sent"]:
             if (lost := count - received.get(tuple(channel), 0)) > 0:
                 _, source, dest, tag = channel
                 messages = "a message" if lost == 1 else f"{lost} messages, the last"
                 numbered = f" (tag {tag})" if tag > 0 else ""
                 found.append(f"rank {dest} never received {messages} from rank {source}{label}{numbered} "
-                             f"sent at {place}")
+                             f"sent at {location}")
     return found

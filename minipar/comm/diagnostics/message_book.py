@@ -41,16 +41,16 @@ class MessageBook:
 
     def in_flight(self) -> Iterator[tuple[Request, str]]:
         """The requests not yet waited for whose arrays are known, and the lines that started them."""
-        return ((request, place) for request, (_, place) in self.open.items() if request.array is not None)
+        return ((request, location) for request, (_, location) in self.open.items() if request.array is not None)
 
     def done(self, comm: Communicator, request: Request) -> tuple[str, bytes] | None:
         """A request has been waited for. Returns the line of a send and what it began with."""
-        _, place = self.open.pop(request, ("", ""))
+        _, location = self.open.pop(request, ("", ""))
         if request.kind == "recv" and request.envelope is not None:
             source = comm.members[request.envelope.source]
             self.received[f"{LETTERS_OF}{comm.name}", source, self.rank, request.envelope.tag] += 1
         before = self.sent_as.pop(request, None)
-        return None if before is None else (place, before)
+        return None if before is None else (location, before)
 
     def forget(self, request: Request) -> None:
         """The program takes it back, or will not wait for it."""
@@ -59,10 +59,10 @@ class MessageBook:
 
     def page(self) -> dict[str, list[list[object]]]:
         """As a ledger's page."""
-        waiting = [f"{call}{with_rank(request)} started at {place}"
-                   for request, (call, place) in self.open.items() if request.kind != "probe"]
+        waiting = [f"{call}{with_rank(request)} started at {location}"
+                   for request, (call, location) in self.open.items() if request.kind != "probe"]
         return {
-            "sent": [[*channel, count, "", place] for channel, (count, place) in self.sent.items()],
+            "sent": [[*channel, count, "", location] for channel, (count, location) in self.sent.items()],
             "received": [[*channel, count] for channel, count in self.received.items()],
             "open": [[self.rank, what] for what in dict.fromkeys(waiting)],
         }

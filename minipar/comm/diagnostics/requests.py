@@ -16,12 +16,12 @@ def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
     """This rank waits for this request of `comm`, in the call of the program that is under way. detail: what
     came instead.
     """
-    operation, place = caller()
+    operation, location = caller()
     tag = request.tag if request.tag < TAGS else None  # the tag of a collective tells a reader nothing
     group = "" if comm.name == "world" else comm.name
     label = "" if isinstance(request.label, CallSite) else request.label
     detail = together(after(), detail)
-    state = State("waiting", None, group, request.kind, tag, operation, label, place, detail)
+    state = State("waiting", None, group, request.kind, tag, operation, label, location, detail)
     if request.peer == ANY:
         return replace(state, others=partners(comm, request))
     return replace(state, peer=comm.members[request.peer])

@@ -22,7 +22,7 @@ from mpi4py import MPI  # noqa: E402
 from minipar.comm.agreement import agree_on_groups  # noqa: E402
 from minipar.comm.backoff import Patience  # noqa: E402
 from minipar.comm.deadlock.detector import Lookout  # noqa: E402
-from minipar.comm.diagnostics.call_site import label_or_place, this_call  # noqa: E402
+from minipar.comm.diagnostics.call_site import label_or_call_site, this_call  # noqa: E402
 from minipar.comm.diagnostics.header import MessageHeader, unfit  # noqa: E402
 from minipar.comm.diagnostics.requests import other_thread, unfit_message  # noqa: E402
 from minipar.comm.mpi import headed  # noqa: E402
@@ -67,7 +67,7 @@ class MpiComm(Communicator):
         self.windows: list[MPI.Win] = []  # shared memory lives as long as its window
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         self.refuse_others("send", label)
         code = check_message(self, "send", array, dest, label, tag)
         if self.lookout.polling.tests:
@@ -78,7 +78,7 @@ class MpiComm(Communicator):
         return Request("send", dest, tag, array, label, self.start_send(plain, dest, tag * WIRE + code))
 
     def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         self.refuse_others("recv", label)
         code = check_message(self, "recv", out, source, label, tag)
         plain = out if code != HALF else out.view(np.uint16)
@@ -94,7 +94,7 @@ class MpiComm(Communicator):
 
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         self.refuse_others("send", label)
         if self.lookout.polling.tests:
             self.lookout.resume()
@@ -104,7 +104,7 @@ class MpiComm(Communicator):
 
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
                       label: str | None = None) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         self.refuse_others("recv", label)
         # an array that is still missing is there once the request is done
         request = Request("recv", source, tag, out,                 # type: ignore[arg-type]
@@ -119,7 +119,7 @@ class MpiComm(Communicator):
 
     def probe_message(self, source: int, *, tag: int = 0, label: str | None = None) -> Request:
         request = Request("probe", source, tag, None,               # type: ignore[arg-type]
-                          label_or_place(label), type_code=0)
+                          label_or_call_site(label), type_code=0)
         request.handle = Probing(self.letters, request)
         return request
 

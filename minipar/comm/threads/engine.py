@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minipar.comm.agreement import agree_on_groups
-from minipar.comm.diagnostics.call_site import caller, label_or_place
+from minipar.comm.diagnostics.call_site import caller, label_or_call_site
 from minipar.comm.diagnostics.header import unfit
 from minipar.comm.diagnostics.requests import other_thread, waiting
 from minipar.comm.protocol import Communicator, MessageEnvelope, Request, group_name
@@ -35,7 +35,7 @@ class ThreadComm(Communicator):
         self.agreements = 0  # how many subgroups and blocks this group has made
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         self.refuse_others("send", label)
         check_message(self, "send", array, dest, label, tag)
         channel, world = MailboxKey(self.group, self.rank, dest, tag), self.world
@@ -54,7 +54,7 @@ class ThreadComm(Communicator):
         return request
 
     def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         self.refuse_others("recv", label)
         check_message(self, "recv", out, source, label, tag)
         channel, world = MailboxKey(self.group, source, self.rank, tag), self.world
@@ -69,7 +69,7 @@ class ThreadComm(Communicator):
 
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         self.refuse_others("send", label)
         world, channel = self.world, MailboxKey(self.group, self.rank, dest, tag)
         request = Request("send", dest, tag, data, label, Slip(self.me, channel), type_code=type_code)
@@ -92,7 +92,7 @@ class ThreadComm(Communicator):
     def ask(self, kind: str, out: np.ndarray | None, source: int, type_code: int, tag: int,
             label: str | None) -> Request:
         """Post a receive or a probe."""
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         self.refuse_others(kind, label)
         world, channel = self.world, MailboxKey(self.group, source, self.rank, tag)
         # an array that is still missing is there once the request is done

@@ -19,7 +19,7 @@ import numpy as np
 
 from minipar.comm.deadlock.polling import Polling
 from minipar.comm.deadlock.wait_graph import LEFT, State, cycle, roll_call, stuck
-from minipar.comm.diagnostics.call_site import communicates, place_of
+from minipar.comm.diagnostics.call_site import communicates, location_of
 from minipar.comm.diagnostics.header import MessageHeader, fits, given
 from minipar.comm.diagnostics.requests import together
 from minipar.comm.protocol import ANY, TAGS, Communicator, Request, is_whole
@@ -233,7 +233,7 @@ class World:
         """The error of a rank that has waited beyond the limit."""
         story = roll_call(self.everyone(self.taken_for_waiting({rank})))
         self.waited[rank], self.states[rank] = None, State()
-        return CommError(f"rank {rank} of {self.size} gave up after {self.timeout:g} s: {story}")
+        return CommError(f"rank {rank} of {self.size} timed out after {self.timeout:g} s: {story}")
 
     def everyone(self, states: Sequence[State]) -> list[State]:
         """These states, with what only matters in a message: where a rank computes, and what came under
@@ -245,7 +245,7 @@ class World:
                  polling in enumerate(self.polls)]
         for state, request, thread in zip(states, asked, self.threads, strict=True):
             if state.doing == "running" and thread is not None and thread.ident in frames:
-                state = replace(state, place=place_of(frames[thread.ident]))
+                state = replace(state, location=location_of(frames[thread.ident]))
             elif request is not None and request.kind != "send":
                 state = replace(state, detail=together(state.detail, self.strays(request)))
             found.append(state)

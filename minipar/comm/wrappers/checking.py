@@ -25,7 +25,7 @@ from minipar.comm.diagnostics.call_site import (
     CallSite,
     after,
     caller,
-    label_or_place,
+    label_or_call_site,
     this_call,
 )
 from minipar.comm.diagnostics.disagreement import disagreement
@@ -236,7 +236,7 @@ class Checking(Wrapper):
         self.ledger.refuse_late_calls()
         if self.size == 1:
             return
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         # a line is no name: other ranks may call from other lines
         given = "" if isinstance(label, CallSite) else label
         agreed = {"op": op, "count": None if shape is None else math.prod(shape), "dtype": dtype
@@ -248,7 +248,7 @@ class Checking(Wrapper):
         if (everyone == fingerprint).all():
             return
         agreed["label"] = given
-        account = json.dumps({**agreed, "shape": shape, "place": caller()[1], "after": after()}, default=int)
+        account = json.dumps({**agreed, "shape": shape, "location": caller()[1], "after": after()}, default=int)
         accounts = exchange_texts(self.inner, account, label=label, tag=CHECK_TAG)
         if error := disagreement(self, [json.loads(text) for text in accounts]):
             raise error

@@ -1,30 +1,38 @@
-"""What would this run take on a cluster? Each rank carries a clock: eight ranks on two cores tell the time of
-eight machines.
+"""Virtual time: how long would this run take on a cluster? Each rank has its own clock, so eight ranks on two
+cores have the times of eight machines.
 
     clock = Clock(comm, Network(alpha=5e-6, beta=1e-10), flops_per_second=1e13)
     clock.compute(2 * m * n * k, "forward")
     all_reduce(clock, gradient, label="gradients")
     float(clock.now)                                                # seconds of virtual time on this rank
 
-Computing advances the clock, in one of two ways. With `flops_per_second` by what `compute` is told, over that
-rate: exact, and the same on every run and every engine. Without it by the CPU time of this rank's thread;
-time spent within `comm/` engines does not count.
+Computing advances the clock. With `flops_per_second` it advances by the FLOPs given to `compute`, divided by
+this rate: exact, and the same in every run and engine. Without it, it advances by the CPU time of this rank's
+thread, except the time inside `comm/`.
 
-A message of n bytes, sent at t, arrives at t + alpha + n beta (`minipar.comm.wrappers.network`). Until then
-it keeps the sender's outgoing port busy, and the receiver's incoming port for the last alpha + n beta
-seconds; where a port is taken, the message waits for the first gap that fits. The receiver does not hold the
-sender up: a message that finds the incoming port taken queues in front of it. To wait for a receive is to
-wait for its arrival; to wait for a send is to wait until the port is free of it. A message to oneself is
-free.
+**Ports.** A message of n bytes costs c = alpha + n beta seconds (`minipar.comm.wrappers.network`). The
+sender's outgoing port carries it in the first free interval of c seconds. The receiver's incoming port
+carries it in the first free interval of c seconds that begins when the sender's did, or later. A busy
+incoming port delays the receiver, never the sender. Waiting for a send lasts until the outgoing port has
+carried it; waiting for a receive lasts until the incoming port has. A message to oneself is free.
 
-Collectives cost what their messages cost. Each runs on a timeline of its own that begins where it is entered,
-as if a network card drove it, and `wait` makes the rank catch up. So a non-blocking one overlaps with
-computing, whatever `test` is called in between.
+Example with c = 1: at time 0, ranks 0 and 1 send to rank 2, which receives from rank 0 first.
 
-Each message travels with a stamp, a second small message (64 bytes, unsigned integers) that says when it
-arrives. So wrappers within the clock see two messages for one. Stack them as
-Counting(Tracing(Faults(Clock(Checking(engine))))): outside, nothing changes. What passes below the clock
-takes no time: making groups, and what Checking compares.
+                        rank 0 -> 2     rank 1 -> 2
+    outgoing port        0 to 1          0 to 1         (of ranks 0 and 1)
+    incoming port        0 to 1          1 to 2         (of rank 2: the first free interval after 1)
+    rank 2's clock       1               2
+
+**Stamps.** Each message travels with a stamp, a second small message (64 bytes, unsigned integers) that holds
+the time at which the outgoing port has carried it: 1 for both messages above. So wrappers inside the clock
+see two messages for one. Stack them as Counting(Tracing(Faults(Clock(Checking(engine))))): outside, nothing
+changes. Calls below the clock take no time: making groups, and the comparisons of Checking.
+
+**Lines.** A collective costs what its messages cost. Each collective has its own line of time that begins
+when the rank enters it, as if a network card executed it; `wait` advances the rank's clock to the line's end.
+So a non-blocking collective overlaps with computing, whatever `test` is called in between. Example: a
+collective starts at 0 and its messages end at 4; the rank computes until 3, then waits: its clock reads 4,
+not 7.
 """
 
 from __future__ import annotations
@@ -39,7 +47,7 @@ from typing import Any
 
 import numpy as np
 
-from minipar.comm.diagnostics.call_site import label_or_place, this_call
+from minipar.comm.diagnostics.call_site import label_or_call_site, this_call
 from minipar.comm.protocol import NOT_GIVEN, Communicator, Request
 from minipar.comm.refusals import check_message
 from minipar.comm.wrappers.clocked_messages import ClockedMessages
@@ -54,7 +62,7 @@ class RankTime:
 
     network: Network
     rate: Fraction | None                                           # FLOPs per second; None: CPU time counts
-    nodes: tuple[int, ...]                                          # of each world rank
+    nodes: tuple[int, ...]                                          # node of each world rank
     now: Fraction = Fraction(0)
     outgoing: Port = field(default_factory=Port)
     incoming: Port = field(default_factory=Port)
@@ -62,10 +70,12 @@ class RankTime:
     flows: Flows = field(default_factory=Flows)
     # this thread's CPU time when it last left the clock
     cpu: int = field(default_factory=time.thread_time_ns)
-    owner: tuple[object, int] | None = None  # whose work it does since: a collective's, or the program's
+    owner: tuple[object, int] | None = None  # the collective that computes since then; None: the program
 
     def advance(self, rank: int, until: Fraction, kind: str, label: str, **about: Any) -> None:
-        """To receive a message that has long been there takes no time, but is seen."""
+        """Advance the clock to `until`, and record the event. A receive of a message that arrived earlier
+        takes no time, but is recorded.
+        """
         until = max(until, self.now)
         if until > self.now or kind == "recv":
             self.timeline.append(Event(rank, kind, self.now, until - self.now, label, **about))
@@ -74,8 +84,8 @@ class RankTime:
 
 @dataclass
 class Passage:
-    """A message on its way: its stamp's request, when it is through (once known), its name, when it was last
-    tested for.
+    """A message in flight. stamp: the request of its stamp. end: when this rank's port has carried it; None
+    until known. flow: its name in the timeline. tested: this rank's time at the last failed test.
     """
 
     stamp: Request
@@ -87,10 +97,10 @@ class Passage:
 class Clock(ClockedMessages):
     """Gives this rank virtual time. Groups split off from this one share it.
 
-    nodes: the node of each rank, to lay ranks out on nodes that this machine does not have (default: where
-    they really are). `timeline` is a list of events: "compute", "wait" and "recv" on the track "program",
-    which never overlap; "send" on the track "link", from a message's start to its arrival. Raises ConfigError
-    for a rate or nodes that cannot be.
+    nodes: the node of each rank, to simulate nodes that this machine does not have (default: the real ones).
+    `timeline` is a list of events: "compute", "wait" and "recv" on the track "program", which never overlap;
+    "send" on the track "link", from a message's start to its arrival. Raises ConfigError for an invalid rate
+    or invalid nodes.
     """
 
     _time: RankTime
@@ -110,11 +120,11 @@ class Clock(ClockedMessages):
         self._me = self.members[self.rank]
         self.nodes = tuple(shared.nodes[member] for member in self.members)
         self._passing: dict[Request, Passage] = {}
-        self._lines: dict[int, Fraction] = {}                       # tag of a collective -> its own time
+        self._lines: dict[int, Fraction] = {}  # tag of a collective -> the time of its line
 
     @property
     def native(self) -> None:
-        """The MPI library's own collectives have no messages that a clock could see."""
+        """None: a clock cannot see the messages of the MPI library's own collectives."""
         return None
 
     @property
@@ -128,15 +138,15 @@ class Clock(ClockedMessages):
         return self._time.timeline
 
     def restart(self) -> None:
-        """Begin at 0 again, with an empty timeline. All ranks call it, and no message may be on its way."""
+        """Restart at time 0 with an empty timeline. All ranks call it, with no message in flight."""
         rank = self._time
         rank.now, rank.outgoing, rank.incoming, rank.owner = Fraction(0), Port(), Port(), None
         rank.timeline.clear()
         rank.cpu = time.thread_time_ns()
 
     def compute(self, flops: float, label: str) -> None:
-        """Say that this rank has just computed so many FLOPs. By CPU time, what counts is the time since the
-        last call.
+        """Record that this rank has just computed `flops`. Without a rate, the CPU time since the last call
+        counts instead.
         """
         if flops < 0:
             raise ConfigError(f"rank {self._me}: compute '{label}' of {flops} FLOPs; give 0 or more")
@@ -146,13 +156,13 @@ class Clock(ClockedMessages):
                                    label)
 
     def sleep(self, seconds: float, label: str = "sleep") -> None:
-        """Let time pass, as for a rank that is held up."""
+        """Advance the clock, as for a rank that is delayed."""
         with self._inside():
             self._time.advance(self._me, self._time.now + exact(seconds), "wait", label)
 
     def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
               tag: int = 0) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         check_message(self, "send", array, dest, label, tag)
         with self._inside(tag):
             cost = self._cost(dest, array.nbytes)
@@ -185,11 +195,11 @@ class Clock(ClockedMessages):
             return request.array
 
     def test(self, request: Request) -> bool:
-        """Whether the message is there by this rank's clock.
+        """Whether the message has arrived by this rank's clock.
 
-        With FLOPs as time, the answer must not depend on how fast this machine is just now. So the message is
-        not there when it is first asked for; who asks again with no time in between has nothing else to do,
-        and waits for it.
+        With a rate, the answer must not depend on the speed of this machine. So the first test returns False.
+        A second test at the same virtual time means that the rank has nothing else to compute: it waits for
+        the message and returns True.
         """
         if request.type_code is not None:
             return self.test_message(request)
@@ -217,8 +227,8 @@ class Clock(ClockedMessages):
             return tag
 
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
-        raise CommError(f"{this_call(self, label, 'shared')}: a clock times messages, and shared memory has "
-                        "none; choose another way")
+        raise CommError(f"{this_call(self, label, 'shared')}: shared memory has no messages that a "
+                        "clock could time; use messages")
 
     def wrap(self, part: Communicator) -> Communicator:
         return Clock(part, self._time.network, shared=self._time)
@@ -229,8 +239,8 @@ class Clock(ClockedMessages):
         return self._time.network.seconds(nbytes, between=self.nodes[peer] != self.nodes[self.rank])
 
     def _arrival(self, request: Request, passage: Passage) -> Fraction:
-        """When the message is through this rank's port. For a receive, the first call takes the incoming
-        port.
+        """The time when this rank's port has carried the message. For a receive, the first call books the
+        incoming port, from (stamp - cost) at the earliest.
         """
         if passage.end is None:
             cost = self._cost(request.peer, request.array.nbytes)
@@ -238,7 +248,7 @@ class Clock(ClockedMessages):
         return passage.end
 
     def _pass(self, request: Request, passage: Passage) -> None:
-        """The message is there: its collective goes on from then, and this rank has waited until then."""
+        """Complete a message: its collective's line and this rank's clock advance to its arrival."""
         end = self._arrival(request, passage)
         if request.tag in self._lines:
             end = self._lines[request.tag] = max(end, self._lines[request.tag])
@@ -250,10 +260,11 @@ class Clock(ClockedMessages):
 
     @contextmanager
     def _inside(self, tag: int | None = None, label: str = "") -> Iterator[None]:
-        """Book the CPU time since the last call, and let none pass within this one.
+        """Add the CPU time since the last call to the clock; the time inside this call does not count.
 
-        Between two calls of one collective, after one of its messages has come, it is the collective that
-        computes: it adds.
+        If a message of a collective has just arrived and the next call is of the same collective, the
+        collective has computed in between (it adds arrays): the time goes to its line, not to the rank's
+        clock.
         """
         rank = self._time
         if rank.rate is None:

@@ -1,9 +1,8 @@
-"""Messages with an envelope under a virtual clock: the part of `Clock` that is about them.
+"""Messages with an envelope under a virtual clock: a base class of `Clock`.
 
-Their receiver may not know who sends them, so the stamp that says when a message arrives cannot be a
-message of its own: it travels in front of the bytes. A request of the program stands for one of the
-communicator within, which is its handle. A probe sees a message once it is there in fact, and lets no
-virtual time pass.
+A receiver may not know the sender, so the stamp cannot be a second message: it travels in front of the bytes.
+A request of the program wraps a request of the inner communicator, its handle. A probe sees a message as soon
+as it has really arrived, and takes no virtual time.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minipar.comm.diagnostics.call_site import label_or_place
+from minipar.comm.diagnostics.call_site import label_or_call_site
 from minipar.comm.diagnostics.requests import unfit_message
 from minipar.comm.protocol import Communicator, Request
 from minipar.comm.wrappers.labelled import Labelled
@@ -23,31 +22,31 @@ from minipar.comm.wrappers.network import pack_time, unpack_time
 from minipar.comm.wrappers.timeline import Event
 from minipar.errors import CommError
 
-STAMP = 64                                                          # bytes in front of the message's own
+STAMP = 64                                                          # bytes in front of the message's data
 
 
 class ClockedMessages(Labelled):
-    """What `Clock` adds to a message with an envelope. _time: this rank's (`RankTime`)."""
+    """The part of `Clock` for messages with an envelope. _time: this rank's `RankTime`."""
 
     _time: Any
     _me: int
 
     def __init__(self, inner: Communicator) -> None:
         super().__init__(inner)
-        # those not yet done -> when the port is free of a send
+        # request not yet completed -> when the outgoing port has carried it (sends)
         self._letters: dict[Request, Fraction] = {}
 
     @abstractmethod
     def _cost(self, peer: int, nbytes: int) -> Fraction:
-        """Of a message to or from this rank of the group."""
+        """The cost in seconds of a message to or from `peer`."""
 
     @abstractmethod
     def _inside(self, tag: int | None = None, label: str = "") -> AbstractContextManager[None]:
-        """Let no time pass meanwhile."""
+        """A context in which no virtual time passes."""
 
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         with self._inside():
             cost = self._cost(dest, data.nbytes)
             end = self._time.outgoing.carry(self._time.now, cost)
@@ -77,7 +76,7 @@ class ClockedMessages(Labelled):
         super().forget_message(request.handle)
 
     def wait_message(self, request: Request) -> np.ndarray:
-        """`wait` for such a request."""
+        """`wait` for a request of a message with an envelope."""
         with self._inside():
             if request in self._letters:
                 super().wait(request.handle)
@@ -85,7 +84,7 @@ class ClockedMessages(Labelled):
         return request.array
 
     def test_message(self, request: Request) -> bool:
-        """`test`: who finds that a message has come catches up with its arrival, as in `wait`."""
+        """`test`; if the message has come, the clock advances to its arrival, as in `wait`."""
         with self._inside():
             if request in self._letters:
                 if not super().test(request.handle):
@@ -101,7 +100,9 @@ class ClockedMessages(Labelled):
         return request
 
     def _open(self, request: Request) -> None:
-        """It is done: a send when the port is free of it, a receive when the message arrives."""
+        """Complete a request: advance to the end of a send on the outgoing port, or to the arrival of a
+        receive.
+        """
         end, inner = self._letters.pop(request), request.handle
         request.done = True
         if inner.envelope is not None:
@@ -113,7 +114,7 @@ class ClockedMessages(Labelled):
                                peer=self.members[request.peer], bytes=request.array.nbytes, flow="")
 
     def _receive(self, request: Request, whole: np.ndarray) -> None:
-        """Take the bytes, and wait until the message is through the incoming port."""
+        """Copy the bytes, and advance to the time when the incoming port has carried the message."""
         envelope, data = request.envelope, whole[STAMP:]
         assert envelope is not None
         if wrong := unfit_message(self, request, envelope):

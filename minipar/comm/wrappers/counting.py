@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minipar.comm.diagnostics.call_site import label_or_place
+from minipar.comm.diagnostics.call_site import label_or_call_site
 from minipar.comm.protocol import NOT_GIVEN, Communicator, Request
 from minipar.comm.wrappers.labelled import Labelled
 
@@ -124,7 +124,7 @@ class Counting(Labelled):
 
     def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
               tag: int = 0) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         request = super().isend(array, dest, label=label, tag=tag)
         op = self.op_of("send", tag)
         tally = self.traffic.at(Key(label, op, self.name, self._me, self.members[dest]))
@@ -135,7 +135,7 @@ class Counting(Labelled):
 
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         request = super().isend_message(data, dest, type_code=type_code, tag=tag, label=label,
                                         synchronous=synchronous)
         self.traffic.at(Key(label, "send", self.name, self._me, self.members[dest])).add(
@@ -144,7 +144,7 @@ class Counting(Labelled):
 
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
                  *, label: str | None = None, **agreed: Any) -> int:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         self.traffic.at(Key(label, op, self.name, self._me, -1)).calls += 1
         return super().entering(op, shape, dtype, label=label, **agreed)
 

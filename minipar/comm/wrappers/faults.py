@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from minipar.comm.diagnostics.call_site import label_or_place, quoted
+from minipar.comm.diagnostics.call_site import label_or_call_site, quoted
 from minipar.comm.protocol import NOT_GIVEN, Communicator, Request
 from minipar.comm.refusals import check_message
 from minipar.comm.wrappers.base import Wrapper
@@ -105,7 +105,7 @@ class Faults(Labelled):
 
     def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
               tag: int = 0) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         check_message(self, "send", array, dest, label, tag)
         op, peer = self.op_of("send", tag), self.members[dest]
         self._calls(op, peer, label)
@@ -130,14 +130,14 @@ class Faults(Labelled):
 
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         self._calls("send", self.members[dest], label)
         return super().isend_message(data, dest, type_code=type_code, tag=tag, label=label,
                                      synchronous=synchronous)
 
     def irecv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None,
               tag: int = 0) -> Request:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         check_message(self, "recv", out, source, label, tag)
         self._calls(self.op_of("recv", tag), self.members[source], label)
         return super().irecv(out, source, label=label, tag=tag)
@@ -150,7 +150,7 @@ class Faults(Labelled):
 
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
                  *, label: str | None = None, **agreed: Any) -> int:
-        label = label_or_place(label)
+        label = label_or_call_site(label)
         self._calls(op, None, label)
         return super().entering(op, shape, dtype, label=label, **agreed)
 

@@ -1,13 +1,13 @@
-"""A model of a network: what a message costs, and that a link carries one message at a time.
+"""A model of a network: the cost of a message, and ports that carry one message at a time.
 
 A message of n bytes takes alpha + n beta seconds: the latency and the time per byte (Hockney 1994, "The
 communication challenge for MPP"). Ranks are single-ported and full-duplex, as in Thakur, Rabenseifner and
 Gropp 2005, section 3: a rank sends one message at a time and receives one at a time, and does both at once.
-So a root that takes in p - 1 messages needs p - 1 times as long, however many ranks send to it together, and
-the closed forms of the collectives hold.
+So a root that receives p - 1 messages needs p - 1 times as long, even if all are sent at once, and the closed
+forms of the collectives hold.
 
-Times are fractions of a second, exact: their sums do not depend on the order of adding, and equality with a
-formula is `==`.
+Times are exact fractions: their sums do not depend on the order of addition, and can be compared with a
+formula by `==`.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Network:
 
 
 class Port:
-    """One direction of a rank's link. It remembers when it is busy, as intervals that neither touch nor
-    overlap.
+    """One direction of a rank's link: a sorted list of the intervals in which it is busy. They neither touch
+    nor overlap.
     """
 
     def __init__(self) -> None:
@@ -69,8 +69,10 @@ class Port:
         self._ends: list[Fraction] = []
 
     def carry(self, earliest: Fraction, duration: Fraction) -> Fraction:
-        """Take the first free interval of this duration that begins at `earliest` or later; returns its
-        end.
+        """Book the first free interval of this duration that begins at `earliest` or later; returns its end.
+
+        Example: the port is busy from 0 to 1 and from 3 to 4. carry(0, 2) books 1 to 3 and returns 3; then
+        the port is busy from 0 to 4, and carry(0, 1) returns 5.
         """
         begin, begins, ends = earliest, self._begins, self._ends
         index = bisect_right(ends, begin)  # the first busy interval that ends after `begin`
@@ -80,7 +82,7 @@ class Port:
         end = begin + duration
         if duration:
             first, last = index, index
-            if index and ends[index - 1] == begin:                  # melt with the neighbours that it touches
+            if index and ends[index - 1] == begin:  # merge with the neighbours that it touches
                 first = index - 1
             if index < len(begins) and begins[index] == end:
                 last = index + 1
@@ -90,14 +92,13 @@ class Port:
 
 
 def pack_time(time: Fraction) -> np.ndarray:
-    """A time as it travels beside a message: uint64 [8]. Raises ConfigError for one that does not fit."""
+    """A time as a stamp: uint64 [8]. Raises ConfigError for one that does not fit."""
     try:
         raw = time.numerator.to_bytes(8 * WORDS[0],
                                       "little") + time.denominator.to_bytes(8 * WORDS[1], "little")
     except OverflowError:
-        raise ConfigError("a time, exact as a fraction, outgrows 64 bytes; give alpha, beta and FLOPs per "
-                          "second that are "
-                          "nearer to 1, or have fewer digits") from None
+        raise ConfigError("an exact time does not fit 64 bytes; give alpha, beta and FLOPs per second with "
+                          "fewer digits, or closer to 1") from None
     return np.frombuffer(raw, "<u8").astype(np.uint64)
 
 

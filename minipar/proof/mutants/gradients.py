@@ -52,7 +52,7 @@ def sent_in_half_the_bits() -> list[Change]:
 
 @mutant("gradients", dp=2)
 def one_step_late() -> list[Change]:
-    """A step uses the sum of the step before."""
+    """A step uses the summed gradient of the step before."""
     original = Whole.finish
 
     def finish(reducer: Whole) -> None:

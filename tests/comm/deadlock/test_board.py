@@ -145,7 +145,7 @@ def test_the_watcher_tells_of_a_rank_that_left_without_a_word(board: Board, chil
     board.write(0, State("waiting", 2, "", "recv", None, "barrier", "epoch", "train.py:9"))
     board.sign_in(2, Process(child.pid, 0, NONE))
     child.kill()
-    assert watched(board) == ("rank 2 left without a word (killed, out of memory, or os._exit): the partner "
+    assert watched(board) == ("rank 2 ended without an error message (killed, out of memory, or os._exit): the partner "
                               "has left, rank 2: "
                             "rank 0 is in barrier 'epoch' at train.py:9, in its recv(source=2); rank 1 is "
                             "on another host, out of "
@@ -165,7 +165,7 @@ def test_the_watcher_knows_who_ended_first(board: Board) -> None:
         ranks[rank].kill()
         ranks[rank].wait()
     story = watch(board, alarm)
-    assert story.startswith("CommError: rank 2 left without a word")
+    assert story.startswith("CommError: rank 2 ended without an error message")
     assert "rank 0 is in barrier 'epoch'" in story and story.endswith("rank 2 is gone")
 
 
@@ -218,7 +218,7 @@ def test_the_watcher_frees_the_mpi_library_s_memory_once_all_have_ended(board: B
             assert watcher.stdout is not None and watcher.stdout.read(1) == "!" and os.path.exists(path)
             process.kill()
             _, said = watcher.communicate(timeout=10)
-    assert "left without a word" in said and not os.path.exists(path)
+    assert "ended without an error message" in said and not os.path.exists(path)
 
 
 def test_a_busy_process_tells_where_it_is() -> None:

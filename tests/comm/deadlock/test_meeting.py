@@ -55,7 +55,7 @@ def test_a_rank_that_does_not_come_is_named_with_what_it_does(pair: list[Meeting
     until(lambda: life_of(launched[1].pid) == "stopped")
     with pytest.raises(CommError) as caught:
         pair[0].come(0.1)
-    assert "gave up after 0.1 s: rank 5 did not come" in str(caught.value)
+    assert "timed out after 0.1 s: rank 5 did not come" in str(caught.value)
     assert f"rank 4 is starting; rank 5 is stopped (kill -CONT {launched[1].pid}" in str(caught.value)
 
 
@@ -69,7 +69,7 @@ def test_the_end_of_a_helper_is_not_the_rank_s(pair: list[Meeting]) -> None:
     """A process that a rank has started ends, and says for a moment that the rank does."""
     pair[1].leave()
     threading.Timer(0.1, pair[1].sockets[0].close).start()
-    with pytest.raises(CommError, match="gave up after 1 s: rank 5 did not come"):
+    with pytest.raises(CommError, match="timed out after 1 s: rank 5 did not come"):
         pair[0].come(1.0)
 
 

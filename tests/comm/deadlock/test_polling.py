@@ -176,6 +176,6 @@ def test_the_limit_holds_for_tests(checked: bool) -> None:
             pass
 
     with pytest.raises(CommError,
-                       match="gave up after 0.5 s: rank 0 waits in test of recv.*; rank 1 is computing at "
+                       match="timed out after 0.5 s: rank 0 waits in test of recv.*; rank 1 is computing at "
                              "test_polling"):
         run(2, program, timeout=0.5, checked=checked)

@@ -42,7 +42,7 @@ def test_ranks_in_words() -> None:
         == "rank 1 is in all_reduce 'gradients' of group 'tp' at data.py:41, in its recv(source=3)"
     )
     assert say(0, FINISHED) == "rank 0 has finished"
-    assert say(0, State("running", place="model.py:7")) == "rank 0 is computing at model.py:7"
+    assert say(0, State("running", location="model.py:7")) == "rank 0 is computing at model.py:7"
 
 
 @pytest.mark.parametrize("states, begins", [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minipar.comm.collectives import all_reduce, broadcast
-from minipar.comm.diagnostics.call_site import place_of
+from minipar.comm.diagnostics.call_site import location_of
 from minipar.comm.solo import solo
 from minipar.comm.threads import run
 from minipar.comm.wrappers.checking import Checking
@@ -18,15 +18,15 @@ from minipar.comm.wrappers.counting import Counting
 from minipar.errors import CommError
 
 
-def place_of_a_send(comm: Checking) -> str:
-    ((_, _, place),) = comm.ledger.sent.values()
-    return place
+def line_of_a_send(comm: Checking) -> str:
+    ((_, _, location),) = comm.ledger.sent.values()
+    return location
 
 
 def test_the_line_that_calls_into_comm() -> None:
     comm = Checking(solo())
     comm.send(np.ones(1), 0, label="x")
-    assert place_of_a_send(comm).startswith("test_call_site.py:")
+    assert line_of_a_send(comm).startswith("test_call_site.py:")
 
 
 def test_a_rank_within_a_call_is_where_the_program_called_it() -> None:
@@ -38,9 +38,9 @@ def test_a_rank_within_a_call_is_where_the_program_called_it() -> None:
         world = comm.inner.world  # type: ignore[attr-defined]
         while world.states[0].doing != "waiting":
             time.sleep(0.001)
-        place = place_of(sys._current_frames()[world.threads[0].ident])
+        location = location_of(sys._current_frames()[world.threads[0].ident])
         comm.send(np.ones(1), 0, label="word")
-        return place
+        return location
 
     assert run(2, program)[1].startswith("test_call_site.py:")
 
@@ -54,7 +54,7 @@ def test_a_line_that_nothing_has_called() -> None:
         done.set()
 
     _thread.start_new_thread(script, ())
-    assert done.wait(10) and place_of_a_send(comm).startswith("test_call_site.py:")
+    assert done.wait(10) and line_of_a_send(comm).startswith("test_call_site.py:")
 
 
 def test_a_label_may_be_left_out_and_is_then_the_call_site() -> None:

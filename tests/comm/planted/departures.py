@@ -15,7 +15,7 @@ from minipar.errors import DataError
 from tests.comm.planted.table import planted
 
 WAITS = "all_reduce 'gradients' at departures.py:"
-GAVE_UP = "gave up after 0.3 s"
+GAVE_UP = "timed out after 0.3 s"
 
 
 def reduce_gradients(comm: Communicator) -> None:
@@ -107,7 +107,7 @@ def exception_after_all_is_done(comm: Communicator) -> None:
         raise OSError("disk full")
 
 
-@planted(3, "rank 1 of 3", "was killed", mpi=("rank 1 left without a word", "rank 1 is gone", WAITS))
+@planted(3, "rank 1 of 3", "was killed", mpi=("rank 1 ended without an error message", "rank 1 is gone", WAITS))
 def killed_while_others_wait(comm: Communicator) -> None:
     """One rank is killed (kill -9) while the others wait for it."""
     if comm.rank == 1:
@@ -116,7 +116,7 @@ def killed_while_others_wait(comm: Communicator) -> None:
     reduce_gradients(comm)
 
 
-@planted(2, "rank 0 of 2", "was killed", mpi=("rank 0 left without a word", "rank 0 is gone",
+@planted(2, "rank 0 of 2", "was killed", mpi=("rank 0 ended without an error message", "rank 0 is gone",
                                               "rank 1 is computing"))
 def killed_while_others_compute(comm: Communicator) -> None:
     """One rank is killed while the other computes: out of memory, for instance."""

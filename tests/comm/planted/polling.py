@@ -9,7 +9,7 @@ from minipar.comm.protocol import Communicator, Request
 from tests.comm.planted.table import planted
 
 HERE = "at polling.py:"
-GAVE_UP = "gave up after 0.3 s"
+GAVE_UP = "timed out after 0.3 s"
 
 
 def ones(count: int = 4) -> np.ndarray:

@@ -197,7 +197,7 @@ def test_the_limit_counts_for_a_rank_that_computes() -> None:
         comm.barrier(label="late")
 
     with pytest.raises(CommError,
-                       match=r"rank 1 of 2 gave up after 0.2 s: rank 0 is computing at test_threads.py:\d+; "
+                       match=r"rank 1 of 2 timed out after 0.2 s: rank 0 is computing at test_threads.py:\d+; "
                              r"rank 1 is"):
         run(2, program, timeout=0.2)
 
