@@ -145,7 +145,7 @@ def test_a_schedule_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ("show 1f1b --micro-batches x", "argument --micro-batches: 'x' is not a number >= 1"),
     ("show 1f1b --virtual 2", "schedule 1f1b takes 1 stage per rank, not 2"),
     ("show 1f1b --costs F=0,B=0,W=0", "nothing to draw: all of it takes no time; choose other --costs"),
-    ("show 1f1b --costs Q=1", "--costs Q=1: 'Q=1' says no time; write for example F=1,B=1,W=1/2"),
+    ("show 1f1b --costs Q=1", "--costs Q=1: 'Q=1' is not a time; write for example F=1,B=1,W=1/2"),
     ("show 1f1b --costs F=-1", "--costs: '-1' is not a time; write for example 2, 0.5, 6e-1"),
     ("show 1f1b --costs F=1/0", "--costs: '1/0' is not a time"),
     ("show 1f1b --costs F=1e999999999", "--costs: '1e999999999' is not a time"),

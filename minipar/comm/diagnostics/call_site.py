@@ -1,7 +1,7 @@
-"""What the program is doing, and on which line: what every message of the checks says.
+"""The call of the program that is under way, and its line, for messages of the checks.
 
-Walks the stack outwards until it leaves minipar/comm/. The last function inside is what the program called,
-so its name (recv, all_reduce, barrier) says what the rank is doing, with no bookkeeping on the way.
+It walks up the stack until it leaves minipar/comm/. The last function inside is the one that the program
+called (recv, all_reduce, barrier), so no bookkeeping is needed during a call.
 """
 
 import os
@@ -15,25 +15,23 @@ from minipar.errors import CommError
 
 COMM = os.path.dirname(os.path.dirname(__file__))                   # minipar/comm
 PACKAGE = os.path.dirname(COMM) + os.sep  # minipar/
-# what a program calls: its frames are not the program's
+# folders that programs call: their frames are not the program's
 INSIDE = (COMM + os.sep, os.path.join(PACKAGE, "mpi4py_face") + os.sep)
-WITH = "contextlib.py"  # stands between a `with` block of the program and a generator of ours
+WITH = "contextlib.py"  # it is on the stack between a program's `with` block and our generator
 LIBRARIES = "<frozen ", *{sysconfig.get_path(name) + os.sep
                           for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-NAMES: dict[str, str] = {}  # what `outside` says of each file
+NAMES: dict[str, str] = {}  # file -> result of `outside`
 
 
 class CallSite(str):
-    """The label of a call that gave none: the line that made it, "train.py:88". It is shown, and never
-    compared.
-    """
+    """The label of a call without a label: its line, "train.py:88". It is shown, never compared."""
 
     __slots__ = ()
 
 
 def label_or_call_site(label: str | None) -> str:
-    """The label, or the line of the program that left it out. Raises CommError for a label that is no
-    text.
+    """The label, or, if it is None, the line of the program. Raises CommError for a label that is not a
+    string.
     """
     if label is None:
         return CallSite(call_site())
@@ -44,8 +42,7 @@ def label_or_call_site(label: str | None) -> str:
 
 
 def call_site() -> str:
-    """ "train.py:88": the innermost line on this thread's stack outside minipar; of minipar where there is
-    no other.
+    """ "train.py:88": the innermost line on the stack outside minipar; inside minipar if there is none.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -61,7 +58,7 @@ def caller() -> tuple[str, str]:
     """
     frame: FrameType = sys._getframe(1)
     operation = frame.f_code.co_name
-    while True:  # once per message, so it costs no more than a look into a dictionary per frame
+    while True:  # once per message, so it costs one dictionary look-up per frame
         path = frame.f_code.co_filename
         if (name := NAMES.get(path)) is None:
             name = NAMES[path] = outside(path)
@@ -72,7 +69,7 @@ def caller() -> tuple[str, str]:
 
 
 def count_as_inside(path: str) -> None:
-    """From now on a file that calls communicators for others is passed over, as the files of comm/ are."""
+    """From now on treat this file like those of comm/: it calls communicators for the program."""
     NAMES[path] = ""
 
 
@@ -89,32 +86,31 @@ def whose(comm: Any) -> str:
 
 
 def group(name: str) -> str:
-    """A group in a sentence. Its name comes from a program, so it stands in quotes."""
+    """A group in a sentence: "world", or "group 'stages'"."""
     return name if name == "world" else f"group '{name}'"
 
 
 def quoted(label: str | None) -> str:
-    """ " 'gradients'" where a label was given; "" where not, since the line stands beside it."""
+    """ " 'gradients'" for a label; "" for a call without one, whose line is shown anyway."""
     return "" if label is None or isinstance(label, CallSite) else f" '{label}'"
 
 
 def after() -> str:
-    """ "after ValueError: no data": the exception on whose way out the program makes this call, as in a
-    `finally`; else "".
+    """ "after ValueError: no data": the exception during which the program makes this call; else "".
     """
     error = sys.exc_info()[1]
     return "" if error is None else f"after {type(error).__name__}: {error}".splitlines()[0][:80]
 
 
 def location_of(frame: FrameType | None) -> str:
-    """ "file.py:88": the innermost line of a stack that is the program's; "" if there is none."""
+    """ "file.py:88": the innermost line of the program on a stack; "" if there is none."""
     while frame is not None and not of_the_program(frame.f_code.co_filename):
         frame = frame.f_back
     return "" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 def communicates(frame: FrameType | None) -> bool:
-    """Whether a stack is within a call of comm/ that the program has made."""
+    """Whether a stack is inside a call of comm/ by the program."""
     while frame is not None and not of_the_program(frame.f_code.co_filename):
         if frame.f_code.co_filename.startswith(INSIDE):
             return frame.f_back is not None and bool(location_of(frame))
@@ -123,20 +119,18 @@ def communicates(frame: FrameType | None) -> bool:
 
 
 def of_the_program(path: str) -> bool:
-    """Whether a file is no library's, nor one of comm/. The rest of minipar counts as the program, wherever
-    it is installed.
-    """
+    """Whether a file belongs neither to a library nor to comm/. The rest of minipar counts as the program."""
     return not path.startswith(INSIDE) and (path.startswith(PACKAGE) or not path.startswith(LIBRARIES))
 
 
 def outside(path: str) -> str:
-    """A short name for a file of the program, "" for one of ours."""
+    """A short name for a file of the program; "" for a file of comm/ or mpi4py_face/."""
     return "" if path.startswith(INSIDE) else short(path)
 
 
 @cache
 def program_name(path: str) -> str:
-    """A short name for a file that is neither minipar's nor a library's, else ""."""
+    """A short name for a file outside minipar and libraries; else ""."""
     return "" if path.startswith((PACKAGE, *LIBRARIES)) else short(path)
 
 

@@ -1,5 +1,5 @@
-"""In what do the ranks' accounts of a call differ? An account is a dictionary with the keys of FIELDS, and
-with `shape`, `location` (the call site) and `after` (the mistake it may come from).
+"""Compares the ranks' accounts of a collective call. An account is a dictionary with the keys of FIELDS, and
+`shape`, `location` (the call site) and `after` (an exception that may be the cause).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from minipar.errors import CommError
 FIELDS = {"op": "operation", "count": "number of elements", "dtype": "dtype", "root": "root",
           "algorithm": "algorithm", "counts": "counts", "label": "order of calls (label)",
           "number": "number of collectives so far"}
-# What differs only because another field does: two operations have nothing to compare, and "auto" goes by the
-# bytes.
+# Fields whose difference follows from another field: different operations cannot be compared, and "auto"
+# selects by bytes.
 FOLLOWS = {"op": {"count", "dtype", "root", "algorithm", "counts"}, "count": {"algorithm"},
            "dtype": {"algorithm"}}
 
@@ -23,7 +23,7 @@ FOLLOWS = {"op": {"count", "dtype", "root", "algorithm", "counts"}, "count": {"a
 def differing(accounts: list[dict[str, Any]]) -> list[str]:
     """The fields in which the ranks' accounts differ, without those that follow from another one.
 
-    A label that some ranks gave and others left out is no difference.
+    A label that only some ranks gave is not a difference.
     """
     named = [account for account in accounts if account["label"]]
     differs = [field for field in FIELDS
@@ -34,8 +34,8 @@ def differing(accounts: list[dict[str, Any]]) -> list[str]:
 
 
 def disagreement(comm: Communicator, accounts: list[dict[str, Any]]) -> CommError | None:
-    """The error for accounts that differ, None where they agree. It has all sides in one line: what differs,
-    and who says what, with ranks that say the same taken together. Its facts: kind, and items (what differs).
+    """The error for accounts that differ; None if they agree. Its line names the fields that differ and the
+    calls, with equal ranks grouped. Its facts: kind, and items (the fields).
     """
     if not (differs := differing(accounts)):
         return None
@@ -50,7 +50,7 @@ def disagreement(comm: Communicator, accounts: list[dict[str, Any]]) -> CommErro
 
 
 def describe(account: dict[str, Any], differs: list[str]) -> str:
-    """ "all_reduce sum of (4, 3) float64 'gradients' at data.py:41", and of the rest what differs."""
+    """ "all_reduce sum of (4, 3) float64 'gradients' at data.py:41", and the other fields that differ."""
     array = ("" if account["shape"] is None
              else f" of {tuple(account['shape'])} {account['dtype'] or ''}".rstrip())
     root = "" if account["root"] is None else f" with root {account['root']}"

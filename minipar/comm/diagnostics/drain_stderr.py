@@ -1,5 +1,5 @@
-"""Has the launcher read what a rank has said? One that is told to end a job ends it at once; what it has not
-read is lost.
+"""Waits until the launcher has read a rank's output: a launcher that must end a job ends it at once and loses
+unread output.
 """
 
 import fcntl
@@ -7,16 +7,14 @@ import termios
 import time
 from typing import Any
 
-LONGEST = 5.0               # seconds until nobody is thought to read any more
+LONGEST = 5.0               # seconds before the reader counts as gone
 
 
 def until_read(file: Any) -> None:
-    """Wait until the other end of a pipe has read it empty, at most LONGEST seconds. file: this end, or its
-    descriptor.
-    """
+    """Wait until the pipe is empty, at most LONGEST seconds. file: our end of the pipe, or its descriptor."""
     deadline = time.monotonic() + LONGEST
     try:
         while any(fcntl.ioctl(file, termios.FIONREAD, bytes(4))) and time.monotonic() < deadline:
             time.sleep(0.01)
-    except (OSError, TypeError, ValueError):                        # no pipe; closed, or no file at all
+    except (OSError, TypeError, ValueError):                        # not a pipe, closed, or not a file
         pass

@@ -1,5 +1,5 @@
-"""Errors that Python prints and forgets: those of helper threads, `__del__` and atexit functions. A job must
-not hide them.
+"""Errors that Python only prints: in threads of the program, `__del__` and atexit functions. They must end
+the job.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Report = Callable[[BaseException], object]
 
 
 def report_escapes(report: Report) -> Callable[[], None]:
-    """Call report(error) for what ends a helper thread, and for a CommError that Python would ignore; returns
-    what undoes this.
+    """Call report(error) for an exception that ends a thread, and for a CommError that Python would ignore.
+    Returns a function that undoes this.
 
-    report runs in the thread concerned. sys.exit(0) and sys.exit() in a thread stay what they are.
+    report runs in the failing thread. sys.exit(0) and sys.exit() in a thread are not errors.
     """
     in_thread, ignored = threading.excepthook, sys.unraisablehook
 
@@ -44,11 +44,9 @@ def report_escapes(report: Report) -> Callable[[], None]:
 
 
 def guard_exit(report: Report) -> Callable[[], None]:
-    """Call report(error) where this process is about to end by os._exit(0), in the middle of a job; returns
-    what undoes this.
+    """Call report(error) if this process calls os._exit(0) inside a job. Returns a function that undoes this.
 
-    A launcher takes status 0 for success. Other statuses, and processes forked from this one, end as they
-    ask.
+    A launcher takes status 0 for success. Other statuses, and child processes, end as usual.
     """
     leave, owner = os._exit, os.getpid()
 

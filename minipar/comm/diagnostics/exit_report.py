@@ -1,5 +1,4 @@
-"""What a program says when it ends badly: one line for a user's mistake, a traceback for a bug, and a list of
-loose ends.
+"""The text of a failed program: one line for a user's mistake, a traceback for a bug, a list of loose ends.
 """
 
 from __future__ import annotations
@@ -15,15 +14,14 @@ from minipar.comm.diagnostics.drain_stderr import until_read
 from minipar.comm.diagnostics.ledger import LedgerPage, loose_ends
 from minipar.errors import CommError, MiniparError
 
-SHOWN = 4                                                           # loose ends told in full
+SHOWN = 4                                                           # loose ends that are listed
 
 
 def first_diagnosis(error: BaseException) -> BaseException:
-    """The error to tell: of CommErrors that a rank raised on the way out of others, in a `finally`, the
-    first.
+    """The error to report: the first of several CommErrors that a rank raised one after the other, as in a
+    `finally`.
 
-    Once a deadlock is told, its ranks are on their way out, and what they still wait for says nothing of the
-    cause.
+    After a deadlock its ranks are ending; later waits in their `finally` blocks do not show the cause.
     """
     while (
         isinstance(error, CommError) and error.__cause__ is None and isinstance(error.__context__, CommError)
@@ -33,7 +31,7 @@ def first_diagnosis(error: BaseException) -> BaseException:
 
 
 def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
-    """(text for stderr, exit status) of an error that ends the job."""
+    """(text for stderr, exit status) for an error that ends the job."""
     who = f"rank {rank} of {size}"
     if isinstance(error, MiniparError):
         of_rank = "" if size == 1 or isinstance(error, CommError) else f"{who}: "
@@ -45,22 +43,20 @@ def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
         return f"{who} left with status {error.code if not told else 1}{told}", exit_status(error.code)
     trace = error.__traceback__
     while trace and trace.tb_next and not outside(trace.tb_frame.f_code.co_filename):
-        trace = trace.tb_next                                       # begin where the program begins
+        trace = trace.tb_next                                       # start at the first frame of the program
     return f"{who} raised:\n" + "".join(traceback.format_exception(type(error), error, trace)).rstrip(), 1
 
 
 def exit_status(code: object) -> int:
-    """What the caller sees of sys.exit(code): the system keeps 8 bits of a status, of which a failure must
-    not become 0.
-    """
+    """The exit status of sys.exit(code): the system keeps 8 bits, and a failure must not become 0."""
     if not isinstance(code, int):
         return 0 if code is None else 1
     return code & 0xFF or int(code != 0)
 
 
 def tell(text: str) -> bool:
-    """Write it to stderr in one piece, or to stdout where that fails, and wait until it is read. False where
-    both fail.
+    """Write the text to stderr at once, or to stdout if that fails, and wait until it is read. False if both
+    fail.
     """
     for file in (sys.stderr, sys.stdout):
         try:
@@ -68,7 +64,7 @@ def tell(text: str) -> bool:
             file.flush()
         except (AttributeError, OSError, ValueError):               # closed (None), full, broken
             continue
-        if getattr(file, "lost", None):                             # a Console keeps its failure to itself
+        if getattr(file, "lost", None):                             # a Console raises no error
             continue
         until_read(file)
         return True
@@ -76,15 +72,13 @@ def tell(text: str) -> bool:
 
 
 def silence_stderr() -> None:
-    """Before MPI_Abort: the library would add a line of its own, which says less."""
-    with suppress(OSError):                                         # no more files may be opened
+    """Called before MPI_Abort, whose own message says less."""
+    with suppress(OSError):                                         # such as: too many open files
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def raise_loose_ends(pages: Sequence[LedgerPage]) -> None:
-    """Raises CommError where the ledgers' pages show messages never received, or requests never waited
-    for.
-    """
+    """Raises CommError if the ledgers' pages show messages never received or requests never waited for."""
     if found := loose_ends(pages):
         more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise CommError(f"the program has ended, but {'; '.join(found[:SHOWN])}{more}")

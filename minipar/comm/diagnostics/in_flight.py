@@ -1,7 +1,7 @@
-"""Arrays in flight: nobody may write to what is being sent, nor touch what is being received, until the
-request, or the collective that was started, is waited for.
+"""Arrays in flight: until the wait for a request or a started collective, the program must not write to an
+array that is being sent, nor use an array that is being received.
 
-Plain MPI lets both pass, and then the message holds old values on one machine and new ones on another.
+Plain MPI does not check this; then the message holds old values on one machine and new ones on another.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from minipar.errors import CommError
 if TYPE_CHECKING:
     from minipar.comm.diagnostics.ledger import Ledger
 
-# bytes up to which all of an array is kept; words that are taken of a larger one
+# an array up to so many bytes is kept whole; number of words kept of a larger one
 WHOLE, SAMPLES = 1 << 16, 4096
 
 
 class Use(NamedTuple):
-    """Memory in flight: "sent", "received into", "read" or "written"; by which call, on which line."""
+    """Memory in flight. verb: "sent", "received into", "read" or "written". call, location: the call and its
+    line.
+    """
 
     array: np.ndarray
     verb: str
@@ -36,18 +38,18 @@ class Use(NamedTuple):
 def snapshot(array: np.ndarray) -> bytes:
     """The whole array up to 64 KiB; above that a fixed sample of at most 4,096 words. array: contiguous.
 
-    Two copies are compared in less time than one checksum takes.
+    Comparing two copies is faster than computing a checksum.
     """
     if array.nbytes <= WHOLE:
         return array.tobytes()
     raw = array.reshape(-1).view(np.uint8)
     words = raw[:raw.size // 8 * 8].view(np.uint64)
-    stride = -(-words.size // SAMPLES) | 1  # odd, so that it does not always hit one column
+    stride = -(-words.size // SAMPLES) | 1  # odd, so that it does not always read the same column
     return words[::stride].tobytes() + raw[-8:].tobytes()
 
 
 def uses(ledger: Ledger) -> Iterator[Use]:
-    """All that is in flight on this rank: messages of the program, and collectives that were started."""
+    """All memory in flight on this rank: messages of the program, and started collectives."""
     messages = ((request, about[-1]) for request, about in ledger.open.items() if request.tag < TAGS)
     for request, location in chain(messages, ledger.letters.in_flight()):
         if request.array is not None:
@@ -59,10 +61,10 @@ def uses(ledger: Ledger) -> Iterator[Use]:
 
 def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: str, label: str | None,
                    *, writes: bool, receives: bool = True) -> None:
-    """Raises CommError if a call would write to memory that is in flight, or read what is being written
-    there. receives: whether a receive into memory that another one receives into counts.
+    """Raises CommError if a call writes to memory in flight, or reads memory that is being written. receives:
+    whether a receive into memory that another one receives into counts.
     """
-    # once per message, so the good case comes first
+    # called once per message, so the good case comes first
     if not (ledger.running or ledger.letters.open
             or any(np.may_share_memory(array, request.array) for request in ledger.open)):
         return
@@ -71,12 +73,12 @@ def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: 
             continue
         if (writes or use.verb in ("received into", "written")) and np.may_share_memory(array, use.array):
             raise CommError(f"{this_call(comm, label, call)} uses memory that is still being {use.verb} by "
-                            f"the {use.call}{quoted(use.label)} started at {use.location}; wait for that first, "
-                            "or use another array")
+                            f"the {use.call}{quoted(use.label)} started at {use.location}; wait for that "
+                            "first, or use another array")
 
 
 def refuse_change(comm: Communicator, request: Request, before: bytes, location: str) -> None:
-    """Raises CommError if an array that was being sent is not what it was when its send began."""
+    """Raises CommError if an array has changed since its send began."""
     if snapshot(request.array) != before:
         start = f"{this_call(comm, request.label, 'send')} to rank {request.peer}"
         raise CommError(changed(start, request.array, "isend", location))
@@ -84,14 +86,13 @@ def refuse_change(comm: Communicator, request: Request, before: bytes, location:
 
 def changed(start: str, array: np.ndarray, call: str, location: str) -> str:
     return (f"{start}: the array, {array.shape} {array.dtype}, was changed between {call} at {location} and "
-            f"{caller()[0]}; it must stay as it is until then: wait first, or use a copy")
+            f"{caller()[0]}; it must not change until then: wait first, or use a copy")
 
 
 class ArrayWatch:
-    """A collective that was started: the arrays that it reads and writes, as they were when it last paused.
+    """A started collective: the arrays that it reads and writes, with their content at its last pause.
 
-    While the program computes, nothing in them may change but the pieces that messages are being received
-    into.
+    While the program computes, only those pieces may change into which messages are being received.
     """
 
     def __init__(self, comm: Communicator, ledger: Ledger, label: str, source: np.ndarray,
@@ -106,13 +107,13 @@ class ArrayWatch:
         yield Use(self.out, "written", self.call, self.label, self.location)
 
     def pause(self) -> None:
-        """The program goes on."""
+        """The program continues: record the arrays."""
         filled = [request.array for request in self.ledger.open if request.kind == "recv"]
         arrays = [self.out] if self.source is self.out else [self.source, self.out]
         self.paused = [(array, piece, snapshot(piece)) for array in arrays for piece in quiet(array, filled)]
 
     def resume(self) -> None:
-        """The collective goes on. Raises CommError if the program has changed an array meanwhile."""
+        """The collective continues. Raises CommError if the program has changed an array meanwhile."""
         paused, self.paused = self.paused, []
         for array, piece, before in paused:
             if snapshot(piece) != before:
@@ -124,7 +125,7 @@ class ArrayWatch:
 
 
 def quiet(array: np.ndarray, filled: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """The pieces of an array that none of the other arrays lies in. All are contiguous."""
+    """The pieces of an array that do not overlap any array in `filled`. All are contiguous."""
     raw = array.view(np.ndarray).reshape(-1).view(np.uint8)
     first = start = raw.ctypes.data
     for low, high in sorted(np.lib.array_utils.byte_bounds(other) for other in filled

@@ -1,7 +1,7 @@
-"""The books of one rank: what it sent, what it asked for, what it never waited for. Compared when a job ends.
+"""The ledger of one rank: messages sent, received, and never waited for. The ledgers are compared when a job
+ends.
 
-A message that nobody receives is a mistake that small runs hide: the library's buffers hold it until one day
-it is too large.
+Small runs hide a message that is never received: the MPI library buffers it, but blocks when it is larger.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from minipar.comm.protocol import TAGS, Communicator, Request
 from minipar.errors import CommError
 
 ChannelKey = tuple[str, int, int, int]                                 # group, from, to (world ranks), tag
-OURS = -1                                                           # stands for the tags of all collectives
+OURS = -1                                                           # replaces the tags of all collectives
 
 
-LedgerPage = dict[str, list[Any]]  # what `Ledger.close` returns: rows by "sent", "received", "open"
+LedgerPage = dict[str, list[Any]]  # result of `Ledger.close`: rows by "sent", "received", "open"
 
 
 class Ledger:
-    """The books of world rank `rank`, over all groups it belongs to."""
+    """The ledger of world rank `rank`, for all its groups."""
 
     def __init__(self, rank: int) -> None:
         self.rank, self.closed = rank, False
-        self.letters = MessageBook(rank)                            # of messages with an envelope
-        # messages sent, and the label and line of the last of them
+        self.letters = MessageBook(rank)                            # messages with an envelope
+        # number of messages sent, label and line of the last
         self.sent: dict[ChannelKey, list[Any]] = {}
         self.received: Counter[ChannelKey] = Counter()
-        # not yet waited for -> the call, the partner, the line
+        # not yet waited for -> call, partner, line
         self.open: dict[Request, tuple[str, int, str]] = {}
-        self.sent_as: dict[Request, bytes] = {}  # of arrays that are being sent, as they were
-        self.running: list[ArrayWatch] = []                              # collectives that were started
+        self.sent_as: dict[Request, bytes] = {}  # arrays being sent -> content at the start
+        self.running: list[ArrayWatch] = []                              # started collectives
 
     @property
     def busy(self) -> bool:
@@ -43,7 +43,7 @@ class Ledger:
         return bool(self.open or self.running or self.letters.open)
 
     def start(self, comm: Communicator, request: Request) -> None:
-        """A message that the program will wait for later."""
+        """Record a request that the program will wait for later."""
         site = request.site = request.site or caller()
         self.open[request] = site[0], comm.members[request.peer], site[1]
         self.count(comm, request)
@@ -61,11 +61,11 @@ class Ledger:
             self.sent[channel] = [1, request.label, location]
 
     def settle(self, request: Request) -> tuple[tuple[str, int, str] | None, bytes | None]:
-        """Returns what was known of it, None for a request that was settled before, and what was sent."""
+        """Remove a request. Returns its entry in `open` (None if settled before) and in `sent_as`."""
         return self.open.pop(request, None), self.sent_as.pop(request, None)
 
     def refuse_late_calls(self) -> None:
-        """Raises CommError once the job has ended: nobody would hear of it any more."""
+        """Raises CommError after the end of the job, when no other rank listens."""
         if self.closed:
             operation, location = caller()
             raise CommError(f"rank {self.rank}: {operation} at {location} comes after the job's end; use the "
@@ -73,7 +73,7 @@ class Ledger:
                             "`with job()` or the `run` that gave it")
 
     def close(self) -> LedgerPage:
-        """The job has ended. Returns what the others need to know, as plain data that JSON can carry."""
+        """The job has ended: returns the ledger for comparison, as plain data for JSON."""
         self.closed = True
         letters = self.letters.page()
         own = {
@@ -87,8 +87,8 @@ class Ledger:
 
 
 def started(request: Request, about: tuple[str, int, str]) -> str:
-    """ "recv with rank 0 'prefetch' started at data.py:41"; for a message of a collective, what the program
-    called.
+    """ "recv with rank 0 'prefetch' started at data.py:41"; for a message of a collective, the collective's
+    name.
     """
     operation, peer, location = about
     what = operation if request.tag >= TAGS else f"{request.kind} with rank {peer}"
@@ -96,7 +96,7 @@ def started(request: Request, about: tuple[str, int, str]) -> str:
 
 
 def loose_ends(pages: Sequence[LedgerPage]) -> list[str]:
-    """What a job that has ended left undone, in words, one entry per request or channel."""
+    """Requests never waited for and messages never received, in words, one entry per request or channel."""
     found = [f"rank {rank} never waited for its {what}" for page in pages for rank, what in page["open"]]
     received: dict[Any, int] = {tuple(channel): count for page in pages for *channel,
                                 count in page["received"]}

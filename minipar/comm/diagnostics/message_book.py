@@ -1,6 +1,6 @@
-"""What a rank leaves behind of its messages with an envelope: the part of `Ledger` that is about them.
+"""The part of `Ledger` for messages with an envelope: what was sent, received, and never waited for.
 
-A receive names its sender only once it is done (it may have asked for any), so it is counted then.
+A receive from any source knows its sender only when it is complete, so it is counted then.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from minipar.comm.diagnostics.in_flight import snapshot
 from minipar.comm.message_types import OBJECT
 from minipar.comm.protocol import ANY, Communicator, Request
 
-LETTERS_OF = "letters of "            # in front of the group: a channel of its own beside the ledger's
+LETTERS_OF = "letters of "            # prefix of the group's name: a separate channel in the ledger
 Channel4 = tuple[str, int, int, int]                                # group, from, to (world ranks), tag
 
 
 class MessageBook:
-    """Of world rank `rank`, over all groups it belongs to."""
+    """The book of world rank `rank`, for all its groups."""
 
     def __init__(self, rank: int) -> None:
         self.rank = rank
-        self.sent: dict[Channel4, tuple[int, str]] = {}             # how many, and the line of the last
+        self.sent: dict[Channel4, tuple[int, str]] = {}             # number, line of the last send
         self.received: Counter[Channel4] = Counter()
-        self.open: dict[Request, tuple[str, str]] = {}              # not yet waited for -> the call, its line
-        self.sent_as: dict[Request, bytes] = {}                     # what is being sent, as it was
+        self.open: dict[Request, tuple[str, str]] = {}              # not yet waited for -> call, line
+        self.sent_as: dict[Request, bytes] = {}  # arrays being sent -> content at the start
 
     def send(self, comm: Communicator, request: Request) -> None:
         channel = f"{LETTERS_OF}{comm.name}", self.rank, comm.members[request.peer], request.tag
@@ -33,7 +33,7 @@ class MessageBook:
         self.sent[channel] = count + 1, line_of(request)
 
     def start(self, request: Request, *, watch: bool) -> None:
-        """watch: whether the array must stay as it is until the request is done."""
+        """watch: whether to check that the array does not change until the request is complete."""
         letter = "i" if request.type_code == OBJECT else "I"
         self.open[request] = f"{letter}{request.kind}", line_of(request)
         if watch:
@@ -41,10 +41,13 @@ class MessageBook:
 
     def in_flight(self) -> Iterator[tuple[Request, str]]:
         """The requests not yet waited for whose arrays are known, and the lines that started them."""
-        return ((request, location) for request, (_, location) in self.open.items() if request.array is not None)
+        return ((request, location) for request, (_, location) in self.open.items()
+                if request.array is not None)
 
     def done(self, comm: Communicator, request: Request) -> tuple[str, bytes] | None:
-        """A request has been waited for. Returns the line of a send and what it began with."""
+        """Record that a request was waited for. For a watched send, returns its line and the content at its
+        start.
+        """
         _, location = self.open.pop(request, ("", ""))
         if request.kind == "recv" and request.envelope is not None:
             source = comm.members[request.envelope.source]
@@ -53,12 +56,12 @@ class MessageBook:
         return None if before is None else (location, before)
 
     def forget(self, request: Request) -> None:
-        """The program takes it back, or will not wait for it."""
+        """Drop a request that the program has cancelled or will not wait for."""
         self.open.pop(request, None)
         self.sent_as.pop(request, None)
 
     def page(self) -> dict[str, list[list[object]]]:
-        """As a ledger's page."""
+        """The book as a ledger's page."""
         waiting = [f"{call}{with_rank(request)} started at {location}"
                    for request, (call, location) in self.open.items() if request.kind != "probe"]
         return {
@@ -69,7 +72,8 @@ class MessageBook:
 
 
 def line_of(request: Request) -> str:
-    """The line that made it: its label, where it was given none (quicker than a walk up the stack)."""
+    """The line that made the request. Without a label, the label is the line (faster than walking the stack).
+    """
     return request.label if isinstance(request.label, CallSite) else caller()[1]
 
 

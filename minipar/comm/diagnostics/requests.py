@@ -1,4 +1,4 @@
-"""What is said about a rank that waits for a request."""
+"""The state of a rank that waits for a request, and errors about messages that do not fit."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from minipar.errors import CommError
 
 
 def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
-    """This rank waits for this request of `comm`, in the call of the program that is under way. detail: what
-    came instead.
+    """The state of this rank: it waits for a request of `comm`, in the current call of the program. detail:
+    messages that came instead.
     """
     operation, location = caller()
-    tag = request.tag if request.tag < TAGS else None  # the tag of a collective tells a reader nothing
+    tag = request.tag if request.tag < TAGS else None  # the tag of a collective is of no use to a reader
     group = "" if comm.name == "world" else comm.name
     label = "" if isinstance(request.label, CallSite) else request.label
     detail = together(after(), detail)
@@ -28,19 +28,19 @@ def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
 
 
 def partners(comm: Communicator, request: Request) -> list[int]:
-    """The world ranks of which one is to make the request done."""
+    """The world ranks of which one must complete the request."""
     if request.peer == ANY:
         return [member for rank, member in enumerate(comm.members) if rank != comm.rank]
     return [comm.members[request.peer]]
 
 
 def together(*details: str) -> str:
-    """Those that say something."""
+    """The details that are not empty, joined."""
     return "; ".join(filter(None, details))
 
 
 def unfit_message(comm: Communicator, request: Request, came: MessageEnvelope) -> str:
-    """Why a message does not fit its receive: another type, or too long; "" where it fits."""
+    """The error text for a message of another type or one that is too long; "" if it fits."""
     room = None if request.array is None else request.array.nbytes
     own_type = came.type_code == request.type_code or request.type_code == OBJECT and came.type_code == BYTES
     if own_type and (room is None or came.nbytes <= room):
@@ -53,8 +53,8 @@ def unfit_message(comm: Communicator, request: Request, came: MessageEnvelope) -
 
 
 def other_thread(comm: Communicator, call: str, label: str) -> CommError:
-    """The error of a second thread of a rank: two threads would take each other's messages, and each other's
-    waiting.
+    """The error of a second thread of a rank. Two threads would receive each other's messages, and the
+    detector sees one state per rank.
     """
     return CommError(f"{this_call(comm, label, call)} is called by the thread of "
                      f"{threading.current_thread().name}; each rank must use the communicator that it was "

@@ -1,10 +1,10 @@
 """The engine over MPI: one process per rank, started by mpirun.
 
-Plain MPI delivers 8 float32 into a buffer of 4 float64 without a word. Here the dtype travels in the MPI tag
-(tag * 16 + code), so a message of another dtype never matches, at no cost; a receiver that waits in vain
-probes for such a message and says so. In checked mode a program's message carries a header, which says
-more (headed.py). Only the buffer calls (Isend, Irecv) are used, and never a blocking
-one, because those cannot be given a limit.
+Plain MPI delivers 8 float32 into a buffer of 4 float64 without an error. Here the dtype is part of the MPI
+tag (tag * 16 + code), so a message of another dtype does not match, at no cost. A receiver that waits for
+long probes for such a message and reports it. In checked mode a program's message has a header with more
+information (headed.py). Only the non-blocking buffer calls (Isend, Irecv) are used, because a blocking call
+has no time limit.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class MpiComm(Communicator):
         self.patience = Patience(list(nodes.values()).count(self.nodes[self.rank]))
         self.start_send = intracomm.Issend if synchronous else intracomm.Isend
         self.status = MPI.Status()
-        self.letters: MPI.Intracomm = intracomm    # for messages with an envelope, once they are opened
-        self.arriving: list[Request] = []  # this rank's receives of any length that have found nothing yet
-        self.abandoned: list[MPI.Request] = []  # receives whose header was another one's
+        self.letters: MPI.Intracomm = intracomm    # for messages with an envelope, after open_messages
+        self.arriving: list[Request] = []  # receives of any length without a message yet
+        self.abandoned: list[MPI.Request] = []  # receives of arrays whose header did not fit
         self.windows: list[MPI.Win] = []  # shared memory lives as long as its window
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
@@ -88,7 +88,7 @@ class MpiComm(Communicator):
                        self.intracomm.Irecv(plain, source, tag * WIRE + code))
 
     def refuse_others(self, call: str, label: str) -> None:
-        """A rank talks in its own thread only."""
+        """Raises CommError if the caller is not the rank's own thread."""
         if threading.get_ident() != self.thread:
             raise other_thread(self, call, label)
 
@@ -106,7 +106,7 @@ class MpiComm(Communicator):
                       label: str | None = None) -> Request:
         label = label_or_call_site(label)
         self.refuse_others("recv", label)
-        # an array that is still missing is there once the request is done
+        # a missing array is set when the request is complete
         request = Request("recv", source, tag, out,                 # type: ignore[arg-type]
                           label, type_code=type_code)
         if out is None:
@@ -163,13 +163,13 @@ class MpiComm(Communicator):
             return True
         if polling.failed(self, request):
             first, comm = next(iter(polling.requests.items()))
-            # of this engine, as all groups of this rank
+            # MpiComm, like all groups of this rank
             comm.look(first, polling.waited)  # type: ignore[attr-defined]
         return False
 
     def is_done(self, request: Request) -> bool:
-        """`test`, for a rank that has a limit already."""
-        if threading.get_ident() != self.thread:                    # for every test: make no text
+        """`test` without the time limit."""
+        if threading.get_ident() != self.thread:  # called often, so build the text only here
             self.refuse_others(f"wait for {request.kind}", request.label)
         if self.arriving:
             self.arriving[:] = [other for other in self.arriving if not other.handle.look()]
@@ -203,7 +203,7 @@ class MpiComm(Communicator):
         return request.array
 
     def look(self, request: Request, waited: float) -> None:
-        """A rank that has waited for a while looks for what might be wrong."""
+        """Called after a while of waiting: probe for messages that do not fit, then ask the detector."""
         misfit, strays = None, ""
         if request.type_code is not None:
             misfit, strays = self.look_at_letters(request)
@@ -219,7 +219,7 @@ class MpiComm(Communicator):
         self.lookout.look(self, request, waited, strays, misfit)
 
     def look_at_letters(self, request: Request) -> tuple[CommError | None, str]:
-        """What has come instead of the message with an envelope: of another type, or with another tag."""
+        """A message that came instead: the error for another type; or, in words, one with another tag."""
         if request.kind == "send" or not self.letters.Iprobe(wire_source(request.peer), MPI.ANY_TAG,
                                                              self.status):
             return None, ""
@@ -230,8 +230,8 @@ class MpiComm(Communicator):
         return None, f"a message came with tag {came.tag}"
 
     def refused(self, request: Request, error: MPI.Exception) -> CommError:
-        """MPI cuts a message short that is longer than its receive; without a header, nobody knows how long
-        it was.
+        """The error for an MPI exception. MPI truncates a message that is longer than its receive; its length
+        is unknown.
         """
         start = this_call(self, request.label, request.kind)
         if error.Get_error_class() != MPI.ERR_TRUNCATE:
@@ -264,9 +264,7 @@ class MpiComm(Communicator):
 
 
 class Failed:
-    """What stands for a request's handle once it has failed: it fails again, whenever it is asked, as that of
-    a thread does.
-    """
+    """The handle of a failed request: each test raises the same error again."""
 
     def __init__(self, error: CommError) -> None:
         self.error = error
@@ -276,5 +274,5 @@ class Failed:
 
 
 def sent(status: MPI.Status, dtype: np.dtype) -> MessageHeader:
-    """What is known of a message that came without a header."""
+    """The header for a message that came without one."""
     return MessageHeader(status.count // dtype.itemsize, dtype, "", "")

@@ -1,12 +1,11 @@
-"""How a header travels under MPI: in front of the numbers of a short message, or as a message before a long
-one.
+"""Headers under MPI: in front of the data of a short message, or as a separate message before a long one.
 
-    short    [ header | numbers ]                     copied on both sides
-    long     [ header ], then [ numbers ]             the numbers go from array to array, as ever
+    short    [ header | numbers ]                     copied on both sides long     [ header ], then [ numbers
+    ]             the data are sent without a copy
 
-A receiver posts room for a header and a short message, whatever it expects, so that it can read the header of
-any message. The numbers count only once the header was read. All headers have one MPI tag (HEADED behind the
-program's tag), so they come in the order in which they were sent.
+A receiver always posts a buffer for a header and a short message, so that it can read the header of any
+message. It uses the data only after the header fits. All headers of a program's tag have one MPI tag (tag *
+WIRE + HEADED), so they arrive in the order of sending.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from minipar.comm.protocol import CODES, Request
 if TYPE_CHECKING:
     from minipar.comm.mpi.engine import MpiComm
 
-SHORT = 1024                        # bytes: what is cheaper to copy than to send as a message of its own
-WIRE, HEADED = 16, 15              # room below the tag for the dtype's code; the code of a header
+SHORT = 1024                        # bytes up to which a copy is cheaper than a second message
+WIRE, HEADED = 16, 15              # MPI tag = tag * WIRE + dtype's code; the code of a header
 
 
 def send(comm: MpiComm, array: np.ndarray, plain: np.ndarray, dest: int, label: str, tag: int,
          code: int) -> Request:
-    """Start both. plain: the array as MPI knows it."""
+    """Start to send header and data. plain: the array with a dtype that MPI has."""
     site = caller()
     header = head(array.size, given(label), code, site[1])
     handle: MPI.Request | HeadedSend
@@ -52,7 +51,7 @@ def receive(comm: MpiComm, out: np.ndarray, plain: np.ndarray, source: int, labe
 
 
 class HeadedSend:
-    """The handle of a send in two messages."""
+    """The handle of a send of two messages."""
 
     def __init__(self, header: MPI.Request, numbers: MPI.Request) -> None:
         self.header, self.numbers = header, numbers
@@ -62,14 +61,13 @@ class HeadedSend:
 
 
 class HeadedReceive:
-    """The handle of a receive. `Test` raises CommError where the header is not that of the message asked for.
-    """
+    """The handle of a receive. `Test` raises CommError if the header does not fit the receive."""
 
     def __init__(self, comm: MpiComm, request: Request, raw: bytearray, code: int, header: MPI.Request,
                  numbers: MPI.Request | None) -> None:
         self.comm, self.raw, self.code, self.header, self.numbers = comm, raw, code, header, numbers
         self.expected = key(request.array.size, given(request.label), code)
-        self.request: Request | None = request                      # until it is open: no cycle stays behind
+        self.request: Request | None = request  # None after `open`, to break the reference cycle
 
     def Test(self, status: MPI.Status | None = None) -> bool:
         if self.request is not None:
@@ -87,14 +85,12 @@ class HeadedReceive:
             out.data.cast("B")[:] = raw[HEAD:HEAD + out.nbytes]
 
     def take_away(self, request: Request, code: int, nbytes: int) -> None:
-        """Receive the numbers of the message that does not fit, so that its sender can go on, and none are
-        left.
-        """
+        """Receive the data of a message that does not fit, so that its sender can continue."""
         if nbytes > SHORT and (self.numbers is None or code != self.code):
             self.comm.abandoned.append(self.comm.intracomm.Irecv(bytearray(nbytes), request.peer,
                                                                  request.tag * WIRE + code))
         elif self.numbers is not None and nbytes > SHORT:
-            self.comm.abandoned.append(self.numbers)  # they come there; MPI cuts off what is too long
+            self.comm.abandoned.append(self.numbers)  # the data arrive there, truncated if too long
             return
         if self.numbers is not None:
             self.numbers.Cancel()

@@ -18,10 +18,10 @@ from minipar.comm.wrappers.checking import Checking
 
 @contextmanager
 def mpi_job(engine: MpiComm, *, checked: bool) -> Iterator[Communicator]:
-    """The program's part of a job whose ranks are `engine`'s (`world`); see `minipar.comm.job.job`."""
+    """The context of a job on the ranks of `engine` (`world`); see `minipar.comm.job.job`."""
     ledger = Ledger(engine.rank)
     leaving = None
-    report_escapes(partial(end_job, engine))                        # for as long as the process lives
+    report_escapes(partial(end_job, engine))                        # for the life of the process
     undo = guard_exit(partial(end_job, engine))
     try:
         try:
@@ -29,7 +29,7 @@ def mpi_job(engine: MpiComm, *, checked: bool) -> Iterator[Communicator]:
         except SystemExit as early:
             if early.code:
                 raise
-            leaving = early                                         # sys.exit(0) is an end like any other
+            leaving = early                                         # sys.exit(0) is a normal end
         if checked:
             engine.lookout.leave("finished")
             compare_ledgers(engine, ledger)
@@ -42,8 +42,8 @@ def mpi_job(engine: MpiComm, *, checked: bool) -> Iterator[Communicator]:
 
 
 def compare_ledgers(engine: MpiComm, ledger: Ledger) -> None:
-    """Every rank has come to its end and says what it leaves behind. Raises CommError on every rank if there
-    is anything.
+    """Exchange all ranks' ledgers at the end of the job. Raises CommError on every rank if there are loose
+    ends.
     """
     pages = exchange_texts(engine, json.dumps(ledger.close()), label="end of the job", tag=FINISH_TAG)
     raise_loose_ends([json.loads(page) for page in pages])

@@ -1,4 +1,4 @@
-"""One error that ends all ranks of a job under mpirun, told once."""
+"""Ends all ranks of a job under mpirun, and reports the error once."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from minipar.comm.diagnostics.drain_stderr import until_read
 from minipar.comm.diagnostics.exit_report import first_diagnosis, last_words, silence_stderr, tell
 from minipar.comm.mpi.engine import MPI, MpiComm
 
-# seconds to leave the word to the first node, and to the rank that speaks for its node
+# seconds for the first node to report, and for another rank of this node to report
 OTHER_NODE, OTHER_RANK = 0.3, 3.0
-WATCHER = 1.5  # seconds for the watcher to tell what this rank cannot
-FORWARD = 0.1  # seconds for the launcher to forward what it has read, before it ends the job
+WATCHER = 1.5  # seconds for the watcher to report an error that this rank cannot print
+FORWARD = 0.1  # seconds for the launcher to forward the output before it ends the job
 
 
 def end_job(engine: MpiComm, error: BaseException) -> NoReturn:
-    """Tell the error once for the whole job, then end all ranks; mpirun exits with the error's status."""
-    first = engine.lookout.claim()  # before the others learn of it and have errors of their own
+    """Report the error once for the whole job, then end all ranks; mpirun exits with the error's status."""
+    first = engine.lookout.claim()  # before errors that follow on other ranks
     engine.lookout.leave("failed")
     text, status = last_words(first_diagnosis(error), engine.rank, engine.size)
     if engine.nodes[engine.rank] > 0:
@@ -28,7 +28,7 @@ def end_job(engine: MpiComm, error: BaseException) -> NoReturn:
         sys.stdout.flush()
     if first:
         if not tell(text):
-            engine.lookout.leave("failed", unsaid=text)             # the watcher tells it
+            engine.lookout.leave("failed", unsaid=text)             # the watcher reports it
             time.sleep(WATCHER)
         until_read(sys.stdout)
         time.sleep(FORWARD)

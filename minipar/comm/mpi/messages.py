@@ -1,10 +1,10 @@
 """Messages with an envelope over MPI: the type of the elements travels in the MPI tag (tag * WIRE + type
 code).
 
-They have a communicator of their own, `letters`, so that a receive with any tag cannot take a message of a
-collective. A receive whose type and tag are known is MPI's own. One of any length first probes (MPI_Improbe):
-all such receives of this rank stand in one list, in the order in which they were posted, and are looked at in
-that order whenever the rank waits or tests anything: MPI's rule that messages do not overtake.
+They have their own communicator, `letters`, so that a receive with any tag cannot take a message of a
+collective. A receive with a buffer is an MPI receive. A receive of any length first probes (MPI_Improbe): all
+such receives of this rank are in one list, in the order of posting, and are probed in this order at each wait
+or test. This keeps MPI's rule that messages do not overtake.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from minipar.comm.message_types import BYTES, TYPES
 from minipar.comm.protocol import ANY, Communicator, MessageEnvelope, Request
 from minipar.errors import CommError
 
-WIRE = 32                                                           # room for the type code below the tag
+WIRE = 32                                                           # MPI tag = tag * WIRE + type code
 assert len(TYPES) <= WIRE
 
 
@@ -36,15 +36,15 @@ def envelope_of(status: MPI.Status) -> MessageEnvelope:
 
 
 class Arriving:
-    """The handle of a receive of any length: it probes, then receives what it has found."""
+    """The handle of a receive of any length: it probes for a message, then receives it."""
 
     def __init__(self, letters: MPI.Intracomm, request: Request) -> None:
         self.letters, self.request = letters, request
-        self.receiving: Any = None                                  # MPI's request, once there is a message
+        self.receiving: Any = None  # MPI's request, after the probe has found a message
         self.status = MPI.Status()
 
     def look(self) -> bool:
-        """Take the message if it is there; returns whether it is."""
+        """Start to receive the message if it has arrived; returns whether it has."""
         request = self.request
         for code in (request.type_code or 0, BYTES):                # an object may come as plain bytes
             tag = wire_tag(request.tag, code)
@@ -66,7 +66,7 @@ class Arriving:
 
 
 class Probing:
-    """The handle of a probe. A probe of one tag finds a message of any type, one tag on the wire each."""
+    """The handle of a probe. A probe of one tag probes one MPI tag per type."""
 
     def __init__(self, letters: MPI.Intracomm, request: Request) -> None:
         self.letters, self.request = letters, request
@@ -78,7 +78,7 @@ class Probing:
 
 
 def message_done(comm: Communicator, request: Request, status: MPI.Status) -> bool:
-    """Test a request of a message with an envelope. Raises CommError for a message that does not fit."""
+    """Test the request of a message with an envelope. Raises CommError for a message that does not fit."""
     handle = request.handle
     if request.kind == "send":
         request.done = handle.Test()

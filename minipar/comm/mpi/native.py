@@ -1,13 +1,13 @@
 """The MPI library's own collectives, in the argument order of the hand-written ones
 (`minipar.comm.collectives`).
 
-All arrays are flat and contiguous; counts are elements per rank. These calls wait inside the MPI library; a
+All arrays are flat and contiguous; counts are elements per rank. These calls wait inside the MPI library; the
 watchdog limits them.
 
-MPI leaves open what MPI_MAX makes of a NaN (the libraries drop it or keep it, by its place) and has no
-MPI_MAX of booleans; not every library adds float16; and Open MPI's sum of integers of 8 and 16 bits stops at
-the largest one, where all others wrap around. So these are ops of our own, which call the ufunc that the
-hand-written algorithms call; all others are MPI's.
+MPI does not define MPI_MAX of a NaN (libraries drop it or keep it, depending on its index) and has no MPI_MAX
+of booleans. Not every library can add float16. Open MPI's sums of 8-bit and 16-bit integers saturate, while
+others wrap around. For these cases minipar makes its own MPI ops, which call the same ufuncs as the
+hand-written algorithms; all other ops are MPI's.
 """
 
 from __future__ import annotations
@@ -27,16 +27,15 @@ TRUTHS: dict[np.ufunc, MPI.Op] = {np.maximum: MPI.LOR, np.minimum: MPI.LAND}
 
 
 class NativeCollectives:
-    """The library's collectives on one communicator, `intracomm`: what algorithm="native" calls."""
+    """The library's collectives on one communicator, `intracomm`, for algorithm="native"."""
 
     def __init__(self, intracomm: MPI.Intracomm, watchdog: Watchdog) -> None:
         self.intracomm, self.watchdog = intracomm, watchdog
 
     def attempt(self, operation: str, label: str | None, *arguments: Any) -> str:
-        """Call the operation; what the library says where it does not know an op or a dtype, "" where all
-        went well.
+        """Call the operation. Returns "", or the library's error text for an unknown op or dtype.
 
-        A library that does not know them says so before anything moves, and on every rank alike.
+        A library reports an unknown op or dtype before it sends anything, on every rank.
         """
         try:
             with self.watchdog.of(operation, label):
@@ -48,24 +47,24 @@ class NativeCollectives:
         return ""
 
     def all_finite(self, label: str | None, source: np.ndarray) -> bool:
-        """Whether the arrays of all ranks hold finite numbers alone."""
+        """Whether all elements of all ranks' arrays are finite."""
         with self.watchdog.of("all_reduce", label):
             return bool(self.intracomm.allreduce(bool(np.isfinite(source).all()), MPI.LAND))
 
 
 def operation_of(combine: np.ufunc, dtype: np.dtype) -> MPI.Op:
-    """The op whose results are those of the ufunc, for every value of the dtype."""
+    """The MPI op with the ufunc's results for every value of the dtype."""
     if dtype.kind == "b":
         return TRUTHS[combine]
     own = dtype.itemsize <= 2 if combine is np.add else dtype.kind == "f"
     return own_operation(combine, dtype) if own else OPERATIONS[combine]
 
 
-@cache                                            # at most eleven; MPI frees them at its end
+@cache                                            # at most eleven; MPI_Finalize frees them
 def own_operation(combine: np.ufunc, dtype: np.dtype) -> MPI.Op:
-    def call(one: Any, other: Any, datatype: MPI.Datatype) -> None:     # two buffers of as many elements
+    def call(one: Any, other: Any, datatype: MPI.Datatype) -> None:     # two buffers of equal length
         into = np.frombuffer(other, dtype)
-        with np.errstate(all="ignore"):                             # an exception could not leave the library
+        with np.errstate(all="ignore"):                             # the library cannot pass on an exception
             combine(np.frombuffer(one, dtype), into, out=into)
 
     return MPI.Op.Create(call, commute=True)
@@ -109,6 +108,6 @@ def all_to_all(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, gives: 
 
 
 def apart(source: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """MPI refuses a source that overlaps its result, or only touches it where one of the two is empty."""
+    """`source`, or a copy if it overlaps or touches `out`, which MPI does not allow."""
     distance = address(out) - address(source)
     return source.copy() if -out.nbytes <= distance <= source.nbytes else source

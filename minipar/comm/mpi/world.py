@@ -1,4 +1,4 @@
-"""Sets up a job under mpirun: which ranks share a node, and the board on which they can see one another."""
+"""Sets up a job under mpirun: the node of each rank, and the board of each node."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ from minipar.errors import CommError
 
 PATH_BYTES = 1024
 
-_last: MpiComm | None = None        # of this process's job before
+_last: MpiComm | None = None        # engine of this process's previous job
 
 
 def world(*, timeout: float = 30.0, checked: bool = True, synchronous: bool = False) -> MpiComm:
-    """All ranks that mpirun started, each of which calls this with the same options; once more for another
-    job.
+    """The group of all ranks that mpirun started. Each rank calls it with the same options, once per job.
 
-    timeout: the longest wait, in seconds. checked: waiting ranks look around, so that a deadlock is found
-    long before the time-out, and a program's messages carry their labels. synchronous: a send is done only
-    once its receive has begun (MPI_Issend), whatever the size. Raises CommError on every rank if the options
-    differ.
+    timeout: the longest wait, in seconds. checked: waiting ranks run the deadlock detector, so a deadlock is
+    found long before the timeout, and a program's messages carry their labels. synchronous: a send of any
+    size completes only after its receive has begun (MPI_Issend). Raises CommError on every rank if the
+    options differ.
     """
     global _last
     everyone = MPI.COMM_WORLD
@@ -58,13 +57,13 @@ def world(*, timeout: float = 30.0, checked: bool = True, synchronous: bool = Fa
         else:
             lookout = Lookout(timeout)
         _last = watched(MpiComm(everyone.Dup(), nodes, lookout, synchronous, members, checked=checked))
-        everyone.Barrier()                                          # every board is up, and watched
+        everyone.Barrier()                                          # every board exists, with a watcher
     lookout.open()
     return _last
 
 
 def watched(engine: MpiComm) -> MpiComm:
-    """A call into the library that lasts too long ends the job of this engine."""
+    """Let the watchdog end this engine's job if a call into the library lasts too long."""
     lookout = engine.lookout
     lookout.watchdog.overdue = lambda call: end_job(engine, lookout.overdue(engine.rank, call.state()))
     return engine
@@ -73,7 +72,7 @@ def watched(engine: MpiComm) -> MpiComm:
 def nodes_of(everyone: MPI.Intracomm) -> tuple[dict[int, int], MPI.Comm]:
     """The node of each rank, and the communicator of this rank's node."""
     here = everyone.Split_type(MPI.COMM_TYPE_SHARED)
-    first = np.array([everyone.rank])                               # a node is known by its lowest rank
+    first = np.array([everyone.rank])                               # a node is identified by its lowest rank
     here.Bcast(first)
     firsts = np.empty(everyone.size, np.int64)
     everyone.Allgather(first, firsts)
@@ -82,14 +81,12 @@ def nodes_of(everyone: MPI.Intracomm) -> tuple[dict[int, int], MPI.Comm]:
 
 
 def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> BoardLookout:
-    """The node's board, in memory (/dev/shm) where there is such a place. The lowest rank also starts the
-    watcher.
-    """
+    """Make the node's board, in memory if /dev/shm exists. The node's lowest rank also starts the watcher."""
     path = np.zeros(PATH_BYTES, np.uint8)
     if here.rank == 0:
         handle, name = tempfile.mkstemp(prefix="minipar-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK)
                                         else None)
-        # it needs no name: nothing is left, whoever is killed when
+        # without a name, so no file is left behind
         if os.path.exists(f"/proc/self/fd/{handle}"):
             os.unlink(name)
             name = f"/proc/{os.getpid()}/fd/{handle}"
@@ -112,7 +109,7 @@ def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> Board
                                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                            start_new_session=True)
         assert lookout.watcher.stdout is not None
-        lookout.watcher.stdout.read(1)                              # it says when it is awake
+        lookout.watcher.stdout.read(1)                              # the watcher's signal that it runs
         lookout.watcher.stdout.close()
         start_is_over()
     return lookout

@@ -1,13 +1,13 @@
 """Checks that the ranks agree: the wrapper that is on by default in `run` and in every minipar command.
 
-Before a collective moves data, the ranks exchange a fingerprint of what each of them is about to do:
-ceil(log2(size)) messages of 8 bytes and more. Only if the fingerprints differ do they exchange the full
-texts, so that each rank can raise one CommError that names all sides. Messages and requests are entered in a
-ledger, which is read when the job ends.
+Before a collective moves data, the ranks exchange a fingerprint of their calls: ceil(log2(size)) messages of
+8 bytes and more. Only if the fingerprints differ do they exchange the full texts, so that each rank raises a
+CommError that shows the calls of all ranks. Messages and requests are recorded in a ledger, which is compared
+when the job ends.
 
-The exchange makes every collective wait for all ranks to reach it, the start of a non-blocking one too. A
-program that is right only because a rank may go on before the others have started (it sends them what they
-need to get there) is refused.
+Because of the exchange, every collective waits until all ranks have reached it, also the start of a
+non-blocking one. So a program deadlocks here if its other ranks need a message, sent after the start, to
+reach the collective.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ from minipar.errors import CommError
 
 
 class Checking(Wrapper):
-    """Compares every collective across the group before it starts; keeps the books for the end of the job."""
+    """Compares every collective across the group before it starts; keeps a ledger for the end of the job."""
 
     def __init__(self, inner: Communicator, ledger: Ledger | None = None) -> None:
         super().__init__(inner)
-        self.compares = True  # False: who calls the collectives compares them
+        self.compares = True  # False: the caller compares the collectives itself
         self.ledger = ledger or Ledger(inner.members[inner.rank])
 
     def wrap(self, part: Communicator) -> Communicator:
@@ -74,7 +74,7 @@ class Checking(Wrapper):
         self.ledger.start(self, request)
         return request
 
-    # The next three return only when all is done, so nothing can change the arrays meanwhile.
+    # The next three return only when complete, so the program cannot change the arrays meanwhile.
 
     def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
              tag: int = 0) -> None:
@@ -107,7 +107,7 @@ class Checking(Wrapper):
         return out
 
     def refuse(self, kind: str, array: np.ndarray, label: str | None, tag: int) -> None:
-        """Raises CommError for a call after the job's end, and for an array that is in flight."""
+        """Raises CommError for a call after the job's end, and for an array in flight."""
         ledger = self.ledger
         if ledger.closed:
             ledger.refuse_late_calls()
@@ -118,11 +118,11 @@ class Checking(Wrapper):
         if type(request) is not Request:
             raise no_request(self, "wait", request)
         if request.type_code is not None:
-            array = self.inner.wait(request)                        # its envelope is known only then
+            array = self.inner.wait(request)                        # its envelope is known only now
             self.settle(request)
             return array
         about, before = self.ledger.settle(request)
-        array = self.inner.wait(request)                            # until then its memory may be read
+        array = self.inner.wait(request)                            # until now its memory may be read
         if about and before is not None:
             refuse_change(self, request, before, about[2])
         return array
@@ -136,7 +136,7 @@ class Checking(Wrapper):
         return done
 
     def settle(self, request: Request) -> None:
-        """A request is done. Raises CommError if the array of a send is not what it was."""
+        """Record a complete request. Raises CommError if the array of a send has changed."""
         if request.type_code is not None:
             if sent := self.ledger.letters.done(self, request):
                 refuse_change(self, request, sent[1], sent[0])
@@ -181,10 +181,10 @@ class Checking(Wrapper):
         self.inner.forget_message(request)
 
     def refuse_letter(self, data: np.ndarray | None, kind: str, label: str | None) -> None:
-        """Raises CommError for a call after the job's end, or of memory that is in flight.
+        """Raises CommError for a call after the job's end, and for memory in flight.
 
-        Programs that measure bandwidth receive many messages into one buffer, and never look at it: that much
-        is allowed here.
+        Several receives into one buffer are allowed: programs that measure bandwidth do this and never read
+        the buffer.
         """
         if self.ledger.closed:
             self.ledger.refuse_late_calls()
@@ -206,8 +206,8 @@ class Checking(Wrapper):
         return self.ledger
 
     def overflowed(self, op: str, label: str) -> None:
-        """Warns, with the label and the caller's line: infinity is right as arithmetic, but rarely what the
-        program wants.
+        """Warns, with the label and the caller's line: the infinity is correct arithmetic, but rarely
+        intended.
         """
         warnings.warn(f"{this_call(self, label, op)}: the sum of finite numbers "
                       "became infinite; scale them down, or convert them to a wider dtype", RuntimeWarning,
@@ -230,25 +230,24 @@ class Checking(Wrapper):
     def compare(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, label: str | None,
                 root: int | None = None,
                 algorithm: str | None = None, counts: Sequence[int] | None = None) -> None:
-        """Raises the same CommError on every rank of the group unless all of them are about to do the
-        same.
-        """
+        """Raises the same CommError on every rank of the group unless all ranks make the same call."""
         self.ledger.refuse_late_calls()
         if self.size == 1:
             return
         label = label_or_call_site(label)
-        # a line is no name: other ranks may call from other lines
+        # a line is not a label: other ranks may call from other lines
         given = "" if isinstance(label, CallSite) else label
         agreed = {"op": op, "count": None if shape is None else math.prod(shape), "dtype": dtype
                   and str(dtype), "root": root,
                   "algorithm": algorithm, "counts": counts, "number": self.inner.collectives}
-        said = json.dumps(agreed, default=int)                      # 1 and NumPy's 1 are the same root
+        said = json.dumps(agreed, default=int)                      # 1 and NumPy's 1 are equal roots
         fingerprint = np.array([zlib.crc32(said.encode()) | zlib.crc32(given.encode()) << 31])
         everyone = exchange(self.inner, fingerprint, label=label, tag=CHECK_TAG)
         if (everyone == fingerprint).all():
             return
         agreed["label"] = given
-        account = json.dumps({**agreed, "shape": shape, "location": caller()[1], "after": after()}, default=int)
+        account = json.dumps({**agreed, "shape": shape, "location": caller()[1], "after": after()},
+                             default=int)
         accounts = exchange_texts(self.inner, account, label=label, tag=CHECK_TAG)
         if error := disagreement(self, [json.loads(text) for text in accounts]):
             raise error

@@ -82,7 +82,7 @@ def test_a_rank_that_is_gone_is_not_waited_for(pair: list[Meeting], launched: li
 def test_only_one_reports_and_only_one_is_a_rank(pair: list[Meeting]) -> None:
     assert [meeting.claim() for meeting in pair] == [True, False]
     pair[0].listen("0")
-    with pytest.raises(CommError, match="two processes say that they are rank 4"):
+    with pytest.raises(CommError, match="two processes have rank 4"):
         pair[0].come(LONG)
 
 
