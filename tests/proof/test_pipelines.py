@@ -1,5 +1,7 @@
-"""Every layout with a pipeline trains as one process does, whatever the schedule: on threads all of it, under
-mpirun a part.
+"""Every layout with a pipeline trains as one process does, whatever the schedule: on threads, and a part under mpirun.
+
+Here every grid has one schedule. `python -m tests.proof.test_pipelines` tries three on each grid without tensor
+parallelism.
 """
 
 from __future__ import annotations
@@ -43,12 +45,10 @@ def small(layout: Layout, **values: Any) -> Case:
     return uneven_case(layout, **dict(layers=stages + 1, context=9, hidden=19) | values)
 
 
-def matrix() -> Iterator[Case]:
-    """Every place with a schedule, those without tp (which takes longest) with three; the rest goes round at
-    its own pace.
-    """
+def matrix(schedules: int) -> Iterator[Case]:
+    """Every grid with one schedule, those without tp with so many; all other choices take turns."""
     turns = [place for place in PLACES if place[2] == 1
-             for _ in range(3)] + [place for place in PLACES if place[2] > 1]
+             for _ in range(schedules)] + [place for place in PLACES if place[2] > 1]
     for count, (dp, pp, tp, sequence) in enumerate(turns):
         modes = GRADIENTS if dp > 1 and tp == 1 else GRADIENTS[:4]   # sample by sample takes long
         layout = Layout(dp=dp, pp=pp, tp=tp, sequence_parallel=sequence,
@@ -58,7 +58,7 @@ def matrix() -> Iterator[Case]:
                     * ((count // 10 + count // 5) % 2), micro_batches=(5, 3, 1, 2)[(count + count // 4) % 4])
 
 
-CASES = list(matrix())
+CASES = list(matrix(1))
 
 
 def name(case: Case) -> str:
@@ -82,13 +82,15 @@ def test_the_matrix_is_what_is_promised() -> None:
     """Every place; each schedule with each value of what else a layout and a model can be; each sum over dp
     with both tables.
     """
-    assert len(GRIDS) == 18 and len(PLACES) == 24 and len(TRAINING) == 10 and len(CASES) == 12 * 3 + 12
-    met = {(case.layout.pipeline, kind, value) for case in CASES for kind, value in (
+    whole = list(matrix(3))
+    assert len(whole) == 12 * 3 + 12 and {case.layout.pipeline for case in CASES} == set(TRAINING)
+    assert len(GRIDS) == 18 and len(PLACES) == 24 and len(TRAINING) == 10 and len(CASES) == 24
+    met = {(case.layout.pipeline, kind, value) for case in whole for kind, value in (
         ("tied", case.model.tied), ("dropout", case.model.dropout > 0),
         ("tensor parallel", case.layout.tp > 1), ("data parallel", case.layout.dp > 1),
         ("fewer micro-batches than stages", case.train.micro_batches < case.layout.pp))}
     assert met == set(itertools.product(TRAINING, {kind for _, kind, _ in met}, (False, True)))
-    sums = {(case.layout.gradients, case.model.tied) for case in CASES if case.layout.dp > 1}
+    sums = {(case.layout.gradients, case.model.tied) for case in whole if case.layout.dp > 1}
     assert sums == set(itertools.product(GRADIENTS, (False, True)))
 
 
@@ -246,3 +248,9 @@ def test_pipelines_under_mpirun(comm: Communicator) -> None:
     for case in UNDER_MPIRUN[comm.size]:
         report = prove(comm, case)
         assert report.proven, (name(case), report.failed_checks, report.explanations)
+
+
+if __name__ == "__main__":
+    for number, one in enumerate(matrix(3)):
+        proven(one)
+        print(number, name(one), "PROVEN", flush=True)
