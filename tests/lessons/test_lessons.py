@@ -78,7 +78,7 @@ BREAKS = {
     "10_magnitude_pruning": (
         "optimizer = prune.Masked(Adam(flat), mask)",
         "optimizer = Adam(flat)",
-        "A35: the weights that went are gone after 'tuned', too",
+        "the weights that went are gone after 'tuned', too (A35)",
     ),
     "12_distillation": (
         "return T * (softmax(z_student / T)",
