@@ -1,6 +1,7 @@
 """Jobs that do not start alike on every rank: each ends by itself, and one line says who did what.
 
-`python -m tests.comm.test_start` runs all of them under mpirun; `make test` the first of each kind.
+`python -m tests.comm.test_start` runs all of them under mpirun; `make test` one of each kind, three jobs at a
+time, since a job mostly waits.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -41,23 +44,16 @@ FIRST = "with mp.job() as comm: comm.barrier()\n"
 BEFORE = "rank 1 ended before `with job()`"
 # name: what the ranks do, what is said, and of how many ranks (2 unless said)
 STARTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "raises": ("if rank == 1: raise ValueError('no data')\n" + FIRST, ("ValueError: no data",)),
     "raises after MPI has started": ("from mpi4py import MPI\nif rank == 1: raise ValueError('no data')\n" + FIRST,
                                      ("ValueError: no data", BEFORE)),
     "is stopped in the start": ("short(2.0)\nmodule.meet = stops_in(module.meet)\n" + JOB,
                                 ("did not start within 2 s", "rank 1 is stopped (kill -CONT")),
-    "has other options": ("with mp.job(checked=rank == 0) as comm: pass\n",
-                          ("job at program.py:", "do not agree on checked: rank 0: True; rank 1: False")),
     "may open few files": ("import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\n" + FIRST,
                            ("ulimit -n 1024",)),
     "enters no second job": (FIRST + "if rank == 0:\n    with mp.job() as comm: pass\n",
                              ("rank 1 has finished", "rank 0 is in job 'options' at program.py:")),
     "is killed between two jobs": (FIRST + "if rank == 1: os.kill(os.getpid(), signal.SIGKILL)\n" + FIRST,
                                    ("rank 1 ended without an error message",)),
-    "is stopped before a native collective": (
-        "with mp.job(timeout=1, checked=False) as comm:\n    comm.barrier()\n    if rank == 1: stop()\n"
-        "    mp.all_reduce(comm, np.ones(2), label='loss', algorithm='native')\n",
-        ("timed out after 1 s", "rank 0 is in all_reduce 'loss' at program.py:", "within the MPI library")),
     "talks in a second thread": (
         "with mp.job() as comm:\n    if rank == 1:\n"
         "        helper = threading.Thread(target=lambda: comm.recv(np.ones(1), 0, label='aside'))\n"
@@ -65,6 +61,13 @@ STARTS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("recv 'aside' at program.py:", "in its own thread")),
 }
 MORE: dict[str, tuple[str, tuple[str, ...]]] = {
+    "raises": ("if rank == 1: raise ValueError('no data')\n" + FIRST, ("ValueError: no data",)),
+    "has other options": ("with mp.job(checked=rank == 0) as comm: pass\n",
+                          ("job at program.py:", "do not agree on checked: rank 0: True; rank 1: False")),
+    "is stopped before a native collective": (
+        "with mp.job(timeout=1, checked=False) as comm:\n    comm.barrier()\n    if rank == 1: stop()\n"
+        "    mp.all_reduce(comm, np.ones(2), label='loss', algorithm='native')\n",
+        ("timed out after 1 s", "rank 0 is in all_reduce 'loss' at program.py:", "within the MPI library")),
     "raises late": ("if rank == 1:\n    time.sleep(2)\n    raise ValueError('no data')\n" + FIRST, ("ValueError: no data",)),
     "leaves with 0": ("if rank == 1: sys.exit(0)\n" + FIRST, (BEFORE,)),
     "leaves by os._exit": ("if rank == 1: os._exit(0)\n" + FIRST, (BEFORE,)),
@@ -115,10 +118,17 @@ def wrong(code: str, says: tuple[str, ...], folder: Path) -> str:
     return ""
 
 
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[str]]]:
+    """Of each start, by name, what is not as it should be."""
+    with ThreadPoolExecutor(3) as pool:
+        yield {name: pool.submit(wrong, *start, tmp_path_factory.mktemp("start")) for name, start in STARTS.items()}
+
+
 @pytest.mark.mpi
 @pytest.mark.parametrize("name", STARTS)
-def test_a_rank_that(name: str, tmp_path: Path) -> None:
-    assert not wrong(*STARTS[name], tmp_path)
+def test_a_rank_that(name: str, verdicts: dict[str, Future[str]]) -> None:
+    assert not verdicts[name].result()
 
 
 KILLED = """
