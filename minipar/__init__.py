@@ -96,8 +96,8 @@ def __getattr__(name: str) -> Any:
 
 
 def _say_goodbye() -> None:
-    """At exit under mpirun: if this process never came to `with job()`, ranks that wait for it there may
-    know.
+    """At exit under mpirun: if this process has never entered `with job()`, tell the ranks that wait for it
+    there.
     """
     if "PMI_RANK" in os.environ or "OMPI_COMM_WORLD_RANK" in os.environ:
         from minipar.comm.deadlock.meeting import leave_unmet
@@ -105,7 +105,8 @@ def _say_goodbye() -> None:
         leave_unmet(os.environ)
 
 
-# Before all `atexit` functions, one of which is mpi4py's: MPI's own end waits for the other ranks.
+# It must run before all `atexit` functions, because mpi4py's is one of them, and it waits for the other
+# ranks.
 getattr(threading, "_register_atexit", atexit.register)(_say_goodbye)
 
 

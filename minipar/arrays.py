@@ -1,10 +1,9 @@
-"""The one gate for an array that a user hands over: what NumPy would cast, or believe, without a word is
-refused by name.
+"""The check of an array from the user. It refuses values that NumPy would silently convert to other ones.
 
-`np.asarray` drops the mask of a masked array, makes objects of a Tensor and of None, and reads "1.5" as a
-string; arithmetic drops imaginary parts and turns truths into 0 and 1. So every door of the library (Tensor,
-collectives, optimisers, quantisation, metrics, tokens) asks here, and raises its own kind of error with this
-text:
+`np.asarray` drops the mask of a masked array, converts a Tensor and None to objects, and reads "1.5" as a
+string. Arithmetic drops imaginary parts and converts booleans to 0 and 1. So every public function that takes
+an array (Tensor, collectives, optimisers, quantisation, metrics, tokens) calls this check, and raises its own
+type of error with the returned text:
 
     if text := refusal(x, "f"):
         raise ShapeError(f"quantise: needs an array of floats, not {text}")
@@ -16,7 +15,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-Arrays = Mapping[str, np.ndarray]                                   # by name, as a state has them
+Arrays = Mapping[str, np.ndarray]                                   # by name, as in a state
 Shapes = dict[str, tuple[int, ...]]                              # by name, of a model's arrays
 
 NAMES = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "c": "complex numbers",
@@ -29,9 +28,10 @@ OTHERWISE = "make numbers of them first"
 
 
 def refusal(value: object, kinds: str = "fiu") -> str:
-    """Why this is no plain array of numbers of these kinds (NumPy's dtype.kind: f floats, i and u integers, b
-    booleans, c complex); "" where it is one. The text completes "needs a NumPy array, not ..."; it says what
-    to pass instead.
+    """The reason why the value is not a plain array of numbers of these kinds; "" if it is one.
+
+    kinds: letters of NumPy's dtype.kind: f floats, i and u integers, b booleans, c complex. The text
+    completes "needs a NumPy array, not ..." and names a value to pass instead.
     """
     if type(value) is not np.ndarray and (text := no_array(value)):
         return text
@@ -39,10 +39,10 @@ def refusal(value: object, kinds: str = "fiu") -> str:
 
 
 def no_array(value: object) -> str:
-    """As `refusal`, for what is no plain array at all, whatever its dtype."""
+    """As `refusal`, but only for values that are not plain arrays; the dtype is not checked."""
     if value is None:
         return "None; if this is a gradient, there is none yet: call backward first"
-    if hasattr(value, "requires_grad") and hasattr(value, "data"):  # a Tensor, which stands on a higher floor
+    if hasattr(value, "requires_grad") and hasattr(value, "data"):  # a Tensor, by its attributes
         return f"a {type(value).__name__}; pass t.data, its values, or t.grad, its gradient"
     if isinstance(value, np.ma.MaskedArray):
         return "a masked array, whose mask would be lost; pass x.filled(value) or x.compressed()"
@@ -52,7 +52,7 @@ def no_array(value: object) -> str:
 
 
 def wrong_kind(dtype: np.dtype, kinds: str) -> str:
-    """As `refusal`, for the dtype of an array."""
+    """As `refusal`, but only for the dtype of an array."""
     if dtype.kind in kinds:
         return ""
     return f"{NAMES.get(dtype.kind, 'values')} ({dtype}); {REMEDIES.get(dtype.kind, OTHERWISE)}"

@@ -1,4 +1,4 @@
-"""What a model, a layout and a training are: small frozen records, each checked in one place."""
+"""The configurations of a model, a layout and a training: frozen records that check their own fields."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from minipar.errors import ConfigError, LayoutError, shown
 from minipar.records import require_types
 
-LARGEST = 1 << 28  # size, so that a matrix of two has less than 2**63 bytes
+LARGEST = 1 << 28  # of a size; a matrix of two such sizes has less than 2**63 bytes
 MOST_RANKS = 1 << 20                                                # along an axis
 MOST_STEPS = 1 << 53  # whole numbers up to here are exact as floats
 MOST_WINDOWS = 1 << 20                                              # of validation
@@ -17,11 +17,10 @@ LARGEST_SEED = (1 << 128) - 1
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes of a GPT. `hidden` is the width inside the MLP; 0 stands for four times the model width, as in
-    GPT-2.
+    """The sizes of a GPT. hidden: the width inside the MLP; 0 for four times the model width, as in GPT-2.
 
-    tied: the head uses the token embedding. bias: linear layers and LayerNorms have biases. dropout: the rate
-    on the embedding and on what each attention and MLP adds to the residual stream.
+    tied: the head uses the token embedding. bias: linear layers and LayerNorms have biases. dropout: the
+    rate, for the embedding and for the outputs of each attention and MLP.
 
     >>> from minipar import ModelConfig
     >>> ModelConfig(width=96, heads=6).head_width
@@ -80,11 +79,14 @@ def _divisors(n: int) -> set[int]:
 
 
 def require_precise(model: ModelConfig) -> None:
-    """Raises ConfigError for a width of 2, whose gradients nothing can be held against."""
+    """Raises ConfigError for a width of 2, for which gradients cannot be compared.
+
+    A LayerNorm of two numbers returns nearly always 1 and -1, so its gradient is only rounding error.
+    Example: it maps (3, 5) and (3, 9) to (-1, 1).
+    """
     if model.width == 2:
-        raise ConfigError("a LayerNorm makes 1 and -1 of nearly any two numbers, and leaves nothing but "
-                          "rounding to its gradient; "
-                          "choose a --width other than 2")
+        raise ConfigError("a LayerNorm of width 2 returns 1 and -1 for nearly every input, so its gradient "
+                          "is only rounding error; choose a --width other than 2")
 
 
 # 124M (Radford et al. 2019)
@@ -96,15 +98,15 @@ GRADIENTS = ("parameter", "flat", "shared", "buckets", "bitwise")
 
 @dataclass(frozen=True)
 class Layout:
-    """How many ranks share the work along each axis: data, pipeline, context and tensor parallel.
+    """The number of ranks along each axis: data, pipeline, context and tensor parallel.
 
-    sequence_parallel: the ranks of tp share the tokens of what lies between the layer pairs. gradients: how
-    data parallelism sums gradients over dp: "parameter" (one message per parameter), "flat" (one in all),
-    "shared" (one, in memory that the ranks of a node share), "buckets" (while backward still runs), or
-    "bitwise" (sample by sample in one fixed tree: the same bits for every dp and any number of
-    micro-batches). bucket_bytes: of gradient in one bucket. pipeline: the schedule of the pipeline. virtual:
-    its stages per rank, 0 for what it prescribes. stage_layers: layers of each stage, () for as even as can
-    be.
+    sequence_parallel: tp also shards, by tokens, the operations between the layer pairs. gradients: the way
+    in which gradients are summed over dp: "parameter" (one message per parameter), "flat" (one message),
+    "shared" (in memory that the ranks of a node share), "buckets" (several messages, while backward still
+    runs), or "bitwise" (sample by sample in one fixed tree: the same bits for every dp and any number of
+    micro-batches). bucket_bytes: of gradient in one bucket. pipeline: the name of a schedule, or its file.
+    virtual: stages per rank, 0 for the schedule's default. stage_layers: layers of each stage, () for as even
+    as possible.
 
     >>> from minipar import Layout
     >>> Layout(dp=2, tp=2, pp=2).ranks
@@ -134,8 +136,8 @@ class Layout:
                     item=name,
                 )
         if self.virtual < 0:
-            raise LayoutError(f"virtual is {shown(self.virtual)}; it must be positive, or 0 for what the "
-                              "schedule prescribes", item="virtual")
+            raise LayoutError(f"virtual is {shown(self.virtual)}; it must be positive, or 0 for the "
+                              "schedule's default", item="virtual")
         if self.gradients not in GRADIENTS:
             raise LayoutError(f"gradients is {self.gradients!r}; choose {', '.join(GRADIENTS)}",
                               item="gradients")
@@ -147,14 +149,14 @@ class Layout:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a model is trained. The defaults are nanoGPT's recipe for one CPU (Karpathy 2022).
+    """The options of a training. The defaults are nanoGPT's recipe for one CPU (Karpathy 2022).
 
-    data: a path, or "" for the documentation of Python itself. batch: samples per step, over all ranks, in
-    `micro_batches` pieces. schedule: "cosine" warms up and falls to a tenth of the rate by the last step;
-    "constant" warms up and stays. clip: the largest norm of the gradient, 0 for no limit. validate_every,
-    save_every: in steps. precision: what matrix products compute in; "float32" stands for dtype itself.
-    loss_scale: of float16, 0 for a dynamic one (see precision). recompute: which activations backward
-    computes again: "none", "selective" (attention's scores), "full" (whole blocks).
+    data: a path, or "" for the documentation of Python. batch: samples per step, over all ranks, in
+    `micro_batches` pieces. schedule: of the learning rate; "cosine" warms up, then falls to a tenth by the
+    last step; "constant" warms up, then is constant. clip: the largest norm of the gradient, 0 for no limit.
+    validate_every, save_every: in steps. precision: the number format of matrix products; "float32" means
+    dtype. loss_scale: for float16, 0 for a dynamic one (see precision). recompute: the activations that
+    backward recomputes: "none", "selective" (attention scores), "full" (whole blocks).
 
     >>> from minipar import TrainConfig
     >>> TrainConfig(batch=8, micro_batches=4).optimizer
@@ -217,15 +219,15 @@ class TrainConfig:
                               "loss_scale out")
 
 
-# What --preset stands for: values for ModelConfig and TrainConfig; options of the command line overrule them.
+# Name of a --preset -> values for ModelConfig and TrainConfig. Options of the command line replace them.
 PRESETS: dict[str, dict[str, object]] = {
     "tiny": dict(layers=3, heads=4, width=96, context=64, batch=12, steps=800, lr=2e-3, warm_up=50,
                  validate_every=100, save_every=200),
-    # Less than two minutes on two ranks of two cores.
+    # Takes less than two minutes with two ranks on two cores.
     "demo": dict(layers=4, heads=4, width=96, context=64, batch=16, steps=1200, lr=5e-3, warm_up=100,
                  validate_every=200, save_every=400),
-    # nanoGPT's sizes, batch and steps, at twice its learning rate: 0.09 nats better after 2,000 steps of
-    # tinyshakespeare.
+    # nanoGPT's sizes, batch and steps, with twice its learning rate: the loss is 0.09 nats lower after 2,000
+    # steps of tinyshakespeare.
     "nanogpt-cpu": dict(layers=4, heads=4, width=128, context=64, batch=12, steps=2000, lr=2e-3, bias=False),
     "gpt2": dict(layers=12, heads=12, width=768, context=1024, batch=8, micro_batches=8, steps=1000, lr=6e-4,
                  tokenizer="byte"),

@@ -1,8 +1,9 @@
-"""stdout and stderr that never decide over the work: what cannot be written is dropped, and noted.
+"""Streams for stdout and stderr that never raise: text that cannot be written is dropped, and the error is
+stored.
 
-A console can be closed from the start (cron, a daemon, `2>&-`), full (a file on a full disk), gone (`| head`,
-a terminal that hung up). Each of these raises at a different place: at a print, at a flush, at the
-interpreter's end, or `sys.stderr` is None. Here all of them end in one place, and training goes on.
+A console can be closed from the start (cron, a daemon, `2>&-`), full (a file on a full disk), or gone (`|
+head`, a terminal that hung up). These errors appear at different moments: in a print, in a flush, at the exit
+of the interpreter, or because `sys.stderr` is None. Console handles all of them, and the training continues.
 """
 
 from __future__ import annotations
@@ -20,16 +21,15 @@ LOST = 74                                                           # EX_IOERR o
 
 
 class Console:
-    """A text stream in front of another one, whose failures it keeps to itself. lost: the first failure, None
-    so far.
+    """A text stream that writes to another one and stores its errors. lost: the first error, or None.
 
-    stream: None for one that is closed from the start. number: its file descriptor (1 or 2).
+    stream: the other stream; None if it is closed from the start. number: its file descriptor (1 or 2).
     """
 
     def __init__(self, stream: TextIO | None, number: int) -> None:
         self.lost: OSError | None = None
         self._closed = stream is None
-        # Of a file descriptor that is closed: `open_standard_files` has pointed it at /dev/null.
+        # If the descriptor was closed, `open_standard_files` has connected it to /dev/null.
         self._stream: TextIO = stream or open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
     def __getattr__(self, name: str) -> Any:
@@ -47,26 +47,26 @@ class Console:
     def _guarded(self, call: Callable[[], object]) -> None:
         try:
             call()
-        except UnicodeEncodeError as error:  # the terminal cannot show it, and the stream cannot be told so
+        except UnicodeEncodeError as error:  # the terminal's encoding lacks a character
             self.write(error.object.encode("ascii", "replace").decode())
-        except (OSError, ValueError) as error:  # ValueError: somebody has closed the stream
+        except (OSError, ValueError) as error:  # ValueError: the stream was closed
             self.lost = self.lost or (error if isinstance(error, OSError)
                                       else OSError(errno.EBADF, str(error)))
             self._discard()
 
     def _discard(self) -> None:
-        """From now on what is written goes to /dev/null, with what the stream still holds: Python's own end
-        must find no error.
+        """Connect the descriptor to /dev/null, also for the text that the stream still holds. So Python's
+        exit finds no error.
         """
-        with suppress(AttributeError, OSError, ValueError):         # it may be no file
+        with suppress(AttributeError, OSError, ValueError):         # it may not be a file
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
 def open_standard_files() -> None:
-    """Point those of descriptors 0, 1 and 2 that are closed at /dev/null.
+    """Connect closed descriptors among 0, 1 and 2 to /dev/null.
 
-    Otherwise the next file to be opened, or a connection of MPI, gets the number, and what a library writes
-    to stderr ends up in a checkpoint.
+    Otherwise the next opened file, or a connection of MPI, gets such a number. Then text that a library
+    writes to stderr could be written into a checkpoint.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
@@ -74,7 +74,7 @@ def open_standard_files() -> None:
 
 
 def install() -> tuple[Console, Console]:
-    """Put a Console in place of sys.stdout and of sys.stderr, where there is none yet; returns both."""
+    """Replace sys.stdout and sys.stderr by Consoles, unless they are Consoles already; returns both."""
     open_standard_files()
     both = [stream if isinstance(stream, Console) else Console(stream, number)
             for number, stream in ((1, sys.stdout), (2, sys.stderr))]
@@ -87,7 +87,8 @@ def install() -> tuple[Console, Console]:
 
 @contextmanager
 def consoles() -> Iterator[tuple[Console, Console]]:
-    """In the `with` block sys.stdout and sys.stderr are Consoles; afterwards what they were. Yields both."""
+    """In the `with` block, sys.stdout and sys.stderr are Consoles; afterwards they are restored. Yields both.
+    """
     before = sys.stdout, sys.stderr
     out, err = install()
     try:
@@ -99,34 +100,33 @@ def consoles() -> Iterator[tuple[Console, Console]]:
 
 
 def status_of(out: Console, title: str) -> int:
-    """The exit status of a program that went well, by what became of its output: 0; LOST, and a line on
-    stderr, where some is lost; 141 where nobody reads on, as in `| head`.
+    """The exit status of a successful program: 0; 141 if the reader of its output has ended, as in `| head`;
+    LOST, and a line on stderr, if output was lost for another reason.
     """
     out.flush()
     if out.lost is None:
         return 0
     if out.lost.errno == errno.EPIPE:
         return 128 + signal.SIGPIPE
-    tell(f"{title}: done, but stdout cannot be written: {out.lost.strerror}; what it should have said is "
-         "lost")
+    tell(f"{title}: done, but stdout cannot be written: {out.lost.strerror}; its output is lost")
     return LOST
 
 
 def guard_program(title: str) -> None:
-    """The same for a whole program that is no command of minipar: Consoles from here on, and at its end the
-    exit status of `status_of`, unless it ends with an error.
+    """Consoles for a whole program that is not a command of minipar, from this call on. At its end, its exit
+    status is that of `status_of`, unless it ends with an error.
     """
     out, _ = install()
 
     def leave() -> None:
         status = status_of(out, title)
         if status and not hasattr(sys, "last_value"):
-            os._exit(status)  # the only way to set it at the end of a program
+            os._exit(status)  # the only way to set the status in an atexit function
 
     atexit.register(leave)
 
 
 def tell(text: str) -> None:
-    """Write a line to stderr, whole, so that the lines of several processes do not mix."""
+    """Write a line to stderr in one call, so that the lines of several processes do not mix."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

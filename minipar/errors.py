@@ -1,11 +1,11 @@
-"""What a user can do wrong, by name.
+"""The errors of minipar: one class for each type of mistake.
 
-Every message says what was given, what was expected and what to do next, in one line. The command line prints
-that line to stderr and exits with status 2; anything else that escapes is a bug of minipar and keeps its
+Every message names the given value, the expected value and the next step, in one line. The command line
+prints that line to stderr and exits with status 2. Any other exception is a bug of minipar and keeps its
 traceback.
 
-A message may quote what it was given: an option, a name in a file. `brief` shortens what is long and escapes
-what a terminal would obey, here and nowhere else, so that no message needs to.
+A message may quote an option, or a name in a file. `brief` shortens long texts and escapes control characters
+of terminals. It is called here for every message, and nowhere else.
 """
 
 import re
@@ -14,10 +14,11 @@ LONGEST_WORD, LONGEST_MESSAGE = 200, 480                            # characters
 
 
 class MiniparError(Exception):
-    """A mistake that the user can mend. Subclasses name its kind.
+    """A mistake that the user can correct. Each subclass is one type of mistake.
 
-    longest: characters of a message, None for any number. Longer words and messages lose their middle.
-    facts: what the message says, by name, for programs and tests, as in `ConfigError(text, item="heads")`.
+    longest: the largest number of characters of a message, None for no limit. The middle of longer words and
+    messages is left out. facts: the content of the message, by name, for programs and tests:
+    `ConfigError(text, item="heads")`.
 
     >>> from minipar.errors import ConfigError
     >>> error = ConfigError("5 heads do not divide a width of 12", item="heads")
@@ -33,10 +34,10 @@ class MiniparError(Exception):
 
 
 def brief(text: str, longest: int | None = LONGEST_MESSAGE) -> str:
-    """The text in printable characters, without the middle of a long word, and of the whole where it is
-    longer than `longest`.
+    """The text in printable characters. The middle of long words, and of a text longer than `longest`, is
+    left out.
 
-    Where the length is limited, line ends are escaped too: such a message is one line.
+    If `longest` is given, ends of lines are escaped too, so the message is one line.
     """
     keep = "" if longest else "\n"
     text = "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii")
@@ -47,12 +48,12 @@ def brief(text: str, longest: int | None = LONGEST_MESSAGE) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as a message quotes it: `repr`, or what stands for it where `repr` fails, as for a number of
-    5,000 digits.
+    """A value as text for a message: its `repr`, or its type if `repr` fails, as for a number of 5,000
+    digits.
     """
     try:
         return brief(repr(value), LONGEST_WORD)
-    except Exception:                                               # a stranger's __repr__ may raise anything
+    except Exception:                                               # an unknown __repr__ may raise anything
         return f"a value of type {type(value).__name__} that cannot be printed"
 
 
@@ -62,7 +63,7 @@ def _without_middle(text: str, kept: int) -> str:
 
 
 class ConfigError(MiniparError):
-    """A size or an option that cannot be: heads that do not divide the width, an unknown preset."""
+    """An invalid size or option: heads that do not divide the width, an unknown preset."""
 
 
 class ShapeError(MiniparError):
@@ -70,13 +71,13 @@ class ShapeError(MiniparError):
 
 
 class RangeError(MiniparError):
-    """Numbers that cannot be used so: NaN or infinity to be ranked or rounded to an integer, a sum that may
-    outgrow 32 bits.
+    """Numbers that an operation cannot use: NaN or infinity to rank or to round, a sum that may exceed 32
+    bits.
     """
 
 
 class GraphError(MiniparError):
-    """Backward on something that has no graph, or a second time on a graph that is used up."""
+    """Backward of a value without a graph, or a second backward of the same graph."""
 
 
 class DataError(MiniparError):
@@ -84,9 +85,7 @@ class DataError(MiniparError):
 
 
 class CheckpointError(MiniparError):
-    """A checkpoint that is missing, damaged, foreign, or of another model; a folder that cannot be
-    written.
-    """
+    """A checkpoint that is missing, damaged, of another program or model; a folder that is not writable."""
 
 
 class DivergenceError(MiniparError):
@@ -94,16 +93,14 @@ class DivergenceError(MiniparError):
 
 
 class LayoutError(MiniparError):
-    """Ranks and axes that do not multiply, a layer that cannot be cut among so many ranks."""
+    """Axes whose product is not the number of ranks; a layer that cannot be sharded over so many ranks."""
 
 
 class ScheduleError(MiniparError):
-    """A pipeline schedule that uses a value before it is there, makes one twice, forgets one, or cannot go
-    on.
-    """
+    """A pipeline schedule that uses a value before it exists, computes one twice or never, or deadlocks."""
 
 
 class CommError(MiniparError):
-    """Ranks that do not agree: another operation, another shape, a partner that is gone, a deadlock."""
+    """Ranks that disagree about an operation or a shape, a peer that has ended, a deadlock."""
 
     longest = 40_000                                                # a wait graph names every rank

@@ -1,7 +1,7 @@
-"""Records (dataclasses) whose fields are checked: each value must be of the type that its field declares.
+"""Type checks for records (dataclasses): each value must have the declared type of its field.
 
-Python does not check annotations. What comes from a file or from a caller may be "8" where 8 belongs, and
-would fail late, far from where it was given.
+Python does not check annotations. A value from a file or a caller may be "8" instead of 8. Without a check,
+it would fail later, far from its origin.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from typing import Any, TypeVar, get_type_hints
 from minipar.errors import ConfigError, shown
 
 Kind = TypeVar("Kind")
-Number = int | float | Fraction                                     # exact where what it is made of is exact
+Number = int | float | Fraction                                     # results of exact inputs are exact
 
 
 def is_whole(value: object) -> bool:
-    """Whether it is a whole number, Python's or NumPy's; True and False are none."""
+    """Whether the value is a whole number, of Python or NumPy; True and False are not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a real number that a float can hold, NaN and infinity included."""
+    """Whether the value is a real number in the range of float, or NaN or infinity; True and False are not.
+    """
     if not isinstance(value, Real) or isinstance(value, bool):
         return False
     try:
@@ -34,7 +35,7 @@ def is_number(value: object) -> bool:
     return True
 
 
-# What a field declares: how to test a value for it, and what to ask for.
+# Declared type -> the test of a value, and the words for an error.
 KINDS: dict[object, tuple[Callable[[object], bool], str]] = {
     int: (is_whole, "a whole number"),
     float: (is_number, "a number"),
@@ -47,9 +48,7 @@ KINDS: dict[object, tuple[Callable[[object], bool], str]] = {
 
 
 def require_types(record: object) -> None:
-    """Raises ConfigError, which names the first field whose value is of another type than the field
-    declares.
-    """
+    """Raises ConfigError for the first field whose value does not have the declared type."""
     for name, kind in get_type_hints(type(record)).items():
         _require_type(name, getattr(record, name), kind)
 
@@ -61,17 +60,17 @@ def _require_type(name: str, value: object, kind: object) -> None:
 
 
 def record_from(kind: type[Kind], values: Any, what: str) -> Kind:
-    """The record that a file describes by a dictionary; a field that is left out has its default.
+    """The record from a file's dictionary of fields; a missing field has its default.
 
-    what: what the record is, for errors. Raises ConfigError for anything that is not such a dictionary, and
-    as the record does.
+    what: the name of the record, for errors. Raises ConfigError for other values and unknown fields, and the
+    errors of the record itself.
     """
     if not isinstance(values, dict):
         raise ConfigError(f"{what} is {shown(values)}; it must be a list of fields with their values",
                           item=what)
     known = {field.name for field in fields(kind)}                  # type: ignore[arg-type]
     if unknown := [name for name in values if name not in known]:
-        raise ConfigError(f"it tells of {', '.join(map(str, unknown))}, which this minipar does not know; "
+        raise ConfigError(f"it has unknown fields: {', '.join(map(str, unknown))}; "
                           f"use the version of minipar that wrote it")
     declared = get_type_hints(kind)
     for name, value in values.items():

@@ -1,4 +1,4 @@
-"""Is this machine fit to run ranks? If not, which command mends it? What `minipar doctor` shows, as data.
+"""The checks of `minipar doctor`: can this machine run ranks, and which command repairs it? Returned as data.
 
-Read checkup.py, which lets ranks run smoke.py, then remedies.py, which knows the usual failures.
+Read checkup.py, which runs smoke.py on ranks, then remedies.py, a list of the usual failures.
 """

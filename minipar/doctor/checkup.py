@@ -1,4 +1,4 @@
-"""The check-up: looks at the machine step by step, and stops where the next step could not work."""
+"""The check-up: checks the machine step by step, and skips a step if an earlier one makes it impossible."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from minipar.launcher.launch import (
 from minipar.plan.collective_times import Links, ring_all_reduce, tree_all_reduce
 
 CommandLine = Callable[[int, list[str]], list[str]]  # ranks and command -> the line that starts them
-LIMIT = 60.0                                                        # seconds for one job
+LIMIT = 60.0                                                        # seconds: the timeout of one job
 RACERS = 4                                                          # ranks in the race of ring against tree
-# In a process of its own, because a wrong library may end it, and because importing MPI starts MPI.
+# Runs in another process, because a wrong library may crash it, and because the import of MPI starts MPI.
 _PROBE = """
 import json, mpi4py
 from mpi4py import MPI
@@ -42,7 +42,7 @@ print(json.dumps([mpi4py.__version__, MPI.get_vendor()[0], ".".join(map(str, MPI
 
 @dataclass
 class Machine:
-    """What the check-up looks at. folders: where to look for a launcher, as a PATH."""
+    """The machine under check. environ: variables. folders: where to search for a launcher, as a PATH."""
 
     environ: Mapping[str, str]
     folders: str
@@ -54,7 +54,7 @@ class Machine:
 
 
 def check_up(machine: Machine) -> Iterator[HealthFinding]:
-    """The findings one by one, as they come. A check that needs what is broken is left out."""
+    """The findings, one by one. A check that needs a broken part is left out."""
     versions = f"minipar {__version__}, numpy {np.__version__}"
     yield HealthFinding("Python", "ok", f"{platform.python_version()} at {sys.executable}, {versions}")
     yield blas(machine)
@@ -74,12 +74,12 @@ def check_up(machine: Machine) -> Iterator[HealthFinding]:
 
 
 def fits(launcher: Launcher, library: HealthFinding) -> bool:
-    """Whether they belong to one family. All but Open MPI descend from MPICH."""
+    """Whether both belong to the same family. All MPIs except Open MPI descend from MPICH."""
     return launcher.kind == "unknown" or (launcher.kind == "Open MPI") == ("Open MPI" in library.text)
 
 
 def blas(machine: Machine) -> HealthFinding:
-    """Whether ranks that all start their BLAS threads would fight for the cores."""
+    """Whether the BLAS threads of several ranks would need more cores than there are."""
     name = np.show_config(mode="dicts")["Build Dependencies"]["blas"].get("name", "unknown")
     chosen = next((machine.environ[variable] for variable in BLAS_THREADS
                    if machine.environ.get(variable, "").isdigit()), None)
@@ -96,7 +96,7 @@ def blas(machine: Machine) -> HealthFinding:
 
 
 def find_library(machine: Machine) -> HealthFinding:
-    """Which MPI library mpi4py loads."""
+    """The MPI library that mpi4py loads."""
     probe = subprocess.run(isolated_code(_PROBE), env=dict(machine.environ), capture_output=True, text=True)
     if probe.returncode:
         killed = f"killed: {signal.strsignal(-probe.returncode)}" if probe.returncode < 0 else ""
@@ -111,7 +111,7 @@ def mend_mismatch(machine: Machine) -> str:
 
 
 def check_jobs(machine: Machine, launcher: Launcher) -> Iterator[HealthFinding]:
-    """Starts ranks: as people type it, then as `minipar launch` does; the latter must work."""
+    """Starts ranks with a plain mpirun, and with the flags of `minipar launch`. The second way must work."""
     def plain(ranks: int, command: list[str]) -> list[str]:
         return [launcher.path, "-n", str(ranks), *command]
 
@@ -138,7 +138,7 @@ def check_jobs(machine: Machine, launcher: Launcher) -> Iterator[HealthFinding]:
 
 
 def run_job(machine: Machine, name: str, line: CommandLine, ranks: int, task: str) -> HealthFinding | Answer:
-    """What rank 0 of the job printed, or what went wrong with it."""
+    """The answer that rank 0 of the job printed, or a finding about its failure."""
     command = line(ranks, isolated("minipar.doctor.smoke", task))
     job = subprocess.Popen(command, env=rank_environment(machine.environ), stdin=subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -165,7 +165,9 @@ def tell_links(links: Answer) -> Iterator[HealthFinding]:
 
 
 def check_crossing(machine: Machine, line: CommandLine, links: Answer) -> Iterator[HealthFinding]:
-    """Where the ring overtakes the tree: by the cost model, and measured where ranks need not share cores."""
+    """The size from which the ring is faster than the tree: by the cost model, and measured if there are
+    enough cores.
+    """
     size = crossing(Links(links["alpha"], links["beta"], links["gamma"]))
     predicted = (
         f"an all-reduce on {RACERS} ranks: by alpha and beta the ring overtakes the tree at {human(size)}"
@@ -185,7 +187,9 @@ def check_crossing(machine: Machine, line: CommandLine, links: Answer) -> Iterat
 
 
 def crossing(links: Links) -> float:
-    """The bytes at which ring and tree take equally long: both times are straight lines over the bytes."""
+    """The bytes at which ring and tree take equal times. Both times are linear in the bytes, so the lines
+    cross once. Example: ring 6 + 2 n and tree 4 + 4 n cross at n = (6 - 4)/(4 - 2) = 1.
+    """
     ring, tree = ([float(time(RACERS, nbytes, links)) for nbytes in (0, 1)]
                   for time in (ring_all_reduce, tree_all_reduce))
     return (ring[0] - tree[0]) / ((tree[1] - tree[0]) - (ring[1] - ring[0]))

@@ -1,14 +1,14 @@
-"""What a check has found."""
+"""The result of one check."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class HealthFinding:
-    """One line of the doctor's report. remedy: a command to type; "" where nothing needs mending.
+    """One line of the doctor's report. remedy: a command to type; "" if nothing is to repair.
 
-    status: "ok"; "note": ranks run, but not in the best way, or not by every command; "broken": ranks do not
-    run.
+    status: "ok"; "note": ranks run, but slower than possible, or not with every command; "broken": ranks do
+    not run.
     """
 
     name: str

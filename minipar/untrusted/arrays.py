@@ -1,5 +1,5 @@
-"""One array in NumPy's own format (.npy): its header says a shape and a dtype, which are compared before an
-array is made.
+"""One array in NumPy's format (.npy). The shape and dtype in its header are checked before an array is
+created.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from numpy.lib import format as npy
 
 from minipar.errors import MiniparError
 
-HEADER = 10_000                                                     # bytes at most, as numpy.load has it
+HEADER = 10_000                                                     # largest size in bytes, as in numpy.load
 
 
 class Declared(NamedTuple):
-    """What is said of an array: its shape and its dtype."""
+    """The declared shape and dtype of an array."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -28,7 +28,7 @@ class Declared(NamedTuple):
 
 
 class NpyHeader(NamedTuple):
-    """What an .npy file says of its array. offset: where the numbers begin."""
+    """The header of an .npy file. offset: the position of the first number, in bytes."""
 
     declared: Declared
     fortran: bool
@@ -36,11 +36,10 @@ class NpyHeader(NamedTuple):
 
 
 def read_header(data: bytes, where: object, error: type[MiniparError]) -> NpyHeader:
-    """The header at the beginning of an .npy file; HEADER + 16 bytes are enough. Raises `error` for anything
-    else.
+    """The header at the beginning of an .npy file; data: at least its first HEADER + 16 bytes.
 
-    No Python object can be in such an array, and no element has zero bytes: a few bytes would declare any
-    number of them.
+    Raises `error` for invalid headers, for arrays of Python objects, and for elements of zero bytes, because
+    a tiny file could then declare any number of elements.
     """
     stream = io.BytesIO(data)
     try:
@@ -50,8 +49,8 @@ def read_header(data: bytes, where: object, error: type[MiniparError]) -> NpyHea
         shape, fortran, dtype = READERS[version](stream, max_header_size=HEADER)
         if dtype.hasobject or not dtype.itemsize or len(shape) > 32 or any(length < 0 for length in shape):
             raise ValueError(f"shape {shape} of {dtype}")
-    except Exception as cause:  # what NumPy stumbles over: SyntaxError, MemoryError, ...
-        raise error(f"{where} is damaged, or no array of numbers") from cause
+    except Exception as cause:  # NumPy raises many types: SyntaxError, MemoryError, ...
+        raise error(f"{where} is damaged, or not an array of numbers") from cause
     return NpyHeader(Declared(tuple(map(int, shape)), dtype), fortran, stream.tell())
 
 
@@ -59,8 +58,9 @@ READERS: dict[tuple[int, int], Any] = {(1, 0): npy.read_array_header_1_0, (2, 0)
 
 
 def read_array(data: bytearray, where: object, error: type[MiniparError]) -> np.ndarray:
-    """The array of a whole .npy file, which it shares memory with. Raises `error` where the file is longer or
-    shorter.
+    """The array of a whole .npy file; it shares memory with `data`.
+
+    Raises `error` if the length of `data` does not fit the header.
     """
     header = read_header(bytes(data[:HEADER + 16]), where, error)
     shape, dtype = header.declared

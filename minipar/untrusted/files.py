@@ -1,8 +1,8 @@
-"""A file from outside is opened without waiting, must be a regular file, and may not be larger than its
-reader allows.
+"""Opens files from outside: without waiting, only regular files, and only up to a size that the reader
+chooses.
 
-A path may lead to a pipe that nobody writes to (opening it would wait for ever), to a device that never ends
-(/dev/zero), or to a file of a terabyte that takes no room on the disk (a sparse one).
+A path may lead to a pipe without a writer (opening it would block), to an endless device (/dev/zero), or to a
+sparse file of a terabyte that takes almost no space on the disk.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 def opened(path: str | os.PathLike[str], most: int, error: type[MiniparError]) -> Iterator[BinaryIO]:
     """The file, open for reading, of at most `most` bytes.
 
-    Raises `error` for what is no regular file, or a larger one; OSError, as `open` does, where the system
-    refuses.
+    Raises `error` if it is not a regular file, or if it is larger; OSError, as `open` does, if the operating
+    system refuses.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -35,11 +35,11 @@ def opened(path: str | os.PathLike[str], most: int, error: type[MiniparError]) -
         if stat.S_ISDIR(about.st_mode):
             raise error(f"{os.fspath(path)} is a folder, not a file; give a file")
         if not stat.S_ISREG(about.st_mode):
-            raise error(f"{os.fspath(path)} is no regular file, but a pipe, a socket or a device; give a "
-                        "regular file")
+            raise error(f"{os.fspath(path)} is not a regular file, but a pipe, a socket or a device; give "
+                        "a regular file")
         if about.st_size > most:
-            raise error(f"{os.fspath(path)} has {about.st_size:,} bytes, more than the {most:,} that are "
-                        "read; give a smaller file")
+            raise error(f"{os.fspath(path)} has {about.st_size:,} bytes, more than the limit of {most:,}; "
+                        "give a smaller file")
         with open(handle, "rb", closefd=False) as file:
             yield file
     finally:
@@ -47,10 +47,9 @@ def opened(path: str | os.PathLike[str], most: int, error: type[MiniparError]) -
 
 
 def read_bytes(path: str | os.PathLike[str], most: int, error: type[MiniparError]) -> bytes:
-    """All bytes of the file. Raises as `opened` does, also where the file grows beyond `most` while it is
-    read.
+    """All bytes of the file. Raises the errors of `opened`, also if the file grows beyond `most` meanwhile.
 
-    A file whose size is given as 0 is not read: some of the system's own (/proc) never end, or wait.
+    A file of size 0 is not read, because some system files (/proc) have this size but are endless, or block.
     """
     with opened(path, most, error) as file:
         if not os.fstat(file.fileno()).st_size:

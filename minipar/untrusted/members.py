@@ -1,9 +1,8 @@
-"""The members of a zip archive (.npz) from outside, whose sizes are compared with what its reader expects
-before they are read.
+"""Reads the members of a zip archive (.npz) from outside, after their sizes have been checked.
 
-A small archive can unpack to a large one: members that compress well, members that share their bytes, or
-millions of names. So the list of members is bounded before it is read, their sizes are added up, and only the
-two plain ways of storing are allowed.
+A small archive can unpack to a huge one: its members may compress well, may share their bytes, or may be
+millions. So the list of members has a limit that is checked before the list is read. The sum of all sizes has
+a limit, too, and only two methods of storing are allowed: stored and deflated.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ from minipar.errors import MiniparError, shown
 from minipar.untrusted.arrays import HEADER, NpyHeader, read_header
 from minipar.untrusted.files import MIB
 
-LIST = 8 * MIB  # bytes of the list of members: 50,000 of them, about
-MOST_TIMES = 20  # as large as its file, what an archive of weights unpacks to
-ROOM = 64 * MIB  # whatever its size, an archive may unpack to so many bytes
+LIST = 8 * MIB  # bytes of the list of members, about 50,000 of them
+# The limit of the unpacked size is MOST_TIMES * (size of the file) + ROOM.
+MOST_TIMES, ROOM = 20, 64 * MIB
 _END, _END64, _OFFSET64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"            # the records at the end of an archive
 
 
 class Members:
-    """The members of an archive by name. Raises `error` for what is no archive, or one that unpacks to too
-    much.
+    """The members of an archive, by name. Raises `error` for an archive that has too many or too large
+    members.
 
-    compressed: whether members may be; if not, all of them together are no larger than the file.
+    compressed: whether members may be compressed. If not, all together must not be larger than the file.
     """
 
     def __init__(self, file: BinaryIO, where: object, error: type[MiniparError], *, compressed: bool) -> None:
@@ -41,8 +40,8 @@ class Members:
         self.infos = {info.filename: info for info in self._zip.infolist()}
         ways = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} if compressed else {zipfile.ZIP_STORED}
         if strange := [info for info in self.infos.values() if info.compress_type not in ways]:
-            raise error(f"{where} is packed in a way that is not read: {shown(strange[0].filename)}; write "
-                        "it with numpy.savez")
+            raise error(f"{where} uses an unsupported compression: {shown(strange[0].filename)}; write it "
+                        "with numpy.savez")
         most = size * MOST_TIMES + ROOM if compressed else size
         if (total := sum(info.file_size for info in self.infos.values())) > most:
             raise error(f"{where} has {size:,} bytes, but unpacks to {total:,}; give another file")
@@ -54,18 +53,17 @@ class Members:
         return name in self.infos
 
     def size(self, name: str) -> int:
-        """Bytes of a member, unpacked."""
+        """The unpacked size of a member in bytes."""
         return self.infos[name].file_size
 
     def header(self, name: str) -> NpyHeader:
-        """The header of a member that is an .npy file. Raises `error`, or what zipfile raises on damaged
-        bytes.
+        """The header of a member that is an .npy file. Raises `error`, or zipfile's errors for damaged bytes.
         """
         with self._zip.open(name) as member:
             return read_header(member.read(HEADER + 16), f"{self.where}: {shown(name)}", self.error)
 
     def read(self, name: str) -> bytearray:
-        """All bytes of a member. Raises what zipfile raises on damaged bytes."""
+        """All bytes of a member. Raises zipfile's errors for damaged bytes."""
         data = bytearray(self.size(name))
         with self._zip.open(name) as member:
             view, at = memoryview(data), 0
@@ -77,7 +75,9 @@ class Members:
 
 
 def _length_of_list(file: BinaryIO, size: int) -> int:
-    """Bytes of the list of members, as the end of the archive gives them; 0 where there is no such end."""
+    """The bytes of the list of members, by the record at the end of the archive; 0 if there is no such
+    record.
+    """
     tail_length = min(size, (1 << 16) + 128)                        # the comment, and the records before it
     file.seek(size - tail_length)
     tail = file.read(tail_length)
@@ -86,8 +86,10 @@ def _length_of_list(file: BinaryIO, size: int) -> int:
 
 
 def _length_at(tail: bytes, end: int) -> int:
-    """The same, by the record that begins at `end`, or by its larger sibling before it; 0 where none begins
-    there.
+    """The bytes of the list of members, by the end record at position `end`, or by the ZIP64 end record
+    before it.
+
+    0 if no record begins at `end`.
     """
     if end < 0 or tail[end:end + 4] != _END or end + 22 > len(tail):
         return 0

@@ -1,5 +1,5 @@
-"""JSON from outside, with limits: of its length, of how deep it is nested, of how many values and how many
-digits it holds.
+"""Parses JSON from outside, with limits of the nesting depth, the number of values, and the digits of a
+number.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 def parse_json(data: bytes, where: object, error: type[MiniparError], *, values: int = VALUES) -> Any:
     """The values in UTF-8 text, which may begin with a byte-order mark.
 
-    values: how many are allowed. where: the file, for errors. Raises `error` for what is no JSON, or outgrows
-    a limit.
+    values: the largest number of values. where: the file, for errors. Raises `error` for invalid JSON, and
+    for JSON beyond a limit.
     """
     if data.count(b",") + data.count(b"[") + data.count(b"{") >= values:
         raise error(f"{where}: more than {values:,} values; give a smaller file")
     if data.count(b"[") + data.count(b"{") > DEPTH:
         steps = (_STEP[byte] for byte in re.sub(rb"[^\[\]{}]", b"", _TEXT.sub(b"", data)))
         if max(accumulate(steps), default=0) > DEPTH:
-            raise error(f"{where}: no JSON that can be read: brackets within more than {DEPTH} brackets")
+            raise error(f"{where}: JSON that is not read: more than {DEPTH} nested brackets")
     try:
         return json.loads(data.decode("utf-8-sig"), parse_int=_whole, parse_float=_real)
     except UnicodeDecodeError as cause:
-        raise error(f"{where}: no UTF-8: byte {cause.start}; write JSON as text") from cause
+        raise error(f"{where}: not UTF-8: byte {cause.start}; write JSON as text") from cause
     except json.JSONDecodeError as cause:
-        raise error(f"{where}, line {cause.lineno}, column {cause.colno}: no JSON: {cause.msg}") from cause
+        raise error(f"{where}, line {cause.lineno}, column {cause.colno}: not JSON: {cause.msg}") from cause
     except (ValueError, RecursionError) as cause:
-        raise error(f"{where}: no JSON that can be read: {cause}") from cause
+        raise error(f"{where}: JSON that is not read: {cause}") from cause
 
 
 def _whole(text: str) -> int:

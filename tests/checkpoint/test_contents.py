@@ -121,7 +121,7 @@ def test_what_is_no_plain_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
                 read(path)
     (tmp_path / "run").mkdir()
     os.mkfifo(tmp_path / "run" / "metrics.jsonl")
-    with pytest.raises(CheckpointError, match="no regular file"):
+    with pytest.raises(CheckpointError, match="not a regular file"):
         RunFolder(tmp_path / "run").create({})
 
 
@@ -157,5 +157,5 @@ def test_headers_that_no_minipar_wrote(tmp_path: Path, header: bytes) -> None:
 def test_an_archive_that_unpacks_to_gigabytes(tmp_path: Path) -> None:
     path = forged(tmp_path / "a.npz", b"{}", {"a.npy": bytes(10**8)}, zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 200_000
-    with pytest.raises(CheckpointError, match="packed in a way"):
+    with pytest.raises(CheckpointError, match="unsupported compression"):
         load(path)

@@ -209,7 +209,7 @@ def of_another_version(path: Path) -> None:
     (foreign_archive, "is not a minipar checkpoint"),
     (foreign_text, "is not a checkpoint"), (foreign_state, "is not a checkpoint of minipar train"),
     (of_another_version,
-     "tells of experts, which this minipar does not know; use the version of minipar that wrote it"),
+     "it has unknown fields: experts; use the version of minipar that wrote it"),
     (os.unlink, "holds no checkpoint"),
 ])
 def test_resume_and_generate_from_a_spoilt_checkpoint(done: Path, capsys: pytest.CaptureFixture[str],

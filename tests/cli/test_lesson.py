@@ -103,10 +103,10 @@ def test_a_table_that_cannot_be_read_is_one_line(table: bytes, said: str, plante
 def test_a_table_that_is_no_file_is_refused_at_once(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (planted / "README.md").unlink()
     (planted / "README.md").symlink_to("/dev/zero")
-    assert "no regular file" in refused(capsys, "lesson", "list")
+    assert "not a regular file" in refused(capsys, "lesson", "list")
     (planted / "README.md").unlink()
     os.mkfifo(planted / "README.md")
-    assert "no regular file" in refused(capsys, "lesson", "list")
+    assert "not a regular file" in refused(capsys, "lesson", "list")
 
 
 def test_a_lesson_that_cannot_be_read_is_one_line(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,7 +115,7 @@ def test_a_lesson_that_cannot_be_read_is_one_line(planted: Path, capsys: pytest.
     assert "no UTF-8" in refused(capsys, "lesson", "run", "1")
     lesson.unlink()
     os.mkfifo(lesson)
-    assert "no regular file" in refused(capsys, "lesson", "run", "1")
+    assert "not a regular file" in refused(capsys, "lesson", "run", "1")
     lesson.unlink()
     lesson.symlink_to("nowhere")
     assert "cannot be read" in refused(capsys, "lesson", "run", "1")

@@ -74,7 +74,7 @@ def test_bad_text_is_one_line(tmp_path: Path, name: str, data: bytes, said: str)
 
 @pytest.mark.parametrize("path, said", [
     ("no/such/file", "no/such/file does not exist"),
-    (os.devnull, f"{os.devnull} is no regular file"),
+    (os.devnull, f"{os.devnull} is not a regular file"),
     ("x" * 5000, "xxx"),
 ])
 def test_bad_paths(path: str, said: str) -> None:

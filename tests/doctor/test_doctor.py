@@ -78,7 +78,7 @@ def test_open_mpi_refuses(fake: Callable[..., str], words: str, flag: str, remed
 
 def test_a_job_without_shared_memory(fake: Callable[..., str]) -> None:
     found = report(folders=fake(MPICH, "echo '=   EXIT CODE: 7' >&2; exit 7", on="MPICH 5.0.2"))
-    assert "too little room in /dev/shm" in found["minipar launch"].text and "--shm-size" in found["mpirun"].remedy
+    assert "too little space for MPI" in found["minipar launch"].text and "--shm-size" in found["mpirun"].remedy
 
 
 def test_no_launcher(tmp_path: Path) -> None:
@@ -132,8 +132,8 @@ def test_a_rank_that_is_alone_says_so() -> None:
     ("RuntimeError('cannot load MPI library')", "finds no MPI library", "-m pip install mpich"),
     ("ImportError('libmpi.so.40: cannot open shared object')", "built for another MPI",
      "--only-binary :all: mpi4py mpich"),
-    ("OSError(__import__('os').kill(__import__('os').getpid(), 7))", "too little room in /dev/shm", "--shm-size=1g"),
-    ("OSError('ucx_init.c 86: Shared memory error')", "too little room in /dev/shm", "--shm-size=1g"),
+    ("OSError(__import__('os').kill(__import__('os').getpid(), 7))", "too little space for MPI", "--shm-size=1g"),
+    ("OSError('ucx_init.c 86: Shared memory error')", "too little space for MPI", "--shm-size=1g"),
     ("OSError(__import__('os').kill(__import__('os').getpid(), 9))", "cannot be imported: killed: Killed", "--force"),
     ("OSError('disk on fire')", "cannot be imported: OSError: disk on fire",
      "--force-reinstall --no-cache-dir mpi4py mpich")])
