@@ -24,7 +24,7 @@ def account_of(op: str, count: int | None, element: str | None, root: int | None
                number: int) -> dict[str, Any]:
     """What this rank is about to do. number: of collectives before this one."""
     return {"op": op, "count": count, "dtype": element, "root": root, "algorithm": None, "counts": counts,
-            "number": number, "label": "", "shape": None if count is None else [count], "place": caller()[1],
+            "number": number, "label": "", "shape": None if count is None else [count], "location": caller()[1],
             "after": after()}
 
 
@@ -32,7 +32,7 @@ def agreement(channel: Channel, account: dict[str, Any]) -> AlgorithmSteps:
     """Raises the same CommError on every rank unless all ranks' accounts agree. A difference of place is
     none.
     """
-    said = json.dumps({name: value for name, value in account.items() if name not in ("place", "after")},
+    said = json.dumps({name: value for name, value in account.items() if name not in ("location", "after")},
                       default=int)
     table = np.zeros(channel.size, np.int64)
     table[channel.rank] = zlib.crc32(said.encode())
