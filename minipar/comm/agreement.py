@@ -1,4 +1,4 @@
-"""What all ranks must say alike before they make a group, or start a job: each says it, and all compare."""
+"""Checks that all ranks agree on the members of a new group, or on the options of a job."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from minipar.errors import CommError
 
 
 def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | None) -> None:
-    """All ranks say which group each wants. Raises the same CommError on all of them unless every rank that
-    is in a list has given this very list.
+    """Exchange the list of ranks that each rank passes. Raises the same CommError on all ranks unless every
+    rank in a list has passed the same list.
     """
     if not isinstance(ranks, Sequence) or isinstance(ranks, str):
         raise CommError(f"{this_call(comm, label, 'subgroup')} needs a list of ranks, not {ranks!r:.40}")
@@ -25,7 +25,7 @@ def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | No
     if right:
         mine[:len(ranks)] = ranks
     else:
-        mine[0] = -2                                                # no list that a group can have
+        mine[0] = -2                                                # marks an invalid list
     lists = exchange(comm, mine, label=label, tag=tag)              # [size, size]
     if not right:
         raise CommError(f"{this_call(comm, label, 'subgroup')} names {list(ranks)!r}; name ranks of 0 to "
@@ -40,9 +40,7 @@ def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | No
 
 
 def agree_on_options(comm: Communicator, options: Mapping[str, float | bool]) -> None:
-    """All ranks say with which options they start a job. Raises the same CommError on all of them unless
-    these are the same.
-    """
+    """Exchange the options of a job. Raises the same CommError on all ranks unless they are equal."""
     texts = exchange_texts(comm, json.dumps(options), label="options", tag=FINISH_TAG)
     said = [json.loads(text) for text in texts]
     for name in options:

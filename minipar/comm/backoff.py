@@ -1,10 +1,10 @@
-"""Waiting is ours, not MPI's: MPI_Wait spins for ever and cannot be given a limit.
+"""How a rank waits: with a time limit, which MPI_Wait does not have.
 
-A waiting rank tests again and again. At first it spins, and yields the core each time: nothing is faster
-while messages are on their way. Then it sleeps between tests, so that ranks that compute get the cores. The
-price is some latency, so the sleep is short; where ranks outnumber cores it is longer, and grows with the
-wait. benchmarks/waiting.py shows what that brings. From time to time the rank looks around: the place for a
-limit or a roll call.
+A waiting rank tests repeatedly. At first it spins, and yields the core after each test: this is fastest while
+messages are in flight. Then it sleeps between tests, so that computing ranks get the cores. Sleeping adds
+latency, so the sleep is short; if there are more ranks than cores it is longer, and grows with the wait
+(measured by benchmarks/waiting.py). From time to time the rank calls `look`, which checks the time limit and
+searches for deadlocks.
 """
 
 import os
@@ -13,13 +13,13 @@ from collections.abc import Callable
 
 SPINS = 60                  # tests before the first sleep: some tens of microseconds
 PAUSE = 20e-6               # seconds of sleep between tests, times the number of ranks per core
-# where ranks outnumber cores: at least this part of the wait so far, at most so many seconds
+# with more ranks than cores: sleep GROWTH times the wait so far, at most LONGEST seconds
 GROWTH, LONGEST = 0.1, 1e-3
 FIRST_LOOK, EVERY_LOOK = 0.02, 0.05             # seconds of waiting before the first look, and between looks
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -31,10 +31,10 @@ class Patience:
         self.pause, self.longest = PAUSE * crowd, LONGEST if crowd > 1 else PAUSE
 
     def wait(self, test: Callable[[], bool], look: Callable[[float], None]) -> None:
-        """Return once test() is true. Calls look(seconds waited) now and then, which may raise.
+        """Return when test() is true. Calls look(seconds waited) from time to time, which may raise.
 
-        A rank that was stopped and goes on must not take its absence for waiting: a sleep counts for what a
-        sleep may last.
+        If the process was stopped, that time must not count as waiting: so one sleep counts at most
+        EVERY_LOOK seconds.
         """
         for _ in range(SPINS):
             if test():

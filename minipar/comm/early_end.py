@@ -1,4 +1,4 @@
-"""The end of a job that has not begun: one line, from one rank, and no rank is left waiting."""
+"""Ends a job that fails before it begins: one rank prints one line, and all ranks end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from minipar.comm.deadlock.start_guard import end_all
 from minipar.comm.diagnostics.exit_report import last_words, silence_stderr, tell
 from minipar.errors import CommError
 
-OTHER_RANK = 3.0            # seconds to leave the word to the rank that speaks for its node
+OTHER_RANK = 3.0            # seconds for another rank of this node to report
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def ending_early(started: int) -> Iterator[None]:
 
 
 def end_early(error: BaseException, started: int) -> NoReturn:
-    meeting = the_meeting() or meeting_of(os.environ)               # it may not have come so far
+    meeting = the_meeting() or meeting_of(os.environ)               # perhaps there was no meeting yet
     rank = 0 if meeting is None else meeting.offset + meeting.rank
     text, status = last_words(error, rank, started)
     if meeting is None or meeting.claim():

@@ -1,17 +1,17 @@
-"""The one place that chooses the engine. A program, and every minipar command, is
+"""Chooses the engine of a program. A program, and every minipar command, has this form:
 
     with job() as comm:
         train(comm)
 
-Under mpirun `comm` is the MPI world, otherwise one rank. If a rank raises, the whole job ends within seconds,
-with that rank's traceback once (a MiniparError: one line) and a non-zero exit status; if ranks wait for one
-another, with the roll call.
+Under mpirun `comm` is the MPI world, otherwise one rank. If a rank raises, the whole job ends within seconds
+with a non-zero exit status and that rank's traceback, printed once (for a MiniparError: one line). In a
+deadlock, the line gives the state of every rank.
 
-The ranks of a node meet before MPI starts (deadlock/meeting.py): a rank that ends before it comes to the
-`with`, or does not come within the limit, is named.
+The ranks of a node meet before MPI starts (deadlock/meeting.py): if a rank ends before the `with`, or does
+not reach it within the time limit, the error names it.
 
-This is the one file besides the command line that reads the environment, because the launcher says nothing in
-any other way, and because a program that knows no command line still needs MINIPAR_TIMEOUT.
+Besides the command line, only this file reads the environment: launchers pass their data in it, and a program
+without a command line needs MINIPAR_TIMEOUT.
 """
 
 from __future__ import annotations
@@ -38,29 +38,29 @@ from minipar.errors import CommError, MiniparError
 
 TIMEOUT = 30.0
 FILES = 64                          # open files that a rank needs on a small machine
-# What launchers tell each rank about the size of the job: Hydra (MPICH, Intel MPI) and Slurm's PMI; Open
+# Environment variables with the number of ranks: Hydra (MPICH, Intel MPI) and Slurm's PMI; Open
 # MPI's mpirun.
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 
 
 def ranks_started(environ: Mapping[str, str]) -> int | None:
-    """How many ranks the launcher says it has started; None where there is no launcher."""
+    """The number of ranks that the launcher has started; None without a launcher."""
     named = (environ.get(name, "") for name in SIZES)
     return next((int(text) for text in named if re.fullmatch("[1-9][0-9]{0,8}", text, re.ASCII)), None)
 
 
 def warn_of_slurm(environ: Mapping[str, str]) -> None:
-    """Say so where Slurm has started several processes that know nothing of one another."""
+    """Warn if Slurm has started several processes without an MPI launcher, so each would run alone."""
     tasks = environ.get("SLURM_NTASKS", "")
     several = re.fullmatch("[1-9][0-9]{0,8}", tasks, re.ASCII) and int(tasks) > 1
     if several and ranks_started(environ) is None and environ.get("SLURM_PROCID", "0") == "0":
-        tell(f"minipar: SLURM_NTASKS is {tasks}, but no MPI launcher started this process: it is alone; to "
-             "use all tasks, start it with mpirun, or with srun --mpi=pmi2")
+        tell(f"minipar: SLURM_NTASKS is {tasks}, but no MPI launcher started this process: it runs as one "
+             "rank; to use all tasks, start it with mpirun, or with srun --mpi=pmi2")
 
 
 def timeout_from(environ: Mapping[str, str]) -> float:
-    """MINIPAR_TIMEOUT in seconds, default 30. Raises CommError for what is not a positive number ("inf" is
-    one).
+    """MINIPAR_TIMEOUT in seconds, default 30. Raises CommError unless it is a positive number ("inf" is
+    allowed).
     """
     text = environ.get("MINIPAR_TIMEOUT", str(TIMEOUT))
     try:
@@ -76,14 +76,15 @@ def timeout_from(environ: Mapping[str, str]) -> float:
 @contextmanager
 def job(*, timeout: float | None = None, checked: bool = True,
         synchronous: bool = False) -> Iterator[Communicator]:
-    """The ranks of this program. On an error it ends the program: see the module.
+    """The communicator of this program's ranks, as a context. An error ends the program, see the module's
+    text.
 
     timeout: the longest that a rank may wait, in seconds (default MINIPAR_TIMEOUT, or 30). checked: compare
-    collectives before data moves, find deadlocks, report loose ends; switch it off only to measure.
-    synchronous: a send is done once its receive has begun.
+    collectives before data moves, find deadlocks, report loose ends; switch it off only for measurements.
+    synchronous: a send completes only after its receive has begun.
 
     >>> import minipar as mp
-    >>> with mp.job() as comm:                                  # one process, where mpirun did not start it
+    >>> with mp.job() as comm:                                  # one process without mpirun
     ...     print(comm.rank, comm.size)
     0 1
     """
@@ -123,7 +124,7 @@ def told_in_one_line() -> Iterator[None]:
 
 
 def refuse_few_files() -> None:
-    """Raises CommError where MPI, which would crash, may not open the files it needs."""
+    """Raises CommError if this process may not open enough files; MPI would crash."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= allowed < FILES:
         raise CommError(f"this process may open {allowed} files, and MPI needs {FILES}; allow more: "
@@ -131,11 +132,11 @@ def refuse_few_files() -> None:
 
 
 def import_mpi(started: int) -> ModuleType:
-    """The engine over MPI; to import it is to wait for all ranks. Raises CommError where mpi4py is missing,
-    or belongs to another MPI than the launcher.
+    """Import the engine over MPI, which waits for all ranks (MPI_Init). Raises CommError if mpi4py is missing
+    or uses another MPI than the launcher.
     """
     try:
-        with warnings.catch_warnings():  # mpi4py warns of what is told below in one line
+        with warnings.catch_warnings():  # the error below replaces mpi4py's warning
             warnings.simplefilter("ignore", RuntimeWarning)
             from minipar.comm import mpi
     except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py finds no MPI library

@@ -1,7 +1,7 @@
-"""What the elements of a message with an envelope are: the code that travels with it, and its name in errors.
+"""The element types of messages with an envelope: their codes and their names in errors.
 
-A code's place in the list is what travels, so the list only ever grows at its end. All types of one byte
-(characters, MPI.BYTE, signed and unsigned) are one type.
+A type's code is its index in TYPES and is sent with each message, so new types go to the end. All types of
+one byte (characters, MPI.BYTE, signed and unsigned) are one type.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class MessageType(NamedTuple):
-    """name: as an error says it. itemsize: bytes of one element."""
+    """name: for errors. itemsize: bytes of one element."""
 
     name: str
     itemsize: int

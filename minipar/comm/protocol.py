@@ -1,19 +1,19 @@
-"""The seam: every byte between ranks passes through these few calls.
+"""The communication protocol: every byte between ranks passes through these few calls.
 
-An engine (threads, mpi, solo) writes `isend`, `irecv`, `wait`, `test`, `subgroup` and `shared`; the blocking
-calls are made of them here, once. Collectives are functions over this class, and wrappers (counting, tracing,
-checking, the clock, faults) are Communicators that hold another Communicator (`minipar.comm.wrappers.base`).
+An engine (threads, mpi, solo) implements `isend`, `irecv`, `wait`, `test`, `subgroup` and `shared`; the
+blocking calls are built on them here. Collectives are functions over this class, and wrappers (counting,
+tracing, checking, the clock, faults) are Communicators that hold another Communicator
+(`minipar.comm.wrappers.base`).
 
-The rules of the seam:
+The rules:
 * Arrays are C-contiguous NumPy arrays of one of the DTYPES; anything else raises CommError.
-* `isend` takes the array as it is: it must not change until the request is waited for. `irecv` fills `out`,
-  whose shape and dtype are what the receiver expects; a message of another size or dtype raises CommError, it
-  never delivers garbage.
+* `isend` does not copy the array: it must not change until the request is waited for. `irecv` fills `out`,
+  whose shape and dtype are what the receiver expects; a message of another size or dtype raises CommError.
 * Two messages from one rank to another with the same tag arrive in the order in which they were sent.
-* A request is waited for once, or tested until it is done; what is left over is reported at the end.
-* `label` says what a message is for ("gradients", "pipeline forward 3"): the key of counters, traces and
-  error messages. Left out, it is the line of the program that makes the call: shown, and never compared.
-* A collective says `tag = comm.entering(...)` first and sends its messages with that tag.
+* A request is waited for once, or tested until it is complete; the others are reported at the end of the job.
+* `label` names the purpose of a message ("gradients", "pipeline forward 3") in counters, traces and errors.
+  If it is left out, the line of the call is its label: shown, never compared.
+* A collective first calls `tag = comm.entering(...)` and sends its messages with this tag.
 """
 
 from __future__ import annotations
@@ -28,31 +28,30 @@ import numpy as np
 from minipar.comm.diagnostics.call_site import CallSite, this_call
 from minipar.errors import CommError
 
-# What may travel. A dtype's place in the list is its code on the wire, so the list only ever grows at its
-# end.
+# The dtypes of messages. A dtype's code is its index in this list, so new dtypes go to the end.
 DTYPES = [np.dtype(name) for name in ("f4", "f8", "i8", "i4", "u1", "i1", "i2", "u2", "u4", "u8", "f2", "?")]
 CODES = {dtype: code for code, dtype in enumerate(DTYPES)}
 
 
 class OwnTag(int):
-    """A tag that minipar hands out itself, so that no message of a program is taken for one of a
-    collective.
-    """
+    """A tag made by minipar itself: a program's message cannot be mistaken for a collective's."""
 
 
-# Programs use tags 0 to TAGS - 1. The tags from there to 2 * TAGS - 1 are ours.
+# Programs use tags 0 to TAGS - 1. minipar uses TAGS to 2 * TAGS - 1.
 TAGS = 1 << 14
 COLLECTIVE_TAGS = range(TAGS, 2 * TAGS - 2)
-LONGEST_TEXT = 1 << 24  # bytes of one rank's text in an exchange: more than any account or ledger
+LONGEST_TEXT = 1 << 24  # largest text of a rank in an exchange, in bytes
 CHECK_TAG, FINISH_TAG = OwnTag(2 * TAGS - 2), OwnTag(2 * TAGS - 1)
 
 
 ANY = -1                                                            # any source, any tag
-NOT_GIVEN: Any = None  # stands for an argument that was left out, so that our message says which
+NOT_GIVEN: Any = None  # default of a required argument, so that our error can name the missing one
 
 
 class MessageEnvelope(NamedTuple):
-    """What is known of a message before it is received. type_code: see `minipar.comm.message_types`."""
+    """The data of a message that are known before it is received. type_code: see
+    `minipar.comm.message_types`.
+    """
 
     source: int
     tag: int
@@ -62,11 +61,11 @@ class MessageEnvelope(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """A message on its way. `array` is the one sent or the one to fill; `handle` is the engine's own. Hashes
-    by identity.
+    """A message in flight. array: the one to send or to fill. handle: the engine's own object. Hashes by
+    identity.
 
-    envelope: what travels beside a message with an envelope (see `isend_message`); None for all others, and
-    for a receive or a probe until it is done.
+    envelope: for messages with an envelope (see `isend_message`); None for others, and for a receive or a
+    probe until it is complete.
     """
 
     kind: str                                                       # "send", "recv" or "probe"
@@ -95,17 +94,15 @@ class Communicator(ABC):
     members: tuple[int, ...]  # the world rank of each rank of this group
     nodes: tuple[int, ...]  # the node (host) of each rank of this group
     preferred: Mapping[str, str] = {}  # collective -> the algorithm that "auto" stands for
-    native: Any = None  # the MPI library's own collectives, where there are any
-    collectives: int = 0  # how many collectives this rank has entered
-    checked: bool = False                                           # whether `overflowed` says anything
-    books: Any = None  # the Ledger of what is in flight, where somebody checks
+    native: Any = None  # the MPI library's own collectives, if any
+    collectives: int = 0  # number of collectives that this rank has entered
+    checked: bool = False                                           # whether `overflowed` warns
+    books: Any = None  # the Ledger, in checked mode
     staging: Any = None  # shared memory that the collectives keep for the next call
 
     @abstractmethod
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
-        """Start to send `array` to rank `dest`. Raises CommError for an array that cannot travel or a rank
-        that is not there.
-        """
+        """Start to send `array` to rank `dest`. Raises CommError for an invalid array or rank."""
 
     @abstractmethod
     def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
@@ -113,13 +110,13 @@ class Communicator(ABC):
 
     @abstractmethod
     def wait(self, request: Request) -> np.ndarray:
-        """Return the request's array once it is done. Raises CommError where the message does not fit or can
-        never come.
+        """Wait for the request; returns its array. Raises CommError if the message does not fit or can never
+        come.
         """
 
     @abstractmethod
     def test(self, request: Request) -> bool:
-        """Whether the request is done, without waiting; raises as `wait` does."""
+        """Whether the request is complete, without waiting; raises as `wait`."""
 
     @abstractmethod
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
@@ -132,37 +129,39 @@ class Communicator(ABC):
         """One block of memory, uint8 [nbytes], zeroed, that every rank of this group reads and writes. All
         ranks call it.
 
-        Raises CommError where the group spans several nodes.
+        Raises CommError if the group spans several nodes.
         """
 
-    # Messages with an envelope: their receiver need not know who sends them, under which tag, or how long
-    # they are. They never meet the messages above. `wait` and `test` take their requests as all others.
+    # Messages with an envelope: the receiver need not know sender, tag or length. They are separate from the
+    # messages above. `wait` and `test` accept their requests like all others.
 
     @abstractmethod
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
-        """Start to send `data`, uint8 [nbytes]. synchronous: done only once its receive has begun."""
+        """Start to send `data`, uint8 [nbytes]. synchronous: complete only after its receive has begun."""
 
     @abstractmethod
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
                       label: str | None = None) -> Request:
         """Start to receive a message from `source` with `tag`; either may be ANY.
 
-        out: uint8, at least as long as the message; None for a message of any length. Once it is done,
-        `request.array` holds the bytes that came and `request.envelope` says what came. A message that is too
+        out: uint8, at least as long as the message; None for a message of any length. When it is complete,
+        `request.array` holds the bytes and `request.envelope` describes the message. A message that is too
         long, or of another type, raises CommError.
         """
 
     @abstractmethod
     def probe_message(self, source: int, *, tag: int = 0, label: str | None = None) -> Request:
-        """A request that is done once such a message is there to be received; its `envelope` says which."""
+        """A request that is complete when such a message can be received; its `envelope` describes the
+        message.
+        """
 
     @abstractmethod
     def cancel_message(self, request: Request) -> bool:
-        """Take a receive or a probe back; False where it is done already."""
+        """Cancel a receive or a probe; False if it is complete already."""
 
     def forget_message(self, request: Request) -> None:
-        """Nobody will wait for this send. Checking takes it off its books."""
+        """The program will not wait for this send: Checking removes it from its ledger."""
         return None
 
     def send_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
@@ -177,12 +176,12 @@ class Communicator(ABC):
         """All ranks of the group call it once, before the first message with an envelope."""
 
     def close(self) -> None:
-        """The program is done with this group. What the engine keeps for it may go."""
+        """The program no longer uses this group; the engine may free its data."""
         return None
 
     @abstractmethod
     def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
-        """The group of these ranks in this order, which these ranks alone call (MPI_Comm_create_group)."""
+        """The group of these ranks in this order; only these ranks call it (MPI_Comm_create_group)."""
 
     def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
              tag: int = 0) -> None:
@@ -203,8 +202,8 @@ class Communicator(ABC):
         return out
 
     def barrier(self, *, label: str | None = None) -> None:
-        """No rank leaves before every rank has entered: ceil(log2(size)) rounds (dissemination; Hensgen,
-        Finkel, Manber 1988).
+        """Wait until every rank has entered: ceil(log2(size)) rounds (dissemination; Hensgen, Finkel, Manber
+        1988).
         """
         tag = self.entering("barrier", None, None, label=label)
         nothing, ignored = np.empty(0, np.int64), np.empty(0, np.int64)
@@ -221,16 +220,16 @@ class Communicator(ABC):
         messages of this call.
 
         `op` names what must agree ("all_reduce sum"), and so must `label`, `root`, `algorithm` and `counts`
-        (each rank's rows); `shape` and `dtype` are of the array whose element count all ranks share. None
-        stands for what need not agree. Here it only counts, so that each call has its own tag and two can be
-        under way at once; Checking compares what the ranks say and raises CommError if they differ.
+        (each rank's rows); `shape` and `dtype` are of the array whose element count all ranks share. None:
+        need not agree. Here it only counts, so that each call has its own tag and two can be in flight at
+        once; Checking compares the ranks' arguments and raises CommError if they differ.
         """
         self.collectives += 1
         return OwnTag(COLLECTIVE_TAGS[self.collectives % len(COLLECTIVE_TAGS)])
 
     def overflowed(self, op: str, label: str) -> None:
-        """A collective calls this where its sum of finite numbers became infinite. Checking warns; here
-        nothing is said.
+        """Called by a collective whose sum of finite numbers became infinite. Checking warns; here it does
+        nothing.
         """
         return None
 
@@ -238,12 +237,12 @@ class Communicator(ABC):
         """One new communicator per color, ranks ordered by (key, old rank); None for the ranks whose color is
         None.
 
-        Raises CommError for a color or key that is no whole number of 64 bits.
+        Raises CommError for a color or key that is not a 64-bit integer.
         """
         for name, number in (("color", 0 if color is None else color), ("key", key)):
             if not is_whole(number) or not -1 << 63 <= number < 1 << 63:
                 raise CommError(f"{this_call(self, label, 'split')} has {name} {number!r}, which is "
-                                "no whole number of 64 bits; divide with //, or count the groups")
+                                "not a 64-bit integer; divide with //, or number the groups")
         tag = self.entering("split", None, None, label=label)
         mine = np.array([color is not None, color or 0, key], np.int64)
         table = exchange(self, mine, label=label, tag=tag)          # [size, 3]
@@ -256,7 +255,7 @@ def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: in
     """Every rank's small array, [size, *mine.shape], on every rank, in ceil(log2(size)) rounds (Bruck et al.
     1997).
 
-    For the protocol's own agreements (split, checking), which the collectives stand on.
+    For the protocol's own checks (split, checking), on which collectives depend.
     """
     blocks = np.empty((comm.size, *mine.shape), mine.dtype)         # blocks[i] comes from rank + i
     blocks[0] = mine
@@ -272,7 +271,7 @@ def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: in
 def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int) -> list[str]:
     """Every rank's text on every rank: first the lengths, then all of them padded to the longest.
 
-    Raises CommError, before it takes memory, where a rank names a length that no text of ours has.
+    Raises CommError, before it allocates memory, for an invalid length.
     """
     encoded = mine.encode()
     lengths = exchange(comm, np.array([len(encoded)]), label=label, tag=tag)[:, 0]
@@ -286,14 +285,12 @@ def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int
 
 
 def is_whole(number: object) -> bool:
-    """Whether it can name a rank or a tag: an int, also one of NumPy's."""
+    """Whether it is an integer of Python or NumPy, as a rank or a tag must be."""
     return isinstance(number, (int, np.integer))
 
 
 def group_name(label: str | None, members: tuple[int, ...]) -> str:
-    """The name of a new group, the same on all its members: its label, or their ranks where no label was
-    given.
-    """
+    """The name of a new group, the same on all its members: its label, or, without a label, their ranks."""
     if label is None or isinstance(label, CallSite):
         return f"ranks {', '.join(map(str, members))}"
     return label

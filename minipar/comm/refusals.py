@@ -1,5 +1,5 @@
-"""What the engines refuse before anything is sent: arrays that cannot travel, ranks and tags that are not
-there, memory shared between nodes.
+"""Checks before anything is sent: the array, the rank and the tag of a message; shared memory within one
+node.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ NEEDS = {"send": "the array to send and the rank to send it to: send(array, dest
 
 def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, label: str | None,
                   tag: int) -> int:
-    """The wire code of the array's dtype. Raises CommError, in one line, for what cannot travel."""
-    try:  # once per message, so the good case comes first
+    """The code of the array's dtype. Raises CommError for an invalid array, rank or tag."""
+    try:  # called once per message, so the good case comes first
         code, flags = CODES[array.dtype], array.flags
         if ((type(array) is np.ndarray or not no_array(array)) and flags.c_contiguous
                 and (type(peer) is int or is_whole(peer)) and 0 <= peer < comm.size
@@ -51,8 +51,8 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, l
 
 
 def no_such_rank(comm: Communicator, named: str, peer: object) -> str:
-    """What is said of a rank beyond the group. Alone in the world, the program was most likely started
-    without mpirun.
+    """The error text for a rank outside the group. With one process, the likely cause is a start without
+    mpirun.
     """
     if comm.size > 1 or comm.name != "world":
         return f"names {named}, but the group has ranks 0 to {comm.size - 1}"

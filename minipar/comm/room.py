@@ -1,7 +1,7 @@
-"""Is there room for a block of shared memory? Asked first, and by all ranks together.
+"""Checks that shared memory has room for a block, on all ranks together, before it is allocated.
 
-Under MPI the block is a file in /dev/shm, which grows as it is written to: where it is full, the system ends
-the process with SIGBUS, and nothing says why. Containers often give it no more than 64 MB.
+Under MPI the block is a file in /dev/shm, which grows when it is written. If /dev/shm is full, the system
+ends the process with SIGBUS, without a message. Containers often limit it to 64 MB.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MOST = (1 << 63) - 1
 
 
 def require_room(comm: Communicator, nbytes: int, *, label: str | None) -> None:
-    """Raises the same CommError on every rank if the ranks' node lacks the room. All ranks call it."""
+    """Raises the same CommError on every rank if the node has not enough memory. All ranks call it."""
     tag = comm.entering("shared", None, None, label=label)
     mine = np.array([min(nbytes, MOST), free_bytes()])
     wanted, free = exchange(comm, mine, label=label, tag=tag).T.tolist()
@@ -30,9 +30,7 @@ def require_room(comm: Communicator, nbytes: int, *, label: str | None) -> None:
 
 
 def free_bytes() -> int:
-    """What a program may still write to the shared memory of this node; no limit where it is no folder
-    (macOS).
-    """
+    """Free bytes in the node's shared memory; no limit on a system without /dev/shm (macOS)."""
     try:
         found = os.statvfs(SHARED_MEMORY)
     except (AttributeError, OSError):
@@ -41,7 +39,7 @@ def free_bytes() -> int:
 
 
 def zeros(comm: Communicator, nbytes: int, label: str | None) -> np.ndarray:
-    """A block in the memory of this process. Raises CommError where there is none."""
+    """A block in the memory of this process. Raises CommError if there is not enough."""
     try:
         return np.zeros(nbytes, np.uint8)
     except (MemoryError, ValueError, OverflowError) as error:

@@ -1,7 +1,7 @@
-"""The engine for one rank, without MPI and with no thread of its own: what a single-process program runs on.
+"""The engine for one rank, without MPI or extra threads: for single-process programs.
 
-It is the threads engine with one rank, run by the caller: a message to oneself waits in its mailbox, and a
-receive that finds nothing there is a deadlock of one rank, reported at once.
+It is the threads engine with one rank, run by the caller. A message to oneself waits in the mailbox; a
+receive without a message is a deadlock of one rank, reported at once.
 """
 
 from minipar.comm.protocol import Communicator

@@ -22,16 +22,14 @@ from minipar.errors import CommError
 
 def account_of(op: str, count: int | None, element: str | None, root: int | None, counts: Any,
                number: int) -> dict[str, Any]:
-    """What this rank is about to do. number: of collectives before this one."""
+    """This rank's account of its call. number: of collectives before this one."""
     return {"op": op, "count": count, "dtype": element, "root": root, "algorithm": None, "counts": counts,
-            "number": number, "label": "", "shape": None if count is None else [count], "location": caller()[1],
-            "after": after()}
+            "number": number, "label": "", "shape": None if count is None else [count],
+            "location": caller()[1], "after": after()}
 
 
 def agreement(channel: Channel, account: dict[str, Any]) -> AlgorithmSteps:
-    """Raises the same CommError on every rank unless all ranks' accounts agree. A difference of place is
-    none.
-    """
+    """Raises the same CommError on every rank unless all ranks' accounts agree; call sites may differ."""
     said = json.dumps({name: value for name, value in account.items() if name not in ("location", "after")},
                       default=int)
     table = np.zeros(channel.size, np.int64)

@@ -1,11 +1,10 @@
-"""In which order do receives from any source take what has come? As it comes, or in one that can be repeated.
+"""The order in which receives from any source take messages: as they come, or a repeatable order.
 
-A receive or probe from any source takes the message that happens to come first, which differs from run to
-run. Under an order it takes none until no rank can go on otherwise: then all that can have been sent has
-been sent, and the choice among the senders depends on nothing but the rule. So a race is shown by running
-under several seeds, and replayed by running under the same one. (Vakkalanka, Gopalakrishnan, Kirby 2008,
-"Dynamic verification of MPI programs with reductions in presence of split operations and relaxed
-orderings": the delayed match.)
+A receive or probe from any source takes the message that comes first, which differs between runs. With an
+order, it waits until no rank can continue without it: then all possible messages have been sent, and the
+choice between them depends only on the rule. Running with several seeds shows a race; running with the same
+seed replays it. (Vakkalanka, Gopalakrishnan, Kirby 2008, "Dynamic verification of MPI programs with
+reductions in presence of split operations and relaxed orderings": the delayed match.)
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ArrivalOrder:
-    """rule: "first" takes the lowest rank that has sent; "seed=N" or "seed N" one drawn from these numbers.
+    """rule: "first" takes the lowest rank that has sent; "seed=N" or "seed N" takes a random one.
 
     Raises ConfigError for any other rule.
     """
@@ -32,11 +31,11 @@ class ArrivalOrder:
     def __init__(self, rule: str) -> None:
         seed = re.fullmatch(r"seed[ =](\d+)", rule)
         if rule != "first" and seed is None:
-            raise ConfigError(f"no order of arrival is called {rule!r}; use first, or seed=N (a number)")
+            raise ConfigError(f"no order of arrival is called {rule!r}; use first, or seed=N with a number")
         self.random = None if seed is None else random.Random(int(seed[1]))
 
     def choose(self, letters: Iterable[Letter]) -> Letter | None:
-        """One of the first messages of each sender; None where there is none."""
+        """Choose among the first message of each sender; None if there is no message."""
         firsts: dict[int, Letter] = {}
         for letter in letters:
             firsts.setdefault(letter.envelope.source, letter)
@@ -47,19 +46,19 @@ class ArrivalOrder:
 
 
 def is_held(request: Request) -> bool:
-    """Whether an order applies to it."""
+    """Whether the order applies to this request."""
     return request.peer == ANY
 
 
 def held_before(mailbox: Mailbox, letter: Letter) -> bool:
-    """Whether a receive that waits for the order may yet take this message."""
+    """Whether a receive that the order holds back could take this message."""
     return any(is_held(request) and request.kind == "recv" and asks_for(request, letter.envelope)
                for _, request in mailbox.wanted)
 
 
 def release_one(world: World, ranks: set[int]) -> bool:
-    """These ranks cannot go on as it is: let one receive or probe of theirs from any source have its
-    message, by the world's order. Returns whether there was one. The caller holds the world's lock.
+    """None of these ranks can continue: give one of their receives or probes from any source its message,
+    chosen by the order. Returns whether there was one. The caller holds the world's lock.
     """
     assert world.order is not None
     held = [(request.handle.owner, mailbox, comm, request) for mailbox in world.mailboxes.values()
@@ -76,7 +75,7 @@ def release_one(world: World, ranks: set[int]) -> bool:
         mailbox.letters.remove(letter)
         world.hand_over(comm, request, letter)
         letters, mailbox.letters = mailbox.letters, []
-        for other in letters:                                       # others may have waited behind it
+        for other in letters:  # other requests may have waited for this one
             world.post(mailbox, other)
         return True
     return False

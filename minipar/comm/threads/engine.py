@@ -1,4 +1,4 @@
-"""One rank's end of a group of threads: the protocol, over the mailboxes of a `World`."""
+"""The engine for ranks that are threads: the protocol over the mailboxes of a `World`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from minipar.comm.threads.world import GroupKey, MailboxKey, Slip, Unwound, Worl
 
 
 class ThreadComm(Communicator):
-    """`members` are the world ranks of the group (default: all); `group` tells its messages from those of
-    other groups.
+    """members: the world ranks of the group (default: all). group: the key that separates its messages from
+    other groups'.
     """
 
     def __init__(self, world: World, rank: int, members: Sequence[int] | None = None, group: GroupKey = (),
@@ -31,8 +31,8 @@ class ThreadComm(Communicator):
         self.members = tuple(range(world.size) if members is None else members)
         self.nodes = tuple(world.nodes[member] for member in self.members)
         self.size, self.me = len(self.members), self.members[rank]
-        self.own_groups: Counter[GroupKey] = Counter()  # how many `group_of` has made, by tag and ranks
-        self.agreements = 0  # how many subgroups and blocks this group has made
+        self.own_groups: Counter[GroupKey] = Counter()  # groups made by `group_of`, by tag and ranks
+        self.agreements = 0  # number of subgroups and shared blocks of this group
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
         label = label_or_call_site(label)
@@ -95,7 +95,7 @@ class ThreadComm(Communicator):
         label = label_or_call_site(label)
         self.refuse_others(kind, label)
         world, channel = self.world, MailboxKey(self.group, source, self.rank, tag)
-        # an array that is still missing is there once the request is done
+        # a missing array is set when the request is complete
         request = Request(kind, source, tag, out,                   # type: ignore[arg-type]
                           label, Slip(self.me, channel), type_code=type_code)
         with world.lock:
@@ -112,10 +112,10 @@ class ThreadComm(Communicator):
         return False
 
     def open_messages(self) -> None:
-        """Nothing to do: mailboxes appear when they are used."""
+        """Does nothing: mailboxes are made when they are used."""
 
     def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
-        self.own_groups[tag, tuple(ranks)] += 1                     # the members alone count it, and alike
+        self.own_groups[tag, tuple(ranks)] += 1  # only members count it, all in the same way
         group = (self.group, "group", self.own_groups[tag, tuple(ranks)], tag, tuple(ranks))
         members = tuple(self.members[rank] for rank in ranks)
         return ThreadComm(self.world, ranks.index(self.rank), members, group, group_name(label, members))
@@ -127,7 +127,7 @@ class ThreadComm(Communicator):
             self.stop_if_over()
             if not self.settled(request):
                 world.test_failed(self.me, self, request)
-                return self.settled(request)  # which raises, if the test showed a deadlock
+                return self.settled(request)  # raises if the test has shown a deadlock
             if not slip.seen and world.polls[self.me]:
                 world.gets_on(self.me)
             slip.seen = True
@@ -160,7 +160,7 @@ class ThreadComm(Communicator):
         return request.done
 
     def refuse_others(self, call: str, label: str) -> None:
-        """A rank talks in its own thread only."""
+        """Raises CommError if the caller is not the rank's own thread."""
         owner = self.world.threads[self.me]
         if owner is not None and owner.ident != threading.get_ident():
             raise other_thread(self, call, label)

@@ -1,8 +1,8 @@
-"""Messages with an envelope between ranks that are threads: matched by whom they come from, their tag, or
-either.
+"""Messages with an envelope between ranks that are threads: matched by sender and tag, each of which may be
+ANY.
 
-Every rank of a group has a mailbox. It holds the messages that came before their receive and the receives and
-probes that came before their message, each in the order of arrival: MPI's rule that messages do not overtake.
+Every rank of a group has a mailbox. It holds messages without a receive, and receives and probes without a
+message, each in the order of arrival. This keeps MPI's rule that messages do not overtake.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Letter:
 
 @dataclass
 class Mailbox:
-    """What one rank of a group has been sent, and what it asks for."""
+    """The messages sent to one rank of a group, and its open receives and probes."""
 
     letters: list[Letter] = field(default_factory=list)
     wanted: list[tuple[Communicator, Request]] = field(default_factory=list)
@@ -39,12 +39,12 @@ def asks_for(request: Request, envelope: MessageEnvelope) -> bool:
 
 
 def find_letter(mailbox: Mailbox, request: Request) -> Letter | None:
-    """The first message that the request asks for."""
+    """The first message that matches the request."""
     return next((letter for letter in mailbox.letters if asks_for(request, letter.envelope)), None)
 
 
 def open_letter(comm: Communicator, request: Request, letter: Letter) -> None:
-    """The receive takes the message: its bytes, or the error that it does not fit."""
+    """Give the message to the receive: its bytes, or the error if it does not fit."""
     request.envelope = letter.envelope
     if wrong := unfit_message(comm, request, letter.envelope):
         request.handle.error = CommError(wrong)

@@ -18,8 +18,8 @@ from minipar.comm.wrappers.checking import Checking
 from minipar.errors import CommError
 
 Result = TypeVar("Result")
-GRACE = 0.5  # seconds that the other ranks get, in all, to reach their next call after one has failed
-HEED = 0.1                  # seconds after which Ctrl-C is heeded, also where it does not interrupt a wait
+GRACE = 0.5  # seconds for the other ranks, in all, to reach their next call after one has failed
+HEED = 0.1                  # seconds after which Ctrl-C takes effect, even if it does not interrupt a wait
 
 
 def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[int] | None = None,
@@ -32,13 +32,13 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
     waited for raise it at the end.
 
     nodes: each rank's node (default: one node). checked: compare every collective across the ranks before
-    data moves, and keep the books for the end; a deadlock is found in any case. synchronous: a send waits for
-    its receive, as a large one does under MPI. timeout: how long, in seconds, a rank may wait for one that
-    computes; inf while you stop ranks in a debugger. any_source: "first" or "seed=N", the order in which
-    receives from any source take messages; None: as they come.
+    data moves, and keep a ledger for the end; deadlocks are found in any case. synchronous: a send waits for
+    its receive, like a large one under MPI. timeout: the longest wait, in seconds, for a rank that computes;
+    inf to stop ranks in a debugger. any_source: "first" or "seed=N", the order in which receives from any
+    source take messages; None: as they come.
 
-    Raises ConfigError for a size, nodes or a timeout that cannot be. Ctrl-C ends `run`, and each rank at its
-    next call.
+    Raises ConfigError for an invalid size, nodes or timeout. Ctrl-C ends `run`, and each rank at its next
+    call.
 
     >>> import minipar as mp
     >>> mp.run(4, lambda comm: comm.rank**2)
@@ -60,7 +60,7 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
         except Unwound:
             pass
         except BaseException as error:
-            if isinstance(error, SystemExit) and not error.code:    # sys.exit(0) is an end like any other
+            if isinstance(error, SystemExit) and not error.code:    # sys.exit(0) is a normal end
                 world.leave(rank, "finished")
             else:
                 errors.append((rank, first_diagnosis(error)))
@@ -71,7 +71,7 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
     threads = [threading.Thread(target=work, args=(rank,), name=f"rank {rank}", daemon=True)
                for rank in range(size)]
     world.threads[:] = threads
-    escaped: list[BaseException] = []                               # from threads that the ranks have started
+    escaped: list[BaseException] = []  # raised in threads that the ranks have started
     undo, undo_guard = report_escapes(escaped.append), guard_exit(raise_it)
     try:
         await_all(world, threads, ends)
@@ -94,10 +94,10 @@ def raise_it(error: BaseException) -> NoReturn:
 
 
 def await_all(world: World, threads: Sequence[threading.Thread], ends: SimpleQueue[int]) -> None:
-    """Run the threads until all have ended, or one has failed and the others had their grace. ends: gets each
-    rank that ends.
+    """Run the threads until all have ended, or until a fixed time after one has failed. ends: a queue of
+    ranks that end.
 
-    Nothing is joined: Thread.join takes a thread for one that has ended if Ctrl-C comes meanwhile (CPython's
+    It does not call Thread.join: after a Ctrl-C, join may treat a running thread as ended (CPython's
     bpo-45274).
     """
     running = 0
@@ -105,7 +105,7 @@ def await_all(world: World, threads: Sequence[threading.Thread], ends: SimpleQue
         for thread in threads:
             try:
                 thread.start()
-            except RuntimeError as error:  # the system's limit, of threads or of memory
+            except RuntimeError as error:  # the system's limit of threads or memory
                 raise CommError(f"only {running} of {len(threads)} ranks start as threads here ({error}); "
                                 "choose fewer") from error
             running += 1
@@ -113,7 +113,7 @@ def await_all(world: World, threads: Sequence[threading.Thread], ends: SimpleQue
             with suppress(Empty):
                 ends.get(timeout=HEED)
                 running -= 1
-    except BaseException:  # Ctrl-C, which Python gives to this thread alone
+    except BaseException:  # Ctrl-C: Python raises it only in this thread
         world.stop()
         raise
     finally:

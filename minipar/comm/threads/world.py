@@ -1,8 +1,7 @@
-"""What ranks that are threads share: mailboxes, who waits for whom, and one lock for all of it.
+"""The shared state of ranks that are threads: mailboxes, the state of each rank, and one lock.
 
-The world sees every rank, so it knows a deadlock the moment it arises: each time a rank begins to wait, or
-leaves, it follows the arrows "waits for" (`minipar.comm.deadlock.wait_graph`). No time limit is needed for
-that.
+The world has the state of every rank, so it finds a deadlock at once, without a time limit: whenever a rank
+begins to wait or leaves, it analyses the wait graph (`minipar.comm.deadlock.wait_graph`).
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from minipar.comm.threads.arrival_order import ArrivalOrder, held_before, is_hel
 from minipar.comm.threads.messages import Letter, Mailbox, asks_for, find_letter, open_letter
 from minipar.errors import CommError, ConfigError
 
-SETTLE = 0.25  # seconds that a deadlock is kept back at most, until the other ranks' states are known
+SETTLE = 0.25  # longest delay, in seconds, before a deadlock is reported, to collect the other ranks' states
 
 
-# Tells the messages of one group from another's: () is the world, a part of it adds its number and its ranks.
+# Key that separates groups: () is the world; a subgroup appends its number and its ranks.
 GroupKey = tuple[Hashable, ...]
 
 
 class MailboxKey(NamedTuple):
-    """Where a message travels: the group, ranks within it, the tag."""
+    """The key of a channel: the group, sender and receiver in it, the tag."""
 
     group: GroupKey
     source: int
@@ -45,31 +44,30 @@ class MailboxKey(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Slip:
-    """The engine's part of a request: whose it is (a world rank), where it travels, and what went wrong with
-    it.
-    """
+    """The engine's part of a request: its owner (a world rank), its channel, and its error if it failed."""
 
     owner: int
     channel: MailboxKey
-    original: Request | None = None                                 # of a message: the request of its sender
-    seen: bool = False                                              # its owner knows that it is done
-    misfit: MessageHeader | None = None                                  # what came instead
+    original: Request | None = None                                 # for a message: the request of its sender
+    seen: bool = False                                              # its owner has seen that it is complete
+    misfit: MessageHeader | None = None                                  # the error, if another message came
     error: CommError | None = None
 
 
 class Unwound(BaseException):
-    """Ends a rank silently because another rank has failed. No program should catch it, hence no
-    Exception.
+    """Ends a rank silently because another rank has failed. It is not an Exception, so that programs do not
+    catch it.
     """
 
 
 class World:
-    """`nodes` gives the node of each rank. In a synchronous world a send is done only once its receive has
-    begun. In a checked one the labels of a message and its receive are compared.
+    """`nodes` gives the node of each rank. synchronous: a send completes only after its receive has begun.
+    checked: compare the labels of a message and its receive.
 
-    any_source: in which order receives from any source take messages (`ArrivalOrder`); None: as they come.
+    any_source: the order in which receives from any source take messages (`ArrivalOrder`); None: as they
+    come.
 
-    Raises ConfigError for a size, nodes, a timeout (in seconds) or an order that cannot be.
+    Raises ConfigError for an invalid size, nodes, timeout (in seconds) or order.
     """
 
     def __init__(self, size: int, *, nodes: Sequence[int] | None = None, synchronous: bool = False,
@@ -88,9 +86,9 @@ class World:
         self.states = [State() for _ in range(size)]
         self.waited: list[Request | None] = [None] * size           # the request that each rank is blocked in
         self.polls = [Polling() for _ in range(size)]  # the requests that each rank tests again and again
-        # messages that nobody has asked for yet
+        # messages without a receive
         self.sent: dict[MailboxKey, deque[Request]] = defaultdict(deque)
-        # receives that nothing has come for yet
+        # receives without a message
         self.posted: dict[MailboxKey, deque[Request]] = defaultdict(deque)
         # messages with an envelope, by (group, receiver)
         self.order = None if any_source is None else ArrivalOrder(any_source)
@@ -101,7 +99,7 @@ class World:
     # All that follows is called with the lock held, except `leave` and `stop`.
 
     def match(self, receive: Request, message: Request) -> None:
-        """A message meets its receive: copy it, or note on the receive what does not fit."""
+        """Match a message with its receive: copy it, or store the error if it does not fit."""
         want, got = receive.array, message.array
         line = message.site[1] if message.site else ""
         sent = MessageHeader(got.size, got.dtype, given(message.label), line)
@@ -114,14 +112,15 @@ class World:
             self.wake(request)
 
     def post(self, mailbox: Mailbox, letter: Letter) -> None:
-        """A message with an envelope arrives: those that have asked for it get it, in the order of asking."""
+        """Deliver a message with an envelope to the first matching receive, and to matching probes before it.
+        """
         for entry in list(mailbox.wanted):
             comm, request = entry
             if not asks_for(request, letter.envelope):
                 continue
             if self.order is not None and is_held(request):
                 if request.kind == "recv":
-                    break                       # it may be the one to take it: see `release_one`
+                    break                       # the order may choose it: see `release_one`
                 continue
             mailbox.wanted.remove(entry)
             if request.kind == "probe":
@@ -133,7 +132,7 @@ class World:
         mailbox.letters.append(letter)
 
     def ask(self, mailbox: Mailbox, comm: Communicator, request: Request) -> None:
-        """A receive or a probe is posted."""
+        """Post a receive or a probe."""
         letter = find_letter(mailbox, request)
         if self.order is not None and letter is not None and (is_held(request)
                                                               or held_before(mailbox, letter)):
@@ -163,8 +162,8 @@ class World:
             self.wakes[rank].notify()
 
     def find_deadlock(self, states: Sequence[State] | None = None) -> None:
-        """Wake every rank that can never go on, with the roll call as its error. states: of all ranks, if not
-        as noted.
+        """Wake every deadlocked rank with the error that describes all ranks. states: of all ranks, if they
+        differ from `self.states`.
         """
         if self.order is not None and release_one(self, stuck(states or self.states)):
             return
@@ -181,10 +180,9 @@ class World:
                     self.wake(doomed)
 
     def let_others_settle(self) -> None:
-        """Give ranks that are within a call, just woken or about to wait, a moment to be noted as what they
-        are.
+        """Wait a moment until ranks inside a call have recorded their new state.
 
-        A deadlock stays, so it may be told a little later.
+        A deadlock does not go away, so a later report is correct.
         """
         deadline = time.monotonic() + SETTLE
         quiet = 0  # looks in a row: one may fall between two calls
@@ -201,10 +199,11 @@ class World:
                    for state, thread in zip(self.states, self.threads, strict=True))
 
     def test_failed(self, rank: int, comm: Communicator, request: Request) -> None:
-        """A rank has tested a request in vain. Raises CommError beyond the limit; finds deadlocks of ranks
-        that only test.
+        """Record a failed test. Raises CommError after the time limit, or in a deadlock of ranks that only
+        test.
 
-        Only a rank that tests looks for these. To the others it may be about to do something else.
+        Only ranks that test look for such deadlocks: other ranks must assume that a testing rank may
+        continue.
         """
         polling = self.polls[rank]
         if not polling.failed(comm, request):
@@ -220,24 +219,23 @@ class World:
             self.find_deadlock(self.taken_for_waiting(idle))
 
     def taken_for_waiting(self, ranks: set[int]) -> list[State]:
-        """All states, with these ranks, which test, as ranks that wait."""
+        """All states, with these testing ranks as waiting ones."""
         return [replace(state, doing="waiting") if rank in ranks else state for rank,
                 state in enumerate(self.states)]
 
     def gets_on(self, rank: int) -> None:
-        """The rank no longer tests in vain."""
+        """Record that the rank has made progress."""
         self.polls[rank].stop()
         self.states[rank] = State()
 
     def give_up(self, rank: int) -> CommError:
-        """The error of a rank that has waited beyond the limit."""
+        """The error of a rank that has waited longer than the limit."""
         story = roll_call(self.everyone(self.taken_for_waiting({rank})))
         self.waited[rank], self.states[rank] = None, State()
         return CommError(f"rank {rank} of {self.size} timed out after {self.timeout:g} s: {story}")
 
     def everyone(self, states: Sequence[State]) -> list[State]:
-        """These states, with what only matters in a message: where a rank computes, and what came under
-        another tag.
+        """The states with details for an error: the line of a computing rank, and messages with other tags.
         """
         frames = sys._current_frames()
         found = []
@@ -252,7 +250,7 @@ class World:
         return found
 
     def strays(self, request: Request) -> str:
-        """What has come on the same way with another tag, or from another rank, in words."""
+        """Messages that came with another tag or from another rank, in words."""
         channel = request.handle.channel
         if request.type_code is None:
             tags = sorted(other.tag for other, queue in self.sent.items() if queue
@@ -265,7 +263,7 @@ class World:
         return f"a message came with tag {came.tag}" if came else ""
 
     def leave(self, rank: int, doing: str) -> None:
-        """A rank has come to its end ("finished" or "failed")."""
+        """Record the end of a rank ("finished" or "failed")."""
         with self.lock:
             self.states[rank] = State(doing)
             if doing == "finished" and not self.over:
@@ -274,7 +272,7 @@ class World:
             self.stop()
 
     def stop(self) -> None:
-        """All ranks end at their next call; those that wait, at once."""
+        """End all ranks at their next call; waiting ranks at once."""
         with self.lock:
             self.over = True
             for condition in self.wakes:

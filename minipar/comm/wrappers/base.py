@@ -1,9 +1,8 @@
-"""A Communicator that holds another one: what counting, tracing, checking, the clock and planted faults have
-in common.
+"""The base class of wrappers: a Communicator that holds another one (counting, tracing, checking, the clock,
+planted faults).
 
-A subclass overrides the calls it cares about and hands them on to `self.inner`. The blocking calls (send,
-recv, sendrecv, barrier) are made of isend, irecv and wait in the base class, so they pass through the
-overridden ones too.
+A subclass overrides some calls and forwards them to `self.inner`. The blocking calls (send, recv, sendrecv,
+barrier) are made of isend, irecv and wait in the base class, so they pass through the overridden ones too.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from minipar.comm.protocol import NOT_GIVEN, Communicator, Request
 
 
 class Wrapper(Communicator):
-    """Hands everything on to `inner`, unchanged."""
+    """Forwards every call to `inner`, unchanged."""
 
     def __init__(self, inner: Communicator) -> None:
         self.inner = inner
@@ -79,7 +78,7 @@ class Wrapper(Communicator):
 
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
                  *, label: str | None = None, **agreed: Any) -> int:
-        """agreed: what else the ranks must agree on; only Checking looks into it."""
+        """agreed: more arguments on which the ranks must agree; only Checking compares them."""
         return self.inner.entering(op, shape, dtype, label=label, **agreed)
 
     @property

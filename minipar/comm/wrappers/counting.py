@@ -1,15 +1,14 @@
-"""How much do ranks say to one another? Counts every message, so that a formula for traffic can be held
-against the truth.
+"""Counts every message, so that a formula for traffic can be compared with the real numbers.
 
     comm = Counting(comm)
     all_reduce(comm, gradient, label="gradients")
     print(comm.traffic.table())
     assert comm.traffic.total().bytes == ...
 
-What is counted is what this rank sends: a message counts once, at its sender, so the traffic of several ranks
-can be added. A message of a collective is booked under that collective's name, any other one as "send".
-Setting up (split) and the checks of an inner Checking pass below the counter. The MPI library's own
-collectives and shared memory move no messages that it could see: they show up as calls alone.
+It counts what this rank sends: a message counts once, at its sender, so the traffic of several ranks can be
+added. A message of a collective is counted under the collective's name, any other one as "send". Messages of
+split and of an inner Checking are not counted. The MPI library's own collectives and shared memory send no
+messages through this wrapper: they count only as calls.
 """
 
 from __future__ import annotations
@@ -26,9 +25,7 @@ from minipar.comm.wrappers.labelled import Labelled
 
 
 class Key(NamedTuple):
-    """What a line of the book is about. source, dest: world ranks; dest is -1 for a collective's call
-    itself.
-    """
+    """The key of a tally. source, dest: world ranks; dest is -1 for the call of a collective."""
 
     label: str
     op: str
@@ -54,9 +51,7 @@ class MessageTally:
 
 
 class Traffic:
-    """A book of tallies: plain data that can be added, compared, summed up along some columns, and
-    printed.
-    """
+    """A table of tallies: plain data that can be added, compared, summed by columns, and printed."""
 
     def __init__(self, entries: Iterable[tuple[Key, MessageTally]] = ()) -> None:
         self.tallies: dict[Key, MessageTally] = {}
@@ -64,7 +59,7 @@ class Traffic:
             self.at(key).add(tally)
 
     def at(self, key: Key) -> MessageTally:
-        """The tally of this key, made if it is new."""
+        """The tally of this key, created if needed."""
         tally = self.tallies.get(key)
         if tally is None:
             tally = self.tallies[key] = MessageTally()
@@ -86,9 +81,7 @@ class Traffic:
         return self.by().get((), MessageTally())
 
     def by(self, *columns: str) -> dict[tuple[str | int, ...], MessageTally]:
-        """Sums along the columns that are not named: by("op") gives {("all_reduce sum",): Tally(...),
-        ...}.
-        """
+        """Sums over the columns that are not named: by("op") gives {("all_reduce sum",): Tally(...), ...}."""
         sums: dict[tuple[str | int, ...], MessageTally] = {}
         for key, tally in self:
             sums.setdefault(tuple(getattr(key, column) for column in columns), MessageTally()).add(tally)
@@ -115,7 +108,7 @@ class Traffic:
 
 
 class Counting(Labelled):
-    """Books what this rank sends. Groups split off from this one write into the same `traffic`."""
+    """Counts what this rank sends. Groups split off from this one use the same `traffic`."""
 
     def __init__(self, inner: Communicator, traffic: Traffic | None = None) -> None:
         super().__init__(inner)

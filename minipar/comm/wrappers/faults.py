@@ -1,21 +1,18 @@
-"""What if the network loses a message, or a rank dies? Plants faults on purpose, for lessons and for tests of
-the checks.
+"""Plants faults, such as a lost message or a killed rank, for lessons and for tests of the checks.
 
     comm = Faults(comm, Fault("drop", rank=1, op="send", nth=2))    # rank 1's third message is lost
 
 What can be planted:
 
-    drop        the message is never sent
-    truncate    only the first half of its elements is sent
-    corrupt     one bit of it is flipped
-    reorder     it is sent after the next message to the same rank with the same tag; if none follows, never
-    delay       it is sent `seconds` later, and its sender is held up so long
-    slow        a call takes `seconds` longer
-    kill        the rank ends at this call: its process by SIGKILL; a thread, which cannot be killed, by
+    drop        the message is never sent truncate    only the first half of its elements is sent corrupt
+    one bit of it is flipped reorder     it is sent after the next message to the same rank with the same tag;
+    if none follows, never delay       it is sent `seconds` later, and its sender is delayed by as much slow
+    a call takes `seconds` longer kill        the rank ends at this call: its process by SIGKILL; a thread,
+    which cannot be killed, by
                 CommError
 
-The first five happen to messages when they are sent, but not to those with an envelope (`isend_message`);
-slow and kill to any call: a send, a receive, entering a collective.
+The first five apply to messages when they are sent, except messages with an envelope (`isend_message`); slow
+and kill apply to any call: a send, a receive, entering a collective.
 """
 
 from __future__ import annotations
@@ -43,11 +40,11 @@ TO_CALLS = ("slow", "kill")
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong (`action`), and where. A field that is None fits any call.
+    """A fault (`action`) and the calls that it applies to. A field that is None matches any call.
 
     rank, peer: world ranks. op: "send" or "recv" for a program's own messages, else the collective
     ("all_reduce sum"); entering a collective and each of its messages are calls of that op. nth: which of the
-    calls that fit, from 0; None: all of them.
+    matching calls, from 0; None: all of them.
     """
 
     action: str
@@ -66,14 +63,12 @@ class Fault:
 
 @dataclass
 class Plan:
-    """The faults of one rank and what has become of them, shared by all the groups that the rank belongs
-    to.
-    """
+    """The faults of one rank and how often they matched, shared by all groups of the rank."""
 
     faults: tuple[Fault, ...]
     random: np.random.Generator
     sleep: Callable[[float], object]
-    seen: Counter[int] = field(default_factory=Counter)  # a fault's number -> the calls that fitted so far
+    seen: Counter[int] = field(default_factory=Counter)  # a fault's number -> matching calls so far
 
     def due(self, actions: tuple[str, ...], rank: int, op: str, peer: int | None, label: str) -> list[Fault]:
         found = []
@@ -88,10 +83,10 @@ class Plan:
 
 
 class Faults(Labelled):
-    """A communicator on which the given faults happen. Groups split off from this one share them.
+    """A communicator with planted faults. Groups split off from this one share them.
 
-    seed: of the bits that "corrupt" flips. sleep: how a rank is held up; pass a Clock's `sleep` to hold it up
-    in virtual time.
+    seed: of the bits that "corrupt" flips. sleep: the function that delays a rank; pass a Clock's `sleep` to
+    delay it in virtual time.
     """
 
     def __init__(self, inner: Communicator, *faults: Fault, seed: int = 0,
@@ -99,7 +94,7 @@ class Faults(Labelled):
         super().__init__(inner)
         self._me = self.members[self.rank]
         self._plan = plan or Plan(faults, np.random.default_rng([seed, self._me]), sleep)
-        self._lost: set[Request] = set()  # requests that the inner communicator knows nothing of
+        self._lost: set[Request] = set()  # requests that the inner communicator does not have
         # (dest, tag) -> a message that waits for the next
         self._held: dict[tuple[int, int], tuple[np.ndarray, str]] = {}
 

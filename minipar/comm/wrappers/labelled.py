@@ -1,7 +1,6 @@
-"""Which operation a message belongs to: what counting, tracing, the clock and planted faults all ask.
+"""The operation that a message belongs to, for counting, tracing, the clock and planted faults.
 
-A collective announces itself with `entering` and gets a tag of its own; so the tag of a message leads back to
-the operation.
+A collective calls `entering` and gets its own tag, so the tag of a message identifies the operation.
 """
 
 from __future__ import annotations

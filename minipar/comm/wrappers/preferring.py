@@ -1,4 +1,4 @@
-"""Which algorithm should "auto" stand for? A program that names none takes the one that is asked for here.
+"""Sets the algorithm that "auto" selects: collectives without a named algorithm use the preferred one.
 
     comm = Preferring(comm, {"all_reduce": "halving_doubling"})
     all_reduce(comm, gradient, label="gradients")                   # by recursive halving and doubling
@@ -13,8 +13,7 @@ from minipar.comm.wrappers.base import Wrapper
 
 
 class Preferring(Wrapper):
-    """Hands everything on to `inner`. preferred: collective -> algorithm; the fastest for those that are not
-    there.
+    """Forwards every call to `inner`. preferred: collective -> algorithm; other collectives use the fastest.
     """
 
     def __init__(self, inner: Communicator, preferred: Mapping[str, str]) -> None:

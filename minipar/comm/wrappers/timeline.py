@@ -1,4 +1,4 @@
-"""What happened when, as plain data, and as a file that ui.perfetto.dev (or chrome://tracing) draws.
+"""Events of a run as plain data, and as a file for ui.perfetto.dev (or chrome://tracing).
 
 One process per rank, one line in it for the program and one for its link to the network, and an arrow from
 each message's sending to its receiving. The format is Chrome's ("Trace Event Format", 2016): complete events
@@ -24,7 +24,7 @@ import numpy as np
 
 from minipar.comm.protocol import Communicator
 
-TRACKS = ("program", "link")  # what the rank does; what its link carries meanwhile
+TRACKS = ("program", "link")  # events of the rank; events of its link
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Event:
 
 
 class Flows:
-    """Gives a message the same name at both ends without a word exchanged, since messages of one tag keep
-    their order.
+    """Gives a message the same name at both ends without communication, since messages of one tag keep their
+    order.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What did each rank do, and when? Writes down every message and every wait, for a trace file and for plots.
+"""Records every message and every wait of a rank with its time, for a trace file and for plots.
 
     comm = Tracing(comm)
     with comm.span("forward"):
@@ -8,7 +8,7 @@
         write_trace("run.json", events)                             # open it in ui.perfetto.dev
 
 A send is an event of kind "send" when it starts; waiting for its end is a "wait"; a receive is a "recv", from
-the moment this rank waits for it until it is there. A collective shows as its messages, each under the
+the moment this rank waits for it until it has arrived. A collective is shown as its messages, each with the
 collective's name.
 """
 
@@ -41,7 +41,7 @@ class Tracing(Labelled):
         self.now = now
         self.events: list[Event] = [] if events is None else events
         self._flows = Flows() if flows is None else flows
-        self._under_way: dict[Request, str] = {}  # receives not yet done -> the message's name
+        self._under_way: dict[Request, str] = {}  # open receives -> the message's name
 
     def _record(self, kind: str, begin: float | Fraction, request: Request, flow: str = "") -> None:
         self.events.append(Event(
@@ -90,7 +90,7 @@ class Tracing(Labelled):
         self._record("recv" if flow else "wait", begin, request, flow)
 
     def _finish_letter(self, begin: float | Fraction, request: Request) -> None:
-        """A message with an envelope has come: only now its sender is known."""
+        """Record a received message with an envelope: only now its sender is known."""
         envelope = request.envelope
         if request.kind == "recv" and envelope is not None:
             flow = self._flows.name(self, "recv", envelope.source, LETTERS - envelope.tag)
