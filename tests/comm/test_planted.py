@@ -2,11 +2,15 @@
 (`tests/comm/planted`).
 """
 
+import re
+
 import pytest
 
 from minipar.comm.protocol import Communicator
+from tests.comm.planted.__main__ import ENDINGS, TABLE
 from tests.comm.planted.play import PLANTED, Ending, play, wrong
 from tests.comm.planted.table import Planted
+from tests.ranks import ROOT
 
 ENGINES = ["threads", pytest.param("mpi", marks=pytest.mark.mpi)]
 
@@ -38,3 +42,9 @@ def test_a_right_program_is_not_taken_for_a_wrong_one() -> None:
 ])
 def test_the_judge_sees_each_way_to_be_wrong(ending: Ending, verdict: str) -> None:
     assert wrong(Planted(right, 2, ("deadlock",), ("deadlock",), False, 5.0), "mpi", ending) == verdict
+
+
+def test_the_table_of_endings_names_tests_that_exist() -> None:
+    assert TABLE.read_text(encoding="utf-8").endswith(ENDINGS)
+    named = re.findall(r"`(tests/[^`]*)`", ENDINGS)
+    assert named and all((ROOT / name).is_file() for name in named)

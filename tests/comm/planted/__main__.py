@@ -14,6 +14,20 @@ say what is wrong. Seconds are from start to end; under mpirun they include the 
 
 """
 
+# What needs a process of its own, and so cannot run as a thread. Tested by the file that is named.
+ENDINGS = """
+## Exit statuses and signals
+
+| one rank | what is said | status of `mpirun` | tested by |
+|---|---|---|---|
+| calls `os._exit(0)` or `os._exit(256)` within the job | the call and its line | not 0 | `tests/comm/diagnostics/test_exits.py` |
+| calls `sys.exit(256)` or `sys.exit(-256)`, which the system would cut to 0 | "left with status 256" | not 0 | `tests/comm/diagnostics/test_exits.py` |
+| fails in a helper thread, an `atexit` function or a `__del__` | the error of that thread or function | not 0 | `tests/comm/diagnostics/test_exits.py` |
+| ends, raises or is killed before or within `with job()` | the rank, and in which part of the start | not 0 | `tests/comm/test_start.py` |
+| gets SIGTERM, SIGINT, SIGHUP or SIGUSR1 during `minipar train` | the signal, the step that is saved, how to go on; once | 128 + the signal's number | `tests/cli/test_signals.py` |
+| the launcher itself gets SIGUSR1 or SIGTERM | see [HOSTS.md](../launcher/HOSTS.md) | not 0 | `tests/launcher/test_signals_to_the_launcher.py` |
+"""
+
 
 def main() -> None:
     rows, good = [], 0
@@ -30,7 +44,7 @@ def main() -> None:
     if good < 2 * len(PLANTED):
         sys.exit(f"{good} of {2 * len(PLANTED)} runs ended with the right diagnosis; {TABLE} is left as it "
                  "was")
-    TABLE.write_text(HEADING + summary + "\n\n" + head + "\n".join(rows) + "\n", encoding="utf-8")
+    TABLE.write_text(HEADING + summary + "\n\n" + head + "\n".join(rows) + "\n" + ENDINGS, encoding="utf-8")
     print(summary)
 
 
@@ -40,4 +54,5 @@ def cell(said: str) -> str:
     return (said if len(lines) < 2 else f"{lines[0]} ... {lines[-1]}").replace("|", "\\|")
 
 
-main()
+if __name__ == "__main__":
+    main()
