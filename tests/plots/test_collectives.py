@@ -1,6 +1,6 @@
 """The pictures of the collectives show what they are given."""
 
-from minipar.lessons.plots.collectives import draw_all_reduces, draw_ring
+from minipar.lessons.plots.collectives import draw_race, draw_ring, draw_sent, draw_times
 
 START = [[frozenset({0})] * 2, [frozenset({1})] * 2]
 HALF_WAY = [[frozenset({0, 1}), frozenset({0})], [frozenset({1}), frozenset({0, 1})]]
@@ -20,8 +20,8 @@ def test_a_ring_has_one_panel_per_step_and_marks_what_changed() -> None:
 def test_curves_and_dots() -> None:
     by_size = {"tree": {8.0: 1e-5, 80.0: 2e-5}, "ring": {8.0: 2e-5, 80.0: 3e-5}}
     sent, counted = {"tree": {2: 1.0, 3: 2.0}, "ring": {2: 1.0, 3: 1.3}}, {"tree": (2, 1.0), "ring": (2, 1.0)}
-    figure = draw_all_reduces(sent, counted, by_size, by_size, 40.0, by_size, "2 threads")
-    traffic, times, here = figure.axes
+    figures = draw_sent(sent, counted), draw_times(by_size, by_size, 40.0), draw_race(by_size, "2 threads")
+    traffic, times, here = (figure.axes[0] for figure in figures)
     assert [len(axes.lines) for axes in (traffic, times, here)] == [4, 5, 2]
     assert "2 threads" in here.get_title() and times.get_xscale() == "log"
-    assert {line.get_color() for line in here.lines} == {"C0", "C1"}
+    assert len({line.get_color() for line in here.lines}) == 2
