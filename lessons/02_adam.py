@@ -44,6 +44,7 @@ lesson = Lesson("02_adam", ranks=1)
 MakeOptimizer = Callable[[Flat], Optimizer]
 
 
+# %%
 def run(make: MakeOptimizer, loss: Callable[[mp.Tensor, int], mp.Tensor],
         start: np.ndarray, lr: Callable[[int], float],
         steps: int) -> np.ndarray:

@@ -99,7 +99,7 @@ def accumulated(pieces):
 def mean_of_means(pieces):
     model = mp.GPT(TOY, dtype=np.float64)
     flat = Flat(model.parameters())
-    for rows in pieces:                         # each divides by its own size
+    for rows in pieces:                     # each divides by its own size
         own_mean = model.loss(inputs[rows], targets[rows])
         mp.backward(own_mean * (1 / len(pieces)))
     return flat.gradient()
@@ -244,7 +244,7 @@ def leaky(batches, k=4, epochs=10, flush=False):
             error = layer(mp.Tensor(x)) - mp.Tensor(y)
             mp.backward(mean(error * error) * (1 / k))
             waiting += 1
-            rest = flush and i == batches - 1   # the repair: step at the end
+            rest = flush and i == batches - 1   # repair: step at the end
             if (i + 1) % k == 0 or rest:
                 flat.grad *= k / waiting if rest else 1
                 optimizer.step(1e-3)

@@ -83,7 +83,7 @@ def ring_by_hand(comm, array):
     return np.concatenate(chunks)
 
 
-lesson.predict("How many chunks of a rank are complete after half the steps?")
+lesson.predict("How many chunks of a rank are complete after half of it?")
 sums = lesson.run(lambda comm: ring_by_hand(
     comm, np.arange(2.0 * p) + 100 * comm.rank))
 lesson.say(f"  on rank 0: {sums[0]}")

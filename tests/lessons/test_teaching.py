@@ -1,0 +1,70 @@
+"""Lessons teach first: what a student sees fits a projector, questions come before answers, documents come last."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from minipar.classroom.cells import LessonFile, read_lesson
+from tests.lessons.running import LESSONS, script_of
+
+WIDE, LONG = 76, 40                     # columns of a line of code ("| " stands before it), lines of a cell
+DOCUMENTS = "What the documents say"
+FILES = {name: read_lesson(script_of(name)) for name in LESSONS}
+# Those whose documents come last, and the one that is about none.
+TEACHING = [name for name, lesson in FILES.items() if DOCUMENTS in lesson.sections[-1].heading or name == "collectives"]
+
+
+def code(lesson: LessonFile) -> list[str]:
+    return [cell.text for section in lesson.sections for cell in section.cells if cell.kind == "code"]
+
+
+def faults(lesson: LessonFile) -> list[str]:
+    """What a class could not follow, in words."""
+    found = [f"{len(line)} columns: {line}" for text in code(lesson) for line in text.splitlines() if len(line) > WIDE]
+    found += [f"a cell of {text.count(chr(10)) + 1} lines: {text[:40]!r}" for text in code(lesson)
+              if text.count("\n") >= LONG]
+    found += [f"prints its own heading: {line}" for text in code(lesson)
+              for line in re.findall(r"say\(\s*f?\"\d+ · .*", text)]
+    if len(re.findall(r"\.predict\(", "\n".join(code(lesson)))) < 3:
+        found.append("fewer than three predictions")
+    cells = [cell for section in lesson.sections for cell in section.cells if cell.kind == "prose"]
+    found += [f"a heading inside a cell: {line}" for cell in cells for line in cell.text.splitlines()[1:]
+              if re.match("##? ", line)]
+    return found
+
+
+@pytest.mark.parametrize("name", TEACHING)
+def test_a_lesson_can_be_shown_and_followed(name: str) -> None:
+    assert not faults(FILES[name])
+    first, *_, last = FILES[name].sections
+    assert "Covers:" not in str(first), "the ids are in the last section"
+    assert not last.is_core, "who is short of time need not read the last section"
+
+
+def test_the_parallel_lessons_teach_first() -> None:
+    parallel = {"05_gradient_accumulation", "13_data_parallel", "14_tensor_parallel", "15_pipeline_parallel", "16_mesh",
+                "collectives"}
+    assert parallel <= set(TEACHING)
+
+
+GOOD = """# %% [markdown]
+# # 01 · One
+# %%
+lesson.predict("a")
+lesson.predict("b")
+lesson.predict("c")
+"""
+
+
+@pytest.mark.parametrize("more, wrong", [
+    ("", []), (f"x = {'1' * 80}\n", ["84 columns"]), ("x = 1\n" * 40, ["a cell of 43 lines"]),
+    ('lesson.say("2 · too")\n', ["prints its own heading"]),
+    ("# %% [markdown]\n# Words.\n# ## 2 · Two\n", ["a heading inside a cell"])])
+def test_what_a_class_cannot_follow_is_found(more: str, wrong: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "lesson.py"
+    path.write_text(GOOD + more, encoding="utf-8")
+    found = faults(read_lesson(path))
+    assert len(found) == len(wrong) and all(word in line for word, line in zip(wrong, found, strict=True))
+    path.write_text(GOOD.replace('lesson.predict("a")\n', ""), encoding="utf-8")
+    assert faults(read_lesson(path)) == ["fewer than three predictions"]
