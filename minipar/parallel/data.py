@@ -52,8 +52,8 @@ class GradientPart(NamedTuple):
 class GradientReducer:
     """The definition: one all-reduce per parameter, after backward.
 
-    copies: other ranks hold replicas of the parameters that are not sharded (tp > 1). algorithm: of all
-    all-reduces.
+    copies: other ranks hold replicas of the parameters that are not sharded (tp > 1). algorithm:
+    the algorithm of each all-reduce.
     """
 
     def __init__(self, flat: Flat, dp: Communicator, copies: bool = False, algorithm: str = "auto"):

@@ -90,7 +90,7 @@ def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank
     """The peak memory of world rank `rank` in a minipar training, between two instructions of its pipeline.
 
     It is exact, to the byte, if all micro-batches have the same size and the schedule does not split
-    backward. Otherwise it is an upper bound: every micro-batch counts as the largest, and the arrays that W
+    backward. Otherwise it is approximate: every micro-batch counts as the largest, and the arrays that W
     needs (inputs and gradients of its matrix products) count as a whole tape. pairs: see
     `activations.TapeBytes`. Raises LayoutError for a layout with cp, and LayoutError or ScheduleError for an
     invalid schedule.

@@ -3,7 +3,7 @@ time.
 
 With tensor parallelism, an instruction begins with messages to the other ranks of its stage. They wait until
 the rank's message to the next stage has been sent. A message from another stage waits for them in turn. The
-prediction must include these waits. Otherwise it would count them as computation.
+prediction must include these waits. Otherwise it would count waiting as computation.
 
 Example: a message to the next stage occupies the link until t = 5. An instruction is ready at t = 3, and its
 messages within the stage take 2. They occupy the link from 5 to 7, so the instruction begins at t = 5.
@@ -23,7 +23,7 @@ class Ports:
     """The `LinkQueues` of `simulate`.
 
     talking: (kind, stage) -> the seconds for which an instruction's messages within its stage occupy the
-    link, in both directions, from its beginning on.
+    link, in both directions. They begin with the instruction.
     """
 
     def __init__(self, ranks: int, talking: Mapping[tuple[str, int], Fraction]) -> None:

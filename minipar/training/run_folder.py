@@ -107,7 +107,7 @@ class RunFolder:
                 self.summary.unlink(missing_ok=True)
 
     def is_finished(self, trace: bool) -> bool:
-        """Whether all results of a run exist, after its last step. The summary is written last."""
+        """Whether all result files of a run exist. The summary is written last."""
         return self.summary.is_file() and (not trace or (self.folder / "trace" / "summary.json").is_file())
 
     def asked_for_trace(self) -> bool:
@@ -169,7 +169,7 @@ class RunFolder:
         except CheckpointError as error:
             if isinstance(error.__cause__, OSError):                # unreadable, but perhaps not damaged
                 raise
-            raise CheckpointError(f"{error} (move this one away, and the one before it counts)") from error
+            raise CheckpointError(f"{error} (move this file away to use the checkpoint before it)") from error
         if world is not None and not same_everywhere(world, fingerprint(arrays, meta), "what was read"):
             raise CheckpointError(f"{path} was replaced while the ranks read it, so they hold weights of two "
                                   "trainings; try again")

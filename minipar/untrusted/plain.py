@@ -27,7 +27,7 @@ def parse_json(data: bytes, where: object, error: type[MiniparError], *, values:
     if data.count(b"[") + data.count(b"{") > DEPTH:
         steps = (_STEP[byte] for byte in re.sub(rb"[^\[\]{}]", b"", _TEXT.sub(b"", data)))
         if max(accumulate(steps), default=0) > DEPTH:
-            raise error(f"{where}: JSON that is not read: more than {DEPTH} nested brackets")
+            raise error(f"{where}: JSON with more than {DEPTH} nested brackets")
     try:
         return json.loads(data.decode("utf-8-sig"), parse_int=_whole, parse_float=_real)
     except UnicodeDecodeError as cause:

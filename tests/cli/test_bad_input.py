@@ -226,7 +226,7 @@ def test_resume_and_generate_from_a_spoilt_checkpoint(done: Path, capsys: pytest
 
 def test_the_way_out_that_a_damaged_checkpoint_names(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flip(last(done))
-    assert "move this one away, and the one before it counts" in refused(capsys, "train", "--resume", done)
+    assert "move this file away to use the checkpoint before it" in refused(capsys, "train", "--resume", done)
     last(done).rename(done / "damaged.npz")
     assert call("train", "--resume", done) == 0
     assert load(last(done))[1]["done"] == 20

@@ -55,7 +55,7 @@ def test_what_is_wrong_in_a_file_is_for_lint_to_say(tmp_path: Path) -> None:
     ('{"orders": ["F0"\n"B0"]}', ", line 2, column 1: not JSON: Expecting ',' delimiter"),
     ("", ", line 1, column 1: not JSON: Expecting value"),
     ("\xff", ": not UTF-8: byte 0; write JSON as text"),
-    ("[" * 100000, ": JSON that is not read: more than"),
+    ("[" * 100000, ": JSON with more than"),
     ("[]", ': no orders; write {"orders": ["F0 B0", ...]}, one for each rank'),
     ('{"stage_to_rank": [0]}', ": no orders; write"),
     ('{"orders": ["F0"], "ranks": 1}',
