@@ -1,8 +1,8 @@
-"""Collectives: what a group of ranks does together, written by hand over the protocol.
+"""Collectives, written by hand over the protocol.
 
-Read naive.py first, then climb: tree.py, ring.py, recursive_doubling.py, halving_doubling.py, then
-segmented.py, hierarchical.py and shared.py, which are about the machine. Every algorithm is a generator
-(channel.py), so that it can wait or be stepped.
+Read naive.py first, then tree.py, ring.py, recursive_doubling.py, halving_doubling.py, then segmented.py,
+hierarchical.py and shared.py, which use the machine's structure. Every algorithm is a generator (channel.py),
+so that it can be waited for or executed step by step.
 
     total = all_reduce(comm, gradient, label="gradients")       # a new array; the fastest algorithm
     all_reduce(comm, gradient, "mean", label="gradients", out=gradient, algorithm="ring")       # in place

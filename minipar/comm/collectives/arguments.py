@@ -1,4 +1,4 @@
-"""What the public collectives ask of their arguments, and what they say when it is not given."""
+"""Checks of the arguments of collectives, with their error messages."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from minipar.comm.protocol import CODES, Communicator, is_whole
 from minipar.comm.refusals import no_such_rank
 from minipar.errors import CommError
 
-# a mean is a sum, divided at the end
+# a mean is a sum that is divided at the end
 REDUCTIONS = {"sum": np.add, "mean": np.add, "max": np.maximum, "min": np.minimum}
 
 
 class Call:
-    """One call of a collective: who calls what, for its error messages."""
+    """One call of a collective, for its checks and error messages."""
 
     def __init__(self, comm: Communicator, operation: str, label: str | None = None) -> None:
         if comm is None:
@@ -37,9 +37,7 @@ class Call:
         return REDUCTIONS[op]
 
     def combine(self, op: str, dtype: np.dtype) -> np.ufunc | Combine:
-        """What puts two arrays together; in checked mode, a sum of floats says where it leaves their
-        range.
-        """
+        """The function that combines two arrays; in checked mode, a sum of floats reports an overflow."""
         return combine_of(self.reduction(op), dtype, self.comm, f"{self.operation} {op}", self.label)
 
     def root(self, root: int) -> int:
@@ -48,12 +46,12 @@ class Call:
         return root
 
     def source(self, array: np.ndarray, op: str = "") -> np.ndarray:
-        """The input, contiguous; integers as float64 where their mean is asked for."""
+        """The input, contiguous; integers as float64 for a mean."""
         if text := no_array(array):
             raise self.wrong(f"needs a NumPy array, not {text}")
-        if array.dtype not in CODES:  # also where no message would ever say so: one rank, native
+        if array.dtype not in CODES:  # checked here since one rank or native sends no message
             raise self.wrong(f"cannot carry dtype {array.dtype}; use one of {', '.join(map(str, CODES))}")
-        if op in ("sum", "mean") and array.dtype.kind == "b":  # NumPy's sum of two truths is a truth, not 2
+        if op in ("sum", "mean") and array.dtype.kind == "b":  # NumPy's sum of True and True is True, not 2
             raise self.wrong(f"cannot {'sum' if op == 'sum' else 'average'} booleans; count them with "
                              ".astype(np.int64), or take "
                              "their max: is any of them true?")
@@ -63,7 +61,7 @@ class Call:
         return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
     def result(self, out: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """`out` if the result fits into it, else an error; a new array where there is no `out`."""
+        """`out` if the result fits into it, else an error; a new array if `out` is None."""
         if out is None:
             return np.empty(shape, dtype)
         if text := no_array(out):
@@ -76,7 +74,7 @@ class Call:
         return out
 
     def unused(self, array: np.ndarray, *, writes: bool) -> None:
-        """In checked mode, raises CommError for memory that is in flight."""
+        """In checked mode, raises CommError for memory in flight."""
         if self.comm.books and self.comm.books.busy:
             refuse_overlap(self.comm, self.comm.books, array, self.operation, self.label, writes=writes)
 
@@ -91,13 +89,13 @@ class Call:
                              "another out")
 
     def rows(self, array: np.ndarray) -> int:
-        """How many rows the array has: the things that ranks share out, along its first axis."""
+        """The number of rows: collectives divide an array along its first axis."""
         if array.ndim == 0:
-            raise self.wrong("cuts its array along the first axis, and a scalar has none")
+            raise self.wrong("divides its array along the first axis, and a scalar has none")
         return len(array)
 
     def split(self, rows: int, counts: Sequence[int] | None) -> list[int]:
-        """The rows of each rank, as even as can be unless `counts` says otherwise."""
+        """The rows of each rank, `counts` or by default as even as possible."""
         if counts is None:
             return even_counts(rows, self.comm.size)
         if sum(self.one_each(counts)) != rows:
@@ -105,7 +103,7 @@ class Call:
         return list(counts)
 
     def gathered(self, array: np.ndarray, counts: Sequence[int] | None) -> list[int]:
-        """The rows that each rank brings, as many as this rank's unless `counts` says otherwise."""
+        """The rows that each rank contributes, `counts` or by default as many as this rank."""
         rows = self.rows(array)
         if counts is None:
             return [rows] * self.comm.size
@@ -129,6 +127,6 @@ def elements(counts: Sequence[int], row: tuple[int, ...]) -> list[int]:
 
 
 def address(array: np.ndarray) -> int:
-    """Where the array starts in memory."""
+    """The address of the array's first byte."""
     start: int = array.__array_interface__["data"][0]
     return start

@@ -1,9 +1,9 @@
-"""What an algorithm is, and what it sends on.
+"""Algorithms as generators, the channel on which they send, and the two ways to run them.
 
-An algorithm is a generator. It starts messages, and it yields a message at the point where it cannot go on
-before that message is done. So each algorithm is written once and driven in two ways: `finish` waits for one
-message after the other (the blocking collective); a `Handle` only tests them, whenever its owner finds time
-(the non-blocking one). A lesson can step through it too.
+An algorithm is a generator. It starts messages, and yields a message when it cannot continue before this
+message is complete. So each algorithm is written once and run in two ways: `finish` waits for each message
+(the blocking collective); a `Handle` only tests them when the program calls `test` (the non-blocking one). A
+lesson can run it step by step.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ AlgorithmSteps = Generator[Request, None, None]
 
 
 class Channel:
-    """Some ranks of a communicator, with the label and the tag of one running collective. Making one sends
-    nothing.
+    """Some ranks of a communicator, with the label and the tag of one running collective. Creating one sends
+    no message.
 
-    Ranks count from 0 to size - 1 within the channel; `ranks` holds their numbers in the communicator.
+    Ranks are numbered from 0 to size - 1 in the channel; `ranks` holds their ranks in the communicator.
     """
 
     def __init__(self, comm: Communicator, label: str, tag: int, ranks: Sequence[int] | None = None) -> None:
@@ -41,7 +41,7 @@ class Channel:
         return CommError(f"{this_call(self.comm, self.label, operation)} {text}")
 
     def send(self, array: np.ndarray, dest: int) -> Request:
-        """Start to send; the array must stay as it is until the request is done."""
+        """Start to send; the array must not change until the request is complete."""
         return self.comm.isend(array, self.ranks[dest], label=self.label, tag=self.tag)
 
     def receive(self, out: np.ndarray, source: int) -> Request:
@@ -51,7 +51,7 @@ class Channel:
 
 def exchange(channel: Channel, send_buffer: np.ndarray, dest: int, out: np.ndarray,
              source: int) -> AlgorithmSteps:
-    """Send and receive at once. The receive is posted first, so that the message finds its place waiting."""
+    """Send and receive at once. The receive is posted first, so that the message needs no buffering."""
     receiving = channel.receive(out, source)
     sending = channel.send(send_buffer, dest)
     yield receiving
@@ -59,8 +59,8 @@ def exchange(channel: Channel, send_buffer: np.ndarray, dest: int, out: np.ndarr
 
 
 def meet(channel: Channel) -> AlgorithmSteps:
-    """A barrier: no rank goes on before every rank has come. ceil(log2 p) rounds (Hensgen, Finkel, Manber
-    1988).
+    """A barrier: no rank continues before every rank has entered. ceil(log2 p) rounds (Hensgen, Finkel,
+    Manber 1988).
     """
     nothing, ignored = np.empty(0, np.uint8), np.empty(0, np.uint8)
     distance = 1
@@ -71,7 +71,7 @@ def meet(channel: Channel) -> AlgorithmSteps:
 
 
 def finish(comm: Communicator, steps: AlgorithmSteps) -> None:
-    """Drive an algorithm to its end. Raises CommError for a function that is none."""
+    """Run an algorithm to its end. Raises CommError if it is not a generator."""
     for request in as_steps(comm, "finish", steps):
         if type(request) is not Request:
             raise no_message(comm, "finish", request)
@@ -79,7 +79,7 @@ def finish(comm: Communicator, steps: AlgorithmSteps) -> None:
 
 
 def as_steps(comm: Communicator, call: str, steps: AlgorithmSteps) -> AlgorithmSteps:
-    """The steps, where they are those of an algorithm: a function without `yield` returns something else."""
+    """The steps. Raises CommError if they are not an iterator, as from a function without `yield`."""
     if isinstance(steps, Iterator):
         return steps
     raise CommError(f"{this_call(comm, None, call)} needs the steps of an algorithm, not {steps!r:.40}: an "
@@ -93,23 +93,21 @@ def no_message(comm: Communicator, call: str, given: object) -> CommError:
 
 
 class Handle:
-    """A collective on its way. `wait` returns its result; until then nobody may touch the arrays that take
-    part in it.
+    """A started collective. `wait` returns its result; until then the program must not use its arrays.
 
-    Nothing moves behind the caller's back: a step is taken only within `test` and `wait`, so call `test` now
-    and then while computing.
+    It makes progress only inside `test` and `wait`, so call `test` from time to time while computing.
     """
 
     def __init__(self, comm: Communicator, label: str, steps: AlgorithmSteps, source: np.ndarray,
                  result: np.ndarray) -> None:
         self._comm, self._steps, self._result = comm, steps, result
-        # in checked mode, an array that changes between two steps is an error
+        # in checked mode, a change of an array between two steps is an error
         self._watch = ArrayWatch(comm, comm.books, label, source, result) if comm.books else None
         self._pending = next(as_steps(comm, "start", steps), None)
         self._pause()
 
     def test(self) -> bool:
-        """Go as far as possible without waiting; returns whether the collective is done."""
+        """Make progress without waiting; returns whether the collective is complete."""
         steps = 0
         while self._pending is not None:
             if not self._comm.test(self._pending):
@@ -133,7 +131,7 @@ class Handle:
         self._pending = next(self._steps, None)
 
     def _pause(self) -> None:
-        """Leave the arrays alone until the next step."""
+        """Record the arrays until the next step."""
         if self._watch is not None and self._pending is not None:
             self._watch.pause()
         elif self._watch is not None:

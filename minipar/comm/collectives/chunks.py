@@ -1,4 +1,4 @@
-"""How an array is cut among ranks: contiguous pieces, by default as equal as they can be."""
+"""How an array is divided among ranks: contiguous pieces, by default as equal as possible."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -7,8 +7,8 @@ import numpy as np
 
 
 def even_counts(length: int, parts: int) -> list[int]:
-    """The sizes of `parts` pieces of `length` things, as np.array_split cuts them: the first `length % parts`
-    get one more.
+    """The sizes of `parts` pieces of `length` elements, as in np.array_split: the first `length % parts` get
+    one more.
 
     >>> even_counts(10, 4)
     [3, 3, 2, 2]
@@ -18,7 +18,7 @@ def even_counts(length: int, parts: int) -> list[int]:
 
 
 def edges(counts: Sequence[int]) -> list[int]:
-    """Where each piece starts, and where the last one ends: one number more than there are pieces.
+    """The start of each piece, and the end of the last one: len(counts) + 1 numbers.
 
     >>> edges([3, 3, 2])
     [0, 3, 6, 8]
@@ -33,16 +33,14 @@ def pieces(flat: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
 
 
 def copy_unless_same(source: np.ndarray, out: np.ndarray) -> None:
-    """Most algorithms work in place on `out`; this is how they start from `source`, at no cost where it is
-    `out` already.
+    """Copy `source` to `out`, unless they are the same object. Most algorithms then work in place on `out`.
     """
     if source is not out:
         np.copyto(out, source)
 
 
 def rotate(source: np.ndarray, out: np.ndarray, start: int) -> None:
-    """Copy so that `source[start:]` comes first: from the order of the ranks to one that starts at another
-    rank, or back.
+    """Copy so that `source[start:]` comes first.
 
     >>> source, out = np.arange(4), np.zeros(4, int)
     >>> rotate(source, out, 1)

@@ -1,14 +1,14 @@
-"""How two arrays are put together, and how a mean stays within range on its way.
+"""Combines two arrays; reports overflow in sums, and avoids it in means.
 
-A sum of finite numbers may become infinite, and the rank that adds sees it: the processor's overflow flag is
-raised for finite operands alone (IEEE 754: infinity plus anything is exact). So in checked mode the flag is
-read after each addition, and the collective is reported with its label. This costs 2 microseconds per
-addition and no pass over the data.
+A sum of finite numbers may become infinite. The processor's overflow flag shows it: IEEE 754 sets the flag
+for finite operands only. So in checked mode the flag is read after each addition, and an overflow is reported
+with the collective's label. This costs 2 microseconds per addition, without reading the data again.
 
 A mean is a sum of p arrays, divided by p at the end. The sum may overflow where the mean does not: 40000 and
-40000 in float16. So float16 is added up in float32, where no sum of it overflows or vanishes; the wider types
-are first multiplied by 2**-k with 2**k >= p, which is exact (but for subnormal numbers, below 1e-37 in
-float32 and 1e-307 in float64), and p is divided by 2**k too.
+40000 in float16. So float16 is summed in float32, where its sums neither overflow nor underflow. Wider types
+are first multiplied by 2**-k with 2**k >= p, and p is divided by 2**k too. This is exact, except for
+subnormal numbers (below 1e-37 in float32 and 1e-307 in float64). Example: p = 3 has k = 2; the sum of x/4 is
+divided by 3/4.
 """
 
 from __future__ import annotations
@@ -40,14 +40,13 @@ class Combine:
 
 def combine_of(ufunc: np.ufunc, dtype: np.dtype, comm: Communicator, op: str,
                label: str) -> np.ufunc | Combine:
-    """The ufunc itself, unless it can overflow and the communicator is checked."""
+    """The ufunc, or, if it can overflow and the communicator is checked, a Combine."""
     return Combine(ufunc, comm, op,
                    label) if comm.checked and ufunc is np.add and dtype.kind == "f" else ufunc
 
 
 def addends(array: np.ndarray, ranks: int) -> tuple[np.ndarray, float]:
-    """What to add up for the mean over so many ranks, and what to divide the sum by. array: floats; it stays
-    as it is.
+    """(the terms to sum for a mean over `ranks` ranks, the divisor of the sum). array: floats, not changed.
     """
     if ranks == 1:
         return array, 1.0

@@ -1,4 +1,4 @@
-"""Small findings of all ranks, on every rank: then every rank comes to the same conclusion."""
+"""Exchanges small values of all ranks, so that every rank takes the same decision."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from minipar.comm.protocol import Communicator
 
 
 def gathered(world: Communicator, value: Any, label: str) -> list[Any]:
-    """What every rank gives, in the order of ranks. value: what JSON can hold, infinity and NaN too. All
-    ranks call it.
+    """The values of all ranks, in the order of ranks. value: JSON data, also infinity and NaN. All ranks call
+    it.
     """
     mine = np.frombuffer(json.dumps(value).encode(), np.uint8)
     sizes = all_gather(world, np.array([len(mine)]), label=f"{label}, sizes")
@@ -22,13 +22,11 @@ def gathered(world: Communicator, value: Any, label: str) -> list[Any]:
 
 
 def one_choice(world: Communicator, value: Any, label: str) -> Any:
-    """Rank 0's value, on every rank: what all go by where each of them might have seen something else. All
-    ranks call it.
-    """
+    """Rank 0's value, on every rank, for a decision on which ranks could differ. All ranks call it."""
     return gathered(world, value, label)[0]
 
 
 def same_everywhere(world: Communicator, value: Any, label: str) -> bool:
-    """Whether all ranks give the same; all ranks call it and get the same answer."""
+    """Whether all ranks pass the same value. All ranks call it and get the same answer."""
     values = gathered(world, value, label)
     return all(other == values[0] for other in values)

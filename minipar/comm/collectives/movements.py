@@ -1,9 +1,9 @@
 """The collectives that only move arrays: broadcast, gather, scatter, all_gather, all_to_all.
 
-What holds for all of them: the input is never written to; without `out` the result is a new array, with it
-the result is written there and `out` is returned. Ranks share out rows, along the first axis. `algorithm` is
-a name from `minipar.comm.collectives.table`, or "auto": the fastest by the cost model (select.py). All ranks
-must agree on shape, dtype, root, counts and algorithm. Errors are CommError.
+For all of them: the input is not changed; without `out` the result is a new array, with it the result is
+written to `out`, which is returned. Arrays are divided into rows, along the first axis. `algorithm` is a name
+from `minipar.comm.collectives.table`, or "auto": the fastest by the cost model (select.py). All ranks must
+agree on shape, dtype, root, counts and algorithm. Errors are CommError.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def broadcast(comm: Communicator, array: np.ndarray, *, root: int = 0, label: st
               out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """The root's array, on every rank. `out` may be `array`.
 
-    On the other ranks `array` only tells shape and dtype, so np.empty will do.
+    On the other ranks only shape and dtype of `array` are used, so pass np.empty(...).
     """
     call = Call(comm, "broadcast", label)
     root, source = call.root(root), call.source(array)
@@ -42,7 +42,7 @@ def broadcast(comm: Communicator, array: np.ndarray, *, root: int = 0, label: st
 def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None,
            label: str | None = None,
            out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray | None:
-    """All ranks' rows one behind the other, [sum of counts, ...], on the root; None on the others.
+    """The concatenated rows of all ranks, [sum of counts, ...], on the root; None on the others.
 
     array: [counts[rank], ...]. counts: the rows of each rank; by default as many on each as here. `out`: on
     the root only.
@@ -66,8 +66,8 @@ def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Seq
             label: str | None = None, out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """This rank's rows of the root's array, [counts[rank], ...].
 
-    array: [N, ...]; on the other ranks it only tells shape and dtype. counts: the rows of each rank, by
-    default as even as can be.
+    array: [N, ...]; on the other ranks only its shape and dtype are used. counts: the rows of each rank, by
+    default as even as possible.
     """
     call = Call(comm, "scatter", label)
     root, source = call.root(root), call.source(array)
@@ -85,7 +85,7 @@ def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Seq
 
 def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] | None = None, label: str
                | None = None, out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
-    """All ranks' rows one behind the other, [sum of counts, ...], on every rank.
+    """The concatenated rows of all ranks, [sum of counts, ...], on every rank.
 
     array: [counts[rank], ...]; it may be this rank's own rows of `out`. counts: the rows of each rank; by
     default as many on each as here.
@@ -109,18 +109,18 @@ def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] |
 def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[int] | None = None,
                receive_counts: Sequence[int] | None = None, label: str | None = None, out: np.ndarray
                | None = None, algorithm: str = "auto") -> np.ndarray:
-    """Rank r gets everyone's r-th block: the transpose of a matrix of blocks. Result: [sum of receive_counts,
-    ...].
+    """Rank r gets the r-th block of every rank: the transpose of a matrix of blocks. Result: [sum of
+    receive_counts, ...].
 
-    array: [N, ...], its blocks one behind the other. send_counts: the rows for each rank, receive_counts: the
-    rows from each rank; by default all blocks have N / size rows. A rank that does not know what it will
-    receive asks first: `receive_counts = all_to_all(comm, np.array(send_counts), label="counts")`.
+    array: [N, ...], the concatenated blocks. send_counts: the rows for each rank, receive_counts: the rows
+    from each rank; by default all blocks have N / size rows. If a rank does not know receive_counts, exchange
+    them first: `receive_counts = all_to_all(comm, np.array(send_counts), label="counts")`.
     """
     call = Call(comm, "all_to_all", label)
     source = call.source(array)
     rows, even = call.rows(source), send_counts is None and receive_counts is None
     if even and rows % comm.size:
-        raise call.wrong(f"cannot cut {rows} rows into {comm.size} equal blocks; give send_counts and "
+        raise call.wrong(f"cannot divide {rows} rows into {comm.size} equal blocks; give send_counts and "
                          "receive_counts")
     if not even and (send_counts is None or receive_counts is None):
         raise call.wrong("needs send_counts and receive_counts, or neither")
@@ -129,7 +129,7 @@ def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[i
     shape = (sum(takes), *source.shape[1:])
     blocks = call.result(out, shape, source.dtype)
     call.keep_apart(blocks, source)
-    if algorithm == "auto" and not even:  # each rank knows its own sizes only; this one suits all
+    if algorithm == "auto" and not even:  # each rank has only its own sizes; this one suits all
         algorithm = "pairwise"
     name = choose("all_to_all", algorithm, comm, source.nbytes)
     run = find("all_to_all", name)

@@ -1,16 +1,17 @@
-"""The collectives that add up: reduce, all_reduce, reduce_scatter, and the two that do not wait.
+"""The collectives that reduce: reduce, all_reduce, reduce_scatter, and the two non-blocking ones.
 
-What holds for all of them:
-* op is "sum", "mean", "max" or "min". The mean of integers is float64. A mean that fits does not overflow on
-  the way (combine.py).
-* max and min: NaN wins over all numbers; booleans are truths, so max is "any" and min is "all"; integers wrap
-  around in a sum.
+For all of them:
+* op is "sum", "mean", "max" or "min". The mean of integers is float64. A mean that fits the dtype does not
+  overflow in between (combine.py).
+* max and min: the result is NaN if any operand is NaN; for booleans max is "any" and min is "all"; integers
+  wrap around in a sum.
 * `algorithm` is a name from `minipar.comm.collectives.table`, or "auto": the fastest by the cost model
-  (select.py), or "by_size": the fastest for this many bytes and ranks of one node, wherever the ranks are.
+  (select.py), or "by_size": the fastest on one node, wherever
+  the ranks are.
 * All ranks get the same bits, whatever the algorithm. Two algorithms may differ in the last bit: they add in
   different orders. So do two groups whose arrays have different lengths, or whose nodes differ.
-* The input is never written to. Without `out` the result is a new array; with it, the result is written there
-  and `out` is returned. Only where `out` is the input itself, the input is overwritten.
+* The input is not changed, unless it is also `out`. Without `out` the result is a new array; with it, the
+  result is written to `out`, which is returned.
 * All ranks must agree on shape, dtype, op and algorithm. Errors are CommError.
 """
 
@@ -72,10 +73,10 @@ def all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, label:
 def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum",
                      *, label: str | None = None, out: np.ndarray | None = None,
                      algorithm: str = "auto") -> Handle:
-    """An all_reduce on its way; `handle.wait()` returns what all_reduce returns.
+    """Start an all_reduce; `handle.wait()` returns its result.
 
-    Several may be under way at once, if all ranks start them in the same order. Not for algorithm="native",
-    nor for "shared" unless `out` is in shared memory already: there is but one stage.
+    Several may be in flight at once, if all ranks start them in the same order. It does not accept
+    algorithm="native", nor "shared" unless `out` is in shared memory: there is only one staging buffer.
     """
     # float16: see combine.py
     staged = (out is None or location_in_shared_memory(comm, out) is None
@@ -92,9 +93,9 @@ def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *,
                    out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """This rank's rows of the reduction of all ranks' arrays.
 
-    array: [N, ...] on every rank. Result: [counts[rank], ...], the rows behind those of the ranks before this
-    one. counts: the rows of each rank, as even as can be by default (the first N % size ranks get one more).
-    `out` may be this rank's own rows of `array`.
+    array: [N, ...] on every rank. Result: [counts[rank], ...], the rows after those of lower ranks. counts:
+    the rows of each rank, as even as possible by default (the first N % size ranks get one more). `out` may
+    be this rank's own rows of `array`.
     """
     steps, _, own = _reduce_scatter(comm, array, op, counts, label, out, algorithm)
     finish(comm, steps)
@@ -105,7 +106,7 @@ def start_reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum",
                          counts: Sequence[int] | None = None,
                          label: str | None = None, out: np.ndarray | None = None,
                          algorithm: str = "auto") -> Handle:
-    """A reduce_scatter on its way; see start_all_reduce."""
+    """Start a reduce_scatter; see start_all_reduce."""
     if algorithm == "native":
         raise Call(comm, "start_reduce_scatter",
                    label).wrong("cannot start native, which waits; choose another algorithm")
@@ -150,8 +151,7 @@ def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequ
 
 
 def flat(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as one row; the same object where they are the same memory, so that algorithms see that they work
-    in place.
+    """Both as one-dimensional arrays; the same object if they share memory, so that algorithms work in place.
     """
     row = out.reshape(-1)
     return (row if source is out or np.may_share_memory(source, out) else source.reshape(-1)), row
@@ -159,9 +159,7 @@ def flat(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def on_the_way(op: str, source: np.ndarray, out: np.ndarray,
                ranks: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """What travels, where its reduction goes, and what a mean is divided by at the end; 0 for the other
-    ops.
-    """
+    """(the array to send, the array for its reduction, the divisor of a mean or 0 for other ops)."""
     if op != "mean":
         return source, out, 0
     terms, divisor = addends(source, ranks)
@@ -169,7 +167,7 @@ def on_the_way(op: str, source: np.ndarray, out: np.ndarray,
 
 
 def divided(steps: AlgorithmSteps, total: np.ndarray, divisor: float, out: np.ndarray) -> AlgorithmSteps:
-    """The steps themselves; where there is a divisor, they end with the sum divided by it, in `out`."""
+    """The steps; with a divisor, they end with the sum divided by it, in `out`."""
     return _then_divide(steps, total, divisor, out) if divisor else steps
 
 

@@ -1,8 +1,8 @@
-"""Which algorithm is the fastest? A tree for few bytes, a ring for many; where they cross depends on alpha
-and beta.
+"""Selects the fastest algorithm: a tree for few bytes, a ring for many; the limit between them depends on
+alpha and beta.
 
-`select` asks the cost model (`minipar.plan.collective_times`). Who has measured links passes them, and gives
-the name that comes back as `algorithm`.
+`select` uses the cost model (`minipar.plan.collective_times`). Pass measured `Links` to replace the defaults,
+and the returned name as `algorithm`.
 """
 
 from functools import lru_cache
@@ -13,19 +13,19 @@ from minipar.comm.collectives.shared_array import location_in_shared_memory
 from minipar.comm.protocol import Communicator
 from minipar.plan.collective_times import TIMES, Links, hierarchical_all_reduce
 
-# The order of what processes on one machine reach through this protocol, and of 10 Gbit/s Ethernet. `minipar
-# doctor` measures.
+# Typical for processes on one machine through this protocol, and for 10 Gbit/s Ethernet. `minipar doctor`
+# measures them.
 WITHIN_NODE = Links(alpha=10e-6, beta=0.15e-9, gamma=0.05e-9)
 BETWEEN_NODES = Links(alpha=40e-6, beta=0.8e-9, gamma=0.05e-9)
 
 
-@lru_cache(maxsize=4096)  # a training step asks the same questions again and again
+@lru_cache(maxsize=4096)  # a training step repeats the same calls
 def select(operation: str, nbytes: int, ranks: int, *, nodes: int = 1, within: Links = WITHIN_NODE,
            between: Links = BETWEEN_NODES) -> str:
     """The name of the fastest algorithm by the cost model.
 
-    nbytes: of the whole array, as in `minipar.plan.collective_times`. With several nodes, all but the
-    hierarchical one are as slow as their slowest links.
+    nbytes: of the whole array, as in `minipar.plan.collective_times`. With several nodes, all algorithms
+    except the hierarchical one are as slow as the links between nodes.
     """
     links = within if nodes == 1 else between
     times = {name: time(ranks, nbytes, links) for name, time in TIMES[operation].items()}
@@ -36,13 +36,13 @@ def select(operation: str, nbytes: int, ranks: int, *, nodes: int = 1, within: L
 
 def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out: np.ndarray
            | None = None) -> str:
-    """`algorithm` itself, unless it is "auto": then shared memory where `out` lies there, else what the
-    communicator prefers, else the fastest.
+    """`algorithm`, unless it is "auto": then "shared" if `out` is in shared memory, else the communicator's
+    preferred one, else the fastest.
 
-    "by_size" is what the communicator prefers, else the fastest on one node. It looks at nothing but the
-    numbers of bytes and ranks, so groups of as many ranks add in the same order, wherever their arrays and
-    ranks are: copies that several groups add up stay equal in bits. So a preferred "hierarchical", whose
-    order follows the nodes, is not taken by "by_size", nor on one node, where it has no hierarchy.
+        With "by_size": the preferred one, else the fastest on one node. It depends only on the numbers of
+    bytes and ranks, so groups of equal size add in the same order: replicas in several groups stay bitwise equal.
+    So "by_size" ignores a preferred "hierarchical", whose order depends on the nodes; on one node it is
+    always ignored.
     """
     if algorithm not in ("auto", "by_size"):
         return algorithm

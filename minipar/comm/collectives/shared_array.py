@@ -1,8 +1,8 @@
-"""Arrays in memory that all ranks of a node see, and where they lie in it.
+"""Arrays in memory that all ranks of a node share, and their location in it.
 
 An engine hands out one block of bytes (`Communicator.shared`): one piece of memory under MPI, one array under
-threads. Here each rank gets its part of the block, as an array that behaves as any other, and that knows
-where the others' counterparts are.
+threads. Here each rank gets its part of the block, as an ordinary array that also holds references to the
+other ranks' parts.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ WORDS = np.dtype([("tag", np.int64), ("offset", np.int64)])
 
 @dataclass(frozen=True)
 class SharedMemory:
-    """Memory that several ranks see, by world rank: bytes for arrays, and a page where its rank says what it
-    works on.
+    """Shared memory by world rank: bytes for arrays, and a page in which the rank writes its current tag and
+    offset.
     """
 
     bytes: dict[int, np.ndarray]                                    # uint8 [nbytes]
@@ -33,10 +33,9 @@ class SharedMemory:
 
 
 class SharedArray(np.ndarray):
-    """One rank's array in memory that every rank of its group sees. Its views are SharedArrays too.
+    """One rank's array in shared memory. Its views are SharedArrays too.
 
-    Computing with it gives arrays that are no longer in that memory; collectives notice this by their
-    address.
+    Results of computations with it are not in shared memory; collectives detect this by the address.
     """
 
     memory: SharedMemory | None
@@ -47,15 +46,15 @@ class SharedArray(np.ndarray):
 
 def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *, label: str
                  | None = None) -> SharedArray:
-    """An array of zeros on each rank, in memory that all ranks of `comm` see. All ranks call it with the same
-    shape and dtype.
+    """An array of zeros on each rank, in memory that all ranks of `comm` share. All ranks call it with the
+    same shape and dtype.
 
-    Give it, or the same view of it on every rank, to `all_reduce` as `out`. Raises CommError where `comm`
-    spans several nodes.
+    Pass it, or the same view of it on every rank, to `all_reduce` as `out`. Raises CommError if `comm` spans
+    several nodes.
     """
     shape, dtype = shape_and_dtype(Call(comm, "shared_array", label), shape, dtype)
     comm.entering("shared_array", shape, dtype, label=label)
-    nbytes = math.prod(shape) * dtype.itemsize  # whole numbers of Python, which never overflow
+    nbytes = math.prod(shape) * dtype.itemsize  # Python integers do not overflow
     pages = 1 + -(-nbytes // PAGE)
     parts = comm.shared(comm.size * pages * PAGE, label=label).reshape(comm.size, -1)
     memory = SharedMemory({member: parts[rank, PAGE:PAGE + nbytes] for rank,
@@ -67,7 +66,7 @@ def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *
 
 
 def shape_and_dtype(call: Call, shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
-    """Both as NumPy has them. Raises CommError for what is no shape, or no dtype that travels."""
+    """Both in NumPy's form. Raises CommError for an invalid shape or dtype."""
     try:
         lengths = tuple(map(index, (shape,) if isinstance(shape, SupportsIndex) else shape))
         known = np.dtype(dtype)
@@ -82,9 +81,7 @@ def shape_and_dtype(call: Call, shape: Any, dtype: Any) -> tuple[tuple[int, ...]
 
 
 def location_in_shared_memory(comm: Communicator, array: np.ndarray) -> tuple[SharedMemory, int] | None:
-    """Where in memory that all ranks of `comm` see the array lies, in bytes from its beginning; None if it
-    does not.
-    """
+    """(shared memory of `comm` that holds the array, offset in bytes); None if it is not in such memory."""
     memory = getattr(array, "memory", None)
     if memory is None or not all(member in memory.bytes for member in comm.members):
         return None
@@ -94,15 +91,13 @@ def location_in_shared_memory(comm: Communicator, array: np.ndarray) -> tuple[Sh
 
 
 def tell_location(channel: Channel, memory: SharedMemory, offset: int) -> None:
-    """Leave word of what this call works on: ranks with different views would add up the wrong numbers,
-    unnoticed.
-    """
+    """Write this call's tag and offset, so that other ranks can check that all use the same view."""
     words = memory.words[channel.comm.members[channel.rank]]
     words[channel.tag % len(words)] = channel.tag, offset
 
 
 def check_locations(channel: Channel, memory: SharedMemory, offset: int) -> None:
-    """Raises CommError on every rank unless all have left the same word."""
+    """Raises CommError on every rank unless all have written the same tag and offset."""
     comm = channel.comm
     for rank, member in enumerate(comm.members):
         words = memory.words[member]

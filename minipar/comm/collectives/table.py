@@ -1,4 +1,4 @@
-"""Which algorithms there are: operation -> name -> function."""
+"""The table of algorithms: operation -> name -> function."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,12 +1,12 @@
-"""Bruck's algorithms: any rank count in ceil(log2 p) messages, by passing on what others have sent.
+"""Bruck's algorithms: any rank count in ceil(log2 p) messages, by forwarding the blocks of other ranks.
 
-All-gather: in round k each rank takes all that the rank 2**k to its right has gathered so far.
+All-gather: in round k each rank receives everything that the rank 2**k to its right has gathered so far.
 
     p = 5, rank 0 holds    0    ->    0 1    ->    0 1 2 3    ->    0 1 2 3 4
 
-All-to-all: a block that has to travel d ranks to the right takes the powers of two in d, one per round. A
-round's blocks share one message, so short blocks pay few alphas; each block is sent about log2(p)/2 times, so
-long ones pay too many bytes.
+All-to-all: a block for the rank d to the right is sent in the rounds of the bits of d (d = 5: by 1 and by 4).
+The blocks of a round share one message, so short blocks need few messages; each block is sent about log2(p)/2
+times, so long blocks send too many bytes.
 
     all-gather     ceil(log2 p) alpha + (p - 1)/p n beta
     all-to-all     ceil(log2 p) (alpha + n/2 beta)
@@ -24,7 +24,7 @@ from minipar.comm.collectives.chunks import edges, rotate
 
 
 def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
-    """This rank's own piece already stands in its place in `out`."""
+    """This rank's own piece is already at its position in `out`."""
     p, rank = channel.size, channel.rank
     start = sum(counts[:rank])
     edge = edges([*counts[rank:], *counts[:rank]])  # of the pieces in the order rank, rank + 1, ...
@@ -48,7 +48,7 @@ def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Seq
     if len({*gives, *takes}) > 1:
         raise channel.wrong("all_to_all", "by bruck needs blocks of one size, not "
                             f"{list(gives)} and {list(takes)} elements; use algorithm='pairwise'")
-    held = np.roll(source.reshape(p, -1), -rank, axis=0)  # held[d] has to travel d ranks to the right
+    held = np.roll(source.reshape(p, -1), -rank, axis=0)  # held[d] is for the rank d to the right
     distance = 1
     while distance < p:
         moving = [travel for travel in range(p) if travel & distance]

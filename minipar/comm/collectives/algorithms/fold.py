@@ -1,8 +1,8 @@
-"""Rank counts that are no power of two, for the algorithms that pair ranks by the bits of their numbers.
+"""Rank counts that are not a power of two, for algorithms that pair ranks by the bits of their numbers.
 
 With p = q + e ranks, q the largest power of two, the first 2e ranks form e pairs. The even rank of each pair
-hands its array to the odd one, which stands for both; the q ranks that remain (the core) run the algorithm;
-then each odd rank hands the result back:
+sends its array to the odd one, which represents both; the remaining q ranks (the core) run the algorithm;
+then each odd rank sends the result back:
 
     p = 6      0 -> 1      2 -> 3      4      5          fold
                     1           3      4      5          the core: q = 4
@@ -20,12 +20,12 @@ from minipar.comm.protocol import Request
 
 
 def pairs(size: int) -> int:
-    """How many ranks exceed the largest power of two: that many pairs must fold."""
+    """The number of pairs: the ranks beyond the largest power of two."""
     return size - (1 << (size.bit_length() - 1))
 
 
 def core(channel: Channel) -> Channel | None:
-    """The ranks that run the algorithm, renumbered from 0; None on a rank that has handed its array over."""
+    """The ranks that run the algorithm, renumbered from 0; None on a rank that has sent its array away."""
     folded = 2 * pairs(channel.size)
     if not folded:
         return channel
@@ -42,7 +42,7 @@ def core_counts(counts: Sequence[int]) -> list[int]:
 
 def hand_over(channel: Channel, send_buffer: np.ndarray,
               receive_buffer: np.ndarray) -> Generator[Request, None, bool]:
-    """Even ranks of the pairs send `send_buffer`, odd ones receive it into `receive_buffer`; says whether
+    """Even ranks of the pairs send `send_buffer`, odd ones receive it into `receive_buffer`; returns whether
     this rank received.
     """
     if channel.rank >= 2 * pairs(channel.size):
@@ -64,7 +64,7 @@ def hand_back(channel: Channel, send_buffer: np.ndarray, receive_buffer: np.ndar
 
 
 def add_pairs(channel: Channel, total: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
-    """The fold of a reduction: afterwards an odd rank's `total` stands for its pair."""
+    """The fold of a reduction: afterwards an odd rank's `total` is the sum of its pair."""
     even = np.empty_like(total) if pairs(channel.size) else total
     if (yield from hand_over(channel, total, even)):
         combine(even, total, out=total)

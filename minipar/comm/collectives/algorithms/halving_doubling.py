@@ -1,7 +1,7 @@
 """Rabenseifner's algorithm: as few bytes as the ring, in 2 log2 p messages instead of 2 (p - 1).
 
 Recursive halving: with p = 8, rank 0 keeps the first half of the array and gives rank 4 the second; of that
-half it gives rank 2 the second quarter, then rank 1 the second eighth. Each rank adds what it is given, and
+half it gives rank 2 the second quarter, then rank 1 the second eighth. Each rank adds what it receives, and
 ends with one p-th of the total:
 
     round 1    0 <-> 4   1 <-> 5   2 <-> 6   3 <-> 7      n/2 each way
@@ -13,8 +13,8 @@ Then recursive doubling gathers the p-ths in the reverse order.
     reduce-scatter     log2 p alpha + (p - 1)/p n beta
     all-reduce       2 log2 p alpha + 2 (p - 1)/p n beta
 
-Rank counts that are no power of two are folded (fold.py), which adds up to 2 (alpha + n beta): there the ring
-wins for long arrays.
+Other rank counts are folded (fold.py), which costs up to 2 (alpha + n beta) more: then the ring is faster for
+long arrays.
 
 Source: Rabenseifner 2004, "Optimization of collective reduction operations"; Thakur, Rabenseifner, Gropp
 2005, section 4.5.
@@ -31,9 +31,9 @@ from minipar.comm.collectives.chunks import copy_unless_same, edges, even_counts
 
 
 def halve(core: Channel, total: np.ndarray, counts: Sequence[int], combine: np.ufunc) -> AlgorithmSteps:
-    """Adds up in `total`; afterwards only this rank's own piece of it means anything."""
+    """Sum in `total`; afterwards only this rank's own piece of it is valid."""
     edge = edges(counts)
-    first, last = 0, core.size                                      # the pieces that this rank still works on
+    first, last = 0, core.size                                      # the pieces that this rank still reduces
     while last - first > 1:
         middle = (first + last) // 2
         lower, upper = (first, middle), (middle, last)

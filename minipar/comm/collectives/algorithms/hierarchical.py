@@ -1,5 +1,4 @@
-"""First within a node, then between nodes: for links of two kinds, where those between nodes are the slow
-ones.
+"""First within a node, then between nodes: for clusters whose links between nodes are slow.
 
     node A          node B                  w = 2 ranks per node: 2 lanes
     0  1            2  3      reduce-scatter within each node: each of its w ranks has one w-th of its sum
@@ -10,7 +9,7 @@ ones.
 
 Each rank sends 2 (m - 1)/m n/w bytes to other nodes, m being the number of nodes. On a ring over all ranks in
 their order, one rank per node would send 2 (p - 1)/p n bytes to the next node: w times as many over one pair
-of links, while w - 1 stand idle.
+of links, while w - 1 links are idle.
 
     2 (w - 1) (alpha + n/w beta) within, and 2 (m - 1) (alpha' + n/(w m) beta') between nodes
 

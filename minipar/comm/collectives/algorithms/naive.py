@@ -1,16 +1,15 @@
-"""Everything through one rank: the collectives that everybody writes first, and the measure for all the
-others.
+"""Everything through one rank: the simplest collectives, with which all others are compared.
 
     0 <- 1, 0 <- 2, 0 <- 3, ...        then        0 -> 1, 0 -> 2, 0 -> 3, ...
 
-Rank 0 (or the root) has p - 1 messages to take in and p - 1 to send out, one after the other, while everybody
-else idles:
+Rank 0 (or the root) receives p - 1 messages and sends p - 1, one after the other, while the other ranks are
+idle:
 
     broadcast, reduce    (p - 1) (alpha + n beta)
     all-reduce         2 (p - 1) (alpha + n beta)
 
-The busiest link carries 2 (p - 1) n bytes for an all-reduce, against 2 (p - 1)/p n on a ring. It stays here
-because it is obviously right: reductions add the ranks' arrays in the order of their ranks.
+The busiest link carries 2 (p - 1) n bytes for an all-reduce, against 2 (p - 1)/p n on a ring. It is kept
+because it is obviously correct: reductions add the ranks' arrays in the order of their ranks.
 """
 
 from collections.abc import Sequence
@@ -31,7 +30,7 @@ def broadcast(channel: Channel, buffer: np.ndarray, root: int) -> AlgorithmSteps
 
 def reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc,
            root: int) -> AlgorithmSteps:
-    """The root takes in one array after the other: ((x0 + x1) + x2) + ... Other ranks' `out` is not used."""
+    """The root receives one array after the other: ((x0 + x1) + x2) + ... Other ranks' `out` is not used."""
     if channel.rank != root:
         yield channel.send(source, root)
         return
@@ -48,7 +47,7 @@ def reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.uf
 
 def gather(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequence[int],
            root: int) -> AlgorithmSteps:
-    """The root takes every rank's piece to its place in `out`. Other ranks' `out` is not used."""
+    """The root receives every rank's piece into its position in `out`. Other ranks' `out` is not used."""
     if channel.rank != root:
         yield channel.send(source, root)
         return
@@ -81,14 +80,14 @@ def reduce_scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts
 
 
 def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
-    """Each rank's own piece already stands in its place in `out`."""
+    """Each rank's own piece is already at its position in `out`."""
     yield from gather(channel, pieces(out, counts)[channel.rank], out, counts, root=0)
     yield from broadcast(channel, out, root=0)
 
 
 def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Sequence[int],
                takes: Sequence[int]) -> AlgorithmSteps:
-    """Everyone to everyone at once, in the order of the ranks. No rank in the middle could know all sizes.
+    """Every rank sends to every rank, in the order of ranks. A central rank would not have all sizes.
 
     All ranks send to rank p - 1 last, so its p - 1 messages come after all others: (2p - 3) (alpha + n/p
     beta).

@@ -1,9 +1,10 @@
-"""The MPI library's own collectives, behind the same names: what the hand-written ones are raced against.
+"""The MPI library's own collectives, behind the same names: a reference for the speed of the hand-written
+ones.
 
-They need an engine over MPI, which holds them as `comm.native`. Their messages pass below the protocol, so no
-wrapper counts, traces, times or checks them; they wait inside the library, and a watchdog limits that. Their
-results follow the table, not MPI: see minipar/comm/mpi/native.py. What the library does not know, and so
-cannot do, is refused by name.
+They need an engine over MPI, which holds them as `comm.native`. Their messages do not pass through the
+protocol, so no wrapper counts, traces, times or checks them. They wait inside the library, with the
+watchdog's limit. Their results are those of the hand-written collectives, not MPI's: see
+minipar/comm/mpi/native.py. Ops and dtypes that the library does not have raise CommError.
 """
 
 from collections.abc import Callable

@@ -4,7 +4,7 @@
     step 2    0 -> 2   1 -> 3   2 -> 0   3 -> 1
     step 3    0 -> 3   1 -> 0   2 -> 1   3 -> 2
 
-Every block goes straight to where it belongs, and no rank is sent to by two others at once. Best for long
+Every block is sent directly to its receiver, and no rank receives from two others at once. Best for long
 blocks:
 
     (p - 1) alpha + (p - 1)/p n beta            n bytes on each rank, n/p for each other rank

@@ -1,5 +1,5 @@
-"""Recursive doubling: in round k, ranks that differ in bit k swap all they have; after log2 p rounds
-everybody has everything.
+"""Recursive doubling: in round k, ranks that differ in bit k exchange all they have; after log2 p rounds
+every rank has everything.
 
     round 1    0 <-> 1   2 <-> 3   4 <-> 5   6 <-> 7
     round 2    0 <-> 2   1 <-> 3   4 <-> 6   5 <-> 7
@@ -8,7 +8,7 @@ everybody has everything.
     all-reduce     log2 p (alpha + n beta)            the fewest messages, each of the whole array
     all-gather     log2 p alpha + (p - 1)/p n beta
 
-Best for short arrays. Rank counts that are no power of two are folded first (fold.py). Both ranks of a pair
+Best for short arrays. Other rank counts than powers of two are folded first (fold.py). Both ranks of a pair
 add the same two arrays, so both must add them in the same order, or max(-0, +0) and the payloads of NaNs
 would differ: the lower rank's array comes first.
 
@@ -41,7 +41,7 @@ def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: n
 
 
 def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
-    """This rank's own piece already stands in its place in `out`."""
+    """This rank's own piece is already at its position in `out`."""
     own = pieces(out, counts)[channel.rank]
     yield from fold.hand_over(channel, own, pieces(out, counts)[channel.rank - 1])
     core = fold.core(channel)

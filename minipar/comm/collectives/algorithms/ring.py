@@ -1,14 +1,15 @@
-"""The ring: every rank speaks to its right-hand neighbour only, and all links carry the same, all the time.
+"""The ring: every rank sends only to its right neighbour, and all links carry the same number of bytes at all
+times.
 
-The array is cut into p chunks. In a reduce-scatter, each chunk walks once around the ring; whoever receives
-it adds its own share:
+The array is divided into p chunks. In a reduce-scatter, each chunk goes once around the ring; each receiver
+adds its own chunk:
 
     p = 3         rank 0            rank 1            rank 2           (ab: the sum of a's and b's chunk)
     start        0   0   0         1   1   1         2   2   2
     step 1       0  02   0         1   1  01        12   2   2          rank r: sends r - 1, receives r - 2
     step 2     012  02   0         1 012  01        12   2 012          rank r ends with chunk r, complete
 
-In an all-gather the complete chunks walk around once more. Every rank sends (p - 1) chunks in each half:
+In an all-gather the complete chunks go around once more. Every rank sends (p - 1) chunks in each half:
 
     reduce-scatter, all-gather      (p - 1) (alpha + n/p beta)
     all-reduce                    2 (p - 1) (alpha + n/p beta)
@@ -32,8 +33,8 @@ def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray
     """The reduce-scatter: leaves chunk r of the total in sums[r] on rank r.
 
     source, sums: p chunks each. Every chunk of sums is overwritten, in the order in which chunks pass by;
-    sums may be source. Neighbours in sums must not share memory, since one chunk is still on its way out when
-    the next one is added up.
+    sums may be source. Neighbours in sums must not share memory, since one chunk is still being sent while
+    the next one is summed.
     """
     p, rank = channel.size, channel.rank
     right, left = (rank + 1) % p, (rank - 1) % p
@@ -60,7 +61,7 @@ def pass_around(channel: Channel, chunks: list[np.ndarray]) -> AlgorithmSteps:
 
 
 def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
-    """Works in place where out is source, and needs no memory but one chunk."""
+    """Works in place if out is source, and needs memory for one chunk only."""
     counts = even_counts(out.size, channel.size)
     yield from add_around(channel, pieces(source, counts), pieces(out, counts), combine)
     yield from pass_around(channel, pieces(out, counts))
@@ -73,8 +74,7 @@ def reduce_scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts
 
 
 def passing_sums(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
-    """Places for p partial sums. Only this rank's stays, in `out`; the others pass through two spare chunks
-    in turn.
+    """Buffers for p partial sums: `out` for this rank's own; two spare chunks, alternately, for the others.
     """
     spares = [np.empty(max(counts), out.dtype) for _ in range(2)]
     sums = [spares[(rank - channel.rank) % channel.size % 2][:count] for rank, count in enumerate(counts)]
@@ -83,7 +83,7 @@ def passing_sums(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> li
 
 
 def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
-    """This rank's own piece already stands in its place in `out`."""
+    """This rank's own piece is already at its position in `out`."""
     yield from pass_around(channel, pieces(out, counts))
 
 

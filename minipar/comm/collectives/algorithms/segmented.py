@@ -1,8 +1,8 @@
-"""The ring again, with each chunk cut into segments, so that adding and sending go on at the same time.
+"""The ring again, with each chunk divided into segments, so that a rank adds and sends at the same time.
 
-In the plain ring a rank first receives a whole chunk, then adds it, then sends it on: its link idles while it
-adds, and a long chunk has left the cache by the time it is added. Here a rank adds one segment while the next
-ones are on their way:
+In the plain ring a rank first receives a whole chunk, then adds it, then sends it on: its link is idle while
+it adds, and a long chunk is no longer in the cache when it is added. Here a rank adds one segment while the
+next ones are in flight:
 
     receive   s0 s1 s2 s3
     add          s0 s1 s2 s3
@@ -44,7 +44,7 @@ def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray
         sending = [channel.send(segment, right) for segment in segments_of(send_buffer)]
         for number, (share, total) in enumerate(zip(shares, totals, strict=True), start=1):
             arrived = receiving
-            if number < len(shares):  # the next segment travels while this one is added
+            if number < len(shares):  # the next segment is in flight while this one is added
                 receiving = channel.receive(buffers[number % 2][:shares[number].size], left)
             yield arrived
             combine(arrived.array.view(share.dtype), share, out=total)
@@ -53,7 +53,7 @@ def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray
 
 
 def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
-    """Works in place where out is source, and needs no memory but two segments."""
+    """Works in place if out is source, and needs memory for two segments only."""
     counts = even_counts(out.size, channel.size)
     yield from add_around(channel, pieces(source, counts), pieces(out, counts), combine)
     yield from ring.pass_around(channel, pieces(out, counts))

@@ -1,7 +1,7 @@
-"""Ranks of one node share its memory: no message needs to carry the array at all.
+"""Ranks of one node share memory: no message needs to carry the array.
 
-Each rank reads the others' arrays where they stand, adds up its own p-th of the total, and copies the other
-p-ths from their owners:
+Each rank reads the other ranks' arrays directly, sums its own p-th of the total, and copies the other p-ths
+from their owners:
 
     barrier       everyone has written its array
     add           rank r: chunk r of its array += chunk r of all others
@@ -11,8 +11,8 @@ p-ths from their owners:
 
     3 ceil(log2 p) alpha for the barriers; the bytes cost only memory bandwidth
 
-This needs an array that the others can see: make it with `shared_array`. A plain array is staged through such
-memory, stage by stage, which works but copies everything twice more.
+This needs an array in shared memory: make it with `shared_array`. A plain array is copied through a staging
+buffer, piece by piece, which costs two more copies of all data.
 
 Source: Hoefler, Dinan, Buntinas et al. 2013, "MPI + MPI: a new hybrid approach to parallel programming with
 MPI plus shared memory".
@@ -31,7 +31,7 @@ from minipar.comm.collectives.shared_array import (
 )
 from minipar.comm.protocol import Communicator
 
-BLOCK_BYTES = 1 << 17               # a sum of several arrays is made in blocks that stay in a core's cache
+BLOCK_BYTES = 1 << 17               # several arrays are summed in blocks that stay in a core's cache
 STAGE_BYTES = 1 << 21               # per rank, for arrays that are not shared
 
 

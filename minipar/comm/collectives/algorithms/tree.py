@@ -1,12 +1,12 @@
-"""The binomial tree: the number of ranks that know doubles in every round.
+"""The binomial tree: the number of ranks that have the data doubles in every round.
 
     round 1    0 -> 4                               p = 8, root 0
     round 2    0 -> 2, 4 -> 6
     round 3    0 -> 1, 2 -> 3, 4 -> 5, 6 -> 7
 
 A rank's parent is its number without its lowest set bit, and the bits below that one lead to its children. So
-a subtree is a run of neighbours. Ranks are counted from the root on. Best for short arrays, where alpha is
-all that matters:
+a subtree is a run of neighbours. Ranks are numbered from the root on. Best for short arrays, where alpha
+dominates:
 
     broadcast, reduce      ceil(log2 p) (alpha + n beta)
     scatter, gather        ceil(log2 p) alpha + (p - 1)/p n beta
