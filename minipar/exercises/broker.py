@@ -1,9 +1,9 @@
-"""Grades in earnest: each rank is a process of its own, and each of its messages passes through here.
+"""The broker: it grades with one process per rank; all messages pass through the grader.
 
 For each rank a thread of the grader owns the real communicator (`minipar.comm.threads`, checked, counted,
-under a clock, disturbed) and does what the rank's process asks for. So what was sent, what it cost and who
-waits for whom are known here, where the student's code cannot reach. The process gets its own rank's
-arguments, and nothing of the others'.
+under a clock, with delays) and executes the requests of the rank's process. So messages, costs and waits are
+recorded in the grader, which the student's code cannot change. A process gets only the arguments of its own
+rank.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from minipar.exercises.worker_process import NO_FRAME, WorkerProcess, problem, r
 from minipar.exercises.wrapping import Observed, described
 
 MEMORY = 2 << 30                                                    # address space of one rank, in bytes
-FAILURES = 3                                                        # calls that fail until no more are tried
-WHOLE = 30                                                          # times the limit of one call, for all
+FAILURES = 3                                                        # failed calls before the grader stops
+WHOLE = 30  # limit of all calls, in limits of one call
 LOOK = 0.05                                                         # seconds between two looks at others
 
 
@@ -37,8 +37,8 @@ class RankFailed(Exception):
 
 def by_broker(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall], *,
               limit: float | None = None) -> Iterator[CallResult]:
-    """The results of the calls, as `runner.on_threads` gives them. After FAILURES calls that failed, no
-    more come; nor after WHOLE times the limit, in all.
+    """The results of the calls, as `runner.on_threads` gives them. It stops after FAILURES failed calls, or
+    after WHOLE times the limit in all.
     """
     seconds, failures = limit or exercise.seconds, 0
     last = time.monotonic() + WHOLE * seconds
@@ -55,7 +55,7 @@ def by_broker(exercise: Exercise, submission: Submission, calls: Sequence[Graded
                 failures += 1
                 if failures == FAILURES:
                     return
-                ranks.end()                                         # who knows what state they are in
+                ranks.end()                                         # their state is unknown after a failure
     finally:
         ranks.end()
 
@@ -68,7 +68,9 @@ class RankProcesses:
         self.started: list[tuple[WorkerProcess, tempfile.TemporaryDirectory[str]]] = []
 
     def first(self, count: int) -> list[WorkerProcess | dict[str, Any]]:
-        """The first ranks; a problem in place of one whose submission ends it while it is loaded."""
+        """The processes of the first ranks; a problem instead of a process that ends while it loads the
+        submission.
+        """
         new = range(len(self.started), count)
         for _ in new:
             scratch = tempfile.TemporaryDirectory(prefix="minipar-")
@@ -117,7 +119,7 @@ def one_call(ranks: RankProcesses, call: GradedCall, exercise: Exercise, limit: 
 
 
 class BrokeredRank:
-    """Does what one rank's process asks for, during one call."""
+    """Executes the requests of one rank's process during one call."""
 
     def __init__(self, process: WorkerProcess, comm: Communicator, call: GradedCall, exercise: Exercise,
                  deadline: float) -> None:
@@ -131,7 +133,9 @@ class BrokeredRank:
         self.result: RankResult | None = None
 
     def serve(self) -> None:
-        """Until the process sends its result. Raises RankFailed, or Unwound where another rank has failed."""
+        """Serve requests until the process sends its result. Raises RankFailed, or Unwound if another rank
+        has failed.
+        """
         self.process.send({"arguments": self.call.arguments[self.observed.comm.rank],
                            "group": self.requests.about(0), "memory": self.call.memory,
                            "limit": max(0.1, self.deadline - time.monotonic())})
@@ -150,7 +154,7 @@ class BrokeredRank:
             raise RankFailed
 
     def next(self) -> dict[str, Any]:
-        """The next frame of the process. Raises WireError where it is gone or too late."""
+        """The next frame of the process. Raises WireError if the process has ended or is too late."""
         while (frame := self.process.poll(LOOK)) is None:
             if self.engine.world.over:
                 raise Unwound

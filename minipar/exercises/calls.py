@@ -2,9 +2,9 @@
 
 Without a driver.py, a rank calls
 
-    submission.FUNCTION(comm, *arguments)      # (*arguments) alone where the exercise has no comm
+    submission.FUNCTION(comm, *arguments)      # only (*arguments) if the exercise has no comm
 
-A driver.py says it otherwise, with one function; it may import anything, but nothing secret belongs there:
+A driver.py replaces this call by its function `drive`. It may import anything, but must not contain secrets:
 
     def drive(submission, comm, *arguments):
         ...
@@ -28,7 +28,7 @@ ExerciseCall = Callable[[Communicator, tuple[Any, ...]], Any]  # (comm, argument
 
 
 def load_submission(path: str, source: str) -> types.ModuleType:
-    """The student's file as a module. Raises what its top level raises."""
+    """The student's file as a module. Raises what the file raises."""
     name = os.path.basename(path).removesuffix(".py")
     module = types.ModuleType(name)
     module.__file__ = path
@@ -39,7 +39,7 @@ def load_submission(path: str, source: str) -> types.ModuleType:
 
 
 def remember(path: str, source: str) -> None:
-    """So that a traceback quotes the text that runs, whatever the file holds by then."""
+    """Store the source, so that a traceback shows the executed text even if the file has changed."""
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
 
 
@@ -53,8 +53,8 @@ def load_driver(source: str) -> Callable[..., Any] | None:
 
 
 def caller_of(about: Mapping[str, Any]) -> ExerciseCall:
-    """What a rank calls, as the description of the exercise says: path, source, driver, function, comm, kind,
-    program.
+    """The function that a rank calls. about: description of the exercise: path, source, driver, function,
+    comm, kind, program.
     """
     words = about["function"].split()
     if about["comm"] == "mpi4py":

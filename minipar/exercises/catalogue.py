@@ -1,6 +1,4 @@
-"""Where the exercises are, and in which order: chapters by their number, exercises as ORDER in the chapter
-says.
-"""
+"""The list of exercises: chapters by number, exercises in the order of the chapter's ORDER file."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ def exercises_folder() -> Path:
 
 
 def folders(root: Path | None = None) -> list[Path]:
-    """Every exercise's folder, in the order in which they are done."""
+    """Every exercise's folder, in order."""
     found: list[Path] = []
     for chapter in sorted((root or exercises_folder()).glob("[0-9]*_*/")):
         inside = {path.parent.name: path.parent for path in chapter.glob("*/exercise.py")}
@@ -36,7 +34,7 @@ def folders(root: Path | None = None) -> list[Path]:
 
 
 def find(name: str, root: Path | None = None) -> Exercise:
-    """The exercise of this name. Raises ConfigError where there is none."""
+    """The exercise of this name. Raises ConfigError if there is none."""
     known = {folder.name: folder for folder in folders(root)}
     if name not in known:
         close = difflib.get_close_matches(name, known, 1)

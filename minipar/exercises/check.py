@@ -1,4 +1,4 @@
-"""Checks one submission: first on threads, then, where that is right, under a real mpirun."""
+"""Checks one submission: first on threads, then, if that passes, under mpirun."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from minipar.exercises.wrapping import kind_of
 
 @dataclass(frozen=True)
 class Checked:
-    """mpi: None where there is no mpirun, or the threads' lights are not all on. seed: of the inputs."""
+    """mpi: None without mpirun, or if not all lights of the threads are on. seed: of the inputs."""
 
     threads: Verdict
     mpi: Verdict | None
@@ -50,7 +50,7 @@ def check(
     limit: float | None = None,
     on_threads_part: Callable[[Verdict, Sequence[CallResult]], object] = lambda verdict, results: None,
 ) -> Checked:
-    """Both parts of a check. on_threads_part: called with what came of the threads, before mpirun starts."""
+    """Both parts of a check. on_threads_part: called with the results on threads, before mpirun starts."""
     submission = read_submission(path)
     seed = secrets.randbits(32) if seed is None else seed
     calls = graded_calls(exercise, seed)
@@ -66,14 +66,16 @@ def check(
 
 
 def verdict_of_mpirun(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall]) -> Verdict:
-    """All calls in one job: a call of fewer ranks runs on a part of them."""
+    """All calls in one job: a call with fewer ranks runs on some of them."""
     mine = [call for call in calls if call.delays == 0]
     (results,), said = under_mpirun([(exercise, submission, mine)], max(exercise.ranks))
     return verdict(exercise, submission.source, whole(results, mine, said))
 
 
 def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> list[CallResult]:
-    """The results; the call at which the job ended gets what the job said, where no rank has told more."""
+    """The results; the call during which the job ended gets the job's output as its error, unless a rank
+    reported one.
+    """
     unfinished = [result for result in results if any(rank is None for rank in result.ranks)]
     if len(results) < len(calls) and not unfinished:
         unfinished = [CallResult(calls[len(results)], [None] * calls[len(results)].ranks)]
@@ -86,7 +88,7 @@ def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> 
 
 
 def printed(results: Sequence[CallResult]) -> tuple[tuple[int, int, str], ...]:
-    """What was printed in the call that failed first, or else in the smallest call of several ranks."""
+    """The output of the first failed call, or else of a small call with several ranks."""
     wanted = [result for result in results if result.errors()]
     wanted += sorted(
         (result for result in results if result.call.plain), key=lambda result: abs(result.call.ranks - 3)

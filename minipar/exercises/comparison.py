@@ -1,4 +1,5 @@
-"""The lights "values" and "gradients": results against the reference, or before the judge."""
+"""The lights "values" and "gradients": they compare results with the reference, or call the exercise's judge.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ def compared(exercise: Exercise, results: Sequence[CallResult], name: str) -> Li
 
 
 def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnosis | None, int]:
-    """(what is wrong, how many parts of the results this light has)."""
+    """(the error or None, the number of parts of the results that this light judges)."""
     gradients = name == "gradients"
     arguments, got, size = result.call.arguments, outputs(result), result.call.ranks
     if not gradients and not exercise.changes_inputs:

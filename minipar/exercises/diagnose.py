@@ -1,6 +1,6 @@
-"""A part of a call's results on all ranks, and what is wrong with its form: types, shapes, dtypes.
+"""The arrays of a call's results on all ranks, and errors in their types, shapes and dtypes.
 
-What kind of wrong the numbers are: `patterns.py`.
+Errors in the values are described by `patterns.py`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 from minipar.exercises.exercise import RankArguments
 from minipar.exercises.wire import Opaque
 
-CLEAN = 1e-6                                                        # relative: what is closer is meant
+CLEAN = 1e-6  # relative difference below which values count as equal
 
 
 class Diagnosis(NamedTuple):
-    """What is wrong, in one line, and what to do next."""
+    """An error in one line, and the next step."""
 
     text: str
     advice: str = ""
@@ -26,7 +26,7 @@ class Diagnosis(NamedTuple):
 
 @dataclass(frozen=True)
 class Leaf:
-    """One array of the results, on all ranks of a call. name: "" where the function returns just one array.
+    """One array of the results, on all ranks of a call. name: "" if the function returns a single array.
     """
 
     name: str
@@ -46,8 +46,8 @@ class Leaf:
         ]
 
     def matches(self, others: Sequence[np.ndarray | None]) -> bool:
-        """Whether what came is `others` on all ranks, to a few digits; false where others hold nothing
-        else.
+        """Whether the results equal `others` on all ranks, within a tolerance; False if `others` equal the
+        wanted arrays.
         """
         return all(
             other is not None and other.shape == got.shape and equal(got, other, CLEAN)
@@ -96,7 +96,7 @@ def leaves(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def misfit(wanted: Any, got: Any, rank: int) -> Diagnosis | None:
-    """What is wrong with the types, shapes and dtypes of one rank's results; None if nothing is."""
+    """The error in types, shapes or dtypes of one rank's results; None if there is none."""
     parts, found = leaves(wanted), leaves(got)
     if got is None and wanted is not None:
         return Diagnosis(f"rank {rank} returns None", "is a return missing on some path?")

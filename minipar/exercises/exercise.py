@@ -1,13 +1,10 @@
 """What an exercise is: a folder `lessons/exercises/CHAPTER/NAME/`, and the `Exercise` in its exercise.py.
 
-    task.md         the task: at most one page; the first line is the title
-    stub.py         what the student starts from
-    solution.py     what a good student ends with
-    wrong/*.py      wrong answers that real people give; each says on which light it fails, and the diagnosis
-    hints.md        three hints, below the headings "## Nudge", "## Formula" and "## Outline"
-    explanation.md  shown after the pass
-    driver.py       optional: how to call the student's code, see `minipar.exercises.calls`
-    exercise.py     everything that the grader alone knows: inputs, reference, par
+    task.md         the task: at most one page; the first line is the title stub.py         the student's
+    initial file solution.py     a good solution wrong/*.py      common wrong answers; each names the light on
+    which it fails, and the diagnosis hints.md        three hints, below the headings "## Nudge", "## Formula"
+    and "## Outline" explanation.md  shown after the pass driver.py       optional: how to call the student's
+    code, see `minipar.exercises.calls` exercise.py     the grader's part: inputs, reference, par
 
 lessons/exercises/README.md shows an author how to write one.
 """
@@ -36,11 +33,11 @@ RankArguments = tuple[Any, ...]  # of one rank, behind comm
 
 @dataclass(frozen=True)
 class Par:
-    """What a good solution costs at most. None: not graded.
+    """The largest cost of a good solution. None: not graded.
 
-    messages, bytes: what each rank sends (a number for all ranks, or one per rank). seconds: the virtual
-    time until the last rank is done, on the network of `wrapping.NETWORK`. memory: the peak of newly
-    allocated bytes, of a call on one rank. at_least: fewer bytes than that cannot be right: the answer came
+    messages, bytes: what each rank sends (a number for all ranks, or one per rank). seconds: the virtual time
+    until the last rank is done, on the network of `wrapping.NETWORK`. memory: the peak of newly allocated
+    bytes, of a call on one rank. at_least: fewer bytes cannot be correct, since the data must have come
     another way.
     """
 
@@ -60,8 +57,9 @@ class Exercise:
     inputs(ranks, rng, size): the arguments of every rank, a list of tuples. reference(ranks, arguments): what
     every rank must return, a list; arrays must agree in shape, dtype and value. Outputs in a dict whose names
     begin with "grad" belong to the third light, all others to the second. judge(ranks, arguments, results):
-    in place of reference; returns what is wrong, in one line, or "". par(ranks, arguments): what it may cost.
-    diagnose(ranks, arguments, wanted, results): a line for a mistake that only this exercise knows, or "".
+    in place of reference; returns the error in one line, or "". par(ranks, arguments): the largest allowed
+    cost. diagnose(ranks, arguments, wanted, results): a line for a mistake that only this exercise knows, or
+    "".
     """
 
     kind: str
@@ -109,7 +107,7 @@ class Exercise:
 
     @property
     def file(self) -> str:
-        """What the student's file is called."""
+        """The name of the student's file."""
         return f"{self.name}.py"
 
     @cached_property
@@ -125,8 +123,7 @@ class Exercise:
         return [wrong_answer(path) for path in sorted((self.folder / "wrong").glob("*.py"))]
 
     def text(self, name: str) -> str:
-        """A file of the folder. Raises ConfigError where it is missing, as in a hand-out without solutions.
-        """
+        """A file of the folder. Raises ConfigError if it is missing, as in a hand-out without solutions."""
         try:
             return (self.folder / name).read_text(encoding="utf-8")
         except OSError as error:
@@ -142,8 +139,8 @@ class Exercise:
 
 @dataclass(frozen=True)
 class WrongAnswer:
-    """light: where it fails; diagnosis: a part of what must be said there; who: who makes this mistake, and
-    why.
+    """light: the one that fails. diagnosis: a part of the expected diagnosis. who: who makes this mistake,
+    and for which reason.
     """
 
     path: Path
@@ -173,7 +170,7 @@ def sections(text: str) -> list[tuple[str, str]]:
 
 
 def load(folder: Path) -> Exercise:
-    """The exercise of a folder. Raises ConfigError where exercise.py makes none."""
+    """The exercise of a folder. Raises ConfigError if exercise.py does not define one."""
     spec = importlib.util.spec_from_file_location(f"exercise_{folder.name}", folder / "exercise.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,9 +1,9 @@
-"""What the student's process may not do: a fence against accidents, and against cheating in Python.
+"""The fence: limits for the student's process against accidents, and against cheating in Python.
 
-Limits of the system end what eats memory, disk or time. An audit hook (PEP 578), which Python cannot remove,
-refuses to start processes, to open sockets, to write or delete outside the scratch folder, and to read the
-solutions. It is no wall: who can execute machine code in this process gets past it. So the verdict is reached
-in another process, and a class whose students are not trusted is graded in a container without a network.
+System limits end a process that uses too much memory, disk or time. An audit hook (PEP 578), which Python
+cannot remove, refuses to start processes, to open sockets, to write or delete outside the scratch folder, and
+to read the solutions. It is not secure against machine code in this process. So the verdict is computed in
+another process, and students who are not trusted are graded in a container without a network.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.
     "shutil.move", "shutil.copyfile", "shutil.make_archive")
 MODULES = ("_posixshmem", "_multiprocessing", "ctypes", "_ctypes", "_testcapi")
 SYSTEM = ("/proc", "/sys", "/dev/shm", "/dev/mqueue")
-OPEN = ("/stat", "/status")  # of a process: what the wait graph looks at
+OPEN = ("/stat", "/status")  # files of a process that the wait graph reads
 
 
 class Refused(PermissionError):
@@ -51,7 +51,7 @@ def limit(seconds: float, memory: int = MEMORY) -> None:
 
 
 def put_up(scratch: str, secret: Sequence[str], signals: bool = False) -> None:
-    """Refuse from now on. scratch: the one folder that may be written to; secret: folders that nobody reads.
+    """Install the fence. scratch: the only folder for writing. secret: folders that must not be read.
 
     signals: allow them; ranks under mpirun look at one another with signals.
     """
@@ -61,9 +61,7 @@ def put_up(scratch: str, secret: Sequence[str], signals: bool = False) -> None:
 
 
 def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, tuple[Any, ...]], None]:
-    """All names are bound here, so that a submission that replaces os.path.realpath replaces nothing of
-    ours.
-    """
+    """All names are bound here, so that a submission that replaces os.path.realpath does not change them."""
     resolved, is_folder, decode = os.path.realpath, os.path.isdir, os.fsdecode
     refused, writing, text = (
         Refused,

@@ -1,4 +1,4 @@
-"""Which helpers a submission uses that its exercise forbids: read from the source, before anything runs."""
+"""Finds forbidden helpers in the source of a submission, before it runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def forbidden(source: str, names: Sequence[str]) -> str:
     try:
         tree = ast.parse(source)
     except SyntaxError:
-        return ""  # told when the file is loaded
+        return ""  # reported when the file is loaded
     for node in ast.walk(tree):
         for used in uses(node):
             name = next((name for name in names if matches(used, name)), "")

@@ -1,4 +1,4 @@
-"""Grades a class: each submission in processes of its own, many side by side."""
+"""Grades a class: each submission in its own processes, several at the same time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONGEST_SOURCE = 1 << 20                                            # bytes of a
 
 @dataclass(frozen=True)
 class Grade:
-    """What one student's exercise came to. student: the name of the folder. version: of the exercise.
+    """The result of one student's exercise. student: the name of the folder. version: of the exercise.
     seconds: the virtual time on the most ranks, where the exercise has a par for it.
     """
 
@@ -55,8 +55,8 @@ class Assignment:
 
 
 def grades(assignment: Assignment) -> Iterator[Grade]:
-    """All grades, in the order of folders and exercises. Raises ConfigError for a folder or a name that is
-    not there.
+    """All grades, in the order of folders and exercises. Raises ConfigError for a missing folder or an
+    unknown name.
     """
     work = list(_work(assignment))
     if not work:
@@ -70,8 +70,8 @@ def grades(assignment: Assignment) -> Iterator[Grade]:
 
 
 def _work(assignment: Assignment) -> Iterator[tuple[Path, str, str, int, float | None]]:
-    """(file, student, exercise, seed, limit) of each submission. An exercise that was asked for and is
-    missing counts as one, without a file.
+    """(file, student, exercise, seed, limit) of each submission. A requested exercise that is missing counts
+    as a submission without a file.
     """
     exercises = [find(name) for name in assignment.names] or every()
     for folder in assignment.folders:
@@ -98,7 +98,7 @@ def _graded(path: Path, student: str, name: str, seed: int, limit: float | None)
 
 
 def graded(path: Path, student: str, exercise: Exercise, seed: int = 0, limit: float | None = None) -> Grade:
-    """Grade one file. Whatever it does, there is a grade; its process is ended."""
+    """Grade one file. It returns a grade in every case, and ends the process."""
     try:
         if path.stat().st_size > LONGEST_SOURCE:
             raise ConfigError(f"{path.name} has more than {LONGEST_SOURCE:,} bytes")

@@ -1,4 +1,4 @@
-"""A light, and the five of them that are a verdict.
+"""A light, and the verdict of five lights.
 
 A light is "on", "off" (with a diagnosis and the next step), "dark" (not judged, since an earlier one is off),
 or "none" (this exercise does not have it).
@@ -14,8 +14,7 @@ from minipar.exercises.diagnose import Diagnosis
 
 @dataclass(frozen=True)
 class Light:
-    """name: of LIGHTS. state: "on", "off", "dark" or "none". where: on how many ranks and in which case it
-    failed.
+    """name: of LIGHTS. state: "on", "off", "dark" or "none". where: number of ranks and case of the failure.
     """
 
     name: str
@@ -37,7 +36,7 @@ class Verdict:
 
     @property
     def score(self) -> Fraction:
-        """The part of the exercise's lights that are on."""
+        """The fraction of the exercise's lights that are on."""
         known = [light for light in self.lights if light.state != "none"]
         return Fraction(sum(light.state == "on" for light in known), len(known))
 

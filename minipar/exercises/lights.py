@@ -1,7 +1,7 @@
-"""The verdict: five lights, from what came of the calls.
+"""Computes the verdict: five lights, from the results of the calls.
 
-What a program costs, and that it does not deadlock, is worth something only where its results are right: a
-function that does nothing sends no message and never waits.
+Cost and absence of deadlocks count only if the results are right: a function that does nothing sends no
+message and never waits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WAITING = ("stuck", "left")  # kinds of errors that are of the last light
 
 
 def before_running(exercise: Exercise, source: str) -> Diagnosis | None:
-    """What the source alone says: it is the stub, or uses what is forbidden."""
+    """Checks of the source: it is the unchanged stub, or uses a forbidden name."""
     if name := forbidden(source, exercise.forbids):
         return Diagnosis(f"uses {name}, which this exercise forbids", "write this step yourself")
     if exercise.kind == "find" and same(source, exercise.text("stub.py")):
@@ -35,7 +35,7 @@ def before_running(exercise: Exercise, source: str) -> Diagnosis | None:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two sources differ at most in comments and spaces."""
+    """Whether two sources are equal except for comments and spaces."""
     try:
         return ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
     except SyntaxError:
@@ -85,7 +85,7 @@ def runs(exercise: Exercise, source: str, results: Sequence[CallResult]) -> Ligh
 
 
 def no_deadlock(exercise: Exercise, results: Sequence[CallResult], is_right: bool) -> Light:
-    """is_right: whether the other calls' results are right; otherwise only ranks that wait in vain count."""
+    """is_right: whether the other calls' results are right; otherwise only deadlocks count."""
     if not exercise.comm or max(exercise.ranks) == 1:
         return Light("no deadlock", "none")
     tried = [result for result in results if not result.call.plain]
@@ -106,7 +106,7 @@ def no_deadlock(exercise: Exercise, results: Sequence[CallResult], is_right: boo
 
 
 def differs(exercise: Exercise, result: CallResult) -> bool:
-    """Whether results that are right otherwise are wrong here."""
+    """Whether a result is wrong in this call, but right in others."""
     return (
         wrong_in(exercise, result, "values")[0] is not None
         or wrong_in(exercise, result, "gradients")[0] is not None

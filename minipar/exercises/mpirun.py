@@ -22,7 +22,7 @@ PER_RANK = 0.1                                                      # seconds fo
 
 
 def mpi_missing() -> str:
-    """Why no job can be started under mpirun here, "" if it can."""
+    """The reason that mpirun cannot be used here; "" if it can."""
     if find_launcher(environment()["PATH"]) is None:
         return "no mpirun here: pip install mpi4py mpich"
     return ""
@@ -33,7 +33,7 @@ def under_mpirun(work: Sequence[tuple[Exercise, Submission, Sequence[GradedCall]
     """Run the calls of several submissions in one job of so many ranks; a call of fewer ranks runs on a
     part of them.
 
-    Returns the results of each submission, as far as the job came, and what the job said on its stderr.
+    Returns the results of each submission, as far as the job came, and the job's stderr.
     """
     with tempfile.TemporaryDirectory(prefix="minipar-") as scratch:
         flat: list[tuple[int, GradedCall]] = []
@@ -56,7 +56,7 @@ def under_mpirun(work: Sequence[tuple[Exercise, Submission, Sequence[GradedCall]
 
 
 def _job(scratch: str, ranks: int, limit: float) -> str:
-    """Runs the job to its end; returns what it said."""
+    """Runs the job to its end; returns its stderr."""
     around = environment()
     launcher = find_launcher(around["PATH"])
     assert launcher is not None

@@ -1,4 +1,4 @@
-"""What came of a call, in words: whether it is complete, and what an error of a rank says."""
+"""Texts about the results of a call: errors of ranks, and the next step."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def complete(result: CallResult) -> bool:
 
 
 def is_first_case(exercise: Exercise, result: CallResult) -> bool:
-    """Its shapes decide the first light; a shape that is wrong in a ragged case alone is a wrong value."""
+    """Its shapes decide the first light; a wrong shape only in a ragged case counts as a wrong value."""
     return result.call.case == next(iter(exercise.cases))
 
 
@@ -51,7 +51,7 @@ def outputs(result: CallResult) -> list[Any]:
 
 
 def wanted(exercise: Exercise, result: CallResult) -> list[Any]:
-    """What each rank must return; ANYTHING where a judge decides."""
+    """The wanted results of all ranks; ANYTHING if a judge decides."""
     if exercise.reference is None:
         return [ANYTHING] * result.call.ranks
     found = exercise.reference(result.call.ranks, result.call.arguments)

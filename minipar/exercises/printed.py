@@ -1,7 +1,7 @@
-"""What each rank prints, kept apart by rank. Runs in the student's process.
+"""Keeps the output of each rank separately. Runs in the student's process.
 
-A student prints to see what happens; five ranks that print at once are unreadable. So `sys.stdout` and
-`sys.stderr` become one `Printed`, which knows the rank of each thread.
+The output of five ranks that print at the same time is unreadable. So `sys.stdout` and `sys.stderr` become
+one `Printed`, which knows the rank of each thread.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Printed(io.TextIOBase):
         return len(text)
 
     def take(self, rank: int) -> str:
-        """What the rank has written since it was last asked."""
+        """The rank's output since the last call."""
         self._lengths.pop(rank, None)
         return "".join(self._texts.pop(rank, []))
 

@@ -1,4 +1,4 @@
-"""What a student has done: a plain file beside the exercises, written whole or not at all.
+"""A student's progress: a file beside the exercises, written whole or not at all.
 
 exercises/progress.json
     {"current": "ring_shift",

@@ -1,4 +1,4 @@
-"""Runs the calls of one submission on this process's ranks, and sends back what came out."""
+"""Runs the calls of one submission on this process's ranks, and sends back the results."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RankCalls:
 
     def on_rank(self, comm: Communicator, arguments: Any, observer: Observed | None = None,
                 single_process: bool = False, memory: bool = False) -> None:
-        """Call it, and send what came of it. Raises what the submission raises.
+        """Call it, and send the result. Raises what the submission raises.
 
         single_process: whether the rank is this whole process; then no thread may outlive the call. memory:
         measure the peak of what is allocated.

@@ -1,7 +1,7 @@
-"""What one rank's process may ask of its communicator, by name: `remote.py` asks, this answers.
+"""Executes the requests of a rank's process on its communicator; `remote.py` sends them.
 
-Every request comes from the student's process. What is no request of ours raises WireError, which ends the
-rank; a mistake in the use of the communicator is answered with the error that a program would get.
+Every request comes from the student's process. An invalid request raises WireError, which ends the rank; a
+mistake in the use of the communicator is answered with the error that a program would get.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs the calls of a submission on threads, in a process of its own that is ended when it takes too long."""
+"""Runs the calls of a submission on threads, in a separate process with a time limit."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Submission:
 
 def description(exercise: Exercise, submission: Submission, scratch: str, limit: float, memory: int = MEMORY,
                 cpu: float | None = None) -> dict[str, Any]:
-    """What the worker must know of an exercise: how to call, never what is right."""
+    """The description of an exercise for the worker: how to call it, without the reference."""
     return {"path": str(submission.path.resolve()), "source": submission.source, "driver": exercise.driver(),
             "kind": exercise.kind, "function": exercise.function, "comm": exercise.comm,
             "collectives": exercise.allows_collectives, "program": exercise.program, "scratch": scratch,
@@ -42,7 +42,7 @@ def description(exercise: Exercise, submission: Submission, scratch: str, limit:
 
 
 def told(call: GradedCall, limit: float) -> dict[str, Any]:
-    """What the worker must know of a call."""
+    """The description of a call for the worker."""
     return {"id": call.number, "ranks": call.ranks, "arguments": call.arguments,
             "synchronous": call.synchronous, "delays": call.delays, "clock": call.clock,
             "memory": call.memory, "limit": limit}
@@ -50,8 +50,7 @@ def told(call: GradedCall, limit: float) -> dict[str, Any]:
 
 def on_threads(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall], *,
                limit: float | None = None) -> Iterator[CallResult]:
-    """The results of the calls, each as soon as it is there. After a call that had to be stopped, no more
-    come.
+    """The results of the calls, each as soon as it is complete. It ends after a call that had to be stopped.
     """
     with Threads(submission.path) as threads:
         yield from threads.results(exercise, submission, calls, limit or exercise.seconds)

@@ -1,4 +1,4 @@
-"""Which calls decide the lights of an exercise, and what comes of a call."""
+"""The calls that decide the lights of an exercise, and their results."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ DELAYS = (1, 2)  # seeds of the orders in which messages arrive
 class GradedCall:
     """One call of the submission on all ranks. arguments: of each rank.
 
-    synchronous: a send is done only once its receive has begun. delays: a seed of late arrivals, 0 for none.
-    clock: under the virtual clock. memory: the peak of what is allocated is measured.
+    synchronous: a send completes only after its receive has begun. delays: a seed of late arrivals, 0 for
+    none. clock: under the virtual clock. memory: the peak of what is allocated is measured.
     """
 
     number: int
@@ -60,8 +60,8 @@ class RankResult:
 
 @dataclass
 class CallResult:
-    """What came of a call. error: of the whole, where no rank is to blame: messages never received, a process
-    that died or was stopped.
+    """The result of a call. error: one that belongs to no rank: messages never received, a process that died
+    or was stopped.
     """
 
     call: GradedCall
@@ -69,7 +69,7 @@ class CallResult:
     error: dict[str, Any] | None = None
 
     def errors(self) -> list[tuple[int | None, dict[str, Any]]]:
-        """(rank, error), first those that say most: an exception before the waiting that it causes."""
+        """(rank, error), the most informative first: an exception before the waits that it causes."""
         found = [
             (rank, result.error)
             for rank, result in enumerate(self.ranks)

@@ -1,6 +1,6 @@
 """Values that travel between the grader and the student's process: JSON, with arrays as raw bytes behind it.
 
-No pickle: to read one is to run code, and what the student's process sends is not trusted. A frame is
+Not pickle: reading a pickle can run code, and the student's process is not trusted. A frame is
 
     length of the JSON (8 bytes), length of the arrays (8 bytes), the JSON, the arrays one after the other
 """
@@ -21,18 +21,18 @@ KINDS = "biufc"  # of dtypes: plain numbers
 
 
 class WireError(Exception):
-    """What came is no frame."""
+    """The received bytes are not a valid frame."""
 
 
 @dataclass(frozen=True)
 class Opaque:
-    """A value that cannot travel, known by its type alone."""
+    """A value that cannot be sent; only its type is known."""
 
     type: str
 
 
 def pack(value: Any) -> bytes:
-    """One frame. What cannot travel arrives as an `Opaque`."""
+    """One frame. A value that cannot be sent arrives as an `Opaque`."""
     arrays: list[np.ndarray] = []
     text = json.dumps(_plain(value, arrays)).encode()
     data = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
@@ -40,7 +40,7 @@ def pack(value: Any) -> bytes:
 
 
 def unpack(text: bytes, data: bytes) -> Any:
-    """The value of a frame. Raises WireError for what `pack` cannot have made."""
+    """The value of a frame. Raises WireError for bytes that `pack` does not make."""
     try:
         value, used = _value(json.loads(text), data, 0)
         if used != len(data):
@@ -70,7 +70,7 @@ def _exactly(file: BinaryIO, count: int) -> bytes:
 
 
 def _plain(value: Any, arrays: list[np.ndarray], depth: int = 0) -> Any:
-    """What JSON can say; arrays are appended to `arrays` and named by dtype and shape."""
+    """The value as JSON data; arrays are appended to `arrays` and named by dtype and shape."""
     if value is None or isinstance(value, bool | float | str):
         return {"v": value}
     if isinstance(value, int) and abs(value) < LARGEST:

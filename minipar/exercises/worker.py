@@ -1,4 +1,4 @@
-"""The process that runs a student's code: it gets descriptions and arguments, and sends back what came out.
+"""The process that runs a student's code: it gets descriptions and arguments, and sends back the results.
 
     worker threads OUT STACKS   all ranks of a call as threads; reads from descriptor 0, writes to OUT; where
                                 the threads are when a call takes too long, goes to STACKS
@@ -6,7 +6,7 @@
                                 and answers come from descriptor 0
     worker mpi FOLDER           one rank of a job under mpirun; reads and writes files of the folder
 
-It knows no reference and reaches no verdict. Before the student's code is loaded, the fence is up.
+It has no reference and computes no verdict. The fence is installed before the student's code is loaded.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The student's process, seen from the grader: frames go to it and come from it, each within a time.
 
-Nothing that comes back is believed. A frame that is none counts as the death of the process. The whole
-process group is ended, so nothing stays behind.
+Its answers are not trusted. An invalid frame counts as the end of the process. The whole process group is
+killed, so no process remains.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class WorkerProcess:
         return None if ready == {"ready": True} else ready if "kind" in ready else problem("died", NO_FRAME)
 
     def send(self, value: Any, seconds: float = 10.0) -> None:
-        """Write a frame; gives up where the process does not read it, which `next` then finds out."""
+        """Write a frame; stops if the process does not read it; `next` then reports that."""
         data, deadline = memoryview(wire.pack(value)), time.monotonic() + seconds
         with suppress(BrokenPipeError):
             while data and select.select([], [self.write], [], max(0.0, deadline - time.monotonic()))[1]:

@@ -1,5 +1,4 @@
-"""The student's folder of one exercise: the task, and the file to write in. Nothing that a student wrote is
-lost.
+"""The student's folder of one exercise: the task, and the file to write in. A student's text is never lost.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ def start(exercise: Exercise, folder: Path) -> tuple[Path, bool]:
 
 
 def reset(exercise: Exercise, folder: Path) -> Path:
-    """Put the stub back; returns where what was written is kept. Raises ConfigError where nothing was
+    """Restore the stub; returns the path of the student's old file. Raises ConfigError if nothing was
     started.
     """
     path = answer_path(exercise, folder)

@@ -1,5 +1,4 @@
-"""What a graded communicator is wrapped in, and what is told of an exception: for the worker and for the
-broker.
+"""The wrappers of a graded communicator, and the description of an exception, for the worker and the broker.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class Observed:
 
 
 class NoCollectives(Wrapper):
-    """Refuses the collectives of the library, however a submission has reached them; barriers are allowed."""
+    """Raises an error for the library's collectives, however they are called; barriers are allowed."""
 
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype[Any] | None,
                  *, label: str | None = None, **agreed: Any) -> int:
@@ -74,7 +73,7 @@ def disturbed(comm: Communicator, seed: int) -> Communicator:
 
 
 def described(error: BaseException, path: str) -> dict[str, Any]:
-    """What is told of an exception: its kind, its text, and the student's innermost line."""
+    """The description of an exception: its kind, its text, and the student's innermost line."""
     text = str(error)
     kind = "exception"
     if isinstance(error, NotImplementedError):

@@ -39,10 +39,10 @@ def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out:
     """`algorithm`, unless it is "auto": then "shared" if `out` is in shared memory, else the communicator's
     preferred one, else the fastest.
 
-        With "by_size": the preferred one, else the fastest on one node. It depends only on the numbers of
-    bytes and ranks, so groups of equal size add in the same order: replicas in several groups stay bitwise equal.
-    So "by_size" ignores a preferred "hierarchical", whose order depends on the nodes; on one node it is
-    always ignored.
+    With "by_size": the preferred one, else the fastest on one node. It depends only on the numbers of
+    bytes and ranks, so groups of equal size add in the same order, and replicas in several groups stay
+    bitwise equal. So "by_size" ignores a preferred "hierarchical", whose order depends on the nodes; on one
+    node it is always ignored.
     """
     if algorithm not in ("auto", "by_size"):
         return algorithm
