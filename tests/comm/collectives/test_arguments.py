@@ -72,7 +72,7 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
      r"brings 4 rows, but counts=\[1, 2\] has [12] for this rank"),
     (lambda c: gather(c, np.array(1.0), label="w"), "a scalar has none"),
     (lambda c: all_to_all(c, X[:3], label="w"),
-     "cannot cut 3 rows into 2 equal blocks; give send_counts and receive_counts"),
+     "cannot divide 3 rows into 2 equal blocks; give send_counts and receive_counts"),
     (lambda c: all_to_all(c, X, send_counts=[1, 3], label="w"),
      "needs send_counts and receive_counts, or neither"),
     (lambda c: all_to_all(c, X, send_counts=[1, 3], receive_counts=[[1, 1], [3, 3]][c.rank], label="w",
@@ -101,8 +101,8 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
     (lambda c: c.send(X, "0"), "names rank '0', which is no whole number"),  # type: ignore[arg-type]
     (lambda c: c.wait(None), "wait at .* needs a request, which isend or irecv returns, not None"),  # type: ignore[arg-type]
     (lambda c: c.test([c]), "test at .* needs a request"),  # type: ignore[arg-type]
-    (lambda c: c.split("a"), "has color 'a', which is no whole number"),  # type: ignore[arg-type]
-    (lambda c: c.split(0, key=None), "has key None, which is no whole number"),  # type: ignore[arg-type]
+    (lambda c: c.split("a"), "has color 'a', which is not a 64-bit integer"),  # type: ignore[arg-type]
+    (lambda c: c.split(0, key=None), "has key None, which is not a 64-bit integer"),  # type: ignore[arg-type]
     (lambda c: c.subgroup(3), "subgroup at .* needs a list of ranks, not 3"),  # type: ignore[arg-type]
     (lambda c: c.subgroup(["a"]), "subgroup at .* names \\['a'\\]"),  # type: ignore[list-item]
     (lambda c: c.shared("a"), "shared at .* needs a number of bytes, not 'a'"),  # type: ignore[arg-type]

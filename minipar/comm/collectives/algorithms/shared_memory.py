@@ -38,18 +38,18 @@ STAGE_BYTES = 1 << 21               # per rank, for arrays that are not shared
 def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
     if location_in_shared_memory(channel.comm, out) is not None:
         copy_unless_same(source, out)
-        yield from add_in_place(channel, out, combine)
+        yield from add_shared(channel, out, combine)
         return
     stage = staging(channel.comm).view(out.dtype)
     for start in range(0, max(1, out.size), stage.size):
         part = slice(start, min(start + stage.size, out.size))
         held = stage[:part.stop - part.start]
         held[:] = source[part]
-        yield from add_in_place(channel, held, combine)
+        yield from add_shared(channel, held, combine)
         out[part] = held
 
 
-def add_in_place(channel: Channel, shared: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
+def add_shared(channel: Channel, shared: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
     """shared: this rank's, flat, in memory that all ranks see; it holds the total at the end."""
     comm, rank, mine = channel.comm, channel.rank, shared.view(np.ndarray)
     location = location_in_shared_memory(comm, shared)
