@@ -148,8 +148,8 @@ def test_the_watcher_tells_of_a_rank_that_left_without_a_word(board: Board, chil
     assert watched(board) == ("rank 2 ended without an error message (killed, out of memory, or os._exit): the partner "
                               "has left, rank 2: "
                             "rank 0 is in barrier 'epoch' at train.py:9, in its recv(source=2); rank 1 is "
-                            "on another host, out of "
-                            "sight; rank 2 is gone")
+                            "on another host, its state "
+                            "unknown; rank 2 is gone")
 
 
 def test_the_watcher_knows_who_ended_first(board: Board) -> None:
