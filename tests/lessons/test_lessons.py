@@ -83,7 +83,7 @@ BREAKS = {
     "12_distillation": (
         "return T * (softmax(z_student / T)",
         "return (softmax(z_student / T)",
-        "A23: the gradient is T (softmax(z_s/T) - softmax(z_t/T))",
+        "the gradient is T times the difference of the two softmaxes (A23)",
     ),
     "11_importance": (
         "step = -w[i] / inverse[i, i] * inverse[:, i]",
