@@ -70,9 +70,10 @@ SAID = {
     "boundary of stages 2 and 1",
     "gradient-handed-on": "is right into blocks.1.attention.qkv and goes wrong out of blocks.0.mlp.down",
     "gradient-buffer-reused": "2 of 40 gradients (blocks.1.mlp.down.weight, blocks.1.mlp.down.bias)",
+    "received-in-another-order": "recv 'activations 2 of stage 0'",
+    "bucket-sent-before-weights": "was changed between start_all_reduce",
     "gradient-awaited-first": "deadlock, a cycle of waiting 0 -> 1 -> 0",
-    "last-gradient-left-behind": "messages, the last from rank 1 'gradient 2 of "
-    "stage 1'",
+    "last-gradient-left-behind": "recv 'gradient 0 of stage 1' with tag 3",
     "targets-of-another-micro-batch": "all activations are right, the loss is not",
     "micro-batches-count-whole": "3 times the right value, as many as there are micro-batches (3)",
     "every-stage-takes-the-mean": "0.333333 times the right value, 1/3 for 3 micro-batches",

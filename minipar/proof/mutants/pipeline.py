@@ -96,7 +96,7 @@ def gradient_buffer_reused() -> list[Change]:
     return [Change(Execution, "receive", receive)]
 
 
-@pipelined("forward", pipeline="gpipe")
+@pipelined("CommError", pipeline="gpipe")
 def received_in_another_order() -> list[Change]:
     """A stage uses the first received activations as those of the last micro-batch, and so on: all sizes fit.
     """
@@ -196,7 +196,7 @@ def weight_gradient_dropped() -> list[Change]:
     return [Change(Execution, "weights", weights)]
 
 
-@pipelined("gradients", dp=2, pipeline="zb-h1", gradients="buckets", bucket_bytes=3000)
+@pipelined("CommError", dp=2, pipeline="zb-h1", gradients="buckets", bucket_bytes=3000)
 def bucket_sent_before_weights() -> list[Change]:
     """Gradients count as complete after the last B, although a W follows: their bucket is sent without it."""
     def last_instructions(stages: Stages, schedule: Schedule,
