@@ -47,6 +47,13 @@ def compare_gradients(
         report = mp.compare_gradients("dumped")             # what `minipar compare --gradients dumped` does
         assert report.proven, report
 
+    >>> import minipar as mp
+    >>> try:
+    ...     mp.compare_gradients("dumped")
+    ... except mp.MiniparError as error:
+    ...     print(str(error).split(";")[0])
+    there is no folder dumped
+
     gradients: a folder with layout.json and one file of gradients per rank, see gradient_files.py.
     weights: the whole weights as .safetensors or .npz under GPT-2's names; batch: an .npz with inputs and
         targets, integers [B, T]. Left out, weights.safetensors (or .npz) and batch.npz in the folder.
