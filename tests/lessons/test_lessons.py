@@ -66,9 +66,9 @@ BREAKS = {
         "200 is no code of 8 bits: clip, or it wraps to -56",
     ),
     "08_nonlinear_quantisation": (
-        "return np.log(u / (1 - u)) / k",
-        "return np.log(u) / k",
-        "F7: in u the error is half a step, as linear codes have it in x",
+        "u = q / (N - 1)\n        return np.log(u / (1 - u)) / k",
+        "u = q / (N - 1)\n        return np.log(u) / k",
+        "behind the sigmoid the error is half a step: look at the way back",
     ),
     "09_quantisation_after_and_in_training": (
         "(quantize(y, SCHEME).dequantize() for y in (w, moved))",
