@@ -1,8 +1,8 @@
 """`minipar exercise` (short: `minipar ex`): write parallel code; five lights judge it.
 
-    minipar exercise list                   all exercises, and what you have passed minipar exercise start
-    ring_shift       puts the task and a stub into exercises/ring_shift/ minipar exercise check
-    checks your code: on threads, then under mpirun
+    minipar exercise list                   all exercises, and what you have passed
+    minipar exercise start ring_shift       puts the task and a stub into exercises/ring_shift/
+    minipar exercise check                  checks your code: on threads, then under mpirun
 
 The lights are: runs, values, gradients, cost, no deadlock.
 """

@@ -1,10 +1,13 @@
 """What an exercise is: a folder `lessons/exercises/CHAPTER/NAME/`, and the `Exercise` in its exercise.py.
 
-    task.md         the task: at most one page; the first line is the title stub.py         the student's
-    initial file solution.py     a good solution wrong/*.py      common wrong answers; each names the light on
-    which it fails, and the diagnosis hints.md        three hints, below the headings "## Nudge", "## Formula"
-    and "## Outline" explanation.md  shown after the pass driver.py       optional: how to call the student's
-    code, see `minipar.exercises.calls` exercise.py     the grader's part: inputs, reference, par
+    task.md         the task: at most one page; the first line is the title
+    stub.py         the student's initial file
+    solution.py     a good solution
+    wrong/*.py      common wrong answers; each names the light on which it fails, and the diagnosis
+    hints.md        three hints, below the headings "## Nudge", "## Formula" and "## Outline"
+    explanation.md  shown after the pass
+    driver.py       optional: how to call the student's code, see `minipar.exercises.calls`
+    exercise.py     the grader's part: inputs, reference, par
 
 lessons/exercises/README.md shows an author how to write one.
 """

@@ -38,12 +38,13 @@ ROW_BIASES = ("attention.out.bias", "mlp.down.bias")
 class Evidence:
     """What all ranks know about a failure.
 
-    edges         of "forward" and of "backward": the last right and the first wrong location, in the order
-                  of computation; None if there is none
-    activations   the clues to the first wrong location, from every rank that has it gradients     every
-    rank's clues by parameter losses        every rank's ratio of its loss to the right one counting      the
-    fraction of the targets in the first global batch that count parameters    the number of parameters of all
-    stages
+    edges         of "forward" and of "backward": the last right and the first wrong location, in the order of
+                  computation; None if there is none
+    activations   the clues to the first wrong location, from every rank that has it
+    gradients     every rank's clues by parameter
+    losses        every rank's ratio of its loss to the right one
+    counting      the fraction of the targets in the first global batch that count
+    parameters    the number of parameters of all stages
     """
 
     edges: dict[str, Edge]

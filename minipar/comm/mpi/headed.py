@@ -1,7 +1,7 @@
 """Headers under MPI: in front of the data of a short message, or as a separate message before a long one.
 
-    short    [ header | numbers ]                     copied on both sides long     [ header ], then [ numbers
-    ]             the data are sent without a copy
+    short    [ header | numbers ]                     copied on both sides
+    long     [ header ], then [ numbers ]             the data are sent without a copy
 
 A receiver always posts a buffer for a header and a short message, so that it can read the header of any
 message. It uses the data only after the header fits. All headers of a program's tag have one MPI tag (tag *

@@ -4,11 +4,13 @@
 
 What can be planted:
 
-    drop        the message is never sent truncate    only the first half of its elements is sent corrupt
-    one bit of it is flipped reorder     it is sent after the next message to the same rank with the same tag;
-    if none follows, never delay       it is sent `seconds` later, and its sender is delayed by as much slow
-    a call takes `seconds` longer kill        the rank ends at this call: its process by SIGKILL; a thread,
-    which cannot be killed, by
+    drop        the message is never sent
+    truncate    only the first half of its elements is sent
+    corrupt     one bit of it is flipped
+    reorder     it is sent after the next message to the same rank with the same tag; if none follows, never
+    delay       it is sent `seconds` later, and its sender is delayed by as much
+    slow        a call takes `seconds` longer
+    kill        the rank ends at this call: its process by SIGKILL; a thread, which cannot be killed, by
                 CommError
 
 The first five apply to messages when they are sent, except messages with an envelope (`isend_message`); slow

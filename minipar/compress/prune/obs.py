@@ -71,8 +71,8 @@ def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: f
     """A linear layer's weight [I, O] with floor(ratio I O) elements set to zero and the others adapted, so
     that outputs change little.
 
-    gram      x^T x [I, I] of inputs x [N, I]; sum it over batches, and over dp damping   this fraction of the
-    diagonal's mean is added to the diagonal, for inputs that never vary
+    gram      x^T x [I, I] of inputs x [N, I]; sum it over batches, and over dp
+    damping   this fraction of the diagonal's mean is added to the diagonal, for inputs that never vary
 
     One pass over the inputs: after an input's weights are chosen, only the weights of later inputs adapt.
     Raises ShapeError, ConfigError and RangeError as obs_prune and drop_lowest.

@@ -42,9 +42,9 @@ def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards
 
     scores      name -> importance of each weight, any shapes, float16 to float64; under tensor parallelism
                 this rank's part
-    ratio       from 0 (all stay) to 1 (all go) per_layer   True: the ratio of every array; False: of all n
-    weights of all arrays together shards      how the arrays are sharded over tp; each rank gets its shard of
-    the mask that one process
+    ratio       from 0 (all stay) to 1 (all go)
+    per_layer   True: the ratio of every array; False: of all n weights of all arrays together
+    shards      how the arrays are sharded over tp; each rank gets its shard of the mask that one process
                 would compute
 
     Raises ConfigError for another ratio or an array that is not in `shards`, RangeError if a score is not

@@ -23,15 +23,15 @@ from minipar.records import require_types
 
 @dataclass(frozen=True)
 class Scheme:
-    """bits       2 to 16 symmetric  the zero-point is the middle code; one code is not used (of 2 bits, one
-    of four) signed     codes lie around 0 (int8: -128 to 127) or start at 0 (uint8: 0 to 255); they represent
-    the
-               same values
+    """bits       2 to 16
+    symmetric  the zero-point is the middle code; one code is not used (of 2 bits, one of four)
+    signed     codes lie around 0 (int8: -128 to 127) or start at 0 (uint8: 0 to 255); they represent the same
+               values
     axis       every index along this axis has its own scale ("per channel": axis=1 for the outputs of a
                weight [I, O], axis=0 for the rows of activations [n, I]); None: one scale for all ("per
                tensor")
     group      with an axis of a matrix: every `group` consecutive elements along the other axis have their
-    own scale
+               own scale
 
     Raises ConfigError for invalid values.
     """
