@@ -126,7 +126,8 @@ lesson.table(
         (
             std,
             *(
-                f"{min(relative[std, unit]):.3g} to {max(relative[std, unit]):.3g}"
+                f"{min(relative[std, unit]):.3g} to "
+                f"{max(relative[std, unit]):.3g}"
                 for unit in (True, False)
             ),
         )
