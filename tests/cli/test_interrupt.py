@@ -58,7 +58,7 @@ def test_interrupted_and_resumed_is_never_stopped(after: int, number: signal.Sig
         capsys.readouterr()
         assert call("train", *options(never_stopped, **NOISY), "--out", run) == status
     out, err = capsys.readouterr()
-    assert err.endswith(f"\nminipar train: stopped by {number.name} after step {after} of 20, saved; "
+    assert f"\n{err}".endswith(f"\nminipar train: stopped by {number.name} after step {after} of 20, saved; "
                         f"go on with: minipar train --resume {run}\n") and out == ""
     assert steps_done(run) == after and len([line for line in losses(run) if "loss" in line]) == after
     assert (run / "loss.png").exists()
@@ -72,7 +72,7 @@ def test_interrupted_and_resumed_is_never_stopped(after: int, number: signal.Sig
 def test_no_moment_is_missed(due: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal before the first step, and one between a step's checkpoint and the next step."""
     class Bar:
-        def __init__(self, **options: object) -> None:
+        def __init__(self, begin: int, end: int, *, shown: bool) -> None:
             self.updates = 0
 
         def __enter__(self) -> Bar:
@@ -82,14 +82,12 @@ def test_no_moment_is_missed(due: str, tmp_path: Path, monkeypatch: pytest.Monke
 
         def __exit__(self, *exception: object) -> None: ...
 
-        def set_postfix_str(self, *what: object, **how: object) -> None: ...
-
-        def update(self) -> None:
+        def show(self, step: StepResult, validation: float | None) -> None:
             self.updates += 1
             if self.updates == 7:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("minipar.cli.train.tqdm", Bar)
+    monkeypatch.setattr("minipar.cli.train.TrainingProgress", Bar)
     assert call("train", *options(tmp_path), "--out", tmp_path / "run") == 143
     assert steps_done(tmp_path / "run") == (0 if due == "before" else 7)
 
@@ -104,7 +102,7 @@ def test_the_second_signal_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.M
     handler = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(Trainer, "step", stubborn)
     assert call("train", *options(tmp_path), "--out", tmp_path / "run") == 130
-    assert capsys.readouterr().err.endswith("\nminipar train: interrupted\n")
+    assert capsys.readouterr().err.splitlines()[-1] == "minipar train: interrupted"
     assert steps_done(tmp_path / "run") == 0
     assert signal.getsignal(signal.SIGINT) is handler                # as it was before
 
