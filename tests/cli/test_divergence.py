@@ -59,4 +59,4 @@ def test_a_planted_weight(done: Path, capsys: pytest.CaptureFixture[str]) -> Non
     arrays["weights/blocks.0.mlp.up.weight"][1, 2] = np.nan
     save(checkpoints.path(20), arrays, meta)
     said = stopped(capsys, "train", "--resume", done, "--steps", 40)
-    assert "step-00000020.npz" in said and "weights/blocks.0.mlp.up.weight holds NaN or infinity" in said
+    assert "step-00000020.npz" in said and "weights/blocks.0.mlp.up.weight has NaN or infinity" in said

@@ -46,6 +46,6 @@ def test_a_right_gradient_is_not_accused(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_sizes_that_do_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("gradcheck", "verify"):
-        assert "nothing but rounding to its gradient; choose a --width other than 2" in refused(
+        assert "only rounding error; choose a --width other than 2" in refused(
             capsys, name, "--width", 2, "--heads", 1)
     assert "3 heads do not divide the width 8" in refused(capsys, "gradcheck", "--heads", 3)
