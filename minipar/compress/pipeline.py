@@ -23,6 +23,8 @@ from minipar.compress.quantize.stored import require_packed
 from minipar.errors import CheckpointError, ConfigError
 from minipar.nn import Module
 
+OLD_NAME = "places"                     # of the array "nonzero", in files of version 0.1
+
 
 def pack_sparse(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """(arrays, meta) of a quantised model, or of a rank's shard, as from quantize.pack_model, but with zeros
@@ -49,6 +51,8 @@ def unpack_sparse(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping
     """Load the arrays of pack_sparse into a model of the same sizes. Raises CheckpointError as unpack_model
     does.
     """
+    if isinstance(arrays, Mapping) and OLD_NAME in arrays:
+        arrays = {("nonzero" if name == OLD_NAME else name): array for name, array in arrays.items()}
     schemes = require_packed(model, arrays, meta, ("nonzero", "codes"))
     sizes = [math.prod(entry["shape"]) for entry in meta["quantized"].values()]
     if (needed := sum(-(-size // 8) for size in sizes)) != arrays["nonzero"].size:

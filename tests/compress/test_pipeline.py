@@ -88,3 +88,13 @@ def test_a_file_of_codes_that_pack_sparse_did_not_write_is_refused() -> None:
     meta["quantized"]["odd"]["scheme"]["symmetric"] = False
     with refused(CheckpointError, "zero-point", item="odd"):
         unpack_sparse(Linear("odd", 3, 3), arrays, meta)
+
+
+def test_a_file_of_version_0_1_is_read() -> None:
+    """There the array of bits was called "places"."""
+    arrays, meta = pack_sparse(compressed(0.5, quantize.Scheme(8, axis=1)))
+    now, before = GPT(CONFIG, seed=1), GPT(CONFIG, seed=2)
+    unpack_sparse(now, arrays, meta)
+    unpack_sparse(before, {("places" if name == "nonzero" else name): array for name, array in arrays.items()}, meta)
+    known = now.state_dict()
+    assert all((known[name] == array).all() for name, array in before.state_dict().items())
