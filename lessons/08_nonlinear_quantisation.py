@@ -96,6 +96,10 @@ assert len(np.unique(narrow)) < 20, \
 SIZES = (0.02, 0.1, 0.33, 1.0, 2.0, 3.0)
 
 
+def spread(numbers: list[float]) -> str:
+    return f"{min(numbers):.3g} to {max(numbers):.3g}"
+
+
 def squared_error(x: np.ndarray, coded: Coded) -> float:
     """Over what comes back finite."""
     there = coded.dequantize()
@@ -112,8 +116,7 @@ def against_linear(x: np.ndarray, gain: float, unit: bool) -> float:
 
 lesson.predict(
     "Std 0.02, no gain: the error is that of linear codes times?",
-    ["0.5", "1", "20", "500"],
-)
+    ["0.5", "1", "20", "500"])
 relative = {
     (std, unit): [against_linear(std * x, 1.0, unit) for x in NORMAL]
     for std in SIZES
@@ -123,14 +126,7 @@ lesson.reveal("500")
 lesson.table(
     ("std", "sigmoid over [0, 1]", "over its own range"),
     *(
-        (
-            std,
-            *(
-                f"{min(relative[std, unit]):.3g} to "
-                f"{max(relative[std, unit]):.3g}"
-                for unit in (True, False)
-            ),
-        )
+        (std, *(spread(relative[std, unit]) for unit in (True, False)))
         for std in SIZES
     ),
 )

@@ -24,7 +24,7 @@ def not_there(page: str) -> list[str]:
         words = [] if what.file else shlex.split(what.command)
         named = dict(zip(words, words[1:], strict=False))
         needs = [value for flag, value in named.items() if flag in NEEDED_BY and "/" in value + "/" * value.endswith(".py")]
-        needs += [word for word in words if word.endswith(".py") and "/" not in word]
+        needs += [word for word in words if word.endswith(".py") and "/" not in word and word != "program.py"]
         makes = {named[flag] for flag in MADE_BY if flag in named} | ({what.file} if what.file else set())
         if any(name not in there for name in needs) or ("train" in words and makes & there):
             wrong.append(what.command)

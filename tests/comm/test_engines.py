@@ -162,8 +162,8 @@ def test_a_column_cannot_be_received_into_and_the_remedy_is_no_copy_that_nobody_
     (0, None, "key None")])
 def test_groups_are_named_by_whole_numbers(color: Any, key: Any, says: str) -> None:
     with pytest.raises(CommError,
-                       match=f"rank 0 of 1 in world: split 'grid' at .* has {says}, which is no whole number "
-                             "of 64"):
+                       match=f"rank 0 of 1 in world: split 'grid' at .* has {says}, which is not a 64-bit "
+                             "integer"):
         solo().split(color, key, label="grid")
 
 

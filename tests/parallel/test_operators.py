@@ -33,7 +33,7 @@ OPERATORS = {name: function for name, function in vars(operators).items()
              if inspect.isfunction(function) and function.__module__ == operators.__name__
              and next(iter(inspect.signature(function).parameters.values())).annotation == "Tensor"}
 TYPE = re.compile(r"([IRVP]) -> ([IRVP]): (\S+).*? forward, (\S+).*? backward")
-CALLS = {"nothing": [], "own": [], "all-reduce": ["all_reduce sum"], "reduce-scatter": ["reduce_scatter sum"],
+CALLS = {"nothing": [], "no-op": [], "own": [], "all-reduce": ["all_reduce sum"], "reduce-scatter": ["reduce_scatter sum"],
          "all-gather": ["all_gather"], "all-to-all": ["all_to_all"]}
 GRADIENT = {"I": "I", "V": "V", "R": "P", "P": "R"}
 COUNTS = (2, 1, 3, 0)  # places of each rank, where an operator takes counts

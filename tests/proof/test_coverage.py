@@ -64,4 +64,4 @@ def test_a_hierarchy_of_one_node_is_refused(capsys: pytest.CaptureFixture[str]) 
 
 def test_an_algorithm_without_a_formula_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "--algorithm", "native"]) == 2
-    assert "there is no all-reduce 'native'" in capsys.readouterr().err
+    assert "no all-reduce 'native' has a traffic formula" in capsys.readouterr().err

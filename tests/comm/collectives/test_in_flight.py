@@ -22,7 +22,7 @@ SCATTERS = [name for name in c.ALGORITHMS["reduce_scatter"] if name != "native"]
 def test_an_array_changed_between_start_and_wait(name: str, changed: str, length: int) -> None:
     """length: in float64, so that the whole array is kept, or a sample."""
     def program(comm: Communicator) -> None:
-        array, out = np.ones(length), np.empty(length)
+        array, out = np.ones(length), np.zeros(length)
         handle = c.start_all_reduce(comm, array, label="g", out=array if changed == "in place" else out, algorithm=name)
         comm.barrier(label="computing")
         (out if changed == "out" else array)[:] += 1

@@ -61,7 +61,7 @@ def test_a_rank_that_does_not_come_is_named_with_what_it_does(pair: list[Meeting
 
 def test_a_rank_that_says_it_leaves_is_not_waited_for(pair: list[Meeting]) -> None:
     pair[1].leave()
-    with pytest.raises(CommError, match="^rank 5 ended before `with job"):
+    with pytest.raises(CommError, match="rank 5 (ended before `with job|did not come .*rank 5 is gone)"):
         pair[0].come(LONG)
 
 
@@ -75,7 +75,7 @@ def test_the_end_of_a_helper_is_not_the_rank_s(pair: list[Meeting]) -> None:
 
 def test_a_rank_that_is_gone_is_not_waited_for(pair: list[Meeting], launched: list[subprocess.Popen]) -> None:
     launched[1].kill()
-    with pytest.raises(CommError, match="^rank 5 ended before `with job"):
+    with pytest.raises(CommError, match="rank 5 (ended before `with job|did not come .*rank 5 is gone)"):
         pair[0].come(LONG)
 
 
