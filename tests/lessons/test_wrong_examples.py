@@ -35,3 +35,14 @@ def test_what_is_said(row: list[str], capsys: pytest.CaptureFixture[str], monkey
     told = " ".join((out + err).split())
     claims = [part.strip(" ,;") for quote in re.findall(r"`([^`]+)`", row[3]) for part in quote.split("...")]
     assert all(claim in told for claim in claims if not claim.startswith("--")), told
+
+
+def test_the_line_is_that_of_the_receive_also_if_it_waits_for_a_late_sender(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sender's thread finds the mistake then, but the line of the receiver is wanted."""
+    source = (FOLDER / "wrong_type.py").read_text(encoding="utf-8")
+    late = source.replace("    comm.Send(", "    import time; time.sleep(0.3)\n    comm.Send(")
+    (tmp_path / "late.py").write_text(late, encoding="utf-8")
+    line = 1 + next(number for number, text in enumerate(late.splitlines()) if "comm.Recv(" in text)
+    assert call("run", "-n", 2, tmp_path / "late.py") in (1, 2)
+    assert f"recv at late.py:{line} " in " ".join(capsys.readouterr().err.split())

@@ -12,12 +12,13 @@ import numpy as np
 from minipar.comm.agreement import agree_on_groups
 from minipar.comm.diagnostics.call_site import caller, label_or_call_site
 from minipar.comm.diagnostics.header import unfit
-from minipar.comm.diagnostics.requests import other_thread, waiting
+from minipar.comm.diagnostics.requests import other_thread, unfit_message, waiting
 from minipar.comm.protocol import Communicator, MessageEnvelope, Request, group_name
 from minipar.comm.refusals import check_message, one_node
 from minipar.comm.room import zeros
 from minipar.comm.threads.messages import Letter
 from minipar.comm.threads.world import GroupKey, MailboxKey, Slip, Unwound, World
+from minipar.errors import CommError
 
 
 class ThreadComm(Communicator):
@@ -155,6 +156,8 @@ class ThreadComm(Communicator):
     def settled(self, request: Request) -> bool:
         if request.handle.error is not None:
             raise request.handle.error
+        if request.handle.unfit and request.envelope is not None:
+            raise CommError(unfit_message(self, request, request.envelope))
         if request.handle.misfit:
             raise unfit(self, request, request.handle.misfit)
         return request.done

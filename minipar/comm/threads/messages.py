@@ -13,7 +13,6 @@ import numpy as np
 
 from minipar.comm.diagnostics.requests import unfit_message
 from minipar.comm.protocol import ANY, Communicator, MessageEnvelope, Request
-from minipar.errors import CommError
 
 
 @dataclass(eq=False, slots=True)
@@ -46,8 +45,8 @@ def find_letter(mailbox: Mailbox, request: Request) -> Letter | None:
 def open_letter(comm: Communicator, request: Request, letter: Letter) -> None:
     """Give the message to the receive: its bytes, or the error if it does not fit."""
     request.envelope = letter.envelope
-    if wrong := unfit_message(comm, request, letter.envelope):
-        request.handle.error = CommError(wrong)
+    if unfit_message(comm, request, letter.envelope):
+        request.handle.unfit = True     # the receiver raises the error: this may be the thread of the sender
     elif request.array is None:
         request.array = letter.data
     else:

@@ -51,6 +51,7 @@ class Slip:
     original: Request | None = None                                 # for a message: the request of its sender
     seen: bool = False                                              # its owner has seen that it is complete
     misfit: MessageHeader | None = None                                  # the error, if another message came
+    unfit: bool = False                 # the message has another type, or is too long
     error: CommError | None = None
 
 
