@@ -28,7 +28,7 @@ def report_lines(trainer: Trainer, folder: RunFolder, extra: list[str]) -> list[
     parameters = sum(p.size for p in model.parameters())
     validation = [line["validation"] for line in read_metrics(folder.metrics) if "validation" in line]
     start = tokenizer.decode([int(trainer.batches.get(0)[0][0, 0])])
-    tokens = generate(model, tokenizer.encode(start).tolist(), temperature=0.8, seed=trainer.config.seed)
+    tokens = generate(model, tokenizer.encode(start).tolist(), temperature=0.5, seed=trainer.config.seed)
     sample = start + tokenizer.decode(list(itertools.islice(tokens, SAMPLE)))
     shown = "\n".join(textwrap.fill(line, 72, replace_whitespace=False) for line in sample.splitlines())
     return [f"{parameters:,} parameters, {trainer.steps_done} steps, validation loss {validation[-1]:.4f} "
