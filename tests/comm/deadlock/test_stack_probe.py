@@ -75,13 +75,13 @@ def test_a_signal_that_never_arrives_is_not_waited_for_too_long(tmp_path: Path,
         assert find(pid, handle) == "" and 0.4 < monotonic() - begin < 5
 
 
-OUTER, INNER = 'File "/home/me/outer.py", line 9 in main\n', 'File "/home/me/inner.py", line 3 in work\n'
+OUTER, INNER = 'File "/folder/outer.py", line 9 in main\n', 'File "/folder/inner.py", line 3 in work\n'
 
 
 @pytest.mark.parametrize("answer, found", [
-    (f"Stack {HEADER}  {INNER}  {OUTER}", ("/home/me/inner.py", "3")),
+    (f"Stack {HEADER}  {INNER}  {OUTER}", ("/folder/inner.py", "3")),
     (f"  {OUTER}", ("", "")),                                       # the rest of an answer to another rank
-    (f"  {OUTER}Stack {HEADER}  {INNER}", ("/home/me/inner.py", "3")),
+    (f"  {OUTER}Stack {HEADER}  {INNER}", ("/folder/inner.py", "3")),
     (f"Stack {HEADER}  {INNER[:-4]}", ("", "")), ("Stack (most rec", ("", "")), ("", ("", "")),
 ])
 def test_an_answer_counts_from_its_beginning(answer: str, found: tuple[str, str]) -> None:
