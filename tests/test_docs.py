@@ -229,3 +229,11 @@ def test_what_the_readme_counts() -> None:
             for package in re.findall(r"`(\w+)`", packages)]
     assert sorted(told) == sorted((floor, name) for floor, names in enumerate(FLOORS) for name in names
                                   if not name.startswith("_"))
+
+
+FOLDERS = re.compile(r"(?<![\w.~])/(?:home|root|work|tmp|Users)/\w")
+
+
+def test_no_page_names_a_folder_of_one_machine() -> None:
+    assert {str(page): found[0] for page in PAGES if (found := FOLDERS.search(page.read_text(encoding="utf-8")))} == {}
+    assert FOLDERS.search('File "/home/me/x.py"') and not FOLDERS.search("lessons/home/x.py")

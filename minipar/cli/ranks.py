@@ -98,7 +98,7 @@ def entered(options: argparse.Namespace) -> Iterator[None]:
 
 
 def tell_once(error: MiniparError) -> None:
-    """Report a mistake that all ranks of mpirun made before they joined the job: once; it ends all of them.
+    """Report an error that every rank of mpirun raises before the job starts. One rank reports it, all end.
     """
     if (ranks_started(os.environ) or 1) > 1:
         with job():

@@ -137,7 +137,7 @@ def draw(path: Path, events: list[Event]) -> None:
 
 
 def status_of(ended: Ended, size: int) -> int:
-    """Report the failure of a run on threads; returns the exit status."""
+    """Report the error that ended a run on threads, if there is one. Returns the exit status."""
     if ended.failure is None:
         return 0
     rank, error = ended.failure

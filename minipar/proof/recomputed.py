@@ -56,7 +56,7 @@ def expected(run: RankRun) -> dict[str, int]:
 
 
 def wrong_count(run: RankRun) -> str:
-    """The first op with a wrong number of recomputations on this rank, in words; or ""."""
+    """The first op that this rank recomputed too often or too rarely, in words; "" if there is none."""
     planned = expected(run)
     for op in sorted({*planned, *run.again}):
         if (want := planned.get(op, 0)) != (got := run.again.get(op, 0)):

@@ -105,8 +105,8 @@ def ending_of(pid: int) -> int:
 
 
 def tell_of_end(meeting: Meeting, lost: int, memory: set[str]) -> None:
-    """Report that a rank has ended in the start, unless it is reported already; free memory after all have
-    ended.
+    """Report that a rank has ended during the start, unless another process has reported it. When all ranks
+    have ended, free the memory of the MPI library.
     """
     if meeting.claim():
         tell(f"CommError: {meeting.names([lost])} ended without an error message in the start of the job "

@@ -1,4 +1,4 @@
-"""What the ranks give, held against what one process gives: a finding for each array, and why it is wrong."""
+"""Compares the results of the ranks with those of one process: one finding per array, with an explanation."""
 
 from __future__ import annotations
 
