@@ -68,14 +68,14 @@ def back(q: np.ndarray, k: float = 1.0, N: int = 256) -> np.ndarray:
 
 
 lesson.predict("How many of 256 codes do numbers from -0.1 to 0.1 use?")
-spread = np.linspace(-3, 3, 10_001)
-there = sigmoid(back(codes_of(spread)))
+points = np.linspace(-3, 3, 10_001)
+there = sigmoid(back(codes_of(points)))
 narrow = codes_of(np.linspace(-0.1, 0.1, 10_001))
 lesson.reveal(len(np.unique(narrow)))
 lesson.table(("x", "code", "comes back as"), *(
     (value, int(codes_of(value)), float(back(codes_of(value))))
     for value in np.array([-2.0, -0.1, 0.1, 0.5, 2.0])))
-assert abs(there - sigmoid(spread)).max() < 0.5 / 255 + 1e-9, \
+assert abs(there - sigmoid(points)).max() < 0.5 / 255 + 1e-9, \
     "behind the sigmoid the error is half a step: look at the way back"
 assert len(np.unique(narrow)) < 20, \
     "σ(-0.1) is 0.475 and σ(0.1) is 0.525: 5 % of the codes lie between"
@@ -214,7 +214,7 @@ assert not (gained.levels == 0).any() and with_zero[-1] == 0, \
 # x̂ = ln(û/(1 − û)) / k.
 
 # %%
-assert abs(there - sigmoid(spread)).max() < 0.5 / 255 + 1e-9, \
+assert abs(there - sigmoid(points)).max() < 0.5 / 255 + 1e-9, \
     "F7: in u the error is half a step, as linear codes have it in x"
 assert (narrow.min(), narrow.max(), len(np.unique(narrow))) == (
     121, 134, 14), "F7: -0.1 to 0.1 has 14 codes, 121 to 134"
@@ -223,10 +223,10 @@ assert f"{math.log(509):.3f}" == "6.232", \
 edge = np.array([math.log(509) - 1e-9, math.log(509) + 1e-9])
 assert np.isfinite(back(codes_of(edge))).tolist() == [True, False], \
     "F7: and there the way back is infinite"
-library = sigmoid_codes(spread, 8, gain=1.0, unit=True)
-assert np.array_equal(library.codes, codes_of(spread)), \
+library = sigmoid_codes(points, 8, gain=1.0, unit=True)
+assert np.array_equal(library.codes, codes_of(points)), \
     "A20: sigmoid_codes computes F7, with unit=True as the document has it"
-assert np.allclose(library.dequantize(), back(codes_of(spread)), rtol=1e-9,
+assert np.allclose(library.dequantize(), back(codes_of(points)), rtol=1e-9,
                    atol=0), "A20: and its way back"
 
 # %%

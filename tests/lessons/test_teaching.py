@@ -1,5 +1,6 @@
 """Lessons teach first: what a student sees fits a projector, questions come before answers, documents come last."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -46,6 +47,32 @@ def test_the_parallel_lessons_teach_first() -> None:
     parallel = {"05_gradient_accumulation", "13_data_parallel", "14_tensor_parallel", "15_pipeline_parallel", "16_mesh",
                 "collectives"}
     assert parallel <= set(TEACHING)
+
+
+def reused_names(source: str) -> set[str]:
+    """Functions and classes of a lesson whose name the lesson also gives to something else. A student who runs a cell
+    again, or calls the function in a later cell, then gets the wrong one.
+    """
+    tree = ast.parse(source)
+    defined = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    inside = {id(part) for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+              for part in ast.walk(node)}
+    assigned = {node.id for node in ast.walk(tree)
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and id(node) not in inside}
+    return {name for name in defined if name in assigned or defined.count(name) > 1}
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_function_keeps_its_name(name: str) -> None:
+    assert not reused_names(script_of(name).read_text(encoding="utf-8"))
+
+
+def test_a_reused_name_is_found() -> None:
+    function = "def spread(x):\n    y = x\n    return y\n"
+    assert reused_names(function + "y = spread(1)\n") == set()
+    assert reused_names("spread = [1]\n" + function) == {"spread"}
+    assert reused_names("for spread in [1]:\n    pass\n" + function) == {"spread"}
+    assert reused_names(function + function) == {"spread"}
 
 
 GOOD = """# %% [markdown]
