@@ -1,6 +1,4 @@
-"""116 wrong programs on two engines: each ends by itself, fails, and says what is wrong
-(`tests/comm/planted`).
-"""
+"""116 wrong programs (`tests/comm/planted`) on two engines: each ends by itself with the right message."""
 
 import re
 
@@ -42,6 +40,11 @@ def test_a_right_program_is_not_taken_for_a_wrong_one() -> None:
 ])
 def test_the_judge_sees_each_way_to_be_wrong(ending: Ending, verdict: str) -> None:
     assert wrong(Planted(right, 2, ("deadlock",), ("deadlock",), False, 5.0), "mpi", ending) == verdict
+
+
+def test_the_table_names_each_mistake_in_the_words_of_its_program() -> None:
+    rows = re.findall(r"^\| \d+ \| (.*?) \| \d+ \| ", TABLE.read_text(encoding="utf-8"), re.M)
+    assert rows == [fault.mistake for fault in PLANTED.values()]
 
 
 def test_the_table_of_endings_names_tests_that_exist() -> None:

@@ -1,5 +1,8 @@
-"""Is a parallel program the same as a serial one, whoever wrote them?
+"""Compares a parallel program with a serial one. Both may be the user's own code.
 
-sharding.py says how an array lies on the ranks, equivalent.py runs both programs, compare.py holds what they
-give against each other, and patterns.py says what kind of mistake the difference looks like.
+    sharding.py         how an array is distributed over the ranks
+    equivalent.py       runs both programs (`mp.equivalent`)
+    compare.py          compares their results, array by array
+    patterns.py         finds the kind of mistake that explains a difference (multiples.py, arrangements.py)
+    compare_gradients.py    the same for gradients that another framework wrote to files
 """

@@ -1,4 +1,4 @@
-"""Patterns of order: an array of another shape, permuted or shifted shards, one part that is wrong."""
+"""Patterns of arrangement: a wrong shape, permuted or shifted shards, one wrong part."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from minipar.proof.equivalent.sharding import Sharded
 from minipar.proof.equivalent.wrong_array import Facts, WrongArray
 
-MOST_ORDERS = 5  # ranks whose orders are all tried: 120
+MOST_ORDERS = 5  # up to 5 ranks, all 5! = 120 orders are tried
 
 
 def another_shape(wrong: WrongArray, facts: Facts) -> str:
     if all(got.shape == want.shape for got, want in zip(wrong.got, wrong.wanted, strict=True)):
         return ""
     shapes = list(dict.fromkeys(got.shape for got in wrong.got))
-    said = f"of shape {', '.join(map(str, shapes[:2]))}, not {wrong.wanted[0].shape}"
+    said = f"has shape {', '.join(map(str, shapes[:2]))}, not {wrong.wanted[0].shape}"
     if all(got.shape == wrong.whole.shape for got in wrong.got):
-        return f"{said}: each rank has the whole, not its shard"
+        return f"{said}: each rank has the whole array instead of its shard"
     if all(got.shape == want.T.shape for got, want in zip(wrong.got, wrong.wanted, strict=True)):
         return f"{said}: transposed"
     for axis in range(wrong.whole.ndim):
@@ -30,8 +30,8 @@ def another_shape(wrong: WrongArray, facts: Facts) -> str:
             total, length = sum(got.shape[axis] for got in wrong.got), wrong.whole.shape[axis]
             if total == length:
                 return (
-                    f"{said}: each rank has a part along axis {axis}; a gather is missing, or shards should "
-                    "name it Shard"
+                    f"{said}: each rank has a part along axis {axis}; a gather is missing, or `shards` must "
+                    f"declare it as Shard({axis})"
                 )
             if (
                 all(
@@ -42,13 +42,13 @@ def another_shape(wrong: WrongArray, facts: Facts) -> str:
                 and isinstance(wrong.sharding, Sharded)
             ):
                 return (
-                    f"{said}: indices of axis {axis} are missing; a remainder that does not divide is dropped"
+                    f"{said}: indices of axis {axis} are missing; the remainder of a division was dropped"
                 )
     return said
 
 
 def exchanged(wrong: WrongArray, facts: Facts) -> str:
-    """Each rank has the shard of another one."""
+    """Each rank has the shard of another rank."""
     if not isinstance(wrong.sharding, Sharded) or len(wrong.ranks) < 2:
         return ""
     holds = []
@@ -73,8 +73,9 @@ def _steps(shift: int, ranks: int) -> str:
 
 
 def off_by_some(wrong: WrongArray, facts: Facts) -> str:
-    """A shard that begins too early or too late, or a whole that is rolled. What lies beyond the ends of the
-    whole is not looked at.
+    """A shard that begins one index too early or too late, or a whole array that is rolled by one index.
+
+    Indices beyond the ends of the whole array are not compared.
     """
     sharding = wrong.sharding
     for axis in range(wrong.whole.ndim):
@@ -102,7 +103,8 @@ def off_by_some(wrong: WrongArray, facts: Facts) -> str:
 
 
 def another_order(wrong: WrongArray, facts: Facts) -> str:
-    """The right numbers in another order: parts that were gathered in the order of other ranks."""
+    """The right numbers in a wrong order, for example parts that were gathered in a wrong order of the ranks.
+    """
     got, want = wrong.got[0], wrong.wanted[0]
     if not wrong.same(np.sort(got, axis=None), np.sort(want, axis=None)):
         return ""
@@ -113,18 +115,18 @@ def another_order(wrong: WrongArray, facts: Facts) -> str:
             for order in permutations(range(facts.number)):
                 if wrong.same(np.concatenate([blocks[part] for part in order]), rows):
                     return (
-                        f"permuted along axis {axis}: the ranks' parts stand in the order "
+                        f"permuted along axis {axis}: the ranks' parts are in the order "
                         f"{', '.join(map(str, order))}"
                     )
         if wrong.same(rows[::-1], right):
-            return f"permuted along axis {axis}: in reverse"
+            return f"permuted along axis {axis}: the order is reversed"
         if wrong.same(np.sort(rows, axis=0), np.sort(right, axis=0)):
-            return f"permuted along axis {axis}: the right numbers in another order"
-    return "permuted: the right numbers in another order"
+            return f"permuted along axis {axis}: the right numbers in a wrong order"
+    return "permuted: the right numbers in a wrong order"
 
 
 def one_part_wrong(wrong: WrongArray, facts: Facts) -> str:
-    """A whole array that is wrong only where one rank's part of it is, or only from some index on."""
+    """A whole array that is wrong only in the part of one rank, or only from some index on."""
     got, want = wrong.got[0], wrong.wanted[0]
     if isinstance(wrong.sharding, Sharded) or not want.ndim:
         return ""
@@ -137,7 +139,7 @@ def one_part_wrong(wrong: WrongArray, facts: Facts) -> str:
             begin = end - counts[rank]
             if counts[rank] and begin <= lines[0] and lines[-1] < end and len(lines) < want.shape[axis]:
                 part = np.moveaxis(got, axis, 0)[begin:end]
-                what = "zero there: nothing arrives" if not part.any() else "wrong there alone"
+                what = "zero there: nothing arrives" if not part.any() else "not zero there"
                 return f"wrong only in the part of rank {rank} along axis {axis}, and {what}"
         if (
             len(lines) < want.shape[axis]

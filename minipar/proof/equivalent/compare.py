@@ -1,4 +1,4 @@
-"""Compares the results of the ranks with those of one process: one finding per array, with an explanation."""
+"""Compares the results of the ranks with those of one process, array by array, and explains differences."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from minipar.proof.equivalent.wrong_array import Facts, WrongArray
 from minipar.proof.findings import Finding, difference, element, tolerance
 from minipar.proof.replicas import fingerprint
 
-ByRank = Sequence[Mapping[str, np.ndarray]]  # what each rank gives, by name
-SHOWN = 3  # names in a sentence
+ByRank = Sequence[Mapping[str, np.ndarray]]  # the results of each rank: name -> array
+SHOWN = 3  # names of arrays in an explanation
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """findings: one per array, in the order of the serial program, and "replicas" at the end. explanations:
-    one for each kind of mistake.
+    """The result of `compare`.
+
+    findings: one per array, in the order of the serial program, then one for the replicas. explanations: one
+    per kind of mistake.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -35,9 +37,12 @@ def compare(
     allowed: float,
     facts: Facts,
 ) -> Comparison:
-    """whole: what one process gives. ranks: what each rank gives. shardings: by name; Replicated() for those
-    that are not there. allowed: in float64, relative to the largest element of an array; as many units in the
-    last place for other dtypes.
+    """Compare the results of the ranks with those of one process.
+
+    whole: the results of one process. ranks: the results of each rank. shardings: name -> distribution over
+    the ranks; a name that is missing means Replicated(). allowed: the tolerance for float64, relative to the
+    largest element of an array; other dtypes are allowed the same number of units in the last place. facts:
+    what is known about the run.
     """
     result = Comparison()
     kinds: dict[str, list[str]] = {}
@@ -70,7 +75,7 @@ def _array(
     missing = [rank for rank in owners if got[rank] is None]
     if want is None or missing or not owners:
         where = f" on rank {missing[0]}" if missing else ""
-        text = "is one too many: the serial program has none" if want is None else f"is missing{where}"
+        text = "is not in the serial program" if want is None else f"is missing{where}"
         return Finding(name, math.inf, math.inf, text, bits=False, proven=False), None
     arrays = [array for rank in owners if (array := got[rank]) is not None]
     if isinstance(sharding, Partial) and len({array.shape for array in arrays}) == 1:
@@ -100,17 +105,17 @@ def _array(
 
 
 def _dtype(want: np.ndarray) -> str:
-    """The dtype that sets the tolerance: that of the serial program."""
+    """The dtype whose precision sets the tolerance: that of the serial program, or float64 for integers."""
     return str(want.dtype) if want.dtype.kind == "f" else "float64"
 
 
 def _replicas(ranks: ByRank, shardings: Mapping[str, Sharding], facts: Facts) -> Finding:
-    """Whether every array that several ranks hold is equal in every bit on all of them."""
+    """Checks that each array that several ranks hold has the same bits on all of them."""
     for name in dict.fromkeys(name for rank in ranks for name in rank):
         sharding = shardings.get(name, Replicated())
         if isinstance(sharding, (Partial, OnRank)):
             continue
-        first: dict[int, tuple[int, str]] = {}  # part -> a rank that has it, and its bits
+        first: dict[int, tuple[int, str]] = {}  # part -> (first rank that has it, checksum)
         for rank, arrays in enumerate(ranks):
             if name in arrays:
                 part = 0 if isinstance(sharding, Replicated) else facts.parts[rank]
@@ -128,11 +133,14 @@ def _replicas(ranks: ByRank, shardings: Mapping[str, Sharding], facts: Facts) ->
 
 
 def _sentences(kinds: Mapping[str, list[str]], arrays: int, whole: Mapping[str, np.ndarray]) -> list[str]:
-    """One for each kind, with the arrays that are so; where some are explained, only those."""
+    """One explanation per kind of mistake, with the names of the arrays.
+
+    If one difference is explained, unexplained ones are left out: most likely they are its consequences.
+    """
     sentences = []
     known = [kind for kind in kinds if not kind.startswith(UNKNOWN)]
     for kind, names in kinds.items():
-        if known and kind not in known:  # most likely a consequence
+        if known and kind not in known:
             continue
         vectors = all(whole[name].ndim == 1 for name in names if name in whole) and set(names) <= set(whole)
         only = ", only vectors (biases and the like)" if vectors and len(kinds) == 1 else ""

@@ -1,5 +1,7 @@
-"""Gradients that another framework computed on its ranks, against minipar's single process on the same
-weights and batch: what is wrong with that layout, without running it here.
+"""Compares the gradients that another framework computed with those of minipar on one process.
+
+Both use the same weights and the same batch. The other framework has written its gradients to files, so it
+does not have to run here.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from minipar.proof.equivalent.sharding import Replicated, Sharded, Sharding
 from minipar.proof.equivalent.wrong_array import Facts
 from minipar.proof.findings import tolerance as units
 
-MOST = 0.02  # a larger tolerance would let bugs through
+MOST = 0.02  # with a larger tolerance, bugs would pass
 FilePath = str | os.PathLike[str]
 
 
@@ -42,7 +44,7 @@ def compare_gradients(
     heads: int | None = None,
     tolerance: float | None = None,
 ) -> EquivalenceReport:
-    """Hold the gradients in a folder against those of one process.
+    """Compare the gradients in a folder with those of one process.
 
         report = mp.compare_gradients("dumped")             # what `minipar compare --gradients dumped` does
         assert report.proven, report
@@ -57,9 +59,9 @@ def compare_gradients(
     gradients: a folder with layout.json and one file of gradients per rank, see gradient_files.py.
     weights: the whole weights as .safetensors or .npz under GPT-2's names; batch: an .npz with inputs and
         targets, integers [B, T]. Left out, weights.safetensors (or .npz) and batch.npz in the folder.
-    heads: of attention, where neither layout.json says it nor the width is 64 times their number.
-    tolerance: relative to the largest element of an array; left out, 4504 units in the last place of the
-        numbers in the files (5e-4 for float32), and at most 0.02.
+    heads: the number of attention heads. By default that of layout.json, or the width divided by 64.
+    tolerance: relative to the largest element of an array. By default 4504 units in the last place of the
+        files' dtype (5e-4 for float32), and at most 0.02.
 
     Raises CheckpointError, ConfigError or ShapeError for files that are missing, damaged or of other sizes.
     """
@@ -96,7 +98,9 @@ def compare_gradients(
 def single_process_gradients(
     config: ModelConfig, state: dict[str, np.ndarray], inputs: np.ndarray, targets: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Parameter -> gradient of the mean loss over the targets that count, in float64; and "loss" itself."""
+    """Parameter -> gradient of the loss, in float64; and "loss" -> the loss, the mean over the targets that
+    count.
+    """
     model = GPT(config, dtype=np.float64)
     model.load_state_dict({name: array.astype(np.float64) for name, array in state.items()})
     loss = model.loss(inputs, targets)

@@ -1,4 +1,4 @@
-"""A parallel function against a serial one, on the ranks of a job: any code that takes and gives arrays."""
+"""Compares a parallel function with a serial one, on the ranks of a job. They take and return arrays."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ArrayFunction = Callable[..., Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class MessageCount:
-    """What all ranks sent along an axis."""
+    """The messages that all ranks sent along an axis."""
 
     axis: str
     messages: int
@@ -37,11 +37,11 @@ class MessageCount:
 
 @dataclass(frozen=True)
 class EquivalenceReport:
-    """Of all ranks, and equal on all of them.
+    """The result of `equivalent`, the same on every rank.
 
-    findings      one per array that the functions return, and one of the replicas
-    traffic       what the parallel function sent; none where it is not known
-    explanations  why it is not the same, in words
+    findings      one per array that the functions return, and one for the replicas
+    traffic       the messages that the parallel function sent; empty if they were not counted
+    explanations  the kinds of mistakes that explain the differences
     """
 
     ranks: int
@@ -52,7 +52,7 @@ class EquivalenceReport:
 
     @property
     def failed_checks(self) -> list[str]:
-        """The arrays that are not right, in the order of the serial function."""
+        """The arrays that are wrong, in the order of the serial function."""
         return [one.item for one in self.findings if not one.proven]
 
     @property
@@ -65,7 +65,7 @@ class EquivalenceReport:
 
     def table(self) -> list[str]:
         """Lines of text, as `minipar verify` prints them."""
-        said = finding_rows(self.findings, {"replicas": "what several ranks hold, in bits"})
+        said = finding_rows(self.findings, {"replicas": "copies of an array, bit by bit"})
         said += ["", *(f"traffic: {one.messages:,} messages, {one.bytes:,} bytes" for one in self.traffic)]
         said += [f"why: {text}" for text in self.explanations]
         return [
@@ -91,25 +91,25 @@ def equivalent(
     tolerance: float = 1e-12,
     micro_batches: int = 1,
 ) -> EquivalenceReport:
-    """Do all ranks together compute what one process computes? All ranks of `comm` call it.
+    """Compare a parallel function with a serial one. All ranks of `comm` call it.
 
         report = mp.equivalent(comm, serial=layer, parallel=partial(my_layer, comm), inputs={"x": x, "w": w},
                                shards={"w": mp.Shard(axis=1), "y": mp.Shard(axis=1)})
         assert report.proven, report
 
-    serial, parallel: serial(**inputs) and parallel(**parts) return {name: array}; gradients are arrays, too.
-        serial runs on rank 0. Where parallel has a parameter `comm`, it is given this communicator, and what
-        it sends is counted. Arrays are NumPy's, minipar's tensors or PyTorch's on a CPU, of any shape, or
-        numbers.
+    serial: runs on rank 0 as serial(**inputs). parallel: runs on every rank with this rank's parts of the
+        inputs. If it has a parameter `comm`, it receives a communicator that counts its messages. Both return
+        {name: array}. An array, of any shape, is NumPy's, a tensor of minipar or of PyTorch on a CPU, or a
+        number. Gradients are outputs like any other.
     inputs: the whole inputs, the same on all ranks.
-    shards: how inputs and outputs lie on the ranks, by name: Shard, Replicated (those that are not named),
+    shards: name -> distribution of an input or output over the ranks: Shard, Replicated (the default),
         Partial or OnRank.
-    tolerance: how far an element of float64 may be off, relative to the largest of its array; for other
-        dtypes as many units in the last place (5e-4 in float32 for 1e-12).
-    micro_batches: into how many the parallel function divides its samples, to explain factors by.
+    tolerance: the largest allowed error of a float64 element, relative to the largest element of its array.
+        Other dtypes are allowed the same number of units in the last place (5e-4 in float32 for 1e-12).
+    micro_batches: their number in the parallel function. It is used only to explain ratios.
 
-    Raises ConfigError where inputs differ between ranks, a name of `shards` is unknown, or a function returns
-    something else; ShapeError where an array cannot be sharded so.
+    Raises ConfigError if inputs differ between ranks, if a name of `shards` is unknown, or if a function
+    returns something else; ShapeError if an array cannot be sharded in this way.
 
     >>> import numpy as np, minipar as mp
     >>> def mean(x):
@@ -119,7 +119,7 @@ def equivalent(
     >>> def right(n):
     ...     return mp.run(2, lambda comm: mp.equivalent(comm, serial=mean, parallel=mean_of_means,
     ...                   inputs={"x": np.arange(n)}, shards={"x": mp.Shard(0)}).proven)[0]
-    >>> right(8.0), right(7.0)                              # shards of 4 and 3: the mean of means is another
+    >>> right(8.0), right(7.0)                              # shards of 4 and 3: not the mean
     (True, False)
     """
     shards = dict(shards or {})
@@ -150,7 +150,7 @@ def equivalent(
     ranks = [sent_to_all(comm, mine, root, "equivalent outputs") for root in range(comm.size)]
     if unknown := sorted(set(shards) - set(inputs) - set(whole) - {name for rank in ranks for name in rank}):
         raise ConfigError(
-            f"shards names {shown(unknown[0])}, which is no input and no output; known are "
+            f"shards names {shown(unknown[0])}, which is neither an input nor an output; known are "
             f"{', '.join([*inputs, *whole])}"
         )
     found = compare(whole, ranks, shards, tolerance, _facts(comm, inputs, shards, micro_batches))
@@ -164,8 +164,8 @@ def equivalent(
 
 
 def same_on_all_ranks(comm: Communicator, array: Any) -> bool:
-    """Whether an array is equal in every bit on all ranks, shape and dtype included. All ranks call it, and
-    get the same answer.
+    """Whether all ranks have the same array: the same shape, dtype and bits. All ranks call it and get the
+    same answer.
 
     >>> import minipar as mp
     >>> mp.run(2, lambda comm: mp.same_on_all_ranks(comm, np.arange(3) + comm.rank))
@@ -181,7 +181,7 @@ def _require_arguments(
 ) -> None:
     if not isinstance(comm, Communicator):
         raise ConfigError(
-            f"equivalent needs minipar's communicator, not {type(comm).__name__}; take the one of "
+            f"equivalent needs minipar's communicator, not {type(comm).__name__}; use the one of "
             "mp.run(4, ...) or of `with mp.job() as comm`"
         )
     if not isinstance(inputs, Mapping):
@@ -191,19 +191,20 @@ def _require_arguments(
     for name, sharding in shards.items():
         if not isinstance(sharding, Sharding):
             raise ConfigError(
-                f"shards says {shown(sharding)} of {shown(name)}; choose Shard(axis), Replicated(), "
+                f"shards gives {shown(sharding)} for {shown(name)}; choose Shard(axis), Replicated(), "
                 "Partial() or OnRank(rank)"
             )
         if isinstance(sharding, OnRank) and not 0 <= sharding.rank < comm.size:
             raise ConfigError(
-                f"shards says OnRank({sharding.rank}) of {shown(name)}; there are ranks 0 to {comm.size - 1}"
+                f"shards gives OnRank({sharding.rank}) for {shown(name)}; choose a rank from 0 to "
+                f"{comm.size - 1}"
             )
 
 
 def _serial_result(
     comm: Communicator, serial: ArrayFunction, inputs: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
-    """What the serial function returns on rank 0, on every rank. Where it raises, all ranks do."""
+    """The serial function's result on rank 0, sent to all ranks. If the function raises, all ranks raise."""
     result: dict[str, np.ndarray] = {}
     cause: Exception | None = None
     if comm.rank == 0:
@@ -212,7 +213,7 @@ def _serial_result(
                 "serial",
                 serial(**{name: input_part(value, Replicated(), 0, 1) for name, value in inputs.items()}),
             )
-        except Exception as error:  # whatever the user's function raises
+        except Exception as error:  # the user's function may raise anything
             cause = error
     failure = gathered(comm, f"{type(cause).__name__}: {cause}" if cause else "", "equivalent serial")[0]
     if failure:
@@ -223,7 +224,7 @@ def _serial_result(
 def _arrays(who: str, result: Any) -> dict[str, np.ndarray]:
     if not isinstance(result, Mapping):
         raise ConfigError(
-            f"{who} returns {type(result).__name__}; let it return a dictionary of names and arrays"
+            f"{who} returns {type(result).__name__}; return a dictionary of names and arrays"
         )
     return {
         str(name): _array(f"{who} returns under {shown(name)}", value)
@@ -242,7 +243,7 @@ def _array(what: str, value: Any) -> np.ndarray:
         value = np.asarray(value)
     if text := refusal(value, "fiub"):
         raise ConfigError(f"{what} {text}")
-    array: np.ndarray = np.array(value, order="C")  # a copy: the program may go on with its own
+    array: np.ndarray = np.array(value, order="C")  # a copy, because the program may change its array
     return array
 
 

@@ -1,21 +1,21 @@
-"""Gradients that another framework wrote, one file per rank, and a small file that says how its ranks lie.
+"""Reads the gradients that another framework wrote: one file per rank, and layout.json.
 
-A folder holds
+A folder contains
 
     layout.json            {"dp": 1, "tp": 2, "pp": 1}
-    rank0.safetensors      each rank's gradients under GPT-2's names, or .npz
+    rank0.safetensors      each rank's gradients with GPT-2's names; .npz is possible, too
     rank1.safetensors
-    weights.safetensors    the whole weights, or .npz; may lie elsewhere
-    batch.npz              inputs and targets, integers [B, T]; may lie elsewhere
+    weights.safetensors    the whole weights, also .npz; may be in another folder
+    batch.npz              inputs and targets, integers [B, T]; may be in another folder
 
-Ranks are numbered as in Megatron-LM and here: those of tp are neighbours, then those of dp, then those of pp.
-layout.json may also say
+Ranks are numbered as in Megatron-LM and in minipar: tp is the fastest axis, then dp, then pp. For example,
+with dp 2 and tp 2, ranks 0 and 1 are a group of tp, ranks 0 and 2 a group of dp. layout.json may also contain
 
-    "micro_batches": 4             into how many the batch was divided
-    "heads": 12                    of attention; left out, it is the width / 64
-    "dialect": "nanogpt"           linear layers are [outputs, inputs], as PyTorch's nn.Linear has them
-    "loss": 2.3456                 the loss, to be compared too
-    "shards": {"wte.weight": null} another axis than usual for a parameter; null: each rank of tp has it whole
+    "micro_batches": 4             the number of micro-batches
+    "heads": 12                    attention heads; by default the width / 64
+    "dialect": "nanogpt"           linear weights are [outputs, inputs], as in PyTorch's nn.Linear
+    "loss": 2.3456                 the loss, which is then compared, too
+    "shards": {"wte.weight": null} the sharded axis of a parameter, if not the usual one; null: not sharded
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from minipar.untrusted.plain import parse_json
 AXES = ("pp", "dp", "tp")                                           # slowest first
 KEYS = {*AXES, "micro_batches", "heads", "dialect", "loss", "shards"}
 MOST_RANKS, LARGEST_BATCH = 4096, 64 * MIB
-OTHERS_IGNORE = -100  # PyTorch's mark of a target that does not count
+OTHERS_IGNORE = -100  # PyTorch's number for a target that does not count
 
 
 @dataclass(frozen=True)
 class FileLayout:
-    """What layout.json says."""
+    """The content of layout.json."""
 
     pp: int = 1
     dp: int = 1
@@ -66,19 +66,19 @@ class FileLayout:
         return dict(zip(AXES, map(int, index), strict=True))
 
     def groups(self, axis: str) -> list[list[int]]:
-        """The groups of ranks that differ along the axis alone."""
+        """The groups of ranks that differ only along this axis."""
         numbers = np.arange(self.ranks).reshape(self.pp, self.dp, self.tp)
         lines = np.moveaxis(numbers, AXES.index(axis), -1).reshape(-1, getattr(self, axis))
         return [[int(rank) for rank in line] for line in lines]
 
 
 def read_layout(path: Path) -> FileLayout:
-    """Raises CheckpointError for a file that is missing or says something else."""
+    """The content of layout.json. Raises CheckpointError for a file that is missing or invalid."""
     try:
         with opened(path, MIB, CheckpointError) as file:
             found = parse_json(file.read(), path, CheckpointError)
     except FileNotFoundError:
-        raise CheckpointError(f"there is no {path}; write one that says how the ranks lie, such as "
+        raise CheckpointError(f"there is no {path}; write one with the sizes of the layout, such as "
                               '{"dp": 1, "tp": 2, "pp": 1}') from None
     if not isinstance(found, dict):
         raise CheckpointError(f'{path} holds no JSON object; write for example {{"dp": 1, "tp": 2, "pp": 1}}')
@@ -102,20 +102,23 @@ def read_layout(path: Path) -> FileLayout:
 
 
 def rank_files(folder: Path, ranks: int) -> list[Path]:
-    """rank0, rank1, ... of a folder. Raises CheckpointError where one is missing or there are more."""
+    """The files rank0, rank1, ... of a folder. Raises CheckpointError if one is missing, or if there are
+    more.
+    """
     found = {int(match[1]): path for path in sorted(folder.iterdir())
              if (match := re.fullmatch(r"rank(\d{1,6})\.(npz|safetensors)", path.name))}
     missing = [rank for rank in range(ranks) if rank not in found]
     if missing or len(found) > ranks:
         what = f"rank{missing[0]}.safetensors is missing" if missing else f"there are {len(found)} files"
-        raise CheckpointError(f"{folder} should hold the gradients of {ranks} rank(s), one file each: {what}")
+        raise CheckpointError(f"{folder} must have one file of gradients for each of {ranks} rank(s): {what}")
     return [found[rank] for rank in range(ranks)]
 
 
 def read_gradients(files: Sequence[Path], config: ModelConfig,
                    layout: FileLayout) -> list[dict[str, np.ndarray]]:
-    """Each rank's gradients under our names, linear layers [inputs, outputs]. Raises CheckpointError and
-    ShapeError.
+    """Each rank's gradients with minipar's names; linear weights are [inputs, outputs].
+
+    Raises CheckpointError and ShapeError.
     """
     ranks = []
     for path in files:
@@ -131,7 +134,9 @@ def read_gradients(files: Sequence[Path], config: ModelConfig,
 
 
 def read_batch(path: Path, config: ModelConfig) -> tuple[np.ndarray, np.ndarray]:
-    """inputs and targets, integers [B, T]; targets that do not count are -1 or -100 there, and -1 here."""
+    """inputs and targets, integers [B, T]. A target that does not count is -1 or -100 in the file; here it
+    is -1.
+    """
     arrays: dict[str, Any] = read_arrays(path, "iu", LARGEST_BATCH)
     if set(arrays) != {"inputs", "targets"}:
         named = ", ".join(sorted(arrays)) or "nothing"
@@ -139,7 +144,7 @@ def read_batch(path: Path, config: ModelConfig) -> tuple[np.ndarray, np.ndarray]
     inputs, targets = (arrays[name].astype(np.int64) for name in ("inputs", "targets"))
     targets = np.where(targets == OTHERS_IGNORE, IGNORE, targets)
     if inputs.ndim != 2 or inputs.shape != targets.shape or not 0 < inputs.shape[1] <= config.context:
-        raise CheckpointError(f"{path}: inputs are {inputs.shape}, targets {targets.shape}; both should be "
+        raise CheckpointError(f"{path}: inputs are {inputs.shape}, targets {targets.shape}; both must be "
                               f"[B, T], with T from 1 to {config.context}")
     for what, array, least in (("inputs", inputs, 0), ("targets", targets, IGNORE)):
         if array.size and not (least <= array.min() and array.max() < config.vocabulary):

@@ -1,4 +1,4 @@
-"""Patterns of size: an array that is a multiple of the right one, a part of a sum, or off by an input."""
+"""Patterns of size: a multiple of the right array, one addend of a sum, or a difference that is an input."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from minipar.proof.equivalent.wrong_array import Facts, WrongArray, ranks_text
 
 
 def missing_sum(wrong: WrongArray, facts: Facts) -> str:
-    """Each rank has a part, and the sum over the ranks of an axis is right."""
+    """Each rank has one addend, and the sum over the ranks of an axis is right."""
     for axis, groups in facts.axes.items():
         group = next((group for group in groups if wrong.ranks[0] in group), ())
         parts = [part for rank in group if (part := wrong.by_rank[rank]) is not None]
         if len(parts) < 2 or any(part.shape != wrong.wanted[0].shape for part in parts):
             continue
         if all(wrong.same(parts[0], part) for part in parts):
-            continue  # copies, whose ratio says more
+            continue  # equal copies: `one_ratio` explains them better
         total = np.sum(np.stack(parts), axis=0)
         if wrong.same(total, wrong.wanted[0]):
             return (
-                f"a part on each rank, and the sum over {axis} is right, so a reduce over {axis} is missing"
+                f"one addend on each rank, and the sum over {axis} is right, so a reduce over {axis} is "
+                "missing"
             )
         if wrong.same(total / len(parts), wrong.wanted[0]):
-            return f"another value on each rank, and the mean over {axis} is right: a mean is missing"
+            return f"each rank has its own value, and the mean over {axis} is right, so a mean is missing"
     return ""
 
 
@@ -46,34 +47,32 @@ def one_ratio(wrong: WrongArray, facts: Facts) -> str:
     if not ratios or max(ratios) - min(ratios) > wrong.clean:
         return ""
     if abs(ratios[0] - 1) <= wrong.clean:
-        return "right to some digits only: precision is lost on the way"
+        return "only the leading digits are right: precision is lost"
     return f"{ratios[0]:.6g} times the right value{_meaning(ratios[0], facts)}"
 
 
 def _meaning(value: float, facts: Facts) -> str:
-    """What the usual ratios mean, in words."""
+    """The usual causes of a ratio, as text."""
     known: list[tuple[float, str]] = []
     for axis, groups in facts.axes.items():
         p = len(groups[0])
         known += [
             (
                 p,
-                f"{axis} = {p}: summed over the ranks, though each has the whole already, or a mean is "
-                "missing",
+                f"{axis} = {p}: summed over ranks that already have the whole, or a mean is missing",
             ),
             (
                 1 / p,
-                f"1/{p} for {axis} = {p}: averaged over the ranks, though the parts have to be added "
-                "up, or averaged twice",
+                f"1/{p} for {axis} = {p}: averaged over the ranks instead of summed, or averaged twice",
             ),
-            (p * p, f"{p} times {p}: summed twice too often"),
-            (1 / p / p, f"1/{p * p}: averaged twice too often"),
+            (p * p, f"{p} times {p}: summed two more times than needed"),
+            (1 / p / p, f"1/{p * p}: averaged two more times than needed"),
         ]
     pieces = facts.pieces
     known += [
-        (pieces, f"as many as there are micro-batches ({pieces}): each counts as the whole batch"),
-        (1 / pieces, f"1/{pieces} for {pieces} micro-batches: divided by their number on top"),
-        (-1, "another sign"),
+        (pieces, f"the number of micro-batches ({pieces}): each is treated as the whole batch"),
+        (1 / pieces, f"1/{pieces} for {pieces} micro-batches: divided by their number once too often"),
+        (-1, "the sign is wrong"),
     ]
     meant = list(
         dict.fromkeys(
@@ -84,7 +83,9 @@ def _meaning(value: float, facts: Facts) -> str:
 
 
 def own_counts(wrong: WrongArray, facts: Facts) -> str:
-    """Ranks divide by the number of samples that they have themselves, and shares are uneven."""
+    """A different ratio on each rank. With uneven shards, a rank may have divided by its own number of
+    samples.
+    """
     ratios = wrong.known_ratios
     if not ratios or isinstance(wrong.sharding, Sharded) and any(wrong.right):
         return ""
@@ -94,13 +95,17 @@ def own_counts(wrong: WrongArray, facts: Facts) -> str:
         for factor in (1.0, 1 / len(counts)):
             if all(math.isclose(got, factor * want, rel_tol=wrong.clean)
                    for got, want in zip(ratios, meant, strict=True)):
-                return "off by another factor on each rank: each divides by its own number of samples"
+                return "off by a different factor on each rank: each divides by its own number of samples"
     shown = ", ".join(f"{one:.4g}" for one in ratios[:4])
-    return f"off by another factor on each rank ({shown}): ranks scale by numbers of their own"
+    return f"off by a different factor on each rank ({shown}): the ranks scale by different numbers"
 
 
 def input_added(wrong: WrongArray, facts: Facts) -> str:
-    """What is off is a multiple of an input that every rank has whole, such as a bias."""
+    """The difference is a multiple of an input that every rank has whole, such as a bias.
+
+    Example: the right value is 10 with a bias of 1, and 3 ranks add it before the sum: 12, so the difference
+    is (3 - 1) times the bias.
+    """
     p = len(wrong.by_rank)
     for name, array in facts.inputs.items():
         if not array.any():
@@ -126,9 +131,9 @@ def input_added(wrong: WrongArray, facts: Facts) -> str:
         if math.isclose(k, p - 1, rel_tol=wrong.clean):
             return f"off by {p - 1} times '{name}': each rank adds it before the sum, so it counts {p} times"
         if math.isclose(k, -1, rel_tol=wrong.clean):
-            return f"off by '{name}': nobody adds it"
+            return f"off by '{name}': no rank adds it"
         if math.isclose(k, 1 / p - 1, rel_tol=wrong.clean):
-            return f"only 1/{p} of '{name}' is added: a mean is taken where the bias is inside"
+            return f"only 1/{p} of '{name}' is added: a mean includes the bias"
     return ""
 
 

@@ -1,7 +1,6 @@
-"""What kind of mistake does a wrong array look like? Most are known by a ratio, or by where they are wrong.
+"""Finds the kind of mistake behind a wrong array, from its ratio to the right one or from its wrong elements.
 
-A pattern is a function of a wrong array that returns a text, or "" where it does not fit. The first one that
-fits in PATTERNS is what is said.
+A pattern is a function of a wrong array. It returns an explanation, or "" if the pattern does not fit.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from minipar.proof.equivalent.multiples import input_added, missing_sum, one_rat
 from minipar.proof.equivalent.sharding import Replicated
 from minipar.proof.equivalent.wrong_array import Facts, WrongArray, ranks_text
 
-UNKNOWN = "no multiple of the right value"
+UNKNOWN = "not a multiple of the right value"
 
 
 def kind_of(wrong: WrongArray, facts: Facts) -> str:
-    """What the first pattern that fits says."""
+    """The explanation of the first pattern that fits."""
     return next(filter(None, (pattern(wrong, facts) for pattern in PATTERNS)))
 
 
@@ -39,35 +38,36 @@ def not_finite(wrong: WrongArray, facts: Facts) -> str:
 
 
 def some_ranks_right(wrong: WrongArray, facts: Facts) -> str:
-    """Copies that are right on some ranks; shards of which one is wrong."""
+    """Copies or shards that are right on some ranks and wrong on others."""
     right = [rank for rank, fine in zip(wrong.ranks, wrong.right, strict=True) if fine]
     bad = [rank for rank, fine in zip(wrong.ranks, wrong.right, strict=True) if not fine]
     if not right:
         return ""
     if isinstance(wrong.sharding, Replicated):
         return (
-            f"right on {ranks_text(right)}, wrong on {ranks_text(bad)}: a reduce to one rank where all need "
-            "it, or a broadcast is missing"
+            f"right on {ranks_text(right)}, wrong on {ranks_text(bad)}: a reduce to one rank instead of "
+            "an all-reduce, or a broadcast is missing"
         )
     factors = [one for one, fine in zip(wrong.ratios, wrong.right, strict=True) if not fine]
     value = (
         f", {factors[0]:.4g} times the right value" if len(factors) == 1 and factors[0] is not None else ""
     )
     which = "shard of rank" if len(bad) == 1 else "shards of ranks"
-    return f"right on {ranks_text(right)}, wrong in the {which} {', '.join(map(str, bad))} alone{value}"
+    return f"right on {ranks_text(right)}, wrong only in the {which} {', '.join(map(str, bad))}{value}"
 
 
 def differs(wrong: WrongArray, facts: Facts) -> str:
-    """Nothing else is known."""
+    """The last pattern: it fits every array."""
     if (
         isinstance(wrong.sharding, Replicated)
         and len(wrong.got) > 1
         and not all(wrong.same(wrong.got[0], other) for other in wrong.got)
     ):
-        return f"{UNKNOWN}, and another one on each rank"
+        return f"{UNKNOWN}, and different on each rank"
     return UNKNOWN
 
 
+# the first that fits explains the array
 PATTERNS: tuple[Callable[[WrongArray, Facts], str], ...] = (
     not_finite, exchanged, another_shape, missing_sum, zero, one_ratio, off_by_some, own_counts,
     some_ranks_right, input_added, another_order, one_part_wrong, differs)

@@ -1,4 +1,4 @@
-"""How an array that one process has whole lies on several ranks."""
+"""The distributions of an array over several ranks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from minipar.errors import ShapeError
 
 @dataclass(frozen=True)
 class Replicated:
-    """Every rank has the whole array, in the same bits.
+    """Every rank has the whole array, with the same bits.
 
     >>> Replicated().part(np.array([8.0, 9.0]), rank=1, ranks=2)
     array([8., 9.])
@@ -26,10 +26,11 @@ class Replicated:
 
 @dataclass(frozen=True)
 class Sharded:
-    """Each rank has a run of indices along `axis`: as even as can be, or `counts` of them by rank.
+    """Each rank has consecutive indices along `axis`.
 
-    blocks: so many equal blocks lie side by side along the axis, and each of them is sharded by itself, as
-    queries, keys and values in one matrix. `counts` are then those of a block.
+    counts: the number of indices of each rank. By default they are as equal as possible. blocks: the axis
+    consists of this many equal blocks, and each block is sharded separately, such as queries, keys and values
+    in one matrix. Then `counts` are those of one block.
 
     >>> Sharded(0).part(np.arange(7), rank=1, ranks=3)
     array([3, 4])
@@ -42,7 +43,7 @@ class Sharded:
     blocks: int = 1
 
     def part(self, whole: np.ndarray, rank: int, ranks: int) -> np.ndarray:
-        """Raises ShapeError where the array has no such axis, or the counts do not add up to it."""
+        """Raises ShapeError if the array has no such axis, or if the counts do not add up to its length."""
         if not -whole.ndim <= self.axis < whole.ndim:
             raise ShapeError(
                 f"shape {whole.shape} has no axis {self.axis} to shard; choose another axis or Replicated()"
@@ -50,12 +51,12 @@ class Sharded:
         length = whole.shape[self.axis]
         if length % self.blocks:
             raise ShapeError(
-                f"{length} indices are no {self.blocks} equal blocks; choose another number of blocks"
+                f"{length} indices do not divide into {self.blocks} equal blocks; choose another number"
             )
         counts = even_counts(length // self.blocks, ranks) if self.counts is None else list(self.counts)
         if len(counts) != ranks or min(counts) < 0 or sum(counts) * self.blocks != length:
             raise ShapeError(
-                f"counts {counts} do not share {length // self.blocks} indices out to {ranks} ranks"
+                f"counts {counts} must be {ranks} numbers, one per rank, whose sum is {length // self.blocks}"
             )
         begin = sum(counts[:rank])
         parts = [
@@ -67,10 +68,10 @@ class Sharded:
 
 @dataclass(frozen=True)
 class Partial:
-    """Each rank has an addend; their sum over the ranks is the array.
+    """Each rank has one addend; the array is their sum over the ranks.
 
-    An input is given as its halves: a half on rank 0, a quarter on rank 1, and so on, the last twice. Their
-    sum is exact. Integers, which have no halves, lie on rank 0, and the others get zeros.
+    An input of floats is divided into a half for rank 0, a quarter for rank 1, and so on; the last two ranks
+    have equal addends. So the sum is exact. Integers are whole on rank 0, and zero on the other ranks.
 
     >>> [Partial().part(np.array([8.0]), rank, 3).item() for rank in range(3)]
     [4.0, 2.0, 2.0]
@@ -85,8 +86,8 @@ class Partial:
 
 @dataclass(frozen=True)
 class OnRank:
-    """One rank has the array; what the others give under its name is not looked at. As an input, they get
-    None.
+    """One rank has the array. As an input, the other ranks receive None; as an output, their values are
+    ignored.
 
     >>> [OnRank(1).part(np.array([8.0]), rank, 3) for rank in range(3)]
     [None, array([8.]), None]
@@ -102,8 +103,8 @@ Sharding = Replicated | Sharded | Partial | OnRank
 
 
 def input_part(value: Any, sharding: Sharding, rank: int, ranks: int) -> Any:
-    """A rank's own copy of its part of an input. PyTorch's tensors stay tensors; what is no array is handed
-    on as it is.
+    """A copy of this rank's part of an input. A PyTorch tensor stays a tensor. A value that is not an array
+    is returned unchanged.
     """
     if hasattr(value, "detach"):
         part = sharding.part(value.detach().numpy(), rank, ranks)

@@ -1,4 +1,4 @@
-"""An array that is wrong on some rank, and what is known of the run that gave it."""
+"""A wrong array, and the facts about its run that help to explain it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from minipar.proof.findings import difference
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the run.
+    """Facts about a run.
 
-    parts        the number of each rank among the parts that a sharded array has
-    number       how many parts there are
-    axes         name of a group of ranks -> the ranks of each such group, such as "dp" -> [[0, 2], [1, 3]]
-    inputs       the arrays that every rank is given whole, by name
-    counts       how many samples (or other indices) each rank has of those that are sharded unevenly
-    pieces       micro-batches
-    clean        relative: what is closer than that is taken as meant
+    parts        rank -> index of its shard in a sharded array
+    number       the number of shards
+    axes         axis -> its groups of ranks, such as "dp" -> [[0, 2], [1, 3]]
+    inputs       name -> an input that every rank has whole
+    counts       for each sharded input: the number of samples (or other indices) of each rank
+    pieces       the number of micro-batches
+    clean        relative difference below which values count as equal
     """
 
     parts: Sequence[int]
@@ -34,7 +34,9 @@ class Facts:
     clean: float = CLEAN
 
     def holders(self, got: Sequence[np.ndarray | None]) -> list[int]:
-        """The ranks that should have an array: all of them, or those of the pipeline stages that have it."""
+        """The ranks that must have an array: all ranks, or with a pipeline all ranks of each stage that has
+        it.
+        """
         if "pp" not in self.axes:
             return list(range(len(got)))
         stages = zip(*self.axes["pp"], strict=True)  # the ranks of each stage
@@ -45,8 +47,11 @@ class Facts:
 
 @dataclass(frozen=True)
 class WrongArray:
-    """ranks: those that hold it. got, wanted, right: on each of them; a partial array is summed up as one.
-    by_rank: what every rank gave, before any sum. clean: see Facts.
+    """An array that is wrong on at least one rank.
+
+    ranks: the ranks that must have it. got, wanted, right: for each of these ranks, its array, the right
+    array, and whether they agree. Of a Partial array, the sum is compared, as that of one rank. by_rank: the
+    arrays of all ranks before any sum. clean: see Facts.
     """
 
     name: str
@@ -65,12 +70,12 @@ class WrongArray:
 
     @property
     def known_ratios(self) -> list[float]:
-        """The ratio of each rank; none where the array of some rank is no multiple of the right one."""
+        """The ratios of all ranks; [] if the array of any rank is not a multiple of the right one."""
         known = [one for one in self.ratios if one is not None]
         return known if len(known) == len(self.got) else []
 
     def same(self, one: np.ndarray, other: np.ndarray) -> bool:
-        """Whether two arrays are equal, as far as the run's rounding lets one see."""
+        """Whether two arrays are equal within the rounding of the run."""
         return difference(one, other)[1] <= self.clean
 
 

@@ -1,6 +1,5 @@
-"""Programs with one mistake each, the mistakes that students and engineers make, and what must be said about
-them.
+"""Programs with one common mistake each, and the message that each must end with.
 
-`python -m tests.comm.planted` runs them all as threads and under mpirun, and writes the table
+`python -m tests.comm.planted` runs all of them on threads and under mpirun, and writes the table
 minipar/comm/FAULTS.md.
 """

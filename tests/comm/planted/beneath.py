@@ -1,4 +1,4 @@
-"""Faults beneath the messages: the MPI library's own collectives, shared memory, a rank's second thread."""
+"""Faults in the MPI library's own collectives, in shared memory, and in a rank's second thread."""
 
 import threading
 
@@ -14,7 +14,7 @@ HERE = "beneath.py:"
 
 
 def unchecked(comm: Communicator) -> Communicator:
-    """The engine: its native collectives begin without a comparison."""
+    """The engine below the checks: its native collectives are not compared between ranks."""
     assert isinstance(comm, Wrapper)
     return comm.inner
 
@@ -23,7 +23,7 @@ def unchecked(comm: Communicator) -> Communicator:
          mpi=(GAVE_UP, "rank 0 is in all_reduce 'loss' at beneath.py:", "within the MPI library",
               "rank 1 is stopped"), timeout=0.3)
 def native_while_one_is_stopped(comm: Communicator) -> None:
-    """One rank is stopped while the other is in an all-reduce of the MPI library (threads have none)."""
+    """One rank is stopped while the other is in MPI_Allreduce."""
     if comm.rank == 1:
         rest(comm) if comm.native else None
     until_at_rest(comm, 1)
@@ -32,19 +32,19 @@ def native_while_one_is_stopped(comm: Communicator) -> None:
 
 @planted(2, "do not agree on algorithm", "rank 0: all_reduce sum", "rank 1: all_reduce sum", HERE)
 def native_against_ring(comm: Communicator) -> None:
-    """One rank calls the MPI library's all-reduce, the other sends round a ring."""
+    """One rank calls MPI_Allreduce, the other the ring algorithm."""
     c.all_reduce(comm, np.ones(4), label="loss", algorithm="native" if comm.rank else "ring")
 
 
 @planted(3, "do not agree on number of elements", "shared_array of (8,)", "shared_array of (4,)", HERE)
 def shared_array_of_another_size(comm: Communicator) -> None:
-    """One rank of three makes a shared array of another size."""
+    """One of three ranks creates a shared array of a different size."""
     c.shared_array(comm, 4 if comm.rank == 2 else 8, np.float64, label="stage")
 
 
 @planted(2, "do not agree on operation", "rank 0: shared_array", "rank 1: barrier", HERE)
 def shared_array_on_one_rank(comm: Communicator) -> None:
-    """One rank makes a shared array, the other is in a barrier."""
+    """One rank creates a shared array, the other is in a barrier."""
     if comm.rank == 0:
         c.shared_array(comm, 8, np.float64, label="stage")
     comm.barrier(label="stage")
@@ -52,7 +52,7 @@ def shared_array_on_one_rank(comm: Communicator) -> None:
 
 @planted(2, "recv 'aside' at beneath.py:", "in its own thread")
 def second_thread_receives(comm: Communicator) -> None:
-    """A rank receives in a second thread while its first is in a barrier."""
+    """A rank receives in a second thread while its main thread is in a barrier."""
     if comm.rank == 1:
         helper = threading.Thread(target=lambda: comm.recv(np.ones(1), 0, label="aside"))
         helper.start()
@@ -62,7 +62,7 @@ def second_thread_receives(comm: Communicator) -> None:
 
 @planted(2, "'aside' at beneath.py:", "in its own thread")
 def second_thread_reduces(comm: Communicator) -> None:
-    """Every rank all-reduces in a second thread, to overlap it with computing."""
+    """Every rank all-reduces in a second thread, to overlap it with computation."""
     helper = threading.Thread(target=lambda: c.all_reduce(comm, np.ones(1), label="aside"))
     helper.start()
     helper.join()

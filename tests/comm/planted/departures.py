@@ -1,4 +1,4 @@
-"""Ranks that leave: by return, by exit, by an error, by a signal; and ranks that stay away."""
+"""Ranks that leave (return, exit, error, signal), and ranks that are stopped or busy."""
 
 import os
 import signal
@@ -23,14 +23,14 @@ def reduce_gradients(comm: Communicator) -> None:
 
 
 def states(comm: Any) -> list[State]:
-    """What all ranks are doing, as their engine sees it."""
+    """The state of each rank, as the engine records it."""
     engine = comm.inner
     return engine.world.states if comm.native is None else [notice.state
                                                             for notice in engine.lookout.board.everyone()]
 
 
 def until_all_others(comm: Communicator, doing: str, label: str = "") -> None:
-    """However long this machine takes for it."""
+    """Waits until all other ranks are in this state; there is no time limit."""
     while any((state.doing, state.label) != (doing, label) for rank, state in enumerate(states(comm))
               if rank != comm.rank):
         time.sleep(0.01)
@@ -38,14 +38,14 @@ def until_all_others(comm: Communicator, doing: str, label: str = "") -> None:
 
 @planted(3, "rank 1 has finished", WAITS)
 def early_return(comm: Communicator) -> None:
-    """One rank returns before the others are done."""
+    """One rank returns while the others are in a collective."""
     if comm.rank != 1:
         reduce_gradients(comm)
 
 
 @planted(3, "rank 0 has finished", WAITS)
 def early_exit(comm: Communicator) -> None:
-    """One rank calls sys.exit(0)."""
+    """One rank calls sys.exit(0) while the others are in a collective."""
     if comm.rank == 0:
         sys.exit(0)
     reduce_gradients(comm)
@@ -53,7 +53,7 @@ def early_exit(comm: Communicator) -> None:
 
 @planted(2, "rank 1 of 2 left with status 3")
 def early_exit_with_status(comm: Communicator) -> None:
-    """One rank calls sys.exit(3)."""
+    """One rank calls sys.exit(3) while the other is in a collective."""
     if comm.rank == 1:
         sys.exit(3)
     reduce_gradients(comm)
@@ -61,7 +61,7 @@ def early_exit_with_status(comm: Communicator) -> None:
 
 @planted(3, "rank 2 of 3", "ValueError: the loss is not a number")
 def exception_while_others_reduce(comm: Communicator) -> None:
-    """An exception on one rank, while the others all-reduce."""
+    """An exception on one rank while the others all-reduce."""
     if comm.rank == 2:
         raise ValueError("the loss is not a number")
     reduce_gradients(comm)
@@ -69,7 +69,7 @@ def exception_while_others_reduce(comm: Communicator) -> None:
 
 @planted(2, "rank 0 of 2", "KeyError: 'weights'")
 def exception_while_others_compute(comm: Communicator) -> None:
-    """An exception on one rank, while another computes and will not communicate for long."""
+    """An exception on one rank while another one computes for a long time."""
     if comm.rank == 0:
         {}["weights"]
     time.sleep(30)
@@ -86,13 +86,13 @@ def exception_in_the_middle(comm: Communicator) -> None:
 
 @planted(3, "RuntimeError: out of luck")
 def exception_on_all(comm: Communicator) -> None:
-    """The same exception on every rank: told once."""
+    """The same exception on every rank: it is reported once."""
     raise RuntimeError("out of luck")
 
 
 @planted(3, "rank 1 of 3", "DataError", "no text in corpus.txt")
 def exception_of_a_user(comm: Communicator) -> None:
-    """A user's mistake found by one rank: one line, no traceback."""
+    """A user's mistake that one rank finds: one line, no traceback."""
     if comm.rank == 1:
         raise DataError("no text in corpus.txt; name a file with some")
     reduce_gradients(comm)
@@ -100,7 +100,7 @@ def exception_of_a_user(comm: Communicator) -> None:
 
 @planted(3, "rank 0 of 3", "OSError: disk full")
 def exception_after_all_is_done(comm: Communicator) -> None:
-    """An exception after the last message, when the others have finished."""
+    """An exception after the last message, when the other ranks have finished."""
     reduce_gradients(comm)
     if comm.rank == 0:
         until_all_others(comm, "finished")
@@ -119,7 +119,7 @@ def killed_while_others_wait(comm: Communicator) -> None:
 @planted(2, "rank 0 of 2", "was killed", mpi=("rank 0 ended without an error message", "rank 0 is gone",
                                               "rank 1 is computing"))
 def killed_while_others_compute(comm: Communicator) -> None:
-    """One rank is killed while the other computes: out of memory, for instance."""
+    """One rank is killed while the other computes, for example because memory is full."""
     if comm.rank == 0:
         comm.recv(np.empty(0), 1, label="work begins")
         die(comm)
@@ -129,7 +129,7 @@ def killed_while_others_compute(comm: Communicator) -> None:
 
 @planted(3, "rank 2 of 3", "was killed", mpi=("rank 2 is gone",))
 def gone_without_a_word(comm: Communicator) -> None:
-    """One rank leaves through os._exit(1), as a crashing library does."""
+    """One rank calls os._exit(1), as a library that crashes does."""
     if comm.rank == 2:
         until_all_others(comm, "waiting", "gradients")
         die(comm, status=1)
@@ -138,7 +138,7 @@ def gone_without_a_word(comm: Communicator) -> None:
 
 @planted(2, GAVE_UP, "rank 1 is computing", mpi=(GAVE_UP, "rank 1 is stopped (kill -CONT"), timeout=0.3)
 def stopped_while_another_waits(comm: Communicator) -> None:
-    """One rank is stopped (SIGSTOP); a thread, which cannot be, sleeps."""
+    """One rank is stopped (SIGSTOP) while the other waits for it."""
     if comm.rank == 1:
         rest(comm)
     until_at_rest(comm, 1)
@@ -147,7 +147,7 @@ def stopped_while_another_waits(comm: Communicator) -> None:
 
 @planted(3, GAVE_UP, "rank 0 is computing", mpi=(GAVE_UP, "rank 0 is stopped (kill -CONT"), timeout=0.3)
 def stopped_in_a_chain(comm: Communicator) -> None:
-    """One rank is stopped; the second waits for it, the third for the second."""
+    """Rank 2 waits for rank 1, which waits for a rank that is stopped."""
     if comm.rank == 0:
         rest(comm)
     until_at_rest(comm, 0)
@@ -156,7 +156,7 @@ def stopped_in_a_chain(comm: Communicator) -> None:
 
 @planted(3, GAVE_UP, "rank 1 is computing at departures.py:", WAITS, timeout=0.3)
 def busy_beyond_the_limit(comm: Communicator) -> None:
-    """One rank computes for longer than the others are willing to wait."""
+    """One rank computes for longer than the timeout of the others."""
     if comm.rank == 1:
         for other in (0, 2):
             comm.send(np.empty(0), other, label="work begins")
@@ -169,7 +169,7 @@ def busy_beyond_the_limit(comm: Communicator) -> None:
 
 
 class Killed(BaseException):
-    """A thread cannot be killed; this is the nearest to it."""
+    """Raised on threads in place of a kill, because a thread cannot be killed."""
 
 
 def die(comm: Communicator, status: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Arrays that are touched while a message, or a collective that was started, still needs them."""
+"""Arrays that the program changes or reads while a pending message or collective uses them."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def array_changed_while_sent(comm: Communicator) -> None:
 @planted(2, "recv 'right' at in_flight.py:",
          "still being received into by the recv 'left' started at in_flight.py:")
 def array_received_into_twice(comm: Communicator) -> None:
-    """Two receives share one buffer."""
+    """Two receives at the same time into one buffer."""
     halo = ones()
     requests = [comm.irecv(halo, 1 - comm.rank, label=side) for side in ("left", "right")]
     for side in ("left", "right"):
@@ -38,7 +38,7 @@ def array_received_into_twice(comm: Communicator) -> None:
 @planted(2, "recv 'gradient' at in_flight.py:",
          "still being sent by the send 'activation' started at in_flight.py:")
 def array_sent_and_received_into(comm: Communicator) -> None:
-    """A receive into the array that is still being sent."""
+    """A receive into an array that is still being sent."""
     x = ones()
     sending = comm.isend(x, 1 - comm.rank, label="activation")
     comm.recv(x, 1 - comm.rank, label="gradient")
@@ -47,7 +47,7 @@ def array_sent_and_received_into(comm: Communicator) -> None:
 
 @planted(2, "start_all_reduce 'gradients' at in_flight.py:", "was changed between start_all_reduce at in_flight.py:")
 def collective_input_changed(comm: Communicator) -> None:
-    """Gradients are cleared while their all-reduce is under way."""
+    """Gradients are set to zero during their all-reduce."""
     gradients = ones(1000)
     handle = c.start_all_reduce(comm, gradients, label="gradients", algorithm="ring")
     gradients[:] = 0
@@ -56,7 +56,7 @@ def collective_input_changed(comm: Communicator) -> None:
 
 @planted(3, "start_all_reduce 'bucket' at in_flight.py:", "(1000,) float64, was changed between start_all_reduce at")
 def collective_in_place_changed(comm: Communicator) -> None:
-    """More gradients are added to a bucket whose all-reduce, in place, is under way."""
+    """More gradients are added to a bucket during its all-reduce in place."""
     bucket = ones(1000)
     handle = c.start_all_reduce(comm, bucket, label="bucket", out=bucket, algorithm="ring")
     handle.test()
@@ -67,7 +67,7 @@ def collective_in_place_changed(comm: Communicator) -> None:
 
 @planted(2, "start_reduce_scatter 'gradients' at in_flight.py:", "was changed between start_reduce_scatter at")
 def collective_rows_changed(comm: Communicator) -> None:
-    """Large gradients are scaled while their reduce-scatter is under way."""
+    """Large gradients are scaled during their reduce-scatter."""
     gradients = ones(100_000)
     handle = c.start_reduce_scatter(comm, gradients, label="gradients", algorithm="ring")
     gradients *= 0.5
@@ -77,7 +77,7 @@ def collective_rows_changed(comm: Communicator) -> None:
 @planted(2, "all_reduce 'second' at in_flight.py:",
          "still being written by the start_all_reduce 'first' started at in_flight.py:")
 def collective_two_into_one_array(comm: Communicator) -> None:
-    """Two all-reduces that are under way have one result array."""
+    """Two all-reduces at the same time into one array."""
     total = ones()
     handles = [c.start_all_reduce(comm, ones(), label=label, out=total, algorithm="ring")
                for label in ("first", "second")]
@@ -87,7 +87,7 @@ def collective_two_into_one_array(comm: Communicator) -> None:
 
 @planted(2, "all_reduce 'total' at in_flight.py:", "still being received into by the recv 'halo' started at in_flight.py:")
 def collective_into_a_receive(comm: Communicator) -> None:
-    """A collective's result goes into the buffer of a receive that is under way."""
+    """The result of a collective is written into the buffer of a pending receive."""
     halo = ones()
     request = comm.irecv(halo, 1 - comm.rank, label="halo")
     c.all_reduce(comm, ones(2), label="total", out=halo[:2])
@@ -97,7 +97,7 @@ def collective_into_a_receive(comm: Communicator) -> None:
 
 @planted(2, "all_gather 'rows' at in_flight.py:", "still being received into by the recv 'halo' started at in_flight.py:")
 def collective_reads_a_receive(comm: Communicator) -> None:
-    """A collective sends on what has not come yet."""
+    """A collective reads the buffer of a pending receive."""
     halo = ones()
     request = comm.irecv(halo, 1 - comm.rank, label="halo")
     comm.send(ones(), 1 - comm.rank, label="halo")
@@ -107,7 +107,7 @@ def collective_reads_a_receive(comm: Communicator) -> None:
 
 @planted(2, "send 'loss' at in_flight.py:", "still being written by the start_all_reduce 'loss' started at in_flight.py:")
 def collective_result_sent_too_early(comm: Communicator) -> None:
-    """The result of an all-reduce is sent before it is waited for."""
+    """The result of an all-reduce is sent before `wait`."""
     loss = ones(1)
     handle = c.start_all_reduce(comm, loss, label="loss", out=loss, algorithm="ring")
     comm.send(loss, comm.rank, label="loss")
@@ -116,7 +116,7 @@ def collective_result_sent_too_early(comm: Communicator) -> None:
 
 @planted(2, "sendrecv 'halo' at in_flight.py:", "receives into the memory that it sends")
 def sendrecv_in_place(comm: Communicator) -> None:
-    """One call sends from the memory that it receives into."""
+    """`sendrecv` with the same array for sending and receiving."""
     halo = ones(5)
     comm.sendrecv(halo[:4], 1 - comm.rank, halo[1:], 1 - comm.rank, label="halo")
 

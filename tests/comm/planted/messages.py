@@ -1,4 +1,4 @@
-"""Single messages: cycles, tags, sizes, dtypes, partners; messages lost, cut short and left over."""
+"""Single messages: cycles, tags, sizes, dtypes, partners; lost, truncated and left-over messages."""
 
 import numpy as np
 
@@ -17,21 +17,21 @@ def ones(count: int = 4, dtype: str = "f8") -> np.ndarray:
 @planted(2, "a cycle of waiting 0 -> 1 -> 0", "rank 0 waits in recv(source=1) 'forward' at messages.py:",
          "rank 1 waits in recv(source=0) 'forward' at messages.py:")
 def cycle_of_two_receives(comm: Communicator) -> None:
-    """Both receive before they send."""
+    """Two ranks receive from each other before they send."""
     comm.recv(ones(), 1 - comm.rank, label="forward")
     comm.send(ones(), 1 - comm.rank, label="forward")
 
 
 @planted(3, "a cycle of waiting 0 -> 2 -> 1 -> 0", "rank 2 waits in recv(source=1) 'ring' at messages.py:")
 def cycle_of_three_receives(comm: Communicator) -> None:
-    """A ring in which everyone receives first."""
+    """A ring of three ranks: each receives before it sends."""
     comm.recv(ones(), (comm.rank - 1) % 3, label="ring")
     comm.send(ones(), (comm.rank + 1) % 3, label="ring")
 
 
 @planted(4, "a cycle of waiting 0 -> 3 -> 2 -> 1 -> 0", HERE)
 def cycle_of_four_receives(comm: Communicator) -> None:
-    """The same with four ranks."""
+    """A ring of four ranks: each receives before it sends."""
     comm.recv(ones(), (comm.rank - 1) % 4, label="ring")
     comm.send(ones(), (comm.rank + 1) % 4, label="ring")
 
@@ -39,7 +39,7 @@ def cycle_of_four_receives(comm: Communicator) -> None:
 @planted(2, "a cycle of waiting 0 -> 1 -> 0", "rank 0 waits in send(dest=1) 'exchange' at messages.py:",
          synchronous=True)
 def cycle_of_two_sends(comm: Communicator) -> None:
-    """Both send before they receive: works small, hangs large, and always fails in synchronous mode."""
+    """Two blocking sends to each other: a deadlock if messages are large, or in synchronous mode."""
     comm.send(ones(), 1 - comm.rank, label="exchange")
     comm.recv(ones(), 1 - comm.rank, label="exchange")
 
@@ -55,8 +55,8 @@ def cycle_of_three_sends(comm: Communicator) -> None:
 @planted(2, "rank 1 never received a message from rank 0 'large exchange'", HERE,
          mpi=("a cycle of waiting 0 -> 1 -> 0", "waits in send(dest=1) 'large exchange'", HERE))
 def cycle_of_large_sends(comm: Communicator) -> None:
-    """Large blocking sends head to head: MPI waits for the receivers, threads have no limit and see it at the
-    end.
+    """Two large blocking sends to each other: a deadlock under MPI. Threads buffer messages of any size, so
+    there the messages are found in the end.
     """
     comm.send(ones(LARGE), 1 - comm.rank, label="large exchange")
 
@@ -64,7 +64,7 @@ def cycle_of_large_sends(comm: Communicator) -> None:
 @planted(2, "a cycle of waiting 0 -> 1 -> 0", "waits in send(dest=1) 'activation' at messages.py:",
          "waits in send(dest=0) 'gradient' at messages.py:", synchronous=True)
 def cycle_in_a_pipeline(comm: Communicator) -> None:
-    """1F1B with blocking sends: the first stage sends an activation while the second sends a gradient."""
+    """1F1B with blocking sends: stage 0 sends an activation while stage 1 sends a gradient."""
     if comm.rank == 0:
         for _ in range(2):
             comm.send(ones(), 1, label="activation")
@@ -76,14 +76,14 @@ def cycle_in_a_pipeline(comm: Communicator) -> None:
 
 @planted(3, "a cycle of waiting 0 -> 1 -> 0", "rank 2 ", HERE)
 def cycle_with_a_bystander(comm: Communicator) -> None:
-    """Two ranks wait for each other, a third for one of them."""
+    """Two ranks wait for each other, and a third one for one of them."""
     comm.recv(ones(), {0: 1, 1: 0, 2: 0}[comm.rank], label="forward")
 
 
 @planted(2, "rank 0 has finished", "rank 1 waits in recv(source=0, tag=2) 'weights' at messages.py:",
          "came with tag 1")
 def tag_wrong(comm: Communicator) -> None:
-    """Sent with tag 1, expected with tag 2."""
+    """Sent with tag 1, received with tag 2."""
     if comm.rank == 0:
         comm.send(ones(), 1, label="weights", tag=1)
     else:
@@ -93,7 +93,7 @@ def tag_wrong(comm: Communicator) -> None:
 @planted(2, "a cycle of waiting", "send(dest=1, tag=1) 'first' at messages.py:",
          "recv(source=0, tag=2) 'second' at messages.py:", synchronous=True)
 def tag_order(comm: Communicator) -> None:
-    """Sent in the order of tags 1, 2; received in the order 2, 1, in synchronous mode."""
+    """Sent with tags 1, 2; received with tags 2, 1, in synchronous mode."""
     if comm.rank == 0:
         comm.send(ones(), 1, label="first", tag=1)
         comm.send(ones(), 1, label="second", tag=2)
@@ -104,7 +104,7 @@ def tag_order(comm: Communicator) -> None:
 
 @planted(2, "send 'weights' at messages.py:", " has tag -1; use 0 to 16383")
 def tag_out_of_range(comm: Communicator) -> None:
-    """A tag that is not a tag."""
+    """A tag that is negative."""
     if comm.rank == 0:
         comm.send(ones(), 1, label="weights", tag=-1)
     else:
@@ -121,14 +121,14 @@ def self_send(comm: Communicator) -> None:
 
 @planted(2, "rank 1 waits for itself", "rank 1 waits in recv(source=1) 'own part' at messages.py:")
 def self_receive(comm: Communicator) -> None:
-    """A receive from itself that nobody sends."""
+    """A receive from itself without a send."""
     if comm.rank == 1:
         comm.recv(ones(), 1, label="own part")
 
 
 @planted(3, "waits for itself", ") 'halo' at messages.py:")
 def self_instead_of_neighbour(comm: Communicator) -> None:
-    """Off by one: the neighbour's number without the minus one."""
+    """An index that is off by one: `recv(rank)` instead of `recv(rank - 1)`."""
     comm.send(ones(), (comm.rank + 1) % 3, label="halo")
     comm.recv(ones(), comm.rank, label="halo")
 
@@ -136,7 +136,7 @@ def self_instead_of_neighbour(comm: Communicator) -> None:
 @planted(3, "rank 2 of 3 in world: send 'forward' at messages.py:",
          " names rank 3, but the group has ranks 0 to 2")
 def partner_out_of_range(comm: Communicator) -> None:
-    """The last stage sends to a next one."""
+    """The last stage sends to a next stage, which does not exist."""
     comm.send(ones(), comm.rank + 1, label="forward")
     if comm.rank:
         comm.recv(ones(), comm.rank - 1, label="forward")
@@ -144,7 +144,7 @@ def partner_out_of_range(comm: Communicator) -> None:
 
 @planted(3, "rank 2 waits in recv(source=0) 'forward' at messages.py:", "rank 0 has finished")
 def partner_wrong_source(comm: Communicator) -> None:
-    """Rank 1 sends, but rank 2 expects it from rank 0."""
+    """Rank 1 sends to rank 2, which receives from rank 0."""
     if comm.rank == 1:
         comm.send(ones(), 2, label="forward")
     elif comm.rank == 2:
@@ -153,7 +153,7 @@ def partner_wrong_source(comm: Communicator) -> None:
 
 @planted(3, "rank 1 waits in recv(source=0) 'forward' at messages.py:", "rank 0 has finished")
 def partner_wrong_dest(comm: Communicator) -> None:
-    """Rank 0 sends to rank 2 what rank 1 waits for."""
+    """Rank 1 waits for a message from rank 0, which rank 0 sends to rank 2."""
     if comm.rank == 0:
         comm.send(ones(), 2, label="forward")
     elif comm.rank == 1:
@@ -163,7 +163,7 @@ def partner_wrong_dest(comm: Communicator) -> None:
 @planted(2, "rank 1 of 2 in world: recv 'loss' at messages.py:", "expects (4,) float64 from rank 0",
          "float32")
 def dtype_of_a_message(comm: Communicator) -> None:
-    """float32 sent, float64 expected: plain MPI delivers garbage."""
+    """Sent as float32, received as float64: plain MPI delivers wrong numbers."""
     if comm.rank == 0:
         comm.send(ones(4, "f4"), 1, label="loss")
     else:
@@ -172,7 +172,7 @@ def dtype_of_a_message(comm: Communicator) -> None:
 
 @planted(2, "expects (8,) float32 from rank 0", "4 elements of float64")
 def dtype_with_the_same_bytes(comm: Communicator) -> None:
-    """Four float64 sent, eight float32 expected: the bytes would fit."""
+    """Four float64 sent, eight float32 expected: the numbers of bytes are equal."""
     if comm.rank == 0:
         comm.send(ones(4, "f8"), 1, label="loss")
     else:
@@ -182,7 +182,7 @@ def dtype_with_the_same_bytes(comm: Communicator) -> None:
 @planted(2, "recv 'weights' at messages.py:", "expects (4,) float64 from rank 0", "5 elements of float64 for 'weights' at messages.py:",
          "expected 4 elements")
 def size_too_long(comm: Communicator) -> None:
-    """More is sent than expected."""
+    """The message is longer than the array that receives it."""
     if comm.rank == 0:
         comm.send(ones(5), 1, label="weights")
     else:
@@ -191,7 +191,7 @@ def size_too_long(comm: Communicator) -> None:
 
 @planted(2, "recv 'weights' at messages.py:", "expects (4,) float64 from rank 0", "3 elements")
 def size_too_short(comm: Communicator) -> None:
-    """Less is sent than expected: plain MPI leaves the rest of the buffer as it was."""
+    """The message is shorter than the array: plain MPI leaves the rest of the array unchanged."""
     if comm.rank == 0:
         comm.send(ones(3), 1, label="weights")
     else:
@@ -201,7 +201,7 @@ def size_too_short(comm: Communicator) -> None:
 @planted(2, "send 'column' at messages.py:", " got a non-contiguous array of shape (4,)",
          "np.ascontiguousarray")
 def array_not_contiguous(comm: Communicator) -> None:
-    """A column of a matrix is sent."""
+    """A column of a matrix is sent: it is not contiguous."""
     if comm.rank == 0:
         comm.send(np.ones((4, 4))[:, 0], 1, label="column")
     else:
@@ -210,7 +210,7 @@ def array_not_contiguous(comm: Communicator) -> None:
 
 @planted(2, "send 'spectrum' at messages.py:", " cannot carry dtype complex128", "float64")
 def array_of_another_kind(comm: Communicator) -> None:
-    """An array of a dtype that does not travel."""
+    """An array of complex numbers, a dtype that cannot be sent."""
     if comm.rank == 0:
         comm.send(np.ones(4, complex), 1, label="spectrum")
     else:
@@ -219,7 +219,7 @@ def array_of_another_kind(comm: Communicator) -> None:
 
 @planted(2, "recv 'weights' at messages.py:", " cannot fill a read-only array")
 def array_read_only(comm: Communicator) -> None:
-    """The receive would write into a frozen array."""
+    """A receive into a read-only array."""
     if comm.rank == 0:
         comm.send(ones(4), 1, label="weights")
     else:
@@ -230,14 +230,14 @@ def array_read_only(comm: Communicator) -> None:
 
 @planted(2, "rank 1 never received a message from rank 0 'extra' sent at messages.py:")
 def left_over_message(comm: Communicator) -> None:
-    """A message that nobody receives."""
+    """A message without a receive."""
     if comm.rank == 0:
         comm.send(ones(), 1, label="extra")
 
 
 @planted(2, "rank 1 never waited for its recv with rank 0 'prefetch' started at messages.py:")
 def left_over_request(comm: Communicator) -> None:
-    """A request that nobody waits for."""
+    """A request without a `wait`."""
     if comm.rank == 0:
         comm.send(ones(), 1, label="prefetch")
     else:
@@ -256,7 +256,7 @@ def lost_message(comm: Communicator) -> None:
 
 @planted(2, "recv 'weights' at messages.py:", "expects (4,) float64 from rank 0", "2 elements")
 def truncated_message(comm: Communicator) -> None:
-    """The network delivers half of a message."""
+    """The network delivers only half of a message."""
     comm = Faults(comm, Fault("truncate", rank=0))
     if comm.rank == 0:
         comm.send(ones(), 1, label="weights")
@@ -267,7 +267,7 @@ def truncated_message(comm: Communicator) -> None:
 @planted(2, "recv 'bias' at messages.py:", "gets from rank 0 what was sent as 'weight' at messages.py:",
          "in the same order")
 def labels_swapped(comm: Communicator) -> None:
-    """Weight and bias of one size are received in another order than they were sent: plain MPI swaps them."""
+    """Weight and bias of equal size, received in a different order: plain MPI swaps them."""
     arrays = {name: ones() for name in ("weight", "bias")}
     if comm.rank == 0:
         for name in ("weight", "bias"):
@@ -279,7 +279,7 @@ def labels_swapped(comm: Communicator) -> None:
 
 @planted(3, "recv 'right' at messages.py:", "what was sent as 'left' at messages.py:")
 def labels_of_two_halos(comm: Communicator) -> None:
-    """Both neighbours' halos have one tag, and large ones are asked for in the wrong order."""
+    """The halos of both neighbours have one tag, and are received in the wrong order."""
     left, right = (comm.rank - 1) % 3, (comm.rank + 1) % 3
     requests = [comm.isend(ones(5000), right, label=side) for side in ("left", "right")]
     for side in ("right", "left"):
@@ -291,7 +291,7 @@ def labels_of_two_halos(comm: Communicator) -> None:
 @planted(2, "recv at messages.py:", "expects (10,) float64 from rank 0, which sent 12 elements of float64 at messages.py:",
          "expected 10 elements")
 def size_of_a_message_without_labels(comm: Communicator) -> None:
-    """12 elements are sent, 10 expected, and no message has a label."""
+    """12 elements sent, 10 expected, and the messages have no labels."""
     if comm.rank == 0:
         comm.send(ones(12), 1)
     else:
@@ -300,7 +300,7 @@ def size_of_a_message_without_labels(comm: Communicator) -> None:
 
 @planted(2, "recv 'table' at messages.py:", "expects (2000,) float64 from rank 0, which sent 4000 elements")
 def size_of_a_long_message(comm: Communicator) -> None:
-    """A long message is longer than its receive."""
+    """A long message (4000 elements) is longer than the array that receives it."""
     if comm.rank == 0:
         comm.wait(comm.isend(ones(4000), 1, label="table"))
     else:

@@ -1,4 +1,4 @@
-"""Run a planted fault on one of the engines, and take down what is said and how long it takes."""
+"""Runs a planted fault on one of the engines, and records its message and its time."""
 
 import re
 import sys
@@ -12,7 +12,7 @@ from tests.comm.planted.table import Planted
 from tests.ranks import mpirun
 
 HANG = 60.0
-# What Hydra and Open MPI add to the end of a job that a signal ended.
+# lines that the launcher adds when a signal has ended the job
 LAUNCHER = re.compile(
     r"^(=|\s*$|YOUR APPLICATION|This typically|Please see|-{9}|prterun|mpirun|mpiexec).*\n?", re.MULTILINE
 )
@@ -20,8 +20,8 @@ LAUNCHER = re.compile(
 
 @dataclass(frozen=True)
 class Ending:
-    """How a wrong program ended. `ended` is False if it had to be stopped, `failed` whether it reported
-    failure to its caller.
+    """The end of a wrong program. ended: by itself, within the time limit. failed: with an error or a status
+    other than 0.
     """
 
     said: str
@@ -53,7 +53,7 @@ def under_mpirun(fault: Planted) -> Ending:
 
 
 def wrong(fault: Planted, engine: str, ending: Ending) -> str:
-    """What is not as it should be, "" for nothing."""
+    """The first thing that is wrong with the ending; "" if it is right."""
     says = fault.says_mpi if engine == "mpi" else fault.says
     missing = [text for text in says if text not in ending.said]
     if not ending.ended:

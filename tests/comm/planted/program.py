@@ -1,5 +1,6 @@
-"""`mpirun -n N python -m tests.comm.planted.program NAME` runs one of the wrong programs. Imports little:
-many jobs wait for it.
+"""`mpirun -n N python -m tests.comm.planted.program NAME` runs one of the wrong programs.
+
+It imports little, because every job of these tests waits for the imports.
 """
 
 import sys

@@ -10,7 +10,7 @@ Program = Callable[[Communicator], object]
 
 @dataclass(frozen=True)
 class Planted:
-    """A wrong program. Its message must contain each of `says` (and of `says_mpi`, under mpirun)."""
+    """A wrong program. Its message on threads must contain each of `says`, under mpirun each of `says_mpi`."""
 
     program: Program
     ranks: int
@@ -25,7 +25,7 @@ class Planted:
 
     @property
     def mistake(self) -> str:
-        return (self.program.__doc__ or "").strip().rstrip(".")
+        return " ".join((self.program.__doc__ or "").split()).rstrip(".")
 
 
 PLANTED: dict[str, Planted] = {}
@@ -33,7 +33,7 @@ PLANTED: dict[str, Planted] = {}
 
 def planted(ranks: int, *says: str, mpi: tuple[str, ...] | None = None, synchronous: bool = False,
             timeout: float = 20.0) -> Callable[[Program], Program]:
-    """Enter a program in the list. `mpi`: what must be said under mpirun instead, where that differs."""
+    """Adds a program to the list. mpi: the required texts under mpirun, if they differ from `says`."""
     def enter(program: Program) -> Program:
         assert program.__name__ not in PLANTED, f"two faults are called {program.__name__}"
         PLANTED[program.__name__] = Planted(program, ranks, says, says if mpi is None else mpi, synchronous,

@@ -1,4 +1,4 @@
-"""The planted bugs of the layers: what `equivalent` must find first, and the words that explain it."""
+"""The planted bugs of the layers: the check that must fail first, and key words of the explanation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.proof.equivalent.layers import PIECES, Ops
 
 
 class Planted(NamedTuple):
-    """first: the first check that fails. words: what the explanation says, with {p} for the ranks."""
+    """first: the first check that fails. words: in the explanation; {p} is the number of ranks."""
 
     layer: str
     bug: str
@@ -25,7 +25,7 @@ PLANTED = [
     Planted("pair", "y not summed", "y", "sum over the ranks is right"),
     Planted("pair", "y on rank 0 alone", "y", "right on rank 0, wrong on"),
     Planted("pair", "bias on every rank", "y", "'c': each rank adds it before the sum, so it counts {p} times"),
-    Planted("pair", "bias forgotten", "y", "off by 'c': nobody adds it"),
+    Planted("pair", "bias forgotten", "y", "off by 'c': no rank adds it"),
     Planted("pair", "gathered backwards", "h", "permuted along axis 1"),
     Planted("pair", "gx not summed", "gx", "sum over the ranks is right"),
     Planted("pair", "gx summed twice", "gx", "{p} times the right value, the ranks = {p}: summed"),
@@ -43,16 +43,16 @@ PLANTED = [
     Planted("step", "never summed", "g", "sum over the ranks is right"),
     Planted("step", "averaged twice", "g", "averaged twice"),
     Planted("step", "own count", "g", "each divides by its own number of samples"),
-    Planted("step", "another factor on each rank", "g", "off by another factor on each rank"),
+    Planted("step", "another factor on each rank", "g", "different factor on each rank"),
     Planted("step", "micro-batches count whole", "g", "3 times the right value"),
     Planted("step", "divided by micro-batches", "g", "1/3 for 3 micro-batches"),
-    Planted("step", "accumulation overwritten", "g", "no multiple"),
-    Planted("step", "another sign", "g", "another sign"),
+    Planted("step", "accumulation overwritten", "g", "not a multiple"),
+    Planted("step", "another sign", "g", "sign"),
     Planted("step", "loss of its own samples", "loss", "sum over the ranks is right"),
-    Planted("step", "remainder dropped", "e", "a remainder that does not divide is dropped"),
+    Planted("step", "remainder dropped", "e", "remainder"),
     Planted("step", "replicas drift", "replicas", "replicas drift apart: new on ranks 0 and"),
     Planted("pipeline", "every stage takes the mean", "g0", "1/3 for 3 micro-batches"),
-    Planted("pipeline", "last micro-batch dropped", "g0", "no multiple"),
+    Planted("pipeline", "last micro-batch dropped", "g0", "not a multiple"),
     Planted("pipeline", "gradient not sent", "g0", "zero: nothing arrives"),
     Planted("pipeline", "micro-batches in reverse", "y", "permuted along axis 0"),
     Planted("pipeline", "loss on the last stage", "loss", "sum over the ranks is right"),
@@ -62,7 +62,7 @@ Layer = tuple[Callable[..., Any], Callable[..., Any], dict[str, Any], dict[str, 
 
 
 def layer(name: str, ranks: int) -> Layer:
-    """The serial function, the parallel one, the inputs and how they lie on the ranks."""
+    """The serial function, the parallel one, the inputs and their distribution over the ranks."""
     return {"pair": (layers.pair, layers.parallel_pair, layers.pair_inputs(), layers.PAIR),
             "step": (layers.step, layers.parallel_step, layers.step_inputs(), layers.STEP),
             "pipeline": (layers.pipeline, layers.parallel_pipeline, layers.pipeline_inputs(ranks),
@@ -76,7 +76,7 @@ def report(comm: mp.Communicator, ops: Ops, name: str, bug: str) -> EquivalenceR
 
 
 def wrong(planted: Planted, found: EquivalenceReport) -> str:
-    """What is not as it should be in the report of a planted bug; or ""."""
+    """The report of a planted bug, if it is wrong; else ""."""
     first = planted.first.replace("{p-1}", str(found.ranks - 1))
     words = planted.words.replace("{p}", str(found.ranks))
     if found.failed_checks[:1] != [first] or not any(words in text for text in found.explanations):

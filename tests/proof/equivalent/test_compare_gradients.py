@@ -87,7 +87,7 @@ def _times(factor: float, *words: str) -> Spoil:
     (FileLayout(tp=3), _times(3, "out.bias", "down.bias"), "blocks.0.attention.out.bias", "3 times the right value, tp = 3"),
     (FileLayout(tp=3), _times(1 / 3, "out.bias", "down.bias"), "blocks.0.attention.out.bias", "only vectors"),
     (FileLayout(dp=4), _times(0.25), "positions.weight", "1/4 for dp = 4: averaged"),
-    (FileLayout(dp=2, tp=2), _times(4), "positions.weight", "2 times 2: summed twice too often"),
+    (FileLayout(dp=2, tp=2), _times(4), "positions.weight", "2 times 2: summed two more times"),
     (FileLayout(dp=3), lambda name, array, at: array * (0.5, 0.3, 0.2)[at["dp"]], "positions.weight",
      "the sum over dp is right, so a reduce over dp is missing"),
     (FileLayout(tp=2), lambda name, array, at: array * (0.7, 0.3)[at["tp"]] if "norm" in name else array,
@@ -96,7 +96,7 @@ def _times(factor: float, *words: str) -> Spoil:
      "tokens.weight", "the sum over pp is right"),
     (FileLayout(tp=2), lambda name, array, at: None if "down.bias" in name and at["tp"] else array,
      "blocks.0.mlp.down.bias", "missing on rank 1"),
-    (FileLayout(dp=2), _times(2), "positions.weight", "as many as there are micro-batches (2)"),
+    (FileLayout(dp=2), _times(2), "positions.weight", "the number of micro-batches (2)"),
 ])
 def test_wrong_gradients_are_explained(layout: FileLayout, spoil: Spoil, first: str, words: str, dtype: type,
                                        tmp_path: Path) -> None:
