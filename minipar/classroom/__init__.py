@@ -1,4 +1,4 @@
-"""Lessons in class: run cell by cell, played with predictions, as slides, as a notebook.
+"""Shows a lesson in a class: section by section with predictions, as slides, or as a notebook.
 
-Read cells.py (a lesson is a file of cells), then player.py.
+Read cells.py first (a lesson is a file of cells), then player.py.
 """

@@ -1,6 +1,6 @@
-"""A lesson is a Python file of cells: `# %% [markdown]` begins a cell of prose, `# %%` a cell of code.
+"""Reads a lesson: a Python file of cells. `# %% [markdown]` begins a cell of prose, `# %%` a cell of code.
 
-Example: this file has three cells, the second of which belongs to the section "1 · Ranks".
+Example: this file has three cells. The last two are the section "1 · Ranks".
 
     # %% [markdown]
     # # 00 · Your first parallel program
@@ -23,15 +23,17 @@ from types import CodeType
 from minipar.errors import ConfigError
 from minipar.untrusted.files import MIB, read_bytes
 
-LONGEST_LESSON = 4 * MIB                                            # bytes of a lesson's file
+LONGEST_LESSON = 4 * MIB                                            # bytes
 
-OPTIONAL = "(optional)"                 # at the end of a section's heading: not on the core path
+OPTIONAL = "(optional)"                 # ends the heading of a section that `--core` leaves out
 
 
 @dataclass(frozen=True)
 class Cell:
-    """kind: "prose" or "code". text: Markdown without the leading `# `, or Python. line: where the text
-    begins in its file, from 1.
+    """A cell of a lesson.
+
+    kind: "prose" or "code". text: Markdown without the leading `# `, or Python. line: the number of the
+    text's first line in the file, from 1.
     """
 
     kind: str
@@ -40,14 +42,14 @@ class Cell:
 
     @cached_property
     def heading(self) -> str:
-        """The heading of the section that this cell begins, "" where it begins none."""
+        """The heading in the cell's first line, which begins a section; "" if there is none."""
         found = re.match(r"#{1,2} (.+)", self.text.strip()) if self.kind == "prose" else None
         return found[1].strip() if found else ""
 
 
 @dataclass(frozen=True)
 class Section:
-    """Cells under one heading."""
+    """The cells under one heading."""
 
     heading: str
     cells: tuple[Cell, ...]
@@ -59,7 +61,7 @@ class Section:
 
 @dataclass(frozen=True)
 class LessonFile:
-    """A lesson as its sections. The first one has the lesson's title, and the imports."""
+    """The sections of a lesson. The first one contains the title and the imports."""
 
     path: Path
     sections: tuple[Section, ...]
@@ -69,7 +71,7 @@ class LessonFile:
         return self.path.stem
 
     def compiled(self, cell: Cell) -> CodeType:
-        """The code of a cell, with the line numbers of its file, so that a traceback shows the student's
+        """The code object of a cell. It has the line numbers of the file, so that a traceback shows the right
         line.
         """
         return compile(ast.parse("\n" * (cell.line - 1) + cell.text, str(self.path)), str(self.path), "exec",
@@ -77,13 +79,13 @@ class LessonFile:
 
 
 def read_lesson(path: Path) -> LessonFile:
-    """Raises ConfigError where the file is empty, is no UTF-8, or cannot be read."""
+    """The lesson in a file. Raises ConfigError if the file is empty, is not UTF-8, or cannot be read."""
     try:
         cells = _cells(read_bytes(path, LONGEST_LESSON, ConfigError).decode())
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is no UTF-8: byte {error.start}; write it as text") from error
+        raise ConfigError(f"{path} is not UTF-8: byte {error.start}; save it as UTF-8 text") from error
     if not cells:
         raise ConfigError(f"{path} has nothing to run")
     sections: list[tuple[str, list[Cell]]] = []
@@ -95,7 +97,7 @@ def read_lesson(path: Path) -> LessonFile:
 
 
 def _cells(source: str) -> list[Cell]:
-    found: list[tuple[str, int, list[str]]] = [("code", 1, [])]      # what stands above the first mark
+    found: list[tuple[str, int, list[str]]] = [("code", 1, [])]      # the lines before the first mark
     for number, line in enumerate(source.splitlines(), 1):
         if mark := re.match(r"# %%\s*(\[markdown\])?", line):
             found.append(("prose" if mark[1] else "code", number + 1, []))
@@ -106,5 +108,5 @@ def _cells(source: str) -> list[Cell]:
 
 
 def _blank(lines: list[str]) -> int:
-    """How many empty lines a cell begins with; its text leaves them out."""
+    """The number of empty lines at the beginning of a cell; they are not part of its text."""
     return next(number for number, line in enumerate(lines) if line)

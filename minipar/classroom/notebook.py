@@ -9,8 +9,9 @@ from minipar.errors import ConfigError
 
 
 def notebook(lesson: LessonFile) -> str:
-    """The text of an .ipynb file with the lesson's cells, without outputs. Raises ConfigError where jupytext
-    is missing.
+    """The text of an .ipynb file with the lesson's cells, without outputs.
+
+    Raises ConfigError if the package jupytext is not installed.
     """
     try:
         import jupytext

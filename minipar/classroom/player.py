@@ -1,8 +1,7 @@
-"""The lesson player: prose, a question, a prediction that is locked, and then the cell that answers it.
+"""The lesson player: shows a lesson section by section, and asks for a prediction before the answer is shown.
 
-A reader goes through the sections in order, jumps to another one, goes back, quits, and goes on another day.
-A section needs what the code before it has made; where a reader jumps ahead, that code runs first, without a
-word.
+A reader can go to the next, the previous or any other section, quit, and continue later. A section uses
+variables of the sections before it. If the reader skips some, their code is run first, without its output.
 """
 
 from __future__ import annotations
@@ -18,15 +17,14 @@ from minipar.classroom.cells import Cell, LessonFile
 from minipar.classroom.progress import Progress, read_progress
 
 ON, BACK, MENU, QUIT = "", "b", "m", "q"
-HELP = "Enter: go on   b: back   m: sections   a number: that section   q: quit"
+HELP = "Enter: continue   b: back   m: sections   a number: that section   q: quit"
 
 
 class Player:
-    """One reader in one lesson.
+    """A lesson for one reader.
 
-    ask(question): what the reader types, without the line's end; raises EOFError at the end of the input.
-    show(text): prints. record: the file that keeps the reader's progress. core: leave out sections that are
-    optional.
+    record: the file of the reader's progress. ask(question): returns the line that the reader types; raises
+    EOFError at the end of the input. show(text): prints. core: whether optional sections are left out.
     """
 
     def __init__(self, lesson: LessonFile, record: Path, *, ask: Callable[[str], str],
@@ -37,7 +35,8 @@ class Player:
         self.executed: set[int] = set()         # lines of the cells that have run
 
     def play(self, section: int | None = None) -> None:
-        """From this section on, by default from where the reader stopped, until the end or until they quit.
+        """Show the sections from this one on, until the end or until the reader quits. The default is the
+        section in which the reader stopped last time.
         """
         sections = self.lesson.sections
         here = self.progress.section if section is None else section
@@ -48,7 +47,7 @@ class Player:
             self._run_up_to(here)
             answer = ON if self.core and not sections[here].is_core else self._section(here)
             if answer == QUIT:
-                self.show(f"\nYou stopped in section {here}. The same command goes on from here.")
+                self.show(f"\nYou stopped in section {here}. The same command continues here.")
                 return
             here = self._next(here, answer)
         self.progress.section = 0
@@ -56,7 +55,7 @@ class Player:
         self.show("\nThat was the last section.")
 
     def predict(self, question: str, choices: Sequence[str] = ()) -> str:
-        """The reader's prediction: asked once, and then locked."""
+        """The reader's prediction. It is asked only once, and cannot be changed later."""
         self.show("\n" + terminal.prose(f"**Predict.** {question}"))
         for number, choice in enumerate(choices, 1):
             self.show(f"  {number}) {choice}")
@@ -72,7 +71,7 @@ class Player:
         return typed
 
     def _section(self, number: int) -> str:
-        """Show and run one section; returns what the reader typed at its end."""
+        """Show and run one section. Returns the reader's last command."""
         for cell in self.lesson.sections[number].cells:
             if cell.kind == "prose":
                 self.show("\n" + terminal.prose(cell.text))
@@ -84,7 +83,7 @@ class Player:
         return self._command(f"\n[end of section {number}] ")
 
     def _command(self, prompt: str) -> str:
-        """What the reader wants: ON, BACK, QUIT, or the number of a section."""
+        """The next command of the reader: ON, BACK, QUIT, or the number of a section."""
         while True:
             typed = self._typed(prompt).strip().lower()
             if typed in (ON, BACK, QUIT) or typed.isdigit() and int(typed) < len(self.lesson.sections):
@@ -106,7 +105,7 @@ class Player:
         return max(here - 1, 0) if answer == BACK else int(answer)
 
     def _run_up_to(self, section: int) -> None:
-        """Run the code before this section that has not run yet, without showing what it says."""
+        """Run the code before this section that has not run yet, without its output."""
         waiting = [cell for before in self.lesson.sections[:section] for cell in before.cells
                    if cell.kind == "code" and cell.line not in self.executed]
         if waiting:

@@ -1,6 +1,7 @@
-"""A prediction and the answer: how near is it?
+"""Compares a prediction with the answer.
 
-A number may be written as in a lesson: 12, 1e6, 3/4, 12.5 %, 2 MiB, 30 ms. It is right within one per cent.
+A number is written as in a lesson: 12, 1e6, 3/4, 12.5 %, 2 MiB, 30 ms. It is right if it is within 1 % of the
+answer.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ UNITS: dict[str, int | Fraction] = {
     "b": 1, "byte": 1, "bytes": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 NUMBER = re.compile(r"([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d{1,3})?)(?:/(\d{1,18}))?\s*([a-z%]*)", re.I)
-LONGEST = 40                            # characters of a number that is looked at
+LONGEST = 40                            # characters of a number; longer texts are words
 
 
 def number_in(text: str) -> float | None:
-    """The number that a text is, with its unit (None where it is none): "2 KiB" is 2048, "1/4" is .25."""
+    """The value of a number with a unit, such as 2048 for "2 KiB" or 0.25 for "1/4"; None for other texts."""
     found = NUMBER.fullmatch(text.strip().replace(",", "")) if len(text) <= LONGEST else None
     if not found or found[3].lower() not in UNITS or found[2] == "0":
         return None
@@ -28,14 +29,15 @@ def number_in(text: str) -> float | None:
 
 
 def judged(prediction: str, answer: object, unit: str = "") -> str:
-    """One line that compares a prediction with the answer, a number of `unit`s or words; "" where none was
-    made.
+    """One line that compares a prediction with the answer; "" for an empty prediction.
+
+    unit: that of an answer that is a number.
     """
     if not prediction:
         return ""
     mine, right = number_in(prediction), _as_number(answer)
     if right is not None and prediction.strip()[-1].isalpha() and unit.lower() in UNITS:
-        right *= float(UNITS[unit.lower()])             # both in the basic unit: "2 KiB" beside 2048 bytes
+        right *= float(UNITS[unit.lower()])             # in basic units: "2 KiB" and 2048 bytes
     if mine is None or right is None:
         same = prediction.strip().casefold() == str(answer).strip().casefold()
         return f"you predicted {prediction}: right" if same else f"you predicted {prediction}; compare"
@@ -48,7 +50,7 @@ def judged(prediction: str, answer: object, unit: str = "") -> str:
 
 
 def _as_number(answer: object) -> float | None:
-    """An answer as a number; what is no number may still be text that is one."""
+    """The answer as a number: a number, or a text such as "2 KiB"; None for other texts."""
     if isinstance(answer, bool):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Where a reader stopped in a lesson, and what they predicted: a small file that is replaced whole."""
+"""The progress of a reader in a lesson, in a small file that is written atomically."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from minipar.untrusted.plain import parse_json
 
 @dataclass
 class Progress:
-    """section: the number of the one to go on with, from 0. predictions: question -> what was predicted,
-    locked.
+    """The progress of a reader. section: the index of the section to continue with, from 0. predictions:
+    question -> prediction; a prediction is never changed.
     """
 
     section: int = 0
     predictions: dict[str, str] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Raises CheckpointError where the system refuses."""
+        """Write the file. Raises CheckpointError if the operating system refuses."""
         with replacing(path) as file:
             file.write(json.dumps(asdict(self), indent=1, ensure_ascii=False).encode())
 
 
 def read_progress(path: Path) -> Progress:
-    """What is known of a reader; a fresh start where there is no file. Raises ConfigError for one that is
-    broken.
+    """The progress in a file; that of a new reader if there is no file. Raises ConfigError for an invalid
+    file.
     """
     try:
         known = parse_json(read_bytes(path, MIB, ConfigError), path, ConfigError)
     except FileNotFoundError:
         return Progress()
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}; remove it to begin anew") from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; remove it to start again") from error
     try:
         section, predictions = known["section"], known["predictions"]
         valid = (type(section) is int and section >= 0
@@ -44,5 +44,5 @@ def read_progress(path: Path) -> Progress:
     except (TypeError, KeyError, AttributeError):
         valid = False
     if not valid:
-        raise ConfigError(f"{path} is no record of a lesson; remove it to begin anew")
+        raise ConfigError(f"{path} is not a record of a lesson; remove it to start again")
     return Progress(section, dict(predictions))

@@ -1,4 +1,4 @@
-"""Run a lesson from its first cell to its last, under its own headings, so that its tables have a meaning."""
+"""Runs a lesson from the first cell to the last, and prints the heading of each section above its output."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from minipar.classroom.cells import LessonFile
 
 
 def run_lesson(lesson: LessonFile) -> dict[str, Any]:
-    """Execute all cells of a lesson in one namespace, which is returned. Under mpirun every rank does, and
-    rank 0 alone shows the headings. Raises what the lesson raises.
+    """Execute all cells of code in one namespace, and return it. Raises the errors of the lesson.
+
+    Under mpirun, all ranks execute the cells, and only rank 0 prints the headings.
     """
     names: dict[str, Any] = {"__name__": "__main__", "__file__": str(lesson.path)}
     waiting: list[str] = []

@@ -1,7 +1,7 @@
 """A lesson as slides for a projector: one HTML file that needs no network.
 
-A slide has prose, or the code of one cell. The next key shows what the cell printed and drew, so that the
-class can predict first.
+A slide shows prose, or the code of one cell. A key then shows the output of the cell, so that the class can
+predict it first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from minipar.classroom.cells import LessonFile
 from minipar.errors import ConfigError
 
-PICTURE = re.compile(r"^picture: (.*\.png)$", re.MULTILINE)     # what Lesson.picture says
+PICTURE = re.compile(r"^picture: (.*\.png)$", re.MULTILINE)     # the line that Lesson.picture prints
 STYLE = """
 body { margin: 0; font: 22px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff }
 section { display: none; max-width: 62rem; margin: 0 auto; padding: 2rem 2rem 4rem }
@@ -74,8 +74,9 @@ show(now);
 
 
 def slides(lesson: LessonFile) -> str:
-    """Run the lesson, and return its slides as HTML. Raises what the lesson raises, and ConfigError where the
-    library that reads Markdown is missing.
+    """Run the lesson, and return its slides as HTML.
+
+    Raises the errors of the lesson, and ConfigError if the package markdown-it-py is not installed.
     """
     body = "\n".join(f"<section>{slide}</section>" for slide in _slides(lesson, _markdown()))
     return f"""<!doctype html>
@@ -111,7 +112,9 @@ def _slides(lesson: LessonFile, rendered: Callable[[str], str]) -> Iterator[str]
 
 
 def _output(text: str) -> str:
-    """What a cell printed and drew; "" where it did neither. A question stands apart from what answers it."""
+    """The output of a cell as HTML; "" if it has none. A question is shown at once, its answer only after a
+    key.
+    """
     pictures = "".join(_embedded(Path(path)) for path in PICTURE.findall(text))
     words = PICTURE.sub("", text).strip("\n")
     question = re.match(r"Predict: .*(?:\n(?!  answer:).+)*", words)

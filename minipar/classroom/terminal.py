@@ -1,4 +1,4 @@
-"""Prose and code of a lesson on a terminal of 80 columns."""
+"""Formats prose and code of a lesson for a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import textwrap
 from collections.abc import Iterator
 
 WIDTH = 78
-GUTTER = "| "                           # in front of a line of code
+GUTTER = "| "                           # before each line of code
 
 
 def prose(markdown: str) -> str:
-    """Markdown as plain text: paragraphs and lists wrapped at 78 columns, code blocks and tables as they are.
+    """Markdown as plain text. Paragraphs and lists are wrapped at 78 columns; code and tables are unchanged.
     """
     return "\n".join(_blocks(markdown.splitlines()))
 
@@ -54,6 +54,6 @@ def _wrapped(paragraph: list[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without Markdown's marks for bold words and code, and links as their words."""
+    """The text without marks for bold words; of a link, only its words are kept."""
     text = re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", text)
     return re.sub(r"\*\*(.+?)\*\*", r"\1", text)

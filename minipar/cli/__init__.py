@@ -91,7 +91,7 @@ def _options(words: Sequence[str], name: str) -> argparse.Namespace:
     """Parse the command line. Only the module of the named command is imported, since some imports take a
     second.
     """
-    parser = Parser(prog="minipar", description="Learn, and trust, how large models are trained in parallel.")
+    parser = Parser(prog="minipar", description="Learn how large models are trained in parallel.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for each, text in COMMANDS.items():
         commands.add_parser(each, help=text)

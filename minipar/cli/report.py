@@ -1,4 +1,4 @@
-"""`minipar report`: a finished run as one page of HTML, index.html in its folder, which needs no network."""
+"""`minipar report`: writes one page of HTML about a finished run, index.html in its folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from minipar.untrusted.plain import parse_json
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=word, metavar="RUN", help="the folder of the run")
     parser.add_argument("--proof", type=word, metavar="FILE",
-                        help="show this proof, too: a file that minipar verify --json has written")
+                        help="also show this proof, a file that minipar verify --json wrote")
     parser.set_defaults(run=run)
 
 

@@ -43,7 +43,7 @@ class ByteTokenizer:
         try:
             data = text.encode("utf-8")
         except UnicodeEncodeError as error:  # half of a surrogate pair, as from a prompt in another encoding
-            raise _unknown(text, error.start, "it is no UTF-8") from error
+            raise _unknown(text, error.start, "it is not UTF-8") from error
         return np.frombuffer(data, np.uint8).astype(np.int32)
 
     def decode(self, tokens: ArrayLike) -> str:

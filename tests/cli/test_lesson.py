@@ -112,7 +112,7 @@ def test_a_table_that_is_no_file_is_refused_at_once(planted: Path, capsys: pytes
 def test_a_lesson_that_cannot_be_read_is_one_line(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lesson = planted / "01_sums.py"
     lesson.write_bytes(b"print('\xff')\n")
-    assert "no UTF-8" in refused(capsys, "lesson", "run", "1")
+    assert "not UTF-8" in refused(capsys, "lesson", "run", "1")
     lesson.unlink()
     os.mkfifo(lesson)
     assert "not a regular file" in refused(capsys, "lesson", "run", "1")
