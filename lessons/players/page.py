@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import importlib
 import json
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 FOLDER = Path(__file__).parent
-PLAYERS = ("schedule",)
+PLAYERS = ("schedule", "collective")
 SHARED = ("core", "orders", "simulate")             # scripts before those of the players, in this order
 
 
@@ -42,6 +43,7 @@ def scripts() -> dict[str, str]:
             for name in (*SHARED, *PLAYERS)}
 
 
+@functools.cache
 def data(name: str) -> str:
     """A script that gives a player its recorded run; "" for a player without one. "<" is escaped, since the
     text may stand in a page.
