@@ -40,7 +40,7 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, l
     elif peer is NOT_GIVEN:
         wrong = f"needs {NEEDS[kind]}; the rank is missing"
     elif not is_whole(peer):
-        wrong = f"names rank {peer!r}, which is no whole number; divide with //"
+        wrong = f"names rank {peer!r}, which is not a whole number; divide with //"
     elif not 0 <= peer < comm.size:
         wrong = no_such_rank(comm, f"rank {peer}", peer)
     elif not is_whole(tag) or not 0 <= tag < TAGS:

@@ -139,7 +139,7 @@ def test_exchange_gives_everyone_everything(comm: Communicator) -> None:
     ("list", "needs a NumPy array, not list"), ("complex", "cannot carry dtype complex128"),
     ("swapped", "cannot carry dtype >f8"),
     ("strided", "non-contiguous array of shape (4,); pass np.ascontiguousarray"), ("rank", "names rank "),
-    ("half", "names rank 0.0, which is no whole number; divide with //"),
+    ("half", "names rank 0.0, which is not a whole number; divide with //"),
     ("tag", "has tag 16384; use 0 to 16383"),
 ])
 def test_what_cannot_travel_is_refused_by_name(comm: Communicator, spoil: str, says: str) -> None:

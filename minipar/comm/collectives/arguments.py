@@ -25,7 +25,7 @@ class Call:
     def __init__(self, comm: Communicator, operation: str, label: str | None = None) -> None:
         if comm is None:
             raise CommError(f"{operation}{quoted(label)} at {caller()[1]} needs a communicator, not None; "
-                            "split gives none to a rank of color None")
+                            "split returns None on a rank whose color is None")
         self.comm, self.operation, self.label = comm, operation, label_or_call_site(label)
 
     def wrong(self, text: str) -> CommError:

@@ -129,7 +129,7 @@ def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[i
     shape = (sum(takes), *source.shape[1:])
     blocks = call.result(out, shape, source.dtype)
     call.keep_apart(blocks, source)
-    if algorithm == "auto" and not even:  # each rank has only its own sizes; this one suits all
+    if algorithm == "auto" and not even:  # a rank does not know the others' sizes; pairwise works for all
         algorithm = "pairwise"
     name = choose("all_to_all", algorithm, comm, source.nbytes)
     run = find("all_to_all", name)

@@ -10,12 +10,12 @@ wait ends only at the time limit.
 
 Example: ranks 0 and 1 both wait in recv for each other.
 
-    time    rank 0                                  rank 1                             board: version, looks
-        0.02    waits, writes its notice                waits, writes its notice           (4, 0) and (4, 0)
-    0.07    stuck: {0, 1}; keeps both versions      the same                           (4, 1) and (4, 1) 0.12
-    unchanged, but not yet for GRACE        the same                           (4, 2) and (4, 2)
-        0.37    unchanged for 0.30 s, 6 looks:          -
-            raises CommError, kind "deadlock"
+    time    rank 0                                    rank 1    board: version, looks
+    0.02    waits, writes its notice                  same      (4, 0) and (4, 0)
+    0.07    stuck: {0, 1}; keeps both versions        same      (4, 1) and (4, 1)
+    0.12    unchanged, but not yet for GRACE          same      (4, 2) and (4, 2)
+    0.37    unchanged for 0.30 s, 6 looks: raises
+            CommError, kind "deadlock"
 
 If rank 1 had received a message at 0.15, it would have written a new notice with version 6, and rank 0 would
 have started again with a new `since`.

@@ -29,7 +29,7 @@ LAUNCHED = (("MPI_LOCALRANKID", "MPI_LOCALNRANKS", "PMI_RANK", "PMI_SIZE"),
             ("OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "OMPI_COMM_WORLD_RANK",
              "OMPI_COMM_WORLD_SIZE"))
 LAUNCHERS = {"hydra_pmi_proxy", "prterun", "prted", "orted", "mpirun", "mpiexec"}
-PAUSE, LONGEST = 0.005, 0.5         # seconds between two looks; largest count of one
+PAUSE, LONGEST = 0.005, 0.5         # seconds between two checks; one check counts at most LONGEST seconds
 SETTLE = 0.3                        # seconds for an ending rank to write its error
 
 

@@ -20,7 +20,7 @@ from minipar.comm.protocol import Communicator, Request
 TICK = 1e-3                 # seconds between two readings of the clocks
 WORK = 3e-4                 # CPU seconds per test above which the program counts as computing
 TENTH = 0.1                 # weight of a second of computing
-LONGEST = 1.0  # largest count of one pause in seconds: the process may have been stopped
+LONGEST = 1.0  # one pause counts at most this many seconds: the process may have been stopped
 FEWEST = 20                 # failed tests before they count
 MOST = 40                   # partners in one notice; a rank that tests more is never treated as stuck
 SURE = 1.0                  # seconds of waiting after which a rank counts as only testing

@@ -2,8 +2,8 @@
 long call.
 
 On the signal, Python's faulthandler writes the stack to a file, without help from the program. The signal is
-sent to the main thread, in which the program runs. Sent to the process, the system may deliver it to another
-thread if the main thread has a pending signal, as on a loaded machine when two ranks ask.
+sent to the main thread, in which the program runs. A signal to the process could be delivered to another
+thread, if the main thread already has a pending signal (when two ranks ask at the same time).
 
 The signal is a real-time signal that programs do not use: SIGUSR1 and SIGUSR2 stay free for the program
 (Slurm sends them before the end of a job's time). The signal would end a process that does not catch it; such
@@ -68,18 +68,17 @@ def find(pid: int, handle: int) -> str:
 
 
 def innermost(answer: str) -> tuple[str, str]:
-    """Path and line of the innermost frame that is the program's, ("", "") if it is not there (yet).
+    """Path and line of the program's innermost frame; ("", "") if it is not there (yet).
 
-    What stands before the first header is the end of an answer to another rank: its innermost lines are cut
-    off.
+    Lines before the first header belong to the answer to another rank, whose beginning is missing.
     """
     lines = LINE.findall(answer.partition(HEADER)[2])
     return next((entry for entry in lines if of_the_program(entry[0])), ("", ""))
 
 
 def ask(pid: int) -> None:
-    """Send the signal to the main thread of a process; to any of its threads where the C library has no
-    `tgkill` (before glibc 2.30). Raises OSError where there is no such process.
+    """Send the signal to the main thread of a process. If the C library has no `tgkill` (before glibc 2.30),
+    the system chooses the thread. Raises OSError if there is no such process.
     """
     tgkill = getattr(ctypes.CDLL(None, use_errno=True), "tgkill", None)
     if tgkill is None:

@@ -1,8 +1,9 @@
 """Guards the start of a job, while all ranks wait inside MPI and no Python code runs in them.
 
-A child process of one rank per node does it, from the meeting until the watcher runs. If a rank is killed
-meanwhile, the child reports which one, and removes the MPI library's shared memory. If the start takes too
-long, because a rank was stopped or another node does not answer, it reports that and ends the job.
+On each node, one rank starts a child process that guards it, from the meeting of the ranks (meeting.py) until
+the watcher runs (watcher.py). If a rank is killed meanwhile, the child reports its number, and removes the
+MPI library's shared memory. If the start takes too long, because a rank is stopped or another node does not
+answer, the child reports this and ends the job.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from minipar.comm.diagnostics.exit_report import tell
 
 START = 20.0  # seconds for the start of a job; or the job's longest wait, if that is longer
 ANSWER = 2.0                        # seconds for the launcher to end the job
-INTERVAL, LONGEST = 0.1, 0.5        # seconds between two looks; largest count of one
+INTERVAL, LONGEST = 0.1, 0.5        # seconds between two checks; one check counts at most LONGEST seconds
 OVER = b"!"
 
 _started = False                    # whether MPI has started in this process
@@ -63,7 +64,7 @@ def start_is_over() -> None:
         with suppress(OSError):                                     # it may have ended
             os.write(writing, OVER)
         os.close(writing)
-        deadline = time.monotonic() + LONGEST  # it stays longer if it has to report an end
+        deadline = time.monotonic() + LONGEST  # it runs longer if it has to report an end
         with suppress(ChildProcessError):
             while os.waitpid(child, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
                 time.sleep(1e-3)

@@ -15,8 +15,8 @@ from typing import NamedTuple, Protocol
 from minipar.comm.deadlock.wait_graph import State
 from minipar.comm.diagnostics.call_site import CallSite, location_of
 
-INTERVAL = 0.1              # seconds between two looks at the clock
-STEP = 0.5  # largest count of one look in seconds: the process may have been stopped
+INTERVAL = 0.1              # seconds between two readings of the clock
+STEP = 0.5  # one reading counts at most this many seconds: the process may have been stopped
 
 
 class NativeCall(NamedTuple):

@@ -19,7 +19,7 @@ from minipar.errors import CommError
 if TYPE_CHECKING:
     from minipar.comm.diagnostics.ledger import Ledger
 
-# an array up to so many bytes is kept whole; number of words kept of a larger one
+# bytes up to which an array is copied whole; number of words copied of a larger one
 WHOLE, SAMPLES = 1 << 16, 4096
 
 
@@ -62,7 +62,7 @@ def uses(ledger: Ledger) -> Iterator[Use]:
 def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: str, label: str | None,
                    *, writes: bool, receives: bool = True) -> None:
     """Raises CommError if a call writes to memory in flight, or reads memory that is being written. receives:
-    whether a receive into memory that another one receives into counts.
+    whether a second receive into the same memory is an error, too.
     """
     # called once per message, so the good case comes first
     if not (ledger.running or ledger.letters.open

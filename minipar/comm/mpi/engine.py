@@ -136,7 +136,7 @@ class MpiComm(Communicator):
         return self.status.Is_cancelled()
 
     def open_messages(self) -> None:
-        self.barrier(label="open messages")  # ours first, since it can tell who is missing
+        self.barrier(label="open messages")  # our barrier first: its error can name the missing rank
         with self.lookout.watchdog.of("open messages"):
             self.letters = self.intracomm.Dup()
 
@@ -251,7 +251,7 @@ class MpiComm(Communicator):
 
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         one_node(self, label)
-        require_room(self, nbytes, label=label)  # ours first, since it can tell who is missing
+        require_room(self, nbytes, label=label)  # our messages first: their error can name a missing rank
         with self.lookout.watchdog.of("shared", label):
             window = MPI.Win.Allocate_shared(nbytes if self.rank == 0 else 0, 1, comm=self.intracomm)
         self.windows.append(window)

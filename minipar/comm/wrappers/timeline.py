@@ -1,13 +1,14 @@
 """Events of a run as plain data, and as a file for ui.perfetto.dev (or chrome://tracing).
 
-One process per rank, one line in it for the program and one for its link to the network, and an arrow from
-each message's sending to its receiving. The format is Chrome's ("Trace Event Format", 2016): complete events
-"X", flows from "s" to "f".
+The file shows one process per rank, with one line for the program and one for the rank's link to the network.
+An arrow leads from the send of each message to its receive. The format is Chrome's ("Trace Event Format",
+2016): complete events "X", flows from "s" to "f".
 
-Perfetto is stricter than the format. It counts whole nanoseconds and drops a slice that begins before the
-last one of its line has ended. It takes arrows whose names are numbers, in an order in which none ends before
-it begins, and draws them from the slice that begins first: so what a rank waits before a message is under way
-is a slice of its own. And it keeps process 0 and thread 0 for the idle task of Linux.
+Perfetto has more rules than the format:
+* Times are whole nanoseconds. A slice that begins before the previous one on its line has ended is dropped.
+* The name of an arrow is a number, and no arrow may end before it begins. An arrow starts at the slice that
+  begins first. So the time that a receiver waits before the message is sent is a separate slice.
+* Process 0 and thread 0 are reserved for the idle task of Linux.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def gather_events(comm: Communicator, events: Iterable[Event]) -> list[Event] | 
 
 
 def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:
-    """The events of all ranks as a JSON-able document; times in microseconds, as the format wants them."""
+    """The events of all ranks as a document for JSON. The format's times are in microseconds."""
     events = sorted(events, key=_order)
     sent, received = ({event.flow: event for event in events if event.kind == kind and event.flow}
                       for kind in ("send", "recv"))
@@ -111,41 +112,42 @@ def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:
         rows.append(_slice(event, event.kind, begin, end))
         if event.flow in arrows and event.kind == "send":
             rows.append({"ph": "s", "ts": begin / 1000, **arrow})
-        elif event.flow in arrows:  # "e": to the slice around ts, so not where the next one begins
+        elif event.flow in arrows:  # "e": the arrow ends at the slice around ts, not at the next one
             rows.append({"ph": "f", "bp": "e", "ts": max(begin, end - 1) / 1000, **arrow})
     return {"traceEvents": rows, "displayTimeUnit": "ms"}
 
 
 def _slice(event: Event, kind: str, begin: int, end: int) -> dict[str, Any]:
-    """begin, end: nanoseconds."""
+    """One slice of a line. begin, end: nanoseconds."""
     args = {"op": event.op, "peer": event.peer, "bytes": event.bytes} if event.peer is not None else {}
     return {"ph": "X", "name": event.label or event.kind, "cat": kind, "ts": begin / 1000,
             "dur": (end - begin) / 1000, **_location(event.rank, event.track), "args": args}
 
 
 def _order(event: Event) -> tuple[bool, int, float | Fraction, bool, float | Fraction]:
-    """Links first, so that arrows begin before they end; of slices that begin together those of no length,
-    then the longest.
+    """A key that sorts links first, so that arrows begin before they end. Of slices that begin at the same
+    time, those without length come first, then the longest.
     """
     return event.track == "program", event.rank, event.begin, event.duration > 0, -event.duration
 
 
 def _nanoseconds(seconds: float | Fraction) -> int:
-    """Both ends of a slice are rounded, and not its length: what one event leaves off, the next one takes
-    up.
+    """A time in whole nanoseconds. Both ends of a slice are rounded, not its length, so that neighbouring
+    slices still touch.
     """
     return round(seconds * 10**9)
 
 
 def _location(rank: int, track: str) -> dict[str, int]:
-    """Process and thread, numbered from 1. But for the very first, no thread has its process's number, which
-    viewers put on top.
+    """The numbers of process and thread, from 1.
+
+    Viewers show a thread with the number of its process on top. Only the first thread of rank 0 has it.
     """
     return {"pid": rank + 1, "tid": len(TRACKS) * rank + TRACKS.index(track) + 1}
 
 
 def _names(rank: int) -> list[dict[str, Any]]:
-    """What tells a viewer the names and the order of a rank and of its tracks."""
+    """The rows that give a viewer the names and the order of a rank and of its tracks."""
     about = [("process_name", TRACKS[0], {"name": f"rank {rank}"}),
              ("process_sort_index", TRACKS[0], {"sort_index": rank})]
     for number, track in enumerate(TRACKS):

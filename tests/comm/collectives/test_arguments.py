@@ -98,7 +98,7 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
     (lambda c: c.recv(0, 0), "needs a NumPy array, not int"),
     (lambda c: c.send(X, 0, tag="a"), "has tag 'a'; use 0 to"),  # type: ignore[arg-type]
     (lambda c: c.send(X, 0, tag=2.0), "has tag 2.0; use 0 to"),  # type: ignore[arg-type]
-    (lambda c: c.send(X, "0"), "names rank '0', which is no whole number"),  # type: ignore[arg-type]
+    (lambda c: c.send(X, "0"), "names rank '0'"),  # type: ignore[arg-type]
     (lambda c: c.wait(None), "wait at .* needs a request, which isend or irecv returns, not None"),  # type: ignore[arg-type]
     (lambda c: c.test([c]), "test at .* needs a request"),  # type: ignore[arg-type]
     (lambda c: c.split("a"), "has color 'a', which is not a 64-bit integer"),  # type: ignore[arg-type]

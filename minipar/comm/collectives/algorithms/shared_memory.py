@@ -50,7 +50,7 @@ def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: n
 
 
 def add_shared(channel: Channel, shared: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
-    """shared: this rank's, flat, in memory that all ranks see; it holds the total at the end."""
+    """shared: this rank's flat array, in memory that all ranks can read; at the end it holds the total."""
     comm, rank, mine = channel.comm, channel.rank, shared.view(np.ndarray)
     location = location_in_shared_memory(comm, shared)
     assert location is not None, "only called for shared memory"

@@ -4,9 +4,9 @@
     round 2    0 -> 2, 4 -> 6
     round 3    0 -> 1, 2 -> 3, 4 -> 5, 6 -> 7
 
-A rank's parent is its number without its lowest set bit, and the bits below that one lead to its children. So
-a subtree is a run of neighbours. Ranks are numbered from the root on. Best for short arrays, where alpha
-dominates:
+A rank's parent is its number without its lowest set bit. Setting one of the bits below gives a child.
+Example: 6 is 110 in binary; its parent is 100 (4), its child 111 (7). So a subtree is a run of neighbours.
+Ranks are numbered from the root on. Best for short arrays, where alpha dominates:
 
     broadcast, reduce      ceil(log2 p) (alpha + n beta)
     scatter, gather        ceil(log2 p) alpha + (p - 1)/p n beta
@@ -25,7 +25,7 @@ from minipar.comm.collectives.chunks import copy_unless_same, edges, rotate
 
 
 def family(v: int, size: int) -> tuple[int | None, list[int]]:
-    """The parent of position v in the tree (None at the top) and its children, the one with the largest
+    """The parent of position v in the tree (None for the root), and its children, the one with the largest
     subtree first.
     """
     lowest = v & -v if v else 1 << (size - 1).bit_length()
@@ -104,8 +104,7 @@ def scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Seque
 
 
 def subtrees(counts: Sequence[int], tree: Channel) -> list[slice]:
-    """For each position v in the tree, where the pieces of its subtree stand, counted from this rank's own
-    piece on.
+    """For each position v in the tree: the slice of its subtree's pieces, counted from this rank's own piece.
     """
     edge = edges([counts[rank] for rank in tree.ranks])
     ends = [tree.size] + [min(tree.size, v + (v & -v)) for v in range(1, tree.size)]
