@@ -1,8 +1,8 @@
 """Proof that a parallel training equals the training of one process. Read proof.py first, then record.py and
 findings.py.
 
-mutants/ holds the classic bugs; tests show that the proof detects each of them. equivalent/ asks the same of
-programs that others wrote, and autopsy/ goes from what is seen back to the bugs.
+mutants/ has the classic bugs; tests show that the proof detects each of them. equivalent/ compares other
+programs with serial ones. autopsy/ finds the bugs that explain given symptoms.
 """
 
 from minipar.proof.case import Case, uneven_case

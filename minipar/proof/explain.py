@@ -56,15 +56,15 @@ class Evidence:
 
 
 def explain(case: Case, findings: Sequence[Finding], evidence: Evidence) -> list[str]:
-    """Sentences about causes, in the order in which a mistake passes through the training; consequences are
+    """The causes as sentences, in the order in which a mistake passes through the training. Consequences are
     left out.
     """
     wrong = {finding.item: finding.location for finding in findings if not finding.proven}
     texts = []
     if "initial weights" in wrong:
-        texts.append(f"ranks start from another model ({wrong['initial weights']}): the layout decides which "
-                     "parameters a rank has; initial values are drawn whole, by the parameter's name, and "
-                     "then sharded")
+        texts.append(f"ranks start from another model ({wrong['initial weights']}): the layout determines "
+                     "which parameters a rank has; initial values are drawn for the whole parameter, by its "
+                     "name, and then sharded")
     elif "forward" in wrong:
         texts.append(f"forward {_edge(case, evidence, 'forward')}")
     else:
@@ -95,8 +95,8 @@ def _after_forward(case: Case, wrong: Mapping[str, str], evidence: Evidence) -> 
         texts.append("the gradients are right, the first update of the weights is not: look at the rate and "
                      "the optimiser")
     elif "later gradients" in wrong:
-        texts.append("the first step is right, later ones are not: something is carried over, or should "
-                     "change with the step")
+        texts.append("the first step is right, later ones are not: something is kept from the step before, "
+                     "or does not change with the step")
     elif wrong.keys() & {"AdamW losses", "AdamW weights", "AdamW state"} and "loss" not in wrong:
         texts.append("SGD is right, AdamW is not: look at clipping, weight decay and the optimiser's state")
     elif "validation loss" in wrong and "loss" not in wrong:
@@ -132,7 +132,7 @@ def _loss(case: Case, evidence: Evidence) -> str:
         return ": only ranks with the last stage have it, so its sum over pp is missing"
     if len(known) == len(losses) and layout.dp > 1 and math.isclose(sum(known), layout.tp * layout.pp,
                                                                     rel_tol=CLEAN):
-        return ": the ranks of dp have parts of it that add up to it, so its sum over dp is missing"
+        return ": its sum over the ranks of dp is right, so the sum over dp is missing"
     if known and max(known) - min(known) <= CLEAN:
         return f": it is {known[0]:.6g} times the right value{_meaning(case, evidence, known[0])}"
     return ", and differs from rank to rank"
@@ -159,28 +159,28 @@ def _gradients(case: Case, evidence: Evidence) -> list[str]:
 def _kind(case: Case, evidence: Evidence, clues: Sequence[Clue]) -> str:
     """The kind of error in words. clues: to one array, from the ranks where it is wrong."""
     if not all(clue["shape"] for clue in clues):
-        return "of another shape: samples, tokens or units are missing, or one too many"
+        return "of a wrong shape: samples, tokens or units are missing, or there is one too many"
     ratios = [clue["ratio"] for clue in clues]
     if None not in ratios and max(ratios) - min(ratios) <= CLEAN:
         return _multiple(case, evidence, ratios[0])
     for axis in ("dp", "tp", "pp"):
         if all(axis in clue["sums"] for clue in clues):
             return (
-                f"a part on each rank, and the sum over {axis} is right, so a reduce over {axis} is missing"
+                f"a partial sum on each rank; its sum over {axis} is right: a reduce over {axis} is missing"
             )
     factors = ", ".join(f"{r:.4g}" for r in ratios[:4] if r is not None)
     if None not in ratios and all(math.isclose(clue["ratio"], clue["own"], rel_tol=CLEAN) for clue in clues):
         return f"{factors} times the right value: each rank divides by its own targets that count"
     if None not in ratios:
-        return f"off by another factor on each rank ({factors}): ranks scale by numbers of their own"
-    return "no multiple of the right value"
+        return f"off by a different factor on each rank ({factors}): the ranks scale by different numbers"
+    return "not a multiple of the right value"
 
 
 def _multiple(case: Case, evidence: Evidence, ratio: float) -> str:
     if abs(ratio) <= CLEAN:
         return "zero: nothing arrives"
     if abs(ratio - 1) <= CLEAN:
-        return "right to some digits only: precision is lost on the way"
+        return "only the leading digits are right: precision is lost"
     return f"{ratio:.6g} times the right value{_meaning(case, evidence, ratio)}"
 
 
@@ -189,12 +189,12 @@ def _meaning(case: Case, evidence: Evidence, ratio: float) -> str:
     known = [
         (evidence.counting, "the part of the targets that count: padding is counted too"),
         (dp, f"dp = {dp}: each rank divides by its own tokens, and the mean over dp is missing"),
-        (1 / dp, f"1/dp for dp = {dp}: averaged twice, the loss divides by the tokens of the global batch "
-                 "already"),
-        (pieces, f"as many as there are micro-batches ({pieces}): each of them divides by its own tokens"),
+        (1 / dp, f"1/dp for dp = {dp}: averaged twice, because the loss already divides by the tokens of the "
+                 "global batch"),
+        (pieces, f"the number of micro-batches ({pieces}): each of them divides by its own tokens"),
         (1 / pieces, f"1/{pieces} for {pieces} micro-batches: divided by their number as well"),
-        (tp, f"tp = {tp}: added up over tp, though each rank has the whole"),
-        (1 / tp, f"1/tp for tp = {tp}: each rank counts a part of it, and the sum is missing"),
+        (tp, f"tp = {tp}: summed over ranks of tp that already have the whole"),
+        (1 / tp, f"1/tp for tp = {tp}: each rank has one part, and the sum is missing"),
     ]
     meant = [text for value, text in known if value != 1 and math.isclose(value, ratio, rel_tol=CLEAN)]
     return ", " + "; or ".join(meant) if meant else ""

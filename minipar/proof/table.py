@@ -19,7 +19,8 @@ def finding_rows(findings: Sequence[Finding], meaning: Mapping[str, str]) -> lis
 
 
 def _rows(finding: Finding, meaning: str, names: int, width: int) -> list[str]:
-    """One row; a second one where the check fails: how far, where, and what noise alone does."""
+    """One row. If the check fails, two more: the location, and the size of the difference and of the noise.
+    """
     bits = "equal" if finding.bits else "differ"
     row = f"{finding.item:{names}}{meaning:{width}}{finding.relative:>9.1e}  {bits}"
     if finding.proven:

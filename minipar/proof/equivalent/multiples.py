@@ -1,4 +1,4 @@
-"""Patterns of size: a multiple of the right array, one addend of a sum, or a difference that is an input."""
+"""Patterns of size: a multiple of the right array, a partial sum, or a difference that is an input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minipar.proof.equivalent.wrong_array import Facts, WrongArray, ranks_text
 
 
 def missing_sum(wrong: WrongArray, facts: Facts) -> str:
-    """Each rank has one addend, and the sum over the ranks of an axis is right."""
+    """Each rank has a partial sum, and the sum over the ranks of an axis is right."""
     for axis, groups in facts.axes.items():
         group = next((group for group in groups if wrong.ranks[0] in group), ())
         parts = [part for rank in group if (part := wrong.by_rank[rank]) is not None]
@@ -24,8 +24,7 @@ def missing_sum(wrong: WrongArray, facts: Facts) -> str:
         total = np.sum(np.stack(parts), axis=0)
         if wrong.same(total, wrong.wanted[0]):
             return (
-                f"one addend on each rank, and the sum over {axis} is right, so a reduce over {axis} is "
-                "missing"
+                f"a partial sum on each rank; its sum over {axis} is right: a reduce over {axis} is missing"
             )
         if wrong.same(total / len(parts), wrong.wanted[0]):
             return f"each rank has its own value, and the mean over {axis} is right, so a mean is missing"
