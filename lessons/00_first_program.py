@@ -70,7 +70,8 @@ assert sum(parts) == NUMBERS.sum() == 66, \
 # does just that.)
 
 # %%
-lesson.predict("Four ranks each print one line. How many orders are possible?")
+lesson.predict("Four ranks each print one line. "
+               "How many orders are possible?")
 lesson.reveal(1 * 2 * 3 * 4)
 
 # %% [markdown]
@@ -99,7 +100,8 @@ def hand_over(comm):
     return x
 
 
-lesson.predict("Rank 1 multiplies what it received by 10. What is x[0] on rank 0?")
+lesson.predict("Rank 1 multiplies what it received by 10. "
+               "What is x[0] on rank 0?")
 mine, received = lesson.run(hand_over, ranks=2)
 lesson.reveal(float(mine[0]))
 lesson.say(f"  x on rank 0: {mine}", f"  x on rank 1: {received}")
@@ -142,12 +144,14 @@ def stopped_by(comm):
 
 
 lesson.predict("What does the message say about the two ranks?")
-said = mp.run(2, stopped_by)            # as threads: under mpirun this ends the whole job
+# as threads: under mpirun this ends the whole job
+said = mp.run(2, stopped_by)
 lesson.reveal("each waits for the other: a cycle")
 lesson.wrapped(said[0])
 swapped = lesson.run(swap, False, ranks=2)
 assert "cycle" in said[0], "both ranks wait in recv: that is a cycle"
-assert swapped == [1, 0], "sendrecv does both at once, and so never waits in a circle"
+assert swapped == [1, 0], \
+    "sendrecv does both at once, and so never waits in a circle"
 
 # %% [markdown]
 # **Break it.** In `swap`, let rank 0 send first and rank 1 receive first. No
@@ -178,7 +182,8 @@ def whole_sum(comm):
     return int(total[0]), counting.traffic.total().messages
 
 
-lesson.predict(f"All {lesson.size} ranks send how many messages in all, in the way above?")
+lesson.predict(f"All {lesson.size} ranks send how many messages in all, "
+               "in the way above?")
 answers = lesson.run(whole_sum)
 lesson.reveal(sum(messages for _, messages in answers))
 lesson.table(("rank", "the whole sum", "messages sent"),
@@ -234,14 +239,17 @@ def seconds(comm, size):
     return float(clock.now), clock.timeline
 
 
-lesson.predict("How many microseconds does a message of 1,000,000 bytes take?")
+lesson.predict("How many microseconds does a message of 1,000,000 "
+               "bytes take?")
 sizes = [8, 1000, 50_000, 1_000_000]
 times = [lesson.run(seconds, size, ranks=2)[1][0] for size in sizes]
 lesson.reveal(round(times[-1] * 1e6, 6), "microseconds")
 lesson.table(("bytes", "microseconds", "of them alpha"),
-             *((size, t * 1e6, f"{ALPHA / t:.0%}") for size, t in zip(sizes, times, strict=True)))
+             *((size, t * 1e6, f"{ALPHA / t:.0%}")
+               for size, t in zip(sizes, times, strict=True)))
 lesson.picture(draw_messages(ALPHA, BETA, sizes, times))
-assert all(abs(t - (ALPHA + size * BETA)) < 1e-15 for size, t in zip(sizes, times, strict=True)), \
+assert all(abs(t - (ALPHA + size * BETA)) < 1e-15
+           for size, t in zip(sizes, times, strict=True)), \
     "alpha + n beta: look at both terms"
 
 # %% [markdown]
@@ -250,7 +258,14 @@ assert all(abs(t - (ALPHA + size * BETA)) < 1e-15 for size, t in zip(sizes, time
 # this course is about that sentence.
 
 # %% [markdown]
-# ## 7 · Where MPI comes from (optional)
+# ## 7 · Exercises
+#
+# `minipar exercise list` shows them. Those of chapter 1, *Ranks and messages*,
+# belong to this lesson: say hello in the order of ranks; measure alpha and beta
+# with ping-pong; shift data around a ring without a deadlock.
+
+# %% [markdown]
+# ## 8 · Where MPI comes from (optional)
 #
 # MPI is the standard by which ranks in different processes talk. `mpirun -n 4
 # PROGRAM` starts four of them.
@@ -268,9 +283,3 @@ assert all(abs(t - (ALPHA + size * BETA)) < 1e-15 for size, t in zip(sizes, time
 #     import minipar as mp
 #     with mp.job() as comm:
 #         print(comm.rank, comm.size)
-#
-# ## 8 · Exercises
-#
-# `minipar exercise list` shows them. Those of chapter 1, *Ranks and messages*,
-# belong to this lesson: say hello in the order of ranks; measure alpha and beta
-# with ping-pong; shift data around a ring without a deadlock.

@@ -20,7 +20,8 @@ import math
 
 import numpy as np
 from minipar.lessons.plots.nonlinear_quantisation import (
-    draw_nonlinear_quantisation,
+    draw_codes,
+    draw_gains,
 )
 from minipar.lessons.support.lesson import Lesson
 
@@ -96,7 +97,7 @@ assert len(np.unique(narrow)) < 20, \
 SIZES = (0.02, 0.1, 0.33, 1.0, 2.0, 3.0)
 
 
-def spread(numbers: list[float]) -> str:
+def range_of(numbers: list[float]) -> str:
     return f"{min(numbers):.3g} to {max(numbers):.3g}"
 
 
@@ -126,7 +127,7 @@ lesson.reveal("500")
 lesson.table(
     ("std", "sigmoid over [0, 1]", "over its own range"),
     *(
-        (std, *(spread(relative[std, unit]) for unit in (True, False)))
+        (std, *(range_of(relative[std, unit]) for unit in (True, False)))
         for std in SIZES
     ),
 )
@@ -151,6 +152,17 @@ lesson.reveal(f"{GAINS[by_gain[False].argmin()]:g}")
 lesson.table(("gain x std", *(f"{gain:g}" for gain in GAINS)),
              ("over [0, 1]", *by_gain[True].tolist()),
              ("own range", *by_gain[False].tolist()))
+lesson.picture(draw_gains(GAINS, {"over [0, 1]": by_gain[True],
+                                  "over its own range": by_gain[False]}))
+assert (
+    GAINS[by_gain[False].argmin()] == GAINS[by_gain[True].argmin()] == 1
+), "the error is least where the sigmoid bends at one std"
+
+# %% [markdown]
+# Where do the codes lie then? *Quantiles* are a third way: each code stands for
+# equally many weights.
+
+# %%
 weights = 0.02 * NORMAL[0]
 gained, quantiles = sigmoid_codes(weights), quantile_codes(weights)
 scale = quantize(weights, LINEAR).grid.scale.item()
@@ -160,14 +172,9 @@ densities = {"linear": scale * np.ones(255),
 positions = {"linear": np.linspace(weights.min(), weights.max(), 255),
              "sigmoid, k = 1/std": gained.levels[1:],
              "quantiles": quantiles.levels[1:]}
-lesson.picture(draw_nonlinear_quantisation(
-    GAINS, {"over [0, 1]": by_gain[True], "over its own range":
-            by_gain[False]}, weights,
-    {name: (positions[name], 1 / densities[name] / 256)
-     for name in densities}))
-assert (
-    GAINS[by_gain[False].argmin()] == GAINS[by_gain[True].argmin()] == 1
-), "the error is least where the sigmoid bends at one std"
+lesson.picture(draw_codes(weights, {
+    name: (positions[name], 1 / densities[name] / 256)
+    for name in densities}), "_codes")
 
 # %% [markdown]
 # **Break it.** Ask for 4 bits instead of 8 in `against_linear`. Is the gain worth

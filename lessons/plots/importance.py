@@ -8,41 +8,38 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
+from minipar.lessons.plots.style import BLUE, GREY, LINES, ORANGE, one_chart
+
+LOWEST = 1e-7                           # nats; what is less is drawn there
 
 
-def draw_importance(actual: np.ndarray, predicted: Mapping[str, np.ndarray], strengths: np.ndarray,
-                    path: np.ndarray, truth: np.ndarray) -> Figure:
-    """actual: by how much the loss rises without a weight [n]; predicted: score -> the same as predicted [n].
+def draw_predicted(actual: np.ndarray, predicted: Mapping[str, np.ndarray]) -> Figure:
+    """actual: by how much the loss rises without a weight [n]; predicted: score -> the same as predicted [n]."""
+    figure, axes = one_chart("Curvature predicts what a weight is worth, the slope does not",
+                             "loss rises by, measured (nats)", "score predicts (nats)")
+    axes.title.set_fontsize(19)
+    for (name, scores), marker, color in zip(predicted.items(), "xs^", (GREY, ORANGE, BLUE), strict=True):
+        axes.plot(np.maximum(actual, LOWEST), np.maximum(scores, LOWEST), marker, markersize=9, alpha=0.8,
+                  color=color, label=name)
+    ends = np.array([LOWEST, 2 * actual.max()])
+    axes.plot(ends, ends, color=GREY, linestyle=":", linewidth=2.5, label="predicted = measured")
+    axes.set(xscale="log", yscale="log")
+    axes.legend(fontsize=15)
+    return figure
 
-    path: weights [strengths, weights] at each strength of the penalty; truth: the weights [weights] that made
-    the data.
+
+def draw_lasso(strengths: np.ndarray, path: np.ndarray, truth: np.ndarray) -> Figure:
+    """path: weights [strengths, weights] at each strength of the penalty; truth: the weights [weights] that made the
+    data.
     """
-    figure = Figure(figsize=(12, 5.4), layout="constrained")
-    scatter, lasso = figure.subplots(1, 2)
-    lowest = 1e-7
-    for (name, scores), marker in zip(predicted.items(), "xs^", strict=True):
-        scatter.plot(np.maximum(actual, lowest), np.maximum(scores, lowest), marker, markersize=7, alpha=0.8,
-                     label=name)
-    ends = np.array([lowest, 2 * actual.max()])
-    scatter.plot(ends, ends, color="gray", linestyle=":", linewidth=2, label="predicted = measured")
-    scatter.set(xscale="log", yscale="log")
-    scatter.set_xlabel("loss really rises by (nats)", fontsize=13)
-    scatter.set_ylabel("score predicts (nats; 1e-7 stands for less)", fontsize=13)
-    scatter.set_title("One weight removed, at the minimum", fontsize=15)
-    scatter.legend(fontsize=12)
-
+    figure, axes = one_chart("LASSO finds the three weights that matter", "strength λ of the penalty", "weight")
+    colors = iter(zip(LINES, ("-", "--", "-."), strict=False))
     for weight, true in zip(path.T, truth, strict=True):
-        color = None if true else "lightgray"
-        (line,) = lasso.plot(strengths, weight, color=color, linewidth=3 if true else 1.5)
+        color, style = next(colors) if true else ("#bbbbbb", "-")
+        axes.plot(strengths, weight, color=color, linestyle=style, linewidth=3.5 if true else 1.5)
         if true:
-            lasso.axhline(true, color=line.get_color(), linestyle=":", linewidth=1.5)
-            lasso.text(strengths[0], true, f" truth {true:g}", color=line.get_color(), fontsize=12,
-                       va="bottom")
-    lasso.set(xscale="log")
-    lasso.set_xlabel("strength λ of the penalty λ |w|₁", fontsize=13)
-    lasso.set_ylabel("weight", fontsize=13)
-    lasso.set_title("LASSO: 17 of 20 weights are truly 0 (gray)", fontsize=15)
-    for axes in (scatter, lasso):
-        axes.tick_params(labelsize=12)
-        axes.grid(alpha=0.3)
+            axes.text(strengths[0], true, f" truth: {true:g}", color=color, fontsize=16, va="bottom")
+    axes.text(strengths[0], 0, f" {(truth == 0).sum()} weights that are truly 0", fontsize=16, va="bottom")
+    axes.set(xscale="log")
+    axes.margins(y=0.12)
     return figure

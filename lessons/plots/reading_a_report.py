@@ -6,40 +6,36 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from minipar.lessons.plots.style import BLUE, GREY, ORANGE, one_chart
 
 
-def draw_reading_a_report(tags: Sequence[str], printed: np.ndarray, allowed: tuple[np.ndarray, np.ndarray],
-                          scores: Mapping[str, float]) -> Figure:
-    """printed [C]: F1 as printed, less 2PR/(P+R); allowed: the least and the largest value [C] of it that
-    rounding permits. scores: name -> the score of one model.
+def draw_printed(tags: Sequence[str], printed: np.ndarray, allowed: tuple[np.ndarray, np.ndarray]) -> Figure:
+    """printed [C]: F1 as printed, less 2PR/(P+R); allowed: the least and the largest value [C] of it that rounding
+    permits.
     """
-    figure = Figure(figsize=(12.5, 5.2), layout="constrained")
-    table, bars = figure.subplots(1, 2)
-    rows, low, high = np.arange(len(tags))[::-1], *(1000 * side for side in allowed)
-    table.barh(rows, high - low, left=low, height=0.55, color="tab:green", alpha=0.45,
-               label="what P and R as printed allow")
     inside = (printed >= allowed[0]) & (printed <= allowed[1])
-    for fits, color, label in ((True, "tab:green", "F1 as printed: possible"),
-                               (False, "tab:red", "F1 as printed: impossible")):
-        table.plot(1000 * printed[inside == fits], rows[inside == fits], "D", markersize=10, color=color,
-                   label=label)
-    table.set_yticks(rows, tags)
-    table.set_xlabel("F1 less 2PR / (P + R), in thousandths", fontsize=13)
-    table.set_title("Six of seven F1 scores cannot be", fontsize=15)
-    table.set_ylim(-0.6, len(tags) + 0.9)
-    table.legend(fontsize=11, loc="upper left")
-    table.grid(axis="x", alpha=0.3)
+    figure, axes = one_chart(f"{(~inside).sum()} of {len(tags)} printed F1 scores are impossible",
+                             "F1 as printed less 2PR / (P + R), in thousandths", "tag")
+    rows, low, high = np.arange(len(tags))[::-1], *(1000 * side for side in allowed)
+    axes.barh(rows, high - low, left=low, height=0.55, color=BLUE, alpha=0.35, label="allowed by P and R")
+    for fits, color, marker, label in ((True, BLUE, "o", "printed: possible"),
+                                       (False, ORANGE, "X", "printed: impossible")):
+        axes.plot(1000 * printed[inside == fits], rows[inside == fits], marker, markersize=13, color=color,
+                  label=label)
+    axes.set_yticks(rows, tags)
+    axes.set_ylim(-0.6, len(tags) + 1.4)
+    axes.legend(fontsize=15, loc="upper left")
+    return figure
 
-    places = np.arange(len(scores))
-    colors = ["tab:gray"] + ["tab:blue"] * (len(scores) - 1)
-    bars.barh(places[::-1], list(scores.values()), color=colors, height=0.65)
-    for place, value in zip(places[::-1], scores.values(), strict=True):
-        bars.text(value + 0.01, place, f"{value:.3f}", va="center", fontsize=13)
-    bars.set_yticks(places[::-1], list(scores))
-    bars.set_xlim(0, 1.13)
-    bars.set_xlabel("score", fontsize=13)
-    bars.set_title("One tagger, many scores", fontsize=15)
-    bars.grid(axis="x", alpha=0.3)
-    for axes in (table, bars):
-        axes.tick_params(labelsize=12)
+
+def draw_scores(scores: Mapping[str, float]) -> Figure:
+    """scores: name -> a score; the first is of a program that learnt nothing, the others of one model."""
+    of_one = list(scores.values())[1:]
+    figure, axes = one_chart(f"One tagger has scores from {min(of_one):.2f} to {max(of_one):.2f}", "score", "")
+    rows = np.arange(len(scores))[::-1]
+    axes.barh(rows, list(scores.values()), color=[GREY] + [BLUE] * len(of_one), height=0.65)
+    for row, value in zip(rows, scores.values(), strict=True):
+        axes.text(value + 0.01, row, f"{value:.3f}", va="center", fontsize=16)
+    axes.set_yticks(rows, list(scores))
+    axes.set_xlim(0, 1.13)
     return figure

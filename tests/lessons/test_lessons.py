@@ -43,7 +43,7 @@ BREAKS = {
     "03_reading_a_report": (
         "PADDING = IGNORE",
         'PADDING = TAGS.index("O")',
-        "E14: the report's supports add up to CoNLL's 46435",
+        "the supports add up to the words of the text: does padding count?",
     ),
     "04_memory_ledger": (
         "training_memory(TOY, TRAIN, mp.Layout(), 0, computed_pairs)",
@@ -88,7 +88,7 @@ BREAKS = {
     "11_importance": (
         "step = -w[i] / inverse[i, i] * inverse[:, i]",
         "step = without(w, i)",
-        "F20 E27: OBS predicts .02375 and .03420, and that is what the loss rises by",
+        "the loss rises by what OBS says: look at how the other weight moves",
     ),
     "13_data_parallel": (
         "clip=0, seed=0,",

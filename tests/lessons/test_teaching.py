@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from minipar.classroom.cells import LessonFile, read_lesson
-from tests.lessons.running import LESSONS, script_of
+from tests.lessons.pages import covers
+from tests.lessons.running import LESSONS, script_of, source_of
 
 WIDE, LONG = 76, 40                     # columns of a line of code ("| " stands before it), lines of a cell
 DOCUMENTS = "What the documents say"
 FILES = {name: read_lesson(script_of(name)) for name in LESSONS}
-# Those whose documents come last, and the one that is about none.
-TEACHING = [name for name, lesson in FILES.items() if DOCUMENTS in lesson.sections[-1].heading or name == "collectives"]
 
 
 def code(lesson: LessonFile) -> list[str]:
@@ -35,18 +34,22 @@ def faults(lesson: LessonFile) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", TEACHING)
+@pytest.mark.parametrize("name", LESSONS)
 def test_a_lesson_can_be_shown_and_followed(name: str) -> None:
-    assert not faults(FILES[name])
-    first, *_, last = FILES[name].sections
-    assert "Covers:" not in str(first), "the ids are in the last section"
+    lesson = FILES[name]
+    assert not faults(lesson)
+    first, *between, last = lesson.sections
     assert not last.is_core, "who is short of time need not read the last section"
+    assert between[0].is_core, "the first section after the title is on the core path"
 
 
-def test_the_parallel_lessons_teach_first() -> None:
-    parallel = {"05_gradient_accumulation", "13_data_parallel", "14_tensor_parallel", "15_pipeline_parallel", "16_mesh",
-                "collectives"}
-    assert parallel <= set(TEACHING)
+@pytest.mark.parametrize("name", LESSONS)
+def test_the_documents_come_last(name: str) -> None:
+    """What a lesson covers of them is named in its last section, and nowhere before."""
+    *before, last = FILES[name].sections
+    at = [section.heading for section in FILES[name].sections if any("Covers: " in cell.text for cell in section.cells)]
+    assert at == ([last.heading] if covers(source_of(name)) else [])
+    assert (DOCUMENTS in last.heading) == bool(at) and not any(DOCUMENTS in section.heading for section in before)
 
 
 def reused_names(source: str) -> set[str]:
