@@ -1,4 +1,8 @@
-"""Generation: a model writes text, one token after the other."""
+"""Generation: a model writes text, one token after the other.
+
+This is the plain version: one request, a contiguous cache. engine.py computes many requests together, and
+writes the same tokens.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
-from minipar.errors import ConfigError, RangeError
+from minipar.errors import ConfigError
 from minipar.inference.kv_cache import KVCache
+from minipar.inference.requests import Sampling
+from minipar.inference.sampling import choose
 from minipar.inference.sharded_cache import StagesCache
 from minipar.nn import GPT
 from minipar.parallel.stages import Stages
@@ -40,10 +46,7 @@ def generate(model: GPT | Stages, prompt: Sequence[int], *, temperature: float =
     >>> len(list(itertools.islice(mp.generate(model, [1, 2]), 5)))
     5
     """
-    if not temperature >= 0 or top_k < 0:  # `not` also refuses NaN
-        raise ConfigError(
-            f"temperature {temperature} and top-k {top_k} must be numbers that are not negative"
-        )
+    sampling = Sampling(temperature=temperature, top_k=top_k, seed=seed)
     if not len(prompt):
         raise ConfigError("an empty prompt gives the model nothing to continue; give at least one character")
     context, rng = model.config.context, stream(seed, "generate")
@@ -51,7 +54,7 @@ def generate(model: GPT | Stages, prompt: Sequence[int], *, temperature: float =
     new = text
     while True:
         logits = cache.logits(np.array([new]))[0]                   # [V]
-        token = _choose(logits.astype(np.float64), temperature, top_k, rng)
+        token = choose(logits, sampling, text, rng)
         yield token
         text.append(token)
         new = [token]
@@ -62,22 +65,3 @@ def generate(model: GPT | Stages, prompt: Sequence[int], *, temperature: float =
 
 def _new_cache(model: GPT | Stages) -> Cache:
     return KVCache(model) if isinstance(model, GPT) else StagesCache(model)
-
-
-def _choose(logits: np.ndarray, temperature: float, top_k: int, rng: np.random.Generator) -> int:
-    """A token by softmax(logits / temperature) over the `top_k` largest logits.
-
-    Changes logits [V], float64.
-    """
-    if not np.isfinite(logits.max()):
-        raise RangeError(f"generate: the largest logit is {logits.max()}, so no token can be chosen; the "
-                         "weights are not finite, or a mask covers every token")
-    if temperature == 0:
-        return int(np.argmax(logits))
-    if top_k:
-        # of equal logits the first is kept, as in argmax
-        logits[np.argsort(-logits, kind="stable")[top_k:]] = -np.inf
-    with np.errstate(over="ignore"):  # a tiny temperature gives -inf
-        weights = np.exp((logits - logits.max()) / temperature)
-    sums = np.cumsum(weights)
-    return int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))

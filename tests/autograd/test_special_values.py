@@ -18,7 +18,8 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.compress.distill.losses import hidden_match, logit_match, plain_soft_targets, soft_targets
 from minipar.errors import RangeError, ShapeError
-from minipar.inference.generate import _choose
+from minipar.inference.requests import Sampling
+from minipar.inference.sampling import choose
 from minipar.parallel.vocabulary import vocab_parallel_cross_entropy
 
 WIDE = np.longdouble
@@ -198,10 +199,10 @@ def test_the_choice_of_a_token() -> None:
         log_p = log_probabilities(row)
         if log_p is None:
             with pytest.raises(RangeError, match="no token can be chosen"):
-                _choose(row.copy(), 1.0, 0, random)
+                choose(row, Sampling(), (), random)
         else:
             with np.errstate(over="ignore"):
-                assert np.exp(log_p[_choose(row.copy(), 1.0, 0, random)]) > 0
+                assert np.exp(log_p[choose(row, Sampling(), (), random)]) > 0
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -12,8 +12,10 @@ import pytest
 from minipar.autograd import no_grad
 from minipar.config import ModelConfig
 from minipar.errors import ConfigError, ShapeError
-from minipar.inference.generate import _choose, generate
+from minipar.inference.generate import generate
 from minipar.inference.kv_cache import KVCache
+from minipar.inference.requests import Sampling
+from minipar.inference.sampling import choose
 from minipar.nn import GPT
 from minipar.rng import stream
 from tests.refusals import refused
@@ -46,7 +48,7 @@ def recomputed(model: GPT, prompt: list[int], count: int, temperature: float, se
         [],
     )
     for _ in range(count):
-        out.append(_choose(logits(model, text).copy(), temperature, 0, rng))
+        out.append(choose(logits(model, text), Sampling(temperature=temperature), (), rng))
         text = [*text, out[-1]]
         if len(text) > context:
             text = text[-max(context // 2, 1):]
@@ -138,7 +140,7 @@ def softmax(values: np.ndarray) -> np.ndarray:
 
 def frequencies(temperature: float, top_k: int) -> np.ndarray:
     rng = stream(0, "draws")
-    drawn = [_choose(LOGITS.copy(), temperature, top_k, rng) for _ in range(DRAWS)]
+    drawn = [choose(LOGITS, Sampling(temperature=temperature, top_k=top_k), (), rng) for _ in range(DRAWS)]
     return np.bincount(drawn, minlength=len(LOGITS))
 
 
@@ -154,16 +156,16 @@ def test_tokens_come_as_often_as_softmax_says(temperature: float, top_k: int) ->
 
 def test_of_equals_top_k_keeps_the_first() -> None:
     rng = stream(0, "draws")
-    drawn = {_choose(np.array([0.0, 1.0, 1.0, 1.0, 0.0]), 1.0, 2, rng) for _ in range(200)}
+    drawn = {choose(np.array([0.0, 1.0, 1.0, 1.0, 0.0]), Sampling(top_k=2), (), rng) for _ in range(200)}
     assert drawn == {1, 2}
-    assert _choose(np.array([0.0, 1.0, 1.0]), 1.0, 1,
-                   rng) == _choose(np.array([0.0, 1.0, 1.0]), 0.0, 0, rng) == 1
+    equal = np.array([0.0, 1.0, 1.0])
+    assert choose(equal, Sampling(top_k=1), (), rng) == choose(equal, Sampling(temperature=0), (), rng) == 1
 
 
 @pytest.mark.parametrize("temperature", [1e-320, 1e-8, 1e300, np.inf])
 def test_extreme_temperatures(temperature: float) -> None:
     rng = stream(0, "draws")
-    drawn = {_choose(LOGITS.copy(), temperature, 0, rng) for _ in range(200)}
+    drawn = {choose(LOGITS, Sampling(temperature=temperature), (), rng) for _ in range(200)}
     assert drawn == ({2} if temperature < 1 else set(range(5)))
 
 
@@ -177,15 +179,15 @@ class AlmostOne:
 def test_the_last_token_is_the_last_even_for_the_largest_random_number() -> None:
     for size in range(1, 400):
         values = stream(size, "logits").standard_normal(size)
-        assert _choose(values, 1.0, 0, AlmostOne()) == size - 1      # type: ignore[arg-type]
+        assert choose(values, Sampling(), (), AlmostOne()) == size - 1      # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("options, said", [
     (dict(prompt=[]), "an empty prompt gives the model nothing to continue"),
     (dict(prompt=[1], temperature=-0.1),
-     "temperature -0.1 and top-k 0 must be numbers that are not negative"),
-    (dict(prompt=[1], temperature=float("nan")), "temperature nan"),
-    (dict(prompt=[1], top_k=-1), "top-k -1"),
+     "temperature is -0.1; it must be a number that is not negative"),
+    (dict(prompt=[1], temperature=float("nan")), "temperature is nan"),
+    (dict(prompt=[1], top_k=-1), "top_k is -1"),
 ])
 def test_options_that_mean_nothing(options: dict, said: str) -> None:
     with pytest.raises(ConfigError, match=said):

@@ -12,8 +12,9 @@ from minipar.autograd import Tensor, cross_entropy, log_softmax, softmax
 from minipar.compress.quantize import Scheme, quantize
 from minipar.config import ModelConfig
 from minipar.errors import MiniparError, RangeError
-from minipar.inference.generate import _choose
 from minipar.inference.kv_cache import KVCache
+from minipar.inference.requests import Sampling
+from minipar.inference.sampling import choose
 from minipar.nn import GPT, Parameter, Start
 from minipar.optim import Flat
 
@@ -67,8 +68,9 @@ def test_a_row_without_a_softmax_is_named(op: Callable[[Tensor], Tensor], value:
 @pytest.mark.parametrize("bad", [[-np.inf] * 3, [np.nan, 0, 0], [np.inf, 0, 0]], ids=str)
 def test_no_token_is_chosen_from_broken_logits(bad: list[float], temperature: float) -> None:
     with pytest.raises(RangeError, match="generate"):
-        _choose(np.array(bad), temperature, 0, np.random.default_rng(0))
-    assert _choose(np.array([-np.inf, 0.0, -np.inf]), temperature, 2, np.random.default_rng(0)) == 1
+        choose(np.array(bad), Sampling(temperature=temperature), (), np.random.default_rng(0))
+    sampling = Sampling(temperature=temperature, top_k=2 if temperature else 0)
+    assert choose(np.array([-np.inf, 0.0, -np.inf]), sampling, (), np.random.default_rng(0)) == 1
 
 
 def test_an_ignored_row_of_broken_logits_costs_nothing() -> None:

@@ -1,0 +1,98 @@
+"""What one forward pass computes: some rows (tokens) of each of several sequences.
+
+Rows of all sequences stand one below the other, without padding. Example: one sequence is decoding (1 row),
+another one is in its prefill (3 rows):
+
+    tokens      7 | 2 5 5
+    positions   9 | 0 1 2
+    spans       rows 0 to 0, rows 1 to 3
+"""
+
+# n rows
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Span:
+    """The rows of one sequence, which stand at its positions `position` and after. table: its blocks."""
+
+    start: int
+    stop: int
+    position: int
+    table: Sequence[int]
+
+    @property
+    def rows(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def length(self) -> int:
+        """Tokens of the sequence, the last of these rows included."""
+        return self.position + self.rows
+
+
+@dataclass(frozen=True)
+class RowBatch:
+    """tokens, positions and slots [n], the spans of the sequences, and the rows whose logits are wanted [m].
+
+    A slot is a token's room in the cache: slot = block * block size + offset in the block.
+    """
+
+    tokens: np.ndarray
+    positions: np.ndarray
+    slots: np.ndarray
+    spans: tuple[Span, ...]
+    wanted: np.ndarray
+
+    def split(self, count: int) -> list[RowBatch]:
+        """At most `count` batches of whole spans, with about equally many rows, in order: micro-batches."""
+        limits = np.array([span.stop for span in self.spans])
+        targets = len(self.tokens) * np.arange(1, count) / count
+        edges = sorted({0, *np.searchsorted(limits, targets).tolist(), len(self.spans)})
+        return [self.of_spans(self.spans[start:stop]) for start, stop in pairwise(edges)]
+
+    def of_spans(self, spans: Sequence[Span]) -> RowBatch:
+        """The batch of neighbouring spans alone."""
+        first, last = spans[0].start, spans[-1].stop
+        wanted = self.wanted[(self.wanted >= first) & (self.wanted < last)] - first
+        moved = tuple(Span(span.start - first, span.stop - first, span.position, span.table)
+                      for span in spans)
+        return RowBatch(self.tokens[first:last], self.positions[first:last], self.slots[first:last], moved,
+                        wanted)
+
+
+def make_batch(parts: Sequence[tuple[Sequence[int], int, Sequence[int], int]], block_size: int) -> RowBatch:
+    """The batch of (tokens, first position, table, number of last rows whose logits are wanted) of each
+    sequence.
+    """
+    tokens: list[int] = []
+    spans, slots, positions, wanted = [], [], [], []
+    for new, position, table, last in parts:
+        start = len(tokens)
+        tokens += new
+        spans.append(Span(start, len(tokens), position, tuple(table)))
+        at = np.arange(position, position + len(new))
+        positions.append(at)
+        slots.append(np.asarray(table)[at // block_size] * block_size + at % block_size)
+        wanted.append(np.arange(len(tokens) - last, len(tokens)))
+    return RowBatch(np.array(tokens), np.concatenate(positions), np.concatenate(slots), tuple(spans),
+                    np.concatenate(wanted))
+
+
+def runs_of(table: Sequence[int], block_size: int, length: int) -> list[tuple[int, int]]:
+    """(first slot, number of slots) of each run of neighbouring blocks in a table, for `length` tokens.
+
+    >>> runs_of([4, 5, 9], 16, 40)
+    [(64, 32), (144, 8)]
+    """
+    blocks = np.asarray(table[: -(-length // block_size)])
+    edges = [0, *(np.flatnonzero(np.diff(blocks) != 1) + 1).tolist(), len(blocks)]
+    return [(int(blocks[start]) * block_size, min(stop * block_size, length) - start * block_size)
+            for start, stop in pairwise(edges)]

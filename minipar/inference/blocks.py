@@ -1,0 +1,125 @@
+"""The blocks of a paged KV cache: which are free, who uses which, and which hold the beginning of a text that
+may come again.
+
+A block has room for a fixed number of tokens (Kwon et al. 2023, "PagedAttention"). A sequence has a table of
+blocks, in the order of its text, and wastes less than one block. This file does the accounting; the arrays
+are in paged_cache.py.
+
+Three states of a block:
+
+    in use    by one or more sequences; `references` counts them
+    cached    by none, but its keys and values are those of a known prefix, so a later request can use it
+    free
+
+**Prefix sharing.** A full block is registered under (its prefix, its tokens). The prefix is the number that
+was given to the block before it, so two blocks with equal tokens after different beginnings are different.
+Example with blocks of two tokens: the text 5 6 7 8 registers (0, (5, 6)) as prefix 1, then (1, (7, 8)) as
+prefix 2. The text 9 9 7 8 finds neither.
+
+**Eviction.** If no block is free, the cached blocks that were released first become free.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+
+EVICTED = 8                                                         # cached blocks at once: see `allocate`
+BlockKey = tuple[int, tuple[int, ...]]                              # (prefix before the block, its tokens)
+
+
+class BlockPool:
+    """The accounting of `count` blocks of `size` tokens."""
+
+    def __init__(self, count: int, size: int):
+        self.count, self.size = count, size
+        self.references = [0] * count
+        self.evictions = 0
+        self._free = np.ones(count, bool)
+        self._cached: OrderedDict[int, None] = OrderedDict()        # released first comes first
+        self._by_key: dict[BlockKey, tuple[int, int]] = {}               # -> (block, its prefix number)
+        self._key_of: dict[int, BlockKey] = {}                           # block -> key
+        self._prefixes = 0
+
+    @property
+    def available(self) -> int:
+        """Blocks that `allocate` can still return."""
+        return int(np.count_nonzero(self._free)) + len(self._cached)
+
+    @property
+    def in_use(self) -> int:
+        return self.count - self.available
+
+    def allocate(self, after: int | None) -> int | None:
+        """A block for one user, None if all are in use. after: the sequence's last block.
+
+        The next block is preferred, since attention then reads both as one array. A sequence without blocks
+        starts in the middle of the largest gap, so that it and the sequence before the gap can both grow.
+        """
+        if not self._free.any():
+            self._evict()
+        if not self._free.any():
+            return None
+        after = None if after is None else after + 1
+        block = after if after is not None and after < self.count and self._free[after] else self._gap()
+        self._free[block] = False
+        self.references[block] = 1
+        return block
+
+    def share(self, block: int) -> None:
+        """One more sequence uses the block."""
+        self.references[block] += 1
+        self._cached.pop(block, None)
+
+    def release(self, blocks: Sequence[int]) -> None:
+        """A sequence no longer uses these blocks, given in the order of its text.
+
+        The last block becomes evictable first: without the blocks before it, nobody could find it.
+        """
+        for block in reversed(blocks):
+            self.references[block] -= 1
+            if not self.references[block]:
+                if block in self._key_of:
+                    self._cached[block] = None
+                else:
+                    self._free[block] = True
+
+    def register(self, block: int, prefix: int, tokens: Sequence[int]) -> int:
+        """Make a full block findable; returns the number of the prefix that ends with it.
+
+        If an equal block is registered already, that one stays, and this one becomes free after its use.
+        """
+        key = (prefix, tuple(tokens))
+        if key not in self._by_key:
+            self._prefixes += 1
+            self._by_key[key], self._key_of[block] = (block, self._prefixes), key
+        return self._by_key[key][1]
+
+    def match(self, tokens: Sequence[int]) -> tuple[list[int], int]:
+        """(the registered blocks that hold the beginning of these tokens, the number of their prefix)."""
+        blocks, prefix = [], 0
+        for start in range(0, len(tokens) - self.size + 1, self.size):
+            found = self._by_key.get((prefix, tuple(tokens[start : start + self.size])))
+            if found is None:
+                break
+            block, prefix = found
+            blocks.append(block)
+        return blocks, prefix
+
+    def _evict(self) -> None:
+        """Free several blocks at once, so that neighbours become free together."""
+        for _ in range(min(EVICTED, len(self._cached))):
+            block, _ = self._cached.popitem(last=False)
+            del self._by_key[self._key_of.pop(block)]
+            self._free[block] = True
+            self.evictions += 1
+
+    def _gap(self) -> int:
+        """The middle of the largest run of free blocks; the first block of all if the pool is empty."""
+        edges = np.flatnonzero(np.diff(self._free, prepend=False, append=False))
+        starts, ends = edges[::2], edges[1::2]
+        largest = int(np.argmax(ends - starts))
+        start, end = int(starts[largest]), int(ends[largest])
+        return start if start == 0 else (start + end) // 2

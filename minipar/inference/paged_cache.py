@@ -1,0 +1,76 @@
+"""The arrays of a paged KV cache: keys and values of every layer, in slots.
+
+The pool of a layer is one array [2, h, slots, K]; block b of size s has the slots b s to b s + s - 1. So
+neighbouring blocks are one array, [h, n s, K], without a copy, and attention reads a run of blocks at once.
+"""
+
+# h heads of this rank, K head width, n rows (tokens), S tokens of a run
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minipar.nn import GPT
+
+
+class PagedCache:
+    """Keys and values in the dtype of the model. layers: (heads, head width) of each layer of the model."""
+
+    def __init__(self, layers: Sequence[tuple[int, int]], blocks: int, block_size: int, dtype: DTypeLike):
+        self.block_size = block_size
+        self._pools = [np.empty((2, heads, blocks * block_size, width), dtype) for heads, width in layers]
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes that one token needs on this rank, in all layers."""
+        return sum(array.nbytes // array.shape[2] for array in self.arrays())
+
+    def write(self, layer: int, slots: np.ndarray, keys: np.ndarray, values: np.ndarray) -> None:
+        """Store keys and values [h, n, K] of a layer (counted from 0 on this rank) in slots [n]."""
+        keys_pool, values_pool = self._pools[layer]
+        keys_pool[:, slots] = keys
+        values_pool[:, slots] = values
+
+    def keys(self, layer: int, start: int, count: int) -> np.ndarray:
+        """The keys [h, S, K] of neighbouring slots, a view."""
+        view: np.ndarray = self._pools[layer][0, :, start : start + count]
+        return view
+
+    def values(self, layer: int, start: int, count: int) -> np.ndarray:
+        """The values [h, S, K] of neighbouring slots, a view."""
+        view: np.ndarray = self._pools[layer][1, :, start : start + count]
+        return view
+
+    def copy(self, source: int, target: int) -> None:
+        """Copy a block, in all layers."""
+        old, new = self._slots([source]), self._slots([target])
+        for array in self.arrays():
+            array[:, :, new] = array[:, :, old]
+
+    def save(self, blocks: Sequence[int]) -> list[np.ndarray]:
+        """Copies of the blocks: arrays [2, h, slots, ...], in a fixed order."""
+        slots = self._slots(blocks)
+        return [array[:, :, slots] for array in self.arrays()]
+
+    def load(self, blocks: Sequence[int], saved: Sequence[np.ndarray]) -> None:
+        """Write what `save` returned into as many blocks."""
+        slots = self._slots(blocks)
+        for array, content in zip(self.arrays(), saved, strict=True):
+            array[:, :, slots] = content
+
+    def arrays(self) -> list[np.ndarray]:
+        return self._pools
+
+    def _slots(self, blocks: Sequence[int]) -> np.ndarray:
+        size = self.block_size
+        slots: np.ndarray = (np.asarray(blocks)[:, None] * size + np.arange(size)).reshape(-1)
+        return slots
+
+
+def cache_layers(model: GPT) -> list[tuple[int, int]]:
+    """(heads, head width) of each layer; a pruned model may have fewer heads in some layers."""
+    width = model.config.head_width
+    return [(block.attention.heads, width) for block in model.blocks]

@@ -1,0 +1,135 @@
+"""What a user asks for: a prompt, a number of tokens, and how each token is chosen.
+
+All options are checked here, once, before a request enters the engine. Options that contradict each other are
+refused: a program that sets `top_p` at temperature 0 expects an effect, and there is none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from minipar.config import LARGEST, LARGEST_SEED
+from minipar.errors import ConfigError, shown
+from minipar.records import is_whole, require_types
+
+MOST_SAMPLES = 64
+MOST_STOPS, LONGEST_STOP = 16, 256                                  # stop texts, and characters of one
+MOST_LOGPROBS = 20
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a token is chosen from the logits. The steps, in their order (see sampling.py):
+
+    repetition_penalty: positive logits of tokens that occur in the text are divided by it, negative ones
+    multiplied; 1 for no penalty. temperature: divides the logits; 0 chooses the most likely token. top_k:
+    only the k most likely tokens; 0 for all. top_p: only the fewest most likely tokens whose probabilities
+    sum to p; 1 for all. min_p: only tokens with at least min_p times the largest probability; 0 for all.
+    seed: of this request's random numbers.
+
+    >>> from minipar.inference.requests import Sampling
+    >>> Sampling(temperature=0.8, top_k=40).top_p
+    1.0
+    >>> Sampling(top_p=0.0)
+    Traceback (most recent call last):
+        ...
+    minipar.errors.ConfigError: top_p is 0.0; it must be above 0, and at most 1
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        # `not` also refuses NaN
+        _require(self.temperature >= 0, "temperature", self.temperature, "a number that is not negative")
+        _require(0 <= self.top_k <= LARGEST, "top_k", self.top_k, "a number of tokens, or 0 for all")
+        _require(0 < self.top_p <= 1, "top_p", self.top_p, "above 0, and at most 1")
+        _require(0 <= self.min_p <= 1, "min_p", self.min_p, "at least 0, and at most 1")
+        _require(0 < self.repetition_penalty < math.inf, "repetition_penalty", self.repetition_penalty,
+                 "a positive number")
+        _require(0 <= self.seed <= LARGEST_SEED, "seed", self.seed, f"from 0 to {LARGEST_SEED}")
+        if self.temperature == 0:
+            for name, without in (("top_p", 1.0), ("min_p", 0.0)):
+                _require_effect(name, getattr(self, name), without)
+            if self.top_k > 1:
+                _require_effect("top_k", self.top_k, 0)
+
+
+@dataclass(frozen=True)
+class TextRequest:
+    """A prompt (tokens), and what to write after it.
+
+    max_tokens: the number of new tokens, if no stop text ends them earlier. samples: continuations of the
+    same prompt; sample i has random numbers of its own. stop: texts that end a continuation; they are left
+    out of its text. logprobs: None, or the number of most likely tokens to report for each new token.
+
+    >>> from minipar.inference.requests import TextRequest
+    >>> TextRequest([3, 1], max_tokens=5).samples
+    1
+    """
+
+    prompt: Sequence[int]
+    max_tokens: int = 16
+    sampling: Sampling = field(default_factory=Sampling)
+    samples: int = 1
+    stop: Sequence[str] = ()
+    logprobs: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.prompt, str) or not all(map(is_whole, self.prompt)):
+            raise ConfigError("prompt must be tokens, whole numbers; encode a text with a tokenizer first",
+                              item="prompt")
+        if not len(self.prompt):
+            raise ConfigError("an empty prompt gives the model nothing to continue; give at least one token",
+                              item="prompt")
+        _require(is_whole(self.max_tokens) and 1 <= self.max_tokens <= LARGEST, "max_tokens",
+                 self.max_tokens, "a number of tokens, at least 1")
+        _require(isinstance(self.sampling, Sampling), "sampling", self.sampling, "a Sampling")
+        _require(is_whole(self.samples) and 1 <= self.samples <= MOST_SAMPLES, "samples", self.samples,
+                 f"from 1 to {MOST_SAMPLES}")
+        if self.samples > 1 and self.sampling.temperature == 0:
+            raise ConfigError(f"temperature 0 makes all {self.samples} samples equal; choose 1 sample, or a "
+                              "higher temperature", item="samples")
+        _require(not isinstance(self.stop, str) and len(self.stop) <= MOST_STOPS
+                 and all(isinstance(text, str) and 0 < len(text) <= LONGEST_STOP for text in self.stop),
+                 "stop", self.stop, f"at most {MOST_STOPS} texts of 1 to {LONGEST_STOP} characters")
+        if self.logprobs is not None:
+            _require(is_whole(self.logprobs) and 0 <= self.logprobs <= MOST_LOGPROBS, "logprobs",
+                     self.logprobs, f"from 0 to {MOST_LOGPROBS}, or None")
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """One token that `Engine.step` has produced.
+
+    request: its number from `Engine.add`. text: what can be shown now; a character whose bytes are not
+    complete, and the beginning of a stop text, are held back. logprob: ln of the model's probability of the
+    token, before temperature and penalties, if the request asked for it; `likely`: the most likely tokens
+    with theirs. finished: None, "stop" (a stop text), or "length" (max_tokens).
+    """
+
+    request: int
+    sample: int
+    token: int
+    text: str = ""
+    logprob: float | None = None
+    likely: tuple[tuple[int, float], ...] = ()
+    finished: str | None = None
+
+
+def _require(fits: bool, name: str, value: object, wanted: str) -> None:
+    if not fits:
+        raise ConfigError(f"{name} is {shown(value)}; it must be {wanted}", item=name)
+
+
+def _require_effect(name: str, value: object, without: object) -> None:
+    if value != without:
+        raise ConfigError(f"temperature 0 always chooses the most likely token, so {name} {value} has no "
+                          "effect; leave it out, or choose a higher temperature", item=name)

@@ -1,0 +1,122 @@
+"""Random mixes of requests on random engines, against one request at a time with a contiguous cache.
+
+    python -m tests.inference.fuzz                  # 2,000 mixes; prints the seed of each mix that differs
+    python -m tests.inference.fuzz --first 1234 --count 1
+
+A mix is drawn from its seed alone: the sizes of the model, the engine's options, prompts of all lengths with
+equal beginnings, every sampling option, requests that arrive later, and some that are cancelled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+import numpy as np
+
+from minipar.inference.engine import Engine, EngineOptions
+from minipar.inference.requests import NewToken, TextRequest
+from minipar.inference.sequence import TextSequence
+from minipar.nn import GPT
+from minipar.rng import stream
+from tests.inference.models import make, plain, random_requests
+
+TOLERANCE = 1e-12
+MODELS: dict[int, GPT] = {}                                         # context -> model
+
+
+class RecordingEngine(Engine):
+    """Keeps the logits of every token, and checks the memory after every step."""
+
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
+        self.logits: dict[tuple[int, int], list[np.ndarray]] = {}
+
+    def _append(self, sequence: TextSequence, logits: np.ndarray, token: int) -> NewToken:
+        self.logits.setdefault((sequence.number, sequence.sample), []).append(logits)
+        return super()._append(sequence, logits, token)
+
+    def step(self) -> list[NewToken]:
+        tokens = super().step()
+        require_sound_memory(self)
+        return tokens
+
+
+def require_sound_memory(engine: Engine) -> None:
+    """Every sequence wastes less than one block, and references are those of the tables."""
+    pool = engine.memory.pool
+    used: list[int] = []
+    for sequence in [*engine.scheduler.running, *engine.scheduler.waiting]:
+        waste = len(sequence.table) * pool.size - sequence.computed
+        assert sequence.swapped is not None or 0 <= waste < pool.size, f"{sequence.number}: {waste} of {pool.size} tokens wasted"
+        used += sequence.table
+    assert pool.references == np.bincount(np.array(used, int), minlength=pool.count).tolist()
+    assert pool.in_use == len(set(used))
+
+
+def random_options(rng: np.random.Generator, context: int) -> EngineOptions:
+    size, batch = int(rng.choice([1, 2, 3, 5, 16])), int(rng.integers(3, 9))
+    least = -(-context // size)                                     # for one full context
+    return EngineOptions(batch=batch, rows=batch + int(rng.integers(0, 20)), block_size=size,
+                         blocks=least + int(rng.integers(0, 3 * least + 1)),
+                         preemption=str(rng.choice(["recompute", "swap"])),
+                         share_prefixes=bool(rng.random() < 0.7))
+
+
+def serve(engine: RecordingEngine, requests: list[TextRequest], rng: np.random.Generator) -> tuple[
+        dict[tuple[int, int], list[int]], set[int]]:
+    """(tokens of each sample, the requests that were cancelled). Some requests arrive while others run."""
+    waiting, tokens = list(requests), {}
+    cancelled: set[int] = set()
+    while waiting or engine.busy:
+        while waiting and (rng.random() < 0.5 or not engine.busy):
+            number = engine.add(waiting.pop(0))
+            if rng.random() < 0.05:
+                cancelled.add(number)
+        for new in engine.step():
+            tokens.setdefault((new.request, new.sample), []).append(new.token)
+            if new.request in cancelled:
+                engine.cancel(new.request)
+    return tokens, cancelled
+
+
+def mix(seed: int) -> str:
+    """What is wrong with the mix of this seed, "" for nothing."""
+    rng = stream(seed, "mix")
+    context = int(rng.choice([5, 12, 24]))
+    model = MODELS.setdefault(context, make(context))
+    requests = random_requests(rng, context, int(rng.integers(2, 9)))
+    engine = RecordingEngine(model, options=random_options(rng, context))
+    try:
+        tokens, cancelled = serve(engine, requests, rng)
+    except AssertionError as error:
+        return str(error)
+    for number, request in enumerate(requests):
+        for sample in range(request.samples if number not in cancelled else 0):
+            expected, logits = plain(model, request, sample)
+            if tokens[number, sample] != expected:
+                return f"request {number}, sample {sample}: {tokens[number, sample]}, not {expected}"
+            off = max(np.abs(a - b).max() for a, b in zip(engine.logits[number, sample], logits, strict=True))
+            if not off <= TOLERANCE * max(1, np.abs(logits).max()):
+                return f"request {number}, sample {sample}: logits are off by {off}"
+    left = engine.memory.pool.in_use
+    return f"{left} blocks are still in use" if left else ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--count", type=int, default=2000, help="mixes")
+    options = parser.parse_args()
+    wrong = 0
+    for seed in range(options.first, options.first + options.count):
+        if text := mix(seed):
+            wrong += 1
+            print(f"seed {seed}: {text}")
+    print(f"{options.count} mixes from seed {options.first}, {wrong} differ")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
