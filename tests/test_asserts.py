@@ -72,7 +72,7 @@ def replaced_gradient() -> None:
     (replaced_gradient, GraphError, "gradient of p was replaced"),
     (lambda: Dropout(0.5, 0, 0, np.arange(2)).drop(Tensor(np.ones((2, 3, 4))), "mlp"), ConfigError, "call on"),
     (lambda: vjp(np.ones(2), np.ones(2)), ShapeError, r"shape \(2,\) for a leaf of shape \(3,\)"),
-    (lambda: vjp(np.ones(3)), GraphError, "1 contributions too few"),
+    (lambda: vjp(np.ones(3)), GraphError, "too few"),
     (lambda: Mutant("new", "", "loss", uneven_case(Layout()), lambda: [Change(Flat, "nothing", None)]).planted().__enter__(), ConfigError,
      "changes nothing"),
 ])

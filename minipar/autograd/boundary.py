@@ -9,7 +9,7 @@ from minipar.autograd.tensor import Tensor
 
 
 def inlet(data: np.ndarray, hook: Hook) -> Tensor:
-    """A tensor whose gradient, once backward has it whole, goes to `hook(gradient)` instead of into `grad`.
+    """A tensor whose complete gradient is passed to `hook(gradient)` instead of being stored in `grad`.
 
     It is never deferred, unlike the gradient of a leaf (see Deferred): the rank of the stage before waits
     for it.

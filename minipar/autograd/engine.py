@@ -1,4 +1,4 @@
-"""Backward: walk the tape from the newest op to the oldest and hand every gradient on.
+"""Backward: walks the tape from the newest op to the oldest, and passes each gradient to the op's inputs.
 
 An op is newer than its inputs, so going from the newest op to the oldest handles every op before its inputs.
 That order needs no recursion, and it is the same in every run. So gradients are added in the same order, and
@@ -27,7 +27,7 @@ from minipar.errors import GraphError, ShapeError
 class Deferred:
     """Weight gradients that are computed later: the second half of backward (W), apart from the first (B).
 
-    Pass one to `backward` and it computes the gradients of activations alone; `run()` then computes those of
+    Pass one to `backward` and it computes only the gradients of activations; `run()` then computes those of
     the weights. Zero-bubble pipelines (Qi et al. 2023) do that in their idle time. The arrays that the weight
     gradients need are kept until then.
     """
@@ -72,7 +72,7 @@ def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferr
     so it can be used once.
 
     grad: the gradient of `output`, of its shape and dtype; may be left out for a scalar. deferred: see
-    Deferred. Raises GraphError where there is no tape, or where an earlier backward has freed it;
+    Deferred. Raises GraphError if there is no tape, or where an earlier backward has freed it;
     ShapeError for a grad of another shape.
 
     >>> import numpy as np, minipar as mp
@@ -86,7 +86,8 @@ def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferr
                          "(or inside no_grad)")
     gradient, nodes = _seed(output, grad), reachable(output.node)
     if any(node.vjp is None for node in nodes):
-        raise GraphError("backward: an earlier backward has used this tape up; run the forward pass again")
+        raise GraphError("backward: an earlier backward has already used this tape; run the forward pass "
+                         "again")
     leaves = _Leaves(nodes)
     for leaf, contribution in walk(nodes, gradient):
         assert isinstance(leaf, Tensor), "the whole tape is walked: only leaves are outside"
@@ -107,23 +108,23 @@ def walk(nodes: list[Node], gradient: np.ndarray,
     """
     gradients = {nodes[-1]: gradient}
     while nodes:
-        node = nodes.pop()  # the youngest left; popping lets its memory go
+        node = nodes.pop()  # the newest one left; without the list's reference its memory can be freed
         assert node.vjp is not None, "checked by backward"
         g = gradients.pop(node)
         for hook in node.hooks:
             hook(g)
-        parents = iter(node.parents)  # not zip: it keeps hold of what it gave out last
+        parents = iter(node.parents)  # not zip, which keeps a reference to its last item
         for contribution in node.vjp(g):
             parent = next(parents)
             if parent is not None and is_outside(parent, since):
                 yield parent, contribution
             elif isinstance(parent, Node):
                 gradients[parent] = _plus(gradients.get(parent), contribution)
-            del contribution  # it may be the last to hold what its formula kept
+            del contribution  # it may be the last reference to large arrays
         if missing := len(list(parents)):
-            raise GraphError(f"backward: the vjp of an op gives {missing} contributions too few; each of its "
-                             "inputs needs one")
-        node.vjp, node.parents = None, ()                           # free what the formula kept
+            raise GraphError(f"backward: the vjp of an op returns {missing} too few contributions; each of "
+                             "its inputs needs one")
+        node.vjp, node.parents = None, ()                           # free the arrays that the formula kept
 
 
 def is_outside(parent: TapeParent, since: int) -> bool:
@@ -152,8 +153,8 @@ def reachable(root: Node, since: int = 0) -> list[Node]:
 def _seed(output: Tensor, grad: np.ndarray | None) -> np.ndarray:
     if grad is None:
         if output.data.size != 1:
-            raise ShapeError(f"backward: an output of shape {output.shape} is no scalar; pass grad, an array "
-                             "of that shape")
+            raise ShapeError(f"backward: an output of shape {output.shape} is not a scalar; pass grad, an "
+                             "array of that shape")
         return np.ones_like(output.data)
     if grad.shape != output.shape:
         raise ShapeError(f"backward: grad has shape {grad.shape}, the output {output.shape}")

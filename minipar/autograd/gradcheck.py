@@ -95,8 +95,8 @@ def _difference(function: Callable[[], Tensor], leaves: list[Tensor], directions
 
 def _nearest(function: Callable[[], Tensor], leaves: list[Tensor], directions: list[np.ndarray], exact: float,
              found: float) -> float:
-    """Of the derivative `found` and those by smaller steps, the one nearest to what backward says,
-    `exact`.
+    """The numeric derivative that is nearest to `exact`, the one of backward: `found`, or one with a smaller
+    step.
     """
     again = [_difference(function, leaves, directions, h) for h in SMALLER]
     return min([found, *again], key=lambda numeric: float(_nan_is_worst(abs(numeric - exact))))
@@ -124,7 +124,7 @@ def _unit(shape: tuple[int, ...], index: tuple[int, ...]) -> np.ndarray:
 
 
 def _errors(exact: np.ndarray, numeric: np.ndarray) -> np.ndarray:
-    """Relative to the element, or to the root mean square of all of them where that is more."""
+    """Errors relative to the element, or to the root mean square of all elements if that is larger."""
     typical = np.sqrt(np.mean(numeric**2))
     scale = np.maximum(np.maximum(abs(exact), abs(numeric)), max(typical, np.finfo(float).tiny))
     return _nan_is_worst(abs(exact - numeric) / scale)

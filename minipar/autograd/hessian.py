@@ -28,7 +28,7 @@ def hessian_vector_product(function: Callable[[], Tensor], leaves: Sequence[Tens
 
     function: takes nothing, uses the leaves, returns a scalar Tensor; called twice. Other leaves that it uses
     count as constants. All leaves end as they began, and none of their hooks is called. Raises ShapeError
-    where a vector has another shape than its leaf, GraphError where the function uses no leaf at all.
+    if a vector has another shape than its leaf, GraphError if the function uses no leaf.
     """
     for leaf, vector in zip(leaves, vectors, strict=True):
         if leaf.shape != vector.shape:

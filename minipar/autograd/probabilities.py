@@ -1,9 +1,9 @@
-"""What has no softmax: a row whose largest value is infinite.
+"""Checks that every row has a softmax, that is, that its largest value is finite.
 
-A row of nothing but -inf (a mask that covers everything) or with +inf (broken weights) would become NaN
-without a word. It is an error that names the row, unless the program says with
-`np.errstate(invalid="ignore")` that it looks for NaN itself. The trainer does: all its ranks must agree
-first, and it names the module where the NaN arose. A row with NaN stays NaN.
+The softmax of a row that contains +inf (broken weights), or only -inf (a mask that covers everything), is
+NaN. So such a row raises an error that names it. Inside `np.errstate(invalid="ignore")` there is no error:
+the program looks for NaN itself. The trainer does this, because all its ranks must agree first, and because
+it names the module where the NaN arose. A row that contains NaN stays NaN.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from minipar.errors import RangeError
 
 
 def require_probabilities(largest: np.ndarray, what: str) -> None:
-    """largest: the largest value of each row. Raises RangeError where one is infinite."""
+    """Raises RangeError if one of the values in `largest`, the largest of each row, is infinite."""
     bad = np.isinf(largest)
     if bad.any() and np.geterr()["invalid"] != "ignore":
         index = tuple(map(int, np.argwhere(bad)[0]))

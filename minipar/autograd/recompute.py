@@ -49,11 +49,11 @@ def is_second_run() -> bool:
 
 
 def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """function(*inputs). The tape keeps the inputs alone; backward runs the function again, under the same
+    """function(*inputs). The tape keeps only the inputs; backward runs the function again, under the same
     `casting`.
 
     The second run must do the same as the first: the same ops and random numbers, on unchanged parameters.
-    backward raises GraphError where the second run records other ops.
+    backward raises GraphError if the second run records other ops.
     """
     if tape_now() is Tape.NOTHING:
         return function(*inputs)

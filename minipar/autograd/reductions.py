@@ -64,7 +64,7 @@ def _shifted(x: Tensor, axis: int) -> Tensor:
     """x minus its largest value along the axis. A softmax does not depend on the shift, so the shift is a
     constant on the tape.
 
-    Raises RangeError where the largest value is infinite: such a row has no softmax. NaN stays NaN.
+    Raises RangeError if the largest value is infinite: such a row has no softmax. NaN stays NaN.
     """
     largest = x.data.max(axis=axis, keepdims=True)
     require_probabilities(largest, f"softmax: the largest value along axis {axis}")

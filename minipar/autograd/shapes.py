@@ -37,7 +37,7 @@ def concatenate(parts: Sequence[Tensor], axis: int = 0) -> Tensor:
 
 
 def split(x: Tensor, sizes: Sequence[int], axis: int = 0) -> list[Tensor]:
-    """Cut x along an axis into pieces of the given sizes, which must add up. Raises ShapeError where they do
+    """Cut x along an axis into pieces of the given sizes, which must add up. Raises ShapeError if they do
     not.
     """
     if sum(sizes) != x.shape[axis]:

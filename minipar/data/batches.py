@@ -1,4 +1,4 @@
-"""The tokens of each step: a function of (seed, step) alone.
+"""The tokens of each step: a function of (seed, step) only.
 
 Every layout draws the same global batch, and each rank takes its rows. So data parallelism trains on the same
 data in the same order as one process, and a resumed run needs only the number of the next step.

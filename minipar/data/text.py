@@ -64,7 +64,7 @@ def _folder_text(folder: Path) -> str:
         size += path.stat().st_size
         if len(paths) > MOST_FILES or size > MOST_IN_FOLDER:
             raise DataError(f"{folder} holds more than {MOST_FILES:,} files, or {MOST_IN_FOLDER:,} bytes; "
-                            f"give a folder of text alone")
+                            f"give a folder with only text")
     texts, size = [], 0
     for path in paths:
         with opened(path, MOST_IN_FOLDER, DataError) as file:
@@ -80,7 +80,7 @@ def _folder_text(folder: Path) -> str:
 def _files(folder: Path) -> Iterator[Path]:
     """The files by name, then the files of the subfolders, by name."""
     for inner, folders, files in os.walk(folder, onerror=_refuse):
-        # os.walk goes on into these
+        # os.walk visits these next
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = (Path(inner, name) for name in sorted(files) if not name.startswith("."))
         yield from (path for path in paths if path.is_file())

@@ -144,8 +144,8 @@ class GPT(Module):
                 dropout: Dropout = NO_DROPOUT) -> Tensor:
         """Logits [B, T, v] for tokens [B, T] at the positions start to start + T - 1; for a part, see above.
 
-        attend(layer): the attention core of a layer. Raises ShapeError if x is no array of tokens, or if the
-        positions exceed the context.
+        attend(layer): the attention core of a layer. Raises ShapeError if x is not an array of tokens, or if
+        the positions exceed the context.
         """
         if self.part.first and (refusal(x, "iu") or x.ndim != 2):
             raise ShapeError(f"a GPT reads tokens, an array of integers [B, T]; got {type(x).__name__} of "

@@ -81,7 +81,7 @@ def to_gpt2(config: ModelConfig, state: Arrays, dialect: str = "huggingface") ->
     """A state under the names of this format, with `lm_head.weight` even if it is tied. Arrays are not
     copied.
 
-    Hugging Face's GPT-2 has no variant without biases; nanoGPT has. Raises ShapeError where the state is not
+    Hugging Face's GPT-2 has no variant without biases; nanoGPT has. Raises ShapeError if the state is not
     one of this config, ConfigError for another dialect.
     """
     if dialect not in DIALECTS:

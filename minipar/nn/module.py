@@ -47,7 +47,7 @@ class Module:
         """Every parameter once, in the order in which it was set. A parameter that is used twice counts where
         it is first set.
 
-        Raises ConfigError where two parameters have one name: they would start with equal values, and only
+        Raises ConfigError if two parameters have one name: they would start with equal values, and only
         one would be saved.
         """
         found = dict.fromkeys(value for module in self.modules() for value in vars(module).values()
@@ -75,7 +75,7 @@ class Module:
         return {p.name: p.data.copy() for p in self.parameters()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy values into the existing arrays. Raises ShapeError, and changes nothing, where names or shapes
+        """Copy values into the existing arrays. Raises ShapeError, and changes nothing, if names or shapes
         differ, or where values are not floats (strings, complex numbers, masked arrays).
         """
         parameters = self.parameters()

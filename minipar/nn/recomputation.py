@@ -1,7 +1,7 @@
 """How much of a block backward computes again, instead of keeping it.
 
     none        everything is kept
-    selective   the attention core alone: its scores grow with T^2 and cost few products (Korthikanti et al.
+    selective   only the attention core: its scores grow with T^2 and cost few products (Korthikanti et al.
                 2022, section 5)
     full        the whole block; only its input is kept: one more forward pass (Chen et al. 2016)
 """

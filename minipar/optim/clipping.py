@@ -33,7 +33,8 @@ def _squares(block: np.ndarray) -> float:
 
 
 def fits(squares: float) -> bool:
-    """Whether a sum of squares is right: none overflowed, and those that vanished do not count."""
+    """Whether a sum of squares is accurate: no square overflowed, and those that underflowed are negligible.
+    """
     return 1e-280 < squares < math.inf
 
 

@@ -29,7 +29,7 @@ class Flat:
     """Moves the parameters, all of one dtype, into a buffer `data` [n] and their gradients into `grad` [n].
 
     decayed: the slice of the matrices. whole: the slice of the parameters that are not sharded; the sharded
-    ones stand before it. Each parameter's `data` becomes a view. Raises ShapeError where dtypes differ.
+    ones stand before it. Each parameter's `data` becomes a view. Raises ShapeError if dtypes differ.
     """
 
     def __init__(self, parameters: Sequence[Parameter]):
@@ -54,7 +54,7 @@ class Flat:
     def keep_gradient_in(self, buffer: np.ndarray) -> None:
         """Use this buffer [n] for the gradient from now on. The old gradient is lost.
 
-        Raises ShapeError where it has another length or dtype.
+        Raises ShapeError if it has another length or dtype.
         """
         if (buffer.shape, buffer.dtype) != (self.data.shape, self.data.dtype):
             raise ShapeError(f"Flat: a gradient of shape {self.data.shape} and {self.data.dtype} does not "
@@ -66,7 +66,7 @@ class Flat:
     def gradient(self) -> np.ndarray:
         """The whole gradient [n]. A parameter that backward did not reach has gradient zero.
 
-        Raises GraphError where somebody has put another array into a parameter's `grad`.
+        Raises GraphError if the program has replaced a parameter's `grad` by another array.
         """
         for p in self.parameters:
             assert p.grad_buffer is not None

@@ -18,7 +18,7 @@ BLOCK = 64 * 1024  # elements: small enough for the cache, large enough for a ca
 
 class Optimizer:
     """The base of all optimisers. slots: the names of the state arrays. steps: the number of steps done.
-    weight_decay is for matrices alone.
+    weight_decay is only for matrices.
     """
 
     slots: tuple[str, ...] = ()
@@ -140,9 +140,9 @@ class AdamW(Adam):
 
 
 def add_squares(squares: np.ndarray, g: np.ndarray, room: np.ndarray) -> None:
-    """squares += g^2. Raises RangeError where a square of a finite gradient leaves the range of the dtype: it
-    would be infinite for ever, and its parameter would never move again. The processor tells (its overflow
-    flag), so it costs no pass.
+    """squares += g^2. Raises RangeError if a square of a finite gradient leaves the range of the dtype: it
+    would be infinite for ever, and its parameter would never move again. The processor's overflow flag
+    shows it, so no extra pass is needed.
     """
     def overflowed(kind: str, flag: int) -> None:
         raise RangeError(f"optimiser: the square of a gradient of {np.abs(g).max():.3g} is beyond {g.dtype}; "

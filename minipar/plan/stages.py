@@ -18,7 +18,9 @@ from minipar.schedules.find import find_schedule
 
 
 class Share(NamedTuple):
-    """The part of a model on one rank: first: the embedding; layers: their numbers; last: the head."""
+    """The part of a model on one rank. first, last: whether it has the embedding, the head. layers: their
+    numbers.
+    """
 
     first: bool
     layers: tuple[int, ...]
@@ -49,7 +51,7 @@ class StageShares(NamedTuple):
 
 def stages_of(model: ModelConfig, layout: Layout) -> StageShares:
     """The stages of this model in this layout. Raises ScheduleError or LayoutError for an invalid schedule,
-    and LayoutError where the layout's stage_layers are not of this model.
+    and LayoutError if the layout's stage_layers do not fit this model.
     """
     for name, value, kind in (("model", model, ModelConfig), ("layout", layout, Layout)):
         if not isinstance(value, kind):

@@ -20,10 +20,10 @@ from minipar.autograd.autocast_hook import casting
 from minipar.autograd.tensor import record
 from minipar.precision.formats import FLOAT32, Format
 
-# op -> whether it computes in 16 bits. Matrix products do: they are the work, and errors of their terms
-# average out. GELU goes with its neighbours. What adds up many numbers, or exponentials, or the residual
-# stream over all layers, keeps float32. Attention is one op: its products' operands and result have 16 bits,
-# its softmax stays in float32 inside.
+# op -> whether it computes in 16 bits. Matrix products do: they take most of the time, and the errors of
+# their terms average out. GELU does, like the products around it. Ops that add many numbers, exponentials, or
+# the residual stream of all layers compute in float32. Attention is one op: the operands and the results of
+# its products have 16 bits, its softmax is computed in float32.
 IN_16_BITS: Mapping[str, bool] = {
     "linear": True, "unembedding": True, "matmul": True, "causal_attention": True, "gelu": True,
     "embedding": False, "add_bias": False, "layernorm": False, "cross_entropy": False,
@@ -79,7 +79,7 @@ class Autocast:
         return record(self.round(x.data, op, "values"), (x,), _BackwardCast(self, op))
 
     def call(self, op: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Calls op(*args, **kwargs) as the table says."""
+        """Calls op(*args, **kwargs) following the table."""
         name = op.__name__
         if not IN_16_BITS.get(name, False):
             return op(*args, **kwargs)

@@ -85,7 +85,7 @@ def _round_to_float16(x: np.ndarray) -> np.ndarray:
     Below 2**-14 the spacing of float16 numbers is constant, so e is at least -14.
     """
     exponents = x.view(np.uint32) & np.uint32(0x7F800000)
-    # above, all is infinite anyhow
+    # above, the result is infinite in any case
     exponents = np.clip(exponents, np.uint32((127 - 14) << 23), np.uint32((127 + 16) << 23))
     exponents += np.uint32(13 << 23)
     room = exponents.view(np.float32)

@@ -114,7 +114,7 @@ def closed_bubble(name: str, ranks: int, micro_batches: int, virtual: int | None
     """The bubble as a fraction, in the convention of the schedule's paper, `CLOSED_FORMS[name].over`. times:
     F, B, W.
 
-    Raises ScheduleError where no formula is known.
+    Raises ScheduleError if no formula is known.
 
     >>> print(closed_bubble("1f1b", 4, 8))
     3/11
@@ -129,7 +129,7 @@ def closed_bubble(name: str, ranks: int, micro_batches: int, virtual: int | None
 
 
 def closed_peaks(name: str, ranks: int, micro_batches: int, virtual: int | None = None) -> list[int]:
-    """For each rank, the largest number of activations that it keeps at one time. Raises ScheduleError where
+    """For each rank, the largest number of activations that it keeps at one time. Raises ScheduleError if
     no formula is known.
 
     >>> closed_peaks("1f1b", 4, 8)

@@ -100,7 +100,7 @@ def check_steps(schedule: Schedule, steps: Programs, *, messages: bool) -> Progr
 def _check_instruction(at: ProgramPosition, step: Instruction, schedule: Schedule) -> None:
     kind, stage, micro = step
     if kind not in KINDS:
-        raise fault(at, step, "unknown kind", f"is no instruction; choose {', '.join(KINDS)}")
+        raise fault(at, step, "unknown kind", f"is not an instruction; choose {', '.join(KINDS)}")
     if stage not in range(schedule.stages):
         raise fault(at, step, "unknown stage",
                     f"is of a stage that does not exist; they are 0 to {schedule.stages - 1}")

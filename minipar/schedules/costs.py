@@ -30,13 +30,13 @@ class Costs:
             raise ScheduleError(f"a message takes {self.message}; it may not be negative")
 
     def per_stage(self, kind: str, stages: int) -> list[Number]:
-        """The times of one kind of instruction. ScheduleError where there are not as many as stages, or one
+        """The times of one kind of instruction. Raises ScheduleError unless there is one per stage, or if one
         is negative.
         """
         return _checked(getattr(self, kind), stages, f"times of {kind}", "stages")
 
     def per_micro(self, micro_batches: int) -> list[Number]:
-        """The sizes. ScheduleError where there are not as many as micro-batches, or one is negative."""
+        """The sizes. Raises ScheduleError unless there is one per micro-batch, or if one is negative."""
         return _checked(1 if self.sizes is None else self.sizes, micro_batches, "sizes", "micro-batches")
 
 

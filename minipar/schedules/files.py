@@ -188,7 +188,7 @@ def _instruction(word: Any, stages: list[int], where: str) -> Instruction:
     parts = re.fullmatch(rf"([{''.join(KINDS)}])(\d{{1,9}})(?:@(\d{{1,9}}))?", word,
                          re.ASCII) if isinstance(word, str) else None
     if parts is None:
-        raise ScheduleError(f"{where}: {shown(word)} is no instruction; write F0, B0 or W0 with the "
+        raise ScheduleError(f"{where}: {shown(word)} is not an instruction; write F0, B0 or W0 with the "
                             "micro-batch's number, or "
                             f"F0@2 with the stage's, too")
     kind, micro, stage = parts.groups()
@@ -203,7 +203,8 @@ def _checked(made: Instruction, where: str) -> Instruction:
     """The instruction with plain ints; whole numbers of NumPy are accepted, too."""
     kind, *numbers = made
     if kind not in KINDS or not all(isinstance(number, Integral) for number in numbers):
-        raise ScheduleError(f"{where}: {shown(made)} is no instruction; its kind is {', '.join(KINDS[:-1])} "
+        raise ScheduleError(f"{where}: {shown(made)} is not an instruction; its kind is "
+                            f"{', '.join(KINDS[:-1])} "
                             f"or {KINDS[-1]}, its "
                             f"stage and its micro-batch are whole numbers")
     return Instruction(kind, *map(int, numbers))

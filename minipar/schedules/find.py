@@ -33,7 +33,7 @@ def find_schedule(source: str, ranks: int | None = None, micro_batches: int | No
                             "file that ends in .json "
                             f"or .py")
     if virtual is not None:
-        raise ScheduleError(f"{source} says itself how many stages a rank has; leave the number of virtual "
+        raise ScheduleError(f"{source} defines each rank's number of stages; leave the number of virtual "
                             "stages out")
     if ending == ".py":
         return load_python(source, ranks or DEFAULT_RANKS, micro_batches or DEFAULT_MICRO_BATCHES)

@@ -45,7 +45,7 @@ minipar exercise list"""
 def page(run: Path, proof: Mapping[str, Any] | None = None) -> str:
     """The page of a finished run. proof: the values of `minipar verify --json`; None shows no proof.
 
-    Raises ConfigError where the folder holds no finished run.
+    Raises ConfigError if the folder holds no finished run.
     """
     try:
         summary = read_bytes(run / "summary.txt", MIB, ConfigError).decode("utf-8", "replace")
@@ -74,7 +74,7 @@ def _proof(proof: Mapping[str, Any]) -> Iterator[str]:
         traffic = [(str(one["axis"]), f"{int(one['bytes']):,}", f"{int(one['predicted_bytes']):,}")
                    for one in proof["traffic"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError("the proof is no file of minipar verify --json: "
+        raise ConfigError("the proof is not a file of minipar verify --json: "
                           f"{type(error).__name__}: {error}") from error
     yield (f'<h2>The proof</h2><p><span class="proven">{verdict}</span>: {html.escape(layout)} trains as '
            "one process does. Every number of both trainings was compared.</p>")

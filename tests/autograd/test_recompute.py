@@ -220,7 +220,7 @@ def test_another_path_the_second_time_is_refused() -> None:
 def test_backward_twice_is_an_error() -> None:
     loss = sum(recompute(exp, leaf(3)))
     backward(loss)
-    with pytest.raises(GraphError, match="used this tape up"):
+    with pytest.raises(GraphError, match="already used this tape"):
         backward(loss)
 
 

@@ -39,7 +39,7 @@ def test_a_proof_is_not_needed(run: Path) -> None:
 def test_what_is_no_proof(text: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "p.json").write_text(text, encoding="latin-1")
     said = refused(capsys, "report", run / "run", "--proof", tmp_path / "p.json")
-    assert "p.json" in said or "is no file of minipar verify" in said
+    assert "p.json" in said or "is not a file of minipar verify" in said
 
 
 def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -161,7 +161,7 @@ def test_a_schedule_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ("lint {folder}/some.json --micro-batches 3",
      "some.json is for 1 micro-batches, not 3; ask for 1, or use another file"),
     ("lint {folder}/some.json --virtual 1",
-     "some.json says itself how many stages a rank has; leave the number"),
+     "some.json defines each rank's number of stages"),
     ("simulate 1f1b --ranks 999999999 --micro-batches 2",
      "999,999,999 ranks with 2 micro-batches would take hours; choose"),
     ("simulate gpipe --ranks 100000 --micro-batches 10001",

@@ -57,7 +57,7 @@ def causal_attention(qkv: Tensor, heads: int) -> Tensor:
     """qkv [B, T, 3 h K]: queries, keys and values side by side, each of them h heads of width K -> [B, T, h
     K].
 
-    Raises ShapeError where the width does not split, RangeError where the largest score of a query is
+    Raises ShapeError if the width does not split, RangeError if the largest score of a query is
     infinite. NaN stays NaN, and reaches no earlier token.
     """
     B, T, width = qkv.shape
@@ -71,7 +71,7 @@ def causal_attention(qkv: Tensor, heads: int) -> Tensor:
     saved = []
     for start in range(0, T, QUERIES):
         end = min(start + QUERIES, T)
-        with np.errstate(invalid="ignore"):                         # `_largest` tells
+        with np.errstate(invalid="ignore"):                         # `_largest` raises the error
             e = k[:, :, :end] @ scaled_q[..., start:end]            # [B, h, keys, queries]
             e[:, :, start:] += _later_keys(end - start, e.dtype)
         e -= _largest(e, start)
@@ -109,7 +109,7 @@ def causal_attention(qkv: Tensor, heads: int) -> Tensor:
 
 
 def _largest(e: np.ndarray, start: int) -> np.ndarray:
-    """The largest score of each query, [B, h, 1, queries]. Raises RangeError where it is infinite.
+    """The largest score of each query, [B, h, 1, queries]. Raises RangeError if it is infinite.
 
     e [B, h, keys, queries] has its mask added. That leaves NaN and +inf of later keys as they are; these are
     masked here.

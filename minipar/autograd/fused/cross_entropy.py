@@ -42,10 +42,10 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = Non
     token.
 
     logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `divisor` is the number of targets
-    that count in the whole global batch; when a batch is cut into micro-batches or over ranks, every piece
-    divides by the same number and the pieces add up to the loss. Left out, it is the number of targets here
-    that count. Raises ShapeError where there is not one integer per row of logits, DataError for a target
-    outside the vocabulary, or where no target counts, RangeError where the largest logit of a token that
+    that count in the whole global batch; when a batch is divided into micro-batches or over ranks, every
+    piece divides by the same number, so the pieces add up to the loss. The default is the number of targets
+    here that count. Raises ShapeError if there is not one integer per row of logits, DataError for a target
+    outside the vocabulary, or if no target counts, RangeError if the largest logit of a token that
     counts is infinite (NaN stays NaN).
     """
     V, shape = logits.shape[-1], logits.shape
@@ -67,7 +67,7 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = Non
 
 def shifted(z: np.ndarray, largest: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """z [n, v] minus the largest logit of each whole row [n], as a new array; 0 in rows whose target does not
-    count. Raises RangeError where the largest logit of a token that counts is infinite.
+    count. Raises RangeError if the largest logit of a token that counts is infinite.
     """
     require_probabilities(np.where(counts, largest, 0), "cross-entropy: the largest logit of the token")
     with np.errstate(invalid="ignore", over="ignore"):  # in rows that do not count; of a logit far below
@@ -78,7 +78,7 @@ def shifted(z: np.ndarray, largest: np.ndarray, counts: np.ndarray) -> np.ndarra
 
 def clear_ignored(z: np.ndarray, counts: np.ndarray) -> None:
     """Set the rows of z [n, v] whose target does not count to 0, in place. counts: bool [n]. An ignored token
-    has no gradient, whatever its logits are; a product with 0 would not do, since NaN times 0 is NaN.
+    has no gradient, whatever its logits are; a product with 0 is not enough, because NaN times 0 is NaN.
     """
     if not counts.all():
         z[~counts] = 0

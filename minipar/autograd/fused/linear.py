@@ -29,7 +29,7 @@ def plain_linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
 
 @castable
 def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-    """x [..., I] @ w [I, O] + b [O] -> [..., O], as one two-dimensional product. Raises ShapeError where I or
+    """x [..., I] @ w [I, O] + b [O] -> [..., O], as one two-dimensional product. Raises ShapeError if I or
     O differ.
     """
     if w.ndim != 2 or x.shape[-1:] != w.shape[:1] or (b is not None and b.shape != w.shape[1:]):

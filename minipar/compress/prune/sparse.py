@@ -72,7 +72,7 @@ class CSR:
         return self.values.nbytes + self.columns.nbytes + self.starts.nbytes
 
     def dense(self) -> np.ndarray:
-        """The matrix [rows, width]. Raises ShapeError where the parts do not describe one; see
+        """The matrix [rows, width]. Raises ShapeError if the parts do not describe one; see
         `require_csr`.
         """
         require_csr(self)

@@ -85,7 +85,7 @@ def grid_for(x: np.ndarray, scheme: Scheme, limits: Limits | None, name: str) ->
 
 
 def require_finite(x: np.ndarray, name: str) -> None:
-    """Raises RangeError where x holds NaN or infinity. Reads x twice, makes no temporary array."""
+    """Raises RangeError if x holds NaN or infinity. Reads x twice, makes no temporary array."""
     worst = max(-x.min(initial=0), x.max(initial=0))
     if not np.isfinite(worst):
         raise RangeError(f"{name} holds {worst:g}; only finite numbers can be quantised", item=name)

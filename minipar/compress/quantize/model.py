@@ -1,9 +1,9 @@
 """Quantise linear layers in place: those of a GPT, a single one, or a rank's shards of either.
 
-    quantize_weights       integers in memory, floats in products ("weight only") quantize_dynamic
-    integer products, activations quantised over each call's range ("dynamic range") quantize_static
-    integer products, activations quantised over a range found on calibration data quantize_in_training
-    float weights, rounded in every product: train, then `convert` to one of the above
+    quantize_weights       integers in memory, floats in products ("weight only")
+    quantize_dynamic       integer products; activations quantised over the range of each call ("dynamic")
+    quantize_static        integer products; activations quantised over a range from calibration data
+    quantize_in_training   float weights, rounded in every product: train, then `convert` to one of the above
 
 Embeddings, LayerNorms and biases stay floats. Afterwards `layer.product` holds the integers, and
 `layer.weight` is deleted. A single linear layer is quantised too, unlike in document 002 (5.1), which
@@ -141,7 +141,7 @@ def quantized_weight(layer: LinearLayer) -> Quantized | None:
 def float_weight(layer: LinearLayer) -> Parameter:
     """The float weight of a layer. Raises ConfigError if it is quantised already."""
     if quantized_weight(layer):
-        raise ConfigError(f"{layer.name} is quantised already; its float weight is gone", item=layer.name)
+        raise ConfigError(f"{layer.name} is quantised already; its float weight was deleted", item=layer.name)
     return layer.weight
 
 

@@ -1,11 +1,12 @@
 """Quantised models in files: packed codes, scales, and the metadata to restore them.
 
-    arrays, meta = pack_model(model) save(path, arrays, meta)
-    minipar.checkpoint.archive: checksums, all or nothing ... unpack_model(GPT(config), *load(path))
-    integers replace the weights; all else as before
+    arrays, meta = pack_model(model)
+    save(path, arrays, meta)                        minipar.checkpoint.archive: checksums, atomic
+    ...
+    unpack_model(GPT(config), *load(path))          integers replace the weights; everything else is as before
 
-All codes lie in one array and all scales in another: a file has `stored_bytes` bytes and a few kilobytes for
-names.
+All codes are in one array and all scales in another. So a file has `stored_bytes` bytes, and a few kilobytes
+for names.
 """
 
 from __future__ import annotations
@@ -210,7 +211,7 @@ def _joined(parts: list[np.ndarray], empty: type) -> np.ndarray:
 
 
 def _require_same(own: Mapping[str, list[int]], stored: Mapping[str, list[int]]) -> None:
-    # repr, since 16.0 and True equal whole numbers, but are no lengths
+    # repr, since 16.0 and True equal whole numbers, but are not lengths
     if wrong := sorted(name for name in own.keys() | stored.keys()
                        if repr(own.get(name)) != repr(stored.get(name))):
         raise CheckpointError(f"this file is of another model: {wrong[0]} has shape {stored.get(wrong[0])} "
