@@ -53,8 +53,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     shown = action(actions, "solution", solution, "a good solution, after you have passed")
     shown.add_argument("name", nargs="?", help="default: the one started last")
     shown.add_argument("--teacher", action="store_true", help="show it without a pass")
-
-
     add_grade(actions.add_parser("grade", help="grade a class, each submission in its own processes"))
     add_pack(actions.add_parser("pack", help="make a hand-out without solutions"))
 
@@ -100,7 +98,7 @@ def show_next(options: argparse.Namespace) -> int:
     progress = StudentProgress(options.folder)
     for exercise in catalogue.every():
         if progress.state(exercise) != "passed":
-            print("\n".join(about(exercise)))
+            print("\n".join([exercise.title, *about(exercise)]))
             print(f"\nminipar exercise start {exercise.name}")
             return 0
     print("You have passed all exercises.")
@@ -133,9 +131,10 @@ def start(options: argparse.Namespace) -> int:
     progress.current = exercise.name
     progress.entry(exercise.name)
     progress.save()
+    print(f"{exercise.text('task.md').strip()}\n")
     print("\n".join(about(exercise)))
-    print(f"\n{exercise.text('task.md').strip()}\n")
-    print(f"{'Write into' if new else 'Your file is still there:'}\n    {path}\nthen: minipar exercise check")
+    where = "Write into" if new else "Your file is still there:"
+    print(f"\n{where}\n    {path}\nthen: minipar exercise check")
     return 0
 
 

@@ -50,7 +50,8 @@ def last_lines(exercise: Exercise, result: Checked) -> list[str]:
     if result.passed:
         return [*lines, "", "Passed.", "", exercise.text("explanation.md").strip(), "",
                 "next: minipar exercise next"]
-    return [*lines, "", f"the same inputs again: --seed {result.seed}"]
+    return [*lines, "", "to check with the same inputs again:",
+            f"    minipar exercise check {exercise.name} --seed {result.seed}"]
 
 
 def locked(exercise: Exercise, progress: StudentProgress, lights: Verdict,
@@ -61,5 +62,5 @@ def locked(exercise: Exercise, progress: StudentProgress, lights: Verdict,
     first = progress.predicted(exercise, outputs(results[0])[0], wanted(exercise, results[0])[0])
     progress.save()
     kept = progress.entry(exercise.name).prediction or {}
-    which = "first" if first else "first (kept)"
-    return [f"  your {which} prediction: {kept['right']} of {kept['of']} right"]
+    again = "" if first else ", which is kept"
+    return [f"  your first prediction{again}: {kept['right']} of {kept['of']} right"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minipar.exercises.diagnose import Diagnosis, Leaf, leaves, misfit
+from minipar.exercises.diagnose import CLEAN, Diagnosis, Leaf, equal, leaves, misfit, quoted
 from minipar.exercises.exercise import Exercise, RankArguments
 from minipar.exercises.light import Light, off
 from minipar.exercises.outcome import is_first_case, outputs, wanted
@@ -68,15 +68,41 @@ def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnos
             exercise.tolerance,
         )
         if leaf.wrong:
-            own = exercise.diagnose(size, arguments, want, got) if exercise.diagnose else ""
-            return (_judged(own) if own else numbers_off(exercise, leaf)), len(names)
+            own = _judged(known_mistake(exercise, result, pairs, names))
+            own = own or mispredicted(exercise, leaf) or exchanged(leaf, pairs, names)
+            return own or wrong_values(leaf), len(names)
     return None, len(names)
 
 
-def numbers_off(exercise: Exercise, leaf: Leaf) -> Diagnosis:
-    """A prediction is told as it is; of a result, what kind of wrong it is."""
+Pairs = list[tuple[dict[str, Any], dict[str, Any]]]                 # (wanted, got) of each rank, by name
+
+
+def known_mistake(exercise: Exercise, result: CallResult, pairs: Pairs, names: Sequence[str]) -> str:
+    """The exercise's own diagnosis, if the results are those of one of its mistakes; otherwise ""."""
+    for text, mistaken in exercise.mistakes.items():
+        with np.errstate(all="ignore"):
+            wrong = [leaves(one) for one in mistaken(result.call.ranks, result.call.arguments)]
+        if all(equal(np.asarray(got[name]), np.asarray(one[name]), CLEAN)
+               for (_, got), one in zip(pairs, wrong, strict=True) for name in names):
+            return text
+    return ""
+
+
+def exchanged(leaf: Leaf, pairs: Pairs, names: Sequence[str]) -> Diagnosis | None:
+    """The result is what another one of the same function should be."""
+    for other in names:
+        values = [np.asarray(want[other]) for want, _ in pairs]
+        differ = not all(equal(one, want, CLEAN) for one, want in zip(values, leaf.wanted, strict=True))
+        if values[0].dtype.kind in "iuf" and differ and leaf.matches(values):
+            return Diagnosis(f"the result{quoted(leaf.name)} is what{quoted(other)} should be",
+                             "are the two exchanged, or computed in the same way?")
+    return None
+
+
+def mispredicted(exercise: Exercise, leaf: Leaf) -> Diagnosis | None:
+    """For a prediction: the number and the wanted number."""
     if exercise.kind != "predict":
-        return wrong_values(leaf)
+        return None
     return Diagnosis(f"{leaf.name} {anything_else(leaf).text}", "where does the difference come from?")
 
 
@@ -86,7 +112,7 @@ def of_light(parts: dict[str, Any], gradients: bool) -> dict[str, Any]:
 
 def _asked(judge: Callable[[int, list[RankArguments], list[Any]], str], size: int,
            arguments: list[RankArguments], got: list[Any]) -> str:
-    """What a judge says. Results may be anything; a judge that cannot read them has its answer."""
+    """The judge's answer. Results may be anything: an exception of the judge is an answer, too."""
     try:
         return judge(size, arguments, got)
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
@@ -99,7 +125,7 @@ def _judged(text: str) -> Diagnosis | None:
 
 
 def only_there(results: Sequence[CallResult], failed: Sequence[CallResult]) -> str:
-    """What the calls that failed have in common, and the others have not."""
+    """The case or the numbers of ranks in which alone it fails, in words."""
     sizes, bad = {r.call.ranks for r in results}, {r.call.ranks for r in failed}
     cases, bad_cases = {r.call.case for r in results}, {r.call.case for r in failed}
     if bad_cases < cases and len(bad_cases) == 1 and len(cases) > 1:

@@ -9,10 +9,15 @@ from minipar.exercises.diagnose import Diagnosis
 from minipar.exercises.exercise import Exercise, Par
 from minipar.exercises.light import Light, off
 from minipar.exercises.tasks import CallResult
+from minipar.exercises.wrapping import NETWORK
 
 ROUNDING = Fraction(1, 10**9)                                       # of a par that was computed in float64
 PICKLED = "methods in lower case (send, recv) pickle an array; those in upper case (Send, Recv) do not"
 UNUSED = "which of them carries what the receiver does not need?"
+ALONE = "with 1 rank there is nobody to send to: does a rank send to itself?"
+UNEVEN = "all ranks together send no more than par: could other ranks send some of these messages?"
+LATENCY = "most of it is latency, which each message costs: can it be done in fewer rounds?"
+BANDWIDTH = "most of it is the time of the bytes: can each rank send shares of the array, all ranks at once?"
 
 
 def cost(exercise: Exercise, results: Sequence[CallResult]) -> Light:
@@ -32,10 +37,8 @@ def too_much(exercise: Exercise, par: Par, result: CallResult) -> Diagnosis | No
         for what, most in (("messages", par.messages), ("bytes", par.bytes)):
             sent, limit = getattr(one, what), of_rank(most, rank)
             if limit is not None and sent > limit:
-                pickled = exercise.comm == "mpi4py" and what == "bytes" and one.messages <= (
-                    of_rank(par.messages, rank) or 0)
                 return Diagnosis(f"rank {rank} sends {amount(sent, what)}; par is {amount(limit, what)}",
-                                 PICKLED if pickled else UNUSED)
+                                 advice_on_sends(exercise, par, result, rank, what))
         if one.bytes < (of_rank(par.at_least, rank) or 0):
             return Diagnosis(f"rank {rank} sends {amount(one.bytes, 'bytes')}, fewer than the result needs",
                              "everything must travel through comm")
@@ -45,8 +48,28 @@ def too_much(exercise: Exercise, par: Par, result: CallResult) -> Diagnosis | No
     late = virtual_seconds(result)
     if par.seconds is not None and late is not None and late > Fraction(par.seconds) * (1 + ROUNDING):
         return Diagnosis(f"takes {1e6 * float(late):.1f} us of virtual time on {result.call.ranks} ranks; "
-                         f"par is {1e6 * float(par.seconds):.1f} us", "which messages could travel together?")
+                         f"par is {1e6 * float(par.seconds):.1f} us", advice_on_time(result))
     return None
+
+
+def advice_on_sends(exercise: Exercise, par: Par, result: CallResult, rank: int, what: str) -> str:
+    """The next step where `rank` sends more messages or bytes than par."""
+    one, ranks = result.ranks[rank], result.call.ranks
+    assert one is not None
+    if ranks == 1:
+        return ALONE
+    if exercise.comm == "mpi4py" and what == "bytes" and one.messages <= (of_rank(par.messages, rank) or 0):
+        return PICKLED
+    sent = sum(getattr(other, what) for other in result.ranks)
+    most = sum(of_rank(getattr(par, what), other) or 0 for other in range(ranks))
+    return UNEVEN if sent <= most else UNUSED
+
+
+def advice_on_time(result: CallResult) -> str:
+    """The next step where the virtual time is over par: whether latency or bandwidth costs more."""
+    known = [rank for rank in result.ranks if rank is not None]
+    latency = NETWORK.alpha * max(rank.messages for rank in known)
+    return LATENCY if latency > NETWORK.beta * max(rank.bytes for rank in known) else BANDWIDTH
 
 
 def of_rank(number: int | Sequence[int] | None, rank: int) -> int | None:

@@ -61,8 +61,8 @@ class Exercise:
     every rank must return, a list; arrays must agree in shape, dtype and value. Outputs in a dict whose names
     begin with "grad" belong to the third light, all others to the second. judge(ranks, arguments, results):
     in place of reference; returns the error in one line, or "". par(ranks, arguments): the largest allowed
-    cost. diagnose(ranks, arguments, wanted, results): a line for a mistake that only this exercise knows, or
-    "".
+    cost. mistakes: a diagnosis (in a second line, the next step) -> the reference with this mistake; it is
+    shown if the results agree with it.
     """
 
     kind: str
@@ -76,7 +76,7 @@ class Exercise:
     reference: Callable[[int, list[RankArguments]], list[Any]] | None = None
     judge: Callable[[int, list[RankArguments], list[Any]], str] | None = None
     par: Callable[[int, list[RankArguments]], Par] | None = None
-    diagnose: Callable[[int, list[RankArguments], list[Any], list[Any]], str] | None = None
+    mistakes: Mapping[str, Callable[[int, list[RankArguments]], list[Any]]] = field(default_factory=dict)
     comm: str = "minipar"  # "mpi4py": a comm with mpi4py's methods; "" : none
     program: bool = False  # the file itself runs on every rank; see `calls`
     ranks: Sequence[int] = RANKS
@@ -169,7 +169,8 @@ def wrong_answer(path: Path) -> WrongAnswer:
 def sections(text: str) -> list[tuple[str, str]]:
     """(heading, text) of each "## " section of a page."""
     parts = re.split(r"^## +(.*)$", text, flags=re.M)[1:]
-    return [(title.strip(), body.strip()) for title, body in zip(parts[::2], parts[1::2], strict=True)]
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    return [(title.strip(), body.strip("\n").rstrip()) for title, body in pairs]
 
 
 def load(folder: Path) -> Exercise:

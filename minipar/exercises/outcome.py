@@ -6,35 +6,14 @@ import re
 from typing import Any
 
 from minipar.errors import ConfigError
+from minipar.exercises.advice import advice_on
 from minipar.exercises.diagnose import Diagnosis
 from minipar.exercises.exercise import Exercise
 from minipar.exercises.tasks import CallResult
 from minipar.exercises.wrapping import NEXT_CALL
 
-ADVICE = {
-    "stub": "write the function; `minipar exercise hint` gives a first idea",
-    "refused": "see what the task allows",
-    "memory": "does an array grow with every step?",
-    "comm": "compare what each rank sends with what its partner receives: shape, dtype, tag",
-    "stuck": "draw who waits for whom: each send needs its receive, and not all ranks may send first",
-    "left": "each send needs a receive, and each request a wait",
-    "time": "is there a loop without an end?",
-    "died": "an exercise must return",
-    "exception": "print what this line uses: your prints are shown below, by rank",
-    "exit": "return a value; do not call sys.exit",
-}
-# a part of an error's text: the next step, where that says more than ADVICE
-HINTS = {
-    "waits for itself": "with 1 rank, a rank is its own neighbour: start the send and the receive together",
-    "names rank": "ranks count from 0 to size - 1: is the neighbour taken modulo size?",
-    "SyntaxError": "look at this line, and at the one before",
-    "IndentationError": "look at this line, and at the one before",
-    "NameError": "is it imported, and spelled like this elsewhere?",
-    "ModuleNotFoundError": "an exercise needs NumPy, minipar, and what its stub imports",
-    "is not allowed in an exercise": "see what the task allows",
-}
 ONLY_RANK = re.compile(r"but only one process is running, rank 0; start \d+: mpirun -n \d+ python \.\.\.")
-ANYTHING = object()  # what a judge decides about
+ANYTHING = object()                                                 # the wanted result, if a judge decides
 
 
 def complete(result: CallResult) -> bool:
@@ -42,7 +21,7 @@ def complete(result: CallResult) -> bool:
 
 
 def is_first_case(exercise: Exercise, result: CallResult) -> bool:
-    """Its shapes decide the first light; a wrong shape only in a ragged case counts as a wrong value."""
+    """Whether its shapes belong to the first light; a wrong shape only in another case is a wrong value."""
     return result.call.case == next(iter(exercise.cases))
 
 
@@ -62,24 +41,19 @@ def wanted(exercise: Exercise, result: CallResult) -> list[Any]:
 
 
 def of_error(rank: int | None, error: dict[str, Any], result: CallResult) -> Diagnosis:
-    """An error of one rank, in a line: who, what, where."""
+    """An error of one rank in a line: the rank, the error, the line of the program; and the next step."""
     who = f"rank {rank}: " if rank is not None and result.call.ranks > 1 else ""
     where = f" at {error['where']}" if error["where"] and error["where"] not in error["text"] else ""
     text = " ".join(members_only(str(error["text"]), result.call.ranks).split())
     text = re.sub(r"^rank \d+ of \d+( in world)?: ", "", text)
     text = ONLY_RANK.sub("but the call runs on 1 rank, rank 0", text)
     line = f": {error['line']}" if error["line"] and error["kind"] in ("exception", "memory") else ""
-    return Diagnosis(f"{who}{text}{where}{line}", advice_on(error["kind"], text))
-
-
-def advice_on(kind: str, text: str) -> str:
-    """The next step after an error."""
-    return next((advice for words, advice in HINTS.items() if words in text), ADVICE.get(kind, ""))
+    return Diagnosis(f"{who}{text}{where}{line}", advice_on(error["kind"], text, result.call.ranks))
 
 
 def members_only(text: str, ranks: int) -> str:
-    """A wait graph without what is ours: ranks that take no part, as under mpirun with more ranks than the
-    call needs; the barrier between two calls; the grader's own lines.
+    """A wait graph without the grader: without ranks that take no part (under mpirun, the job may have more
+    ranks than the call), the barrier between two calls, and lines of the grader.
     """
     parts = [part for part in text.split("; ")
              if not (found := re.match(r"rank (\d+) ", part)) or int(found[1]) < ranks]

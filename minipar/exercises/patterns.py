@@ -1,23 +1,24 @@
-"""What kind of wrong are numbers? One line, and the next step.
+"""Describes wrong numbers in one line, with the next step.
 
-Each mistake leaves a trace: a sum that is taken twice is p times too large, a chunk whose index is off by one
-lies on the neighbour. PATTERNS holds the traces that are looked for, the most telling first.
+Each mistake leaves a pattern: a sum that is taken twice is p times too large; with a chunk index that is off
+by one, each rank has its neighbour's chunk. PATTERNS lists them, the most specific first.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import zip_longest
+from itertools import combinations, zip_longest
 from typing import Any
 
 import numpy as np
 
 from minipar.exercises.diagnose import CLEAN, Diagnosis, Leaf, equal, quoted
+from minipar.exercises.unwritten import is_unwritten
 
 
 def wrong_values(leaf: Leaf) -> Diagnosis:
-    """What kind of wrong the numbers are."""
+    """The first pattern that fits."""
     subject = f"the result{quoted(leaf.name)}" if not leaf.name.startswith("grad") else f"{leaf.name!r}"
     with np.errstate(all="ignore"):                                 # infinite minus infinite, and so on
         for pattern in PATTERNS:
@@ -32,10 +33,24 @@ def text(leaf: Leaf) -> Diagnosis | None:
     got, want = leaf.got[rank], leaf.wanted[rank]
     if want.dtype.kind not in "US":
         return None
-    lines = zip_longest(str(got).splitlines(), str(want).splitlines())
+    if str(got).strip() == str(want).strip():
+        return Diagnosis(f"begins or ends with other spaces or newlines: it is {str(got)[-40:]!r}"
+                         f"{on_rank(leaf, rank)}; wanted is {str(want)[-40:]!r}", "is a newline too many?")
+    lines = zip_longest(str(got).split("\n"), str(want).split("\n"))
     mine, right = next(pair for pair in lines if pair[0] != pair[1])
     said = "lacks the line" if mine is None else f"has the line {mine[:60]!r}{on_rank(leaf, rank)}; wanted is"
     return Diagnosis(f"{said} {right!r}" if right is not None else f"has a line too many: {mine[:60]!r}", "")
+
+
+def never_written(leaf: Leaf) -> Diagnosis | None:
+    """Elements that still have the mark of `unwritten.py`: they come from np.empty."""
+    for rank in leaf.wrong:
+        if count := int(is_unwritten(leaf.got[rank]).sum()):
+            return Diagnosis(
+                f"has {count} of {leaf.got[rank].size} elements that were never written{on_rank(leaf, rank)}",
+                "np.empty leaves its elements undefined: which of them does no line of yours write?",
+            )
+    return None
 
 
 def not_finite(leaf: Leaf) -> Diagnosis | None:
@@ -43,7 +58,8 @@ def not_finite(leaf: Leaf) -> Diagnosis | None:
         got = leaf.got[rank]
         if got.dtype.kind == "f" and (np.isnan(got) & ~np.isnan(leaf.wanted[rank])).any():
             return Diagnosis(
-                f"is NaN on rank {rank}", "which step divides 0 by 0, or subtracts infinity from infinity?"
+                f"is NaN on rank {rank}", "which step divides 0 by 0, subtracts infinity from infinity, or "
+                "reads an element of np.empty that was never written?"
             )
         if got.dtype.kind == "f" and (np.isinf(got) & ~np.isinf(leaf.wanted[rank])).any():
             return Diagnosis(f"is infinite on rank {rank}", "which exponential or sum overflows?")
@@ -62,16 +78,19 @@ def multiple(leaf: Leaf) -> Diagnosis | None:
             rank for rank, factor in enumerate(factors) if factor is not None and abs(factor - 1) > CLEAN
         ]
         if len(wrong) == 1 and p > 1:
-            return meaning(factors[wrong[0]], p, f" on rank {wrong[0]}")  # type: ignore[arg-type]
+            single = leaf.wanted[wrong[0]].size < 2
+            return meaning(factors[wrong[0]], p, f" on rank {wrong[0]}", single)  # type: ignore[arg-type]
+        if any(leaf.wanted[rank].size < 2 for rank in wrong):       # any number is a multiple of another
+            return None
         return Diagnosis(
             f"has a factor of its own on each rank: {', '.join(f'{factor:.4g}' for factor in known)}",
             "does each rank divide by a number of its own, where all should use the same one?",
         )
-    return meaning(known[0], p, "")
+    return meaning(known[0], p, "", len({float(one) for want in leaf.wanted for one in want.flat}) < 2)
 
 
-def meaning(factor: float, p: int, where: str) -> Diagnosis | None:
-    """What a factor says."""
+def meaning(factor: float, p: int, where: str, single: bool) -> Diagnosis | None:
+    """The likely mistake for a factor. single: only one number was compared, so that any factor fits."""
     ranks = f"{p} is the number of ranks"
     table = [
         (0.0, "is 0", "does anything arrive, and is it added?"),
@@ -89,7 +108,8 @@ def meaning(factor: float, p: int, where: str) -> Diagnosis | None:
     for value, text, advice in table:
         if math.isclose(factor, value, rel_tol=CLEAN, abs_tol=CLEAN) and value != 1:
             return Diagnosis(text + where, advice)
-    return Diagnosis(f"is {factor:.6g} times the right one{where}", "which factor is missing or too many?")
+    return None if single else Diagnosis(
+        f"is {factor:.6g} times the right one{where}", "which factor is missing or too many?")
 
 
 def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
@@ -133,20 +153,58 @@ def own_input(leaf: Leaf) -> Diagnosis | None:
         rank for rank in leaf.wrong if any(equal(leaf.got[rank], one, CLEAN) for one in leaf.inputs(rank))
     ]
     if ranks == leaf.wrong:
-        return Diagnosis(f"is this rank's own input {on(leaf, ranks)}", "is what arrives stored and used?")
+        return Diagnosis(f"is this rank's own input{on(leaf, ranks)}", "is what arrives stored and used?")
     return None
 
 
 def own_part(leaf: Leaf) -> Diagnosis | None:
-    """The rank's own input is missing in a sum, or is there twice."""
-    for change, text, advice in (
-            (np.subtract, "lacks this rank's own input", "is the own part added, too?"),
-            (np.add, "contains this rank's own input twice", "is the own part added twice?")):
-        ranks = [rank for rank in leaf.wrong
-                 if any(equal(leaf.got[rank], change(leaf.wanted[rank], one, dtype=float), CLEAN)
-                        for one in leaf.inputs(rank))]
-        if ranks and ranks == leaf.wrong:
-            return Diagnosis(f"{text} {on(leaf, ranks)}", advice)
+    """One of the rank's own inputs is missing in a sum, or is there several times, such as a bias that every
+    rank adds. An input may have fewer axes than the result.
+    """
+    for number in range(len(leaf.arguments[0])):
+        times = {extra(leaf, rank, leaf.arguments[rank][number]) for rank in leaf.wrong}
+        if len(times) != 1 or (found := times.pop()) is None:
+            continue
+        if found == -1:
+            return Diagnosis(f"lacks this rank's own input{on(leaf, leaf.wrong)}",
+                             "is the own part added, too?")
+        if found + 1 == leaf.ranks > 2:
+            return Diagnosis(f"contains argument {number + 1} of the function {leaf.ranks} times",
+                             f"{leaf.ranks} is the number of ranks: does each rank add it before the sum?")
+        if found == 1:
+            return Diagnosis(f"contains this rank's own input twice{on(leaf, leaf.wrong)}",
+                             "is the own part added twice?")
+    return None
+
+
+def extra(leaf: Leaf, rank: int, one: Any) -> int | None:
+    """How many times too often a rank's result contains an input; None if that is not its error."""
+    got, want = leaf.got[rank], leaf.wanted[rank]
+    if not isinstance(one, np.ndarray) or one.dtype.kind not in "iuf" or got.dtype.kind not in "iuf":
+        return None
+    if one.size < 2 or got.shape != want.shape or one.shape != want.shape[want.ndim - one.ndim:]:
+        return None
+    r = ratio(got.astype(float) - want, np.broadcast_to(one, want.shape).astype(float))
+    return round(r) if r is not None and math.isfinite(r) and r and abs(r - round(r)) < CLEAN else None
+
+
+def some_ranks_only(leaf: Leaf) -> Diagnosis | None:
+    """A sum over the ranks, of an argument or of a chunk of it, in which some ranks are missing."""
+    rank, p = leaf.wrong[0], leaf.ranks
+    got, want = leaf.got[rank], leaf.wanted[rank]
+    for number in range(len(leaf.arguments[0])) if 2 < p < 6 and want.ndim == 1 and want.size else ():
+        xs = [arguments[number] for arguments in leaf.arguments]
+        if any(not isinstance(x, np.ndarray) or x.ndim != 1 or x.size != xs[0].size for x in xs):
+            continue
+        for start in range(xs[0].size - want.size + 1):
+            parts = [x[start:start + want.size] for x in xs]
+            if not equal(np.sum(parts, axis=0), want, CLEAN):
+                continue
+            for ranks in (members for count in range(1, p) for members in combinations(range(p), count)):
+                if equal(np.sum([parts[one] for one in ranks], axis=0), got, CLEAN):
+                    which = f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
+                    return Diagnosis(f"on rank {rank} is the sum over {which} only",
+                                     "which message brings the other parts?")
     return None
 
 
@@ -184,7 +242,7 @@ def anything_else(leaf: Leaf) -> Diagnosis:
     first = tuple(int(i) for i in np.argwhere(bad)[0])
     count = f"{int(bad.sum())} of {want.size} elements"
     return Diagnosis(
-        f"is wrong in {count} {on(leaf, leaf.wrong)}; the first is [{', '.join(map(str, first))}]: "
+        f"is wrong in {count}{on(leaf, leaf.wrong)}; the first is [{', '.join(map(str, first))}]: "
         f"{number(got[first])}, wanted is {number(want[first])}",
         "follow this element by hand, with pen and paper",
     )
@@ -200,20 +258,22 @@ def on_rank(leaf: Leaf, rank: int) -> str:
 
 
 def on(leaf: Leaf, ranks: list[int]) -> str:
-    """ "on rank 2", "on all ranks"."""
+    """ " on rank 2", " on all ranks"; "" if there is one rank."""
     if len(ranks) == leaf.ranks:
-        return "on all ranks" if leaf.ranks > 1 else ""
-    return f"on rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
+        return " on all ranks" if leaf.ranks > 1 else ""
+    return f" on rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
 
 
 PATTERNS: tuple[Callable[[Leaf], Diagnosis | None], ...] = (
     text,
+    never_written,
     not_finite,
     shifted,
     multiple,
     parts_of_a_sum,
     own_input,
     own_part,
+    some_ranks_only,
     reordered,
     anything_else,
 )

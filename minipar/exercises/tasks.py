@@ -18,7 +18,8 @@ class GradedCall:
     """One call of the submission on all ranks. arguments: of each rank.
 
     synchronous: a send completes only after its receive has begun. delays: a seed of late arrivals, 0 for
-    none. clock: under the virtual clock. memory: the peak of what is allocated is measured.
+    none. clock: under the virtual clock. memory: the peak of allocated bytes is measured. single: the
+    exercise has one number of ranks only.
     """
 
     number: int
@@ -29,6 +30,7 @@ class GradedCall:
     delays: int = 0
     clock: bool = False
     memory: bool = False
+    single: bool = False
 
     @property
     def plain(self) -> bool:
@@ -40,7 +42,8 @@ class GradedCall:
                else ", with late arrivals"
                if self.delays
                else "")
-        return f"on {self.ranks} rank{'s' * (self.ranks > 1)}, case {self.case}{how}"
+        ranks = "" if self.single else f"on {self.ranks} rank{'s' * (self.ranks > 1)}, "
+        return f"{ranks}case {self.case}{how}"
 
 
 @dataclass
@@ -89,7 +92,8 @@ def graded_calls(exercise: Exercise, seed: int, ranks: Sequence[int] | None = No
             arguments = exercise.inputs(size, np.random.default_rng([seed, size, number]), wanted)
             par = Par() if exercise.par is None else exercise.par(size, arguments)
             found.append(GradedCall(len(found), size, case, arguments, clock=par.seconds is not None,
-                                    memory=par.memory is not None and size == 1))
+                                    memory=par.memory is not None and size == 1,
+                                    single=not exercise.comm))
     for call in [call for call in found if call.ranks > 1 and call.case == next(iter(exercise.cases))]:
         if exercise.comm:
             again = replace(call, number=len(found), clock=False, memory=False, synchronous=True)

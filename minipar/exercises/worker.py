@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from minipar.comm.threads import run
-from minipar.exercises import fence, wire
+from minipar.exercises import fence, unwritten, wire
 from minipar.exercises.rank_calls import RankCalls, still_running
 from minipar.exercises.remote import RemoteComm
 from minipar.exercises.wrapping import NEXT_CALL, described
@@ -118,6 +118,7 @@ def prepare(about: Mapping[str, Any], signals: bool = False) -> None:
     helpers.
     """
     sys.path.append(os.path.dirname(about["path"]))
+    unwritten.install()
     fence.limit(about["cpu"], about["memory"])
     fence.put_up(about["scratch"], about["secret"], signals)
 

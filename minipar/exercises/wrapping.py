@@ -86,7 +86,7 @@ def described(error: BaseException, path: str) -> dict[str, Any]:
         kind = "memory"
     elif isinstance(error, CommError):
         kind = kind_of(text)
-    told = isinstance(error, MiniparError | Refused | SystemExit | SubmissionError)
+    told = isinstance(error, MiniparError | Refused | SystemExit | SubmissionError) or kind == "stub"
     name = "" if told else type(error).__name__
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     where = f"{os.path.basename(path)}:{frames[-1].lineno}" if frames else ""

@@ -7,12 +7,14 @@ import pytest
 
 from minipar.exercises.diagnose import Leaf, equal, misfit
 from minipar.exercises.patterns import wrong_values
+from minipar.exercises.unwritten import is_unwritten, marking
 from minipar.exercises.wire import Opaque
 
 P = 3
 RNG = np.random.default_rng(1)
 X = [RNG.standard_normal(4) for _ in range(P)]                      # the ranks' inputs
 SUM = sum(X)
+UNWRITTEN = np.full(8, 255, np.uint8).view(float)[0]
 OWN = [RNG.standard_normal(4) for _ in range(P)]                    # what each rank should have, all different
 
 
@@ -38,12 +40,33 @@ def leaf(got: list[np.ndarray], wanted: list[np.ndarray], ranks: int = P) -> Lea
     ([OWN[2], OWN[0], OWN[1]], OWN, "what rank r - 1 should have"),
     ([OWN[0]] * P, OWN, "what rank 0 should have"),
     ([OWN[0], OWN[1][::-1], OWN[2]], OWN, "another order on rank 1"),
+    ([X[0] + X[2], SUM, SUM], [SUM] * P, "rank 0 is the sum over ranks 0, 2 only"),
+    ([X[1], SUM, SUM], [SUM] * P, "rank 0 is the sum over rank 1 only"),
+    ([X[0][:2] + X[1][:2], SUM[2:3], SUM[3:]], [SUM[:2], SUM[2:3], SUM[3:]], "sum over ranks 0, 1 only"),
+    ([OWN[0], np.full(4, UNWRITTEN), OWN[2]], OWN, "4 of 4 elements that were never written on rank 1"),
+    ([OWN[0], OWN[1] + [0, 1, 0, UNWRITTEN], OWN[2]], OWN, "1 of 4 elements that were never written on rank 1"),
+    ([np.array(1.5), np.array(1.5), np.array(0.5)], [np.array(2.5)] * P, "is 1.5 on rank 0; wanted is 2.5"),
     ([OWN[0], OWN[1] * np.nan, OWN[2]], OWN, "NaN on rank 1"),
     ([OWN[0], OWN[1] + np.inf, OWN[2]], OWN, "infinite on rank 1"),
     ([OWN[0], OWN[1] + [0, 1, 0, 0], OWN[2]], OWN, "1 of 4 elements on rank 1; the first is [1]"),
 ])
 def test_the_pattern_of_a_wrong_array(got: list[np.ndarray], wanted: list[np.ndarray], words: str) -> None:
     assert words in wrong_values(leaf(got, wanted)).text
+
+
+def test_an_argument_that_every_rank_adds() -> None:
+    """A bias has fewer axes than the result."""
+    y, bias = RNG.standard_normal((2, 4)), RNG.standard_normal(4)
+    one = Leaf("", P, [(x, bias) for x in X], [y + bias] * P, [y + P * bias] * P, 1e-12)
+    assert "contains argument 2 of the function 3 times" in wrong_values(one).text
+
+
+@pytest.mark.parametrize("got, wanted", [
+    ("a\nb\n", "a\nb"), ("a\nb", "a\nb\n"), ("", "a"), ("a", ""), ("\n", ""), (" a", "a"), ("a\rb", "a\nb"), ("b", "a"),
+    ("a\n\nb", "a\nb"), ("a\nb\nc", "a\nb"), ("a", "a\nb"), ("a\x85b", "a\nb"), ("a" * 500, "b" * 500)])
+def test_each_difference_of_two_texts_has_one_line(got: str, wanted: str) -> None:
+    text = wrong_values(Leaf("", 1, [()], [np.asarray(wanted)], [np.asarray(got)], 1e-12)).text
+    assert text and "\n" not in text
 
 
 def test_a_transposed_matrix() -> None:
@@ -76,6 +99,14 @@ def test_random_arrays_that_are_wrong_never_break_the_diagnosis() -> None:
 def test_what_is_no_result_of_the_right_form(wanted: object, got: object, words: str) -> None:
     found = misfit(wanted, got, 1)
     assert found is not None and words in found.text
+
+
+def test_memory_that_was_never_written_is_marked_in_every_dtype() -> None:
+    for dtype in ("f8", "f4", "f2", "c16", "i8", "u1"):
+        array = marking(np.empty)((2, 3), dtype)
+        assert (array.view(np.uint8) == 255).all() and marking(np.empty_like)(array).shape == (2, 3)
+    assert not marking(np.empty)((), object) and marking(np.empty)(0).size == 0
+    assert is_unwritten(marking(np.empty)((2, 3))).all() and not is_unwritten(np.array([np.nan, 0.0])).any()
 
 
 def test_right_is_right() -> None:

@@ -142,11 +142,62 @@ def test_a_judge_that_cannot_read_a_result_has_its_answer(tmp_path: Path) -> Non
     (problem("stuck", "rank 0 of 1: deadlock, rank 0 waits for itself: rank 0 waits"), ("deadlock", "own neighbour")),
     (problem("exception", "SyntaxError: '(' was never closed"), ("never closed", "the one before")),
     (problem("exception", "IndexError: 3"), ("IndexError", "print")),
+    (problem("exception", "AttributeError: 'Clock' object has no attribute 'Get_rank'"), ("Get_rank", "comm.rank")),
+    (problem("exception", "TypeError: Communicator.recv() missing 1 required positional argument: 'out'"), ("recv", "comm.recv(out")),
+    (problem("exception", "TypeError: Allreduce() missing 1 required positional argument: 'recvbuf'"), ("recvbuf", "capital letter")),
+    (problem("stuck", "the partner has left, rank 0: rank 0 has finished; rank 1 is in all_reduce at a.py:3, in its "
+             "recv(source=0)"), ("has finished", "equally often")),
+    (problem("comm", "the ranks of world do not agree on number of elements"), ("agree", "same collective")),
+    (problem("comm", "send at a.py:3 needs a NumPy array, not float64"), ("float64", "x[:1]")),
+    (problem("left", "the program has ended, but rank 0 never received a message from rank 1"), ("never", "source")),
+    (problem("stub", "N is still None: write down what you expect"), ("None", "number")),
 ])
 def test_an_error_has_the_next_step(exercise: Exercise, error: dict[str, str], words: tuple[str, str]) -> None:
-    call = graded_calls(exercise, 1, [1])[0]
+    call = graded_calls(exercise, 1, [2 if "rank 1" in error["text"] else 1])[0]
     found = of_error(0, error, CallResult(call, [RankResult(error=error)]))
     assert words[0] in found.text and words[1] in found.advice and "mpirun" not in found.text
+
+
+def test_a_rank_that_waits_for_itself_on_two_ranks_is_no_neighbour_of_itself(exercise: Exercise) -> None:
+    call = graded_calls(exercise, 1, [2])[0]
+    error = problem("stuck", "deadlock, rank 0 waits for itself: rank 0 waits in recv(source=0)")
+    assert "source" in of_error(0, error, CallResult(call, [RankResult(error=error)])).advice
+
+
+def test_a_known_mistake_has_its_own_diagnosis_and_an_exchange_is_seen(exercise: Exercise) -> None:
+    for change, words in ((lambda rank: exercise_pair(rank)[::-1], "what '[1]' should be"),
+                          (lambda rank: (exercise_pair(rank)[0], exercise_pair(rank)[1] * 0 + 7), "seven")):
+        one = Exercise(kind="write", minutes=5, goal="", lesson="", inputs=lambda ranks, rng, size: [()] * ranks,
+                       reference=lambda ranks, arguments: [exercise_pair(rank) for rank in range(ranks)],
+                       mistakes={"seven is no answer\nthink": lambda ranks, arguments: [
+                           (exercise_pair(rank)[0], np.full(3, 7.0)) for rank in range(ranks)]})
+        call = graded_calls(one, 1, [3])[0]
+        found = verdict(one, "", [CallResult(call, [RankResult(change(rank)) for rank in range(3)])])
+        assert words in found.light("values").diagnosis
+
+
+def exercise_pair(rank: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.arange(3.0) + rank, np.arange(3.0) ** 2 - rank
+
+
+@pytest.mark.parametrize("messages, sizes, words", [
+    ([3, 0, 0, 0], [0] * 4, "other ranks"), ([2, 2, 0, 0], [0] * 4, "does not need")])
+def test_too_many_messages_have_a_next_step_that_fits(messages: list[int], sizes: list[int], words: str) -> None:
+    """par: 1 message of each of 3 ranks."""
+    one = Exercise(kind="write", minutes=5, goal="", lesson="", inputs=lambda ranks, rng, size: [()] * ranks,
+                   reference=lambda ranks, arguments: [0.0] * ranks, par=lambda ranks, arguments: Par(messages=[1, 1, 1, 0]))
+    call = graded_calls(one, 1, [4])[0]
+    results = [RankResult(0.0, messages=count, bytes=size) for count, size in zip(messages, sizes, strict=True)]
+    assert words in verdict(one, "", [CallResult(call, list(results))]).light("cost").advice
+
+
+def test_virtual_time_over_par_names_latency_or_bandwidth() -> None:
+    one = Exercise(kind="par", minutes=5, goal="", lesson="", inputs=lambda ranks, rng, size: [()] * ranks,
+                   reference=lambda ranks, arguments: [0.0] * ranks, par=lambda ranks, arguments: Par(seconds=1e-5))
+    call = graded_calls(one, 1, [2])[0]
+    for count, size, words in ((9, 72, "latency"), (2, 1_000_000, "bytes")):
+        results = [RankResult(0.0, messages=count, bytes=size, seconds="1/1000") for _ in range(2)]
+        assert words in verdict(one, "", [CallResult(call, list(results))]).light("cost").advice
 
 
 def test_peak_memory_is_a_cost(tmp_path: Path) -> None:

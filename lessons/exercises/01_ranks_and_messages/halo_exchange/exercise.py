@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 
 from minipar.exercises import Exercise, Par
@@ -7,8 +9,11 @@ def inputs(ranks, rng, size):
     return [(rng.standard_normal(size(rank)),) for rank in range(ranks)]
 
 
-def reference(ranks, arguments):
+def reference(ranks, arguments, ring=False):
+    """ring: the mistake that the ends of the rod are neighbours."""
     rod = np.concatenate([[0.0], *(u for u, in arguments), [0.0]])
+    if ring:
+        rod[0], rod[-1] = rod[-2], rod[1]
     new = rod[1:-1] + (rod[:-2] - 2 * rod[1:-1] + rod[2:]) / 4
     return np.split(new, np.cumsum([u.size for u, in arguments])[:-1])
 
@@ -25,4 +30,6 @@ EXERCISE = Exercise(
     goal="send only what the neighbours need, at the ends of the range too",
     prerequisites=("ring_shift",),
     cases={"plain": lambda rank: 4, "different lengths": lambda rank: rank + 1, "one cell each": lambda rank: 1},
-    inputs=inputs, reference=reference, par=par, library="minipar/parallel/data.py:Buckets")
+    inputs=inputs, reference=reference, par=par,
+    mistakes={"the two ends of the rod are neighbours\noutside of the rod it is 0 degrees: the first rank has no left "
+              "neighbour, the last one no right neighbour": partial(reference, ring=True)}, library="minipar/parallel/data.py:Buckets")

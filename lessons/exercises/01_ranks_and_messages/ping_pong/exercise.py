@@ -1,3 +1,5 @@
+from functools import partial
+
 from minipar.exercises import Exercise, Par
 
 
@@ -6,9 +8,12 @@ def inputs(ranks, rng, size):
     return [(size, alpha, beta)] * ranks
 
 
-def reference(ranks, arguments):
-    """As multiples of the network's own alpha and beta."""
-    return [{"alpha": 1.0, "beta": 1.0}, *({"alpha": 0.0, "beta": 0.0} for _ in range(ranks - 1))]
+def results(ranks, arguments, fit=lambda alpha, beta: (alpha, beta)):
+    """As multiples of the network's own alpha and beta. fit: a mistake in them."""
+    alpha, beta = arguments[0][1:]
+    found = fit(alpha, beta)
+    rows = [(found[0] / alpha, found[1] / beta)] + [(0.0, 0.0)] * (ranks - 1)
+    return [{"alpha / right alpha": one, "beta / right beta": other} for one, other in rows]
 
 
 def par(ranks, arguments):
@@ -22,4 +27,8 @@ EXERCISE = Exercise(
     goal="measure latency and bandwidth, and know what each is",
     prerequisites=("hello_in_order",), ranks=(2, 3), tolerance=1e-6,
     cases={"three sizes": [0, 1000, 1_000_000], "two sizes": [8, 800_000]},
-    inputs=inputs, reference=reference, par=par, library="minipar/doctor/checkup.py")
+    inputs=inputs, reference=results, par=par,
+    mistakes={"alpha and beta are those of a whole round\na round is two messages":
+              partial(results, fit=lambda alpha, beta: (2 * alpha, 2 * beta)),
+              "alpha and beta are exchanged\nnp.polyfit returns the slope first, then the value at 0":
+              partial(results, fit=lambda alpha, beta: (beta, alpha))}, library="minipar/doctor/checkup.py")

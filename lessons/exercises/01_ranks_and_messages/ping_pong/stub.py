@@ -7,5 +7,5 @@ def ping_pong(comm, n):
 
 
 def fit(sizes, seconds):
-    """(alpha, beta) from the times of whole rounds. sizes: bytes."""
+    """(alpha, beta) from the times of whole rounds. sizes, seconds: lists."""
     raise NotImplementedError("write fit: how long is one message?")

@@ -26,6 +26,34 @@ def reference(ranks, arguments):
     return [result] * ranks
 
 
+def mistaken(change_scores=lambda s: s, scale=True, axis=-1, after=lambda p: p):
+    """The reference with a mistake in the scores or in the softmax."""
+    def attention(ranks, arguments):
+        x = arguments[0][0]
+        result = np.zeros_like(x)
+        for _, wq, wk, wv, wo in arguments:
+            for q, k, v, o in zip(x @ wq, x @ wk, x @ wv, wo, strict=True):
+                e = np.exp(change_scores(q @ k.T / np.sqrt(q.shape[1] if scale else 1)))
+                result += after(e / e.sum(axis=axis, keepdims=True)) @ v @ o
+        return [result] * ranks
+    return attention
+
+
+def causal(scores):
+    return np.where(np.tri(len(scores), dtype=bool), scores, -np.inf)
+
+
+MISTAKES = {
+    "each token sees the later ones, too\nwhich scores must a token not see? set them to -inf before the softmax": mistaken(),
+    "a hidden score is 0, and exp(0) is 1\nset the hidden scores to -inf, or the weights to 0 before the row's sum":
+        mistaken(np.tril),
+    "the rows of P do not add up to 1\nis the mask applied after the softmax? apply it before": mistaken(after=np.tril),
+    "the scores are not divided by sqrt(K)\nsee the formula of S in the task": mistaken(causal, scale=False),
+    "the softmax is over the whole matrix\nwhich axis of S is summed? each row of P must add up to 1":
+        mistaken(causal, axis=None),
+    "the softmax is over the columns\nwhich axis of S is summed? each row of P must add up to 1": mistaken(causal, axis=0)}
+
+
 def par(ranks, arguments):
     """One all-reduce of [T, D]."""
     return Par(messages=2 * (ranks - 1), bytes=2 * (ranks - 1) * arguments[0][0].nbytes)
@@ -37,4 +65,4 @@ EXERCISE = Exercise(
     prerequisites=("column_row_pair",),
     cases={"two heads each": (4, 6, 3, lambda rank: 2), "different numbers of heads": (3, 4, 2, lambda rank: 1 + rank % 2),
            "one token": (1, 3, 2, lambda rank: 1)},
-    inputs=inputs, reference=reference, par=par, library="minipar/nn/gpt.py:Attention")
+    inputs=inputs, reference=reference, par=par, mistakes=MISTAKES, library="minipar/nn/gpt.py:Attention")

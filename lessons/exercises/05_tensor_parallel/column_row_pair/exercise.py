@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 
 from minipar.exercises import Exercise, Par
@@ -10,13 +12,13 @@ def inputs(ranks, rng, size):
             for rank in range(ranks)]
 
 
-def reference(ranks, arguments):
-    """One process, with the whole matrices."""
+def reference(ranks, arguments, mask=True):
+    """One process, with the whole matrices. mask=False: the mistake that backward forgets relu."""
     x, g = arguments[0][0], arguments[0][3]
     a = np.concatenate([one[1] for one in arguments], axis=1)
     b = np.concatenate([one[2] for one in arguments])
     hidden = x @ a
-    grad_hidden = np.where(hidden > 0, g @ b.T, 0)
+    grad_hidden = np.where((hidden > 0) | (not mask), g @ b.T, 0)
     ends = np.cumsum([one[1].shape[1] for one in arguments])[:-1]
     grads_a = np.split(x.T @ grad_hidden, ends, axis=1)
     grads_b = np.split(np.where(hidden > 0, hidden, 0).T @ g, ends)
@@ -35,4 +37,6 @@ EXERCISE = Exercise(
     prerequisites=("f_and_g",),
     cases={"equal parts": (3, 4, lambda rank: 2), "uneven parts": (2, 3, lambda rank: rank + 1),
            "one row": (1, 5, lambda rank: 1)},
-    inputs=inputs, reference=reference, par=par, library="minipar/nn/layers.py:RowParallelLinear")
+    inputs=inputs, reference=reference, par=par,
+    mistakes={"the gradients of x and a go through relu where x a is negative\nthe derivative of relu is 0 there":
+              partial(reference, mask=False)}, library="minipar/nn/layers.py:RowParallelLinear")

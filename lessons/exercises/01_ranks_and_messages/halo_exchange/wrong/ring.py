@@ -1,7 +1,7 @@
 """Joins the two ends of the rod, as in a ring.
 
 fails: values
-says: wrong in
+says: ends of the rod
 """
 import numpy as np
 

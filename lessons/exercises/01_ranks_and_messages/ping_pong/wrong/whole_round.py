@@ -1,7 +1,7 @@
 """Takes the time of the whole round for the time of one message.
 
 fails: values
-says: twice too large
+says: of a whole round
 """
 import numpy as np
 

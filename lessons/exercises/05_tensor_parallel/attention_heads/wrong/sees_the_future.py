@@ -1,7 +1,7 @@
 """Forgets the causal mask: the loss would be too good to be true.
 
 fails: values
-says: result
+says: sees the later ones
 """
 import numpy as np
 
