@@ -76,5 +76,5 @@ def chapter_title(chapter: str) -> str:
 def about(exercise: Exercise) -> list[str]:
     """Kind, minutes, prerequisites, and the command that shows the lesson."""
     before = f"; after {', '.join(exercise.prerequisites)}" if exercise.prerequisites else ""
-    return wrapped(f"{exercise.kind}, about {exercise.minutes} minutes{before}; its lesson: "
-                   f"minipar lesson run {exercise.lesson}", "")
+    return [*wrapped(f"{exercise.kind}, about {exercise.minutes} minutes{before}", ""),
+            f"its lesson: minipar lesson run {exercise.lesson}"]

@@ -74,10 +74,10 @@ def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnos
     return None, len(names)
 
 
-Pairs = list[tuple[dict[str, Any], dict[str, Any]]]                 # (wanted, got) of each rank, by name
+WantedAndGot = list[tuple[dict[str, Any], dict[str, Any]]]       # (wanted, got) of each rank, by name
 
 
-def known_mistake(exercise: Exercise, result: CallResult, pairs: Pairs, names: Sequence[str]) -> str:
+def known_mistake(exercise: Exercise, result: CallResult, pairs: WantedAndGot, names: Sequence[str]) -> str:
     """The exercise's own diagnosis, if the results are those of one of its mistakes; otherwise ""."""
     for text, mistaken in exercise.mistakes.items():
         with np.errstate(all="ignore"):
@@ -88,7 +88,7 @@ def known_mistake(exercise: Exercise, result: CallResult, pairs: Pairs, names: S
     return ""
 
 
-def exchanged(leaf: Leaf, pairs: Pairs, names: Sequence[str]) -> Diagnosis | None:
+def exchanged(leaf: Leaf, pairs: WantedAndGot, names: Sequence[str]) -> Diagnosis | None:
     """The result is what another one of the same function should be."""
     for other in names:
         values = [np.asarray(want[other]) for want, _ in pairs]
