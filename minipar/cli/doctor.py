@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from minipar.doctor.checkup import Machine, check_up
+from minipar.doctor.checkup import Host, check_up
 from minipar.doctor.findings import broken
 
 
@@ -16,7 +16,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Exit status 1 if ranks do not run."""
     findings = []
-    for finding in check_up(Machine.here(os.environ)):
+    for finding in check_up(Host.here(os.environ)):
         findings.append(finding)
         print(f"{finding.status:8}{finding.name:16}{finding.text}", flush=True)
         if finding.remedy:

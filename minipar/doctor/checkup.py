@@ -41,7 +41,7 @@ print(json.dumps([mpi4py.__version__, MPI.get_vendor()[0], ".".join(map(str, MPI
 
 
 @dataclass
-class Machine:
+class Host:
     """The machine under check. environ: variables. folders: where to search for a launcher, as a PATH."""
 
     environ: Mapping[str, str]
@@ -49,11 +49,11 @@ class Machine:
     cores: int
 
     @classmethod
-    def here(cls, environ: Mapping[str, str]) -> Machine:
+    def here(cls, environ: Mapping[str, str]) -> Host:
         return cls(environ, launcher_folders(environ), cores())
 
 
-def check_up(machine: Machine) -> Iterator[HealthFinding]:
+def check_up(machine: Host) -> Iterator[HealthFinding]:
     """The findings, one by one. A check that needs a broken part is left out."""
     versions = f"minipar {__version__}, numpy {np.__version__}"
     yield HealthFinding("Python", "ok", f"{platform.python_version()} at {sys.executable}, {versions}")
@@ -78,7 +78,7 @@ def fits(launcher: Launcher, library: HealthFinding) -> bool:
     return launcher.kind == "unknown" or (launcher.kind == "Open MPI") == ("Open MPI" in library.text)
 
 
-def blas(machine: Machine) -> HealthFinding:
+def blas(machine: Host) -> HealthFinding:
     """Whether the BLAS threads of several ranks would need more cores than there are."""
     name = np.show_config(mode="dicts")["Build Dependencies"]["blas"].get("name", "unknown")
     chosen = next((machine.environ[variable] for variable in BLAS_THREADS
@@ -95,7 +95,7 @@ def blas(machine: Machine) -> HealthFinding:
                          + " ".join(f"{variable}=1" for variable in BLAS_THREADS[:3]))
 
 
-def find_library(machine: Machine) -> HealthFinding:
+def find_library(machine: Host) -> HealthFinding:
     """The MPI library that mpi4py loads."""
     probe = subprocess.run(isolated_code(_PROBE), env=dict(machine.environ), capture_output=True, text=True)
     if probe.returncode:
@@ -105,12 +105,12 @@ def find_library(machine: Machine) -> HealthFinding:
     return HealthFinding("mpi4py", "ok", f"{version}, on {vendor} {release}")
 
 
-def mend_mismatch(machine: Machine) -> str:
+def mend_mismatch(machine: Host) -> str:
     chosen = [variable for variable in CHOICES if variable in machine.environ]
     return f"unset {' '.join(chosen)}" if chosen else START_OVER
 
 
-def check_jobs(machine: Machine, launcher: Launcher) -> Iterator[HealthFinding]:
+def check_jobs(machine: Host, launcher: Launcher) -> Iterator[HealthFinding]:
     """Starts ranks with a plain mpirun, and with the flags of `minipar launch`. The second way must work."""
     def plain(ranks: int, command: list[str]) -> list[str]:
         return [launcher.path, "-n", str(ranks), *command]
@@ -137,7 +137,7 @@ def check_jobs(machine: Machine, launcher: Launcher) -> Iterator[HealthFinding]:
         yield from check_crossing(machine, ours, mended)
 
 
-def run_job(machine: Machine, name: str, line: CommandLine, ranks: int, task: str) -> HealthFinding | Answer:
+def run_job(machine: Host, name: str, line: CommandLine, ranks: int, task: str) -> HealthFinding | Answer:
     """The answer that rank 0 of the job printed, or a finding about its failure."""
     command = line(ranks, isolated("minipar.doctor.smoke", task))
     job = subprocess.Popen(command, env=rank_environment(machine.environ), stdin=subprocess.DEVNULL,
@@ -164,7 +164,7 @@ def tell_links(links: Answer) -> Iterator[HealthFinding]:
                   f"({1e-9 / links['beta']:.1f} GB/s), between two ranks on this machine")
 
 
-def check_crossing(machine: Machine, line: CommandLine, links: Answer) -> Iterator[HealthFinding]:
+def check_crossing(machine: Host, line: CommandLine, links: Answer) -> Iterator[HealthFinding]:
     """The size from which the ring is faster than the tree: by the cost model, and measured if there are
     enough cores.
     """

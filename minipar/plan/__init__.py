@@ -8,6 +8,10 @@ Reading order:
     collective_times.py     seconds of one collective
     traffic.py              all messages of one training step
     memory.py               the memory of a training
+    machine.py              what a machine can do, from a file; calibrate.py fits two of its numbers
+    layer_time.py           the work of one layer: FLOPs, bytes moved, messages
+    step_time.py            the seconds of one step, as a sum of terms; pipeline_time.py, groups.py
+    step_memory.py          the memory of a step, as published for large models
 
-The other files are imported by these four.
+The other files are imported by these.
 """

@@ -65,6 +65,13 @@ class MemoryLedger:
         return self.weights + self.gradients + self.optimizer + self.activations
 
 
+def require_zero(zero: object) -> None:
+    """Raises LayoutError unless it is a stage of ZeRO, 1 to 3, or 0 for none."""
+    if not is_whole(zero) or zero not in (0, 1, 2, 3):
+        raise LayoutError(f"zero is {shown(zero)}; ZeRO has the stages 1, 2 and 3, and 0 means none",
+                          item="zero")
+
+
 @checked
 def state(parameters: int, recipe: PrecisionRecipe, *, zero: int = 0, dp: int = 1,
           parts: int = 1) -> MemoryLedger:
@@ -76,8 +83,7 @@ def state(parameters: int, recipe: PrecisionRecipe, *, zero: int = 0, dp: int = 
     >>> state(1000, MIXED_ADAM, zero=1, dp=4)                   # 1000 * 2, 1000 * 2 and 250 * 12 bytes
     MemoryLedger(weights=2000, gradients=2000, optimizer=3000, activations=0)
     """
-    if not is_whole(zero) or zero not in (0, 1, 2, 3):
-        raise LayoutError(f"zero is {shown(zero)}; ZeRO has the stages 1, 2 and 3, and 0 means none")
+    require_zero(zero)
     mine = piece(parameters, parts, 0)
     sharded = piece(mine, dp, 0)
     return MemoryLedger(recipe.weights * (sharded if zero >= 3 else mine), recipe.gradients

@@ -49,6 +49,12 @@ class StageShares(NamedTuple):
         return tuple(sorted({self.stage_to_rank[0], self.stage_to_rank[-1]}))
 
 
+@lru_cache(maxsize=1 << 12)
+def owners_of(pipeline: str, pp: int, virtual: int) -> tuple[int, ...]:
+    """The rank of pp that owns each stage. virtual: 0 for the schedule's default."""
+    return find_schedule(pipeline, pp, virtual=virtual or None).stage_to_rank
+
+
 def stages_of(model: ModelConfig, layout: Layout) -> StageShares:
     """The stages of this model in this layout. Raises ScheduleError or LayoutError for an invalid schedule,
     and LayoutError if the layout's stage_layers do not fit this model.
@@ -61,7 +67,7 @@ def stages_of(model: ModelConfig, layout: Layout) -> StageShares:
 
 @lru_cache                                                          # every rank calls it several times
 def _stages_of(model: ModelConfig, layout: Layout) -> StageShares:
-    stage_to_rank = find_schedule(layout.pipeline, layout.pp, virtual=layout.virtual or None).stage_to_rank
+    stage_to_rank = owners_of(layout.pipeline, layout.pp, layout.virtual)
     counts = layout.stage_layers or tuple(piece(model.layers, len(stage_to_rank), stage)
                                           for stage in range(len(stage_to_rank)))
     if len(counts) != len(stage_to_rank) or sum(counts) != model.layers or min(counts) < 0:

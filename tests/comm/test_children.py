@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from minipar.comm.children import isolated
-from minipar.doctor.checkup import Machine, find_library
+from minipar.doctor.checkup import Host, find_library
 from tests.ranks import ROOT
 
 WAYS = {"python": {}, "safe path": {"PYTHONSAFEPATH": "1"}, "a dot": {"PYTHONPATH": "."}, "empty": {"PYTHONPATH": ":"},
@@ -48,7 +48,7 @@ def test_no_file_of_the_current_folder_is_imported(way: str, folder: Path, monke
     if way == "a dot":                                              # these import NumPy, and take longer
         hello = subprocess.run(isolated(CHILDREN[1], "hello"), env=environ, capture_output=True, text=True)
         assert json.loads(hello.stdout) == {"size": 1}, hello.stderr
-        assert find_library(Machine(environ, "", 2)).status == "ok"
+        assert find_library(Host(environ, "", 2)).status == "ok"
 
 
 def test_a_folder_of_another_name_stays_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,5 +57,5 @@ def test_a_folder_of_another_name_stays_on_the_path(tmp_path: Path, monkeypatch:
     (gone := tmp_path / "gone").mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    found = find_library(Machine({**os.environ, "PYTHONPATH": str(tmp_path)}, "", 2))
+    found = find_library(Host({**os.environ, "PYTHONPATH": str(tmp_path)}, "", 2))
     assert found.status == "broken" and "planted" in found.text

@@ -11,7 +11,7 @@ import pytest
 
 from minipar.cli import doctor as command
 from minipar.doctor import checkup
-from minipar.doctor.checkup import Machine, check_up, crossing, find_library
+from minipar.doctor.checkup import Host, check_up, crossing, find_library
 from minipar.doctor.findings import HealthFinding, broken
 from minipar.doctor.smoke import fit
 from minipar.launcher.launch import launcher_folders
@@ -24,7 +24,7 @@ MPICH, OPENMPI = "HYDRA build details:", "mpiexec (Open MPI) 5.0.11"
 
 def report(**machine: object) -> dict[str, HealthFinding]:
     given = {"environ": ENVIRON, "folders": FOLDERS, "cores": 2, **machine}
-    return {finding.name: finding for finding in check_up(Machine(**given))}  # type: ignore[arg-type]
+    return {finding.name: finding for finding in check_up(Host(**given))}  # type: ignore[arg-type]
 
 
 def test_this_machine_is_fit() -> None:
@@ -151,7 +151,7 @@ def test_mpi4py_is_missing_or_broken(tmp_path: Path, error: str, text: str, reme
 @pytest.mark.parametrize("variable, value", [("MPI4PY_LIBMPI", "/gone/libmpi.so"),
                                              ("MPI4PY_MPIABI", "unheard-of")])
 def test_mpi4py_is_told_to_load_what_is_not_there(variable: str, value: str) -> None:
-    found = find_library(Machine({**ENVIRON, variable: value}, FOLDERS, cores=2))
+    found = find_library(Host({**ENVIRON, variable: value}, FOLDERS, cores=2))
     assert (
         found.status == "broken"
         and f"{variable}={value}" in found.text

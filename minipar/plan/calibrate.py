@@ -1,0 +1,113 @@
+"""Fits a machine's sustained rate and launch overhead to measured steps.
+
+The time of a step is a sum in which one part is inversely proportional to the rate and one is proportional to
+the launch overhead, so least squares of the relative errors finds both from two or more rows. One calibration
+is for one machine and one software: nothing else is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.errors import ConfigError
+from minipar.plan.machine import Machine
+from minipar.plan.software import MEGATRON, Software
+from minipar.plan.step_time import step_time
+
+ROUNDS = 8
+PLAUSIBLE = 10  # times the machine's launch overhead: the most that a fit believes
+SUSTAINED = 0.9  # the largest fraction of a data sheet's peak that matrix products are believed to sustain
+
+
+@dataclass(frozen=True)
+class MeasuredStep:
+    """One row of a table: a training, its layout, and the measured seconds of a step. name: for
+    `calibration`.
+    """
+
+    model: ModelConfig
+    train: TrainConfig
+    layout: Layout
+    seconds: float
+    name: str = ""
+    zero: int = 0
+
+    def predicted(self, machine: Machine, software: Software) -> float:
+        return step_time(
+            self.model, self.train, self.layout, machine, zero=self.zero, software=software
+        ).total
+
+
+def calibrate(machine: Machine, rows: Sequence[MeasuredStep], software: Software = MEGATRON) -> Machine:
+    """The machine with the rate and the launch overhead that fit the rows best, by relative error.
+
+    Both stay within what is plausible: the overhead from 0 to PLAUSIBLE times the machine's own, the rate up
+    to SUSTAINED of the peak. If the best fit is outside, one is at its limit and only the other is fitted;
+    two rows that are nearly alike would otherwise explain their noise by overhead. One row fits only the
+    rate. Raises ConfigError for no row, a time that is not positive, and rows faster than the machine.
+
+    >>> from minipar.plan.machine import machine
+    >>> a100, work = machine("a100-80g"), (ModelConfig(), TrainConfig(batch=8, micro_batches=2), Layout())
+    >>> row = MeasuredStep(*work, step_time(*work, a100).total)
+    >>> abs(calibrate(replace(a100, rate=100e12), [row]).rate / a100.rate - 1) < 1e-6
+    True
+    """
+    if not rows:
+        raise ConfigError("calibration needs at least one measured step")
+    if bad := [row for row in rows if not 0 < row.seconds < float("inf")]:
+        raise ConfigError(f"a measured step took {bad[0].seconds} s; give a positive number")
+    slowness, launch = 1 / machine.rate, machine.launch if len(rows) == 1 else 0.0
+    for _ in range(ROUNDS):  # linear but for `max` over the stages
+        slowness, launch = _fitted(machine, rows, software, slowness, launch)
+    rate = 1 / slowness
+    if rate > 0.999 * SUSTAINED * machine.peak and (len(rows) == 1 or not launch):
+        raise ConfigError(
+            f"these steps are faster than {SUSTAINED:.0%} of the peak of {machine.peak:.3g} FLOPs "
+            "per second; check the times, the layouts and the peak",
+            item="rate",
+        )
+    names = ", ".join(row.name for row in rows if row.name)
+    return replace(machine, rate=rate, launch=launch, calibration=names or f"{len(rows)} measured steps")
+
+
+def _fitted(
+    machine: Machine, rows: Sequence[MeasuredStep], software: Software, slowness: float, launch: float
+) -> tuple[float, float]:
+    """One step of Gauss and Newton: seconds = base + d_slowness * slowness + d_launch * launch."""
+    step, pause = slowness * 1e-3, 1e-7
+
+    def seconds(row: MeasuredStep, slow: float, overhead: float) -> float:
+        return row.predicted(
+            replace(machine, peak=max(machine.peak, 1 / slow), rate=1 / slow, launch=overhead), software
+        )
+
+    slopes, rest = [], []
+    for row in rows:
+        now = seconds(row, slowness, launch)
+        by_slowness = (seconds(row, slowness + step, launch) - now) / step
+        by_launch = (seconds(row, slowness, launch + pause) - now) / pause
+        slopes.append((by_slowness / row.seconds, by_launch / row.seconds))
+        rest.append((row.seconds - now) / row.seconds + slopes[-1][0] * slowness + slopes[-1][1] * launch)
+    matrix, wanted = np.array(slopes), np.array(rest)
+    least = 1 / (SUSTAINED * machine.peak)
+    if len(rows) == 1:
+        return max(_one_unknown(matrix[:, 0], wanted - matrix[:, 1] * launch), least), launch
+    units = np.abs(matrix).max(axis=0)  # columns of like size, for lstsq
+    found, *_ = np.linalg.lstsq(matrix / units, wanted, rcond=None)
+    slow, overhead = (found / units).tolist()
+    if overhead < 0:
+        return max(_one_unknown(matrix[:, 0], wanted), least), 0.0
+    if slow < least:
+        slow, overhead = least, max(_one_unknown(matrix[:, 1], wanted - matrix[:, 0] * least), 0.0)
+    if overhead > (most := PLAUSIBLE * machine.launch):
+        slow, overhead = max(_one_unknown(matrix[:, 0], wanted - matrix[:, 1] * most), least), most
+    return slow, overhead
+
+
+def _one_unknown(column: np.ndarray, wanted: np.ndarray) -> float:
+    """x for the least squares of column * x = wanted."""
+    return float(column @ wanted / (column @ column))

@@ -1,0 +1,69 @@
+"""The number of parameters of each pipeline stage on one rank of tp, in closed form: `rank_shapes` lists
+them.
+
+Matrices are divided over tp, and so are the biases of their outputs if tp divides those. LayerNorms, row
+biases and the positions are on every rank of tp.
+"""
+
+# D model width, F hidden width, V vocabulary
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from minipar.config import Layout, ModelConfig
+from minipar.plan.counts import architecture
+from minipar.plan.pieces import piece
+from minipar.plan.stages import stages_of
+
+
+@lru_cache(maxsize=1 << 12)
+def layer_parameters(model: ModelConfig, tp: int) -> int:
+    """Parameters of one layer on rank 0 of tp.
+
+    >>> layer_parameters(ModelConfig(width=8, heads=2), 1), layer_parameters(ModelConfig(width=8, heads=2), 2)
+    (872, 460)
+    """
+    sizes, bias = architecture(model), int(model.bias)
+    D, F, K = sizes.width, piece(sizes.mlp_width, tp, 0), sizes.head_width
+    queries = piece(sizes.heads, tp, 0) * K
+    keys = piece(sizes.kv_heads or sizes.heads, tp, 0) * K
+    qkv = (D + bias) * (queries + 2 * keys)
+    mlp = (D + bias) * F * (1 + sizes.gated) + (F + bias) * D
+    return qkv + (queries + bias) * D + mlp + 2 * (1 + bias) * D
+
+
+@lru_cache(maxsize=1 << 12)
+def end_parameters(model: ModelConfig, tp: int) -> tuple[int, int]:
+    """Parameters of the embedding, and of the last LayerNorm with the head, on rank 0 of tp.
+
+    A tied table is in both, as on two ranks of a pipeline.
+    """
+    sizes = architecture(model)
+    table = piece(sizes.vocabulary, tp, 0) * sizes.width
+    return table + sizes.positions * sizes.context * sizes.width, table + (1 + sizes.bias) * sizes.width
+
+
+def rank_parameters(model: ModelConfig, layout: Layout) -> list[int]:
+    """Parameters of each rank of pp, on rank 0 of tp. Raises as `stages_of` does."""
+    stages = stages_of(model, layout)
+    first, last = end_parameters(model, layout.tp)
+    of_ranks = [0] * layout.pp
+    for owner, layers in zip(stages.stage_to_rank, stages.layers, strict=True):
+        of_ranks[owner] += len(layers) * layer_parameters(model, layout.tp)
+    of_ranks[stages.stage_to_rank[0]] += first
+    of_ranks[stages.stage_to_rank[-1]] += last
+    if model.tied and stages.stage_to_rank[0] == stages.stage_to_rank[-1]:
+        of_ranks[stages.stage_to_rank[0]] -= piece(model.vocabulary, layout.tp, 0) * model.width
+    return of_ranks
+
+
+@lru_cache(maxsize=1 << 12)
+def largest_share(model: ModelConfig, layout: Layout) -> int:
+    """Parameters of the rank that has most.
+
+    >>> from minipar.plan.models import MODELS
+    >>> largest_share(MODELS["gpt3-175b"], Layout(tp=8, pp=8))                  # 12 layers, and the tokens
+    2822731776
+    """
+    return max(rank_parameters(model, layout))

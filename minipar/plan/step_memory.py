@@ -1,0 +1,178 @@
+"""The memory of a training step on the fullest rank, as published for large models.
+
+    weights, gradients, optimizer     bytes per weight by number format, divided by ZeRO (`memory.state`)
+    activations     Korthikanti et al. 2022, equations 1 to 6: per layer and token, in 16 bits
+
+                        LayerNorms 4 D, attention 11 D + 5 H T, MLP 2 D + 4 F + D (19 D for F = 4 D)
+
+                    of which all but 10 D is divided over tp, and with sequence parallelism everything.
+                    Flash attention and "selective" recomputation leave out 5 H T; "full" keeps the layer's
+                    input, 2 D, and recomputes one layer at a time. Grouped heads make keys and values
+                    narrower, a gate adds 2 F, and without dropout there are no masks. The schedule says how
+                    many micro-batches are in flight (`closed_peaks`). The first stage has the mask of the
+                    embedding's dropout. The last one has the logits in 32 bits; while it computes the loss,
+                    also in 16 bits, and both gradients.
+    outputs         a stage's output, 2 D per token and micro-batch in flight, unless it is freed after it
+                    was sent (appendix B)
+    gathered        ZeRO's stage 3: the whole weights of the layer at work and of the next one
+    fragments       what the allocator loses between the activations (`Software.fragments`)
+
+`training_memory` is minipar's own, exact to the byte; this one is for programs whose arrays nobody lists.
+"""
+
+# b samples of a micro-batch, T tokens, n = b T; D model width, H heads, F hidden width, V vocabulary; t: tp
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import lru_cache
+
+from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.errors import ScheduleError
+from minipar.plan.counts import architecture
+from minipar.plan.memory import state
+from minipar.plan.shares import layer_parameters, rank_parameters
+from minipar.plan.software import MEGATRON, Software, itemsize_of, recipe_of
+from minipar.plan.stages import stages_of
+from minipar.plan.step_time import micro_batches_of, require_plannable, stage_of_zero
+from minipar.schedules.closed_forms import closed_peaks
+from minipar.schedules.find import find_schedule
+from minipar.schedules.footprint import peak_activations
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """Bytes of each line on the fullest rank. pp_rank: its rank of pp."""
+
+    weights: float
+    gradients: float
+    optimizer: float
+    activations: float
+    outputs: float
+    gathered: float
+    fragments: float = 0.0
+    pp_rank: int = 0
+
+    @property
+    def total(self) -> float:
+        return sum(self.lines().values())
+
+    def lines(self) -> dict[str, float]:
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "pp_rank"}
+
+
+def step_memory(
+    model: ModelConfig,
+    train: TrainConfig,
+    layout: Layout,
+    *,
+    zero: int | None = None,
+    software: Software = MEGATRON,
+) -> StepMemory:
+    """The memory of the rank of pp that needs most. Raises LayoutError as `step_time` does.
+
+    >>> from minipar.plan.models import MODELS
+    >>> train = TrainConfig(batch=64, micro_batches=64, precision="float16")
+    >>> memory = step_memory(MODELS["gpt3-175b"], train, Layout(tp=8, pp=8, sequence_parallel=True))
+    >>> round(memory.total / 2**30)                                             # GiB
+    81
+    """
+    zero = stage_of_zero(layout) if zero is None else zero
+    require_plannable(model, layout, zero)
+    b, m = micro_batches_of(train, layout)
+    stages, parameters, recipe = (
+        stages_of(model, layout),
+        rank_parameters(model, layout),
+        recipe_of(train, software),
+    )
+    itemsize = itemsize_of(train)
+    sizes = (model, b, layout.tp, layout.sequence_parallel)
+    layer = kept_per_layer(*sizes, train.recompute, itemsize, software.flash)
+    whole = kept_per_layer(*sizes, "none", itemsize, software.flash) if train.recompute == "full" else 0.0
+    output = itemsize * b * model.context * model.width / (layout.tp if layout.sequence_parallel else 1)
+    in_flight = peaks(layout.pipeline, layout.pp, m, layout.virtual)
+    first, head = end_activations(*sizes, itemsize)
+    candidates = []
+    for rank in range(layout.pp):
+        owned = [
+            len(layers)
+            for owner, layers in zip(stages.stage_to_rank, stages.layers, strict=True)
+            if owner == rank
+        ]
+        micro = in_flight[rank] * sum(owned) / len(owned)  # layers in flight
+        activations = micro * layer + whole
+        if rank == stages.stage_to_rank[0]:
+            activations += first * in_flight[rank] / len(owned)
+        if rank == stages.stage_to_rank[-1]:
+            activations += head
+        lines = state(parameters[rank], recipe, zero=zero, dp=layout.dp)
+        gathered = 2 * layer_parameters(model, layout.tp) * recipe.weights if zero == 3 else 0
+        outputs = 0.0 if software.deallocate or layout.pp == 1 else output * in_flight[rank]
+        candidates.append(
+            StepMemory(
+                lines.weights,
+                lines.gradients,
+                lines.optimizer,
+                activations,
+                outputs,
+                gathered,
+                software.fragments * activations,
+                rank,
+            )
+        )
+    return max(candidates, key=lambda memory: memory.total)
+
+
+@lru_cache(maxsize=1 << 14)
+def peaks(pipeline: str, pp: int, m: int, virtual: int) -> tuple[int, ...]:
+    """For each rank of pp, the pairs of micro-batch and stage in flight: by closed form, or by the orders."""
+    try:
+        return tuple(closed_peaks(pipeline, pp, m, virtual or None))
+    except ScheduleError:
+        return tuple(int(peak) for peak in peak_activations(find_schedule(pipeline, pp, m, virtual or None)))
+
+
+@lru_cache(maxsize=1 << 14)
+def kept_per_layer(
+    model: ModelConfig,
+    b: int,
+    tp: int,
+    sequence_parallel: bool,
+    recompute: str,
+    itemsize: int = 2,
+    flash: bool = False,
+) -> float:
+    """Bytes that a rank of tp keeps of one layer for one micro-batch of b samples.
+
+    A mask of dropout has one byte per element in every number format.
+
+    >>> gpt = ModelConfig(context=64, heads=4, width=64, dropout=0.1)
+    >>> int(kept_per_layer(gpt, 1, 1, False, "none"))               # 64 * 64 * (34 + 5 * 4 * 64 / 64)
+    221184
+    """
+    sizes = architecture(model)
+    n, D, F, H, T = b * sizes.context, sizes.width, sizes.mlp_width, sizes.heads, sizes.context
+    between = tp if sequence_parallel else 1
+    if recompute == "full":
+        return n * itemsize * D / between
+    mask = 1 if sizes.dropout else 0
+    whole = itemsize * 4 * D + mask * 2 * D  # norms, inputs of q k v and up; two masks
+    sharded = itemsize * (2 * D + 2 * sizes.kv_width + F * (2 + sizes.gated))
+    scores = 0 if flash or recompute == "selective" else H * T * (2 * itemsize + mask if mask else itemsize)
+    statistics = 4 * H if flash else 0
+    return n * (whole / between + (sharded + scores + statistics) / tp)
+
+
+def end_activations(
+    model: ModelConfig, b: int, tp: int, sequence_parallel: bool, itemsize: int
+) -> tuple[float, float]:
+    """Bytes of the embedding for one micro-batch (its mask), and of the last LayerNorm, the head and the
+    loss.
+
+    Korthikanti et al. 2022, section 4.3: b T D, and 4 b T D + 4 b T V / t, in 16 bits. While the loss is
+    computed, the logits also exist in the number format, and so do their gradients in 32 bits and in it.
+    """
+    n, between = b * model.context, tp if sequence_parallel else 1
+    first = n * model.width / between if model.dropout else 0.0
+    logits = 4 + 4 + 2 * itemsize
+    return first, 2 * itemsize * n * model.width / between + logits * n * model.vocabulary / tp

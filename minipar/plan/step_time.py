@@ -1,0 +1,249 @@
+"""The time of one training step, as a sum of terms. Each term has a formula with its source.
+
+compute     m micro-batches on the busiest rank: FLOPs / rate + bytes / memory rate + launches
+tensor      its messages along tp: 4 all-reduces of n D elements per layer, 6 with full recomputation
+            (Narayanan et al. 2021, section 3.2); reduce-scatters and all-gathers under sequence
+            parallelism (Korthikanti et al. 2022, section 4.2.2)
+pipeline    its messages to neighbouring stages, two per micro-batch and stage (Narayanan et al. 2021,
+            section 3.2); and those that fill and drain the pipeline
+bubble      the idle time of the schedule (`schedules.closed_forms`: Narayanan et al. 2021, section 2.2;
+            Qi et al. 2023), with the times of the stages
+data        the sum of the gradients over dp, an all-reduce; with ZeRO a reduce-scatter; and the sum of a
+            tied table between the ends of the pipeline
+gathers     ZeRO's all-gather of the weights: once per step in stages 1 and 2, in stage 3 before each
+            forward and each backward (Rajbhandari et al. 2020, section 7)
+optimizer   the bytes that the optimiser reads and writes
+offload     gradients to the host, and weights back (Ren et al. 2021)
+"""
+
+# b samples of a micro-batch, m micro-batches, p ranks of pp, v stages per rank
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.errors import LayoutError
+from minipar.plan.groups import collective, neighbour
+from minipar.plan.layer_time import LayerWorkload, Workload, end_work, layer_work
+from minipar.plan.machine import Machine
+from minipar.plan.memory import SLOTS, require_zero
+from minipar.plan.pieces import piece
+from minipar.plan.pipeline_time import PipelineTimes, StageSeconds, closed_pipeline, simulated_pipeline
+from minipar.plan.shares import largest_share
+from minipar.plan.software import MEGATRON, Software, itemsize_of, recipe_of
+from minipar.plan.stages import stages_of
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """Seconds of each term. Their sum is the time of a step."""
+
+    compute: float
+    tensor: float = 0.0
+    pipeline: float = 0.0
+    bubble: float = 0.0
+    data: float = 0.0
+    gathers: float = 0.0
+    optimizer: float = 0.0
+    offload: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return sum(self.terms().values())
+
+    def terms(self) -> dict[str, float]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def largest(self) -> str:
+        """The name of the largest term but compute: what limits the layout."""
+        others = {name: seconds for name, seconds in self.terms().items() if name != "compute"}
+        return max(others, key=others.__getitem__)
+
+
+class MicroBatches(NamedTuple):
+    """b: samples of the largest micro-batch. m: the number of micro-batches of a rank of dp."""
+
+    b: int
+    m: int
+
+
+def micro_batches_of(train: TrainConfig, layout: Layout) -> MicroBatches:
+    """The micro-batches of the first rank of dp. Raises LayoutError if a rank of dp has no sample."""
+    share = piece(train.batch, layout.dp, 0)
+    if train.batch < layout.dp:
+        raise LayoutError(
+            f"a batch of {train.batch} samples over dp={layout.dp} leaves ranks without a sample; "
+            f"choose dp <= {train.batch}, or a batch of {layout.dp}",
+            item="batch",
+        )
+    return MicroBatches(piece(share, min(train.micro_batches, share), 0), min(train.micro_batches, share))
+
+
+def step_time(
+    model: ModelConfig,
+    train: TrainConfig,
+    layout: Layout,
+    machine: Machine,
+    *,
+    zero: int | None = None,
+    software: Software = MEGATRON,
+    simulated: bool = False,
+) -> StepTimes:
+    """The time of one training step on the slowest rank, in seconds by term.
+
+    zero: the stage of ZeRO, None for the layout's. simulated: the pipeline by simulation of its schedule,
+    with the time of every stage and message; False for the closed form, which takes microseconds. Raises
+    LayoutError or ScheduleError for a layout that the model cannot have.
+
+    >>> from minipar.plan.machine import machine
+    >>> from minipar.plan.models import MODELS
+    >>> times = step_time(MODELS["gpt3-175b"], TrainConfig(batch=64, micro_batches=64, precision="float16"),
+    ...                   Layout(tp=8, pp=8), machine("a100-80g"))
+    >>> round(times.bubble / (times.compute + times.tensor), 2)                 # (p - 1) / m is 0.11
+    0.11
+    """
+    zero = stage_of_zero(layout) if zero is None else zero
+    require_plannable(model, layout, zero)
+    micro = micro_batches_of(train, layout)
+    stages = stage_seconds(model, train, layout, machine, micro.b, software)
+    message = pipeline_message(model, train, layout, machine, micro.b, software)
+    form = simulated_pipeline if simulated else closed_pipeline
+    flow: PipelineTimes = form(layout, micro.m, stages, message, software.blocking)
+    data, gathers = data_times(model, train, layout, machine, micro.m, zero, software)
+    share = largest_share(model, layout)
+    per_rank = piece(share, layout.dp, 0) if zero else share
+    optimizer = 0.0 if software.offload else per_rank * optimizer_bytes(train) / machine.memory_rate
+    offload = 0.0
+    if software.offload:
+        recipe = recipe_of(train, software)
+        offload = per_rank * (recipe.gradients + recipe.weights) / machine.host_rate
+    return StepTimes(flow.compute, flow.tensor, flow.messages, flow.idle, data, gathers, optimizer, offload)
+
+
+def stage_of_zero(layout: Layout) -> int:
+    """The stage of ZeRO that the layout names."""
+    return getattr(layout, "zero", 0)
+
+
+def require_plannable(model: ModelConfig, layout: Layout, zero: int = 0) -> None:
+    """Raises LayoutError for a layout that this model cannot have."""
+    require_zero(zero)
+    if layout.cp > 1:
+        raise LayoutError(f"the planner covers dp, pp and tp; choose cp=1, not {layout.cp}", item="cp")
+    heads = getattr(model, "kv_heads", 0) or model.heads
+    if layout.tp > model.heads:
+        raise LayoutError(
+            f"{model.heads} heads over tp={layout.tp} leave ranks without a head; choose tp <= {model.heads}",
+            item="tp",
+        )
+    if layout.tp > heads:
+        raise LayoutError(
+            f"{heads} heads of keys and values over tp={layout.tp}: each would be on several "
+            f"ranks; choose tp <= {heads}",
+            item="tp",
+        )
+    stages = layout.pp * (layout.virtual or 1)
+    if not layout.stage_layers and stages > model.layers:
+        raise LayoutError(
+            f"{model.layers} layers leave some of {stages} stages without a layer; choose "
+            f"pp * virtual <= {model.layers}",
+            item="pp",
+        )
+    if layout.sequence_parallel and layout.tp == 1:
+        raise LayoutError(
+            "sequence parallelism divides the tokens over tp; with tp=1 it does nothing; choose tp > 1",
+            item="sequence_parallel",
+        )
+
+
+def stage_seconds(
+    model: ModelConfig, train: TrainConfig, layout: Layout, machine: Machine, b: int, software: Software
+) -> list[StageSeconds]:
+    """The seconds of F, B and W of each stage, for a micro-batch of b samples."""
+    itemsize = itemsize_of(train)
+    layer = layer_work(
+        model, b, layout.tp, layout.sequence_parallel, train.recompute, itemsize, machine, software
+    )
+    first, head = end_work(model, b, layout.tp, layout.sequence_parallel, itemsize, machine, software)
+    counts = [len(layers) for layers in stages_of(model, layout).layers]
+    made: dict[tuple[int, bool, bool], StageSeconds] = {}
+    stages = []
+    for stage, layers in enumerate(counts):
+        key = (layers, stage == 0, stage == len(counts) - 1)
+        if key not in made:
+            parts = [(layer, layers), (first, int(key[1])), (head, int(key[2]))]
+            made[key] = StageSeconds(
+                *(_seconds(parts, kind, machine) for kind in ("forward", "inputs", "weights"))
+            )
+        stages.append(made[key])
+    return stages
+
+
+def _seconds(parts: list[tuple[LayerWorkload, int]], kind: str, machine: Machine) -> tuple[float, float]:
+    """(compute, messages) of F, B or W; recomputation belongs to B."""
+    total = Workload()
+    for work, times in parts:
+        total = total.plus(getattr(work, kind), times)
+        if kind == "inputs":
+            total = total.plus(work.again, times)
+    return total.compute(machine), total.talk
+
+
+def pipeline_message(
+    model: ModelConfig, train: TrainConfig, layout: Layout, machine: Machine, b: int, software: Software
+) -> float:
+    """Seconds of one message between neighbouring stages."""
+    if layout.pp == 1:
+        return 0.0
+    nbytes = b * model.context * model.width * itemsize_of(train)
+    stride = layout.tp * layout.dp
+    if layout.sequence_parallel:
+        return neighbour(nbytes / layout.tp, stride, layout.pp, machine)
+    if software.scatter and layout.tp > 1:
+        return neighbour(nbytes / layout.tp, stride, layout.pp, machine) + collective(
+            "all_gather", layout.tp, nbytes, 1, machine
+        )
+    return neighbour(nbytes, stride, layout.pp, machine)
+
+
+def data_times(
+    model: ModelConfig,
+    train: TrainConfig,
+    layout: Layout,
+    machine: Machine,
+    m: int,
+    zero: int,
+    software: Software,
+) -> tuple[float, float]:
+    """Seconds of the gradient's sum, and of ZeRO's all-gathers, that computation does not hide."""
+    recipe, share = recipe_of(train, software), largest_share(model, layout)
+    tied = 0.0
+    if model.tied and layout.pp > 1:
+        table = piece(model.vocabulary, layout.tp, 0) * model.width * recipe.gradients
+        tied = collective("all_reduce", 2, table, machine.per_node, machine)
+    if layout.dp == 1:
+        return tied, 0.0
+    operation = "reduce_scatter" if zero else "all_reduce"
+    gradient = collective(operation, layout.dp, share * recipe.gradients, layout.tp, machine)
+    gather = collective("all_gather", layout.dp, share * recipe.weights, layout.tp, machine) if zero else 0.0
+    times = 2 * m if zero == 3 else 1
+    return tied + (1 - software.overlap) * gradient, (1 - software.overlap) * times * gather
+
+
+def optimizer_bytes(train: TrainConfig) -> int:
+    """Bytes that the optimiser's operations read and write per weight.
+
+    The update reads the weight, the gradient and its state, and writes the weight and the state. Clipping
+    reads the gradient for its norm, then reads and writes it. Mixed precision also reads the gradient in 16
+    bits and writes it in 32, divides it by the loss scale (reads, writes), and writes the weight in 16 bits
+    (reads 4).
+
+    >>> optimizer_bytes(TrainConfig(optimizer="adamw")), optimizer_bytes(TrainConfig(precision="float16"))
+    (40, 60)
+    """
+    itemsize = max(itemsize_of(train), 4)
+    numbers = 3 + 2 * SLOTS[train.optimizer] + 3 * (train.clip > 0)
+    mixed = (2 + 4) + (4 + 4) + (4 + 2) if itemsize_of(train) == 2 else 0
+    return numbers * itemsize + mixed
