@@ -41,7 +41,8 @@ class EngineOptions:
     """batch: the most sequences that run together. rows: the most tokens in one forward pass; a longer prompt
     is computed in chunks. blocks: of the paged cache, 0 for enough for a full batch of full contexts;
     block_size: tokens in one. preemption: what happens to a sequence without room, "recompute" or "swap".
-    share_prefixes: whether requests use the blocks of equal beginnings.
+    share_prefixes: whether requests use the blocks of equal beginnings. invariant: the same bits for any
+    batch, blocks and chunks; slower (see invariant.py).
 
     >>> from minipar.inference.engine import EngineOptions
     >>> EngineOptions(batch=4).block_size
@@ -54,6 +55,7 @@ class EngineOptions:
     block_size: int = 16
     preemption: str = "recompute"
     share_prefixes: bool = True
+    invariant: bool = False
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -99,7 +101,8 @@ class Engine:
                               f"{model.config.vocabulary}; use the tokenizer of the model's training",
                               item="tokenizer")
         blocks = options.blocks_of(context)
-        self.runner = (LocalRunner(model, blocks, options.block_size) if isinstance(model, GPT) else model)
+        self.runner = model if not isinstance(model, GPT) else LocalRunner(
+            model, blocks, options.block_size, invariant=options.invariant)
         self.config = model.config
         self.memory = SequenceMemory(BlockPool(blocks, options.block_size), self.runner.caches,
                                      options.preemption, options.share_prefixes)

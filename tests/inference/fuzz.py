@@ -61,7 +61,7 @@ def random_options(rng: np.random.Generator, context: int) -> EngineOptions:
     return EngineOptions(batch=batch, rows=batch + int(rng.integers(0, 20)), block_size=size,
                          blocks=least + int(rng.integers(0, 3 * least + 1)),
                          preemption=str(rng.choice(["recompute", "swap"])),
-                         share_prefixes=bool(rng.random() < 0.7))
+                         share_prefixes=bool(rng.random() < 0.7), invariant=bool(rng.random() < 0.15))
 
 
 def serve(engine: RecordingEngine, requests: list[TextRequest], rng: np.random.Generator) -> tuple[
@@ -100,8 +100,20 @@ def mix(seed: int) -> str:
             off = max(np.abs(a - b).max() for a, b in zip(engine.logits[number, sample], logits, strict=True))
             if not off <= TOLERANCE * max(1, np.abs(logits).max()):
                 return f"request {number}, sample {sample}: logits are off by {off}"
+            if engine.options.invariant and sample == 0 and (text := other_bits(model, engine, number, request)):
+                return text
     left = engine.memory.pool.in_use
     return f"{left} blocks are still in use" if left else ""
+
+
+def other_bits(model: GPT, engine: RecordingEngine, number: int, request: TextRequest) -> str:
+    """Whether the request alone, in an invariant engine, has other bits."""
+    single = RecordingEngine(model, options=EngineOptions(batch=64, rows=64, invariant=True))
+    single.add(request)
+    while single.busy:
+        single.step()
+    same = np.array_equal(single.logits[0, 0], engine.logits[number, 0])
+    return "" if same else f"request {number} alone has other bits"
 
 
 def main() -> int:

@@ -1,0 +1,55 @@
+"""The forward pass of rows through a part of a GPT: embedding, blocks, head."""
+
+# n rows, m rows whose logits are wanted, D model width, v: this rank's shard of the vocabulary
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from minipar.autograd import Tensor
+from minipar.inference.batch import RowBatch
+from minipar.inference.paged_attention import PagedAttention
+from minipar.inference.paged_cache import PagedCache
+from minipar.nn import GPT
+
+
+class Forward(Protocol):
+    """How rows pass through a part of a model; invariant.py has another way."""
+
+    def blocks(self, model: GPT, x: Tensor, cache: PagedCache, batch: RowBatch) -> Tensor:
+        """x [1, n, D] through the blocks of the part."""
+
+    def logits(self, model: GPT, x: Tensor, batch: RowBatch) -> np.ndarray:
+        """The logits [m, v] of the wanted rows of x [1, n, D]."""
+
+
+class PlainForward:
+    """All rows together: the fastest products, but their bits depend on the number of rows."""
+
+    def blocks(self, model: GPT, x: Tensor, cache: PagedCache, batch: RowBatch) -> Tensor:
+        attention = PagedAttention(cache, batch)
+        for layer, block in enumerate(model.blocks):
+            x = block.forward(x, attention.core(layer))
+        return x
+
+    def logits(self, model: GPT, x: Tensor, batch: RowBatch) -> np.ndarray:
+        result: np.ndarray = head(model, x.data[:, batch.wanted])
+        return result
+
+
+def embed(model: GPT, batch: RowBatch) -> Tensor:
+    """[1, n, D]: token and position of each row."""
+    return model.token_table.look_up(batch.tokens[None]) + Tensor(model.position_table.data[batch.positions])
+
+
+def head(model: GPT, rows: np.ndarray) -> np.ndarray:
+    """The logits [m, v] of rows [1, m, D]."""
+    logits: np.ndarray = model.head.logits(model.norm.forward(Tensor(rows))).data[0]
+    return logits
+
+
+def dtype_of(model: GPT) -> np.dtype:
+    """The dtype of the model's activations."""
+    return model.parameters()[0].data.dtype
