@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 FOLDER = Path(__file__).parent
-PLAYERS = ("schedule", "collective")
+PLAYERS = ("schedule", "collective", "layout", "timeline", "waits")
 SHARED = ("core", "orders", "simulate")             # scripts before those of the players, in this order
 
 

@@ -94,8 +94,8 @@ minipar.player("collective", function (box, data) {
     const all = right + lanes + 96, height = TOP + rows.length * (ROW + GAP);
     const svg = draw("svg", { width: all, height, viewBox: `0 0 ${all} ${height}`, role: "img",
       "aria-label": `what ${ranks.value} ranks hold after step ${step} of ${operation.value}, ${algorithm.value}` });
-    svg.append(draw("defs", {}, draw("marker", { id: "mp-arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7,
-      markerHeight: 7, orient: "auto" }, draw("path", { d: "M 0 0 L 8 4 L 0 8 z", class: "mp-ink" }))));
+    svg.append(draw("defs", {}, draw("marker", { id: "mp-arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 12,
+      markerHeight: 12, markerUnits: "userSpaceOnUse", orient: "auto" }, draw("path", { d: "M 0 0 L 8 4 L 0 8 z", class: "mp-ink" }))));
     for (let i = 0; i < columns; i++) {
       svg.append(draw("text", { x: LEFT + (i + .5) * width, y: 14, "text-anchor": "middle", class: "mp-small" },
         operation.value === "all_to_all" ? `from ${i}` : String(i)));
