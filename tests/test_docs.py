@@ -184,7 +184,7 @@ def test_the_programs_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert found["trained"].losses[-1] < found["trained"].losses[0] and found["report"].proven
 
     exec(own, found := {})
-    assert "the sum over the ranks is right" in found["report"].explanations[0]
+    assert "reduce over the ranks is missing" in found["report"].explanations[0]
     capsys.readouterr()
 
     exec(collective, found := {})

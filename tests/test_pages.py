@@ -1,8 +1,10 @@
-"""What ARCHITECTURE.md and CONTRIBUTING.md say in examples and numbers is what the code does."""
+"""The examples, numbers and files in ARCHITECTURE.md and CONTRIBUTING.md agree with the code."""
 
 from __future__ import annotations
 
 import re
+import sys
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -14,17 +16,21 @@ from minipar.comm.deadlock.wait_graph import State, stuck
 from minipar.comm.job import TIMEOUT
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
-from minipar.config import Layout, TrainConfig
+from minipar.comm.wrappers.counting import Counting
+from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.data.tokenizer import make_tokenizer
 from minipar.parallel.grid import Grid
 from minipar.parallel.operators import reduce_from_region
 from minipar.parallel.pipeline import AHEAD
 from minipar.schedules.find import find_schedule
 from minipar.schedules.lower import SendCompleted, lower
+from minipar.training.trainer import Trainer
 from tests.ranks import ROOT
 
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 WORDS = " ".join(ARCHITECTURE.split())
+PACKAGE = f"{ROOT / 'minipar'}/"
 
 
 def test_the_grid_of_the_step() -> None:
@@ -34,11 +40,46 @@ def test_the_grid_of_the_step() -> None:
         return grid.at, grid.tp.members, grid.dp.members, grid.pp.members
 
     ranks = run(8, at)
-    assert [4 * place["pp"] + 2 * place["dp"] + place["tp"] for place, *_ in ranks] == list(range(8))
+    assert [4 * at["pp"] + 2 * at["dp"] + at["tp"] for at, *_ in ranks] == list(range(8))
     assert ranks[0][1:] == ((0, 1), (0, 2), (0, 4))
     assert "Ranks 0 and 1 form a tp group, ranks 0 and 2 a dp group, ranks 0 and 4 a pp group" in WORDS
     pieces = [len(rows) for rows in np.array_split(np.arange(TrainConfig().batch // 2), 4)]
     assert f"micro-batches of {pieces[0]}, {pieces[1]}, {pieces[2]} and {pieces[3]}" in WORDS
+
+
+def executed_files(comm: Communicator) -> set[str]:
+    """The files of minipar that one step of this rank executes, relative to the package."""
+    text = "to be or not to be, " * 40
+    letters = make_tokenizer("char", text)
+    model = ModelConfig(vocabulary=letters.vocab_size, context=8, layers=2, heads=2, width=8)
+    train = TrainConfig(batch=8, micro_batches=4, steps=2, validation_windows=2)
+    trainer = Trainer(model, train, letters, letters.encode(text),
+                      Grid(Counting(comm), Layout(dp=2, tp=2, pp=2)))
+    found: set[str] = set()
+
+    def record(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
+            found.add(frame.f_code.co_filename.removeprefix(PACKAGE))
+
+    trainer.step()                                      # only the first step creates groups and caches
+    sys.setprofile(record)
+    trainer.step()
+    sys.setprofile(None)
+    return found
+
+
+def test_the_files_on_the_way_of_a_micro_batch() -> None:
+    """Each file that a step executes on ranks 0 and 4 is in the table, and each file of the table is executed,
+    unless it belongs to the start, the loop, or MPI.
+    """
+    section = ARCHITECTURE[ARCHITECTURE.index("**Every file on this way**"):ARCHITECTURE.index("## 4.")]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    listed = {name for row in rows for name in re.findall(r"`([\w/]+\.py)`", row)}
+    once = {name for row in rows[:4] for name in re.findall(r"`([\w/]+\.py)`", row)} | {"comm/mpi/engine.py"}
+    ranks = run(8, executed_files)
+    executed = ranks[0] | ranks[4]
+    assert executed - listed == set(), "not in the table"
+    assert listed - once - executed == set(), "not executed"
 
 
 def test_the_value_that_two_ranks_hold_in_part() -> None:
