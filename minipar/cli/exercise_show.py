@@ -55,7 +55,10 @@ def printed_lines(printed: Sequence[tuple[int, int, str]]) -> list[str]:
         return []
     lines = ["", f"  your prints, on {printed[0][0]} rank{'s' * (printed[0][0] > 1)}:"]
     for _, rank, text in printed:
-        lines += [f"  rank {rank} | {line}" for line in text.rstrip("\n").splitlines()[:40]]
+        for line in text.rstrip("\n").splitlines()[:40]:
+            head = f"  rank {rank} | "
+            lines += textwrap.wrap(line, WIDTH, initial_indent=head, subsequent_indent=head,
+                                   drop_whitespace=False, break_on_hyphens=False) or [head.rstrip()]
     return lines
 
 

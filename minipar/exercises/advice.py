@@ -32,7 +32,7 @@ HINTS = (
     (rf"is in {COLLECTIVE}.* has finished|has finished.* is in {COLLECTIVE}", SAME_CALLS),
     (r"do not agree", "all ranks must call the same collective with the same shape, dtype and operation: is "
                       "this array a part of a sum over the ranks at all?"),
-    (r"needs a NumPy array", "x[0] is a number; x[:1] is an array of one element"),
+    (r"needs a NumPy array, not (float|int)", "x[0] is a number; x[:1] is an array of one element"),
     (r"still being received into", "a send and a receive at the same time need two arrays, or two rows"),
     (r"no attribute '(Get_|[Ss]end|[Rr]ecv|Is|Ir|[Aa]ll|[Bb]cast|[Gg]ather|[Rr]educe|[Ss]catter)", MINIPAR),
     (r"missing \d required positional arguments?: .*'out'", MINIPAR),

@@ -48,7 +48,7 @@ def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnos
             if one is not None and one.changed:
                 return Diagnosis(
                     f"rank {rank} has changed the argument that it was given",
-                    "work on a copy: x = x.copy()",
+                    "`x += y` changes x itself; write x = x + y, or work on a copy, x = x.copy()",
                 ), 1
     if exercise.judge is not None:
         return (None, 0) if gradients else (_judged(_asked(exercise.judge, size, arguments, got)), 1)
@@ -56,7 +56,8 @@ def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnos
     pairs = [(leaves(one), leaves(other)) for one, other in zip(want, got, strict=True)]
     names = [part for part in pairs[0][0] if part.startswith("grad") == gradients]
     for rank, (known, found) in enumerate(pairs):
-        if names and (finding := misfit(of_light(known, gradients), of_light(found, gradients), rank)):
+        known, found = of_light(known, gradients), of_light(found, gradients)
+        if names and (finding := misfit(known, found, rank, size)):
             return finding, len(names)
     for part in names:
         leaf = Leaf(

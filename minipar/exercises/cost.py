@@ -14,7 +14,7 @@ from minipar.exercises.wrapping import NETWORK
 ROUNDING = Fraction(1, 10**9)                                       # of a par that was computed in float64
 PICKLED = "methods in lower case (send, recv) pickle an array; those in upper case (Send, Recv) do not"
 UNUSED = "which of them carries what the receiver does not need?"
-ALONE = "with 1 rank there is nobody to send to: does a rank send to itself?"
+NOBODY_ELSE = "with 1 rank there is nobody to send to: does a rank send to itself?"
 UNEVEN = "all ranks together send no more than par: could other ranks send some of these messages?"
 LATENCY = "most of it is latency, which each message costs: can it be done in fewer rounds?"
 BANDWIDTH = "most of it is the time of the bytes: can each rank send shares of the array, all ranks at once?"
@@ -57,7 +57,7 @@ def advice_on_sends(exercise: Exercise, par: Par, result: CallResult, rank: int,
     one, ranks = result.ranks[rank], result.call.ranks
     assert one is not None
     if ranks == 1:
-        return ALONE
+        return NOBODY_ELSE
     if exercise.comm == "mpi4py" and what == "bytes" and one.messages <= (of_rank(par.messages, rank) or 0):
         return PICKLED
     sent = sum(getattr(other, what) for other in result.ranks)

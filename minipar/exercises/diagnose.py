@@ -95,18 +95,18 @@ def leaves(value: Any, name: str = "") -> dict[str, Any]:
     return {name: value}
 
 
-def misfit(wanted: Any, got: Any, rank: int) -> Diagnosis | None:
-    """The error in types, shapes or dtypes of one rank's results; None if there is none."""
+def misfit(wanted: Any, got: Any, rank: int, ranks: int) -> Diagnosis | None:
+    """The error in types, shapes or dtypes of one rank's results; None if there is none. ranks: of the call.
+    """
     parts, found = leaves(wanted), leaves(got)
+    who = f"rank {rank} returns" if ranks > 1 else "the function returns"
     if got is None and wanted is not None:
-        return Diagnosis(f"rank {rank} returns None", "is a return missing on some path?")
+        return Diagnosis(f"{who} None", "is a return missing on some path?")
     if parts.keys() != found.keys():
-        return Diagnosis(
-            f"rank {rank} returns {shape_of(got)}; wanted is {shape_of(wanted)}",
-            "return what the task says",
-        )
+        if differ := inner_misfit(wanted, got, ""):
+            return Diagnosis(f"{who} {differ}", "return what the task says")
     for name, want in parts.items():
-        have, which = found[name], f"rank {rank}{quoted(name)}"
+        have, which = found[name], f"{f'rank {rank}' if ranks > 1 else 'the result'}{quoted(name)}"
         if want is None and have is None:
             continue
         if (
@@ -118,8 +118,27 @@ def misfit(wanted: Any, got: Any, rank: int) -> Diagnosis | None:
                 f"{which} is {shape_of(have)}; wanted is {shape_of(want)}", "return what the task says"
             )
         if isinstance(want, np.ndarray) and (text := array_misfit(want, have)):
-            return Diagnosis(f"{which} {text}", shape_advice(want, have))
+            return Diagnosis(f"{which} {text}", shape_advice(want, have, ranks))
     return None
+
+
+def inner_misfit(wanted: Any, got: Any, name: str) -> str:
+    """The outermost part of two nested results that differs in type, length or keys; "" if none does."""
+    one, other = children(wanted), children(got)
+    if one is None or other is None or list(one) != list(other):
+        if one is None and other is None:
+            return ""
+        inside = f", in which {name} is {shape_of(got)}" if name else shape_of(got)
+        return f"{f'a result{inside}' if name else inside}; wanted is {shape_of(wanted)}"
+    found = (inner_misfit(want, other[key], f"{name}[{key!r}]") for key, want in one.items())
+    return next((text for text in found if text), "")
+
+
+def children(value: Any) -> dict[Any, Any] | None:
+    """The parts of a dict, a list or a tuple by key; None of anything else."""
+    if isinstance(value, dict):
+        return dict(sorted(value.items()))
+    return dict(enumerate(value)) if isinstance(value, tuple | list) else None
 
 
 def array_misfit(want: np.ndarray, have: Any) -> str:
@@ -132,12 +151,12 @@ def array_misfit(want: np.ndarray, have: Any) -> str:
     return ""
 
 
-def shape_advice(want: np.ndarray, have: Any) -> str:
+def shape_advice(want: np.ndarray, have: Any, ranks: int) -> str:
     if not isinstance(have, np.ndarray):
         return "return a NumPy array"
     if have.shape == want.shape[::-1] and have.ndim > 1:
         return "is it transposed?"
-    if have.size > want.size:
+    if have.size > want.size and ranks > 1:
         return "is this more than this rank's own part?"
     return ("see the shapes in the task"
             if have.shape != want.shape
@@ -149,6 +168,8 @@ def shape_of(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape}"
     if isinstance(value, Opaque):
+        if value.type == "ndarray":
+            return "an array of objects that are no numbers"
         return f"of type {value.type}"
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"

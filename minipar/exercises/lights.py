@@ -79,7 +79,7 @@ def runs(exercise: Exercise, source: str, results: Sequence[CallResult]) -> Ligh
         if not (result.call.plain and complete(result) and is_first_case(exercise, result)):
             continue
         for rank, (got, want) in enumerate(zip(outputs(result), wanted(exercise, result), strict=True)):
-            if want is not ANYTHING and (finding := misfit(want, got, rank)):
+            if want is not ANYTHING and (finding := misfit(want, got, rank, result.call.ranks)):
                 return off("runs", finding, result.call.described())
     return Light("runs", "on")
 

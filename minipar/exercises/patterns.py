@@ -6,14 +6,21 @@ by one, each rank has its neighbour's chunk. PATTERNS lists them, the most speci
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from itertools import combinations, zip_longest
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from minipar.exercises.diagnose import CLEAN, Diagnosis, Leaf, equal, quoted
+from minipar.exercises.patterns_of_sums import (
+    multiple,
+    on,
+    on_rank,
+    own_part,
+    parts_of_a_sum,
+    some_ranks_only,
+)
 from minipar.exercises.unwritten import is_unwritten
 
 
@@ -34,8 +41,9 @@ def text(leaf: Leaf) -> Diagnosis | None:
     if want.dtype.kind not in "US":
         return None
     if str(got).strip() == str(want).strip():
-        return Diagnosis(f"begins or ends with other spaces or newlines: it is {str(got)[-40:]!r}"
-                         f"{on_rank(leaf, rank)}; wanted is {str(want)[-40:]!r}", "is a newline too many?")
+        return Diagnosis(f"begins or ends with other spaces or newlines{on_rank(leaf, rank)}: it is "
+                         f"{str(got)[-40:]!r}; wanted is {str(want)[-40:]!r}",
+                         "is a space or a newline too many?")
     lines = zip_longest(str(got).split("\n"), str(want).split("\n"))
     mine, right = next(pair for pair in lines if pair[0] != pair[1])
     said = "lacks the line" if mine is None else f"has the line {mine[:60]!r}{on_rank(leaf, rank)}; wanted is"
@@ -66,72 +74,6 @@ def not_finite(leaf: Leaf) -> Diagnosis | None:
     return None
 
 
-def multiple(leaf: Leaf) -> Diagnosis | None:
-    """The same factor on all ranks, or a factor of its own on each."""
-    factors = [ratio(got, want) for got, want in zip(leaf.got, leaf.wanted, strict=True)]
-    known = [factor for factor in factors if factor is not None]
-    if any(math.isnan(factor) for factor in known) or not known:
-        return None
-    p = leaf.ranks
-    if max(known) - min(known) > CLEAN:
-        wrong = [
-            rank for rank, factor in enumerate(factors) if factor is not None and abs(factor - 1) > CLEAN
-        ]
-        if len(wrong) == 1 and p > 1:
-            single = leaf.wanted[wrong[0]].size < 2
-            return meaning(factors[wrong[0]], p, f" on rank {wrong[0]}", single)  # type: ignore[arg-type]
-        if any(leaf.wanted[rank].size < 2 for rank in wrong):       # any number is a multiple of another
-            return None
-        return Diagnosis(
-            f"has a factor of its own on each rank: {', '.join(f'{factor:.4g}' for factor in known)}",
-            "does each rank divide by a number of its own, where all should use the same one?",
-        )
-    return meaning(known[0], p, "", len({float(one) for want in leaf.wanted for one in want.flat}) < 2)
-
-
-def meaning(factor: float, p: int, where: str, single: bool) -> Diagnosis | None:
-    """The likely mistake for a factor. single: only one number was compared, so that any factor fits."""
-    ranks = f"{p} is the number of ranks"
-    table = [
-        (0.0, "is 0", "does anything arrive, and is it added?"),
-        (-1.0, "has the wrong sign", "is something subtracted the wrong way round?"),
-        (float(p), f"is {p} times too large", f"{ranks}: is it summed twice, or is a mean missing?"),
-        (1 / p, f"is {p} times too small",
-         f"{ranks}: is it averaged where the sum is wanted, or is a sum over the ranks missing?"),
-        (float(p * p), f"is {p * p} times too large", f"{ranks}, squared: is it summed twice?"),
-        (2.0, "is twice too large", "is something added twice?"),
-        (0.5, "is half of what it should be", "is a factor of 2 missing?"),
-        (p - 1.0, f"is {p - 1} times too large", f"{p - 1} is the number of other ranks")]
-    if abs(factor - 1) <= CLEAN:
-        return Diagnosis(f"is right to some digits only{where}",
-                         "is something float32 on the way? is the formula the exact one?")
-    for value, text, advice in table:
-        if math.isclose(factor, value, rel_tol=CLEAN, abs_tol=CLEAN) and value != 1:
-            return Diagnosis(text + where, advice)
-    return None if single else Diagnosis(
-        f"is {factor:.6g} times the right one{where}", "which factor is missing or too many?")
-
-
-def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
-    """r where got is r times want; NaN where there is no such number; None where want says nothing."""
-    if got.dtype.kind not in "fiu" or not want.size or not want.any():
-        return None if equal(got, want, CLEAN) else math.nan
-    r = float(np.vdot(got, want) / np.vdot(want, want))
-    return r if equal(got, r * want, CLEAN) else math.nan
-
-
-def parts_of_a_sum(leaf: Leaf) -> Diagnosis | None:
-    if leaf.ranks == 1 or len({got.shape for got in leaf.got}) > 1:
-        return None
-    total = np.sum(np.stack(leaf.got), axis=0)
-    if all(equal(total, want, CLEAN) for want in leaf.wanted):
-        return Diagnosis(
-            "is a part on each rank, and the sum of all ranks' parts is right",
-            "is the sum over the ranks missing?",
-        )
-    return None
-
-
 def shifted(leaf: Leaf) -> Diagnosis | None:
     """Each rank has what another one should have."""
     if leaf.matches(leaf.wanted):
@@ -157,57 +99,6 @@ def own_input(leaf: Leaf) -> Diagnosis | None:
     return None
 
 
-def own_part(leaf: Leaf) -> Diagnosis | None:
-    """One of the rank's own inputs is missing in a sum, or is there several times, such as a bias that every
-    rank adds. An input may have fewer axes than the result.
-    """
-    for number in range(len(leaf.arguments[0])):
-        times = {extra(leaf, rank, leaf.arguments[rank][number]) for rank in leaf.wrong}
-        if len(times) != 1 or (found := times.pop()) is None:
-            continue
-        if found == -1:
-            return Diagnosis(f"lacks this rank's own input{on(leaf, leaf.wrong)}",
-                             "is the own part added, too?")
-        if found + 1 == leaf.ranks > 2:
-            return Diagnosis(f"contains argument {number + 1} of the function {leaf.ranks} times",
-                             f"{leaf.ranks} is the number of ranks: does each rank add it before the sum?")
-        if found == 1:
-            return Diagnosis(f"contains this rank's own input twice{on(leaf, leaf.wrong)}",
-                             "is the own part added twice?")
-    return None
-
-
-def extra(leaf: Leaf, rank: int, one: Any) -> int | None:
-    """How many times too often a rank's result contains an input; None if that is not its error."""
-    got, want = leaf.got[rank], leaf.wanted[rank]
-    if not isinstance(one, np.ndarray) or one.dtype.kind not in "iuf" or got.dtype.kind not in "iuf":
-        return None
-    if one.size < 2 or got.shape != want.shape or one.shape != want.shape[want.ndim - one.ndim:]:
-        return None
-    r = ratio(got.astype(float) - want, np.broadcast_to(one, want.shape).astype(float))
-    return round(r) if r is not None and math.isfinite(r) and r and abs(r - round(r)) < CLEAN else None
-
-
-def some_ranks_only(leaf: Leaf) -> Diagnosis | None:
-    """A sum over the ranks, of an argument or of a chunk of it, in which some ranks are missing."""
-    rank, p = leaf.wrong[0], leaf.ranks
-    got, want = leaf.got[rank], leaf.wanted[rank]
-    for number in range(len(leaf.arguments[0])) if 2 < p < 6 and want.ndim == 1 and want.size else ():
-        xs = [arguments[number] for arguments in leaf.arguments]
-        if any(not isinstance(x, np.ndarray) or x.ndim != 1 or x.size != xs[0].size for x in xs):
-            continue
-        for start in range(xs[0].size - want.size + 1):
-            parts = [x[start:start + want.size] for x in xs]
-            if not equal(np.sum(parts, axis=0), want, CLEAN):
-                continue
-            for ranks in (members for count in range(1, p) for members in combinations(range(p), count)):
-                if equal(np.sum([parts[one] for one in ranks], axis=0), got, CLEAN):
-                    which = f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
-                    return Diagnosis(f"on rank {rank} is the sum over {which} only",
-                                     "which message brings the other parts?")
-    return None
-
-
 def reordered(leaf: Leaf) -> Diagnosis | None:
     """The right numbers in another order."""
     for rank in leaf.wrong:
@@ -227,6 +118,24 @@ def reordered(leaf: Leaf) -> Diagnosis | None:
                 f"has the right numbers in another order on rank {rank}",
                 "in which order are the parts joined?",
             )
+    return None
+
+
+def ranks_differ(leaf: Leaf) -> Diagnosis | None:
+    """The same result is wanted on all ranks, but theirs differ."""
+    want, rank = leaf.wanted[0], leaf.wrong[0]
+    if not all(equal(one, want, CLEAN) for one in leaf.wanted) or leaf.got[rank].shape != want.shape:
+        return None
+    for other in leaf.wrong:
+        bad = ~np.isclose(leaf.got[rank], leaf.got[other], rtol=CLEAN, atol=CLEAN, equal_nan=True)
+        if bad.any():
+            first = tuple(int(i) for i in np.argwhere(bad)[0])
+            index = f"[{', '.join(map(str, first))}] " if first else ""
+            numbers = [f"{number(leaf.got[one][first])} on rank {one}" for one in (rank, other)]
+            return Diagnosis(
+                f"differs between the ranks: {index}is {' and '.join(numbers)}; wanted is "
+                f"{number(want[first])} on all",
+                "which step depends on comm.rank, or on this rank's own data alone?")
     return None
 
 
@@ -253,17 +162,6 @@ def number(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, np.floating) else str(value)
 
 
-def on_rank(leaf: Leaf, rank: int) -> str:
-    return f" on rank {rank}" if leaf.ranks > 1 else ""
-
-
-def on(leaf: Leaf, ranks: list[int]) -> str:
-    """ " on rank 2", " on all ranks"; "" if there is one rank."""
-    if len(ranks) == leaf.ranks:
-        return " on all ranks" if leaf.ranks > 1 else ""
-    return f" on rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
-
-
 PATTERNS: tuple[Callable[[Leaf], Diagnosis | None], ...] = (
     text,
     never_written,
@@ -275,5 +173,6 @@ PATTERNS: tuple[Callable[[Leaf], Diagnosis | None], ...] = (
     own_part,
     some_ranks_only,
     reordered,
+    ranks_differ,
     anything_else,
 )

@@ -7,8 +7,10 @@ one `Printed`, which knows the rank of each thread.
 from __future__ import annotations
 
 import io
+import os
 import sys
 import threading
+import warnings
 
 LONGEST = 20_000  # characters that are kept of one call
 
@@ -48,4 +50,11 @@ class Printed(io.TextIOBase):
 def install() -> Printed:
     stream = Printed()
     sys.stdout = sys.stderr = stream
+    warnings.formatwarning = short
     return stream
+
+
+def short(message: Warning | str, category: type[Warning], filename: str, lineno: int,
+          line: str | None = None) -> str:
+    """A warning in one line, with the name of the file and without its folder."""
+    return f"{os.path.basename(filename)}:{lineno}: {category.__name__}: {message}\n"

@@ -45,7 +45,8 @@ def leaf(got: list[np.ndarray], wanted: list[np.ndarray], ranks: int = P) -> Lea
     ([X[0][:2] + X[1][:2], SUM[2:3], SUM[3:]], [SUM[:2], SUM[2:3], SUM[3:]], "sum over ranks 0, 1 only"),
     ([OWN[0], np.full(4, UNWRITTEN), OWN[2]], OWN, "4 of 4 elements that were never written on rank 1"),
     ([OWN[0], OWN[1] + [0, 1, 0, UNWRITTEN], OWN[2]], OWN, "1 of 4 elements that were never written on rank 1"),
-    ([np.array(1.5), np.array(1.5), np.array(0.5)], [np.array(2.5)] * P, "is 1.5 on rank 0; wanted is 2.5"),
+    ([SUM, SUM + [0, 1, 2, 0], SUM + [0, 1, 3, 0]], [SUM] * P, "differs between the ranks: [2] is"),
+    ([np.array(1.5), np.array(1.5), np.array(0.5)], [np.array(2.5)] * P, "is 1.5 on rank 0 and 0.5 on rank 2; wanted is 2.5"),
     ([OWN[0], OWN[1] * np.nan, OWN[2]], OWN, "NaN on rank 1"),
     ([OWN[0], OWN[1] + np.inf, OWN[2]], OWN, "infinite on rank 1"),
     ([OWN[0], OWN[1] + [0, 1, 0, 0], OWN[2]], OWN, "1 of 4 elements on rank 1; the first is [1]"),
@@ -94,10 +95,11 @@ def test_random_arrays_that_are_wrong_never_break_the_diagnosis() -> None:
 @pytest.mark.parametrize("wanted, got, words", [
     (SUM, None, "returns None"), (SUM, list(SUM), "a list"), (SUM, SUM[:2], "shape (2,)"),
     (SUM, SUM.astype("f4"), "dtype float32"), ((SUM, SUM), (SUM,), "tuple of 1"), ({"y": SUM}, {"z": SUM}, "a dict with z"),
-    (SUM, Opaque("generator"), "generator"), ([1.0], ["1"], "str"),
+    (SUM, Opaque("generator"), "generator"), (["a", "b"], [["a"], ["b"]], "[0] is a list of 1; wanted is of type str"),
+    (SUM, Opaque("ndarray"), "objects"), ({"x": [1.0], "y": 2.0}, {"y": 2.0, "x": 1.0}, "['x'] is of type float; wanted is a list of 1"), ([1.0], ["1"], "str"),
 ])
 def test_what_is_no_result_of_the_right_form(wanted: object, got: object, words: str) -> None:
-    found = misfit(wanted, got, 1)
+    found = misfit(wanted, got, 1, 2)
     assert found is not None and words in found.text
 
 
@@ -110,7 +112,7 @@ def test_memory_that_was_never_written_is_marked_in_every_dtype() -> None:
 
 
 def test_right_is_right() -> None:
-    assert misfit((SUM, 1.0), (SUM, np.float64(1.0)), 0) is None
+    assert misfit((SUM, 1.0), (SUM, np.float64(1.0)), 0, 1) is None
     assert equal(np.array([1.0, np.nan, np.inf]), np.array([1.0 + 1e-14, np.nan, np.inf]), 1e-12)
     assert not equal(np.array([np.inf]), np.array([-np.inf]), 1e-12)
     assert not equal(np.array([1.0, 1e-3]), np.array([1.0, 1e-3 + 1e-11]), 1e-12)

@@ -16,6 +16,14 @@ def reference(ranks, arguments):
             for _, a, b, _ in arguments]
 
 
+def g_adds(ranks, arguments):
+    """A mistake: g adds up the gradients in backward, f does not."""
+    x, _, _, gradient = arguments[0]
+    y = reference(ranks, arguments)[0]["y"]
+    return [{"y": y, "grad x": ranks * gradient @ b.T @ a.T, "grad a": ranks * x.T @ (gradient @ b.T),
+             "grad b": ranks * (x @ a).T @ gradient} for _, a, b, _ in arguments]
+
+
 def par(ranks, arguments):
     """Two all-reduces of n bytes: no algorithm of the library sends more than p - 1 messages of n each."""
     n = arguments[0][0].nbytes
@@ -26,4 +34,6 @@ EXERCISE = Exercise(
     kind="write", minutes=15, lesson="14", function="f g",
     goal="derive the backward of a communication from what each rank's gradient means",
     cases={"plain": (3, 4, 5), "one row": (1, 2, 1), "wide": (5, 7, 3)},
-    inputs=inputs, reference=reference, par=par, library="minipar/parallel/operators.py:copy_to_region")
+    inputs=inputs, reference=reference, par=par,
+    mistakes={"g adds up the gradients of y, which every rank has whole, and f does not add up those of x\nwhich operator has "
+              "a part of a sum on each rank, forward and backward?": g_adds}, library="minipar/parallel/operators.py:copy_to_region")

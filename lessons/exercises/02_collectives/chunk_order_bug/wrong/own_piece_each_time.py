@@ -1,7 +1,7 @@
 """Sends its own piece p - 1 times to the right-hand neighbour, as if it could reach all ranks so.
 
 fails: values
-says: elements
+says: differs between the ranks
 """
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Divides by D - 1, as statistics does for a sample.
 
 fails: values
-says: 'n'
+says: D - 1
 """
 import numpy as np
 

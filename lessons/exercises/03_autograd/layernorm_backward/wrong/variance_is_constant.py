@@ -1,7 +1,7 @@
 """Takes the variance for a constant: one of the two terms is missing.
 
 fails: gradients
-says: 'grad x'
+says: variance counts as a constant
 """
 import numpy as np
 

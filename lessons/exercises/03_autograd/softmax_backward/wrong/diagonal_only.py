@@ -1,7 +1,7 @@
 """Takes the derivative of each element by itself, as for a sigmoid: p (1 - p) g.
 
 fails: gradients
-says: 'grad z'
+says: z_j changes p_j only
 """
 import numpy as np
 

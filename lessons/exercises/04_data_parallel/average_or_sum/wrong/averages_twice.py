@@ -1,7 +1,7 @@
 """Divides by all samples, and then averages over the ranks as well.
 
 fails: values
-says: result
+says: too small as there are ranks
 """
 import minipar as mp
 

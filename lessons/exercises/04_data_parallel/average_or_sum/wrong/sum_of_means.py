@@ -1,7 +1,7 @@
 """Each rank takes the mean over its own samples, and the ranks add: p times too large a step.
 
 fails: values
-says: result
+says: too large as there are ranks
 """
 import minipar as mp
 

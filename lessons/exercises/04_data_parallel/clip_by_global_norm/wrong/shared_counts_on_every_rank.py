@@ -1,7 +1,7 @@
 """Adds up everything that each rank has: the shared part counts p times.
 
 fails: values
-says: result
+says: once per rank
 """
 import numpy as np
 

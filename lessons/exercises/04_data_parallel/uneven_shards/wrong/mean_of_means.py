@@ -1,7 +1,7 @@
 """Averages over its own tokens, and then over the ranks.
 
 fails: values
-says: 'loss'
+says: mean of the ranks' means
 """
 import numpy as np
 
