@@ -103,8 +103,8 @@ def misfit(wanted: Any, got: Any, rank: int, ranks: int) -> Diagnosis | None:
     if got is None and wanted is not None:
         return Diagnosis(f"{who} None", "is a return missing on some path?")
     if parts.keys() != found.keys():
-        if differ := inner_misfit(wanted, got, ""):
-            return Diagnosis(f"{who} {differ}", "return what the task says")
+        differ = inner_misfit(wanted, got, "") or f"{shape_of(got)}; wanted is {shape_of(wanted)}"
+        return Diagnosis(f"{who} {differ}", "return what the task says")
     for name, want in parts.items():
         have, which = found[name], f"{f'rank {rank}' if ranks > 1 else 'the result'}{quoted(name)}"
         if want is None and have is None:

@@ -1,4 +1,4 @@
-"""Patterns of wrong sums over the ranks: a wrong factor, a part that is missing, or one that is added twice."""
+"""Patterns of wrong sums over the ranks: a wrong factor, a part that is missing or added twice."""
 
 from __future__ import annotations
 
