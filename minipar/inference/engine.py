@@ -15,9 +15,7 @@ the same random numbers. A server, a benchmark and `minipar generate --prompts` 
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -25,52 +23,17 @@ from minipar.data.tokenizer import Tokenizer
 from minipar.errors import ConfigError
 from minipar.inference.batch import make_batch
 from minipar.inference.blocks import BlockPool
-from minipar.inference.memory import PREEMPTIONS, SequenceMemory
+from minipar.inference.drafts import Speculator
+from minipar.inference.memory import SequenceMemory
+from minipar.inference.options import EngineOptions
 from minipar.inference.requests import NewToken, TextRequest
 from minipar.inference.runner import LocalRunner, Runner
 from minipar.inference.sampling import choose, log_probabilities, most_likely
 from minipar.inference.scheduler import Scheduler
 from minipar.inference.sequence import TextSequence, random_numbers
+from minipar.inference.speculation import DraftTokens, next_token
 from minipar.inference.stops import TextStream
 from minipar.nn import GPT
-from minipar.records import require_types
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """batch: the most sequences that run together. rows: the most tokens in one forward pass; a longer prompt
-    is computed in chunks. blocks: of the paged cache, 0 for enough for a full batch of full contexts;
-    block_size: tokens in one. preemption: what happens to a sequence without room, "recompute" or "swap".
-    share_prefixes: whether requests use the blocks of equal beginnings. invariant: the same bits for any
-    batch, blocks and chunks; slower (see invariant.py).
-
-    >>> from minipar.inference.engine import EngineOptions
-    >>> EngineOptions(batch=4).block_size
-    16
-    """
-
-    batch: int = 32
-    rows: int = 256
-    blocks: int = 0
-    block_size: int = 16
-    preemption: str = "recompute"
-    share_prefixes: bool = True
-    invariant: bool = False
-
-    def __post_init__(self) -> None:
-        require_types(self)
-        for name, least in (("batch", 1), ("rows", 1), ("blocks", 0), ("block_size", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {least}", item=name)
-        if self.preemption not in PREEMPTIONS:
-            raise ConfigError(f"preemption is {self.preemption!r}; choose {', '.join(PREEMPTIONS)}",
-                              item="preemption")
-        if self.rows < self.batch:
-            raise ConfigError(f"{self.rows} rows are too few for a batch of {self.batch} sequences with one "
-                              f"each; choose rows {self.batch} or more", item="rows")
-
-    def blocks_of(self, context: int) -> int:
-        return self.blocks or self.batch * -(-context // self.block_size)
 
 
 class Engine:
@@ -89,10 +52,11 @@ class Engine:
     """
 
     def __init__(self, model: GPT | Runner, tokenizer: Tokenizer | None = None,
-                 options: EngineOptions | None = None):
+                 options: EngineOptions | None = None, speculator: Speculator | None = None):
         """model: a GPT in this process, or a Runner whose caches have `options.blocks_of(context)` blocks.
+        speculator: see speculation.py.
 
-        Raises ConfigError if the tokenizer has another vocabulary.
+        Raises ConfigError if the tokenizer has another vocabulary, or the rows are too few for drafts.
         """
         self.options = options = options or EngineOptions()
         self.tokenizer, context = tokenizer, model.config.context
@@ -104,10 +68,16 @@ class Engine:
         self.runner = model if not isinstance(model, GPT) else LocalRunner(
             model, blocks, options.block_size, invariant=options.invariant)
         self.config = model.config
-        self.memory = SequenceMemory(BlockPool(blocks, options.block_size), self.runner.caches,
+        self._speculator = speculator
+        self._drafts = speculator.count if speculator else 0
+        if speculator is not None:
+            speculator.require_fit(model.config)
+            options.require_rows(self._drafts)
+        caches = [*self.runner.caches, *(speculator.caches if speculator else ())]
+        self.memory = SequenceMemory(BlockPool(blocks, options.block_size), caches,
                                      options.preemption, options.share_prefixes)
         self.scheduler = Scheduler(self.memory, context, options.batch, options.rows)
-        self.steps = 0
+        self.steps = self.guessed = self.accepted = 0               # forward passes, and tokens of drafts
         self._numbers = itertools.count()
 
     @property
@@ -155,39 +125,73 @@ class Engine:
         A step can give none, if it only computed a chunk of a long prompt. Raises RangeError if the logits
         are not finite.
         """
-        planned = self.scheduler.plan()
+        planned = self.scheduler.plan(self._drafts)
         if not planned:
             return []
         self.steps += 1
-        logits = self._logits(planned)
+        drafts = self._guess(planned)
+        logits = self._logits(planned, drafts)
         tokens: list[NewToken] = []
         for sequence, rows in planned.items():
-            sequence.computed += rows
+            sequence.computed += min(rows, sequence.pending)
             self.memory.register(sequence)
             if not sequence.pending:
-                tokens += self._new_tokens(sequence, next(logits))
+                tokens += self._new_tokens(sequence, logits, drafts.get(sequence))
+            self.memory.trim(sequence)
         return sorted(tokens, key=lambda token: (token.request, token.sample))
 
-    def _logits(self, planned: dict[TextSequence, int]) -> Iterator[np.ndarray]:
-        """An iterator of the logits [V] of each sequence whose text is computed by these rows."""
-        parts = [(one.text[one.computed : one.computed + rows], one.computed, one.table,
-                  int(rows == one.pending)) for one, rows in planned.items()]
-        return iter(self.runner.run(make_batch(parts, self.options.block_size)))
+    def _guess(self, planned: dict[TextSequence, int]) -> dict[TextSequence, DraftTokens]:
+        if self._speculator is None:
+            return {}
+        return self._speculator.propose({one: rows for one, rows in planned.items() if rows > one.pending})
+
+    def _logits(self, planned: dict[TextSequence, int],
+                drafts: dict[TextSequence, DraftTokens]) -> Iterator[np.ndarray]:
+        """An iterator of logits [V]: for each sequence whose text is computed by these rows, those after its
+        text and after each token of its draft.
+        """
+        parts = []
+        for one, rows in planned.items():
+            guess = drafts[one].tokens if one in drafts else []
+            new = one.text[one.computed : one.computed + rows] + guess
+            parts.append((new, one.computed, one.table, 1 + len(guess) if rows >= one.pending else 0))
+        batch = make_batch(parts, self.options.block_size)
+        if self._speculator is not None:
+            self._speculator.observe(batch)
+        return iter(self.runner.run(batch))
 
     def _sequence(self, number: int, request: TextRequest, sample: int, text: list[int]) -> TextSequence:
         shown = TextStream(self.tokenizer.decode, request.stop) if self.tokenizer else None
         return TextSequence(number, request, sample, text, random_numbers(request, sample), shown)
 
-    def _new_tokens(self, sequence: TextSequence, logits: np.ndarray) -> list[NewToken]:
-        """The next token of a sequence, and of the samples that start from it. The logits: [V]."""
+    def _new_tokens(self, sequence: TextSequence, logits: Iterator[np.ndarray],
+                    draft: DraftTokens | None) -> list[NewToken]:
+        """The next tokens of a sequence: one, and those of its draft that are accepted."""
+        tokens = []
+        rows = [next(logits) for _ in range(1 + (len(draft.tokens) if draft else 0))]
+        self.guessed += len(rows) - 1
+        for fork in self._forks(sequence):
+            token = choose(rows[0], fork.request.sampling, fork.text, fork.rng)
+            tokens.append(self._append(fork, rows[0], token))
+        for number, row in enumerate(rows):
+            token, accepted = next_token(row, sequence.request.sampling, sequence.text, sequence.rng, draft,
+                                         number)
+            tokens.append(self._append(sequence, row, token))
+            if not accepted or tokens[-1].finished:
+                break
+            sequence.computed += 1                                  # the draft's rows are those of this token
+            self.accepted += 1
+        return tokens
+
+    def _forks(self, sequence: TextSequence) -> list[TextSequence]:
+        """The other samples of a request, which start when its prompt is computed."""
         forks = [self._sequence(sequence.number, sequence.request, 1 + fork, list(sequence.text))
                  for fork in range(sequence.forks)]
-        for fork in forks:  # before the table of the first one changes
+        for fork in forks:
             self.memory.fork(sequence, fork)
             self.scheduler.start(fork)
         sequence.forks = 0
-        return [self._append(one, logits, choose(logits, one.request.sampling, one.text, one.rng))
-                for one in (sequence, *forks)]
+        return forks
 
     def _append(self, sequence: TextSequence, logits: np.ndarray, token: int) -> NewToken:
         """Add a token to the text; the sequence may finish."""
@@ -209,37 +213,3 @@ class Engine:
             all_logprobs = log_probabilities(logits)
             logprob, likely = float(all_logprobs[token]), most_likely(all_logprobs, request.logprobs)
         return NewToken(sequence.number, sequence.sample, token, text, logprob, likely, finished)
-
-
-@dataclass
-class Completion:
-    """One sample of a request, complete. logprobs: of each token, if the request asked for them."""
-
-    tokens: list[int]
-    text: str
-    finished: str
-    logprobs: list[float]
-
-
-def complete(engine: Engine, requests: Iterable[TextRequest]) -> list[list[Completion]]:
-    """The samples of each request, computed together.
-
-    >>> import minipar as mp
-    >>> from minipar.inference.engine import Engine, complete
-    >>> from minipar.inference.requests import TextRequest
-    >>> engine = Engine(mp.GPT(mp.ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4)))
-    >>> [[len(sample.tokens) for sample in samples] for samples in complete(
-    ...     engine, [TextRequest([1, 2], max_tokens=3), TextRequest([3], max_tokens=2, samples=2)])]
-    [[3], [2, 2]]
-    """
-    numbers = [engine.add(request) for request in requests]
-    found: dict[int, dict[int, Completion]] = defaultdict(dict)
-    while engine.busy:
-        for new in engine.step():
-            one = found[new.request].setdefault(new.sample, Completion([], "", "", []))
-            one.tokens.append(new.token)
-            one.text += new.text
-            one.finished = new.finished or ""
-            if new.logprob is not None:
-                one.logprobs.append(new.logprob)
-    return [[sample for _, sample in sorted(found[number].items())] for number in numbers]

@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from minipar.inference.engine import Engine, EngineOptions
+from minipar.inference.drafts import ModelDraft, NgramDraft, Speculator
+from minipar.inference.engine import Engine
+from minipar.inference.options import EngineOptions
 from minipar.inference.requests import NewToken, TextRequest
 from minipar.inference.sequence import TextSequence
 from minipar.nn import GPT
@@ -24,6 +26,7 @@ from tests.inference.models import make, plain, random_requests
 
 TOLERANCE = 1e-12
 MODELS: dict[int, GPT] = {}                                         # context -> model
+DRAFTS: dict[int, GPT] = {}                                         # context -> its draft model
 
 
 class RecordingEngine(Engine):
@@ -58,10 +61,22 @@ def require_sound_memory(engine: Engine) -> None:
 def random_options(rng: np.random.Generator, context: int) -> EngineOptions:
     size, batch = int(rng.choice([1, 2, 3, 5, 16])), int(rng.integers(3, 9))
     least = -(-context // size)                                     # for one full context
-    return EngineOptions(batch=batch, rows=batch + int(rng.integers(0, 20)), block_size=size,
+    return EngineOptions(batch=batch, rows=batch * int(rng.integers(1, 5)) + int(rng.integers(0, 9)), block_size=size,
                          blocks=least + int(rng.integers(0, 3 * least + 1)),
                          preemption=str(rng.choice(["recompute", "swap"])),
                          share_prefixes=bool(rng.random() < 0.7), invariant=bool(rng.random() < 0.15))
+
+
+def random_speculator(rng: np.random.Generator, requests: list[TextRequest], options: EngineOptions,
+                      context: int) -> Speculator | None:
+    """None, an n-gram, or a model; a model only if all requests are greedy, since other tokens would differ."""
+    count = options.rows // options.batch - 1
+    if count < 1 or rng.random() < 0.3:
+        return None
+    if all(request.sampling.temperature == 0 for request in requests):
+        draft = DRAFTS.setdefault(context, make(context, layers=1))
+        return ModelDraft(draft, options.blocks_of(context), options.block_size, count)
+    return NgramDraft(count, int(rng.integers(1, 4)))
 
 
 def serve(engine: RecordingEngine, requests: list[TextRequest], rng: np.random.Generator) -> tuple[
@@ -86,8 +101,9 @@ def mix(seed: int) -> str:
     rng = stream(seed, "mix")
     context = int(rng.choice([5, 12, 24]))
     model = MODELS.setdefault(context, make(context))
-    requests = random_requests(rng, context, int(rng.integers(2, 9)))
-    engine = RecordingEngine(model, options=random_options(rng, context))
+    requests = random_requests(rng, context, int(rng.integers(2, 9)), greedy=bool(rng.random() < 0.2))
+    options = random_options(rng, context)
+    engine = RecordingEngine(model, options=options, speculator=random_speculator(rng, requests, options, context))
     try:
         tokens, cancelled = serve(engine, requests, rng)
     except AssertionError as error:

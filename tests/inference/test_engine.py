@@ -9,8 +9,10 @@ import pytest
 
 from minipar.data.tokenizer import ByteTokenizer, CharTokenizer
 from minipar.errors import ConfigError, RangeError
-from minipar.inference.engine import Engine, EngineOptions, complete
+from minipar.inference.completion import complete
+from minipar.inference.engine import Engine
 from minipar.inference.generate import generate
+from minipar.inference.options import EngineOptions
 from minipar.inference.requests import Sampling, TextRequest
 from minipar.inference.sampling import log_probabilities
 from tests.inference.fuzz import RecordingEngine, mix, require_sound_memory

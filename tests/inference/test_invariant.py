@@ -9,7 +9,9 @@ import pytest
 
 from minipar.errors import ConfigError
 from minipar.inference import invariant
-from minipar.inference.engine import Engine, EngineOptions, complete
+from minipar.inference.completion import complete
+from minipar.inference.engine import Engine
+from minipar.inference.options import EngineOptions
 from minipar.inference.requests import Sampling, TextRequest
 from minipar.nn import GPT
 from minipar.rng import stream

@@ -1,0 +1,117 @@
+"""Who guesses the drafts of speculative decoding: an n-gram of the text, or a smaller model."""
+
+# V vocabulary
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from minipar.config import ModelConfig
+from minipar.errors import ConfigError
+from minipar.inference.batch import RowBatch, make_batch
+from minipar.inference.paged_cache import PagedCache
+from minipar.inference.runner import LocalRunner
+from minipar.inference.sampling import choose, draw, weights
+from minipar.inference.sequence import TextSequence
+from minipar.inference.speculation import DraftTokens
+from minipar.nn import GPT
+
+
+class Speculator(Protocol):
+    """Guesses tokens. count: the most of one sequence. caches: those that follow the blocks of the engine."""
+
+    count: int
+    caches: Sequence[PagedCache]
+
+    def require_fit(self, model: ModelConfig) -> None:
+        """Raises ConfigError if the guesses are for another model."""
+
+    def propose(self, planned: dict[TextSequence, int]) -> dict[TextSequence, DraftTokens]:
+        """Drafts for decoding sequences; planned: sequence -> rows, 1 more than the most tokens of its draft.
+        """
+
+    def observe(self, batch: RowBatch) -> None:
+        """The rows that the model computes in this step."""
+
+
+class NgramDraft:
+    """The tokens that followed the last occurrence of the text's last n tokens; the longest n counts.
+
+    Example with n = 2: after 5 7 1 2 5 7 the draft is 1 2 5. It needs no model, and guesses well where a text
+    repeats itself.
+    """
+
+    caches: Sequence[PagedCache] = ()
+
+    def __init__(self, count: int = 4, longest: int = 3):
+        """Raises ConfigError if a number is below 1."""
+        if min(count, longest) < 1:
+            raise ConfigError(f"a draft needs at least 1 token, after at least 1; got {count} and {longest}",
+                              item="count")
+        self.count, self._longest = count, longest
+
+    def require_fit(self, model: ModelConfig) -> None:
+        """An n-gram fits any model."""
+
+    def propose(self, planned: dict[TextSequence, int]) -> dict[TextSequence, DraftTokens]:
+        drafts = {one: DraftTokens(self._continuation(one.text, rows - 1)) for one, rows in planned.items()}
+        return {one: draft for one, draft in drafts.items() if draft.tokens}
+
+    def observe(self, batch: RowBatch) -> None:
+        """An n-gram needs only the text."""
+
+    def _continuation(self, text: list[int], most: int) -> list[int]:
+        for n in range(min(self._longest, len(text) - 1), 0, -1):
+            end = text[-n:]
+            for start in range(len(text) - n - 1, -1, -1):
+                if text[start : start + n] == end:
+                    return text[start + n : start + n + most]
+        return []
+
+
+class ModelDraft:
+    """A smaller model guesses, with a paged cache of its own in the same blocks."""
+
+    def __init__(self, model: GPT, blocks: int, block_size: int, count: int = 4):
+        """blocks, block_size: of the engine. Raises ConfigError if the count is below 1."""
+        if count < 1:
+            raise ConfigError(f"a draft needs at least 1 token; got {count}", item="count")
+        self.count, self._size = count, block_size
+        self.runner = LocalRunner(model, blocks, block_size)
+        self.caches: Sequence[PagedCache] = self.runner.caches
+
+    def require_fit(self, model: ModelConfig) -> None:
+        own = self.runner.config
+        if own.vocabulary != model.vocabulary or own.context < model.context:
+            raise ConfigError(f"the draft model has a vocabulary of {own.vocabulary} and a context of "
+                              f"{own.context}; the model needs {model.vocabulary} and {model.context}",
+                              item="draft")
+
+    def propose(self, planned: dict[TextSequence, int]) -> dict[TextSequence, DraftTokens]:
+        drafts = {one: DraftTokens([], [] if one.request.sampling.temperature else None) for one in planned}
+        for number in range(self.count):
+            guessing = [one for one, rows in planned.items() if number < rows - 1]
+            if not guessing:
+                break
+            parts = [([[*one.text, *drafts[one].tokens][-1]], one.computed + number, one.table, 1)
+                     for one in guessing]
+            for one, logits in zip(guessing, self.runner.run(make_batch(parts, self._size)), strict=True):
+                _extend(drafts[one], logits, one)
+        return drafts
+
+    def observe(self, batch: RowBatch) -> None:
+        self.runner.run(replace(batch, wanted=np.empty(0, int)))
+
+
+def _extend(draft: DraftTokens, logits: np.ndarray, sequence: TextSequence) -> None:
+    sampling, text = sequence.request.sampling, [*sequence.text, *draft.tokens]
+    if draft.proposals is None:
+        draft.tokens.append(choose(logits, sampling, text, sequence.rng))
+    else:
+        proposal = weights(logits, sampling, text)
+        draft.proposals.append(proposal / proposal.sum())
+        draft.tokens.append(draw(proposal, sequence.rng))

@@ -1,0 +1,52 @@
+"""The options of an engine: how much runs together, and where it is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minipar.errors import ConfigError
+from minipar.inference.memory import PREEMPTIONS
+from minipar.records import require_types
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """batch: the most sequences that run together. rows: the most tokens in one forward pass; a longer prompt
+    is computed in chunks. blocks: of the paged cache, 0 for enough for a full batch of full contexts;
+    block_size: tokens in one. preemption: what happens to a sequence without room, "recompute" or "swap".
+    share_prefixes: whether requests use the blocks of equal beginnings. invariant: the same bits for any
+    batch, blocks and chunks; slower (see invariant.py).
+
+    >>> from minipar.inference.options import EngineOptions
+    >>> EngineOptions(batch=4).block_size
+    16
+    """
+
+    batch: int = 32
+    rows: int = 256
+    blocks: int = 0
+    block_size: int = 16
+    preemption: str = "recompute"
+    share_prefixes: bool = True
+    invariant: bool = False
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        for name, least in (("batch", 1), ("rows", 1), ("blocks", 0), ("block_size", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {least}", item=name)
+        if self.preemption not in PREEMPTIONS:
+            raise ConfigError(f"preemption is {self.preemption!r}; choose {', '.join(PREEMPTIONS)}",
+                              item="preemption")
+        if self.rows < self.batch:
+            raise ConfigError(f"{self.rows} rows are too few for a batch of {self.batch} sequences with one "
+                              f"each; choose rows {self.batch} or more", item="rows")
+
+    def require_rows(self, drafts: int) -> None:
+        """Raises ConfigError if a full batch with drafts of so many tokens has too few rows."""
+        if self.rows < (least := self.batch * (1 + drafts)):
+            raise ConfigError(f"{self.rows} rows are too few for {self.batch} sequences with drafts of "
+                              f"{drafts} tokens; choose rows {least}", item="rows")
+
+    def blocks_of(self, context: int) -> int:
+        return self.blocks or self.batch * -(-context // self.block_size)
