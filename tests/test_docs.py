@@ -157,6 +157,18 @@ def named_files(text: str) -> Iterator[str]:
     yield from re.findall(r"`([\w.-]+/[\w./-]*\.(?:py|md|png|npz))`", text)
 
 
+def test_where_is_what() -> None:
+    """Each name in the README's table is defined in a file of its row."""
+    table = README[README.index("**Where is what?**"):README.index("## Claims")]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| ") and "`" in line]
+    wrong = []
+    for _, idea, files, names, _ in rows:
+        sources = [(ROOT / "minipar" / name).read_text(encoding="utf-8") for name in re.findall(r"`([^`]+)`", files)]
+        wrong += [(idea, name) for name in re.findall(r"`(\w+)`", names)
+                  if not any(re.search(rf"^ *(def|class) {name}\b|^{name}\b.* = ", text, re.M) for text in sources)]
+    assert len(rows) > 15 and wrong == []
+
+
 def missing(page: Path, text: str) -> list[str]:
     folders = (page.parent, ROOT, ROOT / "minipar")
     return [name for name in named_files(text) if not any((folder / name).exists() for folder in folders)]
@@ -177,11 +189,15 @@ def test_a_missing_file_is_found() -> None:
 def test_the_programs_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                     capsys: pytest.CaptureFixture[str]) -> None:
     """Each as it stands there, in an empty folder."""
-    door, own, collective, schedule, proof, _ = PROGRAMS
+    door, loop, own, collective, schedule, proof, _ = PROGRAMS
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(ALGORITHMS, "all_reduce", {**ALGORITHMS["all_reduce"]})
     exec(door, found := {})
     assert found["trained"].losses[-1] < found["trained"].losses[0] and found["report"].proven
+
+    exec(loop, {})
+    one, *two = map(float, re.findall(r"\d+\.\d+", capsys.readouterr().out)[-3:])
+    assert one < 2.3 and two == pytest.approx([one, one], rel=1e-5)
 
     exec(own, found := {})
     assert "reduce over the ranks is missing" in found["report"].explanations[0]
