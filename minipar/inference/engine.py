@@ -108,10 +108,14 @@ class Engine:
         """Queue a request; returns its number. Raises ConfigError as `check`."""
         self.check(request)
         number = next(self._numbers)
+        self.scheduler.add(self.sequence_of(number, request))
+        return number
+
+    def sequence_of(self, number: int, request: TextRequest) -> TextSequence:
+        """The sequence of a request, not queued yet; its other samples start from it later."""
         sequence = self._sequence(number, request, 0, [int(token) for token in request.prompt])
         sequence.forks = request.samples - 1
-        self.scheduler.add(sequence)
-        return number
+        return sequence
 
     def cancel(self, number: int) -> None:
         """Forget a request and free its blocks; nothing happens if it has finished."""

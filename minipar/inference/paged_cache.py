@@ -56,10 +56,10 @@ class PagedCache:
         return [array[:, :, slots] for array in self.arrays()]
 
     def load(self, blocks: Sequence[int], saved: Sequence[np.ndarray]) -> None:
-        """Write what `save` returned into as many blocks."""
+        """Write what `save` returned into as many blocks; the last one may be partly filled."""
         slots = self._slots(blocks)
         for array, content in zip(self.arrays(), saved, strict=True):
-            array[:, :, slots] = content
+            array[:, :, slots[: content.shape[2]]] = content
 
     def arrays(self) -> list[np.ndarray]:
         return self._pools

@@ -4,7 +4,7 @@ Every rank receives the logits. There is only one text at a time, so the ranks o
 they compute one after the other.
 """
 
-# B batch, T new tokens, D model width, V vocabulary, v: this rank's shard of it
+# B batch, T new tokens, V vocabulary, v: this rank's shard of it
 
 from __future__ import annotations
 
@@ -42,15 +42,18 @@ class StagesCache:
                     pp.send(np.ascontiguousarray(x.data), stages.stage_to_rank[stage + 1],
                             label=f"tokens into stage {stage + 1}")
         self.length += tokens.shape[1]
-        return self._everywhere(x, len(tokens))
+        part = x.data[:, -1] if isinstance(x, Tensor) and pp.rank == stages.stage_to_rank[-1] else None
+        return whole_logits(stages, part, len(tokens))
 
-    def _everywhere(self, out: np.ndarray | Tensor, B: int) -> np.ndarray:
-        """The logits of the last token, for the whole vocabulary, from the last stage to every rank."""
-        stages, pp, tp = self.stages, self.stages.pp, self.stages.tp
-        whole = np.empty((stages.config.vocabulary, B), stages.dtype)                               # [V, B]
-        if stages.stage_to_rank[-1] == pp.rank:
-            assert isinstance(out, Tensor), "the last stage returns a Tensor"
-            part = np.ascontiguousarray(out.data[:, -1].T)                                          # [v, B]
-            whole = all_gather(tp, part, counts=even_counts(len(whole), tp.size), label="logits")
-        logits: np.ndarray = broadcast(pp, whole, root=stages.stage_to_rank[-1], label="logits").T
-        return logits                                               # [B, V]
+
+def whole_logits(stages: Stages, part: np.ndarray | None, rows: int) -> np.ndarray:
+    """The logits [rows, V] on every rank, from the shards [rows, v] on the ranks of the last stage; `part` is
+    None on the others. All ranks of pp and tp call it.
+    """
+    pp, tp, owner = stages.pp, stages.tp, stages.stage_to_rank[-1]
+    whole = np.empty((stages.config.vocabulary, rows), stages.dtype)                               # [V, rows]
+    if part is not None:
+        shard = np.ascontiguousarray(part.T)                        # [v, rows]
+        whole = all_gather(tp, shard, counts=even_counts(len(whole), tp.size), label="logits")
+    logits: np.ndarray = broadcast(pp, whole, root=owner, label="logits").T
+    return logits

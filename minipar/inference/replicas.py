@@ -1,0 +1,67 @@
+"""Data-parallel inference: replicas of the model behind one queue.
+
+Every rank of dp has a model and a cache of its own, and serves some of the requests. A request goes to the
+replica with the fewest unfinished ones, as soon as that one has room. All ranks get all tokens, so all of
+them take this decision in the same way, and the queue sends no messages of its own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import asdict
+
+from minipar.comm.collectives.gather_values import gathered
+from minipar.comm.protocol import Communicator
+from minipar.inference.engine import Engine
+from minipar.inference.requests import NewToken, TextRequest
+
+
+class ReplicatedEngine:
+    """The interface of Engine on all ranks of dp, each with its own engine. All ranks make the same calls."""
+
+    def __init__(self, engine: Engine, dp: Communicator):
+        self.engine, self.dp = engine, dp
+        self._added = 0
+        self._queue: deque[tuple[int, TextRequest]] = deque()
+        self._unfinished: dict[int, tuple[int, int]] = {}           # request -> (its replica, samples)
+        self._numbers: list[int] = []                               # of the local engine -> of all replicas
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is not finished."""
+        return bool(self._queue or self._unfinished)
+
+    def add(self, request: TextRequest) -> int:
+        """As Engine.add."""
+        self.engine.check(request)
+        self._added += 1
+        self._queue.append((self._added - 1, request))
+        return self._added - 1
+
+    def step(self) -> list[NewToken]:
+        """One forward pass of every replica that has a request; the tokens of all replicas, on every rank."""
+        self._distribute()
+        own = [asdict(token) | {"request": self._numbers[token.request]} for token in self.engine.step()]
+        tokens = [NewToken(**values | {"likely": tuple(map(tuple, values["likely"]))})
+                  for rank in gathered(self.dp, own, "tokens") for values in rank]
+        for token in tokens:
+            if token.finished:
+                replica, samples = self._unfinished.pop(token.request)
+                if samples > 1:
+                    self._unfinished[token.request] = replica, samples - 1
+        return sorted(tokens, key=lambda token: (token.request, token.sample))
+
+    def _distribute(self) -> None:
+        while self._queue:
+            loads = [0] * self.dp.size
+            for replica, samples in self._unfinished.values():
+                loads[replica] += samples
+            number, request = self._queue[0]
+            replica = loads.index(min(loads))
+            if loads[replica] and loads[replica] + request.samples > self.engine.options.batch:
+                return
+            self._queue.popleft()
+            self._unfinished[number] = replica, request.samples
+            if replica == self.dp.rank:
+                self.engine.add(request)
+                self._numbers.append(number)
