@@ -7,8 +7,8 @@ from pathlib import Path
 
 from minipar.cli.exercise_show import printed_lines, verdict_lines
 from minipar.exercises.check import Checked, check
+from minipar.exercises.cost import fastest
 from minipar.exercises.exercise import Exercise
-from minipar.exercises.grade import fastest
 from minipar.exercises.light import Verdict
 from minipar.exercises.outcome import outputs, wanted
 from minipar.exercises.progress import StudentProgress

@@ -9,7 +9,7 @@ from minipar.cli.exercise_show import table
 from minipar.cli.ranks import require_one_process
 from minipar.exercises import catalogue
 from minipar.exercises.formats import FORMATS, points
-from minipar.exercises.grade import Assignment, Grade, grades
+from minipar.exercises.grade import Grade
 from minipar.exercises.pack import pack
 from minipar.exercises.workplace import write
 
@@ -28,6 +28,9 @@ def add_grade(parser: argparse.ArgumentParser) -> None:
 
 
 def grade_class(options: argparse.Namespace) -> int:
+    # not at the top: multiprocessing, which a student's check does not need
+    from minipar.exercises.whole_class import Assignment, grades
+
     require_one_process("minipar exercise grade")
     found: list[Grade] = []
     work = Assignment(options.folders, options.exercise, options.seed, options.limit, options.jobs)

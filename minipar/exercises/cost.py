@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from minipar.exercises.diagnose import Diagnosis
 from minipar.exercises.exercise import Exercise, Par
-from minipar.exercises.light import Light, off
+from minipar.exercises.light import Light, Verdict, off
 from minipar.exercises.tasks import CallResult
 from minipar.exercises.wrapping import NETWORK
 
@@ -83,3 +83,15 @@ def amount(number: int, what: str) -> str:
 def virtual_seconds(result: CallResult) -> Fraction | None:
     known = [Fraction(rank.seconds) for rank in result.ranks if rank is not None and rank.seconds]
     return max(known) if known else None
+
+
+def fastest(found: Verdict, results: Sequence[CallResult]) -> float | None:
+    """The virtual time on the most ranks, the sum over the cases; None where it is not measured or not
+    passed.
+    """
+    if not found.passed:
+        return None
+    most = max(result.call.ranks for result in results)
+    times = [virtual_seconds(result) for result in results if result.call.ranks == most and result.call.clock]
+    known = [time for time in times if time is not None]
+    return float(sum(known)) if known else None

@@ -12,6 +12,7 @@ It has no reference and computes no verdict. The fence is installed before the s
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -114,9 +115,12 @@ def serve_mpi(folder: str) -> None:
 
 
 def prepare(about: Mapping[str, Any], signals: bool = False) -> None:
-    """The fence, around all that follows. The student's own folder comes last on the path: for files of
-    helpers.
+    """Install the fence around all that follows. The student's own folder comes last on the path: for files
+    of helpers. Before the fence, Python may cache the bytecode of what it imports; later it may not write.
     """
+    if about["comm"] == "mpi4py":
+        importlib.import_module("minipar.exercises.mpi4py_calls")
+    sys.dont_write_bytecode = True
     sys.path.append(os.path.dirname(about["path"]))
     unwritten.install()
     fence.limit(about["cpu"], about["memory"])

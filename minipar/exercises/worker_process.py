@@ -127,7 +127,7 @@ class WorkerProcess:
 
 
 def environment() -> dict[str, str]:
-    return {**rank_environment(os.environ), "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
+    return {**rank_environment(os.environ), "MPLBACKEND": "Agg"}
 
 
 def problem(kind: str, text: str, where: str = "") -> dict[str, Any]:
