@@ -171,6 +171,14 @@ class Communicator(ABC):
         self.wait(self.isend_message(data, dest, type_code=type_code, tag=tag, label=label,
                                      synchronous=synchronous))
 
+    def recv_message(self, out: np.ndarray, source: int, *, type_code: int, tag: int = 0,
+                     label: str | None = None) -> MessageEnvelope:
+        """`irecv_message` into `out`, and wait for it."""
+        request = self.irecv_message(out, source, type_code=type_code, tag=tag, label=label)
+        self.wait(request)
+        assert request.envelope is not None
+        return request.envelope
+
     @abstractmethod
     def open_messages(self) -> None:
         """All ranks of the group call it once, before the first message with an envelope."""

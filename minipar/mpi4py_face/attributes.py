@@ -62,7 +62,8 @@ class Attributes(CommHandle):
     is_inter, is_intra = property(Is_inter), property(Is_intra)
 
     def Get_topology(self) -> int:
-        return c.UNDEFINED if self._enter().topology is None else c.CART
+        topology = self._enter().topology
+        return c.UNDEFINED if topology is None else int(topology.kind)
 
     topology = property(Get_topology)
 

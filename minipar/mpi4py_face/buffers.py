@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from minipar.mpi4py_face.datatypes import BYTES, Datatype, from_code, of_dtype
+from minipar.mpi4py_face.datatypes import BY_DTYPE, BYTES, Datatype, from_code, of_dtype
 from minipar.mpi4py_face.host_memory import NOTHING, is_buffer, memory_of
+
+BYTE = np.dtype(np.uint8)
 
 
 @dataclass
@@ -132,15 +134,25 @@ def items_in(nbytes: int, datatype: Datatype) -> int:
     return nbytes // datatype.extent
 
 
+def whole_array(spec: Any, writable: bool) -> tuple[np.ndarray, int] | None:
+    """(bytes, type code) of an array that travels whole, as it lies in memory; None for anything else.
+
+    This is the usual message, and `simple` would give the same; here it takes a microsecond less.
+    """
+    if type(spec) is not np.ndarray:
+        return None
+    datatype, flags = BY_DTYPE.get(spec.dtype), spec.flags
+    if datatype is None or not flags.c_contiguous or writable and not flags.writeable or not spec.size:
+        return None
+    return (spec if spec.ndim == 1 else spec.reshape(-1)).view(BYTE), datatype.type_code
+
+
 def simple(spec: Any, *, writable: bool, blocks: int = 0) -> Buffer:
     """A buffer for one message (blocks 0), or of `blocks` blocks of `count` items each.
 
     Raises TypeError, ValueError or BufferError as mpi4py does; also ValueError for a buffer that is too
     small.
     """
-    if type(spec) is np.ndarray and not blocks:                     # the usual case, as fast as it goes
-        memory, datatype = typed(spec, None, writable)
-        return Buffer(memory, datatype, memory.size // datatype.extent)
     value, count, displ, given = parts_of(spec, vector=False)
     memory, datatype = typed(value, given, writable)
     offset = (0 if displ is None else operator.index(displ)) * datatype.extent

@@ -14,7 +14,7 @@ import numpy as np
 from minipar.comm.collectives.channel import AlgorithmSteps, Channel
 from minipar.comm.collectives.select import select
 from minipar.comm.collectives.table import find
-from minipar.comm.diagnostics.call_site import CallSite, call_site
+from minipar.comm.diagnostics.call_site import call_site
 from minipar.comm.message_types import TYPES
 from minipar.comm.protocol import Communicator, Request
 from minipar.mpi4py_face.agreement import account_of, agreement
@@ -51,7 +51,7 @@ class Collective(CommHandle):
         context = self._enter()
         comm = context.comm
         number = comm.collectives
-        label = CallSite(call_site())
+        label = call_site()
         tag = comm.entering(op, None if count is None else (count,),
                             None if datatype is None else datatype.base,
                             label=label, root=root)

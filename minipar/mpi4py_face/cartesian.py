@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minipar.comm.protocol import is_whole
-from minipar.mpi4py_face.constants import PROC_NULL
+from minipar.mpi4py_face.constants import CART, PROC_NULL
 from minipar.mpi4py_face.exceptions import wrong
 
 
@@ -18,6 +18,8 @@ class CartesianGrid:
 
     dims: tuple[int, ...]
     periods: tuple[bool, ...]
+
+    kind = CART
 
     @classmethod
     def of(cls, dims: Sequence[int] | int, periods: Sequence[bool] | bool | None) -> CartesianGrid:
@@ -74,6 +76,11 @@ class CartesianGrid:
     def neighbours(self, rank: int) -> list[int]:
         """Before and behind along each direction, in MPI's order."""
         return [self.beside(rank, direction, disp) for direction in range(len(self.dims)) for disp in (-1, 1)]
+
+    def sources(self, rank: int) -> list[int]:
+        return self.neighbours(rank)
+
+    destinations = sources
 
     def sub(self, rank: int, remain: Sequence[bool] | bool) -> tuple[int, int, CartesianGrid]:
         """(which part this rank is in, its place there, the part's grid)."""

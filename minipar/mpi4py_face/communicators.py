@@ -13,6 +13,7 @@ from minipar.mpi4py_face.collectives import Movements
 from minipar.mpi4py_face.context import Context, group_of
 from minipar.mpi4py_face.current import Rank, current
 from minipar.mpi4py_face.exceptions import wrong
+from minipar.mpi4py_face.graphs import Graph, adjacent, edges_of, part_of
 from minipar.mpi4py_face.groups import Group
 from minipar.mpi4py_face.object_collectives import ObjectCollectives
 from minipar.mpi4py_face.object_messages import ObjectMessages
@@ -186,98 +187,58 @@ class Intracomm(Comm):
         return made
 
     def Create_cart(self, dims: Sequence[int] | int, periods: Sequence[bool] | bool | None = None,
-                    reorder: bool = False) -> Cartcomm:
+                    reorder: bool = False) -> Any:
         """A grid over the first ranks, row by row; COMM_NULL for the ranks that are too many."""
-        context = self._enter()
-        grid = CartesianGrid.of(dims, periods)
-        if grid.size > context.comm.size:
-            raise wrong("ERR_DIMS", f"dims {list(grid.dims)} need {grid.size} ranks, there are "
-                                    f"{context.comm.size}; "
-                        "MPI.Compute_dims(size, ndims) finds some that fit")
-        ranks = list(range(grid.size))
-        part = context.comm.subgroup(ranks if context.comm.rank in ranks else [])
-        made: Cartcomm = Cartcomm.null() if part is None else Cartcomm.of(context.rank, part, topology=grid)
-        return made
+        size, grid = self.Get_size(), CartesianGrid.of(dims, periods)
+        if grid.size > size:
+            raise wrong("ERR_DIMS", f"dims {list(grid.dims)} need {grid.size} ranks, there are {size}; "
+                                    "MPI.Compute_dims(size, ndims) finds some that fit")
+        return self._with(grid, range(grid.size))
+
+    def Create_graph(self, index: Sequence[int], edges: Sequence[int], reorder: bool = False) -> Any:
+        """A graph that every rank knows whole; COMM_NULL for the ranks that are too many."""
+        size, graph = self.Get_size(), Graph.of(index, edges)
+        if graph.size > size:
+            raise wrong("ERR_ARG", f"the graph has {graph.size} ranks, the communicator {size}")
+        return self._with(graph, range(graph.size))
+
+    def Create_dist_graph_adjacent(self, sources: Sequence[int] | None, destinations: Sequence[int] | None,
+                                   sourceweights: Any = None, destweights: Any = None, info: Any = None,
+                                   reorder: bool = False) -> Any:
+        """A graph of which each rank names its own edges, in both directions."""
+        size = self.Get_size()
+        return self._with(adjacent(sources, destinations, sourceweights, destweights, size), range(size))
+
+    def Create_dist_graph(self, sources: Sequence[int], degrees: Sequence[int], destinations: Sequence[int],
+                          weights: Any = None, info: Any = None, reorder: bool = False) -> Any:
+        """A graph of which any rank may name any edges. degrees: how many of them leave each source."""
+        size = self.Get_size()
+        all_edges = self.allgather(edges_of(sources, degrees, destinations, weights))
+        weighted = any(with_weights for edges, with_weights in all_edges)
+        edges = [edge for edges, _ in all_edges for edge in edges]
+        if bad := [edge[:2] for edge in edges if not (0 <= edge[0] < size and 0 <= edge[1] < size)]:
+            raise wrong("ERR_RANK", f"edges {bad} name ranks outside the group, which has {size}")
+        return self._with(part_of(edges, self.Get_rank(), weighted), range(size))
+
+    def _with(self, topology: Any, ranks: Sequence[int]) -> Any:
+        """The communicator of these ranks, with neighbours; COMM_NULL on the others."""
+        context, kind = self._enter(), TOPOLOGIES[type(topology)]
+        part = context.comm.subgroup(list(ranks) if context.comm.rank in ranks else [])
+        return kind.null() if part is None else kind.of(context.rank, part, topology=topology)
 
     def Cart_map(self, dims: Sequence[int] | int, periods: Sequence[bool] | bool | None = None) -> int:
         """The rank that this one would have in such a grid."""
-        context = self._enter()
-        return context.comm.rank if context.comm.rank < CartesianGrid.of(dims, periods).size else c.UNDEFINED
+        return self._rank_among(CartesianGrid.of(dims, periods).size)
+
+    def Graph_map(self, index: Sequence[int], edges: Sequence[int]) -> int:
+        """The rank that this one would have in such a graph."""
+        return self._rank_among(Graph.of(index, edges).size)
+
+    def _rank_among(self, size: int) -> int:
+        return self.Get_rank() if self.Get_rank() < size else c.UNDEFINED
 
 
-class Topocomm(Intracomm):
-    """A communicator whose ranks have neighbours."""
-
-    def __new__(cls, comm: Comm | None = None) -> Any:
-        if comm and not isinstance(comm, cls):
-            raise TypeError(f"expecting a {cls.__name__}, not {type(comm).__name__}")
-        return super().__new__(cls, comm)
-
-
-class Cartcomm(Topocomm):
-    """A communicator whose ranks stand on a grid."""
-
-    def _grid(self) -> CartesianGrid:
-        grid: CartesianGrid | None = self._enter().topology
-        if grid is None:
-            raise wrong("ERR_TOPOLOGY", "the communicator has no grid; Create_cart makes one that has")
-        return grid
-
-    def Get_dim(self) -> int:
-        return len(self._grid().dims)
-
-    dim = ndim = property(Get_dim)
-
-    def Get_topo(self) -> tuple[list[int], list[int], list[int]]:
-        """(dims, periods, coordinates of this rank)."""
-        grid = self._grid()
-        return list(grid.dims), [int(period) for period in grid.periods], self.coords
-
-    topo = property(Get_topo)
-    dims = property(lambda self: list(self._grid().dims))
-    periods = property(lambda self: [int(period) for period in self._grid().periods])
-
-    @property
-    def coords(self) -> list[int]:
-        return self.Get_coords(self.Get_rank())
-
-    def Get_coords(self, rank: int) -> list[int]:
-        if not 0 <= rank < self.Get_size():
-            raise wrong("ERR_RANK", f"rank {rank}, but the grid has ranks 0 to {self.Get_size() - 1}")
-        return self._grid().coords(rank)
-
-    def Get_cart_rank(self, coords: Sequence[int] | int) -> int:
-        return self._grid().rank(coords)
-
-    def Shift(self, direction: int, disp: int) -> tuple[int, int]:
-        """(source, dest) of a shift by `disp` along a direction; PROC_NULL beyond an edge that is not
-        periodic.
-        """
-        return self._grid().shift(self.Get_rank(), direction, disp)
-
-    def Sub(self, remain_dims: Sequence[bool] | bool) -> Cartcomm:
-        """The part of the grid along the directions that remain."""
-        grid, context = self._grid(), self._enter()
-        color, key, rest = grid.sub(context.comm.rank, remain_dims)
-        part = context.comm.split(color, key)
-        assert part is not None
-        made: Cartcomm = Cartcomm.of(context.rank, part, topology=rest)
-        return made
-
-    inedges = property(lambda self: self._grid().neighbours(self.Get_rank()))
-    outedges = property(lambda self: self._grid().neighbours(self.Get_rank()))
-    indegree = property(lambda self: len(self.inedges))
-    outdegree = property(lambda self: len(self.outedges))
-    inoutedges = property(lambda self: (self.inedges, self.outedges))
-    degrees = property(lambda self: (self.indegree, self.outdegree))
-
-
-class Graphcomm(Topocomm):
-    """Not offered; the name is there for isinstance."""
-
-
-class Distgraphcomm(Topocomm):
-    """Not offered; the name is there for isinstance."""
+TOPOLOGIES: dict[type, type[Comm]] = {}  # topology -> kind of communicator; filled by topologies.py
 
 
 class Intercomm(Comm):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
+from threading import get_ident
 from typing import Any
 
 from minipar.comm.diagnostics.call_site import caller
@@ -50,7 +50,7 @@ class CommHandle(NoHandle):
                                     "guard the "
                         "call with `if comm != MPI.COMM_NULL`")
         rank = context.rank
-        if rank.thread != threading.get_ident():
+        if rank.thread != get_ident():
             refuse_other_threads(rank)
         if rank.finalized:
             operation, place = caller()
@@ -71,6 +71,8 @@ def whole(number: Any, name: str) -> int:
 
 def check_peer(context: Context, peer: Any, wildcard: bool) -> int:
     """The rank. Raises MPIError unless it is one of the group, PROC_NULL or, where allowed, ANY_SOURCE."""
+    if type(peer) is int and 0 <= peer < context.comm.size:         # the usual case
+        return peer
     rank = whole(peer, "rank")
     if not (0 <= rank < context.comm.size or rank == PROC_NULL or wildcard and rank == ANY_SOURCE):
         raise wrong("ERR_RANK", no_such_rank(context.comm, f"rank {rank}", rank))
@@ -78,7 +80,7 @@ def check_peer(context: Context, peer: Any, wildcard: bool) -> int:
 
 
 def check_tag(tag: Any, wildcard: bool) -> int:
-    number = whole(tag, "tag")
+    number = tag if type(tag) is int else whole(tag, "tag")
     if not (0 <= number <= LARGEST_TAG or wildcard and number == ANY_TAG):
         raise wrong("ERR_TAG", f"tag {tag}; use 0 to {LARGEST_TAG}")
     return number

@@ -68,11 +68,10 @@ class RankModules:
     def spec_of(self, name: str) -> ModuleSpec | None:
         """Where a module of the folder is; None for any other module."""
         parent, _, _ = name.rpartition(".")
-        if name == "__main__":
+        if name == "__main__" or parent and parent not in self.loaded:  # unittest.main is not our main.py
             return None
-        own = [self.folder, *(place for place in sys.path if place not in self.usual)]
-        spec = PathFinder.find_spec(name,
-                                    list(self.loaded[parent].__path__) if parent in self.loaded else own)
+        own = [self.folder, *(path for path in sys.path if path not in self.usual)]
+        spec = PathFinder.find_spec(name, list(self.loaded[parent].__path__) if parent else own)
         # a mere folder is a package only where there is no module of that name anywhere
         is_folder = spec is not None and spec.origin is None
         return None if is_folder and PathFinder.find_spec(name) not in (None, spec) and not parent else spec

@@ -5,11 +5,12 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from minipar.mpi4py_face import communicators, constants, environment
+from minipar.mpi4py_face import communicators, constants, environment, topologies
 from minipar.mpi4py_face.current import current
 from minipar.mpi4py_face.datatypes import DATATYPE_NULL, PREDEFINED, Datatype
 from minipar.mpi4py_face.environment import Errhandler, Info
 from minipar.mpi4py_face.exceptions import CLASSES, MPIError
+from minipar.mpi4py_face.graphs import UNWEIGHTED, WEIGHTS_EMPTY, Weights
 from minipar.mpi4py_face.groups import GROUP_EMPTY, GROUP_NULL, Group
 from minipar.mpi4py_face.host_memory import BOTTOM, IN_PLACE, Bottom, InPlace
 from minipar.mpi4py_face.memory import RawMemory
@@ -48,11 +49,11 @@ def made() -> MPIModule:
     names |= {name: value for name, value in vars(environment).items()
               if callable(value) and getattr(value, "__module__", "") == environment.__name__}
     names |= {kind.__name__: kind for kind in (
-        communicators.Comm, communicators.Intracomm, communicators.Intercomm, communicators.Topocomm,
-        communicators.Cartcomm, communicators.Graphcomm, communicators.Distgraphcomm, Datatype, Group, Op,
-        Prequest,
+        communicators.Comm, communicators.Intracomm, communicators.Intercomm, topologies.Topocomm,
+        topologies.Cartcomm, topologies.Graphcomm, topologies.Distgraphcomm, Datatype, Group, Op, Prequest,
         PendingRequest, Status, Win, Info, Errhandler, Pickle)}
     names |= {"Exception": MPIError, "Compute_dims": communicators.Compute_dims, "IN_PLACE": IN_PLACE,
+              "UNWEIGHTED": UNWEIGHTED, "WEIGHTS_EMPTY": WEIGHTS_EMPTY, "WeightsType": Weights,
               "BOTTOM": BOTTOM,
               "InPlaceType": InPlace, "BottomType": Bottom, "COMM_NULL": communicators.COMM_NULL,
               "REQUEST_NULL": PendingRequest(), "GROUP_NULL": GROUP_NULL, "GROUP_EMPTY": GROUP_EMPTY,

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from minipar.comm.protocol import ANY
-from minipar.mpi4py_face.buffers import Buffer, simple
+from minipar.mpi4py_face.buffers import Buffer, simple, whole_array
 from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, BSEND_OVERHEAD, PROC_NULL
 from minipar.mpi4py_face.context import CommHandle, Context, check_peer, check_tag
 from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.requests import PendingRequest, Prequest, fill
 from minipar.mpi4py_face.status import Status
 from minipar.mpi4py_face.work import ExchangeWork, MessageWork, Work
+
+DONE = Work()                                                       # a send that is complete
 
 
 class PointToPoint(CommHandle):
@@ -52,11 +54,10 @@ class PointToPoint(CommHandle):
         tag = check_tag(tag, wildcard=False)
         if dest == PROC_NULL:
             return Work()
-        buffer = simple(buf, writable=False)
-        data, code = buffer.pack(), buffer.datatype.type_code
+        data, code = whole_array(buf, writable=False) or packed(buf)
         if blocking:
             context.comm.send_message(data, dest, type_code=code, tag=tag, synchronous=synchronous)
-            return Work()
+            return DONE
         message = context.comm.isend_message(data, dest, type_code=code, tag=tag, synchronous=synchronous)
         return MessageWork(context.comm, message)
 
@@ -78,9 +79,17 @@ class PointToPoint(CommHandle):
 
     def Recv(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG,
              status: Status | None = None) -> None:
-        work = self._receive(buf, source, tag)
-        work.wait()
-        fill(status, work)
+        context = self._enter()
+        source, tag = check_peer(context, source, wildcard=True), check_tag(tag, wildcard=True)
+        whole = whole_array(buf, writable=True)
+        if source == PROC_NULL or whole is None:
+            work = self._receive(buf, source, tag)
+            work.wait()
+            fill(status, work)
+            return
+        envelope = context.comm.recv_message(whole[0], wildcard(source), type_code=whole[1], tag=tag)
+        if status is not None:
+            status.fill(envelope)
 
     def Irecv(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG) -> PendingRequest:
         return PendingRequest.of(self._receive(buf, source, tag))
@@ -91,8 +100,11 @@ class PointToPoint(CommHandle):
         tag = check_tag(tag, wildcard=True)
         if source == PROC_NULL:
             return Work(from_nobody=True)
-        buffer = simple(buf, writable=True)
-        return receive(context, buffer, source, tag)
+        whole = whole_array(buf, writable=True)
+        if whole is None:
+            return receive(context, simple(buf, writable=True), source, tag)
+        message = context.comm.irecv_message(whole[0], wildcard(source), type_code=whole[1], tag=tag)
+        return MessageWork(context.comm, message)
 
     def Sendrecv(self, sendbuf: Any, dest: int, sendtag: int = 0, recvbuf: Any = None,
                  source: int = ANY_SOURCE,
@@ -178,6 +190,12 @@ class PointToPoint(CommHandle):
 
     def Recv_init(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG) -> Prequest:
         return Prequest.made(lambda: self._receive(buf, source, tag))
+
+
+def packed(buf: Any) -> tuple[np.ndarray, int]:
+    """(bytes, type code) of any buffer."""
+    buffer = simple(buf, writable=False)
+    return buffer.pack(), buffer.datatype.type_code
 
 
 def wildcard(source: int) -> int:

@@ -13,9 +13,7 @@ SPAWN = "starting more ranks is not offered; start them all with minipar run -n 
 FILES = ("MPI's files are not offered; gather to one rank and write there, or let each rank write a file of "
          "its own")
 MATCHED = "matched probes are not offered; use Probe and then Recv with the status's source and tag"
-NEIGHBOURS = "neighbourhood collectives are not offered; use Shift and Sendrecv for each direction"
 PARTITIONED = "partitioned messages are not offered; use Isend for each part"
-GRAPHS = "graph topologies are not offered; keep the lists of neighbours in the program, or use Create_cart"
 FAULT_TOLERANCE = "going on without failed ranks is not offered; the job ends with a diagnosis"
 PERSISTENT = "persistent collectives are not offered; call the non-blocking one in each step"
 PACKING = "packing is not offered; use bytes: array.tobytes(), or the lower-case calls"
@@ -31,19 +29,15 @@ REFUSED: dict[str, str] = {
                      "Publish_name", "Unpublish_name", "Lookup_name"), SPAWN),
     **dict.fromkeys(("Create_intercomm", "Merge", "Get_remote_size", "Get_remote_group"), INTER),
     **dict.fromkeys(("File", "FILE_NULL", "Register_datarep"), FILES),
-    **dict.fromkeys(("Create_graph", "Create_dist_graph", "Create_dist_graph_adjacent", "Graph_map"), GRAPHS),
-    **dict.fromkeys((f"{prefix}eighbor_{name}{suffix}" for prefix in ("N", "In", "n") for name in
-                     ("allgather", "allgatherv", "alltoall", "alltoallv", "alltoallw")
-                     for suffix in ("", "_init")),
-                    NEIGHBOURS),
     **dict.fromkeys(("Psend_init", "Precv_init", "Pready", "Parrived"), PARTITIONED),
     **dict.fromkeys(("Revoke", "Is_revoked", "Shrink", "Ishrink", "Agree", "Iagree", "Get_failed",
                      "Ack_failed"),
                     FAULT_TOLERANCE),
     **dict.fromkeys((f"{name}_init" for name in (
         "Barrier", "Bcast", "Gather", "Gatherv", "Scatter", "Scatterv", "Allgather", "Allgatherv", "Alltoall",
-        "Alltoallv", "Alltoallw", "Reduce", "Allreduce", "Reduce_scatter", "Reduce_scatter_block", "Scan",
-        "Exscan")), PERSISTENT),
+        "Alltoallv", "Alltoallw", "Neighbor_allgather", "Neighbor_allgatherv", "Neighbor_alltoall",
+        "Neighbor_alltoallv", "Neighbor_alltoallw", "Reduce", "Allreduce", "Reduce_scatter",
+        "Reduce_scatter_block", "Scan", "Exscan")), PERSISTENT),
     **dict.fromkeys(("Pack", "Unpack", "Pack_size", "Pack_external", "Unpack_external", "Pack_external_size"),
                     PACKING),
     **dict.fromkeys(("Session", "SESSION_NULL", "Create_from_group", "Create_from_session_pset"), SESSIONS),

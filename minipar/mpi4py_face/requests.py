@@ -31,14 +31,15 @@ class PendingRequest(NoHandle):
 
     @classmethod
     def of(cls, work: Work) -> PendingRequest:
-        new = cls()
+        new = object.__new__(cls)
         new._work = work
         return new
 
     def _done(self, status: Status | None) -> Any:
         """The work is done: fill the status, become null; returns the object that came, if any."""
         work = self._work
-        fill(status, work)
+        if status is not None:
+            fill(status, work)
         self._retire()
         return None if work is None else work.result
 

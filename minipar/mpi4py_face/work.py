@@ -22,9 +22,10 @@ class Work:
     envelope: MessageEnvelope | None = None
     from_nobody = False
     cancelled = False
+    result: Any = None
 
-    def __init__(self, result: Any = None, from_nobody: bool = False) -> None:
-        self.result, self.from_nobody = result, from_nobody
+    def __init__(self, from_nobody: bool = False) -> None:
+        self.from_nobody = from_nobody
 
     def test(self) -> bool:
         return True
@@ -42,11 +43,11 @@ class Work:
 class MessageWork(Work):
     """A message. buffer: where its bytes go. decode: makes the object that they stand for."""
 
+    finished = False
+
     def __init__(self, comm: Communicator, message: Message, buffer: Buffer | None = None,
                  decode: Decode | None = None) -> None:
-        super().__init__()
         self.comm, self.message, self.buffer, self.decode = comm, message, buffer, decode
-        self.finished = False
 
     def test(self) -> bool:
         if not self.finished and self.comm.test(self.message):
@@ -62,11 +63,10 @@ class MessageWork(Work):
         self.finished, self.envelope = True, self.message.envelope
         if self.envelope is None:                                   # a send
             return
-        data = self.message.array[:self.envelope.nbytes]
         if self.buffer is not None:
-            self.buffer.unpack(data)
-        if self.decode is not None:
-            self.result = self.decode(data)
+            self.buffer.unpack(self.message.array[:self.envelope.nbytes])
+        elif self.decode is not None:
+            self.result = self.decode(self.message.array[:self.envelope.nbytes])
 
     def cancel(self) -> None:
         if not self.finished and self.message.kind != "send" and self.comm.cancel_message(self.message):

@@ -106,14 +106,14 @@ def test_importing_minipar_s_communication_does_not_start_mpi() -> None:
 
 def test_patience_looks_around_now_and_then() -> None:
     looks: list[float] = []
-    Patience(1).wait(lambda: len(looks) == 4, looks.append)
+    Patience(1).wait(lambda found: len(found) == 4, looks, lambda found, waited: found.append(waited))
     gaps = np.diff(looks)
     assert FIRST_LOOK <= looks[0] < FIRST_LOOK + 2 * EVERY_LOOK and (gaps >= EVERY_LOOK).all()
 
 
 def test_patience_does_not_look_around_for_what_comes_soon() -> None:
     tests = iter([False] * 10 + [True])
-    Patience(1).wait(lambda: next(tests), lambda waited: pytest.fail("it looked"))
+    Patience(1).wait(next, tests, lambda _, waited: pytest.fail("it looked"))
 
 
 def test_ranks_that_outnumber_cores_sleep_longer() -> None:

@@ -52,3 +52,10 @@ def test_under_mpirun(program: Path) -> None:
     job = as_processes(3, program, "a", "-b")
     assert job.returncode == 0, job.stderr
     assert sorted(job.stdout.splitlines()) == expected(3)
+
+
+def test_a_file_of_the_folder_does_not_replace_a_part_of_a_library(tmp_path: Path) -> None:
+    (tmp_path / "util.py").write_text("raise SystemExit('this is not wsgiref.util')")
+    program = tmp_path / "program.py"
+    program.write_text("from mpi4py import MPI\nimport wsgiref.util\nassert wsgiref.util.is_hop_by_hop('te')\n")
+    assert call("run", "-n", 2, program) == 0

@@ -8,7 +8,7 @@ import os
 import sys
 import sysconfig
 from functools import cache
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from minipar.errors import CommError
@@ -21,6 +21,7 @@ WITH = "contextlib.py"  # it is on the stack between a program's `with` block an
 LIBRARIES = "<frozen ", *{sysconfig.get_path(name) + os.sep
                           for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 NAMES: dict[str, str] = {}  # file -> result of `outside`
+MOST_KNOWN = 4096           # code objects whose lines are kept
 
 
 class CallSite(str):
@@ -29,41 +30,61 @@ class CallSite(str):
     __slots__ = ()
 
 
+# id of a code object -> the object, and its lines so far: position in the bytecode -> "train.py:88".
+# Finding the number of a line takes a microsecond, and a loop sends from the same line again and again.
+KNOWN: dict[int, tuple[CodeType, dict[int, CallSite]]] = {}
+
+
+def line_in(frame: FrameType, name: str) -> CallSite:
+    """ "train.py:88": the line that a frame executes. name: the short name of its file."""
+    code = frame.f_code
+    known = KNOWN.get(id(code))
+    if known is None:
+        if len(KNOWN) >= MOST_KNOWN:
+            KNOWN.clear()
+        known = KNOWN[id(code)] = code, {}
+    lines, position = known[1], frame.f_lasti
+    found = lines.get(position)
+    if found is None:
+        found = lines[position] = CallSite(f"{name}:{frame.f_lineno}")
+    return found
+
+
 def label_or_call_site(label: str | None) -> str:
     """The label, or, if it is None, the line of the program. Raises CommError for a label that is not a
     string.
     """
     if label is None:
-        return CallSite(call_site())
+        return call_site()
     if isinstance(label, str):
         return label
     raise CommError(f"{caller()[0]} at {caller()[1]}: a label is a short text, not {type(label).__name__}; "
                     "give it as label='...'")
 
 
-def call_site() -> str:
+def call_site() -> CallSite:
     """ "train.py:88": the innermost line on the stack outside minipar; inside minipar if there is none.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if name := program_name(frame.f_code.co_filename):
-            return f"{name}:{frame.f_lineno}"
+            return line_in(frame, name)
         frame = frame.f_back
     return caller()[1]
 
 
-def caller() -> tuple[str, str]:
+def caller(inside: int = 1) -> tuple[str, CallSite]:
     """(operation, location): the outermost function of comm/ on this thread's stack, and "file.py:88" that
-    called it.
+    called it. inside: the number of innermost frames that are known to be of comm/.
     """
-    frame: FrameType = sys._getframe(1)
+    frame: FrameType = sys._getframe(inside)
     operation = frame.f_code.co_name
-    while True:  # once per message, so it costs one dictionary look-up per frame
+    while True:  # once per message, so it costs one dictionary look-up per frame; `inside` saves some
         path = frame.f_code.co_filename
         if (name := NAMES.get(path)) is None:
             name = NAMES[path] = outside(path)
         if (name and name != WITH) or frame.f_back is None:
-            return operation, f"{name}:{frame.f_lineno}"
+            return operation, line_in(frame, name)
         operation = operation if name else frame.f_code.co_name
         frame = frame.f_back
 

@@ -6,7 +6,7 @@ Plain MPI does not check this; then the message holds old values on one machine 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,7 +50,8 @@ def snapshot(array: np.ndarray) -> bytes:
 
 def uses(ledger: Ledger) -> Iterator[Use]:
     """All memory in flight on this rank: messages of the program, and started collectives."""
-    messages = ((request, about[-1]) for request, about in ledger.open.items() if request.tag < TAGS)
+    messages = ((request, request.site[1] if request.site else "") for request in ledger.open
+                if request.tag < TAGS)
     for request, location in chain(messages, ledger.letters.in_flight()):
         if request.array is not None:
             verb = "sent" if request.kind == "send" else "received into"
@@ -65,8 +66,7 @@ def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: 
     whether a second receive into the same memory is an error, too.
     """
     # called once per message, so the good case comes first
-    if not (ledger.running or ledger.letters.open
-            or any(np.may_share_memory(array, request.array) for request in ledger.open)):
+    if not (ledger.running or shares_memory(array, ledger.open) or shares_memory(array, ledger.letters.open)):
         return
     for use in uses(ledger):
         if use.verb == "received into" and writes and not receives:
@@ -77,9 +77,19 @@ def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: 
                             "first, or use another array")
 
 
-def refuse_change(comm: Communicator, request: Request, before: bytes, location: str) -> None:
-    """Raises CommError if an array has changed since its send began."""
+def shares_memory(array: np.ndarray, requests: Iterable[Request]) -> bool:
+    """Whether an array may overlap that of one of the requests."""
+    for request in requests:
+        if request.array is not None and np.may_share_memory(array, request.array):
+            return True
+    return False
+
+
+def refuse_change(comm: Communicator, request: Request, before: bytes, location: str | None = None) -> None:
+    """Raises CommError if an array has changed since its send began at `location` (default: its site)."""
     if snapshot(request.array) != before:
+        if location is None:
+            location = request.site[1] if request.site else ""
         start = f"{this_call(comm, request.label, 'send')} to rank {request.peer}"
         raise CommError(changed(start, request.array, "isend", location))
 

@@ -9,7 +9,7 @@ has no time limit.
 
 from __future__ import annotations
 
-import threading
+from threading import get_ident
 from typing import cast
 
 import mpi4py
@@ -32,11 +32,22 @@ from minipar.comm.mpi.messages import (
     Probing,
     envelope_of,
     message_done,
+    receive_letter,
+    start_letter,
     wire_source,
     wire_tag,
 )  # noqa: E402
 from minipar.comm.mpi.native import NativeCollectives  # noqa: E402
-from minipar.comm.protocol import ANY, CODES, DTYPES, TAGS, Communicator, Request, group_name
+from minipar.comm.protocol import (
+    ANY,
+    CODES,
+    DTYPES,
+    TAGS,
+    Communicator,
+    MessageEnvelope,
+    Request,
+    group_name,
+)
 from minipar.comm.refusals import check_message, one_node  # noqa: E402
 from minipar.comm.room import require_room  # noqa: E402
 from minipar.errors import CommError  # noqa: E402
@@ -55,52 +66,64 @@ class MpiComm(Communicator):
         self.headers = checked
         self.rank, self.size, self.members = intracomm.rank, intracomm.size, members
         self.native = NativeCollectives(intracomm, lookout.watchdog)
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
         self.node_of = nodes
         self.nodes = tuple(nodes[member] for member in members)
         self.patience = Patience(list(nodes.values()).count(self.nodes[self.rank]))
         self.start_send = intracomm.Issend if synchronous else intracomm.Isend
         self.status = MPI.Status()
         self.letters: MPI.Intracomm = intracomm    # for messages with an envelope, after open_messages
+        self.start_letter = self.start_send
         self.arriving: list[Request] = []  # receives of any length without a message yet
         self.abandoned: list[MPI.Request] = []  # receives of arrays whose header did not fit
         self.windows: list[MPI.Win] = []  # shared memory lives as long as its window
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
-        label = label_or_call_site(label)
-        self.refuse_others("send", label)
+        if type(label) is not str:
+            label = label_or_call_site(label)
+        if get_ident() != self.thread:
+            self.refuse_others("send", label)
         code = check_message(self, "send", array, dest, label, tag)
         if self.lookout.polling.tests:
             self.lookout.resume()
-        plain = array if code != HALF else array.view(np.uint16)
         if self.headers and tag < TAGS:
-            return headed.send(self, array, plain, dest, label, tag, code)
+            return headed.send(self, array, dest, label, tag, code)
+        plain = array if code != HALF else array.view(np.uint16)
         return Request("send", dest, tag, array, label, self.start_send(plain, dest, tag * WIRE + code))
 
     def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
-        label = label_or_call_site(label)
-        self.refuse_others("recv", label)
+        if type(label) is not str:
+            label = label_or_call_site(label)
+        if get_ident() != self.thread:
+            self.refuse_others("recv", label)
         code = check_message(self, "recv", out, source, label, tag)
-        plain = out if code != HALF else out.view(np.uint16)
         if self.headers and tag < TAGS:
-            return headed.receive(self, out, plain, source, label, tag, code)
+            return headed.receive(self, out, source, label, tag, code)
+        plain = out if code != HALF else out.view(np.uint16)
         return Request("recv", source, tag, out, label,
                        self.intracomm.Irecv(plain, source, tag * WIRE + code))
 
-    def refuse_others(self, call: str, label: str) -> None:
+    def refuse_others(self, call: str, label: str | None) -> None:
         """Raises CommError if the caller is not the rank's own thread."""
-        if threading.get_ident() != self.thread:
-            raise other_thread(self, call, label)
+        if get_ident() != self.thread:
+            raise other_thread(self, call, label_or_call_site(label))
 
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
         label = label_or_call_site(label)
-        self.refuse_others("send", label)
-        if self.lookout.polling.tests:
-            self.lookout.resume()
-        start = self.letters.Issend if synchronous or self.synchronous else self.letters.Isend
-        handle = start([data, MPI.BYTE], dest, wire_tag(tag, type_code))
+        if get_ident() != self.thread:
+            self.refuse_others("send", label)
+        handle = start_letter(self, data, dest, type_code, tag, synchronous)
         return Request("send", dest, tag, data, label, handle, type_code=type_code)
+
+    def send_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
+                     label: str | None = None, synchronous: bool = False) -> None:
+        if get_ident() != self.thread:
+            self.refuse_others("send", label)
+        handle = start_letter(self, data, dest, type_code, tag, synchronous)
+        if not handle.Test():  # usually it is complete at once, and needs no Request
+            self.wait(Request("send", dest, tag, data, label_or_call_site(label), handle,
+                              type_code=type_code))
 
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
                       label: str | None = None) -> Request:
@@ -113,9 +136,15 @@ class MpiComm(Communicator):
             request.handle = Arriving(self.letters, request)
             self.arriving.append(request)
         else:
-            request.handle = self.letters.Irecv([out, MPI.BYTE], wire_source(source),
+            request.handle = self.letters.Irecv((out, MPI.BYTE), wire_source(source),
                                                 wire_tag(tag, type_code))
         return request
+
+    def recv_message(self, out: np.ndarray, source: int, *, type_code: int, tag: int = 0,
+                     label: str | None = None) -> MessageEnvelope:
+        if get_ident() != self.thread:
+            self.refuse_others("recv", label)
+        return receive_letter(self, out, source, type_code, tag, label)
 
     def probe_message(self, source: int, *, tag: int = 0, label: str | None = None) -> Request:
         request = Request("probe", source, tag, None,               # type: ignore[arg-type]
@@ -139,6 +168,7 @@ class MpiComm(Communicator):
         self.barrier(label="open messages")  # our barrier first: its error can name the missing rank
         with self.lookout.watchdog.of("open messages"):
             self.letters = self.intracomm.Dup()
+        self.start_letter = self.letters.Issend if self.synchronous else self.letters.Isend
 
     def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
         whole = self.intracomm.Get_group()
@@ -154,7 +184,7 @@ class MpiComm(Communicator):
         return part
 
     def test(self, request: Request) -> bool:
-        if request.done and threading.get_ident() == self.thread:
+        if request.done and get_ident() == self.thread:
             return True
         polling = self.lookout.polling
         if self.is_done(request):
@@ -169,7 +199,7 @@ class MpiComm(Communicator):
 
     def is_done(self, request: Request) -> bool:
         """`test` without the time limit."""
-        if threading.get_ident() != self.thread:  # called often, so build the text only here
+        if get_ident() != self.thread:  # called often, so build the text only here
             self.refuse_others(f"wait for {request.kind}", request.label)
         if self.arriving:
             self.arriving[:] = [other for other in self.arriving if not other.handle.look()]
@@ -196,7 +226,7 @@ class MpiComm(Communicator):
     def wait(self, request: Request) -> np.ndarray:
         if not self.is_done(request):
             self.lookout.polling.stop()
-            self.patience.wait(lambda: self.is_done(request), lambda waited: self.look(request, waited))
+            self.patience.wait(self.is_done, request, self.look)
             self.lookout.resume()
         elif self.lookout.polling.tests:
             self.lookout.resume()

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from mpi4py import MPI
 
-from minipar.comm.diagnostics.call_site import caller
-from minipar.comm.diagnostics.header import HEAD, fits, given, head, key, unfit, unpack
+from minipar.comm.diagnostics.call_site import CallSite, caller
+from minipar.comm.diagnostics.header import HEAD, fits, head, key, unfit, unpack
 from minipar.comm.protocol import CODES, Request
 
 if TYPE_CHECKING:
@@ -26,25 +26,25 @@ SHORT = 1024                        # bytes up to which a copy is cheaper than a
 WIRE, HEADED = 16, 15              # MPI tag = tag * WIRE + dtype's code; the code of a header
 
 
-def send(comm: MpiComm, array: np.ndarray, plain: np.ndarray, dest: int, label: str, tag: int,
-         code: int) -> Request:
-    """Start to send header and data. plain: the array with a dtype that MPI has."""
-    site = caller()
-    header = head(array.size, given(label), code, site[1])
+def send(comm: MpiComm, array: np.ndarray, dest: int, label: str, tag: int, code: int) -> Request:
+    """Start to send header and data."""
+    site = caller(2)                                                # this function and isend
+    header = head(array.size, "" if type(label) is CallSite else label, code, site[1])
     handle: MPI.Request | HeadedSend
     if array.nbytes <= SHORT:
         handle = comm.start_send(header + array.tobytes(), dest, tag * WIRE + HEADED)
     else:
         handle = HeadedSend(comm.start_send(header, dest, tag * WIRE + HEADED),
-                      comm.start_send(plain, dest, tag * WIRE + code))
+                      comm.start_send((array, MPI.BYTE), dest, tag * WIRE + code))
     return Request("send", dest, tag, array, label, handle, site=site)
 
 
-def receive(comm: MpiComm, out: np.ndarray, plain: np.ndarray, source: int, label: str, tag: int,
-            code: int) -> Request:
+def receive(comm: MpiComm, out: np.ndarray, source: int, label: str, tag: int, code: int) -> Request:
     raw = bytearray(HEAD + SHORT)
     header = comm.intracomm.Irecv(raw, source, tag * WIRE + HEADED)
-    numbers = comm.intracomm.Irecv(plain, source, tag * WIRE + code) if out.nbytes > SHORT else None
+    numbers = None
+    if out.nbytes > SHORT:
+        numbers = comm.intracomm.Irecv((out, MPI.BYTE), source, tag * WIRE + code)
     request = Request("recv", source, tag, out, label)
     request.handle = HeadedReceive(comm, request, raw, code, header, numbers)
     return request
@@ -66,7 +66,8 @@ class HeadedReceive:
     def __init__(self, comm: MpiComm, request: Request, raw: bytearray, code: int, header: MPI.Request,
                  numbers: MPI.Request | None) -> None:
         self.comm, self.raw, self.code, self.header, self.numbers = comm, raw, code, header, numbers
-        self.expected = key(request.array.size, given(request.label), code)
+        label = request.label
+        self.expected = key(request.array.size, "" if type(label) is CallSite else label, code)
         self.request: Request | None = request  # None after `open`, to break the reference cycle
 
     def Test(self, status: MPI.Status | None = None) -> bool:

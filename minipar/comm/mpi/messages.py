@@ -9,15 +9,19 @@ or test. This keeps MPI's rule that messages do not overtake.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mpi4py import MPI
 
+from minipar.comm.diagnostics.call_site import label_or_call_site
 from minipar.comm.diagnostics.requests import unfit_message
 from minipar.comm.message_types import BYTES, TYPES
 from minipar.comm.protocol import ANY, Communicator, MessageEnvelope, Request
 from minipar.errors import CommError
+
+if TYPE_CHECKING:
+    from minipar.comm.mpi.engine import MpiComm
 
 WIRE = 32                                                           # MPI tag = tag * WIRE + type code
 assert len(TYPES) <= WIRE
@@ -33,6 +37,41 @@ def wire_source(source: int) -> int:
 
 def envelope_of(status: MPI.Status) -> MessageEnvelope:
     return MessageEnvelope(status.source, status.tag // WIRE, status.tag % WIRE, status.count)
+
+
+def start_letter(comm: MpiComm, data: np.ndarray, dest: int, type_code: int, tag: int,
+                 synchronous: bool) -> MPI.Request:
+    """MPI's request of a send."""
+    if comm.lookout.polling.tests:
+        comm.lookout.resume()
+    start = comm.letters.Issend if synchronous else comm.start_letter
+    return start((data, MPI.BYTE), dest, tag * WIRE + type_code)
+
+
+def receive_letter(comm: MpiComm, out: np.ndarray, source: int, type_code: int, tag: int,
+                   label: str | None) -> MessageEnvelope:
+    """Receive a message and return its envelope. Makes a Request only for a long wait or an error."""
+    status = comm.status
+    handle = comm.letters.Irecv((out, MPI.BYTE), wire_source(source), wire_tag(tag, type_code))
+
+    def request() -> Request:
+        return Request("recv", source, tag, out, label_or_call_site(label), handle, type_code=type_code)
+
+    try:
+        came = not comm.arriving and comm.patience.spin(handle.Test, status)
+    except MPI.Exception as error:
+        raise refused(comm, request(), error, status) from error
+    if not came:
+        waiting = request()
+        comm.wait(waiting)
+        assert waiting.envelope is not None
+        return waiting.envelope
+    if comm.lookout.polling.tests:
+        comm.lookout.resume()
+    envelope = envelope_of(status)
+    if envelope.type_code != type_code and (wrong := unfit_message(comm, request(), envelope)):
+        raise CommError(wrong)
+    return envelope
 
 
 class Arriving:
@@ -87,15 +126,22 @@ def message_done(comm: Communicator, request: Request, status: MPI.Status) -> bo
         if not handle.Test(status):
             return False
     except MPI.Exception as error:
-        if error.Get_error_class() != MPI.ERR_TRUNCATE:
-            raise CommError(error.Get_error_string()) from error
-        assert request.array is not None and request.type_code is not None
-        code = request.type_code if status.tag < 0 else status.tag % WIRE
-        more = request.array.nbytes + TYPES[code].itemsize
-        envelope = MessageEnvelope(status.source, status.tag // WIRE, code, more)
-        raise CommError(f"{unfit_message(comm, request, envelope)} or more") from error
+        raise refused(comm, request, error, status) from error
     request.envelope = envelope_of(status)
     if request.kind == "recv" and (wrong := unfit_message(comm, request, request.envelope)):
         raise CommError(wrong)
     request.done = True
     return True
+
+
+def refused(comm: Communicator, request: Request, error: MPI.Exception, status: MPI.Status) -> CommError:
+    """The error for an MPI exception. MPI truncates a message that is longer than its receive; its length is
+    unknown.
+    """
+    if error.Get_error_class() != MPI.ERR_TRUNCATE:
+        return CommError(error.Get_error_string())
+    assert request.type_code is not None
+    code = request.type_code if status.tag < 0 else status.tag % WIRE
+    more = request.array.nbytes + TYPES[code].itemsize
+    envelope = MessageEnvelope(status.source, status.tag // WIRE, code, more)
+    return CommError(f"{unfit_message(comm, request, envelope)} or more")

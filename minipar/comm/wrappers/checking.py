@@ -30,12 +30,14 @@ from minipar.comm.diagnostics.call_site import (
 )
 from minipar.comm.diagnostics.disagreement import disagreement
 from minipar.comm.diagnostics.in_flight import refuse_change, refuse_overlap, snapshot
-from minipar.comm.diagnostics.ledger import Ledger
+from minipar.comm.diagnostics.ledger import OURS, Ledger
+from minipar.comm.diagnostics.message_book import line_of
 from minipar.comm.protocol import (
     CHECK_TAG,
     NOT_GIVEN,
     TAGS,
     Communicator,
+    MessageEnvelope,
     Request,
     exchange,
     exchange_texts,
@@ -43,6 +45,8 @@ from minipar.comm.protocol import (
 )
 from minipar.comm.wrappers.base import Wrapper
 from minipar.errors import CommError
+
+SETTLED = -1, None  # the entry of a request that was waited for before
 
 
 class Checking(Wrapper):
@@ -52,6 +56,7 @@ class Checking(Wrapper):
         super().__init__(inner)
         self.compares = True  # False: the caller compares the collectives itself
         self.ledger = ledger or Ledger(inner.members[inner.rank])
+        self.book, self.letters = self.ledger.groups.of(inner), self.ledger.letters.groups.of(inner)
 
     def wrap(self, part: Communicator) -> Communicator:
         wrapped = Checking(part, self.ledger)
@@ -60,34 +65,49 @@ class Checking(Wrapper):
 
     def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
               tag: int = 0) -> Request:
-        self.refuse("send", array, label, tag)
+        ledger = self.ledger
+        if ledger.closed or ledger.open or ledger.running:
+            self.refuse("send", array, label, tag)
         request = self.inner.isend(array, dest, label=label, tag=tag)
-        self.ledger.start(self, request)
-        if tag < TAGS:
-            self.ledger.sent_as[request] = snapshot(array)
+        self.count(request)
+        ledger.open[request] = self.members[dest], snapshot(array) if tag < TAGS else None
         return request
 
     def irecv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None,
               tag: int = 0) -> Request:
-        self.refuse("recv", out, label, tag)
+        ledger = self.ledger
+        if ledger.closed or ledger.open or ledger.running:
+            self.refuse("recv", out, label, tag)
         request = self.inner.irecv(out, source, label=label, tag=tag)
-        self.ledger.start(self, request)
+        request.site = caller()
+        self.book.receive(source, tag if tag < TAGS else OURS)
+        ledger.open[request] = self.members[source], None
         return request
+
+    def count(self, request: Request) -> None:
+        """Record a send."""
+        site = request.site
+        if site is None:
+            site = request.site = caller()
+        tag = request.tag
+        self.book.send(request.peer, tag if tag < TAGS else OURS, request.label, site[1])
 
     # The next three return only when complete, so the program cannot change the arrays meanwhile.
 
     def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
              tag: int = 0) -> None:
-        self.refuse("send", array, label, tag)
+        if self.ledger.closed or self.ledger.open or self.ledger.running:
+            self.refuse("send", array, label, tag)
         request = self.inner.isend(array, dest, label=label, tag=tag)
-        self.ledger.count(self, request)
+        self.count(request)
         self.inner.wait(request)
 
     def recv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None,
              tag: int = 0) -> np.ndarray:
-        self.refuse("recv", out, label, tag)
+        if self.ledger.closed or self.ledger.open or self.ledger.running:
+            self.refuse("recv", out, label, tag)
         request = self.inner.irecv(out, source, label=label, tag=tag)
-        self.ledger.count(self, request)
+        self.book.receive(source, tag if tag < TAGS else OURS)
         return self.inner.wait(request)
 
     def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray = NOT_GIVEN, source: int = NOT_GIVEN,
@@ -99,9 +119,9 @@ class Checking(Wrapper):
             raise CommError(f"{this_call(self, label, 'sendrecv')} receives into the memory that it sends; "
                             "give it another out")
         receiving = self.inner.irecv(out, source, label=label, tag=tag)
-        self.ledger.count(self, receiving)
+        self.book.receive(source, tag if tag < TAGS else OURS)
         sending = self.inner.isend(array, dest, label=label, tag=tag)
-        self.ledger.count(self, sending)
+        self.count(sending)
         self.inner.wait(receiving)
         self.inner.wait(sending)
         return out
@@ -121,10 +141,10 @@ class Checking(Wrapper):
             array = self.inner.wait(request)                        # its envelope is known only now
             self.settle(request)
             return array
-        about, before = self.ledger.settle(request)
+        _, before = self.ledger.open.pop(request, SETTLED)
         array = self.inner.wait(request)                            # until now its memory may be read
-        if about and before is not None:
-            refuse_change(self, request, before, about[2])
+        if before is not None:
+            refuse_change(self, request, before)
         return array
 
     def test(self, request: Request) -> bool:
@@ -138,30 +158,34 @@ class Checking(Wrapper):
     def settle(self, request: Request) -> None:
         """Record a complete request. Raises CommError if the array of a send has changed."""
         if request.type_code is not None:
-            if sent := self.ledger.letters.done(self, request):
+            first = request in self.ledger.letters.open
+            if sent := self.ledger.letters.done(request):
                 refuse_change(self, request, sent[1], sent[0])
+            elif first and request.kind == "recv" and request.envelope is not None:
+                self.letters.receive(request.envelope.source, request.envelope.tag)
             return
-        about, before = self.ledger.settle(request)
-        if about and before is not None:
-            refuse_change(self, request, before, about[2])
+        _, before = self.ledger.open.pop(request, SETTLED)
+        if before is not None:
+            refuse_change(self, request, before)
 
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
         self.refuse_letter(data, "send", label)
         request = self.inner.isend_message(data, dest, type_code=type_code, tag=tag, label=label,
                                            synchronous=synchronous)
-        self.ledger.letters.send(self, request)
+        self.letters.send(dest, tag, "", line_of(request.label))
         self.ledger.letters.start(request, watch=True)
         return request
 
     def send_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                      label: str | None = None,
                      synchronous: bool = False) -> None:
-        self.refuse_letter(data, "send", label)
-        request = self.inner.isend_message(data, dest, type_code=type_code, tag=tag, label=label,
-                                           synchronous=synchronous)
-        self.ledger.letters.send(self, request)
-        self.inner.wait(request)
+        if self.ledger.closed or self.ledger.busy:
+            self.refuse_letter(data, "send", label)
+        self.inner.send_message(data, dest, type_code=type_code, tag=tag, label=label,
+                                synchronous=synchronous)
+        label = label_or_call_site(label)                           # only now: the message is on its way
+        self.letters.send(dest, tag, "", line_of(label))
 
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
                       label: str | None = None) -> Request:
@@ -169,6 +193,14 @@ class Checking(Wrapper):
         request = self.inner.irecv_message(out, source, type_code=type_code, tag=tag, label=label)
         self.ledger.letters.start(request, watch=False)
         return request
+
+    def recv_message(self, out: np.ndarray, source: int, *, type_code: int, tag: int = 0,
+                     label: str | None = None) -> MessageEnvelope:
+        if self.ledger.closed or self.ledger.busy:
+            self.refuse_letter(out, "recv", label)
+        envelope = self.inner.recv_message(out, source, type_code=type_code, tag=tag, label=label)
+        self.letters.receive(envelope.source, envelope.tag)
+        return envelope
 
     def cancel_message(self, request: Request) -> bool:
         cancelled = self.inner.cancel_message(request)

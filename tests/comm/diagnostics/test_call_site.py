@@ -19,7 +19,7 @@ from minipar.errors import CommError
 
 
 def line_of_a_send(comm: Checking) -> str:
-    ((_, _, location),) = comm.ledger.sent.values()
+    ((_, _, location),) = comm.book.sent.values()
     return location
 
 

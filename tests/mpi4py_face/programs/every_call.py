@@ -359,6 +359,46 @@ def grids(comm: Any) -> Any:
 
 
 @case
+def graphs(comm: Any) -> Any:
+    """A ring, made in each of the three ways, and what its ranks get from their neighbours."""
+    right, left = neighbours(comm)
+    ends, edges = [2 * rank + 2 for rank in range(comm.size)], []
+    for rank in range(comm.size):
+        edges += [(rank + 1) % comm.size, (rank - 1) % comm.size]
+    ring = comm.Create_graph(ends, edges)
+    own = comm.Create_dist_graph_adjacent([left], [right], [2], [3])
+    told = comm.Create_dist_graph([comm.rank], [1], [right], [comm.rank + 1])
+    found = [ring.Get_dims(), ring.index, ring.edges, ring.Get_neighbors(0), own.Get_dist_neighbors(),
+             told.Get_dist_neighbors_count(), sorted(told.outedges), ring.Get_topology(), own.Get_topology()]
+    if left != right:                                               # with both the same, MPI leaves open which is which
+        found.append(exchanged(ring))
+    return [*found, exchanged(own), exchanged(told)]
+
+
+def exchanged(topology: Any) -> Any:
+    """Every neighbourhood collective."""
+    comes, goes = topology.indegree, topology.outdegree
+    gathered, swapped = np.zeros((comes, 3)), np.zeros(comes, "i4")
+    topology.Neighbor_allgather(mine(topology), gathered)
+    topology.Ineighbor_alltoall(mine(topology, goes, "i4"), swapped).Wait()
+    uneven = np.zeros(2 * comes)
+    topology.Neighbor_alltoallv([mine(topology, 2 * goes), [2] * goes], [uneven, [2] * comes])
+    topology.Neighbor_allgatherv(mine(topology, 2), [uneven[::-1].copy(), [2] * comes])
+    return (gathered, swapped, uneven, topology.neighbor_allgather(f"from {topology.rank}"),
+            topology.neighbor_alltoall([f"{topology.rank} to {each}" for each in range(goes)]))
+
+
+@case
+def neighbours_on_a_grid(comm: Any) -> Any:
+    """A line with two ends, and a ring (where its neighbours are two different ranks)."""
+    line = comm.Create_cart([comm.size], periods=[False])
+    came = np.full(2, -1.0)
+    line.Neighbor_alltoall(mine(line, 2), came)
+    found = [came, line.inedges, line.outedges, line.neighbor_allgather(line.rank)]
+    return found if comm.size < 3 else [*found, exchanged(comm.Create_cart([comm.size], periods=[True]))]
+
+
+@case
 def shared_window(comm: Any) -> Any:
     win = MPI.Win.Allocate_shared(8 * comm.size if comm.rank == 0 else 0, 8, comm=comm)
     memory, unit = win.Shared_query(0)

@@ -1,0 +1,55 @@
+"""How many messages of one group a rank has sent to and received from each other rank."""
+
+from __future__ import annotations
+
+from minipar.comm.diagnostics.call_site import quoted
+from minipar.comm.protocol import Communicator
+
+
+class GroupBook:
+    """Ranks are ranks of the group, until `sent_rows` and `received_rows`. name: the channel's name there."""
+
+    def __init__(self, comm: Communicator, name: str) -> None:
+        self.name, self.members, self.me = name, comm.members, comm.members[comm.rank]
+        # (to, tag) -> number, label and line of the last
+        self.sent: dict[tuple[int, int], tuple[int, str, str]] = {}
+        self.received: dict[tuple[int, int], int] = {}              # (from, tag) -> number
+
+    def send(self, dest: int, tag: int, label: str, line: str) -> None:
+        channel = dest, tag
+        before = self.sent.get(channel)
+        self.sent[channel] = (1 if before is None else before[0] + 1), label, line
+
+    def receive(self, source: int, tag: int) -> None:
+        channel = source, tag
+        self.received[channel] = self.received.get(channel, 0) + 1
+
+    def sent_rows(self) -> list[list[object]]:
+        """[channel, from, to (world ranks), tag, number, label of the last, its line]"""
+        return [[self.name, self.me, self.members[dest], tag, count, quoted(label), line]
+                for (dest, tag), (count, label, line) in self.sent.items()]
+
+    def received_rows(self) -> list[list[object]]:
+        """[channel, from, to (world ranks), tag, number]"""
+        return [[self.name, self.members[source], self.me, tag, count]
+                for (source, tag), count in self.received.items()]
+
+
+class GroupBooks:
+    """The books of all groups of a rank. prefix: of the channels' names."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
+        self.books: dict[tuple[str, tuple[int, ...]], GroupBook] = {}
+
+    def of(self, comm: Communicator) -> GroupBook:
+        """The book of a group. Groups with the same name and members share one."""
+        key = comm.name, comm.members
+        if key not in self.books:
+            self.books[key] = GroupBook(comm, self.prefix + comm.name)
+        return self.books[key]
+
+    def page(self) -> dict[str, list[list[object]]]:
+        """The books as rows of a ledger's page."""
+        return {"sent": [row for book in self.books.values() for row in book.sent_rows()],
+                "received": [row for book in self.books.values() for row in book.received_rows()]}

@@ -1,0 +1,136 @@
+"""Neighbourhood collectives: each rank exchanges with its neighbours on the grid or in the graph.
+
+Block i of what is sent goes to outedges[i]; block j of what is received comes from inedges[j]. On a grid the
+neighbours are, for each direction, the one before and the one behind. What is sent to the one before arrives
+there as coming from the one behind, even if both are the same rank (a periodic direction of 1 or 2 ranks): so
+there the receives are posted in the order behind, before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.collectives.channel import AlgorithmSteps, Channel
+from minipar.comm.protocol import Request
+from minipar.mpi4py_face.buffers import Buffer, simple, vector, vector_of_types
+from minipar.mpi4py_face.calls import Collective
+from minipar.mpi4py_face.cartesian import CartesianGrid
+from minipar.mpi4py_face.constants import PROC_NULL
+from minipar.mpi4py_face.pickling import to_bytes, to_object
+from minipar.mpi4py_face.requests import PendingRequest
+from minipar.mpi4py_face.work import CollectiveWork
+
+Parts = Sequence[np.ndarray]
+
+
+class NeighbourCollectives(Collective):
+    """The calls of a communicator with neighbours."""
+
+    def Neighbor_allgather(self, sendbuf: Any, recvbuf: Any) -> None:
+        self._to_all("Neighbor_allgather", sendbuf, recvbuf, simple).wait()
+
+    def Ineighbor_allgather(self, sendbuf: Any, recvbuf: Any) -> PendingRequest:
+        return PendingRequest.of(self._to_all("Ineighbor_allgather", sendbuf, recvbuf, simple))
+
+    def Neighbor_allgatherv(self, sendbuf: Any, recvbuf: Any) -> None:
+        self._to_all("Neighbor_allgatherv", sendbuf, recvbuf, vector).wait()
+
+    def Ineighbor_allgatherv(self, sendbuf: Any, recvbuf: Any) -> PendingRequest:
+        return PendingRequest.of(self._to_all("Ineighbor_allgatherv", sendbuf, recvbuf, vector))
+
+    def Neighbor_alltoall(self, sendbuf: Any, recvbuf: Any) -> None:
+        self._to_each("Neighbor_alltoall", sendbuf, recvbuf, simple).wait()
+
+    def Ineighbor_alltoall(self, sendbuf: Any, recvbuf: Any) -> PendingRequest:
+        return PendingRequest.of(self._to_each("Ineighbor_alltoall", sendbuf, recvbuf, simple))
+
+    def Neighbor_alltoallv(self, sendbuf: Any, recvbuf: Any) -> None:
+        self._to_each("Neighbor_alltoallv", sendbuf, recvbuf, vector).wait()
+
+    def Ineighbor_alltoallv(self, sendbuf: Any, recvbuf: Any) -> PendingRequest:
+        return PendingRequest.of(self._to_each("Ineighbor_alltoallv", sendbuf, recvbuf, vector))
+
+    def Neighbor_alltoallw(self, sendbuf: Any, recvbuf: Any) -> None:
+        self._to_each("Neighbor_alltoallw", sendbuf, recvbuf, vector_of_types).wait()
+
+    def Ineighbor_alltoallw(self, sendbuf: Any, recvbuf: Any) -> PendingRequest:
+        return PendingRequest.of(self._to_each("Ineighbor_alltoallw", sendbuf, recvbuf, vector_of_types))
+
+    def neighbor_allgather(self, sendobj: Any) -> list[Any]:
+        """The objects of all neighbours, in the order of inedges."""
+        return self._objects_to("neighbor_allgather", [to_bytes(sendobj)] * len(self._edges()[1]))
+
+    def neighbor_alltoall(self, sendobj: Sequence[Any]) -> list[Any]:
+        """sendobj: one object for each of outedges."""
+        goes, objects = self._edges()[1], list(sendobj)
+        if len(objects) != len(goes):
+            raise ValueError(f"expecting {len(goes)} items, one for each neighbour, got {len(objects)}")
+        return self._objects_to("neighbor_alltoall", [to_bytes(each) for each in objects])
+
+    def _edges(self) -> tuple[list[int], list[int]]:
+        """(inedges, outedges)"""
+        context = self._enter()
+        rank, topology = context.comm.rank, context.topology
+        return topology.sources(rank), topology.destinations(rank)
+
+    def _order(self) -> list[int]:
+        """In which order the blocks are received: see the module's text."""
+        blocks = range(len(self._edges()[0]))
+        on_a_grid = isinstance(self._enter().topology, CartesianGrid)
+        return [block ^ 1 for block in blocks] if on_a_grid else list(blocks)
+
+    def _to_all(self, op: str, sendbuf: Any, recvbuf: Any, read: Callable[..., Buffer]) -> CollectiveWork:
+        data = simple(sendbuf, writable=False).pack()
+        return self._exchange(op, [data] * len(self._edges()[1]), recvbuf, read)
+
+    def _to_each(self, op: str, sendbuf: Any, recvbuf: Any, read: Callable[..., Buffer]) -> CollectiveWork:
+        number = len(self._edges()[1])
+        outgoing = read(sendbuf, writable=False, blocks=number) if number else None
+        parts = [] if outgoing is None else [outgoing.block(block).pack() for block in range(number)]
+        return self._exchange(op, parts, recvbuf, read)
+
+    def _exchange(self, op: str, parts: Parts, recvbuf: Any, read: Callable[..., Buffer]) -> CollectiveWork:
+        """Send one part to each of outedges, receive one block from each of inedges."""
+        comes, goes = self._edges()
+        buffer = read(recvbuf, writable=True, blocks=len(comes)) if comes else None
+        blocks = [] if buffer is None else [buffer.block(block) for block in range(len(comes))]
+        came = [np.empty(block.nbytes, np.uint8) for block in blocks]
+        order = self._order()
+
+        def finish() -> None:
+            for source, block, data in zip(comes, blocks, came, strict=True):
+                if source != PROC_NULL:
+                    block.unpack(data)
+
+        def steps(channel: Channel) -> AlgorithmSteps:
+            return both_ways(channel, parts, goes, came, comes, order)
+
+        return self._collective(op, steps, finish)
+
+    def _objects_to(self, op: str, parts: Parts) -> list[Any]:
+        comes, goes = self._edges()
+        order = self._order()
+        came: list[np.ndarray] = []
+
+        def steps(channel: Channel) -> AlgorithmSteps:
+            sizes = [np.zeros(1, np.int64) for _ in comes]
+            lengths = [np.array([part.size]) for part in parts]
+            yield from both_ways(channel, lengths, goes, sizes, comes, order)
+            came.extend(np.empty(int(size[0]), np.uint8) for size in sizes)
+            yield from both_ways(channel, parts, goes, came, comes, order)
+
+        self._collective(op, steps).wait()
+        return [None if source == PROC_NULL else to_object(data)
+                for source, data in zip(comes, came, strict=True)]
+
+
+def both_ways(channel: Channel, parts: Parts, goes: Sequence[int], came: Parts, comes: Sequence[int],
+              order: Sequence[int]) -> AlgorithmSteps:
+    """Send parts[i] to goes[i], and receive came[j] from comes[j]; the receives are posted in this order."""
+    waiting: list[Request] = [channel.receive(came[block], comes[block]) for block in order
+                              if comes[block] != PROC_NULL]
+    waiting += [channel.send(part, dest) for part, dest in zip(parts, goes, strict=True) if dest != PROC_NULL]
+    yield from waiting
