@@ -49,9 +49,7 @@ NOT_GIVEN: Any = None  # default of a required argument, so that our error can n
 
 
 class MessageEnvelope(NamedTuple):
-    """The data of a message that are known before it is received. type_code: see
-    `minipar.comm.message_types`.
-    """
+    """What is known of a message before it is received. type_code: see `minipar.comm.message_types`."""
 
     source: int
     tag: int
@@ -120,9 +118,7 @@ class Communicator(ABC):
 
     @abstractmethod
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
-        """The group of these ranks in this order. All ranks of this group call it, each with its own group's
-        list, or [].
-        """
+        """The group of these ranks, in this order. All ranks call it with their own group's list, or []."""
 
     @abstractmethod
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
@@ -144,7 +140,6 @@ class Communicator(ABC):
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
                       label: str | None = None) -> Request:
         """Start to receive a message from `source` with `tag`; either may be ANY.
-
         out: uint8, at least as long as the message; None for a message of any length. When it is complete,
         `request.array` holds the bytes and `request.envelope` describes the message. A message that is too
         long, or of another type, raises CommError.
@@ -165,8 +160,7 @@ class Communicator(ABC):
         return None
 
     def send_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
-                     label: str | None = None,
-                     synchronous: bool = False) -> None:
+                     label: str | None = None, synchronous: bool = False) -> None:
         """`isend_message`, and wait for it."""
         self.wait(self.isend_message(data, dest, type_code=type_code, tag=tag, label=label,
                                      synchronous=synchronous))

@@ -101,11 +101,11 @@ def adjacent(sources: Sequence[int] | None, destinations: Sequence[int] | None, 
     return DistGraph(incoming, outgoing, None if each == (None, None) else (each[0] or (), each[1] or ()))
 
 
-Edge = tuple[int, int, int]                                         # from, to, weight
+GraphEdge = tuple[int, int, int]                                         # from, to, weight
 
 
 def edges_of(sources: Sequence[int], degrees: Sequence[int], destinations: Sequence[int],
-             weights: Any) -> tuple[list[Edge], bool]:
+             weights: Any) -> tuple[list[GraphEdge], bool]:
     """(the edges that one rank names, whether they have weights). degrees: edges of each source."""
     origins = [int(source) for source, degree in zip(sources, degrees, strict=True) for _ in range(degree)]
     if len(origins) != len(destinations):
@@ -115,7 +115,7 @@ def edges_of(sources: Sequence[int], degrees: Sequence[int], destinations: Seque
     return list(zip(origins, map(int, destinations), numbers, strict=True)), each is not None
 
 
-def part_of(edges: Sequence[Edge], rank: int, weighted: bool) -> DistGraph:
+def part_of(edges: Sequence[GraphEdge], rank: int, weighted: bool) -> DistGraph:
     """The part of a rank in a graph of which all edges are known."""
     comes = [(source, weight) for source, dest, weight in edges if dest == rank]
     goes = [(dest, weight) for source, dest, weight in edges if source == rank]

@@ -23,7 +23,7 @@ from minipar.mpi4py_face.pickling import to_bytes, to_object
 from minipar.mpi4py_face.requests import PendingRequest
 from minipar.mpi4py_face.work import CollectiveWork
 
-Parts = Sequence[np.ndarray]
+ByteBlocks = Sequence[np.ndarray]
 
 
 class NeighbourCollectives(Collective):
@@ -92,7 +92,7 @@ class NeighbourCollectives(Collective):
         parts = [] if outgoing is None else [outgoing.block(block).pack() for block in range(number)]
         return self._exchange(op, parts, recvbuf, read)
 
-    def _exchange(self, op: str, parts: Parts, recvbuf: Any, read: Callable[..., Buffer]) -> CollectiveWork:
+    def _exchange(self, op: str, parts: ByteBlocks, recvbuf: Any, read: Callable[..., Buffer]) -> CollectiveWork:
         """Send one part to each of outedges, receive one block from each of inedges."""
         comes, goes = self._edges()
         buffer = read(recvbuf, writable=True, blocks=len(comes)) if comes else None
@@ -110,7 +110,7 @@ class NeighbourCollectives(Collective):
 
         return self._collective(op, steps, finish)
 
-    def _objects_to(self, op: str, parts: Parts) -> list[Any]:
+    def _objects_to(self, op: str, parts: ByteBlocks) -> list[Any]:
         comes, goes = self._edges()
         order = self._order()
         came: list[np.ndarray] = []
@@ -127,7 +127,7 @@ class NeighbourCollectives(Collective):
                 for source, data in zip(comes, came, strict=True)]
 
 
-def both_ways(channel: Channel, parts: Parts, goes: Sequence[int], came: Parts, comes: Sequence[int],
+def both_ways(channel: Channel, parts: ByteBlocks, goes: Sequence[int], came: ByteBlocks, comes: Sequence[int],
               order: Sequence[int]) -> AlgorithmSteps:
     """Send parts[i] to goes[i], and receive came[j] from comes[j]; the receives are posted in this order."""
     waiting: list[Request] = [channel.receive(came[block], comes[block]) for block in order

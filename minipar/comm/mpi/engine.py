@@ -24,13 +24,13 @@ from minipar.comm.backoff import Patience  # noqa: E402
 from minipar.comm.deadlock.detector import Lookout  # noqa: E402
 from minipar.comm.diagnostics.call_site import label_or_call_site, this_call  # noqa: E402
 from minipar.comm.diagnostics.header import MessageHeader, unfit  # noqa: E402
-from minipar.comm.diagnostics.requests import other_thread, unfit_message  # noqa: E402
+from minipar.comm.diagnostics.requests import other_thread  # noqa: E402
 from minipar.comm.mpi import headed  # noqa: E402
 from minipar.comm.mpi.headed import WIRE, HeadedReceive  # noqa: E402
 from minipar.comm.mpi.messages import (
     Arriving,
     Probing,
-    envelope_of,
+    look_at_letters,
     message_done,
     receive_letter,
     start_letter,
@@ -39,7 +39,6 @@ from minipar.comm.mpi.messages import (
 )  # noqa: E402
 from minipar.comm.mpi.native import NativeCollectives  # noqa: E402
 from minipar.comm.protocol import (
-    ANY,
     CODES,
     DTYPES,
     TAGS,
@@ -236,7 +235,7 @@ class MpiComm(Communicator):
         """Called after a while of waiting: probe for messages that do not fit, then ask the detector."""
         misfit, strays = None, ""
         if request.type_code is not None:
-            misfit, strays = self.look_at_letters(request)
+            misfit, strays = look_at_letters(self, request)
         elif request.kind == "recv":
             for code, dtype in enumerate(DTYPES):
                 if dtype != request.array.dtype and self.intracomm.Iprobe(
@@ -247,17 +246,6 @@ class MpiComm(Communicator):
                                   self.status) and (tag := self.status.tag // WIRE) < TAGS:
                 strays = f"a message came with tag {tag}"
         self.lookout.look(self, request, waited, strays, misfit)
-
-    def look_at_letters(self, request: Request) -> tuple[CommError | None, str]:
-        """A message that came instead: the error for another type; or, in words, one with another tag."""
-        if request.kind == "send" or not self.letters.Iprobe(wire_source(request.peer), MPI.ANY_TAG,
-                                                             self.status):
-            return None, ""
-        came = envelope_of(self.status)
-        if request.tag in (ANY, came.tag):
-            wrong = unfit_message(self, request, came)
-            return CommError(wrong) if wrong else None, ""
-        return None, f"a message came with tag {came.tag}"
 
     def refused(self, request: Request, error: MPI.Exception) -> CommError:
         """The error for an MPI exception. MPI truncates a message that is longer than its receive; its length

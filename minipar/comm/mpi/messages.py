@@ -74,6 +74,18 @@ def receive_letter(comm: MpiComm, out: np.ndarray, source: int, type_code: int, 
     return envelope
 
 
+def look_at_letters(comm: MpiComm, request: Request) -> tuple[CommError | None, str]:
+    """A message that came instead: the error for another type; or, in words, one with another tag."""
+    status = comm.status
+    if request.kind == "send" or not comm.letters.Iprobe(wire_source(request.peer), MPI.ANY_TAG, status):
+        return None, ""
+    came = envelope_of(status)
+    if request.tag in (ANY, came.tag):
+        wrong = unfit_message(comm, request, came)
+        return CommError(wrong) if wrong else None, ""
+    return None, f"a message came with tag {came.tag}"
+
+
 class Arriving:
     """The handle of a receive of any length: it probes for a message, then receives it."""
 
