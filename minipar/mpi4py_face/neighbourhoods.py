@@ -92,7 +92,8 @@ class NeighbourCollectives(Collective):
         parts = [] if outgoing is None else [outgoing.block(block).pack() for block in range(number)]
         return self._exchange(op, parts, recvbuf, read)
 
-    def _exchange(self, op: str, parts: ByteBlocks, recvbuf: Any, read: Callable[..., Buffer]) -> CollectiveWork:
+    def _exchange(self, op: str, parts: ByteBlocks, recvbuf: Any,
+                  read: Callable[..., Buffer]) -> CollectiveWork:
         """Send one part to each of outedges, receive one block from each of inedges."""
         comes, goes = self._edges()
         buffer = read(recvbuf, writable=True, blocks=len(comes)) if comes else None
@@ -127,8 +128,8 @@ class NeighbourCollectives(Collective):
                 for source, data in zip(comes, came, strict=True)]
 
 
-def both_ways(channel: Channel, parts: ByteBlocks, goes: Sequence[int], came: ByteBlocks, comes: Sequence[int],
-              order: Sequence[int]) -> AlgorithmSteps:
+def both_ways(channel: Channel, parts: ByteBlocks, goes: Sequence[int], came: ByteBlocks,
+              comes: Sequence[int], order: Sequence[int]) -> AlgorithmSteps:
     """Send parts[i] to goes[i], and receive came[j] from comes[j]; the receives are posted in this order."""
     waiting: list[Request] = [channel.receive(came[block], comes[block]) for block in order
                               if comes[block] != PROC_NULL]
