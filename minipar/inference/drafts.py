@@ -13,6 +13,7 @@ import numpy as np
 from minipar.config import ModelConfig
 from minipar.errors import ConfigError
 from minipar.inference.batch import RowBatch, make_batch
+from minipar.inference.options import EngineOptions
 from minipar.inference.paged_cache import PagedCache
 from minipar.inference.runner import LocalRunner
 from minipar.inference.sampling import choose, draw, weights
@@ -76,12 +77,12 @@ class NgramDraft:
 class ModelDraft:
     """A smaller model guesses, with a paged cache of its own in the same blocks."""
 
-    def __init__(self, model: GPT, blocks: int, block_size: int, count: int = 4):
-        """blocks, block_size: of the engine. Raises ConfigError if the count is below 1."""
+    def __init__(self, model: GPT, options: EngineOptions, count: int = 4):
+        """options: those of the engine. Raises ConfigError if the count is below 1."""
         if count < 1:
             raise ConfigError(f"a draft needs at least 1 token; got {count}", item="count")
-        self.count, self._size = count, block_size
-        self.runner = LocalRunner(model, blocks, block_size)
+        self.count, self._size = count, options.block_size
+        self.runner = LocalRunner(model, options)
         self.caches: Sequence[PagedCache] = self.runner.caches
 
     def require_fit(self, model: ModelConfig) -> None:

@@ -53,7 +53,7 @@ class Engine:
 
     def __init__(self, model: GPT | Runner, tokenizer: Tokenizer | None = None,
                  options: EngineOptions | None = None, speculator: Speculator | None = None):
-        """model: a GPT in this process, or a Runner whose caches have `options.blocks_of(context)` blocks.
+        """model: a GPT in this process, or a Runner that was made with the same options.
         speculator: see speculation.py.
 
         Raises ConfigError if the tokenizer has another vocabulary, or the rows are too few for drafts.
@@ -65,8 +65,7 @@ class Engine:
                               f"{model.config.vocabulary}; use the tokenizer of the model's training",
                               item="tokenizer")
         blocks = options.blocks_of(context)
-        self.runner = model if not isinstance(model, GPT) else LocalRunner(
-            model, blocks, options.block_size, invariant=options.invariant)
+        self.runner = LocalRunner(model, options) if isinstance(model, GPT) else model
         self.config = model.config
         self._speculator = speculator
         self._drafts = speculator.count if speculator else 0

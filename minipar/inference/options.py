@@ -8,6 +8,8 @@ from minipar.errors import ConfigError
 from minipar.inference.memory import PREEMPTIONS
 from minipar.records import require_types
 
+KV = ("float", "int8")
+
 
 @dataclass(frozen=True)
 class EngineOptions:
@@ -15,7 +17,8 @@ class EngineOptions:
     is computed in chunks. blocks: of the paged cache, 0 for enough for a full batch of full contexts;
     block_size: tokens in one. preemption: what happens to a sequence without room, "recompute" or "swap".
     share_prefixes: whether requests use the blocks of equal beginnings. invariant: the same bits for any
-    batch, blocks and chunks; slower (see invariant.py).
+    batch, blocks and chunks; slower (see invariant.py). kv: the numbers in the cache, "float" (those of the
+    model) or "int8" (see quantized_cache.py).
 
     >>> from minipar.inference.options import EngineOptions
     >>> EngineOptions(batch=4).block_size
@@ -29,15 +32,17 @@ class EngineOptions:
     preemption: str = "recompute"
     share_prefixes: bool = True
     invariant: bool = False
+    kv: str = "float"
 
     def __post_init__(self) -> None:
         require_types(self)
         for name, least in (("batch", 1), ("rows", 1), ("blocks", 0), ("block_size", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {least}", item=name)
-        if self.preemption not in PREEMPTIONS:
-            raise ConfigError(f"preemption is {self.preemption!r}; choose {', '.join(PREEMPTIONS)}",
-                              item="preemption")
+        for name, choices in (("preemption", PREEMPTIONS), ("kv", KV)):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; choose {' or '.join(choices)}",
+                                  item=name)
         if self.rows < self.batch:
             raise ConfigError(f"{self.rows} rows are too few for a batch of {self.batch} sequences with one "
                               f"each; choose rows {self.batch} or more", item="rows")

@@ -11,15 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import DTypeLike
-
-from minipar.nn import GPT
 
 
 class PagedCache:
-    """Keys and values in the dtype of the model. layers: (heads, head width) of each layer of the model."""
+    """Keys and values in the dtype of the model."""
 
-    def __init__(self, layers: Sequence[tuple[int, int]], blocks: int, block_size: int, dtype: DTypeLike):
+    def __init__(self, layers: Sequence[tuple[int, int]], blocks: int, block_size: int, dtype: np.dtype):
+        """layers: (heads, head width) of each layer."""
         self.block_size = block_size
         self._pools = [np.empty((2, heads, blocks * block_size, width), dtype) for heads, width in layers]
 
@@ -62,15 +60,10 @@ class PagedCache:
             array[:, :, slots[: content.shape[2]]] = content
 
     def arrays(self) -> list[np.ndarray]:
+        """All arrays, each [2, h, slots, ...]."""
         return self._pools
 
     def _slots(self, blocks: Sequence[int]) -> np.ndarray:
         size = self.block_size
         slots: np.ndarray = (np.asarray(blocks)[:, None] * size + np.arange(size)).reshape(-1)
         return slots
-
-
-def cache_layers(model: GPT) -> list[tuple[int, int]]:
-    """(heads, head width) of each layer; a pruned model may have fewer heads in some layers."""
-    width = model.config.head_width
-    return [(block.attention.heads, width) for block in model.blocks]

@@ -10,12 +10,16 @@ from typing import Protocol
 import numpy as np
 
 from minipar.autograd import no_grad
+from minipar.compress.quantize.products import Integer
 from minipar.config import ModelConfig
+from minipar.errors import ConfigError
 from minipar.inference.batch import RowBatch
 from minipar.inference.forward import Forward, PlainForward, dtype_of, embed
 from minipar.inference.invariant import TiledForward, require_invariant
-from minipar.inference.paged_cache import PagedCache, cache_layers
-from minipar.nn import GPT
+from minipar.inference.options import EngineOptions
+from minipar.inference.paged_cache import PagedCache
+from minipar.inference.quantized_cache import QuantizedCache
+from minipar.nn import GPT, LinearLayer
 
 
 class Runner(Protocol):
@@ -29,12 +33,13 @@ class Runner(Protocol):
 
 
 class LocalRunner:
-    """A whole model in this process. invariant: see invariant.py."""
+    """A whole model in this process."""
 
-    def __init__(self, model: GPT, blocks: int, block_size: int, *, invariant: bool = False):
+    def __init__(self, model: GPT, options: EngineOptions):
+        """Raises ConfigError if the model's rows depend on each other, or cannot be `options.invariant`."""
         self.model, self.config = model, model.config
-        self.caches = [PagedCache(cache_layers(model), blocks, block_size, dtype_of(model))]
-        self._forward: Forward = forward_of([model], invariant)
+        self.caches = [cache_of(model, options)]
+        self._forward = forward_of([model], options)
 
     def run(self, batch: RowBatch) -> np.ndarray:
         with no_grad():
@@ -42,10 +47,28 @@ class LocalRunner:
             return self._forward.logits(self.model, x, batch)
 
 
-def forward_of(parts: Sequence[GPT], invariant: bool) -> Forward:
-    """Raises ConfigError if `invariant`, and this machine's products cannot be."""
-    if not invariant:
-        return PlainForward()
+def cache_of(part: GPT, options: EngineOptions) -> PagedCache:
+    """The cache of a model, or of a part of it. A pruned model may have fewer heads in some layers."""
+    kind = {"float": PagedCache, "int8": QuantizedCache}[options.kv]
+    layers = [(block.attention.heads, part.config.head_width) for block in part.blocks]
+    return kind(layers, options.blocks_of(part.config.context), options.block_size, dtype_of(part))
+
+
+def forward_of(parts: Sequence[GPT], options: EngineOptions) -> Forward:
+    """How rows pass through the parts. Raises ConfigError as LocalRunner."""
     for part in parts:
-        require_invariant(part)
-    return TiledForward()
+        require_independent_rows(part)
+        if options.invariant:
+            require_invariant(part)
+    return TiledForward() if options.invariant else PlainForward()
+
+
+def require_independent_rows(part: GPT) -> None:
+    """Raises ConfigError for products that round all rows of a call over one common range: a request would
+    depend on those that share its batch.
+    """
+    for module in part.modules():
+        product = module.product if isinstance(module, LinearLayer) else None
+        if isinstance(product, Integer) and product.limits is None and product.activations.axis is None:
+            raise ConfigError(f"{module.name} rounds its inputs over the range of all rows, so a request "
+                              "would depend on its batch; quantise with a scale per row", item=module.name)

@@ -20,8 +20,8 @@ from minipar.comm.protocol import Request
 from minipar.errors import ConfigError, LayoutError
 from minipar.inference.batch import RowBatch
 from minipar.inference.forward import embed
-from minipar.inference.paged_cache import PagedCache, cache_layers
-from minipar.inference.runner import forward_of
+from minipar.inference.options import EngineOptions
+from minipar.inference.runner import cache_of, forward_of
 from minipar.inference.sharded_cache import whole_logits
 from minipar.parallel.stages import Stages
 from minipar.parallel.tensor import SequenceRegion
@@ -30,8 +30,7 @@ from minipar.parallel.tensor import SequenceRegion
 class StagesRunner:
     """See Runner. All ranks of pp and tp make the same calls. micro_batches: 0 for one per stage."""
 
-    def __init__(self, stages: Stages, blocks: int, block_size: int, *, invariant: bool = False,
-                 micro_batches: int = 0):
+    def __init__(self, stages: Stages, options: EngineOptions, micro_batches: int = 0):
         """Raises LayoutError for sequence parallelism, whose ranks would need equally long texts."""
         if isinstance(stages.region, SequenceRegion):
             raise LayoutError("inference needs every token on each rank of tp; build the stages without "
@@ -41,10 +40,9 @@ class StagesRunner:
                               "stage", item="micro_batches")
         self.stages, self.config = stages, stages.config
         self.micro_batches = micro_batches or len(stages.stage_to_rank)
-        self._by_stage = {stage: PagedCache(cache_layers(part), blocks, block_size, stages.dtype)
-                          for stage, part in stages.parts.items()}
+        self._by_stage = {stage: cache_of(part, options) for stage, part in stages.parts.items()}
         self.caches = list(self._by_stage.values())
-        self._forward = forward_of(stages.models, invariant)
+        self._forward = forward_of(stages.models, options)
 
     def run(self, batch: RowBatch) -> np.ndarray:
         """The logits [m, V], on every rank."""

@@ -75,7 +75,7 @@ def random_speculator(rng: np.random.Generator, requests: list[TextRequest], opt
         return None
     if all(request.sampling.temperature == 0 for request in requests):
         draft = DRAFTS.setdefault(context, make(context, layers=1))
-        return ModelDraft(draft, options.blocks_of(context), options.block_size, count)
+        return ModelDraft(draft, options, count)
     return NgramDraft(count, int(rng.integers(1, 4)))
 
 

@@ -67,8 +67,8 @@ def stages_of(grid: Grid) -> Stages:
     return stages
 
 
-def runner_of(grid: Grid, **options: Any) -> StagesRunner:
-    return StagesRunner(stages_of(grid), OPTIONS.blocks_of(CONTEXT), OPTIONS.block_size, **options)
+def runner_of(grid: Grid, micro_batches: int = 0, options: EngineOptions = OPTIONS) -> StagesRunner:
+    return StagesRunner(stages_of(grid), options, micro_batches)
 
 
 def tokens_of(engine: Any) -> list[list[list[int]]]:
@@ -136,7 +136,7 @@ def test_speculation_on_ranks(comm: Communicator, kind: str) -> None:
     """A draft model is whole on every rank; it follows the same blocks."""
     make_draft: dict[str, Callable[[], Any]] = {
         "ngram": lambda: NgramDraft(3),
-        "model": lambda: ModelDraft(whole(), OPTIONS.blocks_of(CONTEXT), OPTIONS.block_size, 3)}
+        "model": lambda: ModelDraft(whole(), OPTIONS, 3)}
     engine = Engine(runner_of(Grid(comm, Layout(tp=2))), options=OPTIONS, speculator=make_draft[kind]())
     tokens = tokens_of(engine)
     assert kind == "model" or tokens == expected()
@@ -147,7 +147,7 @@ def test_speculation_on_ranks(comm: Communicator, kind: str) -> None:
 def test_invariant_over_pp_has_the_bits_of_one_process(comm: Communicator) -> None:
     options = EngineOptions(batch=4, rows=17, block_size=3, blocks=12, invariant=True)
     one = RecordingEngine(whole(), options=options)
-    several = RecordingEngine(runner_of(Grid(comm, Layout(pp=2)), invariant=True), options=options)
+    several = RecordingEngine(runner_of(Grid(comm, Layout(pp=2)), options=options), options=options)
     complete(one, requests())
     complete(several, requests())
     assert all(np.array_equal(logits, several.logits[key]) for key, logits in one.logits.items())

@@ -112,7 +112,7 @@ def test_a_draft_model_changes_no_greedy_token(draft_layers: int) -> None:
     model, draft = make(24), make(24, layers=draft_layers)
     options = EngineOptions(batch=4, rows=40, block_size=3, blocks=20)
     requests = [TextRequest([token] * token, 20, Sampling(temperature=0)) for token in range(1, 9)]
-    engine = Engine(model, options=options, speculator=ModelDraft(draft, 20, 3))
+    engine = Engine(model, options=options, speculator=ModelDraft(draft, options))
     results = complete(engine, requests)
     assert [[one.tokens for one in samples] for samples in results] == written_alone(model, requests)
     assert engine.guessed > 0 and (engine.accepted == engine.guessed) == (draft_layers == 2)  # 2: the same model
@@ -121,8 +121,8 @@ def test_a_draft_model_changes_no_greedy_token(draft_layers: int) -> None:
 def test_a_draft_equal_to_the_model_is_always_accepted() -> None:
     """Its laws are equal, so no guess is rejected; and five tokens come with one forward pass of the model."""
     model = make(24)
-    engine = Engine(model, options=EngineOptions(batch=2, rows=16),
-                    speculator=ModelDraft(model, 4, 16, count=4))
+    options = EngineOptions(batch=2, rows=16)
+    engine = Engine(model, options=options, speculator=ModelDraft(model, options, count=4))
     engine.add(TextRequest([1, 2], 21, Sampling(seed=1)))
     sizes = [len(engine.step()) for _ in range(5)]
     assert sizes == [1, 5, 5, 5, 5] and engine.accepted == engine.guessed == 16
@@ -133,7 +133,7 @@ def test_sampled_tokens_with_a_draft_model_have_the_law_of_the_model() -> None:
     model, draft, draws = make(vocabulary=3), make(layers=1, vocabulary=3), 600
     options = EngineOptions(batch=50, rows=150)
     counts = {}
-    for name, speculator in (("plain", None), ("draft", ModelDraft(draft, options.blocks_of(8), 16, 2))):
+    for name, speculator in (("plain", None), ("draft", ModelDraft(draft, options, 2))):
         engine = Engine(model, options=options, speculator=speculator)
         results = complete(engine, [TextRequest([1, 2, 0], 3, Sampling(temperature=3.0, seed=seed))
                                     for seed in range(draws)])
@@ -149,10 +149,10 @@ def test_an_ngram_repeats_what_followed() -> None:
 
 
 @pytest.mark.parametrize("make_engine, item", [
-    (lambda: NgramDraft(0), "count"), (lambda: ModelDraft(make(), 4, 16, count=0), "count"),
+    (lambda: NgramDraft(0), "count"), (lambda: ModelDraft(make(), EngineOptions(), count=0), "count"),
     (lambda: Engine(make(), options=EngineOptions(batch=8, rows=8), speculator=NgramDraft(1)), "rows"),
-    (lambda: Engine(make(24), speculator=ModelDraft(make(8), 64, 16)), "draft"),
-    (lambda: Engine(make(), speculator=ModelDraft(make(vocabulary=7), 64, 16)), "draft")])
+    (lambda: Engine(make(24), speculator=ModelDraft(make(8), EngineOptions())), "draft"),
+    (lambda: Engine(make(), speculator=ModelDraft(make(vocabulary=7), EngineOptions())), "draft")])
 def test_drafts_that_are_refused(make_engine: Any, item: str) -> None:
     with refused(ConfigError, item=item):
         make_engine()

@@ -1,0 +1,44 @@
+"""A pruned model in memory as it is in its file: bitmaps and the values that are not zero.
+
+The product restores the dense matrix in every call, so all results have the bits of the dense model. This
+saves memory, not time: on a CPU, sparse products are faster than dense ones only at very few values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minipar.autograd import Tensor, linear
+from minipar.compress.prune.sparse import Bitmap
+from minipar.compress.quantize.model import float_weight, linear_layers
+from minipar.nn import LinearLayer, Module
+
+
+@dataclass
+class BitmapWeight:
+    """The product of a linear layer whose weight [I, O] is a bitmap."""
+
+    weight: Bitmap
+
+    def __call__(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        return linear(x, Tensor(self.weight.dense()), bias)
+
+
+def store_as_bitmaps(model: Module) -> None:
+    """Replace the float weights of all linear layers by bitmaps, where these are smaller; for inference.
+
+    Raises ConfigError for a quantised layer.
+    """
+    weights = {layer: float_weight(layer) for layer in linear_layers(model)}
+    for layer, weight in weights.items():
+        stored = Bitmap.of(weight.data)
+        if stored.nbytes < weight.data.nbytes:
+            layer.product = BitmapWeight(stored)
+            del layer.weight
+
+
+def weight_bytes(model: Module) -> int:
+    """Bytes of a model's parameters and bitmaps in memory."""
+    layers = [module for module in model.modules() if isinstance(module, LinearLayer)]
+    stored = sum(layer.product.weight.nbytes for layer in layers if isinstance(layer.product, BitmapWeight))
+    return stored + sum(p.data.nbytes for p in model.parameters())
