@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from minipar.errors import ConfigError, LayoutError, shown
@@ -13,6 +14,7 @@ MOST_RANKS = 1 << 20                                                # along an a
 MOST_STEPS = 1 << 53  # whole numbers up to here are exact as floats
 MOST_WINDOWS = 1 << 20                                              # of validation
 LARGEST_SEED = (1 << 128) - 1
+TOKENIZERS = re.compile("char|byte|bpe:[1-9][0-9]{0,6}")           # bpe:1024: 1,024 tokens
 
 
 @dataclass(frozen=True)
@@ -204,13 +206,16 @@ class TrainConfig:
         if self.micro_batches > self.batch:
             raise ConfigError(f"{self.micro_batches} micro-batches of a batch of {self.batch} leave some "
                               f"empty; choose at most {self.batch}", item="micro_batches")
-        choices = {"tokenizer": ("byte", "char"), "schedule": ("constant", "cosine"),
+        choices = {"schedule": ("constant", "cosine"),
                    "dtype": ("float32", "float64"), "optimizer": ("sgd", "adagrad", "adam", "adamw"),
                    "precision": ("float32", "float16", "bfloat16"),
                    "recompute": ("none", "selective", "full")}
         for name, names in choices.items():
             if getattr(self, name) not in names:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; choose {', '.join(names)}", item=name)
+        if not TOKENIZERS.fullmatch(self.tokenizer):
+            raise ConfigError(f"tokenizer is {shown(self.tokenizer)}; choose byte, char, or bpe:1024 (byte "
+                              "pairs)", item="tokenizer")
         if self.precision != "float32" and self.dtype != "float32":
             raise ConfigError(f"precision {self.precision} keeps its weights in float32, not {self.dtype}; "
                               "leave dtype out")

@@ -41,7 +41,8 @@ def require_run(meta: Mapping[str, Any], arrays: Mapping[str, Declared], where: 
         if "precision" in meta["train"] or "loss_scale" in meta:
             record_from(LossScale, meta.get("loss_scale"), "loss_scale")
         _require_counts(meta)
-        if tokenizer.vocab_size != model.vocabulary or meta["tokenizer"]["kind"] != train.tokenizer:
+        kind = train.tokenizer.partition(":")[0]
+        if tokenizer.vocab_size != model.vocabulary or meta["tokenizer"]["kind"] != kind:
             raise CheckpointError(f"its tokenizer has {tokenizer.vocab_size} tokens, its model "
                                   f"{model.vocabulary}")
     except MiniparError as error:

@@ -23,7 +23,7 @@ TRAIN = {
         "data",
         "a UTF-8 file, or a folder of them (default: Python's own documentation)",
     ),
-    "--tokenizer": ("tokenizer", "char or byte"),
+    "--tokenizer": ("tokenizer", "char, byte, or bpe:1024 (byte pairs, learned from the text; 1,024 tokens)"),
     "--batch": ("batch", "samples per step"),
     "--micro-batches": ("micro_batches", "number of micro-batches per batch"),
     "--steps": ("steps", "number of steps"),

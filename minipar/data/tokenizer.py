@@ -1,7 +1,8 @@
-"""Tokenizers: one token per byte, or one token per character.
+"""Tokenizers: one token per byte, or one token per character; byte pairs are in minipar.data.bytepair.
 
-Neither needs training, and both turn a text into tokens and back without loss. Bytes can represent every
-text. Characters give shorter sequences, with one embedding per different character of the training text.
+All turn a text into tokens and back without loss. Bytes can represent every text. Characters give shorter
+sequences, with one embedding per different character of the training text. Byte pairs give the shortest
+sequences and can represent every text, but must be learned.
 """
 
 from typing import Any, Protocol
@@ -9,7 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minipar.errors import DataError
+from minipar.config import TOKENIZERS
+from minipar.data.bytepair.tokenizer import BytePairTokenizer
+from minipar.data.vocabulary import require_tokens, unknown_character
+from minipar.errors import DataError, shown
 
 
 class Tokenizer(Protocol):
@@ -27,6 +31,9 @@ class Tokenizer(Protocol):
     def decode(self, tokens: ArrayLike) -> str:
         """The text of tokens [N], any integer dtype. Raises DataError for a token outside the vocabulary."""
 
+    def decode_bytes(self, tokens: ArrayLike) -> bytes:
+        """The same as UTF-8. A token may hold a part of a character. Raises DataError as `decode` does."""
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint's metadata; `tokenizer_from_dict` reads them."""
 
@@ -43,11 +50,14 @@ class ByteTokenizer:
         try:
             data = text.encode("utf-8")
         except UnicodeEncodeError as error:  # half of a surrogate pair, as from a prompt in another encoding
-            raise _unknown(text, error.start, "it is not UTF-8") from error
+            raise unknown_character(text, error.start, "it is not UTF-8") from error
         return np.frombuffer(data, np.uint8).astype(np.int32)
 
     def decode(self, tokens: ArrayLike) -> str:
-        return _checked(tokens, self.vocab_size).astype(np.uint8).tobytes().decode("utf-8", errors="replace")
+        return self.decode_bytes(tokens).decode("utf-8", errors="replace")
+
+    def decode_bytes(self, tokens: ArrayLike) -> bytes:
+        return require_tokens(tokens, self.vocab_size).astype(np.uint8).tobytes()
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": "byte"}
@@ -78,30 +88,35 @@ class CharTokenizer:
         known = points < len(self._tokens)
         tokens = np.where(known, self._tokens[np.where(known, points, 0)], np.int32(-1))
         if (unknown := np.flatnonzero(tokens < 0)).size:
-            raise _unknown(text, int(unknown[0]),
+            raise unknown_character(text, int(unknown[0]),
                            f"it is not among the {self.vocab_size} of the training text")
         return tokens
 
     def decode(self, tokens: ArrayLike) -> str:
-        points: bytes = self._points[_checked(tokens, self.vocab_size)].tobytes()
+        points: bytes = self._points[require_tokens(tokens, self.vocab_size)].tobytes()
         return points.decode("utf-32-le", "surrogatepass")
+
+    def decode_bytes(self, tokens: ArrayLike) -> bytes:
+        return self.decode(tokens).encode("utf-8", "surrogatepass")
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": "char", "characters": self.characters}
 
 
-def make_tokenizer(kind: str, text: str) -> Tokenizer:
-    """The tokenizer of that kind, "byte" or "char", for this training text.
+def make_tokenizer(choice: str, text: str) -> Tokenizer:
+    """The tokenizer of that choice for this training text: "byte", "char", or "bpe:1024" (byte pairs, learned
+    from the text, with a vocabulary of 1,024 tokens).
 
     >>> letters = make_tokenizer("char", "banana")
     >>> letters.encode("nab").tolist(), letters.decode([1, 0, 2])
     ([2, 0, 1], 'ban')
     """
-    if kind == "byte":
-        return ByteTokenizer()
-    if kind == "char":
-        return CharTokenizer.from_text(text)
-    raise DataError(f"there is no tokenizer {kind!r}; choose byte or char")
+    if not TOKENIZERS.fullmatch(choice):
+        raise DataError(f"there is no tokenizer {shown(choice)}; choose char, byte, or bpe:1024 (byte pairs)")
+    kind, _, size = choice.partition(":")
+    if kind == "bpe":
+        return BytePairTokenizer.learn(text, int(size))
+    return ByteTokenizer() if kind == "byte" else CharTokenizer.from_text(text)
 
 
 def tokenizer_from_dict(values: dict[str, Any]) -> Tokenizer:
@@ -111,21 +126,11 @@ def tokenizer_from_dict(values: dict[str, Any]) -> Tokenizer:
             return ByteTokenizer()
         case {"kind": "char", "characters": str(characters)}:
             return CharTokenizer(characters)
+        case {"kind": "bpe"}:
+            return BytePairTokenizer.from_dict(values)
     raise DataError(f"no tokenizer is described by {str(values)[:80]}")
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
-
-def _checked(tokens: ArrayLike, vocab_size: int) -> NDArray[np.integer]:
-    array = np.asarray(tokens, dtype=np.int64)
-    if (wrong := array[(array < 0) | (array >= vocab_size)]).size:
-        raise DataError(f"token {wrong[0]} is outside the vocabulary of {vocab_size}")
-    return array
-
-
-def _unknown(text: str, position: int, reason: str) -> DataError:
-    character = text[position]
-    return DataError(f"the tokenizer does not know the character {character!r} "
-                     f"(U+{ord(character):04X}, at position {position}): {reason}")

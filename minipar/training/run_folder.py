@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,10 @@ from minipar.comm.protocol import Communicator
 from minipar.config import ModelConfig
 from minipar.data.tokenizer import Tokenizer, tokenizer_from_dict
 from minipar.errors import CheckpointError
+from minipar.inference.stages import stages_of
 from minipar.nn import GPT
 from minipar.parallel.grid import Grid
-from minipar.parallel.stages import Stages, parts_of, require_same, schedule_of
-from minipar.parallel.tensor import region_of
+from minipar.parallel.stages import Stages
 from minipar.records import is_number, is_whole
 from minipar.training.trainer import Trainer
 from minipar.untrusted.files import GIB, MIB, opened, read_bytes
@@ -179,8 +179,7 @@ class RunFolder:
         """The model of the last checkpoint, and its tokenizer."""
         _, arrays, meta = self.latest()
         model = GPT(ModelConfig(**meta["model"]), dtype=meta["train"]["dtype"])
-        model.load_state_dict({name.removeprefix("weights/"): a for name, a in arrays.items()
-                               if name.startswith("weights/")})
+        model.load_state_dict(_weights(arrays))
         return model, tokenizer_from_dict(meta["tokenizer"])
 
     def stages(self, grid: Grid) -> tuple[Stages, Tokenizer]:
@@ -189,20 +188,17 @@ class RunFolder:
         All ranks call it.
         """
         _, arrays, meta = self.latest(grid.world)
-        model = ModelConfig(**meta["model"])
-        schedule = schedule_of(grid.layout)
-        require_same(schedule, grid.layout, grid.world)
-        stage_to_rank = schedule.stage_to_rank
-        stages = Stages(model, parts_of(model.layers, len(stage_to_rank), grid.layout.stage_layers),
-                        stage_to_rank, grid,
-                        region_of(grid.tp, model.context, sequence_parallel=False), seed=0,
-                        dtype=meta["train"]["dtype"])
-        stages.load_state_dict({p.name: p.own(arrays[f"weights/{p.name}"]) for p in stages.parameters()})
+        stages = stages_of(ModelConfig(**meta["model"]), _weights(arrays), grid)
         return stages, tokenizer_from_dict(meta["tokenizer"])
 
     def _write(self, name: str, text: str) -> None:
         with replacing(self.folder / name) as file:
             file.write(text.encode(errors="backslashreplace"))      # a folder's name may not be UTF-8
+
+
+def _weights(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix("weights/"): array for name, array in arrays.items()
+            if name.startswith("weights/")}
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:

@@ -24,10 +24,12 @@ import numpy as np
 from minipar.checkpoint import archive
 from minipar.checkpoint.archive import load
 from minipar.checkpoint.gpt2 import load_gpt2, save_gpt2
+from minipar.checkpoint.tokenizer_files import load_tokenizer, save_tokenizer
 from minipar.compress.pipeline import pack_sparse, unpack_sparse
 from minipar.compress.prune.sparse import pack, unpack
 from minipar.compress.quantize import pack_model, quantize_weights, unpack_model
 from minipar.config import ModelConfig
+from minipar.data.bytepair.tokenizer import BytePairTokenizer
 from minipar.data.text import load_text
 from minipar.errors import MiniparError
 from minipar.nn import GPT
@@ -127,6 +129,7 @@ def files(folder: Path) -> dict[Path, tuple[Callable[[Path], object],
     (folder / "schedule.json").write_text(json.dumps(to_json(make_schedule("zb-v", 2, 3))))
     (folder / "metrics.jsonl").write_text('{"step": 0, "loss": 2.5}\n' * 20)
     (folder / "text.txt").write_text(TEXT)
+    save_tokenizer(folder / "tokenizer.json", BytePairTokenizer.learn(TEXT, 260))
     return {
         folder / "checkpoints" / "step-00000000.npz": (read_run, strange_archive),
         folder / "quantised.npz": (read_quantised, strange_archive), folder
@@ -134,6 +137,7 @@ def files(folder: Path) -> dict[Path, tuple[Callable[[Path], object],
         folder / "sparse.npz": (lambda path: unpack(load(path)[0]), strange_archive),
         folder / "gpt2.npz": (lambda path: load_gpt2(path, 2), None),
         folder / "gpt2.safetensors": (lambda path: load_gpt2(path, 2), None),
+        folder / "tokenizer.json": (load_tokenizer, strange_json),
         folder / "schedule.json": (lambda path: lint(load_json(path)), strange_json),
         folder / "metrics.jsonl": (lambda path: list(read_metrics(path)), None), folder
         / "text.txt": (load_text, None)}

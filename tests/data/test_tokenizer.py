@@ -80,5 +80,5 @@ def test_dictionaries_that_describe_no_tokenizer(values: dict) -> None:
 
 
 def test_unknown_kind() -> None:
-    with pytest.raises(DataError, match="choose byte or char"):
+    with pytest.raises(DataError, match="choose char, byte"):
         make_tokenizer("bpe", "text")

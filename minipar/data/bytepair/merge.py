@@ -1,0 +1,49 @@
+"""Applies merges to one word: always the pair that was learned first, and of equal pairs the leftmost.
+
+The obvious way searches the whole word for the best pair after each merge, which takes n**2 steps for a word
+of n bytes (a file of one long line is one word). Here the pairs wait in a heap, which takes n log n steps.
+
+With the merges 1. (a, b), 2. (ab, c):   a b c a b  ->  ab c a b  ->  ab c ab  ->  abc ab
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+
+Pair = tuple[int, int]
+
+
+def merge_word(tokens: Sequence[int], merges: Mapping[Pair, Pair]) -> list[int]:
+    """The tokens of a word after all merges. merges: a pair -> (its number in the order of learning, its
+    token).
+
+    >>> merge_word([0, 1, 2, 0, 1], {(0, 1): (0, 3), (3, 2): (1, 4)})
+    [4, 3]
+    """
+    merged = list(tokens)                                           # -1: part of the token on its left
+    size = len(tokens)
+    left, right = list(range(-1, size - 1)), list(range(1, size + 1))  # the neighbours of each position
+    heap: list[tuple[int, int, Pair]] = []
+
+    def consider(position: int) -> None:
+        """Put the pair that begins at this position into the heap, if it has a merge."""
+        if position >= 0 and right[position] < size:
+            pair = merged[position], merged[right[position]]
+            if pair in merges:
+                heapq.heappush(heap, (merges[pair][0], position, pair))
+
+    for position in range(size - 1):
+        consider(position)
+    while heap:
+        _, position, pair = heapq.heappop(heap)
+        after = right[position]
+        if after >= size or (merged[position], merged[after]) != pair:
+            continue                                                # a neighbour was merged meanwhile
+        merged[position], merged[after] = merges[pair][1], -1
+        right[position] = right[after]
+        if right[position] < size:
+            left[right[position]] = position
+        consider(left[position])
+        consider(position)
+    return [token for token in merged if token >= 0]
