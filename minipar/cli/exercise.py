@@ -183,8 +183,13 @@ def watch(options: argparse.Namespace) -> int:
     while True:
         now = path.stat().st_mtime_ns if path.exists() else seen
         if now != seen:
-            seen = now
-            if show_check(exercise, path, options.folder, options.threads, options.seed).passed:
-                return 0
+            first, seen = seen == -1, now
+            try:
+                if show_check(exercise, path, options.folder, options.threads, options.seed).passed:
+                    return 0
+            except ConfigError as error:                            # an editor may be replacing the file
+                if first:
+                    raise
+                print(error)
             print(f"\nwatching; Ctrl-C ends:\n    {path}", flush=True)
         time.sleep(LOOK)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minipar.cli.exercise_show import printed_lines, verdict_lines
-from minipar.exercises.check import Checked, check
+from minipar.exercises.check import Checked, check, read_submission
 from minipar.exercises.cost import fastest
 from minipar.exercises.exercise import Exercise
 from minipar.exercises.light import Verdict
@@ -21,7 +21,7 @@ def show_check(exercise: Exercise, path: Path, folder: Path, threads: bool = Fal
 
     threads: on threads alone, not under mpirun. seed: of the inputs.
     """
-    progress = StudentProgress(folder)
+    progress, submission = StudentProgress(folder), read_submission(path)
     print(f"{exercise.name}, on threads:", flush=True)
 
     def threads_part(lights: Verdict, results: Sequence[CallResult]) -> None:
@@ -31,7 +31,7 @@ def show_check(exercise: Exercise, path: Path, folder: Path, threads: bool = Fal
         if progress.timed(exercise, seconds := fastest(lights, results)) and seconds is not None:
             print(f"\n  {1e6 * seconds:.1f} us of virtual time: your best so far")
 
-    result = check(exercise, path, mpi=not threads, seed=seed, on_threads_part=threads_part)
+    result = check(exercise, submission, mpi=not threads, seed=seed, on_threads_part=threads_part)
     progress.checked(exercise, result.mpi or result.threads, result.passed)
     progress.save()
     print("\n".join([*printed_lines(result.printed), *last_lines(exercise, result)]))

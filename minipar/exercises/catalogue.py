@@ -7,7 +7,8 @@ from pathlib import Path
 
 import minipar
 from minipar.errors import ConfigError
-from minipar.exercises.exercise import Exercise, load
+from minipar.exercises.exercise import LARGEST, Exercise, load
+from minipar.untrusted.text import read_text
 
 
 def exercises_folder() -> Path:
@@ -26,7 +27,7 @@ def folders(root: Path | None = None) -> list[Path]:
     for chapter in sorted((root or exercises_folder()).glob("[0-9]*_*/")):
         inside = {path.parent.name: path.parent for path in chapter.glob("*/exercise.py")}
         order = chapter / "ORDER"
-        listed = order.read_text(encoding="utf-8").split() if order.is_file() else []
+        listed = read_text(order, LARGEST, ConfigError).split() if order.exists() else []
         found += [inside.pop(name) for name in listed if name in inside] + [
             inside[name] for name in sorted(inside)
         ]

@@ -17,6 +17,10 @@ from minipar.exercises.runner import Submission, on_threads
 from minipar.exercises.tasks import CallResult, GradedCall, graded_calls
 from minipar.exercises.worker_process import problem
 from minipar.exercises.wrapping import kind_of
+from minipar.untrusted.files import MIB
+from minipar.untrusted.text import read_text
+
+LONGEST_SOURCE = MIB                                                # bytes of a submission
 
 
 @dataclass(frozen=True)
@@ -35,15 +39,13 @@ class Checked:
 
 
 def read_submission(path: Path) -> Submission:
-    try:
-        return Submission(path, path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    """The student's file. Raises ConfigError if it cannot be read, or is larger than LONGEST_SOURCE."""
+    return Submission(path, read_text(path, LONGEST_SOURCE, ConfigError))
 
 
 def check(
     exercise: Exercise,
-    path: Path,
+    submission: Submission,
     *,
     mpi: bool = True,
     seed: int | None = None,
@@ -51,7 +53,6 @@ def check(
     on_threads_part: Callable[[Verdict, Sequence[CallResult]], object] = lambda verdict, results: None,
 ) -> Checked:
     """Both parts of a check. on_threads_part: called with the results on threads, before mpirun starts."""
-    submission = read_submission(path)
     seed = secrets.randbits(32) if seed is None else seed
     calls = graded_calls(exercise, seed)
     results = list(on_threads(exercise, submission, calls, limit=limit))

@@ -25,11 +25,14 @@ from typing import Any
 import numpy as np
 
 from minipar.errors import ConfigError
+from minipar.untrusted.files import MIB
+from minipar.untrusted.text import read_text
 
 LIGHTS = ("runs", "values", "gradients", "cost", "no deadlock")
 KINDS = ("write", "predict", "find", "par", "design", "prove")
 HINTS = ("Nudge", "Formula", "Outline")
 RANKS = (1, 2, 3, 4, 5)
+LARGEST = MIB                                                       # bytes of a file of an exercise
 
 RankArguments = tuple[Any, ...]  # of one rank, behind comm
 
@@ -126,18 +129,12 @@ class Exercise:
         return [wrong_answer(path) for path in sorted((self.folder / "wrong").glob("*.py"))]
 
     def text(self, name: str) -> str:
-        """A file of the folder. Raises ConfigError if it is missing, as in a hand-out without solutions."""
-        try:
-            return (self.folder / name).read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(
-                f"exercise {self.name} has no {name} here ({error.strerror}); a hand-out for "
-                "students leaves it out"
-            ) from error
+        """A file of the folder. Raises ConfigError if it is missing or cannot be read."""
+        return read_text(self.folder / name, LARGEST, ConfigError)
 
     def driver(self) -> str:
         path = self.folder / "driver.py"
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
+        return self.text(path.name) if path.exists() else ""
 
 
 @dataclass(frozen=True)
@@ -156,7 +153,7 @@ def wrong_answer(path: Path) -> WrongAnswer:
     """The docstring of a wrong answer is: a sentence, then "fails: LIGHT" and "says: PART OF THE
     DIAGNOSIS".
     """
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path, LARGEST, ConfigError)
     found = re.match(r'"""(.*?)\n+fails: ([a-z ]+)\nsays: (.+?)\n"""', text, re.S)
     if not found or found[2] not in LIGHTS:
         raise ConfigError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from minipar.errors import ConfigError, MiniparError
+from minipar.errors import MiniparError
 from minipar.exercises.broker import by_broker
 from minipar.exercises.check import read_submission
 from minipar.exercises.cost import fastest
@@ -14,8 +14,6 @@ from minipar.exercises.exercise import LIGHTS, Exercise
 from minipar.exercises.light import Light, Verdict
 from minipar.exercises.lights import verdict
 from minipar.exercises.tasks import graded_calls
-
-LONGEST_SOURCE = 1 << 20                                            # bytes of a submission
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,9 @@ class Grade:
 def graded(path: Path, student: str, exercise: Exercise, seed: int = 0, limit: float | None = None) -> Grade:
     """Grade one file. It returns a grade in every case, and ends the process."""
     try:
-        if path.stat().st_size > LONGEST_SOURCE:
-            raise ConfigError(f"{path.name} has more than {LONGEST_SOURCE:,} bytes")
         submission = read_submission(path)
-    except (OSError, MiniparError) as error:
-        trouble = nothing(str(getattr(error, "strerror", None) or error))
+    except MiniparError as error:
+        trouble = nothing(str(error))
         return Grade(student, exercise.name, exercise.version, seed, trouble)
     results = list(by_broker(exercise, submission, graded_calls(exercise, seed), limit=limit))
     found = verdict(exercise, submission.source, results)

@@ -20,8 +20,12 @@ from minipar.errors import ConfigError
 from minipar.exercises.diagnose import equal
 from minipar.exercises.exercise import Exercise
 from minipar.exercises.light import Verdict
+from minipar.untrusted.files import MIB
+from minipar.untrusted.plain import parse_json
+from minipar.untrusted.text import read_text
 
 FILE = "progress.json"
+LARGEST = MIB                                                       # bytes of that file
 TOLERANCE = 1e-12                                                   # of a prediction, as of all values
 
 
@@ -41,6 +45,16 @@ class ExerciseState:
     best: float | None = None
     prediction: dict[str, Any] | None = None
 
+    def valid(self) -> bool:
+        """Whether all types are right: the file may have been edited."""
+        counts = (self.version, self.checks, self.hints)
+        kept = self.prediction
+        return (self.state in ("started", "passed") and isinstance(self.passed_at, str)
+                and all(type(count) is int and count >= 0 for count in counts)
+                and isinstance(self.lights, dict)
+                and (self.best is None or type(self.best) in (int, float))
+                and (kept is None or (isinstance(kept, dict) and {"answers", "right", "of"} <= kept.keys())))
+
 
 class StudentProgress:
     """The state of one student's folder."""
@@ -49,23 +63,24 @@ class StudentProgress:
         self.folder, self.current = folder, ""
         self.entries: dict[str, ExerciseState] = {}
         path = folder / FILE
-        if path.is_file():
+        if path.exists():
             self._read(path)
 
     def _read(self, path: Path) -> None:
+        plain = parse_json(read_text(path, LARGEST, ConfigError).encode(), path, ConfigError)
         try:
-            plain = json.loads(path.read_text(encoding="utf-8"))
             known = {one.name for one in fields(ExerciseState)}
             self.current = str(plain["current"])
             self.entries = {
                 str(name): ExerciseState(**{key: value for key, value in entry.items() if key in known})
                 for name, entry in plain["exercises"].items()
             }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(
-                f"{path} is not what `minipar exercise` has written ({error}); your exercises are "
-                "untouched: move the file away, and check them again"
-            ) from error
+            valid = all(entry.valid() for entry in self.entries.values())
+        except (KeyError, TypeError, AttributeError):
+            valid = False
+        if not valid:
+            raise ConfigError(f"{path} is not a file of `minipar exercise`; your exercises are untouched: "
+                              "move the file away, and check them again")
 
     def entry(self, name: str) -> ExerciseState:
         return self.entries.setdefault(name, ExerciseState())

@@ -42,7 +42,7 @@ def reset(exercise: Exercise, folder: Path) -> Path:
 def find_answer(exercise: Exercise, folder: Path) -> Path:
     """The student's file. Raises ConfigError where there is none."""
     path = answer_path(exercise, folder)
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"there is no {path}; begin with: minipar exercise start {exercise.name}")
     return path
 

@@ -49,8 +49,7 @@ def write(exercises: Sequence[Exercise], said: Mapping[str, str]) -> None:
 
 Written by `python -m tests.exercises`. For each exercise: the untouched stub fails on the first light; the solution has
 all lights, on threads and under mpirun, on each number of ranks; each wrong answer fails on its light with its
-diagnosis, on threads and, where the exercise communicates, under mpirun (where the words for a deadlock may differ: which
-wait is found first depends on the MPI library).
+diagnosis, on threads and, where the exercise communicates, under mpirun.
 
 | chapter | exercise | kind | minutes | ranks | wrong answers | all right |
 |---|---|---|---|---|---|---|

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minipar.exercises.catalogue import find
-from minipar.exercises.check import check
+from minipar.exercises.check import check, read_submission
 from minipar.exercises.exercise import Exercise, Par
 from minipar.exercises.light import Verdict
 from minipar.exercises.lights import verdict
@@ -209,5 +209,5 @@ def test_peak_memory_is_a_cost(tmp_path: Path) -> None:
     for text, state in (("y = x * 2\n    y += 1\n    return y", "on"), ("y = x * 2\n    z = x * 3\n    w = y + 1\n    return w", "off")):
         path = tmp_path / "f.py"
         path.write_text(f"def f(x):\n    {text}\n")
-        found = check(one, path, mpi=False).threads
+        found = check(one, read_submission(path), mpi=False).threads
         assert found.light("values").state == "on" and found.light("cost").state == state

@@ -1,7 +1,7 @@
 """Sends, then receives. It works while MPI keeps a copy of what is sent, and hangs from some length on.
 
 fails: no deadlock
-says: cycle of waiting
+says: waits in Send
 """
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Sends in two pieces, so that each fits into MPI's buffer: there may be no buffer at all.
 
 fails: no deadlock
-says: cycle of waiting
+says: waits in Send
 """
 import numpy as np
 

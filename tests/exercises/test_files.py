@@ -1,0 +1,117 @@
+"""Files of a student's folder that are no text files: each command ends at once, with one clear line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from minipar.classroom.notebook import notebook
+from minipar.cli import main
+from minipar.errors import ConfigError
+from minipar.exercises.catalogue import find, folders
+from minipar.exercises.exercise import wrong_answer
+from minipar.exercises.grade import graded
+from minipar.untrusted.text import read_text
+from tests.commands import call, refused
+
+NAME = "average_or_sum"
+GIB = 1 << 30
+
+
+def sparse(path: Path) -> None:
+    path.touch()
+    os.truncate(path, GIB)
+
+
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "folder": (Path.mkdir, "is a folder"),
+    "pipe": (os.mkfifo, "pipe"),
+    "/dev/zero": (lambda path: path.symlink_to("/dev/zero"), "device"),
+    "not UTF-8": (lambda path: path.write_bytes(b"x = '\xff'"), "UTF-8"),
+    "1 GB": (sparse, "bytes"),
+}
+
+
+@pytest.fixture(params=BAD)
+def bad(request: pytest.FixtureRequest) -> tuple[Callable[[Path], object], str]:
+    return BAD[request.param]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return Path("exercises")
+
+
+def replaced(path: Path, bad: Callable[[Path], object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    bad(path)
+
+
+def test_a_state_file(folder: Path, capsys: pytest.CaptureFixture[str],
+                      bad: tuple[Callable[[Path], object], str]) -> None:
+    replaced(folder / "progress.json", bad[0])
+    for words in (["list"], ["next"], ["progress"], ["start", NAME], ["hint", NAME], ["solution", NAME], ["check", NAME]):
+        assert bad[1] in refused(capsys, "exercise", *words)
+
+
+def test_an_answer_file(folder: Path, capsys: pytest.CaptureFixture[str],
+                        bad: tuple[Callable[[Path], object], str]) -> None:
+    path = folder / NAME / f"{NAME}.py"
+    replaced(path, bad[0])
+    for command in ("check", "watch"):
+        assert bad[1] in refused(capsys, "exercise", command, NAME, "--threads")
+    light = graded(path, "student", find(NAME)).verdict.first_off
+    assert light is not None and light.name == "runs" and bad[1] in light.diagnosis
+    assert call("exercise", "start", NAME) == 0 and path.exists()
+
+
+def test_a_file_of_an_exercise(tmp_path: Path, bad: tuple[Callable[[Path], object], str]) -> None:
+    """The stub, the hints, the driver, a wrong answer, the order of a chapter."""
+    one = find(NAME)
+    one.folder = tmp_path / "04_x" / "y"
+    for name in ("stub.py", "hints.md", "driver.py", "wrong/one.py"):
+        replaced(one.folder / name, bad[0])
+    for read in (lambda: one.text("stub.py"), lambda: one.hints, one.driver,
+                 lambda: wrong_answer(one.folder / "wrong" / "one.py")):
+        with pytest.raises(ConfigError, match=bad[1]) as error:
+            read()
+        assert "\n" not in str(error.value)
+    replaced(tmp_path / "04_x" / "ORDER", bad[0])
+    with pytest.raises(ConfigError, match=bad[1]):
+        folders(tmp_path)
+
+
+def test_a_lesson_as_a_notebook(tmp_path: Path, bad: tuple[Callable[[Path], object], str]) -> None:
+    class Lesson:
+        path = tmp_path / "lesson.py"
+
+    replaced(Lesson.path, bad[0])
+    with pytest.raises(ConfigError, match=bad[1]):
+        notebook(Lesson())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("entry", [
+    {"state": "x"}, {"checks": "1"}, {"checks": -1}, {"hints": None}, {"version": 1.5}, {"lights": []}, {"best": "1"},
+    {"prediction": 1}, {"prediction": {}}, {"passed_at": 3}, [], 1, None])
+def test_a_state_file_of_other_types(folder: Path, capsys: pytest.CaptureFixture[str], entry: object) -> None:
+    folder.mkdir()
+    (folder / "progress.json").write_text(json.dumps({"current": NAME, "exercises": {NAME: entry}}))
+    assert "progress.json" in refused(capsys, "exercise", "list")
+
+
+def test_ends_of_lines_are_one_and_a_missing_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes("x\r\ny\rz\n".encode())
+    assert read_text(tmp_path / "a", 100, ConfigError) == "x\ny\nz\n"
+    with pytest.raises(ConfigError, match="No such file"):
+        read_text(tmp_path / "b", 100, ConfigError)
+
+
+def test_nothing_was_written(folder: Path) -> None:
+    """A refused command leaves no folder."""
+    assert main(["exercise", "check", NAME]) == 2 and not folder.exists()
