@@ -39,7 +39,7 @@ def graded(path: Path, student: str, exercise: Exercise, seed: int = 0, limit: f
     try:
         submission = read_submission(path)
     except MiniparError as error:
-        trouble = nothing(str(error))
+        trouble = nothing(str(error).replace(str(path), path.name))    # students see it: no folders
         return Grade(student, exercise.name, exercise.version, seed, trouble)
     results = list(by_broker(exercise, submission, graded_calls(exercise, seed), limit=limit))
     found = verdict(exercise, submission.source, results)
@@ -48,5 +48,5 @@ def graded(path: Path, student: str, exercise: Exercise, seed: int = 0, limit: f
 
 def nothing(text: str) -> Verdict:
     """The verdict on a file that cannot be read."""
-    return Verdict((Light("runs", "off", f"cannot be read: {text}", "hand in the file that `start` made"),
+    return Verdict((Light("runs", "off", text, "hand in the file that `start` made"),
                     *(Light(name, "dark") for name in LIGHTS[1:])))

@@ -106,7 +106,7 @@ def test_a_state_file_of_other_types(folder: Path, capsys: pytest.CaptureFixture
 
 
 def test_ends_of_lines_are_one_and_a_missing_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes("x\r\ny\rz\n".encode())
+    (tmp_path / "a").write_bytes(b"x\r\ny\rz\n")
     assert read_text(tmp_path / "a", 100, ConfigError) == "x\ny\nz\n"
     with pytest.raises(ConfigError, match="No such file"):
         read_text(tmp_path / "b", 100, ConfigError)
