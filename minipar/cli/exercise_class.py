@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from minipar.cli.exercise_show import table
+from minipar.cli.exercise_show import table, wrapped
 from minipar.cli.ranks import require_one_process
 from minipar.exercises import catalogue
 from minipar.exercises.formats import FORMATS, points
@@ -37,8 +37,9 @@ def grade_class(options: argparse.Namespace) -> int:
     for grade in grades(work):
         found.append(grade)
         off = grade.verdict.first_off
-        reason = f"  {off.name}: {off.diagnosis}" if off else ""
-        print(f"{grade.student}  {grade.exercise}  {points(grade):g}{reason}", flush=True)
+        print(f"{grade.student}  {grade.exercise}  {points(grade):g}", flush=True)
+        if off:
+            print("\n".join(wrapped(f"{off.name}: {off.diagnosis}", "    ")), flush=True)
     for name, text in FORMATS.items():
         if path := getattr(options, name):
             write(path, text(found))
