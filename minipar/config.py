@@ -108,7 +108,9 @@ class Layout:
     runs), or "bitwise" (sample by sample in one fixed tree: the same bits for every dp and any number of
     micro-batches). bucket_bytes: of gradient in one bucket. pipeline: the name of a schedule, or its file.
     virtual: stages per rank, 0 for the schedule's default. stage_layers: layers of each stage, () for as even
-    as possible.
+    as possible. zero: the stage of ZeRO: over dp, 1 shards the optimiser's state, 2 also the gradients, 3
+    also the weights; 0 is plain data parallelism. reshard_after_forward: with zero=3, weights are freed after
+    forward and gathered again for backward; else each is gathered once per step.
 
     >>> from minipar import Layout
     >>> Layout(dp=2, tp=2, pp=2).ranks
@@ -125,6 +127,8 @@ class Layout:
     pipeline: str = "1f1b"
     virtual: int = 0
     stage_layers: tuple[int, ...] = ()
+    zero: int = 0
+    reshard_after_forward: bool = True
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -143,6 +147,20 @@ class Layout:
         if self.gradients not in GRADIENTS:
             raise LayoutError(f"gradients is {self.gradients!r}; choose {', '.join(GRADIENTS)}",
                               item="gradients")
+        self._check_zero()
+
+    def _check_zero(self) -> None:
+        if self.zero not in (0, 1, 2, 3):
+            raise LayoutError(f"zero is {shown(self.zero)}; choose stage 1, 2 or 3 of ZeRO, or 0 for none",
+                              item="zero")
+        if self.zero and self.gradients != "flat":
+            raise LayoutError(f"zero={self.zero} sums gradients by reduce-scatter, not by gradients "
+                              f"{self.gradients}; leave gradients at flat, or choose zero=0",
+                              item="gradients")
+        if self.zero < 3 and not self.reshard_after_forward:
+            raise LayoutError(f"zero={self.zero} keeps the weights whole, so there is nothing to reshard; "
+                              "leave reshard_after_forward at its default, or choose zero=3",
+                              item="reshard_after_forward")
 
     @property
     def ranks(self) -> int:

@@ -8,7 +8,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 from minipar.console import tell
-from minipar.training.trainer import StepResult
+from minipar.training.step_result import StepResult
 
 LINES = 10
 

@@ -32,6 +32,13 @@ def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -
                            help=f"how dp sums gradients: {', '.join(GRADIENTS)} (default flat)")
         group.add_argument("--bucket-bytes", type=int, default=Layout.bucket_bytes,
                            help=f"bytes of gradients in a bucket (default {Layout.bucket_bytes})")
+        group.add_argument("--zero", type=int, default=Layout.zero, metavar="STAGE",
+                           help="stage of ZeRO: ranks of dp shard the optimiser's state (1), also the "
+                                "gradients (2), also the weights (3); default 0, none")
+        group.add_argument("--reshard-after-forward", action=argparse.BooleanOptionalAction,
+                           default=Layout.reshard_after_forward,
+                           help="with --zero 3: free weights after forward and gather them again for "
+                                "backward (the default), or gather each once per step")
     group.add_argument("--pipeline", default=Layout.pipeline, metavar="SCHEDULE",
                        help="pipeline schedule, a name or a file; see minipar schedule --help (default "
                             f"{Layout.pipeline})")

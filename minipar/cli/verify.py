@@ -57,6 +57,7 @@ MEANING = {
     "mixed weights": "weights after 2 steps in float16",
     "resume": "a restored trainer's step 3, bitwise",
     "recomputed": "number of ops that backward recomputes",
+    "memory": "bytes of its buffers, as in the ledger",
     "collectives": "each algorithm on the layout's groups",
     "replicas": "copies on several ranks, bitwise",
 }
@@ -143,8 +144,11 @@ def _layout(case: Case) -> str:
     layout = case.layout
     stages = len(stages_of(case.model, layout).stage_to_rank)
     pipeline = f", {layout.pipeline} of {stages} stages" if stages > 1 else ""
+    sums = f"ZeRO stage {layout.zero}" if layout.zero else f"gradients {layout.gradients}"
+    if not layout.reshard_after_forward:
+        sums += " without reshard after forward"
     return (f"dp={layout.dp} pp={layout.pp} tp={layout.tp}{' sequence parallel' * layout.sequence_parallel}, "
-            f"gradients {layout.gradients}{pipeline}")
+            f"{sums}{pipeline}")
 
 
 def _verdict(report: VerificationReport) -> str:

@@ -35,7 +35,8 @@ def fine_tune(loss: Callable[[np.ndarray, np.ndarray], Tensor], optimizer: Optim
         optimizer.flat.zero_grad()
         value = loss(*batches(step))
         backward(value)
-        norm = clip_by_global_norm(optimizer.flat.gradient(), 1.0)
+        (gradient,) = optimizer.flat.gradients()
+        norm = clip_by_global_norm(gradient, 1.0)
         if not math.isfinite(value.item() + norm):
             raise DivergenceError(f"fine-tuning, step {step}: loss {value.item():g}, gradient norm {norm:g}; "
                                   f"try a lower lr than {lr:g}")

@@ -43,7 +43,8 @@ class Dropout:
         if not self.length:
             raise ConfigError("dropout draws its masks for whole samples; call on(positions, length) first")
         streams = (stream(self.seed, "dropout", name, self.step, row) for row in self.rows.tolist())
-        whole = np.stack([rng.random((self.length, x.shape[-1])) for rng in streams])           # [B, T, D]
+        masks = [rng.random((self.length, x.shape[-1])) for rng in streams]
+        whole = np.array(masks).reshape(len(masks), self.length, x.shape[-1])                   # [B, T, D]
         return dropout(x, whole[:, self.positions] >= self.rate, self.rate)
 
 

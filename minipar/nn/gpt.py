@@ -33,6 +33,7 @@ from minipar.nn.module import Module
 from minipar.nn.parameter import Parameter, Start
 from minipar.nn.recomputation import RECOMPUTATIONS, Attend
 from minipar.nn.region import SERIAL, Region
+from minipar.nn.units import ALWAYS_THERE, EMBEDDING, HEAD, Units
 
 
 class Attention(Module):
@@ -124,6 +125,7 @@ class GPT(Module):
         super().__init__("gpt")
         self.config = config
         self.region = region
+        self.units: Units = ALWAYS_THERE                            # when the weights are there
         self.recomputing = RECOMPUTATIONS[recompute]                # what a block's forward becomes
         self.part = part = part or Part(True, range(config.layers), True)
 
@@ -157,18 +159,25 @@ class GPT(Module):
             dropout = dropout.on(self.region.positions(x.shape[1]), x.shape[1])
             y = self.embed(x, start, dropout)
         for layer, block in zip(self.part.layers, self.blocks, strict=True):
+            self.units.before_forward(block.name)
             y = self.recomputing(block.forward)(y, attend(layer), dropout)                    # [B, t, D]
-        return self.head.logits(self.norm.forward(y)) if self.part.last else y
+            y = self.units.before_backward(block.name, y)
+        if not self.part.last:
+            return y
+        self.units.before_forward(HEAD)
+        return self.units.before_backward(HEAD, self.head.logits(self.norm.forward(y)))       # [B, T, v]
 
     def embed(self, tokens: np.ndarray, start: int, dropout: Dropout) -> Tensor:
         """tokens [B, T] -> [B, t, D]."""
         T = tokens.shape[1]
         if start + T > self.config.context:
             raise ShapeError(f"{start + T} tokens are more than the context of {self.config.context}")
+        self.units.before_forward(EMBEDDING)
         mine = self.region.positions(T)
         table = self.region.replicated(self.position_table, "positions")
         positions = table[start + mine.start : start + mine.stop]
-        return dropout.drop(self.token_table.look_up(tokens) + positions, "embedding")
+        y = dropout.drop(self.token_table.look_up(tokens) + positions, "embedding")
+        return self.units.before_backward(EMBEDDING, y)
 
     def loss(self, x: np.ndarray | Tensor, targets: np.ndarray, *, count: int | None = None,
              dropout: Dropout = NO_DROPOUT) -> Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 from minipar.autograd import Tensor, no_grad
 from minipar.nn.gpt import GPT
 from minipar.nn.module import Module
+from minipar.nn.parameter import Parameter
 
 METHODS = ("forward", "logits")                                     # of modules, that return a Tensor
 
@@ -28,15 +29,21 @@ class NonfiniteSite(NamedTuple):
     words: str
 
 
-def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object]) -> NonfiniteSite | None:
+def is_finite(p: Parameter) -> bool:
+    return bool(np.isfinite(p.data).all())
+
+
+def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object],
+                    finite: Callable[[Parameter], bool] = is_finite) -> NonfiniteSite | None:
     """The first site of a NaN or an infinity when `run()` calls the models; None if there is none.
 
-    models: by stage. Weights are checked first: with a NaN in the weights, all outputs are NaN. `run` is
-    called in any case, since on other ranks only outputs may be NaN, and all ranks must call it.
+    models: by stage. finite: whether the values of a parameter are finite. Weights are checked first: with a
+    NaN in the weights, all outputs are NaN. `run` is called in any case, since on other ranks only outputs
+    may be NaN, and all ranks must call it.
     """
     found = [NonfiniteSite(stage, number - len(model.parameters()), f"the weights {p.name}") for stage,
              model in models.items()
-             for number, p in enumerate(model.parameters()) if not np.isfinite(p.data).all()]
+             for number, p in enumerate(model.parameters()) if not finite(p)]
     calls: Counter[int] = Counter()
 
     def watched(stage: int, module: Module, method: str) -> Callable[..., object]:

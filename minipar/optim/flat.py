@@ -16,16 +16,17 @@ Without tensor parallelism, all parameters are whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from minipar.arrays import wrong_kind
 from minipar.errors import GraphError, ShapeError
 from minipar.nn import Parameter
+from minipar.optim.store import ParameterStore, Run
 
 
-class Flat:
+class Flat(ParameterStore):
     """Moves the parameters, all of one dtype, into a buffer `data` [n] and their gradients into `grad` [n].
 
     decayed: the slice of the matrices. whole: the slice of the parameters that are not sharded; the sharded
@@ -77,9 +78,58 @@ class Flat:
                                  "flat buffer does not see; change it in place: p.grad[...] = ...")
         return self.grad
 
+    def keep_weights_in(self, buffer: np.ndarray) -> None:
+        """Move the weights into this buffer [n]. Raises ShapeError where it has another length or dtype."""
+        if (buffer.shape, buffer.dtype) != (self.data.shape, self.data.dtype):
+            raise ShapeError(f"Flat: weights of shape {self.data.shape} and {self.data.dtype} do not fit "
+                             f"into a buffer of shape {buffer.shape} and {buffer.dtype}")
+        buffer[...] = self.data
+        self.data = buffer
+        for p, span in zip(self.parameters, self.slices, strict=True):
+            p.data = buffer[span].reshape(p.shape).view(np.ndarray)
+
     def zero_grad(self) -> None:
         for p in self.parameters:
             p.grad = None
+
+    def zeros(self) -> np.ndarray:
+        return np.zeros_like(self.data)
+
+    def runs(self) -> list[Run]:
+        gradient, start, stop = self.gradient(), self.decayed.start, self.decayed.stop
+        spans = ((slice(0, start), False), (self.decayed, True), (slice(stop, len(self.data)), False))
+        return [Run(self.data[span], gradient[span], span, decays) for span, decays in spans]
+
+    def gradients(self) -> list[np.ndarray]:
+        return [self.gradient()]
+
+    def own_weights(self) -> Iterator[tuple[Parameter, np.ndarray]]:
+        return self._own(self.data)
+
+    def own_gradients(self) -> Iterator[tuple[Parameter, np.ndarray]]:
+        return self._own(self.gradient())
+
+    def _own(self, buffer: np.ndarray) -> Iterator[tuple[Parameter, np.ndarray]]:
+        return ((p, buffer[span]) for p, span in zip(self.parameters, self.slices, strict=True))
+
+    def weights_by_name(self) -> dict[str, np.ndarray]:
+        return self.by_name(self.data)
+
+    def gradients_by_name(self) -> dict[str, np.ndarray]:
+        return self.by_name(self.gradient())
+
+    def state_by_name(self, state: np.ndarray) -> dict[str, np.ndarray]:
+        return self.by_name(state)
+
+    def load_weights(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self.load_state(self.data, arrays)
+
+    def load_state(self, state: np.ndarray, arrays: Mapping[str, np.ndarray]) -> None:
+        for name, view in self.by_name(state).items():
+            view[...] = arrays[name]
+
+    def held(self) -> dict[str, int]:
+        return {"weights": self.data.nbytes, "gradients": self.grad.nbytes, "gathered": 0}
 
     def by_name(self, buffer: np.ndarray) -> dict[str, np.ndarray]:
         """Views into a buffer of this layout [n] as arrays of the parameters' shapes."""

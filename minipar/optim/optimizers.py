@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from minipar.errors import ConfigError, RangeError
-from minipar.optim.flat import Flat
+from minipar.optim.store import ParameterStore
 
 BLOCK = 64 * 1024  # elements: small enough for the cache, large enough for a call
 
@@ -23,10 +23,10 @@ class Optimizer:
 
     slots: tuple[str, ...] = ()
 
-    def __init__(self, flat: Flat, *, weight_decay: float = 0.0):
+    def __init__(self, flat: ParameterStore, *, weight_decay: float = 0.0):
         self.flat, self.weight_decay, self.steps = flat, weight_decay, 0
-        self.state = {slot: np.zeros_like(flat.data) for slot in self.slots}
-        self._room = np.empty_like(flat.data[:BLOCK])
+        self.state = {slot: flat.zeros() for slot in self.slots}
+        self._room = np.empty_like(flat.zeros()[:BLOCK])
 
     def update(self, p: np.ndarray, g: np.ndarray, room: np.ndarray, lr: float, decay: float,
                *state: np.ndarray) -> None:
@@ -38,20 +38,19 @@ class Optimizer:
     def step(self, lr: float) -> None:
         """One step with learning rate `lr`, with the gradients in the buffer."""
         self.steps += 1
-        gradient, parts = self.flat.gradient(), self.state.values()
-        first, last, end = self.flat.decayed.start, self.flat.decayed.stop, len(self.flat.data)
-        for start, stop, decay in ((0, first, 0.0), (first, last, self.weight_decay), (last, end, 0.0)):
-            for i in range(start, stop, BLOCK):
-                block = slice(i, min(i + BLOCK, stop))
-                room = self._room[: block.stop - i]
-                self.update(self.flat.data[block], gradient[block], room, lr, decay,
+        for run in self.flat.runs():
+            parts, decay = [part[run.state] for part in self.state.values()], run.decays * self.weight_decay
+            for i in range(0, len(run.weights), BLOCK):
+                block = slice(i, i + BLOCK)
+                weights = run.weights[block]
+                self.update(weights, run.gradient[block], self._room[: len(weights)], lr, decay,
                             *(part[block] for part in parts))
 
 
 class SGD(Optimizer):
     """p -= lr v with v = momentum v + g; without momentum v = g. Weight decay adds decay p to g."""
 
-    def __init__(self, flat: Flat, *, momentum: float = 0.0, weight_decay: float = 0.0):
+    def __init__(self, flat: ParameterStore, *, momentum: float = 0.0, weight_decay: float = 0.0):
         self.momentum, self.slots = momentum, ("velocity",) if momentum else ()
         super().__init__(flat, weight_decay=weight_decay)
 
@@ -70,7 +69,7 @@ class Adagrad(Optimizer):
 
     slots = ("squares",)
 
-    def __init__(self, flat: Flat, *, eps: float = 1e-10, weight_decay: float = 0.0):
+    def __init__(self, flat: ParameterStore, *, eps: float = 1e-10, weight_decay: float = 0.0):
         self.eps = eps
         super().__init__(flat, weight_decay=weight_decay)
 
@@ -97,7 +96,7 @@ class Adam(Optimizer):
 
     slots = ("gradients", "squares")                                # M and V
 
-    def __init__(self, flat: Flat, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+    def __init__(self, flat: ParameterStore, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0.0):
         if not all(0 <= beta < 1 for beta in betas):
             raise ConfigError(f"Adam: betas are {betas}; a mean that forgets needs numbers from 0 to below 1")
@@ -128,7 +127,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam, with p *= 1 - lr decay in place of decay in the gradient (Loshchilov and Hutter 2019)."""
 
-    def __init__(self, flat: Flat, *, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8,
+    def __init__(self, flat: ParameterStore, *, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8,
                  weight_decay: float = 0.1):
         super().__init__(flat, betas=betas, eps=eps, weight_decay=weight_decay)
 

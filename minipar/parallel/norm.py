@@ -3,7 +3,8 @@
 Every parameter must count once. For a parameter that is sharded over tp, the squares of all shards are added.
 A replicated parameter counts on rank 0 of tp only. Otherwise its squares would count tp times, the norm would
 be too large, and clipping would scale the gradient too much. Each pipeline stage has its own parameters; only
-a tied table has a replica at both ends.
+a tied table has a replica at both ends. ZeRO shards each gradient over dp, too, and then the squares of these
+shards are added first.
 
 Example: tp=2, a sharded gradient [3 | 4] and a replicated gradient [12]. The norm is sqrt(9 + 16 + 144) = 13.
 The wrong sum counts 144 twice and gives 17.7.
@@ -16,40 +17,42 @@ ranks.
 from __future__ import annotations
 
 import math
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 import numpy as np
 
 from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
-from minipar.optim import Flat, norm_of, squared_norm
+from minipar.optim import ParameterStore, norm_of, squared_norm
 from minipar.optim.clipping import fits
 
 
-def global_norm(flat: Flat, tp: Communicator, pp: Communicator, copies: Container[str] = ()) -> float:
-    """The norm of the whole gradient, equal on all ranks. The flat gradient must already be summed over dp.
+def global_norm(store: ParameterStore, tp: Communicator, pp: Communicator, copies: Container[str] = (),
+                shards: Communicator | None = None) -> float:
+    """The norm of the whole gradient, equal on all ranks. The gradient must already be summed over dp.
 
-    copies: names of parameters that count on another rank of pp.
+    copies: names of parameters that count on another rank of pp. shards: the ranks over which ZeRO shards the
+    gradient, if it does.
     """
-    gradient = flat.gradient()
-    if tp.size == pp.size == 1:
-        return norm_of(gradient)
-    own = [gradient[span] for p, span in zip(flat.parameters, flat.slices, strict=True)
+    axes = [axis for axis in (shards, tp, pp) if axis is not None]
+    if all(axis.size == 1 for axis in axes) and len(gradients := store.gradients()) == 1:
+        return norm_of(gradients[0])
+    own = [gradient for p, gradient in store.own_gradients()
            if p.name not in copies and (p.is_sharded or tp.rank == 0)]
-    squares = over_all(sum(map(squared_norm, own)), "sum", tp, pp)
+    squares = over_all(sum(map(squared_norm, own)), "sum", axes)
     if fits(squares):
         return math.sqrt(squares)
     # the squares are out of the range of float64; the sum is equal on all ranks, so all of them get here
-    largest = over_all(max((float(np.abs(part).max(initial=0)) for part in own), default=0.0), "max", tp, pp)
+    largest = over_all(max((float(np.abs(part).max(initial=0)) for part in own), default=0.0), "max", axes)
     if not 0 < largest < math.inf:
         return largest
     scaled = sum(squared_norm(part.astype(np.float64) / largest) for part in own)
-    return largest * math.sqrt(over_all(scaled, "sum", tp, pp))
+    return largest * math.sqrt(over_all(scaled, "sum", axes))
 
 
-def over_all(number: float, op: str, tp: Communicator, pp: Communicator) -> float:
-    """The sum, or the maximum, over the ranks of tp and pp."""
+def over_all(number: float, op: str, axes: Sequence[Communicator]) -> float:
+    """The sum, or the maximum, over the ranks of all axes."""
     total = np.array([number], np.float64)
-    for axis in (tp, pp):
+    for axis in axes:
         total = all_reduce(axis, total, op, label="gradient norm", algorithm="by_size")
     return total.item()

@@ -136,6 +136,7 @@ class Execution:
         if isinstance(step, Instruction):
             with self.watch(step, self):
                 self.table[step.kind](step.stage, step.micro)
+                self.stages.parts[step.stage].units.end()
         else:
             self.table[type(step)](step.message, step.peer)
 

@@ -18,7 +18,7 @@ from minipar.config import Layout, ModelConfig
 from minipar.errors import LayoutError, ScheduleError
 from minipar.nn import GPT, Module, Parameter, Part, Region
 from minipar.nn.nonfinite import first_nonfinite
-from minipar.optim import Flat
+from minipar.optim import ParameterStore
 from minipar.parallel.grid import Grid
 from minipar.schedules.find import find_schedule
 from minipar.schedules.generators import SCHEDULES
@@ -108,29 +108,33 @@ class Stages(Module):
         # replicas that another rank owns
         self.copies = {"tokens.weight"} if self._tied is not None and self.pp.rank == ends[1] else set()
 
-    def add_tied(self, flat: Flat) -> None:
+    def add_tied(self, store: ParameterStore) -> None:
         """Add the gradients of the tied table from both ends of the model.
 
         All ranks of pp call it, after the sum over dp.
         """
         if self._tied is not None:
-            gradient = flat.by_name(flat.gradient())["tokens.weight"]
-            all_reduce(self._tied, gradient, label="tied table", out=gradient)
+            for p, gradient in store.own_gradients():
+                if p.name == "tokens.weight":
+                    all_reduce(self._tied, gradient, label="tied table", out=gradient)
 
-    def first_nonfinite(self, run: Callable[[], object]) -> str:
+    def first_nonfinite(self, run: Callable[[], object], store: ParameterStore) -> str:
         """The name of the first operation or weight in the whole model whose values are not finite, during
         `run()`.
 
         All ranks of the grid call it and return the same name, even if only one shard, or the samples of one
         rank, have such values.
         """
+        bad_weights, bad_gradients = ({p for p, values in own if not np.isfinite(values).all()}
+                                      for own in (store.own_weights(), store.own_gradients()))
         order: dict[Parameter, tuple[int, int, str]] = {}  # a shared table counts where it is used first
         for stage, model in self.parts.items():
             for number, p in enumerate(model.parameters()):
                 order.setdefault(p, (stage, number, p.name))
         gradients = [position for p, position in order.items() if p.name not in self.copies
-                     and p.grad is not None and not np.isfinite(p.grad).all()]
-        mine = {"site": first_nonfinite(self.parts, run), "gradient": max(gradients, default=None)}
+                     and p in bad_gradients]
+        mine = {"site": first_nonfinite(self.parts, run, lambda p: p not in bad_weights),
+                "gradient": max(gradients, default=None)}
         found = gathered(self.world, mine, "where it diverged")
         sites = [rank["site"] for rank in found if rank["site"]]
         if sites:

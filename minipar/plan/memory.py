@@ -1,14 +1,15 @@
-"""The memory ledger: the bytes that a training holds on each rank, in four lines.
+"""The memory ledger: the bytes that a training holds on each rank, in five lines.
 
     weights        the weights that the model computes with
     gradients      one number per weight, independent of the batch
     optimizer      Adam: two moments; in mixed precision also the weights in full precision
     activations    the arrays of the forward pass that backward needs; the only line that depends on the batch
+    gathered       stages 2 and 3 of ZeRO: buffers in which weights or gradients of a few units are whole
 
 Each technique changes certain lines. Plain data parallelism changes none of the first three. ZeRO
 (Rajbhandari et al. 2020, "ZeRO: memory optimizations toward training trillion parameter models", section 5)
 shards them over dp: stage 1 the optimizer, stage 2 also the gradients, stage 3 also the weights. Tensor and
-pipeline parallelism shard all four lines.
+pipeline parallelism shard the first four lines.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.errors import LayoutError, shown
 from minipar.plan.activations import TapeBytes
 from minipar.plan.arguments import checked, require_amount, require_whole
-from minipar.plan.parameters import ITEMSIZE, count, rank_shapes
+from minipar.plan.parameters import ITEMSIZE
 from minipar.plan.pieces import piece
+from minipar.plan.sharding import UnitSizes, unit_sizes
 from minipar.plan.stages import stages_of
+from minipar.plan.traffic import micro_batches
 from minipar.records import is_whole
 from minipar.schedules.find import find_schedule
 from minipar.schedules.footprint import peak_activations
@@ -59,16 +62,17 @@ class MemoryLedger:
     gradients: int
     optimizer: int
     activations: int = 0
+    gathered: int = 0
 
     @property
     def total(self) -> int:
-        return self.weights + self.gradients + self.optimizer + self.activations
+        return self.weights + self.gradients + self.optimizer + self.activations + self.gathered
 
 
 def require_zero(zero: object) -> None:
     """Raises LayoutError unless it is a stage of ZeRO, 1 to 3, or 0 for none."""
     if not is_whole(zero) or zero not in (0, 1, 2, 3):
-        raise LayoutError(f"zero is {shown(zero)}; ZeRO has the stages 1, 2 and 3, and 0 means none",
+        raise LayoutError(f"zero is {shown(zero)}; choose stage 1, 2 or 3 of ZeRO, or 0 for none",
                           item="zero")
 
 
@@ -81,7 +85,7 @@ def state(parameters: int, recipe: PrecisionRecipe, *, zero: int = 0, dp: int = 
     over dp, 2 also the gradients, 3 also the weights; 0 is none. Raises LayoutError for another stage.
 
     >>> state(1000, MIXED_ADAM, zero=1, dp=4)                   # 1000 * 2, 1000 * 2 and 250 * 12 bytes
-    MemoryLedger(weights=2000, gradients=2000, optimizer=3000, activations=0)
+    MemoryLedger(weights=2000, gradients=2000, optimizer=3000, activations=0, gathered=0)
     """
     require_zero(zero)
     mine = piece(parameters, parts, 0)
@@ -107,10 +111,10 @@ def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank
     pp_rank, within_stage = divmod(rank, layout.dp * layout.tp)  # tp is the fastest axis of the grid, then dp
     dp_rank, tp_rank = divmod(within_stage, layout.tp)
     itemsize, stages = ITEMSIZE[train.dtype], stages_of(model, layout)
-    shapes = rank_shapes(model, layout.tp, tp_rank, stages.of_rank(pp_rank))
-    lines = state(count(shapes), PrecisionRecipe(itemsize, itemsize, SLOTS[train.optimizer] * itemsize))
+    units = unit_sizes(model, layout.tp, tp_rank, stages, pp_rank)
+    lines = _lines(units, train, layout, dp_rank)
     share, one_by_one = piece(train.batch, layout.dp, dp_rank), layout.gradients == "bitwise"
-    pieces, samples = (1, 1) if one_by_one else (min(train.micro_batches, share),
+    pieces, samples = (1, 1) if one_by_one else (micro_batches(train, layout, dp_rank),
                                                  piece(share, train.micro_batches, 0))
     tape = TapeBytes(model, samples, itemsize, pairs, layout.tp, tp_rank, layout.sequence_parallel,
                      train.recompute)
@@ -119,3 +123,12 @@ def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank
              layers in enumerate(stages.layers)]
     schedule = find_schedule(layout.pipeline, layout.pp, pieces, layout.virtual or None)
     return replace(lines, activations=int(peak_activations(schedule, tapes)[pp_rank]))
+
+
+def _lines(units: UnitSizes, train: TrainConfig, layout: Layout, dp_rank: int) -> MemoryLedger:
+    """All lines but the activations, to the byte."""
+    itemsize, zero = ITEMSIZE[train.dtype], layout.zero
+    whole, shard = sum(map(units.elements, units.messages)), units.shard(layout.dp, dp_rank)
+    gathered = (zero >= 2) * units.buffers() + (zero >= 3) * units.buffers(layout.reshard_after_forward)
+    weights, gradients, numbers = (itemsize * (shard if zero >= stage else whole) for stage in (3, 2, 1))
+    return MemoryLedger(weights, gradients, SLOTS[train.optimizer] * numbers, gathered=itemsize * gathered)

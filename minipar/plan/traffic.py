@@ -28,7 +28,8 @@ After the micro-batches follow:
   replicated parameters travel in separate messages;
 * the gradient of a tied table, between the two ends of the pipeline;
 * the loss over dp and pp;
-* one number over tp and pp for the norm of the gradient.
+* one number over tp and pp for the norm of the gradient; with ZeRO also over dp, and the gradient and the
+  weights travel as in sharding.py.
 
 Several groups compute the last two, and the gradient of replicated parameters, each for itself. Their results
 must be equal in every bit. So they use an algorithm that does not depend on the nodes of a group.
@@ -54,6 +55,7 @@ from minipar.plan.arguments import require_row, require_whole
 from minipar.plan.axis import AxisTraffic, Pick
 from minipar.plan.parameters import ITEMSIZE, rank_shapes
 from minipar.plan.pieces import piece
+from minipar.plan.sharding import sharded_traffic, unit_sizes
 from minipar.plan.stages import Share, StageShares, stages_of
 
 
@@ -78,10 +80,12 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
     stages = stages_of(model, layout)
     mine, itemsize = stages.of_rank(pp.rank), ITEMSIZE[train.dtype]
     shapes = rank_shapes(model, tp.size, tp.rank, mine)
+    units = unit_sizes(model, tp.size, tp.rank, stages, pp.rank)
 
     share, bitwise = piece(train.batch, dp.size, dp.rank), layout.gradients == "bitwise"
-    samples = [(0, 1)] * share if bitwise else [(number, b) for number in range(train.micro_batches)
-                                                if (b := piece(share, train.micro_batches, number))]
+    pieces = micro_batches(train, layout, dp.rank)
+    samples = [(0, 1)] * share if bitwise else [(number, piece(share, pieces, number))
+                                                for number in range(pieces)]
     lines: list[tuple[TrafficLine, SentTotals]] = []
     for number, b in samples:
         if tp.size > 1:
@@ -93,15 +97,29 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
         lines.append(tp.all_reduce(1, 8, "gradient norm", copies=True))
     if dp.size > 1:
         sections = _sections(shapes, rank_shapes(model, share=mine), tp.size)
-        lines += _gradient(shapes, sections, dp, train.batch, layout, itemsize)
+        if layout.zero:
+            lines += sharded_traffic(units, dp, layout, pieces, itemsize)
+            lines += [dp.all_reduce(1, 8, label, copies=True) for label in ("loss", "gradient norm")]
+        else:
+            lines += _gradient(shapes, sections, dp, train.batch, layout, itemsize)
     if pp.size > 1:
         lines += [pp.all_reduce(1, itemsize if bitwise else 8, "loss", copies=True),
                   pp.all_reduce(1, 8, "gradient norm", copies=True)]
         if model.tied and len(stages.ends) > 1 and pp.rank in stages.ends:
             tied = AxisTraffic("tied", stages.ends.index(pp.rank),
                                tuple(pp.nodes[end] for end in stages.ends), pick)
-            lines.append(tied.all_reduce(math.prod(shapes["tokens.weight"]), itemsize, "tied table"))
+            elements = math.prod(shapes["tokens.weight"])
+            shard = piece(elements, dp.size, dp.rank) if layout.zero else elements
+            lines.append(tied.all_reduce(shard, itemsize, "tied table"))
     return added_up(lines)
+
+
+def micro_batches(train: TrainConfig, layout: Layout, dp_rank: int) -> int:
+    """The number of micro-batches of a rank. With stages 2 and 3 of ZeRO, all ranks have as many as the one
+    with most samples, and some may be empty.
+    """
+    most = piece(train.batch, layout.dp, 0 if layout.zero >= 2 else dp_rank)
+    return min(train.micro_batches, most)
 
 
 def _axes(layout: Layout, rank: int, nodes: tuple[int, ...],

@@ -25,6 +25,8 @@ def exact_items(case: Case) -> tuple[str, ...]:
     bitwise = layout.gradients == "bitwise"
     schedule = find_schedule(layout.pipeline, layout.pp, 1 if bitwise else train.micro_batches,
                              layout.virtual or None)
+    if layout.zero:                                                 # adds shards, micro-batch by micro-batch
+        return ALWAYS
     same = layout.tp == 1 and (bitwise or case.serial and layout.dp == 1)
     if not same or schedule.stages > 1 and (case.model.tied or not schedule.in_order):
         return ALWAYS

@@ -119,12 +119,15 @@ def make_trainer(case: Case, run: str, grid: Grid, region: Region, watch: Around
     trainer = Trainer(case.model, config, tokenizer, tokens, grid, region, watch,
                       data=TrainingData(Padded(batches, seed), PaddedWindows(validation, seed)),
                       scale=LossScale(SCALE, growth_every=1) if run == "mixed" else None)
-    for p in trainer.flat.parameters:
-        p.data += p.own(0.3 * stream(seed, "verify", p.name).standard_normal(p.whole))
+    weights = {name: weight.copy() for name, weight in trainer.store.weights_by_name().items()}
+    for p in trainer.store.parameters:
+        weight = weights[p.name]
+        weight += p.own(0.3 * stream(seed, "verify", p.name).standard_normal(p.whole))
         if case.noise:
             up = stream(seed, "noise", p.name).random(p.whole) < 0.5
-            unit = np.finfo(np.float16 if run == "mixed" else p.data.dtype).eps
-            p.data *= (1 + np.where(p.own(up), unit, -unit)).astype(p.data.dtype)
+            unit = np.finfo(np.float16 if run == "mixed" else weight.dtype).eps
+            weight *= (1 + np.where(p.own(up), unit, -unit)).astype(weight.dtype)
+    trainer.store.load_weights(weights)
     return trainer
 
 

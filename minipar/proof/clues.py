@@ -31,7 +31,7 @@ def gradient_clues(run: RankRun, mine: Record, limit: float) -> dict[str, Clue]:
     """
     seen = run.record["gradients"]
     arrays = {at.name: one.values for at, one in seen.items()}
-    sharded = {p.name for p in run.trainer.flat.parameters if p.is_sharded}
+    sharded = {p.name for p in run.trainer.store.parameters if p.is_sharded}
     # in the same order on all ranks
     whole = {name: array for name, array in arrays.items() if name not in sharded}
     sums = {"dp": _summed(arrays, run.grid.dp), "tp": _summed(whole, run.grid.tp),

@@ -48,7 +48,7 @@ def _serving(trainer: Trainer) -> Stages:
     stages = Stages(model, parts_of(model.layers, len(stage_to_rank), grid.layout.stage_layers),
                     stage_to_rank, grid, region_of(grid.tp, model.context, sequence_parallel=False), seed=0,
                     dtype=trainer.config.dtype)
-    stages.load_state_dict(trainer.flat.by_name(trainer.flat.data))
+    stages.load_state_dict(trainer.store.weights_by_name())
     return stages
 
 

@@ -21,6 +21,7 @@ from minipar.proof.findings import (
     over_ranks,
     tolerance,
 )
+from minipar.proof.memory import wrong_memory
 from minipar.proof.recomputed import wrong_count
 from minipar.proof.record import Entries, Location, RankRun, part_of
 from minipar.proof.reference import Reference, shared_reference
@@ -90,6 +91,7 @@ def prove(world: Communicator, case: Case, reference: Reference | None = None) -
     if "AdamW" in runs:
         mine.append(_resume(runs["AdamW"]))
     mine += [_yes_or_no("recomputed", next(filter(None, map(wrong_count, runs.values())), "")),
+             _yes_or_no("memory", next(filter(None, map(wrong_memory, runs.values())), "")),
              _yes_or_no("collectives", wrong_collective(runs["SGD"].grid))]
     ranks = gathered(world, {"findings": [asdict(finding) for finding in mine], "digests": digests(runs),
                              "traffic": sent_by_rank(case, runs["SGD"], picks),

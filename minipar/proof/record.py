@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from minipar.arrays import Arrays
 from minipar.config import ModelConfig
 from minipar.parallel.grid import Grid
 from minipar.plan.amounts import SentTotals
@@ -93,11 +94,15 @@ def layer_names(model: ModelConfig, share: Share) -> set[str]:
     return {name.rpartition(".")[0] for name in rank_shapes(model, share=share)}
 
 
-def of_parameters(trainer: Trainer, buffer: np.ndarray, before: str = "") -> Entries:
-    """The parameters' slices of a flat buffer; `before` is the prefix of their names."""
-    arrays = trainer.flat.by_name(buffer)
+def of_parameters(trainer: Trainer, arrays: Arrays, before: str = "") -> Entries:
+    """arrays: of the parameters' shapes, by name; copies. before: the prefix of their names."""
     return {Location("parameter", p.name, before): Seen(arrays[p.name], p.own)
-            for p in trainer.flat.parameters}
+            for p in trainer.store.parameters}
+
+
+def copied(arrays: Arrays) -> dict[str, np.ndarray]:
+    """Copies of arrays that the next step changes."""
+    return {name: array.copy() for name, array in arrays.items()}
 
 
 def numbered(what: str, values: Sequence[float | np.ndarray], first: int = 1) -> Entries:

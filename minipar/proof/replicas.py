@@ -30,7 +30,7 @@ def digests(runs: Mapping[str, RankRun]) -> dict[str, str]:
     found = {}
     for run in runs.values():
         at = run.grid.at
-        sharded = {p.name for p in run.trainer.flat.parameters if p.is_sharded}
+        sharded = {p.name for p in run.trainer.store.parameters if p.is_sharded}
         for item in ITEMS:
             part = f", replica {at['dp']} of dp" if item in OF_A_REPLICA else ""
             for location, seen in run.record.get(item, {}).items():

@@ -19,11 +19,13 @@ from minipar.plan.amounts import SentTotals
 from minipar.proof.case import MIXED_STEPS, SAVED, STEPS, Case, make_trainer
 from minipar.proof.generated import generated
 from minipar.proof.recomputed import SecondRuns
-from minipar.proof.record import Entries, RankRun, Seen, numbered, of_parameters
+from minipar.proof.record import Entries, RankRun, Seen, copied, numbered, of_parameters
 from minipar.proof.recording import RecordedPieces, Recording, joined
 from minipar.proof.saved import first_difference, saved_state, to_all_ranks
 from minipar.training.state import TrainingState
 from minipar.training.trainer import Trainer
+
+OF_THE_PROOF = "whole "  # how the labels begin of messages that gather shards for a comparison
 
 
 def run_rank(world: Communicator, case: Case, run: str) -> RankRun:
@@ -42,15 +44,17 @@ def run_rank(world: Communicator, case: Case, run: str) -> RankRun:
 
 def _sgd(case: Case, run: RankRun, region: Recording, counting: Counting) -> None:
     trainer = run.trainer
-    steps, weights, gradients = [], [trainer.flat.data.copy()], []
+    store = trainer.store
+    steps, weights, gradients = [], [copied(store.weights_by_name())], []
     for number in range(STEPS):
         region.on = number == 0
         steps.append(trainer.step())
-        weights.append(trainer.flat.data.copy())
-        gradients.append(trainer.flat.grad.copy())  # no optimiser of RUNS changes gradients in its step
+        weights.append(copied(store.weights_by_name()))
+        # no optimiser of RUNS changes gradients in its step
+        gradients.append(copied(store.gradients_by_name()))
     counted = counting.traffic.by("group", "op", "label")
     run.sent = {(str(group), str(op), str(label)): SentTotals(tally.calls, tally.messages, tally.bytes)
-                for (group, op, label), tally in counted.items()}
+                for (group, op, label), tally in counted.items() if not str(label).startswith(OF_THE_PROOF)}
     region.on = False
     run.record = {
         "initial weights": of_parameters(trainer, weights[0]),
@@ -83,9 +87,10 @@ def _adamw(case: Case, run: RankRun, region: Recording, counting: Counting) -> N
     run.record = {
         "AdamW losses": numbered("step", [step.loss for step in steps]),
         "clipped norms": numbered("step", [step.norm for step in steps]),
-        "AdamW weights": of_parameters(trainer, trainer.flat.data),
-        "AdamW state": {at: seen for slot, buffer in trainer.optimizer.state.items()
-                        for at, seen in of_parameters(trainer, buffer, f"{slot} of ").items()},
+        "AdamW weights": of_parameters(trainer, copied(trainer.store.weights_by_name())),
+        "AdamW state": {at: seen for slot, state in trainer.optimizer.state.items()
+                        for at, seen in of_parameters(trainer, copied(trainer.store.state_by_name(state)),
+                                                      f"{slot} of ").items()},
         **before,
     }
 
@@ -101,14 +106,14 @@ def _resumed(case: Case, run: RankRun, saved: TrainingState) -> Trainer:
 def _mixed(case: Case, run: RankRun, region: Recording, counting: Counting) -> None:
     trainer = run.trainer
     steps = [trainer.step()]
-    first = trainer.flat.grad.copy()
+    first = copied(trainer.store.gradients_by_name())
     steps += [trainer.step() for _ in range(1, MIXED_STEPS)]
     run.record = {
         "mixed gradients": of_parameters(trainer, first),
         "mixed losses": numbered("step", [step.loss for step in steps]),
         "mixed norms": numbered("step", [step.norm for step in steps]),
         "loss scales": numbered("step", [*(step.scale for step in steps), trainer.scale.scale]),
-        "mixed weights": of_parameters(trainer, trainer.flat.data),
+        "mixed weights": of_parameters(trainer, copied(trainer.store.weights_by_name())),
     }
 
 

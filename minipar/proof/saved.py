@@ -10,7 +10,8 @@ from minipar.comm.protocol import Communicator
 from minipar.proof.record import Location, Record, Seen
 from minipar.proof.sending import sent_to_all
 from minipar.training.state import TrainingState
-from minipar.training.trainer import StepResult, Trainer
+from minipar.training.step_result import StepResult
+from minipar.training.trainer import Trainer
 
 Numbers = dict[str, float]
 
@@ -48,10 +49,12 @@ def first_difference(straight: tuple[Trainer, StepResult],
     pairs: list[tuple[str, Any, Any]] = [(f"{what} of the step after it", getattr(step, what),
                                           getattr(last, what))
                                          for what in ("step", "loss", "norm", "lr", "scale")]
-    pairs += [("steps of the optimiser", other.optimizer.steps, one.optimizer.steps),
-              ("gradient", other.flat.grad, one.flat.grad)]
+    pairs.append(("steps of the optimiser", other.optimizer.steps, one.optimizer.steps))
+    gradients = zip(other.store.gradients(), one.store.gradients(), strict=True)
+    pairs += [("gradient", got, want) for got, want in gradients]
     pairs += [(slot, other.optimizer.state[slot], one.optimizer.state[slot]) for slot in one.optimizer.state]
-    pairs.append(("weights", other.flat.data, one.flat.data))
+    pairs += [("weights", got, want) for (_, got), (_, want)
+              in zip(other.store.own_weights(), one.store.own_weights(), strict=True)]
     for what, got, want in pairs:
         got, want = np.atleast_1d(got), np.atleast_1d(want)
         if got.tobytes() != want.tobytes():

@@ -26,7 +26,7 @@ from minipar.trace.flops import instruction_flops
 from minipar.trace.tracer import Interval, Tracer
 from minipar.training.trainer import Trainer
 
-LINES = ("weights", "gradients", "optimizer", "activations", "messages")
+LINES = ("weights", "gradients", "gathered", "optimizer", "activations", "messages")
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,10 @@ def _as_words(one: Interval) -> list[int | str]:
 
 
 def _memory(trainer: Trainer, tracer: Tracer) -> dict[str, int]:
-    held = (trainer.flat.data.nbytes, trainer.flat.grad.nbytes,
-            sum(a.nbytes for a in trainer.optimizer.state.values()), tracer.activations, tracer.messages)
-    return dict(zip(LINES, held, strict=True))
+    state = sum(array.nbytes for array in trainer.optimizer.state.values())
+    held = {**trainer.store.held(), "optimizer": state, "activations": tracer.activations,
+            "messages": tracer.messages}
+    return {line: held[line] for line in LINES}
 
 
 def _timeline(schedule: Schedule, found: list[list[Interval]]) -> Timeline:

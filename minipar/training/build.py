@@ -8,12 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minipar.comm.protocol import Communicator
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.batches import Batches, EvaluationBatches, split
 from minipar.errors import LayoutError, ScheduleError
 from minipar.nn import Region
-from minipar.optim import OPTIMIZERS, Flat, Optimizer, constant, cosine, warm_up
+from minipar.optim import OPTIMIZERS, Flat, Optimizer, ParameterStore, constant, cosine, warm_up
+from minipar.parallel.data import GradientReducer, make_reducer
 from minipar.parallel.grid import Grid
+from minipar.parallel.sharded import ShardedStore
+from minipar.parallel.sharded_gradients import ShardedReducer, StreamedReducer
+from minipar.parallel.sharded_units import GatheredUnits, Gathering, ReducedUnits
 from minipar.parallel.stages import Stages, parts_of, require_same
 from minipar.schedules.instruction import Schedule
 
@@ -68,8 +73,42 @@ def build_stages(model: ModelConfig, train: TrainConfig, grid: Grid, region: Reg
                   recompute=train.recompute)
 
 
-def build_optimizer(train: TrainConfig, flat: Flat) -> Optimizer:
-    return OPTIMIZERS[train.optimizer](flat, weight_decay=train.weight_decay)
+def build_store(layout: Layout, stages: Stages,
+                dp: Communicator) -> tuple[ParameterStore, GradientReducer | ShardedReducer | None]:
+    """The weights of this rank's stages, and how their gradients are summed over dp (None: "bitwise").
+
+    Raises LayoutError if ZeRO would leave ranks without a shard. All ranks of dp call it.
+    """
+    parameters = stages.parameters()
+    if layout.zero == 0:
+        flat = Flat(parameters)
+        return flat, None if layout.gradients == "bitwise" else make_reducer(layout, flat, dp)
+    store = ShardedStore(parameters, dp, layout.zero, copies=layout.tp > 1,
+                         reshard=layout.reshard_after_forward)
+    if layout.zero == 1:
+        return store, ShardedReducer(store)
+    reducer = StreamedReducer(store)
+    gathering = Gathering(store)
+    for model in stages.models:
+        model.units = GatheredUnits(model, gathering, reducer) if layout.zero == 3 else ReducedUnits(reducer)
+    return store, reducer
+
+
+def pieces_of(rows: np.ndarray, shares: list[int], micro_batches: int, zero: int) -> list[np.ndarray]:
+    """The samples of each micro-batch of a rank. rows: its samples. shares: the numbers of samples of all
+    ranks of dp.
+
+    No micro-batch is empty, except with stages 2 and 3 of ZeRO: there the ranks of dp communicate in each
+    micro-batch, so all have as many as the rank with most samples.
+
+    >>> [len(rows) for rows in pieces_of(np.arange(3, 5), [3, 2], 3, zero=2)]
+    [1, 1, 0]
+    """
+    return np.array_split(rows, min(micro_batches, shares[0] if zero >= 2 else len(rows)))
+
+
+def build_optimizer(train: TrainConfig, store: ParameterStore) -> Optimizer:
+    return OPTIMIZERS[train.optimizer](store, weight_decay=train.weight_decay)
 
 
 def learning_rate(train: TrainConfig) -> Callable[[int], float]:

@@ -12,7 +12,8 @@ from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
 from minipar.errors import DivergenceError
 from minipar.training.run_folder import RunFolder
-from minipar.training.trainer import StepResult, Trainer
+from minipar.training.step_result import StepResult
+from minipar.training.trainer import Trainer
 
 AfterStep = Callable[[StepResult, float | None], object]
 

@@ -43,10 +43,9 @@ def costs_per_rank(trainer: Trainer, world: Counting) -> list[str]:
 
     The traffic is everything that a rank sent along an axis: in steps, validations and checkpoints.
     """
-    flat = trainer.flat
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     state = sum(buffer.nbytes for buffer in trainer.optimizer.state.values())
-    memory = {"weights": flat.data.nbytes / MIB, "gradients": flat.grad.nbytes / MIB,
+    memory = {**{name: size / MIB for name, size in trainer.store.held().items() if size},
               "optimiser": state / MIB, "process peak": peak / MIB}
     traffic: dict[str, float] = {}
     sent = world.traffic.by("group")

@@ -1,23 +1,23 @@
 """The content of a training's checkpoint: whole arrays, independent of the layout, and metadata.
 
 The arrays are the weights and each state array of the optimiser. Examples of names:
-`weights/blocks.0.mlp.up.weight`, `optimizer/squares/blocks.0.mlp.up.weight`. On a rank, its shards of all
-arrays are views into a few flat buffers.
+`weights/blocks.0.mlp.up.weight`, `optimizer/squares/blocks.0.mlp.up.weight`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from minipar.checkpoint.match import require_match
+from minipar.comm.protocol import Communicator
 from minipar.config import ModelConfig
 from minipar.errors import CheckpointError
-from minipar.nn import Parameter
-from minipar.optim import Flat, Optimizer
+from minipar.optim import Optimizer, ParameterStore
 from minipar.parallel.gather_parameters import gather_stages, gather_whole
 from minipar.parallel.stages import Stages
 from minipar.plan.parameters import rank_shapes
@@ -25,29 +25,27 @@ from minipar.plan.parameters import rank_shapes
 TrainingState = tuple[dict[str, np.ndarray], dict[str, Any]]        # arrays and metadata
 
 
-class SavedArray(NamedTuple):
-    """One array of a checkpoint. name: in the checkpoint. own: this rank's shard of it, a view."""
-
-    name: str
-    parameter: Parameter
-    own: np.ndarray
-
-
-def saved_arrays(flat: Flat, optimizer: Optimizer) -> list[SavedArray]:
-    """This rank's shards of all arrays of a checkpoint."""
-    views = {kind: flat.by_name(buffer) for kind, buffer in _buffers(flat, optimizer).items()}
-    return [SavedArray(f"{kind}/{p.name}", p, arrays[p.name])
-            for kind, arrays in views.items() for p in flat.parameters]
-
-
-def gather_arrays(flat: Flat, optimizer: Optimizer, stages: Stages) -> dict[str, np.ndarray]:
-    """The whole arrays on rank 0 of tp and pp, {} on the others. All ranks of tp and pp call it."""
+def gather_arrays(store: ParameterStore, optimizer: Optimizer, stages: Stages,
+                  dp: Communicator) -> dict[str, np.ndarray]:
+    """The whole arrays on world rank 0, {} on the others. All ranks of dp, tp and pp call it."""
     arrays = {}
-    for name, parameter, own in saved_arrays(flat, optimizer):
-        whole = None if parameter.name in stages.copies else gather_whole(parameter, own, stages.tp)
-        if whole is not None:
-            arrays[name] = whole
-    return gather_stages(arrays, stages.pp)
+    for kind, read in _readers(store, optimizer).items():
+        own = read()                                                # all ranks of dp
+        for p in store.parameters if dp.rank == 0 else ():          # the others hold the same
+            whole = None if p.name in stages.copies else gather_whole(p, own[p.name], stages.tp)
+            if whole is not None:
+                arrays[f"{kind}/{p.name}"] = whole
+    return gather_stages(arrays, stages.pp) if dp.rank == 0 else {}
+
+
+def load_arrays(store: ParameterStore, optimizer: Optimizer, arrays: Mapping[str, np.ndarray]) -> None:
+    """Set the weights and the optimiser's state from whole arrays, those of a checkpoint."""
+    def own(kind: str) -> dict[str, np.ndarray]:
+        return {p.name: p.own(arrays[f"{kind}/{p.name}"]) for p in store.parameters}
+
+    store.load_weights(own("weights"))
+    for slot, state in optimizer.state.items():
+        store.load_state(state, own(f"optimizer/{slot}"))
 
 
 def require_same_model(model: ModelConfig, optimizer: Optimizer, arrays: Mapping[str, np.ndarray],
@@ -67,5 +65,9 @@ def require_same_model(model: ModelConfig, optimizer: Optimizer, arrays: Mapping
                   {name: array.shape for name, array in arrays.items()}, where)
 
 
-def _buffers(flat: Flat, optimizer: Optimizer) -> dict[str, np.ndarray]:
-    return {"weights": flat.data, **{f"optimizer/{slot}": array for slot, array in optimizer.state.items()}}
+def _readers(store: ParameterStore,
+             optimizer: Optimizer) -> dict[str, Callable[[], dict[str, np.ndarray]]]:
+    """The kinds of arrays of a checkpoint -> a function that returns this rank's arrays by name."""
+    return {"weights": store.weights_by_name,
+            **{f"optimizer/{slot}": partial(store.state_by_name, state)
+               for slot, state in optimizer.state.items()}}

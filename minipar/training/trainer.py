@@ -17,7 +17,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache, partial
 from typing import Any
 
@@ -27,11 +27,10 @@ from minipar.autograd import tokens_that_count
 from minipar.comm.collectives import all_reduce, even_counts
 from minipar.config import ModelConfig, TrainConfig
 from minipar.data.tokenizer import Tokenizer
-from minipar.errors import CheckpointError, DataError, DivergenceError
+from minipar.errors import CheckpointError, DataError, DivergenceError, LayoutError
 from minipar.nn import NO_DROPOUT, Dropout, Region
-from minipar.optim import Flat, Optimizer, clip
+from minipar.optim import Flat, Optimizer, ParameterStore, clip
 from minipar.parallel.bitwise import tree_sum
-from minipar.parallel.data import make_reducer
 from minipar.parallel.grid import Grid
 from minipar.parallel.norm import global_norm
 from minipar.parallel.pipeline import Around, MicroBatch, Pipeline, nothing
@@ -44,31 +43,15 @@ from minipar.training.build import (
     TrainingData,
     build_optimizer,
     build_stages,
+    build_store,
     learning_rate,
+    pieces_of,
     require_trainable,
     samples_of,
     training_data,
 )
-from minipar.training.state import TrainingState, gather_arrays, require_same_model, saved_arrays
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """The result of one training step. loss: nats per target that counts. norm: of the gradient before
-    clipping. seconds: wall-clock time.
-
-    tokens: of the global batch, padding included. scale: the loss scale of mixed precision. skipped: the
-    scaled gradient overflowed, and no weight was changed.
-    """
-
-    step: int
-    loss: float
-    norm: float
-    lr: float
-    seconds: float
-    tokens: int
-    scale: float = 1.0
-    skipped: bool = False
+from minipar.training.state import TrainingState, gather_arrays, load_arrays, require_same_model
+from minipar.training.step_result import StepResult
 
 
 class Trainer:
@@ -93,14 +76,14 @@ class Trainer:
 
     def __init__(self, model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer, tokens: np.ndarray,
                  grid: Grid, region: Region | None = None, watch: Around = nothing, *,
-                 data: TrainingData | None = None, optimizer: Callable[[Flat], Optimizer] | None = None,
-                 scale: LossScale | None = None):
+                 data: TrainingData | None = None, scale: LossScale | None = None,
+                 optimizer: Callable[[ParameterStore], Optimizer] | None = None):
         """tokens: the text, integers [N].
 
         The other arguments replace a part that otherwise follows from the options. region: how the layers are
         sharded, by default over grid.tp. watch: a context around each instruction of the pipeline, see
         Pipeline. data: the batches, instead of those from the tokens. optimizer: creates the optimiser from
-        the flat buffers. scale: the loss scale.
+        the store. scale: the loss scale.
 
         Raises DataError if the text is too short for the context, LayoutError if ranks would have no work,
         ScheduleError for an invalid schedule.
@@ -111,7 +94,7 @@ class Trainer:
             pieces()          [3], [4], [5]: 3 samples give at most 3 micro-batches
             schedule(3)       1F1B for 2 stages and 3 micro-batches
             stages            one stage with one layer, and with the embedding or the head
-            flat, reducer     its parameters and their gradients in two arrays; sums the gradients over dp
+            store, reducer    its parameters and their gradients; sums the gradients over dp
         """
         require_trainable(grid.layout, train)
         self.model, self.config, self.tokenizer, self.tokens = model, train, tokenizer, tokens
@@ -125,16 +108,23 @@ class Trainer:
         self.schedule = cache(partial(schedule_of, grid.layout))
         self.pipelines: dict[Schedule, Pipeline] = {}
         bitwise = grid.layout.gradients == "bitwise"
+        self.shards = grid.dp if grid.layout.zero else None         # the ranks that shard the gradient
         self.stages = build_stages(model, train, grid, region,
                                    self.schedule(1 if bitwise else len(self.pieces())))
-        self.flat = Flat(self.stages.parameters())
-        self.reducer = None if bitwise else make_reducer(grid.layout, self.flat, grid.dp)
-        self.optimizer = optimizer(self.flat) if optimizer else build_optimizer(train, self.flat)
+        self.store, self.reducer = build_store(grid.layout, self.stages, grid.dp)
+        self.optimizer = optimizer(self.store) if optimizer else build_optimizer(train, self.store)
         self.rate = learning_rate(train)
         number_format = format_of(train.precision)
         self.autocast = Autocast(number_format)
         self.scale = scale or loss_scale_of(number_format, train.loss_scale)
         self.steps_done = 0
+
+    @property
+    def flat(self) -> Flat:
+        """The store, if it is one buffer of weights and one of gradients. Raises LayoutError with ZeRO."""
+        if not isinstance(self.store, Flat):
+            raise LayoutError(f"zero={self.grid.layout.zero} has no buffer of all weights; use trainer.store")
+        return self.store
 
     @np.errstate(all="ignore")  # NaN and infinity are detected below
     def step(self) -> StepResult:
@@ -147,16 +137,20 @@ class Trainer:
         began, number, scale = time.perf_counter(), self.steps_done, self.scale.scale
         inputs, targets = self.batches.get(number)                  # [B, T], the global batch
         loss = self.gradient(inputs, targets)
-        self.scale.unscale(self.flat.gradient())
-        norm = global_norm(self.flat, self.grid.tp, self.grid.pp, self.stages.copies)
+        for gradient in self.store.gradients():
+            self.scale.unscale(gradient)
+        norm = global_norm(self.store, self.grid.tp, self.grid.pp, self.stages.copies, self.shards)
         # equal on all ranks, because the norm is
         taken = self.scale.update(math.isfinite(norm))
         if not math.isfinite(loss) or self.scale.hopeless:
             raise self._diverged(f"step {number}: loss {loss:g}, gradient norm {norm:g}", inputs[self.rows])
         lr = self.rate(number)
         if taken:
-            clip(self.flat.grad, norm, self.config.clip or math.inf)
+            for gradient in self.store.gradients():
+                clip(gradient, norm, self.config.clip or math.inf)
             self.optimizer.step(lr)
+            if self.reducer is not None:
+                self.reducer.updated()
         self.steps_done += 1
         return StepResult(number, loss, norm, lr, time.perf_counter() - began, targets.size, scale,
                           skipped=not taken)
@@ -168,13 +162,13 @@ class Trainer:
         count = self.divisor(targets)
         if self.reducer is None:
             return self._gradient_in_a_tree(inputs, targets, count)
-        self.flat.zero_grad()
+        self.store.zero_grad()
         pieces = self.pieces()
         pipeline, batch = self.pipeline(self.schedule(len(pieces))), self.micro_batches(inputs, targets,
                                                                                         pieces)
         losses = pipeline.run(batch, count, self.scale.scale, self.reducer.expect)            # [m]
         self.reducer.finish()
-        self.stages.add_tied(self.flat)
+        self.stages.add_tied(self.store)
         return float(self._over_dp_and_pp(np.array([sum(losses)]), "loss")[0])
 
     def divisor(self, targets: np.ndarray) -> int:
@@ -207,9 +201,13 @@ class Trainer:
         batches = list(self.validation)
         mine = range(self.grid.dp.rank, len(batches), self.grid.dp.size)
         sums = np.zeros(len(batches))
-        if mine:
-            pipeline = self.pipeline(forward_only(self.stages.stage_to_rank, len(mine)))
-            sums[mine] = pipeline.run([MicroBatch(*batches[number], NO_DROPOUT) for number in mine], count=1)
+        turns = [MicroBatch(*batches[number], NO_DROPOUT) for number in mine]
+        if self.grid.layout.zero == 3 and len(mine) * self.grid.dp.size < len(batches):
+            inputs, targets = batches[0]                            # in each forward, all ranks of dp gather
+            turns.append(MicroBatch(inputs[:0], targets[:0], NO_DROPOUT))
+        if turns:
+            pipeline = self.pipeline(forward_only(self.stages.stage_to_rank, len(turns)))
+            sums[mine] = pipeline.run(turns, count=1)[:len(mine)]
         sums = self._over_dp_and_pp(sums, "validation")
         if not np.isfinite(sums).all():
             first = int(np.argmin(np.isfinite(sums)))
@@ -225,16 +223,15 @@ class Trainer:
         not finite, because such a checkpoint would be useless and would replace a good one.
         """
         # if it is so on one rank, all ranks must raise
-        nonfinite = np.array([not np.isfinite(self.flat.data).all()], np.int64)
+        spoilt = not all(np.isfinite(own).all() for _, own in self.store.own_weights())
+        nonfinite = np.array([spoilt], np.int64)
         if all_reduce(self.grid.world, nonfinite, "max", label="spoilt weights").item():
             raise self._diverged(f"before step {self.steps_done}: spoilt weights",
                                  self.batches.get(self.steps_done)[0][self.rows])
         meta = {"model": asdict(self.model), "train": asdict(self.config),
                 "tokenizer": self.tokenizer.to_dict(), "text": self.text, "done": self.steps_done,
                 "optimizer_steps": self.optimizer.steps, "loss_scale": self.scale.state()}
-        if self.grid.at["dp"] > 0:                                  # a replica of rank 0's
-            return {}, meta
-        return gather_arrays(self.flat, self.optimizer, self.stages), meta
+        return gather_arrays(self.store, self.optimizer, self.stages, self.grid.dp), meta
 
     def restore(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], where: object) -> None:
         """Continue from a checkpoint of any layout. Dropout and the options of the training may differ.
@@ -249,15 +246,14 @@ class Trainer:
         if meta["text"] != self.text:
             raise CheckpointError(f"{where} was trained on another text; give the same --data, or start a "
                                   "new run")
-        for name, parameter, own in saved_arrays(self.flat, self.optimizer):
-            own[...] = parameter.own(arrays[name])
+        load_arrays(self.store, self.optimizer, arrays)
         self.steps_done, self.optimizer.steps = meta["done"], meta["optimizer_steps"]
         if (saved.get("precision"), saved.get("loss_scale")) == (config.precision, config.loss_scale):
             self.scale = LossScale(**meta["loss_scale"])            # another precision has a new one
 
     def pieces(self) -> list[np.ndarray]:
         """The samples of each of this rank's micro-batches, as indices into the global batch."""
-        return [rows for rows in np.array_split(self.rows, self.config.micro_batches) if len(rows)]
+        return pieces_of(self.rows, self.shares, self.config.micro_batches, self.grid.layout.zero)
 
     def micro_batches(self, inputs: np.ndarray, targets: np.ndarray,
                       pieces: Sequence[np.ndarray]) -> list[MicroBatch]:
@@ -287,7 +283,7 @@ class Trainer:
         """
         pipeline = self.pipeline(forward_only(self.stages.stage_to_rank, 1))
         batch = [MicroBatch(inputs, inputs, NO_DROPOUT)]
-        site = self.stages.first_nonfinite(lambda: pipeline.run(batch, count=1))
+        site = self.stages.first_nonfinite(lambda: pipeline.run(batch, count=1), self.store)
         return DivergenceError(f"{what}; it arose first in {site}; try a lower --lr",
                                step=self.steps_done, item=site)
 

@@ -15,7 +15,8 @@ import pytest
 
 from minipar.checkpoint.archive import load
 from minipar.checkpoint.folder import Checkpoints
-from minipar.training.trainer import StepResult, Trainer
+from minipar.training.step_result import StepResult
+from minipar.training.trainer import Trainer
 from tests.commands import call, command
 from tests.tiny import contents, losses, options
 

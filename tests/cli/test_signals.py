@@ -13,7 +13,8 @@ import pytest
 
 from minipar.checkpoint.folder import Checkpoints
 from minipar.cli.interruption import STOPPING, Interruption
-from minipar.training.trainer import StepResult, Trainer
+from minipar.training.step_result import StepResult
+from minipar.training.trainer import Trainer
 from tests.commands import call
 from tests.ranks import mpirun
 from tests.tiny import options

@@ -29,7 +29,8 @@ from minipar.parallel.grid import Grid
 from minipar.parallel.pipeline import Execution
 from minipar.precision import FLOAT16, LossScale
 from minipar.schedules.instruction import Instruction
-from minipar.training.trainer import StepResult, Trainer
+from minipar.training.step_result import StepResult
+from minipar.training.trainer import Trainer
 from tests.ranks import ranks
 from tests.refusals import refused
 from tests.tiny import TEXT, TRAIN, losses, options, same_bits, trainer

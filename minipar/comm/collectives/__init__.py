@@ -12,7 +12,14 @@ so that it can be waited for or executed step by step.
 
 from minipar.comm.collectives.channel import Handle
 from minipar.comm.collectives.chunks import even_counts
-from minipar.comm.collectives.movements import all_gather, all_to_all, broadcast, gather, scatter
+from minipar.comm.collectives.movements import (
+    all_gather,
+    all_to_all,
+    broadcast,
+    gather,
+    scatter,
+    start_all_gather,
+)
 from minipar.comm.collectives.reductions import (
     all_reduce,
     reduce,
@@ -27,6 +34,6 @@ from minipar.comm.collectives.table import ALGORITHMS
 __all__ = [
     "ALGORITHMS", "Handle", "SharedArray", "all_gather", "all_reduce", "all_to_all", "broadcast",
     "even_counts", "gather",
-    "reduce", "reduce_scatter", "scatter", "select", "shared_array", "start_all_reduce",
+    "reduce", "reduce_scatter", "scatter", "select", "shared_array", "start_all_gather", "start_all_reduce",
     "start_reduce_scatter",
 ]

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from minipar.comm.collectives.arguments import Call, elements
-from minipar.comm.collectives.channel import Channel, finish
+from minipar.comm.collectives.channel import AlgorithmSteps, Channel, Handle, finish
 from minipar.comm.collectives.select import choose
 from minipar.comm.collectives.table import find
+from minipar.comm.diagnostics.call_site import label_or_call_site
 from minipar.comm.protocol import Communicator
 
 
@@ -90,6 +91,23 @@ def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] |
     array: [counts[rank], ...]; it may be this rank's own rows of `out`. counts: the rows of each rank; by
     default as many on each as here.
     """
+    steps, _, everything = _all_gather(comm, array, counts, label, out, algorithm)
+    finish(comm, steps)
+    return everything
+
+
+def start_all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] | None = None,
+                     label: str | None = None, out: np.ndarray | None = None,
+                     algorithm: str = "auto") -> Handle:
+    """Start an all_gather; `handle.wait()` returns its result. See start_all_reduce."""
+    if algorithm == "native":
+        raise Call(comm, "start_all_gather",
+                   label).wrong("cannot start native, which waits; choose another algorithm")
+    return Handle(comm, label_or_call_site(label), *_all_gather(comm, array, counts, label, out, algorithm))
+
+
+def _all_gather(comm: Communicator, array: np.ndarray, counts: Sequence[int] | None, label: str | None,
+                out: np.ndarray | None, algorithm: str) -> tuple[AlgorithmSteps, np.ndarray, np.ndarray]:
     call = Call(comm, "all_gather", label)
     source = call.source(array)
     counts = call.gathered(source, counts)
@@ -102,8 +120,7 @@ def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] |
     channel = Channel(comm, call.label, comm.entering("all_gather", shape, source.dtype, label=call.label,
                                                       algorithm=name, counts=counts))
     np.copyto(own_rows, source)
-    finish(comm, run(channel, everything.reshape(-1), elements(counts, shape[1:])))
-    return everything
+    return run(channel, everything.reshape(-1), elements(counts, shape[1:])), source, everything
 
 
 def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[int] | None = None,

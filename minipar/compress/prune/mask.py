@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minipar.errors import ShapeError
-from minipar.optim import Optimizer
+from minipar.errors import ConfigError, ShapeError
+from minipar.optim import Flat, Optimizer
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,15 @@ class Masked(Optimizer):
     set. Then every update of minipar.optim is exactly zero there, and weight decay of zero is zero. Use it
     wherever an optimiser is expected, in a Trainer too: `Trainer(..., optimizer=lambda flat:
     Masked(AdamW(flat), mask))`. A gradient norm taken before the step, for clipping, still counts the dropped
-    weights, unless the mask was applied to the gradient first.
+    weights, unless the mask was applied to the gradient first. Raises ConfigError where ZeRO shards the
+    weights over ranks.
     """
 
+    flat: Flat
+
     def __init__(self, optimizer: Optimizer, mask: Mask):
+        if not isinstance(optimizer.flat, Flat):
+            raise ConfigError("a mask is for whole weights, and ZeRO shards them; choose zero=0")
         self.inner = optimizer
         self.flat, self.weight_decay, self.state = optimizer.flat, optimizer.weight_decay, optimizer.state
         self.use(mask)

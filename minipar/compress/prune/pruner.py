@@ -54,8 +54,7 @@ class MagnitudePruner:
         return {name: weight.copy() for name, weight in self._weights().items()}
 
     def _weights(self) -> dict[str, np.ndarray]:
-        flat = self.optimizer.flat
-        weights = flat.by_name(flat.data)
+        weights = self.optimizer.flat.weights_by_name()
         return {name: weights[name] for name in self.names}
 
     def _require_every_step(self) -> None:

@@ -20,7 +20,8 @@ from minipar.proof.mutants.pipeline import pipelined
 from minipar.rng import stream
 from minipar.training import build
 from minipar.training import trainer as train
-from minipar.training.trainer import StepResult, Trainer
+from minipar.training.step_result import StepResult
+from minipar.training.trainer import Trainer
 
 Parts = list[Part]
 

@@ -1,0 +1,198 @@
+"""ZeRO: weights, gradients and the optimiser's state sharded over the ranks of dp (Rajbhandari et al. 2020,
+"ZeRO: memory optimizations toward training trillion parameter models"; FSDP is stage 3).
+
+Plain data parallelism keeps all three whole on every rank. Stage by stage, a rank keeps only its shard:
+
+    stage   state   gradients   weights     messages of a step, in elements per rank, c = (p - 1)/p
+    1       shard   whole       whole       n c  reduce-scatter of gradients, n c  all-gather of weights
+    2       shard   shard       whole       the same; over m micro-batches the gradients m times
+    3       shard   shard       shard       2 m n c  all-gathers (forward, backward), m n c  reduce-scatter
+
+A sum over ranks is the same by all-reduce, or by reduce-scatter and all-gather. So stages 1 and 2 send what
+an all-reduce sends. What a rank does not keep passes through buffers of a few units, see `slots`.
+
+Read shards.py (who owns what), this file (the buffers), sharded_gradients.py (the sum of gradients),
+sharded_units.py (weights that come and go). `gather_step_scatter.py` is the definition of all stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from minipar.comm.collectives import Handle, all_gather
+from minipar.comm.protocol import Communicator
+from minipar.nn import Parameter
+from minipar.optim import ParameterStore, Run
+from minipar.parallel.shards import ShardedMessage, Unit, units_of
+
+RING = "ring"  # it sends (p - 1)/p of the elements for every size, and its sums do not depend on nodes
+SLOTS = 2                                                           # buffers in which blocks take turns
+
+
+class Piece(NamedTuple):
+    """This rank's elements of one message. weights, gradient: views [k]."""
+
+    unit: Unit
+    message: ShardedMessage
+    weights: np.ndarray
+    gradient: np.ndarray
+
+
+class ShardedStore(ParameterStore):
+    """The weights of this rank's stages, sharded by stage `zero` of ZeRO over the ranks of dp.
+
+    copies: other ranks hold replicas of the parameters that are not sharded (tp > 1). reshard: with stage 3,
+    blocks take turns in two buffers; else each unit has a buffer of its own. All ranks of dp create one
+    together. Raises LayoutError if there are fewer elements than ranks.
+    """
+
+    def __init__(self, parameters: Sequence[Parameter], dp: Communicator, zero: int, *, copies: bool = False,
+                 reshard: bool = True):
+        self.parameters, self.dp, self.zero, self.reshard = list(parameters), dp, zero, reshard
+        self.units = units_of(self.parameters, dp.size, dp.rank, copies)
+        self.size, dtype = self.units[-1].end, self.parameters[0].dtype
+        none = np.empty(0, dtype)
+        self.weights = np.empty(self.size, dtype) if zero >= 3 else none    # this rank's shards, if it keeps
+        self.gradient = np.zeros(self.size, dtype) if zero >= 2 else none   # no more than these
+        gradient_slots = slots(self.units, dtype, SLOTS) if zero >= 2 else {}
+        weight_slots = slots(self.units, dtype, SLOTS if reshard else 0) if zero >= 3 else {}
+        self.pieces: list[Piece] = []
+        for unit in self.units:
+            if zero >= 2:
+                unit.flat.keep_gradient_in(gradient_slots[unit])
+            if zero >= 3:
+                for message in unit.messages:
+                    self.weights[message.kept] = unit.flat.data[message.own]
+                unit.flat.keep_weights_in(weight_slots[unit])
+            for message in unit.messages:
+                self.pieces.append(Piece(
+                    unit, message,
+                    self.weights[message.kept] if zero >= 3 else unit.flat.data[message.own],
+                    self.gradient[message.kept] if zero >= 2 else unit.flat.grad[message.own]))
+        self.pieces_of = {unit: [piece for piece in self.pieces if piece.unit is unit] for unit in self.units}
+        self.in_flight: list[Handle] = []                           # messages progress only in `test`
+        self._slot_bytes = sum(map(_bytes, (gradient_slots, weight_slots)))
+        self.on_load: Callable[[], None] = lambda: None             # weights that were gathered are old now
+
+    def zeros(self) -> np.ndarray:
+        return np.zeros(self.size, self.parameters[0].dtype)
+
+    def zero_grad(self) -> None:
+        self.gradient[...] = 0
+        for unit in self.units:
+            unit.flat.zero_grad()
+
+    def runs(self) -> list[Run]:
+        found = []
+        for unit, message, weights, gradient in self.pieces:
+            decayed = unit.flat.decayed
+            for span, decays in ((slice(0, decayed.start), False), (decayed, True),
+                                 (slice(decayed.stop, unit.size), False)):
+                if mine := _overlap(span, message.own):
+                    at = message.kept.start
+                    found.append(Run(weights[mine], gradient[mine], slice(at + mine.start, at + mine.stop),
+                                     decays))
+        return found
+
+    def gradients(self) -> list[np.ndarray]:
+        return [piece.gradient for piece in self.pieces]
+
+    def own_weights(self) -> Iterator[tuple[Parameter, np.ndarray]]:
+        return self._own(lambda piece: piece.weights)
+
+    def own_gradients(self) -> Iterator[tuple[Parameter, np.ndarray]]:
+        return self._own(lambda piece: piece.gradient)
+
+    def _own(self, values: Callable[[Piece], np.ndarray]) -> Iterator[tuple[Parameter, np.ndarray]]:
+        for piece in self.pieces:
+            flat = piece.unit.flat
+            for p, span in zip(flat.parameters, flat.slices, strict=True):
+                if mine := _overlap(span, piece.message.own):
+                    yield p, values(piece)[mine]
+
+    def weights_by_name(self) -> dict[str, np.ndarray]:
+        if self.zero >= 3:
+            return self._gathered(lambda piece: piece.weights)
+        return {name: array for unit in self.units for name, array in unit.flat.weights_by_name().items()}
+
+    def gradients_by_name(self) -> dict[str, np.ndarray]:
+        return self._gathered(lambda piece: piece.gradient)
+
+    def state_by_name(self, state: np.ndarray) -> dict[str, np.ndarray]:
+        return self._gathered(lambda piece: state[piece.message.kept])
+
+    def _gathered(self, values: Callable[[Piece], np.ndarray]) -> dict[str, np.ndarray]:
+        """Whole arrays of this rank's parameters from the shards of all ranks of dp, which call it together.
+        """
+        buffers = {unit: np.empty(unit.size, self.parameters[0].dtype) for unit in self.units}
+        for piece in self.pieces:
+            all_gather(self.dp, values(piece), counts=piece.message.counts, algorithm=RING,
+                       label=f"whole {piece.message.label}", out=buffers[piece.unit][piece.message.span])
+        return {name: array for unit in self.units for name, array in
+                unit.flat.by_name(buffers[unit]).items()}
+
+    def load_weights(self, arrays: Mapping[str, np.ndarray]) -> None:
+        for unit in self.units:
+            whole = _flattened(unit, arrays)
+            if self.zero < 3:
+                unit.flat.data[...] = whole
+            for piece in self.pieces_of[unit]:
+                piece.weights[...] = whole[piece.message.own]
+        self.on_load()
+
+    def load_state(self, state: np.ndarray, arrays: Mapping[str, np.ndarray]) -> None:
+        for unit in self.units:
+            whole = _flattened(unit, arrays)
+            for message in unit.messages:
+                state[message.kept] = whole[message.own]
+
+    def held(self) -> dict[str, int]:
+        whole = sum(unit.size for unit in self.units) * self.parameters[0].dtype.itemsize
+        return {"weights": self.weights.nbytes if self.zero >= 3 else whole,
+                "gradients": self.gradient.nbytes if self.zero >= 2 else whole,
+                "gathered": self._slot_bytes}
+
+
+def slots(units: Sequence[Unit], dtype: np.dtype, shared: int) -> dict[Unit, np.ndarray]:
+    """Unit -> the buffer [unit.size] in which it is whole for a while.
+
+    Blocks run one after the other, so they take turns in `shared` buffers: while one of them is in use, the
+    next one can be filled. The other units have buffers of their own, since a tied table is in use from the
+    first unit to the last; so have blocks, if shared is 0. Example: shared=2, blocks 0, 1 and 2 are in
+    buffers 0, 1 and 0. The memory of a buffer stays, and backward finds in it what the tape refers to, once
+    the unit has been gathered again.
+    """
+    found = {unit: np.zeros(unit.size, dtype) for unit in units if not (unit.is_block and shared)}
+    blocks = [unit for unit in units if unit not in found]
+    for number in range(min(shared, len(blocks))):
+        turns = blocks[number::shared]
+        buffer = np.zeros(max(unit.size for unit in turns), dtype)
+        found.update({unit: buffer[:unit.size] for unit in turns})
+    return found
+
+
+def _bytes(buffers: Mapping[Unit, np.ndarray]) -> int:
+    """The bytes of all buffers; one that several units use counts once, with its largest unit."""
+    largest: dict[int, int] = {}
+    for array in buffers.values():
+        address = array.__array_interface__["data"][0]
+        largest[address] = max(largest.get(address, 0), array.nbytes)
+    return sum(largest.values())
+
+
+def _overlap(span: slice, own: slice) -> slice | None:
+    """The elements that `span` and `own` share, counted from the start of `own`; None if there are none.
+
+    >>> _overlap(slice(0, 5), slice(3, 9))
+    slice(0, 2, None)
+    """
+    start, stop = max(span.start, own.start), min(span.stop, own.stop)
+    return slice(start - own.start, stop - own.start) if start < stop else None
+
+
+def _flattened(unit: Unit, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The arrays of a unit's parameters in the order of its flat buffer, [unit.size]."""
+    return np.concatenate([arrays[p.name].reshape(-1) for p in unit.flat.parameters])

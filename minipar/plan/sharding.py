@@ -1,0 +1,109 @@
+"""ZeRO: the shard of each rank of dp, the messages of a step, and the buffers of units.
+
+The parameters of a rank are divided into units: each block, the two tables, the last LayerNorm, an untied
+head. A unit of n elements travels in one message; with tp > 1 in two, one for the parameters that are sharded
+over tp and one for the replicas. All messages go around a ring. So a rank sends (p - 1)/p of a message's
+elements, exactly all elements but one piece.
+
+Messages of one step with m micro-batches, for each unit of each part of the model on a rank:
+
+    stage   reduce-scatters     all-gathers
+    1       1                   1
+    2       m                   1
+    3       m                   2 m: for each forward and each backward; 1 without reshard_after_forward
+
+Sources: Rajbhandari et al. 2020, section 7 (communication volume); Zhao et al. 2023, "PyTorch FSDP".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from minipar.config import Layout, ModelConfig
+from minipar.plan.amounts import SentTotals, TrafficLine
+from minipar.plan.axis import AxisTraffic
+from minipar.plan.collectives import CollectiveTraffic, ring_all_gather, ring_reduce_scatter
+from minipar.plan.parameters import rank_shapes
+from minipar.plan.pieces import piece
+from minipar.plan.stages import Share, StageShares
+
+BUFFERS = 2                                                         # in which blocks take turns
+
+
+@dataclass(frozen=True)
+class UnitSizes:
+    """The units of one rank. messages: unit -> label -> elements. parts: the units of each part of the model.
+    """
+
+    messages: dict[str, dict[str, int]]
+    parts: list[list[str]]
+
+    def elements(self, unit: str) -> int:
+        return sum(self.messages[unit].values())
+
+    def shard(self, dp: int, rank: int) -> int:
+        """The elements that rank `rank` of dp owns.
+
+        >>> UnitSizes({"norm": {"norm": 5}, "head": {"head": 8}}, []).shard(dp=3, rank=0)
+        5
+        """
+        return sum(piece(n, dp, rank) for labels in self.messages.values() for n in labels.values())
+
+    def buffers(self, taking_turns: bool = True) -> int:
+        """The elements of the buffers in which units are whole for a while.
+
+        Blocks take turns in two; other units, and blocks if not `taking_turns`, have buffers of their own.
+        """
+        blocks = [unit for unit in self.messages if unit.startswith("blocks.") and taking_turns]
+        turns = (blocks[number::BUFFERS] for number in range(BUFFERS))
+        return (sum(self.elements(unit) for unit in self.messages if unit not in blocks)
+                + sum(max(map(self.elements, units)) for units in turns if units))
+
+
+def unit_sizes(model: ModelConfig, tp: int, tp_rank: int, stages: StageShares, pp_rank: int) -> UnitSizes:
+    """The units of rank `tp_rank` of tp and `pp_rank` of pp."""
+    mine = stages.of_rank(pp_rank)
+    shapes, whole = rank_shapes(model, tp, tp_rank, mine), rank_shapes(model, share=mine)
+    messages: dict[str, dict[str, int]] = {}
+    for name, shape in shapes.items():
+        unit = _unit(name)
+        label = f"replicated {unit}" if tp > 1 and shape == whole[name] else unit
+        labels = messages.setdefault(unit, {})
+        labels[label] = labels.get(label, 0) + math.prod(shape)
+    last = len(stages.layers) - 1
+    parts = [_units_of(model, Share(stage == 0, tuple(layers), stage == last))
+             for stage, layers in enumerate(stages.layers) if stages.stage_to_rank[stage] == pp_rank]
+    return UnitSizes(messages, parts)
+
+
+def _unit(name: str) -> str:
+    first, second = name.split(".")[:2]
+    return f"{first}.{second}" if first == "blocks" else first
+
+
+def _units_of(model: ModelConfig, part: Share) -> list[str]:
+    return list(dict.fromkeys(_unit(name) for name in rank_shapes(model, share=part)))
+
+
+def sharded_traffic(units: UnitSizes, dp: AxisTraffic, layout: Layout, micro_batches: int,
+                    itemsize: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
+    """The messages of one step over dp. micro_batches: of the rank with most of them."""
+    once = list(units.messages)
+    each = [unit for part in units.parts for unit in part] * micro_batches
+    reduced = once if layout.zero == 1 else each
+    gathered = each * 2 if layout.zero == 3 and layout.reshard_after_forward else once
+    for unit in reduced:
+        for label, n in units.messages[unit].items():
+            yield _line(dp, "reduce_scatter sum", f"gradients of {label}",
+                        ring_reduce_scatter(dp.size, dp.rank, dp.shares(n)), itemsize)
+    for unit in gathered:
+        for label, n in units.messages[unit].items():
+            yield _line(dp, "all_gather", f"weights of {label}",
+                        ring_all_gather(dp.size, dp.rank, dp.shares(n)), itemsize)
+
+
+def _line(dp: AxisTraffic, op: str, label: str, sent: CollectiveTraffic,
+          itemsize: int) -> tuple[TrafficLine, SentTotals]:
+    return TrafficLine(dp.name, op, label), SentTotals(1, sent.messages, sent.elements * itemsize)

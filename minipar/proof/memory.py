@@ -1,0 +1,23 @@
+"""Compares the bytes of a rank's weights, gradients, optimiser state and gathered units with the memory
+ledger.
+
+So a stage of ZeRO that is claimed, but does not shard what it should, is detected although it trains
+correctly.
+"""
+
+from __future__ import annotations
+
+from minipar.nn.counts import computed_pairs
+from minipar.plan.memory import training_memory
+from minipar.proof.record import RankRun
+
+
+def wrong_memory(run: RankRun) -> str:
+    """The first kind of buffer whose bytes are not those of the ledger, in words; or ""."""
+    trainer, grid = run.trainer, run.grid
+    ledger = training_memory(trainer.model, trainer.config, grid.layout, grid.world.rank, computed_pairs)
+    state = sum(array.nbytes for array in trainer.optimizer.state.values())
+    for line, held in {**trainer.store.held(), "optimizer": state}.items():
+        if held != (predicted := getattr(ledger, line)):
+            return f"{line}: {held:,} bytes on rank {grid.world.rank}, the ledger has {predicted:,}"
+    return ""
