@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from fractions import Fraction
+from functools import cache
 from numbers import Integral, Real
 from typing import Any, TypeVar, get_type_hints
 
@@ -35,6 +36,8 @@ def is_number(value: object) -> bool:
     return True
 
 
+_declared: Callable[[Any], dict[str, Any]] = cache(get_type_hints)  # asked for by every record
+
 # Declared type -> the test of a value, and the words for an error.
 KINDS: dict[object, tuple[Callable[[object], bool], str]] = {
     int: (is_whole, "a whole number"),
@@ -49,7 +52,7 @@ KINDS: dict[object, tuple[Callable[[object], bool], str]] = {
 
 def require_types(record: object) -> None:
     """Raises ConfigError for the first field whose value does not have the declared type."""
-    for name, kind in get_type_hints(type(record)).items():
+    for name, kind in _declared(type(record)).items():
         _require_type(name, getattr(record, name), kind)
 
 
@@ -72,7 +75,7 @@ def record_from(kind: type[Kind], values: Any, what: str) -> Kind:
     if unknown := [name for name in values if name not in known]:
         raise ConfigError(f"it has unknown fields: {', '.join(map(str, unknown))}; "
                           f"use the version of minipar that wrote it")
-    declared = get_type_hints(kind)
+    declared = _declared(kind)
     for name, value in values.items():
         _require_type(name, value, declared[name])
     return kind(**values)

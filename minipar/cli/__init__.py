@@ -29,6 +29,7 @@ COMMANDS = {  # name of the command and its module: what it does
     "gradcheck": "check every gradient of a small GPT",
     "schedule": "show, prove and simulate pipeline schedules",
     "trace": "time a training step as on a cluster, and draw it",
+    "plan": "which layout for a model on a cluster?",
     "lesson": "list the lessons, or run one",
     "exercise": "practise: 5 lights judge your code (short: ex)",
     "doctor": "check the MPI installation and measure its links",

@@ -157,6 +157,16 @@ def run_job(machine: Host, name: str, line: CommandLine, ranks: int, task: str) 
     return answers[0]
 
 
+def measured_links(host: Host) -> Answer | None:
+    """alpha, beta and gamma between two processes of this machine, or None if no job can be started."""
+    launcher = find_launcher(host.folders)
+    if launcher is None or find_library(host).status == "broken":
+        return None
+    found = run_job(host, "links", lambda ranks, command: launch_command(launcher, ranks, command,
+                                                                         root=os.geteuid() == 0), 2, "links")
+    return None if isinstance(found, HealthFinding) else found
+
+
 def tell_links(links: Answer) -> Iterator[HealthFinding]:
     yield HealthFinding("links", "ok",
                         f"alpha {links['alpha'] * 1e6:.2f} us per message, beta {links['beta'] * 1e9:.3f} ns "

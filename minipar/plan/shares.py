@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from minipar.config import Layout, ModelConfig
 from minipar.plan.counts import architecture
-from minipar.plan.pieces import piece
+from minipar.plan.pieces import largest_piece
 from minipar.plan.stages import stages_of
 
 
@@ -25,9 +25,9 @@ def layer_parameters(model: ModelConfig, tp: int) -> int:
     (872, 460)
     """
     sizes, bias = architecture(model), int(model.bias)
-    D, F, K = sizes.width, piece(sizes.mlp_width, tp, 0), sizes.head_width
-    queries = piece(sizes.heads, tp, 0) * K
-    keys = piece(sizes.kv_heads or sizes.heads, tp, 0) * K
+    D, F, K = sizes.width, largest_piece(sizes.mlp_width, tp), sizes.head_width
+    queries = largest_piece(sizes.heads, tp) * K
+    keys = largest_piece(sizes.kv_heads or sizes.heads, tp) * K
     qkv = (D + bias) * (queries + 2 * keys)
     mlp = (D + bias) * F * (1 + sizes.gated) + (F + bias) * D
     return qkv + (queries + bias) * D + mlp + 2 * (1 + bias) * D
@@ -40,11 +40,12 @@ def end_parameters(model: ModelConfig, tp: int) -> tuple[int, int]:
     A tied table is in both, as on two ranks of a pipeline.
     """
     sizes = architecture(model)
-    table = piece(sizes.vocabulary, tp, 0) * sizes.width
+    table = largest_piece(sizes.vocabulary, tp) * sizes.width
     return table + sizes.positions * sizes.context * sizes.width, table + (1 + sizes.bias) * sizes.width
 
 
-def rank_parameters(model: ModelConfig, layout: Layout) -> list[int]:
+@lru_cache(maxsize=1 << 14)
+def rank_parameters(model: ModelConfig, layout: Layout) -> tuple[int, ...]:
     """Parameters of each rank of pp, on rank 0 of tp. Raises as `stages_of` does."""
     stages = stages_of(model, layout)
     first, last = end_parameters(model, layout.tp)
@@ -54,11 +55,11 @@ def rank_parameters(model: ModelConfig, layout: Layout) -> list[int]:
     of_ranks[stages.stage_to_rank[0]] += first
     of_ranks[stages.stage_to_rank[-1]] += last
     if model.tied and stages.stage_to_rank[0] == stages.stage_to_rank[-1]:
-        of_ranks[stages.stage_to_rank[0]] -= piece(model.vocabulary, layout.tp, 0) * model.width
-    return of_ranks
+        of_ranks[stages.stage_to_rank[0]] -= largest_piece(model.vocabulary, layout.tp) * model.width
+    return tuple(of_ranks)
 
 
-@lru_cache(maxsize=1 << 12)
+@lru_cache(maxsize=1 << 14)
 def largest_share(model: ModelConfig, layout: Layout) -> int:
     """Parameters of the rank that has most.
 

@@ -54,6 +54,8 @@ SOFTWARE = {
     "megatron-2022": Software(hidden_tensor=True),
     "megatron-flash": Software(flash=True, hidden_tensor=True, overlap=0.5, gradient_bytes=4),
 }
+# minipar itself: asynchronous messages, whole activations between stages, every output kept.
+SOFTWARE["minipar"] = Software(causal=True, blocking=False, scatter=False, deallocate=False, fragments=0.0)
 MEGATRON = SOFTWARE["megatron-2021"]
 
 

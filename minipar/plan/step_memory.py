@@ -34,7 +34,7 @@ from minipar.plan.memory import state
 from minipar.plan.shares import layer_parameters, rank_parameters
 from minipar.plan.software import MEGATRON, Software, itemsize_of, recipe_of
 from minipar.plan.stages import stages_of
-from minipar.plan.step_time import micro_batches_of, require_plannable, stage_of_zero
+from minipar.plan.step_time import Sizes, micro_batches_of, require_plannable, stage_of_zero
 from minipar.schedules.closed_forms import closed_peaks
 from minipar.schedules.find import find_schedule
 from minipar.schedules.footprint import peak_activations
@@ -80,47 +80,67 @@ def step_memory(
     zero = stage_of_zero(layout) if zero is None else zero
     require_plannable(model, layout, zero)
     b, m = micro_batches_of(train, layout)
-    stages, parameters, recipe = (
-        stages_of(model, layout),
-        rank_parameters(model, layout),
-        recipe_of(train, software),
-    )
-    itemsize = itemsize_of(train)
-    sizes = (model, b, layout.tp, layout.sequence_parallel)
-    layer = kept_per_layer(*sizes, train.recompute, itemsize, software.flash)
-    whole = kept_per_layer(*sizes, "none", itemsize, software.flash) if train.recompute == "full" else 0.0
-    output = itemsize * b * model.context * model.width / (layout.tp if layout.sequence_parallel else 1)
-    in_flight = peaks(layout.pipeline, layout.pp, m, layout.virtual)
-    first, head = end_activations(*sizes, itemsize)
-    candidates = []
-    for rank in range(layout.pp):
-        owned = [
-            len(layers)
-            for owner, layers in zip(stages.stage_to_rank, stages.layers, strict=True)
-            if owner == rank
-        ]
-        micro = in_flight[rank] * sum(owned) / len(owned)  # layers in flight
-        activations = micro * layer + whole
-        if rank == stages.stage_to_rank[0]:
-            activations += first * in_flight[rank] / len(owned)
-        if rank == stages.stage_to_rank[-1]:
-            activations += head
+    sizes = (b, itemsize_of(train), train.recompute)
+    held = held_by_ranks(model, layout, sizes, m, software)
+    recipe = recipe_of(train, software)
+    gathered = 2 * layer_parameters(model, layout.tp) * recipe.weights if zero == 3 else 0
+
+    def of_rank(rank: int) -> StepMemory:
         lines = state(parameters[rank], recipe, zero=zero, dp=layout.dp)
-        gathered = 2 * layer_parameters(model, layout.tp) * recipe.weights if zero == 3 else 0
-        outputs = 0.0 if software.deallocate or layout.pp == 1 else output * in_flight[rank]
-        candidates.append(
-            StepMemory(
-                lines.weights,
-                lines.gradients,
-                lines.optimizer,
-                activations,
-                outputs,
-                gathered,
-                software.fragments * activations,
-                rank,
-            )
+        activations, outputs = held[rank]
+        return StepMemory(
+            lines.weights,
+            lines.gradients,
+            lines.optimizer,
+            activations,
+            outputs,
+            gathered,
+            software.fragments * activations,
+            rank,
         )
-    return max(candidates, key=lambda memory: memory.total)
+
+    parameters = rank_parameters(model, layout)
+    per_weight = state(1 << 24, recipe, zero=zero, dp=layout.dp).total / (1 << 24)
+    fullest = max(
+        range(layout.pp),
+        key=lambda rank: (
+            per_weight * parameters[rank] + (1 + software.fragments) * held[rank][0] + held[rank][1]
+        ),
+    )
+    return of_rank(fullest)
+
+
+@lru_cache(maxsize=1 << 10)
+def held_by_ranks(
+    model: ModelConfig, layout: Layout, sizes: Sizes, m: int, software: Software
+) -> list[tuple[float, float]]:
+    """Bytes of activations and of stages' outputs, for each rank of pp. Cached, because ZeRO does not change
+    it.
+    """
+    b, itemsize, recompute = sizes
+    stages = stages_of(model, layout)
+    shard = (model, b, layout.tp, layout.sequence_parallel)
+    layer = kept_per_layer(*shard, recompute, itemsize, software.flash)
+    whole = kept_per_layer(*shard, "none", itemsize, software.flash) if recompute == "full" else 0.0
+    output = itemsize * b * model.context * model.width / (layout.tp if layout.sequence_parallel else 1)
+    freed = software.deallocate or layout.pp == 1
+    in_flight, per_rank = (
+        peaks(layout.pipeline, layout.pp, m, layout.virtual),
+        len(stages.layers) // layout.pp,
+    )
+    owned = [0] * layout.pp
+    for owner, layers in zip(stages.stage_to_rank, stages.layers, strict=True):
+        owned[owner] += len(layers)
+    held = [
+        flying * layers / per_rank * layer + whole for flying, layers in zip(in_flight, owned, strict=True)
+    ]
+    first, head = end_activations(*shard, itemsize)
+    held[stages.stage_to_rank[0]] += first * in_flight[stages.stage_to_rank[0]] / per_rank
+    held[stages.stage_to_rank[-1]] += head
+    return [
+        (bytes_held, 0.0 if freed else output * flying)
+        for bytes_held, flying in zip(held, in_flight, strict=True)
+    ]
 
 
 @lru_cache(maxsize=1 << 14)

@@ -21,6 +21,7 @@ offload     gradients to the host, and weights back (Ren et al. 2021)
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import NamedTuple
 
 from minipar.config import Layout, ModelConfig, TrainConfig
@@ -29,11 +30,13 @@ from minipar.plan.groups import collective, neighbour
 from minipar.plan.layer_time import LayerWorkload, Workload, end_work, layer_work
 from minipar.plan.machine import Machine
 from minipar.plan.memory import SLOTS, require_zero
-from minipar.plan.pieces import piece
+from minipar.plan.pieces import largest_piece
 from minipar.plan.pipeline_time import PipelineTimes, StageSeconds, closed_pipeline, simulated_pipeline
 from minipar.plan.shares import largest_share
 from minipar.plan.software import MEGATRON, Software, itemsize_of, recipe_of
 from minipar.plan.stages import stages_of
+
+Sizes = tuple[int, int, str]  # samples of a micro-batch, bytes of an element, recomputation
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,16 @@ class MicroBatches(NamedTuple):
 
 def micro_batches_of(train: TrainConfig, layout: Layout) -> MicroBatches:
     """The micro-batches of the first rank of dp. Raises LayoutError if a rank of dp has no sample."""
-    share = piece(train.batch, layout.dp, 0)
+    share = largest_piece(train.batch, layout.dp)
     if train.batch < layout.dp:
         raise LayoutError(
             f"a batch of {train.batch} samples over dp={layout.dp} leaves ranks without a sample; "
             f"choose dp <= {train.batch}, or a batch of {layout.dp}",
             item="batch",
         )
-    return MicroBatches(piece(share, min(train.micro_batches, share), 0), min(train.micro_batches, share))
+    return MicroBatches(
+        largest_piece(share, min(train.micro_batches, share)), min(train.micro_batches, share)
+    )
 
 
 def step_time(
@@ -107,13 +112,11 @@ def step_time(
     zero = stage_of_zero(layout) if zero is None else zero
     require_plannable(model, layout, zero)
     micro = micro_batches_of(train, layout)
-    stages = stage_seconds(model, train, layout, machine, micro.b, software)
-    message = pipeline_message(model, train, layout, machine, micro.b, software)
-    form = simulated_pipeline if simulated else closed_pipeline
-    flow: PipelineTimes = form(layout, micro.m, stages, message, software.blocking)
+    sizes = (micro.b, itemsize_of(train), train.recompute)
+    flow = pipeline_flow(model, layout, machine, software, sizes, micro.m, simulated)
     data, gathers = data_times(model, train, layout, machine, micro.m, zero, software)
     share = largest_share(model, layout)
-    per_rank = piece(share, layout.dp, 0) if zero else share
+    per_rank = largest_piece(share, layout.dp) if zero else share
     optimizer = 0.0 if software.offload else per_rank * optimizer_bytes(train) / machine.memory_rate
     offload = 0.0
     if software.offload:
@@ -158,15 +161,31 @@ def require_plannable(model: ModelConfig, layout: Layout, zero: int = 0) -> None
         )
 
 
+@lru_cache(maxsize=1 << 10)
+def pipeline_flow(
+    model: ModelConfig,
+    layout: Layout,
+    machine: Machine,
+    software: Software,
+    sizes: Sizes,
+    m: int,
+    simulated: bool,
+) -> PipelineTimes:
+    """The pipeline of m micro-batches. Cached, because ZeRO does not change it."""
+    stages = stage_seconds(model, layout, machine, software, sizes)
+    message = pipeline_message(model, layout, machine, software, sizes)
+    form = simulated_pipeline if simulated else closed_pipeline
+    return form(layout, m, stages, message, software.blocking)
+
+
 def stage_seconds(
-    model: ModelConfig, train: TrainConfig, layout: Layout, machine: Machine, b: int, software: Software
+    model: ModelConfig, layout: Layout, machine: Machine, software: Software, sizes: Sizes
 ) -> list[StageSeconds]:
-    """The seconds of F, B and W of each stage, for a micro-batch of b samples."""
-    itemsize = itemsize_of(train)
-    layer = layer_work(
-        model, b, layout.tp, layout.sequence_parallel, train.recompute, itemsize, machine, software
-    )
-    first, head = end_work(model, b, layout.tp, layout.sequence_parallel, itemsize, machine, software)
+    """The seconds of F, B and W of each stage, for one micro-batch."""
+    b, itemsize, recompute = sizes
+    tp, sequence_parallel = layout.tp, layout.sequence_parallel
+    layer = layer_work(model, b, tp, sequence_parallel, recompute, itemsize, machine, software)
+    first, head = end_work(model, b, tp, sequence_parallel, itemsize, machine, software)
     counts = [len(layers) for layers in stages_of(model, layout).layers]
     made: dict[tuple[int, bool, bool], StageSeconds] = {}
     stages = []
@@ -185,19 +204,20 @@ def _seconds(parts: list[tuple[LayerWorkload, int]], kind: str, machine: Machine
     """(compute, messages) of F, B or W; recomputation belongs to B."""
     total = Workload()
     for work, times in parts:
-        total = total.plus(getattr(work, kind), times)
-        if kind == "inputs":
-            total = total.plus(work.again, times)
+        if times:
+            total = total.plus(getattr(work, kind), times)
+            if kind == "inputs":
+                total = total.plus(work.again, times)
     return total.compute(machine), total.talk
 
 
 def pipeline_message(
-    model: ModelConfig, train: TrainConfig, layout: Layout, machine: Machine, b: int, software: Software
+    model: ModelConfig, layout: Layout, machine: Machine, software: Software, sizes: Sizes
 ) -> float:
     """Seconds of one message between neighbouring stages."""
     if layout.pp == 1:
         return 0.0
-    nbytes = b * model.context * model.width * itemsize_of(train)
+    nbytes = sizes[0] * model.context * model.width * sizes[1]
     stride = layout.tp * layout.dp
     if layout.sequence_parallel:
         return neighbour(nbytes / layout.tp, stride, layout.pp, machine)
@@ -221,7 +241,7 @@ def data_times(
     recipe, share = recipe_of(train, software), largest_share(model, layout)
     tied = 0.0
     if model.tied and layout.pp > 1:
-        table = piece(model.vocabulary, layout.tp, 0) * model.width * recipe.gradients
+        table = largest_piece(model.vocabulary, layout.tp) * model.width * recipe.gradients
         tied = collective("all_reduce", 2, table, machine.per_node, machine)
     if layout.dp == 1:
         return tied, 0.0

@@ -69,7 +69,7 @@ def test_parameters_of_ranks_are_the_listed_ones(tp: int, pp: int, tied: bool) -
     model = ModelConfig(64, 16, 5, 4, 32, tied=tied)
     layout = Layout(tp=tp, pp=pp)
     stages = stages_of(model, layout)
-    assert rank_parameters(model, layout) == [
+    assert list(rank_parameters(model, layout)) == [
         count(rank_shapes(model, tp, 0, stages.of_rank(rank))) for rank in range(pp)
     ]
     assert 5 * layer_parameters(model, 1) + 64 * 32 * (2 - tied) + 16 * 32 + 64 == parameter_count(model)

@@ -1,0 +1,226 @@
+"""All layouts of a model on a cluster: each with its time, memory and traffic, or the reason why it is
+refused.
+
+The search tries every product dp x tp x pp, stages per rank, size of a micro-batch, recomputation, stage of
+ZeRO and sequence parallelism. Nothing is pruned: a layout that does not fit is an outcome, too. The closed
+forms take microseconds, so 1e5 layouts take seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.errors import ConfigError, LayoutError, MiniparError, shown
+from minipar.plan.counts import architecture
+from minipar.plan.machine import Machine
+from minipar.plan.memory import require_zero
+from minipar.plan.sent_bytes import SentBytes, sent_bytes
+from minipar.plan.software import MEGATRON, Software
+from minipar.plan.step_memory import StepMemory, step_memory
+from minipar.plan.step_time import StepTimes, step_time
+from minipar.plan.utilisation import model_flops, utilisation
+
+RECOMPUTE = ("none", "selective", "full")
+OBJECTIVES = ("time", "memory", "cost")
+MOST = 1 << 20  # ranks of a search
+LARGEST_MICRO, MOST_VIRTUAL = 64, 8
+GIB = 2**30
+
+
+class Task(NamedTuple):
+    """What is planned: a model, a training (its batch, precision and optimiser), a machine and a software."""
+
+    model: ModelConfig
+    train: TrainConfig
+    machine: Machine
+    software: Software = MEGATRON
+
+
+class Candidate(NamedTuple):
+    """One layout with the options that the search chooses. micro: samples of a micro-batch."""
+
+    layout: Layout
+    micro: int
+    recompute: str = "none"
+    zero: int = 0
+
+    def train(self, train: TrainConfig) -> TrainConfig:
+        """The training with this candidate's micro-batches and recomputation.
+
+        Raises LayoutError if dp does not divide the batch, or micro-batches of this size its share.
+        """
+        share, left = divmod(train.batch, self.layout.dp)
+        if left or share % self.micro:
+            raise LayoutError(
+                f"a batch of {train.batch} is not dp={self.layout.dp} times micro-batches of {self.micro}; "
+                "choose divisors of the batch",
+                item="batch",
+            )
+        return replace(train, micro_batches=share // self.micro, recompute=self.recompute)
+
+    def text(self) -> str:
+        """As `candidate_from` reads it."""
+        layout = self.layout
+        words = [f"dp={layout.dp}", f"tp={layout.tp}", f"pp={layout.pp}", f"micro={self.micro}"]
+        words += [f"virtual={layout.virtual}"] * (layout.virtual > 1)
+        words += [f"recompute={self.recompute}"] * (self.recompute != "none")
+        words += [f"zero={self.zero}"] * (self.zero > 0) + ["sp"] * layout.sequence_parallel
+        return ",".join(words)
+
+
+def candidate_from(text: str) -> Candidate:
+    """A layout as "dp=2,tp=8,pp=4,micro=1,virtual=2,recompute=full,zero=1,sp"; what is left out is 1 or none.
+
+    Raises ConfigError for an unknown word, and the errors of Layout.
+
+    >>> candidate_from("tp=8,pp=4,zero=1").text()
+    'dp=1,tp=8,pp=4,micro=1,zero=1'
+    """
+    numbers, recompute, sequence_parallel = {"micro": 1}, "none", False
+    for word in (word.strip() for word in text.split(",")):
+        name, _, value = word.partition("=")
+        if word == "sp":
+            sequence_parallel = True
+        elif name == "recompute" and value in RECOMPUTE:
+            recompute = value
+        elif name in ("dp", "tp", "pp", "micro", "virtual", "zero") and re.fullmatch("[0-9]{1,7}", value):
+            numbers[name] = int(value)
+        else:
+            raise ConfigError(
+                f"{shown(word)} in layout {shown(text)} is none of dp=N, tp=N, pp=N, micro=N, virtual=N, "
+                f"zero=N, recompute={'|'.join(RECOMPUTE)}, sp",
+                item="layout",
+            )
+    micro, zero, virtual = numbers.pop("micro"), numbers.pop("zero", 0), numbers.pop("virtual", 1)
+    if not micro:
+        raise ConfigError("micro is 0; a micro-batch has at least 1 sample", item="micro")
+    require_zero(zero)
+    layout = Layout(
+        numbers.get("dp", 1),
+        numbers.get("pp", 1),
+        1,
+        numbers.get("tp", 1),
+        sequence_parallel,
+        virtual=virtual if virtual > 1 else 0,
+        pipeline="interleaved" if virtual > 1 else "1f1b",
+    )
+    return Candidate(layout, micro, recompute, zero)
+
+
+@dataclass(frozen=True)
+class PlanOutcome:
+    """The result for one candidate. refusal: why it cannot run, "" if it can; limit: the name of what refuses
+    it.
+
+    times, memory and sent are None if they cannot be computed. mfu: model FLOPs utilisation.
+    """
+
+    candidate: Candidate
+    times: StepTimes | None = None
+    memory: StepMemory | None = None
+    sent: SentBytes | None = None
+    mfu: float = 0.0
+    refusal: str = ""
+    limit: str = ""
+
+    @property
+    def seconds(self) -> float:
+        return self.times.total if self.times else float("inf")
+
+    def cost(self) -> float:
+        """Rank-seconds of one step."""
+        return self.seconds * self.candidate.layout.ranks
+
+
+def evaluate(task: Task, candidate: Candidate) -> PlanOutcome:
+    """The outcome of one candidate. A layout that is impossible or does not fit has a refusal."""
+    layout, zero, software = candidate.layout, candidate.zero, task.software
+    try:
+        train = candidate.train(task.train)
+        memory = step_memory(task.model, train, layout, zero=zero, software=software)
+        times = step_time(task.model, train, layout, task.machine, zero=zero, software=software)
+    except MiniparError as error:
+        return PlanOutcome(candidate, refusal=str(error), limit=str(error.facts.get("item", "layout")))
+    sent = sent_bytes(task.model, train, layout, zero, software)
+    mfu = utilisation(model_flops(task.model, train.batch), times.total, layout.ranks, task.machine)
+    refusal = ""
+    if memory.total > task.machine.usable:
+        lines = memory.lines()
+        largest = max(lines, key=lines.__getitem__)
+        refusal = (
+            f"needs {memory.total / GIB:.1f} GiB of {task.machine.usable / GIB:.1f} on pp rank "
+            f"{memory.pp_rank}, mostly {largest} ({lines[largest] / GIB:.1f})"
+        )
+    return PlanOutcome(candidate, times, memory, sent, mfu, refusal, "memory" if refusal else "")
+
+
+def divisors(n: int, most: int) -> list[int]:
+    return [d for d in range(1, min(n, most) + 1) if n % d == 0]
+
+
+def candidates(task: Task, ranks: int) -> Iterator[Candidate]:
+    """Every layout of so many ranks. Raises LayoutError for an impossible number of ranks."""
+    if not 1 <= ranks <= MOST:
+        raise LayoutError(f"{ranks} ranks; choose 1 to {MOST:,}", item="ranks")
+    sizes = architecture(task.model)
+    for tp in divisors(ranks, min(sizes.heads, ranks)):
+        for pp in divisors(ranks // tp, sizes.layers):
+            dp = ranks // tp // pp
+            share = task.train.batch // dp
+            for virtual in _stages_per_rank(sizes.layers, pp):
+                for sequence_parallel in (False, True)[: 1 + (tp > 1)]:
+                    layout = Layout(
+                        dp=dp,
+                        tp=tp,
+                        pp=pp,
+                        sequence_parallel=sequence_parallel,
+                        virtual=virtual,
+                        pipeline="interleaved" if virtual else "1f1b",
+                    )
+                    for micro in divisors(share, LARGEST_MICRO) or [1]:
+                        for recompute in RECOMPUTE:
+                            for zero in range(4 if dp > 1 else 1):
+                                yield Candidate(layout, micro, recompute, zero)
+
+
+def _stages_per_rank(layers: int, pp: int) -> list[int]:
+    """0 for one stage per rank, then the numbers of an interleaved schedule."""
+    if pp == 1 or layers % pp:
+        return [0]
+    return [0, *(v for v in divisors(layers // pp, MOST_VIRTUAL) if v > 1)]
+
+
+def search(task: Task, ranks: int) -> list[PlanOutcome]:
+    """The outcomes of all candidates on this number of ranks, in the order of `candidates`."""
+    return [evaluate(task, candidate) for candidate in candidates(task, ranks)]
+
+
+def best(outcomes: Sequence[PlanOutcome], objective: str = "time", most: int = 10) -> list[PlanOutcome]:
+    """The best outcomes that can run, best first; of equal ones, the one that needs less memory.
+
+    Raises ConfigError for an unknown objective.
+    """
+    if objective not in OBJECTIVES:
+        raise ConfigError(f"objective is {objective!r}; choose {', '.join(OBJECTIVES)}", item="objective")
+    able = [outcome for outcome in outcomes if not outcome.refusal]
+
+    def key(outcome: PlanOutcome) -> tuple[float, float]:
+        memory = outcome.memory.total if outcome.memory else 0.0
+        if objective == "memory":
+            return memory, outcome.seconds
+        return outcome.cost() if objective == "cost" else outcome.seconds, memory
+
+    return sorted(able, key=key)[:most]
+
+
+def refusals(outcomes: Sequence[PlanOutcome]) -> dict[str, int]:
+    """The number of refused candidates by limit, most first."""
+    counts: dict[str, int] = {}
+    for outcome in outcomes:
+        if outcome.limit:
+            counts[outcome.limit] = counts.get(outcome.limit, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))

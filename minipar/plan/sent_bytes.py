@@ -1,0 +1,58 @@
+"""The bytes that the busiest rank sends in one step, by axis, as published; `plan.traffic` counts minipar's
+own.
+
+    tensor      per layer and micro-batch, 4 all-reduces of n D elements (6 with full recomputation), each
+                2 (t - 1)/t of them on a ring; the embedding and the head one more each (Narayanan et al.
+                2021, section 3.2)
+    pipeline    n D elements per micro-batch, stage and direction; a t-th of it if the ranks of tp divide it
+    data        2 (d - 1)/d of the gradient; with ZeRO as much in stages 1 and 2, and, in stage 3, (d - 1)/d
+                of the gradient, and of the weights twice per micro-batch (Rajbhandari et al. 2020, section 7)
+"""
+
+# n tokens of a micro-batch, D model width, t: tp, d: dp
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.plan.shares import largest_share
+from minipar.plan.software import Software, itemsize_of, recipe_of
+from minipar.plan.stages import owners_of
+from minipar.plan.step_time import micro_batches_of
+
+
+class SentBytes(NamedTuple):
+    """Bytes of one rank in one step, along each axis."""
+
+    tensor: float
+    pipeline: float
+    data: float
+
+    @property
+    def total(self) -> float:
+        return self.tensor + self.pipeline + self.data
+
+
+def sent_bytes(
+    model: ModelConfig, train: TrainConfig, layout: Layout, zero: int, software: Software
+) -> SentBytes:
+    """The bytes of the busiest rank.
+
+    >>> gpt, train = ModelConfig(1000, 64, 4, 4, 64), TrainConfig(batch=8, micro_batches=8)
+    >>> sent_bytes(gpt, train, Layout(pp=4), 0, Software()).pipeline  # 8 x 64 x 64 x 4 bytes, two ways
+    262144.0
+    """
+    b, m = micro_batches_of(train, layout)
+    whole = float(b * model.context * model.width * itemsize_of(train))
+    t, d, p = layout.tp, layout.dp, layout.pp
+    layers = -(-model.layers // p)
+    passes = 4 * layers + 2 * (train.recompute == "full") * layers + 2
+    tensor = m * passes * 2 * (t - 1) / t * whole
+    per_rank = len(owners_of(layout.pipeline, p, layout.virtual)) // p
+    divided = t if layout.sequence_parallel or software.scatter else 1
+    pipeline = 2 * m * per_rank * whole / divided if p > 1 else 0.0
+    recipe, share = recipe_of(train, software), largest_share(model, layout)
+    gradient, weights = share * recipe.gradients, share * recipe.weights
+    data = (d - 1) / d * (2 * gradient if not zero else gradient + weights * (2 * m if zero == 3 else 1))
+    return SentBytes(tensor, pipeline, data)

@@ -1,0 +1,87 @@
+"""Measures this machine for the planner: training steps on one rank, memory, links between two ranks."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import median
+
+import numpy as np
+
+from minipar.comm.collectives.select import BETWEEN_NODES, WITHIN_NODE
+from minipar.comm.solo import solo
+from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.data.tokenizer import make_tokenizer
+from minipar.doctor.checkup import Host, measured_links
+from minipar.parallel.grid import Grid
+from minipar.plan.calibrate import SUSTAINED, MeasuredStep, calibrate
+from minipar.plan.machine import Link, Machine
+from minipar.plan.software import SOFTWARE
+from minipar.training.trainer import Trainer
+
+TEXT = "the quick brown fox jumps over the lazy dog. " * 400
+MODEL = ModelConfig(vocabulary=256, context=64, layers=4, heads=4, width=128)
+SAMPLES, STEPS = (2, 16), 7  # samples of a micro-batch, in two trainings; steps of each, after one to warm up
+MICRO_BATCHES = 4
+SQUARE, COPIED = 512, 1 << 24  # of a product; elements of a copy
+
+
+def measure_machine(model: ModelConfig = MODEL) -> Machine:
+    """This machine in 32 bits. The rate and the launch overhead are fitted to two trainings on one rank.
+
+    model: it is trained on bytes, so its vocabulary is 256. The links are the doctor's, between two
+    processes; without MPI, typical ones.
+    """
+    found = measured_links(Host.here(os.environ))
+    alpha, beta = (found["alpha"], found["beta"]) if found else (WITHIN_NODE.alpha, WITHIN_NODE.beta)
+    cores = os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / cores
+    product = 2 * SQUARE**3 / _fastest(_product())
+    raw = Machine(
+        rate=product,
+        launch=1e-3,
+        memory_rate=8 * COPIED / _fastest(_copy()),
+        peak=product / SUSTAINED,
+        within=Link(float(alpha), 1 / float(beta)),
+        per_node=cores,
+        memory=memory,
+        reserve=0.2 * memory,
+        between=Link(float(BETWEEN_NODES.alpha), 1 / float(BETWEEN_NODES.beta)),
+        name="this machine",
+        source="measured by minipar plan --calibrate",
+    )
+    rows = [measured_step(samples, model) for samples in SAMPLES]
+    return replace(calibrate(raw, rows, SOFTWARE["minipar"]), name="")
+
+
+def measured_step(samples: int, model: ModelConfig) -> MeasuredStep:
+    """The median step of a training on one rank, with MICRO_BATCHES micro-batches of so many samples."""
+    tokenizer = make_tokenizer("byte", TEXT)
+    train = TrainConfig(batch=MICRO_BATCHES * samples, micro_batches=MICRO_BATCHES, validation_windows=1)
+    trainer = Trainer(model, train, tokenizer, tokenizer.encode(TEXT), Grid(solo(), Layout()))
+    trainer.step()
+    seconds = median(trainer.step().seconds for _ in range(STEPS))
+    name = f"{MICRO_BATCHES} micro-batches of {samples} samples: {seconds:.3g} s"
+    return MeasuredStep(model, train, Layout(), seconds, name)
+
+
+def _product() -> Callable[[], object]:
+    left, right, out = (np.ones((SQUARE, SQUARE), np.float32) for _ in range(3))
+    return lambda: np.matmul(left, right, out=out)
+
+
+def _copy() -> Callable[[], object]:
+    source, target = np.ones(COPIED, np.float32), np.empty(COPIED, np.float32)
+    return lambda: np.copyto(target, source)
+
+
+def _fastest(work: Callable[[], object], rounds: int = 7) -> float:
+    """The shortest time of several; other programs can only make it longer."""
+    times = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return min(times)
