@@ -73,7 +73,7 @@ def replaced_gradient() -> None:
     (lambda: Dropout(0.5, 0, 0, np.arange(2)).drop(Tensor(np.ones((2, 3, 4))), "mlp"), ConfigError, "call on"),
     (lambda: vjp(np.ones(2), np.ones(2)), ShapeError, r"shape \(2,\) for a leaf of shape \(3,\)"),
     (lambda: vjp(np.ones(3)), GraphError, "too few"),
-    (lambda: Mutant("new", "", "loss", uneven_case(Layout()), lambda: [Change(Flat, "nothing", None)]).planted().__enter__(), ConfigError,
+    (lambda: Mutant("new", "", "loss", lambda: [Change(Flat, "nothing", None)], uneven_case(Layout())).planted().__enter__(), ConfigError,
      "changes nothing"),
 ])
 def test_what_were_asserts_are_errors(call: object, error: type[MiniparError], words: str) -> None:

@@ -11,51 +11,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
 
 import numpy as np
 
 from minipar.inference.drafts import ModelDraft, NgramDraft, Speculator
-from minipar.inference.engine import Engine
 from minipar.inference.options import EngineOptions
-from minipar.inference.requests import NewToken, TextRequest
-from minipar.inference.sequence import TextSequence
+from minipar.inference.requests import TextRequest
 from minipar.nn import GPT
+from minipar.proof.serving import TOLERANCE, RecordingEngine, ServingError, opinionated, written_plainly
 from minipar.rng import stream
-from tests.inference.models import make, plain, random_requests
+from tests.inference.models import random_requests
 
-TOLERANCE = 1e-12
 MODELS: dict[int, GPT] = {}                                         # context -> model
 DRAFTS: dict[int, GPT] = {}                                         # context -> its draft model
-
-
-class RecordingEngine(Engine):
-    """Keeps the logits of every token, and checks the memory after every step."""
-
-    def __init__(self, *arguments: Any, **options: Any):
-        super().__init__(*arguments, **options)
-        self.logits: dict[tuple[int, int], list[np.ndarray]] = {}
-
-    def _append(self, sequence: TextSequence, logits: np.ndarray, token: int) -> NewToken:
-        self.logits.setdefault((sequence.number, sequence.sample), []).append(logits)
-        return super()._append(sequence, logits, token)
-
-    def step(self) -> list[NewToken]:
-        tokens = super().step()
-        require_sound_memory(self)
-        return tokens
-
-
-def require_sound_memory(engine: Engine) -> None:
-    """Every sequence wastes less than one block, and references are those of the tables."""
-    pool = engine.memory.pool
-    used: list[int] = []
-    for sequence in [*engine.scheduler.running, *engine.scheduler.waiting]:
-        waste = len(sequence.table) * pool.size - sequence.computed
-        assert sequence.swapped is not None or 0 <= waste < pool.size, f"{sequence.number}: {waste} of {pool.size} tokens wasted"
-        used += sequence.table
-    assert pool.references == np.bincount(np.array(used, int), minlength=pool.count).tolist()
-    assert pool.in_use == len(set(used))
 
 
 def random_options(rng: np.random.Generator, context: int) -> EngineOptions:
@@ -74,7 +42,7 @@ def random_speculator(rng: np.random.Generator, requests: list[TextRequest], opt
     if count < 1 or rng.random() < 0.3:
         return None
     if all(request.sampling.temperature == 0 for request in requests):
-        draft = DRAFTS.setdefault(context, make(context, layers=1))
+        draft = DRAFTS.setdefault(context, opinionated(context, layers=1))
         return ModelDraft(draft, options, count)
     return NgramDraft(count, int(rng.integers(1, 4)))
 
@@ -100,17 +68,17 @@ def mix(seed: int) -> str:
     """What is wrong with the mix of this seed, "" for nothing."""
     rng = stream(seed, "mix")
     context = int(rng.choice([5, 12, 24]))
-    model = MODELS.setdefault(context, make(context))
+    model = MODELS.setdefault(context, opinionated(context))
     requests = random_requests(rng, context, int(rng.integers(2, 9)), greedy=bool(rng.random() < 0.2))
     options = random_options(rng, context)
     engine = RecordingEngine(model, options=options, speculator=random_speculator(rng, requests, options, context))
     try:
         tokens, cancelled = serve(engine, requests, rng)
-    except AssertionError as error:
+    except ServingError as error:
         return str(error)
     for number, request in enumerate(requests):
         for sample in range(request.samples if number not in cancelled else 0):
-            expected, logits = plain(model, request, sample)
+            expected, logits = written_plainly(model, request, sample)
             if tokens[number, sample] != expected:
                 return f"request {number}, sample {sample}: {tokens[number, sample]}, not {expected}"
             off = max(np.abs(a - b).max() for a, b in zip(engine.logits[number, sample], logits, strict=True))

@@ -1,4 +1,4 @@
-"""Models with opinions, random requests, and what the plain version writes for them."""
+"""Random requests, and what the plain version writes for them."""
 
 from __future__ import annotations
 
@@ -8,27 +8,9 @@ from typing import Any
 import numpy as np
 
 from minipar.autograd import no_grad
-from minipar.config import ModelConfig
-from minipar.inference.kv_cache import KVCache
 from minipar.inference.requests import Sampling, TextRequest
-from minipar.inference.sampling import choose
-from minipar.inference.sequence import random_numbers
-from minipar.nn import GPT, Module
-
-VOCABULARY = 11
-
-
-def with_opinions(model: Module) -> None:
-    """At its first weights all tokens would be about equally likely."""
-    for p in model.parameters():
-        p.data *= 20 if p.ndim > 1 else 1
-
-
-def make(context: int = 8, dtype: Any = np.float64, **sizes: Any) -> GPT:
-    model = GPT(ModelConfig(**dict(vocabulary=VOCABULARY, context=context, layers=2, heads=2, width=8) | sizes),
-                seed=4, dtype=dtype)
-    with_opinions(model)
-    return model
+from minipar.nn import GPT
+from minipar.proof.serving import VOCABULARY, written_plainly
 
 
 def full_logits(model: GPT, text: list[int]) -> np.ndarray:
@@ -36,25 +18,6 @@ def full_logits(model: GPT, text: list[int]) -> np.ndarray:
     with no_grad():
         logits: np.ndarray = model(np.array([text])).data[0]
     return logits
-
-
-def plain(model: GPT, request: TextRequest, sample: int = 0) -> tuple[list[int], list[np.ndarray]]:
-    """The tokens of one sample, and the logits [V] from which each was chosen: one request, a contiguous cache,
-    and where the context is full its newer half.
-    """
-    rng, context = random_numbers(request, sample), model.config.context
-    text, tokens, all_logits = list(request.prompt), [], []
-    cache, new = KVCache(model), list(request.prompt)
-    for _ in range(request.max_tokens):
-        logits = cache.logits(np.array([new]))[0]
-        all_logits.append(logits)
-        tokens.append(choose(logits, request.sampling, text, rng))
-        text.append(tokens[-1])
-        new = [tokens[-1]]
-        if cache.length == context:
-            text, cache = text[-max(context // 2, 1):], KVCache(model)
-            new = text
-    return tokens, all_logits
 
 
 def random_sampling(rng: np.random.Generator, greedy: bool) -> Sampling:
@@ -86,7 +49,7 @@ def random_requests(rng: np.random.Generator, context: int, count: int, samples:
 
 def written_alone(model: GPT, requests: list[TextRequest]) -> list[list[list[int]]]:
     """request -> sample -> tokens, by the plain version."""
-    return [[plain(model, request, sample)[0] for sample in range(request.samples)] for request in requests]
+    return [[written_plainly(model, request, sample)[0] for sample in range(request.samples)] for request in requests]
 
 
 def first(tokens: Any, count: int) -> list[int]:

@@ -15,8 +15,9 @@ from minipar.inference.generate import generate
 from minipar.inference.options import EngineOptions
 from minipar.inference.requests import Sampling, TextRequest
 from minipar.inference.sampling import log_probabilities
-from tests.inference.fuzz import RecordingEngine, mix, require_sound_memory
-from tests.inference.models import first, full_logits, make, random_requests, written_alone
+from minipar.proof.serving import RecordingEngine, opinionated, require_sound_memory
+from tests.inference.fuzz import mix
+from tests.inference.models import first, full_logits, random_requests, written_alone
 from tests.refusals import refused
 
 GREEDY = Sampling(temperature=0)
@@ -28,7 +29,7 @@ def test_random_mixes_of_requests() -> None:
 
 
 def test_logits_are_those_of_the_full_text() -> None:
-    model = make(16)
+    model = opinionated(16)
     engine = RecordingEngine(model, options=EngineOptions(batch=3, rows=5, block_size=3, blocks=20))
     prompts = [[1, 2, 3], [4] * 9, list(range(11))]
     results = complete(engine, [TextRequest(prompt, 4, GREEDY) for prompt in prompts])
@@ -38,7 +39,7 @@ def test_logits_are_those_of_the_full_text() -> None:
 
 
 def test_tokens_are_those_of_generate() -> None:
-    model = make(12)
+    model = opinionated(12)
     for seed, temperature in ((3, 0.0), (3, 0.9), (8, 2.0)):
         ((result,),) = complete(Engine(model), [TextRequest([1, 2], 30, Sampling(temperature, seed=seed))])
         assert result.tokens == first(generate(model, [1, 2], temperature=temperature, seed=seed), 30)
@@ -48,7 +49,7 @@ def test_tokens_are_those_of_generate() -> None:
     dict(batch=5, rows=8, block_size=3, blocks=9), dict(batch=5, rows=8, block_size=3, blocks=9, preemption="swap"),
     dict(batch=1, rows=1), dict(batch=8, rows=300, block_size=1, blocks=60), dict(share_prefixes=False)])
 def test_any_engine_writes_the_same(options: dict[str, Any]) -> None:
-    model, rng = make(24), np.random.default_rng(5)
+    model, rng = opinionated(24), np.random.default_rng(5)
     requests = random_requests(rng, 24, 10, samples=options.get("batch", 3))
     engine = Engine(model, options=EngineOptions(**options))
     results = complete(engine, requests)
@@ -58,7 +59,7 @@ def test_any_engine_writes_the_same(options: dict[str, Any]) -> None:
 
 def test_every_mechanism_is_used() -> None:
     """Else the tests above would prove less than they say."""
-    model = make(24)
+    model = opinionated(24)
     beginning = [1, 2, 3, 4, 5, 6, 7]
     for preemption in ("recompute", "swap"):
         engine = Engine(model, options=EngineOptions(batch=6, rows=12, block_size=3, blocks=10,
@@ -70,7 +71,7 @@ def test_every_mechanism_is_used() -> None:
 
 
 def test_samples_share_the_prompt_and_copy_on_write() -> None:
-    engine = Engine(make(32), options=EngineOptions(batch=4, block_size=4, blocks=32))
+    engine = Engine(opinionated(32), options=EngineOptions(batch=4, block_size=4, blocks=32))
     engine.add(TextRequest(list(range(10)), 8, Sampling(seed=1), samples=4))
     engine.step()                                                    # the prompt, and the first token of each
     assert engine.memory.pool.in_use == 3                            # 10 tokens, for all four
@@ -80,7 +81,7 @@ def test_samples_share_the_prompt_and_copy_on_write() -> None:
 
 
 def test_a_long_prompt_is_computed_in_chunks_while_others_write() -> None:
-    engine = Engine(make(32), options=EngineOptions(batch=4, rows=6))
+    engine = Engine(opinionated(32), options=EngineOptions(batch=4, rows=6))
     engine.add(TextRequest([1], 20, GREEDY))
     engine.step()
     engine.add(TextRequest([2] * 15, 5, GREEDY))
@@ -88,7 +89,7 @@ def test_a_long_prompt_is_computed_in_chunks_while_others_write() -> None:
 
 
 def test_a_finished_sequence_leaves_its_room_at_once() -> None:
-    engine = Engine(make(), options=EngineOptions(batch=2, rows=16))
+    engine = Engine(opinionated(8), options=EngineOptions(batch=2, rows=16))
     for length in (1, 4, 2):
         engine.add(TextRequest([length], length, GREEDY))
     assert [[new.request for new in engine.step()] for _ in range(4)] == [[0, 1], [1, 2], [1, 2], [1]]
@@ -96,12 +97,12 @@ def test_a_finished_sequence_leaves_its_room_at_once() -> None:
 
 
 def test_the_last_token_says_how_it_ended() -> None:
-    ((result,),) = complete(Engine(make()), [TextRequest([1], 3, GREEDY)])
+    ((result,),) = complete(Engine(opinionated(8)), [TextRequest([1], 3, GREEDY)])
     assert result.finished == "length" and len(result.tokens) == 3
 
 
 def test_a_stop_text_ends_a_request() -> None:
-    model = make(24, vocabulary=5)
+    model = opinionated(24, vocabulary=5)
     tokenizer = CharTokenizer("abcde")
     request = TextRequest([0], 20, Sampling(seed=2))
     ((whole,),) = complete(Engine(model, tokenizer), [request])
@@ -114,7 +115,7 @@ def test_a_stop_text_ends_a_request() -> None:
 
 
 def test_log_probabilities_are_those_of_the_model() -> None:
-    model = make()
+    model = opinionated(8)
     engine = Engine(model)
     engine.add(TextRequest([1, 2], 1, Sampling(temperature=0.5, top_k=2, repetition_penalty=2.0), logprobs=3))
     (new,) = engine.step()
@@ -124,7 +125,7 @@ def test_log_probabilities_are_those_of_the_model() -> None:
 
 
 def test_a_cancelled_request_frees_its_blocks() -> None:
-    engine = Engine(make(), options=EngineOptions(batch=2))
+    engine = Engine(opinionated(8), options=EngineOptions(batch=2))
     numbers = [engine.add(TextRequest([token], 5, GREEDY)) for token in range(3)]
     engine.step()
     for number in (*numbers, 77):
@@ -137,7 +138,7 @@ def test_a_cancelled_request_frees_its_blocks() -> None:
     (TextRequest([1], stop=["x"]), "stop"), (TextRequest([1], samples=5), "samples"),
     (TextRequest([1], max_tokens=8), "blocks")])
 def test_requests_that_this_engine_cannot_serve(request_: TextRequest, item: str) -> None:
-    engine = Engine(make(), options=EngineOptions(batch=4, block_size=2, blocks=3))
+    engine = Engine(opinionated(8), options=EngineOptions(batch=4, block_size=2, blocks=3))
     with refused(ConfigError, item=item):
         engine.add(request_)
     assert not engine.busy
@@ -153,11 +154,11 @@ def test_options_that_are_refused(options: dict[str, Any], item: str) -> None:
 
 def test_a_tokenizer_of_another_vocabulary_is_refused() -> None:
     with refused(ConfigError, "256", "11", item="tokenizer"):
-        Engine(make(), ByteTokenizer())
+        Engine(opinionated(8), ByteTokenizer())
 
 
 def test_broken_weights_are_an_error_not_a_token() -> None:
-    model = make()
+    model = opinionated(8)
     model.norm.weight.data[0] = np.nan
     engine = Engine(model)
     engine.add(TextRequest([1]))

@@ -14,9 +14,8 @@ from minipar.inference.engine import Engine
 from minipar.inference.options import EngineOptions
 from minipar.inference.requests import Sampling, TextRequest
 from minipar.nn import GPT
+from minipar.proof.serving import RecordingEngine, opinionated, written_plainly
 from minipar.rng import stream
-from tests.inference.fuzz import RecordingEngine
-from tests.inference.models import make, plain
 from tests.refusals import refused
 
 SIZES = dict(context=70, width=48, heads=3, vocabulary=101)
@@ -40,7 +39,7 @@ def requests() -> list[TextRequest]:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_equal_bits_for_any_batch_blocks_and_chunks(dtype: Any) -> None:
-    model = make(dtype=dtype, **SIZES)
+    model = opinionated(dtype=dtype, **SIZES)
     first, *others = (all_logits(model, requests(), invariant=True, **options) for options in ENGINES)
     for other in others:
         assert first.keys() == other.keys()
@@ -48,7 +47,7 @@ def test_equal_bits_for_any_batch_blocks_and_chunks(dtype: Any) -> None:
 
 
 def test_a_request_alone_has_the_bits_of_one_in_a_crowd() -> None:
-    model, crowd = make(dtype=np.float32, **SIZES), requests()
+    model, crowd = opinionated(dtype=np.float32, **SIZES), requests()
     together = all_logits(model, crowd, invariant=True)
     for number in (0, 4, 8):
         (lonely,) = all_logits(model, [crowd[number]], invariant=True, rows=32).values()
@@ -57,15 +56,15 @@ def test_a_request_alone_has_the_bits_of_one_in_a_crowd() -> None:
 
 def test_without_it_bits_depend_on_the_batch() -> None:
     """Else the tests above could not fail."""
-    model = make(dtype=np.float32, **SIZES)
+    model = opinionated(dtype=np.float32, **SIZES)
     one, other = (all_logits(model, requests(), **options) for options in ENGINES[:2])
     assert any(not np.array_equal(one[key], other[key]) for key in one)
 
 
 def test_the_tokens_are_those_of_the_plain_version() -> None:
-    model = make(**SIZES)
+    model = opinionated(**SIZES)
     results = complete(Engine(model, options=EngineOptions(invariant=True)), requests())
-    assert [one.tokens for (one,) in results] == [plain(model, request)[0] for request in requests()]
+    assert [one.tokens for (one,) in results] == [written_plainly(model, request)[0] for request in requests()]
 
 
 def test_a_library_that_treats_rows_differently_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,4 +73,4 @@ def test_a_library_that_treats_rows_differently_is_refused(monkeypatch: pytest.M
 
     monkeypatch.setattr(invariant, "head", uneven)
     with refused(ConfigError, item="invariant"):
-        Engine(make(), options=EngineOptions(invariant=True))
+        Engine(opinionated(8), options=EngineOptions(invariant=True))

@@ -26,8 +26,8 @@ from minipar.nn import GPT
 from minipar.parallel.grid import Grid
 from minipar.parallel.stages import Stages, parts_of, schedule_of
 from minipar.parallel.tensor import region_of
-from tests.inference.fuzz import RecordingEngine
-from tests.inference.models import make, random_requests, written_alone
+from minipar.proof.serving import RecordingEngine, opinionated
+from tests.inference.models import random_requests, written_alone
 from tests.ranks import ranks
 from tests.refusals import refused
 
@@ -37,7 +37,7 @@ OPTIONS = EngineOptions(batch=4, rows=17, block_size=3, blocks=12)
 
 
 def whole() -> GPT:
-    return make(CONTEXT, **SIZES)
+    return opinionated(CONTEXT, **SIZES)
 
 
 @cache

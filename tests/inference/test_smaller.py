@@ -10,23 +10,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minipar.autograd import Tensor
 from minipar.compress.prune.stored import store_as_bitmaps, weight_bytes
 from minipar.compress.prune.structured import shrink
-from minipar.compress.quantize.affine import quantize
 from minipar.compress.quantize.model import WHOLE, quantize_dynamic, quantize_weights
 from minipar.compress.quantize.scheme import Scheme
 from minipar.errors import ConfigError
 from minipar.inference.completion import complete
 from minipar.inference.engine import Engine
-from minipar.inference.kv_cache import KVCache
 from minipar.inference.options import EngineOptions
-from minipar.inference.quantized_cache import ROWS
 from minipar.inference.requests import Sampling, TextRequest
 from minipar.nn import GPT
-from tests.inference import models
-from tests.inference.fuzz import RecordingEngine, require_sound_memory
-from tests.inference.models import make, plain, random_requests
+from minipar.proof.serving import (
+    RecordingEngine,
+    RoundedCache,
+    opinionated,
+    require_sound_memory,
+    written_plainly,
+)
+from tests.inference.models import random_requests
 from tests.refusals import refused
 
 OPTIONS = EngineOptions(batch=4, rows=11, block_size=3, blocks=14)
@@ -34,13 +35,13 @@ SIZES: dict[str, Any] = dict(heads=4, width=16)
 
 
 def pruned() -> GPT:
-    model = make(12, **SIZES)
+    model = opinionated(12, **SIZES)
     shrink(model, units=0.5, heads=0.5)
     return model
 
 
 def with_zeros() -> GPT:
-    model = make(12, **SIZES)
+    model = opinionated(12, **SIZES)
     for p in model.parameters():
         if p.ndim == 2:
             p.data[np.abs(p.data) < np.quantile(np.abs(p.data), 0.8)] = 0
@@ -55,14 +56,14 @@ def sparse() -> GPT:
 
 def quantised(scheme: Scheme, **options: Any) -> Callable[[], GPT]:
     def make_it() -> GPT:
-        model = make(12, **SIZES)
+        model = opinionated(12, **SIZES)
         quantize_weights(model, scheme, **options)
         return model
     return make_it
 
 
 def dynamic() -> GPT:
-    model = make(12, **SIZES)
+    model = opinionated(12, **SIZES)
     quantize_dynamic(model)
     return model
 
@@ -81,7 +82,7 @@ def test_a_compressed_model_is_served_exactly(make_it: Callable[[], GPT]) -> Non
     model, requests = make_it(), random_requests(np.random.default_rng(2), 12, 6)
     engine = served(model, requests)
     for number, request in enumerate(requests):
-        tokens, logits = plain(model, request)
+        tokens, logits = written_plainly(model, request)
         np.testing.assert_allclose(engine.logits[number, 0], logits, rtol=1e-12, atol=1e-12 * np.abs(logits).max())
 
 
@@ -93,37 +94,25 @@ def test_bitmaps_have_the_bits_of_the_dense_model_in_less_memory() -> None:
 
 
 def test_a_pruned_model_has_a_smaller_cache() -> None:
-    sizes = [Engine(model).runner.caches[0].token_bytes for model in (make(12, **SIZES), pruned())]
+    sizes = [Engine(model).runner.caches[0].token_bytes for model in (opinionated(12, **SIZES), pruned())]
     assert sizes[1] == sizes[0] // 2
-
-
-class RoundedCache(KVCache):
-    """The plain cache with keys and values that are rounded to 8 bits as they come."""
-
-    def _attend(self, layer: int, qkv: Tensor, heads: int) -> Tensor:
-        B, T, width = qkv.shape
-        q, *new = np.split(qkv.data, 3, axis=-1)
-        rounded = [quantize(x.reshape(-1, width // 3 // heads), ROWS).dequantize().reshape(x.shape) for x in new]
-        return super()._attend(layer, Tensor(np.concatenate([q, *rounded], axis=-1)), heads)
 
 
 @pytest.mark.parametrize("options", [
     dict(batch=4, rows=11, block_size=3, blocks=14), dict(batch=8, rows=50), dict(batch=3, rows=7, invariant=True),
     dict(batch=4, rows=11, block_size=3, blocks=9, preemption="swap")])
-def test_an_int8_cache_is_that_of_one_request_alone(options: dict[str, Any],
-                                                    monkeypatch: pytest.MonkeyPatch) -> None:
-    model, requests = make(12, **SIZES), random_requests(np.random.default_rng(4), 12, 6)
+def test_an_int8_cache_is_that_of_one_request_alone(options: dict[str, Any]) -> None:
+    model, requests = opinionated(12, **SIZES), random_requests(np.random.default_rng(4), 12, 6)
     engine = served(model, requests, EngineOptions(kv="int8", **options))
-    monkeypatch.setattr(models, "KVCache", RoundedCache)
     for number, request in enumerate(requests):
-        tokens, logits = plain(model, request)
+        tokens, logits = written_plainly(model, request, cache_type=RoundedCache)
         np.testing.assert_allclose(engine.logits[number, 0], logits, rtol=1e-12, atol=1e-12 * np.abs(logits).max())
     require_sound_memory(engine)
 
 
 def test_an_int8_cache_is_small_and_near() -> None:
     """The stated difference: each number is off by at most half a step, 1 / 254 of its row's largest."""
-    model = make(12, dtype=np.float32, **SIZES)
+    model = opinionated(12, dtype=np.float32, **SIZES)
     requests = [TextRequest([number, 3, 1], 1, Sampling(temperature=0)) for number in range(11)]
     exact = served(model, requests)
     small = served(model, requests, EngineOptions(kv="int8"))
@@ -136,7 +125,7 @@ def test_an_int8_cache_is_small_and_near() -> None:
 
 
 def test_a_product_that_mixes_requests_is_refused() -> None:
-    model = make(12, **SIZES)
+    model = opinionated(12, **SIZES)
     quantize_dynamic(model, activations=WHOLE)
     with refused(ConfigError, "range of all rows", item="blocks.0.attention.qkv"):
         Engine(model)

@@ -17,7 +17,8 @@ from minipar.inference.engine import Engine
 from minipar.inference.options import EngineOptions
 from minipar.inference.requests import Sampling, TextRequest
 from minipar.inference.speculation import DraftTokens, accept, next_token
-from tests.inference.models import make, random_requests, written_alone
+from minipar.proof.serving import opinionated
+from tests.inference.models import random_requests, written_alone
 from tests.refusals import refused
 
 POINTS = 60                                     # all limits of p and q in sixths are multiples of 1 / 60
@@ -99,7 +100,7 @@ def test_a_rejected_guess_of_equal_laws_up_to_rounding() -> None:
 @pytest.mark.parametrize("options", [dict(batch=4, rows=24, block_size=3, blocks=14), dict(batch=8, rows=64),
                                      dict(batch=4, rows=24, block_size=3, blocks=14, preemption="swap")])
 def test_an_ngram_changes_no_token_of_any_request(options: dict[str, Any]) -> None:
-    model = make(24)
+    model = opinionated(24)
     requests = random_requests(np.random.default_rng(7), 24, 10)
     engine = Engine(model, options=EngineOptions(**options), speculator=NgramDraft(3))
     results = complete(engine, requests)
@@ -109,7 +110,7 @@ def test_an_ngram_changes_no_token_of_any_request(options: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("draft_layers", [1, 2])
 def test_a_draft_model_changes_no_greedy_token(draft_layers: int) -> None:
-    model, draft = make(24), make(24, layers=draft_layers)
+    model, draft = opinionated(24), opinionated(24, layers=draft_layers)
     options = EngineOptions(batch=4, rows=40, block_size=3, blocks=20)
     requests = [TextRequest([token] * token, 20, Sampling(temperature=0)) for token in range(1, 9)]
     engine = Engine(model, options=options, speculator=ModelDraft(draft, options))
@@ -120,7 +121,7 @@ def test_a_draft_model_changes_no_greedy_token(draft_layers: int) -> None:
 
 def test_a_draft_equal_to_the_model_is_always_accepted() -> None:
     """Its laws are equal, so no guess is rejected; and five tokens come with one forward pass of the model."""
-    model = make(24)
+    model = opinionated(24)
     options = EngineOptions(batch=2, rows=16)
     engine = Engine(model, options=options, speculator=ModelDraft(model, options, count=4))
     engine.add(TextRequest([1, 2], 21, Sampling(seed=1)))
@@ -130,7 +131,7 @@ def test_a_draft_equal_to_the_model_is_always_accepted() -> None:
 
 def test_sampled_tokens_with_a_draft_model_have_the_law_of_the_model() -> None:
     """The first two tokens of many requests, counted."""
-    model, draft, draws = make(vocabulary=3), make(layers=1, vocabulary=3), 600
+    model, draft, draws = opinionated(8, vocabulary=3), opinionated(8, layers=1, vocabulary=3), 600
     options = EngineOptions(batch=50, rows=150)
     counts = {}
     for name, speculator in (("plain", None), ("draft", ModelDraft(draft, options, 2))):
@@ -149,10 +150,10 @@ def test_an_ngram_repeats_what_followed() -> None:
 
 
 @pytest.mark.parametrize("make_engine, item", [
-    (lambda: NgramDraft(0), "count"), (lambda: ModelDraft(make(), EngineOptions(), count=0), "count"),
-    (lambda: Engine(make(), options=EngineOptions(batch=8, rows=8), speculator=NgramDraft(1)), "rows"),
-    (lambda: Engine(make(24), speculator=ModelDraft(make(8), EngineOptions())), "draft"),
-    (lambda: Engine(make(), speculator=ModelDraft(make(vocabulary=7), EngineOptions())), "draft")])
+    (lambda: NgramDraft(0), "count"), (lambda: ModelDraft(opinionated(8), EngineOptions(), count=0), "count"),
+    (lambda: Engine(opinionated(8), options=EngineOptions(batch=8, rows=8), speculator=NgramDraft(1)), "rows"),
+    (lambda: Engine(opinionated(24), speculator=ModelDraft(opinionated(8), EngineOptions())), "draft"),
+    (lambda: Engine(opinionated(8), speculator=ModelDraft(opinionated(8, vocabulary=7), EngineOptions())), "draft")])
 def test_drafts_that_are_refused(make_engine: Any, item: str) -> None:
     with refused(ConfigError, item=item):
         make_engine()

@@ -138,7 +138,7 @@ def test_a_change_that_changes_nothing_survives() -> None:
 
 
 def test_a_change_of_what_is_not_there_is_refused() -> None:
-    lost = Mutant("lost", "", "forward", harmless.case, lambda: [Change(SequenceRegion, "gone", None)])
+    lost = Mutant("lost", "", "forward", lambda: [Change(SequenceRegion, "gone", None)], harmless.case)
     with pytest.raises(ConfigError, match="mutant lost changes gone"), lost.planted():
         pass
 

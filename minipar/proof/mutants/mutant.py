@@ -29,15 +29,12 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Mutant:
-    """story: the bug in one or two sentences. check: the check of `verify` that fails first. case: one in
-    which the bug has an effect.
-    """
+class PlantedBug:
+    """story: the bug in one or two sentences. check: the check that fails first."""
 
     name: str
     story: str
     check: str
-    case: Case
     changes: Callable[[], list[Change]]
 
     @contextmanager
@@ -63,6 +60,13 @@ class Mutant:
                     setattr(change.owner, change.name, old)
 
 
+@dataclass(frozen=True)
+class Mutant(PlantedBug):
+    """A bug of training, for a check of `verify`. case: one in which the bug has an effect."""
+
+    case: Case
+
+
 def after_init(owner: Any, then: Callable[..., None]) -> Change:
     """`then(object, ...)` is called at the end of the class's __init__, with the same arguments."""
     original = owner.__init__
@@ -83,7 +87,7 @@ def mutant(check: str, **values: Any) -> Callable[[Callable[[], list[Change]]], 
 
     def decorate(changes: Callable[[], list[Change]]) -> Mutant:
         story = " ".join((changes.__doc__ or "").split())
-        return Mutant(changes.__name__.replace("_", "-"), story, check,
-                      uneven_case(Layout(**axes), **SIZES | values), changes)
+        return Mutant(changes.__name__.replace("_", "-"), story, check, changes,
+                      uneven_case(Layout(**axes), **SIZES | values))
 
     return decorate
