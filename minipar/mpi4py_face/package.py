@@ -8,11 +8,33 @@ from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from minipar.comm.diagnostics.call_site import call_site
+from minipar.mpi4py_face.exceptions import CLASSES, MPIError
 from minipar.mpi4py_face.namespace import MPI
 from minipar.mpi4py_face.refused import NotOffered
 
 VERSION = "4.1.0"                                                   # of mpi4py's interface
 SUBPACKAGES = ("futures", "util", "run", "bench", "typing", "benchmarks", "__main__")
+INSTEAD = {"futures": "use comm.scatter and comm.gather, or concurrent.futures within one rank",
+           "util": "use the lower-case calls for objects, and Create_struct for records"}
+
+
+class PartNotOffered(MPIError, ImportError):
+    """A part of mpi4py that minipar does not offer. As an ImportError, a program may catch it."""
+
+    def __init__(self, name: str) -> None:
+        part = name.split(".")[1]
+        advice = INSTEAD.get(part, "the program needs plain mpi4py under mpirun for it")
+        MPIError.__init__(self, CLASSES["ERR_UNSUPPORTED_OPERATION"],
+                          f"import at {call_site()}: {name} is not offered; {advice}")
+
+
+class PartFinder:
+    """A finder of `sys.meta_path`: refuses the parts of mpi4py other than MPI."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        if name.startswith("mpi4py.") and isinstance(sys.modules.get("mpi4py"), Package):
+            raise PartNotOffered(name)
 
 
 class Package(ModuleType):
@@ -36,7 +58,7 @@ def made() -> Package:
     return package
 
 
-MPI4PY = made()
+MPI4PY, FINDER = made(), PartFinder()
 
 
 def install() -> dict[str, ModuleType]:
@@ -45,6 +67,8 @@ def install() -> dict[str, ModuleType]:
     for name in before:
         del sys.modules[name]
     sys.modules.update({"mpi4py": MPI4PY, "mpi4py.MPI": MPI})
+    if FINDER not in sys.meta_path:
+        sys.meta_path.insert(0, FINDER)
     return before
 
 
@@ -55,6 +79,7 @@ def installed() -> Iterator[None]:
     try:
         yield
     finally:
+        sys.meta_path.remove(FINDER)
         for name in ("mpi4py", "mpi4py.MPI"):
             sys.modules.pop(name, None)
         sys.modules.update(before)
