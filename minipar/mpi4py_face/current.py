@@ -25,6 +25,8 @@ class Rank:
     thread: int = field(default_factory=threading.get_ident)
     world: Any = None                                               # MPI.COMM_WORLD
     alone: Any = None                                               # MPI.COMM_SELF
+    settings: dict[str, Any] = field(default_factory=dict)  # what the program has set in mpi4py.rc
+    initialized: bool = False                                       # by MPI.Init
     finalized: bool = False
     clock: Any = None  # what MPI.Wtime reads, if not this machine's
     attached: int = 0                                               # bytes for buffered sends

@@ -16,8 +16,10 @@ LIBRARY = "minipar"
 
 
 def Init() -> None:
-    """The job has begun before the program has."""
-    raise wrong("ERR_OTHER", "MPI is initialized already: importing MPI does it; leave the call out")
+    """For a program that has set mpi4py.rc.initialize to False; for others importing MPI has done it."""
+    if Is_initialized():
+        raise wrong("ERR_OTHER", "MPI is initialized already: importing MPI does it; leave the call out")
+    current().initialized = True
 
 
 def Init_thread(required: int = c.THREAD_MULTIPLE) -> int:
@@ -31,7 +33,8 @@ def Finalize() -> None:
 
 
 def Is_initialized() -> bool:
-    return True
+    rank = current()
+    return rank.initialized or rank.settings.get("initialize", True) is not False
 
 
 def Is_finalized() -> bool:

@@ -5,8 +5,8 @@
     print(MPI.COMM_WORLD.rank)
 
 The cell is a program of its own: each rank starts without the notebook's variables. Its output is
-labelled with the ranks; a mistake is shown as its diagnosis. IPython is an extra: pip install
-minipar[ipython].
+labelled with the ranks; a mistake is shown as its diagnosis. It needs IPython, which Jupyter and the extra
+`notebook` bring along.
 """
 
 from __future__ import annotations

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 from minipar.comm.diagnostics.call_site import call_site
 from minipar.mpi4py_face.exceptions import CLASSES, MPIError
 from minipar.mpi4py_face.namespace import MPI
 from minipar.mpi4py_face.refused import NotOffered
+from minipar.mpi4py_face.settings import Settings
 
 VERSION = "4.1.0"                                                   # of mpi4py's interface
 SUBPACKAGES = ("futures", "util", "run", "bench", "typing", "benchmarks", "__main__")
@@ -47,14 +48,14 @@ class Package(ModuleType):
         raise AttributeError(f"module 'mpi4py' has no attribute {name!r}")
 
 
+RC = Settings("mpi4py.rc")
+
+
 def made() -> Package:
     package = Package("mpi4py", __doc__)
     vars(package).update(
         __version__=VERSION, __path__=[], MPI=MPI, __all__=["MPI"],
-        rc=SimpleNamespace(initialize=True, threads=True, thread_level="multiple", finalize=None,
-                           fast_reduce=True,
-                           recv_mprobe=True, irecv_bufsz=32768, errors="exception"),
-        get_config=dict, get_include=str, profile=lambda *names, **options: None)
+        rc=RC, get_config=dict, get_include=str, profile=lambda *names, **options: None)
     return package
 
 
@@ -66,7 +67,7 @@ def install() -> dict[str, ModuleType]:
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "mpi4py"}
     for name in before:
         del sys.modules[name]
-    sys.modules.update({"mpi4py": MPI4PY, "mpi4py.MPI": MPI})
+    sys.modules.update({"mpi4py": MPI4PY, "mpi4py.MPI": MPI, "mpi4py.rc": RC})
     if FINDER not in sys.meta_path:
         sys.meta_path.insert(0, FINDER)
     return before
@@ -80,6 +81,6 @@ def installed() -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(FINDER)
-        for name in ("mpi4py", "mpi4py.MPI"):
+        for name in ("mpi4py", "mpi4py.MPI", "mpi4py.rc"):
             sys.modules.pop(name, None)
         sys.modules.update(before)

@@ -51,6 +51,8 @@ def test_options_that_cannot_be(tmp_path: Path, capsys: Out, options: list[objec
     ("import sys; sys.exit('no data')", 1, ("no data",)), ("raise ValueError('at import')", 1, ("ValueError", "program.py")),
     ("from mpi4py.futures import MPIPoolExecutor", 2, ("program.py:3", "mpi4py.futures is not offered")),
     ("try: import mpi4py.util.pkl5\nexcept ImportError: print('without it')", 0, ()),
+    ("import mpi4py; mpi4py.rc.initialize = False; MPI.Init(); MPI.Init_thread()", 2, ("initialized already",)),
+    ("import mpi4py.rc; assert mpi4py.rc.threads; mpi4py.rc.thread = 1", 1, ("unexpected attribute 'thread'",)),
     ("import nothing_of_this_name", 1, ("nothing_of_this_name",)), ("MPI.COMM_WORLD.Abort(5)", 5, ("status 5",)),
     ("if comm.rank == 1: input()", 2, ("rank 1 reads standard input", "bcast")),
     ("comm.Mprobe()", 2, ("Mprobe at program.py:3", "Probe and then Recv")), ("MPI.File", 2, ("files are not offered",)),

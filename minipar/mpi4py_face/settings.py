@@ -1,0 +1,37 @@
+"""mpi4py.rc: the settings that a program makes before it imports MPI. Each rank has its own.
+
+Only `initialize = False` changes something: the program calls MPI.Init itself. The others are kept, so that
+they can be read again.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from minipar.mpi4py_face.current import current
+
+DEFAULTS: dict[str, Any] = {
+    "initialize": True, "threads": True, "thread_level": "multiple", "finalize": None, "fast_reduce": True,
+    "recv_mprobe": True, "irecv_bufsz": 32768, "errors": "exception"}
+
+
+class Settings(ModuleType):
+    """The module `mpi4py.rc`, whose names are those of the rank that asks."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in DEFAULTS:
+            return current().settings.get(name, DEFAULTS[name])
+        raise AttributeError(f"mpi4py.rc has no setting {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in DEFAULTS:
+            raise TypeError(f"mpi4py.rc: unexpected attribute {name!r}")
+        current().settings[name] = value
+
+    def __call__(self, **settings: Any) -> None:
+        for name, value in settings.items():
+            setattr(self, name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted(DEFAULTS)
