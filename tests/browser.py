@@ -21,6 +21,7 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 KEYS = {"ArrowRight": 39, "ArrowLeft": 37, "ArrowUp": 38, "ArrowDown": 40, "Home": 36, "End": 35, "Enter": 13, " ": 32,
         "Tab": 9}
+TYPED = {"Enter": "\r", " ": " "}                                   # keys that are also text
 LIMIT = 60                                                          # seconds for one answer
 
 
@@ -114,8 +115,9 @@ class Page:
     def press(self, key: str, times: int = 1) -> None:
         """A key, where the focus is."""
         for _ in range(times):
-            for kind in ("rawKeyDown", "keyUp"):
-                self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS[key])
+            for kind in ("keyDown" if key in TYPED else "rawKeyDown", "keyUp"):
+                self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS[key],
+                          **({"text": TYPED[key]} if kind == "keyDown" else {}))
 
     def type(self, text: str) -> None:
         self.call("Input.insertText", text=text)

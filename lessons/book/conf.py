@@ -24,6 +24,7 @@ html_css_files = ["players/style.css", "book.css"]
 html_show_sourcelink = False
 html_show_search_summary = False
 html_copy_source = False
-html_theme_options = {"use_download_button": False, "use_fullscreen_button": False, "show_toc_level": 2,
+html_context = {"default_mode": "auto"}
+html_theme_options = {"navbar_persistent": [], "use_download_button": False, "use_fullscreen_button": False, "show_toc_level": 2,
                       "use_source_button": False, "use_issues_button": False, "use_repository_button": False}
 pygments_style = "a11y-high-contrast-light"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from docutils import nodes
+from minipar.lessons.players import page as players
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
-
-from minipar.lessons.players import page as players
 
 USED = "minipar_players"                                            # metadata of a page: the players in it
 
@@ -28,7 +27,7 @@ class PlayerDirective(SphinxDirective):
 
 def add_scripts(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     used = app.env.metadata.get(pagename, {}).get(USED, []) if doctree is not None else []
-    wanted = ["core", "questions"] if not used else [name.removesuffix(".js") for name in players.scripts()]
+    wanted = ["core", "judge", "questions"] if not used else [name.removesuffix(".js") for name in players.scripts()]
     for name in [*wanted, *(f"{name}.data" for name in used)]:
         app.add_js_file(f"players/{name}.js", priority=600)
 

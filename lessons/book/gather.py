@@ -7,12 +7,13 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from minipar.classroom.cells import read_lesson
-from minipar.classroom.notebook import notebook
 from minipar.lessons.book import exercises, reference
 from minipar.lessons.book.contents import ABOUT_EXERCISES, BACKGROUND, PLAYERS_IN, REFERENCES, ROOT, Contents
 from minipar.lessons.book.links import rewritten
 from minipar.lessons.players import page as players
+
+from minipar.classroom.cells import read_lesson
+from minipar.classroom.notebook import notebook
 
 PICTURES = (".png", ".svg")
 DOCUMENTS = "What the documents say"
@@ -40,8 +41,7 @@ class Gatherer:
         self._write("exercises.md", self._exercises())
         for name, text in reference.pages():
             self._write(f"reference/{name}.md", text)
-        for name in ("conf.py", "book.css"):
-            shutil.copy(Path(__file__).parent / name, self.folder / name)
+        shutil.copy(Path(__file__).parent / "conf.py", self.folder)
         self._statics()
 
     def _write(self, name: str, text: str) -> None:
@@ -80,6 +80,7 @@ class Gatherer:
         for name in players.PLAYERS:
             self._write(f"static/players/{name}.data.js", players.data(name))
         self._write("static/players/style.css", players.style())
+        shutil.copy(Path(__file__).parent / "book.css", self.folder / "static")
 
     def _index(self) -> str:
         lessons = [self.pages[path.as_posix()] for path in self.contents.lessons]

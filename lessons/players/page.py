@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 FOLDER = Path(__file__).parent
 PLAYERS = ("schedule", "collective", "layout", "timeline", "waits")
-SHARED = ("core", "orders", "simulate", "questions")            # scripts before those of the players, in this order
+SHARED = ("core", "orders", "simulate", "judge", "questions")       # scripts before those of the players, in order
 
 
 class Player(Protocol):

@@ -36,10 +36,11 @@ def judged(prediction: str, answer: object, unit: str = "") -> str:
     if not prediction:
         return ""
     mine, right = number_in(prediction), _as_number(answer)
-    if right is not None and prediction.strip()[-1].isalpha() and unit.lower() in UNITS:
+    if right is not None and re.search("[a-z%]$", prediction.strip(), re.I) and unit.lower() in UNITS:
         right *= float(UNITS[unit.lower()])             # in basic units: "2 KiB" and 2048 bytes
     if mine is None or right is None:
-        same = prediction.strip().casefold() == str(answer).strip().casefold()
+        words = f"{answer:.6g}" if isinstance(answer, float) else str(answer).strip()
+        same = prediction.strip().casefold() in (words.casefold(), f"{words} {unit}".casefold())
         return f"you predicted {prediction}: right" if same else f"you predicted {prediction}; compare"
     if mine == right or abs(mine - right) <= RIGHT * abs(right):
         return f"you predicted {prediction}: right"

@@ -23,6 +23,7 @@ def test_what_is_no_number(text: str) -> None:
     ("12", 12, "", "right"), ("11.95", 12, "", "right"), ("11", 12, "", "divided by 1.09"), ("24", 12, "", "2 times"),
     ("1/4", Fraction(1, 4), "", "right"), ("4 MiB", 4, "MiB", "right"), ("4", 4, "MiB", "right"), ("4 MiB", 4 << 20, "bytes", "right"),
     ("0", 0, "", "right"), ("1", 0, "", "not near"), ("-1", 1, "", "not near"), ("3", np.float64(3), "", "right"),
+    ("25 %", 25.0, "%", "right"), ("50 %", 25, "%", "2 times the"), ("3 Times", 3.0, "times", "right"),
     ("all-reduce", "All-reduce", "", "right"), ("gather", "all-reduce", "", "compare"), ("yes", True, "", "compare")])
 def test_how_near(prediction: str, answer: object, unit: str, verdict: str) -> None:
     assert verdict in judged(prediction, answer, unit)
