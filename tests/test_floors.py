@@ -16,7 +16,8 @@ ROOT = Path(minipar.__file__).parent
 FLOORS: list[set[str]] = [
     {"errors", "rng", "malloc", "arrays", "config", "records", "untrusted", "console"},
     {"autograd", "comm", "schedules", "plan"},
-    {"nn", "optim", "data", "precision", "compress", "launcher", "doctor", "mpi4py_face"},
+    {"nn", "optim", "data", "precision", "compress", "launcher", "doctor", "mpi4py_face",
+     "asynchronous"},
     {"parallel", "checkpoint"},
     {"training", "inference", "proof", "plots", "trace", "classroom", "exercises"},
     {"cli", "__main__", "__init__"},

@@ -1,0 +1,226 @@
+"""A parameter server: some ranks hold the weights, the others compute gradients (Li et al. 2014, "Scaling
+distributed machine learning with the parameter server").
+
+    worker:  pull weights -> compute a gradient -> push it -> pull -> ...
+    server:  apply each gradient when it arrives, and answer with the new weights
+
+With several servers, each holds a slice of the weights. Between a worker's pull and its push, other workers
+push too: the number of their updates is the *staleness* of its gradient.
+
+    worker 1   |--- gradient of version 0 ---|push            staleness 1: version 1 was applied meanwhile
+    worker 2   |--- version 0 ---|push                        staleness 0
+    version     0                 1           2
+
+Three modes:
+    asynchronous    every gradient is applied at once
+    bound=b         a worker waits when it is more than b steps ahead of the slowest (Ho et al. 2013, "stale
+                    synchronous parallel")
+    synchronous     the server adds the gradients of all workers, in the order of their ranks, and makes one
+                    update: plain data parallelism, with the bits of the `naive` all-reduce
+
+**Time is virtual**, so that a run repeats in every bit on every engine: `seconds(worker, step)` says how long
+a gradient takes. Each push carries the time at which it ends. The server first receives one push from each
+worker that computes, and then applies the earliest one: no later message can be earlier, because a worker's
+next push ends after its last one. Of equal times, the lower worker comes first.
+
+Traffic per step, n weights, p workers: each worker sends n and receives n, the servers together 2 p n. A ring
+all-reduce sends 2 (p - 1) / p n per rank, and no rank more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from minipar.comm.collectives import broadcast, even_counts
+from minipar.comm.protocol import Communicator
+from minipar.errors import ConfigError, ShapeError
+
+Gradient = Callable[[int, int, np.ndarray], np.ndarray]         # worker, step, weights [n] -> gradient [n]
+Update = Callable[[np.ndarray, np.ndarray, int], None]          # weights [n], changed; gradient; staleness
+Seconds = Callable[[int, int], float]                           # worker, step -> seconds of one gradient
+
+
+class Applied(NamedTuple):
+    """One gradient that the server applied. time: virtual seconds. staleness: the updates since its pull."""
+
+    time: float
+    worker: int
+    step: int
+    staleness: int
+
+
+def sgd(lr: float) -> Update:
+    """The update weights -= lr * gradient, whatever the staleness."""
+    def update(weights: np.ndarray, gradient: np.ndarray, staleness: int) -> None:
+        weights -= lr * gradient
+    return update
+
+
+def one_second(worker: int, step: int) -> float:
+    """All workers are equally fast."""
+    return 1.0
+
+
+@dataclass
+class ServerOptions:
+    """steps: gradients of each worker. servers: the ranks 0 to servers - 1; the others are workers."""
+
+    steps: int
+    servers: int = 1
+    synchronous: bool = False
+    bound: int | None = None
+    seconds: Seconds = field(default=one_second)
+
+
+def train_with_server(comm: Communicator, weights: np.ndarray, gradient: Gradient, update: Update,
+                      options: ServerOptions) -> tuple[np.ndarray, list[Applied]]:
+    """The final weights [n] and all applied gradients in order, the same on every rank. All ranks call it.
+
+    weights: the start, float [n], equal on all ranks; it is not changed. Raises ConfigError if there is no
+    worker or no server, or for a negative bound; ShapeError for weights or gradients of another shape.
+
+    >>> import minipar as mp
+    >>> def train(comm):        # the loss (w - 3)**2 / 2, one server, two workers
+    ...     options = ServerOptions(steps=20)
+    ...     return train_with_server(comm, np.zeros(1), lambda worker, step, w: w - 3, sgd(0.3), options)
+    >>> final, applied = mp.run(3, train)[0]
+    >>> bool(abs(final[0] - 3) < 1e-3), [one.staleness for one in applied[:4]]
+    (True, [0, 1, 1, 1])
+    """
+    _require_possible(comm, weights, options)
+    counts = even_counts(weights.size, options.servers)
+    ends = np.cumsum([0, *counts])
+    spans = [slice(int(start), int(end)) for start, end in zip(ends[:-1], ends[1:], strict=True)]
+    final, applied = weights.copy(), np.empty((0, 4))
+    if comm.rank < options.servers:
+        server = _Server(comm, final[spans[comm.rank]], update, options)
+        server.serve()
+        applied = np.array(server.applied, np.float64).reshape(-1, 4)
+    else:
+        _work(comm, spans, final, gradient, options)
+    for rank, span in enumerate(spans):
+        final[span] = broadcast(comm, final[span].copy(), root=rank, label="final weights")
+    count = (comm.size - options.servers) * options.steps
+    table = broadcast(comm, applied if comm.rank == 0 else np.empty((count, 4)), root=0,
+                      label="applied gradients")
+    return final, [Applied(time, int(worker), int(step), int(old))
+                   for time, worker, step, old in table.tolist()]
+
+
+def _require_possible(comm: Communicator, weights: np.ndarray, options: ServerOptions) -> None:
+    if not 1 <= options.servers < comm.size:
+        raise ConfigError(f"{options.servers} servers of {comm.size} ranks: choose 1 to {comm.size - 1}, so "
+                          "that there is a worker", item="servers")
+    if options.bound is not None and options.bound < 0:
+        raise ConfigError(f"a bound of {options.bound} steps lets no worker compute; give 0 or more",
+                          item="bound")
+    if options.steps < 1:
+        raise ConfigError(f"{options.steps} steps: give 1 or more", item="steps")
+    if weights.ndim != 1 or weights.dtype.kind != "f" or weights.size < options.servers:
+        raise ShapeError(f"a parameter server needs one float vector of at least {options.servers} weights, "
+                         f"not {weights.dtype} of shape {weights.shape}")
+
+
+def _work(comm: Communicator, spans: list[slice], weights: np.ndarray, gradient: Gradient,
+          options: ServerOptions) -> None:
+    """A worker's loop. A push is a header (time, version, step) and this server's slice of the gradient."""
+    worker = comm.rank - options.servers
+    for step in range(options.steps):
+        header = np.empty(2)                                        # time and version
+        for server, span in enumerate(spans):
+            comm.recv(header, server, label="pull header")
+            weights[span] = comm.recv(np.empty_like(weights[span]), server, label="pull")
+        pushed = np.ascontiguousarray(gradient(worker, step, weights), weights.dtype)
+        if pushed.shape != weights.shape:
+            raise ShapeError(f"the gradient of worker {worker} has shape {pushed.shape}, the weights "
+                             f"{weights.shape}")
+        time, version = header.tolist()
+        end = np.array([time + options.seconds(worker, step), version, step])
+        for server, span in enumerate(spans):
+            comm.send(end, server, label="push header")
+            comm.send(np.ascontiguousarray(pushed[span]), server, label="push")
+
+
+class _Push(NamedTuple):
+    """A gradient that has arrived and is not yet applied. version: that of the weights it was computed with.
+    """
+
+    time: float
+    version: int
+    step: int
+    gradient: np.ndarray
+
+
+class _Server:
+    """One server's loop: its slice of the weights, and the pushes that have arrived."""
+
+    def __init__(self, comm: Communicator, weights: np.ndarray, update: Update,
+                 options: ServerOptions) -> None:
+        self.comm, self.weights, self.update, self.options = comm, weights, update, options
+        self.workers = range(comm.size - options.servers)
+        self.done = [0] * len(self.workers)                         # gradients applied, of each worker
+        self.version, self.arrived = 0, dict[int, _Push]()
+        self.held: set[int] = set()                                 # workers too far ahead to get weights
+        self.applied: list[Applied] = []
+
+    def serve(self) -> None:
+        for worker in self.workers:
+            self._answer(worker, 0.0)
+        while min(self.done) < self.options.steps:
+            for worker in self.workers:
+                computes = self.done[worker] < self.options.steps and worker not in self.held
+                if computes and worker not in self.arrived:
+                    self.arrived[worker] = self._receive(worker)
+            if self.options.synchronous:
+                self._apply_all()
+            else:
+                self._apply_earliest()
+
+    def _apply_all(self) -> None:
+        """One update with the sum of all gradients, added in the order of the workers."""
+        pushes = [self.arrived.pop(worker) for worker in self.workers]
+        total = pushes[0].gradient.copy()
+        for push in pushes[1:]:
+            total += push.gradient
+        time = max(push.time for push in pushes)
+        self.update(self.weights, total, 0)
+        self.version += 1
+        for worker, push in zip(self.workers, pushes, strict=True):
+            self._record(time, worker, push, 0)
+            if self.done[worker] < self.options.steps:
+                self._answer(worker, time)
+
+    def _apply_earliest(self) -> None:
+        worker = min(self.arrived, key=lambda worker: (self.arrived[worker].time, worker))
+        push = self.arrived.pop(worker)
+        staleness = self.version - push.version
+        self.update(self.weights, push.gradient, staleness)
+        self.version += 1
+        self._record(push.time, worker, push, staleness)
+        if self.done[worker] < self.options.steps:
+            self.held.add(worker)
+        for ready in sorted(worker for worker in self.held if self._may_go_on(worker)):
+            self.held.remove(ready)
+            self._answer(ready, push.time)
+
+    def _may_go_on(self, worker: int) -> bool:
+        return self.options.bound is None or self.done[worker] <= min(self.done) + self.options.bound
+
+    def _record(self, time: float, worker: int, push: _Push, staleness: int) -> None:
+        self.done[worker] += 1
+        self.applied.append(Applied(time, worker, push.step, staleness))
+
+    def _answer(self, worker: int, time: float) -> None:
+        rank = worker + self.options.servers
+        self.comm.send(np.array([time, self.version]), rank, label="pull header")
+        self.comm.send(self.weights.copy(), rank, label="pull")
+
+    def _receive(self, worker: int) -> _Push:
+        rank = worker + self.options.servers
+        time, version, step = self.comm.recv(np.empty(3), rank, label="push header").tolist()
+        gradient = self.comm.recv(np.empty_like(self.weights), rank, label="push")
+        return _Push(time, int(version), int(step), gradient)
