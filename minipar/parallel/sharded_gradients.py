@@ -51,41 +51,43 @@ class StreamedReducer(ShardedReducer):
     blocks take turns in two buffers, so the buffer is free when the next block but one writes into it. No
     message is in flight between instructions. Otherwise a rank could wait for another stage, and the ranks
     of dp for its messages, in a circle.
+
+    missing: unit -> its parameters whose gradient is not complete. reducing: the messages in flight.
     """
 
     def __init__(self, store: ShardedStore):
         super().__init__(store)
-        self._missing = {unit: set(unit.flat.parameters) for unit in store.units}
-        self._reducing: list[tuple[Piece, Handle]] = []
+        self.missing = {unit: set(unit.flat.parameters) for unit in store.units}
+        self.reducing: list[tuple[Piece, Handle]] = []
         for unit in store.units:
             for p in unit.flat.parameters:
                 p.on_grad(partial(self.complete, unit, p))
 
     def complete(self, unit: Unit, p: Parameter, gradient: np.ndarray) -> None:
         """Called when a backward has computed the gradient of a parameter of this unit."""
-        self._missing[unit].discard(p)
-        if self._missing[unit]:
+        self.missing[unit].discard(p)
+        if self.missing[unit]:
             for handle in self.store.in_flight:
                 handle.test()
             return
         self.settle()
-        self._missing[unit] = set(unit.flat.parameters)
+        self.missing[unit] = set(unit.flat.parameters)
         whole = unit.flat.gradient()
         for piece in self.store.pieces_of[unit]:
             message = piece.message
             handle = start_reduce_scatter(self.dp, whole[message.span], counts=message.counts,
                                           out=whole[message.own], algorithm=RING,
                                           label=f"gradients of {message.label}")
-            self._reducing.append((piece, handle))
+            self.reducing.append((piece, handle))
             self.store.in_flight.append(handle)
         unit.flat.zero_grad()
 
     def settle(self) -> None:
         """Wait for the messages in flight, and add the sums to the shard."""
-        for piece, handle in self._reducing:
+        for piece, handle in self.reducing:
             np.add(piece.gradient, handle.wait(), out=piece.gradient)
             self.store.in_flight.remove(handle)
-        self._reducing.clear()
+        self.reducing.clear()
 
     def finish(self) -> None:
         """All messages have been waited for at the end of the last instruction."""

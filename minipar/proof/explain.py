@@ -29,6 +29,8 @@ LATER = {
     "resume": "training is right, but a restored trainer continues differently: something is not saved, or "
     "not restored",
     "recomputed": "values are right, but backward does not recompute what --recompute selects",
+    "memory": "values are right, but a rank does not hold what its layout should: weights, gradients, state "
+    "or gathered weights have other sizes than in the memory ledger",
     "collectives": "an algorithm that these sizes do not use gives a wrong result",
 }
 ROW_BIASES = ("attention.out.bias", "mlp.down.bias")

@@ -6,9 +6,11 @@ mutant.py defines a mutant. Each file holds one kind of bug; a mutant names the 
 from minipar.proof.mutants import (
     batches,
     beyond,
+    gathering,
     gradients,
     pipeline,
     sequence,
+    sharding,
     stages,
     starts,
     steps,
@@ -17,7 +19,8 @@ from minipar.proof.mutants import (
 )
 from minipar.proof.mutants.mutant import Mutant
 
-KINDS = (starts, tensor, sequence, vocabulary, batches, gradients, pipeline, stages, steps, beyond)
+KINDS = (starts, tensor, sequence, vocabulary, batches, gradients, sharding, gathering, pipeline, stages,
+         steps, beyond)
 MUTANTS = {one.name: one for kind in KINDS for one in vars(kind).values() if isinstance(one, Mutant)}
 
 __all__ = ["MUTANTS", "Mutant"]

@@ -110,7 +110,7 @@ def divided_by_micro_batches_on_top() -> list[Change]:
 @mutant("gradients", micro_batches=PIECES)
 def accumulation_overwritten() -> list[Change]:
     """Each micro-batch's gradient overwrites the previous one: only the last counts."""
-    return [_around_backward(before=lambda trainer, last: trainer.flat.zero_grad())]
+    return [around_backward(before=lambda trainer, last: trainer.flat.zero_grad())]
 
 
 @mutant("gradients", dp=2, micro_batches=PIECES)
@@ -121,14 +121,14 @@ def reduced_after_every_micro_batch() -> list[Change]:
     def reduce(trainer: Trainer, last: bool) -> None:
         if not last:
             trainer.reducer.finish()                                # type: ignore[union-attr]
-    return [_around_backward(after=reduce)]
+    return [around_backward(after=reduce)]
 
 
 def _nothing(trainer: Trainer, last: bool) -> None:
     pass
 
 
-def _around_backward(before: Callable[[Trainer, bool], None] = _nothing,
+def around_backward(before: Callable[[Trainer, bool], None] = _nothing,
                      after: Callable[[Trainer, bool], None] = _nothing) -> Change:
     """Call a function before or after the backward of each micro-batch; `last` is true for the last one."""
     def surround(trainer: Trainer, *arguments: Any, **options: Any) -> None:

@@ -1,0 +1,161 @@
+"""Bugs of ZeRO: the sum, the shards, and the state of the optimiser. For weights that come and go, see
+gathering.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from minipar.comm.collectives import all_gather, reduce_scatter
+from minipar.comm.protocol import Communicator
+from minipar.nn import Parameter
+from minipar.optim import ParameterStore, Run
+from minipar.parallel import sharded_gradients
+from minipar.parallel.norm import global_norm
+from minipar.parallel.sharded import ShardedStore
+from minipar.parallel.sharded_gradients import ShardedReducer, StreamedReducer
+from minipar.parallel.shards import Unit
+from minipar.parallel.stages import Stages
+from minipar.proof.mutants.batches import around_backward
+from minipar.proof.mutants.mutant import Change, after_init, mutant
+from minipar.training import trainer as train
+from minipar.training.trainer import Trainer
+
+PIECES = 3
+
+
+@mutant("gradients", dp=2, zero=1)
+def averaged_twice_by_reduce_scatter() -> list[Change]:
+    """The loss divides by the tokens of the global batch, and the reduce-scatter of ZeRO takes the mean
+    again.
+    """
+    def mean(comm: Communicator, array: np.ndarray, **options: Any) -> np.ndarray:
+        return reduce_scatter(comm, array, "mean", **options)
+    return [Change(sharded_gradients, "reduce_scatter", mean)]
+
+
+@mutant("norm", dp=2, zero=2)
+def norm_of_one_shard() -> list[Change]:
+    """Each rank clips its shard of the gradient by the norm of this shard: another factor on every rank."""
+    def norm(store: ParameterStore, tp: Communicator, pp: Communicator, copies: set[str],
+             shards: Communicator) -> float:
+        return global_norm(store, tp, pp, copies)
+    return [Change(train, "global_norm", norm)]
+
+
+@mutant("gradients", dp=2, zero=1, micro_batches=PIECES)
+def accumulation_reduced_too_early() -> list[Change]:
+    """The accumulated gradient is reduce-scattered after each micro-batch into the buffer that goes on
+    accumulating: early micro-batches are summed several times.
+    """
+    def reduce(trainer: Trainer, last: bool) -> None:
+        if not last:
+            assert trainer.reducer is not None, "zero has a reducer"
+            trainer.reducer.finish()
+    return [around_backward(after=reduce)]
+
+
+@mutant("gradients", dp=2, zero=2, micro_batches=PIECES)
+def shard_overwritten_by_each_micro_batch() -> list[Change]:
+    """The reduced gradient of a micro-batch replaces the shard, instead of being added: only the last one
+    counts.
+    """
+    def settle(reducer: StreamedReducer) -> None:
+        for piece, handle in reducer.reducing:
+            piece.gradient[...] = handle.wait()
+            reducer.store.in_flight.remove(handle)
+        reducer.reducing.clear()
+    return [Change(StreamedReducer, "settle", settle)]
+
+
+@mutant("gradients", dp=2, zero=2)
+def unit_reduced_before_it_is_complete() -> list[Change]:
+    """A unit is reduced when its first parameter is complete, not its last one."""
+    original = StreamedReducer.complete
+
+    def complete(reducer: StreamedReducer, unit: Unit, p: Parameter, gradient: np.ndarray) -> None:
+        if len(reducer.missing[unit]) == len(unit.flat.parameters) > 1:
+            reducer.missing[unit] = {p}
+            original(reducer, unit, p, gradient)
+            reducer.settle()
+            reducer.missing[unit] = set(unit.flat.parameters) - {p}
+        else:
+            reducer.missing[unit].discard(p)
+            if not reducer.missing[unit]:
+                reducer.missing[unit] = set(unit.flat.parameters)
+                unit.flat.zero_grad()
+    return [Change(StreamedReducer, "complete", complete)]
+
+
+@mutant("first update", dp=2, zero=1)
+def weights_not_gathered_after_the_step() -> list[Change]:
+    """Each rank steps its own shard, and keeps the old weights of all other shards."""
+    return [Change(ShardedReducer, "updated", lambda reducer: None)]
+
+
+@mutant("first update", dp=3, zero=1)
+def padding_of_the_last_shard_leaks() -> list[Change]:
+    """Shards are padded to one length for the all-gather, and the padding is not cut out of the result: the
+    weights after it are shifted.
+    """
+    def padded(comm: Communicator, array: np.ndarray, *, counts: list[int], out: np.ndarray,
+               **options: Any) -> None:
+        longest = max(counts)
+        everything = all_gather(comm, np.resize(np.append(array, 0), longest), counts=[longest] * comm.size,
+                                **options)
+        out[...] = everything[:len(out)]
+    return [Change(sharded_gradients, "all_gather", padded)]
+
+
+@mutant("resume", dp=2, zero=2)
+def state_of_the_neighbours_shard() -> list[Change]:
+    """After a restart, a rank loads the optimiser's state of its neighbour's shard, as from a file with the
+    wrong number.
+    """
+    def load(store: ShardedStore, state: np.ndarray, arrays: Mapping[str, np.ndarray]) -> None:
+        for unit in store.units:
+            whole = np.concatenate([arrays[p.name].reshape(-1) for p in unit.flat.parameters])
+            for message in unit.messages:
+                state[message.kept] = np.roll(whole, message.counts[0])[message.own]
+    return [Change(ShardedStore, "load_state", load)]
+
+
+@mutant("norm", dp=2, pp=2, zero=2, layers=3)
+def sharded_tied_table_counted_twice() -> list[Change]:
+    """Both ends of the pipeline count their shard of the tied table in the norm: clipping starts too early.
+    """
+    def forget(stages: Stages, *arguments: Any, **options: Any) -> None:
+        stages.copies = set()
+    return [after_init(Stages, forget)]
+
+
+@mutant("gradients", dp=2, pp=2, zero=2, layers=3)
+def tied_shards_not_summed() -> list[Change]:
+    """The shards of the tied table are reduced over dp, but not over both ends of the pipeline."""
+    return [Change(Stages, "add_tied", lambda stages, store: None)]
+
+
+@mutant("AdamW losses", dp=2, zero=1)
+def decay_of_a_whole_shard() -> list[Change]:
+    """The shard forgets which of its elements are of matrices: weight decay is applied to biases and
+    LayerNorms, too.
+    """
+    return [_runs(lambda run: run._replace(decays=True))]
+
+
+def _runs(change: Callable[[Run], Run]) -> Change:
+    original = ShardedStore.runs
+    return Change(ShardedStore, "runs", lambda store: [change(run) for run in original(store)])
+
+
+@mutant("memory", dp=2, zero=1)
+def state_sharded_in_name_only() -> list[Change]:
+    """The optimiser allocates its state for all elements, and uses only the part of its shard: nothing is
+    saved, and the training is right.
+    """
+    def zeros(store: ShardedStore) -> np.ndarray:
+        return np.zeros(sum(unit.size for unit in store.units), store.parameters[0].dtype)
+    return [Change(ShardedStore, "zeros", zeros)]
