@@ -75,14 +75,19 @@ SAID = {
     "state-rows-reversed": "checkpoint would hold other arrays",
     "slots-swapped": "checkpoint would hold other arrays",
     "halving-returns-its-input": "algorithm that these sizes do not use",
+    "state-sharded-in-name-only": "does not hold what its layout should",
+    "averaged-twice-by-reduce-scatter": "0.5 times | averaged twice",
+    "state-of-the-neighbours-shard": "a restored trainer continues differently",
     "buckets-in-another-order": "group 'dp' do not agree | number of elements | order of calls",
 }
 DRIFT = {"replicas-start-apart", "dropout-differs-on-replicas", "norm-gradients-not-reduced", "never-reduced",
          "steps-counted-apart", "tied-table-not-reduced", "norm-of-the-own-stages",
-         "loss-stays-on-the-last-stage"}
+         "loss-stays-on-the-last-stage", "norm-of-one-shard", "weights-not-gathered-after-the-step",
+         "tied-shards-not-summed"}
 UNPAID = {"f-forgotten": "tp", "norm-gradients-not-reduced": "tp", "never-reduced": "dp",
           "tied-table-not-reduced": "tied",
-          "norm-of-the-own-stages": "pp"}                           # messages are missing
+          "norm-of-the-own-stages": "pp", "tied-shards-not-summed": "tied",
+          "weights-not-gathered-after-the-step": "dp"}              # messages are missing
 
 
 def explained(name: str, said: list[str]) -> bool:
