@@ -23,6 +23,7 @@
 # `--fast` it trains less.
 
 # %%
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 
@@ -30,9 +31,9 @@ from minipar.lessons.plots.mesh import draw_memory, draw_sent
 from minipar.lessons.support.lesson import Lesson
 
 import minipar as mp
+from minipar.autograd.tape_bytes import held_bytes
 from minipar.comm.collectives import select
 from minipar.comm.wrappers.counting import Counting, Traffic
-from minipar.comm.wrappers.network import Network
 from minipar.data.markov import MarkovSource
 from minipar.data.tokenizer import ByteTokenizer
 from minipar.nn.counts import (
@@ -47,7 +48,6 @@ from minipar.plan.memory import MIXED_ADAM, state
 from minipar.plan.parameters import count, rank_shapes
 from minipar.plan.stages import stages_of
 from minipar.plan.traffic import step_traffic
-from minipar.trace.step import trace_step
 
 # %%
 lesson = Lesson("16_mesh", ranks=8)
@@ -124,13 +124,14 @@ assert all(rank == (at["pp"] * cube.dp + at["dp"]) * cube.tp + at["tp"]
 
 
 def training(comm, layout, steps):
-    """Losses; this rank's weights; sent in one step; what is unexpected."""
+    """Losses; weights; sent in the last step; what is unexpected."""
     counting, train = Counting(comm), replace(TRAIN, seed=0)
     trainer = mp.Trainer(MODEL, train, ByteTokenizer(), TEXT,
                          mp.Grid(counting, layout))
-    losses = [trainer.step().loss for _ in range(steps)]
-    counting.traffic.tallies.clear()
-    trainer.step()
+    losses = []
+    for _ in range(steps):
+        counting.traffic.tallies.clear()
+        losses.append(trainer.step().loss)
     sent = counting.traffic
     formulas = step_traffic(MODEL, TRAIN, layout, comm.rank, select)
     wrong = differences(formulas, sent.by("group", "op", "label"))
@@ -280,7 +281,7 @@ lesson.predict("How many times as much is sent between the machines, if tp "
                "goes between them?",
                ["as much", "twice", "over 5 times"])
 entries = [entries for *_, entries, _ in
-           mp.run(4, training, mp.Layout(tp=2, pp=2), 0)]
+           mp.run(4, training, mp.Layout(tp=2, pp=2), 1)]
 together = sum(map(Traffic, entries), Traffic())
 between = {name: sum(tally.bytes for (one, other), tally
                      in together.between(nodes).items() if one != other)
@@ -308,16 +309,28 @@ assert 5 * between["inside"] < between["between"], \
 
 
 def memory(comm, layout):
-    """Bytes by line, of each rank; on rank 0."""
-    trace = trace_step(comm, layout, MODEL, TRAIN, ByteTokenizer(), TEXT,
-                       Network(0, 0), 1e9)
-    return trace and trace.memory
+    """Bytes of this rank by line. Activations: the largest in a step."""
+    held = [0]
+
+    @contextmanager
+    def watch(instruction, running):
+        yield
+        held.append(held_bytes(*running.tapes.values()))
+
+    trainer = mp.Trainer(MODEL, TRAIN, ByteTokenizer(), TEXT,
+                         mp.Grid(comm, layout), watch=watch)
+    trainer.step()
+    flat, moments = trainer.flat, trainer.optimizer.state.values()
+    return {"weights": flat.data.nbytes, "gradients": flat.grad.nbytes,
+            "optimizer": sum(array.nbytes for array in moments),
+            "activations": max(held)}
 
 
+# %%
 lesson.predict("1 x 2 x 2: how many times the activations of layer "
                "parallel does stage 0 keep with 1F1B?")
 lesson.reveal(2)
-counted = {name: lesson.run(memory, layout, ranks=layout.ranks)[0]
+counted = {name: lesson.run(memory, layout, ranks=layout.ranks)
            for name, layout in LAYOUTS.items()}
 fullest = {name: max(ranks, key=lambda rank: sum(rank.values()))
            for name, ranks in counted.items()}

@@ -10,12 +10,13 @@ from minipar.lessons.plots.style import one_chart
 from minipar.plots.trace import COLORS
 
 AXES = {"dp": "#0072b2", "tp": "#d55e00", "pp": "#000000"}
+LINES = {line: COLORS[line] for line in ("weights", "gradients", "optimizer", "activations")}
 KIB = 1 << 10
 
 
 def draw_memory(memory: Mapping[str, Mapping[str, int]]) -> Figure:
     """memory: layout -> bytes on its fullest rank, by line."""
-    return _bars("tp and pp split the weights, dp does not", "KiB on the fullest rank", memory, COLORS)
+    return _bars("tp and pp split the weights, dp does not", "KiB on the fullest rank", memory, LINES)
 
 
 def draw_sent(sent: Mapping[str, Mapping[str, int]]) -> Figure:

@@ -1,4 +1,4 @@
-"""One training in many layouts: the curves lie on each other, and a logarithmic axis shows how closely."""
+"""One training in many layouts: one curve, and every gradient as in one process."""
 
 from __future__ import annotations
 
@@ -6,34 +6,39 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from minipar.lessons.plots.style import BLUE, GREY, ORANGE
+
+ALLOWED = 1e-12                         # what `minipar verify` allows
+EVERY = 24                              # steps from one mark of a layout to its next
+MARKS = (("o", BLUE), ("s", ORANGE), ("^", "#000000"), ("D", "#cc79a7"))
 
 
-def draw_one_training(losses: Mapping[str, Sequence[float]],
-                      gradients: Mapping[str, Sequence[float]]) -> Figure:
-    """Three panels: the curves, how far they are apart, and how far the gradients are.
-
-    losses: layout -> training loss per step in nats per token, the first layout being the reference.
-    gradients: layout -> for each parameter the largest difference of its gradient from the reference's,
-    relative to the largest element.
+def draw_one_training(losses: Mapping[str, Sequence[float]], apart: Mapping[str, float]) -> Figure:
+    """losses: layout -> training loss per step in nats per token; the first layout is one process. apart: layout -> the
+    largest difference of any gradient from one process, as a part of the gradient's largest element.
     """
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    curves, apart, proof = figure.subplots(1, 3)
-    reference, *others = losses
-    for number, (name, values) in enumerate(losses.items()):
-        width = 0.8 + 1.2 * (len(losses) - 1 - number)  # the first is the widest, so that all can be seen
-        curves.plot(values, linewidth=width, label=name, alpha=0.9, solid_capstyle="round")
-    curves.set(title="Training loss, float32", xlabel="step", ylabel="nats per token")
-    curves.legend()
-    for number, name in enumerate(others, start=1):
-        difference = np.abs(np.subtract(losses[name], losses[reference]))
-        apart.semilogy(np.maximum(difference, 1e-9), color=f"C{number}", linewidth=1, label=name)
-    apart.set(title=f"Distance from {reference}, float32", xlabel="step", ylabel="nats per token")
-    for number, (name, values) in enumerate(gradients.items(), start=1):
-        proof.semilogy(np.maximum(values, 1e-17), ".", color=f"C{number}", label=name)
-    proof.axhline(1e-12, color="black", linewidth=0.8, linestyle="--")
-    proof.text(0, 1.3e-12, "what verify allows", fontsize=8)
-    proof.set(title="Every gradient, float64", xlabel="parameter", ylabel="largest relative difference",
-              ylim=(5e-18, 1e-11))
-    for axes in (curves, apart, proof):
+    figure = Figure(figsize=(12.5, 5.2), layout="constrained")
+    curves, proof = figure.subplots(1, 2, width_ratios=(1.25, 1))
+    (first, single), *others = losses.items()
+    curves.plot(single, color="#bbbbbb", linewidth=4, label=first)
+    rows = np.arange(len(others))[::-1]
+    for row, (marker, color), (name, values) in zip(rows, MARKS, others, strict=True):
+        steps = range(row * EVERY // len(others), len(values), EVERY)   # one layout's marks between the others'
+        curves.plot(steps, [values[step] for step in steps], marker, color=color, markersize=9, label=name)
+        proof.plot(apart[name], row, marker, color=color, markersize=14)
+        proof.annotate(f"{apart[name]:.0e}", (apart[name], row), (14, 0), textcoords="offset points", va="center",
+                       fontsize=14)
+    curves.set_title("the loss: one curve", fontsize=18)
+    curves.set_xlabel("step", fontsize=15)
+    curves.set_ylabel("loss (nats per token)", fontsize=15)
+    curves.legend(fontsize=13)
+    proof.axvline(ALLOWED, color=GREY, linewidth=3, linestyle="--")
+    proof.text(ALLOWED, rows.max() + 0.3, "the proof \nallows this ", color=GREY, fontsize=14, ha="right", va="center")
+    proof.set(xscale="log", xlim=(5e-17, 5e-12), ylim=(-0.6, rows.max() + 0.6), yticks=[])
+    proof.set_xlabel("largest relative difference from one process", fontsize=15)
+    proof.set_title("the gradients: equal to rounding", fontsize=18)
+    for axes in (curves, proof):
         axes.grid(alpha=0.3)
+        axes.tick_params(labelsize=13)
+    figure.suptitle("One training, shared out in four ways: the result is the same", fontsize=21)
     return figure

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 from matplotlib.figure import Figure
 
@@ -33,10 +34,10 @@ def draw_loss(metrics: Iterable[Mapping[str, float]]) -> Figure:
     return figure
 
 
-def _running_mean(values: Iterable[float], keep: float = 0.95) -> list[float]:
-    """Exponentially decayed mean, corrected for its start at zero."""
-    means, total, weight = [], 0.0, 0.0
-    for value in values:
-        total, weight = keep * total + (1 - keep) * value, keep * weight + (1 - keep)
-        means.append(total / weight)
-    return means
+def _running_mean(values: Sequence[float], half: int = 15) -> list[float]:
+    """For each value, the mean of it and of the `half` values before and after it; of fewer near both ends, but of
+    equally many before and after. So the mean does not lag behind the values. Example, half = 1: 1 2 6 gives 1 3 6.
+    """
+    sums = [0.0, *accumulate(values)]
+    reach = [min(half, at, len(values) - 1 - at) for at in range(len(values))]
+    return [(sums[at + n + 1] - sums[at - n]) / (2 * n + 1) for at, n in enumerate(reach)]

@@ -27,10 +27,20 @@ def draw_timelines(predicted: Timeline, measured: Timeline, title: str, apart: i
         axes.set(xlim=(0, longest), xlabel="time, ms" if name == "measured" else "")
         axes.set_title(f"{name}: {1e3 * float(timeline.makespan):,.1f} ms, bubble "
                        f"{100 * float(timeline.bubble()):.1f} %", loc="left", fontsize=11)
+    title = f"{title}\n{_shown(ranks, apart)}"
     figure.suptitle(title, x=0.01, ha="left", parse_math=False)  # a schedule's name may have a $
     figure.legend(handles=legend(measured.schedule), loc="outside lower center", ncols=5, frameon=False,
                   fontsize=9)
     return figure
+
+
+def _shown(ranks: int, apart: int) -> str:
+    """The world ranks whose timelines are drawn. Example: 2 ranks that are 4 apart are ranks 0 and 4 of 8."""
+    if apart == 1:
+        return f"all ranks, 0 to {ranks - 1}" if ranks > 1 else "the one rank"
+    numbers = [str(rank * apart) for rank in range(ranks)]
+    named = f"ranks {', '.join(numbers[:-1])} and {numbers[-1]}" if ranks > 1 else "rank 0"
+    return f"shown: {named} of {ranks * apart}, the first pipeline (dp rank 0, tp rank 0)"
 
 
 def draw_memory(memory: list[dict[str, int]], ledger: list[int]) -> Figure:

@@ -216,6 +216,9 @@ def test_the_picture_names_the_ranks_of_the_world() -> None:
     figure = draw_timelines(trace.measured, trace.measured, "both", trace.layout.dp * trace.layout.tp)
     assert [[label.get_text() for label in axes.get_yticklabels()]
             for axes in figure.axes] == [["rank 0", "rank 4"]] * 2
+    assert "ranks 0 and 4 of 8" in figure.get_suptitle()
+    trace = on_threads(Layout(pp=2), 2)
+    assert "all ranks, 0 to 1" in draw_timelines(trace.measured, trace.measured, "both").get_suptitle()
 
 
 def test_the_other_lines_of_memory() -> None:
