@@ -4,10 +4,12 @@
 # You have a program that computes for an hour, and a laptop with eight cores,
 # seven of which do nothing. How do eight processes share one piece of work?
 #
-# This lesson starts from nothing: you know Python, and a little NumPy. In forty
-# minutes you will know what a rank is, how ranks exchange data, why a program
-# can wait for ever, and what a collective is. All other lessons stand on these
-# four ideas.
+# This lesson starts from nothing. After it you know what a rank is, how ranks
+# exchange data, why a program can wait for ever, and what a collective is. All
+# other lessons stand on these four ideas.
+#
+# You need Python and a little NumPy. The core path takes 35 minutes; the
+# section marked "(optional)" does not belong to it.
 #
 # Run me: `minipar lesson teach 0` (step by step), `minipar lesson run 0` (at
 # once), or under `mpirun -n 4 python lessons/00_first_program.py`.

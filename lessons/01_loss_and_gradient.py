@@ -18,6 +18,9 @@
 # gradient that somebody else wrote, say why the formula of the textbooks breaks
 # down on a computer, and choose a step that does not diverge.
 #
+# You need NumPy, and what a derivative is. The core path takes 45 minutes;
+# sections marked "(optional)" do not belong to it.
+#
 # Run me: `minipar lesson teach 1` (step by step) or `minipar lesson run 1`.
 
 # %%

@@ -16,6 +16,9 @@
 # After this lesson you can compute two steps of Adam by hand, say how far it
 # moves a weight, choose between Adam and AdamW, and say why rates start small.
 #
+# You need lesson 1. The core path takes 35 minutes; the section marked
+# "(optional)" does not belong to it.
+#
 # Run me: `minipar lesson teach 2` (step by step) or `minipar lesson run 2`.
 
 # %%

@@ -15,7 +15,7 @@
 # such a report by hand, refute a wrong one, and say which of many scores to ask
 # for.
 #
-# You need lesson 1. The core path takes 40 minutes; the section marked
+# You need lesson 1. The core path takes 45 minutes; the section marked
 # "(optional)" does not belong to it.
 #
 # Run me: `minipar lesson teach 3` (step by step) or `minipar lesson run 3`.

@@ -18,6 +18,9 @@
 # After this lesson you can compute all four for any transformer, and say of each
 # trick which line it shrinks. Read beside: `minipar/plan/memory.py`.
 #
+# You need lesson 1. The core path takes 35 minutes; sections marked
+# "(optional)" do not belong to it.
+#
 # Run me: `minipar lesson teach 4` (step by step) or `minipar lesson run 4`.
 
 # %%

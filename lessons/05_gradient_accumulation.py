@@ -15,7 +15,7 @@
 # Each adds its gradient to the same array, the gradient buffer, and only after the
 # last one the optimiser takes its step. This is **gradient accumulation**.
 #
-# You need lesson 1 (loss, gradient). The core path takes 35 minutes; sections
+# You need lesson 1 (loss, gradient). The core path takes 40 minutes; sections
 # marked "(optional)" do not belong to it.
 #
 # Run me: `minipar lesson teach 5` (step by step), `minipar lesson run 5` (at

@@ -20,6 +20,9 @@
 # Together this is *mixed precision* (Micikevicius et al. 2018). After this lesson
 # you can say which number needs how many bits, and write the loop.
 #
+# You need lessons 1 and 2. The core path takes 40 minutes; the section marked
+# "(optional)" does not belong to it.
+#
 # Run me: `minipar lesson teach 6` (step by step) or `minipar lesson run 6`.
 
 # %%

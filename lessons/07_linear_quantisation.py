@@ -16,6 +16,9 @@
 # This is *linear quantisation*. After this lesson you can quantise by hand, say
 # how large the error is, and why one outlier among 100,000 weights spoils all.
 #
+# You need NumPy. The core path takes 35 minutes; sections marked "(optional)"
+# do not belong to it.
+#
 # Run me: `minipar lesson teach 7` (step by step) or `minipar lesson run 7`.
 
 # %%

@@ -13,6 +13,9 @@
 # the result. It works, if you get one number right; else it is 500 times worse.
 # After this lesson you know which number, and why.
 #
+# You need lesson 7. The core path takes 30 minutes; the section marked
+# "(optional)" does not belong to it.
+#
 # Run me: `minipar lesson teach 8` (step by step) or `minipar lesson run 8`.
 
 # %%

@@ -13,6 +13,9 @@
 # is a staircase, and a staircase has no slope to follow. After this lesson you
 # know the trick that gives it one, when you need it, and when you do not.
 #
+# You need lessons 1 and 7. The core path takes 30 minutes; the section marked
+# "(optional)" does not belong to it.
+#
 # Run me: `minipar lesson teach 9` (step by step) or `minipar lesson run 9`.
 
 # %%

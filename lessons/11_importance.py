@@ -17,8 +17,8 @@
 # *curvature* can. After this lesson you can compute three scores of importance,
 # say what each costs, and let the other weights make up for the one that goes.
 #
-# You need lessons 1 and 10. The core path takes 45 minutes; sections marked
-# "(optional)" do not belong to it.
+# You need lessons 1 and 10. The core path takes 40 minutes; the section marked
+# "(optional)" does not belong to it.
 #
 # Run me: `minipar lesson teach 11` (step by step) or `minipar lesson run 11`.
 

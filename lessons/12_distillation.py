@@ -14,6 +14,9 @@
 # After this lesson you can write its loss, say what the temperature is for, and
 # when a teacher helps; and you can put a whole compression pipeline together.
 #
+# You need lesson 1. The core path takes 35 minutes; the section marked
+# "(optional)" does not belong to it.
+#
 # Run me: `minipar lesson teach 12` (step by step) or `minipar lesson run 12`.
 
 # %%

@@ -17,7 +17,7 @@
 # multiplies by its part, its *shard*, and the ranks put the results together.
 # Weights never travel. What travels is *activations*: x, y, and their gradients.
 #
-# You need lesson 0 and the chain rule. The core path takes 45 minutes; sections
+# You need lesson 0 and the chain rule. The core path takes 40 minutes; sections
 # marked "(optional)" do not belong to it.
 #
 # Run me: `minipar lesson teach 14` (step by step), `minipar lesson run 14` (at

@@ -12,8 +12,8 @@
 #        |         v          left-hand one: a ring
 #     rank 3 <- rank 2
 #
-# You need lesson 0. The core path takes 40 minutes; sections marked "(optional)"
-# do not belong to it.
+# You need lesson 0. The core path takes 35 minutes; the section marked
+# "(optional)" does not belong to it.
 #
 # Run me: `minipar lesson teach collectives` (step by step), `minipar lesson run
 # collectives` (at once), or under `mpirun -n 4 python lessons/collectives.py`.

@@ -124,39 +124,31 @@ class Lesson:
                  for row in texts)
         self.say(*(f"  {line.rstrip()}" for line in lines), "")
 
-    def picture(self, figure: Figure, name: str = "") -> Picture:
-        """Save the figure as FOLDER/<lesson><name>.png, once for all ranks; returns it, as the last value of a
-        cell, so that a notebook shows it.
+    def picture(self, figure: Figure, name: str = "") -> None:
+        """Save the figure as FOLDER/<lesson><name>.png, once for all ranks. A notebook shows it below the cell, whichever
+        backend matplotlib has and without `%matplotlib inline`.
 
         The claims of a lesson do not depend on its pictures: where one fails, stderr says so, and the lesson goes on.
         """
-        path, picture = self.folder / f"{self.name}{name}.png", Picture()
+        path = self.folder / f"{self.name}{name}.png"
 
         def save() -> None:
-            picture.draw(figure)
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format="png", dpi=110)
+            _show(drawn.getvalue())
             with replacing(path) as file:
-                file.write(picture.png)
+                file.write(drawn.getvalue())
             self.say(f"picture: {path}", "")
 
         if self.rank == 0:
             attempt(path.name, save)
-        return picture
 
 
-class Picture:
-    """A figure as Jupyter shows it, whichever backend matplotlib has and without `%matplotlib inline`. png: the bytes of
-    its file, none if it was not drawn.
-    """
-
-    png = b""
-
-    def draw(self, figure: Figure) -> None:
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=110)
-        self.png = file.getvalue()
-
-    def _repr_png_(self) -> bytes | None:
-        return self.png or None
+def _show(png: bytes) -> None:
+    """Show a picture where the lesson runs in a notebook; elsewhere nothing happens."""
+    shell = sys.modules.get("IPython")
+    if shell and shell.get_ipython():
+        shell.display.display(shell.display.Image(png))
 
 
 def refusal(call: Callable[[], object]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,16 +26,17 @@ from minipar.untrusted.files import MIB, read_bytes
 
 PICTURES = Path("runs/lessons")
 LONGEST_TABLE = MIB                                                 # bytes of lessons/README.md
-LINK, COLUMNS = re.compile(r"\[(.*)\]\((\w+)\.py\)"), 7            # of a row: its first cell; number of cells
+LINK, COLUMNS = re.compile(r"\[(.*)\]\((\w+)\.py\)"), 8            # of a row: its first cell; number of cells
+TITLE = 36                                                          # columns of a title in the list
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the table: the documents' sections of a lesson, its number of ranks, its run time."""
+    """A row of the table: a lesson's core path ("35 min"), its number of ranks, its run time in seconds."""
 
     name: str
     title: str
-    sections: str
+    core: str
     ranks: str
     seconds: str
     fast: str
@@ -48,7 +50,7 @@ class Entry:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    show = actions.add_parser("list", help="number, title, the documents' sections, ranks, run time")
+    show = actions.add_parser("list", help="number, title, time to read the core path, ranks, seconds to run")
     show.set_defaults(run=list_lessons)
     one = actions.add_parser("run", help="run a lesson; several ranks: mpirun -n 4 minipar lesson run 13")
     one.add_argument("lesson", help="its number, or its name if it has none")
@@ -75,9 +77,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def list_lessons(options: argparse.Namespace) -> int:
-    rows = [("", "lesson", "documents", "ranks", "seconds", "--fast")]
-    rows += [(entry.number, entry.title, entry.sections, entry.ranks, entry.seconds, entry.fast)
-             for entry in entries(lessons_folder())]
+    rows = [("", "lesson", "core path", "ranks", "seconds", "--fast")]
+    for entry in entries(lessons_folder()):
+        first, *others = textwrap.wrap(entry.title, TITLE)
+        rows.append((entry.number, first, entry.core, entry.ranks, entry.seconds, entry.fast))
+        rows += [("", line, "", "", "", "") for line in others]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -178,5 +182,5 @@ def _entry(row: str, where: str) -> Entry:
         raise ConfigError(f"{where}: {shown(row)} is not a row of the table of lessons; it must have "
                           f"{COLUMNS} cells, the first of them [title](name.py)")
     title, name = map(brief, lesson.groups())
-    sections, _, _, ranks, seconds, fast = map(brief, cells[1:])
-    return Entry(name, title, sections, ranks, seconds, fast)
+    core, ranks, seconds, fast = map(brief, cells[2:6])
+    return Entry(name, title, core, ranks, seconds, fast)

@@ -15,7 +15,7 @@ from minipar.errors import ConfigError
 from tests.commands import call, command, finished, refused
 from tests.ranks import mpirun
 
-ROW = "| [Sums: of numbers](01_sums.py) | 000: 4.1 | F1 | they add up | 1 | 2.5 | 0.5 |\n"
+ROW = "| [Sums: of numbers](01_sums.py) | they add up | 30 min | 1 | 2.5 | 0.5 | 000: 4.1 | F1 |\n"
 SCRIPT = """
 import sys
 class Said:
@@ -41,15 +41,17 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_list_has_every_lesson(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("lesson", "list") == 0
     head, *rows = capsys.readouterr().out.splitlines()
-    assert head.split() == ["lesson", "documents", "ranks", "seconds", "--fast"]
-    assert [row.split()[0] for row in rows] == [entry.number for entry in entries(lessons_folder())]
-    assert {"1", "14", "collectives"} <= {row.split()[0] for row in rows}
+    assert head.split() == ["lesson", "core", "path", "ranks", "seconds", "--fast"]
+    numbers = [row.split()[0] for row in rows if not row.startswith(" ")]
+    assert numbers == [entry.number for entry in entries(lessons_folder())]
+    assert numbers[0] == "0" and numbers[numbers.index("13") - 1] == "collectives"
+    assert all(len(row) <= 80 for row in rows)
 
 
 def test_a_row_of_the_list(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("lesson", "list") == 0
     row = capsys.readouterr().out.splitlines()[1]
-    assert re.split(" {2,}", row) == ["1", "Sums: of numbers", "000: 4.1", "1", "2.5", "0.5"]
+    assert re.split(" {2,}", row) == ["1", "Sums: of numbers", "30 min", "1", "2.5", "0.5"]
     assert [entry.number for entry in entries(planted)] == ["1"]
 
 
@@ -89,8 +91,8 @@ def test_lessons_of_the_current_folder(planted: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("table, said", [
-    (b"| [Sums](01_sums.py) | one cell |\n", "line 1"), (ROW.encode() * 2 + b"| [Sums] | " + b"x | " * 6, "line 3"),
-    (b"| [Sums](01_sums.txt) |" + b" x |" * 6, "line 1"), (b"| [Sums](../../sums.py) |" + b" x |" * 6, "line 1"),
+    (b"| [Sums](01_sums.py) | one cell |\n", "line 1"), (ROW.encode() * 2 + b"| [Sums] | " + b"x | " * 7, "line 3"),
+    (b"| [Sums](01_sums.txt) |" + b" x |" * 7, "line 1"), (b"| [Sums](../../sums.py) |" + b" x |" * 7, "line 1"),
     (b"| [" + b"(" * 100_000, "line 1"), (ROW.encode() + b"\xff", "not UTF-8"), (b"\n" * (1 << 21), "more than"),
     (b"| [\x1b]0;title\x07](\xc2\x9b.py)\n", "line 1"),
 ], ids=["cells", "no link", "suffix", "folder", "brackets", "encoding", "size", "terminal"])

@@ -8,6 +8,8 @@ import ast
 import re
 from collections.abc import Mapping
 
+from minipar.classroom.cells import LessonFile
+
 ID = re.compile(r"\b[FACNE]\d+\b")
 ERRATUM = re.compile(r"\bR\d+\b")
 
@@ -81,3 +83,24 @@ def title_of(source: str) -> str:
     heading = re.search(r"^# # (?:\d\d · )?([^:\n]*)", source, re.MULTILINE)
     assert heading, "a lesson begins with its title"
     return heading[1].strip()
+
+
+WORDS, LINE = 110, 5                    # of prose that a student reads in a minute; seconds for a line of code
+QUESTION = BREAK = 2                    # minutes for a prediction, and to break something on purpose
+
+
+def core_minutes(lesson: LessonFile) -> int:
+    """How long the core path takes: an estimate, rounded up to the next five minutes. Exercises are not in it."""
+    cells = [cell for section in lesson.sections if section.is_core for cell in section.cells]
+    prose = " ".join(cell.text for cell in cells if cell.kind == "prose")
+    code = "\n".join(cell.text for cell in cells if cell.kind == "code")
+    lines = [line for line in code.splitlines() if line.strip() and not line.startswith(("import", "from"))]
+    minutes = (len(prose.split()) / WORDS + len(lines) * LINE / 60 + code.count(".predict(") * QUESTION
+               + prose.count("**Break it") * BREAK)
+    return 5 * -int(-minutes // 5)
+
+
+def stated_minutes(lesson: LessonFile) -> int:
+    """What the lesson says of it in its first cell; 0 where it says nothing."""
+    found = re.search(r"The core\s+path\s+takes\s+(\d+)\s+minutes", lesson.sections[0].cells[0].text)
+    return int(found[1]) if found else 0

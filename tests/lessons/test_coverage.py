@@ -4,9 +4,10 @@ lessons is right.
 
 import pytest
 
+from minipar.classroom.cells import read_lesson
 from minipar.cli.lesson import entries
-from tests.lessons.pages import asserted, errata, index_of, not_shown, title_of, uncovered
-from tests.lessons.running import LESSONS, alone, source_of
+from tests.lessons.pages import asserted, errata, index_of, not_shown, stated_minutes, title_of, uncovered
+from tests.lessons.running import LESSONS, alone, script_of, source_of
 from tests.ranks import ROOT
 
 FOLDER = ROOT / "lessons"
@@ -42,8 +43,9 @@ def test_the_table_has_every_lesson() -> None:
     assert list(rows) == LESSONS
     for lesson, entry in rows.items():
         assert entry.title == title_of(SOURCES[lesson])
-        assert entry.ranks == ("1" if alone(lesson) else "2 or more") and float(entry.seconds) > 0
-        assert not alone(lesson) or 0 < float(entry.fast) <= 10
+        assert entry.ranks == ("1" if alone(lesson) else "2+")
+        assert 0 < float(entry.seconds) < 60 and 0 < float(entry.fast) < 10
+        assert entry.core == f"{stated_minutes(read_lesson(script_of(lesson)))} min"
 
 
 # What the checks see: an index of three ids, two lessons, and each way to be wrong.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from minipar.classroom.cells import LessonFile, read_lesson
-from tests.lessons.pages import covers
+from tests.lessons.pages import core_minutes, covers, stated_minutes
 from tests.lessons.running import LESSONS, script_of, source_of
 
 WIDE, LONG = 76, 40                     # columns of a line of code ("| " stands before it), lines of a cell
@@ -41,6 +41,11 @@ def test_a_lesson_can_be_shown_and_followed(name: str) -> None:
     first, *between, last = lesson.sections
     assert not last.is_core, "who is short of time need not read the last section"
     assert between[0].is_core, "the first section after the title is on the core path"
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_the_core_path_takes_as_long_as_the_lesson_says(name: str) -> None:
+    assert stated_minutes(FILES[name]) == core_minutes(FILES[name]) <= 45
 
 
 @pytest.mark.parametrize("name", LESSONS)

@@ -38,18 +38,24 @@ def test_a_lesson_draws(tmp_path: Path) -> None:
 
 
 def test_a_figure_that_cannot_be_drawn_is_told_on_stderr(tmp_path: Path) -> None:
-    """A notebook then shows nothing in its place, and otherwise the picture, whichever backend there is."""
+    """A notebook then shows nothing in its place, and otherwise the picture, even one that cannot be saved."""
     script = tmp_path / "drawing.py"
     script.write_text("""
+import sys
+from types import SimpleNamespace
 from minipar.lessons.plots.mesh import Figure
 from minipar.lessons.support.lesson import Lesson
 lesson = Lesson("drawing", ranks=1)
-print(lesson.picture(Figure())._repr_png_()[:4])
-print(lesson.picture(None, "_none")._repr_png_())
-print(lesson.picture(Figure(), "/no/such/folder")._repr_png_()[:4])
+lesson.picture(Figure())
+display = SimpleNamespace(Image=lambda png: png[:4], display=print)
+sys.modules["IPython"] = SimpleNamespace(get_ipython=lambda: True, display=display)
+for figure, name in (Figure(), "_shown"), (None, "_none"), (Figure(), "/no/such/folder"):
+    lesson.picture(figure, name)
 """)
     done = forked(script, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split("\n") == [f"picture: {tmp_path}/drawing.png", "", r"b'\x89PNG'", "None", r"b'\x89PNG'", ""]
+    png = r"b'\x89PNG'"
+    assert done.stdout.split("\n") == [f"picture: {tmp_path}/drawing.png", "", png,
+                                       f"picture: {tmp_path}/drawing_shown.png", "", png, ""]
     said = done.stderr.splitlines()
     assert len(said) == 2 and "no picture drawing_none.png: AttributeError" in said[0] and "No such file" in said[1]
