@@ -35,8 +35,10 @@ def draw_loss(metrics: Iterable[Mapping[str, float]]) -> Figure:
 
 
 def _running_mean(values: Sequence[float], half: int = 15) -> list[float]:
-    """For each value, the mean of it and of the `half` values before and after it. Near the ends there are fewer,
-    but equally many before and after: so the mean does not lag. Example, half = 1: 1 2 6 gives 1 3 6.
+    """For each value, the mean of it and of the `half` values before and after it.
+
+    Near the ends there are fewer, but equally many before and after: so the mean does not lag. Example,
+    half = 1: 1 2 6 gives 1 3 6.
     """
     sums = [0.0, *accumulate(values)]
     reach = [min(half, at, len(values) - 1 - at) for at in range(len(values))]
