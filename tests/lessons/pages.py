@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
+from itertools import pairwise
+from typing import NamedTuple
 
 from minipar.classroom.cells import LessonFile
 
@@ -104,3 +106,51 @@ def stated_minutes(lesson: LessonFile) -> int:
     """What the lesson says of it in its first cell; 0 where it says nothing."""
     found = re.search(r"The core\s+path\s+takes\s+(\d+)\s+minutes", lesson.sections[0].cells[0].text)
     return int(found[1]) if found else 0
+
+
+class Term(NamedTuple):
+    """A row of the glossary. chinese: in brackets where the documents do not have it; where: "000, 3.1" or ""."""
+
+    english: str
+    chinese: str
+    where: str
+    lesson: str
+
+
+def glossary_of(page: str) -> list[Term]:
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ?([^|]*) ?\| ([^|]+) \| .+ \|$", page, re.MULTILINE)
+    return [Term(*(cell.strip() for cell in row)) for row in rows if row[0] != "English"]
+
+
+def prose_of(source: str) -> str:
+    """A lesson in one line, without the marks of its comments."""
+    return re.sub(r"\s*\n#?\s*", " ", source)
+
+
+def new_terms(prose: str, known: Set[str]) -> set[str]:
+    """Words in bold that are not known, neither as they are nor without the s of a plural."""
+    bold = {word.strip(" .:").lower() for word in re.findall(r"\*\*([A-Za-z][A-Za-z -]+[.:]?)\*\*", prose)}
+    return {word for word in bold if not {word, *map(word.removesuffix, ("s", "es", "ism"))} & known}
+
+
+def glossary_faults(rows: Sequence[Term], prose: Mapping[str, str], index: str) -> list[str]:
+    """What is wrong in the glossary, in words. prose: lesson -> its text in one line; index: the text of INDEX.md."""
+    found = [f"{one.english} and {two.english} are not in order" for one, two in pairwise(rows)
+             if one.english.lower() >= two.english.lower()]
+    numbers = {str(int(name[:2])) if name[0].isdigit() else name: text for name, text in prose.items()}
+    chapters = {(document, section[0]) for cell in re.findall(r"^\| [FACNE]\d+ \| ([^|]*) \|", index, re.MULTILINE)
+                for document in re.findall(r"00\d", cell) for section in re.findall(r"(?<![\d.])[1-9]\b", cell)}
+    for english, chinese, where, lesson in rows:
+        word = re.escape(english.partition(",")[0]).replace("\\-", "[- ]").replace("\\ ", "[- ]")
+        if lesson not in numbers:
+            found.append(f"{english}: there is no lesson {lesson}")
+        elif not re.search(rf"(?<![a-z]){word}s?(?![a-z])", numbers[lesson], re.IGNORECASE):
+            found.append(f"{english} does not occur in lesson {lesson}")
+        own, (document, _, section) = re.sub(r"\(.*\)", "", chinese).strip(), where.partition(", ")
+        if own and not where:
+            found.append(f"{english}: where is {own}?")
+        elif where and not own:
+            found.append(f"{english}: brackets, and a document")
+        elif where and (document, section[:1]) not in chapters:
+            found.append(f"{english}: the index knows no chapter {section[:1]} of {document}")
+    return found
