@@ -23,7 +23,7 @@ from tests.commands import call
 from tests.ranks import ROOT, mpirun
 from tests.test_floors import FLOORS
 
-PAGES = sorted(path for folder in (".", "benchmarks", "lessons", "minipar")
+PAGES = sorted(path for folder in (".", "benchmarks", "lessons", "lessons/teaching", "minipar")
                for path in (ROOT / folder).glob("*.md")) \
     + sorted((ROOT / "minipar").glob("*/*.md"))
 SCRIPTS = [path for folder in ("minipar", "benchmarks", "lessons")

@@ -1,0 +1,83 @@
+"""What the teacher's pages name is there: sections of lessons, exercises, minutes that add up. (Commands and links:
+tests/test_docs.py.)
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from minipar.classroom.cells import read_lesson
+from minipar.exercises import catalogue
+from tests.lessons.running import LESSONS, script_of
+from tests.ranks import ROOT
+
+KIT = ROOT / "lessons" / "teaching"
+PAGES = sorted(KIT.glob("*.md"))
+PLANS = ("TENSOR_PARALLEL.md", "PIPELINES.md")
+SECTIONS = {number: [re.sub(r"^\d+ · ", "", section.heading) for section in read_lesson(script_of(name)).sections]
+            for name in LESSONS for number in [str(int(name[:2])) if name[0].isdigit() else name]}
+REFERENCE = re.compile(r"\b(\d+|collectives)\.(\d+) \*([^*]+)\*")
+
+
+def wrong_sections(page: str) -> list[str]:
+    """References such as 14.3 *The two layers on real ranks* that are not so."""
+    return [f"{lesson}.{number} is not {title!r}" for lesson, number, title in REFERENCE.findall(page)
+            if SECTIONS.get(lesson, [])[int(number):int(number) + 1] != [title]]
+
+
+def wrong_exercises(page: str, rows: str = r"[a-z]+_[a-z_0-9]+") -> list[str]:
+    """Names in backticks that look like an exercise's and are none; the functions of a lesson are listed here."""
+    known = {exercise.name for exercise in catalogue.every()} | {"copy_to_region"}
+    return [name for name in re.findall(rf"`({rows})`", page) if name not in known]
+
+
+def minutes(page: str) -> list[tuple[int, int]]:
+    """The rows `| 5 to 20 |` of a plan."""
+    return [(int(one), int(other)) for one, other in re.findall(r"^\| (\d+) to (\d+) \|", page, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_sections_and_exercises_are_there(path: Path) -> None:
+    page = path.read_text(encoding="utf-8")
+    assert not wrong_sections(page) and not wrong_exercises(page)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan_fills_ninety_minutes_without_a_gap(name: str) -> None:
+    page = (KIT / name).read_text(encoding="utf-8")
+    rows = minutes(page)
+    assert rows[0][0] == 0 and rows[-1][1] == 90 and all(one[1] == other[0] for one, other in zip(rows, rows[1:], strict=False))
+    lesson = REFERENCE.findall(page)[0][0]
+    core = [str(number) for number, section in enumerate(SECTIONS[lesson]) if not section.endswith("(optional)")]
+    planned = [number for line in page.splitlines() if re.match(r"\| \d+ to", line) for _, number, _ in REFERENCE.findall(line)]
+    assert planned == core, "the plan has the core path, section by section"
+
+
+@pytest.mark.parametrize("name, lesson", list(zip(PLANS, ("14", "15"), strict=True)))
+def test_a_plan_answers_the_questions_that_the_lesson_asks(name: str, lesson: str) -> None:
+    page = (KIT / name).read_text(encoding="utf-8")
+    script = next(path for path in map(script_of, LESSONS) if path.name.startswith(f"{lesson}_"))
+    asked = [cell.text for section in read_lesson(script).sections if section.is_core for cell in section.cells
+             if ".predict(" in cell.text]
+    numbers = [int(number) for number in re.findall(r"^\| (\d)\. ", page, re.MULTILINE)]
+    assert sorted(set(numbers)) == list(range(1, len(asked) + 1))
+
+
+def test_the_course_has_ten_weeks_and_the_parallel_lessons() -> None:
+    page = (KIT / "SYLLABUS.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| (\d+) \|", page, re.MULTILINE) == [str(week) for week in range(1, 11)]
+    assert {"0", "collectives", "13", "14", "15", "16"} <= {lesson for lesson, _, _ in REFERENCE.findall(page)}
+
+
+@pytest.mark.parametrize("page, found", [
+    ("14.1 *Two ways to split a product*", []), ("14.1 *Backward*", ["14.1 is not 'Backward'"]),
+    ("14.77 *Backward*", ["14.77 is not 'Backward'"]), ("99.1 *Backward*", ["99.1 is not 'Backward'"])])
+def test_a_wrong_section_is_found(page: str, found: list[str]) -> None:
+    assert wrong_sections(page) == found
+
+
+def test_a_wrong_exercise_is_found() -> None:
+    assert wrong_exercises("`ring_shift` and `ring_shfit`") == ["ring_shfit"]
