@@ -27,7 +27,7 @@ from minipar.untrusted.files import MIB, read_bytes
 PICTURES = Path("runs/lessons")
 LONGEST_TABLE = MIB                                                 # bytes of lessons/README.md
 LINK, COLUMNS = re.compile(r"\[(.*)\]\((\w+)\.py\)"), 8            # of a row: its first cell; number of cells
-TITLE = 36                                                          # columns of a title in the list
+TITLE = 32                                                          # columns of a title in the list
 
 
 @dataclass(frozen=True)
