@@ -1,27 +1,40 @@
 """`minipar generate`: generate text with a trained model, on one process or on the ranks of a layout.
 
-The model is the last checkpoint of a run, or a file of GPT-2 weights with a tokenizer's files.
+The model is the last checkpoint of a run, or a file of GPT-2 weights with a tokenizer's files. Many prompts
+are computed together: minipar.inference.engine.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
 
 from minipar.checkpoint.fingerprint import fingerprint
 from minipar.checkpoint.gpt2 import load_gpt2
 from minipar.checkpoint.tokenizer_files import load_tokenizer
+from minipar.cli.files import require_file, write_json
 from minipar.cli.options import word
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
-from minipar.comm.collectives.gather_values import same_everywhere
+from minipar.comm.collectives.gather_values import one_choice, same_everywhere
 from minipar.comm.protocol import Communicator
 from minipar.data.tokenizer import Tokenizer
-from minipar.errors import CheckpointError, ConfigError
-from minipar.inference.generate import generate
+from minipar.errors import CheckpointError, ConfigError, DataError
+from minipar.inference.completion import Completion, complete
+from minipar.inference.engine import Engine
+from minipar.inference.options import EngineOptions
+from minipar.inference.replicas import ReplicatedEngine
+from minipar.inference.requests import Sampling, TextRequest
 from minipar.inference.stages import stages_of
+from minipar.inference.stages_runner import StagesRunner
 from minipar.parallel.grid import Grid
 from minipar.parallel.stages import Stages
 from minipar.training.run_folder import RunFolder
+from minipar.untrusted.files import MIB, read_bytes
+
+BATCH, ROWS = 32, 256                                               # texts together; tokens in a forward pass
+LARGEST_PROMPTS = 16 * MIB                                          # bytes of a file of prompts
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,13 +44,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--weights", type=word, metavar="FILE", help="GPT-2 weights: .safetensors or .npz")
     parser.add_argument("--tokenizer", type=word, metavar="PATH",
                         help="with --weights: tokenizer.json, vocab.json (beside merges.txt), or the folder")
-    parser.add_argument("--prompt", required=True, metavar="TEXT", help="text that the model continues")
+    prompt = parser.add_mutually_exclusive_group(required=True)
+    prompt.add_argument("--prompt", metavar="TEXT", help="text that the model continues")
+    prompt.add_argument("--prompts", type=word, metavar="FILE", help="file with one prompt per line")
     parser.add_argument("--tokens", type=int, default=400, help="number of tokens to generate (default 400)")
     parser.add_argument("--temperature", type=float, default=0.8,
                         help="0: always the most likely token (default 0.8)")
     parser.add_argument("--top-k", type=int, default=0,
                         help="sample only from the k most likely tokens; 0: from all (default)")
+    parser.add_argument("--top-p", type=float, default=1.0,
+                        help="only the most likely tokens whose probabilities sum to p (default 1: all)")
+    parser.add_argument("--min-p", type=float, default=0.0,
+                        help="only tokens with p times the largest probability (default 0: all)")
+    parser.add_argument("--repetition-penalty", type=float, default=1.0, metavar="X",
+                        help="logits of tokens of the text are divided by it (default 1: none)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sampling (default 0)")
+    parser.add_argument("--samples", type=int, default=1, metavar="N",
+                        help="continuations of each prompt (default 1)")
+    parser.add_argument("--stop", action="append", default=[], metavar="TEXT",
+                        help="end before this text; can be given several times")
+    parser.add_argument("--batch", type=int, metavar="N",
+                        help=f"texts that are computed together (default: all samples, at most {BATCH})")
+    parser.add_argument("--invariant", action="store_true",
+                        help="the same bits, whatever shares the batch; slower")
+    parser.add_argument("--json", type=word, metavar="FILE", help="also write the texts to this file")
     add_layout_options(parser, training=False)
     parser.set_defaults(run=run)
 
@@ -45,21 +75,69 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.tokens < 0:
         raise ConfigError(f"--tokens is {options.tokens}; it must not be negative")
+    if options.batch is not None and options.batch < 1:
+        raise ConfigError(f"--batch is {options.batch}; it must be at least 1")
     if (options.weights is None) != (options.tokenizer is None):
         raise ConfigError("--weights and --tokenizer belong together: a file of GPT-2 weights, and the files "
                           "of its tokenizer (a run holds its own)")
+    if options.json:
+        require_file(options.json)
     return on_ranks(options, lambda world: _run_on(world, options))
 
 
 def _run_on(world: Communicator, options: argparse.Namespace) -> int:
-    """All ranks generate the same tokens; rank 0 prints them."""
-    stages, tokenizer = _model(Grid(world, layout_of(options)), options)
-    prompt = tokenizer.encode(options.prompt).tolist()
-    tokens = generate(stages, prompt, temperature=options.temperature, top_k=options.top_k, seed=options.seed)
-    text = tokenizer.decode(list(itertools.islice(tokens, options.tokens)))
+    """All ranks get the same texts; rank 0 prints them."""
+    prompts = one_choice(world, _prompts(options), "prompts")
+    sampling = Sampling(options.temperature, options.top_k, options.top_p, options.min_p,
+                        options.repetition_penalty, options.seed)
+    grid = Grid(world, layout_of(options))
+    stages, tokenizer = _model(grid, options)
+    requests = [_request(text, tokenizer, sampling, stages.config.context, options) for text in prompts]
+    batch = options.batch or min(BATCH, options.samples * len(prompts))
+    sizes = EngineOptions(batch=batch, rows=max(ROWS, batch), invariant=options.invariant)
+    engine = Engine(StagesRunner(stages, sizes), tokenizer, sizes)
+    results = complete(ReplicatedEngine(engine, grid.dp), requests) if options.tokens else [
+        [Completion([], "", "length", [])] * options.samples for _ in prompts]
     if world.rank == 0:
-        print(options.prompt + text)
+        print("\n".join(_shown(prompts, results)))
+        if options.json:
+            write_json(options.json, [{"prompt": text, "samples": [asdict(one) for one in samples]}
+                                      for text, samples in zip(prompts, results, strict=True)])
     return 0
+
+
+def _prompts(options: argparse.Namespace) -> list[str]:
+    """Raises DataError for a file that has no prompts, or an empty line."""
+    if options.prompts is None:
+        return [options.prompt]
+    name = options.prompts
+    try:
+        lines = read_bytes(Path(name), LARGEST_PROMPTS, DataError).decode("utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"cannot read {name}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} is not UTF-8 at byte {error.start}; convert it") from error
+    if not lines or "" in lines:
+        where = f"line {lines.index('') + 1} of {name} is empty" if lines else f"{name} is empty"
+        raise DataError(f"{where}; write one prompt per line")
+    return lines
+
+
+def _request(text: str, tokenizer: Tokenizer, sampling: Sampling, context: int,
+             options: argparse.Namespace) -> TextRequest:
+    """The last `context` tokens of a prompt count."""
+    prompt = tokenizer.encode(text).tolist()[-context:]
+    return TextRequest(prompt, max(options.tokens, 1), sampling, options.samples, options.stop)
+
+
+def _shown(prompts: list[str], results: list[list[Completion]]) -> Iterator[str]:
+    """The text, or the texts with a heading each, if there are several."""
+    several = len(prompts) > 1 or len(results[0]) > 1
+    for number, (prompt, samples) in enumerate(zip(prompts, results, strict=True), start=1):
+        for sample, one in enumerate(samples, start=1):
+            if several:
+                yield f"# {number}" + (f", sample {sample}" if len(samples) > 1 else "")
+            yield prompt + one.text
 
 
 def _model(grid: Grid, options: argparse.Namespace) -> tuple[Stages, Tokenizer]:

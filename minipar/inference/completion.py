@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
-from minipar.inference.engine import Engine
-from minipar.inference.requests import TextRequest
+from minipar.inference.requests import NewToken, TextRequest
 
 
 @dataclass
@@ -20,7 +20,18 @@ class Completion:
     logprobs: list[float]
 
 
-def complete(engine: Engine, requests: Iterable[TextRequest]) -> list[list[Completion]]:
+class StepEngine(Protocol):
+    """What Engine, ReplicatedEngine and HandoverEngine have in common."""
+
+    @property
+    def busy(self) -> bool: ...
+
+    def add(self, request: TextRequest) -> int: ...
+
+    def step(self) -> list[NewToken]: ...
+
+
+def complete(engine: StepEngine, requests: Iterable[TextRequest]) -> list[list[Completion]]:
     """The samples of each request, computed together.
 
     >>> import minipar as mp

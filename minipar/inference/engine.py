@@ -164,7 +164,7 @@ class Engine:
         return iter(self.runner.run(batch))
 
     def _sequence(self, number: int, request: TextRequest, sample: int, text: list[int]) -> TextSequence:
-        shown = TextStream(self.tokenizer.decode, request.stop) if self.tokenizer else None
+        shown = TextStream(self.tokenizer, request.stop) if self.tokenizer else None
         return TextSequence(number, request, sample, text, random_numbers(request, sample), shown)
 
     def _new_tokens(self, sequence: TextSequence, logits: Iterator[np.ndarray],

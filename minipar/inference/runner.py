@@ -26,7 +26,10 @@ class Runner(Protocol):
     """What the engine needs of a model: the logits of a batch, and the blocks of its cache."""
 
     config: ModelConfig
-    caches: Sequence[PagedCache]                                    # of this rank, one per part of the model
+
+    @property
+    def caches(self) -> Sequence[PagedCache]:
+        """Of this rank, one per part of the model."""
 
     def run(self, batch: RowBatch) -> np.ndarray:
         """The logits [m, V] of the wanted rows; stores the keys and values of all rows."""
@@ -38,7 +41,7 @@ class LocalRunner:
     def __init__(self, model: GPT, options: EngineOptions):
         """Raises ConfigError if the model's rows depend on each other, or cannot be `options.invariant`."""
         self.model, self.config = model, model.config
-        self.caches = [cache_of(model, options)]
+        self.caches: Sequence[PagedCache] = [cache_of(model, options)]
         self._forward = forward_of([model], options)
 
     def run(self, batch: RowBatch) -> np.ndarray:

@@ -7,46 +7,37 @@ character that is not complete. Example with the stop text "END": the tokens of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import codecs
+from collections.abc import Sequence
 
-REPLACEMENT = "\ufffd"                                              # `decode` returns it for incomplete bytes
+from minipar.data.tokenizer import Tokenizer
 
 
 class TextStream:
-    """Tokens in, text out. decode: of a tokenizer."""
+    """Tokens in, text out; see stream_text in minipar.data for a stream without stop texts."""
 
-    def __init__(self, decode: Callable[[list[int]], str], stop: Sequence[str] = ()):
-        self._decode, self._stop = decode, tuple(stop)
-        self._tokens: list[int] = []                                # those whose text is not all released
-        self._released = 0                                          # characters of their text
+    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = ()):
+        self._tokenizer, self._stop = tokenizer, tuple(stop)
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._held = ""
 
     def push(self, token: int) -> tuple[str, bool]:
         """(the text that can be shown now, whether a stop text was found; then this text ends before it)."""
-        self._tokens.append(token)
-        text = self._decode(self._tokens)
+        text = self._held + self._decoder.decode(self._tokenizer.decode_bytes([token]))
         found = [at for stop in self._stop if (at := text.find(stop)) >= 0]
         if found:
-            return text[self._released : min(found)], True
-        kept = self._held_back(text)
-        new = text[self._released : len(text) - kept]
-        self._released = len(text) - kept
-        if not kept:
-            self._tokens, self._released = [], 0
-        return new, False
+            return text[: min(found)], True
+        shown = len(text) - max((_beginning(text, stop) for stop in self._stop), default=0)
+        self._held = text[shown:]
+        return text[:shown], False
 
     def flush(self) -> str:
         """The text that was held back, when no token follows."""
-        text = self._decode(self._tokens)[self._released :] if self._tokens else ""
-        self._tokens, self._released = [], 0
+        text, self._held = self._held + self._decoder.decode(b"", final=True), ""
         return text
 
-    def _held_back(self, text: str) -> int:
-        """The number of characters at the end that may still change."""
-        incomplete = int(text.endswith(REPLACEMENT))
-        text, longest = text[: len(text) - incomplete], 0
-        for stop in self._stop:
-            for length in range(min(len(stop) - 1, len(text) - self._released), longest, -1):
-                if text.endswith(stop[:length]):
-                    longest = length
-                    break
-        return longest + incomplete
+
+def _beginning(text: str, stop: str) -> int:
+    """The number of characters at the end of the text that are the beginning of the stop text."""
+    longest = min(len(stop) - 1, len(text))
+    return next((length for length in range(longest, 0, -1) if text.endswith(stop[:length])), 0)

@@ -236,12 +236,22 @@ def test_the_way_out_that_a_damaged_checkpoint_names(done: Path, capsys: pytest.
     ("--run {run} --prompt α", "the tokenizer does not know the character 'α' (U+03B1, at position 0)"),
     ("--run {run} --prompt=", "an empty prompt gives the model nothing to continue"),
     ("--run {run}/none --prompt x", "none holds no checkpoint; train one with: minipar train --out"),
-    ("--run {run} --prompt a --temperature -1", "temperature -1.0"),
-    ("--run {run} --prompt a --temperature nan", "temperature nan"),
-    ("--run {run} --prompt a --top-k -1", "top-k -1"),
+    ("--run {run} --prompt a --temperature -1", "temperature is -1.0"),
+    ("--run {run} --prompt a --temperature nan", "temperature is nan"),
+    ("--run {run} --prompt a --top-k -1", "top_k is -1"),
+    ("--run {run} --prompt a --temperature 0 --top-p 0.5", "temperature 0 always chooses the most likely token"),
+    ("--run {run} --prompt a --top-p 0", "top_p is 0.0"), ("--run {run} --prompt a --samples 0", "samples is 0"),
+    ("--run {run} --prompt a --batch 0", "--batch is 0"), ("--run {run} --prompt a --stop=", "stop is"),
+    ("--run {run} --prompt a --samples 3 --batch 2", "3 samples run together"),
+    ("--run {run} --prompts {run}/none", "cannot read"), ("--run {run} --prompts {run}", "is a folder"),
+    ("--run {run} --prompts {run}/empty.txt", "empty.txt is empty"),
+    ("--run {run} --prompts {run}/blank.txt", "line 2 of"), ("--run {run} --prompts {run}/latin.txt", "not UTF-8"),
+    ("--run {run} --prompts {run}/greek.txt", "the tokenizer does not know the character 'α'"),
     ("--run {run} --prompt a --tokens -1", "--tokens is -1; it must not be negative"),
 ])
 def test_generate(pristine: Path, capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
+    for name, data in (("empty", b""), ("blank", b"a\n\nb\n"), ("latin", b"caf\xe9"), ("greek", "α".encode())):
+        (pristine / "run" / f"{name}.txt").write_bytes(data)
     assert said in refused(capsys, "generate", *words.format(run=pristine / "run").split())
 
 

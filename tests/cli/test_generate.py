@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,30 @@ def test_seed_temperature_and_top_k(pristine: Path, capsys: pytest.CaptureFixtur
     assert usual != written(capsys, *words, "--temperature", 3)
     greedy = written(capsys, *words, "--temperature", 0)
     assert greedy == written(capsys, *words, "--top-k", 1, "--seed", 5) != usual
+
+
+def test_a_file_of_prompts_gives_the_texts_of_each_prompt(pristine: Path, tmp_path: Path,
+                                                           capsys: pytest.CaptureFixture[str]) -> None:
+    run, prompts, result = pristine / "run", ["the fox", "a", "wizards judge my"], tmp_path / "texts.json"
+    (tmp_path / "prompts.txt").write_text("\n".join(prompts) + "\n")
+    options = ("--tokens", 20, "--top-p", 0.9, "--seed", 3)
+    each = [written(capsys, run, "--prompt", prompt, *options) for prompt in prompts]
+    words = ("--prompts", tmp_path / "prompts.txt", "--json", result, *options)
+    for extra in ((), ("--batch", 2), ("--batch", 1), ("--invariant",), ("--dp", 2, "--engine", "threads"),
+                  ("--tp", 2, "--engine", "threads")):
+        assert written(capsys, run, *words, *extra) == "\n".join(
+            line for number, text in enumerate(each, start=1) for line in (f"# {number}", text))
+    texts = [one["prompt"] + one["samples"][0]["text"] for one in json.loads(result.read_text())]
+    assert texts == each
+
+
+def test_samples_and_stop_texts(pristine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (pristine / "run", "--prompt", "the", "--tokens", 30)
+    shown = written(capsys, *words, "--samples", 2)
+    first, second = shown.removeprefix("# 1, sample 1\n").split("\n# 1, sample 2\n")
+    assert first == written(capsys, *words) != second
+    stop = first[9:11]
+    assert written(capsys, *words, "--stop", stop) == "the" + first[3:].partition(stop)[0]
 
 
 def test_a_terminal_that_lacks_a_character(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def test_train_lists_its_options_presets_and_defaults(capsys: pytest.CaptureFixt
     (["train", "--out", "a", "--resume", "b"], "not allowed with argument"),
     (["train", "--resume", ""], "argument --resume: the value is empty; give a name, or leave the option out"),
     (["train", "--data", ""], "argument --data: the value is empty"),
-    (["generate", "--prompt", "x"], "the following arguments are required: --run"),
+    (["generate", "--prompt", "x"], "one of the arguments --run --weights is required"),
 ])
 def test_a_wrong_command_line_is_one_line(arguments: list[str], said: str,
                                           capsys: pytest.CaptureFixture[str]) -> None:

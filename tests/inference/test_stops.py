@@ -8,11 +8,11 @@ from minipar.data.tokenizer import ByteTokenizer
 from minipar.inference.stops import TextStream
 from minipar.rng import stream
 
-DECODE = ByteTokenizer().decode
+BYTES = ByteTokenizer()
 
 
 def shown(data: bytes, stop: tuple[str, ...] = ()) -> tuple[list[str], bool]:
-    text, pieces = TextStream(DECODE, stop), []
+    text, pieces = TextStream(BYTES, stop), []
     for byte in data:
         piece, stopped = text.push(byte)
         pieces.append(piece)
