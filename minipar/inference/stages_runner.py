@@ -13,8 +13,6 @@ messages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from minipar.autograd import Tensor, no_grad
@@ -43,7 +41,7 @@ class StagesRunner:
         self.stages, self.config = stages, stages.config
         self.micro_batches = micro_batches or len(stages.stage_to_rank)
         self._by_stage = {stage: cache_of(part, options) for stage, part in stages.parts.items()}
-        self.caches: Sequence[PagedCache] = list(self._by_stage.values())
+        self.caches = list(self._by_stage.values())
         self._forward = forward_of(stages.models, options)
 
     def run(self, batch: RowBatch) -> np.ndarray:
