@@ -20,6 +20,7 @@ from minipar.cli.exercise_show import about, chapter_title, table
 from minipar.cli.ranks import require_one_process
 from minipar.errors import ConfigError
 from minipar.exercises import catalogue, workplace
+from minipar.exercises.bug import answer_path
 from minipar.exercises.exercise import HINTS, Exercise
 from minipar.exercises.progress import StudentProgress
 
@@ -134,7 +135,10 @@ def start(options: argparse.Namespace) -> int:
     print(f"{exercise.text('task.md').strip()}\n")
     print("\n".join(about(exercise)))
     where = "Write into" if new else "Your file is still there:"
-    print(f"\n{where}\n    {path}\nthen: minipar exercise check")
+    print(f"\n{where}\n    {path}")
+    if exercise.bug is not None:
+        print(f"or name the line of the bug, and the reason, in\n    {answer_path(path)}")
+    print("then: minipar exercise check")
     return 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minipar.cli.exercise_show import printed_lines, verdict_lines
+from minipar.exercises.bug_answer import of_answer
 from minipar.exercises.check import Checked, check, read_submission
 from minipar.exercises.cost import fastest
 from minipar.exercises.exercise import Exercise
@@ -22,7 +23,8 @@ def show_check(exercise: Exercise, path: Path, folder: Path, threads: bool = Fal
     threads: on threads alone, not under mpirun. seed: of the inputs.
     """
     progress, submission = StudentProgress(folder), read_submission(path)
-    print(f"{exercise.name}, on threads:", flush=True)
+    answer = of_answer(exercise, submission) is not None
+    print(f"{exercise.name}, {'your answer' if answer else 'on threads'}:", flush=True)
 
     def threads_part(lights: Verdict, results: Sequence[CallResult]) -> None:
         for line in locked(exercise, progress, lights, results):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minipar.errors import ConfigError
+from minipar.exercises.bug_answer import of_answer
 from minipar.exercises.exercise import Exercise
 from minipar.exercises.light import Verdict
 from minipar.exercises.lights import verdict
@@ -54,6 +55,9 @@ def check(
 ) -> Checked:
     """Both parts of a check. on_threads_part: called with the results on threads, before mpirun starts."""
     seed = secrets.randbits(32) if seed is None else seed
+    if (answer := of_answer(exercise, submission)) is not None:
+        on_threads_part(answer, ())
+        return Checked(answer, None, "", seed, ())
     calls = graded_calls(exercise, seed)
     results = list(on_threads(exercise, submission, calls, limit=limit))
     first = verdict(exercise, submission.source, results)

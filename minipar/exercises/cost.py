@@ -89,7 +89,7 @@ def fastest(found: Verdict, results: Sequence[CallResult]) -> float | None:
     """The virtual time on the most ranks, the sum over the cases; None where it is not measured or not
     passed.
     """
-    if not found.passed:
+    if not found.passed or not results:
         return None
     most = max(result.call.ranks for result in results)
     times = [virtual_seconds(result) for result in results if result.call.ranks == most and result.call.clock]

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from minipar.errors import ConfigError
+from minipar.exercises.bug import Bug
 from minipar.untrusted.files import MIB
 from minipar.untrusted.text import read_text
 
@@ -82,6 +83,7 @@ class Exercise:
     mistakes: Mapping[str, Callable[[int, list[RankArguments]], list[Any]]] = field(default_factory=dict)
     comm: str = "minipar"  # "mpi4py": a comm with mpi4py's methods; "" : none
     program: bool = False  # the file itself runs on every rank; see `calls`
+    bug: Bug | None = None  # of kind "find": the line and the reason
     ranks: Sequence[int] = RANKS
     forbids: Sequence[str] = ()  # names of modules and functions
     tolerance: float = 1e-12
@@ -96,6 +98,8 @@ class Exercise:
             raise ConfigError(f"an exercise is of kind {', '.join(KINDS)}, not {self.kind!r}")
         if (self.reference is None) == (self.judge is None):
             raise ConfigError("an exercise has either a reference or a judge")
+        if (self.kind == "find") != (self.bug is not None):
+            raise ConfigError("an exercise of kind find has a bug, and no other kind has one")
         if not self.comm:
             self.ranks = (1,)
 

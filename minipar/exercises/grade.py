@@ -8,6 +8,7 @@ from pathlib import Path
 
 from minipar.errors import MiniparError
 from minipar.exercises.broker import by_broker
+from minipar.exercises.bug_answer import of_answer
 from minipar.exercises.check import read_submission
 from minipar.exercises.cost import fastest
 from minipar.exercises.exercise import LIGHTS, Exercise
@@ -38,9 +39,12 @@ def graded(path: Path, student: str, exercise: Exercise, seed: int = 0, limit: f
     """Grade one file. It returns a grade in every case, and ends the process."""
     try:
         submission = read_submission(path)
+        answer = of_answer(exercise, submission)
     except MiniparError as error:
         trouble = nothing(str(error).replace(str(path), path.name))    # students see it: no folders
         return Grade(student, exercise.name, exercise.version, seed, trouble)
+    if answer is not None:
+        return Grade(student, exercise.name, exercise.version, seed, answer)
     results = list(by_broker(exercise, submission, graded_calls(exercise, seed), limit=limit))
     found = verdict(exercise, submission.source, results)
     return Grade(student, exercise.name, exercise.version, seed, found, fastest(found, results))

@@ -29,7 +29,8 @@ def before_running(exercise: Exercise, source: str) -> Diagnosis | None:
     if exercise.kind == "find" and same(source, exercise.text("stub.py")):
         return Diagnosis(
             "is still the program with the bug",
-            "run it by hand with small numbers, or read the diagnoses below; then mend one line",
+            "read the diagnoses below; then mend the line, or name it, with the reason, in "
+            f"{exercise.name}.answer.txt",
         )
     return None
 

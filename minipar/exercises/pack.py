@@ -8,17 +8,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minipar.errors import ConfigError
+from minipar.exercises import bug
 from minipar.exercises.exercise import Exercise
 from minipar.exercises.workplace import write
 
 
 def pack(exercises: Sequence[Exercise], folder: Path) -> list[Path]:
-    """Write NAME/task.md, NAME/NAME.py and NAME/hints.md of each; returns the files. Raises ConfigError
-    where a file is there already.
+    """Write NAME/task.md, NAME/NAME.py and NAME/hints.md of each, and the answer file of a find-the-bug
+    exercise; returns the files. Raises ConfigError if a file is there already.
     """
     files = {folder / exercise.name / name: exercise.text(source) for exercise in exercises
              for name, source in (("task.md", "task.md"), (exercise.file, "stub.py"),
                                   ("hints.md", "hints.md"))}
+    for exercise in exercises:
+        if exercise.bug is not None:
+            path = bug.answer_path(folder / exercise.name / exercise.file)
+            files[path] = bug.template(exercise.bug, exercise.file)
     for path in files:
         if path.exists():
             raise ConfigError(f"{path} is there already; name another folder")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from minipar.checkpoint.atomic import replacing
 from minipar.errors import ConfigError
+from minipar.exercises import bug
 from minipar.exercises.exercise import Exercise
 
 
@@ -18,6 +19,8 @@ def start(exercise: Exercise, folder: Path) -> tuple[Path, bool]:
     """Put the task and the stub there. Returns the student's file, and whether it is new."""
     path = answer_path(exercise, folder)
     write(path.parent / "task.md", exercise.text("task.md"))
+    if exercise.bug is not None and not (answer := bug.answer_path(path)).exists():
+        write(answer, bug.template(exercise.bug, path.name))
     if path.exists():
         return path, False
     write(path, exercise.text("stub.py"))

@@ -43,6 +43,14 @@ def form(exercise: Exercise) -> Iterator[str]:
             yield f"prerequisite {name} is no exercise"
     if exercise.library and not names_code(exercise.library):
         yield f"library {exercise.library} is not there"
+    if exercise.bug is not None:
+        stub = exercise.text("stub.py")
+        yield from (f"the bug's line {part!r} is not in stub.py" for part in exercise.bug.lines if part not in stub)
+        mended = exercise.text("solution.py").splitlines()
+        if not any(part in line and line not in mended for line in stub.splitlines() for part in exercise.bug.lines):
+            yield "the solution keeps the bug's lines"
+        if not 3 <= len(exercise.bug.reasons) <= 5 or max(map(len, exercise.bug.reasons.values())) > 90:
+            yield "a bug has 3 to 5 reasons of at most 90 characters"
     if exercise.comm and exercise.par is None:
         yield "an exercise that communicates needs a par"
 

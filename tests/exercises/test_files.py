@@ -12,9 +12,11 @@ import pytest
 from minipar.classroom.notebook import notebook
 from minipar.cli import main
 from minipar.errors import ConfigError
+from minipar.exercises.bug import answer_path
 from minipar.exercises.catalogue import find, folders
 from minipar.exercises.exercise import wrong_answer
 from minipar.exercises.grade import graded
+from minipar.exercises.workplace import start
 from minipar.untrusted.text import read_text
 from tests.commands import call, refused
 
@@ -69,6 +71,16 @@ def test_an_answer_file(folder: Path, capsys: pytest.CaptureFixture[str],
     light = graded(path, "student", find(NAME)).verdict.first_off
     assert light is not None and light.name == "runs" and bad[1] in light.diagnosis
     assert call("exercise", "start", NAME) == 0 and path.exists()
+
+
+def test_the_line_and_the_reason_of_a_bug(folder: Path, capsys: pytest.CaptureFixture[str],
+                                          bad: tuple[Callable[[Path], object], str]) -> None:
+    one = find("the_row_bias")
+    path, _ = start(one, folder)
+    replaced(answer_path(path), bad[0])
+    assert bad[1] in refused(capsys, "exercise", "check", one.name)
+    light = graded(path, "student", one).verdict.first_off
+    assert light is not None and bad[1] in light.diagnosis
 
 
 def test_a_file_of_an_exercise(tmp_path: Path, bad: tuple[Callable[[Path], object], str]) -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from minipar.exercises import Exercise, Par
+from minipar.exercises import Bug, Exercise, Par
 
 
 def inputs(ranks, rng, size):
@@ -18,6 +18,10 @@ def par(ranks, arguments):
 
 
 EXERCISE = Exercise(
+    bug=Bug(lines=("for row in range(1, size)", "comm.Recv(table[row]"),
+            reason="the n-th message that arrives is stored as that of rank n",
+            others=("rank 0 stores its own x before it receives the others'", "the tag of the results differs from tag 7",
+                    "ranks above 0 return an empty array instead of the table")),
     kind="find", minutes=10, lesson="0", function="collect", comm="mpi4py",
     goal="see what a program may believe about the order of messages",
     prerequisites=("hello_in_order",), cases={"plain": 3, "one number": 1},

@@ -1,4 +1,4 @@
-from minipar.exercises import Exercise, Par
+from minipar.exercises import Bug, Exercise, Par
 
 
 def inputs(ranks, rng, size):
@@ -17,6 +17,10 @@ def par(ranks, arguments):
 
 
 EXERCISE = Exercise(
+    bug=Bug(lines=("comm.Send(x, dest=right", "comm.Send(x, dest=left", "comm.Recv(from_left", "comm.Recv(from_right"),
+            reason="every rank sends before it receives, and a large send waits for its receive",
+            others=("the tags of the two messages are exchanged", "with 2 ranks both neighbours are the same rank",
+                    "the receives are in another order than the sends")),
     kind="find", minutes=10, lesson="0", function="smooth", comm="mpi4py",
     goal="recognise a program that needs MPI to keep a copy, and make it safe",
     prerequisites=("ring_shift",),

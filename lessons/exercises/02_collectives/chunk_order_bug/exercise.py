@@ -1,6 +1,6 @@
 import numpy as np
 
-from minipar.exercises import Exercise, Par
+from minipar.exercises import Bug, Exercise, Par
 
 
 def inputs(ranks, rng, size):
@@ -18,6 +18,10 @@ def par(ranks, arguments):
 
 
 EXERCISE = Exercise(
+    bug=Bug(lines=("coming = (rank + step + 1) % p",),
+            reason="a piece from the left has a lower index than the rank's own, not a higher one",
+            others=("the ring needs p steps, not p - 1", "the rank sends a piece that it has not received yet",
+                    "the pieces are joined in the order of their arrival")),
     kind="find", minutes=10, lesson="collectives", function="all_gather",
     goal="find a wrong index by following one piece, and know why 2 ranks do not show it",
     prerequisites=("ring_reduce_scatter",), forbids=("minipar.comm.collectives",),

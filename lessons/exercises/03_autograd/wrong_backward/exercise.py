@@ -1,6 +1,6 @@
 import numpy as np
 
-from minipar.exercises import Exercise
+from minipar.exercises import Bug, Exercise
 
 
 def inputs(ranks, rng, size):
@@ -19,6 +19,10 @@ def reference(ranks, arguments):
 
 
 EXERCISE = Exercise(
+    bug=Bug(lines=("(g * x).mean(axis=1)",),
+            reason="a number that is used several times gets the sum of the gradients, not their mean",
+            others=("the gradient of x must not contain s", "the gradient must be summed over the rows, axis 0",
+                    "relu has no gradient at 0")),
     kind="find", minutes=10, lesson="1", function="matmul add_bias relu scale_rows", comm="",
     goal="know that what is spread forward is summed backward",
     cases={"plain": (3, 4, 5), "one row": (1, 2, 3), "one column": (4, 3, 1)},

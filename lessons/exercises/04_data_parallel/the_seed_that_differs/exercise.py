@@ -1,6 +1,6 @@
 import numpy as np
 
-from minipar.exercises import Exercise, Par
+from minipar.exercises import Bug, Exercise, Par
 
 
 def inputs(ranks, rng, size):
@@ -23,6 +23,9 @@ def par(ranks, arguments):
 
 
 EXERCISE = Exercise(
+    bug=Bug(lines=("default_rng(comm.rank)",), reason="the ranks start from different weights",
+            others=("all ranks draw the same samples", "the gradient is divided by the samples of one rank",
+                    "the ranks add up their gradients in another order")),
     kind="find", minutes=10, lesson="13", function="train",
     goal="know what must be equal on all ranks, and what must differ",
     prerequisites=("average_or_sum",), cases={"plain": (3, 2, 4), "more steps": (2, 3, 8)},

@@ -1,4 +1,4 @@
-from minipar.exercises import Exercise, Par
+from minipar.exercises import Bug, Exercise, Par
 
 
 def inputs(ranks, rng, size):
@@ -21,6 +21,11 @@ def par(ranks, arguments):
 
 
 EXERCISE = Exercise(
+    bug=Bug(lines=("comm.send(xs[i + 1] * w, dest=1)", "comm.send(y * w, dest=0)"),
+            reason="both ranks send at the same time, and each send waits for the other rank's receive",
+            others=("rank 1 receives the micro-batches in another order than rank 0 sends them",
+                    "rank 0 sends one micro-batch more than rank 1 receives",
+                    "rank 1 sends the gradient before it has computed it")),
     kind="find", minutes=15, lesson="15", function="train", ranks=(2,),
     goal="see a deadlock that only large messages show",
     prerequisites=("one_f_one_b", "works_small_hangs_large"), cases={"4 micro-batches": (4, 3), "one": (1, 5), "long": (3, 2000)},

@@ -1,6 +1,6 @@
 import numpy as np
 
-from minipar.exercises import Exercise
+from minipar.exercises import Bug, Exercise
 
 
 def inputs(ranks, rng, size):
@@ -24,6 +24,10 @@ def reference(ranks, arguments):
 
 
 EXERCISE = Exercise(
+    bug=Bug(lines=("gradient = 2 * x.T", "velocity = 0.9 * velocity + gradient", "w = w - 0.01 * velocity"),
+            reason="pruned weights get a gradient, and the optimiser moves them away from 0",
+            others=("the mask is applied before the first step", "the momentum must be reset in each step",
+                    "the gradient is divided by the number of samples")),
     kind="find", minutes=10, lesson="10", function="tune", comm="",
     goal="keep pruned weights at zero, whatever the optimiser does",
     cases={"plain": (6, 4, 5), "many steps": (5, 6, 30), "two weights": (3, 2, 3)},

@@ -1,0 +1,68 @@
+"""Judges the answer file of a find-the-bug exercise: the line and the reason, see `bug.py`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from minipar.errors import ConfigError
+from minipar.exercises.bug import Bug, answer_path
+from minipar.exercises.exercise import LIGHTS, Exercise
+from minipar.exercises.light import Light, Verdict
+from minipar.exercises.lights import same
+from minipar.exercises.runner import Submission
+from minipar.untrusted.files import KIB
+from minipar.untrusted.text import read_text
+
+LARGEST = 64 * KIB                                                  # bytes of an answer file
+ENTRY = re.compile(r"^[ \t]*(line|reason)[ \t]*=[ \t]*(.*?)[ \t]*$", re.M)
+
+
+def of_answer(exercise: Exercise, submission: Submission) -> Verdict | None:
+    """The verdict on the answer file of a find-the-bug exercise; None if there is no answer, or if the
+    program was changed, so that it is graded. Raises ConfigError if the file cannot be read.
+    """
+    if exercise.bug is None or not same(submission.source, exercise.text("stub.py")):
+        return None
+    answer = read_answer(submission.path)
+    return None if answer is None else judged(exercise.bug, submission.source, *answer)
+
+
+def read_answer(program: Path) -> tuple[str, str] | None:
+    """(line, reason) as written; None if there is no answer file, or nothing is filled in. Raises ConfigError
+    if it cannot be read.
+    """
+    path = answer_path(program)
+    if not path.exists():
+        return None
+    found = dict(ENTRY.findall(read_text(path, LARGEST, ConfigError)))
+    line, reason = found.get("line", ""), found.get("reason", "").strip(" .()").lower()
+    return (line, reason) if line or reason else None
+
+
+def judged(bug: Bug, source: str, line: str, reason: str) -> Verdict:
+    """The verdict on an answer: one light, "values", and "runs" if the answer cannot be read. source: of the
+    program.
+    """
+    lines = source.split("\n")
+    if not re.fullmatch(r"\d{1,6}", line) or not 1 <= int(line) <= len(lines):
+        return only("runs", f"`line` in the answer file is {line[:20]!r}",
+                    f"write the number of a line of the program, from 1 to {len(lines)}")
+    if reason not in bug.reasons:
+        return only("runs", f"`reason` in the answer file is {reason[:20]!r}",
+                    f"write a letter from a to {max(bug.reasons)}")
+    if not any(part in lines[int(line) - 1] for part in bug.lines):
+        return only("values", f"the bug is not in line {line}: {lines[int(line) - 1].strip()[:60]}",
+                    "check the program without an answer: the diagnosis shows what is wrong")
+    if bug.reasons[reason] != bug.reason:
+        return only("values", f"line {line} is right; the reason is not {reason}",
+                    "follow this line by hand, with small numbers")
+    return only("values", "", "", "on")
+
+
+def only(name: str, diagnosis: str, advice: str, state: str = "off") -> Verdict:
+    """A verdict in which one light counts. After "runs", "values" is not judged."""
+    others = {"values": "dark"} if name == "runs" else {}
+    return Verdict(tuple(Light(one, state, diagnosis, advice) if one == name
+                         else Light(one, others.get(one, "none"))
+                         for one in LIGHTS))
