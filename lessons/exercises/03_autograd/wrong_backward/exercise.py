@@ -1,6 +1,6 @@
 import numpy as np
 
-from minipar.exercises import Bug, Exercise
+from minipar.exercises import Exercise, PlantedBug
 
 
 def inputs(ranks, rng, size):
@@ -19,7 +19,7 @@ def reference(ranks, arguments):
 
 
 EXERCISE = Exercise(
-    bug=Bug(lines=("(g * x).mean(axis=1)",),
+    bug=PlantedBug(lines=("(g * x).mean(axis=1)",),
             reason="a number that is used several times gets the sum of the gradients, not their mean",
             others=("the gradient of x must not contain s", "the gradient must be summed over the rows, axis 0",
                     "relu has no gradient at 0")),
