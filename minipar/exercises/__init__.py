@@ -8,7 +8,7 @@ The process that reaches the verdict never imports the student's code. `check` p
 accidents. `grade` (`broker.py`) also passes each message itself, so that it counts what was really sent.
 """
 
-from minipar.exercises.bug import PlantedBug
+from minipar.exercises.bug import BugToFind
 from minipar.exercises.exercise import Exercise, Par
 
-__all__ = ["PlantedBug", "Exercise", "Par"]
+__all__ = ["BugToFind", "Exercise", "Par"]

@@ -19,7 +19,7 @@ LETTERS, WIDTH = "abcdefgh", 79
 
 
 @dataclass(frozen=True)
-class PlantedBug:
+class BugToFind:
     """lines: parts of the program's lines that are right answers. reason: why they are wrong. others: wrong
     reasons, each of which a student may believe.
     """
@@ -39,7 +39,7 @@ def answer_path(program: Path) -> Path:
     return program.with_suffix(".answer.txt")
 
 
-def template(bug: PlantedBug, program: str) -> str:
+def template(bug: BugToFind, program: str) -> str:
     """The answer file to fill in. program: the name of its file."""
     rows = [f"Mend {program}, or name the bug here: the number of its line, and the letter of the reason."]
     rows += [f"  {letter}  {text}" for letter, text in bug.reasons.items()]

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from minipar.errors import ConfigError
-from minipar.exercises.bug import PlantedBug, answer_path
+from minipar.exercises.bug import BugToFind, answer_path
 from minipar.exercises.exercise import LIGHTS, Exercise
 from minipar.exercises.light import Light, Verdict
 from minipar.exercises.lights import same
@@ -40,7 +40,7 @@ def read_answer(program: Path) -> tuple[str, str] | None:
     return (line, reason) if line or reason else None
 
 
-def judged(bug: PlantedBug, source: str, line: str, reason: str) -> Verdict:
+def judged(bug: BugToFind, source: str, line: str, reason: str) -> Verdict:
     """The verdict on an answer: one light, "values", and "runs" if the answer cannot be read. source: of the
     program.
     """

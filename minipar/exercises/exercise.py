@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from minipar.errors import ConfigError
-from minipar.exercises.bug import PlantedBug
+from minipar.exercises.bug import BugToFind
 from minipar.untrusted.files import MIB
 from minipar.untrusted.text import read_text
 
@@ -83,7 +83,7 @@ class Exercise:
     mistakes: Mapping[str, Callable[[int, list[RankArguments]], list[Any]]] = field(default_factory=dict)
     comm: str = "minipar"  # "mpi4py": a comm with mpi4py's methods; "" : none
     program: bool = False  # the file itself runs on every rank; see `calls`
-    bug: PlantedBug | None = None  # of kind "find": the line and the reason
+    bug: BugToFind | None = None  # of kind "find": the line and the reason
     ranks: Sequence[int] = RANKS
     forbids: Sequence[str] = ()  # names of modules and functions
     tolerance: float = 1e-12

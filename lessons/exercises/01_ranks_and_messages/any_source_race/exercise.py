@@ -1,6 +1,6 @@
 import numpy as np
 
-from minipar.exercises import Exercise, Par, PlantedBug
+from minipar.exercises import BugToFind, Exercise, Par
 
 
 def inputs(ranks, rng, size):
@@ -18,7 +18,7 @@ def par(ranks, arguments):
 
 
 EXERCISE = Exercise(
-    bug=PlantedBug(lines=("for row in range(1, size)", "comm.Recv(table[row]"),
+    bug=BugToFind(lines=("for row in range(1, size)", "comm.Recv(table[row]"),
             reason="the n-th message that arrives is stored as that of rank n",
             others=("rank 0 stores its own x before it receives the others'", "the tag of the results differs from tag 7",
                     "ranks above 0 return an empty array instead of the table")),

@@ -1,4 +1,4 @@
-from minipar.exercises import Exercise, Par, PlantedBug
+from minipar.exercises import BugToFind, Exercise, Par
 
 
 def inputs(ranks, rng, size):
@@ -17,7 +17,7 @@ def par(ranks, arguments):
 
 
 EXERCISE = Exercise(
-    bug=PlantedBug(lines=("comm.Send(x, dest=right", "comm.Send(x, dest=left", "comm.Recv(from_left", "comm.Recv(from_right"),
+    bug=BugToFind(lines=("comm.Send(x, dest=right", "comm.Send(x, dest=left", "comm.Recv(from_left", "comm.Recv(from_right"),
             reason="every rank sends before it receives, and a large send waits for its receive",
             others=("the tags of the two messages are exchanged", "with 2 ranks both neighbours are the same rank",
                     "the receives are in another order than the sends")),

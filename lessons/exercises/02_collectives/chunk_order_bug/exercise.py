@@ -1,6 +1,6 @@
 import numpy as np
 
-from minipar.exercises import Exercise, Par, PlantedBug
+from minipar.exercises import BugToFind, Exercise, Par
 
 
 def inputs(ranks, rng, size):
@@ -18,7 +18,7 @@ def par(ranks, arguments):
 
 
 EXERCISE = Exercise(
-    bug=PlantedBug(lines=("coming = (rank + step + 1) % p",),
+    bug=BugToFind(lines=("coming = (rank + step + 1) % p",),
             reason="a piece from the left has a lower index than the rank's own, not a higher one",
             others=("the ring needs p steps, not p - 1", "the rank sends a piece that it has not received yet",
                     "the pieces are joined in the order of their arrival")),

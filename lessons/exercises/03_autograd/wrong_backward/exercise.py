@@ -1,6 +1,6 @@
 import numpy as np
 
-from minipar.exercises import Exercise, PlantedBug
+from minipar.exercises import BugToFind, Exercise
 
 
 def inputs(ranks, rng, size):
@@ -19,7 +19,7 @@ def reference(ranks, arguments):
 
 
 EXERCISE = Exercise(
-    bug=PlantedBug(lines=("(g * x).mean(axis=1)",),
+    bug=BugToFind(lines=("(g * x).mean(axis=1)",),
             reason="a number that is used several times gets the sum of the gradients, not their mean",
             others=("the gradient of x must not contain s", "the gradient must be summed over the rows, axis 0",
                     "relu has no gradient at 0")),

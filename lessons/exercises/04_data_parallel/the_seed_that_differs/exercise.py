@@ -1,6 +1,6 @@
 import numpy as np
 
-from minipar.exercises import Exercise, Par, PlantedBug
+from minipar.exercises import BugToFind, Exercise, Par
 
 
 def inputs(ranks, rng, size):
@@ -23,7 +23,7 @@ def par(ranks, arguments):
 
 
 EXERCISE = Exercise(
-    bug=PlantedBug(lines=("default_rng(comm.rank)",), reason="the ranks start from different weights",
+    bug=BugToFind(lines=("default_rng(comm.rank)",), reason="the ranks start from different weights",
             others=("all ranks draw the same samples", "the gradient is divided by the samples of one rank",
                     "the ranks add up their gradients in another order")),
     kind="find", minutes=10, lesson="13", function="train",

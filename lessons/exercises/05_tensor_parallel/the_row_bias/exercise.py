@@ -1,5 +1,5 @@
 
-from minipar.exercises import Exercise, Par, PlantedBug
+from minipar.exercises import BugToFind, Exercise, Par
 
 
 def inputs(ranks, rng, size):
@@ -20,7 +20,7 @@ def par(ranks, arguments):
 
 
 EXERCISE = Exercise(
-    bug=PlantedBug(lines=("y = x @ w + bias",), reason="each rank adds the bias, so the sum contains it p times",
+    bug=BugToFind(lines=("y = x @ w + bias",), reason="each rank adds the bias, so the sum contains it p times",
             others=("each rank needs its own part of the bias", "the sum over the ranks must be a mean",
                     "x @ w is a part of the result, and must be gathered")),
     kind="find", minutes=5, lesson="14", function="row_parallel",

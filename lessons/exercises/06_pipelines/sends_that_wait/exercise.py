@@ -1,4 +1,4 @@
-from minipar.exercises import Exercise, Par, PlantedBug
+from minipar.exercises import BugToFind, Exercise, Par
 
 
 def inputs(ranks, rng, size):
@@ -21,7 +21,7 @@ def par(ranks, arguments):
 
 
 EXERCISE = Exercise(
-    bug=PlantedBug(lines=("comm.send(xs[i + 1] * w, dest=1)", "comm.send(y * w, dest=0)"),
+    bug=BugToFind(lines=("comm.send(xs[i + 1] * w, dest=1)", "comm.send(y * w, dest=0)"),
             reason="both ranks send at the same time, and each send waits for the other rank's receive",
             others=("rank 1 receives the micro-batches in another order than rank 0 sends them",
                     "rank 0 sends one micro-batch more than rank 1 receives",

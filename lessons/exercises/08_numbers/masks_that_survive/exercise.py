@@ -1,6 +1,6 @@
 import numpy as np
 
-from minipar.exercises import Exercise, PlantedBug
+from minipar.exercises import BugToFind, Exercise
 
 
 def inputs(ranks, rng, size):
@@ -24,7 +24,7 @@ def reference(ranks, arguments):
 
 
 EXERCISE = Exercise(
-    bug=PlantedBug(lines=("gradient = 2 * x.T", "velocity = 0.9 * velocity + gradient", "w = w - 0.01 * velocity"),
+    bug=BugToFind(lines=("gradient = 2 * x.T", "velocity = 0.9 * velocity + gradient", "w = w - 0.01 * velocity"),
             reason="pruned weights get a gradient, and the optimiser moves them away from 0",
             others=("the mask is applied before the first step", "the momentum must be reset in each step",
                     "the gradient is divided by the number of samples")),
