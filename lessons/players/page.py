@@ -6,6 +6,7 @@ import functools
 import html
 import importlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -59,9 +60,9 @@ def style() -> str:
     return (FOLDER / "style.css").read_text(encoding="utf-8")
 
 
-def page(*names: str) -> str:
-    """One self-contained page with these players."""
-    code = "\n".join([*scripts().values(), *map(data, names)])
+def page(*names: str, runs: Callable[[str], str] = data) -> str:
+    """One self-contained page with these players. runs(name): the script with a player's run."""
+    code = "\n".join([*scripts().values(), *map(runs, names)])
     figures = "\n".join(map(figure, names))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>minipar: players</title>

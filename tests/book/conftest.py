@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from minipar.lessons.players.page import page
 
+from tests.book.site import script
 from tests.browser import Page, browser
 
 
@@ -19,7 +20,7 @@ def player(chromium: Page, tmp_path: Path) -> Iterator[Callable[[str], Page]]:
     """Opens a page with one player. At the end, the page must not have complained."""
     def opened(name: str) -> Page:
         path = tmp_path / f"{name}.html"
-        path.write_text(page(name), encoding="utf-8")
+        path.write_text(page(name, runs=script), encoding="utf-8")
         chromium.open(path)
         return chromium
 

@@ -12,6 +12,7 @@ from minipar.lessons.players import collective
 from minipar.comm.collectives.table import ALGORITHMS
 from minipar.plan import collectives as closed
 from minipar.plan.collective_times import SEGMENT_BYTES, TIMES, Links
+from tests.book.site import recorded
 from tests.browser import Page
 
 # (operation, algorithm) -> its closed form, and what it takes: counts of p elements, or their number
@@ -26,18 +27,18 @@ ALPHA = Fraction(1000)                                              # a message 
 
 @pytest.fixture(scope="module")
 def runs() -> Any:
-    return collective.recorded()
+    return recorded("collective")
 
 
 def test_every_algorithm_that_sends_is_there(runs: Any) -> None:
     for operation, names in ALGORITHMS.items():
         assert set(runs[operation]) == set(names) - {"native", "shared"}
-        assert all(set(sizes) == set(range(2, 9)) for sizes in runs[operation].values())
+        assert all(list(map(int, sizes)) == list(range(2, 9)) for sizes in runs[operation].values())
 
 
 def test_all_ranks_end_with_what_the_operation_promises(runs: Any) -> None:
     for operation, name in collective.algorithms():
-        for size, run in runs[operation][name].items():
+        for size, run in ((int(key), run) for key, run in runs[operation][name].items()):
             held = [set(first).union(*(turn["held"][rank] for turn in run["rounds"]))
                     for rank, first in enumerate(run["first"])]
             everyone, per_rank = (1 << size) - 1, run["cells"] // size
@@ -60,7 +61,7 @@ def test_rounds_cost_what_the_cost_model_says(runs: Any) -> None:
     """Exactly, for every number of ranks."""
     looked = 0
     for operation, name in collective.algorithms():
-        for size, run in runs[operation][name].items():
+        for size, run in ((int(key), run) for key, run in runs[operation][name].items()):
             if (formula := TIMES[operation].get(name)) is None:
                 continue
             n = 2 * size * SEGMENT_BYTES if name == "segmented" else run["cells"]

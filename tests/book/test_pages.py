@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,17 +10,11 @@ import pytest
 from minipar.lessons.players.page import PLAYERS
 
 from minipar.exercises.catalogue import every
+from tests.book.site import site
 from tests.browser import Page
-from tests.ranks import ROOT
 
 MOST_MIB = 20
 NOT_LOOKED_AT = ("_static/", "_sources/")                           # parts of the theme
-
-
-def site() -> Path:
-    if "MINIPAR_BOOK" not in os.environ:
-        pytest.fail("MINIPAR_BOOK should name the site's folder; `make book-test` makes it, and sets it", pytrace=False)
-    return ROOT / os.environ["MINIPAR_BOOK"]
 
 
 def pages() -> list[Path]:

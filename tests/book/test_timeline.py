@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from minipar.lessons.players import timeline
 
+from tests.book.site import recorded
 from tests.browser import Page
 
 
 def test_it_has_all_messages_and_all_instructions() -> None:
-    data, events = timeline.recorded(), timeline.trace().events
+    data, events = recorded("timeline"), timeline.trace().events
     assert len(data["messages"]) == sum(event.kind == "send" for event in events)
     assert sum(one[6] for one in data["messages"]) == sum(event.bytes for event in events if event.kind == "send")
     assert Counter(one[3] for one in data["computing"]) == {f"{kind}{micro}@{stage}": 4 for kind in "FB"
@@ -24,13 +25,13 @@ def test_messages_of_an_axis_stay_on_it() -> None:
     def coordinates(rank: int) -> dict[str, int]:
         return {"tp": rank % 2, "dp": rank // 2 % 2, "pp": rank // 4}
 
-    for source, dest, _, _, _, axis, _ in timeline.recorded()["messages"]:
+    for source, dest, _, _, _, axis, _ in recorded("timeline")["messages"]:
         differ = {name for name, value in coordinates(source).items() if coordinates(dest)[name] != value}
         assert differ == {"pp" if axis == "tied" else axis}
 
 
 def test_it_steps_by_clicks_and_by_keys(player: Callable[[str], Page]) -> None:
-    page, data = player("timeline"), timeline.recorded()
+    page, data = player("timeline"), recorded("timeline")
     page.click("[aria-label='first step']")
     assert "At 0 µs: nobody computes" in page.text(".mp-said") and "tokens forward: 0 to 1" in page.text(".mp-said")
     assert page.text("[data-value=messages]") == str(len(data["messages"]))

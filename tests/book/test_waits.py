@@ -8,6 +8,7 @@ import pytest
 from minipar.lessons.players import waits
 
 from minipar.comm.deadlock.wait_graph import State, cycle
+from tests.book.site import recorded
 from tests.browser import Page
 
 CYCLES = {"receive first": [0, 1], "send first": [0, 1], "ring": [0, 3, 2, 1], "only rank 0": [], "pipeline": [0, 1]}
@@ -21,7 +22,7 @@ def waiting(run: dict) -> dict[int, int]:  # type: ignore[type-arg]
 
 @pytest.mark.parametrize("name", waits.PROGRAMS)
 def test_the_last_step_is_the_state_that_minipar_reports(name: str) -> None:
-    run = waits.recorded()[name]
+    run = recorded("waits")[name]
     final = waiting(run)
     states = [State("waiting", final[rank]) if rank in final else State("finished") for rank in range(run["ranks"])]
     assert cycle(states) == CYCLES[name]
@@ -39,7 +40,7 @@ def test_every_run_has_the_same_steps(name: str) -> None:
 
 def test_it_steps_until_the_message(player: Callable[[str], Page]) -> None:
     page = player("waits")
-    for name, run in waits.recorded().items():
+    for name, run in recorded("waits").items():
         page.choose("select", name)
         assert page.text(".mp-said").startswith("Start") and page.text("[data-value=message]") == ""
         page.click("[aria-label='forward step']")
