@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,8 @@ from minipar.mpi4py_face.groups import Group
 from minipar.mpi4py_face.object_collectives import ObjectCollectives
 from minipar.mpi4py_face.object_messages import ObjectMessages
 from minipar.mpi4py_face.reductions import Reductions
-from minipar.mpi4py_face.refused import NotOffered
+from minipar.mpi4py_face.requests import PendingRequest
+from minipar.mpi4py_face.work import Work
 
 
 class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes):
@@ -78,6 +80,12 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
     def Dup_with_info(self, info: Any) -> Comm:
         return self.Dup(info)
 
+    def Idup(self, info: Any = None) -> tuple[Comm, PendingRequest]:
+        """As Dup: the ranks wait for each other here, and the request is complete."""
+        return self.Dup(info), PendingRequest.of(Work())
+
+    Idup_with_info = Idup
+
     def Split(self, color: int = 0, key: int = 0) -> Comm:
         """One communicator for each color, ranks in the order of their keys; COMM_NULL for MPI.UNDEFINED."""
         context = self._enter()
@@ -86,13 +94,16 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
         return self._made(context.comm.split(None if color == c.UNDEFINED else color, key))
 
     def Split_type(self, split_type: int, key: int = 0, info: Any = None) -> Comm:
-        """The ranks that share a node's memory (MPI.COMM_TYPE_SHARED)."""
+        """The ranks that share a node's memory: MPI.COMM_TYPE_SHARED, or one of the guided types with the
+        hint mpi_hw_resource_type = mpi_shared_memory. No other resource is known: COMM_NULL.
+        """
         context = self._enter()
-        if split_type not in (c.COMM_TYPE_SHARED, c.UNDEFINED):
-            raise NotOffered(f"Split_type {split_type} is not offered; use MPI.COMM_TYPE_SHARED, or Split "
-                             "with a color")
-        node = context.comm.nodes[context.comm.rank]
-        return self._made(context.comm.split(None if split_type == c.UNDEFINED else node, key))
+        guided = (c.COMM_TYPE_HW_GUIDED, c.COMM_TYPE_RESOURCE_GUIDED)
+        if split_type not in (c.COMM_TYPE_SHARED, c.COMM_TYPE_HW_UNGUIDED, *guided, c.UNDEFINED):
+            raise wrong("ERR_ARG", f"split type {split_type}; use MPI.COMM_TYPE_SHARED, or Split and a color")
+        shared = split_type == c.COMM_TYPE_SHARED or (
+            split_type in guided and dict(info or {}).get("mpi_hw_resource_type") == "mpi_shared_memory")
+        return self._made(context.comm.split(context.comm.nodes[context.comm.rank] if shared else None, key))
 
     def Create(self, group: Group) -> Comm:
         """All ranks call it; those of the group get a communicator, the others COMM_NULL."""
@@ -185,6 +196,12 @@ class Intracomm(Comm):
             return Intracomm()
         made: Intracomm = Intracomm.of(context.rank, context.comm.group_of(ranks, tag))
         return made
+
+    @classmethod
+    def Create_from_group(cls, group: Group, stringtag: str = "", info: Any = None,
+                          errhandler: Any = None) -> Any:
+        """As COMM_WORLD.Create_group. Calls that may be under way at once have different stringtags."""
+        return current().world.Create_group(group, zlib.crc32(stringtag.encode()) & c.LARGEST_TAG)
 
     def Create_cart(self, dims: Sequence[int] | int, periods: Sequence[bool] | bool | None = None,
                     reorder: bool = False) -> Any:

@@ -17,7 +17,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from minipar.launcher.launch import find_launcher, launch_command, rank_environment
@@ -30,6 +32,14 @@ MODULES = ("test_p2p_buf", "test_p2p_obj", "test_cco_buf", "test_cco_obj", "test
 RANKS = (1, 2, 3, 5)
 WAYS = ("plain", "threads", "mpirun")
 Outcome = tuple[str, str]                                           # "passed", "skipped", "failed" or "died"; why
+Row = tuple[str, str, int, int, int]                                # file, way, ranks, cases that passed, of
+Causes = dict[tuple[str, str], Counter[str]]                        # (file, why) -> case -> times
+HEAD = """# mpi4py's own tests on `minipar run`
+
+How many cases of mpi4py's tests pass, on threads and under mpirun, by number of ranks. A case counts if it passes
+with plain mpi4py; with minipar it must pass on every rank. This page is written by
+`python -m tests.mpi4py_face.coverage FOLDER --page`, with the folder `test` of mpi4py's source.
+"""
 
 
 def run(folder: Path, module: str, way: str, size: int) -> dict[str, Outcome]:
@@ -63,8 +73,20 @@ def rank_of(outcome: str) -> int:
     return ("passed", "skipped", "died", "failed").index(outcome)
 
 
-def page_of(rows: list[tuple[str, str, int, int, int]], causes: dict[tuple[str, str], Counter[str]]) -> str:
-    return ""
+def page_of(rows: Sequence[Row], causes: Causes) -> str:
+    """The page: one line for each file, then each case that does not pass, with its reason."""
+    sizes = sorted({size for _, _, size, _, _ in rows})
+    lines = [HEAD, "| file | cases | " + " | ".join(f"{way}, {size}" for way in WAYS[1:] for size in sizes) + " |",
+             "|---" * (2 + 2 * len(sizes)) + "|"]
+    passed = {(module, way, size): (good, of) for module, way, size, good, of in rows}
+    for module in dict.fromkeys(module for module, *_ in rows):
+        counts = [passed[module, way, size] for way in WAYS[1:] for size in sizes]
+        lines.append(f"| {module} | {counts[0][1]} | " + " | ".join(str(good) for good, _ in counts) + " |")
+    lines += ["", "## The others", ""]
+    for (module, why), cases in sorted(causes.items()):
+        lines += [*textwrap.wrap(f"* {module}: {', '.join(sorted(cases))}", 110, subsequent_indent="  "),
+                  *textwrap.wrap(why, 108, initial_indent="  ", subsequent_indent="  ")]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -74,8 +96,8 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, nargs="+", default=RANKS)
     parser.add_argument("--page", action="store_true")
     given = parser.parse_args()
-    rows: list[tuple[str, str, int, int, int]] = []                 # module, way, ranks, passed, of
-    causes: dict[tuple[str, str], Counter[str]] = {}                # (module, why) -> case -> times
+    rows: list[Row] = []
+    causes: Causes = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "test")
         shutil.copytree(given.folder, folder)

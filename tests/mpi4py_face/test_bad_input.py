@@ -56,7 +56,7 @@ def test_options_that_cannot_be(tmp_path: Path, capsys: Out, options: list[objec
     ("import nothing_of_this_name", 1, ("nothing_of_this_name",)), ("MPI.COMM_WORLD.Abort(5)", 5, ("status 5",)),
     ("if comm.rank == 1: input()", 2, ("rank 1 reads standard input", "bcast")),
     ("comm.Mprobe()", 2, ("Mprobe at program.py:3", "Probe and then Recv")), ("MPI.File", 2, ("files are not offered",)),
-    ("MPI.Intracomm.Create_from_group()", 2, ("sessions are not offered",)),
+    ("MPI.Session.Init()", 2, ("sessions are not offered",)),
     ("comm.Detach_buffer()", 2, ("MPI.Attach_buffer",)), ("MPI.Request().handle", 2, ("handles",)),
     ("comm.nothing", 1, ("AttributeError",)), ("MPI.Finalize(); comm.rank", 2, ("after MPI.Finalize",)),
     ("import threading; t = threading.Thread(target=print, args=('fine',)); t.start(); t.join()", 0, ()),

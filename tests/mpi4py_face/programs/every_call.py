@@ -348,6 +348,17 @@ def splits(comm: Any) -> Any:
 
 
 @case
+def copies(comm: Any) -> Any:
+    """Communicators of the same ranks, made in every way."""
+    later, request = comm.Idup()
+    request.Wait()
+    nodes = comm.Split_type(MPI.COMM_TYPE_HW_GUIDED, info=MPI.Info.Create({"mpi_hw_resource_type": "mpi_shared_memory"}))
+    others = comm.Dup(), later, MPI.Intracomm.Create_from_group(comm.group, "copies"), nodes
+    return [[comm.Compare(other) == MPI.CONGRUENT, other.rank, other.allreduce(1)] for other in others], (
+        comm.Split_type(MPI.COMM_TYPE_HW_GUIDED) == MPI.COMM_NULL)
+
+
+@case
 def grids(comm: Any) -> Any:
     dims = MPI.Compute_dims(comm.size, 2)
     grid = comm.Create_cart(dims, periods=[True, False])
