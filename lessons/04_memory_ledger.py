@@ -61,6 +61,14 @@ from minipar.rng import stream
 lesson = Lesson("04_memory_ledger", ranks=1)
 GB = 10**9
 
+# %%
+LINES = ("weights", "gradients", "optimizer", "activations")
+
+
+def lines(memory: MemoryLedger) -> dict[str, int]:
+    return {line: getattr(memory, line) for line in LINES}
+
+
 # %% [markdown]
 # ## 1 · One layer, by hand
 #
@@ -80,7 +88,7 @@ lesson.predict("100 million weights, float32, Adam: GB of state?")
 case = state(10**8, FLOAT32_ADAM)
 lesson.reveal(case.total / GB, "GB")
 lesson.table(("line", "GB"), *((line, value / GB)
-                               for line, value in vars(case).items()))
+                               for line, value in lines(case).items()))
 assert case.total == 16 * 10**8, \
     "16 bytes for each weight: look at the optimizer, it is half of them"
 
@@ -125,11 +133,11 @@ expected = training_memory(TOY, TRAIN, mp.Layout(), 0, computed_pairs)
 
 # %%
 lesson.predict("4 samples of 128 tokens: which line is the largest?",
-               list(vars(measured)))
-lesson.reveal(max(vars(measured), key=vars(measured).__getitem__))
+               list(lines(measured)))
+lesson.reveal(max(lines(measured), key=lines(measured).__getitem__))
 lesson.table(("line", "allocated", "from the sizes"), *(
     (line, f"{value:,}", f"{getattr(expected, line):,}")
-    for line, value in vars(measured).items()))
+    for line, value in lines(measured).items()))
 assert measured == expected, \
     "the ledger is what is allocated, to the byte: compare line by line"
 assert measured.activations > sum((weights, gradients, moments)), \
@@ -207,7 +215,7 @@ def with_activations(ledger: MemoryLedger, kept: int) -> MemoryLedger:
 
 
 def changed(one: MemoryLedger, other: MemoryLedger) -> set[str]:
-    return {line for line, value in vars(one).items()
+    return {line for line, value in lines(one).items()
             if value != getattr(other, line)}
 
 
@@ -242,7 +250,7 @@ lesson.reveal(", ".join(by_data))
 lesson.say(f"  {N:,} weights, 8 samples of {T} tokens: GB on a device")
 lesson.table(("technique", "weights", "grad", "optim", "activ", "total"), *(
     (name, *(f"{value / GB:.1f}"
-             for value in (*vars(memory).values(), memory.total)))
+             for value in (*lines(memory).values(), memory.total)))
     for name, memory in ledger.items()))
 lesson.picture(draw_memory_ledger(ledger, GPU, shares))
 assert by_data == {"activations"}, \
@@ -402,7 +410,7 @@ whole = state(175 * 10**9, MIXED_ADAM)
 assert whole.weights == 350 * GB and math.ceil(whole.weights / GPU) == 5 \
     and math.ceil(whole.total / GPU) == 35, \
     "N2: 350 GB are 5 devices of 80 GB to hold them, 35 to train"
-assert sum(vars(state(N, FLOAT32_ADAM)).values()) == mixed.total \
+assert sum(lines(state(N, FLOAT32_ADAM)).values()) == mixed.total \
     and activations(8) * 2 == activations(8, itemsize=4), \
     "A18: mixed precision halves activations, and none of the state"
 assert changed(ledger["accumulation, 8 pieces"], whole_batch) == {
@@ -413,7 +421,7 @@ assert [changed(one, other) for one, other in pairwise(rows[3:7])] == [
     {"optimizer"}, {"gradients"}, {"weights"}], \
     "A18 N34: ZeRO shares one line of the state after the other"
 assert changed(ledger["tensor parallel, 8 ranks"], whole_batch) == set(
-    vars(mixed)), "A18: tensor parallelism shares all four"
+    lines(mixed)), "A18: tensor parallelism shares all four"
 assert set(shares["data parallel"].values()) == {120 * GB}, \
     "N34: plain data parallelism keeps 120 GB on every rank"
 assert [f"{shares[f'ZeRO-{zero}'][64] / GB:.3g}" for zero in (1, 2, 3)] == [
@@ -437,7 +445,7 @@ assert changed(own["pieces"], own["whole"]) == changed(
     own["data"], own["whole"]) == {"activations"}, \
     "A18 N34: minipar's accumulation and data parallelism, too"
 assert all(part < total for part, total in zip(
-    vars(own["tensor"]).values(), vars(own["whole"]).values(),
+    lines(own["tensor"]).values(), lines(own["whole"]).values(),
     strict=True)), "A18: minipar's tensor parallelism has less of all four"
 
 
