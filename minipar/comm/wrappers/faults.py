@@ -161,7 +161,8 @@ class Faults(Labelled):
             elif is_process(self):
                 os.kill(os.getpid(), signal.SIGKILL)
             else:
-                raise CommError(f"rank {self._me} was killed in {op}{quoted(label)}, as planted")
+                raise CommError(f"rank {self._me} was killed in {op}{quoted(label)}, as planted",
+                                killed=self._me)
 
     def _flip_a_bit(self, array: np.ndarray) -> np.ndarray:
         raw = bytearray(array.tobytes())

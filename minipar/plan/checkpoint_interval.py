@@ -1,0 +1,75 @@
+"""How often to save: the work that a failure destroys, against the time that saving takes.
+
+A rank of p fails after mu / p seconds on average, if one fails after mu. With failures at random (Poisson),
+every `interval` seconds of work one save of `save` seconds, and `restart` seconds to start again, the whole
+takes (Daly 2006, "A higher order estimate of the optimum checkpoint interval", eq. 13)
+
+    M exp(restart / M) (exp((interval + save) / M) - 1) work / interval         M: mean time between failures
+
+Short intervals waste time on saves, long ones on repeated work. The minimum is near Young's
+sqrt(2 save M) (1974) when save is much smaller than M.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minipar.errors import ConfigError
+from minipar.rng import stream
+
+
+def young_interval(save: float, between_failures: float) -> float:
+    """Young's seconds of work between two saves.
+
+    >>> young_interval(save=2.0, between_failures=3600.0)
+    120.0
+    """
+    _require_positive(save=save, between_failures=between_failures)
+    return math.sqrt(2 * save * between_failures)
+
+
+def expected_seconds(work: float, interval: float, save: float, restart: float,
+                     between_failures: float) -> float:
+    """The expected seconds of a training of `work` seconds; all arguments in seconds.
+
+    >>> round(expected_seconds(3600, interval=60, save=1, restart=5, between_failures=1e9))
+    3660
+    """
+    _require_positive(work=work, interval=interval, between_failures=between_failures)
+    mean = between_failures
+    return mean * math.exp(restart / mean) * math.expm1((interval + save) / mean) * work / interval
+
+
+def simulated_seconds(work: float, interval: float, save: float, restart: float, between_failures: float,
+                      seed: int = 0) -> float:
+    """The seconds of one training with random failures; saves and restarts can fail, too."""
+    _require_positive(work=work, interval=interval, between_failures=between_failures)
+    rng, clock, done = stream(seed, "failures"), 0.0, 0.0
+    failure = rng.exponential(between_failures)
+    while done < work:
+        end = clock + min(interval, work - done) + save
+        if end <= failure:
+            clock, done = end, done + min(interval, work - done)
+            continue
+        clock = failure                                             # the interval is lost
+        failure = clock + rng.exponential(between_failures)
+        while clock + restart > failure:                            # it failed again while it started
+            clock = failure
+            failure = clock + rng.exponential(between_failures)
+        clock += restart
+    return clock
+
+
+def mean_simulated_seconds(work: float, interval: float, save: float, restart: float,
+                           between_failures: float, runs: int = 200) -> float:
+    """The mean of `runs` simulated trainings."""
+    return float(np.mean([simulated_seconds(work, interval, save, restart, between_failures, seed)
+                          for seed in range(runs)]))
+
+
+def _require_positive(**seconds: float) -> None:
+    for name, value in seconds.items():
+        if not 0 < value < math.inf:
+            raise ConfigError(f"{name} is {value} seconds; give a positive number", item=name)
