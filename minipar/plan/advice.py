@@ -57,7 +57,7 @@ def smallest(task: Task, ranks: int) -> PlanOutcome | None:
     thrifty = (
         one
         for one in candidates(task, ranks)
-        if one.recompute == "full" and one.micro == 1 and one.zero in (0, 3) and not one.layout.virtual
+        if one.recompute == "full" and one.micro == 1 and one.layout.zero in (0, 3) and not one.layout.virtual
     )
     able = [outcome for one in thrifty if (outcome := evaluate(task, one)).memory is not None]
     return min(able, key=lambda outcome: outcome.memory.total if outcome.memory else 0.0, default=None)

@@ -34,12 +34,9 @@ class MeasuredStep:
     layout: Layout
     seconds: float
     name: str = ""
-    zero: int = 0
 
     def predicted(self, machine: Machine, software: Software) -> float:
-        return step_time(
-            self.model, self.train, self.layout, machine, zero=self.zero, software=software
-        ).total
+        return step_time(self.model, self.train, self.layout, machine, software=software).total
 
 
 def calibrate(machine: Machine, rows: Sequence[MeasuredStep], software: Software = MEGATRON) -> Machine:

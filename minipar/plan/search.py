@@ -17,7 +17,6 @@ from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.errors import ConfigError, LayoutError, MiniparError, shown
 from minipar.plan.counts import architecture
 from minipar.plan.machine import Machine
-from minipar.plan.memory import require_zero
 from minipar.plan.sent_bytes import SentBytes, sent_bytes
 from minipar.plan.software import MEGATRON, Software
 from minipar.plan.step_memory import StepMemory, step_memory
@@ -46,7 +45,6 @@ class Candidate(NamedTuple):
     layout: Layout
     micro: int
     recompute: str = "none"
-    zero: int = 0
 
     def train(self, train: TrainConfig) -> TrainConfig:
         """The training with this candidate's micro-batches and recomputation.
@@ -68,7 +66,7 @@ class Candidate(NamedTuple):
         words = [f"dp={layout.dp}", f"tp={layout.tp}", f"pp={layout.pp}", f"micro={self.micro}"]
         words += [f"virtual={layout.virtual}"] * (layout.virtual > 1)
         words += [f"recompute={self.recompute}"] * (self.recompute != "none")
-        words += [f"zero={self.zero}"] * (self.zero > 0) + ["sp"] * layout.sequence_parallel
+        words += [f"zero={layout.zero}"] * (layout.zero > 0) + ["sp"] * layout.sequence_parallel
         return ",".join(words)
 
 
@@ -98,17 +96,18 @@ def candidate_from(text: str) -> Candidate:
     micro, zero, virtual = numbers.pop("micro"), numbers.pop("zero", 0), numbers.pop("virtual", 1)
     if not micro:
         raise ConfigError("micro is 0; a micro-batch has at least 1 sample", item="micro")
-    require_zero(zero)
+    dp, pp, tp = (numbers.get(name, 1) for name in ("dp", "pp", "tp"))
     layout = Layout(
-        numbers.get("dp", 1),
-        numbers.get("pp", 1),
+        dp,
+        pp,
         1,
-        numbers.get("tp", 1),
+        tp,
         sequence_parallel,
         virtual=virtual if virtual > 1 else 0,
+        zero=zero,
         pipeline="interleaved" if virtual > 1 else "1f1b",
     )
-    return Candidate(layout, micro, recompute, zero)
+    return Candidate(layout, micro, recompute)
 
 
 @dataclass(frozen=True)
@@ -138,14 +137,14 @@ class PlanOutcome:
 
 def evaluate(task: Task, candidate: Candidate) -> PlanOutcome:
     """The outcome of one candidate. A layout that is impossible or does not fit has a refusal."""
-    layout, zero, software = candidate.layout, candidate.zero, task.software
+    layout, software = candidate.layout, task.software
     try:
         train = candidate.train(task.train)
-        memory = step_memory(task.model, train, layout, zero=zero, software=software)
-        times = step_time(task.model, train, layout, task.machine, zero=zero, software=software)
+        memory = step_memory(task.model, train, layout, software=software)
+        times = step_time(task.model, train, layout, task.machine, software=software)
     except MiniparError as error:
         return PlanOutcome(candidate, refusal=str(error), limit=str(error.facts.get("item", "layout")))
-    sent = sent_bytes(task.model, train, layout, zero, software)
+    sent = sent_bytes(task.model, train, layout, software)
     mfu = utilisation(model_flops(task.model, train.batch), times.total, layout.ranks, task.machine)
     refusal = ""
     if memory.total > task.machine.usable:
@@ -171,20 +170,26 @@ def candidates(task: Task, ranks: int) -> Iterator[Candidate]:
         for pp in divisors(ranks // tp, sizes.layers):
             dp = ranks // tp // pp
             share = task.train.batch // dp
-            for virtual in _stages_per_rank(sizes.layers, pp):
-                for sequence_parallel in (False, True)[: 1 + (tp > 1)]:
-                    layout = Layout(
-                        dp=dp,
-                        tp=tp,
-                        pp=pp,
-                        sequence_parallel=sequence_parallel,
-                        virtual=virtual,
-                        pipeline="interleaved" if virtual else "1f1b",
-                    )
-                    for micro in divisors(share, LARGEST_MICRO) or [1]:
-                        for recompute in RECOMPUTE:
-                            for zero in range(4 if dp > 1 else 1):
-                                yield Candidate(layout, micro, recompute, zero)
+            for layout in _layouts(dp, tp, pp, sizes.layers):
+                for micro in divisors(share, LARGEST_MICRO) or [1]:
+                    for recompute in RECOMPUTE:
+                        yield Candidate(layout, micro, recompute)
+
+
+def _layouts(dp: int, tp: int, pp: int, layers: int) -> Iterator[Layout]:
+    for virtual in _stages_per_rank(layers, pp):
+        for sequence_parallel in (False, True)[: 1 + (tp > 1)]:
+            for zero in range(4 if dp > 1 else 1):
+                yield Layout(
+                    dp,
+                    pp,
+                    1,
+                    tp,
+                    sequence_parallel,
+                    pipeline="interleaved" if virtual else "1f1b",
+                    virtual=virtual,
+                    zero=zero,
+                )
 
 
 def _stages_per_rank(layers: int, pp: int) -> list[int]:

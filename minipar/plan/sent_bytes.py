@@ -1,12 +1,12 @@
-"""The bytes that the busiest rank sends in one step, by axis, as published; `plan.traffic` counts minipar's
-own.
+"""The bytes that the busiest rank sends in one step, by axis, as published; `plan.traffic` counts minipar's.
 
-    tensor      per layer and micro-batch, 4 all-reduces of n D elements (6 with full recomputation), each
-                2 (t - 1)/t of them on a ring; the embedding and the head one more each (Narayanan et al.
-                2021, section 3.2)
-    pipeline    n D elements per micro-batch, stage and direction; a t-th of it if the ranks of tp divide it
-    data        2 (d - 1)/d of the gradient; with ZeRO as much in stages 1 and 2, and, in stage 3, (d - 1)/d
-                of the gradient, and of the weights twice per micro-batch (Rajbhandari et al. 2020, section 7)
+tensor      per layer and micro-batch, 4 all-reduces of n D elements (6 with full recomputation), each
+            2 (t - 1)/t of them on a ring; the embedding and the head one more each (Narayanan et al.
+            2021, section 3.2)
+pipeline    n D elements per micro-batch, stage and direction; a t-th of it if the ranks of tp divide it
+data        2 (d - 1)/d of the gradient; with ZeRO (d - 1)/d of the gradient and of the weights. In
+            stages 2 and 3 the gradient travels once per micro-batch, in stage 3 the weights twice
+            (Rajbhandari et al. 2020, section 7)
 """
 
 # n tokens of a micro-batch, D model width, t: tp, d: dp
@@ -19,7 +19,7 @@ from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.plan.shares import largest_share
 from minipar.plan.software import Software, itemsize_of, recipe_of
 from minipar.plan.stages import owners_of
-from minipar.plan.step_time import micro_batches_of
+from minipar.plan.step_time import micro_batches_of, without_zero
 
 
 class SentBytes(NamedTuple):
@@ -34,13 +34,11 @@ class SentBytes(NamedTuple):
         return self.tensor + self.pipeline + self.data
 
 
-def sent_bytes(
-    model: ModelConfig, train: TrainConfig, layout: Layout, zero: int, software: Software
-) -> SentBytes:
+def sent_bytes(model: ModelConfig, train: TrainConfig, layout: Layout, software: Software) -> SentBytes:
     """The bytes of the busiest rank.
 
     >>> gpt, train = ModelConfig(1000, 64, 4, 4, 64), TrainConfig(batch=8, micro_batches=8)
-    >>> sent_bytes(gpt, train, Layout(pp=4), 0, Software()).pipeline  # 8 x 64 x 64 x 4 bytes, two ways
+    >>> sent_bytes(gpt, train, Layout(pp=4), Software()).pipeline  # 8 x 64 x 64 x 4 bytes, two ways
     262144.0
     """
     b, m = micro_batches_of(train, layout)
@@ -52,7 +50,10 @@ def sent_bytes(
     per_rank = len(owners_of(layout.pipeline, p, layout.virtual)) // p
     divided = t if layout.sequence_parallel or software.scatter else 1
     pipeline = 2 * m * per_rank * whole / divided if p > 1 else 0.0
-    recipe, share = recipe_of(train, software), largest_share(model, layout)
+    recipe, share = recipe_of(train, software), largest_share(model, without_zero(layout))
     gradient, weights = share * recipe.gradients, share * recipe.weights
-    data = (d - 1) / d * (2 * gradient if not zero else gradient + weights * (2 * m if zero == 3 else 1))
+    data = (d - 1) / d * 2 * gradient
+    if layout.zero:
+        gathers = 2 * m if layout.zero == 3 and layout.reshard_after_forward else 1
+        data = (d - 1) / d * (gradient * (m if layout.zero >= 2 else 1) + weights * gathers)
     return SentBytes(tensor, pipeline, data)

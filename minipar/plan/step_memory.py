@@ -14,7 +14,8 @@
                     also in 16 bits, and both gradients.
     outputs         a stage's output, 2 D per token and micro-batch in flight, unless it is freed after it
                     was sent (appendix B)
-    gathered        ZeRO's stage 3: the whole weights of the layer at work and of the next one
+    gathered        ZeRO: the whole weights (stage 3) and gradients (stages 2 and 3) of the layer at work
+                    and of the next one
     fragments       what the allocator loses between the activations (`Software.fragments`)
 
 `training_memory` is minipar's own, exact to the byte; this one is for programs whose arrays nobody lists.
@@ -30,11 +31,11 @@ from functools import lru_cache
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.errors import ScheduleError
 from minipar.plan.counts import architecture
-from minipar.plan.memory import state
-from minipar.plan.shares import layer_parameters, rank_parameters
+from minipar.plan.memory import PrecisionRecipe, state
+from minipar.plan.shares import largest_share, layer_parameters, rank_parameters
 from minipar.plan.software import MEGATRON, Software, itemsize_of, recipe_of
 from minipar.plan.stages import stages_of
-from minipar.plan.step_time import Sizes, micro_batches_of, require_plannable, stage_of_zero
+from minipar.plan.step_time import Sizes, micro_batches_of, require_plannable, without_zero
 from minipar.schedules.closed_forms import closed_peaks
 from minipar.schedules.find import find_schedule
 from minipar.schedules.footprint import peak_activations
@@ -62,12 +63,7 @@ class StepMemory:
 
 
 def step_memory(
-    model: ModelConfig,
-    train: TrainConfig,
-    layout: Layout,
-    *,
-    zero: int | None = None,
-    software: Software = MEGATRON,
+    model: ModelConfig, train: TrainConfig, layout: Layout, *, software: Software = MEGATRON
 ) -> StepMemory:
     """The memory of the rank of pp that needs most. Raises LayoutError as `step_time` does.
 
@@ -77,13 +73,13 @@ def step_memory(
     >>> round(memory.total / 2**30)                                             # GiB
     81
     """
-    zero = stage_of_zero(layout) if zero is None else zero
-    require_plannable(model, layout, zero)
+    require_plannable(model, layout)
+    zero, plain = layout.zero, without_zero(layout)
     b, m = micro_batches_of(train, layout)
     sizes = (b, itemsize_of(train), train.recompute)
-    held = held_by_ranks(model, layout, sizes, m, software)
+    held = held_by_ranks(model, plain, sizes, m, software)
     recipe = recipe_of(train, software)
-    gathered = 2 * layer_parameters(model, layout.tp) * recipe.weights if zero == 3 else 0
+    gathered = gathered_bytes(model, layout, recipe)
 
     def of_rank(rank: int) -> StepMemory:
         lines = state(parameters[rank], recipe, zero=zero, dp=layout.dp)
@@ -99,7 +95,7 @@ def step_memory(
             rank,
         )
 
-    parameters = rank_parameters(model, layout)
+    parameters = rank_parameters(model, plain)
     per_weight = state(1 << 24, recipe, zero=zero, dp=layout.dp).total / (1 << 24)
     fullest = max(
         range(layout.pp),
@@ -108,6 +104,15 @@ def step_memory(
         ),
     )
     return of_rank(fullest)
+
+
+def gathered_bytes(model: ModelConfig, layout: Layout, recipe: PrecisionRecipe) -> float:
+    """The whole weights of two layers in stage 3, or of all without reshard_after_forward, and the whole
+    gradients of two layers in stages 2 and 3.
+    """
+    two = 2 * layer_parameters(model, layout.tp)
+    weights = two if layout.reshard_after_forward else largest_share(model, without_zero(layout))
+    return (layout.zero == 3) * weights * recipe.weights + (layout.zero >= 2) * two * recipe.gradients
 
 
 @lru_cache(maxsize=1 << 10)

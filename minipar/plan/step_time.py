@@ -8,8 +8,8 @@ pipeline    its messages to neighbouring stages, two per micro-batch and stage (
             section 3.2); and those that fill and drain the pipeline
 bubble      the idle time of the schedule (`schedules.closed_forms`: Narayanan et al. 2021, section 2.2;
             Qi et al. 2023), with the times of the stages
-data        the sum of the gradients over dp, an all-reduce; with ZeRO a reduce-scatter; and the sum of a
-            tied table between the ends of the pipeline
+data        the sum of the gradients over dp, an all-reduce; with ZeRO a reduce-scatter, in stages 2 and
+            3 for each micro-batch; and the sum of a tied table between the ends of the pipeline
 gathers     ZeRO's all-gather of the weights: once per step in stages 1 and 2, in stage 3 before each
             forward and each backward (Rajbhandari et al. 2020, section 7)
 optimizer   the bytes that the optimiser reads and writes
@@ -20,7 +20,7 @@ offload     gradients to the host, and weights back (Ren et al. 2021)
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ from minipar.errors import LayoutError
 from minipar.plan.groups import collective, neighbour
 from minipar.plan.layer_time import LayerWorkload, Workload, end_work, layer_work
 from minipar.plan.machine import Machine
-from minipar.plan.memory import SLOTS, require_zero
+from minipar.plan.memory import SLOTS
 from minipar.plan.pieces import largest_piece
 from minipar.plan.pipeline_time import PipelineTimes, StageSeconds, closed_pipeline, simulated_pipeline
 from minipar.plan.shares import largest_share
@@ -92,15 +92,14 @@ def step_time(
     layout: Layout,
     machine: Machine,
     *,
-    zero: int | None = None,
     software: Software = MEGATRON,
     simulated: bool = False,
 ) -> StepTimes:
     """The time of one training step on the slowest rank, in seconds by term.
 
-    zero: the stage of ZeRO, None for the layout's. simulated: the pipeline by simulation of its schedule,
-    with the time of every stage and message; False for the closed form, which takes microseconds. Raises
-    LayoutError or ScheduleError for a layout that the model cannot have.
+    simulated: the pipeline by simulation of its schedule, with the time of every stage and message; False for
+    the closed form, which takes microseconds. Raises LayoutError or ScheduleError for a layout that the model
+    cannot have.
 
     >>> from minipar.plan.machine import machine
     >>> from minipar.plan.models import MODELS
@@ -109,14 +108,13 @@ def step_time(
     >>> round(times.bubble / (times.compute + times.tensor), 2)                 # (p - 1) / m is 0.11
     0.11
     """
-    zero = stage_of_zero(layout) if zero is None else zero
-    require_plannable(model, layout, zero)
+    require_plannable(model, layout)
     micro = micro_batches_of(train, layout)
     sizes = (micro.b, itemsize_of(train), train.recompute)
-    flow = pipeline_flow(model, layout, machine, software, sizes, micro.m, simulated)
-    data, gathers = data_times(model, train, layout, machine, micro.m, zero, software)
-    share = largest_share(model, layout)
-    per_rank = largest_piece(share, layout.dp) if zero else share
+    flow = pipeline_flow(model, without_zero(layout), machine, software, sizes, micro.m, simulated)
+    data, gathers = data_times(model, train, layout, machine, micro.m, software)
+    share = largest_share(model, without_zero(layout))
+    per_rank = largest_piece(share, layout.dp) if layout.zero else share
     optimizer = 0.0 if software.offload else per_rank * optimizer_bytes(train) / machine.memory_rate
     offload = 0.0
     if software.offload:
@@ -125,14 +123,14 @@ def step_time(
     return StepTimes(flow.compute, flow.tensor, flow.messages, flow.idle, data, gathers, optimizer, offload)
 
 
-def stage_of_zero(layout: Layout) -> int:
-    """The stage of ZeRO that the layout names."""
-    return getattr(layout, "zero", 0)
+@lru_cache(maxsize=1 << 12)
+def without_zero(layout: Layout) -> Layout:
+    """The layout with zero=0: the key of what ZeRO does not change."""
+    return replace(layout, zero=0, reshard_after_forward=True)
 
 
-def require_plannable(model: ModelConfig, layout: Layout, zero: int = 0) -> None:
+def require_plannable(model: ModelConfig, layout: Layout) -> None:
     """Raises LayoutError for a layout that this model cannot have."""
-    require_zero(zero)
     if layout.cp > 1:
         raise LayoutError(f"the planner covers dp, pp and tp; choose cp=1, not {layout.cp}", item="cp")
     heads = getattr(model, "kv_heads", 0) or model.heads
@@ -229,27 +227,26 @@ def pipeline_message(
 
 
 def data_times(
-    model: ModelConfig,
-    train: TrainConfig,
-    layout: Layout,
-    machine: Machine,
-    m: int,
-    zero: int,
-    software: Software,
+    model: ModelConfig, train: TrainConfig, layout: Layout, machine: Machine, m: int, software: Software
 ) -> tuple[float, float]:
     """Seconds of the gradient's sum, and of ZeRO's all-gathers, that computation does not hide."""
-    recipe, share = recipe_of(train, software), largest_share(model, layout)
+    recipe, share = recipe_of(train, software), largest_share(model, without_zero(layout))
     tied = 0.0
     if model.tied and layout.pp > 1:
         table = largest_piece(model.vocabulary, layout.tp) * model.width * recipe.gradients
         tied = collective("all_reduce", 2, table, machine.per_node, machine)
     if layout.dp == 1:
         return tied, 0.0
-    operation = "reduce_scatter" if zero else "all_reduce"
+    operation = "reduce_scatter" if layout.zero else "all_reduce"
     gradient = collective(operation, layout.dp, share * recipe.gradients, layout.tp, machine)
-    gather = collective("all_gather", layout.dp, share * recipe.weights, layout.tp, machine) if zero else 0.0
-    times = 2 * m if zero == 3 else 1
-    return tied + (1 - software.overlap) * gradient, (1 - software.overlap) * times * gather
+    gather = (
+        collective("all_gather", layout.dp, share * recipe.weights, layout.tp, machine)
+        if layout.zero
+        else 0.0
+    )
+    sums = m if layout.zero >= 2 else 1
+    times = 2 * m if layout.zero == 3 and layout.reshard_after_forward else 1
+    return tied + (1 - software.overlap) * sums * gradient, (1 - software.overlap) * times * gather
 
 
 def optimizer_bytes(train: TrainConfig) -> int:

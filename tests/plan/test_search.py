@@ -63,8 +63,8 @@ def test_an_outcome_is_what_the_formulas_say(outcomes: list) -> None:
     for each in best(outcomes, "time", 7):
         train = each.candidate.train(TIGHT.train)
         args = TIGHT.model, train, each.candidate.layout
-        assert each.times == step_time(*args, TIGHT.machine, zero=each.candidate.zero, software=TIGHT.software)
-        assert each.memory == step_memory(*args, zero=each.candidate.zero, software=TIGHT.software)
+        assert each.times == step_time(*args, TIGHT.machine, software=TIGHT.software)
+        assert each.memory == step_memory(*args, software=TIGHT.software)
 
 
 def test_a_layout_is_read_as_it_is_written(outcomes: list) -> None:

@@ -57,10 +57,10 @@ def test_zero_is_the_papers_table(zero: int, gigabytes: float) -> None:
     )
     model = ModelConfig(50000, 1024, 36, 32, 4096)
     train = TrainConfig(batch=64, precision="float16")
-    memory = step_memory(model, train, Layout(dp=64), zero=zero, software=PLAIN)
+    memory = step_memory(model, train, Layout(dp=64, zero=zero), software=PLAIN)
     held = memory.weights + memory.gradients + memory.optimizer
     assert held / parameter_count(model) == pytest.approx(gigabytes / 7.5, rel=0.015)
-    assert (memory.gathered > 0) == (zero == 3)
+    assert (memory.gathered > 0) == (zero >= 2)
 
 
 @pytest.mark.parametrize("tp, pp", [(1, 1), (2, 1), (2, 2), (4, 4)])

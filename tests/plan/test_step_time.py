@@ -160,11 +160,12 @@ def test_terms_are_their_formulas() -> None:
     assert two.data == pytest.approx(
         collective("all_reduce", 2, 2 * parameter_count(model), 1, plain), rel=1e-12
     )
-    zero = [step_time(model, train, Layout(dp=2), plain, zero=stage) for stage in (1, 3)]
+    zero = [step_time(model, train, Layout(dp=2, zero=stage), plain) for stage in (1, 3)]
     halves = [
         collective(name, 2, 2 * parameter_count(model), 1, plain) for name in ("reduce_scatter", "all_gather")
     ]
     assert [zero[0].data, zero[0].gathers] == pytest.approx(halves)
+    assert zero[1].data == pytest.approx(4 * halves[0])  # one per micro-batch
     assert zero[1].gathers == pytest.approx(4 * 2 * halves[1])  # 4 micro-batches of each rank, two gathers
     sharded = step_time(model, train, Layout(tp=2), plain)
     message = collective("all_reduce", 2, 4 * 64 * 64 * 2, 1, plain)
@@ -195,22 +196,21 @@ def test_calibration_finds_what_made_the_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    "layout, zero, words",
+    "layout, words",
     [
-        (Layout(tp=16), 0, "8 heads"),
-        (Layout(pp=5), 0, "4 layers"),
-        (Layout(sequence_parallel=True), 0, "tp > 1"),
-        (Layout(cp=2), 0, "cp=1"),
-        (Layout(dp=32), 0, "dp <= 16"),
-        (Layout(dp=2), 4, "stages 1, 2 and 3"),
-        (Layout(tp=4), 0, "tp <= 2"),
-        (Layout(pp=2, pipeline="1f1b", virtual=2), 0, "stage"),
+        (Layout(tp=16), "8 heads"),
+        (Layout(pp=5), "4 layers"),
+        (Layout(sequence_parallel=True), "tp > 1"),
+        (Layout(cp=2), "cp=1"),
+        (Layout(dp=32), "dp <= 16"),
+        (Layout(tp=4), "tp <= 2"),
+        (Layout(pp=2, pipeline="1f1b", virtual=2), "stage"),
     ],
 )
-def test_impossible_layouts_say_what_to_change(layout: Layout, zero: int, words: str) -> None:
+def test_impossible_layouts_say_what_to_change(layout: Layout, words: str) -> None:
     model = Architecture(256, 64, 4, 8, 64, kv_heads=2 if layout.tp == 4 else 0)
     with pytest.raises(LayoutError, match=words):
-        step_time(model, TrainConfig(batch=16), layout, A100, zero=zero)
+        step_time(model, TrainConfig(batch=16), layout, A100)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), 1e-9])
