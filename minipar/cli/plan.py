@@ -187,4 +187,10 @@ def _calibrate(path: str) -> int:
 
 
 def _prove(task: Task, winner: PlanOutcome) -> int:
-    return 0
+    """Exit status 0: everything is equal, 1: something differs."""
+    from minipar.cli.plan_prove import checks, lines_of, shrunk  # imports the whole training
+
+    small = shrunk(winner.candidate)
+    found = checks(small, task.machine)
+    print(*lines_of(small, found), sep="\n")
+    return 0 if all(one.equal for one in found) else 1

@@ -89,19 +89,19 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
     lines: list[tuple[TrafficLine, SentTotals]] = []
     for number, b in samples:
         if tp.size > 1:
-            lines += _pass(model, mine, tp, b, itemsize, layout.sequence_parallel,
+            lines += pass_traffic(model, mine, tp, b, itemsize, layout.sequence_parallel,
                            again=train.recompute == "full")
         t = piece(model.context, tp.size, tp.rank) if layout.sequence_parallel else model.context
         lines += _neighbours(stages, pp.rank, number, b * t * model.width * itemsize)
     if tp.size > 1:
         lines.append(tp.all_reduce(1, 8, "gradient norm", copies=True))
     if dp.size > 1:
-        sections = _sections(shapes, rank_shapes(model, share=mine), tp.size)
+        sections = gradient_sections(shapes, rank_shapes(model, share=mine), tp.size)
         if layout.zero:
             lines += sharded_traffic(units, dp, layout, pieces, itemsize)
             lines += [dp.all_reduce(1, 8, label, copies=True) for label in ("loss", "gradient norm")]
         else:
-            lines += _gradient(shapes, sections, dp, train.batch, layout, itemsize)
+            lines += gradient_traffic(shapes, sections, dp, train.batch, layout, itemsize)
     if pp.size > 1:
         lines += [pp.all_reduce(1, itemsize if bitwise else 8, "loss", copies=True),
                   pp.all_reduce(1, 8, "gradient norm", copies=True)]
@@ -144,7 +144,7 @@ def _neighbours(stages: StageShares, rank: int, number: int,
             yield TrafficLine("pp", "send", f"gradient {number} of stage {behind}"), SentTotals(1, 1, nbytes)
 
 
-def _pass(model: ModelConfig, mine: Share, tp: AxisTraffic, b: int, itemsize: int, sequence: bool,
+def pass_traffic(model: ModelConfig, mine: Share, tp: AxisTraffic, b: int, itemsize: int, sequence: bool,
           again: bool) -> Iterator[tuple[TrafficLine, SentTotals]]:
     """The traffic of forward and backward of b samples through this rank's part of the model.
 
@@ -216,7 +216,7 @@ class Bundle(NamedTuple):
     names: list[str]
 
 
-def _sections(shapes: Shapes, whole: Shapes, tp: int) -> list[Bundle]:
+def gradient_sections(shapes: Shapes, whole: Shapes, tp: int) -> list[Bundle]:
     """The gradients of a rank of tp in one bundle, or in two: sharded and replicated parameters.
 
     shapes: the parameters of this rank; whole: those of the unsharded model. In the flat gradient, vectors
@@ -234,7 +234,7 @@ def _sections(shapes: Shapes, whole: Shapes, tp: int) -> list[Bundle]:
     return [section for section in sections if section.names]
 
 
-def _gradient(shapes: Shapes, sections: list[Bundle], dp: AxisTraffic, batch: int, layout: Layout,
+def gradient_traffic(shapes: Shapes, sections: list[Bundle], dp: AxisTraffic, batch: int, layout: Layout,
               itemsize: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
     """The sum over dp of the gradients of this rank's parameters, and of the losses."""
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}

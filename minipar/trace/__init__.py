@@ -6,4 +6,6 @@ Reading order:
     step.py                 runs a step and gathers the records of all ranks
     ports.py, predict.py    the simulation of the same step
     flops.py                the work of each instruction
+    planned.py              a step predicted from sizes and links alone
+    measure_machine.py      this machine, for the planner
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -54,15 +54,17 @@ class StepTrace:
 
 def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: TrainConfig,
                tokenizer: Tokenizer, tokens: np.ndarray, network: Network, rate: float | None = None,
-               flops: Callable[[Instruction], int] | None = None) -> StepTrace | None:
+               flops: Callable[[Instruction], int] | None = None, *,
+               nodes: Sequence[int] | None = None) -> StepTrace | None:
     """The trace of a training's third step on rank 0, None on the others. All ranks call it.
 
     It runs three steps: the first warms up, the second measures memory, the third measures times. rate: FLOPs
     per second; None for CPU time. flops: the FLOPs of each instruction, by default those of its matrix
-    products. Raises the errors of `require_traceable` and Trainer.
+    products. nodes: the node of each rank, as Clock takes it. Raises the errors of `require_traceable` and
+    Trainer.
     """
     require_traceable(layout)
-    clock = Clock(world, network, rate)
+    clock = Clock(world, network, rate, nodes)
     tracer = Tracer(clock, partial(instruction_flops, train.recompute) if flops is None
                     else lambda instruction, execution: flops(instruction))
     trainer = Trainer(model, train, tokenizer, tokens, Grid(clock, layout), watch=tracer.watch)
