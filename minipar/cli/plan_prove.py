@@ -1,8 +1,8 @@
 """`minipar plan --prove`: the chosen layout runs on threads, with virtual clocks and the machine's links.
 
 The model shrinks to one layer per stage and a few numbers per rank. The ranks keep dp x tp x pp; if these are
-more than MOST, dp is smaller, then pp. The answers: time, bytes and memory are equal to the prediction, and the
-layout with dp cut to 2 trains like one process.
+more than MOST, dp is smaller, then pp. The answers: time, bytes and memory are equal to the prediction, and
+the layout with dp cut to 2 trains like one process.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 An instruction takes its FLOPs divided by the rate, and the messages that it exchanges along tp: the
 collectives of `plan.traffic`, each in the closed form of its algorithm. The schedule is simulated with these
 times. After the pipeline follow the collectives of the gradients, the tied table, the loss and the norm. A
-group of ranks that are not ready together starts when the last one is. That is exact, because every rank needs
-the part of every other.
+group of ranks that are not ready together starts when the last one is. That is exact, because every rank
+needs the part of every other.
 
 Exact where the closed forms are: groups of a power of two ranks that divides the elements, and rings of any
 number of ranks that does.
