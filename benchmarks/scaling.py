@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib.util import find_spec
 from statistics import median
 
@@ -113,14 +113,15 @@ def ranks_command(script: str, name: str) -> list[str]:
 
 
 def run(about: str | None, contenders: Callable[[str, mp.Communicator], dict[str, Callable[[], object]]],
-        rounds: Callable[[str], int], report: Callable[[str, int], None], restarts: int) -> None:
+        rounds: Callable[[str], int], report: Callable[[str, int], None], restarts: int,
+        configs: Collection[str] = tuple(CONFIGS)) -> None:
     """A benchmark's command line: report on each configuration; or, in the ranks, take turns and print the
     times as JSON.
     """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", nargs="+", choices=CONFIGS, default=list(CONFIGS))
+    parser.add_argument("--config", nargs="+", choices=configs, default=list(configs))
     parser.add_argument("--restarts", type=int, default=restarts)
-    parser.add_argument("--once", choices=CONFIGS,
+    parser.add_argument("--once", choices=configs,
                         help="measure in this job of two ranks and print the times as JSON")
     arguments = parser.parse_args()
     if not arguments.once:

@@ -3,6 +3,7 @@ step.
 """
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -22,6 +23,7 @@ sys.path.insert(0, str(Path(minipar.__file__).parents[1] / "benchmarks"))  # a f
 import compress  # noqa: E402
 import compression  # noqa: E402
 import products  # noqa: E402
+import serving  # noqa: E402
 import step  # noqa: E402
 import tricks  # noqa: E402
 import turns  # noqa: E402
@@ -34,6 +36,20 @@ def test_bare_products_are_those_of_a_step() -> None:
     flops = sum(2 * call.keywords["out"].size * call.args[0].shape[-1]
                 for call in products.bare_products(*TASK))
     assert flops == sum(counts.training_flops(TINY, 3, TINY.context).values())
+
+
+def test_every_way_of_serving_gives_each_request_its_token() -> None:
+    calls = serving.contenders(TINY, 5)
+    for name in calls:
+        kind, _, batch = name.rpartition(" ")
+        if kind not in ("bare", "Hugging Face", ""):
+            assert [token.request for token in calls[name]()] == list(range(int(batch)))
+    model = serving.GPT(TINY)
+    scattered = serving.engine_step(model, 2, 40, scattered=True, blocks=40).__self__  # type: ignore[attr-defined]
+    tables = [one.table for one in scattered.scheduler.running]
+    assert len(tables[0]) == 3 and all(abs(a - b) > 1 for table in tables for a, b in pairwise(table))
+    assert sum(w.size for w in serving.decoding_weights(model)) == sum(
+        p.data.size for p in model.parameters() if p.ndim == 2 and p.name != "positions.weight")
 
 
 @pytest.mark.parametrize("trick", tricks.WITHOUT)
