@@ -95,7 +95,8 @@ def require_precise(model: ModelConfig) -> None:
 GPT2 = ModelConfig(vocabulary=50257, context=1024, layers=12, heads=12, width=768)
 
 
-GRADIENTS = ("parameter", "flat", "shared", "buckets", "bitwise")
+COMPRESSED = ("int8", "1bit")                                       # sums of gradients that lose digits
+GRADIENTS = ("parameter", "flat", "shared", "buckets", "bitwise", *COMPRESSED)
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,13 @@ class Layout:
     sequence_parallel: tp also shards, by tokens, the operations between the layer pairs. gradients: the way
     in which gradients are summed over dp: "parameter" (one message per parameter), "flat" (one message),
     "shared" (in memory that the ranks of a node share), "buckets" (several messages, while backward still
-    runs), or "bitwise" (sample by sample in one fixed tree: the same bits for every dp and any number of
-    micro-batches). bucket_bytes: of gradient in one bucket. pipeline: the name of a schedule, or its file.
-    virtual: stages per rank, 0 for the schedule's default. stage_layers: layers of each stage, () for as even
-    as possible. zero: the stage of ZeRO: over dp, 1 shards the optimiser's state, 2 also the gradients, 3
-    also the weights; 0 is plain data parallelism. reshard_after_forward: with zero=3, weights are freed after
-    forward and gathered again for backward; else each is gathered once per step.
+    runs), "bitwise" (sample by sample in one fixed tree: the same bits for every dp and any number of
+    micro-batches), or "int8" and "1bit" (short messages that lose digits, with error feedback). bucket_bytes:
+    of gradient in one bucket. pipeline: the name of a schedule, or its file. virtual: stages per rank, 0 for
+    the schedule's default. stage_layers: layers of each stage, () for as even as possible. zero: the stage of
+    ZeRO: over dp, 1 shards the optimiser's state, 2 also the gradients, 3 also the weights; 0 is plain data
+    parallelism. reshard_after_forward: with zero=3, weights are freed after forward and gathered again for
+    backward; else each is gathered once per step.
 
     >>> from minipar import Layout
     >>> Layout(dp=2, tp=2, pp=2).ranks

@@ -9,7 +9,7 @@ mean is taken. There are four implementations of the sum:
     Buckets             several buffers, which are sent while backward still runs (Li et al. 2020, "PyTorch
                         Distributed: experiences on accelerating data parallel training")
 
-`bitwise.py` is a fifth. `sharded.py` sums by reduce-scatter, for ZeRO.
+`bitwise.py` is a fifth, `compressed.py` sends fewer bytes, and `sharded.py` sums by reduce-scatter, for ZeRO.
 
 With tensor parallelism, every rank of tp is in another dp group. Each of these groups also sums the gradients
 of replicated parameters (positions, LayerNorms, some biases). These replicas must stay equal in every bit.
@@ -71,6 +71,11 @@ class GradientReducer:
 
     def updated(self) -> None:
         """Called after the optimiser's step."""
+
+    @property
+    def residual_bytes(self) -> int:
+        """The bytes of residuals, which only compressed sums have (compressed.py)."""
+        return 0
 
     def finish(self) -> None:
         """Called after the last backward. The flat gradient is then the sum over dp, equal in every bit on

@@ -25,6 +25,8 @@ class ShardedReducer:
     def __init__(self, store: ShardedStore):
         self.store, self.dp = store, store.dp
 
+    residual_bytes = 0
+
     def expect(self, parameters: Iterable[Parameter]) -> None:
         """See GradientReducer."""
 

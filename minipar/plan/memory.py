@@ -1,9 +1,10 @@
-"""The memory ledger: the bytes that a training holds on each rank, in five lines.
+"""The memory ledger: the bytes that a training holds on each rank, line by line.
 
     weights        the weights that the model computes with
     gradients      one number per weight, independent of the batch
     optimizer      Adam: two moments; in mixed precision also the weights in full precision
     activations    the arrays of the forward pass that backward needs; the only line that depends on the batch
+    residuals      gradients in int8 or 1bit: what was rounded away, and is sent later
     gathered       stages 2 and 3 of ZeRO: buffers in which weights or gradients of a few units are whole
 
 Each technique changes certain lines. Plain data parallelism changes none of the first three. ZeRO
@@ -17,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.config import COMPRESSED, Layout, ModelConfig, TrainConfig
 from minipar.errors import LayoutError, shown
 from minipar.plan.activations import TapeBytes
 from minipar.plan.arguments import checked, require_amount, require_whole
@@ -63,10 +64,12 @@ class MemoryLedger:
     optimizer: int
     activations: int = 0
     gathered: int = 0
+    residuals: int = 0
 
     @property
     def total(self) -> int:
-        return self.weights + self.gradients + self.optimizer + self.activations + self.gathered
+        return (self.weights + self.gradients + self.optimizer + self.activations + self.gathered
+                + self.residuals)
 
 
 def require_zero(zero: object) -> None:
@@ -85,7 +88,7 @@ def state(parameters: int, recipe: PrecisionRecipe, *, zero: int = 0, dp: int = 
     over dp, 2 also the gradients, 3 also the weights; 0 is none. Raises LayoutError for another stage.
 
     >>> state(1000, MIXED_ADAM, zero=1, dp=4)                   # 1000 * 2, 1000 * 2 and 250 * 12 bytes
-    MemoryLedger(weights=2000, gradients=2000, optimizer=3000, activations=0, gathered=0)
+    MemoryLedger(weights=2000, gradients=2000, optimizer=3000, activations=0, gathered=0, residuals=0)
     """
     require_zero(zero)
     mine = piece(parameters, parts, 0)
@@ -131,4 +134,6 @@ def _lines(units: UnitSizes, train: TrainConfig, layout: Layout, dp_rank: int) -
     whole, shard = sum(map(units.elements, units.messages)), units.shard(layout.dp, dp_rank)
     gathered = (zero >= 2) * units.buffers() + (zero >= 3) * units.buffers(layout.reshard_after_forward)
     weights, gradients, numbers = (itemsize * (shard if zero >= stage else whole) for stage in (3, 2, 1))
-    return MemoryLedger(weights, gradients, SLOTS[train.optimizer] * numbers, gathered=itemsize * gathered)
+    return MemoryLedger(weights, gradients, SLOTS[train.optimizer] * numbers, gathered=itemsize * gathered,
+                        residuals=itemsize * (whole + units.sections(layout.dp, dp_rank))
+                        if layout.gradients in COMPRESSED else 0)

@@ -51,6 +51,13 @@ class UnitSizes:
         """
         return sum(piece(n, dp, rank) for labels in self.messages.values() for n in labels.values())
 
+    def sections(self, dp: int, rank: int) -> int:
+        """The elements of rank `rank` of dp, if all units together travel in one message, or in two."""
+        replicas = sum(n for labels in self.messages.values() for label, n in labels.items()
+                       if label.startswith("replicated "))
+        others = sum(map(self.elements, self.messages)) - replicas
+        return piece(others, dp, rank) + piece(replicas, dp, rank)
+
     def buffers(self, taking_turns: bool = True) -> int:
         """The elements of the buffers in which units are whole for a while.
 

@@ -9,6 +9,7 @@ gradient and all clipped values can differ.
 
 from __future__ import annotations
 
+from minipar.config import COMPRESSED
 from minipar.proof.case import Case
 from minipar.schedules.find import find_schedule
 
@@ -25,7 +26,8 @@ def exact_items(case: Case) -> tuple[str, ...]:
     bitwise = layout.gradients == "bitwise"
     schedule = find_schedule(layout.pipeline, layout.pp, 1 if bitwise else train.micro_batches,
                              layout.virtual or None)
-    if layout.zero:                                                 # adds shards, micro-batch by micro-batch
+    # ZeRO adds shards, micro-batch by micro-batch
+    if layout.zero or layout.gradients in COMPRESSED:
         return ALWAYS
     same = layout.tp == 1 and (bitwise or case.serial and layout.dp == 1)
     if not same or schedule.stages > 1 and (case.model.tied or not schedule.in_order):

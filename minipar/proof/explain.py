@@ -29,6 +29,7 @@ LATER = {
     "resume": "training is right, but a restored trainer continues differently: something is not saved, or "
     "not restored",
     "recomputed": "values are right, but backward does not recompute what --recompute selects",
+    "feedback": "compressed gradients lose something: what was sent and the residuals are not the gradients",
     "memory": "values are right, but a rank does not hold what its layout should: weights, gradients, state "
     "or gathered weights have other sizes than in the memory ledger",
     "collectives": "an algorithm that these sizes do not use gives a wrong result",

@@ -17,7 +17,8 @@ def wrong_memory(run: RankRun) -> str:
     trainer, grid = run.trainer, run.grid
     ledger = training_memory(trainer.model, trainer.config, grid.layout, grid.world.rank, computed_pairs)
     state = sum(array.nbytes for array in trainer.optimizer.state.values())
-    for line, held in {**trainer.store.held(), "optimizer": state}.items():
+    residuals = trainer.reducer.residual_bytes if trainer.reducer is not None else 0
+    for line, held in {**trainer.store.held(), "optimizer": state, "residuals": residuals}.items():
         if held != (predicted := getattr(ledger, line)):
             return f"{line}: {held:,} bytes on rank {grid.world.rank}, the ledger has {predicted:,}"
     return ""

@@ -54,7 +54,8 @@ class RankRun:
     """What a rank has after a run. sent: what it sent in the steps, without the messages of the proof itself.
 
     again: op -> how often backward recomputed it. diverged: (what differs after the state was restored in
-    another trainer, absolute and relative difference); "" if nothing differs.
+    another trainer, absolute and relative difference); "" if nothing differs. feedback: what compressed
+    gradients have lost, or "".
     """
 
     trainer: Trainer
@@ -63,6 +64,7 @@ class RankRun:
     sent: Sending
     again: dict[str, int] = field(default_factory=dict)
     diverged: tuple[str, float, float] = ("", 0.0, 0.0)
+    feedback: str = ""
 
 
 def part_of(reference: Record, run: RankRun) -> Record:

@@ -17,6 +17,7 @@ from minipar.parallel.grid import Grid
 from minipar.parallel.tensor import region_of
 from minipar.plan.amounts import SentTotals
 from minipar.proof.case import MIXED_STEPS, SAVED, STEPS, Case, make_trainer
+from minipar.proof.feedback import watch_feedback
 from minipar.proof.generated import generated
 from minipar.proof.recomputed import SecondRuns
 from minipar.proof.record import Entries, RankRun, Seen, copied, numbered, of_parameters
@@ -44,7 +45,7 @@ def run_rank(world: Communicator, case: Case, run: str) -> RankRun:
 
 def _sgd(case: Case, run: RankRun, region: Recording, counting: Counting) -> None:
     trainer = run.trainer
-    store = trainer.store
+    store, feedback = trainer.store, watch_feedback(trainer)
     steps, weights, gradients = [], [copied(store.weights_by_name())], []
     for number in range(STEPS):
         region.on = number == 0
@@ -56,6 +57,7 @@ def _sgd(case: Case, run: RankRun, region: Recording, counting: Counting) -> Non
     run.sent = {(str(group), str(op), str(label)): SentTotals(tally.calls, tally.messages, tally.bytes)
                 for (group, op, label), tally in counted.items() if not str(label).startswith(OF_THE_PROOF)}
     region.on = False
+    run.feedback = feedback()
     run.record = {
         "initial weights": of_parameters(trainer, weights[0]),
         "forward": _activations(trainer, region.values),

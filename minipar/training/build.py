@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from minipar.comm.protocol import Communicator
-from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.config import COMPRESSED, Layout, ModelConfig, TrainConfig
 from minipar.data.batches import Batches, EvaluationBatches, split
 from minipar.errors import LayoutError, ScheduleError
 from minipar.nn import Region
 from minipar.optim import OPTIMIZERS, Flat, Optimizer, ParameterStore, constant, cosine, warm_up
+from minipar.parallel.compressed import CompressedReducer
 from minipar.parallel.data import GradientReducer, make_reducer
 from minipar.parallel.grid import Grid
 from minipar.parallel.sharded import ShardedStore
@@ -41,10 +42,15 @@ def training_data(tokens: np.ndarray, model: ModelConfig, train: TrainConfig) ->
 
 
 def require_trainable(layout: Layout, train: TrainConfig) -> None:
-    """Raises LayoutError for a layout with cp, or with ranks of dp that would have no samples.
+    """Raises LayoutError for a layout with cp, with ranks of dp that would have no samples, or with residuals
+    that a changing loss scale would spoil.
     """
     if layout.cp > 1:
         raise LayoutError(f"training runs over dp, pp and tp; leave cp at 1, not {layout.cp}")
+    if layout.gradients in COMPRESSED and train.precision == "float16":
+        raise LayoutError(f"gradients {layout.gradients} keeps residuals from step to step, and the loss "
+                          "scale of float16 changes; choose another precision, or gradients flat",
+                          item="gradients")
     if layout.dp > train.batch:
         raise LayoutError(f"a batch of {train.batch} over dp={layout.dp} leaves ranks without samples; "
                           "choose a larger --batch")
@@ -82,6 +88,8 @@ def build_store(layout: Layout, stages: Stages,
     parameters = stages.parameters()
     if layout.zero == 0:
         flat = Flat(parameters)
+        if layout.gradients in COMPRESSED:
+            return flat, CompressedReducer(flat, dp, layout.tp > 1, layout.gradients)
         return flat, None if layout.gradients == "bitwise" else make_reducer(layout, flat, dp)
     store = ShardedStore(parameters, dp, layout.zero, copies=layout.tp > 1,
                          reshard=layout.reshard_after_forward)

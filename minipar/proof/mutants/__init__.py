@@ -6,6 +6,7 @@ mutant.py defines a mutant. Each file holds one kind of bug; a mutant names the 
 from minipar.proof.mutants import (
     batches,
     beyond,
+    compressed,
     gathering,
     gradients,
     pipeline,
@@ -19,8 +20,8 @@ from minipar.proof.mutants import (
 )
 from minipar.proof.mutants.mutant import Mutant
 
-KINDS = (starts, tensor, sequence, vocabulary, batches, gradients, sharding, gathering, pipeline, stages,
-         steps, beyond)
+KINDS = (starts, tensor, sequence, vocabulary, batches, gradients, compressed, sharding, gathering, pipeline,
+         stages, steps, beyond)
 MUTANTS = {one.name: one for kind in KINDS for one in vars(kind).values() if isinstance(one, Mutant)}
 
 __all__ = ["MUTANTS", "Mutant"]

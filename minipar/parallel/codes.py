@@ -1,0 +1,60 @@
+"""Short codes for gradients: one byte or one bit per number, and one scale per array.
+
+    int8    round(v / scale) in -127 .. 127, scale = max |v| / 127
+    1bit    the sign; decoded as + scale or - scale, scale = mean |v| (Seide et al. 2014, "1-bit stochastic
+            gradient descent and its application to data-parallel distributed training of speech DNNs")
+
+A coded array is uint8: the scale in the dtype of the values, then the numbers. Example: [3, -1, 0] as "1bit"
+has the scale 4/3 and the bits 1 0 1, and is decoded as [4/3, -4/3, 4/3].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Code(NamedTuple):
+    """scale: of an array [n]. pack: values / scale -> uint8 [size(n)]. unpack: the reverse, for n values.
+    size: the bytes of n numbers.
+    """
+
+    scale: Callable[[np.ndarray], float]
+    pack: Callable[[np.ndarray], np.ndarray]
+    unpack: Callable[[np.ndarray, int], np.ndarray]
+    size: Callable[[int], int]
+
+    def nbytes(self, n: int, dtype: np.dtype) -> int:
+        """The bytes of a coded array of n values.
+
+        >>> CODES["1bit"].nbytes(100, np.dtype(np.float32))          # a scale, and 100 bits
+        17
+        """
+        return dtype.itemsize + self.size(n)
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """values [n], floats -> uint8 [nbytes(n)]. If a value is not finite, all are decoded as NaN."""
+        scale = values.dtype.type(self.scale(values) if len(values) else 0)
+        numbers = self.pack(np.divide(values, scale, out=np.zeros_like(values), where=scale > 0))
+        return np.concatenate([np.array([scale]).view(np.uint8), numbers.view(np.uint8)])
+
+    def decode(self, coded: np.ndarray, n: int, dtype: np.dtype) -> np.ndarray:
+        """The n values, of this dtype, that `encode` has rounded."""
+        scale = coded[:dtype.itemsize].copy().view(dtype)[0]
+        values: np.ndarray = self.unpack(coded[dtype.itemsize:], n).astype(dtype) * scale
+        return values
+
+
+def _signs(bits: np.ndarray, n: int) -> np.ndarray:
+    return 2 * np.unpackbits(bits, count=n).astype(np.int8) - 1
+
+
+CODES: dict[str, Code] = {
+    "int8": Code(scale=lambda values: np.abs(values).max() / 127,
+                 pack=lambda numbers: np.rint(numbers).astype(np.int8),
+                 unpack=lambda raw, n: raw.view(np.int8), size=lambda n: n),
+    "1bit": Code(scale=lambda values: np.abs(values).mean(), pack=lambda numbers: np.packbits(numbers >= 0),
+                 unpack=_signs, size=lambda n: -(-n // 8)),
+}

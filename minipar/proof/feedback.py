@@ -1,0 +1,51 @@
+"""Error feedback loses nothing: over all steps, the gradients of all ranks are what was applied plus the
+residuals.
+
+The check of compressed gradients, which cannot equal those of one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from minipar.comm.collectives import all_reduce
+from minipar.parallel.compressed import CompressedReducer
+from minipar.proof.findings import difference, tolerance
+from minipar.training.trainer import Trainer
+
+# what a run with compressed gradients has in common with one process
+SHARED = ("initial weights", "forward", "loss", "backward", "rates")
+
+
+def watch_feedback(trainer: Trainer) -> Callable[[], str]:
+    """Watch all sums of gradients from now on. Returns a function to call after the last step, on all ranks
+    of dp: the difference in words, or "".
+    """
+    reducer = trainer.reducer
+    if not isinstance(reducer, CompressedReducer):
+        return lambda: ""
+    own, finish = reducer.flat, reducer.finish
+    given, applied = np.zeros_like(own.data), np.zeros_like(own.data)
+
+    def watched() -> None:
+        given[...] += own.gradient()
+        finish()
+        applied[...] += own.grad
+
+    vars(reducer)["finish"] = watched
+
+    def wrong() -> str:
+        kept = reducer.residual.copy()
+        for (span, *_), counts, residual in zip(reducer.sections, reducer.counts, reducer.sum_residuals,
+                                                strict=True):
+            start = span.start + sum(counts[:reducer.dp.rank])
+            kept[start:start + len(residual)] += residual
+        whole = all_reduce(reducer.dp, given - kept, label="whole feedback")
+        _, relative = difference(applied, whole)
+        if relative <= tolerance(str(own.data.dtype)):
+            return ""
+        return f"applied gradients and residuals differ from all gradients by {relative:.1e}"
+
+    return wrong
