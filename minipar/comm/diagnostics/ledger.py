@@ -6,6 +6,7 @@ Small runs hide a message that is never received: the MPI library buffers it, bu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,14 +69,20 @@ def started(request: Request, peer: int) -> str:
 def loose_ends(pages: Sequence[LedgerPage]) -> list[str]:
     """Requests never waited for and messages never received, in words, one entry per request or channel."""
     found = [f"rank {rank} never waited for its {what}" for page in pages for rank, what in page["open"]]
-    received: dict[Any, int] = {tuple(channel): count for page in pages for *channel,
-                                count in page["received"]}
+    # several groups of one name, such as "tp" of two grids, may have the same two ranks: then they add up
+    received: Counter[Any] = Counter()
+    sent: dict[Any, tuple[int, str, str]] = {}
     for page in pages:
+        for *channel, count in page["received"]:
+            received[tuple(channel)] += count
         for *channel, count, label, location in page["sent"]:
-            if (lost := count - received.get(tuple(channel), 0)) > 0:
-                _, source, dest, tag = channel
-                messages = "a message" if lost == 1 else f"{lost} messages, the last"
-                numbered = f" (tag {tag})" if tag > 0 else ""
-                found.append(f"rank {dest} never received {messages} from rank {source}{label}{numbered} "
-                             f"sent at {location}")
+            before, *_ = sent.get(tuple(channel), (0,))
+            sent[tuple(channel)] = before + count, label, location
+    for key, (count, label, location) in sent.items():
+        if (lost := count - received[key]) > 0:
+            _, source, dest, tag = key
+            messages = "a message" if lost == 1 else f"{lost} messages, the last"
+            numbered = f" (tag {tag})" if tag > 0 else ""
+            found.append(f"rank {dest} never received {messages} from rank {source}{label}{numbered} "
+                         f"sent at {location}")
     return found

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minipar.comm.collectives import all_reduce
 from minipar.comm.deadlock.stack_probe import catches
 from minipar.comm.diagnostics.exit_report import exit_status
 from minipar.comm.protocol import Communicator
@@ -141,3 +142,14 @@ def test_what_a_process_catches() -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_DFL)
     assert not catches(os.getpid(), signal.SIGUSR1)
     signal.signal(signal.SIGUSR1, before)
+
+
+def test_groups_of_one_name_with_the_same_two_ranks_add_up() -> None:
+    """Ranks 0 and 1 are in both groups "tp", and exchange another number of messages in each."""
+    def exchange(comm: Communicator) -> None:
+        for size, times in ((2, 3), (3, 1)):
+            group = comm.split(comm.rank // size, label="tp")
+            for _ in range(times):
+                all_reduce(group, np.ones(2), label="in both")
+
+    run(6, exchange)
