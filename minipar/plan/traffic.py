@@ -53,7 +53,7 @@ from minipar.errors import LayoutError
 from minipar.plan.amounts import SentTotals, TrafficLine, added_up
 from minipar.plan.arguments import require_row, require_whole
 from minipar.plan.axis import AxisTraffic, Pick
-from minipar.plan.collectives import direct_all_to_all, ring_all_gather
+from minipar.plan.compressed import compressed_sum
 from minipar.plan.parameters import ITEMSIZE, rank_shapes
 from minipar.plan.pieces import piece
 from minipar.plan.sharding import sharded_traffic, unit_sizes
@@ -259,19 +259,9 @@ def gradient_traffic(shapes: Shapes, sections: list[Bundle], dp: AxisTraffic, ba
         if layout.gradients == "shared":
             yield dp.all_reduce_in_shared_memory(size, label)
         elif layout.gradients in COMPRESSED:
-            yield from _compressed(dp, size, itemsize, label, layout.gradients)
+            yield from compressed_sum(dp, size, itemsize, label, layout.gradients)
         else:
             yield dp.all_reduce(size, itemsize, label, copies=copied)
-
-
-def _compressed(dp: AxisTraffic, elements: int, itemsize: int, label: str,
-                code: str) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    """Chunks of one scale, and a byte or a bit per element: an all-to-all, then an all-gather of the sums."""
-    sizes = [itemsize + (n if code == "int8" else -(-n // 8)) for n in dp.shares(elements)]
-    sent = direct_all_to_all(dp.size, dp.rank, sizes)
-    yield TrafficLine(dp.name, "all_to_all", label), SentTotals(1, sent.messages, sent.elements)
-    sent = ring_all_gather(dp.size, dp.rank, sizes)
-    yield TrafficLine(dp.name, "all_gather", label), SentTotals(1, sent.messages, sent.elements)
 
 
 def _fill(section: Bundle, sizes: dict[str, int], limit: int) -> list[Bundle]:
