@@ -1,7 +1,7 @@
 """The traffic of a sum of gradients in short messages (int8, 1bit).
 
-Each rank sends chunks of one scale and a byte or a bit per element: an all-to-all of its own gradient, then an
-all-gather of the sums.
+Each rank sends chunks of one scale and a byte or a bit per element: an all-to-all of its own gradient, then
+an all-gather of the sums.
 """
 
 from __future__ import annotations
