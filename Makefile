@@ -37,7 +37,7 @@ test: $(VENV)/.dev $(OPEN)/.dev
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
-	$(BIN)/mypy minipar
+	$(BIN)/mypy minipar tests
 
 # The book is a site in build/book/html. Its tests need Chromium. `book-short` makes and tests a small part of it.
 book: $(VENV)/.book

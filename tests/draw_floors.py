@@ -101,9 +101,9 @@ def svg() -> str:
             yield (f'<text x="{SIDE + 2}" y="{y + 19}" font-size="13" fill="#333" stroke="white" '
                    f'stroke-width="3" paint-order="stroke">floor {floor}: '
                    f'{escape(what)}</text>')
-        for name, (x, y, width) in at.items():
-            yield f'<rect x="{x}" y="{y}" width="{width}" height="{BOX}" rx="5" fill="white" stroke="#333"/>'
-            yield (f'<text x="{x + width / 2:.1f}" y="{y + 20}" font-size="14" text-anchor="middle" fill="#111">'
+        for name, (x, top, width) in at.items():
+            yield f'<rect x="{x}" y="{top}" width="{width}" height="{BOX}" rx="5" fill="white" stroke="#333"/>'
+            yield (f'<text x="{x + width / 2:.1f}" y="{top + 20}" font-size="14" text-anchor="middle" fill="#111">'
                    f"{escape(name)}</text>")
         yield "</svg>"
 

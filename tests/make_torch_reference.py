@@ -67,6 +67,6 @@ def ask_torch(config: ModelConfig, tokens: int = 8) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    np.savez_compressed(FILE, **{f"{variant}/{name}": array
+    np.savez_compressed(FILE, **{f"{variant}/{name}": array  # type: ignore[arg-type]
                                  for variant, config in VARIANTS.items() for name,
                                  array in ask_torch(config).items()})

@@ -57,7 +57,7 @@ def test_a_step_without_a_trick_is_the_same_step(trick: str) -> None:
     with_all, without = step.minipar_step(*TASK), tricks.step_without(tricks.WITHOUT[trick], *TASK)
     losses = [(with_all(), without()) for _ in range(4)]
     assert losses[3][0] < losses[0][0]
-    np.testing.assert_allclose(*zip(*losses, strict=True), rtol=1e-10)
+    np.testing.assert_allclose(*zip(*losses, strict=True), rtol=1e-10)  # type: ignore[call-overload]
 
 
 def test_the_plain_forms_leave_no_trace() -> None:

@@ -50,4 +50,4 @@ def test_gpt2() -> None:
 def test_a_config_is_a_value() -> None:
     assert ModelConfig(**asdict(GPT2)) == GPT2 and hash(ModelConfig(**asdict(GPT2))) == hash(GPT2)
     with pytest.raises(FrozenInstanceError):
-        GPT2.layers = 13                                            # type: ignore[misc]
+        GPT2.layers = 13

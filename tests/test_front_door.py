@@ -8,6 +8,7 @@ import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_a_proof() -> None:
 
 
 TEXT = "to be or not to be, that is the question. " * 40
-SMALL = {"layers": 1, "heads": 2, "width": 8, "context": 8, "batch": 4, "dtype": "float64",
+SMALL: dict[str, Any] = {"layers": 1, "heads": 2, "width": 8, "context": 8, "batch": 4, "dtype": "float64",
          "validation_windows": 2}
 
 
@@ -93,7 +94,7 @@ def test_a_training_from_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text, options, word", [
     ("no/such/file.txt", {}, "does not exist"), (TEXT, {"withd": 8}, "withd"), ("short text", SMALL, "text")])
-def test_mistakes_are_one_line(text: str, options: dict[str, int], word: str) -> None:
+def test_mistakes_are_one_line(text: str, options: dict[str, Any], word: str) -> None:
     with pytest.raises(mp.MiniparError, match=word) as error:
         mp.train(text, steps=1, **options)
     assert "\n" not in str(error.value)

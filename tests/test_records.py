@@ -16,16 +16,16 @@ from minipar.records import record_from
 
 STRANGE: list[Any] = ["8", 2.5, None, [], {}, True, 10**5000, float("nan"), float("inf"), -1, b"8", ("a",),
                       1j, [1], {"a": 1}]
-CONFIGS = [ModelConfig(), TrainConfig(), Layout()]
+CONFIGS: list[Any] = [ModelConfig(), TrainConfig(), Layout()]
 
 
 @pytest.mark.parametrize("config, name", [(config, field.name) for config in CONFIGS
                                           for field in fields(config)])
-def test_no_strange_value_passes(config: object, name: str) -> None:
+def test_no_strange_value_passes(config: Any, name: str) -> None:
     """Each is refused by the field's name, or is right for the field and comes back."""
     for value in STRANGE:
         try:
-            made = replace(config, **{name: value})  # type: ignore[type-var]
+            made = replace(config, **{name: value})
         except (ConfigError, LayoutError) as error:
             assert (
                 name.split("_")[0] in str(error).replace(" ", "_").replace("-", "_") and len(str(error)) < 500

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def test_the_numbers_never_change() -> None:
 
 
 def test_different_keys_give_different_streams() -> None:
-    keys = [(0,), (1,), (0, "a"), (0, "b"), (0, "a", "b"), (0, "ab"), (0, "a", 1), (0, "a", 11),
+    keys: list[Any] = [(0,), (1,), (0, "a"), (0, "b"), (0, "a", "b"), (0, "ab"), (0, "a", 1), (0, "a", 11),
             (0, "a", 1, 1), (0, 1), (1, 0), (10,), (0, "")]
     draws = [stream(*key).integers(0, 2**63, 4).tobytes() for key in keys]
     assert len(set(draws)) == len(keys)

@@ -5,6 +5,7 @@ refuses.
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def test_all_weight_gradients_inside_are_put_off() -> None:
 @pytest.mark.parametrize("name, op, shapes", CASES, ids=IDS)
 def test_every_op_has_the_same_bits_inside(name: str, op: Op, shapes: tuple) -> None:
     ours, plain = leaves(shapes), leaves(shapes)
-    backward(recompute(lambda *inputs: scalar(op, dict(enumerate(inputs))), *ours.values()))
+    backward(recompute(lambda *inputs: scalar(op, dict[Any, Any](enumerate(inputs))), *ours.values()))
     backward(scalar(op, plain))
     for key in plain:
         np.testing.assert_array_equal(ours[key].grad, plain[key].grad)

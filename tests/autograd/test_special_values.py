@@ -74,8 +74,8 @@ def check(row: np.ndarray, compute: Callable[[], np.ndarray], want: Callable[[np
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_softmax_and_log_softmax(dtype: str) -> None:
     for row in special_rows(dtype):
-        check(row, lambda row=row: softmax(Tensor(row[None])).data[0], np.exp)  # type: ignore[misc]
-        check(row, lambda row=row: log_softmax(Tensor(row[None])).data[0], lambda log_p: log_p)  # type: ignore[misc]
+        check(row, lambda row=row: softmax(Tensor(row[None])).data[0], np.exp)
+        check(row, lambda row=row: log_softmax(Tensor(row[None])).data[0], lambda log_p: log_p)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
@@ -138,7 +138,7 @@ def test_attention_over_special_scores(attention: Callable[[Tensor, int], Tensor
             return attention(Tensor(qkv), 1).data[0, -1, 0]
 
         if np.isfinite(row).all():                                  # 0 times infinity: no score of the other queries
-            check(row, last, lambda log_p, values=values: (np.exp(log_p) * values).sum())  # type: ignore[misc]
+            check(row, last, lambda log_p, values=values: (np.exp(log_p) * values).sum())
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_times_are_those_of_the_simulator(player: Callable[[str], Page]) -> None
     for (name, ranks, micros, times), (start, end, idle, total, per_rank, peaks) in zip(settings(), found, strict=True):
         told = f"seed {SEED}: {name}, {ranks} ranks, {micros} micro-batches, {times}"
         schedule = mp.schedule(name, ranks, micros)
-        parts = {kind: Fraction(times[kind], per_rank) for kind in "FBW"}
+        parts: dict[str, Any] = {kind: Fraction(times[kind], per_rank) for kind in "FBW"}
         timeline = mp.simulate(schedule, Costs(**parts, message=times["message"]))
         for js, python in ((start, timeline.start), (end, timeline.end)):
             assert [[Fraction(one, per_rank) for one in row] for row in js] == [list(row) for row in python], told

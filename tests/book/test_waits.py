@@ -14,7 +14,7 @@ from tests.browser import Page
 CYCLES = {"receive first": [0, 1], "send first": [0, 1], "ring": [0, 3, 2, 1], "only rank 0": [], "pipeline": [0, 1]}
 
 
-def waiting(run: dict) -> dict[int, int]:  # type: ignore[type-arg]
+def waiting(run: dict) -> dict[int, int]:
     """Rank -> the rank it waits for, at the end."""
     last = {rank: peer for rank, _, _, peer in run["steps"]}
     return {rank: peer for rank, peer in last.items() if peer is not None}

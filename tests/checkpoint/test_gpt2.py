@@ -66,7 +66,7 @@ def damaged(suffix: str, folder: Path, bytes_kept: float) -> Path:
 
 
 def objects(folder: Path) -> Path:
-    np.savez(folder / "objects.npz", **{"wte.weight": np.array([{}], object)})
+    np.savez(folder / "objects.npz", **{"wte.weight": np.array([{}], object)})  # type: ignore[arg-type]
     return folder / "objects.npz"
 
 
@@ -92,7 +92,7 @@ def own_checkpoint(folder: Path) -> Path:
 def another_shape(folder: Path) -> Path:
     arrays = to_gpt2(CONFIG, STATE)
     arrays["transformer.h.1.ln_1.bias"] = np.zeros(9, np.float32)
-    np.savez(folder / "shape.npz", **arrays)
+    np.savez(folder / "shape.npz", **arrays)  # type: ignore[arg-type]
     return folder / "shape.npz"
 
 
@@ -124,7 +124,7 @@ def changed(suffix: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable
         arrays = dict(to_gpt2(CONFIG, STATE))
         arrays["transformer.h.0.mlp.c_fc.weight"] = change(arrays["transformer.h.0.mlp.c_fc.weight"])
         if suffix == ".npz":
-            np.savez_compressed(folder / "own.npz", **arrays)
+            np.savez_compressed(folder / "own.npz", **arrays)  # type: ignore[arg-type]
         else:
             whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
             safetensors.numpy.save_file(whole, folder / "own.safetensors")
@@ -133,7 +133,7 @@ def changed(suffix: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable
 
 
 def a_bomb(folder: Path) -> Path:
-    np.savez_compressed(folder / "bomb.npz", **{"wte.weight": np.zeros(2 * 10**7, np.float32)})
+    np.savez_compressed(folder / "bomb.npz", **{"wte.weight": np.zeros(2 * 10**7, np.float32)})  # type: ignore[arg-type]
     return folder / "bomb.npz"
 
 

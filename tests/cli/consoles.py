@@ -93,7 +93,7 @@ def start(words: list[str], breaking: Callable[[int], None], numbers: tuple[int,
                 number, "w", encoding="utf-8", closefd=False)
         except OSError as error:                                    # Python, too, starts with None then
             assert error.errno == errno.EBADF
-            stream = None  # type: ignore[assignment]
+            stream = None
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     return cli.main([word.replace("OUT", str(out)) for word in words])
@@ -115,7 +115,7 @@ def outcome(pid: int) -> int:
 def main(folder: Path) -> None:
     for name in ("cli.train", "cli.generate", "cli.verify", "cli.schedule", "cli.trace", "cli.lesson", "plots.loss", "plots.trace"):
         importlib.import_module(f"minipar.{name}")
-    save.save = lambda figure, path: Path(path).touch()  # type: ignore[assignment, misc]
+    save.save = lambda figure, path: Path(path).touch()  # type: ignore[assignment]
     assert cli.main(["train", *options(folder, steps=2), "--out", str(folder / "run")]) == 0
     gc.freeze()                                                     # a fork shall not copy all that is imported
     for number, (command, how, stream) in enumerate(cases(list(COMMANDS))):

@@ -115,7 +115,7 @@ def test_a_prediction_is_kept_before_anything_is_shown(work: Path, capsys: pytes
     assert "0 of" in said(capsys, "check", status=1)
     mine.write_text(exercise.text("solution.py"))
     assert "0 of" in said(capsys, "check")                          # the first one counts
-    assert StudentProgress(work).entry(exercise.name).prediction["right"] == 0  # type: ignore[index]
+    assert StudentProgress(work).entry(exercise.name).prediction["right"] == 0
 
 
 def test_watch_checks_again_when_the_file_is_saved(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

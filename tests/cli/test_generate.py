@@ -70,4 +70,4 @@ def test_a_terminal_that_lacks_a_character(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setattr("sys.stdout", terminal)
         assert call("generate", "--run", tmp_path / "run", "--prompt", "café", "--tokens", 0) == 0
         terminal.flush()
-        assert terminal.buffer.getvalue() == b"caf?\n"               # type: ignore[attr-defined]
+        assert terminal.buffer.getvalue() == b"caf?\n"

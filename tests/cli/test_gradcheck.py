@@ -29,7 +29,7 @@ def test_a_wrong_gradient_is_named(monkeypatch: pytest.MonkeyPatch,
     forward = MLP.forward
 
     def wrong(mlp: MLP, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        mlp.down.bias.hooks[:] = [lambda gradient: gradient.__imul__(1 + 1e-6)]
+        mlp.down.bias.hooks[:] = [lambda gradient: gradient.__imul__(1 + 1e-6)]  # type: ignore[list-item]
         return forward(mlp, x, residual)
 
     monkeypatch.setattr(MLP, "forward", wrong)

@@ -134,8 +134,8 @@ def test_a_schedule_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[st
     path.write_text(OWN.replace("for kind in 'FB' for m in range(micro_batches)",
                                 "for m in range(micro_batches) for kind in 'BF'"))
     for action in ("show", "lint", "simulate"):
-        said = refused(capsys, "schedule", action, path)
-        assert said.startswith("minipar schedule: rank 0, stage 0, step 0: B0 has no activations: F0@0 comes "
+        error = refused(capsys, "schedule", action, path)
+        assert error.startswith("minipar schedule: rank 0, stage 0, step 0: B0 has no activations: F0@0 comes "
                                "only in step 1; move")
 
 

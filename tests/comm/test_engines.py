@@ -143,9 +143,9 @@ def test_exchange_gives_everyone_everything(comm: Communicator) -> None:
     ("tag", "has tag 16384; use 0 to 16383"),
 ])
 def test_what_cannot_travel_is_refused_by_name(comm: Communicator, spoil: str, says: str) -> None:
-    array = {"list": [1.0], "complex": np.ones(4, complex), "swapped": np.ones(4, ">f8"),
+    array: dict[str, Any] = {"list": [1.0], "complex": np.ones(4, complex), "swapped": np.ones(4, ">f8"),
              "strided": np.ones((4, 4))[:, 0]}
-    dest = {"rank": comm.size, "half": comm.rank / 2 * 0}
+    dest: dict[str, Any] = {"rank": comm.size, "half": comm.rank / 2 * 0}
     with pytest.raises(CommError) as caught:
         comm.isend(array.get(spoil, np.ones(4)), dest.get(spoil, 0), label="label", tag=TAGS
                    if spoil == "tag" else 0)

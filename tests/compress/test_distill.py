@@ -288,7 +288,7 @@ def test_four_layers_distilled_into_two() -> None:
     (dict(layers=5), DistillationRecipe(), "has 5 layers, the teacher only 4"),
     (dict(heads=2), DistillationRecipe(attention=1.0), "2 heads, the teacher 3"),
 ])
-def test_models_that_cannot_be_compared(changes: dict[str, int], recipe: DistillationRecipe,
+def test_models_that_cannot_be_compared(changes: dict[str, Any], recipe: DistillationRecipe,
                                         message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Distillation(GPT(replace(STUDENT, **changes)), GPT(TEACHER), recipe)

@@ -2,6 +2,8 @@
 stay gone.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -132,7 +134,7 @@ def test_masks_combine() -> None:
 
 # Masks in training
 
-def tiny(optimizer: str, **options: float) -> tuple[GPT, Flat, object]:
+def tiny(optimizer: str, **options: float) -> tuple[GPT, Flat, Any]:
     model = GPT(ModelConfig(vocabulary=11, context=8, layers=2, heads=2, width=8))
     flat = Flat(model.parameters())
     return model, flat, OPTIMIZERS[optimizer](flat, **options)

@@ -2,6 +2,8 @@
 gets.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -140,7 +142,7 @@ def test_units_and_heads_that_go_are_those_of_one_process(comm: Communicator) ->
                                    rtol=1e-13)
     assert strongest(head_scores(part.blocks[0].attention, shards.reduce), 0.25).tolist() == [0, 2, 3]
     # of 4 heads on 3 ranks two ranks have only one
-    keep = dict(units=0.4, heads=0.25 if comm.size == 2 else 0.0)
+    keep: dict[str, Any] = dict(units=0.4, heads=0.25 if comm.size == 2 else 0.0)
     shrink(whole, **keep)
     shrink(part, reduce=shards.reduce, **keep)
     state = whole.state_dict()

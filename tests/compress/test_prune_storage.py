@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_a_matrix_comes_back_bit_for_bit_and_takes_the_bytes_of_the_formula(matr
 def test_other_dtypes_too(dtype: type) -> None:
     array = np.where(stream(0, "there").random((7, 5)) < 0.3, stream(0, "value").integers(-9, 9, (7, 5)),
                      0).astype(dtype)
-    stays, size = np.count_nonzero(array), np.dtype(dtype).itemsize
+    stays, size = int(np.count_nonzero(array)), np.dtype(dtype).itemsize
     for stored, formula in ((CSR.of(array), csr_bytes((7, 5), stays, size)),
                             (Bitmap.of(array), bitmap_bytes(35, stays, size))):
         assert stored.dense().dtype == dtype and np.array_equal(stored.dense(),
@@ -109,7 +110,7 @@ def test_a_pruned_gpt_on_disk(tmp_path: Path) -> None:
                for name in sizes), "headers, checksums, names"
 
 
-SHAPES = st.just(()) | st.integers(0, 40)
+SHAPES: Any = st.just(()) | st.integers(0, 40)
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b.weight", "c"]),

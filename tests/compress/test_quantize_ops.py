@@ -28,10 +28,10 @@ LIMITS = Limits(np.array([[-1.0]]), np.array([[1.5]]))
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("bits", range(2, 17))
-@pytest.mark.parametrize("scheme", [dict(), dict(axis=1), dict(axis=1, group=4),
+@pytest.mark.parametrize("options", [dict(), dict(axis=1), dict(axis=1, group=4),
                                     dict(symmetric=False, axis=0)], ids=str)
-def test_fake_is_quantise_and_back_bit_for_bit(scheme: dict, bits: int, dtype: type) -> None:
-    x, scheme = stream(0, "x").normal(size=(12, 5)).astype(dtype), Scheme(bits, **scheme)
+def test_fake_is_quantise_and_back_bit_for_bit(options: dict, bits: int, dtype: type) -> None:
+    x, scheme = stream(0, "x").normal(size=(12, 5)).astype(dtype), Scheme(bits, **options)
     for limits in (None, mse(x, scheme)):
         y = fake_quantize(Tensor(x), scheme, limits)
         assert y.dtype == dtype and np.array_equal(y.data, quantize(x, scheme, limits).dequantize())

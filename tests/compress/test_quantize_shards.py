@@ -3,6 +3,7 @@ its own.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,11 +57,11 @@ def trained(model: Module, **options: Reduce) -> None:
     convert(model)
 
 
-def calibrated(model: GPT, **options: Reduce) -> None:
+def calibrated(model: GPT, **options: Any) -> None:
     quantize_static(model, lambda: model(INPUTS), activation_limits=mse, **options)
 
 
-METHODS = {
+METHODS: dict[str, Any] = {
     "per tensor": weights_only(Scheme(5)), "per column": weights_only(Scheme(3, False, axis=1)),
     "per row": weights_only(Scheme(8, False, False, axis=0)), "per group": weights_only(GROUPS),
     "per column, mse": weights_only(Scheme(3, axis=1), mse),

@@ -172,10 +172,10 @@ def test_blas_threads_and_ranks_fight_for_cores(threads: str | None, cores: int,
 def test_the_command_prints_the_remedy_and_fails(monkeypatch: pytest.MonkeyPatch,
                                                  capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("MPI4PY_LIBMPI", "/gone/libmpi.so")
-    assert command.run(None) == 1  # type: ignore[arg-type]
+    assert command.run(None) == 1
     assert "repair: unset MPI4PY_LIBMPI" in capsys.readouterr().out
     monkeypatch.setattr(command, "check_up", lambda machine: [HealthFinding("most", "note", "slow", "hurry")])
-    assert command.run(None) == 0  # type: ignore[arg-type]
+    assert command.run(None) == 0
 
 
 def test_the_fit_finds_the_line_and_the_crossing_is_where_the_times_meet() -> None:

@@ -53,7 +53,7 @@ def test_all_right(exercise: Exercise) -> None:
 def test_an_error_turns_off_the_first_light_and_darkens_the_others(exercise: Exercise) -> None:
     def spoil(result: CallResult) -> None:
         if result.call.ranks == 3:
-            result.ranks[1].error = problem("exception", "IndexError: 3", "a.py:7")  # type: ignore[union-attr]
+            result.ranks[1].error = problem("exception", "IndexError: 3", "a.py:7")
 
     found = judged(exercise, spoil)
     assert states(found) == ["off", "dark", "dark", "dark", "dark"] and found.score == 0
@@ -63,7 +63,7 @@ def test_an_error_turns_off_the_first_light_and_darkens_the_others(exercise: Exe
 def test_a_wrong_value_darkens_cost_and_deadlock(exercise: Exercise) -> None:
     def spoil(result: CallResult) -> None:
         for rank in result.ranks:
-            rank.outputs = rank.outputs * 2                         # type: ignore[union-attr]
+            rank.outputs = rank.outputs * 2
 
     assert states(judged(exercise, spoil)) == ["on", "off", "none", "dark", "dark"]
 
@@ -71,7 +71,7 @@ def test_a_wrong_value_darkens_cost_and_deadlock(exercise: Exercise) -> None:
 def test_a_shape_that_is_wrong_in_a_ragged_case_alone_is_a_wrong_value(exercise: Exercise) -> None:
     def spoil(result: CallResult) -> None:
         if result.call.case == "ragged" and result.call.ranks == 2:
-            result.ranks[0].outputs = np.zeros(9)                   # type: ignore[union-attr]
+            result.ranks[0].outputs = np.zeros(9)
 
     found = judged(exercise, spoil)
     assert states(found)[:2] == ["on", "off"] and "'ragged'" in found.lights[1].where
@@ -89,7 +89,7 @@ def test_a_deadlock_in_an_ordinary_run_is_told_by_the_last_light(exercise: Exerc
 def test_a_result_that_depends_on_the_order_of_arrivals(exercise: Exercise) -> None:
     def spoil(result: CallResult) -> None:
         if result.call.delays:
-            result.ranks[0].outputs = result.ranks[0].outputs + 1   # type: ignore[union-attr]
+            result.ranks[0].outputs = result.ranks[0].outputs + 1
 
     found = judged(exercise, spoil)
     assert states(found) == ["on", "on", "none", "on", "off"] and "order" in found.lights[4].diagnosis
@@ -98,14 +98,14 @@ def test_a_result_that_depends_on_the_order_of_arrivals(exercise: Exercise) -> N
 def test_fewer_bytes_than_the_result_needs_came_another_way(exercise: Exercise) -> None:
     def spoil(result: CallResult) -> None:
         for rank in result.ranks:
-            rank.bytes = 0                                          # type: ignore[union-attr]
+            rank.bytes = 0
 
     assert states(judged(exercise, spoil))[3] == "off"
 
 
 def test_a_changed_argument_is_a_wrong_value(exercise: Exercise) -> None:
     def spoil(result: CallResult) -> None:
-        result.ranks[0].changed = True                              # type: ignore[union-attr]
+        result.ranks[0].changed = True
 
     assert "changed the argument" in judged(exercise, spoil).light("values").diagnosis
 

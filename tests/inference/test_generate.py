@@ -5,6 +5,7 @@ should have.
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,9 +56,8 @@ def recomputed(model: GPT, prompt: list[int], count: int, temperature: float, se
     return out
 
 
-def generated(model: GPT, prompt: list[int], count: int, **options: float) -> list[int]:
-    return list(itertools.islice(generate(model, prompt, **options),
-                                 count))                      # type: ignore[arg-type]
+def generated(model: GPT, prompt: list[int], count: int, **options: Any) -> list[int]:
+    return list(itertools.islice(generate(model, prompt, **options), count))
 
 
 def test_cached_logits_are_those_of_the_full_text() -> None:

@@ -19,7 +19,7 @@ from minipar.rng import stream
 from tests.refusals import refused
 
 SIZES = dict(context=70, width=48, heads=3, vocabulary=101)
-ENGINES = [dict(batch=1, rows=1, block_size=4), dict(batch=8, rows=8, block_size=3),
+ENGINES: list[dict[str, Any]] = [dict(batch=1, rows=1, block_size=4), dict(batch=8, rows=8, block_size=3),
            dict(batch=8, rows=37, block_size=1, blocks=150, preemption="swap"), dict(batch=5, rows=300),
            dict(batch=8, rows=64, block_size=7, blocks=22, share_prefixes=False)]
 

@@ -61,14 +61,14 @@ def test_the_law_of_two_tokens_with_a_draft_of_two() -> None:
     """The token after an accepted guess is drawn with the next guess, that after a rejected one without."""
     laws = {(): (1, 2, 3), (0,): (4, 1, 1), (1,): (0, 3, 3), (2,): (2, 2, 2)}  # in sixths
     logits = {text: np.log(np.maximum(law, 1e-300)) for text, law in laws.items()}
-    q, law = np.array([3, 2, 1]) / 6, Counter[tuple[int, int]]()
+    q, law = np.array([3, 2, 1]) / 6, Counter[Any]()
     for guesses in product(range(3), repeat=2):
         draft = DraftTokens(list(guesses), [q, q])
         for start, share in outcomes(logits[()], [], draft, 0).items():
             token, accepted = start
             after = outcomes(logits[token,], [token], draft if accepted else None, 1)
             for (second, _), part in after.items():
-                law[token, second] += share * part * int(6 * q[guesses[0]]) * int(6 * q[guesses[1]]) / 36
+                law[token, second] += share * part * int(6 * q[guesses[0]]) * int(6 * q[guesses[1]]) / 36  # type: ignore[assignment]
     for token, second in product(range(3), repeat=2):
         assert law[token, second] == Fraction(laws[()][token] * laws[token,][second], 36)
 

@@ -9,9 +9,10 @@ import pytest
 
 from minipar.errors import CommError, ConfigError
 from minipar.mpi4py_face import notebook
+from minipar.mpi4py_face.options import RunOptions
 from minipar.mpi4py_face.program import compiled
 from minipar.mpi4py_face.races import races
-from minipar.mpi4py_face.run_program import RunOptions, run_program
+from minipar.mpi4py_face.run_program import run_program
 from tests.commands import call
 
 MASTER = """

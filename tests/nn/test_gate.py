@@ -24,14 +24,14 @@ DOORS: dict[str, Callable[[object], object]] = {
     "GPT": lambda x: MODEL(x),
     "KV cache": lambda x: KVCache(MODEL).logits(x),                 # type: ignore[arg-type]
     "targets": lambda x: cross_entropy(Tensor(np.zeros((1, 3, 5))), x),         # type: ignore[arg-type]
-    "metrics": lambda x: confusion(INTEGERS, x, 2),                 # type: ignore[arg-type]
+    "metrics": lambda x: confusion(INTEGERS, x, 2),
     "quantize": lambda x: quantize(x, Scheme()),                    # type: ignore[arg-type]
-    "state": lambda x: MODEL.load_state_dict(MODEL.state_dict() | {"norm.weight": x}),
-    # type: ignore[dict-item]
+    "state": lambda x: MODEL.load_state_dict(MODEL.state_dict() | {"norm.weight": x}),  # type: ignore[arg-type]
+
 }
 STRANGERS = {
-    "mask": np.ma.masked_array(np.ones((1, 3), np.int64), [[0, 0, 1]]),
-    "float mask": np.ma.masked_array([1.0] * 4, [0, 0, 0, 1]),
+    "mask": np.ma.masked_array(np.ones((1, 3), np.int64), np.array([[0, 0, 1]], bool)),
+    "float mask": np.ma.masked_array([1.0] * 4, np.array([0, 0, 0, 1], bool)),
     "Tensor": Tensor(np.ones((1, 3))), "complex": np.ones((1, 3), complex), "strings": np.full((1, 3), "1"),
     "objects": np.full((1, 3), None), "dates": np.zeros((1, 3), "M8[D]"),
     "fields": np.zeros((1, 3), [("a", "f4")]),

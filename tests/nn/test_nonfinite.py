@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from minipar.autograd import Tensor
 from minipar.config import ModelConfig
 from minipar.errors import ShapeError
-from minipar.nn import GPT, Module
+from minipar.nn import GPT
 from minipar.nn.nonfinite import first_nonfinite
 
-CONFIG = dict(vocabulary=7, context=5, layers=3, heads=2, width=8)
+CONFIG: dict[str, Any] = dict(vocabulary=7, context=5, layers=3, heads=2, width=8)
 INPUTS = np.arange(10).reshape(2, 5) % 7
 
 
@@ -20,7 +22,7 @@ def first(model: GPT, inputs: np.ndarray = INPUTS) -> str | None:
     return place and place.words
 
 
-def module(model: GPT, name: str) -> Module:
+def module(model: GPT, name: str) -> Any:
     return next(module for module in model.modules() if module.name == name)
 
 

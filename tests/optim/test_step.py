@@ -123,4 +123,4 @@ def test_training_learns_and_deferred_weight_gradients_change_no_bit() -> None:
         first = model.loss(TEXT[:, :-1], TEXT[:, 1:]).item()
         assert train(model, optimizer, 12, deferred) < first - 0.5
         results.append(optimizer.flat.data)
-    np.testing.assert_array_equal(*results)
+    np.testing.assert_array_equal(*results)  # type: ignore[arg-type]

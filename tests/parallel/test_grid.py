@@ -3,6 +3,7 @@ fit.
 """
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from minipar.errors import LayoutError
 from minipar.parallel import Grid
 from tests.ranks import ranks
 
-FACTORS = {n: [f for f in itertools.product(range(1, n + 1), repeat=4) if f[0] * f[1] * f[2] * f[3] == n]
+FACTORS: dict[int, list[Any]] = {n: [f for f in itertools.product(range(1, n + 1), repeat=4) if f[0] * f[1] * f[2] * f[3] == n]
            for n in (1, 4, 6, 8)}
 
 

@@ -136,7 +136,8 @@ def refuses_a_moody_file(comm: Communicator, file: Path) -> None:
                     f"    order = range(micro_batches)[::-1 if {comm.rank} == 1 else 1]\n"
                     f"    return [[f'F{{m}}' for m in order] + [f'B{{m}}' for m in order]] * ranks\n")
     for axis in ("pp", "dp"):
-        of = case(Layout(**{axis: comm.size}, pipeline=str(file)), micro_batches=4)
+        of = case(Layout(pipeline=str(file), dp=comm.size if axis == "dp" else 1,
+                         pp=comm.size if axis == "pp" else 1), micro_batches=4)
         with pytest.raises(ScheduleError, match="moody.py does not give all ranks the same schedule"):
             make_trainer(of, "SGD", Grid(comm, of.layout), region_of(solo(), 5, False))
 

@@ -166,7 +166,7 @@ def test_the_table_of_both_formulas() -> None:
     D, H, T = 64, 4, 32
     here = per_token(ModelConfig(vocabulary=5, context=T, layers=1, heads=H, width=D))
     assert here["norms"] == 8 + Fraction(8, D) and here["inputs"] == 8                # 8 / D: the deviations
-    assert (here["qkv"], here["attended"], here["hidden"], here["logits"],
+    assert (here["qkv"], here["attended"], here["hidden"], here["logits"],  # type: ignore[comparison-overlap]
             here["tokens"]) == (12, 4, 32, 0, 0)
     assert here["scores"] == Fraction(4 * H * (T + 1), D)
     assert per_token(ModelConfig(vocabulary=5, context=T, layers=1, heads=H, width=D,

@@ -31,7 +31,7 @@ from tests.ranks import ranks
 from tests.refusals import refused
 
 # Nothing divides: 9 heads, 29 hidden units, 11 tokens over 2, 3, 4, 6 and 8 ranks; samples neither.
-MODEL = dict(vocabulary=65, context=11, layers=2, heads=9, width=18, hidden=29)
+MODEL: dict[str, Any] = dict(vocabulary=65, context=11, layers=2, heads=9, width=18, hidden=29)
 TRAIN = dict(dtype="float64")
 
 
@@ -50,8 +50,8 @@ def configs(layout: Layout, **values: Any) -> tuple[ModelConfig, TrainConfig]:
                                        if hasattr(TrainConfig, name)}}))
 
 
-def trainer(comm: Communicator, layout: Layout, model: ModelConfig, train: TrainConfig, region: type
-            | None = None) -> Trainer:
+def trainer(comm: Communicator, layout: Layout, model: ModelConfig, train: TrainConfig, region: Any
+            = None) -> Trainer:
     grid = Grid(comm, layout)
     tokens = stream(0, "traffic").integers(0, model.vocabulary, 400)
     return Trainer(model, train, ByteTokenizer(), tokens, grid, region and region(grid.tp))
@@ -75,7 +75,7 @@ def wrong(comm: Communicator, layout: Layout, model: ModelConfig, train: TrainCo
 
 
 # What varies from one layout to the next, so that each value meets many layouts.
-VARIETY = [dict(layers=1), dict(batch=10, micro_batches=3), dict(layers=1, vocabulary=257, tied=False),
+VARIETY: list[dict[str, Any]] = [dict(layers=1), dict(batch=10, micro_batches=3), dict(layers=1, vocabulary=257, tied=False),
            dict(layers=1, bias=False, micro_batches=2), dict(dtype="float32", dropout=0.1, tied=False),
            dict(recompute="full", batch=10, micro_batches=2), dict(layers=1, recompute="selective")]
 

@@ -22,7 +22,7 @@ def test_curves_of_training_and_validation(tmp_path: Path) -> None:
     (axes,) = figure.axes
     each, mean, validation = axes.lines
     assert each.get_xydata().tolist() == [[line["step"], line["loss"]] for line in TRAINING]
-    assert mean.get_ydata()[0] == 4 and (np.diff(mean.get_ydata()) < 0).all()
+    assert mean.get_ydata()[0] == 4 and (np.diff(mean.get_ydata()) < 0).all()  # type: ignore[index]
     assert validation.get_xydata().tolist() == [[5, 1.25], [10, 0.75]]             # after so many steps
     assert axes.get_xlabel() == "step" and axes.get_ylabel() == "loss (nats per token)"
     assert [text.get_text()

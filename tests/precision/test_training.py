@@ -190,8 +190,10 @@ def up_weight(trainer: Trainer) -> Parameter:
 def training(comm: Communicator, axis: str, kind: type[Trainer] = Trainer, **values: Any) -> Trainer:
     tokenizer = CharTokenizer.from_text(TEXT)
     model = ModelConfig(vocabulary=tokenizer.vocab_size, layers=3, heads=3, width=12, context=8)
-    train = TrainConfig(**{**TRAIN, "precision": "float16", **values})  # type: ignore[arg-type]
-    return kind(model, train, tokenizer, tokenizer.encode(TEXT), Grid(comm, Layout(**{axis: comm.size})))
+    train = TrainConfig(**{**TRAIN, "precision": "float16", **values})
+    sizes: dict[str, Any] = {axis: comm.size}
+    layout = Layout(**sizes)
+    return kind(model, train, tokenizer, tokenizer.encode(TEXT), Grid(comm, layout))
 
 
 @ranks(2, 3, mpi=[3])

@@ -55,7 +55,7 @@ def draw(seed: int, number: int, ranks: int = 40) -> Draw:
                     sequence_parallel=tp > 1 and rng.random() < 0.5,
                     bucket_bytes=rng.choice((1, 2000, 8000, 1 << 20)))
     heads = rng.randint(tp, tp + 3)
-    values = dict(vocabulary=rng.randint(30, 90), context=rng.randint(max(5, tp), 40), heads=heads,
+    values: dict[str, Any] = dict(vocabulary=rng.randint(30, 90), context=rng.randint(max(5, tp), 40), heads=heads,
                   width=heads * rng.randint(4, 9), hidden=rng.randint(max(8, tp), 60),
                   batch=rng.randint(dp, dp + 4), tied=rng.random() < 0.6, bias=rng.random() < 0.7,
                   dropout=rng.choice((0.0, 0.0, 0.1)), recompute=rng.choice(("none", "none", "full")),

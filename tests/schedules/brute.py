@@ -96,10 +96,10 @@ class Orders:
         done: set[Instruction] = set()
         for number, step in enumerate(self.steps[rank]):
             here = done | {other for other in self.made if self.home(other.stage) != rank}
-            if not self.fits(rank, step) or step in done or not here >= set(self.inputs(step)):
+            if not self.fits(rank, step) or step in done or not here >= set(self.inputs(step)):  # type: ignore[arg-type]
                 yield rank, number
                 return
-            done.add(step)
+            done.add(step)  # type: ignore[arg-type]
         if len(done) < self.asked_of(rank):
             yield rank, len(self.steps[rank])
 
@@ -111,7 +111,7 @@ class Orders:
         """After one step of one of the ranks that can take one."""
         done = {step for order, count in zip(self.steps, state, strict=True) for step in order[:count]}
         for rank, count in enumerate(state):
-            if count < len(self.steps[rank]) and done >= set(self.inputs(self.steps[rank][count])):
+            if count < len(self.steps[rank]) and done >= set(self.inputs(self.steps[rank][count])):  # type: ignore[arg-type]
                 yield advanced(state, rank)
 
     def kept(self, rank: int, count: int) -> int:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minipar.schedules.generators import make_schedule
 from minipar.schedules.instruction import Instruction, Schedule
-from minipar.schedules.lower import Program, ProgramStep, Receive, Send, SendCompleted, lower
+from minipar.schedules.lower import Program, Receive, Send, SendCompleted, lower
 
 Base = tuple[str, int, int, int | None]  # name, ranks, micro-batches, stages per rank (None: usual)
 BASES: list[Base] = [
@@ -36,7 +36,7 @@ class Mutant(NamedTuple):
 
 
 Draw = random.Random
-Lists = list[list[ProgramStep]]
+Lists = list[list[Any]]                 # of each rank, its steps; mutants change their fields by name
 
 
 def mutants_of(base: Base) -> list[Mutant]:
@@ -166,7 +166,7 @@ def swap_micro_batches(steps: Lists, schedule: Schedule, draw: Draw) -> bool:
     orders.
     """
     rank, number = _any(steps, draw)
-    kind, stage, _ = steps[rank][number]
+    kind, stage = steps[rank][number][:2]
     numbers = [n for n, step in enumerate(steps[rank]) if step[:2] == (kind, stage)]
     one, other = numbers[0], numbers[-1]
     steps[rank][one], steps[rank][other] = steps[rank][other], steps[rank][one]

@@ -36,7 +36,8 @@ def times(schedule: Schedule, cost: Callable[[Instruction], Number],
     """Start and end of each instruction: goes over all ranks again and again, until nobody gets any further.
     Asserts that they all get to their end."""
     done: dict[Instruction, tuple[Number, Number]] = {}
-    place, clock = [0] * len(schedule.orders), [0] * len(schedule.orders)
+    place = [0] * len(schedule.orders)
+    clock: list[Number] = [0] * len(schedule.orders)
     before = -1
     while len(done) > before:
         before = len(done)

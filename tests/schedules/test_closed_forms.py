@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from minipar.schedules.generators import SCHEDULES, make_schedule
 from minipar.schedules.simulate import simulate
 
 # F, B, W
-TIMES = [(1, 1, 1), (3, 1, 1), (1, 3, 1), (2, 3, 2), (5, 1, 0),
+TIMES: list[Any] = [(1, 1, 1), (3, 1, 1), (1, 3, 1), (2, 3, 2), (5, 1, 0),
          (Fraction(7, 2), Fraction(9, 4), Fraction(1, 3))]
 
 

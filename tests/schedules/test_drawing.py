@@ -75,7 +75,7 @@ def bars(figure: Figure, rank: int) -> dict[str, list[tuple[float, float]]]:
         for path in collection.get_paths():
             (left, bottom), (right, top) = path.vertices.min(axis=0), path.vertices.max(axis=0)
             if bottom < rank < top:
-                found.setdefault(to_hex(collection.get_facecolor()[0]), []).append((left, right))
+                found.setdefault(to_hex(collection.get_facecolor()[0]), []).append((left, right))  # type: ignore[arg-type]
     return found
 
 

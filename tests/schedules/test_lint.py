@@ -51,8 +51,8 @@ def facts_of(schedule: Schedule, programs: list[Program] | None = None) -> Facts
 def changed_gpipe(change: Change) -> tuple[Schedule, list[Program]]:
     """GPipe's programs for three ranks and two micro-batches, without Sents, after the change."""
     schedule = make_schedule("gpipe", 3, 2)
-    programs = [[step for step in program if not isinstance(step, SendCompleted)]
-                for program in lower(schedule)]
+    programs: list[Program] = [[step for step in program if not isinstance(step, SendCompleted)]
+                               for program in lower(schedule)]
     change(programs)
     return schedule, programs
 

@@ -27,7 +27,7 @@ def test_a_row(row: list[str]) -> None:
     name, _, _, makespan, bubble, over_span, peaks, synchronous = row
     schedule = make_schedule(name, 4, 8)
     virtual, timeline = schedule.stages // 4, simulate(schedule)
-    found = [Fraction(timeline.makespan, virtual), timeline.bubble(), timeline.bubble(over="span")]
+    found = [Fraction(timeline.makespan, virtual), timeline.bubble(), timeline.bubble(over="span")]  # type: ignore[arg-type]
     assert [str(value) for value in found] == [makespan, bubble, over_span]
-    assert " ".join(str(Fraction(peak, virtual)) for peak in peak_activations(schedule)) == peaks
+    assert " ".join(str(Fraction(peak, virtual)) for peak in peak_activations(schedule)) == peaks  # type: ignore[arg-type]
     assert {"safe": True, "deadlock": False}[synchronous] == lint(schedule).safe_sync

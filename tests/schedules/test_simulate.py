@@ -4,6 +4,7 @@ import random
 import tracemalloc
 from collections.abc import Callable
 from fractions import Fraction
+from typing import cast
 
 import pytest
 
@@ -29,8 +30,8 @@ NUMBERS: dict[str, Callable[[random.Random], Number]] = {
 def uneven(draw: random.Random, number: Callable[[random.Random], Number], stages: int,
            micro_batches: int) -> Costs:
     """Other times for every stage, other sizes of micro-batches, messages that take their time."""
-    times = [[number(draw) for _ in range(stages)] for _ in "FBW"]
-    return Costs(*times, message=number(draw), sizes=[number(draw) for _ in range(micro_batches)])
+    f, b, w = ([number(draw) for _ in range(stages)] for _ in "FBW")
+    return Costs(f, b, w, message=number(draw), sizes=[number(draw) for _ in range(micro_batches)])
 
 
 @pytest.mark.parametrize("kind", NUMBERS)
@@ -40,7 +41,7 @@ def test_every_start_and_end(name: str, kind: str) -> None:
         schedule = make_schedule(name, ranks, micro_batches)
         costs = uneven(random.Random(f"{name} {ranks} {micro_batches}"), NUMBERS[kind], schedule.stages,
                        micro_batches)
-        f, b, w = costs.F, costs.B, costs.W
+        f, b, w = (cast(list[Number], times) for times in (costs.F, costs.B, costs.W))
         size = costs.sizes
         whole = {"F": f, "B": b if schedule.split else [x + y for x, y in zip(b, w, strict=True)], "W": w}
         expected = rules.times(schedule, cost=lambda step, whole=whole,
@@ -66,10 +67,10 @@ def test_an_unbalanced_model_is_as_slow_as_its_slowest_stage() -> None:
     """Stages of 3, 1, 1, 1: 6/3 = 2 times as fast as one rank at most. 1F1B gets there, the slow first rank
     is never idle.
     """
-    costs = Costs(*[[3, 1, 1, 1]] * 3)
+    costs = Costs([3, 1, 1, 1], [3, 1, 1, 1], [3, 1, 1, 1])
 
     def speed_up(name: str, micro_batches: int) -> Fraction:
-        return Fraction(18 * micro_batches, simulate(make_schedule(name, 4, micro_batches), costs).makespan)
+        return Fraction(18 * micro_batches, simulate(make_schedule(name, 4, micro_batches), costs).makespan)  # type: ignore[arg-type]
 
     assert [speed_up("1f1b", m) for m in (1, 4, 8, 100)] == [1, 2, 2, 2]
     assert [speed_up("gpipe", m) for m in (1, 4, 8, 100)] == [1, Fraction(8, 5), Fraction(16, 9),

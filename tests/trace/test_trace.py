@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,16 +40,16 @@ VOCABULARY = 11
 
 
 def traced(comm: Communicator, layout: Layout, micro_batches: int, *, network: Network = FREE,
-           equal: bool = True, layers: int = 0, **values: object) -> StepTrace | None:
+           equal: bool = True, layers: int = 0, **values: Any) -> StepTrace | None:
     """equal: all stages take 1 for F and 2 for a whole backward, whatever they compute."""
     model = ModelConfig(VOCABULARY, context=5, layers=layers or 2 * layout.pp, heads=2, width=8)
-    train = TrainConfig(**{**dict(batch=micro_batches, micro_batches=micro_batches), **values})
+    train = TrainConfig(**{**dict[str, Any](batch=micro_batches, micro_batches=micro_batches), **values})
     split = layout.pipeline.startswith(("zb", "dual"))
     flops = (lambda one: 1 if one.kind != "B" or split else 2) if equal else None
     return trace_step(comm, layout, model, train, *text_of(VOCABULARY), network, 1.0 if equal else 1e6, flops)
 
 
-def on_threads(layout: Layout, micro_batches: int, **values: object) -> StepTrace:
+def on_threads(layout: Layout, micro_batches: int, **values: Any) -> StepTrace:
     (trace, *_) = run(layout.ranks, lambda comm: traced(comm, layout, micro_batches, **values))
     assert trace is not None
     return trace
@@ -120,7 +121,7 @@ def test_a_link_that_is_shared_out_is_part_of_the_prediction(layout: Layout, net
         assert predicted(free, network, tokens * 8 * 4).end != trace.measured.end
 
 
-def compared(layout: Layout, *, batch: int = 4, **sizes: int) -> tuple[bool, bool]:
+def compared(layout: Layout, *, batch: int = 4, **sizes: Any) -> tuple[bool, bool]:
     """Whether prediction and measurement agree exactly, on a slow network: every start and end; the makespan.
     """
     slow = Network(1e-2, 1e-6)
@@ -259,8 +260,8 @@ def test_overlap_is_the_share_of_sending_spent_computing() -> None:
 
 def test_the_tracer_is_silent_until_it_is_told() -> None:
     def body(comm: Communicator) -> None:
-        tracer = Tracer(Clock(comm, FREE, 1.0), lambda one: 1)
-        with tracer.watch(Instruction("F", 0, 0), None):            # type: ignore[arg-type]
+        tracer = Tracer(Clock(comm, FREE, 1.0), lambda one: 1)  # type: ignore[arg-type]
+        with tracer.watch(Instruction("F", 0, 0), None):
             pass
         assert tracer.intervals == [] and tracer.clock.now == 0
 

@@ -21,7 +21,7 @@ from tests.commands import command
 from tests.refusals import refused
 from tests.tiny import contents, losses, options, same_bits, trainer
 
-DROPOUT = dict(dropout=0.2, micro_batches=3)  # the micro-batches of a batch of 5 are uneven
+DROPOUT: dict[str, Any] = dict(dropout=0.2, micro_batches=3)  # the micro-batches of a batch of 5 are uneven
 
 
 def state(**values: Any) -> dict[str, np.ndarray]:

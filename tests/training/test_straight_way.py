@@ -68,7 +68,7 @@ def test_the_way_is_short(ways: dict[str, set[Way]], label: str) -> None:
 def test_no_call_on_the_way_only_repacks_its_arguments(ways: dict[str, set[Way]]) -> None:
     codes = {code for of_label in ways.values() for way in of_label for code in way}
     assert len(codes) > 30
-    assert [code.co_qualname if sys.version_info >= (3, 11) else code.co_name
+    assert [code.co_qualname if sys.version_info >= (3, 11) else code.co_name  # type: ignore[attr-defined]
             for code in codes if only_repacks(definition(code))] == []
 
 

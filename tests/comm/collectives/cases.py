@@ -5,13 +5,14 @@ Values are whole numbers, so that sums are exact in any order, in every dtype.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from minipar.comm.collectives import ALGORITHMS, all_reduce, reduce_scatter
 from minipar.comm.protocol import Communicator, exchange
 
-EXPECTED = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
+EXPECTED: dict[str, Any] = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min}
 
 
 def share(rank: int, shape: int | tuple[int, ...], dtype: str = "f8") -> np.ndarray:

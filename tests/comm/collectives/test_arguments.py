@@ -44,10 +44,10 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
     (lambda c: all_reduce(c, X, label="w", algorithm="rings"),
      "all_reduce at test_arguments.py:.* has no algorithm 'rings'; choose auto, by_size, naive, tree"),
     (lambda c: broadcast(c, X, label="w", algorithm="shared"), "broadcast at test_arguments.py:.* has no algorithm 'shared'"),
-    (lambda c: all_reduce(c, X.tolist(), label="w"), "needs a NumPy array, not list"),
-    # type: ignore[arg-type]
+    (lambda c: all_reduce(c, X.tolist(), label="w"), "needs a NumPy array, not list"),  # type: ignore[arg-type]
+
     (lambda c: all_reduce(None, X, label="w"),
-     "all_reduce 'w' at test_arguments.py:.* needs a communicator, not None"),    # type: ignore[arg-type]
+     "all_reduce 'w' at test_arguments.py:.* needs a communicator, not None"),
     (lambda c: reduce(c, X > 0, label="w"), "cannot sum booleans; count them with .astype"),
     (lambda c: all_reduce(c, X, label="w", out=np.ones(4)),
      r"\(4, 3\) float64, which does not fit into out: \(4,\)"),
@@ -63,8 +63,8 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
     (lambda c: all_reduce(c, X.astype(complex), label="w"), "cannot carry dtype complex128"),
     (lambda c: broadcast(c, X, root=2, label="w"), "names root 2, but the group has ranks 0 to 1"),
     (lambda c: reduce(c, X, root=-1, label="w"), "names root -1"),
-    (lambda c: broadcast(c, X, root=c.size / 2, label="w"), "names root 1.0, but the group has ranks 0 to 1"),
-    # type: ignore[arg-type]
+    (lambda c: broadcast(c, X, root=c.size / 2, label="w"), "names root 1.0, but the group has ranks 0 to 1"),  # type: ignore[arg-type]
+
     (lambda c: reduce_scatter(c, X, counts=[2, 3], label="w"), r"has 4 rows, but counts=\[2, 3\] are 5"),
     (lambda c: reduce_scatter(c, X, counts=[4], label="w"), "needs one count of rows per rank"),
     (lambda c: scatter(c, X, counts=[5, -1], label="w"), "needs one count of rows per rank, whole numbers, none below 0"),
@@ -80,38 +80,38 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
      "by bruck needs blocks of one size"),
     (lambda c: all_reduce(c, X, 3), "has no reduction '3'"),  # type: ignore[arg-type]
     (lambda c: all_reduce(c, X, ["sum"]), "has no reduction"),  # type: ignore[arg-type]
-    (lambda c: all_reduce(c, X, algorithm=None), "has no algorithm 'None'"),  # type: ignore[arg-type]
+    (lambda c: all_reduce(c, X, algorithm=None), "has no algorithm 'None'"),
     (lambda c: all_reduce(c, X, algorithm=["ring"]), "has no algorithm"),  # type: ignore[arg-type]
     (lambda c: all_reduce(c, X, label=3), "a label is a short text, not int"),  # type: ignore[arg-type]
     (lambda c: all_gather(c, X, counts=3), "one count of rows per rank, whole numbers"),  # type: ignore[arg-type]
-    (lambda c: all_gather(c, X, counts=[4.0, 4.0]), "one count of rows per rank, whole numbers"),
+    (lambda c: all_gather(c, X, counts=[4.0, 4.0]), "one count of rows per rank, whole numbers"),  # type: ignore[list-item]
     (lambda c: all_gather(c, X, counts="44"), "one count of rows per rank"),  # type: ignore[arg-type]
     (lambda c: all_to_all(c, X, send_counts=2, receive_counts=2), "one count of rows"),  # type: ignore[arg-type]
-    (lambda c: broadcast(c, X, root=None), "names root None"),  # type: ignore[arg-type]
+    (lambda c: broadcast(c, X, root=None), "names root None"),
     (lambda c: broadcast(c, X, out=3), "does not fit into out: int"),  # type: ignore[arg-type]
-    (lambda c: c.recv(0), "an array to receive into and the rank that sends it: recv.*, not 0 alone"),
-    (lambda c: c.irecv(0), "an array to receive into and the rank that sends it"),
+    (lambda c: c.recv(0), "an array to receive into and the rank that sends it: recv.*, not 0 alone"),  # type: ignore[arg-type]
+    (lambda c: c.irecv(0), "an array to receive into and the rank that sends it"),  # type: ignore[arg-type, call-arg]
     (lambda c: c.recv(X), r"recv\(np.empty\(...\), source\); the rank is missing"),
     (lambda c: c.send(X), r"the array to send and the rank to send it to: send\(array, dest\); the rank is missing"),
-    (lambda c: c.isend(X), "the array to send and the rank to send it to"),
+    (lambda c: c.isend(X), "the array to send and the rank to send it to"),  # type: ignore[call-arg]
     (lambda c: c.sendrecv(X, 1), "an array to receive into and the rank that sends it"),
-    (lambda c: c.recv(0, 0), "needs a NumPy array, not int"),
+    (lambda c: c.recv(0, 0), "needs a NumPy array, not int"),  # type: ignore[arg-type]
     (lambda c: c.send(X, 0, tag="a"), "has tag 'a'; use 0 to"),  # type: ignore[arg-type]
     (lambda c: c.send(X, 0, tag=2.0), "has tag 2.0; use 0 to"),  # type: ignore[arg-type]
     (lambda c: c.send(X, "0"), "names rank '0'"),  # type: ignore[arg-type]
-    (lambda c: c.wait(None), "wait at .* needs a request, which isend or irecv returns, not None"),  # type: ignore[arg-type]
+    (lambda c: c.wait(None), "wait at .* needs a request, which isend or irecv returns, not None"),
     (lambda c: c.test([c]), "test at .* needs a request"),  # type: ignore[arg-type]
     (lambda c: c.split("a"), "has color 'a', which is not a 64-bit integer"),  # type: ignore[arg-type]
-    (lambda c: c.split(0, key=None), "has key None, which is not a 64-bit integer"),  # type: ignore[arg-type]
+    (lambda c: c.split(0, key=None), "has key None, which is not a 64-bit integer"),
     (lambda c: c.subgroup(3), "subgroup at .* needs a list of ranks, not 3"),  # type: ignore[arg-type]
     (lambda c: c.subgroup(["a"]), "subgroup at .* names \\['a'\\]"),  # type: ignore[list-item]
     (lambda c: c.shared("a"), "shared at .* needs a number of bytes, not 'a'"),  # type: ignore[arg-type]
     (lambda c: c.shared(-1), "shared at .* needs a number of bytes, not -1"),
     (lambda c: c.barrier(label=3), "a label is a short text"),  # type: ignore[arg-type]
-    (lambda c: finish(c, None), "finish at .* needs the steps of an algorithm, not None: .* with `yield`"),  # type: ignore[arg-type]
+    (lambda c: finish(c, None), "finish at .* needs the steps of an algorithm, not None: .* with `yield`"),
     (lambda c: finish(c, X), "needs the steps of an algorithm"),  # type: ignore[arg-type]
-    (lambda c: finish(c, (step for step in [None])), "the algorithm yields None"),  # type: ignore[arg-type, misc]
-    (lambda c: Handle(c, "w", None, X, X), "needs the steps of an algorithm"),  # type: ignore[arg-type]
+    (lambda c: finish(c, (step for step in [None])), "the algorithm yields None"),
+    (lambda c: Handle(c, "w", None, X, X), "needs the steps of an algorithm"),
     (lambda c: shared_array(c, 2.5, "f8"), "needs a shape and a dtype"),  # type: ignore[arg-type]
     (lambda c: shared_array(c, "ab", "f8"), "needs a shape and a dtype"),  # type: ignore[arg-type]
     (lambda c: shared_array(c, 3, "nope"), "needs a shape and a dtype"),

@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,11 +53,14 @@ def test_reduce_scatter(comm: Communicator) -> None:
             check_reduce_scatter(comm, algorithm, "sum", None, rows)
 
 
+CASES: list[tuple[Any, str]] = [((4, 5), "sum"), ((4, 5), "mean"), (1, "max"), (0, "min"), (23, "sum")]
+
+
 @everywhere
 def test_reduce(comm: Communicator) -> None:
     for algorithm in algorithms(comm, "reduce"):
         for root in {0, comm.size // 2, comm.size - 1}:
-            for shape, op in [((4, 5), "sum"), ((4, 5), "mean"), (1, "max"), (0, "min"), (23, "sum")]:
+            for shape, op in CASES:
                 mine = share(comm.rank, shape)
                 total = reduce(comm, mine, op, root=root, label="test", algorithm=algorithm)
                 assert np.array_equal(mine, share(comm.rank, shape)), algorithm

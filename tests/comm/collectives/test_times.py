@@ -1,6 +1,7 @@
 """The clock against the alpha-beta formulas, in exact fractions; and the choice that rests on them."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def rank_time(comm: Communicator, operation: str, algorithm: str, length: int) -
     if operation == "all_gather":
         all_gather(ticking, whole[:length // comm.size], label="test", algorithm=algorithm)
     else:
-        collective = {"all_reduce": all_reduce, "reduce_scatter": reduce_scatter, "broadcast": broadcast,
+        collective: Any = {"all_reduce": all_reduce, "reduce_scatter": reduce_scatter, "broadcast": broadcast,
                       "reduce": reduce, "all_to_all": all_to_all}[operation]
         collective(ticking, whole, label="test", algorithm=algorithm)
     return ticking.now
@@ -92,7 +93,7 @@ def time_with_additions(comm: Communicator, operation: str, algorithm: str, leng
     tag = ticking.entering(operation, None, None, label="test")
     share = length // p
     out = np.empty(share if operation == "reduce_scatter" else length)
-    how = {"reduce": [0], "all_reduce": [], "reduce_scatter": [[share] * p]}[operation]
+    how: Any = {"reduce": [0], "all_reduce": [], "reduce_scatter": [[share] * p]}[operation]
     combine = Adding(ticking, tag, gamma)
     more = [*how, combine] if operation == "reduce_scatter" else [combine, *how]
     finish(ticking, ALGORITHMS[operation][algorithm](Channel(ticking, "test", tag), source, out, *more))

@@ -9,6 +9,7 @@ algorithm.
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def columns(dtype: np.dtype, size: int) -> np.ndarray:
         return np.array([[row >> rank & 1 for row in range(2**size)] for rank in range(size)], bool)
     if dtype.kind in "iu":
         info = np.iinfo(dtype)
-        values = [info.min, info.max, 0, 1, info.max // 2, info.min // 2]
+        values: list[Any] = [info.min, info.max, 0, 1, info.max // 2, info.min // 2]
     else:
         limits = np.finfo(dtype)
         values = [np.nan, np.inf, -np.inf, 0.0, -0.0, limits.max, limits.tiny, 1.0, -1.0, 0.1]
@@ -176,7 +177,7 @@ def test_an_overflow_is_reported_with_its_label_by_every_algorithm(comm: Communi
                 call = {"all_reduce": all_reduce, "reduce": reduce,
                         "reduce_scatter": reduce_scatter}[operation]
                 call(comm, np.full(7, mine, np.float32), label=label,
-                     algorithm=name)     # type: ignore[operator]
+                     algorithm=name)
             mine_said = [str(warning.message) for warning in caught]
             flags = all_gather(comm, np.array([len(mine_said)]), label="said")
             assert bool(flags.any()) == told and all(f"'{label}'" in text and "infinite" in text
@@ -198,7 +199,7 @@ def test_unchecked_ranks_add_with_the_plain_ufunc() -> None:
     assert run(2, body, checked=False) == [True, True] and run(2, body) == [False, False]
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Any, str]] = {
     "masked": (np.ma.masked_array([1.0, 2.0], [False, True]), "mask"),
     "tensor": (Tensor(np.ones(2), requires_grad=True), r"t\.data.* t\.grad"),
     "gradient that is not there": (Tensor(np.ones(2), requires_grad=True).grad, "call backward first"),
@@ -223,7 +224,7 @@ def test_what_would_be_cast_is_refused(kind: str, size: int) -> None:
     value, text = REFUSED[kind]
     for call in (lambda comm: all_reduce(comm, value, label="w"),
                  lambda comm: broadcast(comm, value, label="w"),
-                 lambda comm: all_reduce(comm, np.ones(2), label="w", out=value if value is not None
+                 lambda comm: all_reduce(comm, np.ones(2), label="w", out=value if value is not None  # type: ignore[arg-type]
                                          else [0.0]),
                  lambda comm: comm.isend(value, 0, label="w"), lambda comm: comm.irecv(value, 0, label="w")):
         with pytest.raises(CommError, match="'w'") as caught:

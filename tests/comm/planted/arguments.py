@@ -33,7 +33,7 @@ def send_without_a_rank(comm: Communicator) -> None:
 @planted(2, "wait at arguments.py:", "needs a request, which isend or irecv returns, not None")
 def wait_for_nothing(comm: Communicator) -> None:
     """`wait` for the result of `send`, which returns None."""
-    comm.wait(comm.send(ones(), comm.rank, label="x"))  # type: ignore[func-returns-value, arg-type]
+    comm.wait(comm.send(ones(), comm.rank, label="x"))
 
 
 def ring_without_yield(channel: Channel, array: np.ndarray) -> AlgorithmSteps:  # type: ignore[return]
@@ -42,7 +42,7 @@ def ring_without_yield(channel: Channel, array: np.ndarray) -> AlgorithmSteps:  
 
 def ring_with_bare_yield(channel: Channel, array: np.ndarray) -> AlgorithmSteps:
     channel.send(array, 1 - channel.rank)
-    yield  # type: ignore[misc]
+    yield
 
 
 @planted(2, "finish at arguments.py:", "needs the steps of an algorithm, not None", "`yield`")

@@ -71,7 +71,7 @@ def exception_while_others_reduce(comm: Communicator) -> None:
 def exception_while_others_compute(comm: Communicator) -> None:
     """An exception on one rank while another one computes for a long time."""
     if comm.rank == 0:
-        {}["weights"]
+        dict[str, int]()["weights"]
     time.sleep(30)
 
 

@@ -5,10 +5,10 @@ import sys
 import time
 from dataclasses import dataclass
 
+import tests.comm.planted.program  # noqa: F401 (it enters all faults)
 from minipar.comm.diagnostics.exit_report import last_words
 from minipar.comm.threads import run
-from tests.comm.planted.program import PLANTED
-from tests.comm.planted.table import Planted
+from tests.comm.planted.table import PLANTED, Planted
 from tests.ranks import mpirun
 
 HANG = 60.0

@@ -128,7 +128,7 @@ def test_an_exception_is_the_rank_s_own_and_names_it() -> None:
 
 
 def test_the_others_are_unwound_silently_and_clean_up() -> None:
-    cleaned = []
+    cleaned: list[int | str] = []
 
     def program(comm: Communicator) -> None:
         if comm.rank == 0:

@@ -3,6 +3,7 @@ send.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tests.ranks import ranks
 
 F4, F8 = np.dtype("f4"), np.dtype("f8")
 # What rank 0 announces; the others announce (op "sum", 6 elements of float64, root 0, label "x").
-MISTAKES = {
+MISTAKES: dict[str, Any] = {
     "operation": ("max", (6,), F8, 0, "x"),
     "number of elements": ("sum", (7,), F8, 0, "x"),
     "dtype": ("sum", (6,), F4, 0, "x"),

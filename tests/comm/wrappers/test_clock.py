@@ -4,6 +4,7 @@ time.
 
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -265,14 +266,14 @@ def test_what_a_clock_cannot_time() -> None:
     (lambda comm: pack_time(Fraction(10**100)), "does not fit 64 bytes"),
     (lambda comm: Clock(comm, NETWORK, RATE, nodes=(0, 1, 1)), "3 nodes given for 1 ranks"),
     (lambda comm: Clock(comm, NETWORK, RATE).compute(-1, "undo"), "compute 'undo' of -1 FLOPs")])
-def test_what_cannot_be(wrong: object, complaint: str) -> None:
+def test_what_cannot_be(wrong: Any, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         run(1, wrong)
 
 
 def test_a_port_fills_its_gaps() -> None:
     port, third = Port(), Fraction(1, 3)
-    claims = [(5, 2, 7), (0, 1, 1), (0, third, 1 + third), (0, 4, 11), (1, Fraction(11, 3), 5), (2, 1, 12),
+    claims: list[tuple[Any, Any, Any]] = [(5, 2, 7), (0, 1, 1), (0, third, 1 + third), (0, 4, 11), (1, Fraction(11, 3), 5), (2, 1, 12),
               (0, 0, 0)]
     for earliest, duration, end in claims:
         assert port.carry(Fraction(earliest), Fraction(duration)) == end

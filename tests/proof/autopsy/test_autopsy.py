@@ -105,8 +105,8 @@ def test_symptoms_from_gradients(tmp_path: Path) -> None:
              "wte.weight": rng.standard_normal((4, 3)), "h.0.mlp.c_fc.weight": rng.standard_normal((3, 5))}
 
     def found(**wrong: float) -> tuple:
-        np.savez(tmp_path / "right.npz", **right)
-        np.savez(tmp_path / "wrong.npz", **{name: wrong.get(name.split(".")[-2], 1.0) * array
+        np.savez(tmp_path / "right.npz", **right)  # type: ignore[arg-type]
+        np.savez(tmp_path / "wrong.npz", **{name: wrong.get(name.split(".")[-2], 1.0) * array  # type: ignore[arg-type]
                                             for name, array in right.items()})
         return from_arrays(tmp_path / "right.npz", tmp_path / "wrong.npz", "gradients")[:2]
 

@@ -63,10 +63,12 @@ Layer = tuple[Callable[..., Any], Callable[..., Any], dict[str, Any], dict[str, 
 
 def layer(name: str, ranks: int) -> Layer:
     """The serial function, the parallel one, the inputs and their distribution over the ranks."""
-    return {"pair": (layers.pair, layers.parallel_pair, layers.pair_inputs(), layers.PAIR),
-            "step": (layers.step, layers.parallel_step, layers.step_inputs(), layers.STEP),
-            "pipeline": (layers.pipeline, layers.parallel_pipeline, layers.pipeline_inputs(ranks),
-                         layers.pipeline_shards(ranks))}[name]
+    layer: dict[str, Layer] = {
+        "pair": (layers.pair, layers.parallel_pair, layers.pair_inputs(), layers.PAIR),
+        "step": (layers.step, layers.parallel_step, layers.step_inputs(), layers.STEP),
+        "pipeline": (layers.pipeline, layers.parallel_pipeline, layers.pipeline_inputs(ranks),
+                     layers.pipeline_shards(ranks))}
+    return layer[name]
 
 
 def report(comm: mp.Communicator, ops: Ops, name: str, bug: str) -> EquivalenceReport:

@@ -52,7 +52,7 @@ def write(folder: Path, layout: FileLayout, spoil: Spoil = right, dialect: str =
                 part = lie.get(name, Replicated()).part(array, at["tp"], layout.tp)
                 if (given := spoil(name, part.copy(), at)) is not None:
                     mine[name] = given
-        np.savez(folder / f"rank{rank}.npz", **{theirs: mine[ours].astype(dtype) if dialect == "huggingface"
+        np.savez(folder / f"rank{rank}.npz", **{theirs: mine[ours].astype(dtype) if dialect == "huggingface"  # type: ignore[arg-type]
                                                 else _turned(ours, mine[ours]).astype(dtype)
                                                 for ours, theirs in names().items() if ours in mine})
     return folder

@@ -89,7 +89,7 @@ def test_inputs_that_differ_between_ranks_are_refused() -> None:
 
 def test_another_kind_of_communicator_is_refused() -> None:
     with pytest.raises(MiniparError, match="minipar's communicator"):
-        mp.equivalent(None, **GOOD)                                 # type: ignore[arg-type]
+        mp.equivalent(None, **GOOD)
 
 
 @pytest.mark.parametrize("change, same", [

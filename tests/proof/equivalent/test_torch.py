@@ -28,7 +28,7 @@ def summed(ops: MiniparOps, tensor: Any) -> Any:
 
 def enter(ops: MiniparOps, x: Any, bug: str) -> Any:
     """Before a column-parallel layer: nothing forward, a sum over the ranks backward."""
-    class Enter(torch.autograd.Function):
+    class Enter(torch.autograd.Function):  # type: ignore[name-defined]
         @staticmethod
         def forward(context: Any, x: Any) -> Any:
             return x.clone()
@@ -41,7 +41,7 @@ def enter(ops: MiniparOps, x: Any, bug: str) -> Any:
 
 def leave(ops: MiniparOps, x: Any, bug: str) -> Any:
     """Behind a row-parallel layer: a sum over the ranks forward, nothing backward."""
-    class Leave(torch.autograd.Function):
+    class Leave(torch.autograd.Function):  # type: ignore[name-defined]
         @staticmethod
         def forward(context: Any, x: Any) -> Any:
             return x.clone() if bug == "y not summed" else summed(ops, x)
