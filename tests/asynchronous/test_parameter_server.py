@@ -113,4 +113,4 @@ def test_options_that_cannot_be(options: ServerOptions, error: type[Exception], 
     (np.ones(3), lambda w, s, x: x[:2], "gradient of worker")])
 def test_arrays_that_do_not_fit(weights: np.ndarray, wrong: object, words: str) -> None:
     with pytest.raises(ShapeError, match=words):
-        run(3, lambda comm: train_with_server(comm, weights, wrong, sgd(1), ServerOptions(2)))
+        run(3, lambda comm: train_with_server(comm, weights, wrong, sgd(1), ServerOptions(2)))  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from tests.commands import call
 
 LEARNED = BytePairTokenizer.learn("the cat, the hat, the mat, the bat " * 5, 266)
 END = "<|endoftext|>"
-TOKENIZER = BytePairTokenizer([*LEARNED.vocabulary, END.encode()], LEARNED.merges, {END: 266})
+TOKENIZER = BytePairTokenizer([*LEARNED.vocabulary, END.encode()], LEARNED.merges, {END: 266})  # type: ignore[arg-type]
 TEXT = "the mat, na\u00efve\n"
 
 
@@ -52,7 +52,7 @@ def test_gpt2s_files(tmp_path: Path) -> None:
 def change_json(folder: Path, change: object) -> None:
     save_tokenizer(folder / "tokenizer.json", TOKENIZER)
     values = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    change(values)
+    change(values)  # type: ignore[operator]
     (folder / "tokenizer.json").write_text(json.dumps(values), encoding="utf-8")
 
 

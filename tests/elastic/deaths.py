@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ TOKENS = LETTERS.encode(TEXT)
 
 def make(grid: Grid) -> Trainer:
     """A trainer of plain SGD in float64: wrong scales show, and 20 steps stay within 1e-12."""
-    values = {**MODEL, **TRAIN, "layers": 2, "vocabulary": LETTERS.vocab_size, "optimizer": "sgd", "dtype": "float64",
+    values: dict[str, Any] = {**MODEL, **TRAIN, "layers": 2, "vocabulary": LETTERS.vocab_size, "optimizer": "sgd", "dtype": "float64",
               "steps": STEPS, "validation_windows": 1, "warm_up": 2}
     model, train = ({field.name: values[field.name] for field in fields(config) if field.name in values}
                     for config in (ModelConfig, TrainConfig))

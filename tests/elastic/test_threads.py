@@ -32,7 +32,7 @@ def test_the_comparison_sees_a_lost_step() -> None:
     def forgets(grid: Grid):  # noqa: ANN202
         trainer = make(grid)
         batches = trainer.batches.get
-        trainer.batches.get = lambda number: batches(number + (grid.layout.dp == 3))
+        trainer.batches.get = lambda number: batches(number + (grid.layout.dp == 3))  # type: ignore[assignment, method-assign]
         return trainer
     state = ElasticTraining(forgets, BITWISE, 4).run([[kill(1, 12)]])
     assert distance(state, train(BITWISE, 4)[0]) > 1e-6

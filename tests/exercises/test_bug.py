@@ -68,7 +68,7 @@ def test_a_program_that_was_changed_is_graded_and_an_empty_answer_is_none(tmp_pa
     path.write_text(path.read_text().replace("mean(axis=1)", "mean(axis=0)"))
     assert not check(exercise, read_submission(path)).passed
     path.write_text(exercise.text("stub.py"))
-    answer_path(path).write_text(template(exercise.bug, path.name))  # type: ignore[arg-type]
+    answer_path(path).write_text(template(exercise.bug, path.name))
     assert check(exercise, read_submission(path)).threads.light("gradients").state == "off"
 
 

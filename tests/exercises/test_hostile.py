@@ -15,6 +15,7 @@ from minipar.exercises.catalogue import find
 from minipar.exercises.check import check
 from minipar.exercises.grade import graded
 from minipar.exercises.light import Verdict
+from minipar.exercises.runner import Submission
 from tests.exercises.hostile import HOSTILE
 
 LIMIT = 1.0                                                         # seconds for one call
@@ -30,7 +31,7 @@ def trespasses(name: str, folder: Path, brokered: bool) -> list[str]:
     path.write_text(source)
     began = time.monotonic()
     found = (graded(path, "student", exercise, limit=LIMIT).verdict if brokered
-             else check(exercise, path, mpi=False, limit=LIMIT).threads)
+             else check(exercise, Submission(path, source), mpi=False, limit=LIMIT).threads)
     seconds = time.monotonic() - began
     wrong = [f"{name}: took {seconds:.0f} s"] if seconds > LONGEST else []
     if brokered and (extra := lit(found) - allowed):

@@ -30,7 +30,7 @@ def test_a_square_beyond_the_range_is_an_error(name: str) -> None:
         optimizer.step(1e-3)
     optimizer = OPTIMIZERS[name](flat_of(np.array([1e18, 1e-30], np.float32)))
     optimizer.step(1e-3)
-    assert np.isfinite(optimizer.flat.data).all() and optimizer.flat.data[0] < 0
+    assert np.isfinite(optimizer.flat.data).all() and optimizer.flat.data[0] < 0  # type: ignore[attr-defined]
 
 
 @ranks(4)

@@ -31,7 +31,7 @@ def train(model: GPT, optimizer: Optimizer, steps: int, deferred: Deferred | Non
         backward(loss, deferred=deferred)
         if deferred is not None:
             deferred.run()
-        clip_by_global_norm(optimizer.flat.gradient(), 1.0)
+        clip_by_global_norm(optimizer.flat.gradient(), 1.0)  # type: ignore[attr-defined]
         optimizer.step(1e-2)
     return loss.item()
 
@@ -42,7 +42,7 @@ def digest() -> str:
     optimizer = AdamW(Flat(model.parameters()))
     train(model, optimizer, 3)
     return hashlib.sha256(b"".join(a.tobytes()
-                                   for a in (optimizer.flat.data, *optimizer.state.values()))).hexdigest()
+                                   for a in (optimizer.flat.data, *optimizer.state.values()))).hexdigest()  # type: ignore[attr-defined]
 
 
 def array_bytes() -> int:
@@ -60,7 +60,7 @@ def test_memory_returns_to_weights_gradients_and_optimiser(name: str, put_off: b
     tracemalloc.start()
     try:
         model, optimizer = trainable(name)
-        kept = [optimizer.flat.data, optimizer.flat.grad, optimizer._room, *optimizer.state.values()]
+        kept = [optimizer.flat.data, optimizer.flat.grad, optimizer._room, *optimizer.state.values()]  # type: ignore[attr-defined]
         expected = sum(array.nbytes for array in kept)
         assert array_bytes() == expected  # nothing else: the weights have moved into the buffer
         train(model, optimizer, 2, Deferred() if put_off else None)
@@ -122,5 +122,5 @@ def test_training_learns_and_deferred_weight_gradients_change_no_bit() -> None:
         model, optimizer = trainable("adamw")
         first = model.loss(TEXT[:, :-1], TEXT[:, 1:]).item()
         assert train(model, optimizer, 12, deferred) < first - 0.5
-        results.append(optimizer.flat.data)
-    np.testing.assert_array_equal(*results)  # type: ignore[arg-type]
+        results.append(optimizer.flat.data)  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(*results)

@@ -22,7 +22,7 @@ class Sharding(NamedTuple):
 def grid() -> list[Sharding]:
     """All cases; tied tables, untied ones, schedules and options take turns."""
     found = []
-    turns = itertools.cycle([dict(), dict(tied=False, dropout=0.1), dict(recompute="full"), dict(bias=False),
+    turns: itertools.cycle[dict[str, Any]] = itertools.cycle([dict(), dict(tied=False, dropout=0.1), dict(recompute="full"), dict(bias=False),
                              dict(recompute="selective", vocabulary=67)])
     schedules = itertools.cycle(["1f1b", "gpipe", "zb-h1", "zb-v", "interleaved", "dualpipev"])
     for dp, tp, pp, pieces, zero in itertools.product((2, 3, 5), (1, 2), (1, 2), (1, 3), range(4)):

@@ -123,7 +123,7 @@ def test_a_surrogate_is_named() -> None:
 
 
 def test_no_text_becomes_a_special_token() -> None:
-    tokenizer = BytePairTokenizer([*LEARNED.vocabulary, b"<|end|>"], LEARNED.merges, {"<|end|>": 400})
+    tokenizer = BytePairTokenizer([*LEARNED.vocabulary, b"<|end|>"], LEARNED.merges, {"<|end|>": 400})  # type: ignore[arg-type]
     assert 400 not in tokenizer.encode("a<|end|>b") and tokenizer.decode([400]) == "<|end|>"
 
 
@@ -136,5 +136,5 @@ def test_fewer_tokens_for_more_merges() -> None:
 def test_a_full_cache_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("minipar.data.bytepair.tokenizer._CACHED", 3)
     words = random.Random(0).choices(["the ", "of ", "and ", "to ", "in "], k=50)
-    tokenizer = BytePairTokenizer(LEARNED.vocabulary, LEARNED.merges)
+    tokenizer = BytePairTokenizer(LEARNED.vocabulary, LEARNED.merges)  # type: ignore[arg-type]
     assert tokenizer.decode(tokenizer.encode("".join(words))) == "".join(words)
