@@ -82,6 +82,7 @@ assert over_all == FOUR.mean() != of_means, \
 # %%
 TOY = mp.ModelConfig(vocabulary=32, context=24, layers=2, heads=2, width=32)
 BATCH = 16
+# stream(seed, name): random numbers that are the same in each run
 text = stream(0, "text").integers(0, TOY.vocabulary,
                                   (BATCH, TOY.context + 1))
 inputs, targets = text[:, :-1], text[:, 1:]     # [B, T]
@@ -117,11 +118,11 @@ lesson.predict("16 samples in pieces of 6, 6 and 4: the mean of the three "
 rows = np.arange(BATCH)
 batch = accumulated([rows])
 uneven = np.split(rows, [6, 12])                # 6, 6 and 4 samples
-cuts = {f"{k} of {BATCH // k}": np.split(rows, k) for k in (2, 4, 8, 16)}
-cuts["6, 6 and 4"] = uneven
+ways = {f"{k} of {BATCH // k}": np.split(rows, k) for k in (2, 4, 8, 16)}
+ways["6, 6 and 4"] = uneven
 found = {name: (apart(accumulated(pieces), batch),
                 apart(mean_of_means(pieces), batch))
-         for name, pieces in cuts.items()}
+         for name, pieces in ways.items()}
 lesson.reveal("off by over 1 %" if found["6, 6 and 4"][1] > 0.01
               else "the same but for rounding")
 lesson.table(("pieces", "all tokens: off by", "mean of means: off by"),
@@ -165,6 +166,7 @@ lesson.reveal((1 - 0.5 * 4) ** 2)
 # %%
 K, RATE, STEPS = 4, 0.5, 200
 CURVATURES = np.array([1.533, 0.058])
+# two directions at a right angle, each made as long as its curvature needs
 directions, _ = np.linalg.qr(stream(0, "directions").normal(size=(16, 2)))
 X = directions * np.sqrt(16 * CURVATURES)       # [16, 2]
 assert np.allclose(X.T @ X / 16, np.diag(CURVATURES)), \
@@ -284,8 +286,8 @@ assert repaired == [4, 4, 2] * 10 and rest == 0, \
 # of only N/k samples are there at once. The gradient buffer is as large as the
 # weights, whatever k is.
 #
-# Here we count bytes: `allocation` reports what NumPy has allocated, and `tape`
-# is the formula.
+# Here we count bytes. `allocation` reports what NumPy has allocated. `tape` is the
+# formula: the *tape* is the record of the forward pass that backward reads.
 
 # %%
 
@@ -303,7 +305,7 @@ def held(k):
 
 
 lesson.predict("From k = 1 to k = 16, by which factor do activations fall?")
-held(1)                                         # what is made once and kept
+held(1)                 # a first call also makes arrays that stay
 PIECES = [1, 2, 4, 8, 16]
 bytes_held = {k: held(k) for k in PIECES}
 formula = {k: sum(tape(TOY, BATCH // k, 4, computed_pairs).values())

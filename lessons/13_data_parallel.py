@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 13 · Data parallel: share out the batch, add up the gradients
 #
-# You train a model. It fits on one machine, but one epoch takes a week, and you
-# have four machines. How can four machines work on one training, and end with
-# the *same* model as one machine, only sooner?
+# You train a model. It fits on one machine, but one pass over the data takes a
+# week, and you have four machines. How can four machines work on one training,
+# and end with the *same* model as one machine, only sooner?
 #
 #     one batch of 11 samples      all ranks have the same weights
 #
@@ -97,7 +97,8 @@ def mean_of_means(comm):
 
 def one_divisor(comm):
     mine = np.array_split(FIVE, comm.size)[comm.rank]
-    return mp.all_reduce(comm, np.array([mine.sum() / len(FIVE)]))[0]
+    part = np.array([mine.sum() / len(FIVE)])
+    return mp.all_reduce(comm, part)[0]         # without a word, the sum
 
 
 lesson.predict("What is the mean of the two ranks' own means?")
@@ -159,8 +160,9 @@ assert np.allclose(on_all[0], on_one, rtol=1e-12, atol=0), \
 # `count`, the divisor. We compare with the gradient that one process has.
 
 # %%
+# a random text of 16 letters; the least possible loss of it is known
 SOURCE = MarkovSource.random(16, seed=3, concentration=0.3)
-TEXT = SOURCE.sample(20_000, seed=0)            # SOURCE knows its best loss
+TEXT = SOURCE.sample(20_000, seed=0)
 MODEL = mp.ModelConfig(vocabulary=16, context=8, layers=1, heads=2,
                        width=16)
 N = 11                                          # samples in each batch
@@ -169,7 +171,8 @@ N = 11                                          # samples in each batch
 def gradient(comm, own_mean=False):
     model = mp.GPT(MODEL, dtype=np.float64)
     flat = Flat(model.parameters())             # all gradients, one array
-    inputs, targets = Batches(TEXT, MODEL.context, N, seed=0).get(0)
+    batches = Batches(TEXT, MODEL.context, N, seed=0)
+    inputs, targets = batches.get(0)            # the first batch, [N, T]
     mine = np.array_split(np.arange(N), comm.size)[comm.rank]
     count = targets[mine].size if own_mean else targets.size
     mp.backward(model.loss(inputs[mine], targets[mine], count=count))
@@ -203,7 +206,8 @@ assert apart(own_mean[0], single) > 1e-2, \
 # ## 4 · The same gradient is the same training
 #
 # `mp.Trainer` does all of this. The layout says how many ranks share the batch:
-# `mp.Layout(dp=4)`. We train on 1, 2 and 4 ranks for 60 steps, in float32.
+# `mp.Layout(dp=4)`. `mp.Grid` gives each rank its part in a layout. We train on
+# 1, 2 and 4 ranks for 60 steps, in float32.
 #
 # A sum over ranks adds in another order than one process does, so that last
 # digits may differ. The mode `gradients="bitwise"` fixes one order for all
@@ -310,9 +314,10 @@ assert mains == [4 * n * (p - 1)] + [4 * n] * (p - 1), \
 # %% [markdown]
 # ## 6 · What it costs
 #
-# Computing is shared: with p ranks it takes C/p. The sum is not. On a ring it
-# takes 2 (p - 1)/p n beta, for n bytes at beta seconds each. Take 100 million
-# gradients in float32 (400 MB), and C = 100 ms.
+# Say computing a step takes the time C on one rank. Computing is shared: with p
+# ranks it takes C/p. The sum is not. On a ring it takes 2 (p - 1)/p n beta, for
+# n bytes at beta seconds each. Take 100 million gradients in float32 (400 MB),
+# and C = 100 ms.
 #
 # With 2 ranks on 10 Gb/s (1.25 GB/s): 100/2 + 400/1250 s = 50 + 320 = 370 ms.
 

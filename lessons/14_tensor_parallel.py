@@ -147,8 +147,9 @@ assert all(abs(off).max() < 2e-9 for off in found.values()), \
 # %% [markdown]
 # ## 3 · The two layers on real ranks
 #
-# Now each rank really holds only its shard. Four operators do what has to be done
-# at the ends of a layer, forward *and* backward:
+# Now each rank really holds only its shard. Call the part of a model where
+# ranks have different numbers a *region*. Four operators stand where a region
+# begins or ends. Each does what is needed there, forward *and* backward:
 #
 #     operator               forward        backward
 #     copy_to_region         nothing        all-reduce      called f
@@ -158,6 +159,8 @@ assert all(abs(off).max() < 2e-9 for off in found.values()), \
 
 # %%
 B, IN, OUT = SAMPLES, 2 * p + 1, 3 * p - 2      # nothing divides by p
+# own(comm, n): the slice of n columns that this rank has
+# shares(n, comm): how many columns each rank has
 X0, W0, G0 = (stream(0, name).normal(size=shape) for name, shape in
               (("x", (B, IN)), ("W", (IN, OUT)), ("dL/dy", (B, OUT))))
 
@@ -184,9 +187,10 @@ def by_rows(comm):
 # %%
 def against_dense(comm, layer):
     """How y, dW, dx travel; how far they are from the unsplit layer's."""
-    counting = Counting(comm)
+    counting = Counting(comm)                   # counts what is sent
     x, w, y, mine = layer(counting)
     mp.backward(y, G0)
+    # label of a message -> the collective that sent it
     moved = {label: op.split()[0]
              for label, op in counting.traffic.by("label", "op")}
     others = moved.keys() - {"y forward", "dx backward"}
@@ -223,15 +227,15 @@ assert [row[1:4] for row in table] == [
 # %% [markdown]
 # ## 4 · A pair of layers needs half
 #
-# In a transformer two such layers follow each other: in the MLP *up* and *down*,
-# in attention *qkv* and *out*. Split the first by columns and the second by rows.
-# What the first would gather is just what the second would scatter. So do
-# neither:
+# In a transformer two such layers follow each other. In the MLP they are called
+# *up* and *down*. In attention they are *qkv*, which makes queries, keys and
+# values, and *out*. Split the first by columns and the second by rows. What the
+# first would gather is just what the second would scatter. So do neither:
 #
 #     x --f--> up (columns) --> gelu --> down (rows) --g--> y
 #
 # One all-reduce forward (g) and one backward (f). The gelu between them works on
-# each number by itself, so half of the numbers need no help.
+# each number by itself. So each rank can apply it to its own numbers.
 
 # %%
 HIDDEN = 4 * p
@@ -289,9 +293,9 @@ assert relu_off > 0.1, "a nonlinearity of parts is another function"
 # %% [markdown]
 # ## 5 · The mistake that no forward pass shows
 #
-# `TensorRegion` puts f and g around each pair of a GPT. Its f, which is called
-# `enter`, does nothing in the forward pass. Here is a region that forgot it, in a
-# GPT with two blocks.
+# `TensorRegion` puts f and g around each pair of a GPT, and an f in front of its
+# last layer, the *head*. Its f, which is called `enter`, does nothing in the
+# forward pass. Here is a region that forgot it, in a GPT with two blocks.
 
 # %%
 

@@ -71,6 +71,7 @@ assert p > 1, "a pipeline needs two ranks or more: mpirun -n 4"
 # what each rank does.
 
 # %%
+# 4 ranks, 1 piece of work; what "gpipe" means follows in section 4
 by_layers = mp.simulate(make_schedule("gpipe", 4, 1))
 lesson.predict("For what share of the time does a rank compute, in %?")
 lesson.reveal(float(100 * (1 - by_layers.bubble())), "%")
@@ -120,6 +121,7 @@ def layer_parallel(world):
         mp.backward(out, g)
     if not part.first:
         comm.send(x.grad, comm.rank - 1, label="gradient")
+    # a group of the first and the last rank; None on the others
     ends = comm.split(0 if part.first or part.last else None, label="ends")
     if ends is not None:
         (tied,) = [q for q in model.parameters()
@@ -250,7 +252,7 @@ assert peak_activations(mine["one_f_one_b"]) == [4, 3, 2, 1], \
 # %% [markdown]
 # ## 5 · Run them
 #
-# One executor runs all schedules (`pipelined` in `support/pipelines.py`): it goes
+# One function runs all schedules (`pipelined` in `support/pipelines.py`): it goes
 # through the list of its rank, and sends and receives where a stage ends. Two more
 # schedules to compare with:
 #
@@ -336,8 +338,10 @@ assert 3.98 < 24_000 / full.makespan < 4, "a full pipeline keeps all busy"
 # the rank behind it sends a gradient back. If both sends wait, both wait for
 # ever.
 #
-# Below are the messages of a schedule without any computing. With `wait`, each
-# send waits for its receive; otherwise `isend` lets the rank go on.
+# Below are the messages of a schedule without any computing: `lower` adds sends
+# and receives to the lists of section 4. With `wait`, each send waits for its
+# receive; otherwise `isend` lets the rank go on. `synchronous=True` makes threads
+# treat small messages like large ones.
 
 # %%
 

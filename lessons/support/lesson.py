@@ -100,7 +100,7 @@ class Lesson:
         """Show the answer to the last `predict`: a number (in `unit`s) or words, beside what was predicted."""
         shown = f"{answer:.6g}" if isinstance(answer, float) else str(answer)
         verdict = judged(self.prediction, answer, unit)
-        self.say(f"  answer: {shown}{' ' * bool(unit)}{unit}{f' ({verdict})' if verdict else ''}")
+        self.wrapped(f"answer: {shown}{' ' * bool(unit)}{unit}{f' ({verdict})' if verdict else ''}")
 
     def _show_question(self, question: str, choices: Sequence[str] = ()) -> str:
         """What `ask` is outside the lesson player."""
@@ -114,7 +114,7 @@ class Lesson:
 
     def wrapped(self, text: str) -> None:
         """Print a long line, such as an error's, in lines of at most 78 columns."""
-        self.say(textwrap.fill(text, 78, initial_indent="  ", subsequent_indent="  "))
+        self.say(textwrap.fill(text, 78, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
 
     def table(self, *rows: tuple[object, ...]) -> None:
         """Print rows as columns, the first row being their titles."""

@@ -44,8 +44,11 @@ class Player:
         while here < len(sections):
             self.progress.section = here
             self.progress.save(self.record)
+            if self.core and not sections[here].is_core:
+                here += 1
+                continue
             self._run_up_to(here)
-            answer = ON if self.core and not sections[here].is_core else self._section(here)
+            answer = self._section(here)
             if answer == QUIT:
                 self.show(f"\nYou stopped in section {here}. The same command continues here.")
                 return
