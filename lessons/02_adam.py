@@ -275,8 +275,8 @@ assert kept == 2 * flat.data.nbytes, \
 # %% [markdown]
 # ## 7 · Exercises
 #
-# `minipar exercise start NAME` begins an exercise, and checks it. None of them is
-# about optimisers alone; `wrong_backward` and `loss_scaling` use one.
+# `minipar exercise start adam_step` begins an exercise of chapter 8, and checks it:
+# one step of Adam, with its bias correction. `loss_scaling` uses an optimiser, too.
 #
 # **Exercise:** show that Adam does not come to rest. Add noise of standard
 # deviation 1 to the bowl's gradient (`bowl` plus `along` a random array, a new

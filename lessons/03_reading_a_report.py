@@ -406,7 +406,8 @@ assert only.micro.precision != only.micro.recall, \
 # ## 7 · Exercises
 #
 # `minipar exercise start a_report_that_cannot_be` begins an exercise of chapter
-# 8: find the lines of a report that are impossible.
+# 8: find the lines of a report that are impossible. `spans_of_names` turns tags
+# into names.
 #
 # **Exercise.** Write `spans(tags)` yourself, with what an I-X means that
 # continues nothing. Compute micro F1 over names without the library's metrics.

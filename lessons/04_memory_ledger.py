@@ -344,6 +344,8 @@ assert most_alive(kept) == 28, \
 # * `where_to_checkpoint`: which activations to keep, which to compute again;
 # * `a_memory_pool`: a plan of your own for arrays of any lifetime.
 #
+# `predict_zero` of chapter 10: what each stage of ZeRO holds and sends.
+#
 # **Exercise.** A GPT has L layers of width 128 L, heads of width 128, and 50,257
 # words. It trains on samples of 2048 tokens. Find the largest L that fits into
 # 80 GB: in 32 bits with 8 samples at once; in mixed precision; with

@@ -337,7 +337,8 @@ assert state == mixed == 16, \
 # ## 6 · Exercises
 #
 # `minipar exercise start loss_scaling` begins an exercise of chapter 8, and
-# checks it: write the dynamic loss scale yourself.
+# checks it: write the dynamic loss scale yourself. `truncate_or_round` makes
+# bfloat16 numbers in two ways.
 #
 # **Exercise:** write `truncated(x)`: bfloat16 by cutting off the lower 16 bits,
 # one line with a view on np.uint32. How large is its error beside that of

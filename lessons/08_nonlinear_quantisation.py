@@ -200,8 +200,8 @@ assert not (gained.levels == 0).any() and with_zero[-1] == 0, \
 # %% [markdown]
 # ## 5 · Exercises
 #
-# `minipar exercise start affine_quantisation` begins an exercise of chapter 8, if
-# you have not done it with lesson 7.
+# `minipar exercise start quantile_levels` begins an exercise of chapter 8, and
+# checks it: levels where the numbers are.
 #
 # **Exercise.** `quantile_codes` puts its levels so that each code is used equally
 # often. Compare its mean squared error with that of linear codes, for normal

@@ -348,8 +348,8 @@ assert losses["half the units, 3 heads of 4"] - losses["dense"] < 0.1, \
 # %% [markdown]
 # ## 6 · Exercises
 #
-# `minipar exercise start masks_that_survive` begins an exercise of chapter 8, if
-# you have not done it with lesson 10.
+# `minipar exercise start hutchinson` begins an exercise of chapter 8, and checks
+# it: the diagonal of a matrix that nobody can write down.
 #
 # **Exercise.** 63 products gave the diagonal of the Hessian. For a large model
 # that is too many. Hutchinson's estimate is the mean of z ∘ (H z) over random

@@ -365,6 +365,9 @@ assert np.allclose(list(step_ms["100 GB/s"].values()),
 # * `accumulate_then_reduce`: one all-reduce for several micro-batches;
 # * `the_seed_that_differs`: find the fault of section 4's "Break it";
 # * `buckets_that_overlap`: hide the sum behind backward, as in section 8.
+#
+# Chapter 10, *Sharding*: from a step of ZeRO-1 (`zero_1_step`) to the prefetch of
+# ZeRO-3, with a stage that is claimed but not done.
 
 # %% [markdown]
 # ## 8 · Hide the sum behind backward (optional)
