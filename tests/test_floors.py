@@ -33,7 +33,6 @@ FORBIDDEN = {("nn", "comm"), ("autograd", "comm"), ("data", "autograd"), ("optim
 ONLY_IN = {"mpi4py": r"comm/mpi(/|\.py)", "matplotlib": r"plots/", "tqdm": r"cli(/|\.py)", "torch": r"$^",
            "safetensors": r"checkpoint/gpt2\.py"}
 LONGEST = 300                                                       # lines of a file, but for those below
-TO_BE_SPLIT = {"exercises/diagnose.py": 400}
 
 
 def imports(source: str) -> Iterator[str]:
@@ -60,9 +59,8 @@ def violations(root: Path) -> list[str]:
         if floor_of(package) < 0:
             found.append(f"{here}: {package} stands on no floor; add it to the table")
             continue
-        longest = TO_BE_SPLIT.get(here, LONGEST)
-        if (lines := len(source.splitlines())) > longest:
-            found.append(f"{here}: {lines} lines, more than {longest}: more than one idea?")
+        if (lines := len(source.splitlines())) > LONGEST:
+            found.append(f"{here}: {lines} lines, more than {LONGEST}: more than one idea?")
         for name in imports(source):
             top, _, rest = name.partition(".")
             target = rest.split(".")[0]

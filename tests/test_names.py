@@ -15,7 +15,7 @@ from tests.ranks import ROOT
 RETIRED = {"homes": "stage_to_rank", "home": "owner", "alone": "single_process", "place": "position, index, name",
            "places": "positions, indices, names", "cut": "shard", "gift": "send_buffer", "gifts": "send_buffers",
            "lights": "failed_checks", "why": "label, reason"}
-PENDING = {"mpi4py_face", "classroom"}                     # packages that still use some of them
+PENDING = {"mpi4py_face"}               # it still uses some of them; in_place is MPI's word
 ALLOWED = {("exercises", "lights"), ("cli", "lights")}              # an exercise has five lights
 
 

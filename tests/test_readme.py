@@ -46,7 +46,7 @@ def test_a_command_that_comes_too_early_is_found(page: str) -> None:
 
 def test_what_is_typed() -> None:
     page = ("Write this into `mine.py`:\n```python\ndef schedule(p, m): ...\n```\n```\nmake demo\nminipar doctor    # it\n"
-            "minipar launch -n 2 COMMAND\n```\n```python\n1/0\n```\n```\n$ python wrong.py\nCommError: no\n```\n")
+            "minipar launch -n 2 COMMAND\n```\n```text\n  on   runs\n```\n```python\n1/0\n```\n```\n$ python wrong.py\nCommError: no\n```\n")
     assert list(typed(page)) == [Typed("def schedule(p, m): ...\n", "mine.py"), Typed("minipar doctor"),
                                  Typed("1/0\n", "wrong.py"), Typed("python wrong.py")]
 

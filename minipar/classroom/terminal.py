@@ -29,11 +29,11 @@ def _blocks(lines: list[str]) -> Iterator[str]:
     for line in [*lines, ""]:
         starts_item = bool(re.match(r" {0,3}([*-]|\d+\.) ", line))
         in_item = bool(paragraph) and _is_item(paragraph)
-        stands_alone = not line.strip() or line.startswith(("    ", "|", "#")) and not in_item
-        if (stands_alone or starts_item) and paragraph:
+        is_single = not line.strip() or line.startswith(("    ", "|", "#")) and not in_item
+        if (is_single or starts_item) and paragraph:
             yield _wrapped(paragraph)
             paragraph = []
-        if not stands_alone:
+        if not is_single:
             paragraph.append(line)
         elif line.startswith("#"):
             yield heading(_plain(line.lstrip("# ")))
