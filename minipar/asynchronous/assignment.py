@@ -1,9 +1,10 @@
-"""The assignment problem: give each row a column of its own, so that the sum of the costs is smallest.
+"""The assignment problem: assign each row a different column, so that the sum of the costs is smallest.
 
 The Hungarian method (Kuhn 1955), as shortest paths with prices (Jonker and Volgenant 1987). Rows are assigned
-one after the other. For a new row, the cheapest way is searched to hand columns from row to row until a free
-column ends it. Prices keep every reduced cost, cost - row price - column price, at least 0, so the search can
-stop at the first free column. n rows take at most n**3 steps.
+one after the other. A new row may take the column of another row, which then takes the column of a third one,
+and so on, until a column is free; the cheapest such path is searched. Prices keep every reduced cost, cost -
+row price - column price, at least 0, so the search can stop at the first free column. n rows take at most
+n**3 steps.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
 With every=1, plain SGD and averaging, this is data parallelism with the mean of the gradients: the average of
 w - lr g_i is w - lr mean(g_i). With Adam, or with every > 1, it is not: the ranks drift apart in between.
 
-DiLoCo (Douillard et al. 2023) takes the average as a gradient. The *outer* weights stay where they were,
-the difference outer - average is the *pseudo-gradient*, and an outer optimiser makes a step with it: SGD with
+DiLoCo (Douillard et al. 2023) does not replace the weights by the average. It keeps the *outer* weights, and
+an outer optimiser makes a step with the *pseudo-gradient*, the difference outer - average: SGD with
 Nesterov's momentum. Outer rate 1 and momentum 0 is averaging. Streaming DiLoCo (Douillard et al. 2025) sends
 the weights in fragments at different times, so that no moment needs the whole bandwidth:
 
@@ -57,8 +57,8 @@ def train_locally(comm: Communicator, weights: np.ndarray, inner: Inner, *, step
     """The outer weights [n] after `steps` local steps, equal in bits on all ranks. All ranks call it.
 
     weights: float [n], equal on all ranks; this rank's local weights while it trains, the outer weights at
-    the end. inner: one step of this rank's optimiser on its own data. What was not sent since its last local
-    step is sent after the last step. Raises ConfigError for numbers that are not positive, or for more
+    the end. inner: one step of this rank's optimiser on its own data. Changes that were not yet sent
+    are sent after the last step. Raises ConfigError for numbers that are not positive, or for more
     fragments than steps between two averages.
 
     >>> import minipar as mp

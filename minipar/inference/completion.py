@@ -21,7 +21,7 @@ class Completion:
 
 
 class StepEngine(Protocol):
-    """What Engine, ReplicatedEngine and HandoverEngine have in common."""
+    """The common interface of Engine, ReplicatedEngine and HandoverEngine."""
 
     @property
     def busy(self) -> bool: ...

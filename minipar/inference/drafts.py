@@ -1,4 +1,4 @@
-"""Who guesses the drafts of speculative decoding: an n-gram of the text, or a smaller model."""
+"""The guesses (drafts) of speculative decoding, by an n-gram of the text or by a smaller model."""
 
 # V vocabulary
 

@@ -1,4 +1,4 @@
-"""What a user asks for: a prompt, a number of tokens, and how each token is chosen.
+"""A user's request: a prompt, a number of tokens, and the rules by which each token is chosen.
 
 All options are checked here, once, before a request enters the engine. Options that contradict each other are
 refused: a program that sets `top_p` at temperature 0 expects an effect, and there is none.

@@ -23,7 +23,7 @@ from minipar.nn import GPT, LinearLayer
 
 
 class Runner(Protocol):
-    """What the engine needs of a model: the logits of a batch, and the blocks of its cache."""
+    """The interface of a model for the engine: the logits of a batch, and the blocks of its cache."""
 
     config: ModelConfig
 

@@ -3,7 +3,7 @@
 A forward pass of k + 1 rows costs little more than one of a single row, since both read all weights once. So
 a draft of k tokens is guessed (drafts.py), and the model computes the logits after each of them. Tokens of
 the draft are accepted from the left, until one is rejected; the model's own token follows. The text has the
-law of the model alone, whatever the guesses are.
+same probabilities as without guesses, whatever the guesses are.
 
 **The law** (Leviathan et al. 2023, Chen et al. 2023). The draft token d was drawn with probability q(d); the
 model gives it p(d). Accept d with probability min(1, p(d) / q(d)). Otherwise draw from (p - q)+, normalised:

@@ -1,8 +1,8 @@
-"""Units: the parts of a model whose weights may come and go together.
+"""Units: the parts of a model whose weights are gathered and freed together.
 
 Fully sharded data parallelism (ZeRO-3, FSDP) keeps the weights of a block on a rank only while the block
-runs. So a GPT says when a unit begins its forward, and when it begins its backward. The units of a part of a
-model are, in the order of forward:
+runs. So a GPT calls these functions when a unit begins its forward, and when it begins its backward. The
+units of a part of a model are, in the order of forward:
 
     "embedding"         on the first stage: the token and the position table
     "blocks.0", ...     each block

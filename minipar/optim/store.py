@@ -1,5 +1,5 @@
-"""What an optimiser, clipping and checkpoints need of the weights, whether a rank holds all their elements or
-a shard of them.
+"""The interface of the weights for an optimiser, clipping and checkpoints. A rank holds all elements of its
+parameters, or a shard of them.
 
 `Flat` holds all elements in one buffer. `parallel/sharded.py` shards them over the ranks of dp (ZeRO).
 Neither the optimiser nor the trainer needs to know which of the two it works on.
@@ -82,6 +82,6 @@ class ParameterStore(ABC):
 
     @abstractmethod
     def held(self) -> dict[str, int]:
-        """The bytes of this rank's buffers: "weights", "gradients", and "gathered", those for other ranks'
-        elements that come and go.
+        """The bytes of this rank's buffers: "weights", "gradients", and "gathered", the buffers for
+        other ranks' elements, which are filled and freed during a step.
         """

@@ -1,4 +1,4 @@
-"""Weights that come and go: ZeRO stage 3 gathers a unit before it runs, and prefetches the next one.
+"""Weights that are gathered and freed: ZeRO stage 3 gathers a unit before it runs, and prefetches the next.
 
     forward     gather 0 | run 0, gather 1 | run 1, gather 2 | run 2 ...
     backward                                 gather 2 | run 2, gather 1 | run 1, gather 0 | run 0

@@ -1,4 +1,4 @@
-"""What limits a plan: how its time changes with the machine, and what to change if no layout fits."""
+"""What limits a plan: the change of its time with the machine, and the change to make if no layout fits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the training software does, where programs differ. The planner needs it beside machine and layout."""
+"""Options of the training software, in which programs differ. The planner needs them, beside machine and
+layout.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Error feedback loses nothing: over all steps, the gradients of all ranks are what was applied plus the
 residuals.
 
-The check of compressed gradients, which cannot equal those of one process.
+This checks compressed gradients, which cannot equal those of one process.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ GREEDY, WARM = Sampling(temperature=0), Sampling(temperature=0.9, seed=5)
 
 
 class ServingError(MiniparError):
-    """The engine does not write what it should."""
+    """The engine wrote a wrong token or logit, or did not free its blocks."""
 
 
 class RecordingEngine(Engine):

@@ -1,4 +1,4 @@
-"""Elastic training: ranks die, and the training goes on as if nothing had happened.
+"""Elastic training: if ranks die, the training continues with the same result.
 
 Nothing of a training depends on the number of ranks. The global batch of step k is the same on every layout,
 and a state (weights, optimiser, step) can be restored on every layout. So after a death the remaining ranks

@@ -203,7 +203,8 @@ class Trainer:
         sums = np.zeros(len(batches))
         turns = [MicroBatch(*batches[number], NO_DROPOUT) for number in mine]
         if self.grid.layout.zero == 3 and len(mine) * self.grid.dp.size < len(batches):
-            inputs, targets = batches[0]                            # in each forward, all ranks of dp gather
+            # this rank runs an empty batch, because all ranks of dp gather weights in each forward
+            inputs, targets = batches[0]
             turns.append(MicroBatch(inputs[:0], targets[:0], NO_DROPOUT))
         if turns:
             pipeline = self.pipeline(forward_only(self.stages.stage_to_rank, len(turns)))

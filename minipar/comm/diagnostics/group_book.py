@@ -1,4 +1,4 @@
-"""How many messages of one group a rank has sent to and received from each other rank."""
+"""The numbers of messages that a rank has sent to and received from each other rank of a group."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from minipar.comm.protocol import Communicator
 
 
 class GroupBook:
-    """Ranks are ranks of the group, until `sent_rows` and `received_rows`. name: the channel's name there."""
+    """The counts of one group, by rank of the group; `sent_rows` and `received_rows` convert them to world
+    ranks.
+
+    name: the name of the group in these rows.
+    """
 
     def __init__(self, comm: Communicator, name: str) -> None:
         self.name, self.members, self.me = name, comm.members, comm.members[comm.rank]

@@ -28,7 +28,7 @@ def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
 
 
 def partners(comm: Communicator, request: Request) -> list[int]:
-    """The world ranks of which one must complete the request."""
+    """The world ranks that can complete the request."""
     if request.peer == ANY:
         return [member for rank, member in enumerate(comm.members) if rank != comm.rank]
     return [comm.members[request.peer]]

@@ -24,8 +24,8 @@ class BytePairTokenizer:
 
     Attributes: vocabulary (token -> its bytes), merges (pairs of tokens, in the order of learning), specials
     (texts such as "<|endoftext|>" -> their tokens), vocab_size. `encode` never produces special tokens: a
-    text that contains "<|endoftext|>" is text, so that nobody's input can end another's. Take
-    `specials[...]`.
+    text that contains "<|endoftext|>" is text, so that an input cannot end a
+    document. For a special token, use `specials[...]`.
     """
 
     def __init__(self, vocabulary: Sequence[bytes], merges: Sequence[Pair],

@@ -39,7 +39,8 @@ def averaged_twice_by_reduce_scatter() -> list[Change]:
 
 @mutant("norm", dp=2, zero=2)
 def norm_of_one_shard() -> list[Change]:
-    """Each rank clips its shard of the gradient by the norm of this shard: another factor on every rank."""
+    """Each rank clips its shard of the gradient by the norm of this shard: a different factor on every rank.
+    """
     def norm(store: ParameterStore, tp: Communicator, pp: Communicator, copies: set[str],
              shards: Communicator) -> float:
         return global_norm(store, tp, pp, copies)
