@@ -11,7 +11,7 @@ ADVICE = {
     "comm": "compare what each rank sends with what its partner receives: shape, dtype, tag",
     "stuck": "draw who waits for whom: each send needs its receive, and not all ranks may send first",
     "left": "each send needs a receive, and each request a wait",
-    "time": "is there a loop without an end?",
+    "time": "is there a loop without an end? if not, the machine is busy: check again",
     "died": "an exercise must return",
     "exception": "print the variables of this line: your prints are shown rank by rank",
     "exit": "return a value; do not call sys.exit",

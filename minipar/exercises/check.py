@@ -13,7 +13,7 @@ from minipar.exercises.bug_answer import of_answer
 from minipar.exercises.exercise import Exercise
 from minipar.exercises.light import Verdict
 from minipar.exercises.lights import verdict
-from minipar.exercises.mpirun import mpi_missing, under_mpirun
+from minipar.exercises.mpirun import LATE, mpi_missing, under_mpirun
 from minipar.exercises.runner import Submission, on_threads
 from minipar.exercises.tasks import CallResult, GradedCall, graded_calls
 from minipar.exercises.worker_process import problem
@@ -87,6 +87,10 @@ def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> 
         results = [*results, *unfinished]
     if unfinished and not any(result.errors() for result in results):
         text = said.strip() or "the job ended early"
+        if LATE in text:                                            # what its ranks wrote is of their end
+            text = text[text.rindex(LATE):]
+            unfinished[0].error = problem("time", text)
+            return results
         kind = kind_of(text.removeprefix("CommError: ")) if text.startswith("CommError") else "died"
         unfinished[0].error = problem(kind, re.sub(r"^CommError: (rank \d+ of \d+: )?", "", text))
     return results

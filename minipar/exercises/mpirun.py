@@ -17,8 +17,9 @@ from minipar.exercises.tasks import CallResult, GradedCall
 from minipar.exercises.worker_process import environment, rank_result
 from minipar.launcher.launch import find_launcher, launch_command
 
-START = 20.0                                                        # seconds for a job to start
-PER_RANK = 0.1                                                      # seconds for each rank of each call
+START = 120.0                                                       # seconds to start, on a busy machine
+PER_RANK = 0.5                                                      # seconds for each rank of each call
+LATE = "still running after"                                        # says that a job was ended by its limit
 
 
 def mpi_missing() -> str:
@@ -68,7 +69,7 @@ def _job(scratch: str, ranks: int, limit: float) -> str:
         return job.communicate(timeout=limit)[1]
     except subprocess.TimeoutExpired:
         job.terminate()                                             # both launchers end their ranks
-        return job.communicate()[1] + f"\nstopped: still running after {limit:.0f} s"
+        return job.communicate()[1] + f"\n{LATE} {limit:.0f} s"
 
 
 def _collect(path: Path, found: list[CallResult]) -> None:
