@@ -17,8 +17,9 @@ PLAYERS_IN = {"00_first_program": ("waits",), "collectives": ("collective",), "1
               "16_mesh": ("layout", "timeline")}
 BACKGROUND = ("lessons/ERRATA.md", "lessons/INDEX.md", "lessons/GLOSSARY.md", "lessons/FROM_PYTORCH.md")
 REFERENCES = ("ARCHITECTURE.md", "minipar/comm/FAULTS.md", "minipar/mpi4py_face/FAULTS.md",
-              "minipar/schedules/SCHEDULES.md", "minipar/launcher/HOSTS.md", "CHANGELOG.md", "CONTRIBUTING.md")
+              "minipar/schedules/SCHEDULES.md", "minipar/launcher/HOSTS.md", "benchmarks/README.md", "CHANGELOG.md", "CONTRIBUTING.md")
 ABOUT_EXERCISES = ("lessons/exercises/TUTOR.md", "lessons/exercises/README.md", "lessons/exercises/CHECKED.md")
+TEACHING = tuple(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "lessons" / "teaching").glob("*.md")))
 SHORT_LESSONS, SHORT_EXERCISES = ("00_first_program", "15_pipeline_parallel"), 3
 
 
@@ -37,7 +38,7 @@ def contents(short: bool = False) -> Contents:
                      key=lambda path: BEFORE.get(path.stem, path.stem))
     exercises = folders(ROOT / "lessons" / "exercises")
     pages = [ROOT / name for name in ("README.md", "lessons/README.md", "lessons/examples/README.md", *BACKGROUND,
-                                      *REFERENCES, *ABOUT_EXERCISES) if (ROOT / name).is_file()]
+                                      *REFERENCES, *ABOUT_EXERCISES, *TEACHING) if (ROOT / name).is_file()]
     if short:
         lessons = [path for path in lessons if path.stem in SHORT_LESSONS]
         exercises = exercises[:SHORT_EXERCISES]

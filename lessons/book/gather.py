@@ -8,7 +8,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from minipar.lessons.book import exercises, reference
-from minipar.lessons.book.contents import ABOUT_EXERCISES, BACKGROUND, PLAYERS_IN, REFERENCES, ROOT, Contents
+from minipar.lessons.book.contents import (
+    ABOUT_EXERCISES,
+    BACKGROUND,
+    PLAYERS_IN,
+    REFERENCES,
+    ROOT,
+    TEACHING,
+    Contents,
+)
 from minipar.lessons.book.links import rewritten
 from minipar.lessons.players import page as players
 
@@ -89,12 +97,14 @@ class Gatherer:
             "Learn, and trust, how large models are trained in parallel. Every lesson here was executed when this book was "
             "made, and its outputs are what you see. Questions marked **Predict** lock your answer before they open; your "
             "answers stay in this browser.",
-            "Begin with [lesson 0](lessons/00_first_program.ipynb), or play with the [players](players.md). To run and change "
-            "the code, see [what minipar is](README.md) and [how to run a lesson](lessons/README.md).",
+            "Begin with [lesson 0](lessons/00_first_program.ipynb), or with the [players](players.md). To run and change the "
+            "code, see [what minipar is](README.md) and [how to run a lesson](lessons/README.md). Words are in the "
+            "[glossary](lessons/GLOSSARY.md), in English and Chinese, and in the {ref}`index <genindex>`.",
             _tree("Start here", ["README.md", "players.md"]),
             _tree("Lessons", ["lessons/README.md", *lessons]),
             _tree("Exercises", ["exercises.md"]),
             _tree("Background", self._there(BACKGROUND)),
+            _tree("For teachers", self._there(TEACHING)),
             _tree("Reference", ["reference/index.md", *self._there(REFERENCES), "lessons/examples/README.md"]),
         ]) + "\n"
 
