@@ -1,8 +1,7 @@
 """Do all ranks make the same collective call? They compare a fingerprint of it before data moves.
 
-As `minipar.comm.wrappers.checking` does, but in steps: the comparison is the first part of the collective, so
-a non-blocking call (Ibcast) returns at once here too, and what differs is said where the program waits for
-it.
+The comparison is that of `minipar.comm.wrappers.checking`, in steps. It is the first part of the collective,
+so a non-blocking call (Ibcast) returns at once, and the wait raises the error.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from minipar.errors import CommError
 
 def account_of(op: str, count: int | None, element: str | None, root: int | None, counts: Any,
                number: int) -> dict[str, Any]:
-    """This rank's account of its call. number: of collectives before this one."""
+    """The arguments of this rank's call, as text. number: the number of collectives before this one."""
     return {"op": op, "count": count, "dtype": element, "root": root, "algorithm": None, "counts": counts,
             "number": number, "label": "", "shape": None if count is None else [count],
             "location": caller()[1], "after": after()}

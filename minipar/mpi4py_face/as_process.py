@@ -1,4 +1,4 @@
-"""A program on one rank that is a process: under mpirun, or alone."""
+"""Run a program on a rank that is a process: under mpirun, or as a single process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from minipar.mpi4py_face.program import UserProgram
 
 @contextmanager
 def as_main(program: UserProgram) -> Iterator[None]:
-    """In the `with` block this process looks to the program as `python program.py` does."""
+    """In the `with` block, sys.argv, sys.path and `__main__` are those of `python program.py`."""
     before = sys.argv, sys.path[:], sys.modules["__main__"]
     sys.argv, sys.path[0:0] = program.argv, [program.folder]
     sys.modules["__main__"] = program.main()
@@ -27,9 +27,9 @@ def as_main(program: UserProgram) -> Iterator[None]:
 
 
 def run_as_process(program: UserProgram, comm: Communicator, options: RunOptions) -> Books:
-    """Run it on this rank. What it raises is left to the job, which ends all ranks.
+    """Run the program on this rank. The job handles its exceptions and ends all ranks.
 
-    A program that asks for nothing of minipar (--unchecked) runs on mpi4py itself, where MPI is.
+    With --unchecked and no other option, the program runs on mpi4py itself if there is an MPI.
     """
     books = Books()
     if options.plain and comm.native is not None:

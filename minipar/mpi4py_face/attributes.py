@@ -1,4 +1,4 @@
-"""What a communicator carries beside its ranks: a name, hints, attributes, an error handler."""
+"""The name, the hints, the attributes and the error handler of a communicator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from minipar.mpi4py_face.environment import Info
 
 
 class Attributes(CommHandle):
-    """They change nothing in what a call does."""
+    """These settings do not change any call."""
 
     def Get_name(self) -> str:
         return "MPI_COMM_NULL" if self._context is None else self._enter().name
@@ -21,7 +21,7 @@ class Attributes(CommHandle):
     name = property(Get_name, Set_name)
 
     def Set_info(self, info: Any) -> None:
-        """Hints change nothing here; they can be read again."""
+        """Hints have no effect here; Get_info returns them."""
         self._enter().info = dict(info)
 
     def Get_info(self) -> Info:
@@ -42,7 +42,7 @@ class Attributes(CommHandle):
         self._enter().attributes.pop(keyval, None)
 
     def Set_errhandler(self, errhandler: Any) -> None:
-        """Errors are exceptions here, whatever the handler: the job ends unless the program catches them."""
+        """No effect: errors are exceptions here, and end the job unless the program catches them."""
         self._enter()
 
     def Get_errhandler(self) -> Any:

@@ -1,7 +1,7 @@
-"""One collective call: announced, compared across the ranks, then carried out step by step.
+"""One collective call: first the ranks compare their arguments, then the algorithm runs.
 
-A collective is a generator over messages (`minipar.comm.collectives.channel`), so the blocking and the
-non-blocking form of it are one: Bcast waits for the steps, Ibcast hands them to a request.
+A collective is a generator over messages (`minipar.comm.collectives.channel`). The blocking and the
+non-blocking form share it: Bcast waits for all its steps, Ibcast returns them as a request.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CollectiveSteps = Callable[[Channel], AlgorithmSteps]
 
 
 class ByteChannel(Channel):
-    """A channel on which arrays of any element type travel as bytes."""
+    """A channel that sends arrays of any element type as bytes."""
 
     def among(self, members: Sequence[int]) -> ByteChannel:
         return ByteChannel(self.comm, self.label, self.tag, [self.ranks[member] for member in members])
@@ -40,13 +40,13 @@ class ByteChannel(Channel):
 
 
 class Collective(CommHandle):
-    """What the collectives of buffers and of objects have in common."""
+    """The base of the collectives of buffers and of objects."""
 
     def _collective(self, op: str, steps: CollectiveSteps, finish: Callable[[], Any] | None = None, *,
                     count: int | None = None,
                     datatype: Datatype | None = None, root: int | None = None,
                     counts: Sequence[int] | None = None) -> CollectiveWork:
-        """Begin a collective. op, count, datatype, root, counts: what all ranks must agree on; None: nothing.
+        """Begin a collective. op, count, datatype, root, counts: must be equal on all ranks, unless None.
         """
         context = self._enter()
         comm = context.comm
@@ -71,6 +71,6 @@ def fastest(operation: str, nbytes: int, context: Context) -> Callable[..., Algo
 
 
 def typed(buffer: Buffer) -> np.ndarray:
-    """The elements that travel, as an array of their type: a view where that is possible."""
+    """The elements of the message as an array of their type: a view if possible."""
     assert buffer.datatype.base is not None
     return buffer.pack().view(buffer.datatype.base)

@@ -1,4 +1,4 @@
-"""Ranks on a grid: row by row, the last direction the fastest. Rank 4 of a 2 x 3 grid stands at (1, 1)."""
+"""Ranks on a grid, row by row: the last coordinate changes fastest. Rank 4 of a 2 x 3 grid is at (1, 1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from minipar.mpi4py_face.exceptions import wrong
 
 @dataclass(frozen=True)
 class CartesianGrid:
-    """dims: ranks along each direction. periods: whether a direction's end meets its beginning."""
+    """dims: ranks along each direction. periods: whether the last rank of a direction is beside the first."""
 
     dims: tuple[int, ...]
     periods: tuple[bool, ...]
@@ -48,16 +48,15 @@ class CartesianGrid:
     def rank(self, coords: Sequence[int] | int) -> int:
         """Raises MPIError beyond an edge that is not periodic."""
         given: Any = [coords] if is_whole(coords) else coords
-        places = [int(place) for place in given]
-        if len(places) != len(self.dims):
-            raise ValueError(f"expecting {len(self.dims)} coordinates, got {len(places)}")
+        coordinates = [int(coordinate) for coordinate in given]
+        if len(coordinates) != len(self.dims):
+            raise ValueError(f"expecting {len(self.dims)} coordinates, got {len(coordinates)}")
         rank = 0
-        for place, size, period in zip(places, self.dims, self.periods, strict=True):
-            if not period and not 0 <= place < size:
-                raise wrong("ERR_ARG", f"coordinates {places} are outside the grid {list(self.dims)}, which "
-                                       "is not "
-                            "periodic there")
-            rank = rank * size + place % size
+        for coordinate, size, period in zip(coordinates, self.dims, self.periods, strict=True):
+            if not period and not 0 <= coordinate < size:
+                raise wrong("ERR_ARG", f"coordinates {coordinates} are outside the grid {list(self.dims)}, "
+                                       "which is not periodic there")
+            rank = rank * size + coordinate % size
         return rank
 
     def shift(self, rank: int, direction: int, disp: int) -> tuple[int, int]:
@@ -67,14 +66,14 @@ class CartesianGrid:
         return self.beside(rank, direction, -disp), self.beside(rank, direction, disp)
 
     def beside(self, rank: int, direction: int, disp: int) -> int:
-        places = self.coords(rank)
-        places[direction] += disp
-        if not self.periods[direction] and not 0 <= places[direction] < self.dims[direction]:
+        coordinates = self.coords(rank)
+        coordinates[direction] += disp
+        if not self.periods[direction] and not 0 <= coordinates[direction] < self.dims[direction]:
             return PROC_NULL
-        return self.rank(places)
+        return self.rank(coordinates)
 
     def neighbours(self, rank: int) -> list[int]:
-        """Before and behind along each direction, in MPI's order."""
+        """For each direction the previous and the next rank, in MPI's order."""
         return [self.beside(rank, direction, disp) for direction in range(len(self.dims)) for disp in (-1, 1)]
 
     def sources(self, rank: int) -> list[int]:
@@ -83,25 +82,25 @@ class CartesianGrid:
     destinations = sources
 
     def sub(self, rank: int, remain: Sequence[bool] | bool) -> tuple[int, int, CartesianGrid]:
-        """(which part this rank is in, its place there, the part's grid)."""
+        """(number of the part that holds this rank, its rank there, grid of the part)."""
         kept = ([bool(remain)] * len(self.dims) if isinstance(remain, (bool, int))
                 else [bool(each) for each in remain])
         if len(kept) != len(self.dims):
             raise ValueError(f"expecting {len(self.dims)} values, one for each direction, got {len(kept)}")
-        places = self.coords(rank)
+        coordinates = self.coords(rank)
         color = key = 0
-        for place, size, keep in zip(places, self.dims, kept, strict=True):
+        for coordinate, size, keep in zip(coordinates, self.dims, kept, strict=True):
             if keep:
-                key = key * size + place
+                key = key * size + coordinate
             else:
-                color = color * size + place
+                color = color * size + coordinate
         rest = [(size, period) for size, period, keep in zip(self.dims, self.periods, kept, strict=True)
                 if keep]
         return color, key, CartesianGrid(tuple(size for size, _ in rest), tuple(period for _, period in rest))
 
 
 def even_dims(ranks: int, dims: list[int]) -> list[int]:
-    """Fill in the zeros so that the product is `ranks`, as evenly as can be, the largest first."""
+    """Replace the zeros so that the product is `ranks`: as equal as possible, in falling order."""
     if ranks < 1:
         raise wrong("ERR_ARG", f"cannot lay out {ranks} ranks")
     if any(size < 0 for size in dims):
@@ -114,7 +113,7 @@ def even_dims(ranks: int, dims: list[int]) -> list[int]:
 
 
 def factors(number: int, parts: int) -> list[int]:
-    """So many factors, the largest as small as can be, then the next one."""
+    """`parts` factors of a number; the largest is as small as possible, then the next one."""
     if parts == 0:
         return []
     if parts == 1:

@@ -1,4 +1,4 @@
-"""Collectives of buffers that move data: Bcast, Gather, Scatter, Allgather, Alltoall and their like."""
+"""Collectives that move buffers: Bcast, Gather, Scatter, Allgather, Alltoall and their variants."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from minipar.mpi4py_face.work import CollectiveWork
 
 
 class Movements(Collective):
-    """The upper-case calls. Each name has a non-blocking form, whose request is to be waited for."""
+    """The upper-case calls, and their non-blocking forms, which return a request."""
 
     def Barrier(self) -> None:
         self._collective("Barrier", meet).wait()
@@ -193,9 +193,8 @@ class Movements(Collective):
 
 
 def gathered(buffer: Buffer, skip: int = -1) -> tuple[np.ndarray, Callable[[], None] | None]:
-    """Where all ranks' blocks come together, and what to do then: in the buffer's own memory, where they lie
-    there one behind the other, else in new memory, to be laid out at the end. skip: a block to leave as it
-    is.
+    """(memory for the blocks of all ranks, what to do when they have arrived). If the blocks are contiguous
+    in the buffer, this is its own memory, and nothing is left to do. skip: a block that is left unchanged.
     """
     counts = buffer.bytes_of_blocks()
     starts = [buffer.offsets[0] + sum(counts[:rank]) for rank in range(len(counts))]
@@ -206,7 +205,7 @@ def gathered(buffer: Buffer, skip: int = -1) -> tuple[np.ndarray, Callable[[], N
 
 
 def same_amount(sends: Buffer, receives: Buffer) -> None:
-    """Raises ValueError where this rank's own part differs between what it sends and what it receives."""
+    """Raises ValueError if the sizes of this rank's own part in both buffers differ."""
     if sends.nbytes != receives.nbytes:
         raise ValueError(f"mismatch in send count {sends.count} ({sends.nbytes} bytes) and receive count "
                          f"{receives.count} ({receives.nbytes} bytes)")
@@ -214,7 +213,7 @@ def same_amount(sends: Buffer, receives: Buffer) -> None:
 
 def refuse_in_place(buf: Any) -> None:
     if isinstance(buf, InPlace):
-        raise wrong("ERR_BUFFER", "MPI.IN_PLACE is for the root alone; pass this rank's buffer")
+        raise wrong("ERR_BUFFER", "only the root may pass MPI.IN_PLACE; pass this rank's buffer")
 
 
 def element_size(buffer: Buffer) -> int:
@@ -222,5 +221,5 @@ def element_size(buffer: Buffer) -> int:
 
 
 def elements(buffer: Buffer) -> int:
-    """Elements that travel in one block."""
+    """The number of elements of one block."""
     return buffer.nbytes // element_size(buffer)

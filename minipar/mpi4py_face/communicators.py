@@ -1,4 +1,4 @@
-"""MPI.Comm and MPI.Intracomm: who is in a communicator, and how new ones are made."""
+"""MPI.Comm and MPI.Intracomm: the members of a communicator, and how to make new ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
 
     @classmethod
     def of(cls, rank: Rank, comm: Communicator, **about: Any) -> Any:
-        """The communicator that a program sees of the protocol's. All ranks of the group call it."""
+        """The program's communicator for one of the protocol. All ranks of the group call it."""
         comm.open_messages()
         new = cls()
         new._context = Context(rank, comm, **about)
@@ -81,7 +81,7 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
         return self.Dup(info)
 
     def Idup(self, info: Any = None) -> tuple[Comm, PendingRequest]:
-        """As Dup: the ranks wait for each other here, and the request is complete."""
+        """As Dup: it waits until all ranks have called it, so the request is complete at once."""
         return self.Dup(info), PendingRequest.of(Work())
 
     Idup_with_info = Idup
@@ -106,27 +106,26 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
         return self._made(context.comm.split(context.comm.nodes[context.comm.rank] if shared else None, key))
 
     def Create(self, group: Group) -> Comm:
-        """All ranks call it; those of the group get a communicator, the others COMM_NULL."""
+        """All ranks call it. Members of the group get a communicator, the others COMM_NULL."""
         context = self._enter()
         ranks = self._ranks_of(group)
         return self._made(context.comm.subgroup(ranks if context.comm.rank in ranks else []))
 
     def _ranks_of(self, group: Group) -> list[int]:
-        """The members of a group, as ranks here. Raises MPIError where one of them is not in this
-        communicator.
+        """The ranks here of a group's members. Raises MPIError if one is not in this communicator.
         """
-        places = {member: rank for rank, member in enumerate(self._enter().comm.members)}
-        if missing := [member for member in group._members() if member not in places]:
+        rank_of = {member: rank for rank, member in enumerate(self._enter().comm.members)}
+        if missing := [member for member in group._members() if member not in rank_of]:
             raise wrong("ERR_GROUP", f"the group holds world ranks {missing}, which are not in this "
                                      "communicator")
-        return [places[member] for member in group._members()]
+        return [rank_of[member] for member in group._members()]
 
     def _made(self, part: Communicator | None) -> Comm:
         made: Comm = Intracomm.null() if part is None else Intracomm.of(self._enter().rank, part)
         return made
 
     def Free(self) -> None:
-        """The program is done with it; MPI's own rule is that all ranks free it."""
+        """The program no longer uses it. As in MPI, all ranks must free it."""
         context = self._enter()
         if context.predefined:
             raise wrong("ERR_COMM", f"{context.name} cannot be freed")
@@ -141,7 +140,7 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
 
     @classmethod
     def Get_parent(cls) -> Any:
-        """COMM_NULL: no program here was started by another one."""
+        """COMM_NULL: no program is started by another one here."""
         return Intercomm()
 
     def Abort(self, errorcode: int = 0) -> None:
@@ -162,7 +161,7 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
 
     def __reduce__(self) -> Any:
         rank = current()
-        for name, comm in (("world", rank.world), ("alone", rank.alone), ("null", COMM_NULL)):
+        for name, comm in (("world", rank.world), ("own", rank.own), ("null", COMM_NULL)):
             if self._context is comm._context and (self._context is not None
                                                    or type(self) in (Comm, Intracomm)):
                 return (of_rank if self is comm else copy_of_rank), (name,)
@@ -186,7 +185,7 @@ def copy_of_rank(name: str) -> Any:
 
 
 class Intracomm(Comm):
-    """A communicator of one group; the only kind that is offered."""
+    """A communicator of one group. Intercommunicators are not offered."""
 
     def Create_group(self, group: Group, tag: int = 0) -> Comm:
         """Only the ranks of the group call it."""
@@ -205,7 +204,7 @@ class Intracomm(Comm):
 
     def Create_cart(self, dims: Sequence[int] | int, periods: Sequence[bool] | bool | None = None,
                     reorder: bool = False) -> Any:
-        """A grid over the first ranks, row by row; COMM_NULL for the ranks that are too many."""
+        """A grid over the first ranks, row by row; the remaining ranks get COMM_NULL."""
         size, grid = self.Get_size(), CartesianGrid.of(dims, periods)
         if grid.size > size:
             raise wrong("ERR_DIMS", f"dims {list(grid.dims)} need {grid.size} ranks, there are {size}; "
@@ -213,7 +212,7 @@ class Intracomm(Comm):
         return self._with(grid, range(grid.size))
 
     def Create_graph(self, index: Sequence[int], edges: Sequence[int], reorder: bool = False) -> Any:
-        """A graph that every rank knows whole; COMM_NULL for the ranks that are too many."""
+        """A graph that is known to every rank; the remaining ranks get COMM_NULL."""
         size, graph = self.Get_size(), Graph.of(index, edges)
         if graph.size > size:
             raise wrong("ERR_ARG", f"the graph has {graph.size} ranks, the communicator {size}")
@@ -222,13 +221,13 @@ class Intracomm(Comm):
     def Create_dist_graph_adjacent(self, sources: Sequence[int] | None, destinations: Sequence[int] | None,
                                    sourceweights: Any = None, destweights: Any = None, info: Any = None,
                                    reorder: bool = False) -> Any:
-        """A graph of which each rank names its own edges, in both directions."""
+        """A graph in which each rank gives its own incoming and outgoing edges."""
         size = self.Get_size()
         return self._with(adjacent(sources, destinations, sourceweights, destweights, size), range(size))
 
     def Create_dist_graph(self, sources: Sequence[int], degrees: Sequence[int], destinations: Sequence[int],
                           weights: Any = None, info: Any = None, reorder: bool = False) -> Any:
-        """A graph of which any rank may name any edges. degrees: how many of them leave each source."""
+        """A graph in which each rank may give any edges. degrees: number of edges of each source."""
         size = self.Get_size()
         all_edges = self.allgather(edges_of(sources, degrees, destinations, weights))
         weighted = any(with_weights for edges, with_weights in all_edges)
@@ -244,11 +243,11 @@ class Intracomm(Comm):
         return kind.null() if part is None else kind.of(context.rank, part, topology=topology)
 
     def Cart_map(self, dims: Sequence[int] | int, periods: Sequence[bool] | bool | None = None) -> int:
-        """The rank that this one would have in such a grid."""
+        """The rank of this process in such a grid; UNDEFINED if it has none."""
         return self._rank_among(CartesianGrid.of(dims, periods).size)
 
     def Graph_map(self, index: Sequence[int], edges: Sequence[int]) -> int:
-        """The rank that this one would have in such a graph."""
+        """The rank of this process in such a graph; UNDEFINED if it has none."""
         return self._rank_among(Graph.of(index, edges).size)
 
     def _rank_among(self, size: int) -> int:
@@ -263,5 +262,5 @@ class Intercomm(Comm):
 
 
 def Compute_dims(nnodes: int, dims: int | Sequence[int]) -> list[int]:
-    """A grid for so many ranks, as square as can be; numbers other than 0 in dims stay."""
+    """A grid of this many ranks, as square as possible; numbers other than 0 in dims are kept."""
     return even_dims(nnodes, [0] * dims if isinstance(dims, int) else list(dims))

@@ -1,4 +1,4 @@
-"""What a communicator's handles share, and what every call of one asks first."""
+"""The data of a communicator, and the checks at the start of every call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from minipar.mpi4py_face.handles import NoHandle
 
 @dataclass(eq=False)
 class Context:
-    """One communicator. comm: the protocol's, with all its wrappers; engine: the innermost of them."""
+    """One communicator. comm: the protocol's, with all its wrappers. engine: the innermost one."""
 
     rank: Rank
     comm: Communicator
@@ -28,7 +28,7 @@ class Context:
     attributes: dict[int, Any] = field(default_factory=dict)
     topology: Any = None
     info: dict[str, str] = field(default_factory=dict)
-    # (source, tag) -> the last that found nothing
+    # (source, tag) -> the last failed probe
     probes: dict[tuple[int, int], Request] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -38,12 +38,12 @@ class Context:
 
 
 class CommHandle(NoHandle):
-    """The base of MPI.Comm: a reference to a context, or to nothing (COMM_NULL)."""
+    """The base of MPI.Comm: a reference to a context, or None (COMM_NULL)."""
 
     _context: Context | None = None
 
     def _enter(self) -> Context:
-        """Raises CommError or MPIError where no call of this communicator is allowed now."""
+        """The context. Raises CommError or MPIError if no call of this communicator is allowed now."""
         context = self._context
         if context is None:
             raise wrong("ERR_COMM", "the communicator is COMM_NULL: this rank is not in it, or has freed it; "
@@ -53,15 +53,15 @@ class CommHandle(NoHandle):
         if rank.thread != get_ident():
             refuse_other_threads(rank)
         if rank.finalized:
-            operation, place = caller()
-            raise wrong("ERR_OTHER", f"rank {rank.comm.rank}: {operation} at {place} comes after "
+            operation, location = caller()
+            raise wrong("ERR_OTHER", f"rank {rank.comm.rank}: {operation} at {location} comes after "
                                      "MPI.Finalize; "
                         "finalize last")
         return context
 
 
 def whole(number: Any, name: str) -> int:
-    """A rank, tag or root as an int; 1.0 counts as 1, as in mpi4py. Raises TypeError for what is none."""
+    """A rank, tag or root as an int; 1.0 is taken as 1, as in mpi4py. Raises TypeError for other types."""
     if is_whole(number):
         return int(number)
     if isinstance(number, float) and number.is_integer():

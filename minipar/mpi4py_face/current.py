@@ -1,7 +1,7 @@
-"""Which rank is calling? Ranks that are threads share this module, so the answer goes by the thread.
+"""The rank that is calling. Ranks that are threads share this module, so it depends on the thread.
 
-Under mpirun a process has one rank, and every thread of it is that rank's; only the thread that entered may
-call MPI.
+Under mpirun a process has one rank, and all its threads belong to it; only the thread that entered may call
+MPI.
 """
 
 from __future__ import annotations
@@ -19,48 +19,48 @@ from minipar.errors import CommError
 
 @dataclass
 class Rank:
-    """What belongs to one rank: its communicator, what the program sees of it, and how far MPI has come."""
+    """The state of one rank: its communicators, its settings, and whether MPI is finalized."""
 
     comm: Communicator
     thread: int = field(default_factory=threading.get_ident)
     world: Any = None                                               # MPI.COMM_WORLD
-    alone: Any = None                                               # MPI.COMM_SELF
+    own: Any = None                                                 # MPI.COMM_SELF
     settings: dict[str, Any] = field(default_factory=dict)  # what the program has set in mpi4py.rc
     initialized: bool = False                                       # by MPI.Init
     finalized: bool = False
-    clock: Any = None  # what MPI.Wtime reads, if not this machine's
+    clock: Any = None  # the virtual clock of MPI.Wtime, if there is one
     attached: int = 0                                               # bytes for buffered sends
     attached_buffer: Any = None
     buffered: list[tuple[Communicator, Request]] = field(default_factory=list)  # buffered sends under way
     operations: int = 0                                             # created with Op.Create and not freed
 
 
-RANKS: dict[int, Rank] = {}                                         # thread -> the rank that it is
-REFUSED_HELPERS: list[CommError] = []           # of a program's own threads that called MPI
+RANKS: dict[int, Rank] = {}                                         # thread -> its rank
+REFUSED_HELPERS: list[CommError] = []           # errors of the program's own threads that called MPI
 
 
 def current() -> Rank:
-    """The rank that is calling. Raises CommError in a thread that is no rank's own."""
+    """The rank that is calling. Raises CommError in a thread that belongs to no rank."""
     rank = RANKS.get(threading.get_ident())
     if rank is not None:
         return rank
     if len(RANKS) == 1:
         return next(iter(RANKS.values()))
-    operation, place = caller()
+    operation, location = caller()
     if RANKS:
-        error = CommError(f"MPI is used at {place} by the thread of {threading.current_thread().name}, which "
-                          "is no rank's own; call MPI in the thread that runs the program, hand data over "
-                          "with queue.Queue")
+        error = CommError(f"MPI is used at {location} by the thread of {threading.current_thread().name}, "
+                          "which is no rank's own; call MPI in the thread that runs the program, hand data "
+                          "over with queue.Queue")
         REFUSED_HELPERS.append(error)
         raise error
-    raise CommError(f"{operation} at {place} comes outside a job; start the program with minipar run")
+    raise CommError(f"{operation} at {location} comes outside a job; start the program with minipar run")
 
 
 def refuse_other_threads(rank: Rank) -> None:
-    """Raises CommError where another thread than the rank's own calls MPI."""
+    """Raises CommError if MPI is called by another thread than the rank's own."""
     if rank.thread != threading.get_ident():
-        operation, place = caller()
-        error = CommError(f"rank {rank.comm.rank}: {operation} at {place} is called by the thread of "
+        operation, location = caller()
+        error = CommError(f"rank {rank.comm.rank}: {operation} at {location} is called by the thread of "
                           f"{threading.current_thread().name}; call MPI in the thread that runs the program: "
                           "hand the data over with queue.Queue")
         REFUSED_HELPERS.append(error)

@@ -1,7 +1,7 @@
-"""MPI's datatypes: an element type of NumPy, and where the elements lie in memory.
+"""MPI's datatypes: an element type of NumPy, and the offsets of the elements in memory.
 
-A predefined type is one element. A derived type is a list of byte offsets, at each of which one such element
-lies, and an extent: how far the next item of the type is. Example: the first of 3 columns of a 2 x 3 matrix
+A predefined type is one element. A derived type is a list of byte offsets of such elements, and an extent,
+the distance in bytes from one item of the type to the next. Example: the first of 3 columns of a 2 x 3 matrix
 of doubles is DOUBLE.Create_vector(2, 1, 3): offsets 0 and 24, size 16, extent 32.
 """
 
@@ -19,7 +19,7 @@ from minipar.mpi4py_face.handles import NoHandle
 
 PREDEFINED: dict[str, Datatype] = {}                                # by the name that mpi4py gives it
 BY_DTYPE: dict[np.dtype, Datatype] = {}                             # the type of a NumPy array's elements
-TYPECODES: dict[str, Datatype] = {}  # "d", "i8": what stands for a type in a buffer
+TYPECODES: dict[str, Datatype] = {}  # "d", "i8": short names of types
 
 
 class Datatype(NoHandle):
@@ -38,7 +38,7 @@ class Datatype(NoHandle):
         self.size = 0 if base is None else base.itemsize * offsets.size
         self.type_code = RECORDS if base is None else type_code_of(base)
         dense = np.arange(offsets.size) * (base.itemsize if base is not None else 1)
-        # whether items lie in memory as they travel, one behind the other
+        # whether items are contiguous in memory
         self.contiguous = extent == self.size and lb == 0 and bool((offsets == dense).all())
 
     def derived(self, offsets: np.ndarray, lb: int | None = None, extent: int | None = None) -> Datatype:
@@ -56,7 +56,7 @@ class Datatype(NoHandle):
 
     @property
     def element(self) -> Datatype:
-        """The type of one element, as which packed bytes travel."""
+        """The type of one element; packed bytes are sent as this type."""
         return self if self.contiguous and self.offsets.size == 1 else self.derived_element()
 
     def derived_element(self) -> Datatype:
@@ -75,11 +75,11 @@ class Datatype(NoHandle):
         return self.derived(np.arange(count)[:, None] * stride + np.arange(blocklength) * self.extent)
 
     def Create_indexed(self, blocklengths: Sequence[int], displacements: Sequence[int]) -> Datatype:
-        return self.Create_hindexed(blocklengths, [place * self.extent for place in displacements])
+        return self.Create_hindexed(blocklengths, [start * self.extent for start in displacements])
 
     def Create_hindexed(self, blocklengths: Sequence[int], displacements: Sequence[int]) -> Datatype:
-        blocks = [place + np.arange(length) * self.extent
-                  for length, place in zip(blocklengths, displacements, strict=True)]
+        blocks = [start + np.arange(length) * self.extent
+                  for length, start in zip(blocklengths, displacements, strict=True)]
         return self.derived(np.concatenate(blocks) if blocks else np.zeros(0, np.int64))
 
     def Create_indexed_block(self, blocklength: int, displacements: Sequence[int]) -> Datatype:
@@ -90,8 +90,8 @@ class Datatype(NoHandle):
 
     def Create_subarray(self, sizes: Sequence[int], subsizes: Sequence[int], starts: Sequence[int],
                         order: int = 56) -> Datatype:
-        places = np.arange(int(np.prod(sizes))).reshape(sizes, order="F" if order == ORDER_F else "C")
-        inner = places[tuple(slice(start, start + size)
+        numbers = np.arange(int(np.prod(sizes))).reshape(sizes, order="F" if order == ORDER_F else "C")
+        inner = numbers[tuple(slice(start, start + size)
                              for start, size in zip(starts, subsizes, strict=True))]
         chosen = np.sort(inner.reshape(-1))                         # in the order of memory
         return self.derived(chosen * self.extent, 0, int(np.prod(sizes)) * self.extent)
@@ -99,8 +99,8 @@ class Datatype(NoHandle):
     @classmethod
     def Create_struct(cls, blocklengths: Sequence[int], displacements: Sequence[int],
                       datatypes: Sequence[Datatype]) -> Datatype:
-        """Fields of several types travel as bytes; of one type, as that type."""
-        parts = [datatype.derived(place + np.arange(length) * datatype.extent) for length, place, datatype
+        """Fields of one type are sent as that type, fields of several types as bytes."""
+        parts = [datatype.derived(start + np.arange(length) * datatype.extent) for length, start, datatype
                  in zip(blocklengths, displacements, datatypes, strict=True)]
         if len({part.base for part in parts}) != 1:
             parts = [BYTES.derived((part.offsets[:, None] + np.arange(part.base.itemsize)).reshape(-1))
@@ -121,7 +121,7 @@ class Datatype(NoHandle):
     Dup, Resized = Create_dup, Create_resized
 
     def Commit(self) -> Datatype:
-        """Nothing to prepare here; returns the type."""
+        """No effect; returns the type."""
         return self
 
     def Free(self) -> None:
@@ -210,7 +210,7 @@ def predefined(name: str) -> Datatype:
 
 
 def pair(value: str, aligned: bool = True) -> np.dtype:
-    """A value and a place, as MAXLOC takes them."""
+    """A value and a location, as MAXLOC takes them."""
     return np.dtype([("value", value), ("loc", "i4")], align=aligned)
 
 

@@ -1,8 +1,8 @@
 """Host memory that an object offers through DLPack, as PyTorch's tensors do.
 
-NumPy reads DLPack too, but not every element type, and not from every exporter: some free, with the capsule,
-what NumPy still asks for. So the structure is read here, while the capsule lives; the exporter owns the
-memory. Source: dlpack.h, version 0.8 (DLManagedTensor).
+NumPy reads DLPack too, but not every element type. Some exporters free data with the capsule that NumPy still
+reads. So the structure is read here, while the capsule exists; the exporter owns the memory. Source:
+dlpack.h, version 0.8 (DLManagedTensor).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class DLTensor(ctypes.Structure):
 
 
 def dlpack_interface(value: Any) -> dict[str, Any] | None:
-    """The array interface of an exporter's memory; None where it is not in host memory."""
+    """The array interface of an exporter's memory; None for memory that is not on the host."""
     if value.__dlpack_device__()[0] != HOST:
         return None
     capsule = value.__dlpack__()

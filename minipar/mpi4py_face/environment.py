@@ -1,4 +1,4 @@
-"""MPI's functions about the job itself: Init, Finalize, Wtime, Get_processor_name and their like."""
+"""MPI's functions about the job: Init, Finalize, Wtime, Get_processor_name and others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIBRARY = "minipar"
 
 
 def Init() -> None:
-    """For a program that has set mpi4py.rc.initialize to False; for others importing MPI has done it."""
+    """For a program that has set mpi4py.rc.initialize to False; otherwise the import initializes MPI."""
     if Is_initialized():
         raise wrong("ERR_OTHER", "MPI is initialized already: importing MPI does it; leave the call out")
     current().initialized = True
@@ -42,7 +42,7 @@ def Is_finalized() -> bool:
 
 
 def Query_thread() -> int:
-    """Threads of the program's own may run, but only the rank's own thread calls MPI."""
+    """A program may start threads, but only the rank's own thread may call MPI."""
     return c.THREAD_FUNNELED
 
 
@@ -57,7 +57,7 @@ def Get_version() -> tuple[int, int]:
 
 
 def Get_abi_version() -> tuple[int, int]:
-    """There is no binary interface of MPI here."""
+    """There is no binary interface here."""
     return -1, -1
 
 
@@ -78,7 +78,7 @@ def Get_processor_name() -> str:
 
 
 def Wtime() -> float:
-    """Seconds; of virtual time where the job has a clock (minipar run --clock)."""
+    """The time in seconds; virtual time if the job has a clock (minipar run --clock)."""
     clock = current().clock
     return time.perf_counter() if clock is None else float(clock.now)
 
@@ -88,11 +88,11 @@ def Wtick() -> float:
 
 
 def Pcontrol(level: int) -> None:
-    """For profilers; there is none that listens."""
+    """No effect: there is no profiler."""
 
 
 def Attach_buffer(buf: Any) -> None:
-    """Room for messages of Bsend."""
+    """Set the buffer for messages of Bsend."""
     rank = current()
     if rank.attached:
         raise wrong("ERR_BUFFER", "a buffer is attached already; call MPI.Detach_buffer first")
@@ -101,7 +101,7 @@ def Attach_buffer(buf: Any) -> None:
 
 
 def Detach_buffer() -> Any:
-    """Returns the buffer once all messages in it are on their way."""
+    """Wait until all its messages are sent; returns the buffer."""
     rank = current()
     Flush_buffer()
     buffer, rank.attached, rank.attached_buffer = rank.attached_buffer, 0, None
@@ -120,7 +120,7 @@ def Alloc_mem(size: int, info: Any = None) -> Any:
 
 
 def Free_mem(memory: Any) -> None:
-    """Python frees it once nobody uses it."""
+    """No effect: Python frees the memory after its last use."""
 
 
 def Get_error_class(errorcode: int) -> int:
@@ -132,7 +132,7 @@ def Get_error_string(errorcode: int) -> str:
 
 
 class Info(dict[str, str]):
-    """MPI.Info: hints. They change nothing here, as MPI allows."""
+    """MPI.Info: hints. They have no effect here, which MPI allows."""
 
     @classmethod
     def Create(cls, items: Any = None) -> Info:
@@ -155,7 +155,7 @@ class Info(dict[str, str]):
 
 
 class Errhandler:
-    """MPI.ERRORS_RETURN and its like. Errors are exceptions here in any case."""
+    """MPI.ERRORS_RETURN and the others. Errors are always exceptions here."""
 
     def __init__(self, name: str = "") -> None:
         self.name = name

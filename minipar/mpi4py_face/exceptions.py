@@ -1,8 +1,8 @@
 """MPI.Exception and MPI's error classes.
 
-Two kinds of error leave the face. What MPI itself would report of one call (a rank that is not there, a
-negative count) is `MPIError`, which programs may catch as `MPI.Exception`. What only a checked run can see (a
-deadlock, ranks that do not agree) is minipar's CommError.
+There are two kinds of errors. An error that MPI itself reports for one call (a rank that does not exist, a
+negative count) is an `MPIError`, which programs may catch as `MPI.Exception`. An error that only a checked
+run detects (a deadlock, ranks that do not agree) is minipar's CommError.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import builtins
 from minipar.comm.diagnostics.call_site import caller
 from minipar.errors import CommError
 
-# class -> what MPI says of it; a class's number is its place
+# class -> MPI's text; the number of a class is its position
 MEANINGS = {
     "SUCCESS": "no error", "ERR_BUFFER": "invalid buffer pointer", "ERR_COUNT": "invalid count argument",
     "ERR_TYPE": "invalid datatype", "ERR_TAG": "invalid tag", "ERR_COMM": "invalid communicator",
@@ -33,7 +33,7 @@ NAMES = {number: name for name, number in CLASSES.items()}
 
 
 class MPIError(CommError, RuntimeError):
-    """MPI.Exception: an error of one MPI call. Take `MPIError(MPI.ERR_RANK)` or one with a text of its own.
+    """MPI.Exception: an error of one MPI call. text: default MPI's text for the code.
     """
 
     def __init__(self, ierr: int = 0, text: str = "") -> None:
@@ -75,5 +75,5 @@ MPIError.__name__ = MPIError.__qualname__ = "Exception"
 
 def wrong(error_class: str, text: str) -> MPIError:
     """The error of the call under way: "Send at program.py:12: ..."."""
-    operation, place = caller()
-    return MPIError(CLASSES[error_class], f"{operation} at {place}: {text} (MPI.{error_class})")
+    operation, location = caller()
+    return MPIError(CLASSES[error_class], f"{operation} at {location}: {text} (MPI.{error_class})")

@@ -1,4 +1,4 @@
-"""Who is whose neighbour: the graphs of Create_graph and Create_dist_graph.
+"""The graphs of Create_graph and Create_dist_graph.
 
 Example: a ring of 3 ranks, each with its two neighbours, is index [2, 4, 6] and edges [2, 1, 0, 2, 1, 0]: the
 neighbours of rank 1 are edges[2:4], ranks 0 and 2.
@@ -66,7 +66,8 @@ class Graph:
 
 @dataclass(frozen=True)
 class DistGraph:
-    """This rank's part of a graph: who sends to it, to whom it sends, and the weights, if there are any."""
+    """This rank's part of a graph: the ranks that send to it, the ranks to which it sends, and the weights.
+    """
 
     incoming: tuple[int, ...]
     outgoing: tuple[int, ...]
@@ -93,7 +94,7 @@ def weights_of(given: Any, edges: int) -> tuple[int, ...] | None:
 
 def adjacent(sources: Sequence[int] | None, destinations: Sequence[int] | None, source_weights: Any,
              weights: Any, size: int) -> DistGraph:
-    """The part of a graph of which each rank names its own edges."""
+    """This rank's part of a graph, from its own edges."""
     incoming, outgoing = tuple(sources or ()), tuple(destinations or ())
     if bad := [rank for rank in (*incoming, *outgoing) if not 0 <= rank < size]:
         raise wrong("ERR_RANK", f"edges name ranks {bad}, but the group has ranks 0 to {size - 1}")
@@ -106,7 +107,7 @@ GraphEdge = tuple[int, int, int]                                         # from,
 
 def edges_of(sources: Sequence[int], degrees: Sequence[int], destinations: Sequence[int],
              weights: Any) -> tuple[list[GraphEdge], bool]:
-    """(the edges that one rank names, whether they have weights). degrees: edges of each source."""
+    """(the edges that one rank gives, whether they have weights). degrees: edges of each source."""
     origins = [int(source) for source, degree in zip(sources, degrees, strict=True) for _ in range(degree)]
     if len(origins) != len(destinations):
         raise ValueError(f"degrees {list(degrees)} need {len(origins)} destinations, got {len(destinations)}")
@@ -116,7 +117,7 @@ def edges_of(sources: Sequence[int], degrees: Sequence[int], destinations: Seque
 
 
 def part_of(edges: Sequence[GraphEdge], rank: int, weighted: bool) -> DistGraph:
-    """The part of a rank in a graph of which all edges are known."""
+    """A rank's part of a graph, from the edges of all ranks."""
     comes = [(source, weight) for source, dest, weight in edges if dest == rank]
     goes = [(dest, weight) for source, dest, weight in edges if source == rank]
     weights = tuple(weight for _, weight in comes), tuple(weight for _, weight in goes)

@@ -38,14 +38,14 @@ class Group(NoHandle):
         return len(self._members())
 
     def Get_rank(self) -> int:
-        """This rank's place in the group; UNDEFINED where it is no member."""
+        """This rank's rank in the group; UNDEFINED if it is no member."""
         me = current().comm.rank
         return self._members().index(me) if me in self._members() else UNDEFINED
 
     size, rank = property(Get_size), property(Get_rank)
 
     def Translate_ranks(self, ranks: Sequence[int] | None = None, group: Group | None = None) -> list[int]:
-        """The ranks in the other group of the members with these ranks here."""
+        """For each rank of this group, the same member's rank in the other group."""
         other = Group.of(range(current().comm.size)) if group is None else group
         chosen = range(self.Get_size()) if ranks is None else ranks
         return [PROC_NULL if rank == PROC_NULL else
@@ -124,7 +124,7 @@ class Group(NoHandle):
 
 
 def spelled_out(ranges: Sequence[Range]) -> list[int]:
-    """(first, last, stride) as MPI means it: the last one belongs to it."""
+    """The ranks of (first, last, stride). As in MPI, the last one is included."""
     return [rank for first, last, stride in ranges
             for rank in range(first, last + (1 if stride > 0 else -1), stride)]
 

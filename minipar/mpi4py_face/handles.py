@@ -1,4 +1,4 @@
-"""What all of MPI's objects have in common: no handle of C or Fortran, and names that are refused."""
+"""The base of all MPI objects: they have no handle of C or Fortran, and refuse names that are not offered."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from minipar.mpi4py_face.refused import refuse
 
 
 class RefusingNames(type):
-    """A name of a class that mpi4py has and minipar does not offer is refused by name."""
+    """Names of classes that mpi4py has and minipar does not offer are refused by name."""
 
     def __getattr__(cls, name: str) -> Any:
         return refuse(cls.__name__, name)
 
 
 class NoHandle(metaclass=RefusingNames):
-    """The base of what has a handle in mpi4py. -1 says, there too, that there is none."""
+    """The base of objects that have a handle in mpi4py. As there, -1 means that there is none."""
 
     def toint(self) -> int:
         return -1

@@ -1,4 +1,4 @@
-"""The memory of what a program passes as a buffer, and the type of its elements.
+"""The memory of a buffer that a program passes, and the type of its elements.
 
 A buffer is any object whose memory is contiguous: NumPy arrays (of either order), array.array, bytes,
 bytearray, memoryview, and host memory that is offered through DLPack or CUDA's array interface.
@@ -37,7 +37,7 @@ class Bottom(int):
 
 
 def is_in_place(buf: Any) -> bool:
-    """None says the same, as in mpi4py."""
+    """Whether it is MPI.IN_PLACE; None means the same, as in mpi4py."""
     return buf is None or isinstance(buf, InPlace)
 
 
@@ -45,7 +45,7 @@ IN_PLACE, BOTTOM = InPlace(-1), Bottom(0)
 
 
 def memory_of(value: Any, writable: bool) -> tuple[np.ndarray, Datatype | None]:
-    """The memory of an object as uint8, and the type of its elements; None where it names none."""
+    """(the memory of an object as uint8, the type of its elements or None)."""
     if value is None:
         return NOTHING, BYTES
     if isinstance(value, Bottom):
@@ -70,7 +70,7 @@ def memory_of(value: Any, writable: bool) -> tuple[np.ndarray, Datatype | None]:
 
 
 def array_of(value: Any) -> np.ndarray:
-    """An array over the memory of a buffer that is no NumPy array. Raises TypeError for what is no buffer."""
+    """An array over the memory of another buffer. Raises TypeError for an object without a buffer."""
     try:
         view = memoryview(value)
     except TypeError:
@@ -112,12 +112,12 @@ def at_address(interface: dict[str, Any], owner: Any) -> np.ndarray:
 
 
 def is_host_memory(address: int) -> bool:
-    """Whether the process itself can read there, from its table of memory (proc(5))."""
+    """Whether the process can read this address, from its memory table (proc(5))."""
     try:
         with open("/proc/self/maps", encoding="ascii", errors="replace") as table:
             ranges = (line.split()[0].split("-") for line in table)
             return any(int(first, 16) <= address < int(end, 16) for first, end in ranges)
-    except OSError:                                                 # no such table: not known, so not touched
+    except OSError:  # without the table it is unknown, so it is not read
         return False
 
 

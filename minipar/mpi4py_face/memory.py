@@ -1,4 +1,4 @@
-"""MPI.buffer: raw memory, as the functions of Op.Create and shared windows get it."""
+"""MPI.buffer: raw memory, for the functions of Op.Create and for shared windows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class RawMemory(np.ndarray):
-    """Bytes, uint8 [n]. A slice of it takes the bytes of any buffer, whatever its elements."""
+    """Bytes, uint8 [n]. The bytes of any buffer can be assigned to a slice."""
 
     @classmethod
     def over(cls, array: np.ndarray) -> Any:
@@ -30,7 +30,7 @@ class RawMemory(np.ndarray):
         return int(found) if np.ndim(found) == 0 else found
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if isinstance(key, slice) and not np.isscalar(value):
+        if isinstance(key, slice) and not isinstance(value, (int, np.integer)):
             value = np.frombuffer(value, np.uint8)
         super().__setitem__(key, value)
 

@@ -1,9 +1,9 @@
-"""One copy of a program's modules for each rank, where ranks are threads and share `sys.modules`.
+"""One copy of a program's modules for each rank. Ranks that are threads share `sys.modules`.
 
 The program is `__main__` of each rank, and the files of its folder are loaded once per rank, each with
-globals of its own. In `sys.modules` stands a `SharedModule` module in their place: whoever asks it (pickle,
-unittest, dataclasses) gets what the asking rank's own copy has. An `import` statement of the program finds
-the copy through the `__import__` of the rank's own builtins.
+globals of its own. In `sys.modules` stands a `SharedModule` instead. Libraries that use it (pickle, unittest,
+dataclasses) get the attributes of the calling rank's copy. An `import` statement of the program finds the
+copy through the `__import__` of the rank's own builtins.
 """
 
 from __future__ import annotations
@@ -66,18 +66,18 @@ class RankModules:
         return module if fromlist else self.module(full.partition(".")[0])
 
     def spec_of(self, name: str) -> ModuleSpec | None:
-        """Where a module of the folder is; None for any other module."""
+        """The spec of a module of the folder; None for any other module."""
         parent, _, _ = name.rpartition(".")
         if name == "__main__" or parent and parent not in self.loaded:  # unittest.main is not our main.py
             return None
         own = [self.folder, *(path for path in sys.path if path not in self.usual)]
         spec = PathFinder.find_spec(name, list(self.loaded[parent].__path__) if parent else own)
-        # a mere folder is a package only where there is no module of that name anywhere
+        # a folder without __init__.py is a package only if no module has this name
         is_folder = spec is not None and spec.origin is None
         return None if is_folder and PathFinder.find_spec(name) not in (None, spec) and not parent else spec
 
     def module(self, name: str) -> ModuleType:
-        """This rank's copy, loaded where it is not yet."""
+        """This rank's copy, loaded if necessary."""
         if name in self.loaded:
             return self.loaded[name]
         parent, _, last = name.rpartition(".")
@@ -118,7 +118,7 @@ class Finder:
         self.copy(object.__getattribute__(module, "__spec__").name)
 
     def copy(self, name: str) -> ModuleType:
-        """The copy of the rank that asks; of the first rank for a thread that is none's."""
+        """The copy of the calling rank; that of the first rank for a thread that belongs to no rank."""
         modules = self.of_thread.get(threading.get_ident()) or next(iter(self.of_thread.values()))
         return modules.module(name)
 

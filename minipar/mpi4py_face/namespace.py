@@ -24,7 +24,7 @@ from minipar.mpi4py_face.windows import Win
 
 
 class MPIModule(ModuleType):
-    """`MPI.COMM_WORLD` is the communicator of the rank that asks: ranks that are threads share this module.
+    """`MPI.COMM_WORLD` is the communicator of the calling rank: ranks that are threads share this module.
     """
 
     @property
@@ -33,14 +33,14 @@ class MPIModule(ModuleType):
 
     @property
     def COMM_SELF(self) -> Any:
-        return current().alone
+        return current().own
 
     def __getattr__(self, name: str) -> Any:
         return refuse("MPI", name)
 
 
 def made() -> MPIModule:
-    """The module, filled with all names that are offered."""
+    """The module with all names that are offered."""
     module = MPIModule("mpi4py.MPI", __doc__)
     names: dict[str, Any] = {name: value for name, value in vars(constants).items() if name.isupper()}
     names |= CLASSES

@@ -77,7 +77,7 @@ class NeighbourCollectives(Collective):
         return topology.sources(rank), topology.destinations(rank)
 
     def _order(self) -> list[int]:
-        """In which order the blocks are received: see the module's text."""
+        """The order in which the receives are posted, see above."""
         blocks = range(len(self._edges()[0]))
         on_a_grid = isinstance(self._enter().topology, CartesianGrid)
         return [block ^ 1 for block in blocks] if on_a_grid else list(blocks)

@@ -1,7 +1,7 @@
-"""Collectives of Python objects: bcast, gather, scatter and their like. An object travels pickled.
+"""Collectives of Python objects: bcast, gather, scatter and others. Objects are pickled.
 
-Nobody but its owner knows how long a pickled object is, so lengths travel first. Reductions are folded in the
-order of the ranks, on rank 0 (allreduce, scan, exscan) or the root.
+Only the sender knows the length of a pickled object, so lengths are sent first. Reductions are computed in
+the order of the ranks, on rank 0 (allreduce, scan, exscan) or on the root.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ PickledParts = list[np.ndarray]
 
 
 def gather_bytes(channel: Channel, mine: np.ndarray, root: int) -> Any:
-    """Every rank's bytes on the root, None elsewhere; as the value of `yield from`."""
+    """The value of `yield from`: every rank's bytes on the root, None on the others."""
     sizes = np.zeros(channel.size, np.int64)
     yield from naive.gather(channel, np.array([mine.size]), sizes, [1] * channel.size, root)
     out = np.empty(int(sizes.sum()), np.uint8)
@@ -133,7 +133,7 @@ def gather_bytes(channel: Channel, mine: np.ndarray, root: int) -> Any:
 
 
 def scatter_bytes(channel: Channel, parts: PickledParts | None, root: int) -> Any:
-    """This rank's part of what the root has."""
+    """This rank's part of the root's bytes."""
     sizes = np.array([part.size for part in parts or []], np.int64)
     size = np.empty(1, np.int64)
     yield from naive.scatter(channel, sizes, size, [1] * channel.size, root)
@@ -168,7 +168,7 @@ def split(data: np.ndarray, sizes: np.ndarray) -> PickledParts:
 
 
 def fold(op: Reduction, parts: PickledParts) -> list[Any]:
-    """x0, x0 op x1, (x0 op x1) op x2, ..., each from objects of its own."""
+    """x0, x0 op x1, (x0 op x1) op x2, ...; op never gets an object twice."""
     results: list[Any] = []
     for part in parts:
         term = to_object(part)

@@ -1,4 +1,4 @@
-"""Messages of Python objects: send, recv and their like. An object travels pickled."""
+"""Messages of Python objects: send, recv and others. Objects are pickled."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ObjectMessages(PointToPoint):
 
     def recv(self, buf: Any = None, source: int = ANY_SOURCE, tag: int = ANY_TAG,
              status: Status | None = None) -> Any:
-        """buf: mpi4py's room for the bytes, deprecated there too; they find room of their own here."""
+        """buf: deprecated, as in mpi4py, and not used."""
         if buf is not None:
             warnings.warn("the 'buf' argument is deprecated", UserWarning, stacklevel=2)
         work = self._receive_object(source, tag)

@@ -1,4 +1,4 @@
-"""A program on ranks that are threads of this process: what each rank has of its own, and what ends the run.
+"""Run a program on ranks that are threads of this process: their private state, and the end of the run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ TIMEOUT = 30.0
 
 @dataclass
 class Ended:
-    """How a run ended. globals: each rank's `__main__`. failure: the first rank that raised, and what."""
+    """The end of a run. globals: each rank's `__main__`. failure: the first rank that raised, and its error.
+    """
 
     globals: list[dict[str, Any]]
     books: list[Books]
@@ -38,7 +39,7 @@ class Ended:
 
 @dataclass
 class Tables:
-    """What each thread has of its own, by its number."""
+    """The private state of each thread, by its number."""
 
     ranks: dict[int, int] = field(default_factory=dict)
     arguments: dict[int, list[str]] = field(default_factory=dict)
@@ -63,9 +64,9 @@ class Tables:
 
 def run_on_threads(program: UserProgram, size: int, options: RunOptions,
                    heard: Callable[[int, list[str]], object] | None = None) -> Ended:
-    """Run it; a rank that raises is in `failure`, which may also be of no rank: a loose end of the whole job.
+    """Run the program. The first error is in `failure`; its rank is -1 if it belongs to the whole job.
 
-    heard: called with (rank, lines) for all that the ranks write to stdout.
+    heard: called with (rank, lines) when a rank writes to stdout.
     """
     tables = Tables()
     ended = Ended([{} for _ in range(size)], [Books() for _ in range(size)])
@@ -105,6 +106,6 @@ def run_on_threads(program: UserProgram, size: int, options: RunOptions,
             ended.failure = ended.failure or (-1, error)
         except SystemExit as error:
             ended.failure = ended.failure or (-1, error)
-        if REFUSED_HELPERS:                                         # what the ranks raised may follow from it
+        if REFUSED_HELPERS:                                         # it may be the cause of the other errors
             ended.failure = -1, REFUSED_HELPERS[0]
     return ended

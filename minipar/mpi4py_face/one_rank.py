@@ -1,4 +1,4 @@
-"""One rank of a program: its communicators, the books that the options ask for, and the run itself."""
+"""One rank of a program: its communicators, with the wrappers that the options require."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from minipar.mpi4py_face.options import RunOptions
 
 @dataclass
 class Books:
-    """What a rank has noted by its end. seconds: of virtual time; None without a clock."""
+    """The records of a rank at its end. seconds: virtual time; None without a clock."""
 
     traffic: Traffic = field(default_factory=Traffic)
     events: list[Event] = field(default_factory=list)
@@ -28,9 +28,9 @@ class Books:
 
 @contextmanager
 def rank_of_program(comm: Communicator, options: RunOptions, books: Books) -> Iterator[Rank]:
-    """In the `with` block this thread is a rank of a program. comm: as the job gave it."""
+    """In the `with` block this thread is a rank of a program. comm: the job's communicator."""
     if isinstance(comm, Checking):
-        comm.compares = False  # each collective of the face does it, in steps
+        comm.compares = False  # the collectives of this package compare them
     clock = None
     if options.clock is not None:
         comm = clock = Clock(comm, options.clock)
@@ -42,9 +42,9 @@ def rank_of_program(comm: Communicator, options: RunOptions, books: Books) -> It
     rank = Rank(comm, clock=clock)
     with entered(rank):
         rank.world = Intracomm.of(rank, comm, name="MPI_COMM_WORLD", predefined=True)
-        alone = comm.subgroup([comm.rank])
-        assert alone is not None
-        rank.alone = Intracomm.of(rank, alone, name="MPI_COMM_SELF", predefined=True)
+        single = comm.subgroup([comm.rank])
+        assert single is not None
+        rank.own = Intracomm.of(rank, single, name="MPI_COMM_SELF", predefined=True)
         yield rank
         if clock is not None:
             books.seconds = float(clock.now)

@@ -1,8 +1,8 @@
-"""Reductions: MPI.SUM and its like, on arrays and on Python objects, and Op.Create.
+"""Reductions: MPI.SUM and the others, on arrays and on Python objects, and Op.Create.
 
-A reduction has two faces. On buffers it combines arrays of one element type, as `combine(one, other,
-out=...)` of `minipar.comm.collectives` does. Called as a function, or by a lower-case collective, it combines
-two objects: MPI.SUM(x, y) is x + y.
+On buffers, a reduction combines arrays of one element type, as `combine(one, other, out=...)` of
+`minipar.comm.collectives` does. Called as a function, or by a lower-case collective, it combines two objects:
+MPI.SUM(x, y) is x + y.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from minipar.mpi4py_face.handles import NoHandle
 from minipar.mpi4py_face.memory import RawMemory
 
 CombineArrays = Any  # combine(one, other, *, out) -> out, as a ufunc
-MOST = 32  # operations of a program's own, as in mpi4py
+MOST = 32  # the limit of Op.Create, as in mpi4py
 
 
 def arithmetic(ufunc: np.ufunc) -> CombineArrays:
-    """As the MPI library computes: what overflows does so without a warning."""
+    """As in an MPI library, overflow gives no warning."""
 
     def combine(one: np.ndarray, other: np.ndarray, *, out: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
@@ -36,7 +36,7 @@ def arithmetic(ufunc: np.ufunc) -> CombineArrays:
 
 
 def logical(ufunc: np.ufunc) -> CombineArrays:
-    """A truth of two numbers, as a number of their type."""
+    """A logical operation on two numbers; the result is 0 or 1 in their type."""
 
     def combine(one: np.ndarray, other: np.ndarray, *, out: np.ndarray) -> np.ndarray:
         out[...] = ufunc(one, other)
@@ -45,18 +45,18 @@ def logical(ufunc: np.ufunc) -> CombineArrays:
     return combine
 
 
-def kept(place: int) -> CombineArrays:
-    """One of the two, as it is."""
+def kept(index: int) -> CombineArrays:
+    """Returns the first (0) or the second (1) argument."""
 
     def combine(one: np.ndarray, other: np.ndarray, *, out: np.ndarray) -> np.ndarray:
-        out[...] = (one, other)[place]
+        out[...] = (one, other)[index]
         return out
 
     return combine
 
 
 def located(better: Callable[[Any, Any], Any]) -> CombineArrays:
-    """The better value with its place; of equal values the lower place. Arrays of pairs (value, loc)."""
+    """MAXLOC or MINLOC on arrays of pairs (value, loc); of equal values, the lower loc."""
 
     def combine(one: np.ndarray, other: np.ndarray, *, out: np.ndarray) -> np.ndarray:
         same = one["value"] == other["value"]
@@ -69,15 +69,15 @@ def located(better: Callable[[Any, Any], Any]) -> CombineArrays:
 
 def located_object(better: Callable[[Any, Any], bool]) -> Callable[[Any, Any], Any]:
     def combine(one: Any, other: Any) -> Any:
-        (value, place), (other_value, other_place) = one, other
+        (value, location), (other_value, other_location) = one, other
         if value == other_value:
-            return one if place <= other_place else (other_value, other_place)
-        return (value, place) if better(value, other_value) else (other_value, other_place)
+            return one if location <= other_location else (other_value, other_location)
+        return (value, location) if better(value, other_value) else (other_value, other_location)
 
     return combine
 
 
-# name -> on arrays, on objects, the kinds of element (NumPy's) it takes on arrays
+# name -> function on arrays, function on objects, kinds of elements (NumPy's) on arrays
 TABLE: dict[str, tuple[CombineArrays, Callable[[Any, Any], Any], str]] = {
     "MAX": (arithmetic(np.maximum), lambda x, y: y if y > x else x, "iuf"),
     "MIN": (arithmetic(np.minimum), lambda x, y: y if y < x else x, "iuf"),
@@ -106,7 +106,7 @@ class Op(NoHandle):
         return new
 
     name: str
-    function: Callable[..., Any] | None                             # a program's own
+    function: Callable[..., Any] | None                             # created by the program
     commute: bool
 
     @classmethod
@@ -145,7 +145,7 @@ class Op(NoHandle):
         return self.function is None
 
     def combine(self, datatype: Datatype) -> CombineArrays:
-        """The reduction of arrays of this type. Raises MPIError for a type that it does not take."""
+        """The reduction of arrays of this type. Raises MPIError for a type that it does not support."""
         if self.function is not None:
             return self.of_the_program(self.function, datatype)
         if self.name not in TABLE:
@@ -153,7 +153,7 @@ class Op(NoHandle):
         on_arrays, _, kinds = TABLE[self.name]
         if datatype.base is None or datatype.base.kind not in kinds:
             if self.name in ("MAXLOC", "MINLOC"):
-                raise wrong("ERR_OP", f"MPI.{self.name} takes pairs of a value and a place, such as "
+                raise wrong("ERR_OP", f"MPI.{self.name} takes pairs of a value and a location, such as "
                                       "MPI.DOUBLE_INT, not "
                             f"{datatype.name or datatype.base}; on objects: comm.allreduce((value, rank), "
                             f"op=MPI.{self.name})")
@@ -177,7 +177,7 @@ class Op(NoHandle):
         return TABLE[self.name][1](x, y)
 
     def Reduce_local(self, inbuf: Any, inoutbuf: Any) -> None:
-        """inoutbuf = inbuf op inoutbuf, on this rank alone."""
+        """inoutbuf = inbuf op inoutbuf, without communication."""
         one, other = buffers.simple(inbuf, writable=False), buffers.simple(inoutbuf, writable=True)
         if one.datatype != other.datatype or one.count != other.count:
             raise ValueError(f"mismatch in send count {one.count} and receive count {other.count}, or in "

@@ -1,4 +1,4 @@
-"""How a program is run: what `minipar run` and `mp.run_program` take."""
+"""The options of `minipar run` and `mp.run_program`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class RunOptions:
     """checked: compare the ranks' calls and keep the books. synchronous: a send waits for its receive, as
     a large one does. timeout: the longest wait in seconds, None: MINIPAR_TIMEOUT or 30. label: "[rank] "
     before each line of output. count: bytes and messages per call site. trace: events. clock: virtual
-    time on this network. any_source: "first" or "seed=N": in which order receives from any source take
-    what has come; None: as it comes. quiet: what the program prints is kept, not shown.
+    time on this network. any_source: the order in which receives from any source take messages: "first",
+    "seed=N", or None for the order of arrival. quiet: do not show the program's output.
     """
 
     checked: bool = True
@@ -28,5 +28,5 @@ class RunOptions:
 
     @property
     def plain(self) -> bool:
-        """Whether the program asks for nothing of minipar, so that mpi4py itself may run it under mpirun."""
+        """Whether no option needs minipar, so that mpi4py itself can run the program under mpirun."""
         return not (self.checked or self.synchronous or self.count or self.trace or self.clock)

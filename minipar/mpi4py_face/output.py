@@ -1,4 +1,4 @@
-"""stdout and stderr of ranks that share a process: line by line, each line whole, with its rank where asked.
+"""stdout and stderr of ranks that share a process: whole lines, on request with the rank.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any, TextIO
 
 
 class RankStream:
-    """In front of a text stream: each rank's text is kept until a line is whole.
+    """Buffers the text of each rank and writes whole lines to a text stream.
 
-    label: put "[rank] " before each line. Text of threads that are no rank's goes straight through.
+    label: write "[rank] " before each line. Text of threads that belong to no rank is not buffered.
     """
 
     def __init__(self, stream: TextIO, ranks: dict[int, int], label: bool, heard: Any = None) -> None:
@@ -46,18 +46,18 @@ class RankStream:
                 self._stream.write("".join(f"{head}{line}\n" for line in lines))
 
     def flush(self) -> None:
-        """A line that is not at its end stays until it is, or until the rank ends."""
+        """An unfinished line stays in the buffer until it is finished, or until the rank ends."""
         self._stream.flush()
 
     def end(self, rank: int) -> None:
-        """The rank has ended: what it has begun is written as it is."""
+        """The rank has ended: write its unfinished line."""
         if rest := self._begun.pop(rank, ""):
             self._put(rank, [rest])
         self._stream.flush()
 
 
 class Processes(RankStream):
-    """The same for a rank that is a process of its own: every thread of it is that rank."""
+    """The same for a rank that is a process: all its threads belong to the rank."""
 
     def __init__(self, stream: TextIO, rank: int, label: bool) -> None:
         super().__init__(stream, {}, label)
@@ -73,7 +73,7 @@ class Processes(RankStream):
 
 @contextmanager
 def replaced(owner: Any, **values: Any) -> Iterator[None]:
-    """In the `with` block the owner has these attributes; afterwards those it had."""
+    """In the `with` block the owner has these attributes; afterwards the previous ones."""
     before = {name: getattr(owner, name) for name in values}
     for name, value in values.items():
         setattr(owner, name, value)

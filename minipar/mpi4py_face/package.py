@@ -39,7 +39,7 @@ class PartFinder:
 
 
 class Package(ModuleType):
-    """`import mpi4py`: MPI, and rc, whose settings change nothing here."""
+    """`import mpi4py`: it has MPI and rc."""
 
     def __getattr__(self, name: str) -> Any:
         if name in SUBPACKAGES:
@@ -63,7 +63,7 @@ MPI4PY, FINDER = made(), PartFinder()
 
 
 def install() -> dict[str, ModuleType]:
-    """From now on `import mpi4py` gives the face; returns what it gave before."""
+    """From now on `import mpi4py` imports this package; returns the modules that it replaces."""
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "mpi4py"}
     for name in before:
         del sys.modules[name]
@@ -75,7 +75,7 @@ def install() -> dict[str, ModuleType]:
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """In the `with` block `import mpi4py` gives the face."""
+    """In the `with` block `import mpi4py` imports this package."""
     before = install()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Objects as bytes: what the lower-case calls send."""
+"""Python objects as bytes, for the lower-case calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Pickle:
-    """How objects become bytes. MPI.pickle is the one in use; another pair of functions may take its place:
+    """MPI.pickle: converts objects to bytes. Another pair of functions may replace pickle's:
     MPI.pickle.__init__(dill.dumps, dill.loads).
     """
 
@@ -43,4 +43,4 @@ def to_bytes(obj: Any) -> np.ndarray:
 
 
 def to_object(data: np.ndarray) -> Any:
-    return PICKLE.loads(data.tobytes()) if data.size else None      # an empty message stands for None
+    return PICKLE.loads(data.tobytes()) if data.size else None      # an empty message is None

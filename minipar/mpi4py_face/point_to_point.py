@@ -1,4 +1,4 @@
-"""Messages of buffers: Send, Recv and their like."""
+"""Messages of buffers: Send, Recv and others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PointToPoint(CommHandle):
         self._send(buf, dest, tag, blocking=True)
 
     def Ssend(self, buf: Any, dest: int, tag: int = 0) -> None:
-        """Returns only once its receive has begun."""
+        """Returns after its receive has begun."""
         self._send(buf, dest, tag, blocking=True, synchronous=True)
 
     def Isend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
@@ -35,7 +35,7 @@ class PointToPoint(CommHandle):
         return PendingRequest.of(self._send(buf, dest, tag, synchronous=True))
 
     def Bsend(self, buf: Any, dest: int, tag: int = 0) -> None:
-        """Returns at once; the message waits in the buffer of MPI.Attach_buffer."""
+        """Returns at once; the message stays in the buffer of MPI.Attach_buffer until it is received."""
         self.Ibsend(buf, dest, tag)
 
     def Ibsend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
@@ -121,7 +121,7 @@ class PointToPoint(CommHandle):
 
     def Sendrecv_replace(self, buf: Any, dest: int, sendtag: int = 0, source: int = ANY_SOURCE,
                          recvtag: int = ANY_TAG, status: Status | None = None) -> None:
-        """What is sent is taken out first; then what comes takes its place."""
+        """Send a copy of the buffer, and receive into it."""
         work = self._replace(buf, dest, sendtag, source, recvtag)
         work.wait()
         fill(status, work)
@@ -143,7 +143,7 @@ class PointToPoint(CommHandle):
         return ExchangeWork(receiving, sending)
 
     def Probe(self, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Status | None = None) -> bool:
-        """Returns True once a message is there to be received; the status says which."""
+        """Wait until a message can be received; returns True. The status describes the message."""
         context = self._enter()
         if not self._probes_somebody(context, source, tag, status):
             return True
@@ -160,7 +160,7 @@ class PointToPoint(CommHandle):
         message = (context.probes.pop((source, tag), None)
                    or context.comm.probe_message(wildcard(source), tag=tag))
         if not context.comm.test(message):
-            context.probes[source, tag] = message  # the same one again: that is how polling is seen
+            context.probes[source, tag] = message  # reused, so that a loop of probes counts as waiting
             return False
         if status is not None:
             status.fill(message.envelope)
@@ -199,12 +199,12 @@ def packed(buf: Any) -> tuple[np.ndarray, int]:
 
 
 def wildcard(source: int) -> int:
-    """MPI's rank or ANY_SOURCE as the protocol names it."""
+    """MPI's rank or ANY_SOURCE as the protocol's number."""
     return ANY if source == ANY_SOURCE else source
 
 
 def receive(context: Context, buffer: Buffer, source: int, tag: int) -> MessageWork:
-    """Start to receive into a buffer: straight into its memory where the bytes lie there as they travel."""
+    """Start to receive into a buffer; without a copy if it is contiguous."""
     raw = buffer.raw()
     out = np.empty(buffer.nbytes, np.uint8) if raw is None else raw
     message = context.comm.irecv_message(out, wildcard(source), type_code=buffer.datatype.type_code, tag=tag)

@@ -1,4 +1,4 @@
-"""A program of the user's: found, read and compiled, with one clear line for what cannot be run."""
+"""Find, read and compile a user's program; errors are one line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minipar.errors import ConfigError
 
 @dataclass(frozen=True)
 class UserProgram:
-    """code: compiled once, run by each rank. folder: the first place where it looks for modules."""
+    """code: compiled once, run by each rank. folder: the first one in which it looks for modules."""
 
     path: str
     code: CodeType
@@ -34,7 +34,7 @@ class UserProgram:
 
 
 def read_program(path: str | Path, arguments: tuple[str, ...] = ()) -> UserProgram:
-    """Raises ConfigError, in one line, for a file that is missing, no text, or no Python."""
+    """Raises ConfigError for a file that is missing, is no text, or is no Python."""
     name = os.fspath(path)
     if os.path.isdir(name):
         raise ConfigError(f"{name} is a folder; name the program in it, such as "
@@ -52,7 +52,7 @@ def read_program(path: str | Path, arguments: tuple[str, ...] = ()) -> UserProgr
 
 
 def compiled(source: str, name: str, folder: str, arguments: tuple[str, ...] = ()) -> UserProgram:
-    """A program from its text. Raises ConfigError for what is no Python."""
+    """A program from its text. Raises ConfigError if it is no Python."""
     try:
         code = compile(ast.parse(source, name), name, "exec", dont_inherit=True)
     except SyntaxError as error:

@@ -1,7 +1,7 @@
-"""Does the output of a program depend on who sends first? It runs under several orders of arrival.
+"""Does the output of a program depend on the order of arrival? It runs under several orders.
 
-A difference proves that a receive from any source decides what the program says. No difference in N
-orders proves nothing more than that.
+A difference proves that the output depends on a receive from any source. No difference in N orders does not
+prove that the program has no race.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from minipar.mpi4py_face.program import UserProgram
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run said. order: as --any-source takes it. lines: of each rank's stdout. failed: the
-    error, or "".
+    """The output of one run. order: as for --any-source. lines: each rank's stdout. failed: the error,
+    or "".
     """
 
     order: str
@@ -27,7 +27,7 @@ class Outcome:
 
 
 def outcome(program: UserProgram, size: int, options: RunOptions, order: str) -> Outcome:
-    """Run it under one order; its output is kept back."""
+    """Run the program under one order; its output is not shown."""
     lines: list[list[str]] = [[] for _ in range(size)]
     asked = RunOptions(options.checked, options.synchronous, options.timeout, any_source=order, quiet=True)
     ended = run_on_threads(program, size, asked, lambda rank, said: lines[rank].extend(said))
@@ -39,10 +39,10 @@ def outcome(program: UserProgram, size: int, options: RunOptions, order: str) ->
 
 
 def races(program: UserProgram, size: int, options: RunOptions, orders: int) -> tuple[bool, str]:
-    """(whether two runs differ, what to say): the first difference among so many orders.
+    """(whether two runs differ, a text): the first difference among this many orders.
 
-    The first order runs twice. A line that differs between these two (a time, a random number) says
-    nothing about the order, and is not compared.
+    The first order runs twice. A line that differs between these two runs (a time, a random number) does
+    not depend on the order, and is not compared.
     """
     first, again = (outcome(program, size, options, "first") for _ in range(2))
     unsteady = {(rank, number) for rank, number, _, _ in differing(first, again)}
@@ -57,7 +57,7 @@ def races(program: UserProgram, size: int, options: RunOptions, orders: int) -> 
 
 
 def differing(one: Outcome, other: Outcome) -> Iterator[tuple[int, int, str, str]]:
-    """(rank, line, what each run has there), of the lines that differ."""
+    """(rank, line, text of each run), for each line that differs."""
     for rank, (mine, yours) in enumerate(zip(one.lines, other.lines, strict=True)):
         for number in range(max(len(mine), len(yours))):
             said, told = (lines[number] if number < len(lines) else "(no such line)"
@@ -67,7 +67,7 @@ def differing(one: Outcome, other: Outcome) -> Iterator[tuple[int, int, str, str
 
 
 def difference(one: Outcome, other: Outcome, unsteady: set[tuple[int, int]]) -> str:
-    """The first line in which two runs differ, "" where there is none."""
+    """The first line in which two runs differ, as text; "" if there is none."""
     replay = f"replay with --any-source {one.order} and --any-source {other.order}"
     if bool(one.failed) != bool(other.failed):
         return (f"the order of arrival decides whether the program fails\n"

@@ -1,7 +1,7 @@
-"""Random state of its own for each rank, where ranks are threads: of `random` and of `numpy.random`.
+"""A random state for each rank that is a thread, for `random` and `numpy.random`.
 
-Both modules offer functions that work on one hidden generator. While ranks run, these functions ask for the
-generator of the rank that calls: `random.seed(1)` on one rank says nothing to the others.
+Both modules have functions that use one hidden generator. While ranks run, these functions use the generator
+of the calling rank: `random.seed(1)` on one rank does not affect the others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NUMPY = [name for name in np.random.__all__
 
 
 class Generators:
-    """The two generators of one rank, seeded by the system, as in a process of its own."""
+    """The two generators of one rank, seeded by the system, as in a new process."""
 
     def __init__(self) -> None:
         self.plain, self.numpy = random.Random(), np.random.RandomState()

@@ -1,7 +1,7 @@
-"""Collectives of buffers that combine: Reduce, Allreduce, Reduce_scatter, Scan and their like.
+"""Collectives that reduce buffers: Reduce, Allreduce, Reduce_scatter, Scan and others.
 
-An operation that may change the order of its terms uses the fastest algorithm; any other one is folded in the
-order of the ranks. In Scan each rank takes what the ranks before it have combined, and hands on its own.
+A commutative operation uses the fastest algorithm; any other one is computed in the order of the ranks. In
+Scan each rank receives the result of the ranks before it, and sends its own result to the next rank.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUM = PREDEFINED["SUM"]
 
 
 class Reductions(Collective):
-    """The upper-case calls. Each name has a non-blocking form, whose request is to be waited for."""
+    """The upper-case calls, and their non-blocking forms, which return a request."""
 
     def Reduce(self, sendbuf: Any, recvbuf: Any = None, op: Op = SUM, root: int = 0) -> None:
         self._reduce("Reduce", sendbuf, recvbuf, op, root).wait()
@@ -122,7 +122,7 @@ class Reductions(Collective):
                                 count=elements(source), datatype=buffer.datatype, counts=counts)
 
     def _counts_of_all(self, mine: int) -> list[int]:
-        """What each rank's receive buffer has room for, where the call does not say it."""
+        """The size of each rank's receive buffer, if the call does not give it."""
         table = np.zeros(self._enter().comm.size, np.int64)
         table[self._enter().comm.rank] = mine
 
@@ -155,7 +155,7 @@ class Reductions(Collective):
         def finish() -> None:
             if not exclusive:
                 buffer.unpack(total.view(np.uint8))
-            elif context.comm.rank > 0:                             # MPI leaves rank 0's buffer as it is
+            elif context.comm.rank > 0:                             # MPI does not change rank 0's buffer
                 buffer.unpack(before.view(np.uint8))
 
         return self._collective(f"{name} {op_name(op)}",
@@ -165,8 +165,7 @@ class Reductions(Collective):
 
 def scan(channel: Channel, terms: np.ndarray, before: np.ndarray, total: np.ndarray,
          combine: CombineArrays) -> AlgorithmSteps:
-    """before: the reduction of the ranks before this one; total: with this one. p - 1 messages, one after the
-    other.
+    """before: the reduction over the ranks before this one. total: with this one. p - 1 messages in sequence.
     """
     if channel.rank == 0:
         np.copyto(total, terms)
@@ -178,7 +177,7 @@ def scan(channel: Channel, terms: np.ndarray, before: np.ndarray, total: np.ndar
 
 
 def pair(sendbuf: Any, recvbuf: Any) -> tuple[Buffer, Buffer]:
-    """What is sent and where the result goes. Raises ValueError unless they have as many items of one type.
+    """(send buffer, receive buffer). Raises ValueError unless they have the same number of items and type.
     """
     buffer = simple(recvbuf, writable=True)
     if is_in_place(sendbuf):

@@ -1,4 +1,4 @@
-"""What is not offered, by name, and what to use instead."""
+"""The names that are not offered, and what to use instead."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""MPI.Request: a call that is under way, and the calls that wait for one, any or all of them.
+"""MPI.Request: a running operation, and the calls that wait for one, some, any or all of them.
 
-What is under way is a `Work`; None is the null request. A request whose work is done becomes null; a
-persistent one only becomes inactive.
+The operation is a `Work`; None is the null request. A completed request becomes null; a persistent one
+becomes inactive.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from minipar.mpi4py_face.handles import NoHandle
 from minipar.mpi4py_face.status import Status
 from minipar.mpi4py_face.work import Work
 
-PAUSE = 20e-6  # seconds between looks at several requests
+PAUSE = 20e-6  # seconds between tests of several requests
 
 
 class PendingRequest(NoHandle):
@@ -36,7 +36,7 @@ class PendingRequest(NoHandle):
         return new
 
     def _done(self, status: Status | None) -> Any:
-        """The work is done: fill the status, become null; returns the object that came, if any."""
+        """Complete the request: fill the status, and become null. Returns the received object, if any."""
         work = self._work
         if status is not None:
             fill(status, work)
@@ -64,7 +64,7 @@ class PendingRequest(NoHandle):
         return True, self._done(status)
 
     def Get_status(self, status: Status | None = None) -> bool:
-        """As Test; but the request stays."""
+        """As Test, but the request is not completed."""
         if self._work is not None and not self._work.test():
             return False
         fill(status, self._work)
@@ -80,7 +80,7 @@ class PendingRequest(NoHandle):
     cancel = Cancel
 
     def Free(self) -> None:
-        """The program does not want to know when it is done. A receive that is not done stays a mistake."""
+        """The program will not wait for it. An unfinished receive is still reported."""
         if self._work is None:
             raise wrong("ERR_REQUEST", "the request is REQUEST_NULL")
         self._work.forget()
@@ -99,7 +99,7 @@ class PendingRequest(NoHandle):
     def __hash__(self) -> int:
         return id(self._work)
 
-    # Several requests at once. The lower-case forms return the objects that came.
+    # Several requests at once. The lower-case forms return the received objects.
 
     @classmethod
     def Waitall(cls, requests: Sequence[PendingRequest], statuses: Any = None) -> bool:
@@ -269,7 +269,7 @@ def is_active(request: PendingRequest) -> bool:
 
 
 def fill(status: Status | None, work: Work | None) -> None:
-    """What a wait for this work says; None for a request that is null."""
+    """Fill a status after a wait. work: None for a null request."""
     if status is None:
         return
     if work is None:
@@ -282,7 +282,7 @@ def fill(status: Status | None, work: Work | None) -> None:
 
 
 def give_back(statuses: Any, found: Sequence[Status]) -> None:
-    """Copy what was found into the program's list, which grows where it is too short."""
+    """Copy the statuses into the program's list, and append to it if it is too short."""
     if statuses is None:
         return
     for mine, status in zip(statuses, found, strict=False):

@@ -1,4 +1,4 @@
-"""`mp.run_program(4, "program.py")` and the notebook's `%%ranks 4`: a program on ranks that are threads."""
+"""`mp.run_program(4, "program.py")` and the notebook's `%%ranks 4`: a program with threads as ranks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from minipar.mpi4py_face.program import UserProgram, compiled, read_program
 
 @dataclass
 class ProgramRun:
-    """What a run leaves. globals: each rank's variables. lines: (rank, line) of stdout, as they came.
+    """The results of a run. globals: each rank's variables. lines: (rank, line) of stdout, in order.
     traffic: bytes and messages per call site (count=True). events: for `write_trace` (trace=True).
-    seconds: of virtual time, the last rank's (clock=...).
+    seconds: virtual time of the slowest rank (clock=...).
     """
 
     globals: list[dict[str, Any]]
@@ -37,12 +37,12 @@ def run_program(size: int, program: str | Path, *arguments: object, checked: boo
                 synchronous: bool = False, timeout: float | None = None, label: bool = False,
                 count: bool = False, trace: bool = False, clock: Network | None = None,
                 any_source: str | None = None, quiet: bool = False) -> ProgramRun:
-    """Run a program that is written for mpi4py on `size` ranks, each a thread of this process.
+    """Run a program that is written for mpi4py on `size` ranks, which are threads of this process.
 
-    arguments: its sys.argv. quiet: what it prints is kept, not shown. The other options are those of
-    `minipar run`. Raises what the first rank that failed raised, with a note that names the rank;
-    CommError for a deadlock, for ranks that do not agree, and for what is left over at the end;
-    ConfigError for a program that is missing or no Python.
+    arguments: its sys.argv. quiet: do not show its output. The other options are those of `minipar run`.
+    Raises the exception of the first rank that failed, with a note that names the rank; CommError for a
+    deadlock, for ranks that do not agree, and for messages that are never received; ConfigError for a
+    program that is missing or no Python.
 
     >>> import tempfile, minipar as mp
     >>> from pathlib import Path
@@ -60,7 +60,7 @@ def run_program(size: int, program: str | Path, *arguments: object, checked: boo
 
 
 def run_with(program: UserProgram, size: int, options: RunOptions) -> ProgramRun:
-    """As `run_program`, of a program that has been read."""
+    """As `run_program`, for a program that has been read."""
     lines: list[tuple[int, str]] = []
     ended = run_on_threads(program, size, options,
                            lambda rank, said: lines.extend((rank, line) for line in said))
@@ -77,7 +77,7 @@ def summary(ended: Ended, lines: list[tuple[int, str]]) -> ProgramRun:
 
 
 def run_cell(size: int, source: str, options: RunOptions) -> tuple[ProgramRun | None, str]:
-    """Run the text of a notebook's cell; returns what it left, and what to show if it failed."""
+    """Run the text of a notebook's cell; returns (its results, the error's text or "")."""
     lines: list[tuple[int, str]] = []
     ended = run_on_threads(compiled(source, "<cell>", "."), size, options,
                            lambda rank, said: lines.extend((rank, line) for line in said))

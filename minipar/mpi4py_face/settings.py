@@ -1,7 +1,6 @@
-"""mpi4py.rc: the settings that a program makes before it imports MPI. Each rank has its own.
+"""mpi4py.rc: settings that a program changes before it imports MPI. Each rank has its own.
 
-Only `initialize = False` changes something: the program calls MPI.Init itself. The others are kept, so that
-they can be read again.
+Only `initialize = False` has an effect: the program calls MPI.Init itself. The others are only stored.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 class Settings(ModuleType):
-    """The module `mpi4py.rc`, whose names are those of the rank that asks."""
+    """The module `mpi4py.rc`. Its attributes are the settings of the calling rank."""
 
     def __getattr__(self, name: str) -> Any:
         if name in DEFAULTS:

@@ -11,7 +11,7 @@ from minipar.errors import CommError
 
 
 class Arguments(list[str]):
-    """`sys.argv`: each rank reads and changes a list of its own."""
+    """`sys.argv`: each rank has its own list."""
 
     def __init__(self, usual: list[str], of_thread: dict[int, list[str]]) -> None:
         super().__init__(usual)
@@ -73,7 +73,7 @@ class Arguments(list[str]):
 
 
 class Input:
-    """`sys.stdin`: rank 0 reads it, as under mpirun; any other rank is told so."""
+    """`sys.stdin`: rank 0 reads it, as under mpirun; on any other rank, reading raises an error."""
 
     def __init__(self, stream: TextIO | None, ranks: dict[int, int]) -> None:
         self._stream, self._ranks = stream, ranks

@@ -1,4 +1,4 @@
-"""MPI.Status: whom a message came from, its tag, and how much came."""
+"""MPI.Status: the source, the tag and the size of a message."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from minipar.comm.protocol import MessageEnvelope
 from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, PROC_NULL, UNDEFINED
 from minipar.mpi4py_face.datatypes import BYTES, Datatype, from_code
 
-# where the numbers stand in `tomemory`, int32 each
+# indices in `tomemory`, int32 each
 SOURCE, TAG, ERROR, CANCELLED, LOW, HIGH = range(6)
 
 
 class Status:
-    """Filled by a receive, a probe or a wait. The numbers stand in one array, as in MPI's own structure."""
+    """Filled by a receive, a probe or a wait. Its numbers are in one array, as in MPI's structure."""
 
     def __init__(self, status: Status | None = None) -> None:
         if status is not None and not isinstance(status, Status):
@@ -70,14 +70,14 @@ class Status:
     error = property(Get_error, Set_error)
 
     def Get_count(self, datatype: Any = BYTES) -> int:
-        """How many items came; UNDEFINED where the bytes are no whole number of them."""
+        """The number of received items; UNDEFINED if the bytes are not a multiple of their size."""
         found = from_code(datatype) if isinstance(datatype, str) else datatype
         if found.size == 0:
             return 0
         return UNDEFINED if self.nbytes % found.size else self.nbytes // found.size
 
     def Get_elements(self, datatype: Any = BYTES) -> int:
-        """How many elements of the type that it is made of came."""
+        """The number of received elements of the datatype's base type."""
         found = from_code(datatype) if isinstance(datatype, str) else datatype
         if found.base is None or found.size == 0:
             return 0

@@ -1,4 +1,4 @@
-"""Communicators whose ranks have neighbours: MPI.Cartcomm, MPI.Graphcomm and MPI.Distgraphcomm."""
+"""Communicators with a topology: MPI.Cartcomm, MPI.Graphcomm and MPI.Distgraphcomm."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Topocomm(NeighbourCollectives, Intracomm):
 
 
 class Cartcomm(Topocomm):
-    """A communicator whose ranks stand on a grid."""
+    """A communicator whose ranks form a grid."""
 
     def _grid(self) -> CartesianGrid:
         grid: CartesianGrid | None = self._enter().topology
@@ -64,7 +64,7 @@ class Cartcomm(Topocomm):
         return self._grid().rank(coords)
 
     def Shift(self, direction: int, disp: int) -> tuple[int, int]:
-        """(source, dest) of a shift by `disp` along a direction; PROC_NULL beyond an edge that is not
+        """(source, dest) of a shift by `disp` along a direction; PROC_NULL beyond a border that is not
         periodic.
         """
         return self._grid().shift(self.Get_rank(), direction, disp)
@@ -80,7 +80,7 @@ class Cartcomm(Topocomm):
 
 
 class Graphcomm(Topocomm):
-    """A communicator with a graph that every rank knows whole."""
+    """A communicator with a graph that is known to every rank."""
 
     def _graph(self) -> Graph:
         graph: Graph = self._enter().topology
@@ -115,7 +115,7 @@ class Graphcomm(Topocomm):
 
 
 class Distgraphcomm(Topocomm):
-    """A communicator with a graph of which each rank knows its own edges."""
+    """A communicator with a graph; each rank knows its own edges only."""
 
     def Get_dist_neighbors_count(self) -> tuple[int, int, bool]:
         """(ranks that send to this one, ranks to which it sends, whether the edges have weights)"""

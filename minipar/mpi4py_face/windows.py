@@ -33,7 +33,7 @@ class Win(NoHandle):
 
     @classmethod
     def Allocate_shared(cls, size: int, disp_unit: int = 1, info: Any = None, comm: Any = None) -> Win:
-        """`size` bytes of this rank, zeroed, next to those of the other ranks; all ranks of a node call it.
+        """`size` bytes for this rank, zeroed, beside those of the other ranks. All ranks of a node call it.
         """
         group = Comm() if comm is None else comm
         context = group._enter()
@@ -60,7 +60,7 @@ class Win(NoHandle):
         return self._parts
 
     def Shared_query(self, rank: int) -> tuple[Any, int]:
-        """(memory of that rank, its unit in bytes); PROC_NULL: of the first rank that has some."""
+        """(memory of a rank, its unit in bytes). PROC_NULL: the first rank with memory."""
         parts = self._memory()
         if rank == c.PROC_NULL:
             return next(((RawMemory.over(memory), unit) for memory, unit in parts if memory.size),
@@ -74,13 +74,13 @@ class Win(NoHandle):
         return self.Shared_query(self._comm.Get_rank())[0]
 
     def Fence(self, assertion: int = 0) -> None:
-        """What any rank has written before is seen by all ranks after."""
+        """After it, all ranks see what any rank has written before it."""
         self._memory()
         assert self._comm is not None
         self._comm.Barrier()
 
     def Sync(self) -> None:
-        """Memory is one here: what is written is seen."""
+        """No effect: all ranks use the same memory."""
         self._memory()
 
     def Lock_all(self, assertion: int = 0) -> None:

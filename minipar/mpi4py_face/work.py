@@ -1,4 +1,4 @@
-"""What is under way behind a request: a message, an exchange, a collective, or nothing."""
+"""The operation of a request: a message, an exchange, a collective, or none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Decode = Callable[[np.ndarray], Any]
 
 
 class Work:
-    """Something that is under way; this one is done from the start (a message to PROC_NULL)."""
+    """A running operation; this base class is complete from the start (a message to PROC_NULL)."""
 
     envelope: MessageEnvelope | None = None
     from_nobody = False
@@ -31,7 +31,7 @@ class Work:
         return True
 
     def wait(self) -> None:
-        """Return once it is done; then `result` holds the object that a lower-case call returns."""
+        """Wait until it is complete; then `result` is the object that a lower-case call returns."""
 
     def cancel(self) -> None:
         raise wrong("ERR_REQUEST", "this request cannot be cancelled; only receives and probes can")
@@ -41,7 +41,7 @@ class Work:
 
 
 class MessageWork(Work):
-    """A message. buffer: where its bytes go. decode: makes the object that they stand for."""
+    """A message. buffer: receives its bytes. decode: converts its bytes to an object."""
 
     finished = False
 
@@ -97,7 +97,7 @@ class ExchangeWork(Work):
 
 
 class CollectiveWork(Work):
-    """A collective: steps that each yield the message they wait for, and what to do at the end."""
+    """A collective: generators that yield the message to wait for, and a function for the end."""
 
     def __init__(self, phases: Iterable[tuple[Communicator, AlgorithmSteps]],
                  finish: Callable[[], Any] | None = None) -> None:
