@@ -1,4 +1,4 @@
-"""How long does a student wait for the lights?    python benchmarks/exercises.py [NAME ...]
+"""The time that a student waits for the lights:    python benchmarks/exercises.py [NAME ...]
 
 Each figure is a median of three, in seconds, with the solution as the submission, as a process started from a shell:
 

@@ -1,4 +1,4 @@
-"""One check of an exercise, as it is shown: the lights of the threads, then mpirun, then what comes next."""
+"""Shows a check of an exercise: the lights on threads, then under mpirun, then the next step."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from minipar.exercises.tasks import CallResult
 
 def show_check(exercise: Exercise, path: Path, folder: Path, threads: bool = False,
                seed: int | None = None) -> Checked:
-    """Check the file, print the lights as they come, and write down in `folder` what came of it.
+    """Check the file, print the lights as they come, and record the result in `folder`.
 
-    threads: on threads alone, not under mpirun. seed: of the inputs.
+    threads: check on threads only, not under mpirun. seed: of the inputs.
     """
     progress, submission = StudentProgress(folder), read_submission(path)
     answer = of_answer(exercise, submission) is not None
@@ -41,7 +41,7 @@ def show_check(exercise: Exercise, path: Path, folder: Path, threads: bool = Fal
 
 
 def last_lines(exercise: Exercise, result: Checked) -> list[str]:
-    """What mpirun said, and what comes next."""
+    """The result under mpirun, and the next step."""
     lines = []
     if result.mpi is not None and result.mpi.passed:
         lines += ["", "under mpirun: all lights are on"]
@@ -58,7 +58,7 @@ def last_lines(exercise: Exercise, result: Checked) -> list[str]:
 
 def locked(exercise: Exercise, progress: StudentProgress, lights: Verdict,
            results: Sequence[CallResult]) -> list[str]:
-    """Keep a prediction, on disk, before anything is shown of what the run did."""
+    """Save a prediction before the results are shown; returns the line about it."""
     if exercise.kind != "predict" or lights.light("runs").state != "on":
         return []
     first = progress.predicted(exercise, outputs(results[0])[0], wanted(exercise, results[0])[0])

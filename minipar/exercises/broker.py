@@ -27,7 +27,7 @@ from minipar.exercises.wrapping import Observed, described
 
 MEMORY = 2 << 30                                                    # address space of one rank, in bytes
 FAILURES = 3                                                        # failed calls before the grader stops
-WHOLE = 30  # limit of all calls, in limits of one call
+WHOLE = 30                                                          # limit of all calls, in limits of one
 LOOK = 0.05                                                         # seconds between two looks at others
 
 
@@ -68,7 +68,7 @@ class RankProcesses:
         self.started: list[tuple[WorkerProcess, tempfile.TemporaryDirectory[str]]] = []
 
     def first(self, count: int) -> list[WorkerProcess | dict[str, Any]]:
-        """The processes of the first ranks; a problem instead of a process that ends while it loads the
+        """The processes of the first `count` ranks; a problem in place of a process that fails to load the
         submission.
         """
         new = range(len(self.started), count)

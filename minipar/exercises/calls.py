@@ -1,4 +1,4 @@
-"""Loading a student's file and calling what it defines. Runs in the student's process.
+"""Loads a student's file, and calls its functions. Runs in the student's process.
 
 Without a driver.py, a rank calls
 

@@ -26,7 +26,8 @@ LONGEST_SOURCE = MIB                                                # bytes of a
 
 @dataclass(frozen=True)
 class Checked:
-    """mpi: None without mpirun, or if not all lights of the threads are on. seed: of the inputs."""
+    """The result of a check. mpi: None without mpirun, or if a light is off on threads. seed: of the inputs.
+    """
 
     threads: Verdict
     mpi: Verdict | None
@@ -78,8 +79,8 @@ def verdict_of_mpirun(exercise: Exercise, submission: Submission, calls: Sequenc
 
 
 def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> list[CallResult]:
-    """The results; the call during which the job ended gets the job's output as its error, unless a rank
-    reported one.
+    """The results, with the job's output as the error of the call during which the job ended, unless a rank
+    has reported an error.
     """
     unfinished = [result for result in results if any(rank is None for rank in result.ranks)]
     if len(results) < len(calls) and not unfinished:
@@ -87,7 +88,7 @@ def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> 
         results = [*results, *unfinished]
     if unfinished and not any(result.errors() for result in results):
         text = said.strip() or "the job ended early"
-        if LATE in text:                                            # what its ranks wrote is of their end
+        if LATE in text:                                            # its ranks only say that they ended
             text = text[text.rindex(LATE):]
             unfinished[0].error = problem("time", text)
             return results

@@ -11,7 +11,7 @@ from minipar.exercises.light import Light, Verdict, off
 from minipar.exercises.tasks import CallResult
 from minipar.exercises.wrapping import NETWORK
 
-ROUNDING = Fraction(1, 10**9)                                       # of a par that was computed in float64
+ROUNDING = Fraction(1, 10**9)                                       # error of a par computed in float64
 PICKLED = "methods in lower case (send, recv) pickle an array; those in upper case (Send, Recv) do not"
 UNUSED = "which of them carries what the receiver does not need?"
 NOBODY_ELSE = "with 1 rank there is nobody to send to: does a rank send to itself?"
@@ -86,8 +86,8 @@ def virtual_seconds(result: CallResult) -> Fraction | None:
 
 
 def fastest(found: Verdict, results: Sequence[CallResult]) -> float | None:
-    """The virtual time on the most ranks, the sum over the cases; None where it is not measured or not
-    passed.
+    """The virtual time on the largest number of ranks, summed over the cases; None if it is not measured, or
+    the verdict is not a pass.
     """
     if not found.passed or not results:
         return None

@@ -123,7 +123,7 @@ def misfit(wanted: Any, got: Any, rank: int, ranks: int) -> Diagnosis | None:
 
 
 def inner_misfit(wanted: Any, got: Any, name: str) -> str:
-    """The outermost part of two nested results that differs in type, length or keys; "" if none does."""
+    """The first part of a nested result whose type, length or keys are wrong; "" if there is none."""
     one, other = children(wanted), children(got)
     if one is None or other is None or list(one) != list(other):
         if one is None and other is None:

@@ -1,4 +1,4 @@
-"""What an exercise is: a folder `lessons/exercises/CHAPTER/NAME/`, and the `Exercise` in its exercise.py.
+"""Defines an exercise: a folder `lessons/exercises/CHAPTER/NAME/` with an `Exercise` in its exercise.py.
 
     task.md         the task: at most one page; the first line is the title
     stub.py         the student's initial file
@@ -35,17 +35,16 @@ HINTS = ("Nudge", "Formula", "Outline")
 RANKS = (1, 2, 3, 4, 5)
 LARGEST = MIB                                                       # bytes of a file of an exercise
 
-RankArguments = tuple[Any, ...]  # of one rank, behind comm
+RankArguments = tuple[Any, ...]                                     # of one rank, after comm
 
 
 @dataclass(frozen=True)
 class Par:
     """The largest cost of a good solution. None: not graded.
 
-    messages, bytes: what each rank sends (a number for all ranks, or one per rank). seconds: the virtual time
-    until the last rank is done, on the network of `wrapping.NETWORK`. memory: the peak of newly allocated
-    bytes, of a call on one rank. at_least: fewer bytes cannot be correct, since the data must have come
-    another way.
+    messages, bytes: sent by each rank (one number for all ranks, or one per rank). seconds: the virtual time
+    until the last rank has finished, on the network `wrapping.NETWORK`. memory: the peak of newly allocated
+    bytes in a call on one rank. at_least: a rank that sends fewer bytes has not used its communicator.
     """
 
     messages: int | Sequence[int] | None = None
@@ -57,16 +56,16 @@ class Par:
 
 @dataclass
 class Exercise:
-    """One exercise. Its author gives these; `folder` is set when it is loaded.
+    """One exercise. Its author sets all fields but `folder`, which is set when the exercise is loaded.
 
-    kind: a key of KINDS. function: what the student writes, called as function(comm, *arguments) on every
-    rank. cases: name -> the size that `inputs` gets; the first is plain, the others are ragged or special.
-    inputs(ranks, rng, size): the arguments of every rank, a list of tuples. reference(ranks, arguments): what
-    every rank must return, a list; arrays must agree in shape, dtype and value. Outputs in a dict whose names
-    begin with "grad" belong to the third light, all others to the second. judge(ranks, arguments, results):
-    in place of reference; returns the error in one line, or "". par(ranks, arguments): the largest allowed
-    cost. mistakes: a diagnosis (in a second line, the next step) -> the reference with this mistake; it is
-    shown if the results agree with it.
+    kind: one of KINDS. function: the student's function, called as function(comm, *arguments) on every rank.
+    cases: name -> the size that `inputs` gets; the first is plain, the others are ragged or special.
+    inputs(ranks, rng, size): the arguments of every rank, a list of tuples. reference(ranks, arguments): the
+    right result of every rank, a list; arrays must agree in shape, dtype and value. Outputs in a dict whose
+    names begin with "grad" belong to the third light, all others to the second. judge(ranks, arguments,
+    results): in place of reference; returns the error in one line, or "". par(ranks, arguments): the largest
+    allowed cost. mistakes: a diagnosis (in a second line, the next step) -> the reference with this mistake;
+    the diagnosis is shown if the results agree with it.
     """
 
     kind: str
@@ -143,8 +142,8 @@ class Exercise:
 
 @dataclass(frozen=True)
 class WrongAnswer:
-    """light: the one that fails. diagnosis: a part of the expected diagnosis. who: who makes this mistake,
-    and for which reason.
+    """A wrong answer that real people give. light: the light that must be off. diagnosis: a part of the
+    expected diagnosis. who: who makes this mistake, and why.
     """
 
     path: Path

@@ -36,9 +36,7 @@ class Refused(PermissionError):
 
 
 def limit(seconds: float, memory: int = MEMORY) -> None:
-    """Limits of the system for this process and all that it starts: CPU seconds, address space, size of a
-    file.
-    """
+    """Set limits of the system for this process and its children: CPU seconds, address space, file size."""
     for what, most in (
         (resource.RLIMIT_CPU, int(seconds) + 1),
         (resource.RLIMIT_AS, memory),

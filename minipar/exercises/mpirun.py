@@ -19,7 +19,7 @@ from minipar.launcher.launch import find_launcher, launch_command
 
 START = 120.0                                                       # seconds to start, on a busy machine
 PER_RANK = 0.5                                                      # seconds for each rank of each call
-LATE = "still running after"                                        # says that a job was ended by its limit
+LATE = "still running after"                                        # said of a job that its limit ended
 
 
 def mpi_missing() -> str:
@@ -31,10 +31,10 @@ def mpi_missing() -> str:
 
 def under_mpirun(work: Sequence[tuple[Exercise, Submission, Sequence[GradedCall]]],
                  ranks: int) -> tuple[list[list[CallResult]], str]:
-    """Run the calls of several submissions in one job of so many ranks; a call of fewer ranks runs on a
-    part of them.
+    """Run the calls of several submissions in one job of `ranks` ranks; a call of fewer ranks uses the first
+    ones.
 
-    Returns the results of each submission, as far as the job came, and the job's stderr.
+    Returns the results of each submission up to the end of the job, and the job's stderr.
     """
     with tempfile.TemporaryDirectory(prefix="minipar-") as scratch:
         flat: list[tuple[int, GradedCall]] = []

@@ -1,5 +1,4 @@
-"""A hand-out for students: tasks, stubs and hints, without solutions, wrong answers and what the grader
-knows.
+"""Writes a hand-out for students: tasks, stubs and hints, without solutions, wrong answers and references.
 """
 
 from __future__ import annotations

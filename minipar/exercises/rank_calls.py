@@ -40,10 +40,10 @@ class RankCalls:
 
     def on_rank(self, comm: Communicator, arguments: Any, observer: Observed | None = None,
                 single_process: bool = False, memory: bool = False) -> None:
-        """Call it, and send the result. Raises what the submission raises.
+        """Call the submission, and send the result. Raises what the submission raises.
 
-        single_process: whether the rank is this whole process; then no thread may outlive the call. memory:
-        measure the peak of what is allocated.
+        single_process: whether this process runs one rank only; then no thread may outlive the call. memory:
+        measure the peak of the allocated bytes.
         """
         self.printed.as_rank(comm.rank)
         before = wire.pack(arguments)

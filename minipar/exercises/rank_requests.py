@@ -32,7 +32,7 @@ class RankRequests:
     def __init__(self, comm: Communicator, path: str) -> None:
         self.groups, self.path = [comm], path
         self.requests: dict[int, Request] = {}
-        self.tags: set[int] = set()                                 # that were handed out to collectives
+        self.tags: set[int] = set()                                 # reserved for collectives
         self.asked = 0
 
     def about(self, number: int) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class RankRequests:
                 "members": list(comm.members), "nodes": list(comm.nodes)}
 
     def answer(self, frame: dict[str, Any]) -> dict[str, Any]:
-        """Raises WireError for what is no request."""
+        """Execute one request. Raises WireError if the frame is not a valid request."""
         try:
             name, site = frame["call"], str(frame["site"])
             if name not in NAMES or len(self.requests) > MOST_REQUESTS:
@@ -164,7 +164,7 @@ class RankRequests:
 
 
 def called_at(path: str, site: str, act: Callable[..., Any], *words: Any) -> Any:
-    """act(*words), called from a frame that is at that line of the student's file ("ring.py:14").
+    """Call act(*words) from a frame at that line of the student's file ("ring.py:14").
 
     The messages of `minipar.comm` name the innermost line outside of it. In this process there is none, so
     one is made: empty lines, and then the call.

@@ -1,7 +1,7 @@
 """A rank's communicator in the student's process, when it is graded: each call is a request to the grader.
 
-The grader's own communicator does what is asked (`broker.py`), so messages are counted, delayed and looked at
-outside of the student's process. Nothing that is changed in here changes what was sent.
+The grader executes the requests on its own communicator (`broker.py`), so it counts, delays and checks the
+messages outside of the student's process. Code in this process cannot change what the grader has recorded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Ask = Callable[[dict[str, Any]], dict[str, Any]]                    # sends one 
 
 
 class RemoteComm(Communicator):
-    """One group, by its number at the grader's."""
+    """One group of ranks. number: its index in the grader's list of groups."""
 
     checked = True
 
@@ -31,7 +31,7 @@ class RemoteComm(Communicator):
         self.members, self.nodes = tuple(about["members"]), tuple(about["nodes"])
 
     def call(self, name: str, label: str | None = None, **words: Any) -> Any:
-        """What the grader answers. Raises the error that it names."""
+        """Send a request, and return the grader's answer. Raises the error that the grader reports."""
         shown = label_or_call_site(label)
         answer = self.ask({"call": name, "group": self.number, "label": str(shown), "site": caller()[1],
                            "labelled": not isinstance(shown, CallSite), **words})

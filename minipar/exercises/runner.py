@@ -50,15 +50,16 @@ def told(call: GradedCall, limit: float) -> dict[str, Any]:
 
 def on_threads(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall], *,
                limit: float | None = None) -> Iterator[CallResult]:
-    """The results of the calls, each as soon as it is complete. It ends after a call that had to be stopped.
+    """Yield the results of the calls, each as soon as it is complete; stop after a call that exceeded its
+    limit.
     """
     with Threads(submission.path) as threads:
         yield from threads.results(exercise, submission, calls, limit or exercise.seconds)
 
 
 class Threads:
-    """A process that runs calls on threads: of one submission, or one after the other of several that are
-    trusted. After a call that had to be stopped, the next submission gets a new process.
+    """A process that runs calls on threads, of one submission, or of several trusted ones in turn. After a
+    call that exceeded its limit, the next submission gets a new process.
 
     cpu: seconds that it may compute in all (default: enough for one submission).
     """

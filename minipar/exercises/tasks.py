@@ -48,7 +48,7 @@ class GradedCall:
 
 @dataclass
 class RankResult:
-    """What one rank sent back. error: kind, text, where, line; see `worker.described`."""
+    """The result of one rank. error: kind, text, where, line; see `wrapping.described`."""
 
     outputs: Any = None
     error: dict[str, Any] | None = None
@@ -63,8 +63,8 @@ class RankResult:
 
 @dataclass
 class CallResult:
-    """The result of a call. error: one that belongs to no rank: messages never received, a process that died
-    or was stopped.
+    """The result of a call. error: an error of no single rank: messages that were never received, or a
+    process that died or was stopped.
     """
 
     call: GradedCall

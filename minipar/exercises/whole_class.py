@@ -17,7 +17,7 @@ from minipar.exercises.grade import Grade, graded
 
 @dataclass(frozen=True)
 class Assignment:
-    """What is graded, and how. names: of exercises; none: all that a folder has. limit: seconds for one
+    """A class to be graded. names: of exercises; if empty, all that a folder holds. limit: seconds for one
     call.
     """
 

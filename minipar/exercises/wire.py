@@ -1,6 +1,6 @@
-"""Values that travel between the grader and the student's process: JSON, with arrays as raw bytes behind it.
+"""Packs values for the pipe between the grader and the student's process: JSON, then arrays as raw bytes.
 
-Not pickle: reading a pickle can run code, and the student's process is not trusted. A frame is
+It is not pickle: reading a pickle can run code, and the student's process is not trusted. A frame is
 
     length of the JSON (8 bytes), length of the arrays (8 bytes), the JSON, the arrays one after the other
 """

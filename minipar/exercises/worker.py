@@ -50,7 +50,7 @@ def serve_threads(tasks: BinaryIO, out: BinaryIO, dump: int) -> None:
 
 
 def serve_rank(tasks: BinaryIO, out: BinaryIO, dump: int) -> None:
-    """One rank of each call. What its communicator is asked for, the grader does."""
+    """Run one rank of each call. The grader executes the requests of its communicator."""
     calls: RankCalls | None = None
     for task in frames(tasks):
         if "source" in task:
@@ -68,15 +68,14 @@ def serve_rank(tasks: BinaryIO, out: BinaryIO, dump: int) -> None:
             return answer
 
         faulthandler.dump_traceback_later(task["limit"] * 0.9, file=dump)
-        with suppress(BaseException):                               # it is told in the result
+        with suppress(BaseException):                               # the result reports it
             calls.on_rank(RemoteComm(ask, task["group"]), task["arguments"], single_process=True,
                           memory=task["memory"])
         faulthandler.cancel_dump_traceback_later()
 
 
 def serve_mpi(folder: str) -> None:
-    """Run each call that has this rank as a member; results are files, since only rank 0 has a parent to
-    write to.
+    """Run each call in which this rank takes part. Results are written to files, one per rank.
     """
     from minipar.comm.job import job
 
@@ -103,7 +102,7 @@ def serve_mpi(folder: str) -> None:
             if part is None or calls is None:
                 continue
             engine: Any = part.inner  # type: ignore[attr-defined]
-            engine.barrier(label=NEXT_CALL)                         # unchecked: who never comes is stuck
+            engine.barrier(label=NEXT_CALL)                         # unchecked: a missing rank is a deadlock
             engine.synchronous = task["synchronous"]
             engine.start_send = engine.intracomm.Issend if task["synchronous"] else engine.intracomm.Isend
             calls.send({"task": task["id"]})
@@ -111,7 +110,7 @@ def serve_mpi(folder: str) -> None:
             try:
                 calls.observed(part, task)
             finally:
-                sys.stdout, sys.stderr = console  # what ends the job is told there
+                sys.stdout, sys.stderr = console                    # for the error that ends the job
 
 
 def prepare(about: Mapping[str, Any], signals: bool = False) -> None:
@@ -142,7 +141,7 @@ def main(mode: str, *words: str) -> None:
             out.write(wire.pack({"up": True}))                      # now the submission's time begins
             out.flush()
             serve(tasks, out, int(words[1]))
-            os._exit(0)  # whatever threads the student has left
+            os._exit(0)                                             # also ends threads of the student
     else:
         serve_mpi(*words)
 

@@ -1,7 +1,6 @@
-"""The student's process, seen from the grader: frames go to it and come from it, each within a time.
+"""The grader's handle of the student's process: it sends and receives frames, each with a time limit.
 
-Its answers are not trusted. An invalid frame counts as the end of the process. The whole process group is
-killed, so no process remains.
+The process is not trusted. An invalid frame counts as its end. At the end its whole process group is killed.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from minipar.exercises.tasks import RankResult
 from minipar.launcher.launch import rank_environment
 
 START = 60.0                                                        # seconds to start, on a busy machine
-NO_FRAME = "the process sent what is no result"
+NO_FRAME = "the process sent an invalid result"
 
 
 class WorkerProcess:
@@ -46,7 +45,7 @@ class WorkerProcess:
         os.set_blocking(self.write, False)
 
     def load(self, about: dict[str, Any], seconds: float) -> dict[str, Any] | None:
-        """Let it load a submission; returns a problem where it cannot, within so many seconds."""
+        """Let the process load a submission; returns a problem if it does not within `seconds`."""
         if not self.up and (frame := self.next(START)) != {"up": True}:
             return frame if "kind" in frame else problem("died", NO_FRAME)
         self.up, self.path = True, Path(about["path"])
@@ -62,7 +61,7 @@ class WorkerProcess:
                 data = data[os.write(self.write, data):]
 
     def next(self, seconds: float) -> dict[str, Any]:
-        """The next frame; a problem (see `problem`) where none comes in time, or the process has ended."""
+        """The next frame; a problem (see `problem`) if none comes in time, or if the process has ended."""
         deadline = time.monotonic() + seconds
         while (frame := self.poll(deadline - time.monotonic())) is None:
             if time.monotonic() >= deadline:
@@ -70,7 +69,7 @@ class WorkerProcess:
         return frame
 
     def poll(self, seconds: float) -> dict[str, Any] | None:
-        """As `next`, but None where nothing has come after so many seconds."""
+        """As `next`, but None if no frame has come within `seconds`."""
         deadline = time.monotonic() + seconds
         try:
             while (frame := self._frame()) is None:
@@ -85,7 +84,7 @@ class WorkerProcess:
         return frame if isinstance(frame, dict) else problem("died", NO_FRAME)
 
     def _frame(self) -> Any:
-        """The first frame of the buffer, None where it is not whole yet."""
+        """The first frame of the buffer; None if it is incomplete."""
         head = wire.HEAD.size
         if len(self.buffer) < head:
             return None
@@ -131,12 +130,12 @@ def environment() -> dict[str, str]:
 
 
 def problem(kind: str, text: str, where: str = "") -> dict[str, Any]:
-    """An error that the grader reports: "died" or "time" where the process is of no more use."""
+    """An error that the grader reports. kind: "died" or "time" if the process cannot be used any more."""
     return {"kind": kind, "text": text, "where": where, "line": ""}
 
 
 def rank_result(frame: dict[str, Any], ranks: int) -> tuple[int, RankResult]:
-    """(rank, its result). Raises WireError for what no worker of ours sends."""
+    """(rank, its result). Raises WireError for an invalid frame."""
     rank, error = frame.get("rank"), frame.get("error")
     if type(rank) is not int or not 0 <= rank < ranks:
         raise wire.WireError("no rank")

@@ -1,4 +1,4 @@
-"""The student's folder of one exercise: the task, and the file to write in. A student's text is never lost.
+"""The student's folder of an exercise: the task, and the file to edit. Nothing overwrites a student's text.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def reset(exercise: Exercise, folder: Path) -> Path:
 
 
 def find_answer(exercise: Exercise, folder: Path) -> Path:
-    """The student's file. Raises ConfigError where there is none."""
+    """The student's file. Raises ConfigError if there is none."""
     path = answer_path(exercise, folder)
     if not path.exists():
         raise ConfigError(f"there is no {path}; begin with: minipar exercise start {exercise.name}")
@@ -51,7 +51,7 @@ def find_answer(exercise: Exercise, folder: Path) -> Path:
 
 
 def write(path: Path, text: str) -> None:
-    """Raises CheckpointError where the system refuses."""
+    """Write the file, whole or not at all. Raises ConfigError or CheckpointError if the system refuses."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

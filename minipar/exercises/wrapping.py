@@ -26,11 +26,11 @@ NETWORK = Network(alpha=1e-5, beta=1e-9)                            # virtual: 1
 DELAY = 0.004                                                       # seconds by which an arrival is delayed
 STUCK = ("deadlock", "the partner has left", "timed out after")
 LEFT = "the program has ended, but"
-NEXT_CALL = "start of the next call"                                # a barrier of ours, between two calls
+NEXT_CALL = "start of the next call"                                # label of the barrier between two calls
 
 
 class Observed:
-    """One rank's communicator in a call: counted, under a clock where the call says so, disturbed likewise.
+    """One rank's communicator in a call: it counts; with a clock or delays if the call asks for them.
 
     face: whether mpi4py's face stands on it, which compares collectives itself, in steps. collectives:
     whether the exercise allows those of the library.
@@ -46,7 +46,7 @@ class Observed:
         self.comm = Counting(disturbed(self.clock or comm, task["delays"]))
 
     def books(self) -> dict[str, Any]:
-        """What this rank has sent, and its virtual time."""
+        """Messages and bytes that this rank has sent, and its virtual time."""
         total = self.comm.traffic.total()
         return {"messages": total.messages, "bytes": total.bytes,
                 "seconds": "" if self.clock is None else str(self.clock.now)}
