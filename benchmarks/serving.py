@@ -21,17 +21,14 @@ from turns import in_fresh_processes, measure, milliseconds, ratios
 import minipar as mp
 from minipar.compress.quantize.model import quantize_weights
 from minipar.config import GPT2
-from minipar.inference.engine import Engine
 from minipar.inference.kv_cache import KVCache
-from minipar.inference.options import EngineOptions
-from minipar.inference.requests import Sampling, TextRequest
 from minipar.inference.sampling import choose
 from minipar.malloc import keep_freed_memory
-from minipar.nn import GPT
 
 CONFIGS = {"gpt2": GPT2, "small": mp.ModelConfig(vocabulary=65, context=512, layers=4, heads=4, width=128)}
-GREEDY = Sampling(temperature=0)
+GREEDY = mp.Sampling(temperature=0)
 BATCHES = (1, 16, 32)
+STEPS = 30                                                          # the most of one contender
 Call = Callable[[], object]
 
 
@@ -40,7 +37,7 @@ def prompts(config: mp.ModelConfig, batch: int, length: int) -> list[list[int]]:
     return tokens
 
 
-def plain_step(model: GPT, length: int) -> Call:
+def plain_step(model: mp.GPT, length: int) -> Call:
     """One token of one request, as `generate` computes it."""
     cache, sampling = KVCache(model), GREEDY
     state = [choose(cache.logits(np.array(prompts(model.config, 1, length)))[0], sampling, [],
@@ -52,28 +49,33 @@ def plain_step(model: GPT, length: int) -> Call:
     return step
 
 
-def engine_step(model: GPT, batch: int, length: int, scattered: bool = False, **options: Any) -> Call:
-    """A step in which each of `batch` sequences gets a token. scattered: no two blocks are neighbours."""
-    engine = Engine(model, options=EngineOptions(batch=batch, rows=512, share_prefixes=False, **options))
+def engine_step(model: mp.GPT, batch: int, length: int, scattered: bool = False, **options: Any) -> Call:
+    """A step in which each of `batch` sequences gets a token; at most STEPS. scattered: no two blocks are
+    neighbours. The cache has just the blocks that this needs.
+    """
+    size = options.setdefault("block_size", 16)
+    blocks = batch * -(-(length + STEPS) // size) * (2 if scattered else 1)
+    engine = mp.Engine(model, options=mp.EngineOptions(batch=batch, rows=512, share_prefixes=False, blocks=blocks,
+                                                       **options))
     if scattered:
         pool, size = engine.memory.pool, engine.memory.pool.count
         pool._gap = lambda: int(np.flatnonzero(pool._free)[-1])     # type: ignore[method-assign]
         pool._free[np.arange(0, size, 2)] = False                   # every second block is somebody else's
     for prompt in prompts(model.config, batch, length):
-        engine.add(TextRequest(prompt, model.config.context, GREEDY))
+        engine.add(mp.TextRequest(prompt, STEPS, GREEDY))
     while engine.scheduler.waiting or any(one.pending > 1 for one in engine.scheduler.running):
         engine.step()
     return engine.step
 
 
-def decoding_weights(model: GPT) -> list[np.ndarray]:
+def decoding_weights(model: mp.GPT) -> list[np.ndarray]:
     """The weights [I, O] of all products of a row with the model; attention has others."""
     weights = [layer.weight.data for block in model.blocks
                for layer in (block.attention.qkv, block.attention.out, block.mlp.up, block.mlp.down)]
     return [*weights, model.head.weight.data.T]
 
 
-def bare_step(model: GPT, batch: int) -> Call:
+def bare_step(model: mp.GPT, batch: int) -> Call:
     """The products of a decoding step, without attention."""
     weights = decoding_weights(model)
     rows = {w.shape[0]: np.ones((batch, w.shape[0]), w.dtype) for w in weights}
@@ -103,17 +105,16 @@ def torch_step(config: mp.ModelConfig, batch: int, length: int) -> Call:
 
 
 def contenders(config: mp.ModelConfig, length: int) -> dict[str, Call]:
-    model = GPT(config)
+    model = mp.GPT(config)
     calls: dict[str, Call] = {"plain": plain_step(model, length)}
     calls |= {f"engine {batch}": engine_step(model, batch, length) for batch in BATCHES}
     calls |= {f"bare {batch}": bare_step(model, batch) for batch in BATCHES}
     most = BATCHES[-1]
-    calls[f"contiguous {most}"] = engine_step(model, most, length, block_size=config.context)
-    blocks = 4 * most * -(-config.context // 16)
-    calls[f"scattered {most}"] = engine_step(model, most, length, scattered=True, blocks=blocks)
+    calls[f"contiguous {most}"] = engine_step(model, most, length, block_size=length + STEPS)
+    calls[f"scattered {most}"] = engine_step(model, most, length, scattered=True)
     calls[f"int8 cache {most}"] = engine_step(model, most, length, kv="int8")
     calls |= {f"invariant {batch}": engine_step(model, batch, length, invariant=True) for batch in (1, most)}
-    small = GPT(config)
+    small = mp.GPT(config)
     quantize_weights(small)
     calls[f"int8 weights {most}"] = engine_step(small, most, length)
     if find_spec("torch") and find_spec("transformers"):

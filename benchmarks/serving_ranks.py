@@ -1,6 +1,6 @@
 """A decoding step of 32 requests on two ranks: the speed relative to one rank.
 
-    python benchmarks/serving_ranks.py [--config gpt2] [--restarts 2]
+    python benchmarks/serving_ranks.py
 
 Wall-clock time between two barriers, in turns with rank 0 alone, as scaling.py does it for training.
 """
@@ -17,36 +17,31 @@ from turns import ratios
 
 import minipar as mp
 from minipar.comm.solo import solo
-from minipar.config import ModelConfig
-from minipar.inference.engine import Engine
-from minipar.inference.options import EngineOptions
 from minipar.inference.replicas import ReplicatedEngine
-from minipar.inference.requests import TextRequest
 from minipar.inference.stages import stages_of
 from minipar.inference.stages_runner import StagesRunner
-from minipar.nn import GPT
 
 BATCH, PROMPT = 32, 8
 LAYOUTS = {"tp 2": (mp.Layout(tp=2), 1), "pp 2, 2 micro-batches": (mp.Layout(pp=2), 2),
            "pp 2, 1 micro-batch": (mp.Layout(pp=2), 1), "dp 2": (mp.Layout(dp=2), 1)}
 
 
-def step(config: ModelConfig, weights: dict[str, np.ndarray], comm: mp.Communicator, layout: mp.Layout,
+def step(config: mp.ModelConfig, weights: dict[str, np.ndarray], comm: mp.Communicator, layout: mp.Layout,
          micro_batches: int) -> Callable[[], object]:
     """A step in which each of 32 requests gets a token; under dp each replica has half of them."""
-    options = EngineOptions(batch=BATCH // layout.dp, rows=BATCH * PROMPT, share_prefixes=False)
+    options = mp.EngineOptions(batch=BATCH // layout.dp, rows=BATCH * PROMPT, share_prefixes=False)
     grid = mp.Grid(comm, layout)
-    engine = Engine(StagesRunner(stages_of(config, weights, grid), options, micro_batches), options=options)
+    engine = mp.Engine(StagesRunner(stages_of(config, weights, grid), options, micro_batches), options=options)
     serving = ReplicatedEngine(engine, grid.dp)
     for prompt in prompts(config, BATCH, PROMPT):
-        serving.add(TextRequest(prompt, config.context, GREEDY))
+        serving.add(mp.TextRequest(prompt, config.context, GREEDY))
     serving.step()                                                  # the prompts
     return serving.step
 
 
 def contenders(name: str, world: mp.Communicator) -> dict[str, Callable[[], object]]:
     config = CONFIGS[name]
-    weights = GPT(config).state_dict()
+    weights = mp.GPT(config).state_dict()
     single = step(config, weights, solo(), mp.Layout(), 1) if world.rank == 0 else None
     return {BASE: lambda: single and single(),                      # the other rank waits at the barrier
             **{key: step(config, weights, world, *what) for key, what in LAYOUTS.items()}}

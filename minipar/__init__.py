@@ -39,6 +39,10 @@ _MODULES = {
     "fit": "minipar.training.fit",
     "train": "minipar.training.train_text",
     "generate": "minipar.inference.generate",
+    "Engine": "minipar.inference.engine",
+    "EngineOptions": "minipar.inference.options",
+    "TextRequest": "minipar.inference.requests",
+    "Sampling": "minipar.inference.requests",
     "verify": "minipar.proof.on_threads",
     "schedule": "minipar.schedules.find:find_schedule",
     "lint": "minipar.schedules.lint",
@@ -53,8 +57,9 @@ _MODULES = {
     "MiniparError": "minipar.errors",
 }
 
-__all__ = ["GPT", "Communicator", "Grid", "Layout", "MiniparError", "ModelConfig", "OnRank", "Partial",
-           "Replicated", "Shard", "Tensor", "TrainConfig", "Trainer",
+__all__ = ["GPT", "Communicator", "Engine", "EngineOptions", "Grid", "Layout", "MiniparError", "ModelConfig",
+           "OnRank", "Partial", "Replicated", "Sampling", "Shard", "Tensor", "TextRequest", "TrainConfig",
+           "Trainer",
            "all_reduce", "backward", "compare_gradients", "equivalent", "fit", "generate", "gradcheck",
            "job", "lint", "run", "run_program", "same_on_all_ranks", "schedule", "simulate", "train",
            "verify"]
@@ -67,7 +72,10 @@ if TYPE_CHECKING:
     from minipar.comm.threads import run
     from minipar.config import Layout, ModelConfig, TrainConfig
     from minipar.errors import MiniparError
+    from minipar.inference.engine import Engine
     from minipar.inference.generate import generate
+    from minipar.inference.options import EngineOptions
+    from minipar.inference.requests import Sampling, TextRequest
     from minipar.mpi4py_face.run_program import run_program
     from minipar.nn import GPT
     from minipar.parallel.grid import Grid

@@ -44,8 +44,8 @@ def test_every_way_of_serving_gives_each_request_its_token() -> None:
         kind, _, batch = name.rpartition(" ")
         if kind not in ("bare", "Hugging Face", ""):
             assert [token.request for token in calls[name]()] == list(range(int(batch)))
-    model = serving.GPT(TINY)
-    scattered = serving.engine_step(model, 2, 40, scattered=True, blocks=40).__self__
+    model = serving.mp.GPT(TINY)
+    scattered = serving.engine_step(model, 2, 35, scattered=True).__self__
     tables = [one.table for one in scattered.scheduler.running]
     assert len(tables[0]) == 3 and all(abs(a - b) > 1 for table in tables for a, b in pairwise(table))
     assert sum(w.size for w in serving.decoding_weights(model)) == sum(

@@ -189,7 +189,7 @@ def test_a_missing_file_is_found() -> None:
 def test_the_programs_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                     capsys: pytest.CaptureFixture[str]) -> None:
     """Each as it stands there, in an empty folder."""
-    door, loop, own, collective, schedule, proof, _ = PROGRAMS
+    door, loop, engine, own, collective, schedule, proof, _ = PROGRAMS
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(ALGORITHMS, "all_reduce", {**ALGORITHMS["all_reduce"]})
     exec(door, found := {})
@@ -198,6 +198,10 @@ def test_the_programs_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     exec(loop, {})
     one, *two = map(float, re.findall(r"\d+\.\d+", capsys.readouterr().out)[-3:])
     assert one < 2.3 and two == pytest.approx([one, one], rel=1e-5)
+
+    exec(engine, {})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[-1] for line in lines].count("length") == 4 and len(lines) == 20 + 3 * 10
 
     exec(own, found := {})
     assert "reduce over the ranks is missing" in found["report"].explanations[0]

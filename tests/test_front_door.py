@@ -16,8 +16,8 @@ import pytest
 import minipar as mp
 from tests.ranks import ROOT
 
-PUBLIC = {"Communicator", "GPT", "Grid", "Layout", "MiniparError", "ModelConfig", "OnRank", "Partial",
-          "Replicated", "Shard", "Tensor", "TrainConfig", "Trainer",
+PUBLIC = {"Communicator", "Engine", "EngineOptions", "GPT", "Grid", "Layout", "MiniparError", "ModelConfig",
+          "OnRank", "Partial", "Replicated", "Sampling", "Shard", "Tensor", "TextRequest", "TrainConfig", "Trainer",
           "all_reduce", "backward", "compare_gradients", "equivalent", "fit", "generate", "gradcheck",
           "job", "lint", "run", "run_program", "same_on_all_ranks", "schedule", "simulate", "train",
           "verify"}

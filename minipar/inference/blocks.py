@@ -31,10 +31,10 @@ BlockKey = tuple[int, tuple[int, ...]]                              # (prefix be
 
 
 class BlockPool:
-    """The accounting of `count` blocks of `size` tokens."""
+    """The accounting of `count` blocks of `size` tokens. longest: the most blocks of one sequence."""
 
-    def __init__(self, count: int, size: int):
-        self.count, self.size = count, size
+    def __init__(self, count: int, size: int, longest: int):
+        self.count, self.size, self._longest = count, size, longest
         self.references = [0] * count
         self.evictions = 0
         self._free = np.ones(count, bool)
@@ -56,7 +56,8 @@ class BlockPool:
         """A block for one user, None if all are in use. after: the sequence's last block.
 
         The next block is preferred, since attention then reads both as one array. A sequence without blocks
-        starts in the middle of the largest gap, so that it and the sequence before the gap can both grow.
+        starts behind the beginning of the largest gap, so that it and the sequence before the gap can both
+        grow.
         """
         if not self._free.any():
             self._evict()
@@ -117,9 +118,9 @@ class BlockPool:
             self.evictions += 1
 
     def _gap(self) -> int:
-        """The middle of the largest run of free blocks; the first block of all if the pool is empty."""
+        """A block in the largest run of free blocks: its middle, or nearer if a sequence needs less room."""
         edges = np.flatnonzero(np.diff(self._free, prepend=False, append=False))
         starts, ends = edges[::2], edges[1::2]
         largest = int(np.argmax(ends - starts))
-        start, end = int(starts[largest]), int(ends[largest])
-        return start if start == 0 else (start + end) // 2
+        start, length = int(starts[largest]), int(ends[largest] - starts[largest])
+        return start if start == 0 else start + min(length // 2, self._longest - 1)

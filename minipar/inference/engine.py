@@ -64,7 +64,7 @@ class Engine:
             raise ConfigError(f"the tokenizer has {tokenizer.vocab_size} tokens, the model "
                               f"{model.config.vocabulary}; use the tokenizer of the model's training",
                               item="tokenizer")
-        blocks = options.blocks_of(context)
+        pool = BlockPool(options.blocks_of(context), options.block_size, -(-context // options.block_size))
         self.runner = LocalRunner(model, options) if isinstance(model, GPT) else model
         self.config = model.config
         self._speculator = speculator
@@ -73,8 +73,7 @@ class Engine:
             speculator.require_fit(model.config)
             options.require_rows(self._drafts)
         caches = [*self.runner.caches, *(speculator.caches if speculator else ())]
-        self.memory = SequenceMemory(BlockPool(blocks, options.block_size), caches,
-                                     options.preemption, options.share_prefixes)
+        self.memory = SequenceMemory(pool, caches, options.preemption, options.share_prefixes)
         self.scheduler = Scheduler(self.memory, context, options.batch, options.rows)
         self.steps = self.guessed = self.accepted = 0               # forward passes, and tokens of drafts
         self._numbers = itertools.count()

@@ -10,7 +10,7 @@ from minipar.rng import stream
 
 
 def test_a_sequence_gets_neighbouring_blocks() -> None:
-    pool, tables = BlockPool(64, 4), [[], [], []]
+    pool, tables = BlockPool(64, 4, longest=8), [[], [], []]
     for _ in range(8):
         for table in tables:
             table.append(pool.allocate(table[-1] if table else None))
@@ -19,7 +19,7 @@ def test_a_sequence_gets_neighbouring_blocks() -> None:
 
 
 def test_equal_tokens_after_different_beginnings_are_different() -> None:
-    pool = BlockPool(8, 2)
+    pool = BlockPool(8, 2, longest=8)
     a, b = pool.allocate(None), pool.allocate(None)
     prefix = pool.register(a, 0, [5, 6])
     pool.register(b, prefix, [7, 8])
@@ -29,7 +29,7 @@ def test_equal_tokens_after_different_beginnings_are_different() -> None:
 
 
 def test_cached_blocks_are_evicted_from_the_end_of_the_oldest_text() -> None:
-    pool = BlockPool(10, 1)
+    pool = BlockPool(10, 1, longest=8)
     table, prefix = [], 0
     for token in range(10):
         table.append(pool.allocate(table[-1] if table else None))
@@ -44,7 +44,7 @@ def test_cached_blocks_are_evicted_from_the_end_of_the_oldest_text() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_any_history_keeps_the_books(seed: int) -> None:
     """References are those of the tables, and the content of a block changes only when nobody can read it."""
-    rng, pool = stream(seed, "pool"), BlockPool(12, 2)
+    rng, pool = stream(seed, "pool"), BlockPool(12, 2, longest=8)
     tables: list[tuple[list[int], list[int]]] = []                   # blocks and tokens of each sequence
     content: dict[int, tuple[int, ...]] = {}                         # block -> all tokens up to its end
     for _ in range(300):
