@@ -68,7 +68,7 @@ class Scheduler:
 
     def _wanted(self, sequence: TextSequence, planned: dict[TextSequence, int], extra: int) -> int:
         left = self._rows - sum(planned.values())
-        if sequence.pending > 1:
+        if sequence.pending > 1 or sequence.forks:  # a sample that starts here would get the draft's blocks
             return min(sequence.pending, left)
         context_left = self._context - len(sequence.text)
         tokens_left = sequence.request.max_tokens - sequence.written - 1

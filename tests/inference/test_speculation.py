@@ -18,6 +18,7 @@ from minipar.inference.options import EngineOptions
 from minipar.inference.requests import Sampling, TextRequest
 from minipar.inference.speculation import DraftTokens, accept, next_token
 from minipar.proof.serving import opinionated
+from tests.inference.fuzz import mix
 from tests.inference.models import random_requests, written_alone
 from tests.refusals import refused
 
@@ -141,6 +142,11 @@ def test_sampled_tokens_with_a_draft_model_have_the_law_of_the_model() -> None:
         counts[name] = Counter(tuple(one.tokens[1:]) for (one,) in results)
     off = sum(abs(counts["plain"][key] - counts["draft"][key]) for key in product(range(3), repeat=2)) / draws
     assert off < 0.2                                                 # two draws of one law: .13 on average
+
+
+def test_samples_start_without_the_blocks_of_a_draft() -> None:
+    """Seed 2188 of the fuzzer: a prompt whose last token alone was computed again had a draft, too."""
+    assert mix(2188) == ""
 
 
 def test_an_ngram_repeats_what_followed() -> None:
