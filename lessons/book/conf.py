@@ -3,7 +3,6 @@
 import minipar
 
 project, author, version = "minipar", "the minipar developers", minipar.__version__
-project_copyright = "MIT licence"
 extensions = ["myst_nb", "minipar.lessons.book.figures"]
 exclude_patterns = ["build", "**/runs/**"]
 suppress_warnings = ["misc.highlighting_failure", "mystnb.unknown_mime_type"]
@@ -24,6 +23,7 @@ html_css_files = ["players/style.css", "book.css"]
 html_show_sourcelink = False
 html_show_search_summary = False
 html_copy_source = False
+html_show_copyright = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {"navbar_persistent": [], "use_download_button": False, "use_fullscreen_button": False, "show_toc_level": 2,
                       "use_source_button": False, "use_issues_button": False, "use_repository_button": False}

@@ -12,7 +12,8 @@ minipar.player("layout", function (box, data) {
   const result = make("p", { class: "mp-result", role: "status", "aria-live": "polite" }), picture = make("div", { class: "mp-scroll" });
   const table = make("div", { class: "mp-scroll" });
   box.append(make("div", { class: "mp-fields" }, ...[model, dp, tp, pp, micros, recompute, sequence].map(one => one.element)),
-             result, picture, table);
+             result, picture,
+             make("p", { class: "mp-legend" }, data.lines.map(name => `${name[0].toUpperCase()} ${name}`).join(", ")), table);
   model.value = "gpt2";
   tp.value = pp.value = 2;
   micros.value = 8;
@@ -36,7 +37,7 @@ minipar.player("layout", function (box, data) {
   }
 
   function bars(rows, totals) {
-    const width = Math.max(280, picture.clientWidth || 700), left = 62, most = Math.max(...totals), height = rows.length * 30 + 26;
+    const width = Math.max(280, picture.clientWidth || 700), left = 62, most = Math.max(...totals), height = rows.length * 30 + 4;
     const svg = draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img",
       "aria-label": `memory of each pipeline rank: ${totals.map((one, rank) => `rank ${rank} ${bytes(one)}`).join(", ")}` });
     rows.forEach((row, rank) => {
@@ -50,8 +51,6 @@ minipar.player("layout", function (box, data) {
         x += wide;
       });
     });
-    svg.append(draw("text", { x: left, y: height - 6, class: "mp-small" },
-      data.lines.map(name => `${name[0].toUpperCase()} ${name}`).join(", ")));
     return svg;
   }
 
