@@ -9,10 +9,12 @@ added: a command of minipar, and a program on four ranks. It needs the packages 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,8 @@ print("I am", MPI.COMM_WORLD.rank)"""
 def executed(lesson: str, folder: Path) -> Any:
     """The lesson's notebook after its run in `folder`. Raises CellExecutionError where a cell fails."""
     path = folder / "lesson.ipynb"
-    assert call("lesson", "export", lesson, "--ipynb", path) == 0
+    with redirect_stdout(io.StringIO()):
+        assert call("lesson", "export", lesson, "--ipynb", path) == 0
     book = nbformat.read(path, as_version=4)
     book.cells += [nbformat.v4.new_code_cell(text) for text in (COMMAND, LOAD, RANKS)]
     NotebookClient(book, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()

@@ -121,6 +121,8 @@ def test_a_lesson_runs_to_its_end_with_its_exercise_solved(lesson: str, tmp_path
     job = forked(with_solution(lesson, tmp_path), tmp_path, "--fast")
     assert job.returncode == 0, job.stdout + job.stderr
     assert_pictures(lesson, tmp_path, job.stdout)
+    wide = [line for line in job.stdout.splitlines() if len(line) > 80 and not line.startswith("picture: ")]
+    assert not wide, "what a lesson prints fits a projector"
     seconds = job.seconds - seconds_of_solution(job.stdout)
     assert not alone(lesson) or seconds < FAST, f"{seconds:.1f} s of the processor with --fast"
 
@@ -230,3 +232,16 @@ def test_a_broken_console_does_not_stop_a_lesson(breaking: str, status: int, tmp
     job = forked(script, tmp_path)
     assert (tmp_path / "end").exists() and job.returncode == status and "Traceback" not in job.stderr, job.stderr
     assert ("stdout cannot be written" in job.stderr) == (status == 74)
+
+
+def test_a_long_answer_beside_a_long_prediction_fits_80_columns(tmp_path: Path) -> None:
+    """It wraps at words, and no number breaks at its sign."""
+    script = planted(tmp_path, ranks=2)
+    script.write_text(f"""{script.read_text()}
+lesson.prediction = "the loss, and the gradients of the last block"
+lesson.reveal("the loss to 1e-12, and no gradient of any of the blocks before it")
+lesson.reveal("every loss to within 1e-12, every gradient of every block to 1e-12")
+""")
+    job = forked(script, tmp_path)
+    assert job.returncode == 0 and all(len(line) <= 80 for line in job.stdout.splitlines()), job.stdout
+    assert job.stdout.count("1e-12") == 3 and job.stdout.count("compare") == 2
