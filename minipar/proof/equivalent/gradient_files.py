@@ -14,6 +14,8 @@ with dp 2 and tp 2, ranks 0 and 1 are a group of tp, ranks 0 and 2 a group of dp
     "micro_batches": 4             the number of micro-batches
     "heads": 12                    attention heads; by default the width / 64
     "dialect": "nanogpt"           linear weights are [outputs, inputs], as in PyTorch's nn.Linear
+    "qkv": "interleaved"           columns of qkv as in Megatron-LM: for each head its q, k and v; by default
+                                   "by part": q of all heads of the rank, then k, then v
     "loss": 2.3456                 the loss, which is then compared, too
     "shards": {"wte.weight": null} the sharded axis of a parameter, if not the usual one; null: not sharded
 """
@@ -38,7 +40,8 @@ from minipar.untrusted.files import GIB, MIB, opened
 from minipar.untrusted.plain import parse_json
 
 AXES = ("pp", "dp", "tp")                                           # slowest first
-KEYS = {*AXES, "micro_batches", "heads", "dialect", "loss", "shards"}
+KEYS = {*AXES, "micro_batches", "heads", "dialect", "qkv", "loss", "shards"}
+QKV_ORDERS = "by part", "interleaved"
 MOST_RANKS, LARGEST_BATCH = 4096, 64 * MIB
 OTHERS_IGNORE = -100  # PyTorch's number for a target that does not count
 
@@ -53,6 +56,7 @@ class FileLayout:
     micro_batches: int = 1
     heads: int | None = None
     dialect: str = "huggingface"
+    qkv: str = QKV_ORDERS[0]
     loss: float | None = None
     shards: Mapping[str, int | None] | None = None
 
@@ -88,8 +92,9 @@ def read_layout(path: Path) -> FileLayout:
         if name in found and not (is_whole(found[name]) and 1 <= found[name] <= MOST_RANKS):
             raise CheckpointError(f"{path}: {name} is {shown(found[name])}; write a whole number from 1 to "
                                   f"{MOST_RANKS}")
-    if found.get("dialect", DIALECTS[0]) not in DIALECTS:
-        raise CheckpointError(f"{path}: dialect is {shown(found['dialect'])}; choose {' or '.join(DIALECTS)}")
+    for name, choices in (("dialect", DIALECTS), ("qkv", QKV_ORDERS)):
+        if found.get(name, choices[0]) not in choices:
+            raise CheckpointError(f"{path}: {name} is {shown(found[name])}; choose {' or '.join(choices)}")
     if not isinstance(found.get("loss", 0.0), (int, float)):
         raise CheckpointError(f"{path}: loss is {shown(found['loss'])}; write a number")
     shards = found.get("shards", {})
@@ -128,9 +133,24 @@ def read_gradients(files: Sequence[Path], config: ModelConfig,
                 continue
             ours, matrix = our_name(config, name)
             flip = matrix and layout.dialect == "nanogpt" and array.ndim == 2
-            arrays[ours] = array.T if flip else array
+            array = array.T if flip else array
+            if layout.qkv == "interleaved" and ".attention.qkv." in ours:
+                array = by_part(array, config.head_width)
+            arrays[ours] = array
         ranks.append(arrays)
     return ranks
+
+
+def by_part(array: np.ndarray, head_width: int) -> np.ndarray:
+    """The last axis reordered from [q0 k0 v0 q1 k1 v1 ...] (by heads) to [q0 q1 ... k0 k1 ... v0 v1 ...].
+
+    An array whose last axis does not hold whole heads is returned unchanged; its size is reported later.
+    """
+    if not array.ndim or array.shape[-1] % (3 * head_width):
+        return array
+    heads = array.reshape(*array.shape[:-1], -1, 3, head_width)     # [..., heads, 3, K]
+    parts: np.ndarray = heads.swapaxes(-3, -2).reshape(array.shape)
+    return parts
 
 
 def read_batch(path: Path, config: ModelConfig) -> tuple[np.ndarray, np.ndarray]:

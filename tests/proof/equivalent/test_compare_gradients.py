@@ -26,8 +26,17 @@ def right(name: str, array: np.ndarray, at: dict[str, int]) -> np.ndarray | None
     return array
 
 
+def interleaved(name: str, array: np.ndarray, at: dict[str, int]) -> np.ndarray | None:
+    """The columns of qkv as Megatron-LM orders them: q, k and v of the first head, then of the second, ..."""
+    if ".attention.qkv." not in name:
+        return array
+    parts = np.split(array, 3, axis=-1)                             # [..., heads * K] each
+    heads = parts[0].shape[-1] // 4
+    return np.concatenate([part[..., 4 * head:4 * head + 4] for head in range(heads) for part in parts], axis=-1)
+
+
 def write(folder: Path, layout: FileLayout, spoil: Spoil = right, dialect: str = "huggingface",
-          dtype: type = np.float64) -> Path:
+          dtype: type = np.float64, **more: object) -> Path:
     """A folder of gradients, from which the rank at given coordinates takes what `spoil` makes of its shard."""
     folder.mkdir(exist_ok=True)
     model = mp.GPT(CONFIG, seed=1, dtype=np.float64)
@@ -43,7 +52,7 @@ def write(folder: Path, layout: FileLayout, spoil: Spoil = right, dialect: str =
     loss = float(whole.pop("loss"))
     (folder / "layout.json").write_text(json.dumps(
         {"dp": layout.dp, "tp": layout.tp, "pp": layout.pp, "heads": 3, "loss": loss, "dialect": dialect,
-         "micro_batches": 2}))
+         "micro_batches": 2, **more}))
     lie = shardings(CONFIG, layout)
     for rank in range(layout.ranks):
         at, mine = layout.at(rank), {}
@@ -76,6 +85,18 @@ def test_right_gradients_are_accepted(layout: FileLayout, tmp_path: Path) -> Non
     report = mp.compare_gradients(write(tmp_path / "a", layout))
     assert report.proven, str(report)
     assert mp.compare_gradients(write(tmp_path / "b", layout, dialect="nanogpt", dtype=np.float32)).proven
+
+
+@pytest.mark.parametrize("tp", [1, 2, 3])
+def test_megatron_s_order_of_qkv_is_an_option_of_the_layout(tp: int, tmp_path: Path) -> None:
+    layout = FileLayout(tp=tp)
+    for dialect in ("huggingface", "nanogpt"):
+        folder = write(tmp_path / dialect, layout, interleaved, dialect, qkv="interleaved")
+        assert mp.compare_gradients(folder).proven, dialect
+    if tp < 3:                                                      # with one head on each rank both orders are one
+        wrong = mp.compare_gradients(write(tmp_path / "unsaid", layout, interleaved))
+        assert not wrong.proven and all("qkv" in finding.item for finding in wrong.findings if not finding.proven)
+        assert any('"qkv": "interleaved"' in text for text in wrong.explanations)
 
 
 def _times(factor: float, *words: str) -> Spoil:
