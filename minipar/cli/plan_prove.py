@@ -1,8 +1,8 @@
 """`minipar plan --prove`: the chosen layout runs on threads, with virtual clocks and the machine's links.
 
 The model shrinks to one layer per stage and a few numbers per rank. The ranks keep dp x tp x pp; if these are
-more than MOST, dp is smaller, then pp. The answers: time, bytes and memory are equal to the prediction, and
-the layout with dp cut to 2 trains like one process.
+more than MOST, dp becomes smaller (but stays 2), then pp, then tp. The answers: time, bytes and memory are
+equal to the prediction, and the layout with at most VERIFIED ranks trains like one process.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.plan.collective_times import Links
 from minipar.plan.machine import Machine
 from minipar.plan.search import Candidate
-from minipar.plan.stages import stages_of
 from minipar.plan.traffic import step_traffic
-from minipar.proof import verify
+from minipar.proof import prove, uneven_case
 from minipar.proof.case import text_of
+from minipar.proof.reference import make_reference
 from minipar.trace.planned import ClusterLinks, planned_step
 from minipar.trace.step import StepTrace, trace_step
 
-MOST = 64  # threads
+MOST, VERIFIED = 32, 8  # threads: of the executed step, and of `verify`, which trains several times
 RATE = 10**9  # FLOPs per second of a rank: the shrunk model would take no time at the machine's own rate
 WIDTH_PER_HEAD, TOKENS_PER_RANK, MICRO_BATCHES = 4, 8, 4
+MOST_VIRTUAL = 2  # stages per rank
+PATIENCE = 600.0  # seconds that a rank waits for another
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,31 @@ class Shrunk:
     changed: tuple[str, ...]
 
 
+def fitting(layout: Layout, most: int) -> Layout:
+    """The layout with at most so many ranks: a smaller dp first (but 2 if it was more than 1), then a smaller
+    pp, then a smaller tp.
+    """
+    dp = min(2, layout.dp)
+    tp = max(t for t in range(1, layout.tp + 1) if layout.tp % t == 0 and (t * dp <= most or t == 1))
+    pp = max(p for p in range(1, layout.pp + 1) if p * tp * dp <= most or p == 1)
+    dp = max(d for d in range(1, layout.dp + 1) if d * tp * pp <= most or d == 1)
+    return replace(
+        layout,
+        dp=dp,
+        pp=pp,
+        tp=tp,
+        stage_layers=(),
+        virtual=min(layout.virtual, MOST_VIRTUAL),
+        zero=layout.zero if dp > 1 else 0,
+    )
+
+
 def shrunk(candidate: Candidate) -> Shrunk:
     """A training with the same layout that fits into one process."""
-    layout, changed = candidate.layout, []
-    pp = max(p for p in range(1, layout.pp + 1) if p * layout.tp <= MOST or p == 1)
-    dp = max(d for d in range(1, layout.dp + 1) if d * pp * layout.tp <= MOST or d == 1)
-    for name, old, new in (("pp", layout.pp, pp), ("dp", layout.dp, dp)):
-        if old != new:
-            changed.append(f"{name}={new} instead of {old}")
-    layout = replace(layout, dp=dp, pp=pp, stage_layers=(), zero=layout.zero if dp > 1 else 0)
+    layout = fitting(candidate.layout, MOST)
+    names = ("dp", "tp", "pp", "virtual", "zero")
+    pairs = ((name, getattr(candidate.layout, name), getattr(layout, name)) for name in names)
+    changed = [f"{name}={new} instead of {old}" for name, old, new in pairs if old != new]
     model = ModelConfig(
         256,
         TOKENS_PER_RANK * layout.tp,
@@ -58,7 +76,7 @@ def shrunk(candidate: Candidate) -> Shrunk:
         WIDTH_PER_HEAD * layout.tp,
     )
     train = TrainConfig(
-        batch=dp * MICRO_BATCHES,
+        batch=layout.dp * MICRO_BATCHES,
         micro_batches=MICRO_BATCHES,
         dtype="float64",
         steps=3,
@@ -90,7 +108,7 @@ def executed(small: Shrunk, machine: Machine, zero: int) -> StepTrace:
             world, layout, small.model, small.train, tokenizer, tokens, network, RATE, nodes=cluster.nodes
         )
 
-    traces: list[Any] = run(layout.ranks, traced)                   # rank 0 has it
+    traces: list[Any] = run(layout.ranks, traced, timeout=PATIENCE)  # rank 0 has it
     trace: StepTrace = traces[0]
     return trace
 
@@ -143,14 +161,16 @@ def checks(small: Shrunk, machine: Machine) -> list[Check]:
     found.append(
         Check("memory of the fullest rank", f"{max(ledger):,} B", f"{max(held):,} B", ledger == held)
     )
-    report = verify(
-        replace(
-            small.layout, dp=min(2, small.layout.dp), zero=small.layout.zero if small.layout.dp > 1 else 0
-        ),
-        layers=max(2, len(stages_of(small.model, small.layout).layers)),
-    )
+    cut = fitting(replace(small.layout, dp=min(2, small.layout.dp)), VERIFIED)
+    case = uneven_case(cut, layers=max(2, cut.pp * max(1, cut.virtual)))
+    report = run(cut.ranks, prove, case, make_reference(case), timeout=PATIENCE)[0]
     found.append(
-        Check("verify, dp at most 2", "one process", "equal" if report.proven else "differs", report.proven)
+        Check(
+            f"verify dp={cut.dp} tp={cut.tp} pp={cut.pp}",
+            "one process",
+            "equal" if report.proven else "differs",
+            report.proven,
+        )
     )
     return found
 

@@ -34,26 +34,34 @@ def measure_machine(model: ModelConfig = MODEL) -> Machine:
     model: it is trained on bytes, so its vocabulary is 256. The links are the doctor's, between two
     processes; without MPI, typical ones.
     """
-    found = measured_links(Host.here(os.environ))
-    alpha, beta = (found["alpha"], found["beta"]) if found else (WITHIN_NODE.alpha, WITHIN_NODE.beta)
+    raw = machine_without_steps()
+    if found := measured_links(Host.here(os.environ)):
+        raw = replace(raw, within=Link(found["alpha"], 1 / found["beta"]))
+    rows = [measured_step(samples, model) for samples in SAMPLES]
+    return replace(calibrate(raw, rows, SOFTWARE["minipar"]), name="")
+
+
+def machine_without_steps() -> Machine:
+    """This machine by its large products and copies on one core, with typical links and launch overhead."""
     cores = os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / cores
     product = 2 * SQUARE**3 / _fastest(_product())
-    raw = Machine(
+    within, between = (
+        Link(float(links.alpha), 1 / float(links.beta)) for links in (WITHIN_NODE, BETWEEN_NODES)
+    )
+    return Machine(
         rate=product,
         launch=1e-3,
         memory_rate=8 * COPIED / _fastest(_copy()),
         peak=product / SUSTAINED,
-        within=Link(float(alpha), 1 / float(beta)),
+        within=within,
+        between=between,
         per_node=cores,
         memory=memory,
         reserve=0.2 * memory,
-        between=Link(float(BETWEEN_NODES.alpha), 1 / float(BETWEEN_NODES.beta)),
         name="this machine",
         source="measured by minipar plan --calibrate",
     )
-    rows = [measured_step(samples, model) for samples in SAMPLES]
-    return replace(calibrate(raw, rows, SOFTWARE["minipar"]), name="")
 
 
 def measured_step(samples: int, model: ModelConfig) -> MeasuredStep:

@@ -1,0 +1,123 @@
+"""Does the planner predict this machine? Calibrated on one rank, predicted and measured under mpirun.
+
+    minipar launch -n 2 python benchmarks/planner.py [--rounds 9]
+
+Rank 0 alone trains at two sizes of a micro-batch; rate and launch overhead are fitted to these two times. The links
+are measured between the two ranks. Then two ranks train with each layout, in turns, and the step's time is
+predicted from the machine that one rank measured. One line per layout: predicted, measured (the median), the error, and
+the spread of the measured rounds (the quartiles), which no prediction can beat.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from statistics import median, quantiles
+
+import numpy as np
+from turns import require_ranks
+
+import minipar as mp
+from minipar.comm.solo import solo
+from minipar.data.tokenizer import make_tokenizer
+from minipar.doctor.smoke import measure_links
+from minipar.malloc import keep_freed_memory
+from minipar.plan.calibrate import MeasuredStep, calibrate
+from minipar.plan.machine import Link, Machine
+from minipar.plan.software import SOFTWARE
+from minipar.plan.step_time import step_time
+from minipar.trace.measure_machine import machine_without_steps
+
+MODEL = mp.ModelConfig(vocabulary=256, context=128, layers=4, heads=4, width=256)
+SMALL, LARGE = (
+    mp.TrainConfig(batch=8, micro_batches=8, validation_windows=1),
+    mp.TrainConfig(batch=16, micro_batches=4, validation_windows=1),
+)
+LAYOUTS = {
+    "dp 2": mp.Layout(dp=2),
+    "dp 2, zero 1": mp.Layout(dp=2, zero=1),
+    "dp 2, zero 2": mp.Layout(dp=2, zero=2),
+    "dp 2, zero 3": mp.Layout(dp=2, zero=3),
+    "tp 2": mp.Layout(tp=2),
+    "tp 2, sequence parallel": mp.Layout(tp=2, sequence_parallel=True),
+    "pp 2, gpipe": mp.Layout(pp=2, pipeline="gpipe"),
+    "pp 2, 1f1b": mp.Layout(pp=2),
+    "pp 2, zb-h1": mp.Layout(pp=2, pipeline="zb-h1"),
+}
+
+
+def trainer(comm: mp.Communicator, layout: mp.Layout, train: mp.TrainConfig) -> mp.Trainer:
+    text = "the quick brown fox jumps over the lazy dog. " * 400
+    tokenizer = make_tokenizer("byte", text)
+    return mp.Trainer(MODEL, train, tokenizer, tokenizer.encode(text), mp.Grid(comm, layout))
+
+
+def measured(world: mp.Communicator, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each contender, round by round, on rank 0: two sizes on one rank, then all layouts on two."""
+    alone = {"small": trainer(solo(), mp.Layout(), SMALL), "large": trainer(solo(), mp.Layout(), LARGE)}
+    together = {name: trainer(world, layout, LARGE) for name, layout in LAYOUTS.items()}
+    times: dict[str, list[float]] = {name: [] for name in [*alone, *together]}
+    for _ in range(rounds + 1):
+        for name, one in alone.items():
+            if world.rank == 0:
+                times[name].append(one.step().seconds)
+            world.barrier(label="alone")
+        for name, one in together.items():
+            seconds = one.step().seconds
+            times[name].append(float(mp.all_reduce(world, np.array([seconds]), "max", label="slowest")[0]))
+    return {name: seconds[1:] for name, seconds in times.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    keep_freed_memory()
+    with mp.job(timeout=120) as world:
+        require_ranks(world, 2, 2)
+        links = measure_links(world)
+        times = measured(world, rounds)
+        if world.rank == 0:
+            print(*lines(machine_of(links, times), times), sep="\n")
+
+
+def machine_of(links: dict[str, float], times: dict[str, list[float]]) -> Machine:
+    """The machine, fitted to the two times of one rank."""
+    link = Link(links["alpha"], 1 / links["beta"])
+    raw = replace(machine_without_steps(), within=link, between=link)
+    rows = [
+        MeasuredStep(MODEL, train, mp.Layout(), median(times[name]), name)
+        for name, train in (("small", SMALL), ("large", LARGE))
+    ]
+    return calibrate(raw, rows, SOFTWARE["minipar"])
+
+
+def lines(machine: Machine, times: dict[str, list[float]]) -> list[str]:
+    """The table, and how often the ranking of two layouts is right."""
+    found = [
+        f"rate {machine.rate / 1e9:.1f} GFLOP/s, launch overhead {1e6 * machine.launch:.0f} us, link "
+        f"{1e6 * machine.within.latency:.1f} us and {machine.within.bandwidth / 1e9:.2f} GB/s",
+        f"{'layout':26}{'predicted':>12}{'measured':>12}{'error':>9}{'quartiles':>16}",
+    ]
+    predicted = {
+        name: step_time(MODEL, LARGE, layout, machine, software=SOFTWARE["minipar"], simulated=True).total
+        for name, layout in LAYOUTS.items()
+    }
+    for name, seconds in predicted.items():
+        low, middle, high = quantiles(times[name], n=4)
+        found.append(
+            f"{name:26}{1e3 * seconds:9.1f} ms{1e3 * middle:9.1f} ms{100 * (seconds / middle - 1):+8.1f}%"
+            f"{100 * (low / middle - 1):+8.1f}%{100 * (high / middle - 1):+6.1f}%"
+        )
+    names = list(predicted)
+    pairs = [
+        (a, b) for a in names for b in names if a < b and abs(median(times[a]) / median(times[b]) - 1) > 0.05
+    ]
+    right = sum((predicted[a] < predicted[b]) == (median(times[a]) < median(times[b])) for a, b in pairs)
+    return [*found, f"{right} of {len(pairs)} pairs that differ by more than 5 % are ranked right"]
+
+
+if __name__ == "__main__":
+    main()
