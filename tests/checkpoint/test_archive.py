@@ -175,8 +175,7 @@ def as_version_2(members: dict[str, bytes]) -> None:
 
 def test_another_version_of_the_format(saved: Path) -> None:
     rewrite(saved, as_version_2, forged=True)
-    with pytest.raises(CheckpointError,
-                       match="has the format 'minipar checkpoint 2', this minipar reads '.* 1'"):
+    with pytest.raises(CheckpointError, match="'minipar checkpoint 2'"):
         load(saved)
 
 

@@ -92,9 +92,7 @@ def test_a_mistake_in_the_environment_is_told_once() -> None:
 def test_a_communicator_serves_no_longer_than_its_job(call: Callable[[Communicator], object]) -> None:
     with job() as comm:
         pass
-    with pytest.raises(CommError,
-                       match=r"rank 0: \w+ at test_job.py:\d+ comes after the job's end; use the "
-                             r"communicator within"):
+    with pytest.raises(CommError, match=r"at test_job.py:\d+ comes after the job's end"):
         call(comm)
 
 
@@ -125,7 +123,5 @@ def test_ranks_that_outnumber_cores_sleep_longer() -> None:
 def test_without_a_board_there_is_still_a_limit() -> None:
     request = Request("recv", 0, 2, np.empty(1), "forward")
     Lookout(5.0).look(solo(), request, 4.9, "", None)
-    with pytest.raises(
-        CommError, match=r"^rank 0 timed out after 5 s: rank 0 is in look 'forward' at test_job.py:\d+, in"
-    ):
+    with pytest.raises(CommError, match=r"^rank 0 timed out .*'forward' at test_job.py:\d+"):
         Lookout(5.0).look(solo(), request, 5.1, "", None)

@@ -288,6 +288,5 @@ def test_linear_weights_are_the_matrices_of_the_layers_themselves() -> None:
     weights["blocks.1.mlp.up.weight"][...] = 7
     assert (model.blocks[1].mlp.up.weight.data == 7).all()
     quantize_weights(model.blocks[1].mlp.down)
-    with pytest.raises(ConfigError,
-                       match="blocks.1.mlp.down is quantised already.* prune first, then quantise"):
+    with pytest.raises(ConfigError, match="blocks.1.mlp.down is quantised"):
         linear_weights(model)

@@ -123,7 +123,7 @@ def test_a_part_that_is_missing_is_named_and_a_name_that_would_be_one_is_refused
     for part, other in (("bits", "values"), ("values", "bits")):
         packed = pack({"w": np.zeros(100)})
         del packed[f"w.{part}"]
-        with pytest.raises(ShapeError, match=f"w.{other} exists, but w.{part} does not"):
+        with pytest.raises(ShapeError, match=f"w.{other} .*w.{part}"):
             unpack(packed)
     with refused(ConfigError, item="w.bits"):
         pack({"w": np.zeros(100), "w.bits": np.ones(3)})
@@ -189,8 +189,7 @@ def test_a_state_of_another_model_is_refused() -> None:
 @pytest.mark.parametrize("units", [[], [2, 1], [1, 1], [-1, 3], [0, 64]])
 def test_numbers_that_are_no_units_are_refused(units: list[int]) -> None:
     model = GPT(CONFIG)
-    with pytest.raises(ConfigError,
-                       match="hidden units of blocks.0.mlp to keep: at least one index below 64"):
+    with pytest.raises(ConfigError, match="blocks.0.mlp.*64"):
         shrink_mlp(model.blocks[0].mlp, np.array(units, int))
     with refused(ConfigError, "below 4", item="heads of blocks.0.attention"):
         shrink_attention(model.blocks[0].attention, np.array([0, 4]))

@@ -221,8 +221,7 @@ def test_arrays_that_do_not_fit() -> None:
         quantize(np.zeros((6, 2)), Scheme(axis=1, group=4))
     with refused(ShapeError, "int64", item="tokens"):
         quantize(np.arange(3), Scheme(), name="tokens")
-    with pytest.raises(ShapeError,
-                       match=r"up needs limits of shape \(1, 3\), one pair per scale; got \(3,\) and \(3,\)"):
+    with pytest.raises(ShapeError, match=r"up needs limits .*\(1, 3\)"):
         quantize(np.zeros((4, 3)), Scheme(axis=1), Limits(np.zeros(3), np.ones(3)), name="up")
     with refused(ConfigError, item="share"):
         percentile(np.zeros(3), Scheme(), share=0)

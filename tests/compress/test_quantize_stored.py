@@ -100,11 +100,9 @@ def test_files_of_other_models_and_models_in_floats_are_refused() -> None:
     packed = pack_model(model)
     wider = GPT(ModelConfig(vocabulary=11, context=8, layers=2, heads=2, width=16, hidden=32))
     before = wider.state_dict()
-    with pytest.raises(CheckpointError,
-                       match=r"another model: blocks.0.mlp.down has shape \[64, 16\] there, \[32, 16\] here"):
+    with pytest.raises(CheckpointError, match=r"blocks.0.mlp.down .*\[64, 16\].*\[32, 16\]"):
         unpack_model(wider, *packed)
-    with pytest.raises(CheckpointError,
-                       match=r"another model: positions.weight has shape \[8, 16\] there, \[4, 16\] here"):
+    with pytest.raises(CheckpointError, match=r"positions.weight .*\[8, 16\].*\[4, 16\]"):
         unpack_model(GPT(ModelConfig(vocabulary=11, context=4, layers=2, heads=2, width=16)), *packed)
     assert all(np.array_equal(wider.state_dict()[name], before[name]) for name in before)
     bare = Linear("bare", 10, 5)

@@ -165,7 +165,7 @@ def test_refusals() -> None:
         confusion(zeros, np.array([0, 1, 2]), 2)
     with pytest.raises(DataError, match="labels run from -2 to 0"):
         confusion(np.array([0, -2]), np.array([0, 0]), 2)
-    with pytest.raises(DataError, match="no class Z; there are a, b"):
+    with pytest.raises(DataError, match="no class Z"):
         classification_report(zeros, zeros, ["a", "b"], only=["Z"])
     with pytest.raises(DataError, match="'PER-B' at place 1"):
         entities(["O", "PER-B"])
@@ -177,7 +177,7 @@ def test_refusals() -> None:
         entity_report([["O"]], [["O"]])
     with refused(DataError, "hits", "negative"):
         report_of(["a"], np.array([3]), np.array([2]), np.array([5]))
-    with pytest.raises(DataError, match="2 names for 1, 1 and 1 counts"):
+    with pytest.raises(DataError, match="2 names"):
         report_of(["a", "b"], np.array([1]), np.array([1]), np.array([1]))
     with refused(DataError, "float64", "integers"):
         confusion(zeros, np.full(3, 0.7), 2)

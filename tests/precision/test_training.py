@@ -110,8 +110,7 @@ def test_a_scale_that_cannot_help_ends_the_training() -> None:
     one = trainer(precision="float16", loss_scale=2.0**40)
     for _ in range(one.scale.patience - 1):
         assert one.step().skipped
-    with pytest.raises(DivergenceError,
-                       match="^step 23: loss .*, gradient norm (inf|nan); it arose first in the gradient of"):
+    with pytest.raises(DivergenceError, match="^step 23: .*(inf|nan).* gradient of"):
         one.step()
     assert one.optimizer.steps == 0
 
@@ -128,8 +127,7 @@ def test_bfloat16_has_no_scale_to_lower() -> None:
     one = training(solo(), "dp", Spoilt, precision="bfloat16")
     one.step()
     one.step()
-    with pytest.raises(DivergenceError,
-                       match="gradient norm inf; it arose first in the gradient of blocks.0.mlp.up.weight"):
+    with pytest.raises(DivergenceError, match="gradient of blocks.0.mlp.up.weight"):
         one.step()
 
 

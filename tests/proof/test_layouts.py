@@ -98,8 +98,7 @@ def test_shares_are_uneven() -> None:
 
 
 def test_fewer_heads_than_ranks_is_one_clear_error() -> None:
-    with pytest.raises(LayoutError,
-                       match="6 heads over tp=8 leaves ranks without any; choose tp <= 6 or more heads"):
+    with pytest.raises(LayoutError, match="6 heads.*tp=8"):
         on_threads(Layout(tp=8), heads=6)
 
 

@@ -20,9 +20,7 @@ def test_a_step_that_diverges_changes_nothing() -> None:
     one.step()
     plant(one, "blocks.0.attention.qkv.weight", 1e30)                # finite, but its products are not
     before = {name: array.copy() for name, array in one.state()[0].items()}
-    with pytest.raises(DivergenceError,
-                       match=r"^step 1: loss nan, gradient norm nan; it arose first in the output of "
-                                              r"blocks\.0\.attention\.out; try a lower --lr$"):
+    with pytest.raises(DivergenceError, match=r"^step 1: .*blocks\.0\.attention\.out"):
         one.step()
     assert same_bits(one.state()[0], before) and (one.steps_done, one.optimizer.steps) == (1, 1)
 

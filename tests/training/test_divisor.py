@@ -95,9 +95,7 @@ def test_a_batch_without_a_target_that_counts_is_one_error_on_every_rank(layout:
         trainer, said = make(world, layout, np.ones((B, T), bool)), []
         before = trainer.flat.data.copy()
         for what in (trainer.step, trainer.validate):
-            with pytest.raises(
-                DataError, match=f"all {B * T} targets of .* are ignored, so there is no mean"
-            ) as error:
+            with pytest.raises(DataError, match=f"all {B * T} targets") as error:
                 what()
             said.append(str(error.value))
         assert trainer.steps_done == 0 and (trainer.flat.data == before).all()

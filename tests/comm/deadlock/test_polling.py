@@ -159,9 +159,7 @@ def test_a_rank_that_polls_for_a_while_may_go_on(comm: Communicator) -> None:
 def test_alone_a_test_of_what_cannot_come_ends() -> None:
     alone = solo()
     request = alone.irecv(np.empty(1), 0, label="own part")
-    with pytest.raises(CommError,
-                       match=r"rank 0 waits for itself: rank 0 waits in test of recv.* 'own part' at "
-                             r"test_polling"):
+    with pytest.raises(CommError, match=r"rank 0 waits for itself: .*'own part' at test_polling"):
         while not alone.test(request):
             pass
 
@@ -175,7 +173,5 @@ def test_the_limit_holds_for_tests(checked: bool) -> None:
         while not comm.test(request):
             pass
 
-    with pytest.raises(CommError,
-                       match="timed out after 0.5 s: rank 0 waits in test of recv.*; rank 1 is computing at "
-                             "test_polling"):
+    with pytest.raises(CommError, match="timed out .*test of recv.*computing at test_polling"):
         run(2, program, timeout=0.5, checked=checked)

@@ -19,8 +19,7 @@ def test_labels_that_are_swapped(comm: Communicator, length: int, how: str) -> N
     """Else the weights would be taken for the biases, and the other way round, without a word."""
     other, mine = 1 - comm.rank, np.ones(length)
     sending = comm.isend(mine, other, label="weight")
-    with pytest.raises(CommError, match=f"recv.* 'bias' at test_header.py:.* from rank {other} what was sent as "
-                                        "'weight' at test_header.py:.* not as 'bias'"):
+    with pytest.raises(CommError, match=f"'bias' at test_header.py:.* rank {other} .*'weight' at test_header.py"):
         if how == "recv":
             comm.recv(np.empty(length), other, label="bias")
         receiving = comm.irecv(np.empty(length), other, label="bias")
@@ -49,9 +48,7 @@ def test_sizes_and_dtypes_are_said_exactly(comm: Communicator, sent: int, expect
     for dtype in ("f8", "i4"):
         if (sent, dtype) != (expected, "f8"):
             sending = comm.isend(np.ones(sent, dtype), 1 - comm.rank)
-            with pytest.raises(CommError, match=rf"expects \({expected},\) float64 from rank {1 - comm.rank}, which "
-                                                rf"sent {sent} elements? of {np.dtype(dtype)} at test_header.py:\d+ "
-                                                rf"\(expected {expected} element"):
+            with pytest.raises(CommError, match=rf"\({expected},\) float64 from rank {1 - comm.rank}.*{sent} elements? of {np.dtype(dtype)} at test_header.py:\d+"):
                 comm.recv(np.empty(expected), 1 - comm.rank)
             comm.wait(sending)
 

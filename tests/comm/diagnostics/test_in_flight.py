@@ -19,8 +19,7 @@ def test_an_array_changed_between_isend_and_wait(comm: Communicator, count: int,
     comm.wait(receiving)
     array += 1
     with pytest.raises(CommError,
-                       match=r"send 'batch' at test_in_flight.py:\d+ .*was changed between isend at "
-                             r"test_in_flight.py"):
+                       match=r"send 'batch' at test_in_flight.py:\d+ .*changed between isend at test_in_flight.py"):
         while not (comm.wait(sending) is array if ask == "wait" else comm.test(sending)):
             pass
     comm.barrier(label="both have received")                        # the library may read the array until then
@@ -41,8 +40,7 @@ def test_memory_that_is_received_into(comm: Communicator, second: str) -> None:
 def test_a_receive_into_memory_that_is_sent_but_not_two_sends_of_one_array(comm: Communicator) -> None:
     array, got = np.ones(4), np.empty(4)
     sending = [comm.isend(array, comm.rank, label="a") for _ in range(2)]
-    with pytest.raises(CommError,
-                       match="recv 'b' .*still being sent by the send 'a' started at test_in_flight.py"):
+    with pytest.raises(CommError, match="'b' .*sent by the send 'a' started at test_in_flight.py"):
         comm.recv(array, comm.rank, label="b")
     for request in sending:
         comm.recv(got, comm.rank, label="a")

@@ -61,9 +61,7 @@ def test_more_ranks_than_the_system_has_threads_for(monkeypatch: pytest.MonkeyPa
         started.append(start(thread))
 
     monkeypatch.setattr(threading.Thread, "start", limited)
-    with pytest.raises(
-        CommError, match="only 2 of 5 ranks start as threads here .can't start new thread.; choose fewer"
-    ):
+    with pytest.raises(CommError, match="only 2 of 5 ranks start"):
         run(5, lambda comm: comm.barrier(label="all"))
 
 
@@ -76,9 +74,7 @@ def test_a_rank_that_uses_another_rank_s_communicator() -> None:
         ends[0].recv(np.empty(1), 1, label="mine")
 
     with pytest.raises(CommError,
-                       match=r"rank 0 of 2 in world: recv 'mine' at test_threads.py:\d+ is called by the "
-                             r"thread of "
-                                        "rank 1; each rank must use the communicator that it was given"):
+                       match=r"recv 'mine' at test_threads.py:\d+ is called by the thread of rank 1"):
         run(2, program)
 
 
@@ -178,9 +174,7 @@ def test_an_array_may_change_once_it_is_sent() -> None:
 
 def test_nodes_are_as_given_and_share_no_memory() -> None:
     def program(comm: Communicator) -> tuple[int, ...]:
-        with pytest.raises(CommError,
-                           match=r"shared 'block' at .* spans nodes \[0, 1\]; split the group by comm.nodes "
-                                 r"first"):
+        with pytest.raises(CommError, match=r"'block' at .* spans nodes \[0, 1\]"):
             comm.shared(8, label="block")
         here = comm.split(comm.nodes[comm.rank], label="node")
         assert here is not None
@@ -196,9 +190,7 @@ def test_the_limit_counts_for_a_rank_that_computes() -> None:
             time.sleep(0.5)
         comm.barrier(label="late")
 
-    with pytest.raises(CommError,
-                       match=r"rank 1 of 2 timed out after 0.2 s: rank 0 is computing at test_threads.py:\d+; "
-                             r"rank 1 is"):
+    with pytest.raises(CommError, match=r"rank 1 of 2 timed out .*computing at test_threads.py:\d+"):
         run(2, program, timeout=0.2)
 
 

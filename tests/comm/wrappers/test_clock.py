@@ -250,7 +250,7 @@ def test_what_a_clock_cannot_time() -> None:
     def shared(comm: Communicator) -> None:
         Clock(comm, NETWORK, RATE).shared(8, label="block")
 
-    with pytest.raises(CommError, match="shared 'block' at test_clock.py:.* shared memory has no messages"):
+    with pytest.raises(CommError, match="'block' at test_clock.py"):
         run(2, shared)
     with pytest.raises(CommError, match="native"):
         run(2, lambda comm: seconds(comm, "native", 8))

@@ -57,9 +57,7 @@ def test_a_truncated_message_does_not_fit(comm: Communicator) -> None:
     if comm.rank == 0:
         numbers(comm, Fault("truncate", rank=0, nth=0), messages=1)
     else:
-        with pytest.raises(CommError,
-                           match=r"numbers.*expects \(4,\) float64 from rank 0, which sent (2 "
-                                 r"elements|\(2,\))"):
+        with pytest.raises(CommError, match=r"numbers.*\(4,\) float64 .*sent (2 elements|\(2,\))"):
             numbers(comm, messages=1)
 
 
@@ -122,13 +120,12 @@ def test_what_the_protocol_allows_or_refuses_it_still_does() -> None:
         lost = faults.isend(np.ones(1), 0, label="lost")
         assert faults.test(lost) and faults.wait(lost) is faults.wait(lost)
         for call in (faults.send, faults.recv):
-            with pytest.raises(CommError,
-                               match="'x' at test_faults.py:.* names rank 2, but the group has ranks 0 to 1"):
+            with pytest.raises(CommError, match="'x' at test_faults.py:.* rank 2"):
                 call(np.ones(1), 2, label="x")
 
     run(2, body)
 
 
 def test_an_unknown_fault() -> None:
-    with pytest.raises(ConfigError, match="no fault is called 'lose'; there are drop, truncate"):
+    with pytest.raises(ConfigError, match="'lose'.*drop, truncate"):
         Fault("lose")
