@@ -20,6 +20,7 @@ from minipar.malloc import keep_freed_memory
 
 COMMANDS = {  # name of the command and its module: what it does
     "train": "train a GPT on text",
+    "elastic": "add ranks to a running elastic training, or remove some",
     "generate": "generate text with a trained model",
     "report": "write one HTML page about a finished run",
     "verify": "prove that a layout trains like one process",
@@ -103,6 +104,7 @@ def _options(words: Sequence[str], name: str) -> argparse.Namespace:
     options, unknown = parser.parse_known_args(words)
     if unknown:
         commands.choices[name].error(f"unrecognized arguments: {' '.join(unknown)}")
+    options.words = list(words)
     return options
 
 

@@ -6,9 +6,12 @@ Every rank runs the same code; only rank 0 writes files, shows progress and prin
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import signal
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 from minipar.cli.interruption import Interruption
 from minipar.cli.options import add_config_options, given, word
@@ -20,12 +23,17 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.wrappers.counting import Counting
 from minipar.comm.wrappers.network import Network
 from minipar.config import ModelConfig, TrainConfig
+from minipar.errors import ConfigError
 from minipar.parallel.grid import Grid
 from minipar.trace.step import is_traceable, require_traceable, trace_step
+from minipar.training.build import require_trainable
+from minipar.training.elastic import smaller_along_dp
 from minipar.training.fit import agree, fit
 from minipar.training.report import costs_per_rank, report_lines
 from minipar.training.run_folder import RunFolder, read_metrics
 from minipar.training.start import RunSettings, resume_run, start_run
+from minipar.training.step_result import StepResult
+from minipar.training.supervised import Supervised
 from minipar.training.trainer import Trainer
 
 
@@ -35,6 +43,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="folder of the new run (default runs/train)")
     folder.add_argument("--resume", type=word, metavar="DIR",
                         help="continue the run in this folder; other options replace its own")
+    elastic = parser.add_argument_group(
+        "elastic", "start the ranks on this host, and start them anew when one dies or is added")
+    elastic.add_argument("--elastic", action="store_true", help="supervise the training (without mpirun)")
+    elastic.add_argument("--layouts", type=_layouts, metavar="LIST",
+                         help="allowed layouts, such as dp4,dp2-tp2,pp2; the one with most ranks that are "
+                              "there is used (default: those of --dp and less, with the same --tp and --pp)")
+    elastic.add_argument("--replica-every", type=int, default=1, metavar="STEPS",
+                         help="steps between two copies of the state in memory (default 1)")
+    elastic.add_argument("--supervised", type=Path, help=argparse.SUPPRESS)  # the supervisor's memory
+    elastic.add_argument("--go-on", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--trace", action="store_true",
                         help="at the end, trace a step like minipar trace, into the run's folder")
     add_config_options(parser)
@@ -42,9 +60,45 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
+def _layouts(text: str) -> list[dict[str, int]]:
+    """Layouts as axes: "dp2-tp2,pp2" is [{"dp": 2, "tp": 2}, {"pp": 2}]."""
+    layouts = []
+    for word_ in text.split(","):
+        parts = [re.fullmatch("(dp|tp|pp)([1-9][0-9]{0,3})", part) for part in word_.split("-")]
+        if not all(parts):
+            raise argparse.ArgumentTypeError(f"{word_!r} is not a layout; write for example dp4,dp2-tp2,pp2")
+        layouts.append({part[1]: int(part[2]) for part in parts if part})
+    return layouts
+
+
 def run(options: argparse.Namespace) -> int:
+    if options.replica_every < 1:
+        raise ConfigError(f"--replica-every is {options.replica_every}; give 1 step or more")
+    if options.elastic and not options.supervised:
+        return _supervise(options)
+    if options.go_on:
+        options.resume = options.resume or options.out
     with Interruption() as interruption:
         return on_ranks(options, lambda world: _run_on(Counting(world), options, interruption))
+
+
+def _supervise(options: argparse.Namespace) -> int:
+    """Start the ranks under a supervisor; returns the exit status of the training."""
+    # Not at the top: no other training needs it.
+    from minipar.cli.supervisor import Supervisor
+
+    if options.world is not None or options.engine == "threads":
+        raise ConfigError("--elastic starts its ranks itself, as processes: leave mpirun and --engine out")
+    layout = layout_of(options)
+    axes = {"dp": 1, "pp": 1, "tp": 1}
+    allowed = [replace(layout, **{**axes, **given_axes}) for given_axes in options.layouts or []]
+    if not options.resume:                                          # before hundreds of processes start
+        for one in allowed or [layout]:
+            require_trainable(one, TrainConfig(**given(options, TrainConfig)))
+    ranks = layout.ranks if allowed == [] else max(one.ranks for one in allowed)
+    words = [each for each in options.words if each != "--elastic"]
+    return Supervisor(words, Path(options.resume or options.out), allowed or smaller_along_dp(layout), ranks,
+                      options.replica_every, bool(options.resume)).supervise()
 
 
 def _run_on(world: Counting, options: argparse.Namespace, interruption: Interruption) -> int:
@@ -62,15 +116,19 @@ def _run_on(world: Counting, options: argparse.Namespace, interruption: Interrup
         if finished:
             _show_finished(trainer, folder)
             return 0
-        return _train_and_report(trainer, folder, world, trace, interruption)
+        supervised = Supervised(options.supervised, world.rank, options.replica_every) \
+            if options.supervised else None
+        return _train_and_report(trainer, folder, world, trace, interruption, supervised)
 
 
 def _train_and_report(trainer: Trainer, folder: RunFolder, world: Counting, trace: bool,
-                      interruption: Interruption) -> int:
+                      interruption: Interruption, supervised: Supervised | None) -> int:
     """Train to the end, or until a signal stops it, then report; returns the exit status."""
-    signal_number = _train(trainer, folder, interruption)
+    signal_number = _train(trainer, folder, interruption, supervised)
     if signal_number:
         _draw(folder)
+        if supervised and supervised.supervisor_ended():
+            supervised.clear()
         _show_stopped(trainer, folder, signal_number)
         return 128 + signal_number
     costs = costs_per_rank(trainer, world) if world.size > 1 else []
@@ -81,10 +139,25 @@ def _train_and_report(trainer: Trainer, folder: RunFolder, world: Counting, trac
     return 0
 
 
-def _train(trainer: Trainer, folder: RunFolder, interruption: Interruption) -> int:
-    """Run `fit` and show its progress; returns the signal that stopped it, or 0."""
+def _train(trainer: Trainer, folder: RunFolder, interruption: Interruption,
+           supervised: Supervised | None) -> int:
+    """Run `fit` and show its progress; returns the signal that stopped it, or 0. A training whose supervisor
+    has ended stops as at SIGHUP, when a terminal has ended.
+    """
     with TrainingProgress(trainer.steps_done, trainer.config.steps, shown=folder.writes) as progress:
-        return fit(trainer, folder, stop=lambda: interruption.number, progress=progress.show).stopped
+        if supervised is None:
+            return fit(trainer, folder, stop=lambda: interruption.number, progress=progress.show).stopped
+
+        def stop() -> int:
+            return interruption.number or (signal.SIGHUP if supervised.supervisor_ended() else 0)
+
+        def after_step(result: StepResult, validation: float | None) -> None:
+            progress.show(result, validation)
+            supervised.after_step(trainer)
+
+        result = fit(trainer, folder, stop=stop, progress=after_step)
+    supervised.leave()
+    return result.stopped
 
 
 def _traced(trainer: Trainer, folder: RunFolder, world: Communicator) -> list[str]:
