@@ -2,7 +2,7 @@
 plain data parallelism with one flat message. Beside it, where PyTorch is installed, its FSDP over gloo against
 its DDP.
 
-    python benchmarks/sharding.py [--config small medium] [--restarts 5]
+    python benchmarks/sharding.py              # --config small medium, --restarts 5: as in scaling.py
 
 In turns within one job, wall-clock time; see README.md beside this file. The table explains the ratio: bytes sent
 and bytes held per rank and step, and the products of the copies that a stage adds.
