@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from minipar.cli.exercise_show import printed_lines, verdict_lines
+from minipar.cli.exercise_show import light_lines, printed_lines, verdict_lines
 from minipar.exercises.bug_answer import of_answer
 from minipar.exercises.check import Checked, check, read_submission
 from minipar.exercises.cost import fastest
@@ -29,7 +29,8 @@ def show_check(exercise: Exercise, path: Path, folder: Path, threads: bool = Fal
     def threads_part(lights: Verdict, results: Sequence[CallResult]) -> None:
         for line in locked(exercise, progress, lights, results):
             print(line)
-        print("\n".join(verdict_lines(lights)), flush=True)
+        shown = [light for light in lights.lights if not answer or light.state != "none"]
+        print("\n".join(line for light in shown for line in light_lines(light)), flush=True)
         if progress.timed(exercise, seconds := fastest(lights, results)) and seconds is not None:
             print(f"\n  {1e6 * seconds:.1f} us of virtual time: your best so far")
 

@@ -18,8 +18,10 @@ from minipar.exercises.tasks import CallResult
 TELLING = (1, 3, 2, 4, 5)  # 3 before 2: with 2 ranks, "twice" and "p times" are one
 
 
-def compared(exercise: Exercise, results: Sequence[CallResult], name: str) -> Light:
-    """The light of the values, or of the gradients."""
+def compared(exercise: Exercise, results: Sequence[CallResult], name: str, broken: set[int]) -> Light:
+    """The light of the values, or of the gradients. results: of the calls that came to their end. broken:
+    the numbers of ranks on which another call did not.
+    """
     seen, failed = 0, []
     for result in results:
         finding, count = wrong_in(exercise, result, name)
@@ -35,7 +37,7 @@ def compared(exercise: Exercise, results: Sequence[CallResult], name: str) -> Li
         ),
     )
     return off(
-        name, finding, result.call.described() + only_there(results, [result for result, _ in failed])
+        name, finding, result.call.described() + only_there(results, [result for result, _ in failed], broken)
     )
 
 
@@ -125,11 +127,11 @@ def _judged(text: str) -> Diagnosis | None:
     return Diagnosis(line, advice) if text else None
 
 
-def only_there(results: Sequence[CallResult], failed: Sequence[CallResult]) -> str:
+def only_there(results: Sequence[CallResult], failed: Sequence[CallResult], broken: set[int]) -> str:
     """The case or the numbers of ranks in which alone it fails, in words."""
-    sizes, bad = {r.call.ranks for r in results}, {r.call.ranks for r in failed}
+    sizes, bad = {r.call.ranks for r in results}, {r.call.ranks for r in failed} | broken
     cases, bad_cases = {r.call.case for r in results}, {r.call.case for r in failed}
-    if bad_cases < cases and len(bad_cases) == 1 and len(cases) > 1:
+    if not broken and bad_cases < cases and len(bad_cases) == 1 and len(cases) > 1:
         return f"; the other cases are right, only '{next(iter(bad_cases))}' is wrong"
     if bad < sizes:
         good = sorted(sizes - bad)

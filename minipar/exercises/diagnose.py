@@ -113,10 +113,13 @@ def misfit(wanted: Any, got: Any, rank: int, ranks: int) -> Diagnosis | None:
             isinstance(have, Opaque)
             or (have is None) != (want is None)
             or isinstance(want, str) != isinstance(have, str)
+            or (not isinstance(want, np.ndarray) and isinstance(have, np.ndarray) and have.ndim > 0)
         ):
             return Diagnosis(
                 f"{which} is {shape_of(have)}; wanted is {shape_of(want)}", "return what the task says"
             )
+        if np.asarray(have).dtype.kind == "O" and have is not None:
+            return Diagnosis(f"{which} is not a number of at most 64 bits", "is it multiplied too often?")
         if isinstance(want, np.ndarray) and (text := array_misfit(want, have)):
             return Diagnosis(f"{which} {text}", shape_advice(want, have, ranks))
     return None

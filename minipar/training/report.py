@@ -38,8 +38,8 @@ def report_lines(trainer: Trainer, folder: RunFolder, extra: list[str]) -> list[
 
 
 def costs_per_rank(trainer: Trainer, world: Counting) -> list[str]:
-    """Two tables with a line per rank, memory and traffic, on every rank. All ranks call it. world: it has
-    counted from the start.
+    """Two tables with a line per rank, memory and traffic, on every rank. All ranks call it. world: a
+    communicator that has counted from the start.
 
     The traffic is everything that a rank sent along an axis: in steps, validations and checkpoints.
     """

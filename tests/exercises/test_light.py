@@ -77,6 +77,17 @@ def test_a_shape_that_is_wrong_in_a_ragged_case_alone_is_a_wrong_value(exercise:
     assert states(found)[:2] == ["on", "off"] and "'ragged'" in found.lights[1].where
 
 
+def test_ranks_on_which_a_call_failed_are_not_called_right(exercise: Exercise) -> None:
+    def spoil(result: CallResult) -> None:
+        if result.call.ranks == 2 and result.call.case == "plain":
+            result.ranks = [RankResult(error=problem("stuck", "deadlock")) for _ in result.ranks]
+        if result.call.ranks == 3:
+            for rank in result.ranks:
+                rank.outputs = rank.outputs + 1                     # type: ignore[union-attr]
+
+    assert "right on 1 rank" in judged(exercise, spoil).light("values").where
+
+
 def test_a_deadlock_in_an_ordinary_run_is_told_by_the_last_light(exercise: Exercise) -> None:
     def spoil(result: CallResult) -> None:
         if result.call.ranks > 1:
