@@ -74,7 +74,7 @@ def test_signed_and_unsigned_codes_stand_for_the_same_numbers(bits: int, symmetr
     assert np.array_equal(unsigned.codes.astype(int) - signed.codes,
                           np.full_like(signed.codes, 2 ** (bits - 1), int))
     assert np.array_equal(signed.dequantize(), unsigned.dequantize())
-    assert np.array_equal(signed.steps(), unsigned.steps())
+    assert np.array_equal(signed.centred_codes(), unsigned.centred_codes())
 
 
 def test_codes_by_hand() -> None:

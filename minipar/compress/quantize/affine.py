@@ -42,7 +42,7 @@ class Quantized:
         """x_hat, of the shape and dtype of the original array (float32 for float16)."""
         return decode(self.codes.reshape(self.scheme.view(self.shape)), self.grid).reshape(self.shape)
 
-    def steps(self) -> np.ndarray:
+    def centred_codes(self) -> np.ndarray:
         """q - z as integers: the operands of an integer product."""
         if self.scheme.symmetric and self.scheme.signed:
             return self.codes

@@ -67,7 +67,7 @@ def integer_linear(x: Quantized, weight: Quantized) -> np.ndarray:
     inputs, outputs = weight.shape
     group = weight.scheme.group or max(inputs, 1)
     scales = weight.grid.scale.reshape(-1, 1, weight.grid.scale.shape[-1])      # [groups, 1, O or 1]
-    a, b = x.steps(), weight.steps()
+    a, b = x.centred_codes(), weight.centred_codes()
     y = np.zeros((x.shape[0], outputs), weight.grid.scale.dtype)
     for start, scale in zip(range(0, max(inputs, 1), group), scales, strict=True):
         part = slice(start, start + group)

@@ -39,7 +39,7 @@ def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *,
            name: str = "the array") -> Limits:
     """The smallest and the largest value of x, widened to contain 0."""
     view = floats(x, name).reshape(scheme.view(x.shape))
-    axes = scheme.shared(view.shape)
+    axes = scheme.scale_axes(view.shape)
     low, high = _widest(view.min(axes, keepdims=True, initial=0), view.max(axes, keepdims=True, initial=0),
                         reduce)
     worst = np.maximum(-low, high).max(initial=0)
@@ -62,7 +62,7 @@ def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *
     whole = minmax(x, scheme, reduce, name=name)
     if not view.size:
         return whole
-    axes = scheme.shared(view.shape)
+    axes = scheme.scale_axes(view.shape)
     if scheme.symmetric:
         high = _percentiles(abs(view), [share], axes)[0]
         return _widest(-high, high, reduce)
@@ -77,7 +77,7 @@ def mse(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *, name:
     Rounds x once per fraction.
     """
     view = floats(x, name).reshape(scheme.view(x.shape))
-    axes = scheme.shared(view.shape)
+    axes = scheme.scale_axes(view.shape)
     low, high = minmax(x, scheme, reduce, name=name)
     unit = np.ldexp(np.ones_like(high), np.frexp(np.maximum(-low, high))[1] - 1)
     near_one = view / unit  # exact, since unit is a power of 2; squares do not overflow

@@ -93,7 +93,7 @@ class Scheme:
         return (rows // self.group, self.group,
                 columns) if self.axis == 1 else (rows, columns // self.group, self.group)
 
-    def shared(self, view: tuple[int, ...]) -> tuple[int, ...]:
+    def scale_axes(self, view: tuple[int, ...]) -> tuple[int, ...]:
         """The axes of a view along which values share a scale."""
         if self.group:
             return (1,) if self.axis == 1 else (2,)
@@ -101,11 +101,12 @@ class Scheme:
         return tuple(axis for axis in range(len(view)) if axis != own)
 
     def scales(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of the scales of an array of this shape: that of the view, with shared axes of length 1.
+        """The shape of the scales of an array of this shape: that of the view, with length 1 along the axes
+        of one scale.
         """
         view = self.view(shape)
-        shared = self.shared(view)
-        return tuple(1 if axis in shared else length for axis, length in enumerate(view))
+        together = self.scale_axes(view)
+        return tuple(1 if axis in together else length for axis, length in enumerate(view))
 
     def packed_bytes(self, shape: tuple[int, ...], scale_bytes: int = 4) -> int:
         """Bytes of the packed codes and their scales, and of zero-points unless symmetric."""
