@@ -17,6 +17,7 @@ import ast
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import CodeType
 
@@ -45,6 +46,23 @@ class Cell:
         """The heading in the cell's first line, which begins a section; "" if there is none."""
         found = re.match(r"#{1,2} (.+)", self.text.strip()) if self.kind == "prose" else None
         return found[1].strip() if found else ""
+
+    @cached_property
+    def pieces(self) -> tuple[str, ...]:
+        """The code, divided behind each `lesson.predict(...)`, since the code behind a question shows its answer.
+
+        Example: the three lines `a = 1`, `lesson.predict("b?")` and `b = 2` have two pieces: the first two
+        lines, and the third.
+        """
+        ends = [statement.end_lineno for statement in ast.parse(self.text).body if _is_question(statement)]
+        lines, borders = self.text.splitlines(), [0, *ends, None]
+        parts = ["\n".join(lines[one:other]).strip("\n") for one, other in pairwise(borders)]
+        return tuple(part for part in parts if part)
+
+
+def _is_question(statement: ast.stmt) -> bool:
+    return (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+            and isinstance(statement.value.func, ast.Attribute) and statement.value.func.attr == "predict")
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ class Player:
         self.progress: Progress = read_progress(record)
         self.names: dict[str, Any] = {"__name__": "__main__", "__file__": str(lesson.path)}
         self.executed: set[int] = set()         # lines of the cells that have run
+        self.hidden: list[str] = []             # code behind the questions of the cell that runs
 
     def play(self, section: int | None = None) -> None:
         """Show the sections from this one on, until the end or until the reader quits. The default is the
@@ -64,6 +65,7 @@ class Player:
             self.show(f"  {number}) {choice}")
         if question in self.progress.predictions:
             self.show(f"Your prediction is locked: {self.progress.predictions[question]}")
+            self._show_next_piece()
             return self.progress.predictions[question]
         typed = self._typed("Your prediction (Enter: none): ").strip()
         if typed.isdigit() and 1 <= int(typed) <= len(choices):
@@ -71,7 +73,13 @@ class Player:
         if typed:
             self.progress.predictions[question] = typed
             self.progress.save(self.record)
+        self._show_next_piece()
         return typed
+
+    def _show_next_piece(self) -> None:
+        """The code behind a question, once it is answered."""
+        if self.hidden:
+            self.show("\n" + terminal.code(self.hidden.pop(0)))
 
     def _section(self, number: int) -> str:
         """Show and run one section. Returns the reader's last command."""
@@ -79,7 +87,8 @@ class Player:
             if cell.kind == "prose":
                 self.show("\n" + terminal.prose(cell.text))
                 continue
-            self.show("\n" + terminal.code(cell.text))
+            first, *self.hidden = cell.pieces
+            self.show("\n" + terminal.code(first))
             if (typed := self._command("[run it] ")) != ON:
                 return typed
             self._run(cell)

@@ -10,7 +10,7 @@ import base64
 import html
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -108,19 +108,21 @@ def _slides(lesson: LessonFile, rendered: Callable[[str], str]) -> Iterator[str]
                 continue
             with redirect_stdout(io.StringIO()) as said:
                 exec(lesson.compiled(cell), names)
-            yield f"<pre>{html.escape(cell.text)}</pre>{_output(said.getvalue())}"
+            first, *others = cell.pieces
+            yield f"<pre>{html.escape(first)}</pre>{_output(said.getvalue(), others)}"
 
 
-def _output(text: str) -> str:
-    """The output of a cell as HTML; "" if it has none. A question is shown at once, its answer only after a
-    key.
+def _output(text: str, code: Sequence[str]) -> str:
+    """The output of a cell as HTML; "" if it has none. A question is shown at once. Its answer, and the code
+    behind it, are shown only after a key.
     """
     pictures = "".join(_embedded(Path(path)) for path in PICTURE.findall(text))
     words = PICTURE.sub("", text).strip("\n")
     question = re.match(r"Predict: .*(?:\n(?!  answer:).+)*", words)
     asked = f"<p><strong>{html.escape(question[0])}</strong></p>" if question else ""
     rest = words[question.end():].strip("\n") if question else words
-    shown = f'<pre class="out">{html.escape(rest)}</pre>' * bool(rest) + pictures
+    shown = "".join(f"<pre>{html.escape(piece)}</pre>" for piece in code)
+    shown += f'<pre class="out">{html.escape(rest)}</pre>' * bool(rest) + pictures
     return asked + f'<div class="hidden">{shown}</div>' * bool(shown)
 
 

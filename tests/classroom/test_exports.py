@@ -20,7 +20,11 @@ LESSON = '''# %% [markdown]
 #
 # ## 1 · A section
 # %%
-print("Predict: how many?\\n  - one\\n  answer: two\\n  a < b")
+class lesson:
+    def predict(question): print(f"Predict: {question}\\n  - one")
+# %%
+lesson.predict("how many?")
+print("  answer: two\\n  a < b")
 # %%
 from pathlib import Path; Path("x.png").write_bytes(b"picture")
 print("picture: x.png")
@@ -36,16 +40,17 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_slides_hold_prose_code_questions_answers_and_pictures(script: Path) -> None:
     page = slides(read_lesson(script))
-    assert page.count("<section>") == 4 and "<strong>bold</strong>" in page and "<b>tag" not in page
+    assert page.count("<section>") == 5 and "<strong>bold</strong>" in page and "<b>tag" not in page
     question, hidden = page.rindex("Predict: how many?"), page.index('class="hidden"')
     assert question < hidden < page.rindex("answer: two") and "a &lt; b" in page
+    assert hidden < page.index("answer: two"), "the code behind a question is hidden, too: it has the answer"
     assert 'src="data:image/png;base64,cGljdHVyZQ=="' in page
     assert not re.search(r'(src|href)="(?!data:)', page), "a page that needs no network"
 
 
 def test_a_notebook_has_the_cells(script: Path) -> None:
     cells = json.loads(notebook(read_lesson(script)))["cells"]
-    assert [cell["cell_type"] for cell in cells] == ["markdown", "code", "code"]
+    assert [cell["cell_type"] for cell in cells] == ["markdown", "code", "code", "code"]
 
 
 def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

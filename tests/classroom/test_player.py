@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minipar.classroom.cells import read_lesson
+from minipar.classroom.cells import Cell, read_lesson
 from minipar.classroom.player import Player
 from minipar.classroom.progress import read_progress
 from minipar.classroom.terminal import WIDTH, prose
@@ -78,6 +78,21 @@ def test_a_prediction_is_locked(played: Callable) -> None:
     played("", "", "", "one", "q")
     player, shown = played("", "", "q")
     assert player.names["seen"] == ["first", "one"] and any("locked: one" in line for line in shown)
+
+
+def test_code_behind_a_question_is_shown_after_the_prediction(played: Callable) -> None:
+    """It has the answer."""
+    for lines in (("", "", "", "one", "q"), ("", "", "q")):         # predicted now; locked before
+        _, shown = played(*lines)
+        text = "\n".join(shown)
+        assert text.index("How many?\"") < text.index("Predict. How many?") < text.index("| seen.append(lesson.prediction)")
+
+
+def test_a_cell_is_divided_behind_each_question() -> None:
+    text = "a = 1\nlesson.predict(\n    'b?')\n\nb = 2\nlesson.predict('c?')\nif b:\n    lesson.predict('d?')"
+    assert Cell("code", text, 1).pieces == ("a = 1\nlesson.predict(\n    'b?')", "b = 2\nlesson.predict('c?')",
+                                            "if b:\n    lesson.predict('d?')")
+    assert Cell("code", "a = 1", 1).pieces == ("a = 1",)
 
 
 def test_stop_and_go_on(played: Callable, tmp_path: Path) -> None:
