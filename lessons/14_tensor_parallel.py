@@ -234,8 +234,8 @@ assert [row[1:4] for row in table] == [
 #
 #     x --f--> up (columns) --> gelu --> down (rows) --g--> y
 #
-# One all-reduce forward (g) and one backward (f). The gelu between them works on
-# each number by itself. So each rank can apply it to its own numbers.
+# The gelu between them works on each number by itself. So each rank can apply it
+# to its own numbers.
 
 # %%
 HIDDEN = 4 * p
@@ -265,6 +265,7 @@ assert all(error(y, whole_y) < 1e-12 for y, *_ in results), \
 assert calls == [2] * p, "one all-reduce forward (g), one backward (f)"
 
 # %% [markdown]
+# One forward (g) and one backward (f): half of what two single layers need.
 # minipar's own MLP and attention do this (`minipar/nn`); in attention, the units
 # that stay together are heads. `pair` (`support/dense.py`) compares both with
 # unsplit ones, all gradients included.

@@ -49,7 +49,7 @@ class Cell:
 
     @cached_property
     def pieces(self) -> tuple[str, ...]:
-        """The code, divided behind each `lesson.predict(...)`, since the code behind a question shows its answer.
+        """The code, divided behind each `lesson.predict(...)`: the code behind a question shows its answer.
 
         Example: the three lines `a = 1`, `lesson.predict("b?")` and `b = 2` have two pieces: the first two
         lines, and the third.
