@@ -30,6 +30,7 @@ HINTS = (
     (r"never received a message", "print dest and source on each rank: does every send have its receive? "
                                   "(-1 is MPI.PROC_NULL, no rank; and a - 1 % p is a - (1 % p))"),
     (rf"is in {COLLECTIVE}.* has finished|has finished.* is in {COLLECTIVE}", SAME_CALLS),
+    (r"do not agree on .*counts", "the ranks' parts differ in length: pass counts=[...], the length of each"),
     (r"do not agree", "all ranks must call the same collective with the same shape, dtype and operation: is "
                       "this array a part of a sum over the ranks at all?"),
     (r"needs a NumPy array, not (float|int)", "x[0] is a number; x[:1] is an array of one element"),
@@ -40,6 +41,7 @@ HINTS = (
      "methods with a capital letter receive into an array that you make; those without return the object"),
     (r"is still None", "write a number in place of None"),
     (r"SyntaxError|IndentationError|TabError", "look at this line, and at the one before"),
+    (r"IndexError", "how long is it on this rank? the last index is its length - 1: print both"),
     (r"NameError", "is it imported, and spelled like this elsewhere?"),
     (r"ModuleNotFoundError", "an exercise needs NumPy, minipar, and what its stub imports"),
     (r"UnboundLocalError", "is it assigned on every path, such as with 1 rank?"),

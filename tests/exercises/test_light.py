@@ -159,6 +159,7 @@ def test_a_judge_that_cannot_read_a_result_has_its_answer(tmp_path: Path) -> Non
     (problem("stuck", "the partner has left, rank 0: rank 0 has finished; rank 1 is in all_reduce at a.py:3, in its "
              "recv(source=0)"), ("has finished", "equally often")),
     (problem("comm", "the ranks of world do not agree on number of elements"), ("agree", "same collective")),
+    (problem("comm", "the ranks of world do not agree on number of elements and counts"), ("agree", "counts=")),
     (problem("comm", "send at a.py:3 needs a NumPy array, not float64"), ("float64", "x[:1]")),
     (problem("left", "the program has ended, but rank 0 never received a message from rank 1"), ("never", "source")),
     (problem("stub", "N is still None: write down what you expect"), ("None", "number")),
