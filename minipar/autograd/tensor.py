@@ -36,10 +36,9 @@ class Tensor:
 
     data           the values: floats of any dtype; a constant may hold integers too
     node           the op that made it; None for a leaf
-    requires_grad  of a leaf: whether backward brings it a gradient
+    requires_grad  of a leaf: whether backward computes its gradient
     grad           of a leaf: the gradient, accumulated over calls of backward; None stands for zero
-    grad_buffer    of a leaf: where the gradient is to be kept (a view into a flat buffer), or None for a new
-                   array
+    grad_buffer    of a leaf: the array for the gradient (a view into a flat buffer), or None for a new one
 
     Raises ShapeError for data that are not numbers (for instance another Tensor), and for integers that
     require a gradient.

@@ -125,7 +125,7 @@ class Check:
 
 def checks(small: Shrunk, machine: Machine) -> list[Check]:
     """Time (without ZeRO, whose messages travel inside the pipeline), bytes and memory of every rank, and the
-    proof with dp cut to 2.
+    proof with dp reduced to 2.
     """
     plain = executed(small, machine, zero=0)
     _, cluster = cluster_of(machine, small.layout)
@@ -161,12 +161,12 @@ def checks(small: Shrunk, machine: Machine) -> list[Check]:
     found.append(
         Check("memory of the fullest rank", f"{max(ledger):,} B", f"{max(held):,} B", ledger == held)
     )
-    cut = fitting(replace(small.layout, dp=min(2, small.layout.dp)), VERIFIED)
-    case = uneven_case(cut, layers=max(2, cut.pp * max(1, cut.virtual)))
-    report = run(cut.ranks, prove, case, make_reference(case), timeout=PATIENCE)[0]
+    smaller = fitting(replace(small.layout, dp=min(2, small.layout.dp)), VERIFIED)
+    case = uneven_case(smaller, layers=max(2, smaller.pp * max(1, smaller.virtual)))
+    report = run(smaller.ranks, prove, case, make_reference(case), timeout=PATIENCE)[0]
     found.append(
         Check(
-            f"verify dp={cut.dp} tp={cut.tp} pp={cut.pp}",
+            f"verify dp={smaller.dp} tp={smaller.tp} pp={smaller.pp}",
             "one process",
             "equal" if report.proven else "differs",
             report.proven,

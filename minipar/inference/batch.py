@@ -59,7 +59,7 @@ class RowBatch:
         return [self.of_spans(self.spans[start:stop]) for start, stop in pairwise(edges)]
 
     def of_spans(self, spans: Sequence[Span]) -> RowBatch:
-        """The batch of neighbouring spans alone."""
+        """The batch of only these neighbouring spans."""
         first, last = spans[0].start, spans[-1].stop
         wanted = self.wanted[(self.wanted >= first) & (self.wanted < last)] - first
         moved = tuple(Span(span.start - first, span.stop - first, span.position, span.table)

@@ -17,8 +17,8 @@ from minipar.schedules.lower import Message, ProgramStep, Receive, Send
 
 
 class Wait(NamedTuple):
-    """A rank that cannot go on before another does. step: its position; text: what waits there,
-    and for what.
+    """A rank that cannot continue before another one does. step: its position. text: the waiting step and
+    the event that it waits for.
     """
 
     rank: int
@@ -71,7 +71,7 @@ def _movers(programs: Programs, at: Sequence[int], rank: int, sent: set[Message]
 def deadlock(programs: Programs, *, synchronous: bool, orders: bool) -> tuple[Wait, ...]:
     """The cycle of ranks in which each waits for the next, the lowest rank first; empty if all programs end.
 
-    orders: count steps as in the schedule, which has only instructions; otherwise as in the programs.
+    orders: whether steps are counted in the orders of the schedule (only instructions) or in the programs.
     """
     at = [0] * len(programs)
     for rank, number in execution(programs, synchronous=synchronous):
@@ -82,7 +82,7 @@ def deadlock(programs: Programs, *, synchronous: bool, orders: bool) -> tuple[Wa
         return ()
     chain: dict[int, int] = {}  # rank -> its index in the chain of those that wait
     peer = min(stuck)
-    while peer not in chain:  # every rank that waits, waits for one that waits
+    while peer not in chain:  # each waiting rank waits for a waiting rank
         chain[peer] = len(chain)
         peer = stuck[peer].peer
     ring = list(chain)[chain[peer]:]

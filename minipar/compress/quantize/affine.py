@@ -57,8 +57,8 @@ def quantize(x: np.ndarray, scheme: Scheme, limits: Limits | None = None, *,
     (`minmax`).
 
     The error of a number inside the range is at most s/2. Computed in x's dtype (float16 in float32). Raises
-    RangeError for NaN and infinity, ShapeError for other dtypes and for limits that have not the shape of the
-    scales; `name` is what messages call x.
+    RangeError for NaN and infinity, ShapeError for other dtypes and for limits whose shape is not that of the
+    scales. name: of x, for messages.
 
     >>> from minipar.compress.quantize.scheme import Scheme
     >>> q = quantize(np.array([-1.0, 0.0, 0.26, 1.0], np.float32), Scheme(4))
