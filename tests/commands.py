@@ -1,5 +1,4 @@
-"""Calling `minipar`: in this process, which is fast, or in one of its own, where signals and kills are the
-matter.
+"""Calls `minipar`: in this process, which is fast, or in a separate one, for tests of signals and kills.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ def call(*arguments: object) -> int:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What `minipar` says to a mistake: one line on stderr, which is returned, nothing on stdout, exit status
-    2.
+    """The line that `minipar` writes to stderr for a mistake; stdout must be empty, and the exit status 2.
     """
     capsys.readouterr()
     status = call(*arguments)
@@ -34,8 +32,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def stopped(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What `minipar` says when it cannot go on: one line after the progress bar, which is returned; exit
-    status 2.
+    """The line that `minipar` writes after the progress bar if it cannot continue; the exit status must be 2.
     """
     capsys.readouterr()
     status = call(*arguments)

@@ -47,7 +47,7 @@ class Typed:
 
 
 def typed(page: str) -> Iterator[Typed]:
-    """All that the page asks to be typed, in its order."""
+    """Everything that the page asks a reader to type, in its order."""
     for number, block in enumerate(FENCED.finditer(page)):
         language, body = block.groups()
         if language == "text":                                      # the output of a command

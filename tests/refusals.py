@@ -1,4 +1,4 @@
-"""What an error of minipar says, asked by its facts and a few key words, not by its sentences."""
+"""Checks an error of minipar by its facts and a few key words, not by its sentences."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from minipar.errors import MiniparError
 
 @contextmanager
 def refused(kind: type[MiniparError], /, *words: str, **facts: object) -> Iterator[None]:
-    """Inside, an error of this kind must be raised, with these facts among its own. Its message is one line
-    and has all of the words.
+    """The block must raise an error of this kind that has these facts. Its message must be one line and contain
+    all words.
     """
     with pytest.raises(kind) as caught:
         yield

@@ -1,5 +1,4 @@
-"""What the pages say is so: commands and their options exist, programs run, and what is named or counted is
-there.
+"""The pages agree with the code: commands and options exist, programs run, and named files and numbers are right.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Words that names no longer use; test_floors asks that each class and alias has one definition."""
+"""Names do not use retired words; test_floors checks that each class and alias has one definition."""
 
 from __future__ import annotations
 

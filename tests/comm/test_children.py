@@ -1,5 +1,5 @@
-"""No child process of ours imports a student's file, whatever its name and however the current folder came on the
-path.
+"""No child process of minipar imports a student's file, for any file name and any way to put the current folder on
+the path.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Jobs that do not start alike on every rank: each ends by itself, and one line says who did what.
+"""Jobs that start differently on different ranks: each ends by itself, with one line that names the rank and its action.
 
 `python -m tests.comm.test_start` runs all of them under mpirun; `make test` one of each kind, three jobs at a
 time, since a job mostly waits.
@@ -104,7 +104,7 @@ MORE: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def wrong(code: str, says: tuple[str, ...], folder: Path) -> str:
-    """What is not as it should be when 2 ranks run this code, "" for nothing."""
+    """The error of a run of this code on 2 ranks; "" if it ends as it should."""
     program = folder / "program.py"
     program.write_text(HEAD + code)
     done = mpirun(2, [sys.executable, str(program)], limit=25)
@@ -120,7 +120,7 @@ def wrong(code: str, says: tuple[str, ...], folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[str]]]:
-    """Of each start, by name, what is not as it should be."""
+    """Name of a start -> its error, "" if it ends as it should."""
     with ThreadPoolExecutor(3) as pool:
         yield {name: pool.submit(wrong, *start, tmp_path_factory.mktemp("start")) for name, start in STARTS.items()}
 

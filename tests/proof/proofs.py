@@ -1,5 +1,4 @@
-"""What the tests of `prove` share: a case on ranks that are threads, against a reference that is computed
-once.
+"""Shared parts of the tests of `prove`: a case on threads, and its reference, which is computed once.
 """
 
 from __future__ import annotations

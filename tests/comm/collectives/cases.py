@@ -1,4 +1,4 @@
-"""What the tests of the collectives share: arrays that every rank can work out for every other, and checks
+"""Shared parts of the tests of collectives: arrays that each rank can compute for every other rank, and checks
 that can fail.
 
 Values are whole numbers, so that sums are exact in any order, in every dtype.

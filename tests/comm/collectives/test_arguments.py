@@ -1,4 +1,4 @@
-"""Wrong arguments: one clear line each, which says what was given and what to do."""
+"""Wrong arguments: the error is one line with the given value and the next step."""
 
 from collections.abc import Callable
 
@@ -164,8 +164,8 @@ def test_shared_memory_needs_one_node() -> None:
 
 
 def test_an_array_computed_from_a_shared_one_is_not_shared() -> None:
-    """It still remembers the memory, but its address lies elsewhere; so it passes through the stage and comes
-    out right.
+    """It still refers to the shared memory, but its address is elsewhere; so it is copied through the staging
+    buffer, and the result is right.
     """
     def body(comm: Communicator) -> np.ndarray:
         array = shared_array(comm, 5, np.float64, label="test")
@@ -178,7 +178,7 @@ def test_an_array_computed_from_a_shared_one_is_not_shared() -> None:
 
 @pytest.mark.parametrize("views", [(slice(0, 4), slice(1, 5)), (slice(4, 8), slice(0, 4))])
 def test_ranks_that_share_different_views(views: tuple[slice, slice]) -> None:
-    """Of the same length, so that nothing else could notice it."""
+    """The views have the same length, so no other check detects this."""
     def body(comm: Communicator) -> None:
         view = shared_array(comm, 8, np.float64, label="test")[views[comm.rank]]
         all_reduce(comm, view, label="test", out=view, algorithm="shared")

@@ -1,4 +1,4 @@
-"""Arrays of collectives on their way, and collectives that touch what is in flight: one error, on every way to do it."""
+"""Programs that change arrays of pending collectives, or use arrays in flight for a collective: always one error."""
 
 from collections.abc import Callable
 

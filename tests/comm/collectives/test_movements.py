@@ -107,7 +107,7 @@ def test_all_gather(comm: Communicator) -> None:
 
 @everywhere
 def test_all_gather_where_the_input_is_part_of_the_output(comm: Communicator) -> None:
-    """How sharded weights are put together again: every rank's rows stand in the whole already."""
+    """As sharded weights are gathered: the rows of each rank are already in the whole array."""
     counts = even_counts(65, comm.size)
     whole = np.concatenate([share(rank, (count, 2)) for rank, count in enumerate(counts)])
     start = sum(counts[:comm.rank])

@@ -62,8 +62,8 @@ def test_many_at_once_waited_for_in_another_order(comm: Communicator) -> None:
 
 
 def test_it_moves_only_when_asked() -> None:
-    """Rank 1 starts, then waits for a word from rank 0, which sends it once its own half has gone as far as
-    it can.
+    """Rank 1 starts, then waits for a message from rank 0, which sends it when its own part can make no more
+    progress.
     """
     def body(comm: Communicator) -> bool:
         handle = start_all_reduce(comm, np.ones(4), label="test", algorithm="ring")

@@ -1,5 +1,4 @@
-"""The collectives that add up: values, the same bits on all ranks, inputs left alone; every algorithm, 1 to
-16 ranks.
+"""Reductions: values, equal bits on all ranks, unchanged inputs; every algorithm, 1 to 16 ranks.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The clock against the alpha-beta formulas, in exact fractions; and the choice that rests on them."""
+"""Compares the clock with the alpha-beta formulas, in exact fractions; tests the choice of algorithms by them."""
 
 from fractions import Fraction
 from typing import Any

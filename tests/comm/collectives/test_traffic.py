@@ -65,8 +65,7 @@ SYMMETRIC: dict[str, dict[str, Formula]] = {
 
 def check(comm: Communicator, formula: plan.CollectiveTraffic, collective: Callable, *arrays: np.ndarray,
           **options: Any) -> None:
-    """Run the collective on this rank and hold what it sent, in messages and float64 elements, against the
-    formula.
+    """Run the collective on this rank, and compare the sent messages and float64 elements with the formula.
     """
     counting = Counting(comm)
     collective(counting, *arrays, label="test", **options)
@@ -205,7 +204,7 @@ def test_a_wrong_formula_is_noticed() -> None:
 
 def tells_rank_0_first(channel: Channel, source: np.ndarray, out: np.ndarray,
                        combine: np.ufunc) -> AlgorithmSteps:
-    """A ring behind one message too many: every rank reports to rank 0."""
+    """A ring after one additional message: every rank first sends to rank 0."""
     words = [channel.receive(np.ones(1), rank) for rank in range(channel.size)] if channel.rank == 0 else []
     yield channel.send(np.ones(1), 0)
     yield from words

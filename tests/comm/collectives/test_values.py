@@ -1,5 +1,5 @@
-"""Every algorithm of a row of the table means the same: op x dtype x special value x algorithm, as threads
-and under mpirun.
+"""All algorithms of an operation give the same values: op x dtype x special value x algorithm, on threads and
+under mpirun.
 
 min and max are equal as numbers, with NaN before all; sums agree to rounding; booleans are truths; what is
 not for a dtype is refused by name. The columns of one array are the cases, so that a table costs one call per
@@ -98,8 +98,7 @@ def same(found: np.ndarray, wanted: np.ndarray, op: str, values: np.ndarray) -> 
 
 
 def order_matters(values: np.ndarray) -> np.ndarray:
-    """Cases in which an order of the additions leaves the range, and another one does not: no algorithm can
-    promise them.
+    """Cases in which one order of additions overflows and another one does not; they are not compared.
     """
     with np.errstate(all="ignore"):
         sums = np.abs(values.astype(np.float64)).sum(0)

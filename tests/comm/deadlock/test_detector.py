@@ -1,4 +1,4 @@
-"""When a rank that waits under MPI gives up: as soon as it is certain, and not before."""
+"""A rank that waits under MPI raises a deadlock as soon as it is certain, and not before."""
 
 import os
 import tempfile

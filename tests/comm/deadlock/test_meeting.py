@@ -66,7 +66,7 @@ def test_a_rank_that_says_it_leaves_is_not_waited_for(pair: list[Meeting]) -> No
 
 
 def test_the_end_of_a_helper_is_not_the_rank_s(pair: list[Meeting]) -> None:
-    """A process that a rank has started ends, and says for a moment that the rank does."""
+    """A child process of a rank ends; for a moment it looks like the end of the rank."""
     pair[1].leave()
     threading.Timer(0.1, pair[1].sockets[0].close).start()
     with pytest.raises(CommError, match="timed out after 1 s: rank 5 did not come"):

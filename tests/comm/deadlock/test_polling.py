@@ -1,4 +1,4 @@
-"""A loop of tests is waiting; a computation with tests in it is not. The wrong programs are in
+"""A loop of `test` calls counts as waiting; a computation with `test` calls does not. The wrong programs are in
 planted/polling.py.
 """
 
@@ -141,7 +141,7 @@ def test_a_rank_that_polls_gets_what_comes_late(comm: Communicator) -> None:
 
 @ranks(2)
 def test_a_rank_that_polls_for_a_while_may_go_on(comm: Communicator) -> None:
-    """It has tested in vain for half as long as it takes to be sure; then it sends what its partner waits
+    """It tests without success for half the time of a deadlock; then it sends the message that its partner waits
     for.
     """
     request = comm.irecv(np.empty(1), 1 - comm.rank, label="news")

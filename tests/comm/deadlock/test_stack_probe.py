@@ -1,5 +1,5 @@
-"""Where a process is must be found on a loaded machine too: by several askers at once, beside helper threads,
-and before the process has got a core.
+"""The line of a process is found on a loaded machine, too: for several ranks that ask at once, beside helper
+threads, and before the process gets a core.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who waits for whom, and what is said about it."""
+"""The wait graph: the deadlocked ranks, and their description."""
 
 import pytest
 

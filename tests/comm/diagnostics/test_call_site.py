@@ -1,4 +1,4 @@
-"""Where in the program a call is, as messages say it."""
+"""The line of a call in the program, as it is shown in messages."""
 
 import _thread
 import sys

@@ -1,4 +1,4 @@
-"""Programs that fail and would end with status 0: each must end with another one, and say why."""
+"""Programs that fail and would end with status 0: each must end with another status and a message."""
 
 from __future__ import annotations
 

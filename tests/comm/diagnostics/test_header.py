@@ -1,4 +1,4 @@
-"""What travels beside a program's numbers: labels that differ, sizes and dtypes, said exactly on both engines."""
+"""The header of a message: different labels, sizes and dtypes give exact errors on both engines."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ LENGTHS = [0, 1, 128, 129, 5000]                                    # float64: M
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("how", ["recv", "test"])
 def test_labels_that_are_swapped(comm: Communicator, length: int, how: str) -> None:
-    """Else the weights would be taken for the biases, and the other way round, without a word."""
+    """Without labels, weights and biases would be swapped without an error."""
     other, mine = 1 - comm.rank, np.ones(length)
     sending = comm.isend(mine, other, label="weight")
     with pytest.raises(CommError, match=f"'bias' at test_header.py:.* rank {other} .*'weight' at test_header.py"):

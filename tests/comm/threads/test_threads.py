@@ -1,5 +1,4 @@
-"""What only threads do: deadlocks found at once, one rank's own exception, ranks that end while others
-compute.
+"""The threads engine: immediate deadlocks, the exception of one rank, ranks that end while others compute.
 """
 
 import _thread

@@ -1,5 +1,4 @@
-"""Checks of agreement and of loose ends: what they see, that they see nothing in a right program, what they
-send.
+"""Checks of agreement and of loose ends: they detect mistakes, accept right programs, and send few messages.
 """
 
 from collections.abc import Callable

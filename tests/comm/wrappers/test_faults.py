@@ -1,4 +1,4 @@
-"""Faults: each of them happens, where it was planted and nowhere else."""
+"""Faults: each one happens where it was planted, and only there."""
 
 import signal
 import sys

@@ -1,7 +1,7 @@
-"""Small hand-written layers, serial and parallel, with a place for each classic bug.
+"""Small hand-written layers, serial and parallel, into which each classic bug can be planted.
 
-The parallel ones know nothing of minipar: they are given an `Ops`, with minipar's communicator or mpi4py's below
-it. `bug` plants a mistake; "" is the right program.
+The parallel ones do not use minipar directly. Their argument is an `Ops`, over minipar's communicator or
+mpi4py's. `bug` plants a mistake; "" is the right program.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PIECES = 3                                                          # micro-batc
 
 
 class Ops(Protocol):
-    """What the layers need of a library of messages."""
+    """The messages that the layers use."""
 
     rank: int
     size: int

@@ -1,4 +1,4 @@
-"""What `equivalent` is given: kinds of arrays, uneven shards, partial sums, mistakes of the caller."""
+"""The arguments of `equivalent`: types of arrays, uneven shards, partial sums, mistakes of the caller."""
 
 from __future__ import annotations
 
