@@ -28,7 +28,7 @@ from minipar.plan.software import SOFTWARE
 from minipar.plan.step_time import step_time
 from minipar.trace.measure_machine import machine_without_steps
 
-MODEL = mp.ModelConfig(vocabulary=256, context=128, layers=4, heads=4, width=256)
+MODEL = mp.ModelConfig(vocabulary=256, context=64, layers=4, heads=4, width=128)
 SMALL, LARGE = (
     mp.TrainConfig(batch=8, micro_batches=8, validation_windows=1),
     mp.TrainConfig(batch=16, micro_batches=4, validation_windows=1),

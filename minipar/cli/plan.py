@@ -28,7 +28,17 @@ from minipar.errors import ConfigError, LayoutError, shown
 from minipar.plan.advice import no_layout_fits, sensitivities
 from minipar.plan.machine import machine
 from minipar.plan.models import MODELS, find_model
-from minipar.plan.search import OBJECTIVES, PlanOutcome, Task, best, candidate_from, evaluate, search
+from minipar.plan.search import (
+    OBJECTIVES,
+    PlanOutcome,
+    Task,
+    best,
+    candidate_from,
+    evaluate,
+    rank_counts,
+    require_objective,
+    search,
+)
 from minipar.plan.software import SOFTWARE
 
 DEFAULT_BATCH = 2048  # at most; 8 per rank
@@ -99,7 +109,9 @@ def run(options: argparse.Namespace) -> int:
         raise LayoutError("--ranks is missing; give the number of GPUs, chips or cores", item="ranks")
     if options.top < 1:
         raise ConfigError(f"--top is {options.top}; show at least 1", item="top")
-    outcomes = search(task, options.ranks)
+    require_objective(options.objective)
+    counts = rank_counts(options.ranks, options.objective)
+    outcomes = [one for count in counts for one in search(task, count)]
     top = best(outcomes, options.objective, options.top)
     if not top:
         raise no_layout_fits(task, options.ranks)

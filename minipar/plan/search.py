@@ -199,9 +199,27 @@ def _stages_per_rank(layers: int, pp: int) -> list[int]:
     return [0, *(v for v in divisors(layers // pp, MOST_VIRTUAL) if v > 1)]
 
 
+def rank_counts(ranks: int, objective: str = "time") -> list[int]:
+    """The numbers of ranks to search: for "cost" also halves, quarters and so on, which may be cheaper.
+
+    >>> rank_counts(24), rank_counts(24, "cost")
+    ([24], [24, 12, 6, 3])
+    """
+    counts = [ranks]
+    while objective == "cost" and counts[-1] > 1 and counts[-1] % 2 == 0:
+        counts.append(counts[-1] // 2)
+    return counts
+
+
 def search(task: Task, ranks: int) -> list[PlanOutcome]:
     """The outcomes of all candidates on this number of ranks, in the order of `candidates`."""
     return [evaluate(task, candidate) for candidate in candidates(task, ranks)]
+
+
+def require_objective(objective: str) -> None:
+    """Raises ConfigError for an unknown objective."""
+    if objective not in OBJECTIVES:
+        raise ConfigError(f"objective is {objective!r}; choose {', '.join(OBJECTIVES)}", item="objective")
 
 
 def best(outcomes: Sequence[PlanOutcome], objective: str = "time", most: int = 10) -> list[PlanOutcome]:
@@ -209,8 +227,7 @@ def best(outcomes: Sequence[PlanOutcome], objective: str = "time", most: int = 1
 
     Raises ConfigError for an unknown objective.
     """
-    if objective not in OBJECTIVES:
-        raise ConfigError(f"objective is {objective!r}; choose {', '.join(OBJECTIVES)}", item="objective")
+    require_objective(objective)
     able = [outcome for outcome in outcomes if not outcome.refusal]
 
     def key(outcome: PlanOutcome) -> tuple[float, float]:

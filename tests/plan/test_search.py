@@ -19,6 +19,7 @@ from minipar.plan.search import (
     candidate_from,
     candidates,
     evaluate,
+    rank_counts,
     refusals,
     search,
 )
@@ -65,6 +66,12 @@ def test_an_outcome_is_what_the_formulas_say(outcomes: list) -> None:
         args = TIGHT.model, train, each.candidate.layout
         assert each.times == step_time(*args, TIGHT.machine, software=TIGHT.software)
         assert each.memory == step_memory(*args, software=TIGHT.software)
+
+
+def test_cost_may_choose_fewer_ranks() -> None:
+    outcomes = [one for count in rank_counts(8, "cost") for one in search(TASK, count)]
+    first = best(outcomes, "cost")[0]
+    assert first.candidate.layout.ranks < 8 and first.cost() == min(one.cost() for one in outcomes if not one.refusal)
 
 
 def test_a_layout_is_read_as_it_is_written(outcomes: list) -> None:
