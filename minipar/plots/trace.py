@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from minipar.plots.schedule import draw_gantt, legend
 from minipar.schedules.simulate import Timeline
 
-COLORS = {"weights": "#0072B2", "gradients": "#56B4E9", "optimizer": "#009E73", "activations": "#E69F00",
-          "messages": "#CC79A7"}
+COLORS = {"weights": "#0072B2", "gradients": "#56B4E9", "gathered": "#D55E00", "residuals": "#F0E442",
+          "optimizer": "#009E73", "activations": "#E69F00", "messages": "#CC79A7"}
 KIB = 1 << 10
 
 
@@ -44,13 +44,13 @@ def _shown(ranks: int, apart: int) -> str:
 
 
 def draw_memory(memory: list[dict[str, int]], ledger: list[int]) -> Figure:
-    """One stacked bar per rank. memory: for each rank, bytes by line. ledger: the predicted bytes of each
-    rank.
+    """One stacked bar per rank. memory: for each rank, bytes by line; a line that no rank has is left out.
+    ledger: the predicted bytes of each rank.
     """
     figure = Figure(figsize=(max(9.0, 0.9 * len(memory) + 3), 4.6), layout="constrained")
     axes = figure.add_subplot()
     below = [0.0] * len(memory)
-    for line in memory[0]:
+    for line in (line for line in memory[0] if any(rank[line] for rank in memory)):
         sizes = [rank[line] / KIB for rank in memory]
         axes.bar(range(len(memory)), sizes, bottom=below, color=COLORS[line], label=line, width=0.7)
         below = [one + other for one, other in zip(below, sizes, strict=True)]

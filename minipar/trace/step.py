@@ -26,7 +26,7 @@ from minipar.trace.flops import instruction_flops
 from minipar.trace.tracer import Interval, Tracer
 from minipar.training.trainer import Trainer
 
-LINES = ("weights", "gradients", "gathered", "optimizer", "activations", "messages")
+LINES = ("weights", "gradients", "gathered", "residuals", "optimizer", "activations", "messages")
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,9 @@ def _as_words(one: Interval) -> list[int | str]:
 
 def _memory(trainer: Trainer, tracer: Tracer) -> dict[str, int]:
     state = sum(array.nbytes for array in trainer.optimizer.state.values())
-    held = {**trainer.store.held(), "optimizer": state, "activations": tracer.activations,
-            "messages": tracer.messages}
+    residuals = trainer.reducer.residual_bytes if trainer.reducer is not None else 0
+    held = {**trainer.store.held(), "residuals": residuals, "optimizer": state,
+            "activations": tracer.activations, "messages": tracer.messages}
     return {line: held[line] for line in LINES}
 
 
