@@ -267,7 +267,8 @@ def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: in
         dest, source = (comm.rank - have) % comm.size, (comm.rank + have) % comm.size
         comm.sendrecv(blocks[:take], dest, blocks[have:have + take], source, label=label, tag=tag)
         have += take
-    return np.roll(blocks, comm.rank, axis=0)
+    first = comm.size - comm.rank  # the block of rank 0
+    return np.concatenate([blocks[first:], blocks[:first]])
 
 
 def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int) -> list[str]:

@@ -7,7 +7,7 @@ from threading import get_ident
 from typing import Any
 
 from minipar.comm.diagnostics.call_site import caller
-from minipar.comm.protocol import Communicator, Request, is_whole
+from minipar.comm.protocol import Communicator, Request
 from minipar.comm.refusals import no_such_rank
 from minipar.comm.wrappers.base import Wrapper
 from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, LARGEST_TAG, PROC_NULL
@@ -15,6 +15,7 @@ from minipar.mpi4py_face.current import Rank, refuse_other_threads
 from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.groups import Group
 from minipar.mpi4py_face.handles import NoHandle
+from minipar.mpi4py_face.whole_numbers import whole
 
 
 @dataclass(eq=False)
@@ -58,15 +59,6 @@ class CommHandle(NoHandle):
                                      "MPI.Finalize; "
                         "finalize last")
         return context
-
-
-def whole(number: Any, name: str) -> int:
-    """A rank, tag or root as an int; 1.0 is taken as 1, as in mpi4py. Raises TypeError for other types."""
-    if is_whole(number):
-        return int(number)
-    if isinstance(number, float) and number.is_integer():
-        return int(number)
-    raise TypeError(f"a {name} is a whole number, not {number!r}; divide with //")
 
 
 def check_peer(context: Context, peer: Any, wildcard: bool) -> int:

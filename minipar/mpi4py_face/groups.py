@@ -9,6 +9,7 @@ from minipar.mpi4py_face.constants import IDENT, PROC_NULL, SIMILAR, UNDEFINED, 
 from minipar.mpi4py_face.current import current
 from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.handles import NoHandle
+from minipar.mpi4py_face.whole_numbers import whole
 
 Range = tuple[int, int, int]
 
@@ -81,12 +82,13 @@ class Group(NoHandle):
         return Group.of(each for each in one._members() if each not in other._members())
 
     def Incl(self, ranks: Sequence[int]) -> Group:
-        if len(set(ranks)) != len(ranks):
-            raise wrong("ERR_RANK", f"{list(ranks)} names a rank twice")
-        return Group.of(self._member(rank) for rank in ranks)
+        chosen = [whole(rank, "rank") for rank in ranks]
+        if len(set(chosen)) != len(chosen):
+            raise wrong("ERR_RANK", f"{chosen} names a rank twice")
+        return Group.of(self._member(rank) for rank in chosen)
 
     def Excl(self, ranks: Sequence[int]) -> Group:
-        out = {self._member(rank) for rank in ranks}
+        out = {self._member(whole(rank, "rank")) for rank in ranks}
         return Group.of(each for each in self._members() if each not in out)
 
     def Range_incl(self, ranks: Sequence[Range]) -> Group:
@@ -125,7 +127,8 @@ class Group(NoHandle):
 
 def spelled_out(ranges: Sequence[Range]) -> list[int]:
     """The ranks of (first, last, stride). As in MPI, the last one is included."""
-    return [rank for first, last, stride in ranges
+    numbers = ([whole(number, "range") for number in each] for each in ranges)
+    return [rank for first, last, stride in numbers
             for rank in range(first, last + (1 if stride > 0 else -1), stride)]
 
 

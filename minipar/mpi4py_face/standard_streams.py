@@ -72,6 +72,9 @@ class Arguments(list[str]):
         return self._own().count(item)
 
 
+READING = {"read", "readline", "readlines", "buffer", "detach", "fileno", "seek", "__next__"}
+
+
 class Input:
     """`sys.stdin`: rank 0 reads it, as under mpirun; on any other rank, reading raises an error."""
 
@@ -85,7 +88,7 @@ class Input:
         return self._stream
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._asked(), name)
+        return getattr(self._asked() if name in READING else self._stream, name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._asked())

@@ -9,6 +9,7 @@ import numpy as np
 
 from minipar.mpi4py_face import constants as c
 from minipar.mpi4py_face.communicators import Comm
+from minipar.mpi4py_face.current import current
 from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.groups import Group
 from minipar.mpi4py_face.handles import NoHandle
@@ -33,9 +34,9 @@ class Win(NoHandle):
 
     @classmethod
     def Allocate_shared(cls, size: int, disp_unit: int = 1, info: Any = None, comm: Any = None) -> Win:
-        """`size` bytes for this rank, zeroed, beside those of the other ranks. All ranks of a node call it.
+        """`size` bytes for this rank, zeroed, beside those of the other ranks of comm (default: COMM_SELF).
         """
-        group = Comm() if comm is None else comm
+        group = current().own if comm is None else comm
         context = group._enter()
         sizes = group.allgather((int(size), int(disp_unit)))
         if any(each < 0 for each, _ in sizes):

@@ -53,6 +53,10 @@ def test_options_that_cannot_be(tmp_path: Path, capsys: Out, options: list[objec
     ("try: import mpi4py.util.pkl5\nexcept ImportError: print('without it')", 0, ()),
     ("import mpi4py; mpi4py.rc.initialize = False; MPI.Init(); MPI.Init_thread()", 2, ("initialized already",)),
     ("import mpi4py.rc; assert mpi4py.rc.threads; mpi4py.rc.thread = 1", 1, ("unexpected attribute 'thread'",)),
+    ("import sys; assert sys.stdin.isatty() in (False, True)", 0, ()),     # as pydoc's help() asks on every rank
+    ("assert MPI.Win.Allocate_shared(8).Shared_query(0)[1] == 1", 0, ()),   # COMM_SELF, as in mpi4py
+    ("assert comm.group.Range_incl([(0, comm.size / 2, 1.0)]).size == 2", 0, ()),
+    ("comm.group.Range_incl([(0, 0.5, 1)])", 1, ("whole number", "//")),
     ("import nothing_of_this_name", 1, ("nothing_of_this_name",)), ("MPI.COMM_WORLD.Abort(5)", 5, ("status 5",)),
     ("if comm.rank == 1: input()", 2, ("rank 1 reads standard input", "bcast")),
     ("comm.Mprobe()", 2, ("Mprobe at program.py:3", "Probe and then Recv")), ("MPI.File", 2, ("files are not offered",)),

@@ -1,0 +1,16 @@
+"""Arguments that are whole numbers: ranks, tags, roots."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minipar.comm.protocol import is_whole
+
+
+def whole(number: Any, name: str) -> int:
+    """A rank, tag or root as an int; 1.0 is taken as 1, as in mpi4py. Raises TypeError for other types."""
+    if is_whole(number):
+        return int(number)
+    if isinstance(number, float) and number.is_integer():
+        return int(number)
+    raise TypeError(f"a {name} is a whole number, not {number!r}; divide with //")
