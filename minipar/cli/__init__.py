@@ -104,7 +104,7 @@ def _options(words: Sequence[str], name: str) -> argparse.Namespace:
     options, unknown = parser.parse_known_args(words)
     if unknown:
         commands.choices[name].error(f"unrecognized arguments: {' '.join(unknown)}")
-    options.words = list(words)
+    options.command_line = list(words)  # a command may have an option called words
     return options
 
 

@@ -96,7 +96,7 @@ def _supervise(options: argparse.Namespace) -> int:
         for one in allowed or [layout]:
             require_trainable(one, TrainConfig(**given(options, TrainConfig)))
     ranks = layout.ranks if allowed == [] else max(one.ranks for one in allowed)
-    words = [each for each in options.words if each != "--elastic"]
+    words = [each for each in options.command_line if each != "--elastic"]
     return Supervisor(words, Path(options.resume or options.out), allowed or smaller_along_dp(layout), ranks,
                       options.replica_every, bool(options.resume)).supervise()
 
