@@ -168,7 +168,7 @@ def chunked() -> None:
 
 def context_end() -> None:
     """Texts that become longer than the context."""
-    require_written(opinionated(), _prompts(20, 24, 3, tokens=40), EngineOptions(batch=3, block_size=5))
+    require_written(opinionated(), _prompts(20, 24, 3, tokens=18), EngineOptions(batch=3, block_size=5))
 
 
 def prefixes() -> None:
@@ -191,7 +191,7 @@ def samples() -> None:
 def _preempted(preemption: str) -> None:
     options = EngineOptions(batch=5, rows=12, block_size=2, blocks=13, preemption=preemption,
                             share_prefixes=False)
-    engine = require_written(opinionated(), _prompts(5, 3, 8, 6, 2, tokens=14), options)
+    engine = require_written(opinionated(), _prompts(5, 3, 8, 6, 2, tokens=12), options)
     if not engine.memory.preemptions:
         raise ServingError("no sequence was preempted")
 
@@ -208,7 +208,7 @@ def swapped() -> None:
 
 def evicted() -> None:
     """Shared prefixes in a pool that must give them up again and again."""
-    requests = [request for _ in range(4) for request in _prompts(9, 12, 7, 10, tokens=6)]
+    requests = [request for _ in range(3) for request in _prompts(9, 12, 7, 10, tokens=4)]
     engine = require_written(opinionated(), requests, EngineOptions(batch=3, block_size=2, blocks=20))
     if not engine.memory.pool.evictions:
         raise ServingError("no block was evicted")
@@ -217,7 +217,7 @@ def evicted() -> None:
 def speculated() -> None:
     """Drafts of an n-gram change no token; a greedy draft of the same model is always right."""
     model = opinionated()
-    require_written(model, _prompts(5, 11, 2, tokens=20), EngineOptions(batch=3, rows=20, block_size=3),
+    require_written(model, _prompts(5, 11, 2, tokens=14), EngineOptions(batch=3, rows=20, block_size=3),
                     NgramDraft(3))
     options = EngineOptions(batch=3, rows=20, block_size=3)
     engine = require_written(model, _prompts(5, 11, 2, sampling=GREEDY, tokens=11), options,
@@ -228,7 +228,7 @@ def speculated() -> None:
 
 def accepted_law() -> None:
     """The law of an accepted or replaced token, enumerated on three tokens, is that of the model."""
-    p, q, points = np.array([3, 2, 1]) / 6, np.array([1, 2, 3]) / 6, 36
+    p, q, points = np.array([3, 2, 1]) / 6, np.array([1, 2, 3]) / 6, 18
     law = np.zeros(3)
     for guess in range(3):
         for u in range(points):

@@ -98,11 +98,11 @@ def test_a_rejected_guess_of_equal_laws_up_to_rounding() -> None:
     assert token in (0, 1) and accepted in (True, False)
 
 
-@pytest.mark.parametrize("options", [dict(batch=4, rows=24, block_size=3, blocks=14), dict(batch=8, rows=64),
+@pytest.mark.parametrize("options", [dict(batch=8, rows=64),
                                      dict(batch=4, rows=24, block_size=3, blocks=14, preemption="swap")])
 def test_an_ngram_changes_no_token_of_any_request(options: dict[str, Any]) -> None:
     model = opinionated(24)
-    requests = random_requests(np.random.default_rng(7), 24, 10)
+    requests = random_requests(np.random.default_rng(7), 24, 6)
     engine = Engine(model, options=EngineOptions(**options), speculator=NgramDraft(3))
     results = complete(engine, requests)
     assert [[one.tokens for one in samples] for samples in results] == written_alone(model, requests)
