@@ -83,7 +83,7 @@ def test_ranks_on_which_a_call_failed_are_not_called_right(exercise: Exercise) -
             result.ranks = [RankResult(error=problem("stuck", "deadlock")) for _ in result.ranks]
         if result.call.ranks == 3:
             for rank in result.ranks:
-                rank.outputs = rank.outputs + 1                     # type: ignore[union-attr]
+                rank.outputs = rank.outputs + 1
 
     assert "right on 1 rank" in judged(exercise, spoil).light("values").where
 
