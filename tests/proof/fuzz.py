@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 from typing import Any
@@ -54,6 +54,9 @@ def draw(seed: int, number: int, ranks: int = 40) -> Draw:
     layout = Layout(dp=dp, tp=tp, pp=pp, pipeline=pipeline, gradients=rng.choice(GRADIENTS),
                     sequence_parallel=tp > 1 and rng.random() < 0.5,
                     bucket_bytes=rng.choice((1, 2000, 8000, 1 << 20)))
+    if layout.gradients == "flat":                                  # ZeRO has a sum of its own
+        zero = rng.randint(0, 3)
+        layout = replace(layout, zero=zero, reshard_after_forward=zero < 3 or rng.random() < 0.5)
     heads = rng.randint(tp, tp + 3)
     values: dict[str, Any] = dict(vocabulary=rng.randint(30, 90), context=rng.randint(max(5, tp), 40), heads=heads,
                   width=heads * rng.randint(4, 9), hidden=rng.randint(max(8, tp), 60),
