@@ -49,8 +49,9 @@ def delayed_descent(rate: float, delay: int, steps: int, start: float = 1.0) -> 
     [1.0, 0.5, 0.0, -0.25]
     """
     x = np.full(steps + 1, start)
-    for step in range(steps):
-        x[step + 1] = x[step] - rate * x[max(step - _delay(delay), 0)]
+    with np.errstate(over="ignore", invalid="ignore"):              # above the limit, x grows without end
+        for step in range(steps):
+            x[step + 1] = x[step] - rate * x[max(step - _delay(delay), 0)]
     return x
 
 

@@ -21,11 +21,12 @@ from tests.lessons.running import (
 )
 from tests.ranks import mpirun
 
-ELSEWHERE = ["00_first_program"]  # its exercises are those of `minipar exercise`
+# Their exercises are those of `minipar exercise`.
+ELSEWHERE = ["00_first_program", "17_elastic", "18_asynchronous"]
 FAST = 9  # seconds of the processor with --fast, and one to import
 # Ranks under mpirun. Of the mesh two are enough here: tests/verify proves its mixed layouts under mpirun.
 MPI = {"00_first_program": 3, "13_data_parallel": 2, "14_tensor_parallel": 4, "15_pipeline_parallel": 4, "16_mesh": 2,
-       "collectives": 3}
+       "17_elastic": 4, "18_asynchronous": 3, "collectives": 3}
 
 # lesson -> what the student changes, into what, and the line that stops the lesson
 BREAKS = {
@@ -109,6 +110,16 @@ BREAKS = {
         "replace(TRAIN, seed=0)",
         "replace(TRAIN, seed=comm.rank)",
         "every mesh has one process's losses: look at the seeds of the ranks",
+    ),
+    "17_elastic": (
+        'smaller_along_dp(mp.Layout(dp=4, gradients="bitwise"))',
+        'smaller_along_dp(mp.Layout(dp=4, gradients="flat"))',
+        "no bit of the weights knows of the deaths",
+    ),
+    "18_asynchronous": (
+        "sgd(factor * stability_limit(WORKERS - 1))",
+        "sgd(1.2 * factor * stability_limit(WORKERS - 1))",
+        "below the limit of section 1 the server's weights settle: look at the rate",
     ),
 }
 
