@@ -13,7 +13,7 @@
 # * the *data*: the global batch of step k is the same, however it is shared;
 # * the *state*: weights, optimiser and step can be put on any layout.
 #
-# You need lessons 13 and 16. The core path takes 35 minutes; sections marked
+# You need lessons 13 and 16. The core path takes 25 minutes; sections marked
 # "(optional)" do not belong to it.
 #
 # Run me: `minipar lesson teach 17` (step by step), `minipar lesson run 17` (at
@@ -127,8 +127,8 @@ def with_deaths(deaths, every=1):
     return training.run(deaths)[0], training.lives
 
 
-lesson.predict("How many elements of the final weights differ from those of a "
-               "training without a death?")
+lesson.predict("How many elements of the final weights differ from those "
+               "of a training without a death?")
 calm, _ = with_deaths([])
 late = [[Fault("kill", rank=2, nth=20)], [Fault("kill", rank=0, nth=9)]]
 survived, lives = with_deaths(late)
@@ -148,7 +148,8 @@ assert all(calm[name].tobytes() == survived[name].tobytes()
 # another order.
 #
 # With real processes: `minipar train --elastic --dp 4`, and `kill -9` one.
-#
+
+# %% [markdown]
 # ## 3 · Another layout in flight
 #
 # Four ranks can be dp 4, or tp 2 x dp 2, or pp 2 x dp 2. A state fits all of them,
@@ -169,7 +170,8 @@ def in_flight(comm):
 
 remeshed = np.array(lesson.run(in_flight, ranks=4)[0])
 lesson.table(("layout", "loss", "one rank"), *(
-    (f"dp {one.dp}, tp {one.tp}, pp {one.pp}", f"{loss:.12f}", f"{want:.12f}")
+    (f"dp {one.dp}, tp {one.tp}, pp {one.pp}", f"{loss:.12f}",
+     f"{want:.12f}")
     for one, loss, want in zip(LAYOUTS, remeshed, alone, strict=False)))
 assert abs(remeshed - alone[:3]).max() < 1e-12, \
     "the loss goes on, whatever the layout"
@@ -266,7 +268,7 @@ assert all(abs(run / formula - 1) < 0.06 for _, formula, run in rows), \
 
 # %%
 assert off < 1e-12 and abs(remeshed - alone[:3]).max() < 1e-12, \
-    "A4 E39: with a fixed global batch the axes change, and the training not"
+    "A4 E39: with a fixed global batch the axes change, not the training"
 assert apart > 1e-3, "A4: with a fixed batch per rank, it does change"
 assert (most_useful(80, 10), most_useful(10, 40)) == (8, 1), \
     "N11: the fewest ranks with the shortest step"

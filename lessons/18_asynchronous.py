@@ -15,7 +15,7 @@
 # * talk seldom: each worker makes many local steps (section 3);
 # * talk once: train apart and *merge* the models (section 4).
 #
-# You need lesson 13. The core path takes 40 minutes; sections marked "(optional)"
+# You need lesson 13. The core path takes 30 minutes; sections marked "(optional)"
 # do not belong to it.
 #
 # Run me: `minipar lesson teach 18` (step by step), `minipar lesson run 18` (at
@@ -60,8 +60,8 @@ by_hand = delayed_descent(1.0, delay=1, steps=6)
 lesson.say(f"  rate 1, one step old: {by_hand}")
 assert by_hand.tolist() == [1, 0, -1, -1, 0, 1, 1], \
     "each step subtracts the number before the last"
-lesson.predict("Without delay, x shrinks below rate 2; with 1 step, below 1. "
-               "Below which rate with 8 steps?")
+lesson.predict("Without delay, x shrinks below rate 2; one step old, below "
+               "1. Below which rate with 8 steps?")
 lesson.reveal(round(stability_limit(8), 3))
 DELAYS = (0, 1, 2, 4, 8)
 limits = [stability_limit(d) for d in DELAYS]
@@ -188,7 +188,7 @@ def growth(factor: float) -> float:
 
 
 assert growth(0.9) < 0.01, \
-    "below the limit of section 1 the server's weights settle: look at the rate"
+    "below the limit of section 1 the weights settle: look at the rate"
 assert growth(1.1) > 100, "and above it they explode"
 
 # %% [markdown]
@@ -279,7 +279,8 @@ assert error(fixed) < 1e-25, "in one order, the average is the model again"
 # %% [markdown]
 # Models of *one* training, such as its last checkpoints, have their units in one
 # order already; their average works without more.
-#
+
+# %% [markdown]
 # ## 5 · One trunk, several tasks (optional)
 #
 # *Multi-task learning* is parallel, too: several losses share one trunk. Its
@@ -332,8 +333,8 @@ assert np.allclose(together, apart, rtol=0, atol=1e-12), \
 # * E49: all of these as systems. Dynamic pruning, its fourth, is in lesson 10.
 
 # %%
-assert [round(limit, 3) for limit in limits] == [2, 1, 0.618, 0.347, 0.185], \
-    "A31: the largest stable rates"
+assert [round(limit, 3) for limit in limits] \
+    == [2, 1, 0.618, 0.347, 0.185], "A31: the largest stable rates"
 assert error(fixed) < 1e-25 < error(merged), \
     "A32: the average of aligned models is the model, else it is not"
 assert np.allclose(together, apart, rtol=0, atol=1e-12), \

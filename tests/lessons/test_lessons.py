@@ -119,7 +119,7 @@ BREAKS = {
     "18_asynchronous": (
         "sgd(factor * stability_limit(WORKERS - 1))",
         "sgd(1.2 * factor * stability_limit(WORKERS - 1))",
-        "below the limit of section 1 the server's weights settle: look at the rate",
+        "below the limit of section 1 the weights settle: look at the rate",
     ),
 }
 
