@@ -45,7 +45,7 @@ def par(ranks, arguments):
 EXERCISE = Exercise(
     kind="write", minutes=20, lesson="13", function="step",
     goal="hold one layer at a time, and know why ZeRO-3 gathers twice",
-    prerequisites=("sharded_gradients",), cases={"three layers": (3, 2, 4), "ragged": (2, 3, 3), "one layer": (1, 2, 2)},
+    prerequisites=("sharded_gradients",), cases={"two layers": (2, 2, 4), "ragged": (3, 3, 3), "one layer": (1, 2, 2)},
     inputs=inputs, reference=reference, par=par,
     mistakes={"a whole weight is still there when the next one is gathered\nwhich name refers to it? `del` removes a name":
               one_is_left,
