@@ -42,8 +42,8 @@ def step(config: mp.ModelConfig, weights: dict[str, np.ndarray], comm: mp.Commun
 def contenders(name: str, world: mp.Communicator) -> dict[str, Callable[[], object]]:
     config = CONFIGS[name]
     weights = mp.GPT(config).state_dict()
-    single = step(config, weights, solo(), mp.Layout(), 1) if world.rank == 0 else None
-    return {BASE: lambda: single and single(),                      # the other rank waits at the barrier
+    single = step(config, weights, solo(), mp.Layout(), 1)  # on both ranks, so that neither waits for its prompts
+    return {BASE: lambda: world.rank or single(),                   # the other rank waits at the barrier
             **{key: step(config, weights, world, *what) for key, what in LAYOUTS.items()}}
 
 
