@@ -18,6 +18,8 @@ import numpy as np
 from minipar.errors import RangeError
 from minipar.inference.requests import Sampling
 
+NUCLEUS = 256                                                       # tokens that top-p sorts at first
+
 
 def choose(logits: np.ndarray, sampling: Sampling, text: Sequence[int], rng: np.random.Generator) -> int:
     """A token, from logits [V]. text: all tokens so far, for the repetition penalty.
@@ -94,10 +96,17 @@ def _largest(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def _nucleus(likely: np.ndarray, top_p: float) -> np.ndarray:
-    """Which of the weights [V] are the fewest largest whose sum is at least top_p of the whole."""
-    order = np.argsort(-likely, kind="stable")
+    """Which of the weights [V] are the fewest largest whose sum is at least top_p of the whole.
+
+    To sort a vocabulary takes milliseconds, so at first only the NUCLEUS largest are sorted.
+    """
+    needed, count = top_p * likely.sum(), NUCLEUS
+    while count < len(likely) and likely[_largest(likely, count)].sum() < needed:
+        count *= 8
+    tokens = np.flatnonzero(_largest(likely, min(count, len(likely))))
+    order = tokens[np.argsort(-likely[tokens], kind="stable")]
     before = np.cumsum(likely[order]) - likely[order]               # the sum of all larger weights
     kept = np.zeros(len(likely), bool)
-    kept[order[before < top_p * likely.sum()]] = True
+    kept[order[before < needed]] = True
     kept[order[0]] = True                                           # rounding never removes the largest
     return kept

@@ -53,6 +53,18 @@ def test_the_filters_are_their_definitions(seed: int) -> None:
     assert np.array_equal(logits, before)                            # the caller's logits stay as they are
 
 
+@pytest.mark.parametrize("spread", [0.1, 1.0, 5.0, 20.0])
+def test_top_p_of_a_large_vocabulary(spread: float) -> None:
+    """However many tokens are sorted, the kept ones are the fewest that sum to p."""
+    logits = np.round(stream(0, "large").standard_normal(6000) * spread, 1)     # many are equal
+    for top_p in (0.1, 0.9, 0.999):
+        p = softmax(logits)
+        order = np.argsort(-p, kind="stable")
+        count = int(np.searchsorted(np.cumsum(p[order]), top_p)) + 1
+        kept = np.flatnonzero(weights(logits, Sampling(top_p=top_p), []))
+        assert kept.tolist() == sorted(order[:count].tolist())
+
+
 def test_greedy_takes_the_penalty_into_account() -> None:
     logits = np.array([1.0, 1.1, -5.0])
     greedy, penalised = Sampling(temperature=0), Sampling(temperature=0, repetition_penalty=2)
