@@ -7,7 +7,8 @@
             ...
 
 It writes the tokens that `generate` writes for each request alone: the same window where the context is full,
-the same random numbers. A server, a benchmark and `minipar generate` all drive this loop.
+the same random numbers. A server, a benchmark and `minipar generate` all drive this loop. An engine has no
+locks: one thread makes all calls.
 """
 
 # V vocabulary
