@@ -23,7 +23,7 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.wrappers.counting import Counting
 from minipar.comm.wrappers.network import Network
 from minipar.config import ModelConfig, TrainConfig
-from minipar.errors import ConfigError
+from minipar.errors import CheckpointError, ConfigError
 from minipar.parallel.grid import Grid
 from minipar.trace.step import is_traceable, require_traceable, trace_step
 from minipar.training.build import require_trainable
@@ -35,6 +35,7 @@ from minipar.training.start import RunSettings, resume_run, start_run
 from minipar.training.step_result import StepResult
 from minipar.training.supervised import Supervised
 from minipar.training.trainer import Trainer
+from minipar.untrusted.files import MIB, read_bytes
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -194,6 +195,6 @@ def _show_finished(trainer: Trainer, folder: RunFolder) -> None:
     """For a finished run: print its summary and the command that trains further."""
     if folder.writes:
         steps, run = trainer.config.steps, shlex.quote(str(folder.folder))
-        print(folder.summary.read_text(encoding="utf-8", errors="replace"), end="")
+        print(read_bytes(folder.summary, MIB, CheckpointError).decode("utf-8", errors="replace"), end="")
         print(f"minipar train: {run} is finished, all {steps} steps; for more: minipar train --resume {run} "
               f"--steps {2 * steps}", file=sys.stderr)
