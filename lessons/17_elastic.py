@@ -98,7 +98,7 @@ assert off < 1e-12 and all(abs(moved[name] - whole[name]).max() < 1e-12
     "the trajectory does not know how many ranks there are"
 
 # %% [markdown]
-# **The other way.** Keep 2 samples *per rank*: then the global batch changes with
+# *The other way.* Keep 2 samples *per rank*: then the global batch changes with
 # the ranks, and with it the training. Nothing crashes; the numbers are others.
 
 # %%
@@ -204,7 +204,7 @@ lesson.picture(draw_step_time(
             for C, IO in ((80, 10), (10, 40))}), "_ranks")
 
 # %% [markdown]
-# **Where** a job runs is a choice of the same kind. A small machine nearby (edge)
+# *Where* a job runs is a choice of the same kind. A small machine nearby (edge)
 # computes slowly; a large one (cloud) must first receive the data. Try all places
 # and take the quickest:
 

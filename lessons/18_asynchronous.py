@@ -47,7 +47,7 @@ assert p >= 3, "a server and two workers: mpirun -n 3 or more"
 # ## 1 · How old may a gradient be?
 #
 # The smallest training there is: one weight, the loss x²/2, its gradient x. The
-# step is x - rate · gradient. Let the gradient be **d steps old**:
+# step is x - rate · gradient. Let the gradient be *d steps old*:
 #
 #     x[t + 1] = x[t] - rate · x[t - d]
 #
@@ -153,10 +153,10 @@ assert oldest == 4 * (WORKERS - 1), \
     "in the 4 s of a slow gradient, each fast worker pushes 4 times"
 
 # %% [markdown]
-# **A bound.** `bound=2` lets nobody be more than two steps ahead of the slowest
+# *A bound.* `bound=2` lets nobody be more than two steps ahead of the slowest
 # (*stale synchronous parallel*): old gradients have an end, and so has the gain.
 #
-# **What it costs.** Per step, each worker sends n numbers and receives n; all of
+# *What it costs.* Per step, each worker sends n numbers and receives n; all of
 # that passes the server: 2 w n. On a ring, a rank sends 2 (p - 1)/p n, and no
 # rank more than another.
 #

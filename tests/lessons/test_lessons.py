@@ -22,11 +22,11 @@ from tests.lessons.running import (
 from tests.ranks import mpirun
 
 # Their exercises are those of `minipar exercise`.
-ELSEWHERE = ["00_first_program", "17_elastic", "18_asynchronous"]
+ELSEWHERE = ["00_first_program", "17_elastic", "18_asynchronous", "19_inference"]
 FAST = 9  # seconds of the processor with --fast, and one to import
 # Ranks under mpirun. Of the mesh two are enough here: tests/verify proves its mixed layouts under mpirun.
 MPI = {"00_first_program": 3, "13_data_parallel": 2, "14_tensor_parallel": 4, "15_pipeline_parallel": 4, "16_mesh": 2,
-       "17_elastic": 4, "18_asynchronous": 3, "collectives": 3}
+       "17_elastic": 4, "18_asynchronous": 3, "19_inference": 2, "collectives": 3}
 
 # lesson -> what the student changes, into what, and the line that stops the lesson
 BREAKS = {
@@ -120,6 +120,11 @@ BREAKS = {
         "sgd(factor * stability_limit(WORKERS - 1))",
         "sgd(1.2 * factor * stability_limit(WORKERS - 1))",
         "below the limit of section 1 the weights settle: look at the rate",
+    ),
+    "19_inference": (
+        "seen = slice(0, None)",
+        "seen = slice(-4, None)",
+        "the cache changes nothing: does each token see all earlier ones?",
     ),
 }
 

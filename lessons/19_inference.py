@@ -1,0 +1,532 @@
+# %% [markdown]
+# # 19 · Inference: one model, many readers
+#
+# The model is trained. Now people ask it for text: each sends a prompt, and waits
+# for tokens that come one after the other.
+#
+#     prompt "to be or"   -> " not" -> " to" -> " be"
+#              prefill       decode    decode    decode
+#     4 tokens at once       1         1         1
+#
+# The *prefill* computes the whole prompt at once. Then each *decode* step computes
+# one token. Four ideas make it fast, and none of them changes a token:
+#
+# * compute nothing twice: the KV cache (section 1);
+# * read the weights once for many requests: batches (sections 2 and 3);
+# * keep memory in small blocks, and weights in 8 bits (sections 4 and 5);
+# * share the model or the requests among ranks (section 6).
+#
+# You need lessons 7, 14 and 15. The core path takes 40 minutes; sections marked
+# "(optional)" do not belong to it.
+#
+# Run me: `minipar lesson teach 19` (step by step), `minipar lesson run 19` (at
+# once, two threads), or `mpirun -n 2 python lessons/19_inference.py`.
+
+# %%
+from itertools import islice
+
+import numpy as np
+from minipar.lessons.plots.inference import (
+    draw_batches,
+    draw_rooflines,
+    draw_waiting,
+)
+from minipar.lessons.support.lesson import Lesson
+from minipar.lessons.support.timing import fastest
+
+import minipar as mp
+from minipar.autograd import no_grad
+from minipar.comm.wrappers.counting import Counting
+from minipar.compress.quantize.model import quantize_weights, stored_bytes
+from minipar.compress.quantize.scheme import Scheme
+from minipar.inference.completion import complete
+from minipar.inference.generate import generate
+from minipar.inference.kv_cache import KVCache
+from minipar.inference.replicas import ReplicatedEngine
+from minipar.inference.stages import stages_of
+from minipar.inference.stages_runner import StagesRunner
+from minipar.plan.counts import forward_flops
+from minipar.proof.serving import opinionated
+from minipar.rng import stream
+
+lesson = Lesson("19_inference", ranks=2)
+assert lesson.size >= 2, "section 6 shares among two ranks: mpirun -n 2"
+GREEDY = mp.Sampling(temperature=0)
+model = opinionated(64, heads=2, width=16)      # float64, context 64
+
+# %% [markdown]
+# ## 1 · Compute nothing twice
+#
+# A new token attends to all earlier ones. Its query is new, but their keys and
+# values are not: token 3 never changes because token 9 came. So keep them. Here is
+# one head, which gets a token at a time.
+
+# %%
+rng = stream(0, "head")
+T, K = 10, 4
+x = rng.normal(size=(T, K))                     # ten tokens
+Wq, Wk, Wv = rng.normal(size=(3, K, K))
+
+
+def softmax(scores):
+    e = np.exp(scores - scores.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+hidden = np.triu(np.full((T, T), -np.inf), 1)   # no token sees a later one
+full = softmax((x @ Wq) @ (x @ Wk).T + hidden) @ (x @ Wv)
+
+keys, values, outputs = [], [], []
+for token in x:
+    keys.append(token @ Wk)
+    values.append(token @ Wv)
+    seen = slice(0, None)
+    scores = np.array(keys[seen]) @ (token @ Wq)
+    outputs.append(softmax(scores) @ np.array(values[seen]))
+assert np.allclose(outputs, full, rtol=0, atol=1e-12), \
+    "the cache changes nothing: does each token see all earlier ones?"
+
+# %% [markdown]
+# **Break it.** Make `seen = slice(-4, None)`: each token sees only the newest four.
+# That is a *sliding window*. It needs less memory, and it is another model.
+#
+# Now the whole model, with `KVCache`, against a full forward pass for every token.
+# And how much work is saved in a model of the size of BERT (12 layers of width
+# 768)? Without a cache, the token after T others costs a forward pass of T tokens.
+
+# %%
+text = stream(1, "text").integers(11, size=(1, 48))
+cache, off = KVCache(model), 0.0
+with no_grad():
+    cache.logits(text[:, :16])                              # prefill
+    for end in range(17, 49):                               # decode
+        new = cache.logits(text[:, end - 1 : end])
+        again = model(text[:, :end]).data[:, -1]
+        off = max(off, float(abs(new - again).max() / abs(again).max()))
+lesson.say(f"  largest difference from a full forward pass: {off:.0e}")
+assert off < 1e-12, "cached logits are those of the full text"
+
+BERT = mp.ModelConfig(vocabulary=100, context=640, layers=12, heads=12,
+                      width=768)
+
+
+def flops(tokens, pairs):
+    """Of one forward pass, all layers, without the head."""
+    kinds = forward_flops(BERT, 1, tokens, pairs)
+    return sum(kinds.values()) - kinds["head"]
+
+
+lesson.predict("128 tokens after a prompt of 512: how many times fewer "
+               "FLOPs with a cache?",
+               choices=("about 2", "about 128", "about 577"))
+LENGTHS = range(513, 641)
+recomputed = sum(flops(T, lambda T: T * T) for T in LENGTHS)
+cached = sum(flops(1, lambda _, T=T: T) for T in LENGTHS)
+lesson.reveal(f"about {recomputed / cached:.0f}")
+assert round(recomputed / cached) == 577, "one row instead of about 577"
+kept = 2 * BERT.layers * 640 * BERT.width * 4               # bytes
+lesson.say(f"  price: {kept / 2**20:.0f} MiB of keys and values a request")
+assert kept / 2**20 == 45, "keys and values, layers, tokens, width, float32"
+
+# %% [markdown]
+# ## 2 · Read the weights once, for many
+#
+# With a cache, decoding multiplies *one row* by each weight matrix. A product
+# [b, n] @ [n, n] in float32 has 2 b n² FLOPs, and moves 4 (n² + 2 b n) bytes:
+#
+#     FLOP per byte = 2 b n² / (4 (n² + 2 b n))        about b / 2, if b << n
+#
+# By hand, with b = 1: 2 n² / 4 n² = 0.5. The processor waits for memory. If b
+# requests decode together, the same weights are read once for all of them.
+
+# %%
+N, BATCHES = 4096, (1, 8, 64)
+
+
+def intensity(b):
+    """FLOP per byte of [b, N] @ [N, N] in float32."""
+    return 2 * b * N * N / (4 * (N * N + 2 * b * N))
+
+
+lesson.predict("FLOP per byte for b = 1 is 0.5. For b = 64?")
+lesson.reveal(round(intensity(64), 1))
+assert [round(intensity(b), 2) for b in BATCHES] == [0.50, 3.98, 31.03], \
+    "FLOPs grow with b, and the bytes are almost all weights"
+
+# %% [markdown]
+# A **roofline** says how fast a product can be. A machine has a largest number of
+# FLOPs and of bytes per second:
+#
+#     FLOP/s  =  min(largest FLOP/s, FLOP per byte · bytes per second)
+#
+# Left of the corner memory is the limit, right of it computing is. We measure both
+# limits of this machine, and then the products of our three batches. They stay
+# below the roof, because BLAS also rearranges the weights before it multiplies.
+
+# %%
+W = np.ones((N, N), np.float32)
+square, copy = np.ones((768, 768), np.float32), np.empty_like(W)
+rows = [np.ones((b, N), np.float32) for b in BATCHES]
+copying, computing, *products = fastest(
+    lambda: np.copyto(copy, W), lambda: square @ square,
+    *(lambda row=row: row @ W for row in rows), rounds=4)
+BANDWIDTH = 2 * W.nbytes / copying              # read and written
+PEAK = 2 * 768**3 / computing
+corner = PEAK / BANDWIDTH
+speeds = [2 * b * N * N / seconds
+          for b, seconds in zip(BATCHES, products, strict=True)]
+lesson.table(("batch", "FLOP/byte", "GFLOP/s", "the limit is"), *(
+    (b, f"{intensity(b):.2f}", f"{speed / 1e9:.1f}",
+     "memory" if intensity(b) < corner else "computing")
+    for b, speed in zip(BATCHES, speeds, strict=True)))
+assert intensity(1) < corner, "one row waits for memory"
+assert speeds[2] > 2 * speeds[0], "a batch makes better use of the machine"
+lesson.picture(draw_rooflines(PEAK, BANDWIDTH,
+                              [intensity(b) for b in BATCHES], speeds))
+
+# %% [markdown]
+# ## 3 · Nobody waits: continuous batching
+#
+# Requests have different lengths. A *static* batch ends when its longest request
+# ends; the others have left, and their rows compute nothing. In **continuous
+# batching** a waiting request takes the free row in the very next step.
+#
+#     static       A A A A A A | D D D D        continuous    A A A A A A
+#                  B B . . . . | E E . .                      B B D D D D
+#                  C C C . . . | F . . .                      C C C E E F
+
+# %%
+COUNTS = [4, 30, 6, 8, 25, 5, 7, 12]            # tokens that each wants
+prompts = [stream(2, f"prompt {i}").integers(11, size=3 + i).tolist()
+           for i in range(len(COUNTS))]
+requests = [mp.TextRequest(prompt, count, GREEDY)
+            for prompt, count in zip(prompts, COUNTS, strict=True)]
+OPTIONS = mp.EngineOptions(batch=4, rows=32, block_size=4)
+
+
+def tokens_of(engine):
+    """The tokens of each request, served together."""
+    return [sample.tokens for (sample,) in complete(engine, requests)]
+
+
+static = sum(max(COUNTS[i : i + 4]) for i in (0, 4))
+lesson.predict(f"The requests want {COUNTS} tokens, four run at once. "
+               f"Static batches need 30 + 25 = {static} steps. "
+               "Continuous batching?")
+engine = mp.Engine(model, options=OPTIONS)
+together = tokens_of(engine)
+lesson.reveal(engine.steps, "steps")
+lesson.picture(draw_waiting(COUNTS, 4), "_waiting")
+assert engine.steps == 30 < static, "as many as the longest request has"
+alone = [list(islice(generate(model, prompt, temperature=0), count))
+         for prompt, count in zip(prompts, COUNTS, strict=True)]
+assert together == alone, "who shares the batch changes no token"
+
+# %% [markdown]
+# **Padding.** Models that read whole texts at once, as classifiers do, fill short
+# texts up to the longest of the batch. Sort the texts by length first (*buckets*),
+# and a batch has about equal ones. minipar's engine puts the rows of all requests
+# one below the other, and pads nothing.
+
+# %%
+def waste(lengths, batch=32):
+    """The part of all rows that is padding."""
+    padded = sum(batch * lengths[i : i + batch].max()
+                 for i in range(0, len(lengths), batch))
+    return 1 - lengths.sum() / padded
+
+
+lengths = stream(1, "lengths").integers(1, 129, size=448)
+mixed, sorted_first = waste(lengths), waste(np.sort(lengths))
+lesson.say(f"  padding: {mixed:.2f} of all rows; in buckets "
+           f"{sorted_first:.2f}")
+assert (round(mixed, 2), round(sorted_first, 2)) == (0.47, 0.06), \
+    "a bucket spans few lengths, so its longest is near its mean"
+
+# %% [markdown]
+# *Latency and throughput.* Larger batches give more tokens per second in all, but
+# each step takes longer, so each reader waits longer for a token.
+
+# %%
+SIZES = (1, 2, 4, 8, 16) if lesson.fast else (1, 2, 4, 8, 16, 32)
+larger = mp.GPT(mp.ModelConfig(vocabulary=64, context=64, layers=2, heads=4,
+                               width=384), dtype=np.float32)
+
+
+def decoding(batch):
+    """A decode step of so many requests, to be called again and again."""
+    engine = mp.Engine(larger, options=mp.EngineOptions(batch=batch))
+    for i in range(batch):
+        engine.add(mp.TextRequest([i % 64, 1], 60, GREEDY))
+    engine.step()                               # the prefill
+    return engine.step
+
+
+step_seconds = fastest(*(decoding(b) for b in SIZES), rounds=8)
+rates = [b / s for b, s in zip(SIZES, step_seconds, strict=True)]
+lesson.table(("batch", "ms per step", "tokens per second"), *(
+    (b, f"{1e3 * s:.2f}", f"{rate:.0f}")
+    for b, s, rate in zip(SIZES, step_seconds, rates, strict=True)))
+assert rates[4] > 2 * rates[0], \
+    "16 requests share one reading of the weights"
+lesson.picture(draw_batches(SIZES, step_seconds, rates), "_batches")
+
+# %% [markdown]
+# ## 4 · Memory in blocks
+#
+# How long a text becomes is not known before. To reserve the whole context for each
+# request wastes most of it. A *paged* cache gives small blocks, one at a time; each
+# request has a table of its blocks, in the order of its text.
+#
+#     request 0: 10 tokens, blocks of 4:   table [7, 2, 5]   10 of 12 used
+#
+# *Equal beginnings.* Many requests begin alike, with the same instructions. Their
+# keys and values are equal, so they can use the *same* blocks. When memory is full,
+# the blocks that nobody has used for longest go first (*least recently used*).
+
+# %%
+system = list(stream(3, "system").integers(11, size=41))
+engine = mp.Engine(model, options=OPTIONS)
+complete(engine, [mp.TextRequest([*system, 0], 1, GREEDY)])
+lesson.predict("A prompt of 41 tokens was served before, blocks have 4. "
+               "How many tokens does the next such request not compute?")
+complete(engine, [mp.TextRequest([*system, 5], 1, GREEDY)])
+shared = engine.memory.shared_tokens
+lesson.reveal(shared)
+assert shared == 40, "ten full blocks of 4; the last token has no full one"
+
+engine, reserved, used = mp.Engine(model, options=OPTIONS), 0, 0
+for request in requests:
+    engine.add(request)
+while engine.busy:
+    engine.step()
+    running = engine.scheduler.running
+    tokens = sum(one.computed for one in running)
+    blocks = engine.memory.pool.in_use
+    assert 4 * blocks - tokens < 4 * max(len(running), 1), \
+        "a request wastes less than one block"
+    reserved, used = reserved + 64 * len(running), used + tokens
+lesson.say(f"  whole contexts would be filled to {used / reserved:.0%}")
+
+# %% [markdown]
+# ## 5 · Weights of 8 bits
+#
+# Decoding waits for weights, so weights of one byte instead of four (lesson 7) are
+# read in a quarter of the time, on hardware that computes with them. The engine
+# serves such a model as it is. Two things are different, and only one is exact:
+#
+# * the engine against the *same* 8-bit model alone: equal tokens;
+# * the 8-bit model against the original: near, but rounded.
+
+# %%
+original = opinionated(64, heads=2, width=16, dtype=np.float32)
+small = opinionated(64, heads=2, width=16, dtype=np.float32)
+quantize_weights(small, Scheme(bits=8, axis=1))
+served = tokens_of(mp.Engine(small, options=OPTIONS))
+small_alone = [list(islice(generate(small, prompt, temperature=0), count))
+               for prompt, count in zip(prompts, COUNTS, strict=True)]
+with no_grad():
+    a, b = (m(text[:, :32]).data for m in (original, small))
+off8 = float(abs(a - b).max() / abs(a).max())
+lesson.table(("model", "bytes", "largest difference of logits"),
+             ("float32", stored_bytes(original), "0"),
+             ("8 bits", stored_bytes(small), f"{off8:.1%}"))
+assert served == small_alone, "the engine adds no error of its own"
+assert 2 * stored_bytes(small) < stored_bytes(original), "smaller"
+assert 0 < off8 < 0.2, "rounding changes logits a little"
+
+# %% [markdown]
+# ## 6 · Several ranks
+#
+# What splits a training splits inference, too:
+#
+# * *tensor parallel* (tp): each rank has a part of every layer, and of the cache;
+# * *pipeline parallel* (pp): each rank has some layers. One token must pass all of
+#   them in turn, so a pipe is full only if several micro-batches are under way;
+# * *data parallel* (dp): each rank has the whole model, and takes requests from one
+#   queue.
+#
+# What travels? With tp, two all-reduces per layer and token, as in lesson 14. With
+# pp, one row per token and link. With dp nothing of the model.
+
+# %%
+weights = model.state_dict()
+
+
+def on_ranks(comm, layout):
+    """The tokens of all requests, and the bytes that this rank sent."""
+    counted = Counting(comm)
+    if layout.dp > 1:
+        local = mp.Engine(model, options=OPTIONS)
+        engine = ReplicatedEngine(local, counted)
+    else:
+        stages = stages_of(model.config, weights, mp.Grid(counted, layout))
+        engine = mp.Engine(StagesRunner(stages, OPTIONS), options=OPTIONS)
+    counted.traffic.tallies.clear()
+    return tokens_of(engine), counted.traffic.total().bytes
+
+
+lesson.predict("Which of tp, pp and dp changes tokens?",
+               choices=("tp", "pp", "dp", "none"))
+LAYOUTS = {"tp": mp.Layout(tp=2), "pp": mp.Layout(pp=2),
+           "dp": mp.Layout(dp=2)}
+found = {name: lesson.run(on_ranks, layout, ranks=2)
+         for name, layout in LAYOUTS.items()}
+lesson.reveal("none")
+lesson.table(("layout", "rank 0 sent"), *(
+    (name, f"{results[0][1]:,} bytes") for name, results in found.items()))
+assert all(tokens == alone for results in found.values()
+           for tokens, _ in results), "all ranks have one process's tokens"
+
+# %% [markdown]
+# ## 7 · Optimise the graph (optional)
+#
+# A forward pass is a *graph*: each node is one operation. It is the same for every
+# request, so it pays to make it smaller once. Three passes over a list of nodes:
+#
+# * *constant folding*: what depends only on weights is computed beforehand;
+# * *common subexpressions*: what is computed twice is computed once;
+# * *dead code*: what nobody reads is left out.
+
+# %%
+OPS = {"matmul": np.matmul, "add": np.add, "tanh": np.tanh}
+GRAPH = {"w": ("matmul", "W1", "W2"), "a": ("matmul", "x", "w"),
+         "b": ("matmul", "x", "w"), "unused": ("tanh", "a"),
+         "s": ("add", "a", "b"), "y": ("tanh", "s")}
+
+
+def run_graph(graph, values):
+    for name, (op, *inputs) in graph.items():
+        values = values | {name: OPS[op](*(values[i] for i in inputs))}
+    return values
+
+
+def fold_constants(graph, constants):
+    """The other nodes, and the constants with those that were folded."""
+    rest = {}
+    for name, (op, *inputs) in graph.items():
+        if all(i in constants for i in inputs):
+            constants = run_graph({name: (op, *inputs)}, constants)
+        else:
+            rest[name] = (op, *inputs)
+    return rest, constants
+
+
+def share_common(graph):
+    known, renamed, rest = {}, {}, {}
+    for name, (op, *inputs) in graph.items():
+        node = (op, *(renamed.get(i, i) for i in inputs))
+        renamed[name] = known.setdefault(node, name)
+        if renamed[name] == name:
+            rest[name] = node
+    return rest
+
+
+def remove_dead(graph, wanted):
+    rest, needed = {}, {wanted}
+    for name, (op, *inputs) in reversed(graph.items()):
+        if name in needed:
+            rest[name] = (op, *inputs)
+            needed.update(inputs)
+    return dict(reversed(rest.items()))
+
+
+# %%
+W1 = stream(4, "W1").normal(size=(8, 16))
+W2 = stream(4, "W2").normal(size=(16, 4))
+inputs = {"x": stream(4, "x").normal(size=(5, 8))}
+constants = {"W1": W1, "W2": W2}
+folded, more = fold_constants(GRAPH, constants)
+once = share_common(folded)
+optimised = remove_dead(once, "y")
+before = run_graph(GRAPH, constants | inputs)["y"]
+after = run_graph(optimised, more | inputs)["y"]
+nodes = [len(graph) for graph in (GRAPH, folded, once, optimised)]
+lesson.say(f"  nodes: {nodes}")
+assert nodes == [6, 5, 4, 3] and np.array_equal(before, after), \
+    "each pass takes a node, and no bit changes"
+
+# %% [markdown]
+# *Fusion* goes further: two linear layers without anything between them are one,
+# (x W1) W2 = x (W1 W2). And the weights of a LayerNorm go into the next layer:
+# (n g + b) W = n (g W) + b W. Here the order of sums changes, so the last bits do.
+# Whether it is faster, only a clock knows: measure both, and keep the faster one.
+
+# %%
+rows = inputs["x"]
+linear = float(abs((rows @ W1) @ W2 - rows @ (W1 @ W2)).max())
+macs = W1.size + W2.size, (W1 @ W2).size        # multiply-adds per row
+g, shift = stream(5, "g").normal(size=(2, 8))
+n = (rows - rows.mean(-1, keepdims=True)) / rows.std(-1, keepdims=True)
+norm = float(abs((n * g + shift) @ W1
+                 - (n @ (g[:, None] * W1) + shift @ W1)).max())
+lesson.table(("fused", "multiply-adds per row", "largest difference"),
+             ("two linear layers", f"{macs[0]} -> {macs[1]}",
+              f"{linear:.0e}"), ("LayerNorm and linear", "", f"{norm:.0e}"))
+assert max(linear, norm) < 1e-10, "fused and not fused are equal"
+
+wide = [stream(6, f"wide {i}").normal(size=size)
+        for i, size in enumerate([(64, 256), (256, 1024), (1024, 64)])]
+both = wide[1] @ wide[2]
+two_products, one_product = fastest(lambda: wide[0] @ wide[1] @ wide[2],
+                                    lambda: wide[0] @ both)
+assert one_product < two_products, "20 times fewer multiply-adds"
+
+# %% [markdown]
+# *Hardware.* The same product by three loops of Python and by BLAS, which uses
+# vector units and caches: the stand-in here for what a GPU does.
+
+# %%
+left, right = stream(7, "loops").normal(size=(2, 32, 32))
+
+
+def by_loops():
+    return [[sum(left[i, k] * right[k, j] for k in range(32))
+             for j in range(32)] for i in range(32)]
+
+
+slow, quick = fastest(by_loops, lambda: left @ right, rounds=3)
+lesson.say(f"  by loops: {slow / quick:.0f} times the time of BLAS")
+assert slow > 20 * quick and np.allclose(by_loops(), left @ right), \
+    "one product, two programs"
+
+# %% [markdown]
+# ## 8 · Exercises
+#
+# Chapter 12 of `minipar exercise list`: `kv_cache` (a head with a cache),
+# `paged_table` (where a token stands in a paged cache) and `continuous_batching`
+# (who computes in which step).
+
+# %% [markdown]
+# ## 9 · What the documents say (optional)
+#
+# Covers: A8 A39 A40 A44 A45 N56 N57 E22 E23 E40 E41
+#
+# 001 is about training and inference on many machines, 000 and 004 about faster
+# inference. They give no numbers; these are ours:
+#
+# * A8: distributed inference (分布式推理): replicas, or a model over several ranks.
+# * A39, N56: batching: .50, 3.98 and 31.0 FLOP per byte for 1, 8 and 64 requests.
+# * A40, N57: caching: 577 times fewer FLOPs, and equal logits.
+# * A44, E22, E23: graph optimisation, as TensorRT and TensorFlow do it.
+# * A45, E41: hardware: GPU, TPU, CUDA. A roofline says which limit holds.
+# * E40: batching and caching as systems.
+
+# %%
+assert all(results[0][0] == alone for results in found.values()), \
+    "A8: tp, pp and dp serve the same tokens"
+assert [f"{intensity(b):.3g}" for b in BATCHES] == ["0.5", "3.98", "31"], \
+    "A39 N56: FLOP per byte grows with the batch"
+assert mixed > 0.4 and sorted_first < 0.1, "A39: buckets save padding"
+assert off < 1e-12 and round(recomputed / cached) == 577 and shared == 40, \
+    "A40 N57: a cache changes nothing and saves almost everything"
+assert macs == (192, 32) and linear < 1e-13 and norm < 1e-13, \
+    "A44: fused linear layers; LayerNorm fused into a linear layer"
+assert np.array_equal(before, after) and nodes[-1] < nodes[0], \
+    "E23: fold_constants, common subexpressions and dead code"
+assert max(linear, norm) < 1e-10 and one_product < two_products, \
+    "E22: equal outputs, fewer operations, and the clock chooses"
+assert intensity(1) < corner and slow > 20 * quick, \
+    "A45 E41: the roofline says what limits; hardware decides the speed"
+assert together == alone and engine.steps < static, \
+    "E40: batched and cached, the same tokens in fewer steps"

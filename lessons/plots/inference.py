@@ -1,0 +1,51 @@
+"""What limits a product, who waits in a batch, and what a larger batch gives."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from minipar.lessons.plots.style import BLUE, GREY, ORANGE, one_chart
+
+
+def draw_rooflines(peak: float, bandwidth: float, intensities: Sequence[float],
+                   speeds: Sequence[float]) -> Figure:
+    """peak: FLOP/s; bandwidth: bytes/s; speeds: measured FLOP/s of products with these FLOPs per byte."""
+    figure, axes = one_chart("A batch climbs to the roof", "FLOP per byte", "GFLOP/s")
+    x = np.geomspace(0.2, 100, 200)
+    axes.loglog(x, np.minimum(peak, bandwidth * x) / 1e9, color=BLUE, lw=3, label="the two limits")
+    axes.loglog(intensities, np.array(speeds) / 1e9, "o", color=ORANGE, ms=12, label="measured")
+    axes.legend(fontsize=16, frameon=False)
+    return figure
+
+
+def draw_waiting(counts: Sequence[int], batch: int) -> Figure:
+    """counts: tokens that each request wants; batch: how many run at once. Static batches above, continuous
+    batching below: a bar is a request.
+    """
+    figure, axes = one_chart("A free row takes the next request at once", "step", "")
+    for first in range(0, len(counts), batch):
+        start = sum(max(counts[i : i + batch]) for i in range(0, first, batch))
+        for row, count in enumerate(counts[first : first + batch]):
+            axes.barh(2 * batch - row, count, left=start, color=GREY, edgecolor="white")
+    rows = [(0, row) for row in range(batch)]                       # (when it is free, row)
+    for count in counts:
+        start, row = heapq.heappop(rows)
+        axes.barh(batch - 1 - row, count, left=start, color=BLUE, edgecolor="white")
+        heapq.heappush(rows, (start + count, row))
+    axes.set_yticks([batch * 1.5 + 0.5, batch / 2 - 0.5], ["static", "continuous"])
+    return figure
+
+
+def draw_batches(sizes: Sequence[int], seconds: Sequence[float], rates: Sequence[float]) -> Figure:
+    """seconds: of a decode step of so many requests; rates: tokens per second of all of them."""
+    figure, axes = one_chart("More tokens in all, a longer wait for each", "ms per step (latency)",
+                             "tokens per second (throughput)")
+    axes.plot(1e3 * np.array(seconds), rates, "o-", color=BLUE, lw=3, ms=10)
+    for size, second, rate in zip(sizes, seconds, rates, strict=True):
+        axes.annotate(f" {size}", (1e3 * second, rate), fontsize=16, va="top")
+    axes.set_ylim(bottom=0)
+    axes.set_xlim(left=0)
+    return figure
