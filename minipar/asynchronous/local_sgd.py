@@ -40,13 +40,13 @@ class Outer:
             raise ConfigError(f"an outer rate of {rate} and momentum of {momentum}: the rate must be "
                               "positive, the momentum in [0, 1)")
         self.rate, self.momentum = rate, momentum
-        self._velocity: np.ndarray | None = None
+        self.velocity: np.ndarray | None = None
 
     def step(self, weights: np.ndarray, pseudo_gradient: np.ndarray, span: slice) -> None:
         """Change weights[span] in place. pseudo_gradient: of this span."""
-        if self._velocity is None:
-            self._velocity = np.zeros_like(weights)
-        velocity = self._velocity[span]
+        if self.velocity is None:
+            self.velocity = np.zeros_like(weights)
+        velocity = self.velocity[span]
         velocity *= self.momentum
         velocity += pseudo_gradient
         weights[span] -= self.rate * (pseudo_gradient + self.momentum * velocity)
@@ -84,11 +84,11 @@ def train_locally(comm: Communicator, weights: np.ndarray, inner: Inner, *, step
         for number, span in enumerate(spans):
             due = (step + number * every // fragments) % every == 0
             if due or step == steps:
-                _synchronise(comm, weights, shared, span, outer)
+                synchronise(comm, weights, shared, span, outer)
     return weights
 
 
-def _synchronise(comm: Communicator, weights: np.ndarray, shared: np.ndarray, span: slice,
+def synchronise(comm: Communicator, weights: np.ndarray, shared: np.ndarray, span: slice,
                  outer: Outer) -> None:
     """One outer step with the mean of the ranks' differences; local and outer weights are then the same."""
     pseudo_gradient = all_reduce(comm, shared[span] - weights[span], "mean", label="pseudo-gradient")

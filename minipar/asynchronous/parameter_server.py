@@ -97,7 +97,7 @@ def train_with_server(comm: Communicator, weights: np.ndarray, gradient: Gradien
     spans = [slice(int(start), int(end)) for start, end in zip(ends[:-1], ends[1:], strict=True)]
     final, applied = weights.copy(), np.empty((0, 4))
     if comm.rank < options.servers:
-        server = _Server(comm, final[spans[comm.rank]], update, options)
+        server = Server(comm, final[spans[comm.rank]], update, options)
         server.serve()
         applied = np.array(server.applied, np.float64).reshape(-1, 4)
     else:
@@ -145,7 +145,7 @@ def _work(comm: Communicator, spans: list[slice], weights: np.ndarray, gradient:
             comm.send(np.ascontiguousarray(pushed[span]), server, label="push")
 
 
-class _Push(NamedTuple):
+class Push(NamedTuple):
     """A gradient that has arrived and is not yet applied. version: that of the weights it was computed with.
     """
 
@@ -155,7 +155,7 @@ class _Push(NamedTuple):
     gradient: np.ndarray
 
 
-class _Server:
+class Server:
     """One server's loop: its slice of the weights, and the pushes that have arrived."""
 
     def __init__(self, comm: Communicator, weights: np.ndarray, update: Update,
@@ -163,13 +163,13 @@ class _Server:
         self.comm, self.weights, self.update, self.options = comm, weights, update, options
         self.workers = range(comm.size - options.servers)
         self.done = [0] * len(self.workers)                         # gradients applied, of each worker
-        self.version, self.arrived = 0, dict[int, _Push]()
+        self.version, self.arrived = 0, dict[int, Push]()
         self.held: set[int] = set()                                 # workers too far ahead to get weights
         self.applied: list[Applied] = []
 
     def serve(self) -> None:
         for worker in self.workers:
-            self._answer(worker, 0.0)
+            self.answer(worker, 0.0)
         while min(self.done) < self.options.steps:
             for worker in self.workers:
                 computes = self.done[worker] < self.options.steps and worker not in self.held
@@ -187,40 +187,51 @@ class _Server:
         for push in pushes[1:]:
             total += push.gradient
         time = max(push.time for push in pushes)
-        self.update(self.weights, total, 0)
-        self.version += 1
+        self.apply(total, 0)
         for worker, push in zip(self.workers, pushes, strict=True):
             self._record(time, worker, push, 0)
             if self.done[worker] < self.options.steps:
-                self._answer(worker, time)
+                self.answer(worker, time)
 
     def _apply_earliest(self) -> None:
-        worker = min(self.arrived, key=lambda worker: (self.arrived[worker].time, worker))
+        worker = self.earliest()
         push = self.arrived.pop(worker)
-        staleness = self.version - push.version
-        self.update(self.weights, push.gradient, staleness)
-        self.version += 1
+        staleness = self.staleness(push)
+        self.apply(push.gradient, staleness)
         self._record(push.time, worker, push, staleness)
         if self.done[worker] < self.options.steps:
             self.held.add(worker)
-        for ready in sorted(worker for worker in self.held if self._may_go_on(worker)):
+        for ready in sorted(worker for worker in self.held if self.may_go_on(worker)):
             self.held.remove(ready)
-            self._answer(ready, push.time)
+            self.answer(ready, push.time)
 
-    def _may_go_on(self, worker: int) -> bool:
+    def earliest(self) -> int:
+        """The worker whose gradient ended first."""
+        return min(self.arrived, key=lambda worker: (self.arrived[worker].time, worker))
+
+    def staleness(self, push: Push) -> int:
+        """The number of updates since the weights of this gradient were pulled."""
+        return self.version - push.version
+
+    def apply(self, gradient: np.ndarray, staleness: int) -> None:
+        """Make the next version of the weights."""
+        self.update(self.weights, gradient, staleness)
+        self.version += 1
+
+    def may_go_on(self, worker: int) -> bool:
         return self.options.bound is None or self.done[worker] <= min(self.done) + self.options.bound
 
-    def _record(self, time: float, worker: int, push: _Push, staleness: int) -> None:
+    def _record(self, time: float, worker: int, push: Push, staleness: int) -> None:
         self.done[worker] += 1
         self.applied.append(Applied(time, worker, push.step, staleness))
 
-    def _answer(self, worker: int, time: float) -> None:
+    def answer(self, worker: int, time: float) -> None:
         rank = worker + self.options.servers
         self.comm.send(np.array([time, self.version]), rank, label="pull header")
         self.comm.send(self.weights.copy(), rank, label="pull")
 
-    def _receive(self, worker: int) -> _Push:
+    def _receive(self, worker: int) -> Push:
         rank = worker + self.options.servers
         time, version, step = self.comm.recv(np.empty(3), rank, label="push header").tolist()
         gradient = self.comm.recv(np.empty_like(self.weights), rank, label="push")
-        return _Push(time, int(version), int(step), gradient)
+        return Push(time, int(version), int(step), gradient)

@@ -115,19 +115,18 @@ class ElasticTraining:
                 trainer.step()
                 last = trainer.steps_done == trainer.config.steps
                 if last or trainer.steps_done % self.replica_every == 0:
-                    self._keep(comm, trainer.state())
+                    self.keep(comm, trainer.state())
         except CommError as error:
             if "killed" in error.facts:
                 killed.append(comm.rank)
             raise
 
-    def _keep(self, comm: Communicator, state: TrainingState) -> None:
-        """Replace the replica, on rank 0, by copies of the whole arrays. One assignment: a death before it
-        leaves the old replica, a death after it the new one.
+    def keep(self, comm: Communicator, state: TrainingState) -> None:
+        """Replace the replica, on rank 0. It is one assignment: a death before it leaves the old replica, a
+        death after it the new one.
         """
         if comm.rank == 0:
-            arrays, meta = state
-            self.replica = {name: array.copy() for name, array in arrays.items()}, meta
+            self.replica = state
 
     def _steps_of_replica(self) -> int:
         return 0 if self.replica is None else int(self.replica[1]["done"])

@@ -1,0 +1,187 @@
+"""Classic bugs of asynchronous, local and elastic training; a check of loose.py must detect each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from minipar.asynchronous import local_sgd, merge
+from minipar.asynchronous.local_sgd import Outer
+from minipar.asynchronous.parameter_server import Server
+from minipar.proof import loose
+from minipar.proof.mutants.mutant import Change, PlantedBug
+from minipar.training.trainer import Trainer
+
+LOOSE_MUTANTS: dict[str, PlantedBug] = {}
+
+
+def loose_mutant(check: str) -> Callable[[Callable[[], list[Change]]], PlantedBug]:
+    """A decorator that makes a bug of a function that returns changes; its docstring is the story. check: of
+    loose.py, the first one that fails.
+    """
+    def decorate(changes: Callable[[], list[Change]]) -> PlantedBug:
+        name, story = changes.__name__.replace("_", "-"), " ".join((changes.__doc__ or "").split())
+        LOOSE_MUTANTS[name] = PlantedBug(name, story, check, changes)
+        return LOOSE_MUTANTS[name]
+    return decorate
+
+
+def _restored(then: Callable[[Trainer], None]) -> list[Change]:
+    """`then(trainer)` is called after each restored state."""
+    original = Trainer.restore
+
+    def restore(trainer: Trainer, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any],
+                where: object) -> None:
+        original(trainer, arrays, meta, where)
+        then(trainer)
+    return [Change(Trainer, "restore", restore)]
+
+
+@loose_mutant("synchronous")
+def mean_on_the_server() -> list[Change]:
+    """The server divides the sum of the gradients by the workers, and the workers did so already."""
+    original = Server.apply
+
+    def apply(server: Server, gradient: np.ndarray, staleness: int) -> None:
+        share = len(server.workers) if server.options.synchronous else 1
+        original(server, gradient / share, staleness)
+    return [Change(Server, "apply", apply)]
+
+
+@loose_mutant("replayed")
+def staleness_off_by_one() -> list[Change]:
+    """The server counts the update itself as one of those since the pull."""
+    original = Server.staleness
+    return [Change(Server, "staleness", lambda server, push: original(server, push) + 1)]
+
+
+@loose_mutant("replayed")
+def last_update_dropped() -> list[Change]:
+    """The server ends when the last gradient arrives, before it is applied."""
+    original = Server.apply
+
+    def apply(server: Server, gradient: np.ndarray, staleness: int) -> None:
+        if server.options.synchronous or sum(server.done) < len(server.workers) * server.options.steps - 1:
+            original(server, gradient, staleness)
+    return [Change(Server, "apply", apply)]
+
+
+@loose_mutant("replayed")
+def first_weights_for_ever() -> list[Change]:
+    """The asynchronous server answers every pull with the weights of the start."""
+    original = Server.answer
+
+    def answer(server: Server, worker: int, time: float) -> None:
+        newest = server.weights
+        if not server.options.synchronous:
+            server.weights = loose.START
+        original(server, worker, time)
+        server.weights = newest
+    return [Change(Server, "answer", answer)]
+
+
+@loose_mutant("replayed")
+def latest_gradient_first() -> list[Change]:
+    """Of the gradients that have arrived, the server applies the one that ended last."""
+    return [Change(Server, "earliest", lambda server: max(server.arrived,
+                                                          key=lambda one: (server.arrived[one].time, one)))]
+
+
+@loose_mutant("bound")
+def bound_off_by_one() -> list[Change]:
+    """A worker may be one step further ahead than the bound says."""
+    return [Change(Server, "may_go_on", lambda server, worker: server.options.bound is None
+                   or server.done[worker] <= min(server.done) + server.options.bound + 1)]
+
+
+@loose_mutant("local")
+def sign_of_the_pseudo_gradient() -> list[Change]:
+    """The outer step goes away from the average: average - outer in place of outer - average."""
+    original = Outer.step
+    return [Change(Outer, "step",
+                   lambda outer, weights, pseudo, span: original(outer, weights, -pseudo, span))]
+
+
+@loose_mutant("local")
+def own_weights_after_the_outer_step() -> list[Change]:
+    """The outer weights are updated, but every rank goes on from its own local weights."""
+    original = local_sgd.synchronise
+
+    def synchronise(comm: Any, weights: np.ndarray, *others: Any) -> None:
+        original(comm, weights.copy(), *others)
+    return [Change(local_sgd, "synchronise", synchronise)]
+
+
+@loose_mutant("rounds")
+def outer_momentum_forgotten() -> list[Change]:
+    """The outer optimiser starts anew in each round, so its velocity is that of one round."""
+    original = Outer.step
+
+    def step(outer: Outer, weights: np.ndarray, pseudo: np.ndarray, span: slice) -> None:
+        outer.velocity = None
+        original(outer, weights, pseudo, span)
+    return [Change(Outer, "step", step)]
+
+
+@loose_mutant("rounds")
+def only_the_first_fragment_travels() -> list[Change]:
+    """A fragment that does not begin at the first weight is never sent."""
+    original = local_sgd.synchronise
+
+    def synchronise(comm: Any, weights: np.ndarray, shared: np.ndarray, span: slice, outer: Outer) -> None:
+        if span.start == 0:
+            original(comm, weights, shared, span, outer)
+    return [Change(local_sgd, "synchronise", synchronise)]
+
+
+@loose_mutant("merged")
+def merged_without_alignment() -> list[Change]:
+    """The hidden units of the second model stay in their own order."""
+    return [Change(merge, "order_of_units", lambda reference, other: np.arange(len(other)))]
+
+
+@loose_mutant("merged")
+def biases_stay_behind() -> list[Change]:
+    """The weights of the hidden units are put into order, their biases are not."""
+    original = merge.align
+
+    def align(reference: Any, other: Any, first: str, second: str) -> dict[str, np.ndarray]:
+        return {**original(reference, other, first, second), f"{first}.bias": other[f"{first}.bias"]}
+    return [Change(merge, "align", align), Change(loose, "align", align)]
+
+
+@loose_mutant("deaths")
+def sample_used_twice_after_a_restart() -> list[Change]:
+    """The restored training runs the last step of the replica once more."""
+    def again(trainer: Trainer) -> None:
+        trainer.steps_done -= 1
+    return _restored(again)
+
+
+@loose_mutant("deaths")
+def sample_lost_after_a_restart() -> list[Change]:
+    """The step in which the rank died counts as done."""
+    def skipped(trainer: Trainer) -> None:
+        trainer.steps_done += 1
+    return _restored(skipped)
+
+
+@loose_mutant("deaths")
+def learning_rate_starts_anew() -> list[Change]:
+    """After a restart, the warm-up begins again."""
+    def warm_up(trainer: Trainer) -> None:
+        rate, done = trainer.rate, trainer.steps_done
+        trainer.rate = lambda step: rate(step - done)
+    return _restored(warm_up)
+
+
+@loose_mutant("deaths")
+def a_rank_resumes_from_another_step() -> list[Change]:
+    """Rank 1 takes the batches of the next step, while the others are one behind."""
+    def ahead(trainer: Trainer) -> None:
+        if trainer.grid.world.rank == 1:
+            get = trainer.batches.get
+            trainer.batches.get = lambda step: get(step + 1)        # type: ignore[method-assign]
+    return _restored(ahead)
