@@ -64,7 +64,7 @@ def _served(**options: object) -> tuple[np.ndarray, list[Applied]]:
 def synchronous() -> None:
     """A server that waits for all is data parallelism with the naive all-reduce, in every bit."""
     def data_parallel(comm: Communicator) -> np.ndarray:
-        weights = START.copy()
+        weights: np.ndarray = START.copy()
         for step in range(STEPS):
             total = all_reduce(comm, gradient(comm.rank, step, weights), label="gradient", algorithm="naive")
             np.subtract(weights, LR * total, out=weights)
