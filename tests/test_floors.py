@@ -19,14 +19,14 @@ FLOORS: list[set[str]] = [
     {"nn", "optim", "data", "precision", "compress", "launcher", "doctor", "mpi4py_face",
      "asynchronous"},
     {"parallel", "checkpoint"},
-    {"training", "inference", "proof", "plots", "trace", "classroom", "exercises"},
+    {"training", "inference", "serving", "proof", "plots", "trace", "classroom", "exercises"},
     {"cli", "__main__", "__init__"},
 ]
 # Within a floor, who else may be imported: a package -> its neighbours.
 NEIGHBOURS = {
     "config": {"errors", "records"}, "records": {"errors"}, "untrusted": {"errors"}, "comm": {"plan"},
     "plan": {"schedules"}, "optim": {"nn"}, "compress": {"nn", "optim"},
-    "doctor": {"launcher"}, "training": {"inference"}, "proof": {"training", "inference"},
+    "doctor": {"launcher"}, "training": {"inference"}, "serving": {"inference"}, "proof": {"training", "inference"},
     "trace": {"training"}, "__main__": {"cli"},
 }
 FORBIDDEN = {("nn", "comm"), ("autograd", "comm"), ("data", "autograd"), ("optim", "comm")}

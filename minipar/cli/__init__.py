@@ -22,6 +22,7 @@ COMMANDS = {  # name of the command and its module: what it does
     "train": "train a GPT on text",
     "elastic": "add ranks to a running elastic training, or remove some",
     "generate": "generate text with a trained model",
+    "serve": "generate text for other programs, over HTTP",
     "report": "write one HTML page about a finished run",
     "verify": "prove that a layout trains like one process",
     "mutants": "plant classic bugs, and show which check detects each",

@@ -11,26 +11,21 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from minipar.checkpoint.fingerprint import fingerprint
-from minipar.checkpoint.gpt2 import load_gpt2
-from minipar.checkpoint.tokenizer_files import load_tokenizer
 from minipar.cli.files import require_file, write_json
 from minipar.cli.options import word
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
-from minipar.comm.collectives.gather_values import one_choice, same_everywhere
+from minipar.cli.text_model import add_model_options, require_model_options, text_model
+from minipar.comm.collectives.gather_values import one_choice
 from minipar.comm.protocol import Communicator
 from minipar.data.tokenizer import Tokenizer
-from minipar.errors import CheckpointError, ConfigError, DataError
+from minipar.errors import ConfigError, DataError
 from minipar.inference.completion import Completion, complete
 from minipar.inference.engine import Engine
 from minipar.inference.options import EngineOptions
 from minipar.inference.replicas import ReplicatedEngine
 from minipar.inference.requests import Sampling, TextRequest
-from minipar.inference.stages import stages_of
 from minipar.inference.stages_runner import StagesRunner
 from minipar.parallel.grid import Grid
-from minipar.parallel.stages import Stages
-from minipar.training.run_folder import RunFolder
 from minipar.untrusted.files import MIB, read_bytes
 
 BATCH, ROWS = 32, 256                                               # texts together; tokens in a forward pass
@@ -38,12 +33,7 @@ LARGEST_PROMPTS = 16 * MIB                                          # bytes of a
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    model = parser.add_mutually_exclusive_group(required=True)
-    model.add_argument("--run", type=word, dest="folder", metavar="DIR",
-                       help="folder of the run (--out of minipar train)")
-    model.add_argument("--weights", type=word, metavar="FILE", help="GPT-2 weights: .safetensors or .npz")
-    parser.add_argument("--tokenizer", type=word, metavar="PATH",
-                        help="with --weights: tokenizer.json, vocab.json (beside merges.txt), or the folder")
+    add_model_options(parser)
     prompt = parser.add_mutually_exclusive_group(required=True)
     prompt.add_argument("--prompt", metavar="TEXT", help="text that the model continues")
     prompt.add_argument("--prompts", type=word, metavar="FILE", help="file with one prompt per line")
@@ -77,9 +67,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--tokens is {options.tokens}; it must not be negative")
     if options.batch is not None and options.batch < 1:
         raise ConfigError(f"--batch is {options.batch}; it must be at least 1")
-    if (options.weights is None) != (options.tokenizer is None):
-        raise ConfigError("--weights and --tokenizer belong together: a file of GPT-2 weights, and the files "
-                          "of its tokenizer (a run holds its own)")
+    require_model_options(options)
     if options.json:
         require_file(options.json)
     return on_ranks(options, lambda world: _run_on(world, options))
@@ -91,7 +79,7 @@ def _run_on(world: Communicator, options: argparse.Namespace) -> int:
     sampling = Sampling(options.temperature, options.top_k, options.top_p, options.min_p,
                         options.repetition_penalty, options.seed)
     grid = Grid(world, layout_of(options))
-    stages, tokenizer = _model(grid, options)
+    stages, tokenizer = text_model(grid, options)
     requests = [_request(text, tokenizer, sampling, stages.config.context, options) for text in prompts]
     batch = options.batch or min(BATCH, options.samples * len(prompts))
     sizes = EngineOptions(batch=batch, rows=max(ROWS, batch), invariant=options.invariant)
@@ -138,17 +126,3 @@ def _shown(prompts: list[str], results: list[list[Completion]]) -> Iterator[str]
             if several:
                 yield f"# {number}" + (f", sample {sample}" if len(samples) > 1 else "")
             yield prompt + one.text
-
-
-def _model(grid: Grid, options: argparse.Namespace) -> tuple[Stages, Tokenizer]:
-    """This rank's stages of the model, and its tokenizer."""
-    if options.weights is None:
-        return RunFolder(options.folder).stages(grid)
-    config, weights = load_gpt2(options.weights, world=grid.world)
-    tokenizer = load_tokenizer(options.tokenizer)
-    if not same_everywhere(grid.world, fingerprint({}, tokenizer.to_dict()), "tokenizer"):
-        raise CheckpointError(f"{options.tokenizer} differs between the hosts; give all ranks the same files")
-    if tokenizer.vocab_size != config.vocabulary:
-        raise CheckpointError(f"{options.tokenizer} has {tokenizer.vocab_size:,} tokens, the model of "
-                              f"{options.weights} {config.vocabulary:,}; give the tokenizer of this model")
-    return stages_of(config, weights, grid), tokenizer

@@ -1,0 +1,74 @@
+"""`minipar serve`: an HTTP server on this machine that generates text, as OpenAI's completions API.
+
+SIGTERM or Ctrl-C stops it: accepted requests finish (exit status 0), or are refused after --drain seconds
+(128 and the number of the signal). A second signal refuses them at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+
+from minipar.cli.interruption import STOPPING
+from minipar.cli.ranks import seconds
+from minipar.cli.text_model import add_model_options, require_model_options, text_model
+from minipar.comm.solo import solo
+from minipar.config import Layout
+from minipar.console import tell
+from minipar.inference.engine import Engine
+from minipar.inference.options import EngineOptions
+from minipar.inference.stages_runner import StagesRunner
+from minipar.parallel.grid import Grid
+from minipar.serving.limits import ServerLimits
+from minipar.serving.server import HOST, HttpServer
+
+ROWS = 256                                                          # tokens in a forward pass
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    limits = ServerLimits()
+    add_model_options(parser)
+    parser.add_argument("--port", type=int, default=8000, help="default 8000; 0: a free one, which is shown")
+    parser.add_argument("--batch", type=int, default=32, metavar="N",
+                        help="texts that are computed together (default 32)")
+    parser.add_argument("--queue", type=int, default=limits.queue, metavar="N",
+                        help=f"requests that wait or run; more are refused (default {limits.queue})")
+    parser.add_argument("--connections", type=int, default=limits.connections, metavar="N",
+                        help=f"open connections; more are refused (default {limits.connections})")
+    parser.add_argument("--max-tokens", type=int, default=limits.tokens, metavar="N",
+                        help=f"the most that one request may ask for (default {limits.tokens})")
+    parser.add_argument("--drain", type=seconds, default=limits.drain_seconds, metavar="SECONDS",
+                        help="time for accepted requests when the server stops (default 10)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    require_model_options(options)
+    limits = ServerLimits(connections=options.connections, queue=options.queue, tokens=options.max_tokens,
+                          drain_seconds=options.drain)
+    sizes = EngineOptions(batch=options.batch, rows=max(ROWS, options.batch))
+    stages, tokenizer = text_model(Grid(solo(), Layout()), options)
+    name = options.weights or options.folder
+    server = HttpServer(Engine(StagesRunner(stages, sizes), tokenizer, sizes), name, limits)
+    return asyncio.run(_serve(server, options.port, name))
+
+
+async def _serve(server: HttpServer, port: int, name: str) -> int:
+    signals: list[int] = []
+
+    def note(number: int) -> None:
+        signals.append(number)
+        server.stop()
+
+    loop = asyncio.get_running_loop()
+    for number in STOPPING:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            loop.add_signal_handler(number, note, number)
+    unfinished = await server.run(port, lambda port: print(
+        f"minipar serves {name} on http://{HOST}:{port}; Ctrl-C stops it", flush=True))
+    if signals and unfinished:
+        tell(f"minipar serve: stopped by {signal.Signals(signals[0]).name}; {unfinished} requests were not "
+             "finished, and their clients know")
+        return 128 + signals[0]
+    return 0
