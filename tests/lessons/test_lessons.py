@@ -22,11 +22,12 @@ from tests.lessons.running import (
 from tests.ranks import mpirun
 
 # Their exercises are those of `minipar exercise`.
-ELSEWHERE = ["00_first_program", "17_elastic", "18_asynchronous", "19_inference"]
+ELSEWHERE = ["00_first_program", "17_elastic", "18_asynchronous", "19_inference",
+             "20_capstone"]
 FAST = 9  # seconds of the processor with --fast, and one to import
 # Ranks under mpirun. Of the mesh two are enough here: tests/verify proves its mixed layouts under mpirun.
 MPI = {"00_first_program": 3, "13_data_parallel": 2, "14_tensor_parallel": 4, "15_pipeline_parallel": 4, "16_mesh": 2,
-       "17_elastic": 4, "18_asynchronous": 3, "19_inference": 2, "collectives": 3}
+       "17_elastic": 4, "18_asynchronous": 3, "19_inference": 2, "20_capstone": 4, "collectives": 3}
 
 # lesson -> what the student changes, into what, and the line that stops the lesson
 BREAKS = {
@@ -125,6 +126,11 @@ BREAKS = {
         "seen = slice(0, None)",
         "seen = slice(-4, None)",
         "the cache changes nothing: does each token see all earlier ones?",
+    ),
+    "20_capstone": (
+        "masked=False), pruned(gpt, 0.8)",
+        "masked=False), pruned(gpt, 0.8, masked=False)",
+        "under the mask, zeros stay zeros",
     ),
 }
 
