@@ -391,7 +391,7 @@ lesson.predict("Which technique changes only activations and time?",
                choices=("16 bits", "accumulate", "ZeRO 3"))
 lesson.reveal("accumulate")
 COLUMNS = (*baseline, "file")
-lesson.table(("", *(name[:9] for name in COLUMNS)), *(
+lesson.table(("", *COLUMNS), *(
     (name, *(f"{row[line]:.2f}" if line in row else "-"
              for line in COLUMNS)) for name, row in factors.items()))
 assert set(factors["accumulate"]) == {"activations", "time"}, \
