@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import Any
@@ -68,11 +68,12 @@ class Response:
 
 @dataclass
 class Running:
-    """A server that runs. unfinished: what `HttpServer.run` has returned."""
+    """A server that runs. unfinished: what `HttpServer.run` has returned; failure: what it has raised."""
 
     server: HttpServer
     port: int = 0
     unfinished: int | None = None
+    failure: Exception | None = None
 
     def stop(self) -> None:
         self.server._asyncio.call_soon_threadsafe(self.server.stop)
@@ -134,7 +135,7 @@ def post(**fields: Any) -> bytes:
 
 @contextmanager
 def running(engine: Engine | None = None, **limits: Any) -> Iterator[Running]:
-    """In the block, the server runs; afterwards it must have ended, and the engine must have no block in use."""
+    """In the block, the server runs; afterwards it must end."""
     one = Running(HttpServer(engine or tiny_engine(), "tiny", ServerLimits(**limits)))
     started = threading.Event()
 
@@ -143,7 +144,10 @@ def running(engine: Engine | None = None, **limits: Any) -> Iterator[Running]:
         started.set()
 
     def serve() -> None:
-        one.unfinished = asyncio.run(one.server.run(0, note))
+        try:
+            one.unfinished = asyncio.run(one.server.run(0, note))
+        except Exception as error:
+            one.failure = error
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -151,7 +155,7 @@ def running(engine: Engine | None = None, **limits: Any) -> Iterator[Running]:
         assert started.wait(LIMIT)
         yield one
     finally:
-        if one.unfinished is None:
+        with suppress(RuntimeError):                                # it has stopped, and its loop is closed
             one.stop()
         thread.join(LIMIT)
     assert not thread.is_alive()
