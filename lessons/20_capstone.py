@@ -278,6 +278,36 @@ assert zeros(before) < 0.01, "without it, the training fills them again"
 assert small_bytes < large_bytes / 2, "a smaller file"
 
 # %% [markdown]
+# Seven steps, and the entry of each in the ledger. Steps 5 and 7 are given for one
+# rank and one training step; step 6 is the laptop of `minipar plan`.
+
+# %%
+mine = lines[0]                         # rank 0 of the mesh
+only = training_memory(MODEL, TRAIN, mp.Layout(), 0, computed_pairs)
+sent = sum(total.bytes for total in
+           step_traffic(MODEL, TRAIN, MESH, 0, select).values())
+laptop = [evaluate(Task(MODEL, train, machine("laptop")),
+                   candidate_from("dp=2,tp=2,micro=4"))
+          for train in (TRAIN, AMP)]
+halves = [outcome.memory.weights for outcome in laptop]
+lesson.table(
+    ("step", "line", "bytes"),
+    ("1 preprocess", "tokens", TOKENS.nbytes),
+    ("2 initialise", "weights", only.weights),
+    ("4 Adam", "optimiser", f"+ {only.optimizer}"),
+    ("5 dp x tp", "weights of a rank", f"{mine.weights}"),
+    ("", "activations", f"{only.activations} to {mine.activations}"),
+    ("", "traffic", f"+ {sent}"),
+    ("6 hardware", "time", f"{1000 * laptop[0].seconds:.1f} ms"),
+    ("7 16 bits", "computed weights", f"x {halves[1] / halves[0]:g}"),
+    ("3 compress", "file", f"{large_bytes} to {small_bytes}"))
+assert only.optimizer == 2 * only.weights, "m and v for each weight"
+assert only.weights / 2 < mine.weights < only.weights, \
+    "tp 2 halves the matrices, and not the LayerNorms"
+assert mine.activations < only.activations / 2, \
+    "dp halves the samples, and tp halves most arrays of a layer"
+
+# %% [markdown]
 # ## 5 · Search: bits x sparsity
 #
 # How many bits, how many zeros? There is no best answer, but there are bad ones: a
