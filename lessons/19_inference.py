@@ -536,8 +536,9 @@ assert slow > 20 * quick and np.allclose(by_loops(), left @ right), \
 # ## 8 · Exercises
 #
 # Chapter 12 of `minipar exercise list`: `kv_cache` (a head with a cache),
-# `paged_table` (where a token stands in a paged cache) and `continuous_batching`
-# (who computes in which step).
+# `paged_table` (where a token stands in a paged cache), `continuous_batching` (who
+# computes in which step), `speculative_acceptance` (a small model guesses, and the
+# text keeps the large model's probabilities) and `folding_pass` (section 7).
 
 # %% [markdown]
 # ## 9 · What the documents say (optional)
