@@ -37,6 +37,7 @@ from minipar.serving.metrics import ServerMetrics
 
 HOST = "127.0.0.1"
 BACKLOG = 512                                                       # connections that the system has accepted
+LEAST_SECONDS, LAST_SECONDS = 0.05, 0.5                             # for requests on their way at the end
 SEND_BUFFER = 1 << 16  # bytes that the system keeps for a slow reader; its own choice grows to megabytes
 REFUSED_AT_ONCE = 64  # connections above the limit that are told so; more are closed without a word
 
@@ -100,6 +101,7 @@ class HttpServer:
             await asyncio.sleep(0.01)
         unfinished = self._loop.pending
         await self._asyncio.run_in_executor(None, self._loop.end, _stopping)
+        await self._refuse_the_last()
         if self._answering:                                         # they have all they need
             await asyncio.wait(self._answering, timeout=self.limits.write_seconds)
         listener.close()
@@ -109,6 +111,13 @@ class HttpServer:
         await listener.wait_closed()
         self._completions.close()
         return unfinished
+
+    async def _refuse_the_last(self) -> None:
+        """Requests that are on their way are refused by name, too, before connections are closed."""
+        begun = self._asyncio.time()
+        while (waited := self._asyncio.time() - begun) < LEAST_SECONDS or (
+                self._tasks - self._answering and waited < LAST_SECONDS):
+            await asyncio.sleep(0.01)
 
     def _engine_failed(self) -> None:
         self._asyncio.call_soon_threadsafe(self.stop)

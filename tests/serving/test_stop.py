@@ -82,6 +82,18 @@ def test_what_cannot_finish_is_refused_by_name(twice: bool) -> None:
     assert server.unfinished == 5
 
 
+def test_requests_on_their_way_are_refused_by_name() -> None:
+    """The signal comes after the connections are open, before the requests are read."""
+    with running() as server:
+        clients = [server.connect(b"") for _ in range(20)]
+        server.stop()
+        for client in clients:
+            client.sendall(post(prompt="abc"))
+        for client in clients:
+            assert client.recv(1000).startswith(b"HTTP/1.1 503 ")
+            client.close()
+
+
 def test_a_slow_reader_does_not_hold_up_the_end() -> None:
     with (running(one_letter_engine(), write_seconds=0.3) as server,
           server.connect(post(prompt="a", max_tokens=4000, stream=True, logprobs=11), SO_RCVBUF=4096) as slow):
