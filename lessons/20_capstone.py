@@ -22,10 +22,9 @@
 
 # %%
 import re
-import sys
 import tempfile
 from dataclasses import replace
-from importlib.metadata import requires
+from importlib.metadata import metadata, requires
 from math import log
 from pathlib import Path
 
@@ -658,7 +657,10 @@ greetings = lesson.run(lambda comm: mp.all_reduce(comm, np.ones(1))[0])
 assert greetings == [lesson.size] * lesson.size, \
     "A6 C11: the environment is checked by a message between all ranks"
 needed = requires("minipar") or []
-assert sys.version_info >= (3, 10), "N12 R28: Python 3.8 is refused"
+oldest = [int(re.search(r">=3\.(\d+)",
+                        metadata(name)["Requires-Python"])[1])
+          for name in ("minipar", "numpy")]
+assert min(oldest) > 8, "N12 R28: today's packages refuse Python 3.8"
 assert all(any(line.startswith(name) for line in needed)
            for name in ("numpy", "matplotlib", "mpi4py")), \
     "E46: arrays, pictures, and MPI"
