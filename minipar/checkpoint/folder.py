@@ -39,8 +39,8 @@ class Checkpoints:
         """Save the state after `step` steps, then remove all checkpoints except the last `keep` and the best.
 
         loss: the validation loss, by which `best` chooses. "step" and "loss" are added to the metadata.
-        Raises CheckpointError if the operating system refuses to write, or if the folder has a checkpoint of
-        a later step, which must be of another run.
+        Raises CheckpointError if the operating system refuses to write, or if the folder already has a
+        checkpoint of a later step: most likely it belongs to another run.
         """
         path = self.path(step)
         if later := [number for number in self._steps() if number > step]:
@@ -59,7 +59,10 @@ class Checkpoints:
         return self.path(steps[-1]) if steps else None
 
     def best(self) -> Path | None:
-        """The checkpoint with the lowest validation loss (the later of equals), or None if none has one."""
+        """The checkpoint with the lowest validation loss; the later one if two are equal.
+
+        None if no checkpoint has a validation loss.
+        """
         losses = {}
         for step in self._steps():
             try:
@@ -83,7 +86,7 @@ class Checkpoints:
     def prune(self) -> None:
         """Remove all checkpoints except the last `keep` and the best.
 
-        `save` does this too, but its process may be killed before.
+        `save` also does this, but the process may be killed before it gets there.
         """
         best = self.best()
         for path in map(self.path, self._steps()[:-self.keep]):

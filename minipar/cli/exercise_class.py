@@ -28,7 +28,7 @@ def add_grade(parser: argparse.ArgumentParser) -> None:
 
 
 def grade_class(options: argparse.Namespace) -> int:
-    # not at the top: multiprocessing, which a student's check does not need
+    # imported here, not at the top: it loads multiprocessing, which a student's check does not need
     from minipar.exercises.whole_class import Assignment, grades
 
     require_one_process("minipar exercise grade")

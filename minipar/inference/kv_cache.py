@@ -1,7 +1,7 @@
 """The key-value cache: it keeps the keys and values of earlier tokens.
 
-So a new token needs the computation of one token, not of the whole text. The cache replaces the attention
-core of the model; the model itself is unchanged.
+So for a new token the model computes one token only, not the whole text again. The cache replaces the
+attention core of the model; the model itself is unchanged.
 
 Example: the text has 3 tokens. A fourth one gives T = 1 and S = 4: its query is compared with 4 keys, 3 of
 which are in the cache.
@@ -23,8 +23,8 @@ from minipar.nn.recomputation import Attend
 
 
 class KVCache:
-    """Generation with a GPT. Each call of `logits` continues after the tokens of the last call. Records no
-    tape.
+    """Generation with a GPT. Each call of `logits` continues after the tokens of the last call. No tape
+    for gradients is recorded.
     """
 
     def __init__(self, model: GPT):
@@ -35,7 +35,8 @@ class KVCache:
     def logits(self, tokens: np.ndarray) -> np.ndarray:
         """The logits [B, V] of the next token after the tokens [B, T].
 
-        Raises ShapeError if the text becomes longer than the model's context, and for another B.
+        Raises ShapeError if the text becomes longer than the model's context, or if B differs from the last
+        call.
         """
         return self.extend(tokens).data[:, -1]
 
@@ -44,8 +45,8 @@ class KVCache:
         """
         for kept in self._layers.values():
             if kept.shape[1] != x.shape[0]:
-                raise ShapeError(f"the cache holds {kept.shape[1]} sequences, these are {x.shape[0]}; make a "
-                                 "cache per batch")
+                raise ShapeError(f"the cache holds {kept.shape[1]} sequences, the input has {x.shape[0]}; "
+                                 "make a new cache for each batch")
         with no_grad():
             out = self.model.forward(x, attend=self._core, start=self.length)
         self.length += x.shape[1]

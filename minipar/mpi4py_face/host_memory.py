@@ -27,7 +27,7 @@ class InPlace(int):
 
 
 class Bottom(int):
-    """MPI.BOTTOM: an address, which a NumPy array cannot name."""
+    """MPI.BOTTOM: an address in memory. A NumPy array cannot represent it."""
 
     def __repr__(self) -> str:
         return "BOTTOM"
@@ -37,7 +37,7 @@ class Bottom(int):
 
 
 def is_in_place(buf: Any) -> bool:
-    """Whether it is MPI.IN_PLACE; None means the same, as in mpi4py."""
+    """Whether buf is MPI.IN_PLACE. None means the same, as in mpi4py."""
     return buf is None or isinstance(buf, InPlace)
 
 
@@ -70,7 +70,7 @@ def memory_of(value: Any, writable: bool) -> tuple[np.ndarray, Datatype | None]:
 
 
 def array_of(value: Any) -> np.ndarray:
-    """An array over the memory of another buffer. Raises TypeError for an object without a buffer."""
+    """An array over the memory of a buffer that is not a NumPy array. Raises TypeError for other objects."""
     try:
         view = memoryview(value)
     except TypeError:
@@ -81,7 +81,8 @@ def array_of(value: Any) -> np.ndarray:
 
 
 def foreign_array(value: Any) -> np.ndarray:
-    """An array over host memory that is offered in another way: NumPy's interface, DLPack, CUDA's interface.
+    """An array over the host memory of an object that has no memoryview. The object must have NumPy's array
+    interface, DLPack, or CUDA's array interface.
     """
     if hasattr(value, "__array_interface__"):
         return np.asarray(value)
@@ -94,7 +95,7 @@ def foreign_array(value: Any) -> np.ndarray:
         if interface["data"][0] and not is_host_memory(interface["data"][0]):
             raise NotImplementedError(ON_A_GPU)
         return at_address(interface, value)
-    raise TypeError(f"message: expecting buffer or list/tuple, not {type(value).__name__}; an object travels "
+    raise TypeError(f"message: expecting buffer or list/tuple, not {type(value).__name__}; send an object "
                     "with the lower-case call (comm.send)")
 
 
@@ -102,7 +103,7 @@ ON_A_GPU = "message: memory on a GPU is not offered; copy it to the host first, 
 
 
 def at_address(interface: dict[str, Any], owner: Any) -> np.ndarray:
-    """The array that an interface describes; it keeps the owner of the memory alive."""
+    """The array that an interface describes. The array keeps the owner of the memory alive."""
 
     class Described:
         __array_interface__ = {"strides": None, **interface, "version": 3}
@@ -117,7 +118,7 @@ def is_host_memory(address: int) -> bool:
         with open("/proc/self/maps", encoding="ascii", errors="replace") as table:
             ranges = (line.split()[0].split("-") for line in table)
             return any(int(first, 16) <= address < int(end, 16) for first, end in ranges)
-    except OSError:  # without the table it is unknown, so it is not read
+    except OSError:  # no table: the address may be on a GPU, so do not read it
         return False
 
 

@@ -4,9 +4,9 @@
     from mpi4py import MPI
     print(MPI.COMM_WORLD.rank)
 
-The cell is a program of its own: each rank starts without the notebook's variables. Its output is
-labelled with the ranks; a mistake is shown as its diagnosis. It needs IPython, which Jupyter and the extra
-`notebook` bring along.
+The cell is a separate program: each rank starts without the notebook's variables. Each line of output is
+labelled with its rank. If the program fails, the diagnosis is shown. The magic needs IPython, which is
+installed with Jupyter or with `minipar[notebook]`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ USAGE = "%%ranks N [--synchronous] [--count] [--any-source first|seed=N]"
 
 
 def cell_options(line: str) -> tuple[int, RunOptions]:
-    """What stands behind %%ranks. Raises ConfigError for what it does not know."""
+    """The number of ranks and the options after %%ranks. Raises ConfigError for any other text."""
     words = shlex.split(line)
     if not words or not words[0].isdigit() or int(words[0]) < 1:
         raise ConfigError(f"%%ranks needs the number of ranks: {USAGE}")
@@ -42,7 +42,7 @@ def cell_options(line: str) -> tuple[int, RunOptions]:
 
 
 def ranks(line: str, cell: str) -> None:
-    """The magic itself."""
+    """The magic `%%ranks`: run the cell on ranks, then print the diagnosis or the counts."""
     try:
         size, options = cell_options(line)
         run, told = run_cell(size, cell, options)
@@ -55,5 +55,5 @@ def ranks(line: str, cell: str) -> None:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """What %load_ext calls."""
+    """Register the magic; `%load_ext` calls this function."""
     shell.register_magic_function(ranks, magic_kind="cell")

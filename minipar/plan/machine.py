@@ -1,10 +1,11 @@
 """A machine, as the planner sees it: how fast a rank computes, how fast messages are, and how much memory it
 has.
 
-A machine file is JSON with the fields of `Machine`; minipar has some, by name (`MACHINES`). Their peaks,
-bandwidths and memories are those of data sheets; "source" names them. Two numbers are in no data sheet and
-depend on the software too: the sustained rate of matrix products, and the launch overhead of a layer.
-`plan.calibrate` fits both to measured steps; "calibration" says to which.
+A machine file is JSON with the fields of `Machine`. The folder `MACHINES` has the files of some machines;
+`machine` finds them by name. Their peaks, bandwidths and memories come from data sheets, which the field
+"source" names. Two numbers are in no data sheet and depend on the software too: the sustained rate of matrix
+products, and the launch overhead of a layer. `plan.calibrate` fits both to measured steps. The field
+"calibration" names these measurements.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from minipar.untrusted.plain import parse_json
 
 MACHINES = Path(__file__).parent / "machines"
 LARGEST_FILE = 1 << 16  # bytes
-# The range of every number: outside of it, a value is in a wrong unit.
+# The valid range of each number. A value outside it most likely has a wrong unit.
 RANGES = {
     "peak": (1e6, 1e18),
     "rate": (1e6, 1e18),
@@ -63,10 +64,10 @@ class Machine:
 
     peak: FLOPs per second of the data sheet; MFU divides by it. rate: FLOPs per second that large matrix
     products sustain. launch: seconds of overhead for one layer and micro-batch, forward and backward
-    together. memory_rate: bytes per second of its memory. memory: bytes; reserve: those of them that the
-    driver, the communication library and fragments take. within, between: links inside a node, and from node
-    to node. per_node: ranks of a node. host_rate: bytes per second to the host's memory, for offloading.
-    Raises ConfigError for a value that is missing, not a number or absurd.
+    together. memory_rate: bytes per second of the rank's memory. memory: bytes. reserve: the bytes of
+    memory that the driver, the communication library and fragments use. within, between: links inside a
+    node, and from node to node. per_node: ranks of a node. host_rate: bytes per second to the host's memory,
+    for offloading. Raises ConfigError for a value that is missing, not a number or outside its range.
 
     >>> a100 = machine("a100-80g")
     >>> a100.peak, a100.per_node
@@ -116,7 +117,7 @@ class Machine:
         return self.memory - self.reserve
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of its file."""
+        """The content of the machine's file."""
         return asdict(self)
 
 
@@ -144,7 +145,7 @@ UNITS = {
 
 
 def machine_from(values: Any, where: object) -> Machine:
-    """The machine of a file's content. Raises ConfigError that names the file and the field."""
+    """A machine from the content of a file. Raises ConfigError that names the file and the field."""
     known = {each.name: each for each in fields(Machine)}
     if not isinstance(values, dict):
         raise ConfigError(f"{where}: not a machine; it must be a JSON object with {', '.join(known)}")
@@ -160,7 +161,7 @@ def machine_from(values: Any, where: object) -> Machine:
         )
     for name in ("name", "source", "calibration"):
         if not isinstance(values.get(name, ""), str):
-            raise ConfigError(f"{where}: {name} is {shown(values[name])}; it must be a text", item=name)
+            raise ConfigError(f"{where}: {name} is {shown(values[name])}; it must be a string", item=name)
     links: dict[str, Link] = {}
     try:
         for name in ("within", "between"):
@@ -174,8 +175,8 @@ def machine_from(values: Any, where: object) -> Machine:
 
 
 def machine(source: str) -> Machine:
-    """The machine of that name in `MACHINES`, or of a JSON file. Raises ConfigError for another name, a file
-    that cannot be read, or invalid values.
+    """The machine with this name in `MACHINES`, or the one in this JSON file. Raises ConfigError for an
+    unknown name, a file that cannot be read, or invalid values.
     """
     if source in machine_names():
         return _stored(source)

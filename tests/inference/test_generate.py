@@ -73,7 +73,7 @@ def test_cached_logits_are_those_of_the_full_text() -> None:
                                        rtol=1e-12, atol=1e-12)
     with refused(ShapeError, "9 tokens", "context of 8"):
         cache.logits(tokens[:, :1])
-    with refused(ShapeError, "cache holds 3", "these are 1"):
+    with refused(ShapeError, "cache holds 3", "the input has 1"):
         cache.logits(tokens[:1, :1])
 
 

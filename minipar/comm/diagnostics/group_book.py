@@ -7,17 +7,17 @@ from minipar.comm.protocol import Communicator
 
 
 class GroupBook:
-    """The counts of one group, by rank of the group; `sent_rows` and `received_rows` convert them to world
-    ranks.
+    """The counts of one group. The keys are ranks of the group. `sent_rows` and `received_rows` convert them
+    to world ranks.
 
-    name: the name of the group in these rows.
+    name: the name of the group in the rows.
     """
 
     def __init__(self, comm: Communicator, name: str) -> None:
         self.name, self.members, self.me = name, comm.members, comm.members[comm.rank]
-        # (to, tag) -> number, label and line of the last
+        # (to, tag) -> number of messages; label and call site of the last one
         self.sent: dict[tuple[int, int], tuple[int, str, str]] = {}
-        self.received: dict[tuple[int, int], int] = {}              # (from, tag) -> number
+        self.received: dict[tuple[int, int], int] = {}              # (from, tag) -> number of messages
 
     def send(self, dest: int, tag: int, label: str, line: str) -> None:
         channel = dest, tag
@@ -29,31 +29,31 @@ class GroupBook:
         self.received[channel] = self.received.get(channel, 0) + 1
 
     def sent_rows(self) -> list[list[object]]:
-        """[channel, from, to (world ranks), tag, number, label of the last, its line]"""
+        """[group, from, to (world ranks), tag, number of messages, label and call site of the last]"""
         return [[self.name, self.me, self.members[dest], tag, count, quoted(label), line]
                 for (dest, tag), (count, label, line) in self.sent.items()]
 
     def received_rows(self) -> list[list[object]]:
-        """[channel, from, to (world ranks), tag, number]"""
+        """[group, from, to (world ranks), tag, number of messages]"""
         return [[self.name, self.members[source], self.me, tag, count]
                 for (source, tag), count in self.received.items()]
 
 
 class GroupBooks:
-    """The books of all groups of a rank. prefix: of the channels' names."""
+    """The books of all groups of a rank. prefix: text before each group's name in the rows."""
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
         self.books: dict[tuple[str, tuple[int, ...]], GroupBook] = {}
 
     def of(self, comm: Communicator) -> GroupBook:
-        """The book of a group. Groups with the same name and members share one."""
+        """The book of a group. Groups with the same name and members share a book."""
         key = comm.name, comm.members
         if key not in self.books:
             self.books[key] = GroupBook(comm, self.prefix + comm.name)
         return self.books[key]
 
     def page(self) -> dict[str, list[list[object]]]:
-        """The books as rows of a ledger's page."""
+        """The rows of all books, for the `LedgerPage` of this rank."""
         return {"sent": [row for book in self.books.values() for row in book.sent_rows()],
                 "received": [row for book in self.books.values() for row in book.received_rows()]}

@@ -53,12 +53,12 @@ class Quantized:
 
 def quantize(x: np.ndarray, scheme: Scheme, limits: Limits | None = None, *,
              name: str = "the array") -> Quantized:
-    """Quantise x, floats of any shape, also empty. limits: the range to cover, by default that of x
-    (`minmax`).
+    """Quantise x, an array of floats of any shape; it may be empty. limits: the range to cover, by default
+    the range of x (`minmax`).
 
-    The error of a number inside the range is at most s/2. Computed in x's dtype (float16 in float32). Raises
-    RangeError for NaN and infinity, ShapeError for other dtypes and for limits whose shape is not that of the
-    scales. name: of x, for messages.
+    The error of a number inside the range is at most s/2. The computation has x's dtype, or float32 if x is
+    float16. Raises RangeError for NaN and infinity. Raises ShapeError for other dtypes, and if the limits do
+    not have the shape of the scales. name: the name of x in messages.
 
     >>> from minipar.compress.quantize.scheme import Scheme
     >>> q = quantize(np.array([-1.0, 0.0, 0.26, 1.0], np.float32), Scheme(4))
@@ -85,7 +85,7 @@ def grid_for(x: np.ndarray, scheme: Scheme, limits: Limits | None, name: str) ->
 
 
 def require_finite(x: np.ndarray, name: str) -> None:
-    """Raises RangeError if x holds NaN or infinity. Reads x twice, makes no temporary array."""
+    """Raises RangeError if x holds NaN or infinity. It reads x twice and makes no temporary array."""
     worst = max(-x.min(initial=0), x.max(initial=0))
     if not np.isfinite(worst):
         raise RangeError(f"{name} holds {worst:g}; only finite numbers can be quantised", item=name)

@@ -15,7 +15,7 @@ from minipar.proof.findings import Finding, difference, element, tolerance
 from minipar.proof.replicas import fingerprint
 
 ByRank = Sequence[Mapping[str, np.ndarray]]  # the results of each rank: name -> array
-SHOWN = 3  # names of arrays in an explanation
+SHOWN = 3  # an explanation names at most this many arrays
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ def compare(
 
     whole: the results of one process. ranks: the results of each rank. shardings: name -> distribution over
     the ranks; a name that is missing means Replicated(). allowed: the tolerance for float64, relative to the
-    largest element of an array; other dtypes are allowed the same number of units in the last place. facts:
-    what is known about the run.
+    largest element of an array. For another dtype the tolerance is scaled by the ratio of the machine
+    epsilons. facts: what is known about the run.
     """
     result = Comparison()
     kinds: dict[str, list[str]] = {}
@@ -110,7 +110,7 @@ def _dtype(want: np.ndarray) -> str:
 
 
 def _replicas(ranks: ByRank, shardings: Mapping[str, Sharding], facts: Facts) -> Finding:
-    """Checks that each array that several ranks hold has the same bits on all of them."""
+    """Checks the arrays that several ranks hold: all copies of an array must have the same bits."""
     for name in dict.fromkeys(name for rank in ranks for name in rank):
         sharding = shardings.get(name, Replicated())
         if isinstance(sharding, (Partial, OnRank)):
@@ -135,7 +135,8 @@ def _replicas(ranks: ByRank, shardings: Mapping[str, Sharding], facts: Facts) ->
 def _sentences(kinds: Mapping[str, list[str]], arrays: int, whole: Mapping[str, np.ndarray]) -> list[str]:
     """One explanation per kind of mistake, with the names of the arrays.
 
-    If one difference is explained, unexplained ones are left out: most likely they are its consequences.
+    If at least one difference is explained, the unexplained differences are left out. Most likely they are
+    consequences of the explained ones.
     """
     sentences = []
     known = [kind for kind in kinds if not kind.startswith(UNKNOWN)]
