@@ -2,6 +2,7 @@
 step.
 """
 
+import asyncio
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,7 @@ from minipar.config import ModelConfig
 from minipar.errors import CheckpointError
 from minipar.nn import counts
 from tests.commands import call
+from tests.serving.running import running
 from tests.tiny import TEXT, losses, options
 
 sys.path.insert(0, str(Path(minipar.__file__).parents[1] / "benchmarks"))  # a folder of scripts, no package
@@ -24,6 +26,7 @@ import compress  # noqa: E402
 import compression  # noqa: E402
 import products  # noqa: E402
 import serving  # noqa: E402
+import serving_http  # noqa: E402
 import step  # noqa: E402
 import tricks  # noqa: E402
 import turns  # noqa: E402
@@ -50,6 +53,13 @@ def test_every_way_of_serving_gives_each_request_its_token() -> None:
     assert len(tables[0]) == 3 and all(abs(a - b) > 1 for table in tables for a, b in pairwise(table))
     assert sum(w.size for w in serving.decoding_weights(model)) == sum(
         p.data.size for p in model.parameters() if p.ndim == 2 and p.name != "positions.weight")
+
+
+def test_clients_over_http_get_all_tokens() -> None:
+    """Its own assertion counts them."""
+    with running(serving_http.engine(width=8)) as server:
+        rate, first, between = asyncio.run(serving_http.over_http(server.port, 3, 5))
+    assert min(rate, first, between) > 0 and serving_http.engine_alone(serving_http.engine(width=8), 3, 5) > 0
 
 
 @pytest.mark.parametrize("trick", tricks.WITHOUT)
