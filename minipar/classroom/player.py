@@ -1,7 +1,8 @@
 """The lesson player: shows a lesson section by section, and asks for a prediction before the answer is shown.
 
 A reader can go to the next, the previous or any other section, quit, and continue later. A section uses
-variables of the sections before it. If the reader skips some, their code is run first, without its output.
+variables of the sections before it. If the reader skips sections, the code of these sections is run first,
+and its output is not shown.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Player:
         self.progress: Progress = read_progress(record)
         self.names: dict[str, Any] = {"__name__": "__main__", "__file__": str(lesson.path)}
         self.executed: set[int] = set()         # lines of the cells that have run
-        self.hidden: list[str] = []             # code behind the questions of the cell that runs
+        self.hidden: list[str] = []             # code of the running cell after each question
 
     def play(self, section: int | None = None) -> None:
         """Show the sections from this one on, until the end or until the reader quits. The default is the
@@ -59,7 +60,7 @@ class Player:
         self.show("\nThat was the last section.")
 
     def predict(self, question: str, choices: Sequence[str] = ()) -> str:
-        """The reader's prediction. It is asked only once, and cannot be changed later."""
+        """The reader's prediction. Once it is typed, it is not asked again and cannot be changed."""
         self.show("\n" + terminal.prose(f"**Predict.** {question}"))
         for number, choice in enumerate(choices, 1):
             self.show(f"  {number}) {choice}")
@@ -77,7 +78,7 @@ class Player:
         return typed
 
     def _show_next_piece(self) -> None:
-        """The code behind a question, once it is answered."""
+        """Show the code that follows a question, after the reader has answered it."""
         if self.hidden:
             self.show("\n" + terminal.code(self.hidden.pop(0)))
 
@@ -117,7 +118,7 @@ class Player:
         return max(here - 1, 0) if answer == BACK else int(answer)
 
     def _run_up_to(self, section: int) -> None:
-        """Run the code before this section that has not run yet, without its output."""
+        """Run all code before this section that has not run yet. Its output is not shown."""
         waiting = [cell for before in self.lesson.sections[:section] for cell in before.cells
                    if cell.kind == "code" and cell.line not in self.executed]
         if waiting:

@@ -13,11 +13,11 @@ from xml.etree import ElementTree
 from minipar.exercises.grade import Grade
 from minipar.exercises.light import Light
 
-POINTS = 100                                                        # of a whole exercise
+POINTS = 100                                                        # for an exercise with all lights on
 
 
 def as_json(grades: Sequence[Grade]) -> str:
-    """One object per submission; `lights` says which are on, and the diagnoses of the others."""
+    """One object per submission. `lights` gives the state and the diagnosis of each light."""
     return json.dumps([plain(grade) for grade in grades], indent=1) + "\n"
 
 
@@ -34,7 +34,7 @@ def points(grade: Grade) -> float:
 
 
 def as_csv(grades: Sequence[Grade]) -> str:
-    """A row per submission. A text that a spreadsheet would take for a formula gets a quote in front."""
+    """One row per submission. A text that a spreadsheet would read as a formula starts with a quote."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     names = [light.name for light in grades[0].verdict.lights]
@@ -52,7 +52,7 @@ def no_formula(text: str) -> str:
 
 
 def as_junit(grades: Sequence[Grade]) -> str:
-    """A test suite per submission, a test per light."""
+    """One test suite per submission, and one test per light."""
     root = ElementTree.Element("testsuites")
     for grade in grades:
         lights = judged(grade)
@@ -82,7 +82,7 @@ def as_classroom(grades: Sequence[Grade]) -> str:
 
 
 def as_gradescope(grades: Sequence[Grade]) -> str:
-    """Gradescope's results.json, of one student; the leaderboard has the virtual time where there is one."""
+    """Gradescope's results.json of one student. Grades with a virtual time are in the leaderboard."""
     tests = [{"name": f"{grade.exercise}: {light.name}", "score": share(grade) if light.state == "on" else 0,
               "max_score": share(grade), "status": "passed" if light.state == "on" else "failed",
               "output": said(light), "visibility": "visible"}
@@ -111,7 +111,7 @@ def said(light: Light) -> str:
 
 
 def printable(text: str) -> str:
-    """Without what XML cannot hold."""
+    """The text without the characters that XML does not allow."""
     return "".join(c for c in text if c in "\n\t" or (c.isprintable() and c not in "\ufffe\uffff"))
 
 

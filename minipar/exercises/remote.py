@@ -1,4 +1,4 @@
-"""A rank's communicator in the student's process, when it is graded: each call is a request to the grader.
+"""The communicator of a rank in the student's process: each call is a request to the grader.
 
 The grader executes the requests on its own communicator (`broker.py`), so it counts, delays and checks the
 messages outside of the student's process. Code in this process cannot change what the grader has recorded.
@@ -97,7 +97,7 @@ class RemoteComm(Communicator):
         return request.done
 
     def _arrived(self, request: Request, came: dict[str, Any]) -> None:
-        """Fill the request's array with what the grader received for it."""
+        """Fill the request's array with the data that the grader received."""
         request.done, data = True, came["array"]
         if came["envelope"] is not None:
             request.envelope = MessageEnvelope(*came["envelope"])

@@ -1,6 +1,7 @@
 """The grader's handle of the student's process: it sends and receives frames, each with a time limit.
 
-The process is not trusted. An invalid frame counts as its end. At the end its whole process group is killed.
+The process is not trusted. If it sends an invalid frame, the grader treats it as ended. `end` kills its whole
+process group. `minipar.exercises.wire` describes a frame.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ NO_FRAME = "the process sent an invalid result"
 
 
 class WorkerProcess:
-    """mode: of `minipar.exercises.worker`. scratch: its current folder, the only one that it may write to.
-    path: of the submission, to name its lines.
+    """A running process of `minipar.exercises.worker`.
+
+    mode: the worker's mode, "threads" or "rank". scratch: the process's current folder; it may write to no
+    other folder. path: the file of the submission; `busy_at` names its lines.
     """
 
     def __init__(self, mode: str, scratch: str, path: Path) -> None:
@@ -45,7 +48,7 @@ class WorkerProcess:
         os.set_blocking(self.write, False)
 
     def load(self, about: dict[str, Any], seconds: float) -> dict[str, Any] | None:
-        """Let the process load a submission; returns a problem if it does not within `seconds`."""
+        """Make the process load a submission. Returns a problem if it fails or takes over `seconds`."""
         if not self.up and (frame := self.next(START)) != {"up": True}:
             return frame if "kind" in frame else problem("died", NO_FRAME)
         self.up, self.path = True, Path(about["path"])
@@ -54,7 +57,10 @@ class WorkerProcess:
         return None if ready == {"ready": True} else ready if "kind" in ready else problem("died", NO_FRAME)
 
     def send(self, value: Any, seconds: float = 10.0) -> None:
-        """Write a frame; stops if the process does not read it; `next` then reports that."""
+        """Write a frame. Stops without an error if the process does not read it in time.
+
+        The following call of `next` reports the problem.
+        """
         data, deadline = memoryview(wire.pack(value)), time.monotonic() + seconds
         with suppress(BrokenPipeError):
             while data and select.select([], [self.write], [], max(0.0, deadline - time.monotonic()))[1]:
@@ -69,7 +75,7 @@ class WorkerProcess:
         return frame
 
     def poll(self, seconds: float) -> dict[str, Any] | None:
-        """As `next`, but None if no frame has come within `seconds`."""
+        """Like `next`, but returns None if no frame arrives within `seconds`."""
         deadline = time.monotonic() + seconds
         try:
             while (frame := self._frame()) is None:
@@ -106,8 +112,8 @@ class WorkerProcess:
         return "the process closed its pipe"
 
     def busy_at(self) -> str:
-        """The student's line at which a rank was, by the stacks that faulthandler has written."""
-        with suppress(OSError):
+        """The student's line that a rank is executing. "" if unknown."""
+        with suppress(OSError):                                     # faulthandler has written the stacks
             text = os.read(self.stacks, 1 << 16).decode(errors="replace")
             for path, line in re.findall(r'File "(.*?)", line (\d+)', text):
                 if path == str(self.path.resolve()):
@@ -138,16 +144,16 @@ def rank_result(frame: dict[str, Any], ranks: int) -> tuple[int, RankResult]:
     """(rank, its result). Raises WireError for an invalid frame."""
     rank, error = frame.get("rank"), frame.get("error")
     if type(rank) is not int or not 0 <= rank < ranks:
-        raise wire.WireError("no rank")
+        raise wire.WireError("invalid rank")
     words = ("kind", "text", "where", "line")
     if error is not None and not (isinstance(error, dict)
                                   and all(isinstance(error.get(name), str) for name in words)):
-        raise wire.WireError("no error")
+        raise wire.WireError("invalid error")
     found = RankResult(frame.get("outputs"), error)
     kinds = {"printed": str, "messages": int, "bytes": int, "seconds": str, "memory": int, "changed": bool}
     for name, kind in kinds.items():
         value = frame.get(name, getattr(found, name))
         if type(value) is not kind:
-            raise wire.WireError(f"no {name}")
+            raise wire.WireError(f"invalid {name}")
         setattr(found, name, value)
     return rank, found

@@ -17,8 +17,8 @@ from minipar.mpi4py_face.constants import ORDER_F
 from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.handles import NoHandle
 
-PREDEFINED: dict[str, Datatype] = {}                                # by the name that mpi4py gives it
-BY_DTYPE: dict[np.dtype, Datatype] = {}                             # the type of a NumPy array's elements
+PREDEFINED: dict[str, Datatype] = {}                                # name in MPI, such as MPI_INT -> type
+BY_DTYPE: dict[np.dtype, Datatype] = {}                             # NumPy's dtype of an element -> type
 TYPECODES: dict[str, Datatype] = {}  # "d", "i8": short names of types
 
 
@@ -42,7 +42,7 @@ class Datatype(NoHandle):
         self.contiguous = extent == self.size and lb == 0 and bool((offsets == dense).all())
 
     def derived(self, offsets: np.ndarray, lb: int | None = None, extent: int | None = None) -> Datatype:
-        """Items of this type at these byte offsets, as one item of a new type."""
+        """A new type: one item of it has items of this type at these byte offsets."""
         if self.base is None:
             raise wrong("ERR_TYPE", "the datatype is DATATYPE_NULL")
         new = object.__new__(type(self))
@@ -93,13 +93,13 @@ class Datatype(NoHandle):
         numbers = np.arange(int(np.prod(sizes))).reshape(sizes, order="F" if order == ORDER_F else "C")
         inner = numbers[tuple(slice(start, start + size)
                              for start, size in zip(starts, subsizes, strict=True))]
-        chosen = np.sort(inner.reshape(-1))                         # in the order of memory
+        chosen = np.sort(inner.reshape(-1))                         # in memory order
         return self.derived(chosen * self.extent, 0, int(np.prod(sizes)) * self.extent)
 
     @classmethod
     def Create_struct(cls, blocklengths: Sequence[int], displacements: Sequence[int],
                       datatypes: Sequence[Datatype]) -> Datatype:
-        """Fields of one type are sent as that type, fields of several types as bytes."""
+        """If all fields have the same type, they are sent as that type; otherwise all are sent as bytes."""
         parts = [datatype.derived(start + np.arange(length) * datatype.extent) for length, start, datatype
                  in zip(blocklengths, displacements, datatypes, strict=True)]
         if len({part.base for part in parts}) != 1:
@@ -199,7 +199,7 @@ class Datatype(NoHandle):
 
 
 class NoTypeError(KeyError):
-    """Elements that MPI has no type for: a KeyError, as in mpi4py."""
+    """MPI has no type for these elements. A KeyError, as in mpi4py."""
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -210,11 +210,11 @@ def predefined(name: str) -> Datatype:
 
 
 def pair(value: str, aligned: bool = True) -> np.dtype:
-    """A value and a location, as MAXLOC takes them."""
+    """The dtype of a value and its location, the elements of MAXLOC and MINLOC."""
     return np.dtype([("value", value), ("loc", "i4")], align=aligned)
 
 
-# NumPy's type of one element -> the names of MPI's types that are that; the first name is the one of an array
+# NumPy's type of an element -> the MPI types that are the same; an array's elements have the first of them
 NAMES: dict[Any, str] = {
     "u1": "UNSIGNED_CHAR UINT8_T", "i1": "SIGNED_CHAR INT8_T SINT8_T INTEGER1",
     "i2": "SHORT SIGNED_SHORT INT16_T SINT16_T INTEGER2", "u2": "UNSIGNED_SHORT UINT16_T",

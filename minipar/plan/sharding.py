@@ -1,9 +1,10 @@
 """ZeRO: the shard of each rank of dp, the messages of a step, and the buffers of units.
 
-The parameters of a rank are divided into units: each block, the two tables, the last LayerNorm, an untied
-head. A unit of n elements travels in one message; with tp > 1 in two, one for the parameters that are sharded
-over tp and one for the replicas. All messages go around a ring. So a rank sends (p - 1)/p of a message's
-elements, exactly all elements but one piece.
+The parameters of a rank are divided into units: each block, the token table, the position table, the last
+LayerNorm, and the output head if it is not tied to the token table. With tp = 1 a unit is sent in one
+message. With tp > 1 it is sent in two: one for the parameters that are sharded over tp, and one for the
+replicas. Each message is divided into p = dp pieces, which go around a ring. A rank sends all pieces but one,
+about (p - 1)/p of the elements.
 
 Messages of one step with m micro-batches, for each unit of each part of the model on a rank:
 
@@ -29,7 +30,7 @@ from minipar.plan.parameters import rank_shapes
 from minipar.plan.pieces import piece
 from minipar.plan.stages import Share, StageShares
 
-BUFFERS = 2                                                         # in which blocks take turns
+BUFFERS = 2                                                         # buffers that the blocks share in turn
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class UnitSizes:
         return sum(self.messages[unit].values())
 
     def shard(self, dp: int, rank: int) -> int:
-        """The elements that rank `rank` of dp owns.
+        """The number of elements that rank `rank` of dp owns.
 
         >>> UnitSizes({"norm": {"norm": 5}, "head": {"head": 8}}, []).shard(dp=3, rank=0)
         5
@@ -52,16 +53,20 @@ class UnitSizes:
         return sum(piece(n, dp, rank) for labels in self.messages.values() for n in labels.values())
 
     def sections(self, dp: int, rank: int) -> int:
-        """The elements of rank `rank` of dp, if all units together travel in one message, or in two."""
+        """The number of elements that rank `rank` of dp owns if the units are not sent one by one.
+
+        With tp = 1 all units then form one message. With tp > 1 they form two, one of them for the replicas.
+        """
         replicas = sum(n for labels in self.messages.values() for label, n in labels.items()
                        if label.startswith("replicated "))
         others = sum(map(self.elements, self.messages)) - replicas
         return piece(others, dp, rank) + piece(replicas, dp, rank)
 
     def buffers(self, taking_turns: bool = True) -> int:
-        """The elements of the buffers in which units are whole for a while.
+        """The number of elements of the buffers that hold whole units temporarily.
 
-        Blocks take turns in two; other units, and blocks if not `taking_turns`, have buffers of their own.
+        The blocks share two buffers in turn. Every other unit has its own buffer. Without `taking_turns`
+        every block has its own buffer too.
         """
         blocks = [unit for unit in self.messages if unit.startswith("blocks.") and taking_turns]
         turns = (blocks[number::BUFFERS] for number in range(BUFFERS))
@@ -96,7 +101,7 @@ def _units_of(model: ModelConfig, part: Share) -> list[str]:
 
 def sharded_traffic(units: UnitSizes, dp: AxisTraffic, layout: Layout, micro_batches: int,
                     itemsize: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    """The messages of one step over dp. micro_batches: of the rank with most of them."""
+    """The messages of one step over dp. micro_batches: the largest number that any rank has."""
     once = list(units.messages)
     each = [unit for part in units.parts for unit in part] * micro_batches
     reduced = once if layout.zero == 1 else each

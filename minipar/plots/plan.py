@@ -1,4 +1,4 @@
-"""The picture of a plan: the terms of a step, and the memory against the limit, one row per layout."""
+"""The picture of a plan: for each layout, the time of a step and the memory of the fullest rank."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ ROW = 0.42  # inches
 
 
 def draw_plan(outcomes: Sequence[PlanOutcome], usable: float) -> Figure:
-    """Left: bars of seconds by term; right: bars of GiB by line, with the limit. The best layout is on top.
+    """One row per layout, the best on top.
+
+    Left: the seconds of a step, one colour per term (compute, bubble, ...). Right: the GiB of memory, one
+    colour per use (weights, gradients, ...), and the limit as a dashed line.
 
     usable: bytes of memory for the training. Outcomes without times are left out.
     """

@@ -1,8 +1,9 @@
-"""Does the loss curve show a bug? It compares 50 steps of a mutant with 50 steps of the correct program.
+"""Does the loss curve show a bug? 50 steps of a mutant are compared with 50 steps of the correct program.
 
-A curve shows a bug if its end (the mean of the last 10 losses) differs from the correct one by more than the
-ends of correct programs with different seeds differ; or if the training stops. In practice there is no
-correct curve to compare with, so this test favours curves.
+The end of a curve is the mean of its last 10 losses. The spread is the largest difference between the ends
+of correct programs with different seeds. A curve shows a bug if its end differs from the correct end by more
+than the spread, or if the training stops. In practice there is no correct curve to compare with. So a real
+loss curve shows even fewer bugs than this test finds.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Curve:
-    """off: the end of the mutant's curve minus that of the correct one, in nats; None if the training
-    stopped.
+    """The comparison of a mutant's curve with correct curves.
 
+    off: the end of the mutant's curve minus the end of the correct curve, in nats; None if the training
+    stopped.
     spread: the largest difference between ends of correct programs with different seeds.
     """
 
@@ -39,7 +41,7 @@ class Curve:
 
     @property
     def shows(self) -> bool:
-        return self.off is None or not abs(self.off) <= self.spread         # NaN shows too
+        return self.off is None or not abs(self.off) <= self.spread         # NaN counts as a bug
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Curves:
     _right: dict[tuple[Case, str], list[float]] = field(default_factory=dict)
 
     def of(self, mutant: Mutant, optimizer: str) -> Curve:
-        """The mutant's curve with an optimiser of OPTIMIZERS. No other mutant may be planted."""
+        """The mutant's curve with an optimiser of OPTIMIZERS. No other mutant may be active."""
         ends = self._ends(mutant.case, optimizer)
         spread = max(ends) - min(ends)
         try:
@@ -59,8 +61,9 @@ class Curves:
             return Curve(None, spread)
 
     def _ends(self, case: Case, optimizer: str) -> list[float]:
-        """The ends of the correct program, one per seed, on one process: `verify` has shown that the layout
-        makes no difference.
+        """The ends of the correct program, one per seed.
+
+        It runs on a single process. `verify` has shown that the layout makes no difference.
         """
         key = (case.single_process(), optimizer)
         if key not in self._right:
@@ -71,7 +74,7 @@ class Curves:
 
 
 def end(case: Case, optimizer: str) -> float:
-    """The mean of the last losses on rank 0; ranks are threads. Raises what a rank raises."""
+    """The mean of the last losses on rank 0; ranks are threads. Raises the error that a rank raises."""
     config = replace(case.train, steps=STEPS, schedule="constant", warm_up=0, **OPTIMIZERS[optimizer])
 
     def train(world: Communicator) -> list[float]:

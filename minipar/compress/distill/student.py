@@ -2,7 +2,7 @@
 
     loss = (1 - alpha) cross-entropy + alpha T^2 KL + logits L_z + hidden mean L_h + attention mean L_a
 
-The means run over the student's layers. Each is compared with one of the teacher's layers (see
+The means run over the student's layers. Each student layer is compared with one teacher layer (see
 matching_layers).
 """
 
@@ -48,11 +48,12 @@ class DistillationRecipe:
 
 
 class Distillation:
-    """The loss of a student given its teacher. `parameters` are the trained ones: the student's, and the
-    projection if there is one.
+    """The loss of a student given its teacher. `parameters` returns the trained parameters.
 
-    Both models have the same vocabulary, and their regions the same ranks; `reduce` reduces over these (see
-    losses.py). Raises ConfigError if the models do not fit together under this recipe.
+    If the recipe compares hidden states and the widths differ, a projection maps the student's hidden states
+    to the teacher's width; it is trained too. Both models must have the same vocabulary, and their regions
+    the same ranks. `reduce` reduces over the ranks of the regions (see losses.py). Raises ConfigError if the
+    models do not fit together under this recipe.
     """
 
     def __init__(self, student: GPT, teacher: GPT, recipe: DistillationRecipe = DistillationRecipe(), *,
@@ -73,7 +74,7 @@ class Distillation:
         """The loss of tokens [B, T], nats per token, the same on every rank of tp. A token whose target is
         IGNORE does not count.
 
-        count: the number of tokens of the global batch that count (None: of this batch).
+        count: the number of tokens in the global batch, without the ignored ones. None: that of this batch.
         """
         counts = targets != IGNORE                                  # [B, T]
         recipe, count = self.recipe, int(counts.sum()) if count is None else count
@@ -103,7 +104,7 @@ class Distillation:
 
     def _hidden(self, student: Tensor, teacher: Tensor, counts: np.ndarray, count: int) -> Tensor:
         T = counts.shape[1]
-        whole = student.shape[1] == T  # else a part of the tokens: sequence parallelism
+        whole = student.shape[1] == T  # False under sequence parallelism: a part of the tokens
         own = counts if whole else counts[:, self.student.region.positions(T)]
         projection = self.projection and self.student.region.replicated(self.projection, "projection")
         reduce = single_process if whole else self.reduce
@@ -111,15 +112,17 @@ class Distillation:
 
 
 def _rows(student: Tensor, teacher: Tensor, counts: np.ndarray) -> tuple[Tensor, np.ndarray]:
-    """The tokens that count (`counts`, bool [B, t]) of student and teacher [B, t, ...]; unchanged if all
-    count.
+    """The rows of student and teacher [B, t, ...] where `counts` (bool [B, t]) is True: [tokens, ...].
+
+    If all are True, both arrays are returned unchanged.
     """
     return (student, teacher.data) if counts.all() else (student[np.nonzero(counts)], teacher.data[counts])
 
 
 def matching_layers(layers: int, of: int) -> list[int]:
-    """For each student layer, the index of its layer in a teacher of `of` layers: evenly spread, last to
-    last.
+    """For each student layer, the index of the layer to compare with in a teacher of `of` layers.
+
+    The indices are evenly spread. The last student layer gets the last teacher layer.
 
     >>> matching_layers(2, of=6)
     [2, 5]

@@ -1,10 +1,10 @@
 """Two formats that store only non-zero values, and their sizes in bytes. (Zeros in a dense array save
 nothing.)
 
-    CSR      values, the column of each (int32), and where each row begins (int32): 8 bytes per non-zero
-             float32, which is less than dense storage above 50 % sparsity
-    bitmap   values, and one bit per element: n / 8 bytes and 4 per non-zero float32, which is less than dense
-             storage above 3.1 % sparsity
+    CSR      the values, the column index of each value (int32), and the start of each row (int32). A
+             non-zero float32 takes 8 bytes. Smaller than dense storage above 50 % sparsity.
+    bitmap   the values, and one bit per element. n float32 take n / 8 bytes, and 4 bytes for each non-zero
+             value. Smaller than dense storage above 3.1 % sparsity.
 
 Values are restored bit for bit, -0.0 and NaN too. Under tensor parallelism each rank stores its own shard.
 """
@@ -21,17 +21,20 @@ from minipar.errors import ConfigError, ShapeError, shown
 from minipar.records import is_whole
 
 INDEX = np.dtype(np.int32)
-MOST_AXES = 32                                                      # of an array: the least that NumPy allows
-PARTS = ("values", "bits", "shape")                                 # of a packed array
+MOST_AXES = 32                                                      # axes of an array, the limit of NumPy 1
+PARTS = ("values", "bits", "shape")                                 # the parts of a packed array
 
 
 def csr_bytes(shape: tuple[int, int], stays: int, itemsize: int = 4) -> int:
-    """Bytes of a CSR matrix with `stays` values: a value and a column index each, and rows + 1 row starts."""
+    """Bytes of a CSR matrix with `stays` non-zero values.
+
+    Each value has a column index, and there are rows + 1 row starts.
+    """
     return stays * (itemsize + INDEX.itemsize) + (shape[0] + 1) * INDEX.itemsize
 
 
 def bitmap_bytes(size: int, stays: int, itemsize: int = 4) -> int:
-    """Bytes of a bitmap of `size` elements with `stays` values: one bit per element, and the values.
+    """Bytes of a bitmap of `size` elements with `stays` non-zero values: one bit per element, and the values.
 
     >>> bitmap_bytes(1000, 100), 4 * 1000
     (525, 4000)
@@ -48,8 +51,10 @@ def _there(array: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CSR:
-    """A matrix as compressed sparse rows: values [stays], columns [stays] int32, starts [rows + 1] int32, of
-    a given width.
+    """A matrix [rows, width] as compressed sparse rows.
+
+    values: the non-zero values [stays]. columns: their column indices [stays] int32.
+    starts: [rows + 1] int32; row r has the values starts[r] to starts[r + 1] - 1.
     """
 
     values: np.ndarray
@@ -59,7 +64,9 @@ class CSR:
 
     @classmethod
     def of(cls, matrix: np.ndarray) -> CSR:
-        """Raises ShapeError if it is not a matrix or has more than 2^31 - 1 elements."""
+        """The CSR form of a matrix. Raises ShapeError for an array that is not a matrix or has more than
+        2^31 - 1 elements.
+        """
         if matrix.ndim != 2 or matrix.size > np.iinfo(INDEX).max:
             raise ShapeError(f"CSR stores a matrix of up to 2^31 - 1 values; got shape {matrix.shape}")
         there = _there(matrix)
@@ -82,8 +89,9 @@ class CSR:
 
 
 def require_csr(stored: CSR) -> None:
-    """Raises ShapeError unless the parts are those that `CSR.of` makes: in each row the columns rise, and
-    every value has its column.
+    """Raises ShapeError if `CSR.of` cannot have made these parts.
+
+    Every value has one column index. The column indices increase within each row.
     """
     values, columns, starts, width = stored.values, stored.columns, stored.starts, stored.width
     rows = starts.size - 1
@@ -92,10 +100,11 @@ def require_csr(stored: CSR) -> None:
     require_dense((rows, width), values)
     if columns.dtype != INDEX or starts.dtype != INDEX or values.shape != columns.shape or starts.ndim != 1:
         raise ShapeError(f"CSR: {values.shape} values, {columns.shape} columns ({columns.dtype}) and "
-                         f"{starts.shape} starts ({starts.dtype}); values and columns are as many, and both "
-                         f"indices are {INDEX}")
+                         f"{starts.shape} starts ({starts.dtype}); values and columns must have the same "
+                         f"shape, and columns and starts must be {INDEX}")
     if starts[0] != 0 or starts[-1] != values.size or (np.diff(starts) < 0).any():
-        raise ShapeError(f"CSR: the starts of the rows must rise from 0 to the {values.size} values")
+        raise ShapeError("CSR: the row starts must begin with 0, never decrease, and end with "
+                         f"{values.size}, the number of values")
     if columns.size and not 0 <= columns.min() <= columns.max() < width:
         raise ShapeError(f"CSR: a column is outside of 0 to {width - 1}")
     row_of = np.repeat(np.arange(rows), np.diff(starts))
@@ -104,12 +113,13 @@ def require_csr(stored: CSR) -> None:
 
 
 def require_dense(shape: tuple[int, ...], values: np.ndarray) -> None:
-    """Raises ShapeError unless NumPy can make an array of this shape for these values, which are a row of
-    numbers.
+    """Raises ShapeError if `values` is not a one-dimensional array of numbers, or if NumPy cannot make an
+    array of this shape and of their dtype.
     """
     if values.ndim != 1 or values.dtype.kind not in "biufc":
-        raise ShapeError(f"values are {values.dtype} of shape {values.shape}, not a row of numbers")
-    # NumPy leaves out the axes of length 0 when it compares the bytes with what an index can hold
+        raise ShapeError(f"values are {values.dtype} of shape {values.shape}; they must be a "
+                         "one-dimensional array of numbers")
+    # NumPy's limit is 2^63 - 1 bytes; its check ignores the axes of length 0
     nbytes = math.prod(max(length, 1) for length in shape) * values.itemsize
     if len(shape) > MOST_AXES or nbytes > np.iinfo(np.int64).max:
         raise ShapeError(f"there is no array of shape {shown(shape)}: it has too many axes or elements")
@@ -153,7 +163,7 @@ class Bitmap:
 def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Arrays by name -> arrays without zeros, to be saved by minipar.checkpoint or np.savez.
 
-    An array for which a bitmap is smaller becomes "name.bits", "name.values" and "name.shape"; another one is
+    If its bitmap is smaller, an array becomes "name.bits", "name.values" and "name.shape"; otherwise it is
     unchanged. Raises ConfigError for a name that already has such an ending.
     """
     if taken := [name for name in arrays if name.rpartition(".")[2] in PARTS]:
@@ -171,8 +181,8 @@ def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def unpack(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The inverse of `pack`, in the same order. Raises ShapeError if a part of an array is missing, or if an
-    array is there both whole and in parts.
+    """The inverse of `pack`, in the same order. Raises ShapeError if a part of an array is missing, or if
+    `packed` has an array both whole and in parts.
     """
     arrays = {}
     for key, array in packed.items():
