@@ -7,12 +7,12 @@ tracing, checking, the clock, faults) are Communicators that hold another Commun
 
 The rules:
 * Arrays are C-contiguous NumPy arrays of one of the DTYPES; anything else raises CommError.
-* `isend` does not copy the array: it must not change until the request is waited for. `irecv` fills `out`,
-  whose shape and dtype are what the receiver expects; a message of another size or dtype raises CommError.
+* `isend` does not copy the array: do not change it before the request is complete. `irecv` fills `out`; a
+  message of another size or dtype than `out` raises CommError.
 * Two messages from one rank to another with the same tag arrive in the order in which they were sent.
-* A request is waited for once, or tested until it is complete; the others are reported at the end of the job.
+* Wait for each request once, or test it until it is complete. Other requests are reported at the job's end.
 * `label` names the purpose of a message ("gradients", "pipeline forward 3") in counters, traces and errors.
-  If it is left out, the line of the call is its label: shown, never compared.
+  The default label is the line of the call; it is shown in messages but never compared between ranks.
 * A collective first calls `tag = comm.entering(...)` and sends its messages with this tag.
 """
 
@@ -49,7 +49,7 @@ NOT_GIVEN: Any = None  # default of a required argument, so that our error can n
 
 
 class MessageEnvelope(NamedTuple):
-    """What is known of a message before it is received. type_code: see `minipar.comm.message_types`."""
+    """A message's header, known before the receive. type_code: see `minipar.comm.message_types`."""
 
     source: int
     tag: int
@@ -59,8 +59,8 @@ class MessageEnvelope(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """A message in flight. array: the one to send or to fill. handle: the engine's own object. Hashes by
-    identity.
+    """A message in flight. array: the array to send or to fill. handle: the engine's own object. Requests are
+    compared and hashed by identity.
 
     envelope: for messages with an envelope (see `isend_message`); None for others, and for a receive or a
     probe until it is complete.
@@ -75,7 +75,7 @@ class Request:
     done: bool = False
     type_code: int | None = None                                    # of a message with an envelope
     envelope: MessageEnvelope | None = None
-    site: tuple[str, str] | None = None                             # of a send: the call, and "train.py:88"
+    site: tuple[str, str] | None = None                             # the call: ("send", "train.py:88")
 
 
 class Communicator(ABC):
@@ -114,11 +114,11 @@ class Communicator(ABC):
 
     @abstractmethod
     def test(self, request: Request) -> bool:
-        """Whether the request is complete, without waiting; raises as `wait`."""
+        """Returns whether the request is complete, without waiting; raises the errors of `wait`."""
 
     @abstractmethod
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
-        """The group of these ranks, in this order. All ranks call it with their own group's list, or []."""
+        """The group of these ranks, in this order. Each rank passes its own group's list, or [] for none."""
 
     @abstractmethod
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
@@ -147,8 +147,8 @@ class Communicator(ABC):
 
     @abstractmethod
     def probe_message(self, source: int, *, tag: int = 0, label: str | None = None) -> Request:
-        """A request that is complete when such a message can be received; its `envelope` describes the
-        message.
+        """Start to look for a message from `source` with `tag`; either may be ANY. The request completes when
+        the message can be received; its `envelope` describes the message.
         """
 
     @abstractmethod
@@ -156,7 +156,7 @@ class Communicator(ABC):
         """Cancel a receive or a probe; False if it is complete already."""
 
     def forget_message(self, request: Request) -> None:
-        """The program will not wait for this send: Checking removes it from its ledger."""
+        """Called if the program will never wait for this send. Checking removes the send from its ledger."""
         return None
 
     def send_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
@@ -175,7 +175,7 @@ class Communicator(ABC):
 
     @abstractmethod
     def open_messages(self) -> None:
-        """All ranks of the group call it once, before the first message with an envelope."""
+        """Prepare messages with an envelope. All ranks of the group call it once, before the first one."""
 
     def close(self) -> None:
         """The program no longer uses this group; the engine may free its data."""
@@ -221,10 +221,10 @@ class Communicator(ABC):
         """Each collective calls this once, first, on every rank of the group; returns the tag for the
         messages of this call.
 
-        `op` names what must agree ("all_reduce sum"), and so must `label`, `root`, `algorithm` and `counts`
-        (each rank's rows); `shape` and `dtype` are of the array whose element count all ranks share. None:
-        need not agree. Here it only counts, so that each call has its own tag and two can be in flight at
-        once; Checking compares the ranks' arguments and raises CommError if they differ.
+        All ranks must pass the same `op` ("all_reduce sum"), `label`, `root`, `algorithm` and `counts` (each
+        rank's rows). `shape` and `dtype` describe the array; its element count must be the same on all ranks.
+        None is not compared. This method only counts calls: each gets its own tag, so two can be in flight at
+        once. Checking also compares the ranks' arguments and raises CommError if they differ.
         """
         self.collectives += 1
         return OwnTag(COLLECTIVE_TAGS[self.collectives % len(COLLECTIVE_TAGS)])
@@ -254,10 +254,9 @@ class Communicator(ABC):
 
 
 def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: int) -> np.ndarray:
-    """Every rank's small array, [size, *mine.shape], on every rank, in ceil(log2(size)) rounds (Bruck et al.
-    1997).
+    """All-gather of one small array per rank; returns [size, *mine.shape].
 
-    For the protocol's own checks (split, checking), on which collectives depend.
+    ceil(log2(size)) rounds (Bruck et al. 1997). It serves split and checking, on which collectives depend.
     """
     blocks = np.empty((comm.size, *mine.shape), mine.dtype)         # blocks[i] comes from rank + i
     blocks[0] = mine
@@ -272,7 +271,7 @@ def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: in
 
 
 def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int) -> list[str]:
-    """Every rank's text on every rank: first the lengths, then all of them padded to the longest.
+    """All-gather of one text per rank: first the lengths, then the texts, padded to the longest.
 
     Raises CommError, before it allocates memory, for an invalid length.
     """
@@ -288,7 +287,7 @@ def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int
 
 
 def is_whole(number: object) -> bool:
-    """Whether it is an integer of Python or NumPy, as a rank or a tag must be."""
+    """Returns whether `number` is an integer of Python or NumPy, as a rank or a tag must be."""
     return isinstance(number, (int, np.integer))
 
 

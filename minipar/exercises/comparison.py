@@ -1,4 +1,6 @@
-"""The lights "values" and "gradients": they compare results with the reference, or call the exercise's judge.
+"""The checks ("lights") named "values" and "gradients".
+
+They compare results with the reference, or call the exercise's judge.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ from minipar.exercises.outcome import is_first_case, outputs, wanted
 from minipar.exercises.patterns import anything_else, wrong_values
 from minipar.exercises.tasks import CallResult
 
-TELLING = (1, 3, 2, 4, 5)  # 3 before 2: with 2 ranks, "twice" and "p times" are one
+# Numbers of ranks, the most informative first. 3 comes before 2: for p = 2, "twice" and "p times" are equal.
+TELLING = (1, 3, 2, 4, 5)
 
 
 def compared(exercise: Exercise, results: Sequence[CallResult], name: str, broken: set[int]) -> Light:
-    """The light of the values, or of the gradients. results: of the calls that came to their end. broken:
-    the numbers of ranks on which another call did not.
+    """The light `name`, "values" or "gradients". results: the results of the calls that completed. broken:
+    the numbers of ranks with a call that did not complete.
     """
     seen, failed = 0, []
     for result in results:
@@ -42,7 +45,7 @@ def compared(exercise: Exercise, results: Sequence[CallResult], name: str, broke
 
 
 def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnosis | None, int]:
-    """(the error or None, the number of parts of the results that this light judges)."""
+    """Returns (the error or None, the number of arrays that this light compares)."""
     gradients = name == "gradients"
     arguments, got, size = result.call.arguments, outputs(result), result.call.ranks
     if not gradients and not exercise.changes_inputs:
@@ -81,7 +84,7 @@ WantedAndGot = list[tuple[dict[str, Any], dict[str, Any]]]       # (wanted, got)
 
 
 def known_mistake(exercise: Exercise, result: CallResult, pairs: WantedAndGot, names: Sequence[str]) -> str:
-    """The exercise's own diagnosis, if the results are those of one of its mistakes; otherwise ""."""
+    """The exercise's diagnosis if the results equal those of one of its known mistakes; otherwise ""."""
     for text, mistaken in exercise.mistakes.items():
         with np.errstate(all="ignore"):
             wrong = [leaves(one) for one in mistaken(result.call.ranks, result.call.arguments)]
@@ -92,7 +95,7 @@ def known_mistake(exercise: Exercise, result: CallResult, pairs: WantedAndGot, n
 
 
 def exchanged(leaf: Leaf, pairs: WantedAndGot, names: Sequence[str]) -> Diagnosis | None:
-    """The result is what another one of the same function should be."""
+    """A diagnosis if this result equals the wanted value of another result of the same function."""
     for other in names:
         values = [np.asarray(want[other]) for want, _ in pairs]
         differ = not all(equal(one, want, CLEAN) for one, want in zip(values, leaf.wanted, strict=True))
@@ -103,7 +106,7 @@ def exchanged(leaf: Leaf, pairs: WantedAndGot, names: Sequence[str]) -> Diagnosi
 
 
 def mispredicted(exercise: Exercise, leaf: Leaf) -> Diagnosis | None:
-    """For a prediction: the number and the wanted number."""
+    """For a prediction: a diagnosis with the predicted number and the right number."""
     if exercise.kind != "predict":
         return None
     return Diagnosis(f"{leaf.name} {anything_else(leaf).text}", "where does the difference come from?")
@@ -115,7 +118,8 @@ def of_light(parts: dict[str, Any], gradients: bool) -> dict[str, Any]:
 
 def _asked(judge: Callable[[int, list[RankArguments], list[Any]], str], size: int,
            arguments: list[RankArguments], got: list[Any]) -> str:
-    """The judge's answer. Results may be anything: an exception of the judge is an answer, too."""
+    """The judge's answer. A submission may return any object, so an exception in the judge is an answer, too.
+    """
     try:
         return judge(size, arguments, got)
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
@@ -128,18 +132,19 @@ def _judged(text: str) -> Diagnosis | None:
 
 
 def only_there(results: Sequence[CallResult], failed: Sequence[CallResult], broken: set[int]) -> str:
-    """The case or the numbers of ranks in which alone it fails, in words."""
+    """A text that names the only failing case, or the numbers of ranks that are right; "" if there are none.
+    """
     sizes, bad = {r.call.ranks for r in results}, {r.call.ranks for r in failed} | broken
     cases, bad_cases = {r.call.case for r in results}, {r.call.case for r in failed}
     if not broken and bad_cases < cases and len(bad_cases) == 1 and len(cases) > 1:
         return f"; the other cases are right, only '{next(iter(bad_cases))}' is wrong"
     if bad < sizes:
         good = sorted(sizes - bad)
-        powers = " (is it a power of two that it needs?)" if good == [1, 2, 4] else ""
+        powers = " (does the code need a power of two?)" if good == [1, 2, 4] else ""
         return f"; right on {listed(good)} rank{'s' * (good != [1])}{powers}" if bad else ""
     return ""
 
 
 def listed(numbers: Sequence[int]) -> str:
-    """ "1, 2 and 4"."""
+    """The numbers as a text: [1, 2, 4] gives "1, 2 and 4"."""
     return " and ".join(part for part in (", ".join(map(str, numbers[:-1])), str(numbers[-1])) if part)

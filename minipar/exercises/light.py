@@ -1,7 +1,7 @@
-"""A light, and the verdict of five lights.
+"""A light is one of the five checks of a submission; a verdict holds all five.
 
-A light is "on", "off" (with a diagnosis and the next step), "dark" (not judged, since an earlier one is off),
-or "none" (this exercise does not have it).
+The state of a light is "on" (passed), "off" (failed, with a diagnosis and the next step), "dark" (not judged,
+since an earlier light is off) or "none" (this exercise does not have it).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from minipar.exercises.diagnose import Diagnosis
 
 @dataclass(frozen=True)
 class Light:
-    """name: of LIGHTS. state: "on", "off", "dark" or "none". where: number of ranks and case of the failure.
+    """One check. name: one of LIGHTS. state: "on", "off", "dark" or "none". where: the number of ranks and
+    the case of the failure.
     """
 
     name: str

@@ -21,7 +21,9 @@ def complete(result: CallResult) -> bool:
 
 
 def is_first_case(exercise: Exercise, result: CallResult) -> bool:
-    """Whether its shapes belong to the first light; a wrong shape only in another case is a wrong value."""
+    """Whether the result is of the first case. Only this case's shapes belong to the first light; in another
+    case, a wrong shape counts as a wrong value.
+    """
     return result.call.case == next(iter(exercise.cases))
 
 

@@ -1,4 +1,4 @@
-"""The calls that decide the lights of an exercise, and their results."""
+"""The calls that grade a submission, and their results. The checks that judge them are called lights."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ DELAYS = (1, 2)  # seeds of the orders in which messages arrive
 
 @dataclass(frozen=True)
 class GradedCall:
-    """One call of the submission on all ranks. arguments: of each rank.
+    """One call of the submission on all ranks. arguments: those of each rank.
 
-    synchronous: a send completes only after its receive has begun. delays: a seed of late arrivals, 0 for
-    none. clock: under the virtual clock. memory: the peak of allocated bytes is measured. single: the
-    exercise has one number of ranks only.
+    synchronous: a send completes only after its receive has begun. delays: the seed for delayed messages, 0
+    for no delays. clock: the call runs under the virtual clock. memory: the peak of allocated bytes is
+    measured. single: the exercise has no communicator, so it has one number of ranks only.
     """
 
     number: int
@@ -63,8 +63,8 @@ class RankResult:
 
 @dataclass
 class CallResult:
-    """The result of a call. error: an error of no single rank: messages that were never received, or a
-    process that died or was stopped.
+    """The result of a call. error: an error that belongs to no single rank. Examples: messages that were
+    never received; a process that died or was stopped.
     """
 
     call: GradedCall
@@ -72,7 +72,9 @@ class CallResult:
     error: dict[str, Any] | None = None
 
     def errors(self) -> list[tuple[int | None, dict[str, Any]]]:
-        """(rank, error), the most informative first: an exception before the waits that it causes."""
+        """List of (rank, error), the most informative first: an exception comes before the waits that it
+        causes.
+        """
         found = [
             (rank, result.error)
             for rank, result in enumerate(self.ranks)
@@ -85,7 +87,7 @@ class CallResult:
 
 
 def graded_calls(exercise: Exercise, seed: int, ranks: Sequence[int] | None = None) -> list[GradedCall]:
-    """All calls, small ones first; then those that look for deadlocks. seed: of the inputs."""
+    """All calls: first the small ones, at the end those that look for deadlocks. seed: the inputs' seed."""
     found: list[GradedCall] = []
     for size in ranks or exercise.ranks:
         for number, (case, wanted) in enumerate(exercise.cases.items()):

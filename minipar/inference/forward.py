@@ -16,7 +16,7 @@ from minipar.nn import GPT
 
 
 class Forward(Protocol):
-    """How rows pass through a part of a model; invariant.py has another way."""
+    """Interface: how rows pass through a part of a model. invariant.py has another implementation."""
 
     def blocks(self, model: GPT, x: Tensor, cache: PagedCache, batch: RowBatch) -> Tensor:
         """x [1, n, D] through the blocks of the part."""

@@ -1,8 +1,8 @@
-"""The same bits for any batch, any blocks and any chunks: products in tiles of a fixed shape.
+"""Batch-invariant inference: a sequence gets the same bits in any batch, with any blocks and any chunks.
 
 A sum of floats depends on its order, and a BLAS library chooses the order by the shape of the matrices. So a
-row alone in its product differs in its last bits from the same row among 32 (He 2025, "Defeating
-nondeterminism in LLM inference"). Two rules remove this:
+product with one row and a product with 32 rows can give the same row different last bits (He 2025, "Defeating
+nondeterminism in LLM inference"). Two rules prevent this:
 
 * Rows pass through the layers in tiles of exactly TILE rows; the last tile is filled with zeros. Every
   product has the same shape in every step.
@@ -10,7 +10,8 @@ nondeterminism in LLM inference"). Two rules remove this:
   of the row.
 
 A row must get the same bits at each of the TILE positions of a tile; `require_invariant` checks this for the
-model on this machine. The price: one row costs as much as 16, and the copies (see benchmarks/serving.py).
+model on this machine. The price is time: one row costs as much as 16, and the keys and values are
+copied (see benchmarks/serving.py).
 """
 
 # n rows, m rows whose logits are wanted, D model width, h heads of this rank, K head width, S keys
@@ -34,14 +35,14 @@ TILE = 16                                                           # rows of ev
 
 
 class TiledForward:
-    """See Forward; all rows get bits that depend on nothing but their own sequence."""
+    """A Forward in which the bits of a row depend only on the sequence of that row."""
 
     def blocks(self, model: GPT, x: Tensor, cache: PagedCache, batch: RowBatch) -> Tensor:
         attention = _RowAttention(cache, batch)
         tiles = [slice(start, min(start + TILE, x.shape[1])) for start in range(0, x.shape[1], TILE)]
         parts = [_filled(x.data[:, tile]) for tile in tiles]
         for layer, block in enumerate(model.blocks):
-            # in order: the keys of earlier rows of a sequence stand in the cache when later ones need them
+            # tiles in order: later rows of a sequence read the keys that earlier rows wrote to the cache
             parts = [block.forward(part, attention.core(layer, tile))
                      for part, tile in zip(parts, tiles, strict=True)]
         return Tensor(np.concatenate([part.data for part in parts], axis=1)[:, : x.shape[1]])
@@ -86,7 +87,7 @@ class _RowAttention:
 
 
 def require_invariant(model: GPT) -> None:
-    """Raises ConfigError if the BLAS library computes equal rows of a tile with different bits."""
+    """Raises ConfigError if equal rows of a tile get different bits from the BLAS library."""
     width, config = model.parameters()[0].data.shape[-1], model.config
     row = np.random.default_rng(0).standard_normal((1, 1, width)).astype(model.parameters()[0].data.dtype)
     tile = Tensor(np.repeat(row, TILE, axis=1))
@@ -96,12 +97,13 @@ def require_invariant(model: GPT) -> None:
         outputs = [result.data[0] for result in results]
         outputs += [head(model, tile.data)] if model.part.last else []
     if any((output != output[0]).any() for output in outputs):
-        raise ConfigError(f"the BLAS library of this machine gives equal rows of a tile of {TILE} different "
-                          "bits, so nothing can be invariant here; leave invariant out", item="invariant")
+        raise ConfigError(f"in a tile of {TILE} equal rows, the BLAS library of this machine computes rows "
+                          "with different bits, so invariant is impossible here; leave invariant out",
+                          item="invariant")
 
 
 def _filled(x: np.ndarray) -> Tensor:
-    """x [1, n, D] with rows of zeros up to TILE."""
+    """x [1, n, D], filled with rows of zeros to [1, TILE, D]."""
     tile = np.zeros((1, TILE, x.shape[2]), x.dtype)
     tile[:, : x.shape[1]] = x
     return Tensor(tile)

@@ -1,4 +1,4 @@
-"""The options of an engine: how much runs together, and where it is kept."""
+"""The options of an inference engine: the size of a batch, and the memory for keys and values."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ KV = ("float", "int8")
 @dataclass(frozen=True)
 class EngineOptions:
     """batch: the most sequences that run together. rows: the most tokens in one forward pass; a longer prompt
-    is computed in chunks. blocks: of the paged cache, 0 for enough for a full batch of full contexts;
-    block_size: tokens in one. preemption: what happens to a sequence without room, "recompute" or "swap".
-    share_prefixes: whether requests use the blocks of equal beginnings. invariant: the same bits for any
-    batch, blocks and chunks; slower (see invariant.py). kv: the numbers in the cache, "float" (those of the
-    model) or "int8" (see quantized_cache.py).
+    is computed in chunks. blocks: the number of blocks in the paged cache; 0 means enough blocks for a
+    full batch of full contexts. block_size: tokens in one block. preemption: how a sequence is
+    preempted when the cache is full, "recompute" or "swap". share_prefixes: whether requests that begin with
+    the same tokens share the blocks of these tokens. invariant: the same bits for any batch, blocks and
+    chunks; slower (see invariant.py). kv: the type of the numbers in the cache, "float" (the model's type)
+    or "int8" (see quantized_cache.py).
 
     >>> from minipar.inference.options import EngineOptions
     >>> EngineOptions(batch=4).block_size
@@ -48,7 +49,8 @@ class EngineOptions:
                               f"each; choose rows {self.batch} or more", item="rows")
 
     def require_rows(self, drafts: int) -> None:
-        """Raises ConfigError if a full batch with drafts of so many tokens has too few rows."""
+        """Raises ConfigError if `rows` is too small for a full batch in which each draft has `drafts` tokens.
+        """
         if self.rows < (least := self.batch * (1 + drafts)):
             raise ConfigError(f"{self.rows} rows are too few for {self.batch} sequences with drafts of "
                               f"{drafts} tokens; choose rows {least}", item="rows")

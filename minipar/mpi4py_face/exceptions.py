@@ -33,8 +33,7 @@ NAMES = {number: name for name, number in CLASSES.items()}
 
 
 class MPIError(CommError, RuntimeError):
-    """MPI.Exception: an error of one MPI call. text: default MPI's text for the code.
-    """
+    """MPI.Exception: an error of one MPI call. text: the message; if empty, MPI's text for the code."""
 
     def __init__(self, ierr: int = 0, text: str = "") -> None:
         self._code = ierr
@@ -74,6 +73,6 @@ MPIError.__name__ = MPIError.__qualname__ = "Exception"
 
 
 def wrong(error_class: str, text: str) -> MPIError:
-    """The error of the call under way: "Send at program.py:12: ..."."""
+    """An error for the program's current MPI call; its text begins with "Send at program.py:12: "."""
     operation, location = caller()
     return MPIError(CLASSES[error_class], f"{operation} at {location}: {text} (MPI.{error_class})")

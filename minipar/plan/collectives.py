@@ -53,8 +53,9 @@ def naive_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraff
 
 @checked
 def tree_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """Each rank sends n to its children; the root has ceil(log2 p). Thakur et al., section 4.1 (short
-    messages).
+    """Each rank sends n to each of its children; the root has ceil(log2 p) children.
+
+    Thakur et al., section 4.1 (short messages).
     """
     children = tree_children((rank - root) % p, p)
     return CollectiveTraffic(children, children * n)
@@ -117,7 +118,7 @@ def tree_scatter(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Col
     return CollectiveTraffic(tree_children(v, p), passed)
 
 
-# Reduce-scatter and all-gather: rank r ends, or starts, with counts[r] elements.
+# Reduce-scatter ends with counts[r] elements on rank r; all-gather starts with them.
 
 @checked
 def ring_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
@@ -155,7 +156,7 @@ def naive_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraf
 def bruck_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
     """In round k, a rank sends min(2**k, p - 2**k) pieces, beginning with its own.
 
-    In total (p - 1)/p n in ceil(log2 p) messages. Bruck et al.; Thakur, 3.1.
+    It sends (p - 1)/p n in total, in ceil(log2 p) messages. Bruck et al.; Thakur et al., section 3.1.
     """
     sent = (min(1 << k, p - (1 << k)) for k in range(log2_up(p)))
     return CollectiveTraffic(log2_up(p), sum(counts[(rank + i) % p] for take in sent for i in range(take)))
@@ -196,8 +197,8 @@ def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> C
 def halving_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
     """Rabenseifner's algorithm: a core rank sends 2 log2 q messages, and n to its partner if it has one.
 
-    Halving sends all pieces except its own one of q; doubling sends the blocks of `blocks_sent`. An outside
-    rank sends n once. Thakur et al., 4.5.
+    The n elements are divided into q pieces. The halving phase sends all pieces except the rank's own. The
+    doubling phase sends the blocks of `blocks_sent`. An outside rank sends n once. Thakur et al., 4.5.
     """
     q, rounds, e = core(p)
     v = core_rank(p, rank)
@@ -210,9 +211,9 @@ def halving_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
 
 @checked
 def halving_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
-    """A core rank sends log2 q messages, together all pieces of the core except its own.
+    """A core rank sends log2 q messages, which contain all pieces of the core except its own.
 
-    It also sends the piece of its partner if it has one. An outside rank sends all n elements once.
+    If it has a partner, it also sends the partner's piece. An outside rank sends all n elements once.
     """
     _, rounds, e = core(p)
     v, n = core_rank(p, rank), sum(counts)
@@ -236,7 +237,8 @@ def tree_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
 
 @checked
 def ring_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
-    """2 (p - 1)/p n in 2 (p - 1) messages. Patarasuk and Yuan 2009, who prove that no algorithm sends less.
+    """Each rank sends 2 (p - 1)/p n in 2 (p - 1) messages. Patarasuk and Yuan 2009 prove that no algorithm
+    sends less.
 
     >>> ring_all_reduce(4, 0, 1000)
     CollectiveTraffic(messages=6, elements=1500)
@@ -274,8 +276,9 @@ def hierarchical_all_reduce(nodes: Sequence[int], rank: int, n: int) -> Collecti
 
 @checked
 def shared_all_reduce(p: int, rank: int, n: int, stages: int = 1) -> CollectiveTraffic:
-    """Three barriers; no message has elements. stages: how many times the array passes through the shared
-    buffer.
+    """Each stage has three barriers, whose messages are empty: the data pass through shared memory.
+
+    stages: how many times the array passes through the shared buffer.
     """
     return CollectiveTraffic(3 * log2_up(p) * stages, 0)
 

@@ -1,4 +1,4 @@
-"""The simulation of a traced step, and the amounts and the overlap of its messages."""
+"""The simulation of a traced step, the bytes on each link, and the overlap of sending with computing."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from minipar.trace.step import StepTrace
 
 
 def predicted(trace: StepTrace, network: Network, message: int) -> Timeline:
-    """The simulation of the same schedule. The times of F, B and W of each stage are the medians of the
-    measured ones.
+    """The simulation of the traced schedule. Each stage's times of F, B and W are the medians of its measured
+    times.
 
     message: bytes of one sample between two stages. All times, the latency of messages included, are
     proportional to the size of the micro-batch. If the trace is exact, the time for which an instruction
-    waited for the link is subtracted from its measured time, and `Ports` computes it again.
+    waited for the link is subtracted from its measured time. `Ports` computes this waiting time again.
     """
     schedule, largest = trace.schedule, max(trace.samples)
     sizes = [Fraction(samples, largest) for samples in trace.samples]
@@ -56,8 +56,8 @@ def bytes_per_link(events: Iterable[Event]) -> dict[tuple[int, int], int]:
 def overlap(events: Iterable[Event], rank: int) -> float | None:
     """The fraction of this rank's sending time during which it also computed; None if it sent nothing.
 
-    events: in the order of their begin on each rank. Example: the rank sends from 2 to 6 and computes from 0
-    to 3 and from 5 to 7. It computes during 1 + 1 of these 4 seconds, so the result is 0.5.
+    events: sorted by begin on each rank. Example: the rank sends from 2 to 6 and computes from 0 to 3 and
+    from 5 to 7. It computes during 1 + 1 of these 4 seconds, so the result is 0.5.
     """
     times: dict[str, list[tuple[float, float]]] = {"compute": [], "send": []}
     for event in events:

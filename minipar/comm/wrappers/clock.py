@@ -7,12 +7,12 @@ cores have the times of eight machines.
     float(clock.now)                                                # seconds of virtual time on this rank
 
 Computing advances the clock. With `flops_per_second` it advances by the FLOPs given to `compute`, divided by
-this rate: exact, and the same in every run and engine. Without it, it advances by the CPU time of this rank's
-thread, except the time inside `comm/`.
+this rate: exact, and the same in every run and engine. Without `flops_per_second`, the clock advances by
+the CPU time of this rank's thread, except the time inside `comm/`.
 
 **Ports.** A message of n bytes costs c = alpha + n beta seconds (`minipar.comm.wrappers.network`). The
 sender's outgoing port carries it in the first free interval of c seconds. The receiver's incoming port
-carries it in the first free interval of c seconds that begins when the sender's did, or later. A busy
+carries it in the first free interval of c seconds that does not begin before the sender's interval. A busy
 incoming port delays the receiver, never the sender. Waiting for a send lasts until the outgoing port has
 carried it; waiting for a receive lasts until the incoming port has. A message to oneself is free.
 
@@ -23,14 +23,15 @@ Example with c = 1: at time 0, ranks 0 and 1 send to rank 2, which receives from
     incoming port        0 to 1          1 to 2         (of rank 2: the first free interval after 1)
     rank 2's clock       1               2
 
-**Stamps.** Each message travels with a stamp, a second small message (64 bytes, unsigned integers) that holds
-the time at which the outgoing port has carried it: 1 for both messages above. So wrappers inside the clock
-see two messages for one. Stack them as Counting(Tracing(Faults(Clock(Checking(engine))))): outside, nothing
-changes. Calls below the clock take no time: making groups, and the comparisons of Checking.
+**Stamps.** Each message travels with a stamp: a second, small message (64 bytes, unsigned integers). It holds
+the time at which the interval of the outgoing port ends: 1 for both messages above. So wrappers inside the
+clock see two messages for each one. Wrappers outside the clock see one. Stack the wrappers as
+Counting(Tracing(Faults(Clock(Checking(engine))))). Two operations inside the clock take no virtual time: the
+creation of groups, and the comparisons of Checking.
 
 **Lines.** A collective costs what its messages cost. Each collective has its own line of time that begins
 when the rank enters it, as if a network card executed it; `wait` advances the rank's clock to the line's end.
-So a non-blocking collective overlaps with computing, whatever `test` is called in between. Example: a
+So a non-blocking collective overlaps with computing, with or without calls of `test` in between. Example: a
 collective starts at 0 and its messages end at 4; the rank computes until 3, then waits: its clock reads 4,
 not 7.
 """
@@ -68,9 +69,9 @@ class RankTime:
     incoming: Port = field(default_factory=Port)
     timeline: list[Event] = field(default_factory=list)
     flows: Flows = field(default_factory=Flows)
-    # this thread's CPU time when it last left the clock
+    # this thread's CPU time when the last call of a clock method ended
     cpu: int = field(default_factory=time.thread_time_ns)
-    owner: tuple[object, int] | None = None  # the collective that computes since then; None: the program
+    owner: tuple[object, int] | None = None  # the collective that has computed since `cpu`; None: the program
 
     def advance(self, rank: int, until: Fraction, kind: str, label: str, **about: Any) -> None:
         """Advance the clock to `until`, and record the event. A receive of a message that arrived earlier
@@ -84,8 +85,9 @@ class RankTime:
 
 @dataclass
 class Passage:
-    """A message in flight. stamp: the request of its stamp. end: when this rank's port has carried it; None
-    until known. flow: its name in the timeline. tested: this rank's time at the last failed test.
+    """A message in flight. stamp: the request for the stamp message. end: the time at which the interval of
+    this rank's port ends; None until it is known. flow: the message's name in the timeline. tested: this
+    rank's time at the last failed test.
     """
 
     stamp: Request
@@ -156,7 +158,7 @@ class Clock(ClockedMessages):
                                    label)
 
     def sleep(self, seconds: float, label: str = "sleep") -> None:
-        """Advance the clock, as for a rank that is delayed."""
+        """Advance the clock by `seconds`, to simulate a delayed rank."""
         with self._inside():
             self._time.advance(self._me, self._time.now + exact(seconds), "wait", label)
 
@@ -195,7 +197,7 @@ class Clock(ClockedMessages):
             return request.array
 
     def test(self, request: Request) -> bool:
-        """Whether the message has arrived by this rank's clock.
+        """Returns whether the message has arrived by the time of this rank's clock.
 
         With a rate, the answer must not depend on the speed of this machine. So the first test returns False.
         A second test at the same virtual time means that the rank has nothing else to compute: it waits for
@@ -239,8 +241,8 @@ class Clock(ClockedMessages):
         return self._time.network.seconds(nbytes, between=self.nodes[peer] != self.nodes[self.rank])
 
     def _arrival(self, request: Request, passage: Passage) -> Fraction:
-        """The time when this rank's port has carried the message. For a receive, the first call books the
-        incoming port, from (stamp - cost) at the earliest.
+        """The time at which this rank's port has carried the message. For a receive, the first call reserves
+        an interval of the incoming port that begins at (stamp - cost) or later.
         """
         if passage.end is None:
             cost = self._cost(request.peer, request.array.nbytes)
@@ -262,9 +264,9 @@ class Clock(ClockedMessages):
     def _inside(self, tag: int | None = None, label: str = "") -> Iterator[None]:
         """Add the CPU time since the last call to the clock; the time inside this call does not count.
 
-        If a message of a collective has just arrived and the next call is of the same collective, the
-        collective has computed in between (it adds arrays): the time goes to its line, not to the rank's
-        clock.
+        A collective may compute between two of its calls (it adds arrays). If a message of a collective has
+        just arrived and the next call belongs to the same collective, the time in between goes to the
+        collective's line, not to the rank's clock.
         """
         rank = self._time
         if rank.rate is None:

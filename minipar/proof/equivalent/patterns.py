@@ -1,4 +1,4 @@
-"""Finds the kind of mistake behind a wrong array, from its ratio to the right one or from its wrong elements.
+"""Finds the mistake that explains a wrong array, from its ratio to the right array or its wrong elements.
 
 A pattern is a function of a wrong array. It returns an explanation, or "" if the pattern does not fit.
 """
@@ -67,7 +67,7 @@ def differs(wrong: WrongArray, facts: Facts) -> str:
     return UNKNOWN
 
 
-# the first that fits explains the array
+# in order: the first pattern that fits explains the array
 PATTERNS: tuple[Callable[[WrongArray, Facts], str], ...] = (
     not_finite, exchanged, another_shape, missing_sum, zero, one_ratio, off_by_some, own_counts,
     some_ranks_right, input_added, another_order, one_part_wrong, differs)
