@@ -18,6 +18,7 @@ from minipar.untrusted.plain import parse_json
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed")
 FIELDS = {"model", "prompt", "max_tokens", "n", "stop", "stream", "logprobs", "user", *SAMPLING}
+DEFAULT_TOKENS = 16                                                 # as in OpenAI's API
 MOST_VALUES = 100_000                                               # in the JSON of a request
 LEAST_LOGPROB = -9999.0                                             # JSON has no -infinity; OpenAI's choice
 
@@ -53,8 +54,9 @@ def parse_call(body: bytes, tokenizer: Tokenizer, model: str, most_tokens: int) 
         raise ConfigError(f"stream is {shown(stream)}; it must be true or false", item="stream")
     seed = {"seed": secrets.randbits(32)} if "seed" not in values else {}
     sampling = Sampling(**seed, **{name: values[name] for name in SAMPLING if name in values})
-    request = TextRequest(_prompt(values.get("prompt"), tokenizer), values.get("max_tokens", 16), sampling,
-                          values.get("n", 1), _stop(values.get("stop", [])), values.get("logprobs"))
+    most = values.get("max_tokens", min(DEFAULT_TOKENS, most_tokens))
+    request = TextRequest(_prompt(values.get("prompt"), tokenizer), most, sampling, values.get("n", 1),
+                          _stop(values.get("stop", [])), values.get("logprobs"))
     if request.max_tokens > most_tokens:
         raise ConfigError(f"max_tokens is {shown(request.max_tokens)}; this server allows {most_tokens}",
                           item="max_tokens")

@@ -82,6 +82,7 @@ def test_bodies(server: Running, body: bytes) -> None:
     (b"POST /health HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 405, "wrong_method"),
     (HEAD + b"\r\n{}", 411, "length_required"), (HEAD + b"Content-Length: 10001\r\n\r\n", 413, "body_too_large"),
     (HEAD + b"Content-Length: 10001\r\n\r\n" + b"x" * 10_001, 413, "body_too_large"),
+    (HEAD + b"Content-Length: 9999999\r\n\r\n" + b"x" * 300_000, 413, "body_too_large"),
     (HEAD + b"Content-Length: 99999999999999999999\r\n\r\n", 413, "body_too_large"),
     (HEAD + b"Content-Length: -1\r\n\r\n", 400, "bad_request"), (HEAD + b"Content-Length: 0x9\r\n\r\n", 400, "bad_request"),
     (HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ", 400, "bad_request"),
@@ -110,6 +111,11 @@ def test_a_client_that_leaves_within_its_request(server: Running) -> None:
     for part in (b"", b"GET", HEAD, HEAD + b"Content-Length: 20\r\n\r\n{"):
         server.connect(part).close()
     assert server.request("GET", "/health").status == 200
+
+
+def test_the_default_of_max_tokens_is_allowed() -> None:
+    with running(tokens=5) as server:
+        assert server.complete(prompt="abc").json["usage"]["completion_tokens"] == 5
 
 
 def test_a_body_that_is_announced(server: Running) -> None:
