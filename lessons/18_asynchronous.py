@@ -35,7 +35,7 @@ from minipar.asynchronous.parameter_server import (
     train_with_server,
 )
 from minipar.asynchronous.staleness import delayed_descent, stability_limit
-from minipar.autograd import backward, mean, plain_gelu
+from minipar.autograd import mean, plain_gelu
 from minipar.comm.wrappers.counting import Counting
 from minipar.rng import stream
 
@@ -300,7 +300,7 @@ def trunk_gradient(tasks):
         hidden = plain_gelu(mp.Tensor(INPUT) @ trunk)
         loss = mean(hidden @ mp.Tensor(HEADS[task]))
         total = loss if total is None else total + loss
-    backward(total)
+    mp.backward(total)
     return trunk.grad
 
 

@@ -40,7 +40,6 @@ from minipar.comm.wrappers.counting import Counting
 from minipar.compress.quantize.model import quantize_weights, stored_bytes
 from minipar.compress.quantize.scheme import Scheme
 from minipar.inference.completion import complete
-from minipar.inference.generate import generate
 from minipar.inference.kv_cache import KVCache
 from minipar.inference.replicas import ReplicatedEngine
 from minipar.inference.stages import stages_of
@@ -218,7 +217,7 @@ together = tokens_of(engine)
 lesson.reveal(engine.steps, "steps")
 lesson.picture(draw_waiting(COUNTS, 4), "_waiting")
 assert engine.steps == 30 < static, "as many as the longest request has"
-alone = [list(islice(generate(model, prompt, temperature=0), count))
+alone = [list(islice(mp.generate(model, prompt, temperature=0), count))
          for prompt, count in zip(prompts, COUNTS, strict=True)]
 assert together == alone, "who shares the batch changes no token"
 
@@ -323,7 +322,7 @@ original = opinionated(64, heads=2, width=16, dtype=np.float32)
 small = opinionated(64, heads=2, width=16, dtype=np.float32)
 quantize_weights(small, Scheme(bits=8, axis=1))
 served = tokens_of(mp.Engine(small, options=OPTIONS))
-small_alone = [list(islice(generate(small, prompt, temperature=0), count))
+small_alone = [list(islice(mp.generate(small, prompt, temperature=0), count))
                for prompt, count in zip(prompts, COUNTS, strict=True)]
 with no_grad():
     a, b = (m(text[:, :32]).data for m in (original, small))

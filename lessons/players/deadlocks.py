@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 import minipar as mp
-from minipar.comm.protocol import Communicator
 
 
-def receive_first(comm: Communicator) -> None:
+def receive_first(comm: mp.Communicator) -> None:
     """Two ranks exchange arrays. Both receive first."""
     other = 1 - comm.rank
     mine, theirs = np.ones(3), np.empty(3)
@@ -16,7 +15,7 @@ def receive_first(comm: Communicator) -> None:
     comm.send(mine, other)
 
 
-def send_first(comm: Communicator) -> None:
+def send_first(comm: mp.Communicator) -> None:
     """Two ranks exchange arrays that are too large for MPI's buffers. Both send first."""
     other = 1 - comm.rank
     mine, theirs = np.ones(3), np.empty(3)
@@ -24,7 +23,7 @@ def send_first(comm: Communicator) -> None:
     comm.recv(theirs, other)
 
 
-def ring(comm: Communicator) -> None:
+def ring(comm: mp.Communicator) -> None:
     """Four ranks pass an array around a ring. Each waits for its left neighbour first."""
     left, right = (comm.rank - 1) % comm.size, (comm.rank + 1) % comm.size
     mine, theirs = np.ones(3), np.empty(3)
@@ -32,7 +31,7 @@ def ring(comm: Communicator) -> None:
     comm.send(mine, right)
 
 
-def only_rank_zero(comm: Communicator) -> None:
+def only_rank_zero(comm: mp.Communicator) -> None:
     """A collective stands behind `if rank == 0`. The other ranks finish without it."""
     loss = np.array([comm.rank + 1.0])
     if comm.rank == 0:
@@ -40,7 +39,7 @@ def only_rank_zero(comm: Communicator) -> None:
         print("mean loss", total[0] / comm.size)
 
 
-def pipeline(comm: Communicator) -> None:
+def pipeline(comm: mp.Communicator) -> None:
     """Three stages. Stage 1 waits for two micro-batches, but stage 0 sends the second one after a gradient."""
     x, gradient = np.ones(3), np.ones(3)
     if comm.rank == 0:

@@ -10,8 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import minipar as mp
-from minipar.config import GPT2, Layout, ModelConfig, TrainConfig
-from minipar.errors import MiniparError
+from minipar.config import GPT2
 from minipar.nn.counts import computed_pairs
 from minipar.parallel import TensorRegion
 from minipar.parallel.stages import parts_of
@@ -25,7 +24,7 @@ TITLE = "Layouts: memory, traffic, bubble"
 DOES = ("Choose a model and a layout. Predict first: which lines of memory become smaller, and which axis sends most? "
         "The numbers are those of minipar's formulas: float32, AdamW, a batch of 64, 1F1B, ring all-reduces.")
 
-MODELS = {"small": ("4 layers, width 96, 4 heads", ModelConfig(vocabulary=96, layers=4, width=96)),
+MODELS = {"small": ("4 layers, width 96, 4 heads", mp.ModelConfig(vocabulary=96, layers=4, width=96)),
           "gpt2": ("GPT-2, 12 layers, width 768", GPT2)}
 DP, TP, PP, MICRO_BATCHES = (1, 2, 4), (1, 2, 4, 8), (1, 2, 4, 8), (1, 4, 8)
 RECOMPUTE = ("none", "selective", "full")
@@ -50,10 +49,10 @@ class Choice:
                                   int(self.sequence_parallel))))
 
     @property
-    def configs(self) -> tuple[ModelConfig, TrainConfig, Layout]:
+    def configs(self) -> tuple[mp.ModelConfig, mp.TrainConfig, mp.Layout]:
         return (MODELS[self.model][1],
-                TrainConfig(batch=BATCH, micro_batches=self.micro_batches, recompute=self.recompute),
-                Layout(dp=self.dp, tp=self.tp, pp=self.pp, sequence_parallel=self.sequence_parallel))
+                mp.TrainConfig(batch=BATCH, micro_batches=self.micro_batches, recompute=self.recompute),
+                mp.Layout(dp=self.dp, tp=self.tp, pp=self.pp, sequence_parallel=self.sequence_parallel))
 
 
 def choices() -> Iterator[Choice]:
@@ -69,7 +68,7 @@ def refusal(choice: Choice) -> str:
         TensorRegion(SimpleNamespace(rank=0, size=layout.tp)).shard(model.heads, "heads")
         published(model.layers, model.width, model.heads, model.context, 1, tp=layout.tp,
                   sequence_parallel=layout.sequence_parallel)
-    except MiniparError as error:
+    except mp.MiniparError as error:
         return str(error)
     return ""
 

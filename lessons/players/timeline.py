@@ -11,7 +11,6 @@ from typing import Any
 import minipar as mp
 from minipar.comm.wrappers.network import Network
 from minipar.comm.wrappers.timeline import Event
-from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.text import load_text
 from minipar.data.tokenizer import make_tokenizer
 from minipar.trace.step import StepTrace, trace_step
@@ -21,7 +20,7 @@ DOES = ("A small GPT on dp 2, tp 2, pp 2, executed with a virtual clock: 20 micr
         "per byte, 1 nanosecond per floating-point operation. Step, or point at a bar. Predict: which axis sends most "
         "messages, and when does dp send?")
 
-LAYOUT = Layout(dp=2, tp=2, pp=2)
+LAYOUT = mp.Layout(dp=2, tp=2, pp=2)
 NETWORK = Network(Fraction(20, 10**6), Fraction(10, 10**9))
 RATE = 1e9                                                          # FLOPs per second
 
@@ -30,8 +29,8 @@ RATE = 1e9                                                          # FLOPs per 
 def trace() -> StepTrace:
     text = load_text(None)
     tokenizer = make_tokenizer("char", text)
-    model = ModelConfig(vocabulary=tokenizer.vocab_size, layers=2, heads=2, width=32, context=16)
-    train = TrainConfig(batch=8, micro_batches=2)
+    model = mp.ModelConfig(vocabulary=tokenizer.vocab_size, layers=2, heads=2, width=32, context=16)
+    train = mp.TrainConfig(batch=8, micro_batches=2)
     tokens = tokenizer.encode(text[:4000])
     traces = mp.run(LAYOUT.ranks, lambda comm: trace_step(comm, LAYOUT, model, train, tokenizer, tokens, NETWORK, RATE))
     found: StepTrace = traces[0]

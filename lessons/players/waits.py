@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from minipar.lessons.players import deadlocks
 
+import minipar as mp
 from minipar.comm.diagnostics.call_site import caller, count_as_inside
-from minipar.comm.protocol import NOT_GIVEN, Communicator, Request
-from minipar.comm.threads import run
+from minipar.comm.protocol import NOT_GIVEN, Request
 from minipar.comm.wrappers.base import Wrapper
 from minipar.errors import CommError
 
@@ -26,7 +26,7 @@ DOES = ("Choose a program and step. An arrow leads from a rank that waits to the
 
 count_as_inside(__file__)               # a call's line is the program's, not one of this file
 
-Program = Callable[[Communicator], None]
+Program = Callable[[mp.Communicator], None]
 PROGRAMS: dict[str, tuple[Program, int, bool]] = {      # name -> program, ranks, whether a send waits for its receive
     "receive first": (deadlocks.receive_first, 2, False),
     "send first": (deadlocks.send_first, 2, True),
@@ -80,7 +80,7 @@ class Log:
 class Watched(Wrapper):
     """Notes when this rank starts to wait, and when it goes on."""
 
-    def __init__(self, inner: Communicator, log: Log) -> None:
+    def __init__(self, inner: mp.Communicator, log: Log) -> None:
         super().__init__(inner)
         self.log = log
 
@@ -105,12 +105,12 @@ def execute(program: Program, ranks: int, synchronous: bool) -> tuple[list[Happe
     """What happened, in the order of the logical clock, and the message at the end."""
     log = Log(ranks)
 
-    def one_rank(comm: Communicator) -> None:
+    def one_rank(comm: mp.Communicator) -> None:
         program(Watched(comm, log))
         log.add(comm.rank, "", 0)
 
     try:
-        run(ranks, one_rank, checked=False, synchronous=synchronous)
+        mp.run(ranks, one_rank, checked=False, synchronous=synchronous)
     except CommError as error:
         # which of the waiting ranks finds the deadlock depends on the threads, so its name is left out
         message = re.sub(r"^rank \d+ of \d+: ", "", str(error))

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minipar.config import GPT2, Layout, ModelConfig, TrainConfig
-from minipar.nn import GPT
+import minipar as mp
+from minipar.config import GPT2
 from minipar.plan.activations import published
 from minipar.plan.amounts import by_axis
 from minipar.plan.counts import parameter_counts, training_flops
@@ -24,7 +24,6 @@ from minipar.plan.models import MODELS
 from minipar.plan.traffic import step_traffic
 from minipar.plan.utilisation import hardware_flops, model_flops
 from minipar.schedules.generators import make_schedule
-from minipar.schedules.simulate import simulate
 
 
 @dataclass(frozen=True)
@@ -64,14 +63,14 @@ def full_recomputation() -> Claim:
         "FLOPs of a step with full recomputation, 145.6 billion parameters",
         "96 B s l h^2 (1 + s / 6h + V / 16lh)",
         written,
-        hardware_flops(m, TrainConfig(batch=B, recompute="full")),
+        hardware_flops(m, mp.TrainConfig(batch=B, recompute="full")),
         "FLOPs",
     )
 
 
 def days_of_a_trillion() -> Claim:
     m, tokens, ranks, rate = MODELS["gpt-1t"], 450e9, 3072, 163e12
-    per_token = hardware_flops(m, TrainConfig(batch=1, recompute="full")) / m.context
+    per_token = hardware_flops(m, mp.TrainConfig(batch=1, recompute="full")) / m.context
     return Claim(
         "Narayanan et al. 2021, equation 4 and section 5.1",
         "1 trillion parameters on 450 billion tokens: 84 days",
@@ -85,7 +84,7 @@ def days_of_a_trillion() -> Claim:
 
 def interleaved_bubble() -> Claim:
     p, m, v = 4, 8, 2
-    times = simulate(make_schedule("interleaved", p, m, v))
+    times = mp.simulate(make_schedule("interleaved", p, m, v))
     return Claim(
         "Narayanan et al. 2021, section 2.2.2",
         "v stages per rank divide the bubble by v",
@@ -98,12 +97,12 @@ def interleaved_bubble() -> Claim:
 
 def tensor_traffic() -> Claim:
     layers, b, T, D, t = 6, 2, 64, 32, 4
-    model = ModelConfig(64, T, layers, 4, D)
+    model = mp.ModelConfig(64, T, layers, 4, D)
 
     def sent(number: int) -> int:
-        config = TrainConfig(batch=b, dtype="float32")
+        config = mp.TrainConfig(batch=b, dtype="float32")
         lines = step_traffic(
-            ModelConfig(64, T, number, 4, D), config, Layout(tp=t), 0, lambda *_, nodes: "ring"
+            mp.ModelConfig(64, T, number, 4, D), config, mp.Layout(tp=t), 0, lambda *_, nodes: "ring"
         )
         return by_axis(lines)["tp"].bytes // 4
 
@@ -122,7 +121,7 @@ def selective_recomputation() -> Claim:
     m, B = MODELS["gpt-22b"], 4
     T, L, D, V = m.context, m.layers, m.width, m.vocabulary
     written = 72 * B * L * T * D**2 * (1 + T / (3 * D) + V / (12 * D * L))
-    again = hardware_flops(m, TrainConfig(batch=B, recompute="selective")) - model_flops(m, B)
+    again = hardware_flops(m, mp.TrainConfig(batch=B, recompute="selective")) - model_flops(m, B)
     return Claim(
         "Korthikanti et al. 2022, equation 8",
         "FLOPs that selective recomputation adds, 22 billion parameters",
@@ -135,7 +134,7 @@ def selective_recomputation() -> Claim:
 
 def four_micro_batches_per_rank() -> Claim:
     K = 8
-    times = simulate(make_schedule("gpipe", K, 4 * K))
+    times = mp.simulate(make_schedule("gpipe", K, 4 * K))
     return Claim(
         "Huang et al. 2019 (GPipe), section 2.3",
         "the bubble is negligible with M >= 4 K micro-batches",
@@ -148,7 +147,7 @@ def four_micro_batches_per_rank() -> Claim:
 
 
 def zero_bubble_of_h2() -> Claim:
-    times = simulate(make_schedule("zb-h2", 4, 8))
+    times = mp.simulate(make_schedule("zb-h2", 4, 8))
     return Claim(
         "Qi et al. 2023 (zero bubble), section 2.2",
         "ZB-H2 has no bubble",
@@ -174,11 +173,11 @@ def traffic_of_stage_3() -> Claim:
 
 def stage_3_factors(micro_batches: tuple[int, ...]) -> list[float]:
     """Bytes along dp with ZeRO's stage 3, divided by those without ZeRO, for these numbers of micro-batches."""
-    model, dp = ModelConfig(64, 16, 4, 4, 64, bias=False), 4
+    model, dp = mp.ModelConfig(64, 16, 4, 4, 64, bias=False), 4
 
     def sent(zero: int, m: int) -> int:
-        train = TrainConfig(batch=dp * m, micro_batches=m)
-        return by_axis(step_traffic(model, train, Layout(dp=dp, zero=zero), 0, lambda *_, nodes: "ring"))[
+        train = mp.TrainConfig(batch=dp * m, micro_batches=m)
+        return by_axis(step_traffic(model, train, mp.Layout(dp=dp, zero=zero), 0, lambda *_, nodes: "ring"))[
             "dp"
         ].bytes
 
@@ -229,7 +228,7 @@ def calculator_without_the_mlp() -> Claim:
 
 def mean_of_means() -> Claim:
     """Two micro-batches of 12 and 3 targets that count: the mean of their means against the mean of all."""
-    model = GPT(ModelConfig(vocabulary=16, context=12, layers=1, heads=2, width=8), dtype=np.float64)
+    model = mp.GPT(mp.ModelConfig(vocabulary=16, context=12, layers=1, heads=2, width=8), dtype=np.float64)
     tokens = np.random.default_rng(7).integers(0, 16, (2, 13))
     targets = tokens[:, 1:].copy()
     targets[1, 3:] = -1  # padding, which does not count

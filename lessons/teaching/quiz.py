@@ -1,4 +1,4 @@
-"""A quiz of 60 questions on the lessons, whose answers are computed when it is printed.
+"""A quiz of 70 questions on the lessons, whose answers are computed when it is printed.
 
     python -m minipar.lessons.teaching.quiz                     all questions
     python -m minipar.lessons.teaching.quiz --key               with the answers, and what wrong answers tell

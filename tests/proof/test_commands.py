@@ -29,9 +29,9 @@ def test_a_proof(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert words.startswith("dp=2 pp=1 tp=1, gradients flat: 2 rank(s), float64; vocabulary 65")
     assert ("PROVEN: dp=2 pp=1 tp=1, gradients flat, trains like one process: every "
             "element within 1e-12 of") in words
-    assert len([row for row in rows if row.endswith(("equal", "differ"))]) == 29 and "WRONG" not in said
+    assert len([row for row in rows if row.endswith(("equal", "differ"))]) == 30 and "WRONG" not in said
     report = json.loads(file.read_text(), parse_constant=no_json)
-    assert report["proven"] and report["failed_checks"] == [] and len(report["findings"]) == 29
+    assert report["proven"] and report["failed_checks"] == [] and len(report["findings"]) == 30
     assert report["traffic"][0]["messages"] == report["traffic"][0]["predicted_messages"] > 0
 
 
@@ -58,7 +58,7 @@ def test_a_failure_names_its_cause(capsys: pytest.CaptureFixture[str], tmp_path:
                  "--json", str(file)]) == 1
     *table, verdict = capsys.readouterr().out.splitlines()
     assert verdict.startswith("NOT PROVEN: ") and verdict.endswith("the first of them: forward")
-    assert any(line.startswith("why: forward goes wrong out of tokens: it is of another shape")
+    assert any(line.startswith("why: forward goes wrong out of tokens: it is of a wrong shape")
                for line in table)
     report = json.loads(file.read_text(), parse_constant=no_json)
     assert not report["proven"] and report["failed_checks"][0] == "forward"

@@ -188,7 +188,7 @@ def test_what_curves_miss() -> None:
 
 def test_layouts_of_the_zoo_are_small() -> None:
     assert all(bug.case.layout.ranks <= 4 for bug in MUTANTS.values())
-    assert {bug.case.layout.gradients for bug in MUTANTS.values()} == {"flat", "buckets"}
+    assert {bug.case.layout.gradients for bug in MUTANTS.values()} == {"flat", "buckets", "int8", "1bit"}
     assert any(bug.case.layout == Layout(dp=2, tp=2) for bug in MUTANTS.values())
     pipelines = {bug.case.layout.pipeline for bug in MUTANTS.values() if bug.case.layout.pp > 1}
     assert pipelines == {"1f1b", "gpipe", "interleaved", "zb-h1"}

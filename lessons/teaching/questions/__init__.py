@@ -1,6 +1,6 @@
-"""The 60 questions, in the order of the lessons."""
+"""The 70 questions, in the order of the lessons."""
 
-from minipar.lessons.teaching.questions import layouts, model, parallel, ranks, small
+from minipar.lessons.teaching.questions import layouts, model, parallel, ranks, small, systems
 from minipar.lessons.teaching.questions.form import Question
 
-QUESTIONS: list[Question] = [*ranks.ALL, *model.ALL, *small.ALL, *parallel.ALL, *layouts.ALL]
+QUESTIONS: list[Question] = [*ranks.ALL, *model.ALL, *small.ALL, *parallel.ALL, *layouts.ALL, *systems.ALL]

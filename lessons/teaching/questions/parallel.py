@@ -8,7 +8,6 @@ import numpy as np
 from minipar.lessons.teaching.questions.form import Collection
 
 import minipar as mp
-from minipar.comm.collectives import all_reduce
 from minipar.comm.wrappers.counting import Counting, MessageTally
 from minipar.data.tokenizer import ByteTokenizer
 from minipar.plan import collective_times as times
@@ -31,12 +30,12 @@ def _sent(ranks: int, call: Callable[[mp.Communicator], object]) -> MessageTally
 @ALL.ask("collectives", "A ring all-reduce of 1,000 numbers on 4 ranks: how many numbers does each rank send?",
          wrong={1000: "2 (p - 1)/p of the array: there are two rounds", 3000: "each step sends a quarter only"})
 def ring_sends() -> int:
-    return _sent(4, lambda comm: all_reduce(comm, np.zeros(1000), label="x", algorithm="ring")).bytes // 8
+    return _sent(4, lambda comm: mp.all_reduce(comm, np.zeros(1000), label="x", algorithm="ring")).bytes // 8
 
 
 @ALL.ask("collectives", "How many messages does each rank send in a ring all-reduce on 8 ranks?", wrong={7: "7 to sum, and 7 to spread"})
 def ring_messages() -> int:
-    return _sent(8, lambda comm: all_reduce(comm, np.zeros(80), label="x", algorithm="ring")).messages
+    return _sent(8, lambda comm: mp.all_reduce(comm, np.zeros(80), label="x", algorithm="ring")).messages
 
 
 @ALL.ask("collectives", "How many rounds does a tree broadcast take on 16 ranks?", wrong={15: "those who have the data help"})

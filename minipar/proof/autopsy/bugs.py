@@ -35,9 +35,11 @@ class Bug:
 # the check that fails first -> symptom, for bugs that are not in SHOWS
 BY_CHECK = {
     "initial weights": "start", "forward": "forward", "loss": "loss", "backward": "some", "gradients": "some",
-    "norm": "norm", "rates": "rate", "later gradients": "later", "AdamW losses": "optimizer",
-    "validation loss": "validation", "resume": "resume", "saved state": "resume", "mixed gradients": "mixed",
-    "recomputed": "memory", "logits": "generation", "collectives": "all", "CommError": "hang",
+    "norm": "norm", "first update": "some", "traffic dp": "memory", "rates": "rate",
+    "later gradients": "later", "AdamW losses": "optimizer", "validation loss": "validation",
+    "resume": "resume", "saved state": "resume", "mixed gradients": "mixed",
+    "recomputed": "memory", "memory": "memory", "feedback": "optimizer", "logits": "generation",
+    "collectives": "all", "CommError": "hang",
 }
 ALL_AND_LOSS = "all loss"
 # mutant -> (symptoms, ratios, public reports), each separated by spaces

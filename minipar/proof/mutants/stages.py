@@ -125,8 +125,8 @@ def norm_counts_the_tied_table_twice() -> list[Change]:
 @pipelined("norm")
 def norm_of_the_own_stages() -> list[Change]:
     """Each rank clips by the norm of its own stages: a different factor on every rank."""
-    return [Change(train, "global_norm", lambda flat, tp, pp,
-                   copies: math.sqrt(squared_norm(flat.gradient())))]
+    return [Change(train, "global_norm",
+                   lambda flat, *groups: math.sqrt(squared_norm(flat.gradient())))]
 
 
 @pipelined("loss")

@@ -1,4 +1,4 @@
-"""The quiz: 60 questions whose answers are computed, and are those below."""
+"""The quiz: 70 questions whose answers are computed, and are those below."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ ANSWERS: dict[str, float | str] = {
     "tensor_parallel_gigabytes": 4 * 96 * 2 * 7 / 8 * 2048 * 12288 * 2 / 1e9, "after_rows": "add them up", "bubble_of_1f1b": 3 / 11,
     "enough_micro_batches": 27, "held_by_gpipe": 8, "held_by_1f1b": 4, "speed_of_layer_parallel": 1,
     "bubble_of_interleaved": 3 / 19, "stage_of_rank_5": 1, "partner_of_rank_5": 7, "ways_of_8_ranks": 10, "weights_on_a_mesh": 300,
-    "busiest_axis": "tp"}
+    "busiest_axis": "tp", "useful_ranks": 8, "ranks_that_go_on": 2, "seconds_between_checkpoints": 100, "rate_with_old_gradients": 1,
+    "age_of_gradients": 3, "average_of_models": "no", "flops_per_byte": 0.5, "room_in_blocks": 8, "zeros_after_training": 0,
+    "dominated_model": "no"}
 
 
 def faults(question: Question) -> list[str]:
@@ -48,8 +50,8 @@ def faults(question: Question) -> list[str]:
     return found
 
 
-def test_there_are_sixty_questions_on_all_lessons() -> None:
-    assert len(QUESTIONS) == len({question.name for question in QUESTIONS}) == len({question.text for question in QUESTIONS}) == 60
+def test_there_are_seventy_questions_on_all_lessons() -> None:
+    assert len(QUESTIONS) == len({question.name for question in QUESTIONS}) == len({question.text for question in QUESTIONS}) == 70
     numbers = [str(int(name[:2])) if name[0].isdigit() else name for name in LESSONS]
     asked = [question.lesson for question in QUESTIONS]
     assert asked == sorted(asked, key=numbers.index), "in the order of the lessons"
