@@ -1,10 +1,12 @@
-"""Every layout trains as one process does: the matrix that the promise names, on threads all of it, under
-mpirun a part.
+"""Every layout trains as one process does: the matrix that the promise names, on threads, under mpirun a part.
+
+Here every layout takes two of its four sets of options; `python -m tests.proof.test_layouts` runs all four.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,8 +52,14 @@ def test_the_lists_are_those_promised() -> None:
 
 @pytest.mark.parametrize("number", range(len(LAYOUTS)), ids=lambda number: name(LAYOUTS[number]))
 def test_a_layout_is_one_process(number: int) -> None:
+    check_options(number, [number // 4 % 2, number // 4 % 2 + 2])
+
+
+def check_options(number: int, turns: Sequence[int]) -> None:
+    """The layout of this number with these of the four sets of options of its quarter."""
     layout = LAYOUTS[number]
-    for turn, (vocabulary, tied, dropout, pieces) in enumerate(QUARTERS[number % 4]):
+    for turn in turns:
+        vocabulary, tied, dropout, pieces = QUARTERS[number % 4][turn]
         how = Layout(dp=layout.dp, tp=layout.tp, sequence_parallel=layout.sequence_parallel,
                      bucket_bytes=3000, gradients=GRADIENTS[(turn + number) % 4])
         check(how, vocabulary=vocabulary, tied=tied, dropout=dropout, micro_batches=pieces)
@@ -122,3 +130,9 @@ def test_layouts_under_mpirun(comm: Communicator) -> None:
     for layout, values in UNDER_MPIRUN[comm.size]:
         report = prove(comm, uneven_case(layout, **SMALL | values))
         assert report.proven, (layout, values, report.failed_checks, report.explanations)
+
+
+if __name__ == "__main__":
+    for each in range(len(LAYOUTS)):
+        check_options(each, range(4))
+        print(name(LAYOUTS[each]), "proven with all its options", flush=True)
