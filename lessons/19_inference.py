@@ -322,7 +322,8 @@ original = opinionated(64, heads=2, width=16, dtype=np.float32)
 small = opinionated(64, heads=2, width=16, dtype=np.float32)
 quantize_weights(small, Scheme(bits=8, axis=1))
 served = tokens_of(mp.Engine(small, options=OPTIONS))
-small_alone = [list(islice(mp.generate(small, prompt, temperature=0), count))
+small_alone = [list(islice(mp.generate(small, prompt, temperature=0),
+                           count))
                for prompt, count in zip(prompts, COUNTS, strict=True)]
 with no_grad():
     a, b = (m(text[:, :32]).data for m in (original, small))
