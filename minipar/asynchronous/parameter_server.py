@@ -156,7 +156,7 @@ class Push(NamedTuple):
 
 
 class Server:
-    """One server's loop: its slice of the weights, and the pushes that have arrived."""
+    """The loop of one server. It holds a slice of the weights and the pushes that have arrived."""
 
     def __init__(self, comm: Communicator, weights: np.ndarray, update: Update,
                  options: ServerOptions) -> None:

@@ -33,7 +33,7 @@ class Polling:
         self.requests: dict[Request, Communicator] = {}             # the tested requests, in order
         self.tests, self.recent = 0, 0
         self.waited = self.idle = 0.0  # seconds that count for the limit; the part without computing
-        self.last = self.cpu = self.looked = 0.0  # last reading of the clocks; last look
+        self.last = self.cpu = self.looked = 0.0  # times of the last poll
 
     def __bool__(self) -> bool:
         return self.tests > 0

@@ -15,7 +15,7 @@ class GroupBook:
 
     def __init__(self, comm: Communicator, name: str) -> None:
         self.name, self.members, self.me = name, comm.members, comm.members[comm.rank]
-        # (to, tag) -> number of messages; label and call site of the last one
+        # (receiver, tag) -> number of messages sent, and label and call site of the last
         self.sent: dict[tuple[int, int], tuple[int, str, str]] = {}
         self.received: dict[tuple[int, int], int] = {}              # (from, tag) -> number of messages
 
