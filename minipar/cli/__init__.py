@@ -121,3 +121,7 @@ def _run(options: argparse.Namespace) -> int:
             return status
         except MemoryError as error:
             raise ConfigError(f"not enough memory: {error}; choose smaller sizes") from error
+        except OSError as error:
+            if error.filename is None:                              # not about a file that the user named
+                raise
+            raise ConfigError(f"{error.filename}: {error.strerror}; choose another path") from error

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from minipar.cli.exercise_show import table, wrapped
+from minipar.cli.files import require_file
 from minipar.cli.ranks import require_one_process
 from minipar.exercises import catalogue
 from minipar.exercises.formats import FORMATS, points
@@ -32,6 +33,9 @@ def grade_class(options: argparse.Namespace) -> int:
     from minipar.exercises.whole_class import Assignment, grades
 
     require_one_process("minipar exercise grade")
+    for name in FORMATS:
+        if path := getattr(options, name):
+            require_file(str(path))
     found: list[Grade] = []
     work = Assignment(options.folders, options.exercise, options.seed, options.limit, options.jobs)
     for grade in grades(work):

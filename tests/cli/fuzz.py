@@ -8,84 +8,113 @@ work.
 
 from __future__ import annotations
 
+import argparse
+import atexit
 import contextlib
 import io
 import os
 import random
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from unittest import mock
 
+from minipar.cli import COMMANDS, Parser
+from minipar.exercises.grade import Grade
+from minipar.exercises.light import Light, Verdict
 from tests.commands import call
 from tests.tiny import options
 
 VALUES = [
-          "", "0", "1", "2", "3", "-1", "1.5", "nan", "inf", "-inf", "1e999", "1e-999", "--", "-", "x", "α",
-          "\udcff", "\x1b[31m", "a b",
-          "9" * 30, "9" * 5000, "x" * 5000, "1,2", "2,-1", "1/3", "F=1/3", "F=1e5,B=2", "F=0", "None", "[]",
-          "/dev/null", "/", "/nope/x",
-          "{folder}", "{folder}/text.txt", "{folder}/pipe", "{folder}/zero", "{folder}/own.json",
-          "{folder}/own.py", "zb-h1", "adam", "tiny",
-          "float16", "bitwise", "full", "cosine", "byte", "g-forgotten", "threads", "png.png"]
-FLAGS = {
-    "train": ["--data", "--tokenizer", "--batch", "--micro-batches", "--steps", "--lr", "--schedule",
-          "--warm-up", "--optimizer",
-              "--weight-decay", "--clip", "--recompute", "--dtype", "--precision", "--loss-scale", "--seed",
-          "--validate-every",
-              "--save-every", "--layers", "--heads", "--width", "--hidden", "--context", "--dropout",
-          "--preset", "--out", "--resume",
-              "--dp", "--pp", "--tp", "--gradients", "--bucket-bytes", "--pipeline", "--virtual",
-          "--stage-layers", "--engine",
-              "--timeout", "--none"],
-    "generate": ["--run", "--prompt", "--prompts", "--tokens", "--temperature", "--top-k", "--top-p", "--min-p",
-          "--repetition-penalty", "--seed", "--samples", "--stop", "--batch", "--invariant", "--json", "--dp", "--pp",
-          "--pipeline", "--engine"],
-    "verify": ["--json", "--mutant", "--vocabulary", "--layers", "--heads", "--width", "--dp", "--pp",
-          "--tp", "--batch", "--dtype",
-               "--seed", "--gradients", "--pipeline", "--stage-layers", "--engine", "--timeout", "--dropout",
-               "--recompute"],
-    "trace": ["--out", "--alpha", "--beta", "--flops-rate", "--layers", "--pp", "--tp", "--micro-batches",
-          "--gradients", "--engine"],
-    "schedule": ["--ranks", "--micro-batches", "--virtual", "--json", "--costs", "--comm", "--out",
-          "--width", "--synchronous"],
-    "mutants": ["--json", "--list", "--curves", "g-forgotten"], "gradcheck": ["--layers", "--heads",
-          "--width", "--seed", "--context"],
-    "lesson": ["list", "run", "--fast", "--out", "7", "x"], "launch": ["-n", "--hostfile"],
-    "doctor": ["--none"],
-    "compare": ["--gradients", "--weights", "--batch", "--heads", "--tolerance", "--json"],
-    "autopsy": ["--ratio", "--which", "--layout", "--most", "--metrics", "--gradients", "--checkpoints", "--json"],
+    "", "0", "1", "2", "3", "8", "-1", "1.5", "nan", "inf", "-inf", "1e999", "1e-999", "--", "-", "x", "α", "\udcff",
+    "\x1b[31m", "a b", "9" * 30, "9" * 5000, "x" * 5000, "1,2", "2,-1", "1/3", "F=1/3", "F=1e5,B=2", "F=0", "None",
+    "[]", "/dev/null", "/", "/nope/x", "{folder}", "{folder}/text.txt", "{folder}/pipe", "{folder}/zero",
+    "{folder}/own.json", "{folder}/own.py", "zb-h1", "adam", "tiny", "float16", "bitwise", "full", "cosine", "byte",
+    "g-forgotten", "threads", "png.png", "a100-80g", "gpt2", "layers=2,width=8", "layers=2,width=nan", "dp=2,tp=2",
+    "dp=0", "alpha=1e-6,beta=nan", "seed=1", "first", "ring_shift", "7"]
+# what a command needs before it looks at anything else
+NEEDED = {
+    "plan": ["--model", "gpt2", "--machine", "a100-80g", "--ranks", "8"], "run": ["{folder}/own.py"],
+    "serve": ["--run", "{folder}/run"], "generate": ["--run", "{folder}/run"], "elastic": ["add", "{folder}", "1"],
+    "schedule": ["zb-v"], "exercise": ["ring_shift"], "lesson": ["7"], "launch": ["-n", "2", "x"],
+    "report": ["{folder}/run"], "autopsy": ["--ratio", "4"],
+    "compare": ["--weights", "{folder}/own.json", "--batch", "{folder}/own.json", "--gradients", "{folder}"]}
+GRADE = Grade("student", "ring_shift", 1, 0, Verdict((Light("runs", "off", "there is no file"),)))
+# Work that is long, or that leaves this process, is replaced.
+WORK = {
+    "cli.train._train_and_report": 0, "cli.train._supervise": 0, "cli.verify.make_reference": None,
+    "cli.verify.on_ranks": 0, "cli.trace.trace_step": None,
+    "cli.mutants._try": {"name": "x", "check": "", "failed_checks": [], "found": True, "curves": {}},
+    "cli.gradcheck.gradcheck": [], "cli.launch.launch": 0, "cli.doctor.check_up": [],
+    "cli.schedule.run": [mock.Mock(proven=True)], "cli.schedule.lines": [], "cli.plan._calibrate": 0, "cli.plan._prove": 0,
+    "cli.run.run_on_threads": mock.Mock(failure=None, books=[]), "cli.run.races": (False, ""),
+    "cli.exercise.show_check": mock.Mock(passed=True), "cli.exercise.watch": 0, "exercises.whole_class._graded": GRADE,
+    "cli.serve.asyncio.run": 0,
 }
-POSITIONS = {"schedule": [["show"], ["lint"], ["simulate"], ["run"], ["x"], []],
-             "lesson": [["list"], ["run"], []]}
-WORK = {"cli.train._train_and_report": 0, "cli.verify.make_reference": None, "cli.verify.on_ranks": 0,
-        "cli.trace.trace_step": None,
-        "cli.mutants._try": {"name": "x", "check": "", "failed_checks": [], "found": True, "curves": {}},
-          "cli.gradcheck.gradcheck": [],
-        "cli.launch.launch": 0, "cli.doctor.check_up": [], "cli.schedule.run": [mock.Mock(proven=True)],
-        "cli.schedule.lines": []}
+
+
+def parser_of(name: str) -> Parser:
+    """The parser of one command."""
+    parser = Parser(prog=f"minipar {name}")
+    import_module(f"minipar.cli.{name}").add_options(parser)
+    return parser
+
+
+def actions_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The subcommands of a parser, by name: `list`, `run` and others of `lesson`."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+def an_option(rng: random.Random, parser: argparse.ArgumentParser) -> list[str]:
+    """One option of a parser with its values, some of which may be absurd or missing; or a value alone."""
+    known = [action for action in parser._actions if action.option_strings and action.nargs != 0 or action.const is True]
+    if not known or rng.random() < 0.1:
+        return [rng.choice(["--none", "-x", *VALUES])]
+    action = rng.choice(known)
+    flag = action.option_strings[-1]
+    values = rng.choices(VALUES, k=action.nargs if isinstance(action.nargs, int) else 1)
+    return rng.choice([[flag, *values], [flag, *values], [f"{flag}={values[0]}"] if values else [flag], [flag, *values[1:]]])
 
 
 def command(rng: random.Random, folder: Path) -> list[str]:
-    name = rng.choice([*FLAGS, "train", "schedule", "schedule"])
-    words = [name, *rng.choice(POSITIONS.get(name, [[]]))]
-    if name == "train" and rng.random() < 0.7:
-        words += options(folder)
-    if name == "schedule" and rng.random() < 0.8:
-        words.append(rng.choice(["gpipe", "1f1b", "zb-v", "interleaved", "{folder}/own.json",
-                                 "{folder}/own.py", "x"]))
-    for _ in range(rng.randrange(4)):
-        flag, value = rng.choice(FLAGS[name]), rng.choice(VALUES)
-        words += rng.choice([[flag, value], [f"{flag}={value}"], [flag], [value]])
-    if rng.random() < 0.1:
+    """A command, perhaps what it needs, and up to three options with values that may be absurd."""
+    name = rng.choice([*COMMANDS, "train", "plan"])
+    parser: argparse.ArgumentParser = parser_of(name)
+    words = [name]
+    if actions := actions_of(parser):
+        action = rng.choice([*actions, "x"])
+        words.append(action)
+        parser = actions.get(action, parser)
+    if rng.random() < 0.9:
+        words += options(folder) if name == "train" else NEEDED.get(name, [])
+    for _ in range(rng.choice([0, 1, 1, 1, 2, 3])):
+        words += an_option(rng, parser)
+    if rng.random() < 0.05:
         rng.shuffle(words)
     return [word.replace("{folder}", str(folder)) for word in words]
 
 
+@cache
+def finished_run() -> Path:
+    """The folder of a run of two steps, made once."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        assert call("train", *options(folder, steps=2), "--out", folder / "run") == 0
+    return folder / "run"
+
+
 def prepare(folder: Path) -> None:
     options(folder)
+    shutil.copytree(finished_run(), folder / "run")
     os.mkfifo(folder / "pipe")
     (folder / "zero").symlink_to("/dev/zero")
     (folder / "own.json").write_text('{"orders": ["F0 F1 B0 B1", "F0 B0 F1 B1"]}')

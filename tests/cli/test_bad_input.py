@@ -302,3 +302,14 @@ def test_long_values_are_not_echoed_whole(tmp_path: Path, capsys: pytest.Capture
                                           value: str) -> None:
     said = refused(capsys, "train", *options(tmp_path), "--out", tmp_path / "run", f"{option}={value}")
     assert len(said) < 520 and said[:-1].isprintable()
+
+
+@pytest.mark.parametrize("words", ["exercise hint ring_shift --folder FILE", "exercise start ring_shift --folder FILE/below",
+                                   "autopsy --ratio 4 --checkpoints LONG LONG", "exercise grade . --csv ABSENT/a.csv"])
+def test_a_path_that_the_system_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                        capsys: pytest.CaptureFixture[str], words: str) -> None:
+    """A file where a folder belongs, a name that is too long, a folder that does not exist: the line names the path."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").write_text("not a folder")
+    line = refused(capsys, *words.replace("LONG", "x" * 5000).split())
+    assert any(name in line for name in ("FILE", "xxx", "ABSENT"))
