@@ -50,7 +50,8 @@ def hung_up(number: int) -> None:
 BREAKS: dict[str, Callable[[int], None]] = {"closed": closed, "full": full, "unread": unread, "hung up": hung_up}
 STREAMS = {"stdout": (1,), "stderr": (2,), "both": (1, 2)}
 THOROUGH = "schedule"                                               # the quickest
-COMMANDS = ("train", "train on ranks", "generate", "verify", "schedule", "trace", "lesson list", "help", "a mistake")
+COMMANDS = ("train", "train on ranks", "generate", "verify", "schedule", "trace", "lesson list", "plan",
+            "exercise", "autopsy", "run", "help", "a mistake")
 
 
 def table(folder: Path) -> dict[str, list[str]]:
@@ -63,6 +64,10 @@ def table(folder: Path) -> dict[str, list[str]]:
         "schedule": ["schedule", "show", "1f1b", "--json", "OUT/mine.json"],
         "trace": ["trace", *options(folder), "--flops-rate", "1e9", "--out", "OUT/trace"],
         "lesson list": ["lesson", "list"],
+        "plan": ["plan", "--model", "gpt2", "--machine", "a100-80g", "--ranks", "4", "--json", "OUT/plan.json"],
+        "exercise": ["exercise", "start", "ring_shift", "--folder", "OUT"],
+        "autopsy": ["autopsy", "--ratio", "4", "--layout", "tp=4", "--json", "OUT/bugs.json"],
+        "run": ["run", "-n", "2", str(folder / "program.py")],
         "help": ["--help"],
         "a mistake": ["schedule", "show", "none"],
     }
@@ -113,10 +118,12 @@ def outcome(pid: int) -> int:
 
 
 def main(folder: Path) -> None:
-    for name in ("cli.train", "cli.generate", "cli.verify", "cli.schedule", "cli.trace", "cli.lesson", "plots.loss", "plots.trace"):
+    for name in ("cli.train", "cli.generate", "cli.verify", "cli.schedule", "cli.trace", "cli.lesson", "cli.plan",
+                 "cli.exercise", "cli.autopsy", "cli.run", "plots.loss", "plots.trace"):
         importlib.import_module(f"minipar.{name}")
     save.save = lambda figure, path: Path(path).touch()  # type: ignore[assignment]
     assert cli.main(["train", *options(folder, steps=2), "--out", str(folder / "run")]) == 0
+    (folder / "program.py").write_text("from mpi4py import MPI\nprint(MPI.COMM_WORLD.size)\n")
     gc.freeze()                                                     # a fork shall not copy all that is imported
     for number, (command, how, stream) in enumerate(cases(list(COMMANDS))):
         out = folder / str(number)
