@@ -73,7 +73,7 @@ def _proof(proof: Mapping[str, Any]) -> Iterator[str]:
                 for one in proof["findings"]]
         traffic = [(str(one["axis"]), f"{int(one['bytes']):,}", f"{int(one['predicted_bytes']):,}")
                    for one in proof["traffic"]]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ConfigError("the proof is not a file of minipar verify --json: "
                           f"{type(error).__name__}: {error}") from error
     yield (f'<h2>The proof</h2><p><span class="proven">{verdict}</span>: {html.escape(layout)} trains as '

@@ -8,6 +8,7 @@ A checkpoint's checksums are made right again after its metadata was changed, as
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import resource
@@ -25,24 +26,33 @@ from minipar.checkpoint import archive
 from minipar.checkpoint.archive import load
 from minipar.checkpoint.gpt2 import load_gpt2, save_gpt2
 from minipar.checkpoint.tokenizer_files import load_tokenizer, save_tokenizer
+from minipar.classroom.progress import read_progress
 from minipar.compress.pipeline import pack_sparse, unpack_sparse
 from minipar.compress.prune.sparse import pack, unpack
 from minipar.compress.quantize import pack_model, quantize_weights, unpack_model
 from minipar.config import ModelConfig
 from minipar.data.bytepair.tokenizer import BytePairTokenizer
 from minipar.data.text import load_text
-from minipar.errors import MiniparError
+from minipar.errors import ConfigError, MiniparError
+from minipar.exercises.progress import FILE, StudentProgress
 from minipar.nn import GPT
+from minipar.plan.machine import machine
+from minipar.proof.equivalent.gradient_files import read_batch, read_layout
 from minipar.schedules.files import load_json, to_json
 from minipar.schedules.generators import make_schedule
 from minipar.schedules.lint import lint
+from minipar.training.page import page
 from minipar.training.run_folder import RunFolder, read_metrics
+from minipar.untrusted.plain import parse_json
 from tests.tiny import TEXT, trainer
 
 MEMORY, SECONDS = 2 << 30, 10.0  # beyond what Python and NumPy take; for one file
 STRANGE: list[Any] = [
     None, True, -1, 0, 1, 2.5, 10**9, 10**300, float("nan"), float("inf"), "", "8", "\ud800\n\x1b", "x"
     * 9999, [], {}, [[]], [1], [-1, 2], {"a": 1}, ["F0"]]
+PROOF = {"proven": True, "case": {"layout": {"dp": 2, "pp": 1, "tp": 1}},
+         "findings": [{"item": "loss", "relative": 1e-16, "bits": True}],
+         "traffic": [{"axis": "dp", "bytes": 8, "predicted_bytes": 8}]}
 CONFIG = ModelConfig(vocabulary=11, context=8, layers=1, heads=2, width=8)
 
 
@@ -114,6 +124,13 @@ def read_zeros(path: Path) -> None:
     unpack_sparse(GPT(CONFIG), *load(path))
 
 
+def batch_file() -> bytes:
+    """The bytes of an .npz file with a batch."""
+    file = io.BytesIO()
+    np.savez(file, inputs=np.zeros((2, 4), int), targets=np.ones((2, 4), int))
+    return file.getvalue()
+
+
 def files(folder: Path) -> dict[Path, tuple[Callable[[Path], object],
                                             Callable[[Path, random.Random], object] | None]]:
     """One file of each kind: who reads it, and how its values are changed (None: its bytes alone)."""
@@ -130,7 +147,23 @@ def files(folder: Path) -> dict[Path, tuple[Callable[[Path], object],
     (folder / "metrics.jsonl").write_text('{"step": 0, "loss": 2.5}\n' * 20)
     (folder / "text.txt").write_text(TEXT)
     save_tokenizer(folder / "tokenizer.json", BytePairTokenizer.learn(TEXT, 260))
+    (folder / "machine.json").write_text(json.dumps(machine("a100-80g").to_dict()))
+    (folder / "summary.txt").write_text("cost\n")
+    (folder / "proof.json").write_text(json.dumps(PROOF))
+    (folder / "teach.json").write_text(json.dumps({"section": 1, "predictions": {"tokens": "3"}}))
+    exercises = StudentProgress(folder)
+    exercises.entry("ring_shift").state = "passed"
+    exercises.save()
+    (folder / "layout.json").write_text(json.dumps({"tp": 2, "heads": 2, "shards": {"wte.weight": 0}}))
+    (folder / "batch.npz").write_bytes(batch_file())
     return {
+        folder / "machine.json": (lambda path: machine(str(path)), strange_json),
+        folder / "proof.json": (lambda path: page(folder, parse_json(path.read_bytes(), path, ConfigError)),
+                                strange_json),
+        folder / "teach.json": (read_progress, strange_json),
+        folder / FILE: (lambda path: StudentProgress(path.parent), strange_json),
+        folder / "layout.json": (read_layout, strange_json),
+        folder / "batch.npz": (lambda path: read_batch(path, CONFIG), None),
         folder / "checkpoints" / "step-00000000.npz": (read_run, strange_archive),
         folder / "quantised.npz": (read_quantised, strange_archive), folder
         / "zeros.npz": (read_zeros, strange_archive),
