@@ -14,6 +14,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 SPINS = 60                  # tests before the first sleep: some tens of microseconds
+OWN_CORE_SPINS = 600        # the same if each rank has a core: longer than a message of 1 MiB takes
 EAGER = 20                  # the first of them, which do not yield the core: some microseconds
 PAUSE = 20e-6               # seconds of sleep between tests, times the number of ranks per core
 # with more ranks than cores: sleep GROWTH times the wait so far, at most LONGEST seconds
@@ -32,14 +33,14 @@ class Patience:
     def __init__(self, ranks: int) -> None:
         crowd = max(1.0, ranks / cores())
         self.pause, self.longest = PAUSE * crowd, LONGEST if crowd > 1 else PAUSE
-        self.eager = EAGER if crowd == 1 else 0
+        self.eager, self.spins = (EAGER, OWN_CORE_SPINS) if crowd == 1 else (0, SPINS)
 
     def spin(self, test: Callable[[T], bool], argument: T) -> bool:
-        """Call test(argument) until it is true, at most SPINS times; returns whether it became true."""
+        """Call test(argument) until it is true, at most `spins` times; returns whether it became true."""
         for _ in range(self.eager):
             if test(argument):
                 return True
-        for _ in range(SPINS - self.eager):
+        for _ in range(self.spins - self.eager):
             if test(argument):
                 return True
             os.sched_yield()

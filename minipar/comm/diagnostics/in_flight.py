@@ -19,8 +19,8 @@ from minipar.errors import CommError
 if TYPE_CHECKING:
     from minipar.comm.diagnostics.ledger import Ledger
 
-# bytes up to which an array is copied whole; number of words copied of a larger one
-WHOLE, SAMPLES = 1 << 16, 4096
+# bytes up to which an array is copied whole; of a larger one, 128 runs of 32 words are copied
+WHOLE, RUNS, RUN = 1 << 16, 128, 32
 
 
 class Use(NamedTuple):
@@ -36,16 +36,17 @@ class Use(NamedTuple):
 
 
 def snapshot(array: np.ndarray) -> bytes:
-    """The whole array up to 64 KiB; above that a fixed sample of at most 4,096 words. array: contiguous.
+    """The whole array up to 64 KiB; above that a fixed sample of 4,096 words, and the last word. array:
+    contiguous.
 
     Comparing two copies is faster than computing a checksum.
     """
     if array.nbytes <= WHOLE:
         return array.tobytes()
     raw = array.reshape(-1).view(np.uint8)
-    words = raw[:raw.size // 8 * 8].view(np.uint64)
-    stride = -(-words.size // SAMPLES) | 1  # odd, so that it does not always read the same column
-    return words[::stride].tobytes() + raw[-8:].tobytes()
+    stride = max(RUN, raw.size // (8 * RUNS) - 1 | 1)  # words from run to run; odd, so that columns vary
+    rows = raw[:RUNS * stride * 8].view(np.uint64).reshape(RUNS, stride)
+    return rows[:, :RUN].tobytes() + raw[-8:].tobytes()
 
 
 def uses(ledger: Ledger) -> Iterator[Use]:

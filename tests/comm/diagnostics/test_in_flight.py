@@ -54,3 +54,19 @@ def test_a_snapshot_sees_a_swap_and_takes_any_dtype() -> None:
             same, swapped = array.copy(), array[::-1].copy() if count % 2 == 0 else 1 - array.astype("i1")
             assert snapshot(array) == snapshot(same)
             assert count == 0 or snapshot(array) != snapshot(swapped.astype(dtype))
+
+
+@pytest.mark.parametrize("nbytes", [(1 << 16) + 1, 70_000, 1 << 20, (1 << 20) + 3, 5_000_001])
+def test_the_sample_of_a_large_array_sees_its_ends_and_every_long_change(nbytes: int) -> None:
+    """A change of one word may be missed; a changed piece that is as long as two gaps may not."""
+    array = np.zeros(nbytes, np.uint8)
+    before = snapshot(array)
+    assert len(before) == 8 * 4096 + 8
+    rng = np.random.default_rng(nbytes)
+    long = 2 * -(-nbytes // 128)
+    pieces = [(0, 1), (nbytes - 1, nbytes), (0, nbytes), (nbytes - long, nbytes)]
+    pieces += [(start, start + long) for start in rng.integers(0, nbytes - long, 20).tolist()]
+    for start, stop in pieces:
+        array[start:stop] = 1
+        assert snapshot(array) != before, (start, stop)
+        array[start:stop] = 0
