@@ -16,7 +16,7 @@ ROOT = Path(minipar.__file__).parent
 FLOORS: list[set[str]] = [
     {"errors", "rng", "malloc", "arrays", "config", "records", "untrusted", "console"},
     {"autograd", "comm", "schedules", "plan"},
-    {"nn", "optim", "data", "precision", "compress", "launcher", "doctor", "mpi4py_face",
+    {"nn", "optim", "data", "precision", "graph", "compress", "launcher", "doctor", "mpi4py_face",
      "asynchronous"},
     {"parallel", "checkpoint"},
     {"training", "inference", "serving", "proof", "plots", "trace", "classroom", "exercises"},
@@ -25,7 +25,7 @@ FLOORS: list[set[str]] = [
 # Within a floor, who else may be imported: a package -> its neighbours.
 NEIGHBOURS = {
     "config": {"errors", "records"}, "records": {"errors"}, "untrusted": {"errors"}, "comm": {"plan"},
-    "plan": {"schedules"}, "optim": {"nn"}, "compress": {"nn", "optim"},
+    "plan": {"schedules"}, "optim": {"nn"}, "graph": {"nn"}, "compress": {"nn", "optim"},
     "doctor": {"launcher"}, "training": {"inference"}, "serving": {"inference"}, "proof": {"training", "inference"},
     "trace": {"training"}, "__main__": {"cli"},
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from minipar.autograd.capture_hook import capturable
 from minipar.autograd.tensor import Tensor, _pair, record, unbroadcast
 
 Array = np.ndarray
@@ -22,7 +23,7 @@ def _of_input(name: str, forward: Callable[[Array], Array],
         x = a.data
         return record(forward(x), (a,), lambda g: (g * derivative(x),))
     op.__name__ = name
-    return op
+    return capturable(op)
 
 
 def _of_output(name: str, forward: Callable[[Array], Array],
@@ -31,7 +32,7 @@ def _of_output(name: str, forward: Callable[[Array], Array],
         y = forward(a.data)
         return record(y, (a,), lambda g: (g * derivative(y),))
     op.__name__ = name
-    return op
+    return capturable(op)
 
 
 #                            forward                                   derivative
@@ -54,6 +55,7 @@ def plain_gelu(x: Tensor) -> Tensor:
     return 0.5 * x * (1 + tanh(GELU_SCALE * (x + GELU_CUBIC * x * x * x)))
 
 
+@capturable
 def where(condition: Array, a: Any, b: Any) -> Tensor:
     """a where the condition (a bool array, any shape that broadcasts) holds, else b."""
     a, b = _pair(a, b)
@@ -66,6 +68,7 @@ def where(condition: Array, a: Any, b: Any) -> Tensor:
     return record(np.where(condition, a.data, b.data), (a, b), vjp)
 
 
+@capturable
 def maximum(a: Any, b: Any) -> Tensor:
     """The larger of both, element by element, NaN if one is; the gradient goes to the larger, to `a` where
     they are equal.
@@ -74,6 +77,7 @@ def maximum(a: Any, b: Any) -> Tensor:
     return where((a.data.real >= b.data.real) | np.isnan(a.data), a, b)
 
 
+@capturable
 def dropout(x: Tensor, keep: Array, rate: float) -> Tensor:
     """x / (1 - rate) where `keep` (bool, of x's shape) holds, else 0, so that the expectation stays x
     (Srivastava et al. 2014).

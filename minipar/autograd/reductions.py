@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from minipar.autograd.capture_hook import capturable
 from minipar.autograd.elementwise import exp, log
 from minipar.autograd.probabilities import require_probabilities
 from minipar.autograd.tensor import Tensor, record
@@ -25,6 +26,7 @@ def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple(a % ndim for a in axes)
 
 
+@capturable
 def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     axes, shape = _axes(axis, x.ndim), x.shape
     kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
@@ -32,6 +34,7 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
                   lambda g: (np.broadcast_to(g.reshape(kept), shape),))
 
 
+@capturable
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean. Floats shorter than 64 bits are added in float64, so that the sum does not overflow; longer
     ones are divided first where it does.
@@ -50,6 +53,7 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
                   lambda g: (np.broadcast_to((g * scale).reshape(kept), shape),))
 
 
+@capturable
 def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest value. If several elements are equally large, each gets the same part of the gradient."""
     axes = _axes(axis, x.ndim)
@@ -71,12 +75,14 @@ def _shifted(x: Tensor, axis: int) -> Tensor:
     return x - Tensor(largest)
 
 
+@capturable
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """exp(x) / sum exp(x) along the axis, safe for large values."""
     e = exp(_shifted(x, axis))
     return e / sum(e, axis, keepdims=True)
 
 
+@capturable
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     shifted = _shifted(x, axis)
     return shifted - log(sum(exp(shifted), axis, keepdims=True))

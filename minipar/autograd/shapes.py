@@ -6,30 +6,36 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minipar.autograd.capture_hook import capturable
 from minipar.autograd.tensor import Tensor, record, take, unbroadcast
 from minipar.errors import ShapeError
 
 
+@capturable
 def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     before = x.shape
     return record(x.data.reshape(shape), (x,), lambda g: (g.reshape(before),))
 
 
+@capturable
 def transpose(x: Tensor, axes: Sequence[int]) -> Tensor:
     """Axis i of the result is axis axes[i] of x."""
     inverse = np.argsort(axes)
     return record(x.data.transpose(axes), (x,), lambda g: (g.transpose(inverse),))
 
 
+@capturable
 def swapaxes(x: Tensor, a: int, b: int) -> Tensor:
     return record(x.data.swapaxes(a, b), (x,), lambda g: (g.swapaxes(a, b),))
 
 
+@capturable
 def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
     before = x.shape
     return record(np.broadcast_to(x.data, shape), (x,), lambda g: (unbroadcast(g, before),))
 
 
+@capturable
 def concatenate(parts: Sequence[Tensor], axis: int = 0) -> Tensor:
     ends = np.cumsum([part.shape[axis] for part in parts])[:-1]
     return record(np.concatenate([part.data for part in parts], axis), parts,

@@ -27,6 +27,7 @@ import numpy as np
 
 from minipar.arrays import no_array
 from minipar.autograd.autocast_hook import castable
+from minipar.autograd.capture_hook import capturable
 from minipar.autograd.tape import Contribution, Hook, Node, Tape, TapeParent, Vjp, tape_now
 from minipar.errors import GraphError, ShapeError
 
@@ -216,24 +217,28 @@ def unbroadcast(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 # The arithmetic behind the operators. g is the gradient of the result.
 
+@capturable
 def add(a: Any, b: Any) -> Tensor:
     a, b = _pair(a, b)
     a_shape, b_shape = a.shape, b.shape
     return record(a.data + b.data, (a, b), lambda g: (unbroadcast(g, a_shape), unbroadcast(g, b_shape)))
 
 
+@capturable
 def sub(a: Any, b: Any) -> Tensor:
     a, b = _pair(a, b)
     a_shape, b_shape = a.shape, b.shape
     return record(a.data - b.data, (a, b), lambda g: (unbroadcast(g, a_shape), unbroadcast(-g, b_shape)))
 
 
+@capturable
 def mul(a: Any, b: Any) -> Tensor:
     a, b = _pair(a, b)
     x, y = a.data, b.data
     return record(x * y, (a, b), lambda g: (unbroadcast(g * y, x.shape), unbroadcast(g * x, y.shape)))
 
 
+@capturable
 def div(a: Any, b: Any) -> Tensor:
     a, b = _pair(a, b)
     x, y = a.data, b.data
@@ -241,6 +246,7 @@ def div(a: Any, b: Any) -> Tensor:
                                             unbroadcast(-g * x / (y * y), y.shape)))
 
 
+@capturable
 def power(a: Tensor, exponent: float) -> Tensor:
     """a ** exponent for a constant exponent."""
     x = a.data
@@ -249,6 +255,7 @@ def power(a: Tensor, exponent: float) -> Tensor:
 
 
 @castable
+@capturable
 def matmul(a: Any, b: Any) -> Tensor:
     """Matrix product over the last two axes [..., n, k] @ [..., k, m], leading axes broadcast. Both need at
     least two axes.
@@ -264,6 +271,7 @@ def matmul(a: Any, b: Any) -> Tensor:
     return record(x @ y, (a, b), vjp)
 
 
+@capturable
 def take(a: Tensor, index: Any) -> Tensor:
     """a[index], basic or advanced indexing. An element that is taken twice gets both gradients."""
     shape, dtype = a.shape, a.dtype

@@ -29,6 +29,7 @@ from functools import lru_cache
 import numpy as np
 
 from minipar.autograd.autocast_hook import castable
+from minipar.autograd.capture_hook import capturable
 from minipar.autograd.fused.kernels import filled, row_dot
 from minipar.autograd.probabilities import require_probabilities
 from minipar.autograd.reductions import softmax
@@ -53,6 +54,7 @@ def plain_causal_attention(qkv: Tensor, heads: int) -> Tensor:
 
 
 @castable
+@capturable
 def causal_attention(qkv: Tensor, heads: int) -> Tensor:
     """qkv [B, T, 3 h K]: queries, keys and values side by side, each of them h heads of width K -> [B, T, h
     K].

@@ -12,6 +12,7 @@ import numpy as np
 
 from minipar.arrays import no_array
 from minipar.autograd.autocast_hook import castable
+from minipar.autograd.capture_hook import capturable
 from minipar.autograd.fused.kernels import filled
 from minipar.autograd.probabilities import require_probabilities
 from minipar.autograd.reductions import log_softmax, sum
@@ -37,6 +38,7 @@ def plain_cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None
 
 
 @castable
+@capturable
 def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = None) -> Tensor:
     """Sum of the losses of all tokens that are not ignored, divided by `divisor` -> a scalar, in nats per
     token.

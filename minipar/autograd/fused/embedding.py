@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from minipar.autograd.autocast_hook import castable
+from minipar.autograd.capture_hook import capturable
 from minipar.autograd.fused.kernels import column_sum
 from minipar.autograd.shapes import transpose
 from minipar.autograd.tape import Contribution
@@ -28,6 +29,7 @@ def plain_embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
 
 
 @castable
+@capturable
 def embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
     """table [V, D] at tokens [...] (integers from 0 to V - 1) -> [..., D].
 
@@ -59,6 +61,7 @@ def plain_unembedding(x: Tensor, table: Tensor) -> Tensor:
 
 
 @castable
+@capturable
 def unembedding(x: Tensor, table: Tensor) -> Tensor:
     """Logits: x [..., D] @ table [V, D] transposed -> [..., V] (tied embeddings: Press and Wolf 2017)."""
     x_shape, rows = x.shape, table.data

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from minipar.autograd.autocast_hook import castable
+from minipar.autograd.capture_hook import capturable
 from minipar.autograd.elementwise import GELU_CUBIC, GELU_SCALE
 from minipar.autograd.tensor import Tensor, record
 
@@ -21,6 +22,7 @@ BLOCK = 48 * 1024  # elements: five float32 arrays fit in 1 MiB of cache
 
 
 @castable
+@capturable
 def gelu(x: Tensor) -> Tensor:
     """The tanh form of GELU, any shape. The plain composition is `plain_gelu` in elementwise.py."""
     flat = np.ascontiguousarray(x.data).reshape(-1)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from minipar.autograd.autocast_hook import castable
+from minipar.autograd.capture_hook import capturable
 from minipar.autograd.elementwise import sqrt
 from minipar.autograd.fused.kernels import column_dot, column_sum, row_dot, row_mean
 from minipar.autograd.reductions import mean
@@ -32,6 +33,7 @@ def plain_layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: 
 
 
 @castable
+@capturable
 def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float = 1e-5) -> Tensor:
     """x [..., D], scale [D], shift [D] or None -> [..., D]. Raises ShapeError for other shapes."""
     if scale.shape != x.shape[-1:] or (shift is not None and shift.shape != scale.shape):
@@ -39,7 +41,7 @@ def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float 
                          "[..., D], [D], [D]")
     shape, weight = x.shape, scale.data
     rows = x.data.reshape(-1, shape[-1])                            # [n, D]
-    normal, inverse = _normal(rows, eps)
+    normal, inverse = normal_rows(rows, eps)
     y = normal * weight
     if shift is not None:
         y += shift.data
@@ -58,7 +60,7 @@ def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float 
     return record(y.reshape(shape), (x, scale) if shift is None else (x, scale, shift), vjp)
 
 
-def _normal(rows: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
+def normal_rows(rows: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
     """Rows [n, D] with mean 0 and variance 1, and 1 / sqrt(variance + eps) [n].
 
     Squares of float16 are computed in float32. Where squares or sums still leave the range of the dtype, the

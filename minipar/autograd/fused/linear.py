@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from minipar.autograd.autocast_hook import castable
+from minipar.autograd.capture_hook import capturable
 from minipar.autograd.fused.kernels import column_sum
 from minipar.autograd.tape import Contribution
 from minipar.autograd.tensor import Tensor, record
@@ -28,6 +29,7 @@ def plain_linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
 
 
 @castable
+@capturable
 def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     """x [..., I] @ w [I, O] + b [O] -> [..., O], as one two-dimensional product. Raises ShapeError if I or
     O differ.
@@ -51,6 +53,7 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
 
 
 @castable
+@capturable
 def add_bias(x: Tensor, b: Tensor | None, residual: Tensor | None = None) -> Tensor:
     """x [..., O] + b [O] + residual [..., O], in one new array: what follows a row-parallel product.
 

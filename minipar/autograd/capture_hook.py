@@ -1,0 +1,47 @@
+"""The hook for capture: it shows every op call to an observer.
+
+An op is a function that calls `record`. Every op of this package is marked `@capturable`. Inside
+`with observing(observer)`, a call op(*arguments) of this thread becomes observer(op, arguments, keywords).
+`minipar.graph` uses this to write down a forward pass as a graph.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+if TYPE_CHECKING:  # tensor.py marks its ops, so it imports this file
+    from minipar.autograd.tensor import Tensor
+
+P = ParamSpec("P")
+# (op, its positional arguments, its keyword arguments) -> the result of the op
+Observer = Callable[[Callable[..., "Tensor"], tuple[Any, ...], dict[str, Any]], "Tensor"]
+
+
+class _CaptureMode(threading.local):  # per thread: ranks may be threads of one process
+    observer: Observer | None = None
+
+
+_capture_mode = _CaptureMode()
+
+
+@contextmanager
+def observing(observer: Observer | None) -> Iterator[None]:
+    """In the `with` block, the ops of this thread are called through `observer`; directly if it is None."""
+    before, _capture_mode.observer = _capture_mode.observer, observer
+    try:
+        yield
+    finally:
+        _capture_mode.observer = before
+
+
+def capturable(op: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """Mark an op, so that `observing` applies to it. Outside `observing` this costs one attribute look-up."""
+    @functools.wraps(op)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        observer = _capture_mode.observer
+        return op(*args, **kwargs) if observer is None else observer(op, args, kwargs)
+    return call

@@ -1,0 +1,25 @@
+"""The forward pass as a graph, and passes that make it smaller without changing what it computes.
+
+    from minipar.graph import capture, optimise
+
+Read graph.py and capture.py; then the passes: fold.py, common.py, dead.py, products.py, fuse.py,
+elementwise.py, layouts.py; then optimise.py, which runs them.
+"""
+
+from minipar.graph.capture import capture
+from minipar.graph.common import merge_common
+from minipar.graph.counts import constant_bytes, moved_bytes, totals
+from minipar.graph.dead import remove_dead
+from minipar.graph.elementwise import fuse_elementwise
+from minipar.graph.fold import fold_constants
+from minipar.graph.fuse import fuse_patterns
+from minipar.graph.graph import OpGraph, OpNode
+from minipar.graph.layouts import LayoutChoice, choose_layouts
+from minipar.graph.optimise import EXACT, ROUNDING, Optimised, PassReport, optimise
+from minipar.graph.products import fold_norms, merge_linears
+
+__all__ = [
+    "EXACT", "ROUNDING", "LayoutChoice", "OpGraph", "OpNode", "Optimised", "PassReport", "capture",
+    "choose_layouts", "constant_bytes", "fold_constants", "fold_norms", "fuse_elementwise", "fuse_patterns",
+    "merge_common", "merge_linears", "moved_bytes", "optimise", "remove_dead", "totals",
+]

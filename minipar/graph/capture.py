@@ -1,0 +1,182 @@
+"""Capture: run a function once, and write down each op call as a node of a graph.
+
+The function may also compute with NumPy outside the ops, for instance to check its tokens. So one run cannot
+show which arrays depend on the inputs. Therefore the function runs twice, with different inputs, and each
+array that it brings along is compared:
+
+    the same in both runs           a constant: a weight, a mask
+    equal to one input in both      this input, or a copy of it
+    anything else                   GraphError: a graph would repeat the old value for new inputs
+
+The ops and their attributes must be the same in both runs, too.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from minipar.autograd import Tensor, no_grad
+from minipar.autograd.capture_hook import observing
+from minipar.errors import GraphError, ShapeError
+from minipar.graph.counts import count_flops
+from minipar.graph.graph import OpGraph, OpNode, Placeholder, read_only, same_bits
+from minipar.graph.references import Ref, mapped, refs
+from minipar.nn.parameter import Parameter
+
+Input = np.ndarray | Tensor
+
+
+def capture(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Input) -> OpGraph:
+    """The graph of function(*inputs). The function returns a Tensor or a tuple of Tensors.
+
+    inputs: examples, arrays or Tensors. They give the shapes and dtypes of the graph. The second run reverses
+    and changes them, within their range. An array that both examples make equal counts as a constant, for
+    instance a mask of padding, if no example has padding. The weights are copied.
+
+    Raises GraphError if the function computes something from its inputs outside the ops of
+    `minipar.autograd`, or takes other steps for other inputs; ShapeError for an input or a result of another
+    type.
+
+    >>> import numpy as np, minipar as mp
+    >>> model = mp.GPT(mp.ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4))
+    >>> graph = capture(model, np.array([[1, 2, 3, 4]]))
+    >>> [node.op for node in graph.nodes][:4]
+    ['take', 'embedding', 'add', 'layernorm']
+    >>> other = np.array([[4, 3, 2, 1]])
+    >>> bool((graph.run(other)[0] == model(other).data).all())
+    True
+    """
+    for number, given in enumerate(inputs):
+        if not isinstance(given, np.ndarray | Tensor):
+            raise ShapeError(f"capture: input {number} is a {type(given).__name__}; give an array or a "
+                             "Tensor")
+    first = _Recorder(function, inputs)
+    second = _Recorder(function, [_changed(given, number) for number, given in enumerate(inputs)])
+    if _steps(first) != _steps(second):
+        raise GraphError("capture: for other inputs the function takes other steps, or other attributes; a "
+                         "graph has only one list of steps")
+    return _without_copies_of_inputs(first, second)
+
+
+def _changed(given: Input, number: int) -> Input:
+    """Other values of the same shape and dtype, in the same range. Equal inputs become different ones."""
+    if isinstance(given, Tensor):
+        return Tensor(_changed_array(given.data, number))
+    return _changed_array(given, number)
+
+
+def _changed_array(array: np.ndarray, number: int) -> np.ndarray:
+    if not array.size:
+        raise GraphError(f"capture: input {number} has no elements; give an example with some")
+    turned = np.roll(array.reshape(-1)[::-1], number)
+    if array.dtype.kind == "b":
+        other = ~turned
+    elif array.dtype.kind in "iu":
+        other = turned.min() + (turned.max() - turned)
+    else:
+        other = turned * array.dtype.type(1.25)
+    if np.array_equal(other, array.reshape(-1)):                    # for instance, all elements are equal
+        other = np.where(other > 0, other - 1, other + 1)
+    return other.astype(array.dtype).reshape(array.shape)
+
+
+class _Recorder:
+    """The op calls of one run of a function, in their order."""
+
+    def __init__(self, function: Callable[..., Any], inputs: Sequence[Input]):
+        self.names: dict[int, str] = {}             # id of a Tensor or an array -> its name in the graph
+        self.kept: list[Any] = []                   # keeps these objects, so that no id is used again
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.inputs: dict[str, np.ndarray] = {}
+        self.constants: dict[str, np.ndarray] = {}
+        self.nodes: list[OpNode] = []
+        given = [Tensor(np.array(x.data)) if isinstance(x, Tensor) else np.array(x) for x in inputs]
+        for number, x in enumerate(given):
+            self.inputs[self._named(x, f"input.{number}")] = x.data if isinstance(x, Tensor) else x
+        with no_grad(), observing(self._observe):
+            result = function(*given)
+        results = result if isinstance(result, tuple) else (result,)
+        if not all(isinstance(one, Tensor) for one in results):
+            raise ShapeError(f"capture: the function returned a {type(result).__name__}; it must return a "
+                             "Tensor or a tuple of Tensors")
+        self.outputs = tuple(self._name_of(one) for one in results)
+
+    def _observe(self, op: Callable[..., Tensor], args: tuple[Any, ...], keywords: dict[str, Any]) -> Tensor:
+        """Each op calls this. Ops inside this op are not observed."""
+        with observing(None):
+            result = op(*args, **keywords)
+        if id(result) in self.names:                                # the op returned one of its arguments
+            return result
+        arguments = mapped(_signature(op).bind(*args, **keywords).arguments, self._reference)
+        shapes = [self.shapes[ref.name] for ref in refs(arguments)]
+        node = OpNode(result.shape, result.dtype, self._fresh(f"{op.__name__}.{len(self.nodes)}"),
+                      op.__name__, op, arguments, count_flops(op.__name__, shapes, result.shape))
+        self.nodes.append(node)
+        self._named(result, node.name)
+        return result
+
+    def _reference(self, leaf: Any) -> Any:
+        """A Ref instead of an array or a Tensor; anything else is an attribute, and stays."""
+        known = isinstance(leaf, Tensor | np.ndarray)
+        return Ref(self._name_of(leaf), isinstance(leaf, Tensor)) if known else leaf
+
+    def _name_of(self, value: Tensor | np.ndarray) -> str:
+        """The name of a value. A value that is not known yet is a new constant."""
+        if id(value) in self.names:
+            return self.names[id(value)]
+        name = self._fresh(value.name if isinstance(value, Parameter) else f"constant.{len(self.constants)}")
+        self.constants[name] = read_only(np.array(value.data if isinstance(value, Tensor) else value))
+        return self._named(value, name)
+
+    def _fresh(self, name: str) -> str:
+        while name in self.shapes:                                  # for instance, a parameter called add.3
+            name += "'"
+        return name
+
+    def _named(self, value: Tensor | np.ndarray, name: str) -> str:
+        self.names[id(value)] = name
+        self.shapes[name] = value.shape
+        self.kept.append(value)
+        return name
+
+
+@lru_cache
+def _signature(op: Callable[..., Tensor]) -> inspect.Signature:
+    return inspect.signature(op)
+
+
+def _steps(run: _Recorder) -> list[object]:
+    """All that must be the same in both runs: ops, attributes, names and shapes, not the values."""
+    sizes = [(name, array.shape, array.dtype) for name, array in run.constants.items()]
+    return [run.outputs, sizes,
+            *((node.op, node.shape, node.dtype, repr(node.arguments)) for node in run.nodes)]
+
+
+def _without_copies_of_inputs(first: _Recorder, second: _Recorder) -> OpGraph:
+    """The graph of both runs. A constant that is equal to an input in both runs becomes this input."""
+    renamed: dict[str, str] = {}
+    for name, array in first.constants.items():
+        if not same_bits(array, second.constants[name]):
+            renamed[name] = _input_behind(name, first, second)
+    constants = {name: array for name, array in first.constants.items() if name not in renamed}
+    inputs = {name: Placeholder(array.shape, array.dtype) for name, array in first.inputs.items()}
+    return OpGraph(inputs, constants, tuple(node.reading(renamed) for node in first.nodes),
+                   tuple(renamed.get(name, name) for name in first.outputs))
+
+
+def _input_behind(name: str, first: _Recorder, second: _Recorder) -> str:
+    """The input that an array with other values in each run is a copy of."""
+    equal = [one for one in first.inputs
+             if all(same_bits(run.constants[name], run.inputs[one]) for run in (first, second))]
+    if len(equal) != 1:
+        reader = next((node.op for node in first.nodes if name in node.inputs), "the result")
+        raise GraphError(f"capture: {reader} reads an array of shape {first.constants[name].shape} that was "
+                         "computed from an input outside the ops of minipar.autograd" if not equal else
+                         f"capture: {reader} reads a copy of {' or '.join(equal)}; give inputs with other "
+                         "values, so that they can be distinguished")
+    return equal[0]

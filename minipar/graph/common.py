@@ -1,0 +1,50 @@
+"""Common subexpressions: a value that is computed twice is computed once.
+
+Two nodes are equal if they have the same function, the same attributes and the same inputs. Then they compute
+the same bits, since no op draws random numbers: a dropout op gets its mask as an input. So two dropouts are
+merged only if their masks are equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from minipar.graph.graph import OpGraph, OpNode
+
+
+def merge_common(graph: OpGraph) -> OpGraph:
+    """The graph in which each constant and each node is there once. It has the same bits as before.
+
+    >>> import numpy as np
+    >>> from minipar.autograd import Tensor, tanh
+    >>> from minipar.graph import capture
+    >>> graph = capture(lambda x: tanh(x) + tanh(x), Tensor(np.ones(3)))
+    >>> [node.op for node in merge_common(graph).nodes]
+    ['tanh', 'add']
+    """
+    renamed = _equal_constants(graph)
+    known: dict[tuple[object, str], str] = {}                       # what a node computes -> its name
+    kept: list[OpNode] = []
+    for node in graph.nodes:
+        node = node.reading(renamed)
+        name = known.setdefault((node.function, repr(node.arguments)), node.name)
+        if name == node.name:
+            kept.append(node)
+        else:
+            renamed[node.name] = name
+    constants = {name: array for name, array in graph.constants.items() if name not in renamed}
+    return replace(graph, constants=constants, nodes=tuple(kept),
+                   outputs=tuple(renamed.get(name, name) for name in graph.outputs))
+
+
+def _equal_constants(graph: OpGraph) -> dict[str, str]:
+    """A constant with the bits of an earlier one -> the name of the earlier one."""
+    renamed: dict[str, str] = {}
+    known: dict[object, str] = {}
+    for name, array in graph.constants.items():
+        digest = hashlib.blake2b(array.tobytes()).digest()          # 0.0 and -0.0 differ
+        first = known.setdefault((array.shape, array.dtype, digest), name)
+        if first != name:
+            renamed[name] = first
+    return renamed

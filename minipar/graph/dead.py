@@ -1,0 +1,30 @@
+"""Dead code elimination: nodes and constants that no output needs are left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from minipar.graph.graph import OpGraph, OpNode
+
+
+def remove_dead(graph: OpGraph) -> OpGraph:
+    """The graph with only the nodes and the constants that an output needs. It has the same bits as before.
+
+    >>> import numpy as np
+    >>> from minipar.autograd import Tensor, exp, tanh
+    >>> from minipar.graph import capture
+    >>> def forgetful(x):
+    ...     unused = exp(exp(x))
+    ...     return tanh(x)
+    >>> graph = capture(forgetful, Tensor(np.ones(3)))
+    >>> [node.op for node in graph.nodes], [node.op for node in remove_dead(graph).nodes]
+    (['exp', 'exp', 'tanh'], ['tanh'])
+    """
+    needed = set(graph.outputs)
+    kept: list[OpNode] = []
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            kept.append(node)
+            needed.update(node.inputs)
+    constants = {name: array for name, array in graph.constants.items() if name in needed}
+    return replace(graph, constants=constants, nodes=tuple(reversed(kept)))

@@ -1,0 +1,176 @@
+"""A computation as data: a list of nodes, each with an op and the names of the values that it reads.
+
+    inputs      known when the graph runs, for instance tokens
+    constants   known before, for instance weights
+    nodes       in an order in which they can be computed
+    outputs     the names of the results
+
+A graph is never changed. A pass returns another graph. The values have fixed shapes, since attributes such as
+the shape of a `reshape` are part of the graph.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from minipar.autograd import Tensor, no_grad
+from minipar.errors import ShapeError
+from minipar.graph.references import Ref, mapped, refs
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The array itself, to which nobody can write any more: a constant."""
+    array.setflags(write=False)
+    return array
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether both arrays have the same dtype, shape and bits. 0.0 and -0.0 differ, and NaN equals itself.
+
+    >>> same_bits(np.array([0.0]), np.array([-0.0])), same_bits(np.array([np.nan]), np.array([np.nan]))
+    (False, True)
+    """
+    return (a.shape, a.dtype) == (b.shape, b.dtype) and a.tobytes() == b.tobytes()
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """The shape and the dtype of an input."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class OpNode(Placeholder):
+    """One op call, and the shape and the dtype of its result.
+
+    function: computes it, from Tensors and arrays to a Tensor. arguments: its arguments by name, with a Ref
+    for each value of the graph. flops: see counts.py.
+    """
+
+    name: str
+    op: str
+    function: Callable[..., Tensor]
+    arguments: Mapping[str, Any]
+    flops: int = 0
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the values that this node reads. A value that is read twice is there twice."""
+        return tuple(ref.name for ref in refs(dict(self.arguments)))
+
+    def compute(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The result, from the values of the inputs."""
+        def value(leaf: Any) -> Any:
+            if not isinstance(leaf, Ref):
+                return leaf
+            return Tensor(values[leaf.name]) if leaf.tensor else values[leaf.name]
+
+        return self.function(**mapped(dict(self.arguments), value)).data
+
+    def reading(self, renamed: Mapping[str, str]) -> OpNode:
+        """The same node, which reads renamed[name] instead of `name`."""
+        if not any(name in renamed for name in self.inputs):
+            return self
+        return replace(self, arguments=mapped(dict(self.arguments), lambda leaf: replace(
+            leaf, name=renamed.get(leaf.name, leaf.name)) if isinstance(leaf, Ref) else leaf))
+
+
+@dataclass(frozen=True)
+class OpGraph:
+    """See above. `capture` makes a graph from a function.
+
+    >>> import numpy as np
+    >>> from minipar.graph import capture
+    >>> from minipar.autograd import tanh
+    >>> graph = capture(lambda x: tanh(x) * 2.0, Tensor(np.array([0.0, 1.0])))
+    >>> [node.op for node in graph.nodes]
+    ['tanh', 'mul']
+    >>> graph.run(np.array([0.0, 0.0]))
+    (array([0., 0.]),)
+    """
+
+    inputs: Mapping[str, Placeholder]
+    constants: Mapping[str, np.ndarray]
+    nodes: tuple[OpNode, ...]
+    outputs: tuple[str, ...]
+
+    def run(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The outputs for these inputs. Raises ShapeError for another number of inputs, another shape or
+        dtype.
+
+        A value is freed after its last reader.
+        """
+        self._check(arrays)
+        values = {**self.constants, **dict(zip(self.inputs, arrays, strict=True))}
+        with no_grad():
+            for node, freed in zip(self.nodes, self._freed, strict=True):
+                values[node.name] = node.compute(values)
+                for name in freed:
+                    del values[name]
+        return tuple(values[name] for name in self.outputs)
+
+    def _check(self, arrays: tuple[np.ndarray, ...]) -> None:
+        if len(arrays) != len(self.inputs):
+            raise ShapeError(f"the graph has {len(self.inputs)} inputs, not {len(arrays)}")
+        for (name, wanted), array in zip(self.inputs.items(), arrays, strict=True):
+            given = (array.shape, array.dtype) if isinstance(array, np.ndarray) else type(array).__name__
+            if given != (wanted.shape, wanted.dtype):
+                raise ShapeError(f"{name} of the graph is an array of {wanted.dtype} {wanted.shape}, not "
+                                 f"{given}; capture the function again for another shape")
+
+    @cached_property
+    def _freed(self) -> list[set[str]]:
+        """For each node, the values that no later node reads."""
+        last = {name: number for number, node in enumerate(self.nodes) for name in (*node.inputs, node.name)}
+        freed: list[set[str]] = [set() for _ in self.nodes]
+        for name, number in last.items():
+            if name not in self.outputs:
+                freed[number].add(name)
+        return freed
+
+    @cached_property
+    def reads(self) -> Counter[str]:
+        """How many times each value is read, by nodes or as an output."""
+        return Counter([name for node in self.nodes for name in node.inputs] + list(self.outputs))
+
+    @cached_property
+    def makers(self) -> dict[str, OpNode]:
+        """The node that computes each value, by the name of the value."""
+        return {node.name: node for node in self.nodes}
+
+    def read_once(self, ref: Any) -> OpNode | None:
+        """The node that computes the value, if nothing else reads it; None if there is no such node."""
+        known = isinstance(ref, Ref) and self.reads[ref.name] == 1
+        return self.makers.get(ref.name) if known else None
+
+    def fresh(self, name: str) -> str:
+        """A name that no value has yet: `name`, with as many apostrophes as it takes."""
+        while name in self.constants or name in self.inputs or name in self.makers:
+            name += "'"
+        return name
+
+    def is_constant(self, ref: Any) -> bool:
+        return isinstance(ref, Ref) and ref.name in self.constants
+
+    def has_one_dtype(self, dtype: np.dtype, arguments: Mapping[str, Any]) -> bool:
+        """Whether all values among the arguments have this dtype."""
+        return all(self.size_of(ref.name).dtype == dtype for ref in refs(dict(arguments)))
+
+    def size_of(self, name: str) -> Placeholder:
+        """The shape and the dtype of a value."""
+        if name in self.constants:
+            array = self.constants[name]
+            return Placeholder(array.shape, array.dtype)
+        return self.inputs[name] if name in self.inputs else self.makers[name]

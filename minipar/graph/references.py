@@ -1,0 +1,46 @@
+"""The arguments of an op call, with a reference instead of each array.
+
+Example: the call take(x, (slice(0, 4),)) has the arguments {"a": Ref("x"), "index": (slice(0, 4),)}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A reference to a value of a graph, by its name. tensor: the op takes a Tensor here, else an array."""
+
+    name: str
+    tensor: bool = True
+
+
+def refs(argument: Any) -> Iterator[Ref]:
+    """All references in an argument, also inside tuples, lists and dicts.
+
+    >>> [ref.name for ref in refs({"parts": [Ref("a"), Ref("b")], "axis": 0})]
+    ['a', 'b']
+    """
+    if isinstance(argument, Ref):
+        yield argument
+    elif isinstance(argument, tuple | list):
+        for part in argument:
+            yield from refs(part)
+    elif isinstance(argument, dict):
+        yield from refs(list(argument.values()))
+
+
+def mapped(argument: Any, change: Callable[[Any], Any]) -> Any:
+    """The argument with `change(leaf)` for each leaf: everything that is not a tuple, a list or a dict.
+
+    >>> mapped([Ref("a"), (2, 3)], lambda leaf: "array" if isinstance(leaf, Ref) else leaf)
+    ['array', (2, 3)]
+    """
+    if isinstance(argument, tuple | list):
+        return type(argument)(mapped(part, change) for part in argument)
+    if isinstance(argument, dict):
+        return {key: mapped(part, change) for key, part in argument.items()}
+    return change(argument)
