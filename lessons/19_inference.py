@@ -407,7 +407,7 @@ rows = stream(4, "x").normal(size=(5, 8))
 
 
 def wasteful(x):
-    unused = tanh(x @ (W1 @ W2))
+    tanh(x @ (W1 @ W2))                         # nobody reads it
     return tanh(x @ (W1 @ W2) + x @ (W1 @ W2))
 
 
@@ -468,9 +468,10 @@ normal = opinionated(64, heads=2, width=16)
 normal.load_state_dict(state)
 captured = capture(normal, text)
 smaller = optimise(captured)
-lesson.table(("after", "nodes", "kB moved", "kFLOP"), *(
-    (report.name, report.nodes, f"{report.moved_bytes / 1e3:.0f}",
-     f"{report.flops / 1e3:.0f}") for report in smaller.reports))
+lesson.table(("after", "removed", "nodes", "kB moved", "kFLOP"), *(
+    (report.name, report.removed, report.nodes,
+     f"{report.moved_bytes / 1e3:.0f}", f"{report.flops / 1e3:.0f}")
+    for report in smaller.reports))
 lesson.picture(draw_passes(smaller.reports), "_passes")
 other = text[:, ::-1].copy()                    # a text that was not captured
 with no_grad():

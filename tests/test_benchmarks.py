@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(minipar.__file__).parents[1] / "benchmarks"))  # a f
 
 import compress  # noqa: E402
 import compression  # noqa: E402
+import forward_graph  # noqa: E402
 import products  # noqa: E402
 import serving  # noqa: E402
 import serving_http  # noqa: E402
@@ -53,6 +54,14 @@ def test_every_way_of_serving_gives_each_request_its_token() -> None:
     assert len(tables[0]) == 3 and all(abs(a - b) > 1 for table in tables for a, b in pairwise(table))
     assert sum(w.size for w in serving.decoding_weights(model)) == sum(
         p.data.size for p in model.parameters() if p.ndim == 2 and p.name != "positions.weight")
+
+
+@pytest.mark.parametrize("op_by_op", [False, True])
+def test_every_form_of_a_forward_pass_gives_the_same_logits(op_by_op: bool) -> None:
+    logits = {name: call() for name, call in forward_graph.contenders(TINY, 2, op_by_op).items()}
+    assert logits["captured"].tobytes() == logits["exact"].tobytes() == logits["model"].tobytes()
+    for name in ("optimised", "layouts"):
+        np.testing.assert_allclose(logits[name], logits["model"], rtol=0, atol=1e-5)
 
 
 def test_clients_over_http_get_all_tokens() -> None:
