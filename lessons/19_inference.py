@@ -172,6 +172,10 @@ assert [round(intensity(b), 2) for b in BATCHES] == [0.50, 3.98, 31.03], \
 # Left of the corner memory is the limit, right of it computing is. We measure both
 # limits of this machine, and then the products of our three batches. They stay
 # below the roof, because BLAS also rearranges the weights before it multiplies.
+#
+# It does not matter where the rows come from. A prefill of one prompt of 64 tokens
+# has 64 rows, as many as 64 requests that decode. So a prefill computes, and a small
+# batch of decodes waits for memory.
 
 # %%
 W = np.ones((N, N), np.float32)
@@ -189,6 +193,8 @@ lesson.table(("batch", "FLOP/byte", "GFLOP/s", "the limit is"), *(
     (b, f"{intensity(b):.2f}", f"{speed / 1e9:.1f}",
      "memory" if intensity(b) < corner else "computing")
     for b, speed in zip(BATCHES, speeds, strict=True)))
+turn = next(b for b in range(1, N) if intensity(b) >= corner)
+lesson.say(f"  from {turn} rows on, computing is the limit")
 assert intensity(1) < corner, "one row waits for memory"
 assert speeds[2] > 2 * speeds[0], "a batch makes better use of the machine"
 lesson.picture(draw_rooflines(PEAK, BANDWIDTH,

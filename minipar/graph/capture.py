@@ -28,10 +28,10 @@ from minipar.graph.graph import OpGraph, OpNode, Placeholder, read_only, same_bi
 from minipar.graph.references import Ref, mapped, refs
 from minipar.nn.parameter import Parameter
 
-Input = np.ndarray | Tensor
+Example = np.ndarray | Tensor
 
 
-def capture(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Input) -> OpGraph:
+def capture(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Example) -> OpGraph:
     """The graph of function(*inputs). The function returns a Tensor or a tuple of Tensors.
 
     inputs: examples, arrays or Tensors. They give the shapes and dtypes of the graph. The second run reverses
@@ -63,7 +63,7 @@ def capture(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Input
     return _without_copies_of_inputs(first, second)
 
 
-def _changed(given: Input, number: int) -> Input:
+def _changed(given: Example, number: int) -> Example:
     """Other values of the same shape and dtype, in the same range. Equal inputs become different ones."""
     if isinstance(given, Tensor):
         return Tensor(_changed_array(given.data, number))
@@ -73,10 +73,10 @@ def _changed(given: Input, number: int) -> Input:
 def _changed_array(array: np.ndarray, number: int) -> np.ndarray:
     if not array.size:
         raise GraphError(f"capture: input {number} has no elements; give an example with some")
-    turned = np.roll(array.reshape(-1)[::-1], number)
     if array.dtype.kind == "b":
-        other = ~turned
-    elif array.dtype.kind in "iu":
+        return ~array
+    turned = np.roll(array.reshape(-1)[::-1], number)
+    if array.dtype.kind in "iu":
         other = turned.min() + (turned.max() - turned)
     else:
         other = turned * array.dtype.type(1.25)
@@ -88,7 +88,7 @@ def _changed_array(array: np.ndarray, number: int) -> np.ndarray:
 class _Recorder:
     """The op calls of one run of a function, in their order."""
 
-    def __init__(self, function: Callable[..., Any], inputs: Sequence[Input]):
+    def __init__(self, function: Callable[..., Any], inputs: Sequence[Example]):
         self.names: dict[int, str] = {}             # id of a Tensor or an array -> its name in the graph
         self.kept: list[Any] = []                   # keeps these objects, so that no id is used again
         self.shapes: dict[str, tuple[int, ...]] = {}

@@ -89,7 +89,9 @@ class OpNode(Placeholder):
 
 @dataclass(frozen=True)
 class OpGraph:
-    """See above. `capture` makes a graph from a function.
+    """A computation with fixed shapes: see the head of this file. `capture` makes a graph from a function.
+
+    inputs, constants: by name. nodes: each after the nodes that it reads. outputs: names of values.
 
     >>> import numpy as np
     >>> from minipar.graph import capture

@@ -20,7 +20,7 @@ from minipar.graph.references import Ref
 
 
 @dataclass(frozen=True)
-class Product:
+class WeightProduct:
     """A node that computes x W + b with constant W [I, O] and b [O], or without b."""
 
     node: OpNode
@@ -35,7 +35,7 @@ class Product:
         return weight, graph.constants[self.bias.name] if self.bias else zeros
 
 
-def product_of(graph: OpGraph, node: OpNode | None) -> Product | None:
+def product_of(graph: OpGraph, node: OpNode | None) -> WeightProduct | None:
     """The node as a product with constant weights; None if it is none."""
     if node is None or node.op not in ("linear", "matmul"):
         return None
@@ -48,7 +48,7 @@ def product_of(graph: OpGraph, node: OpNode | None) -> Product | None:
         return None
     if not isinstance(x, Ref) or graph.is_constant(x) or len(graph.size_of(weight.name).shape) != 2:
         return None
-    return Product(node, x, weight, bias)
+    return WeightProduct(node, x, weight, bias)
 
 
 def merge_linears(graph: OpGraph) -> OpGraph:
@@ -70,7 +70,7 @@ def merge_linears(graph: OpGraph) -> OpGraph:
     return graph
 
 
-def _merged(graph: OpGraph, first: Product, second: Product) -> OpGraph:
+def _merged(graph: OpGraph, first: WeightProduct, second: WeightProduct) -> OpGraph:
     (w1, b1), (w2, b2) = first.values(graph), second.values(graph)
     if w1.shape[0] * w2.shape[1] >= w1.size + w2.size:
         return graph
@@ -106,7 +106,7 @@ def fold_norms(graph: OpGraph) -> OpGraph:
     return graph
 
 
-def _without_affine(graph: OpGraph, norm: OpNode, products: list[Product]) -> OpGraph:
+def _without_affine(graph: OpGraph, norm: OpNode, products: list[WeightProduct]) -> OpGraph:
     scale = graph.constants[norm.arguments["scale"].name]
     shift = graph.constants[norm.arguments["shift"].name] if norm.arguments.get("shift") else None
     constants = dict(graph.constants)
@@ -125,7 +125,7 @@ def _without_affine(graph: OpGraph, norm: OpNode, products: list[Product]) -> Op
                    nodes=tuple(replaced.get(node.name, node) for node in graph.nodes))
 
 
-def _with_weights(graph: OpGraph, product: Product, x: Ref, weight: np.ndarray,
+def _with_weights(graph: OpGraph, product: WeightProduct, x: Ref, weight: np.ndarray,
                   bias: np.ndarray | None) -> tuple[OpNode, dict[str, np.ndarray]]:
     """A linear node in the position of the product, with other weights, and its new constants."""
     name = graph.fresh(f"{product.node.name}.weight")

@@ -137,6 +137,12 @@ def test_examples_of_one_value_are_enough(given: object) -> None:
         assert np.array_equal(graph.run(tokens + 1)[0], model(tokens + 1).data)
 
 
+def test_flags_may_be_an_input() -> None:
+    flags = np.array([True, False])                                 # reversed and negated, they are the same
+    graph = capture(lambda keep, x: where(keep, x, 0.0), flags, Tensor(array(2)))
+    assert graph.run(~flags, np.array([3.0, 4.0]))[0].tolist() == [0.0, 4.0]
+
+
 REFUSED: dict[str, tuple[Callable, tuple, str]] = {
     "an array of the input, outside the ops": (lambda x: x - Tensor(x.data * 2), (Tensor(array(3)),), "outside"),
     "a number of the input": (lambda x: x * float(x.data.max()), (Tensor(array(3)),), "attributes"),

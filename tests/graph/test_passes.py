@@ -277,7 +277,7 @@ EVERY_READER = property(lambda graph: {name: 1 for name in (*graph.makers, *grap
 PLANTED: dict[str, tuple[object, str, object, list[str]]] = {
     "fuses across a node with two readers": (
         OpGraph, "reads", EVERY_READER, ["linear that is read twice", "pre-norm", "keeps what is read twice"]),
-    "forgets the first bias": (products.Product, "values", lambda self, graph: (
+    "forgets the first bias": (products.WeightProduct, "values", lambda self, graph: (
         graph.constants[self.weight.name], np.zeros(graph.constants[self.weight.name].shape[1])),
         ["one product of two", "norm into one product"]),
     "forgets a mask": (fuse, "PATTERNS", forgets("mask"), ["scale, mask, softmax"]),
