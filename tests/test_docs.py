@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from minipar import cli
@@ -188,7 +189,7 @@ def test_a_missing_file_is_found() -> None:
 def test_the_programs_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                     capsys: pytest.CaptureFixture[str]) -> None:
     """Each as it stands there, in an empty folder."""
-    door, loop, engine, own, collective, schedule, proof, _ = PROGRAMS
+    door, loop, engine, forward, own, collective, schedule, proof, _ = PROGRAMS
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(ALGORITHMS, "all_reduce", {**ALGORITHMS["all_reduce"]})
     exec(door, found := {})
@@ -201,6 +202,11 @@ def test_the_programs_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     exec(engine, {})
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[-1] for line in lines].count("length") == 4 and len(lines) == 20 + 3 * 10
+
+    exec(forward, found := {})
+    nodes = [int(line.split()[-3]) for line in capsys.readouterr().out.splitlines()]
+    assert (len(nodes), nodes[0], nodes[-1]) == (8, 25, 18) and found["logits"].shape == (1, 16, 64)
+    np.testing.assert_allclose(found["faster"].run(found["tokens"])[0], found["logits"], rtol=0, atol=1e-5)
 
     exec(own, found := {})
     assert "reduce over the ranks is missing" in found["report"].explanations[0]

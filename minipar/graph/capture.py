@@ -73,10 +73,10 @@ def _changed(given: Example, number: int) -> Example:
 def _changed_array(array: np.ndarray, number: int) -> np.ndarray:
     if not array.size:
         raise GraphError(f"capture: input {number} has no elements; give an example with some")
-    if array.dtype.kind == "b":
-        return ~array
     turned = np.roll(array.reshape(-1)[::-1], number)
-    if array.dtype.kind in "iu":
+    if array.dtype.kind == "b":
+        other = ~array.reshape(-1)
+    elif array.dtype.kind in "iu":
         other = turned.min() + (turned.max() - turned)
     else:
         other = turned * array.dtype.type(1.25)
