@@ -13,8 +13,8 @@ from minipar.errors import CommError
 
 
 def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | None) -> None:
-    """Exchange the list of ranks that each rank passes. Raises the same CommError on all ranks unless every
-    rank in a list has passed the same list.
+    """Exchange the lists of ranks that the ranks pass. All ranks named in a list must pass the same list;
+    otherwise every rank raises the same CommError.
     """
     if not isinstance(ranks, Sequence) or isinstance(ranks, str):
         raise CommError(f"{this_call(comm, label, 'subgroup')} needs a list of ranks, not {ranks!r:.40}")

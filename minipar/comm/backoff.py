@@ -1,10 +1,11 @@
-"""How a rank waits: with a time limit, which MPI_Wait does not have.
+"""Waits until a test succeeds, with a time limit, which MPI_Wait does not have.
 
-A waiting rank tests repeatedly. At first it spins: this is fastest while messages are in flight. After the
-first few tests, or if there are more ranks than cores, it yields the core after each test. Then it sleeps
-between tests, so that computing ranks get the cores. Sleeping adds latency, so the sleep is short; if there
-are more ranks than cores it is longer, and grows with the wait (measured by benchmarks/waiting.py). From time
-to time the rank calls `look`, which checks the time limit and searches for deadlocks.
+A waiting rank tests repeatedly. At first it spins, which is fastest while messages are in flight. After a few
+tests, it yields the core after each test. If there are more ranks than cores, it yields from the first test
+on. Later it sleeps between tests, so that computing ranks get the cores. Sleeping adds latency, so the sleep
+is short. If there are more ranks than cores, the sleep is longer and grows with the wait (measured by
+benchmarks/waiting.py). From time to time the rank calls `look`, which checks the time limit and searches for
+deadlocks.
 """
 
 import os
@@ -13,22 +14,22 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-SPINS = 60                  # tests before the first sleep: some tens of microseconds
-OWN_CORE_SPINS = 600        # the same if each rank has a core: longer than a message of 1 MiB takes
-EAGER = 20                  # the first of them, which do not yield the core: some microseconds
-PAUSE = 20e-6               # seconds of sleep between tests, times the number of ranks per core
-# with more ranks than cores: sleep GROWTH times the wait so far, at most LONGEST seconds
+SPINS = 60                  # number of tests before the first sleep; they take some tens of microseconds
+OWN_CORE_SPINS = 600        # this number if each rank has a core; a message of 1 MiB takes less time
+EAGER = 20                  # number of first tests that do not yield the core; they take some microseconds
+PAUSE = 20e-6               # seconds of sleep between tests, to be multiplied by the number of ranks per core
+# With more ranks than cores, a rank sleeps GROWTH times the wait so far, and at most LONGEST seconds.
 GROWTH, LONGEST = 0.1, 1e-3
 FIRST_LOOK, EVERY_LOOK = 0.02, 0.05             # seconds of waiting before the first look, and between looks
 
 
 def cores() -> int:
-    """The number of cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Patience:
-    """How one rank waits. `ranks` share this node's cores."""
+    """The waiting of one rank. ranks: the number of ranks that share this node's cores."""
 
     def __init__(self, ranks: int) -> None:
         crowd = max(1.0, ranks / cores())
@@ -36,7 +37,7 @@ class Patience:
         self.eager, self.spins = (EAGER, OWN_CORE_SPINS) if crowd == 1 else (0, SPINS)
 
     def spin(self, test: Callable[[T], bool], argument: T) -> bool:
-        """Call test(argument) until it is true, at most `spins` times; returns whether it became true."""
+        """Call test(argument) until it returns True, at most `spins` times. Returns whether it did."""
         for _ in range(self.eager):
             if test(argument):
                 return True
@@ -47,11 +48,11 @@ class Patience:
         return False
 
     def wait(self, test: Callable[[T], bool], argument: T, look: Callable[[T, float], None]) -> None:
-        """Return when test(argument) is true. Calls look(argument, seconds waited) from time to time, which
-        may raise.
+        """Wait until test(argument) returns True. From time to time, call look(argument, seconds waited),
+        which may raise.
 
-        If the process was stopped, that time must not count as waiting: so one sleep counts at most
-        EVERY_LOOK seconds.
+        One sleep counts at most EVERY_LOOK seconds, so that the time of a stopped process does not count as
+        waiting.
         """
         if self.spin(test, argument):
             return

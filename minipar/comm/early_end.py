@@ -1,4 +1,4 @@
-"""Ends a job that fails before it begins: one rank prints one line, and all ranks end."""
+"""Ends a job that fails before it begins. One rank prints one line, then all ranks end."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from minipar.comm.deadlock.start_guard import end_all
 from minipar.comm.diagnostics.exit_report import last_words, silence_stderr, tell
 from minipar.errors import CommError
 
-OTHER_RANK = 3.0            # seconds for another rank of this node to report
+OTHER_RANK = 3.0            # seconds that another rank of this node gets to report
 
 
 @contextmanager
 def ending_early(started: int) -> Iterator[None]:
-    """An error within the block ends all `started` ranks of this job."""
+    """A context in which an error ends all `started` ranks of this job."""
     try:
         yield
     except OSError as error:
@@ -34,7 +34,7 @@ def ending_early(started: int) -> Iterator[None]:
 
 
 def end_early(error: BaseException, started: int) -> NoReturn:
-    meeting = the_meeting() or meeting_of(os.environ)               # perhaps there was no meeting yet
+    meeting = the_meeting() or meeting_of(os.environ)               # the meeting may not have begun yet
     rank = 0 if meeting is None else meeting.offset + meeting.rank
     text, status = last_words(error, rank, started)
     if meeting is None or meeting.claim():
@@ -46,7 +46,7 @@ def end_early(error: BaseException, started: int) -> NoReturn:
         if library is not None and library.Is_initialized() and library.COMM_WORLD.size > 1:
             silence_stderr()
             library.COMM_WORLD.Abort(status)
-        if "PMI_FD" in os.environ:                                  # MPICH's launcher, which ignores a status
+        if "PMI_FD" in os.environ:                                  # MPICH's launcher ignores the exit status
             end_all(status)
             os.kill(os.getpid(), signal.SIGKILL)
     raise SystemExit(status) from None

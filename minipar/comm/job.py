@@ -3,15 +3,15 @@
     with job() as comm:
         train(comm)
 
-Under mpirun `comm` is the MPI world, otherwise one rank. If a rank raises, the whole job ends within seconds
-with a non-zero exit status and that rank's traceback, printed once (for a MiniparError: one line). In a
-deadlock, the line gives the state of every rank.
+Under mpirun, `comm` is the MPI world. Without mpirun, it has one rank. If a rank raises, the whole job ends
+within seconds with a non-zero exit status. The traceback of that rank is printed once; a MiniparError prints
+only one line. In a deadlock, this line gives the state of every rank.
 
-The ranks of a node meet before MPI starts (deadlock/meeting.py): if a rank ends before the `with`, or does
-not reach it within the time limit, the error names it.
+The ranks of a node meet before MPI starts (deadlock/meeting.py). If a rank ends before the `with` block, or
+does not reach it within the time limit, the error names this rank.
 
-Besides the command line, only this file reads the environment: launchers pass their data in it, and a program
-without a command line needs MINIPAR_TIMEOUT.
+Launchers pass their data in environment variables. A program without a command line needs MINIPAR_TIMEOUT.
+Only this file and the command line read the environment.
 """
 
 from __future__ import annotations
@@ -37,20 +37,22 @@ from minipar.console import open_standard_files
 from minipar.errors import CommError, MiniparError
 
 TIMEOUT = 30.0
-FILES = 64                          # open files that a rank needs on a small machine
-# Environment variables with the number of ranks: Hydra (MPICH, Intel MPI) and Slurm's PMI; Open
-# MPI's mpirun.
+FILES = 64                          # number of open files that a rank needs on a small machine
+# Environment variables with the number of ranks. Hydra (MPICH, Intel MPI) and Slurm's PMI set the first one,
+# Open MPI's mpirun sets the second one.
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 
 
 def ranks_started(environ: Mapping[str, str]) -> int | None:
-    """The number of ranks that the launcher has started; None without a launcher."""
+    """Returns the number of ranks that the launcher has started; None without a launcher."""
     named = (environ.get(name, "") for name in SIZES)
     return next((int(text) for text in named if re.fullmatch("[1-9][0-9]{0,8}", text, re.ASCII)), None)
 
 
 def warn_of_slurm(environ: Mapping[str, str]) -> None:
-    """Warn if Slurm has started several processes without an MPI launcher, so each would run alone."""
+    """Warn if Slurm has started several processes without an MPI launcher. Each of them would run as one
+    rank.
+    """
     tasks = environ.get("SLURM_NTASKS", "")
     several = re.fullmatch("[1-9][0-9]{0,8}", tasks, re.ASCII) and int(tasks) > 1
     if several and ranks_started(environ) is None and environ.get("SLURM_PROCID", "0") == "0":
@@ -59,8 +61,8 @@ def warn_of_slurm(environ: Mapping[str, str]) -> None:
 
 
 def timeout_from(environ: Mapping[str, str]) -> float:
-    """MINIPAR_TIMEOUT in seconds, default 30. Raises CommError unless it is a positive number ("inf" is
-    allowed).
+    """Returns MINIPAR_TIMEOUT in seconds (default 30). Raises CommError unless it is a positive number or
+    "inf".
     """
     text = environ.get("MINIPAR_TIMEOUT", str(TIMEOUT))
     try:
@@ -76,15 +78,14 @@ def timeout_from(environ: Mapping[str, str]) -> float:
 @contextmanager
 def job(*, timeout: float | None = None, checked: bool = True,
         synchronous: bool = False) -> Iterator[Communicator]:
-    """The communicator of this program's ranks, as a context. An error ends the program, see the module's
-    text.
+    """A context that gives the communicator of this program's ranks. An error in the block ends the program.
 
-    timeout: the longest that a rank may wait, in seconds (default MINIPAR_TIMEOUT, or 30). checked: compare
-    collectives before data moves, find deadlocks, report loose ends; switch it off only for measurements.
-    synchronous: a send completes only after its receive has begun.
+    timeout: the longest that a rank may wait, in seconds (default: MINIPAR_TIMEOUT, or 30). checked: compare
+    collectives before data moves, find deadlocks, report loose ends. Switch `checked` off only for
+    measurements. synchronous: a send completes only after its receive has begun.
 
     >>> import minipar as mp
-    >>> with mp.job() as comm:                                  # one process without mpirun
+    >>> with mp.job() as comm:                                  # without mpirun: one process
     ...     print(comm.rank, comm.size)
     0 1
     """
@@ -110,7 +111,9 @@ def job(*, timeout: float | None = None, checked: bool = True,
 
 @contextmanager
 def told_in_one_line() -> Iterator[None]:
-    """A user's mistake ends the program with its one line and status 2; a bug keeps its traceback."""
+    """A context in which a MiniparError, a user's mistake, ends the program with one line and status 2. Other
+    errors, which are bugs, keep their traceback.
+    """
     try:
         yield
     except MiniparError as error:
@@ -124,7 +127,7 @@ def told_in_one_line() -> Iterator[None]:
 
 
 def refuse_few_files() -> None:
-    """Raises CommError if this process may not open enough files; MPI would crash."""
+    """Raises CommError if this process may not open enough files. Otherwise MPI would crash."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= allowed < FILES:
         raise CommError(f"this process may open {allowed} files, and MPI needs {FILES}; allow more: "
@@ -132,8 +135,9 @@ def refuse_few_files() -> None:
 
 
 def import_mpi(started: int) -> ModuleType:
-    """Import the engine over MPI, which waits for all ranks (MPI_Init). Raises CommError if mpi4py is missing
-    or uses another MPI than the launcher.
+    """Import the engine over MPI. The import calls MPI_Init, which waits for all ranks.
+
+    Raises CommError if mpi4py is missing or uses another MPI than the launcher.
     """
     try:
         with warnings.catch_warnings():  # the error below replaces mpi4py's warning

@@ -12,7 +12,7 @@ import numpy as np
 
 
 class MessageType(NamedTuple):
-    """name: for errors. itemsize: bytes of one element."""
+    """The type of a message's elements. name: its name in errors. itemsize: bytes of one element."""
 
     name: str
     itemsize: int
@@ -26,12 +26,12 @@ CODE_OF = {np.dtype(name): code for code, name in enumerate(NUMBERS, 3)}
 
 
 def type_code_of(dtype: np.dtype) -> int:
-    """The code of a NumPy dtype: BYTES for one byte, RECORDS for a structure."""
+    """Returns the code of a NumPy dtype: BYTES for one byte, RECORDS for a structure."""
     return CODE_OF.get(dtype) or (BYTES if dtype.itemsize == 1 else RECORDS)
 
 
 def amount(type_code: int, nbytes: int) -> str:
-    """ "8 elements of float32", "24 bytes", "a pickled object of 24 bytes"."""
+    """Returns the size in words: "8 elements of float32", "24 bytes", "a pickled object of 24 bytes"."""
     kind = TYPES[type_code]
     if type_code == BYTES:
         return f"{nbytes} bytes"

@@ -6,13 +6,13 @@ tracing, checking, the clock, faults) are Communicators that hold another Commun
 (`minipar.comm.wrappers.base`).
 
 The rules:
-* Arrays are C-contiguous NumPy arrays of one of the DTYPES; anything else raises CommError.
-* `isend` does not copy the array: do not change it before the request is complete. `irecv` fills `out`; a
+* An array is a C-contiguous NumPy array of one of the DTYPES. Any other array raises CommError.
+* `isend` does not copy the array: do not change it before the request is complete. `irecv` fills `out`. A
   message of another size or dtype than `out` raises CommError.
 * Two messages from one rank to another with the same tag arrive in the order in which they were sent.
-* Wait for each request once, or test it until it is complete. Other requests are reported at the job's end.
+* Wait for each request once, or test it until it is complete. The job's end reports all other requests.
 * `label` names the purpose of a message ("gradients", "pipeline forward 3") in counters, traces and errors.
-  The default label is the line of the call; it is shown in messages but never compared between ranks.
+  The default label is the line of the call. Messages show this line, but it is never compared between ranks.
 * A collective first calls `tag = comm.entering(...)` and sends its messages with this tag.
 """
 
@@ -34,22 +34,25 @@ CODES = {dtype: code for code, dtype in enumerate(DTYPES)}
 
 
 class OwnTag(int):
-    """A tag made by minipar itself: a program's message cannot be mistaken for a collective's."""
+    """A tag made by minipar itself. So a message of the program is never taken for one of a collective."""
 
 
 # Programs use tags 0 to TAGS - 1. minipar uses TAGS to 2 * TAGS - 1.
 TAGS = 1 << 14
 COLLECTIVE_TAGS = range(TAGS, 2 * TAGS - 2)
-LONGEST_TEXT = 1 << 24  # largest text of a rank in an exchange, in bytes
+LONGEST_TEXT = 1 << 24  # the largest number of bytes of a rank's text in an exchange
 CHECK_TAG, FINISH_TAG = OwnTag(2 * TAGS - 2), OwnTag(2 * TAGS - 1)
 
 
 ANY = -1                                                            # any source, any tag
-NOT_GIVEN: Any = None  # default of a required argument, so that our error can name the missing one
+NOT_GIVEN: Any = None  # the default of a required argument, so that our error can name a missing one
 
 
 class MessageEnvelope(NamedTuple):
-    """A message's header, known before the receive. type_code: see `minipar.comm.message_types`."""
+    """The header of a message. The receiver can read it before the receive.
+
+    type_code: the element type, a code of `minipar.comm.message_types`.
+    """
 
     source: int
     tag: int
@@ -59,11 +62,10 @@ class MessageEnvelope(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """A message in flight. array: the array to send or to fill. handle: the engine's own object. Requests are
-    compared and hashed by identity.
+    """A message in flight. Requests are compared and hashed by identity.
 
-    envelope: for messages with an envelope (see `isend_message`); None for others, and for a receive or a
-    probe until it is complete.
+    array: the array to send or to fill. handle: the engine's own object. envelope: the message's envelope, if
+    it has one (see `isend_message`); a receive or a probe gets it when it is complete.
     """
 
     kind: str                                                       # "send", "recv" or "probe"
@@ -73,7 +75,7 @@ class Request:
     label: str
     handle: Any = None
     done: bool = False
-    type_code: int | None = None                                    # of a message with an envelope
+    type_code: int | None = None                                    # only for messages with an envelope
     envelope: MessageEnvelope | None = None
     site: tuple[str, str] | None = None                             # the call: ("send", "train.py:88")
 
@@ -88,7 +90,7 @@ class Communicator(ABC):
 
     rank: int
     size: int
-    name: str = "world"  # the `label` of the split that made the group
+    name: str = "world"  # the `label` of the `split` call that made the group
     members: tuple[int, ...]  # the world rank of each rank of this group
     nodes: tuple[int, ...]  # the node (host) of each rank of this group
     preferred: Mapping[str, str] = {}  # collective -> the algorithm that "auto" stands for
@@ -118,56 +120,63 @@ class Communicator(ABC):
 
     @abstractmethod
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
-        """The group of these ranks, in this order. Each rank passes its own group's list, or [] for none."""
+        """Returns the group of these ranks, in this order. Each rank passes the list of its own group. A rank
+        that joins no group passes [].
+        """
 
     @abstractmethod
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
-        """One block of memory, uint8 [nbytes], zeroed, that every rank of this group reads and writes. All
-        ranks call it.
+        """Returns one block of zeroed memory, uint8 [nbytes], that every rank of this group can read and
+        write. All ranks call this method.
 
         Raises CommError if the group spans several nodes.
         """
 
-    # Messages with an envelope: the receiver need not know sender, tag or length. They are separate from the
-    # messages above. `wait` and `test` accept their requests like all others.
+    # Messages with an envelope. Their receiver need not know the sender, the tag or the length. They are
+    # separate from the messages above. `wait` and `test` accept their requests, too.
 
     @abstractmethod
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
-        """Start to send `data`, uint8 [nbytes]. synchronous: complete only after its receive has begun."""
+        """Start to send `data`, uint8 [nbytes]. synchronous: the send completes only after its receive has
+        begun.
+        """
 
     @abstractmethod
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
                       label: str | None = None) -> Request:
-        """Start to receive a message from `source` with `tag`; either may be ANY.
-        out: uint8, at least as long as the message; None for a message of any length. When it is complete,
-        `request.array` holds the bytes and `request.envelope` describes the message. A message that is too
-        long, or of another type, raises CommError.
+        """Start to receive a message from `source` with `tag`. Both may be ANY.
+
+        out: uint8, at least as long as the message; None for a message of any length. When the request is
+        complete, `request.array` holds the bytes and `request.envelope` describes the message. A message that
+        is too long or has another type raises CommError.
         """
 
     @abstractmethod
     def probe_message(self, source: int, *, tag: int = 0, label: str | None = None) -> Request:
-        """Start to look for a message from `source` with `tag`; either may be ANY. The request completes when
-        the message can be received; its `envelope` describes the message.
+        """Start to look for a message from `source` with `tag`. Both may be ANY. The request completes when
+        the message can be received. Its `envelope` describes the message.
         """
 
     @abstractmethod
     def cancel_message(self, request: Request) -> bool:
-        """Cancel a receive or a probe; False if it is complete already."""
+        """Cancel a receive or a probe. Returns False if it is already complete."""
 
     def forget_message(self, request: Request) -> None:
-        """Called if the program will never wait for this send. Checking removes the send from its ledger."""
+        """A caller calls this method for a send that the program will never wait for. `Checking` then removes
+        the send from its ledger.
+        """
         return None
 
     def send_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                      label: str | None = None, synchronous: bool = False) -> None:
-        """`isend_message`, and wait for it."""
+        """Call `isend_message` and wait for its request."""
         self.wait(self.isend_message(data, dest, type_code=type_code, tag=tag, label=label,
                                      synchronous=synchronous))
 
     def recv_message(self, out: np.ndarray, source: int, *, type_code: int, tag: int = 0,
                      label: str | None = None) -> MessageEnvelope:
-        """`irecv_message` into `out`, and wait for it."""
+        """Call `irecv_message` with `out`, wait for its request, and return the envelope."""
         request = self.irecv_message(out, source, type_code=type_code, tag=tag, label=label)
         self.wait(request)
         assert request.envelope is not None
@@ -175,15 +184,19 @@ class Communicator(ABC):
 
     @abstractmethod
     def open_messages(self) -> None:
-        """Prepare messages with an envelope. All ranks of the group call it once, before the first one."""
+        """Prepare messages with an envelope. All ranks of the group call this method once, before the first
+        such message.
+        """
 
     def close(self) -> None:
-        """The program no longer uses this group; the engine may free its data."""
+        """Record that the program no longer uses this group. The engine may free the group's data."""
         return None
 
     @abstractmethod
     def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
-        """The group of these ranks in this order; only these ranks call it (MPI_Comm_create_group)."""
+        """Returns the group of these ranks, in this order. Only these ranks call this method
+        (MPI_Comm_create_group).
+        """
 
     def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
              tag: int = 0) -> None:
@@ -191,12 +204,12 @@ class Communicator(ABC):
 
     def recv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None,
              tag: int = 0) -> np.ndarray:
-        """Returns `out`, filled."""
+        """Receive from `source` into `out`, and return `out`."""
         return self.wait(self.irecv(out, source, label=label, tag=tag))
 
     def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray = NOT_GIVEN, source: int = NOT_GIVEN,
                  *, label: str | None = None, tag: int = 0) -> np.ndarray:
-        """Send and receive at once: the step of every ring. Returns `out`, filled."""
+        """Send and receive at the same time, as in each step of a ring. Returns `out` after the receive."""
         receiving = self.irecv(out, source, label=label, tag=tag)
         sending = self.isend(array, dest, label=label, tag=tag)
         self.wait(receiving)
@@ -204,8 +217,8 @@ class Communicator(ABC):
         return out
 
     def barrier(self, *, label: str | None = None) -> None:
-        """Wait until every rank has entered: ceil(log2(size)) rounds (dissemination; Hensgen, Finkel, Manber
-        1988).
+        """Wait until every rank has entered. The dissemination barrier needs ceil(log2(size)) rounds
+        (Hensgen, Finkel, Manber 1988).
         """
         tag = self.entering("barrier", None, None, label=label)
         nothing, ignored = np.empty(0, np.int64), np.empty(0, np.int64)
@@ -218,26 +231,27 @@ class Communicator(ABC):
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
                  *, label: str | None = None, root: int | None = None,
                  algorithm: str | None = None, counts: Sequence[int] | None = None) -> int:
-        """Each collective calls this once, first, on every rank of the group; returns the tag for the
-        messages of this call.
+        """Begin a collective: each collective calls this method once on every rank, before its first message.
+        Returns the tag for the messages of this call.
 
         All ranks must pass the same `op` ("all_reduce sum"), `label`, `root`, `algorithm` and `counts` (each
         rank's rows). `shape` and `dtype` describe the array; its element count must be the same on all ranks.
-        None is not compared. This method only counts calls: each gets its own tag, so two can be in flight at
-        once. Checking also compares the ranks' arguments and raises CommError if they differ.
+        An argument None is not compared. This method only counts calls. Each call gets its own tag, so two
+        collectives can be in flight at once. `Checking` also compares the ranks' arguments and raises
+        CommError if they differ.
         """
         self.collectives += 1
         return OwnTag(COLLECTIVE_TAGS[self.collectives % len(COLLECTIVE_TAGS)])
 
     def overflowed(self, op: str, label: str) -> None:
-        """Called by a collective whose sum of finite numbers became infinite. Checking warns; here it does
-        nothing.
+        """A collective calls this method when its sum of finite numbers becomes infinite. `Checking` then
+        warns. This method does nothing.
         """
         return None
 
     def split(self, color: int | None, key: int = 0, *, label: str | None = None) -> Communicator | None:
-        """One new communicator per color, ranks ordered by (key, old rank); None for the ranks whose color is
-        None.
+        """Make one new communicator per color, with its ranks ordered by (key, old rank). Returns None on the
+        ranks whose color is None.
 
         Raises CommError for a color or key that is not a 64-bit integer.
         """
@@ -254,11 +268,13 @@ class Communicator(ABC):
 
 
 def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: int) -> np.ndarray:
-    """All-gather of one small array per rank; returns [size, *mine.shape].
+    """Gather one small array per rank on every rank; returns [size, *mine.shape].
 
-    ceil(log2(size)) rounds (Bruck et al. 1997). It serves split and checking, on which collectives depend.
+    The algorithm needs ceil(log2(size)) rounds (Bruck et al. 1997). `split` and `Checking` call this
+    function, since they must work without the collectives, which depend on them.
     """
-    blocks = np.empty((comm.size, *mine.shape), mine.dtype)         # blocks[i] comes from rank + i
+    # blocks[i] comes from rank (comm.rank + i) % comm.size
+    blocks = np.empty((comm.size, *mine.shape), mine.dtype)
     blocks[0] = mine
     have = 1
     while have < comm.size:
@@ -271,9 +287,10 @@ def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: in
 
 
 def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int) -> list[str]:
-    """All-gather of one text per rank: first the lengths, then the texts, padded to the longest.
+    """Gather one text per rank on every rank. First the ranks exchange the lengths, then the texts, padded to
+    the longest one.
 
-    Raises CommError, before it allocates memory, for an invalid length.
+    Raises CommError for an invalid length, before memory is allocated.
     """
     encoded = mine.encode()
     lengths = exchange(comm, np.array([len(encoded)]), label=label, tag=tag)[:, 0]
@@ -287,12 +304,12 @@ def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int
 
 
 def is_whole(number: object) -> bool:
-    """Returns whether `number` is an integer of Python or NumPy, as a rank or a tag must be."""
+    """Returns whether `number` is an integer of Python or NumPy. A rank and a tag must be one."""
     return isinstance(number, (int, np.integer))
 
 
 def group_name(label: str | None, members: tuple[int, ...]) -> str:
-    """The name of a new group, the same on all its members: its label, or, without a label, their ranks."""
+    """Returns the name of a new group, which is the same on all members: its label, or else its ranks."""
     if label is None or isinstance(label, CallSite):
         return f"ranks {', '.join(map(str, members))}"
     return label

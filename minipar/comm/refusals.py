@@ -1,5 +1,5 @@
-"""Checks before anything is sent: the array, the rank and the tag of a message; shared memory within one
-node.
+"""Checks arguments before data are sent: the array, the rank and the tag of a message. Also checks that a
+group with shared memory is within one node.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ NEEDS = {"send": "the array to send and the rank to send it to: send(array, dest
 
 def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, label: str | None,
                   tag: int) -> int:
-    """The code of the array's dtype. Raises CommError for an invalid array, rank or tag."""
-    try:  # called once per message, so the good case comes first
+    """Returns the code of the array's dtype. Raises CommError for an invalid array, rank or tag."""
+    try:  # this runs once per message, so the valid case comes first
         code, flags = CODES[array.dtype], array.flags
         if ((type(array) is np.ndarray or not no_array(array)) and flags.c_contiguous
                 and (type(peer) is int or is_whole(peer)) and 0 <= peer < comm.size
@@ -51,8 +51,8 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, l
 
 
 def no_such_rank(comm: Communicator, named: str, peer: object) -> str:
-    """The error text for a rank outside the group. With one process, the likely cause is a start without
-    mpirun.
+    """Returns the error text for a rank outside the group. If only one process runs, the likely cause is a
+    start without mpirun, and the text says so.
     """
     if comm.size > 1 or comm.name != "world":
         return f"names {named}, but the group has ranks 0 to {comm.size - 1}"
@@ -63,7 +63,7 @@ def no_such_rank(comm: Communicator, named: str, peer: object) -> str:
 
 
 def one_node(comm: Communicator, label: str | None) -> None:
-    """Raises CommError for a group that spans nodes, which share no memory."""
+    """Raises CommError if the group spans several nodes, since nodes do not share memory."""
     if len(set(comm.nodes)) > 1:
         raise CommError(f"{this_call(comm, label, 'shared')} spans nodes {sorted(set(comm.nodes))}; "
                         "split the group by comm.nodes first")

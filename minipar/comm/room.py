@@ -1,7 +1,7 @@
-"""Checks that shared memory has room for a block, on all ranks together, before it is allocated.
+"""Checks that shared memory has room for a block before the block is allocated. All ranks check it together.
 
-Under MPI the block is a file in /dev/shm, which grows when it is written. If /dev/shm is full, the system
-ends the process with SIGBUS, without a message. Containers often limit it to 64 MB.
+Under MPI the block is a file in /dev/shm, which grows when a rank writes to it. If /dev/shm is full, the
+system ends the process with SIGBUS, without a message. Containers often limit /dev/shm to 64 MB.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ MOST = (1 << 63) - 1
 
 
 def require_room(comm: Communicator, nbytes: int, *, label: str | None) -> None:
-    """Raises the same CommError on every rank if the node has not enough memory. All ranks call it."""
+    """Raises the same CommError on every rank if the node does not have enough memory. All ranks call this
+    function.
+    """
     tag = comm.entering("shared", None, None, label=label)
     mine = np.array([min(nbytes, MOST), free_bytes()])
     wanted, free = exchange(comm, mine, label=label, tag=tag).T.tolist()
@@ -30,7 +32,9 @@ def require_room(comm: Communicator, nbytes: int, *, label: str | None) -> None:
 
 
 def free_bytes() -> int:
-    """Free bytes in the node's shared memory; no limit on a system without /dev/shm (macOS)."""
+    """Returns the number of free bytes in the node's shared memory. Returns MOST, which means no limit, on a
+    system without /dev/shm (macOS).
+    """
     try:
         found = os.statvfs(SHARED_MEMORY)
     except (AttributeError, OSError):
@@ -39,7 +43,8 @@ def free_bytes() -> int:
 
 
 def zeros(comm: Communicator, nbytes: int, label: str | None) -> np.ndarray:
-    """A block in the memory of this process. Raises CommError if there is not enough."""
+    """Returns a block of zeros in the memory of this process. Raises CommError if there is not enough memory.
+    """
     try:
         return np.zeros(nbytes, np.uint8)
     except (MemoryError, ValueError, OverflowError) as error:

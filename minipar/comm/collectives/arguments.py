@@ -1,4 +1,4 @@
-"""Checks of the arguments of collectives, with their error messages."""
+"""Checks the arguments of collectives and makes the error messages."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from minipar.comm.protocol import CODES, Communicator, is_whole
 from minipar.comm.refusals import no_such_rank
 from minipar.errors import CommError
 
-# a mean is a sum that is divided at the end
+# a mean is a sum, divided at the end
 REDUCTIONS = {"sum": np.add, "mean": np.add, "max": np.maximum, "min": np.minimum}
 
 
 class Call:
-    """One call of a collective, for its checks and error messages."""
+    """One call of a collective. Its methods check the arguments and make the error messages."""
 
     def __init__(self, comm: Communicator, operation: str, label: str | None = None) -> None:
         if comm is None:
@@ -37,7 +37,9 @@ class Call:
         return REDUCTIONS[op]
 
     def combine(self, op: str, dtype: np.dtype) -> np.ufunc | Combine:
-        """The function that combines two arrays; in checked mode, a sum of floats reports an overflow."""
+        """Returns the function that combines two arrays. In checked mode, a sum of floats reports an
+        overflow.
+        """
         return combine_of(self.reduction(op), dtype, self.comm, f"{self.operation} {op}", self.label)
 
     def root(self, root: int) -> int:
@@ -46,10 +48,10 @@ class Call:
         return root
 
     def source(self, array: np.ndarray, op: str = "") -> np.ndarray:
-        """The input, contiguous; integers as float64 for a mean."""
+        """Returns the input as a contiguous array. For a mean, integers are converted to float64."""
         if text := no_array(array):
             raise self.wrong(f"needs a NumPy array, not {text}")
-        if array.dtype not in CODES:  # checked here since one rank or native sends no message
+        if array.dtype not in CODES:  # checked here, since "native" and a group of one rank send no messages
             raise self.wrong(f"cannot carry dtype {array.dtype}; use one of {', '.join(map(str, CODES))}")
         if op in ("sum", "mean") and array.dtype.kind == "b":  # NumPy's sum of True and True is True, not 2
             raise self.wrong(f"cannot {'sum' if op == 'sum' else 'average'} booleans; count them with "
@@ -61,7 +63,8 @@ class Call:
         return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
     def result(self, out: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """`out` if the result fits into it, else an error; a new array if `out` is None."""
+        """Returns `out`, or a new array if `out` is None. Raises CommError if the result does not fit `out`.
+        """
         if out is None:
             return np.empty(shape, dtype)
         if text := no_array(out):
@@ -74,12 +77,14 @@ class Call:
         return out
 
     def unused(self, array: np.ndarray, *, writes: bool) -> None:
-        """In checked mode, raises CommError for memory in flight."""
+        """In checked mode, raise CommError for memory in flight."""
         if self.comm.books and self.comm.books.busy:
             refuse_overlap(self.comm, self.comm.books, array, self.operation, self.label, writes=writes)
 
     def keep_apart(self, one: np.ndarray, other: np.ndarray, allowed: np.ndarray | None = None) -> None:
-        """Input and output may not overlap, unless `one` is `allowed` or starts where it does."""
+        """Raises CommError if the input and the output overlap. They may overlap if `one` is `allowed` or has
+        the address of `allowed`.
+        """
         if (
             one is not allowed
             and np.may_share_memory(one, other)
@@ -89,13 +94,15 @@ class Call:
                              "another out")
 
     def rows(self, array: np.ndarray) -> int:
-        """The number of rows: collectives divide an array along its first axis."""
+        """Returns the number of rows. Collectives divide an array along its first axis."""
         if array.ndim == 0:
             raise self.wrong("divides its array along the first axis, and a scalar has none")
         return len(array)
 
     def split(self, rows: int, counts: Sequence[int] | None) -> list[int]:
-        """The rows of each rank, `counts` or by default as even as possible."""
+        """Returns the number of rows of each rank: `counts`, or by default numbers that are as even as
+        possible.
+        """
         if counts is None:
             return even_counts(rows, self.comm.size)
         if sum(self.one_each(counts)) != rows:
@@ -103,7 +110,9 @@ class Call:
         return list(counts)
 
     def gathered(self, array: np.ndarray, counts: Sequence[int] | None) -> list[int]:
-        """The rows that each rank contributes, `counts` or by default as many as this rank."""
+        """Returns the number of rows that each rank contributes: `counts`, or by default the number of this
+        rank.
+        """
         rows = self.rows(array)
         if counts is None:
             return [rows] * self.comm.size
@@ -121,12 +130,12 @@ class Call:
 
 
 def elements(counts: Sequence[int], row: tuple[int, ...]) -> list[int]:
-    """Counts of rows as counts of elements. row: the shape of one row."""
+    """Convert counts of rows to counts of elements. row: the shape of one row."""
     length = int(np.prod(row, dtype=np.int64))
     return [count * length for count in counts]
 
 
 def address(array: np.ndarray) -> int:
-    """The address of the array's first byte."""
+    """Returns the address of the array's first byte."""
     start: int = array.__array_interface__["data"][0]
     return start

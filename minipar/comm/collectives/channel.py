@@ -1,9 +1,9 @@
-"""Algorithms as generators, the channel on which they send, and the two ways to run them.
+"""Defines algorithms as generators, the channel on which they send, and the two ways to run them.
 
-An algorithm is a generator. It starts messages, and yields a message when it cannot continue before this
-message is complete. So each algorithm is written once and run in two ways: `finish` waits for each message
-(the blocking collective); a `Handle` only tests them when the program calls `test` (the non-blocking one). A
-lesson can run it step by step.
+An algorithm is a generator. It starts messages. If it cannot continue before a message is complete, it yields
+this message. So each algorithm is written once and can run in two ways. `finish` waits for each message: this
+is the blocking collective. A `Handle` only tests the messages when the program calls `test`: this is the
+non-blocking collective. A lesson can run an algorithm step by step.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ AlgorithmSteps = Generator[Request, None, None]
 
 
 class Channel:
-    """Some ranks of a communicator, with the label and the tag of one running collective. Creating one sends
-    no message.
+    """Some ranks of a communicator, with the label and the tag of one running collective. To create a channel
+    sends no message.
 
-    Ranks are numbered from 0 to size - 1 in the channel; `ranks` holds their ranks in the communicator.
+    The channel numbers its ranks from 0 to size - 1. `ranks` holds their ranks in the communicator.
     """
 
     def __init__(self, comm: Communicator, label: str, tag: int, ranks: Sequence[int] | None = None) -> None:
@@ -33,15 +33,15 @@ class Channel:
         self.rank, self.size = self.ranks.index(comm.rank), len(self.ranks)
 
     def among(self, members: Sequence[int]) -> Channel:
-        """The same channel for some of its ranks, in this order; this rank must be one of them."""
+        """Returns a channel for some ranks of this one, in this order. This rank must be one of them."""
         return Channel(self.comm, self.label, self.tag, [self.ranks[member] for member in members])
 
     def wrong(self, operation: str, text: str) -> CommError:
-        """The error of this call."""
+        """Returns the error of this call."""
         return CommError(f"{this_call(self.comm, self.label, operation)} {text}")
 
     def send(self, array: np.ndarray, dest: int) -> Request:
-        """Start to send; the array must not change until the request is complete."""
+        """Start to send the array. It must not change until the request is complete."""
         return self.comm.isend(array, self.ranks[dest], label=self.label, tag=self.tag)
 
     def receive(self, out: np.ndarray, source: int) -> Request:
@@ -51,7 +51,7 @@ class Channel:
 
 def exchange(channel: Channel, send_buffer: np.ndarray, dest: int, out: np.ndarray,
              source: int) -> AlgorithmSteps:
-    """Send and receive at once. The receive is posted first, so that the message needs no buffering."""
+    """Send and receive at the same time. The receive is posted first, so that the message needs no buffer."""
     receiving = channel.receive(out, source)
     sending = channel.send(send_buffer, dest)
     yield receiving
@@ -59,8 +59,8 @@ def exchange(channel: Channel, send_buffer: np.ndarray, dest: int, out: np.ndarr
 
 
 def meet(channel: Channel) -> AlgorithmSteps:
-    """A barrier: no rank continues before every rank has entered. ceil(log2 p) rounds (Hensgen, Finkel,
-    Manber 1988).
+    """Run a barrier: no rank continues before every rank has entered. It needs ceil(log2 p) rounds (Hensgen,
+    Finkel, Manber 1988).
     """
     nothing, ignored = np.empty(0, np.uint8), np.empty(0, np.uint8)
     distance = 1
@@ -79,23 +79,24 @@ def finish(comm: Communicator, steps: AlgorithmSteps) -> None:
 
 
 def as_steps(comm: Communicator, call: str, steps: AlgorithmSteps) -> AlgorithmSteps:
-    """The steps. Raises CommError if they are not an iterator, as from a function without `yield`."""
+    """Returns the steps. Raises CommError if they are not an iterator, as from a function without `yield`."""
     if isinstance(steps, Iterator):
         return steps
     raise CommError(f"{this_call(comm, None, call)} needs the steps of an algorithm, not {steps!r:.40}: an "
-                    "algorithm is a generator, a function with `yield`, which gives each message that it "
-                    "cannot go on without")
+                    "algorithm is a generator, a function with `yield`, which yields each message that it "
+                    "must wait for")
 
 
 def no_message(comm: Communicator, call: str, given: object) -> CommError:
     return CommError(f"{this_call(comm, None, call)}: the algorithm yields {given!r:.40}; it may yield "
-                     "nothing but its messages, as in `yield channel.receive(out, source)`")
+                     "only its messages, as in `yield channel.receive(out, source)`")
 
 
 class Handle:
-    """A started collective. `wait` returns its result; until then the program must not use its arrays.
+    """A started collective. `wait` returns its result. Before that, the program must not use its arrays.
 
-    It makes progress only inside `test` and `wait`, so call `test` from time to time while computing.
+    The collective makes progress only inside `test` and `wait`, so call `test` from time to time while
+    computing.
     """
 
     def __init__(self, comm: Communicator, label: str, steps: AlgorithmSteps, source: np.ndarray,
@@ -107,7 +108,7 @@ class Handle:
         self._pause()
 
     def test(self) -> bool:
-        """Make progress without waiting; returns whether the collective is complete."""
+        """Make progress without waiting. Returns whether the collective is complete."""
         steps = 0
         while self._pending is not None:
             if not self._comm.test(self._pending):
@@ -131,7 +132,7 @@ class Handle:
         self._pending = next(self._steps, None)
 
     def _pause(self) -> None:
-        """Record the arrays until the next step."""
+        """Record the content of the arrays, to compare it at the next step."""
         if self._watch is not None and self._pending is not None:
             self._watch.pause()
         elif self._watch is not None:

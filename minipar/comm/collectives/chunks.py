@@ -1,4 +1,4 @@
-"""How an array is divided among ranks: contiguous pieces, by default as equal as possible."""
+"""Divides an array among ranks into contiguous pieces, which are by default as equal as possible."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -7,8 +7,8 @@ import numpy as np
 
 
 def even_counts(length: int, parts: int) -> list[int]:
-    """The sizes of `parts` pieces of `length` elements, as in np.array_split: the first `length % parts` get
-    one more.
+    """Returns the sizes of `parts` pieces of `length` elements, as np.array_split does. The first
+    `length % parts` pieces get one element more.
 
     >>> even_counts(10, 4)
     [3, 3, 2, 2]
@@ -18,7 +18,7 @@ def even_counts(length: int, parts: int) -> list[int]:
 
 
 def edges(counts: Sequence[int]) -> list[int]:
-    """The start of each piece, and the end of the last one: len(counts) + 1 numbers.
+    """Returns len(counts) + 1 numbers: the start of each piece, and the end of the last one.
 
     >>> edges([3, 3, 2])
     [0, 3, 6, 8]
@@ -27,20 +27,21 @@ def edges(counts: Sequence[int]) -> list[int]:
 
 
 def pieces(flat: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
-    """Views of a one-dimensional array, one after the other."""
+    """Returns consecutive views of a one-dimensional array, with these numbers of elements."""
     edge = edges(counts)
     return [flat[start:stop] for start, stop in zip(edge, edge[1:], strict=False)]
 
 
 def copy_unless_same(source: np.ndarray, out: np.ndarray) -> None:
-    """Copy `source` to `out`, unless they are the same object. Most algorithms then work in place on `out`.
+    """Copy `source` to `out`, unless they are the same object. After this call, most algorithms work in place
+    on `out`.
     """
     if source is not out:
         np.copyto(out, source)
 
 
 def rotate(source: np.ndarray, out: np.ndarray, start: int) -> None:
-    """Copy so that `source[start:]` comes first.
+    """Copy `source` to `out`, so that `source[start:]` comes first.
 
     >>> source, out = np.arange(4), np.zeros(4, int)
     >>> rotate(source, out, 1)

@@ -1,4 +1,4 @@
-"""Exchanges small values of all ranks, so that every rank takes the same decision."""
+"""Exchanges small values of all ranks, so that every rank makes the same decision."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from minipar.comm.protocol import Communicator
 
 
 def gathered(world: Communicator, value: Any, label: str) -> list[Any]:
-    """The values of all ranks, in the order of ranks. value: JSON data, also infinity and NaN. All ranks call
-    it.
+    """Returns the values of all ranks, in the order of ranks. All ranks call this function.
+
+    value: JSON data, also infinity and NaN.
     """
     mine = np.frombuffer(json.dumps(value).encode(), np.uint8)
     sizes = all_gather(world, np.array([len(mine)]), label=f"{label}, sizes")
@@ -22,11 +23,13 @@ def gathered(world: Communicator, value: Any, label: str) -> list[Any]:
 
 
 def one_choice(world: Communicator, value: Any, label: str) -> Any:
-    """Rank 0's value, on every rank, for a decision on which ranks could differ. All ranks call it."""
+    """Returns rank 0's value on every rank. All ranks call this function, so that they make the same
+    decision.
+    """
     return gathered(world, value, label)[0]
 
 
 def same_everywhere(world: Communicator, value: Any, label: str) -> bool:
-    """Whether all ranks pass the same value. All ranks call it and get the same answer."""
+    """Returns whether all ranks pass the same value. All ranks call this function and get the same answer."""
     values = gathered(world, value, label)
     return all(other == values[0] for other in values)

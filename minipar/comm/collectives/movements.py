@@ -1,9 +1,12 @@
 """The collectives that only move arrays: broadcast, gather, scatter, all_gather, all_to_all.
 
-For all of them: the input is not changed; without `out` the result is a new array, with it the result is
-written to `out`, which is returned. Arrays are divided into rows, along the first axis. `algorithm` is a name
-from `minipar.comm.collectives.table`, or "auto": the fastest by the cost model (select.py). All ranks must
-agree on shape, dtype, root, counts and algorithm. Errors are CommError.
+These rules hold for all of them:
+* The input is not changed.
+* Without `out`, the result is a new array. With `out`, the result is written to `out`, which is returned.
+* Arrays are divided into rows, along the first axis.
+* `algorithm` is a name from `minipar.comm.collectives.table`, or "auto". "auto" selects the fastest algorithm
+  by the cost model (select.py).
+* All ranks must agree on shape, dtype, root, counts and algorithm. Otherwise they raise CommError.
 """
 
 from __future__ import annotations
@@ -22,9 +25,9 @@ from minipar.comm.protocol import Communicator
 
 def broadcast(comm: Communicator, array: np.ndarray, *, root: int = 0, label: str | None = None,
               out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
-    """The root's array, on every rank. `out` may be `array`.
+    """Returns the root's array on every rank. `out` may be `array`.
 
-    On the other ranks only shape and dtype of `array` are used, so pass np.empty(...).
+    On the other ranks, only the shape and the dtype of `array` are used, so pass np.empty(...).
     """
     call = Call(comm, "broadcast", label)
     root, source = call.root(root), call.source(array)
@@ -43,10 +46,10 @@ def broadcast(comm: Communicator, array: np.ndarray, *, root: int = 0, label: st
 def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None,
            label: str | None = None,
            out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray | None:
-    """The concatenated rows of all ranks, [sum of counts, ...], on the root; None on the others.
+    """Returns the concatenated rows of all ranks, [sum of counts, ...], on the root; None on the other ranks.
 
-    array: [counts[rank], ...]. counts: the rows of each rank; by default as many on each as here. `out`: on
-    the root only.
+    array: [counts[rank], ...]. counts: the number of rows of each rank; by default all ranks have as many as
+    this one. Only the root uses `out`.
     """
     call = Call(comm, "gather", label)
     root, source = call.root(root), call.source(array)
@@ -65,10 +68,10 @@ def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequ
 
 def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequence[int] | None = None,
             label: str | None = None, out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
-    """This rank's rows of the root's array, [counts[rank], ...].
+    """Returns this rank's rows of the root's array, [counts[rank], ...].
 
-    array: [N, ...]; on the other ranks only its shape and dtype are used. counts: the rows of each rank, by
-    default as even as possible.
+    array: [N, ...]; on the other ranks, only its shape and its dtype are used. counts: the number of rows of
+    each rank; by default these numbers are as even as possible.
     """
     call = Call(comm, "scatter", label)
     root, source = call.root(root), call.source(array)
@@ -86,10 +89,10 @@ def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Seq
 
 def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] | None = None, label: str
                | None = None, out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
-    """The concatenated rows of all ranks, [sum of counts, ...], on every rank.
+    """Returns the concatenated rows of all ranks, [sum of counts, ...], on every rank.
 
-    array: [counts[rank], ...]; it may be this rank's own rows of `out`. counts: the rows of each rank; by
-    default as many on each as here.
+    array: [counts[rank], ...]; it may be this rank's own rows of `out`. counts: the number of rows of each
+    rank; by default all ranks have as many as this one.
     """
     steps, _, everything = _all_gather(comm, array, counts, label, out, algorithm)
     finish(comm, steps)
@@ -99,7 +102,7 @@ def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] |
 def start_all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] | None = None,
                      label: str | None = None, out: np.ndarray | None = None,
                      algorithm: str = "auto") -> Handle:
-    """Start an all_gather; `handle.wait()` returns its result. See start_all_reduce."""
+    """Start an all_gather. `handle.wait()` returns its result. See start_all_reduce."""
     if algorithm == "native":
         raise Call(comm, "start_all_gather",
                    label).wrong("cannot start native, which waits; choose another algorithm")
@@ -126,12 +129,13 @@ def _all_gather(comm: Communicator, array: np.ndarray, counts: Sequence[int] | N
 def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[int] | None = None,
                receive_counts: Sequence[int] | None = None, label: str | None = None, out: np.ndarray
                | None = None, algorithm: str = "auto") -> np.ndarray:
-    """Rank r gets the r-th block of every rank: the transpose of a matrix of blocks. Result: [sum of
-    receive_counts, ...].
+    """Returns, on rank r, the r-th block of every rank: [sum of receive_counts, ...]. This transposes a
+    matrix of blocks.
 
-    array: [N, ...], the concatenated blocks. send_counts: the rows for each rank, receive_counts: the rows
-    from each rank; by default all blocks have N / size rows. If a rank does not know receive_counts, exchange
-    them first: `receive_counts = all_to_all(comm, np.array(send_counts), label="counts")`.
+    array: [N, ...], the concatenated blocks. send_counts: the number of rows for each rank. receive_counts:
+    the number of rows from each rank. By default all blocks have N / size rows. If a rank does not know
+    receive_counts, exchange the counts first: `receive_counts = all_to_all(comm, np.array(send_counts),
+    label="counts")`.
     """
     call = Call(comm, "all_to_all", label)
     source = call.source(array)
@@ -146,7 +150,7 @@ def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[i
     shape = (sum(takes), *source.shape[1:])
     blocks = call.result(out, shape, source.dtype)
     call.keep_apart(blocks, source)
-    if algorithm == "auto" and not even:  # a rank does not know the others' sizes; pairwise works for all
+    if algorithm == "auto" and not even:  # ranks do not know all sizes; pairwise works for all
         algorithm = "pairwise"
     name = choose("all_to_all", algorithm, comm, source.nbytes)
     run = find("all_to_all", name)

@@ -1,18 +1,18 @@
 """The collectives that reduce: reduce, all_reduce, reduce_scatter, and the two non-blocking ones.
 
-For all of them:
-* op is "sum", "mean", "max" or "min". The mean of integers is float64. A mean that fits the dtype does not
-  overflow in between (combine.py).
-* max and min: the result is NaN if any operand is NaN; for booleans max is "any" and min is "all"; integers
-  wrap around in a sum.
-* `algorithm` is a name from `minipar.comm.collectives.table`, or "auto": the fastest by the cost model
-  (select.py), or "by_size": the fastest on one node, wherever
-  the ranks are.
-* All ranks get the same bits, whatever the algorithm. Two algorithms may differ in the last bit: they add in
-  different orders. So do two groups whose arrays have different lengths, or whose nodes differ.
-* The input is not changed, unless it is also `out`. Without `out` the result is a new array; with it, the
+These rules hold for all of them:
+* op is "sum", "mean", "max" or "min". The mean of integers is float64. If a mean fits the dtype, its
+  computation does not overflow (combine.py).
+* The result of max and min is NaN if any operand is NaN. For booleans, max is "any" and min is "all". A sum
+  of integers wraps around.
+* `algorithm` is a name from `minipar.comm.collectives.table`, "auto" or "by_size". "auto" selects the fastest
+  algorithm by the cost model (select.py). "by_size" selects the fastest one as if all ranks were on one node.
+* With every algorithm, all ranks get the same bits. The results of two algorithms may differ in the last bit,
+  since they add in different orders. The results of two groups may also differ if their arrays have different
+  lengths or their ranks are on different nodes.
+* The input is not changed, unless it is also `out`. Without `out`, the result is a new array. With `out`, the
   result is written to `out`, which is returned.
-* All ranks must agree on shape, dtype, op and algorithm. Errors are CommError.
+* All ranks must agree on shape, dtype, op and algorithm. Otherwise they raise CommError.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from minipar.comm.protocol import Communicator
 def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int = 0, label: str | None = None,
            out: np.ndarray | None = None,
            algorithm: str = "auto") -> np.ndarray | None:
-    """The reduction of all arrays, on the root; None on the others. `out` matters on the root only; it may be
-    `array`.
+    """Returns the reduction of all ranks' arrays on the root, and None on the other ranks. Only the root uses
+    `out`, which may be `array`.
     """
     call = Call(comm, "reduce", label)
     call.reduction(op)
@@ -56,8 +56,8 @@ def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int 
 
 def all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str | None = None,
                out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
-    """The reduction of all ranks' arrays, on every rank. `out` may be `array`: the ring then needs no memory
-    but a chunk.
+    """Returns the reduction of all ranks' arrays on every rank. `out` may be `array`; then the ring needs
+    additional memory for one chunk only.
 
     >>> import numpy as np, minipar as mp
     >>> mp.run(3, lambda comm: mp.all_reduce(comm, np.array([comm.rank, 10])).tolist())
@@ -73,12 +73,13 @@ def all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, label:
 def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum",
                      *, label: str | None = None, out: np.ndarray | None = None,
                      algorithm: str = "auto") -> Handle:
-    """Start an all_reduce; `handle.wait()` returns its result.
+    """Start an all_reduce. `handle.wait()` returns its result.
 
-    Several may be in flight at once, if all ranks start them in the same order. It does not accept
-    algorithm="native", nor "shared" unless `out` is in shared memory: there is only one staging buffer.
+    Several collectives may be in flight at once, if all ranks start them in the same order. This function
+    does not accept algorithm="native". It accepts "shared" only if `out` is in shared memory, because there
+    is only one staging buffer.
     """
-    # float16: see combine.py
+    # combine.py explains the case of float16
     staged = (out is None or location_in_shared_memory(comm, out) is None
               or (op == "mean" and out.itemsize == 2))
     if algorithm == "native" or (algorithm == "shared" and staged):
@@ -91,11 +92,11 @@ def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum",
 def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *,
                    counts: Sequence[int] | None = None, label: str | None = None,
                    out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
-    """This rank's rows of the reduction of all ranks' arrays.
+    """Returns this rank's rows of the reduction of all ranks' arrays.
 
     array: [N, ...] on every rank. Result: [counts[rank], ...], the rows after those of lower ranks. counts:
-    the rows of each rank, as even as possible by default (the first N % size ranks get one more). `out` may
-    be this rank's own rows of `array`.
+    the number of rows of each rank; by default as even as possible (the first N % size ranks get one row
+    more). `out` may be this rank's own rows of `array`.
     """
     steps, _, own = _reduce_scatter(comm, array, op, counts, label, out, algorithm)
     finish(comm, steps)
@@ -106,7 +107,7 @@ def start_reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum",
                          counts: Sequence[int] | None = None,
                          label: str | None = None, out: np.ndarray | None = None,
                          algorithm: str = "auto") -> Handle:
-    """Start a reduce_scatter; see start_all_reduce."""
+    """Start a reduce_scatter. See start_all_reduce."""
     if algorithm == "native":
         raise Call(comm, "start_reduce_scatter",
                    label).wrong("cannot start native, which waits; choose another algorithm")
@@ -151,7 +152,8 @@ def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequ
 
 
 def flat(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as one-dimensional arrays; the same object if they share memory, so that algorithms work in place.
+    """Returns both as one-dimensional arrays. If they share memory, both are the same object, so that
+    algorithms work in place.
     """
     row = out.reshape(-1)
     return (row if source is out or np.may_share_memory(source, out) else source.reshape(-1)), row
@@ -159,7 +161,7 @@ def flat(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def on_the_way(op: str, source: np.ndarray, out: np.ndarray,
                ranks: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """(the array to send, the array for its reduction, the divisor of a mean or 0 for other ops)."""
+    """Returns (the array to send, the array for the reduction, the divisor of a mean or 0 for other ops)."""
     if op != "mean":
         return source, out, 0
     terms, divisor = addends(source, ranks)
@@ -167,7 +169,7 @@ def on_the_way(op: str, source: np.ndarray, out: np.ndarray,
 
 
 def divided(steps: AlgorithmSteps, total: np.ndarray, divisor: float, out: np.ndarray) -> AlgorithmSteps:
-    """The steps; with a divisor, they end with the sum divided by it, in `out`."""
+    """Returns the steps. If there is a divisor, more steps follow, which write total / divisor to `out`."""
     return _then_divide(steps, total, divisor, out) if divisor else steps
 
 

@@ -1,8 +1,8 @@
-"""Selects the fastest algorithm: a tree for few bytes, a ring for many; the limit between them depends on
-alpha and beta.
+"""Selects the fastest algorithm: a tree for few bytes, a ring for many bytes. The limit between them depends
+on alpha and beta.
 
-`select` uses the cost model (`minipar.plan.collective_times`). Pass measured `Links` to replace the defaults,
-and the returned name as `algorithm`.
+`select` uses the cost model (`minipar.plan.collective_times`). Pass measured `Links` to replace the defaults.
+Pass the returned name as `algorithm` to a collective.
 """
 
 from functools import lru_cache
@@ -13,8 +13,8 @@ from minipar.comm.collectives.shared_array import location_in_shared_memory
 from minipar.comm.protocol import Communicator
 from minipar.plan.collective_times import TIMES, Links, hierarchical_all_reduce
 
-# Typical for processes on one machine through this protocol, and for 10 Gbit/s Ethernet. `minipar doctor`
-# measures them.
+# Typical values for this protocol: between processes of one machine, and over 10 Gbit/s Ethernet. `minipar
+# doctor` measures them.
 WITHIN_NODE = Links(alpha=10e-6, beta=0.15e-9, gamma=0.05e-9)
 BETWEEN_NODES = Links(alpha=40e-6, beta=0.8e-9, gamma=0.05e-9)
 
@@ -22,10 +22,10 @@ BETWEEN_NODES = Links(alpha=40e-6, beta=0.8e-9, gamma=0.05e-9)
 @lru_cache(maxsize=4096)  # a training step repeats the same calls
 def select(operation: str, nbytes: int, ranks: int, *, nodes: int = 1, within: Links = WITHIN_NODE,
            between: Links = BETWEEN_NODES) -> str:
-    """The name of the fastest algorithm by the cost model.
+    """Returns the name of the fastest algorithm by the cost model.
 
-    nbytes: of the whole array, as in `minipar.plan.collective_times`. With several nodes, all algorithms
-    except the hierarchical one are as slow as the links between nodes.
+    nbytes: bytes of the whole array, as in `minipar.plan.collective_times`. With several nodes, all
+    algorithms except the hierarchical one are as slow as the links between nodes.
     """
     links = within if nodes == 1 else between
     times = {name: time(ranks, nbytes, links) for name, time in TIMES[operation].items()}
@@ -36,13 +36,15 @@ def select(operation: str, nbytes: int, ranks: int, *, nodes: int = 1, within: L
 
 def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out: np.ndarray
            | None = None) -> str:
-    """`algorithm`, unless it is "auto": then "shared" if `out` is in shared memory, else the communicator's
-    preferred one, else the fastest.
+    """Returns the name of the algorithm to run: `algorithm`, unless it is "auto" or "by_size".
 
-    With "by_size": the preferred one, else the fastest on one node. It depends only on the numbers of
-    bytes and ranks, so groups of equal size add in the same order, and replicas in several groups stay
-    bitwise equal. So "by_size" ignores a preferred "hierarchical", whose order depends on the nodes; on one
-    node it is always ignored.
+    "auto" selects "shared" if `out` is in shared memory, else the communicator's preferred algorithm, else
+    the fastest one.
+
+    "by_size" selects the communicator's preferred algorithm, else the fastest one on one node. This choice
+    depends only on the numbers of bytes and ranks. So groups of equal size add in the same order, and
+    replicas in several groups stay bitwise equal. For the same reason, "by_size" ignores a preferred
+    "hierarchical", whose order depends on the nodes. On one node, "hierarchical" is always ignored.
     """
     if algorithm not in ("auto", "by_size"):
         return algorithm

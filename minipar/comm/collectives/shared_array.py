@@ -1,8 +1,8 @@
-"""Arrays in memory that all ranks of a node share, and their location in it.
+"""Makes arrays in memory that all ranks of a node share, and finds their location in it.
 
-An engine hands out one block of bytes (`Communicator.shared`): one piece of memory under MPI, one array under
-threads. Here each rank gets its part of the block, as an ordinary array that also holds references to the
-other ranks' parts.
+An engine gives one block of bytes (`Communicator.shared`). Under MPI it is one piece of memory, with threads
+it is one array. In this file, each rank gets its part of the block as an ordinary array. The array also holds
+references to the other ranks' parts.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from minipar.comm.collectives.arguments import Call, address
 from minipar.comm.collectives.channel import Channel
 from minipar.comm.protocol import CODES, Communicator
 
-PAGE = 4096                         # bytes; ranks' parts start on their own pages
+PAGE = 4096                         # bytes; the part of each rank starts at a new page
 WORDS = np.dtype([("tag", np.int64), ("offset", np.int64)])
 
 
 @dataclass(frozen=True)
 class SharedMemory:
-    """Shared memory by world rank: bytes for arrays, and a page in which the rank writes its current tag and
-    offset.
+    """Shared memory by world rank. Each rank has bytes for arrays, and a page to which it writes its current
+    tag and offset.
     """
 
     bytes: dict[int, np.ndarray]                                    # uint8 [nbytes]
@@ -35,7 +35,8 @@ class SharedMemory:
 class SharedArray(np.ndarray):
     """One rank's array in shared memory. Its views are SharedArrays too.
 
-    Results of computations with it are not in shared memory; collectives detect this by the address.
+    The results of computations with such an array are not in shared memory. Collectives detect this by the
+    address.
     """
 
     memory: SharedMemory | None
@@ -46,11 +47,11 @@ class SharedArray(np.ndarray):
 
 def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *, label: str
                  | None = None) -> SharedArray:
-    """An array of zeros on each rank, in memory that all ranks of `comm` share. All ranks call it with the
-    same shape and dtype.
+    """Returns an array of zeros on each rank, in memory that all ranks of `comm` share. All ranks call this
+    function with the same shape and dtype.
 
-    Pass it, or the same view of it on every rank, to `all_reduce` as `out`. Raises CommError if `comm` spans
-    several nodes.
+    Pass this array to `all_reduce` as `out`. A view of it is allowed, if all ranks pass the same view. Raises
+    CommError if `comm` spans several nodes.
     """
     shape, dtype = shape_and_dtype(Call(comm, "shared_array", label), shape, dtype)
     comm.entering("shared_array", shape, dtype, label=label)
@@ -66,7 +67,7 @@ def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *
 
 
 def shape_and_dtype(call: Call, shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
-    """Both in NumPy's form. Raises CommError for an invalid shape or dtype."""
+    """Returns both in NumPy's form. Raises CommError for an invalid shape or dtype."""
     try:
         lengths = tuple(map(index, (shape,) if isinstance(shape, SupportsIndex) else shape))
         known = np.dtype(dtype)
@@ -81,7 +82,9 @@ def shape_and_dtype(call: Call, shape: Any, dtype: Any) -> tuple[tuple[int, ...]
 
 
 def location_in_shared_memory(comm: Communicator, array: np.ndarray) -> tuple[SharedMemory, int] | None:
-    """(shared memory of `comm` that holds the array, offset in bytes); None if it is not in such memory."""
+    """Returns (the shared memory of `comm` that holds the array, the array's offset in bytes). Returns None
+    for an array that is not in such memory.
+    """
     memory = getattr(array, "memory", None)
     if memory is None or not all(member in memory.bytes for member in comm.members):
         return None
@@ -91,13 +94,15 @@ def location_in_shared_memory(comm: Communicator, array: np.ndarray) -> tuple[Sh
 
 
 def tell_location(channel: Channel, memory: SharedMemory, offset: int) -> None:
-    """Write this call's tag and offset, so that other ranks can check that all use the same view."""
+    """Write the tag and the offset of this call, so that the other ranks can check that all use the same
+    view.
+    """
     words = memory.words[channel.comm.members[channel.rank]]
     words[channel.tag % len(words)] = channel.tag, offset
 
 
 def check_locations(channel: Channel, memory: SharedMemory, offset: int) -> None:
-    """Raises CommError on every rank unless all have written the same tag and offset."""
+    """Raises CommError on every rank unless all ranks have written the same tag and offset."""
     comm = channel.comm
     for rank, member in enumerate(comm.members):
         words = memory.words[member]

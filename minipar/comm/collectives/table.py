@@ -1,4 +1,4 @@
-"""The table of algorithms: operation -> name -> function."""
+"""The table of algorithms. It maps an operation and the name of an algorithm to a function."""
 
 from collections.abc import Callable
 from typing import Any
@@ -52,7 +52,7 @@ ALGORITHMS: dict[str, dict[str, Callable[..., Any]]] = {
 
 
 def find(operation: str, name: str) -> Callable[..., Any]:
-    """The algorithm of that name. Raises CommError with the choices if there is none."""
+    """Returns the algorithm of this name. Raises CommError with the valid names if there is none."""
     names = ALGORITHMS[operation]
     if not isinstance(name, str) or name not in names:
         raise CommError(f"{operation} at {caller()[1]} has no algorithm '{name}'; choose auto, by_size, "

@@ -1,4 +1,6 @@
-"""The only package that imports mpi4py. Import it only where MPI is wanted; `minipar.comm.job` does."""
+"""The engine over MPI. Only this package imports mpi4py, so import it only for MPI, as `minipar.comm.job`
+does.
+"""
 
 from minipar.comm.mpi.engine import MPI, MpiComm
 from minipar.comm.mpi.job import mpi_job

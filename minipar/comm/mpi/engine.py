@@ -1,10 +1,10 @@
 """The engine over MPI: one process per rank, started by mpirun.
 
 Plain MPI delivers 8 float32 into a buffer of 4 float64 without an error. Here the dtype is part of the MPI
-tag (tag * 16 + code), so a message of another dtype does not match, at no cost. A receiver that waits for
-long probes for such a message and reports it. In checked mode a program's message has a header with more
-information (headed.py). Only the non-blocking buffer calls (Isend, Irecv) are used, because a blocking call
-has no time limit.
+tag (tag * 16 + code), so a message of another dtype does not match. This check costs nothing. After a long
+wait, a receiver probes for such a message and reports it. In checked mode a program's message has a header
+with more information (headed.py). The engine calls only the non-blocking buffer calls (Isend, Irecv), because
+a blocking call has no time limit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import cast
 import mpi4py
 import numpy as np
 
-mpi4py.rc.thread_level = "funneled"  # only the main thread calls MPI: no locks inside MPI
+mpi4py.rc.thread_level = "funneled"  # only the main thread calls MPI, so MPI needs no locks
 
 from mpi4py import MPI  # noqa: E402
 
@@ -51,9 +51,9 @@ from minipar.comm.refusals import check_message, one_node  # noqa: E402
 from minipar.comm.room import require_room  # noqa: E402
 from minipar.errors import CommError  # noqa: E402
 
-__all__ = ["MPI", "MpiComm"]  # other files take MPI from here: it is configured above
+__all__ = ["MPI", "MpiComm"]  # other files import MPI from here, since it is configured above
 
-HALF = CODES[np.dtype(np.float16)]  # MPI has no half precision: float16 travels as uint16
+HALF = CODES[np.dtype(np.float16)]  # MPI has no half precision, so float16 is sent as uint16
 
 
 class MpiComm(Communicator):
@@ -71,9 +71,9 @@ class MpiComm(Communicator):
         self.patience = Patience(list(nodes.values()).count(self.nodes[self.rank]))
         self.start_send = intracomm.Issend if synchronous else intracomm.Isend
         self.status = MPI.Status()
-        self.letters: MPI.Intracomm = intracomm    # for messages with an envelope, after open_messages
+        self.letters: MPI.Intracomm = intracomm    # carries messages with an envelope after open_messages
         self.start_letter = self.start_send
-        self.arriving: list[Request] = []  # receives of any length without a message yet
+        self.arriving: list[Request] = []  # receives of any length that have no message yet
         self.abandoned: list[MPI.Request] = []  # receives of arrays whose header did not fit
         self.windows: list[MPI.Win] = []  # shared memory lives as long as its window
 
@@ -120,7 +120,7 @@ class MpiComm(Communicator):
         if get_ident() != self.thread:
             self.refuse_others("send", label)
         handle = start_letter(self, data, dest, type_code, tag, synchronous)
-        if not handle.Test():  # usually it is complete at once, and needs no Request
+        if not handle.Test():  # usually the send is complete at once and needs no Request
             self.wait(Request("send", dest, tag, data, label_or_call_site(label), handle,
                               type_code=type_code))
 
@@ -128,7 +128,7 @@ class MpiComm(Communicator):
                       label: str | None = None) -> Request:
         label = label_or_call_site(label)
         self.refuse_others("recv", label)
-        # a missing array is set when the request is complete
+        # if `out` is None, the array is set when the request is complete
         request = Request("recv", source, tag, out,                 # type: ignore[arg-type]
                           label, type_code=type_code)
         if out is None:
@@ -164,7 +164,8 @@ class MpiComm(Communicator):
         return self.status.Is_cancelled()
 
     def open_messages(self) -> None:
-        self.barrier(label="open messages")  # our barrier first: its error can name the missing rank
+        # our barrier comes first, because its error can name a missing rank
+        self.barrier(label="open messages")
         with self.lookout.watchdog.of("open messages"):
             self.letters = self.intracomm.Dup()
         self.start_letter = self.letters.Issend if self.synchronous else self.letters.Isend
@@ -192,13 +193,13 @@ class MpiComm(Communicator):
             return True
         if polling.failed(self, request):
             first, comm = next(iter(polling.requests.items()))
-            # MpiComm, like all groups of this rank
+            # comm is an MpiComm, like all groups of this rank
             comm.look(first, polling.waited)  # type: ignore[attr-defined]
         return False
 
     def is_done(self, request: Request) -> bool:
-        """`test` without the time limit."""
-        if get_ident() != self.thread:  # called often, so build the text only here
+        """Test the request like `test`, but without the time limit."""
+        if get_ident() != self.thread:  # this runs often, so the text is made only here
             self.refuse_others(f"wait for {request.kind}", request.label)
         if self.arriving:
             self.arriving[:] = [other for other in self.arriving if not other.handle.look()]
@@ -232,7 +233,9 @@ class MpiComm(Communicator):
         return request.array
 
     def look(self, request: Request, waited: float) -> None:
-        """Called after a while of waiting: probe for messages that do not fit, then ask the detector."""
+        """Probe for messages that do not fit, then ask the detector. A rank that has waited for a while calls
+        this method.
+        """
         misfit, strays = None, ""
         if request.type_code is not None:
             misfit, strays = look_at_letters(self, request)
@@ -248,8 +251,8 @@ class MpiComm(Communicator):
         self.lookout.look(self, request, waited, strays, misfit)
 
     def refused(self, request: Request, error: MPI.Exception) -> CommError:
-        """The error for an MPI exception. MPI truncates a message that is longer than its receive; its length
-        is unknown.
+        """Returns the error for an MPI exception. If the message was longer than its receive, MPI has
+        truncated it, so its length is unknown.
         """
         start = this_call(self, request.label, request.kind)
         if error.Get_error_class() != MPI.ERR_TRUNCATE:
@@ -269,7 +272,8 @@ class MpiComm(Communicator):
 
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         one_node(self, label)
-        require_room(self, nbytes, label=label)  # our messages first: their error can name a missing rank
+        # our messages come first, because their error can name a missing rank
+        require_room(self, nbytes, label=label)
         with self.lookout.watchdog.of("shared", label):
             window = MPI.Win.Allocate_shared(nbytes if self.rank == 0 else 0, 1, comm=self.intracomm)
         self.windows.append(window)
@@ -282,7 +286,7 @@ class MpiComm(Communicator):
 
 
 class Failed:
-    """The handle of a failed request: each test raises the same error again."""
+    """The handle of a failed request. Each test raises the same error again."""
 
     def __init__(self, error: CommError) -> None:
         self.error = error
@@ -292,5 +296,5 @@ class Failed:
 
 
 def sent(status: MPI.Status, dtype: np.dtype) -> MessageHeader:
-    """The header for a message that came without one."""
+    """Returns a header for a message that came without one."""
     return MessageHeader(status.count // dtype.itemsize, dtype, "", "")

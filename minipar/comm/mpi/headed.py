@@ -1,11 +1,12 @@
-"""Headers under MPI: in front of the data of a short message, or as a separate message before a long one.
+"""Sends headers under MPI. A short message has its header in front of its data. A long message has its header
+as a separate message before it.
 
     short    [ header | numbers ]                     copied on both sides
     long     [ header ], then [ numbers ]             the data are sent without a copy
 
 A receiver always posts a buffer for a header and a short message, so that it can read the header of any
-message. It uses the data only after the header fits. All headers of a program's tag have one MPI tag (tag *
-WIRE + HEADED), so they arrive in the order of sending.
+message. It uses the data only if the header fits. All headers of one tag of the program have the same MPI tag
+(tag * WIRE + HEADED), so they arrive in the order of sending.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from minipar.comm.protocol import CODES, Request
 if TYPE_CHECKING:
     from minipar.comm.mpi.engine import MpiComm
 
-SHORT = 1024                        # bytes up to which a copy is cheaper than a second message
-WIRE, HEADED = 16, 15              # MPI tag = tag * WIRE + dtype's code; the code of a header
+SHORT = 1024                        # up to this number of bytes, a copy is cheaper than a second message
+WIRE, HEADED = 16, 15              # MPI tag = tag * WIRE + dtype's code; HEADED is the code of a header
 
 
 def send(comm: MpiComm, array: np.ndarray, dest: int, label: str, tag: int, code: int) -> Request:
-    """Start to send header and data."""
-    site = caller(2)                                                # this function and isend
+    """Start to send the header and the data."""
+    site = caller(2)                                                # skips this function and isend
     header = head(array.size, "" if type(label) is CallSite else label, code, site[1])
     handle: MPI.Request | HeadedSend
     if array.nbytes <= SHORT:
@@ -51,7 +52,7 @@ def receive(comm: MpiComm, out: np.ndarray, source: int, label: str, tag: int, c
 
 
 class HeadedSend:
-    """The handle of a send of two messages."""
+    """The handle of a send that consists of two messages."""
 
     def __init__(self, header: MPI.Request, numbers: MPI.Request) -> None:
         self.header, self.numbers = header, numbers
@@ -91,7 +92,7 @@ class HeadedReceive:
             self.comm.abandoned.append(self.comm.intracomm.Irecv(bytearray(nbytes), request.peer,
                                                                  request.tag * WIRE + code))
         elif self.numbers is not None and nbytes > SHORT:
-            self.comm.abandoned.append(self.numbers)  # the data arrive there, truncated if too long
+            self.comm.abandoned.append(self.numbers)  # the data arrive there, perhaps truncated
             return
         if self.numbers is not None:
             self.numbers.Cancel()

@@ -1,4 +1,4 @@
-"""A job under mpirun, from its first message to its last."""
+"""Runs a job under mpirun, from its first message to its last."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from minipar.comm.wrappers.checking import Checking
 
 @contextmanager
 def mpi_job(engine: MpiComm, *, checked: bool) -> Iterator[Communicator]:
-    """The context of a job on the ranks of `engine` (`world`); see `minipar.comm.job.job`."""
+    """The context of a job on the ranks of `engine`, which `world` returns. See `minipar.comm.job.job`."""
     ledger = Ledger(engine.rank)
     leaving = None
-    report_escapes(partial(end_job, engine))                        # for the life of the process
+    report_escapes(partial(end_job, engine))                        # until the process ends
     undo = guard_exit(partial(end_job, engine))
     try:
         try:
@@ -42,8 +42,8 @@ def mpi_job(engine: MpiComm, *, checked: bool) -> Iterator[Communicator]:
 
 
 def compare_ledgers(engine: MpiComm, ledger: Ledger) -> None:
-    """Exchange all ranks' ledgers at the end of the job. Raises CommError on every rank if there are loose
-    ends.
+    """Exchange the ledgers of all ranks at the end of the job. Raises CommError on every rank if a message
+    was not received or a request was not waited for.
     """
     pages = exchange_texts(engine, json.dumps(ledger.close()), label="end of the job", tag=FINISH_TAG)
     raise_loose_ends([json.loads(page) for page in pages])

@@ -1,4 +1,4 @@
-"""Ends all ranks of a job under mpirun, and reports the error once."""
+"""Ends all ranks of a job under mpirun and reports the error once."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from minipar.comm.diagnostics.drain_stderr import until_read
 from minipar.comm.diagnostics.exit_report import first_diagnosis, last_words, silence_stderr, tell
 from minipar.comm.mpi.engine import MPI, MpiComm
 
-# seconds for the first node to report, and for another rank of this node to report
+# seconds that the first node gets to report, and seconds that another rank of this node gets
 OTHER_NODE, OTHER_RANK = 0.3, 3.0
-WATCHER = 1.5  # seconds for the watcher to report an error that this rank cannot print
-FORWARD = 0.1  # seconds for the launcher to forward the output before it ends the job
+WATCHER = 1.5  # seconds that the watcher gets to report an error that this rank cannot print
+FORWARD = 0.1  # seconds that the launcher gets to forward the output before it ends the job
 
 
 def end_job(engine: MpiComm, error: BaseException) -> NoReturn:
-    """Report the error once for the whole job, then end all ranks; mpirun exits with the error's status."""
-    first = engine.lookout.claim()  # before errors that follow on other ranks
+    """Report the error once for the whole job, then end all ranks. mpirun exits with the status of the error.
+    """
+    first = engine.lookout.claim()  # claim the report before errors follow on other ranks
     engine.lookout.leave("failed")
     text, status = last_words(first_diagnosis(error), engine.rank, engine.size)
     if engine.nodes[engine.rank] > 0:
         time.sleep(OTHER_NODE)
-    with suppress(AttributeError, OSError, ValueError):             # closed, full, broken
+    with suppress(AttributeError, OSError, ValueError):             # stdout is closed, full or broken
         sys.stdout.flush()
     if first:
         if not tell(text):

@@ -1,10 +1,9 @@
-"""Messages with an envelope over MPI: the type of the elements travels in the MPI tag (tag * WIRE + type
-code).
+"""Messages with an envelope over MPI. The MPI tag contains the type of the elements (tag * WIRE + type code).
 
-They have their own communicator, `letters`, so that a receive with any tag cannot take a message of a
-collective. A receive with a buffer is an MPI receive. A receive of any length first probes (MPI_Improbe): all
-such receives of this rank are in one list, in the order of posting, and are probed in this order at each wait
-or test. This keeps MPI's rule that messages do not overtake.
+These messages have their own communicator, `letters`, so that a receive with any tag cannot take a message of
+a collective. A receive with a buffer is an MPI receive. A receive of any length first probes (MPI_Improbe).
+All such receives of this rank are in one list in the order of posting. Each wait or test probes for them in
+this order. This keeps MPI's rule that messages do not overtake each other.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def envelope_of(status: MPI.Status) -> MessageEnvelope:
 
 def start_letter(comm: MpiComm, data: np.ndarray, dest: int, type_code: int, tag: int,
                  synchronous: bool) -> MPI.Request:
-    """MPI's request of a send."""
+    """Start to send, and return MPI's request."""
     if comm.lookout.polling.tests:
         comm.lookout.resume()
     start = comm.letters.Issend if synchronous else comm.start_letter
@@ -50,7 +49,7 @@ def start_letter(comm: MpiComm, data: np.ndarray, dest: int, type_code: int, tag
 
 def receive_letter(comm: MpiComm, out: np.ndarray, source: int, type_code: int, tag: int,
                    label: str | None) -> MessageEnvelope:
-    """Receive a message and return its envelope. Makes a Request only for a long wait or an error."""
+    """Receive a message and return its envelope. Only a long wait or an error creates a Request."""
     status = comm.status
     handle = comm.letters.Irecv((out, MPI.BYTE), wire_source(source), wire_tag(tag, type_code))
 
@@ -75,7 +74,9 @@ def receive_letter(comm: MpiComm, out: np.ndarray, source: int, type_code: int, 
 
 
 def look_at_letters(comm: MpiComm, request: Request) -> tuple[CommError | None, str]:
-    """A message that came instead: the error for another type; or, in words, one with another tag."""
+    """Look for a message that came instead of the expected one. Returns (the error for a message of another
+    type, or None; the text about a message with another tag, or "").
+    """
     status = comm.status
     if request.kind == "send" or not comm.letters.Iprobe(wire_source(request.peer), MPI.ANY_TAG, status):
         return None, ""
@@ -87,7 +88,7 @@ def look_at_letters(comm: MpiComm, request: Request) -> tuple[CommError | None, 
 
 
 class Arriving:
-    """The handle of a receive of any length: it probes for a message, then receives it."""
+    """The handle of a receive of any length. It probes for a message, then receives the message."""
 
     def __init__(self, letters: MPI.Intracomm, request: Request) -> None:
         self.letters, self.request = letters, request
@@ -95,9 +96,9 @@ class Arriving:
         self.status = MPI.Status()
 
     def look(self) -> bool:
-        """Start to receive the message if it has arrived; returns whether it has."""
+        """Start to receive the message if it has arrived. Returns whether it has arrived."""
         request = self.request
-        for code in (request.type_code or 0, BYTES):                # an object may come as plain bytes
+        for code in (request.type_code or 0, BYTES):                # a pickled object may come as plain bytes
             tag = wire_tag(request.tag, code)
             message = self.letters.Improbe(wire_source(request.peer), tag, self.status)
             if message is not None:
@@ -117,7 +118,7 @@ class Arriving:
 
 
 class Probing:
-    """The handle of a probe. A probe of one tag probes one MPI tag per type."""
+    """The handle of a probe. A probe with one tag probes for one MPI tag per element type."""
 
     def __init__(self, letters: MPI.Intracomm, request: Request) -> None:
         self.letters, self.request = letters, request
@@ -147,8 +148,8 @@ def message_done(comm: Communicator, request: Request, status: MPI.Status) -> bo
 
 
 def refused(comm: Communicator, request: Request, error: MPI.Exception, status: MPI.Status) -> CommError:
-    """The error for an MPI exception. MPI truncates a message that is longer than its receive; its length is
-    unknown.
+    """Returns the error for an MPI exception. If the message was longer than its receive, MPI has truncated
+    it, so its length is unknown.
     """
     if error.Get_error_class() != MPI.ERR_TRUNCATE:
         return CommError(error.Get_error_string())

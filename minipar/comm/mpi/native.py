@@ -1,13 +1,13 @@
-"""The MPI library's own collectives, in the argument order of the hand-written ones
-(`minipar.comm.collectives`).
+"""Calls the MPI library's own collectives. Their arguments have the same order as those of the hand-written
+collectives (`minipar.comm.collectives`).
 
-All arrays are flat and contiguous; counts are elements per rank. These calls wait inside the MPI library; the
-watchdog limits them.
+All arrays are flat and contiguous. Counts are numbers of elements per rank. These calls wait inside the MPI
+library; the watchdog limits their time.
 
-MPI does not define MPI_MAX of a NaN (libraries drop it or keep it, depending on its index) and has no MPI_MAX
-of booleans. Not every library can add float16. Open MPI's sums of 8-bit and 16-bit integers saturate, while
-others wrap around. For these cases minipar makes its own MPI ops, which call the same ufuncs as the
-hand-written algorithms; all other ops are MPI's.
+MPI does not define MPI_MAX of a NaN: a library may drop or keep the NaN, depending on its index. MPI has no
+MPI_MAX of booleans. Not every library can add float16. In Open MPI, sums of 8-bit and 16-bit integers
+saturate; in other libraries they wrap around. For these cases minipar makes its own MPI ops, which call the
+same ufuncs as the hand-written algorithms. All other ops are those of MPI.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class NativeCollectives:
     def attempt(self, operation: str, label: str | None, *arguments: Any) -> str:
         """Call the operation. Returns "", or the library's error text for an unknown op or dtype.
 
-        A library reports an unknown op or dtype before it sends anything, on every rank.
+        A library reports an unknown op or dtype on every rank before it sends a message.
         """
         try:
             with self.watchdog.of(operation, label):
@@ -47,20 +47,20 @@ class NativeCollectives:
         return ""
 
     def all_finite(self, label: str | None, source: np.ndarray) -> bool:
-        """Whether all elements of all ranks' arrays are finite."""
+        """Returns whether all elements of all ranks' arrays are finite."""
         with self.watchdog.of("all_reduce", label):
             return bool(self.intracomm.allreduce(bool(np.isfinite(source).all()), MPI.LAND))
 
 
 def operation_of(combine: np.ufunc, dtype: np.dtype) -> MPI.Op:
-    """The MPI op with the ufunc's results for every value of the dtype."""
+    """Returns an MPI op that gives the ufunc's result for every value of the dtype."""
     if dtype.kind == "b":
         return TRUTHS[combine]
     own = dtype.itemsize <= 2 if combine is np.add else dtype.kind == "f"
     return own_operation(combine, dtype) if own else OPERATIONS[combine]
 
 
-@cache                                            # at most eleven; MPI_Finalize frees them
+@cache                                            # at most eleven ops; MPI_Finalize frees them
 def own_operation(combine: np.ufunc, dtype: np.dtype) -> MPI.Op:
     def call(one: Any, other: Any, datatype: MPI.Datatype) -> None:     # two buffers of equal length
         into = np.frombuffer(other, dtype)
@@ -108,6 +108,6 @@ def all_to_all(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, gives: 
 
 
 def apart(source: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """`source`, or a copy if it overlaps or touches `out`, which MPI does not allow."""
+    """Returns `source`, or a copy if `source` overlaps or touches `out`, since MPI does not allow this."""
     distance = address(out) - address(source)
     return source.copy() if -out.nbytes <= distance <= source.nbytes else source

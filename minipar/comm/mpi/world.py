@@ -1,4 +1,4 @@
-"""Sets up a job under mpirun: the node of each rank, and the board of each node."""
+"""Sets up a job under mpirun: finds the node of each rank and makes the board of each node."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from minipar.errors import CommError
 
 PATH_BYTES = 1024
 
-_last: MpiComm | None = None        # engine of this process's previous job
+_last: MpiComm | None = None        # the engine of this process's previous job
 
 
 def world(*, timeout: float = 30.0, checked: bool = True, synchronous: bool = False) -> MpiComm:
-    """The group of all ranks that mpirun started. Each rank calls it with the same options, once per job.
+    """Returns the group of all ranks that mpirun started. Each rank calls this function once per job, with
+    the same options.
 
-    timeout: the longest wait, in seconds. checked: waiting ranks run the deadlock detector, so a deadlock is
-    found long before the timeout, and a program's messages carry their labels. synchronous: a send of any
-    size completes only after its receive has begun (MPI_Issend). Raises CommError on every rank if the
+    timeout: the longest wait, in seconds. checked: waiting ranks run the deadlock detector, which finds a
+    deadlock long before the timeout; also, the program's messages carry their labels. synchronous: a send of
+    any size completes only after its receive has begun (MPI_Issend). Raises CommError on every rank if the
     options differ.
     """
     global _last
@@ -57,20 +58,21 @@ def world(*, timeout: float = 30.0, checked: bool = True, synchronous: bool = Fa
         else:
             lookout = Lookout(timeout)
         _last = watched(MpiComm(everyone.Dup(), nodes, lookout, synchronous, members, checked=checked))
-        everyone.Barrier()                                          # every board exists, with a watcher
+        everyone.Barrier()                                          # now every board exists and has a watcher
     lookout.open()
     return _last
 
 
 def watched(engine: MpiComm) -> MpiComm:
-    """Let the watchdog end this engine's job if a call into the library lasts too long."""
+    """Let the watchdog end this engine's job if a call of the MPI library lasts too long. Returns the engine.
+    """
     lookout = engine.lookout
     lookout.watchdog.overdue = lambda call: end_job(engine, lookout.overdue(engine.rank, call.state()))
     return engine
 
 
 def nodes_of(everyone: MPI.Intracomm) -> tuple[dict[int, int], MPI.Comm]:
-    """The node of each rank, and the communicator of this rank's node."""
+    """Returns the node of each rank, and the communicator of this rank's node."""
     here = everyone.Split_type(MPI.COMM_TYPE_SHARED)
     first = np.array([everyone.rank])                               # a node is identified by its lowest rank
     here.Bcast(first)
@@ -81,12 +83,14 @@ def nodes_of(everyone: MPI.Intracomm) -> tuple[dict[int, int], MPI.Comm]:
 
 
 def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> BoardLookout:
-    """Make the node's board, in memory if /dev/shm exists. The node's lowest rank also starts the watcher."""
+    """Make the node's board. It is in memory if /dev/shm exists. The lowest rank of the node also starts the
+    watcher.
+    """
     path = np.zeros(PATH_BYTES, np.uint8)
     if here.rank == 0:
         handle, name = tempfile.mkstemp(prefix="minipar-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK)
                                         else None)
-        # without a name, so no file is left behind
+        # unlink the file at once, so that the job leaves no file behind
         if os.path.exists(f"/proc/self/fd/{handle}"):
             os.unlink(name)
             name = f"/proc/{os.getpid()}/fd/{handle}"
@@ -98,7 +102,7 @@ def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> Board
     board = Board(file, MPI.COMM_WORLD.size, {rank: slot for slot, rank in enumerate(neighbours)})
     lookout = BoardLookout(timeout, board, MPI.COMM_WORLD.rank)
     atexit.register(lookout.end)
-    here.Barrier()  # all ranks of the node have opened the file and signed in
+    here.Barrier()  # now all ranks of the node have opened the file and signed in
     if here.rank == 0:
         if not name.startswith("/proc/"):
             os.unlink(name)
@@ -109,7 +113,7 @@ def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> Board
                                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                            start_new_session=True)
         assert lookout.watcher.stdout is not None
-        lookout.watcher.stdout.read(1)                              # the watcher's signal that it runs
+        lookout.watcher.stdout.read(1)                              # the watcher sends one byte when it runs
         lookout.watcher.stdout.close()
         start_is_over()
     return lookout

@@ -1,12 +1,14 @@
-"""Bruck's algorithms: any rank count in ceil(log2 p) messages, by forwarding the blocks of other ranks.
+"""Bruck's algorithms need ceil(log2 p) messages for any number of ranks, since ranks forward other ranks'
+blocks.
 
-All-gather: in round k each rank receives everything that the rank 2**k to its right has gathered so far.
+In round k of an all-gather, each rank receives everything that the rank 2**k to its right has gathered so
+far.
 
     p = 5, rank 0 holds    0    ->    0 1    ->    0 1 2 3    ->    0 1 2 3 4
 
-All-to-all: a block for the rank d to the right is sent in the rounds of the bits of d (d = 5: by 1 and by 4).
-The blocks of a round share one message, so short blocks need few messages; each block is sent about log2(p)/2
-times, so long blocks send too many bytes.
+In an all-to-all, a block for the rank at distance d to the right is sent once for each bit of d. For d = 5,
+it moves by 1 and by 4. The blocks of a round share one message, so the algorithm needs few messages. Each
+block is sent about log2(p)/2 times, so the algorithm is slow for long blocks. The costs are:
 
     all-gather     ceil(log2 p) alpha + (p - 1)/p n beta
     all-to-all     ceil(log2 p) (alpha + n/2 beta)
@@ -24,10 +26,10 @@ from minipar.comm.collectives.chunks import edges, rotate
 
 
 def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
-    """This rank's own piece is already at its position in `out`."""
+    """Gather all pieces in `out`. This rank's own piece is already at its position."""
     p, rank = channel.size, channel.rank
     start = sum(counts[:rank])
-    edge = edges([*counts[rank:], *counts[:rank]])  # of the pieces in the order rank, rank + 1, ...
+    edge = edges([*counts[rank:], *counts[:rank]])  # edges of the pieces in the order rank, rank + 1, ...
     held = np.empty_like(out)
     held[:counts[rank]] = out[start:start + counts[rank]]
     have = 1
@@ -41,14 +43,14 @@ def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> Algo
 
 def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Sequence[int],
                takes: Sequence[int]) -> AlgorithmSteps:
-    """gives, takes: the elements for and from each rank, which must all be equal. Raises CommError
-    otherwise.
+    """Send one block to each rank. gives, takes: the number of elements for each rank and from each rank.
+    Raises CommError unless all these numbers are equal.
     """
     p, rank = channel.size, channel.rank
     if len({*gives, *takes}) > 1:
         raise channel.wrong("all_to_all", "by bruck needs blocks of one size, not "
                             f"{list(gives)} and {list(takes)} elements; use algorithm='pairwise'")
-    held = np.roll(source.reshape(p, -1), -rank, axis=0)  # held[d] is for the rank d to the right
+    held = np.roll(source.reshape(p, -1), -rank, axis=0)  # held[d] is for the rank at distance d to the right
     distance = 1
     while distance < p:
         moving = [travel for travel in range(p) if travel & distance]

@@ -1,20 +1,20 @@
-"""Rabenseifner's algorithm: as few bytes as the ring, in 2 log2 p messages instead of 2 (p - 1).
+"""Rabenseifner's algorithm sends as few bytes as the ring, in 2 log2 p messages instead of 2 (p - 1).
 
-Recursive halving: with p = 8, rank 0 keeps the first half of the array and gives rank 4 the second; of that
-half it gives rank 2 the second quarter, then rank 1 the second eighth. Each rank adds what it receives, and
-ends with one p-th of the total:
+The first part is recursive halving. Example with p = 8: rank 0 keeps the first half of the array and sends
+the second half to rank 4. Next it sends the second quarter to rank 2, then the second eighth to rank 1. Each
+rank adds the data that it receives. At the end it has one p-th of the total:
 
     round 1    0 <-> 4   1 <-> 5   2 <-> 6   3 <-> 7      n/2 each way
     round 2    0 <-> 2   1 <-> 3   4 <-> 6   5 <-> 7      n/4
     round 3    0 <-> 1   2 <-> 3   4 <-> 5   6 <-> 7      n/8
 
-Then recursive doubling gathers the p-ths in the reverse order.
+The second part is recursive doubling. It gathers the p-ths in the reverse order. The costs are:
 
     reduce-scatter     log2 p alpha + (p - 1)/p n beta
     all-reduce       2 log2 p alpha + 2 (p - 1)/p n beta
 
-Other rank counts are folded (fold.py), which costs up to 2 (alpha + n beta) more: then the ring is faster for
-long arrays.
+If the number of ranks is not a power of two, it is folded (fold.py). This costs up to 2 (alpha + n beta)
+more, so the ring is then faster for long arrays.
 
 Source: Rabenseifner 2004, "Optimization of collective reduction operations"; Thakur, Rabenseifner, Gropp
 2005, section 4.5.
@@ -31,9 +31,9 @@ from minipar.comm.collectives.chunks import copy_unless_same, edges, even_counts
 
 
 def halve(core: Channel, total: np.ndarray, counts: Sequence[int], combine: np.ufunc) -> AlgorithmSteps:
-    """Sum in `total`; afterwards only this rank's own piece of it is valid."""
+    """Add up the arrays in `total`. Afterwards only this rank's own piece of `total` is valid."""
     edge = edges(counts)
-    first, last = 0, core.size                                      # the pieces that this rank still reduces
+    first, last = 0, core.size  # range of the pieces that this rank still reduces
     while last - first > 1:
         middle = (first + last) // 2
         lower, upper = (first, middle), (middle, last)
@@ -59,7 +59,7 @@ def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: n
 
 def reduce_scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequence[int],
                    combine: np.ufunc) -> AlgorithmSteps:
-    """counts: the elements of each rank's piece; `out` takes this rank's."""
+    """Reduce to this rank's piece, in `out`. counts: the number of elements of each rank's piece."""
     total = source.copy()
     yield from fold.add_pairs(channel, total, combine)
     core = fold.core(channel)

@@ -1,4 +1,4 @@
-"""First within a node, then between nodes: for clusters whose links between nodes are slow.
+"""Reduces first within each node, then between nodes, for clusters whose links between nodes are slow.
 
     node A          node B                  w = 2 ranks per node: 2 lanes
     0  1            2  3      reduce-scatter within each node: each of its w ranks has one w-th of its sum
@@ -7,15 +7,15 @@
        1---------------3
     0  1            2  3      all-gather within each node
 
-Each rank sends 2 (m - 1)/m n/w bytes to other nodes, m being the number of nodes. On a ring over all ranks in
-their order, one rank per node would send 2 (p - 1)/p n bytes to the next node: w times as many over one pair
-of links, while w - 1 links are idle.
+With m nodes, each rank sends 2 (m - 1)/m n/w bytes to other nodes. On a ring over all ranks in their order,
+one rank per node would send 2 (p - 1)/p n bytes to the next node. This is w times as many over one link,
+while the other w - 1 links are idle. The cost is:
 
     2 (w - 1) (alpha + n/w beta) within, and 2 (m - 1) (alpha' + n/(w m) beta') between nodes
 
-Nodes of unequal size: the smallest one sets the number of lanes. Source: Thakur, Rabenseifner, Gropp 2005,
-section 6 (SMP clusters); Mikami et al. 2018, "Massively distributed SGD", for the two-dimensional form with
-lanes.
+If the nodes have unequal sizes, the smallest one sets the number of lanes. Source: Thakur, Rabenseifner,
+Gropp 2005, section 6 (SMP clusters); Mikami et al. 2018, "Massively distributed SGD", for the two-dimensional
+form with lanes.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ from minipar.comm.collectives.chunks import even_counts, pieces
 
 
 def by_node(channel: Channel) -> list[list[int]]:
-    """The ranks of each node, nodes in the order of their first rank."""
+    """Returns the ranks of each node. The nodes are in the order of their first rank."""
     nodes: dict[int, list[int]] = {}
     for rank, member in enumerate(channel.ranks):
         nodes.setdefault(channel.comm.nodes[member], []).append(rank)

@@ -1,4 +1,4 @@
-"""Everything through one rank: the simplest collectives, with which all others are compared.
+"""The simplest collectives: all data pass through one rank. The tests compare all other algorithms with them.
 
     0 <- 1, 0 <- 2, 0 <- 3, ...        then        0 -> 1, 0 -> 2, 0 -> 3, ...
 
@@ -8,8 +8,9 @@ idle:
     broadcast, reduce    (p - 1) (alpha + n beta)
     all-reduce         2 (p - 1) (alpha + n beta)
 
-The busiest link carries 2 (p - 1) n bytes for an all-reduce, against 2 (p - 1)/p n on a ring. It is kept
-because it is obviously correct: reductions add the ranks' arrays in the order of their ranks.
+The busiest link carries 2 (p - 1) n bytes for an all-reduce, while a ring's links carry 2 (p - 1)/p n. The
+naive algorithms serve as a reference because they are obviously correct. Their reductions add the arrays in
+the order of the ranks.
 """
 
 from collections.abc import Sequence
@@ -80,17 +81,18 @@ def reduce_scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts
 
 
 def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
-    """Each rank's own piece is already at its position in `out`."""
+    """Gather on rank 0, then broadcast. Each rank's own piece is already at its position in `out`."""
     yield from gather(channel, pieces(out, counts)[channel.rank], out, counts, root=0)
     yield from broadcast(channel, out, root=0)
 
 
 def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Sequence[int],
                takes: Sequence[int]) -> AlgorithmSteps:
-    """Every rank sends to every rank, in the order of ranks. A central rank would not have all sizes.
+    """Every rank sends to every rank, in the order of ranks. One central rank is not possible, since it does
+    not know all sizes.
 
-    All ranks send to rank p - 1 last, so its p - 1 messages come after all others: (2p - 3) (alpha + n/p
-    beta).
+    All ranks send to rank p - 1 last, so its p - 1 messages come after all others. The cost is (2p - 3)
+    (alpha + n/p beta).
     """
     send_buffers, receive_buffers = pieces(source, gives), pieces(out, takes)
     np.copyto(receive_buffers[channel.rank], send_buffers[channel.rank])

@@ -1,13 +1,14 @@
-"""All-to-all, one partner at a time: in step s, rank r sends to rank r + s and receives from rank r - s.
+"""An all-to-all with one partner at a time. In step s, rank r sends to rank r + s and receives from rank r -
+s.
 
     step 1    0 -> 1   1 -> 2   2 -> 3   3 -> 0
     step 2    0 -> 2   1 -> 3   2 -> 0   3 -> 1
     step 3    0 -> 3   1 -> 0   2 -> 1   3 -> 2
 
-Every block is sent directly to its receiver, and no rank receives from two others at once. Best for long
-blocks:
+Every block is sent directly to its receiver, and no rank receives from two others at once. This algorithm is
+the best for long blocks. Its cost is:
 
-    (p - 1) alpha + (p - 1)/p n beta            n bytes on each rank, n/p for each other rank
+    (p - 1) alpha + (p - 1)/p n beta            each rank has n bytes, n/p for each rank
 
 Source: Thakur, Rabenseifner, Gropp 2005, section 3.2 (long messages).
 """
@@ -22,8 +23,8 @@ from minipar.comm.collectives.chunks import pieces
 
 def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Sequence[int],
                takes: Sequence[int]) -> AlgorithmSteps:
-    """gives[r], takes[r]: the elements for and from rank r, which stand one after the other in `source` and
-    in `out`.
+    """Send one block to each rank. gives[r], takes[r]: the number of elements for rank r and from rank r. The
+    blocks are consecutive in `source` and in `out`.
     """
     send_buffers, receive_buffers = pieces(source, gives), pieces(out, takes)
     np.copyto(receive_buffers[channel.rank], send_buffers[channel.rank])

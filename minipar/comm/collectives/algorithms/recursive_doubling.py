@@ -1,16 +1,16 @@
-"""Recursive doubling: in round k, ranks that differ in bit k exchange all they have; after log2 p rounds
-every rank has everything.
+"""Recursive doubling. In round k, two ranks that differ in bit k exchange all data that they have. After log2
+p rounds, every rank has all data.
 
     round 1    0 <-> 1   2 <-> 3   4 <-> 5   6 <-> 7
     round 2    0 <-> 2   1 <-> 3   4 <-> 6   5 <-> 7
     round 3    0 <-> 4   1 <-> 5   2 <-> 6   3 <-> 7
 
-    all-reduce     log2 p (alpha + n beta)            the fewest messages, each of the whole array
+    all-reduce     log2 p (alpha + n beta)            the fewest messages, each with the whole array
     all-gather     log2 p alpha + (p - 1)/p n beta
 
-Best for short arrays. Other rank counts than powers of two are folded first (fold.py). Both ranks of a pair
-add the same two arrays, so both must add them in the same order, or max(-0, +0) and the payloads of NaNs
-would differ: the lower rank's array comes first.
+This algorithm is the best for short arrays. If the number of ranks is not a power of two, it is folded first
+(fold.py). Both ranks of a pair add the same two arrays. They must add them in the same order; otherwise
+max(-0, +0) and the payloads of NaNs would differ. So the array of the lower rank comes first.
 
 Source: Thakur, Rabenseifner, Gropp 2005, sections 3.1 and 4.5.
 """
@@ -41,7 +41,7 @@ def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: n
 
 
 def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
-    """This rank's own piece is already at its position in `out`."""
+    """Gather all pieces in `out`. This rank's own piece is already at its position."""
     own = pieces(out, counts)[channel.rank]
     yield from fold.hand_over(channel, own, pieces(out, counts)[channel.rank - 1])
     core = fold.core(channel)
@@ -51,8 +51,8 @@ def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> Algo
 
 
 def swap_blocks(core: Channel, flat: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
-    """Each rank of the core starts with its own piece; after round k it holds the 2**k pieces of its block,
-    and at last all.
+    """Exchange blocks of pieces. Each rank of the core starts with its own piece. After round k it holds the
+    2**k pieces of its block, and after the last round all pieces.
     """
     edge = edges(counts)
     distance = 1

@@ -1,22 +1,23 @@
-"""The ring: every rank sends only to its right neighbour, and all links carry the same number of bytes at all
-times.
+"""The ring algorithms. Every rank sends only to its right neighbour, so all links carry the same number of
+bytes at all times.
 
-The array is divided into p chunks. In a reduce-scatter, each chunk goes once around the ring; each receiver
-adds its own chunk:
+The array is divided into p chunks. In a reduce-scatter, each chunk goes once around the ring. Each receiver
+adds its own chunk to it:
 
     p = 3         rank 0            rank 1            rank 2           (ab: the sum of a's and b's chunk)
     start        0   0   0         1   1   1         2   2   2
     step 1       0  02   0         1   1  01        12   2   2          rank r: sends r - 1, receives r - 2
     step 2     012  02   0         1 012  01        12   2 012          rank r ends with chunk r, complete
 
-In an all-gather the complete chunks go around once more. Every rank sends (p - 1) chunks in each half:
+In an all-gather, the complete chunks go once around the ring. Every rank sends p - 1 chunks in each of the
+two algorithms. The costs are:
 
     reduce-scatter, all-gather      (p - 1) (alpha + n/p beta)
     all-reduce                    2 (p - 1) (alpha + n/p beta)
 
 No algorithm moves fewer bytes per rank (Patarasuk and Yuan 2009, "Bandwidth optimal all-reduce algorithms for
-clusters of workstations"). For short arrays its p - 1 steps are too many. One rank adds up each chunk and the
-others copy it, so all get the same bits.
+clusters of workstations"). For short arrays, the p - 1 steps take too long. Each chunk of the total is
+completed on one rank, and the others copy it. So all ranks get the same bits.
 """
 
 from collections.abc import Sequence
@@ -30,11 +31,11 @@ from minipar.comm.collectives.chunks import even_counts, pieces
 
 def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray],
                combine: np.ufunc) -> AlgorithmSteps:
-    """The reduce-scatter: leaves chunk r of the total in sums[r] on rank r.
+    """Run the reduce-scatter: afterwards sums[r] on rank r is chunk r of the total.
 
-    source, sums: p chunks each. Every chunk of sums is overwritten, in the order in which chunks pass by;
-    sums may be source. Neighbours in sums must not share memory, since one chunk is still being sent while
-    the next one is summed.
+    source, sums: p chunks each; sums may be source. The chunks of sums are overwritten in the order in which
+    this rank receives them. Neighbours in sums must not share memory, since one chunk is still being sent
+    while the next one is summed.
     """
     p, rank = channel.size, channel.rank
     right, left = (rank + 1) % p, (rank - 1) % p
@@ -53,7 +54,7 @@ def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray
 
 
 def pass_around(channel: Channel, chunks: list[np.ndarray]) -> AlgorithmSteps:
-    """The all-gather: rank r starts with chunk r and ends with all of them."""
+    """Run the all-gather: rank r starts with chunk r and ends with all chunks."""
     p, rank = channel.size, channel.rank
     right, left = (rank + 1) % p, (rank - 1) % p
     for step in range(p - 1):
@@ -61,7 +62,7 @@ def pass_around(channel: Channel, chunks: list[np.ndarray]) -> AlgorithmSteps:
 
 
 def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
-    """Works in place if out is source, and needs memory for one chunk only."""
+    """Reduce into `out`. This works in place if out is source, and needs memory for one chunk only."""
     counts = even_counts(out.size, channel.size)
     yield from add_around(channel, pieces(source, counts), pieces(out, counts), combine)
     yield from pass_around(channel, pieces(out, counts))
@@ -69,12 +70,13 @@ def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: n
 
 def reduce_scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequence[int],
                    combine: np.ufunc) -> AlgorithmSteps:
-    """counts: the elements of each rank's chunk; `out` takes this rank's."""
+    """Reduce to this rank's chunk, in `out`. counts: the number of elements of each rank's chunk."""
     yield from add_around(channel, pieces(source, counts), passing_sums(channel, out, counts), combine)
 
 
 def passing_sums(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
-    """Buffers for p partial sums: `out` for this rank's own; two spare chunks, alternately, for the others.
+    """Returns buffers for p partial sums. `out` is the buffer for this rank's own sum. Two spare chunks serve
+    alternately for the other sums.
     """
     spares = [np.empty(max(counts), out.dtype) for _ in range(2)]
     sums = [spares[(rank - channel.rank) % channel.size % 2][:count] for rank, count in enumerate(counts)]
@@ -83,14 +85,15 @@ def passing_sums(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> li
 
 
 def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
-    """This rank's own piece is already at its position in `out`."""
+    """Gather all pieces in `out`. This rank's own piece is already at its position."""
     yield from pass_around(channel, pieces(out, counts))
 
 
 def broadcast(channel: Channel, buffer: np.ndarray, root: int) -> AlgorithmSteps:
-    """For long arrays: scatter down a tree, then all-gather on the ring (van de Geijn 1994).
+    """Broadcast a long array: scatter it down a tree, then all-gather it on the ring (van de Geijn 1994).
 
-    (ceil(log2 p) + p - 1) alpha + 2 (p - 1)/p n beta, where the tree alone takes ceil(log2 p) n beta.
+    The cost is (ceil(log2 p) + p - 1) alpha + 2 (p - 1)/p n beta. A tree would cost ceil(log2 p) n beta for
+    the bytes.
     """
     counts = even_counts(buffer.size, channel.size)
     chunks = pieces(buffer, counts)
@@ -100,8 +103,8 @@ def broadcast(channel: Channel, buffer: np.ndarray, root: int) -> AlgorithmSteps
 
 def reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc,
            root: int) -> AlgorithmSteps:
-    """For long arrays: reduce-scatter on the ring, then gather up a tree (Rabenseifner's reduce, with a ring
-    as its half).
+    """Reduce a long array: reduce-scatter it on the ring, then gather it up a tree. This is Rabenseifner's
+    reduce, but with a ring for the reduce-scatter.
     """
     counts = even_counts(source.size, channel.size)
     chunk = np.empty(counts[channel.rank], source.dtype)

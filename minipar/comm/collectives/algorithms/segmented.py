@@ -1,14 +1,14 @@
-"""The ring again, with each chunk divided into segments, so that a rank adds and sends at the same time.
+"""The ring with each chunk divided into segments, so that a rank adds and sends at the same time.
 
-In the plain ring a rank first receives a whole chunk, then adds it, then sends it on: its link is idle while
-it adds, and a long chunk is no longer in the cache when it is added. Here a rank adds one segment while the
-next ones are in flight:
+In the plain ring, a rank first receives a whole chunk, then adds it, then sends the sum. While the rank adds,
+its link is idle. When it adds a long chunk, the chunk is no longer in the cache. Here a rank adds one segment
+while the next ones are in flight:
 
     receive   s0 s1 s2 s3
     add          s0 s1 s2 s3
 
-The bytes are those of the plain ring, in more messages: with segments of S bytes, ceil(n/p / S) for each
-chunk of the reduce-scatter.
+A rank sends as many bytes as in the plain ring, but in more messages. With segments of S bytes, each chunk of
+the reduce-scatter needs ceil(n/p / S) messages.
 """
 
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ from minipar.plan.collective_times import SEGMENT_BYTES
 
 
 def segments_of(chunk: np.ndarray) -> list[np.ndarray]:
-    """The chunk's segments; an empty chunk is one empty segment."""
+    """Returns the segments of the chunk. An empty chunk has one empty segment."""
     length = max(1, SEGMENT_BYTES // chunk.itemsize)
     return [chunk[start:start + length] for start in range(0, max(1, chunk.size), length)]
 
 
 def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray],
                combine: np.ufunc) -> AlgorithmSteps:
-    """As ring.add_around, and with the same bits."""
+    """Run the reduce-scatter as ring.add_around does. The result has the same bits."""
     p, rank = channel.size, channel.rank
     right, left = (rank + 1) % p, (rank - 1) % p
     if p == 1:
@@ -53,7 +53,7 @@ def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray
 
 
 def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
-    """Works in place if out is source, and needs memory for two segments only."""
+    """Reduce into `out`. This works in place if out is source, and needs memory for two segments only."""
     counts = even_counts(out.size, channel.size)
     yield from add_around(channel, pieces(source, counts), pieces(out, counts), combine)
     yield from ring.pass_around(channel, pieces(out, counts))
@@ -61,5 +61,5 @@ def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: n
 
 def reduce_scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequence[int],
                    combine: np.ufunc) -> AlgorithmSteps:
-    """As ring.reduce_scatter."""
+    """Reduce to this rank's chunk, in `out`, as ring.reduce_scatter does."""
     yield from add_around(channel, pieces(source, counts), ring.passing_sums(channel, out, counts), combine)

@@ -1,9 +1,9 @@
-"""Ranks of one node share memory: no message needs to carry the array.
+"""An all-reduce in memory that the ranks of one node share. No message carries the array.
 
-Each rank reads the other ranks' arrays directly, sums its own p-th of the total, and copies the other p-ths
-from their owners:
+Each rank reads the other ranks' arrays directly. It sums its own p-th of the total, and copies the other
+p-ths from their owners:
 
-    barrier       everyone has written its array
+    barrier       all ranks have written their arrays
     add           rank r: chunk r of its array += chunk r of all others
     barrier       all sums are complete
     copy          rank r: chunk s from rank s, for all s
@@ -11,8 +11,8 @@ from their owners:
 
     3 ceil(log2 p) alpha for the barriers; the bytes cost only memory bandwidth
 
-This needs an array in shared memory: make it with `shared_array`. A plain array is copied through a staging
-buffer, piece by piece, which costs two more copies of all data.
+The array must be in shared memory; make it with `shared_array`. A plain array is copied through a staging
+buffer, piece by piece. This costs two more copies of all data.
 
 Source: Hoefler, Dinan, Buntinas et al. 2013, "MPI + MPI: a new hybrid approach to parallel programming with
 MPI plus shared memory".
@@ -31,8 +31,8 @@ from minipar.comm.collectives.shared_array import (
 )
 from minipar.comm.protocol import Communicator
 
-BLOCK_BYTES = 1 << 17               # several arrays are summed in blocks that stay in a core's cache
-STAGE_BYTES = 1 << 21               # per rank, for arrays that are not shared
+BLOCK_BYTES = 1 << 17               # arrays are summed in blocks of this size, which stay in a core's cache
+STAGE_BYTES = 1 << 21               # size of each rank's staging buffer, for arrays that are not shared
 
 
 def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
@@ -50,7 +50,7 @@ def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: n
 
 
 def add_shared(channel: Channel, shared: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
-    """shared: this rank's flat array, in memory that all ranks can read; at the end it holds the total."""
+    """Reduce in place. shared: this rank's flat array, in memory that all ranks can read."""
     comm, rank, mine = channel.comm, channel.rank, shared.view(np.ndarray)
     location = location_in_shared_memory(comm, shared)
     assert location is not None, "only called for shared memory"
@@ -59,7 +59,7 @@ def add_shared(channel: Channel, shared: np.ndarray, combine: np.ufunc) -> Algor
     yield from meet(channel)
     check_locations(channel, memory, offset)
     arrays = [memory.bytes[member][offset:offset + mine.nbytes].view(mine.dtype) for member in comm.members]
-    others = arrays[rank + 1:] + arrays[:rank]                      # each rank starts with another neighbour
+    others = arrays[rank + 1:] + arrays[:rank]  # each rank starts with a different neighbour
     edge = edges(even_counts(mine.size, channel.size))
     length = BLOCK_BYTES // mine.itemsize
     for start in range(edge[rank], edge[rank + 1], length):
@@ -75,7 +75,7 @@ def add_shared(channel: Channel, shared: np.ndarray, combine: np.ufunc) -> Algor
 
 
 def staging(comm: Communicator) -> SharedArray:
-    """A piece of shared memory that the communicator keeps for its next collective."""
+    """Returns a piece of shared memory that the communicator keeps for its next collective."""
     if comm.staging is None:
         comm.staging = shared_array(comm, STAGE_BYTES, np.uint8, label="staging")
     stage: SharedArray = comm.staging

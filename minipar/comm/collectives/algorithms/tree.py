@@ -1,12 +1,13 @@
-"""The binomial tree: the number of ranks that have the data doubles in every round.
+"""The binomial tree. The number of ranks that have the data doubles in every round.
 
     round 1    0 -> 4                               p = 8, root 0
     round 2    0 -> 2, 4 -> 6
     round 3    0 -> 1, 2 -> 3, 4 -> 5, 6 -> 7
 
-A rank's parent is its number without its lowest set bit. Setting one of the bits below gives a child.
-Example: 6 is 110 in binary; its parent is 100 (4), its child 111 (7). So a subtree is a run of neighbours.
-Ranks are numbered from the root on. Best for short arrays, where alpha dominates:
+Ranks are numbered from the root on. To find a rank's parent, clear the lowest set bit of its number. To find
+a child, set one of the bits below. Example: 6 is 110 in binary; its parent is 100 (4), its child is 111 (7).
+So the ranks of a subtree are consecutive. The tree is the best for short arrays, where alpha dominates. The
+costs are:
 
     broadcast, reduce      ceil(log2 p) (alpha + n beta)
     scatter, gather        ceil(log2 p) alpha + (p - 1)/p n beta
@@ -25,8 +26,8 @@ from minipar.comm.collectives.chunks import copy_unless_same, edges, rotate
 
 
 def family(v: int, size: int) -> tuple[int | None, list[int]]:
-    """The parent of position v in the tree (None for the root), and its children, the one with the largest
-    subtree first.
+    """Returns the parent of position v in the tree (None for the root), and the children of v. The child with
+    the largest subtree comes first.
     """
     lowest = v & -v if v else 1 << (size - 1).bit_length()
     bits = [1 << bit for bit in reversed(range(lowest.bit_length() - 1))]
@@ -34,7 +35,7 @@ def family(v: int, size: int) -> tuple[int | None, list[int]]:
 
 
 def from_root(channel: Channel, root: int) -> Channel:
-    """The same ranks, counted from the root on."""
+    """Returns a channel of the same ranks, numbered from the root on."""
     return channel.among([(root + v) % channel.size for v in range(channel.size)])
 
 
@@ -48,8 +49,8 @@ def broadcast(channel: Channel, buffer: np.ndarray, root: int) -> AlgorithmSteps
 
 def reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc,
            root: int) -> AlgorithmSteps:
-    """The broadcast backwards, from the leaves up, smallest subtree first. A rank that has children adds up
-    in its `out`.
+    """Reduce from the leaves up to the root: the reverse of a broadcast. A rank with children adds their
+    arrays in its `out`, the smallest subtree first.
     """
     tree = from_root(channel, root)
     parent, children = family(tree.rank, tree.size)
@@ -70,13 +71,13 @@ def all_reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: n
 
 def gather(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequence[int],
            root: int) -> AlgorithmSteps:
-    """Each rank collects the pieces of its subtree and passes them up in one message. Other ranks' `out` is
-    not used.
+    """Each rank collects the pieces of its subtree and sends them to its parent in one message. Only the root
+    uses `out`.
     """
     tree = from_root(channel, root)
     parent, children = family(tree.rank, tree.size)
     run = subtrees(counts, tree)
-    held = np.empty(run[tree.rank].stop, source.dtype)  # the pieces of this rank's subtree, in tree order
+    held = np.empty(run[tree.rank].stop, source.dtype)  # pieces of this rank's subtree, in tree order
     held[:source.size] = source
     for child in reversed(children):
         yield tree.receive(held[run[child]], child)
@@ -88,8 +89,8 @@ def gather(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequen
 
 def scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequence[int],
             root: int) -> AlgorithmSteps:
-    """The gather backwards: a rank receives the pieces of its whole subtree and passes its children
-    theirs.
+    """Each rank receives the pieces of its whole subtree and sends each child the pieces of the child's
+    subtree. This is the reverse of a gather.
     """
     tree = from_root(channel, root)
     parent, children = family(tree.rank, tree.size)
@@ -104,7 +105,8 @@ def scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Seque
 
 
 def subtrees(counts: Sequence[int], tree: Channel) -> list[slice]:
-    """For each position v in the tree: the slice of its subtree's pieces, counted from this rank's own piece.
+    """Returns, for each position v in the tree, the slice of its subtree's pieces. The slice counts from
+    this rank's own piece.
     """
     edge = edges([counts[rank] for rank in tree.ranks])
     ends = [tree.size] + [min(tree.size, v + (v & -v)) for v in range(1, tree.size)]
