@@ -49,10 +49,7 @@ NOT_GIVEN: Any = None  # the default of a required argument, so that our error c
 
 
 class MessageEnvelope(NamedTuple):
-    """The header of a message. The receiver can read it before the receive.
-
-    type_code: the element type, a code of `minipar.comm.message_types`.
-    """
+    """A message's header, known before the receive. type_code: a code of `minipar.comm.message_types`."""
 
     source: int
     tag: int
@@ -120,8 +117,7 @@ class Communicator(ABC):
 
     @abstractmethod
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
-        """Returns the group of these ranks, in this order. Each rank passes the list of its own group. A rank
-        that joins no group passes [].
+        """Returns the group of these ranks, in order. Each rank passes its own group's list, or [] for none.
         """
 
     @abstractmethod
@@ -138,15 +134,12 @@ class Communicator(ABC):
     @abstractmethod
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
-        """Start to send `data`, uint8 [nbytes]. synchronous: the send completes only after its receive has
-        begun.
-        """
+        """Start to send `data`, uint8 [nbytes]. synchronous: it completes only after its receive begins."""
 
     @abstractmethod
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
                       label: str | None = None) -> Request:
         """Start to receive a message from `source` with `tag`. Both may be ANY.
-
         out: uint8, at least as long as the message; None for a message of any length. When the request is
         complete, `request.array` holds the bytes and `request.envelope` describes the message. A message that
         is too long or has another type raises CommError.
@@ -163,9 +156,7 @@ class Communicator(ABC):
         """Cancel a receive or a probe. Returns False if it is already complete."""
 
     def forget_message(self, request: Request) -> None:
-        """A caller calls this method for a send that the program will never wait for. `Checking` then removes
-        the send from its ledger.
-        """
+        """Record that the program will never wait for this send. Checking removes it from its ledger."""
         return None
 
     def send_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
@@ -184,9 +175,7 @@ class Communicator(ABC):
 
     @abstractmethod
     def open_messages(self) -> None:
-        """Prepare messages with an envelope. All ranks of the group call this method once, before the first
-        such message.
-        """
+        """Prepare messages with an envelope. All ranks of the group call this once, before the first one."""
 
     def close(self) -> None:
         """Record that the program no longer uses this group. The engine may free the group's data."""
@@ -194,9 +183,7 @@ class Communicator(ABC):
 
     @abstractmethod
     def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
-        """Returns the group of these ranks, in this order. Only these ranks call this method
-        (MPI_Comm_create_group).
-        """
+        """Returns the group of these ranks, in order. Only these ranks call it (MPI_Comm_create_group)."""
 
     def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
              tag: int = 0) -> None:
@@ -236,9 +223,8 @@ class Communicator(ABC):
 
         All ranks must pass the same `op` ("all_reduce sum"), `label`, `root`, `algorithm` and `counts` (each
         rank's rows). `shape` and `dtype` describe the array; its element count must be the same on all ranks.
-        An argument None is not compared. This method only counts calls. Each call gets its own tag, so two
-        collectives can be in flight at once. `Checking` also compares the ranks' arguments and raises
-        CommError if they differ.
+        None is not compared. This method only counts calls. Each call gets its own tag, so two collectives
+        can be in flight at once. `Checking` also compares the arguments; it raises CommError if they differ.
         """
         self.collectives += 1
         return OwnTag(COLLECTIVE_TAGS[self.collectives % len(COLLECTIVE_TAGS)])
@@ -270,11 +256,10 @@ class Communicator(ABC):
 def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: int) -> np.ndarray:
     """Gather one small array per rank on every rank; returns [size, *mine.shape].
 
-    The algorithm needs ceil(log2(size)) rounds (Bruck et al. 1997). `split` and `Checking` call this
-    function, since they must work without the collectives, which depend on them.
+    It needs ceil(log2(size)) rounds (Bruck et al. 1997). Collectives depend on `split` and `Checking`, so
+    these two call this function and not a collective.
     """
-    # blocks[i] comes from rank (comm.rank + i) % comm.size
-    blocks = np.empty((comm.size, *mine.shape), mine.dtype)
+    blocks = np.empty((comm.size, *mine.shape), mine.dtype)         # blocks[i]: from rank (rank + i) % size
     blocks[0] = mine
     have = 1
     while have < comm.size:

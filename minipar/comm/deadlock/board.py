@@ -1,9 +1,9 @@
-"""The board: shared memory in which each rank of a node writes its state, and every process of the node reads
+"""The board is shared memory to which each rank of a node writes its state. Every process of the node reads
 it.
 
-It is a small file, mapped by all ranks of the node, with one slot per rank. A rank writes only after it has
-waited for a while, so fast messages cost nothing. Its last notice stays readable if the rank is stopped or
-dead. The file is unlinked as soon as every rank has opened it, so no job leaves a file behind.
+The board is a small file, mapped by all ranks of the node. It has one slot per rank. A rank writes only after
+it has waited for a while, so fast messages cost nothing. The last notice of a rank stays readable if the rank
+is stopped or dead. The file is unlinked as soon as every rank has opened it, so no job leaves a file behind.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import NamedTuple
 from minipar.comm.deadlock.wait_graph import State
 
 SLOT = 1024
-PROCESS_TABLE = "/proc"                                             # Linux; macOS has none
-# version (odd during a write), looks, pid, stack file, lifeline, text length
+PROCESS_TABLE = "/proc"                                             # only Linux has one, not macOS
+# The words are: version (odd during a write), looks, pid, stack file, lifeline, text length.
 HEAD = struct.Struct("=IIIIII")
-VERSION, LOOKS, _, _, _, LENGTH = range(6)                          # indices of its words
-CLAIM = struct.Struct("=I")  # in the first slot: 1 after a rank has reported the job's error
+VERSION, LOOKS, _, _, _, LENGTH = range(6)                          # indices of the words
+CLAIM = struct.Struct("=I")  # is in the first slot; 1 after a rank has claimed the report of the job's error
 
 
 class Process(NamedTuple):
-    """A rank's process and two of its file descriptors. answers: the file to which it writes its stack
-    (stack_probe.py). lifeline: see exit_pipe.py.
+    """The process of a rank and two of its file descriptors. answers: the file to which the process writes
+    its stack (stack_probe.py). lifeline: the pipe that breaks when the process ends (exit_pipe.py).
     """
 
     pid: int
@@ -39,8 +39,8 @@ class Process(NamedTuple):
 
 @dataclass(frozen=True)
 class Notice:
-    """The content of one rank's slot. version: increases with each notice. looks: how often the rank has read
-    the board since it wrote this notice, still waiting.
+    """The content of one rank's slot. version: a number that increases with each notice. looks: how often the
+    rank has read the board since it wrote this notice, while it waits.
     """
 
     state: State
@@ -49,19 +49,19 @@ class Notice:
 
 
 class Board:
-    """The board in file descriptor `file`. size: ranks of the job. slots: rank -> slot, for the ranks of this
-    node.
+    """The board in file descriptor `file`. size: the number of ranks of the job. slots: the slot of each rank
+    of this node.
     """
 
     def __init__(self, file: int, size: int, slots: Mapping[int, int]) -> None:
         self.file, self.size, self.slots = file, size, dict(slots)
         self.memory = mmap.mmap(file, board_bytes(len(slots)))
-        # Written word by word, each in one store: pack_into first clears the bytes, and a reader could see
-        # that.
+        # The head is written word by word, each word in one store. A reader could
+        # see that pack_into first clears the bytes.
         self.words = memoryview(self.memory).cast("I")
 
     def sign_in(self, rank: int, process: Process) -> None:
-        """The first write of this rank: its process and the state "running"."""
+        """Write this rank's first notice: its process and the state "running"."""
         HEAD.pack_into(self.memory, self._at(rank), 0, 0, *process, 0)
         self.write(rank, State())
 
@@ -69,11 +69,11 @@ class Board:
         at = self._at(rank)
         head = self._head(rank)
         version = head[VERSION]
-        # to fit a slot
+        # shorten the texts, so that they fit a slot
         state = replace(state, label=state.label[:80], group=state.group[:40], location=state.location[-80:])
         said = {field: value for field, value in asdict(state).items() if value not in ("", None, ())}
         text = json.dumps(said, ensure_ascii=False).encode(errors="surrogatepass")
-        if len(text) > SLOT - HEAD.size:  # JSON takes up to six bytes for a control character
+        if len(text) > SLOT - HEAD.size:  # JSON needs up to six bytes for a control character
             return self.write(rank, replace(state, label="", group="", location="", detail=""))
         head[VERSION] = version + 1
         head[LOOKS], head[LENGTH] = 0, len(text)
@@ -85,8 +85,8 @@ class Board:
         self._head(rank)[LOOKS] += times
 
     def read(self, rank: int) -> Notice:
-        """The last notice of a rank, corrected by the state of its process: a stopped or ended rank cannot
-        write.
+        """Returns the last notice of a rank. A stopped or ended rank cannot write, so the state of its
+        process corrects the notice.
         """
         if rank not in self.slots:
             return Notice(State("unknown"), 0, 0)
@@ -101,7 +101,7 @@ class Board:
         return notice
 
     def last(self, rank: int) -> Notice | None:
-        """The last notice of a rank of this node; None during a write."""
+        """Returns the last notice of a rank of this node; None during a write."""
         at, head = self._at(rank), self._head(rank)
         version, looks, _, _, _, length = head
         text = self.memory[at + HEAD.size:at + HEAD.size + length]
@@ -113,12 +113,12 @@ class Board:
         return [self.read(rank) for rank in range(self.size)]
 
     def process(self, rank: int) -> Process:
-        """The process of a rank of this node."""
+        """Returns the process of a rank of this node."""
         _, _, pid, answers, lifeline, _ = self._head(rank)
         return Process(pid, answers, lifeline)
 
     def claim(self) -> bool:
-        """True for the first caller on the node: it reports the job's error."""
+        """Returns True for the first caller on the node, which then reports the job's error."""
         fcntl.lockf(self.file, fcntl.LOCK_EX)
         try:
             first = CLAIM.unpack_from(self.memory, 0) == (0,)
@@ -128,7 +128,7 @@ class Board:
         return first
 
     def claimed(self) -> bool:
-        """Whether a rank has claimed the report of the error."""
+        """Returns whether a rank has claimed the report of the error."""
         return bool(CLAIM.unpack_from(self.memory, 0)[0])
 
     def _at(self, rank: int) -> int:
@@ -143,25 +143,25 @@ def board_bytes(ranks: int) -> int:
 
 
 def life_of(pid: int) -> str:
-    """ "alive", "stopped" or "gone", from the process table (proc(5): the state follows the name in
-    brackets).
+    """Returns "alive", "stopped" or "gone". It reads the process table, in which the state follows the name
+    in brackets (proc(5)).
     """
     try:
         with open(f"{PROCESS_TABLE}/{pid}/stat", encoding="utf-8", errors="replace") as file:
             letter = file.read().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return "gone" if os.path.exists(f"{PROCESS_TABLE}/self") or not _answers(pid) else "alive"
-    except OSError:                                                 # such as: too many open files
+    except OSError:                                                 # for example, too many open files
         return "alive" if _answers(pid) else "gone"
     return {"Z": "gone", "X": "gone", "T": "stopped", "t": "stopped"}.get(letter, "alive")
 
 
 def _answers(pid: int) -> bool:
-    """Whether the process exists; used on systems without /proc (macOS)."""
+    """Returns whether the process exists. It serves systems without /proc (macOS)."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:                                         # it exists, but belongs to another user
+    except PermissionError:  # the process exists, but belongs to another user
         pass
     return True

@@ -1,12 +1,15 @@
-"""The deadlock detector under MPI: while a rank waits, it reads the states of the other ranks, and raises
+"""The deadlock detector under MPI. While a rank waits, it reads the states of the other ranks. It raises
 CommError in a deadlock or after the time limit.
 
-After a short wait a rank writes its state to the board of its node (board.py). At each look it reads all
-states and analyses the wait graph (wait_graph.py). It raises a deadlock at once if three conditions hold: it
-is among the stuck ranks; the notices of all stuck ranks have not changed for GRACE seconds; and each of them
-has looked at least LOOKS times meanwhile. Each look also drives MPI's progress, so then no message between
-them can still be in flight. A rank that computes, is stopped or is on another host may still send: then the
-wait ends only at the time limit.
+After a short wait, a rank writes its state to the board of its node (board.py). At each look, it reads all
+states and analyses the wait graph (wait_graph.py). It reports a deadlock at once if three conditions hold:
+* the rank is among the stuck ranks;
+* the notices of all stuck ranks have not changed for GRACE seconds;
+* each stuck rank has looked at least LOOKS times during this time.
+
+Each look also drives MPI's progress, so then no message between the stuck ranks can still be in flight. A
+rank that computes, is stopped or is on another host may still send. Then the wait ends only at the time
+limit.
 
 Example: ranks 0 and 1 both wait in recv for each other.
 
@@ -17,8 +20,8 @@ Example: ranks 0 and 1 both wait in recv for each other.
     0.37    unchanged for 0.30 s, 6 looks: raises
             CommError, kind "deadlock"
 
-If rank 1 had received a message at 0.15, it would have written a new notice with version 6, and rank 0 would
-have started again with a new `since`.
+If rank 1 received a message at 0.15, it would write a new notice with version 6. Then rank 0 would start
+again with a new `since`.
 """
 
 from __future__ import annotations
@@ -39,15 +42,15 @@ from minipar.comm.diagnostics.requests import waiting
 from minipar.comm.protocol import Communicator, Request
 from minipar.errors import CommError
 
-GRACE = 0.25  # seconds without a change before a deadlock is raised; a message is noticed much sooner
-UNSAID = 400                # characters of an error that are kept on the board
-LOOKS = 3                   # looks that each stuck rank must have made meanwhile
-# a waiting rank drives MPI's progress, so its earlier messages have arrived
+GRACE = 0.25  # seconds without a change before a deadlock is reported; a message arrives much faster
+UNSAID = 400                # number of characters of an error that the board keeps
+LOOKS = 3                   # number of looks that each stuck rank must make during GRACE
+# a rank in these states sends no more; a waiting rank drives MPI's progress, so its messages have arrived
 SENDS_NO_MORE = {"waiting", *LEFT}
 
 
 class Lookout:
-    """The detector without a board: only a time limit, in seconds, for each wait."""
+    """The detector without a board. It only limits each wait to `timeout` seconds."""
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
@@ -57,11 +60,12 @@ class Lookout:
 
     def look(self, comm: Communicator, request: Request, waited: float, strays: str, misfit: CommError
              | None) -> None:
-        """Called repeatedly by a rank that has waited for `waited` seconds. Raises CommError to end the wait.
+        """Look for a reason to end the wait, and raise CommError if there is one. A rank that has waited for
+        `waited` seconds calls this method repeatedly.
 
-        strays: messages from the same rank with another tag, in words. misfit: an error about a message with
-        this tag and another dtype. It is raised only if no other message can come: the expected one may be
-        larger and still in flight.
+        strays: a text about messages from the same rank with another tag. misfit: the error for a message
+        with this tag and another dtype. It is raised only if no other message can come, since the expected
+        message may be larger and still in flight.
         """
         if self.is_over(waited):
             if misfit:
@@ -71,28 +75,30 @@ class Lookout:
                             f"{say(rank, replace(state, doing='waiting'))}")
 
     def is_over(self, waited: float) -> bool:
-        """Whether this rank has waited longer than the limit, in `wait` or by testing."""
+        """Returns whether this rank has waited longer than the limit, in `wait` or in a loop of tests."""
         return waited > self.timeout and (not self.polling or self.polling.tests >= FEWEST)
 
     def state(self, comm: Communicator, request: Request, strays: str) -> State:
-        """The state of this rank: it waits for the request, or tests it and perhaps others."""
+        """Returns the state of this rank, which waits for the request, or tests it and perhaps other
+        requests.
+        """
         return self.polling.state(strays) if self.polling else waiting(comm, request, strays)
 
     def resume(self) -> None:
-        """Called when the wait is over or a test has succeeded: the rank computes again."""
+        """Record that the rank computes again, after the end of a wait or a successful test."""
         self.polling.stop()
 
     def overdue(self, rank: int, state: State) -> CommError:
-        """The error of a rank whose call inside the MPI library has lasted longer than the limit."""
+        """Returns the error of a rank whose call inside the MPI library has lasted longer than the limit."""
         return CommError(f"rank {rank} timed out after {self.timeout:g} s: {say(rank, state)}")
 
     def leave(self, doing: str, unsaid: str = "") -> None:
-        """Record the end of this rank ("finished" or "failed"). unsaid: its error, if it could not be
-        printed.
+        """Record the end of this rank ("finished" or "failed"). unsaid: the rank's error, if the rank could
+        not print it.
         """
 
     def claim(self) -> bool:
-        """Whether this rank reports the error that ends the job."""
+        """Returns whether this rank reports the error that ends the job."""
         meeting = the_meeting()
         return meeting is None or meeting.claim()
 
@@ -100,16 +106,16 @@ class Lookout:
         """Record that this rank continues with the next of several programs."""
 
     def open(self) -> None:
-        """Called on every rank when a job begins."""
+        """Begin a job. Every rank calls this method."""
         self.jobs += 1
 
     def close(self) -> None:
-        """Called on every rank when the job is over."""
+        """End a job. Every rank calls this method."""
         self.jobs -= 1
 
 
 class BoardLookout(Lookout):
-    """The detector with a board: it reads the states of all ranks of this node."""
+    """The detector with a board. It reads the states of all ranks of this node."""
 
     def __init__(self, timeout: float, board: Board, rank: int) -> None:
         super().__init__(timeout)
@@ -133,7 +139,7 @@ class BoardLookout(Lookout):
         if misfit and self.is_final(states[comm.members[request.peer]], waited):
             raise misfit
         if self.is_hopeless(stuck(states), notices, waited):
-            self.board.looked(self.rank, times=LOOKS)  # so the other stuck ranks may raise at once, too
+            self.board.looked(self.rank, times=LOOKS)  # then the other stuck ranks may also raise at once
             raise misfit or CommError(f"{who}: {roll_call(states)}", kind="deadlock",
                                       cycle=tuple(cycle(states)))
         if self.is_over(waited):
@@ -143,12 +149,12 @@ class BoardLookout(Lookout):
                                       f"{roll_call(self.located(states))}{advice}")
 
     def tell(self, request: Request, state: State) -> None:
-        """Update this rank's notice. A rank that tests counts as waiting if it does nothing else, or if all
+        """Update this rank's notice. A rank in a loop of tests counts as waiting if it only tests, or if all
         its partners have left.
         """
         if state.doing == "testing" and (self.polling.sure(self.timeout) or self.all_left(state.peers)):
             state = replace(state, doing="waiting")
-        # the location of the first test
+        # keep the location of the first test
         state = replace(state, location=self.state_told.location) if self.request is request else state
         if self.request is request and self.state_told == state:
             self.board.looked(self.rank)
@@ -160,15 +166,15 @@ class BoardLookout(Lookout):
         return all(self.board.read(rank).state.doing in LEFT for rank in peers)
 
     def is_final(self, sender: State, waited: float) -> bool:
-        """Whether the message of another dtype is the next one: its sender can send no more, and GRACE has
-        passed.
+        """Returns whether no other message can come before the message of another dtype: its sender sends no
+        more, and GRACE has passed.
         """
         self.misfit_since = min(self.misfit_since, waited)
         return waited - self.misfit_since > GRACE and sender.doing in SENDS_NO_MORE
 
     def is_hopeless(self, lost: set[int], notices: list[Notice], waited: float) -> bool:
-        """Whether this rank is deadlocked. lost: the stuck ranks. See the conditions and the example at the
-        top.
+        """Returns whether this rank is deadlocked. lost: the stuck ranks. The module's text lists the
+        conditions and gives an example.
         """
         if self.rank not in lost:
             self.suspects = {}
@@ -195,7 +201,7 @@ class BoardLookout(Lookout):
         self.board.write(self.rank, State())
 
     def end(self) -> None:
-        """Record the end of the process, before MPI_Finalize, which may wait for other ranks."""
+        """Record the end of the process. This comes before MPI_Finalize, which may wait for other ranks."""
         if not self.jobs:
             self.leave("finished")
 
@@ -206,11 +212,13 @@ class BoardLookout(Lookout):
         super().close()
         self.rejoin()
         if not self.jobs:
-            self.board.write(self.rank, State("outside"))  # until the next job or the end of this process
+            # this holds until the next job or the end of this process
+            self.board.write(self.rank, State("outside"))
         if self.watcher is not None:
-            if life_of(self.watcher.pid) == "stopped":              # else the launcher would wait for it
+            if life_of(self.watcher.pid) == "stopped":  # otherwise the launcher would wait for the watcher
                 self.watcher.kill()
-            self.watcher.returncode = 0  # it ends after this node's ranks; Python must not wait for it
+            # the watcher ends after this node's ranks; Python must not wait for it
+            self.watcher.returncode = 0
 
     def overdue(self, rank: int, state: State) -> CommError:
         states = [notice.state for notice in self.board.everyone()]
@@ -219,7 +227,7 @@ class BoardLookout(Lookout):
                          f"{roll_call(self.located(states))}")
 
     def located(self, states: list[State]) -> list[State]:
-        """The states, with the current line of each computing rank of this node."""
+        """Returns the states, and adds the current line of each computing rank of this node."""
         found = list(states)
         for rank, state in enumerate(states):
             if state.doing == "running":
@@ -228,13 +236,13 @@ class BoardLookout(Lookout):
         return found
 
     def ended_within(self, rank: int) -> bool:
-        """Whether a rank that is gone ended inside a job."""
+        """Returns whether a rank whose process is gone has ended inside a job."""
         notice = self.board.last(rank)
         return notice is None or notice.state.doing != "outside"
 
     def look_back(self, waited: float) -> None:
-        """A finished rank waits for the others while they work. Raises CommError if one is gone, or is
-        stopped for longer than the limit.
+        """Check the other ranks, for which a finished rank waits. Raises CommError if one of them is gone, or
+        has been stopped for longer than the limit.
         """
         states = [notice.state for notice in self.board.everyone()]
         if any(self.ended_within(rank) for rank, state in enumerate(states)

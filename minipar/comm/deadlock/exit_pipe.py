@@ -1,10 +1,11 @@
-"""The lifeline: a pipe of this process without data. It breaks when the process ends, which wakes the
-watcher.
+"""The lifeline is a pipe of this process that carries no data. It breaks when the process ends, and this
+wakes the watcher.
 
-A launcher kills the other ranks when one ends. On a busy machine these may be reported as ended before the
-first one, since a process closes its files some time before its parent is notified. So the order of the ends
-can name the wrong rank. Linux closes the last opened file first; a pipe opened after MPI's connections
-therefore breaks before them, and the order of broken pipes is the order of the ends.
+When one rank ends, a launcher kills the other ranks. On a busy machine, the system may report the ends of
+these ranks first, since a process closes its files some time before its parent is notified. So the order of
+these reports could name the wrong rank. Linux closes the file that was opened last first. The lifeline is
+opened after MPI's connections, so it breaks before they do. Therefore the lifelines break in the order in
+which the ranks began to end.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import suppress
 
 
 def hold_lifeline() -> int:
-    """Open the pipe for the life of this process; returns the file descriptor of the end to watch."""
+    """Open the pipe until this process ends. Returns the file descriptor of the end that others watch."""
     watched, held = os.pipe()
 
     def let_go() -> None:
@@ -27,7 +28,7 @@ def hold_lifeline() -> int:
 
 
 def watch_lifeline(pid: int, watched: int) -> int:
-    """A file descriptor that hangs up (poll(2): POLLHUP) when process pid ends. Raises OSError if pid or
-    /proc does not exist.
+    """Returns a file descriptor that hangs up (poll(2): POLLHUP) when process pid ends. Raises OSError if the
+    process or /proc does not exist.
     """
     return os.open(f"/proc/{pid}/fd/{watched}", os.O_RDONLY | os.O_NONBLOCK)

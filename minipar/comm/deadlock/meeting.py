@@ -1,12 +1,12 @@
-"""The ranks of one node meet before MPI starts.
+"""Lets the ranks of one node wait for each other, that is, meet, before MPI starts.
 
-MPI_Init waits for every rank inside the library, where no Python code runs: if one rank ends before it, or
-never calls it, the others hang. So the ranks first wait here, with a time limit, and the error names the
-missing rank.
+MPI_Init waits for every rank inside the library, where no Python code runs. If one rank ends before MPI_Init,
+or never calls it, the other ranks hang. So the ranks first wait here, with a time limit, and the error names
+the missing rank.
 
-Each rank listens on a socket in Linux's abstract namespace (unix(7)). Such a socket has no file, ends with
-its process, and gives the listener's process id (SO_PEERCRED). All names of one job begin with the process id
-of the launcher that started the ranks of this node. On other systems there is no meeting.
+Each rank listens on a socket in Linux's abstract namespace (unix(7)). Such a socket has no file and ends with
+its process. It gives the process id of the listener (SO_PEERCRED). The names of all sockets of a job begin
+with the process id of the launcher that started the ranks of this node. On other systems there is no meeting.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from glob import glob
 from minipar.comm.deadlock.board import life_of
 from minipar.errors import CommError
 
-# Environment variables of each launcher: rank on this node, ranks on this node, rank in the job, ranks in the
-# job.
+# The environment variables of each launcher: rank on this node, number of ranks on this node, rank in the
+# job, number of ranks in the job.
 LAUNCHED = (("MPI_LOCALRANKID", "MPI_LOCALNRANKS", "PMI_RANK", "PMI_SIZE"),
             ("OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "OMPI_COMM_WORLD_RANK",
              "OMPI_COMM_WORLD_SIZE"))
 LAUNCHERS = {"hydra_pmi_proxy", "prterun", "prted", "orted", "mpirun", "mpiexec"}
 PAUSE, LONGEST = 0.005, 0.5         # seconds between two checks; one check counts at most LONGEST seconds
-SETTLE = 0.3                        # seconds for an ending rank to write its error
+SETTLE = 0.3                        # seconds that an ending rank gets to write its error
 
 
 @dataclass
 class Meeting:
-    """One rank's view of the ranks of its node. `rank` and the keys of `present` are numbers on this node."""
+    """One rank's view of the ranks of its node. `rank` and the keys of `present` are ranks on this node."""
 
     name: str                                                       # prefix of the job's socket names
-    launcher: int                                                   # the process that started the ranks
+    launcher: int                                                   # process that started the ranks
     rank: int
     ranks: int
-    offset: int                                                     # the rank in the job of the node's rank 0
-    variable: str                                                   # environment variable of `rank`
-    present: dict[int, int] = field(default_factory=dict)           # rank that has come -> its process
-    sockets: list[socket.socket] = field(default_factory=list)      # open for the life of the process
+    offset: int                                                     # rank in the job of the node's rank 0
+    variable: str                                                   # environment variable that holds `rank`
+    present: dict[int, int] = field(default_factory=dict)           # process of each rank that has come
+    sockets: list[socket.socket] = field(default_factory=list)      # open until the process ends
 
     def come(self, limit: float) -> None:
         """Wait until every rank of the node has come. Raises CommError if one has ended, or after `limit`
@@ -55,7 +55,7 @@ class Meeting:
         waited, now = 0.0, time.monotonic()
         while absent := self.absent():
             if self.gone_of(absent):
-                time.sleep(SETTLE)                                  # it may be another process that has ended
+                time.sleep(SETTLE)                                  # the ended process may be another one
                 if (absent := self.absent()) and (gone := self.gone_of(absent)):
                     raise CommError(f"{gone} ended before `with job()`, where {self.names([*self.present])} "
                                     "waited; see its output above")
@@ -67,7 +67,7 @@ class Meeting:
                                 f"job()`; {self.roll_call()}")
 
     def gone_of(self, absent: list[int]) -> str:
-        """The absent ranks that cannot come any more, in words; "" if all may still come."""
+        """Returns a text about the absent ranks that can no longer come; "" if all may still come."""
         left = [rank for rank in absent if listener(f"{self.name}-left-{rank}")]
         ended = self.ended()
         if left or ended >= len(absent):
@@ -75,28 +75,31 @@ class Meeting:
         return f"{ended} of {self.names(absent)}" if ended else ""
 
     def absent(self) -> list[int]:
-        """The ranks that have not come yet."""
+        """Returns the ranks that have not come yet."""
         for rank in range(self.ranks):
             if rank not in self.present and (pid := listener(f"{self.name}-{rank}")):
                 self.present[rank] = pid
         return [rank for rank in range(self.ranks) if rank not in self.present]
 
     def ended(self) -> int:
-        """The number of processes of the launcher on this node that have ended."""
+        """Returns the number of processes of the launcher on this node that have ended."""
         lives = [life_of(pid) for pid in children(self.launcher)]
         alive = sum(life != "gone" for life in lives)
-        return max(0, self.ranks - alive) if lives else 0           # none found: not known on this system
+        # no process found: the number is unknown on this system
+        return max(0, self.ranks - alive) if lives else 0
 
     def leave(self) -> None:
-        """This rank ends without having come: announce it to the ranks that wait."""
+        """Announce to the waiting ranks that this rank ends and will not come."""
         self.listen(f"left-{self.rank}")
 
     def claim(self) -> bool:
-        """True for the first rank of the node that asks: the one that reports the error of the start."""
+        """Returns True for the first rank of the node that calls it. This rank reports the error of the
+        start.
+        """
         return self.listen("claim")
 
     def listen(self, name: str) -> bool:
-        """Listen under a name; False if another process has it."""
+        """Listen under a name. Returns False if another process has this name."""
         door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             door.bind(f"{self.name}-{name}")
@@ -112,7 +115,7 @@ class Meeting:
         return f"rank{'s' * (len(ranks) > 1)} {numbers}"
 
     def roll_call(self) -> str:
-        """The state of each rank of this node, from its process."""
+        """Returns the state of each rank of this node in words, from the state of its process."""
         return "; ".join(f"rank {self.offset + rank} {self.doing(rank)}" for rank in range(self.ranks))
 
     def doing(self, rank: int) -> str:
@@ -125,11 +128,13 @@ class Meeting:
         return "is starting" if rank in self.present else f"is elsewhere (process {pid})"
 
     def all_gone(self) -> bool:
-        """Whether the processes of all ranks of the node have ended."""
+        """Returns whether the processes of all ranks of the node have ended."""
         return all(life_of(pid) == "gone" for pid in self.present.values())
 
     def process_of(self, rank: int) -> int:
-        """The process of this rank, found by its environment (proc(5)); 0 if none is found."""
+        """Returns the process of a rank, which it finds by the environment (proc(5)). Returns 0 if none is
+        found.
+        """
         for pid in children(self.launcher):
             with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
                 if f"{self.variable}={rank}".encode() in file.read().split(b"\0"):
@@ -137,11 +142,11 @@ class Meeting:
         return 0
 
 
-_met: list[Meeting] = []                                            # the one of this process
+_met: list[Meeting] = []                                            # the meeting of this process
 
 
 def meet(environ: Mapping[str, str], limit: float) -> Meeting | None:
-    """Wait for the ranks of this node, once per process; None if a meeting is not possible."""
+    """Wait for the ranks of this node, once per process. Returns None if a meeting is not possible."""
     if not _met and (meeting := meeting_of(environ)):
         _met.append(meeting)
         meeting.come(limit)
@@ -153,16 +158,16 @@ def the_meeting() -> Meeting | None:
 
 
 def leave_unmet(environ: Mapping[str, str]) -> None:
-    """At the end of this process: if it has not come to the meeting, announce its end."""
+    """Announce the end of this process if it has not come to the meeting."""
     if not _met and (meeting := meeting_of(environ)):
         meeting.leave()
         for door in meeting.sockets:
-            door.detach()                                           # stays open until the process ends
+            door.detach()  # the socket stays open until the process ends
 
 
 def meeting_of(environ: Mapping[str, str]) -> Meeting | None:
-    """The meeting of this node's ranks; None if the launcher's variables are missing or the system has no
-    such sockets.
+    """Returns the meeting of this node's ranks. Returns None if the launcher's variables are missing or the
+    system has no such sockets.
     """
     for names in LAUNCHED:
         with suppress(KeyError, ValueError):
@@ -180,7 +185,7 @@ def meeting_of(environ: Mapping[str, str]) -> Meeting | None:
 
 
 def listener(name: str) -> int:
-    """The process that listens under a name; 0 if none."""
+    """Returns the process that listens under a name; 0 if there is none."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
         caller.setblocking(False)
         try:
@@ -191,7 +196,7 @@ def listener(name: str) -> int:
 
 
 def launcher_of(pid: int) -> int | None:
-    """The nearest ancestor process that is a launcher; a shell may be in between."""
+    """Returns the nearest ancestor process that is a launcher. A shell may be in between."""
     while pid > 1:
         with suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
             if file.read().strip() in LAUNCHERS:
@@ -201,7 +206,9 @@ def launcher_of(pid: int) -> int | None:
 
 
 def status(pid: int) -> list[str]:
-    """The fields of a process's entry in the process table after its name (proc(5)); [] if it has ended."""
+    """Returns the fields after the name in a process's entry of the process table (proc(5)). Returns [] if
+    the process has ended.
+    """
     with suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
         return file.read().rpartition(")")[2].split()
     return []
@@ -212,7 +219,9 @@ def parent(pid: int) -> int:
 
 
 def started(pid: int) -> str:
-    """The start time of a process: with it, a reused process id can be told apart."""
+    """Returns the start time of a process. It differs between two processes that have the same process id one
+    after the other.
+    """
     return (status(pid) or [""] * 20)[19]
 
 
@@ -225,7 +234,7 @@ def children(pid: int) -> list[int]:
 
 
 def same_network(pid: int) -> bool:
-    """Whether a process sees the same sockets as this one."""
+    """Returns whether a process sees the same sockets as this one."""
     try:
         return os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net")
     except OSError:

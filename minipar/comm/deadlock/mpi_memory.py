@@ -1,4 +1,6 @@
-"""The MPI library's shared memory files, megabytes per job, which a killed or aborted job does not remove."""
+"""Finds and removes the MPI library's shared memory files. A killed or aborted job leaves megabytes of them
+behind.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,12 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
-MPI_MEMORY = ("/dev/shm/mpich_shm_", "/dev/shm/sm_segment.")        # of MPICH and Open MPI
+MPI_MEMORY = ("/dev/shm/mpich_shm_", "/dev/shm/sm_segment.")  # prefixes of the files of MPICH and Open MPI
 
 
 def memory_of_mpi(pids: Iterable[int]) -> set[str]:
-    """The files in /dev/shm that the MPI library made for these processes, from their memory maps
-    (proc(5)).
+    """Returns the files in /dev/shm that the MPI library made for these processes. It reads the memory maps
+    of the processes (proc(5)).
     """
     found: set[str] = set()
     for pid in pids:

@@ -1,10 +1,10 @@
-"""Time limit for a loop of `test` calls: such a loop can hang like a `wait`, so it has the same limit.
+"""Limits the time of a loop of `test` calls. Such a loop can hang like a `wait`, so it has the same limit.
 
-A rank polls from its first failed test until a request is complete or it sends a message. If the program uses
-almost no CPU time per test, it spins or sleeps, and the time counts as waiting. If it computes between the
-tests, the time counts a tenth: communication that overlaps with a long computation is not taken for a
-deadlock, but still has a limit. Example, with a limit of 30 s: `while not comm.test(r): pass` ends after 30
-s, a loop with 10 ms of work in it after 300 s.
+A rank polls from its first failed test until a request is complete or the rank sends a message. If the
+program uses almost no CPU time per test, it spins or sleeps, and the whole time counts as waiting. If it
+computes between the tests, a tenth of the time counts. So communication that overlaps with a long computation
+is not taken for a deadlock, but it still has a limit. Example with a limit of 30 s: `while not comm.test(r):
+pass` ends after 30 s. A loop with 10 ms of work in it ends after 300 s.
 """
 
 from __future__ import annotations
@@ -18,33 +18,34 @@ from minipar.comm.diagnostics.requests import partners, waiting
 from minipar.comm.protocol import Communicator, Request
 
 TICK = 1e-3                 # seconds between two readings of the clocks
-WORK = 3e-4                 # CPU seconds per test above which the program counts as computing
-TENTH = 0.1                 # weight of a second of computing
+WORK = 3e-4                 # if a test takes more CPU seconds than this, the program counts as computing
+TENTH = 0.1                 # weight of a second in which the program computes
 LONGEST = 1.0  # one pause counts at most this many seconds: the process may have been stopped
-FEWEST = 20                 # failed tests before they count
-MOST = 40                   # partners in one notice; a rank that tests more is never treated as stuck
-SURE = 1.0                  # seconds of waiting after which a rank counts as only testing
+FEWEST = 20                 # number of failed tests before the time counts
+MOST = 40  # largest number of partners in a notice; a rank with more is never treated as stuck
+SURE = 1.0                  # seconds of waiting after which a rank counts as one that only tests
 
 
 class Polling:
     """The failed tests of one rank since its last progress."""
 
     def __init__(self) -> None:
-        self.requests: dict[Request, Communicator] = {}             # the tested requests, in order
+        # the tested requests, in the order of their first tests
+        self.requests: dict[Request, Communicator] = {}
         self.tests, self.recent = 0, 0
-        self.waited = self.idle = 0.0  # seconds that count for the limit; the part without computing
-        self.last = self.cpu = self.looked = 0.0  # times of the last poll
+        self.waited = self.idle = 0.0  # seconds that count for the limit; the part of them without computing
+        self.last = self.cpu = self.looked = 0.0  # times of the last poll and of the last look
 
     def __bool__(self) -> bool:
         return self.tests > 0
 
     def stop(self) -> None:
-        """The rank has made progress: start again."""
+        """Forget all failed tests, since the rank has made progress."""
         self.requests.clear()
         self.tests, self.recent, self.waited, self.idle = 0, 0, 0.0, 0.0
 
     def failed(self, comm: Communicator, request: Request) -> bool:
-        """Record a failed test of a request of `comm`; returns True if it is time for a look."""
+        """Record a failed test of a request of `comm`. Returns True if it is time for a look."""
         now = time.monotonic()
         if not self.tests:
             self.last, self.looked, self.cpu = now, now, time.thread_time()
@@ -64,22 +65,22 @@ class Polling:
         return True
 
     def beyond(self, limit: float) -> bool:
-        """Whether the rank has waited for longer than `limit` seconds by testing."""
+        """Returns whether the rank has waited in tests for longer than `limit` seconds."""
         return self.waited > limit and self.tests >= FEWEST
 
     def sure(self, limit: float) -> bool:
-        """Whether the rank only tests. limit: the longest allowed wait in seconds."""
+        """Returns whether the rank only tests. limit: the longest allowed wait in seconds."""
         fresh = time.monotonic() - self.last < 2 * LONGEST
         return fresh and self.idle > min(SURE, limit
                                          / 2) and self.tests >= FEWEST and len(self.requests) <= MOST
 
     def peers(self) -> list[int]:
-        """The world ranks whose messages are tested, in order."""
+        """Returns the world ranks whose messages this rank tests, in order."""
         return list(dict.fromkeys(peer for request, comm in self.requests.items()
                                   for peer in partners(comm, request)))
 
     def state(self, detail: str = "") -> State:
-        """This rank's state "testing". detail: messages that came instead."""
+        """Returns this rank's state "testing". detail: a text about messages that came instead."""
         request, comm = next(iter(self.requests.items()))
         state = waiting(comm, request, detail)
         return replace(state, doing="testing", operation="test",

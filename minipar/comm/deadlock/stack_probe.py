@@ -1,12 +1,12 @@
-"""Finds the current line of a rank that computes: a signal makes its process write its stack, even inside a
-long call.
+"""Finds the current line of a rank that computes. A signal makes the rank's process write its stack, even
+inside a long call.
 
 On the signal, Python's faulthandler writes the stack to a file, without help from the program. The signal is
-sent to the main thread, in which the program runs. A signal to the process could be delivered to another
-thread, if the main thread already has a pending signal (when two ranks ask at the same time).
+sent to the main thread, in which the program runs. If two ranks ask at the same time, the main thread may
+already have a pending signal. Then a signal to the whole process could be delivered to another thread.
 
-The signal is a real-time signal that programs do not use: SIGUSR1 and SIGUSR2 stay free for the program
-(Slurm sends them before the end of a job's time). The signal would end a process that does not catch it; such
+The signal is a real-time signal that programs do not use. SIGUSR1 and SIGUSR2 stay free for the program
+(Slurm sends them before the end of a job's time). A process that does not catch the signal would end, so such
 a process gets no signal.
 """
 
@@ -21,16 +21,16 @@ import time
 from minipar.comm.diagnostics.call_site import of_the_program
 
 SIGNAL = signal.SIGRTMIN + 9 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
-ANSWER = 2.0                # seconds to wait for the answer after the signal is delivered
-LONGEST = 8.0               # seconds to wait in all: a process that waits for a core gets no signal
+ANSWER = 2.0                # longest wait for the answer, in seconds, after the signal is delivered
+LONGEST = 8.0               # longest wait in all, in seconds; a process that waits for a core gets no signal
 HEADER = "(most recent call first):\n"                             # first line of a stack
-NO_LINE = "???"  # faulthandler writes it for an instruction without a line, added by CPython
-# a line of a stack, which is written innermost first
+NO_LINE = "???"  # faulthandler writes it for an instruction that CPython added, which has no line
+# A line of a stack. The innermost frame is written first.
 LINE = re.compile(r'File "(.*)", line (\d+|\?\?\?) in .*\n')
 
 
 def be_findable() -> int:
-    """Register the handler; returns the file descriptor, in this process, of the file for the stack."""
+    """Register the handler. Returns this process's file descriptor of the file for the stack."""
     handle, name = tempfile.mkstemp(prefix="minipar-")
     os.unlink(name)
     os.set_inheritable(handle, False)
@@ -39,7 +39,8 @@ def be_findable() -> int:
 
 
 def find(pid: int, handle: int) -> str:
-    """ "file.py:88": the innermost line of the program on that process's stack; "" if none is found.
+    """Returns the innermost line of the program on the stack of process `pid`, such as "file.py:88". Returns
+    "" if none is found.
     """
     try:
         with open(f"/proc/{pid}/fd/{handle}", "rb") as file:
@@ -50,9 +51,9 @@ def find(pid: int, handle: int) -> str:
             answer, now = b"", time.monotonic()
             latest, deadline = now + LONGEST, now + ANSWER
             while now < deadline:
-                answer += file.read()                               # it may arrive in parts
+                answer += file.read()                               # the answer may arrive in parts
                 path, line = innermost(answer.decode(errors="replace"))
-                if line == NO_LINE:                                 # repeat: a moment later it has a line
+                if line == NO_LINE:  # ask again: a moment later the program is at a line
                     file.seek(0, os.SEEK_END)
                     ask(pid)
                     answer = b""
@@ -68,16 +69,18 @@ def find(pid: int, handle: int) -> str:
 
 
 def innermost(answer: str) -> tuple[str, str]:
-    """Path and line of the program's innermost frame; ("", "") if it is not there (yet).
+    """Returns the path and the line of the program's innermost frame; ("", "") if the frame is not there
+    (yet).
 
-    Lines before the first header belong to the answer to another rank, whose beginning is missing.
+    Lines before the first header belong to an answer to another rank. The beginning of that answer is
+    missing.
     """
     lines = LINE.findall(answer.partition(HEADER)[2])
     return next((entry for entry in lines if of_the_program(entry[0])), ("", ""))
 
 
 def ask(pid: int) -> None:
-    """Send the signal to the main thread of a process. If the C library has no `tgkill` (before glibc 2.30),
+    """Send the signal to the main thread of a process. A C library before glibc 2.30 has no `tgkill`; then
     the system chooses the thread. Raises OSError if there is no such process.
     """
     tgkill = getattr(ctypes.CDLL(None, use_errno=True), "tgkill", None)
@@ -88,13 +91,16 @@ def ask(pid: int) -> None:
 
 
 def catches(pid: int, number: int) -> bool:
-    """Whether a process has a handler for this signal."""
+    """Returns whether a process has a handler for this signal."""
     return has(pid, "SigCgt", number)
 
 
 def has(pid: int, mask: str, number: int) -> bool:
-    """Whether a signal is in a mask of a process's main thread, from the process table (proc(5): bit 0 for
-    signal 1). mask: SigCgt, signals with a handler; SigPnd, signals to this thread that wait for delivery.
+    """Returns whether a signal is in a mask of a process's main thread. It reads the process table (proc(5)),
+    in which bit 0 stands for signal 1.
+
+    mask: "SigCgt" for the signals with a handler, "SigPnd" for the signals to this thread that wait for
+    delivery.
     """
     with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
         bits = next((line.split()[1] for line in file if line.startswith(f"{mask}:")), "0")

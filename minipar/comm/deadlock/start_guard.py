@@ -1,9 +1,9 @@
 """Guards the start of a job, while all ranks wait inside MPI and no Python code runs in them.
 
-On each node, one rank starts a child process that guards it, from the meeting of the ranks (meeting.py) until
-the watcher runs (watcher.py). If a rank is killed meanwhile, the child reports its number, and removes the
-MPI library's shared memory. If the start takes too long, because a rank is stopped or another node does not
-answer, the child reports this and ends the job.
+On each node, one rank starts a child process. The child guards the start from the meeting of the ranks
+(meeting.py) until the watcher runs (watcher.py). If a rank is killed in this time, the child names the rank
+and removes the MPI library's shared memory. The start may take too long, because a rank is stopped or another
+node does not answer. Then the child reports this and ends the job.
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ from minipar.comm.deadlock.meeting import Meeting
 from minipar.comm.deadlock.mpi_memory import free_memory, memory_of_mpi
 from minipar.comm.diagnostics.exit_report import tell
 
-START = 20.0  # seconds for the start of a job; or the job's longest wait, if that is longer
-ANSWER = 2.0                        # seconds for the launcher to end the job
+START = 20.0  # limit of a job's start, in seconds; the job's timeout replaces it if that is longer
+ANSWER = 2.0                        # seconds that the launcher gets to end the job
 INTERVAL, LONGEST = 0.1, 0.5        # seconds between two checks; one check counts at most LONGEST seconds
 OVER = b"!"
 
 _started = False                    # whether MPI has started in this process
-_guard: tuple[int, int] | None = None       # the child, and the pipe that reports the end of the start
+_guard: tuple[int, int] | None = None  # the child process, and the pipe that tells it that the start is over
 
 
 @contextmanager
 def limited_start(meeting: Meeting | None, limit: float) -> Iterator[None]:
-    """End the job if the block, in which MPI starts, lasts longer than `limit` seconds or a rank is killed.
+    """A context in which MPI starts. The job ends if the block lasts longer than `limit` seconds or a rank is
+    killed.
     """
     global _guard, _started
     if not _started and (meeting is None or meeting.rank == 0 and meeting.ranks > 1):
         reading, writing = os.pipe()
-        with warnings.catch_warnings():     # Python 3.12 warns that threads do not exist in the child
+        with warnings.catch_warnings():     # Python 3.12 warns that the child has no threads
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
         if child == 0:
             try:
                 os.close(writing)
-                os.setsid()  # the launcher kills a rank's whole process group
+                os.setsid()  # leave the rank's process group, since the launcher kills the whole group
                 guard_start(reading, meeting, limit)
             finally:
                 os._exit(0)
@@ -56,26 +57,26 @@ def limited_start(meeting: Meeting | None, limit: float) -> Iterator[None]:
 
 
 def start_is_over() -> None:
-    """End the guard: from now on the watcher watches."""
+    """End the guard, since the watcher now watches the ranks."""
     global _guard
     if _guard is not None:
         child, writing = _guard
         _guard = None
-        with suppress(OSError):                                     # it may have ended
+        with suppress(OSError):                                     # the child may have ended already
             os.write(writing, OVER)
         os.close(writing)
-        deadline = time.monotonic() + LONGEST  # it runs longer if it has to report an end
+        deadline = time.monotonic() + LONGEST  # the child runs longer if it must report the end of a rank
         with suppress(ChildProcessError):
             while os.waitpid(child, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
                 time.sleep(1e-3)
 
 
 def guard_start(reading: int, meeting: Meeting | None, limit: float) -> None:
-    """The child's program: it ends when the start is over or a rank of this node has ended."""
+    """Run the child's program. It ends when the start is over or a rank of this node has ended."""
     ranks = {} if meeting is None else {ending_of(pid): rank for rank, pid in meeting.present.items()}
     memory: set[str] = set()
     waited, now = 0.0, time.monotonic()
-    queue = select.epoll()                                          # it keeps the order of the ends
+    queue = select.epoll()  # epoll keeps the order in which the processes end
     for file in (reading, *(file for file in ranks if file >= 0)):
         queue.register(file, select.EPOLLIN)
     while waited <= limit:
@@ -98,7 +99,8 @@ def guard_start(reading: int, meeting: Meeting | None, limit: float) -> None:
 
 
 def ending_of(pid: int) -> int:
-    """A file descriptor that is readable when process pid has ended; -1 if there is none."""
+    """Returns a file descriptor that is readable when process pid has ended; -1 if there is no such process.
+    """
     try:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):
@@ -106,8 +108,8 @@ def ending_of(pid: int) -> int:
 
 
 def tell_of_end(meeting: Meeting, lost: int, memory: set[str]) -> None:
-    """Report that a rank has ended during the start, unless another process has reported it. When all ranks
-    have ended, free the memory of the MPI library.
+    """Report that a rank has ended during the start, unless another process has reported it. Wait until all
+    ranks have ended, then remove the MPI library's shared memory.
     """
     if meeting.claim():
         tell(f"CommError: {meeting.names([lost])} ended without an error message in the start of the job "
@@ -119,10 +121,11 @@ def tell_of_end(meeting: Meeting, lost: int, memory: set[str]) -> None:
 
 
 def end_all(status: int) -> None:
-    """Ask the launcher to end all ranks before MPI has started, like MPI_Abort; returns if it does not.
+    """Ask the launcher to end all ranks before MPI has started, as MPI_Abort does later. Returns if the
+    launcher does not end them.
 
-    This is a line of MPICH's protocol between ranks and launcher (PMI-1: simple_pmi). Open MPI's launcher
-    ends the job as soon as one rank ends with another status than 0.
+    The request is a line of MPICH's protocol between ranks and launcher (PMI-1: simple_pmi). Open MPI's
+    launcher needs no request: it ends the job as soon as one rank ends with a status other than 0.
     """
     if file := os.environ.get("PMI_FD"):
         with suppress(OSError, ValueError):

@@ -1,19 +1,19 @@
-"""The wait graph: the state of every rank, in words, and the ranks that are deadlocked.
+"""The wait graph. It finds the deadlocked ranks and describes the state of every rank in words.
 
-A rank in `wait` waits for one partner; a rank that tests several requests waits for any of their partners.
+A rank in `wait` waits for one partner. A rank that tests several requests waits for any of their partners.
 The ranks are the nodes of a graph with an edge from each waiting rank to each of its partners. A rank is
 deadlocked if no path leads from it to a rank that can continue (Knapp 1987, "Deadlock detection in
-distributed databases": the OR model). Each engine collects the `State` of the ranks in its own way; this
-module analyses them.
+distributed databases": the OR model). Each engine collects the `State` of each rank in its own way. This
+module analyses the states.
 
-Example: 0 waits for 1, 1 waits for 2, 2 waits for 1, 3 computes, 4 waits for 2 or 3.
+Example: rank 0 waits for 1, 1 waits for 2, 2 waits for 1, 3 computes, 4 waits for 2 or 3.
 
     >>> states = [State("waiting", 1), State("waiting", 2), State("waiting", 1), State(),
     ...           State("waiting", 2, others=[3])]
     >>> stuck(states), cycle(states)
     ({0, 1, 2}, [1, 2])
 
-Rank 4 can continue, since 3 may send to it. Ranks 1 and 2 are a cycle, and 0 waits for the cycle.
+Rank 4 can continue, since rank 3 may send to it. Ranks 1 and 2 form a cycle, and rank 0 waits for the cycle.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ SEEN = LEFT | {"running": "is computing", "testing": "is computing and testing",
 
 @dataclass(frozen=True)
 class State:
-    """The state of one rank. peer: the world rank that it waits for, if it waits. others: more ranks, if a
-    message from any of them ends the wait.
+    """The state of one rank. peer: the world rank for which it waits, if it waits. others: more ranks, if a
+    message from any of them also ends the wait.
     """
 
     doing: str = "running"                                          # a key of SEEN, or "waiting", "within"
     peer: int | None = None
-    group: str = ""  # name of its communicator, "" for the world
+    group: str = ""  # name of the communicator, "" for the world
     kind: str = ""  # kind of the request: "recv" or "send"
-    tag: int | None = None  # of a message of the program, None for a collective
+    tag: int | None = None  # tag of a message of the program, None for a collective
     operation: str = ""  # the function that the program called: "recv", "all_reduce", "barrier"
     label: str = ""
     location: str = ""                                                 # "train.py:88"
@@ -49,7 +49,9 @@ class State:
 
 
 def say(rank: int, state: State) -> str:
-    """One rank in words: "rank 2 waits in recv(source=1) 'pipeline forward 3' at train.py:88"."""
+    """Returns the state of one rank in words: "rank 2 waits in recv(source=1) 'pipeline forward 3' at
+    train.py:88".
+    """
     detail = f" ({state.detail})" if state.detail else ""
     if state.doing == "within":
         label = f" '{state.label}'" * bool(state.label)
@@ -71,7 +73,8 @@ def say(rank: int, state: State) -> str:
 
 
 def stuck(states: Sequence[State]) -> set[int]:
-    """The deadlocked ranks: they wait, and no path in the graph leads from them to a rank that can continue.
+    """Returns the deadlocked ranks: waiting ranks from which no path in the graph leads to a rank that can
+    continue.
     """
     waiting = {rank for rank, state in enumerate(states) if state.doing == "waiting"}
     able = {rank for rank, state in enumerate(states) if state.doing not in LEFT} - waiting
@@ -81,7 +84,9 @@ def stuck(states: Sequence[State]) -> set[int]:
 
 
 def cycle(states: Sequence[State]) -> list[int]:
-    """The first cycle of waiting ranks, [] if there is none. [0, 1]: 0 waits for 1, and 1 waits for 0."""
+    """Returns the first cycle of waiting ranks; [] if there is none. In [0, 1], 0 waits for 1 and 1 waits for
+    0.
+    """
     for start in range(len(states)):
         path: list[int] = []
         rank: int | None = start
@@ -94,7 +99,7 @@ def cycle(states: Sequence[State]) -> list[int]:
 
 
 def roll_call(states: Sequence[State]) -> str:
-    """The diagnosis, then the state of every rank, in one line."""
+    """Returns one line with the diagnosis and the state of every rank."""
     everyone = "; ".join(say(rank, state) for rank, state in enumerate(states))
     if ring := cycle(states):
         if len(ring) == 1:
@@ -114,8 +119,8 @@ def roll_call(states: Sequence[State]) -> str:
 
 
 def _last(states: Sequence[State], rank: int) -> int:
-    """The end of the path from `rank` along `peer`: the first rank that does not wait for one partner, or the
-    last before a repetition.
+    """Returns the last rank of the path from `rank` along `peer`. It is the first rank that does not wait for
+    one partner, or the last rank before the path repeats.
     """
     path = {rank}
     while states[rank].doing == "waiting" and (peer := states[rank].peer) is not None and peer not in path:

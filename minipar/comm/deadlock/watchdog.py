@@ -1,7 +1,7 @@
-"""A time limit for calls that wait inside the MPI library, where no Python code runs.
+"""Limits the time of calls that wait inside the MPI library, where no Python code runs.
 
-A rank makes such a call in a `with` block. A separate thread measures how long the call lasts and ends the
-job after the limit, since the rank itself cannot be interrupted. A call costs two assignments.
+A rank makes such a call in a `with` block. A separate thread measures how long the call lasts. It ends the
+job after the limit, since the rank itself cannot be interrupted. The `with` block costs two assignments.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STEP = 0.5  # one reading counts at most this many seconds: the process may have
 
 
 class NativeCall(NamedTuple):
-    """A call that waits inside the library, and the thread that makes it."""
+    """A call that waits inside the library, with the thread that makes the call."""
 
     operation: str
     label: str | None
@@ -37,7 +37,7 @@ class Limit(Protocol):
 
 
 class Watchdog:
-    """Calls overdue(call), in a separate thread, if a call lasts longer than `limit.timeout` seconds.
+    """Calls `overdue(call)` in a separate thread if a call lasts longer than `limit.timeout` seconds.
 
         with watchdog.of("all_reduce", "loss"):
             intracomm.Allreduce(...)
@@ -50,7 +50,7 @@ class Watchdog:
         self.thread: threading.Thread | None = None
 
     def of(self, operation: str, label: str | None = None) -> Watchdog:
-        """A context that limits one call."""
+        """Returns a context that limits the time of one call."""
         self.call = NativeCall(operation, label, threading.get_ident())
         if self.thread is None:
             self.thread = threading.Thread(target=self.watch, name="minipar watchdog", daemon=True)

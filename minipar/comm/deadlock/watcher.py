@@ -1,11 +1,12 @@
-"""The watcher: a small process per node that outlives the node's ranks: `python -m
-minipar.comm.deadlock.watcher FILE SIZE RANK...`.
+"""The watcher is a small process, one per node, that outlives the ranks of the node. Its command is `python
+-m minipar.comm.deadlock.watcher FILE SIZE GUARDED RANK...`.
 
-When a rank is killed, the launcher kills the others a moment later, so no rank can report what happened. The
-watcher sleeps until a rank's process ends, and then reports the state of each rank. It has its own session,
-so the launcher does not kill it.
+When a rank is killed, the launcher kills the other ranks a moment later. So no rank can report what happened.
+The watcher sleeps until the process of a rank ends. Then it reports the state of each rank. The watcher has
+its own session, so the launcher does not kill it.
 
-It also removes the MPI library's shared memory, some megabytes, which a killed or aborted job leaves behind.
+The watcher also removes the MPI library's shared memory. A killed or aborted job leaves some megabytes
+behind.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ INTERVAL = 0.02             # seconds between looks if the system cannot wake th
 
 
 def watch(board: Board, alarm: Alarm) -> str:
-    """Wait until a rank of this node ends without an error message; returns the report. Returns "" if all end
-    in another way.
+    """Wait until a rank of this node ends without an error message, and return the report. Returns "" if all
+    ranks end in another way.
     """
     between_jobs: list[int] = []                                    # ranks that have ended outside a job
     while alarm.ended != set(board.slots):
@@ -48,26 +49,29 @@ def watch(board: Board, alarm: Alarm) -> str:
 
 
 def unsaid(board: Board) -> str:
-    """The error of a rank that could write neither to stderr nor to stdout; "" if there is none."""
+    """Returns the error of a rank that could write neither to stderr nor to stdout; "" if there is none."""
     states = [notice.state for rank in board.slots if (notice := board.last(rank))]
     return next((state.detail for state in states if state.doing == "failed" and state.detail), "")
 
 
 def tell(board: Board, lost: int) -> str:
-    """The report at the moment when rank `lost` ended, even if the launcher has killed the others since."""
+    """Returns a report on the moment when rank `lost` ended, even if the launcher has killed the other ranks
+    since then.
+    """
     states = [board.read(rank).state for rank in range(board.size)]
     for rank in board.slots:
         if rank != lost and (notice := board.last(rank)):
             states[rank] = notice.state
-    states[lost] = State("gone")                                    # it may be about to end
+    states[lost] = State("gone")                                    # its process may still be ending
     return f"rank {lost} ended without an error message (killed, out of memory, or os._exit): " \
            f"{roll_call(states)}"
 
 
 class Alarm:
-    """Waits for the end of processes; returns them in the order in which they began to end.
+    """Waits for the ends of processes, and returns the processes in the order in which they began to end.
 
-    On Linux by epoll(7), which keeps the order even if it is read late; elsewhere by looking repeatedly.
+    On Linux it uses epoll(7), which keeps this order even if it is read late. On other systems it looks
+    repeatedly.
     """
 
     def __init__(self, processes: dict[int, Process]) -> None:
@@ -79,11 +83,11 @@ class Alarm:
                 self.files[watch_lifeline(process.pid, process.lifeline)] = rank
             for file in self.files:
                 self.queue.register(file, select.EPOLLHUP)
-        except (AttributeError, OSError):  # another system, or one of them has ended already
+        except (AttributeError, OSError):  # not Linux, or a process has already ended
             self.files = {}
 
     def wait(self) -> list[int]:
-        """The ranks that have ended since the last call; [] after a timeout."""
+        """Returns the ranks that have ended since the last call; [] after a timeout."""
         if self.files:
             events = self.queue.poll(LISTEN)
             for file, _ in events:
@@ -98,23 +102,25 @@ class Alarm:
 
 
 def go_on_with_parent() -> None:
-    """Ask the system to continue this process, if it is stopped, when the rank that started it ends
-    (prctl(2)).
+    """Ask the system to continue this process when the rank that started it ends (prctl(2)).
 
-    Otherwise the launcher would wait for ever, since this process holds the launcher's stderr open.
+    If this process stayed stopped, the launcher would wait for ever, because this process holds the
+    launcher's stderr open.
     """
-    with suppress(AttributeError, OSError):                         # another system
+    with suppress(AttributeError, OSError):                         # not Linux
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
 
 
 def main(file: int, size: int, guarded: int, *ranks: int) -> None:
-    """guarded: 1 if start_guard.py reports ranks that ended before the watcher started."""
+    """Run the watcher's program. guarded: 1 if start_guard.py reports ranks that end before the watcher
+    starts.
+    """
     go_on_with_parent()
     board = Board(file, size, {rank: slot for slot, rank in enumerate(ranks)})
     processes = {rank: board.process(rank) for rank in ranks}
     alarm, memory = Alarm(processes), memory_of_mpi(process.pid for process in processes.values())
-    with suppress(OSError):  # the rank that started the watcher may have been killed
-        os.write(1, b"!")  # from now on no end can be missed: let the job begin
+    with suppress(OSError):  # the rank that started the watcher may be dead
+        os.write(1, b"!")  # now no end can be missed, so the job may begin
         os.close(1)
     early = guarded and any(life_of(process.pid) == "gone" for process in processes.values())
     if not early and (story := watch(board, alarm)):

@@ -1,5 +1,5 @@
-"""The engine whose ranks are threads of one process: for notebooks, debuggers and most tests. `run(4,
-function)`.
+"""The engine whose ranks are threads of one process. It serves notebooks, debuggers and most tests. Call it
+as `run(4, function)`.
 """
 
 from minipar.comm.threads.engine import ThreadComm

@@ -1,10 +1,11 @@
-"""The order in which receives from any source take messages: as they come, or a repeatable order.
+"""Chooses the order in which receives from any source take messages.
 
-A receive or probe from any source takes the message that comes first, which differs between runs. With an
-order, it waits until no rank can continue without it: then all possible messages have been sent, and the
-choice between them depends only on the rule. Running with several seeds shows a race; running with the same
-seed replays it. (Vakkalanka, Gopalakrishnan, Kirby 2008, "Dynamic verification of MPI programs with
-reductions in presence of split operations and relaxed orderings": the delayed match.)
+By default, a receive or probe from any source takes the message that arrives first. This message differs
+between runs. With an `ArrivalOrder`, the receive waits until no rank can continue without it. Then all
+possible messages have been sent, and the choice between them depends only on the rule. Runs with several
+seeds show a race. A run with the same seed repeats it. This is the delayed match of Vakkalanka,
+Gopalakrishnan, Kirby 2008, "Dynamic verification of MPI programs with reductions in presence of split
+operations and relaxed orderings".
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 
 class ArrivalOrder:
-    """rule: "first" takes the lowest rank that has sent; "seed=N" or "seed N" takes a random one.
+    """A rule for the choice of a message. "first" takes the message of the lowest rank. "seed=N" or "seed N"
+    takes a random one.
 
     Raises ConfigError for any other rule.
     """
@@ -35,7 +37,7 @@ class ArrivalOrder:
         self.random = None if seed is None else random.Random(int(seed[1]))
 
     def choose(self, letters: Iterable[Letter]) -> Letter | None:
-        """Choose among the first message of each sender; None if there is no message."""
+        """Choose among the first messages of all senders. Returns None if there is no message."""
         firsts: dict[int, Letter] = {}
         for letter in letters:
             firsts.setdefault(letter.envelope.source, letter)
@@ -46,19 +48,20 @@ class ArrivalOrder:
 
 
 def is_held(request: Request) -> bool:
-    """Whether the order applies to this request."""
+    """Returns whether the order applies to this request."""
     return request.peer == ANY
 
 
 def held_before(mailbox: Mailbox, letter: Letter) -> bool:
-    """Whether a receive that the order holds back could take this message."""
+    """Returns whether a receive that the order holds back could take this message."""
     return any(is_held(request) and request.kind == "recv" and asks_for(request, letter.envelope)
                for _, request in mailbox.wanted)
 
 
 def release_one(world: World, ranks: set[int]) -> bool:
-    """None of these ranks can continue: give one of their receives or probes from any source its message,
-    chosen by the order. Returns whether there was one. The caller holds the world's lock.
+    """Give one receive or probe from any source of these ranks a message, which the order chooses. None of
+    these ranks can continue otherwise. Returns whether there was such a receive or probe. The caller holds
+    the world's lock.
     """
     assert world.order is not None
     held = [(request.handle.owner, mailbox, comm, request) for mailbox in world.mailboxes.values()
@@ -75,7 +78,7 @@ def release_one(world: World, ranks: set[int]) -> bool:
         mailbox.letters.remove(letter)
         world.hand_over(comm, request, letter)
         letters, mailbox.letters = mailbox.letters, []
-        for other in letters:  # other requests may have waited for this one
+        for other in letters:  # other requests may have waited for this message
             world.post(mailbox, other)
         return True
     return False

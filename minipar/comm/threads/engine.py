@@ -1,4 +1,4 @@
-"""The engine for ranks that are threads: the protocol over the mailboxes of a `World`."""
+"""The engine for ranks that are threads. It implements the protocol with the mailboxes of a `World`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from minipar.errors import CommError
 
 
 class ThreadComm(Communicator):
-    """members: the world ranks of the group (default: all). group: the key that separates its messages from
-    other groups'.
+    """The communicator of one thread. members: the world ranks of the group (default: all). group: the key
+    that separates the messages of this group from those of other groups.
     """
 
     def __init__(self, world: World, rank: int, members: Sequence[int] | None = None, group: GroupKey = (),
@@ -32,8 +32,9 @@ class ThreadComm(Communicator):
         self.members = tuple(range(world.size) if members is None else members)
         self.nodes = tuple(world.nodes[member] for member in self.members)
         self.size, self.me = len(self.members), self.members[rank]
-        self.own_groups: Counter[GroupKey] = Counter()  # groups made by `group_of`, by tag and ranks
-        self.agreements = 0  # number of subgroups and shared blocks of this group
+        # number of groups made by `group_of`, by tag and ranks
+        self.own_groups: Counter[GroupKey] = Counter()
+        self.agreements = 0  # number of subgroups and shared blocks made from this group
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
         label = label_or_call_site(label)
@@ -96,7 +97,7 @@ class ThreadComm(Communicator):
         label = label_or_call_site(label)
         self.refuse_others(kind, label)
         world, channel = self.world, MailboxKey(self.group, source, self.rank, tag)
-        # a missing array is set when the request is complete
+        # if `out` is None, the array is set when the request is complete
         request = Request(kind, source, tag, out,                   # type: ignore[arg-type]
                           label, Slip(self.me, channel), type_code=type_code)
         with world.lock:
@@ -113,10 +114,10 @@ class ThreadComm(Communicator):
         return False
 
     def open_messages(self) -> None:
-        """Does nothing: mailboxes are made when they are used."""
+        """Do nothing, since mailboxes are made at their first use."""
 
     def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
-        self.own_groups[tag, tuple(ranks)] += 1  # only members count it, all in the same way
+        self.own_groups[tag, tuple(ranks)] += 1  # only the members count, so all of them get the same number
         group = (self.group, "group", self.own_groups[tag, tuple(ranks)], tag, tuple(ranks))
         members = tuple(self.members[rank] for rank in ranks)
         return ThreadComm(self.world, ranks.index(self.rank), members, group, group_name(label, members))
@@ -128,7 +129,7 @@ class ThreadComm(Communicator):
             self.stop_if_over()
             if not self.settled(request):
                 world.test_failed(self.me, self, request)
-                return self.settled(request)  # raises if the test has shown a deadlock
+                return self.settled(request)  # raises if the test has found a deadlock
             if not slip.seen and world.polls[self.me]:
                 world.gets_on(self.me)
             slip.seen = True
@@ -150,7 +151,7 @@ class ThreadComm(Communicator):
                 left = start + world.timeout - time.monotonic()
                 if left <= 0:
                     raise world.give_up(self.me)
-                world.wakes[self.me].wait(min(left, 3600.0))        # a condition takes no infinite limit
+                world.wakes[self.me].wait(min(left, 3600.0))  # a condition does not accept an infinite limit
         return request.array
 
     def settled(self, request: Request) -> bool:

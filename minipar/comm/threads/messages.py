@@ -1,8 +1,9 @@
-"""Messages with an envelope between ranks that are threads: matched by sender and tag, each of which may be
-ANY.
+"""Messages with an envelope between ranks that are threads. A receive matches a message by sender and tag,
+and both may be ANY.
 
-Every rank of a group has a mailbox. It holds messages without a receive, and receives and probes without a
-message, each in the order of arrival. This keeps MPI's rule that messages do not overtake.
+Every rank of a group has a mailbox. It holds the messages that have no receive yet, and the receives and
+probes that have no message yet, both in the order of arrival. This keeps MPI's rule that messages do not
+overtake each other.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from minipar.comm.protocol import ANY, Communicator, MessageEnvelope, Request
 
 @dataclass(eq=False, slots=True)
 class Letter:
-    """A message that has been sent: its envelope, its bytes, and the request of its sender."""
+    """A message that has been sent. It holds the envelope, the bytes, and the request of the sender."""
 
     envelope: MessageEnvelope
     data: np.ndarray
@@ -26,27 +27,29 @@ class Letter:
 
 @dataclass
 class Mailbox:
-    """The messages sent to one rank of a group, and its open receives and probes."""
+    """The messages that were sent to one rank of a group, and the open receives and probes of this rank."""
 
     letters: list[Letter] = field(default_factory=list)
     wanted: list[tuple[Communicator, Request]] = field(default_factory=list)
 
 
 def asks_for(request: Request, envelope: MessageEnvelope) -> bool:
-    """Whether a receive or a probe matches this envelope."""
+    """Returns whether a receive or a probe matches this envelope."""
     return request.peer in (ANY, envelope.source) and request.tag in (ANY, envelope.tag)
 
 
 def find_letter(mailbox: Mailbox, request: Request) -> Letter | None:
-    """The first message that matches the request."""
+    """Returns the first message that matches the request; None if there is none."""
     return next((letter for letter in mailbox.letters if asks_for(request, letter.envelope)), None)
 
 
 def open_letter(comm: Communicator, request: Request, letter: Letter) -> None:
-    """Give the message to the receive: its bytes, or the error if it does not fit."""
+    """Complete the receive with the bytes of the message, or mark it as failed if the message does not fit.
+    """
     request.envelope = letter.envelope
     if unfit_message(comm, request, letter.envelope):
-        request.handle.unfit = True     # the receiver raises the error: this may be the thread of the sender
+        # the receiver raises the error, since this may be the thread of the sender
+        request.handle.unfit = True
     elif request.array is None:
         request.array = letter.data
     else:

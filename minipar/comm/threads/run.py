@@ -1,4 +1,4 @@
-"""Runs a function on n ranks, each a thread of this process."""
+"""Runs a function on n ranks. Each rank is a thread of this process."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from minipar.comm.wrappers.checking import Checking
 from minipar.errors import CommError
 
 Result = TypeVar("Result")
-GRACE = 0.5  # seconds for the other ranks, in all, to reach their next call after one has failed
-HEED = 0.1                  # seconds after which Ctrl-C takes effect, even if it does not interrupt a wait
+GRACE = 0.5  # seconds, in all, that the other ranks get to reach their next call after one has failed
+HEED = 0.1  # Ctrl-C takes effect within this many seconds, even if it does not interrupt a wait
 
 
 def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[int] | None = None,
         checked: bool = True, synchronous: bool = False, timeout: float = 30.0,
         any_source: str | None = None) -> list[Result]:
-    """Call `function(comm, *args)` on `size` ranks, each a thread; returns the results by rank.
+    """Call `function(comm, *args)` on `size` ranks, each of which is a thread. Returns the results by rank.
 
-    If a rank raises, the others stop at their next call and `run` raises that rank's own exception, with a
-    note that names the rank. A deadlock raises CommError at once; messages never received and requests never
-    waited for raise it at the end.
+    If a rank raises, the other ranks stop at their next call. Then `run` raises the exception of the first
+    rank, with a note that names it. A deadlock raises CommError at once. A message that is never received, or
+    a request that is never waited for, raises CommError at the end.
 
-    nodes: each rank's node (default: one node). checked: compare every collective across the ranks before
-    data moves, and keep a ledger for the end; deadlocks are found in any case. synchronous: a send waits for
-    its receive, like a large one under MPI. timeout: the longest wait, in seconds, for a rank that computes;
-    inf to stop ranks in a debugger. any_source: "first" or "seed=N", the order in which receives from any
-    source take messages; None: as they come.
+    nodes: the node of each rank (default: one node). checked: compare every collective across the ranks
+    before data moves, and keep a ledger for the end. Deadlocks are found also without `checked`. synchronous:
+    a send waits for its receive, like a large send under MPI. timeout: the longest wait, in seconds, for a
+    rank that computes; pass inf to stop ranks in a debugger. any_source: the order in which receives from any
+    source take messages, "first" or "seed=N"; None for the order of arrival.
 
-    Raises ConfigError for an invalid size, nodes or timeout. Ctrl-C ends `run`, and each rank at its next
-    call.
+    Raises ConfigError for an invalid size, nodes or timeout. Ctrl-C ends `run`, and ends each rank at its
+    next call.
 
     >>> import minipar as mp
     >>> mp.run(4, lambda comm: comm.rank**2)
@@ -71,7 +71,7 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
     threads = [threading.Thread(target=work, args=(rank,), name=f"rank {rank}", daemon=True)
                for rank in range(size)]
     world.threads[:] = threads
-    escaped: list[BaseException] = []  # raised in threads that the ranks have started
+    escaped: list[BaseException] = []  # errors of threads that the ranks have started
     undo, undo_guard = report_escapes(escaped.append), guard_exit(raise_it)
     try:
         await_all(world, threads, ends)
@@ -94,18 +94,18 @@ def raise_it(error: BaseException) -> NoReturn:
 
 
 def await_all(world: World, threads: Sequence[threading.Thread], ends: SimpleQueue[int]) -> None:
-    """Run the threads until all have ended, or until a fixed time after one has failed. ends: a queue of
-    ranks that end.
+    """Run the threads until all have ended, or until a fixed time after one has failed. ends: a queue to
+    which each rank writes when it ends.
 
-    It does not call Thread.join: after a Ctrl-C, join may treat a running thread as ended (CPython's
-    bpo-45274).
+    This function does not call Thread.join. After a Ctrl-C, join may treat a running thread as ended
+    (CPython's bpo-45274).
     """
     running = 0
     try:
         for thread in threads:
             try:
                 thread.start()
-            except RuntimeError as error:  # the system's limit of threads or memory
+            except RuntimeError as error:  # the system limits threads or memory
                 raise CommError(f"only {running} of {len(threads)} ranks start as threads here ({error}); "
                                 "choose fewer") from error
             running += 1

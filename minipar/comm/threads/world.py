@@ -1,7 +1,7 @@
 """The shared state of ranks that are threads: mailboxes, the state of each rank, and one lock.
 
-The world has the state of every rank, so it finds a deadlock at once, without a time limit: whenever a rank
-begins to wait or leaves, it analyses the wait graph (`minipar.comm.deadlock.wait_graph`).
+The world has the state of every rank. Whenever a rank begins to wait or leaves, the world analyses the wait
+graph (`minipar.comm.deadlock.wait_graph`). So it finds a deadlock at once, without a time limit.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from minipar.comm.threads.arrival_order import ArrivalOrder, held_before, is_hel
 from minipar.comm.threads.messages import Letter, Mailbox, asks_for, find_letter, open_letter
 from minipar.errors import CommError, ConfigError
 
-SETTLE = 0.25  # longest delay, in seconds, before a deadlock is reported, to collect the other ranks' states
+SETTLE = 0.25  # longest delay of a deadlock's report, in seconds, to collect the other ranks' states
 
 
-# Key that separates groups: () is the world; a subgroup appends its number and its ranks.
+# A key that separates groups. () is the world; a subgroup appends its number and its ranks.
 GroupKey = tuple[Hashable, ...]
 
 
 class MailboxKey(NamedTuple):
-    """The key of a channel: the group, sender and receiver in it, the tag."""
+    """The key of a channel: the group, the sender and the receiver in the group, and the tag."""
 
     group: GroupKey
     source: int
@@ -44,29 +44,30 @@ class MailboxKey(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Slip:
-    """The engine's part of a request: its owner (a world rank), its channel, and its error if it failed."""
+    """The engine's part of a request: the owner (a world rank), the channel, and the error if it has failed.
+    """
 
     owner: int
     channel: MailboxKey
-    original: Request | None = None                                 # for a message: the request of its sender
-    seen: bool = False                                              # its owner has seen that it is complete
-    misfit: MessageHeader | None = None                                  # the error, if another message came
-    unfit: bool = False                 # the message has another type, or is too long
+    original: Request | None = None                                 # for a message, the request of its sender
+    seen: bool = False  # the owner has seen that the request is complete
+    misfit: MessageHeader | None = None  # header of the message, if it does not fit
+    unfit: bool = False                 # the message has another type or is too long
     error: CommError | None = None
 
 
 class Unwound(BaseException):
-    """Ends a rank silently because another rank has failed. It is not an Exception, so that programs do not
-    catch it.
+    """Ends a rank silently after another rank has failed. The class is not an Exception, so that programs do
+    not catch it.
     """
 
 
 class World:
-    """`nodes` gives the node of each rank. synchronous: a send completes only after its receive has begun.
-    checked: compare the labels of a message and its receive.
+    """The shared state of `size` ranks. nodes: the node of each rank. synchronous: a send completes only
+    after its receive has begun. checked: compare the label of a message with the label of its receive.
 
-    any_source: the order in which receives from any source take messages (`ArrivalOrder`); None: as they
-    come.
+    any_source: the order in which receives from any source take messages (`ArrivalOrder`); None for the order
+    of arrival.
 
     Raises ConfigError for an invalid size, nodes, timeout (in seconds) or order.
     """
@@ -85,8 +86,8 @@ class World:
         self.wakes = [threading.Condition(self.lock) for _ in range(size)]
         self.threads: list[threading.Thread | None] = [None] * size
         self.states = [State() for _ in range(size)]
-        self.waited: list[Request | None] = [None] * size           # the request that each rank is blocked in
-        self.polls = [Polling() for _ in range(size)]  # the requests that each rank tests again and again
+        self.waited: list[Request | None] = [None] * size  # the request in which each rank is blocked
+        self.polls = [Polling() for _ in range(size)]  # the requests that each rank tests repeatedly
         # messages without a receive
         self.sent: dict[MailboxKey, deque[Request]] = defaultdict(deque)
         # receives without a message
@@ -95,12 +96,13 @@ class World:
         self.order = None if any_source is None else ArrivalOrder(any_source)
         self.mailboxes: dict[tuple[GroupKey, int], Mailbox] = defaultdict(Mailbox)
         self.blocks: dict[tuple[GroupKey, int], np.ndarray] = {}    # shared memory
-        self.over = False  # a rank has failed: the others stop at their next call
+        self.over = False  # True after a rank has failed; the others stop at their next call
 
-    # All that follows is called with the lock held, except `leave` and `stop`.
+    # The caller of each method below holds the lock, except for `leave` and `stop`.
 
     def match(self, receive: Request, message: Request) -> None:
-        """Match a message with its receive: copy it, or store the error if it does not fit."""
+        """Match a message with its receive: copy the array, or store the error if the message does not fit.
+        """
         want, got = receive.array, message.array
         line = message.site[1] if message.site else ""
         sent = MessageHeader(got.size, got.dtype, given(message.label), line)
@@ -113,7 +115,8 @@ class World:
             self.wake(request)
 
     def post(self, mailbox: Mailbox, letter: Letter) -> None:
-        """Deliver a message with an envelope to the first matching receive, and to matching probes before it.
+        """Deliver a message with an envelope to the matching probes and to the first matching receive, in the
+        order of posting. Probes after this receive do not get it.
         """
         for entry in list(mailbox.wanted):
             comm, request = entry
@@ -121,7 +124,7 @@ class World:
                 continue
             if self.order is not None and is_held(request):
                 if request.kind == "recv":
-                    break                       # the order may choose it: see `release_one`
+                    break                       # the order may choose it later, in `release_one`
                 continue
             mailbox.wanted.remove(entry)
             if request.kind == "probe":
@@ -163,8 +166,8 @@ class World:
             self.wakes[rank].notify()
 
     def find_deadlock(self, states: Sequence[State] | None = None) -> None:
-        """Wake every deadlocked rank with the error that describes all ranks. states: of all ranks, if they
-        differ from `self.states`.
+        """Wake every deadlocked rank with the error that describes all ranks. states: the states of all
+        ranks, if they differ from `self.states`.
         """
         if self.order is not None and release_one(self, stuck(states or self.states)):
             return
@@ -181,12 +184,13 @@ class World:
                     self.wake(doomed)
 
     def let_others_settle(self) -> None:
-        """Wait a moment until ranks inside a call have recorded their new state.
+        """Wait a moment, so that ranks inside a call can record their new state.
 
-        A deadlock does not go away, so a later report is correct.
+        A deadlock does not end by itself, so a later report is still correct.
         """
         deadline = time.monotonic() + SETTLE
-        quiet = 0  # looks in a row: one may fall between two calls
+        # number of consecutive looks without a rank inside a call; one look may fall between two calls
+        quiet = 0
         while quiet < 3 and time.monotonic() < deadline:
             self.lock.release()
             time.sleep(SETTLE / 100)
@@ -203,7 +207,7 @@ class World:
         """Record a failed test. Raises CommError after the time limit, or in a deadlock of ranks that only
         test.
 
-        Only ranks that test look for such deadlocks: other ranks must assume that a testing rank may
+        Only a rank that tests looks for such a deadlock. Other ranks must assume that a testing rank may
         continue.
         """
         polling = self.polls[rank]
@@ -220,7 +224,7 @@ class World:
             self.find_deadlock(self.taken_for_waiting(idle))
 
     def taken_for_waiting(self, ranks: set[int]) -> list[State]:
-        """All states, with these testing ranks as waiting ones."""
+        """Returns all states, in which the testing ranks among `ranks` count as waiting."""
         return [replace(state, doing="waiting") if rank in ranks else state for rank,
                 state in enumerate(self.states)]
 
@@ -230,13 +234,14 @@ class World:
         self.states[rank] = State()
 
     def give_up(self, rank: int) -> CommError:
-        """The error of a rank that has waited longer than the limit."""
+        """Returns the error of a rank that has waited longer than the limit."""
         story = roll_call(self.everyone(self.taken_for_waiting({rank})))
         self.waited[rank], self.states[rank] = None, State()
         return CommError(f"rank {rank} of {self.size} timed out after {self.timeout:g} s: {story}")
 
     def everyone(self, states: Sequence[State]) -> list[State]:
-        """The states with details for an error: the line of a computing rank, and messages with other tags.
+        """Returns the states with details for an error: the lines of computing ranks, and messages with other
+        tags.
         """
         frames = sys._current_frames()
         found = []
@@ -251,7 +256,7 @@ class World:
         return found
 
     def strays(self, request: Request) -> str:
-        """Messages that came with another tag or from another rank, in words."""
+        """Returns a text about messages that came with another tag or from another rank."""
         channel = request.handle.channel
         if request.type_code is None:
             tags = sorted(other.tag for other, queue in self.sent.items() if queue
@@ -273,7 +278,7 @@ class World:
             self.stop()
 
     def stop(self) -> None:
-        """End all ranks at their next call; waiting ranks at once."""
+        """End all ranks at their next call. Waiting ranks end at once."""
         with self.lock:
             self.over = True
             for condition in self.wakes:
